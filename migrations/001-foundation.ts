@@ -1,0 +1,204 @@
+/**
+ * The log, and what the main job keeps. One statement a `raw`, the same on Postgres and on PGlite.
+ * Rows that every replica holds in memory carry `changed`: the revision of the head row that changed them.
+ */
+import type { Knex } from 'knex'
+
+const log = [
+  // One row: the lock that orders every append, and the revision that orders every decision.
+  `create table log_head (
+     id smallint primary key default 1 check (id = 1),
+     instance_id uuid not null,
+     trust_domain text not null,
+     issuer text not null,
+     epoch int not null,
+     size bigint not null default 0,
+     revision bigint not null default 1,
+     issuing boolean not null default true)`,
+  `create table log_epoch (
+     epoch int primary key,
+     origin text not null unique,
+     reason text not null,
+     started_at timestamptz not null,
+     previous_note text)`,
+  // leaf is the commitment HMAC-SHA-256(nonce, body); body and nonce may go (retention), leaf never.
+  `create table log_entry (
+     epoch int not null,
+     idx bigint not null,
+     leaf bytea not null check (length(leaf) = 32),
+     nonce bytea check (length(nonce) = 32),
+     body text,
+     batch uuid not null,
+     at timestamptz not null,
+     terms text[] not null,
+     primary key (epoch, idx))`,
+  `create index log_entry_terms on log_entry using gin (terms)`,
+  `create index log_entry_at on log_entry using brin (at)`,
+  `create table log_tile (
+     epoch int not null, level int not null, idx bigint not null, hashes bytea not null check (length(hashes) = 8192),
+     primary key (epoch, level, idx))`,
+  `create table log_redaction (
+     id uuid primary key, epoch int not null, from_idx bigint not null, to_idx bigint not null,
+     rule text not null, tx bigint not null default (txid_current()))`,
+]
+
+const frozen = [
+  // The log refuses every change but one: body and nonce to null, covered by a redaction of the same transaction.
+  `create function log_refuse() returns trigger language plpgsql as $$
+   begin raise exception 'the log is append-only (% on %)', tg_op, tg_table_name using errcode = '42501'; end $$`,
+  `create function log_entry_update() returns trigger language plpgsql as $$
+   begin
+     if new.body is null and new.nonce is null
+        and (new.epoch, new.idx, new.leaf, new.batch, new.at) = (old.epoch, old.idx, old.leaf, old.batch, old.at)
+        and old.idx > 0 and not ('action=log.redact' = any (old.terms))
+        and exists (select 1 from log_redaction r where r.tx = txid_current()
+                    and r.epoch = old.epoch and old.idx >= r.from_idx and old.idx < r.to_idx)
+     then return new; end if;
+     raise exception 'the log is append-only (UPDATE on log_entry %/%)', old.epoch, old.idx using errcode = '42501';
+   end $$`,
+  `create trigger log_entry_update before update on log_entry for each row execute function log_entry_update()`,
+  `create trigger log_entry_delete before delete on log_entry for each row execute function log_refuse()`,
+  ...['log_entry', 'log_tile', 'log_epoch', 'log_redaction'].map(
+    (table) => `create trigger ${table}_truncate before truncate on ${table} execute function log_refuse()`,
+  ),
+  ...['log_tile', 'log_epoch', 'log_redaction'].map(
+    (table) =>
+      `create trigger ${table}_change before update or delete on ${table} for each row execute function log_refuse()`,
+  ),
+]
+
+const issued = [
+  // What may happen once: a proof of a single-use attestor, the renewal by one certificate.
+  `create table claim (key bytea primary key, holder bytea not null, claimed_at timestamptz not null, until timestamptz not null)`,
+  `create index claim_until on claim (until)`,
+  `create table session (
+     id text primary key, instance bytea not null, generation int not null,
+     workload_id text not null, attestor_id text not null, spiffe_id text not null, selectors jsonb not null,
+     account text, started_at timestamptz not null, expires_at timestamptz not null,
+     ended_at timestamptz, end_reason text, unique (instance, generation))`,
+  `create index session_account on session (attestor_id, account) where ended_at is null`,
+  `create index session_spiffe_id on session (spiffe_id)`,
+  `create table access_token (
+     id text primary key, hash bytea not null unique, session_id text not null, expires_at timestamptz not null,
+     revoked_at timestamptz)`,
+]
+
+const registrations = [
+  `create table attestor (
+     id text primary key, name text not null, kind text not null, issuer text, audience text,
+     spiffe_id_prefix text not null, definition jsonb not null, revision int not null, changed bigint not null default 0,
+     deleted_at timestamptz)`,
+  `create unique index attestor_name on attestor (name) where deleted_at is null`,
+  `create unique index attestor_proof on attestor (issuer, audience) where deleted_at is null and issuer is not null`,
+  `create table workload (
+     id text primary key, name text not null, attestor_id text not null references attestor (id),
+     definition jsonb not null, disabled boolean not null default false, revision int not null,
+     changed bigint not null default 0, deleted_at timestamptz)`,
+  `create unique index workload_name on workload (name) where deleted_at is null`,
+  `create table account_pin (
+     attestor_id text not null, account text not null, uid text not null, first_seen timestamptz not null,
+     superseded_at timestamptz, changed bigint not null default 0, primary key (attestor_id, account, uid))`,
+  `create table block (
+     id text primary key, kind text not null, value text not null, key_id text, reason text, at timestamptz not null,
+     until timestamptz not null, changed bigint not null default 0)`,
+  `create table api_token (
+     id text primary key, hash bytea not null unique, operator text not null, role text not null,
+     created_at timestamptz not null, expires_at timestamptz not null, first_used_at timestamptz,
+     revoked_at timestamptz, changed bigint not null default 0)`,
+  `create table keyring_key (id text primary key, wrapped bytea not null, root_key_id text not null, created_at timestamptz not null)`,
+  `create table signing_key (
+     id text primary key, kind text not null, algorithm text not null, public_key bytea not null, wrapped bytea not null,
+     wrapping_key_id text not null references keyring_key (id), issuer_key_id text, chain text,
+     created_at timestamptz not null, active_at timestamptz not null, retire_at timestamptz not null,
+     gone_at timestamptz not null, withdrawn_at timestamptz, epoch int, from_size bigint,
+     changed bigint not null default 0)`,
+  ...['attestor', 'workload', 'account_pin', 'block', 'api_token', 'signing_key'].map(
+    (table) => `create index ${table}_changed on ${table} (changed)`,
+  ),
+]
+
+const doors = [
+  `create table bootstrap_token (
+     id text primary key, hash bytea not null unique, created_at timestamptz not null, expires_at timestamptz not null,
+     api_token_id text, dead_at timestamptz)`,
+  `create table join_token (
+     id text primary key, hash bytea not null unique, workload_id text not null, uses_left int not null check (uses_left >= 0),
+     created_at timestamptz not null, expires_at timestamptz not null)`,
+  `create table idempotency (
+     key bytea primary key, request bytea not null, status int not null, resource_id text, log_epoch int not null,
+     log_idx bigint not null, showed_once boolean not null, until timestamptz not null)`,
+  `create index idempotency_until on idempotency (until)`,
+]
+
+/**
+ * The group commit in one statement: lock the head, judge each item under the lock, insert what holds.
+ * Statements inside a function take fresh snapshots, so each sees what the last holder of the lock committed.
+ * Items: n, rev, leaf, nonce, body, at, terms, claim {key, holder, until}, session {…}, token {…}; bytes in base64.
+ * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
+ */
+const append = `
+create function log_append(p_batch uuid, p_epoch int, p_items json) returns json language plpgsql as $$
+declare
+  head log_head%rowtype;
+  verdicts jsonb := '{}';
+  appended bigint;
+begin
+  select * into head from log_head where id = 1 for update;
+  if head.epoch <> p_epoch then
+    return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
+  end if;
+
+  select coalesce(jsonb_object_agg(i.n, case
+      when i.rev is not null and not head.issuing then 'closed'
+      when i.rev is not null and i.rev < head.revision then 'stale'
+      when s.ended_at is not null then 'ended:' || (select max(g.generation) from session g where g.instance = s.instance)
+      else 'claimed' end), '{}')
+    into verdicts
+    from json_to_recordset(p_items) as i (n int, rev bigint, claim json, session json)
+    left join claim c on c.key = decode(i.claim ->> 'key', 'base64')
+    left join session s on s.id = i.session ->> 'id'
+   where i.rev is not null and (not head.issuing or i.rev < head.revision or s.ended_at is not null
+      or (c.key is not null and (c.holder <> decode(i.claim ->> 'holder', 'base64')
+                                 or c.claimed_at < clock_timestamp() - interval '60 seconds')));
+
+  insert into claim (key, holder, claimed_at, until)
+  select decode(i.claim ->> 'key', 'base64'), decode(i.claim ->> 'holder', 'base64'), clock_timestamp(), (i.claim ->> 'until')::timestamptz
+    from json_to_recordset(p_items) as i (n int, claim json)
+   where i.claim is not null and not jsonb_exists(verdicts, i.n::text)
+      on conflict (key) do nothing;
+
+  insert into session (id, instance, generation, workload_id, attestor_id, spiffe_id, selectors, account, started_at, expires_at)
+  select distinct on (s.id) s.id, decode(s.instance, 'base64'), s.generation, s.workload, s.attestor, s."spiffeId",
+         s.selectors, s.account, i.at, s.until
+    from json_to_recordset(p_items) as i (n int, at timestamptz, session json),
+         json_to_record(i.session) as s (id text, instance text, generation int, workload text, attestor text,
+           "spiffeId" text, selectors jsonb, account text, until timestamptz)
+   where i.session is not null and not jsonb_exists(verdicts, i.n::text)
+   order by s.id, s.until desc
+      on conflict (id) do update set expires_at = greatest(session.expires_at, excluded.expires_at)
+      where session.expires_at < excluded.expires_at;
+
+  insert into access_token (id, hash, session_id, expires_at)
+  select t.id, decode(t.hash, 'base64'), t.session, t.until
+    from json_to_recordset(p_items) as i (n int, token json),
+         json_to_record(i.token) as t (id text, hash text, session text, until timestamptz)
+   where i.token is not null and not jsonb_exists(verdicts, i.n::text);
+
+  insert into log_entry (epoch, idx, leaf, nonce, body, batch, at, terms)
+  select head.epoch, head.size + row_number() over (order by i.n) - 1, decode(i.leaf, 'base64'),
+         decode(i.nonce, 'base64'), i.body, p_batch, i.at, i.terms
+    from json_to_recordset(p_items) as i (n int, leaf text, nonce text, body text, at timestamptz, terms text[])
+   where not jsonb_exists(verdicts, i.n::text);
+  get diagnostics appended = row_count;
+
+  update log_head set size = head.size + appended where id = 1;
+  return json_build_object('epoch', head.epoch, 'size', head.size + appended, 'revision', head.revision,
+                           'first', head.size, 'verdicts', verdicts);
+end $$`
+
+export const foundation = {
+  name: '001-foundation',
+  async up(knex: Knex): Promise<void> {
+    for (const statement of [...log, ...frozen, ...issued, ...registrations, ...doors, append]) await knex.raw(statement)
+  },
+}

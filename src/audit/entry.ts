@@ -1,0 +1,110 @@
+/** The shapes of a log entry, as hashed (RFC 8785 text; absent means absent, never null). */
+import type { RefusalCode } from '../errors.ts'
+
+/** Every action that the log can name. `docs/audit-events.md` lists them with their meaning. */
+export const actions = {
+  'credentials.issue': 'A workload attested and was given what the entry lists',
+  'credentials.self': 'A workload asked who it is',
+  'session.end': 'A session was given up by its holder or ended by an operator',
+  'identity.change': 'An account was recreated under its old name; older sessions of it ended',
+  'bootstrap.exchange': 'The bootstrap token was exchanged for an admin API token',
+  'bootstrap.create': 'A bootstrap token was made',
+  'token.revoke': 'An API token was revoked',
+  'token.list': 'API tokens were listed',
+  'attestor.create': 'An attestor was configured',
+  'attestor.replace': 'An attestor was replaced',
+  'attestor.delete': 'An attestor was removed',
+  'attestor.check': 'An attestor was asked to reach its orchestrator',
+  'attestor.read': 'Attestors were read',
+  'workload.create': 'A workload entry was made',
+  'workload.replace': 'A workload entry was replaced',
+  'workload.delete': 'A workload entry was removed',
+  'workload.disable': 'A workload entry was disabled',
+  'workload.enable': 'A workload entry was enabled again',
+  'workload.read': 'Workload entries were read',
+  'workload.explain': 'A decision was explained',
+  'join-token.create': 'A join token was made for one workload entry',
+  'revocation.create': 'A certificate, token or session was revoked',
+  'token.introspect': 'A token was introspected (RFC 7662)',
+  'key.create': 'A key was made',
+  'key.retire': 'A key no longer signs',
+  'key.withdraw': 'A key was withdrawn as compromised',
+  'key.csr': 'A certificate request for an upstream CA was printed',
+  'key.import': 'A chain signed by an upstream CA was imported',
+  'key.read': 'Keys were listed',
+  'server.certificate': 'A certificate for this server was issued',
+  'log.epoch': 'A new epoch of the log began',
+  'log.open': 'Issuing was opened after a review',
+  'log.redact': 'Entries were redacted by a retention rule',
+  'audit.search': 'The log was searched',
+  'audit.read': 'An entry was read',
+  'audit.export': 'The log was exported',
+  'request.refused': 'A request was refused before it reached a route',
+  'request.summary': 'Further refusals of one kind, counted instead of recorded one by one',
+} as const
+
+export type Action = keyof typeof actions
+export type Outcome = 'granted' | 'refused' | 'failed' | 'intended' | 'completed'
+
+/** Facts that an attestor verified, as keys and values; several values where the claim was an array. */
+export type SelectorRecord = Record<string, string | string[]>
+
+export type Actor = {
+  kind: 'workload' | 'operator' | 'bootstrap' | 'system' | 'anonymous'
+  spiffeId?: string
+  workload?: string
+  workloadId?: string
+  revision?: number
+  attestor?: string
+  attestorId?: string
+  session?: string
+  selectors?: SelectorRecord
+  operator?: string
+  tokenId?: string
+  note?: string
+}
+
+export type IssuedX509 = {
+  serialNumber: string
+  sha256: string
+  publicKeySha256: string
+  notAfter: string
+  keyId: string
+  dnsNames?: string[]
+}
+export type IssuedJwt = { jti: string; audience: string[]; expiresAt: string; keyId: string }
+
+export type Issued = {
+  x509?: IssuedX509
+  jwts?: IssuedJwt[]
+  accessToken?: { id: string; expiresAt: string }
+  apiToken?: { id: string; expiresAt: string }
+}
+
+export type Entry = {
+  v: 1
+  time: string
+  requestId: string
+  action: Action
+  outcome: Outcome
+  reason?: RefusalCode
+  actor: Actor
+  source?: { ip?: string; userAgent?: string }
+  issued?: Issued
+  resource?: { kind: string; id: string; name?: string; revision?: number }
+  change?: { after: unknown }
+  /** What `explain` needs to say why: conditions, counts, names. Never a value of a secret or a token. */
+  detail?: Record<string, unknown>
+}
+
+/** What a handler adds to the entry that the door opened. */
+export type EntryPart = Partial<Pick<Entry, 'outcome' | 'actor' | 'issued' | 'resource' | 'change' | 'detail' | 'action'>>
+
+const longest = 256
+
+/** Strings from strangers are cut at 256 bytes and marked, so that nobody buys log space with a header. */
+export function cut(text: string): string {
+  const bytes = Buffer.from(text, 'utf8')
+  if (bytes.length <= longest) return text.isWellFormed() ? text : text.toWellFormed()
+  return bytes.subarray(0, longest).toString('utf8').toWellFormed().replace(/\uFFFD+$/, '') + '…[cut]'
+}

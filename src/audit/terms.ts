@@ -1,0 +1,29 @@
+/** The words by which an entry can be found again: `key=value`, one for each filter of the search. */
+import type { Entry } from './entry.ts'
+
+export function entryTerms(entry: Entry): string[] {
+  const terms: string[] = [`action=${entry.action}`, `outcome=${entry.outcome}`, `requestId=${entry.requestId}`]
+  const add = (key: string, value: string | undefined): void => {
+    if (value !== undefined) terms.push(`${key}=${value}`)
+  }
+  const { actor, issued } = entry
+  add('reason', entry.reason)
+  add('actor', actor.operator ?? actor.spiffeId ?? actor.kind)
+  add('spiffeId', actor.spiffeId)
+  add('workload', actor.workload)
+  add('attestor', actor.attestor)
+  add('session', actor.session)
+  add('sourceIp', entry.source?.ip)
+  for (const [key, value] of Object.entries(actor.selectors ?? {})) {
+    for (const one of Array.isArray(value) ? value : [value]) add('selector', `${key}=${one}`)
+  }
+  if (issued?.x509) {
+    add('serialNumber', issued.x509.serialNumber)
+    add('sha256', issued.x509.sha256)
+    add('publicKeySha256', issued.x509.publicKeySha256)
+  }
+  for (const jwt of issued?.jwts ?? []) add('jti', jwt.jti)
+  add('tokenId', issued?.accessToken?.id ?? issued?.apiToken?.id)
+  if (entry.resource) add('resource', `${entry.resource.kind}/${entry.resource.name ?? entry.resource.id}`)
+  return terms
+}

@@ -1,0 +1,116 @@
+/**
+ * Every refusal that Purser makes, in one table: its code, its HTTP status, and the words that the caller may see.
+ * `as` names the code shown instead, where the true one would tell a stranger what to try next; the log and
+ * `purser explain` always carry the true one.
+ */
+type Row = { status: number; title: string; as?: 'attestation_failed' }
+
+const hidden = (title: string): Row => ({ status: 401, title, as: 'attestation_failed' })
+
+export const refusals = {
+  // The request itself
+  invalid_json: { status: 400, title: 'The body is not strict JSON' },
+  invalid_request: { status: 400, title: 'The request does not match the API description' },
+  bad_path: { status: 400, title: 'The path is not canonical' },
+  bad_cursor: { status: 400, title: 'The cursor was not made by this server for this list' },
+  bad_authorization: { status: 400, title: 'The Authorization header is not one plain bearer token' },
+  too_large: { status: 413, title: 'The body is larger than this route takes' },
+  unsupported_media_type: { status: 415, title: 'The body must be application/json in UTF-8, without a content encoding' },
+  not_found: { status: 404, title: 'There is no such thing here' },
+  method_not_allowed: { status: 405, title: 'This path does not take that method' },
+  rate_limited: { status: 429, title: 'Too many requests; wait as Retry-After says' },
+
+  // Who is asking
+  unauthenticated: { status: 401, title: 'No valid credential was presented' },
+  token_type: { status: 401, title: 'This kind of credential is not taken here' },
+  forbidden: { status: 403, title: 'The caller may not do this' },
+
+  // Proofs: the caller sees attestation_failed alone
+  attestation_failed: { status: 401, title: 'The proof was not accepted; an operator can ask purser explain with the request id' },
+  proof_malformed: hidden('The proof is not a compact JWS with strict JSON segments'),
+  proof_too_large: hidden('The proof is larger than any issuer makes'),
+  proof_header: hidden('The proof carries a header parameter that is refused'),
+  proof_algorithm: hidden('The proof is signed with an algorithm that this attestor does not take'),
+  proof_key_unknown: hidden('The proof names a key that its issuer does not publish'),
+  proof_signature: hidden('The signature of the proof does not verify'),
+  proof_claims: hidden('A claim of the proof is missing or has the wrong type'),
+  proof_issuer: hidden('No attestor takes proofs of this issuer and audience'),
+  proof_audience: hidden('The proof is addressed to others beside Purser'),
+  proof_expired: hidden('The proof is expired'),
+  proof_not_yet_valid: hidden('The proof is not valid yet'),
+  proof_too_old: hidden('The proof was made longer ago than the attestor takes'),
+  proof_replayed: hidden('The proof was used before'),
+  proof_not_pod_bound: hidden('The proof is not bound to a pod, and the workload entry requires it'),
+  proof_rejected: hidden('The orchestrator does not vouch for the proof'),
+  join_token: hidden('The join token is unknown, used up or expired'),
+  attestor_unknown: hidden('There is no attestor of that name for this kind of proof'),
+  identity_superseded: hidden('The account of the proof was replaced by another of the same name'),
+  identity_changed: hidden('The account was recreated, and the workload entry pins it'),
+  no_workload: hidden('No workload entry matches the verified facts'),
+  workload_disabled: hidden('The workload entry is disabled'),
+  blocked: hidden('A revocation or containment covers this caller'),
+  session_ended: hidden('The session is over'),
+  client_certificate: hidden('No live client certificate of this trust domain was presented'),
+  template_value: hidden('A verified value does not make a plain path segment in the template of the workload entry'),
+
+  // What was asked for
+  several_workloads: { status: 409, title: 'Several workload entries match; name one' },
+  not_granted: { status: 403, title: 'The workload is not granted this' },
+  not_available: { status: 422, title: 'This server does not offer that yet' },
+  bad_csr: { status: 422, title: 'The certificate request is not acceptable' },
+  expires_too_soon: { status: 422, title: 'The session or signing key ends too soon to issue anything under it' },
+
+  // Keeping things
+  conflict: { status: 409, title: 'It contradicts what exists' },
+  already_exists: { status: 409, title: 'The name is taken' },
+  already_done: { status: 409, title: 'This was done before; what it showed once is not kept' },
+  in_use: { status: 409, title: 'Something still uses it' },
+  idempotency_mismatch: { status: 422, title: 'This Idempotency-Key was used for another request' },
+  precondition_required: { status: 428, title: 'If-Match is required' },
+  stale: { status: 412, title: 'It was changed meanwhile' },
+  match_too_wide: { status: 422, title: 'The match lacks the conditions that make it safe' },
+  impossible: { status: 422, title: 'Well-formed, but it cannot be done' },
+
+  // Ours
+  log_unavailable: { status: 503, title: 'The log cannot be written now; nothing was done' },
+  unavailable: { status: 503, title: 'A service behind Purser cannot be reached now' },
+  replica_behind: { status: 503, title: 'This replica has not confirmed its state lately' },
+  issuing_closed: { status: 503, title: 'Issuing is closed until an operator has reviewed the log' },
+  internal: { status: 500, title: 'Purser failed; the request id finds it in the server log' },
+} as const satisfies Record<string, Row>
+
+export type RefusalCode = keyof typeof refusals
+
+/** One fault in the request: an RFC 6901 pointer and words that never echo the value. */
+export type Problem = { pointer: string; detail: string }
+
+export type RefusalInfo = {
+  /** For the caller, beside the title. Never holds a stranger's text, a secret or a token. */
+  detail?: string
+  /** For the log and `explain`: facts that only operators may see. */
+  explanation?: Record<string, unknown>
+  errors?: Problem[]
+  retryAfterSeconds?: number
+  headers?: Record<string, string>
+}
+
+/** The one error type for everything that a caller is told. Anything else that is thrown is our own fault: a bare 500. */
+export class Refusal extends Error {
+  readonly code: RefusalCode
+  readonly info: RefusalInfo
+  constructor(code: RefusalCode, info: RefusalInfo = {}) {
+    super(code)
+    this.name = 'Refusal'
+    this.code = code
+    this.info = info
+  }
+}
+
+export const refuse = (code: RefusalCode, info?: RefusalInfo): Refusal => new Refusal(code, info)
+
+/** The row that the caller sees: the true one, or the one that stands for it. */
+export function shown(code: RefusalCode): { code: RefusalCode; status: number; title: string } {
+  const row: Row = refusals[code]
+  if (row.as) return { code: row.as, status: row.status, title: refusals[row.as].title }
+  return { code, status: row.status, title: row.title }
+}

@@ -1,0 +1,200 @@
+/** The log's rows. Every append of the product goes through `log_append` (migrations/001-foundation.ts). */
+import { randomUUID } from 'node:crypto'
+import type { Knex } from 'knex'
+
+/** What may happen once. `holder` is the SHA-256 of the key that may repeat it within 60 s, since replies get lost. */
+export type Claim = { key: Buffer; holder: Buffer; until: Date }
+
+export type SessionRow = {
+  id: string
+  instance: Buffer
+  generation: number
+  workloadId: string
+  attestorId: string
+  spiffeId: string
+  selectors: Record<string, string | string[]>
+  /** The name whose re-creation ends the session (a Kubernetes namespace and service account), where there is one. */
+  account?: string
+  expiresAt: Date
+}
+
+export type TokenRow = { id: string; hash: Buffer; sessionId: string; expiresAt: Date }
+
+export type AppendItem = {
+  /** The revision that the decision was made under; absent for what holds under any (refusals, our own acts). */
+  revision?: number
+  leaf: Buffer
+  nonce: Buffer
+  body: string
+  at: string
+  terms: string[]
+  claim?: Claim
+  session?: SessionRow
+  token?: TokenRow
+}
+
+/** Why an item was left out. `ended` carries the newest generation of its instance's sessions. */
+export type Verdict =
+  | { kind: 'stale' | 'closed' | 'claimed' }
+  | { kind: 'ended'; generation: number }
+  /** The epoch moved on: the process must read the head anew. */
+  | { kind: 'epoch' }
+
+export type Appended = {
+  epoch: number
+  /** Index of the first item that was appended; the others follow in order. */
+  first: number
+  size: number
+  revision: number
+  /** By position in the batch; an item without one was appended. */
+  verdicts: Map<number, Verdict>
+}
+
+export type Head = {
+  instanceId: string
+  trustDomain: string
+  issuer: string
+  epoch: number
+  size: number
+  revision: number
+  issuing: boolean
+}
+
+const b64 = (bytes: Buffer): string => bytes.toString('base64')
+
+const wire = (item: AppendItem, n: number): Record<string, unknown> => ({
+  n,
+  rev: item.revision ?? null,
+  leaf: b64(item.leaf),
+  nonce: b64(item.nonce),
+  body: item.body,
+  at: item.at,
+  terms: item.terms,
+  ...(item.claim && {
+    claim: { key: b64(item.claim.key), holder: b64(item.claim.holder), until: item.claim.until },
+  }),
+  ...(item.session && {
+    session: {
+      id: item.session.id,
+      instance: b64(item.session.instance),
+      generation: item.session.generation,
+      workload: item.session.workloadId,
+      attestor: item.session.attestorId,
+      spiffeId: item.session.spiffeId,
+      selectors: item.session.selectors,
+      account: item.session.account ?? null,
+      until: item.session.expiresAt,
+    },
+  }),
+  ...(item.token && {
+    token: { id: item.token.id, hash: b64(item.token.hash), session: item.token.sessionId, until: item.token.expiresAt },
+  }),
+})
+
+type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
+
+function readVerdict(text: string): Verdict {
+  if (text === 'stale' || text === 'closed' || text === 'claimed') return { kind: text }
+  return { kind: 'ended', generation: Number(text.slice('ended:'.length)) }
+}
+
+/**
+ * Appends a batch in one round trip that ends in COMMIT, or, given a transaction that holds the head lock, within it.
+ * Two items with one claim must not share a batch.
+ */
+export async function appendItems(knex: Knex, batch: string, epoch: number, items: AppendItem[]): Promise<Appended> {
+  const result = await knex.raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?) as reply', [
+    batch,
+    epoch,
+    JSON.stringify(items.map(wire)),
+  ])
+  const reply = result.rows[0]?.reply
+  if (!reply) throw new Error('log_append answered nothing')
+  const verdicts = new Map<number, Verdict>()
+  if (!reply.verdicts) items.forEach((_, n) => verdicts.set(n, { kind: 'epoch' }))
+  for (const [n, text] of Object.entries(reply.verdicts ?? {})) verdicts.set(Number(n), readVerdict(text))
+  return { epoch: reply.epoch, first: reply.first, size: reply.size, revision: reply.revision, verdicts }
+}
+
+export const newBatchId = (): string => randomUUID()
+
+type HeadRow = {
+  instance_id: string
+  trust_domain: string
+  issuer: string
+  epoch: number
+  size: string
+  revision: string
+  issuing: boolean
+}
+
+const toHead = (row: HeadRow): Head => ({
+  instanceId: row.instance_id,
+  trustDomain: row.trust_domain,
+  issuer: row.issuer,
+  epoch: row.epoch,
+  size: Number(row.size),
+  revision: Number(row.revision),
+  issuing: row.issuing,
+})
+
+/** The head row; `undefined` before the first start. */
+export async function readHead(knex: Knex): Promise<Head | undefined> {
+  const row = await knex<HeadRow>('log_head').first()
+  return row && toHead(row)
+}
+
+/** Takes the head lock, always the last lock of a transaction. */
+export async function lockHead(tx: Knex.Transaction): Promise<Head> {
+  const row = await tx<HeadRow>('log_head').forUpdate().first()
+  if (!row) throw new Error('the log has no head row')
+  return toHead(row)
+}
+
+/**
+ * What became of a batch whose COMMIT was not answered: taking the head lock waits for the lost transaction's end.
+ * Answers index by leaf; empty when it never happened.
+ */
+export async function findBatch(knex: Knex, batch: string, epoch: number, from: number): Promise<Map<string, number>> {
+  return knex.transaction(async (tx) => {
+    await lockHead(tx)
+    const rows = await tx('log_entry').select('idx', 'leaf').where({ epoch, batch }).where('idx', '>=', from)
+    return new Map(rows.map((row: { idx: string; leaf: Buffer }) => [b64(row.leaf), Number(row.idx)]))
+  })
+}
+
+/** The commitments of entries [from, to) in order; throws when one is missing. */
+export async function readLeaves(knex: Knex, epoch: number, from: number, to: number): Promise<Buffer[]> {
+  const leaves: Buffer[] = []
+  for (let at = from; at < to; at += 500) {
+    const rows: { idx: string; leaf: Buffer }[] = await knex('log_entry')
+      .select('idx', 'leaf')
+      .where({ epoch })
+      .whereBetween('idx', [at, Math.min(at + 500, to) - 1])
+      .orderBy('idx')
+    for (const row of rows) {
+      if (Number(row.idx) !== from + leaves.length) throw new Error(`the log has no entry ${epoch}/${from + leaves.length}`)
+      leaves.push(row.leaf)
+    }
+  }
+  if (leaves.length !== to - from) throw new Error(`the log has no entry ${epoch}/${from + leaves.length}`)
+  return leaves
+}
+
+/** A full tile of 256 hashes, where it was written. */
+export async function readTile(knex: Knex, epoch: number, level: number, idx: number): Promise<Buffer | undefined> {
+  const row: { hashes: Buffer } | undefined = await knex('log_tile').select('hashes').where({ epoch, level, idx }).first()
+  return row?.hashes
+}
+
+export async function writeTiles(
+  knex: Knex,
+  epoch: number,
+  tiles: { level: number; index: number; hashes: Buffer }[],
+): Promise<void> {
+  if (tiles.length === 0) return
+  await knex('log_tile')
+    .insert(tiles.map((tile) => ({ epoch, level: tile.level, idx: tile.index, hashes: tile.hashes })))
+    .onConflict(['epoch', 'level', 'idx'])
+    .ignore()
+}

@@ -1,0 +1,151 @@
+/** How each table in the snapshot is read: its row in our words, or nothing when the row no longer counts. */
+import type { AccountPinRow, ApiTokenRow, AttestorRow, BlockKind, BlockRow, KeyKind, KeyRow, Role, WorkloadRow } from './rows.ts'
+
+type Read<T> = (row: never) => [id: string, value: T | undefined]
+const table = <T>(name: string, read: Read<T>): { name: string; read: (row: unknown) => [string, T | undefined] } => ({
+  name,
+  read: read as (row: unknown) => [string, T | undefined],
+})
+/** Optional members that are null in the database are absent in memory. */
+const given = <K extends string, V>(key: K, value: V | null): Partial<Record<K, V>> =>
+  value === null ? {} : ({ [key]: value } as Record<K, V>)
+
+type AttestorRecord = {
+  id: string
+  name: string
+  kind: string
+  issuer: string | null
+  audience: string | null
+  spiffe_id_prefix: string
+  definition: Record<string, unknown>
+  revision: number
+  deleted_at: Date | null
+}
+
+type KeyRecord = {
+  id: string
+  kind: KeyKind
+  algorithm: string
+  public_key: Buffer
+  wrapped: Buffer
+  wrapping_key_id: string
+  issuer_key_id: string | null
+  chain: string | null
+  created_at: Date
+  active_at: Date
+  retire_at: Date
+  gone_at: Date
+  withdrawn_at: Date | null
+  epoch: number | null
+  from_size: string | null
+}
+
+/** A JSON tuple, so that no account name can reach into another's. */
+export const pinKey = (attestorId: string, account: string, uid: string): string => JSON.stringify([attestorId, account, uid])
+
+export const tables = {
+  attestors: table<AttestorRow>('attestor', (row: AttestorRecord) => [
+    row.id,
+    row.deleted_at
+      ? undefined
+      : {
+          id: row.id,
+          name: row.name,
+          kind: row.kind,
+          ...given('issuer', row.issuer),
+          ...given('audience', row.audience),
+          spiffeIdPrefix: row.spiffe_id_prefix,
+          definition: row.definition,
+          revision: row.revision,
+        },
+  ]),
+  workloads: table<WorkloadRow>(
+    'workload',
+    (row: {
+      id: string
+      name: string
+      attestor_id: string
+      definition: Record<string, unknown>
+      disabled: boolean
+      revision: number
+      deleted_at: Date | null
+    }) => [
+      row.id,
+      row.deleted_at
+        ? undefined
+        : {
+            id: row.id,
+            name: row.name,
+            attestorId: row.attestor_id,
+            definition: row.definition,
+            disabled: row.disabled,
+            revision: row.revision,
+          },
+    ],
+  ),
+  pins: table<AccountPinRow>(
+    'account_pin',
+    (row: { attestor_id: string; account: string; uid: string; superseded_at: Date | null }) => [
+      pinKey(row.attestor_id, row.account, row.uid),
+      { attestorId: row.attestor_id, account: row.account, uid: row.uid, superseded: row.superseded_at !== null },
+    ],
+  ),
+  blocks: table<BlockRow>(
+    'block',
+    (row: { id: string; kind: BlockKind; value: string; key_id: string | null; reason: string | null; at: Date; until: Date }) => [
+      row.id,
+      {
+        id: row.id,
+        kind: row.kind,
+        value: row.value,
+        ...given('keyId', row.key_id),
+        ...given('reason', row.reason),
+        at: row.at,
+        until: row.until,
+      },
+    ],
+  ),
+  apiTokens: table<ApiTokenRow>(
+    'api_token',
+    (row: {
+      id: string
+      hash: Buffer
+      operator: string
+      role: Role
+      expires_at: Date
+      revoked_at: Date | null
+      first_used_at: Date | null
+    }) => [
+      row.id,
+      {
+        id: row.id,
+        hash: row.hash.toString('base64'),
+        operator: row.operator,
+        role: row.role,
+        expiresAt: row.expires_at,
+        revoked: row.revoked_at !== null,
+        used: row.first_used_at !== null,
+      },
+    ],
+  ),
+  keys: table<KeyRow>('signing_key', (row: KeyRecord) => [
+    row.id,
+    {
+      id: row.id,
+      kind: row.kind,
+      algorithm: row.algorithm,
+      publicKey: row.public_key,
+      wrapped: row.wrapped,
+      wrappingKeyId: row.wrapping_key_id,
+      ...given('issuerKeyId', row.issuer_key_id),
+      ...given('chain', row.chain),
+      createdAt: row.created_at,
+      activeAt: row.active_at,
+      retireAt: row.retire_at,
+      goneAt: row.gone_at,
+      ...given('withdrawnAt', row.withdrawn_at),
+      ...given('epoch', row.epoch),
+      ...(row.from_size !== null && { fromSize: Number(row.from_size) }),
+    },
+  ]),
+}

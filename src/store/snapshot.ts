@@ -1,0 +1,125 @@
+/**
+ * The registrations in memory. A snapshot is immutable; a newer one is made by reading only the rows that changed
+ * since its revision, so the hot path never asks the database who may do what.
+ */
+import type { Knex } from 'knex'
+import type { Database } from './database.ts'
+import { readHead } from './log.ts'
+import type { AccountPinRow, ApiTokenRow, AttestorRow, BlockRow, KeyRow, WorkloadRow } from './rows.ts'
+import { tables } from './snapshot-tables.ts'
+
+export type Snapshot = {
+  readonly instanceId: string
+  readonly trustDomain: string
+  readonly issuer: string
+  readonly epoch: number
+  readonly size: number
+  readonly revision: number
+  readonly issuing: boolean
+  readonly attestors: ReadonlyMap<string, AttestorRow>
+  readonly workloads: ReadonlyMap<string, WorkloadRow>
+  readonly pins: ReadonlyMap<string, AccountPinRow>
+  readonly blocks: ReadonlyMap<string, BlockRow>
+  readonly apiTokens: ReadonlyMap<string, ApiTokenRow>
+  readonly keys: ReadonlyMap<string, KeyRow>
+}
+
+/** Reads what changed since `previous` (everything without one), in one repeatable-read transaction. */
+async function readSnapshot(knex: Knex, previous: Snapshot | undefined): Promise<Snapshot> {
+  return knex.transaction(
+    async (tx) => {
+      const head = await readHead(tx)
+      if (!head) throw new Error('the database holds no Purser yet')
+      if (previous && previous.revision === head.revision && previous.epoch === head.epoch) {
+        return { ...previous, size: head.size, issuing: head.issuing }
+      }
+      const since = previous?.revision ?? -1
+      const read = async <T>(table: (typeof tables)[keyof typeof tables], old: ReadonlyMap<string, T> | undefined) => {
+        const next = new Map(old)
+        for (const row of await tx(table.name).where('changed', '>', since)) {
+          const [id, value] = table.read(row)
+          if (value === undefined) next.delete(id)
+          else next.set(id, value as T)
+        }
+        return next
+      }
+      return {
+        ...head,
+        attestors: await read(tables.attestors, previous?.attestors),
+        workloads: await read(tables.workloads, previous?.workloads),
+        pins: await read(tables.pins, previous?.pins),
+        blocks: await read(tables.blocks, previous?.blocks),
+        apiTokens: await read(tables.apiTokens, previous?.apiTokens),
+        keys: await read(tables.keys, previous?.keys),
+      }
+    },
+    { isolationLevel: 'repeatable read', readOnly: true },
+  )
+}
+
+export type Snapshots = {
+  current(): Snapshot
+  /** Asks the database now. Calls that overlap share one question, unless they came after it was asked. */
+  refresh(): Promise<Snapshot>
+  /** Milliseconds since the database last confirmed the revision: past 2,000 this replica must not say who is revoked. */
+  age(): number
+  onChange(listener: (next: Snapshot, previous: Snapshot) => void): void
+  stop(): Promise<void>
+}
+
+const askEvery = 500
+
+/** Opens the first snapshot and keeps it fresh by LISTEN/NOTIFY and by asking twice a second. */
+export async function openSnapshots(
+  db: Pick<Database, 'knex' | 'listen'>,
+  parts: { now: () => number; onError: (error: unknown) => void },
+): Promise<Snapshots> {
+  let asked = parts.now()
+  let confirmed = asked
+  let current = await readSnapshot(db.knex, undefined)
+  const listeners: ((next: Snapshot, previous: Snapshot) => void)[] = []
+  let running: Promise<Snapshot> | undefined
+  let queued: Promise<Snapshot> | undefined
+
+  const ask = async (): Promise<Snapshot> => {
+    asked = parts.now()
+    const started = asked
+    const next = await readSnapshot(db.knex, current)
+    confirmed = started
+    const previous = current
+    current = next
+    if (next.revision !== previous.revision || next.epoch !== previous.epoch || next.issuing !== previous.issuing) {
+      for (const listener of listeners) listener(next, previous)
+    }
+    return next
+  }
+  const refresh = (): Promise<Snapshot> => {
+    if (!running) {
+      running = ask().finally(() => (running = undefined))
+      return running
+    }
+    queued ??= running
+      .catch(() => undefined)
+      .then(() => {
+        queued = undefined
+        return refresh()
+      })
+    return queued
+  }
+  const inBackground = (): void => void refresh().catch(parts.onError)
+  const timer = setInterval(inBackground, askEvery)
+  timer.unref()
+  const unlisten = await db.listen('purser_revision', inBackground)
+
+  return {
+    current: () => current,
+    refresh,
+    age: () => parts.now() - confirmed,
+    onChange: (listener) => void listeners.push(listener),
+    async stop() {
+      clearInterval(timer)
+      await unlisten()
+      await running?.catch(() => undefined)
+    },
+  }
+}
