@@ -1,0 +1,83 @@
+/**
+ * Templates put verified facts into SPIFFE IDs, secret path patterns and JWT claims: `…/ns/{k8s:ns}`. There are no
+ * functions, no defaults and no escaping. A fact that isn't exactly one plain segment is refused (CVE-2021-27099,
+ * GHSA-59w7-v8rr-pr4p), and the rendered whole is read again by the parser of its kind.
+ */
+import { NameError } from './errors.ts'
+import { isPathSegment, parsePathPattern } from './secret-path.ts'
+import { found, isSelectorKey, isSelectorValue } from './selectors.ts'
+import type { Selectors } from './selectors.ts'
+import { isSpiffeSegment, parseSpiffeId } from './spiffe-id.ts'
+
+/** What a template makes: a whole SPIFFE ID, a whole secret path pattern, or a claim's string. */
+export type TemplateKind = 'spiffe-id' | 'secret-pattern' | 'claim'
+
+export type Template = {
+  kind: TemplateKind
+  text: string
+  /** Literal text at even places, keys of selectors at odd ones. */
+  parts: readonly string[]
+}
+
+const longestTemplate = 2048
+const mostPlaceholders = 16
+const longestClaim = 1024
+
+type Rule = { plain: (fact: string) => boolean; check: (whole: string) => void }
+
+const rules: Record<TemplateKind, Rule> = {
+  'spiffe-id': { plain: isSpiffeSegment, check: (whole) => void parseSpiffeId(whole) },
+  'secret-pattern': { plain: isPathSegment, check: (whole) => void parsePathPattern(whole) },
+  claim: { plain: isSelectorValue, check: checkClaim },
+}
+
+/**
+ * Reads a template and checks what it would make of plain facts.
+ * @throws NameError `bad_template`, or the code of the kind's own parser
+ */
+export function parseTemplate(text: string, kind: TemplateKind): Template {
+  if (text.length > longestTemplate) throw new NameError('bad_template', 'a template is at most 2048 characters long')
+  const parts = text.split(/\{([^{}]*)\}/)
+  if (parts.some((part, index) => index % 2 === 0 && /[{}]/.test(part)))
+    throw new NameError('bad_template', 'braces stand around the key of a selector, and nowhere else')
+  if (parts.length > 2 * mostPlaceholders) throw new NameError('bad_template', 'at most 16 placeholders')
+  const template = { kind, text, parts }
+  if (!templateKeys(template).every(isSelectorKey))
+    throw new NameError('bad_template', 'a placeholder is the key of a selector in braces')
+  // A fact in the trust domain would let a workload choose it.
+  if (kind === 'spiffe-id' && parts.length > 1 && !/^spiffe:\/\/[^/]+\//.test(parts[0] ?? ''))
+    throw new NameError('bad_template', 'placeholders stand in the path of a SPIFFE ID only')
+  rules[kind].check(fill(parts, () => 'x'))
+  return template
+}
+
+/** The selector keys that a template needs, each once. */
+export function templateKeys(template: Template): string[] {
+  return [...new Set(template.parts.filter((_, index) => index % 2 === 1))]
+}
+
+/**
+ * Puts the facts in.
+ * @throws NameError `fact_missing`, `fact_has_many_values`, `fact_not_plain`, or the code of the kind's own parser
+ */
+export function render(template: Template, selectors: Selectors): string {
+  const { plain, check } = rules[template.kind]
+  const whole = fill(template.parts, (key) => {
+    const fact = found(selectors, key)
+    if (fact === undefined) throw new NameError('fact_missing', 'the attestor verified no such fact', key)
+    if (typeof fact !== 'string') throw new NameError('fact_has_many_values', 'the fact has more than one value', key)
+    if (!plain(fact)) throw new NameError('fact_not_plain', 'the fact is not one plain segment', key)
+    return fact
+  })
+  check(whole)
+  return whole
+}
+
+function fill(parts: readonly string[], value: (key: string) => string): string {
+  return parts.map((part, index) => (index % 2 === 0 ? part : value(part))).join('')
+}
+
+function checkClaim(whole: string): void {
+  if (Buffer.byteLength(whole) > longestClaim || (whole !== '' && !isSelectorValue(whole)))
+    throw new NameError('bad_template', 'a claim is at most 1024 bytes without control characters')
+}
