@@ -1,0 +1,52 @@
+import { type KeyObject, createPublicKey, sign } from 'node:crypto'
+
+/** DER: a tag, a length, contents. */
+function tlv(tag: number, ...contents: Uint8Array[]): Buffer {
+  const content = Buffer.concat(contents)
+  const { length } = content
+  const head = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
+  return Buffer.concat([Buffer.from([tag, ...head]), content])
+}
+
+const sequence = (...contents: Uint8Array[]): Buffer => tlv(0x30, ...contents)
+const oid = (hex: string): Buffer => tlv(0x06, Buffer.from(hex, 'hex'))
+const nothing = Buffer.from([0x05, 0x00])
+
+type Scheme = { algorithm: Buffer; digest: string | null }
+
+/** ecdsa-with-SHA256 and -SHA384 (RFC 5758), sha256WithRSAEncryption (RFC 4055), Ed25519 (RFC 8410). */
+const schemes = {
+  p256: { algorithm: sequence(oid('2a8648ce3d040302')), digest: 'sha256' },
+  p384: { algorithm: sequence(oid('2a8648ce3d040303')), digest: 'sha384' },
+  rsa: { algorithm: sequence(oid('2a864886f70d01010b'), nothing), digest: 'sha256' },
+  ed25519: { algorithm: sequence(oid('2b6570')), digest: null },
+} as const satisfies Record<string, Scheme>
+
+function schemeOf(key: KeyObject): Scheme {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key
+  if (type === 'ec' && details?.namedCurve === 'prime256v1') return schemes.p256
+  if (type === 'ec' && details?.namedCurve === 'secp384r1') return schemes.p384
+  if (type === 'rsa') return schemes.rsa
+  if (type === 'ed25519') return schemes.ed25519
+  throw new TypeError('a workload key is EC P-256 or P-384, Ed25519 or RSA')
+}
+
+/**
+ * A certificate request (PKCS#10, RFC 2986) for the public half of a private key: PEM, with an empty subject and
+ * nothing asked for, since Purser takes the key and the proof of possession and decides the rest by itself.
+ *
+ * @param privateKey EC P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits; it doesn't leave the process
+ * @throws TypeError for any other key
+ */
+export function createCsr(privateKey: KeyObject): string {
+  if (privateKey.type !== 'private') throw new TypeError('a request is signed with a private key')
+  const { algorithm, digest } = schemeOf(privateKey)
+  const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
+  const version = Buffer.from([0x02, 0x01, 0x00])
+  const noAttributes = Buffer.from([0xa0, 0x00])
+  const info = sequence(version, sequence(), spki, noAttributes)
+  const signature = sign(digest, info, privateKey)
+  const der = sequence(info, algorithm, tlv(0x03, Buffer.from([0]), signature))
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
+  return `-----BEGIN CERTIFICATE REQUEST-----\n${lines.join('\n')}\n-----END CERTIFICATE REQUEST-----\n`
+}

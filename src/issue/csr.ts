@@ -1,0 +1,82 @@
+import { type KeyObject, createHash } from 'node:crypto'
+import { Asn1Error, childrenOf, contentOf, fromDerStrict } from '../keys/asn1-strict.ts'
+import { type Asn1, tag } from '../keys/asn1.ts'
+import { PemError, decodePem } from '../keys/pem.ts'
+import { CsrError } from './csr-error.ts'
+import { type KeyType, readCsrKey } from './csr-key.ts'
+import { checkPossession } from './csr-signature.ts'
+
+export { CsrError, type CsrReason } from './csr-error.ts'
+export type { KeyType } from './csr-key.ts'
+
+/** All that a request contributes: its key. */
+export type CsrVerdict = { spki: Buffer; publicKey: KeyObject; publicKeySha256: string; keyType: KeyType }
+
+/** Told the SHA-256 of an SPKI in hex: a CA key, a blocked key. */
+export type RefuseKey = (publicKeySha256: string) => boolean
+
+export const maxCsrBytes = 16_384
+// RFC 7468 section 7: the second is what older tools write, keytool among them
+const labels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST']
+
+/**
+ * Checks a PKCS#10 request (RFC 2986) from a stranger and takes its public key; subject, attributes and requested
+ * extensions must be DER and are otherwise ignored. Throws CsrError, and nothing else, for anything amiss.
+ */
+export function readCsr(pem: string, refuseKey: RefuseKey = () => false): CsrVerdict {
+  const verdict = checkCsr(pem)
+  if (refuseKey(verdict.publicKeySha256)) throw new CsrError('refused_key')
+  return verdict
+}
+
+/** `readCsr` without the question whether the key may be used. */
+export function checkCsr(pem: string): CsrVerdict {
+  if (pem.length > maxCsrBytes) throw new CsrError('too_large')
+  const request = split(parse(decode(pem)))
+  const key = readCsrKey(request.spki)
+  checkPossession(request, key.publicKey)
+  return { ...key, publicKeySha256: createHash('sha256').update(key.spki).digest('hex') }
+}
+
+function decode(pem: string): Buffer {
+  try {
+    return decodePem(pem, labels)
+  } catch (error) {
+    throw error instanceof PemError ? new CsrError('not_pem') : error
+  }
+}
+
+function parse(der: Buffer): Asn1 {
+  try {
+    return fromDerStrict(der, { maxBytes: maxCsrBytes })
+  } catch (error) {
+    throw error instanceof Asn1Error ? new CsrError(error.trailing ? 'trailing' : 'not_der') : error
+  }
+}
+
+type Request = { info: Asn1; spki: Asn1; algorithm: Asn1; signature: Buffer }
+
+function split(tree: Asn1): Request {
+  try {
+    return members(tree)
+  } catch (error) {
+    throw error instanceof Asn1Error ? new CsrError('malformed') : error
+  }
+}
+
+/** RFC 2986 section 4, member by member; forge's validator is not used (CVE-2025-12816). */
+function members(tree: Asn1): Request {
+  const [info, algorithm, signature, ...behind] = childrenOf(tree, tag.sequence)
+  const [version, subject, spki, attributes, ...others] = childrenOf(info, tag.sequence)
+  const bits = contentOf(signature, tag.bitString)
+  if (!info || !algorithm || !spki || behind.length > 0 || others.length > 0) throw new CsrError('malformed')
+  if (!contentOf(version, tag.integer).equals(Buffer.of(0)) || bits[0] !== 0) throw new CsrError('malformed')
+  for (const relativeName of childrenOf(subject, tag.sequence)) childrenOf(relativeName, tag.set)
+  for (const attribute of childrenOf(attributes, 0, 0x80)) {
+    const [type, values, ...rest] = childrenOf(attribute, tag.sequence)
+    contentOf(type, tag.oid)
+    childrenOf(values, tag.set)
+    if (rest.length > 0) throw new CsrError('malformed')
+  }
+  return { info, spki, algorithm, signature: bits.subarray(1) }
+}

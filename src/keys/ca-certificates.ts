@@ -1,0 +1,82 @@
+import type { KeyObject } from 'node:crypto'
+import { type Asn1, bitString, context, integer, oid, raw, sequence, set, toDer } from './asn1.ts'
+import { type Certificate, type CertificateIssuer, buildCertificate } from './certificate.ts'
+import { basicConstraints, crlDistributionPoint, keyUsage, subjectAltName, subjectKeyIdentifier } from './extensions.ts'
+import { caName, keyIdOf } from './ca-names.ts'
+import { encodePem } from './pem.ts'
+import { createSigner } from './signer.ts'
+
+export type CaKeys = { privateKey: KeyObject; publicKey: KeyObject }
+
+type Validity = { serial: Buffer; notBefore: Date; notAfter: Date }
+
+const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
+
+/**
+ * What every CA of ours says (SPIFFE X509-SVID section 2.2): a CA, for certificates and CRLs, its SAN the trust domain
+ * without a path. No EKU and no name constraints: verifiers read both differently on a CA.
+ */
+const caExtensions = (trustDomain: string, keyId: Buffer, pathLength?: number): Asn1[] => [
+  basicConstraints(true, pathLength),
+  keyUsage('keyCertSign', 'cRLSign'),
+  subjectKeyIdentifier(keyId),
+  subjectAltName({ uri: `spiffe://${trustDomain}` }, false),
+]
+
+/** A self-signed root. */
+export function createRootCertificate(parts: { trustDomain: string; keys: CaKeys } & Validity): Certificate {
+  const spki = spkiOf(parts.keys.publicKey)
+  const name = caName('root', parts.trustDomain, keyIdOf(spki))
+  return buildCertificate({
+    ...parts,
+    issuerName: name,
+    subjectName: name,
+    spki,
+    extensions: caExtensions(parts.trustDomain, keyIdOf(spki)),
+    signer: createSigner(parts.keys.privateKey),
+  })
+}
+
+/** An issuing CA under the root: leaves only (`pathLen 0`), and never valid outside the root's own time. */
+export function createIssuingCertificate(
+  parts: { trustDomain: string; root: CertificateIssuer; publicKey: KeyObject; crlUrl?: string } & Validity,
+): Certificate {
+  const { trustDomain, root, crlUrl } = parts
+  if (parts.notBefore < root.notBefore || parts.notAfter > root.notAfter) {
+    throw new RangeError('an issuing CA cannot outlive its root')
+  }
+  const spki = spkiOf(parts.publicKey)
+  const keyId = keyIdOf(spki)
+  return buildCertificate({
+    ...parts,
+    issuerName: root.name,
+    subjectName: caName('issuing', trustDomain, keyId),
+    spki,
+    extensions: [
+      ...caExtensions(trustDomain, keyId, 0),
+      root.authorityKeyIdentifier,
+      ...(crlUrl === undefined ? [] : [crlDistributionPoint(crlUrl)]),
+    ],
+    signer: root.signer,
+  })
+}
+
+const extensionRequest = '1.2.840.113549.1.9.14'
+
+/** A PKCS#10 request (RFC 2986) for an upstream CA to sign our issuing CA, with the extensions that it should have. */
+export function buildCaCsr(parts: { trustDomain: string; keys: CaKeys }): { der: Buffer; pem: string } {
+  const spki = spkiOf(parts.keys.publicKey)
+  const keyId = keyIdOf(spki)
+  const signer = createSigner(parts.keys.privateKey)
+  const wanted = sequence(caExtensions(parts.trustDomain, keyId, 0))
+  const info = toDer(
+    sequence([
+      integer(0),
+      caName('issuing', parts.trustDomain, keyId),
+      raw(spki),
+      context(0, [sequence([oid(extensionRequest), set([wanted])])]),
+    ]),
+  )
+  const der = toDer(sequence([raw(info), signer.algorithm, bitString(signer.sign(info))]))
+  return { der, pem: encodePem('CERTIFICATE REQUEST', der) }
+}
