@@ -46,10 +46,8 @@ export function buildCrl(parts: CrlParts): { der: Buffer; pem: string } {
 
 function entry({ serial, at, reason }: RevokedCertificate): Asn1 {
   const fields = [integer(serial), time(at)]
-  if (reason !== undefined) fields.push(sequence([reasonCodes[reason]]))
+  if (reason !== undefined) {
+    fields.push(sequence([extension(extensionOid.reasonCode, false, enumerated(crlReasons[reason]))]))
+  }
   return sequence(fields)
 }
-
-const reasonCodes = Object.fromEntries(
-  Object.entries(crlReasons).map(([name, code]) => [name, extension(extensionOid.reasonCode, false, enumerated(code))]),
-) as Record<keyof typeof crlReasons, Asn1>

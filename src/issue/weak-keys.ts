@@ -36,7 +36,7 @@ const smallOrderY: ReadonlySet<bigint> = new Set([
 
 /** A point of small order verifies signatures that nobody made; an encoding above p is a second name for a key. */
 export function isWeakEd25519(key: Buffer): boolean {
-  const littleEndian = BigInt(`0x${Buffer.from(key).reverse().toString('hex')}`)
+  const littleEndian = BigInt(`0x${Buffer.from(key.toReversed()).toString('hex')}`)
   const y = littleEndian & ((1n << 255n) - 1n)
   return y >= p || smallOrderY.has(y)
 }

@@ -1,8 +1,9 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
-import { childrenOf, contentOf, fromDerStrict, sameOid } from './asn1-strict.ts'
-import { type Asn1, bitString, context, integer, oid, raw, sequence, tag, time, toDer } from './asn1.ts'
+import { contentOf, fromDerStrict } from './asn1-strict.ts'
+import { type Asn1, bitString, context, integer, raw, sequence, tag, time, toDer } from './asn1.ts'
 import { authorityKeyIdentifier, extensionOid } from './extensions.ts'
 import { encodePem } from './pem.ts'
+import { type Extension, findExtension, readCertificate } from './read-certificate.ts'
 import { type Signer, createSigner } from './signer.ts'
 
 export type CertificateParts = {
@@ -70,12 +71,12 @@ export function createIssuer(ca: { pem: string; privateKey: KeyObject }): Certif
   if (!certificate.ca || !certificate.checkPrivateKey(ca.privateKey)) {
     throw new TypeError('an issuer is a CA certificate with its own private key')
   }
-  const tbs = childrenOf(childrenOf(fromDerStrict(certificate.raw), tag.sequence)[0], tag.sequence)
-  const keyId = subjectKeyIdOf(tbs)
+  const fields = readCertificate(certificate.raw)
+  const keyId = subjectKeyIdOf(fields.extensions)
   return {
     certificate,
     pem: encodePem('CERTIFICATE', certificate.raw),
-    name: raw(toDer(tbs[5]!)),
+    name: raw(toDer(fields.subject)),
     keyId,
     authorityKeyIdentifier: authorityKeyIdentifier(keyId),
     notBefore: new Date(certificate.validFrom),
@@ -84,14 +85,8 @@ export function createIssuer(ca: { pem: string; privateKey: KeyObject }): Certif
   }
 }
 
-const subjectKeyIdentifierOid = oid(extensionOid.subjectKeyIdentifier)
-
-function subjectKeyIdOf(tbs: Asn1[]): Buffer {
-  const extensions = childrenOf(childrenOf(tbs.at(-1), 3, 0x80)[0], tag.sequence)
-  for (const extension of extensions) {
-    const [id, ...rest] = childrenOf(extension, tag.sequence)
-    if (!sameOid(id, subjectKeyIdentifierOid)) continue
-    return contentOf(fromDerStrict(contentOf(rest.at(-1), tag.octetString)), tag.octetString)
-  }
-  throw new TypeError('a CA certificate names its key (RFC 5280 section 4.2.1.2)')
+function subjectKeyIdOf(extensions: Extension[]): Buffer {
+  const found = findExtension(extensions, extensionOid.subjectKeyIdentifier)
+  if (!found) throw new TypeError('a CA certificate names its key (RFC 5280 section 4.2.1.2)')
+  return contentOf(fromDerStrict(found.value), tag.octetString)
 }

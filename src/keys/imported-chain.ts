@@ -1,0 +1,171 @@
+import { type KeyObject, X509Certificate } from 'node:crypto'
+import { Asn1Error, childrenOf, contentOf, fromDerStrict, sameOid } from './asn1-strict.ts'
+import { oid, tag } from './asn1.ts'
+import { extensionOid } from './extensions.ts'
+import { PemError, decodePemBlocks, encodePem } from './pem.ts'
+import { type CertificateFields, findExtension, readCertificate } from './read-certificate.ts'
+
+/** An upstream CA's answer that can't be our issuing CA; the message says why, to the operator. */
+export class ImportedChainError extends Error {
+  override readonly name = 'ImportedChainError'
+}
+
+export type ImportedChain = {
+  /** Our issuing CA and what leads from it to the root, root excluded: what goes out behind leaves. PEM. */
+  chain: string
+  /** PEM. */
+  root: string
+  notBefore: Date
+  notAfter: Date
+}
+
+type Ca = CertificateFields & { certificate: X509Certificate; label: string }
+
+export type ImportedChainParts = {
+  /** Certificates one after the other, nothing between them. */
+  pem: string
+  /** The key that the request was for. */
+  publicKey: KeyObject
+  trustDomain: string
+  now: Date
+}
+
+/**
+ * Checks what an upstream CA made of our request: our issuing CA first, each certificate signed by the next, a
+ * self-signed root last. Every rule that a leaf's verifier would apply later is applied now, while an operator looks.
+ * Throws ImportedChainError.
+ */
+export function checkImportedChain(parts: ImportedChainParts): ImportedChain {
+  try {
+    return check(parts)
+  } catch (error) {
+    if (error instanceof ImportedChainError) throw error
+    throw new ImportedChainError('a certificate of the chain cannot be read', { cause: error })
+  }
+}
+
+function check(parts: ImportedChainParts): ImportedChain {
+  const cas = readAll(parts.pem)
+  const [issuing, ...above] = cas
+  const root = above.at(-1)
+  if (!issuing || !root) throw new ImportedChainError('the chain must hold our issuing CA and its root')
+  if (!issuing.certificate.publicKey.equals(parts.publicKey)) {
+    throw new ImportedChainError('the first certificate is not for the key of our request')
+  }
+  cas.forEach((ca, depth) => checkCa(ca, depth, parts.now))
+  above.forEach((issuer, i) => checkLink(cas[i]!, issuer))
+  checkLink(root, root)
+  for (const ca of cas.slice(0, -1)) checkBelowRoot(ca)
+  checkTrustDomain(issuing, parts.trustDomain)
+  return {
+    chain: cas
+      .slice(0, -1)
+      .map((ca) => encodePem('CERTIFICATE', ca.certificate.raw))
+      .join(''),
+    root: encodePem('CERTIFICATE', root.certificate.raw),
+    // No leaf may live outside any of its CAs
+    notBefore: new Date(Math.max(...cas.map((ca) => Date.parse(ca.certificate.validFrom)))),
+    notAfter: new Date(Math.min(...cas.map((ca) => Date.parse(ca.certificate.validTo)))),
+  }
+}
+
+const maxCertificates = 8
+
+function readAll(pem: string): Ca[] {
+  try {
+    return decodePemBlocks(pem, ['CERTIFICATE'], maxCertificates).map((der, i) => ({
+      ...readCertificate(der),
+      certificate: new X509Certificate(der),
+      label: i === 0 ? 'our issuing CA' : `certificate ${i + 1}`,
+    }))
+  } catch (error) {
+    const known = error instanceof PemError || error instanceof Asn1Error
+    throw new ImportedChainError(`not a chain of certificates in PEM${known ? `: ${error.message}` : ''}`)
+  }
+}
+
+/** @param depth how many CAs are below this one, which its path length must allow (RFC 5280 section 4.2.1.9) */
+function checkCa(ca: Ca, depth: number, now: Date): void {
+  const { certificate, label } = ca
+  if (!certificate.ca) throw new ImportedChainError(`${label} is not a CA (basicConstraints)`)
+  const usage = keyUsageOf(ca)
+  if ((usage & 0x04) === 0) throw new ImportedChainError(`${label} may not sign certificates (keyUsage)`)
+  if (depth === 0 && (usage & 0x02) === 0) throw new ImportedChainError(`${label} may not sign CRLs (keyUsage)`)
+  const pathLength = pathLengthOf(ca)
+  if (pathLength !== undefined && pathLength < depth) {
+    throw new ImportedChainError(`${label} allows ${pathLength} CAs below it, the chain has ${depth} (pathLen)`)
+  }
+  if (now < new Date(certificate.validFrom) || now >= new Date(certificate.validTo)) {
+    throw new ImportedChainError(`${label} is not valid now`)
+  }
+  const { modulusLength } = certificate.publicKey.asymmetricKeyDetails ?? {}
+  if (modulusLength !== undefined && modulusLength < 2048) throw new ImportedChainError(`${label} has a weak RSA key`)
+}
+
+/** The first byte: keyCertSign is bit 5 and cRLSign bit 6, counted from the highest (section 4.2.1.3). */
+function keyUsageOf(ca: Ca): number {
+  const found = findExtension(ca.extensions, extensionOid.keyUsage)
+  return found ? (contentOf(fromDerStrict(found.value), tag.bitString)[1] ?? 0) : 0
+}
+
+function pathLengthOf(ca: Ca): number | undefined {
+  const value = findExtension(ca.extensions, extensionOid.basicConstraints)?.value
+  const pathLength = value && childrenOf(fromDerStrict(value), tag.sequence)[1]
+  if (!pathLength) return undefined
+  const content = contentOf(pathLength, tag.integer)
+  return content.length > 4 || content[0]! >= 0x80 ? 0 : content.readUIntBE(0, content.length)
+}
+
+function checkLink(subject: Ca, issuer: Ca): void {
+  if (
+    !subject.certificate.checkIssued(issuer.certificate) ||
+    !subject.certificate.verify(issuer.certificate.publicKey)
+  ) {
+    const reason = subject === issuer ? 'is not a self-signed root' : `is not signed by ${issuer.label}`
+    throw new ImportedChainError(`${subject.label} ${reason}`)
+  }
+}
+
+/** RFC 5758, RFC 4055, RFC 8410: nothing with MD5 or SHA-1, and no PSS, whose digest hides in parameters. */
+const soundSignatures = [
+  '1.2.840.10045.4.3.2',
+  '1.2.840.10045.4.3.3',
+  '1.2.840.10045.4.3.4',
+  '1.2.840.113549.1.1.11',
+  '1.2.840.113549.1.1.12',
+  '1.2.840.113549.1.1.13',
+  '1.3.101.112',
+].map(oid)
+
+/** What every verifier understands in a critical extension of a CA. */
+const understood = [extensionOid.basicConstraints, extensionOid.keyUsage, extensionOid.subjectAltName].map(oid)
+
+/** Rules for what is sent with leaves; a root's own extensions are hardly looked at by anybody. */
+function checkBelowRoot(ca: Ca): void {
+  if (!soundSignatures.some((one) => sameOid(ca.signatureAlgorithm, one))) {
+    throw new ImportedChainError(`${ca.label} is signed with an algorithm that verifiers refuse`)
+  }
+  if (findExtension(ca.extensions, extensionOid.extendedKeyUsage)) {
+    throw new ImportedChainError(`${ca.label} has an extended key usage, which verifiers read differently on a CA`)
+  }
+  if (findExtension(ca.extensions, extensionOid.nameConstraints)) {
+    throw new ImportedChainError(`${ca.label} has name constraints, which many SPIFFE verifiers cannot process`)
+  }
+  if (ca.extensions.some((one) => one.critical && !understood.some((known) => sameOid(one.id, known)))) {
+    throw new ImportedChainError(`${ca.label} has a critical extension that verifiers may not know`)
+  }
+}
+
+/** SPIFFE X509-SVID section 4.1 asks for the trust domain's own ID; upstream CAs may drop it, but not name another. */
+function checkTrustDomain(issuing: Ca, trustDomain: string): void {
+  if (!findExtension(issuing.extensions, extensionOid.subjectKeyIdentifier)) {
+    throw new ImportedChainError('our issuing CA has no subject key identifier')
+  }
+  const names = findExtension(issuing.extensions, extensionOid.subjectAltName)
+  const uris = names
+    ? childrenOf(fromDerStrict(names.value), tag.sequence).filter((one) => one.tagClass === 0x80 && one.type === 6)
+    : []
+  if (uris.length > 1 || uris.some((uri) => uri.value !== `spiffe://${trustDomain}`)) {
+    throw new ImportedChainError('our issuing CA carries the name of something other than this trust domain')
+  }
+}
