@@ -85,6 +85,8 @@ export async function openEmbedded(options: { dataDir: string | undefined; load?
     // A statement outside of the open transaction, awaited inside it, would wait for ever.
     acquireConnectionTimeout: 20_000,
     compileSqlOnError: false,
+    // Everything that Knex would print is thrown as well.
+    log: { warn: () => undefined, error: () => undefined },
   })
 
   const listeners = new Map<string, Set<(payload: string) => void>>()

@@ -1,0 +1,13 @@
+/** Every migration, in order. Names are kept in the database: they never change, and carry no file extension. */
+import type { Knex } from 'knex'
+import { foundation } from './001-foundation.ts'
+
+export type Migration = {
+  name: string
+  up(knex: Knex): Promise<void>
+  down?(knex: Knex): Promise<void>
+  /** A binary that doesn't know this migration must not run on its schema. Without it, the one before still may. */
+  breaking?: true
+}
+
+export const migrations: readonly Migration[] = [foundation]

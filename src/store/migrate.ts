@@ -1,0 +1,76 @@
+/** The schema: brought up to date by one process at a time, and refused by a binary too old for it. */
+import type { Knex } from 'knex'
+import { type Migration, migrations as ours } from '../../migrations/index.ts'
+import type { Database } from './database.ts'
+
+/** The schema was changed by a newer Purser in a way that this one must not run on. */
+export class SchemaTooNew extends Error {
+  constructor(oldest: string) {
+    super(`the database needs a Purser that knows migration ${oldest}; this one is too old`)
+    this.name = 'SchemaTooNew'
+  }
+}
+
+const table = 'schema_migration'
+// Any number that nobody else uses: "purser" in ASCII, cut to 31 bits.
+const lockKey = 0x70757273
+
+async function noWayBack(): Promise<never> {
+  throw new Error('this migration has no way back; restore a backup')
+}
+
+type Applied = { names: string[]; oldestBinary: string | undefined }
+
+async function readApplied(knex: Knex): Promise<Applied> {
+  const found = await knex.raw<{ rows: { made: boolean }[] }>(`select to_regclass(?) is not null as made`, [table])
+  if (!found.rows[0]?.made) return { names: [], oldestBinary: undefined }
+  const names: string[] = await knex(table).orderBy('id').pluck('name')
+  const info = await knex<{ oldest_binary: string }>('schema_info').first('oldest_binary')
+  return { names, oldestBinary: info?.oldest_binary }
+}
+
+function refuseTooNew({ names, oldestBinary }: Applied, known: readonly Migration[]): void {
+  const knows = (name: string): boolean => known.some((one) => one.name === name)
+  if (oldestBinary !== undefined && !names.every(knows) && !knows(oldestBinary)) throw new SchemaTooNew(oldestBinary)
+}
+
+/** Names of the migrations that the database lacks; none: it can be served. Throws SchemaTooNew. Changes nothing. */
+export async function pendingMigrations(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
+  const applied = await readApplied(db.knex)
+  refuseTooNew(applied, list)
+  return list.map((one) => one.name).filter((name) => !applied.names.includes(name))
+}
+
+/**
+ * Applies what is missing, all of it or nothing, and answers the names. Replicas that start together wait for the
+ * first. On Postgres, open with a `statementSeconds` that the longest migration needs. Throws SchemaTooNew.
+ */
+export async function migrate(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
+  return db.knex.transaction(async (tx) => {
+    await tx.raw(`set local lock_timeout = 0`)
+    await tx.raw(`set local idle_in_transaction_session_timeout = 0`)
+    await tx.raw(`select pg_advisory_xact_lock(?)`, [lockKey])
+    // From here on it waits for the traffic of replicas that are serving, and gives up before it holds that up.
+    await tx.raw(`set local lock_timeout = '5s'`)
+    refuseTooNew(await readApplied(tx), list)
+    await tx.raw(
+      `create table if not exists schema_info (
+         id smallint primary key default 1 check (id = 1), oldest_binary text not null, changed_at timestamptz not null)`,
+    )
+    const [, names] = (await tx.migrate.latest({
+      tableName: table,
+      // What a newer binary applied is not ours to judge here.
+      disableMigrationsListValidation: true,
+      migrationSource: {
+        getMigrations: async () => [...list],
+        getMigrationName: (one: Migration) => one.name,
+        getMigration: async (one: Migration) => ({ up: one.up, down: one.down ?? noWayBack }),
+      },
+    })) as [number, string[]]
+    const breaking = list.findLast((one) => names.includes(one.name) && (one.breaking || one === list[0]))
+    if (breaking) {
+      await tx('schema_info').insert({ oldest_binary: breaking.name, changed_at: tx.fn.now() }).onConflict('id').merge()
+    }
+    return names
+  })
+}

@@ -1,0 +1,114 @@
+/** The production store: a pool of connections to Postgres that neither hold the head's lock when cut off, nor hang. */
+import knex from 'knex'
+import type { Knex } from 'knex'
+import pg from 'pg'
+import type { Database } from './database.ts'
+import { type Response, PostgresDialect, type Statement, refuseSilentRollback } from './dialect.ts'
+import { createListener } from './listener.ts'
+
+type Connection = pg.Client & { __knex__disposed?: unknown }
+
+// After these the connection itself is of no more use: a lost answer, or a server that has become a standby.
+const useless = (error: Error & { code?: string }): boolean =>
+  error.message === 'Query read timeout' || error.code === '25006'
+
+class PooledDialect extends PostgresDialect {
+  /** Always the extended protocol, which takes one statement, as the embedded store does. */
+  async _query(connection: Connection, statement: Statement): Promise<Statement> {
+    const query = { ...statement.options, text: statement.sql, values: statement.bindings ?? [], queryMode: 'extended' }
+    try {
+      statement.response = (await connection.query(query)) as Response
+    } catch (error) {
+      // Knex looks for this name before it hands a connection out again.
+      if (error instanceof Error && useless(error)) connection.__knex__disposed = error
+      throw error
+    }
+    return refuseSilentRollback(statement)
+  }
+}
+
+/**
+ * `synchronous_commit` may be raised by the operator for a standby (`remote_apply`), never lowered. Keep-alives and the
+ * user timeout make the server drop a replica that vanished, and with it the lock that it held, within seconds.
+ */
+const session = `
+  select set_config('synchronous_commit', case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
+         set_config('lock_timeout', '2s', false),
+         set_config('statement_timeout', $1, false),
+         set_config('idle_in_transaction_session_timeout', '2s', false),
+         set_config('tcp_keepalives_idle', '3', false),
+         set_config('tcp_keepalives_interval', '1', false),
+         set_config('tcp_keepalives_count', '3', false),
+         set_config('tcp_user_timeout', '5s', false)`
+
+export type PostgresOptions = {
+  url: string
+  /** Most connections of the pool; 10 unless given. One more listens. */
+  poolMax?: number
+  applicationName?: string
+  /** How long a statement may take; 30 unless given. Migrations open with more. */
+  statementSeconds?: number
+  /** Told of trouble with connections, also where nobody waits for an answer. */
+  onError?: (error: Error) => void
+}
+
+export type PostgresDatabase = Database & { kind: 'postgres' }
+
+/** Connects when first used; `checkPostgres` asks whether this server will do. */
+export function openPostgres(options: PostgresOptions): PostgresDatabase {
+  const { url, poolMax = 10, applicationName = 'purser', statementSeconds = 30, onError } = options
+  const connection = {
+    connectionString: url,
+    application_name: applicationName,
+    connectionTimeoutMillis: 5_000,
+    // Above the server's own limit: it fires when nobody answers any more.
+    query_timeout: (statementSeconds + 5) * 1_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 3_000,
+  }
+  const tell = (message: unknown): void => onError?.(new Error(String(message)))
+  const database = knex({
+    client: PooledDialect,
+    connection,
+    pool: {
+      min: 0,
+      max: poolMax,
+      afterCreate(fresh: pg.Client, done: (error: Error | null, connection: pg.Client) => void) {
+        fresh.on('error', (error) => onError?.(error))
+        fresh.query(session, [`${statementSeconds}s`]).then(
+          () => done(null, fresh),
+          (error: Error) => done(error, fresh),
+        )
+      },
+    },
+    acquireConnectionTimeout: 5_000,
+    compileSqlOnError: false,
+    log: { warn: tell, error: tell },
+  })
+  const listener = createListener(() => new pg.Client({ ...connection, query_timeout: 5_000 }), onError)
+  return {
+    knex: database,
+    kind: 'postgres',
+    listen: listener.listen,
+    async close() {
+      await listener.close()
+      await database.destroy()
+    },
+  }
+}
+
+/** This Postgres can't keep Purser's promises; the message says why and what to do. */
+export class UnfitPostgres extends Error {
+  override readonly name = 'UnfitPostgres'
+}
+
+/** Throws UnfitPostgres on a server older than 14, or one with `fsync=off`: there an acknowledged entry may be lost. */
+export async function checkPostgres(db: Knex): Promise<void> {
+  const rows = await db.select<{ version: string; fsync: string }[]>(
+    db.raw(`current_setting('server_version_num') as version, current_setting('fsync') as fsync`),
+  )
+  const version = Number(rows[0]?.version)
+  if (!(version >= 140_000)) throw new UnfitPostgres(`PostgreSQL 14 or newer is needed; this one is ${version}`)
+  if (rows[0]?.fsync !== 'on')
+    throw new UnfitPostgres('this Postgres runs with fsync=off and may lose what it acknowledged')
+}
