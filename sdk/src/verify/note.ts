@@ -1,0 +1,96 @@
+import { decodeBase64 } from './base64.ts'
+import { hasLoneSurrogate } from './canonical.ts'
+import { VerifyError } from './errors.ts'
+import { parseVkey, requireKeyName, type NoteSigner, type NoteVerifier } from './vkey.ts'
+
+// C2SP signed-note wants at least 16 signatures accepted and some limit; a post-quantum one has nearly 5 kB.
+const MAX_SIGNATURES = 64
+const MAX_NOTE = 512 * 1024
+const DASH = '\u2014 '
+
+/** One signature line. `id` is the key id as 8 hex digits. */
+export type NoteSignature = { name: string; id: string; signature: Buffer }
+
+/** A note whose signatures nobody has checked yet. `text` ends in a newline. */
+export type ParsedNote = { text: string; signatures: NoteSignature[] }
+
+/** Verifier keys, as text or already read with `parseVkey`. */
+export type Vkeys = readonly (string | NoteVerifier)[]
+
+function requireText(text: string, what: string): void {
+  if (hasLoneSurrogate(text)) throw new VerifyError('bad_note', `${what} is not valid Unicode`)
+  // No control character below U+0020 but the newline (C2SP signed-note, Format).
+  if (/[^\n\P{Cc}\u007f-\u009f]/u.test(text)) throw new VerifyError('bad_note', `${what} holds a control character`)
+}
+
+/**
+ * Signs a text: the note is the text, a blank line, and a line for each signer.
+ * @param text ends in a newline
+ * @throws VerifyError `bad_note`
+ */
+export function signNote(text: string, signers: readonly NoteSigner[]): string {
+  requireText(text, 'the text')
+  if (!text.endsWith('\n')) throw new VerifyError('bad_note', 'the text must end in a newline')
+  if (signers.length === 0) throw new VerifyError('bad_note', 'a note needs a signature')
+  const lines = signers.map(({ name, id, sign }) => formatSignature({ name, id, signature: sign(text) }))
+  return `${text}\n${lines.join('')}`
+}
+
+/** A signature line with its newline, as it is appended to a note. */
+export function formatSignature({ name, id, signature }: NoteSignature): string {
+  return `${DASH}${name} ${Buffer.concat([Buffer.from(id, 'hex'), signature]).toString('base64')}\n`
+}
+
+/**
+ * Splits a note into its text and its signature lines, and checks none of them.
+ * @throws VerifyError `bad_note`
+ */
+export function parseNote(note: unknown): ParsedNote {
+  if (typeof note !== 'string') throw new VerifyError('bad_note', 'a note is text')
+  if (note.length > MAX_NOTE) throw new VerifyError('bad_note', 'the note is too long')
+  requireText(note, 'the note')
+  const end = note.lastIndexOf('\n\n')
+  if (end === -1 || !note.endsWith('\n')) throw new VerifyError('bad_note', 'a note is text, a blank line, signatures')
+  const lines = note.slice(end + 2, -1).split('\n')
+  if (lines.length > MAX_SIGNATURES) throw new VerifyError('bad_note', `more than ${MAX_SIGNATURES} signatures`)
+  return { text: note.slice(0, end + 1), signatures: lines.map(parseSignature) }
+}
+
+function parseSignature(line: string): NoteSignature {
+  const [, name, encoded] = /^\u2014 ([^ ]+) ([^ ]+)$/u.exec(line) ?? []
+  if (name === undefined) throw new VerifyError('bad_note', 'a line after the blank line is not a signature')
+  try {
+    requireKeyName(name)
+  } catch {
+    throw new VerifyError('bad_note', 'a signature has a bad key name')
+  }
+  const bytes = decodeBase64(encoded, undefined, 'bad_note')
+  if (bytes.length < 5) throw new VerifyError('bad_note', 'a signature is too short')
+  return { name, id: bytes.toString('hex', 0, 4), signature: bytes.subarray(4) }
+}
+
+/** Which key a signature claims to be of: name and id together, never one alone. */
+const sameKey = (a: { name: string; id: string }, b: { name: string; id: string }) => a.name === b.name && a.id === b.id
+
+/**
+ * Opens a note. Signatures of keys that aren't in `vkeys` are ignored; one of a known key that does not verify rejects
+ * the whole note, and so does a note without any signature of a known key.
+ * @returns the text, and the names of the keys that signed it
+ * @throws VerifyError `bad_note`, `bad_signature`, `bad_key`
+ */
+export function openNote(note: unknown, vkeys: Vkeys): { text: string; signedBy: string[] } {
+  const known = vkeys.map((vkey) => (typeof vkey === 'string' ? parseVkey(vkey) : vkey))
+  const { text, signatures } = parseNote(note)
+  const signedBy = new Set<string>()
+  for (const signature of signatures) {
+    // Two different keys may share name and id (32 bits can be searched), so every match must verify.
+    for (const key of known.filter((one) => sameKey(one, signature))) {
+      if (!key.verify(text, signature.signature)) {
+        throw new VerifyError('bad_signature', `the signature of ${key.name} does not verify`)
+      }
+      signedBy.add(key.name)
+    }
+  }
+  if (signedBy.size === 0) throw new VerifyError('bad_signature', 'no signature of a known key')
+  return { text, signedBy: [...signedBy] }
+}

@@ -1,0 +1,119 @@
+import { decodeBase64 } from './base64.ts'
+import { isObject, parseCanonical } from './canonical.ts'
+import { openCheckpoint, type SignedCheckpoint } from './checkpoint.ts'
+import { entryLeaf } from './commitment.ts'
+import { VerifyError } from './errors.ts'
+import { EMPTY_ROOT, HASH_SIZE, sameHash, verifyConsistency, verifyInclusion } from './merkle.ts'
+import type { Vkeys } from './note.ts'
+import { parseProof } from './proof.ts'
+
+/** No entry comes near it: what is longer is refused before anything is parsed. In UTF-16 code units. */
+export const MAX_ENTRY = 1024 * 1024
+
+/** Proof that an entry is in the log, as Purser's API returns it. */
+export type Receipt = {
+  epoch: number
+  index: number
+  /** canonical JSON (RFC 8785), exactly the text that was committed to */
+  entry: string
+  /** base64, 32 bytes */
+  nonce: string
+  /** C2SP tlog-proof text with the signed checkpoint */
+  proof: string
+  /** base64 hashes: the log only grew since the checkpoint that the caller named */
+  consistency?: string[]
+}
+
+/** A head kept from earlier. `root` may be base64. Give `origin` where it is known: another one is another epoch. */
+export type KeptHead = { origin?: string; size: number; root: Uint8Array | string }
+
+export type ReceiptOptions = {
+  /** the log's keys, from a place that the one who made the receipt can't change */
+  vkeys: Vkeys
+  /** the log's full name, when only this one will do */
+  origin?: string
+  /** the head that the caller keeps: the receipt's consistency proof must start from it */
+  since?: KeptHead
+}
+
+export type VerifiedReceipt = {
+  epoch: number
+  index: number
+  checkpoint: SignedCheckpoint
+  entry: Record<string, unknown>
+}
+
+/** The epoch is the last part of a log's origin: `<trust domain>/log/<epoch>`. */
+export function requireEpoch(origin: string, epoch: number): void {
+  if (!Number.isSafeInteger(epoch) || epoch < 1 || !origin.endsWith(`/log/${epoch}`)) {
+    throw new VerifyError('origin_mismatch', `the checkpoint is of ${origin}, not of epoch ${epoch}`)
+  }
+}
+
+/**
+ * Verifies a receipt offline: the signed checkpoint, the entry's inclusion at its index, and, with `since`, that the log
+ * only grew since then. Replace the kept head by the returned checkpoint when that one is larger.
+ * @param receipt anything, such as parsed JSON from a stranger
+ * @throws VerifyError `bad_receipt`, `bad_proof`, `bad_note`, `bad_signature`, `bad_key`, `bad_checkpoint`,
+ *   `origin_mismatch`, `index_mismatch`, `not_canonical`, `bad_commitment`, `bad_inclusion`, `log_shrank`,
+ *   `bad_consistency`
+ */
+export function verifyReceipt(receipt: unknown, { vkeys, origin, since }: ReceiptOptions): VerifiedReceipt {
+  const { epoch, index, entry, nonce, proof, consistency } = requireReceipt(receipt)
+  const { index: provenIndex, hashes, checkpoint: note } = parseProof(proof)
+  const checkpoint = openCheckpoint(note, vkeys)
+  requireEpoch(checkpoint.origin, epoch)
+  if (origin !== undefined && checkpoint.origin !== origin) {
+    throw new VerifyError('origin_mismatch', `the checkpoint is of ${checkpoint.origin}, not of ${origin}`)
+  }
+  if (provenIndex !== index)
+    throw new VerifyError('index_mismatch', `the proof is for index ${provenIndex}, not ${index}`)
+  const parsed = parseCanonical(entry)
+  verifyInclusion(index, checkpoint.size, entryLeaf(nonce, entry), hashes, checkpoint.root)
+  if (since) verifyGrowth(since, checkpoint, consistency ?? [])
+  return { epoch, index, checkpoint, entry: parsed }
+}
+
+/**
+ * Checks that a log grew from a kept head to a newer one.
+ * @param proof base64 hashes, as in a receipt
+ * @throws VerifyError `origin_mismatch`, `log_shrank`, `bad_consistency`
+ */
+export function verifyGrowth(
+  since: KeptHead,
+  { origin, size, root }: Pick<SignedCheckpoint, 'origin' | 'size' | 'root'>,
+  proof: readonly string[],
+): void {
+  if (since.origin !== undefined && since.origin !== origin) {
+    throw new VerifyError('origin_mismatch', `the kept head is of ${since.origin}, the new one of ${origin}`)
+  }
+  if (since.size > size) throw new VerifyError('log_shrank', `the log had ${since.size} entries, and now ${size}`)
+  const kept =
+    typeof since.root === 'string' ? decodeBase64(since.root, HASH_SIZE, 'bad_consistency') : Buffer.from(since.root)
+  const hashes = proof.map((one) => decodeBase64(one, HASH_SIZE, 'bad_consistency'))
+  if (since.size === 0) {
+    // Every tree grows from the empty one, so there is nothing to prove (RFC 6962 §2.1.2 starts at 1).
+    if (hashes.length !== 0 || !sameHash(kept, EMPTY_ROOT)) {
+      throw new VerifyError('bad_consistency', 'the kept head is empty but has a root or a proof')
+    }
+    return
+  }
+  verifyConsistency(since.size, size, hashes, kept, root)
+}
+
+function requireReceipt(receipt: unknown): Receipt {
+  const fail = (why: string): never => {
+    throw new VerifyError('bad_receipt', why)
+  }
+  if (!isObject(receipt)) return fail('a receipt is an object')
+  const { epoch, index, entry, nonce, proof, consistency } = receipt
+  if (typeof epoch !== 'number' || typeof index !== 'number') return fail('epoch and index are numbers')
+  if (typeof entry !== 'string' || entry.length > MAX_ENTRY) return fail('entry is text of at most 1 MiB')
+  if (typeof nonce !== 'string' || typeof proof !== 'string') return fail('nonce and proof are text')
+  if (consistency === undefined) return { epoch, index, entry, nonce, proof }
+  if (!isTexts(consistency) || consistency.length > 64) return fail('consistency is a short list of hashes')
+  return { epoch, index, entry, nonce, proof, consistency }
+}
+
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((one) => typeof one === 'string')
