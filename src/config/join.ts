@@ -1,0 +1,189 @@
+/** From single values to the Config that the server runs on, and the rules that hold between settings. */
+import type { Fault } from './error.ts'
+import type { settings } from './names.ts'
+import type { Config, Keys } from './shape.ts'
+import { isLoopback } from './values.ts'
+
+type Value<S> = S extends { parse: (given: string) => infer T }
+  ? S extends { default: string }
+    ? T
+    : T | undefined
+  : never
+
+/**
+ * Each setting's value; its default's where the given text is a fault, so that the rules between settings can still be
+ * checked: nothing of it is used then.
+ */
+export type Values = { [K in keyof typeof settings]: Value<(typeof settings)[K]> }
+
+export type Report = {
+  /** Environment names of the settings for which the operator gave anything, right or wrong. */
+  given: ReadonlySet<string>
+  faults: Fault[]
+  warnings: string[]
+  /** The verb works without the root key. */
+  withoutRootKey?: true
+}
+
+const notGiven = (report: Report, name: string, problem: string): void => {
+  if (!report.given.has(name)) report.faults.push({ name, problem })
+}
+
+export function join(values: Values, report: Report): Config {
+  const { faults, warnings } = report
+  if (values.trustDomain === undefined) {
+    notGiven(report, 'PURSER_TRUST_DOMAIN', 'is required: the name of this deployment, such as example.org')
+  }
+  const { listen, adminListen, metricsListen, dataDir } = values
+  const reach = [listen, ...(adminListen ? [adminListen] : [])]
+  const local = reach.every((at) => isLoopback(at.host))
+  const publicUrl = publicUrlOf(values, local, report)
+  if (values.audiences?.length === 0) {
+    faults.push({
+      name: 'PURSER_AUDIENCES',
+      problem: 'names nobody, so no proof could be taken: leave it out for the public URL',
+    })
+  }
+  const fixed = [...reach, ...(metricsListen ? [metricsListen] : [])].filter((at) => at.port !== 0)
+  if (new Set(fixed.map((at) => JSON.stringify([at.host, at.port]))).size < fixed.length) {
+    const problem = 'two listeners have one host and port: leave the second out to share'
+    faults.push({ name: 'PURSER_LISTEN, PURSER_ADMIN_LISTEN, PURSER_METRICS_LISTEN', problem })
+  }
+  const onPostgres = values.databaseUrl !== undefined
+  if (!onPostgres && values.workers > 1)
+    warnings.push('PURSER_WORKERS: the embedded store takes one worker, so 1 is used')
+
+  return {
+    trustDomain: values.trustDomain ?? '',
+    publicUrl,
+    audiences: values.audiences ?? [publicUrl],
+    listen,
+    ...(adminListen && { adminListen }),
+    ...(metricsListen && { metricsListen }),
+    tls: tls(values, publicUrl, local, report),
+    dataDir,
+    database: database(values, report),
+    rootKey: rootKey(values, report),
+    trustedProxies: values.trustedProxies,
+    fetchAllow: values.fetchAllow,
+    log: { level: values.logLevel, ...(values.logHeadUrl !== undefined && { headUrl: values.logHeadUrl }) },
+    workers: onPostgres ? values.workers : 1,
+    ...(values.bootstrapTokenFile !== undefined && { bootstrapTokenFile: values.bootstrapTokenFile }),
+    drainSeconds: values.drainSeconds,
+    limits: {
+      addressPerSecond: values.limitAddress,
+      publicPerSecond: values.limitPublic,
+      attestorPerSecond: values.limitAttestor,
+      burstSeconds: values.limitBurst,
+      refusalsPerMinute: values.limitRefusals,
+      allRefusalsPerMinute: values.limitAllRefusals,
+    },
+    keys: keys(values, report),
+    warnings,
+  }
+}
+
+function publicUrlOf(values: Values, local: boolean, report: Report): string {
+  const { publicUrl, listen } = values
+  if (publicUrl === undefined) {
+    if (local) return `https://localhost${listen.port === 0 ? '' : `:${listen.port}`}`
+    notGiven(report, 'PURSER_PUBLIC_URL', 'is required when others can reach the listener: the https URL where they do')
+    return ''
+  }
+  // contracts of the clouds: AWS IAM and most other relying parties want the bare https URL.
+  if (new URL(publicUrl).port !== '')
+    report.warnings.push('PURSER_PUBLIC_URL names a port: AWS IAM takes no such issuer')
+  if (publicUrl.length > 255)
+    report.warnings.push('PURSER_PUBLIC_URL has more than 255 characters: AWS IAM takes no such issuer')
+  return publicUrl
+}
+
+function tls(values: Values, publicUrl: string, local: boolean, report: Report): Config['tls'] {
+  const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsNames, insecureHttp } = values
+  const fault = (name: string, problem: string): void => void report.faults.push({ name, problem })
+  if (certFile !== undefined) notGiven(report, 'PURSER_TLS_KEY_FILE', 'is missing: PURSER_TLS_CERT_FILE needs its key')
+  if (keyFile !== undefined)
+    notGiven(report, 'PURSER_TLS_CERT_FILE', 'is missing: PURSER_TLS_KEY_FILE needs its certificate')
+  const ownFiles = certFile !== undefined || keyFile !== undefined
+  if (insecureHttp !== undefined) {
+    if (!local) fault('PURSER_INSECURE_HTTP', 'is only for listeners on loopback: leave it out, or listen on 127.0.0.1')
+    if (ownFiles) fault('PURSER_INSECURE_HTTP', 'contradicts PURSER_TLS_CERT_FILE: leave one out')
+    report.warnings.push('PURSER_INSECURE_HTTP: tokens and secrets cross loopback in clear text')
+    return { kind: 'off' }
+  }
+  if (certFile !== undefined && keyFile !== undefined) {
+    if (tlsNames !== undefined)
+      fault('PURSER_TLS_NAMES', 'has no effect on a given certificate: leave it or PURSER_TLS_CERT_FILE out')
+    return { kind: 'files', certFile, keyFile }
+  }
+  if (tlsNames?.length === 0) fault('PURSER_TLS_NAMES', 'names nothing: leave it out for the names of the listeners')
+  const everywhere = ['0.0.0.0', '::']
+  const hosts = [
+    publicUrl && new URL(publicUrl).hostname.replace(/^\[|\]$/g, ''),
+    values.listen.host,
+    values.adminListen?.host ?? '',
+  ]
+  const names = [...hosts.filter((host) => host !== '' && !everywhere.includes(host)), 'localhost', '127.0.0.1', '::1']
+  return { kind: 'own-ca', names: tlsNames ?? [...new Set(names)] }
+}
+
+function database(values: Values, report: Report): Config['database'] {
+  const { databaseUrl: url, migrateDatabaseUrl, migrate } = values
+  if (url !== undefined) {
+    return { kind: 'postgres', url, migrateUrl: migrateDatabaseUrl ?? url, migrate: migrate ?? 'check' }
+  }
+  if (migrateDatabaseUrl !== undefined) {
+    notGiven(report, 'DATABASE_URL', 'is missing: PURSER_MIGRATE_DATABASE_URL is the same database as another role')
+  }
+  return { kind: 'embedded', migrate: migrate ?? 'auto' }
+}
+
+function rootKey(values: Values, report: Report): Config['rootKey'] {
+  const { rootKey: value, rootKeyFile, dataDir } = values
+  if (value !== undefined && rootKeyFile !== undefined) {
+    report.faults.push({
+      name: 'PURSER_ROOT_KEY',
+      problem: 'is given twice: leave out PURSER_ROOT_KEY or PURSER_ROOT_KEY_FILE',
+    })
+  }
+  if (value !== undefined) return { kind: 'value', value }
+  const path = rootKeyFile ?? `${dataDir.replace(/\/+$/, '')}/root-key`
+  const create = !report.given.has('DATABASE_URL')
+  if (!create && rootKeyFile === undefined && report.withoutRootKey !== true && !report.given.has('PURSER_ROOT_KEY')) {
+    const problem = 'is required with DATABASE_URL: make a key with `purser root-key generate` and name its file here'
+    notGiven(report, 'PURSER_ROOT_KEY_FILE', problem)
+  }
+  return { kind: 'file', path, create }
+}
+
+function keys(values: Values, report: Report): Keys {
+  const { keyPublish, bundleRefresh, caSign, jwtSign, maxX509, maxJwt, rootLifetime } = values
+  const rule = (holds: boolean, name: string, problem: string): void => {
+    if (!holds) report.faults.push({ name, problem })
+  }
+  const more = 'must be more than'
+  rule(
+    keyPublish > bundleRefresh,
+    'PURSER_KEY_PUBLISH_SECONDS',
+    `${more} PURSER_BUNDLE_REFRESH_SECONDS (${bundleRefresh}): readers keep the old keys that long`,
+  )
+  rule(
+    caSign > keyPublish,
+    'PURSER_CA_SIGN_SECONDS',
+    `${more} PURSER_KEY_PUBLISH_SECONDS (${keyPublish}): the next key waits that long`,
+  )
+  rule(
+    jwtSign > keyPublish,
+    'PURSER_JWT_SIGN_SECONDS',
+    `${more} PURSER_KEY_PUBLISH_SECONDS (${keyPublish}): the next key waits that long`,
+  )
+  const issuing = keyPublish + caSign + maxX509
+  rule(rootLifetime > issuing, 'PURSER_CA_ROOT_SECONDS', `${more} ${issuing}, what an issuing CA lives`)
+  return {
+    publish: keyPublish,
+    sign: { issuingCa: caSign, jwt: jwtSign },
+    longest: { x509: maxX509, jwt: maxJwt },
+    rootCa: rootLifetime,
+    bundleRefresh,
+  }
+}

@@ -1,0 +1,57 @@
+/** The one object that the server is built from. Frozen, and printable: secrets show themselves as `(secret)`. */
+import type { Secret } from './secret.ts'
+import type { Address } from './values.ts'
+
+/** Frozen all the way down; a secret already is. */
+type Deep<T> = T extends string | number | boolean | Secret ? T : { readonly [K in keyof T]: Deep<T[K]> }
+
+export type Config = Deep<{
+  trustDomain: string
+  /** The issuer: https, as relying parties compare it. */
+  publicUrl: string
+  /** What proofs may be addressed to; the first is the default of an attestor. Never empty. */
+  audiences: string[]
+  listen: Address
+  /** Absent: operators and auditors use `listen`. */
+  adminListen?: Address
+  metricsListen?: Address
+  tls: { kind: 'own-ca'; names: string[] } | { kind: 'files'; certFile: string; keyFile: string } | { kind: 'off' }
+  dataDir: string
+  database: ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret }) & {
+    migrate: 'auto' | 'check'
+  }
+  /** `create`: made by itself when missing, only for the embedded store. */
+  rootKey: { kind: 'value'; value: Secret } | { kind: 'file'; path: string; create: boolean }
+  /** Networks, `address/bits`. */
+  trustedProxies: string[]
+  /** Origins, `https://host[:port]`. */
+  fetchAllow: string[]
+  log: { level: 'debug' | 'info' | 'warn' | 'error' | 'silent'; headUrl?: string }
+  /** 1 on the embedded store, whatever was asked. */
+  workers: number
+  bootstrapTokenFile?: string
+  drainSeconds: number
+  limits: Limits
+  keys: Keys
+  /** For people, at start: what works but is probably not meant. */
+  warnings: string[]
+}>
+
+/** For all workers together; `createLimits` divides. */
+export type Limits = {
+  addressPerSecond: number
+  publicPerSecond: number
+  attestorPerSecond: number
+  burstSeconds: number
+  refusalsPerMinute: number
+  allRefusalsPerMinute: number
+}
+
+/** Seconds, in the shape that keys/lifetimes.ts takes, and the cache lifetime that we advertise. */
+export type Keys = {
+  publish: number
+  sign: { issuingCa: number; jwt: number }
+  longest: { x509: number; jwt: number }
+  rootCa: number
+  bundleRefresh: number
+}

@@ -1,0 +1,84 @@
+/** Settings that a small deployment never touches: limits for strangers, and how long keys live. */
+import { count, day, seconds } from './setting.ts'
+
+export const tuning = {
+  limitAddress: count(
+    'PURSER_LIMIT_ADDRESS_PER_SECOND',
+    'limits.addressPerSecond',
+    { from: 1, to: 1_000_000, default: 100 },
+    'Requests a second from one IPv4 address or IPv6 /64.',
+  ),
+  limitPublic: count(
+    'PURSER_LIMIT_PUBLIC_PER_SECOND',
+    'limits.publicPerSecond',
+    { from: 1, to: 1_000_000, default: 500 },
+    "The same for what anyone may read: discovery, keys, bundle, CRLs, the log's hashes.",
+  ),
+  limitAttestor: count(
+    'PURSER_LIMIT_ATTESTOR_PER_SECOND',
+    'limits.attestorPerSecond',
+    { from: 1, to: 1_000_000, default: 2_000 },
+    'Proofs a second that are verified for one attestor, once for addresses that have proven themselves lately and once for all others.',
+  ),
+  limitBurst: count(
+    'PURSER_LIMIT_BURST_SECONDS',
+    'limits.burstSeconds',
+    { from: 1, to: 600, default: 5 },
+    'How many seconds of a rate may come at once.',
+  ),
+  limitRefusals: count(
+    'PURSER_LIMIT_REFUSALS_PER_MINUTE',
+    'limits.refusalsPerMinute',
+    { from: 1, to: 1_000_000, default: 60 },
+    'Refused strangers from one address that get an audit entry each. Beyond it, one entry a minute with their number.',
+  ),
+  limitAllRefusals: count(
+    'PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE',
+    'limits.allRefusalsPerMinute',
+    { from: 1, to: 10_000_000, default: 1_200 },
+    'The same for all addresses together.',
+  ),
+
+  keyPublish: seconds(
+    'PURSER_KEY_PUBLISH_SECONDS',
+    'keys.publishSeconds',
+    { from: 1, to: 90 * day, default: day },
+    'How long a new key is published before it signs: more than the bundle refresh.',
+  ),
+  bundleRefresh: seconds(
+    'PURSER_BUNDLE_REFRESH_SECONDS',
+    'keys.bundleRefreshSeconds',
+    { from: 1, to: day, default: 300 },
+    'How long bundle and key set may be kept by those who read them (`spiffe_refresh_hint`, `Cache-Control`).',
+  ),
+  caSign: seconds(
+    'PURSER_CA_SIGN_SECONDS',
+    'keys.caSignSeconds',
+    { from: 1, to: 3_650 * day, default: 7 * day },
+    'How long one issuing CA signs before the next.',
+  ),
+  jwtSign: seconds(
+    'PURSER_JWT_SIGN_SECONDS',
+    'keys.jwtSignSeconds',
+    { from: 1, to: 3_650 * day, default: 7 * day },
+    'How long one JWT key signs before the next.',
+  ),
+  maxX509: seconds(
+    'PURSER_MAX_X509_SECONDS',
+    'keys.maxX509Seconds',
+    { from: 1, to: 365 * day, default: day },
+    'The longest certificate that any workload entry can grant.',
+  ),
+  maxJwt: seconds(
+    'PURSER_MAX_JWT_SECONDS',
+    'keys.maxJwtSeconds',
+    { from: 1, to: day, default: 3_600 },
+    'The longest JWT that any workload entry can grant.',
+  ),
+  rootLifetime: seconds(
+    'PURSER_CA_ROOT_SECONDS',
+    'keys.rootSeconds',
+    { from: 60, to: 30 * 365 * day, default: 3_650 * day },
+    'How long the root certificate lives.',
+  ),
+}

@@ -1,0 +1,133 @@
+/** From the text of one setting to its value, or BadValue saying what was expected. Nothing is repaired. */
+import { isIP, isIPv4 } from 'node:net'
+import { BadValue } from './error.ts'
+import { type Secret, secret } from './secret.ts'
+
+export type Address = { host: string; port: number }
+
+/** A stranger to the terminal can't be in here, but a long paste can. */
+const quoted = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text)
+
+export function text(given: string): string {
+  if (/[\0\r\n]/.test(given)) throw new BadValue('must be one line')
+  return given
+}
+
+export const wholeNumber =
+  (min: number, max: number) =>
+  (given: string): number => {
+    const value = /^(?:0|[1-9][0-9]{0,11})$/.test(given) ? Number(given) : NaN
+    if (value >= min && value <= max) return value
+    throw new BadValue(`must be a whole number from ${min} to ${max}, not ${quoted(given)}`)
+  }
+
+export const oneOf =
+  <const T extends string>(...choices: T[]) =>
+  (given: string): T => {
+    const found = choices.find((choice) => choice === given)
+    if (found !== undefined) return found
+    throw new BadValue(`must be ${choices.map((choice) => quoted(choice)).join(' or ')}, not ${quoted(given)}`)
+  }
+
+export const listOf =
+  <T>(item: (given: string) => T) =>
+  (given: string): T[] => {
+    if (given === '') return []
+    return given.split(',').map((part) => {
+      if (part.trim() === '') throw new BadValue('has an empty item: write a,b,c')
+      return item(part.trim())
+    })
+  }
+
+/** SPIFFE-ID section 2.1: lower-case letters, digits, dots, dashes, underscores; at most 255 bytes. */
+export function trustDomain(given: string): string {
+  if (given.startsWith('spiffe://')) throw new BadValue('is the name alone, without spiffe://')
+  if (/^[a-z0-9._-]{1,255}$/.test(given)) return given
+  throw new BadValue(`must be 1 to 255 of a-z 0-9 . - _, such as example.org, not ${quoted(given)}`)
+}
+
+const isHostName = (host: string): boolean =>
+  host.length <= 253 &&
+  /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/.test(host) &&
+  !/^[0-9.]+$/.test(host)
+
+export function hostOrIp(given: string): string {
+  if (isIP(given) !== 0 || isHostName(given)) return given
+  throw new BadValue(`must be a lower-case host name or an IP address, not ${quoted(given)}`)
+}
+
+export function address(given: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(given)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (
+    host !== undefined &&
+    port <= 65_535 &&
+    (match?.[1] === undefined ? isIPv4(host) || isHostName(host) : isIP(host) === 6)
+  ) {
+    return { host, port }
+  }
+  throw new BadValue(`must be host:port, such as 127.0.0.1:8443 or [::]:8443, not ${quoted(given)}`)
+}
+
+/** An IP address is its own network. A network of everybody is refused: it would believe any stranger's header. */
+export function network(given: string): string {
+  const [ip = '', bits, ...rest] = given.split('/')
+  const longest = { 0: -1, 4: 32, 6: 128 }[isIP(ip)] ?? -1
+  const length = bits === undefined ? longest : /^(?:0|[1-9][0-9]{0,2})$/.test(bits) ? Number(bits) : -1
+  if (longest < 0 || rest.length > 0 || length < 0 || length > longest) {
+    throw new BadValue(`must be an IP address or a network such as 10.0.0.0/8, not ${quoted(given)}`)
+  }
+  if (length === 0) throw new BadValue(`${quoted(given)} is everybody: name the proxies`)
+  return `${ip}/${length}`
+}
+
+/** `https://host[:port]`, exactly as a URL's origin is written. */
+export function origin(given: string): string {
+  const url = URL.canParse(given) ? new URL(given) : undefined
+  if (url?.protocol === 'https:' && url.origin === given) return given
+  throw new BadValue(`must be an origin such as https://issuer.example.org, not ${quoted(given)}`)
+}
+
+/** Compared byte for byte by relying parties (OpenID Connect Discovery 1.0 section 4.3), so only one spelling is taken. */
+export function issuerUrl(given: string): string {
+  const url = URL.canParse(given) ? new URL(given) : undefined
+  if (url?.protocol !== 'https:') throw new BadValue(`must be an https URL, not ${quoted(given)}`)
+  if (url.username !== '' || url.password !== '') throw new BadValue('must not hold a user or password')
+  if (/[?#]/.test(given)) throw new BadValue('must have neither query nor fragment')
+  if (given.endsWith('/')) throw new BadValue('must not end in a slash')
+  const written = url.pathname === '/' ? url.origin : url.href
+  if (written !== given) throw new BadValue(`is written ${written}: lower case, no default port, no dot segments`)
+  return given
+}
+
+export function httpsUrl(given: string): string {
+  const url = URL.canParse(given) ? new URL(given) : undefined
+  if (url?.protocol === 'https:' && url.username === '' && url.password === '') return given
+  throw new BadValue('must be an https URL without a user or password')
+}
+
+export function postgresUrl(given: string): Secret {
+  const url = URL.canParse(given) ? new URL(given) : undefined
+  if (url?.protocol !== 'postgres:' && url?.protocol !== 'postgresql:') {
+    throw new BadValue('must be a URL such as postgres://user:password@host:5432/purser')
+  }
+  return secret(given, `${url.protocol}//${url.host}${url.pathname}`)
+}
+
+/** 32 bytes in standard base64 (RFC 4648 section 4), in the one spelling that encodes them. */
+export function rootKey(given: string): Secret {
+  const bytes = Buffer.from(given, 'base64')
+  if (bytes.length === 32 && bytes.toString('base64') === given) return secret(given)
+  throw new BadValue('must be 32 bytes in base64; `purser root-key generate` makes one')
+}
+
+/** Printable, since it is compared with a token's `aud` and shown to clients. */
+export function audience(given: string): string {
+  if (/^[\x21-\x7e]{1,255}$/.test(given)) return given
+  throw new BadValue('must be 1 to 255 printable ASCII characters without a space')
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
