@@ -100,7 +100,7 @@ const registrations = [
      superseded_at timestamptz, changed bigint not null default 0, primary key (attestor_id, account, uid))`,
   `create table block (
      id text primary key, kind text not null, value text not null, key_id text, reason text, at timestamptz not null,
-     until timestamptz not null, changed bigint not null default 0)`,
+     until timestamptz not null, changed bigint not null default 0, unique (kind, value))`,
   `create table api_token (
      id text primary key, hash bytea not null unique, operator text not null, role text not null,
      created_at timestamptz not null, expires_at timestamptz not null, first_used_at timestamptz,

@@ -25,14 +25,10 @@ function hasSmallFactor(n: bigint): boolean {
 }
 
 const p = (1n << 255n) - 19n
-/** The y of the points whose order divides 8 (the last two: order 8, from RFC 7748's cofactor; RFC 8032 section 5.1). */
-const smallOrderY: ReadonlySet<bigint> = new Set([
-  0n,
-  1n,
-  p - 1n,
-  0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n,
-  p - 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n,
-])
+/** Solves `d y^4 + 2 y^2 = 1`: the points of order 8, whose double lies on y = 0. */
+const orderEight = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n
+/** The y of every point of edwards25519 (RFC 8032 section 5.1) whose order divides its cofactor of 8. */
+const smallOrderY: ReadonlySet<bigint> = new Set([0n, 1n, p - 1n, orderEight, p - orderEight])
 
 /** A point of small order verifies signatures that nobody made; an encoding above p is a second name for a key. */
 export function isWeakEd25519(key: Buffer): boolean {

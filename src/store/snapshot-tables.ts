@@ -1,5 +1,15 @@
 /** How each table in the snapshot is read: its row in our words, or nothing when the row no longer counts. */
-import type { AccountPinRow, ApiTokenRow, AttestorRow, BlockKind, BlockRow, KeyKind, KeyRow, Role, WorkloadRow } from './rows.ts'
+import type {
+  AccountPinRow,
+  ApiTokenRow,
+  AttestorRow,
+  BlockKind,
+  BlockRow,
+  KeyKind,
+  KeyRow,
+  Role,
+  WorkloadRow,
+} from './rows.ts'
 
 type Read<T> = (row: never) => [id: string, value: T | undefined]
 const table = <T>(name: string, read: Read<T>): { name: string; read: (row: unknown) => [string, T | undefined] } => ({
@@ -41,7 +51,11 @@ type KeyRecord = {
 }
 
 /** A JSON tuple, so that no account name can reach into another's. */
-export const pinKey = (attestorId: string, account: string, uid: string): string => JSON.stringify([attestorId, account, uid])
+export const pinKey = (attestorId: string, account: string, uid: string): string =>
+  JSON.stringify([attestorId, account, uid])
+
+/** No kind holds a space, so no value can reach into another kind's. */
+export const blockKey = (kind: BlockKind, value: string): string => `${kind} ${value}`
 
 export const tables = {
   attestors: table<AttestorRow>('attestor', (row: AttestorRecord) => [
@@ -92,8 +106,16 @@ export const tables = {
   ),
   blocks: table<BlockRow>(
     'block',
-    (row: { id: string; kind: BlockKind; value: string; key_id: string | null; reason: string | null; at: Date; until: Date }) => [
-      row.id,
+    (row: {
+      id: string
+      kind: BlockKind
+      value: string
+      key_id: string | null
+      reason: string | null
+      at: Date
+      until: Date
+    }) => [
+      blockKey(row.kind, row.value),
       {
         id: row.id,
         kind: row.kind,

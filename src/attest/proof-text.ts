@@ -1,0 +1,56 @@
+/** A compact JWS taken apart with strict JSON, before any key is looked up: what every check then uses. */
+import { JsonError, parseStrict } from '../json/strict.ts'
+import { refuse } from '../errors.ts'
+
+export type ProofText = {
+  token: string
+  header: Record<string, unknown>
+  claims: Record<string, unknown>
+}
+
+/** Real issuers stay below 4 KiB (Kubernetes 1.5, GitHub 2, GitLab 3). */
+const longest = 16_384
+const compact = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
+/** Headers that name another key or change what is signed (RFC 7515 4.1, RFC 7797). `x5t` is common and ignored. */
+const refusedHeaders = ['crit', 'jku', 'jwk', 'x5u', 'x5c', 'b64', 'zip'] as const
+
+function segment(text: string): Record<string, unknown> {
+  const bytes = Buffer.from(text, 'base64url')
+  // Other texts of the same bytes verify too (X6): only the one canonical text is taken.
+  if (bytes.toString('base64url') !== text) throw refuse('proof_malformed')
+  let value: unknown
+  try {
+    value = parseStrict(bytes, { maxDepth: 16 })
+  } catch (error) {
+    if (error instanceof JsonError) throw refuse('proof_malformed', { explanation: { json: error.code } })
+    throw error
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse('proof_malformed')
+  return value as Record<string, unknown>
+}
+
+/** @throws Refusal `proof_too_large`, `proof_malformed`, `proof_header` */
+export function readProofText(token: string): ProofText {
+  if (token.length > longest) throw refuse('proof_too_large')
+  if (!compact.test(token)) throw refuse('proof_malformed')
+  const [head = '', body = '', signature = ''] = token.split('.')
+  const header = segment(head)
+  if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) throw refuse('proof_malformed')
+  const refused = refusedHeaders.find((name) => Object.hasOwn(header, name))
+  if (refused) throw refuse('proof_header', { explanation: { header: refused } })
+  return { token, header, claims: segment(body) }
+}
+
+/** The issuer and audiences that a proof says of itself: they only choose the attestor, which then verifies. */
+export function addressOf(proof: ProofText): { issuer: string; audiences: string[] } {
+  const { iss, aud } = proof.claims
+  const audiences = typeof aud === 'string' ? [aud] : aud
+  if (typeof iss !== 'string' || iss === '') throw refuse('proof_claims', { explanation: { claim: 'iss' } })
+  if (!Array.isArray(audiences) || audiences.length === 0 || audiences.length > 32) {
+    throw refuse('proof_claims', { explanation: { claim: 'aud' } })
+  }
+  if (!audiences.every((one): one is string => typeof one === 'string' && one !== '')) {
+    throw refuse('proof_claims', { explanation: { claim: 'aud' } })
+  }
+  return { issuer: iss, audiences }
+}

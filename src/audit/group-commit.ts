@@ -1,0 +1,149 @@
+/**
+ * Group commit: whatever is waiting when the last batch came back leaves together, in one statement and one COMMIT.
+ * One batch is under way at a time in a process, so under load batches grow by themselves.
+ */
+import type { Knex } from 'knex'
+import { refuse } from '../errors.ts'
+import { isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
+import { type AppendItem, type Appended, type Verdict, appendItems, findBatch, newBatchId } from '../store/log.ts'
+import type { Log, Position } from './log.ts'
+
+export type Placed = { kind: 'appended'; position: Position } | Verdict
+
+type Waiting = { item: AppendItem; deadline: number; resolve: (placed: Placed) => void; reject: (error: unknown) => void }
+
+export type GroupCommit = {
+  /**
+   * Resolves once the item is durable, or with the verdict that left it out. Rejects with `log_unavailable` when the
+   * log can't be written in time, or when nobody can tell whether it was.
+   */
+  append(item: AppendItem): Promise<Placed>
+  /** Resolves when nothing is waiting or under way. */
+  idle(): Promise<void>
+}
+
+const mostInBatch = 256
+const patience = 5_000
+
+type Parts = {
+  knex: Knex
+  log: Pick<Log, 'advance' | 'epoch' | 'size'>
+  now: () => number
+  onBatch?: (items: number, seconds: number) => void
+  onError?: (error: unknown) => void
+}
+
+export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): GroupCommit {
+  let waiting: Waiting[] = []
+  let flushing: Promise<void> | undefined
+
+  /** Two items with one claim never share a batch: the second must see what became of the first. */
+  function takeBatch(): Waiting[] {
+    const batch: Waiting[] = []
+    const later: Waiting[] = []
+    const claims = new Set<string>()
+    for (const one of waiting) {
+      const claim = one.item.claim?.key.toString('latin1')
+      if (batch.length < mostInBatch && (claim === undefined || !claims.has(claim))) {
+        batch.push(one)
+        if (claim !== undefined) claims.add(claim)
+      } else later.push(one)
+    }
+    waiting = later
+    return batch
+  }
+
+  async function settle(batch: Waiting[], appended: Appended): Promise<void> {
+    const placed = batch.filter((_, n) => !appended.verdicts.has(n))
+    batch.forEach((one, n) => {
+      const verdict = appended.verdicts.get(n)
+      if (verdict) one.resolve(verdict)
+    })
+    if (placed.length === 0) return
+    const positions = await log.advance(
+      appended.epoch,
+      appended.first,
+      placed.map((one) => one.item.leaf),
+    )
+    placed.forEach((one, n) => one.resolve({ kind: 'appended', position: positions[n] as Position }))
+  }
+
+  /** COMMIT's answer was lost. What is found was appended; what is not, goes again. */
+  async function lookUp(batch: Waiting[], id: string, epoch: number, from: number): Promise<void> {
+    const found = await findBatch(knex, id, epoch, from)
+    const indexes = batch.map((one) => found.get(one.item.leaf.toString('base64')))
+    const first = Math.min(...indexes.filter((index) => index !== undefined))
+    const kept = batch.filter((_, n) => indexes[n] !== undefined)
+    waiting = [...batch.filter((_, n) => indexes[n] === undefined), ...waiting]
+    if (kept.length === 0) return
+    await settle(kept, { epoch, first, size: first + kept.length, revision: 0, verdicts: new Map() })
+  }
+
+  async function send(batch: Waiting[]): Promise<void> {
+    const [id, epoch, from] = [newBatchId(), log.epoch(), log.size()]
+    const started = now()
+    try {
+      const items = batch.map((one) => one.item)
+      const appended = await appendItems(knex, id, epoch, items)
+      onBatch?.(batch.length, (now() - started) / 1000)
+      await settle(batch, appended)
+    } catch (error) {
+      onError?.(error)
+      if (isRowFault(error) && batch.length > 1) {
+        for (const one of batch) await send([one])
+      } else if (isLockTimeout(error)) {
+        waiting = [...batch, ...waiting]
+      } else if (isConnectionError(error)) {
+        await resolveAmbiguity(batch, id, epoch, from)
+      } else for (const one of batch) one.reject(error)
+    }
+  }
+
+  async function resolveAmbiguity(batch: Waiting[], id: string, epoch: number, from: number): Promise<void> {
+    const deadline = Math.max(...batch.map((one) => one.deadline))
+    for (let pause = 20; now() < deadline; pause = Math.min(pause * 2, 500)) {
+      try {
+        return await lookUp(batch, id, epoch, from)
+      } catch (error) {
+        if (!isConnectionError(error) && !isLockTimeout(error)) throw error
+        await new Promise((resolve) => setTimeout(resolve, pause))
+      }
+    }
+    for (const one of batch) one.reject(refuse('log_unavailable', { retryAfterSeconds: 2 }))
+  }
+
+  async function flush(): Promise<void> {
+    // One turn, so that what arrives together leaves together.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (waiting.length > 0) {
+      const late = waiting.filter((one) => one.deadline <= now())
+      waiting = waiting.filter((one) => one.deadline > now())
+      for (const one of late) one.reject(refuse('log_unavailable', { retryAfterSeconds: 2 }))
+      const batch = takeBatch()
+      if (batch.length === 0) break
+      try {
+        await send(batch)
+      } catch (error) {
+        for (const one of batch) one.reject(error)
+      }
+    }
+  }
+
+  const kick = (): void => {
+    flushing ??= flush().finally(() => {
+      flushing = undefined
+      if (waiting.length > 0) kick()
+    })
+  }
+
+  return {
+    append: (item) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ item, deadline: now() + patience, resolve, reject })
+        kick()
+      }),
+    async idle() {
+      while (flushing) await flushing
+    },
+  }
+}

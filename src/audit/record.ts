@@ -1,0 +1,188 @@
+/**
+ * The one door to the log: decide, append, release. A reply exists for its caller only after its entry is durable, so a
+ * handler can't answer before the record and can't forget it.
+ */
+import type { Knex } from 'knex'
+import { type Receipt } from '@purser/sdk/verify'
+import { Refusal, type RefusalCode, refuse } from '../errors.ts'
+import type { Database } from '../store/database.ts'
+import { isConnectionError } from '../store/database.ts'
+import { type Claim, type SessionRow, type TokenRow, appendItems, findBatch, lockHead, newBatchId } from '../store/log.ts'
+import { markChanged } from '../store/changes.ts'
+import type { Snapshot, Snapshots } from '../store/snapshot.ts'
+import type { EntryPart } from './entry.ts'
+import type { GroupCommit } from './group-commit.ts'
+import { type Log, type Position, makeReceipt } from './log.ts'
+import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
+
+/** What the last try taught: the newest generation of the caller's sessions, when the one it used had ended. */
+export type Hints = { endedGeneration?: number }
+
+/** A decision to give something out, signed and ready, not yet released. */
+export type Grant<R> = {
+  reply: R
+  entry: EntryPart
+  once?: Claim
+  session?: SessionRow
+  token?: TokenRow
+  /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
+  holds?: (fresh: Snapshot) => boolean
+}
+
+/** A state change that was made in the transaction, and the rows that replicas must read anew. */
+export type Change<R> = {
+  reply: R
+  entry: EntryPart
+  /** Further entries of the same change, appended after the first. */
+  more?: EntryPart[]
+  changed?: Changed[]
+}
+export type Changed = { table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key'; where: Record<string, string> }
+
+export type Recorded<R> = {
+  reply: R
+  epoch: number
+  index: number
+  receipt: (sinceSize?: number) => Promise<Receipt>
+}
+
+export type Recorder = {
+  /** Runs `decide` and appends its entry in the group commit; decides again when the state moved on. */
+  grant<R>(open: Opening, decide: (snapshot: Snapshot, hints: Hints) => Promise<Grant<R>>): Promise<Recorded<R>>
+  /** Runs `run` in a transaction whose last act is the entry. */
+  change<R>(open: Opening, run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>): Promise<Recorded<R>>
+  /** Records what was not given. `failed` is our own fault. */
+  note(open: Opening, outcome: 'refused' | 'failed', part: EntryPart & { reason?: RefusalCode }): Promise<Recorded<undefined>>
+}
+
+const mostTries = 3
+/** Thrown inside a transaction, so that it rolls back. */
+const stale = new Error('decided under an older revision')
+
+type Parts = {
+  db: Pick<Database, 'knex'>
+  log: Log
+  commit: GroupCommit
+  snapshots: Pick<Snapshots, 'current' | 'refresh'>
+  randomBytes: (size: number) => Buffer
+}
+
+export function createRecorder({ db, log, commit, snapshots, randomBytes }: Parts): Recorder {
+  const recorded = <R>(reply: R, sealed: Sealed, position: Position): Recorded<R> => ({
+    reply,
+    epoch: position.epoch,
+    index: position.index,
+    receipt: (sinceSize) => makeReceipt(log, sealed, position, sinceSize),
+  })
+  const sealPart = (open: Opening, part: EntryPart & { reason?: RefusalCode }): Sealed =>
+    seal(makeEntry(open, part), randomBytes)
+
+  /** Appends one decision; answers nothing when it must be made again. */
+  async function place<R>(grant: Grant<R>, sealed: Sealed, revision: number, hints: Hints): Promise<Position | undefined> {
+    const { once: claim, session, token } = grant
+    const item = { ...sealed, ...(claim && { claim }), ...(session && { session }), ...(token && { token }) }
+    for (let tries = 0; tries < mostTries; tries++) {
+      const placed = await commit.append({ ...item, revision })
+      switch (placed.kind) {
+        case 'appended':
+          return placed.position
+        case 'claimed':
+          throw refuse('proof_replayed')
+        case 'closed':
+          throw refuse('issuing_closed')
+        case 'ended':
+          hints.endedGeneration = placed.generation
+          return undefined
+        case 'epoch':
+          await snapshots.refresh()
+          throw refuse('issuing_closed')
+        case 'stale': {
+          const fresh = await snapshots.refresh()
+          if (!grant.holds?.(fresh)) return undefined
+          revision = fresh.revision
+        }
+      }
+    }
+    return undefined
+  }
+
+  /** Changes of one process go one after the other: beside each other they would only make each other stale. */
+  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = turn.then(work)
+    turn = result.catch(() => undefined)
+    return result
+  }
+
+  async function commitChange<R>(
+    open: Opening,
+    run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>,
+  ): Promise<Recorded<R> | 'stale'> {
+    const snapshot = snapshots.current()
+    const batch = newBatchId()
+    let made: { change: Change<R>; sealed: Sealed[]; first: number } | undefined
+    const from = log.size()
+    try {
+      await db.knex.transaction(async (tx) => {
+        const change = await run(tx, snapshot)
+        const sealed = [change.entry, ...(change.more ?? [])].map((part) => sealPart(open, part))
+        const head = await lockHead(tx)
+        if (head.epoch !== log.epoch()) throw refuse('issuing_closed')
+        if (head.revision !== snapshot.revision) throw stale
+        made = { change, sealed, first: head.size }
+        await markChanged(tx, head.revision + 1, change.changed ?? [])
+        await appendItems(tx, batch, head.epoch, sealed)
+      })
+    } catch (error) {
+      if (error === stale) return 'stale'
+      // COMMIT's answer may have been lost: look, don't guess.
+      if (!made || !isConnectionError(error)) throw error
+      const found = await findBatch(db.knex, batch, log.epoch(), from).catch(() => undefined)
+      if (!found || found.size === 0) throw refuse('log_unavailable', { retryAfterSeconds: 2 })
+    }
+    if (!made) throw new Error('a change ended without an outcome')
+    const positions = await log.advance(
+      log.epoch(),
+      made.first,
+      made.sealed.map((one) => one.leaf),
+    )
+    await snapshots.refresh().catch(() => undefined)
+    return recorded(made.change.reply, made.sealed[0] as Sealed, positions[0] as Position)
+  }
+
+  return {
+    async grant(open, decide) {
+      const hints: Hints = {}
+      for (let tries = 0; tries < mostTries; tries++) {
+        if (log.rolledBack()) throw refuse('issuing_closed')
+        const snapshot = snapshots.current()
+        const grant = await decide(snapshot, hints)
+        const sealed = sealPart(open, grant.entry)
+        const position = await place(grant, sealed, snapshot.revision, hints)
+        if (position) return recorded(grant.reply, sealed, position)
+      }
+      throw refuse('log_unavailable', { retryAfterSeconds: 1, explanation: { detail: 'the state changed at every try' } })
+    },
+
+    change: (open, run) =>
+      inTurn(async () => {
+        for (let tries = 0; tries < mostTries; tries++) {
+          if (log.rolledBack()) throw refuse('issuing_closed')
+          const done = await commitChange(open, run)
+          if (done !== 'stale') return done
+          await snapshots.refresh()
+        }
+        throw refuse('log_unavailable', { retryAfterSeconds: 1 })
+      }),
+
+    async note(open, outcome, part) {
+      const sealed = sealPart(open, { ...part, outcome })
+      const placed = await commit.append(sealed)
+      if (placed.kind !== 'appended') throw refuse('issuing_closed')
+      return recorded(undefined, sealed, placed.position)
+    },
+  }
+}
+
+/** The reason that the log names for a thrown thing: its code, or nothing where it is our own fault. */
+export const reasonOf = (error: unknown): RefusalCode | undefined => (error instanceof Refusal ? error.code : undefined)

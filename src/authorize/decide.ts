@@ -1,0 +1,78 @@
+/** Verified facts → one entry and what it grants. Pure: the same facts and snapshot give the same answer. */
+import { refuse } from '../errors.ts'
+import { NameError } from '../names/errors.ts'
+import { type Selectors, matches } from '../names/selectors.ts'
+import { isReservedPath, parseSpiffeId, pathUnder } from '../names/spiffe-id.ts'
+import { render } from '../names/template.ts'
+import type { AttestorRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { type Entry, defaultLifetimes, entriesOf } from './entries.ts'
+import type { Grant } from './grant.ts'
+
+/** What is known of a caller whose proof holds. */
+export type Facts = {
+  attestor: AttestorRow
+  selectors: Selectors
+  podBound?: boolean
+  /** Set where the proof itself belongs to one entry (a join token). */
+  workloadId?: string
+}
+
+export type Decision = { entry: Entry; grant: Grant }
+
+/**
+ * @param named the entry that the caller asks for, where several match
+ * @throws Refusal; `several_workloads` names them, since the caller is each of them
+ */
+export function decide(known: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts: Facts, named?: string): Decision {
+  const candidates = entriesOf(known.workloads, facts.attestor.id).filter((entry) =>
+    facts.workloadId === undefined
+      ? matches(entry.match, facts.selectors, entry.wide)
+      : entry.row.id === facts.workloadId,
+  )
+  const chosen = named === undefined ? candidates : candidates.filter((entry) => entry.row.name === named)
+  const enabled = chosen.filter((entry) => !entry.row.disabled)
+  const [entry] = enabled
+  if (!entry) throw refuse(chosen.length > 0 ? 'workload_disabled' : 'no_workload')
+  if (enabled.length > 1) {
+    throw refuse('several_workloads', { detail: `matching: ${enabled.map((one) => one.row.name).join(', ')}` })
+  }
+  if (facts.podBound === false && entry.requirePodBound) throw refuse('proof_not_pod_bound')
+  return { entry, grant: grantOf(entry, facts, known.trustDomain) }
+}
+
+/** Fills the templates, and holds the rendered SPIFFE ID against the attestor's prefix: the output, not the inputs. */
+export function grantOf(entry: Entry, facts: Facts, trustDomain: string): Grant {
+  try {
+    const spiffeId = render(entry.spiffeId, facts.selectors)
+    checkSpiffeId(spiffeId, facts.attestor.spiffeIdPrefix, trustDomain)
+    return {
+      spiffeId,
+      ...(entry.x509 && { x509: entry.x509 }),
+      ...(entry.jwt && {
+        jwt: {
+          maxLifetimeSeconds: entry.jwt.maxLifetimeSeconds,
+          audiences: entry.jwt.audiences.map((one) => ({
+            audience: one.audience,
+            alg: one.alg,
+            claims: Object.fromEntries(
+              Object.entries(one.claims).map(([name, template]) => [name, render(template, facts.selectors)]),
+            ),
+          })),
+        },
+      }),
+      accessToken: { maxLifetimeSeconds: defaultLifetimes.accessToken },
+    }
+  } catch (error) {
+    if (!(error instanceof NameError)) throw error
+    throw refuse('template_value', { explanation: { rule: error.code, ...(error.key && { key: error.key }) } })
+  }
+}
+
+/** @throws Refusal `template_value` for an ID outside the attestor's prefix or in Purser's own subtree */
+export function checkSpiffeId(spiffeId: string, prefix: string, trustDomain: string): void {
+  const id = parseSpiffeId(spiffeId)
+  if (id.trustDomain !== trustDomain || !pathUnder(prefix, id.path) || isReservedPath(id.path)) {
+    throw refuse('template_value', { explanation: { rule: 'outside the attestor’s prefix' } })
+  }
+}

@@ -1,0 +1,80 @@
+/** Workload entries, read once for each revision of their row: templates parsed, defaults filled in. */
+import type { Match } from '../names/selectors.ts'
+import { type Template, parseTemplate } from '../names/template.ts'
+import type { WorkloadRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { WorkloadDefinition } from './grant.ts'
+
+export type Entry = {
+  row: WorkloadRow
+  match: Match
+  wide: boolean
+  spiffeId: Template
+  x509?: { dnsNames: string[]; maxLifetimeSeconds: number }
+  jwt?: {
+    audiences: { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, Template> }[]
+    maxLifetimeSeconds: number
+  }
+  maxSessionSeconds?: number
+  requirePodBound: boolean
+  pinIdentity: boolean
+}
+
+export const defaultLifetimes = { x509: 3600, jwt: 300, accessToken: 3600 } as const
+
+const templates = (claims: Record<string, string>): Record<string, Template> =>
+  Object.fromEntries(Object.entries(claims).map(([name, text]) => [name, parseTemplate(text, 'claim')]))
+
+/** @throws NameError when the definition breaks a rule of names, which the door has made impossible for stored rows */
+export function readEntry(row: WorkloadRow): Entry {
+  const definition = row.definition as WorkloadDefinition
+  const { x509, jwt } = definition.grants ?? {}
+  return {
+    row,
+    match: definition.match ?? {},
+    wide: definition.wide ?? false,
+    spiffeId: parseTemplate(definition.spiffeId, 'spiffe-id'),
+    ...(x509 && {
+      x509: { dnsNames: x509.dnsNames ?? [], maxLifetimeSeconds: x509.maxLifetimeSeconds ?? defaultLifetimes.x509 },
+    }),
+    ...(jwt && {
+      jwt: {
+        audiences: jwt.audiences.map((one) =>
+          typeof one === 'string'
+            ? { audience: one, alg: 'ES256', claims: {} }
+            : { audience: one.audience, alg: one.alg ?? 'ES256', claims: templates(one.claims ?? {}) },
+        ),
+        maxLifetimeSeconds: jwt.maxLifetimeSeconds ?? defaultLifetimes.jwt,
+      },
+    }),
+    ...(definition.maxSessionSeconds !== undefined && { maxSessionSeconds: definition.maxSessionSeconds }),
+    requirePodBound: definition.requirePodBound ?? true,
+    pinIdentity: definition.pinIdentity ?? false,
+  }
+}
+
+const read = new WeakMap<WorkloadRow, Entry>()
+const byAttestor = new WeakMap<Snapshot['workloads'], Map<string, Entry[]>>()
+
+export function entryOf(row: WorkloadRow): Entry {
+  const known = read.get(row)
+  if (known) return known
+  const entry = readEntry(row)
+  read.set(row, entry)
+  return entry
+}
+
+/** The entries of one attestor, in order of their names. */
+export function entriesOf(workloads: Snapshot['workloads'], attestorId: string): Entry[] {
+  let index = byAttestor.get(workloads)
+  if (!index) {
+    index = new Map()
+    for (const row of [...workloads.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const list = index.get(row.attestorId)
+      if (list) list.push(entryOf(row))
+      else index.set(row.attestorId, [entryOf(row)])
+    }
+    byAttestor.set(workloads, index)
+  }
+  return index.get(attestorId) ?? []
+}

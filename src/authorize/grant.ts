@@ -1,0 +1,37 @@
+/** The shapes of a workload entry, as operators write it and as it is evaluated. */
+import type { Match } from '../names/selectors.ts'
+
+export type JwtAudience = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
+
+/** As stored: checked at the door, defaults not filled in. */
+export type WorkloadDefinition = {
+  name: string
+  attestor: string
+  match?: Match
+  spiffeId: string
+  grants?: {
+    x509?: { dnsNames?: string[]; maxLifetimeSeconds?: number }
+    jwt?: {
+      audiences: (string | { audience: string; alg?: 'ES256' | 'RS256'; claims?: Record<string, string> })[]
+      maxLifetimeSeconds?: number
+    }
+    secrets?: unknown[]
+    databases?: string[]
+    operator?: unknown
+  }
+  maxSessionSeconds?: number
+  requirePodBound?: boolean
+  pinIdentity?: boolean
+  wide?: boolean
+  consumers?: unknown
+  managedBy?: string
+  labels?: Record<string, string>
+}
+
+/** What a workload may have, with every template filled in. Lifetimes in seconds. */
+export type Grant = {
+  spiffeId: string
+  x509?: { dnsNames: string[]; maxLifetimeSeconds: number }
+  jwt?: { audiences: JwtAudience[]; maxLifetimeSeconds: number }
+  accessToken: { maxLifetimeSeconds: number }
+}

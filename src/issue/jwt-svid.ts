@@ -1,0 +1,66 @@
+/** grant → JWT-SVID (SPIFFE JWT-SVID; contracts of AWS, Google and Azure: RS256 where the grant says so, integer times). */
+import { SignJWT } from 'jose'
+import type { IssuedJwt as JwtRecord } from '../audit/entry.ts'
+import { type Problem, refuse } from '../errors.ts'
+import type { OpenKey } from '../keys/keys.ts'
+import { endOf, renewAfter, rfc3339 } from './lifetime.ts'
+
+export type JwtRequest = { audience: string[]; lifetimeSeconds?: number }
+export type JwtReply = { audience: string[]; token: string; jti: string; expiresAt: string; renewAfter: string }
+export type JwtAudienceGrant = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
+
+/** Claims that are ours alone; extra claims of a grant never reach them (weaknesses.md, E). */
+export const reservedClaims = ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti', 'cnf'] as const
+
+export type IssueJwt = (
+  request: JwtRequest,
+  /** Where in the request it stands, for errors. */
+  pointer: string,
+  grant: { spiffeId: string; audiences: readonly JwtAudienceGrant[]; maxLifetimeSeconds: number },
+  signing: { key: (alg: 'ES256' | 'RS256') => OpenKey; issuer: string; sessionEnd: Date; now: Date },
+) => Promise<{ reply: JwtReply; record: JwtRecord }>
+
+/** One token for several audiences takes one algorithm and no claim of one of them alone. */
+function chooseAudiences(request: JwtRequest, pointer: string, granted: readonly JwtAudienceGrant[]): JwtAudienceGrant[] {
+  const errors: Problem[] = []
+  const chosen = request.audience.flatMap((audience, n) => {
+    const found = granted.find((one) => one.audience === audience)
+    if (!found) errors.push({ pointer: `${pointer}/audience/${n}`, detail: 'this audience is not granted' })
+    return found ? [found] : []
+  })
+  if (errors.length > 0) throw refuse('not_granted', { errors })
+  const [first] = chosen
+  const alike = chosen.every((one) => one.alg === first?.alg && JSON.stringify(one.claims) === JSON.stringify(first.claims))
+  if (!alike) {
+    const detail = 'these audiences need tokens of their own: their algorithm or claims differ'
+    throw refuse('impossible', { errors: [{ pointer: `${pointer}/audience`, detail }] })
+  }
+  return chosen
+}
+
+export function createIssueJwt(parts: { randomBytes: (size: number) => Buffer }): IssueJwt {
+  return async (request, pointer, grant, { key, issuer, sessionEnd, now }) => {
+    const [first] = chooseAudiences(request, pointer, grant.audiences)
+    if (!first) throw refuse('not_granted')
+    const signer = key(first.alg)
+    const end = endOf(now, request.lifetimeSeconds, grant.maxLifetimeSeconds, [sessionEnd, signer.row.goneAt])
+    const jti = parts.randomBytes(16).toString('hex')
+    const at = Math.floor(now.getTime() / 1000)
+    const token = await new SignJWT({ ...first.claims })
+      // Nothing but alg, kid and typ may stand in the header of a JWT-SVID (section 2).
+      .setProtectedHeader({ alg: first.alg, kid: signer.row.id, typ: 'JWT' })
+      .setIssuer(issuer)
+      .setSubject(grant.spiffeId)
+      .setAudience(request.audience)
+      .setIssuedAt(at)
+      .setNotBefore(at)
+      .setExpirationTime(Math.floor(end.getTime() / 1000))
+      .setJti(jti)
+      .sign(signer.key)
+    const expiresAt = rfc3339(end)
+    return {
+      reply: { audience: request.audience, token, jti, expiresAt, renewAfter: rfc3339(renewAfter(now, end)) },
+      record: { jti, audience: request.audience, expiresAt, keyId: signer.row.id },
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/** Opaque tokens: 256 random bits behind a prefix that names their kind, stored as SHA-256, with a public id for the log. */
+import { createHash } from 'node:crypto'
+import { newId } from '../names/id.ts'
+
+export type TokenKind = 'at' | 'api' | 'join' | 'boot'
+export type OpaqueToken = { token: string; id: string; hash: Buffer }
+
+const form = /^purser_(at|api|join|boot)_[A-Za-z0-9_-]{43}$/
+
+export const hashToken = (token: string): Buffer => createHash('sha256').update(token, 'utf8').digest()
+
+export function newToken(kind: TokenKind, randomBytes: (size: number) => Buffer): OpaqueToken {
+  const token = `purser_${kind}_${randomBytes(32).toString('base64url')}`
+  return { token, id: newId(`tok`, randomBytes), hash: hashToken(token) }
+}
+
+/** The kind of a token by its form, without saying that it exists. */
+export function tokenKind(token: string): TokenKind | undefined {
+  const found = form.exec(token)?.[1] as TokenKind | undefined
+  // 43 characters hold 258 bits: of the four texts of one token only the canonical one counts.
+  const text = token.slice(token.indexOf('_', 7) + 1)
+  return found && Buffer.from(text, 'base64url').toString('base64url') === text ? found : undefined
+}

@@ -1,0 +1,115 @@
+/** grant → X.509-SVID, from a CSR's key or from a key made here for clients that can't make one. */
+import { createHash, generateKeyPairSync } from 'node:crypto'
+import type { IssuedX509 as X509Record } from '../audit/entry.ts'
+import { type Problem, refuse } from '../errors.ts'
+import type { OpenCa } from '../keys/keys.ts'
+import { serialFrom } from '../keys/certificate.ts'
+import type { CsrVerdict } from './csr.ts'
+import { createCsrVerdicts } from './csr-verdicts.ts'
+import { endOf, renewAfter, rfc3339 } from './lifetime.ts'
+import { type X509Issuer, createX509Issuer } from './x509-svid.ts'
+
+export type X509Request = {
+  csr?: string
+  generateKey?: 'EC-P256' | 'RSA-2048'
+  dnsNames?: string[]
+  lifetimeSeconds?: number
+}
+
+export type X509Reply = {
+  certificateChain: string
+  trustBundle: string
+  privateKey?: string
+  serialNumber: string
+  notAfter: string
+  renewAfter: string
+}
+
+export type X509Parts = {
+  trustDomain: string
+  publicUrl: string
+  randomBytes: (size: number) => Buffer
+  /** Keys that may never be certified: our own CAs'. By SHA-256 of the SPKI, hex. */
+  refusesKey: (publicKeySha256: string) => boolean
+}
+
+export type IssueX509 = (
+  request: X509Request,
+  grant: { spiffeId: string; dnsNames: readonly string[]; maxLifetimeSeconds: number },
+  signing: { ca: OpenCa; trustBundle: string; sessionEnd: Date; now: Date },
+) => { reply: X509Reply; record: X509Record }
+
+type Subject = { key: Pick<CsrVerdict, 'spki' | 'keyType' | 'publicKeySha256'>; privateKey?: string }
+
+function makeKey(kind: 'EC-P256' | 'RSA-2048'): Subject {
+  const pair =
+    kind === 'EC-P256'
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      : generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const spki = pair.publicKey.export({ type: 'spki', format: 'der' })
+  const publicKeySha256 = createHash('sha256').update(spki).digest('hex')
+  const privateKey = String(pair.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  return { key: { spki, keyType: kind === 'EC-P256' ? kind : 'RSA', publicKeySha256 }, privateKey }
+}
+
+/** Names left out mean all that are granted, an empty list means none. */
+function chooseNames(wanted: string[] | undefined, granted: readonly string[]): readonly string[] {
+  if (wanted === undefined) return granted
+  const errors: Problem[] = wanted.flatMap((name, n) =>
+    granted.includes(name) ? [] : [{ pointer: `/x509/dnsNames/${n}`, detail: 'this name is not granted' }],
+  )
+  if (errors.length > 0) throw refuse('not_granted', { errors })
+  return [...new Set(wanted)]
+}
+
+export function createIssueX509(parts: X509Parts): IssueX509 {
+  const verdicts = createCsrVerdicts({ max: 10_000 })
+  const issuers = new Map<string, X509Issuer>()
+  let count = 0
+
+  function issuerFor(ca: OpenCa): X509Issuer {
+    let made = issuers.get(ca.row.id)
+    if (!made) {
+      const crlUrl = `${parts.publicUrl}/crl/${ca.row.id}`
+      made = createX509Issuer({ trustDomain: parts.trustDomain, issuer: ca.issuer, crlUrl, count: () => count })
+      issuers.set(ca.row.id, made)
+    }
+    return made
+  }
+
+  return (request, grant, { ca, trustBundle, sessionEnd, now }) => {
+    const subject: Subject =
+      request.csr === undefined
+        ? makeKey(request.generateKey ?? 'EC-P256')
+        : { key: verdicts.read(request.csr, parts.refusesKey) }
+    const dnsNames = chooseNames(request.dnsNames, grant.dnsNames)
+    const notAfter = endOf(now, request.lifetimeSeconds, grant.maxLifetimeSeconds, [sessionEnd, ca.issuer.notAfter])
+    const issued = issuerFor(ca).issueSvid({
+      key: subject.key,
+      serial: serialFrom(parts.randomBytes(16)),
+      now,
+      notAfter,
+      spiffeId: grant.spiffeId,
+      dnsNames,
+    })
+    count++
+    return {
+      reply: {
+        certificateChain: issued.pem + ca.chain,
+        trustBundle,
+        ...(subject.privateKey !== undefined && { privateKey: subject.privateKey }),
+        serialNumber: issued.serialNumber,
+        notAfter: rfc3339(issued.notAfter),
+        renewAfter: rfc3339(renewAfter(now, issued.notAfter)),
+      },
+      record: {
+        serialNumber: issued.serialNumber,
+        sha256: issued.sha256,
+        publicKeySha256: subject.key.publicKeySha256,
+        notAfter: rfc3339(issued.notAfter),
+        keyId: ca.row.id,
+        ...(dnsNames.length > 0 && { dnsNames: [...dnsNames] }),
+      },
+    }
+  }
+}

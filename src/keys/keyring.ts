@@ -1,0 +1,44 @@
+/** The keyring: wrapping keys, each wrapped by the root key. They wrap private keys and, later, data keys. */
+import { type KeyObject, createSecretKey, randomBytes } from 'node:crypto'
+import { decrypt, encrypt } from './envelope.ts'
+import type { RootKey } from './root-key.ts'
+
+export type KeyringRow = { id: string; wrapped: Buffer; rootKeyId: string; createdAt: Date }
+
+export type Keyring = {
+  /** The key that wraps what is made now. */
+  currentId: string
+  wrap(plaintext: Buffer, fields: readonly string[]): Buffer
+  /** @throws EnvelopeError when the row was moved or changed; Error when its wrapping key is missing */
+  unwrap(wrappingKeyId: string, wrapped: Buffer, fields: readonly string[]): Buffer
+}
+
+const place = (instanceId: string, id: string): string[] => ['keyring', instanceId, id]
+
+export async function newKeyringRow(root: RootKey, instanceId: string, id: string, now: Date): Promise<KeyringRow> {
+  return { id, wrapped: await root.wrap(randomBytes(32), place(instanceId, id)), rootKeyId: root.id, createdAt: now }
+}
+
+/** Opens every wrapping key. @throws when the root key is another one than the rows were wrapped by */
+export async function openKeyring(root: RootKey, instanceId: string, rows: readonly KeyringRow[]): Promise<Keyring> {
+  const keys = new Map<string, KeyObject>()
+  const ordered = [...rows].sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
+  for (const row of ordered) {
+    if (row.rootKeyId !== root.id) {
+      throw new Error(`the keyring was wrapped by root key ${row.rootKeyId}, not by the given ${root.id}`)
+    }
+    keys.set(row.id, createSecretKey(await root.unwrap(row.wrapped, place(instanceId, row.id))))
+  }
+  const currentId = ordered.at(-1)?.id
+  if (currentId === undefined) throw new Error('the keyring is empty')
+  const key = (id: string): KeyObject => {
+    const found = keys.get(id)
+    if (!found) throw new Error(`the keyring has no key ${id}`)
+    return found
+  }
+  return {
+    currentId,
+    wrap: (plaintext, fields) => encrypt(key(currentId), plaintext, [instanceId, currentId, ...fields]),
+    unwrap: (id, wrapped, fields) => decrypt(key(id), wrapped, [instanceId, id, ...fields]),
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The open keys of one process: which signs now, which are published. The only functions outside this folder that touch
+ * private keys get them from here, as KeyObjects that can't be printed.
+ */
+import { type KeyObject, createPublicKey, createSecretKey } from 'node:crypto'
+import { type NoteSigner, createNoteSigner, formatVkey } from '@purser/sdk/verify'
+import type { KeyKind, KeyRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { type CertificateIssuer, createIssuer } from './certificate.ts'
+import type { Keyring } from './keyring.ts'
+import { keyPlace, readPrivateKey } from './new-key.ts'
+
+export type OpenKey = { row: KeyRow; key: KeyObject }
+export type OpenCa = { row: KeyRow; issuer: CertificateIssuer; chain: string }
+
+type Known = Pick<Snapshot, 'keys'>
+
+export type Keys = {
+  /** The key of a kind that signs now. @throws Error when there is none, which is our own fault */
+  signing(known: Known, kind: 'jwt-es256' | 'jwt-rs256' | 'mac', now: Date): OpenKey
+  issuingCa(known: Known, now: Date): OpenCa
+  rootCa(known: Known, now: Date): OpenCa
+  ca(row: KeyRow): OpenCa
+  /** Every log key that signs now in this epoch. */
+  logSigners(known: Known, origin: string, epoch: number, now: Date): NoteSigner[]
+}
+
+/** Published and not yet gone, newest first. A withdrawn key is neither. */
+export const publishedKeys = (known: Known, kind: KeyKind, now: Date): KeyRow[] =>
+  [...known.keys.values()]
+    .filter((row) => row.kind === kind && !row.withdrawnAt && row.createdAt <= now && row.goneAt > now)
+    .sort((a, b) => b.activeAt.getTime() - a.activeAt.getTime())
+
+/**
+ * The key that signs now: the newest one past its first use. Past its retirement it still signs when nothing has
+ * replaced it, since an outage of the rotation must not become an outage of issuing before the key itself ends.
+ */
+export function signingKey(known: Known, kind: KeyKind, now: Date): KeyRow | undefined {
+  const usable = publishedKeys(known, kind, now).filter((row) => row.activeAt <= now)
+  return usable.find((row) => row.retireAt > now) ?? usable[0]
+}
+
+export const publicKeyOf = (row: KeyRow): KeyObject =>
+  createPublicKey({ key: row.publicKey, format: 'der', type: 'spki' })
+
+/** The log's verification key in C2SP form. */
+export const logVkey = (row: KeyRow, origin: string): string => formatVkey(origin, publicKeyOf(row))
+
+export function createKeys(keyring: Keyring): Keys {
+  const open = new Map<string, KeyObject>()
+  const cas = new Map<string, OpenCa>()
+
+  function keyOf(row: KeyRow): KeyObject {
+    const known = open.get(row.id)
+    if (known) return known
+    const secret = keyring.unwrap(row.wrappingKeyId, row.wrapped, keyPlace(row.kind, row.id))
+    const key = row.kind === 'mac' ? createSecretKey(secret) : readPrivateKey(secret)
+    secret.fill(0)
+    open.set(row.id, key)
+    return key
+  }
+
+  function ca(row: KeyRow): OpenCa {
+    const known = cas.get(row.id)
+    if (known && known.row.chain === row.chain) return known
+    if (!row.chain) throw new Error(`key ${row.id} has no certificate`)
+    const made = { row, issuer: createIssuer({ pem: firstOf(row.chain), privateKey: keyOf(row) }), chain: row.chain }
+    cas.set(row.id, made)
+    return made
+  }
+
+  function need(known: Known, kind: KeyKind, now: Date): KeyRow {
+    const row = signingKey(known, kind, now)
+    if (!row) throw new Error(`there is no ${kind} key that signs now`)
+    return row
+  }
+
+  return {
+    signing(known, kind, now) {
+      const row = need(known, kind, now)
+      return { row, key: keyOf(row) }
+    },
+    issuingCa: (known, now) => ca(need(known, 'issuing-ca', now)),
+    rootCa: (known, now) => ca(need(known, 'root-ca', now)),
+    ca,
+    logSigners(known, origin, epoch, now) {
+      return publishedKeys(known, 'log', now)
+        .filter((row) => row.epoch === epoch && row.activeAt <= now)
+        .reverse()
+        .map((row) => createNoteSigner(origin, keyOf(row)))
+    },
+  }
+}
+
+const firstOf = (chain: string): string => {
+  const end = '-----END CERTIFICATE-----\n'
+  return chain.slice(0, chain.indexOf(end) + end.length)
+}

@@ -1,0 +1,123 @@
+/** Makes keys: the pair, its wrapped row, and for a CA its certificate. Appends nothing: callers store row and entry. */
+import { type KeyObject, createHash, createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { calculateJwkThumbprint, exportJWK } from 'jose'
+import type { KeyKind, KeyRow } from '../store/rows.ts'
+import { createIssuingCertificate, createRootCertificate } from './ca-certificates.ts'
+import { type CertificateIssuer, serialFrom } from './certificate.ts'
+import type { Keyring } from './keyring.ts'
+
+/** The four times of a key's life. */
+export type KeyTimes = Pick<KeyRow, 'createdAt' | 'activeAt' | 'retireAt' | 'goneAt'>
+
+export type KeyMaker = {
+  keyring: Keyring
+  trustDomain: string
+  randomBytes: (size: number) => Buffer
+}
+
+const spki = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
+
+/** Certificates are valid from a little before they are made: other people's clocks run behind. */
+const backdate = (time: Date): Date => new Date(time.getTime() - 60_000)
+
+/** Where a wrapped private key belongs. */
+export const keyPlace = (kind: KeyKind, id: string): string[] => ['signing-key', kind, id]
+
+function row(
+  maker: Pick<KeyMaker, 'keyring'>,
+  kind: KeyKind,
+  algorithm: string,
+  id: string,
+  publicKey: Buffer,
+  secret: Buffer,
+  times: KeyTimes,
+): KeyRow {
+  const { keyring } = maker
+  const wrapped = keyring.wrap(secret, keyPlace(kind, id))
+  return { id, kind, algorithm, publicKey, wrapped, wrappingKeyId: keyring.currentId, ...times }
+}
+
+const pkcs8 = (key: KeyObject): Buffer => key.export({ type: 'pkcs8', format: 'der' })
+
+const hashId = (prefix: string, publicKey: Buffer): string =>
+  `${prefix}-${createHash('sha256').update(publicKey).digest('hex').slice(0, 32)}`
+
+const ecPair = (): { publicKey: KeyObject; privateKey: KeyObject } => generateKeyPairSync('ec', { namedCurve: 'P-256' })
+
+export function newRootCa(maker: KeyMaker, times: KeyTimes): KeyRow {
+  const pair = ecPair()
+  const certificate = createRootCertificate({
+    trustDomain: maker.trustDomain,
+    keys: pair,
+    serial: serialFrom(maker.randomBytes(16)),
+    notBefore: backdate(times.createdAt),
+    notAfter: times.goneAt,
+  })
+  const made = row(
+    maker,
+    'root-ca',
+    'ES256',
+    hashId('ca', spki(pair.publicKey)),
+    spki(pair.publicKey),
+    pkcs8(pair.privateKey),
+    times,
+  )
+  return { ...made, chain: certificate.pem }
+}
+
+/** @param crlUrl for certificates under the root: where the root's own CRL is */
+export function newIssuingCa(
+  maker: KeyMaker,
+  root: { id: string; issuer: CertificateIssuer },
+  times: KeyTimes,
+  crlUrl?: string,
+): KeyRow {
+  const pair = ecPair()
+  const notAfter = new Date(Math.min(times.goneAt.getTime(), root.issuer.notAfter.getTime()))
+  const certificate = createIssuingCertificate({
+    trustDomain: maker.trustDomain,
+    root: root.issuer,
+    publicKey: pair.publicKey,
+    serial: serialFrom(maker.randomBytes(16)),
+    notBefore: backdate(times.createdAt) < root.issuer.notBefore ? root.issuer.notBefore : backdate(times.createdAt),
+    notAfter,
+    ...(crlUrl !== undefined && { crlUrl }),
+  })
+  const id = hashId('ca', spki(pair.publicKey))
+  const made = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), {
+    ...times,
+    goneAt: notAfter,
+  })
+  return { ...made, issuerKeyId: root.id, chain: certificate.pem }
+}
+
+/** The id is the RFC 7638 thumbprint: unique in the trust domain and never used again. */
+export async function newJwtKey(maker: KeyMaker, kind: 'jwt-es256' | 'jwt-rs256', times: KeyTimes): Promise<KeyRow> {
+  const pair =
+    kind === 'jwt-es256' ? ecPair() : generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 65537 })
+  const id = await calculateJwkThumbprint(await exportJWK(pair.publicKey))
+  return row(
+    maker,
+    kind,
+    kind === 'jwt-es256' ? 'ES256' : 'RS256',
+    id,
+    spki(pair.publicKey),
+    pkcs8(pair.privateKey),
+    times,
+  )
+}
+
+export function newLogKey(maker: KeyMaker, times: KeyTimes, epoch: number, fromSize: number): KeyRow {
+  const pair = generateKeyPairSync('ed25519')
+  const id = hashId('log', spki(pair.publicKey))
+  return { ...row(maker, 'log', 'Ed25519', id, spki(pair.publicKey), pkcs8(pair.privateKey), times), epoch, fromSize }
+}
+
+/** Keys session ids and list cursors. */
+export function newMacKey(maker: KeyMaker, times: KeyTimes): KeyRow {
+  const id = `mac-${maker.randomBytes(16).toString('hex')}`
+  return row(maker, 'mac', 'HS256', id, Buffer.alloc(0), maker.randomBytes(32), times)
+}
+
+export const readPrivateKey = (bytes: Buffer): KeyObject =>
+  createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8' })

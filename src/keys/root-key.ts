@@ -1,0 +1,77 @@
+/**
+ * The root key: the one key that is not in the database. It only wraps the keyring. A provider answers with two
+ * functions, so that a KMS or a quorum of shares can stand behind the same interface.
+ */
+import { type KeyObject, createHash, createSecretKey, randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, openSync, readFileSync, writeSync, closeSync, fsyncSync, statSync } from 'node:fs'
+import { decrypt, encrypt } from './envelope.ts'
+
+export type RootKey = {
+  /** Names the key without telling it; stored beside what it wrapped. */
+  id: string
+  wrap(plaintext: Buffer, fields: readonly string[]): Promise<Buffer>
+  unwrap(wrapped: Buffer, fields: readonly string[]): Promise<Buffer>
+}
+
+export class RootKeyError extends Error {
+  constructor(detail: string) {
+    super(detail)
+    this.name = 'RootKeyError'
+  }
+}
+
+function localRootKey(bytes: Buffer): RootKey {
+  const key: KeyObject = createSecretKey(bytes)
+  const id = `local-${createHash('sha256').update('purser root key id').update(bytes).digest('hex').slice(0, 16)}`
+  return {
+    id,
+    wrap: async (plaintext, fields) => encrypt(key, plaintext, ['root-key', id, ...fields]),
+    unwrap: async (wrapped, fields) => decrypt(key, wrapped, ['root-key', id, ...fields]),
+  }
+}
+
+/** 32 bytes in standard base64, as `purser root-key generate` prints them. */
+export function parseRootKey(text: string): Buffer {
+  const trimmed = text.trim()
+  const bytes = Buffer.from(trimmed, 'base64')
+  if (bytes.length !== 32 || bytes.toString('base64') !== trimmed) {
+    throw new RootKeyError('the root key must be 32 bytes in base64; `purser root-key generate` makes one')
+  }
+  return bytes
+}
+
+export const generateRootKey = (): string => randomBytes(32).toString('base64')
+
+export type RootKeySource =
+  | { kind: 'value'; value: string }
+  /** `create`: made by itself when missing, only for the embedded store, whose folder holds database and root key. */
+  | { kind: 'file'; path: string; create: boolean }
+
+/** @throws RootKeyError that says what to do */
+export function openRootKey(source: RootKeySource): RootKey {
+  if (source.kind === 'value') return localRootKey(parseRootKey(source.value))
+  if (!existsSync(source.path)) {
+    if (!source.create) {
+      throw new RootKeyError(
+        `there is no root key: set PURSER_ROOT_KEY_FILE or PURSER_ROOT_KEY to one made by \`purser root-key generate\` (looked at ${source.path})`,
+      )
+    }
+    writeRootKey(source.path, generateRootKey())
+  }
+  if ((statSync(source.path).mode & 0o077) !== 0) {
+    throw new RootKeyError(`the root key file ${source.path} can be read by others: chmod 600 it`)
+  }
+  return localRootKey(parseRootKey(readFileSync(source.path, 'utf8')))
+}
+
+/** Never overwrites: a lost root key is a lost database. */
+export function writeRootKey(path: string, key: string): void {
+  const file = openSync(path, 'wx', 0o600)
+  try {
+    writeSync(file, `${key}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  chmodSync(path, 0o600)
+}
