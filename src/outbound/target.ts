@@ -1,0 +1,102 @@
+/** Which URLs may be fetched at all, and how far into the network. */
+import { isIP } from 'node:net'
+import { placeOf } from './address.ts'
+import type { Place } from './address.ts'
+import { OutboundError } from './errors.ts'
+
+/**
+ * `public`: addresses of the open internet. `inside`: private networks and loopback too. `any`: also link-local and
+ * the like, since somebody listed exactly this place.
+ */
+export type Reach = 'public' | 'inside' | 'any'
+
+export type Target = { url: URL; reach: Reach }
+
+export type AllowRule = { kind: 'origin' | 'host'; value: string }
+
+const longestUrl = 2048
+// Scheme, host, port, rest: printable ASCII, no userinfo, no backslash, no fragment.
+const shape =
+  /^(https?):\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::([0-9]{1,5}))?([/?][!"$-[\]-~]*)?$/
+
+const places: Record<Reach, readonly Place[]> = {
+  public: ['public'],
+  inside: ['public', 'private'],
+  any: ['public', 'private', 'special'],
+}
+
+/** Whether every address is one that the reach covers. One that isn't refuses all: the next answer could be that one. */
+export function covers(reach: Reach, addresses: readonly string[]): boolean {
+  return addresses.length > 0 && addresses.every((address) => places[reach].includes(placeOf(address)))
+}
+
+/**
+ * Reads one entry of PURSER_FETCH_ALLOW: an origin (`https://host`, `https://host:8443`, `http://127.0.0.1:8080`), or a
+ * bare host, which stands for https at any port of it. A host is compared whole: no wildcards, no suffixes.
+ * @throws OutboundError `bad_url`, or `not_https` for plain http to anything but a loopback address
+ */
+export function parseAllow(entry: string): AllowRule {
+  const origin = entry.includes('://')
+  const { url, host, rest } = read(origin ? entry : `https://${entry}`)
+  if (rest !== undefined || (!origin && entry.toLowerCase() !== host))
+    throw new OutboundError('bad_url', 'an entry of PURSER_FETCH_ALLOW is an origin or a host, and nothing after it')
+  if (url.protocol === 'http:' && !isLoopback(host))
+    throw new OutboundError('not_https', 'http is for loopback addresses only')
+  return origin ? { kind: 'origin', value: url.origin } : { kind: 'host', value: host }
+}
+
+/** Whether PURSER_FETCH_ALLOW lists the place of a URL; false for what can't be read as one. */
+export function isListed(rules: readonly AllowRule[], text: string): boolean {
+  try {
+    return lists(rules, read(text).url)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Reads a URL and decides how far it may reach. Plain http is for a literal loopback address whose exact origin is listed.
+ * @throws OutboundError `bad_url`, `not_https`, or `not_allowed` for a literal address out of reach
+ */
+export function readTarget(text: string, configured: boolean, rules: readonly AllowRule[]): Target {
+  const { url, host } = read(text)
+  const listed = lists(rules, url)
+  if (url.protocol !== 'https:' && !(listed && isLoopback(host)))
+    throw new OutboundError('not_https', 'only https is fetched; http is for a loopback address in PURSER_FETCH_ALLOW')
+  const bare = host.startsWith('[') ? host.slice(1, -1) : host
+  const reach = listed ? 'any' : configured ? 'inside' : 'public'
+  // A literal address is connected to without a look-up, so it is looked at here.
+  if (isIP(bare) !== 0 && !covers(reach, [bare])) throw outOfReach(bare)
+  return { url, reach }
+}
+
+export function outOfReach(host: string): OutboundError {
+  return new OutboundError('not_allowed', `${host} is or resolves to an address that may not be fetched from here`)
+}
+
+function lists(rules: readonly AllowRule[], url: URL): boolean {
+  return rules.some(({ kind, value }) =>
+    kind === 'origin' ? value === url.origin : value === url.hostname && url.protocol === 'https:',
+  )
+}
+
+function read(text: string): { url: URL; host: string; rest: string | undefined } {
+  if (text.length > longestUrl) throw new OutboundError('bad_url', 'a URL is at most 2048 characters long')
+  const [, , host, , rest] = shape.exec(text) ?? []
+  const written = host?.toLowerCase()
+  if (written === undefined) {
+    if (/^[a-z][a-z0-9+.-]*:/i.test(text) && !/^https?:/i.test(text))
+      throw new OutboundError('not_https', 'only https is fetched')
+    throw new OutboundError('bad_url', 'a URL is https://host[:port]/path, without userinfo and fragment')
+  }
+  if (!URL.canParse(text)) throw new OutboundError('bad_url', 'the host or port of the URL is impossible')
+  const url = new URL(text)
+  // 0x7f.1, 2130706433 and 0177.0.0.1 become 127.0.0.1 here; who means that address can write it.
+  if (url.hostname !== written && !written.startsWith('['))
+    throw new OutboundError('bad_url', 'the host of the URL is not written in its plain form')
+  return { url, host: url.hostname, rest }
+}
+
+function isLoopback(host: string): boolean {
+  return host === '[::1]' || (isIP(host) === 4 && host.startsWith('127.'))
+}
