@@ -1,0 +1,152 @@
+/** One operation of `openapi.yaml`: what its `x-purser` says, and its validators, each compiled when first asked. */
+import type { Check } from './openapi-compile.ts'
+import type { operations } from './openapi.generated.ts'
+import { createParameters } from './openapi-parameters.ts'
+import type { Given, Parameters } from './openapi-parameters.ts'
+import { problemsOf } from './openapi-problems.ts'
+import type { ValidationProblem } from './openapi-problems.ts'
+import { bound, close, isNode, nodes } from './openapi-schemas.ts'
+import type { Node } from './openapi-schemas.ts'
+
+export type OperationId = keyof operations
+
+type ParametersOf<Id extends OperationId, Place extends 'path' | 'query'> = NonNullable<
+  operations[Id]['parameters'][Place]
+>
+
+/** What the parameters say, as their schemas have them. */
+export type Values<Id extends OperationId = OperationId> = {
+  path: ParametersOf<Id, 'path'>
+  query: ParametersOf<Id, 'query'>
+  /** A revision, 0 to create. Missing where `takes.ifMatch`: the route answers 428. */
+  ifMatch?: number
+  idempotencyKey?: string
+  reason?: string
+}
+
+export type Parsed<Id extends OperationId = OperationId> =
+  { values: Values<Id>; problems: [] } | { values: undefined; problems: ValidationProblem[] }
+
+export type Operation<Id extends OperationId = OperationId> = {
+  operationId: Id
+  /** In capitals. */
+  method: string
+  /** As in the document: `/api/v1/workloads/{name}:disable`. */
+  path: string
+  /** The path parameters that may hold slashes. */
+  manySegments: readonly string[]
+  permission: string
+  /** An action of the log, or `none`. */
+  action: string
+  limit: string
+  /** Bytes; 0 where there is no body. */
+  maxBodyBytes: number
+  /** What the body may be; empty where there is none. */
+  mediaTypes: readonly string[]
+  /** Which of the conventional headers it takes; any other operation ignores them. */
+  takes: { ifMatch: boolean; idempotencyKey: boolean; reason: boolean }
+  /** Judges a parsed body, `undefined` where none was sent. At most 20 problems. */
+  validateBody(value: unknown, mediaType?: string): ValidationProblem[]
+  /** Reads copies of what Express and Node hand over. Either values or problems, 20 at most. */
+  validateParams(given: { path?: Given; query?: Given; headers?: Given }): Parsed<Id>
+  /** For tests: judges a JSON reply, and refuses members that the document doesn't list. */
+  validateReply(status: number, value: unknown): ValidationProblem[]
+}
+
+type Parts = {
+  path: string
+  method: string
+  operation: Node
+  operationId: OperationId
+  /** Parameters of the path item, for all its methods. */
+  shared: readonly Node[]
+  compile: (schema: Node) => Check
+}
+
+export function createOperation({ path, method, operationId, operation, shared, compile }: Parts): Operation {
+  const parameters = [...shared, ...nodes(operation['parameters'])]
+  const purser = node(operation['x-purser'])
+  const content = Object.entries(node(node(operation['requestBody'])['content']))
+  const bodies = new Map(
+    content.map(([type, media]) => [type, lazy(() => compile(bound(node(node(media)['schema']))))]),
+  )
+  const replies = new Map(
+    Object.entries(node(operation['responses'])).map(([status, reply]) => [
+      status,
+      lazy(() => compile(close(jsonSchema(node(reply))))),
+    ]),
+  )
+  const read = lazy(() => {
+    const of = (place: 'path' | 'query' | 'header'): Parameters =>
+      createParameters(place, parameters, (schema) => compile(bound(schema)))
+    return { path: of('path'), query: of('query'), header: of('header') }
+  })
+  const takes = (header: string): boolean => parameters.some((one) => one['in'] === 'header' && one['name'] === header)
+
+  return {
+    operationId,
+    method: method.toUpperCase(),
+    path,
+    manySegments: parameters.filter((one) => one['x-segments'] === 'many').map((one) => String(one['name'])),
+    permission: String(purser['permission']),
+    action: String(purser['action']),
+    limit: String(purser['limit']),
+    maxBodyBytes: Number(purser['maxBodyBytes']),
+    mediaTypes: [...bodies.keys()],
+    takes: { ifMatch: takes(ifMatch), idempotencyKey: takes(idempotencyKey), reason: takes(reason) },
+    validateBody(value, mediaType = 'application/json') {
+      if (value === undefined) return node(operation['requestBody'])['required'] === true ? [fault('is required')] : []
+      if (bodies.size === 0) return [fault('this operation takes no body')]
+      const check = bodies.get(mediaType)
+      return check ? problemsOf(check()(value)) : [fault(`must be ${[...bodies.keys()].join(' or ')}`)]
+    },
+    validateParams(given) {
+      const inPath = read().path.read(given.path ?? {})
+      const inQuery = read().query.read(given.query ?? {})
+      const inHeader = read().header.read(given.headers ?? {})
+      const values = { path: inPath.values, query: inQuery.values, ...conventional(inHeader.values) }
+      const problems = [...inPath.problems, ...inQuery.problems, ...inHeader.problems].slice(0, 20)
+      return hold(values, problems) ? { values, problems: [] } : { values: undefined, problems }
+    },
+    validateReply(status, value) {
+      const check = replies.get(String(status)) ?? replies.get('default')
+      if (!check) throw new Error(`openapi.yaml has no reply ${String(status)} for ${method} ${path}`)
+      return problemsOf(check()(value))
+    },
+  }
+}
+
+/** The generated types say of values what the document's validators have just found no fault with. */
+const hold = (values: object, problems: readonly ValidationProblem[]): values is Values =>
+  'path' in values && problems.length === 0
+
+const ifMatch = 'If-Match'
+const idempotencyKey = 'Idempotency-Key'
+const reason = 'Purser-Reason'
+
+function conventional(headers: Readonly<Record<string, unknown>>): Partial<Values> {
+  const match = headers[ifMatch]
+  const key = headers[idempotencyKey]
+  const note = headers[reason]
+  return {
+    ...(typeof match === 'string' ? { ifMatch: Number(match.slice(1, -1)) } : {}),
+    ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
+    ...(typeof note === 'string' ? { reason: note } : {}),
+  }
+}
+
+const node = (value: unknown): Node => (isNode(value) ? value : {})
+
+const fault = (detail: string): ValidationProblem => ({ pointer: '', detail })
+
+/** Of a reply's media types, the one that is JSON. */
+function jsonSchema(reply: Node): Node {
+  const json = Object.entries(node(reply['content'])).find(([type]) => /^application\/(?:problem\+)?json$/.test(type))
+  if (!json) throw new Error('openapi.yaml has no JSON for this reply')
+  return node(node(json[1])['schema'])
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}

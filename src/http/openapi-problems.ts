@@ -1,0 +1,166 @@
+/** Ajv's errors as the problems that a caller is shown: where, and in plain words what is wanted. Never the value. */
+import type { ErrorObject } from 'ajv/dist/2020.js'
+import type { Problem } from '../errors.ts'
+import { isNode, list } from './openapi-schemas.ts'
+
+/** One fault: a JSON pointer (RFC 6901) and words that never echo the value. */
+export type ValidationProblem = Problem
+
+const most = 20
+const longestPointer = 256
+/** The member by which the forms of a union tell themselves apart. */
+const tag = 'kind'
+
+/**
+ * @param errors of a validator made with `allErrors` and `verbose`
+ * @param prefix pointer of what was validated
+ * @returns at most 20
+ */
+export function problemsOf(errors: readonly ErrorObject[], prefix = ''): ValidationProblem[] {
+  const found = new Map<string, ValidationProblem>()
+  const kept = settleUnions(errors)
+  const wrongType = new Set(kept.filter((error) => error.keyword === 'type').map((error) => error.instancePath))
+  for (const error of kept) {
+    if (found.size === most) break
+    // What has the wrong type has everything else wrong, too.
+    if (error.keyword !== 'type' && wrongType.has(error.instancePath) && !error.propertyName) continue
+    // These two only say that an inner error exists.
+    if (error.keyword === 'if' || error.keyword === 'propertyNames') continue
+    const problem = { pointer: cut(prefix + pointer(error)), detail: words(error) }
+    found.set(`${problem.pointer} ${problem.detail}`, problem)
+  }
+  return [...found.values()]
+}
+
+/** Of a failed union: the errors of the form that was evidently meant, or one error for the union as a whole. */
+function settleUnions(errors: readonly ErrorObject[]): ErrorObject[] {
+  const kept = new Set(errors)
+  const unions = errors.filter(isUnion).sort((a, b) => a.schemaPath.length - b.schemaPath.length)
+  for (const union of unions) {
+    if (!kept.has(union)) continue
+    const inside = [...kept].filter((error) => isInside(error, union))
+    const forms = list(union.schema).map((_, n) =>
+      inside.filter((error) => error.schemaPath.startsWith(`${union.schemaPath}/${String(n)}/`)),
+    )
+    const meant = forms.filter((form) => form.length > 0 && !form.some((error) => excludes(error, union)))
+    const show = meant.length === 1 && forms.every((form) => form.length > 0) ? meant[0] : sharedFault(forms, union)
+    for (const error of inside) kept.delete(error)
+    if (!show) continue
+    kept.delete(union)
+    for (const error of show) kept.add(error)
+  }
+  return [...kept]
+}
+
+const isUnion = (error: ErrorObject): boolean => error.keyword === 'oneOf' || error.keyword === 'anyOf'
+
+const isInside = (error: ErrorObject, union: ErrorObject): boolean =>
+  error.schemaPath.startsWith(`${union.schemaPath}/`) &&
+  (error.instancePath === union.instancePath || error.instancePath.startsWith(`${union.instancePath}/`))
+
+/** Whether an error says that another form of the union is meant: another type, or another tag. */
+const excludes = (error: ErrorObject, union: ErrorObject): boolean =>
+  isTypeFault(error, union) || isTagFault(error, union)
+
+const isTypeFault = (error: ErrorObject, union: ErrorObject): boolean =>
+  error.instancePath === union.instancePath && error.keyword === 'type'
+
+const isTagFault = (error: ErrorObject, union: ErrorObject): boolean =>
+  error.instancePath === `${union.instancePath}/${tag}` && error.keyword === 'const'
+
+/** One error where each form has one of the same kind: the tag is missing, it names no form, or the type is no form's. */
+function sharedFault(forms: readonly ErrorObject[][], union: ErrorObject): ErrorObject[] | undefined {
+  const inEach = (wanted: (error: ErrorObject) => boolean): ErrorObject[] => {
+    const found = forms.flatMap((form) => form.find(wanted) ?? [])
+    return found.length === forms.length ? found : []
+  }
+  const missing = inEach((error) => error.params['missingProperty'] === tag)
+  if (missing[0]) return [missing[0]]
+  const tags = inEach((error) => isTagFault(error, union))
+  const allowedValues = tags.map((error): unknown => error.params['allowedValue'])
+  if (tags[0]) return [{ ...tags[0], keyword: 'enum', params: { allowedValues } }]
+  const types = inEach((error) => isTypeFault(error, union))
+  const type = [...new Set(types.map((error): unknown => error.params['type']))]
+  return types[0] && [{ ...types[0], params: { type } }]
+}
+
+function pointer(error: ErrorObject): string {
+  const member: unknown =
+    error.propertyName ?? error.params['additionalProperty'] ?? error.params['missingProperty'] ?? undefined
+  if (typeof member !== 'string') return error.instancePath
+  return `${error.instancePath}/${member.replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+const cut = (text: string): string =>
+  text.length <= longestPointer ? text : `${text.slice(0, longestPointer).toWellFormed()}…`
+
+function words(error: ErrorObject): string {
+  const limit = String(error.params['limit'])
+  const name = error.propertyName === undefined ? '' : 'the name '
+  switch (error.keyword) {
+    case 'required':
+      return 'is required'
+    case 'additionalProperties':
+      return 'is not known here'
+    case 'type':
+      return `must be ${types(error.params['type'])}`
+    case 'enum':
+      return `must be one of ${list(error.params['allowedValues']).join(', ')}`
+    case 'const':
+      return `must be ${JSON.stringify(error.params['allowedValue'])}`
+    case 'pattern':
+      return `${name}must be ${expected(error.parentSchema)}`
+    case 'format':
+      return 'must be a time in UTC such as 2026-11-24T23:05:00Z'
+    case 'minLength':
+      return limit === '1' ? `${name}must not be empty` : `${name}must have at least ${limit} characters`
+    case 'maxLength':
+      return `${name}must have at most ${limit} characters`
+    case 'minimum':
+      return `must be at least ${limit}`
+    case 'maximum':
+      return `must be at most ${limit}`
+    case 'minItems':
+      return `must have at least ${limit} ${limit === '1' ? 'item' : 'items'}`
+    case 'maxItems':
+      return `must have at most ${limit} items`
+    case 'uniqueItems':
+      return 'must not have the same item twice'
+    case 'minProperties':
+      return `must have at least ${limit} ${limit === '1' ? 'member' : 'members'}`
+    case 'maxProperties':
+      return `must have at most ${limit} members`
+    case 'dependentRequired':
+      return `is required with ${String(error.params['property'])}`
+    case 'oneOf':
+    case 'anyOf':
+      return union(error)
+    default:
+      return 'does not have the expected form'
+  }
+}
+
+function union(error: ErrorObject): string {
+  const forms = list(error.schema).map((form) =>
+    isNode(form) && Object.keys(form).length === 1 ? list(form['required']) : [],
+  )
+  if (forms.some((members) => members.length === 0)) return 'does not have one of the expected forms'
+  const choice = forms.map((members) => members.join(' with ')).join(', ')
+  return `must have ${error.keyword === 'oneOf' ? 'exactly' : 'at least'} one of ${choice}`
+}
+
+const articles: Record<string, string> = {
+  string: 'a string',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'an array',
+  object: 'an object',
+  null: 'null',
+}
+
+const types = (type: unknown): string =>
+  (Array.isArray(type) ? list(type) : [type]).map((one) => articles[String(one)] ?? String(one)).join(' or ')
+
+const expected = (schema: unknown): string =>
+  isNode(schema) && typeof schema['x-expected'] === 'string' ? schema['x-expected'] : 'of the documented form'

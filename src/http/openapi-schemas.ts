@@ -1,0 +1,99 @@
+/** `openapi.yaml` in memory: its references inlined, and its schemas made cheap to fail and, for tests, closed. */
+
+/** A JSON object of the document. */
+export type Node = { readonly [name: string]: unknown }
+
+export const isNode = (value: unknown): value is Node =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/**
+ * Copies a document with each `$ref` replaced by what it names; members beside a `$ref` win over the target's (OpenAPI
+ * 3.1 allows them in schemas). One target becomes one object, however often it is named.
+ * @throws Error when a reference leads nowhere, outside the document, or in a circle
+ */
+export function inline(document: unknown): unknown {
+  const done = new Map<string, unknown>()
+  const open = new Set<string>()
+  const follow = (reference: string): unknown => {
+    if (done.has(reference)) return done.get(reference)
+    if (open.has(reference)) throw new Error(`${reference} leads in a circle`)
+    open.add(reference)
+    const target = copy(read(document, reference))
+    open.delete(reference)
+    done.set(reference, target)
+    return target
+  }
+  const copy = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(copy)
+    if (!isNode(value)) return value
+    const { $ref: reference, ...beside } = value
+    if (typeof reference !== 'string') return mapValues(value, copy)
+    const target = follow(reference)
+    return Object.keys(beside).length === 0 ? target : { ...(isNode(target) ? target : {}), ...mapValues(beside, copy) }
+  }
+  return copy(document)
+}
+
+/** What a local reference names (RFC 6901 section 6, without percent-encoding). */
+function read(document: unknown, reference: string): unknown {
+  if (!reference.startsWith('#/')) throw new Error(`${reference} is not inside the document`)
+  let at = document
+  for (const step of reference.slice(2).split('/')) {
+    const name = step.replaceAll('~1', '/').replaceAll('~0', '~')
+    if (!isNode(at) || !Object.hasOwn(at, name)) throw new Error(`${reference} leads nowhere`)
+    at = at[name]
+  }
+  return at
+}
+
+/** A limit, its opposite, and what looks inside. */
+const guards = [
+  ['maxItems', 'minItems', ['items', 'uniqueItems']],
+  ['maxProperties', 'minProperties', ['propertyNames', 'additionalProperties']],
+  ['maxLength', 'minLength', ['pattern', 'x-expected']],
+] as const
+
+/**
+ * The same schema, where what is too large is not looked into: with all errors wanted, Ajv would judge each of a million
+ * items although `maxItems` has failed already.
+ */
+export function bound(schema: Node): Node {
+  const result: Record<string, unknown> = { ...mapSchemas(schema, bound) }
+  const conditions: Node[] = []
+  for (const [most, least, keywords] of guards) {
+    const limit = result[most]
+    const inside = keywords.filter((keyword) => keyword in result)
+    if (typeof limit !== 'number' || inside.length === 0) continue
+    const looks = Object.fromEntries(inside.map((keyword) => [keyword, result[keyword]]))
+    conditions.push({ if: { [least]: limit + 1 }, else: looks })
+    for (const keyword of inside) delete result[keyword]
+  }
+  return conditions.length === 0 ? result : { ...result, allOf: [...list(result['allOf']), ...conditions] }
+}
+
+/** The same schema, where objects that list members have no others: replies are open in the contract, not in our tests. */
+export function close(schema: Node): Node {
+  const inner = mapSchemas(schema, close)
+  return 'properties' in inner && !('additionalProperties' in inner) ? { ...inner, additionalProperties: false } : inner
+}
+
+/** Applies a function to each schema directly inside one. */
+function mapSchemas(schema: Node, change: (inner: Node) => Node): Node {
+  const one = (value: unknown): unknown => (isNode(value) ? change(value) : value)
+  const result: Record<string, unknown> = { ...schema }
+  for (const keyword of ['items', 'additionalProperties', 'propertyNames']) {
+    if (keyword in result) result[keyword] = one(result[keyword])
+  }
+  for (const keyword of ['oneOf', 'anyOf', 'allOf']) {
+    if (keyword in result) result[keyword] = list(result[keyword]).map(one)
+  }
+  if (isNode(result['properties'])) result['properties'] = mapValues(result['properties'], one)
+  return result
+}
+
+export const list = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : [])
+
+export const nodes = (value: unknown): Node[] => list(value).filter(isNode)
+
+const mapValues = (node: Node, change: (value: unknown) => unknown): Node =>
+  Object.fromEntries(Object.entries(node).map(([name, value]) => [name, change(value)]))

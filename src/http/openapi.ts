@@ -1,0 +1,66 @@
+/** `openapi.yaml`: read once, served as it is, and what every request is judged by. */
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parse } from 'yaml'
+import { createCompiler } from './openapi-compile.ts'
+import { createOperation } from './openapi-operation.ts'
+import type { Operation, OperationId } from './openapi-operation.ts'
+import { inline, isNode, nodes } from './openapi-schemas.ts'
+
+export type { Operation, OperationId, Values } from './openapi-operation.ts'
+export type { ValidationProblem } from './openapi-problems.ts'
+
+export type OpenApi = {
+  /** The document's own bytes, for whoever asks for it. */
+  text: string
+  operations: readonly Operation[]
+  operation<Id extends OperationId>(operationId: Id): Operation<Id>
+}
+
+const methods = ['get', 'put', 'post', 'delete', 'patch']
+
+/**
+ * Reads the document. Validators are compiled when an operation is first used.
+ * @param file found beside package.json, from `src/` and from `dist/` alike, unless given
+ * @throws Error when the file is missing, isn't YAML, or holds a reference that leads nowhere
+ */
+export function loadOpenApi(file: string = findDocument()): OpenApi {
+  const text = readFileSync(file, 'utf8')
+  const document = inline(parse(text))
+  const paths = isNode(document) && isNode(document['paths']) ? Object.entries(document['paths']) : []
+  const compile = createCompiler()
+  const operations = paths.flatMap(([path, item]) =>
+    methods.flatMap((method) => {
+      const operation = isNode(item) ? item[method] : undefined
+      if (!isNode(item) || !isNode(operation)) return []
+      const operationId = operation['operationId']
+      if (!isOperationId(operationId)) throw new Error(`${method} ${path} has no operationId`)
+      return createOperation({ path, method, operationId, operation, shared: nodes(item['parameters']), compile })
+    }),
+  )
+  return {
+    text,
+    operations,
+    operation: (operationId) => {
+      const found = operations.find((one) => isOperation(one, operationId))
+      if (!found) throw new Error(`openapi.yaml has no operation ${operationId}`)
+      return found
+    },
+  }
+}
+
+/** The generated types name every operation of the document; a test holds the two together. */
+const isOperationId = (name: unknown): name is OperationId => typeof name === 'string'
+
+const isOperation = <Id extends OperationId>(one: Operation, operationId: Id): one is Operation<Id> =>
+  one.operationId === operationId
+
+/** `src/http/` is two folders below the document, `dist/src/http/` three. */
+function findDocument(): string {
+  const places = ['../../openapi.yaml', '../../../openapi.yaml'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  )
+  const found = places.find((place) => existsSync(place))
+  if (!found) throw new Error(`openapi.yaml is not where it was installed: looked for ${places.join(' and ')}`)
+  return found
+}
