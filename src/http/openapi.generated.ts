@@ -855,7 +855,7 @@ export interface components {
             spiffeId: components["schemas"]["SpiffeId"];
             workload: components["schemas"]["WorkloadRef"];
             session: components["schemas"]["Session"];
-            grants: components["schemas"]["GrantsInShort"];
+            grants?: components["schemas"]["GrantsInShort"];
             x509?: {
                 /** @description PEM: leaf, intermediates */
                 certificateChain: string;
@@ -1076,8 +1076,6 @@ export interface components {
             otherAudiences: components["schemas"]["OtherAudiences"];
             managedBy?: components["schemas"]["ManagedBy"];
             revision: components["schemas"]["Revision"];
-            createdAt: components["schemas"]["Time"];
-            updatedAt: components["schemas"]["Time"];
             lastUsedAt?: components["schemas"]["Time"];
         };
         OidcAttestor: {
@@ -1097,8 +1095,6 @@ export interface components {
             otherAudiences: components["schemas"]["OtherAudiences"];
             managedBy?: components["schemas"]["ManagedBy"];
             revision: components["schemas"]["Revision"];
-            createdAt: components["schemas"]["Time"];
-            updatedAt: components["schemas"]["Time"];
             lastUsedAt?: components["schemas"]["Time"];
         };
         AttestorList: {
@@ -1108,17 +1104,11 @@ export interface components {
         AttestorCheck: {
             ok: boolean;
             checks: {
-                /** @example discovery */
-                name: string;
+                /** @description What was looked at or found */
+                what: string;
                 ok: boolean;
                 /** @description What is wrong, and what to do */
                 detail?: string;
-            }[];
-            /** @description The keys that were read */
-            keys: {
-                kid?: string;
-                kty: string;
-                alg?: string;
             }[];
         };
         WorkloadSpec: {
@@ -1215,8 +1205,6 @@ export interface components {
             labels?: components["schemas"]["Labels"];
             disabled: boolean;
             revision: components["schemas"]["Revision"];
-            createdAt: components["schemas"]["Time"];
-            updatedAt: components["schemas"]["Time"];
             lastUsedAt?: components["schemas"]["Time"];
             /** @description Of a write only */
             warnings?: {
@@ -1343,7 +1331,7 @@ export interface components {
         Key: {
             id: components["schemas"]["Id"];
             /** @enum {string} */
-            kind: "root-ca" | "issuing-ca" | "jwt" | "keyring" | "log";
+            kind: "root-ca" | "issuing-ca" | "jwt-es256" | "jwt-rs256" | "keyring" | "log" | "mac";
             /** @example ES256 */
             algorithm?: string;
             /**

@@ -1,0 +1,264 @@
+import { readFileSync } from 'node:fs'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import openapiTS, { COMMENT_HEADER, astToString } from 'openapi-typescript'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { actions } from '../../src/audit/entry.ts'
+import { loadOpenApi } from '../../src/http/openapi.ts'
+import { inline, isNode, list, nodes } from '../../src/http/openapi-schemas.ts'
+import type { Node } from '../../src/http/openapi-schemas.ts'
+import { permissions } from '../../src/operators/permissions.ts'
+
+const api = loadOpenApi()
+const raw: unknown = parse(api.text)
+const document = inline(raw)
+
+const node = (value: unknown): Node => (isNode(value) ? value : {})
+const at = (value: unknown, ...steps: string[]): Node => steps.reduce((from, step) => node(from[step]), node(value))
+
+const operations = Object.entries(at(document, 'paths')).flatMap(([path, item]) =>
+  ['get', 'put', 'post', 'delete']
+    .filter((method) => isNode(node(item)[method]))
+    .map((method) => {
+      const operation = at(item, method)
+      const parameters = [...nodes(node(item)['parameters']), ...nodes(operation['parameters'])]
+      return { id: String(operation['operationId']), path, method, operation, parameters }
+    }),
+)
+
+/** Each schema of a request and where it is, applicators included. */
+function* schemasIn(schema: Node, path: string): Generator<{ schema: Node; path: string }> {
+  yield { schema, path }
+  for (const word of ['items', 'additionalProperties', 'propertyNames']) {
+    if (isNode(schema[word])) yield* schemasIn(at(schema, word), `${path}/${word}`)
+  }
+  for (const word of ['oneOf', 'anyOf', 'allOf']) {
+    for (const [n, form] of nodes(schema[word]).entries()) yield* schemasIn(form, `${path}/${word}/${n}`)
+  }
+  for (const [name, inner] of Object.entries(at(schema, 'properties'))) yield* schemasIn(node(inner), `${path}/${name}`)
+}
+
+const bodies = operations.flatMap(({ id, operation }) =>
+  Object.entries(at(operation, 'requestBody', 'content')).map(([type, media]) => ({ id, type, media: node(media) })),
+)
+const requestSchemas = [
+  ...bodies.flatMap(({ id, type, media }) => [...schemasIn(at(media, 'schema'), `${id} ${type}`)]),
+  ...operations.flatMap(({ id, parameters }) =>
+    parameters.flatMap((one) => [...schemasIn(at(one, 'schema'), `${id} ${String(one['name'])}`)]),
+  ),
+]
+
+const walk = (value: unknown, visit: (value: unknown, path: string) => void, path = ''): void => {
+  visit(value, path)
+  if (typeof value !== 'object' || value === null) return
+  for (const [name, inner] of Object.entries(value)) walk(inner, visit, `${path}/${name}`)
+}
+
+describe('openapi.yaml', () => {
+  it('has exactly the operations that clients are built on', () => {
+    expect(operations.map((one) => `${one.method.toUpperCase()} ${one.path} ${one.id}`)).toMatchInlineSnapshot(`
+      [
+        "POST /api/v1/credentials issueCredentials",
+        "GET /api/v1/credentials/self whoAmI",
+        "DELETE /api/v1/credentials/self endSession",
+        "POST /api/v1/bootstrap bootstrap",
+        "GET /api/v1/attestors listAttestors",
+        "POST /api/v1/attestors createAttestor",
+        "GET /api/v1/attestors/{name} getAttestor",
+        "PUT /api/v1/attestors/{name} replaceAttestor",
+        "DELETE /api/v1/attestors/{name} deleteAttestor",
+        "POST /api/v1/attestors/{name}:check checkAttestor",
+        "GET /api/v1/workloads listWorkloads",
+        "POST /api/v1/workloads createWorkload",
+        "GET /api/v1/workloads/{name} getWorkload",
+        "PUT /api/v1/workloads/{name} replaceWorkload",
+        "DELETE /api/v1/workloads/{name} deleteWorkload",
+        "POST /api/v1/workloads/{name}:disable disableWorkload",
+        "POST /api/v1/workloads/{name}:enable enableWorkload",
+        "POST /api/v1/workloads:explain explainWorkload",
+        "POST /api/v1/join-tokens createJoinToken",
+        "POST /api/v1/revocations createRevocation",
+        "POST /api/v1/introspect introspectToken",
+        "GET /api/v1/keys listKeys",
+        "POST /api/v1/keys/{kind}:rotate rotateKey",
+        "POST /api/v1/keys/ca:csr createCaCsr",
+        "POST /api/v1/keys/ca:import importCaChain",
+        "GET /api/v1/tokens listTokens",
+        "DELETE /api/v1/tokens/{id} revokeToken",
+        "GET /api/v1/audit/entries searchEntries",
+        "GET /api/v1/audit/entries/{epoch}/{index} getEntry",
+        "GET /api/v1/audit/export exportEntries",
+        "GET /api/v1/audit/consistency getConsistency",
+        "GET /.well-known/openid-configuration getOpenidConfiguration",
+        "GET /keys getJwks",
+        "GET /bundle getBundle",
+        "GET /ca.pem getCaPem",
+        "GET /crl/{keyId} getCrl",
+        "GET /log/{epoch}/checkpoint getCheckpoint",
+        "GET /log/{epoch}/tile/{tilePath} getTile",
+        "GET /log/keys getLogKeys",
+        "GET /api/v1/server getServer",
+        "GET /healthz getHealth",
+        "GET /readyz getReady",
+        "GET /metrics getMetrics",
+        "GET /openapi.yaml getOpenapi",
+      ]
+    `)
+  })
+
+  it('names each operation once', () => {
+    expect(new Set(operations.map((one) => one.id)).size).toBe(operations.length)
+  })
+
+  it('says nothing by accident: no member without a value, no schema that is a stray word', () => {
+    const empty: string[] = []
+    walk(raw, (value, path) => {
+      if (value === null || value === '') empty.push(path)
+    })
+    expect(empty).toEqual([])
+  })
+
+  it('uses every component', () => {
+    const used = new Set<unknown>()
+    walk(raw, (value) => isNode(value) && used.add(value['$ref']))
+    const components = at(raw, 'components')
+    const unused = Object.keys(components)
+      .filter((kind) => kind !== 'securitySchemes')
+      .flatMap((kind) => Object.keys(at(components, kind)).map((name) => `#/components/${kind}/${name}`))
+      .filter((reference) => !used.has(reference))
+    expect(unused).toEqual([])
+  })
+
+  it('holds only security schemes that exist', () => {
+    const schemes = Object.keys(at(document, 'components', 'securitySchemes'))
+    for (const { id, operation } of operations) {
+      expect(nodes(operation['security']).length, id).toBeGreaterThan(0)
+      for (const choice of nodes(operation['security']))
+        expect(schemes, id).toEqual(expect.arrayContaining(Object.keys(choice)))
+    }
+  })
+
+  it.each(operations)('$id says who may call it, what it is recorded as, and how much it takes', ({ operation }) => {
+    const { permission, action, limit, maxBodyBytes, ...more } = at(operation, 'x-purser')
+    expect([...Object.keys(permissions), 'none', 'bootstrap', 'self', 'introspect']).toContain(permission)
+    expect([...Object.keys(actions), 'none']).toContain(action)
+    expect(['attest', 'api', 'public', 'none']).toContain(limit)
+    expect(Number(maxBodyBytes) > 0).toBe('requestBody' in operation)
+    expect(more).toEqual({})
+  })
+
+  it.each(operations)('$id needs a credential unless its permission is none', ({ id, operation }) => {
+    const open = nodes(operation['security']).some((choice) => Object.keys(choice).length === 0)
+    const free = at(operation, 'x-purser')['permission'] === 'none'
+    // Metrics have a listener of their own, where nobody is asked.
+    if (id !== 'getMetrics') expect(open).toBe(free)
+  })
+
+  it.each(operations)('$id describes every refusal', ({ operation }) => {
+    const problem = at(operation, 'responses', 'default', 'content', 'application/problem+json', 'schema')
+    expect(Object.keys(at(problem, 'properties'))).toEqual(
+      expect.arrayContaining(['type', 'title', 'status', 'code', 'requestId']),
+    )
+  })
+
+  it.each(operations)('$id declares the parameters of its path, and no others in the path', ({ path, parameters }) => {
+    const declared = parameters.filter((one) => one['in'] === 'path')
+    expect(declared.every((one) => one['required'] === true)).toBe(true)
+    expect(declared.map((one) => `{${String(one['name'])}}`).sort()).toEqual((path.match(/\{[^}]+\}/g) ?? []).sort())
+  })
+
+  it('takes If-Match where what is versioned is written by PUT or DELETE, and Idempotency-Key where something is made', () => {
+    const taking = (header: string): string[] =>
+      operations.filter((one) => one.parameters.some((parameter) => parameter['name'] === header)).map((one) => one.id)
+    expect(taking('If-Match')).toEqual(['replaceAttestor', 'deleteAttestor', 'replaceWorkload', 'deleteWorkload'])
+    expect(taking('Idempotency-Key')).toEqual([
+      'createAttestor',
+      'createWorkload',
+      'createJoinToken',
+      'createRevocation',
+      'rotateKey',
+      'createCaCsr',
+      'importCaChain',
+    ])
+  })
+
+  it('closes every object that a request may hold, or bounds its names', () => {
+    const open = requestSchemas.filter(({ schema }) => {
+      if (!list(schema['type']).concat(schema['type']).includes('object')) return false
+      if (schema['additionalProperties'] === false) return false
+      return !('propertyNames' in schema && 'maxProperties' in schema && isNode(schema['additionalProperties']))
+    })
+    expect(open.map((one) => one.path)).toEqual([])
+  })
+
+  it('bounds every string, array and number that a request may hold', () => {
+    const limits = { string: 'maxLength', array: 'maxItems', integer: 'maximum' } as const
+    const unbounded = requestSchemas.filter(({ schema }) =>
+      Object.entries(limits).some(
+        ([type, limit]) =>
+          list(schema['type']).concat(schema['type']).includes(type) &&
+          !(limit in schema || 'enum' in schema || 'const' in schema),
+      ),
+    )
+    expect(unbounded.map((one) => one.path)).toEqual([])
+  })
+
+  it('says in words what each pattern of a request means', () => {
+    const silent = requestSchemas.filter(({ schema }) => 'pattern' in schema && !('x-expected' in schema))
+    expect(silent.map((one) => one.path)).toEqual([])
+  })
+
+  it('anchors each pattern at both ends', () => {
+    const loose: string[] = []
+    walk(document, (value, path) => {
+      if (isNode(value) && typeof value['pattern'] === 'string' && !/^\^.*\$$/s.test(value['pattern'])) loose.push(path)
+    })
+    expect(loose).toEqual([])
+  })
+
+  it('is strict JSON Schema throughout', () => {
+    const ajv = new Ajv2020({
+      strict: true,
+      strictRequired: false,
+      allowUnionTypes: true,
+      formats: { 'date-time': true },
+    })
+    ajv.addKeyword('x-expected')
+    for (const [name, schema] of Object.entries(at(document, 'components', 'schemas'))) {
+      expect(() => ajv.compile(node(schema)), name).not.toThrow()
+    }
+  })
+
+  it.each(bodies)('$id accepts its own examples as $type', ({ id, type, media }) => {
+    const examples = Object.entries(at(media, 'examples'))
+    expect(examples.length).toBeGreaterThan(0)
+    const operation = api.operations.find((one) => one.operationId === id)
+    for (const [name, example] of examples)
+      expect(operation?.validateBody(node(example)['value'], type), name).toEqual([])
+  })
+
+  it.each(api.operations.filter((one) => one.operationId === 'bootstrap'))(
+    '$operationId replies as its example',
+    (operation) => {
+      const content = at(
+        document,
+        'paths',
+        operation.path,
+        operation.method.toLowerCase(),
+        'responses',
+        '200',
+        'content',
+      )
+      const examples = Object.values(at(content, 'application/json', 'examples'))
+      expect(examples.map((one) => operation.validateReply(200, node(one)['value']))).toEqual([[]])
+    },
+  )
+})
+
+describe('src/http/openapi.generated.ts', () => {
+  it('is what npm run types makes of the document now', async () => {
+    const root = new URL('../../', import.meta.url)
+    const made = COMMENT_HEADER + astToString(await openapiTS(new URL('openapi.yaml', root)))
+    expect(readFileSync(new URL('src/http/openapi.generated.ts', root), 'utf8')).toBe(made)
+  })
+})
