@@ -25,19 +25,20 @@ export type LeafProfile = {
   crlUrl: string | undefined
 }
 
-type LintIssuer = Pick<CertificateIssuer, 'name' | 'keyId' | 'notBefore' | 'notAfter'>
+type LintIssuer = Pick<CertificateIssuer, 'name' | 'keyId' | 'notBefore' | 'notAfter' | 'signer'>
 
 /**
  * The last look before a signature: the bytes are parsed again and held against the profile, so that no fault between
  * decision and encoding, or in the encoder, becomes a certificate (SPIFFE X509-SVID sections 2 to 4). Throws LintError.
  */
 export function lintLeaf(tbs: Buffer, profile: LeafProfile, issuer: LintIssuer): void {
-  const [version, serial, , issuerName, validity, subject, spki, extensions, ...more] = childrenOf(
+  const [version, serial, algorithm, issuerName, validity, subject, spki, extensions, ...more] = childrenOf(
     fromDerStrict(tbs),
     tag.sequence,
   )
   must(more.length === 0 && der(version).equals(version3), 'version 3')
   must(isSerial(profile.serial) && contentOf(serial, tag.integer).equals(profile.serial), 'a serial of ours')
+  must(der(algorithm).equals(toDer(issuer.signer.algorithm)), 'the algorithm of the issuer')
   must(der(issuerName).equals(toDer(issuer.name)), 'the name of the issuer')
   must(der(subject).equals(emptyName), 'an empty subject')
   must(der(spki).equals(profile.spki), 'the key of the request')
