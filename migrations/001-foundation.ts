@@ -133,7 +133,7 @@ const doors = [
 /**
  * The group commit in one statement: lock the head, judge each item under the lock, insert what holds.
  * Statements inside a function take fresh snapshots, so each sees what the last holder of the lock committed.
- * Items: n, rev, leaf, nonce, body, at, terms, claim {key, holder, until}, session {…}, token {…}; bytes in base64.
+ * Items: n, rev, leaf, nonce, body, at, terms, claim {key, holder, until}, session {…}, token {…}, use (a join token's id); bytes in base64.
  * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
  */
 const append = `
@@ -151,15 +151,24 @@ begin
   select coalesce(jsonb_object_agg(i.n, case
       when i.rev is not null and not head.issuing then 'closed'
       when i.rev is not null and i.rev < head.revision then 'stale'
+      when j.id is not null and c.key is null then 'claimed'
       when s.ended_at is not null then 'ended:' || (select max(g.generation) from session g where g.instance = s.instance)
       else 'claimed' end), '{}')
     into verdicts
-    from json_to_recordset(p_items) as i (n int, rev bigint, claim json, session json)
+    from json_to_recordset(p_items) as i (n int, rev bigint, claim json, session json, use text)
+    left join join_token j on j.id = i.use and (j.uses_left = 0 or j.expires_at <= clock_timestamp())
     left join claim c on c.key = decode(i.claim ->> 'key', 'base64')
     left join session s on s.id = i.session ->> 'id'
    where i.rev is not null and (not head.issuing or i.rev < head.revision or s.ended_at is not null
+      or (j.id is not null and c.key is null)
       or (c.key is not null and (c.holder <> decode(i.claim ->> 'holder', 'base64')
                                  or c.claimed_at < clock_timestamp() - interval '60 seconds')));
+
+  -- A counted use, unless the claim says that the same key repeats one whose reply was lost.
+  update join_token set uses_left = uses_left - 1
+    from json_to_recordset(p_items) as i (n int, claim json, use text)
+   where join_token.id = i.use and not jsonb_exists(verdicts, i.n::text)
+     and not exists (select 1 from claim c where c.key = decode(i.claim ->> 'key', 'base64'));
 
   insert into claim (key, holder, claimed_at, until)
   select decode(i.claim ->> 'key', 'base64'), decode(i.claim ->> 'holder', 'base64'), clock_timestamp(), (i.claim ->> 'until')::timestamptz

@@ -89,6 +89,8 @@ export type RefusalInfo = {
   detail?: string
   /** For the log and `explain`: facts that only operators may see. */
   explanation?: Record<string, unknown>
+  /** For the log: who was refused, as far as it was proven. Members of the entry's actor. */
+  actor?: Record<string, unknown>
   errors?: Problem[]
   retryAfterSeconds?: number
   headers?: Record<string, string>

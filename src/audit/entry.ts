@@ -9,6 +9,7 @@ export const actions = {
   'identity.change': 'An account was recreated under its old name; older sessions of it ended',
   'bootstrap.exchange': 'The bootstrap token was exchanged for an admin API token',
   'bootstrap.create': 'A bootstrap token was made',
+  'token.use': 'An API token was used for the first time, which ends the bootstrap token that made it',
   'token.revoke': 'An API token was revoked',
   'token.list': 'API tokens were listed',
   'attestor.create': 'An attestor was configured',

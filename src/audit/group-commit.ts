@@ -43,7 +43,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     const later: Waiting[] = []
     const claims = new Set<string>()
     for (const one of waiting) {
-      const claim = one.item.claim?.key.toString('latin1')
+      const claim = one.item.use ?? one.item.claim?.key.toString('latin1')
       if (batch.length < mostInBatch && (claim === undefined || !claims.has(claim))) {
         batch.push(one)
         if (claim !== undefined) claims.add(claim)

@@ -25,6 +25,8 @@ export type Grant<R> = {
   once?: Claim
   session?: SessionRow
   token?: TokenRow
+  /** The id of a join token that a use is taken from. */
+  use?: string
   /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
   holds?: (fresh: Snapshot) => boolean
 }
@@ -79,8 +81,8 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
 
   /** Appends one decision; answers nothing when it must be made again. */
   async function place<R>(grant: Grant<R>, sealed: Sealed, revision: number, hints: Hints): Promise<Position | undefined> {
-    const { once: claim, session, token } = grant
-    const item = { ...sealed, ...(claim && { claim }), ...(session && { session }), ...(token && { token }) }
+    const { once: claim, session, token, use } = grant
+    const item = { ...sealed, ...(claim && { claim }), ...(session && { session }), ...(token && { token }), ...(use && { use }) }
     for (let tries = 0; tries < mostTries; tries++) {
       const placed = await commit.append({ ...item, revision })
       switch (placed.kind) {

@@ -19,6 +19,10 @@ export type Tree = {
   inclusionProof: (index: number, size: number) => Promise<Buffer[]>
   /** For 1 <= from <= to <= the tree's size. */
   consistencyProof: (from: number, to: number) => Promise<Buffer[]>
+  /** What an export of entries [from, to) says about the rest of the tree of `size`: the subtrees left and right of it. */
+  outside: (from: number, to: number, size: number) => Promise<{ left: Buffer[]; right: Buffer[] }>
+  /** The root of the block of 256 entries with this index, which must be full. */
+  blockRoot: (index: number) => Promise<Buffer>
   /** The first `width` hashes of a tile (1 to 256), or undefined where the tree has fewer. `level` is a tile level. */
   tile: (level: number, index: number, width: number) => Promise<Buffer | undefined>
 }
@@ -66,13 +70,15 @@ function treeFrom(initial: TreeState, cache: TileCache): Tree {
     return cache.hashAt((level - height) / TILE_HEIGHT, Math.floor(index / width), height, index % width)
   }
 
+  async function nodesOf(begin: number, end: number): Promise<Buffer[]> {
+    const nodes: Buffer[] = []
+    for (const { level, index } of subtreesOf(begin, end)) nodes.push(await node(level, index))
+    return nodes
+  }
+
   async function rangeHashes(ranges: readonly Range[]): Promise<Buffer[]> {
     const hashes: Buffer[] = []
-    for (const [begin, end] of ranges) {
-      const parts: Buffer[] = []
-      for (const { level, index } of subtreesOf(begin, end)) parts.push(await node(level, index))
-      hashes.push(joinSubtrees(parts))
-    }
+    for (const [begin, end] of ranges) hashes.push(joinSubtrees(await nodesOf(begin, end)))
     return hashes
   }
 
@@ -110,6 +116,15 @@ function treeFrom(initial: TreeState, cache: TileCache): Tree {
       requireKept(from, 1)
       if (from > to) throw new RangeError(`no consistency proof from size ${from} to ${to}`)
       return rangeHashes(consistencyRanges(from, to))
+    },
+    outside: async (from, to, size) => {
+      requireKept(size, 0)
+      if (!(from >= 0 && from <= to && to <= size)) throw new RangeError(`no entries from ${from} to ${to} in ${size}`)
+      return { left: await nodesOf(0, from), right: await nodesOf(to, size) }
+    },
+    blockRoot: async (index) => {
+      requireKept((index + 1) * TILE_WIDTH, TILE_WIDTH)
+      return node(TILE_HEIGHT, index)
     },
     tile,
   }

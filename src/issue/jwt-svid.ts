@@ -21,7 +21,11 @@ export type IssueJwt = (
 ) => Promise<{ reply: JwtReply; record: JwtRecord }>
 
 /** One token for several audiences takes one algorithm and no claim of one of them alone. */
-function chooseAudiences(request: JwtRequest, pointer: string, granted: readonly JwtAudienceGrant[]): JwtAudienceGrant[] {
+function chooseAudiences(
+  request: JwtRequest,
+  pointer: string,
+  granted: readonly JwtAudienceGrant[],
+): JwtAudienceGrant[] {
   const errors: Problem[] = []
   const chosen = request.audience.flatMap((audience, n) => {
     const found = granted.find((one) => one.audience === audience)
@@ -30,7 +34,9 @@ function chooseAudiences(request: JwtRequest, pointer: string, granted: readonly
   })
   if (errors.length > 0) throw refuse('not_granted', { errors })
   const [first] = chosen
-  const alike = chosen.every((one) => one.alg === first?.alg && JSON.stringify(one.claims) === JSON.stringify(first.claims))
+  const alike = chosen.every(
+    (one) => one.alg === first?.alg && JSON.stringify(one.claims) === JSON.stringify(first.claims),
+  )
   if (!alike) {
     const detail = 'these audiences need tokens of their own: their algorithm or claims differ'
     throw refuse('impossible', { errors: [{ pointer: `${pointer}/audience`, detail }] })

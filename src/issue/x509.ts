@@ -1,5 +1,5 @@
 /** grant → X.509-SVID, from a CSR's key or from a key made here for clients that can't make one. */
-import { createHash, generateKeyPairSync } from 'node:crypto'
+import { type KeyObject, createHash, generateKeyPairSync } from 'node:crypto'
 import type { IssuedX509 as X509Record } from '../audit/entry.ts'
 import { type Problem, refuse } from '../errors.ts'
 import type { OpenCa } from '../keys/keys.ts'
@@ -62,7 +62,17 @@ function chooseNames(wanted: string[] | undefined, granted: readonly string[]): 
   return [...new Set(wanted)]
 }
 
-export function createIssueX509(parts: X509Parts): IssueX509 {
+/** The certificate of Purser's own listener, under the name `/purser/server` that no entry can be granted. */
+export type IssueServerCertificate = (
+  publicKey: KeyObject,
+  names: readonly string[],
+  ca: OpenCa,
+  now: Date,
+) => { chain: string; record: X509Record; notAfter: Date }
+
+const serverSeconds = 24 * 3600
+
+export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: IssueServerCertificate } {
   const verdicts = createCsrVerdicts({ max: 10_000 })
   const issuers = new Map<string, X509Issuer>()
   let count = 0
@@ -77,7 +87,22 @@ export function createIssueX509(parts: X509Parts): IssueX509 {
     return made
   }
 
-  return (request, grant, { ca, trustBundle, sessionEnd, now }) => {
+  const server: IssueServerCertificate = (publicKey, names, ca, now) => {
+    const spki = publicKey.export({ type: 'spki', format: 'der' })
+    const issued = issuerFor(ca).issueServerCertificate({
+      key: { spki, keyType: 'EC-P256' },
+      serial: serialFrom(parts.randomBytes(16)),
+      now,
+      notAfter: endOf(now, serverSeconds, serverSeconds, [ca.issuer.notAfter]),
+      names,
+    })
+    const { serialNumber, sha256, notAfter } = issued
+    const publicKeySha256 = createHash('sha256').update(spki).digest('hex')
+    const record = { serialNumber, sha256, publicKeySha256, notAfter: rfc3339(notAfter), keyId: ca.row.id, dnsNames: [...names] }
+    return { chain: issued.pem + ca.chain, record, notAfter }
+  }
+
+  const svid: IssueX509 = (request, grant, { ca, trustBundle, sessionEnd, now }) => {
     const subject: Subject =
       request.csr === undefined
         ? makeKey(request.generateKey ?? 'EC-P256')
@@ -112,4 +137,6 @@ export function createIssueX509(parts: X509Parts): IssueX509 {
       },
     }
   }
+
+  return { svid, server }
 }

@@ -2,7 +2,7 @@
  * The open keys of one process: which signs now, which are published. The only functions outside this folder that touch
  * private keys get them from here, as KeyObjects that can't be printed.
  */
-import { type KeyObject, createPublicKey, createSecretKey } from 'node:crypto'
+import { type KeyObject, createHash, createPublicKey, createSecretKey } from 'node:crypto'
 import { type NoteSigner, createNoteSigner, formatVkey } from '@purser/sdk/verify'
 import type { KeyKind, KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -38,6 +38,18 @@ export const publishedKeys = (known: Known, kind: KeyKind, now: Date): KeyRow[] 
 export function signingKey(known: Known, kind: KeyKind, now: Date): KeyRow | undefined {
   const usable = publishedKeys(known, kind, now).filter((row) => row.activeAt <= now)
   return usable.find((row) => row.retireAt > now) ?? usable[0]
+}
+
+const keyHashes = new WeakMap<Snapshot['keys'], Set<string>>()
+
+/** Whether a public key is one of our own, which no workload may have certified. By SHA-256 of its SPKI, hex. */
+export function isOwnKey(known: Known, publicKeySha256: string): boolean {
+  let hashes = keyHashes.get(known.keys)
+  if (!hashes) {
+    hashes = new Set([...known.keys.values()].map((row) => createHash('sha256').update(row.publicKey).digest('hex')))
+    keyHashes.set(known.keys, hashes)
+  }
+  return hashes.has(publicKeySha256)
 }
 
 export const publicKeyOf = (row: KeyRow): KeyObject =>

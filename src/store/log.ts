@@ -31,6 +31,8 @@ export type AppendItem = {
   claim?: Claim
   session?: SessionRow
   token?: TokenRow
+  /** The id of a join token that a use is taken from; two items with one never share a batch. */
+  use?: string
 }
 
 /** Why an item was left out. `ended` carries the newest generation of its instance's sessions. */
@@ -70,6 +72,7 @@ const wire = (item: AppendItem, n: number): Record<string, unknown> => ({
   body: item.body,
   at: item.at,
   terms: item.terms,
+  use: item.use ?? null,
   ...(item.claim && {
     claim: { key: b64(item.claim.key), holder: b64(item.claim.holder), until: item.claim.until },
   }),
@@ -87,7 +90,12 @@ const wire = (item: AppendItem, n: number): Record<string, unknown> => ({
     },
   }),
   ...(item.token && {
-    token: { id: item.token.id, hash: b64(item.token.hash), session: item.token.sessionId, until: item.token.expiresAt },
+    token: {
+      id: item.token.id,
+      hash: b64(item.token.hash),
+      session: item.token.sessionId,
+      until: item.token.expiresAt,
+    },
   }),
 })
 
@@ -173,7 +181,8 @@ export async function readLeaves(knex: Knex, epoch: number, from: number, to: nu
       .whereBetween('idx', [at, Math.min(at + 500, to) - 1])
       .orderBy('idx')
     for (const row of rows) {
-      if (Number(row.idx) !== from + leaves.length) throw new Error(`the log has no entry ${epoch}/${from + leaves.length}`)
+      if (Number(row.idx) !== from + leaves.length)
+        throw new Error(`the log has no entry ${epoch}/${from + leaves.length}`)
       leaves.push(row.leaf)
     }
   }
@@ -183,7 +192,10 @@ export async function readLeaves(knex: Knex, epoch: number, from: number, to: nu
 
 /** A full tile of 256 hashes, where it was written. */
 export async function readTile(knex: Knex, epoch: number, level: number, idx: number): Promise<Buffer | undefined> {
-  const row: { hashes: Buffer } | undefined = await knex('log_tile').select('hashes').where({ epoch, level, idx }).first()
+  const row: { hashes: Buffer } | undefined = await knex('log_tile')
+    .select('hashes')
+    .where({ epoch, level, idx })
+    .first()
   return row?.hashes
 }
 

@@ -26,10 +26,26 @@ export type AccountPinRow = { attestorId: string; account: string; uid: string; 
 export type BlockKind = 'session' | 'spiffeId' | 'serialNumber' | 'jti' | 'accessToken'
 
 /** Something revoked. `at` is the cut where the kind has one (everything of a SPIFFE ID issued before it). */
-export type BlockRow = { id: string; kind: BlockKind; value: string; keyId?: string; reason?: string; at: Date; until: Date }
+export type BlockRow = {
+  id: string
+  kind: BlockKind
+  value: string
+  keyId?: string
+  reason?: string
+  at: Date
+  until: Date
+}
 
 export type Role = 'admin' | 'operator' | 'auditor'
-export type ApiTokenRow = { id: string; hash: string; operator: string; role: Role; expiresAt: Date; revoked: boolean; used: boolean }
+export type ApiTokenRow = {
+  id: string
+  hash: string
+  operator: string
+  role: Role
+  expiresAt: Date
+  revoked: boolean
+  used: boolean
+}
 
 export type KeyKind = 'root-ca' | 'issuing-ca' | 'jwt-es256' | 'jwt-rs256' | 'log' | 'mac'
 

@@ -1,6 +1,6 @@
 /** Opaque tokens: 256 random bits behind a prefix that names their kind, stored as SHA-256, with a public id for the log. */
 import { createHash } from 'node:crypto'
-import { newId } from '../names/id.ts'
+import { newId } from './id.ts'
 
 export type TokenKind = 'at' | 'api' | 'join' | 'boot'
 export type OpaqueToken = { token: string; id: string; hash: Buffer }

@@ -1,0 +1,46 @@
+/** The Express application: the route list, each behind its door, and nothing else. */
+import express, { type Express, type Request, type Response } from 'express'
+import type { Route, DoorParts } from './http/route.ts'
+import { createDoor } from './http/route.ts'
+import type { OpenApi, Operation } from './http/openapi.ts'
+import { createUnrouted } from './http/unrouted.ts'
+
+/** `/a/{name}:check` as Express 5 (path-to-regexp 8) writes it; a parameter of many segments is its wildcard. */
+function expressPath({ path, manySegments }: Operation): string {
+  return path
+    .replaceAll(':', '\\:')
+    .replaceAll(/\{([^}]+)\}/g, (_, name: string) => (manySegments.includes(name) ? `*${name}` : `:${name}`))
+}
+
+/** Suffix routes first: `/{name}:check` before `/{name}`, or the plain one would take it. */
+const bySpecificity = (a: Route, b: Route): number => Number(b.path.includes('}:')) - Number(a.path.includes('}:'))
+
+const paramsOf = (request: Request): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(request.params).map(([name, value]) => [name, Array.isArray(value) ? value.join('/') : String(value)]),
+  )
+
+/** @throws Error when a route is not in openapi.yaml */
+export function createApp(routes: readonly Route[], openapi: OpenApi, parts: DoorParts): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  // Two spellings of a path must never be one route (stack-facts.md, X16).
+  app.enable('case sensitive routing')
+  app.enable('strict routing')
+  app.set('query parser', false)
+  const unrouted = createUnrouted(parts)
+  app.use((message: Request, response: Response, next) => {
+    if (!unrouted.isCanonical(message.url)) return void unrouted.badPath(message, response)
+    next()
+  })
+  for (const route of [...routes].sort(bySpecificity)) {
+    const operation = openapi.operations.find((one) => one.method === route.method && one.path === route.path)
+    if (!operation) throw new Error(`openapi.yaml has no ${route.method} ${route.path}`)
+    const door = createDoor(route, operation, parts)
+    const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete'
+    app[method](expressPath(operation), (message: Request, response: Response) => door(message, response, paramsOf(message)))
+  }
+  app.use((message: Request, response: Response) => unrouted.answer(message, response, routes))
+  return app
+}

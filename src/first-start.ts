@@ -1,0 +1,119 @@
+/**
+ * The first start, in one transaction that one replica wins: keyring, log key, epoch 1, root, issuing CA, JWT keys and
+ * the bootstrap token, each with its entry. From then on the database says whose it is.
+ */
+import { randomUUID } from 'node:crypto'
+import { originOf } from './audit/log.ts'
+import { makeEntry, seal } from './audit/seal.ts'
+import type { EntryPart } from './audit/entry.ts'
+import { createKeys, logVkey } from './keys/keys.ts'
+import { newKeyringRow, openKeyring } from './keys/keyring.ts'
+import { type Lifetimes, endlessFrom, timesFor } from './keys/lifetimes.ts'
+import { newIssuingCa, newJwtKey, newLogKey, newMacKey, newRootCa } from './keys/new-key.ts'
+import type { RootKey } from './keys/root-key.ts'
+import { newId } from './names/id.ts'
+import { hashToken } from './names/token.ts'
+import { bootstrapSeconds } from './operators/bootstrap.ts'
+import type { Database } from './store/database.ts'
+import { insertKey, insertWrappingKey } from './store/keys.ts'
+import { appendItems, newBatchId, readHead } from './store/log.ts'
+import type { KeyRow } from './store/rows.ts'
+
+type Parts = {
+  db: Pick<Database, 'knex'>
+  rootKey: RootKey
+  trustDomain: string
+  issuer: string
+  lifetimes: Lifetimes
+  /** Of the form `purser_boot_…`; only its hash is stored. */
+  bootstrapToken: string
+  now: Date
+  randomBytes: (size: number) => Buffer
+}
+
+/** Any number that nobody else uses: "pfst" in ASCII. */
+const lockKey = 0x70667374
+
+/** What an entry says of a key: all that is public, and its times. */
+export function keyEntry(row: KeyRow, action: EntryPart['action'], origin?: string): EntryPart {
+  const { id, kind, algorithm, activeAt, retireAt, goneAt } = row
+  return {
+    ...(action && { action }),
+    actor: { kind: 'system' },
+    resource: { kind: 'key', id, name: kind },
+    change: {
+      after: {
+        kind,
+        algorithm,
+        publicKey: row.publicKey.toString('base64'),
+        ...(row.chain !== undefined && { chain: row.chain }),
+        ...(origin !== undefined && { vkey: logVkey(row, origin) }),
+        activeAt: activeAt.toISOString(),
+        retireAt: retireAt.toISOString(),
+        goneAt: goneAt.toISOString(),
+      },
+    },
+  }
+}
+
+/** Does nothing where a first start has been. Answers whether this call was it. */
+export async function firstStart(parts: Parts): Promise<boolean> {
+  const { db, rootKey, trustDomain, issuer, lifetimes, now, randomBytes } = parts
+  if (await readHead(db.knex)) return false
+  return db.knex.transaction(async (tx) => {
+    await tx.raw('select pg_advisory_xact_lock(?)', [lockKey])
+    if (await readHead(tx)) return false
+    const instanceId = randomUUID()
+    const origin = originOf(trustDomain, 1)
+    await tx('log_head').insert({ instance_id: instanceId, trust_domain: trustDomain, issuer, epoch: 1 })
+    await tx('log_epoch').insert({ epoch: 1, origin, reason: 'first start', started_at: now })
+
+    const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
+    await insertWrappingKey(tx, wrapping)
+    const maker = { keyring: await openKeyring(rootKey, instanceId, [wrapping]), trustDomain, randomBytes }
+    const logKey = newLogKey(maker, endlessFrom(now), 1, 0)
+    const root = newRootCa(maker, timesFor('root-ca', lifetimes, now, 0))
+    const rootCa = createKeys(maker.keyring).ca(root)
+    const issuing = newIssuingCa(
+      maker,
+      { id: root.id, issuer: rootCa.issuer },
+      timesFor('issuing-ca', lifetimes, now, 0),
+      `${issuer}/crl/${root.id}`,
+    )
+    const jwt = timesFor('jwt', lifetimes, now, 0)
+    const keys = [
+      logKey,
+      root,
+      issuing,
+      await newJwtKey(maker, 'jwt-es256', jwt),
+      await newJwtKey(maker, 'jwt-rs256', jwt),
+      newMacKey(maker, endlessFrom(now)),
+    ]
+    for (const row of keys) await insertKey(tx, row, 1)
+
+    const bootstrap = { id: newId('tok', randomBytes), expires: new Date(now.getTime() + bootstrapSeconds * 1000) }
+    await tx('bootstrap_token').insert({
+      id: bootstrap.id,
+      hash: hashToken(parts.bootstrapToken),
+      created_at: now,
+      expires_at: bootstrap.expires,
+    })
+    const entries: EntryPart[] = [
+      {
+        action: 'log.epoch',
+        resource: { kind: 'epoch', id: '1' },
+        detail: { origin, instanceId, reason: 'first start', vkey: logVkey(logKey, origin) },
+      },
+      ...keys.filter((row) => row.kind !== 'mac').map((row) => keyEntry(row, 'key.create', row.kind === 'log' ? origin : undefined)),
+      {
+        action: 'bootstrap.create',
+        resource: { kind: 'bootstrap-token', id: bootstrap.id },
+        detail: { expiresAt: bootstrap.expires.toISOString() },
+      },
+    ]
+    const open = { requestId: newId('req', randomBytes), action: 'log.epoch' as const, time: now, actor: { kind: 'system' as const } }
+    const sealed = entries.map((part) => seal(makeEntry(open, part), randomBytes))
+    await appendItems(tx, newBatchId(), 1, sealed)
+    return true
+  })
+}

@@ -1,0 +1,77 @@
+/** Who is asking: one bearer token, or a live client certificate. Client-certificate headers are never read. */
+import type { IncomingMessage } from 'node:http'
+import { TLSSocket } from 'node:tls'
+import { refuse } from '../errors.ts'
+import { hashToken, tokenKind } from '../names/token.ts'
+import { findApiToken } from '../operators/api-tokens.ts'
+import { type Permission, isOperatorPermission, roleMay } from '../operators/permissions.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { Caller, SessionCaller } from './request.ts'
+
+export type FindSession = {
+  byAccessToken(hash: Buffer, known: Snapshot, now: Date): Promise<SessionCaller | undefined>
+  byCertificate(serialNumber: string, known: Snapshot, now: Date): Promise<SessionCaller | undefined>
+}
+
+const bearer = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/
+
+/** @throws Refusal `bad_authorization` unless there is at most one header and it is one plain bearer token */
+function bearerToken(message: IncomingMessage): string | undefined {
+  const given = message.headersDistinct.authorization
+  if (given === undefined) return undefined
+  const token = given.length === 1 ? bearer.exec(given[0] ?? '')?.[1] : undefined
+  if (token === undefined) throw refuse('bad_authorization')
+  return token
+}
+
+/** The serial of a client certificate that this server's TLS verified and that is valid now, not only at the handshake. */
+function clientCertificate(message: IncomingMessage, now: Date): string | undefined {
+  const { socket } = message
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const certificate = socket.getPeerX509Certificate()
+  if (!certificate || new Date(certificate.validTo) <= now || new Date(certificate.validFrom) > now) return undefined
+  return certificate.serialNumber.toLowerCase()
+}
+
+const unauthenticated = (): Error =>
+  refuse('unauthenticated', { headers: { 'www-authenticate': 'Bearer realm="purser"' } })
+
+/**
+ * The one credential of a request, by the kinds that its route takes. A token of another kind is told apart from an
+ * unknown one, since its form alone says so.
+ * @throws Refusal 400, 401 or 403
+ */
+export async function identify(
+  message: IncomingMessage,
+  permission: Permission,
+  known: Snapshot,
+  sessions: FindSession,
+  now: Date,
+): Promise<Caller> {
+  if (permission === 'none') return { kind: 'anonymous' }
+  const own = permission === 'self' || permission === 'introspect'
+  const token = bearerToken(message)
+  if (token === undefined) {
+    const serialNumber = own ? clientCertificate(message, now) : undefined
+    const session = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
+    if (!session) throw unauthenticated()
+    return { kind: 'session', session }
+  }
+  const kind = tokenKind(token)
+  if (kind === undefined) throw unauthenticated()
+  const hash = hashToken(token)
+  if (permission === 'bootstrap') {
+    if (kind !== 'boot') throw refuse('token_type')
+    return { kind: 'bootstrap', hash }
+  }
+  if (kind === 'at' && own) {
+    const session = await sessions.byAccessToken(hash, known, now)
+    if (!session) throw unauthenticated()
+    return { kind: 'session', session }
+  }
+  if (kind !== 'api') throw refuse('token_type')
+  const row = findApiToken(known, hash, now)
+  if (!row) throw unauthenticated()
+  if (isOperatorPermission(permission) && !roleMay(row.role, permission)) throw refuse('forbidden')
+  return { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
+}

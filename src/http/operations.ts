@@ -1,0 +1,35 @@
+/** For those who run the server: alive, ready, measured, described. */
+import type { Log } from '../audit/log.ts'
+import { json } from './request.ts'
+import type { Read } from './route.ts'
+
+export type OperationsParts = {
+  log: Pick<Log, 'rolledBack'>
+  /** Milliseconds since the database last confirmed the state. */
+  snapshotAge: () => number
+  /** True once SIGTERM was heard. */
+  draining: () => boolean
+  renderMetrics: () => Promise<{ text: string; type: string }>
+  openapiText: string
+}
+
+/** DESIGN.md, The log: past this a replica must not answer where revocation matters. */
+export const staleAfterMs = 2000
+
+export function createOperationsRoutes(parts: OperationsParts): Record<'health' | 'ready' | 'metrics' | 'openapi', Read> {
+  return {
+    health: async () => json({ status: 'ok' }),
+    async ready(_, snapshot) {
+      const checks = [
+        { name: 'database', ok: parts.snapshotAge() <= staleAfterMs },
+        { name: 'log', ok: !parts.log.rolledBack() },
+        { name: 'issuing', ok: snapshot.issuing },
+        { name: 'serving', ok: !parts.draining() },
+      ]
+      const ready = checks.every((check) => check.ok)
+      return json({ status: ready ? 'ok' : 'unavailable', checks }, { status: ready ? 200 : 503 })
+    },
+    metrics: async () => ({ body: await parts.renderMetrics() }),
+    openapi: async () => ({ body: { text: parts.openapiText, type: 'application/yaml' } }),
+  }
+}

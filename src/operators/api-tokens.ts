@@ -1,0 +1,16 @@
+/** Operators' API tokens, looked up by hash in the snapshot. */
+import type { ApiTokenRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+
+const byHash = new WeakMap<Snapshot['apiTokens'], Map<string, ApiTokenRow>>()
+
+/** The live token of that hash; equal for unknown, expired and revoked ones. */
+export function findApiToken(known: Pick<Snapshot, 'apiTokens'>, hash: Buffer, now: Date): ApiTokenRow | undefined {
+  let index = byHash.get(known.apiTokens)
+  if (!index) {
+    index = new Map([...known.apiTokens.values()].map((row) => [row.hash, row]))
+    byHash.set(known.apiTokens, index)
+  }
+  const row = index.get(hash.toString('base64'))
+  return row && !row.revoked && row.expiresAt > now ? row : undefined
+}

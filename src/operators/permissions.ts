@@ -1,0 +1,32 @@
+/** Who may do what. Every route names one permission; the compiler knows them all. */
+import type { Role } from '../store/rows.ts'
+
+export const permissions = {
+  'attestors.read': ['admin', 'operator', 'auditor'],
+  'attestors.write': ['admin'],
+  'workloads.read': ['admin', 'operator', 'auditor'],
+  'workloads.write': ['admin', 'operator'],
+  'workloads.explain': ['admin', 'operator', 'auditor'],
+  'join-tokens.create': ['admin', 'operator'],
+  'revocations.create': ['admin', 'operator'],
+  'tokens.read': ['admin', 'auditor'],
+  'tokens.write': ['admin'],
+  'keys.read': ['admin', 'operator', 'auditor'],
+  'keys.write': ['admin'],
+  'audit.read': ['admin', 'auditor'],
+  'metrics.read': ['admin', 'operator', 'auditor'],
+} as const satisfies Record<string, readonly Role[]>
+
+export type OperatorPermission = keyof typeof permissions
+
+/**
+ * What a route asks of its caller. `none`: nobody is looked at, a proof may be in the body. `bootstrap`: the bootstrap
+ * token. `self`: any live credential of the caller's own. `introspect`: the same, to ask about somebody else's token.
+ */
+export type Permission = 'none' | 'bootstrap' | 'self' | 'introspect' | OperatorPermission
+
+export const isOperatorPermission = (permission: Permission): permission is OperatorPermission =>
+  Object.hasOwn(permissions, permission)
+
+export const roleMay = (role: Role, permission: OperatorPermission): boolean =>
+  (permissions[permission] as readonly Role[]).includes(role)

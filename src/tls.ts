@@ -1,0 +1,51 @@
+/** One TLS 1.3 listener: client certificates requested, not required, our roots only, no session tickets. */
+import { X509Certificate, constants, generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { ServerOptions } from 'node:https'
+import type { SecureContextOptions } from 'node:tls'
+import type { Recorder } from './audit/record.ts'
+import type { Config } from './config.ts'
+import type { IssueServerCertificate } from './issue/x509.ts'
+import type { Keys } from './keys/keys.ts'
+import { newId } from './names/id.ts'
+
+export const tlsOptions: ServerOptions = {
+  minVersion: 'TLSv1.3',
+  requestCert: true,
+  // Judged at each request instead (http/caller.ts): most callers have no certificate yet.
+  rejectUnauthorized: false,
+  // A resumed connection that presents no certificate would still count as the earlier one (stack-facts.md, TLS).
+  secureOptions: constants.SSL_OP_NO_TICKET,
+  requestTimeout: 30_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 60_000,
+}
+
+export type ServerIdentity = SecureContextOptions & { notAfter: Date }
+
+/** From the given files, or from our own CA: then it is an issuance like any other, with its entry. */
+export async function serverIdentity(
+  tls: Exclude<Config['tls'], { kind: 'off' }>,
+  roots: string,
+  parts: { recorder: Recorder; keys: Keys; issue: IssueServerCertificate; now: () => Date; randomBytes: (size: number) => Buffer },
+): Promise<ServerIdentity> {
+  if (tls.kind === 'files') {
+    const cert = readFileSync(tls.certFile, 'utf8')
+    return { cert, key: readFileSync(tls.keyFile, 'utf8'), ca: roots, notAfter: new Date(new X509Certificate(cert).validTo) }
+  }
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const now = parts.now()
+  const open = {
+    requestId: newId('req', parts.randomBytes),
+    action: 'server.certificate' as const,
+    time: now,
+    actor: { kind: 'system' as const },
+  }
+  const { reply } = await parts.recorder.grant(open, async (snapshot) => {
+    const { chain, record, notAfter } = parts.issue(publicKey, tls.names, parts.keys.issuingCa(snapshot, now), now)
+    return { reply: { chain, notAfter }, entry: { issued: { x509: record } }, holds: () => true }
+  })
+  // The root goes along, for clients that trust it by its fingerprint alone (PURSER_CA_SHA256).
+  const cert = reply.chain + roots
+  return { cert, key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })), ca: roots, notAfter: reply.notAfter }
+}
