@@ -208,6 +208,7 @@ end $$`
 export const foundation = {
   name: '001-foundation',
   async up(knex: Knex): Promise<void> {
-    for (const statement of [...log, ...frozen, ...issued, ...registrations, ...doors, append]) await knex.raw(statement)
+    for (const statement of [...log, ...frozen, ...issued, ...registrations, ...doors, append])
+      await knex.raw(statement)
   },
 }

@@ -17,7 +17,10 @@ const bySpecificity = (a: Route, b: Route): number => Number(b.path.includes('}:
 
 const paramsOf = (request: Request): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(request.params).map(([name, value]) => [name, Array.isArray(value) ? value.join('/') : String(value)]),
+    Object.entries(request.params).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join('/') : String(value),
+    ]),
   )
 
 /** @throws Error when a route is not in openapi.yaml */
@@ -39,7 +42,9 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
     if (!operation) throw new Error(`openapi.yaml has no ${route.method} ${route.path}`)
     const door = createDoor(route, operation, parts)
     const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete'
-    app[method](expressPath(operation), (message: Request, response: Response) => door(message, response, paramsOf(message)))
+    app[method](expressPath(operation), (message: Request, response: Response) =>
+      door(message, response, paramsOf(message)),
+    )
   }
   app.use((message: Request, response: Response) => unrouted.answer(message, response, routes))
   return app

@@ -15,7 +15,10 @@ export const refusals = {
   bad_cursor: { status: 400, title: 'The cursor was not made by this server for this list' },
   bad_authorization: { status: 400, title: 'The Authorization header is not one plain bearer token' },
   too_large: { status: 413, title: 'The body is larger than this route takes' },
-  unsupported_media_type: { status: 415, title: 'The body must be application/json in UTF-8, without a content encoding' },
+  unsupported_media_type: {
+    status: 415,
+    title: 'The body must be application/json in UTF-8, without a content encoding',
+  },
   not_found: { status: 404, title: 'There is no such thing here' },
   method_not_allowed: { status: 405, title: 'This path does not take that method' },
   rate_limited: { status: 429, title: 'Too many requests; wait as Retry-After says' },
@@ -26,7 +29,10 @@ export const refusals = {
   forbidden: { status: 403, title: 'The caller may not do this' },
 
   // Proofs: the caller sees attestation_failed alone
-  attestation_failed: { status: 401, title: 'The proof was not accepted; an operator can ask purser explain with the request id' },
+  attestation_failed: {
+    status: 401,
+    title: 'The proof was not accepted; an operator can ask purser explain with the request id',
+  },
   proof_malformed: hidden('The proof is not a compact JWS with strict JSON segments'),
   proof_too_large: hidden('The proof is larger than any issuer makes'),
   proof_header: hidden('The proof carries a header parameter that is refused'),

@@ -104,14 +104,21 @@ export async function firstStart(parts: Parts): Promise<boolean> {
         resource: { kind: 'epoch', id: '1' },
         detail: { origin, instanceId, reason: 'first start', vkey: logVkey(logKey, origin) },
       },
-      ...keys.filter((row) => row.kind !== 'mac').map((row) => keyEntry(row, 'key.create', row.kind === 'log' ? origin : undefined)),
+      ...keys
+        .filter((row) => row.kind !== 'mac')
+        .map((row) => keyEntry(row, 'key.create', row.kind === 'log' ? origin : undefined)),
       {
         action: 'bootstrap.create',
         resource: { kind: 'bootstrap-token', id: bootstrap.id },
         detail: { expiresAt: bootstrap.expires.toISOString() },
       },
     ]
-    const open = { requestId: newId('req', randomBytes), action: 'log.epoch' as const, time: now, actor: { kind: 'system' as const } }
+    const open = {
+      requestId: newId('req', randomBytes),
+      action: 'log.epoch' as const,
+      time: now,
+      actor: { kind: 'system' as const },
+    }
     const sealed = entries.map((part) => seal(makeEntry(open, part), randomBytes))
     await appendItems(tx, newBatchId(), 1, sealed)
     return true

@@ -44,14 +44,25 @@ export async function openStore(config: Config, { log, now, randomBytes }: Parts
   const db = await openDatabase(config, log)
   try {
     if (config.database.kind === 'embedded') {
-      log.warn('store.embedded', { note: 'the embedded store survives this process, not a power loss; use DATABASE_URL in production' })
+      log.warn('store.embedded', {
+        note: 'the embedded store survives this process, not a power loss; use DATABASE_URL in production',
+      })
     }
     await bringUpToDate(db, config, log)
     const { token, fromFile } = bootstrapToken(config, randomBytes)
     const { publish, sign, longest, rootCa } = config.keys
     const lifetimes = { publish, sign, longest, rootCa }
     const { trustDomain, publicUrl: issuer } = config
-    const first = await firstStart({ db, rootKey, trustDomain, issuer, lifetimes, bootstrapToken: token, now: now(), randomBytes })
+    const first = await firstStart({
+      db,
+      rootKey,
+      trustDomain,
+      issuer,
+      lifetimes,
+      bootstrapToken: token,
+      now: now(),
+      randomBytes,
+    })
     if (first && !fromFile) writeToken(join(config.dataDir, 'bootstrap-token'), token)
     await refuseOther(db, config)
     return { db, rootKey }
@@ -67,14 +78,17 @@ async function bringUpToDate(db: Database, config: Config, log: ServerLog): Prom
     return
   }
   const pending = await pendingMigrations(db)
-  if (pending.length > 0) throw new StartError(`the database lacks migrations ${pending.join(', ')}: run \`purser migrate\``)
+  if (pending.length > 0)
+    throw new StartError(`the database lacks migrations ${pending.join(', ')}: run \`purser migrate\``)
 }
 
 /** Whoever serves another trust domain or issuer from this database would issue names that are not theirs. */
 async function refuseOther(db: Database, config: Config): Promise<void> {
   const head = await readHead(db.knex)
   if (head && head.trustDomain !== config.trustDomain) {
-    throw new StartError(`the database belongs to trust domain ${head.trustDomain}, not to ${config.trustDomain}: set PURSER_TRUST_DOMAIN`)
+    throw new StartError(
+      `the database belongs to trust domain ${head.trustDomain}, not to ${config.trustDomain}: set PURSER_TRUST_DOMAIN`,
+    )
   }
   if (head && head.issuer !== config.publicUrl) {
     throw new StartError(`the database's issuer is ${head.issuer}, not ${config.publicUrl}: set PURSER_PUBLIC_URL`)

@@ -45,7 +45,10 @@ export type Running = {
 
 const features = ['x509', 'jwt', 'access-token', 'audit'] as const
 
-export async function start(config: Config, parts: { log: ServerLog; now?: () => Date; opened?: Opened }): Promise<Running> {
+export async function start(
+  config: Config,
+  parts: { log: ServerLog; now?: () => Date; opened?: Opened },
+): Promise<Running> {
   const { log: serverLog } = parts
   const now = parts.now ?? (() => new Date())
   const randomBytes = nodeRandomBytes
@@ -128,13 +131,18 @@ export async function start(config: Config, parts: { log: ServerLog; now?: () =>
       void (await recorder.change({ ...open, action: 'token.use' }, (tx) => markFirstUse(tx, tokenId, open.time))),
   })
 
-  const roots = publishedKeys(known, 'root-ca', now()).map((row) => row.chain ?? '').join('')
+  const roots = publishedKeys(known, 'root-ca', now())
+    .map((row) => row.chain ?? '')
+    .join('')
   writeFileSync(join(config.dataDir, 'ca.pem'), roots)
   const server =
     config.tls.kind === 'off'
       ? createHttpServer({ requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 60_000 }, app)
       : createHttpsServer(
-          { ...tlsOptions, ...(await serverIdentity(config.tls, roots, { recorder, keys, issue: issueX509.server, now, randomBytes })) },
+          {
+            ...tlsOptions,
+            ...(await serverIdentity(config.tls, roots, { recorder, keys, issue: issueX509.server, now, randomBytes })),
+          },
           app,
         )
   const url = await listen(server, config)
@@ -143,7 +151,9 @@ export async function start(config: Config, parts: { log: ServerLog; now?: () =>
   return {
     url,
     roots,
-    vkeys: [...known.keys.values()].filter((row) => row.kind === 'log').map((row) => logVkey(row, originOf(known.trustDomain, row.epoch ?? 0))),
+    vkeys: [...known.keys.values()]
+      .filter((row) => row.kind === 'log')
+      .map((row) => logVkey(row, originOf(known.trustDomain, row.epoch ?? 0))),
     async stop() {
       draining = true
       await drain(server, config.drainSeconds)

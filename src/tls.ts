@@ -27,11 +27,22 @@ export type ServerIdentity = SecureContextOptions & { notAfter: Date }
 export async function serverIdentity(
   tls: Exclude<Config['tls'], { kind: 'off' }>,
   roots: string,
-  parts: { recorder: Recorder; keys: Keys; issue: IssueServerCertificate; now: () => Date; randomBytes: (size: number) => Buffer },
+  parts: {
+    recorder: Recorder
+    keys: Keys
+    issue: IssueServerCertificate
+    now: () => Date
+    randomBytes: (size: number) => Buffer
+  },
 ): Promise<ServerIdentity> {
   if (tls.kind === 'files') {
     const cert = readFileSync(tls.certFile, 'utf8')
-    return { cert, key: readFileSync(tls.keyFile, 'utf8'), ca: roots, notAfter: new Date(new X509Certificate(cert).validTo) }
+    return {
+      cert,
+      key: readFileSync(tls.keyFile, 'utf8'),
+      ca: roots,
+      notAfter: new Date(new X509Certificate(cert).validTo),
+    }
   }
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const now = parts.now()

@@ -30,7 +30,11 @@ export function createAttestors(parts: AttestorParts): Attestors {
     return attestor
   }
 
-  const byAddress = (known: Pick<Snapshot, 'attestors'>, issuer: string, audiences: string[]): AttestorRow | undefined => {
+  const byAddress = (
+    known: Pick<Snapshot, 'attestors'>,
+    issuer: string,
+    audiences: string[],
+  ): AttestorRow | undefined => {
     for (const row of known.attestors.values()) {
       if (row.issuer === issuer && row.audience !== undefined && audiences.includes(row.audience)) return row
     }

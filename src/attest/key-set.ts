@@ -25,11 +25,14 @@ function soundRsa(jwk: Jwk): boolean {
 export function refusedBecause(jwk: unknown): string | undefined {
   if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) return 'not an object'
   const key = jwk as Jwk
-  if (['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth'].some((name) => Object.hasOwn(key, name))) return 'it holds private members'
+  if (['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth'].some((name) => Object.hasOwn(key, name)))
+    return 'it holds private members'
   if (key.use !== undefined && key.use !== 'sig') return 'its use is not sig'
-  if (key.kid !== undefined && (typeof key.kid !== 'string' || key.kid.length > 512)) return 'its kid is not a short string'
+  if (key.kid !== undefined && (typeof key.kid !== 'string' || key.kid.length > 512))
+    return 'its kid is not a short string'
   if (key.kty === 'RSA') return soundRsa(key) ? undefined : 'its RSA modulus or exponent is not acceptable'
-  if (key.kty === 'EC') return Object.values(curves).includes(String(key.crv)) ? undefined : 'its curve is not supported'
+  if (key.kty === 'EC')
+    return Object.values(curves).includes(String(key.crv)) ? undefined : 'its curve is not supported'
   if (key.kty === 'OKP') return key.crv === 'Ed25519' ? undefined : 'its curve is not supported'
   return 'its kty is not supported'
 }

@@ -40,7 +40,12 @@ function seconds(claims: Record<string, unknown>, name: string): number {
 }
 
 /** @throws Refusal `proof_…` with the true reason */
-export async function verifyJwt(proof: ProofText, keys: KeySet, rules: VerifyRules, now: Date): Promise<VerifiedClaims> {
+export async function verifyJwt(
+  proof: ProofText,
+  keys: KeySet,
+  rules: VerifyRules,
+  now: Date,
+): Promise<VerifiedClaims> {
   if (!rules.issuer || !rules.audience || rules.algorithms.length === 0) throw new Error('a verifier without rules')
   const { header, claims } = proof
   const { issuer, audiences } = addressOf(proof)

@@ -99,7 +99,9 @@ export type Entry = {
 }
 
 /** What a handler adds to the entry that the door opened. */
-export type EntryPart = Partial<Pick<Entry, 'outcome' | 'actor' | 'issued' | 'resource' | 'change' | 'detail' | 'action'>>
+export type EntryPart = Partial<
+  Pick<Entry, 'outcome' | 'actor' | 'issued' | 'resource' | 'change' | 'detail' | 'action'>
+>
 
 const longest = 256
 
@@ -107,5 +109,11 @@ const longest = 256
 export function cut(text: string): string {
   const bytes = Buffer.from(text, 'utf8')
   if (bytes.length <= longest) return text.isWellFormed() ? text : text.toWellFormed()
-  return bytes.subarray(0, longest).toString('utf8').toWellFormed().replace(/\uFFFD+$/, '') + '…[cut]'
+  return (
+    bytes
+      .subarray(0, longest)
+      .toString('utf8')
+      .toWellFormed()
+      .replace(/\uFFFD+$/, '') + '…[cut]'
+  )
 }

@@ -10,7 +10,12 @@ import type { Log, Position } from './log.ts'
 
 export type Placed = { kind: 'appended'; position: Position } | Verdict
 
-type Waiting = { item: AppendItem; deadline: number; resolve: (placed: Placed) => void; reject: (error: unknown) => void }
+type Waiting = {
+  item: AppendItem
+  deadline: number
+  resolve: (placed: Placed) => void
+  reject: (error: unknown) => void
+}
 
 export type GroupCommit = {
   /**

@@ -79,7 +79,8 @@ export async function openLog(parts: Parts): Promise<Log> {
     const added = tree.append(hashes)
     root = added.root
     lastLeaf = hashes.at(-1) ?? lastLeaf
-    if (added.fullTiles.length > 0) writeTiles(knex, epoch, added.fullTiles).catch((error) => parts.onTileError?.(error))
+    if (added.fullTiles.length > 0)
+      writeTiles(knex, epoch, added.fullTiles).catch((error) => parts.onTileError?.(error))
     return added
   }
 
@@ -92,7 +93,8 @@ export async function openLog(parts: Parts): Promise<Log> {
     const read = await leaves(from, size)
     if (known > 0) {
       const before = read.shift()
-      if (!before || !lastLeaf || !before.equals(lastLeaf)) fail(`entry ${known - 1} is not the one this process has seen`)
+      if (!before || !lastLeaf || !before.equals(lastLeaf))
+        fail(`entry ${known - 1} is not the one this process has seen`)
     }
     add(read)
   }
@@ -163,6 +165,8 @@ export async function makeReceipt(
     entry: sealed.body,
     nonce: sealed.nonce.toString('base64'),
     proof: formatProof({ index: position.index, hashes: position.inclusion, checkpoint: position.checkpoint }),
-    ...(grew && { consistency: (await log.consistency(sinceSize, position.size)).map((hash) => hash.toString('base64')) }),
+    ...(grew && {
+      consistency: (await log.consistency(sinceSize, position.size)).map((hash) => hash.toString('base64')),
+    }),
   }
 }

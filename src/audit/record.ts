@@ -7,7 +7,15 @@ import { type Receipt } from '@purser/sdk/verify'
 import { Refusal, type RefusalCode, refuse } from '../errors.ts'
 import type { Database } from '../store/database.ts'
 import { isConnectionError } from '../store/database.ts'
-import { type Claim, type SessionRow, type TokenRow, appendItems, findBatch, lockHead, newBatchId } from '../store/log.ts'
+import {
+  type Claim,
+  type SessionRow,
+  type TokenRow,
+  appendItems,
+  findBatch,
+  lockHead,
+  newBatchId,
+} from '../store/log.ts'
 import { markChanged } from '../store/changes.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { EntryPart } from './entry.ts'
@@ -39,7 +47,10 @@ export type Change<R> = {
   more?: EntryPart[]
   changed?: Changed[]
 }
-export type Changed = { table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key'; where: Record<string, string> }
+export type Changed = {
+  table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key'
+  where: Record<string, string>
+}
 
 export type Recorded<R> = {
   reply: R
@@ -54,7 +65,11 @@ export type Recorder = {
   /** Runs `run` in a transaction whose last act is the entry. */
   change<R>(open: Opening, run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>): Promise<Recorded<R>>
   /** Records what was not given. `failed` is our own fault. */
-  note(open: Opening, outcome: 'refused' | 'failed', part: EntryPart & { reason?: RefusalCode }): Promise<Recorded<undefined>>
+  note(
+    open: Opening,
+    outcome: 'refused' | 'failed',
+    part: EntryPart & { reason?: RefusalCode },
+  ): Promise<Recorded<undefined>>
 }
 
 const mostTries = 3
@@ -80,9 +95,20 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
     seal(makeEntry(open, part), randomBytes)
 
   /** Appends one decision; answers nothing when it must be made again. */
-  async function place<R>(grant: Grant<R>, sealed: Sealed, revision: number, hints: Hints): Promise<Position | undefined> {
+  async function place<R>(
+    grant: Grant<R>,
+    sealed: Sealed,
+    revision: number,
+    hints: Hints,
+  ): Promise<Position | undefined> {
     const { once: claim, session, token, use } = grant
-    const item = { ...sealed, ...(claim && { claim }), ...(session && { session }), ...(token && { token }), ...(use && { use }) }
+    const item = {
+      ...sealed,
+      ...(claim && { claim }),
+      ...(session && { session }),
+      ...(token && { token }),
+      ...(use && { use }),
+    }
     for (let tries = 0; tries < mostTries; tries++) {
       const placed = await commit.append({ ...item, revision })
       switch (placed.kind) {
@@ -163,7 +189,10 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
         const position = await place(grant, sealed, snapshot.revision, hints)
         if (position) return recorded(grant.reply, sealed, position)
       }
-      throw refuse('log_unavailable', { retryAfterSeconds: 1, explanation: { detail: 'the state changed at every try' } })
+      throw refuse('log_unavailable', {
+        retryAfterSeconds: 1,
+        explanation: { detail: 'the state changed at every try' },
+      })
     },
 
     change: (open, run) =>

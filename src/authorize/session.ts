@@ -34,7 +34,9 @@ export function openSession(
   const generation = endedGeneration === undefined ? 0 : endedGeneration + 1
   const mac = (fields: unknown[]): Buffer => createHmac('sha256', key).update(JSON.stringify(fields)).digest()
   const instance = mac(['instance', caller.attestor.id, entry.row.id, ...caller.instance])
-  const id = `ses_${mac(['session', instance.toString('hex'), generation]).toString('hex').slice(0, 32)}`
+  const id = `ses_${mac(['session', instance.toString('hex'), generation])
+    .toString('hex')
+    .slice(0, 32)}`
   return {
     id,
     instance,
@@ -65,6 +67,10 @@ export function blockOf(
 }
 
 /** @throws Refusal `blocked` */
-export function checkBlocks(known: Pick<Snapshot, 'blocks'>, session: Pick<SessionRow, 'id' | 'spiffeId'>, now: Date): void {
+export function checkBlocks(
+  known: Pick<Snapshot, 'blocks'>,
+  session: Pick<SessionRow, 'id' | 'spiffeId'>,
+  now: Date,
+): void {
   if (blockOf(known, session, now)) throw refuse('blocked')
 }

@@ -142,11 +142,11 @@ export const settings = {
   fetchAllow: {
     env: 'PURSER_FETCH_ALLOW',
     yaml: 'fetchAllow',
-    parse: values.listOf(values.origin),
-    type: 'list of https origins',
+    parse: values.listOf(values.fetchPlace),
+    type: 'list of origins and hosts',
     list: true,
     default: '',
-    doc: 'Origins that Purser may call beside those written in an attestor: where a discovery document may point, private addresses included.',
+    doc: 'Places that Purser may fetch from beside those written in an attestor, private addresses included: `https://host`, `https://host:8443`, a bare host (https at any port), or `http://127.0.0.1:8080` on loopback alone.',
   },
   logHeadUrl: {
     env: 'PURSER_LOG_HEAD_URL',

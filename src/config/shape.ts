@@ -1,4 +1,5 @@
 /** The one object that the server is built from. Frozen, and printable: secrets show themselves as `(secret)`. */
+import type { Rates } from '../http/limits.ts'
 import type { Secret } from './secret.ts'
 import type { Address } from './values.ts'
 
@@ -24,28 +25,18 @@ export type Config = Deep<{
   rootKey: { kind: 'value'; value: Secret } | { kind: 'file'; path: string; create: boolean }
   /** Networks, `address/bits`. */
   trustedProxies: string[]
-  /** Origins, `https://host[:port]`. */
+  /** Origins and hosts, as outbound/target.ts reads them. */
   fetchAllow: string[]
   log: { level: 'debug' | 'info' | 'warn' | 'error' | 'silent'; headUrl?: string }
   /** 1 on the embedded store, whatever was asked. */
   workers: number
   bootstrapTokenFile?: string
   drainSeconds: number
-  limits: Limits
+  limits: Rates
   keys: Keys
   /** For people, at start: what works but is probably not meant. */
   warnings: string[]
 }>
-
-/** For all workers together; `createLimits` divides. */
-export type Limits = {
-  addressPerSecond: number
-  publicPerSecond: number
-  attestorPerSecond: number
-  burstSeconds: number
-  refusalsPerMinute: number
-  allRefusalsPerMinute: number
-}
 
 /** Seconds, in the shape that keys/lifetimes.ts takes, and the cache lifetime that we advertise. */
 export type Keys = {

@@ -1,5 +1,10 @@
 /** From the text of one setting to its value, or BadValue saying what was expected. Nothing is repaired. */
 import { isIP, isIPv4 } from 'node:net'
+import { isAudience } from '../names/audience.ts'
+import { isDnsName } from '../names/dns-name.ts'
+import { isTrustDomain } from '../names/spiffe-id.ts'
+import { OutboundError } from '../outbound/errors.ts'
+import { parseAllow } from '../outbound/target.ts'
 import { BadValue } from './error.ts'
 import { type Secret, secret } from './secret.ts'
 
@@ -39,20 +44,14 @@ export const listOf =
     })
   }
 
-/** SPIFFE-ID section 2.1: lower-case letters, digits, dots, dashes, underscores; at most 255 bytes. */
 export function trustDomain(given: string): string {
   if (given.startsWith('spiffe://')) throw new BadValue('is the name alone, without spiffe://')
-  if (/^[a-z0-9._-]{1,255}$/.test(given)) return given
+  if (isTrustDomain(given)) return given
   throw new BadValue(`must be 1 to 255 of a-z 0-9 . - _, such as example.org, not ${quoted(given)}`)
 }
 
-const isHostName = (host: string): boolean =>
-  host.length <= 253 &&
-  /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/.test(host) &&
-  !/^[0-9.]+$/.test(host)
-
 export function hostOrIp(given: string): string {
-  if (isIP(given) !== 0 || isHostName(given)) return given
+  if (isIP(given) !== 0 || isDnsName(given)) return given
   throw new BadValue(`must be a lower-case host name or an IP address, not ${quoted(given)}`)
 }
 
@@ -63,7 +62,7 @@ export function address(given: string): Address {
   if (
     host !== undefined &&
     port <= 65_535 &&
-    (match?.[1] === undefined ? isIPv4(host) || isHostName(host) : isIP(host) === 6)
+    (match?.[1] === undefined ? isIPv4(host) || isDnsName(host) : isIP(host) === 6)
   ) {
     return { host, port }
   }
@@ -82,11 +81,15 @@ export function network(given: string): string {
   return `${ip}/${length}`
 }
 
-/** `https://host[:port]`, exactly as a URL's origin is written. */
-export function origin(given: string): string {
-  const url = URL.canParse(given) ? new URL(given) : undefined
-  if (url?.protocol === 'https:' && url.origin === given) return given
-  throw new BadValue(`must be an origin such as https://issuer.example.org, not ${quoted(given)}`)
+/** An origin, or a host at any port, as the outbound client reads it. */
+export function fetchPlace(given: string): string {
+  try {
+    parseAllow(given)
+    return given
+  } catch (error) {
+    if (!(error instanceof OutboundError)) throw error
+    throw new BadValue(`must be an origin such as https://issuer.example.org or a host name, not ${quoted(given)}`)
+  }
 }
 
 /** Compared byte for byte by relying parties (OpenID Connect Discovery 1.0 section 4.3), so only one spelling is taken. */
@@ -124,7 +127,7 @@ export function rootKey(given: string): Secret {
 
 /** Printable, since it is compared with a token's `aud` and shown to clients. */
 export function audience(given: string): string {
-  if (/^[\x21-\x7e]{1,255}$/.test(given)) return given
+  if (isAudience(given)) return given
   throw new BadValue('must be 1 to 255 printable ASCII characters without a space')
 }
 

@@ -10,7 +10,13 @@ import type { ChangeState } from './route.ts'
 
 export type AttestorRouteParts = { randomBytes: (size: number) => Buffer }
 
-type AttestorBody = { name: string; kind: string; issuer?: string; audience?: string; spiffeIdPrefix?: string } & Record<string, unknown>
+type AttestorBody = {
+  name: string
+  kind: string
+  issuer?: string
+  audience?: string
+  spiffeIdPrefix?: string
+} & Record<string, unknown>
 
 export function createAttestorRoutes({ randomBytes }: AttestorRouteParts): { create: ChangeState } {
   return {
@@ -40,7 +46,10 @@ export function createAttestorRoutes({ randomBytes }: AttestorRouteParts): { cre
       }
       return {
         reply: json({ id: row.id, revision: 1, ...definition, spiffeIdPrefix: prefix }, { status: 201 }),
-        entry: { resource: { kind: 'attestor', id: row.id, name: row.name, revision: 1 }, change: { after: definition } },
+        entry: {
+          resource: { kind: 'attestor', id: row.id, name: row.name, revision: 1 },
+          change: { after: definition },
+        },
         changed: [{ table: 'attestor', where: { id: row.id } }],
       }
     },

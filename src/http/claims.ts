@@ -14,11 +14,15 @@ const grace = 24 * 3600_000
 export function claimFor(attested: Attested, issued: Issued, mac: KeyObject): Claim | undefined {
   const { once, attestor } = attested
   if (!once) return undefined
-  const key = createHmac('sha256', mac).update(JSON.stringify(['proof', attestor.id, once.id])).digest()
+  const key = createHmac('sha256', mac)
+    .update(JSON.stringify(['proof', attestor.id, once.id]))
+    .digest()
   const holder = issued.x509?.publicKeySha256
   return {
     key,
-    holder: createHash('sha256').update(holder ?? `once ${issued.accessToken?.id ?? issued.jwts?.[0]?.jti ?? once.id}`).digest(),
+    holder: createHash('sha256')
+      .update(holder ?? `once ${issued.accessToken?.id ?? issued.jwts?.[0]?.jti ?? once.id}`)
+      .digest(),
     until: new Date(once.until.getTime() + grace),
   }
 }

@@ -86,7 +86,9 @@ async function issueAll(
   const made: Credentials = { record: {} }
   if (body.x509) {
     if (!grant.x509) throw notGranted('/x509')
-    const trustBundle = publishedKeys(snapshot, 'root-ca', now).map((row) => row.chain ?? '').join('')
+    const trustBundle = publishedKeys(snapshot, 'root-ca', now)
+      .map((row) => row.chain ?? '')
+      .join('')
     const ca = parts.keys.issuingCa(snapshot, now)
     const { reply, record } = parts.issueX509(
       body.x509,
@@ -175,7 +177,8 @@ function stillHolds(
   if (fresh.workloads.get(entry.row.id)?.revision !== entry.row.revision) return false
   if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
   // Another entry, or another account of the name, may match now.
-  if (fresh.workloads !== old.workloads && [...fresh.workloads.keys()].some((id) => !old.workloads.has(id))) return false
+  if (fresh.workloads !== old.workloads && [...fresh.workloads.keys()].some((id) => !old.workloads.has(id)))
+    return false
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
   if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
   if (fresh.pins.size !== old.pins.size) return false

@@ -2,13 +2,22 @@
  * Limits of the hot path, before anything is parsed, verified or recorded: strangers buy neither processor time nor
  * leaves of the log without limit. In memory, divided by workers; those of login and bootstrap are in Postgres.
  */
-import type { Config } from '../config.ts'
 import { addressPrefix } from './address-prefix.ts'
 import { createBuckets, forgetOldest } from './token-buckets.ts'
-import { type Summaries, createSummaries } from './refusal-summaries.ts'
+import { type Allowance, type Summaries, createSummaries } from './refusal-summaries.ts'
 
 /** What a route names: proofs, calls with a credential, or what anyone may read. `none` is for health checks. */
 export type LimitKind = 'attest' | 'api' | 'public' | 'none'
+
+/** For all workers together. */
+export type Rates = Allowance & {
+  /** From one address: `attest` and `api` each. */
+  addressPerSecond: number
+  publicPerSecond: number
+  /** For one attestor: addresses that have proven themselves, and once more all others. */
+  attestorPerSecond: number
+  burstSeconds: number
+}
 
 export type Verdict = { ok: true } | { ok: false; retryAfterSeconds: number }
 
@@ -26,10 +35,9 @@ const mostAddresses = 50_000
 const provenForMs = 3_600_000
 
 /**
- * @param parts.limits for all workers together
  * @param parts.now wall clock, milliseconds
  */
-export function createLimits(parts: { limits: Config['limits']; workers: number; now: () => number }): Limits {
+export function createLimits(parts: { limits: Rates; workers: number; now: () => number }): Limits {
   const { limits, workers, now } = parts
   const rate = (perSecond: number, most = mostAddresses) =>
     createBuckets({ perSecond: perSecond / workers, burst: (perSecond / workers) * limits.burstSeconds, most }, now)

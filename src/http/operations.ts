@@ -16,7 +16,9 @@ export type OperationsParts = {
 /** DESIGN.md, The log: past this a replica must not answer where revocation matters. */
 export const staleAfterMs = 2000
 
-export function createOperationsRoutes(parts: OperationsParts): Record<'health' | 'ready' | 'metrics' | 'openapi', Read> {
+export function createOperationsRoutes(
+  parts: OperationsParts,
+): Record<'health' | 'ready' | 'metrics' | 'openapi', Read> {
   return {
     health: async () => json({ status: 'ok' }),
     async ready(_, snapshot) {

@@ -77,7 +77,9 @@ export function createPublicRoutes(parts: PublicParts) {
   const caPem: Read = async (_, snapshot) => ({
     headers: kept(),
     body: {
-      text: publishedKeys(snapshot, 'root-ca', now()).map((row) => row.chain ?? '').join(''),
+      text: publishedKeys(snapshot, 'root-ca', now())
+        .map((row) => row.chain ?? '')
+        .join(''),
       type: 'application/pem-certificate-chain',
     },
   })

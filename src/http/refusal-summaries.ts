@@ -2,10 +2,16 @@
  * Which refusals of strangers get an audit entry of their own, and the entries that stand for the others: one a minute
  * for each attestor, reason and address prefix, with their number. Nothing is left uncounted.
  */
-import type { Config } from '../config.ts'
 import type { RefusalCode } from '../errors.ts'
 import { addressPrefix } from './address-prefix.ts'
 import { createBuckets } from './token-buckets.ts'
+
+/** Refusals a minute that get an entry of their own, for all workers together. */
+export type Allowance = {
+  /** Of one address. */
+  refusalsPerMinute: number
+  allRefusalsPerMinute: number
+}
 
 export type Refused = {
   /** Name of a configured attestor; absent where the proof named none. Never text of the proof. */
@@ -27,17 +33,17 @@ export type Summary = {
 }
 
 export type Summaries = {
-  noteRefusal(refused: Refused): 'record' | 'summarise'
+  noteRefusal: (refused: Refused) => 'record' | 'summarise'
   /** Hands out, once, what is a minute old; `all` also what is younger, before the process ends. */
-  dueSummaries(options?: { all?: boolean }): Summary[]
+  dueSummaries: (options?: { all?: boolean }) => Summary[]
   /** They could not be recorded: counted on, and due again. */
-  putBack(summaries: readonly Summary[]): void
+  putBack: (summaries: readonly Summary[]) => void
 }
 
 const minute = 60_000
 const mostToldApart = 1_000
 
-export function createSummaries(parts: { limits: Config['limits']; workers: number; now: () => number }): Summaries {
+export function createSummaries(parts: { limits: Allowance; workers: number; now: () => number }): Summaries {
   const { limits, workers, now } = parts
   const perMinute = (count: number) =>
     createBuckets({ perSecond: count / workers / 60, burst: count / workers, most: 50_000 }, now)

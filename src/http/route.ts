@@ -87,7 +87,11 @@ const problemsRefused = (errors: Problem[]): Refusal => refuse('invalid_request'
 export function createDoor(route: Route, operation: Operation, parts: DoorParts): Door {
   const { recorder, snapshots, limits, log, metrics, now, randomBytes } = parts
 
-  async function understand(message: IncomingMessage, params: Record<string, string>, open: Opening): Promise<ApiRequest> {
+  async function understand(
+    message: IncomingMessage,
+    params: Record<string, string>,
+    open: Opening,
+  ): Promise<ApiRequest> {
     const { values, problems } = operation.validateParams({
       path: params,
       query: queryOf(message),
@@ -128,7 +132,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     metrics.refused(refusal.code)
     const stranger = open.actor.kind === 'anonymous'
     if (route.action !== 'none' && refusal.code !== 'rate_limited') {
-      const wanted = !stranger || limits.noteRefusal({ reason: refusal.code, address: open.source?.ip ?? '' }) === 'record'
+      const wanted =
+        !stranger || limits.noteRefusal({ reason: refusal.code, address: open.source?.ip ?? '' }) === 'record'
       if (wanted && !(await recordRefusal(response, open, refusal))) return
     }
     sendRefusal(response, open.requestId, refusal)

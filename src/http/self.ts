@@ -29,7 +29,10 @@ export function createSelfRoutes(): { who: Read; end: ChangeState } {
       if (caller.kind !== 'session') throw refuse('token_type')
       const { id } = caller.session
       if ((await endSession(tx, id, 'given up', time)) !== 1) throw refuse('session_ended')
-      return { reply: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource: { kind: 'session', id } } }
+      return {
+        reply: { status: 204, body: { text: '', type: 'text/plain' } },
+        entry: { resource: { kind: 'session', id } },
+      }
     },
   }
 }

@@ -35,7 +35,10 @@ export function createWorkloadRoutes({ randomBytes }: WorkloadRouteParts): { cre
       }
       return {
         reply: json({ id: row.id, revision: 1, disabled: false, ...definition, warnings: [] }, { status: 201 }),
-        entry: { resource: { kind: 'workload', id: row.id, name: row.name, revision: 1 }, change: { after: definition } },
+        entry: {
+          resource: { kind: 'workload', id: row.id, name: row.name, revision: 1 },
+          change: { after: definition },
+        },
         changed: [{ table: 'workload', where: { id: row.id } }],
       }
     },

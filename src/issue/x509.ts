@@ -98,7 +98,14 @@ export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: Is
     })
     const { serialNumber, sha256, notAfter } = issued
     const publicKeySha256 = createHash('sha256').update(spki).digest('hex')
-    const record = { serialNumber, sha256, publicKeySha256, notAfter: rfc3339(notAfter), keyId: ca.row.id, dnsNames: [...names] }
+    const record = {
+      serialNumber,
+      sha256,
+      publicKeySha256,
+      notAfter: rfc3339(notAfter),
+      keyId: ca.row.id,
+      dnsNames: [...names],
+    }
     return { chain: issued.pem + ca.chain, record, notAfter }
   }
 

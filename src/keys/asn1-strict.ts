@@ -76,7 +76,8 @@ function checkContent(type: number, content: string): void {
   if (type === tag.null && content !== '') throw new Asn1Error('a NULL with content')
   if (type === tag.boolean && content !== '\xff' && content !== '\x00') throw new Asn1Error('a BOOLEAN that is neither')
   if ((type === tag.integer || type === tag.enumerated) && content === '') throw new Asn1Error('an empty INTEGER')
-  if (type === tag.oid && (!(last < 0x80) || /(?:^|[^\x80-\xff])\x80/.test(content))) throw new Asn1Error('a padded OID')
+  if (type === tag.oid && (!(last < 0x80) || /(?:^|[^\x80-\xff])\x80/.test(content)))
+    throw new Asn1Error('a padded OID')
   if (type === tag.bitString) {
     const unused = content.charCodeAt(0)
     const padding = content.length > 1 ? last & ((1 << unused) - 1) : unused

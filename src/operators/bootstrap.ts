@@ -52,10 +52,17 @@ export async function exchangeBootstrap(
 /** The first use of an API token: from here on the bootstrap token that made it is dead. */
 export async function markFirstUse(tx: Knex.Transaction, tokenId: string, now: Date): Promise<Change<undefined>> {
   await tx('api_token').where({ id: tokenId }).update({ first_used_at: now })
-  const dead = await tx('bootstrap_token').where({ api_token_id: tokenId }).whereNull('dead_at').update({ dead_at: now })
+  const dead = await tx('bootstrap_token')
+    .where({ api_token_id: tokenId })
+    .whereNull('dead_at')
+    .update({ dead_at: now })
   return {
     reply: undefined,
-    entry: { action: 'token.use', resource: { kind: 'api-token', id: tokenId }, detail: { bootstrapTokenEnded: dead > 0 } },
+    entry: {
+      action: 'token.use',
+      resource: { kind: 'api-token', id: tokenId },
+      detail: { bootstrapTokenEnded: dead > 0 },
+    },
     changed: [{ table: 'api_token', where: { id: tokenId } }],
   }
 }

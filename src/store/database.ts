@@ -35,7 +35,7 @@ const lost =
 
 // node-postgres gives these no code.
 const lostWords =
-  /Connection terminated|Query read timeout|timeout expired|has encountered a connection error|Connection ended/
+  /Connection terminated|Query read timeout|timeout expired|(has encountered a connection error|was closed) and is not queryable|Connection ended/
 
 /**
  * Postgres can't be reached, or went away under a statement. What was under way may or may not have been committed.

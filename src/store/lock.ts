@@ -19,8 +19,8 @@ export class StoreLocked extends Error {
 /** `started` tells a process from a later one with the same id; `world` tells which processes we can see. */
 type Holder = { token: string; pid: number; started: string | null; world: string | null }
 
-const beat = 1_000
-const deadAfter = 5_000
+/** Milliseconds between two touches, and the silence after which a holder that nobody can ask counts as gone. */
+const rhythm = { beat: 1_000, deadAfter: 5_000 }
 
 /** Field 22 of /proc/<pid>/stat (proc(5)): ticks from boot to the start. Null where there is no /proc, or no such process. */
 async function startOf(pid: number): Promise<string | null> {
@@ -45,7 +45,7 @@ function exists(pid: number): boolean {
 }
 
 /** In our world the process itself answers; from another, only whether the holder still touches its file. */
-async function isGone(path: string, holder: Holder, world: string | null): Promise<boolean> {
+async function isGone(path: string, holder: Holder, world: string | null, deadAfter: number): Promise<boolean> {
   if (holder.world === world) {
     if (!exists(holder.pid)) return true
     const started = await startOf(holder.pid)
@@ -53,8 +53,8 @@ async function isGone(path: string, holder: Holder, world: string | null): Promi
   }
   const touched = async (): Promise<number | undefined> => (await stat(path).catch(() => undefined))?.mtimeMs
   const before = await touched()
-  for (let waited = 0; waited < deadAfter; waited += 250) {
-    await pause(250)
+  for (let looks = 0; looks < 20; looks++) {
+    await pause(deadAfter / 20)
     if ((await touched()) !== before) return false
   }
   return true
@@ -84,7 +84,7 @@ async function clear(path: string, dead: Holder, token: string): Promise<void> {
  * Takes the lock at `path`, or throws StoreLocked. It is held until `release`, and touched every second meanwhile, so
  * that a process in another container sees that its holder lives.
  */
-export async function takeLock(path: string): Promise<{ release(): Promise<void> }> {
+export async function takeLock(path: string, { beat, deadAfter } = rhythm): Promise<{ release(): Promise<void> }> {
   const world = await thisWorld()
   const mine: Holder = { token: randomUUID(), pid: process.pid, started: await startOf(process.pid), world }
   const draft = `${path}.${mine.token}`
@@ -102,7 +102,7 @@ export async function takeLock(path: string): Promise<{ release(): Promise<void>
       if (taken) break
       const holder = await readHolder(path)
       if (!holder) continue
-      if (tries > 3 || !(await isGone(path, holder, world))) throw new StoreLocked(path, holder.pid)
+      if (tries > 3 || !(await isGone(path, holder, world, deadAfter))) throw new StoreLocked(path, holder.pid)
       await clear(path, holder, mine.token)
     }
   } finally {

@@ -19,8 +19,11 @@ class PooledDialect extends PostgresDialect {
     try {
       statement.response = (await connection.query(query)) as Response
     } catch (error) {
-      // Knex looks for this name before it hands a connection out again.
-      if (error instanceof Error && useless(error)) connection.__knex__disposed = error
+      if (error instanceof Error && useless(error)) {
+        // Knex looks for this name before it hands a connection out again. What the server holds for it ends with it.
+        connection.__knex__disposed = error
+        void connection.end().catch(() => undefined)
+      }
       throw error
     }
     return refuseSilentRollback(statement)

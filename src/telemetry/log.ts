@@ -30,6 +30,8 @@ export function createLog(parts: { level: LogLevel; stream: { write(line: string
       base: parts.worker === undefined ? {} : { worker: parts.worker },
       timestamp: pino.stdTimeFunctions.isoTime,
       messageKey: 'event',
+      // pino's own serializer would add message and stack to whatever looks like an error.
+      serializers: { err: (described: unknown) => described },
       formatters: { level: (label) => ({ level: label }) },
     },
     { write: (line) => void parts.stream.write(asciiOnly(masked(line))) },

@@ -1,0 +1,112 @@
+/** A whole Purser for front-door tests: real HTTP, a real store, an issuer whose tokens it attests. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { type Config, readConfig } from '../../src/config.ts'
+import { type Running, start } from '../../src/server.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { testDatabase } from './database.ts'
+
+export const audience = 'https://purser.example.org'
+export const trustDomain = 'example.org'
+
+export type Answer = {
+  status: number
+  headers: Headers
+  body: Record<string, unknown> & { code?: string }
+  text: string
+}
+
+export type TestPurser = Running & {
+  config: Config
+  /** The admin API token. */
+  admin: string
+  dataDir: string
+  /** Lines of the server's own log so far. */
+  logs: string[]
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    options?: { token?: string; headers?: Record<string, string>; raw?: string | Buffer },
+  ): Promise<Answer>
+  /** As the admin; fails unless the status is 2xx. */
+  asAdmin(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+}
+
+export type Options = {
+  store?: 'embedded' | 'postgres'
+  /** Further settings, by their environment names. */
+  env?: Record<string, string>
+  /** A clock of the test's own. */
+  now?: () => Date
+  /** A database that exists, to start a second replica or to start again; `rootKey` and `admin` go with it. */
+  again?: { url?: string; rootKey: string; dataDir?: string; admin: string }
+}
+
+export async function startPurser(options: Options = {}): Promise<TestPurser> {
+  const dataDir = options.again?.dataDir ?? (await mkdtemp(join(tmpdir(), 'purser-test-')))
+  const database = options.again?.url === undefined && options.store === 'postgres' ? await testDatabase() : undefined
+  const url = options.again?.url ?? database?.url
+  const rootKey = options.again?.rootKey ?? randomBytes(32).toString('base64')
+  const logs: string[] = []
+  const config = readConfig({
+    env: {
+      PURSER_TRUST_DOMAIN: trustDomain,
+      PURSER_PUBLIC_URL: audience,
+      PURSER_LISTEN: '127.0.0.1:0',
+      PURSER_INSECURE_HTTP: 'loopback',
+      PURSER_DATA_DIR: dataDir,
+      PURSER_ROOT_KEY: rootKey,
+      ...(url !== undefined && { DATABASE_URL: url, PURSER_MIGRATE: 'check' }),
+      ...options.env,
+    },
+  } as Parameters<typeof readConfig>[0])
+  const running = await start(config, {
+    log: createLog({ level: 'debug', stream: { write: (line: string) => logs.push(line) } }),
+    ...(options.now && { now: options.now }),
+  })
+
+  const call: TestPurser['call'] = async (method, path, body, { token, headers, raw } = {}) => {
+    const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body))
+    const response = await fetch(running.url + path, {
+      method,
+      headers: {
+        ...(payload !== undefined && { 'content-type': 'application/json' }),
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...headers,
+      },
+      ...(payload !== undefined && { body: payload as BodyInit }),
+    })
+    const text = await response.text()
+    const isObject = (response.headers.get('content-type') ?? '').includes('json') && text.startsWith('{')
+    return { status: response.status, headers: response.headers, text, body: isObject ? JSON.parse(text) : {} }
+  }
+
+  let admin = options.again?.admin ?? ''
+  if (admin === '') {
+    const bootstrap = (await readFile(join(dataDir, 'bootstrap-token'), 'utf8')).trim()
+    const answer = await call('POST', '/api/v1/bootstrap', undefined, { token: bootstrap })
+    admin = String(answer.body.token)
+  }
+
+  return {
+    ...running,
+    config,
+    admin,
+    dataDir,
+    logs,
+    call,
+    async asAdmin(method, path, body, headers) {
+      const answer = await call(method, path, body, { token: admin, ...(headers && { headers }) })
+      if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}: ${answer.text}`)
+      return answer
+    },
+    async stop() {
+      await running.stop()
+      await database?.drop()
+      if (!options.again?.dataDir) await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
