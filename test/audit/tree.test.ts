@@ -1,0 +1,253 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { consistencyProofOf, inclusionProofOf, rootOf, subtreesOf } from '@purser/sdk/verify'
+import { createTree, restoreTree, type FullTile, type Tree, type TileReads } from '../../src/audit/tree.ts'
+import { naivePath, naiveProof, naiveRoot, numberedLeaves } from '../sdk/verify/naive.ts'
+
+const leaves = numberedLeaves(70_000)
+const rootAt = (size: number) => rootOf(leaves.slice(0, size))
+
+/** What a database keeps: the leaves, and those full tiles of which it was told. */
+function keep(options: { withoutTile?: (tile: FullTile) => boolean } = {}) {
+  const tiles = new Map<string, Buffer>()
+  const asked = { tiles: 0, leaves: 0 }
+  const reads: TileReads = {
+    readTile: (level, index) => {
+      asked.tiles += 1
+      return Promise.resolve(tiles.get(`${level}/${index}`))
+    },
+    readLeaves: (from, to) => {
+      asked.leaves += to - from
+      return Promise.resolve(leaves.slice(from, to))
+    },
+  }
+  const write = (full: readonly FullTile[]) => {
+    for (const tile of full) {
+      if (!options.withoutTile?.(tile)) tiles.set(`${tile.level}/${tile.index}`, tile.hashes)
+    }
+  }
+  return { reads, write, tiles, asked }
+}
+
+function grow(tree: Tree, to: number, step: number, write: (tiles: FullTile[]) => void = () => undefined) {
+  while (tree.size < to) write(tree.append(leaves.slice(tree.size, Math.min(to, tree.size + step))).fullTiles)
+  return tree
+}
+
+describe('append', () => {
+  it('gives the root and every proof of RFC 6962 for each way to reach each size up to 130', () => {
+    let checked = 0
+    for (let before = 0; before <= 64; before++) {
+      for (const count of [1, 2, 3, 7, 64, 66]) {
+        const tree = grow(createTree(keep().reads), before, 5)
+        const batch = tree.append(leaves.slice(before, before + count))
+        const all = leaves.slice(0, before + count)
+        expect(batch).toMatchObject({ first: before, size: before + count, fullTiles: [] })
+        expect(batch.root.equals(naiveRoot(all))).toBe(true)
+        for (let index = before; index < before + count; index += count > 7 ? 13 : 1) {
+          expect(batch.inclusionProof(index)).toEqual(naivePath(index, all))
+          checked += 1
+        }
+      }
+    }
+    expect(checked).toBeGreaterThan(1000)
+  })
+
+  it('gives no proof for a leaf outside the batch', () => {
+    const tree = grow(createTree(keep().reads), 10, 10)
+    const batch = tree.append(leaves.slice(10, 20))
+    for (const index of [9, 20, -1, 10.5]) expect(() => batch.inclusionProof(index)).toThrow(RangeError)
+  })
+
+  it('appends nothing as nothing', () => {
+    const tree = grow(createTree(keep().reads), 9, 4)
+    expect(tree.append([])).toMatchObject({ first: 9, size: 9, root: rootAt(9), fullTiles: [] })
+    expect(createTree(keep().reads).append([])).toMatchObject({ first: 0, size: 0, root: rootOf([]) })
+  })
+
+  it('hands over each tile once, when it is full, however the batches fall', () => {
+    for (const step of [1, 100, 255, 256, 257, 1000, 66_000]) {
+      const seen: string[] = []
+      const tree = createTree(keep().reads)
+      grow(tree, step === 1 ? 600 : 66_000, step, (tiles) => {
+        for (const { level, index, hashes } of tiles) {
+          seen.push(`${level}/${index}`)
+          expect(hashes).toHaveLength(8192)
+          const width = 256 ** level
+          const places = level === 0 ? [0, 17, 255] : [0]
+          for (const place of places) {
+            const begin = (index * 256 + place) * width
+            const expected = rootOf(leaves.slice(begin, begin + width))
+            expect(hashes.subarray(place * 32, place * 32 + 32).equals(expected)).toBe(true)
+          }
+        }
+      })
+      const bottom = Math.floor(tree.size / 256)
+      const expected = Array.from({ length: bottom }, (_, i) => `0/${i}`)
+      expect(seen.filter((one) => one.startsWith('0/'))).toEqual(expected)
+      expect(seen.filter((one) => one.startsWith('1/'))).toEqual(bottom >= 256 ? ['1/0'] : [])
+    }
+  })
+})
+
+describe('proofs of any size', () => {
+  it('are those of RFC 6962 for every size up to 130', async () => {
+    const tree = grow(createTree(keep().reads), 130, 7)
+    for (let size = 1; size <= 130; size += 3) {
+      const all = leaves.slice(0, size)
+      expect((await tree.rootAt(size)).equals(naiveRoot(all))).toBe(true)
+      for (let index = 0; index < size; index += 7) {
+        expect(await tree.inclusionProof(index, size)).toEqual(naivePath(index, all))
+        expect(await tree.consistencyProof(index + 1, size)).toEqual(naiveProof(index + 1, all))
+      }
+    }
+  })
+
+  it('are right across tiles and levels, with tiles that were never written and almost no cache', async () => {
+    const kept = keep({ withoutTile: ({ level, index }) => level === 1 || index % 3 === 0 })
+    const tree = grow(createTree(kept.reads, { cachedTiles: 20 }), 66_000, 3000, kept.write)
+    for (const [index, size] of [
+      [0, 66_000],
+      [65_999, 66_000],
+      [300, 65_537],
+    ] as const) {
+      expect(await tree.inclusionProof(index, size)).toEqual(inclusionProofOf(leaves, index, size))
+      expect(await tree.consistencyProof(index + 1, size)).toEqual(consistencyProofOf(leaves, index + 1, size))
+    }
+  })
+
+  it('read O(log n) tiles and no leaves once tiles are written, and nothing when they are in memory', async () => {
+    const kept = keep()
+    const grown = grow(createTree(kept.reads), 66_000, 3000, kept.write)
+    await grown.consistencyProof(12_345, 65_999)
+    expect(kept.asked).toEqual({ tiles: 0, leaves: 0 })
+    const tree = await restoreTree(66_000, kept.reads, { cachedTiles: 1 })
+    kept.asked.tiles = 0
+    kept.asked.leaves = 0
+    await tree.inclusionProof(12_345, 66_000)
+    expect(kept.asked.tiles).toBeLessThanOrEqual(4)
+    expect(kept.asked.leaves).toBe(0)
+  })
+
+  it('are refused for sizes and indexes that the tree does not have', async () => {
+    const tree = grow(createTree(keep().reads), 20, 20)
+    for (const work of [
+      () => tree.rootAt(21),
+      () => tree.rootAt(-1),
+      () => tree.rootAt(1.5),
+      () => tree.inclusionProof(0, 21),
+      () => tree.inclusionProof(20, 20),
+      () => tree.inclusionProof(-1, 20),
+      () => tree.inclusionProof(0, 0),
+      () => tree.consistencyProof(0, 20),
+      () => tree.consistencyProof(5, 4),
+      () => tree.consistencyProof(5, 21),
+      () => tree.outside(5, 4, 20),
+      () => tree.outside(0, 5, 21),
+      () => tree.blockRoot(0),
+    ]) {
+      await expect(work()).rejects.toThrow(RangeError)
+    }
+  })
+
+  it('of what is outside a range are the subtrees there', async () => {
+    const kept = keep()
+    const tree = grow(createTree(kept.reads), 1000, 300, kept.write)
+    const { left, right } = await tree.outside(300, 777, 999)
+    const expected = (begin: number, end: number) =>
+      subtreesOf(begin, end).map(({ level, index }) =>
+        rootOf(leaves.slice(index * 2 ** level, (index + 1) * 2 ** level)),
+      )
+    expect(left).toEqual(expected(0, 300))
+    expect(right).toEqual(expected(777, 999))
+    expect((await tree.blockRoot(2)).equals(rootOf(leaves.slice(512, 768)))).toBe(true)
+  })
+})
+
+describe('restoreTree', () => {
+  it('goes on where another process stopped, at any size', async () => {
+    const kept = keep({ withoutTile: ({ index }) => index === 1 })
+    const tree = createTree(kept.reads)
+    for (const size of [0, 1, 2, 255, 256, 257, 511, 512, 600, 65_535, 65_536, 65_537, 66_000]) {
+      grow(tree, size, 5000, kept.write)
+      const restored = await restoreTree(size, kept.reads)
+      expect(restored.size).toBe(size)
+      expect((await restored.rootAt(size)).equals(rootAt(size))).toBe(true)
+      const more = leaves.slice(size, size + 300)
+      const batch = restored.append(more)
+      expect(batch.root.equals(rootAt(size + 300))).toBe(true)
+      expect(batch.inclusionProof(size + 1)).toEqual(inclusionProofOf(leaves, size + 1, size + 300))
+    }
+  })
+
+  it('fails when leaves or bytes of a tile are missing, and works when they are back', async () => {
+    const kept = keep()
+    grow(createTree(kept.reads), 600, 600, kept.write)
+    const short = { ...kept.reads, readLeaves: () => Promise.resolve(leaves.slice(0, 3)) }
+    await expect(restoreTree(600, short)).rejects.toThrow('there are 3')
+    let bytes = 8191
+    const cut = { ...kept.reads, readTile: () => Promise.resolve(kept.tiles.get('0/0')?.subarray(0, bytes)) }
+    await expect(restoreTree(300, cut)).rejects.toThrow('8191 bytes')
+    bytes = 8192
+    const tree = await restoreTree(300, cut)
+    expect((await tree.rootAt(300)).equals(rootAt(300))).toBe(true)
+  })
+
+  it('does not keep a failed read', async () => {
+    const kept = keep()
+    grow(createTree(kept.reads), 700, 700, kept.write)
+    let down = false
+    const flaky: TileReads = {
+      ...kept.reads,
+      readTile: (level, index) => (down ? Promise.reject(new Error('down')) : kept.reads.readTile(level, index)),
+    }
+    const tree = await restoreTree(700, flaky, { cachedTiles: 1 })
+    down = true
+    await expect(tree.inclusionProof(3, 700)).rejects.toThrow('down')
+    down = false
+    expect(await tree.inclusionProof(3, 700)).toEqual(inclusionProofOf(leaves, 3, 700))
+  })
+})
+
+describe('tile', () => {
+  it('gives full and partial tiles at every level, and nothing beyond the tree', async () => {
+    const kept = keep()
+    const tree = grow(createTree(kept.reads), 66_000, 10_000, kept.write)
+    const bottom = (from: number, to: number) => Buffer.concat(leaves.slice(from, to))
+    expect(await tree.tile(0, 3, 256)).toEqual(bottom(768, 1024))
+    expect(await tree.tile(0, 3, 7)).toEqual(bottom(768, 775))
+    expect(await tree.tile(0, 257, 208)).toEqual(bottom(65_792, 66_000))
+    expect(await tree.tile(0, 257, 1)).toEqual(bottom(65_792, 65_793))
+    expect(await tree.tile(2, 0, 1)).toEqual(rootAt(65_536))
+    expect((await tree.tile(1, 1, 1))?.equals(rootOf(leaves.slice(65_536, 65_792)))).toBe(true)
+    for (const [level, index, width] of [
+      [0, 257, 209],
+      [0, 258, 1],
+      [0, 3, 0],
+      [0, 3, 257],
+      [1, 1, 2],
+      [2, 0, 2],
+      [3, 0, 1],
+      [63, 0, 1],
+    ] as const) {
+      expect(await tree.tile(level, index, width)).toBeUndefined()
+    }
+  })
+})
+
+it('any two ways to the same size, with proofs asked in between, agree', async () => {
+  const steps = fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1, maxLength: 8 })
+  await fc.assert(
+    fc.asyncProperty(steps, fc.nat(), fc.nat(), fc.nat(3), async (counts, a, b, cachedTiles) => {
+      const kept = keep({ withoutTile: ({ index }) => index % 2 === 1 })
+      const tree = createTree(kept.reads, { cachedTiles })
+      for (const count of counts) kept.write(tree.append(leaves.slice(tree.size, tree.size + count)).fullTiles)
+      if (tree.size === 0) return
+      const size = 1 + (a % tree.size)
+      const index = b % size
+      expect(await tree.inclusionProof(index, size)).toEqual(inclusionProofOf(leaves, index, size))
+      expect(await tree.consistencyProof(index + 1, size)).toEqual(consistencyProofOf(leaves, index + 1, size))
+    }),
+    { numRuns: 60 },
+  )
+})
