@@ -23,3 +23,17 @@ export type { Checkpoint, SignedCheckpoint } from './checkpoint.ts'
 export { formatProof, parseProof, type Proof } from './proof.ts'
 export { verifyGrowth, verifyReceipt } from './receipt.ts'
 export type { KeptHead, Receipt, ReceiptOptions, VerifiedReceipt } from './receipt.ts'
+export { EXPORT_BLOCK } from './export-format.ts'
+export type {
+  ExportEntry,
+  ExportHashes,
+  ExportHeader,
+  ExportLine,
+  ExportRedacted,
+  PreviousEpoch,
+  RedactionDetail,
+} from './export-format.ts'
+export { verifyExport, type ExportOptions, type ExportReport } from './export.ts'
+export type { Section } from './export-section.ts'
+export type { Problem, ProblemCode } from './problems.ts'
+export { linesOf } from './lines.ts'

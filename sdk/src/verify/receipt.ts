@@ -41,6 +41,9 @@ export type VerifiedReceipt = {
   index: number
   checkpoint: SignedCheckpoint
   entry: Record<string, unknown>
+  /** the entry's leaf hash, and the hashes that lead from it to the checkpoint's root */
+  leaf: Buffer
+  hashes: Buffer[]
 }
 
 /** The epoch is the last part of a log's origin: `<trust domain>/log/<epoch>`. */
@@ -69,9 +72,10 @@ export function verifyReceipt(receipt: unknown, { vkeys, origin, since }: Receip
   if (provenIndex !== index)
     throw new VerifyError('index_mismatch', `the proof is for index ${provenIndex}, not ${index}`)
   const parsed = parseCanonical(entry)
-  verifyInclusion(index, checkpoint.size, entryLeaf(nonce, entry), hashes, checkpoint.root)
+  const leaf = entryLeaf(nonce, entry)
+  verifyInclusion(index, checkpoint.size, leaf, hashes, checkpoint.root)
   if (since) verifyGrowth(since, checkpoint, consistency ?? [])
-  return { epoch, index, checkpoint, entry: parsed }
+  return { epoch, index, checkpoint, entry: parsed, leaf, hashes }
 }
 
 /**

@@ -1,0 +1,67 @@
+import { decodeBase64 } from './base64.ts'
+import { isObject } from './canonical.ts'
+import { VerifyError } from './errors.ts'
+import type { PreviousEpoch } from './export-format.ts'
+import type { Section } from './export-section.ts'
+import { HASH_SIZE, sameHash } from './merkle.ts'
+import type { Problems } from './problems.ts'
+
+type Head = { size: number; root: Buffer }
+
+/**
+ * Checks where each epoch says that it came from against the older epoch's section.
+ * @returns what the epochs admit: sentences for people
+ */
+export function checkEpochs(sections: readonly Section[], problems: Problems): string[] {
+  const notes: string[] = []
+  for (const { epoch, from, to, first } of sections) {
+    if (epoch <= 1 || from > 0 || to === 0) continue
+    const previous = first && readPrevious(first)
+    if (!previous || previous.epoch >= epoch) {
+      problems.add({
+        code: 'bad_epoch_start',
+        epoch,
+        index: 0,
+        detail: 'the epoch does not start by naming the older log',
+      })
+      continue
+    }
+    const { database, known } = previous
+    if (known && known.size > database.size) {
+      const lost = `entries ${database.size} to ${known.size - 1} of epoch ${previous.epoch}`
+      notes.push(`what was in ${lost}: epoch ${epoch} began because they were lost, and says so`)
+    }
+    const older = sections.find((one) => one.epoch === previous.epoch)?.head
+    if (!older) continue
+    if (older.size < database.size) {
+      const detail = `epoch ${epoch} began after ${database.size} entries of this one`
+      problems.add({ code: 'tail_cut', epoch: previous.epoch, index: older.size, to: database.size, detail })
+    } else if (older.size > database.size || !sameHash(older.root, database.root)) {
+      const detail = `the older log's head is not the one that epoch ${epoch} names`
+      problems.add({ code: 'bad_epoch_start', epoch, index: 0, detail })
+    }
+  }
+  return notes
+}
+
+function readPrevious({ action, detail }: Record<string, unknown>):
+  | (Omit<PreviousEpoch, 'database' | 'known'> & {
+      database: Head
+      known: Head | undefined
+    })
+  | undefined {
+  if (action !== 'log.epoch' || !isObject(detail) || !isObject(detail.previous)) return undefined
+  const { epoch, database, known } = detail.previous
+  const head = readHead(database)
+  return typeof epoch === 'number' && head ? { epoch, database: head, known: readHead(known) } : undefined
+}
+
+function readHead(value: unknown): Head | undefined {
+  if (!isObject(value) || typeof value.size !== 'number') return undefined
+  try {
+    return { size: value.size, root: decodeBase64(value.root, HASH_SIZE) }
+  } catch (error) {
+    if (error instanceof VerifyError) return undefined
+    throw error
+  }
+}

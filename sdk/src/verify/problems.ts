@@ -1,0 +1,65 @@
+/** What can be wrong with an export. Stable, like VerifyCode. */
+export type ProblemCode =
+  | 'bad_line'
+  | 'bad_header'
+  | 'bad_signature'
+  | 'missing_entry'
+  | 'duplicate_entry'
+  | 'out_of_order'
+  | 'unexpected_entry'
+  | 'entry_mismatch'
+  | 'hashes_missing'
+  | 'block_mismatch'
+  | 'root_mismatch'
+  | 'fork'
+  | 'tail_cut'
+  | 'redaction_not_covered'
+  | 'bad_epoch_start'
+  | 'bad_receipt'
+  | 'bad_checkpoint'
+
+/** One thing that is wrong: at `index`, or anywhere in [index, to) where `to` is given. */
+export type Problem = { epoch?: number; index?: number; to?: number; code: ProblemCode; detail: string }
+
+export type Problems = {
+  add: (problem: Problem) => void
+  /** At most the limit; `total` counts the others too. */
+  list: () => Problem[]
+  readonly total: number
+}
+
+/** Collects problems. Equal ones at adjacent indexes become one with a range, so that one shifted line isn't a thousand. */
+export function createProblems(limit = 1000): Problems {
+  const kept: Problem[] = []
+  // The problem of each code that was added last, which the next one may continue.
+  const latest = new Map<ProblemCode, Problem>()
+  let total = 0
+
+  function add(problem: Problem): void {
+    const before = latest.get(problem.code)
+    if (before && continues(before, problem)) {
+      before.to = endOf(problem)
+      return
+    }
+    total += 1
+    const copy = { ...problem }
+    latest.set(problem.code, copy)
+    if (kept.length < limit) kept.push(copy)
+  }
+
+  return {
+    add,
+    list: () => kept,
+    get total() {
+      return total
+    },
+  }
+}
+
+const endOf = ({ index = 0, to }: Problem) => to ?? index + 1
+
+const continues = (before: Problem, next: Problem) =>
+  before.index !== undefined &&
+  before.epoch === next.epoch &&
+  before.detail === next.detail &&
+  endOf(before) === next.index
