@@ -78,7 +78,7 @@ trustDomain: example.org
 listen: 127.0.0.1:0
 database: { urlFile: /run/db, migrate: auto }
 rootKeyFile: /run/root
-fetchAllow: ["https://a.example", "https://b.example:8443"]
+fetchAllow: ["https://a.example", b.example, "http://127.0.0.1:8080"]
 trustedProxies: 10.0.0.0/8,192.0.2.1
 keys: { publishSeconds: 10, bundleRefreshSeconds: 5 }
 `
@@ -86,7 +86,7 @@ keys: { publishSeconds: 10, bundleRefreshSeconds: 5 }
     listen: { port: 0 },
     database: { kind: 'postgres', migrate: 'auto' },
     rootKey: { kind: 'file', path: '/run/root', create: false },
-    fetchAllow: ['https://a.example', 'https://b.example:8443'],
+    fetchAllow: ['https://a.example', 'b.example', 'http://127.0.0.1:8080'],
     trustedProxies: ['10.0.0.0/8', '192.0.2.1/32'],
     keys: { publish: 10, bundleRefresh: 5 },
   })

@@ -1,0 +1,132 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type Summary, createSummaries } from '../../src/http/refusal-summaries.ts'
+
+const numbers = {
+  addressPerSecond: 10,
+  publicPerSecond: 10,
+  attestorPerSecond: 10,
+  burstSeconds: 1,
+  refusalsPerMinute: 6,
+  allRefusalsPerMinute: 30,
+}
+
+function noted(workers = 1) {
+  let time = 1_700_000_000_000
+  const summaries = createSummaries({ limits: numbers, workers, now: () => time })
+  return { ...summaries, pass: (ms: number) => void (time += ms), time: () => time }
+}
+
+const refusal = { attestor: 'prod', reason: 'no_workload', address: '198.51.100.9' } as const
+
+test('the first refusals of a stranger are recorded one by one, the rest as one entry a minute with their number', () => {
+  const { noteRefusal, dueSummaries, pass, time } = noted()
+  const start = time()
+  const answers = Array.from({ length: 10 }, () => noteRefusal(refusal))
+  expect(answers).toEqual([...Array<string>(6).fill('record'), ...Array<string>(4).fill('summarise')])
+  pass(59_999)
+  expect(dueSummaries()).toEqual([])
+  pass(1)
+  expect(dueSummaries()).toEqual([
+    { attestor: 'prod', reason: 'no_workload', addressPrefix: '198.51.100.9', count: 4, since: start },
+  ])
+  expect(dueSummaries()).toEqual([])
+  expect(noteRefusal(refusal)).toBe('record')
+})
+
+test('what a limit turned away is never recorded by itself', () => {
+  const { noteRefusal, dueSummaries } = noted()
+  expect(noteRefusal({ reason: 'rate_limited', address: undefined })).toBe('summarise')
+  expect(dueSummaries({ all: true })).toMatchObject([{ reason: 'rate_limited', addressPrefix: 'unknown', count: 1 }])
+})
+
+test('a refusal of a proven identity is always recorded, and takes nothing from strangers', () => {
+  const { noteRefusal, dueSummaries } = noted()
+  for (let i = 0; i < 200; i++) expect(noteRefusal({ ...refusal, proven: true })).toBe('record')
+  expect(noteRefusal(refusal)).toBe('record')
+  expect(dueSummaries({ all: true })).toEqual([])
+})
+
+test('strangers of many addresses together buy no more than the whole allowance', () => {
+  const { noteRefusal, dueSummaries, pass } = noted()
+  const flood = (): number =>
+    Array.from({ length: 5_000 }, (_, i) =>
+      noteRefusal({ ...refusal, address: `2001:db8:0:${i.toString(16)}::1` }),
+    ).filter((a) => a === 'record').length
+  expect(flood()).toBe(30)
+  const due = dueSummaries({ all: true })
+  // A thousand told apart, and one for all others.
+  expect(due).toHaveLength(1_001)
+  expect(due.reduce((sum, s) => sum + s.count, 0)).toBe(4_970)
+  expect(due.at(-1)).toMatchObject({ addressPrefix: '*', reason: 'no_workload', count: 3_970 })
+  pass(60_000)
+  expect(flood()).toBe(30)
+})
+
+test('the allowance is divided by the workers', () => {
+  const { noteRefusal } = noted(3)
+  expect(Array.from({ length: 4 }, () => noteRefusal(refusal))).toEqual(['record', 'record', 'summarise', 'summarise'])
+})
+
+test('attestor, reason and address each make an entry of their own', () => {
+  const { noteRefusal, dueSummaries } = noted()
+  const limitedAt = (attestor: string | undefined, address: string) =>
+    noteRefusal({ attestor, reason: 'rate_limited', address })
+  limitedAt('a', '192.0.2.1')
+  limitedAt('a', '192.0.2.1')
+  limitedAt(undefined, '192.0.2.1')
+  limitedAt('b', '192.0.2.1')
+  limitedAt('a', '192.0.2.2')
+  for (let i = 0; i < 7; i++) noteRefusal({ attestor: 'a', reason: 'proof_expired', address: '192.0.2.1' })
+  expect(dueSummaries({ all: true }).map((s) => [s.attestor, s.reason, s.addressPrefix, s.count])).toEqual([
+    ['a', 'rate_limited', '192.0.2.1', 2],
+    [undefined, 'rate_limited', '192.0.2.1', 1],
+    ['b', 'rate_limited', '192.0.2.1', 1],
+    ['a', 'rate_limited', '192.0.2.2', 1],
+    ['a', 'proof_expired', '192.0.2.1', 1],
+  ])
+})
+
+test('a summary that could not be recorded is counted on and due again at once', () => {
+  const { noteRefusal, dueSummaries, putBack, pass, time } = noted()
+  const start = time()
+  const limited = { ...refusal, reason: 'rate_limited' } as const
+  noteRefusal(limited)
+  pass(60_000)
+  const due = dueSummaries()
+  noteRefusal(limited)
+  putBack(due)
+  expect(dueSummaries()).toMatchObject([{ count: 2, since: start }])
+})
+
+test('a clock that was set back holds nothing', () => {
+  const { noteRefusal, dueSummaries, pass } = noted()
+  noteRefusal({ ...refusal, reason: 'rate_limited' })
+  pass(-3_600_000)
+  expect(dueSummaries()).toHaveLength(1)
+})
+
+test('every refusal is recorded or in exactly one summary', () => {
+  const step = fc.record({
+    attestor: fc.constantFrom('a', 'b', undefined),
+    reason: fc.constantFrom('no_workload' as const, 'rate_limited' as const),
+    address: fc.constantFrom('192.0.2.1', '192.0.2.2', '2001:db8::1'),
+    wait: fc.integer({ min: 0, max: 20_000 }),
+    collect: fc.constantFrom('no', 'yes', 'fails'),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
+      const { noteRefusal, dueSummaries, putBack, pass } = noted()
+      let recorded = 0
+      const out: Summary[] = []
+      for (const { wait, collect, ...refused } of steps) {
+        if (noteRefusal(refused) === 'record') recorded++
+        pass(wait)
+        if (collect === 'yes') out.push(...dueSummaries())
+        if (collect === 'fails') putBack(dueSummaries())
+      }
+      out.push(...dueSummaries({ all: true }))
+      expect(recorded + out.reduce((sum, s) => sum + s.count, 0)).toBe(steps.length)
+    }),
+  )
+})
