@@ -11,7 +11,6 @@ import { type Sources, gather } from './config/sources.ts'
 
 export { ConfigError } from './config/error.ts'
 export type { Config } from './config/shape.ts'
-export type { Secret } from './config/secret.ts'
 export type { Sources } from './config/sources.ts'
 
 /** What verbs need that touch the store alone: neither a name nor the root key. */

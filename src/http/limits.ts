@@ -19,7 +19,7 @@ export type Rates = Allowance & {
   burstSeconds: number
 }
 
-export type Verdict = { ok: true } | { ok: false; retryAfterSeconds: number }
+type Verdict = { ok: true } | { ok: false; retryAfterSeconds: number }
 
 export type Limits = Summaries & {
   /** At the door, before the body is read. */

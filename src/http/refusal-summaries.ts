@@ -13,7 +13,7 @@ export type Allowance = {
   allRefusalsPerMinute: number
 }
 
-export type Refused = {
+type Refused = {
   /** Name of a configured attestor; absent where the proof named none. Never text of the proof. */
   attestor?: string | undefined
   reason: RefusalCode
