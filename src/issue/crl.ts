@@ -4,7 +4,7 @@ import { crlNumber, extension, extensionOid } from '../keys/extensions.ts'
 import { encodePem } from '../keys/pem.ts'
 
 /** RFC 5280 section 5.3.1; `unspecified` is said by leaving the reason out. */
-export const crlReasons = {
+const crlReasons = {
   keyCompromise: 1,
   cACompromise: 2,
   affiliationChanged: 3,
@@ -13,7 +13,7 @@ export const crlReasons = {
   privilegeWithdrawn: 9,
 } as const
 
-export type RevokedCertificate = { serial: Buffer; at: Date; reason?: keyof typeof crlReasons }
+type RevokedCertificate = { serial: Buffer; at: Date; reason?: keyof typeof crlReasons }
 
 export type CrlParts = {
   issuer: Pick<CertificateIssuer, 'name' | 'authorityKeyIdentifier' | 'signer'>

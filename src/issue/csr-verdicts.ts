@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { CsrError, type CsrVerdict, type RefuseKey, checkCsr, maxCsrBytes } from './csr.ts'
+import { CsrError, type CsrVerdict, type RefuseKey, maxCsrBytes, readCsr } from './csr.ts'
 
 /**
  * Remembers requests that were found good, by the SHA-256 of their text: a workload renews with the request that it
@@ -24,7 +24,7 @@ export function createCsrVerdicts(parts: { max: number }): {
       const digest = createHash('sha256').update(pem).digest('base64')
       const found = known.get(digest)
       if (found) known.delete(digest)
-      const verdict = remember(digest, found ?? checkCsr(pem))
+      const verdict = remember(digest, found ?? readCsr(pem))
       if (refuseKey(verdict.publicKeySha256)) throw new CsrError('refused_key')
       return verdict
     },

@@ -7,7 +7,6 @@ import { type KeyType, readCsrKey } from './csr-key.ts'
 import { checkPossession } from './csr-signature.ts'
 
 export { CsrError, type CsrReason } from './csr-error.ts'
-export type { KeyType } from './csr-key.ts'
 
 /** All that a request contributes: its key. */
 export type CsrVerdict = { spki: Buffer; publicKey: KeyObject; publicKeySha256: string; keyType: KeyType }
@@ -24,18 +23,13 @@ const labels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST']
  * extensions must be DER and are otherwise ignored. Throws CsrError, and nothing else, for anything amiss.
  */
 export function readCsr(pem: string, refuseKey: RefuseKey = () => false): CsrVerdict {
-  const verdict = checkCsr(pem)
-  if (refuseKey(verdict.publicKeySha256)) throw new CsrError('refused_key')
-  return verdict
-}
-
-/** `readCsr` without the question whether the key may be used. */
-export function checkCsr(pem: string): CsrVerdict {
   if (pem.length > maxCsrBytes) throw new CsrError('too_large')
   const request = split(parse(decode(pem)))
   const key = readCsrKey(request.spki)
   checkPossession(request, key.publicKey)
-  return { ...key, publicKeySha256: createHash('sha256').update(key.spki).digest('hex') }
+  const publicKeySha256 = createHash('sha256').update(key.spki).digest('hex')
+  if (refuseKey(publicKeySha256)) throw new CsrError('refused_key')
+  return { ...key, publicKeySha256 }
 }
 
 function decode(pem: string): Buffer {

@@ -27,9 +27,9 @@ type Leaf = {
 
 export type X509SvidRequest = Leaf & { spiffeId: string; dnsNames: readonly string[] }
 /** Names that Purser's own TLS listener is reached by, DNS names and IP addresses mixed. */
-export type ServerCertificateRequest = Leaf & { names: readonly string[] }
+type ServerCertificateRequest = Leaf & { names: readonly string[] }
 
-export type IssuedX509 = {
+type IssuedX509 = {
   der: Buffer
   /** The leaf alone. */
   pem: string
