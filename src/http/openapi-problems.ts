@@ -35,28 +35,44 @@ export function problemsOf(errors: readonly ErrorObject[], prefix = ''): Validat
 /** Of a failed union: the errors of the form that was evidently meant, or one error for the union as a whole. */
 function settleUnions(errors: readonly ErrorObject[]): ErrorObject[] {
   const kept = new Set(errors)
-  const unions = errors.filter(isUnion).sort((a, b) => a.schemaPath.length - b.schemaPath.length)
-  for (const union of unions) {
-    if (!kept.has(union)) continue
-    const inside = [...kept].filter((error) => isInside(error, union))
-    const forms = list(union.schema).map((_, n) =>
-      inside.filter((error) => error.schemaPath.startsWith(`${union.schemaPath}/${String(n)}/`)),
-    )
+  const instead = new Map<ErrorObject, ErrorObject>()
+  // Ajv reports a union right after its forms, so from the end the outer ones come first.
+  for (let n = errors.length - 1; n >= 0; n--) {
+    const union = errors[n]
+    if (!union || !isUnion(union) || !kept.has(union)) continue
+    const inside = errorsInside(errors, n, union).filter((error) => kept.has(error))
+    const forms = byForm(inside, union)
     const meant = forms.filter((form) => form.length > 0 && !form.some((error) => excludes(error, union)))
-    const show = meant.length === 1 && forms.every((form) => form.length > 0) ? meant[0] : sharedFault(forms, union)
-    for (const error of inside) kept.delete(error)
-    if (!show) continue
-    kept.delete(union)
-    for (const error of show) kept.add(error)
+    const clear = meant.length === 1 && forms.every((form) => form.length > 0)
+    const shared = clear ? undefined : sharedFault(forms, union)
+    const show = new Set(clear ? meant[0] : [])
+    for (const error of inside) if (!show.has(error)) kept.delete(error)
+    if (shared) instead.set(union, shared)
+    else if (clear) kept.delete(union)
   }
-  return [...kept]
+  return errors.flatMap((error) => (kept.has(error) ? (instead.get(error) ?? error) : []))
 }
 
 const isUnion = (error: ErrorObject): boolean => error.keyword === 'oneOf' || error.keyword === 'anyOf'
 
-const isInside = (error: ErrorObject, union: ErrorObject): boolean =>
+/** The errors of a union's forms, which stand right before its own. */
+function errorsInside(errors: readonly ErrorObject[], end: number, union: ErrorObject): ErrorObject[] {
+  let start = end
+  while (start > 0 && isInside(errors[start - 1], union)) start--
+  return errors.slice(start, end)
+}
+
+const isInside = (error: ErrorObject | undefined, union: ErrorObject): boolean =>
+  error !== undefined &&
   error.schemaPath.startsWith(`${union.schemaPath}/`) &&
   (error.instancePath === union.instancePath || error.instancePath.startsWith(`${union.instancePath}/`))
+
+function byForm(errors: readonly ErrorObject[], union: ErrorObject): ErrorObject[][] {
+  const forms = list(union.schema).map((): ErrorObject[] => [])
+  for (const error of errors)
+    forms[Number.parseInt(error.schemaPath.slice(union.schemaPath.length + 1), 10)]?.push(error)
+  return forms
+}
 
 /** Whether an error says that another form of the union is meant: another type, or another tag. */
 const excludes = (error: ErrorObject, union: ErrorObject): boolean =>
@@ -69,19 +85,19 @@ const isTagFault = (error: ErrorObject, union: ErrorObject): boolean =>
   error.instancePath === `${union.instancePath}/${tag}` && error.keyword === 'const'
 
 /** One error where each form has one of the same kind: the tag is missing, it names no form, or the type is no form's. */
-function sharedFault(forms: readonly ErrorObject[][], union: ErrorObject): ErrorObject[] | undefined {
+function sharedFault(forms: readonly ErrorObject[][], union: ErrorObject): ErrorObject | undefined {
   const inEach = (wanted: (error: ErrorObject) => boolean): ErrorObject[] => {
     const found = forms.flatMap((form) => form.find(wanted) ?? [])
     return found.length === forms.length ? found : []
   }
   const missing = inEach((error) => error.params['missingProperty'] === tag)
-  if (missing[0]) return [missing[0]]
+  if (missing[0]) return missing[0]
   const tags = inEach((error) => isTagFault(error, union))
   const allowedValues = tags.map((error): unknown => error.params['allowedValue'])
-  if (tags[0]) return [{ ...tags[0], keyword: 'enum', params: { allowedValues } }]
+  if (tags[0]) return { ...tags[0], keyword: 'enum', params: { allowedValues } }
   const types = inEach((error) => isTypeFault(error, union))
   const type = [...new Set(types.map((error): unknown => error.params['type']))]
-  return types[0] && [{ ...types[0], params: { type } }]
+  return types[0] && { ...types[0], params: { type } }
 }
 
 function pointer(error: ErrorObject): string {

@@ -105,6 +105,17 @@ describe('bodies', () => {
     })
   })
 
+  it('keeps the order of the document where many forms are wrong', () => {
+    const secrets = Array.from({ length: 64 }, () => ({ wrong: 1, more: 2 }))
+    const problems = api.operation('issueCredentials').validateBody({ proof, secrets })
+    expect(problems.slice(0, 4)).toEqual([
+      { pointer: '/secrets/0/path', detail: 'is required' },
+      { pointer: '/secrets/0/wrong', detail: 'is not known here' },
+      { pointer: '/secrets/0/more', detail: 'is not known here' },
+      { pointer: '/secrets/1/path', detail: 'is required' },
+    ])
+  })
+
   it('tells kinds of attestors apart, and forms inside them', () => {
     expect(faults('createAttestor', { name: 'x' })).toEqual({ '/kind': 'is required' })
     expect(faults('createAttestor', { ...cluster, kind: 'docker' })).toEqual({
