@@ -4,8 +4,8 @@ import { foundation } from './001-foundation.ts'
 
 export type Migration = {
   name: string
-  up(knex: Knex): Promise<void>
-  down?(knex: Knex): Promise<void>
+  up: (knex: Knex) => Promise<void>
+  down?: (knex: Knex) => Promise<void>
   /** A binary that doesn't know this migration must not run on its schema. Without it, the one before still may. */
   breaking?: true
 }

@@ -6,12 +6,12 @@ export type Database = {
   /** Inside `knex.transaction(tx => …)` only `tx` may be used: the embedded store has one connection. */
   knex: Knex
   kind: 'postgres' | 'embedded'
-  close(): Promise<void>
+  close: () => Promise<void>
   /**
    * Calls `fn` with the payload of every NOTIFY on the channel until the answered function is called. Notifications
    * may be lost while Postgres can't be reached: `onGap` is called each time that listening was resumed.
    */
-  listen(channel: string, fn: (payload: string) => void, onGap?: () => void): Promise<() => Promise<void>>
+  listen: (channel: string, fn: (payload: string) => void, onGap?: () => void) => Promise<() => Promise<void>>
 }
 
 function codeOf(error: unknown): string {

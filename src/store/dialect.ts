@@ -14,7 +14,7 @@ export type Response = {
 }
 
 // Its class by way of the public interface: no import from inside the package.
-export const PostgresDialect = knex({ client: 'pg' }).client.constructor as typeof Knex.Client
+export const PostgresDialect: typeof Knex.Client = knex({ client: 'pg' }).client.constructor
 
 /**
  * Postgres answers a COMMIT of a failed transaction with ROLLBACK, and no error (documentation of COMMIT). Whoever

@@ -7,53 +7,56 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import knex from 'knex'
-import pg from 'pg'
+import { types } from 'pg'
 import type { Database } from './database.ts'
 import { PostgresDialect, type Statement, refuseSilentRollback } from './dialect.ts'
 import { takeLock } from './lock.ts'
 
 // How node-postgres writes a value (dates, arrays, JSON, bytes): not in its types, but what makes both stores equal.
-const { prepareValue } = createRequire(import.meta.url)('pg/lib/utils') as {
-  prepareValue(value: unknown): string | Buffer | null
-}
+const { prepareValue }: { prepareValue: (value: unknown) => string | Buffer | null } = createRequire(import.meta.url)(
+  'pg/lib/utils',
+)
 
 type Connection = { pglite: PGlite }
 
-class EmbeddedDialect extends PostgresDialect {
-  override async acquireRawConnection(): Promise<Connection> {
-    return { pglite: (this.connectionSettings as Connection).pglite }
-  }
-
-  override async destroyRawConnection(): Promise<void> {}
-
-  /** The extended protocol, which takes one statement. */
-  async _query({ pglite }: Connection, statement: Statement): Promise<Statement> {
-    try {
-      const result = await pglite.query(statement.sql, (statement.bindings ?? []).map(prepareValue))
-      const { command = '', rowCount = null, rows, fields } = result
-      statement.response = { command, rowCount, rows, fields }
-    } catch (error) {
-      // PGlite hangs the values on its error, where a log would find them.
-      if (error instanceof Error)
-        for (const name of ['params', 'query', 'queryOptions']) Reflect.deleteProperty(error, name)
-      throw error
+const dialectOver = (pglite: PGlite): typeof PostgresDialect =>
+  class EmbeddedDialect extends PostgresDialect {
+    override async acquireRawConnection(): Promise<Connection> {
+      return { pglite }
     }
-    return refuseSilentRollback(statement)
-  }
 
-  /**
-   * PGlite works without ever leaving the event loop. The pool of one passes here after each statement outside a
-   * transaction and after each transaction: the next holder waits for one turn, so timers and sockets have theirs.
-   */
-  override async releaseConnection(connection: Connection): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve))
-    await super.releaseConnection(connection)
+    override async destroyRawConnection(): Promise<void> {}
+
+    /** The extended protocol, which takes one statement. */
+    async _query(connection: Connection, statement: Statement): Promise<Statement> {
+      try {
+        const result = await connection.pglite.query(statement.sql, (statement.bindings ?? []).map(prepareValue))
+        const { command = '', rowCount = null, rows, fields } = result
+        statement.response = { command, rowCount, rows, fields }
+      } catch (error) {
+        // PGlite hangs the values on its error, where a log would find them.
+        if (error instanceof Error)
+          for (const name of ['params', 'query', 'queryOptions']) Reflect.deleteProperty(error, name)
+        throw error
+      }
+      return refuseSilentRollback(statement)
+    }
+
+    /**
+     * PGlite works without ever leaving the event loop. The pool of one passes here after each statement outside a
+     * transaction and after each transaction: the next holder waits for one turn, so timers and sockets have theirs.
+     */
+    override async releaseConnection(connection: Connection): Promise<void> {
+      await new Promise((resolve) => setImmediate(resolve))
+      await super.releaseConnection(connection)
+    }
   }
-}
 
 /** node-postgres's own reading of every type that PGlite knows: int8 stays text, bytea is a Buffer. */
 function speakLikePg(pglite: PGlite): void {
-  for (const oid of Object.keys(pglite.parsers)) pglite.parsers[oid] = pg.types.getTypeParser(Number(oid), 'text')
+  // Its own types know the oids of built-in types alone.
+  const reader: (oid: number, format: 'text') => (value: string) => unknown = types.getTypeParser
+  for (const oid of Object.keys(pglite.parsers)) pglite.parsers[oid] = reader(Number(oid), 'text')
   for (const oid of Object.keys(pglite.serializers)) pglite.serializers[oid] = (value: string) => value
 }
 
@@ -79,8 +82,8 @@ export async function openEmbedded(options: { dataDir: string | undefined; load?
   }
   speakLikePg(pglite)
   const database = knex({
-    client: EmbeddedDialect,
-    connection: { pglite } as object,
+    client: dialectOver(pglite),
+    connection: {},
     pool: { min: 1, max: 1 },
     // A statement outside of the open transaction, awaited inside it, would wait for ever.
     acquireConnectionTimeout: 20_000,

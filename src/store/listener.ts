@@ -1,6 +1,6 @@
 /** LISTEN on one connection of its own, which comes back by itself when it is lost. */
 import { setTimeout as pause } from 'node:timers/promises'
-import type pg from 'pg'
+import type { Client } from 'pg'
 import { type Database, isConnectionError } from './database.ts'
 
 type Subscriber = { fn: (payload: string) => void; onGap: (() => void) | undefined }
@@ -15,22 +15,22 @@ const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
  * losses are told to `onError`, tried again with growing pauses, and end in every subscriber's `onGap`.
  */
 export function createListener(
-  connect: () => pg.Client,
-  onError: ((error: Error) => void) | undefined,
+  connect: () => Client,
+  onError: ((error: unknown) => void) | undefined,
 ): Pick<Database, 'listen' | 'close'> {
   const channels = new Map<string, Set<Subscriber>>()
   const closing = new AbortController()
-  let current: Promise<pg.Client> | undefined
+  let current: Promise<Client> | undefined
 
   function call(fn: () => void): void {
     try {
       fn()
     } catch (error) {
-      onError?.(error as Error)
+      onError?.(error)
     }
   }
 
-  async function open(): Promise<pg.Client> {
+  async function open(): Promise<Client> {
     const client = connect()
     client.on('error', (error) => onError?.(error))
     client.on('notification', ({ channel, payload }) => {
@@ -57,7 +57,7 @@ export function createListener(
         return
       } catch (error) {
         if (closing.signal.aborted) return
-        onError?.(error as Error)
+        onError?.(error)
         await pause(wait, undefined, { signal: closing.signal }).catch(() => undefined)
       }
     }
@@ -65,7 +65,7 @@ export function createListener(
 
   /** Whoever subscribes first connects and is told of a failure. Later a broken connection is `reopen`'s to mend. */
   async function hear(channel: string): Promise<void> {
-    if (!current) {
+    if (current === undefined) {
       current = open()
       await current.catch((error: unknown) => {
         current = undefined
@@ -76,7 +76,7 @@ export function createListener(
     try {
       await (await current).query(`listen ${quoted(channel)}`)
     } catch (error) {
-      if (!isConnectionError(error) || !current) throw error
+      if (!isConnectionError(error) || current === undefined) throw error
     }
   }
 

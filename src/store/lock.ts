@@ -64,7 +64,8 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
-    return JSON.parse(text) as Holder
+    const holder: Holder = JSON.parse(text)
+    return holder
   } catch {
     // Left by a power loss. Nobody can be asked, so only its silence tells.
     return { token: '', pid: 0, started: null, world: 'unreadable' }
@@ -84,7 +85,7 @@ async function clear(path: string, dead: Holder, token: string): Promise<void> {
  * Takes the lock at `path`, or throws StoreLocked. It is held until `release`, and touched every second meanwhile, so
  * that a process in another container sees that its holder lives.
  */
-export async function takeLock(path: string, { beat, deadAfter } = rhythm): Promise<{ release(): Promise<void> }> {
+export async function takeLock(path: string, { beat, deadAfter } = rhythm): Promise<{ release: () => Promise<void> }> {
   const world = await thisWorld()
   const mine: Holder = { token: randomUUID(), pid: process.pid, started: await startOf(process.pid), world }
   const draft = `${path}.${mine.token}`

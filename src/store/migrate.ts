@@ -57,7 +57,7 @@ export async function migrate(db: Pick<Database, 'knex'>, list = ours): Promise<
       `create table if not exists schema_info (
          id smallint primary key default 1 check (id = 1), oldest_binary text not null, changed_at timestamptz not null)`,
     )
-    const [, names] = (await tx.migrate.latest({
+    const [, names]: [number, string[]] = await tx.migrate.latest({
       tableName: table,
       // What a newer binary applied is not ours to judge here.
       disableMigrationsListValidation: true,
@@ -66,7 +66,7 @@ export async function migrate(db: Pick<Database, 'knex'>, list = ours): Promise<
         getMigrationName: (one: Migration) => one.name,
         getMigration: async (one: Migration) => ({ up: one.up, down: one.down ?? noWayBack }),
       },
-    })) as [number, string[]]
+    })
     const breaking = list.findLast((one) => names.includes(one.name) && (one.breaking || one === list[0]))
     if (breaking) {
       await tx('schema_info').insert({ oldest_binary: breaking.name, changed_at: tx.fn.now() }).onConflict('id').merge()

@@ -1,34 +1,51 @@
 /** The production store: a pool of connections to Postgres that neither hold the head's lock when cut off, nor hang. */
 import knex from 'knex'
 import type { Knex } from 'knex'
-import pg from 'pg'
+import { Client } from 'pg'
 import type { Database } from './database.ts'
-import { type Response, PostgresDialect, type Statement, refuseSilentRollback } from './dialect.ts'
+import { PostgresDialect, type Statement, refuseSilentRollback } from './dialect.ts'
 import { createListener } from './listener.ts'
 
-type Connection = pg.Client & { __knex__disposed?: unknown }
+type Connection = Client & { __knex__disposed?: unknown }
 
 // After these the connection itself is of no more use: a lost answer, or a server that has become a standby.
 const useless = (error: Error & { code?: string }): boolean =>
   error.message === 'Query read timeout' || error.code === '25006'
 
-class PooledDialect extends PostgresDialect {
-  /** Always the extended protocol, which takes one statement, as the embedded store does. */
-  async _query(connection: Connection, statement: Statement): Promise<Statement> {
-    const query = { ...statement.options, text: statement.sql, values: statement.bindings ?? [], queryMode: 'extended' }
-    try {
-      statement.response = (await connection.query(query)) as Response
-    } catch (error) {
-      if (error instanceof Error && useless(error)) {
-        // Knex looks for this name before it hands a connection out again. What the server holds for it ends with it.
-        connection.__knex__disposed = error
-        void connection.end().catch(() => undefined)
+const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof PostgresDialect =>
+  class PooledDialect extends PostgresDialect {
+    override async acquireRawConnection(): Promise<Connection> {
+      const fresh: Connection = await super.acquireRawConnection()
+      try {
+        await prepare(fresh)
+        return fresh
+      } catch (error) {
+        void fresh.end().catch(() => undefined)
+        throw error
       }
-      throw error
     }
-    return refuseSilentRollback(statement)
+
+    /** Always the extended protocol, which takes one statement, as the embedded store does. */
+    async _query(connection: Connection, statement: Statement): Promise<Statement> {
+      const query = {
+        ...statement.options,
+        text: statement.sql,
+        values: statement.bindings ?? [],
+        queryMode: 'extended',
+      }
+      try {
+        statement.response = await connection.query(query)
+      } catch (error) {
+        if (error instanceof Error && useless(error)) {
+          // Knex looks for this name before it hands a connection out again. What the server holds for it ends with it.
+          connection.__knex__disposed = error
+          void connection.end().catch(() => undefined)
+        }
+        throw error
+      }
+      return refuseSilentRollback(statement)
+    }
   }
-}
 
 /**
  * `synchronous_commit` may be raised by the operator for a standby (`remote_apply`), never lowered. Keep-alives and the
@@ -52,7 +69,7 @@ export type PostgresOptions = {
   /** How long a statement may take; 30 unless given. Migrations open with more. */
   statementSeconds?: number
   /** Told of trouble with connections, also where nobody waits for an answer. */
-  onError?: (error: Error) => void
+  onError?: (error: unknown) => void
 }
 
 export type PostgresDatabase = Database & { kind: 'postgres' }
@@ -71,24 +88,17 @@ export function openPostgres(options: PostgresOptions): PostgresDatabase {
   }
   const tell = (message: unknown): void => onError?.(new Error(String(message)))
   const database = knex({
-    client: PooledDialect,
+    client: dialectWith((fresh) => {
+      fresh.on('error', (error) => onError?.(error))
+      return fresh.query(session, [`${statementSeconds}s`])
+    }),
     connection,
-    pool: {
-      min: 0,
-      max: poolMax,
-      afterCreate(fresh: pg.Client, done: (error: Error | null, connection: pg.Client) => void) {
-        fresh.on('error', (error) => onError?.(error))
-        fresh.query(session, [`${statementSeconds}s`]).then(
-          () => done(null, fresh),
-          (error: Error) => done(error, fresh),
-        )
-      },
-    },
+    pool: { min: 0, max: poolMax },
     acquireConnectionTimeout: 5_000,
     compileSqlOnError: false,
     log: { warn: tell, error: tell },
   })
-  const listener = createListener(() => new pg.Client({ ...connection, query_timeout: 5_000 }), onError)
+  const listener = createListener(() => new Client({ ...connection, query_timeout: 5_000 }), onError)
   return {
     knex: database,
     kind: 'postgres',

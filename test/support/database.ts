@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, describe, inject } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, inject } from 'vitest'
 import type { Database } from '../../src/store/database.ts'
 import { type EmbeddedDatabase, openEmbedded } from '../../src/store/embedded.ts'
 import { migrate } from '../../src/store/migrate.ts'
@@ -10,7 +10,7 @@ import { type PostgresDatabase, type PostgresOptions, openPostgres } from '../..
 import { cloneDatabase } from './template.ts'
 
 /** A migrated database on the run's Postgres. `drop` ends whatever is connected to it. */
-export async function testDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+export async function testDatabase(): Promise<{ url: string; drop: () => Promise<void> }> {
   const { url, template } = inject('postgres')
   return cloneDatabase(url, template)
 }
@@ -53,18 +53,27 @@ export async function testEmbedded(): Promise<EmbeddedDatabase> {
 }
 
 /**
- * One suite, run on each store. `open` answers a migrated, empty database, closed after the test that opened it.
+ * One suite, run on each store. `open` answers a migrated, empty database, closed after the test, or after the suite
+ * when it was opened before all tests.
  */
 export function describeBothStores(name: string, suite: (open: () => Promise<Database>) => void): void {
-  for (const [store, make] of [
+  const stores = [
     ['postgres', testPostgres],
     ['embedded', testEmbedded],
-  ] as const) {
+  ] as const
+  for (const [store, make] of stores) {
     describe(`${name} (${store})`, () => {
-      const opened: Database[] = []
-      afterEach(async () => {
-        await Promise.all(opened.splice(0).map((db) => db.close()))
+      const ofSuite: Database[] = []
+      const ofTest: Database[] = []
+      let opened = ofSuite
+      const closeAll = async (list: Database[]): Promise<void> => {
+        await Promise.all(list.splice(0).map((db) => db.close()))
+      }
+      beforeEach(() => {
+        opened = ofTest
       })
+      afterEach(() => closeAll(ofTest))
+      afterAll(() => closeAll(ofSuite))
       suite(async () => {
         const db = await make()
         opened.push(db)

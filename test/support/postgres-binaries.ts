@@ -29,7 +29,8 @@ function findNative(): string {
 /** What the package's install script would do: tarballs of npm carry no links, so it lists them. */
 async function makeLinks(native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
-  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+  const links: { source: string; target: string }[] = JSON.parse(list)
+  for (const { source, target } of links) {
     await symlink(basename(source), join(native, '..', target)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
     })
@@ -38,11 +39,10 @@ async function makeLinks(native: string): Promise<void> {
 
 async function nobody(): Promise<Binaries['as']> {
   if (process.getuid?.() !== 0) return {}
+  const id = async (flag: string, name: string): Promise<number> => Number((await run('id', [flag, name])).stdout)
   for (const name of ['postgres', 'nobody']) {
-    const ids = await Promise.all(
-      ['-u', '-g'].map(async (flag) => Number((await run('id', [flag, name])).stdout)),
-    ).catch(() => undefined)
-    if (ids) return { uid: ids[0] as number, gid: ids[1] as number }
+    const ids = await Promise.all([id('-u', name), id('-g', name)]).catch(() => undefined)
+    if (ids) return { uid: ids[0], gid: ids[1] }
   }
   throw new Error('Postgres refuses to run as root, and there is neither a user "postgres" nor "nobody" to run it as')
 }

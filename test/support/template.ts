@@ -1,12 +1,12 @@
 /** Databases made from one migrated template: a clone takes 30 ms, a migration ten times that. */
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
+import { Client } from 'pg'
 import { migrate } from '../../src/store/migrate.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 
 /** Runs one statement on its own connection, as whoever the URL names. */
 export async function administer<Row extends object>(url: string, sql: string, values: unknown[] = []): Promise<Row[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
   client.on('error', () => undefined)
   await client.connect()
   try {
@@ -31,7 +31,7 @@ export async function dropDatabase(url: string, name: string): Promise<void> {
 const clonesOf = (template: string): string => `${template.replace('template', 'test')}_`
 
 /** Makes and migrates a database that nobody can connect to, since one connection would stop every clone. `drop` takes forgotten clones along. */
-export async function makeTemplate(url: string): Promise<{ name: string; version: string; drop(): Promise<void> }> {
+export async function makeTemplate(url: string): Promise<{ name: string; version: string; drop: () => Promise<void> }> {
   const name = `purser_template_${randomBytes(6).toString('hex')}`
   await administer(url, `create database ${name}`)
   const db = openPostgres({ url: databaseUrl(url, name), poolMax: 1 })
@@ -55,7 +55,10 @@ export async function makeTemplate(url: string): Promise<{ name: string; version
 }
 
 /** A clone of the template under a name of its own. */
-export async function cloneDatabase(url: string, template: string): Promise<{ url: string; drop(): Promise<void> }> {
+export async function cloneDatabase(
+  url: string,
+  template: string,
+): Promise<{ url: string; drop: () => Promise<void> }> {
   const name = `${clonesOf(template)}${randomBytes(6).toString('hex')}`
   await administer(url, `create database ${name} template ${template}`)
   return { url: databaseUrl(url, name), drop: () => dropDatabase(url, name) }

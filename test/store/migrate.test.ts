@@ -1,0 +1,86 @@
+import type { Knex } from 'knex'
+import { expect, it } from 'vitest'
+import { type Migration, migrations } from '../../migrations/index.ts'
+import { SchemaTooNew, migrate, pendingMigrations } from '../../src/store/migrate.ts'
+import { openPostgres } from '../../src/store/postgres.ts'
+import { describeBothStores, testDatabase } from '../support/database.ts'
+
+const makes = (name: string, table: string, more: Partial<Migration> = {}): Migration => ({
+  name,
+  up: async (knex: Knex) => void (await knex.raw(`create table ${table} (id int primary key)`)),
+  ...more,
+})
+
+it('has names in order that carry no file extension', () => {
+  const names = migrations.map((one) => one.name)
+  for (const name of names) expect(name).toMatch(/^\d{3}-[a-z0-9-]+$/)
+  expect(names).toEqual([...new Set(names)].toSorted())
+})
+
+describeBothStores('migrations', (open) => {
+  const later = [...migrations, makes('900-one', 'one'), makes('901-two', 'two')]
+
+  it('applies what is missing, once', async () => {
+    const db = await open()
+    expect(await pendingMigrations(db)).toEqual([])
+    expect(await pendingMigrations(db, later)).toEqual(['900-one', '901-two'])
+    expect(await migrate(db, later.slice(0, -1))).toEqual(['900-one'])
+    expect(await migrate(db, later)).toEqual(['901-two'])
+    expect(await migrate(db, later)).toEqual([])
+    expect(await pendingMigrations(db, later)).toEqual([])
+    await db.knex('two').insert({ id: 1 })
+  })
+
+  it('applies all or nothing, and can be tried again', async () => {
+    const db = await open()
+    const faulty = [...later, makes('902-one-again', 'one')]
+    await expect(migrate(db, faulty)).rejects.toMatchObject({ code: '42P07' })
+    expect(await pendingMigrations(db, later)).toEqual(['900-one', '901-two'])
+    expect(await db.knex.schema.hasTable('one')).toBe(false)
+    expect(await migrate(db, later)).toEqual(['900-one', '901-two'])
+  })
+
+  it('lets the binary before run on an addition, and refuses it after a break', async () => {
+    const db = await open()
+    await migrate(db, later)
+    expect(await pendingMigrations(db)).toEqual([])
+    expect(await migrate(db)).toEqual([])
+    const broken = [...later, makes('902-break', 'three', { breaking: true }), makes('903-more', 'four')]
+    await migrate(db, broken)
+    for (const list of [migrations, later]) {
+      await expect(migrate(db, list)).rejects.toThrow(SchemaTooNew)
+      await expect(pendingMigrations(db, list)).rejects.toThrow(SchemaTooNew)
+    }
+    await expect(pendingMigrations(db)).rejects.toThrow(/902-break/)
+    expect(await pendingMigrations(db, broken.slice(0, -1))).toEqual([])
+  })
+})
+
+it('is done once when many replicas start together, however long it takes', async () => {
+  const { url, drop } = await testDatabase()
+  const slow: Migration = {
+    name: '900-slow',
+    async up(knex) {
+      // Longer than the time that a connection otherwise waits for a lock.
+      await knex.raw('select pg_sleep(2.2)')
+      await knex.raw('create table slow (id int)')
+    },
+  }
+  const replicas = Array.from({ length: 6 }, () => openPostgres({ url, poolMax: 2 }))
+  const applied = await Promise.all(replicas.map((db) => migrate(db, [...migrations, slow])))
+  expect(applied.flat()).toEqual(['900-slow'])
+  await Promise.all(replicas.map((db) => db.close()))
+  await drop()
+})
+
+it('finds everything missing in an empty database, and changes nothing to find that out', async () => {
+  const { url, drop } = await testDatabase()
+  const db = openPostgres({ url })
+  await db.knex.raw('drop schema public cascade')
+  await db.knex.raw('create schema public')
+  expect(await pendingMigrations(db)).toEqual(migrations.map((one) => one.name))
+  expect((await db.knex.raw(`select 1 from pg_class where relnamespace = 'public'::regnamespace`)).rows).toEqual([])
+  expect(await migrate(db)).toEqual(migrations.map((one) => one.name))
+  await db.close()
+  await drop()
+})

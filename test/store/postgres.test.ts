@@ -1,0 +1,270 @@
+import { once } from 'node:events'
+import { type Socket, connect, createServer } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import type { Knex } from 'knex'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isConnectionError, isLockTimeout } from '../../src/store/database.ts'
+import { type PostgresDatabase, UnfitPostgres, checkPostgres, openPostgres } from '../../src/store/postgres.ts'
+import { testDatabase, testPostgres } from '../support/database.ts'
+import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts'
+
+const caught = (promise: PromiseLike<unknown>): Promise<unknown> =>
+  Promise.resolve(promise).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+
+const backend = async (knex: Knex): Promise<number> => (await knex.raw('select pg_backend_pid() as pid')).rows[0].pid
+
+/** A way to the server that can be cut without a word: bytes go nowhere, and no connection is closed. */
+async function startProxy(url: string): Promise<{ url: string; cut(): void; stop(): void }> {
+  const to = new URL(url)
+  const sockets: Socket[] = []
+  const server = createServer((near) => {
+    const far = connect(Number(to.port || 5432), to.hostname)
+    for (const socket of [near, far]) sockets.push(socket.on('error', () => undefined))
+    near.pipe(far).pipe(near)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const near = new URL(url)
+  near.host = `127.0.0.1:${address.port}`
+  return {
+    url: near.href,
+    cut() {
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+    stop() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
+
+describe.concurrent('the Postgres store', () => {
+  let database: { url: string; drop: () => Promise<void> }
+  beforeAll(async () => {
+    database = await testDatabase()
+    const db = openPostgres({ url: database.url })
+    await db.knex.raw('create table item (id int primary key)')
+    await db.knex('item').insert([{ id: 1 }, { id: 2 }])
+    await db.close()
+  })
+  afterAll(() => database.drop())
+
+  async function use(
+    run: (db: PostgresDatabase, errors: unknown[]) => Promise<void>,
+    more: object = {},
+  ): Promise<void> {
+    const errors: unknown[] = []
+    const db = openPostgres({ url: database.url, poolMax: 4, onError: (error) => errors.push(error), ...more })
+    try {
+      await run(db, errors)
+    } finally {
+      await db.close()
+    }
+  }
+
+  it('bounds every wait on every connection', () =>
+    use(
+      async ({ knex }) => {
+        const read = async (tx: Knex): Promise<string[]> => {
+          const names = [
+            'synchronous_commit',
+            'lock_timeout',
+            'statement_timeout',
+            'idle_in_transaction_session_timeout',
+          ]
+          const tcp = ['tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count', 'tcp_user_timeout']
+          const list = [...names, ...tcp, 'application_name'].map((name) => `current_setting('${name}')`)
+          return (await tx.raw(`select array[${list.join(',')}] as all`)).rows[0].all
+        }
+        const [first, second] = await Promise.all([
+          knex.transaction(async (tx) => [await read(tx), await backend(tx)]),
+          knex.transaction(async (tx) => [await read(tx), await backend(tx)]),
+        ])
+        expect(first[0]).toEqual(['on', '2s', '30s', '2s', '3', '1', '3', '5000', 'purser-test'])
+        expect(second[0]).toEqual(first[0])
+        expect(second[1]).not.toBe(first[1])
+      },
+      { applicationName: 'purser-test' },
+    ))
+
+  it('keeps a stronger synchronous_commit of the operator, and lifts a weaker one', async () => {
+    for (const [theirs, ours] of [
+      ['remote_apply', 'remote_apply'],
+      ['off', 'on'],
+      ['local', 'on'],
+    ]) {
+      const url = new URL(database.url)
+      url.searchParams.set('options', `-c synchronous_commit=${theirs}`)
+      await use(
+        async ({ knex }) => {
+          expect((await knex.raw('show synchronous_commit')).rows).toEqual([{ synchronous_commit: ours }])
+        },
+        { url: url.href },
+      )
+    }
+  })
+
+  it('gives up waiting for a lock, and what it did is rolled back', () =>
+    use(async ({ knex }) => {
+      const holder = await knex.transaction()
+      await holder('item').where({ id: 1 }).forUpdate()
+      const waiting = knex.transaction(async (tx) => {
+        await tx('item').insert({ id: 10 })
+        // A holder that idles is ended after the same 2 s: this one keeps busy.
+        const waits = Promise.resolve(tx('item').where({ id: 1 }).forUpdate())
+        const busy = Promise.resolve(holder.raw('select pg_sleep(2.5)'))
+        await Promise.all([waits, busy])
+      })
+      const error = await caught(waiting)
+      expect([isLockTimeout(error), isConnectionError(error)]).toEqual([true, false])
+      await caught(holder.rollback())
+      expect(await knex('item').where({ id: 10 })).toEqual([])
+    }))
+
+  it('loses a transaction that idles, with its locks, and carries on', () =>
+    use(async ({ knex }, errors) => {
+      const idle = await knex.transaction()
+      await idle('item').where({ id: 2 }).forUpdate()
+      while (errors.length === 0) await setTimeout(20)
+      expect(isConnectionError(await caught(idle('item').select()))).toBe(true)
+      await caught(idle.rollback())
+      expect(await knex('item').where({ id: 2 }).forUpdate()).toEqual([{ id: 2 }])
+    }))
+
+  it('survives the end of an idle connection, and one under a statement', () =>
+    use(async ({ knex }, errors) => {
+      const idle = await backend(knex)
+      await knex
+        .transaction(async (tx) => tx.raw('select pg_terminate_backend(?, 5000)', [idle]))
+        .catch(() => undefined)
+      // The pool may have handed out that very connection: then it ended itself.
+      expect(await backend(knex)).not.toBe(idle)
+      const sleeping = knex.transaction(async (tx) => {
+        const pid = await backend(tx)
+        await Promise.all([tx.raw('select pg_sleep(20)'), knex.raw('select pg_terminate_backend(?, 5000)', [pid])])
+      })
+      expect(isConnectionError(await caught(sleeping))).toBe(true)
+      expect((await knex.raw('select 1 as one')).rows).toEqual([{ one: 1 }])
+      expect(errors.length).toBeGreaterThan(0)
+    }))
+
+  it('stops waiting for a server that no longer answers, and does not use that connection again', async () => {
+    const proxy = await startProxy(database.url)
+    await use(
+      async ({ knex }) => {
+        expect((await knex.raw('select 1 as one')).rows).toEqual([{ one: 1 }])
+        proxy.cut()
+        expect(isConnectionError(await caught(knex.raw('select 2 as two')))).toBe(true)
+        expect((await knex.raw('select 3 as three')).rows).toEqual([{ three: 3 }])
+      },
+      { url: proxy.url, statementSeconds: 0.5, poolMax: 1 },
+    )
+    proxy.stop()
+  })
+
+  it('fails soon where nobody listens, and where somebody listens and says nothing', async () => {
+    const mute = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const address = mute.address()
+    const port = address !== null && typeof address === 'object' ? address.port : 0
+    for (const url of [`postgres://purser@127.0.0.1:1/none`, `postgres://purser@127.0.0.1:${port}/none`]) {
+      const db = openPostgres({ url })
+      const errors = await Promise.all([caught(db.knex.raw('select 1')), caught(db.listen('channel', () => undefined))])
+      expect(errors.map(isConnectionError)).toEqual([true, true])
+      await db.close()
+    }
+    mute.close()
+  })
+
+  it('takes this server, and refuses one before 14', async () => {
+    const old = await testPostgres()
+    await checkPostgres(old.knex)
+    // Found before the real one by whoever searches public first.
+    await old.knex.raw(`create function public.current_setting(text) returns text language sql as
+      $$ select case $1 when 'server_version_num' then '130014' else pg_catalog.current_setting($1) end $$`)
+    const url = new URL(old.url)
+    url.searchParams.set('options', '-c search_path=public,pg_catalog')
+    const fooled = openPostgres({ url: url.href })
+    await expect(checkPostgres(fooled.knex)).rejects.toThrow(UnfitPostgres)
+    await fooled.close()
+    await old.close()
+  })
+})
+
+describe('the Postgres store, when the server fails', () => {
+  let server: OwnPostgres
+  beforeAll(async () => {
+    server = await startOwnPostgres()
+  })
+  afterAll(() => server.stop())
+
+  it('listens again after a crash and tells of the gap, once per channel subscriber', async () => {
+    const errors: unknown[] = []
+    const db = openPostgres({ url: server.url, onError: (error) => errors.push(error) })
+    const heard: string[] = []
+    await db.listen(
+      'a',
+      (payload) => heard.push(`a ${payload}`),
+      () => heard.push('gap a'),
+    )
+    await db.listen(
+      'b',
+      (payload) => heard.push(`b ${payload}`),
+      () => heard.push('gap b'),
+    )
+    const unlisten = await db.listen(
+      'c',
+      () => heard.push('c'),
+      () => heard.push('gap c'),
+    )
+    await unlisten()
+    await server.stopHard()
+    expect(isConnectionError(await caught(db.knex.raw(`select 1`)))).toBe(true)
+    // Asked for while nobody is there: heard once somebody is.
+    const later = db.listen('d', (payload) => heard.push(`d ${payload}`))
+    await server.start()
+    await later
+    while (!heard.includes('gap b')) await setTimeout(20)
+    for (const channel of ['a', 'b', 'c', 'd']) await db.knex.raw(`select pg_notify(?, 'again')`, [channel])
+    while (!heard.includes('d again')) await setTimeout(20)
+    expect(heard).toEqual(['gap a', 'gap b', 'a again', 'b again', 'd again'])
+    expect(errors.length).toBeGreaterThan(0)
+    await db.close()
+  })
+
+  it('tells a subscriber that throws, and hears on', async () => {
+    const errors: unknown[] = []
+    const db = openPostgres({ url: server.url, onError: (error) => errors.push(error) })
+    const heard: string[] = []
+    await db.listen('a', () => {
+      throw new Error('subscriber')
+    })
+    await db.listen('a', (payload) => heard.push(payload))
+    await db.knex.raw(`select pg_notify('a', 'one')`)
+    while (heard.length === 0) await setTimeout(10)
+    expect(errors).toEqual([new Error('subscriber')])
+    await db.close()
+  })
+
+  it('keeps what was acknowledged through a crash', async () => {
+    const db = openPostgres({ url: server.url })
+    await db.knex.raw('create table kept (id int)')
+    await db.knex('kept').insert({ id: 1 })
+    await server.stopHard()
+    await server.start()
+    expect(await db.knex('kept').select()).toEqual([{ id: 1 }])
+    await db.close()
+  })
+
+  it('refuses a server with fsync=off', async () => {
+    const careless = await startOwnPostgres({ settings: { fsync: 'off' } })
+    const db = openPostgres({ url: careless.url })
+    await expect(checkPostgres(db.knex)).rejects.toThrow(/fsync=off/)
+    await db.close()
+    await careless.stop()
+  })
+})
