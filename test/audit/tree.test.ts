@@ -103,7 +103,7 @@ describe('proofs of any size', () => {
     }
   })
 
-  it('are right across tiles and levels, with tiles that were never written and almost no cache', async () => {
+  it('are right across tiles and levels, with tiles that were never written and a small cache', async () => {
     const kept = keep({ withoutTile: ({ level, index }) => level === 1 || index % 3 === 0 })
     const tree = grow(createTree(kept.reads, { cachedTiles: 20 }), 66_000, 3000, kept.write)
     for (const [index, size] of [

@@ -36,8 +36,8 @@ export function signNote(text: string, signers: readonly NoteSigner[]): string {
   return `${text}\n${lines.join('')}`
 }
 
-/** A signature line with its newline, as it is appended to a note. */
-export function formatSignature({ name, id, signature }: NoteSignature): string {
+/** A signature line with its newline. */
+function formatSignature({ name, id, signature }: NoteSignature): string {
   return `${DASH}${name} ${Buffer.concat([Buffer.from(id, 'hex'), signature]).toString('base64')}\n`
 }
 

@@ -8,7 +8,7 @@ import type { Vkeys } from './note.ts'
 import { parseProof } from './proof.ts'
 
 /** No entry comes near it: what is longer is refused before anything is parsed. In UTF-16 code units. */
-export const MAX_ENTRY = 1024 * 1024
+const MAX_ENTRY = 1024 * 1024
 
 /** Proof that an entry is in the log, as Purser's API returns it. */
 export type Receipt = {
