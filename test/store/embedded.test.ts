@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openEmbedded } from '../../src/store/embedded.ts'
 import { StoreLocked, takeLock } from '../../src/store/lock.ts'
@@ -34,9 +35,13 @@ describe('the embedded store on disk', () => {
   })
 
   it('refuses a second opener, naming the first, until it is gone; then finds all that was acknowledged', async () => {
-    const holder = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'holder.ts'), directory], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+    const holder = spawn(
+      process.execPath,
+      ['--import', 'tsx', fileURLToPath(new URL('./holder.ts', import.meta.url)), directory],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    )
     const lines = createInterface({ input: holder.stdout })[Symbol.asyncIterator]()
     expect((await lines.next()).value).toBe('open')
     const refused = await openEmbedded({ dataDir: directory }).catch((error: unknown) => error)
