@@ -6,7 +6,7 @@ import type { Knex } from 'knex'
 export type Statement = { sql: string; bindings?: unknown[]; options?: object; response?: Response }
 
 /** The shape of node-postgres's `Result`. */
-export type Response = {
+type Response = {
   command: string
   rowCount: number | null
   rows: unknown[]

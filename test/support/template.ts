@@ -5,7 +5,7 @@ import { migrate } from '../../src/store/migrate.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 
 /** Runs one statement on its own connection, as whoever the URL names. */
-export async function administer<Row extends object>(url: string, sql: string, values: unknown[] = []): Promise<Row[]> {
+async function administer<Row extends object>(url: string, sql: string, values: unknown[] = []): Promise<Row[]> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
   client.on('error', () => undefined)
   await client.connect()
@@ -17,14 +17,14 @@ export async function administer<Row extends object>(url: string, sql: string, v
   }
 }
 
-export function databaseUrl(url: string, name: string): string {
+function databaseUrl(url: string, name: string): string {
   const other = new URL(url)
   other.pathname = `/${name}`
   return other.href
 }
 
 /** Drops it under its users, if it is there. */
-export async function dropDatabase(url: string, name: string): Promise<void> {
+async function dropDatabase(url: string, name: string): Promise<void> {
   await administer(url, `drop database if exists ${name} with (force)`)
 }
 
