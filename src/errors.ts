@@ -98,6 +98,8 @@ export type RefusalInfo = {
   /** For the log: who was refused, as far as it was proven. Members of the entry's actor. */
   actor?: Record<string, unknown>
   errors?: Problem[]
+  /** Further members of the problem: what was made before (`already_done`), the live revision (`stale`). */
+  members?: { id?: string; revision?: number; workloads?: string[] }
   retryAfterSeconds?: number
   headers?: Record<string, string>
 }

@@ -1,6 +1,6 @@
 /**
- * The first start, in one transaction that one replica wins: keyring, log key, epoch 1, root, issuing CA, JWT keys and
- * the bootstrap token, each with its entry. From then on the database says whose it is.
+ * The first start, in one transaction that one replica wins: keyring, log key, epoch 1, root, issuing CA, JWT keys, the
+ * built-in attestor and the bootstrap token, each with its entry. From then on the database says whose it is.
  */
 import { randomUUID } from 'node:crypto'
 import { originOf } from './audit/log.ts'
@@ -17,7 +17,8 @@ import { bootstrapSeconds } from './operators/bootstrap.ts'
 import type { Database } from './store/database.ts'
 import { insertKey, insertWrappingKey } from './store/keys.ts'
 import { appendItems, newBatchId, readHead } from './store/log.ts'
-import type { KeyRow } from './store/rows.ts'
+import { insertAttestor } from './store/registrations.ts'
+import type { AttestorRow, KeyRow } from './store/rows.ts'
 
 type Parts = {
   db: Pick<Database, 'knex'>
@@ -56,6 +57,16 @@ export function keyEntry(row: KeyRow, action: EntryPart['action'], origin?: stri
   }
 }
 
+/** Built in: what join tokens are attested by. It has no issuer, so no proof of another kind leads to it. */
+const joinAttestor = (id: string): AttestorRow => ({
+  id,
+  name: 'join',
+  kind: 'join-token',
+  spiffeIdPrefix: '/join/',
+  definition: { name: 'join', kind: 'join-token', spiffeIdPrefix: '/join/' },
+  revision: 1,
+})
+
 /** Does nothing where a first start has been. Answers whether this call was it. */
 export async function firstStart(parts: Parts): Promise<boolean> {
   const { db, rootKey, trustDomain, issuer, lifetimes, now, randomBytes } = parts
@@ -90,6 +101,8 @@ export async function firstStart(parts: Parts): Promise<boolean> {
       newMacKey(maker, endlessFrom(now)),
     ]
     for (const row of keys) await insertKey(tx, row, 1)
+    const join = joinAttestor(newId('att', randomBytes))
+    await insertAttestor(tx, join)
 
     const bootstrap = { id: newId('tok', randomBytes), expires: new Date(now.getTime() + bootstrapSeconds * 1000) }
     await tx('bootstrap_token').insert({
@@ -107,6 +120,11 @@ export async function firstStart(parts: Parts): Promise<boolean> {
       ...keys
         .filter((row) => row.kind !== 'mac')
         .map((row) => keyEntry(row, 'key.create', row.kind === 'log' ? origin : undefined)),
+      {
+        action: 'attestor.create',
+        resource: { kind: 'attestor', id: join.id, name: join.name, revision: join.revision },
+        change: { after: join.definition },
+      },
       {
         action: 'bootstrap.create',
         resource: { kind: 'bootstrap-token', id: bootstrap.id },

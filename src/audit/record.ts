@@ -6,7 +6,7 @@ import type { Knex } from 'knex'
 import { type Receipt } from '@purser/sdk/verify'
 import { Refusal, type RefusalCode, refuse } from '../errors.ts'
 import type { Database } from '../store/database.ts'
-import { isConnectionError } from '../store/database.ts'
+import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import {
   type Claim,
   type SessionRow,
@@ -46,6 +46,8 @@ export type Change<R> = {
   /** Further entries of the same change, appended after the first. */
   more?: EntryPart[]
   changed?: Changed[]
+  /** Runs in the transaction once the first entry has its place: for a row that must name it. */
+  placed?: (epoch: number, index: number) => Promise<unknown>
 }
 export type Changed = {
   table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key'
@@ -159,10 +161,12 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
         if (head.revision !== snapshot.revision) throw stale
         made = { change, sealed, first: head.size }
         await markChanged(tx, head.revision + 1, change.changed ?? [])
+        await change.placed?.(head.epoch, head.size)
         await appendItems(tx, batch, head.epoch, sealed)
       })
     } catch (error) {
-      if (error === stale) return 'stale'
+      // Postgres ends one of two transactions that wait for each other: nothing of it is left, so it goes again.
+      if (error === stale || isLockTimeout(error)) return 'stale'
       // COMMIT's answer may have been lost: look, don't guess.
       if (!made || !isConnectionError(error)) throw error
       const found = await findBatch(db.knex, batch, log.epoch(), from).catch(() => undefined)

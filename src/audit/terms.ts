@@ -24,6 +24,8 @@ export function entryTerms(entry: Entry): string[] {
   }
   for (const jwt of issued?.jwts ?? []) add('jti', jwt.jti)
   add('tokenId', issued?.accessToken?.id ?? issued?.apiToken?.id)
-  if (entry.resource) add('resource', `${entry.resource.kind}/${entry.resource.name ?? entry.resource.id}`)
+  const { resource } = entry
+  if (resource) add('resource', `${resource.kind}/${resource.name ?? resource.id}`)
+  if (resource?.revision !== undefined) add('revision', `${resource.kind}/${resource.id}/${resource.revision}`)
   return terms
 }

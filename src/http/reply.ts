@@ -37,7 +37,7 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
 /** RFC 9457. What the caller may not know is replaced by what stands for it. */
 export function sendRefusal(response: ServerResponse, requestId: string, refusal: Refusal): void {
   const { code, status, title } = shown(refusal.code)
-  const { detail, errors, retryAfterSeconds, headers } = refusal.info
+  const { detail, errors, members, retryAfterSeconds, headers } = refusal.info
   const hidden = code !== refusal.code
   const problem = {
     type: `urn:purser:problem:${code}`,
@@ -47,6 +47,7 @@ export function sendRefusal(response: ServerResponse, requestId: string, refusal
     requestId,
     ...(!hidden && detail !== undefined && { detail }),
     ...(!hidden && errors && { errors }),
+    ...(!hidden && members),
   }
   const retry = retryAfterSeconds ?? (status === 503 || status === 429 ? 1 : undefined)
   send(

@@ -207,7 +207,8 @@ function queryOf(message: IncomingMessage): Record<string, string | string[]> {
 
 async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {
   const { reply, epoch, index } = recorded
-  const headers = { ...reply.headers, 'purser-log-index': `${epoch}/${index}` }
+  // A reply that repeats an earlier one names that one's entry.
+  const headers = { 'purser-log-index': `${epoch}/${index}`, ...reply.headers }
   if (!reply.receipt) return { ...reply, headers }
   const receipt = await recorded.receipt(reply.receipt.sinceSize)
   return { ...reply, headers, body: { json: reply.receipt.put(receipt) } }
