@@ -1058,7 +1058,17 @@ export interface components {
             "x5t#S256"?: string;
         };
         Base64Url: string;
-        Attestor: components["schemas"]["KubernetesAttestor"] | components["schemas"]["OidcAttestor"];
+        Attestor: components["schemas"]["KubernetesAttestor"] | components["schemas"]["OidcAttestor"] | components["schemas"]["JoinAttestor"];
+        /** @description The built-in attestor `join`, whose proofs are join tokens; there is one, and it can't be changed */
+        JoinAttestor: {
+            id: components["schemas"]["Id"];
+            /** @constant */
+            name: "join";
+            /** @constant */
+            kind: "join-token";
+            spiffeIdPrefix: components["schemas"]["SpiffeIdPrefix"];
+            revision: components["schemas"]["Revision"];
+        };
         KubernetesAttestor: {
             id: components["schemas"]["Id"];
             name: components["schemas"]["Name"];
@@ -1223,6 +1233,8 @@ export interface components {
             proof?: components["schemas"]["ExplainProof"];
             attestor?: components["schemas"]["Name"];
             selectors?: components["schemas"]["Selectors"];
+            /** @description The entry to name, where several match */
+            workload?: components["schemas"]["Name"];
         } & (unknown | unknown | unknown);
         ExplainProof: components["schemas"]["JwtProof"] | components["schemas"]["JoinTokenProof"];
         ExplainReply: {
@@ -1232,6 +1244,8 @@ export interface components {
             reason?: components["schemas"]["Code"];
             /** @description The same in words */
             detail?: string;
+            /** @description What to do about it */
+            next?: string;
             attestor?: components["schemas"]["Name"];
             selectors?: components["schemas"]["Selectors"];
             /** @description Each workload entry that was considered */
@@ -1592,6 +1606,8 @@ export interface components {
         Name: components["schemas"]["Name"];
         /** @description One unbroken life of the log */
         Epoch: components["schemas"]["Epoch"];
+        /** @description Those that are kept by this hand */
+        ManagedBy: components["schemas"]["ManagedBy"];
         /** @description How many items at most */
         Limit: number;
         /** @description `nextCursor` of the page before; refused when edited or taken from another list */
@@ -1731,6 +1747,8 @@ export interface operations {
     listAttestors: {
         parameters: {
             query?: {
+                /** @description Those that are kept by this hand */
+                managedBy?: components["parameters"]["ManagedBy"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
                 /** @description `nextCursor` of the page before; refused when edited or taken from another list */
@@ -1869,6 +1887,10 @@ export interface operations {
     listWorkloads: {
         parameters: {
             query?: {
+                /** @description Those of one attestor */
+                attestor?: components["schemas"]["Name"];
+                /** @description Those that are kept by this hand */
+                managedBy?: components["parameters"]["ManagedBy"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
                 /** @description `nextCursor` of the page before; refused when edited or taken from another list */
