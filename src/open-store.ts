@@ -1,4 +1,5 @@
 /** Opens the store that the configuration names, brings its schema up to date where it may, and makes the first start. */
+import { randomBytes as nodeRandomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
@@ -33,10 +34,10 @@ export async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>,
   return db
 }
 
-type Parts = { log: ServerLog; now: () => Date; randomBytes: (size: number) => Buffer }
+type Parts = { log: ServerLog; now?: () => Date; randomBytes?: (size: number) => Buffer }
 
 /** @throws StartError, RootKeyError, and what the stores throw */
-export async function openStore(config: Config, { log, now, randomBytes }: Parts): Promise<Opened> {
+export async function openStore(config: Config, { log, now = () => new Date(), randomBytes = nodeRandomBytes }: Parts): Promise<Opened> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const rootKey = openRootKey(
     config.rootKey.kind === 'value' ? { kind: 'value', value: config.rootKey.value.reveal() } : config.rootKey,

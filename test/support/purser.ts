@@ -1,4 +1,5 @@
 /** A whole Purser for front-door tests: real HTTP, a real store, an issuer whose tokens it attests. */
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,7 +63,8 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
       ...(url !== undefined && { DATABASE_URL: url, PURSER_MIGRATE: 'check' }),
       ...options.env,
     },
-  } as Parameters<typeof readConfig>[0])
+    readFile: (path) => readFileSync(path, 'utf8'),
+  })
   const running = await start(config, {
     log: createLog({ level: 'debug', stream: { write: (line: string) => logs.push(line) } }),
     ...(options.now && { now: options.now }),
@@ -77,7 +79,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...headers,
       },
-      ...(payload !== undefined && { body: payload as BodyInit }),
+      ...(payload !== undefined && { body: typeof payload === 'string' ? payload : new Uint8Array(payload) }),
     })
     const text = await response.text()
     const isObject = (response.headers.get('content-type') ?? '').includes('json') && text.startsWith('{')

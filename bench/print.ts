@@ -1,0 +1,31 @@
+/** The bench's lines: aligned, one a case. */
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+
+export const printTitle = (title: string): void => say(`\n${title}`)
+
+export function printCeiling(name: string, rate: number, micros: number): void {
+  say(`  ${name.padEnd(46)} ${Math.round(rate).toLocaleString('en').padStart(8)}/s  ${Math.round(micros)} µs CPU each`)
+}
+
+type Row = {
+  store: string
+  workers: number
+  tls: boolean
+  connections: number
+  what: string
+  fresh: boolean
+  rate: number
+  p50: number
+  p99: number
+  failed: number
+  serverMicros: number
+  databaseMicros?: number
+}
+
+export function printRow(row: Row): void {
+  const name = `${row.store} ${row.workers}w ${row.tls ? 'TLS' : 'plain'} ${row.connections}c ${row.what}${row.fresh ? ' fresh CSR' : ''}`
+  const database = row.databaseMicros === undefined ? '' : `, Postgres ${Math.round(row.databaseMicros)} µs`
+  say(
+    `  ${name.padEnd(46)} ${Math.round(row.rate).toLocaleString('en').padStart(8)}/s  p50 ${row.p50.toFixed(1)} ms  p99 ${row.p99.toFixed(1)} ms  server ${Math.round(row.serverMicros)} µs CPU${database}${row.failed ? `  FAILED ${row.failed}` : ''}`,
+  )
+}

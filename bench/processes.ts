@@ -1,0 +1,92 @@
+/** Child processes of the bench, and the CPU that they took. */
+import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { LoadJob, LoadResult } from './load.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** A process and all its descendants. */
+export function family(pid: number): number[] {
+  const parents = new Map<number, number>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+  const found = [pid]
+  for (let n = 0; n < found.length; n++)
+    for (const [child, parent] of parents) if (parent === found[n]) found.push(child)
+  return found
+}
+
+/** User and system time of a process family so far, in microseconds (clock ticks are 10 ms). */
+export function cpuMicros(pid: number): number {
+  let ticks = 0
+  for (const one of family(pid)) {
+    try {
+      const stat = readFileSync(`/proc/${one}/stat`, 'utf8')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      ticks += Number(fields[11]) + Number(fields[12])
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+  return ticks * 10_000
+}
+
+export type Server = { pid: number; stop(): Promise<void> }
+
+/** The built server, as it is run in production. */
+export async function startServer(env: Record<string, string>, ready: (line: string) => boolean): Promise<Server> {
+  const child = spawn(process.execPath, [join(root, 'dist/src/main.js'), 'serve'], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await new Promise<void>((resolve, reject) => {
+    let text = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      const lines = text.split('\n')
+      text = lines.pop() ?? ''
+      if (lines.some(ready)) resolve()
+      for (const line of lines) if (line.includes('"level":"error"')) process.stderr.write(`${line}\n`)
+    })
+    child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)))
+  })
+  return {
+    pid: child.pid ?? 0,
+    async stop() {
+      const gone = once(child, 'exit')
+      child.kill('SIGTERM')
+      await gone
+    },
+  }
+}
+
+/** Runs the load in a process of its own. `onCounting` is called when the warm-up is over. */
+export async function load(job: LoadJob, onCounting: () => void): Promise<LoadResult> {
+  const folder = await mkdtemp(join(tmpdir(), 'purser-bench-'))
+  const file = join(folder, 'job.json')
+  await writeFile(file, JSON.stringify(job))
+  const child: ChildProcess = fork(join(root, 'bench/load.ts'), [file], { execArgv: ['--import', 'tsx'] })
+  try {
+    return await new Promise<LoadResult>((resolve, reject) => {
+      child.on('message', (message: 'counting' | { result: LoadResult }) => {
+        if (message === 'counting') onCounting()
+        else resolve(message.result)
+      })
+      child.once('exit', (code) => reject(new Error(`the load ended with ${code}`)))
+    })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Workers. The primary prepares the store (migrations, first start, files in the data directory) and owns the metrics
+ * listener; each worker is a whole server on the shared port, with its own batch, snapshot and certificate.
+ */
+import cluster, { type Worker } from 'node:cluster'
+import type { Config } from './config.ts'
+import { openStore } from './open-store.ts'
+import { type Running, start } from './server.ts'
+import type { Log } from './telemetry/log.ts'
+
+type Parts = { log: Log; pid: number }
+
+/** The number of this process among its workers; nothing in the primary. */
+export const workerNumber = (): number | undefined => (cluster.isWorker ? cluster.worker?.id : undefined)
+
+/** Runs what this process is: a single server, the primary of several, or one of them. */
+export async function serve(config: Config, parts: Parts): Promise<Pick<Running, 'stop'>> {
+  if (cluster.isWorker || config.workers === 1) return start(config, parts)
+  return primary(config, parts)
+}
+
+/** A worker that dies is started again, but not faster than this: a fault at start must not become a hot loop. */
+const restartAfterMs = 1000
+
+async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 'stop'>> {
+  // Opened once, so that workers find a store that is ready, then left to them.
+  const { db } = await openStore(config, { log })
+  await db.close()
+  let stopping = false
+  const fork = (): void => void cluster.fork()
+  cluster.on('exit', (worker: Worker, code: number) => {
+    if (stopping) return
+    log.error('worker.died', { worker: worker.id, status: code })
+    setTimeout(() => !stopping && fork(), restartAfterMs)
+  })
+  for (let n = 0; n < config.workers; n++) fork()
+  await firstReady()
+  return {
+    async stop() {
+      stopping = true
+      const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
+      const gone = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
+      for (const worker of workers) worker.process.kill('SIGTERM')
+      await Promise.all(gone)
+    },
+  }
+}
+
+const firstReady = (): Promise<void> => new Promise((resolve) => cluster.once('listening', () => resolve()))
