@@ -17,13 +17,14 @@ const { values: flags } = parseArgs({
     quick: { type: 'boolean', default: false },
     workers: { type: 'string', default: '2' },
     only: { type: 'string' },
+    profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|ceilings]\n  --quick  a minute instead of several\n',
+    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|ceilings] [--profile DIR]\n  --quick    a minute instead of several\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -88,7 +89,8 @@ async function measure(
   await register({ port, roots: await readFile(join(dataDir, 'ca.pem'), 'utf8'), dataDir })
   await registration.stop()
   const plain = first.tls ? {} : { PURSER_INSECURE_HTTP: 'loopback' }
-  const server = await startServer({ ...env, ...plain }, isReady)
+  const profiling = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`]
+  const server = await startServer({ ...env, ...plain }, isReady, profiling)
   const roots = await readFile(join(dataDir, 'ca.pem'), 'utf8')
   try {
     for (const one of group) {

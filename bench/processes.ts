@@ -46,8 +46,12 @@ export function cpuMicros(pid: number): number {
 export type Server = { pid: number; stop(): Promise<void> }
 
 /** The built server, as it is run in production. */
-export async function startServer(env: Record<string, string>, ready: (line: string) => boolean): Promise<Server> {
-  const child = spawn(process.execPath, [join(root, 'dist/src/main.js'), 'serve'], {
+export async function startServer(
+  env: Record<string, string>,
+  ready: (line: string) => boolean,
+  nodeOptions: string[] = [],
+): Promise<Server> {
+  const child = spawn(process.execPath, [...nodeOptions, join(root, 'dist/src/main.js'), 'serve'], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -15,8 +15,15 @@ export const workerNumber = (): number | undefined => (cluster.isWorker ? cluste
 
 /** Runs what this process is: a single server, the primary of several, or one of them. */
 export async function serve(config: Config, parts: Parts): Promise<Pick<Running, 'stop'>> {
-  if (cluster.isWorker || config.workers === 1) return start(config, parts)
-  return primary(config, parts)
+  if (!cluster.isWorker && config.workers > 1) return primary(config, parts)
+  const running = await start(config, parts)
+  return {
+    async stop() {
+      await running.stop()
+      // The channel to the primary would keep a worker alive that has nothing left to do.
+      cluster.worker?.disconnect()
+    },
+  }
 }
 
 /** A worker that dies is started again, but not faster than this: a fault at start must not become a hot loop. */
