@@ -1,5 +1,6 @@
 /** The shapes of a workload entry, as operators write it and as it is evaluated. */
 import type { Match } from '../names/selectors.ts'
+import type { Role } from '../store/rows.ts'
 
 export type JwtAudience = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
 
@@ -15,9 +16,10 @@ export type WorkloadDefinition = {
       audiences: (string | { audience: string; alg?: 'ES256' | 'RS256'; claims?: Record<string, string> })[]
       maxLifetimeSeconds?: number
     }
-    secrets?: unknown[]
+    /** Kept and checked; served by a later version, as are the next two. */
+    secrets?: { paths: string[]; actions: string[] }[]
     databases?: string[]
-    operator?: unknown
+    operator?: { role: Role; paths?: string[]; attestors?: string[] }
   }
   maxSessionSeconds?: number
   requirePodBound?: boolean

@@ -1,25 +1,46 @@
-/** Attestors and workload entries as operators write them. `changed` is stamped by the append, under the head lock. */
+/**
+ * Attestors and workload entries as operators write them. `changed` is stamped by the append, under the head lock, and
+ * only then does anybody read them: so a row that was decided on an older snapshot is never kept.
+ */
 import type { Knex } from 'knex'
 import type { AttestorRow, WorkloadRow } from './rows.ts'
 
-export const insertAttestor = (tx: Knex.Transaction, row: AttestorRow): Promise<unknown> =>
-  tx('attestor').insert({
-    id: row.id,
-    name: row.name,
-    kind: row.kind,
-    issuer: row.issuer ?? null,
-    audience: row.audience ?? null,
-    spiffe_id_prefix: row.spiffeIdPrefix,
-    definition: JSON.stringify(row.definition),
-    revision: row.revision,
-  })
+type Tx = Knex.Transaction
 
-export const insertWorkload = (tx: Knex.Transaction, row: WorkloadRow): Promise<unknown> =>
-  tx('workload').insert({
-    id: row.id,
-    name: row.name,
-    attestor_id: row.attestorId,
-    definition: JSON.stringify(row.definition),
-    disabled: row.disabled,
-    revision: row.revision,
-  })
+const attestorColumns = (row: AttestorRow): Record<string, unknown> => ({
+  issuer: row.issuer ?? null,
+  audience: row.audience ?? null,
+  spiffe_id_prefix: row.spiffeIdPrefix,
+  definition: JSON.stringify(row.definition),
+  revision: row.revision,
+})
+
+const workloadColumns = (row: WorkloadRow): Record<string, unknown> => ({
+  definition: JSON.stringify(row.definition),
+  disabled: row.disabled,
+  revision: row.revision,
+})
+
+export const insertAttestor = (tx: Tx, row: AttestorRow): Promise<unknown> =>
+  tx('attestor').insert({ id: row.id, name: row.name, kind: row.kind, ...attestorColumns(row) })
+
+/** Everything but its name and kind. */
+export const updateAttestor = (tx: Tx, row: AttestorRow): Promise<unknown> =>
+  tx('attestor').where({ id: row.id }).update(attestorColumns(row))
+
+export const insertWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> =>
+  tx('workload').insert({ id: row.id, name: row.name, attestor_id: row.attestorId, ...workloadColumns(row) })
+
+/** Everything but its name and attestor. */
+export const updateWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> =>
+  tx('workload').where({ id: row.id }).update(workloadColumns(row))
+
+/** The row stays, so that replicas hear of it and ids keep their meaning; its name is free again. */
+export const removeRegistration = (tx: Tx, table: 'attestor' | 'workload', id: string, now: Date): Promise<unknown> =>
+  tx(table).where({ id }).update({ deleted_at: now })
+
+/** The registration of that name. */
+export function byName<T extends { name: string }>(rows: ReadonlyMap<string, T>, name: string): T | undefined {
+  for (const row of rows.values()) if (row.name === name) return row
+  return undefined
+}

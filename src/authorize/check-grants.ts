@@ -1,0 +1,75 @@
+/** What an entry grants: nothing that is Purser's own, nothing longer than keys allow, nothing that doesn't parse. */
+import { parseDnsName } from '../names/dns-name.ts'
+import { parsePathPattern } from '../names/secret-path.ts'
+import { type TemplateKind, parseTemplate, templateKeys } from '../names/template.ts'
+import type { AttestorRules, OwnRules } from './entry-rules.ts'
+import type { WorkloadDefinition } from './grant.ts'
+import { type EntryProblem, brokenRule, impossible, pointer } from './problems.ts'
+
+type Grants = NonNullable<WorkloadDefinition['grants']>
+
+/** A template that parses, and whose facts the attestor can report. */
+export function checkTemplate(at: string, text: string, kind: TemplateKind, attestor: AttestorRules): EntryProblem[] {
+  let keys: string[] = []
+  const broken = brokenRule(at, () => (keys = templateKeys(parseTemplate(text, kind))))
+  const unknown = keys.filter((key) => !attestor.reports(key))
+  return [...broken, ...unknown.map((key) => impossible(at, `this attestor never reports the fact {${key}}`))]
+}
+
+export function checkGrants(grants: Grants, attestor: AttestorRules, own: OwnRules): EntryProblem[] {
+  const { x509, jwt, secrets, operator } = grants
+  return [
+    ...checkDnsNames(x509?.dnsNames ?? [], own),
+    ...checkLifetime('x509', x509?.maxLifetimeSeconds, own),
+    ...checkAudiences(jwt?.audiences ?? [], attestor, own),
+    ...checkLifetime('jwt', jwt?.maxLifetimeSeconds, own),
+    ...(secrets ?? []).flatMap(({ paths }, n) =>
+      paths.flatMap((path, m) =>
+        checkTemplate(pointer('grants', 'secrets', n, 'paths', m), path, 'secret-pattern', attestor),
+      ),
+    ),
+    ...(operator?.paths ?? []).flatMap((path, n) =>
+      brokenRule(pointer('grants', 'operator', 'paths', n), () => parsePathPattern(path)),
+    ),
+  ]
+}
+
+const checkDnsNames = (names: string[], own: OwnRules): EntryProblem[] =>
+  names.flatMap((name, n) => {
+    const at = pointer('grants', 'x509', 'dnsNames', n)
+    if (own.names.has(name)) return [impossible(at, "is one of Purser's own host names")]
+    return brokenRule(at, () => parseDnsName(name))
+  })
+
+const checkLifetime = (kind: 'x509' | 'jwt', seconds: number | undefined, own: OwnRules): EntryProblem[] =>
+  seconds !== undefined && seconds > own.longest[kind]
+    ? [
+        impossible(
+          pointer('grants', kind, 'maxLifetimeSeconds'),
+          `must be at most ${own.longest[kind]}, the longest that this server's keys sign for`,
+        ),
+      ]
+    : []
+
+function checkAudiences(
+  audiences: NonNullable<Grants['jwt']>['audiences'],
+  attestor: AttestorRules,
+  own: OwnRules,
+): EntryProblem[] {
+  const seen = new Set<string>()
+  return audiences.flatMap((one, n) => {
+    const { audience, claims } = typeof one === 'string' ? { audience: one, claims: {} } : { claims: {}, ...one }
+    const at = pointer('grants', 'jwt', 'audiences', n)
+    const twice = seen.has(audience) ? [impossible(at, 'is granted twice')] : []
+    seen.add(audience)
+    return [
+      ...twice,
+      ...(own.audiences.has(audience) ? [impossible(at, 'is how Purser itself is addressed')] : []),
+      ...Object.entries(claims).flatMap(([name, text]) => {
+        const inside = pointer('grants', 'jwt', 'audiences', n, 'claims', name)
+        if (own.claims.has(name)) return [impossible(inside, "is a claim of Purser's own")]
+        return checkTemplate(inside, text, 'claim', attestor)
+      }),
+    ]
+  })
+}

@@ -1,0 +1,51 @@
+/** Why a caller is granted or refused: the decision itself, with every condition of every entry that was considered. */
+import { Refusal, type RefusalCode, type RefusalInfo } from '../errors.ts'
+import { type Condition, explainMatch } from '../names/selectors.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { type Decision, type Facts, decide } from './decide.ts'
+import { type Entry, entriesOf } from './entries.ts'
+
+export type Considered = {
+  workload: { id: string; name: string; revision: number }
+  matched: boolean
+  disabled: boolean
+  conditions: Condition[]
+}
+
+export type Explanation = {
+  /** Those that matched first, then by how little was missing. */
+  entries: Considered[]
+  /** How many more were considered. */
+  more: number
+} & ({ outcome: 'granted'; decision: Decision } | { outcome: 'refused'; reason: RefusalCode; info: RefusalInfo })
+
+/** A page that a person reads. */
+const mostEntries = 50
+
+/** Asks `decide` itself, so that what is explained is what happens. */
+export function explain(
+  known: Pick<Snapshot, 'workloads' | 'trustDomain'>,
+  facts: Facts,
+  named: string | undefined,
+): Explanation {
+  const all = entriesOf(known.workloads, facts.attestor.id).map((entry) => consider(entry, facts))
+  const entries = all.sort((a, b) => missing(a) - missing(b)).slice(0, mostEntries)
+  const considered = { entries, more: all.length - entries.length }
+  try {
+    return { ...considered, outcome: 'granted', decision: decide(known, facts, named) }
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    return { ...considered, outcome: 'refused', reason: error.code, info: error.info }
+  }
+}
+
+function consider({ row, match, wide }: Entry, facts: Facts): Considered {
+  const { id, name, revision, disabled } = row
+  const ofToken = facts.workloadId !== undefined
+  const conditions = ofToken ? [] : explainMatch(match, facts.selectors, wide)
+  const matched = ofToken ? id === facts.workloadId : conditions.length > 0 && conditions.every((one) => one.ok)
+  return { workload: { id, name, revision }, matched, disabled, conditions }
+}
+
+const missing = ({ matched, conditions }: Considered): number =>
+  matched ? -1 : conditions.filter((one) => !one.ok).length

@@ -1,0 +1,67 @@
+/**
+ * `Idempotency-Key`: a create or a rotation that is sent again, because its reply was lost, is done once. What is kept is
+ * status, resource id and log index, in the transaction of the change itself; never a reply, which may hold a token.
+ */
+import { createHash } from 'node:crypto'
+import { canonicalize } from '@purser/sdk/verify'
+import { refuse } from '../errors.ts'
+import { type Kept, keepOutcome, takeKey } from '../store/idempotency.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { type Caller, json } from './request.ts'
+import type { ChangeState } from './route.ts'
+
+const keptForMs = 24 * 3600_000
+
+/** The live thing of that id, as a reply shows it; nothing once it is gone. */
+export type Again = (id: string, snapshot: Snapshot) => unknown
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** An operator is the same caller with each of their tokens. */
+function callerName(caller: Caller): string {
+  if (caller.kind === 'operator') return `operator ${caller.operator}`
+  if (caller.kind === 'session') return `session ${caller.session.id}`
+  throw new Error('a route that takes Idempotency-Key has no authenticated caller')
+}
+
+/**
+ * Wraps the handler of a change.
+ * @param route its operation, so that one key at two routes is two keys
+ * @param again answers a repeat with what was made; without it the reply showed something once, and a repeat is 409
+ * @throws Refusal `idempotency_mismatch` for another body, `already_done` for what can't be shown again
+ */
+export function idempotent(route: string, handler: ChangeState, again?: Again): ChangeState {
+  return async (request, tx, snapshot) => {
+    const { idempotencyKey, caller, body, time } = request
+    if (idempotencyKey === undefined) return handler(request, tx, snapshot)
+    const key = sha256(JSON.stringify([callerName(caller), route, idempotencyKey]))
+    const hash = sha256(canonicalize(body ?? null))
+    const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
+    if (earlier) return repeat(earlier, hash, snapshot, again)
+
+    const change = await handler(request, tx, snapshot)
+    const { reply, entry, placed } = change
+    return {
+      ...change,
+      async placed(epoch, index) {
+        const resourceId = entry.resource?.id
+        const status = reply.status ?? 200
+        await keepOutcome(tx, key, { status, epoch, index, showedOnce: !again, ...(resourceId && { resourceId }) })
+        await placed?.(epoch, index)
+      },
+    }
+  }
+}
+
+function repeat(earlier: Kept, hash: Buffer, snapshot: Snapshot, again: Again | undefined): ReturnType<ChangeState> {
+  if (!earlier.request.equals(hash)) throw refuse('idempotency_mismatch')
+  const { status, resourceId, epoch, index } = earlier
+  const made = resourceId === undefined ? undefined : again?.(resourceId, snapshot)
+  if (made === undefined) throw refuse('already_done', { ...(resourceId && { members: { id: resourceId } }) })
+  const place = `${epoch}/${index}`
+  return Promise.resolve({
+    reply: json(made, { status, headers: { 'purser-log-index': place } }),
+    // Nothing changed: the entry says which one it repeats, and has no `change` of its own.
+    entry: { detail: { repeats: place, resourceId: resourceId ?? '' } },
+  })
+}

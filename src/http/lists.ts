@@ -1,0 +1,40 @@
+/** Pages of what is held in memory. Everything but `limit` and `cursor` in the query is a filter of the list. */
+import type { Keys } from '../keys/keys.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { openCursor, sealCursor } from './cursors.ts'
+import { type ApiRequest, type Reply, json } from './request.ts'
+
+export type ListParts = { keys: Pick<Keys, 'signing'> }
+
+export type Listed<T> = {
+  /** Which list it is: a cursor of another is refused. */
+  list: string
+  rows: Iterable<T>
+  /** What the rows are ordered by, each its own. */
+  keyOf: (row: T) => string
+  show: (row: T) => unknown
+}
+
+export type ShowPage = <T>(request: Pick<ApiRequest, 'query' | 'time'>, snapshot: Snapshot, listed: Listed<T>) => Reply
+
+const defaultLimit = 50
+
+/** @throws Refusal `bad_cursor` */
+export function createPages({ keys }: ListParts): ShowPage {
+  return ({ query, time }, snapshot, { list, rows, keyOf, show }) => {
+    const { limit, cursor, ...filters } = query as { limit?: number; cursor?: string } & Record<string, unknown>
+    const { key } = keys.signing(snapshot, 'mac', time)
+    const after = cursor === undefined ? undefined : openCursor(key, list, filters, cursor)
+    const most = limit ?? defaultLimit
+    const ordered = [...rows]
+      .map((row) => ({ row, at: keyOf(row) }))
+      .filter(({ at }) => after === undefined || at > after)
+      .sort((a, b) => (a.at < b.at ? -1 : 1))
+    const shown = ordered.slice(0, most)
+    const last = shown.at(-1)
+    return json({
+      items: shown.map(({ row }) => show(row)),
+      nextCursor: last && ordered.length > shown.length ? sealCursor(key, list, filters, last.at) : null,
+    })
+  }
+}

@@ -1,0 +1,61 @@
+/** What an `Idempotency-Key` left behind: enough to say what the first request did, and never its reply. */
+import type { Knex } from 'knex'
+
+export type Kept = {
+  /** SHA-256 of the body. */
+  request: Buffer
+  status: number
+  resourceId?: string
+  epoch: number
+  index: number
+}
+
+type Row = { request: Buffer; status: number; resource_id: string | null; log_epoch: number; log_idx: string }
+
+/**
+ * Takes a key for this request, in its transaction: another request with the same key waits here until that one's end.
+ * A key past its time counts as new.
+ * @returns what an earlier request kept, or nothing where this one is the first
+ */
+export async function takeKey(
+  tx: Knex.Transaction,
+  key: Buffer,
+  request: Buffer,
+  now: Date,
+  until: Date,
+): Promise<Kept | undefined> {
+  const taken = await tx.raw<{ rows: unknown[] }>(
+    `insert into idempotency (key, request, status, log_epoch, log_idx, showed_once, until)
+     values (?, ?, 0, 0, 0, false, ?)
+     on conflict (key) do update set request = excluded.request, resource_id = null, until = excluded.until
+     where idempotency.until <= ?
+     returning key`,
+    [key, request, until, now],
+  )
+  if (taken.rows.length > 0) return undefined
+  const row: Row | undefined = await tx('idempotency').where({ key }).first()
+  if (!row) return undefined
+  return {
+    request: row.request,
+    status: row.status,
+    ...(row.resource_id !== null && { resourceId: row.resource_id }),
+    epoch: row.log_epoch,
+    index: Number(row.log_idx),
+  }
+}
+
+/** Says what the request that took the key did. */
+export const keepOutcome = (
+  tx: Knex.Transaction,
+  key: Buffer,
+  outcome: Omit<Kept, 'request'> & { showedOnce: boolean },
+): Promise<unknown> =>
+  tx('idempotency')
+    .where({ key })
+    .update({
+      status: outcome.status,
+      resource_id: outcome.resourceId ?? null,
+      log_epoch: outcome.epoch,
+      log_idx: outcome.index,
+      showed_once: outcome.showedOnce,
+    })
