@@ -58,7 +58,7 @@ function cases(): Case[] {
 }
 
 const port = 18_743
-const pause = flags.quick ? 4_000 : 12_000
+const pause = flags.quick ? 8_000 : 16_000
 const perCase = ({ connections }: Case): number => (connections === 1 ? pause / 4 : pause)
 
 async function measure(

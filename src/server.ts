@@ -1,5 +1,5 @@
 /** The one composition root: builds every part in order, fails at start, drains at stop. */
-import { randomBytes as nodeRandomBytes } from 'node:crypto'
+import { createRandomBytes } from './random.ts'
 import { writeFileSync } from 'node:fs'
 import { type Server as HttpServer, createServer as createHttpServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
@@ -51,7 +51,7 @@ export async function start(
 ): Promise<Running> {
   const { log: serverLog } = parts
   const now = parts.now ?? (() => new Date())
-  const randomBytes = nodeRandomBytes
+  const randomBytes = createRandomBytes()
   for (const warning of config.warnings) serverLog.warn('config.warning', { note: warning })
 
   const { db, rootKey } = parts.opened ?? (await openStore(config, { log: serverLog, now, randomBytes }))

@@ -38,8 +38,11 @@ function collect(message: IncomingMessage, most: number): Promise<Buffer> {
         reject(refuse('too_large'))
       } else chunks.push(chunk)
     })
-    message.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
-    message.on('error', reject)
-    message.on('close', () => reject(refuse('invalid_request')))
+    const onClose = (): void => reject(refuse('invalid_request'))
+    message.on('end', () => {
+      message.off('close', onClose)
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+    })
+    message.on('error', reject).on('close', onClose)
   })
 }

@@ -87,6 +87,17 @@ export function createKeys(keyring: Keyring): Keys {
     return row
   }
 
+  const signers = new Map<string, NoteSigner>()
+  /** Asked at every batch, and making one costs a key import. */
+  function noteSigner(origin: string, row: KeyRow): NoteSigner {
+    let signer = signers.get(row.id)
+    if (!signer) {
+      signer = createNoteSigner(origin, keyOf(row))
+      signers.set(row.id, signer)
+    }
+    return signer
+  }
+
   return {
     signing(known, kind, now) {
       const row = need(known, kind, now)
@@ -99,7 +110,7 @@ export function createKeys(keyring: Keyring): Keys {
       return publishedKeys(known, 'log', now)
         .filter((row) => row.epoch === epoch && row.activeAt <= now)
         .reverse()
-        .map((row) => createNoteSigner(origin, keyOf(row)))
+        .map((row) => noteSigner(origin, row))
     },
   }
 }
