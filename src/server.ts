@@ -1,10 +1,8 @@
 /** The one composition root: builds every part in order, fails at start, drains at stop. */
 import { createRandomBytes } from './random.ts'
 import { writeFileSync } from 'node:fs'
-import { type Server as HttpServer, createServer as createHttpServer } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import type { Express } from 'express'
 import { createApp } from './app.ts'
 import { createAttestors } from './attest/attest.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
@@ -16,6 +14,7 @@ import { createAddressOf } from './http/addresses.ts'
 import { createFindSession } from './http/find-session.ts'
 import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
+import type { DoorParts, Route } from './http/route.ts'
 import { createRoutes } from './http/routes.ts'
 import { createIssueAccessToken } from './issue/access-token.ts'
 import { createIssueJwt } from './issue/jwt-svid.ts'
@@ -23,13 +22,16 @@ import { createIssueX509 } from './issue/x509.ts'
 import { createKeys, isOwnKey, logVkey, publishedKeys } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
 import { markFirstUse } from './operators/bootstrap.ts'
+import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
 import { readWrappingKeys } from './store/keys.ts'
 import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
+import { ownRules } from './own-rules.ts'
 import { type Log as ServerLog } from './telemetry/log.ts'
-import { createMetrics } from './telemetry/metrics.ts'
-import { serverIdentity, tlsOptions } from './tls.ts'
+import { type MetricSnapshot, createMetrics } from './telemetry/metrics.ts'
+import { listen, metricsApp } from './listeners.ts'
+import { serverIdentity } from './tls.ts'
 import { version } from './version.ts'
 
 export type Running = {
@@ -37,8 +39,12 @@ export type Running = {
   url: string
   /** PEM of the roots, as `ca.pem` has them. */
   roots: string
+  /** Where operators are served, where that is a listener of its own. */
+  adminUrl?: string
+  metricsUrl?: string
   /** The log's verification keys. */
   vkeys: string[]
+  metrics(): Promise<MetricSnapshot>
   /** Stops taking connections, lets requests that have begun finish, closes everything. */
   stop(): Promise<void>
 }
@@ -47,7 +53,13 @@ const features = ['x509', 'jwt', 'access-token', 'audit'] as const
 
 export async function start(
   config: Config,
-  parts: { log: ServerLog; now?: () => Date; opened?: Opened },
+  parts: {
+    log: ServerLog
+    now?: () => Date
+    opened?: Opened
+    /** False for one of several workers, whose primary owns the metrics listener. */
+    alone?: boolean
+  },
 ): Promise<Running> {
   const { log: serverLog } = parts
   const now = parts.now ?? (() => new Date())
@@ -98,12 +110,14 @@ export async function start(
   })
 
   let draining = false
+  const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
   const routes = createRoutes({
     attestors: createAttestors({ outbound }),
     keys,
     issueX509: issueX509.svid,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
+    own: ownRules(config),
     randomBytes,
     db,
     log,
@@ -114,10 +128,10 @@ export async function start(
     now,
     snapshotAge: snapshots.age,
     draining: () => draining,
-    renderMetrics: async () => ({ text: await metrics.render(), type: metrics.contentType }),
+    renderMetrics,
     openapiText: openapi.text,
   })
-  const app = createApp(routes, openapi, {
+  const door: DoorParts = {
     recorder,
     snapshots,
     sessions: createFindSession(db),
@@ -129,34 +143,43 @@ export async function start(
     addressOf: createAddressOf(config.trustedProxies),
     firstUse: async (open, tokenId) =>
       void (await recorder.change({ ...open, action: 'token.use' }, (tx) => markFirstUse(tx, tokenId, open.time))),
-  })
+  }
+  const appOf = (list: readonly Route[]): Express => createApp(list, openapi, door)
 
   const roots = publishedKeys(known, 'root-ca', now())
     .map((row) => row.chain ?? '')
     .join('')
   writeFileSync(join(config.dataDir, 'ca.pem'), roots)
-  const server =
+  const identity =
     config.tls.kind === 'off'
-      ? createHttpServer({ requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 60_000 }, app)
-      : createHttpsServer(
-          {
-            ...tlsOptions,
-            ...(await serverIdentity(config.tls, roots, { recorder, keys, issue: issueX509.server, now, randomBytes })),
-          },
-          app,
-        )
-  const url = await listen(server, config)
+      ? undefined
+      : await serverIdentity(config.tls, roots, { recorder, keys, issue: issueX509.server, now, randomBytes })
+  const everybody = await listen(
+    config.adminListen ? appOf(routes.filter(isForWorkloads)) : appOf(routes),
+    config.listen,
+    identity,
+  )
+  const operators = config.adminListen && (await listen(appOf(routes), config.adminListen, identity))
+  const scrapers =
+    config.metricsListen && parts.alone !== false
+      ? await listen(metricsApp(renderMetrics), config.metricsListen, undefined)
+      : undefined
+  const listeners = [everybody, operators, scrapers].filter((one) => one !== undefined)
+  const { url } = everybody
   serverLog.info('server.ready', { listen: url, store: db.kind, epoch: known.epoch, size: log.size() })
 
   return {
     url,
+    ...(operators && { adminUrl: operators.url }),
+    ...(scrapers && { metricsUrl: scrapers.url }),
     roots,
+    metrics: () => metrics.snapshot(),
     vkeys: [...known.keys.values()]
       .filter((row) => row.kind === 'log')
       .map((row) => logVkey(row, originOf(known.trustDomain, row.epoch ?? 0))),
     async stop() {
       draining = true
-      await drain(server, config.drainSeconds)
+      await Promise.all(listeners.map((one) => one.drain(config.drainSeconds)))
       await commit.idle()
       await snapshots.stop()
       outbound.close()
@@ -166,25 +189,6 @@ export async function start(
   }
 }
 
-function listen(server: HttpServer, config: Config): Promise<string> {
-  const { host, port } = config.listen
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      const address = server.address() as AddressInfo
-      const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address
-      resolve(`${config.tls.kind === 'off' ? 'http' : 'https'}://${shown}:${address.port}`)
-    })
-  })
-}
-
-/** Requests that have begun are answered; idle connections end at once. */
-async function drain(server: HttpServer, seconds: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  server.closeIdleConnections()
-  const timer = setTimeout(() => server.closeAllConnections(), seconds * 1000)
-  const sweep = setInterval(() => server.closeIdleConnections(), 100)
-  await closed
-  clearTimeout(timer)
-  clearInterval(sweep)
-}
+/** What stays on the common listener where operators have one of their own. */
+const isForWorkloads = ({ permission }: Route): boolean =>
+  permission !== 'bootstrap' && !isOperatorPermission(permission)

@@ -9,16 +9,17 @@ import type { IssueServerCertificate } from './issue/x509.ts'
 import type { Keys } from './keys/keys.ts'
 import { newId } from './names/id.ts'
 
+/** A client that sends slowly holds a socket, not a handler, and not for long (threats.md 137). */
+export const timeouts = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 60_000 }
+
 export const tlsOptions: ServerOptions = {
+  ...timeouts,
   minVersion: 'TLSv1.3',
   requestCert: true,
   // Judged at each request instead (http/caller.ts): most callers have no certificate yet.
   rejectUnauthorized: false,
   // A resumed connection that presents no certificate would still count as the earlier one (stack-facts.md, TLS).
   secureOptions: constants.SSL_OP_NO_TICKET,
-  requestTimeout: 30_000,
-  headersTimeout: 10_000,
-  keepAliveTimeout: 60_000,
 }
 
 export type ServerIdentity = SecureContextOptions & { notAfter: Date }

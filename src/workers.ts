@@ -4,9 +4,11 @@
  */
 import cluster, { type Worker } from 'node:cluster'
 import type { Config } from './config.ts'
+import { listen, metricsApp } from './listeners.ts'
 import { openStore } from './open-store.ts'
 import { type Running, start } from './server.ts'
 import type { Log } from './telemetry/log.ts'
+import { type MetricSnapshot, renderTogether } from './telemetry/metrics.ts'
 
 type Parts = { log: Log; pid: number }
 
@@ -16,7 +18,8 @@ export const workerNumber = (): number | undefined => (cluster.isWorker ? cluste
 /** Runs what this process is: a single server, the primary of several, or one of them. */
 export async function serve(config: Config, parts: Parts): Promise<Pick<Running, 'stop'>> {
   if (!cluster.isWorker && config.workers > 1) return primary(config, parts)
-  const running = await start(config, parts)
+  const running = await start(config, { ...parts, alone: !cluster.isWorker })
+  if (cluster.isWorker) answerMetrics(running)
   return {
     async stop() {
       await running.stop()
@@ -42,9 +45,11 @@ async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 's
   })
   for (let n = 0; n < config.workers; n++) fork()
   await firstReady()
+  const metrics = config.metricsListen && (await listen(metricsApp(renderAll), config.metricsListen, undefined))
   return {
     async stop() {
       stopping = true
+      await metrics?.drain(0)
       const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
       const gone = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
       for (const worker of workers) worker.process.kill('SIGTERM')
@@ -54,3 +59,33 @@ async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 's
 }
 
 const firstReady = (): Promise<void> => new Promise((resolve) => cluster.once('listening', () => resolve()))
+
+type Answer = { metrics: MetricSnapshot }
+
+function answerMetrics(running: Running): void {
+  const { worker } = cluster
+  worker?.on('message', (message) => {
+    if (message === 'metrics') void running.metrics().then((metrics) => worker.send({ metrics } satisfies Answer))
+  })
+}
+
+const scrapeMs = 2000
+
+/** Asks every worker; one that doesn't answer in time is left out of this scrape. */
+async function renderAll(): Promise<{ text: string; type: string }> {
+  const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
+  const answers = await Promise.all(workers.map(askMetrics))
+  const text = await renderTogether(answers.filter((one) => one !== undefined))
+  return { text, type: 'text/plain; version=0.0.4; charset=utf-8' }
+}
+
+function askMetrics(worker: Worker): Promise<MetricSnapshot | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), scrapeMs)
+    worker.once('message', (answer: Answer) => {
+      clearTimeout(timer)
+      resolve(answer.metrics)
+    })
+    worker.send('metrics')
+  })
+}
