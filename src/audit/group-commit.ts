@@ -2,9 +2,8 @@
  * Group commit: whatever is waiting when the last batch came back leaves together, in one statement and one COMMIT.
  * One batch is under way at a time in a process, so under load batches grow by themselves.
  */
-import type { Knex } from 'knex'
 import { refuse } from '../errors.ts'
-import { isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
+import { type Knex, isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
 import { type AppendItem, type Appended, type Verdict, appendItems, findBatch, newBatchId } from '../store/log.ts'
 import type { Log, Position } from './log.ts'
 

@@ -2,9 +2,9 @@
  * One process's view of the log: the tree in memory, moved forward after each acknowledged COMMIT, and the checkpoints
  * that it signs. Nothing here is written under the head lock.
  */
-import type { Knex } from 'knex'
 import { type NoteSigner, type Receipt, formatProof, leafHash, signCheckpoint } from '@purser/sdk/verify'
 import { refuse } from '../errors.ts'
+import type { Knex } from '../store/database.ts'
 import { readLeaves, readTile, writeTiles } from '../store/log.ts'
 import { type Batch, type Tree, restoreTree } from './tree.ts'
 

@@ -2,10 +2,9 @@
  * The one door to the log: decide, append, release. A reply exists for its caller only after its entry is durable, so a
  * handler can't answer before the record and can't forget it.
  */
-import type { Knex } from 'knex'
 import { type Receipt } from '@purser/sdk/verify'
 import { Refusal, type RefusalCode, refuse } from '../errors.ts'
-import type { Database } from '../store/database.ts'
+import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import {
   type Claim,

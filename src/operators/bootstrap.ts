@@ -2,10 +2,10 @@
  * The way in before there are people: one bootstrap token, valid for an hour, exchanged for an admin API token. Until
  * that token's first use the exchange can be asked again, since replies get lost; each new one revokes the earlier.
  */
-import type { Knex } from 'knex'
 import type { Change } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
 import type { OpaqueToken } from '../names/token.ts'
+import type { Knex } from '../store/database.ts'
 
 export const bootstrapSeconds = 3600
 const apiTokenSeconds = 30 * 24 * 3600

@@ -2,6 +2,9 @@
 import knex from 'knex'
 import type { Knex } from 'knex'
 
+/** For signatures elsewhere: knex itself is known in this folder alone. */
+export type { Knex }
+
 export type Database = {
   /** Inside `knex.transaction(tx => …)` only `tx` may be used: the embedded store has one connection. */
   knex: Knex
