@@ -1,6 +1,7 @@
 /** Turns an entry into what is kept: canonical text, a fresh nonce, and the commitment that the tree hashes. */
 import { canonicalize, commitment } from '@purser/sdk/verify'
 import type { Action, Actor, Entry, EntryPart } from './entry.ts'
+import { termKeys } from '../store/term-keys.ts'
 import { entryTerms } from './terms.ts'
 
 /** What is known of a request before anything is decided. */
@@ -12,7 +13,7 @@ export type Opening = {
   source?: { ip?: string; userAgent?: string }
 }
 
-export type Sealed = { leaf: Buffer; nonce: Buffer; body: string; at: string; terms: string[] }
+export type Sealed = { leaf: Buffer; nonce: Buffer; body: string; at: string; terms: number[] }
 
 /** The entry of an opening and what the handler added to it. */
 export function makeEntry(open: Opening, part: EntryPart & { reason?: Entry['reason'] }): Entry {
@@ -34,5 +35,5 @@ export function makeEntry(open: Opening, part: EntryPart & { reason?: Entry['rea
 export function seal(entry: Entry, randomBytes: (size: number) => Buffer): Sealed {
   const body = canonicalize(entry)
   const nonce = randomBytes(32)
-  return { leaf: commitment(nonce, body), nonce, body, at: entry.time, terms: entryTerms(entry) }
+  return { leaf: commitment(nonce, body), nonce, body, at: entry.time, terms: termKeys(entryTerms(entry)) }
 }

@@ -1,6 +1,12 @@
 /** The words by which an entry can be found again: `key=value`, one for each filter of the search. */
 import type { Entry } from './entry.ts'
 
+/** Whether an entry has every term: rows are found by keys, which two terms may share (store/term-keys.ts). */
+export function holdsTerms(entry: Entry, terms: readonly string[]): boolean {
+  const own = new Set(entryTerms(entry))
+  return terms.every((term) => own.has(term))
+}
+
 export function entryTerms(entry: Entry): string[] {
   const terms: string[] = [`action=${entry.action}`, `outcome=${entry.outcome}`, `requestId=${entry.requestId}`]
   const add = (key: string, value: string | undefined): void => {
@@ -8,7 +14,8 @@ export function entryTerms(entry: Entry): string[] {
   }
   const { actor, issued } = entry
   add('reason', entry.reason)
-  add('actor', actor.operator ?? actor.spiffeId ?? actor.kind)
+  add('actor', actor.kind)
+  add('actor', actor.operator)
   add('spiffeId', actor.spiffeId)
   add('workload', actor.workload)
   add('attestor', actor.attestor)
@@ -20,10 +27,12 @@ export function entryTerms(entry: Entry): string[] {
   if (issued?.x509) {
     add('serialNumber', issued.x509.serialNumber)
     add('sha256', issued.x509.sha256)
-    add('publicKeySha256', issued.x509.publicKeySha256)
+    add('sha256', issued.x509.publicKeySha256)
   }
   for (const jwt of issued?.jwts ?? []) add('jti', jwt.jti)
-  add('tokenId', issued?.accessToken?.id ?? issued?.apiToken?.id)
+  add('tokenId', actor.tokenId)
+  add('tokenId', issued?.accessToken?.id)
+  add('tokenId', issued?.apiToken?.id)
   const { resource } = entry
   if (resource) add('resource', `${resource.kind}/${resource.name ?? resource.id}`)
   if (resource?.revision !== undefined) add('revision', `${resource.kind}/${resource.id}/${resource.revision}`)

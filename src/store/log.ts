@@ -23,11 +23,14 @@ export type TokenRow = { id: string; hash: Buffer; sessionId: string; expiresAt:
 export type AppendItem = {
   /** The revision that the decision was made under; absent for what holds under any (refusals, our own acts). */
   revision?: number
+  /** Appended also while issuing is closed: what those need who review the log. */
+  whileClosed?: true
   leaf: Buffer
   nonce: Buffer
   body: string
   at: string
-  terms: string[]
+  /** What the entry is found by: keys of term-keys.ts. */
+  terms: number[]
   claim?: Claim
   session?: SessionRow
   token?: TokenRow
@@ -67,6 +70,7 @@ const b64 = (bytes: Buffer): string => bytes.toString('base64')
 const wire = (item: AppendItem, n: number): Record<string, unknown> => ({
   n,
   rev: item.revision ?? null,
+  closed: item.whileClosed ?? false,
   leaf: b64(item.leaf),
   nonce: b64(item.nonce),
   body: item.body,

@@ -1,0 +1,29 @@
+/**
+ * Terms (audit/terms.ts) as 53-bit numbers, in the table and its index: measured against the texts themselves, half the
+ * index and a quarter less of Postgres's work an entry. Two terms may share a key, so whoever finds rows by keys looks at
+ * the entries again.
+ */
+
+/** Ids that Purser makes at random, and hashes: their own digits are the key, so nobody can choose one that collides. */
+const kindsOfId = new Set(['requestId', 'session', 'serialNumber', 'sha256', 'jti', 'tokenId'])
+const half = 2 ** 52
+
+export function termKey(term: string): number {
+  const at = term.indexOf('=')
+  const digits = kindsOfId.has(term.slice(0, at)) ? /[0-9a-f]{13}/.exec(term.slice(at + 1))?.[0] : undefined
+  return digits === undefined ? mixed(term) : half + Number.parseInt(digits, 16)
+}
+
+export const termKeys = (terms: readonly string[]): number[] => [...new Set(terms.map(termKey))]
+
+/** FNV-1a in two lanes with different primes, below 2^52. Fast, and no more: a forged collision costs a look at an entry. */
+function mixed(text: string): number {
+  let a = 0x811c9dc5
+  let b = 0xcbf29ce4
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    a = Math.imul(a ^ unit, 0x01000193)
+    b = Math.imul(b ^ unit ^ (a >>> 16), 0x01000233)
+  }
+  return (a & 0xfffff) * 2 ** 32 + (b >>> 0)
+}
