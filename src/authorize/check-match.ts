@@ -10,6 +10,7 @@ export function checkMatch(definition: WorkloadDefinition, attestor: AttestorRul
     return match ? [impossible('/match', 'is left out here: a join token belongs to one entry')] : []
   }
   if (!match || Object.keys(match).length === 0) return [tooWide('/match', 'is required for this attestor')]
+  const wider = attestor.tooWide(match)
   return [
     // One at a time, so that each fault is told and not only the first.
     ...Object.entries(match).flatMap(([key, wanted]) => {
@@ -18,11 +19,7 @@ export function checkMatch(definition: WorkloadDefinition, attestor: AttestorRul
       if (broken.length > 0) return broken
       return attestor.reports(key) ? [] : [impossible(at, 'this attestor never reports such a fact')]
     }),
-    ...attestor.requiredMatch.flatMap((oneOf) =>
-      oneOf.some((key) => match[key] !== undefined && match[key] !== '*')
-        ? []
-        : [tooWide('/match', `must hold ${oneOf.join(' or ')} with its value: names can be taken over, this can't`)],
-    ),
+    ...(wider === undefined ? [] : [tooWide('/match', wider)]),
     ...checkWide(definition),
   ]
 }

@@ -1,5 +1,7 @@
 /** What the rules for workload entries are drawn from: the configuration, and the attestor that an entry is for. */
 
+import type { Match } from '../names/selectors.ts'
+
 /** What is Purser's own and never granted, and how long its keys sign for. */
 export type OwnRules = {
   trustDomain: string
@@ -19,6 +21,6 @@ export type AttestorRules = {
   matches: 'selectors' | 'token'
   /** Whether it can ever report such a fact. */
   reports: (key: string) => boolean
-  /** Of each list, one key must be matched with its value. */
-  requiredMatch: readonly (readonly string[])[]
+  /** What makes a match too wide for it, in words. */
+  tooWide: (match: Match) => string | undefined
 }

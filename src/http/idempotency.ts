@@ -26,15 +26,14 @@ function callerName(caller: Caller): string {
 
 /**
  * Wraps the handler of a change.
- * @param route its operation, so that one key at two routes is two keys
  * @param again answers a repeat with what was made; without it the reply showed something once, and a repeat is 409
  * @throws Refusal `idempotency_mismatch` for another body, `already_done` for what can't be shown again
  */
-export function idempotent(route: string, handler: ChangeState, again?: Again): ChangeState {
+export function idempotent(handler: ChangeState, again?: Again): ChangeState {
   return async (request, tx, snapshot) => {
-    const { idempotencyKey, caller, body, time } = request
+    const { idempotencyKey, operation, caller, body, time } = request
     if (idempotencyKey === undefined) return handler(request, tx, snapshot)
-    const key = sha256(JSON.stringify([callerName(caller), route, idempotencyKey]))
+    const key = sha256(JSON.stringify([callerName(caller), operation, idempotencyKey]))
     const hash = sha256(canonicalize(body ?? null))
     const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
     if (earlier) return repeat(earlier, hash, snapshot, again)

@@ -1000,7 +1000,7 @@ export interface components {
             /** @description `refuse` unless given */
             otherAudiences?: components["schemas"]["OtherAudiences"];
             managedBy?: components["schemas"]["ManagedBy"];
-        } | unknown | unknown;
+        } & (unknown | unknown);
         /**
          * @description The subtree of SPIFFE IDs that the attestor may vouch for; its name between slashes unless given
          * @example /prod-eu/

@@ -2,6 +2,8 @@
 import type { Receipt } from '@purser/sdk/verify'
 import type { Role } from '../store/rows.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
+import type { operations } from './openapi.generated.ts'
+import type { OperationId } from './openapi.ts'
 
 export type Caller =
   | { kind: 'anonymous' }
@@ -21,6 +23,7 @@ export type SessionCaller = {
 
 export type ApiRequest = {
   id: string
+  operation: OperationId
   time: Date
   ip: string
   params: Record<string, string>
@@ -46,3 +49,21 @@ export type Reply = {
 }
 
 export const json = (value: unknown, more: Omit<Reply, 'body'> = {}): Reply => ({ ...more, body: { json: value } })
+
+/** The body of an operation, as openapi.yaml has it. */
+export type BodyOf<Id extends OperationId> = operations[Id] extends {
+  requestBody?: { content: { 'application/json': infer Body } }
+}
+  ? Body
+  : never
+
+/** True for the operation by whose schema the door judged the body. */
+const isJudged = <Id extends OperationId>(
+  request: Pick<ApiRequest, 'operation' | 'body'>,
+  id: Id,
+): request is { operation: Id; body: BodyOf<Id> } => request.operation === id && request.body !== undefined
+
+export function bodyOf<Id extends OperationId>(request: Pick<ApiRequest, 'operation' | 'body'>, id: Id): BodyOf<Id> {
+  if (isJudged(request, id)) return request.body
+  throw new Error(`the body is not that of ${id}`)
+}

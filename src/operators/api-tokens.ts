@@ -12,5 +12,5 @@ export function findApiToken(known: Pick<Snapshot, 'apiTokens'>, hash: Buffer, n
     byHash.set(known.apiTokens, index)
   }
   const row = index.get(hash.toString('base64'))
-  return row && !row.revoked && row.expiresAt > now ? row : undefined
+  return row && !row.revokedAt && row.expiresAt > now ? row : undefined
 }

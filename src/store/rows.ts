@@ -42,8 +42,9 @@ export type ApiTokenRow = {
   hash: string
   operator: string
   role: Role
+  createdAt: Date
   expiresAt: Date
-  revoked: boolean
+  revokedAt?: Date
   used: boolean
 }
 

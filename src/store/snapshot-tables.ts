@@ -134,6 +134,7 @@ export const tables = {
       hash: Buffer
       operator: string
       role: Role
+      created_at: Date
       expires_at: Date
       revoked_at: Date | null
       first_used_at: Date | null
@@ -144,8 +145,9 @@ export const tables = {
         hash: row.hash.toString('base64'),
         operator: row.operator,
         role: row.role,
+        createdAt: row.created_at,
         expiresAt: row.expires_at,
-        revoked: row.revoked_at !== null,
+        ...given('revokedAt', row.revoked_at),
         used: row.first_used_at !== null,
       },
     ],

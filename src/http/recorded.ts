@@ -1,0 +1,24 @@
+/** What the log says, for handlers that answer from it. */
+import type { Entry } from '../audit/entry.ts'
+import { refuse } from '../errors.ts'
+import type { Knex } from '../store/database.ts'
+import { findEntries } from '../store/find-entries.ts'
+
+/** Only `seal` writes bodies, from an Entry. */
+const isEntry = (value: unknown): value is Entry => typeof value === 'object' && value !== null && 'action' in value
+
+/** Entries that hold every term, newest first; redacted ones are left out. */
+export async function findRecorded(knex: Knex, terms: readonly string[], most: number): Promise<Entry[]> {
+  return (await findEntries(knex, terms, most)).filter(isEntry)
+}
+
+/**
+ * What a registration said at an earlier revision: the log is the only place that keeps it.
+ * @throws Refusal `not_found` for a revision that never was, or whose entry retention took
+ */
+export async function readRevision(knex: Knex, kind: string, id: string, revision: number): Promise<object> {
+  const entries = await findRecorded(knex, [`revision=${kind}/${id}/${revision}`, 'outcome=granted'], 10)
+  const after = entries.find((entry) => entry.change !== undefined)?.change?.after
+  if (typeof after === 'object' && after !== null) return after
+  throw refuse('not_found', { detail: 'there is no such revision, or retention took its entry' })
+}
