@@ -128,7 +128,7 @@ const registrations = [
      id text primary key, kind text not null, algorithm text not null, public_key bytea not null, wrapped bytea not null,
      wrapping_key_id text not null references keyring_key (id), issuer_key_id text, chain text,
      created_at timestamptz not null, active_at timestamptz not null, retire_at timestamptz not null,
-     gone_at timestamptz not null, withdrawn_at timestamptz, epoch int, from_size bigint,
+     gone_at timestamptz not null, withdrawn_at timestamptz, epoch int, from_size bigint, to_size bigint,
      changed bigint not null default 0)`,
   ...['attestor', 'workload', 'account_pin', 'block', 'api_token', 'signing_key'].map(
     (table) => `create index ${table}_changed on ${table} (changed)`,
@@ -146,6 +146,8 @@ const doors = [
      key bytea primary key, request bytea not null, status int not null, resource_id text, log_epoch int not null,
      log_idx bigint not null, showed_once boolean not null, until timestamptz not null)`,
   `create index idempotency_until on idempotency (until)`,
+  // Where a background job went on, for whichever replica runs it next.
+  `create table job_state (name text primary key, state jsonb not null)`,
 ]
 
 /**

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { originOf } from './audit/log.ts'
 import { makeEntry, seal } from './audit/seal.ts'
 import type { EntryPart } from './audit/entry.ts'
+import { describeKey } from './keys/describe-key.ts'
 import { createKeys, logVkey } from './keys/keys.ts'
 import { newKeyringRow, openKeyring } from './keys/keyring.ts'
 import { type Lifetimes, endlessFrom, timesFor } from './keys/lifetimes.ts'
@@ -18,7 +19,7 @@ import type { Database } from './store/database.ts'
 import { insertKey, insertWrappingKey } from './store/keys.ts'
 import { appendItems, newBatchId, readHead } from './store/log.ts'
 import { insertAttestor } from './store/registrations.ts'
-import type { AttestorRow, KeyRow } from './store/rows.ts'
+import type { AttestorRow } from './store/rows.ts'
 
 type Parts = {
   db: Pick<Database, 'knex'>
@@ -34,28 +35,6 @@ type Parts = {
 
 /** Any number that nobody else uses: "pfst" in ASCII. */
 const lockKey = 0x70667374
-
-/** What an entry says of a key: all that is public, and its times. */
-export function keyEntry(row: KeyRow, action: EntryPart['action'], origin?: string): EntryPart {
-  const { id, kind, algorithm, activeAt, retireAt, goneAt } = row
-  return {
-    ...(action && { action }),
-    actor: { kind: 'system' },
-    resource: { kind: 'key', id, name: kind },
-    change: {
-      after: {
-        kind,
-        algorithm,
-        publicKey: row.publicKey.toString('base64'),
-        ...(row.chain !== undefined && { chain: row.chain }),
-        ...(origin !== undefined && { vkey: logVkey(row, origin) }),
-        activeAt: activeAt.toISOString(),
-        retireAt: retireAt.toISOString(),
-        goneAt: goneAt.toISOString(),
-      },
-    },
-  }
-}
 
 /** Built in: what join tokens are attested by. It has no issuer, so no proof of another kind leads to it. */
 const joinAttestor = (id: string): AttestorRow => ({
@@ -119,7 +98,10 @@ export async function firstStart(parts: Parts): Promise<boolean> {
       },
       ...keys
         .filter((row) => row.kind !== 'mac')
-        .map((row) => keyEntry(row, 'key.create', row.kind === 'log' ? origin : undefined)),
+        .map((row) => ({
+          action: 'key.create' as const,
+          ...describeKey(row, row.kind === 'log' ? origin : undefined),
+        })),
       {
         action: 'attestor.create',
         resource: { kind: 'attestor', id: join.id, name: join.name, revision: join.revision },

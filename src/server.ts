@@ -70,14 +70,21 @@ export async function start(
   const onError = (event: string) => (error: unknown) => serverLog.warn(event, { err: error })
   const snapshots = await openSnapshots(db, { now: Date.now, onError: onError('snapshot.refresh_failed') })
   const known = snapshots.current()
-  const keys = createKeys(await openKeyring(rootKey, known.instanceId, await readWrappingKeys(db.knex)))
+  const keyring = await openKeyring(rootKey, known.instanceId, await readWrappingKeys(db.knex))
+  // Wrapping keys that another replica made are opened before what they wrap is seen here.
+  snapshots.beforeChange(async ({ keys }) => {
+    if ([...keys.values()].every((row) => keyring.has(row.wrappingKeyId))) return
+    await keyring.add(await readWrappingKeys(db.knex))
+  })
+  const keys = createKeys(keyring)
 
   const log = await openLog({
     knex: db.knex,
     epoch: known.epoch,
     size: known.size,
     trustDomain: known.trustDomain,
-    signers: () => keys.logSigners(snapshots.current(), originOf(known.trustDomain, known.epoch), known.epoch, now()),
+    signers: (size) =>
+      keys.logSigners(snapshots.current(), originOf(known.trustDomain, known.epoch), known.epoch, size),
     onRollback: (note) => serverLog.error('log.rolled_back', { note }),
     onTileError: onError('log.tile_failed'),
   })

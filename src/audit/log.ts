@@ -39,8 +39,8 @@ type Parts = {
   epoch: number
   size: number
   trustDomain: string
-  /** Log keys that sign now, newest last. */
-  signers: () => NoteSigner[]
+  /** The log keys that sign a head of that size, newest last. */
+  signers: (size: number) => NoteSigner[]
   onRollback?: (detail: string) => void
   onTileError?: (error: unknown) => void
 }
@@ -58,7 +58,7 @@ export async function openLog(parts: Parts): Promise<Log> {
     readLeaves: leaves,
   })
   let root = await tree.rootAt(tree.size)
-  let checkpoint = signCheckpoint(origin, tree.size, root, parts.signers())
+  let checkpoint = signCheckpoint(origin, tree.size, root, parts.signers(tree.size))
   let rolledBack = false
   let turn: Promise<unknown> = Promise.resolve()
   let lastLeaf = tree.size > 0 ? (await leaves(tree.size - 1, tree.size))[0] : undefined
@@ -100,7 +100,7 @@ export async function openLog(parts: Parts): Promise<Log> {
   }
 
   function sign(): string {
-    checkpoint = signCheckpoint(origin, tree.size, root, parts.signers())
+    checkpoint = signCheckpoint(origin, tree.size, root, parts.signers(tree.size))
     return checkpoint
   }
 

@@ -7,7 +7,10 @@ export type KeyringRow = { id: string; wrapped: Buffer; rootKeyId: string; creat
 
 export type Keyring = {
   /** The key that wraps what is made now. */
-  currentId: string
+  readonly currentId: string
+  has(id: string): boolean
+  /** Opens wrapping keys that another replica made since. @throws as `openKeyring` */
+  add(rows: readonly KeyringRow[]): Promise<void>
   wrap(plaintext: Buffer, fields: readonly string[]): Buffer
   /** @throws EnvelopeError when the row was moved or changed; Error when its wrapping key is missing */
   unwrap(wrappingKeyId: string, wrapped: Buffer, fields: readonly string[]): Buffer
@@ -22,23 +25,36 @@ export async function newKeyringRow(root: RootKey, instanceId: string, id: strin
 /** Opens every wrapping key. @throws when the root key is another one than the rows were wrapped by */
 export async function openKeyring(root: RootKey, instanceId: string, rows: readonly KeyringRow[]): Promise<Keyring> {
   const keys = new Map<string, KeyObject>()
-  const ordered = [...rows].sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
-  for (const row of ordered) {
-    if (row.rootKeyId !== root.id) {
-      throw new Error(`the keyring was wrapped by root key ${row.rootKeyId}, not by the given ${root.id}`)
+  let current: KeyringRow | undefined
+
+  async function add(more: readonly KeyringRow[]): Promise<void> {
+    for (const row of more) {
+      if (row.rootKeyId !== root.id) {
+        throw new Error(`the keyring was wrapped by root key ${row.rootKeyId}, not by the given ${root.id}`)
+      }
+      if (!keys.has(row.id)) keys.set(row.id, createSecretKey(await root.unwrap(row.wrapped, place(instanceId, row.id))))
+      if (!current || row.createdAt > current.createdAt) current = row
     }
-    keys.set(row.id, createSecretKey(await root.unwrap(row.wrapped, place(instanceId, row.id))))
   }
-  const currentId = ordered.at(-1)?.id
-  if (currentId === undefined) throw new Error('the keyring is empty')
+
+  await add(rows)
+  const currentId = (): string => {
+    if (!current) throw new Error('the keyring is empty')
+    return current.id
+  }
+  currentId()
   const key = (id: string): KeyObject => {
     const found = keys.get(id)
     if (!found) throw new Error(`the keyring has no key ${id}`)
     return found
   }
   return {
-    currentId,
-    wrap: (plaintext, fields) => encrypt(key(currentId), plaintext, [instanceId, currentId, ...fields]),
+    get currentId() {
+      return currentId()
+    },
+    has: (id) => keys.has(id),
+    add,
+    wrap: (plaintext, fields) => encrypt(key(currentId()), plaintext, [instanceId, currentId(), ...fields]),
     unwrap: (id, wrapped, fields) => decrypt(key(id), wrapped, [instanceId, id, ...fields]),
   }
 }

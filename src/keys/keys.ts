@@ -4,6 +4,7 @@
  */
 import { type KeyObject, createHash, createPublicKey, createSecretKey } from 'node:crypto'
 import { type NoteSigner, createNoteSigner, formatVkey } from '@purser/sdk/verify'
+import { refuse } from '../errors.ts'
 import type { KeyKind, KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type CertificateIssuer, createIssuer } from './certificate.ts'
@@ -16,19 +17,26 @@ export type OpenCa = { row: KeyRow; issuer: CertificateIssuer; chain: string }
 type Known = Pick<Snapshot, 'keys'>
 
 export type Keys = {
-  /** The key of a kind that signs now. @throws Error when there is none, which is our own fault */
+  /** The key of a kind that signs now. @throws Refusal `unavailable` when there is none */
   signing(known: Known, kind: 'jwt-es256' | 'jwt-rs256' | 'mac', now: Date): OpenKey
   issuingCa(known: Known, now: Date): OpenCa
   rootCa(known: Known, now: Date): OpenCa
   ca(row: KeyRow): OpenCa
-  /** Every log key that signs now in this epoch. */
-  logSigners(known: Known, origin: string, epoch: number, now: Date): NoteSigner[]
+  /** The log keys of this epoch whose range holds the size; during an overlap two, the older first. */
+  logSigners(known: Known, origin: string, epoch: number, size: number): NoteSigner[]
 }
+
+/** An issuing key whose certificate an upstream CA has yet to sign. */
+export const isRequested = (row: KeyRow): boolean => row.kind === 'issuing-ca' && row.chain === undefined
+
+/** An upstream CA's root: we publish its certificate and hold no key of it. */
+export const isUpstream = (row: KeyRow): boolean => row.kind === 'root-ca' && row.wrapped.length === 0
 
 /** Published and not yet gone, newest first. A withdrawn key is neither. */
 export const publishedKeys = (known: Known, kind: KeyKind, now: Date): KeyRow[] =>
   [...known.keys.values()]
     .filter((row) => row.kind === kind && !row.withdrawnAt && row.createdAt <= now && row.goneAt > now)
+    .filter((row) => !isRequested(row))
     .sort((a, b) => b.activeAt.getTime() - a.activeAt.getTime())
 
 /**
@@ -36,9 +44,27 @@ export const publishedKeys = (known: Known, kind: KeyKind, now: Date): KeyRow[] 
  * replaced it, since an outage of the rotation must not become an outage of issuing before the key itself ends.
  */
 export function signingKey(known: Known, kind: KeyKind, now: Date): KeyRow | undefined {
-  const usable = publishedKeys(known, kind, now).filter((row) => row.activeAt <= now)
+  const usable = publishedKeys(known, kind, now).filter((row) => row.activeAt <= now && !isUpstream(row))
   return usable.find((row) => row.retireAt > now) ?? usable[0]
 }
+
+const inBundle: ReadonlySet<KeyKind> = new Set(['root-ca', 'jwt-es256', 'jwt-rs256'])
+
+/**
+ * The bundle's sequence number: how often a key has entered or left it. It follows from the rows and the clock alone, so
+ * that all replicas say the same, and it moves when and only when the contents do: also when a key goes by its time,
+ * which changes no row.
+ */
+export function bundleSequence(known: Known, now: Date): number {
+  const rows = [...known.keys.values()].filter((row) => inBundle.has(row.kind) && row.createdAt <= now)
+  return rows.length + rows.filter((row) => row.withdrawnAt !== undefined || row.goneAt <= now).length
+}
+
+/** The PEM roots that clients and peers are to trust now. */
+export const trustedRoots = (known: Known, now: Date): string =>
+  publishedKeys(known, 'root-ca', now)
+    .map((row) => row.chain ?? '')
+    .join('')
 
 const keyHashes = new WeakMap<Snapshot['keys'], Set<string>>()
 
@@ -74,16 +100,18 @@ export function createKeys(keyring: Keyring): Keys {
 
   function ca(row: KeyRow): OpenCa {
     const known = cas.get(row.id)
-    if (known && known.row.chain === row.chain) return known
+    if (known?.row === row) return known
     if (!row.chain) throw new Error(`key ${row.id} has no certificate`)
-    const made = { row, issuer: createIssuer({ pem: firstOf(row.chain), privateKey: keyOf(row) }), chain: row.chain }
+    // Its times may have changed, or its wrapping: the certificate is the same.
+    const issuer = known?.issuer ?? createIssuer({ pem: firstOf(row.chain), privateKey: keyOf(row) })
+    const made = { row, issuer, chain: row.chain }
     cas.set(row.id, made)
     return made
   }
 
   function need(known: Known, kind: KeyKind, now: Date): KeyRow {
     const row = signingKey(known, kind, now)
-    if (!row) throw new Error(`there is no ${kind} key that signs now`)
+    if (!row) throw refuse('unavailable', { detail: `there is no ${kind} key that signs now` })
     return row
   }
 
@@ -106,12 +134,14 @@ export function createKeys(keyring: Keyring): Keys {
     issuingCa: (known, now) => ca(need(known, 'issuing-ca', now)),
     rootCa: (known, now) => ca(need(known, 'root-ca', now)),
     ca,
-    logSigners(known, origin, epoch, now) {
-      return publishedKeys(known, 'log', now)
-        .filter((row) => row.epoch === epoch && row.activeAt <= now)
-        .reverse()
-        .map((row) => noteSigner(origin, row))
-    },
+    // By sizes and not by the clock, so that the ranges that /log/keys lists are exact. A withdrawn key may still sign
+    // what lies in its range: another replica may not have signed those heads yet.
+    logSigners: (known, origin, epoch, size) =>
+      [...known.keys.values()]
+        .filter((row) => row.kind === 'log' && row.epoch === epoch)
+        .filter((row) => (row.fromSize ?? 0) <= size && size <= (row.toSize ?? Infinity))
+        .sort((a, b) => (a.fromSize ?? 0) - (b.fromSize ?? 0))
+        .map((row) => noteSigner(origin, row)),
   }
 }
 

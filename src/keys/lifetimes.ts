@@ -12,7 +12,10 @@ export type Lifetimes = {
   rootCa: number
 }
 
-const after = (time: Date, seconds: number): Date => new Date(time.getTime() + seconds * 1000)
+/** A request to an upstream CA that nobody answered in this time is forgotten. */
+const requestedSeconds = 90 * 24 * 3600
+
+export const after = (time: Date, seconds: number): Date => new Date(time.getTime() + seconds * 1000)
 
 /** @param published how long before its first use; 0 for the first keys of all, which nobody has cached yet */
 export function timesFor(
@@ -31,6 +34,13 @@ export function timesFor(
   const retireAt = after(activeAt, signs)
   return { createdAt: now, activeAt, retireAt, goneAt: after(retireAt, longest) }
 }
+
+export const requestedFrom = (now: Date): KeyTimes => ({
+  createdAt: now,
+  activeAt: endless,
+  retireAt: endless,
+  goneAt: after(now, requestedSeconds),
+})
 
 /** Far enough to mean "until something ends it". */
 export const endless = new Date('9999-01-01T00:00:00Z')

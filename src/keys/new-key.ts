@@ -1,8 +1,9 @@
 /** Makes keys: the pair, its wrapped row, and for a CA its certificate. Appends nothing: callers store row and entry. */
-import { type KeyObject, createHash, createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { type KeyObject, createHash, createPrivateKey, generateKeyPair, generateKeyPairSync } from 'node:crypto'
+import { promisify } from 'node:util'
 import { calculateJwkThumbprint, exportJWK } from 'jose'
 import type { KeyKind, KeyRow } from '../store/rows.ts'
-import { createIssuingCertificate, createRootCertificate } from './ca-certificates.ts'
+import { buildCaCsr, createIssuingCertificate, createRootCertificate } from './ca-certificates.ts'
 import { type CertificateIssuer, serialFrom } from './certificate.ts'
 import type { Keyring } from './keyring.ts'
 
@@ -91,10 +92,20 @@ export function newIssuingCa(
   return { ...made, issuerKeyId: root.id, chain: certificate.pem }
 }
 
+/** An issuing key for an upstream CA to certify, and the request for it. It has no chain yet, so it signs nothing. */
+export function newRequestedCa(maker: KeyMaker, times: KeyTimes): { row: KeyRow; csr: string } {
+  const pair = ecPair()
+  const id = hashId('ca', spki(pair.publicKey))
+  const made = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), times)
+  return { row: made, csr: buildCaCsr({ trustDomain: maker.trustDomain, keys: pair }).pem }
+}
+
+const rsaPair = promisify(generateKeyPair)
+
 /** The id is the RFC 7638 thumbprint: unique in the trust domain and never used again. */
 export async function newJwtKey(maker: KeyMaker, kind: 'jwt-es256' | 'jwt-rs256', times: KeyTimes): Promise<KeyRow> {
-  const pair =
-    kind === 'jwt-es256' ? ecPair() : generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 65537 })
+  // An RSA key takes a tenth of a second to find: not on this thread.
+  const pair = kind === 'jwt-es256' ? ecPair() : await rsaPair('rsa', { modulusLength: 2048, publicExponent: 65537 })
   const id = await calculateJwkThumbprint(await exportJWK(pair.publicKey))
   return row(
     maker,
@@ -117,6 +128,16 @@ export function newLogKey(maker: KeyMaker, times: KeyTimes, epoch: number, fromS
 export function newMacKey(maker: KeyMaker, times: KeyTimes): KeyRow {
   const id = `mac-${maker.randomBytes(16).toString('hex')}`
   return row(maker, 'mac', 'HS256', id, Buffer.alloc(0), maker.randomBytes(32), times)
+}
+
+/** The same key under the keyring's present wrapping key. A root of an upstream CA has nothing to wrap. */
+export function rewrap(keyring: Keyring, row: KeyRow): KeyRow {
+  if (row.wrapped.length === 0) return row
+  const place = keyPlace(row.kind, row.id)
+  const secret = keyring.unwrap(row.wrappingKeyId, row.wrapped, place)
+  const wrapped = keyring.wrap(secret, place)
+  secret.fill(0)
+  return { ...row, wrapped, wrappingKeyId: keyring.currentId }
 }
 
 export const readPrivateKey = (bytes: Buffer): KeyObject =>

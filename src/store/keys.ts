@@ -1,6 +1,18 @@
 /** Key rows, as keys/ makes them. Wrapped keys only: nothing here can be used without the root key. */
 import type { Knex } from 'knex'
 import type { KeyRow } from './rows.ts'
+import { tables } from './snapshot-tables.ts'
+
+/** Any number that nobody else uses: "pkey" in ASCII. Whoever changes keys holds this advisory lock. */
+export const keysLock = 0x706b6579
+
+const times = (row: KeyRow): Record<string, unknown> => ({
+  chain: row.chain ?? null,
+  active_at: row.activeAt,
+  retire_at: row.retireAt,
+  gone_at: row.goneAt,
+  withdrawn_at: row.withdrawnAt ?? null,
+})
 
 export const insertKey = (tx: Knex.Transaction, row: KeyRow, changed = 0): Promise<unknown> =>
   tx('signing_key').insert({
@@ -11,15 +23,34 @@ export const insertKey = (tx: Knex.Transaction, row: KeyRow, changed = 0): Promi
     wrapped: row.wrapped,
     wrapping_key_id: row.wrappingKeyId,
     issuer_key_id: row.issuerKeyId ?? null,
-    chain: row.chain ?? null,
     created_at: row.createdAt,
-    active_at: row.activeAt,
-    retire_at: row.retireAt,
-    gone_at: row.goneAt,
     epoch: row.epoch ?? null,
     from_size: row.fromSize ?? null,
+    to_size: row.toSize ?? null,
     changed,
+    ...times(row),
   })
+
+/** Every key there was, as the transaction sees them. */
+export async function readKeys(tx: Knex): Promise<KeyRow[]> {
+  const rows: unknown[] = await tx('signing_key').orderBy('created_at').orderBy('id')
+  return rows.flatMap((row) => tables.keys.read(row)[1] ?? [])
+}
+
+/** Writes what may change in a key's life: its chain and its times. */
+export const updateKey = (tx: Knex.Transaction, row: KeyRow): Promise<unknown> =>
+  tx('signing_key').where({ id: row.id }).update(times(row))
+
+export const updateWrapped = (tx: Knex.Transaction, row: KeyRow): Promise<unknown> =>
+  tx('signing_key').where({ id: row.id }).update({ wrapped: row.wrapped, wrapping_key_id: row.wrappingKeyId })
+
+/** From which tree size on a log key signs, once the entry that announces it has its place. */
+export const setFirstSize = (tx: Knex.Transaction, id: string, size: number): Promise<unknown> =>
+  tx('signing_key').where({ id }).update({ from_size: size })
+
+/** The last tree size that a log key signs. */
+export const setLastSize = (tx: Knex.Transaction, id: string, size: number): Promise<unknown> =>
+  tx('signing_key').where({ id }).update({ to_size: size })
 
 export type WrappingKey = { id: string; wrapped: Buffer; rootKeyId: string; createdAt: Date }
 

@@ -50,7 +50,10 @@ export type ApiTokenRow = {
 
 export type KeyKind = 'root-ca' | 'issuing-ca' | 'jwt-es256' | 'jwt-rs256' | 'log' | 'mac'
 
-/** A key in its wrapped form, with the four times of its life: published, signs from, signs until, unpublished. */
+/**
+ * A key in its wrapped form, with the four times of its life: published, signs from, signs until, unpublished. An issuing
+ * CA without a chain was requested and waits for an upstream CA; a root without a wrapped key is an upstream CA's own.
+ */
 export type KeyRow = {
   id: string
   kind: KeyKind
@@ -68,7 +71,8 @@ export type KeyRow = {
   retireAt: Date
   goneAt: Date
   withdrawnAt?: Date
-  /** For log keys: the epoch, and the tree size from which it signs. */
+  /** For log keys: the epoch, and the first and last tree size that it signs; no last one while it signs. */
   epoch?: number
   fromSize?: number
+  toSize?: number
 }

@@ -48,6 +48,7 @@ type KeyRecord = {
   withdrawn_at: Date | null
   epoch: number | null
   from_size: string | null
+  to_size: string | null
 }
 
 /** A JSON tuple, so that no account name can reach into another's. */
@@ -170,6 +171,7 @@ export const tables = {
       ...given('withdrawnAt', row.withdrawn_at),
       ...given('epoch', row.epoch),
       ...(row.from_size !== null && { fromSize: Number(row.from_size) }),
+      ...(row.to_size !== null && { toSize: Number(row.to_size) }),
     },
   ]),
 }

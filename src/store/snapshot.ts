@@ -64,6 +64,10 @@ export type Snapshots = {
   /** Milliseconds since the database last confirmed the revision: past 2,000 this replica must not say who is revoked. */
   age(): number
   onChange(listener: (next: Snapshot, previous: Snapshot) => void): void
+  /** Runs before a newer snapshot becomes the current one; where it fails, that one is asked for again. */
+  beforeChange(prepare: (next: Snapshot) => Promise<void>): void
+  /** Drops blocks that ended before, which the database no longer holds. */
+  forgetBlocks(endedBefore: Date): void
   stop(): Promise<void>
 }
 
@@ -78,6 +82,7 @@ export async function openSnapshots(
   let confirmed = asked
   let current = await readSnapshot(db.knex, undefined)
   const listeners: ((next: Snapshot, previous: Snapshot) => void)[] = []
+  const preparations: ((next: Snapshot) => Promise<void>)[] = []
   let running: Promise<Snapshot> | undefined
   let queued: Promise<Snapshot> | undefined
 
@@ -85,6 +90,7 @@ export async function openSnapshots(
     asked = parts.now()
     const started = asked
     const next = await readSnapshot(db.knex, current)
+    if (next.revision !== current.revision) for (const prepare of preparations) await prepare(next)
     confirmed = started
     const previous = current
     current = next
@@ -116,6 +122,11 @@ export async function openSnapshots(
     refresh,
     age: () => parts.now() - confirmed,
     onChange: (listener) => void listeners.push(listener),
+    beforeChange: (prepare) => void preparations.push(prepare),
+    forgetBlocks(endedBefore) {
+      const live = [...current.blocks].filter(([, block]) => block.until >= endedBefore)
+      if (live.length < current.blocks.size) current = { ...current, blocks: new Map(live) }
+    },
     async stop() {
       clearInterval(timer)
       await unlisten()
