@@ -5,31 +5,53 @@ import { version } from '../version.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { addServe } from './serve.ts'
 
-const verbs = [addServe]
+type Verb = (program: Command, io: Io) => void
 
-/** Runs one command line. Answers the exit code; never throws, never ends the process. */
-export async function runCli(io: Io): Promise<number> {
+const verbs: Record<string, Verb[]> = {
+  'Run a server': [addServe],
+}
+
+const epilogue = `
+Exit codes: 0 done, 1 failed, 2 wrong command or configuration, 3 the server refused,
+            4 a proof does not verify, 5 the server or its database can't be reached
+
+A server is found by PURSER_ADDR, trusted by PURSER_CA_FILE or PURSER_CA_SHA256 (else the system's
+roots), and asked with PURSER_API_TOKEN. \`purser <verb> --help\` shows examples.`
+
+function createProgram(io: Io): Command {
   const program = new Command('purser')
     .description('Secrets and workload identity for containers, with a log that proves what was issued')
     .version(version)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
-  for (const add of verbs) add(program, io)
+    .configureHelp({ helpWidth: Math.min(io.stdout.columns ?? 100, 100) })
+    .addHelpText('after', epilogue)
+  for (const [group, members] of Object.entries(verbs)) {
+    program.commandsGroup(`${group}:`)
+    for (const add of members) add(program, io)
+  }
+  return program
+}
+
+/** What a start refuses before it has done anything: by name, so that a verb that only asks loads no server. */
+const wrongStart = new Set(['StartError', 'RootKeyError', 'SchemaTooNew'])
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) return error.exitCode
+  if (error instanceof ConfigError || (error instanceof Error && wrongStart.has(error.name))) return exitCodes.usage
+  return exitCodes.failed
+}
+
+/** Runs one command line. Answers the exit code; never throws, never ends the process. */
+export async function runCli(io: Io): Promise<number> {
   try {
-    await program.parseAsync(io.argv, { from: 'user' })
+    await createProgram(io).parseAsync(io.argv, { from: 'user' })
     return exitCodes.ok
   } catch (error) {
+    // Commander has written its own words.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    if (error instanceof ConfigError) {
-      io.stderr.write(`${error.message}\n`)
-      return exitCodes.usage
-    }
-    if (error instanceof CliError) {
-      io.stderr.write(`purser: ${error.message}\n`)
-      return error.exitCode
-    }
     const words = error instanceof Error ? error.message : 'failed'
-    io.stderr.write(`purser: ${words}\n`)
-    return exitCodes.failed
+    io.stderr.write(error instanceof ConfigError ? `${words}\n` : `purser: ${words}\n`)
+    return exitCodeOf(error)
   }
 }

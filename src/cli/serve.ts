@@ -1,16 +1,21 @@
 /** `purser serve`: the server, in as many workers as configured, until SIGTERM or SIGINT. */
 import type { Command } from 'commander'
 import { readConfig } from '../config.ts'
-import { createLog } from '../telemetry/log.ts'
-import { serve, workerNumber } from '../workers.ts'
 import type { Io } from './io.ts'
+import { withExamples } from './options.ts'
 
 export function addServe(program: Command, io: Io): void {
-  program
+  const command = program
     .command('serve')
-    .description('Run the server. Settings come from the environment and PURSER_CONFIG; see docs/configuration.md')
+    .summary('run the server')
+    .description(
+      'Runs the server until SIGTERM. Settings come from the environment and PURSER_CONFIG; docs/configuration.md lists them.',
+    )
     .action(async () => {
       const config = readConfig({ env: io.env, readFile: io.readFile })
+      // Loaded here, so that a verb that only asks a server doesn't wait for the code of one.
+      const { createLog } = await import('../telemetry/log.ts')
+      const { serve, workerNumber } = await import('../workers.ts')
       const worker = workerNumber()
       const log = createLog({
         level: config.log.level,
@@ -21,4 +26,9 @@ export function addServe(program: Command, io: Io): void {
       await new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
       await running.stop()
     })
+  withExamples(
+    command,
+    'PURSER_TRUST_DOMAIN=example.org purser serve',
+    'PURSER_TRUST_DOMAIN=example.org DATABASE_URL=postgres://… PURSER_ROOT_KEY_FILE=/etc/purser/root-key purser serve',
+  )
 }

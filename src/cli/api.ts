@@ -1,0 +1,198 @@
+/** The command's client of the native API: one verified TLS connection, JSON both ways, refusals as words. */
+import { Agent, type RequestOptions, request as httpsRequest } from 'node:https'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { version } from '../version.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import { type Problem, refusalOf } from './problem.ts'
+import { readText, setting } from './settings.ts'
+import { fetchRoot, hostOf, parseFingerprints } from './trust.ts'
+
+export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string }
+
+export type Call = {
+  query?: Record<string, string | number | undefined>
+  body?: unknown
+  headers?: Record<string, string>
+  /** Another bearer token than PURSER_API_TOKEN; null for what anyone may read. */
+  token?: string | null
+}
+
+export type ApiReply<T> = {
+  status: number
+  headers: IncomingHttpHeaders
+  /** JSON; an empty object where the reply has no body. */
+  body: T
+}
+
+export type Page<T> = { items: T[]; nextCursor: string | null }
+
+export type Api = {
+  /** Where the server is, without a slash at the end. */
+  url: string
+  /** @throws CliError with exit code `refused`, `unreachable` or `failed` */
+  call<T>(method: string, path: string, more?: Call): Promise<ApiReply<T>>
+  /** The same for a reply that is read piece by piece. */
+  open(method: string, path: string, more?: Call): Promise<IncomingMessage>
+  /** Every item of a list, page after page. */
+  all<T>(path: string, query?: Call['query']): Promise<T[]>
+  close(): void
+}
+
+const timeoutMs = 30_000
+const mostBytes = 64 * 1024 * 1024
+const defaultAddr = 'https://127.0.0.1:8443'
+
+/** Names in a path are sent as they are only where they can't end or leave their segment. */
+export const segment = (name: string): string => encodeURIComponent(name)
+
+/** @throws CliError for settings that are wrong; nothing is sent before the first call */
+export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags = {}): Api {
+  const addr = setting(io, 'PURSER_ADDR', flags.addr) ?? defaultAddr
+  const base = parseAddr(addr)
+  const caFile = setting(io, 'PURSER_CA_FILE', flags.caFile)
+  const fingerprints = setting(io, 'PURSER_CA_SHA256', flags.caSha256)
+  if (caFile !== undefined && fingerprints !== undefined) {
+    throw new CliError('give PURSER_CA_FILE or PURSER_CA_SHA256, not both', exitCodes.usage)
+  }
+  const roots = caFile === undefined ? undefined : readText(io, caFile, 'PURSER_CA_FILE')
+  const named = fingerprints === undefined ? undefined : parseFingerprints(fingerprints)
+  let agent: Promise<Agent> | undefined
+
+  async function connectBy(): Promise<Agent> {
+    const ca = named ? await fetchRoot(base, named, timeoutMs) : roots
+    return new Agent({ keepAlive: true, maxCachedSessions: 0, ...(ca !== undefined && { ca }) })
+  }
+
+  function bearer(token: Call['token']): Record<string, string> {
+    if (token === null) return {}
+    const found = token ?? setting(io, 'PURSER_API_TOKEN')
+    if (!found) {
+      throw new CliError(
+        'set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE); `purser bootstrap` makes the first one',
+        exitCodes.usage,
+      )
+    }
+    if (!/^[!-~]+$/.test(found)) throw new CliError('PURSER_API_TOKEN is not one token', exitCodes.usage)
+    return { authorization: `Bearer ${found}` }
+  }
+
+  async function send(method: string, path: string, more: Call): Promise<IncomingMessage> {
+    const url = new URL(path, base)
+    for (const [name, value] of Object.entries(more.query ?? {})) {
+      if (value !== undefined) url.searchParams.set(name, String(value))
+    }
+    const payload = more.body === undefined ? undefined : Buffer.from(JSON.stringify(more.body))
+    const headers = {
+      accept: 'application/json, application/problem+json, */*',
+      'user-agent': `purser-cli/${version}`,
+      ...(payload && { 'content-type': 'application/json', 'content-length': String(payload.length) }),
+      ...bearer(more.token),
+      ...more.headers,
+    }
+    try {
+      agent ??= connectBy()
+      return await roundTrip(url, { method, headers, agent: await agent }, payload)
+    } catch (error) {
+      throw error instanceof CliError ? error : unreachable(base, error)
+    }
+  }
+
+  async function open(method: string, path: string, more: Call = {}): Promise<IncomingMessage> {
+    const reply = await send(method, path, more)
+    const status = reply.statusCode ?? 0
+    if (status >= 200 && status < 300) return reply
+    throw refusalOf(problemIn(await textOf(reply, base)), status)
+  }
+
+  async function call<T>(method: string, path: string, more: Call = {}): Promise<ApiReply<T>> {
+    const reply = await open(method, path, more)
+    // The server is verified, so an object that it sends is taken to be what openapi.yaml says.
+    const isDescribed = (value: unknown): value is T => isObject(value)
+    const body = jsonOf(await textOf(reply, base))
+    if (!isDescribed(body)) throw new CliError(`${base.origin} did not answer with JSON: is it a Purser?`)
+    return { status: reply.statusCode ?? 0, headers: reply.headers, body }
+  }
+
+  return {
+    url: base.origin,
+    call,
+    open,
+    async all<T>(path: string, query: Call['query'] = {}) {
+      const items: T[] = []
+      let cursor: string | null = null
+      do {
+        const page: Page<T> = (
+          await call<Page<T>>('GET', path, { query: { limit: 200, ...query, cursor: cursor ?? undefined } })
+        ).body
+        items.push(...page.items)
+        cursor = page.nextCursor
+      } while (cursor !== null)
+      return items
+    },
+    close: () =>
+      void agent?.then(
+        (one) => one.destroy(),
+        () => undefined,
+      ),
+  }
+}
+
+function parseAddr(addr: string): URL {
+  const url = URL.canParse(addr) ? new URL(addr) : undefined
+  if (url?.protocol === 'https:' && url.pathname === '/' && url.search === '' && url.username === '') return url
+  throw new CliError(
+    'PURSER_ADDR must be an https URL without a path, such as https://purser.example.org',
+    exitCodes.usage,
+  )
+}
+
+function roundTrip(url: URL, options: RequestOptions, payload: Buffer | undefined): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = httpsRequest(url, options, resolve)
+    sent.setTimeout(timeoutMs, () => sent.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })))
+    sent.once('error', reject)
+    sent.end(payload)
+  })
+}
+
+async function textOf(reply: IncomingMessage, base: URL): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of reply as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > mostBytes) throw new CliError('the reply is larger than 64 MiB')
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw error instanceof CliError ? error : unreachable(base, error)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** An empty body (204) is an empty object; what is not JSON is nothing. */
+function jsonOf(text: string): unknown {
+  try {
+    return text === '' ? {} : JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+function problemIn(text: string): Problem {
+  const value = jsonOf(text)
+  return isObject(value) ? value : {}
+}
+
+/** Codes of OpenSSL's verification as Node names them, and of the name check. */
+const untrusted = /CERT|SIGNATURE|ISSUER|ERR_TLS/
+
+function unreachable(base: URL, error: unknown): CliError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed'
+  const what = untrusted.test(code)
+    ? `${base.origin} has no certificate that is trusted here (${code})\n  what to do: name its roots with PURSER_CA_FILE, or its root's fingerprint with PURSER_CA_SHA256`
+    : `can't reach ${base.origin} (${code})\n  what to do: is it running there? PURSER_ADDR or --addr says where (host ${hostOf(base)})`
+  return new CliError(what, exitCodes.unreachable)
+}
