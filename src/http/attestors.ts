@@ -1,7 +1,6 @@
 /** Attestors, as operators configure them. */
-import type { Knex } from 'knex'
-import type { Attestors } from '../attest/attest.ts'
-import { attestorRules, checkDefinition } from '../attest/kinds.ts'
+import type { Knex } from '../store/database.ts'
+import { type Attestors, attestorRules, joinTokenKind } from '../attest/attest.ts'
 import type { Change, Changed } from '../audit/record.ts'
 import { checkSpiffeId } from '../authorize/check-definition.ts'
 import { entriesOf } from '../authorize/entries.ts'
@@ -19,11 +18,8 @@ import { type ApiRequest, type BodyOf, type Reply, bodyOf, json } from './reques
 import type { ChangeState, Issue, Read } from './route.ts'
 
 export type AttestorRouteParts = ListParts & {
-  attestors: Pick<Attestors, 'open'>
+  attestors: Pick<Attestors, 'open' | 'checkDefinition'>
   randomBytes: (size: number) => Buffer
-  /** What proofs may be addressed to. */
-  audiences: readonly string[]
-  readFile: (path: string) => Promise<string>
 }
 
 type Definition = BodyOf<'createAttestor'>
@@ -42,7 +38,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
 
   async function insert(definition: Definition, tx: Knex.Transaction, known: Snapshot): Promise<Change<Reply>> {
     if (byName(known.attestors, definition.name)) throw refuse('already_exists')
-    const made = await checkDefinition(definition, known, parts)
+    const made = await attestors.checkDefinition(definition, known)
     const row = { ...made, id: newId('att', randomBytes), revision: 1 }
     try {
       await insertAttestor(tx, row)
@@ -87,7 +83,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
         const detail = 'an attestor keeps its kind: make another, and remove this one'
         throw refuse('conflict', { errors: [{ pointer: '/kind', detail }] })
       }
-      const made = await checkDefinition(definition, snapshot, parts, old.id)
+      const made = await attestors.checkDefinition(definition, snapshot, old.id)
       const row = { ...made, id: old.id, revision: old.revision + 1 }
       refuseStranded(row, snapshot)
       await updateAttestor(tx, row)
@@ -109,7 +105,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
     /** Calls out, so it is no change: nothing waits for a network inside a transaction. */
     async check(request, snapshot) {
       const row = find(request, snapshot)
-      const checks = row.kind === 'join-token' ? [builtIn] : await attestors.open(row).check(request.time)
+      const checks = row.kind === joinTokenKind ? [builtIn] : await attestors.open(row).check(request.time)
       const ok = checks.every((one) => one.ok)
       return {
         reply: json({ ok, checks }),
@@ -125,7 +121,7 @@ const builtIn = { ok: true, what: 'join tokens are kept here: there is nothing t
 const impossible = (pointer: string, detail: string): Error => refuse('impossible', { errors: [{ pointer, detail }] })
 
 function refuseBuiltIn({ kind, name }: AttestorRow): void {
-  if (kind === 'join-token') throw refuse('conflict', { detail: `the attestor ${name} is built in` })
+  if (kind === joinTokenKind) throw refuse('conflict', { detail: `the attestor ${name} is built in` })
 }
 
 /** Under another prefix, entries would be refused at each issuance; better to say so now. */

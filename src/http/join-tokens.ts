@@ -1,4 +1,5 @@
 /** Join tokens: how a workload without an orchestrator's token is attested. One belongs to one entry. */
+import { joinTokenKind } from '../attest/attest.ts'
 import { refuse } from '../errors.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { newToken } from '../names/token.ts'
@@ -18,7 +19,7 @@ export function createJoinToken({ randomBytes }: JoinTokenParts): ChangeState {
     const workload = byName(snapshot.workloads, name)
     const kind = workload && snapshot.attestors.get(workload.attestorId)?.kind
     if (!workload) throw impossible('there is no workload entry of that name')
-    if (kind !== 'join-token') throw impossible('this entry is not of the attestor join, so no join token opens it')
+    if (kind !== joinTokenKind) throw impossible('this entry is not of the attestor join, so no join token opens it')
 
     const { token, id, hash } = newToken('join', randomBytes)
     const expires = new Date(request.time.getTime() + lifetimeSeconds * 1000)

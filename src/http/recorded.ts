@@ -1,5 +1,6 @@
 /** What the log says, for handlers that answer from it. */
 import type { Entry } from '../audit/entry.ts'
+import { holdsTerms } from '../audit/terms.ts'
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { findEntries } from '../store/find-entries.ts'
@@ -9,7 +10,9 @@ const isEntry = (value: unknown): value is Entry => typeof value === 'object' &&
 
 /** Entries that hold every term, newest first; redacted ones are left out. */
 export async function findRecorded(knex: Knex, terms: readonly string[], most: number): Promise<Entry[]> {
-  return (await findEntries(knex, terms, most)).filter(isEntry)
+  const found = await findEntries(knex, terms, most)
+  // Two terms may share a key.
+  return found.filter(isEntry).filter((entry) => holdsTerms(entry, terms))
 }
 
 /**

@@ -3,7 +3,6 @@
  * release. Whatever goes wrong on the way is recorded, within the limits for strangers, and answered from one table.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Knex } from 'knex'
 import type { Action, Actor } from '../audit/entry.ts'
 import { cut } from '../audit/entry.ts'
 import type { Change, Grant, Hints, Recorded, Recorder } from '../audit/record.ts'
@@ -11,6 +10,7 @@ import type { Opening } from '../audit/seal.ts'
 import { type Problem, Refusal, refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import type { Permission } from '../operators/permissions.ts'
+import type { Knex } from '../store/database.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -107,6 +107,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     const { ifMatch, idempotencyKey } = values
     return {
       id: open.requestId,
+      operation: operation.operationId,
       time: open.time,
       ip: open.source?.ip ?? '',
       params: values.path as Record<string, string>,
@@ -140,12 +141,14 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
   }
 
   async function recordRefusal(response: ServerResponse, open: Opening, refusal: Refusal): Promise<boolean> {
-    const { explanation, actor } = refusal.info
+    const { explanation, actor = open.actor, errors } = refusal.info
+    // Which part was refused, for explain; what strangers get wrong buys no room in the log.
+    const detail = { ...explanation, ...(errors && actor.kind !== 'anonymous' && { errors }) }
     try {
       await recorder.note(open, 'refused', {
         reason: refusal.code,
-        ...(actor && { actor: { ...open.actor, ...actor } }),
-        ...(explanation && { detail: explanation }),
+        actor: { ...open.actor, ...actor },
+        ...(Object.keys(detail).length > 0 && { detail }),
       })
       return true
     } catch (error) {

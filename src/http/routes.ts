@@ -2,11 +2,15 @@
 import { createIssueCredentials } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
 import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
+import { type ExplainParts, createExplain } from './explain.ts'
+import { type JoinTokenParts, createJoinToken } from './join-tokens.ts'
+import type { ListParts } from './lists.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
 import type { CredentialParts } from './credentials.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type Route, change, issue, read } from './route.ts'
 import { createSelfRoutes } from './self.ts'
+import { createTokenRoutes } from './tokens.ts'
 import { type WorkloadRouteParts, createWorkloadRoutes } from './workloads.ts'
 
 export type RouteParts = CredentialParts &
@@ -14,7 +18,10 @@ export type RouteParts = CredentialParts &
   PublicParts &
   OperationsParts &
   AttestorRouteParts &
-  WorkloadRouteParts
+  WorkloadRouteParts &
+  ExplainParts &
+  JoinTokenParts &
+  ListParts
 
 export function createRoutes(parts: RouteParts): Route[] {
   const anyone = createPublicRoutes(parts)
@@ -22,6 +29,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const self = createSelfRoutes()
   const attestors = createAttestorRoutes(parts)
   const workloads = createWorkloadRoutes(parts)
+  const tokens = createTokenRoutes(parts)
   return [
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', createIssueCredentials(parts)),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
@@ -29,9 +37,25 @@ export function createRoutes(parts: RouteParts): Route[] {
 
     change('POST', '/api/v1/bootstrap', 'bootstrap', 'api', 'bootstrap.exchange', createBootstrap(parts)),
 
+    read('GET', '/api/v1/attestors', 'attestors.read', 'api', 'attestor.read', attestors.list),
     change('POST', '/api/v1/attestors', 'attestors.write', 'api', 'attestor.create', attestors.create),
+    read('GET', '/api/v1/attestors/{name}', 'attestors.read', 'api', 'attestor.read', attestors.get),
+    change('PUT', '/api/v1/attestors/{name}', 'attestors.write', 'api', 'attestor.replace', attestors.replace),
+    change('DELETE', '/api/v1/attestors/{name}', 'attestors.write', 'api', 'attestor.delete', attestors.remove),
+    issue('POST', '/api/v1/attestors/{name}:check', 'attestors.write', 'api', 'attestor.check', attestors.check),
 
+    read('GET', '/api/v1/workloads', 'workloads.read', 'api', 'workload.read', workloads.list),
     change('POST', '/api/v1/workloads', 'workloads.write', 'api', 'workload.create', workloads.create),
+    read('GET', '/api/v1/workloads/{name}', 'workloads.read', 'api', 'workload.read', workloads.get),
+    change('PUT', '/api/v1/workloads/{name}', 'workloads.write', 'api', 'workload.replace', workloads.replace),
+    change('DELETE', '/api/v1/workloads/{name}', 'workloads.write', 'api', 'workload.delete', workloads.remove),
+    change('POST', '/api/v1/workloads/{name}:disable', 'workloads.write', 'api', 'workload.disable', workloads.disable),
+    change('POST', '/api/v1/workloads/{name}:enable', 'workloads.write', 'api', 'workload.enable', workloads.enable),
+    issue('POST', '/api/v1/workloads:explain', 'workloads.explain', 'api', 'workload.explain', createExplain(parts)),
+
+    change('POST', '/api/v1/join-tokens', 'join-tokens.create', 'api', 'join-token.create', createJoinToken(parts)),
+    read('GET', '/api/v1/tokens', 'tokens.read', 'api', 'token.list', tokens.list),
+    change('DELETE', '/api/v1/tokens/{id}', 'tokens.write', 'api', 'token.revoke', tokens.revoke),
 
     read('GET', '/.well-known/openid-configuration', 'none', 'public', 'none', anyone.openidConfiguration),
     read('GET', '/keys', 'none', 'public', 'none', anyone.jwks),

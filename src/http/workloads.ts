@@ -2,7 +2,7 @@
 import { entriesOf, workloadOf } from '../authorize/entries.ts'
 import type { OwnRules } from '../authorize/entry-rules.ts'
 import type { WorkloadDefinition } from '../authorize/grant.ts'
-import { attestorRules } from '../attest/kinds.ts'
+import { attestorRules } from '../attest/attest.ts'
 import type { Change, Changed } from '../audit/record.ts'
 import { checkWorkload } from '../authorize/check-definition.ts'
 import { type Warning, warningsFor } from '../authorize/warnings.ts'

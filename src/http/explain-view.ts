@@ -1,0 +1,93 @@
+/** An explanation as a person reads it: what was found, in members and in words, and what to do next. */
+import { adviceFor } from '../authorize/advice.ts'
+import type { Decision } from '../authorize/decide.ts'
+import type { Considered, Explanation } from '../authorize/explain.ts'
+import { type Problem, type RefusalCode, type RefusalInfo, refusals } from '../errors.ts'
+import { rfc3339 } from '../issue/lifetime.ts'
+import type { SelectorRecord } from '../audit/entry.ts'
+import { grantsInShort } from './grants-in-short.ts'
+
+export type Refused = { reason: RefusalCode; info?: Pick<RefusalInfo, 'detail' | 'explanation'> }
+
+/** What is known of the caller, as far as it got. */
+export type About = { attestor?: string; selectors?: SelectorRecord; sessionExpiresAt?: Date }
+
+const known = ({ attestor, selectors }: About) => ({
+  ...(attestor !== undefined && { attestor }),
+  ...(selectors && { selectors: { ...selectors } }),
+})
+
+/** A refusal, with the entries that were considered where it got that far. */
+export function refusedView(about: About, { reason, info }: Refused, entries: Considered[] = [], more = 0) {
+  return {
+    outcome: 'refused' as const,
+    reason,
+    detail: sentences([
+      refusals[reason].title,
+      info?.detail,
+      facts(info?.explanation),
+      reason === 'no_workload' ? nearest(entries, more) : undefined,
+    ]),
+    next: adviceFor(reason),
+    ...known(about),
+    entries,
+  }
+}
+
+export function grantedView(about: About, { entry, grant }: Decision, entries: Considered[]) {
+  const { id, name, revision } = entry.row
+  return {
+    outcome: 'granted' as const,
+    detail: `The workload entry ${name} matches, and the caller is ${grant.spiffeId}.`,
+    ...known(about),
+    entries,
+    grant: {
+      workload: { id, name, revision },
+      spiffeId: grant.spiffeId,
+      grants: grantsInShort(grant),
+      ...(about.sessionExpiresAt && { sessionExpiresAt: rfc3339(about.sessionExpiresAt) }),
+    },
+  }
+}
+
+export const explanationView = (about: About, explanation: Explanation) =>
+  explanation.outcome === 'granted'
+    ? grantedView(about, explanation.decision, explanation.entries)
+    : refusedView(about, explanation, explanation.entries, explanation.more)
+
+/** What the log keeps beside the reason: which claim, which rule. */
+function facts(explanation: Record<string, unknown> | undefined): string | undefined {
+  const { errors, ...others } = explanation ?? {}
+  const told = [
+    ...Object.entries(others).map(
+      ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    ),
+    ...parts(errors),
+  ]
+  return told.length > 0 ? told.join(', ') : undefined
+}
+
+/** Which parts of the request were refused, as problems name them. */
+const parts = (errors: unknown): string[] =>
+  Array.isArray(errors)
+    ? errors.flatMap((one: Partial<Problem> | null) => (one?.pointer ? [`${one.pointer}: ${one.detail ?? ''}`] : []))
+    : []
+
+function nearest([first]: Considered[], more: number): string {
+  if (!first) return 'This attestor has no entry yet'
+  const failed = first.conditions.filter((one) => !one.ok)
+  const told = failed.map(({ key, wanted, found }) => `${key} is ${words(found)} and not ${words(wanted)}`)
+  const others = more > 0 ? `; ${more} further entries are not shown` : ''
+  return `Nearest is ${first.workload.name}: ${told.join(', ')}${others}`
+}
+
+const words = (value: string | string[] | undefined): string =>
+  value === undefined
+    ? 'not known'
+    : [value]
+        .flat()
+        .map((one) => JSON.stringify(one))
+        .join(' or ')
+
+const sentences = (parts: (string | undefined)[]): string =>
+  parts.flatMap((part) => (part === undefined ? [] : [`${part}.`])).join(' ')
