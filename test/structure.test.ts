@@ -94,7 +94,7 @@ describe('imports', () => {
 
 describe('files', () => {
   it('read the process in main.ts alone; the lock of the embedded store asks whether its holder lives', () => {
-    const readers = written.filter((file) => file.usesProcess || file.imports.includes('node:process'))
+    const readers = src.filter((file) => file.usesProcess || file.imports.includes('node:process'))
     expect(readers.map((file) => file.path)).toEqual(['src/main.ts', 'src/store/lock.ts'])
     const uses = readers[1]?.text.match(/\bprocess\.\w+/g)
     expect(new Set(uses)).toEqual(new Set(['process.kill', 'process.pid']))
