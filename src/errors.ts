@@ -97,6 +97,8 @@ export type RefusalInfo = {
   explanation?: Record<string, unknown>
   /** For the log: who was refused, as far as it was proven. Members of the entry's actor. */
   actor?: Record<string, unknown>
+  /** The name of the configured attestor that the proof led to, verified or not: for the log, and to count refusals by. */
+  attestor?: string
   errors?: Problem[]
   /** Further members of the problem: what was made before (`already_done`), the live revision (`stale`). */
   members?: { id?: string; revision?: number; workloads?: string[] }

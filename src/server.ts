@@ -1,6 +1,7 @@
 /** The one composition root: builds every part in order, fails at start, drains at stop. */
 import { createRandomBytes } from './random.ts'
 import { writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Express } from 'express'
 import { createApp } from './app.ts'
@@ -10,6 +11,7 @@ import { openLog, originOf } from './audit/log.ts'
 import { createRecorder } from './audit/record.ts'
 import type { Config } from './config.ts'
 import { refusals } from './errors.ts'
+import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
 import { createFindSession } from './http/find-session.ts'
 import { createLimits } from './http/limits.ts'
@@ -24,6 +26,7 @@ import { openKeyring } from './keys/keyring.ts'
 import { markFirstUse } from './operators/bootstrap.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
+import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
 import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
@@ -119,9 +122,20 @@ export async function start(
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
   const routes = createRoutes({
-    attestors: createAttestors({ outbound }),
+    attestors: createAttestors({
+      outbound,
+      limits,
+      log: serverLog,
+      clock: () => performance.now(),
+      readFile: (path) => readFile(path, 'utf8'),
+      audiences: config.audiences,
+      findJoinToken: (hash) => findJoinToken(db.knex, hash),
+      onJudged: metrics.attested,
+    }),
+    accounts: createAccountPins({ recorder }),
     keys,
     issueX509: issueX509.svid,
+    keyOf: issueX509.keyOf,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
     own: ownRules(config),

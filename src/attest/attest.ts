@@ -1,25 +1,67 @@
 /** proof → verified facts. The attestor is chosen by the proof's issuer and audience together; that pair is unique. */
-import { refuse } from '../errors.ts'
+import { Refusal, refuse } from '../errors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Attested, Attestor, Proof } from './attestor.ts'
-import { type AttestorParts, createAttestor } from './kinds.ts'
+import type { AttestorSpec, CheckedDefinition, DefinitionParts } from './definition.ts'
+import { type FindJoinToken, attestJoinToken, joinTokenKind } from './join-token.ts'
+import { checkDefinition, createAttestor } from './kinds.ts'
+import type { AttestorParts } from './parts.ts'
 import { addressOf, readProofText } from './proof-text.ts'
 
-export type { Attested, Proof } from './attestor.ts'
+export type { Attested, Finding, Proof } from './attestor.ts'
+export type { AttestorSpec, CheckedDefinition } from './definition.ts'
+export { joinTokenKind } from './join-token.ts'
+export { attestorRules } from './kinds.ts'
+export { requiredMatch } from './presets.ts'
+
+/** What is presented, and by whom. */
+export type Presented = {
+  proof: Proof
+  /** The attestor that the caller names, where it does: it must be the one that the proof leads to. */
+  attestor?: string | undefined
+  /** Where a stranger calls from, for the limits. Absent where an operator asks about somebody's proof. */
+  address?: string
+}
+
+type Verdict = { ok: true } | { ok: false; retryAfterSeconds: number }
+type Limits = {
+  /** Once an unverified proof has named an attestor that exists, before it is verified. */
+  takeAttestor(caller: { attestor: string; address: string }): Verdict
+  proven(caller: { attestor: string; address: string }): void
+}
+
+type Parts = AttestorParts &
+  DefinitionParts & {
+    limits: Limits
+    findJoinToken: FindJoinToken
+    /** Hears of each proof that was judged, by the kind of its attestor. */
+    onJudged?: (kind: string, outcome: 'granted' | 'refused') => void
+  }
 
 export type Attestors = {
   /**
-   * @param named the attestor that the caller names, where it does: it must be the one that the proof leads to
-   * @throws Refusal with the true reason; callers see `attestation_failed`
+   * Verifies a proof and changes nothing: what may happen once is judged by the append.
+   * @throws Refusal with the true reason, of which callers see `attestation_failed`; `rate_limited`, or `unavailable`
+   * where the orchestrator is out of reach
    */
-  attest(known: Pick<Snapshot, 'attestors'>, proof: Proof, named: string | undefined, now: Date): Promise<Attested>
-  /** The working attestor of a row. */
-  open(row: AttestorRow): Attestor
+  attest(known: Pick<Snapshot, 'attestors'>, presented: Presented, now: Date): Promise<Attested>
+  /** The working attestor of a row. `check` on it reaches the orchestrator. */
+  open(row: AttestorRow): Pick<Attestor, 'check'>
+  /**
+   * Judges an attestor that an operator writes and fills in its defaults.
+   * @param replacing the id of the attestor that it is written over
+   * @throws Refusal `impossible` with everything that is wrong, or `conflict` with another attestor
+   */
+  checkDefinition(
+    spec: AttestorSpec,
+    known: Pick<Snapshot, 'attestors' | 'issuer'>,
+    replacing?: string,
+  ): Promise<CheckedDefinition>
 }
 
 /** Attestors are made once for each revision of their row, with their key caches. */
-export function createAttestors(parts: AttestorParts): Attestors {
+export function createAttestors(parts: Parts): Attestors {
   const made = new Map<string, Attestor>()
 
   function open(row: AttestorRow): Attestor {
@@ -30,27 +72,69 @@ export function createAttestors(parts: AttestorParts): Attestors {
     return attestor
   }
 
-  const byAddress = (
-    known: Pick<Snapshot, 'attestors'>,
-    issuer: string,
-    audiences: string[],
-  ): AttestorRow | undefined => {
-    for (const row of known.attestors.values()) {
-      if (row.issuer === issuer && row.audience !== undefined && audiences.includes(row.audience)) return row
+  /** Where the proof leads, and what verifies it there. */
+  function lead(known: Pick<Snapshot, 'attestors'>, { proof, attestor: named }: Presented, now: Date) {
+    if (proof.kind === 'x509') throw refuse('client_certificate')
+    const { token } = proof
+    if (proof.kind === 'join-token') {
+      const row = builtIn(known.attestors, named)
+      return { row, verify: () => attestJoinToken(row, token, parts.findJoinToken, now) }
     }
-    return undefined
+    const row = chosen(addressed(known.attestors, token), named)
+    return { row, verify: () => open(row).attest(token, now) }
   }
 
   return {
     open,
-    async attest(known, proof, named, now) {
-      if (proof.kind === 'x509') throw refuse('client_certificate')
-      if (proof.kind === 'join-token') throw refuse('join_token')
-      const { issuer, audiences } = addressOf(readProofText(proof.token))
-      const row = byAddress(known, issuer, audiences)
-      if (!row) throw refuse('proof_issuer')
-      if (named !== undefined && named !== row.name) throw refuse('attestor_unknown')
-      return open(row).attest(proof.token, now)
+    checkDefinition: (spec, known, replacing) => checkDefinition(spec, known, parts, replacing),
+    async attest(known, presented, now) {
+      const { row, verify } = lead(known, presented, now)
+      const { address } = presented
+      const from = address === undefined ? undefined : { attestor: row.name, address }
+      const taken = from ? parts.limits.takeAttestor(from) : { ok: true as const }
+      try {
+        if (!taken.ok) throw refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
+        const attested = await verify()
+        if (from) parts.limits.proven(from)
+        parts.onJudged?.(row.kind, 'granted')
+        return attested
+      } catch (error) {
+        parts.onJudged?.(row.kind, 'refused')
+        throw error instanceof Refusal ? refuse(error.code, { ...error.info, attestor: row.name }) : error
+      }
     },
   }
+}
+
+const indexes = new WeakMap<Snapshot['attestors'], Map<string, AttestorRow>>()
+/** A JSON pair, so that no issuer can reach into another's audience. */
+const pair = (issuer: string, audience: string): string => JSON.stringify([issuer, audience])
+
+/** The attestors that take proofs of this issuer, for any of the proof's audiences. */
+function addressed(attestors: Snapshot['attestors'], token: string): AttestorRow[] {
+  let index = indexes.get(attestors)
+  if (!index) {
+    index = new Map()
+    for (const row of attestors.values()) {
+      if (row.issuer !== undefined && row.audience !== undefined) index.set(pair(row.issuer, row.audience), row)
+    }
+    indexes.set(attestors, index)
+  }
+  const { issuer, audiences } = addressOf(readProofText(token))
+  return [...new Set(audiences)].flatMap((audience) => index.get(pair(issuer, audience)) ?? [])
+}
+
+function chosen(rows: AttestorRow[], named: string | undefined): AttestorRow {
+  const [row] = rows
+  if (!row) throw refuse('proof_issuer')
+  const found = named === undefined ? rows : rows.filter(({ name }) => name === named)
+  if (found[0] === undefined) throw refuse('attestor_unknown')
+  if (found.length === 1) return found[0]
+  throw refuse('proof_issuer', { explanation: { detail: 'several attestors take this proof: name one' } })
+}
+
+function builtIn(attestors: Snapshot['attestors'], named: string | undefined): AttestorRow {
+  const row = [...attestors.values()].find(({ kind }) => kind === joinTokenKind)
+  if (!row || (named !== undefined && named !== row.name)) throw refuse('attestor_unknown')
+  return row
 }

@@ -1,13 +1,30 @@
-/** The keys of an issuer: inline here; fetched ones share the same contract (fetched-keys.ts). */
+/** The keys of an issuer, as it published them: which of them count, and which one a proof is verified with. */
 import { type CryptoKey, importJWK } from 'jose'
+import { isMembers } from '../json/members.ts'
 
 export type KeySet = {
-  /** The key of that id for that algorithm. Without an id, the only key that fits. */
-  find(kid: string | undefined, alg: string, now: Date): Promise<CryptoKey | undefined>
+  /** The key of that id for that algorithm; nothing where there is none, or more than one. Without an id, the only one that fits. */
+  find(kid: string | undefined, alg: string): Promise<CryptoKey | undefined>
+}
+
+/** What came of a list of keys: how many count, and why the others don't. */
+export type KeyList = KeySet & {
+  usable: number
+  kids: ReadonlySet<string>
+  ignored: { kid: string; why: string }[]
 }
 
 type Jwk = Record<string, unknown>
-const curves: Record<string, string> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
+
+/** Every algorithm that an attestor can be told to take: asymmetric all of them (RFC 7518 section 3.1, RFC 8037). */
+export const algorithms = [
+  'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA',
+] as const // prettier-ignore
+
+/** More than any issuer publishes; beyond it a search for the right one would be paid by us. */
+const mostKeys = 100
+const curves: Record<string, string> = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512', Ed25519: 'EdDSA' }
+const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']
 
 const base64urlBytes = (value: unknown): Buffer | undefined =>
   typeof value === 'string' && /^[A-Za-z0-9_-]+$/.test(value) ? Buffer.from(value, 'base64url') : undefined
@@ -16,56 +33,86 @@ const base64urlBytes = (value: unknown): Buffer | undefined =>
 function soundRsa(jwk: Jwk): boolean {
   const [n, e] = [base64urlBytes(jwk.n), base64urlBytes(jwk.e)]
   if (!n || !e || n[0] === 0 || e.length > 8) return false
-  const bits = n.length * 8 - Math.clz32(n[0] ?? 0) + 24
+  const bits = n.length * 8 - (Math.clz32(n[0] ?? 0) - 24)
   const exponent = BigInt(`0x${e.toString('hex')}`)
   return bits >= 2048 && bits <= 8192 && ((n.at(-1) ?? 0) & 1) === 1 && exponent >= 65537n && (exponent & 1n) === 1n
 }
 
-/** Why an entry of a JWKS is left out, or nothing where it is a public signature key that we take. */
+/** The algorithms that a key by its type could serve, the one that it serves when it names none first. */
+function algorithmsOf(jwk: Jwk): readonly string[] {
+  if (jwk.kty === 'RSA') return algorithms.filter((alg) => alg.startsWith('RS') || alg.startsWith('PS'))
+  const alg = typeof jwk.crv === 'string' && Object.hasOwn(curves, jwk.crv) ? curves[jwk.crv] : undefined
+  return alg !== undefined && (jwk.kty === 'OKP') === (alg === 'EdDSA') ? [alg] : []
+}
+
+/** Why an entry of a JWKS is left out, or nothing where it is a public signature key that we take (threats.md 65). */
 export function refusedBecause(jwk: unknown): string | undefined {
-  if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) return 'not an object'
-  const key = jwk as Jwk
-  if (['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth'].some((name) => Object.hasOwn(key, name)))
-    return 'it holds private members'
+  if (!isMembers(jwk)) return 'it is not an object'
+  const key = jwk
+  if (privateMembers.some((name) => Object.hasOwn(key, name))) return 'it holds private members'
   if (key.use !== undefined && key.use !== 'sig') return 'its use is not sig'
-  if (key.kid !== undefined && (typeof key.kid !== 'string' || key.kid.length > 512))
+  if (key.key_ops !== undefined && !(Array.isArray(key.key_ops) && key.key_ops.includes('verify')))
+    return 'its key_ops lack verify'
+  if (key.kid !== undefined && (typeof key.kid !== 'string' || key.kid === '' || key.kid.length > 512))
     return 'its kid is not a short string'
-  if (key.kty === 'RSA') return soundRsa(key) ? undefined : 'its RSA modulus or exponent is not acceptable'
-  if (key.kty === 'EC')
-    return Object.values(curves).includes(String(key.crv)) ? undefined : 'its curve is not supported'
-  if (key.kty === 'OKP') return key.crv === 'Ed25519' ? undefined : 'its curve is not supported'
-  return 'its kty is not supported'
+  if (key.kty !== 'RSA' && key.kty !== 'EC' && key.kty !== 'OKP') return 'its kty is not supported'
+  const served = algorithmsOf(key)
+  if (served.length === 0) return 'its curve is not supported'
+  if (key.alg !== undefined && !served.some((alg) => alg === key.alg)) return 'its alg is not one of its type'
+  if (key.kty === 'RSA' && !soundRsa(key)) return 'its RSA modulus or exponent is not acceptable'
+  return undefined
 }
 
-function fits(jwk: Jwk, alg: string): boolean {
-  if (jwk.alg !== undefined && jwk.alg !== alg) return false
-  if (jwk.kty === 'RSA') return alg.startsWith('RS') || alg.startsWith('PS')
-  if (jwk.kty === 'EC') return curves[alg] === jwk.crv
-  return jwk.kty === 'OKP' && (alg === 'EdDSA' || alg === 'Ed25519')
-}
-
-/** Keys that don't qualify are left out; `onIgnored` hears which and why. */
-export function createKeySet(keys: readonly unknown[], onIgnored?: (kid: string, why: string) => void): KeySet {
+/**
+ * @param taken algorithms that an operator listed: an RSA key that names none then serves any of them, else RS256 alone
+ */
+export async function createKeySet(keys: readonly unknown[], taken?: readonly string[]): Promise<KeyList> {
   const usable: Jwk[] = []
+  const ignored: KeyList['ignored'] = []
+  const imported = new Map<string, CryptoKey>()
+  const place = (n: number, alg: string): string => `${n} ${alg}`
   for (const jwk of keys) {
-    const why = refusedBecause(jwk)
-    if (why === undefined) usable.push(jwk as Jwk)
-    else onIgnored?.(String((jwk as Jwk | null)?.kid ?? ''), why)
+    const why = usable.length >= mostKeys ? 'it comes after a hundred others' : await add(jwk)
+    if (why !== undefined) ignored.push({ kid: kidOf(jwk), why })
   }
-  const imported = new Map<string, Promise<CryptoKey>>()
+
+  /** Importing finds out what the members alone don't show: a point that is not on its curve. */
+  async function add(jwk: unknown): Promise<string | undefined> {
+    const why = refusedBecause(jwk)
+    if (why !== undefined || !isMembers(jwk)) return why ?? 'it is not an object'
+    const n = usable.length
+    for (const alg of servedBy(jwk, taken)) {
+      const key = await importJWK(jwk, alg).catch(() => undefined)
+      if (key === undefined || key instanceof Uint8Array) return 'it can’t be imported'
+      imported.set(place(n, alg), key)
+    }
+    usable.push(jwk)
+    return undefined
+  }
 
   return {
+    usable: usable.length,
+    kids: new Set(usable.flatMap((jwk) => (typeof jwk.kid === 'string' ? [jwk.kid] : []))),
+    ignored,
     async find(kid, alg) {
-      const found = usable.filter((jwk) => fits(jwk, alg) && (kid === undefined || jwk.kid === kid))
-      const [jwk] = found
-      if (!jwk || found.length !== 1) return undefined
-      const name = JSON.stringify([usable.indexOf(jwk), alg])
-      let key = imported.get(name)
-      if (!key) {
-        key = importJWK(jwk, alg).then((made) => made as CryptoKey)
-        imported.set(name, key)
-      }
-      return key.catch(() => undefined)
+      const found: CryptoKey[] = []
+      usable.forEach((jwk, n) => {
+        const key = kid === undefined || jwk.kid === kid ? imported.get(place(n, alg)) : undefined
+        if (key) found.push(key)
+      })
+      return found.length === 1 ? found[0] : undefined
     },
   }
+}
+
+function servedBy(jwk: Jwk, taken: readonly string[] | undefined): readonly string[] {
+  if (typeof jwk.alg === 'string') return [jwk.alg]
+  const possible = algorithmsOf(jwk)
+  return taken ? possible.filter((alg) => taken.includes(alg)) : possible.slice(0, 1)
+}
+
+/** For operators: what names the entry, cut, since a stranger may have published it. */
+function kidOf(jwk: unknown): string {
+  const kid = typeof jwk === 'object' && jwk !== null && 'kid' in jwk ? jwk.kid : undefined
+  return typeof kid === 'string' ? kid.slice(0, 64) : ''
 }

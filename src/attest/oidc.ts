@@ -1,67 +1,111 @@
 /** Any OIDC issuer: its token's claims become facts (`oidc:sub`, `oidc:<claim>`). Presets add short names and rules. */
 import { refuse } from '../errors.ts'
 import { NameError } from '../names/errors.ts'
-import { createSelectors } from '../names/selectors.ts'
+import { createSelectors, isSelectorKey, isSelectorValue } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Attestor } from './attestor.ts'
-import { createKeySet } from './key-set.ts'
+import { type KeysDefinition, openKeys } from './issuer-keys.ts'
+import { algorithms } from './key-set.ts'
+import type { AttestorParts } from './parts.ts'
+import { type PresetName, presets } from './presets.ts'
 import { readProofText } from './proof-text.ts'
-import { type VerifiedClaims, type VerifyRules, verifyJwt } from './verify-jwt.ts'
+import { type VerifyRules, onceFor, verifyJwt } from './verify-jwt.ts'
 
+/** As stored: what the operator wrote, with every default filled in. */
 export type OidcDefinition = {
+  name: string
+  kind: 'oidc'
+  preset?: PresetName
   issuer: string
   audience: string
-  keys: { jwks: { keys: unknown[] } }
+  spiffeIdPrefix: string
+  keys: KeysDefinition
+  caPem?: string
   algorithms?: string[]
-  maxTokenAgeSeconds?: number
-  singleUse?: boolean
-  otherAudiences?: 'allow' | 'refuse'
+  maxTokenAgeSeconds: number
+  singleUse: boolean
+  otherAudiences: 'allow' | 'refuse'
+  managedBy?: string
 }
 
+/** checkOidc made what was stored. */
+const isOidc = (value: Record<string, unknown>): value is OidcDefinition => value.kind === 'oidc'
+
+function definitionOf({ name, definition }: AttestorRow): OidcDefinition {
+  if (isOidc(definition)) return definition
+  throw new Error(`attestor ${name} is no oidc attestor`)
+}
+
+/** They say when and for whom, and never who. */
 const registered = new Set(['iss', 'aud', 'exp', 'iat', 'nbf', 'jti'])
+const mostValues = 256
 
-/** Claims that are strings, booleans or arrays of strings; others say nothing that an entry could match. */
-export function* claimFacts(claims: Record<string, unknown>): Generator<[string, string | string[]]> {
+/**
+ * Claims that are strings, booleans or arrays of strings. Others, and those that no entry could name or that would
+ * disturb a screen, are left out: a fact that is missing matches nothing.
+ */
+function* claimFacts(claims: Record<string, unknown>): Generator<[string, string | string[]]> {
   for (const [name, value] of Object.entries(claims)) {
-    if (registered.has(name)) continue
-    if (typeof value === 'string' || typeof value === 'boolean') yield [`oidc:${name}`, String(value)]
-    else if (Array.isArray(value) && value.every((one) => typeof one === 'string')) yield [`oidc:${name}`, value]
+    const key = `oidc:${name}`
+    if (registered.has(name) || !isSelectorKey(key)) continue
+    if (typeof value === 'string' || typeof value === 'boolean') {
+      if (isSelectorValue(String(value))) yield [key, String(value)]
+    } else if (Array.isArray(value) && value.length <= mostValues && value.every(isFact)) yield [key, value]
   }
 }
 
-export function createOidcAttestor(row: AttestorRow): Attestor {
-  const definition = row.definition as OidcDefinition
-  const keys = createKeySet(definition.keys.jwks.keys)
-  const rules: VerifyRules = {
-    issuer: definition.issuer,
-    audience: definition.audience,
-    algorithms: definition.algorithms ?? ['RS256', 'ES256', 'ES384', 'PS256'],
-    maxTokenAgeSeconds: definition.maxTokenAgeSeconds ?? 3600,
-    otherAudiences: definition.otherAudiences ?? 'refuse',
-  }
+const isFact = (one: unknown): one is string => typeof one === 'string' && isSelectorValue(one)
 
-  const once = ({ tokenId, expiresAt }: VerifiedClaims): { id: string; until: Date } => {
-    if (tokenId === undefined) throw refuse('proof_claims', { explanation: { claim: 'jti' } })
-    return { id: tokenId, until: expiresAt }
+/** Any claim of the issuer's, and a preset's own short names. */
+export function oidcReports(key: string, { definition }: Pick<AttestorRow, 'definition'>): boolean {
+  const preset = isOidc(definition) && definition.preset ? presets[definition.preset] : undefined
+  return key.startsWith('oidc:') || (preset !== undefined && key.startsWith(preset.prefix))
+}
+
+export function createOidcAttestor(row: AttestorRow, parts: AttestorParts): Attestor {
+  const definition = definitionOf(row)
+  const preset = definition.preset && presets[definition.preset]
+  const { issuer, caPem } = definition
+  const keys = openKeys(row.name, {
+    ...parts,
+    definition: definition.keys,
+    issuer,
+    taken: definition.algorithms,
+    places: publicPlace(issuer, caPem),
+  })
+  const rules: VerifyRules = {
+    issuer,
+    audience: definition.audience,
+    algorithms: definition.algorithms ?? preset?.algorithms ?? algorithms,
+    maxTokenAgeSeconds: definition.maxTokenAgeSeconds,
+    otherAudiences: definition.otherAudiences,
   }
 
   return {
     row,
     async attest(token, now) {
       const verified = await verifyJwt(readProofText(token), keys, rules, now)
+      const { claims, subject, tokenId, issuedAt } = verified
+      const known = preset?.read(claims)
       try {
         return {
           attestor: row,
-          selectors: createSelectors(claimFacts(verified.claims)),
-          instance: [verified.subject, verified.tokenId ?? String(verified.issuedAt.getTime())],
+          selectors: createSelectors([...claimFacts(claims), ...(known?.facts ?? [])]),
+          instance: known?.instance ?? [subject, tokenId ?? String(issuedAt.getTime())],
           expiresAt: verified.expiresAt,
-          ...(definition.singleUse && { once: once(verified) }),
+          ...(definition.singleUse && { once: onceFor(verified) }),
         }
       } catch (error) {
         if (error instanceof NameError) throw refuse('proof_claims', { explanation: { detail: error.detail } })
         throw error
       }
     },
-    check: async () => [{ ok: true, what: 'keys are inline' }],
+    check: () => keys.check(),
   }
+}
+
+/** An issuer lies on the open internet unless PURSER_FETCH_ALLOW lists it; its roots may still be an operator's own. */
+function publicPlace(issuer: string, caPem: string | undefined) {
+  if (caPem === undefined) return []
+  return [{ origin: new URL(issuer).origin, options: async () => ({ configured: false, caPem }) }]
 }

@@ -1,4 +1,5 @@
 /** A compact JWS taken apart with strict JSON, before any key is looked up: what every check then uses. */
+import { isMembers } from '../json/members.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { refuse } from '../errors.ts'
 
@@ -25,8 +26,8 @@ function segment(text: string): Record<string, unknown> {
     if (error instanceof JsonError) throw refuse('proof_malformed', { explanation: { json: error.code } })
     throw error
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse('proof_malformed')
-  return value as Record<string, unknown>
+  if (!isMembers(value)) throw refuse('proof_malformed')
+  return value
 }
 
 /** @throws Refusal `proof_too_large`, `proof_malformed`, `proof_header` */

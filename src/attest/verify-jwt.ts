@@ -28,6 +28,10 @@ export type VerifiedClaims = {
 const skewSeconds = 60
 /** No token is taken whose life is longer than this, whatever `maxTokenAgeSeconds` says: a year is a stolen key. */
 const longestLife = 7 * 24 * 3600
+const longestSubject = 1024
+/** No issuer names a subject so, and to a careless reader of logs and policies it would be a pattern or a path upwards. */
+const strangeSubject =
+  /\*|(?:^|\/)\.{1,2}(?:\/|$)|[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u
 
 const bad = (claim: string): never => {
   throw refuse('proof_claims', { explanation: { claim } })
@@ -39,22 +43,18 @@ function seconds(claims: Record<string, unknown>, name: string): number {
   return value
 }
 
-/** @throws Refusal `proof_…` with the true reason */
+/**
+ * The signature, and then the claims: an expired proof that is also forged is reported as forged (CVE-2024-51744).
+ * @throws Refusal `proof_…` with the true reason, `unavailable` where the keys can't be had
+ */
 export async function verifyJwt(
   proof: ProofText,
   keys: KeySet,
   rules: VerifyRules,
   now: Date,
 ): Promise<VerifiedClaims> {
-  if (!rules.issuer || !rules.audience || rules.algorithms.length === 0) throw new Error('a verifier without rules')
-  const { header, claims } = proof
-  const { issuer, audiences } = addressOf(proof)
-  if (issuer !== rules.issuer || !audiences.includes(rules.audience)) throw refuse('proof_issuer')
-  const { alg, kid } = header
-  if (typeof alg !== 'string' || !rules.algorithms.includes(alg)) throw refuse('proof_algorithm')
-  if (kid !== undefined && typeof kid !== 'string') throw refuse('proof_header', { explanation: { header: 'kid' } })
-
-  const key = await keys.find(kid, alg, now)
+  const { alg, kid } = checkHeader(proof, rules)
+  const key = await keys.find(kid, alg)
   if (!key) throw refuse('proof_key_unknown')
   try {
     await compactVerify(proof.token, key, { algorithms: [alg] })
@@ -62,7 +62,17 @@ export async function verifyJwt(
     if (error instanceof errors.JOSEError || error instanceof TypeError) throw refuse('proof_signature')
     throw error
   }
+  return readClaims(proof, rules, now)
+}
 
+/**
+ * What the proof says of itself, held against the rules. True only where its signature is verified, here or by the
+ * orchestrator that made it.
+ * @throws Refusal `proof_…`
+ */
+export function readClaims(proof: ProofText, rules: VerifyRules, now: Date): VerifiedClaims {
+  checkHeader(proof, rules)
+  const { claims } = proof
   const at = now.getTime() / 1000
   const [exp, iat] = [seconds(claims, 'exp'), seconds(claims, 'iat')]
   const nbf = claims.nbf === undefined ? iat : seconds(claims, 'nbf')
@@ -70,10 +80,11 @@ export async function verifyJwt(
   if (iat > at + skewSeconds || nbf > at + skewSeconds) throw refuse('proof_not_yet_valid')
   if (exp <= iat || exp - iat > longestLife) bad('exp')
   if (at - iat > rules.maxTokenAgeSeconds) throw refuse('proof_too_old')
-  if (rules.otherAudiences === 'refuse' && audiences.length > 1) throw refuse('proof_audience')
+  if (rules.otherAudiences === 'refuse' && addressOf(proof).audiences.length > 1) throw refuse('proof_audience')
 
   const { sub, jti } = claims
-  if (typeof sub !== 'string' || sub === '' || Buffer.byteLength(sub) > 1024) return bad('sub')
+  if (typeof sub !== 'string' || sub === '' || Buffer.byteLength(sub) > longestSubject) return bad('sub')
+  if (strangeSubject.test(sub)) bad('sub')
   if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > 256)) return bad('jti')
   return {
     claims,
@@ -82,4 +93,21 @@ export async function verifyJwt(
     expiresAt: new Date(exp * 1000),
     ...(jti !== undefined && { tokenId: jti }),
   }
+}
+
+/** Whom it names, and how it is signed: nothing here costs more than a comparison. */
+function checkHeader(proof: ProofText, rules: VerifyRules): { alg: string; kid: string | undefined } {
+  if (!rules.issuer || !rules.audience || rules.algorithms.length === 0) throw new Error('a verifier without rules')
+  const { issuer, audiences } = addressOf(proof)
+  if (issuer !== rules.issuer || !audiences.includes(rules.audience)) throw refuse('proof_issuer')
+  const { alg, kid } = proof.header
+  if (typeof alg !== 'string' || !rules.algorithms.includes(alg)) throw refuse('proof_algorithm')
+  if (kid !== undefined && typeof kid !== 'string') throw refuse('proof_header', { explanation: { header: 'kid' } })
+  return { alg, kid }
+}
+
+/** @throws Refusal `proof_claims` where a proof that is taken once has no id of its own */
+export function onceFor({ tokenId, expiresAt }: VerifiedClaims): { id: string; until: Date } {
+  if (tokenId === undefined) return bad('jti')
+  return { id: tokenId, until: expiresAt }
 }

@@ -116,7 +116,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
         case 'appended':
           return placed.position
         case 'claimed':
-          throw refuse('proof_replayed')
+          throw refuse(use ? 'join_token' : 'proof_replayed')
         case 'closed':
           throw refuse('issuing_closed')
         case 'ended':

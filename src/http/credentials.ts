@@ -8,11 +8,12 @@ import { type Problem, Refusal, refuse } from '../errors.ts'
 import type { AccessTokenReply, IssueAccessToken } from '../issue/access-token.ts'
 import type { IssueJwt, JwtReply, JwtRequest } from '../issue/jwt-svid.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
-import type { IssueX509, X509Reply, X509Request } from '../issue/x509.ts'
+import type { IssueX509, KeyOf, X509Reply, X509Request } from '../issue/x509.ts'
 import { type Keys, publishedKeys } from '../keys/keys.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { claimFor } from './claims.ts'
+import { type AccountPins, accountHolds, checkPinned } from './account-pins.ts'
+import { boundToKey, claimFor } from './claims.ts'
 import type { Issue } from './route.ts'
 import type { Reply } from './request.ts'
 
@@ -31,7 +32,9 @@ type Body = {
 export type CredentialParts = {
   attestors: Attestors
   keys: Keys
+  accounts: AccountPins
   issueX509: IssueX509
+  keyOf: KeyOf
   issueJwt: IssueJwt
   issueAccessToken: IssueAccessToken
 }
@@ -49,17 +52,24 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
     const body = request.body as Body
     const now = request.time
     refuseWhatIsNotHere(body)
+    refuseWithoutKey(body)
 
-    const attested = await parts.attestors.attest(snapshot, body.proof, body.attestor, now)
-    return withActor(provenActor(attested), async () => {
+    const presented = { proof: body.proof, attestor: body.attestor, address: request.ip }
+    const proven = await parts.attestors.attest(snapshot, presented, now)
+    const who = provenActor(proven)
+    return withActor(who, async () => {
+      const attested = proven.joinToken ? boundToKey(proven, keyOf(body, parts) ?? request.id) : proven
+      const { recreated } = await parts.accounts.recognise(request, snapshot, attested, who)
       const decision = decide(snapshot, factsOf(attested), body.workload)
+      checkPinned(decision.entry, recreated)
+      await parts.accounts.keep(request, snapshot, attested, who)
       const mac = parts.keys.signing(snapshot, 'mac', now).key
       const session = openSession(decision, attested, mac, now, hints.endedGeneration)
       checkBlocks(snapshot, session, now)
 
       const credentials = await issueAll(parts, body, decision, session, snapshot, now)
       const actor = workloadActor(attested, decision, session)
-      const once = claimFor(attested, credentials.record, mac)
+      const once = claimFor(attested, credentials.record, mac, request.id)
       return {
         reply: replyOf(body, decision, session, credentials),
         entry: { actor, issued: credentials.record },
@@ -67,7 +77,7 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
         ...(once && { once }),
         ...(credentials.token && { token: credentials.token }),
         ...(attested.joinToken && { use: attested.joinToken.id }),
-        holds: (fresh) => stillHolds(fresh, snapshot, decision, session, credentials.record, now),
+        holds: (fresh) => stillHolds(fresh, snapshot, attested, decision, session, credentials.record, now),
       }
     })
   }
@@ -130,6 +140,15 @@ function refuseWhatIsNotHere(body: Body): void {
   if (errors.length > 0) throw refuse('not_available', { errors })
 }
 
+/** A join token is worth what its use is bound to: without a key, whoever reads the reply could use it too. */
+function refuseWithoutKey({ proof, x509 }: Body): void {
+  if (proof.kind !== 'join-token' || x509) return
+  const detail = 'a join token is bound at its use to a key: send a csr, or have one made with generateKey'
+  throw refuse('invalid_request', { errors: [{ pointer: '/x509', detail }] })
+}
+
+const keyOf = ({ x509 }: Body, parts: Pick<CredentialParts, 'keyOf'>): string | undefined => x509 && parts.keyOf(x509)
+
 const factsOf = (attested: Attested): Parameters<typeof decide>[1] => ({
   attestor: attested.attestor,
   selectors: attested.selectors,
@@ -167,6 +186,7 @@ async function withActor<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
 function stillHolds(
   fresh: Snapshot,
   old: Snapshot,
+  attested: Attested,
   { entry }: Decision,
   session: SessionRow,
   issued: Issued,
@@ -176,12 +196,12 @@ function stillHolds(
   if (fresh.epoch !== old.epoch || !fresh.issuing) return false
   if (fresh.workloads.get(entry.row.id)?.revision !== entry.row.revision) return false
   if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
-  // Another entry, or another account of the name, may match now.
+  // Another entry may match now.
   if (fresh.workloads !== old.workloads && [...fresh.workloads.keys()].some((id) => !old.workloads.has(id)))
     return false
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
   if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
-  if (fresh.pins.size !== old.pins.size) return false
+  if (!accountHolds(fresh, attested)) return false
   try {
     checkBlocks(fresh, session, now)
   } catch {

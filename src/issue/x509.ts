@@ -72,7 +72,10 @@ export type IssueServerCertificate = (
 
 const serverSeconds = 24 * 3600
 
-export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: IssueServerCertificate } {
+/** The SHA-256, in hex, of the key that a request is for; nothing where the key is yet to be made. */
+export type KeyOf = (request: X509Request) => string | undefined
+
+export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: IssueServerCertificate; keyOf: KeyOf } {
   const verdicts = createCsrVerdicts({ max: 10_000 })
   const issuers = new Map<string, X509Issuer>()
   let count = 0
@@ -145,5 +148,8 @@ export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: Is
     }
   }
 
-  return { svid, server }
+  const keyOf: KeyOf = ({ csr }) =>
+    csr === undefined ? undefined : verdicts.read(csr, parts.refusesKey).publicKeySha256
+
+  return { svid, server, keyOf }
 }

@@ -21,7 +21,7 @@ export type WorkloadRow = {
 }
 
 /** The immutable id seen behind an account's name; superseded once another id came under the same name. */
-export type AccountPinRow = { attestorId: string; account: string; uid: string; superseded: boolean }
+export type AccountPinRow = { attestorId: string; account: string; uid: string; firstSeen: Date; superseded: boolean }
 
 export type BlockKind = 'session' | 'spiffeId' | 'serialNumber' | 'jti' | 'accessToken'
 

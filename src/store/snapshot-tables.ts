@@ -100,9 +100,15 @@ export const tables = {
   ),
   pins: table<AccountPinRow>(
     'account_pin',
-    (row: { attestor_id: string; account: string; uid: string; superseded_at: Date | null }) => [
+    (row: { attestor_id: string; account: string; uid: string; first_seen: Date; superseded_at: Date | null }) => [
       pinKey(row.attestor_id, row.account, row.uid),
-      { attestorId: row.attestor_id, account: row.account, uid: row.uid, superseded: row.superseded_at !== null },
+      {
+        attestorId: row.attestor_id,
+        account: row.account,
+        uid: row.uid,
+        firstSeen: row.first_seen,
+        superseded: row.superseded_at !== null,
+      },
     ],
   ),
   blocks: table<BlockRow>(

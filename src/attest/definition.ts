@@ -1,0 +1,109 @@
+/**
+ * Whether an attestor can be kept, judged whole when it is written; what is kept has every default filled in. The shape is
+ * openapi.yaml's and was checked at the door: here is what a schema can't say.
+ */
+import { type Problem, refuse } from '../errors.ts'
+import { isMembers } from '../json/members.ts'
+import { isAudience } from '../names/audience.ts'
+import { NameError } from '../names/errors.ts'
+import { parsePrefix, prefixesOverlap } from '../names/spiffe-id.ts'
+import type { AttestorRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { KeysDefinition } from './issuer-keys.ts'
+import { refusedBecause } from './key-set.ts'
+import type { KubernetesDefinition } from './kubernetes.ts'
+import type { PresetName } from './presets.ts'
+
+/** An attestor as an operator writes it; which members there are depends on its kind (openapi.yaml). */
+export type AttestorSpec = {
+  name: string
+  kind: string
+  issuer?: string
+  audience?: string
+  spiffeIdPrefix?: string
+  keys?: KeysDefinition
+  algorithms?: string[]
+  maxTokenAgeSeconds?: number
+  singleUse?: boolean
+  otherAudiences?: 'allow' | 'refuse'
+  managedBy?: string
+  preset?: PresetName
+  caPem?: string
+  verify?: KubernetesDefinition['verify']
+  apiServer?: 'in-cluster' | { url: string; caPem: string; tokenFile?: string; auth?: 'purser-jwt' }
+}
+
+/** What a row is made of. */
+export type CheckedDefinition = Pick<AttestorRow, 'name' | 'kind' | 'spiffeIdPrefix' | 'definition'> & {
+  issuer: string
+  audience: string
+}
+
+export type DefinitionParts = {
+  /** What proofs may be addressed to (PURSER_AUDIENCES). */
+  audiences: readonly string[]
+  readFile: (path: string) => Promise<string>
+}
+
+/** Collects what is wrong, so that an operator hears of everything at once. */
+export type Report = (pointer: string, detail: string) => void
+
+export function checkCommon(spec: AttestorSpec, audiences: readonly string[], ownIssuer: string, report: Report): void {
+  const { audience, issuer, keys } = spec
+  if (audience === undefined || !isAudience(audience)) report('/audience', 'must be 1 to 255 printable characters')
+  else if (!audiences.includes(audience))
+    report('/audience', `must be one of the audiences of this server: ${audiences.join(', ')}`)
+  if (issuer !== undefined) checkUrl('/issuer', issuer, report)
+  // What we issue would be a proof for us, and each session the beginning of another without end.
+  if (issuer === ownIssuer) report('/issuer', 'is Purser’s own')
+  if (keys?.jwksUrl !== undefined) checkUrl('/keys/jwksUrl', keys.jwksUrl, report)
+  if (keys?.jwks) checkInline(keys.jwks.keys, report)
+  const prefix = problemOf(() => parsePrefix(spec.spiffeIdPrefix ?? `/${spec.name}/`))
+  if (prefix !== undefined) report('/spiffeIdPrefix', prefix)
+}
+
+export function checkUrl(pointer: string, text: string, report: Report): void {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'https:') report(pointer, 'must be an https URL')
+  else if (url.username !== '' || url.password !== '') report(pointer, 'must not hold a name or password')
+  else if (url.search !== '' || url.hash !== '') report(pointer, 'must not have a query or fragment')
+}
+
+function checkInline(keys: readonly unknown[], report: Report): void {
+  const ids = keys.map((key) => (isMembers(key) ? key.kid : undefined))
+  keys.forEach((key, n) => {
+    const why = refusedBecause(key)
+    if (why !== undefined) report(`/keys/jwks/keys/${n}`, why)
+    else if (ids.indexOf(ids[n]) !== n) report(`/keys/jwks/keys/${n}/kid`, 'is that of another key in the list')
+  })
+}
+
+/**
+ * What an attestor shares with none: its pair of issuer and audience, by which proofs find it, and its subtree.
+ * @throws Refusal `conflict`
+ */
+export function checkAgainst(
+  made: CheckedDefinition,
+  { attestors }: Pick<Snapshot, 'attestors'>,
+  replacing: string | undefined,
+): void {
+  const errors: Problem[] = []
+  for (const other of attestors.values()) {
+    if (other.id === replacing) continue
+    if (prefixesOverlap(made.spiffeIdPrefix, other.spiffeIdPrefix))
+      errors.push({ pointer: '/spiffeIdPrefix', detail: `overlaps that of attestor ${other.name}` })
+    if (other.issuer === made.issuer && other.audience === made.audience)
+      errors.push({ pointer: '/issuer', detail: `attestor ${other.name} takes this issuer and audience already` })
+  }
+  if (errors.length > 0) throw refuse('conflict', { errors: errors.slice(0, 20) })
+}
+
+function problemOf(check: () => unknown): string | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    if (error instanceof NameError) return error.detail
+    throw error
+  }
+}

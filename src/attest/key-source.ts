@@ -1,0 +1,65 @@
+/**
+ * Where an issuer's keys are read from. A document names further places, and what it names is followed only where the
+ * operator's configuration leads there anyway: no stranger's document sends us, or a credential of ours, elsewhere
+ * (weaknesses.md, B: Fulcio, Kyverno).
+ */
+import { isMembers } from '../json/members.ts'
+import type { Outbound } from '../outbound/client.ts'
+import { OutboundError } from '../outbound/errors.ts'
+import type { Published } from './fetched-keys.ts'
+
+/** A place that an operator named, and what is needed to be let in there. */
+export type Place = {
+  origin: string
+  /** What goes to this origin and to no other. */
+  options: () => Promise<{ configured: boolean; caPem?: string; headers?: Record<string, string> }>
+}
+
+export type Fetch = Pick<Outbound, 'fetchJson' | 'allows'>
+
+export const originOf = (url: string): string | undefined => (URL.canParse(url) ? new URL(url).origin : undefined)
+
+/** OpenID Connect Discovery 1.0, section 4: the issuer without a slash at its end, and the well-known path. */
+export const documentUrl = (issuer: string): string => `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+
+/** @throws OutboundError */
+async function fetchFrom(fetch: Fetch, url: string, places: readonly Place[]) {
+  const place = places.find(({ origin }) => origin === originOf(url))
+  // No Accept: a cluster's key set is application/jwk-set+json, and answers 406 to who asks for application/json.
+  return fetch.fetchJson(url, place ? await place.options() : { configured: false })
+}
+
+/** @throws OutboundError */
+export async function readJwks(fetch: Fetch, url: string, places: readonly Place[]): Promise<Published> {
+  const { json, headers } = await fetchFrom(fetch, url, places)
+  const keys = isMembers(json) ? json.keys : undefined
+  if (!Array.isArray(keys)) throw new OutboundError('bad_body', 'the answer is no JWKS: it has no list of keys')
+  const maxAge = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])/i.exec(headers['cache-control'] ?? '')?.[1]
+  return { keys, ...(maxAge !== undefined && { maxAgeSeconds: Number(maxAge) }) }
+}
+
+/**
+ * Reads the discovery document, then the keys that it names.
+ * @param from.document where the document is, when not at the issuer itself
+ * @param from.otherwise the keys' URL that is taken when the document names a place that nobody configured
+ * @throws OutboundError
+ */
+export async function discover(
+  fetch: Fetch,
+  from: { issuer: string; document?: string; otherwise?: string },
+  places: readonly Place[],
+): Promise<Published> {
+  const { json } = await fetchFrom(fetch, from.document ?? documentUrl(from.issuer), places)
+  const document = isMembers(json) ? json : {}
+  if (document.issuer !== from.issuer)
+    throw new OutboundError('bad_body', 'the discovery document is of another issuer than the configured one')
+  const url = document.jwks_uri
+  if (typeof url !== 'string') throw new OutboundError('bad_body', 'the discovery document names no jwks_uri')
+  const near = [originOf(from.issuer), ...places.map(({ origin }) => origin)].includes(originOf(url))
+  if (near || fetch.allows(url)) return readJwks(fetch, url, places)
+  if (from.otherwise !== undefined) return readJwks(fetch, from.otherwise, places)
+  throw new OutboundError(
+    'not_allowed',
+    'the discovery document names a jwks_uri of another origin: give jwksUrl, or list the origin in PURSER_FETCH_ALLOW',
+  )
+}

@@ -1,0 +1,93 @@
+/** A `kubernetes` attestor as an operator writes it, and as it is kept. */
+import { X509Certificate } from 'node:crypto'
+import { type ApiServerDefinition, inCluster } from './api-server.ts'
+import {
+  type AttestorSpec,
+  type CheckedDefinition,
+  type DefinitionParts,
+  type Report,
+  checkCommon,
+  checkUrl,
+} from './definition.ts'
+import type { KubernetesDefinition } from './kubernetes.ts'
+import { readProofText } from './proof-text.ts'
+
+type ApiServerSpec = NonNullable<AttestorSpec['apiServer']>
+
+const day = 24 * 3600
+/** What API servers are addressed by: every pod holds a token for one of these (CVE-2025-32963). */
+const ofApiServers = /^(?:https:\/\/)?kubernetes(?:\.default(?:\.svc(?:\.[a-z0-9.-]+)?)?)?\/?$/
+
+export async function checkKubernetes(
+  spec: AttestorSpec,
+  { audiences, readFile }: DefinitionParts,
+  ownIssuer: string,
+  report: Report,
+): Promise<CheckedDefinition> {
+  const verify = spec.verify ?? 'jwks-then-tokenreview'
+  const apiServer = spec.apiServer && checkApiServer(spec.apiServer, report)
+  if (!spec.apiServer && verify !== 'jwks')
+    report('/apiServer', `is needed to verify by ${verify}; without it, only "jwks" is possible`)
+  const issuer = spec.issuer ?? (spec.apiServer === 'in-cluster' ? await ownIssuerOf(readFile, report) : undefined)
+  if (issuer === undefined && spec.apiServer !== 'in-cluster') report('/issuer', 'is required')
+  checkCommon({ ...spec, ...(issuer !== undefined && { issuer }) }, audiences, ownIssuer, report)
+  if (spec.audience !== undefined && (spec.audience === issuer || ofApiServers.test(spec.audience)))
+    report('/audience', 'must not be one of the API server’s own: every pod holds a token for that')
+
+  const { apiServer: _given, ...rest } = spec
+  const definition: KubernetesDefinition = {
+    ...rest,
+    kind: 'kubernetes',
+    issuer: issuer ?? '',
+    audience: spec.audience ?? '',
+    spiffeIdPrefix: spec.spiffeIdPrefix ?? `/${spec.name}/`,
+    verify,
+    ...(apiServer && { apiServer }),
+    keys: spec.keys ?? { discovery: true },
+    maxTokenAgeSeconds: spec.maxTokenAgeSeconds ?? day,
+    singleUse: spec.singleUse ?? false,
+    otherAudiences: spec.otherAudiences ?? 'allow',
+  }
+  const { name, kind, audience, spiffeIdPrefix } = definition
+  return { name, kind, issuer: definition.issuer, audience, spiffeIdPrefix, definition }
+}
+
+function checkApiServer(spec: ApiServerSpec, report: Report): ApiServerDefinition | undefined {
+  if (spec === 'in-cluster') return spec
+  const { url, caPem, tokenFile, auth } = spec
+  const at = '/apiServer'
+  checkUrl(`${at}/url`, url, report)
+  if (!isCertificates(caPem)) report(`${at}/caPem`, 'must be one or more PEM certificates and nothing else')
+  if (auth !== undefined) report(`${at}/auth`, 'this server can’t be a cluster’s issuer yet: give a tokenFile')
+  if (tokenFile === undefined) return undefined
+  // The file's text goes to the configured URL as a credential, so Purser's own access to its own cluster must not be
+  // had for the asking (CVE-2026-2808): only "in-cluster", which fills in the URL too, uses that.
+  const plain = tokenFile.startsWith('/') && !tokenFile.split('/').some((part) => part === '..' || part === '.')
+  if (!plain || tokenFile.includes('//')) report(`${at}/tokenFile`, 'must be an absolute path without . and ..')
+  if (/\/secrets\/kubernetes\.io\//.test(tokenFile))
+    report(`${at}/tokenFile`, 'Purser’s own account is used with "in-cluster" alone: mount a projected token for this')
+  return { url, caPem, tokenFile }
+}
+
+function isCertificates(pem: string): boolean {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g) ?? []
+  const rest = blocks.reduce((text, block) => text.replace(block, ''), pem)
+  if (blocks.length === 0 || rest.includes('-----')) return false
+  try {
+    return blocks.every((block) => new X509Certificate(block).ca)
+  } catch {
+    return false
+  }
+}
+
+/** The cluster's issuer by the token that the cluster gave to Purser's own pod. */
+async function ownIssuerOf(readFile: DefinitionParts['readFile'], report: Report): Promise<string | undefined> {
+  try {
+    const { iss } = readProofText((await readFile(inCluster.tokenFile)).trim()).claims
+    if (typeof iss === 'string') return iss
+  } catch {
+    // Told below: whatever is wrong with the file, there is no issuer in it.
+  }
+  report('/issuer', `is required: ${inCluster.tokenFile} does not say it`)
+  return undefined
+}

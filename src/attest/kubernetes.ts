@@ -1,0 +1,162 @@
+/**
+ * Kubernetes: a pod's projected service-account token. Verified by the cluster's keys, by the cluster itself (TokenReview,
+ * which also knows that a pod or account is gone), or by both, and then they must say the same.
+ */
+import { Refusal, refuse } from '../errors.ts'
+import { createSelectors } from '../names/selectors.ts'
+import type { AttestorRow } from '../store/rows.ts'
+import { type ApiServer, type ApiServerDefinition, openApiServer } from './api-server.ts'
+import type { Attested, Attestor, Finding } from './attestor.ts'
+import { type IssuerKeys, type KeysDefinition, openKeys } from './issuer-keys.ts'
+import { algorithms } from './key-set.ts'
+import { documentUrl } from './key-source.ts'
+import { type KubeFacts, disagreement, readKubeClaims } from './kube-facts.ts'
+import type { AttestorParts } from './parts.ts'
+import { type ProofText, readProofText } from './proof-text.ts'
+import { readReview, reviewRequest } from './token-review.ts'
+import { type VerifiedClaims, type VerifyRules, onceFor, readClaims, verifyJwt } from './verify-jwt.ts'
+import { wordsOf } from './words.ts'
+
+/** As stored: what the operator wrote, with every default filled in. */
+export type KubernetesDefinition = {
+  name: string
+  kind: 'kubernetes'
+  issuer: string
+  audience: string
+  spiffeIdPrefix: string
+  verify: 'jwks-then-tokenreview' | 'tokenreview' | 'jwks'
+  apiServer?: ApiServerDefinition
+  keys: KeysDefinition
+  algorithms?: string[]
+  maxTokenAgeSeconds: number
+  singleUse: boolean
+  otherAudiences: 'allow' | 'refuse'
+  managedBy?: string
+}
+
+/** checkKubernetes made what was stored. */
+const isKubernetes = (value: Record<string, unknown>): value is KubernetesDefinition => value.kind === 'kubernetes'
+
+function definitionOf({ name, definition }: AttestorRow): KubernetesDefinition {
+  if (isKubernetes(definition)) return definition
+  throw new Error(`attestor ${name} is no cluster`)
+}
+
+const reviewPath = '/apis/authentication.k8s.io/v1/tokenreviews'
+/** Questions to one API server at a time; beyond it callers wait outside, not in our memory. */
+const mostReviews = 256
+
+const reported = new Set(['k8s:ns', 'k8s:sa', 'k8s:sa-uid', 'k8s:pod-name', 'k8s:pod-uid', 'k8s:node'])
+
+export const kubernetesReports = (key: string): boolean => reported.has(key)
+
+export function createKubernetesAttestor(row: AttestorRow, parts: AttestorParts): Attestor {
+  const definition = definitionOf(row)
+  const { issuer, audience, verify } = definition
+  const apiServer = definition.apiServer && openApiServer(row.name, definition.apiServer, parts)
+  const keys = openClusterKeys(definition, apiServer, parts)
+  const rules: VerifyRules = {
+    issuer,
+    audience,
+    algorithms: definition.algorithms ?? algorithms,
+    maxTokenAgeSeconds: definition.maxTokenAgeSeconds,
+    otherAudiences: definition.otherAudiences,
+  }
+  const review = apiServer && verify !== 'jwks' ? createReview(apiServer, audience) : undefined
+  if (verify !== 'jwks' && !review) throw new Error('an attestor that reviews tokens without an API server')
+
+  return {
+    row,
+    async attest(token, now) {
+      const proof = readProofText(token)
+      const verified =
+        verify === 'tokenreview' ? readClaims(proof, rules, now) : await verifyJwt(proof, keys, rules, now)
+      const facts = readKubeClaims(verified.claims, verified.subject)
+      if (review) await review(proof, verified, facts)
+      return attested(row, definition, verified, facts, review ? now : verified.issuedAt)
+    },
+    async check() {
+      return [
+        ...(verify === 'tokenreview' ? [] : await keys.check()),
+        ...(apiServer && review ? [await checkReview(apiServer, audience)] : []),
+      ]
+    },
+  }
+}
+
+/**
+ * Where a cluster's keys are: with an API server, its own paths, also when the document names an address that only the
+ * cluster's inside can reach; without one, the issuer, as for any other.
+ */
+function openClusterKeys(
+  { name, issuer, keys: definition, algorithms: taken }: KubernetesDefinition,
+  apiServer: ApiServer | undefined,
+  parts: AttestorParts,
+): IssuerKeys {
+  const own = apiServer && { document: documentUrl(apiServer.url), otherwise: `${apiServer.url}/openid/v1/jwks` }
+  return openKeys(name, { ...parts, definition, issuer, taken, places: apiServer ? [apiServer] : [], ...own })
+}
+
+/** The cluster's word on a token, held against what the token says of itself. */
+function createReview(apiServer: ApiServer, audience: string) {
+  let asking = 0
+  return async ({ token }: ProofText, verified: VerifiedClaims, facts: KubeFacts): Promise<void> => {
+    if (asking >= mostReviews) throw refuse('unavailable', { retryAfterSeconds: 1 })
+    asking++
+    try {
+      const { status, json } = await apiServer.post(reviewPath, reviewRequest(token, audience))
+      if (status !== 201) throw refuse('proof_rejected', { explanation: { detail: `TokenReview: status ${status}` } })
+      const reviewed = readReview(json, audience)
+      const other = disagreement(facts, reviewed.facts) ?? (sameToken(verified, reviewed) ? undefined : 'token id')
+      if (other !== undefined)
+        throw refuse('proof_rejected', { explanation: { detail: `token and TokenReview differ: ${other}` } })
+    } finally {
+      asking--
+    }
+  }
+}
+
+const sameToken = (verified: VerifiedClaims, reviewed: { tokenId?: string }): boolean =>
+  reviewed.tokenId === undefined || reviewed.tokenId === verified.tokenId
+
+function attested(
+  row: AttestorRow,
+  { singleUse }: KubernetesDefinition,
+  verified: VerifiedClaims,
+  { namespace, account, pod, node }: KubeFacts,
+  provenAt: Date,
+): Attested {
+  const facts: [string, string][] = [
+    ['k8s:ns', namespace],
+    ['k8s:sa', account.name],
+    ['k8s:sa-uid', account.uid],
+  ]
+  if (pod) facts.push(['k8s:pod-name', pod.name], ['k8s:pod-uid', pod.uid])
+  if (node !== undefined) facts.push(['k8s:node', node])
+  // Without a pod nothing says which instance it is: each token stands for itself.
+  const itself = ['account', account.uid, verified.tokenId ?? String(verified.issuedAt.getTime())]
+  return {
+    attestor: row,
+    selectors: createSelectors(facts),
+    instance: pod ? ['pod', pod.uid] : itself,
+    account: { name: `${namespace}/${account.name}`, uid: account.uid, provenAt },
+    expiresAt: verified.expiresAt,
+    podBound: pod !== undefined,
+    ...(singleUse && { once: onceFor(verified) }),
+  }
+}
+
+/** Asks about a token that nobody made: the answer shows whether we are let in, and that it says no to it. */
+async function checkReview(apiServer: ApiServer, audience: string): Promise<Finding> {
+  const what = 'TokenReview'
+  try {
+    const { json } = await apiServer.post(reviewPath, reviewRequest('e30.e30.AA', audience))
+    readReview(json, audience)
+    return { ok: false, what, detail: 'the server vouches for a token that nobody made: it can’t be trusted' }
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    const words = wordsOf(error)
+    const admitted = error.code === 'proof_rejected' && words.includes('does not vouch')
+    return { ok: admitted, what, detail: admitted ? 'the server answers us' : words }
+  }
+}
