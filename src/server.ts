@@ -3,10 +3,12 @@ import { createRandomBytes } from './random.ts'
 import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Express } from 'express'
+import type { RequestListener } from 'node:http'
 import { createApp } from './app.ts'
 import { createAttestors } from './attest/attest.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
+import { headFile, headObject } from './audit/head-file.ts'
+import { keepHead } from './audit/keep-head.ts'
 import { openLog, originOf } from './audit/log.ts'
 import { createRecorder } from './audit/record.ts'
 import type { Config } from './config.ts'
@@ -28,7 +30,8 @@ import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
-import { openSnapshots } from './store/snapshot.ts'
+import { readHead } from './store/log.ts'
+import { type Snapshot, openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
 import { type Log as ServerLog } from './telemetry/log.ts'
@@ -88,7 +91,7 @@ export async function start(
     trustDomain: known.trustDomain,
     signers: (size) =>
       keys.logSigners(snapshots.current(), originOf(known.trustDomain, known.epoch), known.epoch, size),
-    onRollback: (note) => serverLog.error('log.rolled_back', { note }),
+    onClosed: (note) => serverLog.error('log.closed', { note: `${note}. ${closedAdvice}` }),
     onTileError: onError('log.tile_failed'),
   })
   const openapi = loadOpenApi()
@@ -102,6 +105,22 @@ export async function start(
     { process: true },
   )
   metrics.watchSnapshotAge(() => snapshots.age() / 1000)
+  const outbound = createOutbound({ allow: config.fetchAllow })
+  const { headUrl } = config.log
+  const head = await keepHead({
+    log,
+    identity: () => {
+      const { trustDomain, epoch } = snapshots.current()
+      return { trustDomain, epoch, vkeys: logVkeys(snapshots.current()) }
+    },
+    readHead: () => readHead(db.knex),
+    places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
+    onFailure: (note, err) => {
+      serverLog.warn('log.head_failed', { note, err })
+      metrics.headFailed()
+    },
+    onKept: metrics.logHead,
+  })
   const commit = createGroupCommit({
     knex: db.knex,
     log,
@@ -110,7 +129,6 @@ export async function start(
     onError: onError('log.append_failed'),
   })
   const recorder = createRecorder({ db, log, commit, snapshots, randomBytes })
-  const outbound = createOutbound({ allow: config.fetchAllow })
   const limits = createLimits({ limits: config.limits, workers: config.workers, now: Date.now })
   const issueX509 = createIssueX509({
     trustDomain: known.trustDomain,
@@ -165,7 +183,7 @@ export async function start(
     firstUse: async (open, tokenId) =>
       void (await recorder.change({ ...open, action: 'token.use' }, (tx) => markFirstUse(tx, tokenId, open.time))),
   }
-  const appOf = (list: readonly Route[]): Express => createApp(list, openapi, door)
+  const appOf = (list: readonly Route[]): RequestListener => createApp(list, openapi, door)
 
   const roots = publishedKeys(known, 'root-ca', now())
     .map((row) => row.chain ?? '')
@@ -195,13 +213,12 @@ export async function start(
     ...(scrapers && { metricsUrl: scrapers.url }),
     roots,
     metrics: () => metrics.snapshot(),
-    vkeys: [...known.keys.values()]
-      .filter((row) => row.kind === 'log')
-      .map((row) => logVkey(row, originOf(known.trustDomain, row.epoch ?? 0))),
+    vkeys: logVkeys(snapshots.current()),
     async stop() {
       draining = true
       await Promise.all(listeners.map((one) => one.drain(config.drainSeconds)))
       await commit.idle()
+      await head.stop()
       await snapshots.stop()
       outbound.close()
       await db.close()
@@ -209,6 +226,14 @@ export async function start(
     },
   }
 }
+
+const closedAdvice =
+  'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'
+
+const logVkeys = ({ keys, trustDomain }: Snapshot): string[] =>
+  [...keys.values()]
+    .filter((row) => row.kind === 'log')
+    .map((row) => logVkey(row, originOf(trustDomain, row.epoch ?? 0)))
 
 /** What stays on the common listener where operators have one of their own. */
 const isForWorkloads = ({ permission }: Route): boolean =>

@@ -1,11 +1,14 @@
 /** One TLS 1.3 listener: client certificates requested, not required, our roots only, no session tickets. */
-import { X509Certificate, constants, generateKeyPairSync } from 'node:crypto'
+import { type KeyObject, X509Certificate, constants, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import type { Recorder } from './audit/record.ts'
 import type { Config } from './config.ts'
+import { Refusal } from './errors.ts'
 import type { IssueServerCertificate } from './issue/x509.ts'
+import { createRootCertificate } from './keys/ca-certificates.ts'
+import { serialFrom } from './keys/certificate.ts'
 import type { Keys } from './keys/keys.ts'
 import { newId } from './names/id.ts'
 
@@ -53,11 +56,40 @@ export async function serverIdentity(
     time: now,
     actor: { kind: 'system' as const },
   }
-  const { reply } = await parts.recorder.grant(open, async (snapshot) => {
-    const { chain, record, notAfter } = parts.issue(publicKey, tls.names, parts.keys.issuingCa(snapshot, now), now)
-    return { reply: { chain, notAfter }, entry: { issued: { x509: record } }, holds: () => true }
-  })
+  const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const granted = await parts.recorder
+    .grant(open, async (snapshot) => {
+      const { chain, record, notAfter } = parts.issue(publicKey, tls.names, parts.keys.issuingCa(snapshot, now), now)
+      const entry = { issued: { x509: record } }
+      return { reply: { chain, notAfter }, entry, whileClosed: true, holds: () => true }
+    })
+    .catch((error) => {
+      if (error instanceof Refusal && error.code === 'issuing_closed') return undefined
+      throw error
+    })
+  if (!granted) return nobody({ publicKey, privateKey }, now, parts.randomBytes)
+  const { reply } = granted
   // The root goes along, for clients that trust it by its fingerprint alone (PURSER_CA_SHA256).
   const cert = reply.chain + roots
-  return { cert, key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })), ca: roots, notAfter: reply.notAfter }
+  return { cert, key, ca: roots, notAfter: reply.notAfter }
+}
+
+/**
+ * A certificate that nobody trusts: where nothing may be recorded, none is issued, and whoever looks at /readyz without
+ * asking who answers is still told why.
+ */
+function nobody(
+  keys: { publicKey: KeyObject; privateKey: KeyObject },
+  now: Date,
+  randomBytes: (size: number) => Buffer,
+): ServerIdentity {
+  const notAfter = new Date(now.getTime() + 300_000)
+  const { pem } = createRootCertificate({
+    trustDomain: 'nobody.invalid',
+    keys,
+    serial: serialFrom(randomBytes(16)),
+    notBefore: new Date(now.getTime() - 60_000),
+    notAfter,
+  })
+  return { cert: pem, key: String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' })), notAfter }
 }

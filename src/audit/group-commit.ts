@@ -31,7 +31,7 @@ const patience = 5_000
 
 type Parts = {
   knex: Knex
-  log: Pick<Log, 'advance' | 'epoch' | 'size'>
+  log: Pick<Log, 'advance' | 'epoch' | 'size' | 'rolledBack'>
   now: () => number
   onBatch?: (items: number, seconds: number) => void
   onError?: (error: unknown) => void
@@ -143,6 +143,8 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
   return {
     append: (item) =>
       new Promise((resolve, reject) => {
+        // What is appended to a log that was put back would be a second history.
+        if (log.rolledBack()) return reject(refuse('issuing_closed'))
         waiting.push({ item, deadline: now() + patience, resolve, reject })
         kick()
       }),

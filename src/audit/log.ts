@@ -6,6 +6,7 @@ import { type NoteSigner, type Receipt, formatProof, leafHash, signCheckpoint } 
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { readLeaves, readTile, writeTiles } from '../store/log.ts'
+import { HASH_BYTES, TILE_WIDTH } from './tiles.ts'
 import { type Batch, type Tree, restoreTree } from './tree.ts'
 
 /** Where an entry stands, and what proves it. */
@@ -22,17 +23,30 @@ export type Log = {
   epoch(): number
   origin(): string
   size(): number
-  /** The newest head that this process signed or read back. */
+  /**
+   * The newest head that this process signed, and the entries that it covers.
+   * @throws Refusal `issuing_closed` while none may be signed
+   */
+  head(): { size: number; note: string }
   checkpoint(): string
   /** Takes over entries whose COMMIT was acknowledged; reads those that others appended before them. */
   advance(epoch: number, first: number, commitments: Buffer[]): Promise<Position[]>
-  /** Catches up with the database's head. */
-  catchUp(epoch: number, size: number): Promise<void>
   consistency(from: number, to: number): Promise<Buffer[]>
   tree(): Tree
-  /** True once the database was seen to go back behind what this process knows: nothing may be issued. */
+  /**
+   * Catches up with the database's head and holds the tree against what is known of it elsewhere. Nothing is signed or
+   * issued before the first check that ends without a doubt.
+   * @param size read from the database after whatever `check` compares with
+   */
+  confirm(epoch: number, size: number, check: (tree: Tree) => Promise<Doubt | undefined>): Promise<void>
+  /** Why nothing may be issued, for operators; nothing while all is well. */
+  closed(): string | undefined
+  /** True while nothing may be issued: the database is not known to hold the newest log. */
   rolledBack(): boolean
 }
+
+/** Why a log is not to be trusted. Unless `forGood`, what is known could not be read, and may be later. */
+export type Doubt = { detail: string; forGood: boolean }
 
 type Parts = {
   knex: Knex
@@ -41,13 +55,13 @@ type Parts = {
   trustDomain: string
   /** The log keys that sign a head of that size, newest last. */
   signers: (size: number) => NoteSigner[]
-  onRollback?: (detail: string) => void
+  onClosed?: (detail: string) => void
   onTileError?: (error: unknown) => void
 }
 
 export const originOf = (trustDomain: string, epoch: number): string => `${trustDomain}/log/${epoch}`
 
-/** Restores the tree from tiles and trailing leaves and signs its head, which was read back from the database. */
+/** Restores the tree from tiles and trailing leaves. It is closed until `confirm`. */
 export async function openLog(parts: Parts): Promise<Log> {
   const { knex, epoch } = parts
   const origin = originOf(parts.trustDomain, epoch)
@@ -58,8 +72,8 @@ export async function openLog(parts: Parts): Promise<Log> {
     readLeaves: leaves,
   })
   let root = await tree.rootAt(tree.size)
-  let checkpoint = signCheckpoint(origin, tree.size, root, parts.signers(tree.size))
-  let rolledBack = false
+  let head: { size: number; note: string } | undefined
+  let doubt: Doubt | undefined = { detail: 'nothing was looked at yet', forGood: false }
   let turn: Promise<unknown> = Promise.resolve()
   let lastLeaf = tree.size > 0 ? (await leaves(tree.size - 1, tree.size))[0] : undefined
 
@@ -69,10 +83,18 @@ export async function openLog(parts: Parts): Promise<Log> {
     return result
   }
 
+  function close(next: Doubt): void {
+    if (doubt?.detail !== next.detail) parts.onClosed?.(next.detail)
+    doubt = next
+  }
+
   function fail(detail: string): never {
-    rolledBack = true
-    parts.onRollback?.(detail)
+    close({ detail, forGood: true })
     throw refuse('issuing_closed', { explanation: { detail } })
+  }
+
+  function requireOpen(): void {
+    if (doubt) throw refuse('issuing_closed', { explanation: { detail: doubt.detail } })
   }
 
   function add(hashes: Buffer[]): Batch {
@@ -100,16 +122,31 @@ export async function openLog(parts: Parts): Promise<Log> {
   }
 
   function sign(): string {
-    checkpoint = signCheckpoint(origin, tree.size, root, parts.signers(tree.size))
-    return checkpoint
+    head = { size: tree.size, note: signCheckpoint(origin, tree.size, root, parts.signers(tree.size)) }
+    return head.note
+  }
+
+  function newest(): { size: number; note: string } {
+    if (!head) throw refuse('issuing_closed')
+    return head
+  }
+
+  /** Whether the tree has these very entries there: in a database put back, another entry took the index. */
+  async function holds(first: number, commitments: Buffer[]): Promise<boolean> {
+    for (const [n, one] of commitments.entries()) {
+      const index = first + n
+      const hashes = await tree.tile(0, Math.floor(index / TILE_WIDTH), (index % TILE_WIDTH) + 1)
+      if (!hashes?.subarray(-HASH_BYTES).equals(leafHash(one))) return false
+    }
+    return true
   }
 
   async function place(first: number, commitments: Buffer[]): Promise<Position[]> {
     if (tree.size > first) {
       // Another turn of this process read past them already: prove them under the head as it is.
-      const note = checkpoint
-      const size = tree.size
-      if (first + commitments.length > size) fail(`entries from ${first} on are not where the database put them`)
+      const { note, size } = newest()
+      if (first + commitments.length > size || !(await holds(first, commitments)))
+        fail(`entries from ${first} on are not those that this process has seen there`)
       const at = (n: number): Promise<Buffer[]> => tree.inclusionProof(first + n, size)
       return Promise.all(
         commitments.map(async (_, n) => ({ epoch, index: first + n, checkpoint: note, inclusion: await at(n), size })),
@@ -131,23 +168,28 @@ export async function openLog(parts: Parts): Promise<Log> {
     epoch: () => epoch,
     origin: () => origin,
     size: () => tree.size,
-    checkpoint: () => checkpoint,
+    head: newest,
+    checkpoint: () => newest().note,
     advance: (of, first, commitments) =>
       inTurn(async () => {
+        requireOpen()
         if (of !== epoch) fail(`the log is in epoch ${of}, this process in ${epoch}`)
         return place(first, commitments)
       }),
-    catchUp: (of, size) =>
+    confirm: (of, size, check) =>
       inTurn(async () => {
+        if (doubt?.forGood) return
         if (of !== epoch) fail(`the log is in epoch ${of}, this process in ${epoch}`)
-        if (size > tree.size) {
-          await readUpTo(size)
-          sign()
-        }
+        if (size > tree.size) await readUpTo(size)
+        const found = await check(tree)
+        if (found) return close(found)
+        doubt = undefined
+        if (!head || head.size < tree.size) sign()
       }),
     consistency: (from, to) => tree.consistencyProof(from, to),
     tree: () => tree,
-    rolledBack: () => rolledBack,
+    closed: () => doubt?.detail,
+    rolledBack: () => doubt !== undefined,
   }
 }
 

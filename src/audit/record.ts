@@ -34,6 +34,8 @@ export type Grant<R> = {
   token?: TokenRow
   /** The id of a join token that a use is taken from. */
   use?: string
+  /** Given also while issuing is closed for review: the server's own certificate, what auditors read. */
+  whileClosed?: true
   /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
   holds?: (fresh: Snapshot) => boolean
 }
@@ -102,13 +104,14 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
     revision: number,
     hints: Hints,
   ): Promise<Position | undefined> {
-    const { once: claim, session, token, use } = grant
+    const { once: claim, session, token, use, whileClosed } = grant
     const item = {
       ...sealed,
       ...(claim && { claim }),
       ...(session && { session }),
       ...(token && { token }),
       ...(use && { use }),
+      ...(whileClosed && { whileClosed }),
     }
     for (let tries = 0; tries < mostTries; tries++) {
       const placed = await commit.append({ ...item, revision })

@@ -90,6 +90,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const appendFailures = counter('log_append_failures_total', 'Appends that did not become durable.', { path: paths })
   const size = gauge('log_size', 'Entries in the log.')
   const epoch = gauge('log_epoch', "The log's epoch.")
+  const headFailures = counter('log_head_failures_total', 'Times that the newest head could not be kept outside.', {})
   const fetchSeconds = histogram(
     'outbound_seconds',
     'Calls to others.',
@@ -121,6 +122,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
       epoch.set(head.epoch)
       size.set(head.size)
     },
+    headFailed: (): void => headFailures.inc(),
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
     /** Asked at each scrape. */
     watchSnapshotAge(seconds: () => number): void {

@@ -1,0 +1,116 @@
+/**
+ * Rollback detection: once a second, off the path of any request, the newest signed head goes to places outside of the
+ * database, and the database's head is held against what those places and this process know.
+ */
+import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
+import { Refusal } from '../errors.ts'
+import type { Head } from '../store/log.ts'
+import type { HeadPlace } from './head-file.ts'
+import { type LogIdentity, contradiction } from './known-heads.ts'
+import type { Doubt, Log } from './log.ts'
+import type { Tree } from './tree.ts'
+
+export type HeadKeeper = {
+  /** One round at every place; resolves when it is over, whatever came of it. */
+  round(): Promise<void>
+  /** A last round, so that what a server issued last is known when it starts again. */
+  stop(): Promise<void>
+}
+
+type Parts = {
+  log: Pick<Log, 'epoch' | 'size' | 'head' | 'confirm' | 'closed'>
+  identity: () => LogIdentity
+  /** The head row of the database. */
+  readHead: () => Promise<Pick<Head, 'epoch' | 'size'> | undefined>
+  /** Of each, a head must be read, or its absence, before anything is issued; later failures are only told. */
+  places: readonly HeadPlace[]
+  onFailure: (where: string, error: unknown) => void
+  onKept?: (head: { epoch: number; size: number }) => void
+}
+
+const everyMs = 1000
+
+/** Runs the first round; whether the log is open then, `log.closed` says. */
+export async function keepHead(parts: Parts): Promise<HeadKeeper> {
+  const { log, places, onFailure } = parts
+  /** What each place held when it was last compared or written; empty where it held nothing. */
+  const agreed = new Map<HeadPlace, string>()
+
+  const unread = (): Doubt | undefined => {
+    const place = places.find((one) => !agreed.has(one))
+    if (!place) return undefined
+    return { detail: `the head in ${place.where} could not be read yet: it may be newer`, forGood: false }
+  }
+
+  /** In this order: whatever a place or this process knows was committed before the database is asked. */
+  async function roundAt(place: HeadPlace): Promise<void> {
+    const found = await place.read().catch((error) => void onFailure(place.where, error))
+    const before = log.size()
+    const head = await parts.readHead()
+    if (!head) return
+    await log.confirm(head.epoch, head.size, async (tree) => {
+      const detail =
+        head.size < before
+          ? `the database's log has ${head.size} entries, this process has seen ${before}`
+          : await compare(tree, place, found)
+      return detail === undefined ? unread() : { detail, forGood: true }
+    })
+    if (log.closed() === undefined) await keep(place)
+  }
+
+  /** @param found an object, so that a place that holds nothing is not one that can't be read */
+  async function compare(tree: Tree, place: HeadPlace, found: { note: string } | void): Promise<string | undefined> {
+    if (!found || found.note === agreed.get(place)) return undefined
+    const { note } = found
+    const detail = note === '' ? undefined : await contradiction(tree, parts.identity(), { where: place.where, note })
+    if (detail === undefined) agreed.set(place, note)
+    return detail
+  }
+
+  /** Other replicas write the same places: only a head that is older than ours is replaced. */
+  async function keep(place: HeadPlace): Promise<void> {
+    const { note, size } = log.head()
+    if (isOlder(agreed.get(place) ?? '', note)) {
+      await place.write(note)
+      agreed.set(place, note)
+    }
+    parts.onKept?.({ epoch: log.epoch(), size })
+  }
+
+  const running = new Map<HeadPlace, Promise<void>>()
+  function once(place: HeadPlace): Promise<void> {
+    const current =
+      running.get(place) ??
+      roundAt(place)
+        // A refusal is the log's own word that it is closed.
+        .catch((error) => void (error instanceof Refusal || onFailure(place.where, error)))
+        .finally(() => running.delete(place))
+    running.set(place, current)
+    return current
+  }
+  const round = async (): Promise<void> => void (await Promise.all(places.map(once)))
+
+  await round()
+  const timer = setInterval(() => void round(), everyMs)
+  timer.unref()
+  return {
+    round,
+    async stop() {
+      clearInterval(timer)
+      await Promise.all(running.values())
+      await round()
+    },
+  }
+}
+
+/** By epoch, then by size. Both were signed by our own log. */
+function isOlder(kept: string, note: string): boolean {
+  const [a, b] = [positionOf(kept), positionOf(note)]
+  return a.epoch < b.epoch || (a.epoch === b.epoch && a.size < b.size)
+}
+
+function positionOf(note: string): { epoch: number; size: number } {
+  if (note === '') return { epoch: 0, size: 0 }
+  const { origin, size } = parseCheckpoint(parseNote(note).text)
+  return { epoch: Number(origin.slice(origin.lastIndexOf('/') + 1)), size }
+}
