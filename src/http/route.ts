@@ -153,7 +153,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       return true
     } catch (error) {
       log.error('log.unavailable', { requestId: open.requestId, err: error })
-      sendRefusal(response, open.requestId, refuse('log_unavailable', { retryAfterSeconds: 2 }))
+      const shut = error instanceof Refusal ? error : refuse('log_unavailable', { retryAfterSeconds: 2 })
+      sendRefusal(response, open.requestId, shut)
       return false
     }
   }
