@@ -133,21 +133,24 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     metrics.refused(refusal.code)
     const stranger = open.actor.kind === 'anonymous'
     if (route.action !== 'none' && refusal.code !== 'rate_limited') {
-      const wanted =
-        !stranger || limits.noteRefusal({ reason: refusal.code, address: open.source?.ip ?? '' }) === 'record'
+      const { attestor, actor } = refusal.info
+      const noted = { reason: refusal.code, attestor, address: open.source?.ip ?? '', proven: actor !== undefined }
+      const wanted = !stranger || limits.noteRefusal(noted) === 'record'
       if (wanted && !(await recordRefusal(response, open, refusal))) return
     }
     sendRefusal(response, open.requestId, refusal)
   }
 
   async function recordRefusal(response: ServerResponse, open: Opening, refusal: Refusal): Promise<boolean> {
-    const { explanation, actor = open.actor, errors } = refusal.info
+    const { explanation, attestor, errors } = refusal.info
+    // The attestor that an unverified proof led to is ours, so it may be named and searched for.
+    const actor = { ...open.actor, ...(attestor !== undefined && { attestor }), ...refusal.info.actor }
     // Which part was refused, for explain; what strangers get wrong buys no room in the log.
     const detail = { ...explanation, ...(errors && actor.kind !== 'anonymous' && { errors }) }
     try {
       await recorder.note(open, 'refused', {
         reason: refusal.code,
-        actor: { ...open.actor, ...actor },
+        actor,
         ...(Object.keys(detail).length > 0 && { detail }),
       })
       return true
