@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { type Config, readConfig } from '../../src/config.ts'
+import { openStore } from '../../src/open-store.ts'
 import { type Running, start } from '../../src/server.ts'
+import type { Knex } from '../../src/store/database.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { testDatabase } from './database.ts'
 
@@ -21,6 +23,8 @@ export type Answer = {
 
 export type TestPurser = Running & {
   config: Config
+  /** The server's own connections, for what no route shows. */
+  knex: Knex
   /** The admin API token. */
   admin: string
   dataDir: string
@@ -65,10 +69,10 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
     },
     readFile: (path) => readFileSync(path, 'utf8'),
   })
-  const running = await start(config, {
-    log: createLog({ level: 'debug', stream: { write: (line: string) => logs.push(line) } }),
-    ...(options.now && { now: options.now }),
-  })
+  const log = createLog({ level: 'debug', stream: { write: (line: string) => logs.push(line) } })
+  const clock = options.now && { now: options.now }
+  const opened = await openStore(config, { log, ...clock })
+  const running = await start(config, { log, opened, ...clock })
 
   const call: TestPurser['call'] = async (method, path, body, { token, headers, raw } = {}) => {
     const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body))
@@ -96,6 +100,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
   return {
     ...running,
     config,
+    knex: opened.db.knex,
     admin,
     dataDir,
     logs,
