@@ -1,11 +1,11 @@
 /** The session behind a credential that a caller presents. Revocation is asked each time. */
 import { blockOf } from '../authorize/session.ts'
 import type { Database } from '../store/database.ts'
-import { findByTerm } from '../store/search.ts'
 import { blockKey } from '../store/snapshot-tables.ts'
 import { type StoredSession, sessionById, sessionByToken } from '../store/sessions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { FindSession } from './caller.ts'
+import { findRecorded } from './recorded.ts'
 
 /** The session that a certificate was issued to, from the log: there is no second table of what was issued. */
 export function createFindSession(db: Pick<Database, 'knex'>): FindSession {
@@ -16,7 +16,7 @@ export function createFindSession(db: Pick<Database, 'knex'>): FindSession {
     byAccessToken: async (hash, known, now) => live(await sessionByToken(db.knex, hash, now), known, now),
     async byCertificate(serialNumber, known, now) {
       if (known.blocks.has(blockKey('serialNumber', serialNumber))) return undefined
-      const entry = await findByTerm(db.knex, `serialNumber=${serialNumber}`)
+      const [entry] = await findRecorded(db.knex, [`serialNumber=${serialNumber}`], 1)
       const id = entry?.actor.session
       return id === undefined ? undefined : live(await sessionById(db.knex, id, now), known, now)
     },

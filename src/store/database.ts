@@ -31,6 +31,9 @@ export const isRowFault = (error: unknown): boolean => /^2[23]...$/.test(codeOf(
 /** Waiting for a lock took too long, or ended in a deadlock or a serialization failure: rolled back, may be sent again. */
 export const isLockTimeout = (error: unknown): boolean => ['55P03', '40P01', '40001'].includes(codeOf(error))
 
+/** It ran into `statement_timeout` (query_canceled); nothing of it is left. */
+export const isTimeout = (error: unknown): boolean => codeOf(error) === '57014'
+
 // Class 08 (connection exception); shutdowns and "starting up" (57P0x), a session ended for idling in a transaction
 // (25P03), too many connections (53300), a server that became a standby (25006); then what Node's sockets say.
 const lost =

@@ -214,3 +214,12 @@ export async function writeTiles(
     .onConflict(['epoch', 'level', 'idx'])
     .ignore()
 }
+
+/** The signed head that an epoch ended with; nothing for the present epoch, and for one that never was. */
+export async function readLastNote(knex: Knex, epoch: number): Promise<string | undefined> {
+  const row: { previous_note: string } | undefined = await knex('log_epoch')
+    .select('previous_note')
+    .where({ epoch: epoch + 1 })
+    .first()
+  return row?.previous_note
+}

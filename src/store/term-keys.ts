@@ -14,6 +14,9 @@ export function termKey(term: string): number {
   return digits === undefined ? mixed(term) : half + Number.parseInt(digits, 16)
 }
 
+/** Rare by nature: one entry has it, or few. */
+export const isIdKey = (key: number): boolean => key >= half
+
 export const termKeys = (terms: readonly string[]): number[] => [...new Set(terms.map(termKey))]
 
 /** FNV-1a in two lanes with different primes, below 2^52. Fast, and no more: a forged collision costs a look at an entry. */
