@@ -19,6 +19,8 @@ export type KeyEvents = {
   ignored?: (key: { kid: string; why: string }) => void
   /** Not one of the keys before is among those that were read now. */
   replaced?: () => void
+  /** Nothing that was published can verify a proof. */
+  none?: () => void
   failed?: (error: OutboundError) => void
 }
 
@@ -53,6 +55,7 @@ export function createFetchedKeys({ source, clock, keepSeconds, taken, events = 
       const { keys, maxAgeSeconds = usualSeconds } = await source()
       const list = await createKeySet(keys, taken)
       for (const key of list.ignored) events.ignored?.(key)
+      if (list.usable === 0) events.none?.()
       const before = kept?.list.kids ?? new Set()
       if (before.size > 0 && ![...list.kids].some((kid) => before.has(kid))) events.replaced?.()
       const seconds = Math.min(Math.max(maxAgeSeconds, shortestSeconds), longestSeconds)

@@ -60,6 +60,7 @@ function logged(attestor: string, origin: string | undefined, log: AttestorParts
       log.warn('attestor.key_ignored', { attestor, origin, note: `a published key is left out: ${why}` })
     },
     replaced: () => log.warn('attestor.keys_replaced', { attestor, origin, note: 'every key of the issuer is new' }),
+    none: () => log.warn('attestor.keys_missing', { attestor, origin, note: 'no published key can be used' }),
     failed: (error) => log.warn('attestor.keys_unreachable', { attestor, origin, note: error.message }),
   }
 }
