@@ -1,0 +1,57 @@
+/** Calls routes by their operation, and holds every reply against openapi.yaml. */
+import { expect } from 'vitest'
+import { type OperationId, loadOpenApi } from '../../src/http/openapi.ts'
+import type { Entry } from '../../src/audit/entry.ts'
+import type { Answer, TestPurser } from './purser.ts'
+
+const api = loadOpenApi()
+
+export type Asked = {
+  /** Fills the one parameter of the path. */
+  name?: string
+  query?: Record<string, string>
+  body?: unknown
+  ifMatch?: number
+  idempotencyKey?: string
+  reason?: string
+  /** Instead of the admin's. */
+  token?: string
+}
+
+export type Ask = (operationId: OperationId, asked?: Asked) => Promise<Answer>
+
+export function createAsk(purser: Pick<TestPurser, 'call' | 'admin'>): Ask {
+  return async (operationId, asked = {}) => {
+    const operation = api.operation(operationId)
+    const { name, query, body, ifMatch, idempotencyKey, reason, token = purser.admin } = asked
+    const path = operation.path.replace(/\{[^}]+\}/, name ?? '')
+    const search = query ? `?${new URLSearchParams(query)}` : ''
+    const answer = await purser.call(operation.method, path + search, body, {
+      token,
+      headers: {
+        ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
+        ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+        ...(reason !== undefined && { 'purser-reason': reason }),
+      },
+    })
+    if (answer.status !== 204) expect(operation.validateReply(answer.status, answer.body), answer.text).toEqual([])
+    return answer
+  }
+}
+
+/** What went wrong, in short: status, code, and where. */
+export const fault = ({ status, body }: Answer): string => {
+  const errors = (body.errors ?? []) as { pointer: string }[]
+  return [status, body.code, ...errors.map((one) => one.pointer)].join(' ')
+}
+
+/** Every entry of the log so far, in order. */
+export async function readLog({ knex }: Pick<TestPurser, 'knex'>): Promise<Entry[]> {
+  const rows: { body: string }[] = await knex('log_entry').select('body').orderBy('epoch').orderBy('idx')
+  return rows.map((row): Entry => JSON.parse(row.body))
+}
+
+export async function entryOf(purser: Pick<TestPurser, 'knex'>, answer: Answer): Promise<Entry | undefined> {
+  const id = answer.headers.get('purser-request-id')
+  return (await readLog(purser)).find((entry) => entry.requestId === id)
+}
