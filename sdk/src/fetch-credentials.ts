@@ -1,0 +1,139 @@
+/** One request for credentials, from the proof to what was verified. The only place that a proof is sent from. */
+import { type KeyObject, createPrivateKey, generateKeyPair } from 'node:crypto'
+import { promisify } from 'node:util'
+import { ask } from './ask.ts'
+import { checkReply } from './check-reply.ts'
+import { compareEntry } from './compare-entry.ts'
+import { createCsr } from './csr.ts'
+import { withDeadline } from './deadline.ts'
+import { PurserError } from './errors.ts'
+import { admitProof } from './proof.ts'
+import { type AccessTokenReply, type CredentialsReply, type JwtReply, type X509Reply, readReply } from './reply.ts'
+import type { Settings, Wanted } from './settings.ts'
+import type { Transport } from './transport.ts'
+import type { Receipt } from './verify/receipt.ts'
+import type { Witness } from './witness.ts'
+
+/** What one request gave, verified. */
+export type Credentials = {
+  spiffeId: string
+  workload: CredentialsReply['workload']
+  session: CredentialsReply['session']
+  x509?: X509Reply & { privateKey: string }
+  jwts: JwtReply[]
+  accessToken?: AccessTokenReply
+  /** Absent with `receipts: 'off'`, and where one that doesn't verify was let pass by `warn`. */
+  receipt?: Receipt
+}
+
+export type FetchCredentials = (wanted: Wanted, signal: AbortSignal) => Promise<Credentials>
+
+type Parts = {
+  settings: Pick<Settings, 'timeoutMs' | 'proof' | 'attestor' | 'workload' | 'jwtLifetimeSeconds' | 'receipts'>
+  transport: Transport
+  audiences: readonly string[]
+  trustDomain: string
+  witness: Witness | undefined
+  /** Keeps a new head, by its signed note. */
+  keepHead: (note: string) => Promise<void>
+  warn: (warning: string) => void
+  now: () => Date
+}
+
+/** The largest answer that the routes in use can give. */
+const maxBytes = 1024 * 1024
+
+const makeKey = promisify(generateKeyPair)
+
+/**
+ * One request at a time: the next asks for growth since the head that the one before brought.
+ * Renewal, when it comes, calls this and nothing else.
+ */
+export function createFetchCredentials(parts: Parts): FetchCredentials {
+  let turn: Promise<unknown> = Promise.resolve()
+  return (wanted, signal) => {
+    const result = turn.then(() => fetchOnce(parts, wanted, signal))
+    turn = result.catch(() => undefined)
+    return result
+  }
+}
+
+async function fetchOnce(parts: Parts, wanted: Wanted, signal: AbortSignal): Promise<Credentials> {
+  const { settings, transport, audiences, witness } = parts
+  try {
+    const token = await withDeadline(settings.timeoutMs, [signal], 'getting the proof', (within) =>
+      settings.proof.read({ audiences, signal: within }),
+    )
+    const proof = admitProof(token, audiences, settings.proof.chosen)
+    const own =
+      wanted.x509 && !wanted.x509.generateKey ? (await makeKey('ec', { namedCurve: 'P-256' })).privateKey : undefined
+    const since = witness?.since()
+    const body = {
+      ...(settings.attestor !== undefined && { attestor: settings.attestor }),
+      proof,
+      ...(settings.workload !== undefined && { workload: settings.workload }),
+      ...(wanted.x509 && { x509: { ...wanted.x509, ...(own && { csr: createCsr(own) }) } }),
+      ...(wanted.jwts.length > 0 && { jwts: wanted.jwts.map((one) => jwtRequest(one, settings.jwtLifetimeSeconds)) }),
+      ...(wanted.accessToken && { accessToken: wanted.accessToken }),
+      ...(since && { receipt: since }),
+    }
+    const request = { method: 'POST', path: '/api/v1/credentials', body: JSON.stringify(body), maxBytes } as const
+    const { json, answer } = await ask(transport, request, 'credentials', signal)
+    const reply = readReply(json)
+    const key = own ?? madeThere(reply)
+    const context = { wanted, trustDomain: parts.trustDomain, key, now: parts.now(), serverTime: answer.headers.date }
+    const leaf = checkReply(reply, context)
+    const requestId = answer.headers['purser-request-id']
+    const receipt = await account(parts, reply, (entry) =>
+      compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
+    )
+    return credentialsOf(reply, key, receipt)
+  } finally {
+    transport.rest()
+  }
+}
+
+const jwtRequest = (audience: string, lifetimeSeconds: number | undefined): Record<string, unknown> => ({
+  audience: [audience],
+  ...(lifetimeSeconds !== undefined && { lifetimeSeconds }),
+})
+
+function madeThere({ x509 }: CredentialsReply): KeyObject | undefined {
+  if (x509?.privateKey === undefined) return undefined
+  try {
+    return createPrivateKey(x509.privateKey)
+  } catch {
+    throw new PurserError('bad_reply', "the private key in the server's answer is not readable")
+  }
+}
+
+/** Verifies the receipt as strictly as the settings say. */
+async function account(
+  { settings, witness, keepHead, warn }: Parts,
+  { receipt }: CredentialsReply,
+  agree: (entry: Record<string, unknown>) => void,
+): Promise<Receipt | undefined> {
+  if (!witness) return undefined
+  try {
+    const head = witness.accept(receipt, agree)
+    await keepHead(head.note)
+    return receipt
+  } catch (error) {
+    if (settings.receipts === 'require' || !(error instanceof PurserError)) throw error
+    warn(`${error.code}: ${error.message}`)
+    return undefined
+  }
+}
+
+function credentialsOf(reply: CredentialsReply, key: KeyObject | undefined, receipt: Receipt | undefined): Credentials {
+  const { spiffeId, workload, session, x509, jwts, accessToken } = reply
+  return {
+    spiffeId,
+    workload,
+    session,
+    ...(x509 && key && { x509: { ...x509, privateKey: String(key.export({ type: 'pkcs8', format: 'pem' })) } }),
+    jwts,
+    ...(accessToken && { accessToken }),
+    ...(receipt && { receipt }),
+  }
+}

@@ -1,0 +1,93 @@
+/** The options and the environment, made into one thing, with what was passed over. */
+import { type Address, readAddress } from './address.ts'
+import type { Choice } from './choices.ts'
+import { PurserError } from './errors.ts'
+import { type ConnectOptions, type X509Option, unknownOptions } from './options.ts'
+import { type ProofSource, chooseProof } from './proof.ts'
+import { type Trust, chooseTrust } from './trust.ts'
+import { VerifyError } from './verify/errors.ts'
+import { parseVkey } from './verify/vkey.ts'
+
+/** What one request asks for. */
+export type Wanted = {
+  x509?: X509Option
+  jwts: readonly string[]
+  accessToken?: { lifetimeSeconds?: number }
+}
+
+export type Settings = {
+  address: Address
+  trust: Trust
+  proof: ProofSource
+  audience: string | undefined
+  attestor: string | undefined
+  workload: string | undefined
+  wanted: Wanted
+  jwtLifetimeSeconds: number | undefined
+  logKeys: readonly string[]
+  receipts: 'require' | 'warn' | 'off'
+  stateDir: string | undefined
+  timeoutMs: number
+  chosen: Choice[]
+}
+
+const bad = (why: string): PurserError => new PurserError('bad_options', why)
+
+/** @throws PurserError `bad_options` */
+export async function readSettings(options: ConnectOptions): Promise<Settings> {
+  const unknown = unknownOptions(options)
+  if (unknown.length > 0) throw bad(`unknown option: ${unknown.join(', ')}`)
+  const env = options.env ?? process.env
+  const from = (option: string | undefined, name: string): string | undefined => option ?? (env[name] || undefined)
+
+  const addr = from(options.addr, 'PURSER_ADDR')
+  if (addr === undefined) throw bad("the server's address is not known: give the option addr or set PURSER_ADDR")
+  const address = readAddress(addr, options.allowPlainLoopback === true)
+  const trust = await chooseTrust(address, options.ca, env)
+  const proof = chooseProof(options.proof, env)
+  const where = options.addr === undefined ? 'PURSER_ADDR' : 'option addr'
+  const { receipts = 'require', timeoutMs = 10_000, jwtLifetimeSeconds } = options
+  if (!['require', 'warn', 'off'].includes(receipts)) throw bad("receipts is 'require', 'warn' or 'off'")
+  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
+    throw bad('timeoutMs is a whole number of milliseconds above 0')
+  return {
+    address,
+    trust,
+    proof,
+    audience: from(options.audience, 'PURSER_AUDIENCE'),
+    attestor: from(options.attestor, 'PURSER_ATTESTOR'),
+    workload: from(options.workload, 'PURSER_WORKLOAD'),
+    wanted: wantedOf(options),
+    jwtLifetimeSeconds,
+    logKeys: readLogKeys(options.logKey ?? env.PURSER_LOG_KEY),
+    receipts,
+    stateDir: from(options.stateDir, 'PURSER_STATE_DIR'),
+    timeoutMs,
+    chosen: [
+      { about: 'server', chosen: `${address.origin} (${where})`, dismissed: [] },
+      { about: 'trust', chosen: trust.chosen, dismissed: trust.dismissed },
+      { about: 'proof', chosen: proof.chosen, dismissed: proof.dismissed },
+    ],
+  }
+}
+
+function wantedOf({ x509 = true, jwts = [], accessToken = false }: ConnectOptions): Wanted {
+  return {
+    ...(x509 !== false && { x509: x509 === true ? {} : x509 }),
+    jwts: [...new Set(jwts)],
+    ...(accessToken !== false && { accessToken: accessToken === true ? {} : accessToken }),
+  }
+}
+
+function readLogKeys(given: string | readonly string[] | undefined): string[] {
+  const vkeys = typeof given === 'string' ? given.split(/[\s,]+/).filter(Boolean) : [...(given ?? [])]
+  for (const vkey of vkeys) {
+    try {
+      parseVkey(vkey)
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error
+      throw bad(`the log's key (logKey, PURSER_LOG_KEY) is no verifier key: ${error.message}. GET /log/keys lists them`)
+    }
+  }
+  return vkeys
+}

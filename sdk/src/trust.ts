@@ -1,0 +1,92 @@
+/** What the server is verified against. */
+import { readFile } from 'node:fs/promises'
+import type { Address } from './address.ts'
+import { readCertificates, readFingerprint } from './certificates.ts'
+import type { Choice } from './choices.ts'
+import { withDeadline } from './deadline.ts'
+import { PurserError } from './errors.ts'
+import { type Anchors, findAnchor } from './handshake.ts'
+import type { CaOption } from './options.ts'
+
+type Basis = { pem: string[] } | { sha256: string[] } | 'system' | 'plain'
+export type Trust = Choice & { basis: Basis }
+
+const bad = (why: string): PurserError => new PurserError('bad_options', why)
+
+/** The order is: the option, PURSER_CA_FILE, PURSER_CA_SHA256, the system's roots. */
+export async function chooseTrust(
+  address: Address,
+  option: CaOption | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Trust> {
+  const choice = (basis: Basis, chosen: string, dismissed: string[]): Trust => ({
+    about: 'trust',
+    basis,
+    chosen,
+    dismissed,
+  })
+  if (!address.tls) return choice('plain', 'nothing: plain http on loopback, as allowPlainLoopback says', [])
+  if (option === 'system') return choice('system', "the system's roots (option ca)", [])
+  if (option !== undefined && 'pem' in option)
+    return choice({ pem: anchorsOf(option.pem, 'the option ca') }, 'the roots in the option ca', [])
+  if (option !== undefined) {
+    const given = typeof option.sha256 === 'string' ? [option.sha256] : option.sha256
+    const sha256 = fingerprintsOf(given, 'the option ca')
+    return choice({ sha256 }, `the root with SHA-256 ${sha256.join(' or ')} (option ca)`, [])
+  }
+  const file = env.PURSER_CA_FILE
+  const prints = env.PURSER_CA_SHA256
+  const dismissed = ['the option ca is not given']
+  if (file !== undefined && file !== '') {
+    const read = await readFile(file, 'utf8').catch((error: unknown) => {
+      throw new PurserError('bad_options', `PURSER_CA_FILE: ${file} can't be read`, { cause: error })
+    })
+    if (prints !== undefined) dismissed.push('PURSER_CA_SHA256, since PURSER_CA_FILE is set')
+    return choice(
+      { pem: anchorsOf(read, `PURSER_CA_FILE (${file})`) },
+      `the roots in ${file} (PURSER_CA_FILE)`,
+      dismissed,
+    )
+  }
+  dismissed.push('PURSER_CA_FILE is not set')
+  if (prints !== undefined && prints !== '') {
+    const sha256 = fingerprintsOf(prints.split(/[\s,]+/).filter(Boolean), 'PURSER_CA_SHA256')
+    return choice({ sha256 }, `the root with SHA-256 ${sha256.join(' or ')} (PURSER_CA_SHA256)`, dismissed)
+  }
+  return choice('system', "the system's roots", [...dismissed, 'PURSER_CA_SHA256 is not set'])
+}
+
+function anchorsOf(pem: unknown, where: string): string[] {
+  const certificates = typeof pem === 'string' ? readCertificates(pem) : undefined
+  if (!certificates) throw bad(`${where} holds no readable PEM certificate`)
+  return certificates.map(String)
+}
+
+function fingerprintsOf(given: readonly string[], where: string): string[] {
+  return given.length === 0
+    ? fail(`${where} names no fingerprint`)
+    : given.map(
+        (one) => readFingerprint(one) ?? fail(`${where}: a fingerprint is 64 hex digits, SHA-256 of the root's DER`),
+      )
+}
+function fail(why: string): never {
+  throw bad(why)
+}
+
+/**
+ * The only anchors of verification. For a fingerprint the server is asked for its root first, on a connection that
+ * nothing else happens on.
+ */
+export async function anchorsFor(
+  { basis, chosen }: Trust,
+  address: Address,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Anchors> {
+  if (typeof basis === 'string') return { pem: undefined, words: chosen }
+  if ('pem' in basis) return { pem: basis.pem, words: chosen }
+  const root = await withDeadline(timeoutMs, [signal], `the first handshake with ${address.origin}`, (within) =>
+    findAnchor(address, basis.sha256, within),
+  )
+  return { pem: [root.toString()], words: chosen }
+}
