@@ -151,9 +151,10 @@ function requestHeaders(options: FetchOptions): Record<string, string | number> 
 function checkedLookup(target: Target, resolve: Resolve): LookupFunction {
   return (host, options, callback) => {
     resolve(host, (error, answers) => {
+      // With an error there are no answers at all, whatever the types of node:dns say.
+      if (error !== null) return callback(error, '')
       const [first] = answers
-      if (error !== null) callback(error, '')
-      else if (first === undefined || !covers(target.reach, addressesOf(answers))) callback(outOfReach(host), '')
+      if (first === undefined || !covers(target.reach, addressesOf(answers))) callback(outOfReach(host), '')
       else if (options.all) callback(null, answers)
       else callback(null, first.address, first.family)
     })

@@ -300,6 +300,11 @@ describe('answers that are wrong', () => {
     expect([error.code, error.detail]).toEqual(['unreachable', 'no answer (ENOTFOUND)'])
   })
 
+  test('a name that is none, asked of the system, whose answer is then missing altogether', async () => {
+    const error = await failure(outbound.fetchBytes('https://issuer.invalid/', options()))
+    expect(error.code).toBe('unreachable')
+  })
+
   test.each(['', '<html>', '{"keys":[]', '{"keys":[],"keys":[1]}', '\ufeff{}', '[1e999]', `${'['.repeat(40)}${']'.repeat(40)}`, '{"__proto__":1}', 'hunter2'])(
     'no strict JSON: %j',
     async (body) => {
