@@ -35,7 +35,10 @@ describe.each(['embedded', 'postgres'] as const)('workload entries (%s)', (store
   it('are refused whole, with every fault, and nothing is kept', async () => {
     const wrong = workload('bad', {
       spiffeId: 'spiffe://other.example/lab/bad',
-      grants: { x509: { dnsNames: ['purser.example.org'], maxLifetimeSeconds: 86_401 }, jwt: { audiences: [audience] } },
+      grants: {
+        x509: { dnsNames: ['purser.example.org'], maxLifetimeSeconds: 86_401 },
+        jwt: { audiences: [audience] },
+      },
     })
     expect(fault(await ask('createWorkload', { body: wrong }))).toBe(
       '422 impossible /spiffeId /grants/x509/dnsNames/0 /grants/x509/maxLifetimeSeconds /grants/jwt/audiences/0',

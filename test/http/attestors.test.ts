@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Issuer, createIssuer } from '../support/issuer.ts'
+import { type Ask, createAsk, entryOf, fault } from '../support/operator.ts'
+import { type TestPurser, audience, startPurser } from '../support/purser.ts'
+
+describe.each(['embedded', 'postgres'] as const)('attestors (%s)', (store) => {
+  let purser: TestPurser
+  let issuer: Issuer
+  let ask: Ask
+  const attestor = (name: string, more: Record<string, unknown> = {}) => ({
+    name,
+    kind: 'oidc',
+    issuer: `https://${name}.issuer.example`,
+    audience,
+    keys: { jwks: { keys: [issuer.jwk] } },
+    ...more,
+  })
+
+  beforeAll(async () => {
+    purser = await startPurser({ store })
+    issuer = await createIssuer()
+    ask = createAsk(purser)
+  })
+  afterAll(() => purser.stop())
+
+  it.each([
+    ['an audience that is not ours', { audience: 'https://elsewhere.example' }, '422 impossible /audience'],
+    ['our own issuer', { issuer: audience }, '422 impossible /issuer'],
+    ["Purser's own subtree", { spiffeIdPrefix: '/purser/x/' }, '422 impossible /spiffeIdPrefix'],
+    ['a prefix with a dot segment', { spiffeIdPrefix: '/a/../b/' }, '422 impossible /spiffeIdPrefix'],
+    ['the subtree of join tokens', { spiffeIdPrefix: '/join/x/' }, '409 conflict /spiffeIdPrefix'],
+    ['a private key', { keys: { jwks: { keys: [{ kty: 'oct', k: 'c2VjcmV0' }] } } }, '400 invalid_request'],
+    ['an id of its own', { id: 'att_1' }, '400 invalid_request /id'],
+    ['a revision', { revision: 7 }, '400 invalid_request /revision'],
+    ['a column', { spiffe_id_prefix: '/x/' }, '400 invalid_request /spiffe_id_prefix'],
+  ])('are refused with %s, and nothing is kept', async (_, more, expected) => {
+    expect(fault(await ask('createAttestor', { body: attestor('bad', more) }))).toContain(expected)
+    expect(fault(await ask('getAttestor', { name: 'bad' }))).toBe('404 not_found')
+  })
+
+  it('share neither issuer and audience, nor a subtree, nor a name', async () => {
+    const made = await ask('createAttestor', { body: attestor('lab') })
+    expect(fault(made)).toBe('201 ')
+    expect(made.headers.get('etag')).toBe('"1"')
+    expect(made.body).toMatchObject({
+      spiffeIdPrefix: '/lab/',
+      singleUse: false,
+      otherAudiences: 'refuse',
+      revision: 1,
+    })
+    expect((await ask('getAttestor', { name: 'lab' })).body).toEqual(made.body)
+    const entry = await entryOf(purser, made)
+    const { id, revision, ...state } = made.body
+    expect(entry).toMatchObject({ action: 'attestor.create', resource: { id, name: 'lab', revision } })
+    expect(entry?.change?.after).toEqual(state)
+
+    expect(fault(await ask('createAttestor', { body: attestor('lab') }))).toBe('409 already_exists')
+    const twin = attestor('twin', { issuer: 'https://lab.issuer.example' })
+    expect(fault(await ask('createAttestor', { body: twin }))).toBe('409 conflict /issuer')
+    const inside = attestor('inside', { spiffeIdPrefix: '/lab/inside/' })
+    expect(fault(await ask('createAttestor', { body: inside }))).toBe('409 conflict /spiffeIdPrefix')
+  })
+
+  it('are replaced under the revision that was read, and keep name and kind', async () => {
+    const next = attestor('lab', { maxTokenAgeSeconds: 600 })
+    expect(fault(await ask('replaceAttestor', { name: 'lab', body: next }))).toBe('428 precondition_required')
+    const stale = await ask('replaceAttestor', { name: 'lab', body: next, ifMatch: 2 })
+    expect([fault(stale), stale.body.revision]).toEqual(['412 stale', 1])
+    const renamed = await ask('replaceAttestor', { name: 'lab', body: attestor('other'), ifMatch: 1 })
+    expect(fault(renamed)).toBe('422 impossible /name')
+    const kind = {
+      name: 'lab',
+      kind: 'kubernetes',
+      issuer: 'https://cluster.example',
+      audience,
+      verify: 'jwks',
+      keys: next.keys,
+    }
+    expect(fault(await ask('replaceAttestor', { name: 'lab', body: kind, ifMatch: 1 }))).toBe('409 conflict /kind')
+    const replaced = await ask('replaceAttestor', { name: 'lab', body: next, ifMatch: 1 })
+    expect(replaced.body).toMatchObject({ maxTokenAgeSeconds: 600, revision: 2 })
+    expect(replaced.headers.get('etag')).toBe('"2"')
+  })
+
+  it('verify by what they say now, at once', async () => {
+    await ask('createWorkload', {
+      body: { name: 'web', attestor: 'lab', match: { 'oidc:sub': 'web' }, spiffeId: 'spiffe://example.org/lab/web' },
+    })
+    const proof = async () => ({ kind: 'jwt', token: await issuer.token({ iss: 'https://lab.issuer.example' }) })
+    const attest = async () => purser.call('POST', '/api/v1/credentials', { proof: await proof() })
+    expect((await attest()).status).toBe(200)
+    const other = await createIssuer()
+    const keys = { jwks: { keys: [other.jwk] } }
+    await ask('replaceAttestor', { name: 'lab', body: attestor('lab', { keys }), ifMatch: 2 })
+    expect(fault(await attest())).toBe('401 attestation_failed')
+    await ask('replaceAttestor', { name: 'lab', body: attestor('lab'), ifMatch: 3 })
+    expect((await attest()).status).toBe(200)
+  })
+
+  it('neither leave entries outside their subtree, nor go while entries use them', async () => {
+    const moved = attestor('lab', { spiffeIdPrefix: '/elsewhere/' })
+    const replaced = await ask('replaceAttestor', { name: 'lab', body: moved, ifMatch: 4 })
+    expect([fault(replaced), String(replaced.body.detail)]).toEqual(['409 in_use', expect.stringContaining('web')])
+    expect(fault(await ask('deleteAttestor', { name: 'lab' }))).toBe('428 precondition_required')
+    const used = await ask('deleteAttestor', { name: 'lab', ifMatch: 4 })
+    expect([fault(used), String(used.body.detail)]).toEqual(['409 in_use', expect.stringContaining('web')])
+    await ask('deleteWorkload', { name: 'web', ifMatch: 1 })
+    expect(fault(await ask('deleteAttestor', { name: 'lab', ifMatch: 3 }))).toBe('412 stale')
+    const gone = await ask('deleteAttestor', { name: 'lab', ifMatch: 4 })
+    expect(gone.status).toBe(204)
+    expect((await entryOf(purser, gone))?.action).toBe('attestor.delete')
+    expect(fault(await ask('getAttestor', { name: 'lab' }))).toBe('404 not_found')
+    // Name, prefix, issuer and audience are free again.
+    expect(fault(await ask('createAttestor', { body: attestor('lab') }))).toBe('201 ')
+  })
+
+  it('include one that is built in, shown like the others and not to be touched', async () => {
+    const { body } = await ask('getAttestor', { name: 'join' })
+    expect(body).toMatchObject({ name: 'join', kind: 'join-token', spiffeIdPrefix: '/join/', revision: 1 })
+    expect(fault(await ask('deleteAttestor', { name: 'join', ifMatch: 1 }))).toBe('409 conflict')
+    expect(fault(await ask('replaceAttestor', { name: 'join', body: attestor('join'), ifMatch: 1 }))).toBe(
+      '409 conflict',
+    )
+    expect(fault(await ask('createAttestor', { body: attestor('join') }))).toBe('409 already_exists')
+    expect((await ask('checkAttestor', { name: 'join' })).body).toMatchObject({ ok: true })
+  })
+
+  it('are checked on request: what was found is answered and recorded', async () => {
+    const checked = await ask('checkAttestor', { name: 'lab' })
+    expect(fault(checked)).toBe('200 ')
+    expect(checked.body.ok).toBe(true)
+    expect(await entryOf(purser, checked)).toMatchObject({
+      action: 'attestor.check',
+      outcome: 'granted',
+      resource: { name: 'lab' },
+      detail: { ok: true },
+    })
+    // Nothing answers there: the check says so, and is itself no failure.
+    const away = attestor('away', { issuer: 'https://issuer.invalid', keys: { discovery: true } })
+    await ask('createAttestor', { body: away })
+    const unreachable = await ask('checkAttestor', { name: 'away' })
+    expect(unreachable.status).toBe(200)
+    expect(unreachable.body.ok).toBe(false)
+    expect(fault(await ask('checkAttestor', { name: 'nobody' }))).toBe('404 not_found')
+  })
+})

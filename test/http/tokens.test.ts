@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { newToken } from '../../src/names/token.ts'
+import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+type Listed = { id: string; operator: string; role: string; revokedAt?: string }
+
+/** As people's routes will make them: a row that every replica reads. */
+async function insertToken({ knex }: TestPurser, role: string, more: Record<string, unknown> = {}) {
+  const { token, id, hash } = newToken('api', randomBytes)
+  const [created_at, expires_at] = [new Date(Date.now() - 1000), new Date(Date.now() + 3_600_000)]
+  await knex.transaction(async (tx) => {
+    const [head]: { revision: string }[] = await tx('log_head')
+      .update({ revision: tx.raw('revision + 1') })
+      .returning('revision')
+    const row = { id, hash, operator: `an-${role}`, role, created_at, expires_at, changed: head?.revision, ...more }
+    await tx('api_token').insert(row)
+  })
+  return { token, id }
+}
+
+describe.each(['embedded', 'postgres'] as const)('API tokens (%s)', (store) => {
+  let purser: TestPurser
+  let ask: Ask
+  const listed = async (): Promise<Listed[]> => (await ask('listTokens')).body.items as Listed[]
+
+  beforeAll(async () => {
+    purser = await startPurser({ store })
+    ask = createAsk(purser)
+    expect((await ask('whoAmI')).status).toBe(200)
+  })
+  afterAll(() => purser.stop())
+
+  it('are listed without their values', async () => {
+    const answer = await ask('listTokens')
+    expect(fault(answer)).toBe('200 ')
+    expect(answer.body.items).toMatchObject([{ operator: 'admin', role: 'admin' }])
+    expect(answer.text).not.toContain(purser.admin)
+    expect(answer.text).not.toContain('hash')
+  })
+
+  it('are never revoked to the last that may make others', async () => {
+    const [only] = await listed()
+    const answer = await ask('revokeToken', { name: only?.id ?? '' })
+    expect(fault(answer)).toBe('409 conflict')
+    expect((await entryOf(purser, answer))?.reason).toBe('conflict')
+    expect((await ask('whoAmI')).status).toBe(200)
+  })
+
+  it('are counted as long as they live: neither an auditor, nor a revoked, nor an expired one is another admin', async () => {
+    const [only] = await listed()
+    await insertToken(purser, 'auditor')
+    await insertToken(purser, 'admin', { revoked_at: new Date() })
+    await insertToken(purser, 'admin', { expires_at: new Date(Date.now() - 500) })
+    await expect.poll(async () => (await listed()).length, { timeout: 5000 }).toBe(4)
+    expect(fault(await ask('revokeToken', { name: only?.id ?? '' }))).toBe('409 conflict')
+  })
+
+  it('end at once when they are revoked', async () => {
+    const { token, id } = await insertToken(purser, 'admin')
+    await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
+    const revoked = await ask('revokeToken', { name: id })
+    expect(revoked.status).toBe(204)
+    expect(await entryOf(purser, revoked)).toMatchObject({
+      action: 'token.revoke',
+      resource: { kind: 'api-token', id },
+    })
+    expect(fault(await ask('listWorkloads', { token }))).toBe('401 unauthenticated')
+    expect(fault(await ask('revokeToken', { name: id }))).toBe('404 not_found')
+    expect((await listed()).find((one) => one.id === id)?.revokedAt).toBeDefined()
+    expect(fault(await ask('revokeToken', { name: 'tok_nobody' }))).toBe('404 not_found')
+  })
+
+  it('open what their role may, and nothing else is said', async () => {
+    const name = 'nobody'
+    const workload = { name, attestor: 'join', spiffeId: 'spiffe://example.org/join/nobody' }
+    const attestor = { name, kind: 'oidc', issuer: 'https://x.example', audience: 'https://purser.example.org' }
+    const tries = [
+      ['listAttestors', {}],
+      ['listWorkloads', {}],
+      ['getWorkload', { name }],
+      ['explainWorkload', { body: { requestId: `req_${'0'.repeat(32)}` } }],
+      ['listTokens', {}],
+      ['createWorkload', { body: workload }],
+      ['deleteWorkload', { name, ifMatch: 1 }],
+      ['disableWorkload', { name }],
+      ['createJoinToken', { body: { workload: name } }],
+      ['createAttestor', { body: attestor }],
+      ['deleteAttestor', { name, ifMatch: 1 }],
+      ['checkAttestor', { name }],
+      ['revokeToken', { name: 'tok_x' }],
+    ] as const
+    const may: Record<string, string[]> = {
+      auditor: ['listAttestors', 'listWorkloads', 'getWorkload', 'explainWorkload', 'listTokens'],
+      operator: [
+        'listAttestors', 'listWorkloads', 'getWorkload', 'explainWorkload',
+        'createWorkload', 'deleteWorkload', 'disableWorkload', 'createJoinToken',
+      ],
+    } // prettier-ignore
+    for (const role of ['auditor', 'operator']) {
+      const { token } = await insertToken(purser, role)
+      await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
+      const opened: string[] = []
+      for (const [operation, asked] of tries) {
+        const answer = await ask(operation, { ...asked, token })
+        if (fault(answer) !== '403 forbidden') opened.push(operation)
+        else expect(Object.keys(answer.body).sort()).toEqual(['code', 'requestId', 'status', 'title', 'type'])
+        if (operation === 'createWorkload' && answer.status === 201) await ask('deleteWorkload', { name, ifMatch: 1 })
+      }
+      expect(opened, role).toEqual(may[role])
+    }
+  })
+
+  it('let nobody grant a role beyond their own', async () => {
+    const { token } = await insertToken(purser, 'operator')
+    await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
+    const workload = (role: string) => ({
+      name: 'pipeline',
+      attestor: 'join',
+      spiffeId: 'spiffe://example.org/join/pipeline',
+      grants: { operator: { role } },
+    })
+    for (const role of ['admin', 'auditor']) {
+      expect(fault(await ask('createWorkload', { body: workload(role), token }))).toBe(
+        '403 forbidden /grants/operator/role',
+      )
+    }
+    expect(fault(await ask('createWorkload', { body: workload('operator'), token }))).toBe('201 ')
+    expect(fault(await ask('replaceWorkload', { name: 'pipeline', body: workload('admin'), ifMatch: 1, token }))).toBe(
+      '403 forbidden /grants/operator/role',
+    )
+    expect(fault(await ask('replaceWorkload', { name: 'pipeline', body: workload('admin'), ifMatch: 1 }))).toBe('200 ')
+  })
+
+  it('are not taken where another kind of credential is asked for, nor the other way round', async () => {
+    for (const kind of ['at', 'join', 'boot'] as const) {
+      const { token } = newToken(kind, randomBytes)
+      expect(fault(await ask('listWorkloads', { token }))).toBe('401 token_type')
+    }
+    expect(fault(await ask('listWorkloads', { token: newToken('api', randomBytes).token }))).toBe('401 unauthenticated')
+    const entries = await readLog(purser)
+    expect(entries.some((one) => one.action === 'workload.read' && one.reason === 'token_type')).toBe(true)
+  })
+})
