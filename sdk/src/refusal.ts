@@ -44,8 +44,6 @@ function readPart(one: unknown): { pointer: string; detail: string }[] {
 
 function adviceFor({ code, workloads }: Problem, status: number): string | undefined {
   switch (code) {
-    case 'attestation_failed':
-      return 'The server tells why only to operators'
     case 'several_workloads':
       return `Name one of them by the option workload or PURSER_WORKLOAD: ${workloads.join(', ')}`
     case 'not_granted':
@@ -70,7 +68,9 @@ export function refusalOf(answer: Answer, what: string): PurserError {
   const requestId =
     problem.requestId ?? (typeof header === 'string' && /^req_[\w-]{1,64}$/.test(header) ? header : undefined)
   const parts = problem.errors.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; ')
-  const words = [problem.title, problem.detail, parts].filter(Boolean).join(': ')
+  // The server's title says who may ask why; the end of this message does too.
+  const title = problem.code === 'attestation_failed' ? 'The proof was not accepted' : problem.title
+  const words = [title, problem.detail, parts].filter(Boolean).join(': ')
   const advice = adviceFor(problem, answer.status)
   const explain = requestId === undefined ? '' : `. An operator sees why with: purser explain ${requestId}`
   const message = `Purser refused ${what} (${answer.status} ${problem.code}): ${words}${advice === undefined ? '' : `. ${advice}`}${explain}`

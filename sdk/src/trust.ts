@@ -41,7 +41,8 @@ export async function chooseTrust(
     const read = await readFile(file, 'utf8').catch((error: unknown) => {
       throw new PurserError('bad_options', `PURSER_CA_FILE: ${file} can't be read`, { cause: error })
     })
-    if (prints !== undefined) dismissed.push('PURSER_CA_SHA256, since PURSER_CA_FILE is set')
+    if (prints)
+      throw bad('PURSER_CA_FILE and PURSER_CA_SHA256 are both set; give one, so that it is clear which counts')
     return choice(
       { pem: anchorsOf(read, `PURSER_CA_FILE (${file})`) },
       `the roots in ${file} (PURSER_CA_FILE)`,

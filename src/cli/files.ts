@@ -1,0 +1,39 @@
+/** Files with secrets in them: 0600, and whole or not there at all. */
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CliError, exitCodes } from './io.ts'
+
+export type File = { name: string; text: string; what: string; until?: Date }
+export type Written = { path: string; what: string; until?: Date }
+
+/**
+ * Writes every file beside its place and then moves each there, so that no reader meets half of one, a link at the place
+ * is replaced rather than followed, and the mode is ours from the first byte.
+ * @throws CliError naming the directory
+ */
+export async function writeFiles(dir: string, files: readonly File[]): Promise<Written[]> {
+  const suffix = `.new-${randomBytes(8).toString('hex')}`
+  const placed = files.map(({ name, text, ...rest }) => ({ path: join(dir, name), text, rest }))
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    for (const { path, text } of placed) await writeNew(path + suffix, text)
+    for (const { path } of placed) await rename(path + suffix, path)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw new CliError(`can't write to ${dir} (${code})`, exitCodes.failed)
+  } finally {
+    await Promise.allSettled(placed.map(({ path }) => rm(path + suffix, { force: true })))
+  }
+  return placed.map(({ path, rest }) => ({ path, ...rest }))
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
