@@ -7,6 +7,7 @@ import type { RequestListener } from 'node:http'
 import { createApp } from './app.ts'
 import { createAttestors } from './attest/attest.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
+import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
 import { keepHead } from './audit/keep-head.ts'
 import { openLog, originOf } from './audit/log.ts'
@@ -160,6 +161,7 @@ export async function start(
     randomBytes,
     db,
     log,
+    epochs: createEpochs({ knex: db.knex, trustDomain: known.trustDomain, log }),
     version,
     audiences: config.audiences,
     features,

@@ -1459,7 +1459,10 @@ export interface components {
             items: {
                 epoch: components["schemas"]["Epoch"];
                 index: components["schemas"]["Index"];
-                entry: components["schemas"]["Entry"];
+                /** @description Absent where retention took it */
+                entry?: components["schemas"]["Entry"];
+                /** @constant */
+                redacted?: true;
             }[];
             nextCursor: components["schemas"]["NextCursor"];
             /** @description Which indexes this page answers for, `from` included, `to` not */
@@ -1470,6 +1473,8 @@ export interface components {
             };
             /** @description Entries in the range that retention took */
             redacted: number;
+            /** @description A signed head that covers the range */
+            checkpoint: string;
         };
         ProvenEntry: {
             epoch: components["schemas"]["Epoch"];
@@ -2432,8 +2437,12 @@ export interface operations {
                 since?: components["schemas"]["Time"];
                 /** @description Before this time */
                 until?: components["schemas"]["Time"];
-                /** @description The epoch to export; left out, the present one */
+                /** @description The epoch to export; left out, every one, or the present one where indexes are given */
                 epoch?: components["schemas"]["Epoch"];
+                /** @description The first index to export */
+                from?: components["schemas"]["Index"];
+                /** @description The index after the last one */
+                to?: components["schemas"]["Index"];
                 format?: "jsonl";
             };
             header?: never;

@@ -1,20 +1,16 @@
-/** What anyone may read: discovery, keys, the bundle, the root, and the log's hashes. */
+/** What anyone may read: discovery, keys, the bundle, the root. */
 import type { KeyObject } from 'node:crypto'
 import { X509Certificate } from 'node:crypto'
-import { type Log, originOf } from '../audit/log.ts'
-import { parseTilePath } from '../audit/tiles.ts'
-import { refuse } from '../errors.ts'
-import { logVkey, publicKeyOf, publishedKeys } from '../keys/keys.ts'
-import { readLeaves } from '../store/log.ts'
-import type { Database } from '../store/database.ts'
+import type { Log } from '../audit/log.ts'
+import { publicKeyOf, publishedKeys } from '../keys/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type Reply, json } from './request.ts'
+import { signingLogKeys } from './log-keys.ts'
+import { json } from './request.ts'
 import type { Read } from './route.ts'
 
 export type PublicParts = {
-  db: Pick<Database, 'knex'>
-  log: Pick<Log, 'epoch' | 'size' | 'checkpoint' | 'tree'>
+  log: Pick<Log, 'epoch'>
   version: string
   audiences: readonly string[]
   features: readonly string[]
@@ -25,7 +21,7 @@ export type PublicParts = {
 
 const jwtKinds = ['jwt-es256', 'jwt-rs256'] as const
 
-const jwkOf = (key: KeyObject): Record<string, unknown> => key.export({ format: 'jwk' }) as Record<string, unknown>
+const jwkOf = (key: KeyObject): Record<string, unknown> => ({ ...key.export({ format: 'jwk' }) })
 const jwtJwk = (row: KeyRow, use: 'sig' | 'jwt-svid'): Record<string, unknown> => ({
   ...jwkOf(publicKeyOf(row)),
   use,
@@ -33,7 +29,7 @@ const jwtJwk = (row: KeyRow, use: 'sig' | 'jwt-svid'): Record<string, unknown> =
   alg: row.algorithm,
 })
 
-const publicHeaders = (seconds: number): Record<string, string> => ({
+export const publicHeaders = (seconds: number): Record<string, string> => ({
   'cache-control': `public, max-age=${seconds}`,
   'access-control-allow-origin': '*',
 })
@@ -91,55 +87,9 @@ export function createPublicRoutes(parts: PublicParts) {
       issuer: snapshot.issuer,
       audiences: parts.audiences,
       features: parts.features,
-      logKeys: logKeys(snapshot).map((row) => logVkey(row, originOf(snapshot.trustDomain, row.epoch ?? 0))),
+      logKeys: signingLogKeys(snapshot, log.epoch(), now()),
       epoch: log.epoch(),
     })
 
-  const logKeys = ({ keys }: Snapshot): KeyRow[] =>
-    [...keys.values()].filter((row) => row.kind === 'log').sort((a, b) => a.activeAt.getTime() - b.activeAt.getTime())
-
-  const getLogKeys: Read = async (_, snapshot) =>
-    json(
-      {
-        items: logKeys(snapshot).map((row) => ({
-          vkey: logVkey(row, originOf(snapshot.trustDomain, row.epoch ?? 0)),
-          epoch: row.epoch,
-          fromSize: row.fromSize ?? 0,
-          from: row.activeAt.toISOString(),
-          until: row.retireAt.getUTCFullYear() === 9999 ? null : row.retireAt.toISOString(),
-        })),
-      },
-      { headers: kept() },
-    )
-
-  const ofThisEpoch = (epoch: string | undefined): void => {
-    if (Number(epoch) !== log.epoch()) throw refuse('not_found')
-  }
-
-  const checkpoint: Read = async ({ params }) => {
-    ofThisEpoch(params.epoch)
-    return { headers: publicHeaders(2), body: { text: log.checkpoint(), type: 'text/plain; charset=utf-8' } }
-  }
-
-  /** C2SP tlog-tiles: hashes by tile, and under `entries/` the 32-byte commitments behind a two-byte length. */
-  const tile: Read = async ({ params }): Promise<Reply> => {
-    ofThisEpoch(params.epoch)
-    const path = parseTilePath(`tile/${params.tilePath ?? ''}`)
-    if (!path) throw refuse('not_found')
-    const bytes =
-      path.level === 'entries'
-        ? await entriesTile(path.index * 256, path.width)
-        : await log.tree().tile(path.level, path.index, path.width)
-    if (!bytes) throw refuse('not_found')
-    const headers = { ...publicHeaders(31_536_000), 'cache-control': 'public, max-age=31536000, immutable' }
-    return { headers, body: { bytes, type: 'application/octet-stream' } }
-  }
-
-  async function entriesTile(first: number, width: number): Promise<Buffer | undefined> {
-    if (first + width > log.size()) return undefined
-    const commitments = await readLeaves(parts.db.knex, log.epoch(), first, first + width)
-    return Buffer.concat(commitments.flatMap((one) => [Buffer.from([0, one.length]), one]))
-  }
-
-  return { openidConfiguration, jwks, bundle, caPem, server, getLogKeys, checkpoint, tile }
+  return { openidConfiguration, jwks, bundle, caPem, server }
 }

@@ -1,10 +1,12 @@
 /** Every route of the native API, one line each: method, path, permission, limit, audit action, handler. */
 import { createIssueCredentials } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
+import { type AuditParts, createAuditRoutes } from './audit.ts'
 import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
 import { type ExplainParts, createExplain } from './explain.ts'
 import { type JoinTokenParts, createJoinToken } from './join-tokens.ts'
 import type { ListParts } from './lists.ts'
+import { type LogParts, createLogRoutes } from './log.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
 import type { CredentialParts } from './credentials.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
@@ -21,7 +23,9 @@ export type RouteParts = CredentialParts &
   WorkloadRouteParts &
   ExplainParts &
   JoinTokenParts &
-  ListParts
+  ListParts &
+  AuditParts &
+  LogParts
 
 export function createRoutes(parts: RouteParts): Route[] {
   const anyone = createPublicRoutes(parts)
@@ -30,6 +34,8 @@ export function createRoutes(parts: RouteParts): Route[] {
   const attestors = createAttestorRoutes(parts)
   const workloads = createWorkloadRoutes(parts)
   const tokens = createTokenRoutes(parts)
+  const audit = createAuditRoutes(parts)
+  const log = createLogRoutes(parts)
   return [
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', createIssueCredentials(parts)),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
@@ -57,13 +63,18 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/tokens', 'tokens.read', 'api', 'token.list', tokens.list),
     change('DELETE', '/api/v1/tokens/{id}', 'tokens.write', 'api', 'token.revoke', tokens.revoke),
 
+    issue('GET', '/api/v1/audit/entries', 'audit.read', 'api', 'audit.search', audit.search),
+    issue('GET', '/api/v1/audit/entries/{epoch}/{index}', 'audit.read', 'api', 'audit.read', audit.entry),
+    issue('GET', '/api/v1/audit/export', 'audit.read', 'api', 'audit.export', audit.export),
+    issue('GET', '/api/v1/audit/consistency', 'audit.read', 'api', 'audit.read', audit.consistency),
+
     read('GET', '/.well-known/openid-configuration', 'none', 'public', 'none', anyone.openidConfiguration),
     read('GET', '/keys', 'none', 'public', 'none', anyone.jwks),
     read('GET', '/bundle', 'none', 'public', 'none', anyone.bundle),
     read('GET', '/ca.pem', 'none', 'public', 'none', anyone.caPem),
-    read('GET', '/log/keys', 'none', 'public', 'none', anyone.getLogKeys),
-    read('GET', '/log/{epoch}/checkpoint', 'none', 'public', 'none', anyone.checkpoint),
-    read('GET', '/log/{epoch}/tile/{tilePath}', 'none', 'public', 'none', anyone.tile),
+    read('GET', '/log/keys', 'none', 'public', 'none', log.keys),
+    read('GET', '/log/{epoch}/checkpoint', 'none', 'public', 'none', log.checkpoint),
+    read('GET', '/log/{epoch}/tile/{tilePath}', 'none', 'public', 'none', log.tile),
     read('GET', '/api/v1/server', 'none', 'public', 'none', anyone.server),
     read('GET', '/healthz', 'none', 'none', 'none', operations.health),
     read('GET', '/readyz', 'none', 'none', 'none', operations.ready),

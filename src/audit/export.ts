@@ -1,0 +1,110 @@
+/**
+ * The log as JSON lines that verify offline. The format is @purser/sdk/verify's; hashes come from the tree and its tiles,
+ * entries and nonces from their rows, so that a changed row disagrees with what it was exported beside.
+ */
+import {
+  EXPORT_BLOCK,
+  type ExportEntry,
+  type ExportHashes,
+  type ExportHeader,
+  type ExportRedacted,
+} from '@purser/sdk/verify'
+import type { Knex } from '../store/database.ts'
+import { type EntryRow, readEntries, readRedactions } from '../store/entries.ts'
+import type { EpochView } from './epochs.ts'
+import { HASH_BYTES } from './tiles.ts'
+
+/** Entries [from, to) of one epoch; `view` fixes the checkpoint. Sections are in order of their epochs. */
+export type Section = { view: EpochView; from: number; to: number; vkeys: string[] }
+
+type Place = { epoch: number; index: number }
+type Line = ExportHeader | ExportHashes | ExportEntry | ExportRedacted
+
+const base64 = (bytes: Buffer): string => bytes.toString('base64')
+const text = (lines: readonly Line[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+
+/**
+ * Yields a header, then block by block. Reads as it is asked, and holds no transaction: what is committed never changes,
+ * but for redactions.
+ * @param section makes a section of an epoch that was not asked for, where a redaction entry is
+ */
+export async function* exportLines(
+  knex: Knex,
+  sections: readonly Section[],
+  section: (epoch: number) => Promise<Section | undefined>,
+): AsyncGenerator<string> {
+  const elsewhere = await redactionEntries(knex, sections)
+  const asked = new Set(sections.map(({ view }) => view.epoch))
+  const all = [...sections]
+  for (const epoch of new Set(elsewhere.map((one) => one.epoch))) {
+    const more = asked.has(epoch) ? undefined : await section(epoch)
+    if (more) all.push({ ...more, from: 0, to: 0 })
+  }
+  for (const one of all.sort((a, b) => a.view.epoch - b.view.epoch)) {
+    yield text([await header(one)])
+    for (const { epoch, index } of elsewhere) {
+      if (epoch === one.view.epoch && (index < one.from || index >= one.to)) yield text([await proven(knex, one, index)])
+    }
+    yield* blocks(knex, one)
+  }
+}
+
+/** Where the log itself says what is missing from the sections. */
+async function redactionEntries(knex: Knex, sections: readonly Section[]): Promise<Place[]> {
+  const places = new Map<string, Place>()
+  for (const { view, from, to } of sections) {
+    for (const { entryEpoch: epoch, entryIndex: index } of await readRedactions(knex, view.epoch, from, to)) {
+      places.set(`${epoch}/${index}`, { epoch, index })
+    }
+  }
+  return [...places.values()].sort((a, b) => a.epoch - b.epoch || a.index - b.index)
+}
+
+async function header({ view, from, to, vkeys }: Section): Promise<ExportHeader> {
+  const { epoch, origin, size, note: checkpoint, tree } = view
+  const { left, right } = await tree.outside(from, to, size)
+  return {
+    purserExport: 1,
+    origin,
+    epoch,
+    from,
+    to,
+    checkpoint,
+    left: left.map(base64),
+    right: right.map(base64),
+    vkeys,
+  }
+}
+
+async function* blocks(knex: Knex, { view, from, to }: Section): AsyncGenerator<string> {
+  const { epoch, tree } = view
+  for (let first = from; first < to;) {
+    const block = Math.floor(first / EXPORT_BLOCK)
+    const end = Math.min(to, (block + 1) * EXPORT_BLOCK)
+    const hashes = await tree.tile(0, block, end - block * EXPORT_BLOCK)
+    if (!hashes) throw new Error(`the log has no hashes for ${epoch}/${first} to ${end}`)
+    const whole = end - first === EXPORT_BLOCK
+    const line: ExportHashes = {
+      hashes: base64(hashes.subarray((first % EXPORT_BLOCK) * HASH_BYTES)),
+      first,
+      ...(whole && { root: base64(await tree.blockRoot(block)) }),
+    }
+    const rows = await readEntries(knex, epoch, first, end)
+    yield text([line, ...rows.map((row) => entryLine(epoch, row))])
+    first = end
+  }
+}
+
+function entryLine(epoch: number, { index, body, nonce }: EntryRow): ExportEntry | ExportRedacted {
+  if (body === null || nonce === null) return { epoch, index, redacted: true }
+  return { epoch, index, entry: body, nonce: base64(nonce) }
+}
+
+async function proven(knex: Knex, { view }: Section, index: number): Promise<Line> {
+  const { epoch, size, tree } = view
+  // Redacted after this export had begun: its checkpoint can't vouch for the entry that says so.
+  if (index >= size) throw new Error(`entries were redacted meanwhile (${epoch}/${index})`)
+  const [row] = await readEntries(knex, epoch, index, index + 1)
+  if (!row) throw new Error(`the log has no entry ${epoch}/${index}`)
+  return { ...entryLine(epoch, row), inclusion: (await tree.inclusionProof(index, size)).map(base64) }
+}

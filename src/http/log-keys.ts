@@ -1,0 +1,27 @@
+/** The log's verification keys, as the snapshot has them. */
+import { originOf } from '../audit/log.ts'
+import { logVkey } from '../keys/keys.ts'
+import type { KeyRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+
+export type LogKey = { row: KeyRow; epoch: number; vkey: string }
+
+/** Every key that ever signed the log, oldest first. */
+export function logKeysOf({ keys, trustDomain }: Pick<Snapshot, 'keys' | 'trustDomain'>): LogKey[] {
+  return [...keys.values()]
+    .filter((row) => row.kind === 'log')
+    .sort((a, b) => a.activeAt.getTime() - b.activeAt.getTime())
+    .map((row) => {
+      const epoch = row.epoch ?? 0
+      return { row, epoch, vkey: logVkey(row, originOf(trustDomain, epoch)) }
+    })
+}
+
+export const logVkeysOf = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
+  logKeysOf(known).flatMap((one) => (one.epoch === epoch ? [one.vkey] : []))
+
+/** Those that sign the present epoch's heads now. */
+export const signingLogKeys = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number, now: Date): string[] =>
+  logKeysOf(known).flatMap(({ row, vkey, ...one }) =>
+    one.epoch === epoch && row.activeAt <= now && row.goneAt > now && !row.withdrawnAt ? [vkey] : [],
+  )
