@@ -10,6 +10,7 @@ import { type Running, start } from '../../src/server.ts'
 import type { Knex } from '../../src/store/database.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { testDatabase } from './database.ts'
+import { httpsFetch } from './https-fetch.ts'
 
 export const audience = 'https://purser.example.org'
 export const trustDomain = 'example.org'
@@ -44,6 +45,8 @@ export type Options = {
   store?: 'embedded' | 'postgres'
   /** Further settings, by their environment names. */
   env?: Record<string, string>
+  /** TLS under Purser's own CA, as in production; plain HTTP on loopback otherwise. */
+  tls?: boolean
   /** A clock of the test's own. */
   now?: () => Date
   /** A database that exists, to start a second replica or to start again; `rootKey` and `admin` go with it. */
@@ -61,7 +64,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
       PURSER_TRUST_DOMAIN: trustDomain,
       PURSER_PUBLIC_URL: audience,
       PURSER_LISTEN: '127.0.0.1:0',
-      PURSER_INSECURE_HTTP: 'loopback',
+      ...(options.tls !== true && { PURSER_INSECURE_HTTP: 'loopback' }),
       PURSER_DATA_DIR: dataDir,
       PURSER_ROOT_KEY: rootKey,
       ...(url !== undefined && { DATABASE_URL: url, PURSER_MIGRATE: 'check' }),
@@ -76,7 +79,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
 
   const call: TestPurser['call'] = async (method, path, body, { token, headers, raw } = {}) => {
     const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body))
-    const response = await fetch(running.url + path, {
+    const init = {
       method,
       headers: {
         ...(payload !== undefined && { 'content-type': 'application/json' }),
@@ -84,7 +87,10 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
         ...headers,
       },
       ...(payload !== undefined && { body: typeof payload === 'string' ? payload : new Uint8Array(payload) }),
-    })
+    }
+    const response = await (options.tls === true
+      ? httpsFetch(running.url + path, { ...init, ca: running.roots })
+      : fetch(running.url + path, init))
     const text = await response.text()
     const isObject = (response.headers.get('content-type') ?? '').includes('json') && text.startsWith('{')
     return { status: response.status, headers: response.headers, text, body: isObject ? JSON.parse(text) : {} }
