@@ -1,5 +1,5 @@
 /** The Express application: the route list, each behind its door, and nothing else. */
-import express, { type Express, type Request, type Response } from 'express'
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import type { Route, DoorParts } from './http/route.ts'
 import { createDoor } from './http/route.ts'
 import type { OpenApi, Operation } from './http/openapi.ts'
@@ -17,11 +17,10 @@ const bySpecificity = (a: Route, b: Route): number => Number(b.path.includes('}:
 
 const paramsOf = (request: Request): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(request.params).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.join('/') : String(value),
-    ]),
+    Object.entries(request.params).map(([name, value]) => [name, Array.isArray(value) ? value.join('/') : value]),
   )
+
+const verbs = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'delete' } as const
 
 /** @throws Error when a route is not in openapi.yaml */
 export function createApp(routes: readonly Route[], openapi: OpenApi, parts: DoorParts): Express {
@@ -32,20 +31,22 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.set('query parser', false)
-  const unrouted = createUnrouted(parts)
-  app.use((message: Request, response: Response, next) => {
-    if (!unrouted.isCanonical(message.url)) return void unrouted.badPath(message, response)
-    next()
-  })
+  const unrouted = createUnrouted(parts, routes)
+  app.use((message: Request, response: Response, next: NextFunction) =>
+    unrouted.isCanonical(message.url) ? next() : unrouted.badPath(message, response),
+  )
   for (const route of [...routes].sort(bySpecificity)) {
     const operation = openapi.operations.find((one) => one.method === route.method && one.path === route.path)
     if (!operation) throw new Error(`openapi.yaml has no ${route.method} ${route.path}`)
     const door = createDoor(route, operation, parts)
-    const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete'
-    app[method](expressPath(operation), (message: Request, response: Response) =>
+    app[verbs[route.method]](expressPath(operation), (message: Request, response: Response) =>
       door(message, response, paramsOf(message)),
     )
   }
-  app.use((message: Request, response: Response) => unrouted.answer(message, response, routes))
+  app.use((message: Request, response: Response) => unrouted.answer(message, response))
+  // Express knows it by its four parameters. Its own would show the caller a stack.
+  app.use((error: unknown, message: Request, response: Response, _: NextFunction) =>
+    unrouted.failed(error, message, response),
+  )
   return app
 }

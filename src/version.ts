@@ -5,11 +5,9 @@ import { fileURLToPath } from 'node:url'
 function read(): string {
   for (const place of ['../package.json', '../../package.json']) {
     try {
-      const { name, version } = JSON.parse(readFileSync(fileURLToPath(new URL(place, import.meta.url)), 'utf8')) as {
-        name: string
-        version: string
-      }
-      if (name === 'purser') return version
+      const text = readFileSync(fileURLToPath(new URL(place, import.meta.url)), 'utf8')
+      const found: { name: string; version: string } = JSON.parse(text)
+      if (found.name === 'purser') return found.version
     } catch {
       // The other place, then.
     }

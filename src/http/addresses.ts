@@ -17,7 +17,7 @@ export function createAddressOf(trusted: readonly string[]): (message: IncomingM
     const peer = plain(message.socket.remoteAddress ?? '')
     if (trusted.length === 0 || !isIP(peer) || !isProxy(peer)) return peer
     const hops = (message.headersDistinct['x-forwarded-for'] ?? []).join(',').split(',')
-    for (const hop of hops.reverse()) {
+    for (const hop of hops.toReversed()) {
       const address = plain(hop.trim())
       if (!isIP(address)) return peer
       if (!isProxy(address)) return address

@@ -41,7 +41,8 @@ function collect(message: IncomingMessage, most: number): Promise<Buffer> {
     const onClose = (): void => reject(refuse('invalid_request'))
     message.on('end', () => {
       message.off('close', onClose)
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+      const [first, second] = chunks
+      resolve(first && !second ? first : Buffer.concat(chunks))
     })
     message.on('error', reject).on('close', onClose)
   })

@@ -72,6 +72,8 @@ export async function identify(
   if (kind !== 'api') throw refuse('token_type')
   const row = findApiToken(known, hash, now)
   if (!row) throw unauthenticated()
-  if (isOperatorPermission(permission) && !roleMay(row.role, permission)) throw refuse('forbidden')
+  if (isOperatorPermission(permission) && !roleMay(row.role, permission)) {
+    throw refuse('forbidden', { actor: { kind: 'operator', operator: row.operator, tokenId: row.id } })
+  }
   return { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
 }

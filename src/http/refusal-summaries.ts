@@ -40,6 +40,12 @@ export type Summaries = {
   putBack: (summaries: readonly Summary[]) => void
 }
 
+/**
+ * Never recorded by themselves: what a limit turned away, which is the leaf that a stranger would be buying, and what
+ * isn't there, which every scanner and every browser's favicon asks for.
+ */
+const onlyCounted: ReadonlySet<RefusalCode> = new Set(['rate_limited', 'not_found', 'method_not_allowed'])
+
 const minute = 60_000
 const mostToldApart = 1_000
 
@@ -68,8 +74,7 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
     noteRefusal({ attestor, reason, address, proven }) {
       if (proven === true) return 'record'
       const prefix = addressPrefix(address)
-      // What a limit turned away is never recorded by itself: that is the leaf that a stranger would be buying.
-      if (reason !== 'rate_limited' && byAddress.take(prefix) === 0 && altogether.take('all') === 0) return 'record'
+      if (!onlyCounted.has(reason) && byAddress.take(prefix) === 0 && altogether.take('all') === 0) return 'record'
       add({ ...(attestor !== undefined && { attestor }), reason, addressPrefix: prefix, count: 1 }, now())
       return 'summarise'
     },

@@ -8,7 +8,6 @@ import { cut } from '../audit/entry.ts'
 import type { Change, Grant, Hints, Recorded, Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import { type Problem, Refusal, refuse } from '../errors.ts'
-import { newId } from '../names/id.ts'
 import type { Permission } from '../operators/permissions.ts'
 import type { Knex } from '../store/database.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
@@ -18,8 +17,11 @@ import { readBody } from './body.ts'
 import { type FindSession, identify } from './caller.ts'
 import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
+import { type OpeningParts, createOpenRequest } from './opening.ts'
+import { queryOf } from './query.ts'
+import { createAnswerRefusal } from './refused.ts'
 import type { ApiRequest, Caller, Reply } from './request.ts'
-import { sendFailure, sendRefusal, sendReply } from './reply.ts'
+import { sendFailure, sendReply } from './reply.ts'
 
 /** Answers from what is kept. */
 export type Read = (request: ApiRequest, snapshot: Snapshot) => Promise<Reply>
@@ -48,17 +50,13 @@ export const read = route<'read', Read>('read')
 export const issue = route<'issue', Issue>('issue')
 export const change = route<'change', ChangeState>('change')
 
-export type DoorParts = {
+export type DoorParts = OpeningParts & {
   recorder: Recorder
   snapshots: Pick<Snapshots, 'current' | 'refresh'>
   sessions: FindSession
   limits: Limits
   log: ServerLog
   metrics: Metrics
-  now: () => Date
-  randomBytes: (size: number) => Buffer
-  /** The caller's address, behind proxies that are trusted. */
-  addressOf: (message: IncomingMessage) => string
   /** The first use of an admin token ends the bootstrap token that made it. */
   firstUse: (open: Opening, tokenId: string) => Promise<void>
 }
@@ -68,10 +66,10 @@ export type Door = (message: IncomingMessage, response: ServerResponse, params: 
 function actorOf(caller: Caller, note: string | undefined): Actor {
   const noted = note === undefined ? {} : { note: cut(note) }
   switch (caller.kind) {
+    // A token of the bootstrap form proves nothing yet: the handler that finds it says whose it is.
     case 'anonymous':
-      return { kind: 'anonymous', ...noted }
     case 'bootstrap':
-      return { kind: 'bootstrap', ...noted }
+      return { kind: 'anonymous', ...noted }
     case 'operator':
       return { kind: 'operator', operator: caller.operator, tokenId: caller.tokenId, ...noted }
     case 'session': {
@@ -85,7 +83,9 @@ const problemsRefused = (errors: Problem[]): Refusal => refuse('invalid_request'
 
 /** Makes the door of one route. */
 export function createDoor(route: Route, operation: Operation, parts: DoorParts): Door {
-  const { recorder, snapshots, limits, log, metrics, now, randomBytes } = parts
+  const { recorder, snapshots, limits, log, metrics, now } = parts
+  const openRequest = createOpenRequest(parts)
+  const answerRefusal = createAnswerRefusal(parts)
 
   async function understand(
     message: IncomingMessage,
@@ -94,7 +94,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
   ): Promise<ApiRequest> {
     const { values, problems } = operation.validateParams({
       path: params,
-      query: queryOf(message),
+      query: queryOf(message.url ?? ''),
       headers: message.headers,
     })
     if (problems.length > 0 || !values) throw problemsRefused(problems)
@@ -110,8 +110,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       operation: operation.operationId,
       time: open.time,
       ip: open.source?.ip ?? '',
-      params: values.path as Record<string, string>,
-      query: values.query as Record<string, unknown>,
+      params: Object.fromEntries(Object.entries(values.path).map(([name, value]) => [name, String(value)])),
+      query: values.query,
       body,
       caller,
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
@@ -128,40 +128,6 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     return withReceipt(recorded)
   }
 
-  /** Recorded before it is answered; when even that can't be written, the caller is told so and nothing else. */
-  async function refused(response: ServerResponse, open: Opening, refusal: Refusal): Promise<void> {
-    metrics.refused(refusal.code)
-    const stranger = open.actor.kind === 'anonymous'
-    if (route.action !== 'none' && refusal.code !== 'rate_limited') {
-      const { attestor, actor } = refusal.info
-      const noted = { reason: refusal.code, attestor, address: open.source?.ip ?? '', proven: actor !== undefined }
-      const wanted = !stranger || limits.noteRefusal(noted) === 'record'
-      if (wanted && !(await recordRefusal(response, open, refusal))) return
-    }
-    sendRefusal(response, open.requestId, refusal)
-  }
-
-  async function recordRefusal(response: ServerResponse, open: Opening, refusal: Refusal): Promise<boolean> {
-    const { explanation, attestor, errors } = refusal.info
-    // The attestor that an unverified proof led to is ours, so it may be named and searched for.
-    const actor = { ...open.actor, ...(attestor !== undefined && { attestor }), ...refusal.info.actor }
-    // Which part was refused, for explain; what strangers get wrong buys no room in the log.
-    const detail = { ...explanation, ...(errors && actor.kind !== 'anonymous' && { errors }) }
-    try {
-      await recorder.note(open, 'refused', {
-        reason: refusal.code,
-        actor,
-        ...(Object.keys(detail).length > 0 && { detail }),
-      })
-      return true
-    } catch (error) {
-      log.error('log.unavailable', { requestId: open.requestId, err: error })
-      const shut = error instanceof Refusal ? error : refuse('log_unavailable', { retryAfterSeconds: 2 })
-      sendRefusal(response, open.requestId, shut)
-      return false
-    }
-  }
-
   async function failed(response: ServerResponse, open: Opening, error: unknown): Promise<void> {
     log.error('request.failed', { requestId: open.requestId, route: operation.operationId, err: error })
     if (route.action !== 'none') await recorder.note(open, 'failed', {}).catch(() => undefined)
@@ -169,16 +135,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
   }
 
   return async (message, response, params) => {
-    const started = now()
-    const ip = parts.addressOf(message)
-    const agent = message.headers['user-agent']
-    const open: Opening = {
-      requestId: newId('req', randomBytes),
-      action: route.action === 'none' ? 'request.refused' : route.action,
-      time: started,
-      actor: { kind: 'anonymous' },
-      source: { ip, ...(agent !== undefined && { userAgent: cut(agent) }) },
-    }
+    const open = openRequest(message, route.action === 'none' ? 'request.refused' : route.action)
+    const { ip } = open.source
     try {
       const taken = limits.take({ address: ip, kind: route.limit })
       if (!taken.ok) {
@@ -189,27 +147,14 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       await sendReply(response, open.requestId, reply)
     } catch (error) {
       if (response.headersSent) response.destroy()
-      else if (error instanceof Refusal) await refused(response, open, error)
+      else if (error instanceof Refusal) await answerRefusal(response, open, error)
       else await failed(response, open, error)
     } finally {
-      const seconds = (now().getTime() - started.getTime()) / 1000
+      const seconds = (now().getTime() - open.time.getTime()) / 1000
       metrics.request({ route: operation.operationId, status: response.statusCode, seconds })
       log.debug('request', { requestId: open.requestId, route: operation.operationId, status: response.statusCode })
     }
   }
-}
-
-/** The query as Express's simple parser would give it, with repeated names kept as lists. */
-function queryOf(message: IncomingMessage): Record<string, string | string[]> {
-  const url = message.url ?? ''
-  const at = url.indexOf('?')
-  if (at < 0) return {}
-  const query: Record<string, string | string[]> = Object.create(null)
-  for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
-    const before = query[name]
-    query[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value]
-  }
-  return query
 }
 
 async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {

@@ -1,14 +1,17 @@
 /** What no route takes: paths that aren't canonical, unknown paths, and methods that a path doesn't have. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type RefusalCode, refuse } from '../errors.ts'
-import { newId } from '../names/id.ts'
-import { sendRefusal } from './reply.ts'
+import { createOpenRequest } from './opening.ts'
+import { createAnswerRefusal } from './refused.ts'
+import { sendFailure } from './reply.ts'
 import type { DoorParts, Route } from './route.ts'
 
 export type Unrouted = {
   isCanonical(url: string): boolean
-  badPath(message: IncomingMessage, response: ServerResponse): void
-  answer(message: IncomingMessage, response: ServerResponse, routes: readonly Route[]): void
+  badPath(message: IncomingMessage, response: ServerResponse): Promise<void>
+  answer(message: IncomingMessage, response: ServerResponse): Promise<void>
+  /** What not even a door caught. */
+  failed(error: unknown, message: IncomingMessage, response: ServerResponse): void
 }
 
 /**
@@ -21,23 +24,34 @@ const canonical =
 const pattern = (path: string): RegExp =>
   new RegExp(`^${path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{[^}]+\}/g, '[^/:]+')}$`)
 
-export function createUnrouted({ limits, metrics, randomBytes, addressOf }: DoorParts): Unrouted {
-  function turnAway(message: IncomingMessage, response: ServerResponse, code: RefusalCode, headers = {}): void {
-    const taken = limits.take({ address: addressOf(message), kind: 'public' })
+export function createUnrouted(parts: DoorParts, routes: readonly Route[]): Unrouted {
+  const openRequest = createOpenRequest(parts)
+  const answerRefusal = createAnswerRefusal(parts)
+  const paths = routes.map(({ method, path }) => ({ method, path: pattern(path) }))
+
+  async function turnAway(message: IncomingMessage, response: ServerResponse, code: RefusalCode, headers = {}) {
+    const open = openRequest(message, 'request.refused')
+    const taken = parts.limits.take({ address: open.source.ip, kind: 'public' })
     const refusal = taken.ok
       ? refuse(code, { headers })
       : refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
-    metrics.refused(refusal.code)
-    sendRefusal(response, newId('req', randomBytes), refusal)
+    await answerRefusal(response, open, refusal)
   }
+
   return {
     isCanonical: (url) => canonical.test(url),
     badPath: (message, response) => turnAway(message, response, 'bad_path'),
-    answer(message, response, routes) {
+    answer(message, response) {
       const path = (message.url ?? '').split('?')[0] ?? ''
-      const allowed = routes.filter((route) => pattern(route.path).test(path)).map((route) => route.method)
-      if (allowed.length === 0) turnAway(message, response, 'not_found')
-      else turnAway(message, response, 'method_not_allowed', { allow: [...new Set(allowed)].join(', ') })
+      const allowed = paths.filter((route) => route.path.test(path)).map((route) => route.method)
+      if (allowed.length === 0) return turnAway(message, response, 'not_found')
+      return turnAway(message, response, 'method_not_allowed', { allow: [...new Set(allowed)].join(', ') })
+    },
+    failed(error, message, response) {
+      const { requestId } = openRequest(message, 'request.refused')
+      parts.log.error('request.failed', { requestId, err: error })
+      if (response.headersSent) response.destroy()
+      else sendFailure(response, requestId)
     },
   }
 }

@@ -40,6 +40,14 @@ test('what a limit turned away is never recorded by itself', () => {
   expect(dueSummaries({ all: true })).toMatchObject([{ reason: 'rate_limited', addressPrefix: 'unknown', count: 1 }])
 })
 
+test('what is not there is counted, since every scanner asks for it', () => {
+  const { noteRefusal, dueSummaries } = noted()
+  for (const reason of ['not_found', 'method_not_allowed'] as const) {
+    expect(noteRefusal({ reason, address: '198.51.100.9' })).toBe('summarise')
+  }
+  expect(dueSummaries({ all: true }).map((one) => one.reason)).toEqual(['not_found', 'method_not_allowed'])
+})
+
 test('a refusal of a proven identity is always recorded, and takes nothing from strangers', () => {
   const { noteRefusal, dueSummaries } = noted()
   for (let i = 0; i < 200; i++) expect(noteRefusal({ ...refusal, proven: true })).toBe('record')

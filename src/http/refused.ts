@@ -1,0 +1,55 @@
+/**
+ * What a refused request leaves behind: its entry, or within the limits for strangers its count, and only then the
+ * answer. The same for routes and for what no route takes.
+ */
+import type { ServerResponse } from 'node:http'
+import type { Recorder } from '../audit/record.ts'
+import type { Opening } from '../audit/seal.ts'
+import { Refusal, refuse } from '../errors.ts'
+import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Limits } from './limits.ts'
+import { sendRefusal } from './reply.ts'
+
+export type RefusalParts = {
+  recorder: Pick<Recorder, 'note'>
+  limits: Pick<Limits, 'noteRefusal'>
+  log: Pick<ServerLog, 'error'>
+  metrics: Pick<Metrics, 'refused'>
+}
+
+export type AnswerRefusal = (response: ServerResponse, open: Opening, refusal: Refusal) => Promise<void>
+
+export function createAnswerRefusal({ recorder, limits, log, metrics }: RefusalParts): AnswerRefusal {
+  function isRecorded(open: Opening, { code, info }: Refusal): boolean {
+    if (open.actor.kind !== 'anonymous') return true
+    const { attestor, actor } = info
+    const noted = { reason: code, attestor, address: open.source?.ip, proven: actor !== undefined }
+    return limits.noteRefusal(noted) === 'record'
+  }
+
+  async function record(open: Opening, { code, info }: Refusal): Promise<void> {
+    const { explanation, attestor, errors } = info
+    // The attestor that an unverified proof led to is ours, so it may be named and searched for.
+    const actor = { ...open.actor, ...(attestor !== undefined && { attestor }), ...info.actor }
+    // Which part was refused, for explain; what strangers get wrong buys no room in the log.
+    const detail = { ...explanation, ...(errors && actor.kind !== 'anonymous' && { errors }) }
+    await recorder.note(open, 'refused', { reason: code, actor, ...(Object.keys(detail).length > 0 && { detail }) })
+  }
+
+  /** What the caller is told: the refusal, or that not even that could be written, and nothing else. */
+  async function settle(open: Opening, refusal: Refusal): Promise<Refusal> {
+    try {
+      if (isRecorded(open, refusal)) await record(open, refusal)
+      return refusal
+    } catch (error) {
+      log.error('log.unavailable', { requestId: open.requestId, err: error })
+      return error instanceof Refusal ? error : refuse('log_unavailable', { retryAfterSeconds: 2 })
+    }
+  }
+
+  return async (response, open, refusal) => {
+    metrics.refused(refusal.code)
+    sendRefusal(response, open.requestId, await settle(open, refusal))
+  }
+}
