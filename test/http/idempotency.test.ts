@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+const workload = (name: string, more: Record<string, unknown> = {}) => ({
+  name,
+  attestor: 'join',
+  spiffeId: `spiffe://example.org/join/${name}`,
+  ...more,
+})
+
+describe.each(['embedded', 'postgres'] as const)('Idempotency-Key (%s)', (store) => {
+  let purser: TestPurser
+  let ask: Ask
+  let now = Date.now()
+
+  beforeAll(async () => {
+    purser = await startPurser({ store, now: () => new Date(now) })
+    ask = createAsk(purser)
+  })
+  afterAll(() => purser.stop())
+
+  it.each(['', 'two words', 'é', 'a'.repeat(129)])('refuses the key %j', async (idempotencyKey) => {
+    // An empty header is no key for fetch, which leaves it in place: the door judges it like any other.
+    const answer = await ask('createWorkload', { body: workload('never'), idempotencyKey })
+    expect(fault(answer)).toBe('400 invalid_request /header/Idempotency-Key')
+  })
+
+  it('is another request with another body', async () => {
+    const idempotencyKey = 'k-mismatch'
+    expect(fault(await ask('createWorkload', { body: workload('one'), idempotencyKey }))).toBe('201 ')
+    expect(fault(await ask('createWorkload', { body: workload('two'), idempotencyKey }))).toBe(
+      '422 idempotency_mismatch',
+    )
+    expect(fault(await ask('getWorkload', { name: 'two' }))).toBe('404 not_found')
+  })
+
+  it('is not kept by what was refused', async () => {
+    const idempotencyKey = 'k-refused'
+    const bad = workload('later', { spiffeId: 'spiffe://example.org/elsewhere/later' })
+    expect(fault(await ask('createWorkload', { body: bad, idempotencyKey }))).toBe('422 impossible /spiffeId')
+    expect(fault(await ask('createWorkload', { body: workload('later'), idempotencyKey }))).toBe('201 ')
+  })
+
+  it('answers a repeat with what was made and where it is in the log, and makes nothing', async () => {
+    const idempotencyKey = 'k-repeat'
+    const body = workload('again', { labels: { a: '1', b: '2' } })
+    const first = await ask('createWorkload', { body, idempotencyKey })
+    const sameInOtherOrder = { labels: { b: '2', a: '1' }, ...workload('again') }
+    const second = await ask('createWorkload', { body: { ...sameInOtherOrder }, idempotencyKey })
+    expect(fault(second)).toBe('201 ')
+    expect(second.body.id).toBe(first.body.id)
+    expect(second.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
+    const entries = (await readLog(purser)).filter((one) => one.resource?.name === 'again')
+    expect(entries.map((one) => one.resource?.revision)).toEqual([1])
+    const repeat = await entryOf(purser, second)
+    expect(repeat).toMatchObject({
+      action: 'workload.create',
+      detail: { repeats: first.headers.get('purser-log-index') },
+    })
+    expect(repeat?.change).toBeUndefined()
+  })
+
+  it('says that it was done when what was made is gone again', async () => {
+    const idempotencyKey = 'k-gone'
+    const { body } = await ask('createWorkload', { body: workload('brief'), idempotencyKey })
+    await ask('deleteWorkload', { name: 'brief', ifMatch: 1 })
+    const answer = await ask('createWorkload', { body: workload('brief'), idempotencyKey })
+    expect([fault(answer), answer.body.id]).toEqual(['409 already_done', body.id])
+  })
+
+  it('shows nothing twice that is shown once', async () => {
+    await ask('createWorkload', { body: workload('agent') })
+    const asked = { body: { workload: 'agent' }, idempotencyKey: 'k-token' }
+    const first = await ask('createJoinToken', asked)
+    expect(String(first.body.token)).toMatch(/^purser_join_/)
+    const second = await ask('createJoinToken', asked)
+    expect([fault(second), second.body.id]).toEqual(['409 already_done', first.body.id])
+    expect(second.text).not.toContain('purser_join_')
+    const [tokens]: { count: string }[] = await purser.knex('join_token').count('* as count')
+    expect(Number(tokens?.count)).toBe(1)
+  })
+
+  it('is one key for each route', async () => {
+    const idempotencyKey = 'k-route'
+    expect(fault(await ask('createWorkload', { body: workload('route'), idempotencyKey }))).toBe('201 ')
+    expect(fault(await ask('createJoinToken', { body: { workload: 'route' }, idempotencyKey }))).toBe('201 ')
+  })
+
+  it('lets fifty that are sent at once make one', async () => {
+    const asked = { body: { workload: 'agent', uses: 2 }, idempotencyKey: 'k-fifty' }
+    const answers = await Promise.all(Array.from({ length: 50 }, () => ask('createJoinToken', asked)))
+    expect(answers.filter((one) => one.status === 201)).toHaveLength(1)
+    expect(new Set(answers.filter((one) => one.status !== 201).map(fault))).toEqual(new Set(['409 already_done']))
+  })
+
+  it('is forgotten after a day', async () => {
+    const asked = { body: { workload: 'agent', uses: 3 }, idempotencyKey: 'k-day' }
+    expect(fault(await ask('createJoinToken', asked))).toBe('201 ')
+    now += 24 * 3600_000 - 60_000
+    expect(fault(await ask('createJoinToken', asked))).toBe('409 already_done')
+    now += 61_000
+    expect(fault(await ask('createJoinToken', asked))).toBe('201 ')
+  })
+
+  it('keeps no reply: the table holds hashes, a status and an id', async () => {
+    const rows: Record<string, unknown>[] = await purser.knex('idempotency').select('*')
+    const text = JSON.stringify(rows)
+    expect(text).not.toMatch(/purser_join_|k-token|agent|admin/)
+  })
+})
