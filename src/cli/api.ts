@@ -1,11 +1,12 @@
 /** The command's client of the native API: one verified TLS connection, JSON both ways, refusals as words. */
-import { Agent, type RequestOptions, request as httpsRequest } from 'node:https'
+import { Agent } from 'node:https'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { version } from '../version.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { type Problem, refusalOf } from './problem.ts'
 import { readText, setting } from './settings.ts'
-import { fetchRoot, hostOf, parseFingerprints } from './trust.ts'
+import { fetchRoot, parseFingerprints } from './trust.ts'
+import { jsonOf, roundTrip, textOf, timeoutMs, unreachable } from './wire.ts'
 
 export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string }
 
@@ -38,9 +39,7 @@ export type Api = {
   close(): void
 }
 
-const timeoutMs = 30_000
-const mostBytes = 64 * 1024 * 1024
-const defaultAddr = 'https://127.0.0.1:8443'
+export const defaultAddr = 'https://127.0.0.1:8443'
 
 /** Names in a path are sent as they are only where they can't end or leave their segment. */
 export const segment = (name: string): string => encodeURIComponent(name)
@@ -146,39 +145,6 @@ function parseAddr(addr: string): URL {
   )
 }
 
-function roundTrip(url: URL, options: RequestOptions, payload: Buffer | undefined): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const sent = httpsRequest(url, options, resolve)
-    sent.setTimeout(timeoutMs, () => sent.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })))
-    sent.once('error', reject)
-    sent.end(payload)
-  })
-}
-
-async function textOf(reply: IncomingMessage, base: URL): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for await (const chunk of reply as AsyncIterable<Buffer>) {
-      size += chunk.length
-      if (size > mostBytes) throw new CliError('the reply is larger than 64 MiB')
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    throw error instanceof CliError ? error : unreachable(base, error)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-/** An empty body (204) is an empty object; what is not JSON is nothing. */
-function jsonOf(text: string): unknown {
-  try {
-    return text === '' ? {} : JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 function problemIn(text: string): Problem {
@@ -186,13 +152,20 @@ function problemIn(text: string): Problem {
   return isObject(value) ? value : {}
 }
 
-/** Codes of OpenSSL's verification as Node names them, and of the name check. */
-const untrusted = /CERT|SIGNATURE|ISSUER|ERR_TLS/
-
-function unreachable(base: URL, error: unknown): CliError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed'
-  const what = untrusted.test(code)
-    ? `${base.origin} has no certificate that is trusted here (${code})\n  what to do: name its roots with PURSER_CA_FILE, or its root's fingerprint with PURSER_CA_SHA256`
-    : `can't reach ${base.origin} (${code})\n  what to do: is it running there? PURSER_ADDR or --addr says where (host ${hostOf(base)})`
-  return new CliError(what, exitCodes.unreachable)
+/** Runs `work` with a client, and lets go of its connections. */
+export async function withApi<T>(
+  io: Pick<Io, 'env' | 'readFile'>,
+  flags: ServerFlags,
+  work: (api: Api) => Promise<T>,
+): Promise<T> {
+  const api = createApi(io, flags)
+  try {
+    return await work(api)
+  } finally {
+    api.close()
+  }
 }
+
+/** For `If-Match`, where the caller names no revision: the one that is there now. */
+export const liveRevision = async (api: Pick<Api, 'call'>, path: string): Promise<number> =>
+  (await api.call<{ revision: number }>('GET', path)).body.revision

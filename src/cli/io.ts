@@ -30,9 +30,12 @@ export const exitCodes = {
 /** Ends a verb with words for the person and a code for the script. */
 export class CliError extends Error {
   readonly exitCode: number
-  constructor(message: string, exitCode: number = exitCodes.failed) {
+  /** The server's code, where it refused. */
+  readonly code: string | undefined
+  constructor(message: string, exitCode: number = exitCodes.failed, code?: string) {
     super(message)
     this.name = 'CliError'
     this.exitCode = exitCode
+    this.code = code
   }
 }

@@ -41,7 +41,7 @@ export function refusalOf(problem: Problem, status: number): CliError {
   const advice = whatToDo[code]?.(problem)
   if (advice !== undefined) lines.push(`  what to do: ${advice}`)
   if (requestId !== undefined && !advice?.includes(requestId)) lines.push(`  request: ${requestId}`)
-  return new CliError(lines.map(printable).join('\n'), exitCodeOf(code, status))
+  return new CliError(lines.map(printable).join('\n'), exitCodeOf(code, status), code)
 }
 
 function exitCodeOf(code: string, status: number): number {

@@ -2,13 +2,26 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { version } from '../version.ts'
+import { addAttestor } from './attestor.ts'
+import { addBootstrap } from './bootstrap.ts'
+import { addCredentials } from './credentials.ts'
+import { addDev } from './dev.ts'
+import { addExplain } from './explain.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
+import { addJoinToken } from './join-token.ts'
+import { addKeys } from './keys.ts'
+import { addMigrate } from './migrate.ts'
+import { addRevoke } from './revoke.ts'
+import { addRootKey } from './root-key.ts'
 import { addServe } from './serve.ts'
+import { addWorkload } from './workload.ts'
 
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
-  'Run a server': [addServe],
+  'Run a server': [addServe, addDev, addMigrate, addRootKey, addBootstrap],
+  'What workloads do': [addCredentials],
+  'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys],
 }
 
 const epilogue = `

@@ -49,6 +49,29 @@ export async function exchangeBootstrap(
   }
 }
 
+/** A new bootstrap token beside the first start's: it ends those that are still live. */
+export async function replaceBootstrapToken(
+  tx: Knex.Transaction,
+  made: Pick<OpaqueToken, 'id' | 'hash'>,
+  now: Date,
+): Promise<{ entry: Change<undefined>['entry']; expiresAt: string }> {
+  const ended: { id: string }[] = await tx('bootstrap_token')
+    .whereNull('dead_at')
+    .where('expires_at', '>', now)
+    .update({ dead_at: now })
+    .returning('id')
+  const expires = new Date(now.getTime() + bootstrapSeconds * 1000)
+  await tx('bootstrap_token').insert({ id: made.id, hash: made.hash, created_at: now, expires_at: expires })
+  const expiresAt = expires.toISOString()
+  return {
+    entry: {
+      resource: { kind: 'bootstrap-token', id: made.id },
+      detail: { expiresAt, ended: ended.map(({ id }) => id) },
+    },
+    expiresAt,
+  }
+}
+
 /** The first use of an API token: from here on the bootstrap token that made it is dead. */
 export async function markFirstUse(tx: Knex.Transaction, tokenId: string, now: Date): Promise<Change<undefined>> {
   await tx('api_token').where({ id: tokenId }).update({ first_used_at: now })

@@ -1,0 +1,59 @@
+/** A new bootstrap token for who has the server's root key and its database: recorded, and the only live one. */
+import { randomBytes } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { makeEntry, seal } from '../audit/seal.ts'
+import { readConfig } from '../config.ts'
+import { openKeyring } from '../keys/keyring.ts'
+import { openRootKey } from '../keys/root-key.ts'
+import { newId } from '../names/id.ts'
+import { newToken } from '../names/token.ts'
+import { openDatabase } from '../open-store.ts'
+import { replaceBootstrapToken } from '../operators/bootstrap.ts'
+import type { Database } from '../store/database.ts'
+import { readWrappingKeys } from '../store/keys.ts'
+import { appendItems, lockHead, newBatchId, readHead } from '../store/log.ts'
+import { createLog } from '../telemetry/log.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+
+type Reissued = { expiresAt: string }
+
+export async function reissue(io: Io, path: string, note: string | undefined): Promise<Reissued> {
+  const config = readConfig({ env: io.env, readFile: io.readFile })
+  const source = config.rootKey
+  // Never made here: a new root key could not open what the lost one closed.
+  const rootKey = openRootKey(
+    source.kind === 'value' ? { kind: 'value', value: source.value.reveal() } : { ...source, create: false },
+  )
+  const db = await openDatabase(config, createLog({ level: 'warn', stream: io.stderr }))
+  try {
+    const head = await readHead(db.knex).catch(() => undefined)
+    if (!head) throw new CliError('this database has had no first start: `purser serve` makes it', exitCodes.usage)
+    // Only who can open the keyring may do this: fails for another root key.
+    await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex))
+    const { token, expiresAt } = await record(db, note)
+    rmSync(path, { force: true })
+    writeFileSync(path, `${token}\n`, { mode: 0o600, flag: 'wx' })
+    return { expiresAt }
+  } finally {
+    await db.close()
+  }
+}
+
+function record(db: Pick<Database, 'knex'>, note: string | undefined): Promise<Reissued & { token: string }> {
+  const now = new Date()
+  const made = newToken('boot', randomBytes)
+  return db.knex.transaction(async (tx) => {
+    const { entry, expiresAt } = await replaceBootstrapToken(tx, made, now)
+    const open = {
+      requestId: newId('req', randomBytes),
+      action: 'bootstrap.create' as const,
+      time: now,
+      actor: { kind: 'system' as const, ...(note !== undefined && { note }) },
+    }
+    const sealed = seal(makeEntry(open, entry), randomBytes)
+    const head = await lockHead(tx)
+    const appended = await appendItems(tx, newBatchId(), head.epoch, [sealed])
+    if (appended.verdicts.size > 0) throw new CliError('the log took no entry: nothing was made')
+    return { token: made.token, expiresAt }
+  })
+}

@@ -1,0 +1,60 @@
+/** `purser bootstrap`: the way in, before there are people. The bootstrap token becomes an admin API token. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { type ServerFlags, withApi } from './api.ts'
+import type { Io } from './io.ts'
+import { withExamples, withOutput, withServer } from './options.ts'
+import { type OutputFlags, remark, show } from './output.ts'
+import { readText } from './settings.ts'
+
+type Flags = ServerFlags & OutputFlags & { tokenFile?: string; reissue?: boolean; reason?: string }
+type Reply = { operator: string; tokenId: string; token: string; expiresAt: string }
+
+export function addBootstrap(program: Command, io: Io): void {
+  const command = program
+    .command('bootstrap')
+    .summary('exchange the bootstrap token for the first API token')
+    .description(
+      'Exchanges the bootstrap token of the first start for an admin API token, shown once on stdout. On the host of the server it finds token and roots in the data directory.',
+    )
+    .option(
+      '--token-file <file>',
+      'the bootstrap token (PURSER_BOOTSTRAP_TOKEN_FILE, else bootstrap-token in the data directory)',
+    )
+    .option('--reissue', 'make a new bootstrap token, with root key and database of the server at hand')
+    .option('--reason <text>', 'with --reissue: why, for the audit log')
+    .action(async (flags: Flags) => {
+      const dataDir = io.env.PURSER_DATA_DIR ?? './purser-data'
+      const path = flags.tokenFile ?? io.env.PURSER_BOOTSTRAP_TOKEN_FILE ?? join(dataDir, 'bootstrap-token')
+      if (flags.reissue) {
+        const { reissue } = await import('./bootstrap-reissue.ts')
+        const { expiresAt } = await reissue(io, path, flags.reason)
+        remark(io, `a new bootstrap token is in ${path}, good until ${expiresAt}: \`purser bootstrap\` exchanges it`)
+        return
+      }
+      const token = readText(io, path, 'the bootstrap token').trim()
+      const { body } = await withApi(io, { ...flags, ...localRoots(io, flags, dataDir) }, (api) =>
+        api.call<Reply>('POST', '/api/v1/bootstrap', { token }),
+      )
+      show(io, flags, body, (reply) => `${reply.token}\n`)
+      remark(
+        io,
+        `${body.tokenId}: an admin API token until ${body.expiresAt}. It is not shown again: set PURSER_API_TOKEN.`,
+      )
+    })
+  withExamples(
+    withOutput(withServer(command)),
+    'export PURSER_API_TOKEN="$(purser bootstrap)"',
+    'purser bootstrap --addr https://purser.example.org --token-file bootstrap-token --ca-sha256 3f9a…',
+    'purser bootstrap --reissue --reason "the first admin token was lost"',
+  )
+}
+
+/** The server wrote its roots beside the token; another choice of the caller's wins. */
+function localRoots({ env }: Io, flags: ServerFlags, dataDir: string): ServerFlags {
+  const path = join(dataDir, 'ca.pem')
+  const names = ['PURSER_CA_FILE', 'PURSER_CA_SHA256', 'PURSER_CA_SHA256_FILE']
+  const chosen = (flags.caFile ?? flags.caSha256) !== undefined || names.some((name) => env[name])
+  return chosen || !existsSync(path) ? {} : { caFile: path }
+}

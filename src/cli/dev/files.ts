@@ -1,0 +1,52 @@
+/** What `purser dev` keeps in its data directory, so that it comes up again as it was. */
+import { type KeyObject, createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export type DevFiles = {
+  /** Where the stand-in's token for the workload `web` is. */
+  tokenFile: string
+  adminFile: string
+  /** The port of the first start, which is in the issuer's name for good. */
+  port(first: () => Promise<number>): Promise<number>
+  standInKey(): KeyObject
+  admin(): string | undefined
+  keepAdmin(token: string): void
+  keepToken(token: string): void
+}
+
+export function openDevFiles(dataDir: string): DevFiles {
+  const folder = join(dataDir, 'dev')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const [portFile, keyFile] = [join(folder, 'port'), join(folder, 'stand-in.key')]
+  const [adminFile, tokenFile] = [join(folder, 'admin-token'), join(folder, 'web.jwt')]
+  const read = (path: string): string | undefined => (existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined)
+
+  /** Whole or not at all: curl may read it just now. */
+  function write(path: string, text: string): void {
+    writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 })
+    renameSync(`${path}.new`, path)
+  }
+
+  return {
+    tokenFile,
+    adminFile,
+    async port(first) {
+      const kept = Number(read(portFile))
+      if (Number.isInteger(kept) && kept > 0) return kept
+      const port = await first()
+      write(portFile, String(port))
+      return port
+    },
+    standInKey() {
+      const pem = read(keyFile)
+      if (pem !== undefined) return createPrivateKey(pem)
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      write(keyFile, String(privateKey.export({ type: 'pkcs8', format: 'pem' })).trim())
+      return privateKey
+    },
+    admin: () => read(adminFile),
+    keepAdmin: (token) => write(adminFile, token),
+    keepToken: (token) => write(tokenFile, token),
+  }
+}

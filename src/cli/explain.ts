@@ -1,0 +1,107 @@
+/** `purser explain`: why something is granted or refused, in words. It issues nothing. */
+import type { Command } from 'commander'
+import { type ServerFlags, withApi } from './api.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import { type Facts, facts, withExamples, withOutput, withServer } from './options.ts'
+import { type OutputFlags, pairs, printable, show, table } from './output.ts'
+import { readText } from './settings.ts'
+
+type Flags = ServerFlags & OutputFlags & { proof?: string; attestor?: string; selector?: Facts; workload?: string }
+
+type Values = string | string[]
+export type Explanation = {
+  outcome: 'granted' | 'refused'
+  reason?: string
+  detail?: string
+  next?: string
+  attestor?: string
+  selectors?: Facts
+  entries: {
+    workload: { name: string; revision: number }
+    matched: boolean
+    disabled?: boolean
+    conditions: { key: string; wanted: Values; found?: Values; ok: boolean }[]
+  }[]
+  grant?: {
+    spiffeId: string
+    grants: { x509?: { dnsNames?: string[] }; jwt?: { audiences: string[] } }
+    sessionExpiresAt?: string
+  }
+}
+
+export function addExplain(program: Command, io: Io): void {
+  const command = program
+    .command('explain')
+    .summary('say why something is granted or refused')
+    .description('Says why something is granted or refused: by the request id of a refusal, by a proof, or by facts.')
+    .argument('[request]', 'the request id that the refused caller saw, req_…')
+    .option('--proof <token-file>', 'a proof, which is sent to the server')
+    .option('--attestor <name>', 'with --selector: who would vouch for the facts')
+    .option('--selector <key=value>', 'a fact, such as k8s:ns=prod', facts)
+    .option('--workload <name>', 'the entry to name, where several match')
+    .action(async (requestId: string | undefined, flags: Flags) => {
+      const body = question(requestId, flags, io)
+      const reply = await withApi(io, flags, (api) =>
+        api.call<Explanation>('POST', '/api/v1/workloads:explain', { body }),
+      )
+      show(io, flags, reply.body, explained)
+    })
+  withExamples(
+    withOutput(withServer(command)),
+    'purser explain req_0f9a3c51e7bd48629d1c0a4be5f73826',
+    'purser explain --attestor prod-eu --selector k8s:ns=prod --selector k8s:sa=web',
+    'purser explain --proof token.jwt',
+  )
+}
+
+function question(requestId: string | undefined, flags: Flags, io: Io): Record<string, unknown> {
+  const { proof, attestor, selector, workload } = flags
+  const ways = [requestId, proof, attestor ?? selector].filter((one) => one !== undefined)
+  if (ways.length !== 1 || (attestor === undefined) !== (selector === undefined)) {
+    throw new CliError('give one of: a request id, --proof, or --attestor with --selector', exitCodes.usage)
+  }
+  const named = workload === undefined ? {} : { workload }
+  if (requestId !== undefined) return { requestId, ...named }
+  if (proof === undefined) return { attestor, selectors: selector, ...named }
+  const token = readText(io, proof, '--proof').trim()
+  return { proof: { kind: token.startsWith('purser_join_') ? 'join-token' : 'jwt', token }, ...named }
+}
+
+const words = (value: Values | undefined): string =>
+  value === undefined ? 'nothing' : Array.isArray(value) ? value.join(' or ') : value
+
+/** For people: the outcome, then each entry with what did not hold, then what to do. */
+export function explained(about: Explanation): string {
+  const { outcome, reason, detail, attestor, selectors, entries, grant, next } = about
+  const head = [
+    [outcome, [reason, detail].filter((one) => one !== undefined).join(': ')],
+    ...(attestor === undefined ? [] : [['attestor', attestor]]),
+    ...(selectors === undefined ? [] : [['facts', pairs(selectors)]]),
+    ...entries.map((entry) => [`entry ${entry.workload.name}`, verdict(entry)]),
+    ...(grant
+      ? [
+          ['SPIFFE ID', grant.spiffeId],
+          ['may have', mayHave(grant)],
+        ]
+      : []),
+    ...(next === undefined ? [] : [['what to do', next]]),
+  ]
+  return table(head)
+}
+
+function verdict({ matched, disabled, conditions }: Explanation['entries'][number]): string {
+  if (matched) return disabled ? 'matches, but is disabled' : 'matches'
+  const failed = conditions.filter(({ ok }) => !ok)
+  return printable(
+    failed.map(({ key, wanted, found }) => `${key} is ${words(found)}, wanted ${words(wanted)}`).join('; '),
+  )
+}
+
+function mayHave({ grants, sessionExpiresAt }: NonNullable<Explanation['grant']>): string {
+  const { x509, jwt } = grants
+  return [
+    ...(x509 ? [`certificate${x509.dnsNames?.length ? ` (${x509.dnsNames.join(', ')})` : ''}`] : []),
+    ...(jwt ? [`JWTs for ${jwt.audiences.join(', ')}`] : []),
+    ...(sessionExpiresAt === undefined ? [] : [`until ${sessionExpiresAt}`]),
+  ].join('; ')
+}

@@ -1,0 +1,32 @@
+/**
+ * A stand-in for an orchestrator, for `purser dev` and `purser demo`: it signs tokens for whatever workload is named, as a
+ * cluster or a CI system would for one that it started. Purser knows its key from an attestor with an inline key set.
+ */
+import { type KeyObject, createHash, createPublicKey, randomUUID, sign } from 'node:crypto'
+
+export type StandIn = {
+  issuer: string
+  jwks: { keys: Record<string, unknown>[] }
+  /** A token that lives for `seconds`, by RFC 7519. */
+  token(subject: string, options: { audience: string; seconds: number; now?: Date }): string
+}
+
+const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** @param privateKey EC P-256 */
+export function createStandIn(issuer: string, privateKey: KeyObject): StandIn {
+  const { kty, crv, x, y } = createPublicKey(privateKey).export({ format: 'jwk' })
+  // RFC 7638: the thumbprint names the key.
+  const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
+  return {
+    issuer,
+    jwks: { keys: [{ kty, crv, x, y, kid, alg: 'ES256', use: 'sig' }] },
+    token(subject, { audience, seconds, now = new Date() }) {
+      const iat = Math.floor(now.getTime() / 1000)
+      const claims = { iss: issuer, sub: subject, aud: audience, iat, exp: iat + seconds, jti: randomUUID() }
+      const text = `${base64url({ alg: 'ES256', typ: 'JWT', kid })}.${base64url(claims)}`
+      // JWS wants the two numbers side by side (RFC 7518 section 3.4), not DER.
+      return `${text}.${sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+    },
+  }
+}

@@ -1,0 +1,125 @@
+/** `purser workload create`: an entry from flags, from a file, or from a workload's own token. */
+import type { Command } from 'commander'
+import { type Api, type ServerFlags, withApi } from './api.ts'
+import { type Definition, readDefinition } from './documents.ts'
+import { type AttestorReply, attestorFor, matchFromProof } from './from-proof.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import {
+  type Facts,
+  facts,
+  list,
+  reasonHeader,
+  seconds,
+  withExamples,
+  withOutput,
+  withReason,
+  withServer,
+} from './options.ts'
+import { type OutputFlags, pairs, remark } from './output.ts'
+import { readText } from './settings.ts'
+import { type Workload, showWritten } from './workload-reply.ts'
+
+type Flags = ServerFlags &
+  OutputFlags & {
+    attestor?: string
+    match?: Facts
+    spiffeId?: string
+    x509: boolean
+    dns?: string[]
+    x509Lifetime?: number
+    audience?: string[]
+    jwtLifetime?: number
+    session?: number
+    wide?: boolean
+    podBound: boolean
+    pinIdentity?: boolean
+    managedBy?: string
+    fromProof?: string
+    file?: string
+    reason?: string
+  }
+
+export function addWorkloadCreate(group: Command, io: Io): void {
+  const command = group
+    .command('create')
+    .summary('register a workload')
+    .description('Registers a workload. It may have a certificate, and what else the options grant.')
+    .argument('<name>')
+    .option('--attestor <name>', 'who vouches for it')
+    .option('--match <key=value>', 'a fact that must hold; several all must, one key twice is any of both', facts)
+    .option('--spiffe-id <id>', "its SPIFFE ID; left out, <name> (Kubernetes: ns/…/sa/…) under the attestor's prefix")
+    .option('--no-x509', 'grant no certificate')
+    .option('--dns <name>', 'a DNS name for its certificates', list)
+    .option('--x509-lifetime <time>', 'the longest certificate: 3600, 60m, 1h', seconds)
+    .option('--audience <name>', 'an audience that it may have JWTs for', list)
+    .option('--jwt-lifetime <time>', 'the longest JWT', seconds)
+    .option('--session <time>', 'the longest session', seconds)
+    .option('--wide', 'allow * as a value in --match')
+    .option('--no-pod-bound', 'also take Kubernetes tokens that name no pod')
+    .option('--pin-identity', 'a recreated account of the same name is a stranger')
+    .option('--managed-by <hand>', 'who keeps the entry, such as git:shop')
+    .option(
+      '--from-proof <token-file>',
+      "fill in the immutable ids of a workload's token, which is read here and not sent",
+    )
+    .option('-f, --file <file>', 'the whole entry, YAML or JSON; - is stdin')
+    .action(async (name: string, flags: Flags) => {
+      const reply = await withApi(io, flags, async (api) => {
+        const body = flags.file === undefined ? await fromFlags(api, name, flags, io) : await fromFile(name, flags, io)
+        return api.call<Workload>('POST', '/api/v1/workloads', { body, headers: reasonHeader(flags) })
+      })
+      showWritten(io, flags, reply.body, 'created', reply.headers['purser-log-index'])
+    })
+  withExamples(
+    withReason(withOutput(withServer(command))),
+    'purser workload create web --attestor prod-eu --match k8s:ns=prod --match k8s:sa=web --dns web.prod.svc',
+    'purser workload create build --from-proof token.jwt --audience artifacts --jwt-lifetime 15m',
+    'purser workload create web --file web.yaml',
+  )
+}
+
+async function fromFile(name: string, flags: Flags, io: Io): Promise<Definition> {
+  if (flags.attestor ?? flags.match ?? flags.spiffeId ?? flags.fromProof) {
+    throw new CliError('--file holds the whole entry: leave the other options out', exitCodes.usage)
+  }
+  return readDefinition(io, flags.file ?? '', name)
+}
+
+async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<Definition> {
+  const token = flags.fromProof === undefined ? undefined : readText(io, flags.fromProof, '--from-proof')
+  const attestor = await attestorFor(api, flags.attestor, token)
+  const match = { ...(token !== undefined && matchFromProof(token, attestor)), ...flags.match }
+  if (token !== undefined) remark(io, `from the proof, not verified: ${pairs(match)}`)
+  if (Object.keys(match).length === 0 && attestor.kind !== 'join-token') {
+    throw new CliError('say what must hold with --match key=value, or --from-proof', exitCodes.usage)
+  }
+  const { dns, x509Lifetime, audience, jwtLifetime, session, managedBy } = flags
+  return {
+    name,
+    attestor: attestor.name,
+    ...(attestor.kind !== 'join-token' && { match }),
+    spiffeId: flags.spiffeId ?? (await usualId(api, name, attestor, match)),
+    grants: {
+      ...(flags.x509 && {
+        x509: { ...(dns && { dnsNames: dns }), ...(x509Lifetime && { maxLifetimeSeconds: x509Lifetime }) },
+      }),
+      ...(audience && {
+        jwt: { audiences: audience, ...(jwtLifetime && { maxLifetimeSeconds: jwtLifetime }) },
+      }),
+    },
+    ...(session !== undefined && { maxSessionSeconds: session }),
+    ...(flags.wide && { wide: true }),
+    ...(!flags.podBound && { requirePodBound: false }),
+    ...(flags.pinIdentity && { pinIdentity: true }),
+    ...(managedBy !== undefined && { managedBy }),
+  }
+}
+
+/** Where everybody would look for it: below the attestor's prefix, in a cluster by namespace and account. */
+async function usualId(api: Api, name: string, attestor: AttestorReply, match: Facts): Promise<string> {
+  const { trustDomain } = (await api.call<{ trustDomain: string }>('GET', '/api/v1/server', { token: null })).body
+  const { 'k8s:ns': ns, 'k8s:sa': sa } = match
+  const inCluster = typeof ns === 'string' && typeof sa === 'string'
+  const place = inCluster ? `ns/${ns}/sa/${sa === '*' ? '{k8s:sa}' : sa}` : name
+  return `spiffe://${trustDomain}${attestor.spiffeIdPrefix}${place}`
+}

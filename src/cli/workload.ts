@@ -1,0 +1,105 @@
+/** `purser workload`: the registration entries, which workload may have what. */
+import type { Command } from 'commander'
+import { stringify } from 'yaml'
+import { type ServerFlags, liveRevision, withApi } from './api.ts'
+import type { Io } from './io.ts'
+import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { type OutputFlags, pairs, show, table } from './output.ts'
+import { addWorkloadApply } from './workload-apply.ts'
+import { addWorkloadCreate } from './workload-create.ts'
+import { type Workload, pathOf, showWritten } from './workload-reply.ts'
+
+type Flags = ServerFlags & OutputFlags & { reason?: string }
+
+export function addWorkload(program: Command, io: Io): void {
+  const group = program.command('workload').summary('register workloads: who they are, and what they may have')
+  addWorkloadCreate(group, io)
+  addWorkloadApply(group, io)
+  addList(group, io)
+  addGet(group, io)
+  addSwitch(group, io, 'disable', 'stop giving anything to a workload; needs no revision')
+  addSwitch(group, io, 'enable', 'serve a disabled workload again')
+  addDelete(group, io)
+}
+
+function addList(group: Command, io: Io): void {
+  const command = group
+    .command('list')
+    .summary('list the entries')
+    .option('--attestor <name>', 'those of one attestor')
+    .option('--managed-by <hand>', 'those that are kept by this hand, such as git:shop')
+    .action(async (flags: Flags & { attestor?: string; managedBy?: string }) => {
+      const { attestor, managedBy } = flags
+      const items = await withApi(io, flags, (api) => api.all<Workload>('/api/v1/workloads', { attestor, managedBy }))
+      show(io, flags, { items }, () =>
+        table(items.map(rowOf), ['NAME', 'ATTESTOR', 'SPIFFE ID', 'MATCH', 'STATE', 'REV']),
+      )
+    })
+  withExamples(
+    withOutput(withServer(command)),
+    'purser workload list',
+    'purser workload list --attestor prod-eu -o json',
+  )
+}
+
+const rowOf = ({ name, attestor, spiffeId, match, disabled, revision }: Workload): string[] => [
+  name,
+  attestor,
+  spiffeId,
+  pairs(match ?? {}),
+  disabled ? 'disabled' : 'live',
+  String(revision),
+]
+
+function addGet(group: Command, io: Io): void {
+  const command = group
+    .command('get')
+    .summary('show one entry, as it is or as it was')
+    .argument('<name>')
+    .option('--revision <n>', 'an older revision', positive)
+    .action(async (name: string, flags: Flags & { revision?: number }) => {
+      const { revision } = flags
+      const { body } = await withApi(io, flags, (api) =>
+        api.call<Workload>('GET', pathOf(name), { query: { revision } }),
+      )
+      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
+    })
+  withExamples(withOutput(withServer(command)), 'purser workload get web', 'purser workload get web --revision 3')
+}
+
+function addSwitch(group: Command, io: Io, verb: 'disable' | 'enable', summary: string): void {
+  const command = group
+    .command(verb)
+    .summary(summary)
+    .argument('<name>')
+    .action(async (name: string, flags: Flags) => {
+      const headers = reasonHeader(flags)
+      const reply = await withApi(io, flags, (api) =>
+        api.call<Workload>('POST', `${pathOf(name)}:${verb}`, { headers }),
+      )
+      showWritten(io, flags, reply.body, `${verb}d`, reply.headers['purser-log-index'])
+    })
+  withExamples(withReason(withOutput(withServer(command))), `purser workload ${verb} web --reason "incident 42"`)
+}
+
+function addDelete(group: Command, io: Io): void {
+  const command = group
+    .command('delete')
+    .summary('remove an entry, and end its sessions')
+    .argument('<name>')
+    .option('--revision <n>', 'only if it is still at this revision', positive)
+    .action(async (name: string, flags: Flags & { revision?: number }) => {
+      const index = await withApi(io, flags, async (api) => {
+        const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
+        const headers = { 'if-match': `"${revision}"`, ...reasonHeader(flags) }
+        return (await api.call('DELETE', pathOf(name), { headers })).headers['purser-log-index']
+      })
+      show(
+        io,
+        flags,
+        { name, deleted: true, logIndex: index },
+        () => `workload ${name} deleted  log ${String(index)}\n`,
+      )
+    })
+  withExamples(withReason(withOutput(withServer(command))), 'purser workload delete web --reason "retired"')
+}
