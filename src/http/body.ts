@@ -38,12 +38,13 @@ function collect(message: IncomingMessage, most: number): Promise<Buffer> {
         reject(refuse('too_large'))
       } else chunks.push(chunk)
     })
-    const onClose = (): void => reject(refuse('invalid_request'))
+    // The sender went away in the middle: its doing, not a fault of ours.
+    const onGone = (): void => reject(refuse('invalid_request'))
     message.on('end', () => {
-      message.off('close', onClose)
+      message.off('close', onGone)
       const [first, second] = chunks
       resolve(first && !second ? first : Buffer.concat(chunks))
     })
-    message.on('error', reject).on('close', onClose)
+    message.on('error', onGone).on('close', onGone)
   })
 }
