@@ -2,7 +2,7 @@
 import * as fc from 'fast-check'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createEntries } from '../support/entries.ts'
+import { entriesOf, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { type RawAnswer, ask, exchange, open } from '../support/raw-http.ts'
 
@@ -11,7 +11,6 @@ const limit = 64 * kib
 const canary = 'canary-1f0c'
 
 let purser: TestPurser
-let entries: ReturnType<typeof createEntries>
 
 beforeAll(async () => {
   const many = '100000'
@@ -19,12 +18,8 @@ beforeAll(async () => {
     store: 'postgres',
     env: { PURSER_LIMIT_REFUSALS_PER_MINUTE: many, PURSER_LIMIT_ADDRESS_PER_SECOND: many },
   })
-  entries = createEntries(purser)
 })
-afterAll(async () => {
-  await entries.close()
-  await purser.stop()
-})
+afterAll(() => purser.stop())
 
 const line = 'POST /api/v1/credentials HTTP/1.1'
 const jsonType = 'Content-Type: application/json'
@@ -33,7 +28,7 @@ const post = (body: string | Buffer, headers: string[] = [jsonType]): Promise<Ra
   ask(purser.url, line, [...headers, `Content-Length: ${Buffer.byteLength(body)}`], body)
 
 const recorded = async ({ requestId }: RawAnswer): Promise<unknown> => {
-  const [entry, ...more] = await entries.of(requestId)
+  const [entry, ...more] = await entriesOf(purser, requestId)
   expect(more).toEqual([])
   return entry && { action: entry.action, outcome: entry.outcome, reason: entry.reason, actor: entry.actor }
 }
@@ -128,13 +123,13 @@ describe('a body of no measure', () => {
   })
 
   it('that stops in the middle is refused, and recorded, when its sender goes', async () => {
-    const before = (await entries.all()).length
+    const before = (await readLog(purser)).length
     const { socket, closed } = await open(purser.url)
     socket.write(`${line}\r\nHost: x\r\n${jsonType}\r\nContent-Length: 100\r\n\r\n{"proof":`)
     socket.end()
     await closed
-    await expect.poll(async () => (await entries.all()).length).toBe(before + 1)
-    expect((await entries.all()).at(-1)).toMatchObject(refusedBy('invalid_request') as object)
+    await expect.poll(async () => (await readLog(purser)).length).toBe(before + 1)
+    expect((await readLog(purser)).at(-1)).toMatchObject(refusedBy('invalid_request') as object)
   })
 })
 
@@ -189,7 +184,10 @@ describe('JSON that is not strict', () => {
   it('is never taken and never a fault of ours, whatever the bytes', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.oneof(fc.uint8Array({ minLength: 1 }).map(Buffer.from), fc.json().map(Buffer.from)),
+        fc.oneof(
+          fc.uint8Array({ minLength: 1 }).map((bytes) => Buffer.from(bytes)),
+          fc.json().map((text) => Buffer.from(text)),
+        ),
         async (body) => {
           const answer = await post(body)
           expect([400, 401]).toContain(answer.status)

@@ -1,20 +1,15 @@
 /** Paths, methods and messages that no client of ours sends (threats.md L, stack-facts.md X16): one spelling reaches a route. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createEntries } from '../support/entries.ts'
+import { entriesOf } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { ask, exchange } from '../support/raw-http.ts'
 
 let purser: TestPurser
-let entries: ReturnType<typeof createEntries>
 
 beforeAll(async () => {
   purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_REFUSALS_PER_MINUTE: '1000' } })
-  entries = createEntries(purser)
 })
-afterAll(async () => {
-  await entries.close()
-  await purser.stop()
-})
+afterAll(() => purser.stop())
 
 const bearer = (): string => `Authorization: Bearer ${purser.admin}`
 
@@ -42,7 +37,7 @@ describe('a path with a second spelling', () => {
     for (const headers of [[], [bearer()]]) {
       const answer = await ask(purser.url, `GET ${path} HTTP/1.1`, headers)
       expect(answer).toMatchObject({ status: 400, code: 'bad_path' })
-      expect(await entries.of(answer.requestId)).toMatchObject([
+      expect(await entriesOf(purser, answer.requestId)).toMatchObject([
         { action: 'request.refused', outcome: 'refused', reason: 'bad_path', actor: { kind: 'anonymous' } },
       ])
     }
@@ -202,7 +197,7 @@ describe('what the log says of a caller', () => {
       `User-Agent: ${'u'.repeat(5_000)}`,
     ])
     expect(answer.requestId).toMatch(/^req_[0-9a-z]{16,}$/i)
-    const [entry] = await entries.of(answer.requestId)
+    const [entry] = await entriesOf(purser, answer.requestId)
     expect(entry).toMatchObject({ reason: 'unauthenticated', source: { ip: '127.0.0.1' } })
     expect(Buffer.byteLength(entry?.source?.userAgent ?? '')).toBeLessThan(300)
   })

@@ -55,3 +55,8 @@ export async function entryOf(purser: Pick<TestPurser, 'knex'>, answer: Answer):
   const id = answer.headers.get('purser-request-id')
   return (await readLog(purser)).find((entry) => entry.requestId === id)
 }
+
+/** All entries of one request: exactly one, where all is well. */
+export async function entriesOf(purser: Pick<TestPurser, 'knex'>, requestId: unknown): Promise<Entry[]> {
+  return (await readLog(purser)).filter((entry) => entry.requestId === requestId)
+}
