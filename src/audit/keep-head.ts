@@ -44,7 +44,10 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
 
   /** In this order: whatever a place or this process knows was committed before the database is asked. */
   async function roundAt(place: HeadPlace): Promise<void> {
-    const found = await place.read().catch((error) => void onFailure(place.where, error))
+    const found = await place.read().catch((error) => {
+      onFailure(place.where, error)
+      return undefined
+    })
     const before = log.size()
     const head = await parts.readHead()
     if (!head) return
@@ -59,7 +62,11 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   }
 
   /** @param found an object, so that a place that holds nothing is not one that can't be read */
-  async function compare(tree: Tree, place: HeadPlace, found: { note: string } | void): Promise<string | undefined> {
+  async function compare(
+    tree: Tree,
+    place: HeadPlace,
+    found: { note: string } | undefined,
+  ): Promise<string | undefined> {
     if (!found || found.note === agreed.get(place)) return undefined
     const { note } = found
     const detail = note === '' ? undefined : await contradiction(tree, parts.identity(), { where: place.where, note })

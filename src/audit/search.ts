@@ -65,7 +65,7 @@ export async function searchPage(db: Pick<Database, 'knex' | 'kind'>, search: Se
   const { rows, from, to } = await searchEntries(db, search)
   const items: Item[] = []
   for (const { index, body } of rows) {
-    const entry = body === null ? undefined : (JSON.parse(body) as Entry)
+    const entry: Entry | undefined = body === null ? undefined : JSON.parse(body)
     // Rows come by keys that two terms may share.
     if (entry === undefined ? search.terms.length === 0 : holdsTerms(entry, search.terms)) {
       items.push(entry ? { index, entry } : { index })

@@ -4,7 +4,7 @@ import type { EpochView, Epochs } from '../audit/epochs.ts'
 import { type Section, exportLines } from '../audit/export.ts'
 import type { Log } from '../audit/log.ts'
 import type { Grant } from '../audit/record.ts'
-import { type Filters, filterNames, filterTerms, rangeOfTime, searchPage } from '../audit/search.ts'
+import { filterNames, filterTerms, rangeOfTime, searchPage } from '../audit/search.ts'
 import { formatProof } from '@purser/sdk/verify'
 import { refuse } from '../errors.ts'
 import type { Keys } from '../keys/keys.ts'
@@ -13,7 +13,7 @@ import { readEntries } from '../store/entries.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { openCursor, sealCursor } from './cursors.ts'
 import { logVkeysOf } from './log-keys.ts'
-import { type Caller, type Reply, json } from './request.ts'
+import { type Caller, type Reply, json, queryFor } from './request.ts'
 import type { Issue } from './route.ts'
 
 export type AuditParts = {
@@ -23,16 +23,7 @@ export type AuditParts = {
   keys: Pick<Keys, 'signing'>
 }
 
-type SearchQuery = Filters & {
-  since?: string
-  until?: string
-  epoch?: number
-  fromIndex?: number
-  order: 'asc' | 'desc'
-  limit: number
-  cursor?: string
-}
-type ExportQuery = { since?: string; until?: string; epoch?: number; from?: number; to?: number }
+type Query<Id extends Parameters<typeof queryFor>[1]> = ReturnType<typeof queryFor<Id>>
 
 /** Read under whatever state the log is in, by whoever may still read when the entry is written. */
 function reading(caller: Caller, reply: Reply, entry: EntryPart): Grant<Reply> {
@@ -56,11 +47,11 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
 
   /** What is left of a search: on its first page all, on later ones what the cursor says. The end stays as it was. */
   async function spanOf(
-    query: SearchQuery,
+    query: Query<'searchEntries'>,
     open: (cursor: string) => string,
   ): Promise<{ view: EpochView; from: number; to: number }> {
     if (query.cursor !== undefined) {
-      const [epoch, from, to] = JSON.parse(open(query.cursor)) as [number, number, number]
+      const [epoch, from, to]: [number, number, number] = JSON.parse(open(query.cursor))
       return { view: await viewOf(epoch, '/query/epoch'), from, to }
     }
     const view = await viewOf(query.epoch, '/query/epoch')
@@ -75,12 +66,13 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
   }
 
   return {
-    async search({ query, caller, time }, snapshot) {
-      const given = query as SearchQuery
-      const { limit, cursor: _, ...asked } = given
+    async search(request, snapshot) {
+      const { caller, time } = request
+      const given = queryFor(request, 'searchEntries')
+      const { limit = 50, cursor: _, ...asked } = given
       const { key } = parts.keys.signing(snapshot, 'mac', time)
       const { view, from, to } = await spanOf(given, (cursor) => openCursor(key, 'entries', asked, cursor))
-      const { order, since, until } = asked
+      const { order = 'desc', since, until } = asked
       const page = await searchPage(db, {
         epoch: view.epoch,
         from,
@@ -128,8 +120,8 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
       return reading(caller, reply, { resource: { kind: 'entry', id: `${epoch}/${index}` } })
     },
 
-    async consistency({ query, caller }) {
-      const { from, epoch, ...rest } = query as { from: number; to?: number; epoch?: number }
+    async consistency(request) {
+      const { from, epoch, ...rest } = queryFor(request, 'getConsistency')
       const view = await viewOf(epoch, '/query/epoch')
       const to = rest.to ?? view.size
       if (from < 1) throw wrong('/query/from', 'nothing is proved from a log without entries')
@@ -138,16 +130,16 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
       const consistency = (await view.tree.consistencyProof(from, to)).map((hash) => hash.toString('base64'))
       const reply = json({ epoch: view.epoch, from, to, consistency, checkpoint: view.note })
       const detail = { growth: { epoch: view.epoch, from, to } }
-      return reading(caller, reply, { resource: { kind: 'epoch', id: String(view.epoch) }, detail })
+      return reading(request.caller, reply, { resource: { kind: 'epoch', id: String(view.epoch) }, detail })
     },
 
     /** The checkpoint is fixed here, before this export's own entry, which is therefore not in it. */
-    async export({ query, caller }, snapshot) {
-      const sections = await sectionsOf(query as ExportQuery, snapshot)
+    async export(request, snapshot) {
+      const sections = await sectionsOf(queryFor(request, 'exportEntries'), snapshot)
       const stream = exportLines(db.knex, sections, async (epoch) => wholeOf(await epochs.view(epoch), snapshot))
       const reply: Reply = { body: { stream, type: 'application/jsonl' } }
       const detail = { sections: sections.map(({ view, from, to }) => ({ epoch: view.epoch, from, to })) }
-      return reading(caller, reply, { detail })
+      return reading(request.caller, reply, { detail })
     },
   }
 
@@ -156,7 +148,7 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
   }
 
   /** Indexes are those of one epoch; without any, every epoch is exported. */
-  async function sectionsOf(query: ExportQuery, snapshot: Snapshot): Promise<Section[]> {
+  async function sectionsOf(query: Query<'exportEntries'>, snapshot: Snapshot): Promise<Section[]> {
     const one = query.epoch ?? (query.from !== undefined || query.to !== undefined ? log.epoch() : undefined)
     const sections: Section[] = []
     for (let epoch = one ?? 1; epoch <= (one ?? log.epoch()); epoch++) {

@@ -67,3 +67,19 @@ export function bodyOf<Id extends OperationId>(request: Pick<ApiRequest, 'operat
   if (isJudged(request, id)) return request.body
   throw new Error(`the body is not that of ${id}`)
 }
+
+/** The query of an operation, as openapi.yaml has it. */
+type QueryOf<Id extends OperationId> = NonNullable<operations[Id]['parameters']['query']>
+
+const isAsked = <Id extends OperationId>(
+  request: Pick<ApiRequest, 'operation' | 'query'>,
+  id: Id,
+): request is { operation: Id; query: QueryOf<Id> } => request.operation === id
+
+export function queryFor<Id extends OperationId>(
+  request: Pick<ApiRequest, 'operation' | 'query'>,
+  id: Id,
+): QueryOf<Id> {
+  if (isAsked(request, id)) return request.query
+  throw new Error(`the query is not that of ${id}`)
+}

@@ -92,7 +92,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
       ? httpsFetch(running.url + path, { ...init, ca: running.roots })
       : fetch(running.url + path, init))
     const text = await response.text()
-    const isObject = (response.headers.get('content-type') ?? '').includes('json') && text.startsWith('{')
+    const isObject = /[/+]json(?:;|$)/.test(response.headers.get('content-type') ?? '') && text.startsWith('{')
     return { status: response.status, headers: response.headers, text, body: isObject ? JSON.parse(text) : {} }
   }
 

@@ -1,0 +1,219 @@
+import {
+  type Receipt,
+  type SignedCheckpoint,
+  commitment,
+  openCheckpoint,
+  verifyExport,
+  verifyGrowth,
+  verifyReceipt,
+} from '@purser/sdk/verify'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadOpenApi } from '../../src/http/openapi.ts'
+import { type Busy, startBusy } from '../support/log-traffic.ts'
+
+type Item = { epoch: number; index: number; entry: { action: string; outcome: string; actor: Record<string, string> } }
+type List = {
+  items: Item[]
+  nextCursor: string | null
+  range: { epoch: number; from: number; to: number }
+  checkpoint: string
+}
+
+describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store) => {
+  let busy: Busy
+  let receipts: Receipt[]
+  const searched = async (query: string): Promise<List> => {
+    const { body } = await busy.purser.asAdmin('GET', `/api/v1/audit/entries?${query}`)
+    return body as unknown as List
+  }
+  const refused = async (query: string): Promise<string> => {
+    const answer = await busy.purser.call('GET', `/api/v1/audit/entries?${query}`, undefined, {
+      token: busy.purser.admin,
+    })
+    return `${answer.status} ${answer.body.code}`
+  }
+
+  beforeAll(async () => {
+    busy = await startBusy({ store })
+    receipts = await busy.issue(70)
+  })
+  afterAll(() => busy.purser.stop())
+
+  it('are for auditors alone', async () => {
+    for (const path of ['entries', 'entries/1/0', 'export', 'consistency?from=1']) {
+      const answer = await busy.purser.call('GET', `/api/v1/audit/${path}`)
+      expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated'])
+    }
+  })
+
+  it.each([
+    'limit=0',
+    'limit=-1',
+    'limit=201',
+    'limit=1e9',
+    'limit=10abc',
+    'limit=1e2',
+    'limit=1&limit=2',
+    'fromIndex=-1',
+    'since=yesterday',
+    'order=random',
+    'actor=a&actor=b',
+    'password_hash=x',
+    '__proto__=x',
+    'terms[]=x',
+    'cursor=x',
+    'cursor=%5B1%2C0%2C9%5D.AAAA',
+    'epoch=0',
+  ])('refuse %s', async (query) => {
+    expect(await refused(query)).toMatch(/^400 /)
+  })
+
+  it('refuse a cursor that was edited, or that belongs to other filters', async () => {
+    const { nextCursor } = await searched('action=credentials.issue&limit=5')
+    expect(await refused(`limit=5&cursor=${nextCursor}`)).toBe('400 bad_cursor')
+    expect(await refused(`action=credentials.issue&order=asc&cursor=${nextCursor}`)).toBe('400 bad_cursor')
+    const [text = '', mac] = String(nextCursor).split('.')
+    const other = Buffer.from('[1,0,999999]').toString('base64url')
+    expect(text).not.toBe(other)
+    expect(await refused(`action=credentials.issue&cursor=${other}.${mac}`)).toBe('400 bad_cursor')
+    expect((await searched(`action=credentials.issue&limit=50&cursor=${nextCursor}`)).items).toHaveLength(50)
+  })
+
+  it('take wildcards of LIKE literally', async () => {
+    for (const value of ['%', '_', 'credentials%', '\\']) {
+      const { items } = await searched(`actor=${encodeURIComponent(value)}`)
+      expect(items).toEqual([])
+    }
+  })
+
+  it('find an entry by every fact that it holds, and by all of them at once', async () => {
+    const { index } = verifyReceipt(receipts[0], { vkeys: busy.purser.vkeys })
+    const whole = await busy.purser.asAdmin('GET', `/api/v1/audit/entries/1/${index}`)
+    const entry = JSON.parse(String(whole.body.entry))
+    const facts: Record<string, string> = {
+      actor: entry.actor.spiffeId,
+      session: entry.actor.session,
+      spiffeId: 'spiffe://example.org/lab/web',
+      workload: 'web',
+      attestor: 'lab',
+      selector: 'oidc:sub=web',
+      action: 'credentials.issue',
+      outcome: 'granted',
+      requestId: entry.requestId,
+      sourceIp: entry.source.ip,
+    }
+    for (const [name, value] of Object.entries(facts)) {
+      const { items } = await searched(`${name}=${encodeURIComponent(value)}&limit=200`)
+      expect(items.map((one) => one.index)).toContain(index)
+    }
+    const all = new URLSearchParams(facts)
+    expect((await searched(String(all))).items).toEqual([{ epoch: 1, index, entry }])
+    all.set('outcome', 'refused')
+    expect((await searched(String(all))).items).toEqual([])
+  })
+
+  it.each(['asc', 'desc'])('give every entry once, page by page, %s', async (order) => {
+    const found: number[] = []
+    let cursor: string | null = ''
+    let covered = 0
+    while (cursor !== null) {
+      const page: List = await searched(
+        `action=credentials.issue&order=${order}&limit=17${cursor && `&cursor=${cursor}`}`,
+      )
+      found.push(...page.items.map((one) => one.index))
+      covered += page.range.to - page.range.from
+      expect(openCheckpoint(page.checkpoint, busy.purser.vkeys).size).toBeGreaterThanOrEqual(page.range.to)
+      cursor = page.nextCursor
+    }
+    expect(found).toHaveLength(70)
+    expect(new Set(found).size).toBe(70)
+    expect(found).toEqual(found.toSorted((a, b) => (order === 'asc' ? a - b : b - a)))
+    expect(covered).toBeGreaterThan(Math.max(...found))
+  })
+
+  it('answer for the time that was asked', async () => {
+    expect((await searched('until=2020-01-01T00:00:00Z')).items).toEqual([])
+    expect((await searched('since=2099-01-01T00:00:00Z')).items).toEqual([])
+    const { items } = await searched(
+      'since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z&order=asc&fromIndex=3&limit=2',
+    )
+    expect(items.map((one) => one.index)).toEqual([3, 4])
+  })
+
+  it('prove an entry, and say no more than that it is unknown otherwise', async () => {
+    for (const path of ['1/999999', '2/0', '1/x', '1/-1', '0/0']) {
+      const answer = await busy.purser.call('GET', `/api/v1/audit/entries/${path}`, undefined, {
+        token: busy.purser.admin,
+      })
+      expect(answer.status).toBeGreaterThanOrEqual(400)
+      expect(answer.status).toBeLessThan(500)
+    }
+    const { body } = await busy.purser.asAdmin('GET', '/api/v1/audit/entries/1/4')
+    expect(verifyReceipt(body, { vkeys: busy.purser.vkeys }).index).toBe(4)
+    const nonce = Buffer.from(String(body.nonce), 'base64')
+    expect(commitment(nonce, String(body.entry)).toString('base64')).toBe(body.commitment)
+  })
+
+  it('prove growth between two sizes', async () => {
+    for (const query of ['from=0', 'from=5&to=4', 'from=1&to=999999', 'from=1&epoch=7']) {
+      const answer = await busy.purser.call('GET', `/api/v1/audit/consistency?${query}`, undefined, {
+        token: busy.purser.admin,
+      })
+      expect(answer.status).toBe(422)
+    }
+    const heads: SignedCheckpoint[] = receipts.map((one) => verifyReceipt(one, { vkeys: busy.purser.vkeys }).checkpoint)
+    const [first] = heads.toSorted((a, b) => a.size - b.size)
+    if (!first) throw new Error('no receipt')
+    const { body } = await busy.purser.asAdmin('GET', `/api/v1/audit/consistency?from=${first.size}`)
+    const newest = openCheckpoint(body.checkpoint, busy.purser.vkeys)
+    expect(newest.size).toBe(body.to)
+    verifyGrowth(first, newest, body.consistency as string[])
+  })
+
+  it('export what verifies offline, and nothing that came after it began', async () => {
+    const answer = await busy.purser.asAdmin('GET', '/api/v1/audit/export')
+    const [epoch, index] = String(answer.headers.get('purser-log-index')).split('/').map(Number)
+    const report = await verifyExport(answer.text.split('\n'), { vkeys: busy.purser.vkeys, receipts })
+    expect(report.problems).toEqual([])
+    expect(report.entries).toBeGreaterThan(70)
+    expect(report.entries).toBeLessThanOrEqual(Number(index))
+    const own = await busy.purser.asAdmin('GET', `/api/v1/audit/entries/${epoch}/${index}`)
+    expect(JSON.parse(String(own.body.entry))).toMatchObject({
+      action: 'audit.export',
+      detail: { sections: [{ epoch: 1, from: 0, to: report.entries }] },
+    })
+  })
+
+  it('export a part that says which part it is', async () => {
+    const answer = await busy.purser.asAdmin('GET', '/api/v1/audit/export?from=10&to=20')
+    const report = await verifyExport(answer.text.split('\n'), { vkeys: busy.purser.vkeys, receipts })
+    expect(report.problems).toEqual([])
+    expect(report.sections).toMatchObject([{ epoch: 1, from: 10, to: 20, entries: 10 }])
+    expect(report.notExcluded.join()).toContain('entries 0 to 9, which are not in the export')
+  })
+
+  it('answer as openapi.yaml says', async () => {
+    const { operations } = loadOpenApi()
+    for (const [id, path] of [
+      ['searchEntries', 'entries?limit=200'],
+      ['getEntry', 'entries/1/1'],
+      ['getConsistency', 'consistency?from=1'],
+    ]) {
+      const operation = operations.find((one) => one.operationId === id)
+      const { body, status } = await busy.purser.asAdmin('GET', `/api/v1/audit/${path}`)
+      expect(operation?.validateReply(status, body)).toEqual([])
+    }
+    const keys = await busy.purser.call('GET', '/log/keys')
+    expect(operations.find((one) => one.operationId === 'getLogKeys')?.validateReply(200, keys.body)).toEqual([])
+  })
+
+  it('are recorded, with what was looked for', async () => {
+    await searched('workload=web&limit=1')
+    const { items } = await searched('action=audit.search&limit=1')
+    expect(items[0]?.entry).toMatchObject({
+      outcome: 'granted',
+      actor: { kind: 'operator', operator: 'admin' },
+      detail: { filters: { workload: 'web' }, found: 1 },
+    })
+  })
+})
