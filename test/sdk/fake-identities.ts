@@ -1,0 +1,57 @@
+/** Certificates that a fake server shows: the right one, and those of people who are not Purser. */
+import { createCsr } from '@purser/sdk/csr'
+import { readCsr } from '../../src/issue/csr.ts'
+import { type X509Issuer, createX509Issuer } from '../../src/issue/x509-svid.ts'
+import { createSigner } from '../../src/keys/signer.ts'
+import { type TestCa, ecPair, newSerial, secondsFrom, testCa } from '../support/test-ca.ts'
+
+export type Identity = { cert: string; key: string }
+
+const hour = 3600
+const here = ['127.0.0.1', 'localhost']
+
+export const issuerOf = ({ trustDomain, issuing }: TestCa): X509Issuer =>
+  createX509Issuer({ trustDomain, issuer: issuing, count: () => 1 })
+
+export type Shown = { names?: string[]; now?: Date; notAfter?: Date; svid?: string }
+
+/** A leaf with its key, and behind it whatever is to be sent along. */
+export function identityUnder(issuer: X509Issuer, behind: string, shown: Shown = {}): Identity {
+  const { privateKey } = ecPair()
+  const { names = here, now = new Date(), notAfter = secondsFrom(now, hour), svid } = shown
+  const leaf = { key: readCsr(createCsr(privateKey)), serial: newSerial(), now, notAfter }
+  const { pem } =
+    svid === undefined
+      ? issuer.issueServerCertificate({ ...leaf, names })
+      : issuer.issueSvid({ ...leaf, spiffeId: svid, dnsNames: names })
+  return { cert: pem + behind, key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) }
+}
+
+export function createIdentities() {
+  const now = new Date()
+  // Old enough that what it issued may be over.
+  const ca = testCa(secondsFrom(now, -2 * hour))
+  const other = testCa(now)
+  const chain = ca.issuing.pem + ca.root.pem
+  const issuer = issuerOf(ca)
+  const stranger = issuerOf(other)
+  // Says that our issuing CA signed it, which it did not.
+  const forger = createX509Issuer({
+    trustDomain: ca.trustDomain,
+    issuer: { ...ca.issuing, signer: createSigner(ecPair().privateKey) },
+    count: () => 1,
+  })
+  return {
+    ca,
+    issuer,
+    good: identityUnder(issuer, chain),
+    wrongRoot: identityUnder(stranger, other.issuing.pem + other.root.pem),
+    /** The attacker's own leaf, with our public root sent along: whoever looks only for the fingerprint is fooled. */
+    rootAppended: identityUnder(stranger, ca.root.pem),
+    forgedIssuer: identityUnder(forger, chain),
+    otherName: identityUnder(issuer, chain, { names: ['elsewhere.test'] }),
+    expired: identityUnder(issuer, chain, { now: secondsFrom(now, -hour), notAfter: secondsFrom(now, -60) }),
+    /** A workload of the same trust domain that was granted the name which Purser is called by. */
+    workload: identityUnder(issuer, chain, { names: ['localhost'], svid: 'spiffe://example.org/lab/purser/server' }),
+  }
+}

@@ -1,0 +1,58 @@
+/** A log in memory that grows, and that can be made to fork. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import {
+  type NoteSigner,
+  type Receipt,
+  canonicalize,
+  consistencyProofOf,
+  createNoteSigner,
+  entryLeaf,
+  formatProof,
+  inclusionProofOf,
+  rootOf,
+  signCheckpoint,
+} from '@purser/sdk/verify'
+
+export type FakeLog = {
+  epoch: number
+  vkey: string
+  /** Appends an entry and answers its receipt, with proof of growth since `sinceSize`. */
+  append(entry: Record<string, unknown>, sinceSize?: number): Receipt
+  size(): number
+  checkpoint(): string
+  /** Another history under the same key: the first `size` entries of this one, and none of the others. */
+  fork(size: number): FakeLog
+}
+
+export function createFakeLog(epoch = 1, first = 3): FakeLog {
+  const origin = `example.org/log/${epoch}`
+  const signer = createNoteSigner(origin, generateKeyPairSync('ed25519').privateKey)
+  const filling = Array.from({ length: first }, () => randomBytes(32))
+  return logOf(origin, epoch, signer, filling)
+}
+
+function logOf(origin: string, epoch: number, signer: NoteSigner, leaves: Buffer[]): FakeLog {
+  const note = (): string => signCheckpoint(origin, leaves.length, rootOf(leaves), [signer])
+  return {
+    epoch,
+    vkey: signer.vkey,
+    append(content, sinceSize) {
+      const index = leaves.length
+      const entry = canonicalize(content)
+      const nonce = randomBytes(32).toString('base64')
+      leaves.push(entryLeaf(nonce, entry))
+      const grew = sinceSize !== undefined && sinceSize > 0 && sinceSize <= leaves.length
+      return {
+        epoch,
+        index,
+        entry,
+        nonce,
+        proof: formatProof({ index, hashes: inclusionProofOf(leaves, index), checkpoint: note() }),
+        ...(grew && { consistency: consistencyProofOf(leaves, sinceSize).map((one) => one.toString('base64')) }),
+      }
+    },
+    size: () => leaves.length,
+    checkpoint: note,
+    fork: (size) => logOf(origin, epoch, signer, leaves.slice(0, size)),
+  }
+}
