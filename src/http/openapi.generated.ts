@@ -1868,7 +1868,10 @@ export interface operations {
     checkAttestor: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
             path: {
                 name: components["parameters"]["Name"];
             };
@@ -2049,7 +2052,10 @@ export interface operations {
     explainWorkload: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
             path?: never;
             cookie?: never;
         };

@@ -36,7 +36,7 @@ describe('lists', () => {
       expect(fault(await ask('createAttestor', { body: { ...attestor, managedBy: `git:${name}` } }))).toBe('201 ')
     }
     // Backwards, so that order of writing and order of names differ.
-    for (const [n, name] of [...names].reverse().entries()) {
+    for (const [n, name] of names.toReversed().entries()) {
       const attestor = n % 5 === 0 ? 'two' : 'lab'
       const spiffeId = `spiffe://example.org/${attestor}/${name}`
       const managedBy = n % 2 === 0 ? 'git:shop' : 'git:ops'

@@ -10,10 +10,6 @@ const notBuiltYet = [
   'POST /api/v1/keys/{kind}:rotate',
   'POST /api/v1/keys/ca:csr',
   'POST /api/v1/keys/ca:import',
-  'GET /api/v1/audit/entries',
-  'GET /api/v1/audit/entries/{epoch}/{index}',
-  'GET /api/v1/audit/export',
-  'GET /api/v1/audit/consistency',
   'GET /crl/{keyId}',
 ]
 

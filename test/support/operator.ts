@@ -25,7 +25,7 @@ export function createAsk(purser: Pick<TestPurser, 'call' | 'admin'>): Ask {
     const operation = api.operation(operationId)
     const { name, query, body, ifMatch, idempotencyKey, reason, token = purser.admin } = asked
     const path = operation.path.replace(/\{[^}]+\}/, name ?? '')
-    const search = query ? `?${new URLSearchParams(query)}` : ''
+    const search = query ? `?${new URLSearchParams(query).toString()}` : ''
     const answer = await purser.call(operation.method, path + search, body, {
       token,
       headers: {

@@ -1,0 +1,205 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
+import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+
+type Considered = {
+  workload: { name: string }
+  matched: boolean
+  conditions: { key: string; ok: boolean; found?: unknown }[]
+}
+type Explained = {
+  outcome: string
+  reason?: string
+  detail: string
+  next?: string
+  attestor?: string
+  selectors?: Record<string, unknown>
+  entries: Considered[]
+  grant?: { spiffeId: string; grants: Record<string, unknown>; sessionExpiresAt?: string }
+}
+
+describe.each(['embedded', 'postgres'] as const)('explain (%s)', (store) => {
+  let purser: TestPurser
+  let issuer: Issuer
+  let ask: Ask
+  const explain = async (body: unknown): Promise<Explained> => {
+    const answer = await ask('explainWorkload', { body })
+    expect(fault(answer)).toBe('200 ')
+    return answer.body as unknown as Explained
+  }
+  const proof = async (claims?: Record<string, unknown>) => ({ kind: 'jwt', token: await issuer.token(claims) })
+  const attest = async (body: Record<string, unknown>): Promise<Answer> =>
+    purser.call('POST', '/api/v1/credentials', body)
+  const byRequest = async (answer: Answer) => explain({ requestId: answer.headers.get('purser-request-id') })
+
+  beforeAll(async () => {
+    purser = await startPurser({ store })
+    issuer = await createIssuer()
+    ask = createAsk(purser)
+    await registerLab(purser, issuer)
+    const api = {
+      name: 'api',
+      attestor: 'lab',
+      match: { 'oidc:sub': 'api', 'oidc:env': 'prod' },
+      spiffeId: 'spiffe://example.org/lab/{oidc:sub}',
+    }
+    await ask('createWorkload', { body: api })
+  })
+  afterAll(() => purser.stop())
+
+  it.each([
+    [{}, '400 invalid_request'],
+    [{ requestId: 'req_x' }, '400 invalid_request /requestId'],
+    [{ proof: { kind: 'x509' } }, '400 invalid_request /proof/kind'],
+    [{ attestor: 'lab' }, '400 invalid_request'],
+    [{ attestor: 'nobody', selectors: { 'oidc:sub': 'web' } }, '422 impossible /attestor'],
+    [{ attestor: 'join', selectors: { 'oidc:sub': 'web' } }, '422 impossible /attestor'],
+    [{ attestor: 'lab', selectors: { 'oidc:sub': 'a\nb' } }, '422 impossible /selectors'],
+    [{ requestId: `req_${'0'.repeat(32)}` }, '404 not_found'],
+  ])('has nothing to say to %j', async (body, expected) => {
+    expect(fault(await ask('explainWorkload', { body }))).toContain(expected)
+  })
+
+  it('tells an operator, and nobody else, why a proof was refused', async () => {
+    const forged = await createIssuer()
+    const refused = await attest({ proof: { kind: 'jwt', token: await forged.token() } })
+    expect(refused.text).not.toContain('proof_signature')
+    const explained = await byRequest(refused)
+    expect(explained).toMatchObject({ outcome: 'refused', reason: 'proof_signature', attestor: 'lab', entries: [] })
+    expect(explained.next).toContain('keys')
+    expect(explained.selectors).toBeUndefined()
+
+    const requestId = refused.headers.get('purser-request-id')
+    const path = '/api/v1/workloads:explain'
+    expect(fault(await purser.call('POST', path, { requestId }))).toBe('401 unauthenticated')
+    const { token } = (await attest({ proof: await proof(), accessToken: {} })).body.accessToken as { token: string }
+    expect(fault(await purser.call('POST', path, { requestId }, { token }))).toBe('401 token_type')
+  })
+
+  it.each([
+    [{ exp: Math.floor(Date.now() / 1000) - 5 }, 'proof_expired'],
+    [{ aud: 'https://elsewhere.example' }, 'proof_issuer'],
+    [{ sub: undefined }, 'proof_claims'],
+  ])('says of a proof with %j that it is %s', async (claims, reason) => {
+    const explained = await explain({ proof: await proof(claims) })
+    expect(explained).toMatchObject({ outcome: 'refused', reason, entries: [] })
+    expect(explained.next).toBeTruthy()
+  })
+
+  it('names each condition of each entry, the nearest first, and what was found', async () => {
+    const explained = await explain({ proof: await proof({ sub: 'api', env: 'test' }) })
+    expect(explained).toMatchObject({ outcome: 'refused', reason: 'no_workload', attestor: 'lab' })
+    expect(explained.entries.map((one) => [one.workload.name, one.matched])).toEqual([
+      ['api', false],
+      ['web', false],
+    ])
+    expect(explained.entries[0]?.conditions).toEqual([
+      { key: 'oidc:env', wanted: 'prod', found: 'test', ok: false },
+      { key: 'oidc:sub', wanted: 'api', found: 'api', ok: true },
+    ])
+    expect(explained.detail).toContain('Nearest is api: oidc:env is "test" and not "prod"')
+    expect(explained.next).toContain('register')
+  })
+
+  it('shows the grant that would result, gives nothing, spends nothing', async () => {
+    const mine = await proof()
+    const before = await purser.knex('session').count('* as count')
+    const explained = await explain({ proof: mine })
+    expect(explained.outcome).toBe('granted')
+    expect(explained.grant).toMatchObject({
+      workload: { name: 'web' },
+      spiffeId: 'spiffe://example.org/lab/web',
+      grants: { x509: { dnsNames: ['web.lab'] }, jwt: { audiences: ['payments', 'cloud'] } },
+    })
+    expect(explained.grant?.sessionExpiresAt).toBeDefined()
+    expect(JSON.stringify(explained)).not.toMatch(/eyJ|BEGIN|purser_at_/)
+    expect(await purser.knex('session').count('* as count')).toEqual(before)
+    expect((await attest({ proof: mine })).status).toBe(200)
+  })
+
+  it('answers from selectors alone, as if an attestor had reported them', async () => {
+    const selectors = { 'oidc:sub': 'api', 'oidc:env': ['test', 'prod'] }
+    expect(await explain({ attestor: 'lab', selectors })).toMatchObject({
+      outcome: 'granted',
+      grant: { spiffeId: 'spiffe://example.org/lab/api' },
+    })
+    const odd = { 'oidc:sub': ['api', 'other'], 'oidc:env': 'prod' }
+    expect(await explain({ attestor: 'lab', selectors: odd })).toMatchObject({
+      outcome: 'refused',
+      reason: 'template_value',
+    })
+  })
+
+  it('says by request id what was refused then, and whether that has changed', async () => {
+    const refused = await attest({ proof: await proof({ sub: 'late' }) })
+    expect(fault(refused)).toBe('401 attestation_failed')
+    const then = await byRequest(refused)
+    expect(then).toMatchObject({ outcome: 'refused', reason: 'no_workload', selectors: { 'oidc:sub': 'late' } })
+    expect(then.entries).toHaveLength(2)
+    expect(then.grant).toBeUndefined()
+
+    const late = {
+      name: 'late',
+      attestor: 'lab',
+      match: { 'oidc:sub': 'late' },
+      spiffeId: 'spiffe://example.org/lab/late',
+    }
+    await ask('createWorkload', { body: late })
+    const now = await byRequest(refused)
+    expect(now).toMatchObject({ outcome: 'refused', reason: 'no_workload' })
+    expect(now.entries[0]).toMatchObject({ workload: { name: 'late' }, matched: true })
+    expect(now.next).toContain('late')
+  })
+
+  it('names the part of the request that was not granted', async () => {
+    const refused = await attest({ proof: await proof(), jwts: [{ audience: ['payments', 'nobody'] }] })
+    expect(fault(refused)).toBe('403 not_granted /jwts/0/audience/1')
+    const explained = await byRequest(refused)
+    expect(explained).toMatchObject({ outcome: 'refused', reason: 'not_granted' })
+    expect(explained.detail).toContain('/jwts/0/audience/1')
+  })
+
+  it('says of several matching entries which they are, and what naming one would give', async () => {
+    const second = {
+      name: 'web-two',
+      attestor: 'lab',
+      match: { 'oidc:sub': 'web' },
+      spiffeId: 'spiffe://example.org/lab/web-two',
+    }
+    await ask('createWorkload', { body: second })
+    const body = { attestor: 'lab', selectors: { 'oidc:sub': 'web' } }
+    const several = await explain(body)
+    expect(several).toMatchObject({ outcome: 'refused', reason: 'several_workloads' })
+    expect(several.entries.filter((one) => one.matched).map((one) => one.workload.name)).toEqual(['web', 'web-two'])
+    expect((await explain({ ...body, workload: 'web-two' })).grant?.spiffeId).toBe('spiffe://example.org/lab/web-two')
+    await ask('disableWorkload', { name: 'web-two' })
+    expect(await explain({ ...body, workload: 'web-two' })).toMatchObject({
+      outcome: 'refused',
+      reason: 'workload_disabled',
+    })
+    await ask('deleteWorkload', { name: 'web-two', ifMatch: 2 })
+  })
+
+  it('is recorded: who asked about what, and never the proof', async () => {
+    const { token } = await proof()
+    const answer = await ask('explainWorkload', { body: { proof: { kind: 'jwt', token } }, reason: 'ticket 8' })
+    expect(await entryOf(purser, answer)).toMatchObject({
+      action: 'workload.explain',
+      outcome: 'granted',
+      actor: { kind: 'operator', operator: 'admin', note: 'ticket 8' },
+      detail: { outcome: 'granted', attestor: 'lab', selectors: { 'oidc:sub': 'web' } },
+    })
+    const everything = JSON.stringify([await readLog(purser), purser.logs])
+    expect(everything).not.toContain(token)
+    expect(everything).not.toContain(token.split('.')[1])
+  })
+
+  it('does not tell what operators did: that is for those who may read the log', async () => {
+    const answer = await ask('createWorkload', {
+      body: { name: 'x', attestor: 'nobody', spiffeId: 'spiffe://example.org/a/b' },
+    })
+    const requestId = answer.headers.get('purser-request-id')
+    expect(fault(await ask('explainWorkload', { body: { requestId } }))).toBe('404 not_found')
+  })
+})
