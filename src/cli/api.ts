@@ -1,12 +1,10 @@
 /** The command's client of the native API: one verified TLS connection, JSON both ways, refusals as words. */
-import { Agent } from 'node:https'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { version } from '../version.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { type Problem, refusalOf } from './problem.ts'
-import { readText, setting } from './settings.ts'
-import { fetchRoot, parseFingerprints } from './trust.ts'
-import { jsonOf, roundTrip, textOf, timeoutMs, unreachable } from './wire.ts'
+import { setting } from './settings.ts'
+import { createWire, jsonOf, textOf } from './wire.ts'
 
 export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string }
 
@@ -44,23 +42,10 @@ export const defaultAddr = 'https://127.0.0.1:8443'
 /** Names in a path are sent as they are only where they can't end or leave their segment. */
 export const segment = (name: string): string => encodeURIComponent(name)
 
-/** @throws CliError for settings that are wrong; nothing is sent before the first call */
+/** Nothing is sent before the first call, and nothing on a connection that isn't verified. */
 export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags = {}): Api {
   const addr = setting(io, 'PURSER_ADDR', flags.addr) ?? defaultAddr
-  const base = parseAddr(addr)
-  const caFile = setting(io, 'PURSER_CA_FILE', flags.caFile)
-  const fingerprints = setting(io, 'PURSER_CA_SHA256', flags.caSha256)
-  if (caFile !== undefined && fingerprints !== undefined) {
-    throw new CliError('give PURSER_CA_FILE or PURSER_CA_SHA256, not both', exitCodes.usage)
-  }
-  const roots = caFile === undefined ? undefined : readText(io, caFile, 'PURSER_CA_FILE')
-  const named = fingerprints === undefined ? undefined : parseFingerprints(fingerprints)
-  let agent: Promise<Agent> | undefined
-
-  async function connectBy(): Promise<Agent> {
-    const ca = named ? await fetchRoot(base, named, timeoutMs) : roots
-    return new Agent({ keepAlive: true, maxCachedSessions: 0, ...(ca !== undefined && { ca }) })
-  }
+  const wire = createWire({ addr, env: trustOf(io, flags) })
 
   function bearer(token: Call['token']): Record<string, string> {
     if (token === null) return {}
@@ -75,45 +60,40 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
     return { authorization: `Bearer ${found}` }
   }
 
-  async function send(method: string, path: string, more: Call): Promise<IncomingMessage> {
-    const url = new URL(path, base)
+  async function open(method: string, path: string, more: Call = {}): Promise<IncomingMessage> {
+    const query = new URLSearchParams()
     for (const [name, value] of Object.entries(more.query ?? {})) {
-      if (value !== undefined) url.searchParams.set(name, String(value))
+      if (value !== undefined) query.set(name, String(value))
     }
     const payload = more.body === undefined ? undefined : Buffer.from(JSON.stringify(more.body))
-    const headers = {
-      accept: 'application/json, application/problem+json, */*',
-      'user-agent': `purser-cli/${version}`,
-      ...(payload && { 'content-type': 'application/json', 'content-length': String(payload.length) }),
-      ...bearer(more.token),
-      ...more.headers,
-    }
-    try {
-      agent ??= connectBy()
-      return await roundTrip(url, { method, headers, agent: await agent }, payload)
-    } catch (error) {
-      throw error instanceof CliError ? error : unreachable(base, error)
-    }
-  }
-
-  async function open(method: string, path: string, more: Call = {}): Promise<IncomingMessage> {
-    const reply = await send(method, path, more)
+    const reply = await wire.send({
+      method,
+      path: query.size === 0 ? path : `${path}?${query.toString()}`,
+      headers: {
+        accept: 'application/json, application/problem+json, */*',
+        'user-agent': `purser-cli/${version}`,
+        ...(payload && { 'content-type': 'application/json', 'content-length': String(payload.length) }),
+        ...bearer(more.token),
+        ...more.headers,
+      },
+      ...(payload && { payload }),
+    })
     const status = reply.statusCode ?? 0
     if (status >= 200 && status < 300) return reply
-    throw refusalOf(problemIn(await textOf(reply, base)), status)
+    throw refusalOf(problemIn(await textOf(reply)), status)
   }
 
   async function call<T>(method: string, path: string, more: Call = {}): Promise<ApiReply<T>> {
     const reply = await open(method, path, more)
     // The server is verified, so an object that it sends is taken to be what openapi.yaml says.
     const isDescribed = (value: unknown): value is T => isObject(value)
-    const body = jsonOf(await textOf(reply, base))
-    if (!isDescribed(body)) throw new CliError(`${base.origin} did not answer with JSON: is it a Purser?`)
+    const body = jsonOf(await textOf(reply))
+    if (!isDescribed(body)) throw new CliError(`${addr} did not answer with JSON: is it a Purser?`)
     return { status: reply.statusCode ?? 0, headers: reply.headers, body }
   }
 
   return {
-    url: base.origin,
+    url: addr,
     call,
     open,
     async all<T>(path: string, query: Call['query'] = {}) {
@@ -128,21 +108,17 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
       } while (cursor !== null)
       return items
     },
-    close: () =>
-      void agent?.then(
-        (one) => one.destroy(),
-        () => undefined,
-      ),
+    close: () => wire.close(),
   }
 }
 
-function parseAddr(addr: string): URL {
-  const url = URL.canParse(addr) ? new URL(addr) : undefined
-  if (url?.protocol === 'https:' && url.pathname === '/' && url.search === '' && url.username === '') return url
-  throw new CliError(
-    'PURSER_ADDR must be an https URL without a path, such as https://purser.example.org',
-    exitCodes.usage,
-  )
+/** The environment as the SDK's rules read it; a flag stands before both variables. */
+function trustOf(
+  io: Pick<Io, 'env' | 'readFile'>,
+  { caFile, caSha256 }: ServerFlags,
+): Record<string, string | undefined> {
+  if (caFile !== undefined || caSha256 !== undefined) return { PURSER_CA_FILE: caFile, PURSER_CA_SHA256: caSha256 }
+  return { PURSER_CA_FILE: setting(io, 'PURSER_CA_FILE'), PURSER_CA_SHA256: setting(io, 'PURSER_CA_SHA256') }
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

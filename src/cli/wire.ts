@@ -1,21 +1,55 @@
-/** One request and its reply on the wire, and what a failing connection means in words. */
-import type { IncomingMessage } from 'node:http'
-import { type RequestOptions, request as httpsRequest } from 'node:https'
+/** One request and its reply on a verified connection, which is kept for the next. */
+import { Agent, type IncomingMessage, request as startRequest } from 'node:http'
+import type { Socket } from 'node:net'
+import { type Connector, PurserError, createConnector } from '@purser/sdk/connection'
 import { CliError, exitCodes } from './io.ts'
 
-export const timeoutMs = 30_000
+const timeoutMs = 30_000
 const mostBytes = 64 * 1024 * 1024
 
-export function roundTrip(url: URL, options: RequestOptions, payload: Buffer | undefined): Promise<IncomingMessage> {
+export type Sent = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
+
+export type Wire = {
+  /** @throws CliError with exit code `unreachable`, or `usage` where the settings are wrong */
+  send(request: Sent): Promise<IncomingMessage>
+  close(): void
+}
+
+/** @param parts.env holds what the server is verified by, as the SDK reads it */
+export function createWire(parts: { addr: string; env: Record<string, string | undefined> }): Wire {
+  let connector: Connector | undefined
+  let open: Socket | undefined
+  // An agent that never connects: it keeps the connection that was opened and verified for it.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  agent.createConnection = () => open
+
+  return {
+    async send(request) {
+      try {
+        connector ??= await createConnector({ ...parts, timeoutMs })
+        if (!open || open.destroyed) open = await connector.connect()
+        return await roundTrip(request, new URL(connector.origin).host, agent)
+      } catch (error) {
+        throw inWords(error)
+      }
+    },
+    close() {
+      open?.destroy()
+      agent.destroy()
+    },
+  }
+}
+
+function roundTrip({ method, path, headers, payload }: Sent, host: string, agent: Agent): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const sent = httpsRequest(url, options, resolve)
-    sent.setTimeout(timeoutMs, () => sent.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })))
+    const sent = startRequest({ agent, method, path, headers: { host, ...headers } }, resolve)
+    sent.setTimeout(timeoutMs, () => sent.destroy(new CliError('no answer in 30 seconds', exitCodes.unreachable)))
     sent.once('error', reject)
     sent.end(payload)
   })
 }
 
-export async function textOf(reply: IncomingMessage, base: URL): Promise<string> {
+export async function textOf(reply: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   try {
@@ -25,7 +59,7 @@ export async function textOf(reply: IncomingMessage, base: URL): Promise<string>
       chunks.push(chunk)
     }
   } catch (error) {
-    throw error instanceof CliError ? error : unreachable(base, error)
+    throw inWords(error)
   }
   return Buffer.concat(chunks).toString('utf8')
 }
@@ -39,13 +73,12 @@ export function jsonOf(text: string): unknown {
   }
 }
 
-/** Codes of OpenSSL's verification as Node names them, and of the name check. */
-const untrusted = /CERT|SIGNATURE|ISSUER|ERR_TLS/
-
-export function unreachable(base: URL, error: unknown): CliError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed'
-  const what = untrusted.test(code)
-    ? `${base.origin} has no certificate that is trusted here (${code})\n  what to do: name its roots with PURSER_CA_FILE, or its root's fingerprint with PURSER_CA_SHA256`
-    : `can't reach ${base.origin} (${code})\n  what to do: is it running there? PURSER_ADDR or --addr says where`
-  return new CliError(what, exitCodes.unreachable)
+/** The SDK's words say what to do; what broke after the connection was made has only a code. */
+function inWords(error: unknown): Error {
+  if (error instanceof CliError) return error
+  if (error instanceof PurserError) {
+    return new CliError(error.message, error.code === 'bad_options' ? exitCodes.usage : exitCodes.unreachable)
+  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  return new CliError(`the connection broke (${code}); whether it was done is not known`, exitCodes.unreachable)
 }
