@@ -31,13 +31,16 @@ export function createHeadFile(dir: string, trustDomain: string): HeadFile {
       try {
         text = await readFile(path, 'utf8')
       } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+        if (hasCode(error, 'ENOENT')) return undefined
         throw bad("can't be read", error)
       }
       return readKept(text) ?? raise(bad('is damaged'))
     },
     async write(kept) {
-      await mkdir(dir, { recursive: true, mode: 0o700 })
+      // Not its parents: a mistyped path fails, and Node's recursive form never ends in /proc.
+      await mkdir(dir, { mode: 0o700 }).catch((error: unknown) => {
+        if (!hasCode(error, 'EEXIST')) throw error
+      })
       const temporary = `${path}.${randomBytes(8).toString('hex')}`
       try {
         const file = await open(temporary, 'wx', 0o600)
@@ -54,6 +57,9 @@ export function createHeadFile(dir: string, trustDomain: string): HeadFile {
     },
   }
 }
+
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code
 
 function raise(error: Error): never {
   throw error

@@ -16,7 +16,7 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
   const suffix = `.new-${randomBytes(8).toString('hex')}`
   const placed = files.map(({ name, text, ...rest }) => ({ path: join(dir, name), text, rest }))
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await mkdir(dir, { mode: 0o700 }).catch(unlessThere)
     for (const { path, text } of placed) await writeNew(path + suffix, text)
     for (const { path } of placed) await rename(path + suffix, path)
   } catch (error) {
@@ -26,6 +26,10 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
     await Promise.allSettled(placed.map(({ path }) => rm(path + suffix, { force: true })))
   }
   return placed.map(({ path, rest }) => ({ path, ...rest }))
+}
+
+function unlessThere(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
 }
 
 async function writeNew(path: string, text: string): Promise<void> {
