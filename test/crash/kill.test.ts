@@ -1,0 +1,57 @@
+/** Replicas that die at random moments (threats.md T21, 105): whatever a client received is in the log that survives. */
+import { randomInt } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { startCluster } from './support/cluster.ts'
+import { startLoad, written } from './support/load.ts'
+import { startOperator } from './support/operator.ts'
+import { print, wanted } from './support/print.ts'
+import type { Replica } from './support/replica.ts'
+
+const kills = wanted('PURSER_CRASH_KILLS', 50)
+
+it(`kills replicas ${kills} times under load`, async () => {
+  const cluster = await startCluster({ replicas: 3 })
+  try {
+    const load = startLoad(cluster, { connections: 16, refuseEvery: 20 })
+    const operator = startOperator(cluster, { name: 'op' })
+    let killed = 0
+    let inStart = 0
+
+    /** Ends it as it serves, and now and then as it starts. */
+    async function torment(replica: Replica): Promise<void> {
+      while (killed < kills) {
+        await load.granted(10, replica)
+        await pause(randomInt(500))
+        killed++
+        await replica.kill()
+        const started = replica.start()
+        if (killed < kills && randomInt(6) === 0) {
+          await pause(randomInt(2_000))
+          if (await Promise.race([started.then(() => false), Promise.resolve(true)])) {
+            killed++
+            inStart++
+            const ended = started.catch(() => undefined)
+            await replica.kill()
+            await ended
+            await replica.start()
+            continue
+          }
+        }
+        await started
+      }
+    }
+    await Promise.all(cluster.replicas.map(torment))
+    await load.granted(50)
+    await Promise.all([load.stop(), operator.stop()])
+    const verdict = await cluster.judge()
+    const replies = written(load.counts)
+    print('kill -9', { kills: killed, 'while starting': inStart, replies, changes: written(operator.counts) }, verdict)
+    expect(verdict.problems).toEqual([])
+    expect(cluster.evidence.given.length).toBeGreaterThan(kills * 10)
+    expect(cluster.evidence.changed.length).toBeGreaterThan(kills)
+    expect(load.counts.get('lost')).toBeGreaterThan(0)
+  } finally {
+    await cluster.stop()
+  }
+})

@@ -1,0 +1,120 @@
+/** Containers that ask for credentials, each on a kept connection of its own, as fast as they are answered. */
+import { generateKeyPairSync } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createCsr } from '@purser/sdk/csr'
+import type { Cluster } from './cluster.ts'
+import { type Outcome, openConnection } from './connection.ts'
+import type { Head } from './evidence.ts'
+import type { Replica } from './replica.ts'
+
+export type Load = {
+  /** Lets requests that were sent end, or be lost. */
+  stop(): Promise<void>
+  /** Replies by status, then `refused` and `lost`. */
+  counts: Map<string, number>
+  /** Resolves when that many more were granted by the replica. */
+  granted(more: number, by?: Replica): Promise<void>
+  /** The longest time between two grants, of all or of one replica, since `since` (performance.now()). */
+  longestSilence(since: number, by?: Replica): number
+  slowestMs(): number
+}
+
+export type LoadOptions = {
+  connections: number
+  /** What a client asks for beside its proof; a CSR of its connection is added where it says `x509`. */
+  want?: ('x509' | 'jwt' | 'accessToken')[]
+  /** The subject of its tokens, which is the name of its workload. */
+  subject?: string
+  /** Which replicas are asked; a connection stays with one until that one fails it. */
+  replicas?: Replica[]
+  onOutcome?: (outcome: Outcome, replica: Replica) => void
+  /** Every n-th request is one that must be refused: its token is expired. */
+  refuseEvery?: number
+}
+
+export function startLoad(cluster: Cluster, options: LoadOptions): Load {
+  const { evidence, issuer } = cluster
+  const { connections, want = ['x509', 'jwt', 'accessToken'], subject = 'web', refuseEvery = 0 } = options
+  const replicas = options.replicas ?? cluster.replicas
+  const counts = new Map<string, number>()
+  const grants: { at: number; by: Replica }[] = []
+  const waiters = new Set<() => void>()
+  let stopped = false
+  let slowest = 0
+  const add = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
+
+  async function container(n: number): Promise<void> {
+    let at = n % replicas.length
+    const csr = createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
+    let since: Head | undefined
+    const connection = openConnection(() => (replicas[at] as Replica).target())
+    for (let asked = n; !stopped; asked++) {
+      const replica = replicas[at] as Replica
+      const expired = refuseEvery > 0 && asked % refuseEvery === 0
+      const token = await issuer.token({ sub: subject, ...(expired && { exp: 1_700_000_000, iat: 1_600_000_000 }) })
+      const outcome = await connection.ask({
+        method: 'POST',
+        path: '/api/v1/credentials',
+        body: {
+          proof: { kind: 'jwt', token },
+          ...(want.includes('x509') && { x509: { csr } }),
+          ...(want.includes('jwt') && { jwts: [{ audience: ['payments'] }] }),
+          ...(want.includes('accessToken') && { accessToken: {} }),
+          ...(since && { receipt: { sinceSize: since.size } }),
+        },
+      })
+      add(outcome.kind === 'answered' ? String(outcome.status) : outcome.kind)
+      options.onOutcome?.(outcome, replica)
+      if (outcome.kind === 'answered') slowest = Math.max(slowest, outcome.ms)
+      if (outcome.kind === 'answered' && outcome.status === 200) {
+        since = evidence.take(outcome, since) ?? since
+        grants.push({ at: performance.now(), by: replica })
+        for (const check of waiters) check()
+      } else if (outcome.kind !== 'answered') {
+        at = (at + 1) % replicas.length
+        connection.close()
+        await pause(20)
+      } else if (outcome.status >= 500) await pause(50)
+    }
+    connection.close()
+  }
+  const all = Promise.all(Array.from({ length: connections }, (_, n) => container(n)))
+
+  return {
+    counts,
+    async stop() {
+      stopped = true
+      await all
+    },
+    granted(more, by) {
+      const from = grants.length
+      return new Promise((resolve) => {
+        const check = (): void => {
+          if (grants.slice(from).filter((one) => !by || one.by === by).length < more) return
+          waiters.delete(check)
+          resolve()
+        }
+        waiters.add(check)
+        check()
+      })
+    },
+    longestSilence(since, by) {
+      let last = since
+      let longest = 0
+      for (const { at, by: replica } of grants) {
+        if (at < since || (by && by !== replica)) continue
+        longest = Math.max(longest, at - last)
+        last = at
+      }
+      return Math.max(longest, performance.now() - last)
+    },
+    slowestMs: () => slowest,
+  }
+}
+
+/** For a summary: `200: 812, 503: 3`. */
+export const written = (counts: Map<string, number>): string =>
+  [...counts]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([what, count]) => `${what}: ${count}`)
+    .join(', ')

@@ -1,0 +1,14 @@
+/** One line a test, with its numbers. */
+import type { Verdict } from './judge.ts'
+
+const shown = (value: string | number): string => (typeof value === 'number' ? String(Math.round(value)) : `(${value})`)
+
+export function print(name: string, numbers: Record<string, string | number>, verdict?: Verdict): void {
+  const { problems, ...counted } = verdict ?? { problems: [] }
+  const all = { ...numbers, ...counted, ...(verdict && { problems: problems.length }) }
+  const parts = Object.entries(all).map(([what, value]) => `${what} ${shown(value)}`)
+  process.stdout.write(`${name}: ${parts.join(', ')}\n`)
+}
+
+/** A number from the environment, for longer runs. */
+export const wanted = (name: string, usual: number): number => Number(process.env[name] ?? usual)

@@ -1,0 +1,111 @@
+/** A Purser as it runs in production: a process of its own, which can be killed, stopped and continued. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
+import type { Target } from './connection.ts'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+type Line = { event: string; level: string; listen?: string }
+
+export type Replica = {
+  name: string
+  dataDir: string
+  /** Where it listens now; it may listen elsewhere after a start. */
+  target(): Target
+  pid(): number
+  running(): boolean
+  /** Answers when it says that it is ready. */
+  start(): Promise<void>
+  /** SIGKILL. */
+  kill(): Promise<void>
+  /** SIGTERM; answers the exit code. */
+  stop(): Promise<number | null>
+  /** SIGSTOP and SIGCONT. */
+  pause(): void
+  resume(): void
+  /** Lines of its own log, of all its lives. */
+  lines: Line[]
+  /** What it wrote to stderr: crashes, and what Node says of rejections that nobody handled. */
+  complaints: string[]
+  /** Exits that nobody asked for. */
+  deaths: string[]
+}
+
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+export function createReplica(name: string, dataDir: string, env: Record<string, string>): Replica {
+  let child: ChildProcess | undefined
+  let wanted = false
+  let target: Target | undefined
+  const lines: Line[] = []
+  const complaints: string[] = []
+  const deaths: string[] = []
+
+  async function start(): Promise<void> {
+    const [command = '', ...args] = inject('server')
+    const started = spawn(command, [...args, 'serve'], {
+      cwd: root,
+      env: { PATH: process.env.PATH, PURSER_DATA_DIR: dataDir, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    child = started
+    children.add(started)
+    wanted = true
+    started.stderr.setEncoding('utf8').on('data', (text: string) => complaints.push(text))
+    await new Promise<void>((resolve, reject) => {
+      let text = ''
+      started.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+        const parts = (text + chunk).split('\n')
+        text = parts.pop() ?? ''
+        for (const part of parts) {
+          const line: Line = JSON.parse(part)
+          lines.push(line)
+          if (line.event !== 'server.ready' || line.listen === undefined) continue
+          const { hostname, port } = new URL(line.listen)
+          target = { host: hostname, port: Number(port) }
+          resolve()
+        }
+      })
+      started.once('exit', (code, signal) => {
+        children.delete(started)
+        if (wanted && child === started) deaths.push(`${name} ended by itself: ${code ?? signal}`)
+        reject(new Error(`${name} ended with ${code ?? signal}: ${complaints.slice(-5).join('')}`))
+      })
+    })
+  }
+
+  async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
+    wanted = false
+    const ending = child
+    child = undefined
+    if (!ending || ending.exitCode !== null || ending.signalCode !== null) return ending?.exitCode ?? null
+    const gone = once(ending, 'exit')
+    ending.kill(signal)
+    await gone
+    return ending.exitCode
+  }
+
+  return {
+    name,
+    dataDir,
+    target() {
+      if (!target) throw new Error(`${name} was not started`)
+      return target
+    },
+    pid: () => child?.pid ?? 0,
+    running: () => child !== undefined,
+    start,
+    kill: async () => void (await end('SIGKILL')),
+    stop: () => end('SIGTERM'),
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
+    lines,
+    complaints,
+    deaths,
+  }
+}
