@@ -35,7 +35,8 @@ export function decide(known: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts
   const [entry] = enabled
   if (!entry) throw refuse(chosen.length > 0 ? 'workload_disabled' : 'no_workload')
   if (enabled.length > 1) {
-    throw refuse('several_workloads', { detail: `matching: ${enabled.map((one) => one.row.name).join(', ')}` })
+    const workloads = enabled.map((one) => one.row.name)
+    throw refuse('several_workloads', { detail: `matching: ${workloads.join(', ')}`, members: { workloads } })
   }
   if (facts.podBound === false && entry.requirePodBound) throw refuse('proof_not_pod_bound')
   return { entry, grant: grantOf(entry, facts, known.trustDomain) }

@@ -14,7 +14,7 @@ import { attestorState, showAttestor } from './attestor-view.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
-import { type ApiRequest, type BodyOf, type Reply, bodyOf, json } from './request.ts'
+import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import type { ChangeState, Issue, Read } from './route.ts'
 
 export type AttestorRouteParts = ListParts & {
@@ -51,7 +51,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
 
   return {
     async list(request, snapshot) {
-      const { managedBy } = request.query as { managedBy?: string }
+      const { managedBy } = queryFor(request, 'listAttestors')
       const rows = [...snapshot.attestors.values()].filter(
         (row) => managedBy === undefined || row.definition.managedBy === managedBy,
       )
@@ -111,6 +111,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
         reply: json({ ok, checks }),
         entry: { resource: { kind: 'attestor', id: row.id, name: row.name }, detail: { ok, checks } },
         holds: () => true,
+        whileClosed: true,
       }
     },
   }

@@ -1,6 +1,8 @@
 /** Who is asking: one bearer token, or a live client certificate. Client-certificate headers are never read. */
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
+import { blockOf } from '../authorize/session.ts'
+import { stands } from '../authorize/standing.ts'
 import { refuse } from '../errors.ts'
 import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
@@ -76,4 +78,22 @@ export async function identify(
     throw refuse('forbidden', { actor: { kind: 'operator', operator: row.operator, tokenId: row.id } })
   }
   return { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
+}
+
+/**
+ * Whether a newer snapshot still knows the caller: what was revoked while a request was under way decides nothing more.
+ * Sessions that ended otherwise are told by the append itself.
+ */
+export function isStill(caller: Caller, known: Snapshot, now: Date): boolean {
+  switch (caller.kind) {
+    case 'anonymous':
+    case 'bootstrap':
+      return true
+    case 'operator': {
+      const row = known.apiTokens.get(caller.tokenId)
+      return row !== undefined && !row.revokedAt && row.expiresAt > now
+    }
+    case 'session':
+      return stands(known, caller.session) && !blockOf(known, caller.session, now)
+  }
 }

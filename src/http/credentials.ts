@@ -14,6 +14,8 @@ import type { SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type AccountPins, accountHolds, checkPinned } from './account-pins.ts'
 import { boundToKey, claimFor } from './claims.ts'
+import { factsOf } from './facts.ts'
+import { grantsInShort } from './grants-in-short.ts'
 import type { Issue } from './route.ts'
 import type { Reply } from './request.ts'
 
@@ -149,13 +151,6 @@ function refuseWithoutKey({ proof, x509 }: Body): void {
 
 const keyOf = ({ x509 }: Body, parts: Pick<CredentialParts, 'keyOf'>): string | undefined => x509 && parts.keyOf(x509)
 
-const factsOf = (attested: Attested): Parameters<typeof decide>[1] => ({
-  attestor: attested.attestor,
-  selectors: attested.selectors,
-  ...(attested.podBound !== undefined && { podBound: attested.podBound }),
-  ...(attested.joinToken && { workloadId: attested.joinToken.workloadId }),
-})
-
 const provenActor = ({ attestor, selectors }: Attested): Actor => ({
   kind: 'workload',
   attestor: attestor.name,
@@ -216,15 +211,7 @@ function replyOf(body: Body, { entry, grant }: Decision, session: SessionRow, ma
     spiffeId: grant.spiffeId,
     workload: { id: entry.row.id, name: entry.row.name, revision: entry.row.revision },
     session: { id: session.id, expiresAt: rfc3339(session.expiresAt) },
-    grants: {
-      ...(grant.x509 && { x509: { dnsNames: grant.x509.dnsNames, maxLifetimeSeconds: grant.x509.maxLifetimeSeconds } }),
-      ...(grant.jwt && {
-        jwt: {
-          audiences: grant.jwt.audiences.map((one) => one.audience),
-          maxLifetimeSeconds: grant.jwt.maxLifetimeSeconds,
-        },
-      }),
-    },
+    grants: grantsInShort(grant),
     ...(x509 && { x509 }),
     ...(jwts && { jwts }),
     ...(accessToken && { accessToken }),

@@ -78,6 +78,7 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
       },
       // What was explained was so then; nothing was given out that a change could take back.
       holds: () => true,
+      whileClosed: true,
     }
   }
 }

@@ -14,7 +14,7 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { type FindSession, identify } from './caller.ts'
+import { type FindSession, identify, isStill } from './caller.ts'
 import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
 import { type OpeningParts, createOpenRequest } from './opening.ts'
@@ -123,8 +123,11 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     if (route.kind === 'read') return route.handler(request, snapshots.current())
     const recorded: Recorded<Reply> =
       route.kind === 'issue'
-        ? await recorder.grant(open, (snapshot, hints) => route.handler(request, snapshot, hints))
-        : await recorder.change(open, (tx, snapshot) => route.handler(request, tx, snapshot))
+        ? await recorder.grant(open, (snapshot, hints) => give(route.handler, request, snapshot, hints))
+        : await recorder.change(open, (tx, snapshot) => {
+            refuseUnlessStill(request, snapshot)
+            return route.handler(request, tx, snapshot)
+          })
     return withReceipt(recorded)
   }
 
@@ -155,6 +158,18 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       log.debug('request', { requestId: open.requestId, route: operation.operationId, status: response.statusCode })
     }
   }
+}
+
+/** Each try is judged by its own snapshot, the caller too: it may have been revoked since it was identified. */
+function refuseUnlessStill({ caller, time }: ApiRequest, known: Snapshot): void {
+  if (!isStill(caller, known, time)) throw refuse('unauthenticated')
+}
+
+async function give(handler: Issue, request: ApiRequest, snapshot: Snapshot, hints: Hints): Promise<Grant<Reply>> {
+  refuseUnlessStill(request, snapshot)
+  const grant = await handler(request, snapshot, hints)
+  const { holds } = grant
+  return { ...grant, holds: (fresh) => isStill(request.caller, fresh, request.time) && (holds?.(fresh) ?? false) }
 }
 
 async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {

@@ -17,7 +17,7 @@ import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { readRevision } from './recorded.ts'
-import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
+import { type ApiRequest, type Reply, bodyOf, json, queryFor } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
 import { showWorkload, workloadState } from './workload-view.ts'
 
@@ -86,7 +86,7 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
 
   return {
     async list(request, snapshot) {
-      const { attestor, managedBy } = request.query as { attestor?: string; managedBy?: string }
+      const { attestor, managedBy } = queryFor(request, 'listWorkloads')
       const attestorId = attestor === undefined ? undefined : byName(snapshot.attestors, attestor)?.id
       const rows = [...snapshot.workloads.values()].filter(
         (row) =>
@@ -98,7 +98,7 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
 
     async get(request, snapshot) {
       const row = find(request, snapshot)
-      const revision = (request.query as { revision?: number }).revision ?? row.revision
+      const revision = queryFor(request, 'getWorkload').revision ?? row.revision
       if (revision === row.revision) return json(showWorkload(row), { headers: etag(revision) })
       const state = await readRevision(db.knex, 'workload', row.id, revision)
       return json({ id: row.id, ...state, revision }, { headers: etag(revision) })

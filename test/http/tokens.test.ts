@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newToken } from '../../src/names/token.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
 type Listed = { id: string; operator: string; role: string; revokedAt?: string }
 
@@ -141,5 +141,51 @@ describe.each(['embedded', 'postgres'] as const)('API tokens (%s)', (store) => {
     expect(fault(await ask('listWorkloads', { token: newToken('api', randomBytes).token }))).toBe('401 unauthenticated')
     const entries = await readLog(purser)
     expect(entries.some((one) => one.action === 'workload.read' && one.reason === 'token_type')).toBe(true)
+  })
+})
+
+describe('a token that is revoked while its request waits for the log', () => {
+  let purser: TestPurser
+  let ask: Ask
+  beforeAll(async () => {
+    purser = await startPurser({ store: 'postgres' })
+    ask = createAsk(purser)
+  })
+  afterAll(() => purser.stop())
+
+  /** Holds the head lock, lets the request run into it, revokes the token under the lock, and lets go. */
+  async function revokedMeanwhile(asked: (token: string) => Promise<Answer>): Promise<Answer> {
+    const { token, id } = await insertToken(purser, 'admin', { first_used_at: new Date() })
+    await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
+    const tx = await purser.knex.transaction()
+    const [head]: { revision: string }[] = await tx('log_head').forUpdate().select('revision')
+    const answer = asked(token)
+    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await expect
+      .poll(async () => (await purser.knex.raw<{ rows: unknown[] }>(waiting)).rows.length, { timeout: 1500 })
+      .toBe(1)
+    const changed = Number(head?.revision) + 1
+    await tx('api_token').where({ id }).update({ revoked_at: new Date(), changed })
+    await tx('log_head').update({ revision: changed })
+    await tx.commit()
+    return answer
+  }
+
+  it('changes nothing', async () => {
+    const body = { name: 'late', attestor: 'join', spiffeId: 'spiffe://example.org/join/late' }
+    const answer = await revokedMeanwhile((token) => ask('createWorkload', { body, token }))
+    expect(fault(answer)).toBe('401 unauthenticated')
+    expect(fault(await ask('getWorkload', { name: 'late' }))).toBe('404 not_found')
+    expect(await entryOf(purser, answer)).toMatchObject({ outcome: 'refused', reason: 'unauthenticated' })
+  })
+
+  it('is told nothing', async () => {
+    const body = { attestor: 'join', selectors: { 'a:b': 'c' } }
+    const lab = { name: 'lab', kind: 'oidc', issuer: 'https://lab.example', audience: 'https://purser.example.org' }
+    await ask('createAttestor', { body: lab })
+    const answer = await revokedMeanwhile((token) =>
+      ask('explainWorkload', { body: { ...body, attestor: 'lab' }, token }),
+    )
+    expect(fault(answer)).toBe('401 unauthenticated')
   })
 })
