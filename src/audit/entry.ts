@@ -99,9 +99,9 @@ export type Entry = {
   detail?: Record<string, unknown>
 }
 
-/** What a handler adds to the entry that the door opened. */
+/** What a handler adds to the entry that the door opened; request and source where one change answers several. */
 export type EntryPart = Partial<
-  Pick<Entry, 'outcome' | 'actor' | 'issued' | 'resource' | 'change' | 'detail' | 'action'>
+  Pick<Entry, 'outcome' | 'actor' | 'issued' | 'resource' | 'change' | 'detail' | 'action' | 'requestId' | 'source'>
 >
 
 const longest = 256

@@ -76,6 +76,8 @@ export type Recorder = {
 }
 
 const mostTries = 3
+/** A decision that is still right is appended again: each time that it came too late, somebody else's change was made. */
+const mostAppends = 50
 /** Thrown inside a transaction, so that it rolls back. */
 const stale = new Error('decided under an older revision')
 
@@ -113,7 +115,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
       ...(use && { use }),
       ...(whileClosed && { whileClosed }),
     }
-    for (let tries = 0; tries < mostTries; tries++) {
+    for (let tries = 0; tries < mostAppends; tries++) {
       const placed = await commit.append({ ...item, revision })
       switch (placed.kind) {
         case 'appended':

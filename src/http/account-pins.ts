@@ -4,8 +4,8 @@
  * ends what the older one had (DESIGN.md, Authorization). What is known is in the snapshot: asking costs no query.
  */
 import type { Attested } from '../attest/attest.ts'
-import type { Actor } from '../audit/entry.ts'
-import type { Change, Recorder } from '../audit/record.ts'
+import type { Actor, EntryPart } from '../audit/entry.ts'
+import type { Change, Changed, Recorder } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
 import type { Match } from '../names/selectors.ts'
 import { endAccountSessions, insertPin, supersedePins } from '../store/account-pins.ts'
@@ -54,32 +54,69 @@ export type AccountPins = {
 }
 type Asking = Pick<ApiRequest, 'id' | 'time' | 'ip'>
 
+type Waiting = {
+  request: Asking
+  attested: Attested
+  actor: Actor
+  name: string
+  resolve: () => void
+  reject: (error: unknown) => void
+}
+
+const mostTogether = 100
+
+/**
+ * Accounts that are seen for the first time are recorded together: each change moves the revision on, and a cluster whose
+ * accounts all start at once would otherwise make every decision stale that is under way beside them.
+ */
 export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'change'> }): AccountPins {
-  /** Many pods of a new account start at once; one of them records it. */
-  const flights = new Map<string, Promise<void>>()
+  let waiting: Waiting[] = []
+  let running: Promise<void> | undefined
 
   function record(request: Asking, attested: Attested, actor: Actor): Promise<void> {
-    const { attestor, account } = attested
-    if (!account) return Promise.resolve()
-    const key = pinKey(attestor.id, account.name, account.uid)
-    const running = flights.get(key)
-    if (running) return running
-    const made = append(request, attested, actor).finally(() => flights.delete(key))
-    flights.set(key, made)
-    return made
+    return new Promise((resolve, reject) => {
+      const name = nameOf(attested.attestor.id, attested.account?.name ?? '')
+      waiting.push({ request, attested, actor, name, resolve, reject })
+      running ??= drain().finally(() => (running = undefined))
+    })
   }
 
-  async function append({ id, time, ip }: Asking, attested: Attested, actor: Actor): Promise<void> {
-    const open = { requestId: id, action: 'identity.pin' as const, time, actor, source: { ip } }
+  async function drain(): Promise<void> {
+    // One turn, so that what arrives together is recorded together.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (waiting.length > 0) await append(take())
+  }
+
+  /** Of one account only one at a time: the next must see what became of it. */
+  function take(): Waiting[] {
+    const names = new Set<string>()
+    const batch: Waiting[] = []
+    waiting = waiting.filter((one) => {
+      if (batch.length >= mostTogether || names.has(one.name)) return true
+      names.add(one.name)
+      batch.push(one)
+      return false
+    })
+    return batch
+  }
+
+  async function append(batch: Waiting[]): Promise<void> {
+    const [first] = batch
+    if (!first) return
+    const { id: requestId, time } = first.request
+    const open = { requestId, action: 'identity.pin' as const, time, actor: first.actor }
+    let gone = new Set<Waiting>()
     try {
-      await recorder.change(open, (tx, fresh) => {
-        const standing = standingOf(fresh, attested)
-        if (standing === 'superseded') throw refuse('identity_superseded')
-        if (standing !== 'new' && standing !== 'recreated') throw recordedAlready
-        return pin(tx, attested, time)
+      await recorder.change(open, async (tx, fresh) => {
+        gone = new Set(batch.filter((one) => standingOf(fresh, one.attested) === 'superseded'))
+        return together(await pinAll(tx, batch.filter((one) => ['new', 'recreated'].includes(standingOf(fresh, one.attested))))) // prettier-ignore
       })
     } catch (error) {
-      if (error !== recordedAlready) throw error
+      if (error !== recordedAlready) return batch.forEach((one) => one.reject(error))
+    }
+    for (const one of batch) {
+      if (gone.has(one)) one.reject(refuse('identity_superseded'))
+      else one.resolve()
     }
   }
 
@@ -96,18 +133,44 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
   }
 }
 
-async function pin(tx: Knex.Transaction, { attestor, account }: Attested, now: Date): Promise<Change<undefined>> {
-  if (!account) throw new Error('a proof without an account')
-  const { name, uid } = account
-  const of = { attestorId: attestor.id, account: name }
-  const previous = await supersedePins(tx, of, uid, now)
-  if (!(await insertPin(tx, of, uid, now))) throw recordedAlready
-  const replaced = previous.length > 0
-  const ended = replaced ? await endAccountSessions(tx, of, 'its account was recreated', now) : 0
+type Pinned = { entry: EntryPart; changed: Changed[] }
+
+function together(pinned: Pinned[]): Change<undefined> {
+  const [first, ...more] = pinned
+  if (!first) throw recordedAlready
   return {
     reply: undefined,
+    entry: first.entry,
+    more: more.map(({ entry }) => entry),
+    changed: pinned.flatMap(({ changed }) => changed),
+  }
+}
+
+async function pinAll(tx: Knex.Transaction, wanted: readonly Waiting[]): Promise<Pinned[]> {
+  const pinned: Pinned[] = []
+  for (const one of wanted) {
+    const made = await pin(tx, one)
+    if (made) pinned.push(made)
+  }
+  return pinned
+}
+
+/** Nothing where another replica was faster. */
+async function pin(tx: Knex.Transaction, { request, attested, actor }: Waiting): Promise<Pinned | undefined> {
+  const { attestor, account } = attested
+  if (!account) return undefined
+  const { name, uid } = account
+  const of = { attestorId: attestor.id, account: name }
+  if (!(await insertPin(tx, of, uid, request.time))) return undefined
+  const previous = await supersedePins(tx, of, uid, request.time)
+  const replaced = previous.length > 0
+  const ended = replaced ? await endAccountSessions(tx, of, 'its account was recreated', request.time) : 0
+  return {
     entry: {
       action: replaced ? 'identity.change' : 'identity.pin',
+      requestId: request.id,
+      actor,
+      source: { ip: request.ip },
       resource: { kind: 'account', id: uid, name: `${attestor.name}/${name}` },
       change: { after: { account: name, uid, ...(replaced && { previous, endedSessions: ended }) } },
     },
@@ -118,11 +181,12 @@ async function pin(tx: Knex.Transaction, { attestor, account }: Attested, now: D
   }
 }
 
+const nameOf = (attestorId: string, name: string): string => JSON.stringify([attestorId, name])
+
 const replaced = new WeakMap<Snapshot['pins'], Set<string>>()
 
 /** Whether an id of the account was superseded before. The names that this holds for are gathered once a snapshot. */
 function replacedAnother({ pins }: Pins, { attestor, account }: Attested): boolean {
-  const nameOf = (attestorId: string, name: string): string => JSON.stringify([attestorId, name])
   let names = replaced.get(pins)
   if (!names) {
     names = new Set()

@@ -1,0 +1,256 @@
+/** Proofs at the front door (threats.md A): what a stranger sees, what the log keeps, and that nothing is issued. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { craft, es256, hs256, rs256 } from '../attest/tokens.ts'
+import { type Identities, makeIdentities } from '../outbound/tls-server.ts'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { type KubeStandIn, startKubeStandIn } from '../support/kube-stand-in.ts'
+import { entriesOf, fault, readLog } from '../support/operator.ts'
+import { type Answer, type TestPurser, audience, startPurser } from '../support/purser.ts'
+
+let purser: TestPurser
+let issuer: Issuer
+let ids: Identities
+let folder: string
+
+const many = '1000000'
+beforeAll(async () => {
+  ids = makeIdentities()
+  folder = await mkdtemp(join(tmpdir(), 'purser-attestation-'))
+  purser = await startPurser({
+    env: {
+      PURSER_LIMIT_REFUSALS_PER_MINUTE: many,
+      PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE: many,
+      PURSER_LIMIT_ADDRESS_PER_SECOND: many,
+    },
+  })
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+})
+afterAll(async () => {
+  await purser.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const seconds = () => Math.floor(Date.now() / 1000)
+const claims = (more: Record<string, unknown> = {}) => ({
+  iss: issuer.issuer,
+  aud: audience,
+  sub: 'web',
+  iat: seconds(),
+  exp: seconds() + 600,
+  jti: 'x',
+  ...more,
+})
+const present = (token: string, more: Record<string, unknown> = {}): Promise<Answer> =>
+  purser.call('POST', '/api/v1/credentials', {
+    proof: { kind: 'jwt', token },
+    x509: { generateKey: 'EC-P256' },
+    jwts: [{ audience: ['payments'] }],
+    accessToken: {},
+    ...more,
+  })
+const signed = (payload: unknown, header: Record<string, unknown> = {}) =>
+  craft({ alg: 'ES256', kid: 'k1', ...header }, payload, es256(issuer.privateKey))
+
+describe('a refused proof', () => {
+  const proofs: [string, () => string, string][] = [
+    ['1: no algorithm', () => signed(claims(), { alg: 'none' }), 'proof_algorithm'],
+    ['2: HS256 with our public key', () => craft({ alg: 'HS256', kid: 'k1' }, claims(), hs256(JSON.stringify(issuer.jwk))), 'proof_algorithm'],
+    ['3: an RSA signature for an EC key', () => craft({ alg: 'RS256', kid: 'k1' }, claims(), rs256()), 'proof_key_unknown'],
+    ['another’s key', () => craft({ alg: 'ES256', kid: 'k1' }, claims(), es256()), 'proof_signature'],
+    ['5: iss as a list', () => signed(claims({ iss: [issuer.issuer] })), 'proof_claims'],
+    ['5: an unknown issuer', () => signed(claims({ iss: 'https://nobody.example' })), 'proof_issuer'],
+    ['6: no aud', () => signed(claims({ aud: undefined })), 'proof_claims'],
+    ['6: an empty list as aud', () => signed(claims({ aud: [] })), 'proof_claims'],
+    ['6: another audience', () => signed(claims({ aud: 'vault' })), 'proof_issuer'],
+    ['6: others beside ours', () => signed(claims({ aud: [audience, 'vault'] })), 'proof_audience'],
+    ['7: no exp', () => signed(claims({ exp: undefined })), 'proof_claims'],
+    ['7: exp as text', () => signed(claims({ exp: String(seconds() + 600) })), 'proof_claims'],
+    ['7: exp in the year 9999', () => signed(claims({ exp: 253_402_300_799 })), 'proof_claims'],
+    ['7: expired by a second', () => signed(claims({ exp: seconds() - 1, iat: seconds() - 60 })), 'proof_expired'],
+    ['from tomorrow', () => signed(claims({ iat: seconds() + 86_400, exp: seconds() + 90_000 })), 'proof_not_yet_valid'],
+    ['from yesterday', () => signed(claims({ iat: seconds() - 86_400 })), 'proof_too_old'],
+    ['9: no sub', () => signed(claims({ sub: undefined })), 'proof_claims'],
+    ['9: sub with a line end', () => signed(claims({ sub: 'web\n' })), 'proof_claims'],
+    ['9: sub that is a star', () => signed(claims({ sub: '*' })), 'proof_claims'],
+    ['10: sub twice', () => signed(JSON.stringify(claims()).replace('{', '{"sub":"admin",')), 'proof_malformed'],
+    ['11: crit', () => signed(claims(), { crit: ['exp'] }), 'proof_header'],
+    ['13: an unknown kid', () => signed(claims(), { kid: 'k2' }), 'proof_key_unknown'],
+    ['an embedded key', () => signed(claims(), { jwk: issuer.jwk }), 'proof_header'],
+    ['14: a JWE', () => `${signed(claims())}.AA.AA`, 'proof_malformed'],
+    ['15: dots', () => '.'.repeat(16_000), 'proof_malformed'],
+    ['no token at all', () => 'x', 'proof_malformed'],
+    ['34: __proto__', () => signed(JSON.stringify(claims()).replace('{', '{"__proto__":{"sub":"web"},')), 'proof_malformed'],
+    ['somebody without an entry', () => signed(claims({ sub: 'stranger' })), 'no_workload'],
+  ] // prettier-ignore
+
+  it.each(proofs)('%s: the same answer, the true reason in the log, and no credential', async (_, make, reason) => {
+    const token = make()
+    const answer = await present(token)
+    const { requestId, ...shown } = answer.body
+    expect(shown).toEqual({
+      type: 'urn:purser:problem:attestation_failed',
+      title: 'The proof was not accepted; an operator can ask purser explain with the request id',
+      status: 401,
+      code: 'attestation_failed',
+    })
+    expect(answer.status).toBe(401)
+    const entries = await entriesOf(purser, requestId)
+    expect(entries).toHaveLength(1)
+    expect(entries[0]).toMatchObject({ action: 'credentials.issue', outcome: 'refused', reason })
+    expect(entries[0]?.issued).toBeUndefined()
+    if (!['proof_malformed', 'proof_issuer', 'proof_header'].includes(reason) && !/^5|^6: (no|an)/.test(_)) {
+      expect(entries[0]?.actor.attestor).toBe('lab')
+    }
+    const [head = '', body = '', signature = ''] = token.split('.')
+    const kept = JSON.stringify([entries, purser.logs])
+    for (const part of [head, body, signature]) if (part.length > 20) expect(kept).not.toContain(part)
+  })
+
+  it('33: unknown attestor, another’s attestor, disabled and denied entries: nobody can tell them apart', async () => {
+    await purser.asAdmin('POST', '/api/v1/workloads', { name: 'off', attestor: 'lab', match: { 'oidc:sub': 'off' }, spiffeId: 'spiffe://example.org/lab/off' }) // prettier-ignore
+    await purser.asAdmin('POST', '/api/v1/workloads/off:disable')
+    const answers = [
+      await present(await issuer.token(), { attestor: 'nobody' }),
+      await present(await issuer.token(), { attestor: 'join' }),
+      await present(await issuer.token({ sub: 'off' })),
+      await present(await issuer.token({ sub: 'stranger' })),
+      await present(await issuer.token(), { workload: 'nobody' }),
+      await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' } }),
+    ]
+    const seen = answers.map(({ body: { requestId: _, ...body }, headers }) => JSON.stringify([body, headers.get('content-type'), headers.get('cache-control')])) // prettier-ignore
+    expect(new Set(seen).size).toBe(1)
+  })
+
+  it('15: larger than any issuer makes is turned away by its size', async () => {
+    expect(fault(await present('a'.repeat(16_385)))).toBe('400 invalid_request /proof/token')
+    expect((await present('.'.repeat(1_048_576))).status).toBe(413)
+  })
+
+  it('our own JWT-SVID is no proof here (61)', async () => {
+    const { body } = await present(await issuer.token())
+    const [{ token }] = body.jwts as [{ token: string }]
+    expect(fault(await present(token))).toBe('401 attestation_failed')
+  })
+})
+
+describe('issuers that can’t be reached', () => {
+  it('13: one that is down, or inside the network, is a 503 that is worth repeating', async () => {
+    const far = await createIssuer('https://127.0.0.1:9/issuer')
+    await purser.asAdmin('POST', '/api/v1/attestors', { name: 'far', kind: 'oidc', issuer: far.issuer, audience })
+    const answer = await present(await far.token())
+    expect(fault(answer)).toBe('503 unavailable')
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    const check = await purser.asAdmin('POST', '/api/v1/attestors/far:check')
+    expect(check.body).toMatchObject({ ok: false, checks: [{ ok: false, what: 'discovery and keys' }] })
+    expect(purser.logs.some((line) => line.includes('attestor.keys_unreachable') && line.includes('far'))).toBe(true)
+  })
+})
+
+async function registerCluster(name: string, kube: KubeStandIn, more: Record<string, unknown> = {}) {
+  const tokenFile = join(folder, `${name}-token`)
+  await writeFile(tokenFile, kube.reviewer)
+  await purser.asAdmin('POST', '/api/v1/attestors', {
+    name,
+    kind: 'kubernetes',
+    issuer: kube.issuer,
+    audience,
+    apiServer: { url: kube.url, caPem: kube.caPem, tokenFile },
+    ...more,
+  })
+  await purser.asAdmin('POST', '/api/v1/workloads', {
+    name: `${name}-pods`,
+    attestor: name,
+    match: { 'k8s:ns': '*', 'k8s:sa': '*' },
+    wide: true,
+    spiffeId: `spiffe://example.org/${name}/ns/{k8s:ns}/sa/{k8s:sa}`,
+    grants: { x509: {}, jwt: { audiences: ['payments'] } },
+  })
+  return tokenFile
+}
+
+async function startCluster(): Promise<KubeStandIn> {
+  const kube = await startKubeStandIn({ identity: ids.good, caPem: ids.ca })
+  onTestFinished(() => kube.stop())
+  return kube
+}
+
+describe('clusters (stand-in API servers)', () => {
+  it('a pod’s token is attested by keys and TokenReview; a restarted container continues its session', async () => {
+    const kube = await startCluster()
+    await registerCluster('east', kube)
+    const token = kube.token()
+    const [one, two] = [await present(token), await present(token)]
+    expect([one.status, two.status]).toEqual([200, 200])
+    expect(one.body.spiffeId).toBe('spiffe://example.org/east/ns/prod/sa/web')
+    expect(two.body.session).toMatchObject({ id: (one.body.session as { id: string }).id })
+    const [entry] = await entriesOf(purser, one.headers.get('purser-request-id'))
+    // The account was seen for the first time, which has an entry of its own before this one.
+    expect(entry).toMatchObject({ action: 'identity.pin', resource: { kind: 'account', name: 'east/prod/web' } })
+  })
+
+  it('a token without a pod: only where the entry says so', async () => {
+    const kube = await startCluster()
+    await registerCluster('podless', kube)
+    const token = kube.token({ pod: null, sa: 'cert-manager' })
+    expect(fault(await present(token))).toBe('401 attestation_failed')
+    const { body } = await purser.asAdmin('GET', '/api/v1/workloads/podless-pods')
+    const { id: _, revision, disabled: __, lastUsedAt: ___, ...spec } = body as Record<string, unknown>
+    await purser.asAdmin('PUT', '/api/v1/workloads/podless-pods', { ...spec, requirePodBound: false }, { 'if-match': `"${String(revision)}"` }) // prettier-ignore
+    expect((await present(token)).status).toBe(200)
+  })
+
+  it('24: a reviewer that may not is our fault: 503 and a line in our log; then it recovers', async () => {
+    const kube = await startCluster()
+    const tokenFile = await registerCluster('blind', kube)
+    await writeFile(tokenFile, 'eyJhbGciOiJub25lIn0.e30.d3Jvbmc')
+    expect(fault(await present(kube.token()))).toBe('503 unavailable')
+    expect(purser.logs.some((line) => line.includes('attestor.') && line.includes('blind'))).toBe(true)
+    expect(purser.logs.join('')).not.toContain('d3Jvbmc')
+    const check = await purser.asAdmin('POST', '/api/v1/attestors/blind:check')
+    expect(check.body.ok).toBe(false)
+    await writeFile(tokenFile, kube.reviewer)
+    expect(await purser.asAdmin('POST', '/api/v1/attestors/blind:check')).toMatchObject({ body: { ok: true } })
+    expect((await present(kube.token())).status).toBe(200)
+  })
+
+  it('T15: a cluster that says another’s names speaks for its own subtree alone, 200 of 200', async () => {
+    const [good, evil] = [await startCluster(), await startCluster()]
+    await registerCluster('cluster-a', good)
+    await registerCluster('cluster-b', evil)
+    const names = Array.from({ length: 200 }, (_, n) => ({ ns: `team-${n % 20}`, sa: n % 2 ? 'web' : `cluster-a.${n}` }))
+    const answers = await Promise.all(
+      names.map(({ ns, sa }, n) => present(evil.token({ ns, sa, saUid: `aaaaaaaa-0000-4000-8000-${String(n).padStart(12, '0')}` }))),
+    )
+    const given = answers.filter(({ status }) => status === 200).map(({ body }) => String(body.spiffeId))
+    expect(given).toHaveLength(200)
+    expect(given.every((id) => id.startsWith('spiffe://example.org/cluster-b/'))).toBe(true)
+    const claimed = evil.token({ claims: { iss: good.issuer } })
+    expect(fault(await present(claimed))).toBe('401 attestation_failed')
+    for (const spiffeId of ['spiffe://example.org/cluster-a/x', 'spiffe://example.org/{k8s:ns}/x', 'spiffe://example.org/cluster-b/../cluster-a/x', 'spiffe://other.org/cluster-b/x']) {
+      const entry = { name: 'thief', attestor: 'cluster-b', match: { 'k8s:ns': 'a' }, spiffeId }
+      expect((await purser.call('POST', '/api/v1/workloads', entry, { token: purser.admin })).status).toBeGreaterThan(399)
+    }
+  }) // prettier-ignore
+})
+
+describe('limits of one attestor', () => {
+  it('come before verification: 429, and addresses that have proven themselves go on', async () => {
+    const small = await startPurser({ env: { PURSER_LIMIT_ATTESTOR_PER_SECOND: '1', PURSER_LIMIT_BURST_SECONDS: '3' } })
+    onTestFinished(() => small.stop())
+    const own = await createIssuer()
+    await registerLab(small, own)
+    const send = async (token: string) => fault(await small.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token } })) // prettier-ignore
+    expect(await send(await own.token())).toBe('200 ')
+    const forged = craft({ alg: 'ES256', kid: 'k1' }, { ...claims(), iss: own.issuer }, es256())
+    const answers = await Promise.all(Array.from({ length: 30 }, () => send(forged)))
+    expect(answers.filter((one) => one === '429 rate_limited').length).toBeGreaterThan(20)
+    // Issuers that nobody configured have no attestor's limit to use up.
+    expect(await send(await (await createIssuer('https://nobody.example')).token())).toBe('401 attestation_failed')
+    const log = await readLog(small)
+    expect(log.filter((entry) => entry.reason === 'rate_limited')).toHaveLength(0)
+  })
+})
