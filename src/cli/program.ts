@@ -5,6 +5,7 @@ import { version } from '../version.ts'
 import { addAttestor } from './attestor.ts'
 import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
+import { addDemo } from './demo.ts'
 import { addDev } from './dev.ts'
 import { addExplain } from './explain.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
@@ -19,7 +20,7 @@ import { addWorkload } from './workload.ts'
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
-  'Run a server': [addServe, addDev, addMigrate, addRootKey, addBootstrap],
+  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap],
   'What workloads do': [addCredentials],
   'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys],
 }

@@ -1,0 +1,64 @@
+/** `purser demo`: the main job end to end in a few seconds, on this machine alone, and checked as it is shown. */
+import type { Command } from 'commander'
+import { version } from '../version.ts'
+import { createScreen } from './demo/screen.ts'
+import { type Stage, setStage } from './demo/stage.ts'
+import { attestAll, prove, refuse, talk, tamper, trail } from './demo/steps.ts'
+import { register } from './demo/workloads.ts'
+import { commandName } from './dev.ts'
+import { CliError, type Io } from './io.ts'
+import { withExamples } from './options.ts'
+
+export function addDemo(program: Command, io: Io): void {
+  const command = program
+    .command('demo')
+    .summary('show the main job, end to end, in a few seconds')
+    .description(
+      'Starts Purser in a folder of its own, with a stand-in for an orchestrator, gives workloads their identities, refuses one, and verifies the log. Stays up for you to try more; Ctrl-C ends it and leaves nothing behind.',
+    )
+    .option('--once', 'end when everything was shown: 0 where all of it held')
+    .action((flags: { once?: boolean }) => demo(io, flags.once === true))
+  withExamples(command, 'purser demo', 'purser demo --once')
+}
+
+async function demo(io: Io, once: boolean): Promise<void> {
+  const screen = createScreen(io)
+  const started = performance.now()
+  screen.line(`Purser ${version}. A demo on this machine alone: nothing leaves it.`)
+  const stage = await setStage(io)
+  try {
+    await register(stage)
+    screen.line(`Purser runs at ${stage.url}, on the embedded store. A STAND-IN for an`)
+    screen.line('orchestrator, played by this process, has started the workloads web, orders and')
+    screen.line('batch, and given each a token, as Kubernetes would. An operator registered them.')
+    const cast = await attestAll(stage, screen)
+    await talk(stage, screen, cast)
+    const requestId = await refuse(stage, screen)
+    await trail(stage, screen, cast)
+    const lines = await prove(stage, screen, cast)
+    await tamper(stage, screen, cast, lines)
+    for (const purser of Object.values(cast)) purser.close()
+
+    const seconds = ((performance.now() - started) / 1000).toFixed(1)
+    const failures = screen.failures()
+    screen.line()
+    if (failures > 0) throw new CliError(`${failures} of ${screen.checks()} checks did not hold`)
+    screen.line(`All ${screen.checks()} checks held, in ${seconds} s.`)
+    if (!once) await stayUp(io, stage, requestId)
+  } finally {
+    await stage.stop()
+  }
+}
+
+async function stayUp(io: Io, { envFile }: Stage, requestId: string): Promise<void> {
+  const purser = commandName(io)
+  io.stdout.write(`
+Still running, until Ctrl-C. To try, in another terminal:
+
+. ${envFile}    # where Purser is, and an operator's token
+${purser} explain ${requestId}
+${purser} workload list
+${purser} audit search --workload web
+`)
+  await new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
+}

@@ -1,0 +1,49 @@
+/** Three things that somebody with the database might do to history, each done to a copy of its export. */
+import { type Problem, type Receipt, entryLeaf, verifyExport } from '@purser/sdk/verify'
+
+type Line = { epoch?: number; index?: number; entry?: string; nonce?: string; hashes?: string; first?: number }
+
+const isLine = (value: unknown): value is Line => typeof value === 'object' && value !== null
+function parsed(text: string): Line {
+  const line: unknown = JSON.parse(text)
+  return isLine(line) ? line : {}
+}
+
+/** A changed copy of the lines: `change` answers the new line, or nothing to leave it out. */
+const copy = (lines: readonly string[], change: (line: Line, text: string) => string | undefined): string[] =>
+  lines.flatMap((text) => change(parsed(text), text) ?? [])
+
+const edited = (entry: string): string => entry.replace('/stand-in/', '/stand-by/')
+
+/** One entry says something else than it said. */
+export const edit = (lines: readonly string[], index: number): string[] =>
+  copy(lines, (line, text) =>
+    line.index === index && line.entry ? JSON.stringify({ ...line, entry: edited(line.entry) }) : text,
+  )
+
+/** One entry is gone. */
+export const remove = (lines: readonly string[], index: number): string[] =>
+  copy(lines, (line, text) => (line.index === index ? undefined : text))
+
+/** One entry says something else, and the tree's hash of it was made anew to fit. */
+export function rewrite(lines: readonly string[], index: number): string[] {
+  const changed = edit(lines, index)
+  const { entry = '', nonce = '' } = parsed(changed.find((text) => parsed(text).index === index) ?? '{}')
+  const leaf = entryLeaf(nonce, entry)
+  return copy(changed, (line, text) => {
+    if (line.hashes === undefined || line.first === undefined) return text
+    const hashes = Buffer.from(line.hashes, 'base64')
+    const at = (index - line.first) * leaf.length
+    if (at < 0 || at >= hashes.length) return text
+    hashes.set(leaf, at)
+    return JSON.stringify({ ...line, hashes: hashes.toString('base64') })
+  })
+}
+
+/** The first thing that the verifier finds, given what was kept elsewhere. */
+export async function firstProblem(
+  lines: readonly string[],
+  kept: { vkeys: readonly string[]; receipts: readonly Receipt[] },
+): Promise<Problem | undefined> {
+  return (await verifyExport(lines, kept)).problems[0]
+}
