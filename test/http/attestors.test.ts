@@ -114,6 +114,47 @@ describe.each(['embedded', 'postgres'] as const)('attestors (%s)', (store) => {
     expect(fault(await ask('createAttestor', { body: attestor('lab') }))).toBe('201 ')
   })
 
+  it('of every kind and preset show what they work by, and judge what entries ask for', async () => {
+    const cluster = { kind: 'kubernetes', issuer: 'https://cluster.example', audience, verify: 'jwks' }
+    const made = await ask('createAttestor', {
+      body: { ...cluster, name: 'cluster', keys: { jwks: { keys: [issuer.jwk] } } },
+    })
+    expect(made.body).toMatchObject({ verify: 'jwks', singleUse: false, otherAudiences: 'allow' })
+    const entry = (attestor: string, match: Record<string, unknown>, more = {}) => ({
+      name: `at-${attestor}`,
+      attestor,
+      match,
+      spiffeId: `spiffe://example.org/${attestor}/x`,
+      ...more,
+    })
+    const typo = entry('cluster', { 'k8s:namespace': 'prod' })
+    expect(fault(await ask('createWorkload', { body: typo }))).toBe('422 impossible /match/k8s:namespace')
+    const template = entry('cluster', { 'k8s:ns': 'prod' }, { spiffeId: 'spiffe://example.org/cluster/{oidc:sub}' })
+    expect(fault(await ask('createWorkload', { body: template }))).toBe('422 impossible /spiffeId')
+
+    const presets = [
+      [
+        'github-actions',
+        {},
+        { singleUse: true, issuer: 'https://token.actions.githubusercontent.com' },
+        'github:repository',
+        'github:repository-id',
+      ],
+      ['gitlab-ci', {}, { singleUse: false, issuer: 'https://gitlab.com' }, 'gitlab:project-path', 'gitlab:project-id'],
+      ['google', {}, { singleUse: false, issuer: 'https://accounts.google.com' }, 'gcp:email', 'gcp:sub'],
+    ] as const
+    for (const [preset, more, shown, name, id] of presets) {
+      const answer = await ask('createAttestor', { body: { name: preset, kind: 'oidc', preset, audience, ...more } })
+      expect(answer.body, preset).toMatchObject({ preset, ...shown })
+      expect(fault(await ask('createWorkload', { body: entry(preset, { [name]: 'x' }) })), preset).toBe(
+        '422 match_too_wide /match',
+      )
+      const any = entry(preset, { [id]: '*' }, { wide: true, spiffeId: `spiffe://example.org/${preset}/{${id}}` })
+      expect(fault(await ask('createWorkload', { body: any })), preset).toBe('422 match_too_wide /match')
+      expect(fault(await ask('createWorkload', { body: entry(preset, { [id]: '7' }) })), preset).toBe('201 ')
+    }
+  })
+
   it('include one that is built in, shown like the others and not to be touched', async () => {
     const { body } = await ask('getAttestor', { name: 'join' })
     expect(body).toMatchObject({ name: 'join', kind: 'join-token', spiffeIdPrefix: '/join/', revision: 1 })

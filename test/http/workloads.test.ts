@@ -249,27 +249,43 @@ describe.each(['embedded', 'postgres'] as const)('workload entries (%s)', (store
   })
 })
 
-describe('a hundred writers with one revision', () => {
+describe('a hundred writers with one revision, at two replicas', () => {
+  const env = { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' }
   let purser: TestPurser
+  let second: TestPurser
   let ask: Ask
   beforeAll(async () => {
-    purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
+    purser = await startPurser({ store: 'postgres', env })
+    const { database, rootKey } = purser.config
+    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not the configuration of this test')
+    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
+    second = await startPurser({ again, env })
     ask = createAsk(purser)
-    const issuer = await createIssuer()
-    const keys = { jwks: { keys: [issuer.jwk] } }
-    await ask('createAttestor', { body: { name: 'lab', kind: 'oidc', issuer: issuer.issuer, audience, keys } })
-    await ask('createWorkload', { body: workload('web') })
+    expect(fault(await ask('createWorkload', { body: agent('one') }))).toBe('201 ')
   })
-  afterAll(() => purser.stop())
+  afterAll(async () => {
+    await second.stop()
+    await purser.stop()
+  })
+
+  const agent = (writer: string) => ({
+    name: 'web',
+    attestor: 'join',
+    spiffeId: 'spiffe://example.org/join/web',
+    labels: { writer },
+  })
 
   it('leave one winner and a history without a gap', async () => {
+    const known = async () => createAsk(second)('getWorkload', { name: 'web' })
+    await expect.poll(async () => (await known()).status, { timeout: 5000 }).toBe(200)
     const writers = Array.from({ length: 100 }, (_, n) =>
-      ask('replaceWorkload', { name: 'web', body: workload('web', { labels: { writer: String(n) } }), ifMatch: 1 }),
+      createAsk(n % 2 === 0 ? purser : second)('replaceWorkload', { name: 'web', body: agent(String(n)), ifMatch: 1 }),
     )
     const answers = await Promise.all(writers)
     const winners = answers.filter((one) => one.status === 200)
     expect(winners).toHaveLength(1)
     expect(new Set(answers.filter((one) => one.status !== 200).map(fault))).toEqual(new Set(['412 stale']))
+    expect(new Set(answers.filter((one) => one.status !== 200).map((one) => one.body.revision))).toEqual(new Set([2]))
     const live = await ask('getWorkload', { name: 'web' })
     expect(live.body.labels).toEqual(winners[0]?.body.labels)
     const entries = await readLog(purser)
