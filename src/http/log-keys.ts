@@ -21,7 +21,5 @@ export const logVkeysOf = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch:
   logKeysOf(known).flatMap((one) => (one.epoch === epoch ? [one.vkey] : []))
 
 /** Those that sign the present epoch's heads now. */
-export const signingLogKeys = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number, now: Date): string[] =>
-  logKeysOf(known).flatMap(({ row, vkey, ...one }) =>
-    one.epoch === epoch && row.activeAt <= now && row.goneAt > now && !row.withdrawnAt ? [vkey] : [],
-  )
+export const signingLogKeys = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
+  logKeysOf(known).flatMap(({ row, vkey, ...one }) => (one.epoch === epoch && row.toSize === undefined ? [vkey] : []))

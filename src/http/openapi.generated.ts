@@ -472,6 +472,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/log:open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open issuing after a new epoch, once what was revoked and blocked was reviewed
+         * @description 409 `conflict` when it is open. 503 `issuing_closed` while the database is not known to hold the newest log; then only a new epoch is a way on. `Purser-Reason` is required.
+         */
+        post: operations["openLog"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/openid-configuration": {
         parameters: {
             query?: never;
@@ -2497,6 +2517,22 @@ export interface operations {
                     "application/json": components["schemas"]["Consistency"];
                 };
             };
+            default: components["responses"]["Problem"];
+        };
+    };
+    openLog: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Done"];
             default: components["responses"]["Problem"];
         };
     };

@@ -87,7 +87,7 @@ export function createPublicRoutes(parts: PublicParts) {
       issuer: snapshot.issuer,
       audiences: parts.audiences,
       features: parts.features,
-      logKeys: signingLogKeys(snapshot, log.epoch(), now()),
+      logKeys: signingLogKeys(snapshot, log.epoch()),
       epoch: log.epoch(),
     })
 

@@ -33,6 +33,8 @@ export type ApiRequest = {
   caller: Caller
   ifMatch?: string
   idempotencyKey?: string
+  /** `Purser-Reason`; it goes into the entry by itself. */
+  reason?: string
 }
 
 export type Reply = {

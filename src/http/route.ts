@@ -104,7 +104,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     const caller = await identify(message, route.permission, snapshots.current(), parts.sessions, open.time)
     open.actor = actorOf(caller, values.reason)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
-    const { ifMatch, idempotencyKey } = values
+    const { ifMatch, idempotencyKey, reason } = values
     return {
       id: open.requestId,
       operation: operation.operationId,
@@ -116,6 +116,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       caller,
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
+      ...(reason !== undefined && { reason }),
     }
   }
 

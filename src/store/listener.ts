@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { type Database, isConnectionError } from './database.ts'
+import { serversLock } from './presence.ts'
 
 type Subscriber = { fn: (payload: string) => void; onGap: (() => void) | undefined }
 
@@ -38,6 +39,8 @@ export function createListener(
     })
     try {
       await client.connect()
+      // Whoever listens is a server: what must not happen beside one waits, or refuses (presence.ts).
+      await client.query('select pg_advisory_lock_shared($1)', [serversLock])
       // Walking a Map also meets what is added meanwhile.
       for (const channel of channels.keys()) await client.query(`listen ${quoted(channel)}`)
     } catch (error) {

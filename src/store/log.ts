@@ -217,9 +217,29 @@ export async function writeTiles(
 
 /** The signed head that an epoch ended with; nothing for the present epoch, and for one that never was. */
 export async function readLastNote(knex: Knex, epoch: number): Promise<string | undefined> {
-  const row: { previous_note: string } | undefined = await knex('log_epoch')
-    .select('previous_note')
-    .where({ epoch: epoch + 1 })
+  // The next one need not be the next number: an epoch may have been lost with the database that had it.
+  const row: { previous_note: string | null } | undefined = await knex('log_epoch as next')
+    .select('next.previous_note')
+    .whereRaw('next.epoch = (select min(epoch) from log_epoch where epoch > ?)', [epoch])
+    .whereExists(knex('log_epoch').where({ epoch }))
     .first()
-  return row?.previous_note
+  return row?.previous_note ?? undefined
 }
+
+/** Under the head lock, with no server on the database: the log goes on in a new epoch, without entries, and closed. */
+export async function startEpoch(
+  tx: Knex.Transaction,
+  next: { epoch: number; origin: string; reason: string; previousNote: string; now: Date },
+): Promise<void> {
+  await tx('log_epoch').insert({
+    epoch: next.epoch,
+    origin: next.origin,
+    reason: next.reason,
+    started_at: next.now,
+    previous_note: next.previousNote,
+  })
+  await tx('log_head').update({ epoch: next.epoch, size: 0, issuing: false })
+}
+
+/** Under the head lock. */
+export const openIssuing = (tx: Knex.Transaction): Promise<unknown> => tx('log_head').update({ issuing: true })

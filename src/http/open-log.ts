@@ -1,0 +1,17 @@
+import { refuse } from '../errors.ts'
+import { openIssuing } from '../store/log.ts'
+import type { ChangeState } from './route.ts'
+
+/** The end of a review: from this entry on Purser issues again. */
+export const openLog: ChangeState = async ({ reason }, tx, { issuing, epoch }) => {
+  if (reason === undefined) {
+    throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail: 'is required' }] })
+  }
+  if (issuing) throw refuse('conflict', { detail: 'issuing is open' })
+  return {
+    reply: { status: 204, body: { text: '', type: 'text/plain' } },
+    entry: { resource: { kind: 'epoch', id: String(epoch) } },
+    // Under the head lock, the last one taken.
+    placed: () => openIssuing(tx),
+  }
+}

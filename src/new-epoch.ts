@@ -1,0 +1,203 @@
+/**
+ * The way on from a log that can't go on: a database that was put back, or whose newest state nobody can vouch for. A new
+ * epoch begins with both heads, the one in the database and the newest that is known elsewhere, and the gap between them
+ * is cut off whole: whatever was given out in it, by keys, sessions or tokens that this database may have forgotten, is
+ * refused from here on. Issuing stays closed until an operator has looked at what was revoked and blocked.
+ */
+import { type Checkpoint, leafHash, parseCheckpoint, parseNote, signCheckpoint } from '@purser/sdk/verify'
+import type { EntryPart } from './audit/entry.ts'
+import type { KnownHead } from './audit/known-heads.ts'
+import { originOf } from './audit/log.ts'
+import { makeEntry, seal } from './audit/seal.ts'
+import { type Tree, restoreTree } from './audit/tree.ts'
+import { describeKey } from './keys/describe-key.ts'
+import { createKeys, logVkey } from './keys/keys.ts'
+import { type Lifetimes, endlessFrom } from './keys/lifetimes.ts'
+import { type KeyMaker, newLogKey, newMacKey } from './keys/new-key.ts'
+import { type KeyChanges, type Rotator, rotateRoot, rotateScheduled } from './keys/rotate.ts'
+import { newId } from './names/id.ts'
+import { newToken } from './names/token.ts'
+import type { Offline } from './open-offline.ts'
+import { StartError } from './open-store.ts'
+import { replaceBootstrapToken } from './operators/bootstrap.ts'
+import { markChanged } from './store/changes.ts'
+import type { Knex } from './store/database.ts'
+import { type Ended, endAll } from './store/end-all.ts'
+import { insertKey, keysLock, readKeys, setLastSize, updateKey } from './store/keys.ts'
+import { type Head, appendItems, lockHead, newBatchId, readLeaves, readTile, startEpoch } from './store/log.ts'
+import { keepServersOut } from './store/presence.ts'
+import type { KeyRow } from './store/rows.ts'
+
+type Parts = Offline & {
+  /** Heads that are known from outside of the database, newest or not. */
+  known: readonly KnownHead[]
+  reason: string
+  lifetimes: Lifetimes
+  now: Date
+  randomBytes: (size: number) => Buffer
+}
+
+export type NewEpoch = {
+  epoch: number
+  vkey: string
+  /** The older log as the database has it, and as it is known elsewhere. */
+  previous: { epoch: number; size: number; known?: { where: string; size: number } }
+  ended: Ended
+  keys: { created: KeyRow[]; withdrawn: KeyRow[] }
+  /** Shown once: the way in for whoever reviews. */
+  bootstrapToken: string
+  bootstrapExpiresAt: string
+}
+
+type Known = KnownHead & { head: Checkpoint; epoch: number }
+
+/** @throws StartError where a server is running, or a head can't be read */
+export async function newEpoch(parts: Parts): Promise<NewEpoch> {
+  const { db, keyring, now, randomBytes, reason } = parts
+  const { trustDomain } = parts.head
+  const known = newestOf(parts.known, trustDomain)
+  const epoch = Math.max(parts.head.epoch, known?.epoch ?? 0) + 1
+  const origin = originOf(trustDomain, epoch)
+  const maker: KeyMaker = { keyring, trustDomain, randomBytes }
+  const logKey = newLogKey(maker, endlessFrom(now), epoch, 0)
+  // Before the transaction, which must not idle: making an RSA key takes its time.
+  const rows = await readKeys(db.knex)
+  const changes = await replaceKeys(rows, parts, maker)
+
+  return db.knex.transaction(async (tx) => {
+    if (!(await keepServersOut(tx))) {
+      throw new StartError('a server has this database open: end every replica first, then run this again')
+    }
+    await tx.raw('select pg_advisory_xact_lock(?)', [keysLock])
+    const ended = await endAll(tx, 'a new epoch of the log began', now)
+    const boot = newToken('boot', randomBytes)
+    const bootstrap = await replaceBootstrapToken(tx, boot, now)
+    for (const row of [logKey, ...changes.created]) await insertKey(tx, row)
+    for (const row of changes.withdrawn) await updateKey(tx, row)
+
+    const old = await lockHead(tx)
+    const oldLogKeys = rows.filter((row) => row.kind === 'log' && row.epoch === old.epoch && row.toSize === undefined)
+    for (const row of oldLogKeys) await setLastSize(tx, row.id, old.size)
+    const { previousNote, database } = await endOf(tx, old, rows, known, parts)
+    await startEpoch(tx, { epoch, origin, reason, previousNote, now })
+    await markChanged(tx, old.revision + 1, [
+      ...[logKey, ...changes.created, ...changes.withdrawn, ...oldLogKeys].map(({ id }) => changedKey(id)),
+      ...ended.apiTokens.map((id) => ({ table: 'api_token', where: { id } })),
+    ])
+
+    const entries: EntryPart[] = [
+      {
+        resource: { kind: 'epoch', id: String(epoch) },
+        detail: {
+          origin,
+          reason,
+          vkey: logVkey(logKey, origin),
+          ended,
+          previous: { ...database, ...knownDetail(known, old) },
+        },
+      },
+      { action: 'key.create', ...describeKey(logKey, origin) },
+      ...changes.created.filter(isPublic).map((row) => ({ action: 'key.create' as const, ...describeKey(row) })),
+      ...changes.withdrawn.filter(isPublic).map((row) => ({ action: 'key.withdraw' as const, ...describeKey(row) })),
+      { action: 'bootstrap.create', ...bootstrap.entry },
+    ]
+    const open = {
+      requestId: newId('req', randomBytes),
+      action: 'log.epoch' as const,
+      time: now,
+      actor: { kind: 'system' as const, note: reason },
+    }
+    const sealed = entries.map((part) => seal(makeEntry(open, part), randomBytes))
+    await appendItems(tx, newBatchId(), epoch, sealed)
+    return {
+      epoch,
+      vkey: logVkey(logKey, origin),
+      previous: {
+        epoch: old.epoch,
+        size: old.size,
+        ...(known && { known: { where: known.where, size: known.head.size } }),
+      },
+      ended,
+      keys: { created: [logKey, ...changes.created], withdrawn: changes.withdrawn },
+      bootstrapToken: boot.token,
+      bootstrapExpiresAt: bootstrap.expiresAt,
+    }
+  })
+}
+
+const changedKey = (id: string) => ({ table: 'signing_key', where: { id } })
+
+/** The key of session ids and cursors is nobody's business. */
+const isPublic = (row: KeyRow): boolean => row.kind !== 'mac'
+
+/** Every key that the lost time may have been signed with, as if it were compromised: nobody knows what it signed. */
+async function replaceKeys(rows: readonly KeyRow[], parts: Parts, maker: KeyMaker): Promise<KeyChanges> {
+  const { now, lifetimes, keyring, head } = parts
+  const rotator: Rotator = {
+    maker,
+    keys: createKeys(keyring),
+    lifetimes,
+    crlUrl: (keyId) => `${head.issuer}/crl/${keyId}`,
+  }
+  const ca = await rotateRoot(rows, true, now, rotator)
+  const jwt = await rotateScheduled(['jwt-es256', 'jwt-rs256'], rows, true, now, rotator)
+  const macs = rows.filter((row) => row.kind === 'mac' && !row.withdrawnAt)
+  return {
+    created: [...ca.created, ...jwt.created, newMacKey(maker, endlessFrom(now))],
+    retired: [],
+    withdrawn: [...ca.withdrawn, ...jwt.withdrawn, ...macs.map((row) => ({ ...row, withdrawnAt: now }))],
+  }
+}
+
+/** Signed or not: whoever runs this has the root key, and says which files count. */
+function newestOf(known: readonly KnownHead[], trustDomain: string): Known | undefined {
+  const read = known.map((one): Known => {
+    try {
+      const head = parseCheckpoint(parseNote(one.note).text)
+      const [, epoch] = /\/log\/([1-9][0-9]*)$/.exec(head.origin) ?? []
+      if (head.origin === originOf(trustDomain, Number(epoch))) return { ...one, head, epoch: Number(epoch) }
+    } catch {
+      // Told below, with its place.
+    }
+    throw new StartError(`${one.where} holds no head of the log of ${trustDomain}: remove it, or name another`)
+  })
+  return read.sort((a, b) => b.epoch - a.epoch || b.head.size - a.head.size)[0]
+}
+
+type Root = { size: number; root: string }
+
+/**
+ * The head that the older epoch ends with. It is signed here, unless a known head says that the database's entries are
+ * not those that were signed: then that head stands in its place, and whoever verifies finds where they differ.
+ */
+async function endOf(
+  tx: Knex,
+  old: Head,
+  rows: readonly KeyRow[],
+  known: Known | undefined,
+  { keyring }: Pick<Parts, 'keyring'>,
+): Promise<{ previousNote: string; database: { epoch: number; database: Root } }> {
+  const { epoch, size, trustDomain } = old
+  const tree: Tree = await restoreTree(size, {
+    readTile: (level, index) => readTile(tx, epoch, level, index),
+    readLeaves: async (from, to) => (await readLeaves(tx, epoch, from, to)).map((one) => leafHash(one)),
+  })
+  const root = await tree.rootAt(size)
+  const origin = originOf(trustDomain, epoch)
+  const keys = new Map(rows.map((row) => [row.id, row]))
+  const same = known?.epoch === epoch && known.head.size <= size ? await tree.rootAt(known.head.size) : undefined
+  const tampered = known && same && !same.equals(known.head.root)
+  const signers = createKeys(keyring).logSigners({ keys }, origin, epoch, size)
+  return {
+    previousNote: tampered ? known.note : signCheckpoint(origin, size, root, signers),
+    database: { epoch, database: { size, root: root.toString('base64') } },
+  }
+}
+
+/** What the entry says of the newest known head: of the same epoch beside the database's, of a lost one by itself. */
+function knownDetail(known: Known | undefined, old: Head): Record<string, unknown> {
+  if (!known) return {}
+  const { origin, size, root } = known.head
+  const head = { size, root: root.toString('base64'), note: known.note }
+  return known.epoch === old.epoch ? { known: head } : { lost: { origin, ...head } }
+}

@@ -1,0 +1,21 @@
+/** Ends everything that still gives access: what a new epoch of the log begins with. */
+import type { Knex } from './database.ts'
+
+export type Ended = { sessions: number; accessTokens: number; joinTokens: number; apiTokens: string[] }
+
+export async function endAll(tx: Knex.Transaction, reason: string, now: Date): Promise<Ended> {
+  const sessions = await tx('session')
+    .whereNull('ended_at')
+    .where('expires_at', '>', now)
+    .update({ ended_at: now, end_reason: reason })
+  const accessTokens = await tx('access_token')
+    .whereNull('revoked_at')
+    .where('expires_at', '>', now)
+    .update({ revoked_at: now })
+  const joinTokens = await tx('join_token').where('uses_left', '>', 0).update({ uses_left: 0 })
+  const apiTokens: { id: string }[] = await tx('api_token')
+    .whereNull('revoked_at')
+    .update({ revoked_at: now })
+    .returning('id')
+  return { sessions, accessTokens, joinTokens, apiTokens: apiTokens.map(({ id }) => id) }
+}
