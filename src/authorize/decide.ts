@@ -71,7 +71,7 @@ export function grantOf(entry: Entry, facts: Facts, trustDomain: string): Grant 
 }
 
 /** @throws Refusal `template_value` for an ID outside the attestor's prefix or in Purser's own subtree */
-export function checkSpiffeId(spiffeId: string, prefix: string, trustDomain: string): void {
+function checkSpiffeId(spiffeId: string, prefix: string, trustDomain: string): void {
   const id = parseSpiffeId(spiffeId)
   if (id.trustDomain !== trustDomain || !pathUnder(prefix, id.path) || isReservedPath(id.path)) {
     throw refuse('template_value', { explanation: { rule: 'outside the attestor’s prefix' } })

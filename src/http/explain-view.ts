@@ -34,7 +34,7 @@ export function refusedView(about: About, { reason, info }: Refused, entries: Co
   }
 }
 
-export function grantedView(about: About, { entry, grant }: Decision, entries: Considered[]) {
+function grantedView(about: About, { entry, grant }: Decision, entries: Considered[]) {
   const { id, name, revision } = entry.row
   return {
     outcome: 'granted' as const,

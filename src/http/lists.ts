@@ -6,7 +6,7 @@ import { type ApiRequest, type Reply, json } from './request.ts'
 
 export type ListParts = { keys: Pick<Keys, 'signing'> }
 
-export type Listed<T> = {
+type Listed<T> = {
   /** Which list it is: a cursor of another is refused. */
   list: string
   rows: Iterable<T>

@@ -2,8 +2,6 @@
 import { workloadOf } from '../authorize/entries.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 
-export type WorkloadView = ReturnType<typeof showWorkload>
-
 export function showWorkload(row: WorkloadRow) {
   return { id: row.id, ...workloadState(row), revision: row.revision }
 }

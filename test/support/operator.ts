@@ -6,7 +6,7 @@ import type { Answer, TestPurser } from './purser.ts'
 
 const api = loadOpenApi()
 
-export type Asked = {
+type Asked = {
   /** Fills the one parameter of the path. */
   name?: string
   query?: Record<string, string>
