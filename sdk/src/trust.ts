@@ -36,13 +36,14 @@ export async function chooseTrust(
   }
   const file = env.PURSER_CA_FILE
   const prints = env.PURSER_CA_SHA256
+  if (file && prints) {
+    throw bad('PURSER_CA_FILE and PURSER_CA_SHA256 are both set; give one, so that it is clear which counts')
+  }
   const dismissed = ['the option ca is not given']
   if (file !== undefined && file !== '') {
     const read = await readFile(file, 'utf8').catch((error: unknown) => {
       throw new PurserError('bad_options', `PURSER_CA_FILE: ${file} can't be read`, { cause: error })
     })
-    if (prints)
-      throw bad('PURSER_CA_FILE and PURSER_CA_SHA256 are both set; give one, so that it is clear which counts')
     return choice(
       { pem: anchorsOf(read, `PURSER_CA_FILE (${file})`) },
       `the roots in ${file} (PURSER_CA_FILE)`,
