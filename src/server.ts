@@ -21,6 +21,7 @@ import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
 import type { DoorParts, Route } from './http/route.ts'
 import { createRoutes } from './http/routes.ts'
+import { startSummaryEntries } from './http/summary-entries.ts'
 import { createIssueAccessToken } from './issue/access-token.ts'
 import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
@@ -131,6 +132,14 @@ export async function start(
   })
   const recorder = createRecorder({ db, log, commit, snapshots, randomBytes })
   const limits = createLimits({ limits: config.limits, workers: config.workers, now: Date.now })
+  const summaries = startSummaryEntries({
+    limits,
+    recorder,
+    metrics,
+    now,
+    randomBytes,
+    onError: onError('log.append_failed'),
+  })
   const issueX509 = createIssueX509({
     trustDomain: known.trustDomain,
     publicUrl: known.issuer,
@@ -219,6 +228,7 @@ export async function start(
     async stop() {
       draining = true
       await Promise.all(listeners.map((one) => one.drain(config.drainSeconds)))
+      await summaries.stop()
       await commit.idle()
       await head.stop()
       await snapshots.stop()

@@ -1,0 +1,63 @@
+/** Writes what was counted instead of recorded, so that nothing that was refused is missing from the log. */
+import type { Recorder } from '../audit/record.ts'
+import { newId } from '../names/id.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Summaries, Summary } from './refusal-summaries.ts'
+
+export type SummaryParts = {
+  limits: Pick<Summaries, 'dueSummaries' | 'putBack'>
+  recorder: Pick<Recorder, 'note'>
+  metrics: Pick<Metrics, 'summarised'>
+  now: () => Date
+  randomBytes: (size: number) => Buffer
+  onError: (error: unknown) => void
+}
+
+export type SummaryEntries = {
+  /** Writes what is due; what can't be written now stays counted. */
+  write(options?: { all?: boolean }): Promise<void>
+  /** Stops asking, and writes what is left. */
+  stop(): Promise<void>
+}
+
+const askEvery = 5_000
+
+export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
+  const { limits, recorder, metrics, now, randomBytes, onError } = parts
+
+  async function record({ attestor, reason, addressPrefix, count, since }: Summary): Promise<void> {
+    const open = {
+      requestId: newId('req', randomBytes),
+      action: 'request.summary' as const,
+      time: now(),
+      actor: { kind: 'anonymous' as const, ...(attestor !== undefined && { attestor }) },
+      source: { ip: addressPrefix },
+    }
+    await recorder.note(open, 'refused', { reason, detail: { count, since: new Date(since).toISOString() } })
+    metrics.summarised(count)
+  }
+
+  async function write(options?: { all?: boolean }): Promise<void> {
+    const due = limits.dueSummaries(options)
+    const written = await Promise.allSettled(due.map(record))
+    const left = due.filter((_, n) => written[n]?.status === 'rejected')
+    limits.putBack(left)
+    const failure = written.find((one) => one.status === 'rejected')
+    if (failure) onError(failure.reason)
+  }
+
+  let running: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    running = running.then(() => write())
+  }, askEvery)
+  timer.unref()
+
+  return {
+    write,
+    async stop() {
+      clearInterval(timer)
+      await running
+      await write({ all: true })
+    },
+  }
+}

@@ -1,0 +1,157 @@
+/** Strangers in numbers (threats.md T6, DESIGN.md, The log): turned away early, and counted rather than recorded one by one. */
+import { randomBytes } from 'node:crypto'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { startSummaryEntries } from '../../src/http/summary-entries.ts'
+import { refuse } from '../../src/errors.ts'
+import { openPostgres } from '../../src/store/postgres.ts'
+import { testDatabase } from '../support/database.ts'
+import { createIssuer, registerLab } from '../support/issuer.ts'
+import { readLog } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+import { ask, open } from '../support/raw-http.ts'
+
+const limits = {
+  PURSER_LIMIT_ADDRESS_PER_SECOND: '1',
+  PURSER_LIMIT_PUBLIC_PER_SECOND: '1',
+  PURSER_LIMIT_BURST_SECONDS: '40',
+  PURSER_LIMIT_REFUSALS_PER_MINUTE: '5',
+}
+
+async function started(): Promise<{ purser: TestPurser; stopAndRead: () => ReturnType<typeof readLog> }> {
+  const database = await testDatabase()
+  const rootKey = randomBytes(32).toString('base64')
+  const purser = await startPurser({ env: limits, again: { url: database.url, rootKey, admin: '' } })
+  const db = openPostgres({ url: database.url })
+  let stopped = false
+  const stop = async (): Promise<void> => {
+    if (!stopped) await purser.stop()
+    stopped = true
+  }
+  onTestFinished(async () => {
+    await stop()
+    await db.close()
+    await database.drop()
+  })
+  return {
+    purser,
+    async stopAndRead() {
+      await stop()
+      return readLog({ knex: db.knex })
+    },
+  }
+}
+
+describe('a flood', () => {
+  it('of forged proofs: some are judged, few are recorded one by one, all are counted', async () => {
+    const { purser, stopAndRead } = await started()
+    const issuer = await createIssuer()
+    await registerLab(purser, issuer)
+    const forger = await createIssuer()
+    const token = await forger.token()
+    const answers = await Promise.all(
+      Array.from({ length: 150 }, () => purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token } })),
+    )
+    const judged = answers.filter((answer) => answer.status === 401)
+    const limited = answers.filter((answer) => answer.status === 429)
+    expect(judged.length).toBeGreaterThanOrEqual(40)
+    expect(judged.length + limited.length).toBe(150)
+    for (const { body, headers } of limited) {
+      expect(body.code).toBe('rate_limited')
+      expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    }
+    const entries = (await stopAndRead()).filter((entry) => entry.outcome === 'refused')
+    const alone = entries.filter((entry) => entry.action === 'credentials.issue')
+    expect(alone).toHaveLength(5)
+    expect(alone.map((entry) => entry.reason)).toEqual(alone.map(() => 'proof_signature'))
+    const summaries = entries.filter((entry) => entry.action === 'request.summary')
+    const told = summaries.map(({ reason, actor, source, detail }) => [
+      reason,
+      [actor.attestor, source?.ip, detail?.count],
+    ])
+    expect(told).toHaveLength(2)
+    expect(Object.fromEntries(told)).toEqual({
+      proof_signature: ['lab', '127.0.0.1', judged.length - 5],
+      rate_limited: [undefined, '127.0.0.1', limited.length],
+    })
+  })
+
+  it('of made-up bootstrap tokens buys no more of the log', async () => {
+    const { purser, stopAndRead } = await started()
+    for (let n = 0; n < 30; n++) {
+      const token = `purser_boot_${randomBytes(32).toString('base64url')}`
+      const answer = await purser.call('POST', '/api/v1/bootstrap', undefined, { token })
+      expect([401, 429]).toContain(answer.status)
+    }
+    const entries = (await stopAndRead()).filter((entry) => entry.outcome === 'refused')
+    expect(entries.filter((entry) => entry.action === 'bootstrap.exchange')).toHaveLength(5)
+    expect(new Set(entries.map((entry) => entry.actor.kind))).toEqual(new Set(['anonymous']))
+  })
+
+  it('of paths that are not there leaves one entry with their number', async () => {
+    const { purser, stopAndRead } = await started()
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => ask(purser.url, `GET /wp-admin/${n}.php HTTP/1.1`)),
+    )
+    const found = answers.map((answer) => answer.status)
+    expect(new Set(found)).toEqual(new Set([404, 429]))
+    const entries = (await stopAndRead()).filter((entry) => entry.outcome === 'refused')
+    const count = (status: number): number => found.filter((one) => one === status).length
+    expect(entries.map((entry) => entry.action)).toEqual(['request.summary', 'request.summary'])
+    expect(Object.fromEntries(entries.map((entry) => [entry.reason, entry.detail?.count]))).toEqual({
+      not_found: count(404),
+      rate_limited: count(429),
+    })
+  })
+
+  it('is turned away before a body is read, and never where health is asked', async () => {
+    const { purser } = await started()
+    while ((await purser.call('POST', '/api/v1/credentials', {})).status !== 429);
+    const { socket, text, closed } = await open(purser.url)
+    socket.write('POST /api/v1/credentials HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n')
+    socket.write('Connection: close\r\nContent-Length: 60000\r\n\r\n')
+    await closed
+    expect(text()).toMatch(/^HTTP\/1\.1 429 /)
+    for (let n = 0; n < 100; n++) expect((await purser.call('GET', '/healthz')).status).toBe(200)
+  })
+})
+
+describe('summaries', () => {
+  afterEach(() => vi.useRealTimers())
+  const due = { reason: 'no_workload', addressPrefix: '198.51.100.9', count: 7, since: 0 } as const
+
+  it('that can’t be written now are counted on and written later', async () => {
+    vi.useFakeTimers()
+    const noted: unknown[] = []
+    const back: unknown[] = []
+    const errors: unknown[] = []
+    let waiting = [due]
+    let isDown = true
+    const summaries = startSummaryEntries({
+      limits: {
+        dueSummaries: () => waiting.splice(0),
+        putBack: (left) => {
+          back.push(...left)
+          waiting = [...waiting, ...left] as typeof waiting
+        },
+      },
+      recorder: {
+        note: async (opening, _, part) => {
+          if (isDown) throw refuse('log_unavailable')
+          noted.push([opening.action, part.reason, part.detail])
+          return { reply: undefined, epoch: 1, index: 0, receipt: () => Promise.reject(new Error('none')) }
+        },
+      },
+      metrics: { summarised: () => undefined },
+      now: () => new Date(0),
+      randomBytes,
+      onError: (error) => errors.push(error),
+    })
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect([noted, back, errors.length]).toEqual([[], [due], 1])
+    isDown = false
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(noted).toEqual([['request.summary', 'no_workload', { count: 7, since: '1970-01-01T00:00:00.000Z' }]])
+    await summaries.stop()
+    expect(noted).toHaveLength(1)
+  })
+})
