@@ -12,7 +12,7 @@ import { setting } from './settings.ts'
 type Flags = ServerFlags &
   OutputFlags & {
     out: string
-    audience: string[]
+    audience?: string[]
     dns?: string[]
     lifetime?: number
     generateKey: 'no' | 'EC-P256' | 'RSA-2048'
@@ -33,7 +33,7 @@ export function addCredentials(program: Command, io: Io): void {
       "Presents the orchestrator's token, verifies what comes back and its receipt, and writes tls.crt, tls.key, ca.crt, jwt-<audience> and receipt.json, each with mode 0600 and moved into place whole.",
     )
     .requiredOption('--out <dir>', 'directory for the files; made with mode 0700 where it is missing')
-    .option('--audience <audience>', 'also a JWT for this audience; may be repeated', list, [])
+    .option('--audience <audience>', 'also a JWT for this audience; may be repeated', list)
     .option('--dns <name>', 'this name in the certificate; may be repeated (default: all that are granted)', list)
     .option(
       '--lifetime <duration>',
@@ -65,7 +65,7 @@ export function addCredentials(program: Command, io: Io): void {
 }
 
 async function run(flags: Flags, io: Io): Promise<void> {
-  const nothing = !flags.x509 && flags.audience.length === 0 && !flags.accessToken
+  const nothing = !flags.x509 && !flags.audience && !flags.accessToken
   if (nothing) throw new CliError('--no-x509 leaves nothing to ask for: add --audience', exitCodes.usage)
   const controller = new AbortController()
   io.onSignal(['SIGTERM', 'SIGINT'], () => controller.abort())
@@ -94,7 +94,7 @@ function environmentOf(flags: Flags, io: Io): Io['env'] {
 }
 
 function optionsOf(flags: Flags, io: Io, signal: AbortSignal): ConnectOptions {
-  const { lifetime, dns, generateKey, attestor, workload, proofFile, logKey } = flags
+  const { lifetime, dns, audience = [], generateKey, attestor, workload, proofFile, logKey } = flags
   const lifetimeSeconds = lifetime === undefined ? {} : { lifetimeSeconds: lifetime }
   return {
     env: environmentOf(flags, io),
@@ -105,7 +105,7 @@ function optionsOf(flags: Flags, io: Io, signal: AbortSignal): ConnectOptions {
       ...(dns && { dnsNames: dns }),
       ...(generateKey !== 'no' && { generateKey }),
     },
-    jwts: flags.audience,
+    jwts: audience,
     ...(lifetime !== undefined && { jwtLifetimeSeconds: lifetime }),
     accessToken: flags.accessToken === true && lifetimeSeconds,
     receipts: flags.receipts,
@@ -127,7 +127,7 @@ async function filesOf(purser: Purser, flags: Flags): Promise<File[]> {
       { name: 'tls.crt', text: certificateChain, what: 'certificate and chain', until: notAfter },
     )
   }
-  for (const audience of new Set(flags.audience)) {
+  for (const audience of new Set(flags.audience ?? [])) {
     const text = await sdkCall(() => purser.jwt(audience))
     files.push({ name: `jwt-${encodeURIComponent(audience)}`, text, what: `JWT for ${audience}`, until: endOf(text) })
   }

@@ -1,7 +1,7 @@
 /** `purser demo`: the main job end to end in a few seconds, on this machine alone, and checked as it is shown. */
 import type { Command } from 'commander'
 import { version } from '../version.ts'
-import { createScreen } from './demo/screen.ts'
+import { type Screen, createScreen } from './demo/screen.ts'
 import { type Stage, setStage } from './demo/stage.ts'
 import { attestAll, prove, refuse, talk, tamper, trail } from './demo/steps.ts'
 import { register } from './demo/workloads.ts'
@@ -23,42 +23,48 @@ export function addDemo(program: Command, io: Io): void {
 
 async function demo(io: Io, once: boolean): Promise<void> {
   const screen = createScreen(io)
-  const started = performance.now()
   screen.line(`Purser ${version}. A demo on this machine alone: nothing leaves it.`)
+  const interrupted = new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
   const stage = await setStage(io)
   try {
-    await register(stage)
-    screen.line(`Purser runs at ${stage.url}, on the embedded store. A STAND-IN for an`)
-    screen.line('orchestrator, played by this process, has started the workloads web, orders and')
-    screen.line('batch, and given each a token, as Kubernetes would. An operator registered them.')
-    const cast = await attestAll(stage, screen)
-    await talk(stage, screen, cast)
-    const requestId = await refuse(stage, screen)
-    await trail(stage, screen, cast)
-    const lines = await prove(stage, screen, cast)
-    await tamper(stage, screen, cast, lines)
-    for (const purser of Object.values(cast)) purser.close()
-
-    const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    const failures = screen.failures()
-    screen.line()
-    if (failures > 0) throw new CliError(`${failures} of ${screen.checks()} checks did not hold`)
-    screen.line(`All ${screen.checks()} checks held, in ${seconds} s.`)
-    if (!once) await stayUp(io, stage, requestId)
+    const shown = play(stage, screen)
+    const requestId = await Promise.race([shown, interrupted])
+    if (requestId === undefined) throw new CliError('interrupted')
+    if (once) return
+    io.stdout.write(whatToTry(commandName(io), stage, requestId))
+    await interrupted
   } finally {
     await stage.stop()
   }
 }
 
-async function stayUp(io: Io, { envFile }: Stage, requestId: string): Promise<void> {
-  const purser = commandName(io)
-  io.stdout.write(`
+/** Answers the request id of the refusal; throws when anything that was shown does not hold. */
+async function play(stage: Stage, screen: Screen): Promise<string> {
+  const started = performance.now()
+  await register(stage)
+  screen.line(`Purser runs at ${stage.url}, on the embedded store. A STAND-IN for an`)
+  screen.line('orchestrator, played by this process, has started the workloads web, orders and')
+  screen.line('batch, and given each a token, as Kubernetes would. An operator registered them.')
+  const cast = await attestAll(stage, screen)
+  await talk(stage, screen, cast)
+  const requestId = await refuse(stage, screen)
+  await trail(stage, screen, cast)
+  const lines = await prove(stage, screen, cast)
+  await tamper(stage, screen, cast, lines)
+  for (const purser of Object.values(cast)) purser.close()
+
+  screen.line()
+  const [checks, failures] = [screen.checks(), screen.failures()]
+  if (failures > 0) throw new CliError(`${failures} of ${checks} checks did not hold`)
+  screen.line(`All ${checks} checks held, in ${((performance.now() - started) / 1000).toFixed(1)} s.`)
+  return requestId
+}
+
+const whatToTry = (purser: string, { envFile }: Stage, requestId: string): string => `
 Still running, until Ctrl-C. To try, in another terminal:
 
 . ${envFile}    # where Purser is, and an operator's token
 ${purser} explain ${requestId}
 ${purser} workload list
 ${purser} audit search --workload web
-`)
-  await new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
-}
+`

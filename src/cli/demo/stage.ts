@@ -4,19 +4,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../../config.ts'
-import { type Api, createApi } from '../api.ts'
+import { type Api, createApi, withApi } from '../api.ts'
 import { freePort } from '../dev/free-port.ts'
 import type { Io } from '../io.ts'
 import { type StandIn, createStandIn } from '../stand-in.ts'
 
 export type Stage = {
   url: string
-  folder: string
   trustDomain: string
   audience: string
-  /** PEM, and the same in a file. */
+  /** PEM. */
   roots: string
-  rootsFile: string
   /** The log's verification keys, which no later reply is asked for. */
   vkeys: string[]
   /** As the operator. */
@@ -27,17 +25,34 @@ export type Stage = {
   stop(): Promise<void>
 }
 
-export const trustDomain = 'demo.purser.local'
+const trustDomain = 'demo.purser.local'
 
+/** Nothing of it is left when it can't be set, or once it is stopped. */
 export async function setStage(io: Pick<Io, 'stderr' | 'readFile'>): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'purser-demo-'))
-  const port = await freePort(8443)
+  const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
+  const stop = async (): Promise<void> => {
+    for (const end of ends.toReversed()) await end()
+  }
+  try {
+    return { ...(await build(io, folder, ends)), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function build(
+  io: Pick<Io, 'stderr' | 'readFile'>,
+  folder: string,
+  ends: (() => unknown)[],
+): Promise<Omit<Stage, 'stop'>> {
   // Of the caller's environment nothing is taken: the demo is the same everywhere.
   const config = readConfig({
     env: {},
     overrides: {
       PURSER_TRUST_DOMAIN: trustDomain,
-      PURSER_LISTEN: `127.0.0.1:${port}`,
+      PURSER_LISTEN: `127.0.0.1:${await freePort(8443)}`,
       PURSER_DATA_DIR: folder,
       PURSER_LOG_LEVEL: 'error',
     },
@@ -46,33 +61,33 @@ export async function setStage(io: Pick<Io, 'stderr' | 'readFile'>): Promise<Sta
   const { createLog } = await import('../../telemetry/log.ts')
   const { start } = await import('../../server.ts')
   const running = await start(config, { log: createLog({ level: config.log.level, stream: io.stderr }) })
-  const rootsFile = join(folder, 'ca.pem')
-  const anonymous = createApi({ env: {}, readFile: io.readFile }, { addr: running.url, caFile: rootsFile })
-  const bootstrap = readFileSync(join(folder, 'bootstrap-token'), 'utf8').trim()
-  const { body } = await anonymous.call<{ token: string }>('POST', '/api/v1/bootstrap', { token: bootstrap })
-  anonymous.close()
+  ends.push(() => running.stop())
 
-  const settings = { PURSER_ADDR: running.url, PURSER_CA_FILE: rootsFile, PURSER_API_TOKEN: body.token }
-  const api = createApi({ env: settings, readFile: io.readFile })
-  const envFile = join(folder, 'env')
-  const exports = Object.entries({ ...settings, PURSER_LOG_KEY: running.vkeys.join(',') })
-  writeFileSync(envFile, exports.map(([name, value]) => `export ${name}='${value}'\n`).join(''), { mode: 0o600 })
+  const client = { PURSER_ADDR: running.url, PURSER_CA_FILE: join(folder, 'ca.pem') }
+  const token = await withApi({ env: client, readFile: io.readFile }, {}, (api) => exchange(api, folder))
+  const env = { ...client, PURSER_API_TOKEN: token }
+  const api = createApi({ env, readFile: io.readFile })
+  ends.push(() => api.close())
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return {
     url: running.url,
-    folder,
     trustDomain,
     audience: config.audiences[0] ?? config.publicUrl,
     roots: running.roots,
-    rootsFile,
     vkeys: running.vkeys,
     api,
     standIn: createStandIn(`https://stand-in.${trustDomain}`, privateKey),
-    envFile,
-    async stop() {
-      api.close()
-      await running.stop()
-      rmSync(folder, { recursive: true, force: true })
-    },
+    envFile: writeEnv(join(folder, 'env'), { ...env, PURSER_LOG_KEY: running.vkeys.join(',') }),
   }
+}
+
+async function exchange(api: Api, folder: string): Promise<string> {
+  const token = readFileSync(join(folder, 'bootstrap-token'), 'utf8').trim()
+  return (await api.call<{ token: string }>('POST', '/api/v1/bootstrap', { token })).body.token
+}
+
+function writeEnv(path: string, values: Record<string, string>): string {
+  const lines = Object.entries(values).map(([name, value]) => `export ${name}='${value}'\n`)
+  writeFileSync(path, lines.join(''), { mode: 0o600 })
+  return path
 }
