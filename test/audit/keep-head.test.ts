@@ -1,0 +1,189 @@
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { type RequestListener, createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type HeadPlace, headFile, headObject } from '../../src/audit/head-file.ts'
+import { keepHead } from '../../src/audit/keep-head.ts'
+import type { Doubt } from '../../src/audit/log.ts'
+import { createTree } from '../../src/audit/tree.ts'
+import { createOutbound } from '../../src/outbound/client.ts'
+import { makeLog } from '../sdk/verify/small-log.ts'
+
+const signed = makeLog({ size: 40 })
+const identity = { trustDomain: 'prod.example', epoch: 1, vkeys: signed.vkeys }
+const nothing = (): never => {
+  throw new Error('nothing is read')
+}
+const sizeOf = (note: string): number => parseCheckpoint(parseNote(note).text).size
+
+/** A log of one process, over a database whose head the test moves. */
+function createProcess(size: number) {
+  const tree = createTree({ readTile: nothing, readLeaves: nothing })
+  const database = { epoch: 1, size }
+  let doubt: Doubt | undefined = { detail: 'new', forGood: false }
+  const grow = (to: number): void => void tree.append(signed.leaves.slice(tree.size, to))
+  grow(size)
+  return {
+    database,
+    grow,
+    failures: [] as string[],
+    log: {
+      epoch: () => 1,
+      size: () => tree.size,
+      head: () => ({ size: tree.size, note: signed.checkpoint(tree.size) }),
+      closed: () => doubt?.detail,
+      async confirm(_: number, to: number, check: (of: typeof tree) => Promise<Doubt | undefined>) {
+        if (doubt?.forGood) return
+        if (to > tree.size) grow(to)
+        doubt = await check(tree)
+      },
+    },
+  }
+}
+
+async function keep(process: ReturnType<typeof createProcess>, places: HeadPlace[]) {
+  const keeper = await keepHead({
+    log: process.log,
+    identity: () => identity,
+    readHead: async () => process.database,
+    places,
+    onFailure: (where) => process.failures.push(where),
+  })
+  onTestFinished(() => keeper.stop())
+  return keeper
+}
+
+async function scratch(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'purser-head-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  return dir
+}
+
+async function serve(answer: RequestListener): Promise<{ url: string; outbound: ReturnType<typeof createOutbound> }> {
+  const server = createServer(answer).listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const { port } = server.address() as AddressInfo
+  const outbound = createOutbound({ allow: [`http://127.0.0.1:${port}`] })
+  onTestFinished(() => {
+    outbound.close()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${port}/head`, outbound }
+}
+
+describe('the head that is kept outside of the database', () => {
+  it('is written at the first round, and again when the log has grown', async () => {
+    const dir = await scratch()
+    const process = createProcess(10)
+    const keeper = await keep(process, [headFile(dir)])
+    expect(process.log.closed()).toBeUndefined()
+    expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(10)
+    process.database.size = 25
+    await keeper.round()
+    expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(25)
+    expect(await readdir(dir)).toEqual(['log-head'])
+    expect(process.failures).toEqual([])
+  })
+
+  it('closes the log when the database has less than it says', async () => {
+    const dir = await scratch()
+    await writeFile(join(dir, 'log-head'), signed.checkpoint(30))
+    const process = createProcess(29)
+    const keeper = await keep(process, [headFile(dir)])
+    expect(process.log.closed()).toContain('knows a log of 30 entries, the database has 29')
+    // For good: that the database has grown to the size since proves nothing.
+    process.database.size = 35
+    await keeper.round()
+    expect(process.log.closed()).toContain('knows a log of 30 entries')
+    expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(30)
+  })
+
+  it('closes a running log when the database goes back behind what the process has seen', async () => {
+    const process = createProcess(30)
+    const keeper = await keep(process, [headFile(await scratch())])
+    process.database.size = 12
+    await keeper.round()
+    expect(process.log.closed()).toBe("the database's log has 12 entries, this process has seen 30")
+  })
+
+  it('is never replaced by an older one, whatever replica is behind', async () => {
+    const dir = await scratch()
+    await writeFile(join(dir, 'log-head'), signed.checkpoint(30))
+    const process = createProcess(30)
+    const keeper = await keep(process, [headFile(dir)])
+    await writeFile(join(dir, 'log-head'), signed.checkpoint(33))
+    process.database.size = 33
+    await keeper.round()
+    expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(33)
+    expect(process.log.closed()).toBeUndefined()
+  })
+
+  it('comes back when somebody removes it', async () => {
+    const dir = await scratch()
+    const process = createProcess(10)
+    const keeper = await keep(process, [headFile(dir)])
+    await rm(join(dir, 'log-head'))
+    await keeper.round()
+    expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(10)
+  })
+
+  it('is compared when somebody writes another one', async () => {
+    const dir = await scratch()
+    const process = createProcess(10)
+    const keeper = await keep(process, [headFile(dir)])
+    await writeFile(join(dir, 'log-head'), makeLog({ size: 10 }).checkpoint(10))
+    await keeper.round()
+    expect(process.log.closed()).toContain("can't be used")
+  })
+})
+
+describe('a head object behind a URL', () => {
+  it('is read by GET, 404 for none, and replaced by PUT', async () => {
+    const puts: string[] = []
+    const { url, outbound } = await serve((request, response) => {
+      if (request.method === 'GET') return void response.writeHead(404).end()
+      let body = ''
+      request.on('data', (chunk) => (body += chunk))
+      request.on('end', () => {
+        puts.push(body)
+        response.writeHead(204).end()
+      })
+    })
+    const process = createProcess(10)
+    const keeper = await keep(process, [headObject(url, outbound)])
+    await keeper.round()
+    expect(process.log.closed()).toBeUndefined()
+    expect(puts.map(sizeOf)).toContain(10)
+  })
+
+  it('must be read once before anything is issued: unreachable is not absent', async () => {
+    let status = 503
+    const { url, outbound } = await serve((request, response) => {
+      if (request.method === 'GET') response.writeHead(status).end(signed.checkpoint(8))
+      else response.writeHead(500).end()
+    })
+    const process = createProcess(10)
+    const keeper = await keep(process, [headFile(await scratch()), headObject(url, outbound)])
+    expect(process.log.closed()).toContain('PURSER_LOG_HEAD_URL could not be read yet')
+    status = 200
+    await keeper.round()
+    expect(process.log.closed()).toBeUndefined()
+    // From here on its failures are told, and stop nothing.
+    status = 500
+    await keeper.round()
+    expect(process.log.closed()).toBeUndefined()
+    expect(new Set(process.failures)).toEqual(new Set(['PURSER_LOG_HEAD_URL']))
+  })
+
+  it('closes the log when it knows more, though the file agrees', async () => {
+    const { url, outbound } = await serve((_, response) => response.end(signed.checkpoint(31)))
+    const dir = await scratch()
+    await writeFile(join(dir, 'log-head'), signed.checkpoint(9))
+    const process = createProcess(10)
+    await keep(process, [headFile(dir), headObject(url, outbound)])
+    expect(process.log.closed()).toContain('PURSER_LOG_HEAD_URL knows a log of 31 entries')
+  })
+})
