@@ -5,7 +5,7 @@ import { PurserError, wordsOf } from './errors.ts'
 import { claimsOf } from './jwt-claims.ts'
 import type { ProofOption, ProofRequest } from './options.ts'
 
-export const defaultProofFile = '/var/run/secrets/purser/token'
+const defaultProofFile = '/var/run/secrets/purser/token'
 
 export type ProofSource = Choice & { read: (request: ProofRequest) => Promise<string> }
 export type Proof = { kind: 'jwt' | 'join-token'; token: string }

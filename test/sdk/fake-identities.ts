@@ -10,13 +10,13 @@ export type Identity = { cert: string; key: string }
 const hour = 3600
 const here = ['127.0.0.1', 'localhost']
 
-export const issuerOf = ({ trustDomain, issuing }: TestCa): X509Issuer =>
+const issuerOf = ({ trustDomain, issuing }: TestCa): X509Issuer =>
   createX509Issuer({ trustDomain, issuer: issuing, count: () => 1 })
 
-export type Shown = { names?: string[]; now?: Date; notAfter?: Date; svid?: string }
+type Shown = { names?: string[]; now?: Date; notAfter?: Date; svid?: string }
 
 /** A leaf with its key, and behind it whatever is to be sent along. */
-export function identityUnder(issuer: X509Issuer, behind: string, shown: Shown = {}): Identity {
+function identityUnder(issuer: X509Issuer, behind: string, shown: Shown = {}): Identity {
   const { privateKey } = ecPair()
   const { names = here, now = new Date(), notAfter = secondsFrom(now, hour), svid } = shown
   const leaf = { key: readCsr(createCsr(privateKey)), serial: newSerial(), now, notAfter }

@@ -12,7 +12,7 @@ import { type Identity, createIdentities } from './fake-identities.ts'
 import { type FakeLog, createFakeLog } from './fake-log.ts'
 
 type Json = Record<string, unknown>
-export type Seen = { method: string; url: string; body: string; json: Json }
+type Seen = { method: string; url: string; body: string; json: Json }
 
 export type Misbehaviour = {
   /** Shown instead of the right certificate. */
@@ -31,7 +31,7 @@ export type Misbehaviour = {
 }
 
 export const identities = createIdentities()
-export const audience = 'https://purser.example.org'
+const audience = 'https://purser.example.org'
 export const secretMark = 'PROOF-OF-THE-WORKLOAD'
 
 /** A proof, unsigned: the fake looks at nothing, and the client under test only at its audience. */

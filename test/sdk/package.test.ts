@@ -69,14 +69,27 @@ describe('the packed files', () => {
     },
   )
 
-  test('run as they are', () => {
-    const program =
-      "import { connect, PurserError } from '@purser/sdk'; import { verifyReceipt } from '@purser/sdk/verify'; import { createCsr } from '@purser/sdk/csr'; console.log(typeof connect, typeof PurserError, typeof verifyReceipt, typeof createCsr)"
-    // A package may import itself by its name.
-    const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
-      cwd: join(dir, 'sdk'),
-      encoding: 'utf8',
-    })
-    expect(output).toBe('function function function function\n')
+  test.each([
+    [
+      'ES modules',
+      'module',
+      "import { connect, PurserError } from '@purser/sdk'; import { verifyReceipt } from '@purser/sdk/verify'",
+    ],
+    // Node loads ES modules by require since 20.19.
+    [
+      'CommonJS',
+      'commonjs',
+      "const { connect, PurserError } = require('@purser/sdk'); const { verifyReceipt } = require('@purser/sdk/verify')",
+    ],
+  ])('run as %s', (_, type, load) => {
+    // A package may load itself by its name.
+    const argv = [
+      `--input-type=${type}`,
+      '--no-warnings',
+      '-e',
+      `${load}; console.log(typeof connect, typeof PurserError, typeof verifyReceipt)`,
+    ]
+    const output = execFileSync(process.execPath, argv, { cwd: join(dir, 'sdk'), encoding: 'utf8' })
+    expect(output).toBe('function function function\n')
   })
 })
