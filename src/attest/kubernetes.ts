@@ -138,7 +138,8 @@ function attested(
   return {
     attestor: row,
     selectors: createSelectors(facts),
-    instance: pod ? ['pod', pod.uid] : itself,
+    // A pod outlives an account that is recreated, and is then somebody else's.
+    instance: pod ? ['pod', pod.uid, account.uid] : itself,
     account: { name: `${namespace}/${account.name}`, uid: account.uid, provenAt },
     expiresAt: verified.expiresAt,
     podBound: pod !== undefined,

@@ -121,7 +121,9 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
         case 'appended':
           return placed.position
         case 'claimed':
-          throw refuse(use ? 'join_token' : 'proof_replayed')
+          throw refuse(use ? 'join_token' : 'proof_replayed', {
+            ...(grant.entry.actor && { actor: grant.entry.actor }),
+          })
         case 'closed':
           throw refuse('issuing_closed')
         case 'ended':

@@ -39,6 +39,16 @@ export function accountHolds(fresh: Pins, attested: Attested): boolean {
   return ['none', 'known'].includes(standingOf(fresh, attested))
 }
 
+/**
+ * What is known of the account before anything is decided or recorded, for `explain` as well.
+ * @throws Refusal `identity_superseded`
+ */
+export function judgeAccount(known: Pins, attested: Attested): { recreated: boolean } {
+  const standing = standingOf(known, attested)
+  if (standing === 'superseded') throw refuse('identity_superseded')
+  return { recreated: standing === 'recreated' || (standing === 'known' && replacedAnother(known, attested)) }
+}
+
 /** Thrown inside the transaction, so that it rolls back: somebody else recorded it first. */
 const recordedAlready = new Error('the account is recorded already')
 
@@ -122,10 +132,9 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
 
   return {
     async recognise(request, known, attested, actor) {
-      const standing = standingOf(known, attested)
-      if (standing === 'superseded') throw refuse('identity_superseded')
-      if (standing === 'recreated') await record(request, attested, actor)
-      return { recreated: standing === 'recreated' || (standing === 'known' && replacedAnother(known, attested)) }
+      const judged = judgeAccount(known, attested)
+      if (standingOf(known, attested) === 'recreated') await record(request, attested, actor)
+      return judged
     },
     async keep(request, known, attested, actor) {
       if (standingOf(known, attested) === 'new') await record(request, attested, actor)
@@ -133,7 +142,7 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
   }
 }
 
-type Pinned = { entry: EntryPart; changed: Changed[] }
+type Pinned = { entry: EntryPart; changed: Changed[]; end: () => Promise<unknown> }
 
 function together(pinned: Pinned[]): Change<undefined> {
   const [first, ...more] = pinned
@@ -143,6 +152,10 @@ function together(pinned: Pinned[]): Change<undefined> {
     entry: first.entry,
     more: more.map(({ entry }) => entry),
     changed: pinned.flatMap(({ changed }) => changed),
+    // Under the head lock: before it, an append could still begin a session that nobody would end.
+    placed: async () => {
+      for (const { end } of pinned) await end()
+    },
   }
 }
 
@@ -164,7 +177,6 @@ async function pin(tx: Knex.Transaction, { request, attested, actor }: Waiting):
   if (!(await insertPin(tx, of, uid, request.time))) return undefined
   const previous = await supersedePins(tx, of, uid, request.time)
   const replaced = previous.length > 0
-  const ended = replaced ? await endAccountSessions(tx, of, 'its account was recreated', request.time) : 0
   return {
     entry: {
       action: replaced ? 'identity.change' : 'identity.pin',
@@ -172,12 +184,13 @@ async function pin(tx: Knex.Transaction, { request, attested, actor }: Waiting):
       actor,
       source: { ip: request.ip },
       resource: { kind: 'account', id: uid, name: `${attestor.name}/${name}` },
-      change: { after: { account: name, uid, ...(replaced && { previous, endedSessions: ended }) } },
+      change: { after: { account: name, uid, ...(replaced && { previous }) } },
     },
     changed: [uid, ...previous].map((one) => ({
       table: 'account_pin',
       where: { attestor_id: attestor.id, account: name, uid: one },
     })),
+    end: async () => replaced && endAccountSessions(tx, of, 'its account was recreated', request.time),
   }
 }
 

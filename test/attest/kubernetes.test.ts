@@ -69,7 +69,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
       'k8s:pod-uid': 'bbbbbbbb-0000-4000-8000-000000000001',
       'k8s:node': 'n1',
     })
-    expect(attested.instance).toEqual(['pod', 'bbbbbbbb-0000-4000-8000-000000000001'])
+    expect(attested.instance).toEqual(['pod', attested.selectors['k8s:pod-uid'], attested.selectors['k8s:sa-uid']])
     expect(attested.podBound).toBe(true)
     expect(attested.account).toMatchObject({ name: 'prod/web', uid: 'aaaaaaaa-0000-4000-8000-000000000001' })
     expect(attested.once).toBeUndefined()

@@ -1,0 +1,183 @@
+/** Accounts that are recreated under their old name: another principal, said so in the log (DESIGN.md, Authorization). */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { makeIdentities } from '../outbound/tls-server.ts'
+import { type KubeStandIn, type TokenOptions, startKubeStandIn } from '../support/kube-stand-in.ts'
+import { entriesOf, fault, readLog } from '../support/operator.ts'
+import { type Answer, type TestPurser, audience, startPurser } from '../support/purser.ts'
+
+const uidOf = (n: number) => `aaaaaaaa-0000-4000-8000-${String(n).padStart(12, '0')}`
+
+describe.each(['embedded', 'postgres'] as const)('accounts (%s)', (store) => {
+  let purser: TestPurser
+  let kube: KubeStandIn
+  let sa = ''
+  let round = 0
+
+  beforeAll(async () => {
+    const ids = makeIdentities()
+    kube = await startKubeStandIn({ identity: ids.good, caPem: ids.ca })
+    purser = await startPurser({ store, env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '100000' } })
+    for (const name of ['east', 'west']) {
+      await purser.asAdmin('POST', '/api/v1/attestors', {
+        name,
+        kind: 'kubernetes',
+        issuer: name === 'east' ? kube.issuer : 'https://west.example',
+        audience,
+        verify: 'jwks',
+        keys: { jwks: { keys: [kube.jwk] } },
+      })
+    }
+    const entries: [string, string, Record<string, unknown>][] = [
+      ['any', 'prod', {}],
+      ['pinned', 'pinned', { pinIdentity: true }],
+      ['named', 'named', { pinIdentity: true, match: { 'k8s:ns': 'named', 'k8s:sa': '*', 'k8s:sa-uid': [uidOf(1), uidOf(2)] } }],
+    ] // prettier-ignore
+    for (const [name, ns, more] of entries) {
+      await purser.asAdmin('POST', '/api/v1/workloads', {
+        name,
+        attestor: 'east',
+        match: { 'k8s:ns': ns, 'k8s:sa': '*' },
+        wide: true,
+        spiffeId: `spiffe://example.org/east/${ns}/{k8s:sa}`,
+        grants: { x509: {} },
+        maxSessionSeconds: 7200,
+        ...more,
+      })
+    }
+    await purser.asAdmin('POST', '/api/v1/workloads', { name: 'western', attestor: 'west', match: { 'k8s:ns': 'prod' }, spiffeId: 'spiffe://example.org/west/prod', grants: { x509: {} } }) // prettier-ignore
+  })
+  afterAll(async () => {
+    await purser.stop()
+    await kube.stop()
+  })
+  beforeEach(() => {
+    sa = `web-${++round}`
+  })
+
+  const now = () => Math.floor(Date.now() / 1000)
+  /** A token made at a time of the test's, by default a minute from now: after whatever was seen before. */
+  const token = (uid: number, options: TokenOptions = {}): string =>
+    kube.token({ sa, saUid: uidOf(uid), at: now() + 50, pod: { name: 'p', uid: `bbbbbbbb-0000-4000-8000-${String(round * 10 + uid).padStart(12, '0')}` }, ...options }) // prettier-ignore
+  const present = (made: string): Promise<Answer> =>
+    purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: made }, accessToken: {} })
+  const who = (answer: Answer) =>
+    purser.call('GET', '/api/v1/credentials/self', undefined, { token: String((answer.body.accessToken as { token: string }).token) }) // prettier-ignore
+  const about = async (action: string) =>
+    (await readLog(purser)).filter((entry) => entry.action === action && entry.resource?.name?.endsWith(`/${sa}`))
+  const reasonOf = async (answer: Answer) =>
+    (await entriesOf(purser, answer.headers.get('purser-request-id'))).find((e) => e.action === 'credentials.issue')
+      ?.reason
+
+  it('are kept at first sight, once, before what is issued to them', async () => {
+    const answers = await Promise.all(Array.from({ length: 40 }, () => present(token(1))))
+    expect(new Set(answers.map(fault))).toEqual(new Set(['200 ']))
+    const seen = await about('identity.pin')
+    expect(seen).toHaveLength(1)
+    expect(seen[0]).toMatchObject({
+      outcome: 'granted',
+      actor: { kind: 'workload', attestor: 'east', selectors: { 'k8s:sa-uid': uidOf(1) } },
+      resource: { kind: 'account', id: uidOf(1), name: `east/prod/${sa}` },
+      change: { after: { account: `prod/${sa}`, uid: uidOf(1) } },
+    })
+    const log = await readLog(purser)
+    const issued = log.findIndex((e) => e.action === 'credentials.issue' && e.actor.selectors?.['k8s:sa'] === sa)
+    expect(log.findIndex((entry) => entry.resource?.name === `east/prod/${sa}`)).toBeLessThan(issued)
+  })
+
+  it('are not kept where no entry matches', async () => {
+    expect(fault(await present(token(1, { ns: 'unknown' })))).toBe('401 attestation_failed')
+    expect(await about('identity.pin')).toHaveLength(0)
+  })
+
+  it('with another id are another principal: an entry of its own, and the older sessions end', async () => {
+    const old = await present(token(1))
+    expect(fault(await who(old))).toBe('200 ')
+    const fresh = await present(token(2))
+    expect(fault(fresh)).toBe('200 ')
+    expect((fresh.body.session as { id: string }).id).not.toBe((old.body.session as { id: string }).id)
+    expect(fault(await who(fresh))).toBe('200 ')
+    expect(fault(await who(old))).toBe('401 unauthenticated')
+    const [change, ...more] = await about('identity.change')
+    expect(more).toHaveLength(0)
+    expect(change?.change).toEqual({
+      after: { account: `prod/${sa}`, uid: uidOf(2), previous: [uidOf(1)] },
+    })
+  })
+
+  it('that are recreated under a pod that goes on: the pod is a new instance', async () => {
+    const pod = { name: 'p', uid: `bbbbbbbb-0000-4000-8000-${String(round).padStart(12, '9')}` }
+    const old = await present(token(1, { pod }))
+    const fresh = await present(token(2, { pod }))
+    expect((fresh.body.session as { id: string }).id).not.toBe((old.body.session as { id: string }).id)
+    expect([fault(await who(old)), fault(await who(fresh))]).toEqual(['401 unauthenticated', '200 '])
+  })
+
+  it('that were replaced are refused from then on, also with a new token, and the new one goes on', async () => {
+    await present(token(1))
+    const fresh = await present(token(2))
+    for (const made of [token(1), token(1, { at: now() + 55 })]) {
+      const late = await present(made)
+      expect(fault(late)).toBe('401 attestation_failed')
+      expect(await reasonOf(late)).toBe('identity_superseded')
+    }
+    expect(fault(await who(fresh))).toBe('200 ')
+    expect(fault(await present(token(2)))).toBe('200 ')
+    expect(await about('identity.change')).toHaveLength(1)
+  })
+
+  it('that come late are not taken for newer ones: their token was made before we met the present one', async () => {
+    const present2 = await present(token(2, { at: now() - 30 }))
+    const late = await present(token(1, { at: now() - 60 }))
+    expect(fault(late)).toBe('401 attestation_failed')
+    expect(await reasonOf(late)).toBe('identity_superseded')
+    expect(fault(await who(present2))).toBe('200 ')
+    expect(await about('identity.change')).toHaveLength(0)
+  })
+
+  it('26: an entry with pinIdentity is for the account that it met first', async () => {
+    expect(fault(await present(token(1, { ns: 'pinned' })))).toBe('200 ')
+    for (let n = 0; n < 2; n++) {
+      const answer = await present(token(2, { ns: 'pinned' }))
+      expect(fault(answer)).toBe('401 attestation_failed')
+      expect(await reasonOf(answer)).toBe('identity_changed')
+    }
+    expect(await about('identity.change')).toHaveLength(1)
+    // Who was replaced is gone, whatever the entry says.
+    expect(await reasonOf(await present(token(1, { ns: 'pinned' })))).toBe('identity_superseded')
+  })
+
+  it('26: k8s:sa-uid in the match makes a recreated account a stranger, or names it', async () => {
+    expect(fault(await present(token(1, { ns: 'named' })))).toBe('200 ')
+    expect(fault(await present(token(2, { ns: 'named' })))).toBe('200 ')
+    const stranger = await present(token(3, { ns: 'named' }))
+    expect(await reasonOf(stranger)).toBe('no_workload')
+    // It replaced the account all the same: what the older one had is over.
+    expect(await about('identity.change')).toHaveLength(2)
+    expect(await reasonOf(await present(token(2, { ns: 'named' })))).toBe('identity_superseded')
+  })
+
+  it('of another cluster, or namespace, are others', async () => {
+    await present(token(1))
+    expect(fault(await present(token(2, { claims: { iss: 'https://west.example' } })))).toBe('200 ')
+    expect(fault(await present(token(3, { ns: 'pinned' })))).toBe('200 ')
+    expect(fault(await present(token(1)))).toBe('200 ')
+    expect(await about('identity.change')).toHaveLength(0)
+  })
+
+  it('recreated while 30 requests of each are under way: one principal is left', async () => {
+    await present(token(1))
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => present(token(n % 2 ? 1 : 2))))
+    expect(new Set(answers.map(fault))).toEqual(new Set(['200 ', '401 attestation_failed']))
+    expect(answers.filter((_, n) => n % 2 === 0).every(({ status }) => status === 200)).toBe(true)
+    expect(await about('identity.change')).toHaveLength(1)
+    for (const [n, answer] of answers.entries()) {
+      if (n % 2 === 1 && answer.status === 200) expect(fault(await who(answer))).toBe('401 unauthenticated')
+    }
+    // After the change's place in the log nothing was issued to the older one.
+    const log = await readLog(purser)
+    const change = log.findIndex((e) => e.action === 'identity.change' && e.resource?.name === `east/prod/${sa}`)
+    const later = log.slice(change).filter((e) => e.outcome === 'granted' && e.issued && e.actor.selectors?.['k8s:sa'] === sa) // prettier-ignore
+    expect(later.length).toBeGreaterThan(0)
+    expect(later.every((entry) => entry.actor.selectors?.['k8s:sa-uid'] === uidOf(2))).toBe(true)
+  })
+})
