@@ -10,7 +10,13 @@ import { grantsInShort } from './grants-in-short.ts'
 export type Refused = { reason: RefusalCode; info?: Pick<RefusalInfo, 'detail' | 'explanation'> }
 
 /** What is known of the caller, as far as it got. */
-export type About = { attestor?: string; selectors?: SelectorRecord; sessionExpiresAt?: Date }
+export type About = {
+  attestor?: string
+  selectors?: SelectorRecord
+  sessionExpiresAt?: Date
+  /** The proof is taken once, or so many times: only the log's append can tell whether it is used up. */
+  counted?: boolean
+}
 
 const known = ({ attestor, selectors }: About) => ({
   ...(attestor !== undefined && { attestor }),
@@ -38,7 +44,10 @@ function grantedView(about: About, { entry, grant }: Decision, entries: Consider
   const { id, name, revision } = entry.row
   return {
     outcome: 'granted' as const,
-    detail: `The workload entry ${name} matches, and the caller is ${grant.spiffeId}.`,
+    detail: sentences([
+      `The workload entry ${name} matches, and the caller is ${grant.spiffeId}`,
+      about.counted ? 'Whether the proof is used up already is judged when it is presented' : undefined,
+    ]),
     ...known(about),
     entries,
     grant: {
@@ -75,6 +84,7 @@ const parts = (errors: unknown): string[] =>
 
 function nearest([first]: Considered[], more: number): string {
   if (!first) return 'This attestor has no entry yet'
+  if (first.matched) return `It matches ${first.workload.name}, and named another`
   const failed = first.conditions.filter((one) => !one.ok)
   const told = failed.map(({ key, wanted, found }) => `${key} is ${words(found)} and not ${words(wanted)}`)
   const others = more > 0 ? `; ${more} further entries are not shown` : ''

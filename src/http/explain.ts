@@ -1,8 +1,8 @@
 /** Why something is granted or refused. It runs the code that decides, issues nothing, and is itself recorded. */
-import { type Attested, type Attestors, type Proof, joinTokenKind } from '../attest/attest.ts'
+import { type Attestors, type Proof, joinTokenKind } from '../attest/attest.ts'
 import type { Entry } from '../audit/entry.ts'
 import type { Facts } from '../authorize/decide.ts'
-import { explain } from '../authorize/explain.ts'
+import { type Considered, explain } from '../authorize/explain.ts'
 import { blockOf, openSession } from '../authorize/session.ts'
 import { Refusal, type RefusalCode, refuse } from '../errors.ts'
 import type { Keys } from '../keys/keys.ts'
@@ -10,7 +10,9 @@ import { NameError } from '../names/errors.ts'
 import { createSelectors } from '../names/selectors.ts'
 import type { Database } from '../store/database.ts'
 import { byName } from '../store/registrations.ts'
+import type { BlockRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { checkPinned, judgeAccount } from './account-pins.ts'
 import { type About, explanationView, refusedView } from './explain-view.ts'
 import { factsOf } from './facts.ts'
 import { findRecorded } from './recorded.ts'
@@ -27,22 +29,29 @@ type View = ReturnType<typeof explanationView>
 
 export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
   async function byProof(proof: Proof, named: string | undefined, known: Snapshot, now: Date): Promise<View> {
-    let attested: Attested
+    let about: About = {}
+    let entries: Considered[] = []
     try {
-      attested = await attestors.attest(known, { proof }, now)
+      const attested = await attestors.attest(known, { proof }, now)
+      about = { attestor: attested.attestor.name, selectors: { ...attested.selectors } }
+      const explanation = explain(known, factsOf(attested), named)
+      entries = explanation.entries
+      const { recreated } = judgeAccount(known, attested)
+      if (explanation.outcome === 'refused') return explanationView(about, explanation)
+      checkPinned(explanation.decision.entry, recreated)
+      const session = openSession(explanation.decision, attested, keys.signing(known, 'mac', now).key, now)
+      refuseBlocked(blockOf(known, session, now))
+      const counted = attested.once !== undefined || attested.joinToken !== undefined
+      return explanationView({ ...about, counted, sessionExpiresAt: session.expiresAt }, explanation)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       const { attestor } = error.info
-      return refusedView(attestor === undefined ? {} : { attestor }, { reason: error.code, info: error.info })
+      return refusedView(
+        { ...(attestor !== undefined && { attestor }), ...about },
+        { reason: error.code, info: error.info },
+        entries,
+      )
     }
-    const about = { attestor: attested.attestor.name, selectors: { ...attested.selectors } }
-    const explanation = explain(known, factsOf(attested), named)
-    if (explanation.outcome === 'refused') return explanationView(about, explanation)
-    const session = openSession(explanation.decision, attested, keys.signing(known, 'mac', now).key, now)
-    const block = blockOf(known, session, now)
-    if (!block) return explanationView({ ...about, sessionExpiresAt: session.expiresAt }, explanation)
-    const until = { by: block.kind, since: block.at.toISOString(), until: block.until.toISOString() }
-    return refusedView(about, { reason: 'blocked', info: { explanation: until } }, explanation.entries)
   }
 
   /** Nobody needs to paste a token to an operator: the log knows what was refused, and with which facts. */
@@ -81,6 +90,12 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
       whileClosed: true,
     }
   }
+}
+
+function refuseBlocked(block: BlockRow | undefined): void {
+  if (!block) return
+  const { kind, at, until } = block
+  throw refuse('blocked', { explanation: { by: kind, since: at.toISOString(), until: until.toISOString() } })
 }
 
 function bySelectors(

@@ -173,6 +173,9 @@ describe.each(['embedded', 'postgres'] as const)('explain (%s)', (store) => {
     expect(several).toMatchObject({ outcome: 'refused', reason: 'several_workloads' })
     expect(several.entries.filter((one) => one.matched).map((one) => one.workload.name)).toEqual(['web', 'web-two'])
     expect((await explain({ ...body, workload: 'web-two' })).grant?.spiffeId).toBe('spiffe://example.org/lab/web-two')
+    const other = await explain({ ...body, workload: 'api' })
+    expect(other).toMatchObject({ outcome: 'refused', reason: 'no_workload' })
+    expect(other.detail).toContain('It matches web, and named another')
     await ask('disableWorkload', { name: 'web-two' })
     expect(await explain({ ...body, workload: 'web-two' })).toMatchObject({
       outcome: 'refused',
@@ -193,6 +196,41 @@ describe.each(['embedded', 'postgres'] as const)('explain (%s)', (store) => {
     const everything = JSON.stringify([await readLog(purser), purser.logs])
     expect(everything).not.toContain(token)
     expect(everything).not.toContain(token.split('.')[1])
+  })
+
+  it('says what a join token opens, and spends no use of it', async () => {
+    const agent = { name: 'agent', attestor: 'join', spiffeId: 'spiffe://example.org/join/agent' }
+    await ask('createWorkload', { body: agent })
+    const { token } = (await ask('createJoinToken', { body: { workload: 'agent' } })).body
+    for (let again = 0; again < 3; again++) {
+      const explained = await explain({ proof: { kind: 'join-token', token } })
+      expect(explained).toMatchObject({ outcome: 'granted', attestor: 'join', grant: { spiffeId: agent.spiffeId } })
+      expect(explained.detail).toContain('judged when it is presented')
+    }
+    const rows: { uses_left: number }[] = await purser.knex('join_token').select('uses_left')
+    expect(rows).toEqual([{ uses_left: 1 }])
+    const unknown = { kind: 'join-token', token: `purser_join_${'A'.repeat(43)}` }
+    expect(await explain({ proof: unknown })).toMatchObject({ outcome: 'refused', reason: 'join_token', entries: [] })
+  })
+
+  it('says which revocation covers a caller that would be granted otherwise', async () => {
+    const until = new Date(Date.now() + 3_600_000)
+    await purser.knex.transaction(async (tx) => {
+      const [head]: { revision: string }[] = await tx('log_head')
+        .update({ revision: tx.raw('revision + 1') })
+        .returning('revision')
+      const value = 'spiffe://example.org/lab/web'
+      await tx('block').insert({ id: 'rev_1', kind: 'spiffeId', value, at: new Date(), until, changed: head?.revision })
+    })
+    await expect.poll(async () => (await explain({ proof: await proof() })).reason, { timeout: 5000 }).toBe('blocked')
+    const explained = await explain({ proof: await proof() })
+    expect(explained).toMatchObject({
+      outcome: 'refused',
+      selectors: { 'oidc:sub': 'web' },
+      entries: [{ matched: true }, {}, {}],
+    })
+    expect(explained.detail).toContain(until.toISOString())
+    expect(explained.grant).toBeUndefined()
   })
 
   it('does not tell what operators did: that is for those who may read the log', async () => {
