@@ -1,5 +1,6 @@
 /** The shapes of a log entry, as hashed (RFC 8785 text; absent means absent, never null). */
 import type { RefusalCode } from '../errors.ts'
+import { masked } from '../telemetry/mask.ts'
 
 /** Every action that the log can name. `docs/audit-events.md` lists them with their meaning. */
 export const actions = {
@@ -106,15 +107,13 @@ export type EntryPart = Partial<
 
 const longest = 256
 
-/** Strings from strangers are cut at 256 bytes and marked, so that nobody buys log space with a header. */
+/**
+ * Strings from strangers are cut at 256 bytes and marked, so that nobody buys log space with a header. What looks like a
+ * token in them is masked: the log outlives every token, and is read by more people.
+ */
 export function cut(text: string): string {
   const bytes = Buffer.from(text, 'utf8')
-  if (bytes.length <= longest) return text.isWellFormed() ? text : text.toWellFormed()
-  return (
-    bytes
-      .subarray(0, longest)
-      .toString('utf8')
-      .toWellFormed()
-      .replace(/\uFFFD+$/, '') + '…[cut]'
-  )
+  if (bytes.length <= longest) return masked(text.toWellFormed())
+  const kept = bytes.subarray(0, longest).toString('utf8').toWellFormed()
+  return `${masked(kept.replace(/\uFFFD+$/, ''))}…[cut]`
 }

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { refuse } from '../errors.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
+import { masked } from '../telemetry/mask.ts'
 
 /** JSON in UTF-8, said so or not said at all; other charsets and encodings are refused rather than guessed. */
 const jsonType = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i
@@ -23,7 +24,7 @@ export async function readBody(message: IncomingMessage, most: number): Promise<
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     const detail = `refused: ${error.code.replaceAll('_', ' ')}`
-    throw refuse('invalid_json', { errors: [{ pointer: error.pointer ?? '', detail }] })
+    throw refuse('invalid_json', { errors: [{ pointer: masked(error.pointer ?? ''), detail }] })
   }
 }
 

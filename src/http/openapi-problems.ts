@@ -1,9 +1,10 @@
 /** Ajv's errors as the problems that a caller is shown: where, and in plain words what is wanted. Never the value. */
 import type { ErrorObject } from 'ajv/dist/2020.js'
 import type { Problem } from '../errors.ts'
+import { masked } from '../telemetry/mask.ts'
 import { isNode, list } from './openapi-schemas.ts'
 
-/** One fault: a JSON pointer (RFC 6901) and words that never echo the value. */
+/** One fault: a JSON pointer (RFC 6901) and words that never echo the value; a name that looks like a token is masked. */
 export type ValidationProblem = Problem
 
 const most = 20
@@ -26,7 +27,7 @@ export function problemsOf(errors: readonly ErrorObject[], prefix = ''): Validat
     if (error.keyword !== 'type' && wrongType.has(error.instancePath) && !error.propertyName) continue
     // These two only say that an inner error exists.
     if (error.keyword === 'if' || error.keyword === 'propertyNames') continue
-    const problem = { pointer: cut(prefix + pointer(error)), detail: words(error) }
+    const problem = { pointer: masked(cut(prefix + pointer(error))), detail: words(error) }
     found.set(`${problem.pointer} ${problem.detail}`, problem)
   }
   return [...found.values()]

@@ -5,6 +5,7 @@
 import { pino } from 'pino'
 import { describeError } from './error.ts'
 import { type LogFields, allowed } from './fields.ts'
+import { masked } from './mask.ts'
 
 export type { LogFields } from './fields.ts'
 
@@ -24,6 +25,8 @@ export type Log = {
  * @param parts.worker the number of this process among its workers
  */
 export function createLog(parts: { level: LogLevel; stream: { write(line: string): unknown }; worker?: number }): Log {
+  // The second line: were a token, key or password ever put into a listed field, it is masked by its shape. pino's own
+  // `redact` goes by the exact path of a field, and no path here may hold a secret, so it would have nothing to name.
   const out = pino(
     {
       level: parts.level,
@@ -49,15 +52,6 @@ export function createLog(parts: { level: LogLevel; stream: { write(line: string
 
 /** Events are dotted words, so that none is a sentence with a value in it. */
 const eventName = (event: string): string => (/^[a-z0-9_.-]{1,64}$/.test(event) ? event : 'event.misnamed')
-
-const secrets =
-  /purser_(?:at|api|join|boot)_[\w-]+|eyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]*)?|-----BEGIN[^"]*|(?<=[a-z]:\/\/[^\s/@":]{0,99}:)[^\s/@"]+(?=@)/g
-
-/**
- * The second line: were a token, key or password ever put into a listed field, it is masked by its shape. pino's own
- * `redact` goes by the exact path of a field, and no path here may hold a secret, so it would have nothing to name.
- */
-const masked = (line: string): string => line.replace(secrets, '[masked]')
 
 /** Bidirectional and line-separator characters can't disturb a terminal: JSON's own escapes, so no value changes. */
 function asciiOnly(line: string): string {

@@ -1,0 +1,5 @@
+/** Tokens, keys and passwords by their shape, wherever somebody put one. */
+const secrets =
+  /purser_(?:at|api|join|boot)_[\w-]+|eyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]*)?|-----BEGIN[^"]*|(?<=[a-z]:\/\/[^\s/@":]{0,99}:)[^\s/@"]+(?=@)/g
+
+export const masked = (text: string): string => text.replace(secrets, '[masked]')
