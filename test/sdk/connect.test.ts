@@ -6,11 +6,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls, createServer } from 'node:tls'
-import { type ConnectOptions, PurserError, connect } from '@purser/sdk'
+import { type ConnectOptions, connect } from '@purser/sdk'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { openssl, scratch } from '../support/openssl.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { failing } from './failing.ts'
 
 let purser: TestPurser
 let issuer: Issuer
@@ -39,15 +40,6 @@ const environment = (more: Record<string, string | undefined> = {}): Record<stri
 async function connected(options: ConnectOptions = {}, env: Record<string, string | undefined> = {}) {
   await writeFile(join(dir, 'token'), `${await issuer.token()}\n`)
   return connect({ env: environment(env), ...options })
-}
-
-async function failing(work: Promise<unknown>): Promise<PurserError> {
-  const error: unknown = await work.then(
-    () => 'it connected',
-    (reason: unknown) => reason,
-  )
-  expect(error).toBeInstanceOf(PurserError)
-  return error as PurserError
 }
 
 /** Entries in the log: what the server has seen of anybody. */

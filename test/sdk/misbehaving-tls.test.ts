@@ -1,22 +1,16 @@
 /** Servers that are not the one that was meant: none of them ever sees a proof. */
 import { createServer as createTcp } from 'node:net'
 import { createServer as createTls } from 'node:tls'
-import { type ConnectOptions, PurserError, connect } from '@purser/sdk'
+import { type ConnectOptions, type PurserError, connect } from '@purser/sdk'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { failing } from './failing.ts'
 import { type Fake, identities, proofFor, rootFingerprint, rootPem, startFake } from './fake-purser.ts'
 
 const quiet = { env: {}, onWarning: () => undefined }
 const byFile: ConnectOptions = { ca: { pem: rootPem }, ...quiet }
 const byPrint: ConnectOptions = { ca: { sha256: rootFingerprint }, ...quiet }
 
-async function refused(options: ConnectOptions): Promise<PurserError> {
-  const error: unknown = await connect({ proof: proofFor(), ...options }).then(
-    () => 'it connected',
-    (reason: unknown) => reason,
-  )
-  expect(error).toBeInstanceOf(PurserError)
-  return error as PurserError
-}
+const refused = (options: ConnectOptions): Promise<PurserError> => failing(connect({ proof: proofFor(), ...options }))
 
 async function sawNothing(fake: Fake): Promise<void> {
   expect(fake.seen).toEqual([])
