@@ -96,9 +96,12 @@ const issued = [
      ended_at timestamptz, end_reason text, unique (instance, generation))`,
   `create index session_account on session (attestor_id, account) where ended_at is null`,
   `create index session_spiffe_id on session (spiffe_id)`,
+  // For the sweep. Not of expires_at, which renewals move: an index of it would cost each of them.
+  `create index session_started_at on session using brin (started_at)`,
   `create table access_token (
      id text primary key, hash bytea not null unique, session_id text not null, expires_at timestamptz not null,
      revoked_at timestamptz)`,
+  `create index access_token_expires_at on access_token using brin (expires_at)`,
 ]
 
 const registrations = [
@@ -118,7 +121,9 @@ const registrations = [
      superseded_at timestamptz, changed bigint not null default 0, primary key (attestor_id, account, uid))`,
   `create table block (
      id text primary key, kind text not null, value text not null, key_id text, reason text, at timestamptz not null,
-     until timestamptz not null, changed bigint not null default 0, unique (kind, value))`,
+     until timestamptz not null, revocation text, changed bigint not null default 0, unique (kind, value))`,
+  `create index block_revocation on block (revocation)`,
+  `create index block_until on block (until)`,
   `create table api_token (
      id text primary key, hash bytea not null unique, operator text not null, role text not null,
      created_at timestamptz not null, expires_at timestamptz not null, first_used_at timestamptz,

@@ -30,8 +30,10 @@ export const actions = {
   'revocation.create': 'A certificate, token or session was revoked',
   'token.introspect': 'A token was introspected (RFC 7662)',
   'key.create': 'A key was made',
-  'key.retire': 'A key no longer signs',
+  'key.retire': 'The end of a key was set',
   'key.withdraw': 'A key was withdrawn as compromised',
+  'key.rewrap': 'The keyring got a new wrapping key, under which every private key was wrapped again',
+  'key.shared': 'One public key has live certificates of several workload entries',
   'key.csr': 'A certificate request for an upstream CA was printed',
   'key.import': 'A chain signed by an upstream CA was imported',
   'key.read': 'Keys were listed',
@@ -84,6 +86,9 @@ export type Issued = {
   apiToken?: { id: string; expiresAt: string }
 }
 
+/** What a revocation ended, by the names that its verifiers know it by. */
+export type Revoked = { serialNumbers?: string[]; jtis?: string[]; sessions?: string[]; accessTokens?: string[] }
+
 export type Entry = {
   v: 1
   time: string
@@ -94,6 +99,7 @@ export type Entry = {
   actor: Actor
   source?: { ip?: string; userAgent?: string }
   issued?: Issued
+  revoked?: Revoked
   resource?: { kind: string; id: string; name?: string; revision?: number }
   change?: { after: unknown }
   /** What `explain` needs to say why: conditions, counts, names. Never a value of a secret or a token. */
@@ -102,7 +108,10 @@ export type Entry = {
 
 /** What a handler adds to the entry that the door opened; request and source where one change answers several. */
 export type EntryPart = Partial<
-  Pick<Entry, 'outcome' | 'actor' | 'issued' | 'resource' | 'change' | 'detail' | 'action' | 'requestId' | 'source'>
+  Pick<
+    Entry,
+    'outcome' | 'actor' | 'issued' | 'revoked' | 'resource' | 'change' | 'detail' | 'action' | 'requestId' | 'source'
+  >
 >
 
 const longest = 256

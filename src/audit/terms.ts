@@ -33,6 +33,11 @@ export function entryTerms(entry: Entry): string[] {
   add('tokenId', actor.tokenId)
   add('tokenId', issued?.accessToken?.id)
   add('tokenId', issued?.apiToken?.id)
+  const { serialNumbers = [], jtis = [], sessions = [], accessTokens = [] } = entry.revoked ?? {}
+  for (const one of serialNumbers) add('serialNumber', one)
+  for (const one of jtis) add('jti', one)
+  for (const one of sessions) add('session', one)
+  for (const one of accessTokens) add('tokenId', one)
   const { resource } = entry
   if (resource) add('resource', `${resource.kind}/${resource.name ?? resource.id}`)
   if (resource?.revision !== undefined) add('revision', `${resource.kind}/${resource.id}/${resource.revision}`)

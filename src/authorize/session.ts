@@ -56,21 +56,19 @@ function endOf(maxSessionSeconds: number | undefined, proofEnd: Date | undefined
   return proofEnd ?? new Date(now.getTime() + defaultSessionSeconds * 1000)
 }
 
+type Blockable = Pick<SessionRow, 'id' | 'spiffeId'> & { instance?: Buffer }
+
 /** The block that covers a session, where there is one. Read from the snapshot: the append judges anew on a later one. */
-export function blockOf(
-  known: Pick<Snapshot, 'blocks'>,
-  session: Pick<SessionRow, 'id' | 'spiffeId'>,
-  now: Date,
-): BlockRow | undefined {
-  const blocks = [blockKey('session', session.id), blockKey('spiffeId', session.spiffeId)]
+export function blockOf(known: Pick<Snapshot, 'blocks'>, session: Blockable, now: Date): BlockRow | undefined {
+  const blocks = [
+    blockKey('session', session.id),
+    blockKey('spiffeId', session.spiffeId),
+    ...(session.instance ? [blockKey('instance', session.instance.toString('hex'))] : []),
+  ]
   return blocks.map((key) => known.blocks.get(key)).find((block) => block && block.until > now)
 }
 
 /** @throws Refusal `blocked` */
-export function checkBlocks(
-  known: Pick<Snapshot, 'blocks'>,
-  session: Pick<SessionRow, 'id' | 'spiffeId'>,
-  now: Date,
-): void {
+export function checkBlocks(known: Pick<Snapshot, 'blocks'>, session: Blockable, now: Date): void {
   if (blockOf(known, session, now)) throw refuse('blocked')
 }

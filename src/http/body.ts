@@ -4,21 +4,32 @@ import { refuse } from '../errors.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { masked } from '../telemetry/mask.ts'
 
-/** JSON in UTF-8, said so or not said at all; other charsets and encodings are refused rather than guessed. */
-const jsonType = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i
+/** In UTF-8, said so or not said at all; other charsets and encodings are refused rather than guessed. */
+const typed = /^(application\/(?:json|x-www-form-urlencoded))(?:\s*;\s*charset="?utf-8"?)?$/i
+
+type Body = { body: unknown; mediaType?: string }
 
 /**
- * @param most bytes
- * @returns `undefined` where there is no body
- * @throws Refusal `too_large`, `unsupported_media_type`, `invalid_json`
+ * @param takes `maxBodyBytes` 0: nothing is read
+ * @returns no `body` where there is none
+ * @throws Refusal `too_large`, `unsupported_media_type`, `invalid_json`, `invalid_request`
  */
-export async function readBody(message: IncomingMessage, most: number): Promise<unknown> {
+export async function readBody(
+  message: IncomingMessage,
+  takes: { maxBodyBytes: number; mediaTypes: readonly string[] },
+): Promise<Body> {
+  if (takes.maxBodyBytes === 0) return { body: undefined }
   const { 'content-length': length, 'content-type': type, 'content-encoding': encoding } = message.headers
   if (encoding !== undefined && encoding !== 'identity') throw refuse('unsupported_media_type')
-  if (length !== undefined && Number(length) > most) throw refuse('too_large')
-  const bytes = await collect(message, most)
-  if (bytes.length === 0) return undefined
-  if (type === undefined || !jsonType.test(type)) throw refuse('unsupported_media_type')
+  if (length !== undefined && Number(length) > takes.maxBodyBytes) throw refuse('too_large')
+  const bytes = await collect(message, takes.maxBodyBytes)
+  if (bytes.length === 0) return { body: undefined }
+  const mediaType = typed.exec(type ?? '')?.[1]?.toLowerCase()
+  if (mediaType === undefined || !takes.mediaTypes.includes(mediaType)) throw refuse('unsupported_media_type')
+  return { body: mediaType === 'application/json' ? parseJson(bytes) : parseForm(bytes), mediaType }
+}
+
+function parseJson(bytes: Buffer): unknown {
   try {
     return parseStrict(bytes)
   } catch (error) {
@@ -26,6 +37,16 @@ export async function readBody(message: IncomingMessage, most: number): Promise<
     const detail = `refused: ${error.code.replaceAll('_', ' ')}`
     throw refuse('invalid_json', { errors: [{ pointer: masked(error.pointer ?? ''), detail }] })
   }
+}
+
+/** Members of a form, each once (RFC 6749 section 3.2), as OAuth clients send it. */
+function parseForm(bytes: Buffer): Record<string, string> {
+  const form: Record<string, string> = Object.create(null)
+  for (const [name, value] of new URLSearchParams(bytes.toString('utf8'))) {
+    if (name in form) throw refuse('invalid_request', { errors: [{ pointer: '', detail: 'a parameter occurs twice' }] })
+    form[name] = value
+  }
+  return form
 }
 
 function collect(message: IncomingMessage, most: number): Promise<Buffer> {

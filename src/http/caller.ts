@@ -8,12 +8,8 @@ import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
 import { type Permission, isOperatorPermission, roleMay } from '../operators/permissions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Caller, SessionCaller } from './request.ts'
-
-export type FindSession = {
-  byAccessToken(hash: Buffer, known: Snapshot, now: Date): Promise<SessionCaller | undefined>
-  byCertificate(serialNumber: string, known: Snapshot, now: Date): Promise<SessionCaller | undefined>
-}
+import type { FindSession } from './find-session.ts'
+import type { Caller } from './request.ts'
 
 const bearer = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/
 
@@ -47,7 +43,7 @@ export async function identify(
   message: IncomingMessage,
   permission: Permission,
   known: Snapshot,
-  sessions: FindSession,
+  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>,
   now: Date,
 ): Promise<Caller> {
   if (permission === 'none') return { kind: 'anonymous' }

@@ -9,7 +9,8 @@ import type { AccessTokenReply, IssueAccessToken } from '../issue/access-token.t
 import type { IssueJwt, JwtReply, JwtRequest } from '../issue/jwt-svid.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { IssueX509, KeyOf, X509Reply, X509Request } from '../issue/x509.ts'
-import { type Keys, publishedKeys } from '../keys/keys.ts'
+import { trustedRoots } from '../keys/bundle.ts'
+import type { Keys } from '../keys/keys.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type AccountPins, accountHolds, checkPinned } from './account-pins.ts'
@@ -98,9 +99,7 @@ async function issueAll(
   const made: Credentials = { record: {} }
   if (body.x509) {
     if (!grant.x509) throw notGranted('/x509')
-    const trustBundle = publishedKeys(snapshot, 'root-ca', now)
-      .map((row) => row.chain ?? '')
-      .join('')
+    const trustBundle = trustedRoots(snapshot, now)
     const ca = parts.keys.issuingCa(snapshot, now)
     const { reply, record } = parts.issueX509(
       body.x509,

@@ -2,24 +2,46 @@
 import { blockOf } from '../authorize/session.ts'
 import { stands } from '../authorize/standing.ts'
 import type { Database } from '../store/database.ts'
+import { findIssued } from '../store/issued.ts'
 import { blockKey } from '../store/snapshot-tables.ts'
-import { type StoredSession, sessionById, sessionByToken } from '../store/sessions.ts'
+import { type LiveToken, type StoredSession, liveToken, sessionById } from '../store/sessions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { FindSession } from './caller.ts'
-import { findRecorded } from './recorded.ts'
 
-/** The session that a certificate was issued to, from the log: there is no second table of what was issued. */
-export function createFindSession(db: Pick<Database, 'knex'>): FindSession {
+export type FindSession = ReturnType<typeof createFindSession>
+
+/** What a credential leads to, from the log: there is no second table of what was issued. */
+export function createFindSession({ knex }: Pick<Database, 'knex'>) {
   const live = (session: StoredSession | undefined, known: Snapshot, now: Date): StoredSession | undefined =>
     session && stands(known, session) && !blockOf(known, session, now) ? session : undefined
 
+  const byId = async (id: string | undefined, known: Snapshot, now: Date): Promise<StoredSession | undefined> =>
+    id === undefined ? undefined : live(await sessionById(knex, id, now), known, now)
+
+  async function token(hash: Buffer, known: Snapshot, now: Date): Promise<LiveToken | undefined> {
+    const found = await liveToken(knex, hash, now)
+    if (!found || known.blocks.has(blockKey('accessToken', found.id))) return undefined
+    return live(found.session, known, now) && found
+  }
+
   return {
-    byAccessToken: async (hash, known, now) => live(await sessionByToken(db.knex, hash, now), known, now),
-    async byCertificate(serialNumber, known, now) {
+    token,
+    byAccessToken: async (hash: Buffer, known: Snapshot, now: Date) => (await token(hash, known, now))?.session,
+
+    /** A certificate under an issuing key that was withdrawn counts as revoked, whatever the connection's handshake said. */
+    async byCertificate(serialNumber: string, known: Snapshot, now: Date) {
       if (known.blocks.has(blockKey('serialNumber', serialNumber))) return undefined
-      const [entry] = await findRecorded(db.knex, [`serialNumber=${serialNumber}`], 1)
-      const id = entry?.actor.session
-      return id === undefined ? undefined : live(await sessionById(db.knex, id, now), known, now)
+      const entry = await findIssued(knex, { serialNumber })
+      const key = known.keys.get(entry?.issued.x509?.keyId ?? '')
+      return key && !key.withdrawnAt ? byId(entry?.actor.session, known, now) : undefined
+    },
+
+    /**
+     * The session that a JWT of ours was issued to. Nothing also for one that the log doesn't know: a key of ours signed
+     * it where nobody recorded it.
+     */
+    async byJwt(jti: string, known: Snapshot, now: Date) {
+      if (known.blocks.has(blockKey('jti', jti))) return undefined
+      return byId((await findIssued(knex, { jti }))?.actor.session, known, now)
     },
   }
 }

@@ -6,11 +6,11 @@ import type { Snapshot } from '../store/snapshot.ts'
 
 export type LogKey = { row: KeyRow; epoch: number; vkey: string }
 
-/** Every key that ever signed the log, oldest first. */
+/** Every key that ever signed the log, oldest first. Which sizes each signs is in its row: `fromSize`, `toSize`. */
 export function logKeysOf({ keys, trustDomain }: Pick<Snapshot, 'keys' | 'trustDomain'>): LogKey[] {
   return [...keys.values()]
     .filter((row) => row.kind === 'log')
-    .sort((a, b) => a.activeAt.getTime() - b.activeAt.getTime())
+    .sort((a, b) => (a.epoch ?? 0) - (b.epoch ?? 0) || (a.fromSize ?? 0) - (b.fromSize ?? 0))
     .map((row) => {
       const epoch = row.epoch ?? 0
       return { row, epoch, vkey: logVkey(row, originOf(trustDomain, epoch)) }

@@ -1,5 +1,6 @@
 /** For those who run the server: alive, ready, measured, described. */
 import type { Log } from '../audit/log.ts'
+import { staleAfterMs } from './freshness.ts'
 import { json } from './request.ts'
 import type { Read } from './route.ts'
 
@@ -12,9 +13,6 @@ export type OperationsParts = {
   renderMetrics: () => Promise<{ text: string; type: string }>
   openapiText: string
 }
-
-/** DESIGN.md, The log: past this a replica must not answer where revocation matters. */
-export const staleAfterMs = 2000
 
 export function createOperationsRoutes(
   parts: OperationsParts,

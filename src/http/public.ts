@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto'
 import { X509Certificate } from 'node:crypto'
 import type { Log } from '../audit/log.ts'
+import { bundleSequence, trustedRoots } from '../keys/bundle.ts'
 import { publicKeyOf, publishedKeys } from '../keys/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -56,7 +57,7 @@ export function createPublicRoutes(parts: PublicParts) {
   const jwks: Read = async (_, snapshot) =>
     json({ keys: jwtKeys(snapshot).map((row) => jwtJwk(row, 'sig')) }, { headers: kept() })
 
-  /** SPIFFE bundle: one entry for each root, then the JWT keys. The sequence is the revision that last changed any key. */
+  /** SPIFFE bundle: one entry for each root, then the JWT keys. */
   const bundle: Read = async (_, snapshot) => {
     const roots = publishedKeys(snapshot, 'root-ca', now()).map((row) => {
       const certificate = new X509Certificate(row.chain ?? '')
@@ -64,7 +65,7 @@ export function createPublicRoutes(parts: PublicParts) {
     })
     const value = {
       keys: [...roots, ...jwtKeys(snapshot).map((row) => jwtJwk(row, 'jwt-svid'))],
-      spiffe_sequence: snapshot.revision,
+      spiffe_sequence: bundleSequence(snapshot, now()),
       spiffe_refresh_hint: parts.refresh,
     }
     return json(value, { headers: kept() })
@@ -72,12 +73,7 @@ export function createPublicRoutes(parts: PublicParts) {
 
   const caPem: Read = async (_, snapshot) => ({
     headers: kept(),
-    body: {
-      text: publishedKeys(snapshot, 'root-ca', now())
-        .map((row) => row.chain ?? '')
-        .join(''),
-      type: 'application/pem-certificate-chain',
-    },
+    body: { text: trustedRoots(snapshot, now()), type: 'application/pem-certificate-chain' },
   })
 
   const server: Read = async (_, snapshot) =>

@@ -14,7 +14,9 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { type FindSession, identify, isStill } from './caller.ts'
+import { identify, isStill } from './caller.ts'
+import type { FindSession } from './find-session.ts'
+import { checkFresh, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
 import { type OpeningParts, createOpenRequest } from './opening.ts'
@@ -52,8 +54,8 @@ export const change = route<'change', ChangeState>('change')
 
 export type DoorParts = OpeningParts & {
   recorder: Recorder
-  snapshots: Pick<Snapshots, 'current' | 'refresh'>
-  sessions: FindSession
+  snapshots: Pick<Snapshots, 'current' | 'age'>
+  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>
   limits: Limits
   log: ServerLog
   metrics: Metrics
@@ -98,9 +100,10 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       headers: message.headers,
     })
     if (problems.length > 0 || !values) throw problemsRefused(problems)
-    const body = operation.maxBodyBytes > 0 ? await readBody(message, operation.maxBodyBytes) : undefined
-    const faults = operation.validateBody(body)
+    const { body, mediaType } = await readBody(message, operation)
+    const faults = operation.validateBody(body, mediaType)
     if (faults.length > 0) throw problemsRefused(faults)
+    if (takesCredential(route.permission)) checkFresh(snapshots.age())
     const caller = await identify(message, route.permission, snapshots.current(), parts.sessions, open.time)
     open.actor = actorOf(caller, values.reason)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)

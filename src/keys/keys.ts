@@ -48,23 +48,15 @@ export function signingKey(known: Known, kind: KeyKind, now: Date): KeyRow | und
   return usable.find((row) => row.retireAt > now) ?? usable[0]
 }
 
-const inBundle: ReadonlySet<KeyKind> = new Set(['root-ca', 'jwt-es256', 'jwt-rs256'])
+const signsCredentials: ReadonlySet<KeyKind> = new Set(['issuing-ca', 'jwt-es256', 'jwt-rs256'])
 
-/**
- * The bundle's sequence number: how often a key has entered or left it. It follows from the rows and the clock alone, so
- * that all replicas say the same, and it moves when and only when the contents do: also when a key goes by its time,
- * which changes no row.
- */
-export function bundleSequence(known: Known, now: Date): number {
-  const rows = [...known.keys.values()].filter((row) => inBundle.has(row.kind) && row.createdAt <= now)
-  return rows.length + rows.filter((row) => row.withdrawnAt !== undefined || row.goneAt <= now).length
+/** What was issued before is expired: no credential outlives its key, so a live one is younger than a key's first use. */
+export function oldestLive(known: Known, now: Date): Date {
+  const live = [...known.keys.values()].filter((row) => signsCredentials.has(row.kind) && row.goneAt > now)
+  return new Date(Math.min(now.getTime() - accessTokenMs, ...live.map((row) => row.activeAt.getTime())))
 }
-
-/** The PEM roots that clients and peers are to trust now. */
-export const trustedRoots = (known: Known, now: Date): string =>
-  publishedKeys(known, 'root-ca', now)
-    .map((row) => row.chain ?? '')
-    .join('')
+/** An access token is signed by no key. */
+const accessTokenMs = 3600_000
 
 const keyHashes = new WeakMap<Snapshot['keys'], Set<string>>()
 

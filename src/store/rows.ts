@@ -23,7 +23,8 @@ export type WorkloadRow = {
 /** The immutable id seen behind an account's name; superseded once another id came under the same name. */
 export type AccountPinRow = { attestorId: string; account: string; uid: string; firstSeen: Date; superseded: boolean }
 
-export type BlockKind = 'session' | 'spiffeId' | 'serialNumber' | 'jti' | 'accessToken'
+/** `instance`: whoever a revoked session was, by `SessionRow.instance` in hex; it may not come back as another session. */
+export type BlockKind = 'session' | 'instance' | 'spiffeId' | 'serialNumber' | 'jti' | 'accessToken'
 
 /** Something revoked. `at` is the cut where the kind has one (everything of a SPIFFE ID issued before it). */
 export type BlockRow = {

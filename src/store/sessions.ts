@@ -30,17 +30,19 @@ const toSession = (row: Row): StoredSession => ({
   expiresAt: row.expires_at,
 })
 
-/** The session behind a live access token; equal for unknown, expired and revoked tokens and for ended sessions. */
-export async function sessionByToken(knex: Knex, hash: Buffer, now: Date): Promise<StoredSession | undefined> {
-  const row: Row | undefined = await knex('access_token as t')
+export type LiveToken = { id: string; expiresAt: Date; session: StoredSession }
+
+/** A live access token and its session; equal for unknown, expired and revoked tokens and for ended sessions. */
+export async function liveToken(knex: Knex, hash: Buffer, now: Date): Promise<LiveToken | undefined> {
+  const row: (Row & { token_id: string; token_expires_at: Date }) | undefined = await knex('access_token as t')
     .join('session as s', 's.id', 't.session_id')
     .where('t.hash', hash)
     .where('t.expires_at', '>', now)
     .whereNull('t.revoked_at')
     .where('s.expires_at', '>', now)
     .whereNull('s.ended_at')
-    .first(columns)
-  return row && toSession(row)
+    .first([...columns, 't.id as token_id', 't.expires_at as token_expires_at'])
+  return row && { id: row.token_id, expiresAt: row.token_expires_at, session: toSession(row) }
 }
 
 export async function sessionById(knex: Knex, id: string, now: Date): Promise<StoredSession | undefined> {
@@ -55,3 +57,48 @@ export async function sessionById(knex: Knex, id: string, now: Date): Promise<St
 /** Ends sessions in the transaction of the entry that says so. Answers how many. */
 export const endSession = (tx: Knex.Transaction, id: string, reason: string, now: Date): Promise<number> =>
   tx('session').where({ id }).whereNull('ended_at').update({ ended_at: now, end_reason: reason })
+
+/** A session in whatever state. */
+export async function anySession(
+  tx: Knex,
+  id: string,
+): Promise<{ id: string; instance: Buffer; startedAt: Date; expiresAt: Date } | undefined> {
+  const row: { id: string; instance: Buffer; started_at: Date; expires_at: Date } | undefined = await tx('session')
+    .where({ id })
+    .first('id', 'instance', 'started_at', 'expires_at')
+  return row && { id: row.id, instance: row.instance, startedAt: row.started_at, expiresAt: row.expires_at }
+}
+
+/** Ends the live sessions of a SPIFFE ID that began at a time or later. Answers their ids. */
+export async function endSessionsOf(
+  tx: Knex.Transaction,
+  spiffeId: string,
+  since: Date,
+  reason: string,
+  now: Date,
+): Promise<string[]> {
+  const rows: { id: string }[] = await tx('session')
+    .where('spiffe_id', spiffeId)
+    .where('started_at', '>=', since)
+    .where('expires_at', '>', now)
+    .whereNull('ended_at')
+    .update({ ended_at: now, end_reason: reason })
+    .returning('id')
+  return rows.map((row) => row.id)
+}
+
+/** An access token by its public id, in whatever state. */
+export async function tokenById(tx: Knex, id: string): Promise<{ id: string; expiresAt: Date } | undefined> {
+  const row: { id: string; expires_at: Date } | undefined = await tx('access_token')
+    .where({ id })
+    .first('id', 'expires_at')
+  return row && { id: row.id, expiresAt: row.expires_at }
+}
+
+/** Revokes access tokens by their public ids. Answers how many were live. */
+export const revokeTokens = (tx: Knex.Transaction, ids: readonly string[], now: Date): Promise<number> =>
+  tx('access_token')
+    .whereIn('id', ids)
+    .whereNull('revoked_at')
+    .where('expires_at', '>', now)
+    .update({ revoked_at: now })

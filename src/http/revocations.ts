@@ -1,0 +1,97 @@
+/**
+ * Revoking: one certificate, JWT, access token, a session with everything it holds, or what a SPIFFE ID was given. Every
+ * replica refuses it from the entry's index on; who never asks is named in `outOfReach`.
+ */
+import type { EntryPart, Revoked } from '../audit/entry.ts'
+import { rfc3339 } from '../issue/lifetime.ts'
+import { oldestLive } from '../keys/keys.ts'
+import { newId } from '../names/id.ts'
+import { insertBlocks } from '../store/blocks.ts'
+import type { BlockKind, BlockRow } from '../store/rows.ts'
+import { revokeTokens } from '../store/sessions.ts'
+import { idempotent } from './idempotency.ts'
+import { bodyOf, json } from './request.ts'
+import { type Asked, type Found, blocksOf, findRevoked } from './revoke.ts'
+import type { ChangeState } from './route.ts'
+
+export type RevocationParts = { randomBytes: (size: number) => Buffer }
+
+/** Names in one entry; more of them make further entries of the same request. */
+const mostInEntry = 500
+
+const valuesOf = (blocks: readonly BlockRow[], kind: BlockKind): string[] =>
+  blocks.filter((block) => block.kind === kind).map((block) => block.value)
+
+function revokedOf(blocks: readonly BlockRow[], sessions: readonly string[]): Revoked {
+  const serialNumbers = valuesOf(blocks, 'serialNumber')
+  const jtis = valuesOf(blocks, 'jti')
+  const accessTokens = valuesOf(blocks, 'accessToken')
+  return {
+    ...(serialNumbers.length > 0 && { serialNumbers }),
+    ...(jtis.length > 0 && { jtis }),
+    ...(accessTokens.length > 0 && { accessTokens }),
+    ...(sessions.length > 0 && { sessions: [...sessions] }),
+  }
+}
+
+/** The log names everything, so that what was refused at any time can be read from it. */
+function entriesOf(id: string, asked: Asked, blocks: readonly BlockRow[], sessions: readonly string[]): EntryPart[] {
+  const entries: EntryPart[] = []
+  const parts = Math.max(1, Math.ceil(blocks.length / mostInEntry), Math.ceil(sessions.length / mostInEntry))
+  for (let n = 0; n < parts; n++) {
+    const part = <T>(list: readonly T[]): T[] => list.slice(n * mostInEntry, (n + 1) * mostInEntry)
+    entries.push({
+      resource: { kind: 'revocation', id },
+      revoked: revokedOf(part(blocks), part(sessions)),
+      change: { after: n === 0 ? asked : { continues: id } },
+    })
+  }
+  return entries
+}
+
+/** Verifiers that never ask take it until it ends: JWTs anywhere, certificates where no CRL is read. */
+function outOfReach(found: Found, blocks: readonly BlockRow[]): Record<string, string>[] {
+  const fresh = new Set(blocks.map((block) => block.value))
+  return [
+    ...found.jwts.flatMap(({ jti, audience, until }) =>
+      fresh.has(jti) ? audience.map((one) => ({ jwt: jti, audience: one, until: rfc3339(until) })) : [],
+    ),
+    ...found.certificates.flatMap(({ serialNumber, until }) =>
+      fresh.has(serialNumber) ? [{ serialNumber, until: rfc3339(until) }] : [],
+    ),
+  ]
+}
+
+export function createRevocationRoutes({ randomBytes }: RevocationParts): { create: ChangeState } {
+  const create: ChangeState = async (request, tx, snapshot) => {
+    const { time } = request
+    const asked: Asked = bodyOf(request, 'createRevocation')
+    const id = newId('rev', randomBytes)
+    const found = await findRevoked(tx, asked, oldestLive(snapshot, time), time)
+    const blocks = await insertBlocks(tx, id, blocksOf(found, asked.reason, time, randomBytes))
+    await revokeTokens(tx, valuesOf(blocks, 'accessToken'), time)
+    const [entry = {}, ...more] = entriesOf(id, asked, blocks, found.sessions)
+    const count = (kind: BlockKind): number => valuesOf(blocks, kind).length
+    return {
+      reply: json(
+        {
+          id,
+          revoked: {
+            certificates: count('serialNumber'),
+            jwts: count('jti'),
+            sessions: found.sessions.length,
+            accessTokens: count('accessToken'),
+          },
+          outOfReach: outOfReach(found, blocks),
+        },
+        { status: 201 },
+      ),
+      entry,
+      ...(more.length > 0 && { more }),
+      // Also where nothing is new in memory: a session that ended is asked of the database, but what was decided under
+      // it before goes again.
+      changed: [{ table: 'block', where: { revocation: id } }],
+    }
+  }
+  return { create: idempotent(create) }
+}

@@ -1,0 +1,71 @@
+/** A JWT-SVID of ours, read back: whether one of our published keys signed it, for this trust domain, and when it ends. */
+import { compactVerify, errors } from 'jose'
+import { JsonError, parseStrict } from '../json/strict.ts'
+import { publicKeyOf, publishedKeys } from '../keys/keys.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+
+export type OwnJwt = {
+  iss: string
+  sub: string
+  aud: string[]
+  exp: number
+  iat: number
+  nbf: number
+  jti: string
+}
+
+const longest = 16_384
+const compact = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
+const kinds = { ES256: 'jwt-es256', RS256: 'jwt-rs256' } as const
+
+/** One text only for the same bytes (stack-facts.md, X6). */
+const isCanonical = (segment: string): boolean => Buffer.from(segment, 'base64url').toString('base64url') === segment
+
+function strictObject(segment: string): Record<string, unknown> | undefined {
+  try {
+    const value = parseStrict(Buffer.from(segment, 'base64url'), { maxDepth: 16 })
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+  } catch (error) {
+    if (error instanceof JsonError) return undefined
+    throw error
+  }
+}
+
+/** Claims as `createIssueJwt` writes them; what a key of ours signed in another shape is nothing that we issued. */
+function asOurs(claims: Record<string, unknown>): OwnJwt | undefined {
+  const { iss, sub, exp, iat, nbf, jti } = claims
+  const aud = typeof claims.aud === 'string' ? [claims.aud] : claims.aud
+  if (typeof iss !== 'string' || typeof sub !== 'string' || typeof jti !== 'string') return undefined
+  if (typeof exp !== 'number' || typeof iat !== 'number' || typeof nbf !== 'number') return undefined
+  if (!Array.isArray(aud) || !aud.every((one): one is string => typeof one === 'string')) return undefined
+  return { iss, sub, aud, exp, iat, nbf, jti }
+}
+
+/**
+ * Nothing for whatever is not a JWT-SVID of ours that is valid now: the caller learns no more than that. Whether it was
+ * revoked is not asked here.
+ */
+export async function readJwtSvid(
+  token: string,
+  known: Pick<Snapshot, 'keys' | 'issuer'>,
+  now: Date,
+): Promise<OwnJwt | undefined> {
+  const segments = token.split('.')
+  if (token.length > longest || !compact.test(token) || !segments.every(isCanonical)) return undefined
+  const [header = '', payload = ''] = segments
+  const { alg, kid } = strictObject(header) ?? {}
+  if ((alg !== 'ES256' && alg !== 'RS256') || typeof kid !== 'string') return undefined
+  const row = publishedKeys(known, kinds[alg], now).find((one) => one.id === kid)
+  if (!row) return undefined
+  try {
+    await compactVerify(token, publicKeyOf(row), { algorithms: [alg] })
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined
+    throw error
+  }
+  const claims = asOurs(strictObject(payload) ?? {})
+  const at = now.getTime() / 1000
+  // The same clock made them, so there is no skew to allow for.
+  if (!claims || claims.iss !== known.issuer || claims.exp <= at || claims.nbf > at + 1) return undefined
+  return claims
+}
