@@ -31,9 +31,9 @@ function callerName(caller: Caller): string {
  */
 export function idempotent(handler: ChangeState, again?: Again): ChangeState {
   return async (request, tx, snapshot) => {
-    const { idempotencyKey, operation, caller, body, time } = request
+    const { idempotencyKey, operation, params, caller, body, time } = request
     if (idempotencyKey === undefined) return handler(request, tx, snapshot)
-    const key = sha256(JSON.stringify([callerName(caller), operation, idempotencyKey]))
+    const key = sha256(JSON.stringify([callerName(caller), operation, params, idempotencyKey]))
     const hash = sha256(canonicalize(body ?? null))
     const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
     if (earlier) return repeat(earlier, hash, snapshot, again)

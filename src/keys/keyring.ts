@@ -32,7 +32,8 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
       if (row.rootKeyId !== root.id) {
         throw new Error(`the keyring was wrapped by root key ${row.rootKeyId}, not by the given ${root.id}`)
       }
-      if (!keys.has(row.id)) keys.set(row.id, createSecretKey(await root.unwrap(row.wrapped, place(instanceId, row.id))))
+      if (!keys.has(row.id))
+        keys.set(row.id, createSecretKey(await root.unwrap(row.wrapped, place(instanceId, row.id))))
       if (!current || row.createdAt > current.createdAt) current = row
     }
   }

@@ -6,7 +6,7 @@ import type { KeyRow } from '../store/rows.ts'
 import { type Keys, isRequested, isUpstream } from './keys.ts'
 import { type Lifetimes, after, endlessFrom, timesFor } from './lifetimes.ts'
 import { type KeyMaker, newIssuingCa, newJwtKey, newLogKey, newRootCa } from './new-key.ts'
-import { type Action, type ScheduledKind, ownRoot, scheduledKinds, underUpstream } from './rotation.ts'
+import { type Action, type ScheduledKind, ownRoot, underUpstream } from './rotation.ts'
 
 export type Rotator = {
   maker: KeyMaker
@@ -28,7 +28,7 @@ export class RotationError extends Error {
 }
 
 /** @param root where it signs an issuing key; else the one of `rows` that does at `activeAt` */
-export async function makeKey(
+async function makeKey(
   kind: ScheduledKind,
   rows: readonly KeyRow[],
   activeAt: Date,
@@ -142,7 +142,9 @@ export function rotateLogKey(rows: readonly KeyRow[], compromised: boolean, now:
   if (!compromised && signing.length > 1) throw new RotationError('the log keys overlap already')
   const created = [newLogKey(maker, endlessFrom(now), epoch, 0)]
   if (compromised) return { created, retired: [], withdrawn: signing.map((row) => withdraw(row, now)) }
-  return { created, retired: signing.map((row) => ({ ...row, retireAt: after(now, lifetimes.publish) })), withdrawn: [] }
+  return {
+    created,
+    retired: signing.map((row) => ({ ...row, retireAt: after(now, lifetimes.publish) })),
+    withdrawn: [],
+  }
 }
-
-export { scheduledKinds }

@@ -24,7 +24,7 @@ export type Warning = {
 
 export type Plan = { actions: Action[]; warnings: Warning[] }
 
-export const scheduledKinds = ['issuing-ca', 'jwt-es256', 'jwt-rs256'] as const satisfies readonly ScheduledKind[]
+const scheduledKinds = ['issuing-ca', 'jwt-es256', 'jwt-rs256'] as const satisfies readonly ScheduledKind[]
 
 const byActivity = (a: KeyRow, b: KeyRow): number => b.activeAt.getTime() - a.activeAt.getTime()
 

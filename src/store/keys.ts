@@ -1,10 +1,13 @@
 /** Key rows, as keys/ makes them. Wrapped keys only: nothing here can be used without the root key. */
-import type { Knex } from 'knex'
+import type { Knex } from './database.ts'
 import type { KeyRow } from './rows.ts'
 import { tables } from './snapshot-tables.ts'
 
-/** Any number that nobody else uses: "pkey" in ASCII. Whoever changes keys holds this advisory lock. */
+/** Whoever changes keys holds it, so that of many replicas one makes the next key. "pkey" in ASCII. */
 export const keysLock = 0x706b6579
+
+export const lockKeys = (tx: Knex.Transaction): Promise<unknown> =>
+  tx.raw('select pg_advisory_xact_lock(?)', [keysLock])
 
 const times = (row: KeyRow): Record<string, unknown> => ({
   chain: row.chain ?? null,
