@@ -1,11 +1,10 @@
 /** The one composition root: builds every part in order, fails at start, drains at stop. */
 import { createRandomBytes } from './random.ts'
-import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { RequestListener } from 'node:http'
 import { createApp } from './app.ts'
 import { createAttestors } from './attest/attest.ts'
+import { startBackground } from './background.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
@@ -25,7 +24,8 @@ import { startSummaryEntries } from './http/summary-entries.ts'
 import { createIssueAccessToken } from './issue/access-token.ts'
 import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
-import { createKeys, isOwnKey, logVkey, publishedKeys } from './keys/keys.ts'
+import { trustedRoots } from './keys/bundle.ts'
+import { createKeys, isOwnKey, logVkey } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
 import { markFirstUse } from './operators/bootstrap.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
@@ -38,8 +38,8 @@ import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
 import { type Log as ServerLog } from './telemetry/log.ts'
 import { type MetricSnapshot, createMetrics } from './telemetry/metrics.ts'
-import { listen, metricsApp } from './listeners.ts'
-import { serverIdentity } from './tls.ts'
+import { keepListenerCertificate } from './listener-certificate.ts'
+import { type Listener, listen, metricsApp } from './listeners.ts'
 import { version } from './version.ts'
 
 export type Running = {
@@ -53,6 +53,8 @@ export type Running = {
   /** The log's verification keys. */
   vkeys: string[]
   metrics(): Promise<MetricSnapshot>
+  /** Runs every background job once, now, rather than when its time comes. */
+  runJobs(): Promise<void>
   /** Stops taking connections, lets requests that have begun finish, closes everything. */
   stop(): Promise<void>
 }
@@ -147,6 +149,15 @@ export async function start(
     refusesKey: (sha256) => isOwnKey(snapshots.current(), sha256),
   })
 
+  const { publish, sign, longest, rootCa } = config.keys
+  const rotator = {
+    maker: { keyring, trustDomain: known.trustDomain, randomBytes },
+    keys,
+    lifetimes: { publish, sign, longest, rootCa },
+    crlUrl: (keyId: string) => `${known.issuer}/crl/${keyId}`,
+  }
+  const sessions = createFindSession(db)
+
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
   const routes = createRoutes({
@@ -167,6 +178,10 @@ export async function start(
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
     own: ownRules(config),
+    rootKey,
+    keyring,
+    rotator,
+    sessions,
     randomBytes,
     db,
     log,
@@ -184,7 +199,7 @@ export async function start(
   const door: DoorParts = {
     recorder,
     snapshots,
-    sessions: createFindSession(db),
+    sessions,
     limits,
     log: serverLog,
     metrics,
@@ -196,14 +211,20 @@ export async function start(
   }
   const appOf = (list: readonly Route[]): RequestListener => createApp(list, openapi, door)
 
-  const roots = publishedKeys(known, 'root-ca', now())
-    .map((row) => row.chain ?? '')
-    .join('')
-  writeFileSync(join(config.dataDir, 'ca.pem'), roots)
-  const identity =
-    config.tls.kind === 'off'
-      ? undefined
-      : await serverIdentity(config.tls, roots, { recorder, keys, issue: issueX509.server, now, randomBytes })
+  let listeners: Listener[] = []
+  const certificate = await keepListenerCertificate({
+    tls: config.tls,
+    recorder,
+    keys,
+    snapshots,
+    issue: issueX509.server,
+    now,
+    randomBytes,
+    dataDir: config.dataDir,
+    swap: (identity) => listeners.forEach((one) => one.swap(identity)),
+    onRenewed: () => serverLog.info('server.certificate_renewed'),
+  })
+  const { identity } = certificate
   const everybody = await listen(
     config.adminListen ? appOf(routes.filter(isForWorkloads)) : appOf(routes),
     config.listen,
@@ -214,7 +235,17 @@ export async function start(
     config.metricsListen && parts.alone !== false
       ? await listen(metricsApp(renderMetrics), config.metricsListen, undefined)
       : undefined
-  const listeners = [everybody, operators, scrapers].filter((one) => one !== undefined)
+  listeners = [everybody, operators, scrapers].filter((one) => one !== undefined)
+  const background = startBackground({
+    recorder,
+    db,
+    snapshots,
+    rotator,
+    log: serverLog,
+    now,
+    randomBytes,
+    listener: certificate.job,
+  })
   const { url } = everybody
   serverLog.info('server.ready', { listen: url, store: db.kind, epoch: known.epoch, size: log.size() })
 
@@ -222,11 +253,13 @@ export async function start(
     url,
     ...(operators && { adminUrl: operators.url }),
     ...(scrapers && { metricsUrl: scrapers.url }),
-    roots,
+    roots: trustedRoots(known, now()),
+    runJobs: background.runAll,
     metrics: () => metrics.snapshot(),
     vkeys: logVkeys(snapshots.current()),
     async stop() {
       draining = true
+      await background.stop()
       await Promise.all(listeners.map((one) => one.drain(config.drainSeconds)))
       await summaries.stop()
       await commit.idle()

@@ -10,7 +10,9 @@ import type { IssueServerCertificate } from './issue/x509.ts'
 import { createRootCertificate } from './keys/ca-certificates.ts'
 import { serialFrom } from './keys/certificate.ts'
 import type { Keys } from './keys/keys.ts'
+import { rootOver } from './keys/bundle.ts'
 import { newId } from './names/id.ts'
+import type { Snapshot } from './store/snapshot.ts'
 
 /** A client that sends slowly holds a socket, not a handler, and not for long (threats.md 137). */
 export const timeouts = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 60_000 }
@@ -25,28 +27,30 @@ export const tlsOptions: ServerOptions = {
   secureOptions: constants.SSL_OP_NO_TICKET,
 }
 
-export type ServerIdentity = SecureContextOptions & { notAfter: Date }
+export type ServerIdentity = SecureContextOptions & {
+  notBefore: Date
+  notAfter: Date
+  /** Where our own CA issued it. */
+  issued?: { keyId: string; serialNumber: string }
+}
+
+export type IdentityParts = {
+  recorder: Recorder
+  keys: Keys
+  issue: IssueServerCertificate
+  now: () => Date
+  randomBytes: (size: number) => Buffer
+}
+
+export type Tls = Exclude<Config['tls'], { kind: 'off' }>
 
 /** From the given files, or from our own CA: then it is an issuance like any other, with its entry. */
-export async function serverIdentity(
-  tls: Exclude<Config['tls'], { kind: 'off' }>,
-  roots: string,
-  parts: {
-    recorder: Recorder
-    keys: Keys
-    issue: IssueServerCertificate
-    now: () => Date
-    randomBytes: (size: number) => Buffer
-  },
-): Promise<ServerIdentity> {
+export async function serverIdentity(tls: Tls, roots: string, parts: IdentityParts): Promise<ServerIdentity> {
   if (tls.kind === 'files') {
     const cert = readFileSync(tls.certFile, 'utf8')
-    return {
-      cert,
-      key: readFileSync(tls.keyFile, 'utf8'),
-      ca: roots,
-      notAfter: new Date(new X509Certificate(cert).validTo),
-    }
+    const { validFrom, validTo } = new X509Certificate(cert)
+    const times = { notBefore: new Date(validFrom), notAfter: new Date(validTo) }
+    return { cert, key: readFileSync(tls.keyFile, 'utf8'), ca: roots, ...times }
   }
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const now = parts.now()
@@ -59,19 +63,20 @@ export async function serverIdentity(
   const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
   const granted = await parts.recorder
     .grant(open, async (snapshot) => {
-      const { chain, record, notAfter } = parts.issue(publicKey, tls.names, parts.keys.issuingCa(snapshot, now), now)
-      const entry = { issued: { x509: record } }
-      return { reply: { chain, notAfter }, entry, whileClosed: true, holds: () => true }
+      const ca = parts.keys.issuingCa(snapshot, now)
+      const { chain, record, notAfter } = parts.issue(publicKey, tls.names, ca, now)
+      // The root goes along, for clients that trust it by its fingerprint alone (PURSER_CA_SHA256).
+      const cert = chain + (rootOver(snapshot, ca.row, now) ?? '')
+      const holds = (fresh: Snapshot): boolean => !fresh.keys.get(ca.row.id)?.withdrawnAt
+      return { reply: { cert, record, notAfter }, entry: { issued: { x509: record } }, whileClosed: true, holds }
     })
     .catch((error) => {
       if (error instanceof Refusal && error.code === 'issuing_closed') return undefined
       throw error
     })
   if (!granted) return nobody({ publicKey, privateKey }, now, parts.randomBytes)
-  const { reply } = granted
-  // The root goes along, for clients that trust it by its fingerprint alone (PURSER_CA_SHA256).
-  const cert = reply.chain + roots
-  return { cert, key, ca: roots, notAfter: reply.notAfter }
+  const { cert, record, notAfter } = granted.reply
+  return { cert, key, ca: roots, notBefore: now, notAfter, issued: record }
 }
 
 /**
@@ -91,5 +96,5 @@ function nobody(
     notBefore: new Date(now.getTime() - 60_000),
     notAfter,
   })
-  return { cert: pem, key: String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' })), notAfter }
+  return { cert: pem, key: String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' })), notBefore: now, notAfter }
 }

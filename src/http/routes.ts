@@ -3,14 +3,18 @@ import { createIssueCredentials } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
 import { type AuditParts, createAuditRoutes } from './audit.ts'
 import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
+import { type CrlRouteParts, createCrlRoute } from './crl.ts'
 import { type ExplainParts, createExplain } from './explain.ts'
+import { type IntrospectParts, createIntrospect } from './introspect.ts'
 import { type JoinTokenParts, createJoinToken } from './join-tokens.ts'
+import { type KeyRouteParts, createKeyRoutes } from './keys.ts'
 import type { ListParts } from './lists.ts'
 import { type LogParts, createLogRoutes } from './log.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
 import type { CredentialParts } from './credentials.ts'
 import { openLog } from './open-log.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
+import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
 import { type Route, change, issue, read } from './route.ts'
 import { createSelfRoutes } from './self.ts'
 import { createTokenRoutes } from './tokens.ts'
@@ -26,7 +30,11 @@ export type RouteParts = CredentialParts &
   JoinTokenParts &
   ListParts &
   AuditParts &
-  LogParts
+  LogParts &
+  KeyRouteParts &
+  RevocationParts &
+  IntrospectParts &
+  CrlRouteParts
 
 export function createRoutes(parts: RouteParts): Route[] {
   const anyone = createPublicRoutes(parts)
@@ -37,6 +45,8 @@ export function createRoutes(parts: RouteParts): Route[] {
   const tokens = createTokenRoutes(parts)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
+  const keys = createKeyRoutes(parts)
+  const revocations = createRevocationRoutes(parts)
   return [
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', createIssueCredentials(parts)),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
@@ -64,6 +74,13 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/tokens', 'tokens.read', 'api', 'token.list', tokens.list),
     change('DELETE', '/api/v1/tokens/{id}', 'tokens.write', 'api', 'token.revoke', tokens.revoke),
 
+    change('POST', '/api/v1/revocations', 'revocations.create', 'api', 'revocation.create', revocations.create),
+    read('POST', '/api/v1/introspect', 'introspect', 'api', 'token.introspect', createIntrospect(parts)),
+    read('GET', '/api/v1/keys', 'keys.read', 'api', 'key.read', keys.list),
+    change('POST', '/api/v1/keys/{kind}:rotate', 'keys.write', 'api', 'key.create', keys.rotate),
+    change('POST', '/api/v1/keys/ca:csr', 'keys.write', 'api', 'key.csr', keys.csr),
+    change('POST', '/api/v1/keys/ca:import', 'keys.write', 'api', 'key.import', keys.importCa),
+
     issue('GET', '/api/v1/audit/entries', 'audit.read', 'api', 'audit.search', audit.search),
     issue('GET', '/api/v1/audit/entries/{epoch}/{index}', 'audit.read', 'api', 'audit.read', audit.entry),
     issue('GET', '/api/v1/audit/export', 'audit.read', 'api', 'audit.export', audit.export),
@@ -74,6 +91,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/keys', 'none', 'public', 'none', anyone.jwks),
     read('GET', '/bundle', 'none', 'public', 'none', anyone.bundle),
     read('GET', '/ca.pem', 'none', 'public', 'none', anyone.caPem),
+    read('GET', '/crl/{keyId}', 'none', 'public', 'none', createCrlRoute(parts)),
     read('GET', '/log/keys', 'none', 'public', 'none', log.keys),
     read('GET', '/log/{epoch}/checkpoint', 'none', 'public', 'none', log.checkpoint),
     read('GET', '/log/{epoch}/tile/{tilePath}', 'none', 'public', 'none', log.tile),

@@ -1,0 +1,22 @@
+/** Every background job of one process, in the order in which a run of all of them looks at the world. */
+import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
+import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
+import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
+import { type SweepParts, sweep } from './jobs/sweep.ts'
+
+export type BackgroundParts = KeyRotationParts &
+  SharedKeysParts &
+  SweepParts & {
+    /** Keeps the listeners' certificate. */
+    listener: Job
+  }
+
+export function startBackground(parts: BackgroundParts): Jobs {
+  const { log, listener } = parts
+  return startJobs([keyRotation(parts), listener, sharedKeys(parts), sweep(parts)], {
+    clock: () => performance.now(),
+    onRun: (job, error) => {
+      if (error !== undefined) log.warn('job.failed', { job, err: error })
+    },
+  })
+}

@@ -1,0 +1,91 @@
+/** Makes the next keys when they are due, and says what only an operator can do. */
+import { originOf } from '../audit/log.ts'
+import type { Change } from '../audit/record.ts'
+import { applyKeyChanges } from '../keys/apply-changes.ts'
+import { describeKey } from '../keys/describe-key.ts'
+import { type Rotator, makePlanned } from '../keys/rotate.ts'
+import { type Plan, type Warning, planRotation } from '../keys/rotation.ts'
+import type { Knex } from '../store/database.ts'
+import { keysLock, readKeys, setLastSize } from '../store/keys.ts'
+import type { KeyRow } from '../store/rows.ts'
+import type { Snapshots } from '../store/snapshot.ts'
+import type { Log as ServerLog } from '../telemetry/log.ts'
+import { type OnceParts, changeOnce } from './once.ts'
+import type { Job } from './runner.ts'
+
+export type KeyRotationParts = OnceParts & {
+  snapshots: Pick<Snapshots, 'current'>
+  rotator: Rotator
+  log: Pick<ServerLog, 'info' | 'warn'>
+}
+
+const words: Record<Warning['what'], string> = {
+  root_ends: 'the root CA ends soon: rotate it (keys ca:rotate with level root)',
+  chain_ends: 'the imported issuing CA ends soon: ask for a request with ca:csr and import the new chain',
+}
+const warnEveryMs = 3600_000
+
+export function keyRotation(parts: KeyRotationParts): Job {
+  const { snapshots, rotator, now, log } = parts
+  const warned = new Map<string, number>()
+
+  function warn({ what, keyId, at }: Warning, time: Date): void {
+    const key = `${what} ${keyId}`
+    const before = warned.get(key)
+    if (before !== undefined && Math.abs(time.getTime() - before) < warnEveryMs) return
+    warned.set(key, time.getTime())
+    const seconds = Math.round((at.getTime() - time.getTime()) / 1000)
+    log.warn(`key.${what}`, { keyId, seconds, note: words[what] })
+  }
+
+  /** The same plan under the lock, or none: what was made for another one is thrown away. */
+  async function carryOut(
+    tx: Knex.Transaction,
+    plan: Plan,
+    made: KeyRow[],
+    time: Date,
+  ): Promise<Change<undefined> | undefined> {
+    const rows = await readKeys(tx)
+    const current = planRotation(rows, rotator.lifetimes, time)
+    if (JSON.stringify(current.actions) !== JSON.stringify(plan.actions)) return undefined
+    const { trustDomain, epoch } = snapshots.current()
+    const origin = originOf(trustDomain, epoch)
+    const applied = await applyKeyChanges(tx, { created: made, retired: [], withdrawn: [] }, origin)
+    const ended = plan.actions.flatMap((one) => (one.do === 'end-log-key' ? [one.id] : []))
+    const entries = [
+      ...applied.entries,
+      ...rows
+        .filter((row) => ended.includes(row.id))
+        .map((row) => ({ action: 'key.retire' as const, ...describeKey(row, origin) })),
+    ]
+    const [entry = {}, ...more] = entries
+    return {
+      reply: undefined,
+      entry,
+      more,
+      changed: [...applied.changed, ...ended.map((id) => ({ table: 'signing_key' as const, where: { id } }))],
+      async placed(of, index) {
+        await applied.placed(of, index)
+        for (const id of ended) await setLastSize(tx, id, index + entries.length)
+      },
+    }
+  }
+
+  return {
+    name: 'key-rotation',
+    everySeconds: 1,
+    async run() {
+      const time = now()
+      const rows = [...snapshots.current().keys.values()]
+      const plan = planRotation(rows, rotator.lifetimes, time)
+      for (const warning of plan.warnings) warn(warning, time)
+      if (plan.actions.length === 0) return
+      // An RSA key takes time to find: before the transaction, though another replica's may be the one that counts.
+      const made = await makePlanned(plan.actions, rows, time, rotator)
+      const done = await changeOnce({ ...parts, now: () => time }, keysLock, 'key.create', (tx) =>
+        carryOut(tx, plan, made, time),
+      )
+      if (done) for (const row of made) log.info('key.created', { keyId: row.id, note: row.kind })
+    },
+  }
+}

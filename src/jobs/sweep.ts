@@ -1,0 +1,55 @@
+/** Deletes what is over: claims, tokens, idempotency keys, sessions and blocks whose time passed long enough ago. */
+import type { Database } from '../store/database.ts'
+import { tryLock } from '../store/jobs.ts'
+import type { Snapshots } from '../store/snapshot.ts'
+import { type SweptTable, deleteOver, sweptTables } from '../store/sweep.ts'
+import type { Job } from './runner.ts'
+
+export type SweepParts = {
+  db: Pick<Database, 'knex'>
+  snapshots: Pick<Snapshots, 'forgetBlocks'>
+  now: () => Date
+}
+
+/** "pswp" in ASCII. */
+const sweepLock = 0x70737770
+const hour = 3600_000
+
+/**
+ * Kept for so long after their end, in milliseconds. A session's id is derived from its instance: forgotten early, an
+ * instance that comes back would get the id of one that ended.
+ */
+const keptFor: Record<SweptTable, number> = {
+  claim: hour,
+  access_token: 24 * hour,
+  idempotency: hour,
+  session: 90 * 24 * hour,
+  join_token: 30 * 24 * hour,
+  block: 24 * hour,
+}
+
+/** Rows in one statement, and statements a table in one run: on the embedded store each stops everything else. */
+const page = 500
+const mostPages = 20
+
+export function sweep({ db, snapshots, now }: SweepParts): Job {
+  const endOf = (table: SweptTable): Date => new Date(now().getTime() - keptFor[table])
+
+  /** True while more may be left. */
+  const sweepPage = (table: SweptTable): Promise<boolean> =>
+    db.knex.transaction(async (tx) => {
+      if (!(await tryLock(tx, sweepLock))) return false
+      return (await deleteOver(tx, table, endOf(table), page)) === page
+    })
+
+  return {
+    name: 'sweep',
+    everySeconds: 60,
+    async run() {
+      for (const table of sweptTables) {
+        for (let pages = 0; pages < mostPages && (await sweepPage(table)); pages++);
+      }
+      snapshots.forgetBlocks(endOf('block'))
+    },
+  }
+}

@@ -1,0 +1,72 @@
+/** Which public keys were certified, and for whom, from the log. */
+import type { Knex } from './database.ts'
+import { termKeys } from './term-keys.ts'
+
+/** One certificate of a key. */
+export type KeyUse = {
+  /** SHA-256 of the SPKI, hex. */
+  key: string
+  workloadId: string
+  workload: string
+  session: string
+  serialNumber: string
+  notAfter: Date
+}
+
+type Row = { [K in keyof KeyUse]: string | null }
+
+const fields = `
+  body::json #>> '{issued,x509,publicKeySha256}' as key, body::json #>> '{actor,workloadId}' as "workloadId",
+  body::json #>> '{actor,workload}' as workload, body::json #>> '{actor,session}' as session,
+  body::json #>> '{issued,x509,serialNumber}' as "serialNumber", body::json #>> '{issued,x509,notAfter}' as "notAfter"`
+
+function toUse({ key, workloadId, workload, session, serialNumber, notAfter }: Row): KeyUse[] {
+  if (key === null || workloadId === null || notAfter === null) return []
+  return [
+    {
+      key,
+      workloadId,
+      workload: workload ?? '',
+      session: session ?? '',
+      serialNumber: serialNumber ?? '',
+      notAfter: new Date(notAfter),
+    },
+  ]
+}
+
+/** The keys that entries [from, from + most) certified for workloads, and where those entries end. */
+export async function keysCertified(
+  knex: Knex,
+  epoch: number,
+  from: number,
+  most: number,
+): Promise<{ keys: string[]; next: number }> {
+  const { rows } = await knex.raw<{ rows: (Row & { idx: string })[] }>(
+    `select idx, ${fields} from log_entry where epoch = ? and idx >= ? order by idx limit ?`,
+    [epoch, from, most],
+  )
+  const last = rows.at(-1)
+  return { keys: [...new Set(rows.flatMap(toUse).map((use) => use.key))], next: last ? Number(last.idx) + 1 : from }
+}
+
+/** Every certificate of these keys that was issued at a time or later, by the index of the log's terms. */
+export async function usesOfKeys(knex: Knex, keys: readonly string[], since: Date): Promise<KeyUse[]> {
+  if (keys.length === 0) return []
+  const { rows } = await knex.raw<{ rows: Row[] }>(
+    `with found as materialized (select body from log_entry where terms && ?::bigint[] and at >= ? and body is not null)
+     select ${fields} from found`,
+    [termKeys(keys.map((key) => `sha256=${key}`)), since],
+  )
+  const wanted = new Set(keys)
+  return rows.flatMap(toUse).filter((use) => wanted.has(use.key))
+}
+
+/** The workloads that each earlier alert of a key names (action `key.shared`). */
+export async function sharesNamed(knex: Knex, key: string): Promise<string[][]> {
+  const { rows } = await knex.raw<{ rows: { workloads: string[] | null }[] }>(
+    `with found as materialized (select body from log_entry where terms @> ?::bigint[] and body is not null)
+     select body::json #> '{detail,workloads}' as workloads from found where body::json #>> '{resource,id}' = ?`,
+    [termKeys(['action=key.shared', `resource=public-key/${key}`]), key],
+  )
+  return rows.map((row) => row.workloads ?? [])
+}
