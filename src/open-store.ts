@@ -17,6 +17,8 @@ export type Opened = { db: Database; rootKey: RootKey }
 
 /** What keeps a server from starting, in words that say what to do. */
 export class StartError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   constructor(detail: string) {
     super(detail)
     this.name = 'StartError'

@@ -3,6 +3,8 @@ export type Fault = { name: string; problem: string }
 
 /** Every fault of one configuration at once. Its message names settings and never repeats a secret's value. */
 export class ConfigError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   readonly faults: readonly Fault[]
   constructor(faults: readonly Fault[]) {
     const count = faults.length === 1 ? 'one setting is wrong' : `${faults.length} settings are wrong`

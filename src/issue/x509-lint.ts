@@ -5,6 +5,8 @@ import { keyIdOf } from '../keys/ca-names.ts'
 
 /** What was about to be signed is not the certificate that was decided. Always a fault of ours. */
 export class LintError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   override readonly name = 'LintError'
 }
 

@@ -11,6 +11,8 @@ const tagBytes = 16
 const overhead = 1 + ivBytes + tagBytes
 
 export class EnvelopeError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   constructor(detail: string) {
     super(`the ciphertext does not open: ${detail}`)
     this.name = 'EnvelopeError'

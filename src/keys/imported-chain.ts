@@ -7,6 +7,8 @@ import { type CertificateFields, findExtension, readCertificate } from './read-c
 
 /** An upstream CA's answer that can't be our issuing CA; the message says why, to the operator. */
 export class ImportedChainError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   override readonly name = 'ImportedChainError'
 }
 

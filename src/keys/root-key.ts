@@ -14,6 +14,8 @@ export type RootKey = {
 }
 
 export class RootKeyError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   constructor(detail: string) {
     super(detail)
     this.name = 'RootKeyError'

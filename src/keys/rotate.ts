@@ -21,6 +21,8 @@ export type KeyChanges = { created: KeyRow[]; retired: KeyRow[]; withdrawn: KeyR
 
 /** What can't be done, for the operator who asked. */
 export class RotationError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   constructor(detail: string) {
     super(detail)
     this.name = 'RotationError'

@@ -17,6 +17,8 @@ export type OutboundCode =
  * what the other side sent, nor a header that we sent.
  */
 export class OutboundError extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   readonly code: OutboundCode
   readonly detail: string
   /** With `bad_status` and `redirect`. */

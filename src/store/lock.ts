@@ -8,6 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 /** Another process holds the directory; `pid` is its id. */
 export class StoreLocked extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   readonly pid: number
   constructor(path: string, pid: number) {
     super(`process ${pid} has this data directory open (${path}); stop it first, or talk to it over HTTP`)

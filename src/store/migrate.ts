@@ -5,6 +5,8 @@ import type { Database } from './database.ts'
 
 /** The schema was changed by a newer Purser in a way that this one must not run on. */
 export class SchemaTooNew extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   constructor(oldest: string) {
     super(`the database needs a Purser that knows migration ${oldest}; this one is too old`)
     this.name = 'SchemaTooNew'

@@ -112,6 +112,8 @@ export function openPostgres(options: PostgresOptions): PostgresDatabase {
 
 /** This Postgres can't keep Purser's promises; the message says why and what to do. */
 export class UnfitPostgres extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
   override readonly name = 'UnfitPostgres'
 }
 
