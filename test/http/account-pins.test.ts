@@ -61,7 +61,7 @@ describe.each(['embedded', 'postgres'] as const)('accounts (%s)', (store) => {
   const present = (made: string): Promise<Answer> =>
     purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: made }, accessToken: {} })
   const who = (answer: Answer) =>
-    purser.call('GET', '/api/v1/credentials/self', undefined, { token: String((answer.body.accessToken as { token: string }).token) }) // prettier-ignore
+    purser.call('GET', '/api/v1/credentials/self', undefined, { token: (answer.body.accessToken as { token: string }).token }) // prettier-ignore
   const about = async (action: string) =>
     (await readLog(purser)).filter((entry) => entry.action === action && entry.resource?.name?.endsWith(`/${sa}`))
   const reasonOf = async (answer: Answer) =>

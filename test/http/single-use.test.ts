@@ -31,7 +31,7 @@ beforeAll(async () => {
   })
 })
 afterAll(async () => {
-  for (const one of [...replicas].reverse()) await one.stop()
+  for (const one of replicas.toReversed()) await one.stop()
 })
 
 const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
