@@ -39,7 +39,10 @@ export async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>,
 type Parts = { log: ServerLog; now?: () => Date; randomBytes?: (size: number) => Buffer }
 
 /** @throws StartError, RootKeyError, and what the stores throw */
-export async function openStore(config: Config, { log, now = () => new Date(), randomBytes = nodeRandomBytes }: Parts): Promise<Opened> {
+export async function openStore(
+  config: Config,
+  { log, now = () => new Date(), randomBytes = nodeRandomBytes }: Parts,
+): Promise<Opened> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const rootKey = openRootKey(
     config.rootKey.kind === 'value' ? { kind: 'value', value: config.rootKey.value.reveal() } : config.rootKey,
