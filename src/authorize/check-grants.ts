@@ -2,6 +2,7 @@
 import { parseDnsName } from '../names/dns-name.ts'
 import { parsePathPattern } from '../names/secret-path.ts'
 import { type TemplateKind, parseTemplate, templateKeys } from '../names/template.ts'
+import { defaultLifetimes } from './entries.ts'
 import type { AttestorRules, OwnRules } from './entry-rules.ts'
 import type { WorkloadDefinition } from './grant.ts'
 import { type EntryProblem, brokenRule, impossible, pointer } from './problems.ts'
@@ -20,9 +21,9 @@ export function checkGrants(grants: Grants, attestor: AttestorRules, own: OwnRul
   const { x509, jwt, secrets, operator } = grants
   return [
     ...checkDnsNames(x509?.dnsNames ?? [], own),
-    ...checkLifetime('x509', x509?.maxLifetimeSeconds, own),
+    ...checkLifetime('x509', x509, own),
     ...checkAudiences(jwt?.audiences ?? [], attestor, own),
-    ...checkLifetime('jwt', jwt?.maxLifetimeSeconds, own),
+    ...checkLifetime('jwt', jwt, own),
     ...(secrets ?? []).flatMap(({ paths }, n) =>
       paths.flatMap((path, m) =>
         checkTemplate(pointer('grants', 'secrets', n, 'paths', m), path, 'secret-pattern', attestor),
@@ -41,15 +42,17 @@ const checkDnsNames = (names: string[], own: OwnRules): EntryProblem[] =>
     return brokenRule(at, () => parseDnsName(name))
   })
 
-const checkLifetime = (kind: 'x509' | 'jwt', seconds: number | undefined, own: OwnRules): EntryProblem[] =>
-  seconds !== undefined && seconds > own.longest[kind]
-    ? [
-        impossible(
-          pointer('grants', kind, 'maxLifetimeSeconds'),
-          `must be at most ${own.longest[kind]}, the longest that this server's keys sign for`,
-        ),
-      ]
-    : []
+/** Left out, it is the usual one, which a server may be set below. */
+function checkLifetime(
+  kind: 'x509' | 'jwt',
+  grant: { maxLifetimeSeconds?: number } | undefined,
+  own: OwnRules,
+): EntryProblem[] {
+  const most = own.longest[kind]
+  if (!grant || (grant.maxLifetimeSeconds ?? defaultLifetimes[kind]) <= most) return []
+  const detail = `must be at most ${most}, the longest that this server's keys sign for`
+  return [impossible(pointer('grants', kind, 'maxLifetimeSeconds'), detail)]
+}
 
 function checkAudiences(
   audiences: NonNullable<Grants['jwt']>['audiences'],

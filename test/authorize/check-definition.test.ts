@@ -159,6 +159,16 @@ describe('what an entry grants', () => {
     ).toEqual([])
   })
 
+  it('refuses the usual lifetimes where the server is set below them', () => {
+    const short = { ...own, longest: { x509: 600, jwt: 60 } }
+    const grants = { x509: {}, jwt: { audiences: [] } }
+    expect(checkWorkload({ ...web, grants }, cluster, short)?.errors.map((one) => one.pointer)).toEqual([
+      '/grants/x509/maxLifetimeSeconds',
+      '/grants/jwt/maxLifetimeSeconds',
+    ])
+    expect(checkWorkload(web, cluster, short)).toBeUndefined()
+  })
+
   it('reads secret paths and operator paths, although they are served later', () => {
     const paths = ['prod/**', 'sys/x', 'a//b', 'prod/../x', 'a*/b', '**/x', '{k8s:ns}/*', '{k8s:ns}x/*', 'A/b']
     const operator = { role: 'operator' as const, paths: ['ok/**', '%2e'] }
