@@ -188,11 +188,14 @@ function stillHolds(
 ): boolean {
   const { attestorId } = entry.row
   if (fresh.epoch !== old.epoch || !fresh.issuing) return false
-  if (fresh.workloads.get(entry.row.id)?.revision !== entry.row.revision) return false
+  if (!fresh.workloads.has(entry.row.id)) return false
   if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
-  // Another entry may match now.
-  if (fresh.workloads !== old.workloads && [...fresh.workloads.keys()].some((id) => !old.workloads.has(id)))
-    return false
+  // Its own entry changed, or another of the attestor's may match now.
+  if (fresh.workloads !== old.workloads) {
+    for (const row of fresh.workloads.values()) {
+      if (row.attestorId === attestorId && row.revision !== old.workloads.get(row.id)?.revision) return false
+    }
+  }
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
   if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
   if (!accountHolds(fresh, attested)) return false
