@@ -1,7 +1,6 @@
 /** Listening and draining: the API, operators' own listener where configured, and plain HTTP for metrics alone. */
 import { type RequestListener, type Server as HttpServer, createServer as createHttpServer } from 'node:http'
 import { type Server as HttpsServer, createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import type { Config } from './config.ts'
 import { type ServerIdentity, timeouts, tlsOptions } from './tls.ts'
 
@@ -20,10 +19,11 @@ export async function listen(
   app: RequestListener,
   address: Address,
   identity: ServerIdentity | undefined,
+  waits: typeof timeouts = timeouts,
 ): Promise<Listener> {
   const server: HttpServer | HttpsServer = identity
-    ? createHttpsServer({ ...tlsOptions, ...identity }, app)
-    : createHttpServer(timeouts, app)
+    ? createHttpsServer({ ...waits, ...tlsOptions, ...identity }, app)
+    : createHttpServer(waits, app)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(address.port, address.host, () => {
@@ -31,7 +31,8 @@ export async function listen(
       resolve()
     })
   })
-  const bound = server.address() as AddressInfo
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new TypeError('the listener has no port')
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
   return {
     url: `${identity ? 'https' : 'http'}://${host}:${bound.port}`,

@@ -14,11 +14,19 @@ import { rootOver } from './keys/bundle.ts'
 import { newId } from './names/id.ts'
 import type { Snapshot } from './store/snapshot.ts'
 
-/** A client that sends slowly holds a socket, not a handler, and not for long (threats.md 137). */
-export const timeouts = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 60_000 }
+/**
+ * A client that sends slowly holds a socket, and not for long: milliseconds until headers, whole request and TLS
+ * handshake must be complete. Node looks at them every 30 seconds unless told.
+ */
+export const timeouts = {
+  requestTimeout: 30_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 60_000,
+  handshakeTimeout: 10_000,
+  connectionsCheckingInterval: 2_000,
+}
 
 export const tlsOptions: ServerOptions = {
-  ...timeouts,
   minVersion: 'TLSv1.3',
   requestCert: true,
   // Judged at each request instead (http/caller.ts): most callers have no certificate yet.

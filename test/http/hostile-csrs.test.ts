@@ -13,7 +13,7 @@ let purser: TestPurser
 let issuer: Issuer
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded' })
+  purser = await startPurser({ store: 'postgres' })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
 })
