@@ -1,50 +1,17 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import { openCheckpoint, verifyExport, verifyReceipt } from '@purser/sdk/verify'
 import { decodeProtectedHeader } from 'jose'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type NewEpoch, newEpoch } from '../../src/new-epoch.ts'
 import { openOffline } from '../../src/open-offline.ts'
 import type { Config } from '../../src/config.ts'
-import { testDatabase } from '../support/database.ts'
 import { createIssuer, type Issuer, registerLab } from '../support/issuer.ts'
 import { openssl, scratch } from '../support/openssl.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
-import { cloneDatabase } from '../support/template.ts'
-
-/** A place for a Purser whose database can be kept as it is, and put back, while no server runs. */
-async function createPlace(store: 'embedded' | 'postgres') {
-  const dataDir = await mkdtemp(join(tmpdir(), 'purser-put-back-'))
-  const rootKey = randomBytes(32).toString('base64')
-  const databases = store === 'postgres' ? [await testDatabase()] : []
-  let url = databases[0]?.url
-  return {
-    dataDir,
-    start: (admin = ''): Promise<TestPurser> =>
-      startPurser({ again: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
-    /** Answers how to put it back. */
-    async keep(): Promise<() => Promise<void>> {
-      if (url === undefined) {
-        const copy = join(dataDir, 'backup')
-        await cp(join(dataDir, 'db'), copy, { recursive: true })
-        return async () => {
-          await rm(join(dataDir, 'db'), { recursive: true })
-          await cp(copy, join(dataDir, 'db'), { recursive: true })
-        }
-      }
-      const copy = await cloneDatabase(inject('postgres').url, new URL(url).pathname.slice(1))
-      databases.push(copy)
-      return async () => void (url = copy.url)
-    },
-    async remove() {
-      for (const one of databases) await one.drop()
-      await rm(dataDir, { recursive: true, force: true })
-    },
-  }
-}
+import { createPlace } from '../support/place.ts'
+import type { Answer, TestPurser } from '../support/purser.ts'
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 

@@ -1,11 +1,10 @@
 /** Entries of a real log, made through the front door. */
-import { verifyReceipt } from '@purser/sdk/verify'
-import type { Receipt, VerifiedReceipt } from '@purser/sdk/verify'
+import type { Receipt } from '@purser/sdk/verify'
 import { type Issuer, createIssuer, registerLab } from './issuer.ts'
 import { type TestPurser, startPurser } from './purser.ts'
 
 /** So that a test's own load is not turned away. */
-const generous = {
+export const generous = {
   PURSER_LIMIT_ADDRESS_PER_SECOND: '100000',
   PURSER_LIMIT_PUBLIC_PER_SECOND: '100000',
   PURSER_LIMIT_ATTESTOR_PER_SECOND: '100000',
@@ -27,7 +26,8 @@ export async function startBusy(options: Parameters<typeof startPurser>[0] = {})
   return { purser, issuer, issue: (count) => issueMany(purser, issuer, count) }
 }
 
-async function issueMany(purser: TestPurser, issuer: Issuer, count: number): Promise<Receipt[]> {
+/** Attests `count` times, up to 64 at once. */
+export async function issueMany(purser: TestPurser, issuer: Issuer, count: number): Promise<Receipt[]> {
   const token = await issuer.token()
   const one = async (): Promise<Receipt> => {
     const answer = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token } })
@@ -40,6 +40,3 @@ async function issueMany(purser: TestPurser, issuer: Issuer, count: number): Pro
   }
   return receipts
 }
-
-export const verified = (purser: TestPurser, receipt: unknown): VerifiedReceipt =>
-  verifyReceipt(receipt, { vkeys: purser.vkeys })

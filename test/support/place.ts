@@ -1,0 +1,40 @@
+/** Databases that are kept as they are and put back, as a restored backup is. */
+import { randomBytes } from 'node:crypto'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inject } from 'vitest'
+import { testDatabase } from './database.ts'
+import { type TestPurser, startPurser } from './purser.ts'
+import { cloneDatabase } from './template.ts'
+
+/** A place for a Purser whose database can be kept as it is, and put back, while no server runs. */
+export async function createPlace(store: 'embedded' | 'postgres') {
+  const dataDir = await mkdtemp(join(tmpdir(), 'purser-put-back-'))
+  const rootKey = randomBytes(32).toString('base64')
+  const databases = store === 'postgres' ? [await testDatabase()] : []
+  let url = databases[0]?.url
+  return {
+    dataDir,
+    start: (admin = '', env: Record<string, string> = {}): Promise<TestPurser> =>
+      startPurser({ env, again: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
+    /** Answers how to put it back. */
+    async keep(): Promise<() => Promise<void>> {
+      if (url === undefined) {
+        const copy = join(dataDir, 'backup')
+        await cp(join(dataDir, 'db'), copy, { recursive: true })
+        return async () => {
+          await rm(join(dataDir, 'db'), { recursive: true })
+          await cp(copy, join(dataDir, 'db'), { recursive: true })
+        }
+      }
+      const copy = await cloneDatabase(inject('postgres').url, new URL(url).pathname.slice(1))
+      databases.push(copy)
+      return async () => void (url = copy.url)
+    },
+    async remove() {
+      for (const one of databases) await one.drop()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
