@@ -9,11 +9,9 @@ import { checkDefinition, createAttestor } from './kinds.ts'
 import type { AttestorParts } from './parts.ts'
 import { addressOf, readProofText } from './proof-text.ts'
 
-export type { Attested, Finding, Proof } from './attestor.ts'
-export type { AttestorSpec, CheckedDefinition } from './definition.ts'
+export type { Attested, Proof } from './attestor.ts'
 export { joinTokenKind } from './join-token.ts'
 export { attestorRules } from './kinds.ts'
-export { requiredMatch } from './presets.ts'
 
 /** What is presented, and by whom. */
 export type Presented = {
@@ -37,6 +35,7 @@ type Parts = AttestorParts &
     findJoinToken: FindJoinToken
     /** Hears of each proof that was judged, by the kind of its attestor. */
     onJudged?: (kind: string, outcome: 'granted' | 'refused') => void
+    onLimited?: () => void
   }
 
 export type Attestors = {
@@ -72,6 +71,14 @@ export function createAttestors(parts: Parts): Attestors {
     return attestor
   }
 
+  /** @throws Refusal `rate_limited` */
+  function takeFrom(from: { attestor: string; address: string }): void {
+    const taken = parts.limits.takeAttestor(from)
+    if (taken.ok) return
+    parts.onLimited?.()
+    throw refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds, attestor: from.attestor })
+  }
+
   /** Where the proof leads, and what verifies it there. */
   function lead(known: Pick<Snapshot, 'attestors'>, { proof, attestor: named }: Presented, now: Date) {
     if (proof.kind === 'x509') throw refuse('client_certificate')
@@ -91,9 +98,8 @@ export function createAttestors(parts: Parts): Attestors {
       const { row, verify } = lead(known, presented, now)
       const { address } = presented
       const from = address === undefined ? undefined : { attestor: row.name, address }
-      const taken = from ? parts.limits.takeAttestor(from) : { ok: true as const }
+      if (from) takeFrom(from)
       try {
-        if (!taken.ok) throw refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
         const attested = await verify()
         if (from) parts.limits.proven(from)
         parts.onJudged?.(row.kind, 'granted')

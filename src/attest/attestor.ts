@@ -6,7 +6,7 @@ import type { AttestorRow } from '../store/rows.ts'
 export type Proof = { kind: 'jwt'; token: string } | { kind: 'join-token'; token: string } | { kind: 'x509' }
 
 /** A name that can be recreated, and the immutable id that the proof shows behind it. */
-export type Account = {
+type Account = {
   name: string
   uid: string
   /** When the orchestrator said so: now where it was asked, else when it made the proof. */

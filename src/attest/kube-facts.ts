@@ -20,7 +20,7 @@ const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const subdomain = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/
 const uid = /^[A-Za-z0-9-]{1,64}$/
 
-export const isNamespace = (value: unknown): value is string => typeof value === 'string' && label.test(value)
+const isNamespace = (value: unknown): value is string => typeof value === 'string' && label.test(value)
 export const isObjectName = (value: unknown): value is string => typeof value === 'string' && subdomain.test(value)
 export const isUid = (value: unknown): value is string => typeof value === 'string' && uid.test(value)
 

@@ -78,6 +78,7 @@ export function join(values: Values, report: Report): Config {
       refusalsPerMinute: values.limitRefusals,
       allRefusalsPerMinute: values.limitAllRefusals,
     },
+    keepIssuerKeys: values.keepIssuerKeys,
     keys: keys(values, report),
     warnings,
   }

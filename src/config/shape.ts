@@ -33,6 +33,8 @@ export type Config = Deep<{
   bootstrapTokenFile?: string
   drainSeconds: number
   limits: Rates
+  /** Seconds for which the keys of an issuer count that can't be reached. */
+  keepIssuerKeys: number
   keys: Keys
   /** For people, at start: what works but is probably not meant. */
   warnings: string[]

@@ -1,4 +1,4 @@
-/** Settings that a small deployment never touches: limits for strangers, and how long keys live. */
+/** Settings that a small deployment never touches: limits for strangers, and how long keys live, others' and ours. */
 import { count, day, seconds } from './setting.ts'
 
 export const tuning = {
@@ -37,6 +37,13 @@ export const tuning = {
     'limits.allRefusalsPerMinute',
     { from: 1, to: 10_000_000, default: 1_200 },
     'The same for all addresses together.',
+  ),
+
+  keepIssuerKeys: seconds(
+    'PURSER_KEEP_ISSUER_KEYS_SECONDS',
+    'attestors.keepKeysSeconds',
+    { from: 60, to: 7 * day, default: day },
+    "For how long an issuer's keys count while it can't be reached. They are read again every few minutes.",
   ),
 
   keyPublish: seconds(

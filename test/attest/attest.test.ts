@@ -52,6 +52,7 @@ beforeEach(() => {
       proven: ({ attestor, address }) => void events.push(`proven ${attestor} ${address}`),
     },
     findJoinToken: async (hash) => joinTokens.get(hash.toString('hex')),
+    onLimited: () => void events.push('limited'),
     onJudged: (kind, outcome) => void events.push(`${kind} ${outcome}`),
   })
 })
@@ -111,7 +112,7 @@ describe('limits', () => {
     const refusal = await attestors.attest(known(lab), present(), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
     expect(refusal?.code).toBe('rate_limited')
     expect(refusal?.info).toMatchObject({ attestor: 'lab', retryAfterSeconds: 7 })
-    expect(events).toEqual(['take lab 10.0.0.1', 'oidc refused'])
+    expect(events).toEqual(['take lab 10.0.0.1', 'limited'])
   })
   it('hear of no proof that was refused', async () => {
     const refusal = await attestors.attest(known(lab), present({ token: token({ sub: '' }) }), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore

@@ -19,7 +19,7 @@ export const jwkOf = (key: KeyObject, more: Record<string, unknown> = {}): Recor
 })
 
 export const b64 = (value: string | Buffer): string => Buffer.from(value).toString('base64url')
-export const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 export const plain = (more: Record<string, unknown> = {}): Record<string, unknown> => ({
   iss: issuer,

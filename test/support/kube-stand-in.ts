@@ -12,7 +12,7 @@ export type Review = {
   kind?: unknown
   status?: Record<string, unknown>
 }
-export type Seen = {
+type Seen = {
   method: string
   path: string
   authorization: string | undefined
