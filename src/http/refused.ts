@@ -5,11 +5,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
-import { Refusal, refuse } from '../errors.ts'
+import { Refusal, type RefusalCode, type RefusalInfo, refuse } from '../errors.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Limits } from './limits.ts'
-import { sendRefusal } from './reply.ts'
+import { sendFailure, sendRefusal } from './reply.ts'
 
 export type RefusalParts = {
   recorder: Pick<Recorder, 'note'>
@@ -18,12 +18,15 @@ export type RefusalParts = {
   metrics: Pick<Metrics, 'refused'>
 }
 
-export type AnswerRefusal = (response: ServerResponse, open: Opening, refusal: Refusal) => Promise<void>
+export type Answers = {
+  refused(response: ServerResponse, open: Opening, refusal: Refusal): Promise<void>
+  /** Our own fault: recorded where it can be, within the same limits. */
+  failed(response: ServerResponse, open: Opening, route: string, error: unknown): Promise<void>
+}
 
-export function createAnswerRefusal({ recorder, limits, log, metrics }: RefusalParts): AnswerRefusal {
-  function isRecorded(open: Opening, { code, info }: Refusal): boolean {
+export function createAnswers({ recorder, limits, log, metrics }: RefusalParts): Answers {
+  function isRecorded(open: Opening, code: RefusalCode, { attestor, actor }: RefusalInfo = {}): boolean {
     if (open.actor.kind !== 'anonymous') return true
-    const { attestor, actor } = info
     const noted = { reason: code, attestor, address: open.source?.ip, proven: actor !== undefined }
     return limits.noteRefusal(noted) === 'record'
   }
@@ -40,7 +43,7 @@ export function createAnswerRefusal({ recorder, limits, log, metrics }: RefusalP
   /** What the caller is told: the refusal, or that not even that could be written, and nothing else. */
   async function settle(open: Opening, refusal: Refusal): Promise<Refusal> {
     try {
-      if (isRecorded(open, refusal)) await record(open, refusal)
+      if (isRecorded(open, refusal.code, refusal.info)) await record(open, refusal)
       return refusal
     } catch (error) {
       log.error('log.unavailable', { requestId: open.requestId, err: error })
@@ -48,8 +51,16 @@ export function createAnswerRefusal({ recorder, limits, log, metrics }: RefusalP
     }
   }
 
-  return async (response, open, refusal) => {
-    metrics.refused(refusal.code)
-    sendRefusal(response, open.requestId, await settle(open, refusal))
+  return {
+    async refused(response, open, refusal) {
+      metrics.refused(refusal.code)
+      sendRefusal(response, open.requestId, await settle(open, refusal))
+    },
+    async failed(response, open, route, error) {
+      log.error('request.failed', { requestId: open.requestId, route, err: error })
+      const named = open.action !== 'request.refused'
+      if (named && isRecorded(open, 'internal')) await recorder.note(open, 'failed', {}).catch(() => undefined)
+      sendFailure(response, open.requestId)
+    },
   }
 }

@@ -21,9 +21,9 @@ import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
 import { type OpeningParts, createOpenRequest } from './opening.ts'
 import { queryOf } from './query.ts'
-import { createAnswerRefusal } from './refused.ts'
+import { createAnswers } from './refused.ts'
 import type { ApiRequest, Caller, Reply } from './request.ts'
-import { sendFailure, sendReply } from './reply.ts'
+import { sendReply } from './reply.ts'
 
 /** Answers from what is kept. */
 export type Read = (request: ApiRequest, snapshot: Snapshot) => Promise<Reply>
@@ -87,7 +87,7 @@ const problemsRefused = (errors: Problem[]): Refusal => refuse('invalid_request'
 export function createDoor(route: Route, operation: Operation, parts: DoorParts): Door {
   const { recorder, snapshots, limits, log, metrics, now } = parts
   const openRequest = createOpenRequest(parts)
-  const answerRefusal = createAnswerRefusal(parts)
+  const answers = createAnswers(parts)
 
   async function understand(
     message: IncomingMessage,
@@ -135,12 +135,6 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     return withReceipt(recorded)
   }
 
-  async function failed(response: ServerResponse, open: Opening, error: unknown): Promise<void> {
-    log.error('request.failed', { requestId: open.requestId, route: operation.operationId, err: error })
-    if (route.action !== 'none') await recorder.note(open, 'failed', {}).catch(() => undefined)
-    sendFailure(response, open.requestId)
-  }
-
   return async (message, response, params) => {
     const open = openRequest(message, route.action === 'none' ? 'request.refused' : route.action)
     const { ip } = open.source
@@ -154,8 +148,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       await sendReply(response, open.requestId, reply)
     } catch (error) {
       if (response.headersSent) response.destroy()
-      else if (error instanceof Refusal) await answerRefusal(response, open, error)
-      else await failed(response, open, error)
+      else if (error instanceof Refusal) await answers.refused(response, open, error)
+      else await answers.failed(response, open, operation.operationId, error)
     } finally {
       const seconds = (now().getTime() - open.time.getTime()) / 1000
       metrics.request({ route: operation.operationId, status: response.statusCode, seconds })

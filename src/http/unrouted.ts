@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type RefusalCode, refuse } from '../errors.ts'
 import { createOpenRequest } from './opening.ts'
-import { createAnswerRefusal } from './refused.ts'
+import { createAnswers } from './refused.ts'
 import { sendFailure } from './reply.ts'
 import type { DoorParts, Route } from './route.ts'
 
@@ -26,7 +26,7 @@ const pattern = (path: string): RegExp =>
 
 export function createUnrouted(parts: DoorParts, routes: readonly Route[]): Unrouted {
   const openRequest = createOpenRequest(parts)
-  const answerRefusal = createAnswerRefusal(parts)
+  const answers = createAnswers(parts)
   const paths = routes.map(({ method, path }) => ({ method, path: pattern(path) }))
 
   async function turnAway(message: IncomingMessage, response: ServerResponse, code: RefusalCode, headers = {}) {
@@ -35,7 +35,7 @@ export function createUnrouted(parts: DoorParts, routes: readonly Route[]): Unro
     const refusal = taken.ok
       ? refuse(code, { headers })
       : refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
-    await answerRefusal(response, open, refusal)
+    await answers.refused(response, open, refusal)
   }
 
   return {
