@@ -74,7 +74,8 @@ function isCertificates(pem: string): boolean {
   const rest = blocks.reduce((text, block) => text.replace(block, ''), pem)
   if (blocks.length === 0 || rest.includes('-----')) return false
   try {
-    return blocks.every((block) => new X509Certificate(block).ca)
+    // A server's own certificate may be its anchor too, so it need not be a CA's.
+    return blocks.every((block) => new X509Certificate(block).raw.length > 0)
   } catch {
     return false
   }
