@@ -8,7 +8,7 @@ import { createWire, jsonOf, textOf } from './wire.ts'
 
 export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string }
 
-export type Call = {
+type Call = {
   query?: Record<string, string | number | undefined>
   body?: unknown
   headers?: Record<string, string>
@@ -16,14 +16,14 @@ export type Call = {
   token?: string | null
 }
 
-export type ApiReply<T> = {
+type ApiReply<T> = {
   status: number
   headers: IncomingHttpHeaders
   /** JSON; an empty object where the reply has no body. */
   body: T
 }
 
-export type Page<T> = { items: T[]; nextCursor: string | null }
+type Page<T> = { items: T[]; nextCursor: string | null }
 
 export type Api = {
   /** Where the server is, without a slash at the end. */

@@ -42,11 +42,12 @@ async function dev(io: Io, flags: Flags): Promise<void> {
     remark(io, 'DATABASE_URL is left alone: dev runs on the embedded store, `purser serve` on Postgres')
   const dataDir = flags.dataDir ?? env.PURSER_DATA_DIR ?? './purser-data'
   const files = openDevFiles(dataDir)
-  const first = await files.port(() => freePort(flags.port ?? 8443))
-  const listen = await freePort(flags.port ?? first)
+  const named = flags.port === undefined ? undefined : await freePort(flags.port, 1)
+  const first = await files.port(async () => named ?? freePort(8443))
+  const listen = named ?? (await freePort(first))
   const config = readConfig({
     env,
-    overrides: { PURSER_DATA_DIR: dataDir, ...(flags.port !== undefined && { PURSER_LISTEN: `127.0.0.1:${listen}` }) },
+    overrides: { PURSER_DATA_DIR: dataDir, ...(named !== undefined && { PURSER_LISTEN: `127.0.0.1:${listen}` }) },
     defaults: {
       PURSER_TRUST_DOMAIN: trustDomain,
       PURSER_LISTEN: `127.0.0.1:${listen}`,
@@ -82,7 +83,7 @@ async function dev(io: Io, flags: Flags): Promise<void> {
         pem: running.roots,
       }),
     )
-    if (listen !== first && flags.port === undefined) remark(io, `port ${first} is taken, so this is ${listen}`)
+    if (listen !== first && named === undefined) remark(io, `port ${first} is taken, so this is ${listen}`)
     await new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
   } finally {
     clearInterval(refresh)
@@ -109,9 +110,10 @@ function greeting(io: Io, { url, dataDir, roots, token, files, logKey, pem }: Ab
   const style = createStyle(io)
   const bold = (text: string): string => style('bold', text)
   const fingerprint = new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
-  return `${bold(`Purser ${version}, to play with`)}: the store in ${dataDir} survives this process, not a power loss
+  return `${bold(`Purser ${version}, to play with`)}. Its store outlives this process, not a power loss.
 
   address      ${bold(url)}
+  kept in      ${dataDir}
   roots        ${roots}
   fingerprint  ${fingerprint}
   admin token  ${token}

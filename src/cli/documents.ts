@@ -7,7 +7,7 @@ import { readText } from './settings.ts'
 export type Definition = Record<string, unknown>
 
 /** The text of a file, or of stdin for `-`. */
-export async function readInput(io: Pick<Io, 'stdin' | 'readFile'>, path: string): Promise<string> {
+async function readInput(io: Pick<Io, 'stdin' | 'readFile'>, path: string): Promise<string> {
   return path === '-' ? text(io.stdin) : readText(io, path, '--file')
 }
 

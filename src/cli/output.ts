@@ -48,5 +48,5 @@ export type Style = (format: Format, text: string) => string
 /** Colour only on a terminal, and not where NO_COLOR (no-color.org) or a dumb terminal says no. */
 export function createStyle({ stdout, env }: Pick<Io, 'stdout' | 'env'>): Style {
   const on = stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
-  return (format, text) => (on ? styleText(format, text) : text)
+  return (format, text) => (on ? styleText(format, text, { validateStream: false }) : text)
 }

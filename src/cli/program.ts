@@ -32,7 +32,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command or configuration, 3 the server ref
 A server is found by PURSER_ADDR, trusted by PURSER_CA_FILE or PURSER_CA_SHA256 (else the system's
 roots), and asked with PURSER_API_TOKEN. \`purser <verb> --help\` shows examples.`
 
-function createProgram(io: Io): Command {
+export function createProgram(io: Io): Command {
   const program = new Command('purser')
     .description('Secrets and workload identity for containers, with a log that proves what was issued')
     .version(version)

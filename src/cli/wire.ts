@@ -7,7 +7,7 @@ import { CliError, exitCodes } from './io.ts'
 const timeoutMs = 30_000
 const mostBytes = 64 * 1024 * 1024
 
-export type Sent = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
+type Sent = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
 
 export type Wire = {
   /** @throws CliError with exit code `unreachable`, or `usage` where the settings are wrong */

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../../config.ts'
 import { type Api, createApi, withApi } from '../api.ts'
-import { freePort } from '../dev/free-port.ts'
 import type { Io } from '../io.ts'
 import { type StandIn, createStandIn } from '../stand-in.ts'
 
@@ -52,7 +51,7 @@ async function build(
     env: {},
     overrides: {
       PURSER_TRUST_DOMAIN: trustDomain,
-      PURSER_LISTEN: `127.0.0.1:${await freePort(8443)}`,
+      PURSER_LISTEN: '127.0.0.1:0',
       PURSER_DATA_DIR: folder,
       PURSER_LOG_LEVEL: 'error',
     },

@@ -9,7 +9,8 @@ const isFree = (port: number): Promise<boolean> =>
     probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
   })
 
+/** @throws CliError where all of `tries` are taken */
 export async function freePort(wanted: number, tries = 50): Promise<number> {
   for (let port = wanted; port < wanted + tries && port < 65_536; port++) if (await isFree(port)) return port
-  throw new CliError(`every port from ${wanted} on is taken: name another with --port`)
+  throw new CliError(tries === 1 ? `port ${wanted} is taken` : `the ports from ${wanted} on are taken: see --port`)
 }

@@ -1,0 +1,116 @@
+/** The verbs that need no server: root key, schema, and a new bootstrap token on the server's host. */
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, inject, it, onTestFinished } from 'vitest'
+import { cli } from '../support/cli.ts'
+import { audience, startPurser, trustDomain } from '../support/purser.ts'
+import { cloneDatabase } from '../support/template.ts'
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'purser-cli-'))
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+/** A database without any schema. */
+const emptyDatabase = () => cloneDatabase(inject('postgres').url, 'template0')
+
+describe('root-key generate', () => {
+  it('writes 32 bytes to stdout, new ones each time', async () => {
+    const [one, other] = [await cli(['root-key', 'generate']), await cli(['root-key', 'generate'])]
+    expect(Buffer.from(one.out.trim(), 'base64')).toHaveLength(32)
+    expect(other.out).not.toBe(one.out)
+  })
+
+  it('writes a file that only its owner reads, and never over one that is there', async () => {
+    const path = join(folder(), 'root-key')
+    const made = await cli(['root-key', 'generate', '--out', path])
+    expect(made).toMatchObject({ code: 0, out: '' })
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const key = readFileSync(path, 'utf8')
+    expect(made.err).not.toContain(key.trim())
+
+    const again = await cli(['root-key', 'generate', '--out', path])
+    expect(again.code).toBe(2)
+    expect(again.err).toContain('exists already')
+    expect(readFileSync(path, 'utf8')).toBe(key)
+  })
+
+  it('says what is wrong with the place', async () => {
+    const { code, err } = await cli(['root-key', 'generate', '--out', '/nonexistent/key'])
+    expect(code).toBe(2)
+    expect(err).toContain('ENOENT')
+  })
+})
+
+describe('migrate', () => {
+  it('names what is missing, applies it, and is done then', async () => {
+    const { url, drop } = await emptyDatabase()
+    onTestFinished(drop)
+    const run = (...argv: string[]) => cli(['migrate', ...argv], { env: { DATABASE_URL: url } })
+    expect((await run('--dry-run')).out).toContain('missing 001-foundation\n')
+    expect((await run('--dry-run', '-o', 'json')).out).toContain('"001-foundation"')
+    expect((await run()).out).toContain('applied 001-foundation\n')
+    expect(await run()).toEqual({ code: 0, out: 'the schema is up to date\n', err: '' })
+  })
+
+  it('ends with 5 where no database answers, without its password', async () => {
+    const { code, err } = await cli(['migrate'], { env: { DATABASE_URL: 'postgres://a:hunter2@127.0.0.1:1/x' } })
+    expect(code).toBe(5)
+    expect(err).not.toContain('hunter2')
+  })
+})
+
+describe('bootstrap --reissue', () => {
+  it('needs the root key, ends the earlier token, is recorded, and its token opens the door', async () => {
+    const first = await startPurser({ store: 'postgres', tls: true })
+    onTestFinished(() => first.stop())
+    const url = first.config.database.kind === 'postgres' ? first.config.database.url.reveal() : ''
+    const dir = folder()
+    const env = {
+      PURSER_TRUST_DOMAIN: trustDomain,
+      PURSER_PUBLIC_URL: audience,
+      DATABASE_URL: url,
+      PURSER_DATA_DIR: dir,
+      PURSER_ROOT_KEY: first.config.rootKey.kind === 'value' ? first.config.rootKey.value.reveal() : '',
+    }
+    const path = join(dir, 'bootstrap-token')
+
+    const other = { ...env, PURSER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64') }
+    expect((await cli(['bootstrap', '--reissue'], { env: other })).err).toContain('root key')
+
+    const made = await cli(['bootstrap', '--reissue', '--reason', 'lost'], { env })
+    expect(made).toMatchObject({ code: 0, out: '', err: expect.stringContaining(path) })
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const earlier = readFileSync(path, 'utf8').trim()
+    expect((await cli(['bootstrap', '--reissue'], { env })).code).toBe(0)
+    expect((await first.call('POST', '/api/v1/bootstrap', undefined, { token: earlier })).status).toBe(401)
+
+    const client = { PURSER_ADDR: first.url, PURSER_CA_FILE: join(first.dataDir, 'ca.pem'), PURSER_DATA_DIR: dir }
+    const exchanged = await cli(['bootstrap'], { env: client })
+    expect(exchanged).toMatchObject({ code: 0, out: expect.stringMatching(/^purser_api_[\w-]{43}\n$/) })
+    expect(exchanged.err).not.toContain('purser_api_')
+    const found = await first.call('GET', '/api/v1/audit/entries?action=bootstrap.create', undefined, {
+      token: exchanged.out.trim(),
+    })
+    expect(found.status).toBe(200)
+    expect(found.text).toContain('"note":"lost"')
+  })
+
+  it('of a database without a first start says so', async () => {
+    const { url, drop } = await emptyDatabase()
+    onTestFinished(drop)
+    const dir = folder()
+    const env = {
+      PURSER_TRUST_DOMAIN: trustDomain,
+      PURSER_PUBLIC_URL: audience,
+      DATABASE_URL: url,
+      PURSER_DATA_DIR: dir,
+      PURSER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64'),
+    }
+    const { code, err } = await cli(['bootstrap', '--reissue'], { env })
+    expect(code).toBe(2)
+    expect(err).toContain('purser serve')
+  })
+})

@@ -1,0 +1,298 @@
+/** The operators' verbs against a real server over TLS. */
+import { X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createApi } from '../../src/cli/api.ts'
+import { cli } from '../support/cli.ts'
+import { type Issuer, createIssuer } from '../support/issuer.ts'
+import { type TestPurser, audience, startPurser } from '../support/purser.ts'
+
+let purser: TestPurser
+let issuer: Issuer
+const folder = mkdtempSync(join(tmpdir(), 'purser-cli-'))
+const file = (name: string, content: string): string => {
+  writeFileSync(join(folder, name), content)
+  return join(folder, name)
+}
+const trusted = () => ({ PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem') })
+const run = (line: string, stdin?: string) =>
+  cli(line.split(' '), { env: { ...trusted(), PURSER_API_TOKEN: purser.admin }, ...(stdin !== undefined && { stdin }) })
+/** Runs a line that must succeed, and answers its JSON. */
+async function json(line: string, stdin?: string): Promise<Record<string, unknown>> {
+  const { code, out, err } = await run(`${line} -o json`, stdin)
+  expect({ code, line, err: code === 0 ? '' : err }).toEqual({ code: 0, line, err: '' })
+  return JSON.parse(out) as Record<string, unknown>
+}
+/** Where its output ends with. */
+const log = expect.stringMatching(/log 1\/\d+\n$/)
+
+beforeAll(async () => {
+  purser = await startPurser({ store: 'embedded', tls: true })
+  issuer = await createIssuer()
+  const jwks = file('jwks.json', JSON.stringify({ keys: [issuer.jwk] }))
+  const made = await run(`attestor create lab --kind oidc --issuer ${issuer.issuer} --jwks-file ${jwks}`)
+  expect(made).toMatchObject({ code: 0, err: '', out: log })
+})
+afterAll(async () => {
+  await purser.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('trust', () => {
+  const list = (env: Record<string, string>) =>
+    cli(['workload', 'list'], { env: { PURSER_ADDR: purser.url, PURSER_API_TOKEN: purser.admin, ...env } })
+
+  it("the system's roots do not vouch for a Purser of its own CA, and the token stays here", async () => {
+    const before = purser.logs.length
+    const { code, out, err } = await list({})
+    expect({ code, out }).toEqual({ code: 5, out: '' })
+    expect(err).toContain('PURSER_CA_FILE')
+    expect(purser.logs.slice(before).join('')).not.toContain('request')
+  })
+
+  it('a fingerprint of the root is enough', async () => {
+    const { fingerprint256 } = new X509Certificate(purser.roots)
+    expect(await list({ PURSER_CA_SHA256: fingerprint256 })).toMatchObject({ code: 0 })
+  })
+
+  it('another fingerprint is refused', async () => {
+    const { code, err } = await list({ PURSER_CA_SHA256: 'ab'.repeat(32) })
+    expect(code).toBe(5)
+    expect(err).toContain('fingerprint')
+  })
+
+  it('a flag wins over the environment', async () => {
+    const env = {
+      PURSER_ADDR: 'https://127.0.0.1:1',
+      PURSER_CA_SHA256: 'ab'.repeat(32),
+      PURSER_API_TOKEN: purser.admin,
+    }
+    const { PURSER_ADDR: addr, PURSER_CA_FILE: ca } = trusted()
+    expect(await cli(['workload', 'list', '--addr', addr, '--ca-file', ca], { env })).toMatchObject({ code: 0 })
+  })
+
+  it('a token that is none ends with 3 and says what to set', async () => {
+    const { code, err } = await cli(['workload', 'list'], { env: { ...trusted(), PURSER_API_TOKEN: 'purser_api_x' } })
+    expect(code).toBe(3)
+    expect(err).toMatch(/\(4\d\d \w+\)/)
+    expect(err).not.toContain('purser_api_x')
+  })
+})
+
+describe('workload', () => {
+  it('create refuses an entry without a fact to match', async () => {
+    expect(await run('workload create none --attestor lab')).toMatchObject({ code: 2, out: '' })
+  })
+
+  it("shows the server's refusal with its pointer, on stderr alone", async () => {
+    const { code, out, err } = await run(
+      'workload create bad --attestor lab --match oidc:sub=x --spiffe-id spiffe://example.org/x',
+    )
+    expect({ code, out }).toEqual({ code: 3, out: '' })
+    expect(err).toMatch(/^purser: .* \(4\d\d \w+\)\n {2}\/spiffeId: /)
+    expect(err).toMatch(/request: req_[0-9a-f]{32}\n$/)
+  })
+
+  it('create fills in the SPIFFE ID, and grants what the options say', async () => {
+    const made = await json(
+      'workload create web --attestor lab --match oidc:sub=web --dns web.lab,www.lab --audience payments --jwt-lifetime 5m --session 2h --reason first',
+    )
+    expect(made).toMatchObject({
+      name: 'web',
+      spiffeId: 'spiffe://example.org/lab/web',
+      match: { 'oidc:sub': 'web' },
+      grants: { x509: { dnsNames: ['web.lab', 'www.lab'] }, jwt: { audiences: ['payments'], maxLifetimeSeconds: 300 } },
+      maxSessionSeconds: 7200,
+    })
+  })
+
+  it('create says the same name is taken', async () => {
+    const { code, err } = await run('workload create web --attestor lab --match oidc:sub=web')
+    expect(code).toBe(3)
+    expect(err).toContain('409 already_exists')
+  })
+
+  it('create --from-proof finds the attestor, reads the token here and does not send it', async () => {
+    const token = await issuer.token({ sub: 'repo:7' })
+    const { code, out, err } = await run(`workload create seven --from-proof ${file('seven.jwt', token)}`)
+    expect({ code, out }).toEqual({ code: 0, out: log })
+    expect(err).toBe('from the proof, not verified: oidc:sub=repo:7\n')
+    expect(purser.logs.join('')).not.toContain(token)
+    expect(
+      (await purser.call('GET', '/api/v1/workloads/seven', undefined, { token: purser.admin })).body.match,
+    ).toEqual({
+      'oidc:sub': 'repo:7',
+    })
+  })
+
+  it('create --from-proof of a stranger says that no attestor takes it', async () => {
+    const other = await createIssuer('https://other.example')
+    const { code, err } = await run(`workload create x --from-proof ${file('other.jwt', await other.token())}`)
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: `purser: no attestor takes proofs of https://other.example for ${audience}\n`,
+    })
+  })
+
+  it('create --from-proof of what is no token says so, and does not show it', async () => {
+    const { code, err } = await run(`workload create x --attestor lab --from-proof ${file('no.jwt', 'hunter2')}`)
+    expect(code).toBe(2)
+    expect(err).not.toContain('hunter2')
+  })
+
+  it('apply creates, leaves alone, replaces, and says what it would do', async () => {
+    const yaml = (seconds: number): string =>
+      ['orders', 'stock']
+        .map(
+          (name) =>
+            `name: ${name}\nattestor: lab\nmatch: { 'oidc:sub': ${name} }\nspiffeId: spiffe://example.org/lab/${name}\ngrants: { x509: { maxLifetimeSeconds: ${name === 'orders' ? seconds : 60} } }\n`,
+        )
+        .join('---\n')
+    const did = async (line: string, seconds: number) => {
+      const { items } = (await json(line, yaml(seconds))) as {
+        items: { name: string; did: string; revision: number }[]
+      }
+      return items.map((one) => `${one.name} ${one.did} ${one.revision}`)
+    }
+    expect(await did('workload apply -f -', 600)).toEqual(['orders created 1', 'stock created 1'])
+    expect(await did('workload apply -f -', 600)).toEqual(['orders unchanged 1', 'stock unchanged 1'])
+    expect(await did('workload apply -f - --dry-run', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
+    expect(await did('workload apply -f -', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
+  })
+
+  it('apply points at the line of a fault in YAML', async () => {
+    const { code, err } = await run('workload apply -f -', 'name: a\nname: b\n')
+    expect(code).toBe(2)
+    expect(err).toContain('line 2')
+  })
+
+  it('list shows every entry, and get an older revision', async () => {
+    const { out } = await run('workload list')
+    expect(out.split('\n')[0]).toMatch(/^NAME +ATTESTOR +SPIFFE ID +MATCH +STATE +REV$/)
+    for (const name of ['web', 'seven', 'orders', 'stock'])
+      expect(out).toMatch(new RegExp(`^${name} +lab +spiffe://`, 'm'))
+    expect(await json('workload get orders --revision 1')).toMatchObject({
+      grants: { x509: { maxLifetimeSeconds: 600 } },
+    })
+    expect((await run('workload get orders')).out).toContain('maxLifetimeSeconds: 900\n')
+  })
+
+  it('a list of several pages is read to its end', async () => {
+    const api = createApi({
+      env: { ...trusted(), PURSER_API_TOKEN: purser.admin },
+      readFile: (path) => readFileSync(path, 'utf8'),
+    })
+    const names = (await api.all<{ name: string }>('/api/v1/workloads', { limit: 1 })).map(({ name }) => name)
+    api.close()
+    expect(names).toEqual(['orders', 'seven', 'stock', 'web'])
+  })
+
+  it('disable, enable and delete go by name', async () => {
+    expect(await run('workload disable web --reason incident')).toMatchObject({ code: 0, out: log })
+    expect((await run('workload list')).out).toMatch(/^web .* disabled /m)
+    expect(await run('workload enable web')).toMatchObject({ code: 0, out: log })
+    const stale = await run('workload delete seven --revision 9')
+    expect(stale.code).toBe(3)
+    expect(stale.err).toContain('it is at revision 1 now')
+    expect(await run('workload delete seven')).toMatchObject({ code: 0, out: log })
+    expect((await run('workload get seven')).code).toBe(3)
+  })
+
+  it('a name can not lead to another path', async () => {
+    expect((await run('workload get ../attestors')).code).toBe(3)
+  })
+
+  it('a reason is in the log, whatever its script', async () => {
+    await cli(['workload', 'disable', 'stock', '--reason', 'größere Störung 役'], {
+      env: { ...trusted(), PURSER_API_TOKEN: purser.admin },
+    })
+    const { text } = await purser.asAdmin('GET', '/api/v1/audit/entries?action=workload.disable&limit=1')
+    expect(text).toContain('größere Störung 役')
+  })
+})
+
+describe('attestor', () => {
+  it('create takes the first audience of the server, and a preset', async () => {
+    const made = await json('attestor create github --preset github-actions')
+    expect(made).toMatchObject({ kind: 'oidc', preset: 'github-actions', audience, spiffeIdPrefix: '/github/' })
+  })
+
+  it('create shows what a server refuses', async () => {
+    const { code, err } = await run('attestor create again --preset github-actions --prefix /github/x/')
+    expect(code).toBe(3)
+    expect(err).toContain('/spiffeIdPrefix: ')
+  })
+
+  it.each([
+    ['attestor create x', '--kind, --preset or --file'],
+    ['attestor create x --kind kubernetes --api-server https://k', '--api-ca'],
+  ])('%s ends with 2', async (line, words) => {
+    const { code, err } = await run(line)
+    expect(code).toBe(2)
+    expect(err).toContain(words)
+  })
+
+  it('list, get, check, delete', async () => {
+    expect((await run('attestor list')).out).toMatch(/^github +github-actions +https:\/\/token\.actions/m)
+    expect((await run('attestor get lab')).out).toContain(`issuer: ${issuer.issuer}\n`)
+    expect(await run('attestor check lab')).toMatchObject({ code: 0, out: expect.stringMatching(/^ok /) })
+    expect((await run('attestor delete lab')).err).toContain('409 in_use')
+    expect(await run('attestor delete github')).toMatchObject({ code: 0, out: log })
+  })
+
+  it('create --file takes the whole definition', async () => {
+    const definition = {
+      kind: 'oidc',
+      issuer: 'https://file.example',
+      audience,
+      keys: { jwks: { keys: [issuer.jwk] } },
+    }
+    const path = file('attestor.json', JSON.stringify(definition))
+    expect(await json(`attestor create from-file --file ${path}`)).toMatchObject({ issuer: 'https://file.example' })
+  })
+})
+
+describe('explain', () => {
+  it('by facts, by proof and by the request id of a refusal', async () => {
+    const facts = await run('explain --attestor lab --selector oidc:sub=nobody')
+    expect(facts).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^refused +no_workload/) })
+
+    const proof = file('web.jwt', await issuer.token({ sub: 'web' }))
+    expect((await run(`explain --proof ${proof}`)).out).toMatch(/^granted +The workload entry web matches/)
+
+    const refused = await purser.call('POST', '/api/v1/credentials', {
+      proof: { kind: 'jwt', token: await issuer.token({ sub: 'nobody' }) },
+    })
+    const explained = await run(`explain ${String(refused.body.requestId)}`)
+    expect(explained.out).toMatch(/^refused +no_workload/)
+    expect(explained.out).toContain('oidc:sub=nobody')
+  })
+
+  it('of an unknown request ends with 3', async () => {
+    expect((await run(`explain req_${'0'.repeat(32)}`)).code).toBe(3)
+  })
+})
+
+describe('join-token', () => {
+  it('is alone on stdout, once', async () => {
+    await run('workload create agent --attestor join')
+    const { code, out, err } = await run('join-token create agent --lifetime 1h --uses 2')
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/^purser_join_[\w-]{43}\n$/) })
+    expect(err).toMatch(/^tok_[0-9a-f]+: for agent, good 2 times until /)
+    expect(err).not.toContain('purser_join_')
+  })
+
+  it('of another kind of entry is refused', async () => {
+    expect((await run('join-token create web')).err).toContain('/workload: ')
+  })
+})
+
+describe('bootstrap', () => {
+  it('is refused once the token that it made was used', async () => {
+    const env = { ...trusted(), PURSER_DATA_DIR: purser.dataDir }
+    expect((await cli(['bootstrap'], { env })).code).toBe(3)
+    expect(readFileSync(join(purser.dataDir, 'bootstrap-token'), 'utf8')).toMatch(/^purser_boot_/)
+  })
+})

@@ -1,0 +1,50 @@
+/** examples/curl, run as its README says. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Dev, startDev } from '../support/dev.ts'
+import { runShell } from '../support/shell.ts'
+
+const script = fileURLToPath(new URL('../../examples/curl/get-credentials.sh', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'purser-curl-'))
+let dev: Dev
+const run = (ca: string, token: string) => runShell(script, [dev.url, ca, token], { cwd: folder })
+
+beforeAll(async () => {
+  dev = await startDev()
+})
+afterAll(async () => {
+  await dev.stop()
+  dev.forget()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+it('is as short as it says', () => {
+  const lines = readFileSync(script, 'utf8').split('\n')
+  const code = lines.filter((line) => line !== '' && !line.startsWith('#') && !line.startsWith('set '))
+  expect(code.length).toBeLessThanOrEqual(10)
+})
+
+it('gets a certificate whose chain openssl verifies', async () => {
+  const { code, out, err } = await run(join(dev.dataDir, 'ca.pem'), join(dev.dataDir, 'dev/web.jwt'))
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toContain('chain.pem: OK')
+  expect(out).toContain('URI:spiffe://dev.purser.local/dev/web')
+  expect(statSync(join(folder, 'key.pem')).mode & 0o777).toBe(0o600)
+})
+
+it('shows why not, and ends with a failure', async () => {
+  const token = join(folder, 'stranger.jwt')
+  writeFileSync(token, 'eyJhbGciOiJub25lIn0.e30.c2ln')
+  const { code, out } = await run(join(dev.dataDir, 'ca.pem'), token)
+  expect(code).not.toBe(0)
+  expect(out).toContain('attestation_failed')
+})
+
+it('sends nothing to a server that is not verified', async () => {
+  const { code, err } = await run('/etc/ssl/certs/ca-certificates.crt', join(dev.dataDir, 'dev/web.jwt'))
+  expect(code).not.toBe(0)
+  expect(err).toMatch(/certificate/i)
+})

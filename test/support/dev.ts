@@ -1,0 +1,53 @@
+/** `purser dev` in this process, in a folder of its own, up and ready. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Ran, startCli } from './cli.ts'
+
+export type Dev = {
+  /** What it has printed. */
+  out: string
+  url: string
+  dataDir: string
+  /** As Ctrl-C would; the folder stays until `forget`. */
+  stop(): Promise<Ran>
+  forget(): void
+}
+
+/** Nobody else's in this run: the usual one may be taken by a developer's own. */
+async function anyPort(): Promise<string> {
+  const probe = createServer()
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  return String(port)
+}
+
+/** @param options.dataDir of an earlier start, which then goes on */
+export async function startDev(options: { dataDir?: string; env?: Record<string, string> } = {}): Promise<Dev> {
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'purser-dev-'))
+  const where = options.dataDir === undefined ? ['--port', await anyPort()] : []
+  let up: (out: string) => void = () => undefined
+  const ready = new Promise<string>((resolve) => (up = resolve))
+  const { ran, interrupt } = startCli(['dev', '--data-dir', dataDir, ...where], {
+    env: options.env ?? {},
+    onOutput: (out) => out.includes('Ctrl-C stops it.') && up(out),
+  })
+  const out = await Promise.race([
+    ready,
+    ran.then(({ code, err }) => {
+      throw new Error(`dev ended with ${code}: ${err}`)
+    }),
+  ])
+  return {
+    out,
+    url: /^ {2}address +(\S+)$/m.exec(out)?.[1] ?? '',
+    dataDir,
+    stop() {
+      interrupt()
+      return ran
+    },
+    forget: () => rmSync(dataDir, { recursive: true, force: true }),
+  }
+}

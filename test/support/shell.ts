@@ -1,0 +1,20 @@
+/** A shell, for what a person pastes. */
+import { spawn } from 'node:child_process'
+
+export type Shell = { code: number | null; out: string; err: string }
+
+export function runShell(
+  command: string,
+  args: string[],
+  options: { cwd?: string; input?: string } = {},
+): Promise<Shell> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { ...(options.cwd !== undefined && { cwd: options.cwd }) })
+    let [out, err] = ['', '']
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, out, err }))
+    child.stdin.end(options.input ?? '')
+  })
+}
