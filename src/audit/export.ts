@@ -43,7 +43,8 @@ export async function* exportLines(
   for (const one of all.sort((a, b) => a.view.epoch - b.view.epoch)) {
     yield text([await header(one)])
     for (const { epoch, index } of elsewhere) {
-      if (epoch === one.view.epoch && (index < one.from || index >= one.to)) yield text([await proven(knex, one, index)])
+      if (epoch === one.view.epoch && (index < one.from || index >= one.to))
+        yield text([await proven(knex, one, index)])
     }
     yield* blocks(knex, one)
   }
