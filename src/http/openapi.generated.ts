@@ -39,7 +39,8 @@ export interface paths {
         post?: never;
         /**
          * Give the session up
-         * @description Every certificate, token and access token of the session is revoked with it. A session is not versioned, so there is no `If-Match`.
+         * @description Its access tokens end with it, and its certificates and JWTs are refused wherever Purser is asked (renewal, introspection). A CRL lists what an operator revoked, not what
+         *     a container that stopped has left behind. A session is not versioned, so there is no `If-Match`.
          */
         delete: operations["endSession"];
         options?: never;
@@ -257,7 +258,8 @@ export interface paths {
         /**
          * Revoke one certificate, token or session, or what a SPIFFE ID was given
          * @description Exactly one of `serialNumber`, `jti`, `session`, `accessToken` and `spiffeId` says what. Every replica refuses it within a second; verifiers that never ask honour it
-         *     at the credential's expiry or at their next CRL, and `outOfReach` says which those are. A SPIFFE ID may attest again; to stop that, disable its entry.
+         *     at the credential's expiry or at their next CRL, and `outOfReach` says which those are. A revoked session takes everything that it holds along, and its instance (the
+         *     same pod, job or container) can't attest again before the session would have ended. A SPIFFE ID may attest again; to stop that, disable its entry.
          */
         post: operations["createRevocation"];
         delete?: never;
@@ -317,7 +319,10 @@ export interface paths {
         put?: never;
         /**
          * Make the next key, and publish it before its first use
-         * @description With `compromised` the present key is withdrawn at once, and what it signed is refused.
+         * @description The next key is published, and signs after `PURSER_KEY_PUBLISH_SECONDS`; 422 while one is published already and waits. With `compromised` every key of the kind is withdrawn at
+         *     once, the next and the retiring ones too, since they lay in one place: what they signed is refused, and the new one signs at once. `ca` at level `root` makes a root and the
+         *     issuing key under it, and is the way back from an upstream CA. A compromised log key signs the head that announces its end, and nothing after it. `keyring` wraps every
+         *     private key again; where a wrapping key leaked together with the database, rotate what it wrapped as well.
          */
         post: operations["rotateKey"];
         delete?: never;
@@ -352,7 +357,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take the chain that an upstream CA signed for a key of `ca:csr` */
+        /**
+         * Take the chain that an upstream CA signed for a key of `ca:csr`
+         * @description The bundle then holds the self-signed root at which the chain ends, which is the one certificate of `trustBundle`; our own root leaves it with the last certificate under it.
+         *     From then on issuing keys are renewed by request and import, before the chain ends.
+         */
         post: operations["importCaChain"];
         delete?: never;
         options?: never;
@@ -568,12 +577,15 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The id of an issuing key, as in the certificate's CRL distribution point */
+                /** @description The id of an issuing key or a root, as in the certificate's CRL distribution point */
                 keyId: components["schemas"]["Id"];
             };
             cookie?: never;
         };
-        /** What one issuing key signed and was revoked (RFC 5280) */
+        /**
+         * What one CA key signed and was revoked (RFC 5280)
+         * @description Until the key's last certificate is expired. A withdrawn key has none any more; its own certificate is in the CRL of the root.
+         */
         get: operations["getCrl"];
         put?: never;
         post?: never;
@@ -1411,9 +1423,9 @@ export interface components {
             csr: string;
         };
         CaImportRequest: {
-            /** @description Our issuing certificate, then what leads up to the roots */
+            /** @description Our issuing certificate, then what leads up to the root */
             certificateChain: components["schemas"]["Pem"];
-            /** @description The roots to publish */
+            /** @description The root to publish, and no other */
             trustBundle: components["schemas"]["Pem"];
         };
         Token: {
@@ -1460,6 +1472,13 @@ export interface components {
             /** @description What left with the reply; never a value */
             issued?: {
                 [key: string]: unknown;
+            };
+            /** @description What a revocation ended, by the names that verifiers know */
+            revoked?: {
+                serialNumbers?: components["schemas"]["SerialNumber"][];
+                jtis?: components["schemas"]["Jti"][];
+                sessions?: components["schemas"]["SessionId"][];
+                accessTokens?: components["schemas"]["Id"][];
             };
             resource?: {
                 kind: string;
@@ -1541,8 +1560,11 @@ export interface components {
             keys: components["schemas"]["PublishedKey"][];
         };
         PublishedKey: {
-            /** @enum {string} */
-            kty: "EC" | "RSA";
+            /**
+             * @description OKP only as the root of an upstream CA
+             * @enum {string}
+             */
+            kty: "EC" | "RSA" | "OKP";
             /** @enum {string} */
             use: "sig" | "jwt-svid" | "x509-svid";
             kid?: string;
@@ -2618,7 +2640,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-pem-file": string;
+                    "application/pem-certificate-chain": string;
                 };
             };
             default: components["responses"]["Problem"];
@@ -2629,7 +2651,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The id of an issuing key, as in the certificate's CRL distribution point */
+                /** @description The id of an issuing key or a root, as in the certificate's CRL distribution point */
                 keyId: components["schemas"]["Id"];
             };
             cookie?: never;
