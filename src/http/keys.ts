@@ -22,6 +22,7 @@ import type { RootKey } from '../keys/root-key.ts'
 import { importChain } from '../keys/upstream.ts'
 import { newId } from '../names/id.ts'
 import type { Database, Knex } from '../store/database.ts'
+import { keepOpen } from '../store/keep-open.ts'
 import {
   insertKey,
   insertWrappingKey,
@@ -88,12 +89,7 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     return readKeys(tx)
   }
 
-  function change(
-    kind: string,
-    body: RotateBody,
-    rows: readonly KeyRow[],
-    now: Date,
-  ): Promise<KeyChanges> | KeyChanges {
+  async function change(kind: string, body: RotateBody, rows: readonly KeyRow[], now: Date): Promise<KeyChanges> {
     const compromised = body.compromised ?? false
     if (kind === 'log') return rotateLogKey(rows, compromised, now, rotator)
     if (kind === 'jwt') return rotateScheduled(['jwt-es256', 'jwt-rs256'], rows, compromised, now, rotator)
@@ -117,7 +113,7 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     }
     if (kind === 'keyring') return rotateWrapping(tx, snapshot, time)
     const rows = await locked(tx)
-    const changes = await orRefuse(() => change(kind, asked, rows, time))
+    const changes = await orRefuse(() => keepOpen(tx, change(kind, asked, rows, time)))
     const applied = await applyKeyChanges(tx, changes, originOf(snapshot.trustDomain, snapshot.epoch))
     const [entry = {}, ...more] = applied.entries
     return { reply: replyOf(changes, snapshot, time), entry, more, changed: applied.changed, placed: applied.placed }
