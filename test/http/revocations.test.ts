@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createClock } from '../support/clock.ts'
+import { type Given, type Lab, createLab } from '../support/lab.ts'
+import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
+import type { Answer, TestPurser } from '../support/purser.ts'
+import { startPurser } from '../support/purser.ts'
+
+type Counts = { certificates: number; jwts: number; sessions: number; accessTokens: number }
+const none: Counts = { certificates: 0, jwts: 0, sessions: 0, accessTokens: 0 }
+
+describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)', (store) => {
+  const clock = createClock()
+  let purser: TestPurser
+  let ask: Ask
+  let lab: Lab
+
+  beforeAll(async () => {
+    purser = await startPurser({ store, now: clock.now })
+    ask = createAsk(purser)
+    lab = await createLab(purser, clock)
+  })
+  afterAll(() => purser.stop())
+
+  const revoke = (body: unknown, more = {}): Promise<Answer> => ask('createRevocation', { body, ...more })
+  const revoked = async (body: unknown): Promise<Answer & { counts: Counts }> => {
+    const answer = await revoke(body)
+    expect(fault(answer)).toBe('201 ')
+    return { ...answer, counts: answer.body.revoked as Counts }
+  }
+  const isActive = async (token: string): Promise<boolean> =>
+    (await ask('introspectToken', { body: { token } })).body.active === true
+  const alive = async (given: Given): Promise<{ jwt: boolean; accessToken: boolean }> => ({
+    jwt: await isActive(given.jwt),
+    accessToken: await isActive(given.accessToken),
+  })
+  const both = { jwt: true, accessToken: true }
+  /** Another pod of the same workload. */
+  const elsewhere = (): Promise<Given> => lab.get({ sub: 'web', jti: undefined })
+
+  it('wants exactly one thing to revoke, and `since` only with a SPIFFE ID', async () => {
+    expect(fault(await revoke({}))).toMatch(/^400 invalid_request/)
+    expect(fault(await revoke({ jti: 'a', serialNumber: 'ab' }))).toMatch(/^400 invalid_request/)
+    expect(fault(await revoke({ jti: 'a', since: clock.now().toISOString() }))).toMatch(/^400 invalid_request/)
+    expect(fault(await revoke({ serialNumber: 'AB' }))).toBe('400 invalid_request /serialNumber')
+    expect(fault(await revoke({ jti: 'a', reason: 'cACompromise' }))).toBe('400 invalid_request /reason')
+  })
+
+  it('knows nothing that was never issued', async () => {
+    for (const body of [
+      { serialNumber: '01'.repeat(16) },
+      { jti: 'f'.repeat(32) },
+      { accessToken: 'tok_nobody' },
+      { session: `ses_${'0'.repeat(32)}` },
+    ]) {
+      expect(fault(await revoke(body))).toBe('404 not_found')
+    }
+    // A SPIFFE ID is a name that may come: there is nothing yet, and that is no fault.
+    expect((await revoked({ spiffeId: 'spiffe://example.org/lab/nobody' })).counts).toEqual(none)
+  })
+
+  it('is not for workloads', async () => {
+    const { accessToken, jti } = await lab.get()
+    expect(fault(await revoke({ jti }, { token: accessToken }))).toBe('401 token_type')
+    expect(fault(await revoke({ jti }, { token: 'purser_api_nobody' }))).toBe('401 unauthenticated')
+  })
+
+  it('revokes one JWT and nothing beside it', async () => {
+    const given = await lab.get()
+    const answer = await revoked({ jti: given.jti })
+    expect(answer.counts).toEqual({ ...none, jwts: 1 })
+    expect(answer.body.outOfReach).toMatchObject([{ jwt: given.jti, audience: 'payments' }])
+    expect(await alive(given)).toEqual({ jwt: false, accessToken: true })
+    expect(await entryOf(purser, answer)).toMatchObject({
+      action: 'revocation.create',
+      revoked: { jtis: [given.jti] },
+      change: { after: { jti: given.jti } },
+      resource: { kind: 'revocation', id: answer.body.id },
+    })
+  })
+
+  it('revokes one access token', async () => {
+    const given = await lab.get()
+    expect((await revoked({ accessToken: given.accessTokenId })).counts).toEqual({ ...none, accessTokens: 1 })
+    expect(await alive(given)).toEqual({ jwt: true, accessToken: false })
+    expect(fault(await ask('whoAmI', { token: given.accessToken }))).toBe('401 unauthenticated')
+  })
+
+  it('revokes one certificate', async () => {
+    const given = await lab.get()
+    const answer = await revoked({ serialNumber: given.serialNumber, reason: 'superseded' })
+    expect(answer.counts).toEqual({ ...none, certificates: 1 })
+    expect(answer.body.outOfReach).toMatchObject([{ serialNumber: given.serialNumber }])
+    expect(await alive(given)).toEqual(both)
+  })
+
+  it('counts nothing twice', async () => {
+    const { jti } = await lab.get()
+    await revoked({ jti })
+    const again = await revoked({ jti })
+    expect([again.counts, again.body.outOfReach]).toEqual([none, []])
+  })
+
+  it('revokes a session with all that it holds, and its instance does not come back as another', async () => {
+    const instance = { sub: 'web', jti: 'one-instance' }
+    const first = await lab.get(instance)
+    const second = await lab.get(instance)
+    const other = await lab.get({ sub: 'web', jti: 'another' })
+    expect(second.session).toBe(first.session)
+    const answer = await revoked({ session: first.session, reason: 'keyCompromise' })
+    expect(answer.counts).toEqual({ certificates: 2, jwts: 2, sessions: 1, accessTokens: 2 })
+    for (const given of [first, second]) expect(await alive(given)).toEqual({ jwt: false, accessToken: false })
+    expect(await alive(other)).toEqual(both)
+    expect((await lab.ask(instance)).body.code).toBe('attestation_failed')
+    const reasons = (await readLog(purser)).map((entry) => entry.reason)
+    expect(reasons.at(-1)).toBe('blocked')
+    // Found again by each of its names, for auditors.
+    const named = await ask('searchEntries', { query: { serialNumber: first.serialNumber } })
+    expect((named.body.items as { entry: { action: string } }[]).map((item) => item.entry.action)).toContain(
+      'revocation.create',
+    )
+  })
+
+  it('blocks also what a session that was given up left behind', async () => {
+    const given = await lab.get({ jti: 'leaver' })
+    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: given.accessToken })
+    const { counts } = await revoked({ session: given.session })
+    expect(counts).toEqual({ certificates: 1, jwts: 1, sessions: 0, accessTokens: 1 })
+  })
+
+  it('revokes what a SPIFFE ID was given since a time, and lets it attest again', async () => {
+    const before = await elsewhere()
+    clock.advance(60)
+    const since = clock.now().toISOString()
+    const after = await elsewhere()
+    const { counts } = await revoked({ spiffeId: 'spiffe://example.org/lab/web', since })
+    expect(counts).toMatchObject({ certificates: 1, jwts: 1, accessTokens: 1 })
+    expect(await alive(before)).toEqual(both)
+    expect(await alive(after)).toEqual({ jwt: false, accessToken: false })
+    expect(await alive(await elsewhere())).toEqual(both)
+  })
+
+  it('revokes everything that a SPIFFE ID holds', async () => {
+    const all = [await elsewhere(), await elsewhere(), await lab.get({ jti: 'third' })]
+    const { counts } = await revoked({ spiffeId: 'spiffe://example.org/lab/web', reason: 'privilegeWithdrawn' })
+    expect(counts.sessions).toBeGreaterThanOrEqual(1)
+    expect(counts.certificates).toBeGreaterThanOrEqual(all.length)
+    for (const given of all) expect(await alive(given)).toEqual({ jwt: false, accessToken: false })
+  })
+
+  it('leaves alone what is expired', async () => {
+    const given = await lab.get()
+    clock.advance(3700)
+    expect((await revoked({ jti: given.jti })).counts).toEqual(none)
+    expect((await revoked({ serialNumber: given.serialNumber })).counts).toEqual(none)
+    expect((await revoked({ accessToken: given.accessTokenId })).counts).toEqual(none)
+  })
+
+  it('does a repeated request once, and says why in the log', async () => {
+    const { jti } = await lab.get()
+    const first = await revoke({ jti }, { idempotencyKey: 'once', reason: 'incident 7' })
+    const again = await revoke({ jti }, { idempotencyKey: 'once' })
+    expect([fault(first), fault(again)]).toEqual(['201 ', '409 already_done'])
+    expect((await entryOf(purser, first))?.actor).toMatchObject({ operator: 'admin', note: 'incident 7' })
+  })
+})
