@@ -27,6 +27,9 @@ export function reasonHeader({ reason }: { reason?: string }): Record<string, st
 export const withExamples = (command: Command, ...lines: string[]): Command =>
   command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`)
 
+/** For options that may be given several times, whatever is in them. */
+export const again = (value: string, before: string[] = []): string[] => [...before, value]
+
 /** For options that may be given several times: `-x a -x b`, or `-x a,b`. */
 export const list = (value: string, before: string[] = []): string[] => [...before, ...value.split(',').filter(Boolean)]
 

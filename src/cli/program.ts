@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { version } from '../version.ts'
 import { addAttestor } from './attestor.ts'
+import { addAudit } from './audit.ts'
 import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
 import { addDemo } from './demo.ts'
@@ -11,10 +12,12 @@ import { addExplain } from './explain.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
 import { addKeys } from './keys.ts'
+import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
 import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
 import { addServe } from './serve.ts'
+import { addToken } from './token.ts'
 import { addWorkload } from './workload.ts'
 
 type Verb = (program: Command, io: Io) => void
@@ -22,7 +25,8 @@ type Verb = (program: Command, io: Io) => void
 const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap],
   'What workloads do': [addCredentials],
-  'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys],
+  'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys, addToken, addLog],
+  'What auditors do': [addAudit],
 }
 
 const epilogue = `

@@ -3,10 +3,13 @@ import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { isJwtOf, spiffeIdOf } from '../../src/cli/demo/orders.ts'
 import { createStandIn } from '../../src/cli/stand-in.ts'
 import { cli, startCli } from '../support/cli.ts'
+
+// A whole server starts twice here, in seconds on a machine that does nothing else.
+vi.setConfig({ testTimeout: 90_000 })
 
 const root = new URL('../../', import.meta.url).pathname
 
@@ -44,6 +47,10 @@ it('stays up with commands that work, and leaves nothing behind', async () => {
   let up: (out: string) => void = () => undefined
   const ready = new Promise<string>((resolve) => (up = resolve))
   const { ran, interrupt } = startCli(['demo'], { onOutput: (out) => out.includes('audit search') && up(out) })
+  onTestFinished(async () => {
+    interrupt()
+    await ran
+  })
   const out = await ready
   const envFile = /^\. (\S+)/m.exec(out)?.[1] ?? ''
   const values = spawnSync('sh', ['-c', `. ${envFile} && env`], { encoding: 'utf8' }).stdout

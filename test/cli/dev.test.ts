@@ -2,10 +2,13 @@
 import { readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, expect, it, vi } from 'vitest'
 import { cli } from '../support/cli.ts'
 import { type Dev, startDev } from '../support/dev.ts'
 import { runShell } from '../support/shell.ts'
+
+// A whole server starts in a test, in seconds on a machine that does nothing else.
+vi.setConfig({ testTimeout: 90_000 })
 
 let dev: Dev | undefined
 let before: Dev | undefined

@@ -289,6 +289,16 @@ describe('join-token', () => {
   })
 })
 
+describe('token', () => {
+  it('lists ids and never values; a revoked one is of no more use', async () => {
+    const { items } = (await json('token list')) as { items: { id: string }[] }
+    expect(items).toHaveLength(1)
+    expect((await run('token list')).out).toMatch(/^tok_[0-9a-f]+ +admin +admin .* live$/m)
+    expect((await run('token list')).out).not.toContain('purser_api_')
+    expect((await run(`token revoke tok_${'0'.repeat(32)}`)).code).toBe(3)
+  })
+})
+
 describe('bootstrap', () => {
   it('is refused once the token that it made was used', async () => {
     const env = { ...trusted(), PURSER_DATA_DIR: purser.dataDir }

@@ -1,0 +1,144 @@
+/** `purser audit verify`: an export or a receipt, offline; by @purser/sdk/verify alone, as anybody else would. */
+import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { type ExportReport, type Problem, VerifyError, linesOf, verifyExport, verifyReceipt } from '@purser/sdk/verify'
+import type { Command } from 'commander'
+import { CliError, type Io, exitCodes } from '../io.ts'
+import { again, withExamples, withOutput } from '../options.ts'
+import { type OutputFlags, createStyle, printable, show } from '../output.ts'
+import { readText } from '../settings.ts'
+
+type Flags = OutputFlags & { key?: string[]; checkpoint?: string[]; receipt?: string[] }
+type Kept = { vkeys: string[]; checkpoints: string[]; receipts: unknown[] }
+type Verdict = Pick<ExportReport, 'ok' | 'proved' | 'notExcluded' | 'problems' | 'problemCount'>
+
+export function addVerify(group: Command, io: Io): void {
+  const command = group
+    .command('verify')
+    .summary('verify an export or a receipt, offline')
+    .description(
+      'Says what is proved, what is wrong and where, and what could not be excluded. Asks nobody: give the keys and whatever you kept from a place that the makers of the file can not write to.',
+    )
+    .argument('<file>', 'an export, a receipt, or a reply that holds one; - for the standard input')
+    .option('--key <vkey>', "the log's public key (PURSER_LOG_KEY); one for each epoch", again)
+    .option('--checkpoint <file>', 'a signed head that you kept', again)
+    .option('--receipt <file>', 'a receipt that you kept', again)
+    .action(async (file: string, flags: Flags) => {
+      const verdict = await judge(io, file, keptBy(io, flags))
+      show(io, flags, verdict, (one) => words(io, one))
+      if (!verdict.ok) throw new CliError('it does not verify', exitCodes.unverified)
+    })
+  withExamples(
+    withOutput(command),
+    'purser audit verify log.jsonl --key "$PURSER_LOG_KEY" --checkpoint last-week.note',
+    'purser audit verify receipt.json --key "$PURSER_LOG_KEY"',
+  )
+}
+
+function keptBy(io: Io, flags: Flags): Kept {
+  const vkeys = flags.key ?? (io.env.PURSER_LOG_KEY ? [io.env.PURSER_LOG_KEY] : [])
+  if (vkeys.length === 0) {
+    throw new CliError("give the log's public key: --key, or PURSER_LOG_KEY; /log/keys lists them", exitCodes.usage)
+  }
+  return {
+    vkeys,
+    checkpoints: (flags.checkpoint ?? []).map((path) => readText(io, path, '--checkpoint')),
+    receipts: (flags.receipt ?? []).map((path) => receiptIn(readText(io, path, '--receipt'))),
+  }
+}
+
+async function judge(io: Io, file: string, kept: Kept): Promise<Verdict> {
+  const lines = linesOf(file === '-' ? io.stdin : opened(file))
+  try {
+    const first = await lines.next()
+    const text = first.done ? '' : first.value
+    if (text.includes('"purserExport"')) return await verifyExport(withFirst(text, lines), kept)
+    let rest = text
+    for await (const line of lines) rest += `\n${line}`
+    return judgeReceipt(receiptIn(rest), kept)
+  } catch (error) {
+    // Of the library's errors only that of a bad key comes here: it is the caller's.
+    if (error instanceof VerifyError) throw new CliError(`--key: ${error.message}`, exitCodes.usage)
+    if (error instanceof Error && 'syscall' in error) throw new CliError(`can't read ${file}`, exitCodes.usage)
+    throw error
+  }
+}
+
+const opened = (file: string): Readable => createReadStream(file)
+
+async function* withFirst(first: string, rest: AsyncIterable<string>): AsyncGenerator<string> {
+  yield first
+  yield* rest
+}
+
+/** A receipt, alone or in the reply that it came with; anything else as it is, for the verifier to refuse. */
+function receiptIn(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && 'receipt' in value ? value.receipt : value
+  } catch {
+    return text
+  }
+}
+
+function judgeReceipt(receipt: unknown, { vkeys, checkpoints, receipts }: Kept): Verdict {
+  if (checkpoints.length + receipts.length > 0) {
+    throw new CliError(
+      '--checkpoint and --receipt go with an export: a receipt alone says nothing of them',
+      exitCodes.usage,
+    )
+  }
+  try {
+    const { index, checkpoint, entry } = verifyReceipt(receipt, { vkeys })
+    return {
+      ok: true,
+      proved: [
+        `${checkpoint.origin}: entry ${index} is in the log as it stands here: ${told(entry)}`,
+        `its head over ${checkpoint.size} entries is signed by the log's key`,
+      ],
+      notExcluded: [
+        'that the log was rewritten since: compare with an export, or with a head that others keep',
+        'that the log showed others another history: no witness was asked',
+      ],
+      problems: [],
+      problemCount: 0,
+    }
+  } catch (error) {
+    if (!(error instanceof VerifyError) || error.code === 'bad_key') throw error
+    const problem: Problem = { ...placeOf(receipt), code: 'bad_receipt', detail: `${error.code}: ${error.message}` }
+    return { ok: false, proved: [], notExcluded: [], problems: [problem], problemCount: 1 }
+  }
+}
+
+const told = ({ action, outcome, time }: Record<string, unknown>): string =>
+  [action, outcome, time].map(String).join(' ')
+
+function placeOf(receipt: unknown): Pick<Problem, 'epoch' | 'index'> {
+  if (typeof receipt !== 'object' || receipt === null) return {}
+  const { epoch, index }: { epoch?: unknown; index?: unknown } = receipt
+  return { ...(typeof epoch === 'number' && { epoch }), ...(typeof index === 'number' && { index }) }
+}
+
+function words(io: Io, { ok, proved, notExcluded, problems, problemCount }: Verdict): string {
+  const style = createStyle(io)
+  const block = (title: string, items: readonly string[]): string =>
+    items.length === 0 ? '' : `${title}\n${items.map((item) => `  ${printable(item)}\n`).join('')}`
+  const more = problemCount > problems.length ? [`and ${problemCount - problems.length} more`] : []
+  return [
+    block('wrong:', [...problems.map(place), ...more]),
+    block('proved:', proved),
+    block('not excluded:', notExcluded),
+    ok ? style('green', 'verified') : style('red', 'NOT VERIFIED'),
+    '\n',
+  ].join('')
+}
+
+function place({ epoch, index, to, code, detail }: Problem): string {
+  const where = [
+    ...(epoch === undefined ? [] : [`epoch ${epoch}`]),
+    ...(index === undefined
+      ? []
+      : [to === undefined || to === index + 1 ? `entry ${index}` : `entries ${index} to ${to - 1}`]),
+  ]
+  return `${where.length > 0 ? `${where.join(', ')}: ` : ''}${code}: ${detail}`
+}

@@ -1,0 +1,85 @@
+/** `purser log`: the log's newest head, and the way on for a database that was put back. */
+import type { Command } from 'commander'
+import { type ServerFlags, withApi } from './api.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import { again, reasonHeader, withExamples, withOutput, withServer } from './options.ts'
+import { type OutputFlags, remark, show, table } from './output.ts'
+import { textOf } from './wire.ts'
+
+type Flags = ServerFlags & OutputFlags
+
+export function addLog(program: Command, io: Io): void {
+  const group = program.command('log').summary('the newest head; a new epoch after a rollback')
+  addHead(group, io)
+  addNewEpoch(group, io)
+  addOpen(group, io)
+}
+
+function addHead(group: Command, io: Io): void {
+  const command = group
+    .command('head')
+    .summary('print the newest signed head, to be kept elsewhere')
+    .option('--epoch <number>', 'the head that an older epoch ended with')
+    .action(async ({ epoch, ...flags }: Flags & { epoch?: string }) => {
+      await withApi(io, flags, async (api) => {
+        const of = epoch ?? (await api.call<{ epoch: number }>('GET', '/api/v1/server', { token: null })).body.epoch
+        const reply = await api.open('GET', `/log/${encodeURIComponent(of)}/checkpoint`, { token: null })
+        io.stdout.write(await textOf(reply))
+      })
+    })
+  withExamples(withServer(command), 'purser log head > head-$(date +%F).note')
+}
+
+function addOpen(group: Command, io: Io): void {
+  const command = group
+    .command('open')
+    .summary('open issuing after a new epoch, once the review is over')
+    .requiredOption('--reason <text>', 'what was reviewed, for the audit log (up to 200 characters)')
+    .action(async (flags: Flags & { reason: string }) => {
+      const reply = await withApi(io, flags, (api) =>
+        api.call<object>('POST', '/api/v1/log:open', { headers: reasonHeader(flags) }),
+      )
+      const index = String(reply.headers['purser-log-index'])
+      show(io, flags, { index }, () => `issuing is open  log ${index}\n`)
+    })
+  withExamples(
+    withOutput(withServer(command)),
+    'purser log open --reason "incident 42: revocations of the lost hour are made again"',
+  )
+}
+
+function addNewEpoch(group: Command, io: Io): void {
+  const command = group
+    .command('new-epoch')
+    .summary('go on after a rollback: cut the lost time off')
+    .description(
+      "Runs on the host, with the server's configuration and root key, while no server runs. A new log, signed by a new key, begins with the heads of the older one. CA and JWT keys are replaced; every session, access token, API token and join token ends. Issuing stays closed until `purser log open`.",
+    )
+    .requiredOption('--reason <text>', 'why, for the audit log (up to 200 characters)')
+    .option('--known <file>', 'another head of the older log that somebody kept', again)
+    .action(async ({ reason, known, ...flags }: OutputFlags & { reason: string; known?: string[] }) => {
+      if (reason.length > 200) throw new CliError('--reason has up to 200 characters', exitCodes.usage)
+      // Loaded here, so that verbs that only ask load no server.
+      const { beginEpoch } = await import('./new-epoch.ts')
+      const made = await beginEpoch(io, reason, known ?? [])
+      show(io, flags, made, (one) =>
+        table([
+          ['epoch', `${one.epoch}, after ${one.previous.size} entries of epoch ${one.previous.epoch}`],
+          ['lost', one.lost],
+          ['log key', one.vkey],
+          [
+            'ended',
+            `${one.ended.sessions} sessions, ${one.ended.accessTokens} access tokens, ${one.ended.joinTokens} join tokens, ${one.ended.apiTokens.length} API tokens`,
+          ],
+          ['replaced', one.replaced.join(', ')],
+          ['bootstrap', `${one.bootstrapTokenFile}, until ${one.bootstrapExpiresAt}`],
+        ]),
+      )
+      remark(io, 'start the servers, review what was revoked and blocked, then: purser log open --reason …')
+    })
+  withExamples(
+    withOutput(command),
+    'purser log new-epoch --reason "restored from the backup of 23:00"',
+    'purser log new-epoch --reason "restored" --known replica-2/log-head',
+  )
+}

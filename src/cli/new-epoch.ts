@@ -1,0 +1,57 @@
+/** What `purser log new-epoch` does: finds the heads that are known, and begins the epoch. */
+import { randomBytes } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type HeadPlace, headFile, headObject } from '../audit/head-file.ts'
+import type { KnownHead } from '../audit/known-heads.ts'
+import { readConfig } from '../config.ts'
+import { type NewEpoch, newEpoch } from '../new-epoch.ts'
+import { openOffline } from '../open-offline.ts'
+import { createOutbound } from '../outbound/client.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import { readText } from './settings.ts'
+
+type Made = Pick<NewEpoch, 'epoch' | 'vkey' | 'previous' | 'ended' | 'bootstrapExpiresAt'> & {
+  lost: string
+  replaced: string[]
+  bootstrapTokenFile: string
+}
+
+export async function beginEpoch(io: Io, reason: string, files: readonly string[]): Promise<Made> {
+  const config = readConfig({ env: io.env, readFile: io.readFile })
+  const outbound = createOutbound({ allow: config.fetchAllow })
+  const { headUrl } = config.log
+  const places = [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])]
+  const offline = await openOffline(config)
+  try {
+    const kept = await Promise.all(places.map(read))
+    const given = files.map((path): KnownHead => ({ where: path, note: readText(io, path, '--known') }))
+    const known = [...kept.flat(), ...given]
+    const { keys: lifetimes } = config
+    const made = await newEpoch({ ...offline, known, reason, lifetimes, now: new Date(), randomBytes })
+    const bootstrapTokenFile = join(config.dataDir, 'bootstrap-token')
+    rmSync(bootstrapTokenFile, { force: true })
+    writeFileSync(bootstrapTokenFile, `${made.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })
+    const { epoch, vkey, previous, ended, keys, bootstrapExpiresAt } = made
+    const replaced = [...new Set(keys.withdrawn.map((row) => row.kind))]
+    return { epoch, vkey, previous, lost: lostWords(previous), ended, replaced, bootstrapTokenFile, bootstrapExpiresAt }
+  } finally {
+    outbound.close()
+    await offline.db.close()
+  }
+}
+
+async function read(place: HeadPlace): Promise<KnownHead[]> {
+  try {
+    const { note } = await place.read()
+    return note === '' ? [] : [{ where: place.where, note }]
+  } catch {
+    throw new CliError(`the head in ${place.where} can't be read, and it may be the newest`, exitCodes.unreachable)
+  }
+}
+
+function lostWords({ size, known }: NewEpoch['previous']): string {
+  if (!known) return 'nothing is known of later entries'
+  if (known.size <= size) return `${known.where} knows ${known.size} entries, so none that anybody knows of`
+  return `entries ${size} to ${known.size - 1}, which ${known.where} knows of`
+}

@@ -1,0 +1,53 @@
+/** `purser token`: operators' API tokens. Their values are shown once, when they are made; here are only their ids. */
+import type { Command } from 'commander'
+import { type ServerFlags, segment, withApi } from './api.ts'
+import type { Io } from './io.ts'
+import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { type OutputFlags, show, table } from './output.ts'
+
+type Flags = ServerFlags & OutputFlags & { reason?: string }
+type Token = { id: string; operator: string; role: string; createdAt: string; expiresAt: string; revokedAt?: string }
+
+export function addToken(program: Command, io: Io): void {
+  const group = program.command('token').summary("list and revoke operators' API tokens")
+  addList(group, io)
+  addRevoke(group, io)
+}
+
+const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
+
+function addList(group: Command, io: Io): void {
+  const command = group
+    .command('list')
+    .summary('list the API tokens; never their values')
+    .action(async (flags: Flags) => {
+      const items = await withApi(io, flags, (api) => api.all<Token>('/api/v1/tokens'))
+      const rows = items.map(({ id, operator, role, createdAt, expiresAt, revokedAt }) => [
+        id,
+        operator,
+        role,
+        minute(createdAt),
+        minute(expiresAt),
+        revokedAt === undefined ? 'live' : 'revoked',
+      ])
+      show(io, flags, { items }, () => table(rows, ['ID', 'OPERATOR', 'ROLE', 'MADE', 'UNTIL', 'STATE']))
+    })
+  withExamples(withOutput(withServer(command)), 'purser token list')
+}
+
+function addRevoke(group: Command, io: Io): void {
+  const command = group
+    .command('revoke')
+    .summary('revoke an API token')
+    .argument('<id>', "the token's public id, tok_…, never the token")
+    .action(async (id: string, flags: Flags) => {
+      const headers = reasonHeader(flags)
+      const reply = await withApi(io, flags, (api) => api.call('DELETE', `/api/v1/tokens/${segment(id)}`, { headers }))
+      const index = reply.headers['purser-log-index']
+      show(io, flags, { id, revoked: true, logIndex: index }, () => `token ${id} revoked  log ${String(index)}\n`)
+    })
+  withExamples(
+    withReason(withOutput(withServer(command))),
+    'purser token revoke tok_5bce29a0d4f1467e93a2c8d07b6e1f35 --reason "left the company"',
+  )
+}
