@@ -48,7 +48,7 @@ function keptBy(io: Io, flags: Flags): Kept {
 }
 
 async function judge(io: Io, file: string, kept: Kept): Promise<Verdict> {
-  const lines = linesOf(file === '-' ? io.stdin : opened(file))
+  const lines = linesOf(bytesOf(file === '-' ? io.stdin : createReadStream(file)))
   try {
     const first = await lines.next()
     const text = first.done ? '' : first.value
@@ -64,7 +64,10 @@ async function judge(io: Io, file: string, kept: Kept): Promise<Verdict> {
   }
 }
 
-const opened = (file: string): Readable => createReadStream(file)
+/** A stream may have been told to decode: the verifier does that itself. */
+async function* bytesOf(stream: Readable): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) yield Buffer.from(chunk)
+}
 
 async function* withFirst(first: string, rest: AsyncIterable<string>): AsyncGenerator<string> {
   yield first

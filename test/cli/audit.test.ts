@@ -1,0 +1,165 @@
+/** The auditors' verbs: against a real server, and offline. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Receipt } from '@purser/sdk/verify'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cli } from '../support/cli.ts'
+import { createIssuer, registerLab } from '../support/issuer.ts'
+import { generous, issueMany } from '../support/log-traffic.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+let purser: TestPurser
+let receipts: Receipt[]
+let vkey: string
+const folder = mkdtempSync(join(tmpdir(), 'purser-cli-audit-'))
+const file = (name: string, content = ''): string => {
+  if (content !== '') writeFileSync(join(folder, name), content)
+  return join(folder, name)
+}
+const run = (args: string[], stdin?: string) =>
+  cli(args, {
+    env: { PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'), PURSER_API_TOKEN: purser.admin },
+    ...(stdin !== undefined && { stdin }),
+  })
+/** With nothing in the environment: verifying asks nobody. */
+const verify = (...args: string[]) => cli(['audit', 'verify', ...args], { env: {} })
+
+beforeAll(async () => {
+  purser = await startPurser({ store: 'embedded', tls: true, env: generous })
+  const issuer = await createIssuer()
+  await registerLab(purser, issuer)
+  receipts = await issueMany(purser, issuer, 30)
+  vkey = String(purser.vkeys[0])
+})
+afterAll(async () => {
+  await purser.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('audit search', () => {
+  it('shows rows for people, and says which indexes it looked at', async () => {
+    const { code, out, err } = await run(['audit', 'search', '--workload', 'web', '--limit', '3'])
+    expect(code).toBe(0)
+    const [head, ...rows] = out.trimEnd().split('\n')
+    expect(head).toMatch(/^INDEX +TIME +ACTION +OUTCOME +WHO +WHAT$/)
+    expect(rows).toHaveLength(3)
+    for (const row of rows) {
+      expect(row).toMatch(/^\d+ +20\S+ \S+ +credentials\.issue +granted +spiffe:\/\/example\.org\/lab\/web/)
+    }
+    expect(err).toMatch(/^looked at entries \d+ to \d+ of epoch 1\nthere is more/)
+  })
+
+  it('goes on from page to page, and gives JSON to programs', async () => {
+    const { out, err } = await run(['audit', 'search', '--action', 'credentials.issue', '-n', '500', '-o', 'json'])
+    const { items, range, more, checkpoint } = JSON.parse(out)
+    expect(items).toHaveLength(30)
+    expect([range.epoch, range.from, more]).toEqual([1, 0, false])
+    expect(checkpoint).toContain('example.org/log/1')
+    expect(err).toContain('looked at entries 0 to')
+  })
+
+  it('ends with 3 and the pointer where a filter is none', async () => {
+    const { code, err } = await run(['audit', 'search', '--serial-number', 'zz'])
+    expect(code).toBe(3)
+    expect(err).toContain('/query/serialNumber')
+  })
+})
+
+describe('audit export and verify', () => {
+  const exported = file('log.jsonl')
+
+  beforeAll(async () => {
+    const { code, err } = await run(['audit', 'export', '--file', exported])
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringMatching(/^this export is entry 1\/\d+ of the log\n$/) })
+  })
+
+  it('prove what is there, and say what they can not exclude', async () => {
+    expect(statSync(exported).mode & 0o777).toBe(0o600)
+    const receipt = file('receipt.json', JSON.stringify({ spiffeId: 'x', receipt: receipts[7] }, null, 2))
+    const { code, out } = await verify(exported, '--key', vkey, '--receipt', receipt)
+    expect(code).toBe(0)
+    expect(out).toMatch(/^proved:\n/)
+    expect(out).toMatch(/entries 0 to \d+ are all here, unchanged and in their places/)
+    expect(out).toContain(`the log only grew since the receipt of entry ${receipts[7]?.index} was made`)
+    expect(out).toMatch(/\nnot excluded:\n[^]*no witness was asked/)
+    expect(out).toMatch(/\nverified\n$/)
+  })
+
+  it('read the standard input, and keys from the environment', async () => {
+    const { out: text } = await run(['audit', 'export'])
+    const { code, out } = await cli(['audit', 'verify', '-', '-o', 'json'], {
+      env: { PURSER_LOG_KEY: vkey },
+      stdin: text,
+    })
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ ok: true, problems: [] })
+  })
+
+  it.each([
+    [
+      'an edited entry',
+      (text: string) => text.replace('lab/web', 'lab/wab'),
+      /wrong:\n {2}epoch 1, entry \d+: entry_mismatch/,
+    ],
+    [
+      'a missing end',
+      (text: string) => text.split('\n').slice(0, -4).join('\n'),
+      /wrong:\n {2}epoch 1, entries \d+ to \d+: missing_entry/,
+    ],
+    [
+      'terminal escapes',
+      (text: string) => text.replace('"epoch":1,"index":3', '"epoch":1,"index":"\u001b[2J"'),
+      /wrong:/,
+    ],
+  ])('end with 4 and name it: %s', async (_, change, words) => {
+    const changed = file('changed.jsonl', change(readFileSync(exported, 'utf8')))
+    const { code, out, err } = await verify(changed, '--key', vkey)
+    expect({ code, err }).toEqual({ code: 4, err: 'purser: it does not verify\n' })
+    expect(out).toMatch(words)
+    expect(out).not.toContain('\u001b')
+    expect(out).toMatch(/\nNOT VERIFIED\n$/)
+  })
+
+  it('find a cut tail by a kept head, printed by `log head`', async () => {
+    const { out: head } = await run(['log', 'head'])
+    const kept = file('head.note', head)
+    const part = file('part.jsonl')
+    await run(['audit', 'export', '--file', part])
+    expect((await verify(part, '--key', vkey, '--checkpoint', kept)).code).toBe(0)
+    const { code, out } = await verify(exported, '--key', vkey, '--checkpoint', kept)
+    expect(code).toBe(4)
+    expect(out).toMatch(/tail_cut: .*the end of the log is missing/)
+  })
+
+  it('verify one receipt', async () => {
+    const [receipt] = receipts
+    const good = await verify(file('one.json', JSON.stringify(receipt)), '--key', vkey)
+    expect(good.code).toBe(0)
+    expect(good.out).toContain(`entry ${receipt?.index} is in the log as it stands here: credentials.issue granted`)
+    const edited = { ...receipt, entry: receipt?.entry.replace('granted', 'refused') }
+    const bad = await verify(file('bad.json', JSON.stringify(edited)), '--key', vkey)
+    expect(bad.code).toBe(4)
+    expect(bad.out).toContain(`epoch 1, entry ${receipt?.index}: bad_receipt`)
+    const stranger = 'example.org/log/1+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k'
+    const other = await verify(join(folder, 'one.json'), '--key', stranger)
+    expect(other.code).toBe(2)
+    expect((await verify(file('none.json', 'nothing'), '--key', vkey)).code).toBe(4)
+  })
+
+  it('are not tried with a wrong command', async () => {
+    expect(await verify(exported)).toMatchObject({ code: 2, err: expect.stringContaining('PURSER_LOG_KEY') })
+    expect(await verify(exported, '--key', 'x')).toMatchObject({ code: 2, err: expect.stringContaining('--key') })
+    expect(await verify(join(folder, 'absent'), '--key', vkey)).toMatchObject({ code: 2 })
+    expect(await verify(exported, '--key', vkey, '--receipt', join(folder, 'absent'))).toMatchObject({ code: 2 })
+  })
+})
+
+describe('log open', () => {
+  it('needs a reason, and a log that is closed', async () => {
+    expect((await run(['log', 'open'])).code).toBe(2)
+    const { code, err } = await run(['log', 'open', '--reason', 'a try'])
+    expect(code).toBe(3)
+    expect(err).toContain('conflict')
+  })
+})
