@@ -2,6 +2,7 @@
 import { type Command, Argument, Option } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
+import { addUpstream } from './keys-upstream.ts'
 import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 
@@ -21,6 +22,7 @@ export function addKeys(program: Command, io: Io): void {
   const group = program.command('keys').summary('list keys, and rotate them out of turn')
   addList(group, io)
   addRotate(group, io)
+  addUpstream(group, io)
 }
 
 /** Keys that never end are written with the last year there is. */

@@ -56,16 +56,19 @@ export function addRevoke(program: Command, io: Io): void {
 }
 
 function revoked({ id, revoked: counts, outOfReach = [] }: Revocation, index: string): string {
-  const counted = Object.entries({
-    certificates: counts.certificates,
-    JWTs: counts.jwts,
-    sessions: counts.sessions,
-    'access tokens': counts.accessTokens,
-  })
+  const { certificates, jwts, sessions, accessTokens } = counts
+  const counted = [
+    counting(certificates, 'certificate'),
+    counting(jwts, 'JWT'),
+    counting(sessions, 'session'),
+    counting(accessTokens, 'access token'),
+  ].flat()
   const rows = outOfReach.map(({ jwt, audience, serialNumber, until }) => [
     '  still taken by those who never ask',
     jwt === undefined ? `certificate ${serialNumber ?? ''}` : `JWT ${jwt} for ${audience ?? 'its audience'}`,
     `until ${until}`,
   ])
-  return `revoked ${counted.map(([name, n]) => `${n} ${name}`).join(', ')}  ${id}  log ${index}\n${table(rows)}`
+  return `revoked ${counted.length === 0 ? 'nothing that was live' : counted.join(', ')}  ${id}  log ${index}\n${table(rows)}`
 }
+
+const counting = (n: number, what: string): string[] => (n === 0 ? [] : [`${n} ${what}${n === 1 ? '' : 's'}`])

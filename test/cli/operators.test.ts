@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApi } from '../../src/cli/api.ts'
 import { cli } from '../support/cli.ts'
 import { type Issuer, createIssuer } from '../support/issuer.ts'
+import { openssl } from '../support/openssl.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
 
 let purser: TestPurser
@@ -286,6 +287,51 @@ describe('join-token', () => {
 
   it('of another kind of entry is refused', async () => {
     expect((await run('join-token create web')).err).toContain('/workload: ')
+  })
+})
+
+describe('revoke', () => {
+  it('stops a certificate and says who will go on taking it; again, there is nothing', async () => {
+    const { body } = await purser.call('POST', '/api/v1/credentials', {
+      proof: { kind: 'jwt', token: await issuer.token({ sub: 'orders' }) },
+      x509: { generateKey: 'EC-P256' },
+    })
+    const { serialNumber: serial } = body.x509 as { serialNumber: string }
+    const { code, out } = await run(`revoke --serial-number ${serial} --because keyCompromise --reason stolen`)
+    expect(code).toBe(0)
+    expect(out).toMatch(/^revoked 1 certificate {2}rev_[0-9a-f]+ {2}log 1\/\d+\n/)
+    expect(out).toContain(`certificate ${serial}`)
+    const all = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
+    expect(all.out).toMatch(/^revoked 1 session /)
+    expect((await run('revoke --spiffe-id spiffe://example.org/lab/orders')).out).toMatch(
+      /^revoked nothing that was live /,
+    )
+  })
+
+  it('of what was never given ends with 3', async () => {
+    expect((await run(`revoke --session ses_${'0'.repeat(32)}`)).code).toBe(3)
+  })
+})
+
+describe('keys', () => {
+  it('list shows each kind, rotate the next key and what it replaces', async () => {
+    const { out } = await run('keys list')
+    for (const kind of ['root-ca', 'issuing-ca', 'jwt-es256', 'jwt-rs256', 'log', 'keyring']) {
+      expect(out).toMatch(new RegExp(`^${kind} +active `, 'm'))
+    }
+    const rotated = await run('keys rotate ca --compromised --reason stolen')
+    expect(rotated.out).toMatch(/^created +issuing-ca +active /m)
+    expect(rotated.out).toMatch(/^replaced +issuing-ca +withdrawn /m)
+  })
+
+  it('csr prints a request that openssl reads; import shows what is wrong with a chain', async () => {
+    const { code, out, err } = await run('keys csr')
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('keys import') })
+    expect(openssl(['req', '-verify', '-noout'], out).ok).toBe(true)
+    const pem = file('root.pem', purser.roots)
+    const imported = await run(`keys import --chain ${pem} --root ${pem}`)
+    expect(imported.code).toBe(3)
+    expect(imported.err).toMatch(/\(4\d\d \w+\)/)
   })
 })
 

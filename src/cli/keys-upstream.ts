@@ -1,0 +1,55 @@
+/** `purser keys csr` and `import`: issuing certificates from a CA that exists already. */
+import type { Command } from 'commander'
+import { type ServerFlags, withApi } from './api.ts'
+import type { Io } from './io.ts'
+import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { type OutputFlags, remark, show, table } from './output.ts'
+import { readText } from './settings.ts'
+
+type Flags = ServerFlags & OutputFlags & { reason?: string }
+type Imported = { id: string; kind: string; state: string; activeAt?: string }
+
+export function addUpstream(group: Command, io: Io): void {
+  addCsr(group, io)
+  addImport(group, io)
+}
+
+function addCsr(group: Command, io: Io): void {
+  const command = group
+    .command('csr')
+    .summary('make an issuing key, and print the request for an upstream CA to sign')
+    .action(async (flags: Flags) => {
+      const headers = reasonHeader(flags)
+      const { body } = await withApi(io, flags, (api) =>
+        api.call<{ keyId: string; csr: string }>('POST', '/api/v1/keys/ca:csr', { headers }),
+      )
+      show(io, flags, body, ({ csr }) => csr)
+      remark(io, `${body.keyId} signs nothing until its chain is imported: purser keys import`)
+    })
+  withExamples(withReason(withOutput(withServer(command))), 'purser keys csr > purser.csr')
+}
+
+function addImport(group: Command, io: Io): void {
+  const command = group
+    .command('import')
+    .summary('take the chain that an upstream CA signed')
+    .requiredOption('--chain <file>', 'our issuing certificate, then what leads up to the root, PEM')
+    .requiredOption('--root <file>', 'the self-signed root at which it ends, PEM')
+    .action(async (flags: Flags & { chain: string; root: string }) => {
+      const body = {
+        certificateChain: readText(io, flags.chain, '--chain'),
+        trustBundle: readText(io, flags.root, '--root'),
+      }
+      const headers = reasonHeader(flags)
+      const reply = await withApi(io, flags, (api) =>
+        api.call<Imported>('POST', '/api/v1/keys/ca:import', { body, headers }),
+      )
+      show(io, flags, reply.body, ({ id, kind, state, activeAt = 'now' }) =>
+        table([['imported', kind, state, `signs from ${activeAt}`, id]]),
+      )
+    })
+  withExamples(
+    withReason(withOutput(withServer(command))),
+    'purser keys import --chain purser-chain.pem --root company-root.pem',
+  )
+}
