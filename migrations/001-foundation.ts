@@ -42,6 +42,8 @@ const log = [
      epoch int not null, level int not null, idx bigint not null, hashes bytea not null check (length(hashes) = 8192),
      primary key (epoch, level, idx))`,
   // entry_epoch and entry_idx: where the log itself says so, an entry `log.redact` that no redaction can take.
+  // Batches that were given up: should one arrive late, by a network or a server that was slow, it is refused.
+  `create table lost_batch (id uuid primary key, at timestamptz not null default clock_timestamp())`,
   `create table log_redaction (
      id uuid primary key, epoch int not null, from_idx bigint not null, to_idx bigint not null,
      entry_epoch int not null, entry_idx bigint not null, tx bigint not null default (txid_current()))`,
@@ -169,6 +171,9 @@ declare
   appended bigint;
 begin
   select * into head from log_head where id = 1 for update;
+  if exists (select 1 from lost_batch where id = p_batch) then
+    raise exception 'batch % was given up', p_batch;
+  end if;
   if head.epoch <> p_epoch then
     return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
   end if;

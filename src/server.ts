@@ -123,7 +123,7 @@ export async function start(
       serverLog.warn('log.head_failed', { note, err })
       metrics.headFailed()
     },
-    onKept: metrics.logHead,
+    onKept: (head) => metrics.logHead(head),
   })
   const commit = createGroupCommit({
     knex: db.knex,
@@ -132,7 +132,7 @@ export async function start(
     onBatch: (entries, seconds) => metrics.appended({ path: 'batch', entries, seconds }),
     onError: onError('log.append_failed'),
   })
-  const recorder = createRecorder({ db, log, commit, snapshots, randomBytes })
+  const recorder = createRecorder({ db, log, commit, snapshots, randomBytes, now: Date.now })
   const limits = createLimits({ limits: config.limits, workers: config.workers, now: Date.now })
   const summaries = startSummaryEntries({
     limits,
@@ -193,7 +193,7 @@ export async function start(
     features,
     refresh: config.keys.bundleRefresh,
     now,
-    snapshotAge: snapshots.age,
+    snapshotAge: () => snapshots.age(),
     draining: () => draining,
     renderMetrics,
     openapiText: openapi.text,

@@ -2,10 +2,11 @@
  * Group commit: whatever is waiting when the last batch came back leaves together, in one statement and one COMMIT.
  * One batch is under way at a time in a process, so under load batches grow by themselves.
  */
-import { refuse } from '../errors.ts'
+import { Refusal, refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
-import { type AppendItem, type Appended, type Verdict, appendItems, findBatch, newBatchId } from '../store/log.ts'
+import { type AppendItem, type Appended, type Verdict, appendItems, newBatchId } from '../store/log.ts'
 import type { Log, Position } from './log.ts'
+import { freeHead, logUnavailable, lookUp, persist } from './lost-batch.ts'
 
 export type Placed = { kind: 'appended'; position: Position } | Verdict
 
@@ -25,6 +26,9 @@ export type GroupCommit = {
   /** Resolves when nothing is waiting or under way. */
   idle(): Promise<void>
 }
+
+/** What is wrong with the item itself is our own fault; anything else, and the log can't be written now. */
+const told = (error: unknown): unknown => (error instanceof Refusal || isRowFault(error) ? error : logUnavailable())
 
 const mostInBatch = 256
 const patience = 5_000
@@ -69,51 +73,43 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
       appended.first,
       placed.map((one) => one.item.leaf),
     )
-    placed.forEach((one, n) => one.resolve({ kind: 'appended', position: positions[n] as Position }))
+    positions.forEach((position, n) => placed[n]?.resolve({ kind: 'appended', position }))
   }
 
-  /** COMMIT's answer was lost. What is found was appended; what is not, goes again. */
-  async function lookUp(batch: Waiting[], id: string, epoch: number, from: number): Promise<void> {
-    const found = await findBatch(knex, id, epoch, from)
+  const patienceOf = (batch: Waiting[]) => ({ until: Math.max(...batch.map((one) => one.deadline)), now })
+
+  /** The answer was lost. What is found was appended; what is not, goes again under another id. */
+  async function recover(batch: Waiting[], id: string, epoch: number, from: number): Promise<void> {
+    const found = await lookUp(knex, { batch: id, epoch, from }, patienceOf(batch))
     const indexes = batch.map((one) => found.get(one.item.leaf.toString('base64')))
     const first = Math.min(...indexes.filter((index) => index !== undefined))
     const kept = batch.filter((_, n) => indexes[n] !== undefined)
     waiting = [...batch.filter((_, n) => indexes[n] === undefined), ...waiting]
     if (kept.length === 0) return
-    await settle(kept, { epoch, first, size: first + kept.length, revision: 0, verdicts: new Map() })
+    const appended = { epoch, first, size: first + kept.length, revision: 0, verdicts: new Map() }
+    await persist(knex, () => settle(kept, appended), patienceOf(batch))
   }
 
   async function send(batch: Waiting[]): Promise<void> {
     const [id, epoch, from] = [newBatchId(), log.epoch(), log.size()]
     const started = now()
+    let appended: Appended
     try {
       const items = batch.map((one) => one.item)
-      const appended = await appendItems(knex, id, epoch, items)
+      appended = await appendItems(knex, id, epoch, items)
       onBatch?.(batch.length, (now() - started) / 1000)
-      await settle(batch, appended)
     } catch (error) {
       onError?.(error)
-      if (isRowFault(error) && batch.length > 1) {
-        for (const one of batch) await send([one])
-      } else if (isLockTimeout(error)) {
+      if (isConnectionError(error)) return recover(batch, id, epoch, from)
+      if (isLockTimeout(error)) {
         waiting = [...batch, ...waiting]
-      } else if (isConnectionError(error)) {
-        await resolveAmbiguity(batch, id, epoch, from)
-      } else for (const one of batch) one.reject(error)
-    }
-  }
-
-  async function resolveAmbiguity(batch: Waiting[], id: string, epoch: number, from: number): Promise<void> {
-    const deadline = Math.max(...batch.map((one) => one.deadline))
-    for (let pause = 20; now() < deadline; pause = Math.min(pause * 2, 500)) {
-      try {
-        return await lookUp(batch, id, epoch, from)
-      } catch (error) {
-        if (!isConnectionError(error) && !isLockTimeout(error)) throw error
-        await new Promise((resolve) => setTimeout(resolve, pause))
+        return void (await freeHead(knex))
       }
+      if (!isRowFault(error) || batch.length === 1) throw error
+      for (const one of batch) await send([one]).catch(one.reject)
+      return
     }
-    for (const one of batch) one.reject(refuse('log_unavailable', { retryAfterSeconds: 2 }))
+    await persist(knex, () => settle(batch, appended), patienceOf(batch))
   }
 
   async function flush(): Promise<void> {
@@ -122,13 +118,13 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     while (waiting.length > 0) {
       const late = waiting.filter((one) => one.deadline <= now())
       waiting = waiting.filter((one) => one.deadline > now())
-      for (const one of late) one.reject(refuse('log_unavailable', { retryAfterSeconds: 2 }))
+      for (const one of late) one.reject(logUnavailable())
       const batch = takeBatch()
       if (batch.length === 0) break
       try {
         await send(batch)
       } catch (error) {
-        for (const one of batch) one.reject(error)
+        for (const one of batch) one.reject(told(error))
       }
     }
   }
@@ -149,7 +145,8 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
         kick()
       }),
     async idle() {
-      while (flushing) await flushing
+      // A flush that ends with something waiting starts the next.
+      for (let flush = flushing; flush; flush = flushing) await flush
     },
   }
 }

@@ -6,20 +6,13 @@ import { type Receipt } from '@purser/sdk/verify'
 import { Refusal, type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isLockTimeout } from '../store/database.ts'
-import {
-  type Claim,
-  type SessionRow,
-  type TokenRow,
-  appendItems,
-  findBatch,
-  lockHead,
-  newBatchId,
-} from '../store/log.ts'
+import { type Claim, type SessionRow, type TokenRow, appendItems, lockHead, newBatchId } from '../store/log.ts'
 import { markChanged } from '../store/changes.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { EntryPart } from './entry.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { type Log, type Position, makeReceipt } from './log.ts'
+import { freeHead, logUnavailable, lookUp, persist } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
 /** What the last try taught: the newest generation of the caller's sessions, when the one it used had ended. */
@@ -87,9 +80,14 @@ type Parts = {
   commit: GroupCommit
   snapshots: Pick<Snapshots, 'current' | 'refresh'>
   randomBytes: (size: number) => Buffer
+  /** Wall clock, milliseconds. */
+  now: () => number
 }
 
-export function createRecorder({ db, log, commit, snapshots, randomBytes }: Parts): Recorder {
+/** Milliseconds that a change waits for its turn, and for Postgres to say what became of it. */
+const patience = 5_000
+
+export function createRecorder({ db, log, commit, snapshots, randomBytes, now }: Parts): Recorder {
   const recorded = <R>(reply: R, sealed: Sealed, position: Position): Recorded<R> => ({
     reply,
     epoch: position.epoch,
@@ -153,7 +151,8 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
   async function commitChange<R>(
     open: Opening,
     run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>,
-  ): Promise<Recorded<R> | 'stale'> {
+    until: number,
+  ): Promise<Recorded<R> | 'again'> {
     const snapshot = snapshots.current()
     const batch = newBatchId()
     let made: { change: Change<R>; sealed: Sealed[]; first: number } | undefined
@@ -171,50 +170,61 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
         await appendItems(tx, batch, head.epoch, sealed)
       })
     } catch (error) {
+      if (error === stale) return 'again'
       // Postgres ends one of two transactions that wait for each other: nothing of it is left, so it goes again.
-      if (error === stale || isLockTimeout(error)) return 'stale'
+      if (isLockTimeout(error)) {
+        await freeHead(db.knex)
+        return 'again'
+      }
+      if (!isConnectionError(error)) throw error
       // COMMIT's answer may have been lost: look, don't guess.
-      if (!made || !isConnectionError(error)) throw error
-      const found = await findBatch(db.knex, batch, log.epoch(), from).catch(() => undefined)
-      if (!found || found.size === 0) throw refuse('log_unavailable', { retryAfterSeconds: 2 })
+      const found = made && (await lookUp(db.knex, { batch, epoch: log.epoch(), from }, { until, now }))
+      if (!found || found.size === 0) return 'again'
     }
     if (!made) throw new Error('a change ended without an outcome')
-    const positions = await log.advance(
-      log.epoch(),
-      made.first,
-      made.sealed.map((one) => one.leaf),
-    )
+    const { change, sealed, first } = made
+    const leaves = sealed.map((one) => one.leaf)
+    // It is durable: what is left is to read the entries before it, and to prove it.
+    const advance = () => log.advance(log.epoch(), first, leaves)
+    const positions = await persist(db.knex, advance, { until: now() + patience, now })
     await snapshots.refresh().catch(() => undefined)
-    return recorded(made.change.reply, made.sealed[0] as Sealed, positions[0] as Position)
+    const [entry, position] = [sealed[0], positions[0]]
+    if (!entry || !position) throw new Error('a change was placed nowhere')
+    return recorded(change.reply, entry, position)
   }
 
   return {
-    async grant(open, decide) {
-      const hints: Hints = {}
-      for (let tries = 0; tries < mostTries; tries++) {
-        if (log.rolledBack()) throw refuse('issuing_closed')
-        const snapshot = snapshots.current()
-        const grant = await decide(snapshot, hints)
-        const sealed = sealPart(open, grant.entry)
-        const position = await place(grant, sealed, snapshot.revision, hints)
-        if (position) return recorded(grant.reply, sealed, position)
-      }
-      throw refuse('log_unavailable', {
-        retryAfterSeconds: 1,
-        explanation: { detail: 'the state changed at every try' },
-      })
-    },
-
-    change: (open, run) =>
-      inTurn(async () => {
+    grant: (open, decide) =>
+      reachable(async () => {
+        const hints: Hints = {}
         for (let tries = 0; tries < mostTries; tries++) {
           if (log.rolledBack()) throw refuse('issuing_closed')
-          const done = await commitChange(open, run)
-          if (done !== 'stale') return done
-          await snapshots.refresh()
+          const snapshot = snapshots.current()
+          const grant = await decide(snapshot, hints)
+          const sealed = sealPart(open, grant.entry)
+          const position = await place(grant, sealed, snapshot.revision, hints)
+          if (position) return recorded(grant.reply, sealed, position)
         }
-        throw refuse('log_unavailable', { retryAfterSeconds: 1 })
+        throw refuse('log_unavailable', {
+          retryAfterSeconds: 1,
+          explanation: { detail: 'the state changed at every try' },
+        })
       }),
+
+    change(open, run) {
+      const until = now() + patience
+      return reachable(() =>
+        inTurn(async () => {
+          for (let tries = 0; tries < mostTries && now() < until; tries++) {
+            if (log.rolledBack()) throw refuse('issuing_closed')
+            const done = await commitChange(open, run, until)
+            if (done !== 'again') return done
+            await snapshots.refresh()
+          }
+          throw refuse('log_unavailable', { retryAfterSeconds: 1 })
+        }),
+      )
+    },
 
     async note(open, outcome, part) {
       const sealed = sealPart(open, { ...part, outcome })
@@ -222,6 +232,15 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes }: Part
       if (placed.kind !== 'appended') throw refuse('issuing_closed')
       return recorded(undefined, sealed, placed.position)
     },
+  }
+}
+
+/** Postgres out of reach is no fault of ours: nothing was given out, and the caller may come again. */
+async function reachable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw isConnectionError(error) ? logUnavailable() : error
   }
 }
 

@@ -110,16 +110,21 @@ function readVerdict(text: string): Verdict {
   return { kind: 'ended', generation: Number(text.slice('ended:'.length)) }
 }
 
+/** Milliseconds after which an append's answer counts as lost. */
+const answerMs = 3_000
+
 /**
  * Appends a batch in one round trip that ends in COMMIT, or, given a transaction that holds the head lock, within it.
  * Two items with one claim must not share a batch.
  */
 export async function appendItems(knex: Knex, batch: string, epoch: number, items: AppendItem[]): Promise<Appended> {
-  const result = await knex.raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?) as reply', [
-    batch,
-    epoch,
-    JSON.stringify(items.map(wire)),
-  ])
+  const result = await knex
+    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?) as reply', [
+      batch,
+      epoch,
+      JSON.stringify(items.map(wire)),
+    ])
+    .options({ query_timeout: answerMs })
   const reply = result.rows[0]?.reply
   if (!reply) throw new Error('log_append answered nothing')
   const verdicts = new Map<number, Verdict>()
@@ -164,16 +169,34 @@ export async function lockHead(tx: Knex.Transaction): Promise<Head> {
 }
 
 /**
- * What became of a batch whose COMMIT was not answered: taking the head lock waits for the lost transaction's end.
- * Answers index by leaf; empty when it never happened.
+ * What became of a batch whose answer was lost: index by leaf, empty when it was not appended. Taking the head lock waits
+ * for one that is under way; one that has not even begun, since it is still in a network or a queue, never will.
  */
-export async function findBatch(knex: Knex, batch: string, epoch: number, from: number): Promise<Map<string, number>> {
+export async function settleBatch(
+  knex: Knex,
+  { batch, epoch, from }: { batch: string; epoch: number; from: number },
+): Promise<Map<string, number>> {
   return knex.transaction(async (tx) => {
     await lockHead(tx)
-    const rows = await tx('log_entry').select('idx', 'leaf').where({ epoch, batch }).where('idx', '>=', from)
-    return new Map(rows.map((row: { idx: string; leaf: Buffer }) => [b64(row.leaf), Number(row.idx)]))
+    const rows: { idx: string; leaf: Buffer }[] = await tx('log_entry')
+      .select('idx', 'leaf')
+      .where({ epoch, batch })
+      .where('idx', '>=', from)
+    if (rows.length === 0) await tx('lost_batch').insert({ id: batch }).onConflict('id').ignore()
+    return new Map(rows.map((row) => [b64(row.leaf), Number(row.idx)]))
   })
 }
+
+/**
+ * Ends whoever began an append and then fell silent: a replica that was stopped, or cut off, between the statement and
+ * its Sync (PostgreSQL documentation, 55.2.3) holds the head lock, and none of the server's own timeouts runs there.
+ */
+export const endSilentAppends = (knex: Knex): Promise<unknown> =>
+  knex.raw(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and usename = current_user and state = 'active' and wait_event = 'ClientRead'
+        and starts_with(query, 'select log_append(') and state_change < clock_timestamp() - interval '1 second'`,
+  )
 
 /** The commitments of entries [from, to) in order; throws when one is missing. */
 export async function readLeaves(knex: Knex, epoch: number, from: number, to: number): Promise<Buffer[]> {

@@ -6,16 +6,23 @@ import type { Database } from './database.ts'
 import { PostgresDialect, type Statement, refuseSilentRollback } from './dialect.ts'
 import { createListener } from './listener.ts'
 
-type Connection = Client & { __knex__disposed?: unknown }
+type Connection = Client & { __knex__disposed?: unknown; openedAt?: number }
+
+/** BEGIN, COMMIT and ROLLBACK do no work of their own: after so many milliseconds nobody answers any more. */
+const controlMs = 4_000
+const isControl = (sql: string): boolean => /^(begin|commit|rollback)\b/i.test(sql)
 
 // After these the connection itself is of no more use: a lost answer, or a server that has become a standby.
-const useless = (error: Error & { code?: string }): boolean =>
-  error.message === 'Query read timeout' || error.code === '25006'
+const isUnanswered = (error: Error): boolean => error.message === 'Query read timeout'
+const useless = (error: Error & { code?: string }): boolean => isUnanswered(error) || error.code === '25006'
 
-const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof PostgresDialect =>
-  class PooledDialect extends PostgresDialect {
+const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof PostgresDialect => {
+  // When an answer was last missed. Not a member: in a transaction `this` is another client than the pool's.
+  let missedAt = -Infinity
+  return class PooledDialect extends PostgresDialect {
     override async acquireRawConnection(): Promise<Connection> {
       const fresh: Connection = await super.acquireRawConnection()
+      fresh.openedAt = performance.now()
       try {
         await prepare(fresh)
         return fresh
@@ -25,9 +32,15 @@ const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof Postg
       }
     }
 
+    /** Of connections that idle: a network that was cut tells nobody, and each of them would be waited for. */
+    override async validateConnection({ openedAt = 0 }: Connection): Promise<boolean> {
+      return openedAt > missedAt
+    }
+
     /** Always the extended protocol, which takes one statement, as the embedded store does. */
     async _query(connection: Connection, statement: Statement): Promise<Statement> {
       const query = {
+        ...(isControl(statement.sql) && { query_timeout: controlMs }),
         ...statement.options,
         text: statement.sql,
         values: statement.bindings ?? [],
@@ -36,6 +49,7 @@ const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof Postg
       try {
         statement.response = await connection.query(query)
       } catch (error) {
+        if (error instanceof Error && isUnanswered(error)) missedAt = performance.now()
         if (error instanceof Error && useless(error)) {
           // Knex looks for this name before it hands a connection out again. What the server holds for it ends with it.
           connection.__knex__disposed = error
@@ -46,6 +60,7 @@ const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof Postg
       return refuseSilentRollback(statement)
     }
   }
+}
 
 /**
  * `synchronous_commit` may be raised by the operator for a standby (`remote_apply`), never lowered. Keep-alives and the

@@ -1,0 +1,183 @@
+/**
+ * Appends whose answer is lost on the way: real Postgres, behind a network that loses it. Whatever was answered is in the
+ * log once, whatever was not is told so, and nobody waits for ever.
+ */
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createNoteSigner } from '@purser/sdk/verify'
+import { describe, expect, it } from 'vitest'
+import { type GroupCommit, createGroupCommit } from '../../src/audit/group-commit.ts'
+import { openLog, originOf } from '../../src/audit/log.ts'
+import { type Recorder, createRecorder } from '../../src/audit/record.ts'
+import type { Opening } from '../../src/audit/seal.ts'
+import { openPostgres } from '../../src/store/postgres.ts'
+import { openSnapshots } from '../../src/store/snapshot.ts'
+import { testDatabase } from '../support/database.ts'
+import { type Action, type Message, type Proxy, startProxy } from '../support/postgres-proxy.ts'
+
+const trustDomain = 'lost.example'
+const { privateKey } = generateKeyPairSync('ed25519')
+const signer = createNoteSigner(originOf(trustDomain, 1), privateKey)
+
+type Replica = { recorder: Recorder; commit: GroupCommit; stop(): Promise<void> }
+
+async function openReplica(url: string): Promise<Replica> {
+  const db = openPostgres({ url })
+  const snapshots = await openSnapshots(db, { now: Date.now, onError: () => undefined })
+  const { size } = snapshots.current()
+  const log = await openLog({ knex: db.knex, epoch: 1, size, trustDomain, signers: () => [signer] })
+  await log.confirm(1, size, async () => undefined)
+  const commit = createGroupCommit({ knex: db.knex, log, now: Date.now })
+  return {
+    commit,
+    recorder: createRecorder({ db, log, commit, snapshots, randomBytes, now: Date.now }),
+    async stop() {
+      await snapshots.stop()
+      await db.close()
+    },
+  }
+}
+
+const opening = (requestId: string): Opening => ({
+  requestId,
+  action: 'credentials.issue',
+  time: new Date(),
+  actor: { kind: 'system' },
+})
+
+const note = ({ recorder }: Replica, id: string): Promise<{ index: number }> =>
+  recorder.grant(opening(id), async () => ({ reply: id, entry: {} }))
+const change = ({ recorder }: Replica, id: string): Promise<{ index: number }> =>
+  recorder.change(opening(id), async () => ({ reply: id, entry: {} }))
+
+/**
+ * Once, at a message of a statement that begins so. With its Parse the server begins to work on it; with its Sync, outside
+ * of a transaction, it commits.
+ */
+function onceAt(proxy: Proxy, type: 'P' | 'S', start: string, inTransaction: boolean, action: Action): Promise<void> {
+  return new Promise((resolve) => {
+    proxy.judge = (message: Message) => {
+      const here = message.type === type && message.sql.startsWith(start) && message.inTransaction === inTransaction
+      if (!here) return 'pass'
+      proxy.judge = () => 'pass'
+      resolve()
+      return action
+    }
+  })
+}
+
+type Place = { near: Replica; far: Replica; proxy: Proxy; entries: () => Promise<string[]> }
+
+/** One replica at the database, one behind the proxy; `entries` are request ids by index. */
+async function use(run: (place: Place) => Promise<void>): Promise<void> {
+  const database = await testDatabase()
+  const proxy = await startProxy(database.url)
+  const own = openPostgres({ url: database.url, poolMax: 1 })
+  await own.knex('log_head').insert({
+    instance_id: '00000000-0000-4000-8000-000000000000',
+    trust_domain: trustDomain,
+    issuer: 'https://lost.example',
+    epoch: 1,
+  })
+  const near = await openReplica(database.url)
+  const far = await openReplica(proxy.through(database.url))
+  try {
+    await run({
+      near,
+      far,
+      proxy,
+      async entries() {
+        const rows: { idx: string; body: string }[] = await own.knex('log_entry').orderBy('idx')
+        const head: { size: string } = await own.knex('log_head').first('size')
+        expect(rows.map((row) => Number(row.idx))).toEqual(rows.map((_, n) => n))
+        expect(Number(head.size)).toBe(rows.length)
+        return rows.map((row) => JSON.parse(row.body).requestId)
+      },
+    })
+  } finally {
+    proxy.stop()
+    await Promise.all([near.stop(), far.stop(), own.close()])
+    await database.drop()
+  }
+}
+
+describe.concurrent('a lost answer', () => {
+  it('of a batch is looked up: it was committed', () =>
+    use(async ({ far, proxy, entries }) => {
+      await note(far, 'before')
+      const lost = onceAt(proxy, 'S', 'select log_append', false, 'lose')
+      const appended = await Promise.all(['a', 'b', 'c'].map((id) => note(far, id)))
+      await lost
+      expect(await entries()).toEqual(['before', 'a', 'b', 'c'])
+      expect(appended.map(({ index }) => index)).toEqual([1, 2, 3])
+    }))
+
+  it('of a batch that arrives after it was given up: it is appended once', () =>
+    use(async ({ far, proxy, entries }) => {
+      await note(far, 'before')
+      const lost = onceAt(proxy, 'P', 'select log_append', false, 'late')
+      const { index } = await note(far, 'once')
+      await lost
+      await pause(800)
+      expect(await entries()).toEqual(['before', 'once'])
+      expect(index).toBe(1)
+    }))
+
+  it('of a change is looked up, however long Postgres is out of reach meanwhile', () =>
+    use(async ({ far, proxy, entries }) => {
+      await change(far, 'before')
+      const lost = onceAt(proxy, 'S', 'COMMIT', true, 'lose')
+      const changed = change(far, 'changed')
+      await lost
+      proxy.cut()
+      setTimeout(() => proxy.mend(), 1_500)
+      expect((await changed).index).toBe(1)
+      expect(await entries()).toEqual(['before', 'changed'])
+    }))
+
+  it('of a change that was not committed: it is made again', () =>
+    use(async ({ far, proxy, entries }) => {
+      await change(far, 'before')
+      const lost = onceAt(proxy, 'S', 'select log_append', true, 'lose')
+      const changed = change(far, 'changed')
+      await lost
+      expect((await changed).index).toBe(1)
+      expect(await entries()).toEqual(['before', 'changed'])
+    }))
+
+  it.each([
+    ['a batch', false, note],
+    ['a change', true, change],
+  ] as const)('of %s holds nobody else up', (_, inTransaction, append) =>
+    use(async ({ near, far, proxy, entries }) => {
+      await append(far, 'before')
+      const stalled = onceAt(proxy, 'S', 'select log_append', inTransaction, 'stall')
+      const lost = append(far, 'lost').catch((error: unknown) => error)
+      await stalled
+      expect((await note(near, 'other')).index).toBe(1)
+      expect((await change(near, 'another')).index).toBe(2)
+      proxy.mend()
+      const outcome = await lost
+      await pause(500)
+      const kept = outcome instanceof Error ? [] : ['lost']
+      expect(await entries()).toEqual(['before', 'other', 'another', ...kept])
+    }),
+  )
+
+  it('for good ends in a refusal, and the replica is well again once Postgres is', () =>
+    use(async ({ far, proxy, entries }) => {
+      await note(far, 'before')
+      proxy.cut()
+      const refused = await Promise.all(
+        [note, change].map((append) => append(far, 'cut off').catch((error: unknown) => error)),
+      )
+      expect(refused).toEqual([
+        expect.objectContaining({ code: 'log_unavailable' }),
+        expect.objectContaining({ code: 'log_unavailable' }),
+      ])
+      proxy.mend()
+      await note(far, 'after')
+      await change(far, 'after too')
+      expect((await entries()).filter((id) => id !== 'cut off')).toEqual(['before', 'after', 'after too'])
+    }))
+})

@@ -1,0 +1,148 @@
+/**
+ * A network between a replica and Postgres that can be cut, and that can lose an answer at a chosen statement. Like a
+ * real one it doesn't forget: what was sent into a cut is delivered when it is mended, even if the sender has given up.
+ */
+import { once } from 'node:events'
+import { type Socket, connect, createServer } from 'node:net'
+
+/** A message of the replica (PostgreSQL documentation, 55.7): its type, and the last statement that was parsed. */
+export type Message = { type: string; sql: string; inTransaction: boolean }
+
+/**
+ * `stall`: it and what follows on this connection waits for `mend`. `lose`: it is delivered, and the replica's side is
+ * reset before an answer. `late`: the replica's side is reset first, and it is delivered half a second later.
+ */
+export type Action = 'pass' | 'stall' | 'lose' | 'late'
+
+export type Proxy = {
+  /** The same database by way of the proxy. */
+  through(url: string): string
+  /** Asked about every message. */
+  judge: (message: Message) => Action
+  /** Nothing passes any more, new connections included. */
+  cut(): void
+  mend(): void
+  stop(): void
+}
+
+const lateMs = 500
+
+/** Splits a stream into whole messages; the first one (startup) has no type. */
+function framer(): (chunk: Buffer) => { type: string; bytes: Buffer }[] {
+  let rest: Buffer = Buffer.alloc(0)
+  let started = false
+  return (chunk) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    const found: { type: string; bytes: Buffer }[] = []
+    for (;;) {
+      const skip = started ? 1 : 0
+      if (rest.length < skip + 4) return found
+      const end = skip + rest.readUInt32BE(skip)
+      if (rest.length < end) return found
+      found.push({ type: started ? String.fromCharCode(rest[0] ?? 0) : 'startup', bytes: rest.subarray(0, end) })
+      rest = rest.subarray(end)
+      started = true
+    }
+  }
+}
+
+/** One direction: passes, or keeps for later; the end of its source is kept too. */
+function lane(to: Socket): { send(bytes: Buffer): void; end(): void; hold(): void; release(): void } {
+  let held: Buffer[] | undefined
+  let ended = false
+  return {
+    send: (bytes) => void (held ? held.push(bytes) : to.write(bytes)),
+    end() {
+      ended = true
+      if (!held) to.end()
+    },
+    hold: () => void (held ??= []),
+    release() {
+      for (const bytes of held ?? []) to.write(bytes)
+      held = undefined
+      if (ended) to.end()
+    },
+  }
+}
+
+export async function startProxy(to: string): Promise<Proxy> {
+  const { hostname, port } = new URL(to)
+  const links = new Set<{ hold(): void; release(): void; destroy(): void }>()
+  let isCut = false
+
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname)
+    const up = lane(far)
+    const down = lane(near)
+    for (const socket of [near, far]) socket.setNoDelay(true).on('error', () => undefined)
+    const link = {
+      hold() {
+        up.hold()
+        down.hold()
+      },
+      release() {
+        up.release()
+        down.release()
+      },
+      destroy() {
+        near.destroy()
+        far.destroy()
+      },
+    }
+    if (isCut) link.hold()
+    links.add(link)
+    near.once('close', () => up.end())
+    far.once('close', () => {
+      down.end()
+      links.delete(link)
+    })
+    far.on('data', (bytes) => {
+      if (!near.destroyed) down.send(bytes)
+    })
+
+    const split = framer()
+    let sql = ''
+    let inTransaction = false
+    near.on('data', (chunk) => {
+      for (const { type, bytes } of split(chunk)) {
+        if (type === 'P')
+          sql = bytes.toString('utf8', bytes.indexOf(0, 5) + 1, bytes.indexOf(0, bytes.indexOf(0, 5) + 1))
+        if (type === 'P' && /^begin/i.test(sql)) inTransaction = true
+        const action = isCut ? 'pass' : proxy.judge({ type, sql, inTransaction })
+        if (type === 'S' && /^(commit|rollback)/i.test(sql)) inTransaction = false
+        if (action === 'stall') link.hold()
+        if (action === 'late') {
+          up.hold()
+          setTimeout(() => up.release(), lateMs)
+        }
+        up.send(bytes)
+        if (action === 'lose' || action === 'late') near.resetAndDestroy()
+      }
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+
+  const proxy: Proxy = {
+    through(url) {
+      const near = new URL(url)
+      near.host = `127.0.0.1:${address.port}`
+      return near.href
+    },
+    judge: () => 'pass',
+    cut() {
+      isCut = true
+      for (const link of links) link.hold()
+    },
+    mend() {
+      isCut = false
+      for (const link of links) link.release()
+    },
+    stop() {
+      for (const link of links) link.destroy()
+      server.close()
+    },
+  }
+  return proxy
+}
