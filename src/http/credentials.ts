@@ -18,7 +18,7 @@ import { boundToKey, claimFor } from './claims.ts'
 import { factsOf } from './facts.ts'
 import { grantsInShort } from './grants-in-short.ts'
 import type { Issue } from './route.ts'
-import type { Reply } from './request.ts'
+import { type Reply, bodyOf } from './request.ts'
 
 type Body = {
   attestor?: string
@@ -52,7 +52,7 @@ type Credentials = {
 
 export function createIssueCredentials(parts: CredentialParts): Issue {
   return async (request, snapshot, hints): Promise<Grant<Reply>> => {
-    const body = request.body as Body
+    const body: Body = bodyOf(request, 'issueCredentials')
     const now = request.time
     refuseWhatIsNotHere(body)
     refuseWithoutKey(body)

@@ -1,7 +1,7 @@
 /** Key rows, as keys/ makes them. Wrapped keys only: nothing here can be used without the root key. */
 import type { Knex } from './database.ts'
 import type { KeyRow } from './rows.ts'
-import { tables } from './snapshot-tables.ts'
+import { type KeyRecord, tables } from './snapshot-tables.ts'
 
 /** Whoever changes keys holds it, so that of many replicas one makes the next key. "pkey" in ASCII. */
 export const keysLock = 0x706b6579
@@ -36,7 +36,7 @@ export const insertKey = (tx: Knex.Transaction, row: KeyRow, changed = 0): Promi
 
 /** Every key there was, as the transaction sees them. */
 export async function readKeys(tx: Knex): Promise<KeyRow[]> {
-  const rows: unknown[] = await tx('signing_key').orderBy('created_at').orderBy('id')
+  const rows: KeyRecord[] = await tx('signing_key').orderBy('created_at').orderBy('id')
   return rows.flatMap((row) => tables.keys.read(row)[1] ?? [])
 }
 

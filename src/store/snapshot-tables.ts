@@ -11,14 +11,9 @@ import type {
   WorkloadRow,
 } from './rows.ts'
 
-type Read<T> = (row: never) => [id: string, value: T | undefined]
-const table = <T>(name: string, read: Read<T>): { name: string; read: (row: unknown) => [string, T | undefined] } => ({
-  name,
-  read: read as (row: unknown) => [string, T | undefined],
-})
-/** Optional members that are null in the database are absent in memory. */
-const given = <K extends string, V>(key: K, value: V | null): Partial<Record<K, V>> =>
-  value === null ? {} : ({ [key]: value } as Record<K, V>)
+/** Each reader names the shape of its own table's rows; a row comes from Knex untyped. */
+export type Table<R, T> = { name: string; read: (row: R) => [id: string, value: T | undefined] }
+const table = <R, T>(name: string, read: Table<R, T>['read']): Table<R, T> => ({ name, read })
 
 type AttestorRecord = {
   id: string
@@ -32,7 +27,7 @@ type AttestorRecord = {
   deleted_at: Date | null
 }
 
-type KeyRecord = {
+export type KeyRecord = {
   id: string
   kind: KeyKind
   algorithm: string
@@ -59,7 +54,7 @@ export const pinKey = (attestorId: string, account: string, uid: string): string
 export const blockKey = (kind: BlockKind, value: string): string => `${kind} ${value}`
 
 export const tables = {
-  attestors: table<AttestorRow>('attestor', (row: AttestorRecord) => [
+  attestors: table('attestor', (row: AttestorRecord) => [
     row.id,
     row.deleted_at
       ? undefined
@@ -67,14 +62,14 @@ export const tables = {
           id: row.id,
           name: row.name,
           kind: row.kind,
-          ...given('issuer', row.issuer),
-          ...given('audience', row.audience),
+          ...(row.issuer !== null && { issuer: row.issuer }),
+          ...(row.audience !== null && { audience: row.audience }),
           spiffeIdPrefix: row.spiffe_id_prefix,
           definition: row.definition,
           revision: row.revision,
         },
   ]),
-  workloads: table<WorkloadRow>(
+  workloads: table(
     'workload',
     (row: {
       id: string
@@ -98,7 +93,7 @@ export const tables = {
           },
     ],
   ),
-  pins: table<AccountPinRow>(
+  pins: table(
     'account_pin',
     (row: { attestor_id: string; account: string; uid: string; first_seen: Date; superseded_at: Date | null }) => [
       pinKey(row.attestor_id, row.account, row.uid),
@@ -111,7 +106,7 @@ export const tables = {
       },
     ],
   ),
-  blocks: table<BlockRow>(
+  blocks: table(
     'block',
     (row: {
       id: string
@@ -127,14 +122,14 @@ export const tables = {
         id: row.id,
         kind: row.kind,
         value: row.value,
-        ...given('keyId', row.key_id),
-        ...given('reason', row.reason),
+        ...(row.key_id !== null && { keyId: row.key_id }),
+        ...(row.reason !== null && { reason: row.reason }),
         at: row.at,
         until: row.until,
       },
     ],
   ),
-  apiTokens: table<ApiTokenRow>(
+  apiTokens: table(
     'api_token',
     (row: {
       id: string
@@ -154,12 +149,12 @@ export const tables = {
         role: row.role,
         createdAt: row.created_at,
         expiresAt: row.expires_at,
-        ...given('revokedAt', row.revoked_at),
+        ...(row.revoked_at !== null && { revokedAt: row.revoked_at }),
         used: row.first_used_at !== null,
       },
     ],
   ),
-  keys: table<KeyRow>('signing_key', (row: KeyRecord) => [
+  keys: table('signing_key', (row: KeyRecord) => [
     row.id,
     {
       id: row.id,
@@ -168,16 +163,23 @@ export const tables = {
       publicKey: row.public_key,
       wrapped: row.wrapped,
       wrappingKeyId: row.wrapping_key_id,
-      ...given('issuerKeyId', row.issuer_key_id),
-      ...given('chain', row.chain),
+      ...(row.issuer_key_id !== null && { issuerKeyId: row.issuer_key_id }),
+      ...(row.chain !== null && { chain: row.chain }),
       createdAt: row.created_at,
       activeAt: row.active_at,
       retireAt: row.retire_at,
       goneAt: row.gone_at,
-      ...given('withdrawnAt', row.withdrawn_at),
-      ...given('epoch', row.epoch),
+      ...(row.withdrawn_at !== null && { withdrawnAt: row.withdrawn_at }),
+      ...(row.epoch !== null && { epoch: row.epoch }),
       ...(row.from_size !== null && { fromSize: Number(row.from_size) }),
       ...(row.to_size !== null && { toSize: Number(row.to_size) }),
     },
   ]),
+} satisfies {
+  attestors: Table<never, AttestorRow>
+  workloads: Table<never, WorkloadRow>
+  pins: Table<never, AccountPinRow>
+  blocks: Table<never, BlockRow>
+  apiTokens: Table<never, ApiTokenRow>
+  keys: Table<never, KeyRow>
 }

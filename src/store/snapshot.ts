@@ -6,7 +6,7 @@ import type { Knex } from 'knex'
 import type { Database } from './database.ts'
 import { readHead } from './log.ts'
 import type { AccountPinRow, ApiTokenRow, AttestorRow, BlockRow, KeyRow, WorkloadRow } from './rows.ts'
-import { tables } from './snapshot-tables.ts'
+import { type Table, tables } from './snapshot-tables.ts'
 
 export type Snapshot = {
   readonly instanceId: string
@@ -34,12 +34,13 @@ async function readSnapshot(knex: Knex, previous: Snapshot | undefined): Promise
         return { ...previous, size: head.size, issuing: head.issuing }
       }
       const since = previous?.revision ?? -1
-      const read = async <T>(table: (typeof tables)[keyof typeof tables], old: ReadonlyMap<string, T> | undefined) => {
+      const read = async <R, T>(table: Table<R, T>, old: ReadonlyMap<string, T> | undefined) => {
         const next = new Map(old)
-        for (const row of await tx(table.name).where('changed', '>', since)) {
+        const rows: R[] = await tx(table.name).where('changed', '>', since)
+        for (const row of rows) {
           const [id, value] = table.read(row)
           if (value === undefined) next.delete(id)
-          else next.set(id, value as T)
+          else next.set(id, value)
         }
         return next
       }

@@ -1,7 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import { verifyReceipt } from '@purser/sdk/verify'
-import type { Receipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -37,7 +36,7 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/credentials (%s)'
     })
     expect(answer.text).toContain('BEGIN CERTIFICATE')
     expect(answer.status).toBe(200)
-    const verified = verifyReceipt(answer.body.receipt as Receipt, { vkeys: purser.vkeys })
+    const verified = verifyReceipt(answer.body.receipt, { vkeys: purser.vkeys })
     expect(answer.headers.get('purser-log-index')).toBe(`1/${verified.index}`)
   })
 
