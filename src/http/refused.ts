@@ -24,6 +24,9 @@ export type Answers = {
   failed(response: ServerResponse, open: Opening, route: string, error: unknown): Promise<void>
 }
 
+/** Said because the database doesn't answer: to record that would only wait for it once more. Nothing was decided. */
+const unrecordable: ReadonlySet<RefusalCode> = new Set(['replica_behind', 'log_unavailable'])
+
 export function createAnswers({ recorder, limits, log, metrics }: RefusalParts): Answers {
   function isRecorded(open: Opening, code: RefusalCode, { attestor, actor }: RefusalInfo = {}): boolean {
     if (open.actor.kind !== 'anonymous') return true
@@ -42,6 +45,7 @@ export function createAnswers({ recorder, limits, log, metrics }: RefusalParts):
 
   /** What the caller is told: the refusal, or that not even that could be written, and nothing else. */
   async function settle(open: Opening, refusal: Refusal): Promise<Refusal> {
+    if (unrecordable.has(refusal.code)) return refusal
     try {
       if (isRecorded(open, refusal.code, refusal.info)) await record(open, refusal)
       return refusal

@@ -58,11 +58,12 @@ export function planRotation(known: Iterable<KeyRow>, lifetimes: Lifetimes, now:
   const plan: Plan = { actions: [], warnings: [] }
   for (const kind of scheduledKinds) {
     const [last] = rows.filter((row) => row.kind === kind && alive(row, now)).sort(byActivity)
-    if (last && last.retireAt > after(now, lifetimes.publish)) continue
     if (kind === 'issuing-ca' && underUpstream(rows)) {
-      if (last) plan.warnings.push({ what: 'chain_ends', keyId: last.id, at: last.goneAt })
+      if (last && endsSoon(last, lifetimes, now))
+        plan.warnings.push({ what: 'chain_ends', keyId: last.id, at: last.goneAt })
       continue
     }
+    if (last && last.retireAt > after(now, lifetimes.publish)) continue
     const activeAt = firstUse(last, lifetimes, now)
     if (kind === 'issuing-ca') {
       const root = ownRoot(rows, now, activeAt)
@@ -74,6 +75,12 @@ export function planRotation(known: Iterable<KeyRow>, lifetimes: Lifetimes, now:
   plan.warnings.push(...rootWarnings(rows, lifetimes, now))
   plan.actions.push(...logActions(rows, now))
   return plan
+}
+
+/** In the last third of its time: people need longer to answer a request than a job does. */
+function endsSoon({ activeAt, retireAt }: KeyRow, { publish }: Lifetimes, now: Date): boolean {
+  const third = (retireAt.getTime() - activeAt.getTime()) / 3
+  return retireAt.getTime() - now.getTime() <= Math.max(third, publish * 1000)
 }
 
 /** A root must outlive what an issuing key under it lives. */
