@@ -1,0 +1,106 @@
+// The log in other people's eyes: Go's sumdb for the heads, transparency-dev for the proofs, Python for the entries.
+
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { commitment, openCheckpoint, parseProof, verifyReceipt } from '@purser/sdk/verify'
+import type { Receipt } from '@purser/sdk/verify'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { hostileStrings } from '../support/hostile-strings.ts'
+import { createIssuer, registerLab } from '../support/issuer.ts'
+import { generous, issueMany } from '../support/log-traffic.ts'
+import { startPurser } from '../support/purser.ts'
+import type { TestPurser } from '../support/purser.ts'
+import { check } from './support/checker.ts'
+
+let purser: TestPurser
+let receipts: Receipt[]
+const base64 = (bytes: Buffer): string => bytes.toString('base64')
+
+beforeAll(async () => {
+  purser = await startPurser({ store: 'embedded', env: generous })
+  const issuer = await createIssuer()
+  await registerLab(purser, issuer)
+  for (const note of hostileStrings) {
+    const token = await issuer.token({ sub: 'nobody', note })
+    await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token } })
+  }
+  receipts = await issueMany(purser, issuer, 300)
+})
+afterAll(() => purser.stop())
+
+describe('heads', () => {
+  it('are notes that golang.org/x/mod/sumdb/note opens with the listed key', async () => {
+    const notes = [receipts[0], receipts[40], receipts.at(-1)].map((one) => parseProof(one?.proof).checkpoint)
+    for (const note of [...notes, (await purser.call('GET', '/log/1/checkpoint')).text]) {
+      const text = note.slice(0, note.indexOf('\n\n') + 1)
+      expect(await check('note', { note, vkeys: purser.vkeys })).toEqual({
+        text,
+        verified: ['example.org/log/1'],
+        unverified: [],
+      })
+    }
+  })
+
+  it('do not open when a digit is changed', async () => {
+    const note = (await purser.call('GET', '/log/1/checkpoint')).text.replace(
+      /\n(\d)/,
+      (_, digit) => `\n${9 - Number(digit)}`,
+    )
+    expect(await check('note', { note, vkeys: purser.vkeys })).toMatchObject({ error: expect.any(String) })
+  })
+})
+
+describe('proofs', () => {
+  it('of inclusion hold for transparency-dev/merkle, from the first head to the last', async () => {
+    for (const receipt of receipts.filter((_, n) => n % 12 === 0)) {
+      const { index, checkpoint } = verifyReceipt(receipt, { vkeys: purser.vkeys })
+      const question = {
+        index,
+        size: checkpoint.size,
+        leaf: base64(commitment(Buffer.from(receipt.nonce, 'base64'), receipt.entry)),
+        proof: parseProof(receipt.proof).hashes.map(base64),
+        root: base64(checkpoint.root),
+      }
+      expect(await check('inclusion', question)).toEqual({ proven: true })
+      const other = { ...question, leaf: base64(commitment(Buffer.alloc(32), receipt.entry)) }
+      expect(await check('inclusion', other)).toMatchObject({ error: expect.any(String) })
+    }
+  })
+
+  it('of growth hold between every two of the heads that were given out', async () => {
+    const heads = new Map(
+      receipts.map((one) => verifyReceipt(one, { vkeys: purser.vkeys }).checkpoint).map((one) => [one.size, one]),
+    )
+    const sizes = [...heads.keys()].toSorted((a, b) => a - b).filter((_, n) => n % 5 === 0)
+    for (const [n, from] of sizes.entries()) {
+      for (const to of sizes.slice(n)) {
+        const answer = await purser.asAdmin('GET', `/api/v1/audit/consistency?from=${from}&to=${to}`)
+        const question = {
+          size1: from,
+          size2: to,
+          proof: answer.body.consistency as string[],
+          root1: base64(heads.get(from)?.root ?? Buffer.alloc(0)),
+          root2: base64(heads.get(to)?.root ?? Buffer.alloc(0)),
+        }
+        expect(await check('consistency', question)).toEqual({ proven: true })
+      }
+    }
+  })
+})
+
+describe('entries', () => {
+  it('have the bytes, commitments and root that Python computes', async () => {
+    const { text } = await purser.asAdmin('GET', '/api/v1/audit/export')
+    const script = fileURLToPath(new URL('python/verify_export.py', import.meta.url))
+    const { status, stdout, stderr } = spawnSync('python3', [script], { input: text, encoding: 'utf8' })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const header: { checkpoint: string; to: number } = JSON.parse(text.slice(0, text.indexOf('\n')))
+    const head = openCheckpoint(header.checkpoint, purser.vkeys)
+    expect(JSON.parse(stdout)).toEqual({ entries: header.to, root: base64(head.root) })
+    expect(header.to).toBeGreaterThan(400)
+
+    const changed = text.replace('"outcome\\":\\"granted', '"outcome\\":\\"refused')
+    expect(changed).not.toBe(text)
+    expect(spawnSync('python3', [script], { input: changed }).status).not.toBe(0)
+  })
+})
