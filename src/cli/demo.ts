@@ -65,6 +65,6 @@ Still running, until Ctrl-C. To try, in another terminal:
 
 . ${envFile}    # where Purser is, and an operator's token
 ${purser} explain ${requestId}
-${purser} workload list
 ${purser} audit search --workload web
+${purser} audit export | ${purser} audit verify -
 `

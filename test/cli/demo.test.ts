@@ -46,7 +46,7 @@ it('purser demo --once ends with 0, and shows each step within 80 columns and 45
 it('stays up with commands that work, and leaves nothing behind', async () => {
   let up: (out: string) => void = () => undefined
   const ready = new Promise<string>((resolve) => (up = resolve))
-  const { ran, interrupt } = startCli(['demo'], { onOutput: (out) => out.includes('audit search') && up(out) })
+  const { ran, interrupt } = startCli(['demo'], { onOutput: (out) => out.includes('audit verify') && up(out) })
   onTestFinished(async () => {
     interrupt()
     await ran
@@ -55,9 +55,21 @@ it('stays up with commands that work, and leaves nothing behind', async () => {
   const envFile = /^\. (\S+)/m.exec(out)?.[1] ?? ''
   const values = spawnSync('sh', ['-c', `. ${envFile} && env`], { encoding: 'utf8' }).stdout
   const env = Object.fromEntries([...values.matchAll(/^(PURSER_\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]))
-  const commands = [...out.matchAll(/^purser (.+)$/gm)].map(([, line = '']) => line.split(' '))
-  expect(commands).toHaveLength(3)
-  for (const argv of commands) expect(await cli(argv, { env })).toMatchObject({ code: 0 })
+  const commands = [...out.matchAll(/^purser (.+)$/gm)].map(([, line = '']) => line)
+  expect(commands).toEqual([
+    expect.stringMatching(/^explain req_/),
+    'audit search --workload web',
+    'audit export | purser audit verify -',
+  ])
+  for (const line of commands) {
+    let stdin = ''
+    for (const part of line.split(' | ')) {
+      const done = await cli(part.replace(/^purser /, '').split(' '), { env, stdin })
+      expect(done).toMatchObject({ code: 0 })
+      stdin = done.out
+    }
+    expect(stdin).not.toBe('')
+  }
   interrupt()
   expect(await ran).toMatchObject({ code: 0, err: '' })
   expect(existsSync(dirname(envFile))).toBe(false)

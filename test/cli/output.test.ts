@@ -3,6 +3,7 @@ import { assert, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { explained } from '../../src/cli/explain.ts'
 import { exitCodes } from '../../src/cli/io.ts'
+import { createScreen } from '../../src/cli/demo/screen.ts'
 import { createStyle, pairs, printable, table } from '../../src/cli/output.ts'
 import { refusalOf } from '../../src/cli/problem.ts'
 
@@ -147,4 +148,23 @@ describe('an explanation in words', () => {
     })
     expect(text).toContain('may have   certificate (web.lab); JWTs for payments; until 2026-11-25T00:00:00Z\n')
   })
+})
+
+it("the demo's screen counts what does not hold, and shows it", () => {
+  let out = ''
+  const stdout = new Writable({
+    write(chunk: Buffer, _, done) {
+      out += chunk.toString()
+      done()
+    },
+  })
+  const screen = createScreen({ stdout, env: {} })
+  screen.check(true, 'one', 'as it should be')
+  screen.check(false, 'other', 'not so')
+  screen.require(true, 'never said')
+  screen.require(false, 'something is missing')
+  expect(out).toBe(
+    '  ok   one              as it should be\n  FAIL other            not so\n  FAIL but              something is missing\n',
+  )
+  expect([screen.checks(), screen.failures()]).toEqual([4, 2])
 })
