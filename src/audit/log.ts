@@ -143,7 +143,8 @@ export async function openLog(parts: Parts): Promise<Log> {
 
   async function place(first: number, commitments: Buffer[]): Promise<Position[]> {
     if (tree.size > first) {
-      // Another turn of this process read past them already: prove them under the head as it is.
+      // Another turn of this process read past them already, and may have broken off before it signed.
+      if (!head || head.size < tree.size) sign()
       const { note, size } = newest()
       if (first + commitments.length > size || !(await holds(first, commitments)))
         fail(`entries from ${first} on are not those that this process has seen there`)

@@ -39,7 +39,7 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
   const counts = new Map<string, number>()
   const grants: { at: number; by: Replica }[] = []
   const waiters = new Set<() => void>()
-  let stopped = false
+  const stopping = new AbortController()
   let slowest = 0
   const add = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
 
@@ -48,7 +48,7 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
     const csr = createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
     let since: Head | undefined
     const connection = openConnection(() => (replicas[at] as Replica).target())
-    for (let asked = n; !stopped; asked++) {
+    for (let asked = n; !stopping.signal.aborted; asked++) {
       const replica = replicas[at] as Replica
       const expired = refuseEvery > 0 && asked % refuseEvery === 0
       const token = await issuer.token({ sub: subject, ...(expired && { exp: 1_700_000_000, iat: 1_600_000_000 }) })
@@ -83,7 +83,7 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
   return {
     counts,
     async stop() {
-      stopped = true
+      stopping.abort()
       await all
     },
     granted(more, by) {

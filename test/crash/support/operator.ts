@@ -13,13 +13,13 @@ export function startOperator(
   { name, pauseMs = 30, replicas = cluster.replicas }: { name: string; pauseMs?: number; replicas?: Replica[] },
 ): Operator {
   const counts = new Map<string, number>()
-  let stopped = false
+  const stopping = new AbortController()
   let at = 0
   const connection = openConnection(() => (replicas[at] as Replica).target())
 
   /** Answers whether it was confirmed. */
   async function change(action: string, entry: string, method: string, path: string, body?: unknown): Promise<boolean> {
-    if (stopped) return false
+    if (stopping.signal.aborted) return false
     const outcome = await connection.ask({ method, path, token: cluster.admin, ...(body !== undefined && { body }) })
     const what = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
     counts.set(what, (counts.get(what) ?? 0) + 1)
@@ -35,7 +35,7 @@ export function startOperator(
   }
 
   async function work(): Promise<void> {
-    for (let n = 0; !stopped; n++) {
+    for (let n = 0; !stopping.signal.aborted; n++) {
       const entry = `${name}-${n}`
       const path = `/api/v1/workloads/${entry}`
       const made = await change('workload.create', entry, 'POST', '/api/v1/workloads', {
@@ -55,7 +55,7 @@ export function startOperator(
   return {
     counts,
     async stop() {
-      stopped = true
+      stopping.abort()
       await working
     },
   }

@@ -1,0 +1,75 @@
+/**
+ * One of three replicas is stopped, or cut off from Postgres, in the middle of an append, with the head lock in its hands.
+ * The others go on within seconds; the one that comes back neither forks the log nor repeats what it sent.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, inject, it } from 'vitest'
+import { startCluster } from './support/cluster.ts'
+import { startLoad, written } from './support/load.ts'
+import { startOperator } from './support/operator.ts'
+import { print, wanted } from './support/print.ts'
+import { type Message, startProxy } from '../support/postgres-proxy.ts'
+import type { Replica } from './support/replica.ts'
+
+/** Generous: measured are 2 to 4 s. */
+const mostSeconds = 15
+const awayMs = wanted('PURSER_CRASH_AWAY_MS', 8_000)
+
+/** A change holds the lock from its look at the head to its COMMIT. */
+const inChange = ({ type, sql, inTransaction }: Message): boolean =>
+  type === 'P' && inTransaction && sql.startsWith('select log_append')
+/** A group commit takes the lock in its one statement, which the server commits when it reads Sync. */
+const inBatch = ({ type, sql, inTransaction }: Message): boolean =>
+  type === 'S' && !inTransaction && sql.startsWith('select log_append')
+
+describe.each([
+  ['a change', inChange],
+  ['a group commit', inBatch],
+] as const)('in the middle of %s', (what, isMiddle) => {
+  it.each(['stopped', 'cut off'] as const)('a replica is %s', async (how) => {
+    const proxy = await startProxy(inject('postgres').url)
+    const cluster = await startCluster({ replicas: 3, through: (n, url) => (n === 2 ? proxy.through(url) : url) })
+    const [one, two, three] = cluster.replicas as [Replica, Replica, Replica]
+    try {
+      const load = startLoad(cluster, { connections: 18 })
+      const operator = startOperator(cluster, { name: 'op', replicas: [three] })
+      await Promise.all([load.granted(100, one), load.granted(100, three)])
+
+      const began = await new Promise<number>((resolve) => {
+        proxy.judge = (message) => {
+          if (!isMiddle(message)) return 'pass'
+          proxy.judge = () => 'pass'
+          if (how === 'stopped') three.pause()
+          else setImmediate(() => proxy.cut())
+          resolve(performance.now())
+          return 'stall'
+        }
+      })
+      await Promise.all([load.granted(50, one), load.granted(50, two), pause(awayMs)])
+      const silence = Math.max(load.longestSilence(began, one), load.longestSilence(began, two))
+
+      const back = performance.now()
+      three.resume()
+      proxy.mend()
+      await Promise.all([load.granted(50, three), load.granted(50, one)])
+      const recovery = performance.now() - back
+      await Promise.all([load.stop(), operator.stop()])
+      const verdict = await cluster.judge()
+      const numbers = {
+        'others silent for ms': silence,
+        'itself back after ms': recovery,
+        replies: written(load.counts),
+        changes: written(operator.counts),
+      }
+      print(`${how} in the middle of ${what}`, numbers, verdict)
+      expect(verdict.problems).toEqual([])
+      expect(silence).toBeLessThan(mostSeconds * 1000)
+      expect(recovery).toBeLessThan(mostSeconds * 1000)
+      expect(Object.fromEntries(load.counts)).not.toHaveProperty('500')
+    } finally {
+      three.resume()
+      await cluster.stop()
+      proxy.stop()
+    }
+  })
+})
