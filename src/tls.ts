@@ -96,7 +96,7 @@ function nobody(
   now: Date,
   randomBytes: (size: number) => Buffer,
 ): ServerIdentity {
-  const notAfter = new Date(now.getTime() + 300_000)
+  const notAfter = new Date(now.getTime() + 60_000)
   const { pem } = createRootCertificate({
     trustDomain: 'nobody.invalid',
     keys,

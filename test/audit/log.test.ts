@@ -1,62 +1,146 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { commitment, createNoteSigner, openCheckpoint, rootOf, leafHash, verifyInclusion } from '@purser/sdk/verify'
-import { expect, it } from 'vitest'
-import { type Log, openLog, originOf } from '../../src/audit/log.ts'
-import { appendItems, newBatchId } from '../../src/store/log.ts'
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
+import { createNoteSigner, openCheckpoint, verifyConsistency, verifyInclusion, leafHash } from '@purser/sdk/verify'
+import { beforeAll, expect, it } from 'vitest'
+import { type Log, type Position, openLog, originOf } from '../../src/audit/log.ts'
+import { makeEntry, seal } from '../../src/audit/seal.ts'
 import type { Database } from '../../src/store/database.ts'
+import { appendItems, newBatchId, readHead } from '../../src/store/log.ts'
 import { describeBothStores } from '../support/database.ts'
 
-const trustDomain = 'log.example'
-const { privateKey } = generateKeyPairSync('ed25519')
-const signer = createNoteSigner(originOf(trustDomain, 1), privateKey)
+const signer = createNoteSigner(originOf('example.org', 1), generateKeyPairSync('ed25519').privateKey)
+const sealed = () =>
+  seal(
+    makeEntry({ requestId: 'req_x', action: 'credentials.issue', time: new Date(), actor: { kind: 'system' } }, {}),
+    randomBytes,
+  )
+const closed = { name: 'Refusal', code: 'issuing_closed' }
 
-/** Entries in the database, as any process may have appended them. */
-async function append({ knex }: Database, count: number): Promise<{ first: number; leaves: Buffer[] }> {
-  const items = Array.from({ length: count }, (_, n) => {
-    const nonce = randomBytes(32)
-    const body = JSON.stringify({ n })
-    return { leaf: commitment(nonce, body), nonce, body, at: new Date().toISOString(), terms: [] }
+describeBothStores('one process’s view of the log', (open) => {
+  let db: Database
+
+  beforeAll(async () => {
+    db = await open()
+    await db.knex('log_head').insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'y', epoch: 1 })
+    for (let n = 0; n < 5; n++) await commit(52)
   })
-  const { first } = await appendItems(knex, newBatchId(), 1, items)
-  return { first, leaves: items.map((one) => one.leaf) }
-}
 
-const agreed = async (): Promise<undefined> => undefined
-
-describeBothStores('the log of one process', (open) => {
-  async function start(): Promise<{ db: Database; log: Log; closed: string[] }> {
-    const db = await open()
-    await db.knex('log_head').insert({
-      instance_id: '00000000-0000-4000-8000-000000000000',
-      trust_domain: trustDomain,
-      issuer: 'https://log.example',
-      epoch: 1,
-    })
-    const closed: string[] = []
-    const log = await openLog({
-      knex: db.knex,
-      epoch: 1,
-      size: 0,
-      trustDomain,
-      signers: () => [signer],
-      onClosed: (detail) => closed.push(detail),
-    })
-    return { db, log, closed }
+  /** What the group commit does, up to the point at which the process takes the entries over. */
+  async function commit(count = 1): Promise<{ first: number; leaves: Buffer[] }> {
+    const items = Array.from({ length: count }, sealed)
+    const { first } = await appendItems(db.knex, newBatchId(), 1, items)
+    return { first, leaves: items.map((one) => one.leaf) }
   }
 
-  it('proves entries that another look at the database read before their batch was acknowledged', async () => {
-    const { db, log, closed } = await start()
-    await log.confirm(1, 0, agreed)
-    const { first, leaves } = await append(db, 3)
-    // Postgres goes away between the reading of the entries and the end of the check.
-    const broken = log.confirm(1, 3, () => Promise.reject(new Error('Connection terminated unexpectedly')))
-    await expect(broken).rejects.toThrow('Connection terminated')
-    const positions = await log.advance(1, first, leaves)
-    expect(closed).toEqual([])
-    for (const { index, checkpoint, inclusion } of positions) {
-      const { size, root } = openCheckpoint(checkpoint, [signer.vkey])
-      verifyInclusion(index, size, leafHash(leaves[index] as Buffer), inclusion, root)
-      expect(Buffer.from(root)).toEqual(rootOf(leaves.map((leaf) => leafHash(leaf))))
+  async function start(): Promise<Log & { said: string[]; catchUp: () => Promise<void> }> {
+    const said: string[] = []
+    const { size = 0 } = (await readHead(db.knex)) ?? {}
+    const parts = { knex: db.knex, epoch: 1, size, trustDomain: 'example.org', signers: () => [signer] }
+    const log = await openLog({ ...parts, onClosed: (detail) => said.push(detail) })
+    const catchUp = async () => log.confirm(1, (await readHead(db.knex))?.size ?? 0, async () => undefined)
+    return { ...log, said, catchUp }
+  }
+
+  function holds(position: Position | undefined, leaf: Buffer | undefined): void {
+    if (!position || !leaf) throw new Error('no position')
+    const { size, root } = openCheckpoint(position.checkpoint, [signer.vkey])
+    expect(size).toBe(position.size)
+    verifyInclusion(position.index, size, leafHash(leaf), position.inclusion, root)
+  }
+
+  /** What only the owner of the database can do: the last entries are gone, as after a backup was restored. */
+  async function putBack(count: number): Promise<void> {
+    await db.knex.transaction(async (tx) => {
+      await tx.raw('set local session_replication_role = replica')
+      const head = await readHead(tx)
+      const size = (head?.size ?? 0) - count
+      await tx('log_entry').where('idx', '>=', size).delete()
+      await tx('log_head').update({ size })
+    })
+  }
+
+  it('signs nothing, and takes nothing over, before it was confirmed', async () => {
+    const log = await start()
+    const { first, leaves } = await commit()
+    expect(() => log.checkpoint()).toThrow(expect.objectContaining(closed))
+    await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
+    expect(log.closed()).toBeDefined()
+    await log.catchUp()
+    expect(log.closed()).toBeUndefined()
+    expect(openCheckpoint(log.checkpoint(), [signer.vkey]).size).toBe(first + 1)
+  })
+
+  it('stays closed while there is a doubt, and for good where it is one', async () => {
+    const log = await start()
+    const size = log.size()
+    await log.confirm(1, size, async () => ({ detail: 'unread', forGood: false }))
+    expect(log.closed()).toBe('unread')
+    await log.confirm(1, size, async () => undefined)
+    expect(log.closed()).toBeUndefined()
+    await log.confirm(1, size, async () => ({ detail: 'put back', forGood: true }))
+    await log.confirm(1, size, async () => undefined)
+    expect([log.closed(), log.rolledBack()]).toEqual(['put back', true])
+    expect(log.said).toEqual(['unread', 'put back'])
+  })
+
+  it('gives each entry its place under a signed head, whoever appended between', async () => {
+    const [a, b] = [await start(), await start()]
+    await Promise.all([a.catchUp(), b.catchUp()])
+    const before = openCheckpoint(a.checkpoint(), [signer.vkey])
+    for (let n = 0; n < 6; n++) {
+      const mine = await commit(3)
+      const other = await commit(2)
+      // The other process's batch is taken over first, over this one's.
+      for (const [log, batch] of [
+        [b, other],
+        [a, mine],
+      ] as const) {
+        const positions = await log.advance(1, batch.first, batch.leaves)
+        for (const [i, leaf] of batch.leaves.entries()) holds(positions[i], leaf)
+      }
     }
+    await a.catchUp()
+    const after = openCheckpoint(a.checkpoint(), [signer.vkey])
+    expect(after.size).toBe(before.size + 30)
+    verifyConsistency(before.size, after.size, await a.consistency(before.size, after.size), before.root, after.root)
+    await b.catchUp()
+    expect(b.checkpoint()).toBe(a.checkpoint())
+  })
+
+  it('places entries that it had read before their commit was answered', async () => {
+    const log = await start()
+    await log.catchUp()
+    const { first, leaves } = await commit(4)
+    await log.catchUp()
+    const positions = await log.advance(1, first, leaves)
+    for (const [i, leaf] of leaves.entries()) holds(positions[i], leaf)
+  })
+
+  it.each([1, 3, 20])('notices at the next append that %i entries are gone, and gives no place', async (count) => {
+    const log = await start()
+    await log.catchUp()
+    await putBack(count)
+    const { first, leaves } = await commit(2)
+    expect(first).toBeLessThan(log.size())
+    await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
+    expect(log.closed()).toContain('are not those that this process has seen there')
+    await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
+  })
+
+  it('notices that the entries before the next append are others', async () => {
+    const log = await start()
+    await log.catchUp()
+    await putBack(5)
+    await commit(9)
+    const { first, leaves } = await commit(2)
+    expect(first).toBeGreaterThan(log.size())
+    await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
+    expect(log.closed()).toContain('is not the one this process has seen')
+  })
+
+  it('notices that the epoch is another one', async () => {
+    const log = await start()
+    await log.catchUp()
+    await expect(log.confirm(2, 1, async () => undefined)).rejects.toMatchObject(closed)
+    expect(log.closed()).toBe('the log is in epoch 2, this process in 1')
   })
 })
