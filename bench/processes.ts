@@ -11,7 +11,7 @@ import type { LoadJob, LoadResult } from './load.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** A process and all its descendants. */
-export function family(pid: number): number[] {
+function family(pid: number): number[] {
   const parents = new Map<number, number>()
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue

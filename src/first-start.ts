@@ -46,80 +46,88 @@ const joinAttestor = (id: string): AttestorRow => ({
   revision: 1,
 })
 
+/** Everything that the first start stores, made before any lock: an RSA key alone takes longer than a lock may be held idle. */
+async function makeAll({ rootKey, trustDomain, issuer, lifetimes, now, randomBytes }: Parts) {
+  const instanceId = randomUUID()
+  const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
+  const maker = { keyring: await openKeyring(rootKey, instanceId, [wrapping]), trustDomain, randomBytes }
+  const logKey = newLogKey(maker, endlessFrom(now), 1, 0)
+  const root = newRootCa(maker, timesFor('root-ca', lifetimes, now, 0))
+  const rootCa = createKeys(maker.keyring).ca(root)
+  const issuing = newIssuingCa(
+    maker,
+    { id: root.id, issuer: rootCa.issuer },
+    timesFor('issuing-ca', lifetimes, now, 0),
+    `${issuer}/crl/${root.id}`,
+  )
+  const jwt = timesFor('jwt', lifetimes, now, 0)
+  const keys = [
+    logKey,
+    root,
+    issuing,
+    await newJwtKey(maker, 'jwt-es256', jwt),
+    await newJwtKey(maker, 'jwt-rs256', jwt),
+    newMacKey(maker, endlessFrom(now)),
+  ]
+  const bootstrap = { id: newId('tok', randomBytes), expires: new Date(now.getTime() + bootstrapSeconds * 1000) }
+  return { instanceId, wrapping, logKey, keys, join: joinAttestor(newId('att', randomBytes)), bootstrap }
+}
+
+type Made = Awaited<ReturnType<typeof makeAll>>
+
+function entriesOf({ instanceId, logKey, keys, join, bootstrap }: Made, origin: string): EntryPart[] {
+  return [
+    {
+      action: 'log.epoch',
+      resource: { kind: 'epoch', id: '1' },
+      detail: { origin, instanceId, reason: 'first start', vkey: logVkey(logKey, origin) },
+    },
+    ...keys
+      .filter((row) => row.kind !== 'mac')
+      .map((row) => ({
+        action: 'key.create' as const,
+        ...describeKey(row, row.kind === 'log' ? origin : undefined),
+      })),
+    {
+      action: 'attestor.create',
+      resource: { kind: 'attestor', id: join.id, name: join.name, revision: join.revision },
+      change: { after: join.definition },
+    },
+    {
+      action: 'bootstrap.create',
+      resource: { kind: 'bootstrap-token', id: bootstrap.id },
+      detail: { expiresAt: bootstrap.expires.toISOString() },
+    },
+  ]
+}
+
 /** Does nothing where a first start has been. Answers whether this call was it. */
 export async function firstStart(parts: Parts): Promise<boolean> {
-  const { db, rootKey, trustDomain, issuer, lifetimes, now, randomBytes } = parts
+  const { db, trustDomain, issuer, now, randomBytes } = parts
   if (await readHead(db.knex)) return false
+  const made = await makeAll(parts)
+  const origin = originOf(trustDomain, 1)
+  const open = {
+    requestId: newId('req', randomBytes),
+    action: 'log.epoch' as const,
+    time: now,
+    actor: { kind: 'system' as const },
+  }
+  const sealed = entriesOf(made, origin).map((part) => seal(makeEntry(open, part), randomBytes))
   return db.knex.transaction(async (tx) => {
     await tx.raw('select pg_advisory_xact_lock(?)', [lockKey])
     if (await readHead(tx)) return false
-    const instanceId = randomUUID()
-    const origin = originOf(trustDomain, 1)
-    await tx('log_head').insert({ instance_id: instanceId, trust_domain: trustDomain, issuer, epoch: 1 })
+    await tx('log_head').insert({ instance_id: made.instanceId, trust_domain: trustDomain, issuer, epoch: 1 })
     await tx('log_epoch').insert({ epoch: 1, origin, reason: 'first start', started_at: now })
-
-    const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
-    await insertWrappingKey(tx, wrapping)
-    const maker = { keyring: await openKeyring(rootKey, instanceId, [wrapping]), trustDomain, randomBytes }
-    const logKey = newLogKey(maker, endlessFrom(now), 1, 0)
-    const root = newRootCa(maker, timesFor('root-ca', lifetimes, now, 0))
-    const rootCa = createKeys(maker.keyring).ca(root)
-    const issuing = newIssuingCa(
-      maker,
-      { id: root.id, issuer: rootCa.issuer },
-      timesFor('issuing-ca', lifetimes, now, 0),
-      `${issuer}/crl/${root.id}`,
-    )
-    const jwt = timesFor('jwt', lifetimes, now, 0)
-    const keys = [
-      logKey,
-      root,
-      issuing,
-      await newJwtKey(maker, 'jwt-es256', jwt),
-      await newJwtKey(maker, 'jwt-rs256', jwt),
-      newMacKey(maker, endlessFrom(now)),
-    ]
-    for (const row of keys) await insertKey(tx, row, 1)
-    const join = joinAttestor(newId('att', randomBytes))
-    await insertAttestor(tx, join)
-
-    const bootstrap = { id: newId('tok', randomBytes), expires: new Date(now.getTime() + bootstrapSeconds * 1000) }
+    await insertWrappingKey(tx, made.wrapping)
+    for (const row of made.keys) await insertKey(tx, row, 1)
+    await insertAttestor(tx, made.join)
     await tx('bootstrap_token').insert({
-      id: bootstrap.id,
+      id: made.bootstrap.id,
       hash: hashToken(parts.bootstrapToken),
       created_at: now,
-      expires_at: bootstrap.expires,
+      expires_at: made.bootstrap.expires,
     })
-    const entries: EntryPart[] = [
-      {
-        action: 'log.epoch',
-        resource: { kind: 'epoch', id: '1' },
-        detail: { origin, instanceId, reason: 'first start', vkey: logVkey(logKey, origin) },
-      },
-      ...keys
-        .filter((row) => row.kind !== 'mac')
-        .map((row) => ({
-          action: 'key.create' as const,
-          ...describeKey(row, row.kind === 'log' ? origin : undefined),
-        })),
-      {
-        action: 'attestor.create',
-        resource: { kind: 'attestor', id: join.id, name: join.name, revision: join.revision },
-        change: { after: join.definition },
-      },
-      {
-        action: 'bootstrap.create',
-        resource: { kind: 'bootstrap-token', id: bootstrap.id },
-        detail: { expiresAt: bootstrap.expires.toISOString() },
-      },
-    ]
-    const open = {
-      requestId: newId('req', randomBytes),
-      action: 'log.epoch' as const,
-      time: now,
-      actor: { kind: 'system' as const },
-    }
-    const sealed = entries.map((part) => seal(makeEntry(open, part), randomBytes))
     await appendItems(tx, newBatchId(), 1, sealed)
     return true
   })

@@ -49,7 +49,7 @@ export const actions = {
 } as const
 
 export type Action = keyof typeof actions
-export type Outcome = 'granted' | 'refused' | 'failed' | 'intended' | 'completed'
+type Outcome = 'granted' | 'refused' | 'failed' | 'intended' | 'completed'
 
 /** Facts that an attestor verified, as keys and values; several values where the claim was an array. */
 export type SelectorRecord = Record<string, string | string[]>

@@ -8,7 +8,7 @@ import { type AppendItem, type Appended, type Verdict, appendItems, newBatchId }
 import type { Log, Position } from './log.ts'
 import { freeHead, logUnavailable, lookUp, persist } from './lost-batch.ts'
 
-export type Placed = { kind: 'appended'; position: Position } | Verdict
+type Placed = { kind: 'appended'; position: Position } | Verdict
 
 type Waiting = {
   item: AppendItem

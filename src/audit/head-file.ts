@@ -18,7 +18,7 @@ export type HeadPlace = {
 }
 
 /** The name in the data directory. */
-export const headFileName = 'log-head'
+const headFileName = 'log-head'
 
 /** Replaced in one step, and on the disk before `write` resolves. */
 export function headFile(dataDir: string): HeadPlace {

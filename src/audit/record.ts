@@ -3,7 +3,7 @@
  * handler can't answer before the record and can't forget it.
  */
 import { type Receipt } from '@purser/sdk/verify'
-import { Refusal, type RefusalCode, refuse } from '../errors.ts'
+import { type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import { type Claim, type SessionRow, type TokenRow, appendItems, lockHead, newBatchId } from '../store/log.ts'
@@ -243,6 +243,3 @@ async function reachable<T>(work: () => Promise<T>): Promise<T> {
     throw isConnectionError(error) ? logUnavailable() : error
   }
 }
-
-/** The reason that the log names for a thrown thing: its code, or nothing where it is our own fault. */
-export const reasonOf = (error: unknown): RefusalCode | undefined => (error instanceof Refusal ? error.code : undefined)

@@ -56,7 +56,7 @@ export async function rangeOfTime(
 }
 
 /** `entry` is absent where retention took it: such an entry is found by its place alone. */
-export type Item = { index: number; entry?: Entry }
+type Item = { index: number; entry?: Entry }
 
 /** `from` and `to` are the indexes that the page answers for. */
 export type Page = { items: Item[]; from: number; to: number; redacted: number }

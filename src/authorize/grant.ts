@@ -2,7 +2,7 @@
 import type { Match } from '../names/selectors.ts'
 import type { Role } from '../store/rows.ts'
 
-export type JwtAudience = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
+type JwtAudience = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
 
 /** As stored: checked at the door, defaults not filled in. */
 export type WorkloadDefinition = {

@@ -24,7 +24,7 @@ export type Values<Id extends OperationId = OperationId> = {
   reason?: string
 }
 
-export type Parsed<Id extends OperationId = OperationId> =
+type Parsed<Id extends OperationId = OperationId> =
   { values: Values<Id>; problems: [] } | { values: undefined; problems: ValidationProblem[] }
 
 export type Operation<Id extends OperationId = OperationId> = {

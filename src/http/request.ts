@@ -12,7 +12,7 @@ export type Caller =
   /** Holds a token of the bootstrap form; the handler finds it. */
   | { kind: 'bootstrap'; hash: Buffer }
 
-export type SessionCaller = {
+type SessionCaller = {
   id: string
   spiffeId: string
   workloadId: string

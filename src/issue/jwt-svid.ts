@@ -7,7 +7,7 @@ import { endOf, renewAfter, rfc3339 } from './lifetime.ts'
 
 export type JwtRequest = { audience: string[]; lifetimeSeconds?: number }
 export type JwtReply = { audience: string[]; token: string; jti: string; expiresAt: string; renewAfter: string }
-export type JwtAudienceGrant = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
+type JwtAudienceGrant = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
 
 /** Claims that are ours alone; extra claims of a grant never reach them (weaknesses.md, E). */
 export const reservedClaims = ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti', 'cnf'] as const

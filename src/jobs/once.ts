@@ -15,7 +15,7 @@ export type OnceParts = {
   randomBytes: (size: number) => Buffer
 }
 
-export const openBySystem = (
+const openBySystem = (
   action: Action,
   { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>,
 ): Opening => ({

@@ -3,14 +3,14 @@
  * `0x01 ‖ iv (12) ‖ ciphertext ‖ tag (16)`. The associated data binds a ciphertext to its place, so that one moved to
  * another row, version or instance doesn't open.
  */
-import { type KeyObject, createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto'
+import { type KeyObject, createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
 const version = 1
 const ivBytes = 12
 const tagBytes = 16
 const overhead = 1 + ivBytes + tagBytes
 
-export class EnvelopeError extends Error {
+class EnvelopeError extends Error {
   /** Our own words: a log may show them. */
   readonly safeToLog = true
   constructor(detail: string) {
@@ -20,7 +20,7 @@ export class EnvelopeError extends Error {
 }
 
 /** Fields, each behind its length, so that no two lists of fields give the same bytes. */
-export function associatedData(fields: readonly string[]): Buffer {
+function associatedData(fields: readonly string[]): Buffer {
   const parts = [Buffer.from([version])]
   for (const field of fields) {
     const bytes = Buffer.from(field, 'utf8')
@@ -30,8 +30,6 @@ export function associatedData(fields: readonly string[]): Buffer {
   }
   return Buffer.concat(parts)
 }
-
-export const newDataKey = (): KeyObject => createSecretKey(randomBytes(32))
 
 /** @param fields where the ciphertext belongs: the same must be given to open it */
 export function encrypt(key: KeyObject, plaintext: Buffer, fields: readonly string[]): Buffer {

@@ -13,7 +13,7 @@ export type RootKey = {
   unwrap(wrapped: Buffer, fields: readonly string[]): Promise<Buffer>
 }
 
-export class RootKeyError extends Error {
+class RootKeyError extends Error {
   /** Our own words: a log may show them. */
   readonly safeToLog = true
   constructor(detail: string) {
@@ -33,7 +33,7 @@ function localRootKey(bytes: Buffer): RootKey {
 }
 
 /** 32 bytes in standard base64, as `purser root-key generate` prints them. */
-export function parseRootKey(text: string): Buffer {
+function parseRootKey(text: string): Buffer {
   const trimmed = text.trim()
   const bytes = Buffer.from(trimmed, 'base64')
   if (bytes.length !== 32 || bytes.toString('base64') !== trimmed) {

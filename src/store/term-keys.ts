@@ -8,7 +8,7 @@
 const kindsOfId = new Set(['requestId', 'session', 'serialNumber', 'sha256', 'jti', 'tokenId'])
 const half = 2 ** 52
 
-export function termKey(term: string): number {
+function termKey(term: string): number {
   const at = term.indexOf('=')
   const digits = kindsOfId.has(term.slice(0, at)) ? /[0-9a-f]{13}/.exec(term.slice(at + 1))?.[0] : undefined
   return digits === undefined ? mixed(term) : half + Number.parseInt(digits, 16)

@@ -50,7 +50,7 @@ export function makeIdentities(): Identities {
   }
 }
 
-export type Seen = { method: string; url: string; headers: IncomingHttpHeaders; rawHeaders: string[]; body: string }
+type Seen = { method: string; url: string; headers: IncomingHttpHeaders; rawHeaders: string[]; body: string }
 export type TestServer = { port: number; seen: Seen[]; connections: () => number; mostOpen: () => number }
 
 async function listen(server: Server, seen: Seen[], host: string): Promise<TestServer> {

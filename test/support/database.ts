@@ -48,7 +48,7 @@ async function dump(): Promise<Blob> {
 }
 
 /** A migrated embedded database in memory. */
-export async function testEmbedded(): Promise<EmbeddedDatabase> {
+async function testEmbedded(): Promise<EmbeddedDatabase> {
   return openEmbedded({ dataDir: undefined, load: await dump() })
 }
 

@@ -6,9 +6,9 @@ import type { Answered } from './connection.ts'
 /** A signed head that somebody saw. */
 export type Head = { size: number; root: string }
 /** One reply with credentials: its entry's place and leaf, by which the whole entry is known. */
-export type Given = { index: number; leaf: string; requestId: string }
+type Given = { index: number; leaf: string; requestId: string }
 /** A state change that was confirmed. */
-export type Changed = { index: number; action: string; name: string }
+type Changed = { index: number; action: string; name: string }
 
 export type Evidence = {
   given: Given[]
