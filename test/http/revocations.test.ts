@@ -120,6 +120,29 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
     )
   })
 
+  it('misses nothing that the session is given meanwhile', async () => {
+    const instance = { jti: 'busy' }
+    const { session } = await lab.get(instance)
+    const given: Given[] = []
+    let done = false
+    const asking = Array.from({ length: 8 }, async () => {
+      while (!done) {
+        const one = await lab.get(instance).catch(() => undefined)
+        if (!one) return
+        given.push(one)
+      }
+    })
+    await expect.poll(() => given.length).toBeGreaterThan(8)
+    await revoked({ session })
+    done = true
+    await Promise.all(asking)
+    const rows: { value: string }[] = await purser.knex('block').where({ kind: 'serialNumber' }).select('value')
+    const blocked = new Set(rows.map((row) => row.value))
+    expect(given.filter((one) => !blocked.has(one.serialNumber))).toEqual([])
+    for (const one of given.slice(-8)) expect(await alive(one)).toEqual({ jwt: false, accessToken: false })
+    expect((await lab.ask(instance)).status).toBe(401)
+  })
+
   it('blocks also what a session that was given up left behind', async () => {
     const given = await lab.get({ jti: 'leaver' })
     await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: given.accessToken })

@@ -58,7 +58,7 @@ function labOf(purser: TestPurser, issuer: Issuer, clock: Clock): Lab {
       const { status, body, text } = await ask(claims, wanted)
       if (status !== 200) throw new Error(`not issued: ${text}`)
       const x509 = part(body.x509)
-      const [jwt] = body.jwts as Record<string, string>[]
+      const [jwt] = (body.jwts ?? []) as Record<string, string>[]
       const [leaf = '', issuing = ''] = split(x509.certificateChain ?? '')
       return {
         privateKey,
@@ -70,9 +70,9 @@ function labOf(purser: TestPurser, issuer: Issuer, clock: Clock): Lab {
         session: part(body.session).id ?? '',
         jwt: jwt?.token ?? '',
         jti: jwt?.jti ?? '',
-        kid: decodeProtectedHeader(jwt?.token ?? '').kid ?? '',
-        accessToken: part(body.accessToken).token ?? '',
-        accessTokenId: part(body.accessToken).id ?? '',
+        kid: jwt?.token === undefined ? '' : (decodeProtectedHeader(jwt.token).kid ?? ''),
+        accessToken: part(body.accessToken ?? {}).token ?? '',
+        accessTokenId: part(body.accessToken ?? {}).id ?? '',
       }
     },
   }

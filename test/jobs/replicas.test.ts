@@ -1,0 +1,82 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { readLog } from '../support/operator.ts'
+import { type Clock, createClock } from '../support/clock.ts'
+import { createLab } from '../support/lab.ts'
+import { bundleOf, kidsOf } from '../support/published.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+const env = {
+  PURSER_BUNDLE_REFRESH_SECONDS: '5',
+  PURSER_KEY_PUBLISH_SECONDS: '100',
+  PURSER_CA_SIGN_SECONDS: '1000',
+  PURSER_JWT_SIGN_SECONDS: '1000',
+  PURSER_CA_ROOT_SECONDS: '200000',
+}
+
+let running: TestPurser[] = []
+afterEach(async () => {
+  // The first one owns the database.
+  for (const one of running.toReversed()) await one.stop()
+  running = []
+})
+
+async function replicas(clock: Clock, count: number): Promise<TestPurser[]> {
+  const first = await startPurser({ store: 'postgres', env, now: clock.now })
+  running.push(first)
+  const { database, rootKey } = first.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
+  while (running.length < count) running.push(await startPurser({ env, now: clock.now, again }))
+  return running
+}
+
+const created = async (purser: TestPurser): Promise<string[]> =>
+  (await readLog(purser)).flatMap((entry) => (entry.action === 'key.create' ? [entry.resource?.name ?? ''] : []))
+
+describe('three replicas on one Postgres', () => {
+  it('make each next key once, though all see at the same moment that it is due', async () => {
+    const clock = createClock()
+    const all = await replicas(clock, 3)
+    const [first] = all
+    if (!first) throw new Error('none')
+    const before = (await created(first)).length
+    for (let rounds = 1; rounds <= 3; rounds++) {
+      clock.advance(rounds === 1 ? 901 : 1000)
+      await Promise.all(all.map((one) => one.runJobs()))
+      await expect.poll(async () => (await created(first)).length, { timeout: 10_000 }).toBe(before + 3 * rounds)
+      await Promise.all(all.map((one) => one.runJobs()))
+      expect((await created(first)).length).toBe(before + 3 * rounds)
+    }
+    const seen = async (): Promise<Set<string>> =>
+      new Set(
+        await Promise.all(
+          all.map(async (one) => JSON.stringify([await kidsOf(one), (await bundleOf(one)).spiffe_sequence])),
+        ),
+      )
+    await expect.poll(async () => (await seen()).size, { timeout: 10_000 }).toBe(1)
+  })
+
+  it('open what another has wrapped anew, and refuse what another has revoked', async () => {
+    const clock = createClock()
+    const [first, second] = await replicas(clock, 2)
+    if (!first || !second) throw new Error('none')
+    const lab = await createLab(first, clock)
+    const given = await lab.get()
+    await first.asAdmin('POST', '/api/v1/keys/keyring:rotate', {})
+    await first.asAdmin('POST', '/api/v1/keys/jwt:rotate', { compromised: true })
+    const introspect = async (token: string): Promise<unknown> =>
+      (await second.call('POST', '/api/v1/introspect', { token }, { token: second.admin })).body.active
+    // Withdrawn at the first, it is refused at the second within a second.
+    await expect.poll(() => introspect(given.jwt), { timeout: 5_000, interval: 50 }).toBe(false)
+
+    const now = clock.seconds()
+    const proof = { kind: 'jwt', token: await lab.issuer.token({ iat: now, exp: now + 600 }) }
+    const answer = await second.call('POST', '/api/v1/credentials', { proof, jwts: [{ audience: ['payments'] }] })
+    expect(answer.status).toBe(200)
+    const [{ token = '' } = {}] = answer.body.jwts as { token?: string }[]
+    expect(await introspect(token)).toBe(true)
+    await second.asAdmin('POST', '/api/v1/keys/ca:rotate', { compromised: true })
+    await second.asAdmin('POST', '/api/v1/keys/log:rotate', {})
+    expect((await lab.get()).issuing).not.toBe(given.issuing)
+  })
+})

@@ -1,0 +1,90 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { type Job, startJobs } from '../../src/jobs/runner.ts'
+
+const never = 3600
+type Run = [job: string, failed: boolean]
+
+function start(jobs: Job[]) {
+  const runs: Run[] = []
+  let time = 0
+  const running = startJobs(jobs, {
+    clock: () => time,
+    onRun: (job, error) => runs.push([job, error !== undefined]),
+  })
+  return { running, runs, pass: (ms: number) => void (time += ms) }
+}
+
+test('an error ends one run and no other', async () => {
+  const failing = { name: 'failing', everySeconds: never, run: () => Promise.reject(new Error('no')) }
+  const { running, runs } = start([failing, { name: 'fine', everySeconds: never, run: async () => undefined }])
+  await running.runAll()
+  await running.runAll()
+  await running.stop()
+  expect(runs).toEqual([
+    ['failing', true],
+    ['fine', false],
+    ['failing', true],
+    ['fine', false],
+  ])
+})
+
+test('one that failed rests before its next turn', async () => {
+  let calls = 0
+  const job: Job = {
+    name: 'failing',
+    everySeconds: 0.01,
+    run() {
+      calls++
+      return Promise.reject(new Error('no'))
+    },
+  }
+  const { running, pass } = start([job])
+  await expect.poll(() => calls).toBe(1)
+  await pause(100)
+  expect(calls).toBe(1)
+  pass(10_000)
+  await expect.poll(() => calls).toBe(2)
+  await running.stop()
+})
+
+test('a run that takes longer than its interval is not overtaken', async () => {
+  let [under, most, count] = [0, 0, 0]
+  const job: Job = {
+    name: 'slow',
+    everySeconds: 0.005,
+    async run() {
+      most = Math.max(most, ++under)
+      await pause(30)
+      under--
+      count++
+    },
+  }
+  const { running } = start([job])
+  await expect.poll(() => count).toBeGreaterThan(2)
+  await running.stop()
+  expect(most).toBe(1)
+})
+
+test('stopping waits for the run under way, and begins no other', async () => {
+  let [begun, ended] = [0, 0]
+  let release = (): void => undefined
+  const held = new Promise<void>((resolve) => (release = resolve))
+  const job: Job = {
+    name: 'held',
+    everySeconds: never,
+    async run() {
+      begun++
+      await held
+      ended++
+    },
+  }
+  const { running } = start([job])
+  const all = running.runAll()
+  await expect.poll(() => begun).toBe(1)
+  const stopped = running.stop()
+  release()
+  await Promise.all([stopped, all])
+  await running.runAll()
+  expect([begun, ended]).toEqual([1, 1])
+})

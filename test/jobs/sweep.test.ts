@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { sweep } from '../../src/jobs/sweep.ts'
+import type { Database } from '../../src/store/database.ts'
+import { createClock } from '../support/clock.ts'
+import { describeBothStores } from '../support/database.ts'
+
+const hour = 3600
+const day = 24 * hour
+
+describeBothStores('the sweep', (open) => {
+  async function filled(count: number): Promise<{ db: Database; rows: () => Promise<Record<string, number>> }> {
+    const db = await open()
+    const { now } = createClock()
+    const at = (seconds: number): Date => new Date(now().getTime() + seconds * 1000)
+    const id = (prefix: string, n: number): string => `${prefix}_${n}`
+    const list = Array.from({ length: count }, (_, n) => n)
+    const insert = (table: string, row: (n: number) => object) => db.knex.batchInsert(table, list.map(row), 500)
+    await insert('claim', () => ({ key: randomBytes(8), holder: randomBytes(8), claimed_at: at(0), until: at(60) }))
+    await insert('session', (n) => ({
+      id: id('ses', n),
+      instance: randomBytes(8),
+      generation: 0,
+      workload_id: 'wl',
+      attestor_id: 'att',
+      spiffe_id: 'spiffe://example.org/x',
+      selectors: '{}',
+      started_at: at(-60),
+      expires_at: at(60),
+    }))
+    await insert('access_token', (n) => ({
+      id: id('tok', n),
+      hash: randomBytes(8),
+      session_id: 'ses',
+      expires_at: at(60),
+    }))
+    await insert('idempotency', () => ({
+      key: randomBytes(8),
+      request: randomBytes(8),
+      status: 200,
+      log_epoch: 1,
+      log_idx: 1,
+      showed_once: false,
+      until: at(60),
+    }))
+    await insert('block', (n) => ({ id: id('blk', n), kind: 'jti', value: id('jti', n), at: at(0), until: at(60) }))
+    const tables = ['claim', 'session', 'access_token', 'idempotency', 'block']
+    const rows = async (): Promise<Record<string, number>> => {
+      const counts: Record<string, number> = {}
+      for (const table of tables) {
+        const [row]: { n: string }[] = await db.knex(table).count({ n: '*' })
+        counts[table] = Number(row?.n)
+      }
+      return counts
+    }
+    return { db, rows }
+  }
+
+  test('deletes each kind of row a fitting time after its end, and none before', async () => {
+    const { db, rows } = await filled(3)
+    const clock = createClock()
+    const forgotten: Date[] = []
+    const job = sweep({ db, now: clock.now, snapshots: { forgetBlocks: (before) => void forgotten.push(before) } })
+    const all = { claim: 3, session: 3, access_token: 3, idempotency: 3, block: 3 }
+    await job.run()
+    expect(await rows()).toEqual(all)
+    clock.advance(2 * hour)
+    await job.run()
+    expect(await rows()).toEqual({ ...all, claim: 0, idempotency: 0 })
+    clock.advance(day)
+    await job.run()
+    expect(await rows()).toMatchObject({ access_token: 0, block: 0, session: 3 })
+    expect(forgotten.at(-1)).toEqual(new Date(clock.now().getTime() - day * 1000))
+    clock.advance(90 * day)
+    await job.run()
+    expect(await rows()).toMatchObject({ session: 0 })
+  })
+
+  test('comes back for what one run leaves, a page at a time', async () => {
+    const { db, rows } = await filled(1201)
+    const clock = createClock()
+    clock.advance(100 * day)
+    const job = sweep({ db, now: clock.now, snapshots: { forgetBlocks: () => undefined } })
+    // Two replicas at once take nothing twice and leave nothing.
+    await Promise.all([job.run(), job.run()])
+    await job.run()
+    expect(await rows()).toEqual({ claim: 0, session: 0, access_token: 0, idempotency: 0, block: 0 })
+  })
+})

@@ -1,0 +1,173 @@
+import { type KeyObject, X509Certificate } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:https'
+import { join } from 'node:path'
+import { TLSSocket } from 'node:tls'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createClock } from './support/clock.ts'
+import { type Given, type Lab, createLab } from './support/lab.ts'
+import { opensslOutput, scratch } from './support/openssl.ts'
+import { type Ask, createAsk, readLog } from './support/operator.ts'
+import { type TestPurser, startPurser } from './support/purser.ts'
+
+type Seen = { status: number; body: Record<string, unknown>; serialNumber: string; reused: boolean }
+type Client = { agent: Agent; get: (path: string, token?: string) => Promise<Seen> }
+
+const hour = 3600
+
+/** One kept connection at a time. */
+function clientOf(url: string, ca: string, identity?: { cert: string; key: KeyObject }): Client {
+  const mine = identity && { cert: identity.cert, key: String(identity.key.export({ type: 'pkcs8', format: 'pem' })) }
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, ca, ...mine })
+  // Node's client tells the peer's certificate at the first answer of a connection alone.
+  let serialNumber = ''
+  return {
+    agent,
+    get: (path, token) =>
+      new Promise((resolve, reject) => {
+        const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+        const sent = request(url + path, { agent, headers }, (answer) => {
+          if (answer.socket instanceof TLSSocket && !sent.reusedSocket)
+            serialNumber = answer.socket.getPeerX509Certificate()?.serialNumber.toLowerCase() ?? ''
+          let text = ''
+          answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+          answer.on('end', () =>
+            resolve({
+              status: answer.statusCode ?? 0,
+              body: text.startsWith('{') ? JSON.parse(text) : {},
+              serialNumber,
+              reused: sent.reusedSocket,
+            }),
+          )
+        })
+        sent.on('error', reject).end()
+      }),
+  }
+}
+
+describe('the listener under Purser’s own CA', () => {
+  // Clients verify by the machine's clock: the server's begins behind it, and never passes it.
+  const clock = createClock(new Date(Date.now() - (12 * hour + 300) * 1000))
+  const clients: Client[] = []
+  let purser: TestPurser
+  let ask: Ask
+  let lab: Lab
+
+  beforeAll(async () => {
+    purser = await startPurser({ store: 'postgres', tls: true, now: clock.now })
+    ask = createAsk(purser)
+    lab = await createLab(purser, clock)
+  })
+  afterAll(async () => {
+    for (const { agent } of clients) agent.destroy()
+    await purser.stop()
+  })
+
+  const rootsOnDisk = (): string => readFileSync(join(purser.dataDir, 'ca.pem'), 'utf8')
+  function client(identity?: Given, ca = rootsOnDisk()): Client {
+    const made = clientOf(purser.url, ca, identity && { cert: identity.chain, key: identity.privateKey })
+    clients.push(made)
+    return made
+  }
+  const issued = async (): Promise<string[]> =>
+    (await readLog(purser)).flatMap((entry) =>
+      entry.action === 'server.certificate' ? [entry.issued?.x509?.serialNumber ?? ''] : [],
+    )
+
+  it('has a certificate with its entry, and keeps it while there is no reason for another', async () => {
+    await purser.runJobs()
+    const { serialNumber, status } = await client().get('/healthz')
+    expect([status, await issued()]).toEqual([200, [serialNumber]])
+  })
+
+  it('renews at half of the certificate’s life, and drops no connection for it', async () => {
+    const kept = client()
+    const before = await kept.get('/healthz')
+    clock.advance(12 * hour)
+    await purser.runJobs()
+    const [same, fresh] = [await kept.get('/healthz'), await client().get('/healthz')]
+    expect([same.reused, same.serialNumber]).toEqual([true, before.serialNumber])
+    expect(fresh.serialNumber).not.toBe(before.serialNumber)
+    expect(await issued()).toEqual([before.serialNumber, fresh.serialNumber])
+  })
+
+  it('takes another when its own was revoked', async () => {
+    const { serialNumber } = await client().get('/healthz')
+    await ask('createRevocation', { body: { serialNumber } })
+    await purser.runJobs()
+    expect((await client().get('/healthz')).serialNumber).not.toBe(serialNumber)
+  })
+
+  it('asks at each request whether a client certificate still counts, not only at the handshake', async () => {
+    const given = await lab.get()
+    const kept = client(given)
+    for (const reused of [false, true]) {
+      const seen = await kept.get('/api/v1/credentials/self')
+      expect([seen.reused, seen.body.session]).toMatchObject([reused, { id: given.session }])
+    }
+    await ask('createRevocation', { body: { serialNumber: given.serialNumber } })
+    const after = await kept.get('/api/v1/credentials/self')
+    expect([after.reused, after.status]).toEqual([true, 401])
+    // Who has no certificate that counts may still ask what anyone may.
+    expect((await kept.get('/bundle')).status).toBe(200)
+  })
+
+  it('refuses certificates of a withdrawn issuing CA, on open connections and on new ones, and has another itself', async () => {
+    const given = await lab.get()
+    const kept = client(given)
+    const before = await kept.get('/api/v1/credentials/self')
+    expect(before.status).toBe(200)
+    await ask('rotateKey', { name: 'ca', body: { compromised: true } })
+    await purser.runJobs()
+    expect((await kept.get('/api/v1/credentials/self')).status).toBe(401)
+    const fresh = await client(given).get('/api/v1/credentials/self')
+    expect([fresh.status, fresh.serialNumber === before.serialNumber]).toEqual([401, false])
+    expect((await client(await lab.get()).get('/api/v1/credentials/self')).status).toBe(200)
+  })
+
+  it('trusts the roots of now alone', async () => {
+    const [given, old] = [await lab.get(), rootsOnDisk()]
+    const operator = client(undefined, old)
+    await operator.get('/healthz')
+    await ask('rotateKey', { name: 'ca', body: { level: 'root', compromised: true } })
+    await purser.runJobs()
+    expect(rootsOnDisk()).not.toContain(old)
+    await expect(client(undefined, old).get('/healthz')).rejects.toThrow(/certificate/)
+    // The chain that a new connection gets ends at the new root, and nothing of the old one is taken.
+    expect((await client(given).get('/api/v1/credentials/self')).status).toBe(401)
+    expect((await operator.get('/healthz')).reused).toBe(true)
+  })
+})
+
+describe('a listener with a certificate from files', () => {
+  it('takes what replaces them, once both fit together', async () => {
+    const file = scratch()
+    const make = (name: string): { cert: string; key: string } => {
+      const key = opensslOutput(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])
+      const args = ['req', '-x509', '-new', '-key', file(`${name}.key`, key), '-days', '5', '-subj', `/CN=${name}`]
+      return { cert: opensslOutput([...args, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']), key }
+    }
+    const [first, second] = [make('first'), make('second')]
+    const [certFile, keyFile] = [file('tls.crt', first.cert), file('tls.key', first.key)]
+    const env = { PURSER_TLS_CERT_FILE: certFile, PURSER_TLS_KEY_FILE: keyFile }
+    const purser = await startPurser({ store: 'embedded', tls: true, env, ca: first.cert })
+    const serialOf = (pem: string): string => new X509Certificate(pem).serialNumber.toLowerCase()
+    const seen = async (): Promise<string> => {
+      const { agent, get } = clientOf(purser.url, first.cert + second.cert)
+      const { serialNumber } = await get('/healthz')
+      agent.destroy()
+      return serialNumber
+    }
+    try {
+      expect(await seen()).toBe(serialOf(first.cert))
+      writeFileSync(certFile, second.cert)
+      await purser.runJobs()
+      expect(await seen()).toBe(serialOf(first.cert))
+      writeFileSync(keyFile, second.key)
+      await purser.runJobs()
+      expect(await seen()).toBe(serialOf(second.cert))
+    } finally {
+      await purser.stop()
+    }
+  })
+})
