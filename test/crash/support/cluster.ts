@@ -50,6 +50,9 @@ export async function askOnce(replica: Pick<Replica, 'target'>, request: Ask): P
   return outcome
 }
 
+/** Entries that are made before any operator begins. */
+export const labWorkloads = ['web', 'target']
+
 const workload = (name: string) => ({
   name,
   attestor: 'lab',
@@ -62,7 +65,7 @@ const workload = (name: string) => ({
 async function registerLab(asAdmin: Cluster['asAdmin'], issuer: Issuer): Promise<void> {
   const keys = { jwks: { keys: [issuer.jwk] } }
   await asAdmin('POST', '/api/v1/attestors', { name: 'lab', kind: 'oidc', issuer: issuer.issuer, audience, keys })
-  for (const name of ['web', 'target']) await asAdmin('POST', '/api/v1/workloads', workload(name))
+  for (const name of labWorkloads) await asAdmin('POST', '/api/v1/workloads', workload(name))
 }
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {

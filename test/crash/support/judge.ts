@@ -11,13 +11,16 @@ export type Verdict = {
   granted: number
   refused: number
   failed: number
+  /** Granted credentials, and granted changes of workload entries. */
+  issued: number
+  changed: number
   heads: number
   tiles: number
   problems: string[]
 }
 
 type EntryRow = { idx: string; leaf: Buffer; nonce: Buffer; body: string; batch: string }
-export type Entry = {
+type Entry = {
   index: number
   requestId: string
   action: string
@@ -85,10 +88,6 @@ async function readEntries(knex: Knex): Promise<EntryRow[]> {
   }
 }
 
-export async function readLog(knex: Knex): Promise<Entry[]> {
-  return (await readEntries(knex)).map((row) => ({ ...JSON.parse(row.body), index: Number(row.idx) }))
-}
-
 export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
   const problems = [...evidence.faults]
   const rows = await readEntries(knex)
@@ -124,12 +123,15 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
     if (!tiles.get(`${level}/${idx}`)?.equals(hashes)) problems.push(`tile ${level}/${idx} is wrong`)
 
   problems.push(...(await judgeEffects(knex, entries)))
+  const granted = entries.filter((one) => one.outcome === 'granted')
   const count = (outcome: string): number => entries.filter((one) => one.outcome === outcome).length
   return {
     entries: rows.length,
-    granted: count('granted'),
+    granted: granted.length,
     refused: count('refused'),
     failed: count('failed'),
+    issued: granted.filter((one) => one.action === 'credentials.issue').length,
+    changed: granted.filter((one) => one.resource?.kind === 'workload').length,
     heads: evidence.heads.size,
     tiles: written.length,
     problems,

@@ -1,0 +1,149 @@
+/**
+ * Postgres goes away under load and comes back: meanwhile clear refusals and nothing else, afterwards credentials again
+ * without a restart of Purser, and never one without its entry. Then a network that loses the server's answers.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts'
+import { type Message, startProxy } from '../support/postgres-proxy.ts'
+import { makeTemplate } from '../support/template.ts'
+import { labWorkloads, startCluster } from './support/cluster.ts'
+import type { Outcome } from './support/connection.ts'
+import { startLoad, written } from './support/load.ts'
+import { startOperator } from './support/operator.ts'
+import { print, wanted } from './support/print.ts'
+
+const outageMs = wanted('PURSER_CRASH_OUTAGE_MS', 10_000)
+/** Generous: measured are a few hundred ms after Postgres is up. */
+const mostRecoveryMs = 15_000
+
+let postgres: OwnPostgres
+let template: string
+beforeAll(async () => {
+  postgres = await startOwnPostgres()
+  template = (await makeTemplate(postgres.url)).name
+})
+afterAll(() => postgres.stop())
+
+/** What is neither a credential nor a clear refusal that says when to come again. */
+function collectOdd(): { odd: string[]; codes: Map<string, number>; onOutcome: (outcome: Outcome) => void } {
+  const odd: string[] = []
+  const codes = new Map<string, number>()
+  return {
+    odd,
+    codes,
+    onOutcome(outcome) {
+      if (outcome.kind !== 'answered') return void odd.push(outcome.kind)
+      const { status, headers, text } = outcome
+      if (status === 200) return
+      const clear = status === 503 && headers['content-type'] === 'application/problem+json'
+      if (!clear || !/^[1-9]\d*$/.test(headers['retry-after'] ?? '')) return void odd.push(`${status} ${text}`)
+      const { code }: { code: string } = JSON.parse(text)
+      codes.set(code, (codes.get(code) ?? 0) + 1)
+    },
+  }
+}
+
+describe('Postgres', () => {
+  async function throughOutage(name: string, outage: () => Promise<void>): Promise<void> {
+    const cluster = await startCluster({ replicas: 2, postgres: { url: postgres.url, template } })
+    try {
+      const watch = collectOdd()
+      const load = startLoad(cluster, { connections: 16, onOutcome: watch.onOutcome })
+      const operator = startOperator(cluster, { name: 'op', pauseMs: 100 })
+      await load.granted(100)
+      await outage()
+      const up = performance.now()
+      await Promise.all(cluster.replicas.map((one) => load.granted(30, one)))
+      const recovery = performance.now() - up
+      await Promise.all([load.stop(), operator.stop()])
+      const verdict = await cluster.judge()
+      const numbers = {
+        'recovered after ms': recovery,
+        'slowest reply ms': load.slowestMs(),
+        replies: written(load.counts),
+        refusals: written(watch.codes),
+        changes: written(operator.counts),
+      }
+      print(name, numbers, verdict)
+      expect(verdict.problems).toEqual([])
+      expect(watch.odd).toEqual([])
+      expect(operator.counts.get('500') ?? 0).toBe(0)
+      expect(recovery).toBeLessThan(mostRecoveryMs)
+    } finally {
+      await cluster.stop()
+    }
+  }
+
+  it(`crashes and is down for ${outageMs} ms`, () =>
+    throughOutage('Postgres down', async () => {
+      await postgres.stopHard()
+      await pause(outageMs)
+      await postgres.start()
+    }))
+
+  it('is restarted three times', () =>
+    throughOutage('Postgres restarted', async () => {
+      for (let n = 0; n < 3; n++) {
+        await postgres.restart()
+        await pause(1_500)
+      }
+    }))
+})
+
+describe('answers of Postgres are lost', () => {
+  const inBatch = ({ type, sql, inTransaction }: Message): boolean =>
+    type === 'S' && !inTransaction && sql.startsWith('select log_append')
+  const inChange = ({ type, sql }: Message): boolean => type === 'S' && sql.startsWith('COMMIT')
+  const beforeBatch = (message: Message): boolean => inBatch({ ...message, type: message.type === 'P' ? 'S' : '' })
+
+  it.each([
+    ['of group commits, after their COMMIT was sent', 'lose', inBatch, 10],
+    ['of transactions, after their COMMIT was sent', 'lose', inChange, 4],
+    ['of group commits that arrive when they were given up', 'late', beforeBatch, 20],
+  ] as const)('%s', async (name, action, matches, every) => {
+    const proxies = await Promise.all([1, 2].map(() => startProxy(postgres.url)))
+    const cluster = await startCluster({
+      replicas: 2,
+      postgres: { url: postgres.url, template },
+      through: (n, url) => proxies[n]?.through(url) ?? url,
+    })
+    try {
+      const watch = collectOdd()
+      const load = startLoad(cluster, { connections: 16, onOutcome: watch.onOutcome })
+      const operator = startOperator(cluster, { name: 'op', pauseMs: 20 })
+      let seen = 0
+      let lost = 0
+      for (const proxy of proxies) {
+        proxy.judge = (message) => {
+          if (!matches(message) || ++seen % every !== 0) return 'pass'
+          lost++
+          return action
+        }
+      }
+      await Promise.all([load.granted(wanted('PURSER_CRASH_LOST_GRANTS', 1_000)), pause(8_000)])
+      for (const proxy of proxies) proxy.judge = () => 'pass'
+      await Promise.all([load.stop(), operator.stop()])
+      await pause(1_000)
+      const verdict = await cluster.judge()
+      const numbers = {
+        lost,
+        replies: written(load.counts),
+        refusals: written(watch.codes),
+        changes: written(operator.counts),
+      }
+      print(`lost ${name}`, numbers, verdict)
+      expect(verdict.problems).toEqual([])
+      expect(lost).toBeGreaterThan(10)
+      expect(watch.odd).toEqual([])
+      expect([...load.counts.keys()]).toEqual(['200'])
+      expect([...operator.counts.keys()].toSorted()).toEqual(['200', '201'])
+      // Exactly once: as many entries as there were replies.
+      expect(verdict.issued).toBe(cluster.evidence.given.length)
+      expect(verdict.changed).toBe(cluster.evidence.changed.length + labWorkloads.length)
+    } finally {
+      await cluster.stop()
+      for (const proxy of proxies) proxy.stop()
+    }
+  })
+})
