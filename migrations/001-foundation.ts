@@ -161,10 +161,13 @@ const doors = [
  * The group commit in one statement: lock the head, judge each item under the lock, insert what holds.
  * Statements inside a function take fresh snapshots, so each sees what the last holder of the lock committed.
  * Items: n, rev, closed (may go in while issuing is closed), leaf, nonce, body, at, terms, claim {key, holder, until}, session {…}, token {…}, use (a join token's id); bytes in base64.
+ * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
+ * looks cheap then, and would cost more with every entry. So the settings leave the planner nothing but their keys.
  * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
  */
 const append = `
-create function log_append(p_batch uuid, p_epoch int, p_items json) returns json language plpgsql as $$
+create function log_append(p_batch uuid, p_epoch int, p_items json) returns json language plpgsql
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   head log_head%rowtype;
   verdicts jsonb := '{}';

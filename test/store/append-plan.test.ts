@@ -1,0 +1,46 @@
+/** The append must not read whole tables, however old the statistics are that its plan was made from. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type AppendItem, appendItems } from '../../src/store/log.ts'
+import { testPostgres } from '../support/database.ts'
+
+let db: Awaited<ReturnType<typeof testPostgres>>
+beforeAll(async () => {
+  db = await testPostgres({ poolMax: 1 })
+  await db
+    .knex('log_head')
+    .insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'https://x', epoch: 1 })
+})
+afterAll(() => db.close())
+
+const item = (): AppendItem => ({
+  revision: 1,
+  leaf: randomBytes(32),
+  nonce: randomBytes(32),
+  body: '{}',
+  at: new Date().toISOString(),
+  terms: [1],
+  claim: { key: randomBytes(32), holder: randomBytes(32), until: new Date() },
+  session: {
+    id: `ses_${randomUUID()}`,
+    instance: randomBytes(32),
+    generation: 0,
+    workloadId: 'wl_1',
+    attestorId: 'att_1',
+    spiffeId: 'spiffe://example.org/x',
+    selectors: {},
+    expiresAt: new Date(),
+  },
+})
+
+it('looks sessions, claims and join tokens up by their keys', async () => {
+  const scans = await db.knex.transaction(async (tx) => {
+    for (let n = 0; n < 8; n++) await appendItems(tx, randomUUID(), 1, Array.from({ length: 64 }, item))
+    const found = await tx.raw<{ rows: { name: string; scans: string }[] }>(
+      `select relname as name, pg_stat_get_xact_numscans(oid) as scans from pg_class
+        where relname in ('session', 'claim', 'join_token', 'log_entry')`,
+    )
+    return Object.fromEntries(found.rows.map((row) => [row.name, Number(row.scans)]))
+  })
+  expect(scans).toEqual({ session: 0, claim: 0, join_token: 0, log_entry: 0 })
+})
