@@ -19,17 +19,22 @@ export type Search = {
 /** `from` and `to` are what the rows answer for: all of the search, or as far as page or time reached. */
 export type Found = { rows: { index: number; body: string | null }[]; from: number; to: number }
 
-/** Milliseconds for one page. */
-const patience = 1500
 /** Rows of one step where the log is walked. PGlite answers nobody else during a statement. */
 const steps = { embedded: 500, postgres: 10_000 }
 
-/** Rows that have a key of every term; keys are shared now and then, so callers look at the entries again. */
-export async function searchEntries(db: Pick<Database, 'knex' | 'kind'>, search: Search): Promise<Found> {
+/**
+ * Rows that have a key of every term; keys are shared now and then, so callers look at the entries again.
+ * @param patience milliseconds after which what was found is answered; a step that was begun is ended
+ */
+export async function searchEntries(
+  db: Pick<Database, 'knex' | 'kind'>,
+  search: Search,
+  patience = 1500,
+): Promise<Found> {
   const keys = termKeys(search.terms)
   if (keys.length === 0) return page(search, await select(db.knex, search, keys))
   if (keys.some(isIdKey)) return page(search, await byIndex(db.knex, search, keys))
-  if (db.kind === 'embedded') return walk(db, search, keys)
+  if (db.kind === 'embedded') return walk(db, search, keys, patience)
   // Postgres knows which facts are common and which are rare. Where it guesses wrong, the log is walked instead.
   try {
     const rows = await db.knex.transaction(async (tx) => {
@@ -39,7 +44,7 @@ export async function searchEntries(db: Pick<Database, 'knex' | 'kind'>, search:
     return page(search, rows)
   } catch (error) {
     if (!isTimeout(error)) throw error
-    return walk(db, search, keys)
+    return walk(db, search, keys, patience)
   }
 }
 
@@ -76,7 +81,12 @@ async function byIndex(knex: Knex, search: Search, keys: number[]): Promise<Hit[
 }
 
 /** Step by step from where the search begins, until the page is full or its time is over. */
-async function walk(db: Pick<Database, 'knex' | 'kind'>, search: Search, keys: number[]): Promise<Found> {
+async function walk(
+  db: Pick<Database, 'knex' | 'kind'>,
+  search: Search,
+  keys: number[],
+  patience: number,
+): Promise<Found> {
   const deadline = performance.now() + patience
   const hits: Hit[] = []
   let { from, to } = search
