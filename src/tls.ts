@@ -1,4 +1,4 @@
-/** One TLS 1.3 listener: client certificates requested, not required, our roots only, no session tickets. */
+/** One TLS 1.3 listener: client certificates requested, not required, our roots only, no resumption. */
 import { type KeyObject, X509Certificate, constants, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
@@ -31,7 +31,8 @@ export const tlsOptions: ServerOptions = {
   requestCert: true,
   // Judged at each request instead (http/caller.ts): most callers have no certificate yet.
   rejectUnauthorized: false,
-  // A resumed connection that presents no certificate would still count as the earlier one (stack-facts.md, TLS).
+  // A resumed connection that presents no certificate would still count as the earlier one. Without this option a ticket
+  // holds the session; with it a ticket names one that the server would have to keep, and it keeps none.
   secureOptions: constants.SSL_OP_NO_TICKET,
 }
 

@@ -1,0 +1,310 @@
+/** The listener's TLS, with real handshakes (threats.md 58, 59, T13): what it refuses, and who counts as somebody. */
+import { spawn } from 'node:child_process'
+import { X509Certificate, generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { type RequestOptions, request } from 'node:https'
+import { type ConnectionOptions, type TLSSocket, connect } from 'node:tls'
+import { createCsr } from '@purser/sdk/csr'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import type { CertificateIssuer } from '../../src/keys/certificate.ts'
+import { createX509Issuer } from '../../src/issue/x509-svid.ts'
+import { readCsr } from '../../src/issue/csr.ts'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { opensslOutput, scratch } from '../support/openssl.ts'
+import { entriesOf } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+import { newSerial, secondsFrom, testCa } from '../support/test-ca.ts'
+
+type Client = { key: string; cert: string }
+type Answer = { status: number; body: Record<string, unknown>; socket: TLSSocket }
+
+let purser: TestPurser
+let issuer: Issuer
+/** How far the server's clock is ahead of the machine's, which TLS itself goes by. */
+let ahead = 0
+const hour = 3_600_000
+
+/** Issued two hours ago, for half an hour. */
+let expired: Client
+
+beforeAll(async () => {
+  // Its keys begin then, so that there was something to issue under.
+  ahead = -2 * hour
+  purser = await startPurser({
+    store: 'postgres',
+    tls: true,
+    now: () => new Date(Date.now() + ahead),
+    env: { PURSER_TRUSTED_PROXIES: '127.0.0.0/8' },
+  })
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+  expired = await svid()
+  ahead = 0
+})
+afterAll(() => purser.stop())
+afterEach(() => {
+  ahead = 0
+})
+
+const portOf = ({ url }: { url: string }): number => Number(new URL(url).port)
+
+/** One request on a connection of its own, or on the agent's. */
+function get(path: string, options: RequestOptions & { to?: TestPurser } = {}): Promise<Answer> {
+  const { to = purser, ...more } = options
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      { host: '127.0.0.1', port: portOf(to), path, ca: to.roots, agent: false, ...more },
+      (incoming) => {
+        const chunks: Buffer[] = []
+        const socket = incoming.socket as TLSSocket
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+        incoming.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          resolve({ status: incoming.statusCode ?? 0, body: text === '' ? {} : JSON.parse(text), socket })
+        })
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end()
+  })
+}
+
+const self = (client: Partial<Client>, more: RequestOptions = {}): Promise<Answer> =>
+  get('/api/v1/credentials/self', { ...client, ...more })
+
+/** An X.509-SVID of this server, as a workload gets one. */
+async function svid(from = purser): Promise<Client & { sessionId: string }> {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const iat = Math.floor((Date.now() + ahead) / 1000)
+  const answer = await from.call('POST', '/api/v1/credentials', {
+    proof: { kind: 'jwt', token: await issuer.token({ iat, exp: iat + 600 }) },
+    x509: { csr: createCsr(privateKey), lifetimeSeconds: 1800 },
+  })
+  const { x509, session } = answer.body as {
+    x509?: { certificateChain: string }
+    session?: { id: string }
+  }
+  if (!x509 || !session) throw new Error(answer.text)
+  return {
+    key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    cert: x509.certificateChain,
+    sessionId: session.id,
+  }
+}
+
+async function handshake(options: ConnectionOptions = {}): Promise<TLSSocket> {
+  const socket = connect({ host: '127.0.0.1', port: portOf(purser), ca: purser.roots, ...options })
+  await once(socket, 'secureConnect')
+  return socket
+}
+
+async function whoIs(socket: TLSSocket): Promise<string> {
+  socket.write('GET /api/v1/credentials/self HTTP/1.1\r\nHost: x\r\n\r\n')
+  const [reply] = (await once(socket, 'data')) as [Buffer]
+  return reply.toString()
+}
+
+/** The openssl client in a process of its own: it is this one that answers it. */
+async function beside(...args: string[]): Promise<string> {
+  const client = spawn('openssl', args)
+  const chunks: Buffer[] = []
+  client.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+  client.stdin.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  await once(client, 'close')
+  return Buffer.concat(chunks).toString()
+}
+
+describe('a handshake', () => {
+  it('below TLS 1.3 fails', async () => {
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.1'] as const) {
+      await expect(handshake({ maxVersion, minVersion: 'TLSv1' })).rejects.toThrow(/alert|version|protocol/i)
+    }
+  })
+
+  it('shows a chain of our own that verifies, and speaks HTTP/1.1 alone', async () => {
+    const socket = await handshake({ ALPNProtocols: ['h2', 'http/1.1'] })
+    expect([socket.authorized, socket.getProtocol(), socket.alpnProtocol]).toEqual([true, 'TLSv1.3', 'http/1.1'])
+    const { subjectaltname } = socket.getPeerCertificate()
+    expect(subjectaltname).toContain('URI:spiffe://example.org/purser/server')
+    socket.destroy()
+  })
+
+  it('fails for a client that knows another root', async () => {
+    await expect(handshake({ ca: testCa(new Date()).root.pem })).rejects.toThrow(/self-signed|unable to/)
+  })
+
+  // With SSL_OP_NO_TICKET, OpenSSL's TLS 1.3 still sends tickets, which name a session that nobody keeps.
+  it('is resumed by nobody: not even whoever made it, and never as somebody else', async () => {
+    const client = await svid()
+    const first = await handshake(client)
+    const sessions: Buffer[] = []
+    first.on('session', (session: Buffer) => sessions.push(session))
+    expect(await whoIs(first)).toMatch(/^HTTP\/1\.1 200 /)
+    first.destroy()
+    for (const session of [...sessions, first.getSession()].filter((one) => one !== undefined)) {
+      const again = await handshake({ session })
+      expect(again.isSessionReused()).toBe(false)
+      expect(await whoIs(again)).toMatch(/^HTTP\/1\.1 401 /)
+      again.destroy()
+    }
+  })
+
+  it('is not resumed by the openssl client either', async () => {
+    const kept = scratch()('session.pem')
+    const to = ['s_client', '-connect', `127.0.0.1:${portOf(purser)}`, '-tls1_3', '-no_ign_eof']
+    await beside(...to, '-sess_out', kept)
+    expect(readFileSync(kept, 'utf8')).toContain('BEGIN SSL SESSION')
+    const output = await beside(...to, '-sess_in', kept)
+    expect(output).toContain('HTTP/1.1 200')
+    expect(output).toMatch(/^New, TLSv1\.3/m)
+    expect(output).not.toMatch(/^Reused/m)
+  })
+})
+
+describe('a client certificate', () => {
+  it('is not needed where nobody must be known', async () => {
+    expect((await get('/api/v1/server')).status).toBe(200)
+    expect((await self({})).status).toBe(401)
+  })
+
+  it('of ours is its workload, on every request of its connection', async () => {
+    const client = await svid()
+    expect(await self(client)).toMatchObject({
+      status: 200,
+      body: { kind: 'workload', spiffeId: 'spiffe://example.org/lab/web', session: { id: client.sessionId } },
+    })
+  })
+
+  it('of ours is no operator', async () => {
+    const answer = await get('/api/v1/workloads', await svid())
+    expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } })
+  })
+
+  it('of another CA is nobody, and the connection holds', async () => {
+    const ca = testCa(new Date())
+    const answer = await self(leafOf(ca.issuing, [ca.issuing.pem, ca.root.pem]))
+    expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } })
+    expect(answer.socket.authorized).toBe(true)
+    expect(await entriesOf(purser, answer.body.requestId)).toMatchObject([{ reason: 'unauthenticated' }])
+  })
+
+  it('of another Purser with the same trust domain is nobody', async () => {
+    const other = await startPurser({ store: 'postgres', tls: true })
+    onTestFinished(() => other.stop())
+    await registerLab(other, issuer)
+    const client = await svid(other)
+    expect((await get('/api/v1/credentials/self', { ...client, to: other })).status).toBe(200)
+    expect((await self(client)).status).toBe(401)
+  })
+
+  it('signed by a leaf of ours is nobody', async () => {
+    const client = await svid()
+    const file = scratch()
+    file('leaf.pem', leafPem(client.cert))
+    file('leaf.key', client.key)
+    file('names', 'subjectAltName=URI:spiffe://example.org/lab/admin\nextendedKeyUsage=clientAuth\n')
+    const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file('key.pem')]
+    opensslOutput(['req', '-new', '-subj', '/', ...newKey, '-out', file('csr.pem')])
+    const ca = ['-CA', file('leaf.pem'), '-CAkey', file('leaf.key'), '-days', '1', '-extfile', file('names')]
+    const signed = opensslOutput(['x509', '-req', '-in', file('csr.pem'), ...ca])
+    const cert = signed + client.cert + purser.roots
+    expect((await self({ key: readFileSync(file('key.pem'), 'utf8'), cert })).status).toBe(401)
+  })
+
+  it('without what leads to our root is nobody', async () => {
+    const client = await svid()
+    expect((await self({ ...client, cert: leafPem(client.cert) })).status).toBe(401)
+  })
+
+  it('that is expired, or not valid yet, is nobody', async () => {
+    ahead = 2 * hour
+    const early = await svid()
+    ahead = 0
+    expect(Date.parse(new X509Certificate(expired.cert).validTo)).toBeLessThan(Date.now())
+    expect(Date.parse(new X509Certificate(early.cert).validFrom)).toBeGreaterThan(Date.now())
+    expect((await self(expired)).status).toBe(401)
+    expect((await self(early)).status).toBe(401)
+  })
+
+  it('that expires on an open connection is nobody from then on', async () => {
+    const client = await svid()
+    const socket = await handshake(client)
+    expect(await whoIs(socket)).toMatch(/^HTTP\/1\.1 200 /)
+    ahead = 1801 * 1000
+    expect(await whoIs(socket)).toMatch(/^HTTP\/1\.1 401 /)
+    ahead = 0
+    expect(await whoIs(socket)).toMatch(/^HTTP\/1\.1 200 /)
+    socket.destroy()
+  })
+
+  it('whose session was given up is nobody, on the same connection', async () => {
+    const client = await svid()
+    expect((await self(client, { method: 'DELETE' })).status).toBe(204)
+    expect((await self(client)).status).toBe(401)
+  })
+
+  it.each([
+    'X-Client-Cert',
+    'X-SSL-Client-Cert',
+    'X-SSL-Cert',
+    'SSL-Client-Cert',
+    'Client-Cert',
+    'X-Forwarded-Client-Cert',
+    'X-Amzn-Mtls-Clientcert',
+    'X-ARR-ClientCert',
+  ])('is never taken from a header: %s', async (name) => {
+    const client = await svid()
+    const pem = leafPem(client.cert)
+    const der = new X509Certificate(pem).raw.toString('base64')
+    for (const value of [
+      encodeURIComponent(pem),
+      der,
+      `:${der}:`,
+      `Cert="${encodeURIComponent(pem)}";URI=spiffe://example.org/lab/web`,
+    ]) {
+      const answer = await self({}, { headers: { [name]: value, 'x-ssl-client-verify': 'SUCCESS' } })
+      expect(answer.status).toBe(401)
+    }
+  })
+})
+
+describe('given certificate files', () => {
+  it('are what the server shows, while clients are still judged by our own roots', async () => {
+    const file = scratch()
+    const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file('key.pem')]
+    const named = ['-subj', '/CN=given', '-addext', 'subjectAltName=IP:127.0.0.1', '-out', file('cert.pem')]
+    opensslOutput(['req', '-x509', '-days', '1', ...newKey, ...named])
+    const roots = readFileSync(file('cert.pem'), 'utf8')
+    const given = await startPurser({
+      store: 'postgres',
+      env: { PURSER_TLS_CERT_FILE: file('cert.pem'), PURSER_TLS_KEY_FILE: file('key.pem') },
+      tls: { roots },
+    })
+    onTestFinished(() => given.stop())
+    await registerLab(given, issuer)
+    const client = await svid(given)
+    const seen = await get('/api/v1/credentials/self', { ...client, to: given, ca: roots })
+    expect(seen).toMatchObject({ status: 200, body: { kind: 'workload' } })
+    const { status } = await get('/api/v1/credentials/self', { ...(await svid()), to: given, ca: roots })
+    expect(status).toBe(401)
+    const itself = { key: readFileSync(file('key.pem'), 'utf8'), cert: roots }
+    expect((await get('/api/v1/credentials/self', { ...itself, to: given, ca: roots })).status).toBe(401)
+  })
+})
+
+const leafPem = (chain: string): string => chain.slice(0, chain.indexOf('-----END CERTIFICATE-----') + 26)
+
+function leafOf(ca: CertificateIssuer, behind: string[]): Client {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const now = new Date()
+  const made = createX509Issuer({ trustDomain: 'example.org', issuer: ca, count: () => 0 }).issueSvid({
+    key: readCsr(createCsr(privateKey)),
+    serial: newSerial(),
+    now,
+    notAfter: secondsFrom(now, 600),
+    spiffeId: 'spiffe://example.org/lab/web',
+    dnsNames: [],
+  })
+  return { key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })), cert: [made.pem, ...behind].join('') }
+}
