@@ -1,0 +1,180 @@
+/**
+ * What the pages say is what the code is: lists are written from their tables (`npx vitest run test/documentation -u`
+ * writes them anew), and every file that a page names is there.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { format, resolveConfig } from 'prettier'
+import { describe, expect, it } from 'vitest'
+import { actions } from '../src/audit/entry.ts'
+import { type RefusalCode, refusals, shown } from '../src/errors.ts'
+import { root } from './support/source-files.ts'
+
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+async function isWrittenFrom(page: string, text: string): Promise<void> {
+  const options = await resolveConfig(join(root, page))
+  await expect(await format(text, { ...options, parser: 'markdown' })).toMatchFileSnapshot(join(root, page))
+}
+
+const table = (head: string[], rows: string[][]): string[] =>
+  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
+
+/** The lines of http/routes.ts: what each action's routes are, and whether they record what they grant. */
+const routes = [
+  ...read('src/http/routes.ts').matchAll(
+    /\b(read|issue|change)\(\s*'([A-Z]+)',\s*'([^']+)',\s*'[^']+',\s*'[^']+',\s*'([^']+)'/g,
+  ),
+].map(([, kind, method, path, action]) => ({ kind, action, line: `\`${method} ${path}\`` }))
+
+describe('docs/audit-events.md', () => {
+  it('lists every action, and the routes that record it', async () => {
+    expect(routes.length).toBeGreaterThan(30)
+    const rows = Object.entries(actions).map(([action, meaning]) => {
+      const own = routes.filter((route) => route.action === action)
+      const onlyRefusals = own.length > 0 && own.every((route) => route.kind === 'read')
+      return [`\`${action}\``, meaning, own.map((route) => route.line).join(', '), onlyRefusals ? 'refusals' : 'all']
+    })
+    await isWrittenFrom(
+      'docs/audit-events.md',
+      [
+        `# Audit events
+
+<!-- The tables are written from src/audit/entry.ts by test/documentation.test.ts. Edit there. -->
+
+Everything that Purser gives out, changes or refuses is one entry of the log. An entry is canonical JSON (RFC 8785); what is absent is absent, never null. Its index is not in it: the proof binds that.
+
+${table(
+  ['member', 'what it is'],
+  [
+    ['`v`, `time`', '1, and when the request came, in UTC with milliseconds'],
+    ['`requestId`', '`req_…`, which the caller was told as `Purser-Request-Id`; `purser explain` takes it'],
+    ['`action`', 'one of the list below'],
+    [
+      '`outcome`',
+      '`granted`: it may have left. `refused`: nothing was given, `reason` says why. `failed`: our fault, nothing was given. `intended` and `completed` stand around an effect outside of Purser',
+    ],
+    [
+      '`reason`',
+      'the true code of a refusal ([errors.md](errors.md)), also where the caller was shown `attestation_failed`',
+    ],
+    [
+      '`actor`',
+      '`kind` is `workload`, `operator`, `bootstrap`, `system` or `anonymous`; then what was proven: attestor, selectors, SPIFFE ID, workload entry with its revision, session, or operator and token id. `note` is the caller’s `Purser-Reason`',
+    ],
+    ['`source`', 'address and `User-Agent`, which is cut at 256 bytes; of a summary the address prefix'],
+    [
+      '`issued`',
+      'what was given: of a certificate serial number, SHA-256 and end; of JWTs `jti`, audience and end; of tokens their public ids. Never a credential itself',
+    ],
+    ['`revoked`', 'what a revocation ended, by the names that its verifiers know it by'],
+    [
+      '`resource`, `change`',
+      'what a change was made to, and what it is afterwards, so that the policy of any time can be read from the log alone',
+    ],
+    ['`detail`', 'what else explains it: conditions, counts, names'],
+  ],
+).join('\n')}
+
+Refusals of strangers are recorded one by one within limits (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`); beyond them, and where a path is not there or a limit turned the request away, they are counted, and \`request.summary\` tells the number once a minute for each attestor, reason and address prefix. Refusals of whoever proved who it is are always recorded one by one.
+
+## Actions
+`,
+        ...table(['action', 'meaning', 'routes', 'recorded'], rows),
+        '',
+      ].join('\n'),
+    )
+  })
+
+  it('knows no route whose action is not in the list', () => {
+    const named = new Set(routes.map((route) => route.action))
+    expect([...named].filter((action) => action !== 'none' && !Object.hasOwn(actions, String(action)))).toEqual([])
+  })
+})
+
+describe('docs/errors.md', () => {
+  it('lists every code', async () => {
+    const codes = Object.keys(refusals) as RefusalCode[]
+    const isHidden = (code: RefusalCode): boolean => shown(code).code !== code
+    await isWrittenFrom(
+      'docs/errors.md',
+      [
+        `# Errors
+
+<!-- The tables are written from src/errors.ts by test/documentation.test.ts. Edit there. -->
+
+Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and the \`requestId\` under which it is in the log. \`detail\` and \`errors\` (JSON pointers into the request) say more where the caller may know; no value of the request is repeated. 429 and 503 carry \`Retry-After\`.
+
+\`\`\`json
+{ "type": "urn:purser:problem:not_granted", "title": "The workload is not granted this", "status": 403, "code": "not_granted", "requestId": "req_…", "errors": [{ "pointer": "/jwts/0/audience/0", "detail": "this audience is not granted" }] }
+\`\`\`
+`,
+        ...table(
+          ['code', 'status', 'meaning'],
+          codes
+            .filter((code) => !isHidden(code))
+            .map((code) => [`\`${code}\``, String(refusals[code].status), refusals[code].title]),
+        ),
+        `
+## What a failed attestation shows
+
+Whoever fails attestation is shown \`attestation_failed\`, 401, and nothing else. The log has the true code as \`reason\`, and \`purser explain req_…\` says what would have to change.
+`,
+        ...table(
+          ['reason', 'meaning'],
+          codes.filter(isHidden).map((code) => [`\`${code}\``, refusals[code].title]),
+        ),
+        '',
+      ].join('\n'),
+    )
+  })
+})
+
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'CHANGELOG.md',
+  'sdk/README.md',
+  'examples/curl/README.md',
+]
+const everyPage = [...pages, ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter(
+  (path) => path.endsWith('.md') && existsSync(join(root, path)),
+)
+
+describe.each(everyPage)('%s', (page) => {
+  const text = read(page)
+  // Files of ours in backticks, from the root: `src/http/route.ts`, `test/http/`, `openapi.yaml`.
+  const named = [...text.matchAll(/`((?:src|sdk|test|docs|examples|bench|migrations|\.ci)\/[\w./-]*)`/g)].map(
+    ([, path = '']) => path,
+  )
+  const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, path = '']) =>
+    join(dirname(page), path),
+  )
+
+  it('names files that are there', () => {
+    expect([...named, ...links].filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+})
+
+describe('docs/one-request.md', () => {
+  const rows = read('docs/one-request.md')
+    .split('\n')
+    .filter((line) => /^\| *\d+ *\|/.test(line))
+
+  it('walks through about eleven files', () => {
+    expect(rows.length).toBeGreaterThanOrEqual(9)
+    expect(rows.length).toBeLessThanOrEqual(13)
+  })
+
+  it('names beside each file only neighbours of it', () => {
+    for (const row of rows) {
+      const [path = '', ...others] = [...row.matchAll(/`([\w./-]+\.ts)`/g)].map(([, one = '']) => one)
+      expect(path, row).toMatch(/^src\//)
+      const missing = others.filter(
+        (name) => !existsSync(join(root, name.includes('/') ? name : join(dirname(path), name))),
+      )
+      expect(missing, row).toEqual([])
+    }
+  })
+})
