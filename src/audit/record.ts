@@ -84,7 +84,7 @@ type Parts = {
   now: () => number
 }
 
-/** Milliseconds that a change waits for its turn, and for Postgres to say what became of it. */
+/** Milliseconds that a change waits for its turn, and that anybody waits for Postgres to answer again. */
 const patience = 5_000
 
 export function createRecorder({ db, log, commit, snapshots, randomBytes, now }: Parts): Recorder {
@@ -96,6 +96,8 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
   })
   const sealPart = (open: Opening, part: EntryPart & { reason?: RefusalCode }): Sealed =>
     seal(makeEntry(open, part), randomBytes)
+
+  const refresh = (): Promise<Snapshot> => persist(db.knex, snapshots.refresh, { until: now() + patience, now })
 
   /** Appends one decision; answers nothing when it must be made again. */
   async function place<R>(
@@ -128,10 +130,10 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
           hints.endedGeneration = placed.generation
           return undefined
         case 'epoch':
-          await snapshots.refresh()
+          await refresh()
           throw refuse('issuing_closed')
         case 'stale': {
-          const fresh = await snapshots.refresh()
+          const fresh = await refresh()
           if (!grant.holds?.(fresh)) return undefined
           revision = fresh.revision
         }
@@ -187,7 +189,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
     // It is durable: what is left is to read the entries before it, and to prove it.
     const advance = () => log.advance(log.epoch(), first, leaves)
     const positions = await persist(db.knex, advance, { until: now() + patience, now })
-    await snapshots.refresh().catch(() => undefined)
+    await refresh().catch(() => undefined)
     const [entry, position] = [sealed[0], positions[0]]
     if (!entry || !position) throw new Error('a change was placed nowhere')
     return recorded(change.reply, entry, position)
@@ -219,7 +221,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
             if (log.rolledBack()) throw refuse('issuing_closed')
             const done = await commitChange(open, run, until)
             if (done !== 'again') return done
-            await snapshots.refresh()
+            await refresh()
           }
           throw refuse('log_unavailable', { retryAfterSeconds: 1 })
         }),

@@ -12,6 +12,7 @@ import type { IssueX509, KeyOf, X509Reply, X509Request } from '../issue/x509.ts'
 import { trustedRoots } from '../keys/bundle.ts'
 import type { Keys } from '../keys/keys.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
+import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type AccountPins, accountHolds, checkPinned } from './account-pins.ts'
 import { boundToKey, claimFor } from './claims.ts'
@@ -80,7 +81,8 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
         ...(once && { once }),
         ...(credentials.token && { token: credentials.token }),
         ...(attested.joinToken && { use: attested.joinToken.id }),
-        holds: (fresh) => stillHolds(fresh, snapshot, attested, decision, session, credentials.record, now),
+        holds: (fresh) =>
+          stillHolds(fresh, snapshot, attested, body.workload, decision, session, credentials.record, now),
       }
     })
   }
@@ -181,6 +183,7 @@ function stillHolds(
   fresh: Snapshot,
   old: Snapshot,
   attested: Attested,
+  named: string | undefined,
   { entry }: Decision,
   session: SessionRow,
   issued: Issued,
@@ -188,14 +191,8 @@ function stillHolds(
 ): boolean {
   const { attestorId } = entry.row
   if (fresh.epoch !== old.epoch || !fresh.issuing) return false
-  if (!fresh.workloads.has(entry.row.id)) return false
   if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
-  // Its own entry changed, or another of the attestor's may match now.
-  if (fresh.workloads !== old.workloads) {
-    for (const row of fresh.workloads.values()) {
-      if (row.attestorId === attestorId && row.revision !== old.workloads.get(row.id)?.revision) return false
-    }
-  }
+  if (!decidedAlike(fresh, attested, named, entry.row)) return false
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
   if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
   if (!accountHolds(fresh, attested)) return false
@@ -205,6 +202,16 @@ function stillHolds(
     return false
   }
   return true
+}
+
+/** Entries come and go; what counts is whether these facts lead to this one, as it was. */
+function decidedAlike(fresh: Snapshot, attested: Attested, named: string | undefined, row: WorkloadRow): boolean {
+  if (fresh.workloads.get(row.id)?.revision !== row.revision) return false
+  try {
+    return decide(fresh, factsOf(attested), named).entry.row.id === row.id
+  } catch {
+    return false
+  }
 }
 
 function replyOf(body: Body, { entry, grant }: Decision, session: SessionRow, made: Credentials): Reply {
