@@ -57,7 +57,8 @@ const frozen = [
    begin
      if new.body is null and new.nonce is null and new.terms = '{}'
         and (new.epoch, new.idx, new.leaf, new.batch, new.at) = (old.epoch, old.idx, old.leaf, old.batch, old.at)
-        and old.idx > 0 and old.body::json ->> 'action' <> 'log.redact'
+        and old.idx > 0
+        and (old.body::json ->> 'action' <> 'log.redact' or old.body::json ->> 'outcome' <> 'granted')
         and exists (select 1 from log_redaction r where r.tx = txid_current()
                     and r.epoch = old.epoch and old.idx >= r.from_idx and old.idx < r.to_idx)
      then return new; end if;
@@ -67,7 +68,7 @@ const frozen = [
   `create function log_redaction_recorded() returns trigger language plpgsql as $$
    begin
      if not exists (select 1 from log_entry e where e.epoch = new.entry_epoch and e.idx = new.entry_idx
-                    and e.body::json ->> 'action' = 'log.redact'
+                    and e.body::json ->> 'action' = 'log.redact' and e.body::json ->> 'outcome' = 'granted'
                     and (e.body::json #>> '{detail,epoch}')::int = new.epoch
                     and (e.body::json #>> '{detail,from}')::bigint <= new.from_idx
                     and (e.body::json #>> '{detail,to}')::bigint >= new.to_idx)

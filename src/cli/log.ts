@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { again, reasonHeader, withExamples, withOutput, withServer } from './options.ts'
+import { again, positive, reasonHeader, whole, withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 import { textOf } from './wire.ts'
 
@@ -11,6 +11,7 @@ type Flags = ServerFlags & OutputFlags
 export function addLog(program: Command, io: Io): void {
   const group = program.command('log').summary('the newest head; a new epoch after a rollback')
   addHead(group, io)
+  addRedact(group, io)
   addNewEpoch(group, io)
   addOpen(group, io)
 }
@@ -28,6 +29,44 @@ function addHead(group: Command, io: Io): void {
       })
     })
   withExamples(withServer(command), 'purser log head > head-$(date +%F).note')
+}
+
+type Redacted = { epoch: number; from: number; to: number; redacted: number }
+
+function addRedact(group: Command, io: Io): void {
+  const command = group
+    .command('redact')
+    .summary('take the text of entries that retention is over for')
+    .description(
+      'Takes text and nonces; the log verifies as before, and says what was taken, by whom and by which rule. Changes, keys and epochs stay, and so does everything while a credential in the range lives.',
+    )
+    .requiredOption('--epoch <number>', 'the epoch', positive)
+    .requiredOption('--from <index>', 'the first index', whole)
+    .requiredOption('--to <index>', 'the index after the last one, at most 5000 above the first', whole)
+    .requiredOption('--rule <text>', 'the rule of retention that asks for it')
+    .action(
+      async ({
+        epoch,
+        from,
+        to,
+        rule,
+        ...flags
+      }: Flags & { epoch: number; from: number; to: number; rule: string }) => {
+        const reply = await withApi(io, flags, (api) =>
+          api.call<Redacted>('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule } }),
+        )
+        show(
+          io,
+          flags,
+          reply.body,
+          (one) => `took ${one.redacted} entries  log ${String(reply.headers['purser-log-index'])}\n`,
+        )
+      },
+    )
+  withExamples(
+    withOutput(withServer(command)),
+    'purser log redact --epoch 1 --from 5000 --to 10000 --rule "one year, data protection concept 4.2"',
+  )
 }
 
 function addOpen(group: Command, io: Io): void {

@@ -56,6 +56,12 @@ export function seconds(value: string): number {
   return Number(digits) * factor
 }
 
+/** A whole number from 0 on. */
+export function whole(value: string): number {
+  if (!/^(?:0|[1-9]\d{0,14})$/.test(value)) throw new InvalidArgumentError('It must be a whole number from 0 on.')
+  return Number(value)
+}
+
 /** A whole number from 1 on. */
 export function positive(value: string): number {
   if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('It must be a whole number from 1 on.')

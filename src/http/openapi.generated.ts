@@ -481,6 +481,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/log:redact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the text of entries that retention is over for
+         * @description Text, nonce and search terms go; the hashes stay, so that the log verifies as before. The entry that says so is never taken, nor is what tells how things came to be as they are: changes, keys, epochs.
+         *     409 `in_use` while a credential of the range lives.
+         */
+        post: operations["redactEntries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/log:open": {
         parameters: {
             query?: never;
@@ -2537,6 +2558,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Consistency"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    redactEntries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    epoch: components["schemas"]["Epoch"];
+                    from: components["schemas"]["Index"];
+                    /** @description The index after the last one, at most 5000 above the first */
+                    to: components["schemas"]["Index"];
+                    /** @description The rule of retention that asks for it */
+                    rule: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What was taken */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        epoch: components["schemas"]["Epoch"];
+                        from: components["schemas"]["Index"];
+                        to: components["schemas"]["Index"];
+                        redacted: number;
+                    };
                 };
             };
             default: components["responses"]["Problem"];

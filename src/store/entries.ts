@@ -1,4 +1,5 @@
 /** Reading entries by place and by time. */
+import { randomUUID } from 'node:crypto'
 import type { Knex } from './database.ts'
 
 /** `body` and `nonce` are null where retention took them. */
@@ -51,3 +52,26 @@ export async function readRedactions(knex: Knex, epoch: number, from: number, to
     entryIndex: Number(row.entry_idx),
   }))
 }
+
+export const insertRedaction = (
+  tx: Knex.Transaction,
+  { epoch, from, to, entryEpoch, entryIndex }: Redaction & { epoch: number },
+): Promise<unknown> =>
+  tx('log_redaction').insert({
+    id: randomUUID(),
+    epoch,
+    from_idx: from,
+    to_idx: to,
+    entry_epoch: entryEpoch,
+    entry_idx: entryIndex,
+  })
+
+/** In the transaction of the redaction that covers them: anything else Postgres refuses. */
+export const takeEntries = (
+  tx: Knex.Transaction,
+  { epoch, from, to }: { epoch: number; from: number; to: number },
+): Promise<unknown> =>
+  tx('log_entry')
+    .where({ epoch })
+    .whereBetween('idx', [from, to - 1])
+    .update({ body: null, nonce: null, terms: [] })

@@ -89,6 +89,7 @@ describe('openapi.yaml', () => {
         "GET /api/v1/audit/entries/{epoch}/{index} getEntry",
         "GET /api/v1/audit/export exportEntries",
         "GET /api/v1/audit/consistency getConsistency",
+        "POST /api/v1/log:redact redactEntries",
         "POST /api/v1/log:open openLog",
         "GET /.well-known/openid-configuration getOpenidConfiguration",
         "GET /keys getJwks",
