@@ -3,7 +3,7 @@ import { createRandomBytes } from './random.ts'
 import { readFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { createApp } from './app.ts'
-import { createAttestors } from './attest/attest.ts'
+import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { startBackground } from './background.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
@@ -103,7 +103,7 @@ export async function start(
     {
       routes: openapi.operations.map((one) => one.operationId),
       codes: Object.keys(refusals),
-      attestorKinds: ['kubernetes', 'oidc', 'join-token'],
+      attestorKinds,
       credentials: ['x509', 'jwt', 'accessToken'],
     },
     { process: true },

@@ -11,7 +11,7 @@ import { addressOf, readProofText } from './proof-text.ts'
 
 export type { Attested, Proof } from './attestor.ts'
 export { joinTokenKind } from './join-token.ts'
-export { attestorRules } from './kinds.ts'
+export { attestorKinds, attestorRules } from './kinds.ts'
 
 /** What is presented, and by whom. */
 export type Presented = {

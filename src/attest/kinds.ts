@@ -37,6 +37,9 @@ const kinds: Record<string, Kind> = {
   oidc: { create: createOidcAttestor, check: checkOidc, reports: oidcReports },
 }
 
+/** Every kind there is, the built-in one included. */
+export const attestorKinds: readonly string[] = [...Object.keys(kinds), joinTokenKind]
+
 function kindOf(name: string): Kind {
   const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined
   if (kind) return kind

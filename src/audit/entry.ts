@@ -44,7 +44,7 @@ export const actions = {
   'audit.search': 'The log was searched',
   'audit.read': 'An entry was read',
   'audit.export': 'The log was exported',
-  'request.refused': 'A request was refused before it reached a route',
+  'request.refused': 'A request was refused that no route takes, or at a route of what anyone may read',
   'request.summary': 'Further refusals of one kind, counted instead of recorded one by one',
 } as const
 
