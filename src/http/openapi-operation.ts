@@ -15,7 +15,7 @@ type ParametersOf<Id extends OperationId, Place extends 'path' | 'query'> = NonN
 >
 
 /** What the parameters say, as their schemas have them. */
-export type Values<Id extends OperationId = OperationId> = {
+type Values<Id extends OperationId = OperationId> = {
   path: ParametersOf<Id, 'path'>
   query: ParametersOf<Id, 'query'>
   /** A revision, 0 to create. Missing where `takes.ifMatch`: the route answers 428. */

@@ -7,8 +7,7 @@ import { createOperation } from './openapi-operation.ts'
 import type { Operation, OperationId } from './openapi-operation.ts'
 import { inline, isNode, nodes } from './openapi-schemas.ts'
 
-export type { Operation, OperationId, Values } from './openapi-operation.ts'
-export type { ValidationProblem } from './openapi-problems.ts'
+export type { Operation, OperationId } from './openapi-operation.ts'
 
 export type OpenApi = {
   /** The document's own bytes, for whoever asks for it. */

@@ -15,10 +15,7 @@ export type OnceParts = {
   randomBytes: (size: number) => Buffer
 }
 
-const openBySystem = (
-  action: Action,
-  { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>,
-): Opening => ({
+const openBySystem = (action: Action, { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>): Opening => ({
   requestId: newId('req', randomBytes),
   action,
   time: now(),

@@ -124,9 +124,9 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
     const instance = { jti: 'busy' }
     const { session } = await lab.get(instance)
     const given: Given[] = []
-    let done = false
+    const done = new AbortController()
     const asking = Array.from({ length: 8 }, async () => {
-      while (!done) {
+      while (!done.signal.aborted) {
         const one = await lab.get(instance).catch(() => undefined)
         if (!one) return
         given.push(one)
@@ -134,7 +134,7 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
     })
     await expect.poll(() => given.length).toBeGreaterThan(8)
     await revoked({ session })
-    done = true
+    done.abort()
     await Promise.all(asking)
     const rows: { value: string }[] = await purser.knex('block').where({ kind: 'serialNumber' }).select('value')
     const blocked = new Set(rows.map((row) => row.value))
