@@ -12,7 +12,7 @@ import { type Evidence, createEvidence } from './evidence.ts'
 import { type Verdict, judge } from './judge.ts'
 import { type Replica, createReplica } from './replica.ts'
 
-const audience = 'https://purser.crash.example'
+export const audience = 'https://purser.crash.example'
 
 export type Cluster = {
   replicas: Replica[]

@@ -17,16 +17,17 @@ export type Verdict = {
   heads: number
   tiles: number
   problems: string[]
+  log: Entry[]
 }
 
 type EntryRow = { idx: string; leaf: Buffer; nonce: Buffer; body: string; batch: string }
-type Entry = {
+export type Entry = {
   index: number
   requestId: string
   action: string
   outcome: string
   reason?: string
-  actor: { session?: string; workloadId?: string; revision?: number }
+  actor: { session?: string; workload?: string; workloadId?: string; revision?: number }
   issued?: { x509?: { publicKeySha256: string }; accessToken?: { id: string } }
   resource?: { kind: string; id: string; name?: string; revision?: number }
   change?: unknown
@@ -135,6 +136,7 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
     heads: evidence.heads.size,
     tiles: written.length,
     problems,
+    log: entries,
   }
 }
 

@@ -25,6 +25,8 @@ export type LoadOptions = {
   want?: ('x509' | 'jwt' | 'accessToken')[]
   /** The subject of its tokens, which is the name of its workload. */
   subject?: string
+  /** Its proof, a token of its own for each request unless given. */
+  proof?: () => string
   /** Which replicas are asked; a connection stays with one until that one fails it. */
   replicas?: Replica[]
   onOutcome?: (outcome: Outcome, replica: Replica) => void
@@ -51,7 +53,9 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
     for (let asked = n; !stopping.signal.aborted; asked++) {
       const replica = replicas[at] as Replica
       const expired = refuseEvery > 0 && asked % refuseEvery === 0
-      const token = await issuer.token({ sub: subject, ...(expired && { exp: 1_700_000_000, iat: 1_600_000_000 }) })
+      const token =
+        options.proof?.() ??
+        (await issuer.token({ sub: subject, ...(expired && { exp: 1_700_000_000, iat: 1_600_000_000 }) }))
       const outcome = await connection.ask({
         method: 'POST',
         path: '/api/v1/credentials',

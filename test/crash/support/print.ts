@@ -4,7 +4,7 @@ import type { Verdict } from './judge.ts'
 const shown = (value: string | number): string => (typeof value === 'number' ? String(Math.round(value)) : `(${value})`)
 
 export function print(name: string, numbers: Record<string, string | number>, verdict?: Verdict): void {
-  const { problems, ...counted } = verdict ?? { problems: [] }
+  const { problems, log: _, ...counted } = verdict ?? { problems: [], log: [] }
   const all = { ...numbers, ...counted, ...(verdict && { problems: problems.length }) }
   const parts = Object.entries(all).map(([what, value]) => `${what} ${shown(value)}`)
   process.stdout.write(`${name}: ${parts.join(', ')}\n`)

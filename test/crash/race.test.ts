@@ -1,0 +1,166 @@
+/** What may happen once, and what may happen no more, on three replicas at once. */
+import { generateKeyPairSync, randomInt, randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createCsr } from '@purser/sdk/csr'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Cluster, askOnce, audience, startCluster } from './support/cluster.ts'
+import { type Outcome, openConnection } from './support/connection.ts'
+import type { Entry } from './support/judge.ts'
+import { startLoad, written } from './support/load.ts'
+import { print, wanted } from './support/print.ts'
+import type { Replica } from './support/replica.ts'
+
+const flips = wanted('PURSER_CRASH_FLIPS', 20)
+const indexOf = (headers: Record<string, string>): number => Number(headers['purser-log-index']?.split('/')[1])
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster({ replicas: 3 })
+})
+afterAll(() => cluster.stop())
+
+const anyReplica = (): Replica => cluster.replicas[randomInt(cluster.replicas.length)] as Replica
+
+describe('a grant that is revoked while 64 connections use it', () => {
+  it(`is in no entry after its index: a workload switched off ${flips} times`, async () => {
+    const load = startLoad(cluster, { connections: 64, subject: 'target', want: ['x509', 'jwt'] })
+    const off: { from: number; to: number }[] = []
+    for (let n = 0; n < flips; n++) {
+      await load.granted(64)
+      const disabled = await cluster.asAdmin('POST', '/api/v1/workloads/target:disable', undefined, anyReplica())
+      await pause(randomInt(300))
+      const enabled = await cluster.asAdmin('POST', '/api/v1/workloads/target:enable', undefined, anyReplica())
+      off.push({ from: indexOf(disabled.headers), to: indexOf(enabled.headers) })
+    }
+    await load.granted(64)
+    await load.stop()
+    const verdict = await cluster.judge()
+    const granted = grantedTo(verdict.log, 'target')
+    const wrong = granted.filter(({ index }) => off.some(({ from, to }) => index > from && index < to))
+    print('a workload switched off and on', { flips, replies: written(load.counts), wrong: wrong.length }, verdict)
+    expect(verdict.problems).toEqual([])
+    expect(wrong).toEqual([])
+    expect(decidedUnder(verdict.log, 'target')).toEqual([])
+    expect(off.every(({ from, to }) => from < to)).toBe(true)
+    expect(load.counts.get('401')).toBeGreaterThan(0)
+  })
+
+  it(`is in no entry after its index: ${flips} sessions revoked`, async () => {
+    const ended: { session: string; index: number }[] = []
+    const counts = new Map<string, number>()
+    for (let n = 0; n < flips; n++) {
+      // One instance: whoever presents this very token.
+      const proof = await cluster.issuer.token({ jti: randomUUID() })
+      const first = await askOnce(anyReplica(), ask(proof))
+      const { session }: { session: { id: string } } = JSON.parse(first.text)
+      const load = startLoad(cluster, { connections: 64, proof: () => proof, want: ['x509'] })
+      await load.granted(64)
+      const revoked = await cluster.asAdmin('POST', '/api/v1/revocations', { session: session.id }, anyReplica())
+      ended.push({ session: session.id, index: indexOf(revoked.headers) })
+      await pause(200)
+      await load.stop()
+      for (const [what, count] of load.counts) counts.set(what, (counts.get(what) ?? 0) + count)
+    }
+    const verdict = await cluster.judge()
+    const wrong = verdict.log.filter(
+      ({ index, outcome, action, actor }) =>
+        action === 'credentials.issue' &&
+        outcome === 'granted' &&
+        ended.some((one) => one.session === actor.session && index > one.index),
+    )
+    print('sessions revoked', { revoked: ended.length, replies: written(counts), wrong: wrong.length }, verdict)
+    expect(verdict.problems).toEqual([])
+    expect(wrong).toEqual([])
+    expect(counts.get('401')).toBeGreaterThan(0)
+  })
+})
+
+const grantedTo = (log: Entry[], workload: string): Entry[] =>
+  log.filter(
+    (one) => one.action === 'credentials.issue' && one.outcome === 'granted' && one.actor.workload === workload,
+  )
+
+/** Entries that were decided under another revision of the workload than the log had by then. */
+function decidedUnder(log: Entry[], workload: string): string[] {
+  let revision = 0
+  const wrong: string[] = []
+  for (const { index, action, outcome, actor, resource } of log) {
+    if (outcome !== 'granted') continue
+    if (resource?.kind === 'workload' && resource.name === workload) revision = resource.revision ?? revision
+    if (action === 'credentials.issue' && actor.workload === workload && actor.revision !== revision)
+      wrong.push(`entry ${index} was decided under revision ${actor.revision}, when it was ${revision}`)
+  }
+  return wrong
+}
+
+const ask = (token: string, csr?: string) => ({
+  method: 'POST',
+  path: '/api/v1/credentials',
+  body: { proof: { kind: 'jwt', token }, ...(csr !== undefined && { x509: { csr } }) },
+})
+
+const newCsr = (): string => createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
+
+describe('a token that is taken once', () => {
+  beforeAll(async () => {
+    const { issuer, asAdmin } = cluster
+    const keys = { jwks: { keys: [issuer.jwk] } }
+    const once = { name: 'once', kind: 'oidc', issuer: `${issuer.issuer}/once`, audience, keys, singleUse: true }
+    await asAdmin('POST', '/api/v1/attestors', once)
+    await asAdmin('POST', '/api/v1/workloads', {
+      name: 'build',
+      attestor: 'once',
+      match: { 'oidc:sub': 'build' },
+      spiffeId: 'spiffe://crash.example/once/build',
+      grants: { x509: { dnsNames: ['build.once'] } },
+    })
+  })
+  const token = (): Promise<string> =>
+    cluster.issuer.token({ iss: `${cluster.issuer.issuer}/once`, sub: 'build', jti: randomUUID() })
+
+  /** Every request on a connection of its own, all connections open before the first is sent. */
+  async function together(requests: ReturnType<typeof ask>[]): Promise<Outcome[]> {
+    const connections = requests.map((_, n) =>
+      openConnection(() => (cluster.replicas[n % cluster.replicas.length] as Replica).target()),
+    )
+    await Promise.all(connections.map((one) => one.ask({ method: 'GET', path: '/healthz' })))
+    const outcomes = await Promise.all(requests.map((request, n) => connections[n]?.ask(request)))
+    for (const connection of connections) connection.close()
+    return outcomes.filter((one) => one !== undefined)
+  }
+  const statuses = (outcomes: Outcome[]): Map<string, number> => {
+    const counts = new Map<string, number>()
+    for (const one of outcomes) {
+      const what = one.kind === 'answered' ? String(one.status) : one.kind
+      counts.set(what, (counts.get(what) ?? 0) + 1)
+      if (one.kind === 'answered' && one.status === 200) cluster.evidence.take(one)
+    }
+    return counts
+  }
+
+  it('is granted to one of 200 keys', async () => {
+    const proof = await token()
+    const counts = statuses(await together(Array.from({ length: 200 }, () => ask(proof, newCsr()))))
+    const verdict = await cluster.judge()
+    print('one token, 200 keys', { replies: written(counts) }, verdict)
+    expect(verdict.problems).toEqual([])
+    expect(Object.fromEntries(counts)).toEqual({ 200: 1, 401: 199 })
+    expect(grantedTo(verdict.log, 'build')).toHaveLength(1)
+  })
+
+  it('is granted again to the key that it was granted to, as another entry', async () => {
+    const proof = await token()
+    const csr = newCsr()
+    const before = grantedTo((await cluster.judge()).log, 'build').length
+    const counts = statuses(await together(Array.from({ length: 60 }, () => ask(proof, csr))))
+    counts.set(
+      'others',
+      statuses(await together(Array.from({ length: 60 }, () => ask(proof, newCsr())))).get('401') ?? 0,
+    )
+    const verdict = await cluster.judge()
+    print('one token, one key', { replies: written(counts) }, verdict)
+    expect(verdict.problems).toEqual([])
+    expect(Object.fromEntries(counts)).toEqual({ 200: 60, others: 60 })
+    expect(grantedTo(verdict.log, 'build')).toHaveLength(before + 60)
+  })
+})
