@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { testDatabase } from './database.ts'
-import { type TestPurser, startPurser } from './purser.ts'
+import { type TestPurser, audience, startPurser, trustDomain } from './purser.ts'
 import { cloneDatabase } from './template.ts'
 
 /** A place for a Purser whose database can be kept as it is, and put back, while no server runs. */
@@ -16,6 +16,14 @@ export async function createPlace(store: 'embedded' | 'postgres') {
   let url = databases[0]?.url
   return {
     dataDir,
+    /** What a verb on the same host has in its environment. */
+    env: (): Record<string, string> => ({
+      PURSER_TRUST_DOMAIN: trustDomain,
+      PURSER_PUBLIC_URL: audience,
+      PURSER_DATA_DIR: dataDir,
+      PURSER_ROOT_KEY: rootKey,
+      ...(url !== undefined && { DATABASE_URL: url }),
+    }),
     start: (admin = '', env: Record<string, string> = {}): Promise<TestPurser> =>
       startPurser({ env, again: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
     /** Answers how to put it back. */
