@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadOpenApi } from '../../src/http/openapi.ts'
-import { type RouteParts, createRoutes } from '../../src/http/routes.ts'
+import { routes } from '../support/route-list.ts'
 
-// Handlers are made and never called, so no part is needed.
-const nothing: unknown = new Proxy({}, { get: () => nothing })
-const isParts = (value: unknown): value is RouteParts => value === nothing
-if (!isParts(nothing)) throw new Error('not parts')
-
-const routes = createRoutes(nothing)
 const { operations } = loadOpenApi()
 const name = ({ method, path }: { method: string; path: string }): string => `${method} ${path}`
 
