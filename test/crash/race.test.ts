@@ -120,13 +120,14 @@ describe('a token that is taken once', () => {
 
   /** Every request on a connection of its own, all connections open before the first is sent. */
   async function together(requests: ReturnType<typeof ask>[]): Promise<Outcome[]> {
-    const connections = requests.map((_, n) =>
-      openConnection(() => (cluster.replicas[n % cluster.replicas.length] as Replica).target()),
-    )
-    await Promise.all(connections.map((one) => one.ask({ method: 'GET', path: '/healthz' })))
-    const outcomes = await Promise.all(requests.map((request, n) => connections[n]?.ask(request)))
-    for (const connection of connections) connection.close()
-    return outcomes.filter((one) => one !== undefined)
+    const pairs = requests.map((request, n) => ({
+      request,
+      connection: openConnection(() => (cluster.replicas[n % cluster.replicas.length] as Replica).target()),
+    }))
+    await Promise.all(pairs.map(({ connection }) => connection.ask({ method: 'GET', path: '/healthz' })))
+    const outcomes = await Promise.all(pairs.map(({ connection, request }) => connection.ask(request)))
+    for (const { connection } of pairs) connection.close()
+    return outcomes
   }
   const statuses = (outcomes: Outcome[]): Map<string, number> => {
     const counts = new Map<string, number>()

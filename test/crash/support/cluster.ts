@@ -42,7 +42,7 @@ export type ClusterOptions = {
 }
 
 /** Sends one request on a connection of its own. */
-async function askOnce(replica: Pick<Replica, 'target'>, request: Ask): Promise<Answered> {
+export async function askOnce(replica: Pick<Replica, 'target'>, request: Ask): Promise<Answered> {
   const connection = openConnection(() => replica.target())
   const outcome = await connection.ask(request)
   connection.close()
