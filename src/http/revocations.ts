@@ -67,10 +67,16 @@ export function createRevocationRoutes({ randomBytes }: RevocationParts): { crea
     const { time } = request
     const asked: Asked = bodyOf(request, 'createRevocation')
     const id = newId('rev', randomBytes)
-    const found = await findRevoked(tx, asked, oldestLive(snapshot, time), time)
-    const blocks = await insertBlocks(tx, id, blocksOf(found, asked.reason, time, randomBytes))
-    await revokeTokens(tx, valuesOf(blocks, 'accessToken'), time)
-    const [entry = {}, ...more] = entriesOf(id, asked, blocks, found.sessions)
+    const found: Found[] = []
+    const blocks: BlockRow[] = []
+    await findRevoked(tx, asked, oldestLive(snapshot, time), time, async (part) => {
+      const written = await insertBlocks(tx, id, blocksOf(part, asked.reason, time, randomBytes))
+      await revokeTokens(tx, valuesOf(written, 'accessToken'), time)
+      found.push(part)
+      blocks.push(...written)
+    })
+    const sessions = found.flatMap((part) => part.sessions)
+    const [entry = {}, ...more] = entriesOf(id, asked, blocks, sessions)
     const count = (kind: BlockKind): number => valuesOf(blocks, kind).length
     return {
       reply: json(
@@ -79,10 +85,10 @@ export function createRevocationRoutes({ randomBytes }: RevocationParts): { crea
           revoked: {
             certificates: count('serialNumber'),
             jwts: count('jti'),
-            sessions: found.sessions.length,
+            sessions: sessions.length,
             accessTokens: count('accessToken'),
           },
-          outOfReach: outOfReach(found, blocks),
+          outOfReach: found.flatMap((part) => outOfReach(part, blocks)),
         },
         { status: 201 },
       ),

@@ -3,7 +3,7 @@ import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import type { Knex } from '../store/database.ts'
 import { type IssuedEntry, type Place, findIssued, issuedTo } from '../store/issued.ts'
-import { lockHead, readHead } from '../store/log.ts'
+import { lockHead } from '../store/log.ts'
 import type { BlockKind, BlockRow } from '../store/rows.ts'
 import { anySession, endSession, endSessionsOf, tokenById } from '../store/sessions.ts'
 
@@ -28,6 +28,8 @@ export type Found = {
   /** Whoever may not come back before then, by the session's instance. */
   instance?: { value: string; until: Date }
 }
+
+export type Write = (found: Found) => Promise<void>
 
 const nothing = (): Found => ({ certificates: [], jwts: [], accessTokens: [], sessions: [] })
 
@@ -69,48 +71,64 @@ async function one(tx: Knex, asked: Asked, now: Date): Promise<Found> {
   return found
 }
 
-/**
- * Everything of a session or a SPIFFE ID. From the head lock on nobody else appends, so nothing that is issued meanwhile
- * is missed. The sessions' own rows are locked after it, in the order of the group commit: the other way round, an
- * issuance of the same session and this would wait for each other.
- * @param oldest what was issued before is expired in any case
- * @throws Refusal `not_found` for a session that there never was
- */
-async function everything(tx: Knex.Transaction, asked: Asked, oldest: Date, now: Date): Promise<Found> {
-  const { session: id, spiffeId = '' } = asked
-  const session = id === undefined ? undefined : await anySession(tx, id)
-  if (id !== undefined && !session) throw refuse('not_found')
-  const wanted = asked.since === undefined ? oldest : new Date(asked.since)
-  const since = wanted > oldest ? wanted : oldest
-  const holder = id === undefined ? { spiffeId } : { session: id }
-  const found = nothing()
-  const seen = new Set<string>()
-  const collect = async (from?: Place): Promise<void> => {
-    for await (const { entry, place } of issuedTo(tx, holder, since, from)) {
-      const key = `${place.epoch}/${place.index}`
-      if (!seen.has(key)) add(found, entry, now)
-      seen.add(key)
-    }
-  }
+/** What to look for: everything that was issued to a session or a SPIFFE ID. */
+type Holder = { session: NonNullable<Awaited<ReturnType<typeof anySession>>> } | { spiffeId: string }
 
-  const before = await readHead(tx)
-  await collect()
-  await lockHead(tx)
-  if (before) await collect({ epoch: before.epoch, index: before.size })
-  if (session) {
-    if ((await endSession(tx, session.id, 'revoked', now)) === 1 && session.expiresAt > now)
-      found.sessions.push(session.id)
-    found.instance = { value: session.instance.toString('hex'), until: session.expiresAt }
-  } else {
-    found.sessions.push(
-      ...(await endSessionsOf(tx, spiffeId, asked.since === undefined ? new Date(0) : wanted, 'revoked', now)),
-    )
-  }
-  return found
+/** @throws Refusal `not_found` for a session that there never was */
+async function holderOf(tx: Knex, { session: id, spiffeId = '' }: Asked): Promise<Holder> {
+  if (id === undefined) return { spiffeId }
+  const session = await anySession(tx, id)
+  if (!session) throw refuse('not_found')
+  return { session }
 }
 
-export const findRevoked = (tx: Knex.Transaction, asked: Asked, oldest: Date, now: Date): Promise<Found> =>
-  asked.session === undefined && asked.spiffeId === undefined ? one(tx, asked, now) : everything(tx, asked, oldest, now)
+async function end(tx: Knex.Transaction, holder: Holder, since: Date, now: Date): Promise<Partial<Found>> {
+  if ('spiffeId' in holder) return { sessions: await endSessionsOf(tx, holder.spiffeId, since, 'revoked', now) }
+  const { id, instance, expiresAt } = holder.session
+  const ended = (await endSession(tx, id, 'revoked', now)) === 1 && expiresAt > now
+  return { sessions: ended ? [id] : [], instance: { value: instance.toString('hex'), until: expiresAt } }
+}
+
+/**
+ * Everything of a session or a SPIFFE ID: most of it is found and written before the head lock; from that on nobody else
+ * appends, so the rest is what came meanwhile, and nothing is missed. The sessions' own rows are locked after the head,
+ * in the order of the group commit: the other way round, an issuance of the same session and this would wait for each
+ * other.
+ * @param oldest what was issued before is expired in any case
+ */
+async function everything(tx: Knex.Transaction, asked: Asked, oldest: Date, now: Date, write: Write): Promise<void> {
+  const holder = await holderOf(tx, asked)
+  const since = asked.since === undefined ? new Date(0) : new Date(asked.since)
+  const named = 'session' in holder ? { session: holder.session.id } : holder
+  let next: Place = { epoch: 0, index: 0 }
+  async function collect(): Promise<Found> {
+    const found = nothing()
+    for await (const { entry, place } of issuedTo(tx, named, since > oldest ? since : oldest, next)) {
+      add(found, entry, now)
+      next = { epoch: place.epoch, index: place.index + 1 }
+    }
+    return found
+  }
+  await write(await collect())
+  await lockHead(tx)
+  await write({ ...(await collect()), ...(await end(tx, holder, since, now)) })
+}
+
+/**
+ * Finds what a revocation covers and ends the sessions in it.
+ * @param write takes what was found, in one or two parts
+ * @throws Refusal `not_found`
+ */
+export async function findRevoked(
+  tx: Knex.Transaction,
+  asked: Asked,
+  oldest: Date,
+  now: Date,
+  write: Write,
+): Promise<void> {
+  if (asked.session === undefined && asked.spiffeId === undefined) await write(await one(tx, asked, now))
+  else await everything(tx, asked, oldest, now, write)
+}
 
 /** The rows that make every replica refuse what was found, each until it would have ended. */
 export function blocksOf(

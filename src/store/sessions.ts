@@ -95,10 +95,12 @@ export async function tokenById(tx: Knex, id: string): Promise<{ id: string; exp
   return row && { id: row.id, expiresAt: row.expires_at }
 }
 
-/** Revokes access tokens by their public ids. Answers how many were live. */
-export const revokeTokens = (tx: Knex.Transaction, ids: readonly string[], now: Date): Promise<number> =>
-  tx('access_token')
-    .whereIn('id', ids)
-    .whereNull('revoked_at')
-    .where('expires_at', '>', now)
-    .update({ revoked_at: now })
+/** Revokes access tokens by their public ids. */
+export async function revokeTokens(tx: Knex.Transaction, ids: readonly string[], now: Date): Promise<void> {
+  for (let at = 0; at < ids.length; at += 500) {
+    await tx('access_token')
+      .whereIn('id', ids.slice(at, at + 500))
+      .whereNull('revoked_at')
+      .update({ revoked_at: now })
+  }
+}
