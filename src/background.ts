@@ -3,19 +3,25 @@ import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
 import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
 import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
 import { type SweepParts, sweep } from './jobs/sweep.ts'
+import type { Metrics } from './telemetry/metrics.ts'
 
 export type BackgroundParts = KeyRotationParts &
   SharedKeysParts &
   SweepParts & {
     /** Keeps the listeners' certificate. */
     listener: Job
+    metrics: Pick<Metrics, 'jobRan'>
   }
 
+/** For the metrics, whose labels are closed. */
+export const jobNames = ['key-rotation', 'listener-certificate', 'shared-keys', 'sweep'] as const
+
 export function startBackground(parts: BackgroundParts): Jobs {
-  const { log, listener } = parts
+  const { log, listener, metrics } = parts
   return startJobs([keyRotation(parts), listener, sharedKeys(parts), sweep(parts)], {
     clock: () => performance.now(),
     onRun: (job, error) => {
+      metrics.jobRan(job, error === undefined ? 'done' : 'failed')
       if (error !== undefined) log.warn('job.failed', { job, err: error })
     },
   })

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { createApp } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
-import { startBackground } from './background.ts'
+import { jobNames, startBackground } from './background.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
@@ -105,6 +105,7 @@ export async function start(
       codes: Object.keys(refusals),
       attestorKinds,
       credentials: ['x509', 'jwt', 'accessToken'],
+      jobs: jobNames,
     },
     { process: true },
   )
@@ -244,6 +245,7 @@ export async function start(
     snapshots,
     rotator,
     log: serverLog,
+    metrics,
     now,
     randomBytes,
     listener: certificate.job,

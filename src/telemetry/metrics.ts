@@ -13,6 +13,8 @@ export type MetricWords = {
   attestorKinds: readonly string[]
   /** What can be issued: `x509`, `jwt` and so on. */
   credentials: readonly string[]
+  /** Names of background jobs. */
+  jobs?: readonly string[]
 }
 
 /** One process's metrics as data, to be sent to the process that renders them. */
@@ -25,6 +27,7 @@ const limits = ['attest', 'api', 'public', 'attestor'] as const
 const fetches = ['ok', 'refused', 'timeout', 'failed'] as const
 const attestations = ['granted', 'refused'] as const
 const paths = ['batch', 'transaction'] as const
+const runs = ['done', 'failed'] as const
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
@@ -72,6 +75,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const code = closed(words.codes)
   const kind = closed(words.attestorKinds)
   const credential = closed(words.credentials)
+  const job = closed(words.jobs ?? [])
 
   const requests = counter('http_requests_total', 'Requests answered.', { route: route.words, status: statuses })
   const durations = histogram('http_request_seconds', 'From first byte to answer.', { route: route.words }, fast)
@@ -91,6 +95,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const size = gauge('log_size', 'Entries in the log.')
   const epoch = gauge('log_epoch', "The log's epoch.")
   const headFailures = counter('log_head_failures_total', 'Times that the newest head could not be kept outside.', {})
+  const jobRuns = counter('job_runs_total', 'Runs of background jobs.', { job: job.words, outcome: runs })
   const fetchSeconds = histogram(
     'outbound_seconds',
     'Calls to others.',
@@ -124,6 +129,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     },
     headFailed: (): void => headFailures.inc(),
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
+    jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
     /** Asked at each scrape. */
     watchSnapshotAge(seconds: () => number): void {
       snapshotAge = seconds
