@@ -2,13 +2,15 @@ import { type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { join } from 'node:path'
-import { TLSSocket } from 'node:tls'
+import { type ConnectionOptions, TLSSocket, connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createX509Issuer } from '../src/issue/x509-svid.ts'
 import { createClock } from './support/clock.ts'
 import { type Given, type Lab, createLab } from './support/lab.ts'
 import { opensslOutput, scratch } from './support/openssl.ts'
 import { type Ask, createAsk, readLog } from './support/operator.ts'
 import { type TestPurser, startPurser } from './support/purser.ts'
+import { ecPair, newSerial, secondsFrom, spkiOf, testCa } from './support/test-ca.ts'
 
 type Seen = { status: number; body: Record<string, unknown>; serialNumber: string; reused: boolean }
 type Client = { agent: Agent; get: (path: string, token?: string) => Promise<Seen> }
@@ -137,6 +139,54 @@ describe('the listener under Purser’s own CA', () => {
     expect((await client(given).get('/api/v1/credentials/self')).status).toBe(401)
     expect((await operator.get('/healthz')).reused).toBe(true)
   })
+
+  it('takes no client certificate of somebody else, though the handshake succeeds', async () => {
+    const given = await lab.get()
+    const { issuing, root } = testCa(new Date(), { trustDomain: 'example.org' })
+    const { privateKey, publicKey } = ecPair()
+    const issuer = createX509Issuer({ trustDomain: 'example.org', issuer: issuing, count: () => 0 })
+    const { pem } = issuer.issueSvid({
+      key: { spki: spkiOf(publicKey), keyType: 'EC-P256' },
+      serial: newSerial(),
+      now: new Date(),
+      notAfter: secondsFrom(new Date(), 600),
+      spiffeId: 'spiffe://example.org/lab/web',
+      dnsNames: [],
+    })
+    const stranger = client({ ...given, privateKey, chain: pem + issuing.pem + root.pem })
+    expect((await stranger.get('/api/v1/credentials/self')).status).toBe(401)
+  })
+
+  it('resumes no session, so that nobody counts by a certificate that was not presented again', async () => {
+    const given = await lab.get()
+    const { port } = new URL(purser.url)
+    const key = String(given.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    const options = { host: '127.0.0.1', port: Number(port), ca: rootsOnDisk() }
+    const sessions: Buffer[] = []
+    const open = (more: ConnectionOptions): Promise<TLSSocket> =>
+      new Promise((resolve, reject) => {
+        const socket: TLSSocket = connect({ ...options, ...more }, () => resolve(socket))
+        socket.on('session', (session) => sessions.push(session)).on('error', reject)
+      })
+    const first = await open({ cert: given.chain, key })
+    first.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await new Promise((resolve) => first.once('data', resolve))
+    first.destroy()
+    const [session] = sessions
+    if (!session) throw new Error('nothing to resume')
+    const second = await open({ session })
+    expect(second.isSessionReused()).toBe(false)
+    second.destroy()
+  })
+
+  it('looks at the end of a client certificate at each request as well', async () => {
+    const given = await lab.get()
+    const kept = client(given)
+    expect((await kept.get('/api/v1/credentials/self')).status).toBe(200)
+    clock.advance(3600)
+    const after = await kept.get('/api/v1/credentials/self')
+    expect([after.reused, after.status]).toEqual([true, 401])
+  })
 })
 
 describe('a listener with a certificate from files', () => {
@@ -150,7 +200,7 @@ describe('a listener with a certificate from files', () => {
     const [first, second] = [make('first'), make('second')]
     const [certFile, keyFile] = [file('tls.crt', first.cert), file('tls.key', first.key)]
     const env = { PURSER_TLS_CERT_FILE: certFile, PURSER_TLS_KEY_FILE: keyFile }
-    const purser = await startPurser({ store: 'embedded', tls: true, env, ca: first.cert })
+    const purser = await startPurser({ store: 'embedded', tls: { roots: first.cert }, env })
     const serialOf = (pem: string): string => new X509Certificate(pem).serialNumber.toLowerCase()
     const seen = async (): Promise<string> => {
       const { agent, get } = clientOf(purser.url, first.cert + second.cert)

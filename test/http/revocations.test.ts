@@ -170,6 +170,21 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
     for (const given of all) expect(await alive(given)).toEqual({ jwt: false, accessToken: false })
   })
 
+  it('names however many there are, in as many entries as it takes', async () => {
+    const instance = { jti: 'many' }
+    const jwts = Array.from({ length: 8 }, () => ({ audience: ['payments'] }))
+    const { session } = await lab.get(instance)
+    await Promise.all(
+      Array.from({ length: 65 }, () => lab.get(instance, { jwts, x509: undefined, accessToken: undefined })),
+    )
+    const answer = await revoked({ session })
+    expect(answer.counts).toMatchObject({ jwts: 1 + 65 * 8, certificates: 1 })
+    const id = answer.headers.get('purser-request-id')
+    const entries = (await readLog(purser)).filter((entry) => entry.requestId === id)
+    expect(entries.map((entry) => entry.resource?.id)).toEqual([answer.body.id, answer.body.id])
+    expect(new Set(entries.flatMap((entry) => entry.revoked?.jtis ?? [])).size).toBe(1 + 65 * 8)
+  })
+
   it('leaves alone what is expired', async () => {
     const given = await lab.get()
     clock.advance(3700)

@@ -84,6 +84,20 @@ describe.each(['embedded', 'postgres'] as const)('the life of keys (%s)', (store
     expect(await sequence()).toBe(before + 6)
   })
 
+  it('honours a JWT of a retired key where it is asked about, until the token is expired', async () => {
+    const introspect = async (token: string): Promise<unknown> =>
+      (await purser.asAdmin('POST', '/api/v1/introspect', { token })).body.active
+    // The last second of a key's signing: 2,000 s after the first rotation, of which 1,300 have passed.
+    await passes(600)
+    await passes(98)
+    const old = await lab.get()
+    await passes(4)
+    expect((await lab.get()).kid).not.toBe(old.kid)
+    expect(await introspect(old.jwt)).toBe(true)
+    await passes(296)
+    expect(await introspect(old.jwt)).toBe(false)
+  })
+
   it('makes chains that openssl verifies under the one root, whichever CA signed them', async () => {
     const file = scratch()
     const { leaf, issuing, roots } = await lab.get()
@@ -92,14 +106,14 @@ describe.each(['embedded', 'postgres'] as const)('the life of keys (%s)', (store
     const checked = openssl(['verify', '-x509_strict', ...at, '-CAfile', files[0], '-untrusted', files[1], files[2]])
     expect(checked.output).toContain('OK')
     expect(rootsIn(await bundleOf(purser))).toHaveLength(1)
-    expect(await cas()).toHaveLength(3)
+    expect(await cas()).toHaveLength(4)
   })
 
   it('records every key that was made, as an act of the system', async () => {
     const made = (await readLog(purser)).filter((entry) => entry.action === 'key.create')
     expect(made.every((entry) => entry.actor.kind === 'system')).toBe(true)
-    // Log key and root once; of the others the first and two more.
-    expect(made).toHaveLength(2 + 3 * 3)
+    // Log key and root once; of the others the first and three more.
+    expect(made).toHaveLength(2 + 3 * 4)
   })
 
   it('publishes public members alone, as the clouds read them', async () => {
