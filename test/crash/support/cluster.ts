@@ -23,7 +23,7 @@ export type Cluster = {
   /** The database itself, past every proxy. Absent for the embedded store. */
   url: string | undefined
   /** As the admin, at the replica (the first unless named); fails unless the status is 2xx. */
-  asAdmin(method: string, path: string, body?: unknown, at?: Replica): Promise<Answered>
+  asAdmin: (method: string, path: string, body?: unknown, at?: Replica) => Promise<Answered>
   /** Holds the log against the evidence, the heads that replicas serve now among it. */
   judge(): Promise<Verdict>
   stop(): Promise<void>

@@ -1,0 +1,49 @@
+/** SIGTERM under load: whatever a client has sent is answered, and the process ends well. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { startCluster } from './support/cluster.ts'
+import { startLoad, written } from './support/load.ts'
+import { startOperator } from './support/operator.ts'
+import { print, wanted } from './support/print.ts'
+import type { Replica } from './support/replica.ts'
+
+const drains = wanted('PURSER_CRASH_DRAINS', 6)
+
+it.each([
+  ['plain HTTP', false],
+  ['TLS', true],
+] as const)(`drops no request over %s in ${drains} restarts`, async (name, tls) => {
+  const cluster = await startCluster({ replicas: 2, tls })
+  try {
+    const load = startLoad(cluster, { connections: 32, refuseEvery: 10 })
+    const operator = startOperator(cluster, { name: 'op' })
+    const exits: (number | null)[] = []
+    let slowest = 0
+    for (let n = 0; n < drains; n++) {
+      const replica = cluster.replicas[n % 2] as Replica
+      await Promise.all(cluster.replicas.map((one) => load.granted(20, one)))
+      const asked = performance.now()
+      exits.push(await replica.stop())
+      slowest = Math.max(slowest, performance.now() - asked)
+      await pause(100)
+      await replica.start()
+    }
+    await Promise.all([load.stop(), operator.stop()])
+    const verdict = await cluster.judge()
+    const numbers = {
+      exits: exits.join(' '),
+      'slowest ms': slowest,
+      replies: written(load.counts),
+      changes: written(operator.counts),
+    }
+    print(`drained over ${name}`, numbers, verdict)
+    expect(verdict.problems).toEqual([])
+    expect(exits).toEqual(exits.map(() => 0))
+    // Connections that can't be opened any more don't count: nothing was sent on them.
+    expect([...load.counts.keys()].filter((what) => what !== 'refused').toSorted()).toEqual(['200', '401'])
+    expect(operator.counts.get('lost') ?? 0).toBe(0)
+    expect(verdict.issued).toBe(cluster.evidence.given.length)
+  } finally {
+    await cluster.stop()
+  }
+})
