@@ -10,7 +10,7 @@ import {
   type ExportRedacted,
 } from '@purser/sdk/verify'
 import type { Knex } from '../store/database.ts'
-import { type EntryRow, readEntries, readRedactions } from '../store/entries.ts'
+import { type EntryRow, type Redaction, readEntries, readRedactions } from '../store/entries.ts'
 import type { EpochView } from './epochs.ts'
 import { HASH_BYTES } from './tiles.ts'
 
@@ -33,7 +33,8 @@ export async function* exportLines(
   sections: readonly Section[],
   section: (epoch: number) => Promise<Section | undefined>,
 ): AsyncGenerator<string> {
-  const elsewhere = await redactionEntries(knex, sections)
+  const redactions = await redactionsOf(knex, sections)
+  const elsewhere = placesOf(redactions)
   const asked = new Set(sections.map(({ view }) => view.epoch))
   const all = [...sections]
   for (const epoch of new Set(elsewhere.map((one) => one.epoch))) {
@@ -46,18 +47,24 @@ export async function* exportLines(
       if (epoch === one.view.epoch && (index < one.from || index >= one.to))
         yield text([await proven(knex, one, index)])
     }
-    yield* blocks(knex, one)
+    const known = redactions.filter(({ of }) => of === one.view.epoch)
+    yield* blocks(knex, one, (index) => known.some(({ from, to }) => index >= from && index < to))
   }
 }
 
+type Known = Redaction & { of: number }
+
+async function redactionsOf(knex: Knex, sections: readonly Section[]): Promise<Known[]> {
+  const lists = sections.map(async ({ view, from, to }) =>
+    (await readRedactions(knex, view.epoch, from, to)).map((one) => ({ ...one, of: view.epoch })),
+  )
+  return (await Promise.all(lists)).flat()
+}
+
 /** Where the log itself says what is missing from the sections. */
-async function redactionEntries(knex: Knex, sections: readonly Section[]): Promise<Place[]> {
+function placesOf(redactions: readonly Redaction[]): Place[] {
   const places = new Map<string, Place>()
-  for (const { view, from, to } of sections) {
-    for (const { entryEpoch: epoch, entryIndex: index } of await readRedactions(knex, view.epoch, from, to)) {
-      places.set(`${epoch}/${index}`, { epoch, index })
-    }
-  }
+  for (const { entryEpoch: epoch, entryIndex: index } of redactions) places.set(`${epoch}/${index}`, { epoch, index })
   return [...places.values()].sort((a, b) => a.epoch - b.epoch || a.index - b.index)
 }
 
@@ -77,7 +84,11 @@ async function header({ view, from, to, vkeys }: Section): Promise<ExportHeader>
   }
 }
 
-async function* blocks(knex: Knex, { view, from, to }: Section): AsyncGenerator<string> {
+async function* blocks(
+  knex: Knex,
+  { view, from, to }: Section,
+  isKnown: (index: number) => boolean,
+): AsyncGenerator<string> {
   const { epoch, tree } = view
   for (let first = from; first < to;) {
     const block = Math.floor(first / EXPORT_BLOCK)
@@ -91,9 +102,16 @@ async function* blocks(knex: Knex, { view, from, to }: Section): AsyncGenerator<
       ...(whole && { root: base64(await tree.blockRoot(block)) }),
     }
     const rows = await readEntries(knex, epoch, first, end)
+    for (const { index, body } of rows) if (body === null && !isKnown(index)) await refuseLate(knex, epoch, index)
     yield text([line, ...rows.map((row) => entryLine(epoch, row))])
     first = end
   }
+}
+
+/** What was redacted after this export had begun is covered by an entry that its checkpoint does not reach. */
+async function refuseLate(knex: Knex, epoch: number, index: number): Promise<void> {
+  const late = await readRedactions(knex, epoch, index, index + 1)
+  if (late.length > 0) throw new Error(`entries were redacted meanwhile (${epoch}/${index})`)
 }
 
 function entryLine(epoch: number, { index, body, nonce }: EntryRow): ExportEntry | ExportRedacted {
@@ -103,7 +121,6 @@ function entryLine(epoch: number, { index, body, nonce }: EntryRow): ExportEntry
 
 async function proven(knex: Knex, { view }: Section, index: number): Promise<Line> {
   const { epoch, size, tree } = view
-  // Redacted after this export had begun: its checkpoint can't vouch for the entry that says so.
   if (index >= size) throw new Error(`entries were redacted meanwhile (${epoch}/${index})`)
   const [row] = await readEntries(knex, epoch, index, index + 1)
   if (!row) throw new Error(`the log has no entry ${epoch}/${index}`)

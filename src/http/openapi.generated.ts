@@ -453,7 +453,7 @@ export interface paths {
         };
         /**
          * The log as JSON lines, with nonces, proofs and the checkpoint, so that it verifies offline
-         * @description Streamed. `purser audit verify` reads it.
+         * @description Streamed. `purser audit verify` reads it. With `since` or `until`, whole runs of entries up to five minutes wider, since replicas' clocks differ. The newest entry is the one before this export's own.
          */
         get: operations["exportEntries"];
         put?: never;
