@@ -279,8 +279,7 @@ describe('given certificate files', () => {
     const given = await startPurser({
       store: 'postgres',
       env: { PURSER_TLS_CERT_FILE: file('cert.pem'), PURSER_TLS_KEY_FILE: file('key.pem') },
-      tls: true,
-      ca: roots,
+      tls: { roots },
     })
     onTestFinished(() => given.stop())
     await registerLab(given, issuer)

@@ -45,10 +45,8 @@ export type Options = {
   store?: 'embedded' | 'postgres'
   /** Further settings, by their environment names. */
   env?: Record<string, string>
-  /** TLS under Purser's own CA, as in production; plain HTTP on loopback otherwise. */
-  tls?: boolean
-  /** PEM to trust instead of `ca.pem`, where the certificate is from files. */
-  ca?: string
+  /** TLS under Purser's own CA, or a given certificate's, as in production; plain HTTP on loopback otherwise. */
+  tls?: boolean | { roots: string }
   /** A clock of the test's own. */
   now?: () => Date
   /** A database that exists, to start a second replica or to start again; `rootKey` and `admin` go with it. */
@@ -90,8 +88,9 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
       },
       ...(payload !== undefined && { body: typeof payload === 'string' ? payload : new Uint8Array(payload) }),
     }
+    const roots = typeof options.tls === 'object' ? options.tls.roots : readFileSync(join(dataDir, 'ca.pem'), 'utf8')
     const response = await (options.tls
-      ? httpsFetch(running.url + path, { ...init, ca: options.ca ?? readFileSync(join(dataDir, 'ca.pem'), 'utf8') })
+      ? httpsFetch(running.url + path, { ...init, ca: roots })
       : fetch(running.url + path, init))
     const text = await response.text()
     const isObject = /[/+]json(?:;|$)/.test(response.headers.get('content-type') ?? '') && text.startsWith('{')
