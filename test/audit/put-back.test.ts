@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { type RequestOptions, request } from 'node:https'
 import { join } from 'node:path'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
@@ -101,6 +102,18 @@ describe.each(['embedded', 'postgres'] as const)('a database that was put back (
     expect(Number(last?.['idx'])).toBe(offline.head.size - 1)
     expect(offline.head.size).toBeLessThanOrEqual(lost.receipt.index)
     await offline.db.close()
+  })
+
+  it('answers on TLS without a certificate of its CA: that could not be recorded', async () => {
+    purser = await place.start(admin, {}, true)
+    const ask = (options: RequestOptions): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const sent = request(`${purser.url}/readyz`, options, (response) => resolve(response.resume().statusCode))
+        sent.once('error', reject).end()
+      })
+    await expect(ask({ ca: purser.roots })).rejects.toThrow(/certificate/)
+    expect(await ask({ rejectUnauthorized: false })).toBe(503)
+    await purser.stop()
   })
 
   it('is not helped by a new epoch while a server runs', async () => {

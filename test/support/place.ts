@@ -24,8 +24,8 @@ export async function createPlace(store: 'embedded' | 'postgres') {
       PURSER_ROOT_KEY: rootKey,
       ...(url !== undefined && { DATABASE_URL: url }),
     }),
-    start: (admin = '', env: Record<string, string> = {}): Promise<TestPurser> =>
-      startPurser({ env, again: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
+    start: (admin = '', env: Record<string, string> = {}, tls = false): Promise<TestPurser> =>
+      startPurser({ env, tls, again: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
     /** Answers how to put it back. */
     async keep(): Promise<() => Promise<void>> {
       if (url === undefined) {
