@@ -3,7 +3,7 @@ import { type AddressInfo, type Server } from 'node:net'
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createApp } from '../../src/app.ts'
-import { type RefusalCode, refusals, shown } from '../../src/errors.ts'
+import { type RefusalCode, refusals, refuse, shown } from '../../src/errors.ts'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { json } from '../../src/http/request.ts'
 import { type DoorParts, type Read, read } from '../../src/http/route.ts'
@@ -153,6 +153,13 @@ describe('a door that breaks', () => {
     })
     expect(answer.status).toBe(500)
     isBare(answer, 'internal')
+  })
+
+  it('gives no refusal that it can’t record', async () => {
+    const answer = await answerOf(() => Promise.reject(refuse('conflict', { detail: 'canary' })))
+    expect(answer.status).toBe(503)
+    isBare(answer, 'log_unavailable')
+    expect(answer.headers.get('retry-after')).toBe('2')
   })
 
   it('answers as always when nothing breaks', async () => {
