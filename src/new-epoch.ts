@@ -69,6 +69,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
       throw new StartError('a server has this database open: end every replica first, then run this again')
     }
     await tx.raw('select pg_advisory_xact_lock(?)', [keysLock])
+    if ((await readKeys(tx)).length !== rows.length) throw new StartError('keys were changed meanwhile: run this again')
     const ended = await endAll(tx, 'a new epoch of the log began', now)
     const boot = newToken('boot', randomBytes)
     const bootstrap = await replaceBootstrapToken(tx, boot, now)

@@ -120,8 +120,8 @@ export async function start(
     },
     readHead: () => readHead(db.knex),
     places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
-    onFailure: (note, err) => {
-      serverLog.warn('log.head_failed', { note, err })
+    onFailure: (note, err, again) => {
+      if (!again) serverLog.warn('log.head_failed', { note, err })
       metrics.headFailed()
     },
     onKept: (head) => metrics.logHead(head),

@@ -4,6 +4,7 @@
  */
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { Refusal } from '../errors.ts'
+import { isConnectionError } from '../store/database.ts'
 import type { Head } from '../store/log.ts'
 import type { HeadPlace } from './head-file.ts'
 import { type LogIdentity, contradiction } from './known-heads.ts'
@@ -24,7 +25,8 @@ type Parts = {
   readHead: () => Promise<Pick<Head, 'epoch' | 'size'> | undefined>
   /** Of each, a head must be read, or its absence, before anything is issued; later failures are only told. */
   places: readonly HeadPlace[]
-  onFailure: (where: string, error: unknown) => void
+  /** `again`: it failed the last time too. */
+  onFailure: (where: string, error: unknown, again: boolean) => void
   onKept?: (head: { epoch: number; size: number }) => void
 }
 
@@ -32,9 +34,15 @@ const everyMs = 1000
 
 /** Runs the first round; whether the log is open then, `log.closed` says. */
 export async function keepHead(parts: Parts): Promise<HeadKeeper> {
-  const { log, places, onFailure } = parts
+  const { log, places } = parts
   /** What each place held when it was last compared or written; empty where it held nothing. */
   const agreed = new Map<HeadPlace, string>()
+
+  const failing = new Set<HeadPlace>()
+  function fail(place: HeadPlace, error: unknown): void {
+    parts.onFailure(place.where, error, failing.has(place))
+    failing.add(place)
+  }
 
   const unread = (): Doubt | undefined => {
     const place = places.find((one) => !agreed.has(one))
@@ -45,7 +53,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   /** In this order: whatever a place or this process knows was committed before the database is asked. */
   async function roundAt(place: HeadPlace): Promise<void> {
     const found = await place.read().catch((error) => {
-      onFailure(place.where, error)
+      fail(place, error)
       return undefined
     })
     const before = log.size()
@@ -59,6 +67,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
       return detail === undefined ? unread() : { detail, forGood: true }
     })
     if (log.closed() === undefined) await keep(place)
+    if (found) failing.delete(place)
   }
 
   /** @param found an object, so that a place that holds nothing is not one that can't be read */
@@ -89,8 +98,8 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
     const current =
       running.get(place) ??
       roundAt(place)
-        // A refusal is the log's own word that it is closed.
-        .catch((error) => void (error instanceof Refusal || onFailure(place.where, error)))
+        // A refusal is the log's own word that it is closed; of a database out of reach others tell.
+        .catch((error) => void (error instanceof Refusal || isConnectionError(error) || fail(place, error)))
         .finally(() => running.delete(place))
     running.set(place, current)
     return current

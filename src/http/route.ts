@@ -135,6 +135,19 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     return withReceipt(recorded)
   }
 
+  /** A long reply ends in the middle where its caller's right to it does. */
+  function whileStill(caller: Caller, reply: Reply): Reply {
+    const { body } = reply
+    if (!('stream' in body)) return reply
+    async function* guarded(stream: AsyncIterable<string>): AsyncGenerator<string> {
+      for await (const chunk of stream) {
+        if (!isStill(caller, snapshots.current(), now())) throw refuse('unauthenticated')
+        yield chunk
+      }
+    }
+    return { ...reply, body: { ...body, stream: guarded(body.stream) } }
+  }
+
   return async (message, response, params) => {
     const open = openRequest(message, route.action === 'none' ? 'request.refused' : route.action)
     const { ip } = open.source
@@ -144,8 +157,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
         if (route.limit !== 'none') metrics.rateLimited(route.limit)
         throw refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
       }
-      const reply = await run(await understand(message, params, open), open)
-      await sendReply(response, open.requestId, reply)
+      const request = await understand(message, params, open)
+      await sendReply(response, open.requestId, whileStill(request.caller, await run(request, open)))
     } catch (error) {
       if (response.headersSent) response.destroy()
       else if (error instanceof Refusal) await answers.refused(response, open, error)

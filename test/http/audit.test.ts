@@ -217,3 +217,23 @@ describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store
     })
   })
 })
+
+describe('an export under way', () => {
+  it('ends in the middle when the right to it does, and the reader can tell', async () => {
+    let ahead = 0
+    const own = await startBusy({ store: 'embedded', now: () => new Date(Date.now() + ahead) })
+    const { purser } = own
+    await own.issue(300)
+    let blocks = 0
+    purser.knex.on('query', ({ sql }: { sql: string }) => {
+      if (!sql.startsWith('select "idx", "leaf", "nonce", "body" from "log_entry"')) return
+      blocks += 1
+      // The token's thirty days are over before the second block is sent.
+      if (blocks === 2) ahead = 40 * 24 * 3600_000
+    })
+    const token = purser.admin
+    await expect(purser.call('GET', '/api/v1/audit/export', undefined, { token })).rejects.toThrow('terminated')
+    expect(blocks).toBe(2)
+    await purser.stop()
+  })
+})
