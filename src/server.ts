@@ -194,6 +194,7 @@ export async function start(
     features,
     refresh: config.keys.bundleRefresh,
     now,
+    snapshots,
     snapshotAge: () => snapshots.age(),
     draining: () => draining,
     renderMetrics,

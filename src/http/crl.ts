@@ -5,17 +5,17 @@ import { type CrlParts, buildCrl } from '../issue/crl.ts'
 import type { Keys } from '../keys/keys.ts'
 import { isRequested, isUpstream } from '../keys/keys.ts'
 import type { BlockRow, KeyRow } from '../store/rows.ts'
-import type { Snapshot } from '../store/snapshot.ts'
+import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { publicHeaders } from './public.ts'
 import type { Read } from './route.ts'
-import { checkFresh } from './freshness.ts'
+import { freshSnapshot } from './freshness.ts'
 
 export type CrlRouteParts = {
   keys: Pick<Keys, 'ca'>
   /** Seconds that readers may keep keys and bundle; a CRL is made anew as often. */
   refresh: number
   now: () => Date
-  snapshotAge: () => number
+  snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh'>
 }
 
 type Revoked = CrlParts['revoked'][number]
@@ -38,7 +38,7 @@ const reasons: Readonly<Record<string, NonNullable<Revoked['reason']>>> = {
   privilegeWithdrawn: 'privilegeWithdrawn',
 }
 
-export function createCrlRoute({ keys, refresh, now, snapshotAge }: CrlRouteParts): Read {
+export function createCrlRoute({ keys, refresh, now, snapshots }: CrlRouteParts): Read {
   const kept = new Map<string, Kept>()
   const lifeMs = (): number => Math.max(periods * refresh * 1000, shortestMs)
 
@@ -76,8 +76,8 @@ export function createCrlRoute({ keys, refresh, now, snapshotAge }: CrlRoutePart
     return { revision: snapshot.revision, madeAt: at.getTime(), der }
   }
 
-  return async ({ params }, snapshot) => {
-    checkFresh(snapshotAge())
+  return async ({ params }) => {
+    const snapshot = await freshSnapshot(snapshots)
     const at = now()
     const row = snapshot.keys.get(params.keyId ?? '')
     const isCa = row && (row.kind === 'issuing-ca' || row.kind === 'root-ca') && !isRequested(row) && !isUpstream(row)

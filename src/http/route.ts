@@ -16,7 +16,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
 import { identify, isStill } from './caller.ts'
 import type { FindSession } from './find-session.ts'
-import { checkFresh, takesCredential } from './freshness.ts'
+import { freshSnapshot, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
 import { type OpeningParts, createOpenRequest } from './opening.ts'
@@ -54,7 +54,7 @@ export const change = route<'change', ChangeState>('change')
 
 export type DoorParts = OpeningParts & {
   recorder: Recorder
-  snapshots: Pick<Snapshots, 'current' | 'age'>
+  snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh'>
   sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>
   limits: Limits
   log: ServerLog
@@ -103,7 +103,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     const { body, mediaType } = await readBody(message, operation)
     const faults = operation.validateBody(body, mediaType)
     if (faults.length > 0) throw problemsRefused(faults)
-    if (takesCredential(route.permission)) checkFresh(snapshots.age())
+    // What is appended is judged once more by the database itself; what is only read is not.
+    if (route.kind === 'read' && takesCredential(route.permission)) await freshSnapshot(snapshots)
     const caller = await identify(message, route.permission, snapshots.current(), parts.sessions, open.time)
     open.actor = actorOf(caller, values.reason)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
