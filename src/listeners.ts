@@ -1,6 +1,13 @@
 /** Listening and draining: the API, operators' own listener where configured, and plain HTTP for metrics alone. */
-import { type RequestListener, type Server as HttpServer, createServer as createHttpServer } from 'node:http'
+import {
+  type RequestListener,
+  type Server as HttpServer,
+  type ServerResponse,
+  createServer as createHttpServer,
+} from 'node:http'
 import { type Server as HttpsServer, createServer as createHttpsServer } from 'node:https'
+import { Server as NetServer } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { type ServerIdentity, timeouts, tlsOptions } from './tls.ts'
 
@@ -9,7 +16,7 @@ export type Listener = {
   url: string
   /** Puts a new certificate in place; connections that are open keep theirs. */
   swap(identity: ServerIdentity): void
-  /** Requests that have begun are answered; idle connections end at once; after `seconds` the rest do. */
+  /** Requests that have begun are answered, each reply the last of its connection; after `seconds` the rest ends. */
   drain(seconds: number): Promise<void>
 }
 
@@ -21,9 +28,17 @@ export async function listen(
   identity: ServerIdentity | undefined,
   waits: typeof timeouts = timeouts,
 ): Promise<Listener> {
+  let leaving = false
+  const unanswered = new Set<ServerResponse>()
+  const serve: RequestListener = (request, response) => {
+    if (leaving) response.setHeader('connection', 'close')
+    unanswered.add(response)
+    response.once('close', () => unanswered.delete(response))
+    app(request, response)
+  }
   const server: HttpServer | HttpsServer = identity
-    ? createHttpsServer({ ...waits, ...tlsOptions, ...identity }, app)
-    : createHttpServer(waits, app)
+    ? createHttpsServer({ ...waits, ...tlsOptions, ...identity }, serve)
+    : createHttpServer(waits, serve)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(address.port, address.host, () => {
@@ -39,18 +54,33 @@ export async function listen(
     swap: (next) => {
       if ('setSecureContext' in server) server.setSecureContext({ ...tlsOptions, ...next })
     },
-    drain: (seconds) => drain(server, seconds),
+    drain(seconds) {
+      leaving = true
+      for (const response of unanswered) if (!response.headersSent) response.setHeader('connection', 'close')
+      return drain(server, seconds)
+    },
   }
 }
 
+/** For so long others may still come in, and then one that is connected may still send: milliseconds. */
+const politeMs = (seconds: number): number => Math.min(1000, seconds * 50)
+
+/**
+ * A client can't know that its kept connection is about to be closed: what it has sent by then would be lost. So first
+ * every reply says that it is the connection's last, then nobody new comes in, and only then idle connections end.
+ */
 async function drain(server: HttpServer | HttpsServer, seconds: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  server.closeIdleConnections()
   const deadline = setTimeout(() => server.closeAllConnections(), seconds * 1000)
+  await pause(politeMs(seconds))
+  // Its own `close` would end idle connections at once.
+  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
+  await Promise.race([closed, pause(politeMs(seconds))])
+  server.closeIdleConnections()
   const sweep = setInterval(() => server.closeIdleConnections(), 100)
   await closed
   clearTimeout(deadline)
   clearInterval(sweep)
+  server.close()
 }
 
 /** `/metrics` and nothing else: this listener is meant for a scraper inside the network (docs/configuration.md). */

@@ -71,6 +71,8 @@ export type Recorder = {
 const mostTries = 3
 /** A decision that is still right is appended again: each time that it came too late, somebody else's change was made. */
 const mostAppends = 50
+/** A change that came too late is made again: with others at every replica, it is one of a few each time. */
+const mostChanges = 50
 /** Thrown inside a transaction, so that it rolls back. */
 const stale = new Error('decided under an older revision')
 
@@ -217,7 +219,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
       const until = now() + patience
       return reachable(() =>
         inTurn(async () => {
-          for (let tries = 0; tries < mostTries && now() < until; tries++) {
+          for (let tries = 0; tries < mostChanges && now() < until; tries++) {
             if (log.rolledBack()) throw refuse('issuing_closed')
             const done = await commitChange(open, run, until)
             if (done !== 'again') return done

@@ -1,6 +1,8 @@
 /** A Purser as it runs in production: a process of its own, which can be killed, stopped and continued. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
 import type { Target } from './connection.ts'
@@ -66,8 +68,9 @@ export function createReplica(name: string, dataDir: string, env: Record<string,
           const line: Line = JSON.parse(part)
           lines.push(line)
           if (line.event !== 'server.ready' || line.listen === undefined) continue
-          const { hostname, port } = new URL(line.listen)
-          target = { host: hostname, port: Number(port) }
+          const { protocol, hostname, port } = new URL(line.listen)
+          const roots = protocol === 'https:' ? readFileSync(join(dataDir, 'ca.pem'), 'utf8') : undefined
+          target = { host: hostname, port: Number(port), ...(roots !== undefined && { roots }) }
           resolve()
         }
       })
