@@ -2,15 +2,17 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openCheckpoint, parseProof } from '@purser/sdk/verify'
 import type { Receipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli } from '../support/cli.ts'
-import { createIssuer, registerLab } from '../support/issuer.ts'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { generous, issueMany } from '../support/log-traffic.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
 let purser: TestPurser
 let receipts: Receipt[]
+let issuer: Issuer
 let vkey: string
 const folder = mkdtempSync(join(tmpdir(), 'purser-cli-audit-'))
 const file = (name: string, content = ''): string => {
@@ -27,7 +29,7 @@ const verify = (...args: string[]) => cli(['audit', 'verify', ...args], { env: {
 
 beforeAll(async () => {
   purser = await startPurser({ store: 'embedded', tls: true, env: generous })
-  const issuer = await createIssuer()
+  issuer = await createIssuer()
   await registerLab(purser, issuer)
   receipts = await issueMany(purser, issuer, 30)
   vkey = String(purser.vkeys[0])
@@ -145,6 +147,23 @@ describe('audit export and verify', () => {
     const other = await verify(join(folder, 'one.json'), '--key', stranger)
     expect(other.code).toBe(2)
     expect((await verify(file('none.json', 'nothing'), '--key', vkey)).code).toBe(4)
+  })
+
+  it('compare one receipt with a kept head, where it holds what that takes', async () => {
+    const first = parseProof(receipts[0]?.proof).checkpoint
+    const kept = file('first.note', first)
+    const alone = await verify(file('two.json', JSON.stringify(receipts[29])), '--key', vkey, '--checkpoint', kept)
+    expect([alone.code, alone.out]).toEqual([0, expect.stringContaining('the receipt does not hold what it takes')])
+    const { size } = openCheckpoint(first, [vkey])
+    const token = await issuer.token()
+    const { body } = await purser.call('POST', '/api/v1/credentials', {
+      proof: { kind: 'jwt', token },
+      receipt: { sinceSize: size },
+    })
+    const grown = await verify(file('grown.json', JSON.stringify(body)), '--key', vkey, '--checkpoint', kept)
+    expect([grown.code, grown.out]).toEqual([0, expect.stringContaining('the log only grew since the checkpoint')])
+    const edited = file('edited.note', first.replace(`\n${size}\n`, `\n${size + 1}\n`))
+    expect((await verify(join(folder, 'grown.json'), '--key', vkey, '--checkpoint', edited)).code).toBe(4)
   })
 
   it('are not tried with a wrong command', async () => {

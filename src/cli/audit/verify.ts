@@ -1,16 +1,16 @@
 /** `purser audit verify`: an export or a receipt, offline; by @purser/sdk/verify alone, as anybody else would. */
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { type ExportReport, type Problem, VerifyError, linesOf, verifyExport, verifyReceipt } from '@purser/sdk/verify'
+import { type Problem, VerifyError, linesOf, verifyExport } from '@purser/sdk/verify'
 import type { Command } from 'commander'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { again, withExamples, withOutput } from '../options.ts'
 import { type OutputFlags, createStyle, printable, show } from '../output.ts'
 import { readText } from '../settings.ts'
+import { type Verdict, judgeReceipt } from './judge-receipt.ts'
 
 type Flags = OutputFlags & { key?: string[]; checkpoint?: string[]; receipt?: string[] }
 type Kept = { vkeys: string[]; checkpoints: string[]; receipts: unknown[] }
-type Verdict = Pick<ExportReport, 'ok' | 'proved' | 'notExcluded' | 'problems' | 'problemCount'>
 
 export function addVerify(group: Command, io: Io): void {
   const command = group
@@ -55,7 +55,8 @@ async function judge(io: Io, file: string, kept: Kept): Promise<Verdict> {
     if (text.includes('"purserExport"')) return await verifyExport(withFirst(text, lines), kept)
     let rest = text
     for await (const line of lines) rest += `\n${line}`
-    return judgeReceipt(receiptIn(rest), kept)
+    if (kept.receipts.length > 0) throw new CliError('--receipt goes with an export', exitCodes.usage)
+    return judgeReceipt(receiptIn(rest), kept.vkeys, kept.checkpoints)
   } catch (error) {
     // Of the library's errors only that of a bad key comes here: it is the caller's.
     if (error instanceof VerifyError) throw new CliError(`--key: ${error.message}`, exitCodes.usage)
@@ -82,44 +83,6 @@ function receiptIn(text: string): unknown {
   } catch {
     return text
   }
-}
-
-function judgeReceipt(receipt: unknown, { vkeys, checkpoints, receipts }: Kept): Verdict {
-  if (checkpoints.length + receipts.length > 0) {
-    throw new CliError(
-      '--checkpoint and --receipt go with an export: a receipt alone says nothing of them',
-      exitCodes.usage,
-    )
-  }
-  try {
-    const { index, checkpoint, entry } = verifyReceipt(receipt, { vkeys })
-    return {
-      ok: true,
-      proved: [
-        `${checkpoint.origin}: entry ${index} is in the log as it stands here: ${told(entry)}`,
-        `its head over ${checkpoint.size} entries is signed by the log's key`,
-      ],
-      notExcluded: [
-        'that the log was rewritten since: compare with an export, or with a head that others keep',
-        'that the log showed others another history: no witness was asked',
-      ],
-      problems: [],
-      problemCount: 0,
-    }
-  } catch (error) {
-    if (!(error instanceof VerifyError) || error.code === 'bad_key') throw error
-    const problem: Problem = { ...placeOf(receipt), code: 'bad_receipt', detail: `${error.code}: ${error.message}` }
-    return { ok: false, proved: [], notExcluded: [], problems: [problem], problemCount: 1 }
-  }
-}
-
-const told = ({ action, outcome, time }: Record<string, unknown>): string =>
-  [action, outcome, time].map(String).join(' ')
-
-function placeOf(receipt: unknown): Pick<Problem, 'epoch' | 'index'> {
-  if (typeof receipt !== 'object' || receipt === null) return {}
-  const { epoch, index }: { epoch?: unknown; index?: unknown } = receipt
-  return { ...(typeof epoch === 'number' && { epoch }), ...(typeof index === 'number' && { index }) }
 }
 
 function words(io: Io, { ok, proved, notExcluded, problems, problemCount }: Verdict): string {
