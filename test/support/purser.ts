@@ -66,6 +66,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
       PURSER_LISTEN: '127.0.0.1:0',
       ...(!options.tls && { PURSER_INSECURE_HTTP: 'loopback' }),
       PURSER_DATA_DIR: dataDir,
+      PURSER_DRAIN_SECONDS: '1',
       PURSER_ROOT_KEY: rootKey,
       ...(url !== undefined && { DATABASE_URL: url, PURSER_MIGRATE: 'check' }),
       ...options.env,

@@ -40,7 +40,7 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
   const replicas = options.replicas ?? cluster.replicas
   const counts = new Map<string, number>()
   const grants: { at: number; by: Replica }[] = []
-  const waiters = new Set<() => void>()
+  const waiters = new Set<(by: Replica) => void>()
   const stopping = new AbortController()
   let slowest = 0
   const add = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
@@ -73,8 +73,12 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
       if (outcome.kind === 'answered' && outcome.status === 200) {
         since = evidence.take(outcome, since) ?? since
         grants.push({ at: performance.now(), by: replica })
-        for (const check of waiters) check()
-      } else if (outcome.kind !== 'answered') {
+        for (const count of waiters) count(replica)
+      }
+      // A balancer sends nobody new to a replica that is leaving, and says so by /readyz.
+      const leaves = outcome.kind === 'answered' && outcome.headers.connection === 'close'
+      if (leaves) at = (at + 1) % replicas.length
+      else if (outcome.kind !== 'answered') {
         at = (at + 1) % replicas.length
         connection.close()
         await pause(20)
@@ -90,18 +94,16 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
       stopping.abort()
       await all
     },
-    granted(more, by) {
-      const from = grants.length
-      return new Promise((resolve) => {
-        const check = (): void => {
-          if (grants.slice(from).filter((one) => !by || one.by === by).length < more) return
-          waiters.delete(check)
+    granted: (more, by) =>
+      new Promise((resolve) => {
+        let left = more
+        const count = (replica: Replica): void => {
+          if ((by && by !== replica) || --left > 0) return
+          waiters.delete(count)
           resolve()
         }
-        waiters.add(check)
-        check()
-      })
-    },
+        waiters.add(count)
+      }),
     longestSilence(since, by) {
       let last = since
       let longest = 0

@@ -26,7 +26,7 @@ export function startOperator(
     const done = outcome.kind === 'answered' && outcome.status < 300
     if (done)
       cluster.evidence.changed.push({ index: indexOf(outcome.headers['purser-log-index']), action, name: entry })
-    if (outcome.kind !== 'answered') {
+    if (outcome.kind !== 'answered' || outcome.headers.connection === 'close') {
       connection.close()
       at = (at + 1) % replicas.length
     }
