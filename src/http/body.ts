@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { refuse } from '../errors.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { masked } from '../telemetry/mask.ts'
+import { pairsOf } from './query.ts'
 
 /** In UTF-8, said so or not said at all; other charsets and encodings are refused rather than guessed. */
 const typed = /^(application\/(?:json|x-www-form-urlencoded))(?:\s*;\s*charset="?utf-8"?)?$/i
@@ -42,7 +43,7 @@ function parseJson(bytes: Buffer): unknown {
 /** Members of a form, each once (RFC 6749 section 3.2), as OAuth clients send it. */
 function parseForm(bytes: Buffer): Record<string, string> {
   const form: Record<string, string> = Object.create(null)
-  for (const [name, value] of new URLSearchParams(bytes.toString('utf8'))) {
+  for (const [name, value] of pairsOf(bytes.toString('latin1'))) {
     if (name in form) throw refuse('invalid_request', { errors: [{ pointer: '', detail: 'a parameter occurs twice' }] })
     form[name] = value
   }
