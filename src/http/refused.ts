@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http'
 import type { Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import { Refusal, type RefusalCode, type RefusalInfo, refuse } from '../errors.ts'
+import { isConnectionError } from '../store/database.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Limits } from './limits.ts'
@@ -20,7 +21,10 @@ export type RefusalParts = {
 
 export type Answers = {
   refused(response: ServerResponse, open: Opening, refusal: Refusal): Promise<void>
-  /** Our own fault: recorded where it can be, within the same limits. */
+  /**
+   * Our own fault: recorded where it can be, within the same limits. A database that is away is nobody's, and to record
+   * that would only wait for it once more.
+   */
   failed(response: ServerResponse, open: Opening, route: string, error: unknown): Promise<void>
 }
 
@@ -61,6 +65,11 @@ export function createAnswers({ recorder, limits, log, metrics }: RefusalParts):
       sendRefusal(response, open.requestId, await settle(open, refusal))
     },
     async failed(response, open, route, error) {
+      if (isConnectionError(error)) {
+        log.error('store.unreachable', { requestId: open.requestId, route, err: error })
+        metrics.refused('unavailable')
+        return sendRefusal(response, open.requestId, refuse('unavailable', { retryAfterSeconds: 2 }))
+      }
       log.error('request.failed', { requestId: open.requestId, route, err: error })
       const named = open.action !== 'request.refused'
       if (named && isRecorded(open, 'internal')) await recorder.note(open, 'failed', {}).catch(() => undefined)

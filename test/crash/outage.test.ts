@@ -7,11 +7,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts'
 import { type Message, startProxy } from '../support/postgres-proxy.ts'
 import { makeTemplate } from '../support/template.ts'
-import { labWorkloads, startCluster } from './support/cluster.ts'
-import type { Outcome } from './support/connection.ts'
+import { type Cluster, askOnce, labWorkloads, startCluster } from './support/cluster.ts'
+import { type Outcome, openConnection } from './support/connection.ts'
 import { startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, wanted } from './support/print.ts'
+import type { Replica } from './support/replica.ts'
 
 const outageMs = wanted('PURSER_CRASH_OUTAGE_MS', 10_000)
 /** Generous: measured are a few hundred ms after Postgres is up. */
@@ -44,6 +45,37 @@ function collectOdd(): { odd: string[]; codes: Map<string, number>; onOutcome: (
   }
 }
 
+/** Whoever reads meanwhile, at each replica in turn: the same two kinds of answer. */
+async function startReader(
+  cluster: Cluster,
+  onOutcome: (outcome: Outcome) => void,
+): Promise<{ stop(): Promise<void> }> {
+  const proof = { kind: 'jwt', token: await cluster.issuer.token() }
+  const credentials = { method: 'POST', path: '/api/v1/credentials', body: { proof, accessToken: {} } }
+  const own = await askOnce(cluster.replicas[0] as Replica, credentials)
+  cluster.evidence.take(own)
+  const { accessToken }: { accessToken: { token: string } } = JSON.parse(own.text)
+  const stopping = new AbortController()
+  const self = '/api/v1/credentials/self'
+  const paths = [self, '/api/v1/audit/entries', self, '/api/v1/workloads', self, '/log/1/tile/entries/000.p/5']
+  const reading = cluster.replicas.map(async (replica) => {
+    const connection = openConnection(() => replica.target())
+    for (let n = 0; !stopping.signal.aborted; n++) {
+      const path = paths[n % paths.length] ?? ''
+      const token = path === self ? accessToken.token : cluster.admin
+      onOutcome(await connection.ask({ method: 'GET', path, token }))
+      await pause(20)
+    }
+    connection.close()
+  })
+  return {
+    async stop() {
+      stopping.abort()
+      await Promise.all(reading)
+    },
+  }
+}
+
 describe('Postgres', () => {
   async function throughOutage(name: string, outage: () => Promise<void>): Promise<void> {
     const cluster = await startCluster({ replicas: 2, postgres: { url: postgres.url, template } })
@@ -51,23 +83,26 @@ describe('Postgres', () => {
       const watch = collectOdd()
       const load = startLoad(cluster, { connections: 16, onOutcome: watch.onOutcome })
       const operator = startOperator(cluster, { name: 'op', pauseMs: 100 })
+      const readers = collectOdd()
+      const reader = await startReader(cluster, readers.onOutcome)
       await load.granted(100)
       await outage()
       const up = performance.now()
       await Promise.all(cluster.replicas.map((one) => load.granted(30, one)))
       const recovery = performance.now() - up
-      await Promise.all([load.stop(), operator.stop()])
+      await Promise.all([load.stop(), operator.stop(), reader.stop()])
       const verdict = await cluster.judge()
       const numbers = {
         'recovered after ms': recovery,
         'slowest reply ms': load.slowestMs(),
         replies: written(load.counts),
         refusals: written(watch.codes),
+        'reads refused': written(readers.codes),
         changes: written(operator.counts),
       }
       print(name, numbers, verdict)
       expect(verdict.problems).toEqual([])
-      expect(watch.odd).toEqual([])
+      expect([...watch.odd, ...readers.odd]).toEqual([])
       expect(operator.counts.get('500') ?? 0).toBe(0)
       expect(recovery).toBeLessThan(mostRecoveryMs)
     } finally {
