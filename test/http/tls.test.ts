@@ -14,7 +14,7 @@ import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { opensslOutput, scratch } from '../support/openssl.ts'
 import { entriesOf } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
-import { newSerial, secondsFrom, testCa } from '../support/test-ca.ts'
+import { secondsFrom, testCa } from '../support/test-ca.ts'
 
 type Client = { key: string; cert: string }
 type Answer = { status: number; body: Record<string, unknown>; socket: TLSSocket }
@@ -181,9 +181,10 @@ describe('a client certificate', () => {
     expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } })
   })
 
-  it('of another CA is nobody, and the connection holds', async () => {
+  it('of another CA is nobody, not even with the serial number of a live one, and the connection holds', async () => {
     const ca = testCa(new Date())
-    const answer = await self(leafOf(ca.issuing, [ca.issuing.pem, ca.root.pem]))
+    const { serialNumber } = new X509Certificate((await svid()).cert)
+    const answer = await self(leafOf(ca.issuing, [ca.issuing.pem, ca.root.pem], Buffer.from(serialNumber, 'hex')))
     expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } })
     expect(answer.socket.authorized).toBe(true)
     expect(await entriesOf(purser, answer.body.requestId)).toMatchObject([{ reason: 'unauthenticated' }])
@@ -295,12 +296,12 @@ describe('given certificate files', () => {
 
 const leafPem = (chain: string): string => chain.slice(0, chain.indexOf('-----END CERTIFICATE-----') + 26)
 
-function leafOf(ca: CertificateIssuer, behind: string[]): Client {
+function leafOf(ca: CertificateIssuer, behind: string[], serial: Buffer): Client {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const now = new Date()
   const made = createX509Issuer({ trustDomain: 'example.org', issuer: ca, count: () => 0 }).issueSvid({
     key: readCsr(createCsr(privateKey)),
-    serial: newSerial(),
+    serial,
     now,
     notAfter: secondsFrom(now, 600),
     spiffeId: 'spiffe://example.org/lab/web',
