@@ -133,7 +133,15 @@ export async function start(
     onBatch: (entries, seconds) => metrics.appended({ path: 'batch', entries, seconds }),
     onError: onError('log.append_failed'),
   })
-  const recorder = createRecorder({ db, log, commit, snapshots, randomBytes, now: Date.now })
+  const recorder = createRecorder({
+    db,
+    log,
+    commit,
+    snapshots,
+    randomBytes,
+    now: Date.now,
+    onError: onError('log.append_failed'),
+  })
   const limits = createLimits({ limits: config.limits, workers: config.workers, now: Date.now })
   const summaries = startSummaryEntries({
     limits,

@@ -5,7 +5,7 @@
 import { type Receipt } from '@purser/sdk/verify'
 import { type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
-import { isConnectionError, isLockTimeout } from '../store/database.ts'
+import { isConnectionError, isExhausted, isLockTimeout } from '../store/database.ts'
 import { type Claim, type SessionRow, type TokenRow, appendItems, lockHead, newBatchId } from '../store/log.ts'
 import { markChanged } from '../store/changes.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
@@ -84,12 +84,13 @@ type Parts = {
   randomBytes: (size: number) => Buffer
   /** Wall clock, milliseconds. */
   now: () => number
+  onError?: (error: unknown) => void
 }
 
 /** Milliseconds that a change waits for its turn, and that anybody waits for Postgres to answer again. */
 const patience = 5_000
 
-export function createRecorder({ db, log, commit, snapshots, randomBytes, now }: Parts): Recorder {
+export function createRecorder({ db, log, commit, snapshots, randomBytes, now, onError }: Parts): Recorder {
   const recorded = <R>(reply: R, sealed: Sealed, position: Position): Recorded<R> => ({
     reply,
     epoch: position.epoch,
@@ -98,6 +99,17 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
   })
   const sealPart = (open: Opening, part: EntryPart & { reason?: RefusalCode }): Sealed =>
     seal(makeEntry(open, part), randomBytes)
+
+  /** Postgres out of reach or out of room is no fault of ours: nothing was given out, and the caller may come again. */
+  async function reachable<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isConnectionError(error) && !isExhausted(error)) throw error
+      onError?.(error)
+      throw logUnavailable()
+    }
+  }
 
   const refresh = (): Promise<Snapshot> => persist(db.knex, snapshots.refresh, { until: now() + patience, now })
 
@@ -209,10 +221,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
           const position = await place(grant, sealed, snapshot.revision, hints)
           if (position) return recorded(grant.reply, sealed, position)
         }
-        throw refuse('log_unavailable', {
-          retryAfterSeconds: 1,
-          explanation: { detail: 'the state changed at every try' },
-        })
+        throw refuse('log_unavailable', { retryAfterSeconds: 1 })
       }),
 
     change(open, run) {
@@ -236,14 +245,5 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now }:
       if (placed.kind !== 'appended') throw refuse('issuing_closed')
       return recorded(undefined, sealed, placed.position)
     },
-  }
-}
-
-/** Postgres out of reach is no fault of ours: nothing was given out, and the caller may come again. */
-async function reachable<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw isConnectionError(error) ? logUnavailable() : error
   }
 }

@@ -34,6 +34,9 @@ export const isLockTimeout = (error: unknown): boolean => ['55P03', '40P01', '40
 /** It ran into `statement_timeout` (query_canceled); nothing of it is left. */
 export const isTimeout = (error: unknown): boolean => codeOf(error) === '57014'
 
+/** The server has no room or memory left, or its disk fails (classes 53 and 58): nothing was kept. */
+export const isExhausted = (error: unknown): boolean => /^5[38]...$/.test(codeOf(error))
+
 // Class 08 (connection exception); shutdowns and "starting up" (57P0x), a session ended for idling in a transaction
 // (25P03), too many connections (53300), a server that became a standby (25006); then what Node's sockets say.
 const lost =

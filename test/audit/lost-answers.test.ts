@@ -66,7 +66,14 @@ function onceAt(proxy: Proxy, type: 'P' | 'S', start: string, inTransaction: boo
   })
 }
 
-type Place = { near: Replica; far: Replica; proxy: Proxy; entries: () => Promise<string[]> }
+type Place = {
+  near: Replica
+  far: Replica
+  proxy: Proxy
+  entries: () => Promise<string[]>
+  /** Makes Postgres say that its disk is full, until the answered function is called. */
+  full: () => Promise<() => Promise<void>>
+}
 
 /** One replica at the database, one behind the proxy; `entries` are request ids by index. */
 async function use(run: (place: Place) => Promise<void>): Promise<void> {
@@ -86,6 +93,14 @@ async function use(run: (place: Place) => Promise<void>): Promise<void> {
       near,
       far,
       proxy,
+      async full() {
+        await own.knex.raw(`create function "full"() returns trigger language plpgsql as
+          $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$`)
+        await own.knex.raw(
+          'create trigger "full" before insert on log_entry for each statement execute function "full"()',
+        )
+        return async () => void (await own.knex.raw('drop trigger "full" on log_entry'))
+      },
       async entries() {
         const rows: { idx: string; body: string }[] = await own.knex('log_entry').orderBy('idx')
         const head: { size: string } = await own.knex('log_head').first('size')
@@ -179,5 +194,16 @@ describe.concurrent('a lost answer', () => {
       await note(far, 'after')
       await change(far, 'after too')
       expect((await entries()).filter((id) => id !== 'cut off')).toEqual(['before', 'after', 'after too'])
+    }))
+
+  it('because the log has no room ends in a refusal, and the replica is well again once it has', () =>
+    use(async ({ near, full, entries }) => {
+      const free = await full()
+      for (const append of [note, change])
+        await expect(append(near, 'no room')).rejects.toMatchObject({ code: 'log_unavailable' })
+      await free()
+      await note(near, 'room')
+      await change(near, 'and more')
+      expect(await entries()).toEqual(['room', 'and more'])
     }))
 })
