@@ -15,7 +15,9 @@ import type { RootKey } from './keys/root-key.ts'
 import { newId } from './names/id.ts'
 import { hashToken } from './names/token.ts'
 import { bootstrapSeconds } from './operators/bootstrap.ts'
+import { insertBootstrapToken } from './store/bootstrap-tokens.ts'
 import type { Database } from './store/database.ts'
+import { insertFirstHead, lockFirstStart } from './store/first-head.ts'
 import { insertKey, insertWrappingKey } from './store/keys.ts'
 import { appendItems, newBatchId, readHead } from './store/log.ts'
 import { insertAttestor } from './store/registrations.ts'
@@ -32,9 +34,6 @@ type Parts = {
   now: Date
   randomBytes: (size: number) => Buffer
 }
-
-/** Any number that nobody else uses: "pfst" in ASCII. */
-const lockKey = 0x70667374
 
 /** Built in: what join tokens are attested by. It has no issuer, so no proof of another kind leads to it. */
 const joinAttestor = (id: string): AttestorRow => ({
@@ -115,19 +114,14 @@ export async function firstStart(parts: Parts): Promise<boolean> {
   }
   const sealed = entriesOf(made, origin).map((part) => seal(makeEntry(open, part), randomBytes))
   return db.knex.transaction(async (tx) => {
-    await tx.raw('select pg_advisory_xact_lock(?)', [lockKey])
+    await lockFirstStart(tx)
     if (await readHead(tx)) return false
-    await tx('log_head').insert({ instance_id: made.instanceId, trust_domain: trustDomain, issuer, epoch: 1 })
-    await tx('log_epoch').insert({ epoch: 1, origin, reason: 'first start', started_at: now })
+    await insertFirstHead(tx, { instanceId: made.instanceId, trustDomain, issuer, origin, now })
     await insertWrappingKey(tx, made.wrapping)
     for (const row of made.keys) await insertKey(tx, row, 1)
     await insertAttestor(tx, made.join)
-    await tx('bootstrap_token').insert({
-      id: made.bootstrap.id,
-      hash: hashToken(parts.bootstrapToken),
-      created_at: now,
-      expires_at: made.bootstrap.expires,
-    })
+    const { id, expires } = made.bootstrap
+    await insertBootstrapToken(tx, { id, hash: hashToken(parts.bootstrapToken), createdAt: now, expiresAt: expires })
     await appendItems(tx, newBatchId(), 1, sealed)
     return true
   })

@@ -23,7 +23,7 @@ import { replaceBootstrapToken } from './operators/bootstrap.ts'
 import { markChanged } from './store/changes.ts'
 import type { Knex } from './store/database.ts'
 import { type Ended, endAll } from './store/end-all.ts'
-import { insertKey, keysLock, readKeys, setLastSize, updateKey } from './store/keys.ts'
+import { insertKey, lockKeys, readKeys, setLastSize, updateKey } from './store/keys.ts'
 import { type Head, appendItems, lockHead, newBatchId, readLeaves, readTile, startEpoch } from './store/log.ts'
 import { keepServersOut } from './store/presence.ts'
 import type { KeyRow } from './store/rows.ts'
@@ -68,7 +68,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     if (!(await keepServersOut(tx))) {
       throw new StartError('a server has this database open: end every replica first, then run this again')
     }
-    await tx.raw('select pg_advisory_xact_lock(?)', [keysLock])
+    await lockKeys(tx)
     if ((await readKeys(tx)).length !== rows.length) throw new StartError('keys were changed meanwhile: run this again')
     const ended = await endAll(tx, 'a new epoch of the log began', now)
     const boot = newToken('boot', randomBytes)

@@ -100,6 +100,14 @@ describe('files', () => {
     expect(new Set(uses)).toEqual(new Set(['process.kill', 'process.pid']))
   })
 
+  it('hold SQL in store/ alone: elsewhere a transaction is only handed on', () => {
+    const sql = /\b(?:tx|knex)(?:<[^>]*>)?\(\s*['`]|\.raw(?:<[^>]*>)?\(|\.from\(\s*['`]\w+_\w+['`]\)/
+    expect(src.filter((file) => !inside(file, 'src/store/') && sql.test(file.text)).map((file) => file.path)).toEqual(
+      [],
+    )
+    expect(src.filter((file) => inside(file, 'src/store/') && sql.test(file.text)).length).toBeGreaterThan(5)
+  })
+
   it('export by name, and type everything', () => {
     expect(written.filter((file) => file.hasDefaultExport).map((file) => file.path)).toEqual([])
     expect(all.filter((file) => file.hasAny).map((file) => file.path)).toEqual([])

@@ -1,5 +1,28 @@
 /** Operators' API tokens. */
-import type { Knex } from 'knex'
+import type { Knex } from './database.ts'
+import type { Role } from './rows.ts'
+
+export type NewApiToken = {
+  id: string
+  hash: Buffer
+  operator: string
+  role: Role
+  createdAt: Date
+  expiresAt: Date
+}
+
+export const insertApiToken = (tx: Knex.Transaction, token: NewApiToken): Promise<unknown> =>
+  tx('api_token').insert({
+    id: token.id,
+    hash: token.hash,
+    operator: token.operator,
+    role: token.role,
+    created_at: token.createdAt,
+    expires_at: token.expiresAt,
+  })
+
+export const setFirstUsed = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
+  tx('api_token').where({ id }).update({ first_used_at: now })
 
 export const revokeApiToken = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
   tx('api_token').where({ id }).whereNull('revoked_at').update({ revoked_at: now })

@@ -1,0 +1,41 @@
+/** Bootstrap tokens: by their hashes, with the API token that each has made so far. */
+import type { Knex } from './database.ts'
+
+export type BootstrapToken = { id: string; hash: Buffer; createdAt: Date; expiresAt: Date }
+
+type Row = { id: string; expires_at: Date; api_token_id: string | null; dead_at: Date | null }
+
+export const insertBootstrapToken = (tx: Knex.Transaction, token: BootstrapToken): Promise<unknown> =>
+  tx('bootstrap_token').insert({
+    id: token.id,
+    hash: token.hash,
+    created_at: token.createdAt,
+    expires_at: token.expiresAt,
+  })
+
+/** The live token of a hash, locked until the transaction ends. */
+export async function holdBootstrapToken(
+  tx: Knex.Transaction,
+  hash: Buffer,
+  now: Date,
+): Promise<{ id: string; apiTokenId: string | undefined } | undefined> {
+  const row: Row | undefined = await tx('bootstrap_token').where({ hash }).forUpdate().first()
+  if (!row || row.dead_at || row.expires_at <= now) return undefined
+  return { id: row.id, apiTokenId: row.api_token_id ?? undefined }
+}
+
+export const setMade = (tx: Knex.Transaction, id: string, apiTokenId: string): Promise<unknown> =>
+  tx('bootstrap_token').where({ id }).update({ api_token_id: apiTokenId })
+
+/** Answers whether there was one. */
+export async function endMakerOf(tx: Knex.Transaction, apiTokenId: string, now: Date): Promise<boolean> {
+  const made = tx('bootstrap_token').where({ api_token_id: apiTokenId })
+  return (await made.whereNull('dead_at').update({ dead_at: now })) > 0
+}
+
+/** Answers their ids. */
+export async function endLiveBootstrapTokens(tx: Knex.Transaction, now: Date): Promise<string[]> {
+  const live = tx('bootstrap_token').whereNull('dead_at').where('expires_at', '>', now)
+  const ended: { id: string }[] = await live.update({ dead_at: now }).returning('id')
+  return ended.map(({ id }) => id)
+}
