@@ -6,7 +6,7 @@ import { Refusal, refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
 import { type AppendItem, type Appended, type Verdict, appendItems, newBatchId } from '../store/log.ts'
 import type { Log, Position } from './log.ts'
-import { freeHead, logUnavailable, lookUp, persist } from './lost-batch.ts'
+import { freeHead, logUnavailable, lookUp, patience, persist } from './lost-batch.ts'
 
 type Placed = { kind: 'appended'; position: Position } | Verdict
 
@@ -31,7 +31,6 @@ export type GroupCommit = {
 const told = (error: unknown): unknown => (error instanceof Refusal || isRowFault(error) ? error : logUnavailable())
 
 const mostInBatch = 256
-const patience = 5_000
 
 type Parts = {
   knex: Knex

@@ -4,6 +4,9 @@ import { refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout } from '../store/database.ts'
 import { endSilentAppends, settleBatch } from '../store/log.ts'
 
+/** Milliseconds that anybody waits for Postgres to answer again, and a change for its turn. */
+export const patience = 5_000
+
 export const logUnavailable = (): Error => refuse('log_unavailable', { retryAfterSeconds: 2 })
 
 /**

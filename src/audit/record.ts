@@ -5,14 +5,14 @@
 import { type Receipt } from '@purser/sdk/verify'
 import { type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
-import { isConnectionError, isExhausted, isLockTimeout } from '../store/database.ts'
-import { type Claim, type SessionRow, type TokenRow, appendItems, lockHead, newBatchId } from '../store/log.ts'
-import { markChanged } from '../store/changes.ts'
+import { isConnectionError, isExhausted } from '../store/database.ts'
+import type { Claim, SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
+import { createChanges } from './change.ts'
 import type { EntryPart } from './entry.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { type Log, type Position, makeReceipt } from './log.ts'
-import { freeHead, logUnavailable, lookUp, persist } from './lost-batch.ts'
+import { logUnavailable, patience, persist } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
 /** What the last try taught: the newest generation of the caller's sessions, when the one it used had ended. */
@@ -71,10 +71,6 @@ export type Recorder = {
 const mostTries = 3
 /** A decision that is still right is appended again: each time that it came too late, somebody else's change was made. */
 const mostAppends = 50
-/** A change that came too late is made again: with others at every replica, it is one of a few each time. */
-const mostChanges = 50
-/** Thrown inside a transaction, so that it rolls back. */
-const stale = new Error('decided under an older revision')
 
 type Parts = {
   db: Pick<Database, 'knex'>
@@ -86,9 +82,6 @@ type Parts = {
   now: () => number
   onError?: (error: unknown) => void
 }
-
-/** Milliseconds that a change waits for its turn, and that anybody waits for Postgres to answer again. */
-const patience = 5_000
 
 export function createRecorder({ db, log, commit, snapshots, randomBytes, now, onError }: Parts): Recorder {
   const recorded = <R>(reply: R, sealed: Sealed, position: Position): Recorded<R> => ({
@@ -156,58 +149,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     return undefined
   }
 
-  /** Changes of one process go one after the other: beside each other they would only make each other stale. */
-  let turn: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = turn.then(work)
-    turn = result.catch(() => undefined)
-    return result
-  }
-
-  async function commitChange<R>(
-    open: Opening,
-    run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>,
-    until: number,
-  ): Promise<Recorded<R> | 'again'> {
-    const snapshot = snapshots.current()
-    const batch = newBatchId()
-    let made: { change: Change<R>; sealed: Sealed[]; first: number } | undefined
-    const from = log.size()
-    try {
-      await db.knex.transaction(async (tx) => {
-        const change = await run(tx, snapshot)
-        const sealed = [change.entry, ...(change.more ?? [])].map((part) => sealPart(open, part))
-        const head = await lockHead(tx)
-        if (head.epoch !== log.epoch()) throw refuse('issuing_closed')
-        if (head.revision !== snapshot.revision) throw stale
-        made = { change, sealed, first: head.size }
-        await markChanged(tx, head.revision + 1, change.changed ?? [])
-        await change.placed?.(head.epoch, head.size)
-        await appendItems(tx, batch, head.epoch, sealed)
-      })
-    } catch (error) {
-      if (error === stale) return 'again'
-      // Postgres ends one of two transactions that wait for each other: nothing of it is left, so it goes again.
-      if (isLockTimeout(error)) {
-        await freeHead(db.knex)
-        return 'again'
-      }
-      if (!isConnectionError(error)) throw error
-      // COMMIT's answer may have been lost: look, don't guess.
-      const found = made && (await lookUp(db.knex, { batch, epoch: log.epoch(), from }, { until, now }))
-      if (!found || found.size === 0) return 'again'
-    }
-    if (!made) throw new Error('a change ended without an outcome')
-    const { change, sealed, first } = made
-    const leaves = sealed.map((one) => one.leaf)
-    // It is durable: what is left is to read the entries before it, and to prove it.
-    const advance = () => log.advance(log.epoch(), first, leaves)
-    const positions = await persist(db.knex, advance, { until: now() + patience, now })
-    await refresh().catch(() => undefined)
-    const [entry, position] = [sealed[0], positions[0]]
-    if (!entry || !position) throw new Error('a change was placed nowhere')
-    return recorded(change.reply, entry, position)
-  }
+  const commitChange = createChanges({ db, log, snapshots, now, seal: sealPart, recorded, refresh })
 
   return {
     grant: (open, decide) =>
@@ -224,20 +166,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
         throw refuse('log_unavailable', { retryAfterSeconds: 1 })
       }),
 
-    change(open, run) {
-      const until = now() + patience
-      return reachable(() =>
-        inTurn(async () => {
-          for (let tries = 0; tries < mostChanges && now() < until; tries++) {
-            if (log.rolledBack()) throw refuse('issuing_closed')
-            const done = await commitChange(open, run, until)
-            if (done !== 'again') return done
-            await refresh()
-          }
-          throw refuse('log_unavailable', { retryAfterSeconds: 1 })
-        }),
-      )
-    },
+    change: (open, run) => reachable(() => commitChange(open, run)),
 
     async note(open, outcome, part) {
       const sealed = sealPart(open, { ...part, outcome })
