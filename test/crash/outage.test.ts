@@ -9,7 +9,7 @@ import { type Message, startProxy } from '../support/postgres-proxy.ts'
 import { makeTemplate } from '../support/template.ts'
 import { type Cluster, askOnce, labWorkloads, startCluster } from './support/cluster.ts'
 import { type Outcome, openConnection } from './support/connection.ts'
-import { startLoad, written } from './support/load.ts'
+import { type Want, startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, wanted } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
@@ -145,8 +145,11 @@ describe('answers of Postgres are lost', () => {
     })
     try {
       const watch = collectOdd()
-      const load = startLoad(cluster, { connections: 16, onOutcome: watch.onOutcome })
-      const operator = startOperator(cluster, { name: 'op', pauseMs: 20 })
+      // What comes late is refused for other reasons too, where a token was made or something changed meanwhile: not here.
+      const late = action === 'late'
+      const want: Want[] = late ? ['x509', 'jwt'] : ['x509', 'jwt', 'accessToken']
+      const load = startLoad(cluster, { connections: 16, want, onOutcome: watch.onOutcome })
+      const operator = late ? undefined : startOperator(cluster, { name: 'op', pauseMs: 20 })
       let seen = 0
       let lost = 0
       for (const proxy of proxies) {
@@ -158,21 +161,21 @@ describe('answers of Postgres are lost', () => {
       }
       await Promise.all([load.granted(wanted('PURSER_CRASH_LOST_GRANTS', 1_000)), pause(8_000)])
       for (const proxy of proxies) proxy.judge = () => 'pass'
-      await Promise.all([load.stop(), operator.stop()])
+      await Promise.all([load.stop(), operator?.stop()])
       await pause(1_000)
       const verdict = await cluster.judge()
       const numbers = {
         lost,
         replies: written(load.counts),
         refusals: written(watch.codes),
-        changes: written(operator.counts),
+        changes: written(operator?.counts ?? new Map()),
       }
       print(`lost ${name}`, numbers, verdict)
       expect(verdict.problems).toEqual([])
       expect(lost).toBeGreaterThan(3)
       expect(watch.odd).toEqual([])
       expect([...load.counts.keys()]).toEqual(['200'])
-      expect([...operator.counts.keys()].toSorted()).toEqual(['200', '201'])
+      if (operator) expect([...operator.counts.keys()].toSorted()).toEqual(['200', '201'])
       // Exactly once: as many entries as there were replies.
       expect(verdict.issued).toBe(cluster.evidence.given.length)
       expect(verdict.changed).toBe(cluster.evidence.changed.length + labWorkloads.length)

@@ -10,7 +10,8 @@ export type Message = { type: string; sql: string; inTransaction: boolean }
 
 /**
  * `stall`: it and what follows on this connection waits for `mend`. `lose`: it is delivered, and the replica's side is
- * reset before an answer. `late`: the replica's side is reset first, and it is delivered half a second later.
+ * reset before an answer. `late`: nothing is delivered from here to the next Sync; then the replica's side is reset, and
+ * half a second later all of it is delivered.
  */
 export type Action = 'pass' | 'stall' | 'lose' | 'late'
 
@@ -103,6 +104,7 @@ export async function startProxy(to: string): Promise<Proxy> {
     const split = framer()
     let sql = ''
     let inTransaction = false
+    let isLate = false
     near.on('data', (chunk) => {
       for (const { type, bytes } of split(chunk)) {
         if (type === 'P')
@@ -113,10 +115,15 @@ export async function startProxy(to: string): Promise<Proxy> {
         if (action === 'stall') link.hold()
         if (action === 'late') {
           up.hold()
-          setTimeout(() => up.release(), lateMs)
+          isLate = true
         }
         up.send(bytes)
-        if (action === 'lose' || action === 'late') near.resetAndDestroy()
+        if (action === 'lose') near.resetAndDestroy()
+        else if (isLate && type === 'S') {
+          isLate = false
+          near.resetAndDestroy()
+          setTimeout(() => up.release(), lateMs)
+        }
       }
     })
   }).listen(0, '127.0.0.1')

@@ -27,7 +27,7 @@ export type Entry = {
   action: string
   outcome: string
   reason?: string
-  actor: { session?: string; workload?: string; workloadId?: string; revision?: number }
+  actor: { session?: string; workload?: string; revision?: number; selectors?: Record<string, unknown> }
   issued?: { x509?: { publicKeySha256: string }; accessToken?: { id: string } }
   resource?: { kind: string; id: string; name?: string; revision?: number }
   change?: unknown

@@ -19,10 +19,12 @@ export type Load = {
   slowestMs(): number
 }
 
+export type Want = 'x509' | 'jwt' | 'accessToken'
+
 export type LoadOptions = {
   connections: number
   /** What a client asks for beside its proof; a CSR of its connection is added where it says `x509`. */
-  want?: ('x509' | 'jwt' | 'accessToken')[]
+  want?: Want[]
   /** The subject of its tokens, which is the name of its workload. */
   subject?: string
   /** Its proof, a token of its own for each request unless given. */
