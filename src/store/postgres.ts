@@ -81,7 +81,10 @@ export type PostgresOptions = {
   /** Most connections of the pool; 10 unless given. One more listens. */
   poolMax?: number
   applicationName?: string
-  /** How long a statement may take; 30 unless given. Migrations open with more. */
+  /**
+   * How long a statement may take; 6 unless given, since a server works in small steps and what waits for one that a
+   * network swallowed holds up others. Migrations and what runs offline open with more.
+   */
   statementSeconds?: number
   /** Told of trouble with connections, also where nobody waits for an answer. */
   onError?: (error: unknown) => void
@@ -91,13 +94,13 @@ export type PostgresDatabase = Database & { kind: 'postgres' }
 
 /** Connects when first used; `checkPostgres` asks whether this server will do. */
 export function openPostgres(options: PostgresOptions): PostgresDatabase {
-  const { url, poolMax = 10, applicationName = 'purser', statementSeconds = 30, onError } = options
+  const { url, poolMax = 10, applicationName = 'purser', statementSeconds = 6, onError } = options
   const connection = {
     connectionString: url,
     application_name: applicationName,
     connectionTimeoutMillis: 5_000,
     // Above the server's own limit: it fires when nobody answers any more.
-    query_timeout: (statementSeconds + 5) * 1_000,
+    query_timeout: (statementSeconds + 2) * 1_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 3_000,
   }

@@ -84,7 +84,7 @@ describe.concurrent('the Postgres store', () => {
           knex.transaction(async (tx) => [await read(tx), await backend(tx)]),
           knex.transaction(async (tx) => [await read(tx), await backend(tx)]),
         ])
-        expect(first[0]).toEqual(['on', '2s', '30s', '2s', '3', '1', '3', '5000', 'purser-test'])
+        expect(first[0]).toEqual(['on', '2s', '6s', '2s', '3', '1', '3', '5000', 'purser-test'])
         expect(second[0]).toEqual(first[0])
         expect(second[1]).not.toBe(first[1])
       },
@@ -165,6 +165,19 @@ describe.concurrent('the Postgres store', () => {
     )
     proxy.stop()
   })
+
+  it('stops waiting within seconds where nothing else is said', async () => {
+    const proxy = await startProxy(database.url)
+    await use(
+      async ({ knex }) => {
+        await knex.raw('select 1 as one')
+        proxy.cut()
+        expect(isConnectionError(await caught(knex.raw('select 2 as two')))).toBe(true)
+      },
+      { url: proxy.url },
+    )
+    proxy.stop()
+  }, 20_000)
 
   it('fails soon where nobody listens, and where somebody listens and says nothing', async () => {
     const mute = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1')
