@@ -29,6 +29,8 @@ const lock = 0x7073686b
 const page = 1000
 const mostPages = 100
 const mostCertificates = 20
+/** Pairs of key and workload entry that were looked at, so that a key which is certified again and again isn't each time. */
+const mostRemembered = 50_000
 
 function sharedAmong(uses: readonly KeyUse[], now: Date): Map<string, KeyUse[]> {
   const byKey = new Map<string, KeyUse[]>()
@@ -64,24 +66,46 @@ export function sharedKeys(parts: SharedKeysParts): Job {
 
   const isAt = async (tx: Knex, { index }: State): Promise<boolean> => (await stateOf(tx)).index === index
 
-  async function newAlerts(shared: Map<string, KeyUse[]>): Promise<EntryPart[]> {
+  async function newAlerts(tx: Knex, shared: Map<string, KeyUse[]>): Promise<EntryPart[]> {
     const alerts: EntryPart[] = []
     for (const [key, uses] of shared) {
-      const before = await namedBefore(db.knex, key)
+      const before = await namedBefore(tx, key)
       if (uses.some((use) => !before.has(use.workload))) alerts.push(alert(key, uses))
     }
     return alerts
   }
 
-  /** Where another replica moved on meanwhile, it has said what there is to say. */
-  async function moveOn(from: State, to: State, alerts: EntryPart[]): Promise<void> {
-    const [entry, ...more] = alerts
-    if (!entry) {
-      await db.knex.transaction(async (tx) => {
-        if ((await tryLock(tx, lock)) && (await isAt(tx, from))) await writeJobState(tx, name, to)
-      })
-      return
+  const remembered = new Set<string>()
+  const pairOf = ({ key, workloadId }: KeyUse): string => `${key} ${workloadId}`
+  function remember(uses: readonly KeyUse[]): void {
+    for (const use of uses) remembered.add(pairOf(use))
+    for (const pair of remembered) {
+      if (remembered.size <= mostRemembered) break
+      remembered.delete(pair)
     }
+  }
+
+  /** One page, under the lock: what it found, and nothing where another replica is looking. */
+  const look = (): Promise<{ from: State; to: State; alerts: EntryPart[]; whole: boolean } | undefined> =>
+    db.knex.transaction(async (tx) => {
+      if (!(await tryLock(tx, lock))) return undefined
+      const from = await stateOf(tx)
+      const { uses, next } = await keysCertified(tx, from.epoch, from.index, page)
+      const to = { ...from, index: next }
+      const fresh = new Set(uses.filter((use) => !remembered.has(pairOf(use))).map((use) => use.key))
+      const all = await usesOfKeys(tx, [...fresh], oldestLive(snapshots.current(), now()))
+      const alerts = await newAlerts(tx, sharedAmong(all, now()))
+      if (alerts.length === 0) {
+        remember(uses)
+        if (next !== from.index) await writeJobState(tx, name, to)
+      }
+      return { from, to, alerts, whole: next - from.index === page }
+    })
+
+  /** Where another replica moved on meanwhile, it has said what there is to say. */
+  async function say(from: State, to: State, alerts: EntryPart[]): Promise<void> {
+    const [entry, ...more] = alerts
+    if (!entry) return
     const recorded = await changeOnce(parts, lock, 'key.shared', async (tx) => {
       if (!(await isAt(tx, from))) return undefined
       await writeJobState(tx, name, to)
@@ -95,13 +119,10 @@ export function sharedKeys(parts: SharedKeysParts): Job {
     everySeconds: 30,
     async run() {
       for (let pages = 0; pages < mostPages; pages++) {
-        const from = await stateOf(db.knex)
-        const { keys, next } = await keysCertified(db.knex, from.epoch, from.index, page)
-        if (next === from.index) return
-        const known = snapshots.current()
-        const uses = await usesOfKeys(db.knex, keys, oldestLive(known, now()))
-        await moveOn(from, { ...from, index: next }, await newAlerts(sharedAmong(uses, now())))
-        if (next - from.index < page) return
+        const found = await look()
+        if (!found) return
+        await say(found.from, found.to, found.alerts)
+        if (!found.whole) return
       }
     },
   }

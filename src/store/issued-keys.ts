@@ -34,19 +34,19 @@ function toUse({ key, workloadId, workload, session, serialNumber, notAfter }: R
   ]
 }
 
-/** The keys that entries [from, from + most) certified for workloads, and where those entries end. */
+/** What entries [from, from + most) certified for workloads, and where those entries end. */
 export async function keysCertified(
   knex: Knex,
   epoch: number,
   from: number,
   most: number,
-): Promise<{ keys: string[]; next: number }> {
+): Promise<{ uses: KeyUse[]; next: number }> {
   const { rows } = await knex.raw<{ rows: (Row & { idx: string })[] }>(
     `select idx, ${fields} from log_entry where epoch = ? and idx >= ? order by idx limit ?`,
     [epoch, from, most],
   )
   const last = rows.at(-1)
-  return { keys: [...new Set(rows.flatMap(toUse).map((use) => use.key))], next: last ? Number(last.idx) + 1 : from }
+  return { uses: rows.flatMap(toUse), next: last ? Number(last.idx) + 1 : from }
 }
 
 /** Every certificate of these keys that was issued at a time or later, by the index of the log's terms. */

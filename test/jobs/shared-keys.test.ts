@@ -65,6 +65,18 @@ describe.each(['embedded', 'postgres'] as const)('a key with certificates of sev
     expect(all[1]?.detail).toMatchObject({ workloads: ['api', 'batch', 'web'] })
   })
 
+  it('is looked for once: further certificates of one key and workload read none of the earlier ones', async () => {
+    await certify('web')
+    await purser.runJobs()
+    const searches: string[] = []
+    const hear = ({ sql }: { sql: string }): void => void (sql.includes('terms &&') && searches.push(sql))
+    purser.knex.on('query', hear)
+    await certify('web')
+    await purser.runJobs()
+    purser.knex.off('query', hear)
+    expect(searches).toEqual([])
+  })
+
   it('does not count certificates that are over', async () => {
     clock.advance(3601)
     await certify('web')
