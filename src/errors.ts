@@ -56,6 +56,7 @@ export const refusals = {
   workload_disabled: hidden('The workload entry is disabled'),
   blocked: hidden('A revocation or containment covers this caller'),
   session_ended: hidden('The session is over'),
+  serial_spent: hidden('The certificate was renewed before: whoever presents it holds a copy of the key'),
   client_certificate: hidden('No live client certificate of this trust domain was presented'),
   template_value: hidden('A verified value does not make a plain path segment in the template of the workload entry'),
 

@@ -19,6 +19,7 @@ import { createFindSession } from './http/find-session.ts'
 import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
 import type { DoorParts, Route } from './http/route.ts'
+import { createRenewal } from './http/renewal.ts'
 import { createRoutes } from './http/routes.ts'
 import { startSummaryEntries } from './http/summary-entries.ts'
 import { createIssueAccessToken } from './issue/access-token.ts'
@@ -59,7 +60,7 @@ export type Running = {
   stop(): Promise<void>
 }
 
-const features = ['x509', 'jwt', 'access-token', 'audit'] as const
+const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal'] as const
 
 export async function start(
   config: Config,
@@ -183,6 +184,7 @@ export async function start(
       onLimited: () => metrics.rateLimited('attestor'),
     }),
     accounts: createAccountPins({ recorder }),
+    renewal: createRenewal({ sessions, recorder, db, log: serverLog, randomBytes }),
     keys,
     issueX509: issueX509.svid,
     keyOf: issueX509.keyOf,

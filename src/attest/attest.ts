@@ -3,6 +3,7 @@ import { Refusal, refuse } from '../errors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Attested, Attestor, Proof } from './attestor.ts'
+import { type Certified, attestCertificate } from './certificate.ts'
 import type { AttestorSpec, CheckedDefinition, DefinitionParts } from './definition.ts'
 import { type FindJoinToken, attestJoinToken, joinTokenKind } from './join-token.ts'
 import { checkDefinition, createAttestor } from './kinds.ts'
@@ -18,6 +19,8 @@ export type Presented = {
   proof: Proof
   /** The attestor that the caller names, where it does: it must be the one that the proof leads to. */
   attestor?: string | undefined
+  /** What a proof of kind `x509` rests on. */
+  certified?: Certified | undefined
   /** Where a stranger calls from, for the limits. Absent where an operator asks about somebody's proof. */
   address?: string
 }
@@ -80,8 +83,12 @@ export function createAttestors(parts: Parts): Attestors {
   }
 
   /** Where the proof leads, and what verifies it there. */
-  function lead(known: Pick<Snapshot, 'attestors'>, { proof, attestor: named }: Presented, now: Date) {
-    if (proof.kind === 'x509') throw refuse('client_certificate')
+  function lead(known: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certified }: Presented, now: Date) {
+    if (proof.kind === 'x509') {
+      const { row, attested } = attestCertificate(certified, known.attestors)
+      if (named !== undefined && named !== row.name) throw refuse('attestor_unknown')
+      return { row, verify: () => Promise.resolve(attested) }
+    }
     const { token } = proof
     if (proof.kind === 'join-token') {
       const row = builtIn(known.attestors, named)

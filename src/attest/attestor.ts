@@ -1,6 +1,7 @@
 /** What an attestor is: something that turns a proof into verified facts. It reports and decides nothing. */
 import type { Selectors } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
+import type { StoredSession } from '../store/sessions.ts'
 
 /** What a workload presents, as the API takes it. */
 export type Proof = { kind: 'jwt'; token: string } | { kind: 'join-token'; token: string } | { kind: 'x509' }
@@ -28,6 +29,8 @@ export type Attested = {
   podBound?: boolean
   /** A join token's own entry; a use of the token is taken for each key that it is redeemed with. */
   joinToken?: { id: string; workloadId: string; expiresAt: Date }
+  /** The session that a certificate of ours renews, and the serial number that was presented for it. */
+  renews?: { session: StoredSession; serialNumber: string }
 }
 
 /** One thing that was looked at, and in `detail` what is wrong with it, or what was found. */

@@ -6,7 +6,8 @@ import { masked } from '../telemetry/mask.ts'
 export const actions = {
   'credentials.issue': 'A workload attested and was given what the entry lists',
   'credentials.self': 'A workload asked who it is',
-  'session.end': 'A session was given up by its holder or ended by an operator',
+  'session.end':
+    'A session was given up by its holder, or ended because a certificate that it had renewed was presented again',
   'identity.pin': 'An account was seen for the first time, with the id that is behind its name',
   'identity.change': 'An account was recreated under its old name; older sessions of it ended',
   'bootstrap.exchange': 'The bootstrap token was exchanged for an admin API token',

@@ -194,14 +194,17 @@ export async function openLog(parts: Parts): Promise<Log> {
   }
 }
 
-/** The receipt of one entry; with `sinceSize`, also the proof that the log only grew since then. */
+/** A head that a caller holds; without an epoch, of the present one. */
+export type Since = { sinceSize: number; epoch?: number }
+
+/** The receipt of one entry; with a head of its epoch, also the proof that the log only grew since then. */
 export async function makeReceipt(
   log: Pick<Log, 'consistency'>,
   sealed: { body: string; nonce: Buffer },
   position: Position,
-  sinceSize?: number,
+  { sinceSize, epoch = position.epoch }: Since = { sinceSize: 0 },
 ): Promise<Receipt> {
-  const grew = sinceSize !== undefined && sinceSize > 0 && sinceSize <= position.size
+  const grew = epoch === position.epoch && sinceSize > 0 && sinceSize <= position.size
   return {
     epoch: position.epoch,
     index: position.index,

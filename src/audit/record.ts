@@ -11,7 +11,7 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { createChanges } from './change.ts'
 import type { EntryPart } from './entry.ts'
 import type { GroupCommit } from './group-commit.ts'
-import { type Log, type Position, makeReceipt } from './log.ts'
+import { type Log, type Position, type Since, makeReceipt } from './log.ts'
 import { logUnavailable, patience, persist } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
@@ -31,6 +31,8 @@ export type Grant<R> = {
   whileClosed?: true
   /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
   holds?: (fresh: Snapshot) => boolean
+  /** What the caller is refused with where somebody else's claim came first; unless given, a proof that was used. */
+  claimed?: () => Promise<Error>
 }
 
 /** A state change that was made in the transaction, and the rows that replicas must read anew. */
@@ -52,7 +54,7 @@ export type Recorded<R> = {
   reply: R
   epoch: number
   index: number
-  receipt: (sinceSize?: number) => Promise<Receipt>
+  receipt: (since?: Since) => Promise<Receipt>
 }
 
 export type Recorder = {
@@ -88,7 +90,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     reply,
     epoch: position.epoch,
     index: position.index,
-    receipt: (sinceSize) => makeReceipt(log, sealed, position, sinceSize),
+    receipt: (since) => makeReceipt(log, sealed, position, since),
   })
   const sealPart = (open: Opening, part: EntryPart & { reason?: RefusalCode }): Sealed =>
     seal(makeEntry(open, part), randomBytes)
@@ -128,6 +130,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
         case 'appended':
           return placed.position
         case 'claimed':
+          if (grant.claimed) throw await grant.claimed()
           throw refuse(use ? 'join_token' : 'proof_replayed', {
             ...(grant.entry.actor && { actor: grant.entry.actor }),
           })

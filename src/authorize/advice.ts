@@ -29,6 +29,8 @@ const advice: Partial<Record<RefusalCode, string>> = {
   no_workload: 'register a workload entry that matches these facts, or correct the nearest one',
   workload_disabled: 'enable the entry with :enable once the reason for disabling it is gone',
   blocked: 'see which revocation or containment covers it; a containment is lifted with :release',
+  serial_spent:
+    'see who renewed this serial number and from where (audit search --serial-number); its key was copied, or a state directory',
   session_ended: 'attest again with a proof of the orchestrator',
   template_value: 'change the template, or have the workload run under a name of plain characters',
   several_workloads: 'have the workload name the entry that it wants, or narrow their matches',

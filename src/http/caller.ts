@@ -23,7 +23,7 @@ function bearerToken(message: IncomingMessage): string | undefined {
 }
 
 /** The serial of a client certificate that this server's TLS verified and that is valid now, not only at the handshake. */
-function clientCertificate(message: IncomingMessage, now: Date): string | undefined {
+export function clientSerial(message: IncomingMessage, now: Date): string | undefined {
   const { socket } = message
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
   const certificate = socket.getPeerX509Certificate()
@@ -50,7 +50,7 @@ export async function identify(
   const own = permission === 'self' || permission === 'introspect'
   const token = bearerToken(message)
   if (token === undefined) {
-    const serialNumber = own ? clientCertificate(message, now) : undefined
+    const serialNumber = own ? clientSerial(message, now) : undefined
     const session = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
     if (!session) throw unauthenticated()
     return { kind: 'session', session }

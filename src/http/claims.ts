@@ -19,7 +19,8 @@ export const boundToKey = (attested: Attested, key: string): Attested => ({
  * recognize, so nobody can repeat.
  */
 export function claimFor(attested: Attested, issued: Issued, mac: KeyObject, requestId: string): Claim | undefined {
-  const { once, attestor, joinToken } = attested
+  const { once, attestor, joinToken, renews } = attested
+  if (renews) return issued.x509 && spends(renews, issued.x509, mac)
   if (joinToken) return useOf(joinToken, issued, mac)
   if (!once) return undefined
   const key = createHmac('sha256', mac)
@@ -33,6 +34,21 @@ export function claimFor(attested: Attested, issued: Issued, mac: KeyObject, req
     until: new Date(once.until.getTime() + grace),
   }
 }
+
+/** What a request renews, and the serial number that it presents for that. */
+export type Renewed = NonNullable<Attested['renews']>
+
+export const serialKey = ({ session, serialNumber }: Renewed, mac: KeyObject): Buffer =>
+  createHmac('sha256', mac)
+    .update(JSON.stringify(['renewal', session.id, serialNumber]))
+    .digest()
+
+/** A serial number renews once; what gets no new certificate spends none. */
+const spends = (renewed: Renewed, { publicKeySha256 }: NonNullable<Issued['x509']>, mac: KeyObject): Claim => ({
+  key: serialKey(renewed, mac),
+  holder: createHash('sha256').update(publicKeySha256).digest(),
+  until: new Date(renewed.session.expiresAt.getTime() + grace),
+})
 
 function useOf(token: NonNullable<Attested['joinToken']>, { x509 }: Issued, mac: KeyObject): Claim {
   if (!x509) throw new Error('a join token was redeemed without a key')

@@ -18,6 +18,7 @@ import { type AccountPins, accountHolds, checkPinned } from './account-pins.ts'
 import { boundToKey, claimFor } from './claims.ts'
 import { factsOf } from './facts.ts'
 import { grantsInShort } from './grants-in-short.ts'
+import type { Renewal } from './renewal.ts'
 import type { Issue } from './route.ts'
 import { type Reply, bodyOf } from './request.ts'
 
@@ -30,13 +31,14 @@ type Body = {
   secrets?: unknown[]
   databases?: unknown[]
   accessToken?: { lifetimeSeconds?: number }
-  receipt?: { sinceSize?: number; epoch?: number }
+  receipt?: { sinceSize: number; epoch?: number }
 }
 
 export type CredentialParts = {
   attestors: Attestors
   keys: Keys
   accounts: AccountPins
+  renewal: Renewal
   issueX509: IssueX509
   keyOf: KeyOf
   issueJwt: IssueJwt
@@ -58,7 +60,9 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
     refuseWhatIsNotHere(body)
     refuseWithoutKey(body)
 
-    const presented = { proof: body.proof, attestor: body.attestor, address: request.ip }
+    const { proof, attestor } = body
+    const certified = proof.kind === 'x509' ? await parts.renewal.certified(request, snapshot) : undefined
+    const presented = { proof, attestor, certified, address: request.ip }
     const proven = await parts.attestors.attest(snapshot, presented, now)
     const who = provenActor(proven)
     return withActor(who, async () => {
@@ -68,11 +72,13 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       checkPinned(decision.entry, recreated)
       await parts.accounts.keep(request, snapshot, attested, who)
       const mac = parts.keys.signing(snapshot, 'mac', now).key
-      const session = openSession(decision, attested, mac, now, hints.endedGeneration)
+      const { renews } = attested
+      const session = renews?.session ?? openSession(decision, attested, mac, now, hints.endedGeneration)
       checkBlocks(snapshot, session, now)
+      const actor = workloadActor(attested, decision, session)
+      if (renews && !body.x509) await parts.renewal.checkUnspent(request, renews, mac, actor)
 
       const credentials = await issueAll(parts, body, decision, session, snapshot, now)
-      const actor = workloadActor(attested, decision, session)
       const once = claimFor(attested, credentials.record, mac, request.id)
       return {
         reply: replyOf(body, decision, session, credentials),
@@ -81,6 +87,7 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
         ...(once && { once }),
         ...(credentials.token && { token: credentials.token }),
         ...(attested.joinToken && { use: attested.joinToken.id }),
+        ...(renews && { claimed: () => parts.renewal.end(request, renews, actor) }),
         holds: (fresh) =>
           stillHolds(fresh, snapshot, attested, body.workload, decision, session, credentials.record, now),
       }
@@ -225,9 +232,9 @@ function replyOf(body: Body, { entry, grant }: Decision, session: SessionRow, ma
     ...(jwts && { jwts }),
     ...(accessToken && { accessToken }),
   }
-  const sinceSize = body.receipt?.sinceSize
+  const since = body.receipt
   return {
     body: { json: value },
-    receipt: { ...(sinceSize !== undefined && { sinceSize }), put: (receipt) => ({ ...value, receipt }) },
+    receipt: { ...(since && { since }), put: (receipt) => ({ ...value, receipt }) },
   }
 }

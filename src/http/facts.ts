@@ -7,4 +7,6 @@ export const factsOf = (attested: Attested): Facts => ({
   selectors: attested.selectors,
   ...(attested.podBound !== undefined && { podBound: attested.podBound }),
   ...(attested.joinToken && { workloadId: attested.joinToken.workloadId }),
+  // Renewal stays on its session's entry, which the session was found to stand on.
+  ...(attested.renews && { workloadId: attested.renews.session.workloadId }),
 })

@@ -17,6 +17,8 @@ export interface paths {
          * Attest, and get everything in one request
          * @description The proof is in the body; a proof of kind `x509` is the client certificate of the connection. All or nothing: when one part is refused nothing is issued, and
          *     `errors` points at the part where the caller may know. Asked for nothing, it attests and answers with SPIFFE ID, session, grants and receipt.
+         *     A certificate renews its session until the session ends, and each serial number once: asked again within a minute for the same key it is served again, since replies
+         *     get lost; presented later, or for another key, it ends the session, since two hold its key then. What gets no new certificate spends none. TLS must end at Purser.
          *     What fails attestation always gets the same `attestation_failed`; the reason is in the log. Takes no `Idempotency-Key`: a retry is a new issuance.
          */
         post: operations["issueCredentials"];

@@ -1,5 +1,6 @@
 /** What handlers see of a request, and what they answer. Nothing of Express. */
 import type { Receipt } from '@purser/sdk/verify'
+import type { Since } from '../audit/log.ts'
 import type { Role } from '../store/rows.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
 import type { operations } from './openapi.generated.ts'
@@ -31,6 +32,8 @@ export type ApiRequest = {
   /** Valid by openapi.yaml; handlers name the type of their operation's body. */
   body: unknown
   caller: Caller
+  /** The serial number of a client certificate of ours that is valid now, not only at the handshake. */
+  clientSerial: () => string | undefined
   ifMatch?: string
   idempotencyKey?: string
   /** `Purser-Reason`; it goes into the entry by itself. */
@@ -46,8 +49,8 @@ export type Reply = {
     | { bytes: Buffer; type: string }
     /** Chunks leave one by one after the entry; a stop in the middle is visible to the reader. */
     | { stream: AsyncIterable<string>; type: string }
-  /** Puts the receipt into the JSON body; the number is the size since which growth is proved. */
-  receipt?: { sinceSize?: number; put: (receipt: Receipt) => unknown }
+  /** Puts the receipt into the JSON body, with the growth since a head that the caller holds. */
+  receipt?: { since?: Since; put: (receipt: Receipt) => unknown }
 }
 
 export const json = (value: unknown, more: Omit<Reply, 'body'> = {}): Reply => ({ ...more, body: { json: value } })

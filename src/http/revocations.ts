@@ -3,12 +3,15 @@
  * replica refuses it from the entry's index on; who never asks is named in `outOfReach`.
  */
 import type { EntryPart, Revoked } from '../audit/entry.ts'
+import type { Change } from '../audit/record.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { oldestLive } from '../keys/keys.ts'
 import { newId } from '../names/id.ts'
 import { insertBlocks } from '../store/blocks.ts'
+import type { Knex } from '../store/database.ts'
 import type { BlockKind, BlockRow } from '../store/rows.ts'
 import { revokeTokens } from '../store/sessions.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 import { idempotent } from './idempotency.ts'
 import { bodyOf, json } from './request.ts'
 import { type Asked, type Found, blocksOf, findRevoked } from './revoke.ts'
@@ -62,42 +65,58 @@ function outOfReach(found: Found, blocks: readonly BlockRow[]): Record<string, s
   ]
 }
 
+type Done = { id: string; found: Found[]; blocks: BlockRow[]; sessions: string[] } & Omit<Change<never>, 'reply'>
+
+/**
+ * Revokes in the transaction, and says what the log says of it.
+ * @param mayReturn leaves the instance free: it may attest again, as another session
+ * @throws Refusal `not_found`
+ */
+export async function revoke(
+  tx: Knex.Transaction,
+  asked: Asked,
+  { known, now, randomBytes, mayReturn }: Revoking,
+): Promise<Done> {
+  const id = newId('rev', randomBytes)
+  const found: Found[] = []
+  const blocks: BlockRow[] = []
+  await findRevoked(tx, asked, oldestLive(known, now), now, async ({ instance, ...rest }) => {
+    const part = { ...rest, ...(instance && !mayReturn && { instance }) }
+    const written = await insertBlocks(tx, id, blocksOf(part, asked.reason, now, randomBytes))
+    await revokeTokens(tx, valuesOf(written, 'accessToken'), now)
+    found.push(part)
+    blocks.push(...written)
+  })
+  const sessions = found.flatMap((part) => part.sessions)
+  const [entry = {}, ...more] = entriesOf(id, asked, blocks, sessions)
+  return {
+    id,
+    found,
+    blocks,
+    sessions,
+    entry,
+    ...(more.length > 0 && { more }),
+    // Also where nothing is new in memory: a session that ended is asked of the database, but what was decided under
+    // it before goes again.
+    changed: [{ table: 'block', where: { revocation: id } }],
+  }
+}
+type Revoking = { known: Snapshot; now: Date; randomBytes: (size: number) => Buffer; mayReturn?: boolean }
+
 export function createRevocationRoutes({ randomBytes }: RevocationParts): { create: ChangeState } {
-  const create: ChangeState = async (request, tx, snapshot) => {
-    const { time } = request
+  const create: ChangeState = async (request, tx, known) => {
     const asked: Asked = bodyOf(request, 'createRevocation')
-    const id = newId('rev', randomBytes)
-    const found: Found[] = []
-    const blocks: BlockRow[] = []
-    await findRevoked(tx, asked, oldestLive(snapshot, time), time, async (part) => {
-      const written = await insertBlocks(tx, id, blocksOf(part, asked.reason, time, randomBytes))
-      await revokeTokens(tx, valuesOf(written, 'accessToken'), time)
-      found.push(part)
-      blocks.push(...written)
-    })
-    const sessions = found.flatMap((part) => part.sessions)
-    const [entry = {}, ...more] = entriesOf(id, asked, blocks, sessions)
+    const done = await revoke(tx, asked, { known, now: request.time, randomBytes })
+    const { id, found, blocks, sessions, ...change } = done
     const count = (kind: BlockKind): number => valuesOf(blocks, kind).length
-    return {
-      reply: json(
-        {
-          id,
-          revoked: {
-            certificates: count('serialNumber'),
-            jwts: count('jti'),
-            sessions: sessions.length,
-            accessTokens: count('accessToken'),
-          },
-          outOfReach: found.flatMap((part) => outOfReach(part, blocks)),
-        },
-        { status: 201 },
-      ),
-      entry,
-      ...(more.length > 0 && { more }),
-      // Also where nothing is new in memory: a session that ended is asked of the database, but what was decided under
-      // it before goes again.
-      changed: [{ table: 'block', where: { revocation: id } }],
+    const revoked = {
+      certificates: count('serialNumber'),
+      jwts: count('jti'),
+      sessions: sessions.length,
+      accessTokens: count('accessToken'),
     }
+    const reply = { id, revoked, outOfReach: found.flatMap((part) => outOfReach(part, blocks)) }
+    return { reply: json(reply, { status: 201 }), ...change }
   }
   return { create: idempotent(create) }
 }

@@ -14,7 +14,7 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { identify, isStill } from './caller.ts'
+import { clientSerial, identify, isStill } from './caller.ts'
 import type { FindSession } from './find-session.ts'
 import { freshSnapshot, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
@@ -118,6 +118,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       query: values.query,
       body,
       caller,
+      clientSerial: () => clientSerial(message, open.time),
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
       ...(reason !== undefined && { reason }),
@@ -189,6 +190,6 @@ async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {
   // A reply that repeats an earlier one names that one's entry.
   const headers = { 'purser-log-index': `${epoch}/${index}`, ...reply.headers }
   if (!reply.receipt) return { ...reply, headers }
-  const receipt = await recorded.receipt(reply.receipt.sinceSize)
+  const receipt = await recorded.receipt(reply.receipt.since)
   return { ...reply, headers, body: { json: reply.receipt.put(receipt) } }
 }

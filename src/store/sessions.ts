@@ -8,10 +8,16 @@ export type StoredSession = {
   attestorId: string
   selectors: Record<string, string | string[]>
   expiresAt: Date
+  instance: Buffer
+  generation: number
+  account?: string
 }
 
 type Row = {
   id: string
+  instance: Buffer
+  generation: number
+  account: string | null
   spiffe_id: string
   workload_id: string
   attestor_id: string
@@ -19,7 +25,7 @@ type Row = {
   expires_at: Date
 }
 
-const columns = ['s.id', 's.spiffe_id', 's.workload_id', 's.attestor_id', 's.selectors', 's.expires_at']
+const columns = ['id', 'instance', 'generation', 'account', 'spiffe_id', 'workload_id', 'attestor_id', 'selectors', 'expires_at'].map((name) => `s.${name}`) // prettier-ignore
 
 const toSession = (row: Row): StoredSession => ({
   id: row.id,
@@ -28,6 +34,9 @@ const toSession = (row: Row): StoredSession => ({
   attestorId: row.attestor_id,
   selectors: row.selectors,
   expiresAt: row.expires_at,
+  instance: row.instance,
+  generation: row.generation,
+  ...(row.account !== null && { account: row.account }),
 })
 
 export type LiveToken = { id: string; expiresAt: Date; session: StoredSession }

@@ -40,6 +40,18 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/credentials (%s)'
     expect(answer.headers.get('purser-log-index')).toBe(`1/${verified.index}`)
   })
 
+  it('proves growth since a head of this epoch, and says nothing of heads that this log never had', async () => {
+    const grown = async (receipt: Record<string, unknown>): Promise<boolean> => {
+      const answer = await ask({ proof: { kind: 'jwt', token: await issuer.token() }, receipt })
+      expect(answer.status).toBe(200)
+      return 'consistency' in (answer.body.receipt as object)
+    }
+    expect(await grown({ sinceSize: 1 })).toBe(true)
+    expect(await grown({ epoch: 1, sinceSize: 1 })).toBe(true)
+    expect(await grown({ epoch: 2, sinceSize: 1 })).toBe(false)
+    expect(await grown({ sinceSize: 1_000_000 })).toBe(false)
+  })
+
   it('issues nothing when one part is not granted', async () => {
     const answer = await ask({
       proof: { kind: 'jwt', token: await issuer.token() },

@@ -1,6 +1,7 @@
 /** A whole Purser for front-door tests: real HTTP, a real store, an issuer whose tokens it attests. */
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import type { Agent } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
@@ -10,7 +11,7 @@ import { type Running, start } from '../../src/server.ts'
 import type { Knex } from '../../src/store/database.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { testDatabase } from './database.ts'
-import { httpsFetch } from './https-fetch.ts'
+import { type Client, httpsFetch } from './https-fetch.ts'
 
 export const audience = 'https://purser.example.org'
 export const trustDomain = 'example.org'
@@ -22,6 +23,15 @@ export type Answer = {
   text: string
 }
 
+export type CallOptions = {
+  token?: string
+  headers?: Record<string, string>
+  raw?: string | Buffer
+  /** Over TLS only. */
+  client?: Client
+  agent?: Agent
+}
+
 export type TestPurser = Running & {
   config: Config
   /** The server's own connections, for what no route shows. */
@@ -31,12 +41,7 @@ export type TestPurser = Running & {
   dataDir: string
   /** Lines of the server's own log so far. */
   logs: string[]
-  call(
-    method: string,
-    path: string,
-    body?: unknown,
-    options?: { token?: string; headers?: Record<string, string>; raw?: string | Buffer },
-  ): Promise<Answer>
+  call(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Answer>
   /** As the admin; fails unless the status is 2xx. */
   asAdmin(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
 }
@@ -78,7 +83,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
   const opened = await openStore(config, { log, ...clock })
   const running = await start(config, { log, opened, ...clock })
 
-  const call: TestPurser['call'] = async (method, path, body, { token, headers, raw } = {}) => {
+  const call: TestPurser['call'] = async (method, path, body, { token, headers, raw, client, agent } = {}) => {
     const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body))
     const init = {
       method,
@@ -91,7 +96,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
     }
     const roots = typeof options.tls === 'object' ? options.tls.roots : readFileSync(join(dataDir, 'ca.pem'), 'utf8')
     const response = await (options.tls
-      ? httpsFetch(running.url + path, { ...init, ca: roots })
+      ? httpsFetch(running.url + path, { ...init, ca: roots, ...(client && { client }), ...(agent && { agent }) })
       : fetch(running.url + path, init))
     const text = await response.text()
     const isObject = /[/+]json(?:;|$)/.test(response.headers.get('content-type') ?? '') && text.startsWith('{')

@@ -1,0 +1,73 @@
+/**
+ * Renewal by certificate (DESIGN.md, Attestation): each serial number renews once. One that is presented again, later or
+ * for another key, shows that two hold the key: the session ends with everything that it was given.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { Certified } from '../attest/certificate.ts'
+import type { Actor } from '../audit/entry.ts'
+import type { Recorder } from '../audit/record.ts'
+import { type Refusal, refuse } from '../errors.ts'
+import { claimedBefore } from '../store/claims.ts'
+import type { Database } from '../store/database.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { Log } from '../telemetry/log.ts'
+import { type Renewed, serialKey } from './claims.ts'
+import type { FindSession } from './find-session.ts'
+import type { ApiRequest } from './request.ts'
+import { revoke } from './revocations.ts'
+
+export type RenewalParts = {
+  sessions: Pick<FindSession, 'byCertificate'>
+  recorder: Pick<Recorder, 'change'>
+  db: Pick<Database, 'knex'>
+  log: Pick<Log, 'warn'>
+  randomBytes: (size: number) => Buffer
+}
+
+/** Replies get lost, so that for so long a serial number is still good for the key that it renewed for. */
+const repeatMs = 60_000
+
+export type Renewal = {
+  /** What a proof of kind `x509` rests on; nothing where no live certificate of ours was presented. */
+  certified(request: Pick<ApiRequest, 'clientSerial' | 'time'>, known: Snapshot): Promise<Certified | undefined>
+  /** Refuses a serial number that was spent, for what gets no new certificate: that only takes a look. */
+  checkUnspent(request: ApiRequest, renewed: Renewed, mac: KeyObject, actor: Actor): Promise<void>
+  /** Ends the session of a serial number that was spent, and answers with the refusal of who presented it. */
+  end(request: ApiRequest, renewed: Renewed, actor: Actor): Promise<Refusal>
+}
+
+export function createRenewal(parts: RenewalParts): Renewal {
+  const { sessions, recorder, db, log, randomBytes } = parts
+
+  async function end(request: ApiRequest, { session, serialNumber }: Renewed, actor: Actor): Promise<Refusal> {
+    const { id: requestId, time, ip } = request
+    const open = { requestId, action: 'session.end' as const, time, actor: { kind: 'system' as const }, source: { ip } }
+    await recorder.change(open, async (tx, known) => {
+      const asked = { session: session.id, reason: 'keyCompromise' }
+      const { entry, more, changed } = await revoke(tx, asked, { known, now: time, randomBytes, mayReturn: true })
+      const change = { after: { ended: 'a certificate that was renewed before was presented again', serialNumber } }
+      const resource = { kind: 'session', id: session.id }
+      return {
+        reply: undefined,
+        entry: { ...entry, resource, change },
+        ...(more && { more }),
+        ...(changed && { changed }),
+      }
+    })
+    log.warn('session.serial_spent', { requestId })
+    return refuse('serial_spent', { actor })
+  }
+
+  return {
+    end,
+    async certified({ clientSerial, time }, known) {
+      const serialNumber = clientSerial()
+      if (serialNumber === undefined) return undefined
+      return { serialNumber, session: await sessions.byCertificate(serialNumber, known, time) }
+    },
+    async checkUnspent(request, renewed, mac, actor) {
+      const before = new Date(request.time.getTime() - repeatMs)
+      if (await claimedBefore(db.knex, serialKey(renewed, mac), before)) throw await end(request, renewed, actor)
+    },
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * A live certificate renews its session (DESIGN.md, Attestation; threats.md 125), on two replicas of one Postgres, over
+ * real mTLS: each serial number once, and what shows that the key was copied ends the session.
+ */
+import { generateKeyPairSync } from 'node:crypto'
+import { Agent } from 'node:https'
+import { createCsr } from '@purser/sdk/csr'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { entriesOf, fault, readLog } from '../support/operator.ts'
+import { type Answer, type CallOptions, type TestPurser, startPurser } from '../support/purser.ts'
+
+let purser: TestPurser
+let replica: TestPurser
+let issuer: Issuer
+
+beforeAll(async () => {
+  purser = await startPurser({ store: 'postgres', tls: true })
+  const { database, rootKey } = purser.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
+  replica = await startPurser({ again, tls: true })
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+})
+afterAll(async () => {
+  await replica.stop()
+  await purser.stop()
+})
+
+type Svid = { key: string; cert: string; serialNumber: string; session: string; notAfter: string }
+type Request = ReturnType<typeof newRequest>
+const newRequest = () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return { csr: createCsr(privateKey), key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) }
+}
+type Body = { x509: { certificateChain: string; serialNumber: string; notAfter: string }; session: { id: string } }
+
+function svidOf({ body, text }: Answer, { key }: Request): Svid {
+  const { x509, session } = body as unknown as Partial<Body>
+  if (!x509 || !session) throw new Error(text)
+  const { certificateChain: cert, serialNumber, notAfter } = x509
+  return { key, cert, serialNumber, notAfter, session: session.id }
+}
+
+/** A pod or job of its own, unless the token of another is given. */
+async function attest(token?: string): Promise<Svid> {
+  const request = newRequest()
+  const proof = { kind: 'jwt', token: token ?? (await issuer.token()) }
+  const body = { proof, workload: 'web', x509: { csr: request.csr } }
+  return svidOf(await purser.call('POST', '/api/v1/credentials', body), request)
+}
+
+const renew = (
+  client: Svid,
+  more: Record<string, unknown>,
+  { at = purser, ...options }: CallOptions & { at?: TestPurser } = {},
+): Promise<Answer> =>
+  at.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' }, ...more }, { client, ...options })
+
+async function renewed(client: Svid, at?: TestPurser): Promise<Svid> {
+  const request = newRequest()
+  return svidOf(await renew(client, { x509: { csr: request.csr } }, { ...(at && { at }) }), request)
+}
+
+const self = async (client: Svid): Promise<number> =>
+  (await purser.call('GET', '/api/v1/credentials/self', undefined, { client })).status
+
+/** As if every serial number had been spent a minute ago. */
+const aMinuteLater = () =>
+  purser.knex('claim').update({ claimed_at: purser.knex.raw(`claimed_at - interval '61 seconds'`) })
+
+const refusal = '401 attestation_failed'
+/** One request may be two entries: the session's end, and the refusal. */
+const refusalOf = async ({ headers }: Answer) =>
+  (await entriesOf(purser, headers.get('purser-request-id'))).find((one) => one.outcome === 'refused')
+const reasonOf = async (answer: Answer): Promise<unknown> => (await refusalOf(answer))?.reason
+
+describe('a proof of kind x509', () => {
+  it('is refused without a certificate, and with one of somebody else', async () => {
+    const none = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' } })
+    expect(fault(none)).toBe(refusal)
+    expect(await reasonOf(none)).toBe('client_certificate')
+  })
+
+  it('renews its session, which ends when it did before, and again by what it got', async () => {
+    const first = await attest()
+    const [before] = await purser.knex('session').where({ id: first.session })
+    const second = await renewed(first)
+    const third = await renewed(second, replica)
+    expect([second.session, third.session]).toEqual([first.session, first.session])
+    expect(new Set([first, second, third].map((one) => one.serialNumber)).size).toBe(3)
+    const [after] = await purser.knex('session').where({ id: first.session })
+    expect(after).toEqual(before)
+    expect(await self(third)).toBe(200)
+  })
+
+  it('gives JWTs and access tokens without spending anything, until its certificate was spent a minute ago', async () => {
+    const first = await attest()
+    const wanted = { jwts: [{ audience: ['payments'] }], accessToken: {} }
+    for (const _ of [1, 2, 3]) expect(fault(await renew(first, wanted))).toBe('200 ')
+    const second = await renewed(first)
+    expect(fault(await renew(first, wanted))).toBe('200 ')
+    await aMinuteLater()
+    const late = await renew(first, wanted)
+    expect(fault(late)).toBe(refusal)
+    expect(await reasonOf(late)).toBe('serial_spent')
+    expect(await self(second)).toBe(401)
+  })
+
+  it('stays on its entry and at its attestor', async () => {
+    await purser.asAdmin('POST', '/api/v1/workloads', {
+      name: 'twin',
+      attestor: 'lab',
+      match: { 'oidc:sub': 'web' },
+      spiffeId: 'spiffe://example.org/lab/twin',
+      grants: { x509: {} },
+    })
+    const first = await attest()
+    // Without a name the proof of the orchestrator is refused now, and the certificate's is not.
+    expect((await renew(first, {})).body).toMatchObject({ spiffeId: 'spiffe://example.org/lab/web' })
+    expect(fault(await renew(first, { workload: 'twin' }))).toBe(refusal)
+    expect(fault(await renew(first, { attestor: 'join' }))).toBe(refusal)
+    expect(fault(await renew(first, { attestor: 'lab', workload: 'web' }))).toBe('200 ')
+    const { headers } = await purser.asAdmin('GET', '/api/v1/workloads/twin')
+    await purser.asAdmin('DELETE', '/api/v1/workloads/twin', undefined, { 'if-match': headers.get('etag') ?? '"1"' })
+  })
+})
+
+describe('a serial number', () => {
+  it('is good for the same key for a minute, since replies get lost, and then ends the session', async () => {
+    const first = await attest()
+    const request = newRequest()
+    const again = { x509: { csr: request.csr } }
+    const answers = [await renew(first, again), await renew(first, again, { at: replica })]
+    const given = answers.map((answer) => svidOf(answer, request))
+    expect(new Set(given.map((one) => one.serialNumber)).size).toBe(2)
+    await aMinuteLater()
+    expect(fault(await renew(first, again))).toBe(refusal)
+    expect(await Promise.all([first, ...given].map(self))).toEqual([401, 401, 401])
+  })
+
+  it('presented by a thief beside its owner ends the session, and the log says why', async () => {
+    const token = await issuer.token()
+    const owner = await attest(token)
+    const stolen = { ...owner }
+    const next = await renewed(owner)
+    const theft = await renew(stolen, { x509: { csr: newRequest().csr } }, { at: replica })
+    expect(fault(theft)).toBe(refusal)
+    expect(await refusalOf(theft)).toMatchObject({
+      reason: 'serial_spent',
+      actor: { session: owner.session, workload: 'web', spiffeId: 'spiffe://example.org/lab/web' },
+    })
+    const ended = (await readLog(purser)).find(
+      (one) => one.action === 'session.end' && one.resource?.id === owner.session,
+    )
+    expect(ended).toMatchObject({
+      actor: { kind: 'system' },
+      requestId: theft.headers.get('purser-request-id'),
+      change: { after: { serialNumber: owner.serialNumber } },
+    })
+    expect(ended?.revoked?.serialNumbers?.toSorted()).toEqual([owner.serialNumber, next.serialNumber].toSorted())
+    expect(await self(next)).toBe(401)
+    expect(fault(await renew(next, {}))).toBe(refusal)
+    // Whoever the orchestrator vouches for comes back, as another session.
+    const back = await attest(token)
+    expect(back.session).not.toBe(owner.session)
+    expect(await self(back)).toBe(200)
+  })
+
+  it('renews for one of many that present it at once with keys of their own', async () => {
+    const first = await attest()
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        renew(first, { x509: { csr: newRequest().csr } }, { at: n % 2 === 0 ? purser : replica }),
+      ),
+    )
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+    expect(new Set(answers.map(fault))).toEqual(new Set(['200 ', refusal]))
+    expect(await self(first)).toBe(401)
+  })
+
+  it('of two containers of one pod: each has its own line', async () => {
+    const token = await issuer.token()
+    let [one, two] = [await attest(token), await attest(token)]
+    expect(one.session).toBe(two.session)
+    for (const _ of [1, 2]) [one, two] = [await renewed(one), await renewed(two, replica)]
+    expect([await self(one), await self(two)]).toEqual([200, 200])
+  })
+})
+
+describe('renewal ends', () => {
+  /** On a connection that is kept over it all. */
+  async function throughOneConnection(end: (svid: Svid) => Promise<unknown>): Promise<[Answer, Answer]> {
+    const client = await attest()
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    try {
+      const before = await renew(client, {}, { agent })
+      await end(client)
+      return [before, await renew(client, {}, { agent })]
+    } finally {
+      agent.destroy()
+    }
+  }
+  const web = async (change: (definition: Record<string, unknown>) => Record<string, unknown>): Promise<unknown> => {
+    const { body, headers } = await purser.asAdmin('GET', '/api/v1/workloads/web')
+    const { id: _, revision: __, createdAt: ___, updatedAt: ____, ...kept } = body
+    const definition = Object.fromEntries(Object.entries(change(kept)).filter(([name]) => !['warnings', 'lastUsedAt', 'disabled'].includes(name))) // prettier-ignore
+    return purser.asAdmin('PUT', '/api/v1/workloads/web', definition, { 'if-match': headers.get('etag') ?? '"1"' })
+  }
+
+  it('at the next request, also on a connection that is open, when the entry is disabled', async () => {
+    const [before, after] = await throughOneConnection(() => purser.asAdmin('POST', '/api/v1/workloads/web:disable'))
+    await purser.asAdmin('POST', '/api/v1/workloads/web:enable')
+    expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
+  })
+
+  it('when the entry asks for facts that the session does not have', async () => {
+    const [before, after] = await throughOneConnection(() => web((one) => ({ ...one, match: { 'oidc:sub': 'other' } })))
+    await web((one) => ({ ...one, match: { 'oidc:sub': 'web' } }))
+    expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
+  })
+
+  it.each([
+    ['the session', (svid: Svid) => ({ session: svid.session })],
+    ['the certificate', (svid: Svid) => ({ serialNumber: svid.serialNumber })],
+  ])('when %s is revoked', async (_, what) => {
+    const [before, after] = await throughOneConnection((svid) =>
+      purser.asAdmin('POST', '/api/v1/revocations', what(svid)),
+    )
+    expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
+    expect(await reasonOf(after)).toBe('session_ended')
+  })
+
+  it('when the session was given up', async () => {
+    const [before, after] = await throughOneConnection((client) =>
+      purser.call('DELETE', '/api/v1/credentials/self', undefined, { client }),
+    )
+    expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
+  })
+
+  it('for what the entry grants no more, by what it grants now', async () => {
+    const client = await attest()
+    await web((one) => ({ ...one, grants: { x509: { dnsNames: ['web.lab'] } } }))
+    const answer = await renew(client, { jwts: [{ audience: ['payments'] }] })
+    await web((one) => ({ ...one, grants: { x509: { dnsNames: ['web.lab'] }, jwt: { audiences: ['payments'] } } }))
+    expect(fault(answer)).toBe('403 not_granted /jwts')
+  })
+
+  it('with the session: nothing that it gives lasts longer', async () => {
+    const client = await attest()
+    const end = new Date(Date.now() + 120_000)
+    await purser.knex('session').where({ id: client.session }).update({ expires_at: end })
+    const next = await renewed(client)
+    expect(new Date(next.notAfter).getTime()).toBeLessThanOrEqual(end.getTime())
+    await purser
+      .knex('session')
+      .where({ id: client.session })
+      .update({ expires_at: new Date(Date.now() - 1000) })
+    expect(fault(await renew(next, {}))).toBe(refusal)
+  })
+})
