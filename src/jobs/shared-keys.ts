@@ -92,9 +92,11 @@ export function sharedKeys(parts: SharedKeysParts): Job {
       const from = await stateOf(tx)
       const { uses, next } = await keysCertified(tx, from.epoch, from.index, page)
       const to = { ...from, index: next }
-      const fresh = new Set(uses.filter((use) => !remembered.has(pairOf(use))).map((use) => use.key))
-      const all = await usesOfKeys(tx, [...fresh], oldestLive(snapshots.current(), now()))
-      const alerts = await newAlerts(tx, sharedAmong(all, now()))
+      const fresh = uses.filter((use) => !remembered.has(pairOf(use)))
+      const keys = [...new Set(fresh.map((use) => use.key))]
+      const earlier = await usesOfKeys(tx, keys, oldestLive(snapshots.current(), now()))
+      const all = new Map([...earlier, ...fresh].map((use) => [use.serialNumber, use]))
+      const alerts = await newAlerts(tx, sharedAmong([...all.values()], now()))
       if (alerts.length === 0) {
         remember(uses)
         if (next !== from.index) await writeJobState(tx, name, to)

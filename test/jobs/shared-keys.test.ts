@@ -69,7 +69,7 @@ describe.each(['embedded', 'postgres'] as const)('a key with certificates of sev
     await certify('web')
     await purser.runJobs()
     const searches: string[] = []
-    const hear = ({ sql }: { sql: string }): void => void (sql.includes('terms &&') && searches.push(sql))
+    const hear = ({ sql }: { sql: string }): void => void (sql.includes('terms @>') && searches.push(sql))
     purser.knex.on('query', hear)
     await certify('web')
     await purser.runJobs()
