@@ -1,107 +1,95 @@
-import { PurserError, wordsOf } from './errors.ts'
-import { createFetchCredentials } from './fetch-credentials.ts'
-import { type HeadFile, createHeadFile } from './kept-head.ts'
-import { chooseLogKeys } from './log-keys.ts'
+import { randomInt } from 'node:crypto'
+import { PurserError, isAway } from './errors.ts'
+import { createEmitter } from './events.ts'
+import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
+import { createHeld } from './held.ts'
+import { createIdentity } from './identity.ts'
+import { createKeeper } from './keeper.ts'
+import { type KeptIdentity, openIdentityFile } from './kept-identity.ts'
 import type { ConnectOptions } from './options.ts'
 import { type Purser, createPurser } from './purser.ts'
-import { type ServerInfo, readServerInfo } from './server-info.ts'
-import { type Settings, type Wanted, readSettings } from './settings.ts'
+import { createRenew } from './renew.ts'
+import { createServerView } from './server-view.ts'
+import { readSettings } from './settings.ts'
 import { createTransport } from './transport.ts'
-import { anchorsFor } from './trust.ts'
-import { type Witness, createWitness } from './witness.ts'
+import { createServerTrust } from './trust.ts'
 
 /**
  * Attests this workload and gets its credentials, in one request, from options and environment: finds the server and
  * verifies it, finds the orchestrator's proof and looks whom it is addressed to, sends it, and verifies what came back
- * and its receipt.
+ * and its receipt. With a state directory, a certificate from before a restart is presented instead. What is held is
+ * renewed from then on, until `close()`.
  *
  * @throws PurserError whose `code` tells what went wrong, and whose `message` what to do
  */
 export async function connect(options: ConnectOptions = {}): Promise<Purser> {
   const warn = options.onWarning ?? ((warning: string) => process.emitWarning(warning, 'PurserWarning'))
-  const now = (): Date => new Date()
+  const clock = (): Date => new Date()
+  const now = (): number => Date.now()
+  const random = (): number => randomInt(2 ** 32) / 2 ** 32
   const settings = await readSettings(options)
-  const { address, trust, timeoutMs, stateDir } = settings
-  const never = new AbortController().signal
-  const signal = options.signal ?? never
+  const { address, trust, timeoutMs, stateDir, wanted, renewAt, chosen } = settings
+  const controller = new AbortController()
+  const closing = controller.signal
 
-  const anchors = await anchorsFor(trust, address, timeoutMs, signal)
-  const transport = createTransport({ address, anchors, timeoutMs })
-  try {
-    const info = await readServerInfo(transport, signal)
-    const file = stateDir === undefined ? undefined : createHeadFile(stateDir, info.trustDomain)
-    const { witness, vkeys } = await witnessFor(settings, info, file, warn)
-    const fetchCredentials = createFetchCredentials({
-      settings,
-      transport,
-      audiences: audiencesOf(settings, info),
-      trustDomain: info.trustDomain,
-      witness,
-      keepHead: async (checkpoint) => {
-        await file?.write({ vkeys, checkpoint }).catch((error: unknown) => {
-          warn(`the log's head can't be kept in ${file.path}: ${wordsOf(error)}`)
-        })
-      },
-      warn,
-      now,
-    })
-    const first = await fetchCredentials(offered(settings, info), signal)
-    return createPurser({ first, fetchCredentials, chosen: settings.chosen, close: () => transport.close(), now })
-  } catch (error) {
+  const serverTrust = createServerTrust(trust, address, timeoutMs)
+  const transport = createTransport({ address, anchors: serverTrust.anchors, timeoutMs })
+  const file = stateDir === undefined || !wanted.x509 ? undefined : await openIdentityFile(stateDir, warn)
+  const end = (): void => {
+    controller.abort(new PurserError('closed', 'this Purser client was closed'))
     transport.close()
+    file?.release()
+  }
+  try {
+    const kept = isOurs(await file?.read(clock()), settings)
+    const server = createServerView({ settings, transport, warn })
+    const fetchCredentials = createFetchCredentials({ settings, transport, server, warn, now: clock })
+    const identity = createIdentity({ file, kept, origin: address.origin, presentable: address.tls })
+    const renew = createRenew({
+      fetchCredentials,
+      live: identity.live,
+      now: clock,
+      warn,
+      ...(file && { keepPending: identity.keepPending }),
+      ...(kept?.pending && { pending: kept.pending }),
+    })
+
+    const { first, away } = await renew(wanted, options.signal ?? closing).then(
+      ({ given }) => ({ first: given, away: undefined }),
+      (error: unknown) => {
+        if (!kept || !isAway(error)) throw error
+        warn(`the identity that was kept in ${stateDir} is used until it can be renewed. ${error.message}`)
+        return { first: credentialsOf(kept), away: error }
+      },
+    )
+    await identity.keep(first)
+    const held = createHeld({ wanted, renewAt, now, random }, first)
+    const emitter = createEmitter(warn)
+    const { keep } = identity
+    const { follow } = serverTrust
+    const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, now, random })
+    const source = identity.source({ held, keeper, closing, now })
+    const close = (): void => {
+      keeper.close()
+      end()
+    }
+    return createPurser({ held, keeper, source, emitter, chosen, closing, close, now })
+  } catch (error) {
+    end()
     throw error
   }
 }
 
-function audiencesOf({ audience, chosen }: Settings, { audiences }: ServerInfo): readonly string[] {
-  const named = audience === undefined ? audiences : [audience]
-  chosen.push({
-    about: 'audience',
-    chosen: `${named.join(', ')} (${audience === undefined ? 'as the verified server says' : 'option audience or PURSER_AUDIENCE'})`,
-    dismissed: audience === undefined ? ['neither the option audience nor PURSER_AUDIENCE is given'] : [],
-  })
-  return named
-}
+/** Of this server, and of the entry that is asked for; anything else is left to the proof. */
+const isOurs = (
+  kept: KeptIdentity | undefined,
+  { address, workload }: { address: { origin: string }; workload: string | undefined },
+): KeptIdentity | undefined =>
+  kept?.origin === address.origin && (workload === undefined || workload === kept.workload.name) ? kept : undefined
 
-const featureOf = { x509: 'x509', jwts: 'jwt', accessToken: 'access-token' } as const
-
-/** What is asked for, if the server has it: an older one would refuse the whole request, with the proof spent. */
-function offered({ wanted }: Settings, { features, version }: ServerInfo): Wanted {
-  const asked = {
-    x509: wanted.x509 !== undefined,
-    jwts: wanted.jwts.length > 0,
-    accessToken: wanted.accessToken !== undefined,
-  }
-  for (const part of ['x509', 'jwts', 'accessToken'] as const) {
-    if (asked[part] && !features.includes(featureOf[part])) {
-      throw new PurserError(
-        'not_offered',
-        `the server (version ${version}) does not offer ${part}; leave it out or update the server`,
-      )
-    }
-  }
-  return wanted
-}
-
-/** The witness of this client, with the keys that it trusts; none where receipts are off, or `warn` let it pass. */
-async function witnessFor(
-  { receipts, logKeys, chosen }: Settings,
-  info: ServerInfo,
-  file: HeadFile | undefined,
-  warn: (warning: string) => void,
-): Promise<{ witness: Witness | undefined; vkeys: string[] }> {
-  const none = { witness: undefined, vkeys: [] }
-  if (receipts === 'off') return none
-  try {
-    const kept = await file?.read()
-    const { about, chosen: words, dismissed, vkeys, pinned, warning } = chooseLogKeys(logKeys, kept, info)
-    chosen.push({ about, chosen: words, dismissed })
-    if (warning !== undefined) warn(warning)
-    const witness = createWitness({ trustDomain: info.trustDomain, vkeys, pinned, kept: kept?.checkpoint })
-    return { witness, vkeys }
-  } catch (error) {
-    if (receipts === 'require' || !(error instanceof PurserError)) throw error
-    warn(`${error.code}: ${error.message}`)
-    return none
-  }
+function credentialsOf(kept: KeptIdentity): Credentials {
+  const { spiffeId, workload, session, certificateChain, trustBundle, privateKey } = kept
+  const { serialNumber, notAfter, renewAfter } = kept
+  const x509 = { certificateChain, trustBundle, privateKey, serialNumber, notAfter, renewAfter }
+  return { spiffeId, workload, session, x509, jwts: [] }
 }

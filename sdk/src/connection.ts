@@ -4,7 +4,7 @@ import { readAddress } from './address.ts'
 import { withDeadline } from './deadline.ts'
 import { openConnection } from './handshake.ts'
 import type { CaOption } from './options.ts'
-import { anchorsFor, chooseTrust } from './trust.ts'
+import { chooseTrust, createServerTrust } from './trust.ts'
 
 export { PurserError } from './errors.ts'
 
@@ -33,16 +33,12 @@ export async function createConnector(options: {
   const { ca, env, timeoutMs } = options
   const address = readAddress(options.addr, false)
   const trust = await chooseTrust(address, ca, env)
-  const never = new AbortController().signal
-  const find = () => anchorsFor(trust, address, timeoutMs, never)
-  let anchors: ReturnType<typeof find> | undefined
+  const server = createServerTrust(trust, address, timeoutMs)
   return {
     origin: address.origin,
     async connect() {
-      anchors ??= find()
-      const known = await anchors
-      return withDeadline(timeoutMs, [], `connecting to ${address.origin}`, (signal) =>
-        openConnection(address, known, signal),
+      return withDeadline(timeoutMs, [], `connecting to ${address.origin}`, async (signal) =>
+        openConnection(address, await server.anchors(signal), signal),
       )
     },
   }

@@ -21,6 +21,12 @@ export type OwnErrorCode =
   /** The server is too old for what was asked. */
   | 'not_offered'
   | 'not_requested'
+  /** What is held has ended, and could not be renewed: the cause says why. */
+  | 'expired'
+  /** Somebody else's token or certificate, and what is wrong with it. */
+  | 'bad_token'
+  | 'bad_peer'
+  | 'revoked'
   /** The log, by which every credential is accounted for. */
   | 'no_log_key'
   | 'receipt_invalid'
@@ -80,3 +86,8 @@ export function oneLine(text: string): string {
   const clean = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim()
   return clean.length > 300 ? `${clean.slice(0, 300)}…` : clean
 }
+
+/** Purser can't be reached or can't record now: what is held still does. A refusal is another matter. */
+export const isAway = (error: unknown): error is PurserError =>
+  error instanceof PurserError &&
+  (['unreachable', 'timeout', 'incomplete'].includes(error.code) || error.status === 429 || (error.status ?? 0) >= 500)

@@ -7,12 +7,12 @@ import { compareEntry } from './compare-entry.ts'
 import { createCsr } from './csr.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
-import { admitProof } from './proof.ts'
+import { type Proof, admitProof } from './proof.ts'
 import { type AccessTokenReply, type CredentialsReply, type JwtReply, type X509Reply, readReply } from './reply.ts'
 import type { Settings, Wanted } from './settings.ts'
-import type { Transport } from './transport.ts'
+import type { ServerView } from './server-view.ts'
+import type { Presented, Transport } from './transport.ts'
 import type { Receipt } from './verify/receipt.ts'
-import type { Witness } from './witness.ts'
 
 /** What one request gave, verified. */
 export type Credentials = {
@@ -26,16 +26,22 @@ export type Credentials = {
   receipt?: Receipt
 }
 
-export type FetchCredentials = (wanted: Wanted, signal: AbortSignal) => Promise<Credentials>
+export type CredentialsRequest = {
+  wanted: Wanted
+  /** The live certificate that proves who asks; the orchestrator's token does unless given. */
+  as?: Presented
+  /** The key to be certified, unless the server makes one: the same again when a request is repeated. */
+  key?: KeyObject
+  /** Called as the request is written: from then on the server may have issued. */
+  onSent?: () => void
+}
+
+export type FetchCredentials = (request: CredentialsRequest, signal: AbortSignal) => Promise<Credentials>
 
 type Parts = {
   settings: Pick<Settings, 'timeoutMs' | 'proof' | 'attestor' | 'workload' | 'jwtLifetimeSeconds' | 'receipts'>
   transport: Transport
-  audiences: readonly string[]
-  trustDomain: string
-  witness: Witness | undefined
-  /** Keeps a new head, by its signed note. */
-  keepHead: (note: string) => Promise<void>
+  server: (signal: AbortSignal) => Promise<ServerView>
   warn: (warning: string) => void
   now: () => Date
 }
@@ -43,54 +49,76 @@ type Parts = {
 /** The largest answer that the routes in use can give. */
 const maxBytes = 1024 * 1024
 
-const makeKey = promisify(generateKeyPair)
+const makePair = promisify(generateKeyPair)
 
-/**
- * One request at a time: the next asks for growth since the head that the one before brought.
- * Renewal, when it comes, calls this and nothing else.
- */
+/** EC P-256, as Purser's own keys. */
+export const makeKey = async (): Promise<KeyObject> => (await makePair('ec', { namedCurve: 'P-256' })).privateKey
+
+/** One request at a time: the next asks for growth since the head that the one before brought. */
 export function createFetchCredentials(parts: Parts): FetchCredentials {
   let turn: Promise<unknown> = Promise.resolve()
-  return (wanted, signal) => {
-    const result = turn.then(() => fetchOnce(parts, wanted, signal))
+  return (request, signal) => {
+    const result = turn.then(() => fetchOnce(parts, request, signal))
     turn = result.catch(() => undefined)
     return result
   }
 }
 
-async function fetchOnce(parts: Parts, wanted: Wanted, signal: AbortSignal): Promise<Credentials> {
-  const { settings, transport, audiences, witness } = parts
+async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Credentials> {
+  const { settings, transport } = parts
+  const { wanted, as, onSent } = request
   try {
-    const token = await withDeadline(settings.timeoutMs, [signal], 'getting the proof', (within) =>
-      settings.proof.read({ audiences, signal: within }),
-    )
-    const proof = admitProof(token, audiences, settings.proof.chosen)
-    const own =
-      wanted.x509 && !wanted.x509.generateKey ? (await makeKey('ec', { namedCurve: 'P-256' })).privateKey : undefined
-    const since = witness?.since()
+    const view = await parts.server(signal)
+    const proof = as ? ({ kind: 'x509' } as const) : await proofFor(settings, view, signal)
+    const own = wanted.x509 && !wanted.x509.generateKey ? (request.key ?? (await makeKey())) : undefined
+    const since = view.witness?.since()
     const body = {
-      ...(settings.attestor !== undefined && { attestor: settings.attestor }),
+      ...(!as && settings.attestor !== undefined && { attestor: settings.attestor }),
       proof,
-      ...(settings.workload !== undefined && { workload: settings.workload }),
+      // Renewal stays on its session's entry.
+      ...(!as && settings.workload !== undefined && { workload: settings.workload }),
       ...(wanted.x509 && { x509: { ...wanted.x509, ...(own && { csr: createCsr(own) }) } }),
       ...(wanted.jwts.length > 0 && { jwts: wanted.jwts.map((one) => jwtRequest(one, settings.jwtLifetimeSeconds)) }),
       ...(wanted.accessToken && { accessToken: wanted.accessToken }),
       ...(since && { receipt: since }),
     }
-    const request = { method: 'POST', path: '/api/v1/credentials', body: JSON.stringify(body), maxBytes } as const
-    const { json, answer } = await ask(transport, request, 'credentials', signal)
+    const { json, answer } = await ask(
+      transport,
+      {
+        method: 'POST',
+        path: '/api/v1/credentials',
+        body: JSON.stringify(body),
+        maxBytes,
+        ...(as && { as }),
+        ...(onSent && { onSent }),
+      },
+      'credentials',
+      signal,
+    )
     const reply = readReply(json)
     const key = own ?? madeThere(reply)
-    const context = { wanted, trustDomain: parts.trustDomain, key, now: parts.now(), serverTime: answer.headers.date }
-    const leaf = checkReply(reply, context)
+    const { trustDomain } = view.info
+    const leaf = checkReply(reply, { wanted, trustDomain, key, now: parts.now(), serverTime: answer.headers.date })
     const requestId = answer.headers['purser-request-id']
-    const receipt = await account(parts, reply, (entry) =>
+    const receipt = await account(parts, view, reply, (entry) =>
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
     )
     return credentialsOf(reply, key, receipt)
   } finally {
     transport.rest()
   }
+}
+
+async function proofFor(
+  { proof, timeoutMs }: Parts['settings'],
+  view: ServerView,
+  signal: AbortSignal,
+): Promise<Proof> {
+  const { audiences } = view
+  const token = await withDeadline(timeoutMs, [signal], 'getting the proof', (within) =>
+    proof.read({ audiences, signal: within }),
+  )
+  return admitProof(token, audiences, proof.chosen)
 }
 
 const jwtRequest = (audience: string, lifetimeSeconds: number | undefined): Record<string, unknown> => ({
@@ -109,7 +137,8 @@ function madeThere({ x509 }: CredentialsReply): KeyObject | undefined {
 
 /** Verifies the receipt as strictly as the settings say. */
 async function account(
-  { settings, witness, keepHead, warn }: Parts,
+  { settings, warn }: Parts,
+  { witness, keepHead }: ServerView,
   { receipt }: CredentialsReply,
   agree: (entry: Record<string, unknown>) => void,
 ): Promise<Receipt | undefined> {

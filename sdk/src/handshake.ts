@@ -19,15 +19,22 @@ export type Anchors = { pem: string[] | undefined; words: string }
 
 /**
  * A connection on which nothing was written yet: verified, or plain where the address says so.
+ * @param as the certificate to present, with its key, PEM
  * @throws PurserError `untrusted_server`, `unreachable`; whatever the signal gives as its reason
  */
-export async function openConnection(address: Address, anchors: Anchors, signal: AbortSignal): Promise<Socket> {
+export async function openConnection(
+  address: Address,
+  anchors: Anchors,
+  signal: AbortSignal,
+  as?: { key: string; cert: string },
+): Promise<Socket> {
   if (!address.tls) {
     const plain = connectPlain({ host: address.host, port: address.port })
     return settled(plain, 'connect', address, signal)
   }
   // Said outright: NODE_TLS_REJECT_UNAUTHORIZED must not switch it off.
-  const socket = connectTls({ ...base(address), ...(anchors.pem && { ca: anchors.pem }), rejectUnauthorized: true })
+  const trusted = anchors.pem && { ca: anchors.pem }
+  const socket = connectTls({ ...base(address), ...trusted, ...as, rejectUnauthorized: true })
   await settled(socket, 'secureConnect', address, signal, anchors.words)
   const leaf = socket.getPeerX509Certificate()
   // Workloads may hold certificates under the same root; this name is granted to none of them.

@@ -1,8 +1,7 @@
 /** The log's newest head, kept in PURSER_STATE_DIR over a restart: one small file for each trust domain. */
-import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PurserError } from './errors.ts'
+import { readPrivate, writePrivate } from './private-file.ts'
 import { isObject } from './verify/canonical.ts'
 
 /** The keys that were trusted, and the signed checkpoint as text. */
@@ -27,39 +26,14 @@ export function createHeadFile(dir: string, trustDomain: string): HeadFile {
   return {
     path,
     async read() {
-      let text: string
-      try {
-        text = await readFile(path, 'utf8')
-      } catch (error) {
-        if (hasCode(error, 'ENOENT')) return undefined
-        throw bad("can't be read", error)
-      }
-      return readKept(text) ?? raise(bad('is damaged'))
+      const text = await readPrivate(path).catch((error: unknown) => raise(bad("can't be read", error)))
+      return text === undefined ? undefined : (readKept(text) ?? raise(bad('is damaged')))
     },
     async write(kept) {
-      // Not its parents: a mistyped path fails, and Node's recursive form never ends in /proc.
-      await mkdir(dir, { mode: 0o700 }).catch((error: unknown) => {
-        if (!hasCode(error, 'EEXIST')) throw error
-      })
-      const temporary = `${path}.${randomBytes(8).toString('hex')}`
-      try {
-        const file = await open(temporary, 'wx', 0o600)
-        try {
-          await file.writeFile(`${JSON.stringify({ v: 1, ...kept })}\n`)
-          await file.sync()
-        } finally {
-          await file.close()
-        }
-        await rename(temporary, path)
-      } finally {
-        await rm(temporary, { force: true })
-      }
+      await writePrivate(path, `${JSON.stringify({ v: 1, ...kept })}\n`)
     },
   }
 }
-
-const hasCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code
 
 function raise(error: Error): never {
   throw error

@@ -51,8 +51,13 @@ export type ConnectOptions = {
   logKey?: string | readonly string[]
   /** What happens to a credential whose receipt doesn't verify: refused (`require`, the default), a warning, nothing. */
   receipts?: 'require' | 'warn' | 'off'
-  /** A directory that keeps the log's newest head over a restart, 0600. Environment: PURSER_STATE_DIR. */
+  /**
+   * A directory that keeps the log's newest head, key and certificate over a restart, 0600; one for each process.
+   * Environment: PURSER_STATE_DIR.
+   */
   stateDir?: string
+  /** When to renew, as a fraction of a lifetime, 0.1 to 0.9. Unless given, about half, as the server says. */
+  renewAt?: number
   /** Gives up connecting. It does not end what is connected: `close()` does. */
   signal?: AbortSignal
   /** Milliseconds for each request, from the connection to the last byte; 10,000 unless given. */
@@ -77,6 +82,7 @@ const names: Record<keyof ConnectOptions, true> = {
   accessToken: true,
   logKey: true,
   receipts: true,
+  renewAt: true,
   stateDir: true,
   signal: true,
   timeoutMs: true,

@@ -1,9 +1,11 @@
 /** What a program holds: the credentials as they are now. */
 import type { Choice } from './choices.ts'
 import { unlessAborted } from './deadline.ts'
-import { PurserError } from './errors.ts'
-import type { Credentials, FetchCredentials } from './fetch-credentials.ts'
-import type { JwtReply } from './reply.ts'
+import { PurserError, isAway } from './errors.ts'
+import type { Emitter, EventName, Events } from './events.ts'
+import type { Held } from './held.ts'
+import type { Keeper } from './keeper.ts'
+import type { Source } from './source.ts'
 import type { Receipt } from './verify/receipt.ts'
 
 /** An X.509-SVID, ready for `https.createServer`, `tls.connect` or files. */
@@ -25,14 +27,18 @@ export type X509 = {
 export type AccessToken = { token: string; id: string; expiresAt: Date }
 export type Session = { id: string; expiresAt: Date }
 
-/** A connected client. It holds no timer and no open connection between requests. */
+/** A connected client. It renews what it holds by itself until `close()`, and keeps no process alive for that. */
 export type Purser = {
   readonly spiffeId: string
   readonly workload: { readonly id: string; readonly name: string; readonly revision: number }
   readonly session: Session
-  /** @throws PurserError `not_requested` after `connect({ x509: false })` */
+  /**
+   * The certificate that is live now: read it at each use, since it is replaced about half its lifetime in.
+   * @throws PurserError `not_requested` after `connect({ x509: false })`; `expired` where it ended and could not be renewed,
+   *   with what kept it from that as its cause
+   */
   readonly x509: X509
-  /** Of the newest request; undefined unless it was asked for. */
+  /** The newest; undefined unless it was asked for. */
   readonly accessToken: AccessToken | undefined
   /** Proof that the newest request is in the log, verified. Undefined with `receipts: 'off'`, or where `warn` let one pass. */
   readonly receipt: Receipt | undefined
@@ -45,48 +51,38 @@ export type Purser = {
    * @throws PurserError a refusal, or what keeps Purser from being reached
    */
   jwt(audience: string, options?: { signal?: AbortSignal }): Promise<string>
-  /** Ends what is under way. What was issued stays valid until its end. */
+  /**
+   * Renews all that is held now, for example after its workload entry changed. Calls at the same time share a request.
+   * @throws PurserError why it could not; what is held stays
+   */
+  renew(options?: { signal?: AbortSignal }): Promise<void>
+  /** Answers how to stop listening. */
+  on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void
+  /** Ends timers, connections and what is under way. What was issued stays valid until its end. */
   close(): void
   /** For logs: who this is, and nothing secret. */
   toJSON(): { spiffeId: string; session: Session }
 }
 
 type Parts = {
-  first: Credentials
-  fetchCredentials: FetchCredentials
+  held: Held
+  keeper: Keeper
+  source: Pick<Source, 'identity'>
+  emitter: Emitter
   chosen: readonly Choice[]
+  closing: AbortSignal
   close: () => void
-  now: () => Date
+  now: () => number
 }
 
 /** A token that ends sooner is of no use to who receives it. */
 const usableMs = 5000
 
-/** Purser can't be reached or can't record now: what is held still does. A refusal is another matter. */
-const isAway = (error: unknown): boolean =>
-  error instanceof PurserError &&
-  (['unreachable', 'timeout', 'incomplete'].includes(error.code) || error.status === 429 || (error.status ?? 0) >= 500)
-
-export function createPurser({ first, fetchCredentials, chosen, close, now }: Parts): Purser {
-  const closing = new AbortController()
-  let newest = first
-  const kept = new Map<string, JwtReply>()
+export function createPurser({ held, keeper, source, emitter, chosen, closing, close, now }: Parts): Purser {
   const underWay = new Map<string, Promise<string>>()
-  const keep = (jwts: readonly JwtReply[]): void => {
-    for (const jwt of jwts) kept.set(jwt.audience.join(' '), jwt)
-  }
-  keep(first.jwts)
 
   async function nextJwt(audience: string): Promise<string> {
-    const given = await fetchCredentials({ jwts: [audience] }, closing.signal)
-    newest = {
-      ...newest,
-      session: given.session,
-      workload: given.workload,
-      ...(given.receipt && { receipt: given.receipt }),
-    }
-    keep(given.jwts)
-    const [jwt] = given.jwts
+    const [jwt] = (await keeper.obtain({ jwts: [audience] })).jwts
     if (!jwt) throw new PurserError('bad_reply', 'the server issued no JWT')
     return jwt.token
   }
@@ -97,44 +93,48 @@ export function createPurser({ first, fetchCredentials, chosen, close, now }: Pa
     return asked
   }
 
+  /** Used from now on, so that it is renewed ahead of its end. */
+  function used(audience: string, token: string): string {
+    held.use(audience)
+    keeper.look()
+    return token
+  }
+
   return {
     get spiffeId() {
-      return newest.spiffeId
+      return held.newest().spiffeId
     },
     get workload() {
-      return newest.workload
+      return held.newest().workload
     },
     get session() {
-      return newest.session
+      return held.newest().session
     },
     get x509() {
-      if (!newest.x509)
-        throw new PurserError('not_requested', 'no certificate was asked for: connect without x509: false')
-      return { ...newest.x509, spiffeId: newest.spiffeId }
+      return source.identity()
     },
     get accessToken() {
-      return newest.accessToken
+      return held.accessToken()
     },
     get receipt() {
-      return newest.receipt
+      return held.newest().receipt
     },
     chosen,
     async jwt(audience, { signal } = {}) {
-      if (closing.signal.aborted) throw closing.signal.reason
+      if (closing.aborted) throw closing.reason
       if (typeof audience !== 'string' || audience === '') throw new PurserError('bad_options', 'an audience is text')
-      const held = kept.get(audience)
-      if (held && held.renewAfter > now()) return held.token
+      const kept = held.jwt(audience)
+      if (kept && kept.value.renewAfter.getTime() > now()) return used(audience, kept.value.token)
       try {
-        return await unlessAborted(signal, () => shared(audience))
+        return used(audience, await unlessAborted(signal, () => shared(audience)))
       } catch (error) {
-        if (held && isAway(error) && held.expiresAt.getTime() > now().getTime() + usableMs) return held.token
+        if (kept && isAway(error) && kept.endsAt > now() + usableMs) return used(audience, kept.value.token)
         throw error
       }
     },
-    close() {
-      closing.abort(new PurserError('closed', 'this Purser client was closed'))
-      close()
-    },
-    toJSON: () => ({ spiffeId: newest.spiffeId, session: newest.session }),
+    renew: ({ signal } = {}) => (closing.aborted ? Promise.reject(closing.reason) : keeper.renewAll(signal)),
+    on: emitter.on,
+    close,
+    toJSON: () => ({ spiffeId: held.newest().spiffeId, session: held.newest().session }),
   }
 }

@@ -27,6 +27,8 @@ export type Settings = {
   logKeys: readonly string[]
   receipts: 'require' | 'warn' | 'off'
   stateDir: string | undefined
+  /** Fraction of a lifetime. */
+  renewAt: number | undefined
   timeoutMs: number
   chosen: Choice[]
 }
@@ -46,10 +48,11 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
   const trust = await chooseTrust(address, options.ca, env)
   const proof = chooseProof(options.proof, env)
   const where = options.addr === undefined ? 'PURSER_ADDR' : 'option addr'
-  const { receipts = 'require', timeoutMs = 10_000, jwtLifetimeSeconds } = options
+  const { receipts = 'require', timeoutMs = 10_000, jwtLifetimeSeconds, renewAt } = options
   if (!['require', 'warn', 'off'].includes(receipts)) throw bad("receipts is 'require', 'warn' or 'off'")
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
     throw bad('timeoutMs is a whole number of milliseconds above 0')
+  if (renewAt !== undefined && !(renewAt >= 0.1 && renewAt <= 0.9)) throw bad('renewAt is a number from 0.1 to 0.9')
   return {
     address,
     trust,
@@ -62,6 +65,7 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
     logKeys: readLogKeys(options.logKey ?? env.PURSER_LOG_KEY),
     receipts,
     stateDir: from(options.stateDir, 'PURSER_STATE_DIR'),
+    renewAt,
     timeoutMs,
     chosen: [
       { about: 'server', chosen: `${address.origin} (${where})`, dismissed: [] },

@@ -7,41 +7,78 @@ import { PurserError } from './errors.ts'
 import { type Anchors, connectionError, openConnection } from './handshake.ts'
 import { version } from './version.ts'
 
+/** A live X.509-SVID with its key, presented to the server: PEM. */
+export type Presented = { key: string; cert: string }
+
 export type Request = {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'DELETE'
   path: string
   /** JSON text. */
   body?: string
   /** Bytes of the answer's body. */
   maxBytes: number
+  /** The certificate that the connection is made with; none unless given. */
+  as?: Presented
+  /** An access token. */
+  bearer?: string
+  /** Called as the request is written: from then on the server may have acted on it. */
+  onSent?: () => void
 }
-export type Answer = { status: number; headers: IncomingHttpHeaders; text: string }
+export type Answer = { status: number; headers: IncomingHttpHeaders; bytes: Buffer; text: string }
 
 export type Transport = {
   /** @throws PurserError, and nothing else */
   exchange(request: Request, signal?: AbortSignal): Promise<Answer>
-  /** Closes the connection that is kept for the next exchange. */
+  /** Closes the connections that are kept for the next exchange. */
   rest(): void
   /** Ends what is under way too; every exchange after it fails with `closed`. */
   close(): void
 }
 
-export function createTransport(parts: { address: Address; anchors: Anchors; timeoutMs: number }): Transport {
+/** One connection, and an agent that never connects: it keeps what was opened and verified for it. */
+type Line = { socket: Socket; agent: Agent; cert: string | undefined; busy: boolean }
+
+/** @param parts.anchors asked at each new connection, since the roots of a trust domain move on */
+export function createTransport(parts: {
+  address: Address
+  anchors: (signal: AbortSignal) => Promise<Anchors>
+  timeoutMs: number
+}): Transport {
   const { address, anchors, timeoutMs } = parts
   const closing = new AbortController()
-  // An agent that never connects: it keeps the connection that was opened and verified for it.
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  let open: Socket | undefined
-  agent.createConnection = () => open
+  const lines = new Set<Line>()
+
+  async function lineFor(as: Presented | undefined, signal: AbortSignal): Promise<Line> {
+    for (const line of lines) {
+      if (line.busy || line.socket.destroyed || line.cert !== as?.cert) continue
+      line.busy = true
+      return line
+    }
+    const socket = await openConnection(address, await anchors(signal), signal, as)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    agent.createConnection = () => socket
+    const line = { socket, agent, cert: as?.cert, busy: true }
+    lines.add(line)
+    socket.once('close', () => lines.delete(line))
+    if (closing.signal.aborted) socket.destroy()
+    return line
+  }
 
   async function send(request: Request, signal: AbortSignal): Promise<Answer> {
-    if (!open || open.destroyed) open = await openConnection(address, anchors, signal)
+    const line = await lineFor(request.as, signal)
     try {
-      return await answerTo(request, address, agent, signal)
+      return await answerTo(request, address, line.agent, signal)
     } catch (error) {
-      open.destroy()
+      line.socket.destroy()
       throw error
+    } finally {
+      line.busy = false
     }
+  }
+
+  const end = (line: Line): void => {
+    line.socket.destroy()
+    line.agent.destroy()
   }
 
   return {
@@ -50,24 +87,23 @@ export function createTransport(parts: { address: Address; anchors: Anchors; tim
         send(request, both),
       ),
     rest() {
-      open?.destroy()
-      open = undefined
+      for (const line of lines) if (!line.busy) end(line)
     },
     close() {
       closing.abort(new PurserError('closed', 'this Purser client was closed'))
-      open?.destroy()
-      agent.destroy()
+      lines.forEach(end)
     },
   }
 }
 
 function answerTo(request: Request, address: Address, agent: Agent, signal: AbortSignal): Promise<Answer> {
-  const { method, path, body } = request
+  const { method, path, body, bearer } = request
   const headers = {
     host: new URL(address.origin).host,
-    accept: 'application/json',
+    accept: '*/*',
     'accept-encoding': 'identity',
     'user-agent': `purser-sdk/${version} node/${process.versions.node}`,
+    ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }),
     ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
   }
   return new Promise((resolve, reject) => {
@@ -83,6 +119,7 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
         reject(signal.aborted ? signal.reason : error)
       })
     })
+    request.onSent?.()
     outgoing.end(body)
   })
 }
@@ -123,5 +160,6 @@ async function readAnswer(response: IncomingMessage, { maxBytes }: Request, { or
     throw new PurserError('incomplete', `${origin} broke off in the middle of its answer`, { cause: error })
   }
   if (!response.complete) throw new PurserError('incomplete', `${origin} broke off in the middle of its answer`)
-  return { status, headers, text: Buffer.concat(chunks, size).toString('utf8') }
+  const bytes = Buffer.concat(chunks, size)
+  return { status, headers, bytes, text: bytes.toString('utf8') }
 }

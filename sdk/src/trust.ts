@@ -75,20 +75,47 @@ function fail(why: string): never {
   throw bad(why)
 }
 
-/**
- * The only anchors of verification. For a fingerprint the server is asked for its root first, on a connection that
- * nothing else happens on.
- */
-export async function anchorsFor(
-  { basis, chosen }: Trust,
-  address: Address,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<Anchors> {
-  if (typeof basis === 'string') return { pem: undefined, words: chosen }
-  if ('pem' in basis) return { pem: basis.pem, words: chosen }
-  const root = await withDeadline(timeoutMs, [signal], `the first handshake with ${address.origin}`, (within) =>
-    findAnchor(address, basis.sha256, within),
-  )
-  return { pem: [root.toString()], words: chosen }
+/** What the server is verified against, as it is now. */
+export type ServerTrust = {
+  /**
+   * The only anchors of verification. For a fingerprint the server is asked for its root first, on a connection that
+   * nothing else happens on; the answer is kept.
+   */
+  anchors(signal: AbortSignal): Promise<Anchors>
+  /**
+   * The roots of the trust domain moved on, as the verified server said: a server under one of them moves with them. A
+   * root that was given and never was one of the trust domain's, a company's, stays.
+   * @param roots PEM
+   */
+  follow(roots: string): void
+}
+
+export function createServerTrust({ basis, chosen }: Trust, address: Address, timeoutMs: number): ServerTrust {
+  let known: Anchors | undefined =
+    typeof basis === 'string'
+      ? { pem: undefined, words: chosen }
+      : 'pem' in basis
+        ? { pem: basis.pem, words: chosen }
+        : undefined
+  /** The trust domain's own among the anchors; empty where the server's certificate is of somebody else's CA. */
+  let own = new Set<string>()
+
+  return {
+    async anchors(signal) {
+      if (known || typeof basis === 'string' || 'pem' in basis) return known ?? { pem: undefined, words: chosen }
+      const root = await withDeadline(timeoutMs, [signal], `the first handshake with ${address.origin}`, (within) =>
+        findAnchor(address, basis.sha256, within),
+      )
+      known = { pem: [root.toString()], words: chosen }
+      return known
+    },
+    follow(roots) {
+      const next = readCertificates(roots)?.map(String)
+      if (!next || !known?.pem) return
+      if (own.size === 0) own = new Set(known.pem.filter((one) => next.includes(one)))
+      if (own.size === 0) return
+      known = { ...known, pem: [...known.pem.filter((one) => !own.has(one)), ...next] }
+      own = new Set(next)
+    },
+  }
 }

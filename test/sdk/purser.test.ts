@@ -1,7 +1,10 @@
 /** What a connected client keeps, and when it asks again; the requests are stand-ins, the clock is the test's. */
 import { PurserError } from '@purser/sdk'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { createEmitter } from '../../sdk/src/events.ts'
 import type { Credentials } from '../../sdk/src/fetch-credentials.ts'
+import { createHeld } from '../../sdk/src/held.ts'
+import { createKeeper } from '../../sdk/src/keeper.ts'
 import { createPurser } from '../../sdk/src/purser.ts'
 import type { Wanted } from '../../sdk/src/settings.ts'
 
@@ -31,17 +34,35 @@ const given = (wanted: Wanted): Credentials => ({
   })),
 })
 
-const connected = () =>
-  createPurser({
-    first: given({ jwts: ['payments'] }),
-    fetchCredentials: (wanted) => {
+const connected = () => {
+  const now = (): number => at(seconds).getTime()
+  const random = (): number => 0
+  const closing = new AbortController().signal
+  const held = createHeld({ wanted: { jwts: [] }, renewAt: undefined, now, random }, given({ jwts: ['payments'] }))
+  const emitter = createEmitter(() => undefined)
+  const keeper = createKeeper({
+    held,
+    renew: (wanted) => {
       asked.push(wanted)
-      return failure ? Promise.reject(failure) : Promise.resolve(given(wanted))
+      return failure ? Promise.reject(failure) : Promise.resolve({ given: given(wanted), by: 'proof' })
     },
-    chosen: [],
-    close: () => undefined,
-    now: () => at(seconds),
+    transport: {
+      exchange: () => Promise.reject(failure ?? new Error()),
+      rest: () => undefined,
+      close: () => undefined,
+    },
+    emitter,
+    keep: async () => undefined,
+    follow: () => undefined,
+    away: undefined,
+    closing,
+    now,
+    random,
   })
+  onTestFinished(() => keeper.close())
+  const source = { identity: (): never => expect.fail('no certificate is held here') }
+  return createPurser({ held, keeper, source, emitter, chosen: [], closing, close: keeper.close, now })
+}
 
 test('a JWT is kept until half of its life is over, and asked for alone then', async () => {
   const purser = connected()

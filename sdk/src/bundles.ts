@@ -1,0 +1,81 @@
+/** The bundle as it is now, read again as often as it says, and at once where a key is missing in it. */
+import { ask } from './ask.ts'
+import { type Bundle, readBundle } from './bundle.ts'
+import { unlessAborted } from './deadline.ts'
+import type { Transport } from './transport.ts'
+
+export type Bundles = {
+  known(): Bundle | undefined
+  /** The bundle that is known, unless it is older than it says it may be; then a fresh one, or the older one where Purser is away. */
+  get(signal?: AbortSignal): Promise<Bundle>
+  /** Asks now, but not more often than every few seconds: strangers may name any key. */
+  refresh(signal?: AbortSignal): Promise<Bundle>
+  close(): void
+}
+
+type Parts = {
+  transport: Transport
+  /** Called with each bundle that differs from the one before, or comes first. */
+  onBundle: (bundle: Bundle) => void
+  closing: AbortSignal
+  now: () => number
+  random: () => number
+}
+
+const leastPauseMs = 5_000
+/** Soon after the start, but not in the way of it. */
+const firstAfterMs = 5_000
+
+export function createBundles({ transport, onBundle, closing, now, random }: Parts): Bundles {
+  let bundle: Bundle | undefined
+  let readAt = -Infinity
+  let triedAt = -Infinity
+  let underWay: Promise<Bundle> | undefined
+  let timer: NodeJS.Timeout | undefined
+
+  async function read(): Promise<Bundle> {
+    triedAt = now()
+    const request = { method: 'GET', path: '/bundle', maxBytes: 256 * 1024 } as const
+    const { answer } = await ask(transport, request, 'its bundle', closing)
+    const next = readBundle(answer.text)
+    const before = bundle
+    bundle = next
+    readAt = now()
+    if (!before || isOther(before, next)) onBundle(next)
+    return next
+  }
+  const refreshNow = (): Promise<Bundle> => (underWay ??= read().finally(() => (underWay = undefined)))
+
+  function plan(afterMs: number): void {
+    if (closing.aborted) return
+    timer = setTimeout(() => {
+      refreshNow()
+        // Away, as renewal will say; what is known is kept.
+        .catch(() => undefined)
+        .finally(() => plan((bundle?.refreshSeconds ?? 300) * 1_000 * (0.9 + random() / 10)))
+    }, afterMs).unref()
+  }
+  plan(firstAfterMs * (0.5 + random() / 2))
+
+  return {
+    known: () => bundle,
+    async get(signal) {
+      const fresh = bundle && now() - readAt < bundle.refreshSeconds * 1_000 * 2
+      if (bundle && fresh) return bundle
+      try {
+        return await unlessAborted(signal, refreshNow)
+      } catch (error) {
+        if (bundle && !signal?.aborted) return bundle
+        throw error
+      }
+    },
+    refresh(signal) {
+      if (bundle && now() - triedAt < leastPauseMs && !underWay) return Promise.resolve(bundle)
+      return unlessAborted(signal, refreshNow)
+    },
+    close: () => clearTimeout(timer),
+  }
+}
+
+const isOther = (a: Bundle, b: Bundle): boolean =>
+  a.sequence !== b.sequence || a.roots !== b.roots || [...a.jwtKeys.keys()].join() !== [...b.jwtKeys.keys()].join()

@@ -1,0 +1,54 @@
+/** What happens to a connected client, for logs and metrics. No event holds a key or a token. */
+import { type Heads, type PurserError, wordsOf } from './errors.ts'
+
+export type Events = {
+  /** A new certificate, or new tokens, are in use. */
+  renewed: { serialNumber: string | undefined; notAfter: Date | undefined; by: 'certificate' | 'proof' }
+  /** Three quarters of the certificate's lifetime are over, and it could not be renewed yet. */
+  expiring: { notAfter: Date; error: PurserError | undefined }
+  /** The certificate is over. Whatever needs it fails with `expired` until a renewal succeeds. */
+  expired: { notAfter: Date; error: PurserError | undefined }
+  /** Purser can't be reached, or can't issue now. What is held is served on. */
+  disconnected: { error: PurserError }
+  reconnected: { afterMs: number }
+  /** The roots or JWT keys of the trust domain changed. */
+  bundle: { sequence: number | undefined }
+  /** Two heads of one log that can't both be its history. Keep them. */
+  fork: { error: PurserError; heads: Heads }
+}
+
+export type EventName = keyof Events
+
+export type Emitter = {
+  /** Answers how to stop listening. A listener that throws is warned of, and stops nobody. */
+  on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void
+  emit<N extends EventName>(name: N, event: Events[N]): void
+}
+
+/** @param warn told of listeners that throw */
+export function createEmitter(warn: (warning: string) => void): Emitter {
+  const listeners: { [N in EventName]?: Set<(event: Events[N]) => void> } = {}
+  const of = <N extends EventName>(name: N): Set<(event: Events[N]) => void> => {
+    const known: Set<(event: Events[N]) => void> | undefined = listeners[name]
+    if (known) return known
+    const made = new Set<(event: Events[N]) => void>()
+    Object.assign(listeners, { [name]: made })
+    return made
+  }
+  return {
+    on(name, listener) {
+      const all = of(name)
+      all.add(listener)
+      return () => void all.delete(listener)
+    },
+    emit(name, event) {
+      for (const listener of of(name)) {
+        try {
+          listener(event)
+        } catch (error) {
+          warn(`a listener of '${name}' threw: ${wordsOf(error)}`)
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Keeps what a client holds alive: renews it ahead of its end, says what happens, and hands each new identity to whoever
+ * presents it.
+ */
+import type { Bundle } from './bundle.ts'
+import { type Bundles, createBundles } from './bundles.ts'
+import { readCertificates } from './certificates.ts'
+import { unlessAborted } from './deadline.ts'
+import { PurserError, isAway, wordsOf } from './errors.ts'
+import type { Emitter } from './events.ts'
+import type { Credentials } from './fetch-credentials.ts'
+import type { Held } from './held.ts'
+import type { By, Renew } from './renew.ts'
+import { createSchedule } from './schedule.ts'
+import type { Wanted } from './settings.ts'
+import type { Transport } from './transport.ts'
+
+export type Keeper = {
+  bundles: Bundles
+  /** PEM: the newest roots that anything said. */
+  roots(): string
+  /** Why the newest try to renew failed; undefined after one that didn't. */
+  lastError(): PurserError | undefined
+  /** Gets these and takes them over. */
+  obtain(wanted: Wanted): Promise<Credentials>
+  /** Gets everything anew; calls at the same time share a request. */
+  renewAll(signal?: AbortSignal): Promise<void>
+  /** Something is used that was not before. */
+  look(): void
+  onIdentity(hear: () => void): () => void
+  close(): void
+}
+
+export type KeeperParts = {
+  held: Held
+  renew: Renew
+  transport: Transport
+  emitter: Emitter
+  /** Called with each new certificate, before anybody hears of it. */
+  keep: (given: Credentials) => Promise<void>
+  /** The roots moved on. */
+  follow: (roots: string) => void
+  /** Why the identity that is held could not be renewed at the start; undefined where it was. */
+  away: PurserError | undefined
+  closing: AbortSignal
+  now: () => number
+  random: () => number
+}
+
+/** The same certificates, however they are written down. */
+const namesOf = (roots: string): string => (readCertificates(roots) ?? []).map(String).toSorted().join('')
+
+export function createKeeper(parts: KeeperParts): Keeper {
+  const { held, renew, transport, emitter, keep, follow, closing, now, random } = parts
+  const { emit } = emitter
+  const hearers = new Set<() => void>()
+  let lastError = parts.away
+  let awaySince = parts.away && now()
+  let roots = held.newest().x509?.trustBundle ?? ''
+  follow(roots)
+
+  const bundles = createBundles({ transport, onBundle, closing, now, random })
+  const tellHearers = (): void => hearers.forEach((hear) => hear())
+
+  function onBundle(bundle: Bundle): void {
+    const moved = roots !== '' && namesOf(bundle.roots) !== namesOf(roots)
+    roots = bundle.roots
+    follow(roots)
+    emit('bundle', { sequence: bundle.sequence })
+    if (moved) tellHearers()
+  }
+
+  function onX509({ trustBundle }: NonNullable<Credentials['x509']>): void {
+    const moved = namesOf(trustBundle) !== namesOf(roots)
+    roots = trustBundle
+    if (!moved) return
+    follow(roots)
+    // Its keys for tokens will have moved as well.
+    bundles.refresh().catch(() => undefined)
+  }
+
+  function onFailure(error: unknown): PurserError {
+    const failure =
+      error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error), { cause: error })
+    if (closing.aborted) return failure
+    lastError = failure
+    if (failure.heads) emit('fork', { error: failure, heads: failure.heads })
+    if (isAway(failure) && awaySince === undefined) {
+      awaySince = now()
+      emit('disconnected', { error: failure })
+    }
+    if (!isAway(failure)) onAnswer()
+    return failure
+  }
+
+  function onAnswer(): void {
+    if (awaySince === undefined) return
+    const afterMs = now() - awaySince
+    awaySince = undefined
+    emit('reconnected', { afterMs })
+  }
+
+  async function obtain(wanted: Wanted): Promise<Credentials> {
+    let got: { given: Credentials; by: By }
+    try {
+      got = await renew(wanted, closing)
+    } catch (error) {
+      throw onFailure(error)
+    }
+    const { given, by } = got
+    onAnswer()
+    held.take(given)
+    if (given.x509) {
+      lastError = undefined
+      onX509(given.x509)
+      await keep(given)
+      tellHearers()
+    }
+    const { serialNumber, notAfter } = given.x509 ?? {}
+    emit('renewed', { serialNumber, notAfter, by })
+    return given
+  }
+
+  let underWay: Promise<unknown> | undefined
+  const shared = (wanted: Wanted): Promise<unknown> =>
+    (underWay ??= obtain(wanted).finally(() => (underWay = undefined)))
+
+  const schedule = createSchedule({ held, renew: shared, emit, lastError: () => lastError, now, random })
+
+  return {
+    bundles,
+    roots: () => roots,
+    lastError: () => lastError,
+    obtain,
+    async renewAll(signal) {
+      await unlessAborted(signal, () => shared(held.all()))
+      schedule.look()
+    },
+    look: schedule.look,
+    onIdentity(hear) {
+      hearers.add(hear)
+      return () => void hearers.delete(hear)
+    },
+    close() {
+      schedule.close()
+      bundles.close()
+    },
+  }
+}

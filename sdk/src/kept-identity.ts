@@ -1,0 +1,118 @@
+/**
+ * Key and certificate, kept in PURSER_STATE_DIR over a restart, so that it renews by certificate and a Purser that is away
+ * doesn't keep a container from starting.
+ */
+import { X509Certificate, createPrivateKey } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readCertificates } from './certificates.ts'
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
+import { wordsOf } from './errors.ts'
+import { type Fields, fields, parseFields, text, time, whole } from './fields.ts'
+import { readPrivate, writePrivate } from './private-file.ts'
+
+/** A renewal that was under way: its key, PEM, and when it was sent. */
+export type PendingKey = { privateKey: string; sentAt: Date }
+
+export type KeptIdentity = {
+  /** Of the server that issued it. */
+  origin: string
+  trustDomain: string
+  spiffeId: string
+  workload: { id: string; name: string; revision: number }
+  session: { id: string; expiresAt: Date }
+  certificateChain: string
+  trustBundle: string
+  privateKey: string
+  serialNumber: string
+  notAfter: Date
+  renewAfter: Date
+  pending?: PendingKey
+}
+
+export type IdentityFile = {
+  /** What is there and still valid. Undefined else: one that is damaged is warned of, and never in the way. */
+  read(now: Date): Promise<KeptIdentity | undefined>
+  /** Failures are warned of once: the identity itself is not at stake. */
+  write(kept: KeptIdentity): Promise<void>
+  remove(): Promise<void>
+  release(): void
+}
+
+/**
+ * @param warn told where the directory can't be used: another process has it, or the file system says no
+ * @returns undefined then
+ */
+export async function openIdentityFile(
+  dir: string,
+  warn: (warning: string) => void,
+): Promise<IdentityFile | undefined> {
+  const path = join(dir, 'identity.json')
+  let lock: DirectoryLock | undefined
+  try {
+    lock = await lockDirectory(dir)
+  } catch (error) {
+    warn(`key and certificate can't be kept in ${dir}: ${wordsOf(error)}`)
+    return undefined
+  }
+  if (!lock) {
+    warn(`another process uses ${dir}, so key and certificate are not kept there: give each process a directory`)
+    return undefined
+  }
+  let warned = false
+  const failed = (error: unknown): void => {
+    if (!warned) warn(`key and certificate can't be kept in ${path}: ${wordsOf(error)}`)
+    warned = true
+  }
+  return {
+    async read(now) {
+      try {
+        const found = await readPrivate(path)
+        if (found === undefined) return undefined
+        const kept = readKept(parseFields(found, 'the file'))
+        return kept.notAfter > now ? kept : undefined
+      } catch (error) {
+        warn(`${path} is not used: ${wordsOf(error)}`)
+        return undefined
+      }
+    },
+    write: (kept) => writePrivate(path, `${JSON.stringify({ v: 1, ...kept })}\n`).catch(failed),
+    remove: () => rm(path, { force: true }).catch(failed),
+    release: () => lock.release(),
+  }
+}
+
+/** Checked as far as a mix-up would hurt: key and certificate belong together, and the chain is readable. */
+function readKept(json: Fields): KeptIdentity {
+  const { v, pending } = json
+  if (v !== 1) throw new Error('it was written by another version')
+  const workload = fields(json.workload, 'workload')
+  const session = fields(json.session, 'session')
+  const certificateChain = text(json.certificateChain, 'certificateChain')
+  const privateKey = text(json.privateKey, 'privateKey')
+  const [leaf] = readCertificates(certificateChain) ?? []
+  if (!leaf?.checkPrivateKey(createPrivateKey(privateKey))) throw new Error('key and certificate are not of each other')
+  return {
+    origin: text(json.origin, 'origin'),
+    trustDomain: text(json.trustDomain, 'trustDomain'),
+    spiffeId: text(json.spiffeId, 'spiffeId'),
+    workload: {
+      id: text(workload.id, 'workload/id'),
+      name: text(workload.name, 'workload/name'),
+      revision: whole(workload.revision, 'workload/revision'),
+    },
+    session: { id: text(session.id, 'session/id'), expiresAt: time(session.expiresAt, 'session/expiresAt') },
+    certificateChain,
+    trustBundle: text(json.trustBundle, 'trustBundle'),
+    privateKey,
+    serialNumber: text(json.serialNumber, 'serialNumber'),
+    notAfter: new Date(new X509Certificate(leaf.raw).validTo),
+    renewAfter: time(json.renewAfter, 'renewAfter'),
+    ...(pending !== undefined && { pending: readPending(fields(pending, 'pending')) }),
+  }
+}
+
+const readPending = (pending: Fields): PendingKey => ({
+  privateKey: text(pending.privateKey, 'pending/privateKey'),
+  sentAt: time(pending.sentAt, 'pending/sentAt'),
+})

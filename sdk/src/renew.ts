@@ -1,0 +1,111 @@
+/**
+ * The next credentials: by the live certificate first, which costs Purser no look at the orchestrator, and by the
+ * orchestrator's proof where that doesn't do. Each serial number renews once, so what was sent is never sent again later.
+ */
+import { type KeyObject, createPrivateKey } from 'node:crypto'
+import { PurserError } from './errors.ts'
+import { type Credentials, type FetchCredentials, makeKey } from './fetch-credentials.ts'
+import type { PendingKey } from './kept-identity.ts'
+import type { Wanted } from './settings.ts'
+
+export type By = 'certificate' | 'proof'
+export type Renewed = { given: Credentials; by: By }
+export type Renew = (wanted: Wanted, signal: AbortSignal) => Promise<Renewed>
+
+type Live = { certificateChain: string; privateKey: string; notAfter: Date; session: { expiresAt: Date } }
+
+export type RenewParts = {
+  fetchCredentials: FetchCredentials
+  /** The certificate that is held, with its session; undefined where none can be presented. */
+  live: () => Live | undefined
+  now: () => Date
+  warn: (warning: string) => void
+  /** Keeps the key of a renewal that is about to be sent, for a process that takes over from this one. */
+  keepPending?: (pending: PendingKey) => Promise<void>
+  /** Where an earlier process was cut off in the middle of a renewal. */
+  pending?: PendingKey
+}
+
+/** The server serves a spent serial number again for the same key within 60 s (DESIGN.md, Attestation). */
+const repeatMs = 50_000
+/** A certificate that ends sooner is not presented any more. */
+const leastMs = 2_000
+
+const pem = (key: KeyObject): string => String(key.export({ type: 'pkcs8', format: 'pem' }))
+
+export function createRenew(parts: RenewParts): Renew {
+  const { fetchCredentials, live, now, warn, keepPending } = parts
+  let pending: { key: KeyObject; sentAt: number | undefined } | undefined = parts.pending && {
+    key: createPrivateKey(parts.pending.privateKey),
+    sentAt: parts.pending.sentAt.getTime(),
+  }
+
+  const keyFor = async ({ x509 }: Wanted): Promise<KeyObject | undefined> => {
+    if (!x509 || x509.generateKey) return undefined
+    pending ??= { key: await makeKey(), sentAt: undefined }
+    return pending.key
+  }
+
+  async function byProof(wanted: Wanted, signal: AbortSignal): Promise<Renewed> {
+    const key = await keyFor(wanted)
+    const given = await fetchCredentials({ wanted, ...(key && { key }) }, signal)
+    if (wanted.x509) pending = undefined
+    return { given, by: 'proof' }
+  }
+
+  /** Without a key of our own a repeated request would be another one. */
+  let spentAt: number | undefined
+
+  async function byCertificate(wanted: Wanted, held: Live, signal: AbortSignal): Promise<Renewed> {
+    const key = await keyFor(wanted)
+    if (key) await keepPending?.({ privateKey: pem(key), sentAt: now() })
+    const onSent = (): void => {
+      if (!wanted.x509) return
+      if (pending) pending.sentAt ??= now().getTime()
+      else spentAt ??= now().getTime()
+    }
+    const as = { key: held.privateKey, cert: held.certificateChain }
+    const given = await fetchCredentials({ wanted, as, onSent, ...(key && { key }) }, signal)
+    if (wanted.x509) {
+      pending = undefined
+      spentAt = undefined
+    }
+    return { given, by: 'certificate' }
+  }
+
+  /** Whether to present it can't look as if two held it. */
+  const mayPresent = (): boolean =>
+    spentAt === undefined && (pending?.sentAt === undefined || now().getTime() - pending.sentAt < repeatMs)
+
+  /** Whether there is anything to be gained from it: a certificate never outlives its session. */
+  const outlives = ({ session, notAfter }: Live): boolean => session.expiresAt.getTime() > notAfter.getTime() + 1_000
+
+  return async (wanted, signal) => {
+    const held = live()
+    const usable = held && held.notAfter.getTime() > now().getTime() + leastMs ? held : undefined
+    if (usable && mayPresent() && (!wanted.x509 || outlives(usable))) {
+      try {
+        return await byCertificate(wanted, usable, signal)
+      } catch (error) {
+        if (!isOver(error)) throw error
+        warn(`the certificate renews no more, so the orchestrator's proof is presented. ${error.message}`)
+        spentAt = undefined
+      }
+    }
+    try {
+      return await byProof(wanted, signal)
+    } catch (error) {
+      // The only way left: better a session that ends than none at all.
+      const last = live()
+      if (usable && last && isProofless(error)) return await byCertificate(wanted, last, signal)
+      throw error
+    }
+  }
+}
+
+/** The certificate proves nothing any more, or its session is about to end; the orchestrator's word still may do. */
+const isOver = (error: unknown): error is PurserError =>
+  error instanceof PurserError && ['attestation_failed', 'expires_too_soon'].includes(error.code)
+
+const isProofless = (error: unknown): boolean =>
+  error instanceof PurserError && ['no_proof', 'bad_proof', 'wrong_audience'].includes(error.code)
