@@ -21,8 +21,8 @@ export type EventName = keyof Events
 
 export type Emitter = {
   /** Answers how to stop listening. A listener that throws is warned of, and stops nobody. */
-  on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void
-  emit<N extends EventName>(name: N, event: Events[N]): void
+  on: <N extends EventName>(name: N, listener: (event: Events[N]) => void) => () => void
+  emit: <N extends EventName>(name: N, event: Events[N]) => void
 }
 
 /** @param warn told of listeners that throw */

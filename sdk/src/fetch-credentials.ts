@@ -26,7 +26,7 @@ export type Credentials = {
   receipt?: Receipt
 }
 
-export type CredentialsRequest = {
+type CredentialsRequest = {
   wanted: Wanted
   /** The live certificate that proves who asks; the orchestrator's token does unless given. */
   as?: Presented

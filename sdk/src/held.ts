@@ -6,8 +6,8 @@ import type { Wanted } from './settings.ts'
 /** Times are milliseconds of the clock that the parts are given. */
 type Timed<T> = { value: T; gotAt: number; renewAt: number; endsAt: number }
 
-export type HeldJwt = Timed<JwtReply> & { usedAt: number }
-export type HeldX509 = Timed<NonNullable<Credentials['x509']>>
+type HeldJwt = Timed<JwtReply> & { usedAt: number }
+type HeldX509 = Timed<NonNullable<Credentials['x509']>>
 
 export type Held = {
   /** Of the newest answer: who this is, and its receipt. */

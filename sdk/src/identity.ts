@@ -16,9 +16,9 @@ type Parts = {
 
 export type Identity = {
   /** What renewal presents; nothing where there is no certificate yet, or no TLS. */
-  live(): KeptIdentity | undefined
-  keep(given: Credentials): Promise<void>
-  keepPending(pending: PendingKey): Promise<void>
+  live: () => KeptIdentity | undefined
+  keep: (given: Credentials) => Promise<void>
+  keepPending: (pending: PendingKey) => Promise<void>
   source(parts: { held: Held; keeper: Keeper; closing: AbortSignal; now: () => number }): Omit<Source, 'revoked'>
 }
 

@@ -26,9 +26,9 @@ export type Keeper = {
   /** Gets everything anew; calls at the same time share a request. */
   renewAll(signal?: AbortSignal): Promise<void>
   /** Something is used that was not before. */
-  look(): void
-  onIdentity(hear: () => void): () => void
-  close(): void
+  look: () => void
+  onIdentity: (hear: () => void) => () => void
+  close: () => void
 }
 
 export type KeeperParts = {

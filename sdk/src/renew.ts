@@ -9,7 +9,7 @@ import type { PendingKey } from './kept-identity.ts'
 import type { Wanted } from './settings.ts'
 
 export type By = 'certificate' | 'proof'
-export type Renewed = { given: Credentials; by: By }
+type Renewed = { given: Credentials; by: By }
 export type Renew = (wanted: Wanted, signal: AbortSignal) => Promise<Renewed>
 
 type Live = { certificateChain: string; privateKey: string; notAfter: Date; session: { expiresAt: Date } }

@@ -6,7 +6,7 @@ import type { Wanted } from './settings.ts'
 
 export type Schedule = {
   /** Looks at the clock and at what is held now, for example after something was used for the first time. */
-  look(): void
+  look: () => void
   close(): void
 }
 

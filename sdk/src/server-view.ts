@@ -13,7 +13,7 @@ export type ServerView = {
   /** None where receipts are off, or `warn` let it pass. */
   witness: Witness | undefined
   /** Keeps a new head, by its signed note. */
-  keepHead(note: string): Promise<void>
+  keepHead: (note: string) => Promise<void>
 }
 
 type Parts = {

@@ -81,13 +81,13 @@ export type ServerTrust = {
    * The only anchors of verification. For a fingerprint the server is asked for its root first, on a connection that
    * nothing else happens on; the answer is kept.
    */
-  anchors(signal: AbortSignal): Promise<Anchors>
+  anchors: (signal: AbortSignal) => Promise<Anchors>
   /**
    * The roots of the trust domain moved on, as the verified server said: a server under one of them moves with them. A
    * root that was given and never was one of the trust domain's, a company's, stays.
    * @param roots PEM
    */
-  follow(roots: string): void
+  follow: (roots: string) => void
 }
 
 export function createServerTrust({ basis, chosen }: Trust, address: Address, timeoutMs: number): ServerTrust {
