@@ -1,4 +1,5 @@
 /** The one getter behind all sources: what it asks, and what it takes. */
+import type { RequestListener } from 'node:http'
 import { type Server, type Socket, createServer } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { PurserError } from '@purser/sdk'
@@ -119,9 +120,6 @@ describe('an answer that is not taken', () => {
   })
 
   test('of nobody: the port is closed', async () => {
-    const { port } = await httpServer((_, response) => response.end())
-    const free = await rawServer(() => undefined)
-    expect(free.port).not.toBe(port)
     expect((await failing(ask('http://127.0.0.1:1/'))).message).toMatch(/the stand-in \(127\.0\.0\.1:1\).*ECONNREFUSED/)
   })
 })
@@ -141,19 +139,28 @@ describe('an answer that does not come', () => {
     await closed
   })
 
+  /** The deadline of the connection passes when a test says so. */
+  const stopClock = (): void => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+  }
+
   test('no TLS handshake: given up before the signal', async () => {
-    const { port, closed } = await rawServer(() => undefined)
-    const quick = createGet({ ca: identities.ca, connectMs: 100 })
-    const error = await failing(quick({ who: 'it', url: new URL(`https://127.0.0.1:${port}/`), signal: never }))
-    expect(error.message).toContain('no connection within 0.1 s')
+    stopClock()
+    const { port, closed } = await rawServer(() => void vi.advanceTimersByTime(3000))
+    expect((await failing(ask(`https://127.0.0.1:${port}/`))).message).toContain('no connection within 3 s')
     await closed
   })
 
   test('slowly, once connected: the deadline of the connection does not count', async () => {
-    const { port } = await httpServer((_, response) => void setTimeout(() => response.end('slow'), 300))
-    const quick = createGet({ connectMs: 100 })
-    const answer = await quick({ who: 'it', url: new URL(`http://127.0.0.1:${port}/`), signal: never })
-    expect(answer.text).toBe('slow')
+    stopClock()
+    const answer: RequestListener = (_, response) => {
+      vi.advanceTimersByTime(60_000)
+      response.end('slow')
+    }
+    const [one, two] = [await httpServer(answer), await httpsServer(identities.good, answer)]
+    expect((await ask(`http://127.0.0.1:${one.port}/`)).text).toBe('slow')
+    expect((await ask(`https://127.0.0.1:${two.port}/`)).text).toBe('slow')
   })
 })
 

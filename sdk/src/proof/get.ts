@@ -33,11 +33,11 @@ const isNearby = (host: string): boolean =>
 
 const maxBytes = 65_536
 
-/**
- * @param ca roots as PEM, in place of the system's
- * @param connectMs from the name's resolution to the end of the TLS handshake
- */
-export function createGet({ ca, connectMs = 3000 }: { ca?: string; connectMs?: number } = {}): Get {
+/** From the name's resolution to the end of the TLS handshake. What is on this machine answers at once, or isn't there. */
+const connectMs = 3000
+
+/** @param parts.ca roots as PEM, in place of the system's */
+export function createGet({ ca }: { ca?: string } = {}): Get {
   return async (question) => {
     const { url, method = 'GET', headers, body, signal } = question
     const secure = url.protocol === 'https:'
@@ -64,7 +64,7 @@ export function createGet({ ca, connectMs = 3000 }: { ca?: string; connectMs?: n
       // Said outright: NODE_TLS_REJECT_UNAUTHORIZED must not switch it off.
       const verified = { rejectUnauthorized: true, minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) } as const
       const outgoing = secure ? tls(url, { ...options, ...verified }) : plain(url, options)
-      const response = await answerTo(outgoing, body, { connectMs, event: secure ? 'secureConnect' : 'connect' })
+      const response = await answerTo(outgoing, body, secure ? 'secureConnect' : 'connect')
       return await readAnswer(response, question)
     } catch (error) {
       if (signal.aborted) throw signal.reason
@@ -79,13 +79,12 @@ export function createGet({ ca, connectMs = 3000 }: { ca?: string; connectMs?: n
 function answerTo(
   outgoing: ClientRequest,
   body: string | undefined,
-  { connectMs, event }: { connectMs: number; event: 'secureConnect' | 'connect' },
+  connected: 'secureConnect' | 'connect',
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const late = Object.assign(new Error('no connection'), { code: `no connection within ${connectMs / 1000} s` })
     const timer = setTimeout(() => outgoing.destroy(late), connectMs)
-    const connected = (): void => clearTimeout(timer)
-    outgoing.once('socket', (socket) => socket.once(event, connected))
+    outgoing.once('socket', (socket) => socket.once(connected, () => clearTimeout(timer)))
     // A server that switches protocols gives neither a response nor an error: only an end.
     outgoing.once('close', () => {
       clearTimeout(timer)
