@@ -147,6 +147,9 @@ const pages = [
   'CHANGELOG.md',
   'sdk/README.md',
   'examples/curl/README.md',
+  'examples/github-actions/README.md',
+  'examples/gitlab-ci/README.md',
+  'examples/kubernetes/README.md',
 ]
 const everyPage = [...pages, ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter(
   (path) => path.endsWith('.md') && existsSync(join(root, path)),
