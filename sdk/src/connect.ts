@@ -4,6 +4,10 @@ import { createEmitter } from './events.ts'
 import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
 import { createHeld } from './held.ts'
 import { createIdentity } from './identity.ts'
+import { trustDomainOf } from './jwt/claims.ts'
+import { createCredential } from './jwt/credential.ts'
+import { createRevocation } from './jwt/revocation.ts'
+import { createVerifyJwt } from './jwt/verify-jwt.ts'
 import { createKeeper } from './keeper.ts'
 import { type KeptIdentity, openIdentityFile } from './kept-identity.ts'
 import type { ConnectOptions } from './options.ts'
@@ -69,11 +73,15 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
     const { follow } = serverTrust
     const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, now, random })
     const source = identity.source({ held, keeper, closing, now })
+    const credential = createCredential(held, identity, now)
+    const revocation = createRevocation({ transport, credential, closing, warn, now })
+    const trustDomain = trustDomainOf(first.spiffeId)
+    const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, now })
     const close = (): void => {
       keeper.close()
       end()
     }
-    return createPurser({ held, keeper, source, emitter, chosen, closing, close, now })
+    return createPurser({ held, keeper, source, verifyJwt, emitter, chosen, closing, close, now })
   } catch (error) {
     end()
     throw error

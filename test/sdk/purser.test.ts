@@ -61,7 +61,8 @@ const connected = () => {
   })
   onTestFinished(() => keeper.close())
   const source = { identity: (): never => expect.fail('no certificate is held here') }
-  return createPurser({ held, keeper, source, emitter, chosen: [], closing, close: keeper.close, now })
+  const verifyJwt = (): never => expect.fail('no token of others comes here')
+  return createPurser({ held, keeper, source, verifyJwt, emitter, chosen: [], closing, close: keeper.close, now })
 }
 
 test('a JWT is kept until half of its life is over, and asked for alone then', async () => {
