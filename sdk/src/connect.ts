@@ -4,7 +4,6 @@ import { createEmitter } from './events.ts'
 import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
 import { createHeld } from './held.ts'
 import { createIdentity } from './identity.ts'
-import { trustDomainOf } from './jwt/claims.ts'
 import { createCredential } from './jwt/credential.ts'
 import { createRevocation } from './jwt/revocation.ts'
 import { createVerifyJwt } from './jwt/verify-jwt.ts'
@@ -15,6 +14,7 @@ import { type Purser, createPurser } from './purser.ts'
 import { createRenew } from './renew.ts'
 import { createServerView } from './server-view.ts'
 import { readSettings } from './settings.ts'
+import { readSpiffeId } from './spiffe-id.ts'
 import { createTransport } from './transport.ts'
 import { createServerTrust } from './trust.ts'
 
@@ -75,8 +75,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
     const source = identity.source({ held, keeper, closing, now })
     const credential = createCredential(held, identity, now)
     const revocation = createRevocation({ transport, credential, closing, warn, now })
-    const trustDomain = trustDomainOf(first.spiffeId)
-    const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, now })
+    const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}
+    const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, warn, now })
     const close = (): void => {
       keeper.close()
       end()

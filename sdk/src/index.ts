@@ -5,6 +5,6 @@ export type { CaOption, ConnectOptions, ProofOption, ProofRequest, X509Option } 
 export type { AccessToken, Purser, Session, X509 } from './purser.ts'
 export type { Choice } from './choices.ts'
 export type { Receipt } from './verify/receipt.ts'
-export type { Accept } from './accept.ts'
+export type { Accept } from './tls/accept.ts'
 export type { FetchOptions } from './jwt/fetch.ts'
 export type { VerifiedJwt, VerifyJwtOptions } from './jwt/verify-jwt.ts'

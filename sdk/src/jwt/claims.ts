@@ -1,4 +1,5 @@
 /** The claims of a JWT-SVID whose signature held (SPIFFE JWT-SVID section 3). */
+import { readSpiffeId } from '../spiffe-id.ts'
 import { badToken } from './bad-token.ts'
 import { type JsonObject, readStrictObject } from './strict-json.ts'
 
@@ -18,17 +19,6 @@ export const leewaySeconds = 10
 /** Ten years, as the longest grant: a number of any size would outlive every key. */
 const longestLife = 315_360_000
 
-const segment = '/(?!\\.{1,2}(?:/|$))[A-Za-z0-9._-]+'
-const workloadPath = new RegExp(`^(?:${segment})+$`)
-
-export const trustDomainOf = (spiffeId: string): string => /^spiffe:\/\/([^/]+)/.exec(spiffeId)?.[1] ?? ''
-
-/** A workload's SPIFFE ID of this trust domain (SPIFFE-ID section 2), by its characters alone: `new URL` would repair it. */
-export const isWorkloadOf = (trustDomain: string, id: string): boolean => {
-  const domain = `spiffe://${trustDomain}`
-  return id.length <= 2048 && id.startsWith(`${domain}/`) && workloadPath.test(id.slice(domain.length))
-}
-
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
 
 /**
@@ -39,7 +29,8 @@ export function readClaims(payload: Uint8Array, trustDomain: string): Claims {
   const all = readStrictObject(payload)
   if (!all) throw badToken('claims', 'they are not one JSON object, each name once')
   const { sub, aud, exp, iat, nbf, jti } = all
-  if (typeof sub !== 'string' || !isWorkloadOf(trustDomain, sub)) {
+  const id = typeof sub === 'string' ? readSpiffeId(sub) : undefined
+  if (typeof sub !== 'string' || id?.trustDomain !== trustDomain || id.path === '') {
     throw badToken('sub', `it is not the SPIFFE ID of a workload of ${trustDomain}`)
   }
   const audience: unknown[] = Array.isArray(aud) ? aud : [aud]

@@ -1,10 +1,10 @@
 /** Somebody else's JWT-SVID: who it is of, or why it is none (SPIFFE JWT-SVID section 3). */
 import { type KeyObject, verify } from 'node:crypto'
-import { type Accept, acceptsPeer } from '../accept.ts'
 import type { Bundle, JwtKey } from '../bundle.ts'
 import type { Bundles } from '../bundles.ts'
 import { unlessAborted } from '../deadline.ts'
 import { PurserError } from '../errors.ts'
+import { type Accept, readAccept } from '../tls/accept.ts'
 import { badToken } from './bad-token.ts'
 import { type Claims, judgeClaims, readClaims } from './claims.ts'
 import { type Compact, digestOf, readCompact } from './compact.ts'
@@ -42,6 +42,7 @@ type Parts = {
   revocation: Revocation
   trustDomain: string
   closing: AbortSignal
+  warn: (warning: string) => void
   now: () => number
 }
 
@@ -50,7 +51,7 @@ type Known = { claims: Claims; signed: string; kid: string; key: KeyObject; unde
 
 const mostKnown = 1_000
 
-export function createVerifyJwt({ bundles, revocation, trustDomain, closing, now }: Parts): VerifyJwt {
+export function createVerifyJwt({ bundles, revocation, trustDomain, closing, warn, now }: Parts): VerifyJwt {
   // By the whole token: by what is signed alone, any signature would do the second time.
   const known = createRecent<Known>(mostKnown)
 
@@ -88,7 +89,7 @@ export function createVerifyJwt({ bundles, revocation, trustDomain, closing, now
     const { claims, signed } = await read(token, signal)
     judgeClaims(claims, wanted, now())
     const { spiffeId, audience, exp, iat, jti, all } = claims
-    if (accept !== undefined && !acceptsPeer(accept, spiffeId)) {
+    if (accept !== undefined && !readAccept(accept, trustDomain, warn)(spiffeId)) {
       throw new PurserError('bad_peer', `the token is of ${spiffeId}, which is not accepted here`)
     }
     await unlessAborted(signal, () => revocation({ token, signed, exp }, options))
