@@ -11,6 +11,7 @@ import { type Purser, createPurser } from './purser.ts'
 import { createRenew } from './renew.ts'
 import { createServerView } from './server-view.ts'
 import { readSettings } from './settings.ts'
+import { createTls } from './tls/tls.ts'
 import { createTransport } from './transport.ts'
 import { createServerTrust } from './trust.ts'
 
@@ -68,12 +69,14 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
     const { keep } = identity
     const { follow } = serverTrust
     const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, now, random })
-    const source = identity.source({ held, keeper, closing, now })
+    const revoked = { includes: () => false, onNews: () => () => undefined }
+    const source = identity.source({ held, keeper, revoked, closing, now })
+    const tls = createTls({ source, warn, now })
     const close = (): void => {
       keeper.close()
       end()
     }
-    return createPurser({ held, keeper, source, emitter, chosen, closing, close, now })
+    return createPurser({ held, keeper, source, tls, emitter, chosen, closing, close, now })
   } catch (error) {
     end()
     throw error

@@ -6,6 +6,7 @@ import type { Emitter, EventName, Events } from './events.ts'
 import type { Held } from './held.ts'
 import type { Keeper } from './keeper.ts'
 import type { Source } from './source.ts'
+import type { Tls } from './tls/tls.ts'
 import type { Receipt } from './verify/receipt.ts'
 
 /** An X.509-SVID, ready for `https.createServer`, `tls.connect` or files. */
@@ -44,6 +45,8 @@ export type Purser = {
   readonly receipt: Receipt | undefined
   /** What was found and what was passed over, in words for a person. */
   readonly chosen: readonly Choice[]
+  /** Servers and clients that talk mutual TLS, authorized by SPIFFE ID. */
+  readonly tls: Tls
   /**
    * A JWT-SVID for one audience. Kept and given again until about half of its lifetime is over; then another request
    * gets the next one. Calls at the same time share a request.
@@ -68,6 +71,7 @@ type Parts = {
   held: Held
   keeper: Keeper
   source: Pick<Source, 'identity'>
+  tls: Tls
   emitter: Emitter
   chosen: readonly Choice[]
   closing: AbortSignal
@@ -78,7 +82,7 @@ type Parts = {
 /** A token that ends sooner is of no use to who receives it. */
 const usableMs = 5000
 
-export function createPurser({ held, keeper, source, emitter, chosen, closing, close, now }: Parts): Purser {
+export function createPurser({ held, keeper, source, tls, emitter, chosen, closing, close, now }: Parts): Purser {
   const underWay = new Map<string, Promise<string>>()
 
   async function nextJwt(audience: string): Promise<string> {
@@ -120,6 +124,7 @@ export function createPurser({ held, keeper, source, emitter, chosen, closing, c
       return held.newest().receipt
     },
     chosen,
+    tls,
     async jwt(audience, { signal } = {}) {
       if (closing.aborted) throw closing.reason
       if (typeof audience !== 'string' || audience === '') throw new PurserError('bad_options', 'an audience is text')
