@@ -15,6 +15,7 @@ import { createRenew } from './renew.ts'
 import { createServerView } from './server-view.ts'
 import { readSettings } from './settings.ts'
 import { readSpiffeId } from './spiffe-id.ts'
+import { createTls } from './tls/tls.ts'
 import { createTransport } from './transport.ts'
 import { createServerTrust } from './trust.ts'
 
@@ -72,16 +73,18 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
     const { keep } = identity
     const { follow } = serverTrust
     const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, now, random })
-    const source = identity.source({ held, keeper, closing, now })
     const credential = createCredential(held, identity, now)
     const revocation = createRevocation({ transport, credential, closing, warn, now })
     const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}
     const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, warn, now })
+    const revoked = { includes: () => false, onNews: () => () => undefined }
+    const source = identity.source({ held, keeper, revoked, closing, now })
+    const tls = createTls({ source, warn, now })
     const close = (): void => {
       keeper.close()
       end()
     }
-    return createPurser({ held, keeper, source, verifyJwt, emitter, chosen, closing, close, now })
+    return createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now })
   } catch (error) {
     end()
     throw error

@@ -5,6 +5,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { PurserError } from './errors.ts'
+import { readAudience } from './jwt/audience.ts'
 import { readBearer } from './express/bearer.ts'
 import { type Answer, answerTo, send } from './express/answer.ts'
 import type { Purser } from './purser.ts'
@@ -55,8 +56,12 @@ export type Middleware = (request: Request, response: ServerResponse, next: (err
  * be had now.
  * @throws PurserError `bad_options`
  */
-export function requireIdentity(purser: Pick<Purser, 'spiffeId' | 'verifyJwt'>, options: IdentityOptions): Middleware {
-  const { audience, accept, mtls = true, revocation, onRefused } = options
+export function requireIdentity(
+  purser: Pick<Purser, 'spiffeId' | 'verifyJwt'>,
+  options: IdentityOptions = {},
+): Middleware {
+  const { accept, mtls = true, revocation, onRefused } = options
+  const audience = options.audience === undefined ? undefined : readAudience(options.audience)
   const { trustDomain = '' } = readSpiffeId(purser.spiffeId) ?? {}
   const accepts = accept === undefined ? () => true : readAccept(accept, trustDomain, warn)
   if (audience === undefined && !mtls) {

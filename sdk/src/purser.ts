@@ -8,6 +8,7 @@ import { type FetchOptions, createFetch } from './jwt/fetch.ts'
 import type { VerifiedJwt, VerifyJwt, VerifyJwtOptions } from './jwt/verify-jwt.ts'
 import type { Keeper } from './keeper.ts'
 import type { Source } from './source.ts'
+import type { Tls } from './tls/tls.ts'
 import type { Receipt } from './verify/receipt.ts'
 
 /** An X.509-SVID, ready for `https.createServer`, `tls.connect` or files. */
@@ -46,6 +47,8 @@ export type Purser = {
   readonly receipt: Receipt | undefined
   /** What was found and what was passed over, in words for a person. */
   readonly chosen: readonly Choice[]
+  /** Servers and clients that talk mutual TLS, authorized by SPIFFE ID. */
+  readonly tls: Tls
   /**
    * A JWT-SVID for one audience. Kept and given again until about half of its lifetime is over; then another request
    * gets the next one. Calls at the same time share a request.
@@ -90,6 +93,7 @@ type Parts = {
   keeper: Keeper
   source: Pick<Source, 'identity'>
   verifyJwt: VerifyJwt
+  tls: Tls
   emitter: Emitter
   chosen: readonly Choice[]
   closing: AbortSignal
@@ -101,7 +105,7 @@ type Parts = {
 const usableMs = 5000
 
 export function createPurser(parts: Parts): Purser {
-  const { held, keeper, source, verifyJwt, emitter, chosen, closing, close, now } = parts
+  const { held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now } = parts
   const underWay = new Map<string, Promise<string>>()
 
   async function nextJwt(audience: string): Promise<string> {
@@ -165,6 +169,7 @@ export function createPurser(parts: Parts): Purser {
     jwt,
     verifyJwt,
     fetch: (options) => createFetch({ jwt, freshJwt, now }, options),
+    tls,
     renew: ({ signal } = {}) => (closing.aborted ? Promise.reject(closing.reason) : keeper.renewAll(signal)),
     on: emitter.on,
     close,

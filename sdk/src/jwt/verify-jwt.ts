@@ -5,6 +5,7 @@ import type { Bundles } from '../bundles.ts'
 import { unlessAborted } from '../deadline.ts'
 import { PurserError } from '../errors.ts'
 import { type Accept, readAccept } from '../tls/accept.ts'
+import { readAudience } from './audience.ts'
 import { badToken } from './bad-token.ts'
 import { type Claims, judgeClaims, readClaims } from './claims.ts'
 import { type Compact, digestOf, readCompact } from './compact.ts'
@@ -85,7 +86,7 @@ export function createVerifyJwt({ bundles, revocation, trustDomain, closing, war
   return async (token, options) => {
     if (closing.aborted) throw closing.reason
     const { accept, signal } = options
-    const wanted = audiencesOf(options)
+    const wanted = readAudience(options.audience)
     const { claims, signed } = await read(token, signal)
     judgeClaims(claims, wanted, now())
     const { spiffeId, audience, exp, iat, jti, all } = claims
@@ -104,12 +105,6 @@ function isStillOf(known: Known, bundle: Bundle): boolean {
   if (bundle.jwtKeys.get(known.kid)?.key.equals(known.key) !== true) return false
   known.under = bundle
   return true
-}
-
-function audiencesOf({ audience }: VerifyJwtOptions): readonly string[] {
-  const wanted: readonly unknown[] = Array.isArray(audience) ? audience : [audience]
-  if (wanted.length > 0 && wanted.every((one): one is string => typeof one === 'string' && one !== '')) return wanted
-  throw new PurserError('bad_options', 'verifyJwt needs the audience that tokens must be for: the name of this service')
 }
 
 function checkSignature({ alg, signed, signature }: Compact, { key, alg: ofKey }: JwtKey): void {
