@@ -14,7 +14,6 @@ import { fromOption } from './proof/option.ts'
 import { type Look, type Machine, type Read, audienceHere, noProof } from './proof/source.ts'
 import { workloadApi } from './proof/workload-api.ts'
 
-export { admitProof } from './proof/admit.ts'
 
 export type ProofSource = Choice & { read: (request: ProofRequest) => Promise<string> }
 

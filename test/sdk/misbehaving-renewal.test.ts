@@ -123,7 +123,7 @@ const cases: Record<string, Case> = {
 }
 
 /** From the certificate to its end. */
-const lifeMs = 3_000
+const lifeMs = 8_000
 
 async function through(name: string, { wrong, identity, fork, code }: Case): Promise<void> {
   const fake = await startFake({ leaf: { notAfter: new Date(Date.now() + lifeMs + 1_000) } })
@@ -135,7 +135,7 @@ async function through(name: string, { wrong, identity, fork, code }: Case): Pro
     logKey: fake.state.log.vkey,
     env: {},
     renewAt: 0.2,
-    timeoutMs: 500,
+    timeoutMs: 3_000,
     onWarning: (warning) => warnings.push(warning),
   })
   const forks: PurserError[] = []
@@ -165,7 +165,8 @@ async function through(name: string, { wrong, identity, fork, code }: Case): Pro
   fake.state.wrong = {}
   if (identity) fake.show(identities.good)
   if (!fork) {
-    await purser.renew()
+    // The first may share a try that began while it was bad.
+    await purser.renew().catch(() => purser.renew())
     expect(purser.x509.serialNumber, name).not.toBe(held.serialNumber)
   }
   purser.close()
