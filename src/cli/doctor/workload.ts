@@ -1,0 +1,27 @@
+/** A workload's place, in the order in which the SDK goes: where is the server, is it believed, who am I to it. */
+import type { Io } from '../io.ts'
+import { type Finding, isWorking, skipped } from './finding.ts'
+import { createLook } from './look.ts'
+import { lookAtAttestation } from './workload-attestation.ts'
+import { lookAtLogKey } from './workload-log-key.ts'
+import { lookAtProof } from './workload-proof.ts'
+import { lookAtServer } from './workload-server.ts'
+import { lookAtStateDirectory } from './workload-state.ts'
+
+type Parts = { io: Io; attest: boolean; now: () => Date }
+
+export async function examineWorkload({ io, attest, now }: Parts): Promise<Finding[]> {
+  const look = createLook(io)
+  const { env } = io
+  const server = await lookAtServer(env, now)
+  const findings = [
+    ...server.findings,
+    ...(await look('proof', () => lookAtProof(io, server.info?.audiences, now()))),
+    ...(await look('log key', () => lookAtLogKey(env, server.info))),
+    ...(await look('state', () => lookAtStateDirectory(env))),
+  ]
+  if (!attest) return [...findings, skipped('attestation', 'the proof was presented to nobody, as --no-attest says')]
+  if (!isWorking(findings))
+    return [...findings, skipped('attestation', 'not tried: what failed above would fail there')]
+  return [...findings, ...(await look('attestation', () => lookAtAttestation(env, findings)))]
+}
