@@ -1,5 +1,5 @@
 /** What a check found: what it is, why it matters, what to type. */
-export const levels = ['fail', 'warn', 'note', 'skipped', 'ok'] as const
+export const levels = ['fail', 'warn', 'skipped', 'note', 'ok'] as const
 export type Level = (typeof levels)[number]
 
 /** `fail`: it doesn't work, or a promise isn't kept. `warn`: it works and shouldn't stay so. `note`: to be known. */

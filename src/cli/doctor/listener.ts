@@ -2,7 +2,7 @@
 import { createServer } from 'node:net'
 import type { Config } from '../../config.ts'
 import { type Answering, whoAnswers } from './answering.ts'
-import { type Finding, codeOf, fail, ok, skipped } from './finding.ts'
+import { type Finding, codeOf, fail, ok } from './finding.ts'
 
 const check = 'listener'
 
@@ -32,7 +32,7 @@ async function lookAtListener(
   trustDomain: string,
 ): Promise<{ serving: boolean; findings: Finding[] }> {
   const where = `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
-  if (address.port === 0) return { serving: false, findings: [skipped(check, `${setting}: the system picks the port`)] }
+  if (address.port === 0) return { serving: false, findings: [ok(check, `${setting}: the system picks the port`)] }
   const code = await bindFault(address)
   if (code === undefined) return { serving: false, findings: [ok(check, `${where} is free: no server runs here`)] }
   if (code === 'EADDRINUSE') {

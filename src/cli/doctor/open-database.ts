@@ -1,9 +1,9 @@
 /** Opens the database to look at it, and puts what keeps it shut into words. Nothing is made and nothing migrated. */
-import { existsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../config.ts'
 import { type Database, isConnectionError } from '../../store/database.ts'
-import { openEmbedded } from '../../store/embedded.ts'
+import { hasDatabase, openEmbedded } from '../../store/embedded.ts'
 import { StoreLocked } from '../../store/lock.ts'
 import { openPostgres } from '../../store/postgres.ts'
 import { readClock } from '../../store/postgres-facts.ts'
@@ -19,7 +19,7 @@ export const openForLook = (config: Config): Promise<Opened> =>
 
 async function openStore(dataDir: string): Promise<Opened> {
   const folder = join(dataDir, 'db')
-  if (!existsSync(folder)) {
+  if (!hasDatabase(folder)) {
     return { findings: [note(check, 'the embedded store is not there yet: the first start makes it')] }
   }
   const { uid } = statSync(folder)

@@ -1,9 +1,10 @@
 /** The one key that is not in the database: there, readable by its owner alone, and not lying beside backups. */
-import { type Stats, existsSync, readdirSync, statSync } from 'node:fs'
+import { type Stats, readdirSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import type { Config } from '../../config.ts'
 import { type RootKey, openRootKey } from '../../keys/root-key.ts'
+import { hasDatabase } from '../../store/embedded.ts'
 import { type Finding, codeOf, fail, isWorking, modeOf, note, ok, some, warn } from './finding.ts'
 
 const check = 'root key'
@@ -24,7 +25,7 @@ export function lookAtRootKey({ rootKey: source, dataDir, database }: Config): L
     }
   }
   const { path } = source
-  const stored = database.kind === 'postgres' || existsSync(join(dataDir, 'db'))
+  const stored = database.kind === 'postgres' || hasDatabase(join(dataDir, 'db'))
   const stats = statOf(path)
   if (stats instanceof Error) return { findings: [missing(path, stats, stored)] }
   const findings = [...aboutFile(path, stats), ...aboutPlace(path)]

@@ -31,12 +31,12 @@ export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
   const look = createLook(io)
   const seen: { rootKey?: RootKey; serving: boolean } = { serving: false }
   findings.push(
+    ...(await look('data directory', () => lookAtDataDirectory(config))),
     ...(await look('root key', () => {
       const looked = lookAtRootKey(config)
       if (looked.rootKey) seen.rootKey = looked.rootKey
       return looked.findings
     })),
-    ...(await look('data directory', () => lookAtDataDirectory(config))),
     ...(await look('certificate', () => lookAtCertificate(config, now()))),
     ...(await look('listener', async () => {
       const looked = await lookAtListeners(config)

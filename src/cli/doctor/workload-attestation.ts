@@ -13,7 +13,7 @@ const check = 'attestation'
 
 export async function lookAtAttestation(env: Env, before: readonly Finding[]): Promise<Finding[]> {
   if (before.some((one) => one.check === 'proof' && one.what.startsWith('a join token'))) {
-    return [skipped(check, 'not tried: a join token is used up by it', { do: 'purser doctor, with a token to spare' })]
+    return [skipped(check, 'not tried: a join token is used up by it')]
   }
   const state = await borrowState(env.PURSER_STATE_DIR)
   try {
@@ -56,7 +56,7 @@ function refused(error: PurserError): Finding {
     case 'wrong_audience':
       return fail('proof', code === 'no_proof' ? 'none was found' : message, {
         why: message,
-        do: 'docs/cli.md names where it is looked for',
+        do: 'export PURSER_PROOF_FILE=/path/to/token; in Kubernetes mount a projected serviceAccountToken with the audience of Purser',
       })
     case 'attestation_failed':
       return fail(check, `the server refused the proof (attestation_failed, ${requestId ?? 'no request id'})`, {
