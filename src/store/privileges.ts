@@ -1,7 +1,7 @@
 /** What a server's role must be able to do with each table, and what the database says that it can't. */
 import type { Knex } from 'knex'
 
-export type Privilege = 'select' | 'insert' | 'update' | 'delete'
+type Privilege = 'select' | 'insert' | 'update' | 'delete'
 
 /** What serving takes. Making and changing tables is `purser migrate`'s, as their owner. */
 const needed: Record<string, readonly Privilege[]> = {

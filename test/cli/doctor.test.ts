@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { openForLook } from '../../src/cli/doctor/open-database.ts'
 import { judgeRoom } from '../../src/cli/doctor/data-directory.ts'
 import { generateRootKey } from '../../src/keys/root-key.ts'
 import { makeIdentities } from '../outbound/tls-server.ts'
@@ -235,6 +236,11 @@ describe('on the embedded store', () => {
     expect((await diagnose(env)).first).toMatch(
       /^FAIL  root key  it is not this database's: local-\w+ is given, local-\w+ is needed$/,
     )
+  })
+
+  it('of another user is not opened: files of this one would be left in it', async () => {
+    const opened = await openForLook({ dataDir, database: { kind: 'embedded', migrate: 'auto' } }, 4242)
+    expect(opened).toMatchObject({ findings: [{ level: 'skipped', do: expect.stringContaining('sudo -u') }] })
   })
 
   it('before the first start nothing is wrong, and nothing is made', async () => {

@@ -36,13 +36,15 @@ export async function startTransactionPooler(url: string): Promise<{ url: string
     client.on('error', () => undefined)
     let started = false
     client.on('data', (bytes: Buffer) => {
+      // Terminate: the server connection stays for the others.
       if (bytes[0] === 0x58) return void client.end()
       const first = !started
       started = true
-      turn = turn.then(async () => {
-        if (first) hello ??= answer(server, bytes)
-        client.write(first ? await hello! : await answer(server, bytes))
-      })
+      const reply = async (): Promise<void> => {
+        const said = first ? (hello ??= answer(server, bytes)) : answer(server, bytes)
+        client.write(await said)
+      }
+      turn = turn.then(reply)
     })
   }).listen(0, '127.0.0.1')
   await once(listener, 'listening')

@@ -51,7 +51,7 @@ function judge(row: AttestorRow, { ok: good, what, detail = 'no' }: Checked): Fi
   if (good) return []
   return [
     fail(check, `${row.name}: ${what}: ${detail}`, {
-      why: 'its workloads can not prove who they are; keys that a running server read before count for a day',
+      why: 'its workloads can not prove who they are, once the keys are old that a running server has (PURSER_KEEP_ISSUER_KEYS_SECONDS)',
       do: `${remedyFor(row, detail)}; then: purser attestor check ${row.name}`,
     }),
   ]
@@ -64,10 +64,10 @@ function remedyFor({ name, issuer = '', kind }: AttestorRow, detail: string): st
       ' && kubectl create clusterrolebinding purser-reviewer --clusterrole=purser-reviewer --serviceaccount=NAMESPACE:ACCOUNT'
     )
   }
-  if (detail.includes('PURSER_FETCH_ALLOW') || detail.startsWith('not_allowed')) {
+  if (detail.includes('PURSER_FETCH_ALLOW') || /\bnot_allowed:/.test(detail)) {
     return 'list its origin in PURSER_FETCH_ALLOW and restart, if it is one that you mean'
   }
-  if (detail.startsWith('tls')) {
+  if (/\btls:/.test(detail)) {
     return `give it the roots of whoever answers (caPem; for a cluster --api-ca): purser attestor get ${name}`
   }
   const document = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`

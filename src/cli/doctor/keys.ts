@@ -23,7 +23,7 @@ export async function lookAtKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
   return findings.length > 0 ? findings : [ok(check, kinds.filter((one) => !one.endsWith('-')).join(', '))]
 }
 
-export function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Finding[] {
+function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Finding[] {
   const { config, head, now, serving } = parts
   const plan = planRotation(rows, config.keys, now)
   const absent = all.filter((kind) => signing(rows, kind, now) === undefined)

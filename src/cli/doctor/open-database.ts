@@ -14,16 +14,18 @@ const check = 'database'
 
 type Opened = { db: Database } | { findings: Finding[] }
 
-export const openForLook = (config: Config): Promise<Opened> =>
-  config.database.kind === 'embedded' ? openStore(config.dataDir) : openServer(config.database.url.reveal())
+/** @param uid of this user; another's store isn't opened */
+export const openForLook = (
+  { database, dataDir }: Pick<Config, 'database' | 'dataDir'>,
+  uid: number | undefined = ownUid(),
+): Promise<Opened> => (database.kind === 'embedded' ? openStore(dataDir, uid) : openServer(database.url.reveal()))
 
-async function openStore(dataDir: string): Promise<Opened> {
+async function openStore(dataDir: string, own: number | undefined): Promise<Opened> {
   const folder = join(dataDir, 'db')
   if (!hasDatabase(folder)) {
     return { findings: [note(check, 'the embedded store is not there yet: the first start makes it')] }
   }
   const { uid } = statSync(folder)
-  const own = ownUid()
   if (own !== undefined && own !== uid) {
     const why = `it belongs to user ${uid}; opened by user ${own} it would be left with files that its owner can't write`
     return { findings: [skipped(check, `${folder} was not opened`, { why, do: `sudo -u '#${uid}' purser doctor` })] }

@@ -1,5 +1,6 @@
 /** The server's side, in the order in which a start meets it: what is wrong first is the likeliest cause of the rest. */
 import type { Config } from '../../config.ts'
+import type { Keyring } from '../../keys/keyring.ts'
 import type { RootKey } from '../../keys/root-key.ts'
 import type { Database } from '../../store/database.ts'
 import type { Head } from '../../store/log.ts'
@@ -29,7 +30,7 @@ export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
   const { config, findings } = lookAtConfiguration(io)
   if (!config) return findings
   const look = createLook(io)
-  const seen: { rootKey?: RootKey; serving: boolean } = { serving: false }
+  const seen: { rootKey?: RootKey; serving: boolean; db?: Database } = { serving: false }
   findings.push(
     ...(await look('data directory', () => lookAtDataDirectory(config))),
     ...(await look('root key', () => {
@@ -45,13 +46,17 @@ export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
     })),
     ...(await look('public URL', () => lookAtPublicUrl(config))),
   )
-  const opened = await openForLook(config).catch(() => undefined)
-  if (!opened) return [...findings, ...(await look('database', () => Promise.reject(new Error('did not open'))))]
-  if ('findings' in opened) return [...findings, ...opened.findings, ...unseen(opened.findings)]
+  const opened = await look('database', async () => {
+    const found = await openForLook(config)
+    if ('db' in found) seen.db = found.db
+    return 'findings' in found ? found.findings : []
+  })
+  const { db } = seen
+  if (!db) return [...findings, ...opened, ...unseen(opened)]
   try {
-    return [...findings, ...(await insideOf(opened.db, { ...seen, config, now, look }))]
+    return [...findings, ...(await insideOf(db, { ...seen, config, now, look }))]
   } finally {
-    await opened.db.close()
+    await db.close()
   }
 }
 
@@ -65,7 +70,7 @@ type Inside = { config: Config; rootKey?: RootKey; serving: boolean; now: () => 
 
 async function insideOf(db: Database, { config, rootKey, serving, now, look }: Inside): Promise<Finding[]> {
   const { knex } = db
-  const seen: { head?: Head } = {}
+  const seen: { head?: Head; keyring?: Keyring } = {}
   const findings = [
     ...(await look('database', () => (db.kind === 'postgres' ? lookAtPostgres(knex, config) : [embedded]))),
     ...(await look('schema', async () => {
@@ -80,12 +85,17 @@ async function insideOf(db: Database, { config, rootKey, serving, now, look }: I
     const heard = await look('clock', async () => judgeClock([await hearDatabase(knex, now)]))
     return [...findings, ...heard, skipped('the rest', 'keys, attestors and log: the schema does not hold them')]
   }
-  const opens = rootKey === undefined ? undefined : await lookAtKeyring(db, known, rootKey)
-  const parts = { config, head: known, keyring: opens?.keyring, now: now(), serving }
   return [
     ...findings,
-    ...(opens?.findings ?? []),
-    ...(await look('keys', () => lookAtKeys(knex, parts))),
+    ...(await look('root key', async () => {
+      if (!rootKey) return []
+      const looked = await lookAtKeyring(db, known, rootKey)
+      if (looked.keyring) seen.keyring = looked.keyring
+      return looked.findings
+    })),
+    ...(await look('keys', () =>
+      lookAtKeys(knex, { config, head: known, keyring: seen.keyring, now: now(), serving }),
+    )),
     ...(await look('attestor', async () => {
       const { findings: found, heard } = await lookAtAttestors(await readAttestors(knex), config, now)
       return [...judgeClock([await hearDatabase(knex, now), ...heard]), ...found]

@@ -35,7 +35,11 @@ export function lookAtProof(
     return [fail(check, `${path} holds no JWT and no join token (${source})`, { why, do: remedy })]
   }
   const wanted = env.PURSER_AUDIENCE ? [env.PURSER_AUDIENCE] : audiences
-  const findings = [...aboutAudience(claims, wanted, path), ...aboutTimes(claims, now, path)]
+  const findings = [
+    ...aboutSetting(env.PURSER_AUDIENCE, audiences),
+    ...aboutAudience(claims, wanted, path),
+    ...aboutTimes(claims, now, path),
+  ]
   const { iss } = claims
   return findings.length > 0
     ? findings
@@ -49,6 +53,16 @@ function claimsOf(token: string): Record<string, unknown> | undefined {
     if (error instanceof Refusal) return undefined
     throw error
   }
+}
+
+function aboutSetting(audience: string | undefined, audiences: readonly string[] | undefined): Finding[] {
+  if (!audience || !audiences || audiences.includes(audience)) return []
+  return [
+    fail(check, `PURSER_AUDIENCE is ${audience}, and the server takes proofs for ${audiences.join(', ')}`, {
+      why: 'it refuses a proof for anybody else',
+      do: 'unset PURSER_AUDIENCE: the server says what it takes',
+    }),
+  ]
 }
 
 function aboutAudience(

@@ -5,7 +5,7 @@ import { createLook } from './look.ts'
 import { lookAtAttestation } from './workload-attestation.ts'
 import { lookAtLogKey } from './workload-log-key.ts'
 import { lookAtProof } from './workload-proof.ts'
-import { lookAtServer } from './workload-server.ts'
+import { type ServerInfo, lookAtServer } from './workload-server.ts'
 import { lookAtStateDirectory } from './workload-state.ts'
 
 type Parts = { io: Io; attest: boolean; now: () => Date }
@@ -13,9 +13,13 @@ type Parts = { io: Io; attest: boolean; now: () => Date }
 export async function examineWorkload({ io, attest, now }: Parts): Promise<Finding[]> {
   const look = createLook(io)
   const { env } = io
-  const server = await lookAtServer(env, now)
+  const server: { info?: ServerInfo } = {}
   const findings = [
-    ...server.findings,
+    ...(await look('server', async () => {
+      const looked = await lookAtServer(env, now)
+      if (looked.info) server.info = looked.info
+      return looked.findings
+    })),
     ...(await look('proof', () => lookAtProof(io, server.info?.audiences, now()))),
     ...(await look('log key', () => lookAtLogKey(env, server.info))),
     ...(await look('state', () => lookAtStateDirectory(env))),
