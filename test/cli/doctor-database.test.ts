@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { judgeClock } from '../../src/cli/doctor/clock.ts'
@@ -311,6 +312,22 @@ it('a pooler that hands connections out by the transaction', async () => {
   const { first, out } = await diagnose({ ...env, DATABASE_URL: pooler.url })
   expect(first).toBe('FAIL  database  a pooler hands connections out by the transaction')
   expect(out).toContain('pool_mode = session')
+})
+
+it('beside a server that runs and is not ready', async () => {
+  const here = await createPlace('postgres')
+  onTestFinished(() => here.remove())
+  const purser = await here.start()
+  onTestFinished(() => purser.stop())
+  const where = new URL(purser.url).host
+  const env = { ...here.env(), PURSER_LISTEN: where, PURSER_INSECURE_HTTP: 'loopback' }
+  expect((await diagnose(env)).out).toMatch(/^ok +listener +Purser \S+ answers on \S+, and is ready$/m)
+
+  await purser.knex('log_head').update({ issuing: false })
+  while ((await purser.call('GET', '/readyz')).status === 200) await setTimeout(100)
+  const { code, first, out } = await diagnose(env)
+  expect([code, first]).toEqual([1, `FAIL  listener  the Purser on ${where} is not ready: issuing`])
+  expect(out).toMatch(/^FAIL +log +issuing is closed since epoch 1 began$/m)
 })
 
 describe('what no database here can be made to show', () => {
