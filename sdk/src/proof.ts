@@ -14,7 +14,6 @@ import { fromOption } from './proof/option.ts'
 import { type Look, type Machine, type Read, audienceHere, noProof } from './proof/source.ts'
 import { workloadApi } from './proof/workload-api.ts'
 
-
 export type ProofSource = Choice & { read: (request: ProofRequest) => Promise<string> }
 
 /** After the option. What was given by hand comes first, then what is made for one workload, then what a machine has. */
