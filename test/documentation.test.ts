@@ -147,6 +147,8 @@ const pages = [
   'CHANGELOG.md',
   'sdk/README.md',
   'examples/curl/README.md',
+  'examples/express/README.md',
+  'examples/postgres/README.md',
   'examples/github-actions/README.md',
   'examples/gitlab-ci/README.md',
   'examples/kubernetes/README.md',
