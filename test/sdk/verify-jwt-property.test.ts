@@ -1,5 +1,5 @@
 /** Whatever comes as a token or as its claims: refused by a PurserError, or what every other reader would see. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PurserError } from '@purser/sdk'
 import { readStrictObject } from '../../sdk/src/jwt/strict-json.ts'

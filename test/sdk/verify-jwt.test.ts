@@ -52,7 +52,7 @@ describe('what holds', () => {
     const { verifyJwt } = createVerifier()
     const given = token({ inner: { list: [{}] } })
     const { claims, audience } = await verifyJwt(given, payments)
-    expect([claims.constructor, claims.toString, claims.admin]).toEqual([undefined, undefined, undefined])
+    expect(['constructor', 'toString', 'hasOwnProperty', '__proto__'].filter((name) => name in claims)).toEqual([])
     expect(() => Object.assign(claims, { sub: 'x' })).toThrow(TypeError)
     expect(() => Object.assign(claims.inner as object, { x: 1 })).toThrow(TypeError)
     Object.assign(audience, { 0: 'x' })
@@ -87,9 +87,9 @@ describe('the form', () => {
 
   test('has one text: other tails of base64url for the same bytes are refused', async () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-    const same = [...alphabet].filter((last) =>
-      Buffer.from(tail.slice(0, -1) + last, 'base64url').equals(Buffer.from(tail, 'base64url')),
-    )
+    const same = alphabet
+      .split('')
+      .filter((last) => Buffer.from(tail.slice(0, -1) + last, 'base64url').equals(Buffer.from(tail, 'base64url')))
     expect(same.length).toBe(16)
     for (const last of same.filter((one) => !tail.endsWith(one))) {
       expect(await refusedBy(`${head}.${body}.${tail.slice(0, -1)}${last}`)).toBe('form')
