@@ -223,7 +223,7 @@ test('what answered meanwhile is left alone', async () => {
 describe('over mutual TLS', () => {
   async function startTls(options?: IdentityOptions) {
     const ca = createCa()
-    const server = createWorkload(issue(ca, { spiffeId: idOf('server') }))
+    const server = createWorkload(issue(ca, idOf('server')))
     const client = createWorkload(issue(ca))
     const state = createApp(options)
     const port = await listening(server.tls.server({ accept: idOf('*') }, state.app))
@@ -242,7 +242,7 @@ describe('over mutual TLS', () => {
   test('the peer is the identity', async () => {
     const app = await startTls({})
     const { body } = await app.ask()
-    expect(body).toEqual({ spiffeId: idOf('web'), by: 'mtls', serialNumber: app.client.x509().serialNumber })
+    expect(body).toEqual({ spiffeId: idOf('web'), by: 'mtls', serialNumber: app.client.x509.serialNumber })
   })
 
   test('a token comes before the peer, and one that does not hold is not made up for by it', async () => {
