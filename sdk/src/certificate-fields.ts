@@ -5,13 +5,15 @@ import { type Der, type Extension, expect, inContext, members, readDer, readExte
 export type CertificateFields = {
   /** The Name, DER. */
   subject: Buffer
+  /** Basic constraints alone: Node's `ca` is false for an authority whose key usage doesn't fit. */
+  isCa: boolean
   /** Absent: for anything. */
   keyUsage: { signsCertificates: boolean; signsCrls: boolean } | undefined
   /** Of the one distribution point with one URL that Purser's certificates have; other forms are none. */
   crlUrl: string | undefined
 }
 
-const oid = { keyUsage: '551d0f', crlDistributionPoints: '551d1f' }
+const oid = { basicConstraints: '551d13', keyUsage: '551d0f', crlDistributionPoints: '551d1f' }
 const read = new WeakMap<X509Certificate, CertificateFields>()
 
 /** @throws DerError for a certificate that isn't strict DER: OpenSSL takes more */
@@ -25,10 +27,13 @@ export function fieldsOf(certificate: X509Certificate): CertificateFields {
   const subject = expect(parts[at + 4], tag.sequence, 'its subject').whole
   const extensions = parts.find((part) => part.tag === inContext(3))
   const named = extensions ? readExtensions(readDer(extensions.content)) : new Map<string, Extension>()
+  const constraints = named.get(oid.basicConstraints)
   const usage = named.get(oid.keyUsage)
   const points = named.get(oid.crlDistributionPoints)
   const fields = {
     subject,
+    // RFC 5280 section 4.2.1.9: `cA` is first, and absent where false
+    isCa: constraints !== undefined && members(readDer(constraints.value))[0]?.tag === tag.boolean,
     keyUsage: usage && readKeyUsage(usage.value),
     crlUrl: points && readCrlUrl(points.value),
   }

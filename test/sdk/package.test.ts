@@ -88,6 +88,12 @@ describe('the packed files', () => {
     },
   )
 
+  test.each(Object.keys(manifest.exports))('load as %s', (name) => {
+    const load = `import * as all from '@purser/sdk${name.slice(1)}'; console.log(Object.keys(all).length > 0)`
+    const argv = ['--input-type=module', '-e', load]
+    expect(execFileSync(process.execPath, argv, { cwd: join(dir, 'sdk'), encoding: 'utf8' })).toBe('true\n')
+  })
+
   test.each([
     [
       'ES modules',

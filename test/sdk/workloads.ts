@@ -1,89 +1,151 @@
 /** Workloads of a trust domain that lives in the test: certificates of every kind, good and bad, and a `purser.tls` of each. */
-import { type X509Certificate, X509Certificate as Certificate } from 'node:crypto'
-import { createCsr } from '@purser/sdk/csr'
+import { X509Certificate } from 'node:crypto'
+import type { Purser } from '@purser/sdk'
 import { onTestFinished } from 'vitest'
 import type { X509 } from '../../sdk/src/purser.ts'
 import type { Source } from '../../sdk/src/source.ts'
-import { type Tls, createTls } from '../../sdk/src/tls/tls.ts'
-import { readCsr } from '../../src/issue/csr.ts'
-import { createX509Issuer } from '../../src/issue/x509-svid.ts'
-import { type TestCa, ecPair, newSerial, secondsFrom, testCa } from '../support/test-ca.ts'
+import { createTls } from '../../sdk/src/tls/tls.ts'
+import { contextPrimitive, sequence } from '../../src/keys/asn1.ts'
+import { emptyName, keyIdOf } from '../../src/keys/ca-names.ts'
+import { buildCertificate } from '../../src/keys/certificate.ts'
+import {
+  basicConstraints,
+  crlDistributionPoint,
+  extendedKeyUsage,
+  extension,
+  extensionOid,
+  keyUsage,
+  subjectKeyIdentifier,
+} from '../../src/keys/extensions.ts'
+import { type TestCa, ecPair, newSerial, secondsFrom, spkiOf, testCa } from '../support/test-ca.ts'
 
 export const idOf = (name: string): string => `spiffe://example.org/lab/${name}`
 
 /** Long ago enough that what it issued may be over. */
 export const createCa = (trustDomain = 'example.org'): TestCa => testCa(secondsFrom(new Date(), -7200), { trustDomain })
 
-type Wish = { spiffeId?: string; now?: Date; notAfter?: Date; roots?: string }
+export type Wish = {
+  uris?: string[]
+  dnsNames?: string[]
+  notBefore?: Date
+  notAfter?: Date
+  /** What its holder trusts. */
+  roots?: string
+  crlUrl?: string
+  isCa?: boolean
+  usage?: ReturnType<typeof keyUsage>
+}
 
-/** As `purser.x509` would be. */
-export function issue(ca: TestCa, wish: Wish = {}): X509 {
-  const { privateKey } = ecPair()
-  const { spiffeId = idOf('web'), now = new Date(), notAfter = secondsFrom(now, 3600), roots = ca.root.pem } = wish
-  const issuer = createX509Issuer({ trustDomain: ca.trustDomain, issuer: ca.issuing, count: () => 1 })
-  const key = readCsr(createCsr(privateKey))
-  const leaf = issuer.issueSvid({ key, serial: newSerial(), now, notAfter, spiffeId, dnsNames: [] })
+/** As `purser.x509` would be, and with a wish, as it never would. */
+export function issue(ca: TestCa, spiffeId = idOf('web'), wish: Wish = {}): X509 {
+  const { privateKey, publicKey } = ecPair()
+  const { uris = [spiffeId], dnsNames = [], roots = ca.root.pem, isCa = false, crlUrl } = wish
+  const { notBefore = secondsFrom(new Date(), -10), notAfter = secondsFrom(new Date(), 3600) } = wish
+  const serial = newSerial()
+  const spki = spkiOf(publicKey)
+  const names = [
+    ...uris.map((uri) => contextPrimitive(6, Buffer.from(uri))),
+    ...dnsNames.map((name) => contextPrimitive(2, Buffer.from(name))),
+  ]
+  const { pem } = buildCertificate({
+    serial,
+    issuerName: ca.issuing.name,
+    subjectName: emptyName(),
+    notBefore,
+    notAfter,
+    spki,
+    extensions: [
+      basicConstraints(isCa),
+      wish.usage ?? keyUsage('digitalSignature'),
+      extendedKeyUsage('serverAuth', 'clientAuth'),
+      extension(extensionOid.subjectAltName, true, sequence(names)),
+      subjectKeyIdentifier(keyIdOf(spki)),
+      ca.issuing.authorityKeyIdentifier,
+      ...(crlUrl === undefined ? [] : [crlDistributionPoint(crlUrl)]),
+    ],
+    signer: ca.issuing.signer,
+  })
   return {
-    certificateChain: leaf.pem + ca.issuing.pem,
+    certificateChain: pem + ca.issuing.pem,
     privateKey: String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
     trustBundle: roots,
     spiffeId,
-    serialNumber: leaf.serialNumber,
-    notAfter: leaf.notAfter,
+    serialNumber: serial.toString('hex'),
+    notAfter,
     renewAfter: notAfter,
   }
 }
 
-export type Workload = {
-  tls: Tls
+export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
+  source: Source
   warnings: string[]
-  x509(): X509
   /** A new certificate, or other roots, from now on. */
   become(next: X509): void
-  /** A CRL names these from now on. */
-  revoke(...serialNumbers: string[]): void
+  /** The certificate ends, and is not renewed. */
+  lapse(): void
+  /** What its CRLs name; nobody hears of it by itself. */
+  revoked: Set<string>
+  /** They name this one, and whoever has open connections hears of it. */
+  revoke(serialNumber: string): void
   close(): void
 }
 
-export function createWorkload(first: X509, { trustDomain = 'example.org', now = Date.now } = {}): Workload {
+type Settings = { trustDomain?: string; now?: () => number; revoked?: Source['revoked'] }
+
+const hearing = (all: Set<() => void>) => (one: () => void) => {
+  all.add(one)
+  return () => void all.delete(one)
+}
+
+export function createWorkload(first: X509, settings: Settings = {}): Workload {
+  const { trustDomain = 'example.org', now = Date.now } = settings
   const controller = new AbortController()
   const hearers = new Set<() => void>()
   const news = new Set<() => void>()
   const revoked = new Set<string>()
   const warnings: string[] = []
-  let current = first
+  let current: X509 | undefined = first
 
-  const hear = (all: Set<() => void>) => (one: () => void) => {
-    all.add(one)
-    return () => void all.delete(one)
+  const fromCrls: Source['revoked'] = settings.revoked ?? {
+    includes: (chain) => chain.some((one) => revoked.has(one.serialNumber.toLowerCase())),
+    onNews: hearing(news),
   }
-  const serialOf = (certificate: X509Certificate): string => certificate.serialNumber.toLowerCase()
   const source: Source = {
     trustDomain,
     identity() {
       if (controller.signal.aborted) throw controller.signal.reason
+      if (!current) throw new Error('the certificate ended')
       return current
     },
-    onIdentity: hear(hearers),
-    revoked: { includes: (chain) => chain.some((one) => revoked.has(serialOf(one))), onNews: hear(news) },
+    onIdentity: hearing(hearers),
+    revoked: fromCrls,
     closing: controller.signal,
   }
   const close = (): void => controller.abort(new Error('closed'))
   onTestFinished(close)
   return {
     tls: createTls({ source, warn: (warning) => warnings.push(warning), now }),
+    source,
     warnings,
-    x509: () => current,
+    get x509() {
+      return source.identity()
+    },
+    on: (_, listener) => hearing(hearers)(() => Reflect.apply(listener, undefined, [{}])),
     become(next) {
       current = next
       hearers.forEach((one) => one())
     },
-    revoke(...serialNumbers) {
-      for (const one of serialNumbers) revoked.add(one)
+    lapse() {
+      current = undefined
+      hearers.forEach((one) => one())
+    },
+    revoked,
+    revoke(serialNumber) {
+      revoked.add(serialNumber)
       news.forEach((one) => one())
     },
     close,
   }
 }
 
-export const leafOf = ({ certificateChain }: X509): X509Certificate => new Certificate(certificateChain)
+export const leafOf = ({ certificateChain }: X509): X509Certificate => new X509Certificate(certificateChain)

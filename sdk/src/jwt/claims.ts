@@ -15,7 +15,7 @@ export type Claims = {
 }
 
 /** Seconds by which this machine's clock and Purser's may differ. */
-export const leewaySeconds = 10
+const leewaySeconds = 10
 /** Ten years, as the longest grant: a number of any size would outlive every key. */
 const longestLife = 315_360_000
 

@@ -16,11 +16,15 @@ export type Compact = {
 const longest = 16_384
 const compact = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 
+/** @throws PurserError `bad_token` for what is too much to look at, or no text */
+export function checkLength(token: unknown): void {
+  if (typeof token !== 'string' || token.length > longest) throw badToken('form', 'it is no text as short as a JWT is')
+}
+
 /**
  * @throws PurserError `bad_token`: not three segments of base64url, or a header that JWT-SVIDs don't have
  */
-export function readCompact(token: unknown): Compact {
-  if (typeof token !== 'string' || token.length > longest) throw badToken('form', 'it is not a JWT')
+export function readCompact(token: string): Compact {
   const [, header = '', payload = '', signature = ''] = compact.exec(token) ?? []
   if (signature === '') throw badToken('form', 'it is not three segments of base64url, as JWTs in compact form are')
   const [head, body, tail] = [header, payload, signature].map(decode)

@@ -8,7 +8,7 @@ import { type Accept, readAccept } from '../tls/accept.ts'
 import { readAudience } from './audience.ts'
 import { badToken } from './bad-token.ts'
 import { type Claims, judgeClaims, readClaims } from './claims.ts'
-import { type Compact, digestOf, readCompact } from './compact.ts'
+import { type Compact, checkLength, digestOf, readCompact } from './compact.ts'
 import { createRecent } from './recent.ts'
 import type { Revocation, RevocationMode } from './revocation.ts'
 import type { JsonObject } from './strict-json.ts'
@@ -57,13 +57,12 @@ export function createVerifyJwt({ bundles, revocation, trustDomain, closing, war
   const known = createRecent<Known>(mostKnown)
 
   async function read(token: string, signal: AbortSignal | undefined): Promise<Known> {
-    const compact = readCompact(token)
     const digest = digestOf(token)
-    const bundle = await bundles.get(signal)
     const before = known.get(digest)
-    if (before && isStillOf(before, bundle)) return before
+    if (before && isStillOf(before, await bundles.get(signal))) return before
+    const compact = readCompact(token)
     const { kid } = compact
-    const { key, under } = await keyFor(kid, bundle, signal)
+    const { key, under } = await keyFor(kid, await bundles.get(signal), signal)
     checkSignature(compact, key)
     const claims = readClaims(compact.payload, trustDomain)
     const read = { claims, signed: digestOf(compact.signed), kid, key: key.key, under }
@@ -87,6 +86,7 @@ export function createVerifyJwt({ bundles, revocation, trustDomain, closing, war
     if (closing.aborted) throw closing.reason
     const { accept, signal } = options
     const wanted = readAudience(options.audience)
+    checkLength(token)
     const { claims, signed } = await read(token, signal)
     judgeClaims(claims, wanted, now())
     const { spiffeId, audience, exp, iat, jti, all } = claims

@@ -36,16 +36,16 @@ export function readPeer(chain: readonly X509Certificate[], trustDomain: string)
   const id = readSpiffeId(uri)
   if (!id || id.path === '') throw bad('names no workload by its URI')
   if (id.trustDomain !== trustDomain) throw bad(`is of another trust domain, ${id.trustDomain}`)
-  if (leaf.ca || signsOthers(leaf)) throw bad("is an authority's, and those identify nobody")
+  if (leaf.ca || isAuthority(leaf)) throw bad("is an authority's, and those identify nobody")
   const endsAt = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)))
   return { peer: { spiffeId: uri, trustDomain, certificate: leaf }, chain, endsAt }
 }
 
-function signsOthers(leaf: X509Certificate): boolean {
+function isAuthority(leaf: X509Certificate): boolean {
   try {
-    const { keyUsage } = fieldsOf(leaf)
+    const { isCa, keyUsage } = fieldsOf(leaf)
     // Section 4.3 wants the extension to be there.
-    return !keyUsage || keyUsage.signsCertificates || keyUsage.signsCrls
+    return isCa || !keyUsage || keyUsage.signsCertificates || keyUsage.signsCrls
   } catch {
     throw bad('is not strict DER')
   }
