@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { type RequestOptions, request } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { onTestFinished } from 'vitest'
 import type { X509 } from '../../sdk/src/purser.ts'
 
@@ -18,6 +19,8 @@ export type Got = {
   text: string
   headers: IncomingMessage['headers']
   socket: IncomingMessage['socket']
+  /** Whether the connection was resumed from an earlier one. */
+  resumed: boolean
 }
 
 /** Rejects with what the connection failed with. */
@@ -25,9 +28,10 @@ export function get(options: RequestOptions): Promise<Got> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ host: '127.0.0.1', path: '/', ...options }, (response) => {
       const { socket, headers, statusCode: status = 0 } = response
+      const resumed = socket instanceof TLSSocket && socket.isSessionReused()
       let text = ''
       response.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      response.on('end', () => resolve({ status, text, headers, socket }))
+      response.on('end', () => resolve({ status, text, headers, socket, resumed }))
       response.on('error', reject)
     })
     outgoing.on('error', reject)
