@@ -35,7 +35,10 @@ function raise(error: Error): never {
 export function readAsked(body: Fields): Asked {
   const { proof, workload, jwts = [], secrets, databases } = body
   if (!isObject(proof)) throw invalid('/proof', 'it must be an object')
-  if (secrets !== undefined || databases !== undefined) throw new Refusal('not_available')
+  const errors = Object.entries({ secrets, databases }).flatMap(([name, value]) =>
+    value === undefined ? [] : [{ pointer: `/${name}`, detail: 'this server does not offer it yet; leave it out' }],
+  )
+  if (errors.length > 0) throw new Refusal('not_available', { errors })
   if (workload !== undefined && typeof workload !== 'string') throw invalid('/workload', 'it must be text')
   if (!Array.isArray(jwts)) throw invalid('/jwts', 'it must be a list')
   const x509 = optional(body.x509, '/x509')

@@ -1,5 +1,5 @@
 /** A root and the issuing CA under it, in memory; what they signed, and what of it was revoked. */
-import { X509Certificate, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { X509Certificate, generateKeyPairSync, hash } from 'node:crypto'
 import { encodePem } from '../der.ts'
 import {
   type Signer,
@@ -43,7 +43,7 @@ export function createAuthority(trustDomain: string, issuer: string) {
     const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const spki = spkiOf(key)
     const keyId = keyIdOf(spki)
-    const id = `key_${randomBytes(16).toString('hex')}`
+    const id = `${above ? 'ca' : 'root'}-${hash('sha256', spki).slice(0, 32)}`
     const name = caName(above ? 'issuing' : 'root', trustDomain, keyId)
     const self = { name, keyId, key }
     const der = signCertificate({

@@ -37,7 +37,8 @@ export function readCsr(pem: string): CsrKey {
   } catch {
     // Not DER, or not a key.
   }
-  throw new Refusal('bad_csr', { errors: [{ pointer: '/x509/csr', detail: 'no request that its own key signed' }] })
+  const detail = 'it is no request that its own key signed'
+  throw new Refusal('bad_csr', { detail, errors: [{ pointer: '/x509/csr', detail }] })
 }
 
 /** By the kinds of key that Purser certifies; undefined for others. */

@@ -1,6 +1,7 @@
 /** The keys of JWT-SVIDs: ES256, in memory. */
-import { type KeyObject, createPublicKey, generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto'
+import { type KeyObject, createPublicKey, generateKeyPairSync, hash, sign, verify } from 'node:crypto'
 import { claimsOf } from '../jwt-claims.ts'
+import { canonicalize } from '../verify/canonical.ts'
 
 type JwtKey = { kid: string; privateKey: KeyObject; publicKey: KeyObject }
 export type Jwk = Record<string, unknown>
@@ -12,7 +13,10 @@ const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toS
 export function createJwtKeys() {
   const newKey = (): JwtKey => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    return { kid: `key_${randomBytes(16).toString('hex')}`, privateKey, publicKey: createPublicKey(privateKey) }
+    const publicKey = createPublicKey(privateKey)
+    const { crv, kty, x, y } = publicKey.export({ format: 'jwk' })
+    // RFC 7638.
+    return { kid: hash('sha256', canonicalize({ crv, kty, x, y }), 'base64url'), privateKey, publicKey }
   }
   let current = newKey()
   let published = [current]

@@ -8,6 +8,7 @@ import type { Handled, Server } from './server.ts'
 
 /** One request as it was answered. Holds no token, key or proof. */
 export type TestRequest = {
+  at: Date
   method: string
   path: string
   /** What showed who asks; undefined where nothing did. */
@@ -44,7 +45,7 @@ export function createNetwork(server: Server) {
   function note(request: Request, handled: Handled | undefined, status: number): void {
     const { reason, spiffeId, requestId } = handled ?? {}
     const { method, path } = request
-    requests.push({ method, path, ...wordsOf(request), spiffeId, status, reason, requestId })
+    requests.push({ at: new Date(), method, path, ...wordsOf(request), spiffeId, status, reason, requestId })
   }
 
   async function send(request: Request, origin: string): Promise<Handled['answer']> {

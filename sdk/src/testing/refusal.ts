@@ -24,6 +24,7 @@ type Part = { pointer: string; detail: string }
 type More = {
   /** The true code, where callers see `attestation_failed`. */
   reason?: string
+  detail?: string
   errors?: Part[]
   retryAfterSeconds?: number | undefined
 }
@@ -33,13 +34,15 @@ export const isRefusalCode = (code: string): code is RefusalCode => Object.hasOw
 export class Refusal extends Error {
   readonly code: RefusalCode
   readonly reason: string
+  readonly detail: string | undefined
   readonly errors: Part[]
   readonly retryAfterSeconds: number | undefined
-  constructor(code: RefusalCode, { reason = code, errors = [], retryAfterSeconds }: More = {}) {
+  constructor(code: RefusalCode, { reason = code, detail, errors = [], retryAfterSeconds }: More = {}) {
     super(reason)
     this.name = 'Refusal'
     this.code = code
     this.reason = reason
+    this.detail = detail
     this.errors = errors
     this.retryAfterSeconds = retryAfterSeconds
   }
@@ -52,7 +55,7 @@ export const invalid = (pointer: string, detail: string): Refusal =>
   new Refusal('invalid_request', { errors: [{ pointer, detail }] })
 
 /** RFC 9457. */
-export function problemOf({ code, errors, retryAfterSeconds }: Refusal, requestId: string) {
+export function problemOf({ code, detail, errors, retryAfterSeconds }: Refusal, requestId: string) {
   const [status, title] = table[code]
   const retry = retryAfterSeconds ?? (status === 503 || status === 429 ? 1 : undefined)
   const problem = {
@@ -61,6 +64,7 @@ export function problemOf({ code, errors, retryAfterSeconds }: Refusal, requestI
     status,
     code,
     requestId,
+    ...(detail !== undefined && { detail }),
     ...(errors.length > 0 && { errors }),
   }
   return { status, problem, headers: retry === undefined ? {} : { 'retry-after': String(Math.ceil(retry)) } }

@@ -59,7 +59,7 @@ export function createServer(parts: Parts) {
   }
 
   function routeFor({ method, path }: Request): Route {
-    const [, keyId] = /^\/crl\/(key_[0-9a-f]{32})$/.exec(path) ?? []
+    const [, keyId] = /^\/crl\/([\w-]+)$/.exec(path) ?? []
     const route = method === 'GET' && keyId !== undefined ? () => crl(keyId) : routes[`${method} ${path}`]
     if (!route) throw new Refusal('not_found')
     return route
