@@ -40,6 +40,15 @@ export function createRenew(parts: RenewParts): Renew {
     sentAt: parts.pending.sentAt.getTime(),
   }
 
+  /** Without a key of our own a repeated request would be another one. */
+  let spentAt: number | undefined
+
+  /** A certificate came, whose serial number was never sent. */
+  function settle(): void {
+    pending = undefined
+    spentAt = undefined
+  }
+
   const keyFor = async ({ x509 }: Wanted): Promise<KeyObject | undefined> => {
     if (!x509 || x509.generateKey) return undefined
     pending ??= { key: await makeKey(), sentAt: undefined }
@@ -49,12 +58,9 @@ export function createRenew(parts: RenewParts): Renew {
   async function byProof(wanted: Wanted, signal: AbortSignal): Promise<Renewed> {
     const key = await keyFor(wanted)
     const given = await fetchCredentials({ wanted, ...(key && { key }) }, signal)
-    if (wanted.x509) pending = undefined
+    if (wanted.x509) settle()
     return { given, by: 'proof' }
   }
-
-  /** Without a key of our own a repeated request would be another one. */
-  let spentAt: number | undefined
 
   async function byCertificate(wanted: Wanted, held: Live, signal: AbortSignal): Promise<Renewed> {
     const key = await keyFor(wanted)
@@ -66,10 +72,7 @@ export function createRenew(parts: RenewParts): Renew {
     }
     const as = { key: held.privateKey, cert: held.certificateChain }
     const given = await fetchCredentials({ wanted, as, onSent, ...(key && { key }) }, signal)
-    if (wanted.x509) {
-      pending = undefined
-      spentAt = undefined
-    }
+    if (wanted.x509) settle()
     return { given, by: 'certificate' }
   }
 
