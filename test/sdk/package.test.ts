@@ -25,7 +25,9 @@ test.each(sources)('%s imports Node and its own folder, nothing else', (name) =>
     (one) => !(one.startsWith('node:') && isBuiltin(one)) && !/^\.\.?\/[\w./-]+\.ts$/.test(one),
   )
   expect(foreign).toEqual([])
-  const outside = specifiers.filter((one) => one.startsWith('.') && posix.join(posix.dirname(name), one).startsWith('..'))
+  const outside = specifiers.filter(
+    (one) => one.startsWith('.') && posix.join(posix.dirname(name), one).startsWith('..'),
+  )
   expect(outside).toEqual([])
 })
 
