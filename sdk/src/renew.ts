@@ -98,9 +98,8 @@ export function createRenew(parts: RenewParts): Renew {
     try {
       return await byProof(wanted, signal)
     } catch (error) {
-      // The only way left: better a session that ends than none at all.
-      const last = live()
-      if (usable && last && isProofless(error)) return await byCertificate(wanted, last, signal)
+      // The only way left, for what remains of the session.
+      if (usable && mayPresent() && isProofless(error)) return await byCertificate(wanted, usable, signal)
       throw error
     }
   }

@@ -21,8 +21,9 @@ export function fakeTime() {
   return {
     /** In steps, as many timers may follow from each other. */
     async pass(seconds: number, step = Math.max(1, seconds / 60)): Promise<void> {
-      for (let left = seconds; left > 0; left -= step) {
-        vi.advanceTimersByTime(Math.min(step, left) * 1000)
+      const end = Math.round(Date.now() + seconds * 1000)
+      while (Date.now() < end) {
+        vi.advanceTimersByTime(Math.min(Math.ceil(step * 1000), end - Date.now()))
         await settled()
       }
     },

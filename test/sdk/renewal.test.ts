@@ -282,6 +282,28 @@ describe('a renewal whose answer was lost', () => {
     expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
+  test('and no proof beside it: what is held is served until its end, rather than revoked as stolen', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    let works = true
+    const proof = (): Promise<string> =>
+      works ? Promise.resolve(purser.proof(spiffeId)) : Promise.reject(new Error('gone'))
+    const { client } = await connected(purser, { proof })
+    const serial = serialOf(client)
+    works = false
+    purser.loseAnswers()
+    await failing(client.renew())
+    purser.away()
+    await pass(0.6 * hour)
+    purser.back()
+    await pass(0.39 * hour)
+    expect(serialOf(client)).toBe(serial)
+    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+    works = true
+    await pass(30, 1)
+    expect(serialOf(client)).not.toBe(serial)
+  })
+
   test('by a key that the server makes is never repeated by certificate: it could not be told from another', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
