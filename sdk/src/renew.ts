@@ -85,14 +85,14 @@ export function createRenew(parts: RenewParts): Renew {
 
   return async (wanted, signal) => {
     const held = live()
-    const usable = held && held.notAfter.getTime() > now().getTime() + leastMs ? held : undefined
+    let usable = held && held.notAfter.getTime() > now().getTime() + leastMs ? held : undefined
     if (usable && mayPresent() && (!wanted.x509 || outlives(usable))) {
       try {
         return await byCertificate(wanted, usable, signal)
       } catch (error) {
         if (!isOver(error)) throw error
         warn(`the certificate renews no more, so the orchestrator's proof is presented. ${error.message}`)
-        spentAt = undefined
+        usable = undefined
       }
     }
     try {

@@ -1,16 +1,14 @@
 /** The machine's clock and timers, moved by the test; what runs in threads meanwhile is waited for. */
 import { generateKeyPair } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { onTestFinished, vi } from 'vitest'
 
 const makePair = promisify(generateKeyPair)
 
-/** What was started has come to its end, or waits for a timer: keys and files queue behind each other. */
+/** What was started has come to its end, or waits for a timer: keys queue behind each other. */
 export async function settled(): Promise<void> {
   for (let round = 0; round < 4; round++) {
     await makePair('ec', { namedCurve: 'P-256' })
-    await stat('.')
     await new Promise((done) => setImmediate(done))
   }
 }
@@ -24,6 +22,13 @@ export function fakeTime() {
       const end = Math.round(Date.now() + seconds * 1000)
       while (Date.now() < end) {
         vi.advanceTimersByTime(Math.min(Math.ceil(step * 1000), end - Date.now()))
+        await settled()
+      }
+    },
+    /** A second at a time, for what also waits for a disk; a test that waits in vain ends by its own timeout. */
+    async until(holds: () => boolean): Promise<void> {
+      while (!holds()) {
+        vi.advanceTimersByTime(1000)
         await settled()
       }
     },
