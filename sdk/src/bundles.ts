@@ -10,6 +10,8 @@ export type Bundles = {
   get(signal?: AbortSignal): Promise<Bundle>
   /** Asks now, but not more often than every few seconds: strangers may name any key. */
   refresh(signal?: AbortSignal): Promise<Bundle>
+  /** Asks now, whenever it was asked before. */
+  reread: () => Promise<Bundle>
   close(): void
 }
 
@@ -78,6 +80,7 @@ export function createBundles({ transport, onBundle, closing, now, random }: Par
       if (bundle && now() - triedAt < leastPauseMs && !underWay) return Promise.resolve(bundle)
       return unlessAborted(signal, refreshNow)
     },
+    reread: refreshNow,
     close: () => clearTimeout(timer),
   }
 }

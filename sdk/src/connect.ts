@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import type { Bundles } from './bundles.ts'
 import { PurserError, isAway } from './errors.ts'
 import { createEmitter } from './events.ts'
 import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
@@ -28,7 +29,14 @@ import { createServerTrust } from './trust.ts'
  *
  * @throws PurserError whose `code` tells what went wrong, and whose `message` what to do
  */
-export async function connect(options: ConnectOptions = {}): Promise<Purser> {
+export const connect = async (options: ConnectOptions = {}): Promise<Purser> =>
+  (await connectBy(createTransport, options)).client
+
+/** @param makeTransport how the server is reached: `@purser/sdk/testing` answers in this process */
+export async function connectBy(
+  makeTransport: typeof createTransport,
+  options: ConnectOptions,
+): Promise<{ client: Purser; bundles: Bundles }> {
   const warn = options.onWarning ?? ((warning: string) => process.emitWarning(warning, 'PurserWarning'))
   const clock = (): Date => new Date()
   const now = (): number => Date.now()
@@ -39,7 +47,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
   const closing = controller.signal
 
   const serverTrust = createServerTrust(trust, address, timeoutMs)
-  const transport = createTransport({ address, anchors: serverTrust.anchors, timeoutMs })
+  const transport = makeTransport({ address, anchors: serverTrust.anchors, timeoutMs })
   const file = stateDir === undefined || !wanted.x509 ? undefined : await openIdentityFile(stateDir, warn)
   const end = (): void => {
     controller.abort(new PurserError('closed', 'this Purser client was closed'))
@@ -86,7 +94,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
       keeper.close()
       end()
     }
-    return createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now })
+    const client = createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now })
+    return { client, bundles: keeper.bundles }
   } catch (error) {
     end()
     throw error

@@ -1,16 +1,5 @@
 import { type KeyObject, createPublicKey, sign } from 'node:crypto'
-
-/** DER: a tag, a length, contents. */
-function tlv(tag: number, ...contents: Uint8Array[]): Buffer {
-  const content = Buffer.concat(contents)
-  const { length } = content
-  const head = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
-  return Buffer.concat([Buffer.from([tag, ...head]), content])
-}
-
-const sequence = (...contents: Uint8Array[]): Buffer => tlv(0x30, ...contents)
-const oid = (hex: string): Buffer => tlv(0x06, Buffer.from(hex, 'hex'))
-const nothing = Buffer.from([0x05, 0x00])
+import { bitString, encodePem, nothing, oid, sequence } from './der-write.ts'
 
 type Scheme = { algorithm: Buffer; digest: string | null }
 
@@ -46,7 +35,5 @@ export function createCsr(privateKey: KeyObject): string {
   const noAttributes = Buffer.from([0xa0, 0x00])
   const info = sequence(version, sequence(), spki, noAttributes)
   const signature = sign(digest, info, privateKey)
-  const der = sequence(info, algorithm, tlv(0x03, Buffer.from([0]), signature))
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  return `-----BEGIN CERTIFICATE REQUEST-----\n${lines.join('\n')}\n-----END CERTIFICATE REQUEST-----\n`
+  return encodePem('CERTIFICATE REQUEST', sequence(info, algorithm, bitString(signature)))
 }

@@ -59,6 +59,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
   let roots = held.newest().x509?.trustBundle ?? ''
   follow(roots)
 
+  let first = true
   const bundles = createBundles({ transport, onBundle, closing, now, random })
   const tellHearers = (): void => hearers.forEach((hear) => hear())
 
@@ -66,7 +67,9 @@ export function createKeeper(parts: KeeperParts): Keeper {
     const moved = roots !== '' && namesOf(bundle.roots) !== namesOf(roots)
     roots = bundle.roots
     follow(roots)
-    emit('bundle', { sequence: bundle.sequence })
+    // The first that is read is news only where the certificate came with other roots.
+    if (moved || !first) emit('bundle', { sequence: bundle.sequence })
+    first = false
     if (moved) tellHearers()
   }
 

@@ -30,6 +30,8 @@ export type RenewParts = {
 const repeatMs = 50_000
 /** A certificate that ends sooner is not presented any more. */
 const leastMs = 2_000
+/** Nothing to be lost any more by presenting one that may be spent. */
+const lastMs = 10_000
 
 const pem = (key: KeyObject): string => String(key.export({ type: 'pkcs8', format: 'pem' }))
 
@@ -38,6 +40,15 @@ export function createRenew(parts: RenewParts): Renew {
   let pending: { key: KeyObject; sentAt: number | undefined } | undefined = parts.pending && {
     key: createPrivateKey(parts.pending.privateKey),
     sentAt: parts.pending.sentAt.getTime(),
+  }
+
+  /** Without a key of our own a repeated request would be another one. */
+  let spentAt: number | undefined
+
+  /** A certificate came, whose serial number was never sent. */
+  function settle(): void {
+    pending = undefined
+    spentAt = undefined
   }
 
   const keyFor = async ({ x509 }: Wanted): Promise<KeyObject | undefined> => {
@@ -49,28 +60,33 @@ export function createRenew(parts: RenewParts): Renew {
   async function byProof(wanted: Wanted, signal: AbortSignal): Promise<Renewed> {
     const key = await keyFor(wanted)
     const given = await fetchCredentials({ wanted, ...(key && { key }) }, signal)
-    if (wanted.x509) pending = undefined
+    if (wanted.x509) settle()
     return { given, by: 'proof' }
   }
-
-  /** Without a key of our own a repeated request would be another one. */
-  let spentAt: number | undefined
 
   async function byCertificate(wanted: Wanted, held: Live, signal: AbortSignal): Promise<Renewed> {
     const key = await keyFor(wanted)
     if (key) await keepPending?.({ privateKey: pem(key), sentAt: now() })
+    const before = { sentAt: pending?.sentAt, spentAt }
+    let sent = 0
     const onSent = (): void => {
+      sent++
       if (!wanted.x509) return
       if (pending) pending.sentAt ??= now().getTime()
       else spentAt ??= now().getTime()
     }
     const as = { key: held.privateKey, cert: held.certificateChain }
-    const given = await fetchCredentials({ wanted, as, onSent, ...(key && { key }) }, signal)
-    if (wanted.x509) {
-      pending = undefined
-      spentAt = undefined
+    try {
+      const given = await fetchCredentials({ wanted, as, onSent, ...(key && { key }) }, signal)
+      if (wanted.x509) settle()
+      return { given, by: 'certificate' }
+    } catch (error) {
+      if (sent === 1 && didNothing(error)) {
+        if (pending) pending.sentAt = before.sentAt
+        spentAt = before.spentAt
+      }
+      throw error
     }
-    return { given, by: 'certificate' }
   }
 
   /** Whether to present it can't look as if two held it. */
@@ -80,25 +96,26 @@ export function createRenew(parts: RenewParts): Renew {
   /** Whether there is anything to be gained from it: a certificate never outlives its session. */
   const outlives = ({ session, notAfter }: Live): boolean => session.expiresAt.getTime() > notAfter.getTime() + 1_000
 
+  const isEnding = ({ notAfter }: Live): boolean => notAfter.getTime() - now().getTime() < lastMs
+
   return async (wanted, signal) => {
     const held = live()
-    const usable = held && held.notAfter.getTime() > now().getTime() + leastMs ? held : undefined
+    let usable = held && held.notAfter.getTime() > now().getTime() + leastMs ? held : undefined
     if (usable && mayPresent() && (!wanted.x509 || outlives(usable))) {
       try {
         return await byCertificate(wanted, usable, signal)
       } catch (error) {
         if (!isOver(error)) throw error
         warn(`the certificate renews no more, so the orchestrator's proof is presented. ${error.message}`)
-        spentAt = undefined
+        usable = undefined
       }
     }
     try {
       return await byProof(wanted, signal)
     } catch (error) {
-      // The only way left: better a session that ends than none at all.
-      const last = live()
-      if (usable && last && isProofless(error)) return await byCertificate(wanted, last, signal)
-      throw error
+      // The only way left, for what remains of the session. Whether it was spent matters no more when it is about to end.
+      if (!usable || !isHopeless(error) || !(mayPresent() || isEnding(usable))) throw error
+      return await byCertificate(wanted, usable, signal)
     }
   }
 }
@@ -107,5 +124,10 @@ export function createRenew(parts: RenewParts): Renew {
 const isOver = (error: unknown): error is PurserError =>
   error instanceof PurserError && ['attestation_failed', 'expires_too_soon'].includes(error.code)
 
-const isProofless = (error: unknown): boolean =>
-  error instanceof PurserError && ['no_proof', 'bad_proof', 'wrong_audience'].includes(error.code)
+/** No proof, or none that is accepted: a join token that was used, for example. */
+const isHopeless = (error: unknown): boolean =>
+  error instanceof PurserError && ['no_proof', 'bad_proof', 'wrong_audience', 'attestation_failed'].includes(error.code)
+
+/** A refusal is an answer. Not so 5xx: what was written before it is not known (DESIGN.md, The log). */
+const didNothing = (error: unknown): boolean =>
+  error instanceof PurserError && error.status !== undefined && error.status < 500

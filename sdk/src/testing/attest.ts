@@ -1,0 +1,106 @@
+/**
+ * Proof in, session out. Nothing is attested: a proof is any JWT whose `sub` names an entry, whoever signed it. Whether it
+ * is addressed to Purser and not over yet is looked at, since programs get that wrong.
+ */
+import { X509Certificate, createPrivateKey, hash, randomBytes } from 'node:crypto'
+import type { Fields } from '../fields.ts'
+import { claimsOf } from '../jwt-claims.ts'
+import type { Presented } from '../transport.ts'
+import type { Authority } from './authority.ts'
+import type { Entries, Entry } from './entries.ts'
+import { hidden, invalid } from './refusal.ts'
+import type { Session, Sessions } from './sessions.ts'
+
+export type Attested = {
+  kind: 'jwt' | 'join-token' | 'x509'
+  entry: Entry
+  session: Session
+  /** The serial number that is presented for renewal. */
+  renews?: string
+}
+
+type JoinToken = { spiffeId: string; uses: number; expiresAt: Date; keys: Set<string> }
+export type Attest = ReturnType<typeof createAttest>
+
+type Parts = { audience: string; authority: Authority; entries: Entries; sessions: Sessions; now: () => Date }
+
+export function createAttest({ audience, authority, entries, sessions, now }: Parts) {
+  const joinTokens = new Map<string, JoinToken>()
+
+  /** @returns a live certificate's serial number: its key is shown by having it, as TLS would */
+  function serialOf(as: Presented | undefined): string | undefined {
+    if (!as) return undefined
+    const leaf = new X509Certificate(as.cert)
+    const valid = new Date(leaf.validFrom) <= now() && new Date(leaf.validTo) > now()
+    if (!valid || !authority.signedBy(leaf) || !leaf.checkPrivateKey(createPrivateKey(as.key))) return undefined
+    return leaf.serialNumber.toLowerCase()
+  }
+
+  const opened = (kind: Attested['kind'], instance: string, entry: Entry | undefined): Attested => {
+    if (!entry) throw hidden('no_workload')
+    const session = sessions.open(`${instance} ${entry.id}`, entry)
+    if (!session) throw hidden('blocked')
+    return { kind, entry, session }
+  }
+
+  function byJwt(token: string): Attested {
+    const claims = claimsOf(token)
+    if (!claims) throw hidden('proof_malformed')
+    const { sub, aud, exp, jti } = claims
+    if (![aud].flat().includes(audience)) throw hidden('proof_issuer')
+    if (typeof exp === 'number' && exp * 1000 <= now().getTime()) throw hidden('proof_expired')
+    const instance = typeof jti === 'string' ? jti : hash('sha256', token)
+    return opened('jwt', `jwt ${instance}`, typeof sub === 'string' ? entries.find(sub) : undefined)
+  }
+
+  /** A use is bound to the key that it is redeemed with; whoever repeats it with that key is served again. */
+  function byJoinToken(token: string, key: string | undefined): Attested {
+    if (key === undefined) throw invalid('/x509', 'a join token is bound at its use to a key')
+    const found = joinTokens.get(token)
+    if (!found || found.expiresAt <= now()) throw hidden('join_token')
+    if (!found.keys.has(key) && found.keys.size >= found.uses) throw hidden('join_token')
+    const attested = opened('join-token', `join ${token} ${key}`, entries.get(found.spiffeId))
+    found.keys.add(key)
+    return attested
+  }
+
+  function byCertificate(as: Presented | undefined): Attested {
+    const serialNumber = serialOf(as)
+    if (serialNumber === undefined) throw hidden('client_certificate')
+    const session = sessions.byCertificate(serialNumber)
+    const entry = session && entries.get(session.entry.spiffeId)
+    if (!session || !entry) throw hidden('session_ended')
+    return { kind: 'x509', entry, session, renews: serialNumber }
+  }
+
+  return {
+    serialOf,
+    /**
+     * @param key the SHA-256 of the key that is to be certified, where there is one
+     * @throws Refusal
+     */
+    attest(proof: Fields, as: Presented | undefined, key: string | undefined): Attested {
+      const { kind, token } = proof
+      if (kind === 'x509') return byCertificate(as)
+      if (typeof token !== 'string') throw invalid('/proof/token', 'it must be text')
+      if (kind === 'jwt') return byJwt(token)
+      if (kind === 'join-token') return byJoinToken(token, key)
+      throw invalid('/proof/kind', 'it is jwt, join-token or x509')
+    },
+
+    /** What stands in for an orchestrator's token. */
+    proofFor(spiffeId: string, claims: Fields): string {
+      const at = Math.floor(now().getTime() / 1000)
+      const all = { iss: 'https://issuer.test', sub: spiffeId, aud: audience, iat: at, exp: at + 3600, ...claims }
+      const parts = [JSON.stringify({ alg: 'ES256', kid: 'nobody' }), JSON.stringify(all), 'signed by nobody']
+      return parts.map((one) => Buffer.from(one).toString('base64url')).join('.')
+    },
+
+    joinToken(spiffeId: string, { uses, lifetimeSeconds }: { uses: number; lifetimeSeconds: number }): string {
+      const token = `purser_join_${randomBytes(32).toString('base64url')}`
+      const expiresAt = new Date(now().getTime() + lifetimeSeconds * 1000)
+      joinTokens.set(token, { spiffeId, uses, expiresAt, keys: new Set() })
+      return token
+    },
+  }
+}

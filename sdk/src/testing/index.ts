@@ -1,0 +1,6 @@
+/** A Purser for other people's unit tests: in memory, in process, never for anything else. */
+export { type TestConnectOptions, type TestPurser, createTestPurser } from './test-purser.ts'
+export type { TestWorkload } from './entries.ts'
+export type { TestRequest } from './network.ts'
+export type { RefusalCode } from './refusal.ts'
+export type { Revocable } from './sessions.ts'

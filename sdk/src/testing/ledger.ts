@@ -1,0 +1,79 @@
+/** The log, in memory: the tree, notes and receipts of the real one, so that a client verifies them as strictly. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { canonicalize } from '../verify/canonical.ts'
+import { signCheckpoint } from '../verify/checkpoint.ts'
+import { entryLeaf } from '../verify/commitment.ts'
+import { nodeHash } from '../verify/merkle.ts'
+import { formatProof } from '../verify/proof.ts'
+import { type Range, consistencyRanges, inclusionRanges, joinSubtrees, subtreesOf } from '../verify/ranges.ts'
+import type { Receipt } from '../verify/receipt.ts'
+import { createNoteSigner } from '../verify/vkey.ts'
+
+export type Ledger = ReturnType<typeof createLedger>
+
+const epoch = 1
+
+/** Leaves, and the complete subtrees over them, so that a proof costs no look at every leaf. */
+function createTree() {
+  const levels: Buffer[][] = [[]]
+  const at = (level: number): Buffer[] => (levels[level] ??= [])
+  const hashOf = (range: Range): Buffer =>
+    joinSubtrees(subtreesOf(...range).map(({ level, index }) => at(level)[index] ?? Buffer.alloc(0)))
+
+  return {
+    size: (): number => at(0).length,
+    hashOf,
+    push(leaf: Buffer): void {
+      at(0).push(leaf)
+      for (let level = 0; at(level).length % 2 === 0; level++) {
+        const [left, right] = at(level).slice(-2)
+        if (left && right) at(level + 1).push(nodeHash(left, right))
+      }
+    },
+    /** The last leaf goes, with every subtree that it completed. */
+    pop(): void {
+      for (let level = 0; ; level++) {
+        const completed = at(level).length % 2 === 0
+        at(level).pop()
+        if (!completed) return
+      }
+    },
+  }
+}
+
+export function createLedger(trustDomain: string) {
+  const origin = `${trustDomain}/log/${epoch}`
+  const signer = createNoteSigner(origin, generateKeyPairSync('ed25519').privateKey)
+  const tree = createTree()
+
+  return {
+    epoch,
+    vkey: signer.vkey,
+
+    /** Appends an entry and answers its receipt, with proof of growth since `sinceSize`. */
+    append(content: Record<string, unknown>, sinceSize?: number): Receipt {
+      const entry = canonicalize(content)
+      const nonce = randomBytes(32).toString('base64')
+      const index = tree.size()
+      tree.push(entryLeaf(nonce, entry))
+      const size = tree.size()
+      const checkpoint = signCheckpoint(origin, size, tree.hashOf([0, size]), [signer])
+      const grew = sinceSize !== undefined && sinceSize > 0 && sinceSize <= size
+      const growth = grew ? consistencyRanges(sinceSize, size).map((one) => tree.hashOf(one).toString('base64')) : []
+      return {
+        epoch,
+        index,
+        entry,
+        nonce,
+        proof: formatProof({ index, hashes: inclusionRanges(index, size).map(tree.hashOf), checkpoint }),
+        ...(grew && { consistency: growth }),
+      }
+    },
+
+    /** Another history under the same key: what the newest entry said, it says no longer. */
+    fork(): void {
+      tree.pop()
+      tree.push(randomBytes(32))
+    },
+  }
+}

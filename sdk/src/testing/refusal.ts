@@ -1,0 +1,71 @@
+/** Refusals in the words of the real server: code, status and title as in `docs/errors.md`. */
+
+const table = {
+  invalid_json: [400, 'The body is not strict JSON'],
+  invalid_request: [400, 'The request does not match the API description'],
+  not_found: [404, 'There is no such thing here'],
+  method_not_allowed: [405, 'This path does not take that method'],
+  rate_limited: [429, 'Too many requests; wait as Retry-After says'],
+  unauthenticated: [401, 'No valid credential was presented'],
+  attestation_failed: [401, 'The proof was not accepted; an operator can ask purser explain with the request id'],
+  not_granted: [403, 'The workload is not granted this'],
+  not_available: [422, 'This server does not offer that yet'],
+  bad_csr: [422, 'The certificate request is not acceptable'],
+  expires_too_soon: [422, 'The session or signing key ends too soon to issue anything under it'],
+  log_unavailable: [503, 'The log cannot be written now; nothing was done'],
+  unavailable: [503, 'A service behind Purser cannot be reached now'],
+  issuing_closed: [503, 'Issuing is closed until an operator has reviewed the log'],
+  internal: [500, 'Purser failed; the request id finds it in the server log'],
+} as const satisfies Record<string, readonly [number, string]>
+
+export type RefusalCode = keyof typeof table
+
+type Part = { pointer: string; detail: string }
+type More = {
+  /** The true code, where callers see `attestation_failed`. */
+  reason?: string
+  detail?: string
+  errors?: Part[]
+  retryAfterSeconds?: number | undefined
+}
+
+export const isRefusalCode = (code: string): code is RefusalCode => Object.hasOwn(table, code)
+
+export class Refusal extends Error {
+  readonly code: RefusalCode
+  readonly reason: string
+  readonly detail: string | undefined
+  readonly errors: Part[]
+  readonly retryAfterSeconds: number | undefined
+  constructor(code: RefusalCode, { reason = code, detail, errors = [], retryAfterSeconds }: More = {}) {
+    super(reason)
+    this.name = 'Refusal'
+    this.code = code
+    this.reason = reason
+    this.detail = detail
+    this.errors = errors
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+/** A proof or certificate that isn't accepted: callers are never told why. */
+export const hidden = (reason: string): Refusal => new Refusal('attestation_failed', { reason })
+
+export const invalid = (pointer: string, detail: string): Refusal =>
+  new Refusal('invalid_request', { errors: [{ pointer, detail }] })
+
+/** RFC 9457. */
+export function problemOf({ code, detail, errors, retryAfterSeconds }: Refusal, requestId: string) {
+  const [status, title] = table[code]
+  const retry = retryAfterSeconds ?? (status === 503 || status === 429 ? 1 : undefined)
+  const problem = {
+    type: `urn:purser:problem:${code}`,
+    title,
+    status,
+    code,
+    requestId,
+    ...(detail !== undefined && { detail }),
+    ...(errors.length > 0 && { errors }),
+  }
+  return { status, problem, headers: retry === undefined ? {} : { 'retry-after': String(Math.ceil(retry)) } }
+}

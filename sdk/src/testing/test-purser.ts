@@ -1,0 +1,166 @@
+/** A Purser for unit tests: in this process and in memory, made of the code that clients verify the real one with. */
+import type { Bundles } from '../bundles.ts'
+import { connectBy } from '../connect.ts'
+import { PurserError } from '../errors.ts'
+import type { ConnectOptions } from '../options.ts'
+import type { Purser } from '../purser.ts'
+import type { TestWorkload } from './entries.ts'
+import { type TestRequest, createNetwork } from './network.ts'
+import { createParts, newId } from './parts.ts'
+import { type RefusalCode, isRefusalCode } from './refusal.ts'
+import { createServer } from './server.ts'
+import type { Revocable } from './sessions.ts'
+
+/** A workload entry, and any option of `connect()` but those that lead to a server elsewhere. */
+export type TestConnectOptions = TestWorkload &
+  Omit<ConnectOptions, 'addr' | 'ca' | 'allowPlainLoopback' | 'audience' | 'attestor' | 'logKey'>
+
+type Rotation = {
+  /** The keys before are withdrawn at once, with all that they signed. Unless so, what they signed stays valid. */
+  compromised?: boolean
+}
+
+/**
+ * For tests alone: its keys are in memory, and it attests nobody. Everything that it issues is what the real one issues,
+ * and clients verify it in full, receipts too.
+ */
+export type TestPurser = {
+  readonly trustDomain: string
+  /** PEM: what peers of its workloads are verified with. */
+  readonly roots: string
+  /** The log's verifier key. */
+  readonly logKey: string
+  /** What was asked so far, without any secret, oldest first. */
+  readonly requests: readonly TestRequest[]
+  /**
+   * A client like any other, as `connect()` gives: it renews, tells its events, and verifies what it gets. Its workload is
+   * registered, or changed by what is given here. Nothing is read from the environment unless `env` is given.
+   * @throws PurserError what `connect()` throws
+   */
+  connect(options: TestConnectOptions): Promise<Purser>
+  /** Registers a workload, or changes it by what is given. @throws PurserError `bad_options` */
+  register(workload: TestWorkload): void
+  /** Removes a workload: its sessions are over with the next request. */
+  unregister(spiffeId: string): void
+  /** What stands in for an orchestrator's token; `claims` are added to it or replace its own. Signed by nobody. */
+  proof(spiffeId: string, claims?: Readonly<Record<string, unknown>>): string
+  /** A join token for a registered workload: one use and 600 seconds unless given. */
+  joinToken(spiffeId: string, options?: { uses?: number; lifetimeSeconds?: number }): string
+  /** Another issuing CA signs from now on. */
+  rotateCa(options?: Rotation): Promise<void>
+  /** Another root, and an issuing CA under it that signs once every connected client has read the new bundle. */
+  rotateRoot(options?: Rotation): Promise<void>
+  /** Another key signs JWT-SVIDs, once every connected client has read the new bundle. */
+  rotateJwtKey(options?: Rotation): Promise<void>
+  /**
+   * Revokes one thing: `{ serialNumber }`, `{ jti }`, `{ accessToken }` by its id, a `{ session }` with all that it was given,
+   * and it may not come back, or all that a `{ spiffeId }` was given.
+   * @throws PurserError `not_found`
+   */
+  revoke(what: Revocable): void
+  /** It can't be reached until `back()`; with `silent` it takes requests and answers none, so that clients wait in vain. */
+  away(options?: { silent?: boolean }): void
+  /** Ends `away`, `refuse` and `loseAnswers`. */
+  back(): void
+  /** It acts on the next requests for credentials, one unless given, and its answers get lost on the way. */
+  loseAnswers(times?: number): void
+  /**
+   * Refuses requests for credentials with a code of docs/errors.md, such as `attestation_failed` or `rate_limited`, until
+   * `back()` or as often as `times` says.
+   * @throws PurserError `bad_options` for a code that it doesn't know
+   */
+  refuse(code: RefusalCode, options?: { times?: number; retryAfterSeconds?: number }): void
+  /** The log denies its newest entry: who saw it finds out at the next receipt (`log_forked`, and the event `fork`). */
+  fork(): void
+  /** Closes every client. */
+  close(): void
+}
+
+/** What was given at all: the rest of an entry stays as it is. */
+const defined = <T extends object>(all: { [K in keyof T]: T[K] | undefined }): Partial<T> => {
+  const kept: Partial<T> = {}
+  return Object.assign(kept, Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)))
+}
+
+/**
+ * A Purser for unit tests: no socket, no file, no key that outlives it. See `TestPurser`.
+ * @param options.trustDomain `example.org` unless given
+ * @throws PurserError `bad_options`
+ */
+export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?: string } = {}): TestPurser {
+  if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain)) throw new PurserError('bad_options', 'trustDomain is no trust domain')
+  // The machine's clock, or what a test made of it: TLS looks at no other.
+  const parts = createParts(trustDomain, () => new Date())
+  const { authority, jwtKeys, ledger, entries, sessions, attests, now } = parts
+  const server = createServer(parts)
+  const network = createNetwork(server)
+  const clients = new Map<string, { client: Purser; bundles: Bundles }>()
+
+  async function connect(options: TestConnectOptions): Promise<Purser> {
+    const { spiffeId, dnsNames, audiences, lifetimeSeconds, sessionSeconds, ...rest } = options
+    const { jwtLifetimeSeconds } = rest
+    const grants = { dnsNames, audiences, lifetimeSeconds, jwtLifetimeSeconds, sessionSeconds }
+    entries.put({ spiffeId, ...defined(grants) })
+    // One instance, however often it attests.
+    const self = newId('instance')
+    const made = await connectBy(
+      network.transportFor(() => clients.delete(self)),
+      {
+        env: {},
+        proof: () => Promise.resolve(attests.proofFor(spiffeId, { jti: self })),
+        ...rest,
+        addr: parts.issuer,
+        ca: { pem: authority.roots() },
+        logKey: ledger.vkey,
+      },
+    )
+    clients.set(self, made)
+    return made.client
+  }
+
+  /** Clients learn of new keys before these are used, as they do where bundles are published ahead. */
+  async function rotate(next: { use(): void }, withdraw: () => void, { compromised = false }: Rotation): Promise<void> {
+    const tell = (): Promise<unknown> => {
+      server.bundleMoved()
+      return Promise.allSettled([...clients.values()].map(({ bundles }) => bundles.reread()))
+    }
+    if (compromised) {
+      next.use()
+      withdraw()
+    }
+    await tell()
+    next.use()
+  }
+
+  return {
+    trustDomain,
+    get roots() {
+      return authority.roots()
+    },
+    logKey: ledger.vkey,
+    requests: network.requests,
+    connect,
+    register: (workload) => void entries.put(workload),
+    unregister: (spiffeId) => void entries.remove(spiffeId),
+    proof: (spiffeId, claims = {}) => attests.proofFor(spiffeId, claims),
+    joinToken: (spiffeId, { uses = 1, lifetimeSeconds = 600 } = {}) =>
+      attests.joinToken(spiffeId, { uses, lifetimeSeconds }),
+    rotateCa: (options = {}) =>
+      rotate(authority.publish({ root: false }), () => authority.withdrawOlder({ root: false }, now()), options),
+    rotateRoot: (options = {}) =>
+      rotate(authority.publish({ root: true }), () => authority.withdrawOlder({ root: true }, now()), options),
+    rotateJwtKey: (options = {}) => rotate(jwtKeys.publish(), () => jwtKeys.withdrawOlder(), options),
+    revoke: (what) => sessions.revoke(what),
+    away: ({ silent = false } = {}) => network.away(silent ? 'silent' : 'unreachable'),
+    back: () => network.back(),
+    loseAnswers: (times = 1) => network.loseAnswers(times),
+    refuse(code, options = {}) {
+      if (!isRefusalCode(code)) throw new PurserError('bad_options', `this Purser refuses with no code ${String(code)}`)
+      network.refuse(code, options)
+    },
+    fork: () => ledger.fork(),
+    close() {
+      for (const { client } of clients.values()) client.close()
+    },
+  }
+}

@@ -1,0 +1,459 @@
+/** What a client holds is renewed ahead of its end, and what it does where that fails; against a Purser in memory. */
+import { X509Certificate } from 'node:crypto'
+import { type EventName, type Events, type Purser } from '@purser/sdk'
+import { type TestConnectOptions, type TestPurser, createTestPurser } from '@purser/sdk/testing'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { failing } from './failing.ts'
+import { fakeTime, settled } from './fake-time.ts'
+
+const spiffeId = 'spiffe://example.org/web'
+const hour = 3600
+
+function inMemory(): TestPurser {
+  const purser = createTestPurser()
+  onTestFinished(() => purser.close())
+  return purser
+}
+
+type Happened = { [N in EventName]?: Events[N][] }
+
+/** A client, and what happened to it. */
+async function connected(purser: TestPurser, options: Partial<TestConnectOptions> = {}) {
+  const warnings: string[] = []
+  const onWarning = (warning: string): void => void warnings.push(warning)
+  const client = await purser.connect({ spiffeId, sessionSeconds: 10 * hour, onWarning, ...options })
+  const happened: Happened = {}
+  const names: EventName[] = ['renewed', 'expiring', 'expired', 'disconnected', 'reconnected', 'bundle', 'fork']
+  for (const name of names) client.on(name, (event) => void ((happened[name] ??= []) as unknown[]).push(event))
+  return { client, happened, warnings }
+}
+
+/** Requests for credentials, and how many seconds after the first. */
+const asked = ({ requests }: TestPurser) => {
+  const all = requests.filter(({ path }) => path === '/api/v1/credentials')
+  return all.map((one) => ({ ...one, second: (one.at.getTime() - (all[0]?.at.getTime() ?? 0)) / 1000 }))
+}
+const serialOf = ({ x509 }: Purser): string => x509.serialNumber
+
+describe('renewal', () => {
+  test('comes about half-way, by the certificate, with the tokens that were asked for', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser, {
+      jwts: ['payments'],
+      jwtLifetimeSeconds: hour,
+      accessToken: true,
+    })
+    const before = { serial: serialOf(client), session: client.session.id, token: client.accessToken?.token }
+    await pass(0.44 * hour)
+    expect(asked(purser)).toHaveLength(1)
+    await pass(0.08 * hour)
+    expect(asked(purser).slice(1)).toMatchObject([
+      { by: 'certificate', status: 200, asked: { x509: true, jwts: ['payments'], accessToken: true } },
+    ])
+    expect(serialOf(client)).not.toBe(before.serial)
+    expect(client.session.id).toBe(before.session)
+    expect(client.accessToken?.token).not.toBe(before.token)
+    const { serialNumber, notAfter } = client.x509
+    expect(happened).toEqual({ renewed: [{ serialNumber, notAfter, by: 'certificate' }] })
+    await client.jwt('payments')
+    expect(asked(purser)).toHaveLength(2)
+  })
+
+  test.each([0.1, 0.3, 0.9])('comes when renewAt says so: %d of a lifetime', async (renewAt) => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    await connected(purser, { renewAt })
+    await pass(renewAt * 0.89 * hour)
+    expect(asked(purser)).toHaveLength(1)
+    await pass(renewAt * 0.12 * hour)
+    expect(asked(purser)).toHaveLength(2)
+  })
+
+  test('goes by the proof where the session ends, and by the certificate again afterwards: never a gap', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser, { sessionSeconds: 2 * hour })
+    const serials = new Set<string>()
+    for (let minute = 0; minute < 8 * 60; minute += 4) {
+      await pass(240, 60)
+      serials.add(serialOf(client))
+      expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
+    }
+    const by = happened.renewed?.map((one) => one.by) ?? []
+    // A certificate whose session ends with it renews no more.
+    expect(by[0]).toBe('certificate')
+    expect(by.filter((one, n) => one === 'proof' && by[n + 1] === 'certificate').length).toBeGreaterThan(1)
+    expect(by.length).toBeLessThan(25)
+    expect(serials.size).toBeGreaterThan(10)
+    expect(happened).toEqual({ renewed: happened.renewed })
+    expect(asked(purser).filter(({ status }) => status !== 200)).toEqual([])
+  })
+
+  test('is one request, however many ask for it', async () => {
+    const { pass, sleep } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    // The schedule is about to ask as well.
+    sleep(0.6 * hour)
+    const all = Promise.all(Array.from({ length: 10 }, () => client.renew()))
+    await pass(30)
+    await all
+    expect(asked(purser)).toHaveLength(2)
+  })
+
+  test('given up by one who waited goes on for the others', async () => {
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    const controller = new AbortController()
+    const [gaveUp, stayed] = [failing(client.renew({ signal: controller.signal })), client.renew()]
+    controller.abort()
+    expect((await gaveUp).code).toBe('aborted')
+    await stayed
+    expect(asked(purser)).toHaveLength(2)
+  })
+
+  test('of a token that was used comes ahead of its end, and what nobody used lapses', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser, { x509: false })
+    const first = await client.jwt('used')
+    await client.jwt('lapsing')
+    await pass(200)
+    expect(asked(purser).map((one) => one.asked?.jwts)).toEqual([[], ['used'], ['lapsing'], ['used', 'lapsing']])
+    expect(await client.jwt('used')).not.toBe(first)
+    await pass(200)
+    expect(
+      asked(purser)
+        .slice(4)
+        .map((one) => one.asked?.jwts),
+    ).toEqual([['used']])
+  })
+})
+
+describe('while Purser is away', () => {
+  test('what is held is served until its end, an error within a second of it, and recovery by itself', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser, { jwts: ['payments'], jwtLifetimeSeconds: hour })
+    const serial = serialOf(client)
+    const token = await client.jwt('payments')
+    const { notAfter } = client.x509
+    await pass(60)
+    purser.away()
+    await pass(0.7 * hour - 60)
+    expect(serialOf(client)).toBe(serial)
+    expect(await client.jwt('payments')).toBe(token)
+    expect(Object.keys(happened)).toEqual(['disconnected'])
+    expect(happened.disconnected).toMatchObject([{ error: { code: 'unreachable' } }])
+
+    await pass((notAfter.getTime() - Date.now()) / 1000 - 1)
+    expect(happened.expiring).toMatchObject([{ notAfter, error: { code: 'unreachable' } }])
+    expect(serialOf(client)).toBe(serial)
+    expect(await failing(client.jwt('payments'))).toMatchObject({ code: 'unreachable' })
+    await pass(1, 0.5)
+    expect(() => client.x509).toThrow(
+      expect.objectContaining({ code: 'expired', cause: expect.objectContaining({ code: 'unreachable' }) }),
+    )
+    expect(happened.expired).toMatchObject([{ notAfter, error: { code: 'unreachable' } }])
+
+    await pass(300)
+    expect(Object.values(happened).map((all) => all.length)).toEqual([1, 1, 1])
+    purser.back()
+    await pass(30)
+    expect(serialOf(client)).not.toBe(serial)
+    expect(await client.jwt('payments')).not.toBe(token)
+    expect(happened.renewed).toMatchObject([{ by: 'proof', serialNumber: serialOf(client) }])
+    expect(happened.reconnected).toHaveLength(1)
+    expect(happened.reconnected?.[0]?.afterMs).toBeGreaterThan(0.5 * hour * 1000)
+  })
+
+  test('nothing is asked in a hot loop: some 30 s apart, sooner as the end comes near', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    await connected(purser)
+    purser.away()
+    await pass(2 * hour, 1)
+    const at = asked(purser)
+      .slice(1)
+      .map(({ second }) => second)
+    const gaps = at.slice(1).map((second, n) => second - (at[n] ?? 0))
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(0.5)
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(35)
+    expect(at.length).toBeLessThan(800)
+    // At once where nothing is left: what is asked then is asked by a program that stands still.
+    expect(Math.max(...gaps.filter((_, n) => (at[n] ?? 0) > hour + 60))).toBeLessThanOrEqual(15)
+  })
+
+  test('a Retry-After is honoured, to the second', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser)
+    purser.refuse('rate_limited', { retryAfterSeconds: 300 })
+    await pass(0.8 * hour, 5)
+    const at = asked(purser)
+      .slice(1)
+      .map(({ second }) => second)
+    expect(at.length).toBeGreaterThan(2)
+    for (const [n, second] of at.slice(1).entries()) expect(second - (at[n] ?? 0)).toBeGreaterThanOrEqual(300)
+    purser.back()
+    await pass(310, 5)
+    expect(happened.reconnected).toHaveLength(1)
+    expect(client.x509.notAfter.getTime() - Date.now()).toBeGreaterThan(0.9 * hour * 1000)
+  })
+
+  test('a short Retry-After is waited for in the same request', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser)
+    purser.refuse('log_unavailable', { retryAfterSeconds: 2, times: 1 })
+    const renewed = client.renew()
+    await settled()
+    await pass(3)
+    await renewed
+    expect(happened.disconnected).toBeUndefined()
+    expect(asked(purser).map(({ second }) => Math.floor(second))).toEqual([0, 0, 2])
+  })
+
+  test('a server that takes requests and answers none costs one deadline, and no more', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser, { timeoutMs: 3000 })
+    purser.away({ silent: true })
+    const error = failing(client.renew())
+    await pass(4)
+    expect((await error).code).toBe('timeout')
+    expect(happened.disconnected).toHaveLength(1)
+    // It may have been spent: after 50 s it is not presented any more.
+    purser.back()
+    await pass(60)
+    await client.renew()
+    expect(asked(purser).at(-1)?.by).toBe('jwt')
+  })
+
+  test('a machine that slept past the end says so at once', async () => {
+    const { pass, sleep } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser)
+    sleep(2 * hour)
+    expect(() => client.x509).toThrow(expect.objectContaining({ code: 'expired' }))
+    await pass(31)
+    expect(happened.renewed).toMatchObject([{ by: 'proof' }])
+    expect(serialOf(client)).toBe(happened.renewed?.[0]?.serialNumber)
+  })
+})
+
+describe('a renewal whose answer was lost', () => {
+  test('is repeated with the same key: the session goes on', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    const { session } = client
+    purser.loseAnswers(3)
+    await pass(0.52 * hour, 1)
+    expect(asked(purser).slice(1)).toMatchObject([
+      ...Array.from({ length: 3 }, () => ({ by: 'certificate', status: 0, reason: undefined })),
+      { by: 'certificate', status: 200 },
+    ])
+    expect(client.session.id).toBe(session.id)
+    expect(new X509Certificate(client.x509.certificateChain).serialNumber.toLowerCase()).toBe(serialOf(client))
+    // And the next renews as if nothing had been.
+    await client.renew()
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+  })
+
+  test('is not repeated later, when it would look like theft: the proof is presented', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    purser.loseAnswers()
+    await failing(client.renew())
+    purser.away()
+    await pass(0.6 * hour)
+    purser.back()
+    await pass(60, 1)
+    expect(
+      asked(purser)
+        .filter(({ status }) => status === 200)
+        .map(({ by }) => by),
+    ).toEqual(['jwt', 'jwt'])
+    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+    await client.renew()
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+  })
+
+  test('and no proof beside it: what is held is served until its end, rather than revoked as stolen', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    let works = true
+    const proof = (): Promise<string> =>
+      works ? Promise.resolve(purser.proof(spiffeId)) : Promise.reject(new Error('gone'))
+    const { client } = await connected(purser, { proof })
+    const serial = serialOf(client)
+    works = false
+    purser.loseAnswers()
+    await failing(client.renew())
+    purser.away()
+    await pass(0.6 * hour)
+    purser.back()
+    await pass(0.39 * hour)
+    expect(serialOf(client)).toBe(serial)
+    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+    works = true
+    await pass(30, 1)
+    expect(serialOf(client)).not.toBe(serial)
+  })
+
+  test('is none where the server answered that it did nothing: the certificate is presented again, however late', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    purser.register({ spiffeId, sessionSeconds: 10 * hour })
+    const { client } = await connected(purser, { proof: purser.joinToken(spiffeId) })
+    const { session } = client
+    await pass(0.4 * hour)
+    purser.refuse('rate_limited', { retryAfterSeconds: 60 })
+    await pass(0.2 * hour)
+    purser.back()
+    await pass(61)
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(client.session.id).toBe(session.id)
+  })
+
+  test('is presented once more in the last seconds, where nothing else is left to be lost', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    purser.register({ spiffeId, sessionSeconds: 10 * hour })
+    const { client, happened } = await connected(purser, { proof: purser.joinToken(spiffeId) })
+    const { session, x509 } = client
+    await pass(0.4 * hour)
+    // Whether anything was written before it is not known.
+    purser.refuse('log_unavailable', { retryAfterSeconds: 60 })
+    await pass(0.2 * hour)
+    purser.back()
+    await pass(0.39 * hour)
+    expect(serialOf(client)).toBe(x509.serialNumber)
+    expect(asked(purser).filter(({ by, status }) => by === 'certificate' && status === 200)).toEqual([])
+    await pass(35, 1)
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(client.session.id).toBe(session.id)
+    expect(happened.expired).toBeUndefined()
+  })
+
+  test('by a key that the server makes is never repeated by certificate: it could not be told from another', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser, { x509: { generateKey: 'EC-P256' } })
+    purser.loseAnswers()
+    await failing(client.renew())
+    await pass(1)
+    await client.renew()
+    expect(asked(purser).map(({ by, status }) => [by, status])).toEqual([
+      ['jwt', 200],
+      ['certificate', 0],
+      ['jwt', 200],
+    ])
+    await client.renew()
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+  })
+})
+
+describe('what ends for good', () => {
+  test('a session that was revoked: the certificate is served until its end, and the reason is told', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser)
+    purser.revoke({ session: client.session.id })
+    await pass(1.1 * hour)
+    expect(() => client.x509).toThrow(expect.objectContaining({ code: 'expired', status: 401 }))
+    expect(happened.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
+    expect(happened.disconnected).toBeUndefined()
+    const reasons = new Set(asked(purser).map(({ reason }) => reason))
+    // The last, where the clock moved on between the decision to present it and the server's look at it.
+    for (const one of [undefined, 'session_ended', 'blocked', 'client_certificate']) reasons.delete(one)
+    expect([...reasons]).toEqual([])
+    expect(asked(purser).length).toBeLessThan(400)
+  })
+
+  test('a fork of the log: it is told with both heads, nothing of it is taken over, and what is held is served', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser)
+    const serial = serialOf(client)
+    purser.fork()
+    await pass(0.55 * hour)
+    expect(happened.fork?.[0]).toMatchObject({ error: { code: 'log_forked' }, heads: { kept: expect.any(String) } })
+    expect(happened.renewed).toBeUndefined()
+    expect(serialOf(client)).toBe(serial)
+  })
+
+  test('nothing but its own error comes of a proof that fails', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    let works = true
+    const proof = (): Promise<string> =>
+      works ? Promise.resolve(purser.proof(spiffeId)) : Promise.reject(new Error('gone'))
+    const { client, happened } = await connected(purser, { proof, lifetimeSeconds: hour, sessionSeconds: hour })
+    works = false
+    await pass(0.97 * hour)
+    await pass(0.04 * hour, 1)
+    expect(happened.expired).toMatchObject([{ error: { code: 'no_proof' } }])
+    works = true
+    await pass(20)
+    expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
+  })
+})
+
+test('new roots are told, and are what peers are verified with at once', async () => {
+  const purser = inMemory()
+  const [web, api] = [await connected(purser), await connected(purser, { spiffeId: 'spiffe://example.org/api' })]
+  const roots = (client: Purser): number => client.x509.trustBundle.split('BEGIN').length - 1
+  expect([roots(web.client), roots(api.client)]).toEqual([1, 1])
+  await purser.rotateRoot()
+  expect([roots(web.client), roots(api.client)]).toEqual([2, 2])
+  expect(web.happened.bundle).toHaveLength(1)
+  await web.client.renew()
+  await api.client.renew()
+  await purser.rotateRoot({ compromised: true })
+  expect([roots(web.client), roots(api.client)]).toEqual([1, 1])
+  // The certificate is under a root that is no more.
+  await web.client.renew()
+  expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+  expect(web.client.x509.trustBundle).toBe(purser.roots)
+})
+
+describe('close()', () => {
+  test('ends what is under way and what would come: nothing is asked any more', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser)
+    purser.away({ silent: true })
+    const waiting = failing(client.renew())
+    await settled()
+    client.close()
+    client.close()
+    expect((await waiting).code).toBe('closed')
+    expect(() => client.x509).toThrow(expect.objectContaining({ code: 'closed' }))
+    expect((await failing(client.renew())).code).toBe('closed')
+    const before = purser.requests.length
+    purser.back()
+    await pass(3 * hour, 60)
+    expect(purser.requests.length).toBe(before)
+    expect(happened).toEqual({})
+  })
+})
+
+test('a listener that throws stops nobody', async () => {
+  const purser = inMemory()
+  const { client, happened, warnings } = await connected(purser)
+  const stop = client.on('renewed', () => expect.fail('thrown by a listener'))
+  const late: unknown[] = []
+  client.on('renewed', (event) => late.push(event))
+  await client.renew()
+  stop()
+  await client.renew()
+  expect([happened.renewed?.length, late.length, warnings]).toEqual([
+    2,
+    2,
+    ["a listener of 'renewed' threw: thrown by a listener"],
+  ])
+})

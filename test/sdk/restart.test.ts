@@ -1,0 +1,281 @@
+/** Key and certificate outlive the process, in its state directory; against a Purser in memory. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Purser } from '@purser/sdk'
+import { type TestConnectOptions, type TestPurser, createTestPurser } from '@purser/sdk/testing'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { failing } from './failing.ts'
+import { fakeTime, settled } from './fake-time.ts'
+
+const spiffeId = 'spiffe://example.org/web'
+const hour = 3600
+
+function place() {
+  const parent = mkdtempSync(join(tmpdir(), 'purser-state-'))
+  onTestFinished(() => rmSync(parent, { recursive: true, force: true }))
+  const purser = createTestPurser()
+  onTestFinished(() => purser.close())
+  const stateDir = join(parent, 'state')
+  const warnings: string[] = []
+  const onWarning = (warning: string): void => void warnings.push(warning)
+  const start = (options: Partial<TestConnectOptions> = {}): Promise<Purser> =>
+    purser.connect({ spiffeId, sessionSeconds: 10 * hour, stateDir, onWarning, ...options })
+  return { parent, purser, stateDir, file: join(stateDir, 'identity.json'), warnings, start }
+}
+
+const asked = ({ requests }: TestPurser) => requests.filter(({ path }) => path === '/api/v1/credentials')
+const howAsked = (purser: TestPurser) => asked(purser).map(({ by, status }) => [by, status])
+
+describe('a restart', () => {
+  test('renews by the certificate from before: the session goes on, and no proof is needed', async () => {
+    const { purser, file, start, warnings } = place()
+    const before = await start()
+    before.close()
+    const proof = (): Promise<string> => Promise.reject(new Error('no proof here'))
+    const after = await start({ proof, jwts: ['payments'] })
+    expect(howAsked(purser)).toEqual([
+      ['jwt', 200],
+      ['certificate', 200],
+    ])
+    expect(after.session.id).toBe(before.session.id)
+    await after.jwt('payments')
+    expect(howAsked(purser)).toHaveLength(2)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serialNumber: after.x509.serialNumber, spiffeId })
+    expect(warnings).toEqual([])
+  })
+
+  test('presents the newest certificate, not that of the start', async () => {
+    const { purser, start } = place()
+    const before = await start()
+    await before.renew()
+    await before.renew()
+    before.close()
+    await start()
+    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+      ['jwt', undefined],
+      ...Array.from({ length: 3 }, () => ['certificate', undefined]),
+    ])
+  })
+
+  test('while Purser is away serves what was kept, and renews it when Purser is back', async () => {
+    const { pass, until } = fakeTime()
+    const { purser, start, warnings } = place()
+    const before = await start()
+    const { serialNumber } = before.x509
+    before.close()
+    purser.away()
+    await pass(0.6 * hour)
+    const after = await start({ jwts: ['payments'] })
+    expect(after.x509).toMatchObject({ serialNumber, spiffeId })
+    expect(after.toJSON()).toMatchObject({ spiffeId, session: { id: before.session.id } })
+    expect(warnings).toEqual([expect.stringContaining('is used until it can be renewed')])
+    expect((await failing(after.jwt('payments'))).code).toBe('unreachable')
+    const back: unknown[] = []
+    after.on('reconnected', (event) => back.push(event))
+    purser.back()
+    await until(() => after.x509.serialNumber !== serialNumber)
+    expect(back).toHaveLength(1)
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    await after.jwt('payments')
+  })
+
+  test('while Purser is away, and what was kept is over: it says so', async () => {
+    const { pass } = fakeTime()
+    const { purser, start } = place()
+    ;(await start()).close()
+    purser.away()
+    await pass(1.1 * hour)
+    expect((await failing(start())).code).toBe('unreachable')
+    purser.back()
+    expect((await start()).session.id).toBeDefined()
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+  })
+
+  test('in the middle of a renewal repeats it with its key', async () => {
+    const { purser, start } = place()
+    const before = await start()
+    purser.loseAnswers()
+    await failing(before.renew())
+    before.close()
+    const after = await start()
+    expect(howAsked(purser)).toEqual([
+      ['jwt', 200],
+      ['certificate', 0],
+      ['certificate', 200],
+    ])
+    expect(after.session.id).toBe(before.session.id)
+  })
+
+  test('a minute after a renewal was lost presents the proof', async () => {
+    const { pass } = fakeTime()
+    const { purser, start } = place()
+    const before = await start()
+    purser.loseAnswers()
+    await failing(before.renew())
+    before.close()
+    await pass(60)
+    const after = await start()
+    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+      ['jwt', undefined],
+      ['certificate', undefined],
+      ['jwt', undefined],
+    ])
+    expect(after.x509.spiffeId).toBe(spiffeId)
+  })
+
+  test('for another workload entry leaves what was kept alone', async () => {
+    const { purser, start } = place()
+    ;(await start()).close()
+    const api = await start({ spiffeId: 'spiffe://example.org/api', workload: 'api' })
+    expect(api.spiffeId).toBe('spiffe://example.org/api')
+    expect(howAsked(purser)).toEqual([
+      ['jwt', 200],
+      ['jwt', 200],
+    ])
+  })
+
+  test('without a certificate keeps none', async () => {
+    const { file, start } = place()
+    ;(await start({ x509: false, jwts: ['payments'] })).close()
+    expect(existsSync(file)).toBe(false)
+  })
+
+  test.each([
+    ['empty', () => ''],
+    ['not JSON', (text: string) => text.slice(0, -40)],
+    ['of another version', (text: string) => text.replace('"v":1', '"v":9')],
+    ['without its key', (text: string) => text.replace(/"privateKey":"[^"]+"/, '"privateKey":"none"')],
+    ['without a certificate', (text: string) => text.replace(/-----BEGIN CERTIFICATE-----/g, '')],
+    ['without a time', (text: string) => text.replace(/"renewAfter":"[^"]+"/, '"renewAfter":"soon"')],
+    ['of nobody', (text: string) => text.replace(/"session":\{[^}]+\}/, '"session":null')],
+  ])('with a file that is %s warns, and goes by the proof', async (_, damage) => {
+    const { purser, file, start, warnings } = place()
+    ;(await start()).close()
+    writeFileSync(file, damage(readFileSync(file, 'utf8')))
+    const after = await start()
+    expect(warnings).toEqual([expect.stringContaining(`${file} is not used`)])
+    expect(warnings.join()).not.toContain('PRIVATE KEY')
+    expect(howAsked(purser)).toEqual([
+      ['jwt', 200],
+      ['jwt', 200],
+    ])
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serialNumber: after.x509.serialNumber })
+  })
+
+  test('with a key of another certificate warns, and goes by the proof', async () => {
+    const { purser, file, start, warnings } = place()
+    const before = await start()
+    const { privateKey } = before.x509
+    await before.renew()
+    before.close()
+    const kept = JSON.parse(readFileSync(file, 'utf8')) as object
+    writeFileSync(file, JSON.stringify({ ...kept, privateKey }))
+    await start()
+    expect(warnings).toEqual([expect.stringContaining('not of each other')])
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+  })
+
+  test('where nothing can be written warns, and works', async () => {
+    const { parent, start, warnings } = place()
+    writeFileSync(join(parent, 'file'), '')
+    const client = await start({ stateDir: join(parent, 'file', 'state'), receipts: 'warn' })
+    expect(client.x509.spiffeId).toBe(spiffeId)
+    expect(warnings.join('\n')).toContain("key and certificate can't be kept")
+  })
+})
+
+describe('a directory', () => {
+  test('that another client uses is left alone', async () => {
+    const { purser, file, start, warnings } = place()
+    const first = await start()
+    const kept = readFileSync(file, 'utf8')
+    const second = await start()
+    expect(warnings).toEqual([expect.stringContaining('another process uses')])
+    await second.renew()
+    second.close()
+    expect(readFileSync(file, 'utf8')).toBe(kept)
+    await first.renew()
+    expect(asked(purser).filter(({ status }) => status !== 200)).toEqual([])
+    // And it is the first's still.
+    const third = await start()
+    expect(warnings).toHaveLength(2)
+    third.close()
+    first.close()
+    await start()
+    expect(warnings).toHaveLength(2)
+  })
+
+  test('of a process that was killed is taken over, and not while it lives', async () => {
+    const { stateDir, start, warnings } = place()
+    const program = `import { createTestPurser } from '@purser/sdk/testing'
+const purser = createTestPurser({ trustDomain: 'other.example' })
+await purser.connect({ spiffeId: 'spiffe://other.example/web', stateDir: ${JSON.stringify(stateDir)} })
+console.log('connected')
+setInterval(() => {}, 1000)`
+    const child = run(program)
+    await once(child.stdout, 'data')
+    ;(await start()).close()
+    expect(warnings.splice(0)).toEqual([expect.stringContaining('another process uses')])
+    child.kill('SIGKILL')
+    await once(child, 'close')
+    await start()
+    expect(warnings).toEqual([expect.stringContaining('the certificate renews no more')])
+  })
+
+  test('holds nothing but what is kept, whatever happened', async () => {
+    const { stateDir, start } = place()
+    const client = await start()
+    for (let n = 0; n < 3; n++) await client.renew()
+    client.close()
+    await settled()
+    expect(readdirSync(stateDir).toSorted()).toEqual(['identity.json', 'log-example.org.json'])
+  })
+})
+
+test('a stolen key, used beside its owner: the session ends with all that it gave, and the owner gets another', async () => {
+  const { parent, purser, stateDir, start } = place()
+  const owner = await start({ jwts: ['payments'] })
+  const loot = join(parent, 'loot')
+  cpSync(stateDir, loot, { recursive: true, filter: (path) => !path.endsWith('lock') })
+  const noProof = { proof: () => Promise.reject(new Error('a thief has none')) }
+  const thief = await start({ stateDir: loot, ...noProof })
+  expect(thief.session.id).toBe(owner.session.id)
+
+  const { session } = owner
+  await owner.renew()
+  expect(asked(purser).map(({ reason }) => reason)).toEqual([undefined, undefined, 'serial_spent', undefined])
+  expect(owner.session.id).not.toBe(session.id)
+  expect(await failing(thief.renew())).toMatchObject({ code: 'no_proof' })
+  expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', reason: 'session_ended' })
+})
+
+const run = (program: string) =>
+  spawn(process.execPath, ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+
+describe('a process with nothing else to do ends', () => {
+  test.each([
+    ['that closed its client', 'client.close()'],
+    ['that did not', ''],
+    ['that waits for nothing while Purser is away', "purser.away(); client.renew().catch(() => console.log('away'))"],
+    ['that listens', "client.on('renewed', () => {})"],
+  ])('%s', async (_, last) => {
+    const { stateDir } = place()
+    const child = run(`import { createTestPurser } from '@purser/sdk/testing'
+const purser = createTestPurser()
+const options = { spiffeId: ${JSON.stringify(spiffeId)}, stateDir: ${JSON.stringify(stateDir)} }
+const client = await purser.connect({ ...options, jwts: ['payments'] })
+await client.jwt('other')
+${last}
+console.log('done')`)
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    const [code] = (await once(child, 'close')) as [number]
+    expect({ code, output: output.replace('away\n', '') }).toEqual({ code: 0, output: 'done\n' })
+  })
+})
