@@ -1,0 +1,63 @@
+/** Every example of docs/sdk.md, run as it stands: in the page's order, as the workload that the line before it names. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { type Dev, startDev } from '../support/dev.ts'
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 90_000 })
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const page = readFileSync(join(root, 'docs/sdk.md'), 'utf8')
+const examples = [...page.matchAll(/<!-- as (\w+)(, stays up|, beside it)? -->\n\n```js\n([\s\S]*?)```/g)].map(
+  ([, as = '', how = '', code = ''], n) => ({ n: n + 1, as, how, code }),
+)
+
+let dev: Dev
+let service: ChildProcess | undefined
+beforeAll(async () => {
+  dev = await startDev()
+})
+afterAll(async () => {
+  service?.kill('SIGKILL')
+  await dev.stop()
+  dev.forget()
+})
+
+function run(as: string, code: string): ChildProcess {
+  const flags = ['--conditions=purser-source', '--import', 'tsx', `--env-file=${dev.dataDir}/dev/${as}.env`]
+  const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', code], {
+    cwd: root,
+    env: { PATH: process.env.PATH },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout?.setEncoding('utf8')
+  child.stderr?.setEncoding('utf8')
+  return child
+}
+
+it('has an example in each block of code, and each says as whom it runs', () => {
+  expect(examples.length).toBeGreaterThan(8)
+  expect(page.match(/```js/g)).toHaveLength(examples.length)
+})
+
+/** Those that serve print that they are up; the others must end by themselves, and well, having said something. */
+it.each(examples)('example $n, as $as$how', async ({ as, how, code }) => {
+  const child = run(as, code)
+  let [out, err] = ['', '']
+  child.stdout?.on('data', (text: string) => (out += text))
+  child.stderr?.on('data', (text: string) => (err += text))
+  if (how === ', stays up') {
+    service?.kill('SIGKILL')
+    service = child
+    await Promise.race([vi.waitFor(() => expect(out).toBe('up\n'), { timeout: 60_000 }), once(child, 'exit')])
+    expect({ out, err }).toEqual({ out: 'up\n', err: '' })
+    return
+  }
+  const [exitCode] = (await once(child, 'close')) as [number]
+  expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' })
+  expect(out).not.toBe('')
+  if (how === ', beside it') expect(out).toContain('hello, spiffe://dev.purser.local/dev/web')
+})
