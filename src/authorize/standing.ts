@@ -1,5 +1,6 @@
-/** Whether a session still stands on its entry: what it may do is judged at each use, not only when it attested. */
+/** Whether a session still stands, and what is shown for it: judged at each use, not only when it attested. */
 import { type Selectors, matches } from '../names/selectors.ts'
+import { blockKey } from '../store/snapshot-tables.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { entryOf } from './entries.ts'
 
@@ -13,4 +14,17 @@ export function stands(
   const { match, wide } = entryOf(row)
   // Without a match the proof itself belonged to the entry (a join token).
   return Object.keys(match).length === 0 || matches(match, session.selectors, wide)
+}
+
+/** What leads to a session: an access token by its public id, or a certificate and the key that issued it. */
+export type Shown = { accessToken: string } | { serialNumber: string; keyId: string }
+
+/**
+ * Whether that itself counts still, whatever its session does: neither revoked, nor a certificate under an issuing key
+ * that was withdrawn.
+ */
+export function counts({ blocks, keys }: Pick<Snapshot, 'blocks' | 'keys'>, shown: Shown): boolean {
+  if ('accessToken' in shown) return !blocks.has(blockKey('accessToken', shown.accessToken))
+  const key = keys.get(shown.keyId)
+  return key !== undefined && !key.withdrawnAt && !blocks.has(blockKey('serialNumber', shown.serialNumber))
 }

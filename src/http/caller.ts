@@ -51,9 +51,9 @@ export async function identify(
   const token = bearerToken(message)
   if (token === undefined) {
     const serialNumber = own ? clientSerial(message, now) : undefined
-    const session = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
-    if (!session) throw unauthenticated()
-    return { kind: 'session', session }
+    const found = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
+    if (!found) throw unauthenticated()
+    return { kind: 'session', session: found.session }
   }
   const kind = tokenKind(token)
   if (kind === undefined) throw unauthenticated()
@@ -63,9 +63,9 @@ export async function identify(
     return { kind: 'bootstrap', hash }
   }
   if (kind === 'at' && own) {
-    const session = await sessions.byAccessToken(hash, known, now)
-    if (!session) throw unauthenticated()
-    return { kind: 'session', session }
+    const found = await sessions.byAccessToken(hash, known, now)
+    if (!found) throw unauthenticated()
+    return { kind: 'session', session: found.session }
   }
   if (kind !== 'api') throw refuse('token_type')
   const row = findApiToken(known, hash, now)

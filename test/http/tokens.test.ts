@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newToken } from '../../src/names/token.ts'
+import { waiters } from '../support/head-lock.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -160,10 +161,7 @@ describe('a token that is revoked while its request waits for the log', () => {
     const tx = await purser.knex.transaction()
     const [head]: { revision: string }[] = await tx('log_head').forUpdate().select('revision')
     const answer = asked(token)
-    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-    await expect
-      .poll(async () => (await purser.knex.raw<{ rows: unknown[] }>(waiting)).rows.length, { timeout: 1500 })
-      .toBe(1)
+    await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(1)
     const changed = Number(head?.revision) + 1
     await tx('api_token').where({ id }).update({ revoked_at: new Date(), changed })
     await tx('log_head').update({ revision: changed })
