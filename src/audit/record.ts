@@ -42,7 +42,10 @@ export type Change<R> = {
   /** Further entries of the same change, appended after the first. */
   more?: EntryPart[]
   changed?: Changed[]
-  /** Runs in the transaction once the first entry has its place: for a row that must name it. */
+  /**
+   * Runs in the transaction under the head lock, once the first entry has its place: for a row that must name it, and for
+   * rows that the group commit locks too (sessions), which nobody may hold who still waits for the head.
+   */
   placed?: (epoch: number, index: number) => Promise<unknown>
 }
 export type Changed = {
