@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { blockOf } from '../authorize/session.ts'
-import { stands } from '../authorize/standing.ts'
+import { counts, stands } from '../authorize/standing.ts'
 import { refuse } from '../errors.ts'
 import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
@@ -53,7 +53,7 @@ export async function identify(
     const serialNumber = own ? clientSerial(message, now) : undefined
     const found = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
     if (!found) throw unauthenticated()
-    return { kind: 'session', session: found.session }
+    return { kind: 'session', session: found.session, shown: found }
   }
   const kind = tokenKind(token)
   if (kind === undefined) throw unauthenticated()
@@ -65,7 +65,7 @@ export async function identify(
   if (kind === 'at' && own) {
     const found = await sessions.byAccessToken(hash, known, now)
     if (!found) throw unauthenticated()
-    return { kind: 'session', session: found.session }
+    return { kind: 'session', session: found.session, shown: found }
   }
   if (kind !== 'api') throw refuse('token_type')
   const row = findApiToken(known, hash, now)
@@ -90,6 +90,6 @@ export function isStill(caller: Caller, known: Snapshot, now: Date): boolean {
       return row !== undefined && !row.revokedAt && row.expiresAt > now
     }
     case 'session':
-      return stands(known, caller.session) && !blockOf(known, caller.session, now)
+      return counts(known, caller.shown) && stands(known, caller.session) && !blockOf(known, caller.session, now)
   }
 }

@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inOrder, waiters } from '../support/head-lock.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { entryOf, fault } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
-import { type Svid, attest, selfOf } from '../support/svid.ts'
+import { type Svid, attest, renew, selfOf } from '../support/svid.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -22,6 +23,8 @@ afterAll(async () => {
   await replica.stop()
   await purser.stop()
 })
+
+type Token = { id: string; token: string }
 
 const giveUp = (client: Svid, at = replica): Promise<Answer> =>
   at.call('DELETE', '/api/v1/credentials/self', undefined, { client })
@@ -72,5 +75,29 @@ describe('DELETE /api/v1/credentials/self', () => {
       () => giveUp(client, purser),
     )
     expect(new Set(answers.map((one) => one.status))).toEqual(new Set([204, 401]))
+  })
+})
+
+describe('a credential that is revoked while it ends its session', () => {
+  it.each([
+    ['an access token', (_: Svid, { id }: Token) => ({ accessToken: id })],
+    ['a certificate', ({ serialNumber }: Svid) => ({ serialNumber })],
+  ])('%s ends nothing: the session goes on', async (_, revoked) => {
+    const proof = await issuer.token()
+    const [client, other] = [await attest(purser, issuer, proof), await attest(purser, issuer, proof)]
+    expect(other.session).toBe(client.session)
+    const { body } = await renew(purser, client, { accessToken: {} })
+    const token = body.accessToken as Token
+    const what = revoked(client, token)
+    const shown = 'accessToken' in what ? { token: token.token } : { client }
+    const [revocation, late] = await inOrder<[Answer, Answer]>(
+      purser,
+      () => purser.asAdmin('POST', '/api/v1/revocations', what),
+      () => replica.call('DELETE', '/api/v1/credentials/self', undefined, shown),
+    )
+    expect(revocation.body.revoked).toMatchObject({ sessions: 0 })
+    expect(fault(late)).toBe('401 unauthenticated')
+    expect(await entryOf(purser, late)).toMatchObject({ action: 'session.end', outcome: 'refused' })
+    expect((await selfOf(purser, other)).status).toBe(200)
   })
 })
