@@ -16,6 +16,7 @@ import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
 import { createFindSession } from './http/find-session.ts'
+import { createFirstUse } from './http/first-use.ts'
 import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
 import type { DoorParts, Route } from './http/route.ts'
@@ -28,7 +29,6 @@ import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
 import { createKeys, isOwnKey, logVkey } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
-import { markFirstUse } from './operators/bootstrap.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
 import { findJoinToken } from './store/join-tokens.ts'
@@ -220,8 +220,7 @@ export async function start(
     now,
     randomBytes,
     addressOf: createAddressOf(config.trustedProxies),
-    firstUse: async (open, tokenId) =>
-      void (await recorder.change({ ...open, action: 'token.use' }, (tx) => markFirstUse(tx, tokenId, open.time))),
+    firstUse: createFirstUse({ recorder }),
   }
   const appOf = (list: readonly Route[]): RequestListener => createApp(list, openapi, door)
 

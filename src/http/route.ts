@@ -16,6 +16,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
 import { clientSerial, identify, isStill } from './caller.ts'
 import type { FindSession } from './find-session.ts'
+import type { FirstUse } from './first-use.ts'
 import { freshSnapshot, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
@@ -60,7 +61,7 @@ export type DoorParts = OpeningParts & {
   log: ServerLog
   metrics: Metrics
   /** The first use of an admin token ends the bootstrap token that made it. */
-  firstUse: (open: Opening, tokenId: string) => Promise<void>
+  firstUse: FirstUse
 }
 
 export type Door = (message: IncomingMessage, response: ServerResponse, params: Record<string, string>) => Promise<void>

@@ -187,3 +187,37 @@ describe('a token that is revoked while its request waits for the log', () => {
     expect(fault(answer)).toBe('401 unauthenticated')
   })
 })
+
+describe('the first use of a token', () => {
+  let purser: TestPurser
+  let replica: TestPurser
+  beforeAll(async () => {
+    purser = await startPurser({ store: 'postgres' })
+    const { database, rootKey } = purser.config
+    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
+    replica = await startPurser({
+      again: { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin },
+    })
+  })
+  afterAll(async () => {
+    await replica.stop()
+    await purser.stop()
+  })
+
+  it('is recorded once, however many requests use it first, and wherever', async () => {
+    const { token, id } = await insertToken(purser, 'admin')
+    const known = async (at: TestPurser) => (await at.call('GET', '/api/v1/tokens', undefined, { token: purser.admin })).text // prettier-ignore
+    for (const at of [purser, replica]) await expect.poll(() => known(at), { timeout: 5000 }).toContain(id)
+    const tx = await purser.knex.transaction()
+    await tx('log_head').forUpdate().first()
+    const uses = [purser, purser, replica, replica].map((at) =>
+      at.call('GET', '/api/v1/workloads', undefined, { token }),
+    )
+    // One of each replica waits for the head; the others wait for those.
+    await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(2)
+    await tx.commit()
+    expect((await Promise.all(uses)).map((one) => one.status)).toEqual([200, 200, 200, 200])
+    const first = (await readLog(purser)).filter((one) => one.action === 'token.use' && one.resource?.id === id)
+    expect(first).toHaveLength(1)
+  })
+})
