@@ -186,7 +186,9 @@ begin
       when i.rev is not null and not head.issuing and not i.closed then 'closed'
       when i.rev is not null and i.rev < head.revision then 'stale'
       when j.id is not null and c.key is null then 'claimed'
-      when s.ended_at is not null then 'ended:' || (select max(g.generation) from session g where g.instance = s.instance)
+      when s.ended_at is not null then 'ended:' || (
+        select max(g.generation) from session g
+         where g.instance = s.instance and g.spiffe_id = s.spiffe_id and g.ended_at is not null)
       else 'claimed' end), '{}')
     into verdicts
     from json_to_recordset(p_items) as i (n int, rev bigint, closed boolean, claim json, session json, use text)

@@ -15,7 +15,7 @@ import { type Log, type Position, type Since, makeReceipt } from './log.ts'
 import { logUnavailable, patience, persist } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
-/** What the last try taught: the newest generation of the caller's sessions, when the one it used had ended. */
+/** What the last try taught: the newest generation of the caller's sessions that ended, when the one it used had. */
 export type Hints = { endedGeneration?: number }
 
 /** A decision to give something out, signed and ready, not yet released. */

@@ -67,6 +67,18 @@ describe('DELETE /api/v1/credentials/self', () => {
     expect((await selfOf(purser, after)).status).toBe(200)
   })
 
+  it('leaves its instance one session, however often it attests after that', async () => {
+    const token = await issuer.token()
+    const sessions: string[] = []
+    for (const _ of [1, 2, 3]) {
+      const [one, again] = [await attest(purser, issuer, token), await attest(replica, issuer, token)]
+      expect(again.session).toBe(one.session)
+      sessions.push(one.session)
+      expect((await giveUp(one)).status).toBe(204)
+    }
+    expect(new Set(sessions).size).toBe(3)
+  })
+
   it('is done once', async () => {
     const client = await attest(purser, issuer)
     const answers = await inOrder<[Answer, Answer]>(
