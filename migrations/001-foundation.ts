@@ -96,7 +96,9 @@ const issued = [
      id text primary key, instance bytea not null, generation int not null,
      workload_id text not null, attestor_id text not null, spiffe_id text not null, selectors jsonb not null,
      account text, started_at timestamptz not null, expires_at timestamptz not null,
-     ended_at timestamptz, end_reason text, unique (instance, generation))`,
+     ended_at timestamptz, end_reason text)`,
+  // An instance has sessions under each SPIFFE ID that it had, one after the other.
+  `create index session_instance on session (instance, generation)`,
   `create index session_account on session (attestor_id, account) where ended_at is null`,
   `create index session_spiffe_id on session (spiffe_id)`,
   // For the sweep. Not of expires_at, which renewals move: an index of it would cost each of them.
