@@ -23,13 +23,14 @@ export type Instance = {
 const defaultSessionSeconds = 12 * 3600
 
 /**
+ * @param key the MAC key: ids can't be guessed from the facts. It outlives epochs, as do the blocks and claims made by it
+ * @param epoch of the log, so that no session gets the id of one that only a lost time knew
  * @param endedGeneration the newest generation that ended, of this instance's sessions under its SPIFFE ID
- * @param key the MAC key: ids can't be guessed from the facts
  */
 export function openSession(
   decision: Decision,
   caller: Instance,
-  key: KeyObject,
+  { key, epoch }: { key: KeyObject; epoch: number },
   now: Date,
   endedGeneration?: number,
 ): SessionRow {
@@ -38,7 +39,7 @@ export function openSession(
   const mac = (fields: unknown[]): Buffer => createHmac('sha256', key).update(JSON.stringify(fields)).digest()
   // Without the SPIFFE ID: whoever is kept out stays out under another name.
   const instance = mac(['instance', caller.attestor.id, entry.row.id, ...caller.instance])
-  const id = `ses_${mac(['session', instance.toString('hex'), grant.spiffeId, generation])
+  const id = `ses_${mac(['session', epoch, instance.toString('hex'), grant.spiffeId, generation])
     .toString('hex')
     .slice(0, 32)}`
   return {

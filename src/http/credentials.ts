@@ -74,7 +74,9 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       await parts.accounts.keep(request, snapshot, attested, who)
       const mac = parts.keys.signing(snapshot, 'mac', now).key
       const { renews } = attested
-      const session = renews?.session ?? openSession(decision, attested, mac, now, hints.endedGeneration)
+      const session =
+        renews?.session ??
+        openSession(decision, attested, { key: mac, epoch: snapshot.epoch }, now, hints.endedGeneration)
       checkBlocks(snapshot, session, now)
       const actor = workloadActor(attested, decision, session)
       if (renews && !body.x509) await parts.renewal.checkUnspent(request, renews, mac, actor)
