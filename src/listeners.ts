@@ -62,6 +62,38 @@ export async function listen(
   }
 }
 
+/** Each `https://host:port`. */
+export type Urls = {
+  url: string
+  /** Where operators are served, where that is a listener of its own. */
+  adminUrl?: string
+  metricsUrl?: string
+}
+
+type Apps = { everybody: RequestListener; operators: RequestListener; metrics?: RequestListener }
+
+/**
+ * Every listener that is configured.
+ * @param opened takes each as soon as it is open, so that whoever fails at the next can close it
+ */
+export async function openListeners(
+  { listen: address, adminListen, metricsListen }: Pick<Config, 'listen' | 'adminListen' | 'metricsListen'>,
+  identity: ServerIdentity | undefined,
+  opened: Listener[],
+  { everybody, operators, metrics }: Apps,
+): Promise<Urls> {
+  const open = async (...asked: Parameters<typeof listen>): Promise<string> => {
+    const listener = await listen(...asked)
+    opened.push(listener)
+    return listener.url
+  }
+  return {
+    url: await open(everybody, address, identity),
+    ...(adminListen && { adminUrl: await open(operators, adminListen, identity) }),
+    ...(metricsListen && metrics && { metricsUrl: await open(metrics, metricsListen, undefined) }),
+  }
+}
+
 /** For so long others may still come in, and then one that is connected may still send: milliseconds. */
 const politeMs = (seconds: number): number => Math.min(1000, seconds * 50)
 

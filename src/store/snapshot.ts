@@ -114,9 +114,9 @@ export async function openSnapshots(
     return queued
   }
   const inBackground = (): void => void refresh().catch(parts.onError)
+  const unlisten = await db.listen('purser_revision', inBackground)
   const timer = setInterval(inBackground, askEvery)
   timer.unref()
-  const unlisten = await db.listen('purser_revision', inBackground)
 
   return {
     current: () => current,
