@@ -10,12 +10,14 @@ import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
 import { keepHead } from './audit/keep-head.ts'
+import { logIdentity } from './audit/known-heads.ts'
 import { openLog, originOf } from './audit/log.ts'
 import { createRecorder } from './audit/record.ts'
 import type { Config } from './config.ts'
 import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
+import { createBootstrapTries } from './http/bootstrap-tries.ts'
 import { createFindSession } from './http/find-session.ts'
 import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
@@ -27,7 +29,7 @@ import { createIssueAccessToken } from './issue/access-token.ts'
 import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
-import { createKeys, isOwnKey, logVkey } from './keys/keys.ts'
+import { createKeys, isOwnKey } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
 import { markFirstUse } from './operators/bootstrap.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
@@ -35,7 +37,7 @@ import { createOutbound } from './outbound/client.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
 import { readHead } from './store/log.ts'
-import { type Snapshot, openSnapshots } from './store/snapshot.ts'
+import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
 import { type Log as ServerLog } from './telemetry/log.ts'
@@ -125,10 +127,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const { headUrl } = config.log
   const head = await keepHead({
     log,
-    identity: () => {
-      const { trustDomain, epoch } = snapshots.current()
-      return { trustDomain, epoch, vkeys: logVkeys(snapshots.current()) }
-    },
+    identity: () => logIdentity(snapshots.current()),
     readHead: () => readHead(db.knex),
     places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
     onFailure: (note, err, again) => {
@@ -227,6 +226,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     recorder,
     snapshots,
     sessions,
+    bootstrapTries: createBootstrapTries({ db, now, clock: () => performance.now() }),
     limits,
     log: serverLog,
     metrics,
@@ -277,7 +277,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     roots: trustedRoots(known, now()),
     runJobs: background.runAll,
     metrics: () => metrics.snapshot(),
-    vkeys: logVkeys(snapshots.current()),
+    vkeys: [...logIdentity(snapshots.current()).vkeys],
     async stop() {
       draining = true
       await closing.run()
@@ -288,11 +288,6 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
 
 const closedAdvice =
   'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'
-
-const logVkeys = ({ keys, trustDomain }: Snapshot): string[] =>
-  [...keys.values()]
-    .filter((row) => row.kind === 'log')
-    .map((row) => logVkey(row, originOf(trustDomain, row.epoch ?? 0)))
 
 /** What stays on the common listener where operators have one of their own. */
 const isForWorkloads = ({ permission }: Route): boolean =>
