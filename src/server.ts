@@ -220,7 +220,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     snapshotAge: () => snapshots.age(),
     draining: () => draining,
     renderMetrics,
-    openapiText: openapi.text,
+    openapiBytes: Buffer.from(openapi.text),
   })
   const door: DoorParts = {
     recorder,
@@ -253,11 +253,12 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     swap: (identity) => listeners.forEach((one) => one.swap(identity)),
     onRenewed: () => serverLog.info('server.certificate_renewed'),
   })
-  const urls = await openListeners(config, certificate.identity, listeners, {
+  const apps = {
     everybody: appOf(config.adminListen ? routes.filter(isForWorkloads) : routes),
     operators: appOf(routes),
     ...(parts.alone !== false && { metrics: metricsApp(renderMetrics) }),
-  })
+  }
+  const urls = await openListeners(config, certificate.identity, listeners, apps, serverLog)
   const background = startBackground({
     recorder,
     db,

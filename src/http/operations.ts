@@ -11,7 +11,8 @@ export type OperationsParts = {
   /** True once SIGTERM was heard. */
   draining: () => boolean
   renderMetrics: () => Promise<{ text: string; type: string }>
-  openapiText: string
+  /** Bytes rather than text: replies that wait to be read share them. */
+  openapiBytes: Buffer
 }
 
 export function createOperationsRoutes(
@@ -30,6 +31,6 @@ export function createOperationsRoutes(
       return json({ status: ready ? 'ok' : 'unavailable', checks }, { status: ready ? 200 : 503 })
     },
     metrics: async () => ({ body: await parts.renderMetrics() }),
-    openapi: async () => ({ body: { text: parts.openapiText, type: 'application/yaml' } }),
+    openapi: async () => ({ body: { bytes: parts.openapiBytes, type: 'application/yaml' } }),
   }
 }
