@@ -18,6 +18,7 @@ import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
 import { createBootstrapTries } from './http/bootstrap-tries.ts'
+import { createDocsPage } from './http/docs-page.ts'
 import { createFindSession } from './http/find-session.ts'
 import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
@@ -221,6 +222,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     draining: () => draining,
     renderMetrics,
     openapiBytes: Buffer.from(openapi.text),
+    docs: createDocsPage(openapi.written),
   })
   const door: DoorParts = {
     recorder,
