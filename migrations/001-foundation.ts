@@ -156,6 +156,8 @@ const doors = [
      key bytea primary key, request bytea not null, status int not null, resource_id text, log_epoch int not null,
      log_idx bigint not null, showed_once boolean not null, until timestamptz not null)`,
   `create index idempotency_until on idempotency (until)`,
+  // What was tried in vain at a door that takes secrets, since when: one row a door, whatever strangers send.
+  `create table tries (door text primary key, tries int not null, since timestamptz not null)`,
   // Where a background job went on, for whichever replica runs it next.
   `create table job_state (name text primary key, state jsonb not null)`,
 ]

@@ -8,6 +8,7 @@ import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
 import { type Permission, isOperatorPermission, roleMay } from '../operators/permissions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import type { BootstrapTries } from './bootstrap-tries.ts'
 import type { FindSession } from './find-session.ts'
 import type { Caller } from './request.ts'
 
@@ -34,16 +35,21 @@ export function clientSerial(message: IncomingMessage, now: Date): string | unde
 const unauthenticated = (): Error =>
   refuse('unauthenticated', { headers: { 'www-authenticate': 'Bearer realm="purser"' } })
 
+export type IdentifyParts = {
+  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>
+  bootstrapTries: BootstrapTries
+}
+
 /**
  * The one credential of a request, by the kinds that its route takes. A token of another kind is told apart from an
  * unknown one, since its form alone says so.
- * @throws Refusal 400, 401 or 403
+ * @throws Refusal 400, 401, 403 or 429
  */
 export async function identify(
   message: IncomingMessage,
   permission: Permission,
   known: Snapshot,
-  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>,
+  { sessions, bootstrapTries }: IdentifyParts,
   now: Date,
 ): Promise<Caller> {
   if (permission === 'none') return { kind: 'anonymous' }
@@ -60,6 +66,7 @@ export async function identify(
   const hash = hashToken(token)
   if (permission === 'bootstrap') {
     if (kind !== 'boot') throw refuse('token_type')
+    await bootstrapTries.admit(hash)
     return { kind: 'bootstrap', hash }
   }
   if (kind === 'at' && own) {

@@ -11,7 +11,7 @@ export type Caller =
   | { kind: 'anonymous' }
   | { kind: 'operator'; operator: string; role: Role; tokenId: string; firstUse: boolean }
   | { kind: 'session'; session: SessionCaller; shown: Shown }
-  /** Holds a token of the bootstrap form; the handler finds it. */
+  /** Holds a bootstrap token that was live a moment ago; the handler finds it. */
   | { kind: 'bootstrap'; hash: Buffer }
 
 type SessionCaller = {

@@ -58,6 +58,19 @@ describe.each(['embedded', 'postgres'] as const)('API tokens (%s)', (store) => {
     expect(fault(await ask('revokeToken', { name: only?.id ?? '' }))).toBe('409 conflict')
   })
 
+  it('leave the list a month after their end, without a restart', async () => {
+    const days = (count: number): Date => new Date(Date.now() - count * 86_400_000)
+    const gone = await insertToken(purser, 'auditor', { created_at: days(61), expires_at: days(31) })
+    const ended = await insertToken(purser, 'auditor', { created_at: days(59), expires_at: days(29) })
+    const ids = async (): Promise<string[]> => (await listed()).map((one) => one.id)
+    await expect.poll(ids, { timeout: 5000 }).toEqual(expect.arrayContaining([gone.id, ended.id]))
+    await purser.runJobs()
+    expect(await ids()).not.toContain(gone.id)
+    expect(await ids()).toContain(ended.id)
+    expect(await purser.knex('api_token').where({ id: gone.id })).toEqual([])
+    expect((await ask('whoAmI')).status).toBe(200)
+  })
+
   it('end at once when they are revoked', async () => {
     const { token, id } = await insertToken(purser, 'admin')
     await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
