@@ -96,7 +96,9 @@ const issued = [
      id text primary key, instance bytea not null, generation int not null,
      workload_id text not null, attestor_id text not null, spiffe_id text not null, selectors jsonb not null,
      account text, started_at timestamptz not null, expires_at timestamptz not null,
-     ended_at timestamptz, end_reason text, unique (instance, generation))`,
+     ended_at timestamptz, end_reason text)`,
+  // An instance has sessions under each SPIFFE ID that it had, one after the other.
+  `create index session_instance on session (instance, generation)`,
   `create index session_account on session (attestor_id, account) where ended_at is null`,
   `create index session_spiffe_id on session (spiffe_id)`,
   // For the sweep. Not of expires_at, which renewals move: an index of it would cost each of them.
@@ -154,6 +156,8 @@ const doors = [
      key bytea primary key, request bytea not null, status int not null, resource_id text, log_epoch int not null,
      log_idx bigint not null, showed_once boolean not null, until timestamptz not null)`,
   `create index idempotency_until on idempotency (until)`,
+  // What was tried in vain at a door that takes secrets, since when: one row a door, whatever strangers send.
+  `create table tries (door text primary key, tries int not null, since timestamptz not null)`,
   // Where a background job went on, for whichever replica runs it next.
   `create table job_state (name text primary key, state jsonb not null)`,
 ]
@@ -186,7 +190,9 @@ begin
       when i.rev is not null and not head.issuing and not i.closed then 'closed'
       when i.rev is not null and i.rev < head.revision then 'stale'
       when j.id is not null and c.key is null then 'claimed'
-      when s.ended_at is not null then 'ended:' || (select max(g.generation) from session g where g.instance = s.instance)
+      when s.ended_at is not null then 'ended:' || (
+        select max(g.generation) from session g
+         where g.instance = s.instance and g.spiffe_id = s.spiffe_id and g.ended_at is not null)
       else 'claimed' end), '{}')
     into verdicts
     from json_to_recordset(p_items) as i (n int, rev bigint, closed boolean, claim json, session json, use text)

@@ -6,9 +6,10 @@ import {
   createServer as createHttpServer,
 } from 'node:http'
 import { type Server as HttpsServer, createServer as createHttpsServer } from 'node:https'
-import { Server as NetServer } from 'node:net'
+import { Server as NetServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from './config.ts'
+import type { Log } from './telemetry/log.ts'
 import { type ServerIdentity, timeouts, tlsOptions } from './tls.ts'
 
 export type Listener = {
@@ -22,11 +23,19 @@ export type Listener = {
 
 type Address = Config['listen']
 
+type Bounds = {
+  waits?: typeof timeouts
+  /** Of this listener in this process; what comes beyond them is closed without a word. */
+  maxConnections?: number
+  /** Told of that, once a minute. */
+  onFull?: () => void
+}
+
 export async function listen(
   app: RequestListener,
   address: Address,
   identity: ServerIdentity | undefined,
-  waits: typeof timeouts = timeouts,
+  { waits = timeouts, maxConnections, onFull }: Bounds = {},
 ): Promise<Listener> {
   let leaving = false
   const unanswered = new Set<ServerResponse>()
@@ -39,6 +48,8 @@ export async function listen(
   const server: HttpServer | HttpsServer = identity
     ? createHttpsServer({ ...waits, ...tlsOptions, ...identity }, serve)
     : createHttpServer(waits, serve)
+  server.setTimeout(waits.idleTimeout)
+  if (maxConnections !== undefined) keepBelow(server, maxConnections, atMostEvery(60_000, onFull))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(address.port, address.host, () => {
@@ -59,6 +70,68 @@ export async function listen(
       for (const response of unanswered) if (!response.headersSent) response.setHeader('connection', 'close')
       return drain(server, seconds)
     },
+  }
+}
+
+/** Each `https://host:port`. */
+export type Urls = {
+  url: string
+  /** Where operators are served, where that is a listener of its own. */
+  adminUrl?: string
+  metricsUrl?: string
+}
+
+/**
+ * Not by Node's own `maxConnections`: a worker that has as many hands the next one back to the primary, which offers it
+ * again, to and fro for as long as every worker is full.
+ */
+function keepBelow(server: NetServer, most: number, onFull: () => void): void {
+  let open = 0
+  server.on('connection', (socket: Socket) => {
+    if (open >= most) {
+      socket.destroy()
+      return onFull()
+    }
+    open++
+    socket.once('close', () => open--)
+  })
+}
+
+function atMostEvery(ms: number, tell: () => void = () => undefined): () => void {
+  let last = -Infinity
+  return () => {
+    if (performance.now() - last < ms) return
+    last = performance.now()
+    tell()
+  }
+}
+
+type Apps = { everybody: RequestListener; operators: RequestListener; metrics?: RequestListener }
+
+type Settings = Pick<Config, 'listen' | 'adminListen' | 'metricsListen' | 'maxConnections' | 'workers'>
+
+/**
+ * Every listener that is configured.
+ * @param opened takes each as soon as it is open, so that whoever fails at the next can close it
+ */
+export async function openListeners(
+  { listen: address, adminListen, metricsListen, ...config }: Settings,
+  identity: ServerIdentity | undefined,
+  opened: Listener[],
+  { everybody, operators, metrics }: Apps,
+  log: Pick<Log, 'warn'>,
+): Promise<Urls> {
+  const maxConnections = Math.ceil(config.maxConnections / config.workers)
+  async function open(app: RequestListener, at: Address, identity: ServerIdentity | undefined): Promise<string> {
+    const onFull = (): void => log.warn('listener.full', { listen: `${at.host}:${at.port}`, count: maxConnections })
+    const listener = await listen(app, at, identity, { maxConnections, onFull })
+    opened.push(listener)
+    return listener.url
+  }
+  return {
+    url: await open(everybody, address, identity),
+    ...(adminListen && { adminUrl: await open(operators, adminListen, identity) }),
+    ...(metricsListen && metrics && { metricsUrl: await open(metrics, metricsListen, undefined) }),
   }
 }
 

@@ -2,7 +2,8 @@
  * The way on from a log that can't go on: a database that was put back, or whose newest state nobody can vouch for. A new
  * epoch begins with both heads, the one in the database and the newest that is known elsewhere, and the gap between them
  * is cut off whole: whatever was given out in it, by keys, sessions or tokens that this database may have forgotten, is
- * refused from here on. Issuing stays closed until an operator has looked at what was revoked and blocked.
+ * refused from here on. What was revoked, blocked and used up before stays so, and issuing stays closed until an operator
+ * has looked at it.
  */
 import { type Checkpoint, leafHash, parseCheckpoint, parseNote, signCheckpoint } from '@purser/sdk/verify'
 import type { EntryPart } from './audit/entry.ts'
@@ -13,7 +14,7 @@ import { type Tree, restoreTree } from './audit/tree.ts'
 import { describeKey } from './keys/describe-key.ts'
 import { createKeys, logVkey } from './keys/keys.ts'
 import { type Lifetimes, endlessFrom } from './keys/lifetimes.ts'
-import { type KeyMaker, newLogKey, newMacKey } from './keys/new-key.ts'
+import { type KeyMaker, newLogKey } from './keys/new-key.ts'
 import { type KeyChanges, type Rotator, rotateRoot, rotateScheduled } from './keys/rotate.ts'
 import { newId } from './names/id.ts'
 import { newToken } from './names/token.ts'
@@ -98,8 +99,8 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
         },
       },
       { action: 'key.create', ...describeKey(logKey, origin) },
-      ...changes.created.filter(isPublic).map((row) => ({ action: 'key.create' as const, ...describeKey(row) })),
-      ...changes.withdrawn.filter(isPublic).map((row) => ({ action: 'key.withdraw' as const, ...describeKey(row) })),
+      ...changes.created.map((row) => ({ action: 'key.create' as const, ...describeKey(row) })),
+      ...changes.withdrawn.map((row) => ({ action: 'key.withdraw' as const, ...describeKey(row) })),
       { action: 'bootstrap.create', ...bootstrap.entry },
     ]
     const open = {
@@ -128,10 +129,10 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
 
 const changedKey = (id: string) => ({ table: 'signing_key', where: { id } })
 
-/** The key of session ids and cursors is nobody's business. */
-const isPublic = (row: KeyRow): boolean => row.kind !== 'mac'
-
-/** Every key that the lost time may have been signed with, as if it were compromised: nobody knows what it signed. */
+/**
+ * Every key that the lost time may have been signed with, as if it were compromised: nobody knows what it signed. Not the
+ * MAC key, which signs nothing that leaves: instances that are kept out and proofs that were used are known by it.
+ */
 async function replaceKeys(rows: readonly KeyRow[], parts: Parts, maker: KeyMaker): Promise<KeyChanges> {
   const { now, lifetimes, keyring, head } = parts
   const rotator: Rotator = {
@@ -142,11 +143,10 @@ async function replaceKeys(rows: readonly KeyRow[], parts: Parts, maker: KeyMake
   }
   const ca = await rotateRoot(rows, true, now, rotator)
   const jwt = await rotateScheduled(['jwt-es256', 'jwt-rs256'], rows, true, now, rotator)
-  const macs = rows.filter((row) => row.kind === 'mac' && !row.withdrawnAt)
   return {
-    created: [...ca.created, ...jwt.created, newMacKey(maker, endlessFrom(now))],
+    created: [...ca.created, ...jwt.created],
     retired: [],
-    withdrawn: [...ca.withdrawn, ...jwt.withdrawn, ...macs.map((row) => ({ ...row, withdrawnAt: now }))],
+    withdrawn: [...ca.withdrawn, ...jwt.withdrawn],
   }
 }
 

@@ -8,7 +8,7 @@ import type { Database } from './store/database.ts'
 import { openEmbedded } from './store/embedded.ts'
 import { readWrappingKeys } from './store/keys.ts'
 import { type Head, readHead } from './store/log.ts'
-import { checkPostgres, openPostgres } from './store/postgres.ts'
+import { fitting, openPostgres } from './store/postgres.ts'
 
 export type Offline = { db: Database; head: Head; keyring: Keyring }
 
@@ -18,8 +18,7 @@ const statementSeconds = 3600
 async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>): Promise<Database> {
   if (config.database.kind === 'embedded') return openEmbedded({ dataDir: join(config.dataDir, 'db') })
   const db = openPostgres({ url: config.database.url.reveal(), applicationName: 'purser offline', statementSeconds })
-  await checkPostgres(db.knex)
-  return db
+  return fitting(db)
 }
 
 /** @throws StartError, RootKeyError, StoreLocked, and what Postgres says */

@@ -10,7 +10,7 @@ import type { Database } from './store/database.ts'
 import { openEmbedded } from './store/embedded.ts'
 import { readHead } from './store/log.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
-import { checkPostgres, openPostgres } from './store/postgres.ts'
+import { fitting, openPostgres } from './store/postgres.ts'
 import type { Log as ServerLog } from './telemetry/log.ts'
 
 export type Opened = { db: Database; rootKey: RootKey }
@@ -32,8 +32,7 @@ export async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>,
     applicationName: 'purser',
     onError: (error) => log.warn('store.connection_lost', { err: error }),
   })
-  await checkPostgres(db.knex)
-  return db
+  return fitting(db)
 }
 
 type Parts = { log: ServerLog; now?: () => Date; randomBytes?: (size: number) => Buffer }

@@ -5,17 +5,22 @@ import type { RequestListener } from 'node:http'
 import { createApp } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
+import { type Closing, createClosing } from './closing.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
 import { keepHead } from './audit/keep-head.ts'
+import { logIdentity } from './audit/known-heads.ts'
 import { openLog, originOf } from './audit/log.ts'
 import { createRecorder } from './audit/record.ts'
 import type { Config } from './config.ts'
 import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
+import { createBootstrapTries } from './http/bootstrap-tries.ts'
+import { createDocsPage } from './http/docs-page.ts'
 import { createFindSession } from './http/find-session.ts'
+import { createFirstUse } from './http/first-use.ts'
 import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
 import type { DoorParts, Route } from './http/route.ts'
@@ -26,31 +31,25 @@ import { createIssueAccessToken } from './issue/access-token.ts'
 import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
-import { createKeys, isOwnKey, logVkey } from './keys/keys.ts'
+import { createKeys, isOwnKey } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
-import { markFirstUse } from './operators/bootstrap.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
 import { readHead } from './store/log.ts'
-import { type Snapshot, openSnapshots } from './store/snapshot.ts'
+import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
 import { type Log as ServerLog } from './telemetry/log.ts'
 import { type MetricSnapshot, createMetrics } from './telemetry/metrics.ts'
 import { keepListenerCertificate } from './listener-certificate.ts'
-import { type Listener, listen, metricsApp } from './listeners.ts'
+import { type Listener, type Urls, metricsApp, openListeners } from './listeners.ts'
 import { version } from './version.ts'
 
-export type Running = {
-  /** Where it listens: `https://host:port`. */
-  url: string
+export type Running = Urls & {
   /** PEM of the roots, as `ca.pem` has them. */
   roots: string
-  /** Where operators are served, where that is a listener of its own. */
-  adminUrl?: string
-  metricsUrl?: string
   /** The log's verification keys. */
   vkeys: string[]
   metrics(): Promise<MetricSnapshot>
@@ -62,24 +61,37 @@ export type Running = {
 
 const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal'] as const
 
-export async function start(
-  config: Config,
-  parts: {
-    log: ServerLog
-    now?: () => Date
-    opened?: Opened
-    /** False for one of several workers, whose primary owns the metrics listener. */
-    alone?: boolean
-  },
-): Promise<Running> {
+type Parts = {
+  log: ServerLog
+  now?: () => Date
+  /** Closed with the rest, also when the start fails. */
+  opened?: Opened
+  /** False for one of several workers, whose primary owns the metrics listener. */
+  alone?: boolean
+}
+
+/** Of a start that fails nothing is left: no lock, connection, timer or listener keeps the process, or keeps out others. */
+export async function start(config: Config, parts: Parts): Promise<Running> {
+  const closing = createClosing()
+  try {
+    return await build(config, parts, closing)
+  } catch (error) {
+    await closing.run().catch((err) => parts.log.warn('server.close_failed', { err }))
+    throw error
+  }
+}
+
+async function build(config: Config, parts: Parts, closing: Closing): Promise<Running> {
   const { log: serverLog } = parts
   const now = parts.now ?? (() => new Date())
   const randomBytes = createRandomBytes()
   for (const warning of config.warnings) serverLog.warn('config.warning', { note: warning })
 
   const { db, rootKey } = parts.opened ?? (await openStore(config, { log: serverLog, now, randomBytes }))
+  closing.add(() => db.close())
   const onError = (event: string) => (error: unknown) => serverLog.warn(event, { err: error })
   const snapshots = await openSnapshots(db, { now: Date.now, onError: onError('snapshot.refresh_failed') })
+  closing.add(() => snapshots.stop())
   const known = snapshots.current()
   const keyring = await openKeyring(rootKey, known.instanceId, await readWrappingKeys(db.knex))
   // Wrapping keys that another replica made are opened before what they wrap is seen here.
@@ -112,13 +124,11 @@ export async function start(
   )
   metrics.watchSnapshotAge(() => snapshots.age() / 1000)
   const outbound = createOutbound({ allow: config.fetchAllow })
+  closing.add(() => outbound.close())
   const { headUrl } = config.log
   const head = await keepHead({
     log,
-    identity: () => {
-      const { trustDomain, epoch } = snapshots.current()
-      return { trustDomain, epoch, vkeys: logVkeys(snapshots.current()) }
-    },
+    identity: () => logIdentity(snapshots.current()),
     readHead: () => readHead(db.knex),
     places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
     onFailure: (note, err, again) => {
@@ -127,6 +137,7 @@ export async function start(
     },
     onKept: (head) => metrics.logHead(head),
   })
+  closing.add(() => head.stop())
   const commit = createGroupCommit({
     knex: db.knex,
     log,
@@ -134,6 +145,7 @@ export async function start(
     onBatch: (entries, seconds) => metrics.appended({ path: 'batch', entries, seconds }),
     onError: onError('log.append_failed'),
   })
+  closing.add(() => commit.idle())
   const recorder = createRecorder({
     db,
     log,
@@ -152,6 +164,7 @@ export async function start(
     randomBytes,
     onError: onError('log.append_failed'),
   })
+  closing.add(() => summaries.stop())
   const issueX509 = createIssueX509({
     trustDomain: known.trustDomain,
     publicUrl: known.issuer,
@@ -208,24 +221,27 @@ export async function start(
     snapshotAge: () => snapshots.age(),
     draining: () => draining,
     renderMetrics,
-    openapiText: openapi.text,
+    openapiBytes: Buffer.from(openapi.text),
+    docs: createDocsPage(openapi.written),
   })
   const door: DoorParts = {
     recorder,
     snapshots,
     sessions,
+    bootstrapTries: createBootstrapTries({ db, now, clock: () => performance.now() }),
     limits,
     log: serverLog,
     metrics,
     now,
     randomBytes,
     addressOf: createAddressOf(config.trustedProxies),
-    firstUse: async (open, tokenId) =>
-      void (await recorder.change({ ...open, action: 'token.use' }, (tx) => markFirstUse(tx, tokenId, open.time))),
+    firstUse: createFirstUse({ recorder }),
   }
   const appOf = (list: readonly Route[]): RequestListener => createApp(list, openapi, door)
 
-  let listeners: Listener[] = []
+  const listeners: Listener[] = []
+  // A start that failed has promised nobody an answer.
+  closing.add(() => Promise.all(listeners.map((one) => one.drain(draining ? config.drainSeconds : 0))))
   const certificate = await keepListenerCertificate({
     tls: config.tls,
     recorder,
@@ -238,18 +254,12 @@ export async function start(
     swap: (identity) => listeners.forEach((one) => one.swap(identity)),
     onRenewed: () => serverLog.info('server.certificate_renewed'),
   })
-  const { identity } = certificate
-  const everybody = await listen(
-    config.adminListen ? appOf(routes.filter(isForWorkloads)) : appOf(routes),
-    config.listen,
-    identity,
-  )
-  const operators = config.adminListen && (await listen(appOf(routes), config.adminListen, identity))
-  const scrapers =
-    config.metricsListen && parts.alone !== false
-      ? await listen(metricsApp(renderMetrics), config.metricsListen, undefined)
-      : undefined
-  listeners = [everybody, operators, scrapers].filter((one) => one !== undefined)
+  const apps = {
+    everybody: appOf(config.adminListen ? routes.filter(isForWorkloads) : routes),
+    operators: appOf(routes),
+    ...(parts.alone !== false && { metrics: metricsApp(renderMetrics) }),
+  }
+  const urls = await openListeners(config, certificate.identity, listeners, apps, serverLog)
   const background = startBackground({
     recorder,
     db,
@@ -261,27 +271,18 @@ export async function start(
     randomBytes,
     listener: certificate.job,
   })
-  const { url } = everybody
-  serverLog.info('server.ready', { listen: url, store: db.kind, epoch: known.epoch, size: log.size() })
+  closing.add(() => background.stop())
+  serverLog.info('server.ready', { listen: urls.url, store: db.kind, epoch: known.epoch, size: log.size() })
 
   return {
-    url,
-    ...(operators && { adminUrl: operators.url }),
-    ...(scrapers && { metricsUrl: scrapers.url }),
+    ...urls,
     roots: trustedRoots(known, now()),
     runJobs: background.runAll,
     metrics: () => metrics.snapshot(),
-    vkeys: logVkeys(snapshots.current()),
+    vkeys: [...logIdentity(snapshots.current()).vkeys],
     async stop() {
       draining = true
-      await background.stop()
-      await Promise.all(listeners.map((one) => one.drain(config.drainSeconds)))
-      await summaries.stop()
-      await commit.idle()
-      await head.stop()
-      await snapshots.stop()
-      outbound.close()
-      await db.close()
+      await closing.run()
       serverLog.info('server.stopped')
     },
   }
@@ -289,11 +290,6 @@ export async function start(
 
 const closedAdvice =
   'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'
-
-const logVkeys = ({ keys, trustDomain }: Snapshot): string[] =>
-  [...keys.values()]
-    .filter((row) => row.kind === 'log')
-    .map((row) => logVkey(row, originOf(trustDomain, row.epoch ?? 0)))
 
 /** What stays on the common listener where operators have one of their own. */
 const isForWorkloads = ({ permission }: Route): boolean =>

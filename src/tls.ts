@@ -16,12 +16,14 @@ import type { Snapshot } from './store/snapshot.ts'
 
 /**
  * A client that sends slowly holds a socket, and not for long: milliseconds until headers, whole request and TLS
- * handshake must be complete. Node looks at them every 30 seconds unless told.
+ * handshake must be complete. Node looks at them every 30 seconds unless told. `idleTimeout` is for one that doesn't
+ * read: so long not a byte has gone either way. A long reply that is being read, however slowly, is not cut.
  */
 export const timeouts = {
   requestTimeout: 30_000,
   headersTimeout: 10_000,
   keepAliveTimeout: 60_000,
+  idleTimeout: 60_000,
   handshakeTimeout: 10_000,
   connectionsCheckingInterval: 2_000,
 }

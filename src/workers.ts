@@ -3,6 +3,7 @@
  * listener; each worker is a whole server on the shared port, with its own batch, snapshot and certificate.
  */
 import cluster, { type Worker } from 'node:cluster'
+import { createClosing } from './closing.ts'
 import type { Config } from './config.ts'
 import { listen, metricsApp } from './listeners.ts'
 import { openStore } from './open-store.ts'
@@ -18,13 +19,17 @@ export const workerNumber = (): number | undefined => (cluster.isWorker ? cluste
 /** Runs what this process is: a single server, the primary of several, or one of them. */
 export async function serve(config: Config, parts: Parts): Promise<Pick<Running, 'stop'>> {
   if (!cluster.isWorker && config.workers > 1) return primary(config, parts)
-  const running = await start(config, { ...parts, alone: !cluster.isWorker })
+  // The channel to the primary would keep a worker alive that has nothing left to do.
+  const leave = (): void => void cluster.worker?.disconnect()
+  const running = await start(config, { ...parts, alone: !cluster.isWorker }).catch((error: unknown) => {
+    leave()
+    throw error
+  })
   if (cluster.isWorker) answerMetrics(running)
   return {
     async stop() {
       await running.stop()
-      // The channel to the primary would keep a worker alive that has nothing left to do.
-      cluster.worker?.disconnect()
+      leave()
     },
   }
 }
@@ -36,6 +41,7 @@ async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 's
   // Opened once, so that workers find a store that is ready, then left to them.
   const { db } = await openStore(config, { log })
   await db.close()
+  const closing = createClosing()
   let stopping = false
   const fork = (): void => void cluster.fork()
   cluster.on('exit', (worker: Worker, code: number) => {
@@ -43,22 +49,38 @@ async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 's
     log.error('worker.died', { worker: worker.id, status: code })
     setTimeout(() => !stopping && fork(), restartAfterMs)
   })
-  for (let n = 0; n < config.workers; n++) fork()
-  await firstReady()
-  const metrics = config.metricsListen && (await listen(metricsApp(renderAll), config.metricsListen, undefined))
-  return {
-    async stop() {
-      stopping = true
-      await metrics?.drain(0)
-      const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
-      const gone = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
-      for (const worker of workers) worker.process.kill('SIGTERM')
-      await Promise.all(gone)
-    },
+  closing.add(endWorkers)
+  closing.add(() => (stopping = true))
+  try {
+    const ready = firstReady()
+    for (let n = 0; n < config.workers; n++) fork()
+    await ready
+    if (config.metricsListen) {
+      const metrics = await listen(metricsApp(renderAll), config.metricsListen, undefined)
+      closing.add(() => metrics.drain(0))
+    }
+  } catch (error) {
+    await closing.run()
+    throw error
   }
+  return { stop: () => closing.run() }
 }
 
-const firstReady = (): Promise<void> => new Promise((resolve) => cluster.once('listening', () => resolve()))
+async function endWorkers(): Promise<void> {
+  const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined && !worker.isDead())
+  const gone = workers.map((worker) => new Promise((resolve) => worker?.once('exit', resolve)))
+  for (const worker of workers) worker?.process.kill('SIGTERM')
+  await Promise.all(gone)
+}
+
+/** One that ends before any has listened has said why: what keeps it from starting will keep the next one, too. */
+const firstReady = (): Promise<void> =>
+  new Promise((resolve, reject) => {
+    cluster.once('listening', () => resolve())
+    cluster.once('exit', ({ id }: Worker, code: number, signal?: string) =>
+      reject(new Error(`worker ${id} ended (${signal ?? code}) before it listened; its own words are above`)),
+    )
+  })
 
 type Answer = { metrics: MetricSnapshot }
 

@@ -10,7 +10,7 @@ import { checkDefinition, createAttestor } from './kinds.ts'
 import type { AttestorParts } from './parts.ts'
 import { addressOf, readProofText } from './proof-text.ts'
 
-export type { Attested, Proof } from './attestor.ts'
+export type { Attested, Proof, Renewed } from './attestor.ts'
 export { joinTokenKind } from './join-token.ts'
 export { attestorKinds, attestorRules } from './kinds.ts'
 

@@ -14,6 +14,9 @@ type Account = {
   provenAt: Date
 }
 
+/** The session that a certificate of ours renews, and that certificate: its serial number, and the key that issued it. */
+export type Renewed = { session: StoredSession; serialNumber: string; keyId: string }
+
 /** What a proof proved. */
 export type Attested = {
   attestor: AttestorRow
@@ -29,8 +32,7 @@ export type Attested = {
   podBound?: boolean
   /** A join token's own entry; a use of the token is taken for each key that it is redeemed with. */
   joinToken?: { id: string; workloadId: string; expiresAt: Date }
-  /** The session that a certificate of ours renews, and the serial number that was presented for it. */
-  renews?: { session: StoredSession; serialNumber: string }
+  renews?: Renewed
 }
 
 /** One thing that was looked at, and in `detail` what is wrong with it, or what was found. */

@@ -4,12 +4,11 @@
  */
 import { refuse } from '../errors.ts'
 import { createSelectors } from '../names/selectors.ts'
-import type { StoredSession } from '../store/sessions.ts'
 import type { AttestorRow } from '../store/rows.ts'
-import type { Attested } from './attestor.ts'
+import type { Attested, Renewed } from './attestor.ts'
 
-/** A client certificate that TLS verified and that is valid now, and the live session that it was issued to. */
-export type Certified = { serialNumber: string; session: StoredSession | undefined }
+/** That TLS verified a client certificate that is valid now, and the live session that it was issued to. */
+export type Certified = { renews: Renewed | undefined }
 
 /** @throws Refusal `client_certificate` without one, `session_ended` where it is of no live session */
 export function attestCertificate(
@@ -17,15 +16,16 @@ export function attestCertificate(
   attestors: ReadonlyMap<string, AttestorRow>,
 ): { row: AttestorRow; attested: Attested } {
   if (!certified) throw refuse('client_certificate')
-  const { session, serialNumber } = certified
-  const row = session && attestors.get(session.attestorId)
+  const { renews } = certified
+  const row = renews && attestors.get(renews.session.attestorId)
   if (!row) throw refuse('session_ended')
+  const { session } = renews
   const attested = {
     attestor: row,
     selectors: createSelectors(Object.entries(session.selectors)),
     instance: [],
     expiresAt: session.expiresAt,
-    renews: { session, serialNumber },
+    renews,
   }
   return { row, attested }
 }

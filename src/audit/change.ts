@@ -25,16 +25,24 @@ type Run<R> = (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>
 
 /** One that came too late is made again: with others at every replica, it is one of a few each time. */
 const mostTries = 50
+/** More can't have their turn before their patience ends. */
+const mostWaiting = 500
 /** Thrown inside a transaction, so that it rolls back. */
 const stale = new Error('decided under an older revision')
+
+const crowded = (): Error =>
+  refuse('log_unavailable', { retryAfterSeconds: 2, detail: 'too many changes wait for their turn' })
 
 export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => Promise<Recorded<R>> {
   const { db, log, snapshots, refresh, now } = parts
 
   /** Changes of one process go one after the other: beside each other they would only make each other stale. */
   let turn: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = turn.then(work)
+  let waiting = 0
+  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (waiting >= mostWaiting) throw crowded()
+    waiting++
+    const result = turn.then(work).finally(() => waiting--)
     turn = result.catch(() => undefined)
     return result
   }

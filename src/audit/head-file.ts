@@ -8,13 +8,17 @@ import { dirname, join } from 'node:path'
 import type { Outbound } from '../outbound/client.ts'
 import { OutboundError } from '../outbound/errors.ts'
 
+/** The note, empty where none was kept yet, and the place's own name for that state, where it has such names. */
+export type FoundHead = { note: string; tag?: string }
+
 /** A place where one head is kept. */
 export type HeadPlace = {
   /** For people. */
   where: string
-  /** The note, empty where none was kept yet. Rejects when nobody can tell. */
-  read(): Promise<{ note: string }>
-  write(note: string): Promise<void>
+  /** Rejects when nobody can tell. */
+  read(): Promise<FoundHead>
+  /** Answers false where somebody else wrote since `found` was read: then nothing was replaced. */
+  write(note: string, found: FoundHead): Promise<boolean>
 }
 
 /** The name in the data directory. */
@@ -39,6 +43,7 @@ export function headFile(dataDir: string): HeadPlace {
       await rename(draft, path)
       // The rename itself lasts once the directory is written (fsync(2), NOTES), where a system can do that.
       await synced(dirname(path), 'r', async () => undefined).catch(() => undefined)
+      return true
     },
   }
 }
@@ -57,22 +62,48 @@ async function synced(
   }
 }
 
-/** An object that is read by GET and replaced by PUT; 404 means that there is none yet. */
+/**
+ * An object that is read by GET and replaced by PUT; 404 means that there is none yet. Every replica writes it, so a PUT
+ * names what it replaces (RFC 9110 section 13.1), where the store has strong entity tags and takes such conditions.
+ */
 export function headObject(url: string, outbound: Pick<Outbound, 'fetchBytes'>): HeadPlace {
+  const options = { configured: true, maxBytes: 65_536 }
+  let takesConditions = true
+  const statusOf = (error: unknown): number | undefined => (error instanceof OutboundError ? error.status : undefined)
+
+  async function write(note: string, found: FoundHead): Promise<boolean> {
+    const condition = takesConditions ? conditionOf(found) : {}
+    const headers = { 'content-type': 'text/plain; charset=utf-8', ...condition }
+    try {
+      await outbound.fetchBytes(url, { ...options, method: 'PUT', body: note, headers })
+      return true
+    } catch (error) {
+      const status = statusOf(error)
+      // 409 is what S3 says of two conditional writes at once.
+      if (status === 412 || status === 409) return false
+      if (status !== 501 || !takesConditions) throw error
+      takesConditions = false
+      return write(note, found)
+    }
+  }
+
   return {
     where: 'PURSER_LOG_HEAD_URL',
     async read() {
       try {
-        const { body } = await outbound.fetchBytes(url, { configured: true, maxBytes: 65_536 })
-        return { note: body.toString('utf8') }
+        const { body, headers } = await outbound.fetchBytes(url, options)
+        return { note: body.toString('utf8'), ...(headers.etag !== undefined && { tag: headers.etag }) }
       } catch (error) {
-        if (error instanceof OutboundError && error.status === 404) return { note: '' }
+        if (statusOf(error) === 404) return { note: '' }
         throw error
       }
     },
-    async write(note) {
-      const headers = { 'content-type': 'text/plain; charset=utf-8' }
-      await outbound.fetchBytes(url, { configured: true, method: 'PUT', body: note, headers, maxBytes: 65_536 })
-    },
+    write,
   }
+}
+
+/** If-Match compares strongly: a weak tag never matches (section 8.8.3.2). */
+function conditionOf({ note, tag }: FoundHead): Record<string, string> {
+  if (tag !== undefined) return tag.startsWith('W/') ? {} : { 'if-match': tag }
+  return note === '' ? { 'if-none-match': '*' } : {}
 }

@@ -6,7 +6,7 @@ import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { Refusal } from '../errors.ts'
 import { isConnectionError } from '../store/database.ts'
 import type { Head } from '../store/log.ts'
-import type { HeadPlace } from './head-file.ts'
+import type { FoundHead, HeadPlace } from './head-file.ts'
 import { type LogIdentity, contradiction } from './known-heads.ts'
 import type { Doubt, Log } from './log.ts'
 import type { Tree } from './tree.ts'
@@ -31,6 +31,8 @@ type Parts = {
 }
 
 const everyMs = 1000
+/** Of one round. */
+const mostTries = 5
 
 /** Runs the first round; whether the log is open then, `log.closed` says. */
 export async function keepHead(parts: Parts): Promise<HeadKeeper> {
@@ -50,15 +52,18 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
     return { detail: `the head in ${place.where} could not be read yet: it may be newer`, forGood: false }
   }
 
-  /** In this order: whatever a place or this process knows was committed before the database is asked. */
-  async function roundAt(place: HeadPlace): Promise<void> {
+  /**
+   * In this order: whatever a place or this process knows was committed before the database is asked.
+   * Answers false where another replica was faster, so that what it wrote has to be looked at.
+   */
+  async function tryAt(place: HeadPlace): Promise<boolean> {
     const found = await place.read().catch((error) => {
       fail(place, error)
       return undefined
     })
     const before = log.size()
     const head = await parts.readHead()
-    if (!head) return
+    if (!head) return true
     await log.confirm(head.epoch, head.size, async (tree) => {
       const detail =
         head.size < before
@@ -66,16 +71,19 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
           : await compare(tree, place, found)
       return detail === undefined ? unread() : { detail, forGood: true }
     })
-    if (log.closed() === undefined) await keep(place)
-    if (found) failing.delete(place)
+    if (!found) return true
+    const done = log.closed() !== undefined || (await keep(place, found))
+    failing.delete(place)
+    return done
+  }
+
+  /** What beat us is most often newer than ours, and then nothing is left to write. */
+  async function roundAt(place: HeadPlace): Promise<void> {
+    for (let tries = 0; tries < mostTries; tries++) if (await tryAt(place)) return
   }
 
   /** @param found an object, so that a place that holds nothing is not one that can't be read */
-  async function compare(
-    tree: Tree,
-    place: HeadPlace,
-    found: { note: string } | undefined,
-  ): Promise<string | undefined> {
+  async function compare(tree: Tree, place: HeadPlace, found: FoundHead | undefined): Promise<string | undefined> {
     if (!found || found.note === agreed.get(place)) return undefined
     const { note } = found
     const detail = note === '' ? undefined : await contradiction(tree, parts.identity(), { where: place.where, note })
@@ -84,13 +92,14 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   }
 
   /** Other replicas write the same places: only a head that is older than ours is replaced. */
-  async function keep(place: HeadPlace): Promise<void> {
+  async function keep(place: HeadPlace, found: FoundHead): Promise<boolean> {
     const { note, size } = log.head()
     if (isOlder(agreed.get(place) ?? '', note)) {
-      await place.write(note)
+      if (!(await place.write(note, found))) return false
       agreed.set(place, note)
     }
     parts.onKept?.({ epoch: log.epoch(), size })
+    return true
   }
 
   const running = new Map<HeadPlace, Promise<void>>()

@@ -1,5 +1,8 @@
 /** Heads of the log that are kept outside of its database, and what one of them says against it. */
 import { VerifyError, openCheckpoint } from '@purser/sdk/verify'
+import { logVkey } from '../keys/keys.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { originOf } from './log.ts'
 import type { Tree } from './tree.ts'
 
 /** `where` is for people: a path, or the name of a setting. */
@@ -11,6 +14,12 @@ export type LogIdentity = {
   epoch: number
   /** Of every epoch. */
   vkeys: readonly string[]
+}
+
+export const logIdentity = ({ keys, trustDomain, epoch }: Snapshot): LogIdentity => {
+  const logKeys = [...keys.values()].filter((row) => row.kind === 'log')
+  const vkeys = logKeys.map((row) => logVkey(row, originOf(trustDomain, row.epoch ?? 0)))
+  return { trustDomain, epoch, vkeys }
 }
 
 /**

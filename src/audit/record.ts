@@ -15,7 +15,7 @@ import { type Log, type Position, type Since, makeReceipt } from './log.ts'
 import { logUnavailable, patience, persist } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
-/** What the last try taught: the newest generation of the caller's sessions, when the one it used had ended. */
+/** What the last try taught: the newest generation of the caller's sessions that ended, when the one it used had. */
 export type Hints = { endedGeneration?: number }
 
 /** A decision to give something out, signed and ready, not yet released. */
@@ -42,7 +42,10 @@ export type Change<R> = {
   /** Further entries of the same change, appended after the first. */
   more?: EntryPart[]
   changed?: Changed[]
-  /** Runs in the transaction once the first entry has its place: for a row that must name it. */
+  /**
+   * Runs in the transaction under the head lock, once the first entry has its place: for a row that must name it, and for
+   * rows that the group commit locks too (sessions), which nobody may hold who still waits for the head.
+   */
   placed?: (epoch: number, index: number) => Promise<unknown>
 }
 export type Changed = {

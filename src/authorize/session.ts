@@ -1,4 +1,7 @@
-/** One attested instance. Its id is derived, so that the same instance continues its session without a look-up. */
+/**
+ * One attested instance under one SPIFFE ID. Its id is derived, so that the same instance continues its session without a
+ * look-up.
+ */
 import { type KeyObject, createHmac } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { AttestorRow, BlockRow } from '../store/rows.ts'
@@ -20,21 +23,23 @@ export type Instance = {
 const defaultSessionSeconds = 12 * 3600
 
 /**
- * @param endedGeneration the newest generation of this instance's sessions, when that one is known to have ended
- * @param key the MAC key: ids can't be guessed from the facts
+ * @param key the MAC key: ids can't be guessed from the facts. It outlives epochs, as do the blocks and claims made by it
+ * @param epoch of the log, so that no session gets the id of one that only a lost time knew
+ * @param endedGeneration the newest generation that ended, of this instance's sessions under its SPIFFE ID
  */
 export function openSession(
   decision: Decision,
   caller: Instance,
-  key: KeyObject,
+  { key, epoch }: { key: KeyObject; epoch: number },
   now: Date,
   endedGeneration?: number,
 ): SessionRow {
   const { entry, grant } = decision
   const generation = endedGeneration === undefined ? 0 : endedGeneration + 1
   const mac = (fields: unknown[]): Buffer => createHmac('sha256', key).update(JSON.stringify(fields)).digest()
+  // Without the SPIFFE ID: whoever is kept out stays out under another name.
   const instance = mac(['instance', caller.attestor.id, entry.row.id, ...caller.instance])
-  const id = `ses_${mac(['session', instance.toString('hex'), generation])
+  const id = `ses_${mac(['session', epoch, instance.toString('hex'), grant.spiffeId, generation])
     .toString('hex')
     .slice(0, 32)}`
   return {

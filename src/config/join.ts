@@ -70,6 +70,7 @@ export function join(values: Values, report: Report): Config {
     workers: onPostgres ? values.workers : 1,
     ...(values.bootstrapTokenFile !== undefined && { bootstrapTokenFile: values.bootstrapTokenFile }),
     drainSeconds: values.drainSeconds,
+    maxConnections: values.maxConnections,
     limits: {
       addressPerSecond: values.limitAddress,
       publicPerSecond: values.limitPublic,

@@ -32,6 +32,8 @@ export type Config = Deep<{
   workers: number
   bootstrapTokenFile?: string
   drainSeconds: number
+  /** Of one listener, for all workers together. */
+  maxConnections: number
   limits: Rates
   /** Seconds for which the keys of an issuer count that can't be reached. */
   keepIssuerKeys: number

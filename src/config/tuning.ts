@@ -38,6 +38,12 @@ export const tuning = {
     { from: 1, to: 10_000_000, default: 1_200 },
     'The same for all addresses together.',
   ),
+  maxConnections: count(
+    'PURSER_MAX_CONNECTIONS',
+    'limits.maxConnections',
+    { from: 10, to: 1_000_000, default: 10_000 },
+    'Connections that one listener holds at once. Beyond them new ones are closed at once; operators who must come in then have `PURSER_ADMIN_LISTEN`.',
+  ),
 
   keepIssuerKeys: seconds(
     'PURSER_KEEP_ISSUER_KEYS_SECONDS',

@@ -2,12 +2,13 @@
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { blockOf } from '../authorize/session.ts'
-import { stands } from '../authorize/standing.ts'
+import { counts, stands } from '../authorize/standing.ts'
 import { refuse } from '../errors.ts'
 import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
 import { type Permission, isOperatorPermission, roleMay } from '../operators/permissions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import type { BootstrapTries } from './bootstrap-tries.ts'
 import type { FindSession } from './find-session.ts'
 import type { Caller } from './request.ts'
 
@@ -34,16 +35,21 @@ export function clientSerial(message: IncomingMessage, now: Date): string | unde
 const unauthenticated = (): Error =>
   refuse('unauthenticated', { headers: { 'www-authenticate': 'Bearer realm="purser"' } })
 
+export type IdentifyParts = {
+  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>
+  bootstrapTries: BootstrapTries
+}
+
 /**
  * The one credential of a request, by the kinds that its route takes. A token of another kind is told apart from an
  * unknown one, since its form alone says so.
- * @throws Refusal 400, 401 or 403
+ * @throws Refusal 400, 401, 403 or 429
  */
 export async function identify(
   message: IncomingMessage,
   permission: Permission,
   known: Snapshot,
-  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>,
+  { sessions, bootstrapTries }: IdentifyParts,
   now: Date,
 ): Promise<Caller> {
   if (permission === 'none') return { kind: 'anonymous' }
@@ -51,21 +57,22 @@ export async function identify(
   const token = bearerToken(message)
   if (token === undefined) {
     const serialNumber = own ? clientSerial(message, now) : undefined
-    const session = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
-    if (!session) throw unauthenticated()
-    return { kind: 'session', session }
+    const found = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
+    if (!found) throw unauthenticated()
+    return { kind: 'session', session: found.session, shown: found }
   }
   const kind = tokenKind(token)
   if (kind === undefined) throw unauthenticated()
   const hash = hashToken(token)
   if (permission === 'bootstrap') {
     if (kind !== 'boot') throw refuse('token_type')
+    await bootstrapTries.admit(hash)
     return { kind: 'bootstrap', hash }
   }
   if (kind === 'at' && own) {
-    const session = await sessions.byAccessToken(hash, known, now)
-    if (!session) throw unauthenticated()
-    return { kind: 'session', session }
+    const found = await sessions.byAccessToken(hash, known, now)
+    if (!found) throw unauthenticated()
+    return { kind: 'session', session: found.session, shown: found }
   }
   if (kind !== 'api') throw refuse('token_type')
   const row = findApiToken(known, hash, now)
@@ -90,6 +97,6 @@ export function isStill(caller: Caller, known: Snapshot, now: Date): boolean {
       return row !== undefined && !row.revokedAt && row.expiresAt > now
     }
     case 'session':
-      return stands(known, caller.session) && !blockOf(known, caller.session, now)
+      return counts(known, caller.shown) && stands(known, caller.session) && !blockOf(known, caller.session, now)
   }
 }

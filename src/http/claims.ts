@@ -1,6 +1,6 @@
 /** What a proof may do once, as the log's append judges it. */
 import { type KeyObject, createHash, createHmac } from 'node:crypto'
-import type { Attested } from '../attest/attest.ts'
+import type { Attested, Renewed } from '../attest/attest.ts'
 import type { Issued } from '../audit/entry.ts'
 import type { Claim } from '../store/log.ts'
 
@@ -34,9 +34,6 @@ export function claimFor(attested: Attested, issued: Issued, mac: KeyObject, req
     until: new Date(once.until.getTime() + grace),
   }
 }
-
-/** What a request renews, and the serial number that it presents for that. */
-export type Renewed = NonNullable<Attested['renews']>
 
 export const serialKey = ({ session, serialNumber }: Renewed, mac: KeyObject): Buffer =>
   createHmac('sha256', mac)

@@ -4,6 +4,7 @@ import type { Actor, Issued } from '../audit/entry.ts'
 import type { Grant } from '../audit/record.ts'
 import { type Decision, decide } from '../authorize/decide.ts'
 import { checkBlocks, openSession } from '../authorize/session.ts'
+import { counts } from '../authorize/standing.ts'
 import { type Problem, Refusal, refuse } from '../errors.ts'
 import type { AccessTokenReply, IssueAccessToken } from '../issue/access-token.ts'
 import type { IssueJwt, JwtReply, JwtRequest } from '../issue/jwt-svid.ts'
@@ -73,7 +74,9 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       await parts.accounts.keep(request, snapshot, attested, who)
       const mac = parts.keys.signing(snapshot, 'mac', now).key
       const { renews } = attested
-      const session = renews?.session ?? openSession(decision, attested, mac, now, hints.endedGeneration)
+      const session =
+        renews?.session ??
+        openSession(decision, attested, { key: mac, epoch: snapshot.epoch }, now, hints.endedGeneration)
       checkBlocks(snapshot, session, now)
       const actor = workloadActor(attested, decision, session)
       if (renews && !body.x509) await parts.renewal.checkUnspent(request, renews, mac, actor)
@@ -185,7 +188,10 @@ async function withActor<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The same entry revision, attestor, keys and no block: then the bytes that were signed are what would be signed again. */
+/**
+ * The same entry revision, attestor, keys and proof, and no block: then the bytes that were signed are what would be
+ * signed again.
+ */
 function stillHolds(
   fresh: Snapshot,
   old: Snapshot,
@@ -203,6 +209,7 @@ function stillHolds(
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
   if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
   if (!accountHolds(fresh, attested)) return false
+  if (attested.renews && !counts(fresh, attested.renews)) return false
   try {
     checkBlocks(fresh, session, now)
   } catch {

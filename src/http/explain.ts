@@ -39,7 +39,8 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
       const { recreated } = judgeAccount(known, attested)
       if (explanation.outcome === 'refused') return explanationView(about, explanation)
       checkPinned(explanation.decision.entry, recreated)
-      const session = openSession(explanation.decision, attested, keys.signing(known, 'mac', now).key, now)
+      const { key } = keys.signing(known, 'mac', now)
+      const session = openSession(explanation.decision, attested, { key, epoch: known.epoch }, now)
       refuseBlocked(blockOf(known, session, now))
       const counted = attested.once !== undefined || attested.joinToken !== undefined
       return explanationView({ ...about, counted, sessionExpiresAt: session.expiresAt }, explanation)

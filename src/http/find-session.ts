@@ -1,6 +1,6 @@
 /** The session behind a credential that a caller presents. Revocation is asked each time. */
 import { blockOf } from '../authorize/session.ts'
-import { stands } from '../authorize/standing.ts'
+import { counts, stands } from '../authorize/standing.ts'
 import type { Database } from '../store/database.ts'
 import { findIssued } from '../store/issued.ts'
 import { blockKey } from '../store/snapshot-tables.ts'
@@ -19,20 +19,23 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
 
   async function token(hash: Buffer, known: Snapshot, now: Date): Promise<LiveToken | undefined> {
     const found = await liveToken(knex, hash, now)
-    if (!found || known.blocks.has(blockKey('accessToken', found.id))) return undefined
+    if (!found || !counts(known, { accessToken: found.id })) return undefined
     return live(found.session, known, now) && found
   }
 
   return {
     token,
-    byAccessToken: async (hash: Buffer, known: Snapshot, now: Date) => (await token(hash, known, now))?.session,
+    async byAccessToken(hash: Buffer, known: Snapshot, now: Date) {
+      const found = await token(hash, known, now)
+      return found && { session: found.session, accessToken: found.id }
+    },
 
-    /** A certificate under an issuing key that was withdrawn counts as revoked, whatever the connection's handshake said. */
+    /** Whatever the connection's handshake said of it. */
     async byCertificate(serialNumber: string, known: Snapshot, now: Date) {
-      if (known.blocks.has(blockKey('serialNumber', serialNumber))) return undefined
       const entry = await findIssued(knex, { serialNumber })
-      const key = known.keys.get(entry?.issued.x509?.keyId ?? '')
-      return key && !key.withdrawnAt ? byId(entry?.actor.session, known, now) : undefined
+      const shown = { serialNumber, keyId: entry?.issued.x509?.keyId ?? '' }
+      const session = counts(known, shown) ? await byId(entry?.actor.session, known, now) : undefined
+      return session && { session, ...shown }
     },
 
     /**

@@ -18,7 +18,7 @@ export function inline(document: unknown): unknown {
     if (done.has(reference)) return done.get(reference)
     if (open.has(reference)) throw new Error(`${reference} leads in a circle`)
     open.add(reference)
-    const target = copy(read(document, reference))
+    const target = copy(targetOf(document, reference))
     open.delete(reference)
     done.set(reference, target)
     return target
@@ -35,7 +35,7 @@ export function inline(document: unknown): unknown {
 }
 
 /** What a local reference names (RFC 6901 section 6, without percent-encoding). */
-function read(document: unknown, reference: string): unknown {
+export function targetOf(document: unknown, reference: string): unknown {
   if (!reference.startsWith('#/')) throw new Error(`${reference} is not inside the document`)
   let at = document
   for (const step of reference.slice(2).split('/')) {

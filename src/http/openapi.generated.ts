@@ -19,6 +19,7 @@ export interface paths {
          *     `errors` points at the part where the caller may know. Asked for nothing, it attests and answers with SPIFFE ID, session, grants and receipt.
          *     A certificate renews its session until the session ends, and each serial number once: asked again within a minute for the same key it is served again, since replies
          *     get lost; presented later, or for another key, it ends the session, since two hold its key then. What gets no new certificate spends none. TLS must end at Purser.
+         *     Where the entry gives another SPIFFE ID meanwhile, the session stands no more, and its renewal is refused: the workload attests anew.
          *     What fails attestation always gets the same `attestation_failed`; the reason is in the log. Takes no `Idempotency-Key`: a retry is a new issuance.
          */
         post: operations["issueCredentials"];
@@ -162,7 +163,9 @@ export interface paths {
         get: operations["getWorkload"];
         /**
          * Replace a workload entry, or create it with `If-Match` `"0"`
-         * @description The `name` in the body is the one in the path. Whether it is disabled does not change.
+         * @description The `name` in the body is the one in the path. Whether it is disabled does not change. Sessions stand as long as the entry matches their facts and makes the same
+         *     SPIFFE ID of them: with another one, access tokens and renewals of the earlier are refused and introspection knows no such token, until its workloads attest anew.
+         *     Certificates and JWTs that are out already carry the earlier name until they expire, unless they are revoked.
          */
         put: operations["replaceWorkload"];
         post?: never;
@@ -757,6 +760,26 @@ export interface paths {
         };
         /** This document */
         get: operations["getOpenapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/docs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * This document, as a page for people
+         * @description Made from `openapi.yaml`. It runs no script and loads nothing.
+         */
+        get: operations["getDocs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2921,6 +2944,27 @@ export interface operations {
                 };
                 content: {
                     "application/yaml": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDocs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description HTML */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
                 };
             };
             default: components["responses"]["Problem"];

@@ -12,6 +12,8 @@ export type { Operation, OperationId } from './openapi-operation.ts'
 export type OpenApi = {
   /** The document's own bytes, for whoever asks for it. */
   text: string
+  /** The same, parsed, its references in place. */
+  written: unknown
   operations: readonly Operation[]
   operation<Id extends OperationId>(operationId: Id): Operation<Id>
 }
@@ -25,7 +27,8 @@ const methods = ['get', 'put', 'post', 'delete', 'patch']
  */
 export function loadOpenApi(file: string = findDocument()): OpenApi {
   const text = readFileSync(file, 'utf8')
-  const document = inline(parse(text))
+  const written: unknown = parse(text)
+  const document = inline(written)
   const paths = isNode(document) && isNode(document['paths']) ? Object.entries(document['paths']) : []
   const compile = createCompiler()
   const operations = paths.flatMap(([path, item]) =>
@@ -39,6 +42,7 @@ export function loadOpenApi(file: string = findDocument()): OpenApi {
   )
   return {
     text,
+    written,
     operations,
     operation: (operationId) => {
       const found = operations.find((one) => isOperation(one, operationId))

@@ -1,5 +1,6 @@
 /** For those who run the server: alive, ready, measured, described. */
 import type { Log } from '../audit/log.ts'
+import type { DocsPage } from './docs-page.ts'
 import { staleAfterMs } from './freshness.ts'
 import { json } from './request.ts'
 import type { Read } from './route.ts'
@@ -11,12 +12,14 @@ export type OperationsParts = {
   /** True once SIGTERM was heard. */
   draining: () => boolean
   renderMetrics: () => Promise<{ text: string; type: string }>
-  openapiText: string
+  /** Bytes rather than text: replies that wait to be read share them. */
+  openapiBytes: Buffer
+  docs: DocsPage
 }
 
 export function createOperationsRoutes(
   parts: OperationsParts,
-): Record<'health' | 'ready' | 'metrics' | 'openapi', Read> {
+): Record<'health' | 'ready' | 'metrics' | 'openapi' | 'docs', Read> {
   return {
     health: async () => json({ status: 'ok' }),
     async ready(_, snapshot) {
@@ -30,6 +33,10 @@ export function createOperationsRoutes(
       return json({ status: ready ? 'ok' : 'unavailable', checks }, { status: ready ? 200 : 503 })
     },
     metrics: async () => ({ body: await parts.renderMetrics() }),
-    openapi: async () => ({ body: { text: parts.openapiText, type: 'application/yaml' } }),
+    openapi: async () => ({ body: { bytes: parts.openapiBytes, type: 'application/yaml' } }),
+    docs: async () => ({
+      headers: { 'content-security-policy': parts.docs.policy },
+      body: { bytes: parts.docs.bytes, type: 'text/html; charset=utf-8' },
+    }),
   }
 }

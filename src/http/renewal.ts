@@ -3,6 +3,7 @@
  * for another key, shows that two hold the key: the session ends with everything that it was given.
  */
 import type { KeyObject } from 'node:crypto'
+import type { Renewed } from '../attest/attest.ts'
 import type { Certified } from '../attest/certificate.ts'
 import type { Actor } from '../audit/entry.ts'
 import type { Recorder } from '../audit/record.ts'
@@ -11,7 +12,7 @@ import { claimedBefore } from '../store/claims.ts'
 import type { Database } from '../store/database.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Log } from '../telemetry/log.ts'
-import { type Renewed, serialKey } from './claims.ts'
+import { serialKey } from './claims.ts'
 import type { FindSession } from './find-session.ts'
 import type { ApiRequest } from './request.ts'
 import { revoke } from './revocations.ts'
@@ -63,7 +64,7 @@ export function createRenewal(parts: RenewalParts): Renewal {
     async certified({ clientSerial, time }, known) {
       const serialNumber = clientSerial()
       if (serialNumber === undefined) return undefined
-      return { serialNumber, session: await sessions.byCertificate(serialNumber, known, time) }
+      return { renews: await sessions.byCertificate(serialNumber, known, time) }
     },
     async checkUnspent(request, renewed, mac, actor) {
       const before = new Date(request.time.getTime() - repeatMs)

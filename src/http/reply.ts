@@ -1,5 +1,6 @@
 /** Turns what was decided into bytes on the wire. The only place that writes to a response. */
 import type { ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
 import { type Refusal, refusals, shown } from '../errors.ts'
 import type { Reply } from './request.ts'
 
@@ -26,11 +27,7 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
   else if ('bytes' in body) send(response, status, { 'content-type': body.type, ...headers }, body.bytes)
   else {
     response.writeHead(status, { ...apiHeaders, 'content-type': body.type, ...headers })
-    for await (const chunk of body.stream) {
-      if (response.destroyed) return
-      if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
-    }
-    response.end()
+    await pipeline(body.stream, response)
   }
 }
 

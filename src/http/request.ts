@@ -1,6 +1,7 @@
 /** What handlers see of a request, and what they answer. Nothing of Express. */
 import type { Receipt } from '@purser/sdk/verify'
 import type { Since } from '../audit/log.ts'
+import type { Shown } from '../authorize/standing.ts'
 import type { Role } from '../store/rows.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
 import type { operations } from './openapi.generated.ts'
@@ -9,8 +10,8 @@ import type { OperationId } from './openapi.ts'
 export type Caller =
   | { kind: 'anonymous' }
   | { kind: 'operator'; operator: string; role: Role; tokenId: string; firstUse: boolean }
-  | { kind: 'session'; session: SessionCaller }
-  /** Holds a token of the bootstrap form; the handler finds it. */
+  | { kind: 'session'; session: SessionCaller; shown: Shown }
+  /** Holds a bootstrap token that was live a moment ago; the handler finds it. */
   | { kind: 'bootstrap'; hash: Buffer }
 
 type SessionCaller = {

@@ -2,6 +2,7 @@
 import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import type { Knex } from '../store/database.ts'
+import { lockRevocations } from '../store/blocks.ts'
 import { type IssuedEntry, type Place, findIssued, issuedTo } from '../store/issued.ts'
 import { lockHead } from '../store/log.ts'
 import type { BlockKind, BlockRow } from '../store/rows.ts'
@@ -109,7 +110,9 @@ async function everything(tx: Knex.Transaction, asked: Asked, oldest: Date, now:
     }
     return found
   }
-  await write(await collect())
+  const already = await collect()
+  await lockRevocations(tx)
+  await write(already)
   await lockHead(tx)
   await write({ ...(await collect()), ...(await end(tx, holder, since, now)) })
 }
@@ -126,8 +129,11 @@ export async function findRevoked(
   now: Date,
   write: Write,
 ): Promise<void> {
-  if (asked.session === undefined && asked.spiffeId === undefined) await write(await one(tx, asked, now))
-  else await everything(tx, asked, oldest, now, write)
+  if (asked.session === undefined && asked.spiffeId === undefined) {
+    const found = await one(tx, asked, now)
+    await lockRevocations(tx)
+    await write(found)
+  } else await everything(tx, asked, oldest, now, write)
 }
 
 /** The rows that make every replica refuse what was found, each until it would have ended. */

@@ -14,8 +14,8 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { clientSerial, identify, isStill } from './caller.ts'
-import type { FindSession } from './find-session.ts'
+import { type IdentifyParts, clientSerial, identify, isStill } from './caller.ts'
+import type { FirstUse } from './first-use.ts'
 import { freshSnapshot, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
@@ -52,23 +52,23 @@ export const read = route<'read', Read>('read')
 export const issue = route<'issue', Issue>('issue')
 export const change = route<'change', ChangeState>('change')
 
-export type DoorParts = OpeningParts & {
-  recorder: Recorder
-  snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh'>
-  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>
-  limits: Limits
-  log: ServerLog
-  metrics: Metrics
-  /** The first use of an admin token ends the bootstrap token that made it. */
-  firstUse: (open: Opening, tokenId: string) => Promise<void>
-}
+export type DoorParts = OpeningParts &
+  IdentifyParts & {
+    recorder: Recorder
+    snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh'>
+    limits: Limits
+    log: ServerLog
+    metrics: Metrics
+    /** The first use of an admin token ends the bootstrap token that made it. */
+    firstUse: FirstUse
+  }
 
 export type Door = (message: IncomingMessage, response: ServerResponse, params: Record<string, string>) => Promise<void>
 
 function actorOf(caller: Caller, note: string | undefined): Actor {
   const noted = note === undefined ? {} : { note: cut(note) }
   switch (caller.kind) {
-    // A token of the bootstrap form proves nothing yet: the handler that finds it says whose it is.
+    // The handler says whose it is, once it holds the token's row.
     case 'anonymous':
     case 'bootstrap':
       return { kind: 'anonymous', ...noted }
@@ -105,7 +105,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     if (faults.length > 0) throw problemsRefused(faults)
     // What is appended is judged once more by the database itself; what is only read is not.
     if (route.kind === 'read' && takesCredential(route.permission)) await freshSnapshot(snapshots)
-    const caller = await identify(message, route.permission, snapshots.current(), parts.sessions, open.time)
+    const caller = await identify(message, route.permission, snapshots.current(), parts, open.time)
     open.actor = actorOf(caller, values.reason)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
     const { ifMatch, idempotencyKey, reason } = values

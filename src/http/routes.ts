@@ -102,5 +102,6 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/readyz', 'none', 'none', 'none', operations.ready),
     read('GET', '/metrics', 'metrics.read', 'api', 'none', operations.metrics),
     read('GET', '/openapi.yaml', 'none', 'public', 'none', operations.openapi),
+    read('GET', '/docs', 'none', 'public', 'none', operations.docs),
   ]
 }

@@ -28,10 +28,14 @@ export function createSelfRoutes(): { who: Read; end: ChangeState } {
     async end({ caller, time }, tx) {
       if (caller.kind !== 'session') throw refuse('token_type')
       const { id } = caller.session
-      if ((await endSession(tx, id, 'given up', time)) !== 1) throw refuse('session_ended')
       return {
         reply: { status: 204, body: { text: '', type: 'text/plain' } },
         entry: { resource: { kind: 'session', id } },
+        // Under the head lock, in the order of the group commit: the other way round, an issuance of this session and
+        // its end would wait for each other, and everybody else for both.
+        async placed() {
+          if ((await endSession(tx, id, 'given up', time)) !== 1) throw refuse('session_ended')
+        },
       }
     },
   }

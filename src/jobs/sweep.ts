@@ -1,4 +1,4 @@
-/** Deletes what is over: claims, tokens, idempotency keys, sessions and blocks whose time passed long enough ago. */
+/** Deletes what is over: claims, tokens, idempotency keys, sessions, blocks and lost batches whose time passed long enough ago. */
 import type { Database } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
@@ -7,7 +7,7 @@ import type { Job } from './runner.ts'
 
 export type SweepParts = {
   db: Pick<Database, 'knex'>
-  snapshots: Pick<Snapshots, 'forgetBlocks'>
+  snapshots: Pick<Snapshots, 'forgetEnded'>
   now: () => Date
 }
 
@@ -26,6 +26,11 @@ const keptFor: Record<SweptTable, number> = {
   session: 90 * 24 * hour,
   join_token: 30 * 24 * hour,
   block: 24 * hour,
+  // A statement that arrives later than this would have outlived its connection (store/postgres.ts) by far.
+  lost_batch: 24 * hour,
+  // Listed for a while after their end. A bootstrap token stays at least as long as the API token that it made lives.
+  api_token: 30 * 24 * hour,
+  bootstrap_token: 30 * 24 * hour,
 }
 
 /** Rows in one statement, and statements a table in one run: on the embedded store each stops everything else. */
@@ -49,7 +54,7 @@ export function sweep({ db, snapshots, now }: SweepParts): Job {
       for (const table of sweptTables) {
         for (let pages = 0; pages < mostPages && (await sweepPage(table)); pages++);
       }
-      snapshots.forgetBlocks(endOf('block'))
+      snapshots.forgetEnded({ blocks: endOf('block'), apiTokens: endOf('api_token') })
     },
   }
 }

@@ -124,7 +124,7 @@ export function newLogKey(maker: KeyMaker, times: KeyTimes, epoch: number, fromS
   return { ...row(maker, 'log', 'Ed25519', id, spki(pair.publicKey), pkcs8(pair.privateKey), times), epoch, fromSize }
 }
 
-/** Keys session ids and list cursors. */
+/** Keys session ids, instances that are kept out, claims, and list cursors. */
 export function newMacKey(maker: KeyMaker, times: KeyTimes): KeyRow {
   const id = `mac-${maker.randomBytes(16).toString('hex')}`
   return row(maker, 'mac', 'HS256', id, Buffer.alloc(0), maker.randomBytes(32), times)

@@ -2,8 +2,18 @@
 import type { Knex } from './database.ts'
 import type { BlockRow } from './rows.ts'
 
+/** "prvk" in ASCII. */
+const revocationsLock = 0x7072766b
+
 /**
- * Writes the blocks of one revocation. What is blocked already stays as it is.
+ * One revocation writes at a time, of all replicas. It writes before it has the head lock and again under it: two that
+ * cover the same would wait for each other, and everybody else for the one that has the head.
+ */
+export const lockRevocations = (tx: Knex.Transaction): Promise<unknown> =>
+  tx.raw('select pg_advisory_xact_lock(?)', [revocationsLock])
+
+/**
+ * Writes the blocks of one revocation, under `lockRevocations`. What is blocked already stays as it is.
  * @returns those that are new
  */
 export async function insertBlocks(

@@ -13,6 +13,13 @@ export const insertBootstrapToken = (tx: Knex.Transaction, token: BootstrapToken
     expires_at: token.expiresAt,
   })
 
+/** Hashes, in hex, of those that open the door now: one or none, since each new one ends the others. */
+export async function readLiveBootstrapTokens(knex: Knex, now: Date): Promise<ReadonlySet<string>> {
+  const live = knex('bootstrap_token').whereNull('dead_at').where('expires_at', '>', now)
+  const rows: { hash: Buffer }[] = await live.select('hash')
+  return new Set(rows.map(({ hash }) => hash.toString('hex')))
+}
+
 /** The live token of a hash, locked until the transaction ends. */
 export async function holdBootstrapToken(
   tx: Knex.Transaction,

@@ -38,7 +38,7 @@ export type AppendItem = {
   use?: string
 }
 
-/** Why an item was left out. `ended` carries the newest generation of its instance's sessions. */
+/** Why an item was left out. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
 export type Verdict =
   | { kind: 'stale' | 'closed' | 'claimed' }
   | { kind: 'ended'; generation: number }

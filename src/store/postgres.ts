@@ -135,6 +135,17 @@ export class UnfitPostgres extends Error {
   override readonly name = 'UnfitPostgres'
 }
 
+/** The same database, or closed: a connection that stays open would keep its process alive. Throws as `checkPostgres`. */
+export async function fitting(db: PostgresDatabase): Promise<PostgresDatabase> {
+  try {
+    await checkPostgres(db.knex)
+    return db
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
 /** Throws UnfitPostgres on a server older than 14, or one with `fsync=off`: there an acknowledged entry may be lost. */
 export async function checkPostgres(db: Knex): Promise<void> {
   const rows = await db.select<{ version: string; fsync: string }[]>(

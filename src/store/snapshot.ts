@@ -67,8 +67,8 @@ export type Snapshots = {
   onChange(listener: (next: Snapshot, previous: Snapshot) => void): void
   /** Runs before a newer snapshot becomes the current one; where it fails, that one is asked for again. */
   beforeChange(prepare: (next: Snapshot) => Promise<void>): void
-  /** Drops blocks that ended before, which the database no longer holds. */
-  forgetBlocks(endedBefore: Date): void
+  /** Drops what ended before, which the database no longer holds. */
+  forgetEnded(before: { blocks: Date; apiTokens: Date }): void
   stop(): Promise<void>
 }
 
@@ -114,9 +114,9 @@ export async function openSnapshots(
     return queued
   }
   const inBackground = (): void => void refresh().catch(parts.onError)
+  const unlisten = await db.listen('purser_revision', inBackground)
   const timer = setInterval(inBackground, askEvery)
   timer.unref()
-  const unlisten = await db.listen('purser_revision', inBackground)
 
   return {
     current: () => current,
@@ -124,9 +124,10 @@ export async function openSnapshots(
     age: () => parts.now() - confirmed,
     onChange: (listener) => void listeners.push(listener),
     beforeChange: (prepare) => void preparations.push(prepare),
-    forgetBlocks(endedBefore) {
-      const live = [...current.blocks].filter(([, block]) => block.until >= endedBefore)
-      if (live.length < current.blocks.size) current = { ...current, blocks: new Map(live) }
+    forgetEnded(before) {
+      const blocks = kept(current.blocks, ({ until }) => until >= before.blocks)
+      const apiTokens = kept(current.apiTokens, ({ expiresAt }) => expiresAt >= before.apiTokens)
+      if (blocks !== current.blocks || apiTokens !== current.apiTokens) current = { ...current, blocks, apiTokens }
     },
     async stop() {
       clearInterval(timer)
@@ -134,4 +135,10 @@ export async function openSnapshots(
       await running?.catch(() => undefined)
     },
   }
+}
+
+/** The same map where nothing goes: what is derived from it is kept by its identity. */
+function kept<T>(rows: ReadonlyMap<string, T>, stays: (row: T) => boolean): ReadonlyMap<string, T> {
+  const live = [...rows].filter(([, row]) => stays(row))
+  return live.length < rows.size ? new Map(live) : rows
 }

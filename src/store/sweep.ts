@@ -1,7 +1,16 @@
 /** Rows that nobody will ask for again, a bounded number at a time. The log is never touched. */
 import type { Knex } from './database.ts'
 
-export type SweptTable = 'claim' | 'access_token' | 'idempotency' | 'session' | 'join_token' | 'block'
+export type SweptTable =
+  | 'claim'
+  | 'access_token'
+  | 'idempotency'
+  | 'session'
+  | 'join_token'
+  | 'block'
+  | 'lost_batch'
+  | 'api_token'
+  | 'bootstrap_token'
 
 /** What each table's rows are told apart by, and when they are over; `from` finds old ones by its index. */
 const swept: Record<SweptTable, { key: string; until: string; from?: string }> = {
@@ -11,6 +20,9 @@ const swept: Record<SweptTable, { key: string; until: string; from?: string }> =
   session: { key: 'id', until: 'expires_at', from: 'started_at' },
   join_token: { key: 'id', until: 'expires_at' },
   block: { key: 'id', until: 'until' },
+  lost_batch: { key: 'id', until: 'at' },
+  api_token: { key: 'id', until: 'expires_at' },
+  bootstrap_token: { key: 'id', until: 'expires_at' },
 }
 
 export const sweptTables: readonly SweptTable[] = [
@@ -20,6 +32,9 @@ export const sweptTables: readonly SweptTable[] = [
   'session',
   'join_token',
   'block',
+  'lost_batch',
+  'api_token',
+  'bootstrap_token',
 ]
 
 /** Deletes at most `most` rows that were over before a time. Answers how many; fewer than `most` when none are left. */

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
-import { type RequestListener, createServer } from 'node:http'
+import { type IncomingMessage, type RequestListener, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -158,6 +159,67 @@ describe('a head object behind a URL', () => {
     expect(process.log.closed()).toBeUndefined()
     expect(puts.map(sizeOf)).toContain(10)
   })
+
+  /** An object store: RFC 9110 preconditions by entity tags, or none of that. */
+  function createStore(kind: 'conditional' | 'refuses conditions' | 'weak tags' | 'no tags') {
+    const store = { note: '', beforePut: async (_note: string): Promise<unknown> => undefined, answers: [] as number[] }
+    const tag = (): string => `"${createHash('sha256').update(store.note).digest('hex')}"`
+    const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      if (request.method === 'GET') {
+        const tags = kind === 'no tags' ? {} : { etag: kind === 'weak tags' ? `W/${tag()}` : tag() }
+        return void (store.note === '' ? response.writeHead(404).end() : response.writeHead(200, tags).end(store.note))
+      }
+      const note = (await request.toArray()).join('')
+      await store.beforePut(note)
+      const { 'if-match': match, 'if-none-match': none } = request.headers
+      const asked = match !== undefined || none !== undefined
+      const holds = match === undefined ? none === undefined || store.note === '' : match === tag()
+      const status = !asked || (kind === 'conditional' && holds) ? 204 : kind === 'conditional' ? 412 : 501
+      if (status === 204) store.note = note
+      store.answers.push(status)
+      response.writeHead(status).end()
+    }
+    return { store, answer: (...of: Parameters<typeof answer>) => void answer(...of) }
+  }
+
+  it.each([
+    ['there is none yet', 0],
+    ['there is an older one', 5],
+  ])('is never replaced by a slower replica that read it earlier, where %s', async (_, before) => {
+    const { store, answer } = createStore('conditional')
+    if (before > 0) store.note = signed.checkpoint(before)
+    const { url, outbound } = await serve(answer)
+    const [slow, fast] = [createProcess(10), createProcess(25)]
+    let other: ReturnType<typeof keep> | undefined
+    // Between the slow one's GET and its PUT.
+    store.beforePut = async (note) => {
+      if (sizeOf(note) !== 10) return
+      slow.database.size = 25
+      await (other ??= keep(fast, [headObject(url, outbound)]))
+    }
+    await keep(slow, [headObject(url, outbound)])
+    expect(other).toBeDefined()
+    expect(sizeOf(store.note)).toBe(25)
+    expect(store.answers).toContain(412)
+    expect([slow.log.closed(), fast.log.closed()]).toEqual([undefined, undefined])
+    expect([...slow.failures, ...fast.failures]).toEqual([])
+  })
+
+  it.each(['refuses conditions', 'weak tags', 'no tags'] as const)(
+    'is kept in a store of this kind: %s',
+    async (kind) => {
+      const { store, answer } = createStore(kind)
+      if (kind === 'weak tags') store.note = signed.checkpoint(5)
+      const { url, outbound } = await serve(answer)
+      const process = createProcess(10)
+      const keeper = await keep(process, [headObject(url, outbound)])
+      expect(sizeOf(store.note)).toBe(10)
+      process.database.size = 25
+      await keeper.round()
+      expect(sizeOf(store.note)).toBe(25)
+      expect(process.failures).toEqual([])
+    },
+  )
 
   it('must be read once before anything is issued: unreachable is not absent', async () => {
     let status = 503

@@ -1,14 +1,14 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { type RequestOptions, request } from 'node:https'
 import { join } from 'node:path'
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import { openCheckpoint, verifyExport, verifyReceipt } from '@purser/sdk/verify'
 import { decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type NewEpoch, newEpoch } from '../../src/new-epoch.ts'
+import type { NewEpoch } from '../../src/new-epoch.ts'
 import { openOffline } from '../../src/open-offline.ts'
-import type { Config } from '../../src/config.ts'
+import { beginEpoch } from '../support/begin-epoch.ts'
 import { createIssuer, type Issuer, registerLab } from '../support/issuer.ts'
 import { openssl, scratch } from '../support/openssl.ts'
 import { createPlace } from '../support/place.ts'
@@ -36,18 +36,6 @@ type Given = {
 const given = (answer: Answer): Given => {
   if (answer.status !== 200) throw new Error(answer.text)
   return answer.body as unknown as Given
-}
-
-async function beginEpoch(config: Config, dataDir: string, reason: string): Promise<NewEpoch> {
-  const offline = await openOffline(config)
-  try {
-    const note = await readFile(join(dataDir, 'log-head'), 'utf8')
-    const known = [{ where: 'log-head', note }]
-    const { keys: lifetimes } = config
-    return await newEpoch({ ...offline, known, reason, lifetimes, now: new Date(), randomBytes })
-  } finally {
-    await offline.db.close()
-  }
 }
 
 describe.each(['embedded', 'postgres'] as const)('a database that was put back (%s)', (store) => {

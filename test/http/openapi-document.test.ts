@@ -104,6 +104,7 @@ describe('openapi.yaml', () => {
         "GET /readyz getReady",
         "GET /metrics getMetrics",
         "GET /openapi.yaml getOpenapi",
+        "GET /docs getDocs",
       ]
     `)
   })

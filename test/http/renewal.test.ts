@@ -2,13 +2,12 @@
  * A live certificate renews its session (DESIGN.md, Attestation; threats.md 125), on two replicas of one Postgres, over
  * real mTLS: each serial number once, and what shows that the key was copied ends the session.
  */
-import { generateKeyPairSync } from 'node:crypto'
 import { Agent } from 'node:https'
-import { createCsr } from '@purser/sdk/csr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { entriesOf, fault, readLog } from '../support/operator.ts'
 import { type Answer, type CallOptions, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Svid, attest as attestAt, newRequest, renew as renewAt, selfOf, svidOf } from '../support/svid.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -28,43 +27,20 @@ afterAll(async () => {
   await purser.stop()
 })
 
-type Svid = { key: string; cert: string; serialNumber: string; session: string; notAfter: string }
-type Request = ReturnType<typeof newRequest>
-const newRequest = () => {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  return { csr: createCsr(privateKey), key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) }
-}
-type Body = { x509: { certificateChain: string; serialNumber: string; notAfter: string }; session: { id: string } }
-
-function svidOf({ body, text }: Answer, { key }: Request): Svid {
-  const { x509, session } = body as unknown as Partial<Body>
-  if (!x509 || !session) throw new Error(text)
-  const { certificateChain: cert, serialNumber, notAfter } = x509
-  return { key, cert, serialNumber, notAfter, session: session.id }
-}
-
-/** A pod or job of its own, unless the token of another is given. */
-async function attest(token?: string): Promise<Svid> {
-  const request = newRequest()
-  const proof = { kind: 'jwt', token: token ?? (await issuer.token()) }
-  const body = { proof, workload: 'web', x509: { csr: request.csr } }
-  return svidOf(await purser.call('POST', '/api/v1/credentials', body), request)
-}
+const attest = (token?: string): Promise<Svid> => attestAt(purser, issuer, token)
 
 const renew = (
   client: Svid,
   more: Record<string, unknown>,
   { at = purser, ...options }: CallOptions & { at?: TestPurser } = {},
-): Promise<Answer> =>
-  at.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' }, ...more }, { client, ...options })
+): Promise<Answer> => renewAt(at, client, more, options)
 
 async function renewed(client: Svid, at?: TestPurser): Promise<Svid> {
   const request = newRequest()
   return svidOf(await renew(client, { x509: { csr: request.csr } }, { ...(at && { at }) }), request)
 }
 
-const self = async (client: Svid): Promise<number> =>
-  (await purser.call('GET', '/api/v1/credentials/self', undefined, { client })).status
+const self = async (client: Svid): Promise<number> => (await selfOf(purser, client)).status
 
 /** As if every serial number had been spent a minute ago. */
 const aMinuteLater = () =>

@@ -1,8 +1,16 @@
-/** Clients that send slowly, or nothing (threats.md 137, stack-facts.md X18): they hold a socket, and not for long. */
-import type { RequestListener } from 'node:http'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+/** Clients that send or read slowly, or not at all (threats.md 137, stack-facts.md X18): they hold a socket, and not for long. */
+import { once } from 'node:events'
+import type { RequestListener, ServerResponse } from 'node:http'
+import { Agent } from 'node:https'
+import { type Socket, connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Listener, listen } from '../../src/listeners.ts'
-import { timeouts } from '../../src/tls.ts'
+import { sendReply } from '../../src/http/reply.ts'
+import { type ServerIdentity, timeouts } from '../../src/tls.ts'
+import { makeIdentities } from '../outbound/tls-server.ts'
+import { testDatabase } from '../support/database.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { ask, open } from '../support/raw-http.ts'
 
@@ -24,7 +32,7 @@ describe('a listener', () => {
     request.resume()
   }
   beforeAll(async () => {
-    listener = await listen(app, { host: '127.0.0.1', port: 0 }, undefined, short)
+    listener = await listen(app, { host: '127.0.0.1', port: 0 }, undefined, { waits: short })
   })
   afterAll(() => listener.drain(0))
 
@@ -63,12 +71,74 @@ describe('a listener', () => {
   })
 })
 
+describe.each(['plain', 'TLS'] as const)('a reply that is not read (%s)', (kind) => {
+  function ownIdentity(): ServerIdentity {
+    const { good, ca } = makeIdentities()
+    return { ...good, ca, notBefore: new Date(), notAfter: new Date() }
+  }
+
+  /** More than the systems at both ends take for a client that reads none of it. */
+  const long = 24 * 1024 * 1024
+
+  async function* chunks(): AsyncGenerator<string> {
+    const chunk = 'x'.repeat(65_536)
+    for (let sent = 0; sent < long; sent += chunk.length) yield chunk
+  }
+
+  async function begun(idleTimeout: number): Promise<{ client: Socket; response: ServerResponse }> {
+    const responses: ServerResponse[] = []
+    const app: RequestListener = (_, response) => {
+      responses.push(response)
+      sendReply(response, 'req_x', { body: { stream: chunks(), type: 'text/plain' } }).catch(() => response.destroy())
+    }
+    const identity = kind === 'TLS' ? ownIdentity() : undefined
+    const listener = await listen(app, { host: '127.0.0.1', port: 0 }, identity, {
+      waits: { ...timeouts, idleTimeout },
+    })
+    onTestFinished(() => listener.drain(0))
+    const at = { port: Number(new URL(listener.url).port), host: '127.0.0.1' }
+    const client = identity
+      ? connectTls({ ...at, ca: String(identity.ca), checkServerIdentity: () => undefined })
+      : connect(at)
+    client.on('error', () => undefined)
+    onTestFinished(() => void client.destroy())
+    await once(client, identity ? 'secureConnect' : 'connect')
+    client.pause()
+    client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    await expect.poll(() => responses.length).toBe(1)
+    return { client, response: responses[0] as ServerResponse }
+  }
+
+  it('is given up, and its socket with it', async () => {
+    const { response } = await begun(300)
+    await once(response, 'close')
+    expect(response.writableFinished).toBe(false)
+  })
+
+  it('is not given up while it is read, however long that takes', async () => {
+    const warnings: Error[] = []
+    const warned = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', warned)
+    onTestFinished(() => void process.off('warning', warned))
+    const { client, response } = await begun(1_500)
+    let read = 0
+    const started = performance.now()
+    for await (const part of client) {
+      read += part.length
+      if (performance.now() - started < 4_500) await pause(part.length / 8_192)
+    }
+    expect(performance.now() - started).toBeGreaterThan(2 * 1_500)
+    expect(read).toBeGreaterThan(long)
+    expect(response.writableFinished).toBe(true)
+    expect(warnings).toEqual([])
+  })
+})
+
 describe('Purser', () => {
   let purser: TestPurser
   beforeAll(async () => {
     purser = await startPurser({ store: 'postgres' })
   })
-  afterAll(() => purser.stop())
   afterAll(() => purser.stop())
 
   it('waits for seconds, not for Node’s minutes', () => {
@@ -76,10 +146,11 @@ describe('Purser', () => {
     expect(timeouts.requestTimeout).toBeLessThanOrEqual(30_000)
     expect(timeouts.keepAliveTimeout).toBeLessThanOrEqual(60_000)
     expect(timeouts.handshakeTimeout).toBeLessThanOrEqual(10_000)
+    expect(timeouts.idleTimeout).toBeLessThanOrEqual(60_000)
     expect(timeouts.connectionsCheckingInterval).toBeLessThanOrEqual(5_000)
   })
 
-  it('answers others beside hundreds of connections in the middle of a request', async () => {
+  it('answers others beside hundreds of connections in the middle of a request, and some that read no reply', async () => {
     const half =
       'POST /api/v1/credentials HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{'
     const stuck = await Promise.all(
@@ -89,6 +160,14 @@ describe('Purser', () => {
         return connection
       }),
     )
+    const deaf = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const connection = await open(purser.url)
+        connection.socket.pause().write('GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20))
+        return connection
+      }),
+    )
+    stuck.push(...deaf)
     for (let n = 0; n < 20; n++) expect((await ask(purser.url, 'GET /healthz HTTP/1.1')).status).toBe(200)
     expect((await purser.asAdmin('GET', '/api/v1/workloads')).status).toBe(200)
     for (const { socket } of stuck) socket.destroy()
@@ -96,5 +175,67 @@ describe('Purser', () => {
     // Their leaving is no fault of ours.
     await expect.poll(() => purser.logs.filter((line) => line.includes('"status":400')).length).toBeGreaterThan(0)
     expect(purser.logs.filter((line) => line.includes('request.failed'))).toEqual([])
+  })
+})
+
+describe('more connections than there may be', () => {
+  it('are closed before any TLS, and others are served', async () => {
+    const purser = await startPurser({ store: 'postgres', tls: true, env: { PURSER_MAX_CONNECTIONS: '10' } })
+    onTestFinished(() => purser.stop())
+    expect((await purser.asAdmin('GET', '/api/v1/workloads')).status).toBe(200)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    onTestFinished(() => agent.destroy())
+    const health = () => purser.call('GET', '/healthz', undefined, { agent })
+    await health()
+    const filling = await Promise.all(Array.from({ length: 30 }, () => open(purser.url)))
+    await Promise.any(filling.map(({ closed }) => closed))
+    await expect(purser.call('GET', '/healthz')).rejects.toThrow()
+    for (let n = 0; n < 10; n++) expect((await health()).status).toBe(200)
+    for (const { socket } of filling) socket.destroy()
+    const status = (): Promise<number> =>
+      purser.call('GET', '/healthz').then(
+        (answer) => answer.status,
+        () => 0,
+      )
+    await expect.poll(status).toBe(200)
+    expect(purser.logs.filter((line) => line.includes('listener.full'))).toHaveLength(1)
+  })
+
+  it('find no answer and take none from others; operators have their own listener', async () => {
+    const env = { PURSER_MAX_CONNECTIONS: '20', PURSER_ADMIN_LISTEN: '127.0.0.1:0' }
+    const { url, drop } = await testDatabase()
+    onTestFinished(drop)
+    const rootKey = Buffer.alloc(32, 3).toString('base64')
+    const purser = await startPurser({ env, again: { url, rootKey, admin: 'none' } })
+    onTestFinished(() => purser.stop())
+    const held = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const connection = await open(purser.url)
+        connection.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+        await expect.poll(connection.text).toMatch(/^HTTP\/1\.1 200 /)
+        return connection
+      }),
+    )
+    for (let n = 0; n < 10; n++) {
+      const over = await open(purser.url)
+      over.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+      await over.closed
+      expect(over.text()).toBe('')
+    }
+    const full = purser.logs.map((line): Record<string, unknown> => JSON.parse(line))
+    expect(full.filter((line) => line['event'] === 'listener.full')).toMatchObject([{ level: 'warn', count: 20 }])
+    expect((await ask(purser.adminUrl ?? '', 'GET /healthz HTTP/1.1')).status).toBe(200)
+    const [one] = held
+    one?.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    await expect.poll(() => one?.text().match(/HTTP\/1\.1 200 /g)).toHaveLength(2)
+    for (const { socket } of held) socket.destroy()
+    await expect
+      .poll(() =>
+        ask(purser.url, 'GET /healthz HTTP/1.1').then(
+          (answer) => answer.status,
+          () => 0,
+        ),
+      )
+      .toBe(200)
   })
 })

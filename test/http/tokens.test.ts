@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newToken } from '../../src/names/token.ts'
+import { waiters } from '../support/head-lock.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -55,6 +56,19 @@ describe.each(['embedded', 'postgres'] as const)('API tokens (%s)', (store) => {
     await insertToken(purser, 'admin', { expires_at: new Date(Date.now() - 500) })
     await expect.poll(async () => (await listed()).length, { timeout: 5000 }).toBe(4)
     expect(fault(await ask('revokeToken', { name: only?.id ?? '' }))).toBe('409 conflict')
+  })
+
+  it('leave the list a month after their end, without a restart', async () => {
+    const days = (count: number): Date => new Date(Date.now() - count * 86_400_000)
+    const gone = await insertToken(purser, 'auditor', { created_at: days(61), expires_at: days(31) })
+    const ended = await insertToken(purser, 'auditor', { created_at: days(59), expires_at: days(29) })
+    const ids = async (): Promise<string[]> => (await listed()).map((one) => one.id)
+    await expect.poll(ids, { timeout: 5000 }).toEqual(expect.arrayContaining([gone.id, ended.id]))
+    await purser.runJobs()
+    expect(await ids()).not.toContain(gone.id)
+    expect(await ids()).toContain(ended.id)
+    expect(await purser.knex('api_token').where({ id: gone.id })).toEqual([])
+    expect((await ask('whoAmI')).status).toBe(200)
   })
 
   it('end at once when they are revoked', async () => {
@@ -160,10 +174,7 @@ describe('a token that is revoked while its request waits for the log', () => {
     const tx = await purser.knex.transaction()
     const [head]: { revision: string }[] = await tx('log_head').forUpdate().select('revision')
     const answer = asked(token)
-    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-    await expect
-      .poll(async () => (await purser.knex.raw<{ rows: unknown[] }>(waiting)).rows.length, { timeout: 1500 })
-      .toBe(1)
+    await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(1)
     const changed = Number(head?.revision) + 1
     await tx('api_token').where({ id }).update({ revoked_at: new Date(), changed })
     await tx('log_head').update({ revision: changed })
@@ -187,5 +198,39 @@ describe('a token that is revoked while its request waits for the log', () => {
       ask('explainWorkload', { body: { ...body, attestor: 'lab' }, token }),
     )
     expect(fault(answer)).toBe('401 unauthenticated')
+  })
+})
+
+describe('the first use of a token', () => {
+  let purser: TestPurser
+  let replica: TestPurser
+  beforeAll(async () => {
+    purser = await startPurser({ store: 'postgres' })
+    const { database, rootKey } = purser.config
+    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
+    replica = await startPurser({
+      again: { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin },
+    })
+  })
+  afterAll(async () => {
+    await replica.stop()
+    await purser.stop()
+  })
+
+  it('is recorded once, however many requests use it first, and wherever', async () => {
+    const { token, id } = await insertToken(purser, 'admin')
+    const known = async (at: TestPurser) => (await at.call('GET', '/api/v1/tokens', undefined, { token: purser.admin })).text // prettier-ignore
+    for (const at of [purser, replica]) await expect.poll(() => known(at), { timeout: 5000 }).toContain(id)
+    const tx = await purser.knex.transaction()
+    await tx('log_head').forUpdate().first()
+    const uses = [purser, purser, replica, replica].map((at) =>
+      at.call('GET', '/api/v1/workloads', undefined, { token }),
+    )
+    // One of each replica waits for the head; the others wait for those.
+    await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(2)
+    await tx.commit()
+    expect((await Promise.all(uses)).map((one) => one.status)).toEqual([200, 200, 200, 200])
+    const first = (await readLog(purser)).filter((one) => one.action === 'token.use' && one.resource?.id === id)
+    expect(first).toHaveLength(1)
   })
 })

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { sweep } from '../../src/jobs/sweep.ts'
 import type { Database } from '../../src/store/database.ts'
@@ -44,7 +44,33 @@ describeBothStores('the sweep', (open) => {
       until: at(60),
     }))
     await insert('block', (n) => ({ id: id('blk', n), kind: 'jti', value: id('jti', n), at: at(0), until: at(60) }))
-    const tables = ['claim', 'session', 'access_token', 'idempotency', 'block']
+    await insert('lost_batch', () => ({ id: randomUUID(), at: at(60) }))
+    await insert('api_token', (n) => ({
+      id: id('api', n),
+      hash: randomBytes(8),
+      operator: 'admin',
+      role: 'admin',
+      created_at: at(-60),
+      expires_at: at(60),
+      ...(n === 0 && { revoked_at: at(0) }),
+    }))
+    await insert('bootstrap_token', (n) => ({
+      id: id('boot', n),
+      hash: randomBytes(8),
+      created_at: at(-60),
+      expires_at: at(60),
+      ...(n === 0 && { dead_at: at(0) }),
+    }))
+    const tables = [
+      'lost_batch',
+      'api_token',
+      'bootstrap_token',
+      'claim',
+      'session',
+      'access_token',
+      'idempotency',
+      'block',
+    ]
     const rows = async (): Promise<Record<string, number>> => {
       const counts: Record<string, number> = {}
       for (const table of tables) {
@@ -59,9 +85,10 @@ describeBothStores('the sweep', (open) => {
   test('deletes each kind of row a fitting time after its end, and none before', async () => {
     const { db, rows } = await filled(3)
     const clock = createClock()
-    const forgotten: Date[] = []
-    const job = sweep({ db, now: clock.now, snapshots: { forgetBlocks: (before) => void forgotten.push(before) } })
-    const all = { claim: 3, session: 3, access_token: 3, idempotency: 3, block: 3 }
+    const forgotten: unknown[] = []
+    const job = sweep({ db, now: clock.now, snapshots: { forgetEnded: (before) => void forgotten.push(before) } })
+    const tokens = { api_token: 3, bootstrap_token: 3 }
+    const all = { claim: 3, session: 3, access_token: 3, idempotency: 3, block: 3, lost_batch: 3, ...tokens }
     await job.run()
     expect(await rows()).toEqual(all)
     clock.advance(2 * hour)
@@ -69,9 +96,13 @@ describeBothStores('the sweep', (open) => {
     expect(await rows()).toEqual({ ...all, claim: 0, idempotency: 0 })
     clock.advance(day)
     await job.run()
-    expect(await rows()).toMatchObject({ access_token: 0, block: 0, session: 3 })
-    expect(forgotten.at(-1)).toEqual(new Date(clock.now().getTime() - day * 1000))
-    clock.advance(90 * day)
+    expect(await rows()).toMatchObject({ access_token: 0, block: 0, lost_batch: 0, session: 3, ...tokens })
+    const ago = (days: number): Date => new Date(clock.now().getTime() - days * day * 1000)
+    expect(forgotten.at(-1)).toEqual({ blocks: ago(1), apiTokens: ago(30) })
+    clock.advance(29 * day)
+    await job.run()
+    expect(await rows()).toMatchObject({ session: 3, api_token: 0, bootstrap_token: 0 })
+    clock.advance(61 * day)
     await job.run()
     expect(await rows()).toMatchObject({ session: 0 })
   })
@@ -80,10 +111,10 @@ describeBothStores('the sweep', (open) => {
     const { db, rows } = await filled(1201)
     const clock = createClock()
     clock.advance(100 * day)
-    const job = sweep({ db, now: clock.now, snapshots: { forgetBlocks: () => undefined } })
+    const job = sweep({ db, now: clock.now, snapshots: { forgetEnded: () => undefined } })
     // Two replicas at once take nothing twice and leave nothing.
     await Promise.all([job.run(), job.run()])
     await job.run()
-    expect(await rows()).toEqual({ claim: 0, session: 0, access_token: 0, idempotency: 0, block: 0 })
+    expect(new Set(Object.values(await rows()))).toEqual(new Set([0]))
   })
 })

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { buildCaCsr, createIssuingCertificate, createRootCertificate } from '../../src/keys/ca-certificates.ts'
+import { createRandomBytes } from '../../src/random.ts'
 import { createIssuer, serialFrom } from '../../src/keys/certificate.ts'
 import { openssl, opensslOutput, scratch } from '../support/openssl.ts'
 import { ecPair, edPair, newSerial, rsaPair, secondsFrom, testCa } from '../support/test-ca.ts'
@@ -119,6 +120,21 @@ describe('a serial', () => {
     expect(Math.min(...firsts.map((serial) => serial[0]!))).toBe(0x01)
     expect(Math.max(...firsts.map((serial) => serial[0]!))).toBe(0x7f)
     firsts.forEach((serial, first) => expect(serial.subarray(1).equals(Buffer.alloc(15, first))).toBe(true))
+  })
+
+  test('is met once among 200,000, each positive and of 16 bytes, with other random bytes drawn between them', () => {
+    const draw = createRandomBytes()
+    const serials = Array.from({ length: 200_000 }, (_, n) => {
+      draw(n % 61)
+      return serialFrom(draw(16))
+    })
+    // Not looked at as they are made: a later one must not change what an earlier one holds.
+    expect(new Set(serials.map((serial) => serial.length))).toEqual(new Set([16]))
+    expect(new Set(serials.map((serial) => serial.toString('hex'))).size).toBe(serials.length)
+    const firsts = new Set(serials.map((serial) => serial[0]!))
+    expect([firsts.size, Math.min(...firsts), Math.max(...firsts)]).toEqual([127, 0x01, 0x7f])
+    // Every byte is drawn: one that stood still would show here.
+    for (let at = 1; at < 16; at++) expect(new Set(serials.map((serial) => serial[at]!)).size).toBe(256)
   })
 
   test.each([0, 15, 17, 20])('is not made from %i bytes', (length) => {

@@ -1,0 +1,127 @@
+/** `purser serve` as a process: a start that fails ends it, and leaves nothing behind that keeps others out. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { readConfig } from '../../src/config.ts'
+import { start } from '../../src/server.ts'
+import { openPostgres } from '../../src/store/postgres.ts'
+import { keepServersOut } from '../../src/store/presence.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { testDatabase } from '../support/database.ts'
+import { type PurserProcess, spawnPurser } from '../support/process.ts'
+import { audience, trustDomain } from '../support/purser.ts'
+import { runShell } from '../support/shell.ts'
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'purser-serve-'))
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+/** A port of 127.0.0.1 where somebody else listens. */
+async function takenPort(): Promise<string> {
+  const other = createServer()
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void other.close())
+  return `127.0.0.1:${(other.address() as AddressInfo).port}`
+}
+
+async function postgres(): Promise<Record<string, string>> {
+  const { url, drop } = await testDatabase()
+  onTestFinished(drop)
+  return { DATABASE_URL: url, PURSER_ROOT_KEY: Buffer.alloc(32, 7).toString('base64') }
+}
+
+const settings = (env: Record<string, string>): Record<string, string> => ({
+  PURSER_TRUST_DOMAIN: trustDomain,
+  PURSER_PUBLIC_URL: audience,
+  PURSER_LISTEN: '127.0.0.1:0',
+  PURSER_DRAIN_SECONDS: '1',
+  ...env,
+})
+
+const serve = (env: Record<string, string>): PurserProcess =>
+  spawnPurser(['serve'], settings({ PURSER_DATA_DIR: folder(), ...env }))
+
+describe('a start that fails', () => {
+  it.each(['1', '2'])('on a port that is taken ends the process, with %s worker(s) on Postgres', async (workers) => {
+    const purser = serve({ ...(await postgres()), PURSER_LISTEN: await takenPort(), PURSER_WORKERS: workers })
+    expect(await purser.ended).toEqual({ code: 1, signal: null })
+    expect(purser.err()).toMatch(/^purser: (listen|bind) EADDRINUSE/)
+  })
+
+  it('on a port that is taken ends the process and frees the folder of the embedded store', async () => {
+    const dataDir = folder()
+    const purser = serve({ PURSER_DATA_DIR: dataDir, PURSER_LISTEN: await takenPort() })
+    expect(await purser.ended).toEqual({ code: 1, signal: null })
+    expect(purser.err()).toBe(`purser: ${/listen EADDRINUSE.*/.exec(purser.err())?.[0]}\n`)
+    expect(readdirSync(join(dataDir, 'db'))).toEqual(['database'])
+  })
+
+  it.each([
+    ['operators', 'PURSER_ADMIN_LISTEN', '1'],
+    ['metrics', 'PURSER_METRICS_LISTEN', '1'],
+    ['metrics beside two workers', 'PURSER_METRICS_LISTEN', '2'],
+  ])('at the listener for %s closes those before it', async (_, name, workers) => {
+    const purser = serve({ ...(await postgres()), [name]: await takenPort(), PURSER_WORKERS: workers })
+    expect(await purser.ended).toEqual({ code: 1, signal: null })
+    expect(purser.err()).toContain('purser: listen EADDRINUSE')
+  })
+
+  it('where no database answers ends the process', async () => {
+    const unreachable = `postgres://purser:hunter2@${await takenPort()}/x`
+    const purser = serve({ ...(await postgres()), DATABASE_URL: unreachable })
+    expect((await purser.ended).code).toBe(1)
+    expect(purser.out() + purser.err()).not.toContain('hunter2')
+  })
+
+  it('leaves no connection, lock or listener in a process that goes on', async () => {
+    const store = await postgres()
+    const dataDir = folder()
+    const taken = await takenPort()
+    const env = settings({ ...store, PURSER_DATA_DIR: dataDir, PURSER_ADMIN_LISTEN: taken, PURSER_MIGRATE: 'check' })
+    const config = readConfig({ env, readFile: () => '' })
+    const lines: string[] = []
+    const log = createLog({ level: 'info', stream: { write: (line: string) => lines.push(line) } })
+    const before = process.getActiveResourcesInfo().filter((one) => one === 'TCPServerWrap').length
+    await expect(start(config, { log })).rejects.toThrow('EADDRINUSE')
+    expect(process.getActiveResourcesInfo().filter((one) => one === 'TCPServerWrap')).toHaveLength(before)
+    expect(lines.filter((line) => line.includes('close_failed'))).toEqual([])
+
+    const db = openPostgres({ url: store['DATABASE_URL'] ?? '' })
+    onTestFinished(() => db.close())
+    expect(await db.knex.transaction((tx) => keepServersOut(tx))).toBe(true)
+    const others = await db
+      .knex('pg_stat_activity')
+      .whereRaw('datname = current_database() and pid <> pg_backend_pid()')
+      .select('query')
+    expect(others).toEqual([])
+  })
+})
+
+/** Process ids; tsx has a child of its own. */
+async function workersOf({ child }: PurserProcess): Promise<number[]> {
+  const { out } = await runShell('ps', ['-axo', 'pid=,ppid=,args='])
+  return out
+    .split('\n')
+    .map((line) => /^ *(\d+) +(\d+) (.*)$/.exec(line) ?? [])
+    .filter(([, , parent, args]) => Number(parent) === child.pid && args?.includes('src/main.ts'))
+    .map(([, pid]) => Number(pid))
+}
+
+describe('a server of several workers', () => {
+  it('replaces one that dies later, and ends with 0 when it is told to', async () => {
+    const purser = serve({ ...(await postgres()), PURSER_WORKERS: '2' })
+    const ready = await purser.says('server.ready', 2)
+    const [worker] = await workersOf(purser)
+    process.kill(worker ?? 0, 'SIGKILL')
+    const [died] = await purser.says('worker.died')
+    expect(ready.map((line) => line['worker'])).toContain(died?.['worker'])
+    await purser.says('server.ready', 3)
+    purser.child.kill('SIGTERM')
+    expect(await purser.ended).toEqual({ code: 0, signal: null })
+    expect(purser.err()).toBe('')
+  })
+})

@@ -1,0 +1,81 @@
+/** `/docs`: what openapi.yaml says, as a page that runs nothing and fetches nothing. */
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDocsPage } from '../../src/http/docs-page.ts'
+import { loadOpenApi } from '../../src/http/openapi.ts'
+import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+
+const { operations } = loadOpenApi()
+
+/** The text of an element's first occurrence, tags removed, entities back. */
+const plain = (html: string): string =>
+  html
+    .replaceAll(/<[^>]*>/g, '')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&amp;', '&')
+
+const sectionOf = (page: string, id: string): string =>
+  new RegExp(`<section id="${id}">(.*?)</section>`, 's').exec(page)?.[1] ?? ''
+
+describe('GET /docs', () => {
+  let purser: TestPurser
+  let answer: Answer
+  beforeAll(async () => {
+    purser = await startPurser({ store: 'postgres' })
+    answer = await purser.call('GET', '/docs')
+  })
+  afterAll(() => purser.stop())
+
+  it('is HTML for anyone, under a policy that lets nothing in but its own style', () => {
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
+    const styles = [...answer.text.matchAll(/<style>(.*?)<\/style>/gs)].map(([, style = '']) => style)
+    expect(styles).toHaveLength(1)
+    const hash = createHash('sha256')
+      .update(styles[0] ?? '')
+      .digest('base64')
+    expect(answer.headers.get('content-security-policy')).toBe(
+      `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+    )
+    expect(answer.text).not.toMatch(/<(script|link|img|iframe|form|object|embed|base)\b|\bon\w+=|\bstyle=|javascript:/i)
+    const targets = [...answer.text.matchAll(/\b(?:href|src)="([^"]*)"/g)].map(([, target = '']) => target)
+    expect(targets.filter((target) => !target.startsWith('#'))).toEqual(['/openapi.yaml'])
+    const ids = new Set([...answer.text.matchAll(/\bid="([^"]*)"/g)].map(([, id]) => `#${id}`))
+    expect(targets.filter((target) => target.startsWith('#') && !ids.has(target))).toEqual([])
+  })
+
+  it.each(operations.map((one) => [one.operationId, one] as const))(
+    'describes %s',
+    (id, { method, path, permission }) => {
+      const text = plain(sectionOf(answer.text, id))
+      expect(text).toContain(`${method} ${path}`)
+      expect(text).toContain(permission)
+    },
+  )
+
+  it('says what each takes and answers, by the names of the description', () => {
+    const issue = plain(sectionOf(answer.text, 'issueCredentials'))
+    expect(issue).toContain('Attest, and get everything in one request')
+    expect(issue).toContain('All or nothing: when one part is refused nothing is issued')
+    expect(issue).toMatch(/CredentialsRequest.*200.*CredentialsReply.*Problem/s)
+    const create = plain(sectionOf(answer.text, 'createAttestor'))
+    expect(create).toMatch(/Idempotency-Key.*AttestorSpec.*201.*Attestor/s)
+    expect(plain(sectionOf(answer.text, 'getAttestor'))).toContain('name (path)')
+    expect(answer.text).toContain('<code>If-Match</code>')
+  })
+})
+
+it('nothing of the description is markup', () => {
+  const hostile = `<script>alert("1")</script> & <b onclick='x'>`
+  const page = createDocsPage({
+    info: { title: hostile, version: '1', description: hostile },
+    tags: [{ name: hostile, description: hostile }],
+    paths: { [`/${hostile}`]: { get: { operationId: 'x"><i>', tags: [hostile], summary: hostile, responses: {} } } },
+  })
+  const html = page.bytes.toString()
+  expect(html).not.toMatch(/<script|<b |<i>/)
+  expect(html.match(/&lt;script&gt;/g)?.length).toBeGreaterThanOrEqual(5)
+})

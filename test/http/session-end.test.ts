@@ -1,0 +1,115 @@
+/** A session that is given up while others append (DESIGN.md, The log): on two replicas of one Postgres. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { inOrder, waiters } from '../support/head-lock.ts'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { entryOf, fault } from '../support/operator.ts'
+import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Svid, attest, renew, selfOf } from '../support/svid.ts'
+
+let purser: TestPurser
+let replica: TestPurser
+let issuer: Issuer
+
+beforeAll(async () => {
+  purser = await startPurser({ store: 'postgres', tls: true })
+  const { database, rootKey } = purser.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
+  replica = await startPurser({ again, tls: true })
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+})
+afterAll(async () => {
+  await replica.stop()
+  await purser.stop()
+})
+
+type Token = { id: string; token: string }
+
+const giveUp = (client: Svid, at = replica): Promise<Answer> =>
+  at.call('DELETE', '/api/v1/credentials/self', undefined, { client })
+
+describe('DELETE /api/v1/credentials/self', () => {
+  it('holds nothing of its session while it waits for the log: an append holds the log and needs the session', async () => {
+    const client = await attest(purser, issuer)
+    const { knex } = purser
+    const tx = await knex.transaction()
+    await tx('log_head').forUpdate().first()
+    const ending = giveUp(client)
+    try {
+      await expect.poll(() => waiters(knex), { timeout: 1500 }).toBe(1)
+      // Answers at once, with an error where somebody else has the row.
+      await expect(knex('session').where({ id: client.session }).forUpdate().noWait()).resolves.toHaveLength(1)
+    } finally {
+      await tx.commit()
+    }
+    expect((await ending).status).toBe(204)
+  })
+
+  it('ends the session also while its instance attests again, which is another session then', async () => {
+    const token = await issuer.token()
+    const client = await attest(purser, issuer, token)
+    const [again, ended] = await inOrder<[Svid, Answer]>(
+      purser,
+      () => attest(purser, issuer, token),
+      () => giveUp(client),
+    )
+    expect([again.session, ended.status]).toEqual([client.session, 204])
+    expect((await selfOf(purser, again)).status).toBe(401)
+    const other = await attest(purser, issuer, token)
+    const [gone, after] = await inOrder<[Answer, Svid]>(
+      purser,
+      () => giveUp(other),
+      () => attest(purser, issuer, token),
+    )
+    expect(gone.status).toBe(204)
+    expect(new Set([client, other, after].map((one) => one.session)).size).toBe(3)
+    expect((await selfOf(purser, after)).status).toBe(200)
+  })
+
+  it('leaves its instance one session, however often it attests after that', async () => {
+    const token = await issuer.token()
+    const sessions: string[] = []
+    for (const _ of [1, 2, 3]) {
+      const [one, again] = [await attest(purser, issuer, token), await attest(replica, issuer, token)]
+      expect(again.session).toBe(one.session)
+      sessions.push(one.session)
+      expect((await giveUp(one)).status).toBe(204)
+    }
+    expect(new Set(sessions).size).toBe(3)
+  })
+
+  it('is done once', async () => {
+    const client = await attest(purser, issuer)
+    const answers = await inOrder<[Answer, Answer]>(
+      purser,
+      () => giveUp(client),
+      () => giveUp(client, purser),
+    )
+    expect(new Set(answers.map((one) => one.status))).toEqual(new Set([204, 401]))
+  })
+})
+
+describe('a credential that is revoked while it ends its session', () => {
+  it.each([
+    ['an access token', (_: Svid, { id }: Token) => ({ accessToken: id })],
+    ['a certificate', ({ serialNumber }: Svid) => ({ serialNumber })],
+  ])('%s ends nothing: the session goes on', async (_, revoked) => {
+    const proof = await issuer.token()
+    const [client, other] = [await attest(purser, issuer, proof), await attest(purser, issuer, proof)]
+    expect(other.session).toBe(client.session)
+    const { body } = await renew(purser, client, { accessToken: {} })
+    const token = body.accessToken as Token
+    const what = revoked(client, token)
+    const shown = 'accessToken' in what ? { token: token.token } : { client }
+    const [revocation, late] = await inOrder<[Answer, Answer]>(
+      purser,
+      () => purser.asAdmin('POST', '/api/v1/revocations', what),
+      () => replica.call('DELETE', '/api/v1/credentials/self', undefined, shown),
+    )
+    expect(revocation.body.revoked).toMatchObject({ sessions: 0 })
+    expect(fault(late)).toBe('401 unauthenticated')
+    expect(await entryOf(purser, late)).toMatchObject({ action: 'session.end', outcome: 'refused' })
+    expect((await selfOf(purser, other)).status).toBe(200)
+  })
+})

@@ -1,0 +1,19 @@
+/** `purser log new-epoch` of a server that was stopped, with the head that its data directory keeps. */
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from '../../src/config.ts'
+import { type NewEpoch, newEpoch } from '../../src/new-epoch.ts'
+import { openOffline } from '../../src/open-offline.ts'
+
+export async function beginEpoch(config: Config, dataDir: string, reason: string): Promise<NewEpoch> {
+  const offline = await openOffline(config)
+  try {
+    const note = await readFile(join(dataDir, 'log-head'), 'utf8')
+    const known = [{ where: 'log-head', note }]
+    const { keys: lifetimes } = config
+    return await newEpoch({ ...offline, known, reason, lifetimes, now: new Date(), randomBytes })
+  } finally {
+    await offline.db.close()
+  }
+}

@@ -1,0 +1,59 @@
+/** `purser` as a process of its own, as production runs it. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+type Ended = { code: number | null; signal: NodeJS.Signals | null }
+
+export type PurserProcess = {
+  child: ChildProcess
+  /** What it has written so far. */
+  out: () => string
+  err: () => string
+  /** Resolves once its log has a line of this event, as often as said; rejects where it ends before. */
+  says(event: string, times?: number): Promise<Record<string, unknown>[]>
+  ended: Promise<Ended>
+}
+
+/** Killed with the test, whatever became of it. */
+export function spawnPurser(argv: string[], env: Record<string, string>): PurserProcess {
+  const source = ['--conditions=purser-source', '--import', 'tsx', 'src/main.ts']
+  const child = spawn(process.execPath, [...source, ...argv], { cwd: root, env: { PATH: process.env.PATH, ...env } })
+  let [out, err] = ['', '']
+  const waiting = new Set<() => void>()
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+    for (const look of waiting) look()
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+  // Not `exit`: of workers that live on, the streams stay open.
+  const ended = new Promise<Ended>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
+  onTestFinished(() => void child.kill('SIGKILL'))
+
+  const lines = (event: string): Record<string, unknown>[] =>
+    out
+      .split('\n')
+      .slice(0, -1)
+      .map((line): Record<string, unknown> => JSON.parse(line))
+      .filter((line) => line['event'] === event)
+  return {
+    child,
+    out: () => out,
+    err: () => err,
+    says: (event, times = 1) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          const found = lines(event)
+          if (found.length < times) return
+          waiting.delete(look)
+          resolve(found)
+        }
+        waiting.add(look)
+        look()
+        void ended.then(({ code }) => reject(new Error(`it ended with ${code}: ${out}${err}`)))
+      }),
+    ended,
+  }
+}

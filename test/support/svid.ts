@@ -1,0 +1,43 @@
+/** Workloads that hold a certificate, over real mTLS: attest, renew, ask who they are. */
+import { generateKeyPairSync } from 'node:crypto'
+import { createCsr } from '@purser/sdk/csr'
+import type { Issuer } from './issuer.ts'
+import type { Answer, CallOptions, TestPurser } from './purser.ts'
+
+export type Svid = { key: string; cert: string; serialNumber: string; session: string; notAfter: string }
+
+type Request = { csr: string; key: string }
+type Body = { x509: { certificateChain: string; serialNumber: string; notAfter: string }; session: { id: string } }
+
+/** A key of its own, and the request for it. */
+export function newRequest(): Request {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return { csr: createCsr(privateKey), key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) }
+}
+
+export function svidOf({ body, text }: Answer, { key }: Pick<Request, 'key'>): Svid {
+  const { x509, session } = body as unknown as Partial<Body>
+  if (!x509 || !session) throw new Error(text)
+  const { certificateChain: cert, serialNumber, notAfter } = x509
+  return { key, cert, serialNumber, notAfter, session: session.id }
+}
+
+/** A pod or job of its own, unless the token of another is given. */
+export async function attest(at: TestPurser, issuer: Issuer, token?: string): Promise<Svid> {
+  const request = newRequest()
+  const proof = { kind: 'jwt', token: token ?? (await issuer.token()) }
+  const body = { proof, workload: 'web', x509: { csr: request.csr } }
+  return svidOf(await at.call('POST', '/api/v1/credentials', body), request)
+}
+
+/** @param more what is asked for beside the proof */
+export const renew = (
+  at: TestPurser,
+  client: Svid,
+  more: Record<string, unknown>,
+  options: CallOptions = {},
+): Promise<Answer> =>
+  at.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' }, ...more }, { client, ...options })
+
+export const selfOf = (at: TestPurser, client: Svid): Promise<Answer> =>
+  at.call('GET', '/api/v1/credentials/self', undefined, { client })
