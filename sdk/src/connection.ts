@@ -6,6 +6,7 @@ import { openConnection } from './handshake.ts'
 import type { CaOption } from './options.ts'
 import { chooseTrust, createServerTrust } from './trust.ts'
 
+export { readCertificates } from './certificates.ts'
 export { PurserError } from './errors.ts'
 
 export type Connector = {
