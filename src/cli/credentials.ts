@@ -69,7 +69,8 @@ async function run(flags: Flags, io: Io): Promise<void> {
 
   function onFailure(words: string): void {
     failure = words
-    if (signals) remark(io, `warning: ${words}`)
+    // The signal that ends the watch ends the command too: no news.
+    if (signals && !signals.isOver()) remark(io, `warning: ${words}`)
   }
 
   await asWorkload(io, flags, requestOf(flags), async (purser) => {

@@ -11,6 +11,7 @@ import { addDev } from './dev.ts'
 import { addExplain } from './explain.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
+import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
 import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
@@ -18,13 +19,15 @@ import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
 import { addServe } from './serve.ts'
 import { addToken } from './token.ts'
+import { addVerify } from './verify.ts'
+import { addWhoami } from './whoami.ts'
 import { addWorkload } from './workload.ts'
 
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap],
-  'What workloads do': [addCredentials],
+  'What workloads do': [addCredentials, addJwt, addWhoami, addVerify],
   'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys, addToken, addLog],
   'What auditors do': [addAudit],
 }

@@ -17,15 +17,23 @@ type WatchParts = {
 }
 
 /** Heard from the start on: one that comes while the first files are written counts too. */
-export type Signals = { stopped: Promise<NodeJS.Signals>; onHangup: (listener: () => void) => void }
+export type Signals = {
+  stopped: Promise<NodeJS.Signals>
+  isOver: () => boolean
+  onHangup: (listener: () => void) => void
+}
 
 export function hearSignals(io: Pick<Io, 'onSignal'>): Signals {
   let stop: (name: NodeJS.Signals) => void = () => undefined
   let hangup: () => void = () => undefined
+  let over = false
   const stopped = new Promise<NodeJS.Signals>((resolve) => (stop = resolve))
-  io.onSignal(['SIGTERM', 'SIGINT'], stop)
+  io.onSignal(['SIGTERM', 'SIGINT'], (name) => {
+    over = true
+    stop(name)
+  })
   io.onSignal(['SIGHUP'], () => hangup())
-  return { stopped, onHangup: (listener) => (hangup = listener) }
+  return { stopped, isOver: () => over, onHangup: (listener) => (hangup = listener) }
 }
 
 /** Milliseconds until files that could not be written are tried again: a disk may be full for a while. */
@@ -116,7 +124,12 @@ function createSync({ io, purser, wanted, out, store, hook }: WatchParts): Sync 
 
   /** Whatever ends without an event of its own: tokens. */
   const tokens = (): Written[] => store.written().filter(({ name }) => !name.startsWith('tls.'))
-  const soonest = (): number => Math.min(...tokens().map(({ until }) => until?.getTime() ?? Infinity).filter(isAhead))
+  const soonest = (): number =>
+    Math.min(
+      ...tokens()
+        .map(({ until }) => until?.getTime() ?? Infinity)
+        .filter(isAhead),
+    )
   const isAhead = (at: number): boolean => at > Date.now()
 
   function lookAt(at: number, why?: string): void {
