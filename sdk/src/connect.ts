@@ -4,6 +4,9 @@ import { createEmitter } from './events.ts'
 import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
 import { createHeld } from './held.ts'
 import { createIdentity } from './identity.ts'
+import { createCredential } from './jwt/credential.ts'
+import { createRevocation } from './jwt/revocation.ts'
+import { createVerifyJwt } from './jwt/verify-jwt.ts'
 import { createKeeper } from './keeper.ts'
 import { type KeptIdentity, openIdentityFile } from './kept-identity.ts'
 import type { ConnectOptions } from './options.ts'
@@ -11,6 +14,8 @@ import { type Purser, createPurser } from './purser.ts'
 import { createRenew } from './renew.ts'
 import { createServerView } from './server-view.ts'
 import { readSettings } from './settings.ts'
+import { readSpiffeId } from './spiffe-id.ts'
+import { createTls } from './tls/tls.ts'
 import { createTransport } from './transport.ts'
 import { createServerTrust } from './trust.ts'
 
@@ -68,12 +73,18 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
     const { keep } = identity
     const { follow } = serverTrust
     const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, now, random })
-    const source = identity.source({ held, keeper, closing, now })
+    const credential = createCredential(held, identity, now)
+    const revocation = createRevocation({ transport, credential, closing, warn, now })
+    const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}
+    const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, warn, now })
+    const revoked = { includes: () => false, onNews: () => () => undefined }
+    const source = identity.source({ held, keeper, revoked, closing, now })
+    const tls = createTls({ source, warn, now })
     const close = (): void => {
       keeper.close()
       end()
     }
-    return createPurser({ held, keeper, source, emitter, chosen, closing, close, now })
+    return createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now })
   } catch (error) {
     end()
     throw error
