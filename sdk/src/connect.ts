@@ -12,6 +12,7 @@ import { type KeptIdentity, openIdentityFile } from './kept-identity.ts'
 import type { ConnectOptions } from './options.ts'
 import { type Purser, createPurser } from './purser.ts'
 import { createRenew } from './renew.ts'
+import { createRevoked } from './revoked.ts'
 import { createServerView } from './server-view.ts'
 import { readSettings } from './settings.ts'
 import { readSpiffeId } from './spiffe-id.ts'
@@ -77,7 +78,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Purser> {
     const revocation = createRevocation({ transport, credential, closing, warn, now })
     const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}
     const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, warn, now })
-    const revoked = { includes: () => false, onNews: () => () => undefined }
+    const issuer = async (signal: AbortSignal): Promise<string> => (await server(signal)).info.issuer
+    const revoked = createRevoked({ transport, issuer, roots: keeper.roots, warn, closing, now, random })
     const source = identity.source({ held, keeper, revoked, closing, now })
     const tls = createTls({ source, warn, now })
     const close = (): void => {

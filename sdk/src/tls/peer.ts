@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from 'node:tls'
+import { fieldsOf } from '../certificate-fields.ts'
 import { urisOf } from '../certificates.ts'
 import { PurserError } from '../errors.ts'
 import { readSpiffeId } from '../spiffe-id.ts'
@@ -35,9 +36,19 @@ export function readPeer(chain: readonly X509Certificate[], trustDomain: string)
   const id = readSpiffeId(uri)
   if (!id || id.path === '') throw bad('names no workload by its URI')
   if (id.trustDomain !== trustDomain) throw bad(`is of another trust domain, ${id.trustDomain}`)
-  if (leaf.ca) throw bad('is an authority’s, and those identify nobody')
+  if (leaf.ca || signsOthers(leaf)) throw bad("is an authority's, and those identify nobody")
   const endsAt = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)))
   return { peer: { spiffeId: uri, trustDomain, certificate: leaf }, chain, endsAt }
+}
+
+function signsOthers(leaf: X509Certificate): boolean {
+  try {
+    const { keyUsage } = fieldsOf(leaf)
+    // Section 4.3 wants the extension to be there.
+    return !keyUsage || keyUsage.signsCertificates || keyUsage.signsCrls
+  } catch {
+    throw bad('is not strict DER')
+  }
 }
 
 /** The leaf and what is above it among the certificates that its peer sent: cut where one did not sign the one below it. */

@@ -1,8 +1,8 @@
 /** Servers that only workloads of the trust domain reach, and of those the accepted ones. */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http'
 import { type Server as HttpsServer, createServer as createHttps } from 'node:https'
 import type { Socket } from 'node:net'
-import { type Server, type TLSSocket, createServer as createTls } from 'node:tls'
+import { type Server, TLSSocket, createServer as createTls } from 'node:tls'
 import { PurserError, wordsOf } from '../errors.ts'
 import { contextOf } from './context.ts'
 import { type Judge, type TlsParts, createJudge } from './judge.ts'
@@ -71,14 +71,15 @@ function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { wh
     return known ? judge.look(known) : new PurserError('bad_peer', 'no peer was verified on this connection')
   }
 
-  function passes(event: string | symbol, args: readonly unknown[]): boolean {
-    if (event === 'secureConnection') return admit(args[0] as TLSSocket)
+  /** What isn't of the kind that Node gives here is nobody's request, and passes no more than a stranger's. */
+  function passes(event: string | symbol, [first, second]: readonly unknown[]): boolean {
+    if (event === 'secureConnection') return first instanceof TLSSocket && admit(first)
     if (!withRequest.has(event)) return true
-    const request = args[0] as IncomingMessage
-    const why = verdict(request.socket)
+    if (!(first instanceof IncomingMessage)) return false
+    const why = verdict(first.socket)
     if (!why) return true
-    if (event === 'upgrade' || event === 'connect') endUpgrade(request.socket, why)
-    else answerRefusal(request, args[1] as ServerResponse, why)
+    if (second instanceof ServerResponse) answerRefusal(first, second, why)
+    else endUpgrade(first.socket, why)
     return false
   }
 

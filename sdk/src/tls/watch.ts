@@ -16,11 +16,11 @@ export type Watch = {
 export function createWatch({ revoked, closing }: Pick<Source, 'revoked' | 'closing'>): Watch {
   const open = new Map<Socket, () => void>()
   const lookAgain = (): void => {
-    for (const look of [...open.values()]) look()
+    for (const look of open.values()) look()
   }
   revoked.onNews(lookAgain)
   const endAll = (): void => {
-    for (const socket of [...open.keys()]) socket.destroy()
+    for (const socket of open.keys()) socket.destroy()
   }
   closing.addEventListener('abort', endAll, { once: true })
 
