@@ -6,8 +6,6 @@ import { openConnection } from './handshake.ts'
 import type { CaOption } from './options.ts'
 import { chooseTrust, createServerTrust } from './trust.ts'
 
-export { type Bundle, readBundle } from './bundle.ts'
-export { fingerprintOf, readCertificates, urisOf } from './certificates.ts'
 export { PurserError } from './errors.ts'
 
 export type Connector = {

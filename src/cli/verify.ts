@@ -8,6 +8,7 @@ import { type OutputFlags, createStyle, show } from './output.ts'
 import { type Anchors, anchorsOfFile, anchorsOfServer } from './verify/anchors.ts'
 import { type Report, reportWords } from './verify/checks.ts'
 import { type Input, readInput } from './verify/input.ts'
+import type { Judged } from './verify/judged.ts'
 
 type Flags = WorkloadFlags & OutputFlags & { bundle?: string; trustDomain?: string; audience?: string[] }
 
@@ -42,13 +43,7 @@ async function judge(io: Io, input: Input, flags: Flags): Promise<Report> {
 }
 
 /** @param api undefined where nobody is to be asked */
-async function reportOf(
-  input: Input,
-  anchors: Anchors,
-  api: Api | undefined,
-  flags: Flags,
-  io: Io,
-): Promise<Report> {
+async function reportOf(input: Input, anchors: Anchors, api: Api | undefined, flags: Flags, io: Io): Promise<Report> {
   const now = new Date()
   const report = ({ checks, facts }: Judged): Report => ({
     kind: input.kind,

@@ -36,11 +36,7 @@ export function addWhoami(program: Command, io: Io): void {
       const found = await ask(flags, io)
       show(io, flags, found, words)
     })
-  withExamples(
-    withOutput(withWorkload(command)),
-    'purser whoami',
-    'purser whoami --as-workload --proof-file token.jwt',
-  )
+  withExamples(withOutput(withWorkload(command)), 'purser whoami', 'purser whoami --as-workload --proof-file token.jwt')
 }
 
 type Found = Self & { by: string; why: string; chosen?: readonly Choice[] }

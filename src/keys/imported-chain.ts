@@ -92,8 +92,10 @@ function checkCa(ca: Ca, depth: number, now: Date): void {
   const { certificate, label } = ca
   if (!certificate.ca) throw new ImportedChainError(`${label} is not a CA (basicConstraints)`)
   const usage = keyUsageOf(ca.extensions) ?? 0
-  if ((usage & usageBit.keyCertSign) === 0) throw new ImportedChainError(`${label} may not sign certificates (keyUsage)`)
-  if (depth === 0 && (usage & usageBit.cRLSign) === 0) throw new ImportedChainError(`${label} may not sign CRLs (keyUsage)`)
+  if ((usage & usageBit.keyCertSign) === 0)
+    throw new ImportedChainError(`${label} may not sign certificates (keyUsage)`)
+  if (depth === 0 && (usage & usageBit.cRLSign) === 0)
+    throw new ImportedChainError(`${label} may not sign CRLs (keyUsage)`)
   const pathLength = pathLengthOf(ca.extensions)
   if (pathLength !== undefined && pathLength < depth) {
     throw new ImportedChainError(`${label} allows ${pathLength} CAs below it, the chain has ${depth} (pathLen)`)

@@ -152,7 +152,16 @@ describe('files', () => {
       '--access-token',
     ])
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    const names = ['access-token', 'ca.crt', 'jwt-cloud', 'jwt-payments', 'receipt.json', 'tls.crt', 'tls.key', 'tls.pem']
+    const names = [
+      'access-token',
+      'ca.crt',
+      'jwt-cloud',
+      'jwt-payments',
+      'receipt.json',
+      'tls.crt',
+      'tls.key',
+      'tls.pem',
+    ]
     expect((await readdir(out)).sort()).toEqual(names)
     for (const name of names) expect(await modeOf(join(out, name))).toBe(0o600)
     expect(await modeOf(out)).toBe(0o700)

@@ -1,6 +1,6 @@
 /** What a workload holds, as files. */
 import type { Purser } from '@purser/sdk'
-import { readCertificates } from '@purser/sdk/connection'
+import { readCertificates } from '@purser/sdk/checks'
 import type { File } from '../files.ts'
 
 export type Wanted = { x509: boolean; audiences: readonly string[] }

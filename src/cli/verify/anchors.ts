@@ -1,6 +1,7 @@
 /** What a credential is held against: the trust domain's bundle, from its server or from a file. */
 import type { X509Certificate } from 'node:crypto'
-import { type Bundle, PurserError, readBundle, readCertificates, urisOf } from '@purser/sdk/connection'
+import { PurserError } from '@purser/sdk/connection'
+import { type Bundle, readBundle, readCertificates, urisOf } from '@purser/sdk/checks'
 import type { Api } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { readText } from '../settings.ts'
@@ -36,7 +37,12 @@ export function anchorsOfFile(io: Pick<Io, 'readFile'>, path: string, trustDomai
   const wrong = (why: string): CliError => new CliError(`--bundle: ${path}: ${why}`, exitCodes.usage)
   const roots = text.includes('-----BEGIN ') ? readCertificates(text) : undefined
   const found = roots ? { roots, jwtKeys: undefined } : anchorsOf(readBundleOf(text, wrong))
-  return { ...found, trustDomain: trustDomain ?? trustDomainOf(found.roots), issuer: undefined, from: `the bundle in ${path}` }
+  return {
+    ...found,
+    trustDomain: trustDomain ?? trustDomainOf(found.roots),
+    issuer: undefined,
+    from: `the bundle in ${path}`,
+  }
 }
 
 const anchorsOf = ({ roots, jwtKeys }: Bundle): Pick<Anchors, 'roots' | 'jwtKeys'> => ({

@@ -1,11 +1,11 @@
 /** Every check of an X.509-SVID (SPIFFE X509-SVID sections 2 to 5), each told. */
 import { X509Certificate, createPrivateKey } from 'node:crypto'
-import { fingerprintOf, readCertificates, urisOf } from '@purser/sdk/connection'
+import { fingerprintOf, readCertificates, readSpiffeId, urisOf } from '@purser/sdk/checks'
 import { type Extension, readCertificate } from '../../keys/read-certificate.ts'
 import { keyUsageOf, usageBit } from '../../keys/read-extensions.ts'
 import type { Anchors } from './anchors.ts'
 import { type Checks, createChecks, moment } from './checks.ts'
-import { type Judged, judgeTrustDomain, spiffeIdIn } from './jwt.ts'
+import { type Judged, judgeTrustDomain } from './judged.ts'
 import { findPath, nameOf } from './path.ts'
 
 /** With the way up to the root, where there is one. */
@@ -39,11 +39,11 @@ function extensionsOf(certificate: X509Certificate): Extension[] | undefined {
 /** Section 2: exactly one URI, which is the SPIFFE ID; section 5.2: one that isn't so is refused. */
 function judgeNames(checks: Checks, leaf: X509Certificate, { trustDomain }: Anchors): void {
   const uris = urisOf(leaf)
-  const id = spiffeIdIn(uris[0])
+  const id = readSpiffeId(uris[0] ?? '')
   if (uris.length !== 1) {
     checks.failed('SPIFFE ID', `its subject alternative name holds ${uris.length} URIs, where an SVID has one`)
   } else if (!id || id.path === '') checks.failed('SPIFFE ID', `${uris[0] ?? ''} is not the SPIFFE ID of a workload`)
-  else checks.ok('SPIFFE ID', id.id)
+  else checks.ok('SPIFFE ID', uris[0] ?? '')
   judgeTrustDomain(checks, id?.trustDomain, trustDomain)
 }
 
