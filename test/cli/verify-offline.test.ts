@@ -75,7 +75,7 @@ describe('a JWT', () => {
     ['without a signature', async () => (await sign()).replace(/[^.]+$/, ''), ['form'], /three segments/],
     [
       'with another text of the same bytes',
-      async () => `${await sign()}`.replace(/.$/, (one) => next(one)),
+      async () => (await sign()).replace(/.$/, (one) => next(one)),
       ['form'],
       /./,
     ],
@@ -184,9 +184,8 @@ describe('a certificate', () => {
     const { failed, ok, skipped } = await judge(privatePem(key.privateKey) + whole(leaf()), pemOf(ca.root))
     expect(failed).toEqual([])
     expect(skipped).toEqual(['revocation'])
-    expect(ok).toEqual([
-      ...['form', 'SPIFFE ID', 'trust domain', 'leaf', 'key usage', 'purposes', 'private key', 'chain', 'times'],
-    ])
+    const all = ['form', 'SPIFFE ID', 'trust domain', 'leaf', 'key usage', 'purposes', 'private key', 'chain', 'times']
+    expect(ok).toEqual(all)
   })
 
   test.each([

@@ -1,6 +1,5 @@
 /** The command that is told of new files: through `sh`, in a process group of its own, one at a time. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { resolve as absolute } from 'node:path'
 import type { Purser } from '@purser/sdk'
@@ -43,20 +42,28 @@ export function createHook(io: Io, command: string, onFailure: (words: string) =
   let next: Facts | undefined
   let underWay: Promise<void> = Promise.resolve()
 
+  function start(env: Io['env']): ChildProcess {
+    const started = spawn('sh', ['-c', command], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    // Of our own stdout it knows nothing: that is for the result.
+    started.stdout.pipe(io.stderr, { end: false })
+    started.stderr.pipe(io.stderr, { end: false })
+    return started
+  }
+
   async function runAll(first: Facts): Promise<void> {
     for (let facts: Facts | undefined = first; facts; facts = next) {
       next = undefined
-      child = spawn('sh', ['-c', command], {
-        env: { ...io.env, ...facts },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        detached: true,
-      })
-      // Of our own stdout it knows nothing: that is for the result.
-      child.stdout?.pipe(io.stderr, { end: false })
-      child.stderr?.pipe(io.stderr, { end: false })
-      const failure = await endOf(child)
-      child = undefined
-      if (failure !== undefined) onFailure(failure)
+      try {
+        child = start({ ...io.env, ...facts })
+        const failure = await endOf(child)
+        if (failure !== undefined) onFailure(`the command of --on-renew ${failure}`)
+      } catch (error) {
+        onFailure(
+          `the command of --on-renew could not be run: ${error instanceof Error ? error.message : String(error)}`,
+        )
+      } finally {
+        child = undefined
+      }
     }
   }
 
@@ -82,23 +89,20 @@ export function createHook(io: Io, command: string, onFailure: (words: string) =
 const lastWordsMs = 1_000
 
 async function endOf(child: ChildProcess): Promise<string | undefined> {
-  try {
-    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-    await lastWords(child)
-    for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
-    if (code === 0) return undefined
-    return `the command of --on-renew ended with ${code === null ? `the signal ${signal ?? ''}` : `exit code ${code}`}`
-  } catch (error) {
-    return `the command of --on-renew could not be run: ${error instanceof Error ? error.message : String(error)}`
-  }
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const failure = await exitOf(child)
+  let patience: NodeJS.Timeout | undefined
+  await Promise.race([closed, new Promise((resolve) => (patience = setTimeout(resolve, lastWordsMs)))])
+  clearTimeout(patience)
+  for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
+  return failure
 }
 
-function lastWords(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    const patience = setTimeout(resolve, lastWordsMs)
-    child.once('close', () => {
-      clearTimeout(patience)
-      resolve()
+const exitOf = (child: ChildProcess): Promise<string | undefined> =>
+  new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code, signal) => {
+      if (code === 0) resolve(undefined)
+      else resolve(`ended with ${code === null ? `the signal ${signal ?? ''}` : `exit code ${code}`}`)
     })
   })
-}

@@ -99,17 +99,18 @@ function createSync({ io, purser, wanted, out, store, hook }: WatchParts): Sync 
 
   async function once(why: string): Promise<void> {
     const missing = (error: unknown): void => void (stopping || remark(io, `warning: ${wordsOf(error)}`))
-    const files = await contentsOf(purser, wanted, missing)
+    const files = stopping ? [] : await contentsOf(purser, wanted, missing)
+    // Asked again: it takes a while. A set that was begun is finished.
     if (stopping) return
     const changed = await store.write(files)
     if (changed.length === 0) return
     const hasX509 = files.some(({ name }) => name === 'tls.crt')
     remark(io, `${why}; ${described(purser, changed)}`)
-    hook?.run(factsOf(purser, out, hasX509, changed))
+    if (!stopping) hook?.run(factsOf(purser, out, hasX509, changed))
   }
 
   async function run(): Promise<void> {
-    while (reason !== undefined && !stopping) {
+    while (reason !== undefined) {
       const why = reason
       reason = undefined
       try {

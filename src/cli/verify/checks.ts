@@ -1,7 +1,7 @@
 /** What was looked at, one line each, and what came of it. */
 import { type Style, printable, table } from '../output.ts'
 
-export type Check = {
+type Check = {
   check: string
   /** `skipped`: it could not be told, and the detail says why. */
   state: 'ok' | 'failed' | 'skipped'
