@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { proofFor, rootPem, startFake } from '../sdk/fake-purser.ts'
 import { startCli } from '../support/cli.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { createPlace } from '../support/place.ts'
@@ -222,6 +223,32 @@ test('with PURSER_STATE_DIR a restart needs no proof: it renews by certificate',
   })
   expect((await ran).code).toBe(0)
   expect(serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))).not.toBe(first)
+}, 60_000)
+
+test('a log that forked is warned of, and both of its heads are kept', async () => {
+  const { dir, out, token } = await prepare()
+  const fake = await startFake()
+  await writeFile(join(dir, 'ca.pem'), rootPem)
+  await writeFile(token, proofFor())
+  let err = ''
+  const { ran, signal } = startCli(['credentials', '--out', out, '--proof-file', token, '--watch'], {
+    env: { PURSER_ADDR: fake.url, PURSER_CA_FILE: join(dir, 'ca.pem'), PURSER_LOG_KEY: fake.state.log.vkey },
+    onError: (text) => (err = text),
+  })
+  await until(() => expect(existsSync(join(out, 'receipt.json'))).toBe(true))
+  const receipt = await readFile(join(out, 'receipt.json'), 'utf8')
+  fake.state.log = fake.state.log.fork(1)
+  signal('SIGHUP')
+  await until(() => expect(existsSync(join(out, 'log-fork.json'))).toBe(true))
+  signal('SIGTERM')
+  expect((await ran).code).toBe(0)
+  expect(err).toMatch(/warning: .*not shown to be the one that was seen before/)
+  expect(err).toContain(join(out, 'log-fork.json'))
+  const heads = JSON.parse(await readFile(join(out, 'log-fork.json'), 'utf8')) as Record<string, string>
+  expect(heads.kept).toMatch(/^example\.org\/log\/1\n/)
+  expect(heads.received).not.toBe(heads.kept)
+  // What came with it was thrown away.
+  expect(await readFile(join(out, 'receipt.json'), 'utf8')).toBe(receipt)
 }, 60_000)
 
 test('tokens alone are kept fresh, and say what changed', async () => {
