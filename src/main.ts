@@ -11,6 +11,13 @@ process.exitCode = await runCli({
   stderr: process.stderr,
   readFile: (path) => readFileSync(path, 'utf8'),
   pid: process.pid,
+  signalGroup: (pid, name) => {
+    try {
+      process.kill(-pid, name)
+    } catch {
+      // It has ended.
+    }
+  },
   onSignal: (names, listener) => {
     for (const name of names) process.on(name, () => listener(name))
   },

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { CliError, exitCodes } from './io.ts'
 
 export type File = { name: string; text: string; what: string; until?: Date }
-export type Written = { path: string; what: string; until?: Date }
+export type Written = { path: string; name: string; what: string; until?: Date }
 
 /**
  * Writes every file beside its place and then moves each there, so that no reader meets half of one, a link at the place
@@ -14,7 +14,7 @@ export type Written = { path: string; what: string; until?: Date }
  */
 export async function writeFiles(dir: string, files: readonly File[]): Promise<Written[]> {
   const suffix = `.new-${randomBytes(8).toString('hex')}`
-  const placed = files.map(({ name, text, ...rest }) => ({ path: join(dir, name), text, rest }))
+  const placed = files.map(({ text, ...rest }) => ({ path: join(dir, rest.name), text, rest }))
   try {
     await mkdir(dir, { mode: 0o700 }).catch(unlessThere)
     for (const { path, text } of placed) await writeNew(path + suffix, text)
@@ -26,6 +26,32 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
     await Promise.allSettled(placed.map(({ path }) => rm(path + suffix, { force: true })))
   }
   return placed.map(({ path, rest }) => ({ path, ...rest }))
+}
+
+/** Writes again only what is not as it was written before. */
+export type FileStore = {
+  /** @throws CliError naming the directory; what is there stays as it was as far as it was not replaced */
+  write(files: readonly File[]): Promise<Written[]>
+  /** The next write writes everything. */
+  forget(): void
+  /** What lies there, as far as it was written from here. */
+  written(): Written[]
+}
+
+export function createFileStore(dir: string): FileStore {
+  const known = new Map<string, File>()
+  return {
+    async write(files) {
+      const changed = files.filter(({ name, text }) => known.get(name)?.text !== text)
+      if (changed.length === 0) return []
+      for (const { name } of changed) known.delete(name)
+      const written = await writeFiles(dir, changed)
+      for (const file of changed) known.set(file.name, file)
+      return written
+    },
+    forget: () => known.clear(),
+    written: () => [...known.values()].map(({ text: _, ...rest }) => ({ path: join(dir, rest.name), ...rest })),
+  }
 }
 
 function unlessThere(error: unknown): void {

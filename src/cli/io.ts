@@ -9,6 +9,8 @@ export type Io = {
   stderr: Writable
   readFile: (path: string) => string
   pid: number
+  /** Sends a signal to the process group that a child of ours leads; one that is gone is none of our concern. */
+  signalGroup: (pid: number, name: NodeJS.Signals) => void
   onSignal: (names: readonly NodeJS.Signals[], listener: (name: NodeJS.Signals) => void) => void
 }
 

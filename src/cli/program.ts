@@ -12,6 +12,7 @@ import { addDoctor } from './doctor.ts'
 import { addExplain } from './explain.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
+import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
 import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
@@ -19,13 +20,15 @@ import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
 import { addServe } from './serve.ts'
 import { addToken } from './token.ts'
+import { addVerify } from './verify.ts'
+import { addWhoami } from './whoami.ts'
 import { addWorkload } from './workload.ts'
 
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addDoctor],
-  'What workloads do': [addCredentials],
+  'What workloads do': [addCredentials, addJwt, addWhoami, addVerify],
   'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys, addToken, addLog],
   'What auditors do': [addAudit],
 }

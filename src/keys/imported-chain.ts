@@ -1,9 +1,10 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
-import { Asn1Error, childrenOf, contentOf, fromDerStrict, sameOid } from './asn1-strict.ts'
+import { Asn1Error, childrenOf, fromDerStrict, sameOid } from './asn1-strict.ts'
 import { oid, tag } from './asn1.ts'
 import { extensionOid } from './extensions.ts'
 import { PemError, decodePemBlocks, encodePem } from './pem.ts'
 import { type CertificateFields, findExtension, readCertificate } from './read-certificate.ts'
+import { keyUsageOf, pathLengthOf, usageBit } from './read-extensions.ts'
 
 /** An upstream CA's answer that can't be our issuing CA; the message says why, to the operator. */
 export class ImportedChainError extends Error {
@@ -90,10 +91,12 @@ function readAll(pem: string): Ca[] {
 function checkCa(ca: Ca, depth: number, now: Date): void {
   const { certificate, label } = ca
   if (!certificate.ca) throw new ImportedChainError(`${label} is not a CA (basicConstraints)`)
-  const usage = keyUsageOf(ca)
-  if ((usage & 0x04) === 0) throw new ImportedChainError(`${label} may not sign certificates (keyUsage)`)
-  if (depth === 0 && (usage & 0x02) === 0) throw new ImportedChainError(`${label} may not sign CRLs (keyUsage)`)
-  const pathLength = pathLengthOf(ca)
+  const usage = keyUsageOf(ca.extensions) ?? 0
+  if ((usage & usageBit.keyCertSign) === 0)
+    throw new ImportedChainError(`${label} may not sign certificates (keyUsage)`)
+  if (depth === 0 && (usage & usageBit.cRLSign) === 0)
+    throw new ImportedChainError(`${label} may not sign CRLs (keyUsage)`)
+  const pathLength = pathLengthOf(ca.extensions)
   if (pathLength !== undefined && pathLength < depth) {
     throw new ImportedChainError(`${label} allows ${pathLength} CAs below it, the chain has ${depth} (pathLen)`)
   }
@@ -102,20 +105,6 @@ function checkCa(ca: Ca, depth: number, now: Date): void {
   }
   const { modulusLength } = certificate.publicKey.asymmetricKeyDetails ?? {}
   if (modulusLength !== undefined && modulusLength < 2048) throw new ImportedChainError(`${label} has a weak RSA key`)
-}
-
-/** The first byte: keyCertSign is bit 5 and cRLSign bit 6, counted from the highest (section 4.2.1.3). */
-function keyUsageOf(ca: Ca): number {
-  const found = findExtension(ca.extensions, extensionOid.keyUsage)
-  return found ? (contentOf(fromDerStrict(found.value), tag.bitString)[1] ?? 0) : 0
-}
-
-function pathLengthOf(ca: Ca): number | undefined {
-  const value = findExtension(ca.extensions, extensionOid.basicConstraints)?.value
-  const pathLength = value && childrenOf(fromDerStrict(value), tag.sequence)[1]
-  if (!pathLength) return undefined
-  const content = contentOf(pathLength, tag.integer)
-  return content.length > 4 || content[0]! >= 0x80 ? 0 : content.readUIntBE(0, content.length)
 }
 
 function checkLink(subject: Ca, issuer: Ca): void {

@@ -54,6 +54,7 @@ async function run(argv: string[], env: Record<string, string | undefined> = {})
     stderr: err.stream,
     readFile: (path) => readFileSync(path, 'utf8'),
     pid: process.pid,
+    signalGroup: () => undefined,
     onSignal: () => undefined,
   })
   return { code, out: out.text(), err: err.text() }
@@ -175,7 +176,16 @@ describe('files', () => {
       '--access-token',
     ])
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    const names = ['access-token', 'ca.crt', 'jwt-cloud', 'jwt-payments', 'receipt.json', 'tls.crt', 'tls.key']
+    const names = [
+      'access-token',
+      'ca.crt',
+      'jwt-cloud',
+      'jwt-payments',
+      'receipt.json',
+      'tls.crt',
+      'tls.key',
+      'tls.pem',
+    ]
     expect((await readdir(out)).sort()).toEqual(names)
     for (const name of names) expect(await modeOf(join(out, name))).toBe(0o600)
     expect(await modeOf(out)).toBe(0o700)
@@ -203,7 +213,7 @@ describe('files', () => {
     expect(await readFile(victim, 'utf8')).toBe('untouched')
     expect(await readFile(join(out, 'tls.key'), 'utf8')).toContain('PRIVATE KEY')
     expect(await modeOf(join(out, 'tls.crt'))).toBe(0o600)
-    expect((await readdir(out)).sort()).toEqual(['ca.crt', 'receipt.json', 'tls.crt', 'tls.key'])
+    expect((await readdir(out)).sort()).toEqual(['ca.crt', 'receipt.json', 'tls.crt', 'tls.key', 'tls.pem'])
   })
 
   test('an audience that is a URL or climbs is one file name', async () => {
@@ -260,7 +270,7 @@ test('--output json is for programs: what was written, of whom, until when, and 
     receipt: { epoch: 1 },
   })
   expect(value.files.map(({ path }) => path)).toEqual(
-    ['ca.crt', 'tls.key', 'tls.crt', 'jwt-payments', 'receipt.json'].map((name) => join(out, name)),
+    ['ca.crt', 'tls.key', 'tls.crt', 'tls.pem', 'jwt-payments', 'receipt.json'].map((name) => join(out, name)),
   )
   for (const secret of ['PRIVATE', 'eyJ']) expect(said).not.toContain(secret)
 })

@@ -17,6 +17,7 @@ const program = createProgram({
   stderr: new Writable(),
   readFile: () => '',
   pid: 1,
+  signalGroup: () => undefined,
   onSignal: () => undefined,
 })
 

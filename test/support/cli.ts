@@ -10,12 +10,24 @@ type Options = {
   stdin?: string
   /** Called with what was written to stdout so far, each time that more is. */
   onOutput?: (out: string) => void
+  /** The same for stderr. */
+  onError?: (err: string) => void
 }
 
-/** Runs one command line; `interrupt` is what Ctrl-C would be. */
-export function startCli(argv: string[], options: Options = {}): { ran: Promise<Ran>; interrupt: () => void } {
+type Started = {
+  ran: Promise<Ran>
+  /** What Ctrl-C would be. */
+  interrupt: () => void
+  signal: (name: NodeJS.Signals) => void
+}
+
+/** Runs one command line. */
+export function startCli(argv: string[], options: Options = {}): Started {
   let [out, err] = ['', '']
-  const listeners: (() => void)[] = []
+  const listeners: { name: NodeJS.Signals; listener: (name: NodeJS.Signals) => void }[] = []
+  const signal = (name: NodeJS.Signals): void => {
+    for (const one of listeners) if (one.name === name) one.listener(name)
+  }
   const sink = (take: (text: string) => void): Writable =>
     new Writable({
       write(chunk: Buffer, _, done) {
@@ -31,16 +43,19 @@ export function startCli(argv: string[], options: Options = {}): { ran: Promise<
       out += text
       options.onOutput?.(out)
     }),
-    stderr: sink((text) => (err += text)),
+    stderr: sink((text) => {
+      err += text
+      options.onError?.(err)
+    }),
     readFile: (path) => readFileSync(path, 'utf8'),
     pid: process.pid,
-    onSignal: (_, listener) => listeners.push(() => listener('SIGINT')),
+    signalGroup: (pid, name) => process.kill(-pid, name),
+    onSignal: (names, listener) => listeners.push(...names.map((name) => ({ name, listener }))),
   })
   return {
     ran: code.then((done) => ({ code: done, out, err })),
-    interrupt: () => {
-      for (const listener of listeners) listener()
-    },
+    interrupt: () => signal('SIGINT'),
+    signal,
   }
 }
 

@@ -107,7 +107,8 @@ function isStillOf(known: Known, bundle: Bundle): boolean {
   return true
 }
 
-function checkSignature({ alg, signed, signature }: Compact, { key, alg: ofKey }: JwtKey): void {
+/** @throws PurserError `bad_token` */
+export function checkSignature({ alg, signed, signature }: Compact, { key, alg: ofKey }: JwtKey): void {
   // The key says which algorithm it is for; a token only repeats it.
   if (alg !== ofKey) throw badToken('alg', 'it is not the algorithm of the key that it names')
   // RFC 7518 section 3.4: R and S one after the other, and not ASN.1.

@@ -1,0 +1,61 @@
+/** What a workload holds, as files. */
+import type { Purser } from '@purser/sdk'
+import { readCertificates } from '@purser/sdk/checks'
+import type { File } from '../files.ts'
+
+export type Wanted = { x509: boolean; audiences: readonly string[] }
+
+/**
+ * The certificate after its key, `tls.pem` with both, and the receipt last: who waits for it finds the others there.
+ * @param missing told of a part that can't be had now; the others come all the same, unless it throws
+ */
+export async function contentsOf(
+  purser: Purser,
+  { x509, audiences }: Wanted,
+  missing: (error: unknown) => void,
+): Promise<File[]> {
+  const parts: Promise<File[]>[] = [
+    ...(x509 ? [x509Files(purser)] : []),
+    ...audiences.map((audience) => jwtFile(purser, audience)),
+  ]
+  const files: File[] = []
+  for (const part of await Promise.allSettled(parts)) {
+    if (part.status === 'rejected') missing(part.reason)
+    else files.push(...part.value)
+  }
+  const { accessToken, receipt } = purser
+  if (accessToken) {
+    const { token, expiresAt } = accessToken
+    files.push({ name: 'access-token', text: token, what: "token for Purser's API", until: expiresAt })
+  }
+  if (receipt) {
+    const text = `${JSON.stringify(receipt, null, 2)}\n`
+    files.push({ name: 'receipt.json', text, what: `proof of log entry ${receipt.epoch}/${receipt.index}, verified` })
+  }
+  return files
+}
+
+async function x509Files(purser: Purser): Promise<File[]> {
+  const { certificateChain, privateKey, trustBundle, notAfter } = purser.x509
+  return [
+    { name: 'ca.crt', text: asWritten(trustBundle), what: 'roots to verify others with' },
+    { name: 'tls.key', text: privateKey, what: 'private key', until: notAfter },
+    { name: 'tls.crt', text: certificateChain, what: 'certificate and chain', until: notAfter },
+    { name: 'tls.pem', text: privateKey + certificateChain, what: 'key, certificate and chain', until: notAfter },
+  ]
+}
+
+/** The same roots are the same text, whoever named them. */
+const asWritten = (roots: string): string => readCertificates(roots)?.map(String).join('') ?? roots
+
+async function jwtFile(purser: Purser, audience: string): Promise<File[]> {
+  const text = await purser.jwt(audience)
+  const name = `jwt-${encodeURIComponent(audience)}`
+  return [{ name, text, what: `JWT for ${audience}`, until: new Date(Number(claimsOf(text).exp) * 1000) }]
+}
+
+/** Of a JWT that the SDK has held against what the server said about it. */
+export function claimsOf(jwt: string): Record<string, unknown> {
+  const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
+  return typeof claims === 'object' && claims !== null ? { ...claims } : {}
+}

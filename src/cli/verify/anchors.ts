@@ -1,0 +1,66 @@
+/** What a credential is held against: the trust domain's bundle, from its server or from a file. */
+import type { X509Certificate } from 'node:crypto'
+import { PurserError } from '@purser/sdk/connection'
+import { type Bundle, readBundle, readCertificates, urisOf } from '@purser/sdk/checks'
+import type { Api } from '../api.ts'
+import { CliError, type Io, exitCodes } from '../io.ts'
+import { readText } from '../settings.ts'
+import { textOf } from '../wire.ts'
+
+export type Anchors = {
+  roots: X509Certificate[]
+  /** Undefined where a file of roots was given: it holds no such keys. */
+  jwtKeys: Bundle['jwtKeys'] | undefined
+  /** Undefined where nothing says it. */
+  trustDomain: string | undefined
+  issuer: string | undefined
+  /** In words. */
+  from: string
+}
+
+/** @throws CliError where the server can't be reached, or its answer is no bundle */
+export async function anchorsOfServer(api: Api, trustDomain: string | undefined): Promise<Anchors> {
+  const open = async (path: string): Promise<string> => textOf(await api.open('GET', path, { token: null }))
+  const about = await api.call<{ trustDomain: string; issuer: string }>('GET', '/api/v1/server', { token: null })
+  const bundle = readBundleOf(await open('/bundle'), (why) => new CliError(`${api.url}: ${why}`))
+  return {
+    ...anchorsOf(bundle),
+    trustDomain: trustDomain ?? about.body.trustDomain,
+    issuer: about.body.issuer,
+    from: `the bundle of ${about.body.trustDomain}, from ${api.url}`,
+  }
+}
+
+/** A SPIFFE bundle, as `GET /bundle` answers, or roots in PEM, as ca.crt holds. */
+export function anchorsOfFile(io: Pick<Io, 'readFile'>, path: string, trustDomain: string | undefined): Anchors {
+  const text = readText(io, path, '--bundle')
+  const wrong = (why: string): CliError => new CliError(`--bundle: ${path}: ${why}`, exitCodes.usage)
+  const roots = text.includes('-----BEGIN ') ? readCertificates(text) : undefined
+  const found = roots ? { roots, jwtKeys: undefined } : anchorsOf(readBundleOf(text, wrong))
+  return {
+    ...found,
+    trustDomain: trustDomain ?? trustDomainOf(found.roots),
+    issuer: undefined,
+    from: `the bundle in ${path}`,
+  }
+}
+
+const anchorsOf = ({ roots, jwtKeys }: Bundle): Pick<Anchors, 'roots' | 'jwtKeys'> => ({
+  roots: readCertificates(roots) ?? [],
+  jwtKeys,
+})
+
+function readBundleOf(text: string, wrong: (why: string) => CliError): Bundle {
+  try {
+    return readBundle(text)
+  } catch (error) {
+    if (!(error instanceof PurserError)) throw error
+    throw wrong('it is neither a SPIFFE bundle with a root nor certificates in PEM')
+  }
+}
+
+/** A root names its trust domain (SPIFFE X509-SVID section 2.2), unless it is somebody else's. */
+function trustDomainOf(roots: readonly X509Certificate[]): string | undefined {
+  const [first, ...others] = new Set(roots.flatMap((root) => urisOf(root).map((uri) => uri.slice('spiffe://'.length))))
+  return others.length === 0 ? first : undefined
+}

@@ -1,0 +1,123 @@
+/** Every check of an X.509-SVID (SPIFFE X509-SVID sections 2 to 5), each told. */
+import { X509Certificate, createPrivateKey } from 'node:crypto'
+import { fingerprintOf, readCertificates, readSpiffeId, urisOf } from '@purser/sdk/checks'
+import { type Extension, readCertificate } from '../../keys/read-certificate.ts'
+import { keyUsageOf, usageBit } from '../../keys/read-extensions.ts'
+import type { Anchors } from './anchors.ts'
+import { type Checks, createChecks, moment } from './checks.ts'
+import { type Judged, judgeTrustDomain } from './judged.ts'
+import { findPath, nameOf } from './path.ts'
+
+/** With the way up to the root, where there is one. */
+export type JudgedCertificate = Judged & { path: X509Certificate[] }
+
+export function judgeCertificate(pem: string, anchors: Anchors, now: Date): JudgedCertificate {
+  const checks = createChecks()
+  const [leaf, ...pool] = readCertificates(pem) ?? []
+  const extensions = leaf && extensionsOf(leaf)
+  if (!leaf || !extensions) {
+    checks.failed('form', 'it holds no certificate of version 3 in PEM that can be read, or one that is no strict DER')
+    return { checks, facts: {}, path: [] }
+  }
+  checks.ok('form', pool.length === 0 ? 'one certificate' : `a certificate and ${pool.length} more of its chain`)
+  judgeNames(checks, leaf, anchors)
+  judgeLeaf(checks, leaf, extensions)
+  judgeKey(checks, leaf, pem)
+  const path = judgePath(checks, leaf, pool, anchors)
+  judgeTimes(checks, path, now)
+  return { checks, facts: factsOf(leaf), path }
+}
+
+function extensionsOf(certificate: X509Certificate): Extension[] | undefined {
+  try {
+    return readCertificate(certificate.raw).extensions
+  } catch {
+    return undefined
+  }
+}
+
+/** Section 2: exactly one URI, which is the SPIFFE ID; section 5.2: one that isn't so is refused. */
+function judgeNames(checks: Checks, leaf: X509Certificate, { trustDomain }: Anchors): void {
+  const uris = urisOf(leaf)
+  const id = readSpiffeId(uris[0] ?? '')
+  if (uris.length !== 1) {
+    checks.failed('SPIFFE ID', `its subject alternative name holds ${uris.length} URIs, where an SVID has one`)
+  } else if (!id || id.path === '') checks.failed('SPIFFE ID', `${uris[0] ?? ''} is not the SPIFFE ID of a workload`)
+  else checks.ok('SPIFFE ID', uris[0] ?? '')
+  judgeTrustDomain(checks, id?.trustDomain, trustDomain)
+}
+
+/** Section 4: a leaf signs messages and no certificates. */
+function judgeLeaf(checks: Checks, leaf: X509Certificate, extensions: Extension[]): void {
+  if (leaf.ca) checks.failed('leaf', 'it is a CA (basicConstraints), and no SVID of a workload')
+  else checks.ok('leaf', 'CA is false')
+  const usage = keyUsageOf(extensions) ?? 0
+  if ((usage & usageBit.digitalSignature) === 0) checks.failed('key usage', 'digitalSignature is missing')
+  else if ((usage & (usageBit.keyCertSign | usageBit.cRLSign)) !== 0) {
+    checks.failed('key usage', 'keyCertSign or cRLSign is set, which a leaf must not have')
+  } else checks.ok('key usage', 'digitalSignature, and neither keyCertSign nor cRLSign')
+  // Node calls extendedKeyUsage so.
+  const purposes = leaf.keyUsage as string[] | undefined
+  const named = (purposes ?? []).map((one) => purposeNames[one] ?? one)
+  if (!purposes) checks.ok('purposes', 'any: it names none')
+  else if (purposes.some((one) => one in purposeNames)) checks.ok('purposes', named.join(', '))
+  else checks.failed('purposes', `${named.join(', ')}: neither serverAuth nor clientAuth`)
+}
+
+const purposeNames: Readonly<Record<string, string>> = {
+  '1.3.6.1.5.5.7.3.1': 'serverAuth',
+  '1.3.6.1.5.5.7.3.2': 'clientAuth',
+}
+
+/** Where a key lies beside it, as in tls.pem. */
+function judgeKey(checks: Checks, leaf: X509Certificate, pem: string): void {
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return
+  try {
+    if (leaf.checkPrivateKey(createPrivateKey(pem))) checks.ok('private key', 'the one beside it is its own')
+    else checks.failed('private key', "the one beside it is another certificate's")
+  } catch {
+    checks.failed('private key', 'the one beside it can not be read')
+  }
+}
+
+function judgePath(
+  checks: Checks,
+  leaf: X509Certificate,
+  pool: readonly X509Certificate[],
+  { roots, from }: Anchors,
+): X509Certificate[] {
+  const { certificates, broken } = findPath(leaf, pool, roots)
+  if (broken === undefined) {
+    const above = certificates.slice(1).map(nameOf).join(', then ')
+    checks.ok('chain', above === '' ? `it is a root of ${from} itself` : above)
+  } else checks.failed('chain', broken)
+  return certificates
+}
+
+function judgeTimes(checks: Checks, path: readonly X509Certificate[], now: Date): void {
+  for (const [n, one] of path.entries()) {
+    const [begin, end] = [new Date(one.validFrom), new Date(one.validTo)]
+    const what = n === 0 ? 'it' : nameOf(one)
+    if (end <= now) return checks.failed('times', `${what} ended at ${moment(end, now)}`)
+    if (begin > now) {
+      return checks.failed('times', `${what} begins at ${moment(begin, now)}: is this machine's clock right?`)
+    }
+  }
+  const [leaf] = path
+  if (leaf) checks.ok('times', `until ${moment(new Date(leaf.validTo), now)}`)
+}
+
+function factsOf(leaf: X509Certificate): Record<string, unknown> {
+  const { asymmetricKeyType, asymmetricKeyDetails } = leaf.publicKey
+  const { namedCurve, modulusLength } = asymmetricKeyDetails ?? {}
+  return {
+    names: (leaf.subjectAltName ?? '').split(', '),
+    ...(leaf.subject ? { subject: leaf.subject.replaceAll('\n', ', ') } : {}),
+    issuer: (leaf.issuer ?? '').replaceAll('\n', ', '),
+    serialNumber: leaf.serialNumber.toLowerCase(),
+    key: [asymmetricKeyType, namedCurve ?? modulusLength].filter((one) => one !== undefined).join(' '),
+    notBefore: new Date(leaf.validFrom).toISOString(),
+    notAfter: new Date(leaf.validTo).toISOString(),
+    sha256: fingerprintOf(leaf),
+  }
+}

@@ -1,0 +1,63 @@
+/** Whether a certificate, or a CA above it, was revoked: by Purser's CRLs (RFC 5280 section 5). */
+import type { X509Certificate } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { type Crl, DerError, readCrl } from '@purser/sdk/checks'
+import { crlUrlsOf } from '../../keys/read-extensions.ts'
+import { readCertificate } from '../../keys/read-certificate.ts'
+import type { Api } from '../api.ts'
+import { CliError } from '../io.ts'
+import { type Checks, moment } from './checks.ts'
+import { nameOf } from './path.ts'
+
+const check = 'revocation'
+const mostBytes = 4 * 1024 * 1024
+
+/** @param path the leaf first, the root last */
+export async function judgeCrls(checks: Checks, path: readonly X509Certificate[], api: Api, now: Date): Promise<void> {
+  if (!checks.sound()) return checks.skipped(check, 'not asked: it is refused already')
+  for (const [n, one] of path.entries()) {
+    const issuer = path[n + 1]
+    // A root revokes nobody but others.
+    if (!issuer) return
+    await judgeOne(checks, n === 0 ? check : `${check} (CA)`, one, { issuer, api, now })
+  }
+}
+
+type Context = { issuer: X509Certificate; api: Api; now: Date }
+
+async function judgeOne(checks: Checks, name: string, one: X509Certificate, context: Context): Promise<void> {
+  const { api, issuer, now } = context
+  const [url] = crlUrlsOf(readCertificate(one.raw).extensions)
+  // Asked for at the address that was verified, whatever host the certificate names.
+  const [at] = /\/crl\/[\w-]{1,64}$/.exec(url ?? '') ?? []
+  if (url === undefined) return checks.skipped(name, `${nameOf(one)} names no CRL`)
+  if (at === undefined) return checks.skipped(name, `${url} is no CRL of Purser's, so it is not asked for`)
+  let crl: Crl
+  try {
+    crl = readCrl(await bytesOf(await api.open('GET', at, { token: null })), issuer)
+  } catch (error) {
+    if (error instanceof DerError) return checks.failed(name, `the CRL at ${at} can not be believed: ${error.message}`)
+    if (!(error instanceof CliError)) throw error
+    return checks.skipped(name, `the CRL at ${at} can not be had: ${error.message.replaceAll('\n', '; ')}`)
+  }
+  const serial = one.serialNumber.toLowerCase().replace(/^0+(?=.)/, '')
+  const made = `the CRL of ${crl.thisUpdate.toISOString()}`
+  if (crl.serials.has(serial)) checks.failed(name, `${made} names serial ${serial}: it was revoked`)
+  else if (crl.nextUpdate <= now) checks.failed(name, `${made} ended at ${moment(crl.nextUpdate, now)}`)
+  else checks.ok(name, `${made} does not name ${nameOf(one)}`)
+}
+
+async function bytesOf(reply: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of reply as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > mostBytes) throw new CliError('it is larger than 4 MiB')
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw error instanceof CliError ? error : new CliError('the connection broke')
+  }
+  return Buffer.concat(chunks)
+}

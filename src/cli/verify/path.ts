@@ -1,0 +1,60 @@
+/** From a leaf up to a root of the bundle (RFC 5280 section 6.1), with a reason where that fails. */
+import type { X509Certificate } from 'node:crypto'
+import { pathLengthOf } from '../../keys/read-extensions.ts'
+import { readCertificate } from '../../keys/read-certificate.ts'
+
+const longest = 8
+
+export type Path = {
+  /** The leaf first; the root last, where it was reached. */
+  certificates: X509Certificate[]
+  /** Why it doesn't lead to a root. */
+  broken?: string
+}
+
+/** OpenSSL looks at names, key identifiers and keyUsage in `checkIssued`, and leaves the signature to us. */
+const isIssuedBy = (one: X509Certificate, issuer: X509Certificate): boolean =>
+  issuer.ca && one.checkIssued(issuer) && one.verify(issuer.publicKey)
+
+export const nameOf = (certificate: X509Certificate): string =>
+  (certificate.subject ?? '').replaceAll('\n', ', ') || `serial ${certificate.serialNumber.toLowerCase()}`
+
+/** @param pool what came with the leaf */
+export function findPath(
+  leaf: X509Certificate,
+  pool: readonly X509Certificate[],
+  roots: readonly X509Certificate[],
+): Path {
+  const certificates = [leaf]
+  let top = leaf
+  while (certificates.length <= longest) {
+    const below = top
+    if (roots.some((one) => one.raw.equals(below.raw))) return checkLengths(certificates)
+    const root = roots.find((one) => isIssuedBy(below, one))
+    if (root) return checkLengths([...certificates, root])
+    const next = pool.find((one) => !certificates.includes(one) && isIssuedBy(below, one))
+    if (!next) return { certificates, broken: whyNot(below, [...pool, ...roots]) }
+    certificates.push(next)
+    top = next
+  }
+  return { certificates, broken: `it is longer than ${longest} certificates` }
+}
+
+function whyNot(one: X509Certificate, others: readonly X509Certificate[]): string {
+  const issuer = (one.issuer ?? '').replaceAll('\n', ', ')
+  const named = others.filter((other) => other !== one && other.subject === one.issuer)
+  if (named.some((other) => !other.ca)) return `${nameOf(one)} is signed by ${issuer}, which is no CA`
+  if (named.length > 0) return `${nameOf(one)} says that ${issuer} signed it, and that key did not`
+  return `${nameOf(one)} is signed by ${issuer}, which is neither in the bundle nor in what was given: is the chain left out, or is it another trust domain's?`
+}
+
+/** How many CAs may stand below each. */
+function checkLengths(certificates: X509Certificate[]): Path {
+  for (const [n, ca] of certificates.entries()) {
+    const most = n === 0 ? undefined : pathLengthOf(readCertificate(ca.raw).extensions)
+    if (most !== undefined && most < n - 1) {
+      return { certificates, broken: `${nameOf(ca)} allows ${most} CAs below it, and there are ${n - 1}` }
+    }
+  }
+  return { certificates }
+}

@@ -1,0 +1,79 @@
+/** `purser whoami`: who Purser takes this process for, and by what. */
+import type { Choice } from '@purser/sdk'
+import type { Command } from 'commander'
+import { withApi } from './api.ts'
+import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
+import type { Io } from './io.ts'
+import { type Facts, withExamples, withOutput } from './options.ts'
+import { type OutputFlags, pairs, show, table } from './output.ts'
+import { setting } from './settings.ts'
+
+type Flags = WorkloadFlags & OutputFlags & { asWorkload?: boolean }
+
+type Self =
+  | { kind: 'operator'; operator: string; role: string; tokenId: string }
+  | {
+      kind: 'workload'
+      spiffeId: string
+      workload?: { id: string; name: string; revision: number }
+      attestor?: string
+      session: { id: string; expiresAt: string }
+      selectors: Facts
+    }
+
+/** Seconds: it is used once, at once. */
+const accessTokenSeconds = 60
+
+export function addWhoami(program: Command, io: Io): void {
+  const command = program
+    .command('whoami')
+    .summary('say who this process is to Purser')
+    .description(
+      'Says who Purser takes this process for, and by what: an operator where PURSER_API_TOKEN is set, else a workload, which attests for it and gets nothing but a token to ask with.',
+    )
+    .option('--as-workload', 'attest, also where PURSER_API_TOKEN is set')
+    .action(async (flags: Flags) => {
+      const found = await ask(flags, io)
+      show(io, flags, found, words)
+    })
+  withExamples(withOutput(withWorkload(command)), 'purser whoami', 'purser whoami --as-workload --proof-file token.jwt')
+}
+
+type Found = Self & { by: string; why: string; chosen?: readonly Choice[] }
+
+async function ask(flags: Flags, io: Io): Promise<Found> {
+  const self = (token: string): Promise<Self> =>
+    withApi(io, flags, async (api) => (await api.call<Self>('GET', '/api/v1/credentials/self', { token })).body)
+  const apiToken = setting(io, 'PURSER_API_TOKEN')
+  if (apiToken !== undefined && !flags.asWorkload) {
+    const file = io.env.PURSER_API_TOKEN ? '' : '_FILE'
+    const why = `PURSER_API_TOKEN${file} is set; --as-workload looks at this process's own proof instead`
+    return { ...(await self(apiToken)), by: `the token in PURSER_API_TOKEN${file}`, why }
+  }
+  const wanted = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
+  return asWorkload(io, flags, wanted, async ({ accessToken, chosen }) => {
+    const by = chosen.find(({ about }) => about === 'proof')?.chosen ?? 'its proof'
+    const why = apiToken === undefined ? 'PURSER_API_TOKEN is not set' : '--as-workload was given'
+    return { ...(await self(accessToken?.token ?? '')), by, why, chosen }
+  })
+}
+
+function words(found: Found): string {
+  const reasons = [
+    ['known by', found.by],
+    ['because', found.why],
+  ]
+  if (found.kind === 'operator') {
+    const { operator, role, tokenId } = found
+    return table([['operator', operator], ['role', role], ['token', tokenId], ...reasons])
+  }
+  const { spiffeId, workload, attestor, session, selectors } = found
+  return table([
+    ['workload', spiffeId],
+    ...(workload ? [['entry', `${workload.name} (${workload.id}), revision ${workload.revision}`]] : []),
+    ...(attestor === undefined ? [] : [['attestor', attestor]]),
+    ['session', `${session.id} until ${session.expiresAt}`],
+    ['facts', pairs(selectors)],
+    ...reasons,
+  ])
+}

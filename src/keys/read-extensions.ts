@@ -1,0 +1,44 @@
+/** What a certificate's extensions say (RFC 5280 section 4.2.1), read strictly. Each throws Asn1Error. */
+import { childrenOf, contentOf, fromDerStrict } from './asn1-strict.ts'
+import { type Asn1, tag } from './asn1.ts'
+import { extensionOid } from './extensions.ts'
+import { type Extension, findExtension } from './read-certificate.ts'
+
+const treeOf = (extensions: Extension[], id: string): Asn1 | undefined => {
+  const found = findExtension(extensions, id)
+  return found && fromDerStrict(found.value)
+}
+
+/** Bits of the first byte of keyUsage (section 4.2.1.3): bit 0 is the highest. */
+export const usageBit = { digitalSignature: 0x80, keyCertSign: 0x04, cRLSign: 0x02 } as const
+
+/** The first byte; undefined where the extension is absent. */
+export function keyUsageOf(extensions: Extension[]): number | undefined {
+  const found = treeOf(extensions, extensionOid.keyUsage)
+  return found && (contentOf(found, tag.bitString)[1] ?? 0)
+}
+
+/** The CAs that may follow below (section 4.2.1.9); undefined where any number may. */
+export function pathLengthOf(extensions: Extension[]): number | undefined {
+  const found = treeOf(extensions, extensionOid.basicConstraints)
+  const pathLength = found && childrenOf(found, tag.sequence)[1]
+  if (!pathLength) return undefined
+  const content = contentOf(pathLength, tag.integer)
+  return content.length > 4 || content[0]! >= 0x80 ? 0 : content.readUIntBE(0, content.length)
+}
+
+/** Where CRLs are (section 4.2.1.13): the URLs of points that stand for all reasons. */
+export function crlUrlsOf(extensions: Extension[]): string[] {
+  const found = treeOf(extensions, extensionOid.crlDistributionPoints)
+  if (!found) return []
+  return childrenOf(found, tag.sequence).flatMap((point) => {
+    const [first] = childrenOf(point, tag.sequence)
+    const names = first?.type === 0 && first.tagClass === 0x80 ? childrenOf(first, 0, 0x80) : []
+    const full = names.filter((one) => one.type === 0 && one.tagClass === 0x80)
+    return full.flatMap((one) => childrenOf(one, 0, 0x80).flatMap(urlIn))
+  })
+}
+
+/** uniformResourceIdentifier, [6] IA5String (section 4.2.1.6). */
+const urlIn = ({ type, tagClass, value }: Asn1): string[] =>
+  type === 6 && tagClass === 0x80 && typeof value === 'string' ? [value] : []

@@ -1,0 +1,317 @@
+/** `purser credentials --watch`: lifetimes of seconds, a server that goes and comes, commands that fail and dawdle. */
+import { spawn } from 'node:child_process'
+import { X509Certificate, createPrivateKey } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { proofFor, rootPem, startFake } from '../sdk/fake-purser.ts'
+import { startCli } from '../support/cli.ts'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { createPlace } from '../support/place.ts'
+import type { TestPurser } from '../support/purser.ts'
+
+let place: Awaited<ReturnType<typeof createPlace>>
+let purser: TestPurser
+let issuer: Issuer
+
+/** The bundle is read again every few seconds. */
+const often = { PURSER_BUNDLE_REFRESH_SECONDS: '4' }
+
+beforeAll(async () => {
+  place = await createPlace('embedded')
+  purser = await place.start('', often, true)
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+}, 60_000)
+afterAll(async () => {
+  await purser.stop()
+  await place.remove()
+})
+
+/** Where it was before, with everything that it had. */
+const startAgain = async (): Promise<void> => {
+  purser = await place.start(purser.admin, { ...often, PURSER_LISTEN: new URL(purser.url).host }, true)
+}
+
+async function folder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'purser-watch-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+const environment = (): Record<string, string> => ({
+  PATH: process.env.PATH ?? '',
+  PURSER_ADDR: purser.url,
+  PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'),
+  PURSER_LOG_KEY: purser.vkeys.join(' '),
+})
+
+type Watch = { dir: string; out: string; log: string; token: string }
+
+async function prepare(): Promise<Watch> {
+  const dir = await folder()
+  const token = join(dir, 'token')
+  await writeFile(token, await issuer.token())
+  return { dir, out: join(dir, 'out'), log: join(dir, 'log'), token }
+}
+
+async function watching(given: string[], env: Record<string, string> = {}) {
+  const at = await prepare()
+  let err = ''
+  const argv = ['credentials', '--out', at.out, '--proof-file', at.token, '--watch', ...given]
+  const { ran, signal } = startCli(argv, {
+    env: { ...environment(), LOG: at.log, ...env },
+    onError: (text) => (err = text),
+  })
+  onTestFinished(async () => {
+    signal('SIGTERM')
+    await ran
+  })
+  return {
+    ...at,
+    ran,
+    signal,
+    err: () => err,
+    /** What the command wrote to $LOG so far, line by line. */
+    logged: () => (existsSync(at.log) ? readFileSync(at.log, 'utf8').split('\n').filter(Boolean) : []),
+    says: (words: RegExp | string) => vi.waitFor(() => expect(err).toMatch(words), { timeout: 60_000, interval: 50 }),
+  }
+}
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 50 })
+const serialIn = (pem: string): string => new X509Certificate(pem).serialNumber.toLowerCase()
+const count = (text: string, words: RegExp): number => [...text.matchAll(new RegExp(words, 'g'))].length
+
+describe('a watch that never starts', () => {
+  test.each([
+    ['5 where nobody answers', ['--addr', 'https://127.0.0.1:1'], 5],
+    ['2 without a proof', ['--proof-file', '/nonexistent'], 2],
+    ['2 where there is nothing to ask for', ['--no-x509'], 2],
+  ])('ends with %s, and writes nothing', async (_, argv, code) => {
+    const { ran, out } = await watching([...argv, '--on-renew', 'echo ran >&2'])
+    const ended = await ran
+    expect(ended).toMatchObject({ code, out: '' })
+    expect(ended.err).not.toContain('ran')
+    expect(existsSync(out)).toBe(false)
+  })
+})
+
+describe('the command', () => {
+  test('that fails is a warning with its exit code, and the watch goes on', async () => {
+    const { says, err, signal, ran } = await watching([
+      '--lifetime',
+      '6s',
+      '--on-renew',
+      'echo out; echo no >&2; exit 7',
+    ])
+    await says(/(renewed by certificate; serial[^]*){2}/)
+    await says(/(ended with exit code 7[^]*){3}/)
+    expect(err()).toContain('out\n')
+    signal('SIGTERM')
+    expect((await ran).code).toBe(0)
+    // Its stdout is not the result.
+    expect((await ran).out).not.toContain('out\n')
+  }, 90_000)
+
+  test('that is no command, and one that kills itself, are warned of', async () => {
+    const { says } = await watching(['--on-renew', 'exec /nonexistent/tool'])
+    await says('ended with exit code 127')
+    const other = await watching(['--on-renew', 'kill -9 $$'])
+    await other.says('ended with the signal SIGKILL')
+  }, 60_000)
+
+  test('that dawdles runs alone, and once more for all that came meanwhile', async () => {
+    const command =
+      'echo start $PURSER_SERIAL_NUMBER >> $LOG; until [ -e $LOG.go ]; do sleep 0.1; done; echo end >> $LOG'
+    const { log, logged, err, says } = await watching(['--lifetime', '6s', '--on-renew', command])
+    await says(/(renewed by [^]*){3}/)
+    expect(logged()).toEqual([expect.stringMatching(/^start /)])
+    const passedOver = [...err().matchAll(/serial ([0-9a-f]+)/g)].map(([, one]) => `start ${one ?? ''}`)
+    await writeFile(`${log}.go`, '')
+    await until(() => expect(logged().length).toBeGreaterThanOrEqual(4))
+    const [first = '', second, third = '', fourth] = logged()
+    expect([second, fourth]).toEqual(['end', 'end'])
+    // The first set is told by stdout alone; of the others only the newest got a run of its own.
+    expect(passedOver).not.toContain(first)
+    expect(passedOver.slice(0, 2)).not.toContain(third)
+  }, 120_000)
+
+  test('gets the signal that ends the watch, and is waited for', async () => {
+    const command = `trap 'echo told >> $LOG; exit 3' TERM; echo up >> $LOG; while :; do sleep 1; done`
+    const { logged, signal, ran } = await watching(['--on-renew', command])
+    await until(() => expect(logged()).toEqual(['up']))
+    signal('SIGTERM')
+    expect((await ran).code).toBe(0)
+    expect(logged()).toEqual(['up', 'told'])
+  }, 60_000)
+
+  test('without --watch runs once, and its failure is that of the whole', async () => {
+    const { dir, out, log, token } = await prepare()
+    const argv = ['credentials', '--out', out, '--proof-file', token, '--on-renew']
+    const options = { env: { ...environment(), LOG: log } }
+    const well = await startCli([...argv, 'ls $PURSER_OUT > $LOG'], options).ran
+    expect(well.code).toBe(0)
+    expect(await readFile(log, 'utf8')).toBe('ca.crt\nreceipt.json\ntls.crt\ntls.key\ntls.pem\n')
+    const badly = await startCli([...argv, `exit 4`], options).ran
+    expect(badly).toMatchObject({ code: 1, err: expect.stringContaining('ended with exit code 4') })
+    expect(await readdir(dir)).toEqual(['log', 'out', 'token'])
+  }, 60_000)
+})
+
+test('renewals before and after a server that was away past the end: each set is of one generation', async () => {
+  const command =
+    'mkdir -p $LOG; cp $PURSER_OUT/tls.pem $LOG/$PURSER_SERIAL_NUMBER; cat $PURSER_OUT/tls.key $PURSER_OUT/tls.crt | cmp - $PURSER_OUT/tls.pem'
+  const watch = await watching(['--lifetime', '8s', '--audience', 'payments', '--on-renew', command])
+  await watch.says(/(renewed by certificate; serial[^]*){2}/)
+  const jwt = readFileSync(join(watch.out, 'jwt-payments'), 'utf8')
+
+  await purser.stop()
+  await watch.says('Purser is away')
+  await watch.says('warning: the certificate ended at')
+  await watch.says('warning: jwt-payments ended at')
+  const before = await readFile(join(watch.out, 'tls.pem'), 'utf8')
+  expect(watch.err()).not.toContain('Purser is back')
+  await startAgain()
+  await watch.says('Purser is back, after')
+  await watch.says(/Purser is back[^]*renewed by proof; serial[^]*renewed by certificate; serial/)
+
+  watch.signal('SIGTERM')
+  expect((await watch.ran).code).toBe(0)
+  expect(count(watch.err(), /Purser is away/)).toBe(1)
+  expect(count(watch.err(), /Purser is back/)).toBe(1)
+  expect(await readFile(join(watch.out, 'tls.pem'), 'utf8')).not.toBe(before)
+  expect(await readFile(join(watch.out, 'jwt-payments'), 'utf8')).not.toBe(jwt)
+  for (const name of await readdir(watch.out)) expect((await stat(join(watch.out, name))).mode & 0o777).toBe(0o600)
+  const names = ['ca.crt', 'jwt-payments', 'receipt.json', 'tls.crt', 'tls.key', 'tls.pem']
+  expect((await readdir(watch.out)).sort()).toEqual(names)
+  // Of every set that the command was told of, the key is the certificate's and the serial number is what it was told.
+  const sets = await readdir(watch.log)
+  expect(sets.length).toBeGreaterThanOrEqual(4)
+  for (const serial of sets) {
+    const pem = await readFile(join(watch.log, serial), 'utf8')
+    expect(serialIn(pem)).toBe(serial)
+    expect(new X509Certificate(pem).checkPrivateKey(createPrivateKey(pem))).toBe(true)
+  }
+  expect(watch.err()).not.toContain('ended with exit code')
+}, 180_000)
+
+test('roots that moved on are written without a renewal', async () => {
+  const { out, says, logged } = await watching(['--on-renew', 'echo $PURSER_CHANGED >> $LOG'])
+  await until(() => expect(logged()).toHaveLength(1))
+  const before = await readFile(join(out, 'ca.crt'), 'utf8')
+  await purser.asAdmin('POST', '/api/v1/keys/ca:rotate', { level: 'root' })
+  await says(/the roots changed; wrote ca\.crt\n/)
+  const roots = await readFile(join(out, 'ca.crt'), 'utf8')
+  expect(roots).toContain(before)
+  expect(count(roots, /BEGIN CERTIFICATE/)).toBe(count(before, /BEGIN CERTIFICATE/) + 1)
+  await until(() => expect(logged()[1]).toBe('ca.crt'))
+}, 90_000)
+
+test('with PURSER_STATE_DIR a restart needs no proof: it renews by certificate', async () => {
+  const { dir, out, token } = await prepare()
+  const argv = ['credentials', '--out', out, '--proof-file', token]
+  const env = { ...environment(), PURSER_STATE_DIR: join(dir, 'state') }
+  expect((await startCli(argv, { env }).ran).code).toBe(0)
+  const first = serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))
+  await rm(token)
+  expect((await startCli(argv, { env: environment() }).ran).code).toBe(2)
+  const { ran, signal } = startCli([...argv, '--watch', '--on-renew', 'echo ran >&2'], {
+    env,
+    onError: (err) => err.includes('ran') && signal('SIGTERM'),
+  })
+  expect((await ran).code).toBe(0)
+  expect(serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))).not.toBe(first)
+}, 60_000)
+
+test('a log that forked is warned of, and both of its heads are kept', async () => {
+  const { dir, out, token } = await prepare()
+  const fake = await startFake()
+  await writeFile(join(dir, 'ca.pem'), rootPem)
+  await writeFile(token, proofFor())
+  let err = ''
+  const { ran, signal } = startCli(['credentials', '--out', out, '--proof-file', token, '--watch'], {
+    env: { PURSER_ADDR: fake.url, PURSER_CA_FILE: join(dir, 'ca.pem'), PURSER_LOG_KEY: fake.state.log.vkey },
+    onError: (text) => (err = text),
+  })
+  await until(() => expect(existsSync(join(out, 'receipt.json'))).toBe(true))
+  const receipt = await readFile(join(out, 'receipt.json'), 'utf8')
+  fake.state.log = fake.state.log.fork(1)
+  signal('SIGHUP')
+  await until(() => expect(existsSync(join(out, 'log-fork.json'))).toBe(true))
+  signal('SIGTERM')
+  expect((await ran).code).toBe(0)
+  expect(err).toMatch(/warning: .*not shown to be the one that was seen before/)
+  expect(err).toContain(join(out, 'log-fork.json'))
+  const heads = JSON.parse(await readFile(join(out, 'log-fork.json'), 'utf8')) as Record<string, string>
+  expect(heads.kept).toMatch(/^example\.org\/log\/1\n/)
+  expect(heads.received).not.toBe(heads.kept)
+  // What came with it was thrown away.
+  expect(await readFile(join(out, 'receipt.json'), 'utf8')).toBe(receipt)
+}, 60_000)
+
+test('tokens alone are kept fresh, and say what changed', async () => {
+  const command = 'echo "$PURSER_CHANGED|$PURSER_SERIAL_NUMBER|$PURSER_NOT_AFTER" >> $LOG'
+  const argv = ['--no-x509', '--audience', 'payments', '--access-token', '--lifetime', '6s', '--on-renew', command]
+  const { logged, out, says } = await watching(argv)
+  const seen = new Set<string>()
+  await until(() => {
+    expect(logged().length).toBeGreaterThanOrEqual(3)
+    expect(seen.add(readFileSync(join(out, 'jwt-payments'), 'utf8')).size).toBeGreaterThanOrEqual(2)
+  })
+  await says(/renewed by proof; wrote .*jwt-payments.* receipt\.json/)
+  expect(logged()[0]).toBe('jwt-payments access-token receipt.json||')
+}, 90_000)
+
+test('SIGHUP renews now and writes every file anew; a place that takes none is warned of, not the end', async () => {
+  const { out, dir, says, signal, err } = await watching([])
+  await until(() => expect(existsSync(join(out, 'receipt.json'))).toBe(true))
+  const serial = serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))
+  await rename(out, join(dir, 'aside'))
+  await writeFile(out, 'in the way')
+  signal('SIGHUP')
+  await says(/SIGHUP: renewing now\n[^]*warning: can't write to .* \(ENOTDIR\); it is tried again in 10 s/)
+  expect(err()).not.toContain('wrote')
+  await rm(out)
+  await mkdir(out)
+  signal('SIGHUP')
+  await says(/wrote ca\.crt tls\.key tls\.crt tls\.pem receipt\.json/)
+  expect(serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))).not.toBe(serial)
+
+  await purser.stop()
+  onTestFinished(startAgain)
+  signal('SIGHUP')
+  await says('warning: it could not be renewed now')
+}, 90_000)
+
+describe('the process itself', () => {
+  test('shows no secret in arguments or environment, stays up by itself, and ends with 0 at SIGTERM', async () => {
+    const { out, log, token } = await prepare()
+    const command =
+      'mkdir $LOG; env > $LOG/env; tr "\\0" " " < /proc/$PPID/cmdline > $LOG/args; ps -eo args >> $LOG/args'
+    const main = ['--conditions=purser-source', '--import', 'tsx', 'src/main.ts']
+    const argv = ['credentials', '--out', out, '--proof-file', token, '--audience', 'payments', '--access-token']
+    const child = spawn(process.execPath, [...main, ...argv, '--watch', '--on-renew', command], {
+      env: { ...environment(), LOG: log },
+      cwd: new URL('../..', import.meta.url).pathname,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    const ended = once(child, 'exit')
+    onTestFinished(() => void child.kill('SIGKILL'))
+    await until(() => expect(readFileSync(join(log, 'args'), 'utf8')).toContain('credentials --out'))
+    const shown = readFileSync(join(log, 'args'), 'utf8') + readFileSync(join(log, 'env'), 'utf8')
+    expect(shown).toContain(`PURSER_OUT=${out}`)
+    expect(shown).toMatch(/PURSER_SERIAL_NUMBER=[0-9a-f]{32}\n/)
+    expect(shown).toMatch(/PURSER_NOT_AFTER=20\d\d-.*Z\n/)
+    for (const name of ['tls.key', 'jwt-payments', 'access-token'])
+      for (const line of readFileSync(join(out, name), 'utf8')
+        .split('\n')
+        .filter((one) => /^[\w+/=.-]{20,}$/.test(one)))
+        expect(shown).not.toContain(line)
+    expect(shown).not.toContain(readFileSync(token, 'utf8'))
+    expect(child.exitCode).toBe(null)
+    child.kill('SIGTERM')
+    expect(await ended).toEqual([0, null])
+  }, 60_000)
+})
