@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import pg from 'pg'
+import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { cli } from '../support/cli.ts'
 import { type Dev, startDev } from '../support/dev.ts'
@@ -56,7 +56,7 @@ async function startAs(name: string): Promise<OwnPostgres> {
   // As an administrator with a certificate of the trust domain; which host it is on doesn't matter to a SPIFFE ID.
   const [cert, key] = await Promise.all(['tls.crt', 'tls.key'].map((file) => readFile(join(out, file), 'utf8')))
   const ssl = { ca, checkServerIdentity: () => undefined, ...(cert && { cert }), ...(key && { key }) }
-  const admin = new pg.Client({ connectionString: server.url, ssl })
+  const admin = new Client({ connectionString: server.url, ssl })
   await admin.connect()
   await admin.query("create role app login password 'secret'")
   await admin.end()
@@ -94,7 +94,7 @@ describe('a database with the SPIFFE ID that the client expects', () => {
     ['no certificate', { rejectUnauthorized: false }, /requires a valid client certificate|certificate required/],
     ['no TLS', undefined, /pg_hba.conf rejects connection/],
   ])('refuses the password with %s', async (_, ssl, words) => {
-    const client = new pg.Client({ connectionString: asApp(server), ...(ssl && { ssl }) })
+    const client = new Client({ connectionString: asApp(server), ...(ssl && { ssl }) })
     client.on('error', () => undefined)
     await expect(client.connect()).rejects.toThrow(words)
     await client.end().catch(() => undefined)
