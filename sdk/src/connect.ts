@@ -81,7 +81,7 @@ export async function connectBy(
     const emitter = createEmitter(warn)
     const { keep } = identity
     const { follow } = serverTrust
-    const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, now, random })
+    const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, warn, now, random })
     const credential = createCredential(held, identity, now)
     const revocation = createRevocation({ transport, credential, closing, warn, now })
     const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}

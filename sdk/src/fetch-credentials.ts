@@ -54,15 +54,11 @@ const makePair = promisify(generateKeyPair)
 /** EC P-256, as Purser's own keys. */
 export const makeKey = async (): Promise<KeyObject> => (await makePair('ec', { namedCurve: 'P-256' })).privateKey
 
-/** One request at a time: the next asks for growth since the head that the one before brought. */
-export function createFetchCredentials(parts: Parts): FetchCredentials {
-  let turn: Promise<unknown> = Promise.resolve()
-  return (request, signal) => {
-    const result = turn.then(() => fetchOnce(parts, request, signal))
-    turn = result.catch(() => undefined)
-    return result
-  }
-}
+/** For one request at a time: the next asks for growth since the head that the one before brought. */
+export const createFetchCredentials =
+  (parts: Parts): FetchCredentials =>
+  (request, signal) =>
+    fetchOnce(parts, request, signal)
 
 async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Credentials> {
   const { settings, transport } = parts

@@ -17,6 +17,8 @@ export type Held = {
   jwt(audience: string): HeldJwt | undefined
   /** Notes that somebody uses it, so that it is renewed ahead of its end. */
   use(audience: string): void
+  /** Is renewed no more until then, unless it comes all the same. */
+  postpone(audience: string, until: number): void
   take(given: Credentials): void
   /** What is to be renewed at this time; undefined when nothing is. */
   due(at: number): Wanted | undefined
@@ -43,6 +45,7 @@ export function createHeld({ wanted, renewAt, now, random }: HeldParts, first: C
   let x509: HeldX509 | undefined
   let accessToken: Timed<AccessTokenReply> | undefined
   const jwts = new Map<string, HeldJwt>()
+  const postponed = new Map<string, number>()
 
   function timed<T>(value: T, renewAfter: Date | undefined, end: Date): Timed<T> {
     const gotAt = now()
@@ -59,8 +62,10 @@ export function createHeld({ wanted, renewAt, now, random }: HeldParts, first: C
     if (given.x509) x509 = timed(given.x509, given.x509.renewAfter, given.x509.notAfter)
     if (given.accessToken) accessToken = timed(given.accessToken, undefined, given.accessToken.expiresAt)
     for (const [audience, { endsAt }] of jwts) if (endsAt <= now()) jwts.delete(audience)
-    for (const jwt of given.jwts)
+    for (const jwt of given.jwts) {
+      postponed.delete(jwt.audience.join(' '))
       jwts.set(jwt.audience.join(' '), { ...timed(jwt, jwt.renewAfter, jwt.expiresAt), usedAt: -Infinity })
+    }
   }
 
   /** Asked for at the start, or used since it came: others may lapse. */
@@ -69,10 +74,13 @@ export function createHeld({ wanted, renewAt, now, random }: HeldParts, first: C
 
   /** What was asked for at the start and isn't there is always due. */
   const missing = { value: undefined, gotAt: -Infinity, renewAt: -Infinity, endsAt: -Infinity }
-  const liveJwts = (): [string, Timed<unknown>][] => [
-    ...[...jwts].filter(([audience, jwt]) => isLive(audience, jwt)),
-    ...wanted.jwts.filter((one) => !jwts.has(one)).map((one): [string, Timed<unknown>] => [one, missing]),
-  ]
+  const liveJwts = (): [string, Timed<unknown>][] => {
+    const missed = wanted.jwts.filter((one) => !jwts.has(one)).map((one): [string, Timed<unknown>] => [one, missing])
+    const live = [...[...jwts].filter(([audience, jwt]) => isLive(audience, jwt)), ...missed]
+    return live.map(([audience, jwt]) => [audience, postponedTo(jwt, postponed.get(audience))])
+  }
+  const postponedTo = (jwt: Timed<unknown>, until: number | undefined): Timed<unknown> =>
+    until === undefined ? jwt : { ...jwt, renewAt: until, endsAt: until }
 
   function pick(isDue: (part: Timed<unknown>) => boolean): Wanted {
     return {
@@ -81,6 +89,8 @@ export function createHeld({ wanted, renewAt, now, random }: HeldParts, first: C
       ...(wanted.accessToken && isDue(accessToken ?? missing) && { accessToken: wanted.accessToken }),
     }
   }
+  /** How much earlier a part comes along with another. */
+  const soon = ({ gotAt, endsAt }: Timed<unknown>): number => (Number.isFinite(gotAt) ? (endsAt - gotAt) * jitter : 0)
   const isNothing = (one: Wanted): boolean => !one.x509 && !one.accessToken && one.jwts.length === 0
 
   take(first)
@@ -93,11 +103,12 @@ export function createHeld({ wanted, renewAt, now, random }: HeldParts, first: C
       const jwt = jwts.get(audience)
       if (jwt) jwt.usedAt = now()
     },
+    postpone: (audience, until) => void postponed.set(audience, until),
     take,
     due(at) {
       if (isNothing(pick((part) => part.renewAt <= at))) return undefined
       // What is due soon comes along: one request for all.
-      return pick((part) => part === missing || part.renewAt - (part.endsAt - part.gotAt) * jitter <= at)
+      return pick((part) => part.renewAt - soon(part) <= at)
     },
     all: () => pick(() => true),
     nextAt: () =>

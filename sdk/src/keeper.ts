@@ -43,15 +43,19 @@ export type KeeperParts = {
   /** Why the identity that is held could not be renewed at the start; undefined where it was. */
   away: PurserError | undefined
   closing: AbortSignal
+  warn: (warning: string) => void
   now: () => number
   random: () => number
 }
+
+/** How soon a token that was refused is asked for again, where it was asked for at the start. */
+const postponedMs = 60_000
 
 /** The same certificates, however they are written down. */
 const namesOf = (roots: string): string => (readCertificates(roots) ?? []).map(String).toSorted().join('')
 
 export function createKeeper(parts: KeeperParts): Keeper {
-  const { held, renew, transport, emitter, keep, follow, closing, now, random } = parts
+  const { held, renew, transport, emitter, keep, follow, closing, warn, now, random } = parts
   const { emit } = emitter
   const hearers = new Set<() => void>()
   let lastError = parts.away
@@ -103,7 +107,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
     emit('reconnected', { afterMs })
   }
 
-  async function obtain(wanted: Wanted): Promise<Credentials> {
+  async function obtainNow(wanted: Wanted): Promise<Credentials> {
     let got: { given: Credentials; by: By }
     try {
       got = await renew(wanted, closing)
@@ -124,11 +128,32 @@ export function createKeeper(parts: KeeperParts): Keeper {
     return given
   }
 
-  let underWay: Promise<unknown> | undefined
-  const shared = (wanted: Wanted): Promise<unknown> =>
-    (underWay ??= obtain(wanted).finally(() => (underWay = undefined)))
+  /** One at a time, so that each presents the certificate that the one before brought. */
+  let turn: Promise<unknown> = Promise.resolve()
+  function obtain(wanted: Wanted): Promise<Credentials> {
+    const result = turn.then(() => obtainNow(wanted))
+    turn = result.catch(() => undefined)
+    return result
+  }
 
-  const schedule = createSchedule({ held, renew: shared, emit, lastError: () => lastError, now, random })
+  /** What is granted no more is left out, so that the rest doesn't lapse with it: a request is all or nothing. */
+  async function obtainGranted(wanted: Wanted): Promise<void> {
+    try {
+      await obtain(wanted)
+    } catch (error) {
+      const { granted, refused } = partsOf(wanted, error)
+      if (!granted) throw error
+      for (const audience of refused) {
+        held.postpone(audience, now() + postponedMs)
+        warn(`a JWT for ${audience} is not granted any more, so it is renewed no longer. ${wordsOf(error)}`)
+      }
+      await obtain(granted)
+      if (wanted.x509 && !granted.x509) throw error
+    }
+  }
+
+  let all: Promise<void> | undefined
+  const schedule = createSchedule({ held, renew: obtainGranted, emit, lastError: () => lastError, now, random })
 
   return {
     bundles,
@@ -136,7 +161,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
     lastError: () => lastError,
     obtain,
     async renewAll(signal) {
-      await unlessAborted(signal, () => shared(held.all()))
+      await unlessAborted(signal, () => (all ??= obtainGranted(held.all()).finally(() => (all = undefined))))
       schedule.look()
     },
     look: schedule.look,
@@ -149,4 +174,22 @@ export function createKeeper(parts: KeeperParts): Keeper {
       bundles.close()
     },
   }
+}
+
+/** By the JSON pointers of a refusal: what would be granted without them, if that is anything and anything less. */
+function partsOf(wanted: Wanted, error: unknown): { granted: Wanted | undefined; refused: string[] } {
+  const pointers =
+    error instanceof PurserError && error.code === 'not_granted' ? error.errors.map(({ pointer }) => pointer) : []
+  const isRefused = (part: string): boolean =>
+    pointers.some((pointer) => pointer === part || pointer.startsWith(`${part}/`))
+  const refused = wanted.jwts.filter((_, n) => isRefused(`/jwts/${n}`) || pointers.includes('/jwts'))
+  const { x509, jwts, accessToken } = wanted
+  const granted = {
+    ...(x509 && !isRefused('/x509') && { x509 }),
+    jwts: jwts.filter((one) => !refused.includes(one)),
+    ...(accessToken && !isRefused('/accessToken') && { accessToken }),
+  }
+  const less = refused.length > 0 || Boolean(granted.x509) !== Boolean(x509)
+  const something = granted.x509 ?? granted.accessToken ?? granted.jwts[0]
+  return { granted: less && something !== undefined ? granted : undefined, refused }
 }

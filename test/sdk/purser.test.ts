@@ -57,6 +57,7 @@ const connected = () => {
     follow: () => undefined,
     away: undefined,
     closing,
+    warn: () => undefined,
     now,
     random,
   })

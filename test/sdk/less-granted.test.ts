@@ -1,0 +1,84 @@
+/** A workload entry that grants less than before: what it still grants is renewed all the same, though a request is all or nothing. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type ConnectOptions, type Purser, connect } from '@purser/sdk'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+import { failing } from './failing.ts'
+
+let purser: TestPurser
+let issuer: Issuer
+
+beforeAll(async () => {
+  purser = await startPurser({ store: 'embedded', tls: true })
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+})
+afterAll(() => purser.stop())
+
+const everything = {
+  x509: { dnsNames: ['web.lab'], maxLifetimeSeconds: 3600 },
+  jwt: { audiences: ['payments', 'cloud'], maxLifetimeSeconds: 300 },
+}
+
+async function grant(grants: Record<string, unknown>): Promise<void> {
+  const { body } = await purser.asAdmin('GET', '/api/v1/workloads/web')
+  const { name, attestor, match, spiffeId, maxSessionSeconds, revision } = body
+  const entry = { name, attestor, match, spiffeId, maxSessionSeconds, grants }
+  await purser.asAdmin('PUT', '/api/v1/workloads/web', entry, { 'if-match': `"${String(revision)}"` })
+}
+beforeEach(() => grant(everything))
+
+async function client(options: ConnectOptions): Promise<{ client: Purser; warnings: string[] }> {
+  const warnings: string[] = []
+  const made = await connect({
+    addr: purser.url,
+    ca: { pem: await readFile(join(purser.dataDir, 'ca.pem'), 'utf8') },
+    logKey: purser.vkeys,
+    env: {},
+    proof: () => issuer.token(),
+    onWarning: (warning) => warnings.push(warning),
+    ...options,
+  })
+  onTestFinished(() => made.close())
+  return { client: made, warnings }
+}
+
+test('an audience that is granted no more is left out, with a warning that names it', async () => {
+  const { client: web, warnings } = await client({ jwts: ['payments', 'cloud'] })
+  const before = { serialNumber: web.x509.serialNumber, cloud: await web.jwt('cloud') }
+  await grant({ ...everything, jwt: { ...everything.jwt, audiences: ['cloud'] } })
+  await web.renew()
+  expect(web.x509.serialNumber).not.toBe(before.serialNumber)
+  expect(await web.jwt('cloud')).not.toBe(before.cloud)
+  expect(warnings).toEqual([expect.stringMatching(/^a JWT for payments is not granted any more/)])
+  // Whoever renews by hand may know that it is granted again.
+  await grant(everything)
+  await web.renew()
+  expect(warnings).toHaveLength(1)
+})
+
+test('no JWT at all: the certificate goes on', async () => {
+  const { client: web, warnings } = await client({ jwts: ['payments'], accessToken: true })
+  const { serialNumber } = web.x509
+  await grant({ x509: everything.x509 })
+  await web.renew()
+  expect(web.x509.serialNumber).not.toBe(serialNumber)
+  expect(warnings).toHaveLength(1)
+})
+
+test('a name in the certificate: tokens go on, and the certificate says why not', async () => {
+  const { client: web } = await client({ jwts: ['payments'], x509: { dnsNames: ['web.lab'] } })
+  const before = { serialNumber: web.x509.serialNumber, token: await web.jwt('payments') }
+  await grant({ ...everything, x509: { dnsNames: [] } })
+  expect((await failing(web.renew())).code).toBe('not_granted')
+  expect(web.x509.serialNumber).toBe(before.serialNumber)
+  expect(await web.jwt('payments')).not.toBe(before.token)
+})
+
+test('everything: told as it is', async () => {
+  const { client: web } = await client({ jwts: ['payments'], x509: false })
+  await grant({ x509: everything.x509 })
+  expect((await failing(web.renew())).code).toBe('not_granted')
+})
