@@ -1,6 +1,6 @@
 /** `accept`: which SPIFFE IDs a pattern lets in, whatever they look like. */
 import type { Accept } from '@purser/sdk'
-import fc from 'fast-check'
+import { array, assert, property, stringMatching } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readAccept } from '../../sdk/src/tls/accept.ts'
 
@@ -50,13 +50,13 @@ test('an empty list lets nobody in', () => {
   expect(accepts([])('spiffe://example.org/web')).toBe(false)
 })
 
-const segment = fc.stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,8}$/)
-const segments = fc.array(segment, { minLength: 1, maxLength: 5 })
+const segment = stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,8}$/)
+const segments = array(segment, { minLength: 1, maxLength: 5 })
 const of = (all: string[]): string => ['spiffe://example.org', ...all].join('/')
 
 test('an ID lets in itself and nobody else', () => {
-  fc.assert(
-    fc.property(segments, segments, (one, other) => {
+  assert(
+    property(segments, segments, (one, other) => {
       expect(accepts(of(one))(of(other))).toBe(of(one) === of(other))
       expect(accepts([of(one), of(other)])(of(other))).toBe(true)
       expect(accepts(of(one))(`${of(one)}/x`)).toBe(false)
@@ -65,8 +65,8 @@ test('an ID lets in itself and nobody else', () => {
 })
 
 test('a prefix lets in what is below it by whole segments, not itself, and not what only begins alike', () => {
-  fc.assert(
-    fc.property(segments, segments, segment, (above, below, more) => {
+  assert(
+    property(segments, segments, segment, (above, below, more) => {
       const accept = accepts(`${of(above)}/*`)
       expect(accept(of([...above, ...below]))).toBe(true)
       expect(accept(of(above))).toBe(false)

@@ -78,10 +78,10 @@ describe.each([
     const { server, client } = pair()
     const { port, met } = await serve(server)
     const ask = by(client)
-    let over = false
+    const over = new AbortController()
     const answers: { status: number }[] = []
     const asking = Array.from({ length: 8 }, async () => {
-      while (!over) answers.push(await ask(port))
+      while (!over.signal.aborted) answers.push(await ask(port))
     })
     for (let n = 0; n < 30; n++) {
       const before = answers.length
@@ -89,7 +89,7 @@ describe.each([
       if (n % 2 === 0) client.become(issue(ca))
       else server.become(issue(ca, idOf('server')))
     }
-    over = true
+    over.abort()
     await Promise.all(asking)
     expect(answers.length).toBeGreaterThan(350)
     expect(answers.filter(({ status }) => status !== 200)).toEqual([])
@@ -111,7 +111,7 @@ describe.each([
     expect(met.at(-1)).toBe(client.x509.serialNumber)
   })
 
-  test('what is under way is finished, and its connection ends then', async () => {
+  test('what is under way is finished, and its connection ends then', { timeout: 30_000 }, async () => {
     const { server, client } = pair()
     const { port, open } = await serve(server, 100)
     const ask = by(client)

@@ -80,14 +80,14 @@ export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
   source: Source
   warnings: string[]
   /** A new certificate, or other roots, from now on. */
-  become(next: X509): void
+  become: (next: X509) => void
   /** The certificate ends, and is not renewed. */
-  lapse(): void
+  lapse: () => void
   /** What its CRLs name; nobody hears of it by itself. */
   revoked: Set<string>
   /** They name this one, and whoever has open connections hears of it. */
-  revoke(serialNumber: string): void
-  close(): void
+  revoke: (serialNumber: string) => void
+  close: () => void
 }
 
 type Settings = { trustDomain?: string; now?: () => number; revoked?: Source['revoked'] }

@@ -51,18 +51,29 @@ function isAuthority(leaf: X509Certificate): boolean {
   }
 }
 
-/** The leaf and what is above it among the certificates that its peer sent: cut where one did not sign the one below it. */
+/**
+ * The leaf and what is above it among the certificates that its peer sent, each really signed by the next. They may come
+ * in any order, and with others (RFC 8446 section 4.4.2): only the leaf is first.
+ */
 export function linked(sent: Iterable<X509Certificate>): X509Certificate[] {
+  const others: X509Certificate[] = []
+  for (const one of sent) if (others.push(one) === mostSent) break
   const chain: X509Certificate[] = []
-  for (const one of sent) {
-    const below = chain.at(-1)
-    if (below && (below.fingerprint256 === one.fingerprint256 || !below.verify(one.publicKey))) break
-    if (chain.push(one) === longestChain) break
+  for (let next = others.shift(); next;) {
+    const below = next
+    chain.push(below)
+    next = others.find((one) => below.checkIssued(one) && below.verify(one.publicKey) && !chain.some(isSame(one)))
   }
   return chain
 }
 
-/** The chain of a socket's peer, as Node found it by names alone. */
+const mostSent = 16
+const isSame =
+  (one: X509Certificate) =>
+  (other: X509Certificate): boolean =>
+    other.fingerprint256 === one.fingerprint256
+
+/** What a socket's peer sent, in its order. */
 export function* sentOn(socket: TLSSocket): Iterable<X509Certificate> {
   for (let one = socket.getPeerX509Certificate(); one; one = one.issuerCertificate) yield one
 }
@@ -73,8 +84,6 @@ export function* sentIn(certificate: PeerCertificate): Iterable<X509Certificate>
     yield new X509Certificate(one.raw)
   }
 }
-
-const longestChain = 8
 
 const met = new WeakMap<Socket, Known>()
 
