@@ -10,7 +10,7 @@ const issuer = 'https://issuer.bench.example'
 export const audience = 'https://purser.bench.example'
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
-const token = (): Promise<string> => {
+export const token = (): Promise<string> => {
   const now = Math.floor(Date.now() / 1000)
   return new SignJWT({ ns: 'prod' })
     .setProtectedHeader({ alg: 'ES256', kid: 'bench' })

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { bareExpress, signingRate } from './ceilings.ts'
+import { startup } from './startup.ts'
 import { type What, audience, makeRequests, register } from './issuing.ts'
 import { cpuMicros, load, startServer } from './processes.ts'
 import { printRow, printTitle } from './print.ts'
@@ -24,7 +25,7 @@ const { values: flags } = parseArgs({
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|ceilings] [--profile DIR]\n  --quick    a minute instead of several\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|ceilings|startup] [--profile DIR]\n  --quick    a minute instead of several\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -61,6 +62,28 @@ const port = 18_743
 const pause = flags.quick ? 8_000 : 16_000
 const perCase = ({ connections }: Case): number => (connections === 1 ? pause / 4 : pause)
 
+const common = (dataDir: string): Record<string, string> => ({
+  PURSER_TRUST_DOMAIN: 'bench.example',
+  PURSER_PUBLIC_URL: audience,
+  PURSER_LISTEN: `127.0.0.1:${port}`,
+  PURSER_DATA_DIR: dataDir,
+  PURSER_LIMIT_ADDRESS_PER_SECOND: '1000000',
+  PURSER_LIMIT_ATTESTOR_PER_SECOND: '1000000',
+  PURSER_LOG_LEVEL: 'info',
+})
+
+async function measureStartup(): Promise<void> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
+  const server = await startServer(common(dataDir), (line) => line.includes('"server.ready"'))
+  try {
+    await register({ port, roots: await readFile(join(dataDir, 'ca.pem'), 'utf8'), dataDir })
+    await startup(port, dataDir, flags.quick ? 20 : 100)
+  } finally {
+    await server.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
 async function measure(
   group: Case[],
   postgres: Awaited<ReturnType<typeof startOwnPostgres>> | undefined,
@@ -69,14 +92,8 @@ async function measure(
   if (!first) return
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
   const env = {
-    PURSER_TRUST_DOMAIN: 'bench.example',
-    PURSER_PUBLIC_URL: audience,
-    PURSER_LISTEN: `127.0.0.1:${port}`,
-    PURSER_DATA_DIR: dataDir,
+    ...common(dataDir),
     PURSER_WORKERS: String(first.workers),
-    PURSER_LIMIT_ADDRESS_PER_SECOND: '1000000',
-    PURSER_LIMIT_ATTESTOR_PER_SECOND: '1000000',
-    PURSER_LOG_LEVEL: 'info',
     ...(postgres && {
       DATABASE_URL: await freshDatabase(postgres.url),
       PURSER_MIGRATE: 'auto',
@@ -163,4 +180,8 @@ for (const group of grouped(cases())) {
   } finally {
     await postgres?.stop()
   }
+}
+if (flags.only === undefined || flags.only === 'startup') {
+  printTitle('Startup on the embedded store, a process for each')
+  await measureStartup()
 }

@@ -7,6 +7,14 @@ export function printCeiling(name: string, rate: number, micros: number): void {
   say(`  ${name.padEnd(46)} ${Math.round(rate).toLocaleString('en').padStart(8)}/s  ${Math.round(micros)} µs CPU each`)
 }
 
+/** Milliseconds of many runs. */
+export function printTimes(name: string, times: number[]): void {
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (share: number): string =>
+    (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(1)
+  say(`  ${name.padEnd(46)} p50 ${at(0.5).padStart(6)} ms  p99 ${at(0.99).padStart(6)} ms`)
+}
+
 type Row = {
   store: string
   workers: number

@@ -6,7 +6,9 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
 import { describe, expect, it } from 'vitest'
+import { ownErrors } from '../sdk/src/error-codes.ts'
 import { actions } from '../src/audit/entry.ts'
+import { advice } from '../src/authorize/advice.ts'
 import { type RefusalCode, refusals, shown } from '../src/errors.ts'
 import { routes } from './support/route-list.ts'
 import { root } from './support/source-files.ts'
@@ -100,7 +102,7 @@ describe('docs/errors.md', () => {
       [
         `# Errors
 
-<!-- The tables are written from src/errors.ts by test/documentation.test.ts. Edit there. -->
+<!-- The tables are written from src/errors.ts, src/authorize/advice.ts and sdk/src/error-codes.ts by test/documentation.test.ts. Edit there. -->
 
 Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and the \`requestId\` under which it is in the log. \`detail\` and \`errors\` (JSON pointers into the request) say more where the caller may know; no value of the request is repeated. 429 and 503 carry \`Retry-After\`.
 
@@ -109,10 +111,10 @@ Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` 
 \`\`\`
 `,
         ...table(
-          ['code', 'status', 'meaning'],
+          ['code', 'status', 'meaning', 'what to do'],
           codes
             .filter((code) => !isHidden(code))
-            .map((code) => [`\`${code}\``, String(refusals[code].status), refusals[code].title]),
+            .map((code) => [`\`${code}\``, String(refusals[code].status), refusals[code].title, advice[code]]),
         ),
         `
 ## What a failed attestation shows
@@ -120,8 +122,17 @@ Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` 
 Whoever fails attestation is shown \`attestation_failed\`, 401, and nothing else. The log has the true code as \`reason\`, and \`purser explain req_…\` says what would have to change.
 `,
         ...table(
-          ['reason', 'meaning'],
-          codes.filter(isHidden).map((code) => [`\`${code}\``, refusals[code].title]),
+          ['reason', 'meaning', 'what to do'],
+          codes.filter(isHidden).map((code) => [`\`${code}\``, refusals[code].title, advice[code]]),
+        ),
+        `
+## What the SDK says by itself
+
+A \`PurserError\` of \`@purser/sdk\` carries the server's code where the server refused, with \`status\` and \`requestId\`, and else one of these. Its message says what to do in the case at hand.
+`,
+        ...table(
+          ['code', 'meaning', 'what to do'],
+          Object.entries(ownErrors).map(([code, [meaning, whatToDo]]) => [`\`${code}\``, meaning, whatToDo]),
         ),
         '',
       ].join('\n'),
@@ -136,6 +147,11 @@ const pages = [
   'CHANGELOG.md',
   'sdk/README.md',
   'examples/curl/README.md',
+  'examples/express/README.md',
+  'examples/postgres/README.md',
+  'examples/github-actions/README.md',
+  'examples/gitlab-ci/README.md',
+  'examples/kubernetes/README.md',
 ]
 const everyPage = [...pages, ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter(
   (path) => path.endsWith('.md') && existsSync(join(root, path)),

@@ -14,7 +14,7 @@ const bad = (why: string): PurserError =>
   new PurserError('bad_options', `the server's address (addr, PURSER_ADDR) ${why}; write it as https://host:port`)
 
 /** Addresses only: `localhost` is a name, and a resolver says where it leads. */
-const isLoopback = (host: string): boolean => (isIP(host) === 4 && host.startsWith('127.')) || host === '::1'
+export const isLoopback = (host: string): boolean => (isIP(host) === 4 && host.startsWith('127.')) || host === '::1'
 
 /**
  * @param plainLoopback whether `http://` to this very machine is allowed

@@ -4,7 +4,7 @@ import { PurserError } from './errors.ts'
 import { list, parseFields } from './fields.ts'
 import { isObject } from './verify/canonical.ts'
 
-type JwtKey = { key: KeyObject; alg: 'ES256' | 'RS256' }
+export type JwtKey = { key: KeyObject; alg: 'ES256' | 'RS256' }
 
 export type Bundle = {
   /** PEM, one certificate after the other. */

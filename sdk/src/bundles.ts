@@ -1,7 +1,7 @@
 /** The bundle as it is now, read again as often as it says, and at once where a key is missing in it. */
 import { ask } from './ask.ts'
 import { type Bundle, readBundle } from './bundle.ts'
-import { unlessAborted } from './deadline.ts'
+import { unlessAborted, withDeadline } from './deadline.ts'
 import type { Transport } from './transport.ts'
 
 export type Bundles = {
@@ -25,6 +25,8 @@ type Parts = {
 }
 
 const leastPauseMs = 5_000
+/** Whoever verifies something waits no longer than this while there are older keys. */
+const patienceMs = 2_000
 /** Soon after the start, but not in the way of it. */
 const firstAfterMs = 5_000
 
@@ -32,6 +34,7 @@ export function createBundles({ transport, onBundle, closing, now, random }: Par
   let bundle: Bundle | undefined
   let readAt = -Infinity
   let triedAt = -Infinity
+  let failedAt = -Infinity
   let underWay: Promise<Bundle> | undefined
   let timer: NodeJS.Timeout | undefined
 
@@ -63,10 +66,12 @@ export function createBundles({ transport, onBundle, closing, now, random }: Par
     known: () => bundle,
     async get(signal) {
       const fresh = bundle && now() - readAt < bundle.refreshSeconds * 1_000 * 2
-      if (bundle && fresh) return bundle
+      if (bundle && (fresh || now() - failedAt < leastPauseMs)) return bundle
       try {
-        return await unlessAborted(signal, refreshNow)
+        if (!bundle) return await unlessAborted(signal, refreshNow)
+        return await withDeadline(patienceMs, [signal], 'reading the bundle', refreshNow)
       } catch (error) {
+        failedAt = now()
         if (bundle && !signal?.aborted) return bundle
         throw error
       }

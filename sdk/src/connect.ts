@@ -5,13 +5,19 @@ import { createEmitter } from './events.ts'
 import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
 import { createHeld } from './held.ts'
 import { createIdentity } from './identity.ts'
+import { createCredential } from './jwt/credential.ts'
+import { createRevocation } from './jwt/revocation.ts'
+import { createVerifyJwt } from './jwt/verify-jwt.ts'
 import { createKeeper } from './keeper.ts'
 import { type KeptIdentity, openIdentityFile } from './kept-identity.ts'
 import type { ConnectOptions } from './options.ts'
 import { type Purser, createPurser } from './purser.ts'
 import { createRenew } from './renew.ts'
+import { createRevoked } from './revoked.ts'
 import { createServerView } from './server-view.ts'
 import { readSettings } from './settings.ts'
+import { readSpiffeId } from './spiffe-id.ts'
+import { createTls } from './tls/tls.ts'
 import { createTransport } from './transport.ts'
 import { createServerTrust } from './trust.ts'
 
@@ -76,12 +82,19 @@ export async function connectBy(
     const { keep } = identity
     const { follow } = serverTrust
     const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, now, random })
-    const source = identity.source({ held, keeper, closing, now })
+    const credential = createCredential(held, identity, now)
+    const revocation = createRevocation({ transport, credential, closing, warn, now })
+    const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}
+    const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, warn, now })
+    const issuer = async (signal: AbortSignal): Promise<string> => (await server(signal)).info.issuer
+    const revoked = createRevoked({ transport, issuer, roots: keeper.roots, warn, closing, now, random })
+    const source = identity.source({ held, keeper, revoked, closing, now })
+    const tls = createTls({ source, warn, now })
     const close = (): void => {
       keeper.close()
       end()
     }
-    const client = createPurser({ held, keeper, source, emitter, chosen, closing, close, now })
+    const client = createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now })
     return { client, bundles: keeper.bundles }
   } catch (error) {
     end()

@@ -1,5 +1,5 @@
 import { type KeyObject, createPublicKey, sign } from 'node:crypto'
-import { bitString, encodePem, nothing, oid, sequence } from './der.ts'
+import { bitString, encodePem, nothing, oid, sequence } from './der-write.ts'
 
 type Scheme = { algorithm: Buffer; digest: string | null }
 

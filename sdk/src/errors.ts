@@ -1,39 +1,6 @@
-/** What can go wrong on this side. A server's refusal carries the server's own code instead (`docs/errors.md`). */
-export type OwnErrorCode =
-  /** An option or an environment variable is wrong: nothing was sent. */
-  | 'bad_options'
-  | 'no_proof'
-  | 'bad_proof'
-  /** The proof is addressed to somebody else: it was not sent. */
-  | 'wrong_audience'
-  /** No verified TLS connection: nothing was sent. */
-  | 'untrusted_server'
-  | 'fingerprint_mismatch'
-  | 'unreachable'
-  | 'timeout'
-  | 'aborted'
-  | 'closed'
-  /** Not an answer that Purser gives. */
-  | 'redirected'
-  | 'too_large'
-  | 'incomplete'
-  | 'bad_reply'
-  /** The server is too old for what was asked. */
-  | 'not_offered'
-  | 'not_requested'
-  /** What is held has ended, and could not be renewed: the cause says why. */
-  | 'expired'
-  /** Somebody else's token or certificate, and what is wrong with it. */
-  | 'bad_token'
-  | 'bad_peer'
-  | 'revoked'
-  /** The log, by which every credential is accounted for. */
-  | 'no_log_key'
-  | 'receipt_invalid'
-  | 'receipt_mismatch'
-  | 'log_forked'
-  | 'log_epoch'
-  | 'bad_state'
+import type { OwnErrorCode } from './error-codes.ts'
+
+export type { OwnErrorCode }
 
 /** Two signed heads of one log that can't both be its history: keep them, they are the evidence. Notes as text. */
 export type Heads = { kept: string; received: string }

@@ -7,7 +7,7 @@ import { compareEntry } from './compare-entry.ts'
 import { createCsr } from './csr.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
-import { type Proof, admitProof } from './proof.ts'
+import { type Proof, admitProof } from './proof/admit.ts'
 import { type AccessTokenReply, type CredentialsReply, type JwtReply, type X509Reply, readReply } from './reply.ts'
 import type { Settings, Wanted } from './settings.ts'
 import type { ServerView } from './server-view.ts'
@@ -100,7 +100,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
     const { trustDomain } = view.info
     const leaf = checkReply(reply, { wanted, trustDomain, key, now: parts.now(), serverTime: answer.headers.date })
     const requestId = answer.headers['purser-request-id']
-    const receipt = await account(parts, view, reply, (entry) =>
+    const receipt = await account(parts, view, reply, signal, (entry) =>
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
     )
     return credentialsOf(reply, key, receipt)
@@ -140,12 +140,12 @@ async function account(
   { settings, warn }: Parts,
   { witness, keepHead }: ServerView,
   { receipt }: CredentialsReply,
+  signal: AbortSignal,
   agree: (entry: Record<string, unknown>) => void,
 ): Promise<Receipt | undefined> {
   if (!witness) return undefined
   try {
-    const head = witness.accept(receipt, agree)
-    await keepHead(head.note)
+    await keepHead(witness.accept(receipt, agree), signal)
     return receipt
   } catch (error) {
     if (settings.receipts === 'require' || !(error instanceof PurserError)) throw error

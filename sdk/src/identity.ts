@@ -4,7 +4,7 @@ import type { Credentials } from './fetch-credentials.ts'
 import type { Held } from './held.ts'
 import type { Keeper } from './keeper.ts'
 import type { IdentityFile, KeptIdentity, PendingKey } from './kept-identity.ts'
-import type { Source } from './source.ts'
+import type { Revoked, Source } from './source.ts'
 
 type Parts = {
   file: IdentityFile | undefined
@@ -19,7 +19,7 @@ export type Identity = {
   live: () => KeptIdentity | undefined
   keep: (given: Credentials) => Promise<void>
   keepPending: (pending: PendingKey) => Promise<void>
-  source(parts: { held: Held; keeper: Keeper; closing: AbortSignal; now: () => number }): Omit<Source, 'revoked'>
+  source(parts: { held: Held; keeper: Keeper; revoked: Revoked; closing: AbortSignal; now: () => number }): Source
 }
 
 export function createIdentity({ file, kept, origin, presentable }: Parts): Identity {
@@ -49,7 +49,7 @@ export function createIdentity({ file, kept, origin, presentable }: Parts): Iden
     async keepPending(pending) {
       if (current) await file?.write({ ...current, pending })
     },
-    source: ({ held, keeper, closing, now }) => ({
+    source: ({ held, keeper, revoked, closing, now }) => ({
       get trustDomain() {
         return current?.trustDomain ?? ''
       },
@@ -62,6 +62,7 @@ export function createIdentity({ file, kept, origin, presentable }: Parts): Iden
         return { ...value, trustBundle: keeper.roots(), spiffeId: held.newest().spiffeId }
       },
       onIdentity: keeper.onIdentity,
+      revoked,
       closing,
     }),
   }

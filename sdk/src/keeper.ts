@@ -18,7 +18,7 @@ import type { Transport } from './transport.ts'
 export type Keeper = {
   bundles: Bundles
   /** PEM: the newest roots that anything said. */
-  roots(): string
+  roots: () => string
   /** Why the newest try to renew failed; undefined after one that didn't. */
   lastError(): PurserError | undefined
   /** Gets these and takes them over. */

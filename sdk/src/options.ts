@@ -37,7 +37,7 @@ export type ConnectOptions = {
   attestor?: string
   /** The workload entry's name, where several match. Environment: PURSER_WORKLOAD. */
   workload?: string
-  /** Environment: PURSER_PROOF_FILE; default: /var/run/secrets/purser/token. */
+  /** Environment: PURSER_PROOF_FILE, PURSER_JOIN_TOKEN; default: what the README's order finds ("The proof"). */
   proof?: ProofOption
   /** The certificate: on unless `false`. */
   x509?: boolean | X509Option

@@ -1,99 +1,74 @@
-/** The orchestrator's token: where it comes from, and whether it is meant for this server. */
-import { createReadStream } from 'node:fs'
+/** The orchestrator's token: the order in which it is looked for, and what is said where it isn't found. */
+import { readFileSync } from 'node:fs'
 import type { Choice } from './choices.ts'
-import { PurserError, wordsOf } from './errors.ts'
-import { claimsOf } from './jwt-claims.ts'
+import { PurserError } from './errors.ts'
 import type { ProofOption, ProofRequest } from './options.ts'
-
-const defaultProofFile = '/var/run/secrets/purser/token'
+import { aws } from './proof/aws.ts'
+import { namedFile, projectedToken } from './proof/file.ts'
+import { createGet } from './proof/get.ts'
+import { githubActions } from './proof/github.ts'
+import { gitlabCi } from './proof/gitlab.ts'
+import { google } from './proof/google.ts'
+import { joinToken } from './proof/join-token.ts'
+import { fromOption } from './proof/option.ts'
+import { type Look, type Machine, type Read, audienceHere, noProof } from './proof/source.ts'
+import { workloadApi } from './proof/workload-api.ts'
 
 export type ProofSource = Choice & { read: (request: ProofRequest) => Promise<string> }
-export type Proof = { kind: 'jwt' | 'join-token'; token: string }
 
-/** The server takes no longer one. */
-const longest = 16_384
+/** After the option. What was given by hand comes first, then what is made for one workload, then what a machine has. */
+const order: readonly Look[] = [namedFile, joinToken, projectedToken, githubActions, gitlabCi, aws, google, workloadApi]
 
-const mount =
-  'Give the option proof or PURSER_PROOF_FILE; in Kubernetes, mount a projected serviceAccountToken with audience of ' +
-  `Purser at ${defaultProofFile}`
-
-/** The order is: the option, PURSER_PROOF_FILE, the place of a projected token. */
-export function chooseProof(
-  option: ProofOption | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): ProofSource {
-  const dismissed: string[] = []
-  if (typeof option === 'string') {
-    return { about: 'proof', chosen: 'the token in the option proof', dismissed, read: () => Promise.resolve(option) }
-  }
-  if (typeof option === 'function') {
-    return { about: 'proof', chosen: 'the function in the option proof', dismissed, read: askFor(option) }
-  }
-  if (option !== undefined) {
-    const chosen = `the file ${option.file} (option proof)`
-    return { about: 'proof', chosen, dismissed, read: () => readFile(option.file, dismissed) }
-  }
-  dismissed.push('the option proof is not given')
-  const named = env.PURSER_PROOF_FILE
-  if (named !== undefined && named !== '') {
-    const chosen = `the file ${named} (PURSER_PROOF_FILE)`
-    return { about: 'proof', chosen, dismissed, read: () => readFile(named, dismissed) }
-  }
-  dismissed.push('PURSER_PROOF_FILE is not set')
-  const chosen = `the file ${defaultProofFile} (where a projected token is mounted)`
-  return { about: 'proof', chosen, dismissed, read: () => readFile(defaultProofFile, dismissed) }
-}
-
-const askFor =
-  (proof: Extract<ProofOption, (...parts: never[]) => unknown>) =>
-  async (request: ProofRequest): Promise<string> => {
-    let token: unknown
+const here: Omit<Machine, 'env'> = {
+  // Never the service account's default token: that one is addressed to the cluster's API server.
+  tokenFile: '/var/run/secrets/purser/token',
+  dmi(name) {
     try {
-      token = await proof(request)
-    } catch (error) {
-      throw new PurserError('no_proof', `the function in the option proof failed: ${wordsOf(error)}`, { cause: error })
+      return readFileSync(`/sys/class/dmi/id/${name}`, 'utf8').trim()
+    } catch {
+      return ''
     }
-    if (typeof token !== 'string') throw new PurserError('no_proof', 'the function in the option proof gave no text')
-    return token
-  }
-
-/** Read on every use: the kubelet replaces the file well before the token ends. */
-async function readFile(path: string, dismissed: readonly string[]): Promise<string> {
-  try {
-    const chunks: Buffer[] = []
-    for await (const chunk of createReadStream(path, { end: longest + 2 })) chunks.push(Buffer.from(chunk))
-    return Buffer.concat(chunks).toString('utf8')
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    const why = code === 'ENOENT' ? 'does not exist' : `can't be read (${code})`
-    const tried = [...dismissed, `${path} ${why}`].join('; ')
-    throw new PurserError('no_proof', `no proof of this workload's identity was found: ${tried}. ${mount}`, {
-      cause: error,
-    })
-  }
+  },
+  get: createGet(),
+  now: () => new Date(),
 }
 
 /**
- * What may be sent: a JWT that names one of the server's audiences, or a join token of Purser's own.
- * @throws PurserError `bad_proof`, `wrong_audience`; it was not sent then
+ * The first source that is there, by the order in the README. Nothing is asked over a network before it is read.
+ * @throws PurserError `bad_options`
  */
-export function admitProof(read: string, audiences: readonly string[], source: string): Proof {
-  const token = read.trim()
-  if (token === '') throw new PurserError('bad_proof', `${source} is empty`)
-  if (token.length > longest) throw new PurserError('bad_proof', `${source} holds more than ${longest} bytes: no token`)
-  if (/^purser_join_[\w-]+$/.test(token)) return { kind: 'join-token', token }
-  const claims = claimsOf(token)
-  if (!claims) {
-    throw new PurserError('bad_proof', `${source} holds no JWT and no join token, so it was not sent. ${mount}`)
+export function chooseProof(
+  option: ProofOption | undefined,
+  env: Machine['env'],
+  parts: Partial<Omit<Machine, 'env'>> = {},
+): ProofSource {
+  const machine = { ...here, ...parts, env }
+  const dismissed: string[] = []
+  for (const look of [fromOption(option), ...order]) {
+    const found = look(machine)
+    if ('chosen' in found) return { about: 'proof', chosen: found.chosen, dismissed, read: told(found.read, dismissed) }
+    dismissed.push(found.dismissed)
   }
-  const named = Array.isArray(claims.aud) ? claims.aud : [claims.aud]
-  if (named.some((one) => typeof one === 'string' && audiences.includes(one))) return { kind: 'jwt', token }
-  throw new PurserError(
-    'wrong_audience',
-    `${source} is addressed to ${shown(named)} and not to Purser (${audiences.join(', ')}), so it was not sent: ` +
-      'whoever it is sent to could use it there. Request a token with the audience of Purser',
-  )
+  return { about: 'proof', chosen: 'nothing: no proof was found', dismissed, read: told(nothing(machine), dismissed) }
 }
 
-const shown = (audiences: readonly unknown[]): string =>
-  audiences.map((one) => (typeof one === 'string' ? one.slice(0, 100) : 'nobody')).join(', ')
+const nothing =
+  ({ tokenFile }: Machine): Read =>
+  async () => {
+    const kubernetes = `in Kubernetes, mount a projected serviceAccountToken with audience ${audienceHere} at ${tokenFile}`
+    const elsewhere = 'elsewhere, give the option proof, PURSER_PROOF_FILE or PURSER_JOIN_TOKEN'
+    throw noProof(`no proof of this workload's identity was found: ${kubernetes}; ${elsewhere}`)
+  }
+
+/** Where there is no proof, the error also says what was passed over before: the right one may be among them. */
+const told =
+  (read: Read, dismissed: readonly string[]): Read =>
+  async (request) => {
+    try {
+      return await read(request)
+    } catch (error) {
+      if (!(error instanceof PurserError) || error.code !== 'no_proof' || dismissed.length === 0) throw error
+      const words = [`${error.message}. Passed over:`, ...dismissed.map((one) => `- ${one}`)].join('\n')
+      throw noProof(words.replaceAll(audienceHere, request.audiences[0] ?? audienceHere), error)
+    }
+  }

@@ -4,8 +4,11 @@ import { unlessAborted } from './deadline.ts'
 import { PurserError, isAway } from './errors.ts'
 import type { Emitter, EventName, Events } from './events.ts'
 import type { Held } from './held.ts'
+import { type FetchOptions, createFetch } from './jwt/fetch.ts'
+import type { VerifiedJwt, VerifyJwt, VerifyJwtOptions } from './jwt/verify-jwt.ts'
 import type { Keeper } from './keeper.ts'
 import type { Source } from './source.ts'
+import type { Tls } from './tls/tls.ts'
 import type { Receipt } from './verify/receipt.ts'
 
 /** An X.509-SVID, ready for `https.createServer`, `tls.connect` or files. */
@@ -44,6 +47,8 @@ export type Purser = {
   readonly receipt: Receipt | undefined
   /** What was found and what was passed over, in words for a person. */
   readonly chosen: readonly Choice[]
+  /** Servers and clients that talk mutual TLS, authorized by SPIFFE ID. */
+  readonly tls: Tls
   /**
    * A JWT-SVID for one audience. Kept and given again until about half of its lifetime is over; then another request
    * gets the next one. Calls at the same time share a request.
@@ -51,6 +56,25 @@ export type Purser = {
    * @throws PurserError a refusal, or what keeps Purser from being reached
    */
   jwt(audience: string, options?: { signal?: AbortSignal }): Promise<string>
+  /**
+   * Who a caller is, by the JWT-SVID that it sent: authentic, of this trust domain, for this service, within its time
+   * (clocks may differ by 10 s). What the caller may do is for the next line to say, unless `accept` does.
+   *
+   * Purser is asked whether the token was revoked, and its word used again for 10 s. While it can't be asked, its word
+   * of the last 5 minutes counts, and a token that it said nothing about is accepted, with a warning. `revocation:
+   * 'require'` refuses then instead; `'off'` never asks, so that a revoked token counts until it expires.
+   * @throws PurserError `bad_token` naming the check that failed, `revoked`, `bad_peer` where `accept` refuses;
+   *   `bad_options`; or what keeps the keys, or with `require` Purser's word, from being had: try again later then
+   */
+  verifyJwt(token: string, options: VerifyJwtOptions): Promise<VerifiedJwt>
+  /**
+   * A `fetch` that sends along a JWT for one audience, and only to the origins that are named. Redirects are not
+   * followed. A token that is refused as invalid is replaced and the request sent once more, where its body can be.
+   * It rejects with a PurserError where there is no token (see `jwt`); `bad_options` for another origin or an
+   * Authorization header of the caller's, before anything is sent; `redirected`.
+   * @throws PurserError `bad_options`
+   */
+  fetch(options: FetchOptions): typeof globalThis.fetch
   /**
    * Renews all that is held now, for example after its workload entry changed. Calls at the same time share a request.
    * @throws PurserError why it could not; what is held stays
@@ -68,6 +92,8 @@ type Parts = {
   held: Held
   keeper: Keeper
   source: Pick<Source, 'identity'>
+  verifyJwt: VerifyJwt
+  tls: Tls
   emitter: Emitter
   chosen: readonly Choice[]
   closing: AbortSignal
@@ -78,7 +104,8 @@ type Parts = {
 /** A token that ends sooner is of no use to who receives it. */
 const usableMs = 5000
 
-export function createPurser({ held, keeper, source, emitter, chosen, closing, close, now }: Parts): Purser {
+export function createPurser(parts: Parts): Purser {
+  const { held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now } = parts
   const underWay = new Map<string, Promise<string>>()
 
   async function nextJwt(audience: string): Promise<string> {
@@ -98,6 +125,25 @@ export function createPurser({ held, keeper, source, emitter, chosen, closing, c
     held.use(audience)
     keeper.look()
     return token
+  }
+
+  async function jwt(audience: string, { signal }: { signal?: AbortSignal } = {}): Promise<string> {
+    if (closing.aborted) throw closing.reason
+    if (typeof audience !== 'string' || audience === '') throw new PurserError('bad_options', 'an audience is text')
+    const kept = held.jwt(audience)
+    if (kept && kept.value.renewAfter.getTime() > now()) return used(audience, kept.value.token)
+    try {
+      return used(audience, await unlessAborted(signal, () => shared(audience)))
+    } catch (error) {
+      if (kept && isAway(error) && kept.endsAt > now() + usableMs) return used(audience, kept.value.token)
+      throw error
+    }
+  }
+
+  /** Somebody refused a token: the one that came since then, or the next. */
+  async function freshJwt(audience: string, refused: string): Promise<string> {
+    if (held.jwt(audience)?.value.token !== refused) return jwt(audience)
+    return used(audience, await shared(audience))
   }
 
   return {
@@ -120,18 +166,10 @@ export function createPurser({ held, keeper, source, emitter, chosen, closing, c
       return held.newest().receipt
     },
     chosen,
-    async jwt(audience, { signal } = {}) {
-      if (closing.aborted) throw closing.reason
-      if (typeof audience !== 'string' || audience === '') throw new PurserError('bad_options', 'an audience is text')
-      const kept = held.jwt(audience)
-      if (kept && kept.value.renewAfter.getTime() > now()) return used(audience, kept.value.token)
-      try {
-        return used(audience, await unlessAborted(signal, () => shared(audience)))
-      } catch (error) {
-        if (kept && isAway(error) && kept.endsAt > now() + usableMs) return used(audience, kept.value.token)
-        throw error
-      }
-    },
+    jwt,
+    verifyJwt,
+    fetch: (options) => createFetch({ jwt, freshJwt, now }, options),
+    tls,
     renew: ({ signal } = {}) => (closing.aborted ? Promise.reject(closing.reason) : keeper.renewAll(signal)),
     on: emitter.on,
     close,

@@ -4,7 +4,9 @@ import { type HeadFile, createHeadFile } from './kept-head.ts'
 import { chooseLogKeys } from './log-keys.ts'
 import { type ServerInfo, readServerInfo } from './server-info.ts'
 import type { Settings, Wanted } from './settings.ts'
+import { createSuccession } from './succession.ts'
 import type { Transport } from './transport.ts'
+import type { SignedCheckpoint } from './verify/checkpoint.ts'
 import { type Witness, createWitness } from './witness.ts'
 
 export type ServerView = {
@@ -12,8 +14,8 @@ export type ServerView = {
   audiences: readonly string[]
   /** None where receipts are off, or `warn` let it pass. */
   witness: Witness | undefined
-  /** Keeps a new head, by its signed note. */
-  keepHead: (note: string) => Promise<void>
+  /** Keeps a new head over a restart, and sees when the log's key is being replaced. */
+  keepHead: (head: SignedCheckpoint, signal: AbortSignal) => Promise<void>
 }
 
 type Parts = {
@@ -30,13 +32,16 @@ export function createServerView({ settings, transport, warn }: Parts): (signal:
     const info = await readServerInfo(transport, signal)
     refuseUnlessOffered(settings.wanted, info)
     const file = settings.stateDir === undefined ? undefined : createHeadFile(settings.stateDir, info.trustDomain)
-    const { witness, vkeys } = await witnessFor(settings, info, file, warn)
+    const { witness, pinned } = await witnessFor(settings, info, file, warn)
+    const succession = witness && createSuccession({ witness, pinned, warn })
     known = {
       info,
       audiences: audiencesOf(settings, info),
       witness,
-      async keepHead(checkpoint) {
-        await file?.write({ vkeys, checkpoint }).catch((error: unknown) => {
+      async keepHead(head, within) {
+        await succession?.look(head, async () => (await readServerInfo(transport, within)).logKeys)
+        const kept = { vkeys: witness?.vkeys() ?? [], checkpoint: head.note }
+        await file?.write(kept).catch((error: unknown) => {
           warn(`the log's head can't be kept in ${file.path}: ${wordsOf(error)}`)
         })
       },
@@ -80,8 +85,8 @@ async function witnessFor(
   info: ServerInfo,
   file: HeadFile | undefined,
   warn: (warning: string) => void,
-): Promise<{ witness: Witness | undefined; vkeys: string[] }> {
-  const none = { witness: undefined, vkeys: [] }
+): Promise<{ witness: Witness | undefined; pinned: boolean }> {
+  const none = { witness: undefined, pinned: false }
   if (receipts === 'off') return none
   try {
     const kept = await file?.read()
@@ -89,7 +94,7 @@ async function witnessFor(
     chosen.push({ about, chosen: words, dismissed })
     if (warning !== undefined) warn(warning)
     const witness = createWitness({ trustDomain: info.trustDomain, vkeys, pinned, kept: kept?.checkpoint })
-    return { witness, vkeys }
+    return { witness, pinned }
   } catch (error) {
     if (receipts === 'require' || !(error instanceof PurserError)) throw error
     warn(`${error.code}: ${error.message}`)

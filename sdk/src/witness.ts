@@ -2,8 +2,10 @@
 import { PurserError, wordsOf } from './errors.ts'
 import { openCheckpoint, type SignedCheckpoint } from './verify/checkpoint.ts'
 import { VerifyError } from './verify/errors.ts'
+import { parseNote } from './verify/note.ts'
 import { parseProof } from './verify/proof.ts'
 import { type Receipt, type VerifiedReceipt, verifyReceipt } from './verify/receipt.ts'
+import { parseVkey } from './verify/vkey.ts'
 
 export type Witness = {
   /** What the next request asks to be proven: growth since the head that is kept. */
@@ -15,6 +17,12 @@ export type Witness = {
    * @throws PurserError `receipt_invalid`, `log_forked`, `log_epoch`, and what `agree` throws
    */
   accept(receipt: Receipt | undefined, agree: (entry: Record<string, unknown>) => void): SignedCheckpoint
+  /** The keys that the log is verified with now. */
+  vkeys(): string[]
+  /** Whether a key that isn't known signed this head of the log too, as the next one does while a log key is replaced. */
+  hasNewSigner(head: SignedCheckpoint): boolean
+  /** Takes a further key of the log over. */
+  trust(vkey: string): void
 }
 
 type Parts = {
@@ -27,7 +35,8 @@ type Parts = {
 }
 
 /** @throws PurserError `bad_state` when the kept checkpoint isn't signed by one of the keys */
-export function createWitness({ trustDomain, vkeys, pinned, kept }: Parts): Witness {
+export function createWitness({ trustDomain, vkeys: first, pinned, kept }: Parts): Witness {
+  const vkeys = [...first]
   let head = kept === undefined ? undefined : openKept(kept, vkeys)
 
   function sinceFor(epoch: number): SignedCheckpoint | undefined {
@@ -45,6 +54,12 @@ export function createWitness({ trustDomain, vkeys, pinned, kept }: Parts): Witn
   }
 
   return {
+    vkeys: () => [...vkeys],
+    hasNewSigner({ note, origin }) {
+      const known = new Set(vkeys.map(parseVkey).map(({ name, id }) => `${name} ${id}`))
+      return parseNote(note).signatures.some(({ name, id }) => name === origin && !known.has(`${name} ${id}`))
+    },
+    trust: (vkey) => void vkeys.push(vkey),
     since: () => head && { epoch: epochOf(head), sinceSize: head.size },
     accept(receipt, agree) {
       if (!receipt) {

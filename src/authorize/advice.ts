@@ -1,9 +1,42 @@
-/** What to do about a refusal, in words for the operator who asked why. */
+/** What to do about a refusal: for the operator who asked why, and in docs/errors.md for whoever met it. */
 import type { RefusalCode } from '../errors.ts'
 
 const newProof = 'ask the orchestrator for a new token and send it at once'
 
-const advice: Partial<Record<RefusalCode, string>> = {
+const again = 'ask again after the seconds of Retry-After'
+
+export const advice: Readonly<Record<RefusalCode, string>> = {
+  invalid_json: 'send one JSON value in UTF-8: no duplicate names, no trailing comma, at most 32 levels',
+  invalid_request: 'correct what `errors` points at; openapi.yaml describes the route',
+  bad_path: 'write each segment plainly, once: no `%`, `..`, empty segment or trailing slash',
+  bad_cursor: 'pass `nextCursor` unchanged, to the same list with the same filters, or start without one',
+  bad_authorization: 'send one header, `Authorization: Bearer <token>`, and nothing else in it',
+  too_large: 'send less: the route’s limit is in openapi.yaml',
+  unsupported_media_type: 'send `Content-Type: application/json`, uncompressed',
+  not_found: 'check name and path; a caller that may not know of a thing is told the same',
+  method_not_allowed: 'use a method that `Allow` names',
+  rate_limited: again,
+  unauthenticated: 'present a live token or certificate; `purser whoami` says what yours is',
+  token_type: 'use the kind of token that the route takes: an API token for operators’ routes, a session’s for its own',
+  forbidden: 'have an admin give the role that the route asks for',
+  attestation_failed: 'have an operator run `purser explain` with the request id',
+  not_available: 'leave it out; `features` of `GET /api/v1/server` lists what this server offers',
+  bad_csr:
+    'make a new request for an EC P-256 or P-384, Ed25519 or RSA key of 2048 to 4096 bits; `errors` says what is wrong',
+  expires_too_soon: 'attest again with a newer proof of the orchestrator, or raise `maxSessionSeconds` in the entry',
+  conflict: 'read what is there now, and decide again',
+  already_exists: 'choose another name, or replace what is there with PUT',
+  already_done: 'use what was made then: `id` names it; make another with a new Idempotency-Key',
+  in_use: 'remove what uses it first; `errors` names it',
+  idempotency_mismatch: 'use a new Idempotency-Key for another request',
+  precondition_required: 'send `If-Match` with the revision that you read, `"0"` to create',
+  stale: 'read it again and repeat your change on the present `revision`',
+  match_too_wide: 'add one of the conditions that `errors` names',
+  impossible: 'correct what `detail` says',
+  log_unavailable: `${again}; an operator looks at /readyz and the database`,
+  replica_behind: `${again}; if it lasts, look at this replica’s connection to the database`,
+  issuing_closed: 'an operator reviews the log, then `purser log open`',
+  internal: 'find the request id in the server’s log, and report it',
   proof_malformed: 'send the token exactly as the orchestrator wrote it, without quotes or line ends',
   proof_too_large: 'check that the file holds one token and nothing else',
   proof_header: 'this token names a key or a rule of its own; check which issuer made it',
@@ -38,5 +71,4 @@ const advice: Partial<Record<RefusalCode, string>> = {
   unavailable: 'ask the attestor with :check what can’t be reached',
 }
 
-export const adviceFor = (reason: RefusalCode): string =>
-  advice[reason] ?? 'search the log for the request id to see what led to it'
+export const adviceFor = (reason: RefusalCode): string => advice[reason]

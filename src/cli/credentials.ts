@@ -49,7 +49,7 @@ export function addCredentials(program: Command, io: Io): void {
     .option('--access-token', "also a token for Purser's own API")
     .option('--attestor <name>', 'where the token alone does not tell (PURSER_ATTESTOR)')
     .option('--workload <name>', 'the workload entry, where several match (PURSER_WORKLOAD)')
-    .option('--proof-file <file>', "the orchestrator's token (PURSER_PROOF_FILE)")
+    .option('--proof-file <file>', "the orchestrator's token (PURSER_PROOF_FILE; default: what is found here)")
     .option('--log-key <vkey>', "the log's key (PURSER_LOG_KEY)")
     .addOption(
       new Option('--receipts <mode>', 'what becomes of a credential whose receipt does not verify')

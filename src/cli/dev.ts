@@ -1,11 +1,11 @@
 /** `purser dev`: a server to play with, on the embedded store, with a stand-in orchestrator so that a first curl works. */
 import { X509Certificate } from 'node:crypto'
-import { join } from 'node:path'
+import { join, resolve as absolute } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config.ts'
 import { version } from '../version.ts'
 import { createApi } from './api.ts'
-import { type DevFiles, openDevFiles } from './dev/files.ts'
+import { type DevFiles, devWorkloads, openDevFiles } from './dev/files.ts'
 import { freePort } from './dev/free-port.ts'
 import { adminToken, register } from './dev/register.ts'
 import type { Io } from './io.ts'
@@ -69,9 +69,19 @@ async function dev(io: Io, flags: Flags): Promise<void> {
     const standIn = createStandIn(`https://stand-in.${trustDomain}`, files.standInKey())
     await register(api, token, standIn, config.trustDomain, audience)
     const hour = 3600
-    const mint = (): void => files.keepToken(standIn.token('web', { audience, seconds: hour }))
+    const mint = (): void => {
+      for (const name of devWorkloads) files.keepToken(name, standIn.token(name, { audience, seconds: hour }))
+    }
     mint()
     refresh = setInterval(mint, (hour * 1000) / 4)
+    for (const name of devWorkloads) {
+      files.keepEnv(name, {
+        PURSER_ADDR: running.url,
+        PURSER_CA_FILE: absolute(roots),
+        PURSER_PROOF_FILE: absolute(files.workload(name).tokenFile),
+        PURSER_LOG_KEY: running.vkeys.join(','),
+      })
+    }
     io.stdout.write(
       greeting(io, {
         url: running.url,
@@ -109,6 +119,7 @@ type About = {
 function greeting(io: Io, { url, dataDir, roots, token, files, logKey, pem }: About): string {
   const style = createStyle(io)
   const bold = (text: string): string => style('bold', text)
+  const { tokenFile } = files.workload('web')
   const fingerprint = new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
   return `${bold(`Purser ${version}, to play with`)}. Its store outlives this process, not a power loss.
 
@@ -118,7 +129,7 @@ function greeting(io: Io, { url, dataDir, roots, token, files, logKey, pem }: Ab
   fingerprint  ${fingerprint}
   admin token  ${token}
   stand-in     attestor dev: a stand-in orchestrator, its token for the workload
-               web is in ${files.tokenFile}
+               web is in ${tokenFile}
   log key      what receipts and exports are verified with
   ${logKey}
 
@@ -126,7 +137,7 @@ ${bold("A workload's first request")}: certificate, JWT and receipt in one
 
 curl --cacert ${roots} ${url}/api/v1/credentials \\
   -H 'content-type: application/json' -d @- <<EOF
-{"proof": {"kind": "jwt", "token": "$(cat ${files.tokenFile})"},
+{"proof": {"kind": "jwt", "token": "$(cat ${tokenFile})"},
  "x509": {"generateKey": "EC-P256"}, "jwts": [{"audience": ["orders"]}]}
 EOF
 

@@ -8,6 +8,7 @@ import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
 import { addDemo } from './demo.ts'
 import { addDev } from './dev.ts'
+import { addDoctor } from './doctor.ts'
 import { addExplain } from './explain.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
@@ -23,7 +24,7 @@ import { addWorkload } from './workload.ts'
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
-  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap],
+  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addDoctor],
   'What workloads do': [addCredentials],
   'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys, addToken, addLog],
   'What auditors do': [addAudit],

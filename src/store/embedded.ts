@@ -2,6 +2,7 @@
  * The embedded store: PGlite, which is Postgres as WebAssembly inside this process, behind Knex's own Postgres dialect.
  * For trying out, development and CI: it has no fsync, so it survives the process's death and not a power loss.
  */
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -59,6 +60,9 @@ function speakLikePg(pglite: PGlite): void {
   for (const oid of Object.keys(pglite.parsers)) pglite.parsers[oid] = reader(Number(oid), 'text')
   for (const oid of Object.keys(pglite.serializers)) pglite.serializers[oid] = (value: string) => value
 }
+
+/** Whether a database was ever made there: opening makes one. */
+export const hasDatabase = (dataDir: string): boolean => existsSync(join(dataDir, 'database', 'PG_VERSION'))
 
 export type EmbeddedDatabase = Database & { kind: 'embedded'; pglite: PGlite }
 

@@ -43,6 +43,12 @@ export async function pendingMigrations(db: Pick<Database, 'knex'>, list = ours)
   return list.map((one) => one.name).filter((name) => !applied.names.includes(name))
 }
 
+/** What a newer Purser changed, that this one knows nothing of and may still run on. */
+export async function newerMigrations(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
+  const { names } = await readApplied(db.knex)
+  return names.filter((name) => !list.some((one) => one.name === name))
+}
+
 /**
  * Applies what is missing, all of it or nothing, and answers the names. Replicas that start together wait for the
  * first. On Postgres, open with a `statementSeconds` that the longest migration needs. Throws SchemaTooNew.

@@ -4,6 +4,7 @@
  */
 import type { Knex } from 'knex'
 import type { AttestorRow, WorkloadRow } from './rows.ts'
+import { type AttestorRecord, tables } from './snapshot-tables.ts'
 
 type Tx = Knex.Transaction
 
@@ -43,4 +44,10 @@ export const removeRegistration = (tx: Tx, table: 'attestor' | 'workload', id: s
 export function byName<T extends { name: string }>(rows: ReadonlyMap<string, T>, name: string): T | undefined {
   for (const row of rows.values()) if (row.name === name) return row
   return undefined
+}
+
+/** Every attestor there is, for who holds no snapshot. */
+export async function readAttestors(knex: Knex): Promise<AttestorRow[]> {
+  const rows: AttestorRecord[] = await knex('attestor').orderBy('name')
+  return rows.flatMap((row) => tables.attestors.read(row)[1] ?? [])
 }

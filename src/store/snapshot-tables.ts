@@ -15,7 +15,7 @@ import type {
 export type Table<R, T> = { name: string; read: (row: R) => [id: string, value: T | undefined] }
 const table = <R, T>(name: string, read: Table<R, T>['read']): Table<R, T> => ({ name, read })
 
-type AttestorRecord = {
+export type AttestorRecord = {
   id: string
   name: string
   kind: string

@@ -84,6 +84,30 @@ describe('exit codes', () => {
     expect(await readdir(out)).toEqual([])
   })
 
+  test('2 in a CI job that lacks a permission, with the lines that it lacks', async () => {
+    const { code, err } = await run(['--out', await folder()], {
+      GITHUB_ACTIONS: 'true',
+      GITLAB_CI: 'true',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      METADATA_SERVER_DETECTION: 'none',
+    })
+    expect(code).toBe(2)
+    expect(err).toContain('`permissions: id-token: write`')
+    expect(err).toContain('PURSER_ID_TOKEN:\n')
+  })
+
+  test('0 with a join token in the environment', async () => {
+    await purser.asAdmin('POST', '/api/v1/workloads', {
+      name: 'by-hand',
+      attestor: 'join',
+      spiffeId: 'spiffe://example.org/join/by-hand',
+      grants: { x509: { dnsNames: [], maxLifetimeSeconds: 600 } },
+    })
+    const made = await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: 'by-hand', lifetimeSeconds: 600 })
+    const { code, out } = await run(['--out', await folder()], { PURSER_JOIN_TOKEN: String(made.body.token) })
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('spiffe://example.org/join/by-hand') })
+  })
+
   test('3 when the server refuses, with what an operator types', async () => {
     const out = await folder()
     const { code, err } = await run(['--out', out, '--proof-file', await proofFile({ sub: 'nobody' })])

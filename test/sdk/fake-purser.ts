@@ -1,7 +1,7 @@
 /** A fake Purser: it answers as the real one does, except for what a test makes it do wrong. */
 import { createPublicKey, randomUUID } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, createServer as createHttp } from 'node:http'
-import { createServer as createHttps } from 'node:https'
+import { Server as HttpsServer, createServer as createHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import { X509Certificate } from 'node:crypto'
 import { onTestFinished } from 'vitest'
@@ -87,6 +87,8 @@ export async function startFake(wrong: Misbehaviour = {}) {
     port: address.port,
     seen,
     state,
+    /** Shows another certificate from now on. */
+    show: (identity: Identity) => server instanceof HttpsServer && server.setSecureContext(identity),
     posts: () => seen.filter(({ method }) => method === 'POST'),
     /** Resolves when no client holds a connection. */
     drained: () => (sockets.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => (drained = resolve))),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { type ConnectOptions, PurserError, connect } from '@purser/sdk'
 import { afterAll, describe, expect, test } from 'vitest'
-import { admitProof } from '../../sdk/src/proof.ts'
+import { admitProof } from '../../sdk/src/proof/admit.ts'
 import { readFingerprint } from '../../sdk/src/certificates.ts'
 import { readAddress } from '../../sdk/src/address.ts'
 

@@ -3,11 +3,17 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join, posix } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { version } from '../../sdk/src/version.ts'
 
-type Manifest = { version: string; dependencies?: object; exports: Record<string, Record<string, string>> }
+type Manifest = {
+  version: string
+  dependencies?: object
+  peerDependencies?: object
+  peerDependenciesMeta?: object
+  exports: Record<string, Record<string, string>>
+}
 const root = new URL('../../', import.meta.url).pathname
 const manifest = JSON.parse(readFileSync(join(root, 'sdk/package.json'), 'utf8')) as Manifest
 const sources = readdirSync(join(root, 'sdk/src'), { recursive: true, encoding: 'utf8' }).filter((name) =>
@@ -18,16 +24,27 @@ test('the version is said twice and is the same', () => {
   expect(version).toBe(manifest.version)
 })
 
+/** An entry for what its caller has already: an optional peer, imported by nothing else. */
+const peers: Readonly<Record<string, string>> = { 'undici.ts': 'undici' }
+
+test('nobody imports an entry that needs a peer', () => {
+  expect(sources).toEqual(expect.arrayContaining(Object.keys(peers)))
+  const importing = sources.filter((name) =>
+    /from '[./]+undici\.ts'/.test(readFileSync(join(root, 'sdk/src', name), 'utf8')),
+  )
+  expect(importing).toEqual([])
+  expect(manifest.peerDependencies).toEqual({ undici: '^7.0.0' })
+  expect(manifest.peerDependenciesMeta).toEqual({ undici: { optional: true } })
+})
+
 test.each(sources)('%s imports Node and its own folder, nothing else', (name) => {
   const text = readFileSync(join(root, 'sdk/src', name), 'utf8')
   const specifiers = [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms)].map(([, one = '']) => one)
   const foreign = specifiers.filter(
-    (one) => !(one.startsWith('node:') && isBuiltin(one)) && !/^\.\.?\/[\w./-]+\.ts$/.test(one),
+    (one) => !(one.startsWith('node:') && isBuiltin(one)) && !/^\.\.?\/[\w./-]+\.ts$/.test(one) && one !== peers[name],
   )
   expect(foreign).toEqual([])
-  const outside = specifiers.filter(
-    (one) => one.startsWith('.') && posix.join(posix.dirname(name), one).startsWith('..'),
-  )
+  const outside = specifiers.filter((one) => one.startsWith('.') && join(dirname(name), one).startsWith('..'))
   expect(outside).toEqual([])
 })
 
@@ -70,6 +87,12 @@ describe('the packed files', () => {
       expect(files).toContain(types.slice(2))
     },
   )
+
+  test.each(Object.keys(manifest.exports))('load as %s', (name) => {
+    const load = `import * as all from '@purser/sdk${name.slice(1)}'; console.log(Object.keys(all).length > 0)`
+    const argv = ['--input-type=module', '-e', load]
+    expect(execFileSync(process.execPath, argv, { cwd: join(dir, 'sdk'), encoding: 'utf8' })).toBe('true\n')
+  })
 
   test.each([
     [

@@ -7,6 +7,7 @@ import { createHeld } from '../../sdk/src/held.ts'
 import { createKeeper } from '../../sdk/src/keeper.ts'
 import { createPurser } from '../../sdk/src/purser.ts'
 import type { Wanted } from '../../sdk/src/settings.ts'
+import { createTls } from '../../sdk/src/tls/tls.ts'
 
 const start = Date.parse('2026-11-24T23:00:00Z')
 let seconds = 0
@@ -60,8 +61,16 @@ const connected = () => {
     random,
   })
   onTestFinished(() => keeper.close())
-  const source = { identity: (): never => expect.fail('no certificate is held here') }
-  return createPurser({ held, keeper, source, emitter, chosen: [], closing, close: keeper.close, now })
+  const source = {
+    trustDomain: 'example.org',
+    identity: (): never => expect.fail('no certificate is held here'),
+    onIdentity: keeper.onIdentity,
+    revoked: { includes: () => false, onNews: () => () => undefined },
+    closing,
+  }
+  const tls = createTls({ source, warn: () => undefined, now })
+  const verifyJwt = (): never => expect.fail('no token of others comes here')
+  return createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen: [], closing, close: keeper.close, now })
 }
 
 test('a JWT is kept until half of its life is over, and asked for alone then', async () => {

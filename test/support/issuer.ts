@@ -11,9 +11,16 @@ export type Issuer = {
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>
 }
 
-export async function createIssuer(issuer = 'https://issuer.lab.example', kid = 'k1'): Promise<Issuer> {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const jwk = { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' }
+export async function createIssuer(
+  issuer = 'https://issuer.lab.example',
+  kid = 'k1',
+  alg: 'ES256' | 'RS256' = 'ES256',
+): Promise<Issuer> {
+  const { publicKey, privateKey } =
+    alg === 'ES256'
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      : generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const jwk = { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' }
   return {
     issuer,
     privateKey,
@@ -22,7 +29,7 @@ export async function createIssuer(issuer = 'https://issuer.lab.example', kid = 
       const now = Math.floor(Date.now() / 1000)
       const payload = { iss: issuer, aud: audience, sub: 'web', iat: now, exp: now + 600, jti: randomUUID(), ...claims }
       const kept = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined))
-      return new SignJWT(kept).setProtectedHeader({ alg: 'ES256', kid, ...header }).sign(privateKey)
+      return new SignJWT(kept).setProtectedHeader({ alg, kid, ...header }).sign(privateKey)
     },
   }
 }

@@ -3,23 +3,30 @@ import { type KeyObject, createPrivateKey, generateKeyPairSync } from 'node:cryp
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** The stand-in starts two, so that one can call the other. */
+export const devWorkloads = ['web', 'orders'] as const
+export type DevWorkload = (typeof devWorkloads)[number]
+
 export type DevFiles = {
-  /** Where the stand-in's token for the workload `web` is. */
-  tokenFile: string
+  /** Where the stand-in's token for a workload is, and the environment that its SDK needs. */
+  workload(name: DevWorkload): { tokenFile: string; envFile: string }
   adminFile: string
   /** The port of the first start, which is in the issuer's name for good. */
   port(first: () => Promise<number>): Promise<number>
   standInKey(): KeyObject
   admin(): string | undefined
   keepAdmin(token: string): void
-  keepToken(token: string): void
+  keepToken(name: DevWorkload, token: string): void
+  keepEnv(name: DevWorkload, env: Readonly<Record<string, string>>): void
 }
 
 export function openDevFiles(dataDir: string): DevFiles {
   const folder = join(dataDir, 'dev')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const [portFile, keyFile] = [join(folder, 'port'), join(folder, 'stand-in.key')]
-  const [adminFile, tokenFile] = [join(folder, 'admin-token'), join(folder, 'web.jwt')]
+  const adminFile = join(folder, 'admin-token')
+  const tokenOf = (name: DevWorkload): string => join(folder, `${name}.jwt`)
+  const envOf = (name: DevWorkload): string => join(folder, `${name}.env`)
   const read = (path: string): string | undefined => (existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined)
 
   /** Whole or not at all: curl may read it just now. */
@@ -29,7 +36,7 @@ export function openDevFiles(dataDir: string): DevFiles {
   }
 
   return {
-    tokenFile,
+    workload: (name) => ({ tokenFile: tokenOf(name), envFile: envOf(name) }),
     adminFile,
     async port(first) {
       const kept = Number(read(portFile))
@@ -47,6 +54,13 @@ export function openDevFiles(dataDir: string): DevFiles {
     },
     admin: () => read(adminFile),
     keepAdmin: (token) => write(adminFile, token),
-    keepToken: (token) => write(tokenFile, token),
+    keepToken: (name, token) => write(tokenOf(name), token),
+    keepEnv: (name, env) =>
+      write(
+        envOf(name),
+        Object.entries(env)
+          .map(([key, value]) => `${key}=${value}`)
+          .join('\n'),
+      ),
   }
 }

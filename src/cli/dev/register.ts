@@ -1,10 +1,10 @@
-/** The registrations that a first curl needs: the stand-in as an attestor, and one workload. */
+/** The registrations that a first curl needs: the stand-in as an attestor, and its workloads. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Api } from '../api.ts'
 import { CliError } from '../io.ts'
 import type { StandIn } from '../stand-in.ts'
-import type { DevFiles } from './files.ts'
+import { type DevFiles, devWorkloads } from './files.ts'
 
 /** The admin token that was kept, or the one that the first start's bootstrap token is exchanged for. */
 export async function adminToken(api: Api, files: DevFiles, dataDir: string): Promise<string> {
@@ -45,12 +45,18 @@ export async function register(
     audience,
     keys: { jwks: standIn.jwks },
   })
-  await put('/api/v1/workloads/web', {
-    name: 'web',
-    attestor: 'dev',
-    match: { 'oidc:sub': 'web' },
-    spiffeId: `spiffe://${trustDomain}/dev/web`,
-    grants: { x509: { dnsNames: ['web.dev.internal'] }, jwt: { audiences: ['orders'] } },
-    maxSessionSeconds: 43_200,
-  })
+  const grants = {
+    web: { x509: { dnsNames: ['web.dev.internal'] }, jwt: { audiences: ['orders'] } },
+    orders: { x509: { dnsNames: ['orders.dev.internal'] } },
+  }
+  for (const name of devWorkloads) {
+    await put(`/api/v1/workloads/${name}`, {
+      name,
+      attestor: 'dev',
+      match: { 'oidc:sub': name },
+      spiffeId: `spiffe://${trustDomain}/dev/${name}`,
+      grants: grants[name],
+      maxSessionSeconds: 43_200,
+    })
+  }
 }

@@ -1,0 +1,58 @@
+/** Which CRL would name a certificate, and whose it is. */
+import type { X509Certificate } from 'node:crypto'
+import { fieldsOf } from './certificate-fields.ts'
+import { readCertificates } from './certificates.ts'
+import { bareHex } from './der.ts'
+
+export type CrlName = {
+  key: string
+  /** As the certificate has it. */
+  url: string
+  /** What Purser is asked for, at the address that is known for it: `/crl/<key id>`. */
+  path: string
+  /** Who signed the certificate, and signs the CRL. */
+  issuer: X509Certificate
+  /** The certificate's, as a CRL is read. */
+  serial: string
+}
+
+/** @param roots PEM, as they are now: the issuers of what has none above it in its chain */
+export function createCrlNames(
+  roots: () => string,
+): (one: X509Certificate, above: X509Certificate | undefined) => CrlName | undefined {
+  const known = new WeakMap<X509Certificate, CrlName>()
+  let text = ''
+  let parsed: X509Certificate[] = []
+  const current = (): X509Certificate[] => {
+    if (roots() !== text) {
+      text = roots()
+      parsed = readCertificates(text) ?? []
+    }
+    return parsed
+  }
+
+  return (one, above) => {
+    const before = known.get(one)
+    if (before) return before
+    const url = urlOf(one)
+    const [path] = /\/crl\/[\w-]{1,64}$/.exec(url ?? '') ?? []
+    if (url === undefined || path === undefined) return undefined
+    const issuer = [...(above ? [above] : []), ...current()].find(
+      (it) => one.checkIssued(it) && one.verify(it.publicKey),
+    )
+    if (!issuer) return undefined
+    const serial = bareHex(one.serialNumber)
+    const name = { key: `${url} ${issuer.fingerprint256}`, url, path, issuer, serial }
+    known.set(one, name)
+    return name
+  }
+}
+
+function urlOf(certificate: X509Certificate): string | undefined {
+  try {
+    return fieldsOf(certificate).crlUrl
+  } catch {
+    // Not one of Purser's, which are strict DER.
+    return undefined
+  }
+}

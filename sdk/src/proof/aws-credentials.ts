@@ -1,0 +1,71 @@
+/**
+ * The credentials of the role that this code runs as, in the order of AWS's own SDKs: environment, container endpoint
+ * (ECS, EKS Pod Identity), instance metadata. They sign one request to STS and go nowhere else.
+ */
+import { failed } from './get.ts'
+import { readToken } from './file.ts'
+import { instanceRole } from './aws-instance.ts'
+import { type Role, readCredentials } from './aws-role.ts'
+import type { Credentials } from './sigv4.ts'
+import { type Machine, inPod, noProof, variable } from './source.ts'
+
+export function findRole(machine: Machine): Role | { dismissed: string } {
+  const of = (name: string): string | undefined => variable(machine, name)
+  const [accessKeyId, secretAccessKey, sessionToken] = [
+    of('AWS_ACCESS_KEY_ID'),
+    of('AWS_SECRET_ACCESS_KEY'),
+    of('AWS_SESSION_TOKEN'),
+  ]
+  if (accessKeyId !== undefined && secretAccessKey !== undefined) {
+    const given = { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) }
+    return { words: 'AWS_ACCESS_KEY_ID', credentials: () => Promise.resolve(given) }
+  }
+  const relative = of('AWS_CONTAINER_CREDENTIALS_RELATIVE_URI')
+  const full = of('AWS_CONTAINER_CREDENTIALS_FULL_URI')
+  if (relative !== undefined || full !== undefined) {
+    const name =
+      relative === undefined ? 'AWS_CONTAINER_CREDENTIALS_FULL_URI' : 'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI'
+    return { words: name, credentials: (signal) => fromContainer(machine, { name, relative, full }, signal) }
+  }
+  return machineRole(machine)
+}
+
+function machineRole(machine: Machine): Role | { dismissed: string } {
+  const of = (name: string): string | undefined => variable(machine, name)
+  if (of('AWS_LAMBDA_FUNCTION_NAME') !== undefined)
+    return { dismissed: 'AWS_LAMBDA_FUNCTION_NAME is set, but AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not' }
+  const named = ['AWS_EC2_METADATA_SERVICE_ENDPOINT', 'AWS_EXECUTION_ENV'].find((name) => of(name) !== undefined)
+  const sign = named ?? (machine.dmi('sys_vendor') === 'Amazon EC2' ? 'by its firmware' : undefined)
+  if (sign === undefined)
+    return { dismissed: 'no sign of AWS (no credentials in the environment, no container credentials, no EC2)' }
+  if (of('AWS_EC2_METADATA_DISABLED')?.toLowerCase() === 'true')
+    return { dismissed: "EC2's metadata service is not to be asked (AWS_EC2_METADATA_DISABLED)" }
+  if (inPod(machine) && of('AWS_EC2_METADATA_SERVICE_ENDPOINT') === undefined)
+    return { dismissed: "in a pod EC2's metadata service speaks for the node: mount a projected token" }
+  return { words: `EC2's metadata service, ${sign}`, ...instanceRole(machine) }
+}
+
+type Place = { name: string; relative: string | undefined; full: string | undefined }
+
+async function fromContainer(
+  machine: Machine,
+  { name, relative, full }: Place,
+  signal: AbortSignal,
+): Promise<Credentials> {
+  const who = "AWS's container credentials"
+  // The path is appended to an address that is ours, so it can't name another one.
+  const text = relative === undefined ? full : `http://169.254.170.2${relative.startsWith('/') ? '' : '/'}${relative}`
+  if (text === undefined || !URL.canParse(text)) throw noProof(`${name} is no URL`)
+  const url = new URL(text)
+  const file = variable(machine, 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE')
+  const token =
+    file === undefined
+      ? variable(machine, 'AWS_CONTAINER_AUTHORIZATION_TOKEN')
+      : (await readToken(file, `the file ${file} (AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE)`)).trim()
+  const headers = { accept: 'application/json', ...(token !== undefined && { authorization: token }) }
+  const answer = await machine.get({ who, url, headers, signal })
+  if (answer.status !== 200) throw failed({ who, url }, `answered ${answer.status} and no credentials`)
+  const credentials = readCredentials(answer.text)
+  if (!credentials) throw failed({ who, url }, 'answered without credentials')
+  return credentials
+}

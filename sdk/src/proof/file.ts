@@ -1,0 +1,39 @@
+/** Tokens in files: read on every use, since the kubelet replaces one well before it ends. */
+import { createReadStream, statSync } from 'node:fs'
+import { longest } from './admit.ts'
+import { type Look, noProof, variable } from './source.ts'
+
+/** @throws PurserError `no_proof`; it never quotes what is in the file */
+export async function readToken(path: string, chosen: string): Promise<string> {
+  try {
+    const chunks: Buffer[] = []
+    for await (const chunk of createReadStream(path, { end: longest + 2 })) chunks.push(Buffer.from(chunk))
+    return Buffer.concat(chunks).toString('utf8')
+  } catch (error) {
+    throw noProof(`${chosen} ${whyNot(error)}`, error)
+  }
+}
+
+function whyNot(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  return code === 'ENOENT' || code === 'ENOTDIR' ? 'does not exist' : `can't be read (${code})`
+}
+
+export const namedFile: Look = (machine) => {
+  const path = variable(machine, 'PURSER_PROOF_FILE')
+  if (path === undefined) return { dismissed: 'PURSER_PROOF_FILE is not set' }
+  const chosen = `the file ${path} (PURSER_PROOF_FILE)`
+  return { chosen, read: () => readToken(path, chosen) }
+}
+
+/** One that is there and can't be read is chosen: reading says why, and nothing else stands in for it silently. */
+export const projectedToken: Look = ({ tokenFile }) => {
+  const chosen = `the file ${tokenFile} (where a projected token is mounted)`
+  try {
+    statSync(tokenFile)
+  } catch (error) {
+    const why = whyNot(error)
+    if (why === 'does not exist') return { dismissed: `${tokenFile} ${why}` }
+  }
+  return { chosen, read: () => readToken(tokenFile, chosen) }
+}

@@ -1,0 +1,37 @@
+/**
+ * A job of GitHub Actions: the runner hands out a token for any audience to whoever holds the job's request token.
+ * GitHub's tokens are taken once, so each use asks for a new one.
+ */
+import { failed } from './get.ts'
+import { membersOf } from './json.ts'
+import { type Look, firstOf, noProof, variable } from './source.ts'
+
+const permission = 'add `permissions: id-token: write` to the job (a pull request from a fork never has it)'
+const who = "GitHub's token service"
+
+export const githubActions: Look = (machine) => {
+  const place = variable(machine, 'ACTIONS_ID_TOKEN_REQUEST_URL')
+  const bearer = variable(machine, 'ACTIONS_ID_TOKEN_REQUEST_TOKEN')
+  if (place === undefined || bearer === undefined) {
+    return {
+      dismissed:
+        variable(machine, 'GITHUB_ACTIONS') === 'true'
+          ? `this job of GitHub Actions can't ask for a token: ${permission}`
+          : 'not a job of GitHub Actions (GITHUB_ACTIONS is not set)',
+    }
+  }
+  return {
+    chosen: 'a token of this GitHub Actions job (ACTIONS_ID_TOKEN_REQUEST_URL)',
+    async read(request) {
+      const url = URL.canParse(place) ? new URL(place) : undefined
+      if (url?.protocol !== 'https:') throw noProof('ACTIONS_ID_TOKEN_REQUEST_URL is no https URL')
+      url.searchParams.set('audience', firstOf(request))
+      const headers = { authorization: `Bearer ${bearer}`, accept: 'application/json' }
+      const { status, text } = await machine.get({ who, url, headers, signal: request.signal })
+      if (status !== 200) throw failed({ who, url }, `answered ${status} and no token: ${permission}`)
+      const token = membersOf(text)?.value
+      if (typeof token !== 'string' || token === '') throw failed({ who, url }, 'answered without a token')
+      return token
+    },
+  }
+}

@@ -1,0 +1,9 @@
+import { type Look, variable } from './source.ts'
+
+/** The node agent's socket (SPIFFE Workload API). Named here so that nobody wonders why it was passed over. */
+export const workloadApi: Look = (machine) => ({
+  dismissed:
+    variable(machine, 'SPIFFE_ENDPOINT_SOCKET') === undefined
+      ? 'SPIFFE_ENDPOINT_SOCKET is not set'
+      : 'SPIFFE_ENDPOINT_SOCKET is set, but this version does not speak to the Workload API yet',
+})

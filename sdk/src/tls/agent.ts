@@ -1,0 +1,92 @@
+/** An https.Agent whose connections are as new as the identity. */
+import { Agent, type AgentOptions as HttpsAgentOptions } from 'node:https'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { Accept } from './accept.ts'
+import { type Destination, createDial } from './client.ts'
+import type { TlsParts } from './judge.ts'
+import { knownOn } from './peer.ts'
+import { pick } from './server-options.ts'
+import type { Watch } from './watch.ts'
+
+const names = [
+  'keepAlive',
+  'keepAliveMsecs',
+  'maxFreeSockets',
+  'maxSockets',
+  'maxTotalSockets',
+  'scheduling',
+  'timeout',
+] as const satisfies readonly (keyof HttpsAgentOptions)[]
+
+/** As for `https.Agent`, without what decides whom to trust. Connections are kept unless `keepAlive` is false. */
+export type AgentOptions = { accept: Accept } & Pick<HttpsAgentOptions, (typeof names)[number]>
+
+type Created = (error: unknown, socket?: TLSSocket) => void
+
+/** Longer waits overflow a timer. */
+const longestMs = 2 ** 31 - 1
+
+export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: AgentOptions): Agent {
+  const { source } = parts
+  const dial = createDial({ now, ...parts }, watch, options.accept)
+  // Sessions would be offered for resumption, and a resumed peer isn't asked who it is.
+  const agent = new Agent({ keepAlive: true, ...pick(options, names), maxCachedSessions: 0 })
+  let generation = 0
+  const madeIn = new WeakMap<Socket, number>()
+
+  const isOver = (socket: Socket): boolean => {
+    const known = knownOn(socket)
+    return madeIn.get(socket) !== generation || (known !== undefined && known.endsAt <= now())
+  }
+
+  /** Only then is it out of the agent's hands: by itself a destroyed socket stays there until its handle is closed. */
+  const drop = (socket: Socket): void => {
+    socket.destroy()
+    socket.emit('agentRemove')
+  }
+  function dropIdle(): void {
+    const idle = Object.values(agent.freeSockets).flatMap((sockets) => [...(sockets ?? [])])
+    for (const socket of idle) if (isOver(socket)) drop(socket)
+  }
+
+  function create(where: Destination): TLSSocket {
+    const socket = dial({ ...where, ALPNProtocols: ['http/1.1'] })
+    madeIn.set(socket, generation)
+    socket.once('secureConnect', () => {
+      const ends = (knownOn(socket)?.endsAt ?? 0) - now()
+      const timer = setTimeout(dropIdle, Math.min(ends, longestMs)).unref()
+      socket.once('close', () => clearTimeout(timer))
+    })
+    return socket
+  }
+
+  Object.assign(agent, {
+    createConnection(where: Destination & { socketPath?: string }, created: Created): TLSSocket | undefined {
+      try {
+        return create(where)
+      } catch (error) {
+        // Thrown here, it would come out of https.request(), where nobody catches anything.
+        process.nextTick(created, error)
+        return undefined
+      }
+    },
+  })
+  // Ahead of the agent's own: what is destroyed is not used again, and a request that waits gets a new connection.
+  agent.prependListener('free', (socket: Socket) => {
+    if (isOver(socket)) socket.destroy()
+  })
+
+  const stop = source.onIdentity(() => {
+    generation += 1
+    dropIdle()
+  })
+  const destroy = agent.destroy.bind(agent)
+  Object.assign(agent, {
+    destroy() {
+      stop()
+      destroy()
+    },
+  })
+  return agent
+}

@@ -1,0 +1,105 @@
+/** Connections to peers, verified by their SPIFFE ID; the name that was dialled proves nothing. */
+import { createHash } from 'node:crypto'
+import { type TcpNetConnectOpts, isIP } from 'node:net'
+import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'node:tls'
+import type { Accept } from './accept.ts'
+import { contextOf } from './context.ts'
+import { type Judge, type TlsParts, createJudge } from './judge.ts'
+import { type Known, isMet, linked, sentIn } from './peer.ts'
+import type { Watch } from './watch.ts'
+
+const destination = [
+  'host',
+  'port',
+  'path',
+  'servername',
+  'family',
+  'hints',
+  'lookup',
+  'localAddress',
+  'localPort',
+  'autoSelectFamily',
+  'autoSelectFamilyAttemptTimeout',
+  'timeout',
+  'noDelay',
+  'keepAlive',
+  'keepAliveInitialDelay',
+  'ALPNProtocols',
+] as const
+
+/** Where to connect to, and how the socket is set up; not whom to trust. As for `tls.connect`. */
+export type Destination = Partial<Pick<ConnectionOptions & TcpNetConnectOpts, (typeof destination)[number]>>
+
+/** For `tls.connect` and `https.request`, as of now: ask for fresh ones at each connection. */
+export const clientOptions = (parts: TlsParts, accept: Accept): ConnectionOptions =>
+  optionsOf(parts, createJudge(parts, accept), poolOf(accept))
+
+function optionsOf(
+  { source }: TlsParts,
+  judge: Judge,
+  pool: string,
+  onKnown?: (known: Known) => void,
+): ConnectionOptions {
+  return {
+    ...contextOf(source.identity()),
+    // Said outright: NODE_TLS_REJECT_UNAUTHORIZED must not switch it off.
+    rejectUnauthorized: true,
+    // An agent that has a session of this server offers it unless told: resumed, nobody would ask who the peer is.
+    session: undefined,
+    // Part of the name under which an agent keeps connections, so that none is used for another `accept`.
+    sessionIdContext: pool,
+    checkServerIdentity(_, certificate) {
+      try {
+        const known = judge.meet(linked(sentIn(certificate)))
+        onKnown?.(known)
+        return undefined
+      } catch (error) {
+        return error instanceof Error ? error : new Error(String(error))
+      }
+    },
+  }
+}
+
+const functions = new WeakMap<object, number>()
+let counted = 0
+
+function poolOf(accept: Accept): string {
+  if (typeof accept !== 'function')
+    return createHash('sha256').update(JSON.stringify(accept)).digest('hex').slice(0, 32)
+  const number = functions.get(accept) ?? ++counted
+  functions.set(accept, number)
+  return `accept ${number}`
+}
+
+export type Dial = (where: Destination) => TLSSocket
+
+/** Makes connections that end when their peer is revoked, or this client closed. */
+export function createDial(parts: TlsParts, watch: Watch, accept: Accept): Dial {
+  const judge = createJudge(parts, accept)
+  const pool = poolOf(accept)
+  return (where) => {
+    let known: Known | undefined
+    const options = optionsOf(parts, judge, pool, (peer) => (known = peer))
+    const socket = connectTls({ ...destinationOf(where), ...options })
+    socket.once('secureConnect', () => known && isMet(socket, known))
+    watch.add(
+      socket,
+      () => {
+        const why = known && judge.look(known)
+        return why?.code === 'revoked' ? why : undefined
+      },
+      (why) => socket.destroy(why),
+    )
+    return socket
+  }
+}
+
+function destinationOf(where: Destination): Destination {
+  const given = destination.flatMap((name) =>
+    where[name] === undefined || where[name] === null ? [] : [[name, where[name]] as const],
+  )
+  const named: Destination = Object.fromEntries(given)
+  // RFC 6066 section 3: no addresses in SNI.
+  if (named.servername !== undefined && isIP(named.servername) !== 0) delete named.servername
+  return named
+}

@@ -1,0 +1,93 @@
+/** Who is on the other end of a verified connection. */
+import { X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from 'node:tls'
+import { fieldsOf } from '../certificate-fields.ts'
+import { urisOf } from '../certificates.ts'
+import { PurserError } from '../errors.ts'
+import { readSpiffeId } from '../spiffe-id.ts'
+
+export type Peer = {
+  readonly spiffeId: string
+  /** Without the scheme: `example.org`. */
+  readonly trustDomain: string
+  /** The leaf that it presented. */
+  readonly certificate: X509Certificate
+}
+
+/** A peer with its chain, leaf first, as far as each is signed by the next. */
+export type Known = { peer: Peer; chain: readonly X509Certificate[]; endsAt: number }
+
+const bad = (why: string): PurserError => new PurserError('bad_peer', `the peer's certificate ${why}`)
+
+/**
+ * Reads the chain of a peer by the rules of SPIFFE (X509-SVID section 5.2), TLS having verified it already: exactly one
+ * URI, a workload's of our trust domain, and no certificate authority's.
+ * @throws PurserError `bad_peer`
+ */
+export function readPeer(chain: readonly X509Certificate[], trustDomain: string): Known {
+  const [leaf] = chain
+  if (!leaf) throw bad('is missing')
+  // Node quotes a name that could be read as two (CVE-2021-44532); no certificate of Purser's has one.
+  if (leaf.subjectAltName?.includes('"')) throw bad('has a name that reads as several')
+  const [uri, ...more] = urisOf(leaf)
+  if (uri === undefined) throw bad('has no SPIFFE ID')
+  if (more.length > 0) throw bad('has more than one URI, which a SPIFFE certificate must not')
+  const id = readSpiffeId(uri)
+  if (!id || id.path === '') throw bad('names no workload by its URI')
+  if (id.trustDomain !== trustDomain) throw bad(`is of another trust domain, ${id.trustDomain}`)
+  if (leaf.ca || isAuthority(leaf)) throw bad("is an authority's, and those identify nobody")
+  const endsAt = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)))
+  return { peer: { spiffeId: uri, trustDomain, certificate: leaf }, chain, endsAt }
+}
+
+function isAuthority(leaf: X509Certificate): boolean {
+  try {
+    const { isCa, keyUsage } = fieldsOf(leaf)
+    // Section 4.3 wants the extension to be there.
+    return isCa || !keyUsage || keyUsage.signsCertificates || keyUsage.signsCrls
+  } catch {
+    throw bad('is not strict DER')
+  }
+}
+
+/** The leaf and what is above it among the certificates that its peer sent: cut where one did not sign the one below it. */
+export function linked(sent: Iterable<X509Certificate>): X509Certificate[] {
+  const chain: X509Certificate[] = []
+  for (const one of sent) {
+    const below = chain.at(-1)
+    if (below && (below.fingerprint256 === one.fingerprint256 || !below.verify(one.publicKey))) break
+    if (chain.push(one) === longestChain) break
+  }
+  return chain
+}
+
+/** The chain of a socket's peer, as Node found it by names alone. */
+export function* sentOn(socket: TLSSocket): Iterable<X509Certificate> {
+  for (let one = socket.getPeerX509Certificate(); one; one = one.issuerCertificate) yield one
+}
+
+/** The same in Node's older form, which ends in one that is its own issuer or has none. */
+export function* sentIn(certificate: PeerCertificate): Iterable<X509Certificate> {
+  for (let one: Partial<DetailedPeerCertificate> | undefined = certificate; one?.raw; one = one.issuerCertificate) {
+    yield new X509Certificate(one.raw)
+  }
+}
+
+const longestChain = 8
+
+const met = new WeakMap<Socket, Known>()
+
+export const knownOn = (socket: Socket): Known | undefined => met.get(socket)
+export const isMet = (socket: Socket, known: Known): unknown => met.set(socket, known)
+
+/**
+ * The verified peer of a connection that `purser.tls` made or took: of a request to `tls.server`, of a response on
+ * `tls.agent`, or of the socket itself.
+ * @throws PurserError `bad_peer` where no peer was verified by `purser.tls`
+ */
+export function peerOf(from: Socket | { readonly socket: Socket }): Peer {
+  const known = knownOn('socket' in from ? from.socket : from)
+  if (!known) throw new PurserError('bad_peer', 'no peer was verified here: the connection is none of purser.tls')
+  return known.peer
+}

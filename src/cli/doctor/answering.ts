@@ -1,0 +1,58 @@
+/**
+ * Who answers on a port of this host. Nobody is verified and nothing is sent but two questions that anyone may ask: what
+ * comes back says what is wrong, and no more hangs on it.
+ */
+import { type IncomingMessage, request as plainRequest } from 'node:http'
+import { request as tlsRequest } from 'node:https'
+import { isMembers } from '../../json/members.ts'
+
+export type Answering = {
+  trustDomain: string
+  version: string
+  /** Names of the checks of /readyz that fail. */
+  failing: string[]
+}
+
+const timeoutMs = 3000
+const mostBytes = 65_536
+
+/** Undefined where nobody does who speaks as a Purser. */
+export async function whoAnswers(
+  { host, port }: { host: string; port: number },
+  secure: boolean,
+): Promise<Answering | undefined> {
+  const to = { host: { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host, port, secure }
+  const info = await getJson(to, '/api/v1/server')
+  const { trustDomain, version } = info ?? {}
+  if (typeof trustDomain !== 'string' || typeof version !== 'string') return undefined
+  const { checks } = (await getJson(to, '/readyz')) ?? {}
+  return { trustDomain, version, failing: Array.isArray(checks) ? checks.flatMap(failingName) : ['/readyz'] }
+}
+
+const failingName = (one: unknown): string[] =>
+  isMembers(one) && one.ok !== true && typeof one.name === 'string' ? [one.name] : []
+
+function getJson(
+  { host, port, secure }: { host: string; port: number; secure: boolean },
+  path: string,
+): Promise<Record<string, unknown> | undefined> {
+  return new Promise((resolve) => {
+    const options = { host, port, path, agent: false as const, signal: AbortSignal.timeout(timeoutMs) }
+    const take = (reply: IncomingMessage): void => void readJson(reply).then(resolve, () => resolve(undefined))
+    const sent = secure ? tlsRequest({ ...options, rejectUnauthorized: false }, take) : plainRequest(options, take)
+    sent.once('error', () => resolve(undefined))
+    sent.end()
+  })
+}
+
+async function readJson(reply: AsyncIterable<Buffer>): Promise<Record<string, unknown> | undefined> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of reply) {
+    size += chunk.length
+    if (size > mostBytes) return undefined
+    chunks.push(chunk)
+  }
+  const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  return isMembers(value) ? value : undefined
+}

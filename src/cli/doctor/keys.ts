@@ -1,0 +1,129 @@
+/** Where each kind of key is in its life, and whether what signs can be opened. */
+import type { Config } from '../../config.ts'
+import type { Keyring } from '../../keys/keyring.ts'
+import { createKeys, isRequested, signingKey } from '../../keys/keys.ts'
+import { after } from '../../keys/lifetimes.ts'
+import { type Plan, type Warning, planRotation, underUpstream } from '../../keys/rotation.ts'
+import type { Knex } from '../../store/database.ts'
+import { readKeys } from '../../store/keys.ts'
+import type { Head } from '../../store/log.ts'
+import type { KeyKind, KeyRow } from '../../store/rows.ts'
+import { type Finding, fail, note, ok, warn } from './finding.ts'
+
+const check = 'keys'
+const issuing = ['issuing-ca', 'jwt-es256', 'jwt-rs256'] as const
+const all = ['root-ca', ...issuing, 'mac'] as const
+
+type Parts = { config: Config; head: Head; keyring: Keyring | undefined; now: Date; serving: boolean }
+
+export async function lookAtKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
+  const rows = await readKeys(knex)
+  const findings = [...judgeKeys(rows, parts), ...(parts.keyring ? openEach(rows, parts.keyring, parts.now) : [])]
+  const kinds = all.map((kind) => `${kind} until ${day(signing(rows, kind, parts.now)?.retireAt)}`)
+  return findings.length > 0 ? findings : [ok(check, kinds.filter((one) => !one.endsWith('-')).join(', '))]
+}
+
+function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Finding[] {
+  const { config, head, now, serving } = parts
+  const plan = planRotation(rows, config.keys, now)
+  const absent = all.filter((kind) => signing(rows, kind, now) === undefined)
+  return [
+    ...absent.map((kind) => noSigner(kind, rows)),
+    ...aboutLogKey(rows, head.epoch),
+    ...issuing.flatMap((kind) => (absent.includes(kind) ? [] : overdue(kind, rows, plan, parts))),
+    ...plan.warnings.filter((one) => one.at > now).map((one) => endsSoon(one, now)),
+    ...(serving ? [] : makesNext(plan, now)),
+  ]
+}
+
+const signing = (rows: readonly KeyRow[], kind: KeyKind, now: Date): KeyRow | undefined =>
+  signingKey({ keys: new Map(rows.map((row) => [row.id, row])) }, kind, now)
+
+const day = (time: Date | undefined): string =>
+  time === undefined || time.getUTCFullYear() > 9000 ? '-' : time.toISOString().slice(0, 16).replace('T', ' ')
+
+function noSigner(kind: KeyKind, rows: readonly KeyRow[]): Finding {
+  const [newest] = rows
+    .filter((row) => row.kind === kind && !row.withdrawnAt && !isRequested(row))
+    .sort((a, b) => b.goneAt.getTime() - a.goneAt.getTime())
+  const end = newest ? `: the last one ended ${day(newest.goneAt)}` : ''
+  const why = 'what it signs can not be issued'
+  if (kind === 'issuing-ca' && underUpstream(rows)) {
+    const remedy = 'purser keys csr > purser.csr, let your CA sign it, then: purser keys import'
+    return fail(check, `the imported issuing-ca is over${end}`, { why, do: remedy })
+  }
+  if (kind === 'root-ca') {
+    const remedy = 'purser keys rotate ca --level root, and give clients the new roots'
+    return fail(check, `no root-ca is valid${end}`, { why: 'no certificate can be issued or verified', do: remedy })
+  }
+  return fail(check, `no ${kind} signs${end}`, { why, do: 'start a server: it makes the next one within a second' })
+}
+
+function aboutLogKey(rows: readonly KeyRow[], epoch: number): Finding[] {
+  if (rows.some((row) => row.kind === 'log' && row.epoch === epoch && row.toSize === undefined)) return []
+  const why = 'no head can be signed, so nothing is issued'
+  return [fail(check, `no log key signs in epoch ${epoch}`, { why, do: 'put the newest backup of the database back' })]
+}
+
+/** A server makes the next one in time; past it, none did. Nobody waits for a minute of its own. */
+const graceSeconds = 120
+
+function overdue(
+  kind: KeyKind,
+  rows: readonly KeyRow[],
+  plan: Plan,
+  { config, now, serving }: Omit<Parts, 'keyring'>,
+): Finding[] {
+  if (kind === 'issuing-ca' && underUpstream(rows)) return []
+  const row = signing(rows, kind, now)
+  if (!row || !plan.actions.some((one) => one.do === 'make' && one.kind === kind)) return []
+  const due = after(row.retireAt, -config.keys.publish)
+  if (now < after(due, graceSeconds)) return []
+  const passed = row.retireAt <= now
+  const what = passed
+    ? `rotation of ${kind} is overdue: its time was over ${day(row.retireAt)}`
+    : `the next ${kind} is missing: it was due ${day(due)}`
+  const remedy = serving
+    ? "look for job.failed in the server's log; or by hand: purser keys rotate " +
+      (kind === 'issuing-ca' ? 'ca' : 'jwt')
+    : 'start a server: it makes the next one within a second'
+  const why = `issuing with it ends ${day(row.goneAt)}`
+  return [passed ? fail(check, what, { why, do: remedy }) : warn(check, what, { why, do: remedy })]
+}
+
+/** What is due by rights and not late: with no server running nobody makes it. */
+function makesNext({ actions }: Plan, now: Date): Finding[] {
+  const kinds = actions.flatMap((one) => (one.do === 'make' && one.activeAt > now ? [one.kind] : []))
+  return kinds.length === 0 ? [] : [note(check, `the next ${kinds.join(', ')} will be made when a server starts`)]
+}
+
+function endsSoon({ what, at }: Warning, now: Date): Finding {
+  const days = Math.floor((at.getTime() - now.getTime()) / 86_400_000)
+  const left = `${day(at)}, in ${days} days`
+  if (what === 'chain_ends') {
+    const remedy = 'purser keys csr > purser.csr, let your CA sign it, then: purser keys import'
+    const why = 'it is not replaced by itself, and no certificate is issued after it'
+    return warn(check, `the imported issuing-ca ends ${left}`, { why, do: remedy })
+  }
+  const why = 'no issuing key can outlive it'
+  return warn(check, `the root-ca ends ${left}`, { why, do: 'purser keys rotate ca --level root' })
+}
+
+/** A row that was moved or changed does not open. */
+function openEach(rows: readonly KeyRow[], keyring: Keyring, now: Date): Finding[] {
+  const keys = createKeys(keyring)
+  const known = { keys: new Map(rows.map((row) => [row.id, row])) }
+  return all.flatMap((kind): Finding[] => {
+    const row = signingKey(known, kind, now)
+    if (!row) return []
+    try {
+      if (kind === 'root-ca' || kind === 'issuing-ca') keys.ca(row)
+      else keys.signing(known, kind, now)
+      return []
+    } catch {
+      const remedy = `put the newest backup back and ask who may write there; or replace it: purser keys rotate`
+      const why = 'its row was moved or changed, and what it signs can not be issued'
+      return [fail(check, `the private key of ${kind} ${row.id} does not open`, { why, do: remedy })]
+    }
+  })
+}

@@ -1,0 +1,113 @@
+/** Opens the database to look at it, and puts what keeps it shut into words. Nothing is made and nothing migrated. */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../../config.ts'
+import { type Database, isConnectionError } from '../../store/database.ts'
+import { hasDatabase, openEmbedded } from '../../store/embedded.ts'
+import { StoreLocked } from '../../store/lock.ts'
+import { openPostgres } from '../../store/postgres.ts'
+import { readClock } from '../../store/postgres-facts.ts'
+import { type Finding, codeOf, fail, note, skipped } from './finding.ts'
+import { ownUid } from './root-key.ts'
+
+const check = 'database'
+
+type Opened = { db: Database } | { findings: Finding[] }
+
+/** @param uid of this user; another's store isn't opened */
+export const openForLook = (
+  { database, dataDir }: Pick<Config, 'database' | 'dataDir'>,
+  uid: number | undefined = ownUid(),
+): Promise<Opened> => (database.kind === 'embedded' ? openStore(dataDir, uid) : openServer(database.url.reveal()))
+
+async function openStore(dataDir: string, own: number | undefined): Promise<Opened> {
+  const folder = join(dataDir, 'db')
+  if (!hasDatabase(folder)) {
+    return { findings: [note(check, 'the embedded store is not there yet: the first start makes it')] }
+  }
+  const { uid } = statSync(folder)
+  if (own !== undefined && own !== uid) {
+    const why = `it belongs to user ${uid}; opened by user ${own} it would be left with files that its owner can't write`
+    return { findings: [skipped(check, `${folder} was not opened`, { why, do: `sudo -u '#${uid}' purser doctor` })] }
+  }
+  try {
+    return { db: await openEmbedded({ dataDir: folder }) }
+  } catch (error) {
+    if (error instanceof StoreLocked) return { findings: [held(error)] }
+    const words = codeOf(error) ?? (error instanceof Error ? error.name : 'unknown')
+    const why = 'nothing is issued without it'
+    const remedy = `put a copy of the whole data directory back that was made while no server ran`
+    return {
+      findings: [fail(check, `the embedded store in ${folder} can't be opened (${words})`, { why, do: remedy })],
+    }
+  }
+}
+
+const held = ({ pid }: StoreLocked): Finding =>
+  skipped(check, `process ${pid} has the embedded store open, so what is in it was not looked at`, {
+    why: 'schema, keys, attestors and the log are in there; two who have it open lose rows',
+    do: `stop process ${pid} and run this again; or ask it: purser keys list, purser attestor check NAME`,
+  })
+
+async function openServer(url: string): Promise<Opened> {
+  const db = openPostgres({ url, applicationName: 'purser doctor', poolMax: 2 })
+  try {
+    await readClock(db.knex)
+    return { db }
+  } catch (error) {
+    await db.close().catch(() => undefined)
+    return { findings: [connectionFault(new URL(url), error)] }
+  }
+}
+
+/** Who and where, of a URL that also holds a password. */
+type Place = { where: string; role: string; name: string }
+
+function placeOf(url: URL): Place {
+  const name = decodeURIComponent(url.pathname.slice(1))
+  return {
+    where: `${url.hostname || 'the local socket'}${url.port === '' ? '' : `:${url.port}`}`,
+    role: decodeURIComponent(url.username) || 'of this user',
+    name: name === '' ? 'of the role’s name' : name,
+  }
+}
+
+const why = 'nothing is issued while it does not answer'
+
+/** SQLSTATE classes 28 and 3D, what Node’s sockets say, and what its TLS says. */
+function connectionFault(url: URL, error: unknown): Finding {
+  const { where, role, name } = placeOf(url)
+  const code = codeOf(error) ?? ''
+  const said = error instanceof Error ? error.message : ''
+  if (code === '28P01' || /password must be a string/.test(said)) {
+    const remedy = 'set the right password in DATABASE_URL (or the file of DATABASE_URL_FILE)'
+    return fail(check, `${where} refuses the password of role ${role}`, { why, do: remedy })
+  }
+  if (code === '28000') {
+    const remedy = `on its host: let the role in (pg_hba.conf, create role), or name another in DATABASE_URL`
+    return fail(check, `${where} lets role ${role} not in`, { why, do: remedy })
+  }
+  if (code === '3D000') {
+    return fail(check, `${where} has no database ${name}`, { why, do: `createdb ${name}, then: purser migrate` })
+  }
+  if (code === '42501') {
+    const remedy = `as its owner: grant connect on database ${name} to ${role}`
+    return fail(check, `role ${role} may not connect to database ${name}`, { why, do: remedy })
+  }
+  if (code === '53300') {
+    const remedy = 'raise max_connections there, or run fewer replicas and workers: each takes up to 11'
+    return fail(check, `${where} has no connection left`, { why, do: remedy })
+  }
+  if (/does not support SSL/.test(said)) {
+    const remedy = 'switch ssl on there, or say sslmode=disable in DATABASE_URL where the network is your own'
+    return fail(check, `${where} speaks no TLS, and DATABASE_URL asks for it`, { why, do: remedy })
+  }
+  if (/^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/.test(code)) {
+    const remedy = 'name its root in DATABASE_URL: ?sslmode=verify-full&sslrootcert=/path/to/root.pem'
+    return fail(check, `${where} is not verified over TLS (${code})`, { why, do: remedy })
+  }
+  const reason = code === '' ? 'no answer in time' : code
+  const remedy = `pg_isready -h ${url.hostname} -p ${url.port || '5432'}; is DATABASE_URL right, and does a firewall lie between?`
+  if (isConnectionError(error)) return fail(check, `${where} can't be reached (${reason})`, { why, do: remedy })
+  return fail(check, `${where} does not take the connection (${reason})`, { why, do: remedy })
+}

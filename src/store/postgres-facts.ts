@@ -1,0 +1,92 @@
+/** What a Postgres says of itself and of whoever asks it: for `purser doctor`, which changes nothing. */
+import type { Knex } from 'knex'
+
+export type PostgresFacts = {
+  version: string
+  /** As `server_version_num`: 140000 and above will do. */
+  versionNumber: number
+  fsync: boolean
+  fullPageWrites: boolean
+  /** A standby itself, which takes no writes. */
+  standby: boolean
+  readOnly: boolean
+  /** `synchronous_standby_names`; empty where no commit waits for anybody. */
+  waitsFor: string
+  /** Who streams its write-ahead log; `sync` is unknown to a role without pg_monitor. */
+  standbys: { name: string | null; sync: string | null }[]
+  encrypted: boolean
+  role: string
+  superuser: boolean
+  /** The role owns the log's table, or acts for who does; false where there is no such table. */
+  ownsLog: boolean
+}
+
+type Row = {
+  version: string
+  number: string
+  fsync: string
+  full_page_writes: string
+  standby: boolean
+  read_only: string
+  waits_for: string
+  role: string
+  superuser: boolean
+  owns_log: boolean
+  encrypted: boolean
+}
+
+export async function readPostgresFacts(knex: Knex): Promise<PostgresFacts> {
+  const { rows } = await knex.raw<{ rows: Row[] }>(
+    `select current_setting('server_version') as version,
+            current_setting('server_version_num') as number,
+            current_setting('fsync') as fsync,
+            current_setting('full_page_writes') as full_page_writes,
+            pg_is_in_recovery() as standby,
+            current_setting('default_transaction_read_only') as read_only,
+            current_setting('synchronous_standby_names') as waits_for,
+            current_user::text as role,
+            r.rolsuper as superuser,
+            coalesce((select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = to_regclass('log_entry')), false)
+              as owns_log,
+            coalesce((select s.ssl from pg_stat_ssl s where s.pid = pg_backend_pid()), false) as encrypted
+       from pg_roles r where r.rolname = current_user`,
+  )
+  const [row] = rows
+  if (!row) throw new Error('the role of this connection is not in pg_roles')
+  return {
+    version: row.version,
+    versionNumber: Number(row.number),
+    fsync: row.fsync === 'on',
+    fullPageWrites: row.full_page_writes === 'on',
+    standby: row.standby,
+    readOnly: row.read_only === 'on',
+    waitsFor: row.waits_for,
+    standbys: await readStandbys(knex),
+    encrypted: row.encrypted,
+    role: row.role,
+    superuser: row.superuser,
+    ownsLog: row.owns_log,
+  }
+}
+
+/** A base backup streams too, and is nobody who could take over. */
+async function readStandbys(knex: Knex): Promise<PostgresFacts['standbys']> {
+  const { rows } = await knex.raw<{ rows: PostgresFacts['standbys'] }>(
+    `select application_name as name, sync_state as sync from pg_stat_replication where state is distinct from 'backup'`,
+  )
+  return rows
+}
+
+/** The database's clock, which both stores have. */
+export async function readClock(knex: Knex): Promise<Date> {
+  const { rows } = await knex.raw<{ rows: { now: Date }[] }>('select clock_timestamp() as now')
+  const [row] = rows
+  if (!row) throw new Error('the database told no time')
+  return row.now
+}
+
+/** Which process of the server answers a connection. */
+export async function readBackend(knex: Knex): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { pid: number }[] }>('select pg_backend_pid() as pid')
+  return rows[0]?.pid ?? 0
+}

@@ -1,0 +1,391 @@
+/** `purser doctor` on a Postgres that is broken on purpose: each fault is named in the first line. */
+import { randomBytes } from 'node:crypto'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { judgeClock } from '../../src/cli/doctor/clock.ts'
+import { judgeLatency, judgePooler, judgeServer, judgeStandbys, judgeWay } from '../../src/cli/doctor/postgres.ts'
+import type { PostgresFacts } from '../../src/store/postgres-facts.ts'
+import { type Env, diagnose, folder } from '../support/doctor.ts'
+import { createIssuer, registerLab } from '../support/issuer.ts'
+import { issueMany } from '../support/log-traffic.ts'
+import { createPlace } from '../support/place.ts'
+import { startOwnPostgres } from '../support/postgres.ts'
+import { cloneDatabase } from '../support/template.ts'
+import { startTransactionPooler } from '../support/transaction-pooler.ts'
+
+let place: Awaited<ReturnType<typeof createPlace>>
+/** A database in which a server was and stopped. */
+let whole: string
+
+beforeAll(async () => {
+  place = await createPlace('postgres')
+  const purser = await place.start()
+  const issuer = await createIssuer()
+  await registerLab(purser, issuer)
+  await issueMany(purser, issuer, 3)
+  await purser.stop()
+  whole = place.env().DATABASE_URL ?? ''
+})
+afterAll(() => place.remove())
+
+const nameOf = (url: string): string => new URL(url).pathname.slice(1)
+
+async function sql<Row extends object>(url: string, ...statements: string[]): Promise<Row[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    let rows: Row[] = []
+    for (const statement of statements) rows = (await client.query<Row>(statement)).rows
+    return rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** A copy of that database to be broken, with the settings of a server on it. */
+async function copy(...statements: string[]): Promise<{ url: string; env: Env }> {
+  const { url, drop } = await cloneDatabase(inject('postgres').url, nameOf(whole))
+  onTestFinished(drop)
+  await sql(url, ...statements)
+  return { url, env: envOf(url) }
+}
+const envOf = (url: string): Env => ({ ...place.env(), PURSER_LISTEN: '127.0.0.1:0', DATABASE_URL: url })
+
+/** A role that has all that serving takes. */
+async function withRole(url: string, ...more: string[]): Promise<{ role: string; url: string }> {
+  const role = `app_${randomBytes(5).toString('hex')}`
+  await sql(
+    url,
+    `create role ${role} login password 'hunter2'`,
+    `grant select, insert, update, delete on all tables in schema public to ${role}`,
+    ...more.map((one) => one.replaceAll('ROLE', role)),
+  )
+  onTestFinished(async () => void (await sql(url, `drop owned by ${role} cascade`, `drop role ${role}`)))
+  const own = new URL(url)
+  own.username = role
+  return { role, url: own.href }
+}
+
+describe('what keeps the database shut', () => {
+  it('nobody answers there, and its password stays unsaid', async () => {
+    const { code, first, out, err } = await diagnose(envOf('postgres://purser:hunter2@127.0.0.1:1/purser'))
+    expect([code, first]).toEqual([1, "FAIL  database  127.0.0.1:1 can't be reached (ECONNREFUSED)"])
+    expect(out).toContain('pg_isready -h 127.0.0.1 -p 1')
+    expect(out + err).not.toContain('hunter2')
+  })
+
+  it('its name does not resolve', async () => {
+    const { first } = await diagnose(envOf('postgres://purser@nowhere.invalid/purser'))
+    expect(first).toMatch(/^FAIL  database  nowhere\.invalid can't be reached \((?:ENOTFOUND|EAI_AGAIN)\)$/)
+  })
+
+  it('there is no such database, no such role, and no TLS', async () => {
+    const { host } = new URL(inject('postgres').url)
+    const at = (rest: string): Promise<{ first: string }> => diagnose(envOf(`postgres://${rest}`))
+    expect((await at(`postgres@${host}/nobody_made_it`)).first).toBe(
+      `FAIL  database  ${host} has no database nobody_made_it`,
+    )
+    expect((await at(`nobody_made_it@${host}/postgres`)).first).toBe(
+      `FAIL  database  ${host} lets role nobody_made_it not in`,
+    )
+    expect((await at(`postgres@${host}/postgres?sslmode=verify-full`)).first).toBe(
+      `FAIL  database  ${host} speaks no TLS, and DATABASE_URL asks for it`,
+    )
+  })
+})
+
+describe('a Postgres of its own', () => {
+  let own: Awaited<ReturnType<typeof startOwnPostgres>>
+  beforeAll(async () => {
+    // Whoever isn't `postgres` needs a password here.
+    const file = join('/tmp', `purser-hba-${randomBytes(5).toString('hex')}`)
+    await writeFile(file, 'host all postgres 127.0.0.1/32 trust\nhost replication postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n') // prettier-ignore
+    await chmod(file, 0o644)
+    const settings = { fsync: 'off', full_page_writes: 'off', wal_level: 'replica', max_wal_senders: '2' }
+    own = await startOwnPostgres({ settings: { ...settings, hba_file: file } })
+  })
+  afterAll(() => own.stop())
+
+  it('with fsync=off', async () => {
+    const { first, out } = await diagnose(envOf(own.url))
+    expect(first).toBe('FAIL  database  fsync is off')
+    expect(out).toContain('alter system set fsync = on')
+    expect(out).toMatch(/\nwarn +database +full_page_writes is off\n/)
+    expect(out).toMatch(/\nFAIL +schema +the schema lacks 001-foundation\n/)
+  })
+
+  it('that refuses the password', async () => {
+    await sql(own.url, `create role app login password 'hunter2'`)
+    const url = own.url.replace('postgres@', 'app:swordfish@')
+    const { first, out } = await diagnose(envOf(url))
+    expect(first).toBe(`FAIL  database  ${new URL(url).host} refuses the password of role app`)
+    expect(out).not.toContain('swordfish')
+    const without = own.url.replace('postgres@', 'app@')
+    expect((await diagnose(envOf(without))).first).toContain('refuses the password of role app')
+  })
+
+  it('whose standby is asynchronous', async () => {
+    const standby = new Client({ connectionString: own.url, replication: 'true', application_name: 'spare' } as object)
+    await standby.connect()
+    const { out } = await diagnose(envOf(own.url))
+    await standby.end()
+    expect(out).toMatch(/\nwarn +database +its standby is asynchronous \(spare\)\n +why .*promise 1\n/)
+  })
+})
+
+describe('the schema', () => {
+  it('missing', async () => {
+    const { url, drop } = await cloneDatabase(inject('postgres').url, 'template0')
+    onTestFinished(drop)
+    const { code, first, out } = await diagnose(envOf(url))
+    expect([code, first]).toEqual([1, 'FAIL  schema  the schema lacks 001-foundation'])
+    expect(out).toContain('\n         do   purser migrate\n')
+  })
+
+  it('behind', async () => {
+    const { env } = await copy(`delete from schema_migration`)
+    expect((await diagnose(env)).first).toBe('FAIL  schema  the schema lacks 001-foundation')
+  })
+
+  const future = `insert into schema_migration (name, batch, migration_time) values ('002-future', 2, now())`
+
+  it('newer than this Purser', async () => {
+    const { env } = await copy(future, `update schema_info set oldest_binary = '002-future'`)
+    const { first } = await diagnose(env)
+    expect(first).toBe('FAIL  schema  the database needs a Purser that knows migration 002-future; this one is too old')
+  })
+
+  it('newer in a way that this Purser still runs on is a note', async () => {
+    const { env } = await copy(future)
+    const { code, out } = await diagnose(env)
+    expect([code, out]).toEqual([0, expect.stringMatching(/note +schema +a newer Purser made 002-future/)])
+  })
+
+  it('of a log whose guard was dropped, or switched off', async () => {
+    const dropped = await copy('drop trigger log_entry_delete on log_entry')
+    expect((await diagnose(dropped.env)).first).toBe(
+      'FAIL  schema  the trigger log_entry_delete on log_entry is missing',
+    )
+    const off = await copy('alter table log_tile disable trigger log_tile_change')
+    const { first, out } = await diagnose(off.env)
+    expect(first).toBe('FAIL  schema  the trigger log_tile_change on log_tile is disabled')
+    expect(out).toContain('alter table log_tile enable trigger log_tile_change')
+  })
+
+  it('of another trust domain, or issuer', async () => {
+    const { env } = await copy()
+    const { first } = await diagnose({ ...env, PURSER_TRUST_DOMAIN: 'other.example' })
+    expect(first).toBe('FAIL  schema  the database belongs to trust domain example.org, not to other.example')
+    const issuer = await diagnose({ ...env, PURSER_PUBLIC_URL: 'https://other.example' })
+    expect(issuer.first).toContain("FAIL  schema  the database's issuer is https://purser.example.org, not ")
+  })
+})
+
+describe('the role', () => {
+  it('that may not insert into the log', async () => {
+    const { url, env } = await copy()
+    const own = await withRole(url, 'revoke insert on log_entry, claim from ROLE')
+    const { code, first, out } = await diagnose({ ...env, DATABASE_URL: own.url })
+    expect([code, first]).toEqual([1, `FAIL  role  role ${own.role} may not insert into log_entry, claim`])
+    expect(out).toContain(`grant insert on log_entry, claim to "${own.role}"`)
+  })
+
+  it('that may not read the keys: what needs them is left out, by name', async () => {
+    const { url, env } = await copy()
+    const own = await withRole(url, 'revoke select on signing_key from ROLE')
+    const { first, out } = await diagnose({ ...env, DATABASE_URL: own.url })
+    expect(first).toBe(`FAIL  role  role ${own.role} may not read signing_key`)
+    expect(out).toMatch(/\nskipped +keys +the role may not read what is needed for it\n/)
+  })
+
+  it('that has what serving takes, and no more, is all right', async () => {
+    const { url, env } = await copy()
+    const own = await withRole(url)
+    const { code, out } = await diagnose({ ...env, DATABASE_URL: own.url })
+    expect(out).toMatch(/\nok +role +app_\w+ may do what serving takes, and does not own the log\n/)
+    expect(out).not.toMatch(/^(?:FAIL|warn|skipped)/m)
+    expect(code).toBe(0)
+  })
+
+  it('that owns the log, or is a superuser, is warned of', async () => {
+    const { url, env } = await copy()
+    const own = await withRole(url, 'alter table log_entry owner to ROLE')
+    const { code, first } = await diagnose({ ...env, DATABASE_URL: own.url })
+    expect([code, first]).toEqual([0, `warn  role  role ${own.role} owns the log's tables`])
+    await sql(url, 'alter table log_entry owner to postgres')
+    expect((await diagnose(env)).first).toBe('warn  role  role postgres is a superuser')
+    expect((await diagnose(env, '--strict')).code).toBe(1)
+  })
+})
+
+describe('the keys', () => {
+  it('under another root key', async () => {
+    const { env } = await copy()
+    const { first } = await diagnose({ ...env, PURSER_ROOT_KEY: Buffer.alloc(32, 7).toString('base64') })
+    expect(first).toMatch(/^FAIL  root key  it is not this database's: local-\w+ is given, local-\w+ is needed$/)
+  })
+
+  it('whose rotation is overdue', async () => {
+    const { env } = await copy(`update signing_key set retire_at = now() - interval '1 hour' where kind = 'jwt-es256'`)
+    const { code, first, out } = await diagnose(env)
+    expect([code, first]).toEqual([
+      1,
+      expect.stringMatching(/^FAIL  keys  rotation of jwt-es256 is overdue: its time was over /),
+    ])
+    expect(out).toContain('start a server')
+  })
+
+  it('the next of which is missing', async () => {
+    const { env } = await copy(`update signing_key set retire_at = now() + interval '1 hour' where kind = 'issuing-ca'`)
+    expect((await diagnose(env)).out).toMatch(/^warn +keys +the next issuing-ca is missing: it was due /m)
+  })
+
+  const imported = `update signing_key set issuer_key_id = null, retire_at = now() + interval 'RETIRE', gone_at = now() + interval 'GONE' where kind = 'issuing-ca'`
+  const ending = (retire: string, gone: string): string => imported.replace('RETIRE', retire).replace('GONE', gone)
+
+  it('of an imported chain that is over, or ends soon', async () => {
+    const over = await copy(ending('-2 hours', '-1 hour'))
+    expect((await diagnose(over.env)).first).toMatch(
+      /^FAIL  keys  the imported issuing-ca is over: the last one ended /,
+    )
+    const soon = await copy(ending('1 hour', '2 hours'))
+    const { code, out } = await diagnose(soon.env)
+    expect([code, out]).toEqual([
+      0,
+      expect.stringMatching(/^warn +keys +the imported issuing-ca ends \S+ \S+, in 0 days\n/m),
+    ])
+    expect(out).toContain('purser keys csr')
+  })
+
+  it('one of which was changed in the database', async () => {
+    const { env } = await copy(
+      `update signing_key set wrapped = overlay(wrapped placing '\\x00'::bytea from 20) where kind = 'mac'`,
+    )
+    expect((await diagnose(env)).first).toMatch(/^FAIL  keys  the private key of mac \S+ does not open$/)
+  })
+})
+
+describe('the log', () => {
+  it('that is behind the head that is kept outside', async () => {
+    const { url, env } = await copy()
+    // The server goes on elsewhere, and what it left in the data directory is newer than this copy.
+    const dataDir = folder()
+    const noted = await readFile(join(place.dataDir, 'log-head'), 'utf8')
+    await writeFile(join(dataDir, 'log-head'), noted, { mode: 0o600 })
+    await sql(url, 'alter table log_entry disable trigger all', 'delete from log_entry where idx >= 9', 'update log_head set size = 9', 'alter table log_entry enable trigger all') // prettier-ignore
+    const { code, first, out } = await diagnose({ ...env, PURSER_DATA_DIR: dataDir })
+    expect([code, first]).toEqual([
+      1,
+      expect.stringMatching(/^FAIL  log  \S+log-head knows a log of \d+ entries, the database has 9$/),
+    ])
+    expect(out).toContain('purser log new-epoch')
+  })
+
+  it('that was rewritten, or has a gap', async () => {
+    const rewritten = await copy('alter table log_entry disable trigger all', `update log_entry set leaf = sha256('x') where idx = 3`, 'alter table log_entry enable trigger all') // prettier-ignore
+    expect((await diagnose(rewritten.env)).first).toMatch(/^FAIL  log  \S+log-head knows another log: /)
+    const gap = await copy('alter table log_entry disable trigger all', 'delete from log_entry where idx = 3', 'alter table log_entry enable trigger all') // prettier-ignore
+    expect((await diagnose(gap.env)).first).toMatch(/^FAIL  log  entries are missing among the \d+ of epoch 1$/)
+  })
+
+  it('whose outside copy can not be read', async () => {
+    const { env } = await copy()
+    const { first } = await diagnose({ ...env, PURSER_LOG_HEAD_URL: 'https://127.0.0.1:1/head' })
+    expect(first).toBe("FAIL  log  the head in PURSER_LOG_HEAD_URL can't be read (unreachable): it may be newer")
+  })
+
+  it('while issuing is closed', async () => {
+    const { env } = await copy('update log_head set issuing = false')
+    const { first, out } = await diagnose(env)
+    expect(first).toBe('FAIL  log  issuing is closed since epoch 1 began')
+    expect(out).toContain('purser log open --reason')
+  })
+})
+
+it('a pooler that hands connections out by the transaction', async () => {
+  const { url, env } = await copy()
+  const pooler = await startTransactionPooler(url)
+  onTestFinished(pooler.stop)
+  const { first, out } = await diagnose({ ...env, DATABASE_URL: pooler.url })
+  expect(first).toBe('FAIL  database  a pooler hands connections out by the transaction')
+  expect(out).toContain('pool_mode = session')
+})
+
+it('beside a server that runs and is not ready', async () => {
+  const here = await createPlace('postgres')
+  onTestFinished(() => here.remove())
+  const purser = await here.start()
+  onTestFinished(() => purser.stop())
+  const where = new URL(purser.url).host
+  const env = { ...here.env(), PURSER_LISTEN: where, PURSER_INSECURE_HTTP: 'loopback' }
+  expect((await diagnose(env)).out).toMatch(/^ok +listener +Purser \S+ answers on \S+, and is ready$/m)
+
+  await purser.knex('log_head').update({ issuing: false })
+  while ((await purser.call('GET', '/readyz')).status === 200) await setTimeout(100)
+  const { code, first, out } = await diagnose(env)
+  expect([code, first]).toEqual([1, `FAIL  listener  the Purser on ${where} is not ready: issuing`])
+  expect(out).toMatch(/^FAIL +log +issuing is closed since epoch 1 began$/m)
+})
+
+describe('what no database here can be made to show', () => {
+  const facts: PostgresFacts = {
+    version: '18.4',
+    versionNumber: 180_004,
+    fsync: true,
+    fullPageWrites: true,
+    standby: false,
+    readOnly: false,
+    waitsFor: '',
+    standbys: [],
+    encrypted: false,
+    role: 'app',
+    superuser: false,
+    ownsLog: false,
+  }
+  const whats = (findings: { level: string; what: string }[]): string[] =>
+    findings.map(({ level, what }) => `${level} ${what}`)
+
+  it('an old version, a standby, a role that only reads', () => {
+    expect(judgeServer(facts)).toEqual([])
+    const old = { ...facts, version: '13.9', versionNumber: 130_009, standby: true, readOnly: true }
+    expect(whats(judgeServer(old))).toEqual([
+      'fail this is PostgreSQL 13.9, and 14 or newer is needed',
+      'fail this is a standby: it takes no writes',
+      'fail default_transaction_read_only is on for this role',
+    ])
+  })
+
+  it('standbys that commits wait for, and one that is not there', () => {
+    const waitsFor = 'ANY 1 (*)'
+    const judged = (...syncs: (string | null)[]): string[] =>
+      whats(judgeStandbys({ ...facts, waitsFor, standbys: syncs.map((sync) => ({ name: 'a', sync })) }))
+    expect(judged('quorum', 'async')).toEqual([])
+    expect(judged(null)).toEqual([])
+    expect(judged()).toEqual(['fail commits wait for ANY 1 (*), and no such standby is connected'])
+  })
+
+  it('a way through a network', () => {
+    const way = (rest: string, encrypted: boolean): string[] =>
+      whats(judgeWay({ encrypted }, new URL(`postgres://a@${rest}`)))
+    expect(way('127.0.0.1/x', false)).toEqual([])
+    expect(way('localhost/x?host=/run/postgresql', false)).toEqual([])
+    expect(way('db.example.org/x', false)).toEqual(['warn the connection to db.example.org is not encrypted'])
+    expect(way('db.example.org/x?sslmode=verify-full', true)).toEqual([])
+    expect(way('db.example.org/x?sslmode=no-verify', true)).toHaveLength(1)
+  })
+
+  it('a far database, and clocks that differ', () => {
+    expect(judgeLatency(0.4)).toEqual([])
+    expect(whats(judgeLatency(12))).toEqual(['note a round trip takes 12 ms'])
+    expect(whats(judgeLatency(80))).toEqual(['warn a round trip takes 80 ms'])
+    expect(judgePooler([1, 2])).toEqual([])
+    const clock = (ahead: number, unsure = 0): string[] => whats(judgeClock([{ where: 'the database', ahead, unsure }]))
+    expect(clock(1_500)).toEqual(['ok agrees with the database'])
+    expect(clock(2_500, 1_000)).toEqual(['ok agrees with the database'])
+    expect(clock(5_000)).toEqual(['warn this host is 5 s behind the database'])
+    expect(clock(-60_000)).toEqual(['fail this host is 60 s ahead of the database'])
+  })
+})

@@ -1,0 +1,151 @@
+/** The packed SDK in an empty folder: the README's first example on this Node.js and on the newest, and its types. */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const tools = join(root, 'test/tools/node_modules')
+const run = promisify(execFile)
+
+type Packed = { filename: string; size: number; unpackedSize: number; files: { path: string }[] }
+type Manifest = {
+  exports: Record<string, unknown>
+  dependencies?: object
+  peerDependenciesMeta?: Record<string, { optional?: boolean }>
+}
+
+let dir: string
+let tarball: string
+let packed: Packed
+let purser: TestPurser
+let issuer: Issuer
+let example: string
+
+beforeAll(async () => {
+  await run('npm', ['run', '-s', 'build'], { cwd: root })
+  dir = await mkdtemp(join(tmpdir(), 'purser-package-'))
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: join(root, 'sdk') })
+  packed = (JSON.parse(stdout) as [Packed])[0]
+  tarball = join(dir, packed.filename)
+  await writeFile(join(dir, 'package.json'), JSON.stringify({ name: 'somebody', private: true }))
+  await run('npm', ['install', '--offline', '--no-audit', tarball], { cwd: dir })
+  const readme = await readFile(join(root, 'sdk/README.md'), 'utf8')
+  example = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+  purser = await startPurser({ store: 'embedded', tls: true })
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+})
+afterAll(async () => {
+  await purser.stop()
+  await rm(dir, { recursive: true, force: true })
+})
+
+const newest = join(tools, `node-${process.platform}-${process.arch}/bin/node`)
+const nodes: [string, string][] = [[`Node.js ${process.versions.node}`, process.execPath]]
+if (existsSync(newest)) nodes.push(['the newest Node.js', newest])
+else process.stdout.write('SKIPPED the newest Node.js: run npm ci --prefix test/tools on a platform that it names\n')
+
+const shown = `
+console.log(JSON.stringify({ token: typeof token, chain: certificateChain.slice(0, 27), key: privateKey.slice(0, 27), roots: trustBundle.slice(0, 27) }))`
+
+const forms: [string, string, (code: string) => string][] = [
+  ['an ES module', 'main.mjs', (code) => code + shown],
+  [
+    // Node.js loads ES modules by require() since 20.19 and 22.12.
+    'CommonJS',
+    'main.cjs',
+    (code) => {
+      const [, names = '', from = ''] = /^import (\{.*\}) from '([^']+)'$/m.exec(code) ?? []
+      const body = code.replace(/^import .*$/m, '')
+      return `const ${names} = require('${from}')\n;(async () => {${body}${shown}\n})()`
+    },
+  ],
+]
+
+describe.each(nodes)('on %s', (_, node) => {
+  it.each(forms)('the example of the README runs as %s', async (_, file, write) => {
+    expect(example).toContain('await connect()')
+    await writeFile(join(dir, file), write(example))
+    await writeFile(join(dir, 'token'), await issuer.token())
+    const env = {
+      PATH: process.env.PATH,
+      PURSER_ADDR: purser.url,
+      PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'),
+      PURSER_PROOF_FILE: join(dir, 'token'),
+      PURSER_LOG_KEY: purser.vkeys.join(','),
+    }
+    const { stdout, stderr } = await run(node, [join(dir, file)], { env, cwd: dir })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toEqual({
+      token: 'string',
+      chain: '-----BEGIN CERTIFICATE-----',
+      key: '-----BEGIN PRIVATE KEY-----',
+      roots: '-----BEGIN CERTIFICATE-----',
+    })
+  })
+})
+
+describe('what was packed', () => {
+  it('is small, and depends on nothing', async () => {
+    const manifest = JSON.parse(await readFile(join(dir, 'node_modules/@purser/sdk/package.json'), 'utf8')) as Manifest
+    const { dependencies, exports, peerDependenciesMeta = {} } = manifest
+    const required = Object.values(peerDependenciesMeta).filter(({ optional }) => !optional)
+    process.stdout.write(
+      `packed SDK: ${Math.round(packed.size / 1000)} kB, ${Math.round(packed.unpackedSize / 1000)} kB unpacked, ${packed.files.length} files, ${Object.keys(dependencies ?? {}).length} dependencies, ${Object.keys(exports).length} entries\n`,
+    )
+    expect(dependencies).toBeUndefined()
+    expect(required).toEqual([])
+    expect(packed.size).toBeLessThan(250_000)
+  })
+
+  it.each([
+    [
+      'nodenext',
+      'main.mts',
+      "import { connect, type Purser } from '@purser/sdk'\nexport const purser: Purser = await connect()\n",
+    ],
+    [
+      'nodenext',
+      'main.cts',
+      "import sdk = require('@purser/sdk')\nexport const purser: Promise<sdk.Purser> = sdk.connect()\n",
+    ],
+    [
+      'bundler',
+      'main.ts',
+      "import { connect, type Purser } from '@purser/sdk'\nexport const purser: Promise<Purser> = connect()\n",
+    ],
+  ])('has types for %s in %s', async (resolution, file, code) => {
+    await writeFile(join(dir, file), code)
+    const module = resolution === 'bundler' ? 'esnext' : 'nodenext'
+    const argv = ['--noEmit', '--strict', '--target', 'es2023', '--module', module, '--moduleResolution', resolution]
+    // As a user who has Node's types: nothing of this project's is in reach.
+    const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'node']
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const { stdout } = await run(process.execPath, [tsc, ...argv, ...types, file], { cwd: dir })
+    expect(stdout).toBe('')
+  })
+
+  it.each([
+    // A require() of an ES module is no fault on the versions of Node.js that are supported.
+    [
+      'attw',
+      '@arethetypeswrong/cli/dist/index.js',
+      ['--profile', 'esm-only', '--no-emoji', '--no-color'],
+      '@purser/sdk',
+    ],
+    ['publint', 'publint/src/cli.js', ['--strict'], 'All good'],
+  ])('has nothing that %s complains of', async (_, script, options, words) => {
+    const path = join(tools, script)
+    expect(existsSync(path), 'npm ci --prefix test/tools installs it').toBe(true)
+    // It ends with 1 where it complains.
+    const { stdout } = await run(process.execPath, [path, tarball, ...options], { cwd: dir })
+    expect(stdout).toContain(words)
+  })
+})

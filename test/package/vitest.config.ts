@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config'
+
+/** The SDK as its users get it: packed, installed in an empty folder, run and type-checked there. `npm run test:package`. */
+export default defineConfig({
+  resolve: { conditions: ['purser-source'] },
+  ssr: { resolve: { conditions: ['purser-source'] } },
+  test: {
+    include: ['test/package/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+})

@@ -1,0 +1,292 @@
+/** requireIdentity in a real Express 5: who passes, and what the others are told. */
+import { once } from 'node:events'
+import { type IncomingMessage, type Server, createServer, request as startRequest } from 'node:http'
+import { request as startTlsRequest } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { PurserError } from '@purser/sdk'
+import { type IdentityOptions, requireIdentity } from '@purser/sdk/express'
+import express from 'express'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Revocation } from '../../sdk/src/jwt/revocation.ts'
+import { createVerifier, good, token } from './signed-tokens.ts'
+import { createCa, createWorkload, idOf, issue } from './workloads.ts'
+
+type Asked = { path?: string; headers?: [string, string][]; method?: string }
+type Given = { status: number; headers: IncomingMessage['headers']; body: Record<string, unknown>; text: string }
+
+const bearer = (value: string): [string, string] => ['Authorization', `Bearer ${value}`]
+
+const read = async (response: IncomingMessage): Promise<Given> => {
+  let text = ''
+  for await (const chunk of response) text += String(chunk)
+  const body = text === '' ? {} : (JSON.parse(text) as Given['body'])
+  return { status: response.statusCode ?? 0, headers: response.headers, body, text }
+}
+
+const listening = async (server: Server): Promise<number> => {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as AddressInfo).port
+}
+
+/** A service whose one route answers with the identity that it was given; `passed` counts who reached it. */
+function createApp(options: IdentityOptions = { audience: 'payments' }, revocation?: Revocation) {
+  const verifier = createVerifier(revocation)
+  const state = { passed: 0, refused: [] as PurserError[], faults: [] as unknown[], verifier }
+  const purser = { spiffeId: 'spiffe://example.org/lab/server', verifyJwt: verifier.verifyJwt }
+  const app = express()
+  app.disable('x-powered-by')
+  app.use(requireIdentity(purser, { onRefused: (error) => void state.refused.push(error), ...options }))
+  app.use((request, response) => {
+    state.passed++
+    const { spiffeId, by, claims, certificate } = request.identity ?? {}
+    response.json({ spiffeId, by, claims, serialNumber: certificate?.serialNumber.toLowerCase() })
+  })
+  app.use(((error, _request, response, _next) => {
+    state.faults.push(error)
+    response.status(500).json({})
+  }) satisfies express.ErrorRequestHandler)
+  return Object.assign(state, { app })
+}
+
+async function startApp(options?: IdentityOptions, revocation?: Revocation) {
+  const state = createApp(options, revocation)
+  const port = await listening(createServer(state.app))
+  return Object.assign(state, {
+    async ask({ path = '/', headers = [], method = 'GET' }: Asked = {}): Promise<Given> {
+      const outgoing = startRequest({ port, host: '127.0.0.1', path, method, agent: false })
+      const names = new Set(headers.map(([name]) => name))
+      for (const name of names) {
+        const values = headers.flatMap(([one, value]) => (one === name ? [value] : []))
+        outgoing.setHeader(name, values.length === 1 ? (values[0] ?? '') : values)
+      }
+      outgoing.end()
+      const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+      return read(response)
+    },
+  })
+}
+
+/** What every refusal looks like: a problem that says nothing of its reason, and nothing for caches. */
+function expectRefusal(given: Given, status: number, challenge: string | undefined): void {
+  expect(given.headers['www-authenticate']).toBe(challenge)
+  expect(given.headers['content-type']).toBe('application/problem+json')
+  expect(given.headers['cache-control']).toBe('no-store')
+  expect(given.status).toBe(status)
+  expect(Object.keys(given.body)).toEqual(['type', 'title', 'status'])
+  expect(given.body.status).toBe(status)
+}
+
+const realm = 'Bearer realm="example.org"'
+const invalidToken = `${realm}, error="invalid_token"`
+const invalidRequest = `${realm}, error="invalid_request"`
+
+test('a token that holds puts the identity on the request', async () => {
+  const app = await startApp()
+  expect((await app.ask({ headers: [bearer(token())] })).body).toEqual({
+    spiffeId: good.sub,
+    by: 'jwt',
+    claims: good,
+  })
+  expect((await app.ask({ headers: [['authorization', `bEARER ${token()}`]] })).status).toBe(200)
+})
+
+describe('without credentials', () => {
+  test.each<[string, Asked]>([
+    ['nothing', {}],
+    ['another scheme', { headers: [['Authorization', 'Basic dXNlcjpwYXNz']] }],
+    ['a longer scheme', { headers: [['Authorization', `Bearers ${token()}`]] }],
+    ['a token in another header', { headers: [['X-Authorization', `Bearer ${token()}`]] }],
+    ['a token in a cookie', { headers: [['Cookie', `access_token=${token()}`]] }],
+    ['a certificate in a header', { headers: [['X-Forwarded-Client-Cert', `URI=${good.sub}`]] }],
+  ])('%s: 401 without an error', async (_, asked) => {
+    const app = await startApp()
+    expectRefusal(await app.ask(asked), 401, realm)
+    expect([app.passed, app.refused[0]?.code]).toEqual([0, 'unauthenticated'])
+  })
+})
+
+describe('more or less than one token', () => {
+  const whole = token()
+  test.each<[string, Asked]>([
+    ['two headers', { headers: [bearer(whole), bearer(whole)] }],
+    ['two headers, the first of another scheme', { headers: [['Authorization', 'Basic dTpw'], bearer(whole)] }],
+    ['two, joined by a comma', { headers: [['Authorization', `Bearer ${whole}, Bearer ${whole}`]] }],
+    ['two tokens', { headers: [['Authorization', `Bearer ${whole} ${whole}`]] }],
+    ['two spaces', { headers: [['Authorization', `Bearer  ${whole}`]] }],
+    ['a tab', { headers: [['Authorization', `Bearer\t${whole}`]] }],
+    ['no token', { headers: [['Authorization', 'Bearer']] }],
+    ['a parameter', { headers: [['Authorization', `Bearer token="${whole}"`]] }],
+    ['one in the query', { path: `/?access_token=${whole}` }],
+    ['one in the query, escaped', { path: `/?a=1&%61ccess_token=${whole}` }],
+    ['one in the query and one in the header', { path: `/?access_token=${whole}`, headers: [bearer(whole)] }],
+  ])('%s: 400', async (_, asked) => {
+    const app = await startApp()
+    const given = await app.ask(asked)
+    expectRefusal(given, 400, invalidRequest)
+    expect([app.passed, app.refused[0]?.code]).toEqual([0, 'bad_authorization'])
+    expect(app.refused[0]?.message).not.toContain(whole)
+  })
+
+  test('a query under a router is seen too', async () => {
+    const verifier = createVerifier()
+    const app = express()
+    const purser = { spiffeId: 'spiffe://example.org/lab/server', verifyJwt: verifier.verifyJwt }
+    app.use('/api', requireIdentity(purser, { audience: 'payments' }), (_, response) => void response.json({}))
+    const port = await listening(createServer(app))
+    const response = await fetch(`http://127.0.0.1:${port}/api/x?access_token=${whole}`)
+    expect(response.status).toBe(400)
+  })
+})
+
+describe('a token that does not hold', () => {
+  test.each([
+    ['no JWT', 'x'],
+    ['for somebody else', token({ aud: ['ledger'] })],
+    ['over', token({ iat: 1, nbf: 1, exp: 2 })],
+    ['of another trust domain', token({ sub: 'spiffe://evil.example/lab/web' })],
+    ['unsigned', token().replace(/\.[^.]*$/, '.AAAA')],
+  ])('%s: 401, and the same words for all', async (_, given) => {
+    const app = await startApp()
+    expectRefusal(await app.ask({ headers: [bearer(given)] }), 401, invalidToken)
+    expect([app.passed, app.refused[0]?.code]).toEqual([0, 'bad_token'])
+  })
+
+  test('revoked: the same', async () => {
+    const app = await startApp({ audience: 'payments' }, () => Promise.reject(new PurserError('revoked', 'it was')))
+    expectRefusal(await app.ask({ headers: [bearer(token())] }), 401, invalidToken)
+    expect([app.passed, app.refused[0]?.code]).toEqual([0, 'revoked'])
+  })
+
+  test('HEAD: the same, without a body', async () => {
+    const app = await startApp()
+    const given = await app.ask({ method: 'HEAD', headers: [bearer('x')] })
+    expect([given.status, given.headers['www-authenticate'], given.text]).toEqual([401, invalidToken, ''])
+  })
+})
+
+test('one who is not accepted: 403', async () => {
+  const app = await startApp({ audience: 'payments', accept: ['spiffe://example.org/lab/shop'] })
+  expectRefusal(await app.ask({ headers: [bearer(token())] }), 403, `${realm}, error="insufficient_scope"`)
+  expect((await app.ask({ headers: [bearer(token({ sub: 'spiffe://example.org/lab/shop' }))] })).status).toBe(200)
+  expect([app.passed, app.refused.map(({ code }) => code)]).toEqual([1, ['bad_peer']])
+})
+
+describe('when the keys can’t be had', () => {
+  test.each([
+    [new PurserError('unreachable', 'away'), '5'],
+    [new PurserError('timeout', 'slow'), '5'],
+    [new PurserError('log_unavailable', 'busy', { status: 503, retryAfterSeconds: 17 }), '17'],
+    [new PurserError('untrusted_server', 'somebody else'), '5'],
+    [new PurserError('closed', 'closed'), '5'],
+  ])('$code: 503, and when to come back', async (error, seconds) => {
+    const app = await startApp()
+    app.verifier.next = error
+    const given = await app.ask({ headers: [bearer(token({}, { kid: 'not known yet' }))] })
+    expectRefusal(given, 503, undefined)
+    expect(given.headers['retry-after']).toBe(seconds)
+    expect(app.passed).toBe(0)
+  })
+
+  test('a fault of our own is the service’s: it goes to its error handler', async () => {
+    const fault = new TypeError('on purpose')
+    const app = await startApp({ audience: 'payments' }, () => Promise.reject(fault))
+    expect((await app.ask({ headers: [bearer(token())] })).status).toBe(500)
+    expect([app.passed, app.faults]).toEqual([0, [fault]])
+  })
+
+  test('so does what onRefused throws: nobody passes for that', async () => {
+    const fault = new TypeError('on purpose')
+    const onRefused = (): never => {
+      throw fault
+    }
+    const app = await startApp({ audience: 'payments', onRefused })
+    expect((await app.ask()).status).toBe(500)
+    expect([app.passed, app.faults]).toEqual([0, [fault]])
+  })
+})
+
+test('what answered meanwhile is left alone', async () => {
+  const app = createApp({ audience: 'payments' })
+  const early = express()
+  early.use((_, response, next) => {
+    response.status(504).json({})
+    next()
+  }, app.app)
+  const port = await listening(createServer(early))
+  expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(504)
+  expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(504)
+  expect([app.passed, app.faults]).toEqual([0, []])
+})
+
+describe('over mutual TLS', () => {
+  async function startTls(options?: IdentityOptions) {
+    const ca = createCa()
+    const server = createWorkload(issue(ca, idOf('server')))
+    const client = createWorkload(issue(ca))
+    const state = createApp(options)
+    const port = await listening(server.tls.server({ accept: idOf('*') }, state.app))
+    return Object.assign(state, {
+      client,
+      async ask(headers: Record<string, string> = {}): Promise<Given> {
+        const peer = client.tls.client({ accept: idOf('server') })
+        const outgoing = startTlsRequest({ port, host: '127.0.0.1', agent: false, headers, ...peer })
+        outgoing.end()
+        const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+        return read(response)
+      },
+    })
+  }
+
+  test('the peer is the identity', async () => {
+    const app = await startTls({})
+    const { body } = await app.ask()
+    expect(body).toEqual({ spiffeId: idOf('web'), by: 'mtls', serialNumber: app.client.x509.serialNumber })
+  })
+
+  test('a token comes before the peer, and one that does not hold is not made up for by it', async () => {
+    const app = await startTls({ audience: 'payments' })
+    const other = token({ sub: idOf('other') })
+    expect((await app.ask({ authorization: `Bearer ${other}` })).body).toMatchObject({
+      by: 'jwt',
+      spiffeId: idOf('other'),
+    })
+    expect((await app.ask()).body).toMatchObject({ by: 'mtls', spiffeId: idOf('web') })
+    expectRefusal(await app.ask({ authorization: 'Bearer x' }), 401, invalidToken)
+    expectRefusal(await app.ask({ authorization: 'Basic x' }), 401, realm)
+  })
+
+  test('without an audience an Authorization header is the service’s own', async () => {
+    const app = await startTls({})
+    expect((await app.ask({ authorization: 'Basic x' })).body).toMatchObject({ by: 'mtls' })
+  })
+
+  test('mtls: false: the peer counts for nothing', async () => {
+    const app = await startTls({ audience: 'payments', mtls: false })
+    expectRefusal(await app.ask(), 401, realm)
+  })
+
+  test('a peer that is not accepted: 403', async () => {
+    const app = await startTls({ accept: idOf('other') })
+    expectRefusal(await app.ask(), 403, undefined)
+  })
+
+  test('a connection that purser.tls did not take has no peer, whatever it shows', async () => {
+    const app = await startApp({})
+    // 401 would have to say how to authenticate, and there is no way to over this connection.
+    expectRefusal(await app.ask({ headers: [bearer(token())] }), 403, undefined)
+    expect(app.refused[0]?.code).toBe('unauthenticated')
+  })
+})
+
+test.each<[IdentityOptions]>([
+  [{ mtls: false }],
+  [{ audience: '' }],
+  [{ audience: [] }],
+  [{ audience: ['payments', ''] }],
+  [{ audience: 'payments', accept: 'web' }],
+  [{ audience: 'payments', accept: 'spiffe://other.example/*' }],
+])('%j: refused before the first request', (options) => {
+  expect(() => createApp(options)).toThrow(expect.objectContaining({ code: 'bad_options' }) as Error)
+})

@@ -1,0 +1,24 @@
+/** A machine of the test's own for the search of a proof: nothing of the real one shows through. */
+import { createGet } from '../../sdk/src/proof/get.ts'
+import type { Machine } from '../../sdk/src/proof/source.ts'
+import { type ProofSource, chooseProof } from '../../sdk/src/proof.ts'
+import { makeIdentities } from '../outbound/tls-server.ts'
+
+export const identities = makeIdentities()
+export const purserAudience = 'https://purser.example.org'
+
+/** The stand-ins' certificates are under a root that only the test knows. */
+const bare = {
+  tokenFile: '/nowhere/purser/token',
+  dmi: () => '',
+  get: createGet({ ca: identities.ca }),
+}
+
+export const choose = (env: Machine['env'] = {}, parts: Partial<Omit<Machine, 'env'>> = {}): ProofSource =>
+  chooseProof(undefined, env, { ...bare, ...parts })
+
+export const read = (source: ProofSource, signal = new AbortController().signal): Promise<string> =>
+  source.read({ audiences: [purserAudience, 'second'], signal })
+
+/** Answers in the form of a compact JWS: no source looks into a token. */
+export const someToken = `e30.${Buffer.from(JSON.stringify({ aud: purserAudience })).toString('base64url')}.c2ln`

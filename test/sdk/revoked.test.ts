@@ -1,0 +1,228 @@
+/** Which CRLs are asked for, and what happens when none can be had. */
+import { X509Certificate } from 'node:crypto'
+import { PurserError } from '@purser/sdk'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { createRevoked } from '../../sdk/src/revoked.ts'
+import type { Request } from '../../sdk/src/transport.ts'
+import { buildCrl } from '../../src/issue/crl.ts'
+import { type TestCa, ecPair, secondsFrom, testCa } from '../support/test-ca.ts'
+import { issue, leafOf } from './workloads.ts'
+
+/** As the test CA's issuing certificate has it. */
+const purser = 'http://purser.test'
+const start = new Date()
+const ca = testCa(start)
+const issuing = new X509Certificate(ca.issuing.pem)
+
+const leafBy = (by: TestCa, url = `${purser}/crl/key_issuing`): X509Certificate =>
+  leafOf(issue(by, undefined, { crlUrl: url }))
+const serialOf = (certificate: X509Certificate): Buffer => Buffer.from(certificate.serialNumber, 'hex')
+
+/** What is served, by path; nothing is 404. */
+let served: Record<string, Buffer | PurserError>
+let asked: string[]
+let seconds: number
+let warnings: string[]
+
+beforeEach(() => {
+  asked = []
+  seconds = 0
+  served = { '/crl/root': crlOf(ca.root, 1, [], 86_400) }
+  warnings = []
+})
+
+function crlOf(by: TestCa['root'], number: number, revoked: X509Certificate[], lifeSeconds = 300): Buffer {
+  const thisUpdate = secondsFrom(start, seconds)
+  const entries = revoked.map((one) => ({ serial: serialOf(one), at: start }))
+  return buildCrl({
+    issuer: by,
+    number: BigInt(number),
+    thisUpdate,
+    nextUpdate: secondsFrom(thisUpdate, lifeSeconds),
+    revoked: entries,
+  }).der
+}
+
+function create(roots = ca.root.pem) {
+  const controller = new AbortController()
+  onTestFinished(() => controller.abort())
+  const transport = {
+    async exchange({ path }: Request) {
+      if (path !== '/crl/root') asked.push(path)
+      const answer = served[path]
+      if (answer instanceof PurserError) throw answer
+      const bytes = answer ?? Buffer.from('')
+      return { status: answer ? 200 : 404, headers: {}, bytes, text: '' }
+    },
+  }
+  const revoked = createRevoked({
+    transport,
+    issuer: async () => purser,
+    roots: () => roots,
+    warn: (warning) => warnings.push(warning),
+    closing: controller.signal,
+    now: () => secondsFrom(start, seconds).getTime(),
+    random: () => 0,
+    pollMs: 20,
+  })
+  const news = vi.fn()
+  revoked.onNews(news)
+  return { revoked, news, close: () => controller.abort() }
+}
+
+/** A few polls later. */
+const polled = async (path = '/crl/key_issuing'): Promise<void> => {
+  const before = asked.filter((one) => one === path).length
+  await vi.waitFor(() => expect(asked.filter((one) => one === path).length).toBeGreaterThan(before + 1))
+}
+
+describe('a certificate', () => {
+  test('that is met is not revoked until its CRL is there, and whoever has open connections hears of it then', async () => {
+    const leaf = leafBy(ca)
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [leaf])
+    const { revoked, news } = create()
+    expect(revoked.includes([leaf, issuing])).toBe(false)
+    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce())
+    expect(revoked.includes([leaf, issuing])).toBe(true)
+    expect(revoked.includes([leafBy(ca), issuing])).toBe(false)
+    await polled()
+    expect(news).toHaveBeenCalledOnce()
+  })
+
+  test('that is revoked later is found by the next poll', async () => {
+    const leaf = leafBy(ca)
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [])
+    const { revoked, news } = create()
+    revoked.includes([leaf, issuing])
+    await polled()
+    expect(news).not.toHaveBeenCalled()
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 2, [leaf])
+    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce())
+    expect(revoked.includes([leaf, issuing])).toBe(true)
+  })
+
+  test('whose issuing key was withdrawn is found by the CRL of the root, which is in no chain', async () => {
+    served['/crl/root'] = crlOf(ca.root, 1, [issuing])
+    const { revoked, news } = create()
+    const leaf = leafBy(ca)
+    expect(revoked.includes([leaf, issuing])).toBe(false)
+    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce())
+    expect(revoked.includes([leaf, issuing])).toBe(true)
+  })
+
+  test.each([
+    ['elsewhere', 'https://evil.example/crl/key_issuing'],
+    ['below another path', `${purser}/other/crl/key_issuing`],
+    ['at a host that begins alike', `${purser}.evil.example/crl/key_issuing`],
+  ])('whose CRL is %s: it is not asked for, and that is warned of once', async (_, url) => {
+    const leaf = leafBy(ca, url)
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [leaf])
+    const { revoked } = create()
+    revoked.includes([leaf, issuing])
+    await vi.waitFor(() => expect(warnings).toHaveLength(1))
+    revoked.includes([leafBy(ca, url), issuing])
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(asked).toEqual([])
+    expect(warnings).toEqual([expect.stringContaining(`${url} is no CRL of Purser`)])
+  })
+
+  test.each([
+    ['no URL of a CRL', `${purser}/ca.pem`],
+    ['a path that leads out', `${purser}/crl/../api/v1/keys`],
+    ['a query', `${purser}/crl/key?x=/crl/key/x`],
+  ])('with %s: nothing is asked for', async (_, url) => {
+    const { revoked } = create()
+    expect(revoked.includes([leafBy(ca, url)])).toBe(false)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(asked).toEqual([])
+  })
+
+  test('that its chain did not sign: the CRL would be of somebody else', async () => {
+    const other = testCa(start)
+    const { revoked } = create()
+    expect(revoked.includes([leafBy(ca), new X509Certificate(other.issuing.pem)])).toBe(false)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(asked).toEqual([])
+  })
+})
+
+describe('a CRL', () => {
+  /** With one that names `leaf`, known already. */
+  async function known() {
+    const leaf = leafBy(ca)
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 5, [leaf])
+    const client = create()
+    client.revoked.includes([leaf, issuing])
+    await vi.waitFor(() => expect(client.news).toHaveBeenCalled())
+    return { ...client, leaf, isRevoked: () => client.revoked.includes([leaf, issuing]) }
+  }
+
+  test('that can not be had: the last one counts; once it ended that is said, once, and it counts on', async () => {
+    const { isRevoked } = await known()
+    served['/crl/key_issuing'] = new PurserError('unreachable', 'away')
+    await polled()
+    expect(warnings).toEqual([])
+    seconds = 301
+    await polled()
+    await polled()
+    expect(warnings).toEqual([expect.stringMatching(/\/crl\/key_issuing .* ended at .* counts on: away/)])
+    expect(isRevoked()).toBe(true)
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 6, [])
+    await vi.waitFor(() => expect(isRevoked()).toBe(false))
+    served['/crl/key_issuing'] = new PurserError('timeout', 'away')
+    seconds = 602
+    await vi.waitFor(() => expect(warnings).toHaveLength(2))
+  })
+
+  test.each([
+    [
+      'by another key',
+      () => crlOf({ ...ca.issuing, signer: testCa(start, { issuingKeys: ecPair() }).issuing.signer }, 9, []),
+    ],
+    ['of the root', () => crlOf(ca.root, 9, [])],
+    ['that is none', () => Buffer.from('<html>')],
+  ])('%s is not believed, and that is warned of at once', async (_, make) => {
+    const { isRevoked } = await known()
+    served['/crl/key_issuing'] = make()
+    await polled()
+    await polled()
+    expect(isRevoked()).toBe(true)
+    expect(warnings).toEqual([expect.stringContaining('the last one counts on')])
+  })
+
+  test('of a replica that is behind takes nothing back, until the newer one ended', async () => {
+    const { isRevoked } = await known()
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 4, [], 3600)
+    await polled()
+    expect(isRevoked()).toBe(true)
+    seconds = 301
+    await vi.waitFor(() => expect(isRevoked()).toBe(false))
+  })
+
+  test('that was never had is warned of, and nobody is taken to be revoked', async () => {
+    const { revoked } = create()
+    expect(revoked.includes([leafBy(ca), issuing])).toBe(false)
+    await polled()
+    await polled()
+    expect(warnings).toEqual([expect.stringContaining('there is none yet')])
+  })
+
+  test('is asked for no more after close()', async () => {
+    const { close } = await known()
+    close()
+    const before = asked.length
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(asked).toHaveLength(before)
+  })
+})
+
+test('of many issuers, those used last are kept', async () => {
+  const { revoked } = create()
+  for (let n = 0; n < 80; n++) revoked.includes([leafBy(ca, `${purser}/crl/key_${n}`), issuing])
+  await vi.waitFor(() => expect(new Set(asked).size).toBe(80))
+  asked = []
+  await vi.waitFor(() => expect(asked.length).toBeGreaterThan(64 * 2))
+  // And the root's.
+  expect(new Set(asked).size).toBe(63)
+  expect(asked).not.toContain('/crl/key_0')
+})

@@ -1,0 +1,99 @@
+/** `accept`: which SPIFFE IDs a pattern lets in, whatever they look like. */
+import type { Accept } from '@purser/sdk'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { readAccept } from '../../sdk/src/tls/accept.ts'
+
+const warnings: string[] = []
+const accepts = (accept: Accept): ((spiffeId: string) => boolean) =>
+  readAccept(accept, 'example.org', (warning) => warnings.push(warning))
+
+describe('refused, so that nobody is let in by mistake', () => {
+  test.each([
+    [undefined],
+    [null],
+    [true],
+    [{}],
+    [''],
+    ['*'],
+    ['/*'],
+    ['spiffe://example.org'],
+    ['spiffe://example.org/'],
+    ['spiffe://example.org*'],
+    ['spiffe://example.org/web*'],
+    ['spiffe://example.org/*/web'],
+    ['spiffe://example.org/web/**'],
+    ['spiffe://example.org/web/'],
+    ['spiffe://example.org/../web'],
+    ['spiffe://example.org//*'],
+    ['spiffe://example.org/web?x'],
+    ['spiffe://example.org/web%2f'],
+    ['spiffe://example.org:443/web'],
+    ['SPIFFE://example.org/web'],
+    ['spiffe://Example.org/web'],
+    ['spiffe://*/web'],
+    ['https://example.org/web'],
+    ['web.example.org'],
+    ['spiffe://example.org/web\n'],
+    ['spiffe://example.com/web'],
+    ['spiffe://example.com/*'],
+    ['spiffe://example.org.evil/*'],
+    [['spiffe://example.org/web', 'spiffe://example.com/web']],
+    [[undefined]],
+    [['spiffe://example.org/web', 1]],
+  ])('%j', (accept) => {
+    expect(() => accepts(accept as never)).toThrow(expect.objectContaining({ code: 'bad_options' }))
+  })
+})
+
+test('an empty list lets nobody in', () => {
+  expect(accepts([])('spiffe://example.org/web')).toBe(false)
+})
+
+const segment = fc.stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,8}$/)
+const segments = fc.array(segment, { minLength: 1, maxLength: 5 })
+const of = (all: string[]): string => ['spiffe://example.org', ...all].join('/')
+
+test('an ID lets in itself and nobody else', () => {
+  fc.assert(
+    fc.property(segments, segments, (one, other) => {
+      expect(accepts(of(one))(of(other))).toBe(of(one) === of(other))
+      expect(accepts([of(one), of(other)])(of(other))).toBe(true)
+      expect(accepts(of(one))(`${of(one)}/x`)).toBe(false)
+    }),
+  )
+})
+
+test('a prefix lets in what is below it by whole segments, not itself, and not what only begins alike', () => {
+  fc.assert(
+    fc.property(segments, segments, segment, (above, below, more) => {
+      const accept = accepts(`${of(above)}/*`)
+      expect(accept(of([...above, ...below]))).toBe(true)
+      expect(accept(of(above))).toBe(false)
+      expect(accept(of(above) + more)).toBe(false)
+      expect(accept(of(above).slice(0, -1))).toBe(false)
+      expect(accept(of(below))).toBe(above.length < below.length && above.every((one, n) => one === below[n]))
+    }),
+  )
+  expect(accepts('spiffe://example.org/*')('spiffe://example.org/web')).toBe(true)
+})
+
+describe('a function', () => {
+  test('lets in by true', () => {
+    const accept = accepts((spiffeId) => spiffeId.endsWith('/web'))
+    expect([accept('spiffe://example.org/web'), accept('spiffe://example.org/db')]).toEqual([true, false])
+  })
+
+  test.each([
+    ['throws', () => expect.fail('oops')],
+    ['is async', async () => true],
+    ['rejects', () => Promise.reject(new Error('oops'))],
+    ['answers 1', () => 1],
+    ['answers text', () => 'yes'],
+    ['answers nothing', () => undefined],
+  ])('that %s lets nobody in, and is warned of', (_, accept) => {
+    warnings.length = 0
+    expect(accepts(accept as never)('spiffe://example.org/web')).toBe(false)
+    expect(warnings).toEqual([expect.stringContaining('spiffe://example.org/web')])
+  })
+})

@@ -1,0 +1,226 @@
+/** purser.tls.client, connect and agent: whom a client talks to, and what it presents. */
+import { once } from 'node:events'
+import { Agent, createServer as createHttps } from 'node:https'
+import { type TLSSocket, type TlsOptions, connect as connectTls, createServer } from 'node:tls'
+import { type Accept, peerOf } from '@purser/sdk'
+import { createDispatcher } from '@purser/sdk/undici'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { X509 } from '../../sdk/src/purser.ts'
+import { keyUsage } from '../../src/keys/extensions.ts'
+import { secondsFrom } from '../support/test-ca.ts'
+import { failing } from './failing.ts'
+import { get, listen } from './exchange.ts'
+import { type Workload, createCa, createWorkload, idOf, issue } from './workloads.ts'
+
+const ca = createCa()
+const stranger = createCa()
+const now = new Date()
+
+/** A server of Node's own, with this certificate; what it hears is in `heard`. */
+async function shown({ certificateChain, privateKey }: X509, more: TlsOptions = {}) {
+  const heard = vi.fn()
+  const server = createHttps({ cert: certificateChain, key: privateKey, ...more }, (request, response) => {
+    heard(request.url)
+    response.end('hello')
+  })
+  return { port: await listen(server), heard, server }
+}
+
+const usual = (more = {}): Workload => createWorkload(issue(ca), more)
+
+/** Each way that a client has to make a request. */
+const ways: [string, (client: Workload, accept: Accept, port: number) => Promise<unknown>][] = [
+  ['client()', ({ tls }, accept, port) => get({ port, agent: false, ...tls.client({ accept }) })],
+  [
+    'connect()',
+    async ({ tls }, accept, port) => {
+      const socket = tls.connect({ accept, host: '127.0.0.1', port })
+      onTestFinished(() => void socket.destroy())
+      await once(socket, 'secureConnect')
+      socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+      await once(socket, 'data')
+    },
+  ],
+  [
+    'agent()',
+    ({ tls }, accept, port) => {
+      const agent = tls.agent({ accept })
+      onTestFinished(() => agent.destroy())
+      return get({ port, agent })
+    },
+  ],
+  [
+    'agent(), told to trust anybody',
+    ({ tls }, accept, port) => {
+      const agent = tls.agent({ accept })
+      onTestFinished(() => agent.destroy())
+      const anybody = { rejectUnauthorized: false, checkServerIdentity: () => undefined, ca: stranger.root.pem }
+      return get({ port, agent, ...anybody, maxVersion: 'TLSv1.2' })
+    },
+  ],
+  [
+    'an undici dispatcher',
+    (client, accept, port) => {
+      const dispatcher = createDispatcher(client, { accept })
+      onTestFinished(() => dispatcher.destroy())
+      return dispatcher.request({ origin: `https://127.0.0.1:${port}`, path: '/', method: 'GET' })
+    },
+  ],
+]
+
+describe.each(ways)('%s', (_, go) => {
+  // It warns of this at the first connection.
+  beforeEach(() => void (process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'))
+  afterEach(() => void delete process.env.NODE_TLS_REJECT_UNAUTHORIZED)
+
+  test('talks to the accepted one, whatever name it was called by', async () => {
+    const { port, heard } = await shown(issue(ca, idOf('server'), { dnsNames: ['elsewhere.test'] }))
+    await go(usual(), idOf('server'), port)
+    expect(heard).toHaveBeenCalledOnce()
+  })
+
+  test.each([
+    ['another workload', 'bad_peer', issue(ca, idOf('db'))],
+    [
+      'another workload that holds the name which was called',
+      'bad_peer',
+      issue(ca, idOf('db'), { dnsNames: ['127.0.0.1', 'localhost'] }),
+    ],
+    ['a host name in place of an ID', 'bad_peer', issue(ca, '', { uris: [], dnsNames: ['localhost'] })],
+    ['two IDs', 'bad_peer', issue(ca, '', { uris: [idOf('server'), idOf('db')] })],
+    ['an ID of another trust domain', 'bad_peer', issue(ca, 'spiffe://other.example/lab/server')],
+    ['an authority', 'bad_peer', issue(ca, idOf('server'), { isCa: true })],
+    [
+      'one that may sign CRLs',
+      'bad_peer',
+      issue(ca, idOf('server'), { usage: keyUsage('digitalSignature', 'cRLSign') }),
+    ],
+    ['another root', /CERT|SELF_SIGNED|ISSUER/, issue(stranger, idOf('server'))],
+    [
+      'an end in the past',
+      'CERT_HAS_EXPIRED',
+      issue(ca, idOf('server'), { notBefore: secondsFrom(now, -60), notAfter: secondsFrom(now, -5) }),
+    ],
+    [
+      'a beginning in the future',
+      'CERT_NOT_YET_VALID',
+      issue(ca, idOf('server'), { notBefore: secondsFrom(now, 600) }),
+    ],
+  ])('says nothing to %s', async (_case, code, server) => {
+    const { port, heard } = await shown(server)
+    const error: unknown = await go(usual(), idOf('server'), port).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(Error)
+    expect(error).toMatchObject({ code: code instanceof RegExp ? expect.stringMatching(code) : code })
+    expect(heard).not.toHaveBeenCalled()
+  })
+
+  test('says nothing to one that speaks TLS 1.2', async () => {
+    const { port, heard } = await shown(issue(ca, idOf('server')), { maxVersion: 'TLSv1.2' })
+    await expect(go(usual(), idOf('server'), port)).rejects.toThrow(/protocol version|version/i)
+    expect(heard).not.toHaveBeenCalled()
+  })
+
+  test('says nothing to one that was revoked', async () => {
+    const server = issue(ca, idOf('server'))
+    const { port, heard } = await shown(server)
+    const client = usual()
+    client.revoked.add(server.serialNumber)
+    expect((await failing(go(client, idOf('server'), port))).code).toBe('revoked')
+    expect(heard).not.toHaveBeenCalled()
+  })
+
+  test('says nothing once its own certificate ended, and why', async () => {
+    const { port, heard } = await shown(issue(ca, idOf('server')))
+    const client = usual()
+    await go(client, idOf('server'), port)
+    heard.mockClear()
+    client.lapse()
+    await expect((async () => go(client, idOf('server'), port))()).rejects.toThrow('the certificate ended')
+    expect(heard).not.toHaveBeenCalled()
+  })
+
+  test.each([[undefined], [''], ['https://x'], ['spiffe://other.example/*']])('refuses %j', async (accept) => {
+    await expect((async () => go(usual(), accept as never, 1))()).rejects.toMatchObject({ code: 'bad_options' })
+  })
+})
+
+test('a session that an agent of Node has of an earlier connection is not offered: nobody would be asked about it', async () => {
+  const { port } = await shown(issue(ca, idOf('server')))
+  const client = usual()
+  const agent = new Agent({ keepAlive: false })
+  onTestFinished(() => agent.destroy())
+  const ask = async (leaveOut: boolean): Promise<boolean> => {
+    const { session, ...rest } = client.tls.client({ accept: idOf('server') })
+    const { resumed, socket } = await get({ port, agent, ...rest, ...(!leaveOut && { session }) })
+    if (!socket.closed) await once(socket, 'close')
+    return resumed
+  }
+  // Without that one option it would be, or this test could not tell.
+  expect([await ask(true), await ask(true)]).toEqual([false, true])
+  expect(await ask(false)).toBe(false)
+})
+
+test('connections that an agent of Node keeps are not shared by those who accept another peer', async () => {
+  const { port, heard } = await shown(issue(ca, idOf('server')))
+  const { tls } = usual()
+  const agent = new Agent({ keepAlive: true })
+  onTestFinished(() => agent.destroy())
+  const ask = (accept: Accept) => get({ port, agent, ...tls.client({ accept }) })
+  const first = await ask(idOf('server'))
+  expect((await ask(idOf('server'))).socket).toBe(first.socket)
+  await expect(ask(idOf('db'))).rejects.toMatchObject({ code: 'bad_peer' })
+  await expect(ask(() => false)).rejects.toMatchObject({ code: 'bad_peer' })
+  expect(heard).toHaveBeenCalledTimes(2)
+})
+
+describe('a connection that is open', () => {
+  test('knows its peer', async () => {
+    const server = issue(ca, idOf('server'))
+    const { port } = await shown(server)
+    const agent = usual().tls.agent({ accept: idOf('*') })
+    const { socket } = await get({ port, agent })
+    expect(peerOf(socket)).toMatchObject({ spiffeId: idOf('server'), trustDomain: 'example.org' })
+    expect(peerOf({ socket }).certificate.serialNumber.toLowerCase()).toBe(server.serialNumber)
+    agent.destroy()
+  })
+
+  test('of somebody else knows none', async () => {
+    const { port } = await shown(issue(ca, idOf('server')))
+    const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false })
+    await once(socket, 'secureConnect')
+    expect(() => peerOf(socket)).toThrow(expect.objectContaining({ code: 'bad_peer' }))
+    socket.destroy()
+  })
+
+  test('ends when its peer is revoked, and says so; those to others stay', async () => {
+    const one = issue(ca, idOf('server'))
+    const { tls, revoke } = usual()
+    const sockets: TLSSocket[] = []
+    for (const server of [one, issue(ca, idOf('server'))]) {
+      const raw = createServer({ cert: server.certificateChain, key: server.privateKey }, (socket) =>
+        socket.on('error', () => undefined),
+      )
+      const socket = tls.connect({ accept: idOf('server'), host: '127.0.0.1', port: await listen(raw) })
+      await once(socket, 'secureConnect')
+      sockets.push(socket)
+    }
+    const failed = once(sockets[0] as TLSSocket, 'error')
+    revoke(one.serialNumber)
+    expect(await failed).toEqual([expect.objectContaining({ code: 'revoked' })])
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, false])
+    sockets[1]?.destroy()
+  })
+
+  test('ends with the client, and there is no other', async () => {
+    const { port } = await shown(issue(ca, idOf('server')))
+    const client = usual()
+    const socket = client.tls.connect({ accept: idOf('server'), host: '127.0.0.1', port })
+    await once(socket, 'secureConnect')
+    const agent = client.tls.agent({ accept: idOf('server') })
+    await get({ port, agent })
+    const closed = once(socket, 'close')
+    client.close()
+    await closed
+    await expect(get({ port, agent })).rejects.toThrow('closed')
+  })
+})

@@ -1,0 +1,243 @@
+/** Asking Purser whether a token counts: how often, and what happens while it does not answer. Clock and server are the test's. */
+import { PurserError } from '@purser/sdk'
+import { describe, expect, test } from 'vitest'
+import { createRevocation } from '../../sdk/src/jwt/revocation.ts'
+import type { Answer, Request } from '../../sdk/src/transport.ts'
+import { failing } from './failing.ts'
+
+const answer = (body: unknown, status = 200): Answer => {
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  return { status, headers: {}, bytes: Buffer.from(text), text }
+}
+const yes = answer({ active: true })
+const no = answer({ active: false })
+const away = new PurserError('unreachable', 'nobody is there')
+
+function createServer() {
+  const state = {
+    seconds: 0,
+    asked: [] as Request[],
+    warnings: [] as string[],
+    rests: 0,
+    says: (): Answer | Promise<Answer> => yes,
+    held: { bearer: 'purser_at_x' } as { bearer: string } | undefined,
+    closing: new AbortController(),
+  }
+  const revocation = createRevocation({
+    transport: {
+      async exchange(request) {
+        state.asked.push(request)
+        return state.says()
+      },
+      rest: () => void state.rests++,
+    },
+    credential: () => state.held,
+    closing: state.closing.signal,
+    warn: (warning) => void state.warnings.push(warning),
+    now: () => state.seconds * 1000,
+  })
+  const judge = (name = 'one', options: Parameters<typeof revocation>[1] = {}): Promise<void> =>
+    revocation({ token: `token ${name}`, signed: name, exp: 1_000_000 }, options)
+  return Object.assign(state, { revocation, judge })
+}
+
+const throwing = (error: unknown) => (): never => {
+  throw error
+}
+
+test('the token is asked about, by what this client holds', async () => {
+  const server = createServer()
+  await server.judge()
+  expect(server.asked).toEqual([
+    {
+      method: 'POST',
+      path: '/api/v1/introspect',
+      body: '{"token":"token one"}',
+      maxBytes: 65_536,
+      bearer: 'purser_at_x',
+    },
+  ])
+})
+
+describe('the answer', () => {
+  test.each([[yes], [no]])('%j is used again for ten seconds, and no longer', async (word) => {
+    const server = createServer()
+    server.says = () => word
+    const verdict = (): Promise<string> =>
+      server.judge().then(
+        () => 'yes',
+        (error: PurserError) => error.code,
+      )
+    const first = await verdict()
+    expect(first).toBe(word === yes ? 'yes' : 'revoked')
+    server.seconds = 9.9
+    expect(await verdict()).toBe(first)
+    expect(server.asked.length).toBe(1)
+    server.seconds = 10
+    expect(await verdict()).toBe(first)
+    expect(server.asked.length).toBe(2)
+  })
+
+  test('is shared by those who ask at the same time, and is of one token', async () => {
+    const server = createServer()
+    await Promise.all([server.judge('one'), server.judge('one'), server.judge('two')])
+    expect(server.asked.map(({ body }) => body)).toEqual(['{"token":"token one"}', '{"token":"token two"}'])
+  })
+
+  test('is as old as the caller allows', async () => {
+    const server = createServer()
+    await server.judge()
+    server.seconds = 60
+    await server.judge('one', { revocationMaxAgeSeconds: 61 })
+    expect(server.asked.length).toBe(1)
+    await server.judge('one', { revocationMaxAgeSeconds: 60 })
+    expect(server.asked.length).toBe(2)
+  })
+
+  test('is kept of a thousand tokens, and no more', async () => {
+    const server = createServer()
+    for (let n = 0; n <= 1_000; n++) await server.judge(`token ${n}`)
+    await server.judge('token 1000')
+    await server.judge('token 2')
+    expect(server.asked.length).toBe(1_001)
+    await server.judge('token 0')
+    expect(server.asked.length).toBe(1_002)
+  })
+
+  test('is not asked for with `off`', async () => {
+    const server = createServer()
+    server.says = () => no
+    await server.judge('one', { revocation: 'off' })
+    expect(server.asked).toEqual([])
+  })
+
+  test('no, about a token that ended meanwhile, is no revocation', async () => {
+    const server = createServer()
+    server.says = () => no
+    server.seconds = 100
+    const ended = server.revocation({ token: 'x', signed: 'x', exp: 95 }, {})
+    expect(await failing(ended)).toMatchObject({
+      code: 'bad_token',
+      message: expect.stringContaining('(exp)') as string,
+    })
+  })
+})
+
+test.each([
+  [{ revocation: 'on' }],
+  [{ revocation: false }],
+  [{ revocation: null }],
+  [{ revocationMaxAgeSeconds: -1 }],
+  [{ revocationMaxAgeSeconds: 301 }],
+  [{ revocationMaxAgeSeconds: NaN }],
+  [{ revocationMaxAgeSeconds: 'x' }],
+])('%j is no option', async (options) => {
+  expect((await failing(createServer().judge('one', options as object))).code).toBe('bad_options')
+})
+
+describe('without an answer', () => {
+  const silences: [string, () => Answer][] = [
+    ['unreachable', throwing(away)],
+    ['500', () => answer({ code: 'internal' }, 500)],
+    ['429', () => answer({ code: 'rate_limited' }, 429)],
+    ['401: this session is over', () => answer({ code: 'unauthenticated' }, 401)],
+    ['no JSON', () => answer('<html>')],
+    ['neither yes nor no', () => answer({ active: 'true' })],
+    ['nothing', () => answer({})],
+    ['a list', () => answer([])],
+    ['a fault of this side', throwing(new TypeError('on purpose'))],
+  ]
+
+  test.each(silences)('%s: accepted with one warning, refused with `require`', async (_, says) => {
+    const server = createServer()
+    server.says = says
+    await server.judge('one')
+    await server.judge('two')
+    expect(server.warnings).toEqual([expect.stringContaining("without Purser's word")])
+    expect(server.warnings[0]).not.toContain('token one')
+    await failing(server.judge('one', { revocation: 'require' }))
+    expect(server.warnings.length).toBe(1)
+  })
+
+  test.each(silences)('%s: the next question waits five seconds', async (_, says) => {
+    const server = createServer()
+    server.says = says
+    await server.judge('one')
+    const { length } = server.asked
+    server.seconds = 4.9
+    await server.judge('two')
+    await failing(server.judge('three', { revocation: 'require' }))
+    expect(server.asked.length).toBe(length)
+    server.seconds = 5
+    server.says = () => no
+    expect((await failing(server.judge('two'))).code).toBe('revoked')
+  })
+
+  test('what Purser said within five minutes counts, its no for as long as the token', async () => {
+    const server = createServer()
+    await server.judge('good')
+    server.says = () => no
+    await failing(server.judge('bad'))
+    server.says = throwing(away)
+    server.seconds = 299
+    await server.judge('good')
+    expect(server.warnings).toEqual([])
+    server.seconds = 310
+    await server.judge('good')
+    expect(server.warnings.length).toBe(1)
+    server.seconds = 100_000
+    expect((await failing(server.judge('bad'))).code).toBe('revoked')
+  })
+
+  test('`require` takes no word that is older than was allowed', async () => {
+    const server = createServer()
+    await server.judge()
+    server.says = throwing(away)
+    server.seconds = 9
+    await server.judge('one', { revocation: 'require' })
+    server.seconds = 10
+    expect((await failing(server.judge('one', { revocation: 'require' }))).code).toBe('unreachable')
+  })
+
+  test('a kept connection that the server closed just then is no absence', async () => {
+    const server = createServer()
+    let first = true
+    server.says = () => {
+      if (!first) return no
+      first = false
+      throw new PurserError('incomplete', 'broken off')
+    }
+    expect((await failing(server.judge())).code).toBe('revoked')
+    expect([server.asked.length, server.rests]).toEqual([2, 1])
+  })
+
+  test('the warning comes again after Purser was there', async () => {
+    const server = createServer()
+    server.says = throwing(away)
+    await server.judge()
+    server.says = () => yes
+    server.seconds = 5
+    await server.judge()
+    server.says = throwing(away)
+    server.seconds = 1_000
+    await server.judge()
+    expect(server.warnings.length).toBe(2)
+  })
+
+  test('that is: nothing to be known by. Nothing is sent', async () => {
+    const server = createServer()
+    server.held = undefined
+    await server.judge()
+    expect((await failing(server.judge('one', { revocation: 'require' }))).code).toBe('not_requested')
+    expect([server.asked.length, server.warnings.length]).toEqual([0, 1])
+  })
+
+  test('after close() is no absence', async () => {
+    const server = createServer()
+    server.says = () => new Promise(() => undefined)
+    const waiting = server.judge()
+    server.closing.abort(new PurserError('closed', 'this Purser client was closed'))
+    expect((await failing(waiting)).code).toBe('closed')
+    expect(server.warnings).toEqual([])
+  })
+})

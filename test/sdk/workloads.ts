@@ -1,0 +1,151 @@
+/** Workloads of a trust domain that lives in the test: certificates of every kind, good and bad, and a `purser.tls` of each. */
+import { X509Certificate } from 'node:crypto'
+import type { Purser } from '@purser/sdk'
+import { onTestFinished } from 'vitest'
+import type { X509 } from '../../sdk/src/purser.ts'
+import type { Source } from '../../sdk/src/source.ts'
+import { createTls } from '../../sdk/src/tls/tls.ts'
+import { contextPrimitive, sequence } from '../../src/keys/asn1.ts'
+import { emptyName, keyIdOf } from '../../src/keys/ca-names.ts'
+import { buildCertificate } from '../../src/keys/certificate.ts'
+import {
+  basicConstraints,
+  crlDistributionPoint,
+  extendedKeyUsage,
+  extension,
+  extensionOid,
+  keyUsage,
+  subjectKeyIdentifier,
+} from '../../src/keys/extensions.ts'
+import { type TestCa, ecPair, newSerial, secondsFrom, spkiOf, testCa } from '../support/test-ca.ts'
+
+export const idOf = (name: string): string => `spiffe://example.org/lab/${name}`
+
+/** Long ago enough that what it issued may be over. */
+export const createCa = (trustDomain = 'example.org'): TestCa => testCa(secondsFrom(new Date(), -7200), { trustDomain })
+
+export type Wish = {
+  uris?: string[]
+  dnsNames?: string[]
+  notBefore?: Date
+  notAfter?: Date
+  /** What its holder trusts. */
+  roots?: string
+  crlUrl?: string
+  isCa?: boolean
+  usage?: ReturnType<typeof keyUsage>
+}
+
+/** As `purser.x509` would be, and with a wish, as it never would. */
+export function issue(ca: TestCa, spiffeId = idOf('web'), wish: Wish = {}): X509 {
+  const { privateKey, publicKey } = ecPair()
+  const { uris = [spiffeId], dnsNames = [], roots = ca.root.pem, isCa = false, crlUrl } = wish
+  const { notBefore = secondsFrom(new Date(), -10), notAfter = secondsFrom(new Date(), 3600) } = wish
+  const serial = newSerial()
+  const spki = spkiOf(publicKey)
+  const names = [
+    ...uris.map((uri) => contextPrimitive(6, Buffer.from(uri))),
+    ...dnsNames.map((name) => contextPrimitive(2, Buffer.from(name))),
+  ]
+  const { pem } = buildCertificate({
+    serial,
+    issuerName: ca.issuing.name,
+    subjectName: emptyName(),
+    notBefore,
+    notAfter,
+    spki,
+    extensions: [
+      basicConstraints(isCa),
+      wish.usage ?? keyUsage('digitalSignature'),
+      extendedKeyUsage('serverAuth', 'clientAuth'),
+      extension(extensionOid.subjectAltName, true, sequence(names)),
+      subjectKeyIdentifier(keyIdOf(spki)),
+      ca.issuing.authorityKeyIdentifier,
+      ...(crlUrl === undefined ? [] : [crlDistributionPoint(crlUrl)]),
+    ],
+    signer: ca.issuing.signer,
+  })
+  return {
+    certificateChain: pem + ca.issuing.pem,
+    privateKey: String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    trustBundle: roots,
+    spiffeId,
+    serialNumber: serial.toString('hex'),
+    notAfter,
+    renewAfter: notAfter,
+  }
+}
+
+export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
+  source: Source
+  warnings: string[]
+  /** A new certificate, or other roots, from now on. */
+  become(next: X509): void
+  /** The certificate ends, and is not renewed. */
+  lapse(): void
+  /** What its CRLs name; nobody hears of it by itself. */
+  revoked: Set<string>
+  /** They name this one, and whoever has open connections hears of it. */
+  revoke(serialNumber: string): void
+  close(): void
+}
+
+type Settings = { trustDomain?: string; now?: () => number; revoked?: Source['revoked'] }
+
+const hearing = (all: Set<() => void>) => (one: () => void) => {
+  all.add(one)
+  return () => void all.delete(one)
+}
+
+export function createWorkload(first: X509, settings: Settings = {}): Workload {
+  const { trustDomain = 'example.org', now = Date.now } = settings
+  const controller = new AbortController()
+  const hearers = new Set<() => void>()
+  const news = new Set<() => void>()
+  const revoked = new Set<string>()
+  const warnings: string[] = []
+  let current: X509 | undefined = first
+
+  const fromCrls: Source['revoked'] = settings.revoked ?? {
+    includes: (chain) => chain.some((one) => revoked.has(one.serialNumber.toLowerCase())),
+    onNews: hearing(news),
+  }
+  const source: Source = {
+    trustDomain,
+    identity() {
+      if (controller.signal.aborted) throw controller.signal.reason
+      if (!current) throw new Error('the certificate ended')
+      return current
+    },
+    onIdentity: hearing(hearers),
+    revoked: fromCrls,
+    closing: controller.signal,
+  }
+  const close = (): void => controller.abort(new Error('closed'))
+  onTestFinished(close)
+  return {
+    tls: createTls({ source, warn: (warning) => warnings.push(warning), now }),
+    source,
+    warnings,
+    get x509() {
+      return source.identity()
+    },
+    on: (_, listener) => hearing(hearers)(() => Reflect.apply(listener, undefined, [{}])),
+    become(next) {
+      current = next
+      hearers.forEach((one) => one())
+    },
+    lapse() {
+      current = undefined
+      hearers.forEach((one) => one())
+    },
+    revoked,
+    revoke(serialNumber) {
+      revoked.add(serialNumber)
+      news.forEach((one) => one())
+    },
+    close,
+  }
+}
+
+export const leafOf = ({ certificateChain }: X509): X509Certificate => new X509Certificate(certificateChain)
