@@ -76,7 +76,8 @@ export async function connectBy(
         return { first: credentialsOf(kept), away: error }
       },
     )
-    await identity.keep(first)
+    // What was kept stays as it is, with what is known of a renewal that was cut off.
+    if (!away) await identity.keep(first)
     const held = createHeld({ wanted, renewAt, now, random }, first)
     const emitter = createEmitter(warn)
     const { keep } = identity
