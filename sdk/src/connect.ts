@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto'
-import type { Bundles } from './bundles.ts'
 import { PurserError, isAway } from './errors.ts'
 import { createEmitter } from './events.ts'
 import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
@@ -32,11 +31,14 @@ import { createServerTrust } from './trust.ts'
 export const connect = async (options: ConnectOptions = {}): Promise<Purser> =>
   (await connectBy(createTransport, options)).client
 
-/** @param makeTransport how the server is reached: `@purser/sdk/testing` answers in this process */
+/**
+ * @param makeTransport how the server is reached: `@purser/sdk/testing` answers in this process
+ * @returns the client, and how to have it read bundle and CRLs now
+ */
 export async function connectBy(
   makeTransport: typeof createTransport,
   options: ConnectOptions,
-): Promise<{ client: Purser; bundles: Bundles }> {
+): Promise<{ client: Purser; reread: () => Promise<unknown> }> {
   const warn = options.onWarning ?? ((warning: string) => process.emitWarning(warning, 'PurserWarning'))
   const clock = (): Date => new Date()
   const now = (): number => Date.now()
@@ -76,7 +78,8 @@ export async function connectBy(
         return { first: credentialsOf(kept), away: error }
       },
     )
-    await identity.keep(first)
+    // What was kept stays as it is, with what is known of a renewal that was cut off.
+    if (!away) await identity.keep(first)
     const held = createHeld({ wanted, renewAt, now, random }, first)
     const emitter = createEmitter(warn)
     const { keep } = identity
@@ -95,7 +98,7 @@ export async function connectBy(
       end()
     }
     const client = createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now })
-    return { client, bundles: keeper.bundles }
+    return { client, reread: () => Promise.allSettled([keeper.bundles.reread(), revoked.reread()]) }
   } catch (error) {
     end()
     throw error

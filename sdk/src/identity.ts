@@ -18,7 +18,7 @@ export type Identity = {
   /** What renewal presents; nothing where there is no certificate yet, or no TLS. */
   live: () => KeptIdentity | undefined
   keep: (given: Credentials) => Promise<void>
-  keepPending: (pending: PendingKey) => Promise<void>
+  keepPending: (pending: PendingKey | undefined) => Promise<void>
   source(parts: { held: Held; keeper: Keeper; revoked: Revoked; closing: AbortSignal; now: () => number }): Source
 }
 

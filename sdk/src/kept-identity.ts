@@ -11,8 +11,8 @@ import { wordsOf } from './errors.ts'
 import { type Fields, fields, parseFields, text, time, whole } from './fields.ts'
 import { readPrivate, writePrivate } from './private-file.ts'
 
-/** A renewal that was under way: its key, PEM, and when it was sent. */
-export type PendingKey = { privateKey: string; sentAt: Date }
+/** A renewal that was under way: its key, PEM, unless the server was to make it, and when it was sent first. */
+export type PendingKey = { privateKey?: string; sentAt: Date }
 
 export type KeptIdentity = {
   /** Of the server that issued it. */
@@ -27,7 +27,7 @@ export type KeptIdentity = {
   serialNumber: string
   notAfter: Date
   renewAfter: Date
-  pending?: PendingKey
+  pending?: PendingKey | undefined
 }
 
 export type IdentityFile = {
@@ -113,6 +113,6 @@ function readKept(json: Fields): KeptIdentity {
 }
 
 const readPending = (pending: Fields): PendingKey => ({
-  privateKey: text(pending.privateKey, 'pending/privateKey'),
+  ...(pending.privateKey !== undefined && { privateKey: text(pending.privateKey, 'pending/privateKey') }),
   sentAt: time(pending.sentAt, 'pending/sentAt'),
 })

@@ -20,8 +20,8 @@ export type RenewParts = {
   live: () => Live | undefined
   now: () => Date
   warn: (warning: string) => void
-  /** Keeps the key of a renewal that is about to be sent, for a process that takes over from this one. */
-  keepPending?: (pending: PendingKey) => Promise<void>
+  /** Keeps what is about to be sent for a process that takes over from this one; undefined: it was answered. */
+  keepPending?: (pending: PendingKey | undefined) => Promise<void>
   /** Where an earlier process was cut off in the middle of a renewal. */
   pending?: PendingKey
 }
@@ -37,13 +37,11 @@ const pem = (key: KeyObject): string => String(key.export({ type: 'pkcs8', forma
 
 export function createRenew(parts: RenewParts): Renew {
   const { fetchCredentials, live, now, warn, keepPending } = parts
-  let pending: { key: KeyObject; sentAt: number | undefined } | undefined = parts.pending && {
-    key: createPrivateKey(parts.pending.privateKey),
-    sentAt: parts.pending.sentAt.getTime(),
-  }
-
+  const { privateKey, sentAt } = parts.pending ?? {}
+  let pending: { key: KeyObject; sentAt: number | undefined } | undefined =
+    privateKey === undefined ? undefined : { key: createPrivateKey(privateKey), sentAt: sentAt?.getTime() }
   /** Without a key of our own a repeated request would be another one. */
-  let spentAt: number | undefined
+  let spentAt = privateKey === undefined ? sentAt?.getTime() : undefined
 
   /** A certificate came, whose serial number was never sent. */
   function settle(): void {
@@ -66,7 +64,8 @@ export function createRenew(parts: RenewParts): Renew {
 
   async function byCertificate(wanted: Wanted, held: Live, signal: AbortSignal): Promise<Renewed> {
     const key = await keyFor(wanted)
-    if (key) await keepPending?.({ privateKey: pem(key), sentAt: now() })
+    const first = pending?.sentAt ?? spentAt ?? now().getTime()
+    if (wanted.x509) await keepPending?.({ ...(key && { privateKey: pem(key) }), sentAt: new Date(first) })
     const before = { sentAt: pending?.sentAt, spentAt }
     let sent = 0
     const onSent = (): void => {
@@ -84,6 +83,7 @@ export function createRenew(parts: RenewParts): Renew {
       if (sent === 1 && didNothing(error)) {
         if (pending) pending.sentAt = before.sentAt
         spentAt = before.spentAt
+        if (wanted.x509 && before.sentAt === undefined && before.spentAt === undefined) await keepPending?.(undefined)
       }
       throw error
     }

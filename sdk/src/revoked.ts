@@ -31,7 +31,8 @@ type List = CrlName & { crl: Crl | undefined; usedAt: number; underWay: boolean;
 const mostLists = 64
 const maxBytes = 4 * 1024 * 1024
 
-export function createRevoked(parts: Parts): Revoked {
+/** `reread` asks for every list now. */
+export function createRevoked(parts: Parts): Revoked & { reread: () => Promise<void> } {
   const { transport, issuer, roots, warn, closing, now, random, pollMs = 60_000 } = parts
   const lists = new Map<string, List>()
   const hearers = new Set<() => void>()
@@ -117,6 +118,9 @@ export function createRevoked(parts: Parts): Revoked {
     onNews(hear) {
       hearers.add(hear)
       return () => void hearers.delete(hear)
+    },
+    async reread() {
+      await Promise.all([...lists.values()].map(refresh))
     },
   }
 }

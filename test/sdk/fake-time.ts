@@ -13,26 +13,32 @@ export async function settled(): Promise<void> {
   }
 }
 
-export function fakeTime() {
+type FakeTime = {
+  /** In steps, as many timers may follow from each other. */
+  pass: (seconds: number, step?: number) => Promise<void>
+  /** A second at a time, for what also waits for a disk; a test that waits in vain ends by its own timeout. */
+  until: (holds: () => boolean) => Promise<void>
+  /** The clock alone, as when a machine slept: timers come late. */
+  sleep: (seconds: number) => void
+}
+
+export function fakeTime(): FakeTime {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
   onTestFinished(() => void vi.useRealTimers())
   return {
-    /** In steps, as many timers may follow from each other. */
-    async pass(seconds: number, step = Math.max(1, seconds / 60)): Promise<void> {
+    async pass(seconds, step = Math.max(1, seconds / 60)) {
       const end = Math.round(Date.now() + seconds * 1000)
       while (Date.now() < end) {
         vi.advanceTimersByTime(Math.min(Math.ceil(step * 1000), end - Date.now()))
         await settled()
       }
     },
-    /** A second at a time, for what also waits for a disk; a test that waits in vain ends by its own timeout. */
-    async until(holds: () => boolean): Promise<void> {
+    async until(holds) {
       while (!holds()) {
         vi.advanceTimersByTime(1000)
         await settled()
       }
     },
-    /** The clock alone, as when a machine slept: timers come late. */
-    sleep: (seconds: number): void => void vi.setSystemTime(Date.now() + seconds * 1000),
+    sleep: (seconds) => void vi.setSystemTime(Date.now() + seconds * 1000),
   }
 }

@@ -362,7 +362,7 @@ describe('what ends for good', () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, happened } = await connected(purser)
-    purser.revoke({ session: client.session.id })
+    await purser.revoke({ session: client.session.id })
     await pass(1.1 * hour)
     expect(() => client.x509).toThrow(expect.objectContaining({ code: 'expired', status: 401 }))
     expect(happened.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])

@@ -127,6 +127,68 @@ describe('a restart', () => {
     expect(after.x509.spiffeId).toBe(spiffeId)
   })
 
+  test('after a renewal that was lost again and again counts from the first time', async () => {
+    const { pass } = fakeTime()
+    const { purser, start } = place()
+    const before = await start({ timeoutMs: 1000 })
+    purser.loseAnswers(2)
+    await failing(before.renew())
+    await pass(45)
+    await failing(before.renew())
+    before.close()
+    await pass(20)
+    await start()
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+  })
+
+  test('after a restart while Purser was away still knows of the renewal that was lost', async () => {
+    const { pass } = fakeTime()
+    const { purser, start } = place()
+    const before = await start()
+    purser.loseAnswers()
+    await failing(before.renew())
+    before.close()
+    purser.away()
+    ;(await start()).close()
+    purser.back()
+    await pass(65)
+    await start()
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+  })
+
+  test('after the loss of a key that the server made goes by the proof at once', async () => {
+    const { purser, start } = place()
+    const x509 = { generateKey: 'EC-P256' } as const
+    const before = await start({ x509 })
+    purser.loseAnswers()
+    await failing(before.renew())
+    before.close()
+    await start({ x509 })
+    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+      ['jwt', undefined],
+      ['certificate', undefined],
+      ['jwt', undefined],
+    ])
+  })
+
+  test('after a renewal that the server refused presents the certificate: nothing was spent', async () => {
+    const { pass } = fakeTime()
+    const { purser, start } = place()
+    purser.register({ spiffeId, sessionSeconds: 10 * hour })
+    const proof = purser.joinToken(spiffeId)
+    const before = await start({ proof })
+    purser.refuse('rate_limited', { retryAfterSeconds: 60 })
+    await failing(before.renew())
+    before.close()
+    purser.back()
+    await pass(60)
+    const after = await start({ proof })
+    expect(after.session.id).toBe(before.session.id)
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+  })
+
   test('for another workload entry leaves what was kept alone', async () => {
     const { purser, start } = place()
     ;(await start()).close()

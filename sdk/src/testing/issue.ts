@@ -7,7 +7,6 @@ import type { JwtKeys } from './jwt-keys.ts'
 import { Refusal } from './refusal.ts'
 
 type IssueParts = { authority: Authority; jwtKeys: JwtKeys; issuer: string; now: () => Date }
-export type Made = ReturnType<ReturnType<typeof createIssue>>
 
 /** Nobody can use what ends before it is read. */
 const leastSeconds = 5

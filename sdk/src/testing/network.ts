@@ -24,8 +24,6 @@ export type TestRequest = {
   requestId: string | undefined
 }
 
-export type Network = ReturnType<typeof createNetwork>
-
 type Trouble = { code: RefusalCode; retryAfterSeconds: number | undefined; times: number }
 
 export function createNetwork(server: Server) {

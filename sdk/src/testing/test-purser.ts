@@ -1,5 +1,4 @@
 /** A Purser for unit tests: in this process and in memory, made of the code that clients verify the real one with. */
-import type { Bundles } from '../bundles.ts'
 import { connectBy } from '../connect.ts'
 import { PurserError } from '../errors.ts'
 import type { ConnectOptions } from '../options.ts'
@@ -53,11 +52,11 @@ export type TestPurser = {
   /** Another key signs JWT-SVIDs, once every connected client has read the new bundle. */
   rotateJwtKey(options?: Rotation): Promise<void>
   /**
-   * Revokes one thing: `{ serialNumber }`, `{ jti }`, `{ accessToken }` by its id, a `{ session }` with all that it was given,
+   * Revokes one thing, and lets every connected client read the CRLs: `{ serialNumber }`, `{ jti }`, `{ accessToken }` by its id, a `{ session }` with all that it was given,
    * and it may not come back, or all that a `{ spiffeId }` was given.
    * @throws PurserError `not_found`
    */
-  revoke(what: Revocable): void
+  revoke(what: Revocable): Promise<void>
   /** It can't be reached until `back()`; with `silent` it takes requests and answers none, so that clients wait in vain. */
   away(options?: { silent?: boolean }): void
   /** Ends `away`, `refuse` and `loseAnswers`. */
@@ -94,7 +93,7 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
   const { authority, jwtKeys, ledger, entries, sessions, attests, now } = parts
   const server = createServer(parts)
   const network = createNetwork(server)
-  const clients = new Map<string, { client: Purser; bundles: Bundles }>()
+  const clients = new Map<string, Awaited<ReturnType<typeof connectBy>>>()
 
   async function connect(options: TestConnectOptions): Promise<Purser> {
     const { spiffeId, dnsNames, audiences, lifetimeSeconds, sessionSeconds, ...rest } = options
@@ -118,17 +117,16 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
     return made.client
   }
 
+  const tellClients = (): Promise<unknown> => Promise.all([...clients.values()].map(({ reread }) => reread()))
+
   /** Clients learn of new keys before these are used, as they do where bundles are published ahead. */
   async function rotate(next: { use(): void }, withdraw: () => void, { compromised = false }: Rotation): Promise<void> {
-    const tell = (): Promise<unknown> => {
-      server.bundleMoved()
-      return Promise.allSettled([...clients.values()].map(({ bundles }) => bundles.reread()))
-    }
     if (compromised) {
       next.use()
       withdraw()
     }
-    await tell()
+    server.bundleMoved()
+    await tellClients()
     next.use()
   }
 
@@ -150,7 +148,10 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
     rotateRoot: (options = {}) =>
       rotate(authority.publish({ root: true }), () => authority.withdrawOlder({ root: true }, now()), options),
     rotateJwtKey: (options = {}) => rotate(jwtKeys.publish(), () => jwtKeys.withdrawOlder(), options),
-    revoke: (what) => sessions.revoke(what),
+    async revoke(what) {
+      sessions.revoke(what)
+      await tellClients()
+    },
     away: ({ silent = false } = {}) => network.away(silent ? 'silent' : 'unreachable'),
     back: () => network.back(),
     loseAnswers: (times = 1) => network.loseAnswers(times),

@@ -1,0 +1,276 @@
+/** What a test can do to a Purser in memory, and what its clients see of it. */
+import { X509Certificate } from 'node:crypto'
+import type { Purser } from '@purser/sdk'
+import { type RefusalCode, type TestPurser, createTestPurser } from '@purser/sdk/testing'
+import { decodeProtectedHeader } from 'jose'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { failing } from '../failing.ts'
+
+function inMemory(options?: { trustDomain?: string }): TestPurser {
+  const purser = createTestPurser(options)
+  onTestFinished(() => purser.close())
+  return purser
+}
+
+const spiffeId = 'spiffe://example.org/web'
+const asked = ({ requests }: TestPurser) => requests.filter(({ path }) => path === '/api/v1/credentials')
+const chainOf = ({ x509 }: Purser): X509Certificate[] =>
+  x509.certificateChain
+    .split(/(?<=-----END CERTIFICATE-----\n)/)
+    .filter(Boolean)
+    .map((one) => new X509Certificate(one))
+const isUnder = (client: Purser, roots: string): boolean => {
+  const issuing = chainOf(client)[1]
+  const all = roots
+    .split(/(?<=-----END CERTIFICATE-----\n)/)
+    .filter(Boolean)
+    .map((one) => new X509Certificate(one))
+  return all.some((root) => issuing?.verify(root.publicKey))
+}
+
+describe('a workload', () => {
+  test.each([
+    ['of another trust domain', { spiffeId: 'spiffe://other.org/web' }],
+    ['without a path', { spiffeId: 'spiffe://example.org/' }],
+    ['with a path that is none', { spiffeId: 'spiffe://example.org/a//b' }],
+    ['that goes up', { spiffeId: 'spiffe://example.org/a/../b' }],
+    ["that is Purser's own", { spiffeId: 'spiffe://example.org/purser/server' }],
+    ['that lives too shortly', { spiffeId, lifetimeSeconds: 1 }],
+    ['that lives for no whole seconds', { spiffeId, sessionSeconds: 10.5 }],
+  ])('%s is refused', async (_, workload) => {
+    expect((await failing(inMemory().connect(workload))).code).toBe('bad_options')
+    expect(() => inMemory().register(workload)).toThrow(expect.objectContaining({ code: 'bad_options' }))
+  })
+
+  test('keeps what it was registered with, until something else is given', async () => {
+    const purser = inMemory()
+    purser.register({ spiffeId, dnsNames: ['web.test'], audiences: ['payments'] })
+    const web = await purser.connect({ spiffeId })
+    expect(chainOf(web)[0]?.subjectAltName).toContain('DNS:web.test')
+    expect((await failing(web.jwt('bank'))).code).toBe('not_granted')
+    purser.register({ spiffeId, audiences: ['bank'] })
+    await web.jwt('bank')
+    expect(web.workload).toMatchObject({ name: 'web', revision: 2 })
+    expect(chainOf(await purser.connect({ spiffeId }))[0]?.subjectAltName).toContain('DNS:web.test')
+  })
+
+  test('that is removed renews no more, and comes back as another', async () => {
+    const purser = inMemory()
+    const web = await purser.connect({ spiffeId })
+    purser.unregister(spiffeId)
+    expect((await failing(web.renew())).code).toBe('attestation_failed')
+    expect(
+      asked(purser)
+        .slice(1)
+        .map(({ reason }) => reason),
+    ).toEqual(['session_ended', 'no_workload'])
+    purser.register({ spiffeId })
+    const { id } = web.session
+    await web.renew()
+    expect(web.session.id).not.toBe(id)
+  })
+
+  test('connected twice is two instances', async () => {
+    const purser = inMemory()
+    const [one, two] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId })]
+    expect(one.session.id).not.toBe(two.session.id)
+    await purser.revoke({ session: one.session.id })
+    await two.renew()
+  })
+
+  test('lives no longer than it was given, nor than its session', async () => {
+    const purser = inMemory()
+    const left = ({ x509 }: Purser): number => Math.round((x509.notAfter.getTime() - Date.now()) / 1000)
+    expect(left(await purser.connect({ spiffeId, lifetimeSeconds: 600 }))).toBeLessThanOrEqual(600)
+    const x509 = { lifetimeSeconds: 60 }
+    expect(left(await purser.connect({ spiffeId, x509 }))).toBeLessThanOrEqual(60)
+    expect(left(await purser.connect({ spiffeId, sessionSeconds: 30 }))).toBeLessThanOrEqual(30)
+  })
+})
+
+describe('a proof', () => {
+  test('may be any JWT that names the workload, by its SPIFFE ID or name, and Purser as its audience', async () => {
+    const purser = inMemory()
+    for (const sub of [spiffeId, 'web']) {
+      const web = await purser.connect({ spiffeId, proof: purser.proof(spiffeId, { sub }) })
+      expect(web.spiffeId).toBe(spiffeId)
+    }
+    const proof = purser.proof(spiffeId, { aud: 'https://vault.example' })
+    expect((await failing(purser.connect({ spiffeId, proof }))).code).toBe('wrong_audience')
+    const over = purser.proof(spiffeId, { exp: 1 })
+    expect((await failing(purser.connect({ spiffeId, proof: over }))).code).toBe('attestation_failed')
+    expect(asked(purser).at(-1)?.reason).toBe('proof_expired')
+  })
+
+  test('may be a join token, as often as it has uses', async () => {
+    const purser = inMemory()
+    purser.register({ spiffeId })
+    const proof = purser.joinToken(spiffeId, { uses: 2 })
+    await purser.connect({ spiffeId, proof })
+    await purser.connect({ spiffeId, proof })
+    expect((await failing(purser.connect({ spiffeId, proof }))).code).toBe('attestation_failed')
+    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+      ['join-token', undefined],
+      ['join-token', undefined],
+      ['join-token', 'join_token'],
+    ])
+  })
+
+  test('of a file is read as ever, and the environment is left alone unless it is given', async () => {
+    const purser = inMemory()
+    const env = { PURSER_PROOF_FILE: '/nowhere/token', PURSER_WORKLOAD: 'other' }
+    expect((await failing(purser.connect({ spiffeId, env }))).code).toBe('attestation_failed')
+    const missing = await failing(purser.connect({ spiffeId, proof: { file: '/nowhere/token' } }))
+    expect(missing.code).toBe('no_proof')
+  })
+})
+
+describe('a rotation', () => {
+  test('of the issuing CA: the next certificate is under another, and both are trusted', async () => {
+    const purser = inMemory()
+    const web = await purser.connect({ spiffeId })
+    const before = chainOf(web)[1]?.fingerprint256
+    const { roots } = purser
+    await purser.rotateCa()
+    await web.renew()
+    expect(asked(purser).at(-1)?.by).toBe('certificate')
+    expect(chainOf(web)[1]?.fingerprint256).not.toBe(before)
+    expect(purser.roots).toBe(roots)
+    expect(isUnder(web, roots)).toBe(true)
+  })
+
+  test('of an issuing CA that was compromised: what it signed renews no more', async () => {
+    const purser = inMemory()
+    const web = await purser.connect({ spiffeId })
+    await purser.rotateCa({ compromised: true })
+    await web.renew()
+    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+      ['jwt', undefined],
+      ['certificate', 'client_certificate'],
+      ['jwt', undefined],
+    ])
+    expect(isUnder(web, purser.roots)).toBe(true)
+  })
+
+  test('of the root: peers trust it before anything is under it', async () => {
+    const purser = inMemory()
+    const [web, api] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId: `${spiffeId}/api` })]
+    await purser.rotateRoot()
+    await web.renew()
+    // Each of them knows both roots, though only one of them has renewed.
+    expect([isUnder(web, api.x509.trustBundle), isUnder(api, web.x509.trustBundle)]).toEqual([true, true])
+    expect(chainOf(web)[1]?.issuer).not.toBe(chainOf(api)[1]?.issuer)
+  })
+
+  test('while a client is away goes on without it', async () => {
+    const purser = inMemory()
+    const web = await purser.connect({ spiffeId })
+    purser.away()
+    await purser.rotateRoot()
+    purser.back()
+    await web.renew()
+    expect(isUnder(web, web.x509.trustBundle)).toBe(true)
+  })
+
+  test('of the JWT key: tokens have another kid', async () => {
+    const purser = inMemory()
+    const web = await purser.connect({ spiffeId })
+    const before = decodeProtectedHeader(await web.jwt('payments')).kid
+    await purser.rotateJwtKey()
+    expect(decodeProtectedHeader(await web.jwt('bank')).kid).not.toBe(before)
+  })
+})
+
+describe('revoke()', () => {
+  test('of a certificate: it renews no more, and the proof still does', async () => {
+    const purser = inMemory()
+    const web = await purser.connect({ spiffeId })
+    await purser.revoke({ serialNumber: web.x509.serialNumber.toUpperCase() })
+    await web.renew()
+    expect(
+      asked(purser)
+        .slice(1)
+        .map(({ by, reason }) => [by, reason]),
+    ).toEqual([
+      ['certificate', 'session_ended'],
+      ['jwt', undefined],
+    ])
+  })
+
+  test('of a SPIFFE ID: every session of it is over, and no other', async () => {
+    const purser = inMemory()
+    const [web, more] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId })]
+    const api = await purser.connect({ spiffeId: `${spiffeId}/api` })
+    await purser.revoke({ spiffeId })
+    for (const client of [web, more, api]) await client.renew()
+    expect(asked(purser).filter(({ reason }) => reason === 'session_ended')).toHaveLength(2)
+  })
+
+  test('of what there is not throws', async () => {
+    const purser = inMemory()
+    for (const what of [{ serialNumber: '01' }, { jti: 'x' }, { session: 'ses_1' }, { accessToken: 'tok_1' }])
+      expect((await failing(purser.revoke(what))).code).toBe('not_found')
+  })
+})
+
+describe('trouble', () => {
+  test('refuse() as often as it says, or until back()', async () => {
+    const purser = inMemory()
+    const web = await purser.connect({ spiffeId })
+    purser.refuse('not_granted', { times: 1 })
+    expect((await failing(web.renew())).code).toBe('not_granted')
+    await web.renew()
+    purser.refuse('issuing_closed', { retryAfterSeconds: 60 })
+    expect(await failing(web.renew())).toMatchObject({ code: 'issuing_closed', status: 503, retryAfterSeconds: 60 })
+    purser.back()
+    await web.renew()
+    expect(() => purser.refuse('nonsense' as RefusalCode)).toThrow(expect.objectContaining({ code: 'bad_options' }))
+  })
+
+  test('away(): not reached, or never answered', async () => {
+    const purser = inMemory()
+    purser.away()
+    expect((await failing(purser.connect({ spiffeId }))).code).toBe('unreachable')
+    purser.away({ silent: true })
+    expect((await failing(purser.connect({ spiffeId, timeoutMs: 20 }))).code).toBe('timeout')
+    const signal = AbortSignal.timeout(20)
+    expect((await failing(purser.connect({ spiffeId, signal }))).code).toBe('aborted')
+    purser.back()
+    await purser.connect({ spiffeId })
+  })
+
+  test('close() closes every client', async () => {
+    const purser = inMemory()
+    const clients = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId })]
+    purser.close()
+    for (const client of clients) expect(() => client.x509).toThrow(expect.objectContaining({ code: 'closed' }))
+  })
+})
+
+test('two of them know nothing of each other', async () => {
+  const [one, two] = [inMemory(), inMemory({ trustDomain: 'other.example' })]
+  const web = await two.connect({ spiffeId: 'spiffe://other.example/web' })
+  expect(isUnder(web, two.roots)).toBe(true)
+  expect(isUnder(web, one.roots)).toBe(false)
+  expect(one.requests).toEqual([])
+  expect(() => inMemory({ trustDomain: 'No Domain' })).toThrow(expect.objectContaining({ code: 'bad_options' }))
+})
+
+test('what was asked is there to be looked at, and holds no secret', async () => {
+  const purser = inMemory()
+  const proof = purser.proof(spiffeId)
+  const web = await purser.connect({ spiffeId, proof, accessToken: true, jwts: ['payments'] })
+  await web.jwt('bank')
+  const text = JSON.stringify(purser.requests)
+  const signature = (token: string): string => token.slice(token.lastIndexOf('.') + 1)
+  for (const secret of [signature(proof), web.accessToken?.token ?? '', signature(await web.jwt('bank')), 'PRIVATE'])
+    expect(text).not.toContain(secret)
+  expect(purser.requests.map(({ method, path, by, spiffeId: who, status }) => [method, path, by, who, status])).toEqual(
+    [
+      ['GET', '/api/v1/server', undefined, undefined, 200],
+      ['POST', '/api/v1/credentials', 'jwt', spiffeId, 200],
+      ['POST', '/api/v1/credentials', 'certificate', spiffeId, 200],
+    ],
+  )
+  expect(purser.requests[2]).toMatchObject({ asked: { x509: false, jwts: ['bank'], accessToken: false } })
+})
