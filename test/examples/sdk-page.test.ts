@@ -44,7 +44,7 @@ it('has an example in each block of code, and each says as whom it runs', () => 
 })
 
 /** Those that serve print that they are up; the others must end by themselves, and well, having said something. */
-it.each(examples)('example $n, as $as$how', async ({ as, how, code }) => {
+it.each(examples)('example $n, as $as $how', async ({ as, how, code }) => {
   const child = run(as, code)
   let [out, err] = ['', '']
   child.stdout?.on('data', (text: string) => (out += text))
