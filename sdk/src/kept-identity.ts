@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import { readCertificates } from './certificates.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { wordsOf } from './errors.ts'
-import { type Fields, fields, parseFields, text, time, whole } from './fields.ts'
+import { type Fields, fields, parseFields, text, time } from './fields.ts'
 import { readPrivate, writePrivate } from './private-file.ts'
+import { readHolder } from './reply.ts'
 
 /** A renewal that was under way: its key, PEM, unless the server was to make it, and when it was sent first. */
 export type PendingKey = { privateKey?: string; sentAt: Date }
@@ -86,8 +87,6 @@ export async function openIdentityFile(
 function readKept(json: Fields): KeptIdentity {
   const { v, pending } = json
   if (v !== 1) throw new Error('it was written by another version')
-  const workload = fields(json.workload, 'workload')
-  const session = fields(json.session, 'session')
   const certificateChain = text(json.certificateChain, 'certificateChain')
   const privateKey = text(json.privateKey, 'privateKey')
   const [leaf] = readCertificates(certificateChain) ?? []
@@ -95,13 +94,7 @@ function readKept(json: Fields): KeptIdentity {
   return {
     origin: text(json.origin, 'origin'),
     trustDomain: text(json.trustDomain, 'trustDomain'),
-    spiffeId: text(json.spiffeId, 'spiffeId'),
-    workload: {
-      id: text(workload.id, 'workload/id'),
-      name: text(workload.name, 'workload/name'),
-      revision: whole(workload.revision, 'workload/revision'),
-    },
-    session: { id: text(session.id, 'session/id'), expiresAt: time(session.expiresAt, 'session/expiresAt') },
+    ...readHolder(json),
     certificateChain,
     trustBundle: text(json.trustBundle, 'trustBundle'),
     privateKey,

@@ -25,8 +25,8 @@ export type CredentialsReply = {
   receipt?: Receipt
 }
 
-/** @throws PurserError `bad_reply`, naming the field */
-export function readReply(json: Fields): CredentialsReply {
+/** Whose something is, as answers and what was kept of them name it. */
+export function readHolder(json: Fields): Pick<CredentialsReply, 'spiffeId' | 'workload' | 'session'> {
   const workload = fields(json.workload, 'workload')
   const session = fields(json.session, 'session')
   return {
@@ -37,6 +37,13 @@ export function readReply(json: Fields): CredentialsReply {
       revision: whole(workload.revision, 'workload/revision'),
     },
     session: { id: text(session.id, 'session/id'), expiresAt: time(session.expiresAt, 'session/expiresAt') },
+  }
+}
+
+/** @throws PurserError `bad_reply`, naming the field */
+export function readReply(json: Fields): CredentialsReply {
+  return {
+    ...readHolder(json),
     ...(json.x509 !== undefined && { x509: readX509(fields(json.x509, 'x509')) }),
     jwts: json.jwts === undefined ? [] : list(json.jwts, 'jwts', readJwt),
     ...(json.accessToken !== undefined && { accessToken: readAccessToken(fields(json.accessToken, 'accessToken')) }),
