@@ -10,5 +10,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 180_000,
     maxWorkers: 2,
+    // A machine that is busy takes longer; what never comes still fails.
+    expect: { poll: { timeout: 30_000 } },
   },
 })
