@@ -5,7 +5,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['purser-source'] } },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/interop/**', 'test/crash/**', 'test/containers/**'],
+    exclude: ['test/interop/**', 'test/crash/**', 'test/package/**'],
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 180_000,
