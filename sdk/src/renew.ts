@@ -115,7 +115,10 @@ export function createRenew(parts: RenewParts): Renew {
     } catch (error) {
       // The only way left, for what remains of the session. Whether it was spent matters no more when it is about to end.
       if (!usable || !isHopeless(error) || !(mayPresent() || isEnding(usable))) throw error
-      return await byCertificate(wanted, usable, signal)
+      return await byCertificate(wanted, usable, signal).catch((second: unknown) => {
+        // What has to be mended is the proof.
+        throw isOver(second) ? error : second
+      })
     }
   }
 }

@@ -1,5 +1,5 @@
 /** When to renew, and what to say meanwhile: about half of a lifetime in, again with back-off, until it works or is over. */
-import { type PurserError, isAway } from './errors.ts'
+import { PurserError, isAway } from './errors.ts'
 import type { Emitter } from './events.ts'
 import type { Held } from './held.ts'
 import type { Wanted } from './settings.ts'
@@ -23,8 +23,8 @@ type Parts = {
 
 /** A clock may jump and a machine may sleep: the clock on the wall is looked at again at the latest then. */
 const longestSleepMs = 30_000
-const longestBackOffMs = 30_000
-const shortestBackOffMs = 1_000
+/** From the first wait to the longest. Purser may be back any moment; a refusal lasts until somebody does something. */
+const waits = { away: { shortest: 1_000, longest: 30_000 }, refused: { shortest: 5_000, longest: 60_000 } }
 
 export function createSchedule({ held, renew, emit, lastError, now, random }: Parts): Schedule {
   let timer: NodeJS.Timeout | undefined
@@ -38,9 +38,10 @@ export function createSchedule({ held, renew, emit, lastError, now, random }: Pa
 
   /** Exponential, with jitter; never so long that what is held ends meanwhile though Purser is back. */
   function backOff(error: unknown): number {
+    const { shortest, longest } = isRefusal(error) ? waits.refused : waits.away
     const left = (held.x509()?.endsAt ?? Infinity) - now()
-    const most = Math.min(longestBackOffMs, left > 0 ? Math.max(left / 5, shortestBackOffMs) : longestBackOffMs / 3)
-    const wait = Math.min(shortestBackOffMs * 2 ** Math.min(failures - 1, 16), most) * (0.5 + random() / 2)
+    const most = Math.min(longest, left > 0 ? Math.max(left / 5, shortest) : Math.max(longest / 3, shortest))
+    const wait = Math.min(shortest * 2 ** Math.min(failures - 1, 16), most) * (0.5 + random() / 2)
     const asked = isAway(error) ? (error.retryAfterSeconds ?? 0) * 1_000 : 0
     return Math.max(wait, asked)
   }
@@ -101,5 +102,8 @@ export function createSchedule({ held, renew, emit, lastError, now, random }: Pa
     },
   }
 }
+
+const isRefusal = (error: unknown): boolean =>
+  error instanceof PurserError && error.status !== undefined && error.status < 500 && !isAway(error)
 
 const expiringAt = ({ gotAt, endsAt }: { gotAt: number; endsAt: number }): number => gotAt + (endsAt - gotAt) * 0.75

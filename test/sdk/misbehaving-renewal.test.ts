@@ -157,7 +157,7 @@ async function through(name: string, { wrong, identity, fork, code }: Case): Pro
   expect(fork ? forks.length : 1, name).toBeGreaterThan(0)
   const asked = fake.seen.length - before
   // Twice each try at most: by certificate, then by proof; or again after Retry-After.
-  expect(asked, name).toBeLessThan(14)
+  expect(asked, name).toBeLessThan(30)
   if (identity) expect(asked, name).toBe(0)
   for (const { body } of fake.seen)
     expect(body.includes(proofFor()) && body !== fake.posts()[0]?.body && identity !== undefined, name).toBe(false)
