@@ -15,12 +15,17 @@ export type Asked = { json: Fields; answer: Answer }
  * @throws PurserError
  */
 export async function ask(transport: Transport, request: Request, what: string, signal: AbortSignal): Promise<Asked> {
-  let answer = await transport.exchange(request, signal)
+  const exchange = async (): Promise<Answer> => {
+    const answer = await transport.exchange(request, signal)
+    request.onAnswer?.(answer.status)
+    return answer
+  }
+  let answer = await exchange()
   const wait = answer.status === 429 || answer.status === 503 ? retryAfter(answer) : undefined
   if (wait !== undefined && wait <= longestWait) {
     transport.rest()
     await pause(wait * 1000, signal)
-    answer = await transport.exchange(request, signal)
+    answer = await exchange()
   }
   if (answer.status < 200 || answer.status > 299) throw refusalOf(answer, what)
   return { json: parseFields(answer.text, 'the body'), answer }

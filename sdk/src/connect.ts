@@ -65,6 +65,7 @@ export async function connectBy(
       fetchCredentials,
       live: identity.live,
       now: clock,
+      elapsed: () => performance.now(),
       warn,
       ...(file && { keepPending: identity.keepPending }),
       ...(kept?.pending && { pending: kept.pending }),

@@ -32,8 +32,10 @@ type CredentialsRequest = {
   as?: Presented
   /** The key to be certified, unless the server makes one: the same again when a request is repeated. */
   key?: KeyObject
-  /** Called as the request is written: from then on the server may have issued. */
+  /** Called as the request is written: from then on the server may have issued. Nothing is sent when it throws. */
   onSent?: () => void
+  /** Called with the status of each answer to it. */
+  onAnswer?: (status: number) => void
 }
 
 export type FetchCredentials = (request: CredentialsRequest, signal: AbortSignal) => Promise<Credentials>
@@ -62,7 +64,7 @@ export const createFetchCredentials =
 
 async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Credentials> {
   const { settings, transport } = parts
-  const { wanted, as, onSent } = request
+  const { wanted, as, onSent, onAnswer } = request
   try {
     const view = await parts.server(signal)
     const proof = as ? ({ kind: 'x509' } as const) : await proofFor(settings, view, signal)
@@ -87,6 +89,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
         maxBytes,
         ...(as && { as }),
         ...(onSent && { onSent }),
+        ...(onAnswer && { onAnswer }),
       },
       'credentials',
       signal,

@@ -3,8 +3,10 @@
  * orchestrator's proof where that doesn't do. Each serial number renews once, so what was sent is never sent again later.
  */
 import { type KeyObject, createPrivateKey } from 'node:crypto'
+import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
 import { type Credentials, type FetchCredentials, makeKey } from './fetch-credentials.ts'
+import { type Clocks, type Sent, leftToRepeat, sentBefore, sentNow } from './first-sent.ts'
 import type { PendingKey } from './kept-identity.ts'
 import type { Wanted } from './settings.ts'
 
@@ -14,11 +16,10 @@ export type Renew = (wanted: Wanted, signal: AbortSignal) => Promise<Renewed>
 
 type Live = { certificateChain: string; privateKey: string; notAfter: Date; session: { expiresAt: Date } }
 
-export type RenewParts = {
+export type RenewParts = Clocks & {
   fetchCredentials: FetchCredentials
   /** The certificate that is held, with its session; undefined where none can be presented. */
   live: () => Live | undefined
-  now: () => Date
   warn: (warning: string) => void
   /** Keeps what is about to be sent for a process that takes over from this one; undefined: it was answered. */
   keepPending?: (pending: PendingKey | undefined) => Promise<void>
@@ -26,33 +27,32 @@ export type RenewParts = {
   pending?: PendingKey
 }
 
-/** The server serves a spent serial number again for the same key within 60 s (DESIGN.md, Attestation). */
-const repeatMs = 50_000
 /** A certificate that ends sooner is not presented any more. */
 const leastMs = 2_000
-/** Nothing to be lost any more by presenting one that may be spent. */
-const lastMs = 10_000
 
 const pem = (key: KeyObject): string => String(key.export({ type: 'pkcs8', format: 'pem' }))
 
 export function createRenew(parts: RenewParts): Renew {
   const { fetchCredentials, live, now, warn, keepPending } = parts
   const { privateKey, sentAt } = parts.pending ?? {}
-  let pending: { key: KeyObject; sentAt: number | undefined } | undefined =
-    privateKey === undefined ? undefined : { key: createPrivateKey(privateKey), sentAt: sentAt?.getTime() }
-  /** Without a key of our own a repeated request would be another one. */
-  let spentAt = privateKey === undefined ? sentAt?.getTime() : undefined
+  /** To be certified next. */
+  let next = privateKey === undefined ? undefined : createPrivateKey(privateKey)
+  /** Of the certificate that is held; undefined while it is known that nothing came of it. */
+  let spent: Sent | undefined = sentAt && sentBefore(sentAt, parts, next)
 
   /** A certificate came, whose serial number was never sent. */
   function settle(): void {
-    pending = undefined
-    spentAt = undefined
+    next = undefined
+    spent = undefined
   }
 
-  const keyFor = async ({ x509 }: Wanted): Promise<KeyObject | undefined> => {
-    if (!x509 || x509.generateKey) return undefined
-    pending ??= { key: await makeKey(), sentAt: undefined }
-    return pending.key
+  const keyFor = async ({ x509 }: Wanted): Promise<KeyObject | undefined> =>
+    !x509 || x509.generateKey ? undefined : (next ??= await makeKey())
+
+  /** Milliseconds for which to present the certificate can't look as if two held it. */
+  function leftFor({ x509 }: Wanted): number {
+    if (!spent) return Infinity
+    return spent.key && spent.key === next && !x509?.generateKey ? leftToRepeat(spent, parts) : 0
   }
 
   async function byProof(wanted: Wanted, signal: AbortSignal): Promise<Renewed> {
@@ -62,48 +62,52 @@ export function createRenew(parts: RenewParts): Renew {
     return { given, by: 'proof' }
   }
 
-  async function byCertificate(wanted: Wanted, held: Live, signal: AbortSignal): Promise<Renewed> {
+  /** @returns undefined where it was not sent, since it would have come too late */
+  async function byCertificate(wanted: Wanted, held: Live, signal: AbortSignal): Promise<Renewed | undefined> {
+    const left = leftFor(wanted)
+    if (left <= 0) return undefined
     const key = await keyFor(wanted)
-    const first = pending?.sentAt ?? spentAt ?? now().getTime()
-    if (wanted.x509) await keepPending?.({ ...(key && { privateKey: pem(key) }), sentAt: new Date(first) })
-    const before = { sentAt: pending?.sentAt, spentAt }
-    let sent = 0
+    if (wanted.x509) await keepPending?.({ ...(key && { privateKey: pem(key) }), sentAt: spent?.at ?? now() })
+    let before = spent
+    const sending = { begun: false, tooLate: false }
+    // Looked at as it is written, each time: a connection may take long, and a server that is busy is asked again.
     const onSent = (): void => {
-      sent++
-      if (!wanted.x509) return
-      if (pending) pending.sentAt ??= now().getTime()
-      else spentAt ??= now().getTime()
+      sending.tooLate = leftFor(wanted) <= 0
+      if (sending.tooLate) throw new PurserError('timeout', 'it took too long to ask for the same renewal again')
+      sending.begun = true
+      before = spent
+      if (wanted.x509) spent ??= sentNow(parts, key)
+    }
+    // A refusal did nothing. Not so 5xx: what was written before it is not known (DESIGN.md, The log).
+    const onAnswer = (status: number): void => {
+      if (status >= 400 && status < 500) spent = before
     }
     const as = { key: held.privateKey, cert: held.certificateChain }
+    const fetch = (within: AbortSignal): Promise<Credentials> =>
+      fetchCredentials({ wanted, as, onSent, onAnswer, ...(key && { key }) }, within)
     try {
-      const given = await fetchCredentials({ wanted, as, onSent, ...(key && { key }) }, signal)
+      const given = await (left === Infinity
+        ? fetch(signal)
+        : withDeadline(Math.ceil(left), [signal], 'asking for the same renewal again', fetch))
       if (wanted.x509) settle()
       return { given, by: 'certificate' }
     } catch (error) {
-      if (sent === 1 && didNothing(error)) {
-        if (pending) pending.sentAt = before.sentAt
-        spentAt = before.spentAt
-        if (wanted.x509 && before.sentAt === undefined && before.spentAt === undefined) await keepPending?.(undefined)
-      }
+      if (wanted.x509 && !spent) await keepPending?.(undefined)
+      if (sending.tooLate || (!sending.begun && leftFor(wanted) <= 0)) return undefined
       throw error
     }
   }
 
-  /** Whether to present it can't look as if two held it. */
-  const mayPresent = (): boolean =>
-    spentAt === undefined && (pending?.sentAt === undefined || now().getTime() - pending.sentAt < repeatMs)
-
   /** Whether there is anything to be gained from it: a certificate never outlives its session. */
   const outlives = ({ session, notAfter }: Live): boolean => session.expiresAt.getTime() > notAfter.getTime() + 1_000
-
-  const isEnding = ({ notAfter }: Live): boolean => notAfter.getTime() - now().getTime() < lastMs
 
   return async (wanted, signal) => {
     const held = live()
     let usable = held && held.notAfter.getTime() > now().getTime() + leastMs ? held : undefined
-    if (usable && mayPresent() && (!wanted.x509 || outlives(usable))) {
+    if (usable && (!wanted.x509 || outlives(usable))) {
       try {
-        return await byCertificate(wanted, usable, signal)
+        const renewed = await byCertificate(wanted, usable, signal)
+        if (renewed) return renewed
       } catch (error) {
         if (!isOver(error)) throw error
         warn(`the certificate renews no more, so the orchestrator's proof is presented. ${error.message}`)
@@ -113,12 +117,14 @@ export function createRenew(parts: RenewParts): Renew {
     try {
       return await byProof(wanted, signal)
     } catch (error) {
-      // The only way left, for what remains of the session. Whether it was spent matters no more when it is about to end.
-      if (!usable || !isHopeless(error) || !(mayPresent() || isEnding(usable))) throw error
-      return await byCertificate(wanted, usable, signal).catch((second: unknown) => {
+      if (!usable || !isHopeless(error)) throw error
+      // The only way left, for what remains of the session.
+      const renewed = await byCertificate(wanted, usable, signal).catch((second: unknown) => {
         // What has to be mended is the proof.
         throw isOver(second) ? error : second
       })
+      if (!renewed) throw error
+      return renewed
     }
   }
 }
@@ -130,7 +136,3 @@ const isOver = (error: unknown): error is PurserError =>
 /** No proof, or none that is accepted: a join token that was used, for example. */
 const isHopeless = (error: unknown): boolean =>
   error instanceof PurserError && ['no_proof', 'bad_proof', 'wrong_audience', 'attestation_failed'].includes(error.code)
-
-/** A refusal is an answer. Not so 5xx: what was written before it is not known (DESIGN.md, The log). */
-const didNothing = (error: unknown): boolean =>
-  error instanceof PurserError && error.status !== undefined && error.status < 500

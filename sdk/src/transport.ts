@@ -21,8 +21,10 @@ export type Request = {
   as?: Presented
   /** An access token. */
   bearer?: string
-  /** Called as the request is written: from then on the server may have acted on it. */
+  /** Called as the request is written: from then on the server may have acted on it. Nothing is sent when it throws. */
   onSent?: () => void
+  /** Called by `ask` with the status of each answer. */
+  onAnswer?: (status: number) => void
 }
 export type Answer = { status: number; headers: IncomingHttpHeaders; bytes: Buffer; text: string }
 
@@ -107,6 +109,7 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
     ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
   }
   return new Promise((resolve, reject) => {
+    request.onSent?.()
     const outgoing = startRequest({ agent, method, path, headers, maxHeaderSize: 16_384, signal })
     outgoing.on('error', (error) => reject(signal.aborted ? signal.reason : answerError(error, address)))
     outgoing.on('upgrade', (_, socket) => {
@@ -119,7 +122,6 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
         reject(signal.aborted ? signal.reason : error)
       })
     })
-    request.onSent?.()
     outgoing.end(body)
   })
 }

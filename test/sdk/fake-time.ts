@@ -18,12 +18,14 @@ type FakeTime = {
   pass: (seconds: number, step?: number) => Promise<void>
   /** A second at a time, for what also waits for a disk; a test that waits in vain ends by its own timeout. */
   until: (holds: () => boolean) => Promise<void>
-  /** The clock alone, as when a machine slept: timers come late. */
+  /** The clock alone, as when a machine slept: timers come late, and a monotonic clock stood still (clock_gettime(2)). */
   sleep: (seconds: number) => void
+  /** The clock on the wall is set back; a monotonic one goes on. */
+  setBack: (seconds: number) => void
 }
 
 export function fakeTime(): FakeTime {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
   return {
     async pass(seconds, step = Math.max(1, seconds / 60)) {
@@ -40,5 +42,6 @@ export function fakeTime(): FakeTime {
       }
     },
     sleep: (seconds) => void vi.setSystemTime(Date.now() + seconds * 1000),
+    setBack: (seconds) => void vi.setSystemTime(Date.now() - seconds * 1000),
   }
 }

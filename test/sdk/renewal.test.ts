@@ -319,24 +319,48 @@ describe('a renewal whose answer was lost', () => {
     expect(client.session.id).toBe(session.id)
   })
 
-  test('is presented once more in the last seconds, where nothing else is left to be lost', async () => {
+  test('is not repeated in the last seconds either: it would end the session of others that share it', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     purser.register({ spiffeId, sessionSeconds: 10 * hour })
     const { client, happened } = await connected(purser, { proof: purser.joinToken(spiffeId) })
-    const { session, x509 } = client
+    const { serialNumber } = client.x509
     await pass(0.4 * hour)
     // Whether anything was written before it is not known.
     purser.refuse('log_unavailable', { retryAfterSeconds: 60 })
     await pass(0.2 * hour)
     purser.back()
+    const before = asked(purser).length
     await pass(0.39 * hour)
-    expect(serialOf(client)).toBe(x509.serialNumber)
-    expect(asked(purser).filter(({ by, status }) => by === 'certificate' && status === 200)).toEqual([])
-    await pass(35, 1)
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
-    expect(client.session.id).toBe(session.id)
-    expect(happened.expired).toBeUndefined()
+    expect(serialOf(client)).toBe(serialNumber)
+    await pass(60, 1)
+    expect(
+      asked(purser)
+        .slice(before)
+        .filter(({ by }) => by === 'certificate'),
+    ).toEqual([])
+    expect(happened.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
+  })
+
+  test.each([
+    ['though the clock was set back meanwhile', { passed: 300, setBack: 280, slept: 0 }],
+    ['though the clock was set back to before it was sent', { passed: 300, setBack: 600, slept: 0 }],
+    ['though the machine slept meanwhile', { passed: 0, setBack: 0, slept: 300 }],
+  ])('is not repeated later %s', async (_, { passed, setBack, slept }) => {
+    const time = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    await time.pass(400)
+    purser.loseAnswers()
+    await failing(client.renew())
+    purser.away()
+    await time.pass(passed)
+    time.sleep(slept)
+    time.setBack(setBack)
+    purser.back()
+    const before = asked(purser).length
+    await client.renew()
+    expect(asked(purser).slice(before)).toMatchObject([{ by: 'jwt', status: 200 }])
   })
 
   test('by a key that the server makes is never repeated by certificate: it could not be told from another', async () => {
@@ -354,6 +378,21 @@ describe('a renewal whose answer was lost', () => {
     ])
     await client.renew()
     expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+  })
+
+  test.each([
+    ['a 503, of which it is not known what was written before, is repeated by the proof', 'log_unavailable', 'jwt'],
+    ['a 429, which did nothing, by the certificate', 'rate_limited', 'certificate'],
+  ] as const)('by a key that the server makes: %s', async (_, code, by) => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser, { x509: { generateKey: 'EC-P256' } })
+    purser.refuse(code, { retryAfterSeconds: 2, times: 1 })
+    const renewed = client.renew()
+    await settled()
+    await pass(3)
+    await renewed
+    expect(asked(purser).map((one) => one.by)).toEqual(['jwt', 'certificate', by])
   })
 })
 

@@ -127,6 +127,36 @@ describe('a restart', () => {
     expect(after.x509.spiffeId).toBe(spiffeId)
   })
 
+  test('after a renewal that was lost, with the clock set back meanwhile, presents the proof', async () => {
+    const { pass, setBack } = fakeTime()
+    const { purser, start } = place()
+    const before = await start()
+    await pass(400)
+    purser.loseAnswers()
+    await failing(before.renew())
+    before.close()
+    await pass(300)
+    setBack(600)
+    await start()
+    expect(asked(purser).map(({ by }) => by)).toEqual(['jwt', 'certificate', 'jwt'])
+  })
+
+  test('after a renewal that was never sent presents the certificate, however late', async () => {
+    const { pass } = fakeTime()
+    const { purser, start } = place()
+    purser.register({ spiffeId, sessionSeconds: 10 * hour })
+    const proof = purser.joinToken(spiffeId)
+    const before = await start({ proof })
+    purser.away()
+    await failing(before.renew())
+    before.close()
+    purser.back()
+    await pass(65)
+    const after = await start({ proof })
+    expect(after.session.id).toBe(before.session.id)
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+  })
+
   test('after a renewal that was lost again and again counts from the first time', async () => {
     const { pass } = fakeTime()
     const { purser, start } = place()

@@ -1,0 +1,124 @@
+/** The way to Purser stalls: a serial number that may be spent is never written later than it may be repeated. */
+import { type Socket, connect as connectTcp, createServer } from 'node:net'
+import { connect } from '@purser/sdk'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Misbehaviour, proofFor, rootFingerprint, startFake } from './fake-purser.ts'
+import { failing } from './failing.ts'
+import { fakeTime, settled } from './fake-time.ts'
+
+const path = '/api/v1/credentials'
+
+/** Passes bytes on, except while it is closed: what connects then waits. */
+async function startGate(port: number) {
+  const waiting: (() => void)[] = []
+  const sockets = new Set<Socket>()
+  let open = true
+  const server = createServer((socket) => {
+    const pass = (): void => {
+      const onward = connectTcp({ host: '127.0.0.1', port })
+      for (const one of [socket, onward]) {
+        sockets.add(one)
+        one.on('error', () => one.destroy())
+      }
+      socket.pipe(onward).pipe(socket)
+    }
+    socket.on('error', () => socket.destroy())
+    sockets.add(socket)
+    if (open) pass()
+    else waiting.push(pass)
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return {
+    url: `https://127.0.0.1:${address.port}`,
+    waiting,
+    close: () => void (open = false),
+    open(): void {
+      open = true
+      for (const pass of waiting.splice(0)) pass()
+    },
+  }
+}
+
+async function connected(timeoutMs: number) {
+  // A session that goes on, so that it renews by certificate.
+  const wrong: Misbehaviour = {
+    reply: (reply) => ({
+      ...reply,
+      session: { id: 'ses_1', expiresAt: new Date(Date.now() + 36_000_000).toISOString() },
+    }),
+  }
+  const fake = await startFake(wrong)
+  const gate = await startGate(fake.port)
+  const client = await connect({
+    addr: gate.url,
+    ca: { sha256: rootFingerprint },
+    proof: () => Promise.resolve(proofFor()),
+    onWarning: () => undefined,
+    env: {},
+    timeoutMs,
+  })
+  onTestFinished(() => client.close())
+  const presented = () => {
+    const posts = fake.posts().filter(({ url }) => url === path)
+    return posts.map(({ json }) => (json.proof as { kind?: string }).kind ?? 'token')
+  }
+  const arrives = async (holds: () => boolean): Promise<void> => {
+    while (!holds()) await settled()
+  }
+  return { fake, wrong, gate, client, presented, arrives }
+}
+
+test('a connection that is made too late carries no serial number that was sent before', async () => {
+  const { pass } = fakeTime()
+  const { fake, wrong, gate, client, presented, arrives } = await connected(30_000)
+  fake.state.wrong = {
+    ...wrong,
+    handle: ({ url }, response) => url === path && Boolean(response.destroy()),
+  }
+  await failing(client.renew())
+  expect(presented().slice(1)).toEqual(['x509'])
+  fake.state.wrong = wrong
+  await pass(45)
+  gate.close()
+  const before = presented().length
+  const renewed = client.renew().catch((error: unknown) => error)
+  await arrives(() => gate.waiting.length > 0)
+  await pass(25)
+  gate.open()
+  await renewed
+  await client.renew()
+  // What was presented in the 50 s before is none of this test's concern.
+  expect(presented().slice(before)[0]).not.toBe('x509')
+})
+
+test('nor does a request that is repeated for a server that was busy', async () => {
+  const { pass } = fakeTime()
+  const { fake, wrong, gate, client, presented, arrives } = await connected(120_000)
+  fake.state.wrong = {
+    ...wrong,
+    handle({ url }, response) {
+      if (url !== path) return false
+      gate.close()
+      response
+        .writeHead(503, { 'content-type': 'application/json', 'retry-after': '5' })
+        .end('{"code":"log_unavailable"}')
+      return true
+    },
+  }
+  const renewed = client.renew().catch((error: unknown) => error)
+  await arrives(() => presented().length === 2)
+  fake.state.wrong = wrong
+  await fake.drained()
+  while (gate.waiting.length === 0) await pass(1)
+  await pass(60)
+  gate.open()
+  await renewed
+  expect(presented().slice(1, 2)).toEqual(['x509'])
+  expect(presented().slice(2)).not.toContain('x509')
+})
