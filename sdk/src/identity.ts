@@ -18,7 +18,8 @@ export type Identity = {
   /** What renewal presents; nothing where there is no certificate yet, or no TLS. */
   live: () => KeptIdentity | undefined
   keep: (given: Credentials) => Promise<void>
-  keepPending: (pending: PendingKey | undefined) => Promise<void>
+  /** @returns whether a restart can't find the certificate without what is pending */
+  keepPending: (pending: PendingKey | undefined) => Promise<boolean>
   source(parts: { held: Held; keeper: Keeper; revoked: Revoked; closing: AbortSignal; now: () => number }): Source
 }
 
@@ -47,7 +48,7 @@ export function createIdentity({ file, kept, origin, presentable }: Parts): Iden
       await file?.write(current)
     },
     async keepPending(pending) {
-      if (current) await file?.write({ ...current, pending })
+      return !current || !file || file.write({ ...current, pending })
     },
     source: ({ held, keeper, revoked, closing, now }) => ({
       get trustDomain() {

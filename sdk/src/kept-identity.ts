@@ -34,39 +34,55 @@ export type KeptIdentity = {
 export type IdentityFile = {
   /** What is there and still valid. Undefined else: one that is damaged is warned of, and never in the way. */
   read(now: Date): Promise<KeptIdentity | undefined>
-  /** Failures are warned of once: the identity itself is not at stake. */
-  write(kept: KeptIdentity): Promise<void>
-  remove(): Promise<void>
+  /**
+   * Takes the directory over where another process had it until now. Failures are warned of once: the identity itself is
+   * not at stake.
+   * @returns whether nothing older is there: this was written, or nothing is ours to be found
+   */
+  write(kept: KeptIdentity): Promise<boolean>
   release(): void
 }
 
-/**
- * @param warn told where the directory can't be used: another process has it, or the file system says no
- * @returns undefined then
- */
-export async function openIdentityFile(
-  dir: string,
-  warn: (warning: string) => void,
-): Promise<IdentityFile | undefined> {
+/** @param warn told where the directory can't be used: another process has it, or the file system says no */
+export async function openIdentityFile(dir: string, warn: (warning: string) => void): Promise<IdentityFile> {
   const path = join(dir, 'identity.json')
   let lock: DirectoryLock | undefined
-  try {
-    lock = await lockDirectory(dir)
-  } catch (error) {
-    warn(`key and certificate can't be kept in ${dir}: ${wordsOf(error)}`)
-    return undefined
+  let isReleased = false
+  const told = new Set<string>()
+  function warnOnce(about: string, warning: string): void {
+    if (!told.has(about)) warn(warning)
+    told.add(about)
   }
-  if (!lock) {
-    warn(`another process uses ${dir}, so key and certificate are not kept there: give each process a directory`)
-    return undefined
+
+  async function isOurs(): Promise<boolean> {
+    if (isReleased) return false
+    try {
+      lock ??= await lockDirectory(dir)
+    } catch (error) {
+      warnOnce('lock', `key and certificate can't be kept in ${dir}: ${wordsOf(error)}`)
+      return false
+    }
+    if (!lock)
+      warnOnce(
+        'lock',
+        `another process uses ${dir}, so key and certificate are not kept there until it ends: ` +
+          'give each process a directory',
+      )
+    // Closed meanwhile.
+    if (isReleased) lock?.release()
+    return lock !== undefined && !isReleased
   }
-  let warned = false
-  const failed = (error: unknown): void => {
-    if (!warned) warn(`key and certificate can't be kept in ${path}: ${wordsOf(error)}`)
-    warned = true
+
+  const failed = (error: unknown): false => {
+    warnOnce('file', `key and certificate can't be kept in ${path}: ${wordsOf(error)}`)
+    return false
   }
+  const done = (): true => true
+
+  await isOurs()
   return {
     async read(now) {
+      if (!lock) return undefined
       try {
         const found = await readPrivate(path)
         if (found === undefined) return undefined
@@ -77,9 +93,17 @@ export async function openIdentityFile(
         return undefined
       }
     },
-    write: (kept) => writePrivate(path, `${JSON.stringify({ v: 1, ...kept })}\n`).catch(failed),
-    remove: () => rm(path, { force: true }).catch(failed),
-    release: () => lock.release(),
+    async write(kept) {
+      if (!(await isOurs())) return true
+      const text = `${JSON.stringify({ v: 1, ...kept })}\n`
+      if (await writePrivate(path, text).then(done, failed)) return true
+      // A full disk still lets go of what is there.
+      return rm(path, { force: true }).then(done, failed)
+    },
+    release() {
+      isReleased = true
+      lock?.release()
+    },
   }
 }
 

@@ -21,8 +21,11 @@ export type RenewParts = Clocks & {
   /** The certificate that is held, with its session; undefined where none can be presented. */
   live: () => Live | undefined
   warn: (warning: string) => void
-  /** Keeps what is about to be sent for a process that takes over from this one; undefined: it was answered. */
-  keepPending?: (pending: PendingKey | undefined) => Promise<void>
+  /**
+   * Keeps what is about to be sent for a process that takes over from this one; undefined: nothing came of it.
+   * @returns false where that process would find the certificate, and not that it may be spent
+   */
+  keepPending?: (pending: PendingKey | undefined) => Promise<boolean>
   /** Where an earlier process was cut off in the middle of a renewal. */
   pending?: PendingKey
 }
@@ -62,12 +65,17 @@ export function createRenew(parts: RenewParts): Renew {
     return { given, by: 'proof' }
   }
 
-  /** @returns undefined where it was not sent, since it would have come too late */
+  async function prepare(key: KeyObject | undefined): Promise<boolean> {
+    const pending = { ...(key && { privateKey: pem(key) }), sentAt: spent?.at ?? now() }
+    return (await keepPending?.(pending)) ?? true
+  }
+
+  /** @returns undefined where it was not sent: it would have come too late, or a restart would not know of it */
   async function byCertificate(wanted: Wanted, held: Live, signal: AbortSignal): Promise<Renewed | undefined> {
     const left = leftFor(wanted)
     if (left <= 0) return undefined
     const key = await keyFor(wanted)
-    if (wanted.x509) await keepPending?.({ ...(key && { privateKey: pem(key) }), sentAt: spent?.at ?? now() })
+    if (wanted.x509 && !(await prepare(key))) return undefined
     let before = spent
     const sending = { begun: false, tooLate: false }
     // Looked at as it is written, each time: a connection may take long, and a server that is busy is asked again.

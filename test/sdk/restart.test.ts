@@ -301,6 +301,32 @@ describe('a directory', () => {
     expect(warnings).toHaveLength(2)
   })
 
+  test('that is another client’s at the start is its own once the other has ended, as in a rolling restart', async () => {
+    const { purser, file, start, warnings } = place()
+    const old = await start()
+    const next = await start()
+    old.close()
+    await next.renew()
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serialNumber: next.x509.serialNumber })
+    next.close()
+    const after = await start()
+    expect(after.session.id).toBe(next.session.id)
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(warnings).toEqual([expect.stringContaining('another process uses')])
+  })
+
+  test('is not taken again by a client that was closed', async () => {
+    const { purser, start, warnings } = place()
+    const client = await start()
+    purser.away({ silent: true })
+    const renewed = failing(client.renew())
+    client.close()
+    await renewed
+    purser.back()
+    await start()
+    expect(warnings).toEqual([])
+  })
+
   test('of a process that was killed is taken over, and not while it lives', async () => {
     const { stateDir, start, warnings } = place()
     const program = `import { createTestPurser } from '@purser/sdk/testing'

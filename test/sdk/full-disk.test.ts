@@ -1,0 +1,77 @@
+/** The state directory stops taking what is written: a restart must not present what was spent meanwhile. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createTestPurser } from '@purser/sdk/testing'
+import { expect, onTestFinished, test, vi } from 'vitest'
+
+/** No test can fill a disk; this is what one that is full says. */
+const disk = vi.hoisted(() => ({ isFull: false }))
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const original = await importOriginal<typeof import('node:fs/promises')>()
+  const open: typeof original.open = async (...given) => {
+    const file = await original.open(...given)
+    if (disk.isFull)
+      file.writeFile = () => Promise.reject(Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC' }))
+    return file
+  }
+  return { ...original, open }
+})
+
+const spiffeId = 'spiffe://example.org/web'
+
+function place() {
+  const parent = mkdtempSync(join(tmpdir(), 'purser-state-'))
+  const purser = createTestPurser()
+  onTestFinished(() => {
+    disk.isFull = false
+    purser.close()
+    rmSync(parent, { recursive: true, force: true })
+  })
+  const stateDir = join(parent, 'state')
+  const warnings: string[] = []
+  const onWarning = (warning: string): void => void warnings.push(warning)
+  const start = () => purser.connect({ spiffeId, sessionSeconds: 36_000, stateDir, onWarning, receipts: 'off' })
+  const asked = () =>
+    purser.requests.filter(({ path }) => path === '/api/v1/credentials').map(({ by, reason }) => [by, reason])
+  return { file: join(stateDir, 'identity.json'), warnings, start, asked }
+}
+
+test('a full disk: a restart finds nothing, rather than what was spent', async () => {
+  const { file, warnings, start, asked } = place()
+  const before = await start()
+  disk.isFull = true
+  await before.renew()
+  expect(existsSync(file)).toBe(false)
+  await before.renew()
+  before.close()
+  expect(warnings).toEqual([expect.stringContaining("can't be kept")])
+  disk.isFull = false
+  const after = await start()
+  expect(asked()).toEqual([
+    ['jwt', undefined],
+    ['certificate', undefined],
+    ['certificate', undefined],
+    ['jwt', undefined],
+  ])
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serialNumber: after.x509.serialNumber })
+})
+
+test('one that takes nothing, not even a removal: what is kept is not spent, so the proof is presented', async () => {
+  const { file, start, asked } = place()
+  const before = await start()
+  const kept = readFileSync(file)
+  // Not to be unlinked, whoever runs this.
+  rmSync(file)
+  mkdirSync(join(file, 'in the way'), { recursive: true })
+  await before.renew()
+  before.close()
+  rmSync(file, { recursive: true })
+  writeFileSync(file, kept, { mode: 0o600 })
+  await start()
+  expect(asked()).toEqual([
+    ['jwt', undefined],
+    ['jwt', undefined],
+    ['certificate', undefined],
+  ])
+})
