@@ -1,18 +1,44 @@
 /** Small files in PURSER_STATE_DIR: whole or not there, and nobody else's to read. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export const hasCode = (error: unknown, code: string): boolean =>
   error instanceof Error && 'code' in error && error.code === code
 
 /** Undefined where there is no such file. */
-export async function readPrivate(path: string): Promise<string | undefined> {
+export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
     throw error
+  }
+}
+
+/**
+ * What nobody else can have written, nor everybody have read. A group may: Kubernetes gives it a volume's files
+ * (fsGroup).
+ * @param user whose it has to be; nobody's in particular on Windows, where there are no such owners
+ * @returns undefined where there is no such file
+ */
+export async function readPrivate(path: string, user = process.geteuid?.()): Promise<string | undefined> {
+  let file: FileHandle
+  try {
+    file = await open(path, 'r')
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw error
+  }
+  try {
+    const { uid, mode } = await file.stat()
+    if (user !== undefined && uid !== user)
+      throw new Error(`it belongs to the user ${uid}, and this process is ${user}'s`)
+    if (user !== undefined && (mode & 0o007) !== 0)
+      throw new Error(`it is open to everybody (mode ${(mode & 0o777).toString(8)}); 600 is enough`)
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
   }
 }
 

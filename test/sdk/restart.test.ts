@@ -1,12 +1,23 @@
 /** Key and certificate outlive the process, in its state directory; against a Purser in memory. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Purser } from '@purser/sdk'
 import { type TestConnectOptions, type TestPurser, createTestPurser } from '@purser/sdk/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { readPrivate } from '../../sdk/src/private-file.ts'
 import { failing } from './failing.ts'
 import { fakeTime, settled } from './fake-time.ts'
 
@@ -269,6 +280,33 @@ describe('a restart', () => {
     await start()
     expect(warnings).toEqual([expect.stringContaining('not of each other')])
     expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+  })
+
+  test('with a file that everybody can read warns, goes by the proof, and keeps another', async () => {
+    const { purser, file, start, warnings } = place()
+    ;(await start()).close()
+    chmodSync(file, 0o644)
+    await start()
+    expect(warnings).toEqual([expect.stringContaining(`${file} is not used: it is open to everybody (mode 644)`)])
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+
+  test('with a file that its group may read and write, as Kubernetes makes it by fsGroup, renews', async () => {
+    const { purser, file, start, warnings } = place()
+    ;(await start()).close()
+    chmodSync(file, 0o660)
+    await start()
+    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(warnings).toEqual([])
+  })
+
+  test('with a file of another user does not read it', async () => {
+    const { file, start } = place()
+    ;(await start()).close()
+    const { uid } = statSync(file)
+    expect(await readPrivate(file, uid)).toBe(readFileSync(file, 'utf8'))
+    await expect(readPrivate(file, uid + 1)).rejects.toThrow(`it belongs to the user ${uid}`)
   })
 
   test('where nothing can be written warns, and works', async () => {
