@@ -58,6 +58,8 @@ export async function connectBy(
   }
   try {
     const kept = isOurs(await file?.read(clock()), settings)
+    // The server may be under a root by now that came after the one that is pinned.
+    if (kept) serverTrust.follow(kept.trustBundle)
     const server = createServerView({ settings, transport, warn })
     const fetchCredentials = createFetchCredentials({ settings, transport, server, warn, now: clock })
     const identity = createIdentity({ file, kept, origin: address.origin, presentable: address.tls })

@@ -1,7 +1,7 @@
 /** What the server is verified against. */
 import { readFile } from 'node:fs/promises'
 import type { Address } from './address.ts'
-import { readCertificates, readFingerprint } from './certificates.ts'
+import { fingerprintOf, readCertificates, readFingerprint } from './certificates.ts'
 import type { Choice } from './choices.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
@@ -84,7 +84,8 @@ export type ServerTrust = {
   anchors: (signal: AbortSignal) => Promise<Anchors>
   /**
    * The roots of the trust domain moved on, as the verified server said: a server under one of them moves with them. A
-   * root that was given and never was one of the trust domain's, a company's, stays.
+   * root that was given and never was one of the trust domain's, a company's, stays. A root that only a fingerprint was
+   * given of is known by these as well.
    * @param roots PEM
    */
   follow: (roots: string) => void
@@ -110,8 +111,16 @@ export function createServerTrust({ basis, chosen }: Trust, address: Address, ti
       return known
     },
     follow(roots) {
-      const next = readCertificates(roots)?.map(String)
-      if (!next || !known?.pem) return
+      const read = readCertificates(roots)
+      if (!read) return
+      if (!known && typeof basis === 'object' && 'sha256' in basis) {
+        const pinned = read.filter((one) => basis.sha256.includes(fingerprintOf(one)))
+        // One that is missing may be what the server is under now: that is for the server's chain to say.
+        if (basis.sha256.every((print) => pinned.some((one) => fingerprintOf(one) === print)))
+          known = { pem: pinned.map(String), words: chosen }
+      }
+      const next = read.map(String)
+      if (!known?.pem) return
       if (own.size === 0) own = new Set(known.pem.filter((one) => next.includes(one)))
       if (own.size === 0) return
       known = { ...known, pem: [...known.pem.filter((one) => !own.has(one)), ...next] }

@@ -1,0 +1,94 @@
+/** The roots moved on before a restart, and what was pinned is the older one: what was kept says which came after it. */
+import { X509Certificate } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type CaOption, type Purser, connect } from '@purser/sdk'
+import { expect, onTestFinished, test } from 'vitest'
+import { failing } from './failing.ts'
+import {
+  type Fake,
+  type Misbehaviour,
+  identities,
+  proofFor,
+  rootFingerprint,
+  rootPem,
+  startFake,
+} from './fake-purser.ts'
+
+const nextRoot = identities.wrongRoot.cert.slice(identities.wrongRoot.cert.lastIndexOf('-----BEGIN'))
+const moved: Misbehaviour = {
+  reply: (reply) => ({ ...reply, x509: { ...(reply.x509 as object), trustBundle: rootPem + nextRoot } }),
+}
+
+function place(ca: CaOption) {
+  const parent = mkdtempSync(join(tmpdir(), 'purser-roots-'))
+  onTestFinished(() => rmSync(parent, { recursive: true, force: true }))
+  const stateDir = join(parent, 'state')
+  return async (fake: Fake, options: { stateDir?: string; workload?: string } = {}): Promise<Purser> => {
+    const proof = (): Promise<string> => Promise.resolve(proofFor())
+    const onWarning = (): void => undefined
+    const client = await connect({
+      addr: fake.url,
+      ca,
+      proof,
+      env: {},
+      receipts: 'off',
+      stateDir,
+      onWarning,
+      ...options,
+    })
+    onTestFinished(() => client.close())
+    return client
+  }
+}
+
+const pins: [string, CaOption][] = [
+  ['a root', { pem: rootPem }],
+  ['a fingerprint', { sha256: rootFingerprint }],
+]
+
+test.each(pins)('with %s: the server is verified under its new root at once', async (_, ca) => {
+  const start = place(ca)
+  const fake = await startFake(moved)
+  ;(await start(fake)).close()
+  fake.show(identities.wrongRoot)
+  expect((await start(fake)).spiffeId).toBe('spiffe://example.org/lab/web')
+})
+
+test.each(pins)('with %s: not where the new root was never heard of', async (_, ca) => {
+  const start = place(ca)
+  const fake = await startFake()
+  ;(await start(fake)).close()
+  fake.show(identities.wrongRoot)
+  expect(['untrusted_server', 'fingerprint_mismatch']).toContain((await failing(start(fake))).code)
+})
+
+test.each(pins)('with %s: nor where what was kept is of another server or workload', async (_, ca) => {
+  const start = place(ca)
+  const fake = await startFake(moved)
+  ;(await start(fake)).close()
+  fake.show(identities.wrongRoot)
+  expect(['untrusted_server', 'fingerprint_mismatch']).toContain(
+    (await failing(start(fake, { workload: 'other' }))).code,
+  )
+})
+
+test('with the fingerprints of both, pinned ahead of the change: the new one counts, though nothing kept names it', async () => {
+  const start = place({ sha256: [rootFingerprint, new X509Certificate(nextRoot).fingerprint256] })
+  const fake = await startFake()
+  ;(await start(fake)).close()
+  fake.show(identities.wrongRoot)
+  expect((await start(fake)).spiffeId).toBe('spiffe://example.org/lab/web')
+})
+
+test('a pin that is none of the trust domain’s roots is moved by nothing that was kept', async () => {
+  const parent = mkdtempSync(join(tmpdir(), 'purser-roots-'))
+  onTestFinished(() => rmSync(parent, { recursive: true, force: true }))
+  const start = (ca: CaOption) => place(ca)
+  const fake = await startFake(moved)
+  const stateDir = join(parent, 'state')
+  ;(await start({ pem: rootPem })(fake, { stateDir })).close()
+  const unknown = 'ab'.repeat(32)
+  expect((await failing(start({ sha256: unknown })(fake, { stateDir }))).code).toBe('fingerprint_mismatch')
+})
