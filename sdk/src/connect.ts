@@ -57,12 +57,13 @@ export async function connectBy(
     file?.release()
   }
   try {
-    const kept = isOurs(await file?.read(clock()), settings)
+    const subject = file && (await settings.proof.subject())
+    const kept = isOurs(await file?.read(clock()), settings, subject)
     // The server may be under a root by now that came after the one that is pinned.
     if (kept) serverTrust.follow(kept.trustBundle)
     const server = createServerView({ settings, transport, warn })
     const fetchCredentials = createFetchCredentials({ settings, transport, server, warn, now: clock })
-    const identity = createIdentity({ file, kept, origin: address.origin, presentable: address.tls })
+    const identity = createIdentity({ file, kept, origin: address.origin, subject, presentable: address.tls })
     const renew = createRenew({
       fetchCredentials,
       live: identity.live,
@@ -108,12 +109,17 @@ export async function connectBy(
   }
 }
 
-/** Of this server, and of the entry that is asked for; anything else is left to the proof. */
+/** Of this server, of whom the proof speaks of, and of the entry that is asked for; else it is left to the proof. */
 const isOurs = (
   kept: KeptIdentity | undefined,
   { address, workload }: { address: { origin: string }; workload: string | undefined },
+  subject: string | undefined,
 ): KeptIdentity | undefined =>
-  kept?.origin === address.origin && (workload === undefined || workload === kept.workload.name) ? kept : undefined
+  kept?.origin === address.origin &&
+  (workload === undefined || workload === kept.workload.name) &&
+  (subject === undefined || kept.subject === undefined || subject === kept.subject)
+    ? kept
+    : undefined
 
 function credentialsOf(kept: KeptIdentity): Credentials {
   const { spiffeId, workload, session, certificateChain, trustBundle, privateKey } = kept

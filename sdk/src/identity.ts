@@ -10,6 +10,8 @@ type Parts = {
   file: IdentityFile | undefined
   kept: KeptIdentity | undefined
   origin: string
+  /** Whom the proof speaks of, hashed. */
+  subject: string | undefined
   /** Whether the server's connection can show a certificate: not in plain HTTP. */
   presentable: boolean
 }
@@ -23,7 +25,7 @@ export type Identity = {
   source(parts: { held: Held; keeper: Keeper; revoked: Revoked; closing: AbortSignal; now: () => number }): Source
 }
 
-export function createIdentity({ file, kept, origin, presentable }: Parts): Identity {
+export function createIdentity({ file, kept, origin, subject, presentable }: Parts): Identity {
   let current = kept
 
   return {
@@ -34,6 +36,7 @@ export function createIdentity({ file, kept, origin, presentable }: Parts): Iden
       const [, trustDomain = ''] = /^spiffe:\/\/([^/]+)/.exec(spiffeId) ?? []
       current = {
         origin,
+        subject,
         trustDomain,
         spiffeId,
         workload,

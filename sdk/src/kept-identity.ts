@@ -18,6 +18,8 @@ export type PendingKey = { privateKey?: string; sentAt: Date }
 export type KeptIdentity = {
   /** Of the server that issued it. */
   origin: string
+  /** Whom the proof spoke of, hashed; undefined where that is not known. */
+  subject?: string | undefined
   trustDomain: string
   spiffeId: string
   workload: { id: string; name: string; revision: number }
@@ -117,6 +119,7 @@ function readKept(json: Fields): KeptIdentity {
   if (!leaf?.checkPrivateKey(createPrivateKey(privateKey))) throw new Error('key and certificate are not of each other')
   return {
     origin: text(json.origin, 'origin'),
+    ...(json.subject !== undefined && { subject: text(json.subject, 'subject') }),
     trustDomain: text(json.trustDomain, 'trustDomain'),
     ...readHolder(json),
     certificateChain,

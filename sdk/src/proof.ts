@@ -1,7 +1,9 @@
 /** The orchestrator's token: the order in which it is looked for, and what is said where it isn't found. */
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Choice } from './choices.ts'
 import { PurserError } from './errors.ts'
+import { claimsOf } from './jwt-claims.ts'
 import type { ProofOption, ProofRequest } from './options.ts'
 import { aws } from './proof/aws.ts'
 import { namedFile, projectedToken } from './proof/file.ts'
@@ -14,7 +16,11 @@ import { fromOption } from './proof/option.ts'
 import { type Look, type Machine, type Read, audienceHere, noProof } from './proof/source.ts'
 import { workloadApi } from './proof/workload-api.ts'
 
-export type ProofSource = Choice & { read: (request: ProofRequest) => Promise<string> }
+export type ProofSource = Choice & {
+  read: (request: ProofRequest) => Promise<string>
+  /** Who the token speaks of, unverified and hashed; undefined where that can't be told without asking a network. */
+  subject: () => Promise<string | undefined>
+}
 
 /** After the option. What was given by hand comes first, then what is made for one workload, then what a machine has. */
 const order: readonly Look[] = [namedFile, joinToken, projectedToken, githubActions, gitlabCi, aws, google, workloadApi]
@@ -46,10 +52,27 @@ export function chooseProof(
   const dismissed: string[] = []
   for (const look of [fromOption(option), ...order]) {
     const found = look(machine)
-    if ('chosen' in found) return { about: 'proof', chosen: found.chosen, dismissed, read: told(found.read, dismissed) }
+    if ('chosen' in found) {
+      const { chosen, read, isHere } = found
+      const subject = (): Promise<string | undefined> => (isHere ? subjectOf(read) : Promise.resolve(undefined))
+      return { about: 'proof', chosen, dismissed, read: told(read, dismissed), subject }
+    }
     dismissed.push(found.dismissed)
   }
-  return { about: 'proof', chosen: 'nothing: no proof was found', dismissed, read: told(nothing(machine), dismissed) }
+  const read = told(nothing(machine), dismissed)
+  const subject = (): Promise<undefined> => Promise.resolve(undefined)
+  return { about: 'proof', chosen: 'nothing: no proof was found', dismissed, read, subject }
+}
+
+async function subjectOf(read: Read): Promise<string | undefined> {
+  try {
+    const token = await read({ audiences: [], signal: AbortSignal.timeout(10_000) })
+    const { iss, sub } = claimsOf(token.trim()) ?? {}
+    return typeof sub === 'string' ? hash('sha256', JSON.stringify([iss, sub])) : undefined
+  } catch {
+    // Presenting it will say why.
+    return undefined
+  }
 }
 
 const nothing =

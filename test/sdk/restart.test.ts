@@ -241,6 +241,40 @@ describe('a restart', () => {
     ])
   })
 
+  test('of another workload, on a volume that was somebody else’s before, does not take over who that was', async () => {
+    const { parent, purser, start } = place()
+    const api = 'spiffe://example.org/api'
+    const token = join(parent, 'token')
+    const proof = { file: token }
+    writeFileSync(token, purser.proof(spiffeId))
+    ;(await start({ proof })).close()
+    writeFileSync(token, purser.proof(spiffeId, { jti: 'the next token of the same' }))
+    ;(await start({ proof })).close()
+    writeFileSync(token, purser.proof(api))
+    expect((await start({ spiffeId: api, proof })).spiffeId).toBe(api)
+    expect(howAsked(purser)).toEqual([
+      ['jwt', 200],
+      ['certificate', 200],
+      ['jwt', 200],
+    ])
+  })
+
+  test('whose token is gone by then renews by the certificate', async () => {
+    const { parent, purser, start } = place()
+    const token = join(parent, 'token')
+    const proof = { file: token }
+    writeFileSync(token, purser.proof(spiffeId))
+    ;(await start({ proof })).close()
+    rmSync(token)
+    ;(await start({ proof })).close()
+    writeFileSync(token, 'not a token of anybody')
+    ;(await start({ proof })).close()
+    expect(howAsked(purser).slice(1)).toEqual([
+      ['certificate', 200],
+      ['certificate', 200],
+    ])
+  })
+
   test('without a certificate keeps none', async () => {
     const { file, start } = place()
     ;(await start({ x509: false, jwts: ['payments'] })).close()

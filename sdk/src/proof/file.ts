@@ -23,7 +23,7 @@ export const namedFile: Look = (machine) => {
   const path = variable(machine, 'PURSER_PROOF_FILE')
   if (path === undefined) return { dismissed: 'PURSER_PROOF_FILE is not set' }
   const chosen = `the file ${path} (PURSER_PROOF_FILE)`
-  return { chosen, read: () => readToken(path, chosen) }
+  return { chosen, read: () => readToken(path, chosen), isHere: true }
 }
 
 /** One that is there and can't be read is chosen: reading says why, and nothing else stands in for it silently. */
@@ -35,5 +35,5 @@ export const projectedToken: Look = ({ tokenFile }) => {
     const why = whyNot(error)
     if (why === 'does not exist') return { dismissed: `${tokenFile} ${why}` }
   }
-  return { chosen, read: () => readToken(tokenFile, chosen) }
+  return { chosen, read: () => readToken(tokenFile, chosen), isHere: true }
 }

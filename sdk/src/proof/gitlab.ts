@@ -9,7 +9,7 @@ const lines = `
 export const gitlabCi: Look = (machine) => {
   const token = variable(machine, 'PURSER_ID_TOKEN')
   if (token !== undefined) {
-    return { chosen: "the CI job's token in PURSER_ID_TOKEN", read: () => Promise.resolve(token) }
+    return { chosen: "the CI job's token in PURSER_ID_TOKEN", read: () => Promise.resolve(token), isHere: true }
   }
   return {
     dismissed:

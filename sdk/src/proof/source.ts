@@ -16,8 +16,11 @@ export type Machine = {
 
 export type Read = (request: ProofRequest) => Promise<string>
 
-/** Chosen, or passed over: both in words for a person, and without a secret. */
-type Found = { chosen: string; read: Read } | { dismissed: string }
+/**
+ * Chosen, or passed over: both in words for a person, and without a secret.
+ * @property isHere a file or a variable, of which a look costs nothing
+ */
+type Found = { chosen: string; read: Read; isHere?: true } | { dismissed: string }
 
 /** Reads variables and at most one small file; whatever can take longer belongs into `read`. */
 export type Look = (machine: Machine) => Found
