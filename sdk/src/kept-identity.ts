@@ -79,7 +79,6 @@ export async function openIdentityFile(dir: string, warn: (warning: string) => v
     warnOnce('file', `key and certificate can't be kept in ${path}: ${wordsOf(error)}`)
     return false
   }
-  const done = (): true => true
 
   await isOurs()
   return {
@@ -98,9 +97,9 @@ export async function openIdentityFile(dir: string, warn: (warning: string) => v
     async write(kept) {
       if (!(await isOurs())) return true
       const text = `${JSON.stringify({ v: 1, ...kept })}\n`
-      if (await writePrivate(path, text).then(done, failed)) return true
+      if (await writePrivate(path, text).then(() => true, failed)) return true
       // A full disk still lets go of what is there.
-      return rm(path, { force: true }).then(done, failed)
+      return rm(path, { force: true }).then(() => true, failed)
     },
     release() {
       isReleased = true
