@@ -142,7 +142,8 @@ function createSync({ io, purser, wanted, out, store, hook }: WatchParts): Sync 
           if (until && !isAhead(until.getTime())) remark(io, `warning: ${name} ended at ${until.toISOString()}`)
         look(why ?? 'renewed')
       },
-      Math.min(Math.max(at - Date.now(), 0), longestMs),
+      // A timer may come a millisecond early, and what ended would then be taken for what is still ahead.
+      Math.min(Math.max(at - Date.now() + 2, 0), longestMs),
     )
   }
 
