@@ -64,7 +64,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
   follow(roots)
 
   let first = true
-  const bundles = createBundles({ transport, onBundle, closing, now, random })
+  const bundles = createBundles({ transport, onBundle, closing, random })
   const tellHearers = (): void => hearers.forEach((hear) => hear())
 
   function onBundle(bundle: Bundle): void {

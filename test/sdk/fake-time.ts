@@ -23,7 +23,7 @@ type FakeTime = {
 }
 
 export function fakeTime(): FakeTime {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
   return {
     async pass(seconds, step = Math.max(1, seconds / 60)) {
