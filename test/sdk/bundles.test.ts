@@ -73,3 +73,39 @@ describe('after the clock was set back by an hour', () => {
     expect(state.reads).toBe(3)
   })
 })
+
+describe('how soon it is read again', () => {
+  /** Timers are moved, and what they start runs to its end. */
+  const later = (seconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(seconds * 1000)
+
+  test.each([[3_000_000], [2 ** 40], [Number.MAX_SAFE_INTEGER]])(
+    'a hint of %i s, more than a timer holds, is an hour and no loop',
+    async (hint) => {
+      const { state } = create(hint)
+      await later(2.5)
+      expect(state.reads).toBe(1)
+      await later(3200)
+      expect(state.reads).toBe(1)
+      await later(400)
+      expect(state.reads).toBe(2)
+    },
+  )
+
+  test('a hint of one second is five', async () => {
+    const { state } = create(1)
+    await later(2.5)
+    await later(4.4)
+    expect(state.reads).toBe(1)
+    await later(0.1)
+    expect(state.reads).toBe(2)
+  })
+
+  test.each([['x'], [0], [-5], [1.5], [null]])('%j is no hint: five minutes', async (hint) => {
+    const { state } = create(hint)
+    await later(2.5)
+    await later(269)
+    expect(state.reads).toBe(1)
+    await later(1)
+    expect(state.reads).toBe(2)
+  })
+})
