@@ -287,6 +287,12 @@ test.each<[IdentityOptions]>([
   [{ audience: ['payments', ''] }],
   [{ audience: 'payments', accept: 'web' }],
   [{ audience: 'payments', accept: 'spiffe://other.example/*' }],
+  // Each of these would let in the whole trust domain, and was meant to let in one.
+  [{ audience: 'payments', accepts: idOf('web') } as IdentityOptions],
+  [{ audience: 'payments', Accept: idOf('web') } as IdentityOptions],
+  [{ audience: 'payments', accept: undefined } as unknown as IdentityOptions],
+  [{ accept: undefined } as unknown as IdentityOptions],
+  [{ audience: 'payments', revocations: 'require' } as IdentityOptions],
 ])('%j: refused before the first request', (options) => {
   expect(() => createApp(options)).toThrow(expect.objectContaining({ code: 'bad_options' }) as Error)
 })
