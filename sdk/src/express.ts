@@ -79,7 +79,12 @@ export function requireIdentity(
   }
 
   function byPeer({ socket }: Request): Identity {
-    const peer = mtls ? knownOn(socket)?.peer : undefined
+    const known = mtls ? knownOn(socket) : undefined
+    const peer = known?.peer
+    // A server of sockets (tls.socketServer) judges its peers at the handshake, and not at each request over it.
+    if (known && known.endsAt <= Date.now()) {
+      throw new PurserError('unauthenticated', `the certificate of this connection ended: ${known.peer.spiffeId}`)
+    }
     if (peer?.trustDomain !== trustDomain) {
       throw new PurserError('unauthenticated', 'the request has neither a token nor a peer that purser.tls verified')
     }

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { PurserError } from '@purser/sdk'
 import { type IdentityOptions, requireIdentity } from '@purser/sdk/express'
 import express from 'express'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Revocation } from '../../sdk/src/jwt/revocation.ts'
 import { createVerifier, good, token } from './signed-tokens.ts'
 import { createCa, createWorkload, idOf, issue } from './workloads.ts'
@@ -243,6 +243,32 @@ describe('over mutual TLS', () => {
     const app = await startTls({})
     const { body } = await app.ask()
     expect(body).toEqual({ spiffeId: idOf('web'), by: 'mtls', serialNumber: app.client.x509.serialNumber })
+  })
+
+  test('over tls.socketServer, which judges no request: a peer whose certificate ended is none', async () => {
+    const ca = createCa()
+    const server = createWorkload(issue(ca, idOf('server')))
+    const state = createApp({})
+    const http = createServer(state.app)
+    const port = await listening(
+      server.tls.socketServer({ accept: idOf('*') }, (socket) => void http.emit('connection', socket)),
+    )
+    const agent = createWorkload(issue(ca)).tls.agent({ accept: idOf('server') })
+    onTestFinished(() => agent.destroy())
+    const ask = async (): Promise<Given> => {
+      const outgoing = startTlsRequest({ port, host: '127.0.0.1', agent })
+      outgoing.end()
+      const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+      return read(response)
+    }
+    expect((await ask()).body).toMatchObject({ by: 'mtls', spiffeId: idOf('web') })
+    // The service's clock is this one's, and the client of the test goes by its own.
+    const real = Date.now
+    vi.spyOn(Date, 'now').mockImplementation(() => real() + 3_600_000)
+    onTestFinished(() => void vi.restoreAllMocks())
+    expectRefusal(await ask(), 403, undefined)
+    expect([state.passed, state.refused[0]?.code]).toEqual([1, 'unauthenticated'])
+    expect(state.refused[0]?.message).toContain('ended')
   })
 
   test('a token comes before the peer, and one that does not hold is not made up for by it', async () => {
