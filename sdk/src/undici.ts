@@ -28,7 +28,7 @@ const longestMs = 2 ** 31 - 1
 /**
  * For `fetch(url, { dispatcher })` of undici and of Node: mutual TLS to whoever `accept` lets in, by SPIFFE ID and not by
  * the URL's host name. A new certificate, or other roots, mean new connections; what is under way on the earlier ones is
- * finished. `https:` alone. Make one and keep it; `close()` it, or it ends with `purser.close()`.
+ * finished, unless its peer is let in no more. `https:` alone. Make one and keep it; `close()` it, or it ends with `purser.close()`.
  *
  * @throws PurserError `bad_options`, `not_requested`, `expired`, `closed`; what comes later is a request's error (the
  *   `cause` of what `fetch` rejects with)

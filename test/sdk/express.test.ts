@@ -1,8 +1,8 @@
 /** requireIdentity in a real Express 5: who passes, and what the others are told. */
 import { once } from 'node:events'
-import { type IncomingMessage, type Server, createServer, request as startRequest } from 'node:http'
+import { type IncomingMessage, createServer, request as startRequest } from 'node:http'
 import { request as startTlsRequest } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server as SocketServer } from 'node:net'
 import { PurserError } from '@purser/sdk'
 import { type IdentityOptions, requireIdentity } from '@purser/sdk/express'
 import express from 'express'
@@ -23,7 +23,7 @@ const read = async (response: IncomingMessage): Promise<Given> => {
   return { status: response.statusCode ?? 0, headers: response.headers, body, text }
 }
 
-const listening = async (server: Server): Promise<number> => {
+const listening = async (server: SocketServer): Promise<number> => {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close())
