@@ -18,8 +18,8 @@ export type Bundles = {
 
 type Parts = {
   transport: Transport
-  /** Called with each bundle that differs from the one before, or comes first. */
-  onBundle: (bundle: Bundle) => void
+  /** Called with each bundle that is read, and whether it differs from the one before, or comes first. */
+  onBundle: (bundle: Bundle, isNews: boolean) => void
   closing: AbortSignal
   /** For how old the bundle is; no setting of the clock moves it. */
   elapsed?: () => number
@@ -48,7 +48,7 @@ export function createBundles({ transport, onBundle, closing, random, elapsed = 
     const before = bundle
     bundle = next
     readAt = elapsed()
-    if (!before || isOther(before, next)) onBundle(next)
+    onBundle(next, !before || isOther(before, next))
     return next
   }
   const refreshNow = (): Promise<Bundle> => (underWay ??= read().finally(() => (underWay = undefined)))
