@@ -73,6 +73,7 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
   const agents = new Set<Agent>()
   let identity = identityOf(purser)
   let current = create()
+  let isOver = false
 
   /** Its requests are finished; nobody gives it another. */
   function retire(agent: Agent): void {
@@ -80,6 +81,8 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
     void closed(agent).then(() => agents.delete(agent))
   }
   function replace(): void {
+    // Closed: another agent would be open for good, and take requests again.
+    if (isOver) return
     const earlier = current
     current = create()
     retire(earlier)
@@ -92,7 +95,10 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
   }
 
   const stops = [purser.on('renewed', look), purser.on('bundle', look), purser.on('expired', look)]
-  const stop = (): void => stops.forEach((one) => one())
+  const stop = (): void => {
+    isOver = true
+    stops.forEach((one) => one())
+  }
 
   return Object.assign(new Dispatcher(), {
     dispatch(request: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler) {
