@@ -7,7 +7,10 @@ const purser = await connect()
 // The certificate as it is at each new connection, so that the pool goes on when it was renewed.
 class Client extends PgClient {
   constructor(config) {
-    super({ ...config, ssl: purser.tls.client({ accept: 'spiffe://dev.purser.local/dev/orders' }) })
+    const ssl = purser.tls.client({ accept: 'spiffe://dev.purser.local/dev/orders' })
+    super({ ...config, ssl })
+    // In pg a connection string wins: with sslmode=no-verify any server would pass for the database.
+    if (this.ssl !== ssl) throw new Error('DATABASE_URL sets TLS by sslmode or another name in ssl: leave that out')
   }
 }
 

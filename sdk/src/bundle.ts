@@ -12,9 +12,12 @@ export type Bundle = {
   /** By `kid`. */
   jwtKeys: ReadonlyMap<string, JwtKey>
   sequence: number | undefined
-  /** How long it may be kept. */
+  /** How long it may be kept: 5 seconds to an hour, whatever it says. */
   refreshSeconds: number
 }
+
+/** Longer ones would overflow a timer, which is then over at once; shorter ones would be a loop. */
+const refreshBounds = { least: 5, most: 3600, unlessSaid: 300 }
 
 const bad = (why: string): PurserError => new PurserError('bad_reply', `the server's bundle is not usable: ${why}`)
 
@@ -38,8 +41,14 @@ export function readBundle(json: string): Bundle {
     roots: roots.join(''),
     jwtKeys,
     sequence: Number.isSafeInteger(sequence) ? Number(sequence) : undefined,
-    refreshSeconds: Number.isSafeInteger(hint) && Number(hint) > 0 ? Number(hint) : 300,
+    refreshSeconds: refreshSecondsOf(hint),
   }
+}
+
+function refreshSecondsOf(hint: unknown): number {
+  const { least, most, unlessSaid } = refreshBounds
+  if (!Number.isSafeInteger(hint) || Number(hint) <= 0) return unlessSaid
+  return Math.min(Math.max(Number(hint), least), most)
 }
 
 function readRoot({ x5c }: Record<string, unknown>): string {

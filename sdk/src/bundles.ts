@@ -2,6 +2,7 @@
 import { ask } from './ask.ts'
 import { type Bundle, readBundle } from './bundle.ts'
 import { unlessAborted, withDeadline } from './deadline.ts'
+import { elapsedMs } from './elapsed.ts'
 import type { Transport } from './transport.ts'
 
 export type Bundles = {
@@ -17,10 +18,11 @@ export type Bundles = {
 
 type Parts = {
   transport: Transport
-  /** Called with each bundle that differs from the one before, or comes first. */
-  onBundle: (bundle: Bundle) => void
+  /** Called with each bundle that is read, and whether it differs from the one before, or comes first. */
+  onBundle: (bundle: Bundle, isNews: boolean) => void
   closing: AbortSignal
-  now: () => number
+  /** For how old the bundle is; no setting of the clock moves it. */
+  elapsed?: () => number
   random: () => number
 }
 
@@ -30,7 +32,7 @@ const patienceMs = 2_000
 /** Soon after the start, but not in the way of it. */
 const firstAfterMs = 5_000
 
-export function createBundles({ transport, onBundle, closing, now, random }: Parts): Bundles {
+export function createBundles({ transport, onBundle, closing, random, elapsed = elapsedMs }: Parts): Bundles {
   let bundle: Bundle | undefined
   let readAt = -Infinity
   let triedAt = -Infinity
@@ -39,14 +41,14 @@ export function createBundles({ transport, onBundle, closing, now, random }: Par
   let timer: NodeJS.Timeout | undefined
 
   async function read(): Promise<Bundle> {
-    triedAt = now()
+    triedAt = elapsed()
     const request = { method: 'GET', path: '/bundle', maxBytes: 256 * 1024 } as const
     const { answer } = await ask(transport, request, 'its bundle', closing)
     const next = readBundle(answer.text)
     const before = bundle
     bundle = next
-    readAt = now()
-    if (!before || isOther(before, next)) onBundle(next)
+    readAt = elapsed()
+    onBundle(next, !before || isOther(before, next))
     return next
   }
   const refreshNow = (): Promise<Bundle> => (underWay ??= read().finally(() => (underWay = undefined)))
@@ -65,19 +67,19 @@ export function createBundles({ transport, onBundle, closing, now, random }: Par
   return {
     known: () => bundle,
     async get(signal) {
-      const fresh = bundle && now() - readAt < bundle.refreshSeconds * 1_000 * 2
-      if (bundle && (fresh || now() - failedAt < leastPauseMs)) return bundle
+      const fresh = bundle && elapsed() - readAt < bundle.refreshSeconds * 1_000 * 2
+      if (bundle && (fresh || elapsed() - failedAt < leastPauseMs)) return bundle
       try {
         if (!bundle) return await unlessAborted(signal, refreshNow)
         return await withDeadline(patienceMs, [signal], 'reading the bundle', refreshNow)
       } catch (error) {
-        failedAt = now()
+        failedAt = elapsed()
         if (bundle && !signal?.aborted) return bundle
         throw error
       }
     },
     refresh(signal) {
-      if (bundle && now() - triedAt < leastPauseMs && !underWay) return Promise.resolve(bundle)
+      if (bundle && elapsed() - triedAt < leastPauseMs && !underWay) return Promise.resolve(bundle)
       return unlessAborted(signal, refreshNow)
     },
     reread: refreshNow,

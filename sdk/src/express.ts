@@ -6,6 +6,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { PurserError } from './errors.ts'
 import { readAudience } from './jwt/audience.ts'
+import { checkOptions } from './known-options.ts'
 import { readBearer } from './express/bearer.ts'
 import { type Answer, answerTo, send } from './express/answer.ts'
 import type { Purser } from './purser.ts'
@@ -46,6 +47,14 @@ export type IdentityOptions = {
   onRefused?: (error: PurserError, request: IncomingMessage) => void
 }
 
+const names: Record<keyof IdentityOptions, true> = {
+  audience: true,
+  accept: true,
+  mtls: true,
+  revocation: true,
+  onRefused: true,
+}
+
 type Request = IncomingMessage & { originalUrl?: string; identity?: Identity }
 export type Middleware = (request: Request, response: ServerResponse, next: (error?: unknown) => void) => void
 
@@ -60,6 +69,7 @@ export function requireIdentity(
   purser: Pick<Purser, 'spiffeId' | 'verifyJwt'>,
   options: IdentityOptions = {},
 ): Middleware {
+  checkOptions(options, names, 'requireIdentity')
   const { accept, mtls = true, revocation, onRefused } = options
   const audience = options.audience === undefined ? undefined : readAudience(options.audience)
   const { trustDomain = '' } = readSpiffeId(purser.spiffeId) ?? {}
@@ -69,7 +79,12 @@ export function requireIdentity(
   }
 
   function byPeer({ socket }: Request): Identity {
-    const peer = mtls ? knownOn(socket)?.peer : undefined
+    const known = mtls ? knownOn(socket) : undefined
+    const peer = known?.peer
+    // A server of sockets (tls.socketServer) judges its peers at the handshake, and not at each request over it.
+    if (known && known.endsAt <= Date.now()) {
+      throw new PurserError('unauthenticated', `the certificate of this connection ended: ${known.peer.spiffeId}`)
+    }
     if (peer?.trustDomain !== trustDomain) {
       throw new PurserError('unauthenticated', 'the request has neither a token nor a peer that purser.tls verified')
     }

@@ -64,26 +64,38 @@ export function createKeeper(parts: KeeperParts): Keeper {
   follow(roots)
 
   let first = true
-  const bundles = createBundles({ transport, onBundle, closing, now, random })
+  const bundles = createBundles({ transport, onBundle, closing, random })
   const tellHearers = (): void => hearers.forEach((hear) => hear())
 
-  function onBundle(bundle: Bundle): void {
+  /** Every one counts, news or not: something else may have moved the roots since the one before. */
+  function onBundle(bundle: Bundle, isNews: boolean): void {
     const moved = roots !== '' && namesOf(bundle.roots) !== namesOf(roots)
-    roots = bundle.roots
-    follow(roots)
+    if (moved || isNews) setRoots(bundle.roots)
     // The first that is read is news only where the certificate came with other roots.
-    if (moved || !first) emit('bundle', { sequence: bundle.sequence })
+    if (moved || (isNews && !first)) emit('bundle', { sequence: bundle.sequence })
     first = false
     if (moved) tellHearers()
   }
 
-  function onX509({ trustBundle }: NonNullable<Credentials['x509']>): void {
-    const moved = namesOf(trustBundle) !== namesOf(roots)
-    roots = trustBundle
-    if (!moved) return
+  function setRoots(next: string): void {
+    roots = next
     follow(roots)
+  }
+
+  /**
+   * A renewal may come from a replica that lags behind, and would take back a root that is in use, or one that was
+   * withdrawn. So where it differs from the bundle, that one is asked for, and counts.
+   */
+  function onX509({ trustBundle }: NonNullable<Credentials['x509']>): void {
+    if (namesOf(trustBundle) === namesOf(roots)) return
+    const isAlone = !bundles.known()
+    if (isAlone) setRoots(trustBundle)
     // Its keys for tokens will have moved as well.
-    bundles.refresh().catch(() => undefined)
+    bundles.reread().catch(() => {
+      if (isAlone || closing.aborted) return
+      setRoots(trustBundle)
+      tellHearers()
+    })
   }
 
   function onFailure(error: unknown): PurserError {

@@ -28,7 +28,7 @@ const longestMs = 2 ** 31 - 1
 /**
  * For `fetch(url, { dispatcher })` of undici and of Node: mutual TLS to whoever `accept` lets in, by SPIFFE ID and not by
  * the URL's host name. A new certificate, or other roots, mean new connections; what is under way on the earlier ones is
- * finished. `https:` alone. Make one and keep it; `close()` it, or it ends with `purser.close()`.
+ * finished, unless its peer is let in no more. `https:` alone. Make one and keep it; `close()` it, or it ends with `purser.close()`.
  *
  * @throws PurserError `bad_options`, `not_requested`, `expired`, `closed`; what comes later is a request's error (the
  *   `cause` of what `fetch` rejects with)
@@ -73,6 +73,7 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
   const agents = new Set<Agent>()
   let identity = identityOf(purser)
   let current = create()
+  let isOver = false
 
   /** Its requests are finished; nobody gives it another. */
   function retire(agent: Agent): void {
@@ -80,6 +81,8 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
     void closed(agent).then(() => agents.delete(agent))
   }
   function replace(): void {
+    // Closed: another agent would be open for good, and take requests again.
+    if (isOver) return
     const earlier = current
     current = create()
     retire(earlier)
@@ -92,7 +95,10 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
   }
 
   const stops = [purser.on('renewed', look), purser.on('bundle', look), purser.on('expired', look)]
-  const stop = (): void => stops.forEach((one) => one())
+  const stop = (): void => {
+    isOver = true
+    stops.forEach((one) => one())
+  }
 
   return Object.assign(new Dispatcher(), {
     dispatch(request: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler) {

@@ -6,6 +6,7 @@ import { createHook, factsOf } from './credentials/command.ts'
 import { type Wanted, contentsOf } from './credentials/contents.ts'
 import { hearSignals, watch } from './credentials/watch.ts'
 import { type Written, createFileStore } from './files.ts'
+import { presentsJoinToken } from './given-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { list, seconds, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
@@ -59,6 +60,10 @@ export function addCredentials(program: Command, io: Io): void {
 async function run(flags: Flags, io: Io): Promise<void> {
   const nothing = !flags.x509 && !flags.audience && !flags.accessToken
   if (nothing) throw new CliError('--no-x509 leaves nothing to ask for: add --audience', exitCodes.usage)
+  if (!flags.x509 && presentsJoinToken(io, flags.proofFile)) {
+    const words = 'a join token is bound at its use to a key, so it was not sent: leave --no-x509 out'
+    throw new CliError(words, exitCodes.usage)
+  }
   const { out } = flags
   const wanted: Wanted = { x509: flags.x509, audiences: [...new Set(flags.audience)] }
   const store = createFileStore(out)

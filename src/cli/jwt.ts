@@ -1,7 +1,9 @@
 /** `purser jwt`: one token for one audience, for a script that calls somebody. */
 import type { Command } from 'commander'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
+import { withBorrowedState } from './borrowed-state.ts'
 import { claimsOf } from './credentials/contents.ts'
+import { presentsJoinToken } from './given-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { seconds, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, show } from './output.ts'
@@ -22,12 +24,15 @@ export function addJwt(program: Command, io: Io): void {
       const { lifetime, header } = flags
       if (audience === '') throw new CliError('an audience is text', exitCodes.usage)
       if (header && flags.output === 'json') throw new CliError('--header and --output json: give one', exitCodes.usage)
-      const wanted = {
-        x509: false,
-        jwts: [audience],
-        ...(lifetime !== undefined && { jwtLifetimeSeconds: lifetime }),
-      }
-      const token = await asWorkload(io, flags, wanted, (purser) => purser.jwt(audience))
+      const jwts = { jwts: [audience], ...(lifetime !== undefined && { jwtLifetimeSeconds: lifetime }) }
+      const get = (env: Io['env'], x509: false | { dnsNames: [] }): Promise<string> =>
+        asWorkload({ ...io, env }, flags, { x509, ...jwts }, (purser) => purser.jwt(audience))
+      // A join token is bound at its use to a key: one is made and certified, and thrown away with its certificate.
+      const token = presentsJoinToken(io, flags.proofFile)
+        ? await withBorrowedState(io.env.PURSER_STATE_DIR, (dir) =>
+            get({ ...io.env, PURSER_STATE_DIR: dir }, { dnsNames: [] }),
+          )
+        : await get(io.env, false)
       const { jti, exp } = claimsOf(token)
       const value = { token, jti, expiresAt: new Date(Number(exp) * 1000).toISOString() }
       show(io, flags, value, () => `${header ? 'Authorization: Bearer ' : ''}${token}\n`)

@@ -3,7 +3,8 @@ import type { Choice } from '@purser/sdk'
 import type { Command } from 'commander'
 import { withApi } from './api.ts'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
-import type { Io } from './io.ts'
+import { presentsJoinToken } from './given-proof.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
 import { type Facts, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, pairs, show, table } from './output.ts'
 import { setting } from './settings.ts'
@@ -49,6 +50,10 @@ async function ask(flags: Flags, io: Io): Promise<Found> {
     const file = io.env.PURSER_API_TOKEN ? '' : '_FILE'
     const why = `PURSER_API_TOKEN${file} is set; --as-workload looks at this process's own proof instead`
     return { ...(await self(apiToken)), by: `the token in PURSER_API_TOKEN${file}`, why }
+  }
+  if (presentsJoinToken(io, flags.proofFile)) {
+    const instead = 'purser credentials --out DIR uses it, and says who this is'
+    throw new CliError(`a join token is used up by asking, so it was not sent: ${instead}`, exitCodes.usage)
   }
   const wanted = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
   return asWorkload(io, flags, wanted, async ({ accessToken, chosen }) => {

@@ -76,6 +76,25 @@ describe('where nothing is wrong', () => {
     expect(await entries()).toBe(before)
   })
 
+  it.each([
+    ['PURSER_JOIN_TOKEN', (token: string) => ({ PURSER_JOIN_TOKEN: token }), 'PURSER_JOIN_TOKEN'],
+    [
+      'a file that PURSER_JOIN_TOKEN_FILE names',
+      (_: string, path: string) => ({ PURSER_JOIN_TOKEN_FILE: path }),
+      'token',
+    ],
+  ])('finds a join token in %s, and does not present it', async (_, env, place) => {
+    const [token, path] = [`purser_join_${'a'.repeat(43)}`, join(folder(), 'token')]
+    writeFileSync(path, `${token}\n`)
+    const before = await entries()
+    const { code, first, out } = await asWorkload({ PURSER_PROOF_FILE: undefined, ...env(token, path) })
+    expect([code, first]).toEqual([0, 'skipped  attestation  not tried: a join token is used up by it'])
+    expect(out).toMatch(new RegExp(`^ok +proof +a join token in \\S*${place} `, 'm'))
+    expect(out).not.toMatch(/^(?:FAIL|warn)|no file/m)
+    expect(out).not.toContain(token)
+    expect(await entries()).toBe(before)
+  })
+
   it('notes what is not pinned and not kept', async () => {
     const { code, out } = await asWorkload({ PURSER_LOG_KEY: undefined, PURSER_STATE_DIR: undefined })
     expect(code).toBe(0)
@@ -166,6 +185,24 @@ describe('the proof', () => {
     expect(first).toBe("FAIL  proof  /nonexistent/token can't be read (ENOENT; PURSER_PROOF_FILE)")
     const nowhere = await asWorkload({ PURSER_PROOF_FILE: undefined })
     expect([nowhere.code, nowhere.first]).toEqual([1, 'FAIL  proof  none was found'])
+  })
+
+  it('is given twice, or in a file that is not there', async () => {
+    const token = `purser_join_${'a'.repeat(43)}`
+    const path = '/nonexistent/token'
+    const none = { PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN_FILE: path }
+    const twice = await asWorkload({ ...none, PURSER_JOIN_TOKEN: token })
+    expect([twice.code, twice.first]).toEqual([
+      1,
+      'FAIL  proof  PURSER_JOIN_TOKEN and PURSER_JOIN_TOKEN_FILE are both set',
+    ])
+    const { first } = await asWorkload(none)
+    expect(first).toBe(`FAIL  proof  ${path} can't be read (ENOENT; PURSER_JOIN_TOKEN_FILE)`)
+    const broken = await asWorkload({ PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN: 'swordfish' })
+    expect(broken.first).toBe('FAIL  proof  PURSER_JOIN_TOKEN holds no JWT and no join token (the environment)')
+    expect(broken.out).not.toContain('swordfish')
+    // What comes first in the SDK's order is what is looked at.
+    expect((await asWorkload({ PURSER_JOIN_TOKEN: 'swordfish' })).code).toBe(0)
   })
 
   it('is no token', async () => {

@@ -1,5 +1,5 @@
 /** `purser verify`, `jwt` and `whoami` against a real server. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -228,5 +228,82 @@ describe('whoami', () => {
     await writeFile(file, purser.admin)
     const { out } = await run(['whoami'], { ...server(), PURSER_API_TOKEN_FILE: file })
     expect(out).toMatch(/^known by +the token in PURSER_API_TOKEN_FILE$/m)
+  })
+})
+
+describe('with a join token, which is bound at its use to a key', () => {
+  const name = 'by-hand'
+  beforeAll(async () => {
+    const grants = { x509: { dnsNames: ['hand.test'], maxLifetimeSeconds: 600 }, jwt: { audiences: ['payments'] } }
+    const entry = { name, attestor: 'join', spiffeId: 'spiffe://example.org/join/by-hand', grants }
+    expect((await purser.asAdmin('POST', '/api/v1/workloads', entry)).status).toBe(201)
+  })
+  const joinToken = async (): Promise<string> => {
+    const { body } = await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: name, lifetimeSeconds: 600 })
+    return String(body.token)
+  }
+  const issued = async (): Promise<unknown> =>
+    (await purser.asAdmin('GET', '/api/v1/audit/entries?action=credentials.issue')).body.items
+
+  test.each([
+    ['in the environment', async () => ({ PURSER_JOIN_TOKEN: await joinToken() })],
+    [
+      'in a file',
+      async () => {
+        const file = join(dir, 'join-token')
+        await writeFile(file, await joinToken())
+        return { PURSER_JOIN_TOKEN_FILE: file }
+      },
+    ],
+    [
+      'as PURSER_PROOF_FILE',
+      async () => {
+        const file = join(dir, 'proof-join-token')
+        await writeFile(file, await joinToken())
+        return { PURSER_PROOF_FILE: file }
+      },
+    ],
+  ])('jwt prints a token by one %s, and leaves the state directory as it is', async (_, env) => {
+    const state = await mkdtemp(join(dir, 'state-'))
+    const { code, out, err } = await run(['jwt', 'payments'], {
+      ...server(),
+      ...(await env()),
+      PURSER_STATE_DIR: state,
+    })
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const claims = JSON.parse(Buffer.from(out.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>
+    expect(claims).toMatchObject({ sub: 'spiffe://example.org/join/by-hand', aud: ['payments'] })
+    expect(await readdir(state)).toEqual([])
+  })
+
+  test('whoami and credentials --no-x509 refuse before anything is sent, and say what to do', async () => {
+    const token = await joinToken()
+    const env = { ...server(), PURSER_JOIN_TOKEN: token }
+    const before = await issued()
+    const who = await run(['whoami'], env)
+    expect(who).toMatchObject({ code: 2, out: '', err: expect.stringContaining('a join token is used up by asking') })
+    const files = ['credentials', '--out', join(dir, 'none'), '--no-x509', '--audience', 'payments']
+    const without = await run(files, env)
+    expect(without).toMatchObject({ code: 2, out: '', err: expect.stringContaining('leave --no-x509 out') })
+    expect(who.err + without.err).not.toContain(token)
+    expect(await issued()).toEqual(before)
+    // The token is as good as it was.
+    expect((await run(['jwt', 'payments'], env)).code).toBe(0)
+  })
+
+  test('whoami of an operator is asked by the operator’s token, whatever else is there', async () => {
+    const { code, out } = await run(['whoami'], { ...asOperator(), PURSER_JOIN_TOKEN: `purser_join_${'a'.repeat(43)}` })
+    expect(code).toBe(0)
+    expect(out).toMatch(/^operator +admin$/m)
+  })
+
+  test('verify does not spend it either, wherever it is', async () => {
+    const { jwt } = await lab.get()
+    const env = { ...server(), PURSER_JOIN_TOKEN: await joinToken() }
+    const before = await issued()
+    const { code, out } = await run(['verify', '-'], env, jwt)
+    expect(code).toBe(0)
+    expect(out).toMatch(/- +revocation +not asked: a join token is not spent on it/)
+    expect(await issued()).toEqual(before)
   })
 })

@@ -91,6 +91,28 @@ describe('a database with the SPIFFE ID that the client expects', () => {
   })
 
   it.each([
+    ['sslmode=disable'],
+    ['sslmode=no-verify'],
+    ['sslmode=require'],
+    ['ssl=0'],
+    ['sslrootcert=/dev/null'],
+    ['application_name=x&sslmode=no-verify'],
+    ['SSLMODE=no-verify&sslmode=no-verify'],
+  ])(
+    'is not spoken to by a client whose DATABASE_URL says %s: in pg that would win over the SPIFFE ID',
+    async (query) => {
+      const { code, out, err } = await runClient(`${asApp(server)}?${query}`)
+      expect({ code, out }).toEqual({ code: 1, out: '' })
+      expect(err).toContain('DATABASE_URL sets ')
+      expect(err).not.toContain('secret')
+    },
+  )
+
+  it('is spoken to with other settings in DATABASE_URL', async () => {
+    expect(await runClient(`${asApp(server)}?application_name=web`)).toMatchObject({ code: 0, err: '' })
+  })
+
+  it.each([
     ['no certificate', { rejectUnauthorized: false }, /requires a valid client certificate|certificate required/],
     ['no TLS', undefined, /pg_hba.conf rejects connection/],
   ])('refuses the password with %s', async (_, ssl, words) => {

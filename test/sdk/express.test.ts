@@ -1,12 +1,12 @@
 /** requireIdentity in a real Express 5: who passes, and what the others are told. */
 import { once } from 'node:events'
-import { type IncomingMessage, type Server, createServer, request as startRequest } from 'node:http'
+import { type IncomingMessage, createServer, request as startRequest } from 'node:http'
 import { request as startTlsRequest } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server as SocketServer } from 'node:net'
 import { PurserError } from '@purser/sdk'
 import { type IdentityOptions, requireIdentity } from '@purser/sdk/express'
 import express from 'express'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Revocation } from '../../sdk/src/jwt/revocation.ts'
 import { createVerifier, good, token } from './signed-tokens.ts'
 import { createCa, createWorkload, idOf, issue } from './workloads.ts'
@@ -23,7 +23,7 @@ const read = async (response: IncomingMessage): Promise<Given> => {
   return { status: response.statusCode ?? 0, headers: response.headers, body, text }
 }
 
-const listening = async (server: Server): Promise<number> => {
+const listening = async (server: SocketServer): Promise<number> => {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close())
@@ -245,6 +245,32 @@ describe('over mutual TLS', () => {
     expect(body).toEqual({ spiffeId: idOf('web'), by: 'mtls', serialNumber: app.client.x509.serialNumber })
   })
 
+  test('over tls.socketServer, which judges no request: a peer whose certificate ended is none', async () => {
+    const ca = createCa()
+    const server = createWorkload(issue(ca, idOf('server')))
+    const state = createApp({})
+    const http = createServer(state.app)
+    const port = await listening(
+      server.tls.socketServer({ accept: idOf('*') }, (socket) => void http.emit('connection', socket)),
+    )
+    const agent = createWorkload(issue(ca)).tls.agent({ accept: idOf('server') })
+    onTestFinished(() => agent.destroy())
+    const ask = async (): Promise<Given> => {
+      const outgoing = startTlsRequest({ port, host: '127.0.0.1', agent })
+      outgoing.end()
+      const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+      return read(response)
+    }
+    expect((await ask()).body).toMatchObject({ by: 'mtls', spiffeId: idOf('web') })
+    // The service's clock is this one's, and the client of the test goes by its own.
+    const real = Date.now
+    vi.spyOn(Date, 'now').mockImplementation(() => real() + 3_600_000)
+    onTestFinished(() => void vi.restoreAllMocks())
+    expectRefusal(await ask(), 403, undefined)
+    expect([state.passed, state.refused[0]?.code]).toEqual([1, 'unauthenticated'])
+    expect(state.refused[0]?.message).toContain('ended')
+  })
+
   test('a token comes before the peer, and one that does not hold is not made up for by it', async () => {
     const app = await startTls({ audience: 'payments' })
     const other = token({ sub: idOf('other') })
@@ -287,6 +313,12 @@ test.each<[IdentityOptions]>([
   [{ audience: ['payments', ''] }],
   [{ audience: 'payments', accept: 'web' }],
   [{ audience: 'payments', accept: 'spiffe://other.example/*' }],
+  // Each of these would let in the whole trust domain, and was meant to let in one.
+  [{ audience: 'payments', accepts: idOf('web') } as IdentityOptions],
+  [{ audience: 'payments', Accept: idOf('web') } as IdentityOptions],
+  [{ audience: 'payments', accept: undefined } as unknown as IdentityOptions],
+  [{ accept: undefined } as unknown as IdentityOptions],
+  [{ audience: 'payments', revocations: 'require' } as IdentityOptions],
 ])('%j: refused before the first request', (options) => {
   expect(() => createApp(options)).toThrow(expect.objectContaining({ code: 'bad_options' }) as Error)
 })

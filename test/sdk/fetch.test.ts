@@ -9,7 +9,7 @@ import { PurserError, connect } from '@purser/sdk'
 import { requireIdentity } from '@purser/sdk/express'
 import express from 'express'
 import { decodeJwt } from 'jose'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createFetch } from '../../sdk/src/jwt/fetch.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { startPurser } from '../support/purser.ts'
@@ -59,7 +59,7 @@ function createCaller(origins: readonly string[], more: { fetch?: typeof fetch }
         if (state.failure) throw state.failure
         return names[++state.renewed] ?? ''
       },
-      now: () => state.seconds * 1000,
+      elapsed: () => state.seconds * 1000,
     },
     { audience: 'payments', origins, ...more },
   )
@@ -161,7 +161,7 @@ test.each([
 })
 
 test.each([[undefined], [''], [['payments']]])('the audience %j is none', (audience) => {
-  const parts = { jwt: async () => '', freshJwt: async () => '', now: Date.now }
+  const parts = { jwt: async () => '', freshJwt: async () => '' }
   const options = { audience: audience as string, origins: ['https://api.test'] }
   expect(() => createFetch(parts, options)).toThrow(expect.objectContaining({ code: 'bad_options' }) as Error)
 })
@@ -220,6 +220,23 @@ describe('a token that is refused as invalid', () => {
     caller.seconds = 10
     await caller.fetch(service.url)
     expect(caller.renewed).toBe(2)
+  })
+
+  test('again, after the clock was set back by an hour: ten seconds are ten seconds', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const service = await startService(invalid)
+    let renewed = 0
+    const parts = { jwt: async () => 'first', freshJwt: async () => `another ${++renewed}`, now: Date.now }
+    const call = createFetch(parts, { audience: 'payments', origins: [service.url] })
+    await call(service.url)
+    vi.setSystemTime(Date.now() - 3_600_000)
+    vi.advanceTimersByTime(9_999)
+    await call(service.url)
+    expect(renewed).toBe(1)
+    vi.advanceTimersByTime(1)
+    await call(service.url)
+    expect(renewed).toBe(2)
   })
 
   test('by many requests at the same time: one issuance for all', async () => {

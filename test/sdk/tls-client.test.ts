@@ -1,6 +1,7 @@
 /** purser.tls.client, connect and agent: whom a client talks to, and what it presents. */
 import { once } from 'node:events'
-import { Agent, createServer as createHttps } from 'node:https'
+import { Agent, createServer as createHttps, request } from 'node:https'
+import type { Socket } from 'node:net'
 import { type TLSSocket, type TlsOptions, connect as connectTls, createServer } from 'node:tls'
 import { type Accept, peerOf } from '@purser/sdk'
 import { createDispatcher } from '@purser/sdk/undici'
@@ -210,6 +211,51 @@ describe('a connection that is open', () => {
     expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, false])
     sockets[1]?.destroy()
   })
+
+  test.each<[string, (client: Workload, port: number, accept: () => boolean) => Promise<Socket>]>([
+    [
+      'connect()',
+      async ({ tls }, port, accept) => {
+        const socket = tls.connect({ accept, host: '127.0.0.1', port })
+        await once(socket, 'secureConnect')
+        return socket
+      },
+    ],
+    [
+      'agent(), upgraded',
+      async ({ tls }, port, accept) => {
+        const agent = tls.agent({ accept })
+        onTestFinished(() => agent.destroy())
+        const outgoing = request({ host: '127.0.0.1', port, agent, headers: { connection: 'upgrade', upgrade: 'x' } })
+        const upgraded = once(outgoing, 'upgrade')
+        outgoing.end()
+        const [, socket] = (await upgraded) as [unknown, Socket]
+        return socket
+      },
+    ],
+  ])(
+    'of %s ends once the root of its peer left, or accept changed its mind, and not with a certificate',
+    async (_, open) => {
+      const { port, server } = await shown(issue(ca, idOf('server')))
+      server.on('upgrade', (_request, socket: Socket) => {
+        socket.on('error', () => undefined).write('HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n')
+      })
+      let clock = Date.now()
+      const client = usual({ now: () => clock })
+      let accepted = true
+      const sockets = [await open(client, port, () => accepted), await open(client, port, () => true)] as const
+      for (const socket of sockets) socket.on('error', () => undefined)
+      clock += 3_600_000
+      client.become(issue(ca))
+      expect(sockets.map(({ destroyed }) => destroyed)).toEqual([false, false])
+      clock -= 3_600_000
+      accepted = false
+      client.become(issue(ca))
+      expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, false])
+      client.become({ ...client.x509, trustBundle: stranger.root.pem })
+      expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, true])
+    },
+  )
 
   test('ends with the client, and there is no other', async () => {
     const { port } = await shown(issue(ca, idOf('server')))

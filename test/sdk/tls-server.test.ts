@@ -1,7 +1,7 @@
 /** purser.tls.server: who gets in, and what happens to those who don't. */
 import { once } from 'node:events'
 import { Agent, type RequestOptions } from 'node:https'
-import { connect as connectPlain } from 'node:net'
+import { type Socket, connect as connectPlain } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as connectTls, createServer } from 'node:tls'
 import { type Accept, peerOf } from '@purser/sdk'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -199,6 +199,55 @@ test('open connections of a peer end when it is revoked, in the middle of an ans
   await closed
   expect(sockets.map(({ closed: is }) => is)).toEqual([true, false])
   sockets[1]?.destroy()
+})
+
+describe.each([
+  ['upgraded', 'upgrade', 'GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
+  ['a tunnel', 'connect', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n'],
+])('a connection that was made %s, over which no request is judged any more,', (_, event, request) => {
+  async function open(settings: { now?: () => number } = {}) {
+    const workload = createWorkload(issue(ca, idOf('server')), settings)
+    const state = { accepted: true }
+    const server = workload.tls.server({ accept: () => state.accepted })
+    server.on(event, (_request: unknown, socket: Socket) => {
+      socket.on('error', () => undefined).on('data', (data) => socket.write(data))
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    })
+    const port = await listen(server)
+    const socket = connectTls({ host: '127.0.0.1', port, ...careless(web), agent: undefined } as ConnectionOptions)
+    socket.on('error', () => undefined)
+    onTestFinished(() => void socket.destroy())
+    await once(socket, 'secureConnect')
+    socket.write(request)
+    await once(socket, 'data')
+    return { workload, state, socket }
+  }
+
+  test.each<[string, (workload: Workload, state: { accepted: boolean }) => void]>([
+    ['its peer is revoked', ({ revoke }) => revoke(web.serialNumber)],
+    ['the root of its peer left', (one) => one.become({ ...one.x509, trustBundle: stranger.root.pem })],
+    [
+      'accept changed its mind, and there is news',
+      (one, state) => {
+        state.accepted = false
+        one.become(issue(ca, idOf('server')))
+      },
+    ],
+  ])('ends once %s', async (_why, happen) => {
+    const { workload, state, socket } = await open()
+    const closed = once(socket, 'close')
+    happen(workload, state)
+    await closed
+  })
+
+  test('outlives the certificate of its peer, as a socket of tls.socketServer does', async () => {
+    let clock = Date.now()
+    const { workload, socket } = await open({ now: () => clock })
+    clock += 3_600_000
+    workload.become(issue(ca, idOf('server')))
+    socket.write('still there')
+    expect(String((await once(socket, 'data'))[0])).toBe('still there')
+  })
 })
 
 describe('resumption', () => {

@@ -1,6 +1,7 @@
 /** Asking Purser whether a token counts: how often, and what happens while it does not answer. Clock and server are the test's. */
 import { PurserError } from '@purser/sdk'
-import { describe, expect, test } from 'vitest'
+import { createTestPurser } from '@purser/sdk/testing'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createRevocation } from '../../sdk/src/jwt/revocation.ts'
 import type { Answer, Request } from '../../sdk/src/transport.ts'
 import { failing } from './failing.ts'
@@ -16,6 +17,8 @@ const away = new PurserError('unreachable', 'nobody is there')
 function createServer() {
   const state = {
     seconds: 0,
+    /** By how many seconds somebody set the machine's clock. */
+    stepped: 0,
     asked: [] as Request[],
     warnings: [] as string[],
     rests: 0,
@@ -34,7 +37,8 @@ function createServer() {
     credential: () => state.held,
     closing: state.closing.signal,
     warn: (warning) => void state.warnings.push(warning),
-    now: () => state.seconds * 1000,
+    now: () => (state.seconds + state.stepped) * 1000,
+    elapsed: () => state.seconds * 1000,
   })
   const judge = (name = 'one', options: Parameters<typeof revocation>[1] = {}): Promise<void> =>
     revocation({ token: `token ${name}`, signed: name, exp: 1_000_000 }, options)
@@ -240,4 +244,62 @@ describe('without an answer', () => {
     expect((await failing(waiting)).code).toBe('closed')
     expect(server.warnings).toEqual([])
   })
+})
+
+describe('a clock that is set', () => {
+  const hour = 3600
+
+  test.each([[-hour], [hour]])(
+    'by %i s: the answer is used again for ten seconds, neither longer nor shorter',
+    async (step) => {
+      const server = createServer()
+      await server.judge()
+      server.stepped = step
+      server.says = () => no
+      server.seconds = 9.9
+      await server.judge()
+      server.seconds = 10
+      expect((await failing(server.judge())).code).toBe('revoked')
+    },
+  )
+
+  test('back, while Purser is away: the pause is five seconds, and its word counts for five minutes', async () => {
+    const server = createServer()
+    await server.judge()
+    server.says = throwing(away)
+    server.seconds = 20
+    await server.judge()
+    server.stepped = -hour
+    server.seconds = 25
+    const before = server.asked.length
+    await server.judge('two')
+    expect(server.asked.length).toBeGreaterThan(before)
+    expect(server.warnings.length).toBe(1)
+    server.seconds = 299
+    await server.judge()
+    expect(server.warnings.length).toBe(1)
+    server.says = () => yes
+    await server.judge('three')
+    server.says = throwing(away)
+    server.seconds = 310
+    await server.judge()
+    expect(server.warnings.length).toBe(2)
+  })
+})
+
+/** The whole client: nothing between it and the clock is the test's own. */
+test('a clock that is set back does not switch revocation off', async () => {
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const purser = createTestPurser()
+  onTestFinished(() => purser.close())
+  const web = await purser.connect({ spiffeId: 'spiffe://example.org/web', jwts: ['payments'] })
+  const api = await purser.connect({ spiffeId: 'spiffe://example.org/api' })
+  const token = await web.jwt('payments')
+  vi.advanceTimersByTime(9_000)
+  await api.verifyJwt(token, { audience: 'payments' })
+  await purser.revoke({ session: web.session.id })
+  vi.setSystemTime(Date.now() - 9_000)
+  vi.advanceTimersByTime(10_000)
+  expect((await failing(api.verifyJwt(token, { audience: 'payments' }))).code).toBe('revoked')
 })

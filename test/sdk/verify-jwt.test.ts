@@ -1,7 +1,7 @@
 /** Tokens that must not pass, each wrong in one thing and truly signed, and those that must. */
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { PurserError } from '@purser/sdk'
+import { PurserError, type VerifyJwtOptions } from '@purser/sdk'
 import { failing } from './failing.ts'
 import { bundleOf, createVerifier, good, header, jwk, pairs, segment, signed, start, token } from './signed-tokens.ts'
 
@@ -361,4 +361,19 @@ describe('keys', () => {
     verifier.bundle = bundleOf([jwk(pairs.ec, 'e1', more)])
     expect((await failing(verifier.verifyJwt(token(), payments))).message).toContain('(kid)')
   })
+})
+
+// Each of these would let in the whole trust domain, or a revoked token, and was meant not to.
+test.each([
+  [{ accepts: 'spiffe://example.org/lab/web' }],
+  [{ accept: undefined }],
+  [{ revocations: 'require' }],
+  [{ maxAgeSeconds: 0 }],
+])('the options %j are refused before the token is looked at', async (options) => {
+  const { verifyJwt } = createVerifier()
+  const error = await failing(verifyJwt(token(), { audience: 'payments', ...options } as VerifyJwtOptions))
+  expect([error.code, error.message]).toEqual([
+    'bad_options',
+    expect.stringContaining(Object.keys(options)[0] ?? '') as string,
+  ])
 })

@@ -1,6 +1,7 @@
 /** `fetch` with a token for one audience, to the places that were named and to no other. */
 import { isLoopback } from '../address.ts'
 import { unlessAborted } from '../deadline.ts'
+import { elapsedMs } from '../elapsed.ts'
 import { PurserError } from '../errors.ts'
 
 type Fetch = typeof globalThis.fetch
@@ -20,7 +21,10 @@ type Parts = {
   jwt: (audience: string, options: { signal?: AbortSignal }) => Promise<string>
   /** Another token than the one that was refused. */
   freshJwt: (audience: string, refused: string) => Promise<string>
-  now: () => number
+  /** For the pause between replacements; no setting of the clock moves it. */
+  elapsed?: () => number
+  /** Nothing here goes by the wall clock. */
+  now?: () => number
 }
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
@@ -29,7 +33,7 @@ const bad = (why: string): PurserError => new PurserError('bad_options', why)
 const pauseMs = 10_000
 
 /** @throws PurserError `bad_options` */
-export function createFetch({ jwt, freshJwt, now }: Parts, options: FetchOptions): Fetch {
+export function createFetch({ jwt, freshJwt, elapsed = elapsedMs }: Parts, options: FetchOptions): Fetch {
   const { audience, fetch = globalThis.fetch } = options
   if (typeof audience !== 'string' || audience === '') throw bad('fetch needs the audience that its token is for')
   const origins = originsOf(options.origins)
@@ -37,8 +41,8 @@ export function createFetch({ jwt, freshJwt, now }: Parts, options: FetchOptions
 
   /** Another token than one that was refused as invalid; undefined where there is none. Requests at the same time share it. */
   async function tokenAfter(refused: string, signal: AbortSignal | undefined): Promise<string | undefined> {
-    if (!next || now() - next.at >= pauseMs) {
-      next = { at: now(), token: freshJwt(audience, refused).catch(() => undefined) }
+    if (!next || elapsed() - next.at >= pauseMs) {
+      next = { at: elapsed(), token: freshJwt(audience, refused).catch(() => undefined) }
     }
     const { token } = next
     const other = await unlessAborted(signal, () => token)

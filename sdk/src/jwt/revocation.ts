@@ -1,5 +1,6 @@
 /** Whether a token still counts: asked of Purser (RFC 7662), whose word is used again for a few seconds. */
 import { withDeadline } from '../deadline.ts'
+import { elapsedMs } from '../elapsed.ts'
 import { PurserError, isAway, wordsOf } from '../errors.ts'
 import { parseFields } from '../fields.ts'
 import { refusalOf } from '../refusal.ts'
@@ -21,9 +22,13 @@ type Parts = {
   credential: Credential
   closing: AbortSignal
   warn: (warning: string) => void
+  /** The wall clock, for the end of tokens. */
   now: () => number
+  /** For how old an answer is; no setting of the clock moves it. */
+  elapsed?: () => number
 }
 
+/** `at` is of `elapsed`: by a clock that was set back, an old word would be new. */
 type Word = { active: boolean; at: number }
 
 const defaultAgeSeconds = 10
@@ -35,7 +40,8 @@ const timeoutMs = 3_000
 /** After a question without an answer the next one waits this long, so that not every caller waits for the same. */
 const pauseMs = 5_000
 
-export function createRevocation({ transport, credential, closing, warn, now }: Parts): Revocation {
+export function createRevocation(parts: Parts): Revocation {
+  const { transport, credential, closing, warn, now, elapsed = elapsedMs } = parts
   // By what is signed: other signatures of the same claims are the same token (RFC 7515 has many texts for one).
   const words = createRecent<Word>(mostKept)
   const underWay = new Map<string, Promise<Word>>()
@@ -70,7 +76,7 @@ export function createRevocation({ transport, credential, closing, warn, now }: 
     const { active } = parseFields(answer.text, 'the body')
     if (typeof active !== 'boolean')
       throw new PurserError('bad_reply', "the server's answer does not say active or not")
-    const word = { active, at: now() }
+    const word = { active, at: elapsed() }
     words.set(signed, word)
     failed = undefined
     warned = false
@@ -78,7 +84,7 @@ export function createRevocation({ transport, credential, closing, warn, now }: 
   }
 
   function shared(token: string, signed: string): Promise<Word> {
-    if (failed && now() - failed.at < pauseMs) return Promise.reject(failed.error)
+    if (failed && elapsed() - failed.at < pauseMs) return Promise.reject(failed.error)
     const asked = underWay.get(signed) ?? ask(token, signed).finally(() => underWay.delete(signed))
     underWay.set(signed, asked)
     return asked
@@ -87,15 +93,15 @@ export function createRevocation({ transport, credential, closing, warn, now }: 
   /** Purser's word, or the one that it gave before; undefined where neither can be had. */
   async function wordOn(token: string, signed: string, mode: RevocationMode, ageMs: number): Promise<Word | undefined> {
     const before = words.get(signed)
-    if (before && now() - before.at < ageMs) return before
+    if (before && elapsed() - before.at < ageMs) return before
     try {
       return await shared(token, signed)
     } catch (error) {
       if (closing.aborted) throw error
       const failure = error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error))
-      if (failed?.error !== failure) failed = { error: failure, at: now() }
+      if (failed?.error !== failure) failed = { error: failure, at: elapsed() }
       if (mode === 'require') throw failure
-      if (before && (!before.active || now() - before.at < longestAgeMs)) return before
+      if (before && (!before.active || elapsed() - before.at < longestAgeMs)) return before
       if (!warned) {
         warn(`tokens are accepted without Purser's word on whether they were revoked: ${failure.message}`)
       }

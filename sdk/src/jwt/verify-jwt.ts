@@ -4,6 +4,7 @@ import type { Bundle, JwtKey } from '../bundle.ts'
 import type { Bundles } from '../bundles.ts'
 import { unlessAborted } from '../deadline.ts'
 import { PurserError } from '../errors.ts'
+import { checkOptions } from '../known-options.ts'
 import { type Accept, readAccept } from '../tls/accept.ts'
 import { readAudience } from './audience.ts'
 import { badToken } from './bad-token.ts'
@@ -24,6 +25,14 @@ export type VerifyJwtOptions = {
   revocationMaxAgeSeconds?: number
   /** Gives up waiting. */
   signal?: AbortSignal
+}
+
+const names: Record<keyof VerifyJwtOptions, true> = {
+  audience: true,
+  accept: true,
+  revocation: true,
+  revocationMaxAgeSeconds: true,
+  signal: true,
 }
 
 export type VerifiedJwt = {
@@ -84,6 +93,7 @@ export function createVerifyJwt({ bundles, revocation, trustDomain, closing, war
 
   return async (token, options) => {
     if (closing.aborted) throw closing.reason
+    checkOptions(options, names, 'verifyJwt')
     const { accept, signal } = options
     const wanted = readAudience(options.audience)
     checkLength(token)

@@ -7,7 +7,7 @@ import { type Destination, createDial } from './client.ts'
 import type { TlsParts } from './judge.ts'
 import { knownOn } from './peer.ts'
 import { pick } from './server-options.ts'
-import type { Watch } from './watch.ts'
+import { type Watch, endsAnyTime, endsBetweenRequests } from './watch.ts'
 
 const names = [
   'keepAlive',
@@ -29,7 +29,11 @@ const longestMs = 2 ** 31 - 1
 
 export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: AgentOptions): Agent {
   const { source } = parts
-  const dial = createDial({ now, ...parts }, watch, options.accept)
+  /** Out of the agent's hands, upgraded for example: no further request is made on them. */
+  const handedOver = new WeakSet<Socket>()
+  const dial = createDial({ now, ...parts }, watch, options.accept, (why, socket) =>
+    (handedOver.has(socket) ? endsAnyTime : endsBetweenRequests)(why),
+  )
   // Sessions would be offered for resumption, and a resumed peer isn't asked who it is.
   const agent = new Agent({ keepAlive: true, ...pick(options, names), maxCachedSessions: 0 })
   let generation = 0
@@ -53,6 +57,7 @@ export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: 
   function create(where: Destination): TLSSocket {
     const socket = dial({ ...where, ALPNProtocols: ['http/1.1'] })
     madeIn.set(socket, generation)
+    socket.once('agentRemove', () => handedOver.add(socket))
     socket.once('secureConnect', () => {
       const ends = (knownOn(socket)?.endsAt ?? 0) - now()
       const timer = setTimeout(dropIdle, Math.min(ends, longestMs)).unref()

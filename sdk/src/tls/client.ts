@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto'
 import { type TcpNetConnectOpts, isIP } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'node:tls'
+import type { PurserError } from '../errors.ts'
 import type { Accept } from './accept.ts'
 import { contextOf } from './context.ts'
 import { type Judge, type TlsParts, createJudge } from './judge.ts'
 import { type Known, isMet, linked, sentIn } from './peer.ts'
-import type { Watch } from './watch.ts'
+import { type Watch, endsAnyTime } from './watch.ts'
 
 const destination = [
   'host',
@@ -73,8 +74,16 @@ function poolOf(accept: Accept): string {
 
 export type Dial = (where: Destination) => TLSSocket
 
-/** Makes connections that end when their peer is revoked, or this client closed. */
-export function createDial(parts: TlsParts, watch: Watch, accept: Accept): Dial {
+/**
+ * Makes connections that end when their peer is let in no more, or this client closed.
+ * @param endsBy which reasons end one that is open; each but the end of a certificate unless given
+ */
+export function createDial(
+  parts: TlsParts,
+  watch: Watch,
+  accept: Accept,
+  endsBy: (why: PurserError, socket: TLSSocket) => boolean = endsAnyTime,
+): Dial {
   const judge = createJudge(parts, accept)
   const pool = poolOf(accept)
   return (where) => {
@@ -86,7 +95,7 @@ export function createDial(parts: TlsParts, watch: Watch, accept: Accept): Dial 
       socket,
       () => {
         const why = known && judge.look(known)
-        return why?.code === 'revoked' ? why : undefined
+        return why && endsBy(why, socket) ? why : undefined
       },
       (why) => socket.destroy(why),
     )

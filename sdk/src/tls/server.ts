@@ -9,7 +9,7 @@ import { type Judge, type TlsParts, createJudge } from './judge.ts'
 import { isMet, knownOn, linked, sentOn } from './peer.ts'
 import { answerRefusal, endUpgrade } from './refuse.ts'
 import { type ServerOptions, type SocketServerOptions, httpOptionsOf, socketOptionsOf } from './server-options.ts'
-import type { Watch } from './watch.ts'
+import { type Watch, endsAnyTime, endsBetweenRequests } from './watch.ts'
 
 /** Node asks for a certificate, and cuts whoever has none under our roots before anything is handled. */
 const clientsAreVerified = { requestCert: true, rejectUnauthorized: true }
@@ -23,7 +23,7 @@ export function createHttpsServer(
   const judge = createJudge(parts, options.accept)
   const context = contextOf(parts.source.identity())
   const server = createHttps({ ...httpOptionsOf(options), ...context, ...clientsAreVerified }, onRequest)
-  guard(server, parts, watch, judge, { whileOpen: (why) => why.code === 'revoked' })
+  guard(server, parts, watch, judge, { whileOpen: endsBetweenRequests })
   return server
 }
 
@@ -36,9 +36,7 @@ export function createSocketServer(
   const judge = createJudge(parts, options.accept)
   const context = contextOf(parts.source.identity())
   const server = createTls({ ...socketOptionsOf(options), ...context, ...clientsAreVerified }, onSocket)
-  // No further request will be judged here: what else is wrong with the peer ends its connection at once. That its
-  // certificate ended does not: it was verified when the connection began, and is longer-lived than its certificate.
-  guard(server, parts, watch, judge, { whileOpen: (why) => why.code !== 'expired' })
+  guard(server, parts, watch, judge, { whileOpen: endsAnyTime })
   return server
 }
 
@@ -50,6 +48,8 @@ type Rules = { whileOpen: (why: PurserError) => boolean }
  */
 function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { whileOpen }: Rules): void {
   const { source, warn } = parts
+  /** Handed over to whoever listened: no further request on them will be judged. */
+  const handedOver = new WeakSet<Socket>()
 
   function admit(socket: TLSSocket): boolean {
     try {
@@ -61,7 +61,8 @@ function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { wh
     }
     watch.add(socket, () => {
       const why = verdict(socket)
-      return why && whileOpen(why) ? why : undefined
+      const ends = handedOver.has(socket) ? endsAnyTime : whileOpen
+      return why && ends(why) ? why : undefined
     })
     return true
   }
@@ -77,6 +78,7 @@ function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { wh
     if (!withRequest.has(event)) return true
     if (!(first instanceof IncomingMessage)) return false
     const why = verdict(first.socket)
+    if (!why && handingOver.has(event)) handedOver.add(first.socket)
     if (!why) return true
     if (second instanceof ServerResponse) answerRefusal(first, second, why)
     else endUpgrade(first.socket, why)
@@ -93,7 +95,6 @@ function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { wh
   const stop = source.onIdentity(() => {
     try {
       server.setSecureContext(contextOf(source.identity()))
-      watch.lookAgain()
     } catch (error) {
       // Its end, or the client's, is told elsewhere.
       if (!(error instanceof PurserError)) warn(`the server keeps its earlier certificate: ${wordsOf(error)}`)
@@ -110,3 +111,5 @@ const withRequest: ReadonlySet<string | symbol> = new Set([
   'upgrade',
   'connect',
 ])
+
+const handingOver: ReadonlySet<string | symbol> = new Set(['upgrade', 'connect'])

@@ -22,17 +22,24 @@ export type Tls = {
   /**
    * A server for requests; `listen` it. On a connection that is kept, the peer is judged again at each request: once its
    * certificate ended or was revoked, its root left the bundle, or `accept` changed its mind, the answer is 401 and the
-   * connection ends. `peerOf(request)` says who asks. It ends with `purser.close()`.
+   * connection ends. One that is upgraded, or a tunnel, ends by itself then, as those of `socketServer` do. `peerOf(request)`
+   * says who asks. It ends with `purser.close()`.
    */
   server(options: ServerOptions, onRequest?: RequestListener): HttpsServer
-  /** The same for protocols other than HTTP. `peerOf(socket)` says who it is. */
+  /**
+   * The same for protocols other than HTTP. `peerOf(socket)` says who it is. A connection outlives its peer's certificate; it
+   * ends once the peer is revoked, its root left the bundle, or `accept`, asked at each such news, says no.
+   */
   socketServer(options: SocketServerOptions, onSocket?: (socket: TLSSocket) => void): Server
   /**
    * Options for `tls.connect` or `https.request`, as of now: call it again for each connection. What is connected by them
    * isn't followed: `connect` and `agent` end connections whose peer is revoked.
    */
   client(options: { accept: Accept }): ConnectionOptions
-  /** A connection, like `tls.connect`; `secureConnect` comes once the peer is verified and accepted, `error` otherwise. */
+  /**
+   * A connection, like `tls.connect`; `secureConnect` comes once the peer is verified and accepted, `error` otherwise, and
+   * also later, once the peer is let in no more, as with `socketServer`.
+   */
   connect(options: Destination & { accept: Accept }): TLSSocket
   /**
    * An agent for `https.request` that keeps connections. None that was made with an earlier certificate, or whose peer's

@@ -2,10 +2,8 @@
  * A dry attestation: the proof is presented as the SDK would, and nothing is asked for. It opens or continues this
  * instance's session and is an entry of the log like any other.
  */
-import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Choice, PurserError, connect } from '@purser/sdk'
+import { withBorrowedState } from '../borrowed-state.ts'
 import { type Finding, fail, note, ok, skipped } from './finding.ts'
 import type { Env } from './workload-server.ts'
 
@@ -15,10 +13,11 @@ export async function lookAtAttestation(env: Env, before: readonly Finding[]): P
   if (before.some((one) => one.check === 'proof' && one.what.startsWith('a join token'))) {
     return [skipped(check, 'not tried: a join token is used up by it')]
   }
-  const state = await borrowState(env.PURSER_STATE_DIR)
   try {
     // No certificate, so that none is renewed: its serial number is its owner's to spend.
-    const purser = await connect({ env: { ...env, PURSER_STATE_DIR: state }, x509: false, onWarning: () => undefined })
+    const purser = await withBorrowedState(env.PURSER_STATE_DIR, (state) =>
+      connect({ env: { ...env, PURSER_STATE_DIR: state }, x509: false, onWarning: () => undefined }),
+    )
     purser.close()
     const { spiffeId, workload, session, chosen } = purser
     const who = `${spiffeId}, workload ${workload.name}, session until ${session.expiresAt.toISOString()}`
@@ -26,19 +25,7 @@ export async function lookAtAttestation(env: Env, before: readonly Finding[]): P
   } catch (error) {
     if (!(error instanceof PurserError)) throw error
     return [refused(error)]
-  } finally {
-    await rm(state, { recursive: true, force: true })
   }
-}
-
-/** The log's newest head goes along, so that growth is demanded; the workload's own files stay untouched. */
-async function borrowState(dir: string | undefined): Promise<string> {
-  const copy = await mkdtemp(join(tmpdir(), 'purser-doctor-'))
-  const names = dir ? await readdir(dir).catch(() => []) : []
-  for (const name of names.filter((one) => /^log-.*\.json$/.test(one))) {
-    await copyFile(join(dir ?? '', name), join(copy, name))
-  }
-  return copy
 }
 
 /** Where the SDK found it, when that was in no file that was looked at already. */

@@ -1,14 +1,12 @@
-/** The orchestrator's token where it lies in a file: whose, for whom, and how long still. It is read and sent nowhere. */
-import { existsSync } from 'node:fs'
+/** The orchestrator's token, or a join token, where it was put for this workload: whose, for whom, and how long still. It is read and sent nowhere. */
 import { Refusal } from '../../errors.ts'
 import { readProofText } from '../../attest/proof-text.ts'
+import { givenProof, isJoinToken, projectedToken } from '../given-proof.ts'
 import type { Io } from '../io.ts'
 import { type Finding, codeOf, fail, note, ok, warn } from './finding.ts'
 
 const check = 'proof'
 const why = 'it is what this workload proves with who it is'
-/** Where a projected token is mounted (native-api.md, "Finding and trusting each other"). */
-const usualPath = '/var/run/secrets/purser/token'
 
 /** @param audiences of the server, where it could be asked */
 export function lookAtProof(
@@ -16,19 +14,26 @@ export function lookAtProof(
   audiences: readonly string[] | undefined,
   now: Date,
 ): Finding[] {
-  const named = env.PURSER_PROOF_FILE
-  const path = named || usualPath
-  const source = named ? 'PURSER_PROOF_FILE' : 'where a projected token is mounted'
+  const given = givenProof({ env, readFile })
+  if (!env.PURSER_PROOF_FILE && env.PURSER_JOIN_TOKEN && env.PURSER_JOIN_TOKEN_FILE) {
+    const both = 'which of them counts would be a guess, so the SDK takes neither'
+    return [
+      fail(check, 'PURSER_JOIN_TOKEN and PURSER_JOIN_TOKEN_FILE are both set', { why: both, do: 'unset one of them' }),
+    ]
+  }
   // Elsewhere (a CI job's variables, a cloud's metadata) only the SDK looks, and says what it found.
-  if (!named && !existsSync(path)) return [note(check, `no file: neither PURSER_PROOF_FILE nor ${path}`)]
+  if (!given) {
+    return [note(check, `none is given: neither PURSER_PROOF_FILE nor PURSER_JOIN_TOKEN, nor a file ${projectedToken}`)]
+  }
+  const { place: path, source } = given
   let text: string
   try {
-    text = readFile(path).trim()
+    text = given.read()
   } catch (error) {
     const remedy = 'mount a projected serviceAccountToken there, or name the right file in PURSER_PROOF_FILE'
     return [fail(check, `${path} can't be read (${codeOf(error) ?? 'unknown'}; ${source})`, { why, do: remedy })]
   }
-  if (text.startsWith('purser_join_')) return [ok(check, `a join token in ${path} (${source})`)]
+  if (isJoinToken(text)) return [ok(check, `a join token in ${path} (${source})`)]
   const claims = claimsOf(text)
   if (!claims) {
     const remedy = 'it must hold the token alone: three parts in base64url with dots between'

@@ -1,7 +1,7 @@
 /** Whether a JWT was revoked: Purser's word (RFC 7662), which an operator or any workload may ask for. */
-import { existsSync } from 'node:fs'
 import { withApi } from '../api.ts'
 import { type WorkloadFlags, asWorkload } from '../as-workload.ts'
+import { givenProof, presentsJoinToken } from '../given-proof.ts'
 import { CliError, type Io } from '../io.ts'
 import { setting } from '../settings.ts'
 import type { Checks } from './checks.ts'
@@ -9,21 +9,19 @@ import type { Checks } from './checks.ts'
 type Word = { active: boolean; session?: string; workload?: string }
 
 const check = 'revocation'
-const usualProof = '/var/run/secrets/purser/token'
 /** Seconds: it is used once, at once. */
 const accessTokenSeconds = 60
 
 export async function judgeRevocation(checks: Checks, token: string, flags: WorkloadFlags, io: Io): Promise<void> {
   if (!checks.sound()) return checks.skipped(check, 'not asked: it is refused already')
-  const proof = flags.proofFile ?? (io.env.PURSER_PROOF_FILE || usualProof)
   try {
     const apiToken = setting(io, 'PURSER_API_TOKEN')
     if (apiToken !== undefined) return tell(checks, await ask(io, flags, token, apiToken))
-    if (!existsSync(proof)) {
+    if (!givenProof(io, flags.proofFile)) {
       return checks.skipped(check, 'not asked: that takes PURSER_API_TOKEN, or a proof of this workload (--proof-file)')
     }
     // One of few uses would be gone.
-    if (io.readFile(proof).trim().startsWith('purser_join_')) {
+    if (presentsJoinToken(io, flags.proofFile)) {
       return checks.skipped(check, 'not asked: a join token is not spent on it; set PURSER_API_TOKEN')
     }
     const wanted = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }

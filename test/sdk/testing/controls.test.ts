@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import type { Purser } from '@purser/sdk'
 import { type RefusalCode, type TestPurser, createTestPurser } from '@purser/sdk/testing'
 import { decodeProtectedHeader } from 'jose'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failing } from '../failing.ts'
 
 function inMemory(options?: { trustDomain?: string }): TestPurser {
@@ -40,6 +40,14 @@ describe('a workload', () => {
   ])('%s is refused', async (_, workload) => {
     expect((await failing(inMemory().connect(workload))).code).toBe('bad_options')
     expect(() => inMemory().register(workload)).toThrow(expect.objectContaining({ code: 'bad_options' }))
+  })
+
+  test('lives for six seconds at least, as docs/sdk.md says: five are cut to less', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Math.floor(Date.now() / 1000) * 1000 + 500 })
+    onTestFinished(() => void vi.useRealTimers())
+    expect((await failing(inMemory().connect({ spiffeId, lifetimeSeconds: 5 }))).code).toBe('expires_too_soon')
+    const { x509 } = await inMemory().connect({ spiffeId, lifetimeSeconds: 6 })
+    expect(x509.notAfter.getTime() - Date.now()).toBe(5500)
   })
 
   test('keeps what it was registered with, until something else is given', async () => {

@@ -1,0 +1,114 @@
+/** Which roots count: those of the bundle, and what a renewal says where it differs. */
+import { PurserError } from '@purser/sdk'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { Credentials } from '../../sdk/src/fetch-credentials.ts'
+import { createHeld } from '../../sdk/src/held.ts'
+import { createKeeper } from '../../sdk/src/keeper.ts'
+import { createCa, issue } from './workloads.ts'
+
+const [older, newer, newest] = [createCa(), createCa(), createCa()].map(({ root }) => root.pem) as [
+  string,
+  string,
+  string,
+]
+const x5c = (pem: string): object => ({
+  kty: 'EC',
+  use: 'x509-svid',
+  x5c: [pem.replace(/-----[A-Z ]+-----|\s/g, '')],
+})
+const both = older + newer
+
+function create() {
+  const ca = createCa()
+  const state = {
+    /** What a replica answers with a certificate. */
+    trustBundle: older,
+    /** What `GET /bundle` says. */
+    bundle: [older],
+    away: false,
+    followed: [] as string[],
+  }
+  const given = (): Credentials => ({
+    spiffeId: 'spiffe://example.org/lab/web',
+    workload: { id: 'w', name: 'web', revision: 1 },
+    session: { id: 's', expiresAt: new Date(Date.now() + 3_600_000) },
+    jwts: [],
+    x509: issue(ca, undefined, { roots: state.trustBundle }),
+  })
+  const wanted = { jwts: [], x509: {} }
+  const keeper = createKeeper({
+    held: createHeld({ wanted, renewAt: undefined, now: Date.now, random: () => 0 }, given()),
+    renew: async () => ({ given: given(), by: 'certificate' }),
+    transport: {
+      async exchange() {
+        if (state.away) throw new PurserError('unreachable', 'nobody is there')
+        const text = JSON.stringify({ keys: state.bundle.map(x5c), spiffe_sequence: state.bundle.length })
+        return { status: 200, headers: {}, text, bytes: Buffer.from(text) }
+      },
+      rest: () => undefined,
+      close: () => undefined,
+    },
+    emitter: { on: () => () => undefined, emit: () => undefined },
+    keep: async () => undefined,
+    follow: (roots) => void state.followed.push(roots),
+    away: undefined,
+    closing: new AbortController().signal,
+    warn: () => undefined,
+    now: Date.now,
+    random: () => 0,
+  })
+  onTestFinished(() => keeper.close())
+  return { state, keeper }
+}
+
+test('a renewal by a replica that lags behind takes no root back that the bundle has', async () => {
+  const { state, keeper } = create()
+  state.bundle = [older, newer]
+  await keeper.bundles.reread()
+  expect(keeper.roots()).toBe(both)
+  const heard = vi.fn()
+  keeper.onIdentity(() => heard(keeper.roots()))
+  await keeper.renewAll()
+  await keeper.bundles.reread()
+  expect(keeper.roots()).toBe(both)
+  expect(heard.mock.calls.flat()).not.toContain(older)
+  expect(state.followed.at(-1)).toBe(both)
+})
+
+test('nor does it bring one back that was withdrawn', async () => {
+  const { state, keeper } = create()
+  state.bundle = [newer]
+  await keeper.bundles.reread()
+  await keeper.renewAll()
+  expect(keeper.roots()).toBe(newer)
+})
+
+test('roots that are newer than the bundle that is known have it read at once', async () => {
+  const { state, keeper } = create()
+  await keeper.bundles.reread()
+  state.trustBundle = older + newest
+  state.bundle = [older, newest]
+  await keeper.renewAll()
+  await vi.waitFor(() => expect(keeper.roots()).toBe(older + newest))
+})
+
+test('where the bundle can’t be read, the newest word counts, until it can', async () => {
+  const { state, keeper } = create()
+  state.bundle = [older, newer]
+  await keeper.bundles.reread()
+  state.away = true
+  await keeper.renewAll()
+  await vi.waitFor(() => expect(keeper.roots()).toBe(older))
+  state.away = false
+  await keeper.bundles.reread()
+  expect(keeper.roots()).toBe(both)
+  expect(state.followed.at(-1)).toBe(both)
+})
+
+test('before any bundle was read, a renewal’s word counts', async () => {
+  const { state, keeper } = create()
+  state.away = true
+  state.trustBundle = both
+  await keeper.renewAll()
+  expect(keeper.roots()).toBe(both)
+})
