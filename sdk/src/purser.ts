@@ -168,7 +168,7 @@ export function createPurser(parts: Parts): Purser {
     chosen,
     jwt,
     verifyJwt,
-    fetch: (options) => createFetch({ jwt, freshJwt, now }, options),
+    fetch: (options) => createFetch({ jwt, freshJwt }, options),
     tls,
     renew: ({ signal } = {}) => (closing.aborted ? Promise.reject(closing.reason) : keeper.renewAll(signal)),
     on: emitter.on,

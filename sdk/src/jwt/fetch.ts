@@ -23,8 +23,6 @@ type Parts = {
   freshJwt: (audience: string, refused: string) => Promise<string>
   /** For the pause between replacements; no setting of the clock moves it. */
   elapsed?: () => number
-  /** Nothing here goes by the wall clock. */
-  now?: () => number
 }
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
