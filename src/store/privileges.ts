@@ -37,7 +37,9 @@ export type Lacking = { privilege: Privilege; tables: string[] }
 
 /** Tables that are not there yet are left out: that is another finding. */
 export async function lackingPrivileges(knex: Knex): Promise<Lacking[]> {
-  const wanted = Object.entries(neededPrivileges).flatMap(([table, list]) => list.map((privilege) => ({ table, privilege })))
+  const wanted = Object.entries(neededPrivileges).flatMap(([table, list]) =>
+    list.map((privilege) => ({ table, privilege })),
+  )
   const { rows } = await knex.raw<{ rows: { name: string; privilege: Privilege }[] }>(
     `select w.name, w.privilege from unnest(?::text[], ?::text[]) with ordinality as w (name, privilege, n)
       where to_regclass(w.name) is not null and not has_table_privilege(to_regclass(w.name), w.privilege) order by w.n`,
