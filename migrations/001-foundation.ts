@@ -162,93 +162,9 @@ const doors = [
   `create table job_state (name text primary key, state jsonb not null)`,
 ]
 
-/**
- * The group commit in one statement: lock the head, judge each item under the lock, insert what holds.
- * Statements inside a function take fresh snapshots, so each sees what the last holder of the lock committed.
- * Items: n, rev, closed (may go in while issuing is closed), leaf, nonce, body, at, terms, claim {key, holder, until}, session {…}, token {…}, use (a join token's id); bytes in base64.
- * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
- * looks cheap then, and would cost more with every entry. So the settings leave the planner nothing but their keys.
- * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
- */
-const append = `
-create function log_append(p_batch uuid, p_epoch int, p_items json) returns json language plpgsql
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-declare
-  head log_head%rowtype;
-  verdicts jsonb := '{}';
-  appended bigint;
-begin
-  select * into head from log_head where id = 1 for update;
-  if exists (select 1 from lost_batch where id = p_batch) then
-    raise exception 'batch % was given up', p_batch;
-  end if;
-  if head.epoch <> p_epoch then
-    return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
-  end if;
-
-  select coalesce(jsonb_object_agg(i.n, case
-      when i.rev is not null and not head.issuing and not i.closed then 'closed'
-      when i.rev is not null and i.rev < head.revision then 'stale'
-      when j.id is not null and c.key is null then 'claimed'
-      when s.ended_at is not null then 'ended:' || (
-        select max(g.generation) from session g
-         where g.instance = s.instance and g.spiffe_id = s.spiffe_id and g.ended_at is not null)
-      else 'claimed' end), '{}')
-    into verdicts
-    from json_to_recordset(p_items) as i (n int, rev bigint, closed boolean, claim json, session json, use text)
-    left join join_token j on j.id = i.use and (j.uses_left = 0 or j.expires_at <= clock_timestamp())
-    left join claim c on c.key = decode(i.claim ->> 'key', 'base64')
-    left join session s on s.id = i.session ->> 'id'
-   where i.rev is not null and ((not head.issuing and not i.closed) or i.rev < head.revision or s.ended_at is not null
-      or (j.id is not null and c.key is null)
-      or (c.key is not null and (c.holder <> decode(i.claim ->> 'holder', 'base64')
-                                 or c.claimed_at < clock_timestamp() - interval '60 seconds')));
-
-  -- A counted use, unless the claim says that the same key repeats one whose reply was lost.
-  update join_token set uses_left = uses_left - 1
-    from json_to_recordset(p_items) as i (n int, claim json, use text)
-   where join_token.id = i.use and not jsonb_exists(verdicts, i.n::text)
-     and not exists (select 1 from claim c where c.key = decode(i.claim ->> 'key', 'base64'));
-
-  insert into claim (key, holder, claimed_at, until)
-  select decode(i.claim ->> 'key', 'base64'), decode(i.claim ->> 'holder', 'base64'), clock_timestamp(), (i.claim ->> 'until')::timestamptz
-    from json_to_recordset(p_items) as i (n int, claim json)
-   where i.claim is not null and not jsonb_exists(verdicts, i.n::text)
-      on conflict (key) do nothing;
-
-  insert into session (id, instance, generation, workload_id, attestor_id, spiffe_id, selectors, account, started_at, expires_at)
-  select distinct on (s.id) s.id, decode(s.instance, 'base64'), s.generation, s.workload, s.attestor, s."spiffeId",
-         s.selectors, s.account, i.at, s.until
-    from json_to_recordset(p_items) as i (n int, at timestamptz, session json),
-         json_to_record(i.session) as s (id text, instance text, generation int, workload text, attestor text,
-           "spiffeId" text, selectors jsonb, account text, until timestamptz)
-   where i.session is not null and not jsonb_exists(verdicts, i.n::text)
-   order by s.id, s.until desc
-      on conflict (id) do update set expires_at = greatest(session.expires_at, excluded.expires_at)
-      where session.expires_at < excluded.expires_at;
-
-  insert into access_token (id, hash, session_id, expires_at)
-  select t.id, decode(t.hash, 'base64'), t.session, t.until
-    from json_to_recordset(p_items) as i (n int, token json),
-         json_to_record(i.token) as t (id text, hash text, session text, until timestamptz)
-   where i.token is not null and not jsonb_exists(verdicts, i.n::text);
-
-  insert into log_entry (epoch, idx, leaf, nonce, body, batch, at, terms)
-  select head.epoch, head.size + row_number() over (order by i.n) - 1, decode(i.leaf, 'base64'),
-         decode(i.nonce, 'base64'), i.body, p_batch, i.at, i.terms
-    from json_to_recordset(p_items) as i (n int, leaf text, nonce text, body text, at timestamptz, terms bigint[])
-   where not jsonb_exists(verdicts, i.n::text);
-  get diagnostics appended = row_count;
-
-  update log_head set size = head.size + appended where id = 1;
-  return json_build_object('epoch', head.epoch, 'size', head.size + appended, 'revision', head.revision,
-                           'first', head.size, 'verdicts', verdicts);
-end $$`
-
 export const foundation = {
   name: '001-foundation',
   async up(knex: Knex): Promise<void> {
-    for (const statement of [...log, ...frozen, ...issued, ...registrations, ...doors, append])
-      await knex.raw(statement)
+    for (const statement of [...log, ...frozen, ...issued, ...registrations, ...doors]) await knex.raw(statement)
   },
 }

@@ -1,6 +1,7 @@
 /** Every migration, in order. Names are kept in the database: they never change, and carry no file extension. */
 import type { Knex } from 'knex'
 import { foundation } from './001-foundation.ts'
+import { secretsMigration } from './002-secrets.ts'
 
 export type Migration = {
   name: string
@@ -10,4 +11,4 @@ export type Migration = {
   breaking?: true
 }
 
-export const migrations: readonly Migration[] = [foundation]
+export const migrations: readonly Migration[] = [foundation, secretsMigration]

@@ -15,6 +15,12 @@ function expressPath({ path, manySegments }: Operation): string {
 /** Suffix routes first: `/{name}:check` before `/{name}`, or the plain one would take it. */
 const bySpecificity = (a: Route, b: Route): number => Number(b.path.includes('}:')) - Number(a.path.includes('}:'))
 
+function operationOf({ method, path }: Route, openapi: OpenApi): Operation {
+  const operation = openapi.operations.find((one) => one.method === method && one.path === path)
+  if (!operation) throw new Error(`openapi.yaml has no ${method} ${path}`)
+  return operation
+}
+
 const paramsOf = (request: Request): Record<string, string> =>
   Object.fromEntries(
     Object.entries(request.params).map(([name, value]) => [name, Array.isArray(value) ? value.join('/') : value]),
@@ -31,13 +37,15 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.set('query parser', false)
-  const unrouted = createUnrouted(parts, routes)
+  const served = [...routes].sort(bySpecificity).map((route) => ({ route, operation: operationOf(route, openapi) }))
+  const unrouted = createUnrouted(
+    parts,
+    served.map((one) => one.operation),
+  )
   app.use((message: Request, response: Response, next: NextFunction) =>
     unrouted.isCanonical(message.url) ? next() : unrouted.badPath(message, response),
   )
-  for (const route of [...routes].sort(bySpecificity)) {
-    const operation = openapi.operations.find((one) => one.method === route.method && one.path === route.path)
-    if (!operation) throw new Error(`openapi.yaml has no ${route.method} ${route.path}`)
+  for (const { route, operation } of served) {
     const door = createDoor(route, operation, parts)
     app[verbs[route.method]](expressPath(operation), (message: Request, response: Response) =>
       door(message, response, paramsOf(message)),

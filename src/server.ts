@@ -35,6 +35,7 @@ import { createKeys, isOwnKey } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
+import { createVersions } from './secrets/versions.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
 import { readHead } from './store/log.ts'
@@ -59,7 +60,7 @@ export type Running = Urls & {
   stop(): Promise<void>
 }
 
-const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal'] as const
+const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets'] as const
 
 type Parts = {
   log: ServerLog
@@ -203,6 +204,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     keyOf: issueX509.keyOf,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
+    readSecretsBy: { versions: createVersions(db), keyring },
     own: ownRules(config),
     rootKey,
     keyring,

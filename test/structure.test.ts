@@ -19,7 +19,7 @@ const tiers = [
   ['store'],
   ['keys'],
   ['audit'],
-  ['attest', 'authorize', 'issue', 'operators'],
+  ['attest', 'authorize', 'issue', 'operators', 'secrets'],
   ['http', 'jobs'],
   ['wiring'],
   ['cli'],

@@ -30,6 +30,15 @@ export const actions = {
   'join-token.create': 'A join token was made for one workload entry',
   'revocation.create': 'A certificate, token or session was revoked',
   'token.introspect': 'A token was introspected (RFC 7662)',
+  'secret.read': 'Values of secrets were handed out',
+  'secret.list': 'Names of secrets were listed',
+  'secret.put': 'A version of a secret was written',
+  'secret.delete': 'A version of a secret was deleted, and can be brought back',
+  'secret.undelete': 'Deleted versions of a secret were brought back',
+  'secret.destroy': 'Versions of a secret, or the whole of it, were destroyed',
+  'secret.metadata': 'What is said about a secret was changed',
+  'secret.versions': 'The versions of a secret were listed, without values',
+  'secret.ack': 'A consumer said that it uses a version',
   'key.create': 'A key was made',
   'key.retire': 'The end of a key was set',
   'key.withdraw': 'A key was withdrawn as compromised',
@@ -85,6 +94,8 @@ export type Issued = {
   jwts?: IssuedJwt[]
   accessToken?: { id: string; expiresAt: string }
   apiToken?: { id: string; expiresAt: string }
+  secrets?: { path: string; version: number }[]
+  leases?: { id: string; database: string; username: string; expiresAt: string }[]
 }
 
 /** What a revocation ended, by the names that its verifiers know it by. */

@@ -6,7 +6,7 @@ import { type Receipt } from '@purser/sdk/verify'
 import { type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isExhausted } from '../store/database.ts'
-import type { Claim, SessionRow, TokenRow } from '../store/log.ts'
+import type { Claim, SecretRead, SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { createChanges } from './change.ts'
 import type { EntryPart } from './entry.ts'
@@ -27,6 +27,12 @@ export type Grant<R> = {
   token?: TokenRow
   /** The id of a join token that a use is taken from. */
   use?: string
+  /** The id of the caller's session, where it is neither opened nor continued by this: refused once it ended. */
+  alive?: string
+  /** Versions of secrets that leave with the reply. */
+  reads?: SecretRead[]
+  /** Intended leases that leave with it. */
+  leases?: string[]
   /** Given also while issuing is closed for review: the server's own certificate, what auditors read. */
   whileClosed?: true
   /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
@@ -49,7 +55,7 @@ export type Change<R> = {
   placed?: (epoch: number, index: number) => Promise<unknown>
 }
 export type Changed = {
-  table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key'
+  table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key' | 'secret' | 'database'
   where: Record<string, string>
 }
 
@@ -118,13 +124,16 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     revision: number,
     hints: Hints,
   ): Promise<Position | undefined> {
-    const { once: claim, session, token, use, whileClosed } = grant
+    const { once: claim, session, token, use, alive, reads, leases, whileClosed } = grant
     const item = {
       ...sealed,
       ...(claim && { claim }),
       ...(session && { session }),
       ...(token && { token }),
       ...(use && { use }),
+      ...(alive && { alive }),
+      ...(reads && reads.length > 0 && { reads }),
+      ...(leases && leases.length > 0 && { leases }),
       ...(whileClosed && { whileClosed }),
     }
     for (let tries = 0; tries < mostAppends; tries++) {
@@ -139,7 +148,10 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           })
         case 'closed':
           throw refuse('issuing_closed')
+        case 'lapsed':
+          throw logUnavailable()
         case 'ended':
+          if (alive) throw refuse('unauthenticated')
           hints.endedGeneration = placed.generation
           return undefined
         case 'epoch':

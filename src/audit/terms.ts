@@ -30,6 +30,8 @@ export function entryTerms(entry: Entry): string[] {
     add('sha256', issued.x509.publicKeySha256)
   }
   for (const jwt of issued?.jwts ?? []) add('jti', jwt.jti)
+  for (const secret of issued?.secrets ?? []) add('path', secret.path)
+  for (const lease of issued?.leases ?? []) add('leaseId', lease.id)
   add('tokenId', actor.tokenId)
   add('tokenId', issued?.accessToken?.id)
   add('tokenId', issued?.apiToken?.id)
@@ -40,6 +42,8 @@ export function entryTerms(entry: Entry): string[] {
   for (const one of accessTokens) add('tokenId', one)
   const { resource } = entry
   if (resource) add('resource', `${resource.kind}/${resource.name ?? resource.id}`)
+  if (resource?.kind === 'secret') add('path', resource.name)
+  if (resource?.kind === 'lease') add('leaseId', resource.id)
   if (resource?.revision !== undefined) add('revision', `${resource.kind}/${resource.id}/${resource.revision}`)
   return terms
 }

@@ -8,6 +8,7 @@ import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type Entry, defaultLifetimes, entriesOf } from './entries.ts'
 import type { Grant } from './grant.ts'
+import { secretGrantsOf } from './secret-grants.ts'
 
 /** What is known of a caller whose proof holds. */
 export type Facts = {
@@ -62,6 +63,8 @@ export function grantOf(entry: Entry, facts: Facts, trustDomain: string): Grant 
           })),
         },
       }),
+      secrets: secretGrantsOf(entry.secrets, facts.selectors),
+      databases: entry.databases,
       accessToken: { maxLifetimeSeconds: defaultLifetimes.accessToken },
     }
   } catch (error) {

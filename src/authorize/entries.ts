@@ -4,6 +4,7 @@ import { type Template, parseTemplate } from '../names/template.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { WorkloadDefinition } from './grant.ts'
+import { type SecretRule, readSecretRules } from './secret-grants.ts'
 
 export type Entry = {
   row: WorkloadRow
@@ -15,6 +16,8 @@ export type Entry = {
     audiences: { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, Template> }[]
     maxLifetimeSeconds: number
   }
+  secrets: SecretRule[]
+  databases: string[]
   maxSessionSeconds?: number
   requirePodBound: boolean
   pinIdentity: boolean
@@ -37,7 +40,7 @@ export function workloadOf({ id, definition }: Pick<WorkloadRow, 'id' | 'definit
 /** @throws NameError when the definition breaks a rule of names, which the door has made impossible for stored rows */
 export function readEntry(row: WorkloadRow): Entry {
   const definition = workloadOf(row)
-  const { x509, jwt } = definition.grants ?? {}
+  const { x509, jwt, secrets, databases } = definition.grants ?? {}
   return {
     row,
     match: definition.match ?? {},
@@ -56,6 +59,8 @@ export function readEntry(row: WorkloadRow): Entry {
         maxLifetimeSeconds: jwt.maxLifetimeSeconds ?? defaultLifetimes.jwt,
       },
     }),
+    secrets: readSecretRules(secrets ?? []),
+    databases: databases ?? [],
     ...(definition.maxSessionSeconds !== undefined && { maxSessionSeconds: definition.maxSessionSeconds }),
     requirePodBound: definition.requirePodBound ?? true,
     pinIdentity: definition.pinIdentity ?? false,

@@ -1,6 +1,7 @@
 /** The shapes of a workload entry, as operators write it and as it is evaluated. */
 import type { Match } from '../names/selectors.ts'
 import type { Role } from '../store/rows.ts'
+import type { SecretAction, SecretGrant } from './secret-grants.ts'
 
 type JwtAudience = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
 
@@ -16,9 +17,9 @@ export type WorkloadDefinition = {
       audiences: (string | { audience: string; alg?: 'ES256' | 'RS256'; claims?: Record<string, string> })[]
       maxLifetimeSeconds?: number
     }
-    /** Kept and checked; served by a later version, as are the next two. */
-    secrets?: { paths: string[]; actions: string[] }[]
+    secrets?: { paths: string[]; actions: SecretAction[] }[]
     databases?: string[]
+    /** Kept and checked; served by a later version. */
     operator?: { role: Role; paths?: string[]; attestors?: string[] }
   }
   maxSessionSeconds?: number
@@ -35,5 +36,8 @@ export type Grant = {
   spiffeId: string
   x509?: { dnsNames: string[]; maxLifetimeSeconds: number }
   jwt?: { audiences: JwtAudience[]; maxLifetimeSeconds: number }
+  secrets: SecretGrant[]
+  /** Names of databases. */
+  databases: string[]
   accessToken: { maxLifetimeSeconds: number }
 }

@@ -79,7 +79,7 @@ function shared({ match, grants }: WorkloadDefinition): Warning[] {
 }
 
 function later({ grants }: WorkloadDefinition): Warning[] {
-  const unserved = (['secrets', 'databases', 'operator'] as const).filter((kind) => grants?.[kind] !== undefined)
+  const unserved = (['operator'] as const).filter((kind) => grants?.[kind] !== undefined)
   return unserved.map((kind) => ({
     code: 'not_served_yet',
     detail: `grants.${kind} is kept, and this server does not serve it yet`,

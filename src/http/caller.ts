@@ -6,7 +6,7 @@ import { counts, stands } from '../authorize/standing.ts'
 import { refuse } from '../errors.ts'
 import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
-import { type Permission, isOperatorPermission, roleMay } from '../operators/permissions.ts'
+import { type Permission, operatorPermission, roleMay } from '../operators/permissions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { BootstrapTries } from './bootstrap-tries.ts'
 import type { FindSession } from './find-session.ts'
@@ -36,13 +36,14 @@ const unauthenticated = (): Error =>
   refuse('unauthenticated', { headers: { 'www-authenticate': 'Bearer realm="purser"' } })
 
 export type IdentifyParts = {
-  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate'>
+  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate' | 'recent'>
   bootstrapTries: BootstrapTries
 }
 
 /**
  * The one credential of a request, by the kinds that its route takes. A token of another kind is told apart from an
  * unknown one, since its form alone says so.
+ * @param appended whether what is given out is appended with the caller's session (`Grant.alive`), so that its end is judged there
  * @throws Refusal 400, 401, 403 or 429
  */
 export async function identify(
@@ -51,13 +52,16 @@ export async function identify(
   known: Snapshot,
   { sessions, bootstrapTries }: IdentifyParts,
   now: Date,
+  appended: boolean,
 ): Promise<Caller> {
   if (permission === 'none') return { kind: 'anonymous' }
-  const own = permission === 'self' || permission === 'introspect'
+  const granted = permission.startsWith('granted:')
+  const own = permission === 'self' || permission === 'introspect' || granted
+  const find = appended ? sessions.recent : sessions
   const token = bearerToken(message)
   if (token === undefined) {
     const serialNumber = own ? clientSerial(message, now) : undefined
-    const found = serialNumber && (await sessions.byCertificate(serialNumber, known, now))
+    const found = serialNumber && (await find.byCertificate(serialNumber, known, now))
     if (!found) throw unauthenticated()
     return { kind: 'session', session: found.session, shown: found }
   }
@@ -70,14 +74,15 @@ export async function identify(
     return { kind: 'bootstrap', hash }
   }
   if (kind === 'at' && own) {
-    const found = await sessions.byAccessToken(hash, known, now)
+    const found = await find.byAccessToken(hash, known, now)
     if (!found) throw unauthenticated()
     return { kind: 'session', session: found.session, shown: found }
   }
   if (kind !== 'api') throw refuse('token_type')
   const row = findApiToken(known, hash, now)
   if (!row) throw unauthenticated()
-  if (isOperatorPermission(permission) && !roleMay(row.role, permission)) {
+  const asked = operatorPermission(permission)
+  if (asked && !roleMay(row.role, asked)) {
     throw refuse('forbidden', { actor: { kind: 'operator', operator: row.operator, tokenId: row.id } })
   }
   return { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }

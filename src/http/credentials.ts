@@ -4,14 +4,17 @@ import type { Actor, Issued } from '../audit/entry.ts'
 import type { Grant } from '../audit/record.ts'
 import { type Decision, decide } from '../authorize/decide.ts'
 import { checkBlocks, openSession } from '../authorize/session.ts'
+import { maySecret } from '../authorize/secret-grants.ts'
 import { counts } from '../authorize/standing.ts'
-import { type Problem, Refusal, refuse } from '../errors.ts'
+import { Refusal, refuse } from '../errors.ts'
 import type { AccessTokenReply, IssueAccessToken } from '../issue/access-token.ts'
 import type { IssueJwt, JwtReply, JwtRequest } from '../issue/jwt-svid.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { IssueX509, KeyOf, X509Reply, X509Request } from '../issue/x509.ts'
 import { trustedRoots } from '../keys/bundle.ts'
 import type { Keys } from '../keys/keys.ts'
+import { type ReadParts, type ReadSecrets, type Wanted, readSecrets } from '../secrets/read.ts'
+import type { SecretPath } from '../names/secret-path.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -29,7 +32,7 @@ type Body = {
   workload?: string
   x509?: X509Request
   jwts?: JwtRequest[]
-  secrets?: unknown[]
+  secrets?: Wanted[]
   databases?: unknown[]
   accessToken?: { lifetimeSeconds?: number }
   receipt?: { sinceSize: number; epoch?: number }
@@ -44,12 +47,14 @@ export type CredentialParts = {
   keyOf: KeyOf
   issueJwt: IssueJwt
   issueAccessToken: IssueAccessToken
+  readSecretsBy: ReadParts
 }
 
 type Credentials = {
   x509?: X509Reply
   jwts?: JwtReply[]
   accessToken?: AccessTokenReply
+  secrets?: ReadSecrets
   record: Issued
   token?: TokenRow
 }
@@ -89,10 +94,12 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
         session,
         ...(once && { once }),
         ...(credentials.token && { token: credentials.token }),
+        ...(credentials.secrets && { reads: credentials.secrets.reads }),
         ...(attested.joinToken && { use: attested.joinToken.id }),
         ...(renews && { claimed: () => parts.renewal.end(request, renews, actor) }),
         holds: (fresh) =>
-          stillHolds(fresh, snapshot, attested, body.workload, decision, session, credentials.record, now),
+          stillHolds(fresh, snapshot, attested, body.workload, decision, session, credentials.record, now) &&
+          (credentials.secrets?.holds(fresh) ?? true),
       }
     })
   }
@@ -138,6 +145,11 @@ async function issueAll(
     made.record.accessToken = record
     made.token = row
   }
+  if (body.secrets && body.secrets.length > 0) {
+    const may = (path: SecretPath): boolean => maySecret(grant.secrets, 'read', path)
+    made.secrets = await readSecrets(parts.readSecretsBy, body.secrets, { holder: session.id, may }, snapshot, now)
+    made.record.secrets = made.secrets.record
+  }
   return made
 }
 
@@ -146,11 +158,9 @@ const notGranted = (pointer: string): Refusal =>
 
 /** In the API's shape already, built by a later version; refused by name rather than ignored. */
 function refuseWhatIsNotHere(body: Body): void {
-  const errors: Problem[] = []
   const detail = 'this server does not offer it yet; leave it out'
-  if (body.secrets && body.secrets.length > 0) errors.push({ pointer: '/secrets', detail })
-  if (body.databases && body.databases.length > 0) errors.push({ pointer: '/databases', detail })
-  if (errors.length > 0) throw refuse('not_available', { errors })
+  if (body.databases && body.databases.length > 0)
+    throw refuse('not_available', { errors: [{ pointer: '/databases', detail }] })
 }
 
 /** A join token is worth what its use is bound to: without a key, whoever reads the reply could use it too. */
@@ -229,7 +239,7 @@ function decidedAlike(fresh: Snapshot, attested: Attested, named: string | undef
 }
 
 function replyOf(body: Body, { entry, grant }: Decision, session: SessionRow, made: Credentials): Reply {
-  const { x509, jwts, accessToken } = made
+  const { x509, jwts, accessToken, secrets } = made
   const value = {
     spiffeId: grant.spiffeId,
     workload: { id: entry.row.id, name: entry.row.name, revision: entry.row.revision },
@@ -237,6 +247,7 @@ function replyOf(body: Body, { entry, grant }: Decision, session: SessionRow, ma
     grants: grantsInShort(grant),
     ...(x509 && { x509 }),
     ...(jwts && { jwts }),
+    ...(secrets && { secrets: secrets.values }),
     ...(accessToken && { accessToken }),
   }
   const since = body.receipt

@@ -6,8 +6,11 @@ import { findIssued } from '../store/issued.ts'
 import { blockKey } from '../store/snapshot-tables.ts'
 import { type LiveToken, type StoredSession, liveToken, sessionById } from '../store/sessions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { createRecent } from './recent.ts'
 
 export type FindSession = ReturnType<typeof createFindSession>
+
+type Certified = { session: StoredSession; serialNumber: string; keyId: string }
 
 /** What a credential leads to, from the log: there is no second table of what was issued. */
 export function createFindSession({ knex }: Pick<Database, 'knex'>) {
@@ -17,26 +20,51 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
   const byId = async (id: string | undefined, known: Snapshot, now: Date): Promise<StoredSession | undefined> =>
     id === undefined ? undefined : live(await sessionById(knex, id, now), known, now)
 
+  /** Whatever the connection's handshake said of it. */
+  async function byCertificate(serialNumber: string, known: Snapshot, now: Date): Promise<Certified | undefined> {
+    const entry = await findIssued(knex, { serialNumber })
+    const shown = { serialNumber, keyId: entry?.issued.x509?.keyId ?? '' }
+    const session = counts(known, shown) ? await byId(entry?.actor.session, known, now) : undefined
+    return session && { session, ...shown }
+  }
+
   async function token(hash: Buffer, known: Snapshot, now: Date): Promise<LiveToken | undefined> {
     const found = await liveToken(knex, hash, now)
     if (!found || !counts(known, { accessToken: found.id })) return undefined
     return live(found.session, known, now) && found
   }
 
+  // What a live token or certificate leads to never changes, and neither outlives its session: what ends one earlier is a
+  // block, which the snapshot tells, or the session's end, which the append itself tells.
+  const tokens = createRecent<LiveToken>()
+  const certificates = createRecent<Certified>()
+
   return {
     token,
+    /** As `byAccessToken` and `byCertificate`, for what is appended: the append judges whether the session has ended. */
+    recent: {
+      async byAccessToken(hash: Buffer, known: Snapshot, now: Date) {
+        const key = hash.toString('base64')
+        const kept = tokens.get(key, now)
+        const found = kept ?? (await liveToken(knex, hash, now))
+        if (!found || !counts(known, { accessToken: found.id })) return undefined
+        if (!kept) tokens.keep(key, found, found.expiresAt)
+        return live(found.session, known, now) && { session: found.session, accessToken: found.id }
+      },
+      async byCertificate(serialNumber: string, known: Snapshot, now: Date) {
+        const kept = certificates.get(serialNumber, now)
+        if (kept) return counts(known, kept) && live(kept.session, known, now) ? kept : undefined
+        const found = await byCertificate(serialNumber, known, now)
+        if (found) certificates.keep(serialNumber, found, found.session.expiresAt)
+        return found
+      },
+    },
     async byAccessToken(hash: Buffer, known: Snapshot, now: Date) {
       const found = await token(hash, known, now)
       return found && { session: found.session, accessToken: found.id }
     },
 
-    /** Whatever the connection's handshake said of it. */
-    async byCertificate(serialNumber: string, known: Snapshot, now: Date) {
-      const entry = await findIssued(knex, { serialNumber })
-      const shown = { serialNumber, keyId: entry?.issued.x509?.keyId ?? '' }
-      const session = counts(known, shown) ? await byId(entry?.actor.session, known, now) : undefined
-      return session && { session, ...shown }
-    },
+    byCertificate,
 
     /**
      * The session that a JWT of ours was issued to. Nothing also for one that the log doesn't know: a key of ours signed

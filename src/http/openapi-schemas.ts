@@ -64,6 +64,8 @@ export function bound(schema: Node): Node {
     const limit = result[most]
     const inside = keywords.filter((keyword) => keyword in result)
     if (typeof limit !== 'number' || inside.length === 0) continue
+    // What additionalProperties closes is told by the properties beside it: they stay together, and are few.
+    if (inside.some((keyword) => keyword === 'additionalProperties') && 'properties' in result) continue
     const looks = Object.fromEntries(inside.map((keyword) => [keyword, result[keyword]]))
     conditions.push({ if: { [least]: limit + 1 }, else: looks })
     for (const keyword of inside) delete result[keyword]

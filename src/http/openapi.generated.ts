@@ -51,6 +51,187 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Names of secrets, as far as the caller may list them */
+        get: operations["listSecrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets:read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Values of several secrets, in one entry of the log
+         * @description All or nothing, as in `/api/v1/credentials`: an `optional` secret that is missing or not granted is left out. A workload reads within its grants, which are evaluated now;
+         *     an operator says why in `Purser-Reason`. Every value that leaves is in the log with path, version and who holds it, before it leaves.
+         */
+        post: operations["readSecrets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The value of one secret
+         * @description As `secrets:read` of one. `ETag` is the version.
+         */
+        get: operations["readSecret"];
+        /**
+         * Write a new version, or create the secret with `If-Match` `"0"`
+         * @description `If-Match` names the version that is replaced. A value is a JSON object of up to 192 KiB. Of a path that was destroyed as a whole the versions go on where they ended, so that a
+         *     path and a version name one value for ever. Versions beyond `maxVersions` are destroyed, the oldest first.
+         */
+        put: operations["putSecret"];
+        post?: never;
+        /** Delete the live version; `:undelete` brings it back */
+        delete: operations["deleteSecret"];
+        options?: never;
+        head?: never;
+        /**
+         * A new version with some members changed
+         * @description RFC 7396 on the first level; null removes a member. The rest is copied from the live version.
+         */
+        patch: operations["patchSecret"];
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:undelete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring deleted versions back */
+        post: operations["undeleteSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:destroy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Destroy the values of versions, or the whole secret, for ever */
+        post: operations["destroySecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /** The versions of a secret, newest first, without values */
+        get: operations["listSecretVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What is said about a secret
+         * @description `ETag` is its `revision`, which a change of the metadata names.
+         */
+        get: operations["getSecretMetadata"];
+        /**
+         * Replace what is said about a secret
+         * @description `If-Match` names its `revision`, not its version.
+         */
+        put: operations["describeSecret"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:ack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that this session uses a version now
+         * @description Of a version that the session fetched. A rotation whose policy waits for it counts the session as moved then.
+         */
+        post: operations["ackSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/bootstrap": {
         parameters: {
             query?: never;
@@ -882,16 +1063,12 @@ export interface components {
             workload?: components["schemas"]["Name"];
             x509?: components["schemas"]["X509Request"];
             jwts?: components["schemas"]["JwtRequest"][];
-            secrets?: (components["schemas"]["SecretPath"] | components["schemas"]["SecretRequest"])[];
+            secrets?: components["schemas"]["SecretRequests"];
             databases?: components["schemas"]["Name"][];
             accessToken?: {
                 lifetimeSeconds?: components["schemas"]["Seconds"];
             };
-            /** @description Also prove that the log only grew since the checkpoint that I hold */
-            receipt?: {
-                epoch?: components["schemas"]["Epoch"];
-                sinceSize: components["schemas"]["Index"];
-            };
+            receipt?: components["schemas"]["ReceiptRequest"];
         };
         Proof: components["schemas"]["JwtProof"] | components["schemas"]["JoinTokenProof"] | components["schemas"]["X509Proof"];
         /** @description Kubernetes, CI, clouds */
@@ -923,6 +1100,59 @@ export interface components {
             audience: components["schemas"]["Audience"][];
             lifetimeSeconds?: components["schemas"]["Seconds"];
         };
+        /** @description Also prove that the log only grew since the checkpoint that I hold */
+        ReceiptRequest: {
+            epoch?: components["schemas"]["Epoch"];
+            sinceSize: components["schemas"]["Index"];
+        };
+        SecretRequests: (components["schemas"]["SecretPath"] | components["schemas"]["SecretRequest"])[];
+        /** @description A JSON object; as text at most 192 KiB */
+        SecretData: {
+            [key: string]: unknown;
+        };
+        SecretVersions: components["schemas"]["Revision"][];
+        SecretValue: {
+            path: components["schemas"]["SecretPath"];
+            version: components["schemas"]["Revision"];
+            data: {
+                [key: string]: unknown;
+            };
+            metadata: {
+                createdAt: components["schemas"]["Time"];
+            };
+        };
+        SecretListed: {
+            path: components["schemas"]["SecretPath"];
+            version: components["schemas"]["Revision"];
+            updatedAt: components["schemas"]["Time"];
+        };
+        Secret: {
+            path: components["schemas"]["SecretPath"];
+            /** @description The live one, which `If-Match` of a new version names */
+            version: number;
+            /** @description Moves on with every change, which `If-Match` of the metadata names */
+            revision: number;
+            description?: string;
+            labels: components["schemas"]["Labels"];
+            maxVersions: number;
+            managedBy?: components["schemas"]["ManagedBy"];
+            /** @description What makes its versions */
+            rotator?: string;
+            createdAt: components["schemas"]["Time"];
+            updatedAt: components["schemas"]["Time"];
+        };
+        SecretVersion: {
+            version: components["schemas"]["Revision"];
+            current: boolean;
+            /** @enum {string} */
+            source: "put" | "patch" | "rotation" | "rollback" | "import";
+            createdBy: string;
+            createdAt: components["schemas"]["Time"];
+            expiresAt?: components["schemas"]["Time"];
+            deletedAt?: components["schemas"]["Time"];
+            retiredAt?: components["schemas"]["Time"];
+            destroyedAt?: components["schemas"]["Time"];
+        };
         SecretRequest: {
             path: components["schemas"]["SecretPath"];
             version?: components["schemas"]["Revision"];
@@ -952,16 +1182,7 @@ export interface components {
                 expiresAt: components["schemas"]["Time"];
                 renewAfter: components["schemas"]["Time"];
             }[];
-            secrets?: {
-                path: components["schemas"]["SecretPath"];
-                version: components["schemas"]["Revision"];
-                data: {
-                    [key: string]: unknown;
-                };
-                metadata: {
-                    createdAt: components["schemas"]["Time"];
-                };
-            }[];
+            secrets?: components["schemas"]["SecretValue"][];
             databases?: {
                 name: components["schemas"]["Name"];
                 lease: string;
@@ -1682,6 +1903,18 @@ export interface components {
                 "application/json": components["schemas"]["Attestor"];
             };
         };
+        /** @description What is said about the secret now, without its value */
+        SecretWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Secret"];
+            };
+        };
         /** @description The workload entry as it is now, with `warnings` */
         WorkloadWritten: {
             headers: {
@@ -1697,6 +1930,8 @@ export interface components {
     };
     parameters: {
         Name: components["schemas"]["Name"];
+        /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+        SecretPath: string;
         /** @description One unbroken life of the log */
         Epoch: components["schemas"]["Epoch"];
         /** @description Those that are kept by this hand */
@@ -1805,6 +2040,347 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSecrets: {
+        parameters: {
+            query?: {
+                /** @description Only paths that begin with it */
+                prefix?: string;
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["SecretListed"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    readSecrets: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    secrets: components["schemas"]["SecretRequests"];
+                    receipt?: components["schemas"]["ReceiptRequest"];
+                };
+            };
+        };
+        responses: {
+            /** @description The values, in the order asked for */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        secrets: components["schemas"]["SecretValue"][];
+                        receipt: components["schemas"]["Receipt"];
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    readSecret: {
+        parameters: {
+            query?: {
+                /** @description An older version; left out, the live one */
+                version?: components["schemas"]["Revision"];
+            };
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The value */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretValue"] & {
+                        receipt: components["schemas"]["Receipt"];
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    putSecret: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["SecretData"];
+                    /** @description When this version can be read no more */
+                    expiresAt?: components["schemas"]["Time"];
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["SecretWritten"];
+            201: components["responses"]["SecretWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSecret: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["SecretWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    patchSecret: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["SecretData"];
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["SecretWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    undeleteSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    versions?: components["schemas"]["SecretVersions"];
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["SecretWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    destroySecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    versions?: components["schemas"]["SecretVersions"];
+                    /** @enum {boolean} */
+                    all?: true;
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["SecretWritten"];
+            204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSecretVersions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        path: components["schemas"]["SecretPath"];
+                        items: components["schemas"]["SecretVersion"][];
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSecretMetadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metadata */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Secret"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    describeSecret: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    description?: string;
+                    labels?: components["schemas"]["Labels"];
+                    /** @description 10 unless given */
+                    maxVersions?: number;
+                    managedBy?: components["schemas"]["ManagedBy"];
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["SecretWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    ackSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    version: components["schemas"]["Revision"];
+                };
+            };
+        };
         responses: {
             204: components["responses"]["Done"];
             default: components["responses"]["Problem"];

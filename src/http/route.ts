@@ -105,7 +105,14 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     if (faults.length > 0) throw problemsRefused(faults)
     // What is appended is judged once more by the database itself; what is only read is not.
     if (route.kind === 'read' && takesCredential(route.permission)) await freshSnapshot(snapshots)
-    const caller = await identify(message, route.permission, snapshots.current(), parts, open.time)
+    const caller = await identify(
+      message,
+      route.permission,
+      snapshots.current(),
+      parts,
+      open.time,
+      route.kind === 'issue',
+    )
     open.actor = actorOf(caller, values.reason)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
     const { ifMatch, idempotencyKey, reason } = values

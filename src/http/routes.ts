@@ -17,6 +17,8 @@ import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
 import { redactEntries } from './redact.ts'
 import { type Route, change, issue, read } from './route.ts'
+import { type SecretReadParts, createSecretReads } from './secret-reads.ts'
+import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
 import { createTokenRoutes } from './tokens.ts'
 import { type WorkloadRouteParts, createWorkloadRoutes } from './workloads.ts'
@@ -29,6 +31,8 @@ export type RouteParts = CredentialParts &
   WorkloadRouteParts &
   ExplainParts &
   JoinTokenParts &
+  SecretReadParts &
+  SecretRouteParts &
   ListParts &
   AuditParts &
   LogParts &
@@ -43,6 +47,8 @@ export function createRoutes(parts: RouteParts): Route[] {
   const self = createSelfRoutes()
   const attestors = createAttestorRoutes(parts)
   const workloads = createWorkloadRoutes(parts)
+  const held = createSecretReads(parts)
+  const secrets = createSecretRoutes(parts)
   const tokens = createTokenRoutes(parts)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
@@ -52,6 +58,19 @@ export function createRoutes(parts: RouteParts): Route[] {
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', createIssueCredentials(parts)),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
     change('DELETE', '/api/v1/credentials/self', 'self', 'api', 'session.end', self.end),
+
+    issue('GET', '/api/v1/secrets/{path}', 'granted:secrets.reveal', 'api', 'secret.read', held.one),
+    issue('POST', '/api/v1/secrets:read', 'granted:secrets.reveal', 'api', 'secret.read', held.many),
+    read('GET', '/api/v1/secrets', 'granted:secrets.read', 'api', 'secret.list', held.list),
+    change('POST', '/api/v1/secrets/{path}:ack', 'self', 'api', 'secret.ack', held.ack),
+    change('PUT', '/api/v1/secrets/{path}', 'secrets.write', 'api', 'secret.put', secrets.put),
+    change('PATCH', '/api/v1/secrets/{path}', 'secrets.write', 'api', 'secret.put', secrets.patch),
+    change('DELETE', '/api/v1/secrets/{path}', 'secrets.write', 'api', 'secret.delete', secrets.remove),
+    change('POST', '/api/v1/secrets/{path}:undelete', 'secrets.write', 'api', 'secret.undelete', secrets.undelete),
+    change('POST', '/api/v1/secrets/{path}:destroy', 'secrets.write', 'api', 'secret.destroy', secrets.destroy),
+    read('GET', '/api/v1/secrets/{path}:versions', 'secrets.read', 'api', 'secret.versions', secrets.versions),
+    read('GET', '/api/v1/secrets/{path}:metadata', 'secrets.read', 'api', 'secret.metadata', secrets.metadata),
+    change('PUT', '/api/v1/secrets/{path}:metadata', 'secrets.write', 'api', 'secret.metadata', secrets.describe),
 
     change('POST', '/api/v1/bootstrap', 'bootstrap', 'api', 'bootstrap.exchange', createBootstrap(parts)),
 

@@ -1,10 +1,11 @@
 /** What no route takes: paths that aren't canonical, unknown paths, and methods that a path doesn't have. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type RefusalCode, refuse } from '../errors.ts'
+import type { Operation } from './openapi.ts'
 import { createOpenRequest } from './opening.ts'
 import { createAnswers } from './refused.ts'
 import { sendFailure } from './reply.ts'
-import type { DoorParts, Route } from './route.ts'
+import type { DoorParts } from './route.ts'
 
 export type Unrouted = {
   isCanonical(url: string): boolean
@@ -21,13 +22,18 @@ export type Unrouted = {
 const canonical =
   /^\/(?:(?!\.{1,2}(?:\/|\?|$))[A-Za-z0-9._~:@+-]+(?:\/(?!\.{1,2}(?:\/|\?|$))[A-Za-z0-9._~:@+-]+)*)?(?:\?[^#]*)?$/
 
-const pattern = (path: string): RegExp =>
-  new RegExp(`^${path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{[^}]+\}/g, '[^/:]+')}$`)
+/** A parameter of many segments may hold slashes. */
+function pattern({ path, manySegments }: Pick<Operation, 'path' | 'manySegments'>): RegExp {
+  const literal = path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&')
+  return new RegExp(
+    `^${literal.replaceAll(/\{([^}]+)\}/g, (_, name: string) => (manySegments.includes(name) ? '[^:]+' : '[^/:]+'))}$`,
+  )
+}
 
-export function createUnrouted(parts: DoorParts, routes: readonly Route[]): Unrouted {
+export function createUnrouted(parts: DoorParts, operations: readonly Operation[]): Unrouted {
   const openRequest = createOpenRequest(parts)
   const answers = createAnswers(parts)
-  const paths = routes.map(({ method, path }) => ({ method, path: pattern(path) }))
+  const paths = operations.map((one) => ({ method: one.method, path: pattern(one) }))
 
   async function turnAway(message: IncomingMessage, response: ServerResponse, code: RefusalCode, headers = {}) {
     const open = openRequest(message, 'request.refused')

@@ -1,4 +1,4 @@
-/** The keyring: wrapping keys, each wrapped by the root key. They wrap private keys and, later, data keys. */
+/** The keyring: wrapping keys, each wrapped by the root key. They wrap private keys and data keys. */
 import { type KeyObject, createSecretKey, randomBytes } from 'node:crypto'
 import { decrypt, encrypt } from './envelope.ts'
 import type { RootKey } from './root-key.ts'
@@ -6,6 +6,7 @@ import type { RootKey } from './root-key.ts'
 export type KeyringRow = { id: string; wrapped: Buffer; rootKeyId: string; createdAt: Date }
 
 export type Keyring = {
+  readonly instanceId: string
   /** The key that wraps what is made now. */
   readonly currentId: string
   has(id: string): boolean
@@ -50,6 +51,7 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
     return found
   }
   return {
+    instanceId,
     get currentId() {
       return currentId()
     },

@@ -1,4 +1,4 @@
-/** The log's rows. Every append of the product goes through `log_append` (migrations/001-foundation.ts). */
+/** The log's rows. Every append of the product goes through `log_append` (migrations/log-append.ts). */
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 
@@ -36,11 +36,20 @@ export type AppendItem = {
   token?: TokenRow
   /** The id of a join token that a use is taken from; two items with one never share a batch. */
   use?: string
+  /** The id of a session that must not have ended: of a caller that was known before. */
+  alive?: string
+  /** What versions of secrets leave with it, and who then holds them. */
+  reads?: SecretRead[]
+  /** Ids of leases that were intended, and are given out with it. */
+  leases?: string[]
 }
 
-/** Why an item was left out. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
+/** `holder`: the id of a session, or `operator:<name>`. */
+export type SecretRead = { secret: string; version: number; holder: string }
+
+/** Why an item was left out. `lapsed`: the sweep took a lease of it. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
 export type Verdict =
-  | { kind: 'stale' | 'closed' | 'claimed' }
+  | { kind: 'stale' | 'closed' | 'claimed' | 'lapsed' }
   | { kind: 'ended'; generation: number }
   /** The epoch moved on: the process must read the head anew. */
   | { kind: 'epoch' }
@@ -76,7 +85,10 @@ const wire = (item: AppendItem, n: number): Record<string, unknown> => ({
   body: item.body,
   at: item.at,
   terms: item.terms,
-  use: item.use ?? null,
+  ...(item.use && { use: item.use }),
+  ...(item.alive && { alive: item.alive }),
+  ...(item.reads && { reads: item.reads }),
+  ...(item.leases && { leases: item.leases }),
   ...(item.claim && {
     claim: { key: b64(item.claim.key), holder: b64(item.claim.holder), until: item.claim.until },
   }),
@@ -106,9 +118,15 @@ const wire = (item: AppendItem, n: number): Record<string, unknown> => ({
 type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
 
 function readVerdict(text: string): Verdict {
-  if (text === 'stale' || text === 'closed' || text === 'claimed') return { kind: text }
+  if (text === 'stale' || text === 'closed' || text === 'claimed' || text === 'lapsed') return { kind: text }
   return { kind: 'ended', generation: Number(text.slice('ended:'.length)) }
 }
+
+const optional = ['claim', 'session', 'token', 'use', 'reads', 'leases'] as const
+
+/** Which optional parts occur in a batch: log_append does nothing for the others. */
+const occurring = (items: AppendItem[]): string[] =>
+  optional.filter((part) => items.some((item) => item[part] !== undefined))
 
 /** Milliseconds after which an append's answer counts as lost. */
 const answerMs = 3_000
@@ -119,10 +137,11 @@ const answerMs = 3_000
  */
 export async function appendItems(knex: Knex, batch: string, epoch: number, items: AppendItem[]): Promise<Appended> {
   const result = await knex
-    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?) as reply', [
+    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?, ?) as reply', [
       batch,
       epoch,
       JSON.stringify(items.map(wire)),
+      occurring(items),
     ])
     .options({ query_timeout: answerMs })
   const reply = result.rows[0]?.reply

@@ -26,6 +26,13 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   idempotency: ['select', 'insert', 'update', 'delete'],
   tries: ['select', 'insert', 'update'],
   job_state: ['select', 'insert', 'update'],
+  secret: ['select', 'insert', 'update'],
+  secret_version: ['select', 'insert', 'update'],
+  secret_consumer: ['select', 'insert', 'update', 'delete'],
+  rotation_policy: ['select', 'insert', 'update', 'delete'],
+  rotation: ['select', 'insert', 'update'],
+  database: ['select', 'insert', 'update'],
+  lease: ['select', 'insert', 'update', 'delete'],
   schema_migration: ['select'],
   // Of `purser migrate` alone.
   schema_migration_lock: [],

@@ -77,3 +77,36 @@ export type KeyRow = {
   fromSize?: number
   toSize?: number
 }
+
+/**
+ * A secret without its values. `version` is the newest one that was made current; whether it can be read is written with
+ * the version itself. `revision` moves on with everything that changes what a read answers.
+ */
+export type SecretRow = {
+  id: string
+  path: string
+  version: number
+  revision: number
+  description?: string
+  labels: Record<string, string>
+  maxVersions: number
+  managedBy?: string
+  /** The kind of rotator that makes its versions, where it has one. */
+  rotator?: string
+  createdAt: Date
+  updatedAt: Date
+}
+
+/** Something sealed under a data key of its own, which the keyring wraps (keys/data-keys.ts). */
+export type SealedValue = { wrappingKeyId: string; dataKey: Buffer; ciphertext: Buffer }
+
+/** A database in which Purser makes roles. `definition` is what the operator wrote, without the credential. */
+export type DatabaseRow = {
+  id: string
+  name: string
+  kind: string
+  definition: Record<string, unknown>
+  revision: number
+  admin?: SealedValue
+  createdAt: Date
+}

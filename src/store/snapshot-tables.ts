@@ -5,9 +5,11 @@ import type {
   AttestorRow,
   BlockKind,
   BlockRow,
+  DatabaseRow,
   KeyKind,
   KeyRow,
   Role,
+  SecretRow,
   WorkloadRow,
 } from './rows.ts'
 
@@ -44,6 +46,34 @@ export type KeyRecord = {
   epoch: number | null
   from_size: string | null
   to_size: string | null
+}
+
+export type SecretRecord = {
+  id: string
+  path: string
+  version: number
+  revision: number
+  description: string | null
+  labels: Record<string, string>
+  max_versions: number
+  managed_by: string | null
+  rotator: string | null
+  created_at: Date
+  updated_at: Date
+  deleted_at: Date | null
+}
+
+export type DatabaseRecord = {
+  id: string
+  name: string
+  kind: string
+  definition: Record<string, unknown>
+  revision: number
+  wrapping_key_id: string | null
+  data_key: Buffer | null
+  ciphertext: Buffer | null
+  created_at: Date
+  deleted_at: Date | null
 }
 
 /** A JSON tuple, so that no account name can reach into another's. */
@@ -175,6 +205,43 @@ export const tables = {
       ...(row.to_size !== null && { toSize: Number(row.to_size) }),
     },
   ]),
+  // By path: rows come in the order of their changes, so that a secret that was made again comes after the removed one.
+  secrets: table('secret', (row: SecretRecord) => [
+    row.path,
+    row.deleted_at
+      ? undefined
+      : {
+          id: row.id,
+          path: row.path,
+          version: row.version,
+          revision: row.revision,
+          ...(row.description !== null && { description: row.description }),
+          labels: row.labels,
+          maxVersions: row.max_versions,
+          ...(row.managed_by !== null && { managedBy: row.managed_by }),
+          ...(row.rotator !== null && { rotator: row.rotator }),
+          createdAt: row.created_at,
+          updatedAt: row.updated_at,
+        },
+  ]),
+  databases: table('database', (row: DatabaseRecord) => [
+    row.id,
+    row.deleted_at
+      ? undefined
+      : {
+          id: row.id,
+          name: row.name,
+          kind: row.kind,
+          definition: row.definition,
+          revision: row.revision,
+          ...(row.wrapping_key_id !== null &&
+            row.data_key !== null &&
+            row.ciphertext !== null && {
+              admin: { wrappingKeyId: row.wrapping_key_id, dataKey: row.data_key, ciphertext: row.ciphertext },
+            }),
+          createdAt: row.created_at,
+        },
+  ]),
 } satisfies {
   attestors: Table<never, AttestorRow>
   workloads: Table<never, WorkloadRow>
@@ -182,4 +249,6 @@ export const tables = {
   blocks: Table<never, BlockRow>
   apiTokens: Table<never, ApiTokenRow>
   keys: Table<never, KeyRow>
+  secrets: Table<never, SecretRow>
+  databases: Table<never, DatabaseRow>
 }

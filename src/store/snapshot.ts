@@ -5,7 +5,16 @@
 import type { Knex } from 'knex'
 import type { Database } from './database.ts'
 import { readHead } from './log.ts'
-import type { AccountPinRow, ApiTokenRow, AttestorRow, BlockRow, KeyRow, WorkloadRow } from './rows.ts'
+import type {
+  AccountPinRow,
+  ApiTokenRow,
+  AttestorRow,
+  BlockRow,
+  DatabaseRow,
+  KeyRow,
+  SecretRow,
+  WorkloadRow,
+} from './rows.ts'
 import { type Table, tables } from './snapshot-tables.ts'
 
 export type Snapshot = {
@@ -22,6 +31,9 @@ export type Snapshot = {
   readonly blocks: ReadonlyMap<string, BlockRow>
   readonly apiTokens: ReadonlyMap<string, ApiTokenRow>
   readonly keys: ReadonlyMap<string, KeyRow>
+  /** By path. */
+  readonly secrets: ReadonlyMap<string, SecretRow>
+  readonly databases: ReadonlyMap<string, DatabaseRow>
 }
 
 /** Reads what changed since `previous` (everything without one), in one repeatable-read transaction. */
@@ -34,9 +46,13 @@ async function readSnapshot(knex: Knex, previous: Snapshot | undefined): Promise
         return { ...previous, size: head.size, issuing: head.issuing }
       }
       const since = previous?.revision ?? -1
-      const read = async <R, T>(table: Table<R, T>, old: ReadonlyMap<string, T> | undefined) => {
+      const read = async <R, T>(
+        table: Table<R, T>,
+        old: ReadonlyMap<string, T> | undefined,
+      ): Promise<ReadonlyMap<string, T>> => {
+        const rows: R[] = await tx(table.name).where('changed', '>', since).orderBy('changed')
+        if (old && rows.length === 0) return old
         const next = new Map(old)
-        const rows: R[] = await tx(table.name).where('changed', '>', since)
         for (const row of rows) {
           const [id, value] = table.read(row)
           if (value === undefined) next.delete(id)
@@ -52,6 +68,8 @@ async function readSnapshot(knex: Knex, previous: Snapshot | undefined): Promise
         blocks: await read(tables.blocks, previous?.blocks),
         apiTokens: await read(tables.apiTokens, previous?.apiTokens),
         keys: await read(tables.keys, previous?.keys),
+        secrets: await read(tables.secrets, previous?.secrets),
+        databases: await read(tables.databases, previous?.databases),
       }
     },
     { isolationLevel: 'repeatable read', readOnly: true },

@@ -5,7 +5,7 @@
  */
 
 /** Ids that Purser makes at random, and hashes: their own digits are the key, so nobody can choose one that collides. */
-const kindsOfId = new Set(['requestId', 'session', 'serialNumber', 'sha256', 'jti', 'tokenId'])
+const kindsOfId = new Set(['requestId', 'session', 'serialNumber', 'sha256', 'jti', 'tokenId', 'leaseId'])
 const half = 2 ** 52
 
 function termKey(term: string): number {

@@ -55,7 +55,7 @@ describe('whom an entry is for', () => {
     expect(code(wide)).toBe('match_too_wide')
     const spiffeId = 'spiffe://example.org/prod-eu/ns/prod/sa/{k8s:sa}'
     expect(pointers({ ...wide, spiffeId })).toEqual([])
-    const secrets = [{ paths: ['prod/{k8s:sa}/**', 'prod/shared/*'], actions: ['read'] }]
+    const secrets = [{ paths: ['prod/{k8s:sa}/**', 'prod/shared/*'], actions: ['read' as const] }]
     expect(pointers({ ...wide, spiffeId, grants: { secrets } })).toEqual(['/grants/secrets/0/paths/1'])
   })
 
@@ -172,7 +172,7 @@ describe('what an entry grants', () => {
   it('reads secret paths and operator paths, although they are served later', () => {
     const paths = ['prod/**', 'sys/x', 'a//b', 'prod/../x', 'a*/b', '**/x', '{k8s:ns}/*', '{k8s:ns}x/*', 'A/b']
     const operator = { role: 'operator' as const, paths: ['ok/**', '%2e'] }
-    expect(pointers({ grants: { secrets: [{ paths, actions: ['read'] }], operator } })).toEqual([
+    expect(pointers({ grants: { secrets: [{ paths, actions: ['read' as const] }], operator } })).toEqual([
       ...[1, 2, 3, 4, 5, 8].map((n) => `/grants/secrets/0/paths/${n}`),
       '/grants/operator/paths/1',
     ])

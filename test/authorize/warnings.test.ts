@@ -95,7 +95,7 @@ describe('warnings', () => {
   it('says what all workloads of a wide entry share, and what is not served yet', () => {
     const grants = { x509: { dnsNames: ['web.prod'] }, databases: ['orders'], operator: { role: 'operator' as const } }
     const wide = definition('all', { 'k8s:sa': '*' }, { wide: true, grants })
-    expect(codes(wide)).toEqual(['shared', 'shared', 'shared', 'not_served_yet', 'not_served_yet'])
+    expect(codes(wide)).toEqual(['shared', 'shared', 'shared', 'not_served_yet'])
     expect(codes(definition('web', { 'k8s:sa': 'web' }, { grants: { x509: grants.x509 } }))).toEqual([])
   })
 })

@@ -17,7 +17,7 @@ const node = (value: unknown): Node => (isNode(value) ? value : {})
 const at = (value: unknown, ...steps: string[]): Node => steps.reduce((from, step) => node(from[step]), node(value))
 
 const operations = Object.entries(at(document, 'paths')).flatMap(([path, item]) =>
-  ['get', 'put', 'post', 'delete']
+  ['get', 'put', 'patch', 'post', 'delete']
     .filter((method) => isNode(node(item)[method]))
     .map((method) => {
       const operation = at(item, method)
@@ -61,6 +61,18 @@ describe('openapi.yaml', () => {
         "POST /api/v1/credentials issueCredentials",
         "GET /api/v1/credentials/self whoAmI",
         "DELETE /api/v1/credentials/self endSession",
+        "GET /api/v1/secrets listSecrets",
+        "POST /api/v1/secrets:read readSecrets",
+        "GET /api/v1/secrets/{path} readSecret",
+        "PUT /api/v1/secrets/{path} putSecret",
+        "PATCH /api/v1/secrets/{path} patchSecret",
+        "DELETE /api/v1/secrets/{path} deleteSecret",
+        "POST /api/v1/secrets/{path}:undelete undeleteSecret",
+        "POST /api/v1/secrets/{path}:destroy destroySecret",
+        "GET /api/v1/secrets/{path}:versions listSecretVersions",
+        "GET /api/v1/secrets/{path}:metadata getSecretMetadata",
+        "PUT /api/v1/secrets/{path}:metadata describeSecret",
+        "POST /api/v1/secrets/{path}:ack ackSecret",
         "POST /api/v1/bootstrap bootstrap",
         "GET /api/v1/attestors listAttestors",
         "POST /api/v1/attestors createAttestor",
@@ -143,7 +155,8 @@ describe('openapi.yaml', () => {
 
   it.each(operations)('$id says who may call it, what it is recorded as, and how much it takes', ({ operation }) => {
     const { permission, action, limit, maxBodyBytes, ...more } = at(operation, 'x-purser')
-    expect([...Object.keys(permissions), 'none', 'bootstrap', 'self', 'introspect']).toContain(permission)
+    const granted = Object.keys(permissions).map((one) => `granted:${one}`)
+    expect([...Object.keys(permissions), ...granted, 'none', 'bootstrap', 'self', 'introspect']).toContain(permission)
     expect([...Object.keys(actions), 'none']).toContain(action)
     expect(['attest', 'api', 'public', 'none']).toContain(limit)
     expect(Number(maxBodyBytes) > 0).toBe('requestBody' in operation)
@@ -173,7 +186,16 @@ describe('openapi.yaml', () => {
   it('takes If-Match where what is versioned is written by PUT or DELETE, and Idempotency-Key where something is made', () => {
     const taking = (header: string): string[] =>
       operations.filter((one) => one.parameters.some((parameter) => parameter['name'] === header)).map((one) => one.id)
-    expect(taking('If-Match')).toEqual(['replaceAttestor', 'deleteAttestor', 'replaceWorkload', 'deleteWorkload'])
+    expect(taking('If-Match')).toEqual([
+      'putSecret',
+      'patchSecret',
+      'deleteSecret',
+      'describeSecret',
+      'replaceAttestor',
+      'deleteAttestor',
+      'replaceWorkload',
+      'deleteWorkload',
+    ])
     expect(taking('Idempotency-Key')).toEqual([
       'createAttestor',
       'createWorkload',

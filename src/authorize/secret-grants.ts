@@ -1,0 +1,35 @@
+/** Which secrets a workload may read, list and watch: patterns with the verified facts in them. */
+import { type PathPattern, type SecretPath, matchPath, parsePathPattern } from '../names/secret-path.ts'
+import type { Selectors } from '../names/selectors.ts'
+import { type Template, parseTemplate, render } from '../names/template.ts'
+import type { WorkloadDefinition } from './grant.ts'
+
+export type SecretAction = 'read' | 'list' | 'watch'
+
+/** As an entry has it: a pattern without placeholders is parsed once, the others for each caller. */
+export type SecretRule = { actions: readonly SecretAction[]; patterns: readonly (PathPattern | Template)[] }
+
+/** With every template filled in. */
+export type SecretGrant = { actions: readonly SecretAction[]; patterns: readonly PathPattern[] }
+
+type Written = NonNullable<NonNullable<WorkloadDefinition['grants']>['secrets']>
+
+export const readSecretRules = (written: Written): SecretRule[] =>
+  written.map(({ actions, paths }) => ({
+    actions,
+    patterns: paths.map((text) => {
+      const template = parseTemplate(text, 'secret-pattern')
+      return template.parts.length === 1 ? parsePathPattern(text) : template
+    }),
+  }))
+
+/** @throws NameError as `render` */
+export const secretGrantsOf = (rules: readonly SecretRule[], selectors: Selectors): SecretGrant[] =>
+  rules.map(({ actions, patterns }) => ({
+    actions,
+    patterns: patterns.map((one) => ('parts' in one ? parsePathPattern(render(one, selectors)) : one)),
+  }))
+
+/** Deny by default: only a pattern of a grant with that action allows. */
+export const maySecret = (grants: readonly SecretGrant[], action: SecretAction, path: SecretPath): boolean =>
+  grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((one) => matchPath(one, path)))

@@ -1,0 +1,53 @@
+/** Who reads secrets: a workload within its grants, judged at each use, or an operator who says why. */
+import type { Actor } from '../audit/entry.ts'
+import { type Decision, grantOf } from '../authorize/decide.ts'
+import { entryOf } from '../authorize/entries.ts'
+import { type SecretAction, maySecret } from '../authorize/secret-grants.ts'
+import { refuse } from '../errors.ts'
+import type { SecretPath } from '../names/secret-path.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { ApiRequest, Caller } from './request.ts'
+
+export type SecretCaller = {
+  /** As the log and the list of consumers name who holds what was read. */
+  holder: string
+  may: (action: SecretAction, path: SecretPath) => boolean
+  actor?: Actor
+  /** The id of the session, which the append holds to be alive. */
+  alive?: string
+}
+
+/** What a session's entry grants it now, templates filled in. @throws Refusal `unauthenticated` where it stands no more */
+function sessionGrant(session: Extract<Caller, { kind: 'session' }>['session'], known: Snapshot): Decision {
+  const row = known.workloads.get(session.workloadId)
+  const attestor = known.attestors.get(session.attestorId)
+  if (!row || !attestor) throw refuse('unauthenticated')
+  const entry = entryOf(row)
+  return { entry, grant: grantOf(entry, { attestor, selectors: session.selectors }, known.trustDomain) }
+}
+
+/** @throws Refusal `token_type` for whoever is neither */
+export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, known: Snapshot): SecretCaller {
+  if (caller.kind === 'operator') return { holder: `operator:${caller.operator}`, may: () => true }
+  if (caller.kind !== 'session') throw refuse('token_type')
+  const { session } = caller
+  const { entry, grant } = sessionGrant(session, known)
+  return {
+    holder: session.id,
+    may: (action, path) => maySecret(grant.secrets, action, path),
+    actor: {
+      kind: 'workload',
+      workload: entry.row.name,
+      revision: entry.row.revision,
+      attestorId: session.attestorId,
+    },
+    alive: session.id,
+  }
+}
+
+/** An operator who looks at a value says why (native-api.md, Conventions). @throws Refusal `invalid_request` */
+export function checkReveal({ caller, reason }: Pick<ApiRequest, 'caller' | 'reason'>): void {
+  if (caller.kind !== 'operator' || reason !== undefined) return
+  const detail = 'must say why you look at the value: it goes into the log'
+  throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail }] })
+}

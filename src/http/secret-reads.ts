@@ -1,0 +1,107 @@
+/** Secrets as workloads meet them: values by path, one or many in a request, and the names that they may list. */
+import type { Grant } from '../audit/record.ts'
+import { refuse } from '../errors.ts'
+import { parseSecretPath } from '../names/secret-path.ts'
+import { type ReadParts, type ReadSecrets, type Wanted, readSecrets, secretPath } from '../secrets/read.ts'
+import { ackVersion } from '../store/secrets.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { type ListParts, createPages } from './lists.ts'
+import { etag } from './preconditions.ts'
+import { type ApiRequest, type Reply, bodyOf, queryFor } from './request.ts'
+import type { ChangeState, Issue, Read } from './route.ts'
+import { checkReveal, secretCaller } from './secret-reader.ts'
+import { showListed } from './secret-view.ts'
+
+export type SecretReadParts = ListParts & { readSecretsBy: ReadParts }
+
+export function createSecretReads(parts: SecretReadParts): { one: Issue; many: Issue; list: Read; ack: ChangeState } {
+  const page = createPages(parts)
+
+  async function read(
+    request: ApiRequest,
+    snapshot: Snapshot,
+    wanted: Wanted[],
+    at: (n: number) => string,
+    answer: (found: ReadSecrets) => Pick<Reply, 'body' | 'headers' | 'receipt'>,
+  ): Promise<Grant<Reply>> {
+    const { holder, may, actor, alive } = secretCaller(request, snapshot)
+    checkReveal(request)
+    const reader = { holder, may: (path: Parameters<typeof may>[1]) => may('read', path) }
+    const found = await readSecrets(parts.readSecretsBy, wanted, reader, snapshot, request.time, at)
+    return {
+      reply: answer(found),
+      entry: { ...(actor && { actor }), issued: { secrets: found.record } },
+      reads: found.reads,
+      ...(alive && { alive }),
+      // Grants are evaluated at each use: a newer entry may grant less.
+      holds: (fresh) => found.holds(fresh) && mayAll(request, fresh, found),
+    }
+  }
+
+  return {
+    async one(request, snapshot) {
+      const { version } = queryFor(request, 'readSecret')
+      const path = request.params.path ?? ''
+      const wanted = version === undefined ? path : { path, version }
+      return read(request, snapshot, [wanted], pathPointer, ({ values }) => {
+        const [value] = values
+        if (!value) throw new Error('a read secret has no value')
+        return {
+          headers: etag(value.version),
+          body: { json: value },
+          receipt: { put: (receipt) => ({ ...value, receipt }) },
+        }
+      })
+    },
+
+    async many(request, snapshot) {
+      const { secrets, receipt: since } = bodyOf(request, 'readSecrets')
+      return read(
+        request,
+        snapshot,
+        secrets,
+        (n) => `/secrets/${n}`,
+        ({ values }) => ({
+          body: { json: { secrets: values } },
+          receipt: { ...(since && { since }), put: (receipt) => ({ secrets: values, receipt }) },
+        }),
+      )
+    },
+
+    async list(request, snapshot) {
+      const { prefix = '' } = queryFor(request, 'listSecrets')
+      const { may } = secretCaller(request, snapshot)
+      const rows = [...snapshot.secrets.values()].filter(
+        ({ path }) => path.startsWith(prefix) && may('list', parseSecretPath(path)),
+      )
+      return page(request, snapshot, { list: 'secrets', rows, keyOf: (row) => row.path, show: showListed })
+    },
+
+    async ack(request, tx, snapshot) {
+      const { caller, params, time } = request
+      if (caller.kind !== 'session') throw refuse('token_type')
+      const { version } = bodyOf(request, 'ackSecret')
+      const path = secretPath(params.path ?? '', '/path/path')
+      const { may, holder } = secretCaller(request, snapshot)
+      if (!may('read', path)) throw refuse('not_granted', { errors: [{ pointer: '/path/path', detail: notGranted }] })
+      const secret = snapshot.secrets.get(path.path)
+      if (!secret) throw refuse('not_found')
+      return {
+        reply: { status: 204, body: { text: '', type: 'text/plain' } },
+        entry: { resource: { kind: 'secret', id: secret.id, name: secret.path }, detail: { version } },
+        // These rows are the group commit's too, which holds the head lock before it takes theirs.
+        async placed() {
+          if ((await ackVersion(tx, { secret: secret.id, version, holder }, time)) === 0) throw refuse('not_found')
+        },
+      }
+    },
+  }
+}
+
+const notGranted = 'is not granted to the caller'
+const pathPointer = (): string => '/path/path'
+
+function mayAll(request: ApiRequest, fresh: Snapshot, { record }: ReadSecrets): boolean {
+  const { may } = secretCaller(request, fresh)
+  return record.every(({ path }) => may('read', parseSecretPath(path)))
+}

@@ -1,0 +1,39 @@
+/** Secrets as replies and the log show them: never a value. */
+import { rfc3339 } from '../issue/lifetime.ts'
+import type { SecretRow } from '../store/rows.ts'
+import type { VersionRow } from '../store/secrets.ts'
+
+/** To whoever may list it. */
+export const showListed = ({ path, version, updatedAt }: SecretRow) => ({
+  path,
+  version,
+  updatedAt: rfc3339(updatedAt),
+})
+
+/** To operators, and for `change.after`. */
+export const showSecret = (row: SecretRow) => ({
+  path: row.path,
+  version: row.version,
+  revision: row.revision,
+  ...(row.description !== undefined && { description: row.description }),
+  labels: row.labels,
+  maxVersions: row.maxVersions,
+  ...(row.managedBy !== undefined && { managedBy: row.managedBy }),
+  ...(row.rotator !== undefined && { rotator: row.rotator }),
+  createdAt: rfc3339(row.createdAt),
+  updatedAt: rfc3339(row.updatedAt),
+})
+
+const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
+
+export const showVersion = (row: VersionRow, secret: SecretRow) => ({
+  version: row.version,
+  current: row.version === secret.version,
+  source: row.source,
+  createdBy: row.createdBy,
+  createdAt: rfc3339(row.createdAt),
+  ...time('expiresAt', row.expiresAt),
+  ...time('deletedAt', row.deletedAt),
+  ...time('retiredAt', row.retiredAt),
+  ...time('destroyedAt', row.destroyedAt),
+})

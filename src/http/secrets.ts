@@ -1,0 +1,240 @@
+/** Secrets as operators keep them: versions written under a precondition, deleted, brought back, destroyed. */
+import type { EntryPart } from '../audit/entry.ts'
+import type { Change } from '../audit/record.ts'
+import { refuse } from '../errors.ts'
+import type { SealingKeyring } from '../keys/data-keys.ts'
+import { newId } from '../names/id.ts'
+import { secretPath } from '../secrets/read.ts'
+import { type SecretData, openData, sealData } from '../secrets/value.ts'
+import { type Database, type Knex, isUniqueViolation } from '../store/database.ts'
+import type { SecretRow } from '../store/rows.ts'
+import {
+  type VersionSource,
+  deleteVersions,
+  destroyVersions,
+  insertSecret,
+  insertVersion,
+  lastVersionOf,
+  listVersions,
+  lockSecret,
+  readVersions,
+  removeSecret,
+  undeleteVersions,
+  updateSecret,
+} from '../store/secrets.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { checkRevision, etag, expectedRevision } from './preconditions.ts'
+import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
+import type { ChangeState, Read } from './route.ts'
+import { showSecret, showVersion } from './secret-view.ts'
+
+export type SecretRouteParts = {
+  db: Pick<Database, 'knex'>
+  keyring: SealingKeyring
+  randomBytes: (size: number) => Buffer
+}
+
+const defaultMaxVersions = 10
+
+export function createSecretRoutes({ db, keyring, randomBytes }: SecretRouteParts) {
+  /** Writes a version and makes it the live one; a secret that isn't there is made. */
+  async function write(
+    request: ApiRequest,
+    tx: Knex.Transaction,
+    known: Snapshot,
+    version: { data: SecretData; source: VersionSource; expiresAt?: Date },
+  ): Promise<Change<Reply>> {
+    const { path } = pathOf(request)
+    const old = known.secrets.get(path)
+    const now = request.time
+    const next = (await lastVersionOf(tx, path)) + 1
+    const row: SecretRow = old
+      ? { ...old, version: next, revision: old.revision + 1, updatedAt: now }
+      : {
+          id: newId('sec', randomBytes),
+          path,
+          version: next,
+          revision: 1,
+          labels: {},
+          maxVersions: defaultMaxVersions,
+          createdAt: now,
+          updatedAt: now,
+        }
+    const { data, source, expiresAt } = version
+    if (expiresAt && expiresAt <= now) throw impossible('/expiresAt', 'must be in the future')
+    const sealed = sealData(keyring, row, next, data)
+    if (old) await updateSecret(tx, row)
+    else await insertNew(tx, row)
+    const createdBy = operatorOf(request)
+    await insertVersion(tx, {
+      secretId: row.id,
+      version: next,
+      sealed,
+      staged: false,
+      source,
+      createdBy,
+      createdAt: now,
+      ...(expiresAt && { expiresAt }),
+    })
+    const kept = await listVersions(tx, row.id)
+    const tooOld = kept.filter((one) => !one.staged && !one.destroyedAt).slice(row.maxVersions)
+    await destroyVersions(
+      tx,
+      row.id,
+      tooOld.map((one) => one.version),
+      now,
+    )
+    const destroyed = tooOld.map((one) => one.version)
+    const detail = {
+      source,
+      ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
+      ...(destroyed.length > 0 && { destroyed }),
+    }
+    return {
+      reply: json(showSecret(row), { status: old ? 200 : 201, headers: etag(row.version) }),
+      ...changed(row, { detail }),
+    }
+  }
+
+  /** Under its row's lock, and as the snapshot has it: one that is behind is tried again on a newer one. */
+  async function live(request: ApiRequest, tx: Knex.Transaction, known: Snapshot): Promise<SecretRow> {
+    const secret = known.secrets.get(pathOf(request).path)
+    if (!secret) throw refuse('not_found')
+    if ((await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
+    return secret
+  }
+
+  /** A change of versions that leaves values as they are. */
+  async function touch(
+    request: ApiRequest,
+    tx: Knex.Transaction,
+    known: Snapshot,
+    work: (secret: SecretRow) => Promise<{ versions: number[]; done: number }>,
+  ): Promise<Change<Reply>> {
+    const secret = await live(request, tx, known)
+    const { versions, done } = await work(secret)
+    if (done === 0)
+      throw refuse('not_found', { errors: [{ pointer: '/versions', detail: 'no version is in the state for it' }] })
+    const row = { ...secret, revision: secret.revision + 1, updatedAt: request.time }
+    await updateSecret(tx, row)
+    return { reply: json(showSecret(row), { headers: etag(row.version) }), ...changed(row, { detail: { versions } }) }
+  }
+
+  const put: ChangeState = async (request, tx, known) => {
+    const expected = expectedRevision(request)
+    const { data, expiresAt } = bodyOf(request, 'putSecret')
+    const { path } = pathOf(request)
+    checkRevision(expected, known.secrets.get(path)?.version ?? 0)
+    if (known.secrets.has(path)) await live(request, tx, known)
+    return write(request, tx, known, { data, source: 'put', ...(expiresAt && { expiresAt: new Date(expiresAt) }) })
+  }
+
+  /** RFC 7396 on the first level: null removes a member. */
+  const patch: ChangeState = async (request, tx, known) => {
+    const expected = expectedRevision(request)
+    const { data } = bodyOf(request, 'patchSecret')
+    const secret = await live(request, tx, known)
+    checkRevision(expected, secret.version)
+    const [current] = await readVersions(tx, [{ secretId: secret.id, version: secret.version }])
+    if (!current?.sealed || current.deletedAt)
+      throw refuse('not_found', { detail: 'the live version has no value: put one' })
+    const merged = Object.entries({ ...openData(keyring, secret, current), ...data }).filter(
+      ([, value]) => value !== null,
+    )
+    return write(request, tx, known, { data: Object.fromEntries(merged), source: 'patch' })
+  }
+
+  const remove: ChangeState = async (request, tx, known) => {
+    const expected = expectedRevision(request)
+    return touch(request, tx, known, async (secret) => {
+      checkRevision(expected, secret.version)
+      const versions = [secret.version]
+      return { versions, done: await deleteVersions(tx, secret.id, versions, request.time) }
+    })
+  }
+
+  const undelete: ChangeState = async (request, tx, known) =>
+    touch(request, tx, known, async (secret) => {
+      const versions = bodyOf(request, 'undeleteSecret').versions ?? [secret.version]
+      return { versions, done: await undeleteVersions(tx, secret.id, versions) }
+    })
+
+  const destroy: ChangeState = async (request, tx, known) => {
+    const { versions: some } = bodyOf(request, 'destroySecret')
+    if (some) {
+      return touch(request, tx, known, async (secret) => ({
+        versions: some,
+        done: await destroyVersions(tx, secret.id, some, request.time),
+      }))
+    }
+    const secret = await live(request, tx, known)
+    const versions = (await listVersions(tx, secret.id)).map((one) => one.version)
+    await destroyVersions(tx, secret.id, versions, request.time)
+    await removeSecret(tx, secret.id, request.time)
+    return {
+      reply: { status: 204, body: { text: '', type: 'text/plain' } },
+      entry: { resource: resourceOf(secret), detail: { all: true, versions: versions.length } },
+      changed: rowsOf(secret),
+    }
+  }
+
+  const versions: Read = async (request, known) => {
+    const secret = known.secrets.get(pathOf(request).path)
+    if (!secret) throw refuse('not_found')
+    const rows = await listVersions(db.knex, secret.id)
+    return json({ path: secret.path, items: rows.filter((row) => !row.staged).map((row) => showVersion(row, secret)) })
+  }
+
+  const metadata: Read = async (request, known) => {
+    const secret = known.secrets.get(pathOf(request).path)
+    if (!secret) throw refuse('not_found')
+    return json(showSecret(secret), { headers: etag(secret.revision) })
+  }
+
+  const describe: ChangeState = async (request, tx, known) => {
+    const expected = expectedRevision(request)
+    const { description, labels, maxVersions, managedBy } = bodyOf(request, 'describeSecret')
+    const secret = await live(request, tx, known)
+    checkRevision(expected, secret.revision)
+    const { description: _, managedBy: __, ...rest } = secret
+    const row: SecretRow = {
+      ...rest,
+      revision: secret.revision + 1,
+      labels: labels ?? {},
+      maxVersions: maxVersions ?? defaultMaxVersions,
+      ...(description !== undefined && { description }),
+      ...(managedBy !== undefined && { managedBy }),
+      updatedAt: request.time,
+    }
+    await updateSecret(tx, row)
+    return { reply: json(showSecret(row), { headers: etag(row.revision) }), ...changed(row) }
+  }
+
+  return { put, patch, remove, undelete, destroy, versions, metadata, describe }
+}
+
+const pathOf = ({ params }: Pick<ApiRequest, 'params'>) => secretPath(params.path ?? '', '/path/path')
+
+const impossible = (pointer: string, detail: string): Error => refuse('impossible', { errors: [{ pointer, detail }] })
+
+function operatorOf({ caller }: Pick<ApiRequest, 'caller'>): string {
+  if (caller.kind !== 'operator') throw refuse('token_type')
+  return `operator:${caller.operator}`
+}
+
+const resourceOf = ({ id, path, revision }: SecretRow) => ({ kind: 'secret', id, name: path, revision })
+const rowsOf = ({ id }: SecretRow): NonNullable<Change<Reply>['changed']> => [{ table: 'secret', where: { id } }]
+
+const changed = (row: SecretRow, more: Pick<EntryPart, 'detail'> = {}) => ({
+  entry: { resource: resourceOf(row), change: { after: showSecret(row) }, ...more },
+  changed: rowsOf(row),
+})
+
+/** Two replicas may make one path at once: the later one looks again. */
+async function insertNew(tx: Knex.Transaction, row: SecretRow): Promise<void> {
+  try {
+    await insertSecret(tx, row)
+  } catch (error) {
+    throw isUniqueViolation(error) ? refuse('stale') : error
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Values under data keys of their own (DESIGN.md, Keys): each value has a fresh key, and the keyring wraps that one. Both
+ * are bound to their place, so that a ciphertext moved to another row, version, path or instance doesn't open.
+ */
+import { createSecretKey, randomBytes } from 'node:crypto'
+import type { SealedValue } from '../store/rows.ts'
+import { decrypt, encrypt } from './envelope.ts'
+import type { Keyring } from './keyring.ts'
+
+/** What a value is: one version of a secret, or the credential of a database. `id` is random and never used again. */
+export type ValuePlace =
+  { kind: 'secret'; id: string; path: string; version: number } | { kind: 'database'; id: string; revision: number }
+
+/** The last field says which of the two it is; the keyring puts the wrapping key's id before those of a data key. */
+function fieldsOf(place: ValuePlace): string[] {
+  if (place.kind === 'secret') return ['secret', place.id, place.path, String(place.version)]
+  return ['database', place.id, String(place.revision)]
+}
+
+export type SealingKeyring = Pick<Keyring, 'currentId' | 'wrap' | 'unwrap' | 'instanceId'>
+
+const valueFields = (keyring: SealingKeyring, place: ValuePlace): string[] => [
+  keyring.instanceId,
+  ...fieldsOf(place),
+  'value',
+]
+const keyFields = (place: ValuePlace): string[] => [...fieldsOf(place), 'data-key']
+
+/** Seals under a new data key, and wraps that by the keyring's current key. */
+export function sealValue(keyring: SealingKeyring, place: ValuePlace, plaintext: Buffer): SealedValue {
+  const dataKey = randomBytes(32)
+  try {
+    return {
+      wrappingKeyId: keyring.currentId,
+      dataKey: keyring.wrap(dataKey, keyFields(place)),
+      ciphertext: encrypt(createSecretKey(dataKey), plaintext, valueFields(keyring, place)),
+    }
+  } finally {
+    dataKey.fill(0)
+  }
+}
+
+/** @throws EnvelopeError when either was moved or changed; Error when the wrapping key is missing */
+export function openValue(keyring: SealingKeyring, place: ValuePlace, sealed: SealedValue): Buffer {
+  const dataKey = keyring.unwrap(sealed.wrappingKeyId, sealed.dataKey, keyFields(place))
+  try {
+    return decrypt(createSecretKey(dataKey), sealed.ciphertext, valueFields(keyring, place))
+  } finally {
+    dataKey.fill(0)
+  }
+}
