@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { type Socket, connect as connectPlain } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 
 export type LoadJob = {
@@ -12,11 +13,25 @@ export type LoadJob = {
   /** PEM of the roots; absent for plain HTTP. */
   roots?: string
   connections: number
-  /** Whole HTTP requests, one after the other for all connections together. The first `warmUp` aren't counted. */
-  requests: string[]
+  /**
+   * Whole HTTP requests, one after the other for all connections together. The first `warmUp` aren't counted. Several in a
+   * list are steps of one: made one after the other on one connection, and timed as one. `{token}` in a later step stands for
+   * the access token that the first was answered with.
+   */
+  requests: (string | string[])[]
   warmUp: number
+  /** So many are due each second, whether or not earlier ones were answered; without it each connection sends at once. */
+  perSecond?: number
 }
-export type LoadResult = { seconds: number; rate: number; p50: number; p99: number; failed: number; first?: string }
+export type LoadResult = {
+  seconds: number
+  rate: number
+  p50: number
+  p99: number
+  failed: number
+  first?: string
+  /** The last reply. */ text: string
+}
 
 function open(job: LoadJob): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -47,7 +62,7 @@ function exchange(socket: Socket, request: string): Promise<{ status: number; te
       }
       if (got.length < whole) return
       socket.off('data', onData).off('close', onClose)
-      resolve({ status, text: status === 200 ? '' : got.toString('utf8', 0, 2000) })
+      resolve({ status, text: got.toString('utf8') })
     }
     const onClose = (): void => reject(new Error('the server closed the connection'))
     socket.on('data', onData).once('close', onClose)
@@ -55,11 +70,27 @@ function exchange(socket: Socket, request: string): Promise<{ status: number; te
   })
 }
 
+const succeeded = (status: number): boolean => status >= 200 && status < 300
+const tokenIn = /"token":"(purser_at_[^"]+)"/
+
+async function steps(socket: Socket, request: string | string[]): Promise<{ status: number; text: string }> {
+  let token = ''
+  let reply = { status: 0, text: '' }
+  for (const step of [request].flat()) {
+    reply = await exchange(socket, step.replace('{token}', token))
+    if (!succeeded(reply.status)) return reply
+    token = tokenIn.exec(reply.text)?.[1] ?? token
+  }
+  return reply
+}
+
 export async function runLoad(job: LoadJob): Promise<LoadResult> {
   const sockets = await Promise.all(Array.from({ length: job.connections }, () => open(job)))
   const times: number[] = []
   let [next, failed, started] = [0, 0, performance.now()]
   let first: string | undefined
+  let last = ''
+  const began = performance.now()
   const onCounting = (): void => {
     started = performance.now()
     process.send?.('counting')
@@ -68,12 +99,15 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
     sockets.map(async (socket) => {
       for (let n = next++; n < job.requests.length; n = next++) {
         if (n === job.warmUp) onCounting()
-        const at = performance.now()
-        const { status, text } = await exchange(socket, job.requests[n] ?? '')
-        if (n >= job.warmUp) times.push(performance.now() - at)
-        if (status !== 200) {
+        const due = job.perSecond === undefined ? performance.now() : began + (n / job.perSecond) * 1000
+        if (due > performance.now()) await pause(due - performance.now())
+        const { status, text } = await steps(socket, job.requests[n] ?? '')
+        // From when it was due: what waits for a connection has been waiting for the server.
+        if (n >= job.warmUp) times.push(performance.now() - due)
+        last = text
+        if (!succeeded(status)) {
           failed++
-          first ??= text
+          first ??= text.slice(0, 2000)
         }
       }
     }),
@@ -88,6 +122,7 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
     p50: at(0.5),
     p99: at(0.99),
     failed,
+    text: last,
     ...(first !== undefined && { first }),
   }
 }

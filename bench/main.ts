@@ -2,16 +2,14 @@
  * `npm run bench`: recorded issuances over kept connections, beside what bounds them in the same run: signing in this
  * process and a bare Express reply. Machines are noisy: read ratios, not the last digit.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { bareExpress, signingRate } from './ceilings.ts'
 import { startup } from './startup.ts'
-import { type What, audience, makeRequests, register } from './issuing.ts'
-import { cpuMicros, load, startServer } from './processes.ts'
+import { type What, makeRequests } from './issuing.ts'
 import { printRow, printTitle } from './print.ts'
+import { login, secretCases } from './secrets.ts'
+import { port, serving } from './serving.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -25,7 +23,7 @@ const { values: flags } = parseArgs({
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|ceilings|startup] [--profile DIR]\n  --quick    a minute instead of several\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|secrets|ceilings|startup] [--profile DIR]\n  --quick    a minute instead of several\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -58,101 +56,48 @@ function cases(): Case[] {
   ]
 }
 
-const port = 18_743
 const pause = flags.quick ? 8_000 : 16_000
 const perCase = ({ connections }: Case): number => (connections === 1 ? pause / 4 : pause)
+const profile = flags.profile === undefined ? {} : { profile: flags.profile }
 
-const common = (dataDir: string): Record<string, string> => ({
-  PURSER_TRUST_DOMAIN: 'bench.example',
-  PURSER_PUBLIC_URL: audience,
-  PURSER_LISTEN: `127.0.0.1:${port}`,
-  PURSER_DATA_DIR: dataDir,
-  PURSER_LIMIT_ADDRESS_PER_SECOND: '1000000',
-  PURSER_LIMIT_ATTESTOR_PER_SECOND: '1000000',
-  PURSER_LOG_LEVEL: 'info',
-})
-
-async function measureStartup(): Promise<void> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
-  const server = await startServer(common(dataDir), (line) => line.includes('"server.ready"'))
+/** On a Postgres of its own, which is gone afterwards. */
+async function withPostgres(
+  work: (postgres: Awaited<ReturnType<typeof startOwnPostgres>>) => Promise<void>,
+): Promise<void> {
+  const postgres = await startOwnPostgres()
   try {
-    await register({ port, roots: await readFile(join(dataDir, 'ca.pem'), 'utf8'), dataDir })
-    await startup(port, dataDir, flags.quick ? 20 : 100)
+    await work(postgres)
   } finally {
-    await server.stop()
-    await rm(dataDir, { recursive: true, force: true })
+    await postgres.stop()
   }
 }
 
-async function measure(
-  group: Case[],
-  postgres: Awaited<ReturnType<typeof startOwnPostgres>> | undefined,
-): Promise<void> {
+async function issuances(group: Case[], postgres?: Awaited<ReturnType<typeof startOwnPostgres>>): Promise<void> {
   const [first] = group
   if (!first) return
-  const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
-  const env = {
-    ...common(dataDir),
-    PURSER_WORKERS: String(first.workers),
-    ...(postgres && {
-      DATABASE_URL: await freshDatabase(postgres.url),
-      PURSER_MIGRATE: 'auto',
-      PURSER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64'),
-    }),
-  }
-  let ready = 0
-  const isReady = (line: string): boolean => line.includes('"server.ready"') && ++ready >= first.workers
-  const registration = await startServer({ ...env, PURSER_WORKERS: '1' }, (line) => line.includes('"server.ready"'))
-  await register({ port, roots: await readFile(join(dataDir, 'ca.pem'), 'utf8'), dataDir })
-  await registration.stop()
-  const plain = first.tls ? {} : { PURSER_INSECURE_HTTP: 'loopback' }
-  const profiling = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`]
-  const server = await startServer({ ...env, ...plain }, isReady, profiling)
-  const roots = await readFile(join(dataDir, 'ca.pem'), 'utf8')
-  try {
+  const { workers, tls } = first
+  await serving({ workers, tls, ...profile, ...(postgres && { postgres }) }, async ({ measure }) => {
     for (const one of group) {
       const count = perCase(one)
       const requests = await makeRequests(count, one.what, one.fresh)
-      let [cpu, dbCpu] = [0, 0]
-      const result = await load(
-        {
-          host: '127.0.0.1',
-          port,
-          ...(one.tls && { roots }),
-          connections: one.connections,
-          requests,
-          warmUp: Math.floor(count / 4),
-        },
-        () => {
-          cpu = cpuMicros(server.pid)
-          dbCpu = postgres ? cpuMicros(postgres.pid()) : 0
-        },
-      )
-      const counted = count - Math.floor(count / 4)
-      printRow({
-        ...one,
-        ...result,
-        serverMicros: (cpuMicros(server.pid) - cpu) / counted,
-        ...(postgres && { databaseMicros: (cpuMicros(postgres.pid()) - dbCpu) / counted }),
-      })
-      if (result.failed > 0) throw new Error(`${result.failed} requests failed; the first: ${result.first}`)
+      printRow(nameOf(one), await measure({ connections: one.connections, requests, warmUp: Math.floor(count / 4) }))
     }
-  } finally {
-    await server.stop()
-    await rm(dataDir, { recursive: true, force: true })
-  }
+  })
 }
 
-async function freshDatabase(url: string): Promise<string> {
-  const { default: pg } = await import('pg')
-  const name = `bench_${process.pid}_${Date.now()}`
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  await client.query(`create database ${name}`)
-  await client.end()
-  const made = new URL(url)
-  made.pathname = `/${name}`
-  return made.toString()
+const nameOf = (one: Case): string =>
+  `${one.store} ${one.workers}w ${one.tls ? 'TLS' : 'plain'} ${one.connections}c ${one.what}${one.fresh ? ' fresh CSR' : ''}`
+
+async function secrets(): Promise<void> {
+  await withPostgres((postgres) =>
+    serving({ postgres, workers: Number(flags.workers), tls: true, ...profile }, async ({ measure, admin }) => {
+      const { text } = await measure({ connections: 1, requests: [await login(), await login()], warmUp: 1 })
+      const bearer = /"token":"(purser_at_[^"]+)"/.exec(text)?.[1] ?? ''
+      for (const { name, ...job } of await secretCases(pause, bearer, admin)) {
+        printRow(name, await measure({ ...job, warmUp: Math.floor(job.requests.length / 4) }))
+      }
+    }),
+  )
 }
 
 /** Cases that share a server run on it one after the other. */
@@ -165,23 +110,24 @@ function grouped(list: Case[]): Case[][] {
   return [...groups.values()]
 }
 
-if (flags.only === undefined || flags.only === 'ceilings') {
+const wanted = (part: string): boolean => flags.only === undefined || flags.only === part
+
+if (wanted('ceilings')) {
   printTitle('Ceilings, one process')
   signingRate()
   await bareExpress(flags.quick ? 4_000 : 12_000)
 }
-printTitle('Recorded issuances, each request with a token of its own')
+if (wanted('postgres') || wanted('embedded')) printTitle('Recorded issuances, each request with a token of its own')
 for (const group of grouped(cases())) {
   const store = group[0]?.store
-  if (flags.only !== undefined && flags.only !== store) continue
-  const postgres = store === 'postgres' ? await startOwnPostgres() : undefined
-  try {
-    await measure(group, postgres)
-  } finally {
-    await postgres?.stop()
-  }
+  if (store === 'postgres' && wanted(store)) await withPostgres((postgres) => issuances(group, postgres))
+  if (store === 'embedded' && wanted(store)) await issuances(group)
 }
-if (flags.only === undefined || flags.only === 'startup') {
+if (wanted('secrets')) {
+  printTitle('Secrets on Postgres over TLS, each read recorded')
+  await secrets()
+}
+if (wanted('startup')) {
   printTitle('Startup on the embedded store, a process for each')
-  await measureStartup()
+  await serving({ workers: 1, tls: true }, ({ dataDir }) => startup(port, dataDir, flags.quick ? 20 : 100))
 }

@@ -16,24 +16,16 @@ export function printTimes(name: string, times: number[]): void {
 }
 
 type Row = {
-  store: string
-  workers: number
-  tls: boolean
-  connections: number
-  what: string
-  fresh: boolean
   rate: number
   p50: number
   p99: number
-  failed: number
   serverMicros: number
   databaseMicros?: number
 }
 
-export function printRow(row: Row): void {
-  const name = `${row.store} ${row.workers}w ${row.tls ? 'TLS' : 'plain'} ${row.connections}c ${row.what}${row.fresh ? ' fresh CSR' : ''}`
+export function printRow(name: string, row: Row): void {
   const database = row.databaseMicros === undefined ? '' : `, Postgres ${Math.round(row.databaseMicros)} µs`
   say(
-    `  ${name.padEnd(46)} ${Math.round(row.rate).toLocaleString('en').padStart(8)}/s  p50 ${row.p50.toFixed(1)} ms  p99 ${row.p99.toFixed(1)} ms  server ${Math.round(row.serverMicros)} µs CPU${database}${row.failed ? `  FAILED ${row.failed}` : ''}`,
+    `  ${name.padEnd(46)} ${Math.round(row.rate).toLocaleString('en').padStart(8)}/s  p50 ${row.p50.toFixed(1)} ms  p99 ${row.p99.toFixed(1)} ms  server ${Math.round(row.serverMicros)} µs CPU${database}`,
   )
 }

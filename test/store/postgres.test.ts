@@ -80,9 +80,10 @@ describe.concurrent('the Postgres store', () => {
           const list = [...names, ...tcp, 'application_name'].map((name) => `current_setting('${name}')`)
           return (await tx.raw(`select array[${list.join(',')}] as all`)).rows[0].all
         }
-        const [first, second] = await Promise.all([
-          knex.transaction(async (tx) => [await read(tx), await backend(tx)]),
-          knex.transaction(async (tx) => [await read(tx), await backend(tx)]),
+        // Side by side: the first one holds its connection until the second has one of its own.
+        const [first, second] = await knex.transaction(async (tx) => [
+          [await read(tx), await backend(tx)],
+          await knex.transaction(async (other) => [await read(other), await backend(other)]),
         ])
         expect(first[0]).toEqual(['on', '2s', '6s', '2s', '3', '1', '3', '5000', 'purser-test'])
         expect(second[0]).toEqual(first[0])

@@ -1,0 +1,96 @@
+/** A server of the bench: started once to be registered on, and again as it is measured. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startOwnPostgres } from '../test/support/postgres.ts'
+import { audience } from './issuing.ts'
+import type { LoadJob, LoadResult } from './load.ts'
+import { type Server, cpuMicros, load, startServer } from './processes.ts'
+import { register } from './register.ts'
+
+export const port = 18_743
+
+type Postgres = Awaited<ReturnType<typeof startOwnPostgres>>
+
+export type Serving = {
+  dataDir: string
+  roots: string
+  /** The admin's API token. */
+  admin: string
+  /** Runs a load, and answers with the CPU that each counted request took of the server's processes and of Postgres. */
+  measure(
+    job: Omit<LoadJob, 'host' | 'port' | 'roots'>,
+  ): Promise<LoadResult & { serverMicros: number; databaseMicros?: number }>
+}
+
+const common = (dataDir: string): Record<string, string> => ({
+  PURSER_TRUST_DOMAIN: 'bench.example',
+  PURSER_PUBLIC_URL: audience,
+  PURSER_LISTEN: `127.0.0.1:${port}`,
+  PURSER_DATA_DIR: dataDir,
+  PURSER_LIMIT_ADDRESS_PER_SECOND: '1000000',
+  PURSER_LIMIT_ATTESTOR_PER_SECOND: '1000000',
+  PURSER_LOG_LEVEL: 'info',
+})
+
+export async function serving(
+  { postgres, workers, tls, profile }: { postgres?: Postgres; workers: number; tls: boolean; profile?: string },
+  work: (serving: Serving) => Promise<void>,
+): Promise<void> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
+  const env = {
+    ...common(dataDir),
+    ...(postgres && {
+      DATABASE_URL: await freshDatabase(postgres.url),
+      PURSER_MIGRATE: 'auto',
+      PURSER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64'),
+    }),
+  }
+  let ready = 0
+  const isReady = (line: string): boolean => line.includes('"server.ready"') && ++ready >= workers
+  let server: Server | undefined
+  try {
+    const registration = await startServer(env, (line) => line.includes('"server.ready"'))
+    const roots = await readFile(join(dataDir, 'ca.pem'), 'utf8')
+    const admin = await register({ port, roots, dataDir })
+    await registration.stop()
+    const plain = tls ? {} : { PURSER_INSECURE_HTTP: 'loopback' }
+    const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
+    const running = await startServer({ ...env, ...plain, PURSER_WORKERS: String(workers) }, isReady, profiling)
+    server = running
+    await work({
+      dataDir,
+      roots,
+      admin,
+      async measure(job) {
+        let [cpu, dbCpu] = [0, 0]
+        const result = await load({ host: '127.0.0.1', port, ...(tls && { roots }), ...job }, () => {
+          cpu = cpuMicros(running.pid)
+          dbCpu = postgres ? cpuMicros(postgres.pid()) : 0
+        })
+        if (result.failed > 0) throw new Error(`${result.failed} requests failed; the first: ${result.first}`)
+        const counted = job.requests.length - job.warmUp
+        return {
+          ...result,
+          serverMicros: (cpuMicros(running.pid) - cpu) / counted,
+          ...(postgres && { databaseMicros: (cpuMicros(postgres.pid()) - dbCpu) / counted }),
+        }
+      },
+    })
+  } finally {
+    await server?.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
+async function freshDatabase(url: string): Promise<string> {
+  const { default: pg } = await import('pg')
+  const name = `bench_${process.pid}_${Date.now()}`
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(`create database ${name}`)
+  await client.end()
+  const made = new URL(url)
+  made.pathname = `/${name}`
+  return made.toString()
+}
