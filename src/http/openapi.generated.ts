@@ -994,6 +994,8 @@ export interface components {
         SecretPath: string;
         /** @example prod/web/** */
         PathPattern: string;
+        /** @example prod/{k8s:sa}/** */
+        PathTemplate: string;
         SelectorKey: string;
         SelectorValue: string;
         /**
@@ -1466,7 +1468,7 @@ export interface components {
                 maxLifetimeSeconds?: components["schemas"]["Seconds"];
             };
             secrets?: {
-                paths: components["schemas"]["PathPattern"][];
+                paths: components["schemas"]["PathTemplate"][];
                 actions: ("read" | "list" | "watch")[];
             }[];
             databases?: components["schemas"]["Name"][];
