@@ -4,7 +4,7 @@ import type { Problem } from '../errors.ts'
 import { masked } from '../telemetry/mask.ts'
 import { isNode, list } from './openapi-schemas.ts'
 
-/** One fault: a JSON pointer (RFC 6901) and words that never echo the value; a name that looks like a token is masked. */
+/** One fault: a JSON pointer (RFC 6901) and words that never echo the value; a name that looks like a token or a value is masked. */
 export type ValidationProblem = Problem
 
 const most = 20
@@ -27,7 +27,7 @@ export function problemsOf(errors: readonly ErrorObject[], prefix = ''): Validat
     if (error.keyword !== 'type' && wrongType.has(error.instancePath) && !error.propertyName) continue
     // These two only say that an inner error exists.
     if (error.keyword === 'if' || error.keyword === 'propertyNames') continue
-    const problem = { pointer: masked(cut(prefix + pointer(error))), detail: words(error) }
+    const problem = { pointer: masked(cut(withoutValues(prefix + pointer(error)))), detail: words(error) }
     found.set(`${problem.pointer} ${problem.detail}`, problem)
   }
   return [...found.values()]
@@ -110,6 +110,10 @@ function pointer(error: ErrorObject): string {
 
 const cut = (text: string): string =>
   text.length <= longestPointer ? text : `${text.slice(0, longestPointer).toWellFormed()}…`
+
+/** A long run of letters and digits together is no name of a member, but a value that was put where a name belongs. */
+const withoutValues = (text: string): string =>
+  text.replaceAll(/[A-Za-z0-9+=_-]{16,}/g, (run) => (/[0-9]/.test(run) && /[A-Za-z]/.test(run) ? '[masked]' : run))
 
 function words(error: ErrorObject): string {
   const limit = String(error.params['limit'])

