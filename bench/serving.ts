@@ -18,9 +18,9 @@ export type Serving = {
   /** The admin's API token. */
   admin: string
   /** Runs a load, and answers with the CPU that each counted request took of the server's processes and of Postgres. */
-  measure(
+  measure: (
     job: Omit<LoadJob, 'host' | 'port' | 'roots'>,
-  ): Promise<LoadResult & { serverMicros: number; databaseMicros?: number }>
+  ) => Promise<LoadResult & { serverMicros: number; databaseMicros?: number }>
 }
 
 const common = (dataDir: string): Record<string, string> => ({

@@ -11,7 +11,10 @@ const base64Of = (bytes: Buffer): string[] =>
   })
 
 const escaped = (text: string): string =>
-  [...text].map((one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+  text
+    .split('')
+    .map((one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('')
 
 /** Needles for one value: as it is, backwards, in base64 and base64url, hexadecimal, percent and JSON escapes, UTF-16. */
 export function encodingsOf(text: string): Map<string, Buffer> {
@@ -21,7 +24,7 @@ export function encodingsOf(text: string): Map<string, Buffer> {
   add('plain', text)
   add('upper case', text.toUpperCase())
   add('lower case', text.toLowerCase())
-  add('backwards', [...text].toReversed().join(''))
+  add('backwards', text.split('').toReversed().join(''))
   base64Of(bytes).forEach((one, n) => {
     add(`base64 at ${n}`, one)
     add(`base64url at ${n}`, one.replaceAll('+', '-').replaceAll('/', '_'))
