@@ -112,6 +112,8 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
     request.onSent?.()
     const outgoing = startRequest({ agent, method, path, headers, maxHeaderSize: 16_384, signal })
     outgoing.on('error', (error) => reject(signal.aborted ? signal.reason : answerError(error, address)))
+    // An agent gives out a kept connection as one that keeps the process alive.
+    outgoing.on('socket', (socket) => socket.unref())
     outgoing.on('upgrade', (_, socket) => {
       socket.destroy()
       reject(new PurserError('bad_reply', `${address.origin} answered 101, which was not asked for`))
