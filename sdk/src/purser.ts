@@ -1,7 +1,7 @@
 /** What a program holds: the credentials as they are now. */
 import type { Choice } from './choices.ts'
 import { unlessAborted } from './deadline.ts'
-import { PurserError, isConclusive } from './errors.ts'
+import { PurserError } from './errors.ts'
 import type { Emitter, EventName, Listener } from './events.ts'
 import type { Held } from './held.ts'
 import { holding } from './holding.ts'
@@ -133,12 +133,7 @@ export function createPurser(parts: Parts): Purser {
     const isUsable = kept && kept.leftMs > Math.min(usable.leastMs, kept.lifeMs * usable.leastPart)
     if (isUsable && !kept.refused) return used(audience, kept.token)
     if (isUsable && kept.refused && kept.refused.agoMs < refusedMs) throw kept.refused.error
-    try {
-      return used(audience, await unlessAborted(signal, () => holding(() => shared(audience))))
-    } catch (error) {
-      if (!isUsable || isConclusive(error)) throw error
-      return used(audience, kept.token)
-    }
+    return used(audience, await holding(() => unlessAborted(signal, () => shared(audience))))
   }
 
   /** Somebody refused a token: the one that came since then, or the next. */
