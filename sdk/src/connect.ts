@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { createClosing } from './closing.ts'
 import { elapsedMs as elapsed } from './elapsed.ts'
 import { PurserError, isConclusive } from './errors.ts'
 import { createEmitter } from './events.ts'
@@ -48,7 +49,7 @@ export async function connectBy(
   const random = (): number => randomInt(2 ** 32) / 2 ** 32
   const settings = await readSettings(options)
   const { address, trust, timeoutMs, stateDir, wanted, renewAt, chosen } = settings
-  const controller = new AbortController()
+  const controller = createClosing()
   const closing = controller.signal
 
   const serverTrust = createServerTrust(trust, address, timeoutMs)

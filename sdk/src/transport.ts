@@ -2,6 +2,7 @@
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as startRequest } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Address } from './address.ts'
+import { createClosing } from './closing.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
 import { type Anchors, connectionError, openConnection } from './handshake.ts'
@@ -47,7 +48,7 @@ export function createTransport(parts: {
   timeoutMs: number
 }): Transport {
   const { address, anchors, timeoutMs } = parts
-  const closing = new AbortController()
+  const closing = createClosing()
   const lines = new Set<Line>()
 
   async function lineFor(as: Presented | undefined, signal: AbortSignal): Promise<Line> {
