@@ -5,7 +5,9 @@ import { SignJWT } from 'jose'
 
 export const issuer = 'https://issuer.bench.example'
 export const audience = 'https://purser.bench.example'
-export const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+
+export { publicKey }
 
 export const token = (): Promise<string> => {
   const now = Math.floor(Date.now() / 1000)

@@ -7,7 +7,7 @@ import { audience, issuer, publicKey } from './issuing.ts'
 
 type Place = { port: number; roots: string; dataDir: string }
 
-export type Call = (
+type Call = (
   method: string,
   path: string,
   body?: unknown,
