@@ -6,9 +6,10 @@ export class PemError extends Error {
 /** One block, lines of 64, a newline at the end (RFC 7468 section 2). */
 export function encodePem(label: string, der: Buffer): string {
   const base64 = der.toString('base64')
-  let lines = ''
-  for (let at = 0; at < base64.length; at += 64) lines += `${base64.slice(at, at + 64)}\n`
-  return `-----BEGIN ${label}-----\n${lines}-----END ${label}-----\n`
+  const lines = [`-----BEGIN ${label}-----`]
+  for (let at = 0; at < base64.length; at += 64) lines.push(base64.slice(at, at + 64))
+  lines.push(`-----END ${label}-----\n`)
+  return lines.join('\n')
 }
 
 /**

@@ -162,6 +162,14 @@ describe('a door that breaks', () => {
     expect(answer.headers.get('retry-after')).toBe('2')
   })
 
+  it.each(['plain', 'é', 'ÿ€', '日本', '🚢 and more', '\ud800', ''])('sends %j whole, in UTF-8', async (text) => {
+    const answer = await answerOf(async () => json({ text }))
+    // What `ask` read is one character a byte.
+    const bytes = Buffer.from(answer.text, 'latin1')
+    expect(answer.headers.get('content-length')).toBe(String(bytes.length))
+    expect(bytes.toString('utf8')).toBe(JSON.stringify({ text }))
+  })
+
   it('answers as always when nothing breaks', async () => {
     expect(await answerOf(async () => json({ fine: true }))).toMatchObject({ status: 200, text: '{"fine":true}' })
   })
