@@ -14,7 +14,7 @@ const apiHeaders = {
 
 function send(response: ServerResponse, status: number, headers: Record<string, string>, body: Buffer | string): void {
   const length = Buffer.byteLength(body)
-  response.writeHead(status, { ...apiHeaders, ...headers, 'content-length': length })
+  response.writeHead(status, { 'content-length': length, ...apiHeaders, ...headers })
   // Node joins head and text into one write. As many bytes as characters is ASCII, which is the same in Latin-1, and that
   // it copies without looking at each character.
   response.end(body, length === body.length ? 'latin1' : 'utf8')
