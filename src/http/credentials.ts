@@ -166,7 +166,7 @@ const provenActor = ({ attestor, selectors }: Attested): Actor => ({
   kind: 'workload',
   attestor: attestor.name,
   attestorId: attestor.id,
-  selectors: { ...selectors },
+  selectors,
 })
 
 const workloadActor = (attested: Attested, { entry, grant }: Decision, session: SessionRow): Actor => ({
