@@ -12,6 +12,7 @@ import { headFile, headObject } from './audit/head-file.ts'
 import { keepHead } from './audit/keep-head.ts'
 import { logIdentity } from './audit/known-heads.ts'
 import { openLog, originOf } from './audit/log.ts'
+import { countIssued, issuedKinds } from './audit/issued.ts'
 import { createRecorder } from './audit/record.ts'
 import type { Config } from './config.ts'
 import { refusals } from './errors.ts'
@@ -118,7 +119,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
       routes: openapi.operations.map((one) => one.operationId),
       codes: Object.keys(refusals),
       attestorKinds,
-      credentials: ['x509', 'jwt', 'accessToken'],
+      credentials: issuedKinds,
       jobs: jobNames,
     },
     { process: true },
@@ -155,6 +156,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     randomBytes,
     now: Date.now,
     onError: onError('log.append_failed'),
+    onIssued: (issued) => countIssued(issued, metrics.issued),
   })
   const limits = createLimits({ limits: config.limits, workers: config.workers, now: Date.now })
   const summaries = startSummaryEntries({

@@ -76,15 +76,7 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
       createdAt: now,
       ...(expiresAt && { expiresAt }),
     })
-    const kept = await listVersions(tx, row.id)
-    const tooOld = kept.filter((one) => !one.staged && !one.destroyedAt).slice(row.maxVersions)
-    await destroyVersions(
-      tx,
-      row.id,
-      tooOld.map((one) => one.version),
-      now,
-    )
-    const destroyed = tooOld.map((one) => one.version)
+    const destroyed = next > row.maxVersions ? await destroyOldest(tx, row, now) : []
     const detail = {
       source,
       ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
@@ -229,6 +221,14 @@ const changed = (row: SecretRow, more: Pick<EntryPart, 'detail'> = {}) => ({
   entry: { resource: resourceOf(row), change: { after: showSecret(row) }, ...more },
   changed: rowsOf(row),
 })
+
+/** Those beyond `maxVersions`. */
+async function destroyOldest(tx: Knex.Transaction, { id, maxVersions }: SecretRow, now: Date): Promise<number[]> {
+  const kept = (await listVersions(tx, id)).filter((one) => !one.staged && !one.destroyedAt)
+  const oldest = kept.slice(maxVersions).map((one) => one.version)
+  if (oldest.length > 0) await destroyVersions(tx, id, oldest, now)
+  return oldest
+}
 
 /** Two replicas may make one path at once: the later one looks again. */
 async function insertNew(tx: Knex.Transaction, row: SecretRow): Promise<void> {
