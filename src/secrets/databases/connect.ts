@@ -66,7 +66,8 @@ export async function withConnection<T>(
 
   async function run(sql: string, values: unknown[] = []): Promise<Row[]> {
     undone = undefined
-    const { rows } = await client.query<Row>({ text: sql, values, queryMode: 'extended' }).catch((error: unknown) => {
+    const query = { text: sql, values, queryMode: 'extended' }
+    const { rows } = await client.query<Row>(query).catch((error: unknown) => {
       throw targetError(error)
     })
     if (undone !== undefined) {
