@@ -49,6 +49,13 @@ export async function checkGroups(session: Session, names: readonly string[]): P
   }
 }
 
+/**
+ * Two that change the rights of one object at once fail with "tuple concurrently updated": those of ours go one after the
+ * other, whichever replica or Purser they are of. "purser" in ASCII.
+ */
+const inLine = (session: Session): Promise<unknown> =>
+  session.run('select pg_advisory_xact_lock($1)', ['123649733649778'])
+
 export type NewRole = { username: string; verifier: string; expiresAt: Date }
 
 /** In one transaction: where anything fails there is no role. */
@@ -56,6 +63,7 @@ export async function createRole(session: Session, definition: RolesDefinition, 
   const name = quoteIdentifier(role.username)
   const { grants, memberOf = [], connectionLimit = -1 } = definition
   await session.together(async () => {
+    await inLine(session)
     await checkGroups(session, memberOf)
     await session.run(
       `create role ${name} login inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls ` +
@@ -103,6 +111,7 @@ export async function dropRole(session: Session, username: string): Promise<bool
   await session.run(`grant ${name} to current_user${await inheriting(session)}`)
   await endConnections(session, username)
   await session.together(async () => {
+    await inLine(session)
     await session.run(`reassign owned by ${name} to current_user`)
     await session.run(`drop owned by ${name}`)
     await session.run(`drop role ${name}`)
