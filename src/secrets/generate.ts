@@ -23,8 +23,6 @@ export type FieldSpec =
   | { length: number; characters: string }
   | { uuid: true }
   | { keyPair: KeyPairKind }
-  /** Written as it is: a user name, a host. */
-  | { value: string }
 
 export type FieldSpecs = Record<string, FieldSpec>
 
@@ -74,17 +72,20 @@ function uuid(randomBytes: (size: number) => Buffer): string {
 const makePair = promisify(generateKeyPair)
 
 async function keyPair(kind: KeyPairKind): Promise<{ privateKey: string; publicKey: string }> {
-  const encodings = {
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  } as const
-  if (kind === 'ed25519') return makePair('ed25519', encodings)
-  if (kind === 'ec-p256') return makePair('ec', { namedCurve: 'P-256', ...encodings })
-  return makePair('rsa', { modulusLength: 2048, ...encodings })
+  const { privateKey, publicKey } = await pairOf(kind)
+  return {
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  }
+}
+
+function pairOf(kind: KeyPairKind) {
+  if (kind === 'ed25519') return makePair('ed25519')
+  if (kind === 'ec-p256') return makePair('ec', { namedCurve: 'P-256' })
+  return makePair('rsa', { modulusLength: 2048 })
 }
 
 async function generateField(spec: FieldSpec, randomBytes: (size: number) => Buffer): Promise<unknown> {
-  if ('value' in spec) return spec.value
   if ('uuid' in spec) return uuid(randomBytes)
   if ('keyPair' in spec) return keyPair(spec.keyPair)
   return password(charactersOf(spec), spec.length, randomBytes)

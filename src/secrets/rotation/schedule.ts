@@ -21,7 +21,8 @@ const cronOf = ({ cron, timeZone = 'UTC' }: Schedule): Cron =>
 
 export function checkSchedule(schedule: Schedule, now: Date): Problem[] {
   const { cron, timeZone = 'UTC', windowSeconds, jitterSeconds = 0 } = schedule
-  if (!isTimeZone(timeZone)) return [{ pointer: '/timeZone', detail: 'must be an IANA time zone such as Europe/Berlin' }]
+  if (!isTimeZone(timeZone))
+    return [{ pointer: '/timeZone', detail: 'must be an IANA time zone such as Europe/Berlin' }]
   const wrong = [{ pointer: '/cron', detail: 'must be five cron fields such as 30 3 * * 1' }]
   if (!fiveFields.test(cron)) return wrong
   try {

@@ -3,6 +3,7 @@
  * Purser's that it was told by nobody else, and says that it did. Told again after a failure, it is the same value.
  */
 import { createHash } from 'node:crypto'
+import type { Problem } from '../../errors.ts'
 import type { Outbound } from '../../outbound/client.ts'
 import { OutboundError } from '../../outbound/errors.ts'
 import { type FieldSpecs, checkFields, generateData } from '../generate.ts'
@@ -51,7 +52,10 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
       ...(caPem !== undefined && { caPem }),
     })
     if (!confirms(json, rotationId))
-      throw new RotatorError('not_confirmed', 'the answer is not {"confirmed": true} with the rotationId of the request')
+      throw new RotatorError(
+        'not_confirmed',
+        'the answer is not {"confirmed": true} with the rotationId of the request',
+      )
   }
 
   return {
@@ -59,9 +63,7 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
     effects: true,
     check(config) {
       const { url, generate } = readConfig(config)
-      const isHttps = URL.canParse(url) && new URL(url).protocol === 'https:'
-      const detail = 'must be an https URL, or one of PURSER_FETCH_ALLOW'
-      return [...(isHttps || outbound.allows(url) ? [] : [{ pointer: '/url', detail }]), ...checkFields(generate, '/generate')]
+      return [...checkUrl(url, outbound), ...checkFields(generate, '/generate')]
     },
     next: ({ config, current }) => generateData(readConfig(config).generate, current, randomBytes),
     async issue({ version, staged, ...effect }) {
@@ -72,6 +74,17 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
       }
     },
   }
+}
+
+/** It stands in the policy and in the log as it is, so it is no place for a credential: the signature is there for that. */
+function checkUrl(text: string, outbound: Pick<Outbound, 'allows'>): Problem[] {
+  const problem = (detail: string): Problem[] => [{ pointer: '/url', detail }]
+  if (!URL.canParse(text)) return problem('must be a URL')
+  const url = new URL(text)
+  if (url.protocol !== 'https:' && !outbound.allows(text))
+    return problem('must be https, or listed in PURSER_FETCH_ALLOW')
+  const bare = url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  return bare ? [] : problem('must be without user name, query and fragment: the call is signed by Purser')
 }
 
 /** A 2xx alone is what any default page answers. */
