@@ -1341,6 +1341,8 @@ export interface components {
         /** @enum {string} */
         RotationState: "pending" | "issued" | "waiting" | "held" | "retired" | "failed" | "rolled_back";
         Rotation: {
+            /** @description In the list of all */
+            path?: components["schemas"]["SecretPath"];
             id: string;
             state: components["schemas"]["RotationState"];
             rotator: string;
@@ -1368,9 +1370,6 @@ export interface components {
             nextAttemptAt?: components["schemas"]["Time"];
             startedAt: components["schemas"]["Time"];
             endedAt?: components["schemas"]["Time"];
-        };
-        RotationListed: components["schemas"]["Rotation"] & {
-            path: components["schemas"]["SecretPath"];
         };
         SecretRotation: {
             path: components["schemas"]["SecretPath"];
@@ -2864,7 +2863,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        items: components["schemas"]["RotationListed"][];
+                        items: components["schemas"]["Rotation"][];
                         nextCursor: string | null;
                     };
                 };

@@ -62,7 +62,7 @@ export async function attempt(parts: RotationJobParts, due: Due, { action, effec
     await effect(mine, plan)
   } catch (error) {
     metrics.rotationAttemptFailed(action)
-    log.warn('rotation.attempt_failed', { secret: due.path, rotation: due.id, attempt: mine.attempts, err: error })
+    log.warn('rotation.attempt_failed', { secret: due.path, rotation: due.id, count: mine.attempts, err: error })
     await recordFailure(parts, mine, action, error)
     return false
   }
