@@ -2,6 +2,7 @@
 import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
 import { type LeaseJobParts, leaseJob } from './jobs/leases.ts'
 import { type OrphanRolesParts, orphanRoles } from './jobs/orphan-roles.ts'
+import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
 import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
 import { type StagedAdminParts, stagedAdmins } from './jobs/staged-admins.ts'
@@ -10,19 +11,21 @@ import type { Metrics } from './telemetry/metrics.ts'
 
 export type BackgroundParts = KeyRotationParts &
   SharedKeysParts &
+  RotationJobParts &
   LeaseJobParts &
   OrphanRolesParts &
   StagedAdminParts &
   SweepParts & {
     /** Keeps the listeners' certificate. */
     listener: Job
-    metrics: Pick<Metrics, 'jobRan' | 'leases'>
+    metrics: Pick<Metrics, 'jobRan' | 'leases'> & RotationJobParts['metrics']
   }
 
 /** For the metrics, whose labels are closed. */
 export const jobNames = [
   'key-rotation',
   'listener-certificate',
+  'rotation',
   'leases',
   'orphan-roles',
   'staged-admins',
@@ -35,6 +38,7 @@ export function startBackground(parts: BackgroundParts): Jobs {
   const list = [
     keyRotation(parts),
     listener,
+    rotation(parts),
     leaseJob(parts),
     orphanRoles(parts),
     stagedAdmins(parts),
