@@ -42,6 +42,26 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
     return row
   }
 
+  async function opens(of: PostgresConfig, credential: Credential): Promise<boolean> {
+    try {
+      await withConnection(definitionOf(databaseOf(of)), credential, (session) => session.run('select 1'))
+      return true
+    } catch (error) {
+      if (error instanceof TargetError && error.fault === 'wrong_credential') return false
+      throw rotatorError(error)
+    }
+  }
+
+  /** What came before the policy is of somebody else's role, which is never touched: but nobody says that it ended while it works. */
+  async function checkEnded(of: PostgresConfig, { username, password }: SecretData): Promise<void> {
+    if (typeof username !== 'string' || typeof password !== 'string') return
+    if (!(await opens(of, { username, password }))) return
+    throw new RotatorError(
+      'not_ours',
+      'the earlier value is of a role outside the policy, and still works: end it by hand',
+    )
+  }
+
   return {
     kind: 'postgres',
     effects: true,
@@ -99,7 +119,9 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
 
     async retire({ config, ended, kept }) {
       const of = readConfig(config)
-      const { username } = credentialOf(ended, of)
+      const { username } = ended
+      if (typeof username !== 'string') return
+      if (!of.roles.includes(username)) return checkEnded(of, ended)
       // A role has one password: where both are of one, the earlier is gone since the later was set.
       if (username === kept['username']) return
       const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
@@ -108,14 +130,7 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
 
     async works({ config, data }) {
       const of = readConfig(config)
-      const credential = credentialOf(data, of)
-      try {
-        await withConnection(definitionOf(databaseOf(of)), credential, (session) => session.run('select 1'))
-        return true
-      } catch (error) {
-        if (error instanceof TargetError && error.fault === 'wrong_credential') return false
-        throw rotatorError(error)
-      }
+      return opens(of, credentialOf(data, of))
     },
   }
 }
