@@ -6,6 +6,7 @@ import { addAttestor } from './attestor.ts'
 import { addAudit } from './audit.ts'
 import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
+import { addDatabase } from './database.ts'
 import { addDemo } from './demo.ts'
 import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
@@ -14,6 +15,7 @@ import { CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
 import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
+import { addLease } from './lease.ts'
 import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
 import { addRevoke } from './revoke.ts'
@@ -29,7 +31,18 @@ type Verb = (program: Command, io: Io) => void
 const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addDoctor],
   'What workloads do': [addCredentials, addJwt, addWhoami, addVerify],
-  'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys, addToken, addLog],
+  'What operators do': [
+    addWorkload,
+    addAttestor,
+    addDatabase,
+    addLease,
+    addJoinToken,
+    addExplain,
+    addRevoke,
+    addKeys,
+    addToken,
+    addLog,
+  ],
   'What auditors do': [addAudit],
 }
 
