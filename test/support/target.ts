@@ -84,8 +84,8 @@ export async function startTarget(): Promise<TargetServer> {
     sql: (text, values) => once('orders', text, values),
     login: (username, password) => connect(username, password, 'orders'),
     log: () => logged.join(''),
-    stopHard: postgres.stopHard,
-    start: postgres.start,
+    stopHard: () => postgres.stopHard(),
+    start: () => postgres.start(),
     async stop() {
       await postgres.stop()
       await rm(directory, { recursive: true, force: true })

@@ -59,21 +59,21 @@ export async function withConnection<T>(
   })
   // Told by the statement that runs; without a listener an error between two of them would end the process.
   client.on('error', () => undefined)
-  let undone: string | undefined
+  const warned: { code?: string } = {}
   client.on('notice', ({ code }) => {
-    if (code !== undefined && unfinished.has(code)) undone = code
+    if (code !== undefined && unfinished.has(code)) warned.code = code
   })
 
   async function run(sql: string, values: unknown[] = []): Promise<Row[]> {
-    undone = undefined
+    delete warned.code
     const query = { text: sql, values, queryMode: 'extended' }
     const { rows } = await client.query<Row>(query).catch((error: unknown) => {
       throw targetError(error)
     })
-    if (undone !== undefined) {
+    if (warned.code !== undefined) {
       throw new TargetError(
         'not_granted',
-        `the administrative role may not grant what the definition names (${undone})`,
+        `the administrative role may not grant what the definition names (${warned.code})`,
       )
     }
     return rows
