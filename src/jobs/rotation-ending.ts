@@ -53,7 +53,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     return changeIf(parts, action, async (tx, known, at) => {
       const secret = await secretUnderLock(tx, known, due)
       const row = await lockRunning(tx, due.secretId)
-      if (row?.id !== due.id || row.updatedAt.getTime() !== due.updatedAt.getTime()) return undefined
+      if (row?.id !== due.id || row.state !== due.state || planOf(row).retiring) return undefined
       const consumers = await consumersOf(secret, row, known, at, tx)
       const verdict = judge(row, planOf(row), waitedFor(consumers), at)
       return verdict.do === wanted ? carryOut(tx, secret, row, verdict, at) : undefined
