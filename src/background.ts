@@ -1,26 +1,42 @@
 /** Every background job of one process, in the order in which a run of all of them looks at the world. */
 import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
+import { type KeyringRotationParts, keyringRotation } from './jobs/keyring-rotation.ts'
+import { type RewrapParts, rewrap } from './jobs/rewrap.ts'
 import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
+import { type SecretSweepParts, secretSweep } from './jobs/secret-sweep.ts'
 import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
 import { type SweepParts, sweep } from './jobs/sweep.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 export type BackgroundParts = KeyRotationParts &
+  KeyringRotationParts &
+  RewrapParts &
+  SecretSweepParts &
   SharedKeysParts &
   RotationJobParts &
   SweepParts & {
     /** Keeps the listeners' certificate. */
     listener: Job
-    metrics: Pick<Metrics, 'jobRan'> & RotationJobParts['metrics']
+    metrics: Pick<Metrics, 'jobRan' | 'valuesLeft'> & RotationJobParts['metrics']
   }
 
 /** For the metrics, whose labels are closed. */
-export const jobNames = ['key-rotation', 'listener-certificate', 'rotation', 'shared-keys', 'sweep'] as const
+export const jobNames = [
+  'key-rotation',
+  'keyring-rotation',
+  'listener-certificate',
+  'rewrap',
+  'rotation',
+  'secret-sweep',
+  'shared-keys',
+  'sweep',
+] as const
 
 export function startBackground(parts: BackgroundParts): Jobs {
   const { log, listener, metrics } = parts
-  return startJobs([keyRotation(parts), listener, rotation(parts), sharedKeys(parts), sweep(parts)], {
+  const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
+  return startJobs([...keys, listener, rotation(parts), sharedKeys(parts), sweep(parts), secretSweep(parts)], {
     clock: () => performance.now(),
     onRun: (job, error) => {
       metrics.jobRan(job, error === undefined ? 'done' : 'failed')

@@ -104,6 +104,10 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     if ([...keys.values()].every((row) => keyring.has(row.wrappingKeyId))) return
     await keyring.add(await readWrappingKeys(db.knex))
   })
+  /** A version may be rewrapped (jobs/rewrap.ts) before its replica hears of the new wrapping key. */
+  const openedKeys = async (ids: readonly string[]): Promise<void> => {
+    if (!ids.every((id) => keyring.has(id))) await keyring.add(await readWrappingKeys(db.knex))
+  }
   const keys = createKeys(keyring)
 
   const log = await openLog({
@@ -218,7 +222,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     keyOf: issueX509.keyOf,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
-    readSecretsBy: { versions: createVersions(db), keyring },
+    readSecretsBy: { versions: createVersions(db, openedKeys), keyring },
     own: ownRules(config),
     rootKey,
     ...rotation,
@@ -283,6 +287,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     db,
     snapshots,
     rotator,
+    rootKey,
+    keyring,
     log: serverLog,
     metrics,
     now,

@@ -99,6 +99,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const size = gauge('log_size', 'Entries in the log.')
   const epoch = gauge('log_epoch', "The log's epoch.")
   const headFailures = counter('log_head_failures_total', 'Times that the newest head could not be kept outside.', {})
+  const valuesLeft = gauge('keyring_values_left', 'Values that an older wrapping key still wraps.')
   const jobRuns = counter('job_runs_total', 'Runs of background jobs.', { job: job.words, outcome: runs })
   const rotating = new Gauge({
     name: 'purser_rotations',
@@ -146,6 +147,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     },
     headFailed: (): void => headFailures.inc(),
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
+    valuesLeft: (count: number): void => valuesLeft.set(count),
     jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
     /** All that have not ended, as one look at the database found them. */
     rotations(found: readonly { state: string; count: number; oldest: Date }[], now: Date): void {
