@@ -20,6 +20,7 @@ import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
 import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
+import { addSecret } from './secret.ts'
 import { addServe } from './serve.ts'
 import { addToken } from './token.ts'
 import { addVerify } from './verify.ts'
@@ -36,6 +37,7 @@ const verbs: Record<string, Verb[]> = {
     addAttestor,
     addDatabase,
     addLease,
+    addSecret,
     addJoinToken,
     addExplain,
     addRevoke,
@@ -57,6 +59,8 @@ export function createProgram(io: Io): Command {
   const program = new Command('purser')
     .description('Secrets and workload identity for containers, with a log that proves what was issued')
     .version(version)
+    // Verbs have options of their own by these names: `secret get --version 3`.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .configureHelp({ helpWidth: Math.min(io.stdout.columns ?? 100, 100) })

@@ -208,12 +208,18 @@ describe('openapi.yaml', () => {
       'patchSecret',
       'deleteSecret',
       'describeSecret',
+      'putRotationPolicy',
+      'replaceDatabase',
+      'deleteDatabase',
       'replaceAttestor',
       'deleteAttestor',
       'replaceWorkload',
       'deleteWorkload',
     ])
     expect(taking('Idempotency-Key')).toEqual([
+      'rotateSecret',
+      'rollBackSecret',
+      'createDatabase',
       'createAttestor',
       'createWorkload',
       'createJoinToken',
