@@ -1,24 +1,53 @@
 /** Every background job of one process, in the order in which a run of all of them looks at the world. */
 import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
+import { type KeyringRotationParts, keyringRotation } from './jobs/keyring-rotation.ts'
+import { type LeaseJobParts, leaseJob } from './jobs/leases.ts'
+import { type OrphanRolesParts, orphanRoles } from './jobs/orphan-roles.ts'
+import { type RewrapParts, rewrap } from './jobs/rewrap.ts'
+import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
+import { type SecretSweepParts, secretSweep } from './jobs/secret-sweep.ts'
 import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
+import { type StagedAdminParts, stagedAdmins } from './jobs/staged-admins.ts'
 import { type SweepParts, sweep } from './jobs/sweep.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 export type BackgroundParts = KeyRotationParts &
+  KeyringRotationParts &
+  RewrapParts &
+  SecretSweepParts &
   SharedKeysParts &
+  RotationJobParts &
+  LeaseJobParts &
+  OrphanRolesParts &
+  StagedAdminParts &
   SweepParts & {
     /** Keeps the listeners' certificate. */
     listener: Job
-    metrics: Pick<Metrics, 'jobRan'>
+    metrics: Pick<Metrics, 'jobRan' | 'leases' | 'valuesLeft'> & RotationJobParts['metrics']
   }
 
 /** For the metrics, whose labels are closed. */
-export const jobNames = ['key-rotation', 'listener-certificate', 'shared-keys', 'sweep'] as const
+export const jobNames = [
+  'key-rotation',
+  'keyring-rotation',
+  'listener-certificate',
+  'rewrap',
+  'rotation',
+  'secret-sweep',
+  'leases',
+  'orphan-roles',
+  'staged-admins',
+  'shared-keys',
+  'sweep',
+] as const
 
 export function startBackground(parts: BackgroundParts): Jobs {
   const { log, listener, metrics } = parts
-  return startJobs([keyRotation(parts), listener, sharedKeys(parts), sweep(parts)], {
+  const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
+  const leases = [leaseJob(parts), orphanRoles(parts), stagedAdmins(parts)]
+  const sweeps = [sweep(parts), secretSweep(parts)]
+  return startJobs([...keys, listener, rotation(parts), ...leases, sharedKeys(parts), ...sweeps], {
     clock: () => performance.now(),
     onRun: (job, error) => {
       metrics.jobRan(job, error === undefined ? 'done' : 'failed')

@@ -33,16 +33,15 @@ import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
-import { openKeyring } from './keys/keyring.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
-import { createVersions } from './secrets/versions.ts'
 import { findJoinToken } from './store/join-tokens.ts'
-import { readWrappingKeys } from './store/keys.ts'
 import { readHead } from './store/log.ts'
 import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
+import { composeSecrets } from './secret-parts.ts'
+import { openSharedKeyring } from './shared-keyring.ts'
 import { type Log as ServerLog } from './telemetry/log.ts'
 import { type MetricSnapshot, createMetrics } from './telemetry/metrics.ts'
 import { keepListenerCertificate } from './listener-certificate.ts'
@@ -61,7 +60,7 @@ export type Running = Urls & {
   stop(): Promise<void>
 }
 
-const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets'] as const
+const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'databases'] as const
 
 type Parts = {
   log: ServerLog
@@ -95,12 +94,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const snapshots = await openSnapshots(db, { now: Date.now, onError: onError('snapshot.refresh_failed') })
   closing.add(() => snapshots.stop())
   const known = snapshots.current()
-  const keyring = await openKeyring(rootKey, known.instanceId, await readWrappingKeys(db.knex))
-  // Wrapping keys that another replica made are opened before what they wrap is seen here.
-  snapshots.beforeChange(async ({ keys }) => {
-    if ([...keys.values()].every((row) => keyring.has(row.wrappingKeyId))) return
-    await keyring.add(await readWrappingKeys(db.knex))
-  })
+  const shared = await openSharedKeyring(rootKey, db, snapshots)
+  const { keyring } = shared
   const keys = createKeys(keyring)
 
   const log = await openLog({
@@ -183,6 +178,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     crlUrl: (keyId: string) => `${known.issuer}/crl/${keyId}`,
   }
   const sessions = createFindSession(db)
+  const common = { db, recorder, snapshots, now, log: serverLog }
+  const secrets = composeSecrets({ ...shared, ...common, keys, outbound, randomBytes })
 
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
@@ -206,13 +203,12 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     keyOf: issueX509.keyOf,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
-    readSecretsBy: { versions: createVersions(db), keyring },
     own: ownRules(config),
     rootKey,
-    keyring,
+    ...secrets,
+    isWatching: () => false,
     rotator,
     sessions,
-    randomBytes,
     db,
     log,
     epochs: createEpochs({ knex: db.knex, trustDomain: known.trustDomain, log }),
@@ -265,14 +261,11 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   }
   const urls = await openListeners(config, certificate.identity, listeners, apps, serverLog)
   const background = startBackground({
-    recorder,
-    db,
-    snapshots,
+    ...secrets,
+    ...common,
     rotator,
-    log: serverLog,
+    rootKey,
     metrics,
-    now,
-    randomBytes,
     listener: certificate.job,
   })
   closing.add(() => background.stop())

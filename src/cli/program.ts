@@ -6,6 +6,7 @@ import { addAttestor } from './attestor.ts'
 import { addAudit } from './audit.ts'
 import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
+import { addDatabase } from './database.ts'
 import { addDemo } from './demo.ts'
 import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
@@ -14,10 +15,12 @@ import { CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
 import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
+import { addLease } from './lease.ts'
 import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
 import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
+import { addSecret } from './secret.ts'
 import { addServe } from './serve.ts'
 import { addToken } from './token.ts'
 import { addVerify } from './verify.ts'
@@ -29,7 +32,19 @@ type Verb = (program: Command, io: Io) => void
 const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addDoctor],
   'What workloads do': [addCredentials, addJwt, addWhoami, addVerify],
-  'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys, addToken, addLog],
+  'What operators do': [
+    addWorkload,
+    addAttestor,
+    addDatabase,
+    addLease,
+    addSecret,
+    addJoinToken,
+    addExplain,
+    addRevoke,
+    addKeys,
+    addToken,
+    addLog,
+  ],
   'What auditors do': [addAudit],
 }
 
@@ -44,6 +59,8 @@ export function createProgram(io: Io): Command {
   const program = new Command('purser')
     .description('Secrets and workload identity for containers, with a log that proves what was issued')
     .version(version)
+    // Verbs have options of their own by these names: `secret get --version 3`.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .configureHelp({ helpWidth: Math.min(io.stdout.columns ?? 100, 100) })

@@ -232,6 +232,275 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/secrets/{path}:rotation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The rotation policy of a secret, and how its rotations stand
+         * @description `ETag` is the policy's `revision`, `"0"` where there is none. `rotation` is the one that runs, or the last one; `lastError` says in Purser's own words why its last attempt
+         *     failed, and `nextAttemptAt` when the next one is.
+         */
+        get: operations["getRotation"];
+        /**
+         * Set the rotation policy of a secret
+         * @description `If-Match` names the policy's `revision`, `"0"` for the first one. A rotation that runs goes on by what it began with. With a rotator that sets values at a target
+         *     (`webhook`, `postgres`), the secret is written by `:rotate` alone.
+         */
+        put: operations["putRotationPolicy"];
+        /**
+         * Say what becomes of a rotation that is stuck
+         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, whoever holds them; `hold` keeps them until somebody says
+         *     otherwise; `excuse` waits no more for one holder, named by `session`; `cancel` takes the rotation back: before the new value was the live one it has then `failed`, else the
+         *     earlier value becomes the live one again, as `:rollback` does it.
+         */
+        post: operations["steerRotation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate a secret now
+         * @description The new value is `data`, or made by the policy's rotator. It is kept before anything is told about it, and becomes the live version within a second where nothing outside has
+         *     to be told. The versions before are retired when every live consumer has moved, or as the deadline policy says.
+         */
+        post: operations["rotateSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the value of an earlier version the live one again
+         * @description Versions never go down: the earlier value becomes a new version whose `source` is `rollback`, by a rotation of its own. A rotation that was under way ends as `rolled_back`.
+         *     The withdrawn version is retired when its consumers have moved; whoever still holds `toVersion` has the right value already. 409 for a version that was retired: it opens
+         *     nothing any more.
+         */
+        post: operations["rollBackSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:consumers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Who holds which version of a secret
+         * @description One for each session that fetched it, and each reader without one. `waitedFor` are those that a rotation waits for before it retires the versions before the live one.
+         */
+        get: operations["listConsumers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rotations that have not ended */
+        get: operations["listRotations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The databases in which roles are made */
+        get: operations["listDatabases"];
+        put?: never;
+        /** Configure a database in which roles are made for workloads */
+        post: operations["createDatabase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        /** One database, without its credential */
+        get: operations["getDatabase"];
+        /**
+         * Replace a database, or create it with `If-Match` `"0"`
+         * @description The `name` in the body is the one in the path. Without `admin.password` the credential that is kept stays; it is not taken along to another host, port, TLS setting or user.
+         *     Roles that were made stay as they are: the new grants are those of the next ones.
+         */
+        put: operations["replaceDatabase"];
+        post?: never;
+        /** Remove a database; 409 while workload entries grant it or leases on it are open */
+        delete: operations["deleteDatabase"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases/{name}:check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reach the database with its credential, and say what would keep roles from being made */
+        post: operations["checkDatabase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases/{name}:rotate-admin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the administrative credential by one that nobody else knows
+         * @description The next one is kept before the server hears of it; where that fails in the middle, it is gone on with in the background.
+         */
+        post: operations["rotateDatabaseAdmin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Leases, those that ended lately too */
+        get: operations["listLeases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leases/{id}:renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Extend a lease of one's own session
+         * @description By the default lifetime from now, at most to `maxExpiresAt` and the session's end. What is no longer granted, or is over, is refused.
+         */
+        post: operations["renewLease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leases/{id}:revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a lease, by its session or an operator
+         * @description 200 once the role and its connections are gone; 202 where that is still being tried.
+         */
+        post: operations["revokeLease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/bootstrap": {
         parameters: {
             query?: never;
@@ -508,7 +777,7 @@ export interface paths {
          * @description The next key is published, and signs after `PURSER_KEY_PUBLISH_SECONDS`; 422 while one is published already and waits. With `compromised` every key of the kind is withdrawn at
          *     once, the next and the retiring ones too, since they lay in one place: what they signed is refused, and the new one signs at once. `ca` at level `root` makes a root and the
          *     issuing key under it, and is the way back from an upstream CA. A compromised log key signs the head that announces its end, and nothing after it. `keyring` wraps every
-         *     private key again; where a wrapping key leaked together with the database, rotate what it wrapped as well.
+         *     private key again at once, and values within minutes, in the background; where a wrapping key leaked together with the database, rotate what it wrapped as well.
          */
         post: operations["rotateKey"];
         delete?: never;
@@ -1155,6 +1424,154 @@ export interface components {
             retiredAt?: components["schemas"]["Time"];
             destroyedAt?: components["schemas"]["Time"];
         };
+        /** @description From the moment that the new version is the live one; a day unless given */
+        DeadlineSeconds: number;
+        /**
+         * @description What happens at the deadline while somebody holds an earlier version: end it all the same, keep it until an operator says otherwise, or wait on and say so. `alert` unless given.
+         * @enum {string}
+         */
+        OnDeadline: "retire" | "hold" | "alert";
+        /** @description What each member of the value is; members of the live value that are not named here stay */
+        GeneratedFields: {
+            [key: string]: {
+                /** @description At least 128 random bits in all */
+                length: number;
+                /** @enum {string} */
+                alphabet: "alphanumeric" | "lower-alphanumeric" | "hex" | "digits" | "url-safe" | "printable";
+            } | {
+                length: number;
+                characters: string;
+            } | {
+                /** @enum {boolean} */
+                uuid: true;
+            } | {
+                /** @enum {string} */
+                keyPair: "ed25519" | "ec-p256" | "rsa-2048";
+            };
+        };
+        RotatorSpec: {
+            /** @constant */
+            kind: "generated";
+            fields: components["schemas"]["GeneratedFields"];
+        } | {
+            /** @constant */
+            kind: "webhook";
+            url: string;
+            generate: components["schemas"]["GeneratedFields"];
+            caPem?: components["schemas"]["Pem"];
+            /** @description 10 unless given */
+            timeoutSeconds?: number;
+        } | {
+            /** @constant */
+            kind: "postgres";
+            database: components["schemas"]["Name"];
+            owner: components["schemas"]["SqlName"];
+            roles: components["schemas"]["SqlName"][];
+            /** @description Make roles that are missing; they get what the owner has */
+            create?: boolean;
+        };
+        RotationSchedule: {
+            /** @description Minute, hour, day of the month, month, day of the week */
+            cron: string;
+            /** @description An IANA name; UTC unless given */
+            timeZone?: string;
+            /** @description A rotation that could not begin so long after its time is left out; left out, it begins late */
+            windowSeconds?: components["schemas"]["Seconds"];
+            /** @description Begins at a random moment of this time */
+            jitterSeconds?: components["schemas"]["Seconds"];
+        };
+        RotationPolicySpec: {
+            rotator: components["schemas"]["RotatorSpec"];
+            schedule?: components["schemas"]["RotationSchedule"];
+            deadlineSeconds?: components["schemas"]["DeadlineSeconds"];
+            onDeadline?: components["schemas"]["OnDeadline"];
+            /**
+             * @description When a consumer has moved. `fetched` unless given
+             * @enum {string}
+             */
+            moved?: "fetched" | "acknowledged";
+            /** @description Begin also while a live consumer holds the version before the live one, which a rotator with a target may overwrite */
+            allowOverlap?: boolean;
+        };
+        /** @enum {string} */
+        RotationState: "pending" | "issued" | "waiting" | "held" | "retired" | "failed" | "rolled_back";
+        Rotation: {
+            /** @description In the list of all */
+            path?: components["schemas"]["SecretPath"];
+            id: string;
+            state: components["schemas"]["RotationState"];
+            rotator: string;
+            fromVersion: components["schemas"]["Revision"];
+            toVersion: components["schemas"]["Revision"];
+            rollbackTo?: components["schemas"]["Revision"];
+            /** @description `operator:<name>`, or `schedule` */
+            requestedBy: string;
+            deadlineSeconds: components["schemas"]["DeadlineSeconds"];
+            onDeadline: components["schemas"]["OnDeadline"];
+            /** @enum {string} */
+            moved: "fetched" | "acknowledged";
+            deadlineAt?: components["schemas"]["Time"];
+            excused?: string[];
+            /**
+             * @description The versions before are being ended, and why
+             * @enum {string}
+             */
+            retiring?: "moved" | "deadline" | "operator";
+            /** @description It was cancelled, and what its attempts may have set is being set back */
+            undoing?: boolean;
+            /** @description Of the step that it is at */
+            attempts: number;
+            lastError?: string;
+            nextAttemptAt?: components["schemas"]["Time"];
+            startedAt: components["schemas"]["Time"];
+            endedAt?: components["schemas"]["Time"];
+        };
+        SecretRotation: {
+            path: components["schemas"]["SecretPath"];
+            /** @description The live one */
+            version: number;
+            /** @description Of the policy; 0 where there is none */
+            revision: number;
+            policy?: components["schemas"]["RotationPolicySpec"];
+            nextAt?: components["schemas"]["Time"];
+            rotation?: components["schemas"]["Rotation"];
+            /** @description Consumers that the rotation waits for */
+            waitingFor?: number;
+            /** @description The rotations before, newest first */
+            history: components["schemas"]["Rotation"][];
+        };
+        Consumer: {
+            /** @description The id of a session, or `operator:<name>` */
+            holder: string;
+            /**
+             * @description `held`: its session ended, and its workload entry's `holdSeconds` have not passed since it fetched. `reader`: an operator, who has no session to move and isn't waited for.
+             * @enum {string}
+             */
+            standing: "live" | "held" | "ended" | "contained" | "reader";
+            session?: string;
+            workload?: string;
+            spiffeId?: string;
+            /** @description `<namespace>/<name>` */
+            pod?: string;
+            /** @description The id of a run or job of a pipeline */
+            job?: string;
+            selectors?: {
+                [key: string]: unknown;
+            };
+            /** @description Where it last fetched from */
+            address?: string;
+            /** @description What it fetched last */
+            version: number;
+            fetchedAt: components["schemas"]["Time"];
+            acknowledgedAt?: components["schemas"]["Time"];
+            aliveUntil?: components["schemas"]["Time"];
+            /** @description It is told of changes as they happen */
+            watching: boolean;
+            /** @description It has the live version */
+            moved: boolean;
+            excused: boolean;
+            waitedFor: boolean;
+        };
         SecretRequest: {
             path: components["schemas"]["SecretPath"];
             version?: components["schemas"]["Revision"];
@@ -1260,6 +1677,101 @@ export interface components {
             token: string;
             expiresAt: components["schemas"]["Time"];
             receipt?: components["schemas"]["Receipt"];
+        };
+        /** @description A PostgreSQL database, and what the roles that are made in it may do */
+        DatabaseSpec: {
+            name: components["schemas"]["Name"];
+            /** @constant */
+            kind: "postgres";
+            host: string;
+            /** @description 5432 unless given */
+            port?: number;
+            database: components["schemas"]["SqlName"];
+            tls?: components["schemas"]["DatabaseTls"];
+            /** @description A role with CREATEROLE that may grant what the roles get; no superuser. The password is never shown. */
+            admin: {
+                username: components["schemas"]["SqlName"];
+                /** @description Left out of a replacement that keeps it */
+                password?: string;
+            };
+            roles: components["schemas"]["DatabaseRoles"];
+            /** @description 3600 unless given */
+            defaultLifetimeSeconds?: components["schemas"]["Seconds"];
+            /** @description The longest that renewals make of it; 86400 unless given */
+            maxLifetimeSeconds?: components["schemas"]["Seconds"];
+            managedBy?: components["schemas"]["ManagedBy"];
+        };
+        /** @description At most 63 bytes; quoted wherever it is used */
+        SqlName: string;
+        /** @description Always verified, by name and chain, but for a server on this machine */
+        DatabaseTls: {
+            /** @description The server's roots; the system's unless given */
+            caPem?: components["schemas"]["Pem"];
+            /** @description The name in its certificate where that is not the host */
+            serverName?: string;
+            /** @description No TLS; on loopback only */
+            insecure?: boolean;
+        };
+        DatabaseRoles: {
+            grants: components["schemas"]["DatabaseGrant"][];
+            /** @description Group roles without login and without privileges of administration */
+            memberOf?: components["schemas"]["SqlName"][];
+            /** @description For each role; none unless given */
+            connectionLimit?: number;
+        };
+        /** @description Use of the schema goes with it. Without `names` it is everything of that kind that the schema holds when a role is made. */
+        DatabaseGrant: {
+            schema: components["schemas"]["SqlName"];
+            /** @enum {string} */
+            objects: "schema" | "tables" | "sequences" | "functions";
+            names?: components["schemas"]["SqlName"][];
+            privileges: ("usage" | "create" | "select" | "insert" | "update" | "delete" | "truncate" | "references" | "trigger" | "execute")[];
+        };
+        Database: {
+            id: components["schemas"]["Id"];
+            name: components["schemas"]["Name"];
+            /** @constant */
+            kind: "postgres";
+            host: string;
+            port: number;
+            database: string;
+            tls?: components["schemas"]["DatabaseTls"];
+            admin: {
+                username: string;
+            };
+            roles: components["schemas"]["DatabaseRoles"];
+            defaultLifetimeSeconds: number;
+            maxLifetimeSeconds: number;
+            managedBy?: components["schemas"]["ManagedBy"];
+            revision: components["schemas"]["Revision"];
+            createdAt: components["schemas"]["Time"];
+        };
+        DatabaseList: {
+            items: components["schemas"]["Database"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @enum {string} */
+        LeaseState: "intended" | "active" | "revoking" | "revoked";
+        Lease: {
+            id: string;
+            database: string;
+            username: string;
+            state: components["schemas"]["LeaseState"];
+            session: string;
+            workloadId: string;
+            spiffeId: string;
+            createdAt: components["schemas"]["Time"];
+            expiresAt: components["schemas"]["Time"];
+            maxExpiresAt: components["schemas"]["Time"];
+            /** @description Why it ends: `over`, `revoked`, `given_up`, `workload`, `blocked`, `not_granted`, `not_given_out` */
+            reason?: string;
+            /** @description Tries to take the role away */
+            attempts?: number;
+            /** @description Tried in vain so often that somebody should look; it is tried again all the same */
+            irrevocable?: boolean;
+            lastError?: string;
+            nextAttemptAt?: components["schemas"]["Time"];
+            endedAt?: components["schemas"]["Time"];
         };
         AttestorSpec: components["schemas"]["KubernetesAttestorSpec"] | components["schemas"]["OidcAttestorSpec"];
         /** @description A cluster */
@@ -1668,6 +2180,8 @@ export interface components {
             /** @description When everything that it signed is expired */
             goneAt?: components["schemas"]["Time"];
             withdrawnAt?: components["schemas"]["Time"];
+            /** @description Of a wrapping key in a list: how many values it still wraps; of older ones a job makes it none */
+            values?: number;
         };
         KeyList: {
             items: components["schemas"]["Key"][];
@@ -1893,6 +2407,29 @@ export interface components {
             };
             content?: never;
         };
+        /** @description The database as it is now */
+        DatabaseWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Database"];
+            };
+        };
+        /** @description The lease as it is now */
+        LeaseWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Lease"];
+            };
+        };
         /** @description The attestor as it is now */
         AttestorWritten: {
             headers: {
@@ -1917,6 +2454,29 @@ export interface components {
                 "application/json": components["schemas"]["Secret"];
             };
         };
+        /** @description Policy and state */
+        RotationShown: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SecretRotation"];
+            };
+        };
+        /** @description Policy and state as they are now */
+        RotationWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SecretRotation"];
+            };
+        };
         /** @description The workload entry as it is now, with `warnings` */
         WorkloadWritten: {
             headers: {
@@ -1934,6 +2494,7 @@ export interface components {
         Name: components["schemas"]["Name"];
         /** @description A secret path; one that breaks its rules is 400 `bad_path` */
         SecretPath: string;
+        LeaseId: string;
         /** @description One unbroken life of the log */
         Epoch: components["schemas"]["Epoch"];
         /** @description Those that are kept by this hand */
@@ -1961,6 +2522,11 @@ export interface components {
         Attestor: {
             content: {
                 "application/json": components["schemas"]["AttestorSpec"];
+            };
+        };
+        Database: {
+            content: {
+                "application/json": components["schemas"]["DatabaseSpec"];
             };
         };
         Workload: {
@@ -2385,6 +2951,435 @@ export interface operations {
         };
         responses: {
             204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["RotationShown"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putRotationPolicy: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotationPolicySpec"];
+            };
+        };
+        responses: {
+            200: components["responses"]["RotationWritten"];
+            201: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    steerRotation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    do: "extend" | "retire" | "hold" | "cancel" | "excuse";
+                    /** @description With `excuse`: a holder, as `:consumers` names it */
+                    session?: string;
+                    seconds?: components["schemas"]["Seconds"];
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data?: components["schemas"]["SecretData"];
+                    deadlineSeconds?: components["schemas"]["DeadlineSeconds"];
+                    onDeadline?: components["schemas"]["OnDeadline"];
+                };
+            };
+        };
+        responses: {
+            202: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rollBackSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    toVersion: components["schemas"]["Revision"];
+                };
+            };
+        };
+        responses: {
+            202: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listConsumers: {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Consumer"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRotations: {
+        parameters: {
+            query?: {
+                /** @description Only of paths that begin with it */
+                prefix?: string;
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Rotation"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDatabases: {
+        parameters: {
+            query?: {
+                /** @description Those that are kept by this hand */
+                managedBy?: components["parameters"]["ManagedBy"];
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatabaseList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createDatabase: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Database"];
+        responses: {
+            201: components["responses"]["DatabaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDatabase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The database */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Database"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    replaceDatabase: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Database"];
+        responses: {
+            200: components["responses"]["DatabaseWritten"];
+            201: components["responses"]["DatabaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDatabase: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    checkDatabase: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description What was found; `ok` is false when something is wrong */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttestorCheck"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateDatabaseAdmin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["DatabaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLeases: {
+        parameters: {
+            query?: {
+                /** @description Those on one database */
+                database?: components["schemas"]["Name"];
+                /** @description Those of one session */
+                session?: components["schemas"]["SessionId"];
+                /** @description Those in one state */
+                state?: components["schemas"]["LeaseState"];
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Lease"][];
+                        nextCursor: components["schemas"]["NextCursor"];
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    renewLease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["LeaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    revokeLease: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["LeaseWritten"];
+            202: components["responses"]["LeaseWritten"];
             default: components["responses"]["Problem"];
         };
     };

@@ -62,10 +62,10 @@ function startWatcher(data: string, copy: string | undefined): ChildProcess | un
 
 /**
  * Starts the Postgres of node_modules in a directory of its own, gone after `stop`. `settings` go to `postgres -c`;
- * `on` is the directory to make it in, for measurements on a real disk; `onLog` is told what the server logs.
+ * `on` is the directory to make it in, for measurements on a real disk; `onOutput` is told what the server logs.
  */
 export async function startOwnPostgres(
-  options: { settings?: Record<string, string>; on?: string; onLog?: (text: string) => void } = {},
+  options: { settings?: Record<string, string>; on?: string; onOutput?: (text: string) => void } = {},
 ): Promise<OwnPostgres> {
   const { initdb, postgres, as, copy } = await findBinaries()
   const data = await mkdtemp(join(options.on ?? (await parentDirectory()), 'purser-pgdata-'))
@@ -100,7 +100,7 @@ export async function startOwnPostgres(
     let said = ''
     await new Promise<void>((resolve, reject) => {
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        options.onLog?.(text)
+        options.onOutput?.(text)
         said = (said + text).slice(-4_000)
         if (said.includes('ready to accept connections')) resolve()
       })
