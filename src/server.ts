@@ -6,6 +6,7 @@ import { createApp } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
 import { type Closing, createClosing } from './closing.ts'
+import { blockOf } from './authorize/session.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
@@ -33,8 +34,11 @@ import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
+import { createClaimSigner } from './keys/signed-claims.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
+import { createConsumers } from './secrets/rotation/consumers.ts'
+import { createRotators } from './secrets/rotators/kinds.ts'
 import { createVersions } from './secrets/versions.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
@@ -181,6 +185,16 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     crlUrl: (keyId: string) => `${known.issuer}/crl/${keyId}`,
   }
   const sessions = createFindSession(db)
+  const rotation = {
+    keyring,
+    randomBytes,
+    rotators: createRotators({
+      outbound,
+      randomBytes,
+      signClaims: createClaimSigner({ type: 'purser-rotation', keys, known: () => snapshots.current(), now }),
+    }),
+    consumersOf: createConsumers({ db, contained: (at, session, time) => blockOf(at, session, time) !== undefined }),
+  }
 
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
@@ -207,7 +221,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     readSecretsBy: { versions: createVersions(db), keyring },
     own: ownRules(config),
     rootKey,
-    keyring,
+    ...rotation,
+    isWatching: () => false,
     rotator,
     sessions,
     randomBytes,
@@ -263,6 +278,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   }
   const urls = await openListeners(config, certificate.identity, listeners, apps, serverLog)
   const background = startBackground({
+    ...rotation,
     recorder,
     db,
     snapshots,
@@ -270,7 +286,6 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     log: serverLog,
     metrics,
     now,
-    randomBytes,
     listener: certificate.job,
   })
   closing.add(() => background.stop())

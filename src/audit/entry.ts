@@ -39,6 +39,14 @@ export const actions = {
   'secret.metadata': 'What is said about a secret was changed',
   'secret.versions': 'The versions of a secret were listed, without values',
   'secret.ack': 'A consumer said that it uses a version',
+  'secret.rotate':
+    'A rotation of a secret began (`intended`, with its value made and kept), and its value was set and became the live one (`completed`), or an attempt of it failed',
+  'secret.retire':
+    'The versions before were to be ended at their target (`intended`), ended for all readers (`completed`), or an attempt to end them failed',
+  'secret.rotation':
+    'The rotation of a secret was looked at, its policy was set, or something was said of one that runs',
+  'secret.rollback': 'A rotation back to the value of an earlier version began',
+  'secret.consumers': 'The consumers of a secret were listed',
   'key.create': 'A key was made',
   'key.retire': 'The end of a key was set',
   'key.withdraw': 'A key was withdrawn as compromised',

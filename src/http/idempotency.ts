@@ -12,8 +12,8 @@ import type { ChangeState } from './route.ts'
 
 const keptForMs = 24 * 3600_000
 
-/** The live thing of that id, as a reply shows it; nothing once it is gone. */
-export type Again = (id: string, snapshot: Snapshot) => unknown
+/** The live thing of that id, as a reply shows it, or the promise of it; nothing once it is gone. */
+export type Again = (id: string, snapshot: Snapshot, now: Date) => unknown
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
 
@@ -36,7 +36,7 @@ export function idempotent(handler: ChangeState, again?: Again): ChangeState {
     const key = sha256(JSON.stringify([callerName(caller), operation, params, idempotencyKey]))
     const hash = sha256(canonicalize(body ?? null))
     const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
-    if (earlier) return repeat(earlier, hash, snapshot, again)
+    if (earlier) return repeat(earlier, hash, again && ((id) => again(id, snapshot, time)))
 
     const change = await handler(request, tx, snapshot)
     const { reply, entry, placed } = change
@@ -52,15 +52,19 @@ export function idempotent(handler: ChangeState, again?: Again): ChangeState {
   }
 }
 
-function repeat(earlier: Kept, hash: Buffer, snapshot: Snapshot, again: Again | undefined): ReturnType<ChangeState> {
+async function repeat(
+  earlier: Kept,
+  hash: Buffer,
+  again: ((id: string) => unknown) | undefined,
+): ReturnType<ChangeState> {
   if (!earlier.request.equals(hash)) throw refuse('idempotency_mismatch')
   const { status, resourceId, epoch, index } = earlier
-  const made = resourceId === undefined ? undefined : again?.(resourceId, snapshot)
+  const made = resourceId === undefined ? undefined : await again?.(resourceId)
   if (made === undefined) throw refuse('already_done', { ...(resourceId && { members: { id: resourceId } }) })
   const place = `${epoch}/${index}`
-  return Promise.resolve({
+  return {
     reply: json(made, { status, headers: { 'purser-log-index': place } }),
     // Nothing changed: the entry says which one it repeats, and has no `change` of its own.
     entry: { detail: { repeats: place, resourceId: resourceId ?? '' } },
-  })
+  }
 }

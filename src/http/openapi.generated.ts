@@ -232,6 +232,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/secrets/{path}:rotation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The rotation policy of a secret, and how its rotations stand
+         * @description `ETag` is the policy's `revision`, `"0"` where there is none. `rotation` is the one that runs, or the last one; `lastError` says in Purser's own words why its last attempt
+         *     failed, and `nextAttemptAt` when the next one is.
+         */
+        get: operations["getRotation"];
+        /**
+         * Set the rotation policy of a secret
+         * @description `If-Match` names the policy's `revision`, `"0"` for the first one. A rotation that runs goes on by what it began with. With a rotator that sets values at a target
+         *     (`webhook`, `postgres`), the secret is written by `:rotate` alone.
+         */
+        put: operations["putRotationPolicy"];
+        /**
+         * Say what becomes of a rotation that is stuck
+         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, whoever holds them; `hold` keeps them until somebody says
+         *     otherwise; `excuse` waits no more for one holder, named by `session`; `cancel` takes the rotation back: before the new value was the live one it has then `failed`, else the
+         *     earlier value becomes the live one again, as `:rollback` does it.
+         */
+        post: operations["steerRotation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate a secret now
+         * @description The new value is `data`, or made by the policy's rotator. It is kept before anything is told about it, and becomes the live version within a second where nothing outside has
+         *     to be told. The versions before are retired when every live consumer has moved, or as the deadline policy says.
+         */
+        post: operations["rotateSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the value of an earlier version the live one again
+         * @description Versions never go down: the earlier value becomes a new version whose `source` is `rollback`, by a rotation of its own. A rotation that was under way ends as `rolled_back`.
+         *     The withdrawn version is retired when its consumers have moved; whoever still holds `toVersion` has the right value already. 409 for a version that was retired: it opens
+         *     nothing any more.
+         */
+        post: operations["rollBackSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:consumers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Who holds which version of a secret
+         * @description One for each session that fetched it, and each reader without one. `waitedFor` are those that a rotation waits for before it retires the versions before the live one.
+         */
+        get: operations["listConsumers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rotations that have not ended */
+        get: operations["listRotations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/bootstrap": {
         parameters: {
             query?: never;
@@ -1155,6 +1279,146 @@ export interface components {
             retiredAt?: components["schemas"]["Time"];
             destroyedAt?: components["schemas"]["Time"];
         };
+        /** @description From the moment that the new version is the live one; a day unless given */
+        DeadlineSeconds: number;
+        /**
+         * @description What happens at the deadline while somebody holds an earlier version: end it all the same, keep it until an operator says otherwise, or wait on and say so. `alert` unless given.
+         * @enum {string}
+         */
+        OnDeadline: "retire" | "hold" | "alert";
+        /** @description What each member of the value is; members of the live value that are not named here stay */
+        GeneratedFields: {
+            [key: string]: {
+                /** @description At least 128 random bits in all */
+                length: number;
+                /** @enum {string} */
+                alphabet: "alphanumeric" | "lower-alphanumeric" | "hex" | "digits" | "url-safe" | "printable";
+            } | {
+                length: number;
+                characters: string;
+            } | {
+                /** @enum {boolean} */
+                uuid: true;
+            } | {
+                /** @enum {string} */
+                keyPair: "ed25519" | "ec-p256" | "rsa-2048";
+            };
+        };
+        RotatorSpec: {
+            /** @constant */
+            kind: "generated";
+            fields: components["schemas"]["GeneratedFields"];
+        } | {
+            /** @constant */
+            kind: "webhook";
+            url: string;
+            generate: components["schemas"]["GeneratedFields"];
+            caPem?: components["schemas"]["Pem"];
+            /** @description 10 unless given */
+            timeoutSeconds?: number;
+        };
+        RotationSchedule: {
+            /** @description Minute, hour, day of the month, month, day of the week */
+            cron: string;
+            /** @description An IANA name; UTC unless given */
+            timeZone?: string;
+            /** @description A rotation that could not begin so long after its time is left out; left out, it begins late */
+            windowSeconds?: components["schemas"]["Seconds"];
+            /** @description Begins at a random moment of this time */
+            jitterSeconds?: components["schemas"]["Seconds"];
+        };
+        RotationPolicySpec: {
+            rotator: components["schemas"]["RotatorSpec"];
+            schedule?: components["schemas"]["RotationSchedule"];
+            deadlineSeconds?: components["schemas"]["DeadlineSeconds"];
+            onDeadline?: components["schemas"]["OnDeadline"];
+            /**
+             * @description When a consumer has moved. `fetched` unless given
+             * @enum {string}
+             */
+            moved?: "fetched" | "acknowledged";
+            /** @description Begin also while a live consumer holds the version before the live one, which a rotator with a target may overwrite */
+            allowOverlap?: boolean;
+        };
+        /** @enum {string} */
+        RotationState: "pending" | "issued" | "waiting" | "held" | "retired" | "failed" | "rolled_back";
+        Rotation: {
+            /** @description In the list of all */
+            path?: components["schemas"]["SecretPath"];
+            id: string;
+            state: components["schemas"]["RotationState"];
+            rotator: string;
+            fromVersion: components["schemas"]["Revision"];
+            toVersion: components["schemas"]["Revision"];
+            rollbackTo?: components["schemas"]["Revision"];
+            /** @description `operator:<name>`, or `schedule` */
+            requestedBy: string;
+            deadlineSeconds: components["schemas"]["DeadlineSeconds"];
+            onDeadline: components["schemas"]["OnDeadline"];
+            /** @enum {string} */
+            moved: "fetched" | "acknowledged";
+            deadlineAt?: components["schemas"]["Time"];
+            excused?: string[];
+            /**
+             * @description The versions before are being ended, and why
+             * @enum {string}
+             */
+            retiring?: "moved" | "deadline" | "operator";
+            /** @description It was cancelled, and what its attempts may have set is being set back */
+            undoing?: boolean;
+            /** @description Of the step that it is at */
+            attempts: number;
+            lastError?: string;
+            nextAttemptAt?: components["schemas"]["Time"];
+            startedAt: components["schemas"]["Time"];
+            endedAt?: components["schemas"]["Time"];
+        };
+        SecretRotation: {
+            path: components["schemas"]["SecretPath"];
+            /** @description The live one */
+            version: number;
+            /** @description Of the policy; 0 where there is none */
+            revision: number;
+            policy?: components["schemas"]["RotationPolicySpec"];
+            nextAt?: components["schemas"]["Time"];
+            rotation?: components["schemas"]["Rotation"];
+            /** @description Consumers that the rotation waits for */
+            waitingFor?: number;
+            /** @description The rotations before, newest first */
+            history: components["schemas"]["Rotation"][];
+        };
+        Consumer: {
+            /** @description The id of a session, or `operator:<name>` */
+            holder: string;
+            /**
+             * @description `held`: its session ended, and its workload entry's `holdSeconds` have not passed since it fetched. `reader`: an operator, who has no session to move and isn't waited for.
+             * @enum {string}
+             */
+            standing: "live" | "held" | "ended" | "contained" | "reader";
+            session?: string;
+            workload?: string;
+            spiffeId?: string;
+            /** @description `<namespace>/<name>` */
+            pod?: string;
+            /** @description The id of a run or job of a pipeline */
+            job?: string;
+            selectors?: {
+                [key: string]: unknown;
+            };
+            /** @description Where it last fetched from */
+            address?: string;
+            /** @description What it fetched last */
+            version: number;
+            fetchedAt: components["schemas"]["Time"];
+            acknowledgedAt?: components["schemas"]["Time"];
+            aliveUntil?: components["schemas"]["Time"];
+            /** @description It is told of changes as they happen */
+            watching: boolean;
+            /** @description It has the live version */
+            moved: boolean;
+            excused: boolean;
+            waitedFor: boolean;
+        };
         SecretRequest: {
             path: components["schemas"]["SecretPath"];
             version?: components["schemas"]["Revision"];
@@ -1917,6 +2181,29 @@ export interface components {
                 "application/json": components["schemas"]["Secret"];
             };
         };
+        /** @description Policy and state */
+        RotationShown: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SecretRotation"];
+            };
+        };
+        /** @description Policy and state as they are now */
+        RotationWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SecretRotation"];
+            };
+        };
         /** @description The workload entry as it is now, with `warnings` */
         WorkloadWritten: {
             headers: {
@@ -2385,6 +2672,204 @@ export interface operations {
         };
         responses: {
             204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["RotationShown"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putRotationPolicy: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotationPolicySpec"];
+            };
+        };
+        responses: {
+            200: components["responses"]["RotationWritten"];
+            201: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    steerRotation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    do: "extend" | "retire" | "hold" | "cancel" | "excuse";
+                    /** @description With `excuse`: a holder, as `:consumers` names it */
+                    session?: string;
+                    seconds?: components["schemas"]["Seconds"];
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data?: components["schemas"]["SecretData"];
+                    deadlineSeconds?: components["schemas"]["DeadlineSeconds"];
+                    onDeadline?: components["schemas"]["OnDeadline"];
+                };
+            };
+        };
+        responses: {
+            202: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rollBackSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    toVersion: components["schemas"]["Revision"];
+                };
+            };
+        };
+        responses: {
+            202: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listConsumers: {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Consumer"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRotations: {
+        parameters: {
+            query?: {
+                /** @description Only of paths that begin with it */
+                prefix?: string;
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Rotation"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };

@@ -3,6 +3,7 @@ import { createIssueCredentials } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
 import { type AuditParts, createAuditRoutes } from './audit.ts'
 import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
+import { type ConsumerRouteParts, createConsumerRoute } from './consumers.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
 import { type ExplainParts, createExplain } from './explain.ts'
 import { type IntrospectParts, createIntrospect } from './introspect.ts'
@@ -16,6 +17,7 @@ import { openLog } from './open-log.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
 import { redactEntries } from './redact.ts'
+import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
 import { type Route, change, issue, read } from './route.ts'
 import { type SecretReadParts, createSecretReads } from './secret-reads.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
@@ -33,6 +35,8 @@ export type RouteParts = CredentialParts &
   JoinTokenParts &
   SecretReadParts &
   SecretRouteParts &
+  RotationRouteParts &
+  ConsumerRouteParts &
   ListParts &
   AuditParts &
   LogParts &
@@ -49,6 +53,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const workloads = createWorkloadRoutes(parts)
   const held = createSecretReads(parts)
   const secrets = createSecretRoutes(parts)
+  const rotation = createRotationRoutes(parts)
   const tokens = createTokenRoutes(parts)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
@@ -71,6 +76,21 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/secrets/{path}:versions', 'secrets.read', 'api', 'secret.versions', secrets.versions),
     read('GET', '/api/v1/secrets/{path}:metadata', 'secrets.read', 'api', 'secret.metadata', secrets.metadata),
     change('PUT', '/api/v1/secrets/{path}:metadata', 'secrets.write', 'api', 'secret.metadata', secrets.describe),
+
+    read('GET', '/api/v1/secrets/{path}:rotation', 'secrets.read', 'api', 'secret.rotation', rotation.get),
+    change('PUT', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.put),
+    change('POST', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.steer),
+    change('POST', '/api/v1/secrets/{path}:rotate', 'secrets.write', 'api', 'secret.rotate', rotation.rotate),
+    change('POST', '/api/v1/secrets/{path}:rollback', 'secrets.write', 'api', 'secret.rollback', rotation.back),
+    read(
+      'GET',
+      '/api/v1/secrets/{path}:consumers',
+      'secrets.read',
+      'api',
+      'secret.consumers',
+      createConsumerRoute(parts),
+    ),
+    read('GET', '/api/v1/rotations', 'secrets.read', 'api', 'secret.rotation', rotation.list),
 
     change('POST', '/api/v1/bootstrap', 'bootstrap', 'api', 'bootstrap.exchange', createBootstrap(parts)),
 

@@ -4,9 +4,12 @@ import type { Change } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
 import type { SealingKeyring } from '../keys/data-keys.ts'
 import { newId } from '../names/id.ts'
-import { secretPath } from '../secrets/read.ts'
+import { refuseBesideTarget, refuseWhileRotating } from '../secrets/rotation/guard.ts'
+import { pruneVersions } from '../secrets/rotation/prune.ts'
+import type { Rotators } from '../secrets/rotators/rotator.ts'
 import { type SecretData, openData, sealData } from '../secrets/value.ts'
 import { type Database, type Knex, isUniqueViolation } from '../store/database.ts'
+import { removePolicy } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import {
   type VersionSource,
@@ -16,13 +19,13 @@ import {
   insertVersion,
   lastVersionOf,
   listVersions,
-  lockSecret,
   readVersions,
   removeSecret,
   undeleteVersions,
   updateSecret,
 } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { lockedSecret, operatorOf, pathOf, secretOf } from './live-secret.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
@@ -31,12 +34,13 @@ import { showSecret, showVersion } from './secret-view.ts'
 export type SecretRouteParts = {
   db: Pick<Database, 'knex'>
   keyring: SealingKeyring
+  rotators: Rotators
   randomBytes: (size: number) => Buffer
 }
 
 const defaultMaxVersions = 10
 
-export function createSecretRoutes({ db, keyring, randomBytes }: SecretRouteParts) {
+export function createSecretRoutes({ db, keyring, rotators, randomBytes }: SecretRouteParts) {
   /** Writes a version and makes it the live one; a secret that isn't there is made. */
   async function write(
     request: ApiRequest,
@@ -76,15 +80,7 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
       createdAt: now,
       ...(expiresAt && { expiresAt }),
     })
-    const kept = await listVersions(tx, row.id)
-    const tooOld = kept.filter((one) => !one.staged && !one.destroyedAt).slice(row.maxVersions)
-    await destroyVersions(
-      tx,
-      row.id,
-      tooOld.map((one) => one.version),
-      now,
-    )
-    const destroyed = tooOld.map((one) => one.version)
+    const destroyed = await pruneVersions(tx, row, now)
     const detail = {
       source,
       ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
@@ -96,11 +92,11 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
     }
   }
 
-  /** Under its row's lock, and as the snapshot has it: one that is behind is tried again on a newer one. */
-  async function live(request: ApiRequest, tx: Knex.Transaction, known: Snapshot): Promise<SecretRow> {
-    const secret = known.secrets.get(pathOf(request).path)
-    if (!secret) throw refuse('not_found')
-    if ((await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
+  /** As it may be written beside its rotations. */
+  async function writable(request: ApiRequest, tx: Knex.Transaction, known: Snapshot): Promise<SecretRow> {
+    const secret = await lockedSecret(request, tx, known)
+    refuseBesideTarget(rotators, secret)
+    await refuseWhileRotating(tx, secret)
     return secret
   }
 
@@ -111,7 +107,7 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
     known: Snapshot,
     work: (secret: SecretRow) => Promise<{ versions: number[]; done: number }>,
   ): Promise<Change<Reply>> {
-    const secret = await live(request, tx, known)
+    const secret = await lockedSecret(request, tx, known)
     const { versions, done } = await work(secret)
     if (done === 0)
       throw refuse('not_found', { errors: [{ pointer: '/versions', detail: 'no version is in the state for it' }] })
@@ -125,7 +121,7 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
     const { data, expiresAt } = bodyOf(request, 'putSecret')
     const { path } = pathOf(request)
     checkRevision(expected, known.secrets.get(path)?.version ?? 0)
-    if (known.secrets.has(path)) await live(request, tx, known)
+    if (known.secrets.has(path)) await writable(request, tx, known)
     return write(request, tx, known, { data, source: 'put', ...(expiresAt && { expiresAt: new Date(expiresAt) }) })
   }
 
@@ -133,7 +129,7 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
   const patch: ChangeState = async (request, tx, known) => {
     const expected = expectedRevision(request)
     const { data } = bodyOf(request, 'patchSecret')
-    const secret = await live(request, tx, known)
+    const secret = await writable(request, tx, known)
     checkRevision(expected, secret.version)
     const [current] = await readVersions(tx, [{ secretId: secret.id, version: secret.version }])
     if (!current?.sealed || current.deletedAt)
@@ -149,6 +145,7 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
     return touch(request, tx, known, async (secret) => {
       checkRevision(expected, secret.version)
       const versions = [secret.version]
+      await refuseWhileRotating(tx, secret, versions)
       return { versions, done: await deleteVersions(tx, secret.id, versions, request.time) }
     })
   }
@@ -162,12 +159,14 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
   const destroy: ChangeState = async (request, tx, known) => {
     const { versions: some } = bodyOf(request, 'destroySecret')
     if (some) {
-      return touch(request, tx, known, async (secret) => ({
-        versions: some,
-        done: await destroyVersions(tx, secret.id, some, request.time),
-      }))
+      return touch(request, tx, known, async (secret) => {
+        await refuseWhileRotating(tx, secret, some)
+        return { versions: some, done: await destroyVersions(tx, secret.id, some, request.time) }
+      })
     }
-    const secret = await live(request, tx, known)
+    const secret = await lockedSecret(request, tx, known)
+    await refuseWhileRotating(tx, secret)
+    await removePolicy(tx, secret.id)
     const versions = (await listVersions(tx, secret.id)).map((one) => one.version)
     await destroyVersions(tx, secret.id, versions, request.time)
     await removeSecret(tx, secret.id, request.time)
@@ -179,22 +178,20 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
   }
 
   const versions: Read = async (request, known) => {
-    const secret = known.secrets.get(pathOf(request).path)
-    if (!secret) throw refuse('not_found')
+    const secret = secretOf(request, known)
     const rows = await listVersions(db.knex, secret.id)
     return json({ path: secret.path, items: rows.filter((row) => !row.staged).map((row) => showVersion(row, secret)) })
   }
 
   const metadata: Read = async (request, known) => {
-    const secret = known.secrets.get(pathOf(request).path)
-    if (!secret) throw refuse('not_found')
+    const secret = secretOf(request, known)
     return json(showSecret(secret), { headers: etag(secret.revision) })
   }
 
   const describe: ChangeState = async (request, tx, known) => {
     const expected = expectedRevision(request)
     const { description, labels, maxVersions, managedBy } = bodyOf(request, 'describeSecret')
-    const secret = await live(request, tx, known)
+    const secret = await lockedSecret(request, tx, known)
     checkRevision(expected, secret.revision)
     const { description: _, managedBy: __, ...rest } = secret
     const row: SecretRow = {
@@ -213,14 +210,7 @@ export function createSecretRoutes({ db, keyring, randomBytes }: SecretRoutePart
   return { put, patch, remove, undelete, destroy, versions, metadata, describe }
 }
 
-const pathOf = ({ params }: Pick<ApiRequest, 'params'>) => secretPath(params.path ?? '', '/path/path')
-
 const impossible = (pointer: string, detail: string): Error => refuse('impossible', { errors: [{ pointer, detail }] })
-
-function operatorOf({ caller }: Pick<ApiRequest, 'caller'>): string {
-  if (caller.kind !== 'operator') throw refuse('token_type')
-  return `operator:${caller.operator}`
-}
 
 const resourceOf = ({ id, path, revision }: SecretRow) => ({ kind: 'secret', id, name: path, revision })
 const rowsOf = ({ id }: SecretRow): NonNullable<Change<Reply>['changed']> => [{ table: 'secret', where: { id } }]

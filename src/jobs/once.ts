@@ -5,6 +5,7 @@ import type { Opening } from '../audit/seal.ts'
 import { newId } from '../names/id.ts'
 import type { Knex } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 
 /** Thrown inside a transaction, so that it rolls back: nothing is left to do, or another replica is doing it. */
 const nothing = new Error('nothing to do')
@@ -23,21 +24,19 @@ const openBySystem = (action: Action, { now, randomBytes }: Pick<OnceParts, 'now
 })
 
 /**
- * Runs a change under an advisory lock that the transaction holds; skips where another has it.
- * @param run looks again at what is due, now that it has the lock; answers nothing where that is gone
+ * Runs a change of our own.
+ * @param run looks again at what is due, in the transaction; answers nothing where that is gone
  * @returns whether the change was made here
  */
-export async function changeOnce(
+export async function changeIf(
   { recorder, ...parts }: OnceParts,
-  lock: number,
   action: Action,
-  run: (tx: Knex.Transaction, now: Date) => Promise<Change<undefined> | undefined>,
+  run: (tx: Knex.Transaction, known: Snapshot, now: Date) => Promise<Change<undefined> | undefined>,
 ): Promise<boolean> {
   const open = openBySystem(action, parts)
   try {
-    await recorder.change(open, async (tx) => {
-      if (!(await tryLock(tx, lock))) throw nothing
-      const change = await run(tx, open.time)
+    await recorder.change(open, async (tx, known) => {
+      const change = await run(tx, known, open.time)
       if (!change) throw nothing
       return change
     })
@@ -47,3 +46,12 @@ export async function changeOnce(
     throw error
   }
 }
+
+/** The same under an advisory lock that the transaction holds; skips where another has it. */
+export const changeOnce = (
+  parts: OnceParts,
+  lock: number,
+  action: Action,
+  run: (tx: Knex.Transaction, now: Date) => Promise<Change<undefined> | undefined>,
+): Promise<boolean> =>
+  changeIf(parts, action, async (tx, _, now) => ((await tryLock(tx, lock)) ? run(tx, now) : undefined))

@@ -16,6 +16,9 @@ const fields = {
   session: 'string',
   operator: 'string',
   keyId: 'string',
+  /** The path of a secret, of one that exists. */
+  secret: 'string',
+  rotation: 'string',
   job: 'string',
   migration: 'string',
   store: 'string',

@@ -28,6 +28,9 @@ const fetches = ['ok', 'refused', 'timeout', 'failed'] as const
 const attestations = ['granted', 'refused'] as const
 const paths = ['batch', 'transaction'] as const
 const runs = ['done', 'failed'] as const
+const rotationStates = ['pending', 'issued', 'waiting', 'held'] as const
+const rotationEnds = ['retired', 'failed', 'rolled_back'] as const
+const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as const
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
@@ -76,6 +79,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const kind = closed(words.attestorKinds)
   const credential = closed(words.credentials)
   const job = closed(words.jobs ?? [])
+  const rotationStep = closed(rotationSteps)
 
   const requests = counter('http_requests_total', 'Requests answered.', { route: route.words, status: statuses })
   const durations = histogram('http_request_seconds', 'From first byte to answer.', { route: route.words }, fast)
@@ -96,6 +100,19 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const epoch = gauge('log_epoch', "The log's epoch.")
   const headFailures = counter('log_head_failures_total', 'Times that the newest head could not be kept outside.', {})
   const jobRuns = counter('job_runs_total', 'Runs of background jobs.', { job: job.words, outcome: runs })
+  const rotating = new Gauge({
+    name: 'purser_rotations',
+    help: 'Rotations of secrets that have not ended.',
+    labelNames: ['state'],
+    registers,
+    aggregator: 'max',
+  })
+  for (const state of rotationStates) rotating.set({ state }, 0)
+  const rotationsEnded = counter('rotations_ended_total', 'Rotations of secrets that ended.', { state: rotationEnds })
+  const rotationFailures = counter('rotation_attempt_failures_total', 'Attempts to set or end a value that failed.', {
+    step: rotationStep.words,
+  })
+  const rotationAge = gauge('rotation_oldest_seconds', 'Since the oldest rotation that has not ended began.')
   const fetchSeconds = histogram(
     'outbound_seconds',
     'Calls to others.',
@@ -130,6 +147,14 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     headFailed: (): void => headFailures.inc(),
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
     jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
+    /** All that have not ended, as one look at the database found them. */
+    rotations(found: readonly { state: string; count: number; oldest: Date }[], now: Date): void {
+      for (const state of rotationStates) rotating.set({ state }, found.find((one) => one.state === state)?.count ?? 0)
+      const oldest = Math.min(now.getTime(), ...found.map((one) => one.oldest.getTime()))
+      rotationAge.set((now.getTime() - oldest) / 1000)
+    },
+    rotationEnded: (state: (typeof rotationEnds)[number]): void => rotationsEnded.inc({ state }),
+    rotationAttemptFailed: (step: string): void => rotationFailures.inc({ step: rotationStep.of(step) }),
     /** Asked at each scrape. */
     watchSnapshotAge(seconds: () => number): void {
       snapshotAge = seconds

@@ -1,0 +1,88 @@
+/** Rotations as replies and the log show them. */
+import { rfc3339 } from '../issue/lifetime.ts'
+import type { Consumer } from '../secrets/rotation/consumers.ts'
+import { planOf, policyOf } from '../secrets/rotation/policy.ts'
+import type { SelectorRecord } from '../audit/entry.ts'
+import type { RotationPolicyRow, RotationRow } from '../store/rotations.ts'
+import type { SecretRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+
+const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
+
+export function showRotation(row: RotationRow) {
+  const { deadlineSeconds, onDeadline, moved, rollbackTo, retiring, undoing } = planOf(row)
+  return {
+    id: row.id,
+    state: row.state,
+    rotator: row.rotator,
+    fromVersion: row.fromVersion,
+    toVersion: row.toVersion,
+    ...(rollbackTo !== undefined && { rollbackTo }),
+    requestedBy: row.requestedBy,
+    deadlineSeconds,
+    onDeadline,
+    moved,
+    ...time('deadlineAt', row.deadlineAt),
+    ...(row.excused.length > 0 && { excused: row.excused }),
+    ...(retiring && { retiring: retiring.why }),
+    ...(undoing && { undoing }),
+    attempts: row.attempts,
+    ...(row.lastError !== undefined && { lastError: row.lastError }),
+    ...(row.endedAt === undefined && time('nextAttemptAt', row.nextAttemptAt)),
+    startedAt: rfc3339(row.startedAt),
+    ...time('endedAt', row.endedAt),
+  }
+}
+
+export const showSecretRotation = (
+  secret: SecretRow,
+  policy: RotationPolicyRow | undefined,
+  [last, ...before]: readonly RotationRow[],
+  waitingFor: number | undefined,
+) => ({
+  path: secret.path,
+  version: secret.version,
+  revision: policy?.revision ?? 0,
+  ...(policy && { policy: policyOf(policy), ...time('nextAt', policy.nextAt) }),
+  ...(last && { rotation: showRotation(last) }),
+  ...(waitingFor !== undefined && { waitingFor }),
+  history: before.map(showRotation),
+})
+
+/** What the run or job of a pipeline is called, by the issuers that name one. */
+const jobKeys = ['github:run-id', 'gitlab:job-id', 'oidc:run_id', 'oidc:job_id']
+
+const first = (selectors: SelectorRecord, keys: readonly string[]): string | undefined =>
+  keys.map((key) => selectors[key]).find((value) => typeof value === 'string')
+
+function podOf(selectors: SelectorRecord): string | undefined {
+  const [namespace, name] = [first(selectors, ['k8s:ns']), first(selectors, ['k8s:pod-name'])]
+  return namespace !== undefined && name !== undefined ? `${namespace}/${name}` : undefined
+}
+
+export function showConsumer(
+  consumer: Consumer,
+  known: Pick<Snapshot, 'workloads'>,
+  more: { address: string | undefined; watching: boolean },
+) {
+  const { holder, session, newest, standing, until, moved, excused, waitedFor } = consumer
+  const workload = session && known.workloads.get(session.workloadId)?.name
+  const [pod, job] = session ? [podOf(session.selectors), first(session.selectors, jobKeys)] : []
+  return {
+    holder,
+    standing,
+    ...(session && { session: session.id, spiffeId: session.spiffeId, selectors: session.selectors }),
+    ...(workload !== undefined && { workload }),
+    ...(pod !== undefined && { pod }),
+    ...(job !== undefined && { job }),
+    ...(more.address !== undefined && { address: more.address }),
+    version: newest.version,
+    fetchedAt: rfc3339(newest.fetchedAt),
+    ...time('acknowledgedAt', newest.ackedAt),
+    ...time('aliveUntil', until),
+    watching: more.watching,
+    moved,
+    excused,
+    waitedFor,
+  }
+}

@@ -1,0 +1,164 @@
+/** The rotation of secrets, as operators set and steer it. Jobs do what is begun here (jobs/rotation.ts). */
+import { refuse } from '../errors.ts'
+import { type Begun, type RotationParts, beginRotation, secretResource } from '../secrets/rotation/begin.ts'
+import { type Policy, checkPolicy, newPlan, policyOf } from '../secrets/rotation/policy.ts'
+import { rollBack } from '../secrets/rotation/roll-back.ts'
+import { nextRun } from '../secrets/rotation/schedule.ts'
+import { type Verb, steer } from '../secrets/rotation/steer.ts'
+import { RotatorError } from '../secrets/rotators/rotator.ts'
+import type { Database, Knex } from '../store/database.ts'
+import { listRotations, lockRunning, readPolicy, runningRotations, writePolicy } from '../store/rotations.ts'
+import type { SecretRow } from '../store/rows.ts'
+import { updateSecret } from '../store/secrets.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { idempotent } from './idempotency.ts'
+import { type ListParts, createPages } from './lists.ts'
+import { lockedSecret, operatorOf, secretOf } from './live-secret.ts'
+import { checkRevision, etag, expectedRevision } from './preconditions.ts'
+import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
+import { showRotation, showSecretRotation } from './rotation-view.ts'
+import type { ChangeState, Read } from './route.ts'
+
+export type RotationRouteParts = RotationParts & ListParts & { db: Pick<Database, 'knex'> }
+
+const mostShown = 11
+
+export function createRotationRoutes(parts: RotationRouteParts) {
+  const { db, rotators, randomBytes, consumersOf } = parts
+  const page = createPages(parts)
+
+  async function view(knex: Knex, secret: SecretRow, known: Snapshot, now: Date) {
+    const policy = await readPolicy(knex, secret.id)
+    const rotations = await listRotations(knex, secret.id, mostShown)
+    const [last] = rotations
+    const waits = last && ['issued', 'waiting', 'held'].includes(last.state)
+    const consumers = waits ? await consumersOf(secret, last, known, now, knex) : undefined
+    return showSecretRotation(secret, policy, rotations, consumers?.filter((one) => one.waitedFor).length)
+  }
+
+  async function show(knex: Knex, secret: SecretRow, known: Snapshot, now: Date, status = 200): Promise<Reply> {
+    const shown = await view(knex, secret, known, now)
+    return json(shown, { status, headers: etag(shown.revision) })
+  }
+
+  const get: Read = async (request, known) => show(db.knex, secretOf(request, known), known, request.time)
+
+  const put: ChangeState = async (request, tx, known) => {
+    const expected = expectedRevision(request)
+    const policy: Policy = readPolicyBody(bodyOf(request, 'putRotationPolicy'))
+    const secret = await lockedSecret(request, tx, known)
+    const old = await readPolicy(tx, secret.id)
+    checkRevision(expected, old?.revision ?? 0)
+    const errors = checkPolicy(policy, rotators, known, request.time)
+    if (errors.length > 0) throw refuse('impossible', { errors })
+
+    const { schedule } = policy
+    // Another deadline must not leave out a beginning that is due.
+    const same = old && JSON.stringify(policyOf(old).schedule) === JSON.stringify(schedule)
+    const nextAt = same ? old.nextAt : schedule && nextRun(schedule, request.time, randomBytes)
+    const revision = (old?.revision ?? 0) + 1
+    await writePolicy(
+      tx,
+      { secretId: secret.id, definition: policy, revision, ...(nextAt && { nextAt }) },
+      request.time,
+    )
+    const row = { ...secret, rotator: policy.rotator.kind, revision: secret.revision + 1, updatedAt: request.time }
+    await updateSecret(tx, row)
+    return {
+      reply: await show(tx, row, known, request.time, old ? 200 : 201),
+      entry: { resource: { ...secretResource(row), revision: row.revision }, change: { after: { revision, policy } } },
+      changed: [{ table: 'secret', where: { id: row.id } }],
+    }
+  }
+
+  /** What was begun is shown as it stands in the transaction. */
+  const begun = async (request: ApiRequest, tx: Knex.Transaction, secret: SecretRow, known: Snapshot, made: Begun) => ({
+    reply: await show(tx, secret, known, request.time, 202),
+    entry: made.entry,
+  })
+
+  const rotate: ChangeState = async (request, tx, known) => {
+    const { data, deadlineSeconds, onDeadline } = bodyOf(request, 'rotateSecret')
+    const secret = await lockedSecret(request, tx, known)
+    const policy = await readPolicy(tx, secret.id)
+    if (!policy && !data) throw refuse('impossible', { detail: 'it has no policy to make a value by: send data' })
+    const plan = newPlan(policy && policyOf(policy), {
+      ...(deadlineSeconds !== undefined && { deadlineSeconds }),
+      ...(onDeadline && { onDeadline }),
+    })
+    const made = await madeHere(
+      beginRotation(tx, parts, {
+        secret,
+        plan: data ? { ...plan, supplied: true } : plan,
+        requestedBy: operatorOf(request),
+        known,
+        now: request.time,
+        ...(data && { data }),
+      }),
+    )
+    return begun(request, tx, secret, known, made)
+  }
+
+  const back: ChangeState = async (request, tx, known) => {
+    const { toVersion } = bodyOf(request, 'rollBackSecret')
+    const secret = await lockedSecret(request, tx, known)
+    const policy = await readPolicy(tx, secret.id)
+    const running = await lockRunning(tx, secret.id)
+    const plan = newPlan(policy && policyOf(policy))
+    const asked = { secret, running, plan, toVersion, requestedBy: operatorOf(request), known, now: request.time }
+    return begun(request, tx, secret, known, await rollBack(tx, parts, asked))
+  }
+
+  const steerOne: ChangeState = async (request, tx, known) => {
+    const verb = readVerb(bodyOf(request, 'steerRotation'))
+    const secret = await lockedSecret(request, tx, known)
+    const running = await lockRunning(tx, secret.id)
+    if (!running) throw refuse('conflict', { detail: 'no rotation of this secret runs' })
+    const asked = { secret, running, requestedBy: operatorOf(request), known, now: request.time }
+    const steered = await steer(tx, parts, asked, verb)
+    return { reply: await show(tx, secret, known, request.time), ...steered }
+  }
+
+  const list: Read = async (request, known) => {
+    const { prefix = '' } = queryFor(request, 'listRotations')
+    const rows = (await runningRotations(db.knex)).filter(({ path }) => path.startsWith(prefix))
+    const showListed = (row: (typeof rows)[number]) => ({ path: row.path, ...showRotation(row) })
+    return page(request, known, { list: 'rotations', rows, keyOf: (row) => row.path, show: showListed })
+  }
+
+  const again = (id: string, known: Snapshot, now: Date) => {
+    const secret = [...known.secrets.values()].find((one) => one.id === id)
+    return secret && view(db.knex, secret, known, now)
+  }
+
+  return { get, put, rotate: idempotent(rotate, again), back: idempotent(back, again), steer: steerOne, list }
+}
+
+/** Whoever asked is told what a rotator says of the value that it can't make. */
+async function madeHere<T>(made: Promise<T>): Promise<T> {
+  try {
+    return await made
+  } catch (error) {
+    throw error instanceof RotatorError ? refuse('impossible', { detail: error.message }) : error
+  }
+}
+
+function readPolicyBody(body: BodyOf<'putRotationPolicy'>): Policy {
+  const { rotator, schedule, ...terms } = body
+  return { ...terms, rotator: { ...rotator }, ...(schedule && { schedule }) }
+}
+
+function readVerb({ do: verb, session, seconds }: BodyOf<'steerRotation'>): Verb {
+  const wrong = (pointer: string, detail: string): Error => refuse('invalid_request', { errors: [{ pointer, detail }] })
+  if (seconds !== undefined && verb !== 'extend') throw wrong('/seconds', 'goes with extend alone')
+  if (session !== undefined && verb !== 'excuse') throw wrong('/session', 'goes with excuse alone')
+  if (verb === 'extend') {
+    if (seconds === undefined) throw wrong('/seconds', 'is required with extend')
+    return { do: verb, seconds }
+  }
+  if (verb === 'excuse') {
+    if (session === undefined) throw wrong('/session', 'is required with excuse: a holder, as :consumers names it')
+    return { do: verb, holder: session }
+  }
+  return { do: verb }
+}

@@ -1,0 +1,103 @@
+/** One attempt at an effect: claimed before it, recorded after it, whatever became of it. */
+import type { Action, EntryPart } from '../audit/entry.ts'
+import type { Change } from '../audit/record.ts'
+import { refuse } from '../errors.ts'
+import { secretResource } from '../secrets/rotation/begin.ts'
+import { giveUp } from '../secrets/rotation/outcome.ts'
+import { type Plan, planOf } from '../secrets/rotation/policy.ts'
+import { RotatorError } from '../secrets/rotators/rotator.ts'
+import type { Knex } from '../store/database.ts'
+import { type RotationRow, claimRotation, lockClaimed, updateRotation } from '../store/rotations.ts'
+import type { SecretRow } from '../store/rows.ts'
+import { lockSecret } from '../store/secrets.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { changeIf } from './once.ts'
+import type { RotationJobParts } from './rotation.ts'
+
+export type Due = RotationRow & { path: string }
+
+/** More than an effect may take, its time-outs included. */
+const claimMs = 120_000
+const longestDelay = 3600
+
+/** Seconds until the next attempt: twice as long each time, an hour at most, and not for all at one moment. */
+export function delayAfter(attempts: number, randomBytes: (size: number) => Buffer): number {
+  const whole = Math.min(2 ** Math.min(attempts, 20), longestDelay)
+  return whole / 2 + (randomBytes(2).readUInt16BE() / 2 ** 16) * (whole / 2)
+}
+
+/** The secret of a rotation under its row's lock, as the snapshot has it. */
+export async function secretUnderLock(
+  tx: Knex.Transaction,
+  known: Snapshot,
+  { path, secretId }: Pick<Due, 'path' | 'secretId'>,
+): Promise<SecretRow> {
+  const secret = known.secrets.get(path)
+  // Behind, it is tried again on a newer snapshot: while a rotation runs its secret can't be destroyed.
+  if (!secret || secret.id !== secretId || (await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
+  return secret
+}
+
+export type Attempt = {
+  action: Action
+  effect: (claimed: Due, plan: Plan) => Promise<void>
+  /** In the transaction of the entry that says that it succeeded. */
+  done: (
+    tx: Knex.Transaction,
+    secret: SecretRow,
+    claimed: RotationRow,
+    now: Date,
+  ) => Promise<Pick<Change<undefined>, 'entry' | 'changed'>>
+}
+
+/** @returns whether the attempt was made here and succeeded */
+export async function attempt(parts: RotationJobParts, due: Due, { action, effect, done }: Attempt): Promise<boolean> {
+  const { db, now, log, metrics } = parts
+  const time = now()
+  const claimed = await claimRotation(db.knex, due, time, new Date(time.getTime() + claimMs))
+  if (!claimed) return false
+  const mine: Due = { ...claimed, path: due.path }
+  const plan = planOf(claimed)
+  try {
+    await effect(mine, plan)
+  } catch (error) {
+    metrics.rotationAttemptFailed(action)
+    log.warn('rotation.attempt_failed', { secret: due.path, rotation: due.id, count: mine.attempts, err: error })
+    await recordFailure(parts, mine, action, error)
+    return false
+  }
+  return changeIf(parts, action, async (tx, known, at) => {
+    const locked = await lockClaimed(tx, mine)
+    if (!locked) return undefined
+    const secret = await secretUnderLock(tx, known, mine)
+    return { reply: undefined, ...(await done(tx, secret, locked, at)) }
+  })
+}
+
+/** Our own words alone: what else was thrown is in the server's log. */
+const wordsOf = (error: unknown): string =>
+  error instanceof RotatorError ? error.message : 'internal: the attempt failed; the server log says more'
+
+async function recordFailure(parts: RotationJobParts, mine: Due, action: Action, error: unknown): Promise<void> {
+  const lastError = wordsOf(error)
+  const hopeless = error instanceof RotatorError && error.hopeless
+  await changeIf(parts, action, async (tx, known, at) => {
+    const locked = await lockClaimed(tx, mine)
+    if (!locked) return undefined
+    const entry = (detail: Record<string, unknown>): EntryPart => ({
+      outcome: 'failed',
+      resource: secretResource({ id: mine.secretId, path: mine.path }),
+      detail: { rotation: mine.id, attempt: mine.attempts, error: lastError, ...detail },
+    })
+    // Nothing was set by it, and no attempt before it may have: there is nothing to take back.
+    if (hopeless && locked.state === 'pending' && locked.attempts === 1) {
+      await giveUp(tx, await secretUnderLock(tx, known, mine), locked, lastError, at)
+      return { reply: undefined, entry: entry({ state: 'failed' }) }
+    }
+    const seconds = hopeless ? longestDelay : delayAfter(mine.attempts, parts.randomBytes)
+    const nextAttemptAt = new Date(at.getTime() + Math.ceil(seconds * 1000))
+    const { lockedUntil: _, ...rest } = locked
+    await updateRotation(tx, { ...rest, lastError, nextAttemptAt, updatedAt: at })
+    return { reply: undefined, entry: entry({ nextAttemptAt: nextAttemptAt.toISOString() }) }
+  })
+}

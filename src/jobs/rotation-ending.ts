@@ -1,0 +1,132 @@
+/** Ends the versions before the live one: when every consumer that is waited for has moved, or as the deadline policy says. */
+import type { EntryPart } from '../audit/entry.ts'
+import type { Change } from '../audit/record.ts'
+import { liveData, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
+import type { Consumer } from '../secrets/rotation/consumers.ts'
+import { endOlder, namesOf } from '../secrets/rotation/outcome.ts'
+import { type Plan, planOf } from '../secrets/rotation/policy.ts'
+import type { Knex } from '../store/database.ts'
+import { type RotationRow, lockRunning, lookLater, updateRotation } from '../store/rotations.ts'
+import type { SecretRow } from '../store/rows.ts'
+import { changeIf } from './once.ts'
+import { type Due, attempt, secretUnderLock } from './rotation-attempt.ts'
+import type { RotationJobParts } from './rotation.ts'
+
+/** A rotation that waits for long is looked at less often. */
+const rarestLookMs = 15_000
+
+type Verdict =
+  | { do: 'wait' }
+  /** The deadline passed: `hold` keeps the versions before, `alert` says so and waits on. */
+  | { do: 'hold' | 'alert'; left: Consumer[] }
+  | { do: 'retire'; why: 'moved' | 'deadline'; left: Consumer[] }
+
+export function judge(
+  { deadlineAt }: Pick<RotationRow, 'deadlineAt'>,
+  plan: Plan,
+  left: Consumer[],
+  now: Date,
+): Verdict {
+  if (left.length === 0) return { do: 'retire', why: 'moved', left }
+  if (!deadlineAt || deadlineAt > now) return { do: 'wait' }
+  if (plan.onDeadline === 'retire') return { do: 'retire', why: 'deadline', left }
+  if (plan.onDeadline === 'hold') return { do: 'hold', left }
+  return plan.alerted ? { do: 'wait' } : { do: 'alert', left }
+}
+
+export function createEnding(parts: RotationJobParts): (due: Due) => Promise<void> {
+  const { db, now, keyring, rotators, consumersOf, snapshots, log, metrics } = parts
+
+  /** Who is waited for, judged again in the transaction of the entry: somebody may have said something meanwhile. */
+  async function decide(
+    due: Due,
+    action: 'secret.rotation' | 'secret.retire',
+    wanted: Verdict['do'],
+    carryOut: (
+      tx: Knex.Transaction,
+      secret: SecretRow,
+      row: RotationRow,
+      verdict: Verdict,
+      at: Date,
+    ) => Promise<Change<undefined>>,
+  ): Promise<boolean> {
+    return changeIf(parts, action, async (tx, known, at) => {
+      const secret = await secretUnderLock(tx, known, due)
+      const row = await lockRunning(tx, due.secretId)
+      if (row?.id !== due.id || row.updatedAt.getTime() !== due.updatedAt.getTime()) return undefined
+      const consumers = await consumersOf(secret, row, known, at, tx)
+      const verdict = judge(row, planOf(row), waitedFor(consumers), at)
+      return verdict.do === wanted ? carryOut(tx, secret, row, verdict, at) : undefined
+    })
+  }
+
+  const overdue = (secret: SecretRow, row: RotationRow, how: 'hold' | 'alert', left: Consumer[]): EntryPart => ({
+    resource: secretResource(secret),
+    detail: { do: how, why: 'deadline', rotation: row.id, holders: left.length, heldBy: namesOf(left) },
+  })
+
+  async function atDeadline(due: Due, how: 'hold' | 'alert'): Promise<void> {
+    const recorded = await decide(due, 'secret.rotation', how, async (tx, secret, row, verdict, at) => {
+      const left = 'left' in verdict ? verdict.left : []
+      const { nextAttemptAt: _, ...rest } = row
+      if (how === 'hold') await updateRotation(tx, { ...rest, state: 'held', updatedAt: at })
+      else await updateRotation(tx, { ...row, definition: { ...planOf(row), alerted: true }, updatedAt: at })
+      return { reply: undefined, entry: overdue(secret, row, how, left) }
+    })
+    if (recorded) log.warn('rotation.deadline', { secret: due.path, rotation: due.id, note: how })
+  }
+
+  /** Where nothing outside has to be told, this is all of it; else the intent, before any effect. */
+  async function beginEnd(due: Due): Promise<void> {
+    const ended = await decide(due, 'secret.retire', 'retire', async (tx, secret, row, verdict, at) => {
+      if (verdict.do !== 'retire') throw new Error('decided otherwise')
+      const plan = planOf(row)
+      const retiring = { why: verdict.why, holders: namesOf(verdict.left) }
+      if (!rotatorOf(rotators, plan).effects)
+        return { reply: undefined, ...(await endOlder(tx, secret, row, retiring, at)) }
+      const definition: Plan = { ...plan, retiring }
+      await updateRotation(tx, { ...row, state: 'waiting', definition, attempts: 0, nextAttemptAt: at, updatedAt: at })
+      const detail = { rotation: row.id, why: verdict.why, holders: verdict.left.length, fromVersion: row.fromVersion }
+      return { reply: undefined, entry: { outcome: 'intended', resource: secretResource(secret), detail } }
+    })
+    if (ended && !rotators.get(due.rotator)?.effects) isRetired(due)
+  }
+
+  const isRetired = (due: Due): void => {
+    metrics.rotationEnded('retired')
+    log.info('rotation.retired', { secret: due.path, rotation: due.id })
+  }
+
+  async function endAtTarget(due: Due, retiring: NonNullable<Plan['retiring']>): Promise<void> {
+    const done = await attempt(parts, due, {
+      action: 'secret.retire',
+      async effect({ id, path, secretId, fromVersion, toVersion, attempts }, plan) {
+        const { retire } = rotatorOf(rotators, plan)
+        const place = { id: secretId, path }
+        const ended = retire && (await liveData(db.knex, keyring, place, fromVersion))
+        const kept = retire && (await liveData(db.knex, keyring, place, toVersion))
+        if (!ended || !kept) return
+        await retire({ config: plan.rotator, rotationId: id, path, attempt: attempts, ended, kept })
+      },
+      done: (tx, secret, claimed, at) => endOlder(tx, secret, claimed, retiring, at),
+    })
+    if (done) isRetired(due)
+  }
+
+  return async (due) => {
+    const plan = planOf(due)
+    if (plan.retiring) return endAtTarget(due, plan.retiring)
+    const time = now()
+    const known = snapshots.current()
+    const secret = known.secrets.get(due.path)
+    // This replica hasn't heard yet that the new version is the live one.
+    if (secret?.version !== due.toVersion) return
+    const verdict = judge(due, plan, waitedFor(await consumersOf(secret, due, known, time)), time)
+    if (verdict.do === 'retire') return beginEnd(due)
+    if (verdict.do !== 'wait') return atDeadline(due, verdict.do)
+    const age = time.getTime() - due.startedAt.getTime()
+    await lookLater(db.knex, due, time, new Date(time.getTime() + Math.min(Math.max(age / 20, 1000), rarestLookMs)))
+  }
+}
+
+const waitedFor = (consumers: readonly Consumer[]): Consumer[] => consumers.filter((one) => one.waitedFor)

@@ -1,0 +1,82 @@
+/** Begins the rotations whose time has come by their policies' schedules. */
+import type { EntryPart } from '../audit/entry.ts'
+import { Refusal } from '../errors.ts'
+import { beginRotation, secretResource } from '../secrets/rotation/begin.ts'
+import { newPlan, policyOf } from '../secrets/rotation/policy.ts'
+import { nextRun } from '../secrets/rotation/schedule.ts'
+import { RotatorError } from '../secrets/rotators/rotator.ts'
+import { type RotationPolicyRow, duePolicies, movePolicyOn } from '../store/rotations.ts'
+import { changeIf } from './once.ts'
+import { secretUnderLock } from './rotation-attempt.ts'
+import type { RotationJobParts } from './rotation.ts'
+
+const most = 200
+
+type DuePolicy = RotationPolicyRow & { nextAt: Date; path: string; runs: boolean }
+
+export function createSchedules(parts: RotationJobParts): () => Promise<unknown[]> {
+  const { db, now, log, randomBytes } = parts
+
+  const nextOf = (policy: DuePolicy, after: Date): Date | undefined => {
+    const { schedule } = policyOf(policy)
+    return schedule && nextRun(schedule, after, randomBytes)
+  }
+
+  /** Whether its window has passed; a policy without one begins late. */
+  function isMissed(policy: DuePolicy, at: Date): boolean {
+    const window = policyOf(policy).schedule?.windowSeconds
+    return window !== undefined && at.getTime() > policy.nextAt.getTime() + window * 1000
+  }
+
+  /** Moved on to the next time, so that any other replica finds nothing due. */
+  const begin = (policy: DuePolicy): Promise<boolean> =>
+    changeIf(parts, 'secret.rotate', async (tx, known, at) => {
+      const secret = await secretUnderLock(tx, known, policy)
+      if (!(await movePolicyOn(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
+      const plan = newPlan(policyOf(policy))
+      const { entry } = await beginRotation(tx, parts, { secret, plan, requestedBy: 'schedule', known, now: at })
+      return { reply: undefined, entry }
+    })
+
+  /** It can't begin, and the log says why. */
+  const leaveOut = (policy: DuePolicy, error: string): Promise<boolean> =>
+    changeIf(parts, 'secret.rotate', async (tx, _, at) => {
+      const next = nextOf(policy, at)
+      if (!(await movePolicyOn(tx, policy.secretId, policy.nextAt, next))) return undefined
+      log.warn('rotation.left_out', { secret: policy.path, note: error })
+      const entry: EntryPart = {
+        outcome: 'failed',
+        resource: secretResource({ id: policy.secretId, path: policy.path }),
+        detail: { requestedBy: 'schedule', error, ...(next && { nextAt: next.toISOString() }) },
+      }
+      return { reply: undefined, entry }
+    })
+
+  async function beginOne(policy: DuePolicy): Promise<void> {
+    if (isMissed(policy, now())) {
+      await leaveOut(policy, policy.runs ? 'missed: the rotation before still runs' : 'missed: its window has passed')
+      return
+    }
+    if (policy.runs) return
+    try {
+      await begin(policy)
+    } catch (error) {
+      // A consumer stands in the way until it moves; a rotator that can't make a value is asked at the next time again.
+      if (error instanceof Refusal && error.code === 'conflict') return
+      if (!(error instanceof RotatorError)) throw error
+      await leaveOut(policy, error.message)
+    }
+  }
+
+  return async () => {
+    const failures: unknown[] = []
+    for (const policy of await duePolicies(db.knex, now(), most)) {
+      try {
+        await beginOne(policy)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    return failures
+  }
+}

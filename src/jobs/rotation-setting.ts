@@ -1,0 +1,64 @@
+/** Sets the staged value at the target and makes it the live version; or, of one that was cancelled, sets the live one again. */
+import { liveData, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
+import { giveUp, makeLive } from '../secrets/rotation/outcome.ts'
+import { openData } from '../secrets/value.ts'
+import { readVersions } from '../store/secrets.ts'
+import { type Due, attempt } from './rotation-attempt.ts'
+import type { RotationJobParts } from './rotation.ts'
+
+export function createSetting(parts: RotationJobParts) {
+  const { db, keyring, rotators, log, metrics } = parts
+
+  async function valuesOf({ secretId, path, fromVersion, toVersion }: Due) {
+    const place = { id: secretId, path }
+    const [row] = await readVersions(db.knex, [{ secretId, version: toVersion }])
+    if (!row?.sealed) throw new Error(`the staged version ${toVersion} of a rotation has no value`)
+    return { staged: openData(keyring, place, row), current: await liveData(db.knex, keyring, place, fromVersion) }
+  }
+
+  const effectOf = ({ id, path, attempts }: Due) => ({ rotationId: id, path, attempt: attempts })
+
+  async function forward(due: Due): Promise<void> {
+    const made = await attempt(parts, due, {
+      action: 'secret.rotate',
+      async effect(claimed, plan) {
+        const { issue } = rotatorOf(rotators, plan)
+        if (!issue) return
+        const { staged, current } = await valuesOf(claimed)
+        const { toVersion: version } = claimed
+        await issue({ ...effectOf(claimed), config: plan.rotator, version, staged, ...(current && { current }) })
+      },
+      done: makeLive,
+    })
+    if (made) log.info('rotation.issued', { secret: due.path, rotation: due.id, revision: due.toVersion })
+  }
+
+  async function back(due: Due): Promise<void> {
+    const made = await attempt(parts, due, {
+      action: 'secret.rotation',
+      async effect(claimed, plan) {
+        const { issue, retire } = rotatorOf(rotators, plan)
+        const { staged, current } = await valuesOf(claimed)
+        if (!current) return
+        const told = { ...effectOf(claimed), config: plan.rotator }
+        await issue?.({ ...told, version: claimed.fromVersion, staged: current, current: staged })
+        await retire?.({ ...told, ended: staged, kept: current })
+      },
+      async done(tx, secret, claimed, now) {
+        await giveUp(tx, secret, claimed, 'cancelled', now)
+        return {
+          entry: {
+            outcome: 'completed',
+            resource: secretResource(secret),
+            detail: { do: 'cancel', rotation: claimed.id, attempt: claimed.attempts },
+          },
+        }
+      },
+    })
+    if (!made) return
+    metrics.rotationEnded('failed')
+    log.info('rotation.cancelled', { secret: due.path, rotation: due.id })
+  }
+
+  return { forward, back }
+}

@@ -1,0 +1,32 @@
+/**
+ * Statements of Purser's own under its ES256 JWT key, for whoever asks /keys. Their type says that they are no JWT-SVID
+ * (RFC 8725 section 3.11), and they have no subject.
+ */
+import { SignJWT } from 'jose'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { Keys } from './keys.ts'
+
+export type ClaimSigner = (claims: { aud: string; jti: string } & Record<string, string>) => Promise<string>
+
+const lifetimeSeconds = 120
+
+/** @param parts.type of the header, without `+jwt` */
+export function createClaimSigner(parts: {
+  type: string
+  keys: Pick<Keys, 'signing'>
+  known: () => Snapshot
+  now: () => Date
+}): ClaimSigner {
+  return (claims) => {
+    const known = parts.known()
+    const now = parts.now()
+    const { row, key } = parts.keys.signing(known, 'jwt-es256', now)
+    const at = Math.floor(now.getTime() / 1000)
+    return new SignJWT(claims)
+      .setProtectedHeader({ alg: 'ES256', kid: row.id, typ: `${parts.type}+jwt` })
+      .setIssuer(known.issuer)
+      .setIssuedAt(at)
+      .setExpirationTime(at + lifetimeSeconds)
+      .sign(key)
+  }
+}

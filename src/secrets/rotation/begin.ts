@@ -1,0 +1,131 @@
+/** The beginning of a rotation: its value is made and staged, sealed, in the transaction of its `intended` entry. */
+import type { EntryPart } from '../../audit/entry.ts'
+import { refuse } from '../../errors.ts'
+import type { SealingKeyring } from '../../keys/data-keys.ts'
+import { newId } from '../../names/id.ts'
+import type { Knex } from '../../store/database.ts'
+import { type RotationRow, insertRotation, lockRunning } from '../../store/rotations.ts'
+import type { SecretRow } from '../../store/rows.ts'
+import { insertVersion, lastVersionOf, readVersions } from '../../store/secrets.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { Rotator, Rotators } from '../rotators/rotator.ts'
+import { type SecretData, openData, sealData } from '../value.ts'
+import type { ConsumersOf } from './consumers.ts'
+import type { Plan } from './policy.ts'
+
+export type RotationParts = {
+  rotators: Rotators
+  keyring: SealingKeyring
+  randomBytes: (size: number) => Buffer
+  consumersOf: ConsumersOf
+}
+
+export type Beginning = {
+  /** Its row is locked, and it is as the snapshot has it. */
+  secret: SecretRow
+  plan: Plan
+  /** `operator:<name>`, or `schedule`. */
+  requestedBy: string
+  known: Snapshot
+  now: Date
+  /** Supplied, or of an earlier version; made by the rotator unless given. */
+  data?: SecretData
+}
+
+export type Begun = { rotation: RotationRow; entry: EntryPart }
+
+export const secretResource = ({ id, path }: Pick<SecretRow, 'id' | 'path'>) => ({ kind: 'secret', id, name: path })
+
+/** @throws Error for a kind that this server lacks: another version of it wrote the policy */
+export function rotatorOf(rotators: Rotators, { rotator }: Pick<Plan, 'rotator'>): Rotator {
+  const found = rotators.get(rotator.kind)
+  if (!found) throw refuse('not_available', { detail: `this server has no rotator ${rotator.kind}` })
+  return found
+}
+
+/** The value of the live version; nothing where it was deleted, destroyed or retired. */
+export async function liveData(
+  tx: Knex,
+  keyring: SealingKeyring,
+  secret: Pick<SecretRow, 'id' | 'path'>,
+  version: number,
+): Promise<SecretData | undefined> {
+  const [row] = await readVersions(tx, [{ secretId: secret.id, version }])
+  return row?.sealed && !row.deletedAt && !row.retiredAt ? openData(keyring, secret, row) : undefined
+}
+
+/**
+ * @throws Refusal `conflict` while a rotation runs, or a live consumer holds what an effect would overwrite; RotatorError
+ * where no value can be made
+ */
+export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, asked: Beginning): Promise<Begun> {
+  const { secret, plan, requestedBy, now } = asked
+  const { keyring, rotators, randomBytes } = parts
+  const rotator = rotatorOf(rotators, plan)
+  if (await lockRunning(tx, secret.id)) throw refuse('conflict', { detail: 'a rotation of this secret runs already' })
+  // A rollback sets a value again that such a consumer may hold: it overwrites nobody's.
+  if (rotator.effects && !plan.allowOverlap && plan.rollbackTo === undefined) await refuseOverlap(tx, parts, asked)
+
+  const version = (await lastVersionOf(tx, secret.path)) + 1
+  const { path } = secret
+  const current = await liveData(tx, keyring, secret, secret.version)
+  const next = { config: plan.rotator, path, version, ...(current && { current }) }
+  if (plan.supplied && asked.data) {
+    const problems = rotator.checkSupplied?.(asked.data, next) ?? []
+    const errors = problems.map((one) => ({ ...one, pointer: `/data${one.pointer}` }))
+    if (errors.length > 0) throw refuse('impossible', { errors })
+  }
+  const data = asked.data ?? (await rotator.next(next))
+  await insertVersion(tx, {
+    secretId: secret.id,
+    version,
+    sealed: sealData(keyring, secret, version, data),
+    staged: true,
+    source: plan.rollbackTo === undefined ? 'rotation' : 'rollback',
+    createdBy: requestedBy === 'schedule' ? 'system' : requestedBy,
+    createdAt: now,
+  })
+  const rotation: RotationRow = {
+    id: newId('rot', randomBytes),
+    secretId: secret.id,
+    state: 'pending',
+    rotator: rotator.kind,
+    fromVersion: secret.version,
+    toVersion: version,
+    definition: plan,
+    excused: [],
+    requestedBy,
+    attempts: 0,
+    nextAttemptAt: now,
+    startedAt: now,
+    updatedAt: now,
+  }
+  await insertRotation(tx, rotation)
+  return { rotation, entry: { outcome: 'intended', resource: secretResource(secret), detail: inShort(rotation, plan) } }
+}
+
+const inShort = (rotation: RotationRow, plan: Plan): Record<string, unknown> => ({
+  rotation: rotation.id,
+  rotator: rotation.rotator,
+  requestedBy: rotation.requestedBy,
+  fromVersion: rotation.fromVersion,
+  toVersion: rotation.toVersion,
+  deadlineSeconds: plan.deadlineSeconds,
+  onDeadline: plan.onDeadline,
+  ...(plan.rollbackTo !== undefined && { rollbackTo: plan.rollbackTo }),
+  ...(plan.supplied && { supplied: true }),
+})
+
+/** The value before the live one is what the next one overwrites, where a target takes two at a time. */
+async function refuseOverlap(
+  tx: Knex,
+  { consumersOf }: RotationParts,
+  { secret, known, now }: Beginning,
+): Promise<void> {
+  const before = (await consumersOf(secret, undefined, known, now, tx)).filter((one) => one.waitedFor)
+  if (before.length === 0) return
+  const detail =
+    `${before.length} of its live consumers hold a version before the live one, which this would overwrite: ` +
+    'wait for them, end their sessions, or set allowOverlap'
+  throw refuse('conflict', { detail })
+}

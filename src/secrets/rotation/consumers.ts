@@ -1,0 +1,103 @@
+/**
+ * Who holds which version, and who is waited for. A consumer is a session: live until it ends or is contained, and moved
+ * when it fetched the new version after its last fetch of an older one (DESIGN.md, Rotation and its consumers).
+ */
+import { type HeldVersion, type HolderRow, readHolders, retiredVersions } from '../../store/consumers.ts'
+import type { Database, Knex } from '../../store/database.ts'
+import type { RotationRow } from '../../store/rotations.ts'
+import type { SecretRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { planOf } from './policy.ts'
+
+/**
+ * `live`: its session goes on. `held`: its session ended, and the workload entry says that what it fetched is in use for
+ * `holdSeconds` after that. `ended`, `contained`: not waited for. `reader`: an operator, who has no session to move.
+ */
+export type Standing = 'live' | 'held' | 'ended' | 'contained' | 'reader'
+
+export type Consumer = HolderRow & {
+  /** What it fetched last. */
+  newest: HeldVersion
+  standing: Standing
+  /** When it is live or held no more. */
+  until?: Date
+  moved: boolean
+  excused: boolean
+  /** A rotation waits for it. */
+  waitedFor: boolean
+}
+
+export type ConsumersOf = (
+  secret: Pick<SecretRow, 'id' | 'version'>,
+  rotation: RotationRow | undefined,
+  known: Snapshot,
+  now: Date,
+  /** Another connection than the common one, such as that of a transaction. */
+  knex?: Knex,
+) => Promise<Consumer[]>
+
+export type ConsumerParts = {
+  db: Pick<Database, 'knex'>
+  /** Whether a revocation or containment covers a session. */
+  contained: (known: Snapshot, session: NonNullable<HolderRow['session']>, now: Date) => boolean
+}
+
+export function createConsumers({ db, contained }: ConsumerParts): ConsumersOf {
+  return async (secret, rotation, known, now, knex = db.knex) => {
+    const retired = new Set(await retiredVersions(knex, secret.id))
+    const rows = await readHolders(knex, secret.id)
+    const move = moveOf(secret, rotation)
+    return rows.flatMap((row): Consumer[] => {
+      const [newest] = row.held
+      if (!newest) return []
+      const standing = standingOf(row, newest, known, now, contained)
+      const moved = hasMoved(row.held, move)
+      const excused = rotation?.excused.includes(row.holder) ?? false
+      const counts = standing.standing === 'live' || standing.standing === 'held'
+      // What opens nothing any more isn't waited for: that was the end of an earlier rotation.
+      const waitedFor = counts && !moved && !excused && !retired.has(newest.version)
+      return [{ ...row, newest, ...standing, moved, excused, waitedFor }]
+    })
+  }
+}
+
+function standingOf(
+  row: HolderRow,
+  newest: HeldVersion,
+  known: Snapshot,
+  now: Date,
+  contained: ConsumerParts['contained'],
+): Pick<Consumer, 'standing' | 'until'> {
+  const { session, holder } = row
+  if (!session) return { standing: holder.startsWith('operator:') ? 'reader' : 'ended' }
+  if (contained(known, session, now)) return { standing: 'contained' }
+  if (!session.endedAt && session.expiresAt > now) return { standing: 'live', until: session.expiresAt }
+  const seconds = holdSeconds(known.workloads.get(session.workloadId)?.definition)
+  const until = new Date(newest.fetchedAt.getTime() + seconds * 1000)
+  return until > now ? { standing: 'held', until } : { standing: 'ended' }
+}
+
+function holdSeconds(definition: Record<string, unknown> | undefined): number {
+  const consumers = definition?.['consumers']
+  if (typeof consumers !== 'object' || consumers === null || !('holdSeconds' in consumers)) return 0
+  return Number(consumers.holdSeconds)
+}
+
+type Move = { to: number; alike?: number; moved: 'fetched' | 'acknowledged' }
+
+/** Before its value is live, a rotation has moved nobody. */
+function moveOf(secret: Pick<SecretRow, 'version'>, rotation: RotationRow | undefined): Move {
+  const plan = rotation && planOf(rotation)
+  // After a rollback an earlier version holds the very same value.
+  const alike = plan?.rollbackTo !== undefined && rotation?.toVersion === secret.version ? plan.rollbackTo : undefined
+  return { to: secret.version, moved: plan?.moved ?? 'fetched', ...(alike !== undefined && { alike }) }
+}
+
+/** @param held newest fetch first */
+export function hasMoved(held: readonly HeldVersion[], { to, alike, moved }: Move): boolean {
+  const isNew = ({ version }: HeldVersion): boolean => version >= to || version === alike
+  const counts = held.filter((one) => isNew(one) && (moved === 'fetched' || one.ackedAt || one.version === alike))
+  const old = held.filter((one) => !isNew(one))
+  const last = (some: readonly HeldVersion[]): number => Math.max(...some.map((one) => one.fetchedAt.getTime()))
+  return counts.length > 0 && last(counts) >= last(old)
+}

@@ -1,0 +1,99 @@
+/** What becomes of a rotation, each step in the transaction of its entry. Rows are locked: the rotation's and its secret's. */
+import type { EntryPart } from '../../audit/entry.ts'
+import type { Changed } from '../../audit/record.ts'
+import type { Knex } from '../../store/database.ts'
+import { type RotationRow, retireVersions, unstage, updateRotation } from '../../store/rotations.ts'
+import type { SecretRow } from '../../store/rows.ts'
+import { destroyVersions, updateSecret } from '../../store/secrets.ts'
+import { secretResource } from './begin.ts'
+import type { Consumer } from './consumers.ts'
+import { type Why, planOf } from './policy.ts'
+import { pruneVersions } from './prune.ts'
+
+export type Step = { entry: EntryPart; changed?: Changed[] }
+
+/** Of an entry: a log of thousands of stuck consumers is no use to anyone. */
+const mostNamed = 20
+
+export const namesOf = (consumers: readonly Pick<Consumer, 'holder'>[]): string[] =>
+  consumers.slice(0, mostNamed).map((one) => one.holder)
+
+const settled = (rotation: RotationRow, now: Date): RotationRow => {
+  const { lockedUntil: _, lastError: __, nextAttemptAt: ___, ...rest } = rotation
+  return { ...rest, attempts: 0, updatedAt: now }
+}
+
+const rowsOf = ({ id }: SecretRow): Changed[] => [{ table: 'secret', where: { id } }]
+
+/** Its value was set wherever it opens something: now it is the live version. */
+export async function makeLive(
+  tx: Knex.Transaction,
+  secret: SecretRow,
+  rotation: RotationRow,
+  now: Date,
+): Promise<Step> {
+  const { toVersion, fromVersion, attempts } = rotation
+  const row: SecretRow = { ...secret, version: toVersion, revision: secret.revision + 1, updatedAt: now }
+  await unstage(tx, secret.id, toVersion)
+  await updateSecret(tx, row)
+  const destroyed = await pruneVersions(tx, row, now, [fromVersion])
+  const deadlineAt = new Date(now.getTime() + planOf(rotation).deadlineSeconds * 1000)
+  await updateRotation(tx, { ...settled(rotation, now), state: 'issued', nextAttemptAt: now, deadlineAt })
+  return {
+    entry: {
+      outcome: 'completed',
+      resource: { ...secretResource(row), revision: row.revision },
+      detail: {
+        rotation: rotation.id,
+        version: toVersion,
+        attempt: attempts,
+        deadlineAt: deadlineAt.toISOString(),
+        ...(destroyed.length > 0 && { destroyed }),
+      },
+    },
+    changed: rowsOf(row),
+  }
+}
+
+/** The versions before are over: whoever holds one holds what opens nothing, and none can be read any more. */
+export async function endOlder(
+  tx: Knex.Transaction,
+  secret: SecretRow,
+  rotation: RotationRow,
+  { why, holders }: { why: Why; holders: string[] },
+  now: Date,
+): Promise<Step> {
+  const row: SecretRow = { ...secret, revision: secret.revision + 1, updatedAt: now }
+  const versions = await retireVersions(tx, secret.id, rotation.toVersion, now)
+  const destroyed = await pruneVersions(tx, row, now)
+  await updateSecret(tx, row)
+  await updateRotation(tx, { ...settled(rotation, now), state: 'retired', endedAt: now })
+  return {
+    entry: {
+      outcome: 'completed',
+      resource: { ...secretResource(row), revision: row.revision },
+      detail: {
+        rotation: rotation.id,
+        why,
+        versions,
+        ...(rotation.attempts > 0 && { attempt: rotation.attempts }),
+        ...(holders.length > 0 && { stillHeldBy: holders }),
+        ...(destroyed.length > 0 && { destroyed }),
+      },
+    },
+    changed: rowsOf(row),
+  }
+}
+
+/** It ends without its value ever having been the secret's; that one goes. */
+export async function giveUp(
+  tx: Knex.Transaction,
+  secret: SecretRow,
+  rotation: RotationRow,
+  lastError: string,
+  now: Date,
+): Promise<void> {
+  await destroyVersions(tx, secret.id, [rotation.toVersion], now)
+  const { lockedUntil: _, nextAttemptAt: __, ...rest } = rotation
+  await updateRotation(tx, { ...rest, state: 'failed', lastError, updatedAt: now, endedAt: now })
+}

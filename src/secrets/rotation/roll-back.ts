@@ -1,0 +1,57 @@
+/** Back to an earlier value: a rotation of its own, so that versions only go up and the withdrawn one has its consumers, too. */
+import { refuse } from '../../errors.ts'
+import type { Knex } from '../../store/database.ts'
+import { type RotationRow, updateRotation } from '../../store/rotations.ts'
+import { readVersions } from '../../store/secrets.ts'
+import { openData } from '../value.ts'
+import { type Begun, type Beginning, type RotationParts, beginRotation } from './begin.ts'
+import { type Plan, planOf } from './policy.ts'
+
+type Asked = Omit<Beginning, 'data' | 'plan'> & {
+  toVersion: number
+  /** Terms where no rotation is under way. */
+  plan: Plan
+  /** The one that is under way, its row locked. */
+  running: RotationRow | undefined
+}
+
+const attemptUnderWay = 'an attempt is under way: ask again in a moment'
+
+/** @throws Refusal `conflict` */
+export function refuseWhileWorking({ lockedUntil }: RotationRow, now: Date): void {
+  if (lockedUntil && lockedUntil > now) throw refuse('conflict', { detail: attemptUnderWay, retryAfterSeconds: 5 })
+}
+
+/** @throws Refusal `conflict` for a version that opens nothing any more, `not_found`, and as `beginRotation` */
+export async function rollBack(tx: Knex.Transaction, parts: RotationParts, asked: Asked): Promise<Begun> {
+  const { secret, toVersion, running, now } = asked
+  if (toVersion >= secret.version) throw impossible('must be a version before the live one')
+  const [row] = await readVersions(tx, [{ secretId: secret.id, version: toVersion }])
+  if (!row || row.staged) throw refuse('not_found', { detail: 'there is no such version' })
+  if (row.retiredAt) throw refuse('conflict', { detail: 'that version was retired: it opens nothing any more' })
+  const isOver = row.deletedAt !== undefined || (row.expiresAt !== undefined && row.expiresAt <= now)
+  if (!row.sealed || isOver) throw refuse('conflict', { detail: 'that version has no value any more' })
+  if (running) await end(tx, running, now)
+  const { deadlineSeconds, onDeadline, moved, allowOverlap, rotator } = running ? planOf(running) : asked.plan
+  const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion }
+  const begun = await beginRotation(tx, parts, { ...asked, plan, data: openData(parts.keyring, secret, row) })
+  return running ? { ...begun, entry: withDetail(begun.entry, { rolledBack: running.id }) } : begun
+}
+
+const withDetail = (entry: Begun['entry'], more: object): Begun['entry'] => ({
+  ...entry,
+  detail: { ...entry.detail, ...more },
+})
+
+/** The one under way ends here; its version has consumers that the new one waits for. */
+async function end(tx: Knex.Transaction, running: RotationRow, now: Date): Promise<void> {
+  if (running.state === 'pending')
+    throw refuse('conflict', { detail: 'its value is not the live one yet: cancel it (:rotation)' })
+  refuseWhileWorking(running, now)
+  if (planOf(running).retiring)
+    throw refuse('conflict', { detail: 'the versions before are being ended: there is no way back to them' })
+  const { lockedUntil: _, nextAttemptAt: __, ...rest } = running
+  await updateRotation(tx, { ...rest, state: 'rolled_back', updatedAt: now, endedAt: now })
+}
+
+const impossible = (detail: string): Error => refuse('impossible', { errors: [{ pointer: '/toVersion', detail }] })

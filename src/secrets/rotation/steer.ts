@@ -1,0 +1,94 @@
+/** What an operator says of a rotation that is stuck: each verb, and in which states it means something. */
+import type { EntryPart } from '../../audit/entry.ts'
+import { refuse } from '../../errors.ts'
+import type { Knex } from '../../store/database.ts'
+import { type RotationRow, updateRotation } from '../../store/rotations.ts'
+import type { SecretRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { type RotationParts, rotatorOf, secretResource } from './begin.ts'
+import { giveUp, namesOf } from './outcome.ts'
+import { type Plan, planOf } from './policy.ts'
+import { refuseWhileWorking, rollBack } from './roll-back.ts'
+
+export type Verb =
+  { do: 'extend'; seconds: number } | { do: 'excuse'; holder: string } | { do: 'retire' | 'hold' | 'cancel' }
+
+/** Rows are locked. */
+type Asked = { secret: SecretRow; running: RotationRow; requestedBy: string; known: Snapshot; now: Date }
+
+type Steered = { entry: EntryPart; more?: EntryPart[] }
+
+const conflict = (detail: string): Error => refuse('conflict', { detail })
+
+/** @throws Refusal `conflict` where the verb means nothing in the rotation's state, `impossible` for a holder that is none */
+export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: Asked, verb: Verb): Promise<Steered> {
+  const { secret, running, known, now } = asked
+  const plan = planOf(running)
+  const entry = (more: Record<string, unknown> = {}): EntryPart => ({
+    resource: secretResource(secret),
+    detail: { do: verb.do, rotation: running.id, state: running.state, ...more },
+  })
+  const write = (row: Partial<RotationRow>) => updateRotation(tx, { ...running, updatedAt: now, ...row })
+
+  switch (verb.do) {
+    case 'extend': {
+      if (!running.deadlineAt) throw conflict('its deadline begins when the new version is the live one')
+      const from = Math.max(running.deadlineAt.getTime(), now.getTime())
+      const deadlineAt = new Date(from + verb.seconds * 1000)
+      const state = running.state === 'held' ? 'waiting' : running.state
+      const { alerted: _, ...rest } = plan
+      await write({ deadlineAt, state, definition: rest, nextAttemptAt: now })
+      return { entry: entry({ deadlineAt: deadlineAt.toISOString() }) }
+    }
+    case 'excuse': {
+      const consumers = await parts.consumersOf(secret, running, known, now, tx)
+      if (!consumers.some((one) => one.holder === verb.holder))
+        throw refuse('impossible', { errors: [{ pointer: '/session', detail: 'holds no version of this secret' }] })
+      await write({ excused: [...new Set([...running.excused, verb.holder])], nextAttemptAt: now })
+      return { entry: entry({ holder: verb.holder }) }
+    }
+    case 'hold': {
+      if (running.state === 'pending') throw conflict('its value is not the live one yet: cancel it')
+      refuseWhileWorking(running, now)
+      if (plan.retiring) throw conflict('the versions before are being ended already')
+      const { nextAttemptAt: _, ...rest } = running
+      await updateRotation(tx, { ...rest, state: 'held', updatedAt: now })
+      return { entry: entry() }
+    }
+    case 'retire': {
+      if (running.state === 'pending') throw conflict('its value is not the live one yet')
+      if (plan.retiring) throw conflict('the versions before are being ended already')
+      const left = (await parts.consumersOf(secret, running, known, now, tx)).filter((one) => one.waitedFor)
+      const retiring: NonNullable<Plan['retiring']> = { why: 'operator', holders: namesOf(left) }
+      await write({ state: 'waiting', definition: { ...plan, retiring }, attempts: 0, nextAttemptAt: now })
+      const intended: EntryPart = { ...entry({ holders: left.length }), action: 'secret.retire', outcome: 'intended' }
+      return { entry: entry({ holders: left.length }), more: rotatorOf(parts.rotators, plan).effects ? [intended] : [] }
+    }
+    case 'cancel':
+      return cancel(tx, parts, asked, plan, entry)
+  }
+}
+
+async function cancel(
+  tx: Knex.Transaction,
+  parts: RotationParts,
+  { secret, running, ...asked }: Asked,
+  plan: Plan,
+  entry: (more?: Record<string, unknown>) => EntryPart,
+): Promise<Steered> {
+  const { now } = asked
+  refuseWhileWorking(running, now)
+  if (running.state !== 'pending') {
+    const begun = await rollBack(tx, parts, { ...asked, secret, running, plan, toVersion: running.fromVersion })
+    return { entry: { ...begun.entry, detail: { do: 'cancel', ...begun.entry.detail } } }
+  }
+  if (plan.undoing) throw conflict('it was cancelled already')
+  if (running.attempts === 0 || !rotatorOf(parts.rotators, plan).effects) {
+    await giveUp(tx, secret, running, 'cancelled', now)
+    return { entry: entry() }
+  }
+  // An attempt that failed may have set the value all the same: the live one is set again first.
+  const definition: Plan = { ...plan, undoing: true }
+  await updateRotation(tx, { ...running, definition, attempts: 0, nextAttemptAt: now, updatedAt: now })
+  return { entry: { ...entry(), outcome: 'intended' } }
+}

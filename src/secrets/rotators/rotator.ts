@@ -1,0 +1,82 @@
+/**
+ * What makes the versions of a secret, and tells them to where they open something. One file a kind, and one line in
+ * kinds.ts. A rotation generates its value first and stages it sealed, in the transaction of its `intended` entry; only
+ * then there are effects, so that a crash never loses a value that was set somewhere. Effects are repeated until they
+ * succeed, by whichever replica comes first: each is idempotent, and none runs inside a transaction.
+ */
+import type { Problem } from '../../errors.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { SecretData } from '../value.ts'
+
+/** The member `rotator` of a policy, as the operator wrote it and the API description let it pass. */
+export type RotatorConfig = { kind: string } & Record<string, unknown>
+
+/** What every effect is told. */
+export type Effect = {
+  config: RotatorConfig
+  rotationId: string
+  path: string
+  /** 1 for the first try of this step; it counts over all replicas. */
+  attempt: number
+}
+
+export type Next = {
+  config: RotatorConfig
+  path: string
+  /** The version that the value is for. */
+  version: number
+  /** The live value; absent where it was deleted or destroyed. */
+  current?: SecretData
+}
+
+export type Rotator = {
+  kind: string
+  /**
+   * Whether a value counts only once it was set at a target. Then it isn't written by PUT, and no rotation begins while a
+   * live consumer holds the version before the live one, unless the policy's `allowOverlap` says so.
+   */
+  effects: boolean
+  /** What is wrong with the policy's part for it. Pointers are relative to `rotator`: `/url`. */
+  check(config: RotatorConfig, known: Snapshot): Problem[]
+  /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */
+  checkSupplied?(data: SecretData, next: Next): Problem[]
+  /** The value of the next version, before any effect. @throws RotatorError where there can be none now */
+  next(next: Next): Promise<SecretData>
+  /**
+   * Makes the staged value work at the target, beside the live one as far as the target can. Again with the same staged
+   * value: the same outcome. A rollback calls it too, with an earlier value as the staged one.
+   * @throws RotatorError
+   */
+  issue?(effect: Effect & { version: number; staged: SecretData; current?: SecretData }): Promise<void>
+  /**
+   * Ends a value at the target, open connections included. `kept` goes on working, also where both name the same account.
+   * After a rollback, `ended` is the newer one.
+   * @throws RotatorError
+   */
+  retire?(effect: Effect & { ended: SecretData; kept: SecretData }): Promise<void>
+  /** Whether a value opens its target now, tried there. @throws RotatorError where that can't be found out */
+  works?(asked: { config: RotatorConfig; path: string; data: SecretData }): Promise<boolean>
+}
+
+/**
+ * An attempt that failed. Code and detail are shown to operators and kept in the log: our own words and system error
+ * codes, never what the other side sent.
+ */
+export class RotatorError extends Error {
+  readonly safeToLog = true
+  readonly code: string
+  readonly detail: string
+  /** Trying again can't help: somebody must change something first. */
+  readonly hopeless: boolean
+
+  constructor(code: string, detail: string, options: { hopeless?: boolean } = {}) {
+    super(`${code}: ${detail}`)
+    this.name = 'RotatorError'
+    this.code = code
+    this.detail = detail
+    this.hopeless = options.hopeless ?? false
+  }
+}
+
+/** By their kinds. */
+export type Rotators = ReadonlyMap<string, Rotator>

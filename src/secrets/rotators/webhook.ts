@@ -1,0 +1,97 @@
+/**
+ * A service of the operator's own sets the value where it belongs: it is told the new one over TLS, knows by a signature of
+ * Purser's that it was told by nobody else, and says that it did. Told again after a failure, it is the same value.
+ */
+import { createHash } from 'node:crypto'
+import type { Problem } from '../../errors.ts'
+import type { Outbound } from '../../outbound/client.ts'
+import { OutboundError } from '../../outbound/errors.ts'
+import { type FieldSpecs, checkFields, generateData } from '../generate.ts'
+import type { SecretData } from '../value.ts'
+import { type Effect, type Rotator, type RotatorConfig, RotatorError } from './rotator.ts'
+
+type WebhookConfig = RotatorConfig & { url: string; generate: FieldSpecs; caPem?: string; timeoutSeconds?: number }
+
+export type WebhookParts = {
+  outbound: Pick<Outbound, 'fetchJson' | 'allows'>
+  randomBytes: (size: number) => Buffer
+  /** A compact JWT under Purser's ES256 JWT key with these claims, and issuer and times of its own. */
+  signClaims: (claims: { aud: string; jti: string; body_sha256: string }) => Promise<string>
+}
+
+const defaultTimeoutSeconds = 10
+const mostBytes = 16_384
+
+/** The API description has judged the shape. */
+const isWebhook = (config: RotatorConfig): config is WebhookConfig => typeof config['url'] === 'string'
+
+function readConfig(config: RotatorConfig): WebhookConfig {
+  if (isWebhook(config)) return config
+  throw new RotatorError('bad_policy', 'the policy has no url', { hopeless: true })
+}
+
+export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Rotator {
+  async function tell(
+    { config, rotationId, path, attempt }: Effect,
+    { version, data }: { version: number; data: SecretData },
+  ): Promise<void> {
+    const { url, caPem, timeoutSeconds = defaultTimeoutSeconds } = readConfig(config)
+    const body = JSON.stringify({ path, version, data, rotationId, attempt })
+    const signature = await signClaims({
+      aud: url,
+      jti: `${rotationId}.${version}.${attempt}`,
+      body_sha256: createHash('sha256').update(body).digest('base64'),
+    })
+    const { json } = await outbound.fetchJson(url, {
+      configured: false,
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'purser-signature': signature },
+      body,
+      maxBytes: mostBytes,
+      timeoutMs: timeoutSeconds * 1000,
+      ...(caPem !== undefined && { caPem }),
+    })
+    if (!confirms(json, rotationId))
+      throw new RotatorError(
+        'not_confirmed',
+        'the answer is not {"confirmed": true} with the rotationId of the request',
+      )
+  }
+
+  return {
+    kind: 'webhook',
+    effects: true,
+    check(config) {
+      const { url, generate } = readConfig(config)
+      return [...checkUrl(url, outbound), ...checkFields(generate, '/generate')]
+    },
+    next: ({ config, current }) => generateData(readConfig(config).generate, current, randomBytes),
+    async issue({ version, staged, ...effect }) {
+      try {
+        await tell(effect, { version, data: staged })
+      } catch (error) {
+        throw error instanceof OutboundError ? new RotatorError(error.code, error.detail) : error
+      }
+    },
+  }
+}
+
+/** It stands in the policy and in the log as it is, so it is no place for a credential: the signature is there for that. */
+function checkUrl(text: string, outbound: Pick<Outbound, 'allows'>): Problem[] {
+  const problem = (detail: string): Problem[] => [{ pointer: '/url', detail }]
+  if (!URL.canParse(text)) return problem('must be a URL')
+  const url = new URL(text)
+  if (url.protocol !== 'https:' && !outbound.allows(text))
+    return problem('must be https, or listed in PURSER_FETCH_ALLOW')
+  const bare = url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  return bare ? [] : problem('must be without user name, query and fragment: the call is signed by Purser')
+}
+
+/** A 2xx alone is what any default page answers. */
+const confirms = (json: unknown, rotationId: string): boolean =>
+  typeof json === 'object' &&
+  json !== null &&
+  'confirmed' in json &&
+  json.confirmed === true &&
+  'rotationId' in json &&
+  json.rotationId === rotationId

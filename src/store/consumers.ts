@@ -1,0 +1,94 @@
+/** Who fetched which version of a secret, as the append wrote it. */
+import type { Knex } from './database.ts'
+
+export type HeldVersion = { version: number; fetchedAt: Date; ackedAt?: Date }
+
+/** Whoever holds versions of a secret: a session, or a reader without one. */
+export type HolderRow = {
+  /** The id of a session, or `operator:<name>`. */
+  holder: string
+  /** Newest fetch first. */
+  held: HeldVersion[]
+  /** Absent for a reader without one, and for one that was swept long after its end. */
+  session?: {
+    id: string
+    instance: Buffer
+    spiffeId: string
+    workloadId: string
+    attestorId: string
+    selectors: Record<string, string | string[]>
+    expiresAt: Date
+    endedAt?: Date
+  }
+}
+
+type HeldRecord = {
+  holder: string
+  version: number
+  fetched_at: Date
+  acked_at: Date | null
+  session_id: string | null
+  instance: Buffer
+  spiffe_id: string
+  workload_id: string
+  attestor_id: string
+  selectors: Record<string, string | string[]>
+  expires_at: Date
+  ended_at: Date | null
+}
+
+const sessionOf = (row: HeldRecord): Pick<HolderRow, 'session'> =>
+  row.session_id === null
+    ? {}
+    : {
+        session: {
+          id: row.session_id,
+          instance: row.instance,
+          spiffeId: row.spiffe_id,
+          workloadId: row.workload_id,
+          attestorId: row.attestor_id,
+          selectors: row.selectors,
+          expiresAt: row.expires_at,
+          ...(row.ended_at !== null && { endedAt: row.ended_at }),
+        },
+      }
+
+export async function readHolders(knex: Knex, secretId: string): Promise<HolderRow[]> {
+  const rows: HeldRecord[] = await knex('secret_consumer as c')
+    .leftJoin('session as s', 's.id', 'c.holder')
+    .where('c.secret_id', secretId)
+    .orderBy([
+      { column: 'c.fetched_at', order: 'desc' },
+      { column: 'c.version', order: 'desc' },
+    ])
+    .select(
+      'c.holder',
+      'c.version',
+      'c.fetched_at',
+      'c.acked_at',
+      's.id as session_id',
+      's.instance',
+      's.spiffe_id',
+      's.workload_id',
+      's.attestor_id',
+      's.selectors',
+      's.expires_at',
+      's.ended_at',
+    )
+  const holders = new Map<string, HolderRow>()
+  for (const row of rows) {
+    const held = {
+      version: row.version,
+      fetchedAt: row.fetched_at,
+      ...(row.acked_at !== null && { ackedAt: row.acked_at }),
+    }
+    const known = holders.get(row.holder)
+    if (known) known.held.push(held)
+    else holders.set(row.holder, { holder: row.holder, held: [held], ...sessionOf(row) })
+  }
+  return [...holders.values()]
+}
+
+/** Versions that a rotation ended. */
+export const retiredVersions = (knex: Knex, secretId: string): Promise<number[]> =>
+  knex('secret_version').where({ secret_id: secretId }).whereNotNull('retired_at').pluck('version')

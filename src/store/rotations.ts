@@ -1,0 +1,266 @@
+/** Rotation policies and rotations. One rotation of a secret runs at a time, which an index of the schema holds. */
+import type { Knex } from './database.ts'
+
+type Tx = Knex.Transaction
+
+export type RotationState = 'pending' | 'issued' | 'waiting' | 'held' | 'retired' | 'failed' | 'rolled_back'
+
+export type RotationPolicyRow = {
+  secretId: string
+  /** As the operator wrote it, checked at the door. */
+  definition: Record<string, unknown>
+  revision: number
+  nextAt?: Date
+}
+
+export type RotationRow = {
+  id: string
+  secretId: string
+  state: RotationState
+  rotator: string
+  fromVersion: number
+  /** The version that was staged for it. */
+  toVersion: number
+  definition: Record<string, unknown>
+  /** Holders that are not waited for. */
+  excused: string[]
+  /** `operator:<name>`, or `schedule`. */
+  requestedBy: string
+  attempts: number
+  lastError?: string
+  nextAttemptAt?: Date
+  /** While it lies ahead, one replica works on it; it also tells that claim from every other. */
+  lockedUntil?: Date
+  deadlineAt?: Date
+  startedAt: Date
+  updatedAt: Date
+  endedAt?: Date
+}
+
+type PolicyRecord = { secret_id: string; definition: Record<string, unknown>; revision: number; next_at: Date | null }
+
+type RotationRecord = {
+  id: string
+  secret_id: string
+  state: RotationState
+  rotator: string
+  from_version: number
+  to_version: number
+  definition: Record<string, unknown>
+  excused: string[]
+  requested_by: string
+  attempts: number
+  last_error: string | null
+  next_attempt_at: Date | null
+  locked_until: Date | null
+  deadline_at: Date | null
+  started_at: Date
+  updated_at: Date
+  ended_at: Date | null
+}
+
+const toPolicy = (row: PolicyRecord): RotationPolicyRow => ({
+  secretId: row.secret_id,
+  definition: row.definition,
+  revision: row.revision,
+  ...(row.next_at !== null && { nextAt: row.next_at }),
+})
+
+const toRotation = (row: RotationRecord): RotationRow => ({
+  id: row.id,
+  secretId: row.secret_id,
+  state: row.state,
+  rotator: row.rotator,
+  fromVersion: row.from_version,
+  toVersion: row.to_version,
+  definition: row.definition,
+  excused: row.excused,
+  requestedBy: row.requested_by,
+  attempts: row.attempts,
+  ...(row.last_error !== null && { lastError: row.last_error }),
+  ...(row.next_attempt_at !== null && { nextAttemptAt: row.next_attempt_at }),
+  ...(row.locked_until !== null && { lockedUntil: row.locked_until }),
+  ...(row.deadline_at !== null && { deadlineAt: row.deadline_at }),
+  startedAt: row.started_at,
+  updatedAt: row.updated_at,
+  ...(row.ended_at !== null && { endedAt: row.ended_at }),
+})
+
+const columns = (row: RotationRow): Record<string, unknown> => ({
+  state: row.state,
+  definition: JSON.stringify(row.definition),
+  excused: JSON.stringify(row.excused),
+  attempts: row.attempts,
+  last_error: row.lastError ?? null,
+  next_attempt_at: row.nextAttemptAt ?? null,
+  locked_until: row.lockedUntil ?? null,
+  deadline_at: row.deadlineAt ?? null,
+  updated_at: row.updatedAt,
+  ended_at: row.endedAt ?? null,
+})
+
+export async function readPolicy(knex: Knex, secretId: string): Promise<RotationPolicyRow | undefined> {
+  const row: PolicyRecord | undefined = await knex('rotation_policy').where({ secret_id: secretId }).first()
+  return row && toPolicy(row)
+}
+
+export const writePolicy = (tx: Tx, row: RotationPolicyRow, now: Date): Promise<unknown> =>
+  tx('rotation_policy')
+    .insert({
+      secret_id: row.secretId,
+      definition: JSON.stringify(row.definition),
+      revision: row.revision,
+      next_at: row.nextAt ?? null,
+      updated_at: now,
+    })
+    .onConflict('secret_id')
+    .merge()
+
+/** Answers whether it was still due at that time: another replica may have begun it. */
+export async function movePolicyOn(tx: Tx, secretId: string, from: Date, to: Date | undefined): Promise<boolean> {
+  const moved = await tx('rotation_policy')
+    .where({ secret_id: secretId, next_at: from })
+    .update({ next_at: to ?? null })
+  return moved === 1
+}
+
+export const removePolicy = (tx: Tx, secretId: string): Promise<number> =>
+  tx('rotation_policy').where({ secret_id: secretId }).delete()
+
+/** Policies whose time has come, the oldest first, and whether a rotation of theirs still runs. */
+export async function duePolicies(
+  knex: Knex,
+  now: Date,
+  most: number,
+): Promise<(RotationPolicyRow & { nextAt: Date; path: string; runs: boolean })[]> {
+  const rows: (PolicyRecord & { next_at: Date; path: string; runs: boolean })[] = await knex('rotation_policy as p')
+    .join('secret as s', 's.id', 'p.secret_id')
+    .whereNull('s.deleted_at')
+    .where('p.next_at', '<=', now)
+    .orderBy('p.next_at')
+    .limit(most)
+    .select(
+      'p.*',
+      's.path',
+      knex.raw('exists (select 1 from rotation r where r.secret_id = p.secret_id and r.ended_at is null) as runs'),
+    )
+  return rows.map((row) => ({ ...toPolicy(row), nextAt: row.next_at, path: row.path, runs: row.runs }))
+}
+
+export const insertRotation = (tx: Tx, row: RotationRow): Promise<unknown> =>
+  tx('rotation').insert({
+    id: row.id,
+    secret_id: row.secretId,
+    rotator: row.rotator,
+    from_version: row.fromVersion,
+    to_version: row.toVersion,
+    requested_by: row.requestedBy,
+    started_at: row.startedAt,
+    ...columns(row),
+  })
+
+export const updateRotation = (tx: Tx, row: RotationRow): Promise<unknown> =>
+  tx('rotation').where({ id: row.id }).update(columns(row))
+
+/** Under its row's lock. */
+export async function lockRunning(tx: Tx, secretId: string): Promise<RotationRow | undefined> {
+  const row: RotationRecord | undefined = await tx('rotation')
+    .where({ secret_id: secretId })
+    .whereNull('ended_at')
+    .forUpdate()
+    .first()
+  return row && toRotation(row)
+}
+
+/** The newest first. */
+export async function listRotations(knex: Knex, secretId: string, most: number): Promise<RotationRow[]> {
+  const rows: RotationRecord[] = await knex('rotation')
+    .where({ secret_id: secretId })
+    .orderBy([
+      { column: 'started_at', order: 'desc' },
+      { column: 'to_version', order: 'desc' },
+    ])
+    .limit(most)
+  return rows.map(toRotation)
+}
+
+/** Every rotation that has not ended, and its secret's path. */
+export async function runningRotations(knex: Knex): Promise<(RotationRow & { path: string })[]> {
+  const rows: (RotationRecord & { path: string })[] = await knex('rotation as r')
+    .join('secret as s', 's.id', 'r.secret_id')
+    .whereNull('r.ended_at')
+    .select('r.*', 's.path')
+  return rows.map((row) => ({ ...toRotation(row), path: row.path }))
+}
+
+const free = (knex: Knex, now: Date) =>
+  knex('rotation')
+    .whereNull('ended_at')
+    .where((query) => query.whereNull('locked_until').orWhere('locked_until', '<=', now))
+
+/** Those that something may be done for now, and nobody does. */
+export async function dueRotations(knex: Knex, now: Date, most: number): Promise<(RotationRow & { path: string })[]> {
+  const rows: (RotationRecord & { path: string })[] = await free(knex, now)
+    .join('secret as s', 's.id', 'rotation.secret_id')
+    .where('next_attempt_at', '<=', now)
+    .orderBy('next_attempt_at')
+    .limit(most)
+    .select('rotation.*', 's.path')
+  return rows.map((row) => ({ ...toRotation(row), path: row.path }))
+}
+
+/** How many of each state have not ended, and when the oldest of them began. */
+export async function countRotations(knex: Knex): Promise<{ state: RotationState; count: number; oldest: Date }[]> {
+  const rows: { state: RotationState; count: string; oldest: Date }[] = await knex('rotation')
+    .whereNull('ended_at')
+    .groupBy('state')
+    .select('state', knex.raw('count(*) as count'), knex.raw('min(started_at) as oldest'))
+  return rows.map((row) => ({ ...row, count: Number(row.count) }))
+}
+
+/** Takes one for this process until a time, unless another has it or it went on meanwhile. Counts as an attempt. */
+export async function claimRotation(
+  knex: Knex,
+  { id, updatedAt }: RotationRow,
+  now: Date,
+  until: Date,
+): Promise<RotationRow | undefined> {
+  const rows: RotationRecord[] = await knex('rotation')
+    .whereIn('id', free(knex, now).where({ id, updated_at: updatedAt }).select('id').forUpdate().skipLocked())
+    .update({ locked_until: until, attempts: knex.raw('attempts + 1') })
+    .returning('*')
+  return rows[0] && toRotation(rows[0])
+}
+
+/** Under its row's lock: nothing where the claim has run out and somebody else's counts. */
+export async function lockClaimed(tx: Tx, { id, lockedUntil }: RotationRow): Promise<RotationRow | undefined> {
+  const row: RotationRecord | undefined = await tx('rotation')
+    .where({ id, locked_until: lockedUntil ?? null })
+    .whereNull('ended_at')
+    .forUpdate()
+    .first()
+  return row && toRotation(row)
+}
+
+/** Nothing was to be done: looked at again later, unless somebody said something of it meanwhile. */
+export const lookLater = (knex: Knex, { id, updatedAt }: RotationRow, now: Date, at: Date): Promise<number> =>
+  free(knex, now)
+    .where({ id, updated_at: updatedAt })
+    .whereIn('state', ['issued', 'waiting'])
+    .update({ next_attempt_at: at, state: 'waiting' })
+
+/** Versions that stood before: they open nothing any more. Answers which. */
+export async function retireVersions(tx: Tx, secretId: string, below: number, now: Date): Promise<number[]> {
+  const rows: { version: number }[] = await tx('secret_version')
+    .where({ secret_id: secretId, staged: false })
+    .where('version', '<', below)
+    .whereNull('retired_at')
+    .whereNull('destroyed_at')
+    .update({ retired_at: now })
+    .returning('version')
+  return rows.map((row) => row.version).toSorted((a, b) => a - b)
+}
+
+/** A staged version becomes one of the secret's. */
+export const unstage = (tx: Tx, secretId: string, version: number): Promise<number> =>
+  tx('secret_version').where({ secret_id: secretId, version, staged: true }).update({ staged: false })

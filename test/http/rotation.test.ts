@@ -1,0 +1,281 @@
+/** A rotation by the front door: ends when every consumer has moved, or as its deadline says, and every verb on the stuck ones. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Clock, createClock } from '../support/clock.ts'
+import { type Pod, createPods } from '../support/consumers.ts'
+import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+const fields = { password: { length: 32, alphabet: 'alphanumeric' } }
+const byPolicy = { rotator: { kind: 'generated', fields } }
+
+type Rotation = { id: string; state: string; toVersion: number; deadlineAt?: string; lastError?: string }
+
+let clock: Clock
+let purser: TestPurser
+let ask: Ask
+
+beforeEach(async () => {
+  clock = createClock()
+  purser = await startPurser({ store: 'postgres', now: clock.now })
+  ask = createAsk(purser)
+})
+afterEach(() => purser.stop())
+
+const put = (data: object, version: number, path = 'prod/db') =>
+  ask('putSecret', { name: path, body: { data }, ifMatch: version })
+
+async function startPods(count: number, more: Record<string, unknown> = {}): Promise<Pod[]> {
+  const names = Array.from({ length: count }, (_, n) => `pod-${n}`)
+  const { start } = await createPods(purser, clock, names, more)
+  const pods: Pod[] = []
+  for (const name of names) pods.push(await start(name))
+  return pods
+}
+
+const fetchAll = async (pods: readonly Pod[]): Promise<number[]> => {
+  const statuses: number[] = []
+  for (const pod of pods) statuses.push((await pod.fetch()).status)
+  return statuses
+}
+
+/** Time passes, and every job has looked. Twice: what one run makes due, the next one does. */
+async function pass(seconds: number): Promise<void> {
+  clock.advance(seconds)
+  for (let n = 0; n < 3; n++) {
+    await purser.runJobs()
+    clock.advance(1)
+  }
+  await purser.runJobs()
+}
+
+const view = async () => (await ask('getRotation', { name: 'prod/db' })).body
+const state = async (): Promise<unknown> => (await view())['rotation'] && ((await view())['rotation'] as Rotation).state
+const steer = (body: object) => ask('steerRotation', { name: 'prod/db', body })
+const rotate = (body: object = {}) => ask('rotateSecret', { name: 'prod/db', body })
+const readOld = (pod: Pod, version: number) => pod.fetch(`db?version=${version}`)
+
+describe('ten pods of one entry', () => {
+  it('keep the old version until the last of them has moved', async () => {
+    await put({ password: 'first-password' }, 0)
+    await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
+    const pods = await startPods(10)
+    expect(await fetchAll(pods)).toEqual(Array(10).fill(200))
+
+    const begun = await rotate()
+    expect([begun.status, (begun.body['rotation'] as Rotation).state]).toEqual([202, 'pending'])
+    await pass(1)
+    expect(await state()).toBe('waiting')
+    const [one, ...others] = pods
+    if (!one) throw new Error('no pod')
+    await one.fetch()
+    expect(one.held()).toMatchObject({ version: 2 })
+    expect(String(one.held()?.data['password'])).toMatch(/^[A-Za-z0-9]{32}$/)
+
+    await pass(20)
+    const nine = await view()
+    expect([nine['waitingFor'], (nine['rotation'] as Rotation).state]).toEqual([9, 'waiting'])
+    const last = others.at(-1)
+    for (const pod of others.slice(0, -1)) await pod.fetch()
+    await pass(20)
+    expect([(await view())['waitingFor'], await state()]).toEqual([1, 'waiting'])
+    // The old one works until then, for whoever asks for it.
+    if (!last) throw new Error('no pod')
+    expect((await readOld(last, 1)).status).toBe(200)
+    await last.fetch()
+    await pass(20)
+    expect(await state()).toBe('retired')
+    expect((await readOld(one, 1)).status).toBe(404)
+    expect((await one.fetch()).status).toBe(200)
+    const [newer, older] = (await ask('listSecretVersions', { name: 'prod/db' })).body['items'] as object[]
+    expect(newer).not.toHaveProperty('retiredAt')
+    expect(older).toHaveProperty('retiredAt')
+  })
+
+  it('lose the old version at the deadline, where the policy says so, and the log names who still held it', async () => {
+    await put({ password: 'first-password' }, 0)
+    const pods = await startPods(10)
+    await fetchAll(pods)
+    await rotate({ data: { password: 'second-password' }, deadlineSeconds: 600, onDeadline: 'retire' })
+    await pass(1)
+    await pods[0]?.fetch()
+    await pass(500)
+    expect(await state()).toBe('waiting')
+    await pass(120)
+    expect(await state()).toBe('retired')
+    const log = (await readLog(purser)).filter((entry) => /^secret\.(rotate|retire)$/.test(entry.action))
+    expect(log.map((entry) => [entry.action, entry.outcome, entry.actor.kind])).toEqual([
+      ['secret.rotate', 'intended', 'operator'],
+      ['secret.rotate', 'completed', 'system'],
+      ['secret.retire', 'completed', 'system'],
+    ])
+    const { detail } = log[2] ?? {}
+    expect(detail).toMatchObject({ why: 'deadline', versions: [1] })
+    expect((detail?.['stillHeldBy'] as string[]).toSorted()).toEqual(
+      pods
+        .slice(1)
+        .map((pod) => pod.session)
+        .toSorted(),
+    )
+    expect(JSON.stringify(log)).not.toContain('second-password')
+  })
+})
+
+describe('twenty live consumers, two of them stuck', () => {
+  let pods: Pod[]
+  let stuck: string[]
+
+  beforeEach(async () => {
+    await put({ password: 'first-password' }, 0)
+    await ask('putRotationPolicy', {
+      name: 'prod/db',
+      body: { ...byPolicy, deadlineSeconds: 600, onDeadline: 'hold' },
+      ifMatch: 0,
+    })
+    pods = await startPods(20)
+    await fetchAll(pods)
+    await rotate()
+    await pass(1)
+    await fetchAll(pods.slice(2))
+    stuck = pods.slice(0, 2).map((pod) => pod.session)
+    await pass(20)
+    expect([(await view())['waitingFor'], await state()]).toEqual([2, 'waiting'])
+  })
+
+  it('are shown with what is known of each', async () => {
+    const { body } = await ask('listConsumers', { name: 'prod/db', query: { limit: '50' } })
+    const items = body['items'] as Record<string, unknown>[]
+    expect(items).toHaveLength(20)
+    const [one] = items.filter((item) => item['holder'] === stuck[0])
+    expect(one).toEqual({
+      holder: stuck[0],
+      standing: 'live',
+      session: stuck[0],
+      workload: 'shop',
+      spiffeId: 'spiffe://example.org/lab/shop',
+      selectors: { 'oidc:sub': 'pod-0' },
+      address: '127.0.0.1',
+      version: 1,
+      fetchedAt: expect.any(String),
+      aliveUntil: expect.any(String),
+      watching: false,
+      moved: false,
+      excused: false,
+      waitedFor: true,
+    })
+    expect(
+      items
+        .filter((item) => item['waitedFor'])
+        .map((item) => item['holder'])
+        .toSorted(),
+    ).toEqual(stuck.toSorted())
+    expect(items.filter((item) => item['moved'])).toHaveLength(18)
+  })
+
+  it('extend: the deadline moves, and the rotation waits on', async () => {
+    const before = (await view())['rotation'] as Rotation
+    expect(fault(await steer({ do: 'extend' }))).toBe('400 invalid_request /seconds')
+    const { body } = await steer({ do: 'extend', seconds: 3600 })
+    const { deadlineAt = '' } = body['rotation'] as Rotation
+    expect(Date.parse(deadlineAt) - Date.parse(before.deadlineAt ?? '')).toBe(3600_000)
+    await pass(1000)
+    expect(await state()).toBe('waiting')
+    await pass(3600)
+    expect(await state()).toBe('held')
+  })
+
+  it('hold: kept until an operator says otherwise, past the deadline too', async () => {
+    expect(((await steer({ do: 'hold' })).body['rotation'] as Rotation).state).toBe('held')
+    await pass(100_000)
+    expect(await state()).toBe('held')
+    const [first] = pods
+    expect((await first?.fetch('db?version=1'))?.status).toBe(200)
+    await steer({ do: 'extend', seconds: 60 })
+    expect(await state()).toBe('waiting')
+  })
+
+  it('retire: ended now, whoever holds it, and the log says who', async () => {
+    await steer({ do: 'retire' })
+    await pass(1)
+    expect(await state()).toBe('retired')
+    expect((await pods[0]?.fetch('db?version=1'))?.status).toBe(404)
+    expect((await pods[0]?.fetch())?.status).toBe(200)
+    const entry = (await readLog(purser)).findLast(({ action }) => action === 'secret.retire')
+    expect(entry?.detail).toMatchObject({ why: 'operator' })
+    expect((entry?.detail?.['stillHeldBy'] as string[]).toSorted()).toEqual(stuck.toSorted())
+  })
+
+  it('excuse: one holder by one, then it is over; never whom nobody knows', async () => {
+    expect(fault(await steer({ do: 'excuse' }))).toBe('400 invalid_request /session')
+    expect(fault(await steer({ do: 'excuse', session: 'ses_nobody' }))).toBe('422 impossible /session')
+    const { body } = await steer({ do: 'excuse', session: stuck[0] })
+    expect([body['waitingFor'], (body['rotation'] as Rotation).state]).toEqual([1, 'waiting'])
+    await pass(10)
+    expect(await state()).toBe('waiting')
+    await steer({ do: 'excuse', session: stuck[1] })
+    await pass(1)
+    expect(await state()).toBe('retired')
+  })
+
+  it('cancel: the earlier value is live again as a new version, and the withdrawn one is waited for', async () => {
+    const [old] = pods
+    const { body } = await steer({ do: 'cancel' })
+    const [cancelled] = body['history'] as Rotation[]
+    expect([cancelled?.state, body['rotation']]).toMatchObject(['rolled_back', { rollbackTo: 1, toVersion: 3 }])
+    await pass(1)
+    await old?.fetch('db?version=3')
+    expect(old?.held()).toEqual({ version: 3, data: { password: 'first-password' } })
+    // Those that moved hold the withdrawn version; the other stuck one has held the right value all the time.
+    expect([(await view())['waitingFor'], await state()]).toEqual([18, 'waiting'])
+    await fetchAll(pods.slice(2))
+    await pass(20)
+    expect(await state()).toBe('retired')
+    expect((await pods[3]?.fetch('db?version=2'))?.status).toBe(404)
+    expect((await pods[3]?.fetch())?.body['data']).toEqual({ password: 'first-password' })
+  })
+
+  it('rollback: to what still works, and to nothing else', async () => {
+    const back = (toVersion: number) => ask('rollBackSecret', { name: 'prod/db', body: { toVersion } })
+    expect(fault(await back(2))).toBe('422 impossible /toVersion')
+    expect(fault(await back(7))).toBe('422 impossible /toVersion')
+    expect((await back(1)).status).toBe(202)
+    await pass(1)
+    await fetchAll(pods)
+    await pass(20)
+    expect(await state()).toBe('retired')
+    expect(fault(await back(2))).toBe('409 conflict')
+  })
+
+  it('end with their sessions: given up, revoked, or over', async () => {
+    await pods[0]?.leave()
+    await pass(20)
+    expect((await view())['waitingFor']).toBe(1)
+    await ask('createRevocation', { body: { session: stuck[1] } })
+    await pass(20)
+    expect(await state()).toBe('retired')
+  })
+
+  it('are in the metrics, and in the list of what has not ended', async () => {
+    const { text } = await purser.asAdmin('GET', '/metrics')
+    expect(text).toMatch(/^purser_rotations\{state="waiting"\} 1$/m)
+    expect(Number(/^purser_rotation_oldest_seconds (\S+)$/m.exec(text)?.[1])).toBeGreaterThan(20)
+    const { body } = await ask('listRotations', { query: { prefix: 'prod/' } })
+    expect(body['items']).toMatchObject([{ path: 'prod/db', state: 'waiting' }])
+    expect((await ask('listRotations', { query: { prefix: 'test/' } })).body['items']).toEqual([])
+  })
+
+  it('keep everybody else from writing beside the rotation', async () => {
+    const beside = async () => [
+      fault(await put({ password: 'third' }, 2)),
+      fault(await ask('patchSecret', { name: 'prod/db', body: { data: { a: 1 } }, ifMatch: 2 })),
+      fault(await ask('deleteSecret', { name: 'prod/db', ifMatch: 2 })),
+      fault(await ask('destroySecret', { name: 'prod/db', body: { versions: [1] } })),
+      fault(await ask('destroySecret', { name: 'prod/db', body: { all: true } })),
+      fault(await rotate()),
+    ]
+    expect(await beside()).toEqual(Array(6).fill('409 conflict'))
+    await steer({ do: 'retire' })
+    await pass(1)
+    expect(await put({ password: 'third' }, 2)).toMatchObject({ status: 200, body: { version: 3 } })
+    expect(fault(await steer({ do: 'hold' }))).toBe('409 conflict')
+  })
+})

@@ -1,0 +1,70 @@
+/** Workloads that hold a secret: several instances of one entry, each a session of its own, by the test's clock. */
+import { type Clock } from './clock.ts'
+import { type Issuer, createIssuer, registerLab } from './issuer.ts'
+import type { Answer, TestPurser } from './purser.ts'
+
+export type Pod = {
+  session: string
+  /** The value that it has, as its last fetch answered. */
+  held: () => { version: number; data: Record<string, unknown> } | undefined
+  fetch(more?: string): Promise<Answer>
+  ack(version: number): Promise<Answer>
+  leave(): Promise<Answer>
+}
+
+export type Pods = { issuer: Issuer; start: (name: string) => Promise<Pod> }
+
+/** @param names of the instances of the entry `shop`, which may read `prod/**` */
+export async function createPods(
+  purser: TestPurser,
+  clock: Clock,
+  names: readonly string[],
+  more: Record<string, unknown> = {},
+): Promise<Pods> {
+  const issuer = await createIssuer()
+  await registerLab(purser, issuer)
+  await purser.asAdmin('POST', '/api/v1/workloads', {
+    name: 'shop',
+    attestor: 'lab',
+    match: { 'oidc:sub': names },
+    spiffeId: 'spiffe://example.org/lab/shop',
+    grants: { secrets: [{ paths: ['prod/**'], actions: ['read', 'list', 'watch'] }] },
+    maxSessionSeconds: 30 * 86_400,
+    ...more,
+  })
+  return { issuer, start: (name) => startPod(purser, clock, issuer, name) }
+}
+
+async function startPod(purser: TestPurser, clock: Clock, issuer: Issuer, sub: string): Promise<Pod> {
+  let held: ReturnType<Pod['held']>
+  let until = 0
+  let token = ''
+  let session = ''
+
+  /** An access token lives for an hour at most. */
+  async function access(): Promise<string> {
+    if (clock.seconds() < until) return token
+    const now = clock.seconds()
+    const proof = { kind: 'jwt', token: await issuer.token({ sub, iat: now, exp: now + 600 }) }
+    const { status, body, text } = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {} })
+    if (status !== 200) throw new Error(`not let in: ${text}`)
+    token = (body['accessToken'] as { token: string }).token
+    session = (body['session'] as { id: string }).id
+    until = now + 3000
+    return token
+  }
+
+  await access()
+  return {
+    session,
+    held: () => held,
+    async fetch(rest = 'db') {
+      const answer = await purser.call('GET', `/api/v1/secrets/prod/${rest}`, undefined, { token: await access() })
+      const { version, data } = answer.body
+      if (answer.status === 200) held = { version: Number(version), data: data as Record<string, unknown> }
+      return answer
+    },
+    ack: async (version) => purser.call('POST', '/api/v1/secrets/prod/db:ack', { version }, { token: await access() }),
+    leave: async () => purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: await access() }),
+  }
+}
