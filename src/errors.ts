@@ -67,6 +67,8 @@ export const refusals = {
   bad_csr: { status: 422, title: 'The certificate request is not acceptable' },
   expires_too_soon: { status: 422, title: 'The session or signing key ends too soon to issue anything under it' },
 
+  lease_over: { status: 409, title: 'The lease has ended, or is ending: ask for a new one' },
+
   // Keeping things
   conflict: { status: 409, title: 'It contradicts what exists' },
   already_exists: { status: 409, title: 'The name is taken' },

@@ -19,6 +19,7 @@ import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
 import { createBootstrapTries } from './http/bootstrap-tries.ts'
+import { createIssueDatabases } from './http/database-credentials.ts'
 import { createDocsPage } from './http/docs-page.ts'
 import { createFindSession } from './http/find-session.ts'
 import { createFirstUse } from './http/first-use.ts'
@@ -39,6 +40,8 @@ import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
 import { createConsumers } from './secrets/rotation/consumers.ts'
 import { createRotators } from './secrets/rotators/kinds.ts'
+import { createTurns } from './secrets/databases/turns.ts'
+import { createRevokeRoles } from './secrets/leases/revoke.ts'
 import { createVersions } from './secrets/versions.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
@@ -64,7 +67,7 @@ export type Running = Urls & {
   stop(): Promise<void>
 }
 
-const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets'] as const
+const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'databases'] as const
 
 type Parts = {
   log: ServerLog
@@ -195,6 +198,15 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     }),
     consumersOf: createConsumers({ db, contained: (at, session, time) => blockOf(at, session, time) !== undefined }),
   }
+  const leases = {
+    db,
+    keyring,
+    recorder,
+    randomBytes,
+    log: serverLog,
+    turns: createTurns({ together: 8, waiting: 256 }),
+    revokeRoles: createRevokeRoles({ db, keyring, recorder, snapshots, now }),
+  }
 
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
@@ -218,6 +230,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     keyOf: issueX509.keyOf,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
+    issueDatabases: createIssueDatabases(leases),
+    leasing: leases,
     readSecretsBy: { versions: createVersions(db), keyring },
     own: ownRules(config),
     rootKey,
@@ -283,6 +297,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     db,
     snapshots,
     rotator,
+    keyring,
+    revokeRoles: leases.revokeRoles,
     log: serverLog,
     metrics,
     now,

@@ -79,7 +79,7 @@ describe('imports', () => {
   it.each([
     ['express', ['src/app.ts', 'src/http/']],
     ['knex', ['src/store/']],
-    ['pg', ['src/store/']],
+    ['pg', ['src/store/', 'src/secrets/databases/']],
     ['@electric-sql/pglite', ['src/store/']],
     ['node-forge', ['src/keys/', 'src/issue/']],
     ['jose', ['src/keys/', 'src/issue/', 'src/attest/']],

@@ -37,6 +37,8 @@ export type Grant<R> = {
   whileClosed?: true
   /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
   holds?: (fresh: Snapshot) => boolean
+  /** Takes back what was done outside for it. Runs where nothing of it leaves: it is decided again, or refused. */
+  undo?: () => Promise<void>
   /** What the caller is refused with where somebody else's claim came first; unless given, a proof that was used. */
   claimed?: () => Promise<Error>
 }
@@ -178,7 +180,12 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           const snapshot = snapshots.current()
           const grant = await decide(snapshot, hints)
           const sealed = sealPart(open, grant.entry)
-          const position = await place(grant, sealed, snapshot.revision, hints)
+          let position: Position | undefined
+          try {
+            position = await place(grant, sealed, snapshot.revision, hints)
+          } finally {
+            if (!position) await grant.undo?.()
+          }
           if (position) return recorded(grant.reply, sealed, position)
         }
         throw refuse('log_unavailable', { retryAfterSeconds: 1 })

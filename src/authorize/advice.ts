@@ -23,6 +23,7 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   not_available: 'leave it out; `features` of `GET /api/v1/server` lists what this server offers',
   bad_csr:
     'make a new request for an EC P-256 or P-384, Ed25519 or RSA key of 2048 to 4096 bits; `errors` says what is wrong',
+  lease_over: 'ask for a new credential of the database: a lease that has ended, or is ending, is not extended',
   expires_too_soon: 'attest again with a newer proof of the orchestrator, or raise `maxSessionSeconds` in the entry',
   conflict: 'read what is there now, and decide again',
   already_exists: 'choose another name, or replace what is there with PUT',

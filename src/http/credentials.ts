@@ -21,6 +21,7 @@ import type { Snapshot } from '../store/snapshot.ts'
 import { type AccountPins, accountHolds, checkPinned } from './account-pins.ts'
 import { boundToKey, claimFor } from './claims.ts'
 import { factsOf } from './facts.ts'
+import type { IssueDatabases, IssuedDatabases } from './database-credentials.ts'
 import { grantsInShort } from './grants-in-short.ts'
 import type { Renewal } from './renewal.ts'
 import type { Issue } from './route.ts'
@@ -33,7 +34,7 @@ type Body = {
   x509?: X509Request
   jwts?: JwtRequest[]
   secrets?: Wanted[]
-  databases?: unknown[]
+  databases?: string[]
   accessToken?: { lifetimeSeconds?: number }
   receipt?: { sinceSize: number; epoch?: number }
 }
@@ -48,6 +49,7 @@ export type CredentialParts = {
   issueJwt: IssueJwt
   issueAccessToken: IssueAccessToken
   readSecretsBy: ReadParts
+  issueDatabases: IssueDatabases
 }
 
 type Credentials = {
@@ -63,7 +65,6 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
   return async (request, snapshot, hints): Promise<Grant<Reply>> => {
     const body: Body = bodyOf(request, 'issueCredentials')
     const now = request.time
-    refuseWhatIsNotHere(body)
     refuseWithoutKey(body)
 
     const { proof, attestor } = body
@@ -88,18 +89,23 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
 
       const credentials = await issueAll(parts, body, decision, session, snapshot, now)
       const once = claimFor(attested, credentials.record, mac, request.id)
+      // Last, since it acts outside: roles are made, and go again where the reply doesn't leave.
+      const leased = await parts.issueDatabases(request, snapshot, body.databases ?? [], decision, session, actor)
+      const issued = { ...credentials.record, ...(leased && { leases: leased.record }) }
       return {
-        reply: replyOf(body, decision, session, credentials),
-        entry: { actor, issued: credentials.record },
+        reply: replyOf(body, decision, session, credentials, leased),
+        entry: { actor, issued },
         session,
         ...(once && { once }),
         ...(credentials.token && { token: credentials.token }),
         ...(credentials.secrets && { reads: credentials.secrets.reads }),
+        ...(leased && { leases: leased.ids, undo: leased.undo }),
         ...(attested.joinToken && { use: attested.joinToken.id }),
         ...(renews && { claimed: () => parts.renewal.end(request, renews, actor) }),
         holds: (fresh) =>
           stillHolds(fresh, snapshot, attested, body.workload, decision, session, credentials.record, now) &&
-          (credentials.secrets?.holds(fresh) ?? true),
+          (credentials.secrets?.holds(fresh) ?? true) &&
+          (leased?.holds(fresh) ?? true),
       }
     })
   }
@@ -155,13 +161,6 @@ async function issueAll(
 
 const notGranted = (pointer: string): Refusal =>
   refuse('not_granted', { errors: [{ pointer, detail: 'the workload entry grants none' }] })
-
-/** In the API's shape already, built by a later version; refused by name rather than ignored. */
-function refuseWhatIsNotHere(body: Body): void {
-  const detail = 'this server does not offer it yet; leave it out'
-  if (body.databases && body.databases.length > 0)
-    throw refuse('not_available', { errors: [{ pointer: '/databases', detail }] })
-}
 
 /** A join token is worth what its use is bound to: without a key, whoever reads the reply could use it too. */
 function refuseWithoutKey({ proof, x509 }: Body): void {
@@ -238,7 +237,13 @@ function decidedAlike(fresh: Snapshot, attested: Attested, named: string | undef
   }
 }
 
-function replyOf(body: Body, { entry, grant }: Decision, session: SessionRow, made: Credentials): Reply {
+function replyOf(
+  body: Body,
+  { entry, grant }: Decision,
+  session: SessionRow,
+  made: Credentials,
+  leased: IssuedDatabases | undefined,
+): Reply {
   const { x509, jwts, accessToken, secrets } = made
   const value = {
     spiffeId: grant.spiffeId,
@@ -248,6 +253,7 @@ function replyOf(body: Body, { entry, grant }: Decision, session: SessionRow, ma
     ...(x509 && { x509 }),
     ...(jwts && { jwts }),
     ...(secrets && { secrets: secrets.values }),
+    ...(leased && { databases: leased.values }),
     ...(accessToken && { accessToken }),
   }
   const since = body.receipt

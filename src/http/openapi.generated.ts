@@ -232,6 +232,151 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/databases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The databases in which roles are made */
+        get: operations["listDatabases"];
+        put?: never;
+        /** Configure a database in which roles are made for workloads */
+        post: operations["createDatabase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        /** One database, without its credential */
+        get: operations["getDatabase"];
+        /**
+         * Replace a database, or create it with `If-Match` `"0"`
+         * @description The `name` in the body is the one in the path. Without `admin.password` the credential that is kept stays; it is not taken along to another host, port, TLS setting or user.
+         *     Roles that were made stay as they are: the new grants are those of the next ones.
+         */
+        put: operations["replaceDatabase"];
+        post?: never;
+        /** Remove a database; 409 while workload entries grant it or leases on it are open */
+        delete: operations["deleteDatabase"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases/{name}:check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reach the database with its credential, and say what would keep roles from being made */
+        post: operations["checkDatabase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases/{name}:rotate-admin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the administrative credential by one that nobody else knows
+         * @description The next one is kept before the server hears of it; where that fails in the middle, it is gone on with in the background.
+         */
+        post: operations["rotateDatabaseAdmin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Leases, those that ended lately too */
+        get: operations["listLeases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leases/{id}:renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Extend a lease of one's own session
+         * @description By the default lifetime from now, at most to `maxExpiresAt` and the session's end. What is no longer granted, or is over, is refused.
+         */
+        post: operations["renewLease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leases/{id}:revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a lease, by its session or an operator
+         * @description 200 once the role and its connections are gone; 202 where that is still being tried.
+         */
+        post: operations["revokeLease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/secrets/{path}:rotation": {
         parameters: {
             query?: never;
@@ -1525,6 +1670,101 @@ export interface components {
             expiresAt: components["schemas"]["Time"];
             receipt?: components["schemas"]["Receipt"];
         };
+        /** @description A PostgreSQL database, and what the roles that are made in it may do */
+        DatabaseSpec: {
+            name: components["schemas"]["Name"];
+            /** @constant */
+            kind: "postgres";
+            host: string;
+            /** @description 5432 unless given */
+            port?: number;
+            database: components["schemas"]["SqlName"];
+            tls?: components["schemas"]["DatabaseTls"];
+            /** @description A role with CREATEROLE that may grant what the roles get; no superuser. The password is never shown. */
+            admin: {
+                username: components["schemas"]["SqlName"];
+                /** @description Left out of a replacement that keeps it */
+                password?: string;
+            };
+            roles: components["schemas"]["DatabaseRoles"];
+            /** @description 3600 unless given */
+            defaultLifetimeSeconds?: components["schemas"]["Seconds"];
+            /** @description The longest that renewals make of it; 86400 unless given */
+            maxLifetimeSeconds?: components["schemas"]["Seconds"];
+            managedBy?: components["schemas"]["ManagedBy"];
+        };
+        /** @description At most 63 bytes; quoted wherever it is used */
+        SqlName: string;
+        /** @description Always verified, by name and chain, but for a server on this machine */
+        DatabaseTls: {
+            /** @description The server's roots; the system's unless given */
+            caPem?: components["schemas"]["Pem"];
+            /** @description The name in its certificate where that is not the host */
+            serverName?: string;
+            /** @description No TLS; on loopback only */
+            insecure?: boolean;
+        };
+        DatabaseRoles: {
+            grants: components["schemas"]["DatabaseGrant"][];
+            /** @description Group roles without login and without privileges of administration */
+            memberOf?: components["schemas"]["SqlName"][];
+            /** @description For each role; none unless given */
+            connectionLimit?: number;
+        };
+        /** @description Use of the schema goes with it. Without `names` it is everything of that kind that the schema holds when a role is made. */
+        DatabaseGrant: {
+            schema: components["schemas"]["SqlName"];
+            /** @enum {string} */
+            objects: "schema" | "tables" | "sequences" | "functions";
+            names?: components["schemas"]["SqlName"][];
+            privileges: ("usage" | "create" | "select" | "insert" | "update" | "delete" | "truncate" | "references" | "trigger" | "execute")[];
+        };
+        Database: {
+            id: components["schemas"]["Id"];
+            name: components["schemas"]["Name"];
+            /** @constant */
+            kind: "postgres";
+            host: string;
+            port: number;
+            database: string;
+            tls?: components["schemas"]["DatabaseTls"];
+            admin: {
+                username: string;
+            };
+            roles: components["schemas"]["DatabaseRoles"];
+            defaultLifetimeSeconds: number;
+            maxLifetimeSeconds: number;
+            managedBy?: components["schemas"]["ManagedBy"];
+            revision: components["schemas"]["Revision"];
+            createdAt: components["schemas"]["Time"];
+        };
+        DatabaseList: {
+            items: components["schemas"]["Database"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @enum {string} */
+        LeaseState: "intended" | "active" | "revoking" | "revoked";
+        Lease: {
+            id: string;
+            database: string;
+            username: string;
+            state: components["schemas"]["LeaseState"];
+            session: string;
+            workloadId: string;
+            spiffeId: string;
+            createdAt: components["schemas"]["Time"];
+            expiresAt: components["schemas"]["Time"];
+            maxExpiresAt: components["schemas"]["Time"];
+            /** @description Why it ends: `over`, `revoked`, `given_up`, `workload`, `blocked`, `not_granted`, `not_given_out` */
+            reason?: string;
+            /** @description Tries to take the role away */
+            attempts?: number;
+            /** @description Tried in vain so often that somebody should look; it is tried again all the same */
+            irrevocable?: boolean;
+            lastError?: string;
+            nextAttemptAt?: components["schemas"]["Time"];
+            endedAt?: components["schemas"]["Time"];
+        };
         AttestorSpec: components["schemas"]["KubernetesAttestorSpec"] | components["schemas"]["OidcAttestorSpec"];
         /** @description A cluster */
         KubernetesAttestorSpec: {
@@ -2157,6 +2397,29 @@ export interface components {
             };
             content?: never;
         };
+        /** @description The database as it is now */
+        DatabaseWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Database"];
+            };
+        };
+        /** @description The lease as it is now */
+        LeaseWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Lease"];
+            };
+        };
         /** @description The attestor as it is now */
         AttestorWritten: {
             headers: {
@@ -2221,6 +2484,7 @@ export interface components {
         Name: components["schemas"]["Name"];
         /** @description A secret path; one that breaks its rules is 400 `bad_path` */
         SecretPath: string;
+        LeaseId: string;
         /** @description One unbroken life of the log */
         Epoch: components["schemas"]["Epoch"];
         /** @description Those that are kept by this hand */
@@ -2248,6 +2512,11 @@ export interface components {
         Attestor: {
             content: {
                 "application/json": components["schemas"]["AttestorSpec"];
+            };
+        };
+        Database: {
+            content: {
+                "application/json": components["schemas"]["DatabaseSpec"];
             };
         };
         Workload: {
@@ -2672,6 +2941,237 @@ export interface operations {
         };
         responses: {
             204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDatabases: {
+        parameters: {
+            query?: {
+                /** @description Those that are kept by this hand */
+                managedBy?: components["parameters"]["ManagedBy"];
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatabaseList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createDatabase: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Database"];
+        responses: {
+            201: components["responses"]["DatabaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDatabase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The database */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Database"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    replaceDatabase: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Database"];
+        responses: {
+            200: components["responses"]["DatabaseWritten"];
+            201: components["responses"]["DatabaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDatabase: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    checkDatabase: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description What was found; `ok` is false when something is wrong */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttestorCheck"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateDatabaseAdmin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["Name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["DatabaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLeases: {
+        parameters: {
+            query?: {
+                /** @description Those on one database */
+                database?: components["schemas"]["Name"];
+                /** @description Those of one session */
+                session?: components["schemas"]["SessionId"];
+                /** @description Those in one state */
+                state?: components["schemas"]["LeaseState"];
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Lease"][];
+                        nextCursor: components["schemas"]["NextCursor"];
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    renewLease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["LeaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    revokeLease: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["LeaseWritten"];
+            202: components["responses"]["LeaseWritten"];
             default: components["responses"]["Problem"];
         };
     };

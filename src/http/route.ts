@@ -32,10 +32,25 @@ export type Issue = (request: ApiRequest, snapshot: Snapshot, hints: Hints) => P
 /** Changes what is kept: its SQL and its entry in one transaction, the entry last. */
 export type ChangeState = (request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<Reply>>
 
+/** Acts outside: a change that says what is intended, the act, and a change that says what became of it. */
+export type Act = (request: ApiRequest, acting: Acting) => Promise<Recorded<Reply>>
+export type Acting = {
+  open: Opening
+  /** The first change, by a caller who may still. */
+  begin: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
+  /** What became of it, whoever the caller is by then. */
+  finish: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
+}
+
 type Common = { method: Method; path: string; permission: Permission; limit: LimitKind; action: Action | 'none' }
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export type Route = Common &
-  ({ kind: 'read'; handler: Read } | { kind: 'issue'; handler: Issue } | { kind: 'change'; handler: ChangeState })
+  (
+    | { kind: 'read'; handler: Read }
+    | { kind: 'issue'; handler: Issue }
+    | { kind: 'change'; handler: ChangeState }
+    | { kind: 'act'; handler: Act }
+  )
 
 const route =
   <K extends Route['kind'], H>(kind: K) =>
@@ -51,6 +66,7 @@ const route =
 export const read = route<'read', Read>('read')
 export const issue = route<'issue', Issue>('issue')
 export const change = route<'change', ChangeState>('change')
+export const act = route<'act', Act>('act')
 
 export type DoorParts = OpeningParts &
   IdentifyParts & {
@@ -134,14 +150,22 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
 
   async function run(request: ApiRequest, open: Opening): Promise<Reply> {
     if (route.kind === 'read') return route.handler(request, snapshots.current())
-    const recorded: Recorded<Reply> =
-      route.kind === 'issue'
-        ? await recorder.grant(open, (snapshot, hints) => give(route.handler, request, snapshot, hints))
-        : await recorder.change(open, (tx, snapshot) => {
-            refuseUnlessStill(request, snapshot)
-            return route.handler(request, tx, snapshot)
-          })
-    return withReceipt(recorded)
+    return withReceipt(await recordedBy(route, request, open))
+  }
+
+  async function recordedBy(
+    { kind, handler }: Exclude<Route, { kind: 'read' }>,
+    request: ApiRequest,
+    open: Opening,
+  ): Promise<Recorded<Reply>> {
+    if (kind === 'issue') return recorder.grant(open, (snapshot, hints) => give(handler, request, snapshot, hints))
+    const begin: Acting['begin'] = (run) =>
+      recorder.change(open, (tx, snapshot) => {
+        refuseUnlessStill(request, snapshot)
+        return run(tx, snapshot)
+      })
+    if (kind === 'change') return begin((tx, snapshot) => handler(request, tx, snapshot))
+    return handler(request, { open, begin, finish: (run) => recorder.change(open, run) })
   }
 
   /** A long reply ends in the middle where its caller's right to it does. */

@@ -5,10 +5,12 @@ import { type AuditParts, createAuditRoutes } from './audit.ts'
 import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
 import { type ConsumerRouteParts, createConsumerRoute } from './consumers.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
+import { type DatabaseRouteParts, createDatabaseRoutes } from './databases.ts'
 import { type ExplainParts, createExplain } from './explain.ts'
 import { type IntrospectParts, createIntrospect } from './introspect.ts'
 import { type JoinTokenParts, createJoinToken } from './join-tokens.ts'
 import { type KeyRouteParts, createKeyRoutes } from './keys.ts'
+import { type LeaseRouteParts, createLeaseRoutes } from './leases.ts'
 import type { ListParts } from './lists.ts'
 import { type LogParts, createLogRoutes } from './log.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
@@ -18,7 +20,8 @@ import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
 import { redactEntries } from './redact.ts'
 import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
-import { type Route, change, issue, read } from './route.ts'
+import { createRotateAdmin } from './rotate-admin.ts'
+import { type Route, act, change, issue, read } from './route.ts'
 import { type SecretReadParts, createSecretReads } from './secret-reads.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
@@ -37,6 +40,8 @@ export type RouteParts = CredentialParts &
   SecretRouteParts &
   RotationRouteParts &
   ConsumerRouteParts &
+  DatabaseRouteParts &
+  LeaseRouteParts &
   ListParts &
   AuditParts &
   LogParts &
@@ -54,6 +59,8 @@ export function createRoutes(parts: RouteParts): Route[] {
   const held = createSecretReads(parts)
   const secrets = createSecretRoutes(parts)
   const rotation = createRotationRoutes(parts)
+  const databases = createDatabaseRoutes(parts)
+  const leases = createLeaseRoutes(parts)
   const tokens = createTokenRoutes(parts)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
@@ -91,6 +98,16 @@ export function createRoutes(parts: RouteParts): Route[] {
       createConsumerRoute(parts),
     ),
     read('GET', '/api/v1/rotations', 'secrets.read', 'api', 'secret.rotation', rotation.list),
+    read('GET', '/api/v1/databases', 'databases.read', 'api', 'database.read', databases.list),
+    change('POST', '/api/v1/databases', 'databases.write', 'api', 'database.create', databases.create),
+    read('GET', '/api/v1/databases/{name}', 'databases.read', 'api', 'database.read', databases.get),
+    change('PUT', '/api/v1/databases/{name}', 'databases.write', 'api', 'database.replace', databases.replace),
+    change('DELETE', '/api/v1/databases/{name}', 'databases.write', 'api', 'database.delete', databases.remove),
+    issue('POST', '/api/v1/databases/{name}:check', 'databases.write', 'api', 'database.check', databases.check),
+    act('POST', '/api/v1/databases/{name}:rotate-admin', 'databases.write', 'api', 'database.rotate-admin', createRotateAdmin(parts)), // prettier-ignore
+    read('GET', '/api/v1/leases', 'leases.read', 'api', 'lease.list', leases.list),
+    act('POST', '/api/v1/leases/{id}:renew', 'self', 'api', 'lease.renew', leases.renew),
+    act('POST', '/api/v1/leases/{id}:revoke', 'granted:leases.write', 'api', 'lease.revoke', leases.revoke),
 
     change('POST', '/api/v1/bootstrap', 'bootstrap', 'api', 'bootstrap.exchange', createBootstrap(parts)),
 

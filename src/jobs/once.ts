@@ -16,7 +16,10 @@ export type OnceParts = {
   randomBytes: (size: number) => Buffer
 }
 
-const openBySystem = (action: Action, { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>): Opening => ({
+export const openBySystem = (
+  action: Action,
+  { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>,
+): Opening => ({
   requestId: newId('req', randomBytes),
   action,
   time: now(),

@@ -31,6 +31,7 @@ const keptFor: Record<SweptTable, number> = {
   // Listed for a while after their end. A bootstrap token stays at least as long as the API token that it made lives.
   api_token: 30 * 24 * hour,
   bootstrap_token: 30 * 24 * hour,
+  lease: 30 * 24 * hour,
 }
 
 /** Rows in one statement, and statements a table in one run: on the embedded store each stops everything else. */

@@ -13,6 +13,17 @@ export async function readJobState(tx: Knex, name: string): Promise<unknown> {
   return row?.state
 }
 
+/** True for the one that runs it now: nobody has for so many milliseconds. A clock that was set back waits no longer. */
+export const takeTurn = (knex: Knex, name: string, lock: number, now: Date, restMs: number): Promise<boolean> =>
+  knex.transaction(async (tx) => {
+    if (!(await tryLock(tx, lock))) return false
+    const kept = await readJobState(tx, name)
+    const at = typeof kept === 'object' && kept !== null && 'at' in kept ? Number(kept.at) : -Infinity
+    if (Math.abs(now.getTime() - at) < restMs) return false
+    await writeJobState(tx, name, { at: now.getTime() })
+    return true
+  })
+
 export const writeJobState = (tx: Knex.Transaction, name: string, state: object): Promise<unknown> =>
   tx('job_state')
     .insert({ name, state: JSON.stringify(state) })

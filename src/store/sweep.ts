@@ -11,6 +11,7 @@ export type SweptTable =
   | 'lost_batch'
   | 'api_token'
   | 'bootstrap_token'
+  | 'lease'
 
 /** What each table's rows are told apart by, and when they are over; `from` finds old ones by its index. */
 const swept: Record<SweptTable, { key: string; until: string; from?: string }> = {
@@ -23,6 +24,8 @@ const swept: Record<SweptTable, { key: string; until: string; from?: string }> =
   lost_batch: { key: 'id', until: 'at' },
   api_token: { key: 'id', until: 'expires_at' },
   bootstrap_token: { key: 'id', until: 'expires_at' },
+  // An open one has no end.
+  lease: { key: 'id', until: 'ended_at' },
 }
 
 export const sweptTables: readonly SweptTable[] = [
@@ -35,6 +38,7 @@ export const sweptTables: readonly SweptTable[] = [
   'lost_batch',
   'api_token',
   'bootstrap_token',
+  'lease',
 ]
 
 /** Deletes at most `most` rows that were over before a time. Answers how many; fewer than `most` when none are left. */

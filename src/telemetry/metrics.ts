@@ -31,6 +31,7 @@ const runs = ['done', 'failed'] as const
 const rotationStates = ['pending', 'issued', 'waiting', 'held'] as const
 const rotationEnds = ['retired', 'failed', 'rolled_back'] as const
 const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as const
+const leaseStates = ['open', 'revoking', 'irrevocable'] as const
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
@@ -99,6 +100,14 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const size = gauge('log_size', 'Entries in the log.')
   const epoch = gauge('log_epoch', "The log's epoch.")
   const headFailures = counter('log_head_failures_total', 'Times that the newest head could not be kept outside.', {})
+  const leases = new Gauge<'state'>({
+    name: 'purser_leases',
+    help: 'Open leases, those whose roles are being taken away, and those of them where that was tried in vain too often.',
+    labelNames: ['state'],
+    registers,
+    aggregator: 'max',
+  })
+  for (const state of leaseStates) leases.set({ state }, 0)
   const jobRuns = counter('job_runs_total', 'Runs of background jobs.', { job: job.words, outcome: runs })
   const rotating = new Gauge({
     name: 'purser_rotations',
@@ -145,6 +154,9 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
       size.set(head.size)
     },
     headFailed: (): void => headFailures.inc(),
+    leases(counts: Record<(typeof leaseStates)[number], number>): void {
+      for (const state of leaseStates) leases.set({ state }, counts[state])
+    },
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
     jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
     /** All that have not ended, as one look at the database found them. */

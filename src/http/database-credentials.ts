@@ -1,0 +1,88 @@
+/** The databases of the one request: which of them the workload may have, and a role of its own in each. */
+import type { Actor, Issued } from '../audit/entry.ts'
+import type { Decision } from '../authorize/decide.ts'
+import { type Problem, type RefusalCode, refuse } from '../errors.ts'
+import { endOf, rfc3339 } from '../issue/lifetime.ts'
+import { definitionOf } from '../secrets/databases/definition.ts'
+import { type LeaseParts, type Wished, issueLeases } from '../secrets/leases/issue.ts'
+import type { SessionRow } from '../store/log.ts'
+import { byName } from '../store/registrations.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { ApiRequest } from './request.ts'
+
+export type IssuedDatabases = {
+  values: { name: string; lease: string; username: string; password: string; expiresAt: string }[]
+  record: NonNullable<Issued['leases']>
+  ids: string[]
+  undo: () => Promise<void>
+  /** Whether the same roles would be made under a newer snapshot. */
+  holds: (fresh: Pick<Snapshot, 'databases'>) => boolean
+}
+
+export type IssueDatabases = (
+  request: Pick<ApiRequest, 'id' | 'time' | 'ip'>,
+  known: Snapshot,
+  names: readonly string[],
+  decision: Decision,
+  session: SessionRow,
+  actor: Actor,
+) => Promise<IssuedDatabases | undefined>
+
+export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
+  return async (request, known, names, { entry, grant }, session, actor) => {
+    if (names.length === 0) return undefined
+    const wished = decideDatabases(known, names, grant.databases, session, request.time)
+    const open = {
+      requestId: request.id,
+      action: 'lease.issue' as const,
+      time: request.time,
+      actor,
+      source: { ip: request.ip },
+    }
+    const holder = { sessionId: session.id, workloadId: entry.row.id, spiffeId: grant.spiffeId }
+    const { values, ids, undo } = await issueLeases(parts, open, holder, wished, known.instanceId)
+    const shown = values.map((one) => ({ ...one, expiresAt: rfc3339(one.expiresAt) }))
+    return {
+      values: shown,
+      record: shown.map(({ lease, name, username, expiresAt }) => ({ id: lease, database: name, username, expiresAt })),
+      ids,
+      undo,
+      holds: ({ databases }) =>
+        wished.every(({ database }) => databases.get(database.id)?.revision === database.revision),
+    }
+  }
+}
+
+/** @throws Refusal `not_granted` before anything says whether it exists, `not_found`, `expires_too_soon` */
+function decideDatabases(
+  known: Pick<Snapshot, 'databases'>,
+  names: readonly string[],
+  granted: readonly string[],
+  session: Pick<SessionRow, 'expiresAt'>,
+  now: Date,
+): Wished[] {
+  const at = (name: string): string => `/databases/${names.indexOf(name)}`
+  const denied = names.filter((name) => !granted.includes(name))
+  if (denied.length > 0) throw refused('not_granted', denied.map(at), 'is not granted to the caller')
+  const missing = names.filter((name) => !byName(known.databases, name))
+  if (missing.length > 0)
+    throw refused('not_found', missing.map(at), 'is granted, and no database of that name is configured')
+  return names.flatMap((name): Wished[] => {
+    const database = byName(known.databases, name)
+    if (!database) return []
+    const { defaultLifetimeSeconds, maxLifetimeSeconds } = definitionOf(database)
+    return [
+      {
+        database,
+        pointer: at(name),
+        expiresAt: endOf(now, undefined, defaultLifetimeSeconds, [session.expiresAt]),
+        maxExpiresAt: new Date(now.getTime() + maxLifetimeSeconds * 1000),
+      },
+    ]
+  })
+}
+
+function refused(code: RefusalCode, pointers: readonly string[], detail: string): Error {
+  const errors: Problem[] = pointers.map((pointer) => ({ pointer, detail }))
+  return refuse(code, { errors })
+}

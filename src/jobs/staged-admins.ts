@@ -1,0 +1,49 @@
+/** Goes on with an administrative credential that somebody began to set: whoever did may be gone, or the server was away. */
+import { type AdminParts } from '../secrets/databases/admin.ts'
+import { setStaged } from '../secrets/databases/admin-rotation.ts'
+import { targetError } from '../secrets/databases/target-error.ts'
+import { switchAdmin } from '../secrets/databases/switch-admin.ts'
+import { databasesWithStaged, stagedAdmin } from '../store/databases.ts'
+import { takeTurn } from '../store/jobs.ts'
+import type { Snapshots } from '../store/snapshot.ts'
+import type { Log as ServerLog } from '../telemetry/log.ts'
+import { type OnceParts, openBySystem } from './once.ts'
+import type { Job } from './runner.ts'
+
+export type StagedAdminParts = OnceParts &
+  AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<ServerLog, 'warn'> }
+
+const name = 'staged-admins'
+/** "psta" in ASCII. */
+const lock = 0x70737461
+const everyMs = 30_000
+
+export function stagedAdmins(parts: StagedAdminParts): Job {
+  const { db, snapshots, recorder, log, now, randomBytes } = parts
+
+  async function goOn(id: string): Promise<void> {
+    const row = snapshots.current().databases.get(id)
+    const staged = await stagedAdmin(db.knex, id)
+    if (!row || staged?.revision !== row.revision) return
+    await setStaged(parts, row, staged.next, randomBytes)
+    await recorder.change(openBySystem('database.rotate-admin', parts), async (tx, known) => {
+      const { entry, changed } = await switchAdmin(tx, row, known.databases.get(id))
+      return { reply: undefined, entry, ...(changed && { changed }) }
+    })
+  }
+
+  return {
+    name,
+    everySeconds: 30,
+    async run() {
+      const ids = await databasesWithStaged(db.knex)
+      if (ids.length === 0 || !(await takeTurn(db.knex, name, lock, now(), everyMs / 2))) return
+      for (const id of ids) {
+        await goOn(id).catch((error: unknown) => {
+          const { fault, detail } = targetError(error)
+          log.warn('database.admin_not_set', { code: fault, note: detail })
+        })
+      }
+    },
+  }
+}

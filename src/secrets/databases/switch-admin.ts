@@ -1,0 +1,43 @@
+/** The last step of a new administrative credential: the staged one becomes the only one that is kept. */
+import type { Changed } from '../../audit/record.ts'
+import type { EntryPart } from '../../audit/entry.ts'
+import { refuse } from '../../errors.ts'
+import type { Knex } from '../../store/database.ts'
+import { lockDatabase, stagedAdmin, updateDatabase } from '../../store/databases.ts'
+import type { DatabaseRow } from '../../store/rows.ts'
+import { switched } from './admin-rotation.ts'
+import { definitionOf } from './definition.ts'
+
+export const databaseResource = (row: DatabaseRow) => ({ kind: 'database', id: row.id, name: row.name })
+
+type Switched = { row: DatabaseRow; entry: EntryPart; changed?: Changed[] }
+
+/**
+ * Nothing to do where somebody else was faster.
+ * @param row as it was when the credential was staged
+ * @param live as it is known now
+ * @throws Refusal `not_found` where it was removed
+ */
+export async function switchAdmin(
+  tx: Knex.Transaction,
+  row: DatabaseRow,
+  live: DatabaseRow | undefined,
+): Promise<Switched> {
+  if (!live) throw refuse('not_found')
+  const locked = await lockDatabase(tx, row.id)
+  const staged = locked?.staged ? await stagedAdmin(tx, row.id) : undefined
+  if (!staged || staged.revision !== row.revision || live.revision !== row.revision) {
+    return { row: live, entry: { outcome: 'completed', resource: databaseResource(live) } }
+  }
+  const next = switched(live, staged.next)
+  await updateDatabase(tx, next)
+  return {
+    row: next,
+    entry: {
+      outcome: 'completed',
+      resource: { ...databaseResource(next), revision: next.revision },
+      change: { after: definitionOf(next) },
+    },
+    changed: [{ table: 'database', where: { id: next.id } }],
+  }
+}

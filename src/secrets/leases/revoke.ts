@@ -1,0 +1,116 @@
+/** Taking roles away: tried, and the log says what became of it. What fails is tried again, for ever, further apart. */
+import type { EntryPart } from '../../audit/entry.ts'
+import type { Recorder } from '../../audit/record.ts'
+import type { Opening } from '../../audit/seal.ts'
+import { type LeaseRow, endLeases, postponeLeases } from '../../store/leases.ts'
+import type { DatabaseRow } from '../../store/rows.ts'
+import type { Snapshots } from '../../store/snapshot.ts'
+import { type AdminParts, asAdmin } from '../databases/admin.ts'
+import { dropRole } from '../databases/roles.ts'
+import { TargetError, targetError } from '../databases/target-error.ts'
+import { aboutLease } from './entry.ts'
+
+export type RevokeParts = AdminParts & {
+  recorder: Pick<Recorder, 'change'>
+  snapshots: Pick<Snapshots, 'current'>
+  now: () => Date
+}
+
+/** Of leases that are being revoked, and are nobody else's meanwhile. Answers whose roles are gone. */
+export type RevokeRoles = (leases: readonly LeaseRow[], open: Opening) => Promise<Set<string>>
+
+/** So often in vain: somebody should look. It is tried again all the same. */
+export const irrevocableAfter = 10
+
+/** A batch that takes longer leaves the rest to the next. */
+const longestMs = 45_000
+
+type Failed = { lease: LeaseRow; error: TargetError }
+
+export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
+  const { recorder, snapshots, now } = parts
+
+  async function dropAll(database: DatabaseRow, leases: readonly LeaseRow[]): Promise<Failed[]> {
+    const failed: Failed[] = []
+    const end = now().getTime() + longestMs
+    const left = [...leases]
+    try {
+      await asAdmin(parts, database, async (session) => {
+        for (let lease = left.shift(); lease; lease = left.shift()) {
+          if (now().getTime() > end) throw new TargetError('failed', 'the server is slow')
+          const one = lease
+          await dropRole(session, one.username).catch((error: unknown) => {
+            failed.push({ lease: one, error: targetError(error) })
+          })
+        }
+      })
+    } catch (error) {
+      for (const lease of left) failed.push({ lease, error: targetError(error) })
+    }
+    return failed
+  }
+
+  async function record(
+    open: Opening,
+    name: string,
+    leases: readonly LeaseRow[],
+    failed: readonly Failed[],
+  ): Promise<void> {
+    const time = now()
+    const done = leases.filter((lease) => !failed.some((one) => one.lease.id === lease.id))
+    const byDetail = new Map<string, LeaseRow[]>()
+    for (const { lease, error } of failed) byDetail.set(error.message, [...(byDetail.get(error.message) ?? []), lease])
+    const entries: EntryPart[] = [
+      ...done.map((lease) => aboutLease(lease, 'completed', { database: name, reason: lease.reason ?? '' })),
+      ...[...byDetail].map(([detail, stuck]) => inVain(name, detail, stuck)),
+    ]
+    const [entry, ...more] = entries
+    if (!entry) return
+    await recorder.change({ ...open, action: 'lease.revoke' }, async (tx) => ({
+      reply: undefined,
+      entry,
+      more,
+      async placed() {
+        await endLeases(
+          tx,
+          done.map((lease) => lease.id),
+          time,
+        )
+        for (const [detail, stuck] of byDetail) {
+          await postponeLeases(
+            tx,
+            stuck.map((lease) => lease.id),
+            detail,
+            time,
+          )
+        }
+      },
+    }))
+  }
+
+  return async (leases, open) => {
+    const gone = new Set<string>()
+    for (const id of new Set(leases.map((lease) => lease.databaseId))) {
+      const some = leases.filter((lease) => lease.databaseId === id)
+      const database = snapshots.current().databases.get(id)
+      const failed = database
+        ? await dropAll(database, some)
+        : some.map((lease) => ({ lease, error: new TargetError('missing', 'the database is not configured any more') }))
+      await record(open, database?.name ?? id, some, failed)
+      for (const lease of some) if (!failed.some((one) => one.lease.id === lease.id)) gone.add(lease.id)
+    }
+    return gone
+  }
+}
+
+/** One entry for what failed together: a server that is down is not said once for each of its roles. */
+const inVain = (database: string, detail: string, stuck: readonly LeaseRow[]): EntryPart => ({
+  outcome: 'failed',
+  ...(stuck.length === 1 && stuck[0] && { resource: { kind: 'lease', id: stuck[0].id, name: stuck[0].username } }),
+  detail: {
+    database,
+    error: detail,
+    leases: stuck.map((lease) => lease.id),
+    attempts: Math.max(...stuck.map((lease) => lease.attempts)) + 1,
+  },
+})

@@ -1,0 +1,86 @@
+/** Databases in which roles are made, with their sealed administrative credential, and the next one while it is being set. */
+import type { Knex } from './database.ts'
+import type { DatabaseRow, SealedValue } from './rows.ts'
+
+type Tx = Knex.Transaction
+
+const sealedColumns = (sealed: SealedValue | undefined, prefix: '' | 'next_' = ''): Record<string, unknown> => ({
+  [`${prefix}wrapping_key_id`]: sealed?.wrappingKeyId ?? null,
+  [`${prefix}data_key`]: sealed?.dataKey ?? null,
+  [`${prefix}ciphertext`]: sealed?.ciphertext ?? null,
+})
+
+export const insertDatabase = (tx: Tx, row: DatabaseRow): Promise<unknown> =>
+  tx('database').insert({
+    id: row.id,
+    name: row.name,
+    kind: row.kind,
+    definition: JSON.stringify(row.definition),
+    revision: row.revision,
+    created_at: row.createdAt,
+    ...sealedColumns(row.admin),
+  })
+
+/** Everything but its name and kind. A credential that was staged for the earlier revision is dropped with it. */
+export const updateDatabase = (tx: Tx, row: DatabaseRow): Promise<unknown> =>
+  tx('database')
+    .where({ id: row.id })
+    .update({
+      definition: JSON.stringify(row.definition),
+      revision: row.revision,
+      ...sealedColumns(row.admin),
+      ...sealedColumns(undefined, 'next_'),
+    })
+
+export const removeDatabase = (tx: Tx, id: string, now: Date): Promise<unknown> =>
+  tx('database')
+    .where({ id })
+    .update({ deleted_at: now, ...sealedColumns(undefined), ...sealedColumns(undefined, 'next_') })
+
+/** Takes the row's lock. Answers its revision, and whether a credential is staged; nothing for one that was removed. */
+export async function lockDatabase(tx: Tx, id: string): Promise<{ revision: number; staged: boolean } | undefined> {
+  const row: { revision: number; next_data_key: Buffer | null } | undefined = await tx('database')
+    .where({ id })
+    .whereNull('deleted_at')
+    .forUpdate()
+    .first('revision', 'next_data_key')
+  return row && { revision: row.revision, staged: row.next_data_key !== null }
+}
+
+export const stageAdmin = (tx: Tx, id: string, next: SealedValue): Promise<unknown> =>
+  tx('database').where({ id }).update(sealedColumns(next, 'next_'))
+
+type Staged = {
+  id: string
+  revision: number
+  next_wrapping_key_id: string | null
+  next_data_key: Buffer | null
+  next_ciphertext: Buffer | null
+}
+
+const toSealed = (row: Staged): SealedValue | undefined =>
+  row.next_wrapping_key_id !== null && row.next_data_key !== null && row.next_ciphertext !== null
+    ? { wrappingKeyId: row.next_wrapping_key_id, dataKey: row.next_data_key, ciphertext: row.next_ciphertext }
+    : undefined
+
+/** The staged credential, and the revision that it was staged at. */
+export async function stagedAdmin(
+  knex: Knex,
+  id: string,
+): Promise<{ revision: number; next: SealedValue } | undefined> {
+  const row: Staged | undefined = await knex('database')
+    .where({ id })
+    .whereNull('deleted_at')
+    .first('id', 'revision', 'next_wrapping_key_id', 'next_data_key', 'next_ciphertext')
+  const next = row && toSealed(row)
+  return row && next && { revision: row.revision, next }
+}
+
+/** Those with a credential that is being set: whoever began may be gone. */
+export async function databasesWithStaged(knex: Knex): Promise<string[]> {
+  const rows: { id: string }[] = await knex('database')
+    .whereNotNull('next_data_key')
+    .whereNull('deleted_at')
+    .select('id')
+  return rows.map((row) => row.id)
+}

@@ -1,0 +1,257 @@
+/** What is left when somebody dies or goes away at each step: a stated lease, and no role that nobody knows. */
+import { createHash, randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { withConnection } from '../../src/secrets/databases/connect.ts'
+import { createRole } from '../../src/secrets/databases/roles.ts'
+import { scramVerifier } from '../../src/secrets/databases/scram.ts'
+import { audience, startPurser } from '../support/purser.ts'
+import { type Shop, createShop, rolesAt, startShop } from '../support/leases.ts'
+import { fault, readLog } from '../support/operator.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+describe('leases, when something fails', () => {
+  let target: TargetServer
+  let shop: Shop
+  beforeAll(async () => {
+    target = await startTarget()
+    shop = await startShop(target)
+  })
+  afterAll(async () => {
+    await shop?.purser.stop()
+    await target.stop()
+  })
+
+  const settle = () => shop.purser.runJobs()
+  const knex = () => shop.purser.knex
+  /** The search for orphans comes once a minute; now it is due. */
+  const sweepOrphans = async () => {
+    await knex()('job_state').where({ name: 'orphan-roles' }).delete()
+    await settle()
+  }
+  const openLeases = async (): Promise<{ id: string; state: string; attempts: number; last_error: string }[]> =>
+    knex()('lease').whereNull('ended_at').orderBy('id')
+  const prefix = async (): Promise<string> => {
+    const { instance_id: id } = await knex()('log_head').first('instance_id')
+    return `purser_${createHash('sha256').update(id).digest('hex').slice(0, 8)}_`
+  }
+  const makeRole = async (username: string) =>
+    withConnection({ ...target, tls: { insecure: true } }, target.admin, async (session) =>
+      createRole(
+        session,
+        { grants: [] },
+        {
+          username,
+          verifier: await scramVerifier('not-used-by-anybody', randomBytes),
+          expiresAt: new Date(Date.now() + 600_000),
+        },
+      ),
+    )
+  const stranded = async (more: object) => {
+    const hex = randomBytes(16).toString('hex')
+    const { id } = await knex()('database').where({ name: 'orders' }).first('id')
+    const row = {
+      id: `ls_${hex}`,
+      database_id: id,
+      session_id: 'ses_gone',
+      workload_id: 'wl_gone',
+      spiffe_id: 'spiffe://example.org/gone',
+      username: (await prefix()) + hex,
+      state: 'intended',
+      created_at: new Date(Date.now() - 3600_000),
+      expires_at: new Date(Date.now() + 3600_000),
+      max_expires_at: new Date(Date.now() + 3600_000),
+      ...more,
+    }
+    await knex()('lease').insert(row)
+    return row
+  }
+
+  it('answers 503 while the database is down, and keeps nothing', async () => {
+    await target.stopHard()
+    const answer = await shop.attest({ databases: ['orders'], accessToken: {} })
+    expect(fault(answer)).toBe('503 unavailable /databases/0')
+    expect(answer.body).not.toHaveProperty('accessToken')
+    const [lease] = await openLeases()
+    // Nobody can tell whether a role was made: it is looked for until the database answers.
+    expect(lease).toMatchObject({ state: 'revoking', attempts: 1, last_error: expect.stringContaining('unreachable') })
+    await target.start()
+    await knex()('lease').update({ next_attempt_at: new Date(0) })
+    await settle()
+    expect(await openLeases()).toEqual([])
+    expect(await rolesAt(target)).toEqual([])
+  })
+
+  it('tries again for ever where the database is down at the end, and says so', async () => {
+    const { role } = await shop.arrive()
+    await target.stopHard()
+    const answer = await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, {
+      token: shop.purser.admin,
+    })
+    expect([answer.status, answer.body['state']]).toEqual([202, 'revoking'])
+    for (let n = 0; n < 10; n++) {
+      await knex()('lease')
+        .whereNull('ended_at')
+        .update({ next_attempt_at: new Date(0) })
+      await settle()
+    }
+    const { body } = await shop.purser.call('GET', '/api/v1/leases?state=revoking', undefined, {
+      token: shop.purser.admin,
+    })
+    const [stuck] = body['items'] as Record<string, unknown>[]
+    expect(stuck).toMatchObject({
+      id: role.lease,
+      irrevocable: true,
+      lastError: expect.stringContaining('unreachable'),
+    })
+    expect(Number(stuck?.['attempts'])).toBeGreaterThanOrEqual(10)
+    expect(new Date(String(stuck?.['nextAttemptAt'])).getTime()).toBeGreaterThan(Date.now() + 600_000)
+    const metrics = await shop.purser.call('GET', '/metrics', undefined, { token: shop.purser.admin })
+    expect(metrics.text).toContain('purser_leases{state="irrevocable"} 1')
+    const tries = (await readLog(shop.purser)).filter(
+      (entry) => entry.action === 'lease.revoke' && entry.outcome === 'failed',
+    )
+    expect(tries.length).toBeGreaterThanOrEqual(10)
+    await target.start()
+    await knex()('lease')
+      .whereNull('ended_at')
+      .update({ next_attempt_at: new Date(0) })
+    await settle()
+    expect((await shop.lease(role.lease)).state).toBe('revoked')
+    expect(await rolesAt(target)).toEqual([])
+    await expect(target.login(role.username, role.password)).rejects.toThrow()
+  })
+
+  it.each([
+    ['before its role was made', async () => void (await stranded({}))],
+    ['after its role was made', async () => makeRole((await stranded({})).username)],
+    [
+      'while its role was being taken away',
+      async () => {
+        const { username } = await stranded({
+          state: 'revoking',
+          next_attempt_at: new Date(0),
+          locked_until: new Date(Date.now() - 1),
+        })
+        await makeRole(username)
+        await target.sql(`alter role ${username} nologin`)
+      },
+    ],
+    [
+      'after its role was taken away',
+      async () => void (await stranded({ state: 'revoking', next_attempt_at: new Date(0), attempts: 3 })),
+    ],
+    [
+      'after it was given out, with its session never seen again',
+      async () => makeRole((await stranded({ state: 'active' })).username),
+    ],
+  ])('takes back what somebody left who died %s', async (_, leave) => {
+    await leave()
+    await settle()
+    expect(await openLeases()).toEqual([])
+    expect(await rolesAt(target)).toEqual([])
+  })
+
+  it('leaves alone what another replica works on, and what was intended just now', async () => {
+    const fresh = await stranded({ created_at: new Date() })
+    const busy = await stranded({
+      state: 'revoking',
+      next_attempt_at: new Date(0),
+      locked_until: new Date(Date.now() + 60_000),
+    })
+    await settle()
+    expect((await openLeases()).map((one) => one.state).toSorted()).toEqual(['intended', 'revoking'])
+    await knex()('lease')
+      .whereIn('id', [fresh.id, busy.id])
+      .update({ created_at: new Date(0), locked_until: null })
+    await settle()
+    expect(await openLeases()).toEqual([])
+  })
+
+  it('finds roles that no lease knows, in one sweep, and leaves those of another Purser', async () => {
+    const ours = await prefix()
+    const orphans = Array.from({ length: 5 }, () => ours + randomBytes(16).toString('hex'))
+    for (const name of orphans) await makeRole(name)
+    const others = [`purser_00000000_${randomBytes(16).toString('hex')}`, `${ours}somebody`]
+    for (const name of others) await makeRole(name)
+    const { role } = await shop.arrive()
+    await sweepOrphans()
+    expect(await rolesAt(target)).toEqual([...others, role.username].toSorted())
+    const entries = (await readLog(shop.purser)).filter((entry) => entry.action === 'lease.orphan')
+    expect(entries.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
+    expect(entries[1]?.detail).toMatchObject({ roles: orphans.toSorted() })
+    for (const name of others) await target.sql(`drop role "${name}"`)
+    await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, { token: shop.purser.admin })
+  })
+
+  it('drops the roles of a request that loses its claim', async () => {
+    await shop.purser.asAdmin('POST', '/api/v1/attestors', {
+      name: 'once',
+      kind: 'oidc',
+      issuer: 'https://once.lab.example',
+      audience,
+      keys: { jwks: { keys: [shop.issuer.jwk] } },
+      singleUse: true,
+    })
+    await shop.purser.asAdmin('POST', '/api/v1/workloads', {
+      name: 'job',
+      attestor: 'once',
+      match: { 'oidc:sub': 'job' },
+      spiffeId: 'spiffe://example.org/once/job',
+      grants: { databases: ['orders'] },
+    })
+    const token = await shop.issuer.token({ iss: 'https://once.lab.example', sub: 'job' })
+    const ask = () =>
+      shop.purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token }, databases: ['orders'] })
+    const answers = await Promise.all([ask(), ask(), ask()])
+    expect(answers.map((one) => one.status).toSorted((a, b) => a - b)).toEqual([200, 401, 401])
+    expect(await rolesAt(target)).toHaveLength(1)
+    expect((await openLeases()).map((one) => one.state)).toEqual(['active'])
+    await knex()('lease').update({ expires_at: new Date(0) })
+    await settle()
+    expect(await rolesAt(target)).toEqual([])
+  })
+
+  it('gives out nothing whose intent was taken back meanwhile', async () => {
+    // The sweep of a replica whose clock runs ahead: the append finds the lease in no state to be given out.
+    const taking = setInterval(() => {
+      void knex()('lease')
+        .where({ state: 'intended' })
+        .update({ state: 'revoking', next_attempt_at: new Date() })
+        .then(() => undefined)
+    }, 1)
+    const answer = await shop.attest({ databases: ['orders'] }).finally(() => clearInterval(taking))
+    expect(answer.body.code).toBe('log_unavailable')
+    expect(answer.body).not.toHaveProperty('databases')
+    await settle()
+    await sweepOrphans()
+    expect(await openLeases()).toEqual([])
+    expect(await rolesAt(target)).toEqual([])
+  })
+
+  it('is done once by two replicas', async () => {
+    const { admin } = shop.purser
+    const { database, rootKey } = shop.purser.config
+    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
+    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin }
+    const second = await startPurser({ again })
+    try {
+      const other = createShop(second, shop.issuer)
+      const arrived = await Promise.all(Array.from({ length: 6 }, (_, n) => (n % 2 ? other : shop).arrive()))
+      expect(await rolesAt(target)).toHaveLength(6)
+      await knex()('lease')
+        .whereNull('ended_at')
+        .update({ expires_at: new Date(0) })
+      await Promise.all([settle(), second.runJobs()])
+      await Promise.all([settle(), second.runJobs()])
+      expect(await rolesAt(target)).toEqual([])
+      const ids = arrived.map((one) => one.role.lease)
+      const log = await readLog(shop.purser)
+      for (const id of ids) {
+        const of = log.filter((entry) => entry.action === 'lease.revoke' && entry.resource?.id === id)
+        expect(of.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
+      }
+    } finally {
+      await second.stop()
+    }
+  })
+})

@@ -1,0 +1,222 @@
+/** Roles of their own for sessions, at a real Postgres: given out, renewed, ended, and gone whatever went wrong. */
+import { verifyReceipt } from '@purser/sdk/verify'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Shop, definitionFor, rolesAt, shopEntry, startShop } from '../support/leases.ts'
+import { entriesOf, fault, readLog } from '../support/operator.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
+  let target: TargetServer
+  let shop: Shop
+  beforeAll(async () => {
+    target = await startTarget()
+    shop = await startShop(target, { store })
+  })
+  afterAll(async () => {
+    await shop?.purser.stop()
+    await target.stop()
+  })
+
+  const admin = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
+    shop.purser.call(method, path, body, { token: shop.purser.admin, headers })
+  const revoke = (lease: string, token: string) =>
+    shop.purser.call('POST', `/api/v1/leases/${lease}:revoke`, undefined, { token })
+  const renew = (lease: string, token: string) =>
+    shop.purser.call('POST', `/api/v1/leases/${lease}:renew`, undefined, { token })
+  const gone = async (username: string): Promise<boolean> => !(await rolesAt(target)).includes(username)
+  const settle = () => shop.purser.runJobs()
+  const setGrants = async (grants: object) => {
+    const { body } = await admin('GET', '/api/v1/workloads/shop')
+    const headers = { 'if-match': `"${String(body['revision'])}"` }
+    expect((await admin('PUT', '/api/v1/workloads/shop', shopEntry(grants), headers)).status).toBe(200)
+  }
+
+  it('are in the one request: a role that works, and a log that says so before and with it', async () => {
+    const { status, body, headers } = await shop.attest({ databases: ['orders'], jwts: [] })
+    expect(status).toBe(200)
+    const [role] = body['databases'] as {
+      name: string
+      lease: string
+      username: string
+      password: string
+      expiresAt: string
+    }[]
+    expect(role).toMatchObject({ name: 'orders', lease: expect.stringMatching(/^ls_/) })
+    expect(role?.password).toMatch(/^[\w-]{32}$/)
+    const client = await target.login(role?.username ?? '', role?.password ?? '')
+    expect((await client.query('select name from shop.item')).rows).toEqual([{ name: 'lamp' }])
+    await client.end()
+    expect(() => verifyReceipt(body['receipt'], { vkeys: shop.purser.vkeys })).not.toThrow()
+    const entries = await entriesOf(shop.purser, headers.get('purser-request-id'))
+    expect(entries.map((entry) => [entry.action, entry.outcome])).toEqual([
+      ['lease.issue', 'intended'],
+      ['credentials.issue', 'granted'],
+    ])
+    const { password: _, ...recorded } = role ?? {}
+    expect(entries[1]?.issued?.leases).toEqual([
+      { id: role?.lease, database: 'orders', username: role?.username, expiresAt: role?.expiresAt },
+    ])
+    expect(JSON.stringify(entries)).not.toContain(role?.password)
+    expect(recorded.lease && (await shop.lease(recorded.lease)).state).toBe('active')
+    const [valid] = await target.sql<{ rolvaliduntil: Date }>(
+      `select rolvaliduntil from pg_roles where rolname = '${role?.username}'`,
+    )
+    expect(valid?.rolvaliduntil.toISOString()).toBe(new Date(role?.expiresAt ?? '').toISOString())
+  })
+
+  it('are all there or none: a part that is refused makes no role, and one that can’t be made leaves none', async () => {
+    const before = await rolesAt(target)
+    for (const [asked, expected] of [
+      [{ databases: ['orders', 'billing'] }, '403 not_granted /databases/1'],
+      [{ databases: ['orders', 'nowhere'] }, '404 not_found /databases/1'],
+      [{ databases: ['orders'], jwts: [{ audience: ['nobody'] }] }, '403 not_granted /jwts'],
+      [{ databases: ['orders'], secrets: ['prod/none'] }, '403 not_granted /secrets/0'],
+    ] as const) {
+      const answer = await shop.attest(asked)
+      expect(fault(answer)).toBe(expected)
+      expect(answer.body).not.toHaveProperty('databases')
+    }
+    // A second database whose grants can't be given: the role in the first goes again.
+    await shop.purser.asAdmin(
+      'POST',
+      '/api/v1/databases',
+      definitionFor(target, {
+        name: 'nowhere',
+        roles: { grants: [{ schema: 'missing', objects: 'tables', privileges: ['select'] }] },
+      }),
+    )
+    const answer = await shop.attest({ databases: ['orders', 'nowhere'] })
+    expect(fault(answer)).toBe('503 unavailable /databases/1')
+    expect(answer.body).not.toHaveProperty('databases')
+    expect(await rolesAt(target)).toEqual(before)
+    const entries = await entriesOf(shop.purser, answer.headers.get('purser-request-id'))
+    expect(entries.map((entry) => `${entry.action} ${entry.outcome}`)).toEqual([
+      'lease.issue intended',
+      'lease.issue intended',
+      'lease.issue failed',
+      'lease.issue failed',
+      'lease.revoke completed',
+      'lease.revoke completed',
+      'credentials.issue refused',
+    ])
+    expect(entries.at(-1)?.detail).toMatchObject({ fault: 'missing' })
+    expect(await shop.purser.knex('lease').whereNull('ended_at').whereNot({ state: 'active' })).toEqual([])
+  })
+
+  it('end by their session, with their connections', async () => {
+    const { role, token, requestId } = await shop.arrive()
+    expect(requestId).toMatch(/^req_/)
+    const client = await target.login(role.username, role.password)
+    const closed = new Promise((resolve) => client.once('end', resolve))
+    const answer = await revoke(role.lease, token)
+    expect([answer.status, answer.body['state']]).toEqual([200, 'revoked'])
+    await closed
+    expect(await gone(role.username)).toBe(true)
+    await expect(target.login(role.username, role.password)).rejects.toThrow()
+    const entries = await entriesOf(shop.purser, answer.headers.get('purser-request-id'))
+    expect(entries.map((entry) => `${entry.action} ${entry.outcome}`)).toEqual([
+      'lease.revoke intended',
+      'lease.revoke completed',
+      'lease.revoke completed',
+    ])
+    expect(fault(await renew(role.lease, token))).toBe('409 lease_over')
+  })
+
+  it('end by an operator, and by nobody else', async () => {
+    const { role } = await shop.arrive()
+    const stranger = await shop.attest({ accessToken: {} }, 'other')
+    const token = (stranger.body['accessToken'] as { token: string }).token
+    expect(fault(await revoke(role.lease, token))).toBe('404 not_found')
+    expect(fault(await renew(role.lease, token))).toBe('404 not_found')
+    expect(fault(await revoke(`ls_${'0'.repeat(32)}`, shop.purser.admin))).toBe('404 not_found')
+    expect((await revoke(role.lease.slice(0, -1), shop.purser.admin)).status).toBe(400)
+    expect((await revoke(role.lease, shop.purser.admin)).body['state']).toBe('revoked')
+    expect(await gone(role.username)).toBe(true)
+  })
+
+  it('are renewed by their session up to their longest life', async () => {
+    const { role, token } = await shop.arrive()
+    await shop.purser
+      .knex('lease')
+      .where({ id: role.lease })
+      .update({ expires_at: new Date(Date.now() + 30_000) })
+    const answer = await renew(role.lease, token)
+    expect(answer.status).toBe(200)
+    const end = new Date(String(answer.body['expiresAt'])).getTime()
+    expect(end).toBeGreaterThan(Date.now() + 500_000)
+    const [valid] = await target.sql<{ rolvaliduntil: Date }>(
+      `select rolvaliduntil from pg_roles where rolname = '${role.username}'`,
+    )
+    expect(valid?.rolvaliduntil.getTime()).toBe(end)
+    const soon = new Date(Date.now() + 60_000)
+    await shop.purser
+      .knex('lease')
+      .where({ id: role.lease })
+      .update({ expires_at: new Date(Date.now() + 30_000), max_expires_at: soon })
+    expect(new Date(String((await renew(role.lease, token)).body['expiresAt'])).getTime()).toBe(soon.getTime())
+    expect(fault(await renew(role.lease, shop.purser.admin))).toMatch(/^401/)
+    const past = new Date(Date.now() - 1000)
+    await shop.purser.knex('lease').where({ id: role.lease }).update({ expires_at: past })
+    expect(fault(await renew(role.lease, token))).toBe('409 lease_over')
+    await settle()
+    expect(await gone(role.username)).toBe(true)
+    expect((await shop.lease(role.lease)).state).toBe('revoked')
+  })
+
+  it('are not renewed once the entry grants the database no more, and end', async () => {
+    const { role, token } = await shop.arrive()
+    await setGrants({})
+    expect(fault(await renew(role.lease, token))).toMatch(/^(403 not_granted|409 lease_over)$/)
+    await settle()
+    expect(await gone(role.username)).toBe(true)
+    await setGrants({ databases: ['orders', 'nowhere'] })
+  })
+
+  it.each([
+    [
+      'is given up',
+      'shop',
+      (token: string) => shop.purser.call('DELETE', '/api/v1/credentials/self', undefined, { token }),
+    ],
+    // Whoever was revoked stays out.
+    ['is revoked', 'ended', (_: string, session: string) => admin('POST', '/api/v1/revocations', { session })],
+    ['is of an entry that was disabled', 'shop', () => admin('POST', '/api/v1/workloads/shop:disable')],
+  ])('end when their session %s', async (_, sub, act) => {
+    const { role, token, session } = await shop.arrive(sub)
+    expect((await act(token, session)).status).toBeLessThan(300)
+    await settle()
+    expect(await gone(role.username)).toBe(true)
+    expect((await shop.lease(role.lease)).state).toBe('revoked')
+    await admin('POST', '/api/v1/workloads/shop:enable')
+  })
+
+  it('are listed for operators, by database, session and state', async () => {
+    const list = (query: string) => admin('GET', `/api/v1/leases?${query}`)
+    const revoked = await list('database=orders&state=revoked&limit=2')
+    expect(revoked.status).toBe(200)
+    const items = revoked.body['items'] as { id: string; state: string; session: string }[]
+    expect(items.map((one) => one.state)).toEqual(['revoked', 'revoked'])
+    const next = await list(`database=orders&state=revoked&limit=2&cursor=${String(revoked.body['nextCursor'])}`)
+    expect((next.body['items'] as { id: string }[])[0]?.id).not.toBe(items[0]?.id)
+    expect((await list('state=revoked&cursor=' + String(revoked.body['nextCursor']))).status).toBe(400)
+    expect((await list('database=no-such')).body['items']).toEqual([])
+    const text = (await list('limit=200')).text
+    expect(text).not.toContain('SCRAM')
+  })
+
+  it('leave no password anywhere', async () => {
+    const { role } = await shop.arrive()
+    const tables = ['lease', 'database', 'log_entry', 'idempotency', 'job_state']
+    const rows = await Promise.all(tables.map((table) => shop.purser.knex(table)))
+    for (const text of [
+      JSON.stringify(rows),
+      shop.purser.logs.join('\n'),
+      JSON.stringify(await readLog(shop.purser)),
+      target.log(),
+    ]) {
+      expect(text).not.toContain(role.password)
+      expect(text).not.toContain(target.admin.password)
+    }
+    expect(JSON.stringify(rows) + shop.purser.logs.join('\n')).not.toContain('SCRAM-SHA-256$')
+  })
+})

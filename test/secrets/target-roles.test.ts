@@ -1,0 +1,189 @@
+/** Roles at a real target: what a server takes, what its logs show, and that no name reaches beyond its quotes. */
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Session, withConnection } from '../../src/secrets/databases/connect.ts'
+import { faultsOf, type DatabaseDefinition } from '../../src/secrets/databases/definition.ts'
+import { createRole, dropRole, extendRole, rolesWithPrefix } from '../../src/secrets/databases/roles.ts'
+import { newPassword, scramVerifier } from '../../src/secrets/databases/scram.ts'
+import { hostileNames } from '../support/hostile-names.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+const soon = () => new Date(Date.now() + 600_000)
+
+describe('a role at a target', () => {
+  let target: TargetServer
+  beforeAll(async () => {
+    target = await startTarget()
+  })
+  afterAll(() => target.stop())
+
+  const asAdmin = <T>(work: (session: Session) => Promise<T>): Promise<T> =>
+    withConnection({ ...target, tls: { insecure: true } }, target.admin, work)
+  const make = async (username: string, more: object = {}) => {
+    const password = newPassword(randomBytes)
+    const verifier = await scramVerifier(password, randomBytes)
+    const definition = {
+      grants: [{ schema: 'shop', objects: 'tables' as const, privileges: ['select', 'insert'] }],
+      ...more,
+    }
+    await asAdmin((session) => createRole(session, definition, { username, verifier, expiresAt: soon() }))
+    return { password, verifier }
+  }
+  /** Everything about roles and rights that the server knows. */
+  const catalog = () =>
+    target.sql(
+      `select 'role' as what, rolname::text as a, (rolsuper, rolcreaterole, rolcanlogin)::text as b from pg_roles
+       union all select 'member', roleid::regrole::text, member::regrole::text from pg_auth_members
+       union all select 'acl', nspname::text, nspacl::text from pg_namespace where nspname !~ '^pg_(toast_)?temp'
+       union all select 'rel', relname::text, relacl::text from pg_class where relacl is not null
+       union all select 'db', datname::text, datacl::text from pg_database order by 1, 2, 3`,
+    )
+
+  it('logs in with the password whose verifier was set, may what it is granted and nothing else, until it is dropped', async () => {
+    const before = await catalog()
+    const { password } = await make('purser_t_a')
+    const client = await target.login('purser_t_a', password)
+    expect((await client.query('select name from shop.item')).rows).toEqual([{ name: 'lamp' }])
+    await expect(client.query('delete from shop.item')).rejects.toThrow(/permission denied/)
+    await expect(client.query('create role x')).rejects.toThrow(/permission denied/)
+    await expect(target.login('purser_t_a', `${password}x`)).rejects.toThrow()
+    const ended = new Promise((resolve) => client.once('end', resolve))
+    expect(await asAdmin((session) => dropRole(session, 'purser_t_a'))).toBe(true)
+    await ended
+    await expect(target.login('purser_t_a', password)).rejects.toThrow()
+    expect(await asAdmin((session) => dropRole(session, 'purser_t_a'))).toBe(false)
+    expect(await catalog()).toEqual(before)
+  })
+
+  it('leaves to the administrator what it owned', async () => {
+    const { password } = await make('purser_t_own', {
+      grants: [{ schema: 'shop', objects: 'schema', privileges: ['usage', 'create'] }],
+    })
+    const client = await target.login('purser_t_own', password)
+    await client.query('create table shop.made (n int)')
+    await client.query('insert into shop.made values (7)')
+    await client.end()
+    await asAdmin((session) => dropRole(session, 'purser_t_own'))
+    expect(
+      await target.sql(`select tableowner, (select n from shop.made) as n from pg_tables where tablename = 'made'`),
+    ).toEqual([{ tableowner: 'purser_admin', n: 7 }])
+    await target.sql('drop table shop.made')
+  })
+
+  it('is not there where any grant fails, also one that Postgres only warns of', async () => {
+    await target.sql('create table shop.foreign_one (n int)')
+    const grants = [{ schema: 'shop', objects: 'tables', names: ['foreign_one'], privileges: ['select'] }]
+    await expect(make('purser_t_warned', { grants })).rejects.toMatchObject({ name: 'TargetError' })
+    const missing = [{ schema: 'nowhere', objects: 'schema', privileges: ['usage'] }]
+    await expect(make('purser_t_missing', { grants: missing })).rejects.toMatchObject({ fault: 'missing' })
+    expect(await asAdmin((session) => rolesWithPrefix(session, 'purser_t_'))).toEqual([])
+    await target.sql('drop table shop.foreign_one')
+  })
+
+  it('is a member of plain groups alone', async () => {
+    await target.sql('create role risky nologin; ')
+    await target.sql('grant pg_read_server_files to risky')
+    await target.sql('grant risky to purser_admin with admin option')
+    await target.sql('create role person login')
+    await target.sql('grant person to purser_admin with admin option')
+    for (const [group, fault] of [
+      ['risky', 'too_powerful'],
+      ['pg_read_server_files', 'too_powerful'],
+      ['person', 'too_powerful'],
+      ['purser_admin', 'too_powerful'],
+      ['nobody_there', 'missing'],
+    ]) {
+      await expect(make('purser_t_group', { grants: [], memberOf: [group] })).rejects.toMatchObject({ fault })
+    }
+    await make('purser_t_group', { grants: [], memberOf: ['readers'] })
+    await asAdmin((session) => dropRole(session, 'purser_t_group'))
+  })
+
+  it('is extended, and says so where it is gone', async () => {
+    await make('purser_t_long')
+    const end = new Date(Date.now() + 3600_000)
+    await asAdmin((session) => extendRole(session, 'purser_t_long', end))
+    const [row] = await target.sql<{ rolvaliduntil: Date }>(
+      `select rolvaliduntil from pg_roles where rolname = 'purser_t_long'`,
+    )
+    expect(row?.rolvaliduntil.getTime()).toBe(end.getTime())
+    await asAdmin((session) => dropRole(session, 'purser_t_long'))
+    await expect(asAdmin((session) => extendRole(session, 'purser_t_long', end))).rejects.toMatchObject({
+      fault: 'missing',
+    })
+  })
+
+  it('does not show its password in any log of statements or list of activity', async () => {
+    const { password } = await make('purser_t_log')
+    const client = await target.login('purser_t_log', password)
+    const activity = JSON.stringify(await target.sql('select * from pg_stat_activity'))
+    await client.end()
+    await asAdmin((session) => dropRole(session, 'purser_t_log'))
+    const log = target.log()
+    expect(log).toContain('create role')
+    for (const text of [log, activity]) {
+      expect(text).not.toContain(password)
+      expect(text).not.toContain(target.admin.password.slice(4))
+    }
+  })
+
+  it.each(hostileNames.map((name) => [JSON.stringify(name).slice(0, 60), name]))(
+    'is none, or one of exactly that name, for %s',
+    async (_, name) => {
+      const before = await catalog()
+      const attempts: Promise<unknown>[] = [
+        make(name).then(() => asAdmin((session) => dropRole(session, name))),
+        make('purser_t_h1', { grants: [{ schema: name, objects: 'tables', privileges: ['select'] }] }),
+        make('purser_t_h2', { grants: [{ schema: 'shop', objects: 'tables', names: [name], privileges: ['select'] }] }),
+        make('purser_t_h3', { grants: [], memberOf: [name] }),
+      ]
+      await Promise.allSettled(attempts)
+      for (const role of ['purser_t_h1', 'purser_t_h2', 'purser_t_h3'])
+        await asAdmin((session) => dropRole(session, role))
+      expect(await catalog()).toEqual(before)
+    },
+  )
+})
+
+describe('a definition', () => {
+  const plain: DatabaseDefinition = {
+    name: 'orders',
+    kind: 'postgres',
+    host: 'db.prod.svc',
+    port: 5432,
+    database: 'orders',
+    admin: { username: 'purser_admin' },
+    roles: { grants: [] },
+    defaultLifetimeSeconds: 600,
+    maxLifetimeSeconds: 3600,
+  }
+  const pointers = (more: object): string[] => faultsOf({ ...plain, ...more }).map((one) => one.pointer)
+  const grant = (more: object) => ({
+    roles: { grants: [{ schema: 'public', objects: 'tables', privileges: ['select'], ...more }] },
+  })
+
+  it.each([
+    [{}, []],
+    [grant({}), []],
+    [{ database: 'x'.repeat(64) }, ['/database']],
+    [{ database: 'a\0b' }, ['/database']],
+    [{ admin: { username: 'pg_monitor' } }, ['/admin/username']],
+    [{ admin: { username: 'Public' } }, ['/admin/username']],
+    [{ tls: { insecure: true } }, ['/tls/insecure']],
+    [{ host: '127.0.0.1', tls: { insecure: true } }, []],
+    [{ host: '127.0.0.1.evil.example', tls: { insecure: true } }, ['/tls/insecure']],
+    [{ host: 'localhost', tls: { insecure: true, serverName: 'x' } }, ['/tls']],
+    [{ defaultLifetimeSeconds: 7200 }, ['/defaultLifetimeSeconds']],
+    [grant({ schema: 'pg_catalog' }), ['/roles/grants/0/schema']],
+    [grant({ schema: 'information_schema' }), ['/roles/grants/0/schema']],
+    [grant({ privileges: ['select', 'execute'] }), ['/roles/grants/0/privileges/1']],
+    [grant({ objects: 'schema', privileges: ['usage'], names: ['x'] }), ['/roles/grants/0/names']],
+    [grant({ names: ['ok', 'é'.repeat(32)] }), ['/roles/grants/0/names/1']],
+    [
+      { roles: { grants: [], memberOf: ['pg_read_server_files', 'purser_admin'] } },
+      ['/roles/memberOf/0', '/roles/memberOf/1'],
+    ],
+  ])('%j is refused at %j', (more, at) => {
+    expect(pointers(more)).toEqual(at)
+  })
+})
