@@ -1,5 +1,6 @@
 /** What bounds an issuance in the same run: how fast this process signs certificates, and how fast Express answers nothing. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { createCsr } from '@purser/sdk/csr'
@@ -50,11 +51,15 @@ export function signingRate(): void {
   )
 }
 
-/** Express 5 answering a constant to a POST with a body of the same size, plain HTTP, in this process. */
+/** Express 5, set up as src/app.ts does, answering a constant to a POST with a body of the same size, plain HTTP, in this process. */
 export async function bareExpress(count: number): Promise<void> {
   const app = express()
+  Object.assign(app, { request: IncomingMessage.prototype, response: ServerResponse.prototype })
+  app.disable('x-powered-by')
+  const reply = JSON.stringify({ ok: true })
   app.post('/api/v1/credentials', (request, response) => {
-    request.resume().on('end', () => response.json({ ok: true }))
+    const headers = { 'content-type': 'application/json', 'content-length': reply.length }
+    request.resume().on('end', () => response.writeHead(200, headers).end(reply))
   })
   const server = app.listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))

@@ -8,7 +8,7 @@ import type { AttestorSpec, CheckedDefinition, DefinitionParts } from './definit
 import { type FindJoinToken, attestJoinToken, joinTokenKind } from './join-token.ts'
 import { checkDefinition, createAttestor } from './kinds.ts'
 import type { AttestorParts } from './parts.ts'
-import { addressOf, readProofText } from './proof-text.ts'
+import { type ProofText, addressOf, readProofText } from './proof-text.ts'
 
 export type { Attested, Proof, Renewed } from './attestor.ts'
 export { joinTokenKind } from './join-token.ts'
@@ -94,8 +94,9 @@ export function createAttestors(parts: Parts): Attestors {
       const row = builtIn(known.attestors, named)
       return { row, verify: () => attestJoinToken(row, token, parts.findJoinToken, now) }
     }
-    const row = chosen(addressed(known.attestors, token), named)
-    return { row, verify: () => open(row).attest(token, now) }
+    const read = readProofText(token)
+    const row = chosen(addressed(known.attestors, read), named)
+    return { row, verify: () => open(row).attest(read, now) }
   }
 
   return {
@@ -124,7 +125,7 @@ const indexes = new WeakMap<Snapshot['attestors'], Map<string, AttestorRow>>()
 const pair = (issuer: string, audience: string): string => JSON.stringify([issuer, audience])
 
 /** The attestors that take proofs of this issuer, for any of the proof's audiences. */
-function addressed(attestors: Snapshot['attestors'], token: string): AttestorRow[] {
+function addressed(attestors: Snapshot['attestors'], proof: ProofText): AttestorRow[] {
   let index = indexes.get(attestors)
   if (!index) {
     index = new Map()
@@ -133,7 +134,7 @@ function addressed(attestors: Snapshot['attestors'], token: string): AttestorRow
     }
     indexes.set(attestors, index)
   }
-  const { issuer, audiences } = addressOf(readProofText(token))
+  const { issuer, audiences } = addressOf(proof)
   return [...new Set(audiences)].flatMap((audience) => index.get(pair(issuer, audience)) ?? [])
 }
 

@@ -2,6 +2,7 @@
 import type { Selectors } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { StoredSession } from '../store/sessions.ts'
+import type { ProofText } from './proof-text.ts'
 
 /** What a workload presents, as the API takes it. */
 export type Proof = { kind: 'jwt'; token: string } | { kind: 'join-token'; token: string } | { kind: 'x509' }
@@ -42,7 +43,7 @@ export type Finding = { ok: boolean; what: string; detail?: string }
 export type Attestor = {
   row: AttestorRow
   /** @throws Refusal with the true reason; callers see `attestation_failed`, or a 503 where the orchestrator is out of reach */
-  attest(token: string, now: Date): Promise<Attested>
+  attest(proof: ProofText, now: Date): Promise<Attested>
   /** Reaches the orchestrator, reads its keys, and says in words what is wrong. Costs what a proof costs, and no more. */
   check(now: Date): Promise<Finding[]>
 }

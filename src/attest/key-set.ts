@@ -1,10 +1,11 @@
 /** The keys of an issuer, as it published them: which of them count, and which one a proof is verified with. */
-import { type CryptoKey, importJWK } from 'jose'
+import { KeyObject } from 'node:crypto'
+import { importJWK } from 'jose'
 import { isMembers } from '../json/members.ts'
 
 export type KeySet = {
   /** The key of that id for that algorithm; nothing where there is none, or more than one. Without an id, the only one that fits. */
-  find(kid: string | undefined, alg: string): Promise<CryptoKey | undefined>
+  find(kid: string | undefined, alg: string): Promise<KeyObject | undefined>
 }
 
 /** What came of a list of keys: how many count, and why the others don't. */
@@ -69,7 +70,7 @@ export function refusedBecause(jwk: unknown): string | undefined {
 export async function createKeySet(keys: readonly unknown[], taken?: readonly string[]): Promise<KeyList> {
   const usable: Jwk[] = []
   const ignored: KeyList['ignored'] = []
-  const imported = new Map<string, CryptoKey>()
+  const imported = new Map<string, KeyObject>()
   const place = (n: number, alg: string): string => `${n} ${alg}`
   for (const jwk of keys) {
     const why = usable.length >= mostKeys ? 'it comes after a hundred others' : await add(jwk)
@@ -84,7 +85,7 @@ export async function createKeySet(keys: readonly unknown[], taken?: readonly st
     for (const alg of servedBy(jwk, taken)) {
       const key = await importJWK(jwk, alg).catch(() => undefined)
       if (key === undefined || key instanceof Uint8Array) return 'it can’t be imported'
-      imported.set(place(n, alg), key)
+      imported.set(place(n, alg), KeyObject.from(key))
     }
     usable.push(jwk)
     return undefined
@@ -95,7 +96,7 @@ export async function createKeySet(keys: readonly unknown[], taken?: readonly st
     kids: new Set(usable.flatMap((jwk) => (typeof jwk.kid === 'string' ? [jwk.kid] : []))),
     ignored,
     async find(kid, alg) {
-      const found: CryptoKey[] = []
+      const found: KeyObject[] = []
       usable.forEach((jwk, n) => {
         const key = kid === undefined || jwk.kid === kid ? imported.get(place(n, alg)) : undefined
         if (key) found.push(key)

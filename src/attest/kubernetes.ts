@@ -12,7 +12,7 @@ import { algorithms } from './key-set.ts'
 import { documentUrl } from './key-source.ts'
 import { type KubeFacts, disagreement, readKubeClaims } from './kube-facts.ts'
 import type { AttestorParts } from './parts.ts'
-import { type ProofText, readProofText } from './proof-text.ts'
+import type { ProofText } from './proof-text.ts'
 import { readReview, reviewRequest } from './token-review.ts'
 import { type VerifiedClaims, type VerifyRules, onceFor, readClaims, verifyJwt } from './verify-jwt.ts'
 import { wordsOf } from './words.ts'
@@ -67,8 +67,7 @@ export function createKubernetesAttestor(row: AttestorRow, parts: AttestorParts)
 
   return {
     row,
-    async attest(token, now) {
-      const proof = readProofText(token)
+    async attest(proof, now) {
       const verified =
         verify === 'tokenreview' ? readClaims(proof, rules, now) : await verifyJwt(proof, keys, rules, now)
       const facts = readKubeClaims(verified.claims, verified.subject)

@@ -8,7 +8,6 @@ import { type KeysDefinition, openKeys } from './issuer-keys.ts'
 import { algorithms } from './key-set.ts'
 import type { AttestorParts } from './parts.ts'
 import { type PresetName, presets } from './presets.ts'
-import { readProofText } from './proof-text.ts'
 import { type VerifyRules, onceFor, verifyJwt } from './verify-jwt.ts'
 
 /** As stored: what the operator wrote, with every default filled in. */
@@ -83,8 +82,8 @@ export function createOidcAttestor(row: AttestorRow, parts: AttestorParts): Atte
 
   return {
     row,
-    async attest(token, now) {
-      const verified = await verifyJwt(readProofText(token), keys, rules, now)
+    async attest(proof, now) {
+      const verified = await verifyJwt(proof, keys, rules, now)
       const { claims, subject, tokenId, issuedAt } = verified
       const known = preset?.read(claims)
       try {

@@ -81,7 +81,7 @@ export type Action = keyof typeof actions
 type Outcome = 'granted' | 'refused' | 'failed' | 'intended' | 'completed'
 
 /** Facts that an attestor verified, as keys and values; several values where the claim was an array. */
-export type SelectorRecord = Record<string, string | string[]>
+export type SelectorRecord = Readonly<Record<string, string | string[]>>
 
 export type Actor = {
   kind: 'workload' | 'operator' | 'bootstrap' | 'system' | 'anonymous'

@@ -128,7 +128,12 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
   ): Promise<Position | undefined> {
     const { once: claim, session, token, use, alive, reads, leases, whileClosed } = grant
     const item = {
-      ...sealed,
+      revision,
+      leaf: sealed.leaf,
+      nonce: sealed.nonce,
+      body: sealed.body,
+      at: sealed.at,
+      terms: sealed.terms,
       ...(claim && { claim }),
       ...(session && { session }),
       ...(token && { token }),
@@ -139,7 +144,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
       ...(whileClosed && { whileClosed }),
     }
     for (let tries = 0; tries < mostAppends; tries++) {
-      const placed = await commit.append({ ...item, revision })
+      const placed = await commit.append(item)
       switch (placed.kind) {
         case 'appended':
           return placed.position
@@ -162,7 +167,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
         case 'stale': {
           const fresh = await refresh()
           if (!grant.holds?.(fresh)) return undefined
-          revision = fresh.revision
+          item.revision = fresh.revision
         }
       }
     }

@@ -25,7 +25,7 @@ export function makeEntry(open: Opening, part: EntryPart & { reason?: Entry['rea
     action: action ?? open.action,
     outcome: outcome ?? 'granted',
     ...(reason && { reason }),
-    actor: { ...open.actor, ...actor },
+    actor: Object.assign({}, open.actor, actor),
     ...(open.source && { source: open.source }),
     ...rest,
   }

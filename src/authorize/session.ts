@@ -49,7 +49,7 @@ export function openSession(
     workloadId: entry.row.id,
     attestorId: caller.attestor.id,
     spiffeId: grant.spiffeId,
-    selectors: { ...caller.selectors },
+    selectors: caller.selectors,
     ...(caller.account && { account: caller.account.name }),
     expiresAt: endOf(entry.maxSessionSeconds, caller.expiresAt, now),
   }

@@ -175,16 +175,16 @@ const provenActor = ({ attestor, selectors }: Attested): Actor => ({
   kind: 'workload',
   attestor: attestor.name,
   attestorId: attestor.id,
-  selectors: { ...selectors },
+  selectors,
 })
 
 const workloadActor = (attested: Attested, { entry, grant }: Decision, session: SessionRow): Actor => ({
-  ...provenActor(attested),
   spiffeId: grant.spiffeId,
   workload: entry.row.name,
   workloadId: entry.row.id,
   revision: entry.row.revision,
   session: session.id,
+  ...provenActor(attested),
 })
 
 /** A refusal after the proof held says in the log whose it was. */
@@ -259,6 +259,6 @@ function replyOf(
   const since = body.receipt
   return {
     body: { json: value },
-    receipt: { ...(since && { since }), put: (receipt) => ({ ...value, receipt }) },
+    receipt: { ...(since && { since }), put: (receipt) => Object.assign({}, value, { receipt }) },
   }
 }

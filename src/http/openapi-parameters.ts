@@ -38,6 +38,7 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
     read(given) {
       const values: Record<string, unknown> = Object.create(null)
       const problems: ValidationProblem[] = []
+      if (known.size === 0 && (place !== 'query' || Object.keys(given).length === 0)) return { values, problems }
       if (place === 'query') Object.assign(values, given)
       for (const { name, many, schema } of known.values()) {
         const text = place === 'header' ? header(given[name.toLowerCase()]) : own(given, name)

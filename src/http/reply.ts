@@ -12,9 +12,12 @@ const apiHeaders = {
   'referrer-policy': 'no-referrer',
 } as const
 
-function send(response: ServerResponse, status: number, headers: Record<string, string>, body: Buffer): void {
-  response.writeHead(status, { ...apiHeaders, ...headers, 'content-length': body.length })
-  response.end(body)
+function send(response: ServerResponse, status: number, headers: Record<string, string>, body: Buffer | string): void {
+  const length = Buffer.byteLength(body)
+  response.writeHead(status, { 'content-length': length, ...apiHeaders, ...headers })
+  // Node joins head and text into one write. As many bytes as characters is ASCII, which is the same in Latin-1, and that
+  // it copies without looking at each character.
+  response.end(body, length === body.length ? 'latin1' : 'utf8')
 }
 
 export async function sendReply(response: ServerResponse, requestId: string, reply: Reply): Promise<void> {
@@ -22,8 +25,8 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
   const { body } = reply
   const status = reply.status ?? 200
   if ('json' in body) {
-    send(response, status, { 'content-type': 'application/json', ...headers }, Buffer.from(JSON.stringify(body.json)))
-  } else if ('text' in body) send(response, status, { 'content-type': body.type, ...headers }, Buffer.from(body.text))
+    send(response, status, { 'content-type': 'application/json', ...headers }, JSON.stringify(body.json))
+  } else if ('text' in body) send(response, status, { 'content-type': body.type, ...headers }, body.text)
   else if ('bytes' in body) send(response, status, { 'content-type': body.type, ...headers }, body.bytes)
   else {
     response.writeHead(status, { ...apiHeaders, 'content-type': body.type, ...headers })
@@ -58,7 +61,7 @@ export function sendRefusal(response: ServerResponse, requestId: string, refusal
       ...(refusal.code === 'too_large' && { connection: 'close' }),
       ...headers,
     },
-    Buffer.from(JSON.stringify(problem)),
+    JSON.stringify(problem),
   )
 }
 
@@ -67,5 +70,5 @@ export function sendFailure(response: ServerResponse, requestId: string): void {
   const { status, title } = refusals.internal
   const problem = { type: 'urn:purser:problem:internal', title, status, code: 'internal', requestId }
   const headers = { 'content-type': 'application/problem+json', 'purser-request-id': requestId }
-  send(response, status, headers, Buffer.from(JSON.stringify(problem)))
+  send(response, status, headers, JSON.stringify(problem))
 }

@@ -218,9 +218,9 @@ async function give(handler: Issue, request: ApiRequest, snapshot: Snapshot, hin
 
 async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {
   const { reply, epoch, index } = recorded
+  const { status, receipt } = reply
   // A reply that repeats an earlier one names that one's entry.
   const headers = { 'purser-log-index': `${epoch}/${index}`, ...reply.headers }
-  if (!reply.receipt) return { ...reply, headers }
-  const receipt = await recorded.receipt(reply.receipt.since)
-  return { ...reply, headers, body: { json: reply.receipt.put(receipt) } }
+  const body = receipt ? { json: receipt.put(await recorded.receipt(receipt.since)) } : reply.body
+  return { headers, body, ...(status !== undefined && { status }) }
 }

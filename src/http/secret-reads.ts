@@ -49,7 +49,7 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
         return {
           headers: etag(value.version),
           body: { json: value },
-          receipt: { put: (receipt) => ({ ...value, receipt }) },
+          receipt: { put: (receipt) => Object.assign({}, value, { receipt }) },
         }
       })
     },

@@ -1,6 +1,6 @@
 import { type KeyObject, createPublicKey } from 'node:crypto'
 import { Asn1Error, childrenOf, contentOf, fromDerStrict, sameOid } from '../keys/asn1-strict.ts'
-import { type Asn1, nothing, oid, tag, toDer } from '../keys/asn1.ts'
+import { type Asn1, integer, nothing, oid, sequence, tag, toDer } from '../keys/asn1.ts'
 import { CsrError } from './csr-error.ts'
 import { isWeakEd25519, isWeakRsa } from './weak-keys.ts'
 
@@ -21,14 +21,33 @@ const nullDer = toDer(nothing())
  * and what OpenSSL makes of the key must be written as it came, so that nobody reads another key from it.
  */
 export function readCsrKey(node: Asn1): { spki: Buffer; publicKey: KeyObject; keyType: KeyType } {
-  const keyType = kindOf(node)
+  const { keyType, key } = kindOf(node)
   const spki = toDer(node)
   const publicKey = importKey(spki)
-  if (!publicKey.export({ type: 'spki', format: 'der' }).equals(spki)) throw new CsrError('unsupported_key')
+  if (!keyBytes(publicKey).equals(key)) throw new CsrError('unsupported_key')
   return { spki, publicKey, keyType }
 }
 
-function kindOf(node: Asn1): KeyType {
+/**
+ * The numbers that OpenSSL holds, as the BIT STRING of an SPKI has them; all else in it was compared already. By JWK, since
+ * writing the SPKI costs twenty times as much.
+ */
+function keyBytes(publicKey: KeyObject): Buffer {
+  const jwk = publicKey.export({ format: 'jwk' })
+  const bytes = (base64url: string | undefined): Buffer => Buffer.from(base64url ?? '', 'base64url')
+  switch (jwk.kty) {
+    case 'EC':
+      return Buffer.concat([Buffer.of(0x04), bytes(jwk.x), bytes(jwk.y)])
+    case 'OKP':
+      return bytes(jwk.x)
+    default:
+      return toDer(sequence([integer(bytes(jwk.n)), integer(bytes(jwk.e))]))
+  }
+}
+
+type Kind = { keyType: KeyType; key: Buffer }
+
+function kindOf(node: Asn1): Kind {
   try {
     return checkKind(node)
   } catch (error) {
@@ -36,12 +55,13 @@ function kindOf(node: Asn1): KeyType {
   }
 }
 
-function checkKind(node: Asn1): KeyType {
+function checkKind(node: Asn1): Kind {
   const [algorithm, bits, ...more] = childrenOf(node, tag.sequence)
   const [id, parameters, ...others] = childrenOf(algorithm, tag.sequence)
   const key = contentOf(bits, tag.bitString)
   if (more.length > 0 || others.length > 0 || key[0] !== 0) throw new CsrError('malformed')
-  return ecKind(id, parameters, key) ?? edwardsKind(id, parameters, key) ?? rsaKind(id, parameters, key)
+  const keyType = ecKind(id, parameters, key) ?? edwardsKind(id, parameters, key) ?? rsaKind(id, parameters, key)
+  return { keyType, key: key.subarray(1) }
 }
 
 /** RFC 5480 section 2: a named curve; the point uncompressed (04), so neither compressed, hybrid nor infinity. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { CsrError, type CsrVerdict, type RefuseKey, maxCsrBytes, readCsr } from './csr.ts'
 
 /**
@@ -21,7 +21,7 @@ export function createCsrVerdicts(parts: { max: number }): {
   return {
     read(pem, refuseKey = () => false) {
       if (pem.length > maxCsrBytes) throw new CsrError('too_large')
-      const digest = createHash('sha256').update(pem).digest('base64')
+      const digest = hash('sha256', pem, 'base64')
       const found = known.get(digest)
       if (found) known.delete(digest)
       const verdict = remember(digest, found ?? readCsr(pem))

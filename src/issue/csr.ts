@@ -1,4 +1,4 @@
-import { type KeyObject, createHash } from 'node:crypto'
+import { type KeyObject, hash } from 'node:crypto'
 import { Asn1Error, childrenOf, contentOf, fromDerStrict } from '../keys/asn1-strict.ts'
 import { type Asn1, tag } from '../keys/asn1.ts'
 import { PemError, decodePem } from '../keys/pem.ts'
@@ -27,7 +27,7 @@ export function readCsr(pem: string, refuseKey: RefuseKey = () => false): CsrVer
   const request = split(parse(decode(pem)))
   const key = readCsrKey(request.spki)
   checkPossession(request, key.publicKey)
-  const publicKeySha256 = createHash('sha256').update(key.spki).digest('hex')
+  const publicKeySha256 = hash('sha256', key.spki, 'hex')
   if (refuseKey(publicKeySha256)) throw new CsrError('refused_key')
   return { ...key, publicKeySha256 }
 }

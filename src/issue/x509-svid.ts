@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto'
+import { X509Certificate, hash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { emptyName, keyIdOf } from '../keys/ca-names.ts'
 import { type CertificateIssuer, buildCertificate } from '../keys/certificate.ts'
@@ -48,6 +48,7 @@ export type X509Issuer = {
 }
 
 const backdateMs = 10_000
+const nobody = emptyName()
 const notCa = basicConstraints(false)
 const usages = {
   plain: keyUsage('digitalSignature'),
@@ -78,8 +79,11 @@ export function createX509Issuer(parts: {
     wanted: Pick<LeafProfile, 'purpose' | 'spiffeId' | 'dnsNames' | 'ipAddresses'>,
   ): IssuedX509 {
     const profile: LeafProfile = {
-      ...wanted,
+      purpose: wanted.purpose,
       trustDomain,
+      spiffeId: wanted.spiffeId,
+      dnsNames: wanted.dnsNames,
+      ipAddresses: wanted.ipAddresses,
       spki: leaf.key.spki,
       keyEncipherment: leaf.key.keyType === 'RSA',
       serial: leaf.serial,
@@ -92,7 +96,7 @@ export function createX509Issuer(parts: {
       {
         serial: profile.serial,
         issuerName: issuer.name,
-        subjectName: emptyName(),
+        subjectName: nobody,
         notBefore: profile.notBefore,
         notAfter: profile.notAfter,
         spki: profile.spki,
@@ -114,15 +118,15 @@ export function createX509Issuer(parts: {
       der,
       pem,
       serialNumber: profile.serial.toString('hex'),
-      sha256: createHash('sha256').update(der).digest('hex'),
+      sha256: hash('sha256', der, 'hex'),
       notBefore: profile.notBefore,
       notAfter: profile.notAfter,
     }
   }
 
   return {
-    issueSvid: ({ spiffeId, dnsNames, ...leaf }) =>
-      issue(leaf, { purpose: 'svid', spiffeId, dnsNames, ipAddresses: [] }),
+    issueSvid: (leaf) =>
+      issue(leaf, { purpose: 'svid', spiffeId: leaf.spiffeId, dnsNames: leaf.dnsNames, ipAddresses: [] }),
     issueServerCertificate: ({ names, ...leaf }) =>
       issue(leaf, {
         purpose: 'server',

@@ -31,7 +31,13 @@ const primitive = (type: number, content: string): Asn1 => asn1.create(universal
 
 export const sequence = (children: Asn1[]): Asn1 => asn1.create(universal, tag.sequence, true, children)
 export const set = (children: Asn1[]): Asn1 => asn1.create(universal, tag.set, true, children)
-export const oid = (dotted: string): Asn1 => primitive(tag.oid, asn1.oidToDer(dotted).getBytes())
+const oids = new Map<string, string>()
+/** Of our own text, and so of few: each is encoded once. */
+export function oid(dotted: string): Asn1 {
+  const content = oids.get(dotted) ?? asn1.oidToDer(dotted).getBytes()
+  oids.set(dotted, content)
+  return primitive(tag.oid, content)
+}
 export const nothing = (): Asn1 => primitive(tag.null, '')
 export const boolean = (value: boolean): Asn1 => primitive(tag.boolean, value ? '\xff' : '\x00')
 export const utf8 = (text: string): Asn1 => primitive(tag.utf8String, binary(Buffer.from(text, 'utf8')))
@@ -62,8 +68,10 @@ function magnitudeOf(value: bigint): Buffer {
 export function time(at: Date): Asn1 {
   const year = at.getUTCFullYear()
   if (!(year >= 1950 && year <= 9999)) throw new RangeError('a certificate cannot express this time')
-  const digits = at.toISOString().replace(/\.\d+Z$|[-:T]/g, '')
-  return year < 2050 ? primitive(tag.utcTime, `${digits.slice(2)}Z`) : primitive(tag.generalizedTime, `${digits}Z`)
+  const iso = at.toISOString()
+  const date = iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10)
+  const digits = `${date}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`
+  return year < 2050 ? primitive(tag.utcTime, digits.slice(2)) : primitive(tag.generalizedTime, digits)
 }
 
 /** `[n] EXPLICIT`, or `[n] IMPLICIT` of a constructed type: the children inside a context tag. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type Asn1, oid, printable, sequence, set, utf8 } from './asn1.ts'
 
 const attribute = (type: string, value: Asn1): Asn1 => set([sequence([oid(type), value])])
@@ -23,4 +23,4 @@ export function caName(role: 'root' | 'issuing', trustDomain: string, keyId: Buf
  * A key's identifier: the first 160 bits of the SHA-256 of its SPKI (after RFC 7093 section 2). So a certificate's
  * identifier is the beginning of the `publicKeySha256` in the log.
  */
-export const keyIdOf = (spki: Uint8Array): Buffer => createHash('sha256').update(spki).digest().subarray(0, 20)
+export const keyIdOf = (spki: Uint8Array): Buffer => hash('sha256', spki, 'buffer').subarray(0, 20)

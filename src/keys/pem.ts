@@ -3,12 +3,13 @@ export class PemError extends Error {
   override readonly name = 'PemError'
 }
 
-const lineOf64 = /.{1,64}/g
-
 /** One block, lines of 64, a newline at the end (RFC 7468 section 2). */
 export function encodePem(label: string, der: Buffer): string {
-  const lines = der.toString('base64').match(lineOf64) ?? []
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+  const base64 = der.toString('base64')
+  const lines = [`-----BEGIN ${label}-----`]
+  for (let at = 0; at < base64.length; at += 64) lines.push(base64.slice(at, at + 64))
+  lines.push(`-----END ${label}-----\n`)
+  return lines.join('\n')
 }
 
 /**

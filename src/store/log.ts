@@ -12,7 +12,7 @@ export type SessionRow = {
   workloadId: string
   attestorId: string
   spiffeId: string
-  selectors: Record<string, string | string[]>
+  selectors: Readonly<Record<string, string | string[]>>
   /** The name whose re-creation ends the session (a Kubernetes namespace and service account), where there is one. */
   account?: string
   expiresAt: Date

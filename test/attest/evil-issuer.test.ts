@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createAttestor } from '../../src/attest/kinds.ts'
 import { createOutbound } from '../../src/outbound/client.ts'
 import { type Identities, type TestServer, httpServer, httpsServer, makeIdentities } from '../outbound/tls-server.ts'
-import { audience, codeOf, craft, jwkOf, now, partsFor, plain, rs256, rsa } from './tokens.ts'
+import { attestText, audience, codeOf, craft, jwkOf, now, partsFor, plain, rs256, rsa } from './tokens.ts'
 
 let ids: Identities
 beforeAll(() => {
@@ -60,8 +60,8 @@ const honest =
 
 it('an honest one is believed, and a forged proof of it is not', async () => {
   const { attestor, token, server } = await start(honest)
-  expect(await codeOf(attestor.attest(token(rsa), now))).toBe('accepted')
-  expect(await codeOf(attestor.attest(token(evil), now))).toBe('proof_signature')
+  expect(await codeOf(attestText(attestor, token(rsa), now))).toBe('accepted')
+  expect(await codeOf(attestText(attestor, token(evil), now))).toBe('proof_signature')
   expect(server.seen.map(({ url }) => url)).toEqual([document, '/keys'])
   expect(await attestor.check(now)).toEqual([{ ok: true, what: 'discovery and keys', detail: '1 usable' }])
 })
@@ -127,7 +127,7 @@ describe('an evil one', () => {
     other = await httpsServer(ids.good, routed((_path, response) => json(response, { keys: [evilKey] })))
     otherUrl = origin(other)
     const { attestor, token, server, said } = await start(answer)
-    expect(await codeOf(attestor.attest(token(evil), now))).toBe(code)
+    expect(await codeOf(attestText(attestor, token(evil), now))).toBe(code)
     expect(other.connections()).toBe(0)
     expect(server.seen.every(({ headers }) => headers.authorization === undefined && headers.cookie === undefined)).toBe(true)
     const [finding] = await attestor.check(now)
@@ -138,14 +138,14 @@ describe('an evil one', () => {
   it('hangs: the proof waits five seconds at most, and others with it', async () => {
     const outboundWaits: ServerResponse[] = []
     const { attestor, token } = await start(() => (_path, response) => void outboundWaits.push(response))
-    const all = await Promise.all(Array.from({ length: 20 }, () => codeOf(attestor.attest(token(evil), now))))
+    const all = await Promise.all(Array.from({ length: 20 }, () => codeOf(attestText(attestor, token(evil), now))))
     expect(new Set(all)).toEqual(new Set(['unavailable']))
     expect(outboundWaits).toHaveLength(1)
   })
 
   it.each(['otherCa', 'expired'] as const)('has a certificate that does not hold (%s)', async (identity) => {
     const { attestor, token, server } = await start(honest, { identity })
-    expect(await codeOf(attestor.attest(token(rsa), now))).toBe('unavailable')
+    expect(await codeOf(attestText(attestor, token(rsa), now))).toBe('unavailable')
     expect(server.seen).toHaveLength(0)
   })
 
@@ -154,7 +154,7 @@ describe('an evil one', () => {
     const { attestor, url } = await start(honest)
     for (const header of [{ jku: `http://127.0.0.1:${evilServer.port}/` }, { x5u: `http://127.0.0.1:${evilServer.port}/` }, { jwk: evilKey }, { x5c: ['AA'] }]) {
       const token = craft({ alg: 'RS256', kid: 'r1', ...header }, plain({ iss: url }), rs256(evil.privateKey))
-      expect(await codeOf(attestor.attest(token, now))).toBe('proof_header')
+      expect(await codeOf(attestText(attestor, token, now))).toBe('proof_header')
     }
     expect(evilServer.connections()).toBe(0)
   }) // prettier-ignore
@@ -171,7 +171,7 @@ describe('a private address', () => {
       const row = { id: 'att_1', name: 'lab', kind: 'oidc', spiffeIdPrefix: '/lab/', definition, revision: 1 }
       const attestor = createAttestor(row, parts)
       const token = craft({ alg: 'RS256', kid: 'r1' }, plain({ iss: origin(server) }), rs256())
-      expect(await codeOf(attestor.attest(token, now))).toBe('unavailable')
+      expect(await codeOf(attestText(attestor, token, now))).toBe('unavailable')
     }
     expect(server.connections()).toBe(0)
   })

@@ -5,7 +5,7 @@ import { createAttestor } from '../../src/attest/kinds.ts'
 import { type Outbound, createOutbound } from '../../src/outbound/client.ts'
 import { type Identities, makeIdentities } from '../outbound/tls-server.ts'
 import { type KubeStandIn, type Review, startKubeStandIn } from '../support/kube-stand-in.ts'
-import { type Said, audience, codeOf, craft, es256, hs256, partsFor } from './tokens.ts'
+import { attestText, audience, codeOf, craft, es256, hs256, partsFor, type Said } from './tokens.ts'
 
 let ids: Identities
 let kube: KubeStandIn
@@ -52,7 +52,7 @@ function attestorOf(verify: string, { of = kube, ...more }: More = {}): Attestor
   return createAttestor(row, made.parts)
 }
 const judge = (verify: string, token: string, more?: More) =>
-  codeOf(() => attestorOf(verify, more).attest(token, new Date()))
+  codeOf(() => attestText(attestorOf(verify, more), token, new Date()))
 
 const modes = ['tokenreview', 'jwks', 'jwks-then-tokenreview'] as const
 const reviewing = ['tokenreview', 'jwks-then-tokenreview'] as const
@@ -60,7 +60,7 @@ const reviews = () => kube.seen.filter(({ path }) => path.endsWith('/tokenreview
 
 describe.each(modes)('a token of a pod (%s)', (verify) => {
   it('gives namespace, account, pod and node, with their ids', async () => {
-    const attested = await attestorOf(verify).attest(kube.token(), new Date())
+    const attested = await attestText(attestorOf(verify), kube.token(), new Date())
     expect({ ...attested.selectors }).toEqual({
       'k8s:ns': 'prod',
       'k8s:sa': 'web',
@@ -77,7 +77,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
 
   it('asks with our audience, as ourselves, and never with the workload’s token as credential', async () => {
     const token = kube.token()
-    await attestorOf(verify).attest(token, new Date())
+    await attestText(attestorOf(verify), token, new Date())
     expect(reviews()).toHaveLength(verify === 'jwks' ? 0 : 1)
     for (const { body } of reviews()) expect(JSON.parse(body).spec).toEqual({ token, audiences: [audience] })
     expect(new Set(kube.seen.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${kube.reviewer}`]))
@@ -86,16 +86,16 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
   it('the same again, by a restarted container, is the same instance', async () => {
     const attestor = attestorOf(verify)
     const token = kube.token()
-    const [one, two] = [await attestor.attest(token, new Date()), await attestor.attest(token, new Date())]
-    const three = await attestor.attest(kube.token(), new Date())
+    const [one, two] = [await attestText(attestor, token, new Date()), await attestText(attestor, token, new Date())]
+    const three = await attestText(attestor, kube.token(), new Date())
     expect(two.instance).toEqual(one.instance)
     expect(three.instance).toEqual(one.instance)
   })
 
   it('without a pod: said so, and each token is its own instance', async () => {
     const attestor = attestorOf(verify)
-    const one = await attestor.attest(kube.token({ pod: null }), new Date())
-    const two = await attestor.attest(kube.token({ pod: null }), new Date())
+    const one = await attestText(attestor, kube.token({ pod: null }), new Date())
+    const two = await attestText(attestor, kube.token({ pod: null }), new Date())
     expect(one.podBound).toBe(false)
     expect(one.instance).not.toEqual(two.instance)
     expect(Object.keys(one.selectors)).toEqual(['k8s:ns', 'k8s:sa', 'k8s:sa-uid'])
@@ -103,7 +103,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
 
   it('a node without an object, and several audiences, as External Secrets asks for', async () => {
     const token = kube.token({ audience: ['a', audience, 'b'], kube: { node: { name: 'n2' } } })
-    expect((await attestorOf(verify).attest(token, new Date())).selectors['k8s:node']).toBe('n2')
+    expect((await attestText(attestorOf(verify), token, new Date())).selectors['k8s:node']).toBe('n2')
     expect(await judge(verify, token, { otherAudiences: 'refuse' })).toBe('proof_audience')
   })
 
@@ -279,7 +279,7 @@ describe('16: what a cluster in bad hands answers to a review', () => {
 
   it('what it says in its error goes to operators, cut and printable', async () => {
     kube.state.answer = set('status', { authenticated: false, error: `\u001b[31m${'x'.repeat(1000)}\u202e` })
-    const refusal = await attestorOf('tokenreview').attest(kube.token(), new Date()).then(() => undefined, (error: unknown) => error) // prettier-ignore
+    const refusal = await attestText(attestorOf('tokenreview'), kube.token(), new Date()).then(() => undefined, (error: unknown) => error) // prettier-ignore
     const { explanation } = (refusal as { info: { explanation: { error: string } } }).info
     expect(explanation.error).toMatch(/^\?\[31mx{195}$/)
   })
@@ -307,7 +307,7 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
   it.each(faults)('%s', async (_, instead, words) => {
     kube.state.instead = instead
     const attestor = attestorOf('tokenreview')
-    for (let n = 0; n < 3; n++) expect(await codeOf(attestor.attest(kube.token(), new Date()))).toBe('unavailable')
+    for (let n = 0; n < 3; n++) expect(await codeOf(attestText(attestor, kube.token(), new Date()))).toBe('unavailable')
     expect(said).toHaveLength(1)
     expect(said[0]?.note).toMatch(words)
     expect(JSON.stringify(said)).not.toContain(kube.reviewer)
@@ -341,15 +341,15 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
   it('the token file is read at each use: the kubelet renews it', async () => {
     const attestor = attestorOf('tokenreview')
     files.set(tokenFile, 'eyJhbGciOiJub25lIn0.e30.b2xk')
-    expect(await codeOf(attestor.attest(kube.token(), new Date()))).toBe('unavailable')
+    expect(await codeOf(attestText(attestor, kube.token(), new Date()))).toBe('unavailable')
     files.set(tokenFile, kube.reviewer)
-    expect(await codeOf(attestor.attest(kube.token(), new Date()))).toBe('accepted')
+    expect(await codeOf(attestText(attestor, kube.token(), new Date()))).toBe('accepted')
   })
 
   it('a cluster that hangs is given up after five seconds', async () => {
     kube.state.instead = (path) => path.endsWith('/tokenreviews')
     const attestor = attestorOf('tokenreview')
-    const all = Promise.all(Array.from({ length: 300 }, () => codeOf(attestor.attest(kube.token(), new Date()))))
+    const all = Promise.all(Array.from({ length: 300 }, () => codeOf(attestText(attestor, kube.token(), new Date()))))
     expect(new Set(await all)).toEqual(new Set(['unavailable']))
     expect(kube.seen.length).toBeLessThanOrEqual(256)
   })
@@ -405,7 +405,7 @@ describe('in-cluster', () => {
     const definition = { name: 'own', kind: 'kubernetes', issuer: kube.issuer, audience, verify: 'jwks-then-tokenreview', apiServer: 'in-cluster', keys: { discovery: true }, maxTokenAgeSeconds: 86_400, singleUse: true, otherAudiences: 'allow' } // prettier-ignore
     const row = { id: 'att_1', name: 'own', kind: 'kubernetes', spiffeIdPrefix: '/own/', definition, revision: 1 }
     kube.state.jwksUri = 'https://10.0.0.1:6443/openid/v1/jwks'
-    const { once } = await createAttestor(row, parts).attest(kube.token(), new Date())
+    const { once } = await attestText(createAttestor(row, parts), kube.token(), new Date())
     expect(once?.id).toMatch(/^[0-9a-f-]{36}$/)
     const as = [true, kube.caPem, `Bearer ${kube.reviewer}`]
     expect(asked).toEqual([

@@ -4,7 +4,7 @@ import { createAttestor } from '../../src/attest/kinds.ts'
 import { checkDefinition } from '../../src/attest/kinds.ts'
 import { requiredMatch, tooWide } from '../../src/attest/presets.ts'
 import { type Match, matches } from '../../src/names/selectors.ts'
-import { audience, codeOf, craft, jwkOf, noNetwork, now, partsFor, plain, rs256, rsa } from './tokens.ts'
+import { attestText, audience, codeOf, craft, jwkOf, noNetwork, now, partsFor, plain, rs256, rsa } from './tokens.ts'
 
 const known = { attestors: new Map(), issuer: 'https://purser.example.org' }
 const definitionParts = { audiences: [audience], readFile: async () => '' }
@@ -22,7 +22,7 @@ async function attestorOf(
   const row = { ...made, id: 'att_1', revision: 1 }
   const attestor = createAttestor(row, partsFor(noNetwork).parts)
   const attest = (claims: Record<string, unknown>) =>
-    attestor.attest(craft({ alg: 'RS256', kid: 'r1' }, plain({ iss: made.issuer, ...claims }), rs256()), now)
+    attestText(attestor, craft({ alg: 'RS256', kid: 'r1' }, plain({ iss: made.issuer, ...claims }), rs256()), now)
   return { row, attest, code: (claims: Record<string, unknown>) => codeOf(() => attest(claims)) }
 }
 
@@ -280,7 +280,7 @@ describe('30: Nomad, as a plain issuer', () => {
   const definition = { name: 'n', kind: 'oidc', issuer: 'https://nomad.example', audience, spiffeIdPrefix: '/n/', keys: { jwks: { keys: [jwkOf(rsa.publicKey, { kid: 'r1' })] } }, maxTokenAgeSeconds: 60, singleUse: false, otherAudiences: 'refuse' }
   const attestor = createAttestor({ id: 'a', name: 'n', kind: 'oidc', spiffeIdPrefix: '/n/', definition, revision: 1 }, partsFor(noNetwork).parts)
   const of = (claims: Record<string, unknown>) =>
-    attestor.attest(craft({ alg: 'RS256', kid: 'r1', typ: 'JWT' }, plain({ iss: 'https://nomad.example', ...nomad, ...claims }), rs256()), now)
+    attestText(attestor, craft({ alg: 'RS256', kid: 'r1', typ: 'JWT' }, plain({ iss: 'https://nomad.example', ...nomad, ...claims }), rs256()), now)
 
   it.each([{ nomad_job_id: 'app-admin' }, { nomad_job_id: 'app/dispatch-1-2' }, { nomad_job_id: 'App' }, { nomad_namespace: 'prod' }, { nomad_job_id: ['app-admin'] }])('%j is another job', async (claims) => {
     expect(matches(entry, (await of(claims)).selectors, false)).toBe(false)

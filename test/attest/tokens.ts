@@ -1,6 +1,8 @@
 /** Tokens that no well-meaning issuer makes: every byte of header, payload and signature is the test's. */
 import { type KeyObject, createHmac, generateKeyPairSync, sign } from 'node:crypto'
+import type { Attested, Attestor } from '../../src/attest/attestor.ts'
 import type { AttestorParts } from '../../src/attest/parts.ts'
+import { readProofText } from '../../src/attest/proof-text.ts'
 import { Refusal } from '../../src/errors.ts'
 import { OutboundError } from '../../src/outbound/errors.ts'
 
@@ -53,6 +55,10 @@ export const hs256 =
 /** A good RS256 token, but for what is changed. */
 export const token = (claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}): string =>
   craft({ alg: 'RS256', kid: 'r1', ...header }, plain(claims), rs256())
+
+/** From the text of a proof: what `attest.ts` does, once it knows whose it is. */
+export const attestText = async (attestor: Attestor, text: string, at: Date): Promise<Attested> =>
+  attestor.attest(readProofText(text), at)
 
 /** The true code of a refusal, which callers never see. */
 export async function codeOf(work: Promise<unknown> | (() => unknown)): Promise<string> {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createAttestor } from '../../src/attest/kinds.ts'
 import { readProofText } from '../../src/attest/proof-text.ts'
 import {
+  attestText,
   audience,
   b64,
   codeOf,
@@ -42,10 +43,11 @@ function attestorOf(more: Record<string, unknown> = {}, keys: unknown[] = jwks) 
   return createAttestor(row, partsFor(noNetwork).parts)
 }
 
-const judge = (proof: string, more?: Record<string, unknown>) => codeOf(() => attestorOf(more).attest(proof, now))
+const judge = (proof: string, more?: Record<string, unknown>) => codeOf(() => attestText(attestorOf(more), proof, now))
 
 it('a good token gives its facts', async () => {
-  const { selectors, instance, expiresAt, once } = await attestorOf().attest(
+  const { selectors, instance, expiresAt, once } = await attestText(
+    attestorOf(),
     token({ sub: 'a:b', group: ['x', 'y'], admin: true, age: 5, nothing: null, empty: '' }),
     now,
   )
@@ -163,13 +165,13 @@ describe('claims', () => {
   })
   it('17: a token without jti, where each is taken once', async () => {
     expect(await judge(token({ jti: undefined }), { singleUse: true })).toBe('proof_claims')
-    const { once } = await attestorOf({ singleUse: true }).attest(token({ jti: 'X' }), now)
+    const { once } = await attestText(attestorOf({ singleUse: true }), token({ jti: 'X' }), now)
     expect(once).toEqual({ id: 'X', until: new Date((seconds + 300) * 1000) })
   })
 
   it('34: names that are members of every object give nothing to anybody', async () => {
     for (const name of ['constructor', 'toString', 'hasOwnProperty', 'prototype', '__defineGetter__', 'valueOf']) {
-      const { selectors } = await attestorOf().attest(token({ [name]: 'admin' }), now)
+      const { selectors } = await attestText(attestorOf(), token({ [name]: 'admin' }), now)
       expect(Object.getPrototypeOf(selectors)).toBeNull()
       expect({ ...selectors }).toEqual({ 'oidc:sub': 'web', [`oidc:${name}`]: 'admin' })
     }
@@ -180,7 +182,7 @@ describe('claims', () => {
 
   it('a claim that no entry could name or no screen could show is no fact', async () => {
     const odd = { 'a b': 'x', 'a{b}': 'x', ['é']: 'x', name: 'a\u202eb', long: 'x'.repeat(1025), many: Array(257).fill('x'), mixed: ['a', 1], ['k'.repeat(252)]: 'x' }
-    const { selectors } = await attestorOf().attest(token(odd), now)
+    const { selectors } = await attestText(attestorOf(), token(odd), now)
     expect(Object.keys(selectors)).toEqual(['oidc:sub'])
   })
 }) // prettier-ignore
@@ -243,7 +245,7 @@ describe('text', () => {
     const s = (order - BigInt(`0x${bytes.subarray(32).toString('hex')}`)).toString(16).padStart(64, '0')
     const twin = `${made.split('.').slice(0, 2).join('.')}.${Buffer.concat([bytes.subarray(0, 32), Buffer.from(s, 'hex')]).toString('base64url')}`
     const attestor = attestorOf({ singleUse: true })
-    const [one, other] = [await attestor.attest(made, now), await attestor.attest(twin, now)]
+    const [one, other] = [await attestText(attestor, made, now), await attestText(attestor, twin, now)]
     expect(other.once).toEqual(one.once)
     expect(other.instance).toEqual(one.instance)
   }) // prettier-ignore

@@ -1,6 +1,6 @@
 /** What every answer has, and what none has (threats.md 33, 146, 147). */
 import { type AddressInfo, type Server } from 'node:net'
-import { createServer } from 'node:http'
+import { IncomingMessage, createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createApp } from '../../src/app.ts'
 import { type RefusalCode, refusals, refuse, shown } from '../../src/errors.ts'
@@ -111,7 +111,7 @@ describe('a door that breaks', () => {
     metrics,
     now: () => new Date(),
     randomBytes: (size: number) => Buffer.alloc(size, 7),
-    addressOf: () => '127.0.0.1',
+    addressOf: (_: object) => '127.0.0.1',
     snapshots: { current: () => ({}) },
     recorder: { note: () => Promise.reject(new Error('canary of the recorder')) },
   }
@@ -160,6 +160,26 @@ describe('a door that breaks', () => {
     expect(answer.status).toBe(503)
     isBare(answer, 'log_unavailable')
     expect(answer.headers.get('retry-after')).toBe('2')
+  })
+
+  it.each(['plain', 'é', 'ÿ€', '日本', '🚢 and more', '\ud800', ''])('sends %j whole, in UTF-8', async (text) => {
+    const answer = await answerOf(async () => json({ text }))
+    // What `ask` read is one character a byte.
+    const bytes = Buffer.from(answer.text, 'latin1')
+    expect(answer.headers.get('content-length')).toBe(String(bytes.length))
+    expect(bytes.toString('utf8')).toBe(JSON.stringify({ text }))
+  })
+
+  it('sees Node’s own messages: a prototype of Express’s under them makes everything after it slow', async () => {
+    const prototypes: unknown[] = []
+    const addressOf = (message: object): string => {
+      prototypes.push(Object.getPrototypeOf(message))
+      return '127.0.0.1'
+    }
+    const answer = await answerOf(async () => json({}), { addressOf })
+    expect(answer.status).toBe(200)
+    expect(prototypes).toEqual([IncomingMessage.prototype])
+    expect(prototypes[0]).toBe(IncomingMessage.prototype)
   })
 
   it('answers as always when nothing breaks', async () => {

@@ -3,7 +3,7 @@ import { VerifyError } from './errors.ts'
 const MAX_DEPTH = 64
 
 /** Lone surrogates have no UTF-8 form, so nothing could be hashed that reads back as the same text. */
-export const hasLoneSurrogate = (text: string): boolean => /\p{Surrogate}/u.test(text)
+export const hasLoneSurrogate = (text: string): boolean => !text.isWellFormed()
 
 /** Anything with named members, arrays excepted. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
