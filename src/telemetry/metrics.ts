@@ -29,7 +29,6 @@ const attestations = ['granted', 'refused'] as const
 const paths = ['batch', 'transaction'] as const
 const runs = ['done', 'failed'] as const
 const rotationStates = ['pending', 'issued', 'waiting', 'held'] as const
-const rotationEnds = ['retired', 'failed', 'rolled_back'] as const
 const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as const
 const leaseStates = ['open', 'revoking', 'irrevocable'] as const
 
@@ -108,6 +107,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     aggregator: 'max',
   })
   for (const state of leaseStates) leases.set({ state }, 0)
+  const valuesLeft = gauge('keyring_values_left', 'Values that an older wrapping key still wraps.')
   const jobRuns = counter('job_runs_total', 'Runs of background jobs.', { job: job.words, outcome: runs })
   const rotating = new Gauge({
     name: 'purser_rotations',
@@ -117,7 +117,6 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     aggregator: 'max',
   })
   for (const state of rotationStates) rotating.set({ state }, 0)
-  const rotationsEnded = counter('rotations_ended_total', 'Rotations of secrets that ended.', { state: rotationEnds })
   const rotationFailures = counter('rotation_attempt_failures_total', 'Attempts to set or end a value that failed.', {
     step: rotationStep.words,
   })
@@ -158,6 +157,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
       for (const state of leaseStates) leases.set({ state }, counts[state])
     },
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
+    valuesLeft: (count: number): void => valuesLeft.set(count),
     jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
     /** All that have not ended, as one look at the database found them. */
     rotations(found: readonly { state: string; count: number; oldest: Date }[], now: Date): void {
@@ -165,7 +165,6 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
       const oldest = Math.min(now.getTime(), ...found.map((one) => one.oldest.getTime()))
       rotationAge.set((now.getTime() - oldest) / 1000)
     },
-    rotationEnded: (state: (typeof rotationEnds)[number]): void => rotationsEnded.inc({ state }),
     rotationAttemptFailed: (step: string): void => rotationFailures.inc({ step: rotationStep.of(step) }),
     /** Asked at each scrape. */
     watchSnapshotAge(seconds: () => number): void {

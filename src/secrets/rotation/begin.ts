@@ -43,15 +43,15 @@ export function rotatorOf(rotators: Rotators, { rotator }: Pick<Plan, 'rotator'>
   return found
 }
 
-/** The value of the live version; nothing where it was deleted, destroyed or retired. */
-export async function liveData(
+/** The value of a version, deleted or not; nothing where it was destroyed. */
+export async function valueOf(
   tx: Knex,
   keyring: SealingKeyring,
   secret: Pick<SecretRow, 'id' | 'path'>,
   version: number,
 ): Promise<SecretData | undefined> {
   const [row] = await readVersions(tx, [{ secretId: secret.id, version }])
-  return row?.sealed && !row.deletedAt && !row.retiredAt ? openData(keyring, secret, row) : undefined
+  return row?.sealed && openData(keyring, secret, row)
 }
 
 /**
@@ -68,7 +68,7 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
 
   const version = (await lastVersionOf(tx, secret.path)) + 1
   const { path } = secret
-  const current = await liveData(tx, keyring, secret, secret.version)
+  const current = await valueOf(tx, keyring, secret, secret.version)
   const next = { config: plan.rotator, path, version, ...(current && { current }) }
   if (plan.supplied && asked.data) {
     const problems = rotator.checkSupplied?.(asked.data, next) ?? []
