@@ -1461,6 +1461,14 @@ export interface components {
             caPem?: components["schemas"]["Pem"];
             /** @description 10 unless given */
             timeoutSeconds?: number;
+        } | {
+            /** @constant */
+            kind: "postgres";
+            database: components["schemas"]["Name"];
+            owner: components["schemas"]["SqlName"];
+            roles: components["schemas"]["SqlName"][];
+            /** @description Make roles that are missing; they get what the owner has */
+            create?: boolean;
         };
         RotationSchedule: {
             /** @description Minute, hour, day of the month, month, day of the week */

@@ -52,12 +52,11 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
       ['lease.issue', 'intended'],
       ['credentials.issue', 'granted'],
     ])
-    const lease = role?.lease ?? ''
     expect(entries[1]?.issued?.leases).toEqual([
       { id: role?.lease, database: 'orders', username: role?.username, expiresAt: role?.expiresAt },
     ])
     expect(JSON.stringify(entries)).not.toContain(role?.password)
-    expect((await shop.lease(lease)).state).toBe('active')
+    expect((await shop.lease(role?.lease ?? '')).state).toBe('active')
     const [valid] = await target.sql<{ rolvaliduntil: Date }>(
       `select rolvaliduntil from pg_roles where rolname = '${role?.username}'`,
     )
