@@ -4,7 +4,7 @@ const block = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-
 
 /**
  * Every certificate of a PEM text, in order.
- * @returns undefined when there is none or one can't be read: an empty list of anchors would mean the system's
+ * @returns undefined when there is none or one can't be read: an empty list of anchors would mean those of Node.js
  */
 export function readCertificates(pem: string): X509Certificate[] | undefined {
   try {

@@ -1,8 +1,11 @@
 import { randomInt } from 'node:crypto'
-import { PurserError, isAway } from './errors.ts'
+import { createClosing } from './closing.ts'
+import { elapsedMs as elapsed } from './elapsed.ts'
+import { PurserError, isConclusive } from './errors.ts'
 import { createEmitter } from './events.ts'
 import { type Credentials, createFetchCredentials } from './fetch-credentials.ts'
 import { createHeld } from './held.ts'
+import { holding } from './holding.ts'
 import { createIdentity } from './identity.ts'
 import { createCredential } from './jwt/credential.ts'
 import { createRevocation } from './jwt/revocation.ts'
@@ -19,6 +22,7 @@ import { readSpiffeId } from './spiffe-id.ts'
 import { createTls } from './tls/tls.ts'
 import { createTransport } from './transport.ts'
 import { createServerTrust } from './trust.ts'
+import { warnBy } from './warn.ts'
 
 /**
  * Attests this workload and gets its credentials, in one request, from options and environment: finds the server and
@@ -29,7 +33,7 @@ import { createServerTrust } from './trust.ts'
  * @throws PurserError whose `code` tells what went wrong, and whose `message` what to do
  */
 export const connect = async (options: ConnectOptions = {}): Promise<Purser> =>
-  (await connectBy(createTransport, options)).client
+  (await holding(() => connectBy(createTransport, options))).client
 
 /**
  * @param makeTransport how the server is reached: `@purser/sdk/testing` answers in this process
@@ -39,13 +43,13 @@ export async function connectBy(
   makeTransport: typeof createTransport,
   options: ConnectOptions,
 ): Promise<{ client: Purser; reread: () => Promise<unknown> }> {
-  const warn = options.onWarning ?? ((warning: string) => process.emitWarning(warning, 'PurserWarning'))
+  const warn = warnBy(options.onWarning)
   const clock = (): Date => new Date()
   const now = (): number => Date.now()
   const random = (): number => randomInt(2 ** 32) / 2 ** 32
   const settings = await readSettings(options)
   const { address, trust, timeoutMs, stateDir, wanted, renewAt, chosen } = settings
-  const controller = new AbortController()
+  const controller = createClosing()
   const closing = controller.signal
 
   const serverTrust = createServerTrust(trust, address, timeoutMs)
@@ -62,13 +66,13 @@ export async function connectBy(
     // The server may be under a root by now that came after the one that is pinned.
     if (kept) serverTrust.follow(kept.trustBundle)
     const server = createServerView({ settings, transport, warn })
-    const fetchCredentials = createFetchCredentials({ settings, transport, server, warn, now: clock })
+    const fetchCredentials = createFetchCredentials({ settings, transport, server, warn, now: clock, elapsed })
     const identity = createIdentity({ file, kept, origin: address.origin, subject, presentable: address.tls })
     const renew = createRenew({
       fetchCredentials,
       live: identity.live,
       now: clock,
-      elapsed: () => performance.now(),
+      elapsed,
       warn,
       ...(file && { keepPending: identity.keepPending }),
       ...(kept?.pending && { pending: kept.pending }),
@@ -77,31 +81,31 @@ export async function connectBy(
     const { first, away } = await renew(wanted, options.signal ?? closing).then(
       ({ given }) => ({ first: given, away: undefined }),
       (error: unknown) => {
-        if (!kept || !isAway(error)) throw error
+        if (!kept || !(error instanceof PurserError) || isConclusive(error)) throw error
         warn(`the identity that was kept in ${stateDir} is used until it can be renewed. ${error.message}`)
         return { first: credentialsOf(kept), away: error }
       },
     )
     // What was kept stays as it is, with what is known of a renewal that was cut off.
     if (!away) await identity.keep(first)
-    const held = createHeld({ wanted, renewAt, now, random }, first)
+    const held = createHeld({ wanted, renewAt, now, elapsed, random }, first)
     const emitter = createEmitter(warn)
     const { keep } = identity
     const { follow } = serverTrust
-    const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, warn, now, random })
+    const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, warn, elapsed, random })
     const credential = createCredential(held, identity, now)
     const revocation = createRevocation({ transport, credential, closing, warn, now })
     const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}
     const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, warn, now })
     const issuer = async (signal: AbortSignal): Promise<string> => (await server(signal)).info.issuer
     const revoked = createRevoked({ transport, issuer, roots: keeper.roots, warn, closing, now, random })
-    const source = identity.source({ held, keeper, revoked, closing, now })
+    const source = identity.source({ held, keeper, revoked, closing })
     const tls = createTls({ source, warn, now })
     const close = (): void => {
       keeper.close()
       end()
     }
-    const client = createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now })
+    const client = createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close })
     return { client, reread: () => Promise.allSettled([keeper.bundles.reread(), revoked.reread()]) }
   } catch (error) {
     end()

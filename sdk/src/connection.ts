@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { readAddress } from './address.ts'
 import { withDeadline } from './deadline.ts'
 import { openConnection } from './handshake.ts'
+import { holding } from './holding.ts'
 import type { CaOption } from './options.ts'
 import { chooseTrust, createServerTrust } from './trust.ts'
 
@@ -20,7 +21,7 @@ export type Connector = {
 
 /**
  * The server that is named, verified by the same rules as `connect()`: the given roots or fingerprint, else
- * PURSER_CA_FILE, PURSER_CA_SHA256, else the system's roots.
+ * PURSER_CA_FILE, PURSER_CA_SHA256, else the roots that come with Node.js.
  * @param options.timeoutMs milliseconds for each connection
  * @throws PurserError `bad_options`
  */
@@ -37,9 +38,13 @@ export async function createConnector(options: {
   return {
     origin: address.origin,
     async connect() {
-      return withDeadline(timeoutMs, [], `connecting to ${address.origin}`, async (signal) =>
-        openConnection(address, await server.anchors(signal), signal),
+      const connecting = `connecting to ${address.origin}`
+      const socket = await holding(() =>
+        withDeadline(timeoutMs, [], connecting, async (signal) =>
+          openConnection(address, await server.anchors(signal), signal),
+        ),
       )
+      return socket.ref()
     },
   }
 }

@@ -2,7 +2,7 @@ import { PurserError } from './errors.ts'
 
 /**
  * Runs `work` with a signal that fires at the deadline or with any of `signals`, and settles then even when `work`
- * doesn't. (`AbortSignal.any` and `.timeout` may be collected before they fire on some versions of Node 20.)
+ * doesn't. It keeps no process alive: see holding.ts. (`AbortSignal.any` and `.timeout` may be collected before they fire on some versions of Node 20.)
  * @param what for the message of the timeout: what took too long
  * @throws PurserError `timeout`, `aborted`, `closed`, or what `work` throws
  */
@@ -15,7 +15,7 @@ export async function withDeadline<T>(
   const controller = new AbortController()
   const timer = setTimeout(() => {
     controller.abort(new PurserError('timeout', `${what} took longer than ${timeoutMs} ms`))
-  }, timeoutMs)
+  }, timeoutMs).unref()
   const listening: (() => void)[] = []
   for (const signal of signals) {
     if (!signal) continue
@@ -50,7 +50,7 @@ export function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Pr
 /** A wait that a signal cuts short. */
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(done, ms)
+    const timer = setTimeout(done, ms).unref()
     function onAbort(): void {
       clearTimeout(timer)
       reject(abortError(signal))

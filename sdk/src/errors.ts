@@ -54,7 +54,29 @@ export function oneLine(text: string): string {
   return clean.length > 300 ? `${clean.slice(0, 300)}…` : clean
 }
 
-/** Purser can't be reached or can't record now: what is held still does. A refusal is another matter. */
-export const isAway = (error: unknown): error is PurserError =>
-  error instanceof PurserError &&
-  (['unreachable', 'timeout', 'incomplete'].includes(error.code) || error.status === 429 || (error.status ?? 0) >= 500)
+/** No answer came: the connection failed or broke. */
+export const isUnreached = (error: unknown): boolean =>
+  error instanceof PurserError && ['unreachable', 'timeout', 'incomplete'].includes(error.code)
+
+/** Nobody Purser is, or no answer of Purser's: whatever is there instead, it says nothing about this workload. */
+const notPurser = new Set([
+  'untrusted_server', 'fingerprint_mismatch', 'redirected', 'too_large', 'bad_reply', 'receipt_invalid',
+  'receipt_mismatch', 'refused', 'not_found', 'method_not_allowed',
+]) // prettier-ignore
+
+/** Purser can't be reached, can't record now, or isn't what answers. A refusal is another matter. */
+export const isAway = (error: unknown): boolean =>
+  isUnreached(error) ||
+  (error instanceof PurserError && (notPurser.has(error.code) || error.status === 429 || (error.status ?? 0) >= 500))
+
+/** Whether it is more than absence: somebody should look at what answers there. */
+export const isSuspect = (error: PurserError): boolean => notPurser.has(error.code)
+
+/** Purser's word on this workload, a log that isn't the one that was seen before, or a fault or wish of the caller's own. */
+const conclusive = new Set([
+  'attestation_failed', 'not_granted', 'several_workloads', 'log_forked', 'log_epoch', 'bad_state', 'bad_options',
+  'not_offered', 'no_log_key', 'aborted', 'closed',
+]) // prettier-ignore
+
+/** Whether a failed renewal is to be told at once, rather than that what is held goes on to serve. */
+export const isConclusive = (error: unknown): boolean => !(error instanceof PurserError) || conclusive.has(error.code)

@@ -1,4 +1,5 @@
 /** What happens to a connected client, for logs and metrics. No event holds a key or a token. */
+import { callOut } from './call-out.ts'
 import { type Heads, type PurserError, wordsOf } from './errors.ts'
 
 export type Events = {
@@ -8,7 +9,7 @@ export type Events = {
   expiring: { notAfter: Date; error: PurserError | undefined }
   /** The certificate is over. Whatever needs it fails with `expired` until a renewal succeeds. */
   expired: { notAfter: Date; error: PurserError | undefined }
-  /** Purser can't be reached, or can't issue now. What is held is served on. */
+  /** Purser can't be reached or verified, or gives nothing of use now. What is held is served on. */
   disconnected: { error: PurserError }
   reconnected: { afterMs: number }
   /** The roots or JWT keys of the trust domain changed. */
@@ -19,19 +20,22 @@ export type Events = {
 
 export type EventName = keyof Events
 
+/** What it throws, or rejects with where it is async, is warned of. */
+export type Listener<N extends EventName> = (event: Events[N]) => unknown
+
 export type Emitter = {
-  /** Answers how to stop listening. A listener that throws is warned of, and stops nobody. */
-  on: <N extends EventName>(name: N, listener: (event: Events[N]) => void) => () => void
+  /** Answers how to stop listening. A listener that throws, or rejects later, is warned of, and stops nobody. */
+  on: <N extends EventName>(name: N, listener: Listener<N>) => () => void
   emit: <N extends EventName>(name: N, event: Events[N]) => void
 }
 
 /** @param warn told of listeners that throw */
 export function createEmitter(warn: (warning: string) => void): Emitter {
-  const listeners: { [N in EventName]?: Set<(event: Events[N]) => void> } = {}
-  const of = <N extends EventName>(name: N): Set<(event: Events[N]) => void> => {
-    const known: Set<(event: Events[N]) => void> | undefined = listeners[name]
+  const listeners: { [N in EventName]?: Set<Listener<N>> } = {}
+  const of = <N extends EventName>(name: N): Set<Listener<N>> => {
+    const known: Set<Listener<N>> | undefined = listeners[name]
     if (known) return known
-    const made = new Set<(event: Events[N]) => void>()
+    const made = new Set<Listener<N>>()
     Object.assign(listeners, { [name]: made })
     return made
   }
@@ -43,11 +47,10 @@ export function createEmitter(warn: (warning: string) => void): Emitter {
     },
     emit(name, event) {
       for (const listener of of(name)) {
-        try {
-          listener(event)
-        } catch (error) {
-          warn(`a listener of '${name}' threw: ${wordsOf(error)}`)
-        }
+        callOut(
+          () => listener(event),
+          (error) => warn(`a listener of '${name}' threw: ${wordsOf(error)}`),
+        )
       }
     },
   }

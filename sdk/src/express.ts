@@ -4,7 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { PurserError } from './errors.ts'
+import { PurserError, wordsOf } from './errors.ts'
 import { readAudience } from './jwt/audience.ts'
 import { checkOptions } from './known-options.ts'
 import { readBearer } from './express/bearer.ts'
@@ -44,7 +44,7 @@ export type IdentityOptions = {
   /** As for `verifyJwt`. */
   revocation?: 'ask' | 'require' | 'off'
   /** Told why somebody was refused, for the service's log; the caller is told no more than RFC 6750 says. */
-  onRefused?: (error: PurserError, request: IncomingMessage) => void
+  onRefused?: (error: PurserError, request: IncomingMessage) => unknown
 }
 
 const names: Record<keyof IdentityOptions, true> = {
@@ -108,7 +108,10 @@ export function requireIdentity(
       return undefined
     } catch (error) {
       if (!(error instanceof PurserError) || error.code === 'bad_options') throw error
-      onRefused?.(error, request)
+      // What it throws is the caller's to hear of; nobody waits for a promise.
+      Promise.resolve(onRefused?.(error, request)).catch((failure: unknown) => {
+        warn(`onRefused rejected: ${wordsOf(failure)}`)
+      })
       return answerTo(error, { realm: trustDomain, bearer: audience !== undefined })
     }
   }

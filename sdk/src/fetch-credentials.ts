@@ -7,6 +7,7 @@ import { compareEntry } from './compare-entry.ts'
 import { createCsr } from './csr.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
+import { serverTime } from './lifetime.ts'
 import { type Proof, admitProof } from './proof/admit.ts'
 import { type AccessTokenReply, type CredentialsReply, type JwtReply, type X509Reply, readReply } from './reply.ts'
 import type { Settings, Wanted } from './settings.ts'
@@ -22,6 +23,8 @@ export type Credentials = {
   x509?: X509Reply & { privateKey: string }
   jwts: JwtReply[]
   accessToken?: AccessTokenReply
+  /** The server's clock as this was received; of what was kept over a restart that is not known. */
+  serverTime?: number
   /** Absent with `receipts: 'off'`, and where one that doesn't verify was let pass by `warn`. */
   receipt?: Receipt
 }
@@ -46,6 +49,7 @@ type Parts = {
   server: (signal: AbortSignal) => Promise<ServerView>
   warn: (warning: string) => void
   now: () => Date
+  elapsed: () => number
 }
 
 /** The largest answer that the routes in use can give. */
@@ -80,6 +84,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
       ...(wanted.accessToken && { accessToken: wanted.accessToken }),
       ...(since && { receipt: since }),
     }
+    const sentAt = parts.elapsed()
     const { json, answer } = await ask(
       transport,
       {
@@ -102,7 +107,8 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
     const receipt = await account(parts, view, reply, signal, (entry) =>
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
     )
-    return credentialsOf(reply, key, receipt)
+    const time = serverTime(answer.headers.date, parts.now().getTime(), parts.elapsed() - sentAt)
+    return { ...credentialsOf(reply, key, receipt), serverTime: time }
   } finally {
     transport.rest()
   }

@@ -14,7 +14,7 @@ const base = ({ host, port }: Address): ConnectionOptions => ({
   minVersion: 'TLSv1.2',
 })
 
-/** What the server is verified against: PEM of the only anchors, or undefined for the system's; and the same in words. */
+/** What the server is verified against: PEM of the only anchors, or undefined for those that come with Node.js; and the same in words. */
 export type Anchors = { pem: string[] | undefined; words: string }
 
 /**
@@ -86,6 +86,8 @@ function settled<S extends Socket>(
   signal: AbortSignal,
   trusted?: string,
 ): Promise<S> {
+  // Whoever waits for it keeps the process alive: see holding.ts.
+  socket.unref()
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       reject(error instanceof PurserError ? error : connectionError(error, address, trusted))

@@ -22,7 +22,7 @@ export type Identity = {
   keep: (given: Credentials) => Promise<void>
   /** @returns whether a restart can't find the certificate without what is pending */
   keepPending: (pending: PendingKey | undefined) => Promise<boolean>
-  source(parts: { held: Held; keeper: Keeper; revoked: Revoked; closing: AbortSignal; now: () => number }): Source
+  source(parts: { held: Held; keeper: Keeper; revoked: Revoked; closing: AbortSignal }): Source
 }
 
 export function createIdentity({ file, kept, origin, subject, presentable }: Parts): Identity {
@@ -53,7 +53,7 @@ export function createIdentity({ file, kept, origin, subject, presentable }: Par
     async keepPending(pending) {
       return !current || !file || file.write({ ...current, pending })
     },
-    source: ({ held, keeper, revoked, closing, now }) => ({
+    source: ({ held, keeper, revoked, closing }) => ({
       get trustDomain() {
         return current?.trustDomain ?? ''
       },
@@ -61,8 +61,8 @@ export function createIdentity({ file, kept, origin, subject, presentable }: Par
         if (closing.aborted) throw closing.reason
         const x509 = held.x509()
         if (!x509) throw new PurserError('not_requested', 'no certificate was asked for: connect without x509: false')
-        const { value, endsAt } = x509
-        if (endsAt <= now()) throw expired(value.notAfter, keeper.lastError())
+        const { value, leftMs } = x509
+        if (leftMs <= 0) throw expired(value.notAfter, keeper.lastError())
         return { ...value, trustBundle: keeper.roots(), spiffeId: held.newest().spiffeId }
       },
       onIdentity: keeper.onIdentity,

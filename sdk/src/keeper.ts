@@ -2,14 +2,16 @@
  * Keeps what a client holds alive: renews it ahead of its end, says what happens, and hands each new identity to whoever
  * presents it.
  */
+import { createBackOff } from './back-off.ts'
 import type { Bundle } from './bundle.ts'
 import { type Bundles, createBundles } from './bundles.ts'
 import { readCertificates } from './certificates.ts'
 import { unlessAborted } from './deadline.ts'
-import { PurserError, isAway, wordsOf } from './errors.ts'
+import { PurserError, isConclusive, wordsOf } from './errors.ts'
 import type { Emitter } from './events.ts'
 import type { Credentials } from './fetch-credentials.ts'
 import type { Held } from './held.ts'
+import { createPresence } from './presence.ts'
 import type { By, Renew } from './renew.ts'
 import { createSchedule } from './schedule.ts'
 import type { Wanted } from './settings.ts'
@@ -21,8 +23,8 @@ export type Keeper = {
   roots: () => string
   /** Why the newest try to renew failed; undefined after one that didn't. */
   lastError(): PurserError | undefined
-  /** Gets these and takes them over. */
-  obtain(wanted: Wanted): Promise<Credentials>
+  /** Gets another token than the one that is held; not while Purser asked for patience or was just found away. */
+  obtainJwt(audience: string): Promise<string>
   /** Gets everything anew; calls at the same time share a request. */
   renewAll(signal?: AbortSignal): Promise<void>
   /** Something is used that was not before. */
@@ -44,7 +46,8 @@ export type KeeperParts = {
   away: PurserError | undefined
   closing: AbortSignal
   warn: (warning: string) => void
-  now: () => number
+  /** For ages and pauses; no setting of the clock moves it. */
+  elapsed: () => number
   random: () => number
 }
 
@@ -55,16 +58,17 @@ const postponedMs = 60_000
 const namesOf = (roots: string): string => (readCertificates(roots) ?? []).map(String).toSorted().join('')
 
 export function createKeeper(parts: KeeperParts): Keeper {
-  const { held, renew, transport, emitter, keep, follow, closing, warn, now, random } = parts
+  const { held, renew, transport, emitter, keep, follow, closing, warn, elapsed, random } = parts
   const { emit } = emitter
   const hearers = new Set<() => void>()
   let lastError = parts.away
-  let awaySince = parts.away && now()
   let roots = held.newest().x509?.trustBundle ?? ''
   follow(roots)
 
   let first = true
   const bundles = createBundles({ transport, onBundle, closing, random })
+  const backOff = createBackOff({ held, elapsed, random })
+  const presence = createPresence({ backOff, emit, away: parts.away, warn, elapsed })
   const tellHearers = (): void => hearers.forEach((hear) => hear())
 
   /** Every one counts, news or not: something else may have moved the roots since the one before. */
@@ -103,20 +107,16 @@ export function createKeeper(parts: KeeperParts): Keeper {
       error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error), { cause: error })
     if (closing.aborted) return failure
     lastError = failure
-    if (failure.heads) emit('fork', { error: failure, heads: failure.heads })
-    if (isAway(failure) && awaySince === undefined) {
-      awaySince = now()
-      emit('disconnected', { error: failure })
-    }
-    if (!isAway(failure)) onAnswer()
+    presence.failed(failure)
     return failure
   }
 
-  function onAnswer(): void {
-    if (awaySince === undefined) return
-    const afterMs = now() - awaySince
-    awaySince = undefined
-    emit('reconnected', { afterMs })
+  /** Why the tokens among what was wanted are to be renewed no more. */
+  function onRefused(wanted: Wanted, failure: PurserError): void {
+    if (!isConclusive(failure)) return
+    const { refused } = partsOf(wanted, failure)
+    const audiences = failure.code === 'not_granted' ? refused : wanted.jwts
+    for (const audience of audiences) held.refuse(audience, failure)
   }
 
   async function obtainNow(wanted: Wanted): Promise<Credentials> {
@@ -124,10 +124,12 @@ export function createKeeper(parts: KeeperParts): Keeper {
     try {
       got = await renew(wanted, closing)
     } catch (error) {
-      throw onFailure(error)
+      const failure = onFailure(error)
+      onRefused(wanted, failure)
+      throw failure
     }
     const { given, by } = got
-    onAnswer()
+    presence.answered()
     held.take(given)
     if (given.x509) {
       lastError = undefined
@@ -142,10 +144,25 @@ export function createKeeper(parts: KeeperParts): Keeper {
 
   /** One at a time, so that each presents the certificate that the one before brought. */
   let turn: Promise<unknown> = Promise.resolve()
-  function obtain(wanted: Wanted): Promise<Credentials> {
-    const result = turn.then(() => obtainNow(wanted))
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = turn.then(work)
     turn = result.catch(() => undefined)
     return result
+  }
+  const obtain = (wanted: Wanted): Promise<Credentials> => inTurn(() => obtainNow(wanted))
+
+  function obtainJwt(audience: string): Promise<string> {
+    const before = held.jwt(audience)?.token
+    return inTurn(async () => {
+      const came = held.jwt(audience)?.token
+      // With the renewal that was under way.
+      if (came !== undefined && came !== before) return came
+      const why = backOff.why()
+      if (why) throw why
+      const [jwt] = (await obtainNow({ jwts: [audience] })).jwts
+      if (!jwt) throw new PurserError('bad_reply', 'the server issued no JWT')
+      return jwt.token
+    })
   }
 
   /** What is granted no more is left out, so that the rest doesn't lapse with it: a request is all or nothing. */
@@ -156,7 +173,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
       const { granted, refused } = partsOf(wanted, error)
       if (!granted) throw error
       for (const audience of refused) {
-        held.postpone(audience, now() + postponedMs)
+        held.postpone(audience, postponedMs)
         warn(`a JWT for ${audience} is not granted any more, so it is renewed no longer. ${wordsOf(error)}`)
       }
       await obtain(granted)
@@ -165,15 +182,20 @@ export function createKeeper(parts: KeeperParts): Keeper {
   }
 
   let all: Promise<void> | undefined
-  const schedule = createSchedule({ held, renew: obtainGranted, emit, lastError: () => lastError, now, random })
+  const schedule = createSchedule({ held, renew: obtainGranted, backOff, emit, lastError: () => lastError })
+
+  async function renewNow(): Promise<void> {
+    await obtainGranted(held.all())
+    backOff.renewed()
+  }
 
   return {
     bundles,
     roots: () => roots,
     lastError: () => lastError,
-    obtain,
+    obtainJwt,
     async renewAll(signal) {
-      await unlessAborted(signal, () => (all ??= obtainGranted(held.all()).finally(() => (all = undefined))))
+      await unlessAborted(signal, () => (all ??= renewNow().finally(() => (all = undefined))))
       schedule.look()
     },
     look: schedule.look,

@@ -11,7 +11,10 @@ export type ProofRequest = {
  */
 export type ProofOption = string | { file: string } | ((request: ProofRequest) => Promise<string>)
 
-/** How the server is verified: PEM roots, SHA-256 fingerprints of a root (hex, colons allowed), or the system's roots. */
+/**
+ * How the server is verified: PEM roots, SHA-256 fingerprints of a root (hex, colons allowed), or with `'system'` the
+ * roots that come with Node.js, which are not the operating system's.
+ */
 export type CaOption = { pem: string } | { sha256: string | readonly string[] } | 'system'
 
 export type X509Option = {
@@ -27,7 +30,7 @@ export type X509Option = {
 export type ConnectOptions = {
   /** `https://host:port`. Environment: PURSER_ADDR. */
   addr?: string
-  /** Environment: PURSER_CA_FILE, else PURSER_CA_SHA256, else the system's roots. Never unverified. */
+  /** Environment: PURSER_CA_FILE, else PURSER_CA_SHA256, else the roots that come with Node.js. Never unverified. */
   ca?: CaOption
   /** Allows `http://` to 127.0.0.0/8 and ::1, for development. There is no environment variable for it. */
   allowPlainLoopback?: boolean
@@ -62,8 +65,8 @@ export type ConnectOptions = {
   signal?: AbortSignal
   /** Milliseconds for each request, from the connection to the last byte; 10,000 unless given. */
   timeoutMs?: number
-  /** Called for each warning; `process.emitWarning` unless given. */
-  onWarning?: (warning: string) => void
+  /** Called for each warning; `process.emitWarning` unless given, or where it fails. */
+  onWarning?: (warning: string) => unknown
   /** Read instead of `process.env`. */
   env?: Readonly<Record<string, string | undefined>>
 }

@@ -1,9 +1,10 @@
 /** What a program holds: the credentials as they are now. */
 import type { Choice } from './choices.ts'
 import { unlessAborted } from './deadline.ts'
-import { PurserError, isAway } from './errors.ts'
-import type { Emitter, EventName, Events } from './events.ts'
+import { PurserError } from './errors.ts'
+import type { Emitter, EventName, Listener } from './events.ts'
 import type { Held } from './held.ts'
+import { holding } from './holding.ts'
 import { type FetchOptions, createFetch } from './jwt/fetch.ts'
 import type { VerifiedJwt, VerifyJwt, VerifyJwtOptions } from './jwt/verify-jwt.ts'
 import type { Keeper } from './keeper.ts'
@@ -50,10 +51,13 @@ export type Purser = {
   /** Servers and clients that talk mutual TLS, authorized by SPIFFE ID. */
   readonly tls: Tls
   /**
-   * A JWT-SVID for one audience. Kept and given again until about half of its lifetime is over; then another request
-   * gets the next one. Calls at the same time share a request.
+   * A JWT-SVID for one audience: the one that is held, as long as it is good for another 5 seconds (a quarter of a
+   * lifetime below 20), else the next one, for which calls at the same time share a request. A token that is used is
+   * renewed ahead of its end, about half its lifetime in, in the background. While Purser is away, or asked for patience
+   * (Retry-After), nothing is asked before the next try is due.
    * @param options.signal gives up waiting
-   * @throws PurserError a refusal, or what keeps Purser from being reached
+   * @throws PurserError a refusal, also of the next token while the last one lasts; or, where none is held, what keeps
+   *   Purser from being reached
    */
   jwt(audience: string, options?: { signal?: AbortSignal }): Promise<string>
   /**
@@ -80,8 +84,8 @@ export type Purser = {
    * @throws PurserError why it could not; what is held stays
    */
   renew(options?: { signal?: AbortSignal }): Promise<void>
-  /** Answers how to stop listening. */
-  on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void
+  /** Answers how to stop listening. What a listener throws, or rejects with, is warned of. */
+  on<N extends EventName>(name: N, listener: Listener<N>): () => void
   /** Ends timers, connections and what is under way. What was issued stays valid until its end. */
   close(): void
   /** For logs: who this is, and nothing secret. */
@@ -98,24 +102,19 @@ type Parts = {
   chosen: readonly Choice[]
   closing: AbortSignal
   close: () => void
-  now: () => number
 }
 
-/** A token that ends sooner is of no use to who receives it. */
-const usableMs = 5000
+/** A token that ends sooner is of no use to who receives it, but for one that lives for seconds. */
+const usable = { leastMs: 5_000, leastPart: 0.25 }
+/** How soon one that was refused is asked for again, while the last one lasts. */
+const refusedMs = 5_000
 
 export function createPurser(parts: Parts): Purser {
-  const { held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close, now } = parts
+  const { held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close } = parts
   const underWay = new Map<string, Promise<string>>()
 
-  async function nextJwt(audience: string): Promise<string> {
-    const [jwt] = (await keeper.obtain({ jwts: [audience] })).jwts
-    if (!jwt) throw new PurserError('bad_reply', 'the server issued no JWT')
-    return jwt.token
-  }
-
   function shared(audience: string): Promise<string> {
-    const asked = underWay.get(audience) ?? nextJwt(audience).finally(() => underWay.delete(audience))
+    const asked = underWay.get(audience) ?? keeper.obtainJwt(audience).finally(() => underWay.delete(audience))
     underWay.set(audience, asked)
     return asked
   }
@@ -131,19 +130,16 @@ export function createPurser(parts: Parts): Purser {
     if (closing.aborted) throw closing.reason
     if (typeof audience !== 'string' || audience === '') throw new PurserError('bad_options', 'an audience is text')
     const kept = held.jwt(audience)
-    if (kept && kept.value.renewAfter.getTime() > now()) return used(audience, kept.value.token)
-    try {
-      return used(audience, await unlessAborted(signal, () => shared(audience)))
-    } catch (error) {
-      if (kept && isAway(error) && kept.endsAt > now() + usableMs) return used(audience, kept.value.token)
-      throw error
-    }
+    const isUsable = kept && kept.leftMs > Math.min(usable.leastMs, kept.lifeMs * usable.leastPart)
+    if (isUsable && !kept.refused) return used(audience, kept.token)
+    if (isUsable && kept.refused && kept.refused.agoMs < refusedMs) throw kept.refused.error
+    return used(audience, await holding(() => unlessAborted(signal, () => shared(audience))))
   }
 
   /** Somebody refused a token: the one that came since then, or the next. */
   async function freshJwt(audience: string, refused: string): Promise<string> {
-    if (held.jwt(audience)?.value.token !== refused) return jwt(audience)
-    return used(audience, await shared(audience))
+    if (held.jwt(audience)?.token !== refused) return jwt(audience)
+    return used(audience, await holding(() => shared(audience)))
   }
 
   return {
@@ -167,10 +163,11 @@ export function createPurser(parts: Parts): Purser {
     },
     chosen,
     jwt,
-    verifyJwt,
+    verifyJwt: (token, options) => holding(() => verifyJwt(token, options)),
     fetch: (options) => createFetch({ jwt, freshJwt }, options),
     tls,
-    renew: ({ signal } = {}) => (closing.aborted ? Promise.reject(closing.reason) : keeper.renewAll(signal)),
+    renew: ({ signal } = {}) =>
+      closing.aborted ? Promise.reject(closing.reason) : holding(() => keeper.renewAll(signal)),
     on: emitter.on,
     close,
     toJSON: () => ({ spiffeId: held.newest().spiffeId, session: held.newest().session }),

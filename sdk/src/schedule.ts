@@ -1,5 +1,6 @@
 /** When to renew, and what to say meanwhile: about half of a lifetime in, again with back-off, until it works or is over. */
-import { PurserError, isAway } from './errors.ts'
+import type { BackOff } from './back-off.ts'
+import { type PurserError, isAway } from './errors.ts'
 import type { Emitter } from './events.ts'
 import type { Held } from './held.ts'
 import type { Wanted } from './settings.ts'
@@ -12,51 +13,36 @@ export type Schedule = {
 
 type Parts = {
   held: Held
-  /** Asks and takes what comes. Rejects with a PurserError. */
+  /** Asks and takes what comes. Rejects with a PurserError; that Purser is away, the back-off is told by it. */
   renew: (wanted: Wanted) => Promise<unknown>
+  backOff: BackOff
   emit: Emitter['emit']
   /** Why the newest try failed; undefined after one that didn't. */
   lastError: () => PurserError | undefined
-  now: () => number
-  random: () => number
 }
 
 /** A clock may jump and a machine may sleep: the clock on the wall is looked at again at the latest then. */
 const longestSleepMs = 30_000
-/** From the first wait to the longest. Purser may be back any moment; a refusal lasts until somebody does something. */
-const waits = { away: { shortest: 1_000, longest: 30_000 }, refused: { shortest: 5_000, longest: 60_000 } }
+/** Part of the certificate's lifetime that is left when it is told that it could not be renewed yet. */
+const expiring = 0.25
 
-export function createSchedule({ held, renew, emit, lastError, now, random }: Parts): Schedule {
+export function createSchedule({ held, renew, backOff, emit, lastError }: Parts): Schedule {
   let timer: NodeJS.Timeout | undefined
   let closed = false
   let busy = false
-  let failures = 0
-  /** Nothing is tried before. */
-  let notBefore = -Infinity
   /** Of which certificate it was said already. */
   let said: { serialNumber: string; expiring: boolean; expired: boolean } | undefined
-
-  /** Exponential, with jitter; never so long that what is held ends meanwhile though Purser is back. */
-  function backOff(error: unknown): number {
-    const { shortest, longest } = isRefusal(error) ? waits.refused : waits.away
-    const left = (held.x509()?.endsAt ?? Infinity) - now()
-    const most = Math.min(longest, left > 0 ? Math.max(left / 5, shortest) : Math.max(longest / 3, shortest))
-    const wait = Math.min(shortest * 2 ** Math.min(failures - 1, 16), most) * (0.5 + random() / 2)
-    const asked = isAway(error) ? (error.retryAfterSeconds ?? 0) * 1_000 : 0
-    return Math.max(wait, asked)
-  }
 
   function tell(): void {
     const x509 = held.x509()
     if (!x509) return
     const { serialNumber, notAfter } = x509.value
     if (said?.serialNumber !== serialNumber) said = { serialNumber, expiring: false, expired: false }
-    const at = now()
-    if (!said.expiring && at >= expiringAt(x509)) {
+    if (!said.expiring && x509.leftMs <= x509.lifeMs * expiring) {
       said.expiring = true
-      if (at < x509.endsAt) emit('expiring', { notAfter, error: lastError() })
+      if (x509.leftMs > 0) emit('expiring', { notAfter, error: lastError() })
     }
-    if (!said.expired && at >= x509.endsAt) {
+    if (!said.expired && x509.leftMs <= 0) {
       said.expired = true
       emit('expired', { notAfter, error: lastError() })
     }
@@ -66,31 +52,31 @@ export function createSchedule({ held, renew, emit, lastError, now, random }: Pa
     busy = true
     try {
       await renew(wanted)
-      failures = 0
-      notBefore = -Infinity
+      backOff.renewed()
     } catch (error) {
-      failures++
-      notBefore = now() + backOff(error)
+      if (!isAway(error)) backOff.failed(error)
     } finally {
       busy = false
       look()
     }
   }
 
-  function nextLook(): number {
+  function nextLookMs(): number {
     const x509 = held.x509()
-    const due = busy ? Infinity : Math.max(held.nextAt(), notBefore)
-    const words = x509 ? [expiringAt(x509), x509.endsAt].filter((at) => at > now()) : []
+    const due = busy ? Infinity : Math.max(held.dueInMs(), backOff.leftMs())
+    const words = x509 ? [x509.leftMs - x509.lifeMs * expiring, x509.leftMs].filter((ms) => ms > 0) : []
     return Math.min(due, ...words)
   }
 
   function look(): void {
     if (closed) return
-    clearTimeout(timer)
     tell()
-    const wanted = busy || now() < notBefore ? undefined : held.due(now())
+    // Whoever was told may have closed it.
+    if (closed) return
+    const wanted = busy || backOff.leftMs() > 0 ? undefined : held.due()
     if (wanted) void attempt(wanted)
-    timer = setTimeout(look, Math.min(Math.max(nextLook() - now(), 10), longestSleepMs)).unref()
+    clearTimeout(timer)
+    timer = setTimeout(look, Math.min(Math.max(Math.ceil(nextLookMs()), 10), longestSleepMs)).unref()
   }
 
   look()
@@ -102,8 +88,3 @@ export function createSchedule({ held, renew, emit, lastError, now, random }: Pa
     },
   }
 }
-
-const isRefusal = (error: unknown): boolean =>
-  error instanceof PurserError && error.status !== undefined && error.status < 500 && !isAway(error)
-
-const expiringAt = ({ gotAt, endsAt }: { gotAt: number; endsAt: number }): number => gotAt + (endsAt - gotAt) * 0.75

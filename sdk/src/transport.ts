@@ -2,6 +2,7 @@
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as startRequest } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Address } from './address.ts'
+import { createClosing } from './closing.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
 import { type Anchors, connectionError, openConnection } from './handshake.ts'
@@ -47,7 +48,7 @@ export function createTransport(parts: {
   timeoutMs: number
 }): Transport {
   const { address, anchors, timeoutMs } = parts
-  const closing = new AbortController()
+  const closing = createClosing()
   const lines = new Set<Line>()
 
   async function lineFor(as: Presented | undefined, signal: AbortSignal): Promise<Line> {
@@ -112,6 +113,8 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
     request.onSent?.()
     const outgoing = startRequest({ agent, method, path, headers, maxHeaderSize: 16_384, signal })
     outgoing.on('error', (error) => reject(signal.aborted ? signal.reason : answerError(error, address)))
+    // An agent gives out a kept connection as one that keeps the process alive.
+    outgoing.on('socket', (socket) => socket.unref())
     outgoing.on('upgrade', (_, socket) => {
       socket.destroy()
       reject(new PurserError('bad_reply', `${address.origin} answered 101, which was not asked for`))

@@ -13,7 +13,7 @@ export type Trust = Choice & { basis: Basis }
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
 
-/** The order is: the option, PURSER_CA_FILE, PURSER_CA_SHA256, the system's roots. */
+/** The order is: the option, PURSER_CA_FILE, PURSER_CA_SHA256, the roots that come with Node.js. */
 export async function chooseTrust(
   address: Address,
   option: CaOption | undefined,
@@ -26,7 +26,7 @@ export async function chooseTrust(
     dismissed,
   })
   if (!address.tls) return choice('plain', 'nothing: plain http on loopback, as allowPlainLoopback says', [])
-  if (option === 'system') return choice('system', "the system's roots (option ca)", [])
+  if (option === 'system') return choice('system', 'the roots that come with Node.js (option ca)', [])
   if (option !== undefined && 'pem' in option)
     return choice({ pem: anchorsOf(option.pem, 'the option ca') }, 'the roots in the option ca', [])
   if (option !== undefined) {
@@ -55,7 +55,7 @@ export async function chooseTrust(
     const sha256 = fingerprintsOf(prints.split(/[\s,]+/).filter(Boolean), 'PURSER_CA_SHA256')
     return choice({ sha256 }, `the root with SHA-256 ${sha256.join(' or ')} (PURSER_CA_SHA256)`, dismissed)
   }
-  return choice('system', "the system's roots", [...dismissed, 'PURSER_CA_SHA256 is not set'])
+  return choice('system', 'the roots that come with Node.js', [...dismissed, 'PURSER_CA_SHA256 is not set'])
 }
 
 function anchorsOf(pem: unknown, where: string): string[] {

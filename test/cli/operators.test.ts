@@ -45,7 +45,7 @@ describe('trust', () => {
   const list = (env: Record<string, string>) =>
     cli(['workload', 'list'], { env: { PURSER_ADDR: purser.url, PURSER_API_TOKEN: purser.admin, ...env } })
 
-  it("the system's roots do not vouch for a Purser of its own CA, and the token stays here", async () => {
+  it('the roots of Node.js do not vouch for a Purser of its own CA, and the token stays here', async () => {
     const before = purser.logs.length
     const { code, out, err } = await list({})
     expect({ code, out }).toEqual({ code: 5, out: '' })

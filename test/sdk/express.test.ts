@@ -207,6 +207,21 @@ describe('when the keys can’t be had', () => {
   })
 })
 
+test('what onRefused rejects with later is warned of, and the refusal is answered', async () => {
+  const warned = new Promise<string>((resolve) => {
+    const hear = ({ name, message }: Error): void => {
+      if (name !== 'PurserWarning') return
+      process.off('warning', hear)
+      resolve(message)
+    }
+    process.on('warning', hear)
+  })
+  const onRefused = (): Promise<void> => Promise.reject(new TypeError('on purpose'))
+  const app = await startApp({ audience: 'payments', onRefused })
+  expect((await app.ask()).status).toBe(401)
+  expect(await warned).toBe('onRefused rejected: on purpose')
+})
+
 test('what answered meanwhile is left alone', async () => {
   const app = createApp({ audience: 'payments' })
   const early = express()

@@ -91,11 +91,11 @@ describe('PURSER_CA_SHA256', () => {
   })
 })
 
-test("the system's roots don't know a private CA", async () => {
+test("the roots of Node.js don't know a private CA", async () => {
   const fake = await startFake()
   const error = await refused({ ...quiet, addr: fake.url })
   expect(error.code).toBe('untrusted_server')
-  expect(error.message).toContain("trusted: the system's roots")
+  expect(error.message).toContain('trusted: the roots that come with Node.js')
   await sawNothing(fake)
 })
 

@@ -11,41 +11,52 @@ import { createTls } from '../../sdk/src/tls/tls.ts'
 
 const start = Date.parse('2026-11-24T23:00:00Z')
 let seconds = 0
+/** By how much our clock on the wall is ahead of the server's. */
+let ahead = 0
 let asked: Wanted[] = []
+let events: string[] = []
+let warnings: string[] = []
 let failure: PurserError | undefined
 
 beforeEach(() => {
   seconds = 0
+  ahead = 0
   asked = []
+  events = []
+  warnings = []
   failure = undefined
 })
 
 const at = (second: number): Date => new Date(start + second * 1000)
 
-const given = (wanted: Wanted): Credentials => ({
+const given = (wanted: Wanted, lifeSeconds = 300): Credentials => ({
   spiffeId: 'spiffe://example.org/lab/web',
   workload: { id: 'wl_1', name: 'web', revision: 1 },
   session: { id: 'ses_1', expiresAt: at(7200) },
+  serverTime: at(seconds).getTime(),
   jwts: wanted.jwts.map((audience) => ({
     audience: [audience],
     token: `${audience} of second ${seconds}`,
     jti: 'j',
-    expiresAt: at(seconds + 300),
-    renewAfter: at(seconds + 150),
+    expiresAt: at(seconds + lifeSeconds),
+    renewAfter: at(seconds + lifeSeconds / 2),
   })),
 })
 
-const connected = () => {
-  const now = (): number => at(seconds).getTime()
+const connected = (lifeSeconds?: number) => {
+  const now = (): number => at(seconds + ahead).getTime()
+  const elapsed = (): number => seconds * 1000
   const random = (): number => 0
   const closing = new AbortController().signal
-  const held = createHeld({ wanted: { jwts: [] }, renewAt: undefined, now, random }, given({ jwts: ['payments'] }))
+  const first = given({ jwts: ['payments'] }, lifeSeconds)
+  const held = createHeld({ wanted: { jwts: [] }, renewAt: undefined, now, elapsed, random }, first)
   const emitter = createEmitter(() => undefined)
+  for (const name of ['disconnected', 'reconnected'] as const) emitter.on(name, () => void events.push(name))
   const keeper = createKeeper({
     held,
     renew: (wanted) => {
       asked.push(wanted)
-      return failure ? Promise.reject(failure) : Promise.resolve({ given: given(wanted), by: 'proof' })
+      return failure ? Promise.reject(failure) : Promise.resolve({ given: given(wanted, lifeSeconds), by: 'proof' })
     },
     transport: {
       exchange: () => Promise.reject(failure ?? new Error()),
@@ -57,8 +68,8 @@ const connected = () => {
     follow: () => undefined,
     away: undefined,
     closing,
-    warn: () => undefined,
-    now,
+    warn: (warning) => void warnings.push(warning),
+    elapsed,
     random,
   })
   onTestFinished(() => keeper.close())
@@ -71,17 +82,70 @@ const connected = () => {
   }
   const tls = createTls({ source, warn: () => undefined, now })
   const verifyJwt = (): never => expect.fail('no token of others comes here')
-  return createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen: [], closing, close: keeper.close, now })
+  return createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen: [], closing, close: keeper.close })
 }
 
-test('a JWT is kept until half of its life is over, and asked for alone then', async () => {
+/** What was begun in the background is done. */
+const settled = (): Promise<void> => new Promise((done) => setImmediate(done))
+
+test('a JWT is given at once while it is good, and renewed in the background from half of its life', async () => {
   const purser = connected()
   seconds = 149
   expect(await purser.jwt('payments')).toBe('payments of second 0')
+  await settled()
   expect(asked).toEqual([])
   seconds = 150
+  expect(await purser.jwt('payments')).toBe('payments of second 0')
+  await settled()
   expect(await purser.jwt('payments')).toBe('payments of second 150')
   expect(asked).toEqual([{ jwts: ['payments'] }])
+})
+
+test.each([300, 8])('one of %d s that is about to end is asked for, once for all that wait', async (life) => {
+  const purser = connected(life)
+  seconds = life - Math.min(5, life / 4)
+  const all = await Promise.all(Array.from({ length: 10 }, () => purser.jwt('payments')))
+  expect(new Set(all)).toEqual(new Set([`payments of second ${seconds}`]))
+  expect(asked).toHaveLength(1)
+})
+
+test('one that comes with a renewal is given to whoever waits behind it', async () => {
+  const purser = connected()
+  await purser.jwt('payments')
+  seconds = 296
+  const renewed = purser.renew()
+  expect(await purser.jwt('payments')).toBe('payments of second 296')
+  await renewed
+  expect(asked).toHaveLength(1)
+})
+
+test.each([160, 1000, -200])('a clock that is %d s ahead of the server’s makes no difference', async (by) => {
+  ahead = by
+  const purser = connected()
+  for (seconds = 0; seconds < 149; seconds += 10) expect(await purser.jwt('payments')).toBe('payments of second 0')
+  await settled()
+  expect(asked).toEqual([])
+  seconds = 150
+  await purser.jwt('payments')
+  await settled()
+  expect(asked).toHaveLength(1)
+  failure = new PurserError('unreachable', '')
+  seconds = 444
+  expect(await purser.jwt('payments')).toBe('payments of second 150')
+  seconds = 446
+  await expect(purser.jwt('payments')).rejects.toBe(failure)
+})
+
+test('a clock that is set right after a token came ends it neither sooner nor later', async () => {
+  ahead = -3600
+  const purser = connected()
+  failure = new PurserError('unreachable', '')
+  ahead = 0
+  seconds = 294
+  expect(await purser.jwt('payments')).toBe('payments of second 0')
+  ahead = -3600
+  seconds = 296
+  await expect(purser.jwt('payments')).rejects.toBe(failure)
 })
 
 describe('while Purser is away', () => {
@@ -91,28 +155,101 @@ describe('while Purser is away', () => {
     new PurserError('log_unavailable', '', { status: 503 }),
     new PurserError('rate_limited', '', { status: 429 }),
   ]
+  const suspect = [
+    new PurserError('untrusted_server', ''),
+    new PurserError('fingerprint_mismatch', ''),
+    new PurserError('bad_reply', ''),
+    new PurserError('redirected', ''),
+    new PurserError('receipt_invalid', ''),
+    new PurserError('refused', '', { status: 404 }),
+    new PurserError('not_found', '', { status: 404 }),
+  ]
 
-  test.each(away)('$code: what is held does, until it is about to end', async (error) => {
+  test.each([...away, ...suspect])('$code: what is held does, until it is about to end', async (error) => {
     const purser = connected()
     failure = error
     seconds = 294
     expect(await purser.jwt('payments')).toBe('payments of second 0')
+    await settled()
+    expect(events).toEqual(['disconnected'])
     seconds = 295
     await expect(purser.jwt('payments')).rejects.toBe(error)
     await expect(purser.jwt('other')).rejects.toBe(error)
     failure = undefined
-    expect(await purser.jwt('payments')).toBe('payments of second 295')
+    seconds = 360
+    expect(await purser.jwt('payments')).toBe('payments of second 360')
+    expect(events).toEqual(['disconnected', 'reconnected'])
+  })
+
+  test.each(suspect)('$code is more than absence, and warned of once', async (error) => {
+    const purser = connected()
+    failure = error
+    for (seconds = 150; seconds < 290; seconds += 10) {
+      await purser.jwt('payments')
+      await settled()
+    }
+    expect(asked.length).toBeGreaterThan(2)
+    expect(warnings).toEqual([expect.stringContaining('what is held goes on to serve')])
+  })
+
+  test('nobody asks before the next try is due, however often a token is wanted', async () => {
+    const purser = connected()
+    failure = new PurserError('rate_limited', '', { status: 429, retryAfterSeconds: 60 })
+    seconds = 150
+    for (; seconds < 209; seconds++) {
+      expect(await purser.jwt('payments')).toBe('payments of second 0')
+      await settled()
+      await expect(purser.jwt('other')).rejects.toBe(failure)
+    }
+    expect(asked).toEqual([{ jwts: ['payments'] }])
+    seconds = 211
+    await purser.jwt('payments')
+    await settled()
+    expect(asked).toHaveLength(2)
+  })
+
+  test('who asks first for what is not held is told to wait as well', async () => {
+    const purser = connected()
+    failure = new PurserError('rate_limited', '', { status: 429, retryAfterSeconds: 30 })
+    await expect(purser.jwt('other')).rejects.toBe(failure)
+    seconds = 29
+    await expect(purser.jwt('other')).rejects.toBe(failure)
+    expect(asked).toHaveLength(1)
+    failure = undefined
+    seconds = 30
+    expect(await purser.jwt('other')).toBe('other of second 30')
+  })
+
+  test('a silent Purser makes nobody wait who holds a token', async () => {
+    const purser = connected()
+    failure = new PurserError('timeout', '')
+    seconds = 200
+    // The renewal in the background is under way and goes on; what is asked comes at once.
+    expect(await Promise.race([purser.jwt('payments'), settled()])).toBe('payments of second 0')
   })
 
   test.each([
     new PurserError('attestation_failed', '', { status: 401 }),
+    new PurserError('several_workloads', '', { status: 409 }),
+    new PurserError('not_granted', '', { status: 403, errors: [{ pointer: '/jwts/0', detail: '' }] }),
     new PurserError('log_forked', ''),
-    new PurserError('untrusted_server', ''),
-  ])('$code is no absence: it is told at once', async (error) => {
+  ])('$code is no absence: it is told from when the next token is due, and asked again every 5 s', async (error) => {
     const purser = connected()
     failure = error
-    seconds = 200
+    seconds = 149
+    expect(await purser.jwt('payments')).toBe('payments of second 0')
+    seconds = 150
+    await purser.jwt('payments')
+    await settled()
+    for (; seconds < 155; seconds++) await expect(purser.jwt('payments')).rejects.toBe(error)
+    expect(asked).toHaveLength(1)
+    expect(events).toEqual([])
     await expect(purser.jwt('payments')).rejects.toBe(error)
+    expect(asked).toHaveLength(2)
+    failure = undefined
+    seconds = 160
+    expect(await purser.jwt('payments')).toBe('payments of second 160')
+    expect(await purser.jwt('payments')).toBe('payments of second 160')
   })
 })
 

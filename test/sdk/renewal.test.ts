@@ -113,6 +113,16 @@ describe('renewal', () => {
     expect(asked(purser)).toHaveLength(2)
   })
 
+  test('comes at most once a second, however short the lifetime', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    await connected(purser, { lifetimeSeconds: 6, renewAt: 0.1 })
+    await pass(20, 0.1)
+    const at = asked(purser).map((one) => Math.round(one.second * 1000))
+    expect(at.length).toBeGreaterThan(10)
+    expect(Math.min(...at.slice(2).map((ms, n) => ms - (at[n + 1] ?? 0)))).toBeGreaterThanOrEqual(1000)
+  })
+
   test('of a token that was used comes ahead of its end, and what nobody used lapses', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
@@ -200,6 +210,61 @@ describe('while Purser is away', () => {
     await pass(310, 5)
     expect(happened.reconnected).toHaveLength(1)
     expect(client.x509.notAfter.getTime() - Date.now()).toBeGreaterThan(0.9 * hour * 1000)
+  })
+
+  test.each([
+    ['a certificate', {}],
+    ['tokens alone', { x509: false, jwts: ['payments'], jwtLifetimeSeconds: hour }],
+  ])('a Retry-After of days costs no lifetime: %s', async (_, options) => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { happened } = await connected(purser, options)
+    purser.refuse('rate_limited', { retryAfterSeconds: 900_000 })
+    await pass(0.55 * hour)
+    expect(asked(purser)).toHaveLength(2)
+    purser.back()
+    await pass(0.4 * hour)
+    expect(asked(purser).slice(2)).toMatchObject([{ status: 200 }])
+    expect([happened.renewed?.length, happened.expired]).toEqual([1, undefined])
+  })
+
+  test('a Retry-After of days is looked at each minute once what is held is over', async () => {
+    const { pass } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    purser.refuse('rate_limited', { retryAfterSeconds: 900_000 })
+    await pass(1.2 * hour)
+    purser.back()
+    await pass(61)
+    expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
+  })
+
+  test('a clock that ran ahead for a while does not put off the next try', async () => {
+    const { pass, sleep, setBack } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    const serial = serialOf(client)
+    purser.away()
+    await pass(0.6 * hour)
+    sleep(24 * hour)
+    await pass(31)
+    setBack(24 * hour)
+    purser.back()
+    await pass(31)
+    expect(serialOf(client)).not.toBe(serial)
+  })
+
+  test('for how long is told by no clock on the wall', async () => {
+    const { pass, setBack } = fakeTime()
+    const purser = inMemory()
+    const { client, happened } = await connected(purser)
+    purser.away()
+    await failing(client.renew())
+    await pass(100)
+    setBack(1000)
+    purser.back()
+    await client.renew()
+    expect(happened.reconnected).toEqual([{ afterMs: 100_000 }])
   })
 
   test('a short Retry-After is waited for in the same request', async () => {
@@ -495,4 +560,38 @@ test('a listener that throws stops nobody', async () => {
     2,
     ["a listener of 'renewed' threw: thrown by a listener"],
   ])
+})
+
+test('a listener that rejects, and an onWarning that throws or rejects, end nothing', async () => {
+  const unhandled: unknown[] = []
+  const told: string[] = []
+  const onUnhandled = (reason: unknown): void => void unhandled.push(reason)
+  const onTold = ({ message }: Error): void => void told.push(message)
+  process.on('unhandledRejection', onUnhandled).on('warning', onTold)
+  try {
+    const purser = inMemory()
+    const { client, warnings } = await connected(purser)
+    client.on('renewed', () => Promise.reject(new Error('rejected by a listener')))
+    await client.renew()
+    const failingWarnings = [
+      (): void => expect.fail('thrown by onWarning'),
+      (): Promise<void> => Promise.reject(new Error('rejected by onWarning')),
+    ]
+    for (const onWarning of failingWarnings) {
+      const other = await connected(purser, { onWarning })
+      other.client.on('renewed', () => Promise.reject(new Error('of another')))
+      await other.client.renew()
+      expect(other.happened.renewed).toHaveLength(1)
+    }
+    await new Promise((done) => setImmediate(done))
+    expect(unhandled).toEqual([])
+    expect(warnings).toEqual(["a listener of 'renewed' threw: rejected by a listener"])
+    expect(told).toEqual(
+      ['thrown', 'rejected'].map(
+        (how) => `onWarning failed (${how} by onWarning) for: a listener of 'renewed' threw: of another`,
+      ),
+    )
+  } finally {
+    process.off('unhandledRejection', onUnhandled).off('warning', onTold)
+  }
 })

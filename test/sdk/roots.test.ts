@@ -36,8 +36,9 @@ function create() {
     x509: issue(ca, undefined, { roots: state.trustBundle }),
   })
   const wanted = { jwts: [], x509: {} }
+  const elapsed = (): number => performance.now()
   const keeper = createKeeper({
-    held: createHeld({ wanted, renewAt: undefined, now: Date.now, random: () => 0 }, given()),
+    held: createHeld({ wanted, renewAt: undefined, now: Date.now, elapsed, random: () => 0 }, given()),
     renew: async () => ({ given: given(), by: 'certificate' }),
     transport: {
       async exchange() {
@@ -54,7 +55,7 @@ function create() {
     away: undefined,
     closing: new AbortController().signal,
     warn: () => undefined,
-    now: Date.now,
+    elapsed,
     random: () => 0,
   })
   onTestFinished(() => keeper.close())

@@ -1,7 +1,7 @@
 /** Whether a token still counts: asked of Purser (RFC 7662), whose word is used again for a few seconds. */
 import { withDeadline } from '../deadline.ts'
 import { elapsedMs } from '../elapsed.ts'
-import { PurserError, isAway, wordsOf } from '../errors.ts'
+import { PurserError, isUnreached, wordsOf } from '../errors.ts'
 import { parseFields } from '../fields.ts'
 import { refusalOf } from '../refusal.ts'
 import type { Answer, Transport } from '../transport.ts'
@@ -62,7 +62,7 @@ export function createRevocation(parts: Parts): Revocation {
       try {
         return await transport.exchange(request, signal)
       } catch (error) {
-        if (signal.aborted || !isAway(error)) throw error
+        if (signal.aborted || !isUnreached(error)) throw error
         // The server may have closed the kept connection just then.
         transport.rest()
         return transport.exchange(request, signal)

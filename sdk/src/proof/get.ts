@@ -36,7 +36,7 @@ const maxBytes = 65_536
 /** From the name's resolution to the end of the TLS handshake. What is on this machine answers at once, or isn't there. */
 const connectMs = 3000
 
-/** @param parts.ca roots as PEM, in place of the system's */
+/** @param parts.ca roots as PEM, in place of those of Node.js */
 export function createGet({ ca }: { ca?: string } = {}): Get {
   return async (question) => {
     const { url, method = 'GET', headers, body, signal } = question
@@ -83,8 +83,8 @@ function answerTo(
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const late = Object.assign(new Error('no connection'), { code: `no connection within ${connectMs / 1000} s` })
-    const timer = setTimeout(() => outgoing.destroy(late), connectMs)
-    outgoing.once('socket', (socket) => socket.once(connected, () => clearTimeout(timer)))
+    const timer = setTimeout(() => outgoing.destroy(late), connectMs).unref()
+    outgoing.once('socket', (socket) => socket.unref().once(connected, () => clearTimeout(timer)))
     // A server that switches protocols gives neither a response nor an error: only an end.
     outgoing.once('close', () => {
       clearTimeout(timer)

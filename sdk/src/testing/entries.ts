@@ -1,6 +1,7 @@
 /** Who may have what: the workload entries of a test. */
 import { randomBytes } from 'node:crypto'
 import { PurserError } from '../errors.ts'
+import { leastLeftSeconds } from './issue.ts'
 
 /** A workload entry. What is left out is generous: this is for tests of what uses credentials, not of who gets them. */
 export type TestWorkload = {
@@ -10,7 +11,7 @@ export type TestWorkload = {
   dnsNames?: readonly string[]
   /** Granted audiences; every one unless given. */
   audiences?: readonly string[]
-  /** The longest life of a certificate: 3600 unless given, 5 at least. */
+  /** The longest life of a certificate: 3600 unless given, 6 at least. */
   lifetimeSeconds?: number
   /** The longest life of a JWT-SVID: 300 unless given. */
   jwtLifetimeSeconds?: number
@@ -33,6 +34,12 @@ export type Entry = {
 
 export type Entries = ReturnType<typeof createEntries>
 
+/**
+ * Whole seconds. With less than 5 s left nothing is issued, and an end is cut to a whole second: one more, so that it is
+ * not the moment that decides.
+ */
+const leastSeconds = leastLeftSeconds + 1
+
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
 
 export function createEntries(trustDomain: string) {
@@ -48,8 +55,8 @@ export function createEntries(trustDomain: string) {
     if (path.startsWith('purser/')) throw bad(`${prefix}purser/ is Purser's own`)
     for (const name of ['lifetimeSeconds', 'jwtLifetimeSeconds', 'sessionSeconds'] as const) {
       const seconds = numbers[name]
-      if (seconds !== undefined && !(Number.isSafeInteger(seconds) && seconds >= 5))
-        throw bad(`${name} is a whole number of seconds, 5 or more: nobody can use what ends sooner`)
+      if (seconds !== undefined && !(Number.isSafeInteger(seconds) && seconds >= leastSeconds))
+        throw bad(`${name} is a whole number of seconds, ${leastSeconds} or more: nobody can use what ends sooner`)
     }
   }
 

@@ -1,4 +1,5 @@
 /** Between clients and the Purser in this process: no socket, but what networks and busy servers do to a request. */
+import { createClosing } from '../closing.ts'
 import { withDeadline } from '../deadline.ts'
 import { PurserError } from '../errors.ts'
 import type { Request, Transport, createTransport } from '../transport.ts'
@@ -67,7 +68,7 @@ export function createNetwork(server: Server) {
   const transportFor =
     (onClose: () => void): typeof createTransport =>
     ({ address: { origin }, timeoutMs }): Transport => {
-      const closing = new AbortController()
+      const closing = createClosing()
       return {
         exchange: (request, signal) =>
           withDeadline(timeoutMs, [signal, closing.signal], `${request.method} ${origin}${request.path}`, () =>

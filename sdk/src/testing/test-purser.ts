@@ -1,6 +1,7 @@
 /** A Purser for unit tests: in this process and in memory, made of the code that clients verify the real one with. */
 import { connectBy } from '../connect.ts'
 import { PurserError } from '../errors.ts'
+import { holding } from '../holding.ts'
 import type { ConnectOptions } from '../options.ts'
 import type { Purser } from '../purser.ts'
 import type { TestWorkload } from './entries.ts'
@@ -102,17 +103,16 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
     entries.put({ spiffeId, ...defined(grants) })
     // One instance, however often it attests.
     const self = newId('instance')
-    const made = await connectBy(
-      network.transportFor(() => clients.delete(self)),
-      {
-        env: {},
-        proof: () => Promise.resolve(attests.proofFor(spiffeId, { jti: self })),
-        ...rest,
-        addr: parts.issuer,
-        ca: { pem: authority.roots() },
-        logKey: ledger.vkey,
-      },
-    )
+    const all = {
+      env: {},
+      proof: () => Promise.resolve(attests.proofFor(spiffeId, { jti: self })),
+      ...rest,
+      addr: parts.issuer,
+      ca: { pem: authority.roots() },
+      logKey: ledger.vkey,
+    }
+    const transport = network.transportFor(() => clients.delete(self))
+    const made = await holding(() => connectBy(transport, all))
     clients.set(self, made)
     return made.client
   }

@@ -48,7 +48,7 @@ const later = skipped('server', 'what it says of itself was not asked')
 function trustWords(env: Env): string {
   if (env.PURSER_CA_FILE) return `the roots in ${env.PURSER_CA_FILE} (PURSER_CA_FILE)`
   if (env.PURSER_CA_SHA256) return `the root whose SHA-256 is in PURSER_CA_SHA256`
-  return "the system's roots (neither PURSER_CA_FILE nor PURSER_CA_SHA256 is set)"
+  return 'the roots that come with Node.js (neither PURSER_CA_FILE nor PURSER_CA_SHA256 is set)'
 }
 
 async function lookUp(addr: string): Promise<Finding | undefined> {

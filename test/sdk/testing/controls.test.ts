@@ -35,19 +35,22 @@ describe('a workload', () => {
     ['with a path that is none', { spiffeId: 'spiffe://example.org/a//b' }],
     ['that goes up', { spiffeId: 'spiffe://example.org/a/../b' }],
     ["that is Purser's own", { spiffeId: 'spiffe://example.org/purser/server' }],
-    ['that lives too shortly', { spiffeId, lifetimeSeconds: 1 }],
+    ['that lives too shortly', { spiffeId, lifetimeSeconds: 5 }],
+    ['whose tokens live too shortly', { spiffeId, jwtLifetimeSeconds: 5 }],
+    ['whose session lasts too shortly', { spiffeId, sessionSeconds: 5 }],
     ['that lives for no whole seconds', { spiffeId, sessionSeconds: 10.5 }],
   ])('%s is refused', async (_, workload) => {
     expect((await failing(inMemory().connect(workload))).code).toBe('bad_options')
     expect(() => inMemory().register(workload)).toThrow(expect.objectContaining({ code: 'bad_options' }))
   })
 
-  test('lives for six seconds at least, as docs/sdk.md says: five are cut to less', async () => {
+  test('lives for six seconds at least, as docs/sdk.md says: five are cut to less than nobody could use', async () => {
     vi.useFakeTimers({ toFake: ['Date'], now: Math.floor(Date.now() / 1000) * 1000 + 500 })
     onTestFinished(() => void vi.useRealTimers())
-    expect((await failing(inMemory().connect({ spiffeId, lifetimeSeconds: 5 }))).code).toBe('expires_too_soon')
-    const { x509 } = await inMemory().connect({ spiffeId, lifetimeSeconds: 6 })
-    expect(x509.notAfter.getTime() - Date.now()).toBe(5500)
+    const x509 = { lifetimeSeconds: 5 }
+    expect((await failing(inMemory().connect({ spiffeId, x509 }))).code).toBe('expires_too_soon')
+    const client = await inMemory().connect({ spiffeId, lifetimeSeconds: 6 })
+    expect(client.x509.notAfter.getTime() - Date.now()).toBe(5500)
   })
 
   test('keeps what it was registered with, until something else is given', async () => {

@@ -1,0 +1,77 @@
+/** What goes on in the background keeps no process alive; what somebody waits for does. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { expect, test } from 'vitest'
+import { type Misbehaviour, proofFor, rootPem, startFake } from './fake-purser.ts'
+
+const credentials = '/api/v1/credentials'
+
+/** A program with a connected client, against a Purser that answers all but the `last` request for something. */
+async function run(
+  program: string,
+  { hangs, nth }: { hangs: string; nth: number },
+  more: Record<string, unknown> = {},
+) {
+  let hanging = (): void => undefined
+  const hung = new Promise<void>((resolve) => (hanging = resolve))
+  let seen = 0
+  const wrong: Misbehaviour = {
+    leaf: { notAfter: new Date(Date.now() + 10_000) },
+    handle({ url }) {
+      if (url !== hangs || ++seen !== nth) return false
+      hanging()
+      return true
+    },
+  }
+  const fake = await startFake(wrong)
+  const options = { addr: fake.url, ca: { pem: rootPem }, proof: proofFor(), logKey: fake.state.log.vkey, ...more }
+  const child = spawn(
+    process.execPath,
+    [
+      '--conditions=purser-source',
+      '--import',
+      'tsx',
+      '--input-type=module',
+      '-e',
+      `import { connect } from '@purser/sdk'\nconst options = ${JSON.stringify(options)}\n${program}`,
+    ],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  )
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number, output }))
+  return { child, hung, ended }
+}
+
+/** Longer than this test may take: what ends the program is not that something gave up. */
+const timeoutMs = 3_600_000
+
+test.each([
+  ['renewal', { hangs: credentials, nth: 2 }],
+  ['look at the bundle', { hangs: '/bundle', nth: 1 }],
+])('a %s that hangs does not keep a process that has nothing else to do', async (_, hang) => {
+  const program = `await connect(options)
+process.stdin.on('end', () => console.log('over')).resume()`
+  const { child, hung, ended } = await run(program, hang, { timeoutMs, renewAt: 0.1 })
+  await hung
+  child.stdin.end()
+  expect(await ended).toEqual({ code: 0, output: 'over\n' })
+})
+
+test.each([
+  ['connect()', 'await connect(options)', { hangs: credentials, nth: 1 }, {}],
+  [
+    'connect() with a proof that never comes',
+    'await connect({ ...options, proof: () => new Promise(() => {}) })',
+    { hangs: '', nth: 0 },
+    {},
+  ],
+  ['jwt()', "await (await connect(options)).jwt('payments')", { hangs: credentials, nth: 2 }, { x509: false }],
+  ['renew()', 'await (await connect(options)).renew()', { hangs: credentials, nth: 2 }, {}],
+])('whoever waits for %s is told that it takes too long', async (_, call, hang, more) => {
+  const { ended } = await run(`try { ${call} } catch ({ code }) { console.log(code) }`, hang, {
+    timeoutMs: 1_500,
+    ...more,
+  })
+  expect(await ended).toEqual({ code: 0, output: 'timeout\n' })
+})

@@ -1,0 +1,44 @@
+/** Many requests at a time are no leak: nobody's log is to say so. */
+import { createTestPurser } from '@purser/sdk/testing'
+import { expect, onTestFinished, test } from 'vitest'
+import { createTransport } from '../../sdk/src/transport.ts'
+import { rootPem, startFake } from './fake-purser.ts'
+
+function hear(): Error[] {
+  const heard: Error[] = []
+  const onWarning = (warning: Error): void => void heard.push(warning)
+  process.on('warning', onWarning)
+  onTestFinished(() => void process.off('warning', onWarning))
+  return heard
+}
+
+test('to the server', async () => {
+  const heard = hear()
+  const fake = await startFake()
+  const address = { origin: fake.url, host: '127.0.0.1', port: fake.port, tls: true }
+  const anchors = () => Promise.resolve({ pem: [rootPem], words: '' })
+  const transport = createTransport({ address, anchors, timeoutMs: 30_000 })
+  const one = { method: 'GET', path: '/api/v1/server', maxBytes: 65_536 } as const
+  const answers = await Promise.all(Array.from({ length: 15 }, () => transport.exchange(one)))
+  expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 15 }, () => 200))
+  transport.close()
+  expect(heard).toEqual([])
+})
+
+test('of tokens to be verified', async () => {
+  const heard = hear()
+  const purser = createTestPurser()
+  onTestFinished(() => purser.close())
+  const api = await purser.connect({ spiffeId: 'spiffe://example.org/api' })
+  const web = await purser.connect({ spiffeId: 'spiffe://example.org/web', jwts: ['api'] })
+  const tokens: string[] = []
+  for (let n = 0; n < 15; n++) {
+    tokens.push(await web.jwt('api'))
+    await web.renew()
+  }
+  expect(new Set(tokens).size).toBe(15)
+  const all = await Promise.all(tokens.map((token) => api.verifyJwt(token, { audience: 'api' })))
+  expect(all).toHaveLength(15)
+  await new Promise((done) => setImmediate(done))
+  expect(heard).toEqual([])
+})
