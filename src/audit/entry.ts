@@ -39,6 +39,7 @@ export const actions = {
   'secret.metadata': 'What is said about a secret was changed',
   'secret.versions': 'The versions of a secret were listed, without values',
   'secret.ack': 'A consumer said that it uses a version',
+  'secret.watch': 'A watch on secrets was opened',
   'key.create': 'A key was made',
   'key.retire': 'The end of a key was set',
   'key.withdraw': 'A key was withdrawn as compromised',
