@@ -4,14 +4,14 @@ import type { Held } from './held.ts'
 
 export type BackOff = {
   /** Milliseconds until the next try; 0 or less where it may be now. */
-  leftMs(): number
+  leftMs: () => number
   /** Why nobody should ask Purser now, whatever for; undefined where nothing speaks against it. */
-  why(): PurserError | undefined
-  failed(error: unknown): void
+  why: () => PurserError | undefined
+  failed: (error: unknown) => void
   /** Purser answered as it should: it is there again. */
   reached(): void
   /** What was due came. */
-  renewed(): void
+  renewed: () => void
 }
 
 type Parts = { held: Pick<Held, 'leftMs'>; elapsed: () => number; random: () => number }
@@ -25,6 +25,8 @@ const longestAskedMs = 60_000
 
 export function createBackOff({ held, elapsed, random }: Parts): BackOff {
   let failures = 0
+  /** By `elapsed`. */
+  let since = -Infinity
   let until = -Infinity
   let last: PurserError | undefined
 
@@ -38,14 +40,17 @@ export function createBackOff({ held, elapsed, random }: Parts): BackOff {
     return Math.max(wait, Math.min(asked, left > 0 && Number.isFinite(left) ? left / 2 : longestAskedMs))
   }
 
-  const leftMs = (): number => until - elapsed()
+  /** A machine may have slept meanwhile, and what was held be over. */
+  const end = (): number => (held.leftMs() > 0 ? until : Math.min(until, since + longestAskedMs))
+  const leftMs = (): number => end() - elapsed()
   return {
     leftMs,
     why: () => (leftMs() > 0 && isAway(last) ? last : undefined),
     failed(error) {
       failures++
       last = error instanceof PurserError ? error : undefined
-      until = elapsed() + waitFor(error)
+      since = elapsed()
+      until = since + waitFor(error)
     },
     reached() {
       if (!isAway(last)) return
@@ -56,7 +61,8 @@ export function createBackOff({ held, elapsed, random }: Parts): BackOff {
     renewed() {
       failures = 0
       last = undefined
-      until = elapsed() + betweenMs
+      since = elapsed()
+      until = since + betweenMs
     },
   }
 }

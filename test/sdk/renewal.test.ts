@@ -239,6 +239,18 @@ describe('while Purser is away', () => {
     expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
   })
 
+  test('a Retry-After is not waited for by a machine that slept past the end', async () => {
+    const { pass, sleep } = fakeTime()
+    const purser = inMemory()
+    const { client } = await connected(purser)
+    purser.refuse('rate_limited', { retryAfterSeconds: 1500 })
+    await pass(0.55 * hour)
+    sleep(3 * hour)
+    purser.back()
+    await pass(91)
+    expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
+  })
+
   test('a clock that ran ahead for a while does not put off the next try', async () => {
     const { pass, sleep, setBack } = fakeTime()
     const purser = inMemory()

@@ -1,0 +1,36 @@
+/** How long nothing is asked, by what is left of what is held. */
+import { PurserError } from '@purser/sdk'
+import { expect, test } from 'vitest'
+import { createBackOff } from '../../sdk/src/back-off.ts'
+
+function backOff(left: number) {
+  const state = { left, at: 1_000_000 }
+  const made = createBackOff({ held: { leftMs: () => state.left }, elapsed: () => state.at, random: () => 1 })
+  return { state, ...made }
+}
+
+test.each([1000, 0, -5000])('at least a second lies between two renewals, with %d ms left of what came', (left) => {
+  const { renewed, leftMs, why } = backOff(left)
+  renewed()
+  expect([leftMs(), why()]).toEqual([1000, undefined])
+})
+
+test.each([
+  ['as long as it says, while half of the rest is longer', 3_600_000, 600, 600_000],
+  ['half of the rest, where it asks for more', 1_000_000, 900_000, 500_000],
+  ['a minute, where nothing is left', -1, 900_000, 60_000],
+  ['a minute, where nothing is renewed', Infinity, 900_000, 60_000],
+  ['as long as it says, where nothing is left', -1, 40, 40_000],
+  ['no shorter than without it', 3_600_000, 0, 1_000],
+])('Retry-After counts for %s', (_, left, retryAfterSeconds, expected) => {
+  const { failed, leftMs, why } = backOff(left)
+  const error = new PurserError('rate_limited', '', { status: 429, retryAfterSeconds })
+  failed(error)
+  expect([leftMs(), why()]).toEqual([expected, error])
+})
+
+test('a refusal keeps nobody from asking for something else', () => {
+  const { failed, leftMs, why } = backOff(1_000_000)
+  failed(new PurserError('not_granted', '', { status: 403 }))
+  expect([leftMs(), why()]).toEqual([5_000, undefined])
+})
