@@ -232,6 +232,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Be told, within a second, that a secret changed
+         * @description Server-sent events: names and versions, never a value. First `bundle`, then the watched secrets as they are, then `synced`; with `Last-Event-ID`, of the secrets only those that changed
+         *     since. From then on `secret` (`path`, `version`, `revision`; or `path` and `deleted: true`) after each change of it, `bundle` (`sequence`) when roots or JWT keys change, and
+         *     `revoked` (`reason`: `credential` or `grant`) before the stream ends with the right to it. Several changes that come together are told as one, by what is then. An `id` comes once all of a
+         *     revision is told, and is good at every replica. A comment comes every 15 seconds where there is nothing to tell.
+         *
+         *     A workload names paths that its grants let it `watch`, or a prefix, of which it is told what they do; an operator any. The stream also ends, without words, with the credential that opened
+         *     it, when the replica stops or does not hear from its database, and for a reader that takes nothing for 10 seconds. One session holds 16 at a time. Opening it is recorded, events are not.
+         */
+        get: operations["watch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/databases": {
         parameters: {
             query?: never;
@@ -2951,6 +2977,39 @@ export interface operations {
         };
         responses: {
             204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    watch: {
+        parameters: {
+            query?: {
+                /** @description A secret to watch, which need not exist yet; may be repeated */
+                path?: string[];
+                /** @description Every secret whose path begins so */
+                prefix?: string;
+            };
+            header?: {
+                /** @description The last `id` that was seen; any other text counts as none */
+                "Last-Event-ID"?: string;
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, until one side ends it */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };

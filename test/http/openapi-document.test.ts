@@ -73,6 +73,7 @@ describe('openapi.yaml', () => {
         "GET /api/v1/secrets/{path}:metadata getSecretMetadata",
         "PUT /api/v1/secrets/{path}:metadata describeSecret",
         "POST /api/v1/secrets/{path}:ack ackSecret",
+        "GET /api/v1/watch watch",
         "POST /api/v1/bootstrap bootstrap",
         "GET /api/v1/attestors listAttestors",
         "POST /api/v1/attestors createAttestor",
