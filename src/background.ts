@@ -34,10 +34,10 @@ export const jobNames = [
   'listener-certificate',
   'rewrap',
   'rotation',
-  'secret-sweep',
   'leases',
   'orphan-roles',
   'staged-admins',
+  'secret-sweep',
   'shared-keys',
   'sweep',
 ] as const

@@ -27,6 +27,7 @@ import { loadOpenApi } from './http/openapi.ts'
 import type { DoorParts, Route } from './http/route.ts'
 import { createRenewal } from './http/renewal.ts'
 import { createRoutes } from './http/routes.ts'
+import { createWatches } from './http/watches.ts'
 import { startSummaryEntries } from './http/summary-entries.ts'
 import { createIssueAccessToken } from './issue/access-token.ts'
 import { createIssueJwt } from './issue/jwt-svid.ts'
@@ -46,7 +47,7 @@ import { type Log as ServerLog } from './telemetry/log.ts'
 import { type MetricSnapshot, createMetrics } from './telemetry/metrics.ts'
 import { keepListenerCertificate } from './listener-certificate.ts'
 import { type Listener, type Urls, metricsApp, openListeners } from './listeners.ts'
-import { version } from './version.ts'
+import { features, version } from './version.ts'
 
 export type Running = Urls & {
   /** PEM of the roots, as `ca.pem` has them. */
@@ -59,8 +60,6 @@ export type Running = Urls & {
   /** Stops taking connections, lets requests that have begun finish, closes everything. */
   stop(): Promise<void>
 }
-
-const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'databases'] as const
 
 type Parts = {
   log: ServerLog
@@ -181,6 +180,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const common = { db, recorder, snapshots, now, log: serverLog }
   const secrets = composeSecrets({ ...shared, ...common, keys, outbound, randomBytes })
 
+  const watches = createWatches({ db, snapshots, now, config, onError: onError('watch.look_up_failed') })
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
   const routes = createRoutes({
@@ -206,7 +206,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     own: ownRules(config),
     rootKey,
     ...secrets,
-    isWatching: () => false,
+    watches,
+    isWatching: (session, path) => watches.watching(path, session),
     rotator,
     sessions,
     db,
@@ -242,6 +243,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const listeners: Listener[] = []
   // A start that failed has promised nobody an answer.
   closing.add(() => Promise.all(listeners.map((one) => one.drain(draining ? config.drainSeconds : 0))))
+  closing.add(() => watches.close())
   const certificate = await keepListenerCertificate({
     tls: config.tls,
     recorder,

@@ -16,3 +16,6 @@ function read(): string {
 }
 
 export const version = read()
+
+/** What this server has, for clients of any age: they leave out what is missing here. */
+export const features = ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'databases', 'watch'] as const

@@ -4,6 +4,7 @@ import { readCertificates, urisOf } from './certificates.ts'
 import { PurserError } from './errors.ts'
 import { claimsOf } from './jwt-claims.ts'
 import type { CredentialsReply, JwtReply, X509Reply } from './reply.ts'
+import { faultIn } from './secrets/secret.ts'
 import type { Wanted } from './settings.ts'
 
 const wrong = (why: string): PurserError =>
@@ -36,6 +37,8 @@ export function checkReply(reply: CredentialsReply, context: Context): X509Certi
   if (audiences.length !== wanted.jwts.length || wanted.jwts.some((one) => !audiences.includes(one))) {
     throw wrong('the JWTs are not for the audiences that were asked for')
   }
+  const fault = faultIn(reply.secrets, wanted.secrets ?? [])
+  if (fault !== undefined) throw wrong(fault)
   for (const jwt of reply.jwts) checkJwt(jwt, reply.spiffeId, context)
   return reply.x509 && key && checkX509(reply.x509, key, reply.spiffeId, context)
 }

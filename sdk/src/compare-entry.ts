@@ -3,6 +3,7 @@ import { type X509Certificate, hash } from 'node:crypto'
 import { fingerprintOf } from './certificates.ts'
 import { PurserError } from './errors.ts'
 import type { CredentialsReply } from './reply.ts'
+import { secretsOf, wordsFor } from './secrets/compare.ts'
 import { isObject } from './verify/canonical.ts'
 
 type Received = { reply: CredentialsReply; leaf: X509Certificate | undefined; requestId: string | undefined }
@@ -25,10 +26,11 @@ export function compareEntry(entry: Record<string, unknown>, received: Received)
   same('workload entry', actor.workloadId, reply.workload.id)
   same('revision of the workload entry', actor.revision, reply.workload.revision)
   for (const kind of Object.keys(issued)) {
-    if (!['x509', 'jwts', 'accessToken'].includes(kind)) differ(kind, 'some', undefined)
+    if (!['x509', 'jwts', 'accessToken', 'secrets'].includes(kind)) differ(kind, 'some', undefined)
   }
   compareX509(issued.x509, reply, leaf)
   compareJwts(items(issued.jwts), reply)
+  same('secrets', secretsOf(issued.secrets), wordsFor(reply.secrets))
   const token = named(issued.accessToken)
   same('access token', token.id, reply.accessToken?.id)
   if (reply.accessToken && !sameTime(token.expiresAt, reply.accessToken.expiresAt)) {
@@ -64,11 +66,11 @@ function compareJwts(logged: unknown[], { jwts }: CredentialsReply): void {
 const hexOf = (value: unknown): unknown =>
   typeof value === 'string' ? value.toLowerCase().replace(/^0+(?=.)/, '') : value
 
-function same(what: string, logged: unknown, received: unknown): void {
+export function same(what: string, logged: unknown, received: unknown): void {
   if (logged !== received) differ(what, logged, received)
 }
 
-function differ(what: string, logged: unknown, received: unknown): never {
+export function differ(what: string, logged: unknown, received: unknown): never {
   throw new PurserError(
     'receipt_mismatch',
     `the log's entry is not about what was received: ${what} is ${shown(logged)} in the log and ${shown(received)} here. ` +

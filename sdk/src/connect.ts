@@ -16,12 +16,14 @@ import type { ConnectOptions } from './options.ts'
 import { type Purser, createPurser } from './purser.ts'
 import { createRenew } from './renew.ts'
 import { createRevoked } from './revoked.ts'
+import { createSecrets } from './secrets/secrets.ts'
 import { createServerView } from './server-view.ts'
 import { readSettings } from './settings.ts'
 import { readSpiffeId } from './spiffe-id.ts'
 import { createTls } from './tls/tls.ts'
 import { createTransport } from './transport.ts'
 import { createServerTrust } from './trust.ts'
+import { createTurn } from './turn.ts'
 import { warnBy } from './warn.ts'
 
 /**
@@ -66,7 +68,8 @@ export async function connectBy(
     // The server may be under a root by now that came after the one that is pinned.
     if (kept) serverTrust.follow(kept.trustBundle)
     const server = createServerView({ settings, transport, warn })
-    const fetchCredentials = createFetchCredentials({ settings, transport, server, warn, now: clock, elapsed })
+    const inTurn = createTurn()
+    const fetchCredentials = createFetchCredentials({ settings, transport, server, inTurn, warn, now: clock, elapsed })
     const identity = createIdentity({ file, kept, origin: address.origin, subject, presentable: address.tls })
     const renew = createRenew({
       fetchCredentials,
@@ -101,11 +104,19 @@ export async function connectBy(
     const revoked = createRevoked({ transport, issuer, roots: keeper.roots, warn, closing, now, random })
     const source = identity.source({ held, keeper, revoked, closing })
     const tls = createTls({ source, warn, now })
+    const asking = { settings, transport, server, credential, held, warn, inTurn, closing, random, elapsed }
+    const secrets = createSecrets({
+      ...asking,
+      first: first.secrets ?? [],
+      wanted: wanted.secrets ?? [],
+      bundles: keeper.bundles,
+      onRenewed: (hear) => emitter.on('renewed', hear),
+    })
     const close = (): void => {
       keeper.close()
       end()
     }
-    const client = createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close })
+    const client = createPurser({ held, keeper, source, tls, verifyJwt, secrets, emitter, chosen, closing, close })
     return { client, reread: () => Promise.allSettled([keeper.bundles.reread(), revoked.reread()]) }
   } catch (error) {
     end()

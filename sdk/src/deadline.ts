@@ -19,7 +19,7 @@ export async function withDeadline<T>(
   const listening: (() => void)[] = []
   for (const signal of signals) {
     if (!signal) continue
-    const onAbort = (): void => controller.abort(abortError(signal))
+    const onAbort = (): void => controller.abort(abortedBy(signal))
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     listening.push(() => signal.removeEventListener('abort', onAbort))
@@ -38,7 +38,7 @@ export async function withDeadline<T>(
 export function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   if (!signal) return work()
   return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(abortError(signal))
+    const onAbort = (): void => reject(abortedBy(signal))
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     work()
@@ -53,7 +53,7 @@ export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
     const timer = setTimeout(done, ms).unref()
     function onAbort(): void {
       clearTimeout(timer)
-      reject(abortError(signal))
+      reject(abortedBy(signal))
     }
     function done(): void {
       signal.removeEventListener('abort', onAbort)
@@ -63,7 +63,7 @@ export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', onAbort, { once: true })
   })
 
-function abortError(signal: AbortSignal): PurserError {
+export function abortedBy(signal: AbortSignal): PurserError {
   const reason: unknown = signal.reason
   if (reason instanceof PurserError) return reason
   return new PurserError('aborted', 'given up by its signal', { cause: reason })

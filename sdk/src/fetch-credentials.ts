@@ -1,6 +1,7 @@
 /** One request for credentials, from the proof to what was verified. The only place that a proof is sent from. */
 import { type KeyObject, createPrivateKey, generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
+import { account } from './account.ts'
 import { ask } from './ask.ts'
 import { checkReply } from './check-reply.ts'
 import { compareEntry } from './compare-entry.ts'
@@ -10,9 +11,11 @@ import { PurserError } from './errors.ts'
 import { serverTime } from './lifetime.ts'
 import { type Proof, admitProof } from './proof/admit.ts'
 import { type AccessTokenReply, type CredentialsReply, type JwtReply, type X509Reply, readReply } from './reply.ts'
+import { type SecretReply, bytesFor } from './secrets/secret.ts'
 import type { Settings, Wanted } from './settings.ts'
 import type { ServerView } from './server-view.ts'
 import type { Presented, Transport } from './transport.ts'
+import type { InTurn } from './turn.ts'
 import type { Receipt } from './verify/receipt.ts'
 
 /** What one request gave, verified. */
@@ -23,6 +26,8 @@ export type Credentials = {
   x509?: X509Reply & { privateKey: string }
   jwts: JwtReply[]
   accessToken?: AccessTokenReply
+  /** Of the first request alone: renewal asks for none. */
+  secrets?: SecretReply[]
   /** The server's clock as this was received; of what was kept over a restart that is not known. */
   serverTime?: number
   /** Absent with `receipts: 'off'`, and where one that doesn't verify was let pass by `warn`. */
@@ -47,12 +52,13 @@ type Parts = {
   settings: Pick<Settings, 'timeoutMs' | 'proof' | 'attestor' | 'workload' | 'jwtLifetimeSeconds' | 'receipts'>
   transport: Transport
   server: (signal: AbortSignal) => Promise<ServerView>
+  inTurn: InTurn
   warn: (warning: string) => void
   now: () => Date
   elapsed: () => number
 }
 
-/** The largest answer that the routes in use can give. */
+/** The largest answer, without secrets. */
 const maxBytes = 1024 * 1024
 
 const makePair = promisify(generateKeyPair)
@@ -60,15 +66,15 @@ const makePair = promisify(generateKeyPair)
 /** EC P-256, as Purser's own keys. */
 export const makeKey = async (): Promise<KeyObject> => (await makePair('ec', { namedCurve: 'P-256' })).privateKey
 
-/** For one request at a time: the next asks for growth since the head that the one before brought. */
 export const createFetchCredentials =
   (parts: Parts): FetchCredentials =>
   (request, signal) =>
-    fetchOnce(parts, request, signal)
+    parts.inTurn(() => fetchOnce(parts, request, signal))
 
 async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Credentials> {
   const { settings, transport } = parts
   const { wanted, as, onSent, onAnswer } = request
+  const { secrets = [] } = wanted
   try {
     const view = await parts.server(signal)
     const proof = as ? ({ kind: 'x509' } as const) : await proofFor(settings, view, signal)
@@ -82,6 +88,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
       ...(wanted.x509 && { x509: { ...wanted.x509, ...(own && { csr: createCsr(own) }) } }),
       ...(wanted.jwts.length > 0 && { jwts: wanted.jwts.map((one) => jwtRequest(one, settings.jwtLifetimeSeconds)) }),
       ...(wanted.accessToken && { accessToken: wanted.accessToken }),
+      ...(secrets.length > 0 && { secrets }),
       ...(since && { receipt: since }),
     }
     const sentAt = parts.elapsed()
@@ -91,7 +98,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
         method: 'POST',
         path: '/api/v1/credentials',
         body: JSON.stringify(body),
-        maxBytes,
+        maxBytes: maxBytes + bytesFor(secrets.length),
         ...(as && { as }),
         ...(onSent && { onSent }),
         ...(onAnswer && { onAnswer }),
@@ -104,7 +111,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
     const { trustDomain } = view.info
     const leaf = checkReply(reply, { wanted, trustDomain, key, now: parts.now(), serverTime: answer.headers.date })
     const requestId = answer.headers['purser-request-id']
-    const receipt = await account(parts, view, reply, signal, (entry) =>
+    const receipt = await account(parts, view, reply.receipt, signal, (entry) =>
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
     )
     const time = serverTime(answer.headers.date, parts.now().getTime(), parts.elapsed() - sentAt)
@@ -140,27 +147,8 @@ function madeThere({ x509 }: CredentialsReply): KeyObject | undefined {
   }
 }
 
-/** Verifies the receipt as strictly as the settings say. */
-async function account(
-  { settings, warn }: Parts,
-  { witness, keepHead }: ServerView,
-  { receipt }: CredentialsReply,
-  signal: AbortSignal,
-  agree: (entry: Record<string, unknown>) => void,
-): Promise<Receipt | undefined> {
-  if (!witness) return undefined
-  try {
-    await keepHead(witness.accept(receipt, agree), signal)
-    return receipt
-  } catch (error) {
-    if (settings.receipts === 'require' || !(error instanceof PurserError)) throw error
-    warn(`${error.code}: ${error.message}`)
-    return undefined
-  }
-}
-
 function credentialsOf(reply: CredentialsReply, key: KeyObject | undefined, receipt: Receipt | undefined): Credentials {
-  const { spiffeId, workload, session, x509, jwts, accessToken } = reply
+  const { spiffeId, workload, session, x509, jwts, accessToken, secrets } = reply
   return {
     spiffeId,
     workload,
@@ -168,6 +156,7 @@ function credentialsOf(reply: CredentialsReply, key: KeyObject | undefined, rece
     ...(x509 && key && { x509: { ...x509, privateKey: String(key.export({ type: 'pkcs8', format: 'pem' })) } }),
     jwts,
     ...(accessToken && { accessToken }),
+    ...(secrets.length > 0 && { secrets }),
     ...(receipt && { receipt }),
   }
 }

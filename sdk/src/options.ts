@@ -1,3 +1,5 @@
+import type { SecretOption } from './secrets/secret.ts'
+
 /** What the server asks of a proof that is made on demand. */
 export type ProofRequest = {
   /** Audiences that the server takes; the proof must name one of them. */
@@ -50,6 +52,12 @@ export type ConnectOptions = {
   jwtLifetimeSeconds?: number
   /** A token that acts as this session at Purser's own API. Off unless asked for. */
   accessToken?: boolean | { lifetimeSeconds?: number }
+  /**
+   * Secrets to come along in the first request, all of them or none: paths, or `{ path, version, optional }`. A version
+   * that is left out is the live one; an `optional` one that is missing or not granted is left out. 64 at most.
+   * `purser.secrets.get()` gives them, and gets others.
+   */
+  secrets?: readonly SecretOption[]
   /** The log's verifier key or keys (`name+id+key`). Environment: PURSER_LOG_KEY, separated by commas or spaces. */
   logKey?: string | readonly string[]
   /** What happens to a credential whose receipt doesn't verify: refused (`require`, the default), a warning, nothing. */
@@ -83,6 +91,7 @@ const names: Record<keyof ConnectOptions, true> = {
   jwts: true,
   jwtLifetimeSeconds: true,
   accessToken: true,
+  secrets: true,
   logKey: true,
   receipts: true,
   renewAt: true,

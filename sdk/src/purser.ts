@@ -8,6 +8,7 @@ import { holding } from './holding.ts'
 import { type FetchOptions, createFetch } from './jwt/fetch.ts'
 import type { VerifiedJwt, VerifyJwt, VerifyJwtOptions } from './jwt/verify-jwt.ts'
 import type { Keeper } from './keeper.ts'
+import type { Secrets } from './secrets/secrets.ts'
 import type { Source } from './source.ts'
 import type { Tls } from './tls/tls.ts'
 import type { Receipt } from './verify/receipt.ts'
@@ -50,6 +51,8 @@ export type Purser = {
   readonly chosen: readonly Choice[]
   /** Servers and clients that talk mutual TLS, authorized by SPIFFE ID. */
   readonly tls: Tls
+  /** Secrets that this workload is granted: read, kept current, and rotated without a restart. */
+  readonly secrets: Secrets
   /**
    * A JWT-SVID for one audience: the one that is held, as long as it is good for another 5 seconds (a quarter of a
    * lifetime below 20), else the next one, for which calls at the same time share a request. A token that is used is
@@ -98,6 +101,7 @@ type Parts = {
   source: Pick<Source, 'identity'>
   verifyJwt: VerifyJwt
   tls: Tls
+  secrets: Secrets
   emitter: Emitter
   chosen: readonly Choice[]
   closing: AbortSignal
@@ -110,7 +114,7 @@ const usable = { leastMs: 5_000, leastPart: 0.25 }
 const refusedMs = 5_000
 
 export function createPurser(parts: Parts): Purser {
-  const { held, keeper, source, tls, verifyJwt, emitter, chosen, closing, close } = parts
+  const { held, keeper, source, tls, verifyJwt, secrets, emitter, chosen, closing, close } = parts
   const underWay = new Map<string, Promise<string>>()
 
   function shared(audience: string): Promise<string> {
@@ -166,6 +170,7 @@ export function createPurser(parts: Parts): Purser {
     verifyJwt: (token, options) => holding(() => verifyJwt(token, options)),
     fetch: (options) => createFetch({ jwt, freshJwt }, options),
     tls,
+    secrets,
     renew: ({ signal } = {}) =>
       closing.aborted ? Promise.reject(closing.reason) : holding(() => keeper.renewAll(signal)),
     on: emitter.on,

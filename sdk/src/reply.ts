@@ -1,5 +1,6 @@
 /** What `POST /api/v1/credentials` answers, read field by field. */
 import { type Fields, fields, list, text, time, whole } from './fields.ts'
+import { type SecretReply, readSecrets } from './secrets/secret.ts'
 import type { Receipt } from './verify/receipt.ts'
 
 export type X509Reply = {
@@ -21,6 +22,7 @@ export type CredentialsReply = {
   x509?: X509Reply
   jwts: JwtReply[]
   accessToken?: AccessTokenReply
+  secrets: SecretReply[]
   /** Read, and not verified yet. */
   receipt?: Receipt
 }
@@ -47,6 +49,7 @@ export function readReply(json: Fields): CredentialsReply {
     ...(json.x509 !== undefined && { x509: readX509(fields(json.x509, 'x509')) }),
     jwts: json.jwts === undefined ? [] : list(json.jwts, 'jwts', readJwt),
     ...(json.accessToken !== undefined && { accessToken: readAccessToken(fields(json.accessToken, 'accessToken')) }),
+    secrets: json.secrets === undefined ? [] : readSecrets(json.secrets),
     ...(json.receipt !== undefined && { receipt: readReceipt(fields(json.receipt, 'receipt')) }),
   }
 }
@@ -77,7 +80,7 @@ const readAccessToken = (token: Fields): AccessTokenReply => ({
   expiresAt: time(token.expiresAt, 'accessToken/expiresAt'),
 })
 
-const readReceipt = (receipt: Fields): Receipt => ({
+export const readReceipt = (receipt: Fields): Receipt => ({
   epoch: whole(receipt.epoch, 'receipt/epoch'),
   index: whole(receipt.index, 'receipt/index'),
   entry: text(receipt.entry, 'receipt/entry'),

@@ -60,7 +60,7 @@ function audiencesOf({ audience, chosen }: Settings, { audiences }: ServerInfo):
   return named
 }
 
-const featureOf = { x509: 'x509', jwts: 'jwt', accessToken: 'access-token' } as const
+const featureOf = { x509: 'x509', jwts: 'jwt', accessToken: 'access-token', secrets: 'secrets' } as const
 
 /** What is asked for, if the server has it: an older one would refuse the whole request, with the proof spent. */
 function refuseUnlessOffered(wanted: Wanted, { features, version }: ServerInfo): void {
@@ -68,8 +68,9 @@ function refuseUnlessOffered(wanted: Wanted, { features, version }: ServerInfo):
     x509: wanted.x509 !== undefined,
     jwts: wanted.jwts.length > 0,
     accessToken: wanted.accessToken !== undefined,
+    secrets: (wanted.secrets ?? []).length > 0,
   }
-  for (const part of ['x509', 'jwts', 'accessToken'] as const) {
+  for (const part of ['x509', 'jwts', 'accessToken', 'secrets'] as const) {
     if (asked[part] && !features.includes(featureOf[part])) {
       throw new PurserError(
         'not_offered',

@@ -4,6 +4,7 @@ import type { Choice } from './choices.ts'
 import { PurserError } from './errors.ts'
 import { type ConnectOptions, type X509Option, unknownOptions } from './options.ts'
 import { type ProofSource, chooseProof } from './proof.ts'
+import { type SecretOption, checkSecretOptions } from './secrets/secret.ts'
 import { type Trust, chooseTrust } from './trust.ts'
 import { VerifyError } from './verify/errors.ts'
 import { parseVkey } from './verify/vkey.ts'
@@ -13,6 +14,8 @@ export type Wanted = {
   x509?: X509Option
   jwts: readonly string[]
   accessToken?: { lifetimeSeconds?: number }
+  /** Of the first request alone. */
+  secrets?: readonly SecretOption[]
 }
 
 export type Settings = {
@@ -75,11 +78,12 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
   }
 }
 
-function wantedOf({ x509 = true, jwts = [], accessToken = false }: ConnectOptions): Wanted {
+function wantedOf({ x509 = true, jwts = [], accessToken = false, secrets = [] }: ConnectOptions): Wanted {
   return {
     ...(x509 !== false && { x509: x509 === true ? {} : x509 }),
     jwts: [...new Set(jwts)],
     ...(accessToken !== false && { accessToken: accessToken === true ? {} : accessToken }),
+    ...(secrets.length > 0 && { secrets: checkSecretOptions(secrets) }),
   }
 }
 

@@ -6,6 +6,7 @@ import { createClosing } from './closing.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
 import { type Anchors, connectionError, openConnection } from './handshake.ts'
+import { type OpenRequest, type Streamed, openStream } from './open-stream.ts'
 import { version } from './version.ts'
 
 /** A live X.509-SVID with its key, presented to the server: PEM. */
@@ -38,6 +39,14 @@ export type Transport = {
   close(): void
 }
 
+export type Streams = {
+  /**
+   * An answer that goes on until either side ends it, or `signal` does, on a connection of its own.
+   * @throws PurserError
+   */
+  open(request: OpenRequest, signal: AbortSignal): Promise<Answer | Streamed>
+}
+
 /** One connection, and an agent that never connects: it keeps what was opened and verified for it. */
 type Line = { socket: Socket; agent: Agent; cert: string | undefined; busy: boolean }
 
@@ -46,7 +55,7 @@ export function createTransport(parts: {
   address: Address
   anchors: (signal: AbortSignal) => Promise<Anchors>
   timeoutMs: number
-}): Transport {
+}): Transport & Streams {
   const { address, anchors, timeoutMs } = parts
   const closing = createClosing()
   const lines = new Set<Line>()
@@ -89,6 +98,7 @@ export function createTransport(parts: {
       withDeadline(timeoutMs, [signal, closing.signal], `${request.method} ${address.origin}${request.path}`, (both) =>
         send(request, both),
       ),
+    open: (request, signal) => openStream(parts, request, signal),
     rest() {
       for (const line of lines) if (!line.busy) end(line)
     },
@@ -99,9 +109,8 @@ export function createTransport(parts: {
   }
 }
 
-function answerTo(request: Request, address: Address, agent: Agent, signal: AbortSignal): Promise<Answer> {
-  const { method, path, body, bearer } = request
-  const headers = {
+export function headersOf({ body, bearer }: Request, address: Address): Record<string, string | number> {
+  return {
     host: new URL(address.origin).host,
     accept: '*/*',
     'accept-encoding': 'identity',
@@ -109,6 +118,11 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
     ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }),
     ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
   }
+}
+
+function answerTo(request: Request, address: Address, agent: Agent, signal: AbortSignal): Promise<Answer> {
+  const { method, path, body } = request
+  const headers = headersOf(request, address)
   return new Promise((resolve, reject) => {
     request.onSent?.()
     const outgoing = startRequest({ agent, method, path, headers, maxHeaderSize: 16_384, signal })
@@ -129,7 +143,7 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
   })
 }
 
-function answerError(error: Error, address: Address): PurserError {
+export function answerError(error: Error, address: Address): PurserError {
   const code = 'code' in error ? String(error.code) : ''
   if (code === 'HPE_HEADER_OVERFLOW')
     return new PurserError('too_large', `${address.origin} sent a header of more than 16 KiB`)
@@ -137,7 +151,11 @@ function answerError(error: Error, address: Address): PurserError {
   return connectionError(error, address)
 }
 
-async function readAnswer(response: IncomingMessage, { maxBytes }: Request, { origin }: Address): Promise<Answer> {
+export async function readAnswer(
+  response: IncomingMessage,
+  { maxBytes }: Pick<Request, 'maxBytes'>,
+  { origin }: Address,
+): Promise<Answer> {
   const { statusCode: status = 0, headers } = response
   if (status >= 300 && status < 400) {
     throw new PurserError(

@@ -58,6 +58,7 @@ export const actions = {
   'lease.revoke': 'A lease ends: before its role is taken away, and what became of it',
   'lease.orphan': 'A role that no lease knows was found in a database and taken away',
   'lease.list': 'Leases were listed',
+  'secret.watch': 'A watch on secrets was opened',
   'key.create': 'A key was made',
   'key.retire': 'The end of a key was set',
   'key.withdraw': 'A key was withdrawn as compromised',

@@ -24,12 +24,17 @@ function bearerToken(message: IncomingMessage): string | undefined {
 }
 
 /** The serial of a client certificate that this server's TLS verified and that is valid now, not only at the handshake. */
-export function clientSerial(message: IncomingMessage, now: Date): string | undefined {
+export const clientSerial = (message: IncomingMessage, now: Date): string | undefined =>
+  clientCertificate(message, now)?.serialNumber
+
+function clientCertificate(message: IncomingMessage, now: Date): { serialNumber: string; until: Date } | undefined {
   const { socket } = message
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
   const certificate = socket.getPeerX509Certificate()
-  if (!certificate || new Date(certificate.validTo) <= now || new Date(certificate.validFrom) > now) return undefined
-  return certificate.serialNumber.toLowerCase()
+  if (!certificate) return undefined
+  const until = new Date(certificate.validTo)
+  if (until <= now || new Date(certificate.validFrom) > now) return undefined
+  return { serialNumber: certificate.serialNumber.toLowerCase(), until }
 }
 
 const unauthenticated = (): Error =>
@@ -60,10 +65,10 @@ export async function identify(
   const find = appended ? sessions.recent : sessions
   const token = bearerToken(message)
   if (token === undefined) {
-    const serialNumber = own ? clientSerial(message, now) : undefined
-    const found = serialNumber && (await find.byCertificate(serialNumber, known, now))
+    const certificate = own ? clientCertificate(message, now) : undefined
+    const found = certificate && (await find.byCertificate(certificate.serialNumber, known, now))
     if (!found) throw unauthenticated()
-    return { kind: 'session', session: found.session, shown: found }
+    return { kind: 'session', session: found.session, shown: found, until: certificate.until }
   }
   const kind = tokenKind(token)
   if (kind === undefined) throw unauthenticated()
@@ -76,7 +81,7 @@ export async function identify(
   if (kind === 'at' && own) {
     const found = await find.byAccessToken(hash, known, now)
     if (!found) throw unauthenticated()
-    return { kind: 'session', session: found.session, shown: found }
+    return { kind: 'session', session: found.session, shown: found, until: found.until }
   }
   if (kind !== 'api') throw refuse('token_type')
   const row = findApiToken(known, hash, now)

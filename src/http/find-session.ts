@@ -12,6 +12,8 @@ export type FindSession = ReturnType<typeof createFindSession>
 
 type Certified = { session: StoredSession; serialNumber: string; keyId: string }
 
+const shownBy = ({ id, expiresAt, session }: LiveToken) => ({ session, accessToken: id, until: expiresAt })
+
 /** What a credential leads to, from the log: there is no second table of what was issued. */
 export function createFindSession({ knex }: Pick<Database, 'knex'>) {
   const live = (session: StoredSession | undefined, known: Snapshot, now: Date): StoredSession | undefined =>
@@ -49,7 +51,7 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
         const found = kept ?? (await liveToken(knex, hash, now))
         if (!found || !counts(known, { accessToken: found.id })) return undefined
         if (!kept) tokens.keep(key, found, found.expiresAt)
-        return live(found.session, known, now) && { session: found.session, accessToken: found.id }
+        return live(found.session, known, now) && shownBy(found)
       },
       async byCertificate(serialNumber: string, known: Snapshot, now: Date) {
         const kept = certificates.get(serialNumber, now)
@@ -61,7 +63,7 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
     },
     async byAccessToken(hash: Buffer, known: Snapshot, now: Date) {
       const found = await token(hash, known, now)
-      return found && { session: found.session, accessToken: found.id }
+      return found && shownBy(found)
     },
 
     byCertificate,

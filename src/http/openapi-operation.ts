@@ -22,6 +22,7 @@ type Values<Id extends OperationId = OperationId> = {
   ifMatch?: number
   idempotencyKey?: string
   reason?: string
+  lastEventId?: string
 }
 
 type Parsed<Id extends OperationId = OperationId> =
@@ -123,15 +124,18 @@ const hold = (values: object, problems: readonly ValidationProblem[]): values is
 const ifMatch = 'If-Match'
 const idempotencyKey = 'Idempotency-Key'
 const reason = 'Purser-Reason'
+const lastEventId = 'Last-Event-ID'
 
 function conventional(headers: Readonly<Record<string, unknown>>): Partial<Values> {
   const match = headers[ifMatch]
   const key = headers[idempotencyKey]
   const note = headers[reason]
+  const event = headers[lastEventId]
   return {
     ...(typeof match === 'string' ? { ifMatch: Number(match.slice(1, -1)) } : {}),
     ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
     ...(typeof note === 'string' ? { reason: note } : {}),
+    ...(typeof event === 'string' ? { lastEventId: event } : {}),
   }
 }
 

@@ -24,6 +24,7 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
     // Whether a header is missing is the route's question: for If-Match the answer is 428.
     required: parameter['required'] === true && place !== 'header',
     many: parameter['x-segments'] === 'many',
+    repeated: isNode(parameter['schema']) && parameter['schema']['type'] === 'array',
     schema: isNode(parameter['schema']) ? parameter['schema'] : {},
   }))
   const check = compile({
@@ -40,10 +41,12 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
       const problems: ValidationProblem[] = []
       if (known.size === 0 && (place !== 'query' || Object.keys(given).length === 0)) return { values, problems }
       if (place === 'query') Object.assign(values, given)
-      for (const { name, many, schema } of known.values()) {
+      for (const { name, many, repeated, schema } of known.values()) {
         const text = place === 'header' ? header(given[name.toLowerCase()]) : own(given, name)
         const joined = many && Array.isArray(text) ? text.join('/') : text
-        if (Array.isArray(joined)) {
+        if (repeated) {
+          if (joined !== undefined) values[name] = Array.isArray(joined) ? joined : [joined]
+        } else if (Array.isArray(joined)) {
           problems.push({ pointer: `/${place}/${name}`, detail: 'must be given once' })
           delete values[name]
         } else if (joined !== undefined) values[name] = coerce(schema, joined)

@@ -30,7 +30,12 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
   else if ('bytes' in body) send(response, status, { 'content-type': body.type, ...headers }, body.bytes)
   else {
     response.writeHead(status, { ...apiHeaders, 'content-type': body.type, ...headers })
-    await pipeline(body.stream, response)
+    const { live } = body
+    if (live) {
+      response.once('close', live.onClose)
+      if (response.closed) live.onClose()
+    }
+    await pipeline(body.stream, response, live ? { signal: live.cut } : {})
   }
 }
 

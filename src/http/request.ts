@@ -7,10 +7,11 @@ import type { SelectorRecord } from '../audit/entry.ts'
 import type { operations } from './openapi.generated.ts'
 import type { OperationId } from './openapi.ts'
 
+/** `until`: when the credential that was shown ends, whatever its session does. */
 export type Caller =
   | { kind: 'anonymous' }
   | { kind: 'operator'; operator: string; role: Role; tokenId: string; firstUse: boolean }
-  | { kind: 'session'; session: SessionCaller; shown: Shown }
+  | { kind: 'session'; session: SessionCaller; shown: Shown; until: Date }
   /** Holds a bootstrap token that was live a moment ago; the handler finds it. */
   | { kind: 'bootstrap'; hash: Buffer }
 
@@ -39,6 +40,16 @@ export type ApiRequest = {
   idempotencyKey?: string
   /** `Purser-Reason`; it goes into the entry by itself. */
   reason?: string
+  /** Where a reader of events was cut off, as it says. */
+  lastEventId?: string
+}
+
+/** Of a stream without an end of its own, which judges its caller itself. */
+type Live = {
+  /** Ends the reply, also towards a reader that takes nothing. */
+  cut: AbortSignal
+  /** Called when the reply is over, however that came. */
+  onClose: () => void
 }
 
 export type Reply = {
@@ -49,7 +60,7 @@ export type Reply = {
     | { text: string; type: string }
     | { bytes: Buffer; type: string }
     /** Chunks leave one by one after the entry; a stop in the middle is visible to the reader. */
-    | { stream: AsyncIterable<string>; type: string }
+    | { stream: AsyncIterable<string>; type: string; live?: Live }
   /** Puts the receipt into the JSON body, with the growth since a head that the caller holds. */
   receipt?: { since?: Since; put: (receipt: Receipt) => unknown }
 }

@@ -131,7 +131,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     )
     open.actor = actorOf(caller, values.reason)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
-    const { ifMatch, idempotencyKey, reason } = values
+    const { ifMatch, idempotencyKey, reason, lastEventId } = values
     return {
       id: open.requestId,
       operation: operation.operationId,
@@ -145,6 +145,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
       ...(reason !== undefined && { reason }),
+      ...(lastEventId !== undefined && { lastEventId }),
     }
   }
 
@@ -171,7 +172,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
   /** A long reply ends in the middle where its caller's right to it does. */
   function whileStill(caller: Caller, reply: Reply): Reply {
     const { body } = reply
-    if (!('stream' in body)) return reply
+    if (!('stream' in body) || body.live) return reply
     async function* guarded(stream: AsyncIterable<string>): AsyncGenerator<string> {
       for await (const chunk of stream) {
         if (!isStill(caller, snapshots.current(), now())) throw refuse('unauthenticated')

@@ -26,6 +26,7 @@ import { type SecretReadParts, createSecretReads } from './secret-reads.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
 import { createTokenRoutes } from './tokens.ts'
+import { type WatchRouteParts, createWatch } from './watch.ts'
 import { type WorkloadRouteParts, createWorkloadRoutes } from './workloads.ts'
 
 export type RouteParts = CredentialParts &
@@ -42,6 +43,7 @@ export type RouteParts = CredentialParts &
   ConsumerRouteParts &
   DatabaseRouteParts &
   LeaseRouteParts &
+  WatchRouteParts &
   ListParts &
   AuditParts &
   LogParts &
@@ -83,6 +85,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/secrets/{path}:versions', 'secrets.read', 'api', 'secret.versions', secrets.versions),
     read('GET', '/api/v1/secrets/{path}:metadata', 'secrets.read', 'api', 'secret.metadata', secrets.metadata),
     change('PUT', '/api/v1/secrets/{path}:metadata', 'secrets.write', 'api', 'secret.metadata', secrets.describe),
+    issue('GET', '/api/v1/watch', 'granted:secrets.read', 'api', 'secret.watch', createWatch(parts)),
 
     read('GET', '/api/v1/secrets/{path}:rotation', 'secrets.read', 'api', 'secret.rotation', rotation.get),
     change('PUT', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.put),
@@ -98,7 +101,6 @@ export function createRoutes(parts: RouteParts): Route[] {
       createConsumerRoute(parts),
     ),
     read('GET', '/api/v1/rotations', 'secrets.read', 'api', 'secret.rotation', rotation.list),
-
     read('GET', '/api/v1/databases', 'databases.read', 'api', 'database.read', databases.list),
     change('POST', '/api/v1/databases', 'databases.write', 'api', 'database.create', databases.create),
     read('GET', '/api/v1/databases/{name}', 'databases.read', 'api', 'database.read', databases.get),

@@ -165,3 +165,22 @@ export async function lockSecret(tx: Tx, id: string): Promise<number | undefined
     .first('revision')
   return row?.revision
 }
+
+/** Names whose rows changed after a revision, removed ones too, with the newest revision that changed each. */
+export async function changedSecrets(
+  knex: Knex,
+  since: number,
+  { paths, prefix }: { paths: readonly string[]; prefix?: string },
+): Promise<{ path: string; changed: number }[]> {
+  const rows: { path: string; changed: string }[] = await knex('secret')
+    .where('changed', '>', since)
+    .where((either) => {
+      void either.whereIn('path', [...paths])
+      // Paths may hold what LIKE would read as a pattern.
+      if (prefix !== undefined) void either.orWhereRaw('left(path, ?::int) = ?', [prefix.length, prefix])
+    })
+    .groupBy('path')
+    .select('path')
+    .max({ changed: 'changed' })
+  return rows.map(({ path, changed }) => ({ path, changed: Number(changed) }))
+}

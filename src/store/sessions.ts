@@ -113,3 +113,17 @@ export async function revokeTokens(tx: Knex.Transaction, ids: readonly string[],
       .update({ revoked_at: now })
   }
 }
+
+/** Those of the given sessions that have not ended, whatever blocks say of them. */
+export async function liveSessions(knex: Knex, ids: readonly string[], now: Date): Promise<Set<string>> {
+  const live = new Set<string>()
+  for (let at = 0; at < ids.length; at += 500) {
+    const rows: { id: string }[] = await knex('session')
+      .whereIn('id', ids.slice(at, at + 500))
+      .where('expires_at', '>', now)
+      .whereNull('ended_at')
+      .select('id')
+    for (const { id } of rows) live.add(id)
+  }
+  return live
+}

@@ -8,7 +8,7 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { cli } from '../support/cli.ts'
 import { type Dev, startDev } from '../support/dev.ts'
-import { findBinaries } from '../support/postgres-binaries.ts'
+import { findBinaries } from '../../src/cli/demo/postgres/binaries.ts'
 import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts'
 import { runShell } from '../support/shell.ts'
 

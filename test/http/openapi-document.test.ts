@@ -90,6 +90,7 @@ describe('openapi.yaml', () => {
         "GET /api/v1/leases listLeases",
         "POST /api/v1/leases/{id}:renew renewLease",
         "POST /api/v1/leases/{id}:revoke revokeLease",
+        "GET /api/v1/watch watch",
         "POST /api/v1/bootstrap bootstrap",
         "GET /api/v1/attestors listAttestors",
         "POST /api/v1/attestors createAttestor",

@@ -36,7 +36,7 @@ const statements: string[] = []
 beforeAll(async () => {
   postgres = await startOwnPostgres({
     settings: { log_statement: 'all', log_min_duration_statement: '0' },
-    onOutput: (text) => statements.push(text),
+    onLog: (text) => statements.push(text),
   })
   dataDir = await mkdtemp(join(tmpdir(), 'purser-test-'))
   const env = {

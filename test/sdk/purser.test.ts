@@ -82,7 +82,10 @@ const connected = (lifeSeconds?: number) => {
   }
   const tls = createTls({ source, warn: () => undefined, now })
   const verifyJwt = (): never => expect.fail('no token of others comes here')
-  return createPurser({ held, keeper, source, tls, verifyJwt, emitter, chosen: [], closing, close: keeper.close })
+  const noSecret = (): never => expect.fail('no secret is asked for here')
+  const secrets = { get: noSecret, watch: noSecret, ack: noSecret }
+  const { close } = keeper
+  return createPurser({ held, keeper, source, tls, verifyJwt, secrets, emitter, chosen: [], closing, close })
 }
 
 /** What was begun in the background is done. */

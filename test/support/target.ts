@@ -34,7 +34,7 @@ export async function startTarget(): Promise<TargetServer> {
       hba_file: hba,
       log_statement: 'all',
     },
-    onOutput: (text) => void logged.push(text),
+    onLog: (text) => void logged.push(text),
   }).catch(async (error: unknown) => {
     await rm(directory, { recursive: true, force: true })
     throw error

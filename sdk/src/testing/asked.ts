@@ -4,6 +4,8 @@ import type { Fields } from '../fields.ts'
 import { isObject } from '../verify/canonical.ts'
 import { type CsrKey, readCsr } from './csr.ts'
 import { Refusal, invalid } from './refusal.ts'
+import type { SecretOption } from '../secrets/secret.ts'
+import { readWanted } from './wanted-secrets.ts'
 import { spkiOf } from './x509.ts'
 
 export type Asked = {
@@ -12,6 +14,7 @@ export type Asked = {
   x509: { subject: CsrKey; privateKey?: KeyObject; dnsNames?: string[]; lifetimeSeconds?: number } | undefined
   jwts: { audience: string[]; lifetimeSeconds?: number }[]
   accessToken: { lifetimeSeconds?: number } | undefined
+  secrets: SecretOption[]
   sinceSize: number | undefined
 }
 
@@ -33,9 +36,9 @@ function raise(error: Error): never {
 
 /** @throws Refusal */
 export function readAsked(body: Fields): Asked {
-  const { proof, workload, jwts = [], secrets, databases } = body
+  const { proof, workload, jwts = [], secrets = [], databases } = body
   if (!isObject(proof)) throw invalid('/proof', 'it must be an object')
-  const errors = Object.entries({ secrets, databases }).flatMap(([name, value]) =>
+  const errors = Object.entries({ databases }).flatMap(([name, value]) =>
     value === undefined ? [] : [{ pointer: `/${name}`, detail: 'this server does not offer it yet; leave it out' }],
   )
   if (errors.length > 0) throw new Refusal('not_available', { errors })
@@ -53,6 +56,7 @@ export function readAsked(body: Fields): Asked {
       return { audience: texts(jwt.audience, `/jwts/${n}/audience`), ...lifetime(jwt, `/jwts/${n}`) }
     }),
     accessToken: accessToken && lifetime(accessToken, '/accessToken'),
+    secrets: readWanted(secrets),
     sinceSize: typeof sinceSize === 'number' ? sinceSize : undefined,
   }
 }

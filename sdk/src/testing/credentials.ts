@@ -6,7 +6,7 @@ import { type Parts, type Route, bodyOf, entryOf, sessionFields } from './parts.
 import { hidden } from './refusal.ts'
 
 export function createCredentialsRoute(parts: Parts): Route {
-  const { attests, sessions, ledger } = parts
+  const { attests, sessions, ledger, secrets } = parts
   const issueAll = createIssue(parts)
 
   return ({ request, requestId, noteWho }) => {
@@ -17,6 +17,7 @@ export function createCredentialsRoute(parts: Parts): Route {
     noteWho(entry.spiffeId)
     if (asked.workload !== undefined && asked.workload !== entry.name) throw hidden('no_workload')
     const { x509, jwts, accessToken } = issueAll(asked, attested)
+    const read = secrets.read(asked.secrets, entry, session)
     // Where it was spent before, the session is over now.
     if (renews !== undefined && sessions.spend(session, renews, key) === 'spent') throw hidden('serial_spent')
 
@@ -25,10 +26,12 @@ export function createCredentialsRoute(parts: Parts): Route {
     if (accessToken) {
       sessions.gaveAccessToken(session, accessToken.reply.token, accessToken.record.id, accessToken.until)
     }
+    read.gave()
     const issued = {
       ...(x509 && { x509: x509.record }),
       ...(jwts.length > 0 && { jwts: jwts.map(({ record }) => record) }),
       ...(accessToken && { accessToken: accessToken.record }),
+      ...(read.record.length > 0 && { secrets: read.record }),
     }
     const { id: workloadId, name: workload, revision, spiffeId } = entry
     const attestor = kind === 'join-token' ? 'join' : 'test'
@@ -44,6 +47,7 @@ export function createCredentialsRoute(parts: Parts): Route {
         ...(x509 && { x509: x509.reply }),
         ...(jwts.length > 0 && { jwts: jwts.map(({ reply }) => reply) }),
         ...(accessToken && { accessToken: accessToken.reply }),
+        ...(read.reply.length > 0 && { secrets: read.reply }),
         receipt: ledger.append(logged, asked.sinceSize),
       },
     }

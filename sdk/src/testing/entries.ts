@@ -11,6 +11,8 @@ export type TestWorkload = {
   dnsNames?: readonly string[]
   /** Granted audiences; every one unless given. */
   audiences?: readonly string[]
+  /** Paths of secrets that are granted, with `*` and a trailing `**`; every one unless given. */
+  secretPaths?: readonly string[]
   /** The longest life of a certificate: 3600 unless given, 6 at least. */
   lifetimeSeconds?: number
   /** The longest life of a JWT-SVID: 300 unless given. */
@@ -27,6 +29,7 @@ export type Entry = {
   spiffeId: string
   dnsNames: readonly string[]
   audiences: readonly string[] | undefined
+  secretPaths: readonly string[] | undefined
   lifetimeSeconds: number
   jwtLifetimeSeconds: number
   sessionSeconds: number
@@ -74,6 +77,7 @@ export function createEntries(trustDomain: string) {
         spiffeId,
         dnsNames: [],
         audiences: undefined,
+        secretPaths: undefined,
         lifetimeSeconds: 3600,
         jwtLifetimeSeconds: 300,
         sessionSeconds: 12 * 3600,

@@ -3,4 +3,5 @@ export { type TestConnectOptions, type TestPurser, createTestPurser } from './te
 export type { TestWorkload } from './entries.ts'
 export type { TestRequest } from './network.ts'
 export type { RefusalCode } from './refusal.ts'
+export type { TestConsumer } from './secrets.ts'
 export type { Revocable } from './sessions.ts'

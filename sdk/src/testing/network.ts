@@ -2,7 +2,8 @@
 import { createClosing } from '../closing.ts'
 import { withDeadline } from '../deadline.ts'
 import { PurserError } from '../errors.ts'
-import type { Request, Transport, createTransport } from '../transport.ts'
+import type { OpenRequest, Streamed } from '../open-stream.ts'
+import type { Answer, Request, Streams, Transport, createTransport } from '../transport.ts'
 import { isObject } from '../verify/canonical.ts'
 import { Refusal, type RefusalCode } from './refusal.ts'
 import type { Handled, Server } from './server.ts'
@@ -51,7 +52,7 @@ export function createNetwork(server: Server) {
     await Promise.resolve()
     if (away) {
       note(request, undefined, 0)
-      if (away === 'unreachable') throw new PurserError('unreachable', `${origin} can't be reached (it is away)`)
+      if (away === 'unreachable') throw unreachable(origin)
       request.onSent?.()
       return new Promise(() => undefined)
     }
@@ -64,16 +65,45 @@ export function createNetwork(server: Server) {
     throw new PurserError('incomplete', `${origin} broke off in the middle of its answer`)
   }
 
+  const unreachable = (origin: string): PurserError =>
+    new PurserError('unreachable', `${origin} can't be reached (it is away)`)
+
+  /** A watch: what is asked comes first as a refusal or not at all, and then event by event. */
+  async function open(request: OpenRequest, signal: AbortSignal, origin: string): Promise<Answer | Streamed> {
+    await Promise.resolve()
+    const asked = { ...request, method: 'GET' } as const
+    if (away) {
+      note(asked, undefined, 0)
+      throw unreachable(origin)
+    }
+    let spiffeId: string | undefined
+    try {
+      const { chunks, end } = server.open(request, (id) => (spiffeId = id))
+      signal.addEventListener('abort', end, { once: true })
+      if (signal.aborted) end()
+      const path = request.path.replace(/\?.*/, '')
+      const shown = { ...wordsOf(asked), spiffeId, status: 200, reason: undefined, requestId: undefined }
+      requests.push({ at: new Date(), method: 'GET', path, ...shown })
+      return { status: 200, headers: { 'content-type': 'text/event-stream' }, chunks }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      const handled = server.handle(asked, error)
+      note(asked, handled, handled.answer.status)
+      return handled.answer
+    }
+  }
+
   /** In place of `createTransport`, for one client. @param onClose called when that client is closed */
   const transportFor =
     (onClose: () => void): typeof createTransport =>
-    ({ address: { origin }, timeoutMs }): Transport => {
+    ({ address: { origin }, timeoutMs }): Transport & Streams => {
       const closing = createClosing()
       return {
         exchange: (request, signal) =>
           withDeadline(timeoutMs, [signal, closing.signal], `${request.method} ${origin}${request.path}`, () =>
             send(request, origin),
           ),
+        open: (request, signal) => open(request, signal, origin),
         rest: () => undefined,
         close() {
           closing.abort(new PurserError('closed', 'this Purser client was closed'))
@@ -87,6 +117,7 @@ export function createNetwork(server: Server) {
     transportFor,
     away(how: 'unreachable' | 'silent'): void {
       away = how
+      server.cutAll(new PurserError('incomplete', 'it went away'))
     },
     loseAnswers(times: number): void {
       lost = times

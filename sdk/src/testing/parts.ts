@@ -9,6 +9,7 @@ import { rfc3339 } from './issue.ts'
 import { type JwtKeys, createJwtKeys } from './jwt-keys.ts'
 import { type Ledger, createLedger } from './ledger.ts'
 import { Refusal } from './refusal.ts'
+import { type TestSecrets, createSecretStore } from './secrets.ts'
 import { type Session, type Sessions, createSessions } from './sessions.ts'
 
 export type Parts = {
@@ -22,6 +23,7 @@ export type Parts = {
   entries: Entries
   sessions: Sessions
   attests: Attest
+  secrets: TestSecrets
 }
 
 export type Reply = { status?: number; json?: unknown; bytes?: Buffer; type?: string }
@@ -44,6 +46,7 @@ export function createParts(trustDomain: string, now: () => Date): Parts {
     ledger: createLedger(trustDomain),
     entries,
     sessions,
+    secrets: createSecretStore(now),
     attests: createAttest({ audience: issuer, authority, entries, sessions, now }),
   }
 }

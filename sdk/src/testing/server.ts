@@ -1,9 +1,12 @@
 /** The routes that a client asks, answered in this process: what Purser would answer, from memory. */
+import type { PurserError } from '../errors.ts'
+import type { OpenRequest } from '../open-stream.ts'
 import type { Answer, Request } from '../transport.ts'
 import { version } from '../version.ts'
 import { createCredentialsRoute } from './credentials.ts'
 import { type Parts, type Reply, type Route, entryOf, newId } from './parts.ts'
 import { Refusal, problemOf } from './refusal.ts'
+import { createSecretRoutes } from './secret-routes.ts'
 import { createSessionRoutes } from './session-routes.ts'
 
 /** What came of a request, for whoever looks at it afterwards. */
@@ -16,6 +19,8 @@ const refreshSeconds = 300
 export function createServer(parts: Parts) {
   const { authority, jwtKeys, ledger, trustDomain, issuer, now } = parts
   const session = createSessionRoutes(parts)
+  const secret = createSecretRoutes(parts, session)
+  const watches = new Set<ReturnType<typeof secret.watch>>()
   let sequence = 2
   ledger.append(entryOf(parts, newId('req'), 'key.create', { outcome: 'granted', actor: { kind: 'system' } }))
 
@@ -35,7 +40,7 @@ export function createServer(parts: Parts) {
       trustDomain,
       issuer,
       audiences: [issuer],
-      features: ['x509', 'jwt', 'access-token', 'audit', 'renewal'],
+      features: ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'watch'],
       logKeys: [ledger.vkey],
       epoch: ledger.epoch,
     },
@@ -56,10 +61,13 @@ export function createServer(parts: Parts) {
     'GET /api/v1/credentials/self': session.who,
     'DELETE /api/v1/credentials/self': session.giveUp,
     'POST /api/v1/introspect': session.introspect,
+    'POST /api/v1/secrets:read': secret.read,
   }
 
   function routeFor({ method, path }: Request): Route {
     const [, keyId] = /^\/crl\/([\w-]+)$/.exec(path) ?? []
+    const [, acked] = /^\/api\/v1\/secrets\/(.+):ack$/.exec(path) ?? []
+    if (method === 'POST' && acked !== undefined) return secret.ack(acked)
     const route = method === 'GET' && keyId !== undefined ? () => crl(keyId) : routes[`${method} ${path}`]
     if (!route) throw new Refusal('not_found')
     return route
@@ -67,7 +75,23 @@ export function createServer(parts: Parts) {
 
   return {
     /** Keys entered or left the bundle. */
-    bundleMoved: (): void => void sequence++,
+    bundleMoved(): void {
+      sequence++
+      for (const one of watches) one.moved()
+    },
+
+    /** A stream of events. @throws Refusal */
+    open(request: OpenRequest, noteWho: (spiffeId: string) => void) {
+      const stream = secret.watch(request, noteWho, () => sequence)
+      watches.add(stream)
+      stream.onEnd(() => watches.delete(stream))
+      return stream
+    },
+
+    /** Ends every stream, as a network that breaks does. */
+    cutAll(error: PurserError): void {
+      for (const one of watches) one.cut(error)
+    },
 
     /** @param forced a refusal that a test wants in place of an answer */
     handle(request: Request, forced?: Refusal): Handled {

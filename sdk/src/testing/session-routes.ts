@@ -4,7 +4,15 @@ import { type Context, type Parts, type Route, bodyOf, sessionFields } from './p
 import { Refusal, invalid } from './refusal.ts'
 import type { Session } from './sessions.ts'
 
-export function createSessionRoutes(parts: Parts): { who: Route; giveUp: Route; introspect: Route } {
+/** @throws Refusal `unauthenticated` */
+export type FindCaller = (context: Context) => Session
+
+export function createSessionRoutes(parts: Parts): {
+  who: Route
+  giveUp: Route
+  introspect: Route
+  caller: FindCaller
+} {
   const { attests, sessions, entries, jwtKeys, issuer } = parts
 
   /** By its access token, else by its certificate. @throws Refusal `unauthenticated` */
@@ -33,6 +41,7 @@ export function createSessionRoutes(parts: Parts): { who: Route; giveUp: Route; 
   }
 
   return {
+    caller,
     who(context) {
       const session = caller(context)
       return { json: { kind: 'workload', ...sessionFields(parts, session), attestor: 'test', selectors: {} } }

@@ -37,6 +37,7 @@ export function createSessions({
   now: () => Date
 }) {
   const sessions = new Map<string, Session>()
+  const hearers = new Set<(session: string) => void>()
   const newestOf = new Map<string, Session>()
   /** Instances that may not come back before then. */
   const blocked = new Map<string, Date>()
@@ -61,6 +62,7 @@ export function createSessions({
   /** Ends it, with everything that it was given. */
   function end(session: Session, reason?: 'keyCompromise'): void {
     session.ended = true
+    for (const hear of hearers) hear(session.id)
     for (const [serialNumber, given] of certificates)
       if (given.session === session) revokeCertificate(serialNumber, reason)
     for (const given of [...jwts.values(), ...accessTokens.values()])
@@ -73,6 +75,11 @@ export function createSessions({
   }
 
   return {
+    /** Told of each session that ends before its time. Answers how to stop listening. */
+    onEnd(hear: (session: string) => void): () => void {
+      hearers.add(hear)
+      return () => void hearers.delete(hear)
+    },
     /** The session of an instance, which goes on until it ended; a session's end moves only forward. */
     open(instance: string, entry: Entry): Session | undefined {
       if ((blocked.get(instance)?.getTime() ?? 0) > now().getTime()) return undefined

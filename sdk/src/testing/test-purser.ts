@@ -8,6 +8,7 @@ import type { TestWorkload } from './entries.ts'
 import { type TestRequest, createNetwork } from './network.ts'
 import { createParts, newId } from './parts.ts'
 import { type RefusalCode, isRefusalCode } from './refusal.ts'
+import type { TestConsumer } from './secrets.ts'
 import { createServer } from './server.ts'
 import type { Revocable } from './sessions.ts'
 
@@ -58,6 +59,15 @@ export type TestPurser = {
    * @throws PurserError `not_found`
    */
   revoke(what: Revocable): Promise<void>
+  /**
+   * Writes the next version of a secret, and tells whoever watches it. Answers the version.
+   * @throws PurserError `bad_options`
+   */
+  setSecret(path: string, data: Readonly<Record<string, unknown>>): number
+  /** Destroys a secret as a whole. @throws PurserError `not_found` */
+  removeSecret(path: string): void
+  /** Which session was given which version of a secret, and whether it said that it uses it. */
+  consumers(path: string): TestConsumer[]
   /** It can't be reached until `back()`; with `silent` it takes requests and answers none, so that clients wait in vain. */
   away(options?: { silent?: boolean }): void
   /** Ends `away`, `refuse` and `loseAnswers`. */
@@ -97,9 +107,9 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
   const clients = new Map<string, Awaited<ReturnType<typeof connectBy>>>()
 
   async function connect(options: TestConnectOptions): Promise<Purser> {
-    const { spiffeId, dnsNames, audiences, lifetimeSeconds, sessionSeconds, ...rest } = options
+    const { spiffeId, dnsNames, audiences, secretPaths, lifetimeSeconds, sessionSeconds, ...rest } = options
     const { jwtLifetimeSeconds } = rest
-    const grants = { dnsNames, audiences, lifetimeSeconds, jwtLifetimeSeconds, sessionSeconds }
+    const grants = { dnsNames, audiences, secretPaths, lifetimeSeconds, jwtLifetimeSeconds, sessionSeconds }
     entries.put({ spiffeId, ...defined(grants) })
     // One instance, however often it attests.
     const self = newId('instance')
@@ -148,6 +158,9 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
     rotateRoot: (options = {}) =>
       rotate(authority.publish({ root: true }), () => authority.withdrawOlder({ root: true }, now()), options),
     rotateJwtKey: (options = {}) => rotate(jwtKeys.publish(), () => jwtKeys.withdrawOlder(), options),
+    setSecret: (path, data) => parts.secrets.set(path, data),
+    removeSecret: (path) => parts.secrets.remove(path),
+    consumers: (path) => parts.secrets.consumers(path),
     async revoke(what) {
       sessions.revoke(what)
       await tellClients()

@@ -32,6 +32,7 @@ const web: Required<TestWorkload> = {
   spiffeId: 'spiffe://example.org/lab/web',
   dnsNames: ['web.lab'],
   audiences: ['payments'],
+  secretPaths: ['prod/**'],
   lifetimeSeconds: 3600,
   jwtLifetimeSeconds: 300,
   sessionSeconds: 7200,

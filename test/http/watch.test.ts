@@ -1,0 +1,349 @@
+/** Watching secrets by the front door: TLS, two replicas on one Postgres; who may, what is told, and what ends it. */
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { createCsr } from '@purser/sdk/csr'
+import { generateKeyPairSync } from 'node:crypto'
+import { type Reader, watch } from '../support/event-stream.ts'
+import { createIssuer, registerLab, type Issuer } from '../support/issuer.ts'
+import { entriesOf } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+const patience = { timeout: 20_000, interval: 20 }
+const canary = 'correct-horse-battery-staple'
+const secrets = [
+  { paths: ['prod/**'], actions: ['read', 'list', 'watch'] },
+  { paths: ['shut/*'], actions: ['read'] },
+]
+
+let first: TestPurser
+let second: TestPurser
+let issuer: Issuer
+const open: Reader[] = []
+
+const workload = (name: string) => ({
+  name,
+  attestor: 'lab',
+  match: { 'oidc:sub': name },
+  spiffeId: `spiffe://example.org/lab/${name}`,
+  grants: { x509: { maxLifetimeSeconds: 3600 }, secrets },
+  maxSessionSeconds: 7200,
+})
+
+beforeAll(async () => {
+  first = await startPurser({ store: 'postgres', tls: true })
+  const { database, rootKey } = first.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
+  second = await startPurser({ tls: true, again })
+  issuer = await createIssuer()
+  await registerLab(first, issuer)
+  for (const name of ['shop', 'other']) await first.asAdmin('POST', '/api/v1/workloads', workload(name))
+})
+afterAll(async () => {
+  for (const one of open) one.cut()
+  await second.stop()
+  await first.stop()
+})
+
+type Attested = { token: string; tokenId: string; session: string; certificate: string }
+
+async function attest(sub = 'shop', asked: object = {}, purser = first): Promise<Attested> {
+  const proof = { kind: 'jwt', token: await issuer.token({ sub }) }
+  const answer = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {}, ...asked })
+  expect(answer.status, answer.text).toBe(200)
+  const { accessToken, session, x509 } = answer.body as {
+    accessToken: { token: string; id: string }
+    session: { id: string }
+    x509?: { certificateChain: string }
+  }
+  const certificate = x509?.certificateChain ?? ''
+  return { token: accessToken.token, tokenId: accessToken.id, session: session.id, certificate }
+}
+
+async function put(path: string, version: number, purser = first): Promise<void> {
+  const headers = { 'if-match': `"${version}"` }
+  await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { password: `${canary}-${version + 1}` } }, headers)
+}
+
+async function reader(purser: TestPurser, query: string, options: Parameters<typeof watch>[2]): Promise<Reader> {
+  const made = await watch(purser, query, options)
+  open.push(made)
+  return made
+}
+
+const synced = (one: Reader) =>
+  vi.waitFor(() => expect(one.events.map(({ name }) => name)).toContain('synced'), patience)
+const told = ({ events }: Reader) => events.filter(({ name }) => name === 'secret').map(({ data }) => data)
+const versions = (one: Reader, path: string) =>
+  told(one).flatMap((data) => (data['path'] === path ? [data['deleted'] === true ? 'deleted' : data['version']] : []))
+const names = ({ events }: Reader) => events.map(({ name }) => name)
+
+describe('who may watch', () => {
+  it.each([
+    ['nobody', '?path=prod/a', () => undefined, 401, 'unauthenticated'],
+    ['one whose grant only reads', '?path=prod/a&path=shut/a', async () => (await attest()).token, 403, 'not_granted'],
+    ['a path that is none', '?path=Prod', async () => (await attest()).token, 400, 'bad_path'],
+    ['another parameter', '?paths=prod/a', async () => (await attest()).token, 400, 'invalid_request'],
+    ['a prefix twice', '?prefix=a&prefix=b', async () => (await attest()).token, 400, 'invalid_request'],
+  ])('%s is refused', async (_, query, tokenOf, status, code) => {
+    const token = await tokenOf()
+    const answer = await first.call('GET', `/api/v1/watch${query}`, undefined, token === undefined ? {} : { token })
+    expect([answer.status, answer.body.code]).toEqual([status, code])
+  })
+
+  it('a refusal names the part, whether or not there is such a secret', async () => {
+    const { token } = await attest()
+    const answer = await first.call('GET', '/api/v1/watch?path=prod/a&path=shut/none', undefined, { token })
+    expect(answer.body['errors']).toEqual([{ pointer: '/query/path/1', detail: 'is not granted to the caller' }])
+  })
+
+  it('opening is recorded, with the names that exist and how many do not, and events are names only', async () => {
+    await put('prod/recorded', 0)
+    const { token, session } = await attest()
+    const one = await reader(first, '?path=prod/recorded&path=prod/hunter2', { token })
+    await synced(one)
+    const entries = await entriesOf(first, one.message.headers['purser-request-id'])
+    expect(entries).toMatchObject([
+      { action: 'secret.watch', outcome: 'granted', actor: { session, workload: 'shop' } },
+    ])
+    expect(entries[0]?.detail).toEqual({ paths: ['prod/recorded'], unknown: 1 })
+    await put('prod/recorded', 1)
+    await vi.waitFor(() => expect(versions(one, 'prod/recorded')).toEqual([1, 2]), patience)
+    expect(one.body()).not.toContain(canary)
+    expect(told(one)[0]).toEqual({ path: 'prod/recorded', version: 1, revision: 1 })
+  })
+
+  it('a certificate does as a token does', async () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const { certificate } = await attest('shop', { x509: { csr: createCsr(privateKey) } })
+    const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    const one = await reader(first, '?path=prod/recorded', { client: { key, cert: certificate } })
+    await synced(one)
+    expect(one.status).toBe(200)
+  })
+
+  it('an operator watches names by prefix', async () => {
+    const one = await reader(second, '?prefix=ops/', { token: first.admin })
+    await synced(one)
+    await put('ops/one', 0)
+    await put('prod/not-ops', 0)
+    await put('ops/two', 0)
+    await vi.waitFor(() => expect(told(one).map(({ path }) => path)).toEqual(['ops/one', 'ops/two']), patience)
+  })
+})
+
+describe('what is told', () => {
+  it('a change at one replica reaches a stream at the other, in order and whole, for what is watched alone', async () => {
+    const { token } = await attest()
+    await put('prod/across', 0)
+    const one = await reader(second, '?path=prod/across&path=prod/later', { token })
+    await synced(one)
+    expect(told(one)).toEqual([
+      { path: 'prod/across', version: 1, revision: 1 },
+      { path: 'prod/later', deleted: true },
+    ])
+    for (const version of [1, 2, 3]) {
+      await put('prod/across', version)
+      await put('prod/unwatched', version - 1)
+      await vi.waitFor(() => expect(versions(one, 'prod/across').at(-1)).toBe(version + 1), patience)
+    }
+    expect(versions(one, 'prod/across')).toEqual([1, 2, 3, 4])
+    await put('prod/later', 0)
+    await vi.waitFor(() => expect(versions(one, 'prod/later')).toEqual(['deleted', 1]), patience)
+    await first.asAdmin('POST', '/api/v1/secrets/prod/across:destroy', { all: true })
+    await vi.waitFor(() => expect(versions(one, 'prod/across').at(-1)).toBe('deleted'), patience)
+    expect(told(one).some(({ path }) => path === 'prod/unwatched')).toBe(false)
+  })
+
+  it('after a cut, at another replica: what came meanwhile, once, and nothing that was told', async () => {
+    const { token } = await attest()
+    for (const path of ['prod/r1', 'prod/r2', 'prod/r3']) await put(path, 0)
+    const query = '?path=prod/r1&path=prod/r2&path=prod/r3'
+    const before = await reader(second, query, { token })
+    await synced(before)
+    await put('prod/r1', 1)
+    await vi.waitFor(() => expect(versions(before, 'prod/r1')).toEqual([1, 2]), patience)
+    before.cut()
+    await put('prod/r2', 1)
+    await put('prod/r2', 2, second)
+    await first.asAdmin('POST', '/api/v1/secrets/prod/r3:destroy', { all: true })
+    const after = await reader(first, query, { token, lastEventId: before.lastId() })
+    await synced(after)
+    expect([...told(after)].toSorted((a, b) => String(a['path']).localeCompare(String(b['path'])))).toEqual([
+      { path: 'prod/r2', version: 3, revision: 3 },
+      { path: 'prod/r3', deleted: true },
+    ])
+    expect(after.events.find(({ name }) => name === 'synced')?.data).toEqual({ complete: false })
+    await put('prod/r1', 2)
+    await vi.waitFor(() => expect(versions(after, 'prod/r1')).toEqual([3]), patience)
+  })
+
+  it.each([
+    ['none of ours', 'hello'],
+    ['of another epoch', '7.1'],
+    ['of a revision that never was', '1.999999999'],
+  ])('an id %s counts as none: all is told', async (_, lastEventId) => {
+    const { token } = await attest()
+    const one = await reader(first, '?path=prod/recorded', { token, lastEventId })
+    await synced(one)
+    expect(versions(one, 'prod/recorded')).toHaveLength(1)
+    expect(one.events.find(({ name }) => name === 'synced')?.data).toEqual({ complete: true })
+  })
+
+  it('cut off at random while another writes at both replicas: every secret ends at its last version, none goes back', async () => {
+    const { token } = await attest()
+    const paths = ['prod/s1', 'prod/s2', 'prod/s3', 'prod/s4']
+    const query = `?${paths.map((path) => `path=${path}`).join('&')}`
+    const seen = new Map<string, number[]>(paths.map((path) => [path, []]))
+    let writing = true
+    const writes = (async () => {
+      for (let version = 0; version < 12; version++)
+        for (const [n, path] of paths.entries()) await put(path, version, n % 2 === 0 ? first : second)
+      writing = false
+    })()
+    let lastEventId: string | undefined
+    const isDone = (): boolean => !writing && [...seen.values()].every((all) => all.at(-1) === 12)
+    for (let n = 0; !isDone(); n++) {
+      const one = await reader(n % 2 === 0 ? first : second, query, { token, lastEventId })
+      await synced(one)
+      const count = one.events.length
+      await vi.waitFor(() => expect(one.events.length > count || !writing).toBe(true), patience)
+      // Cut here: what the server had sent beyond is lost.
+      const events = [...one.events]
+      one.cut()
+      await one.ended
+      const upTo = events.findLastIndex(({ id }) => id !== undefined)
+      for (const { name, data } of events.slice(0, upTo + 1)) {
+        const { path, version } = data as { path: string; version?: number }
+        if (name === 'secret' && version !== undefined) seen.get(path)?.push(version)
+      }
+      lastEventId = events[upTo]?.id ?? lastEventId
+    }
+    await writes
+    for (const all of seen.values()) {
+      expect(all.at(-1)).toBe(12)
+      expect(all).toEqual([...new Set(all)].toSorted((a, b) => a - b))
+    }
+  })
+})
+
+describe('what ends it', () => {
+  it('a grant that is taken away, at the other replica too', async () => {
+    const { token } = await attest('other')
+    const all = [await reader(first, '?path=prod/a', { token }), await reader(second, '?path=prod/a', { token })]
+    for (const one of all) await synced(one)
+    const { body } = await first.asAdmin('GET', '/api/v1/workloads/other')
+    await first.asAdmin(
+      'PUT',
+      '/api/v1/workloads/other',
+      { ...workload('other'), grants: { secrets: [{ paths: ['prod/**'], actions: ['read'] }] } },
+      { 'if-match': `"${String(body['revision'])}"` },
+    )
+    for (const one of all) {
+      await one.ended
+      expect(one.events.at(-1)).toEqual({ name: 'revoked', data: { reason: 'grant' } })
+    }
+  })
+
+  it('a session that was given up, at the other replica too', async () => {
+    const { token } = await attest()
+    const all = [await reader(first, '?path=prod/a', { token }), await reader(second, '?path=prod/a', { token })]
+    for (const one of all) await synced(one)
+    await first.call('DELETE', '/api/v1/credentials/self', undefined, { token })
+    for (const one of all) {
+      await one.ended
+      expect(one.events.at(-1)).toEqual({ name: 'revoked', data: { reason: 'credential' } })
+    }
+  })
+
+  it.each(['session', 'accessToken'] as const)('a revoked %s', async (kind) => {
+    const { token, session, tokenId } = await attest()
+    const one = await reader(second, '?path=prod/a', { token })
+    await synced(one)
+    await first.asAdmin('POST', '/api/v1/revocations', kind === 'session' ? { session } : { accessToken: tokenId })
+    await one.ended
+    expect(names(one).at(-1)).toBe('revoked')
+  })
+
+  it('the end of the access token that opened it, without words: the next one opens another', async () => {
+    const { token } = await attest('shop', { accessToken: { lifetimeSeconds: 6 } })
+    const one = await reader(first, '?path=prod/a', { token })
+    await one.ended
+    expect(names(one)).not.toContain('revoked')
+  })
+
+  it('a reader that goes away leaves nothing behind', async () => {
+    const { token } = await attest()
+    for (let n = 0; n < 40; n++) {
+      const one = await reader(first, '?path=prod/a', { token })
+      expect(one.status).toBe(200)
+      one.cut()
+      await one.ended
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    const last = await reader(first, '?path=prod/a', { token })
+    await synced(last)
+  })
+
+  it('there are no more than so many of one session, and others have theirs', async () => {
+    const { token } = await attest()
+    const all = await Promise.all(Array.from({ length: 16 }, () => reader(first, '?path=prod/a', { token })))
+    for (const one of all) await synced(one)
+    const answer = await first.call('GET', '/api/v1/watch?path=prod/a', undefined, { token })
+    expect([answer.status, answer.body.code]).toEqual([429, 'rate_limited'])
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    await synced(await reader(first, '?path=prod/a', { token: (await attest()).token }))
+    all[0]?.cut()
+    await vi.waitFor(async () => {
+      const next = await reader(first, '?path=prod/a', { token })
+      expect(next.status).toBe(200)
+    }, patience)
+    for (const one of all) one.cut()
+  })
+
+  it('a reader that takes nothing is let go, and costs the others nothing', async () => {
+    await first.knex.raw(
+      `insert into secret (id, path, version, revision, max_versions, created_at, updated_at, changed)
+         select 'sec_many' || n, 'many/' || repeat('x', 490) || n, 1, 1, 10, now(), now(),
+                (select revision from log_head order by epoch desc limit 1) from generate_series(1, 20000) n`,
+    )
+    const third = await startPurser({ tls: true, again: againOf(first) })
+    try {
+      const one = await reader(third, '?prefix=many/', { token: first.admin })
+      one.message.pause()
+      const other = await reader(third, '?prefix=ops/', { token: first.admin })
+      await synced(other)
+      await vi.waitFor(() => expect(third.logs.join('\n')).toContain('"route":"watch"'), {
+        ...patience,
+        timeout: 40_000,
+      })
+      await put('ops/after-the-slow-one', 0)
+      await vi.waitFor(() => expect(told(other).at(-1)).toMatchObject({ path: 'ops/after-the-slow-one' }), patience)
+      one.message.resume()
+      await one.ended
+      expect(names(one)).not.toContain('synced')
+      const again = await reader(third, '?prefix=many/', { token: first.admin })
+      await vi.waitFor(() => expect(names(again)).toContain('synced'), patience)
+      expect(told(again)).toHaveLength(20_000)
+      expect(again.events.filter(({ id }) => id !== undefined)).toHaveLength(1)
+    } finally {
+      await third.stop()
+    }
+  })
+
+  it('a replica that stops: streams end at once rather than at its deadline, and no more are opened', async () => {
+    const { token } = await attest()
+    const third = await startPurser({ tls: true, again: againOf(first), env: { PURSER_DRAIN_SECONDS: '60' } })
+    const one = await reader(third, '?path=prod/a', { token })
+    await synced(one)
+    const stopped = third.stop()
+    await one.ended
+    await stopped
+    expect(names(one)).not.toContain('revoked')
+  })
+})
+
+function againOf(purser: TestPurser) {
+  const { database, rootKey } = purser.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
+  return { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
+}

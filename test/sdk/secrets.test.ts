@@ -1,0 +1,318 @@
+/** Secrets in the SDK against a Purser over TLS, of two replicas: read, watched, rotated, acknowledged. */
+import { inspect } from 'node:util'
+import { type ConnectOptions, type Purser, type Secret, connect } from '@purser/sdk'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createServer, connect as connectTcp, type Socket } from 'node:net'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { readLog } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+import { failing } from './failing.ts'
+
+const canary = 'correct-horse-battery-staple'
+const patience = { timeout: 20_000, interval: 20 }
+
+let first: TestPurser
+let second: TestPurser
+let issuer: Issuer
+
+beforeAll(async () => {
+  first = await startPurser({ store: 'postgres', tls: true })
+  const { database, rootKey } = first.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
+  second = await startPurser({ tls: true, again })
+  issuer = await createIssuer()
+  await registerLab(first, issuer)
+  await first.asAdmin('POST', '/api/v1/workloads', shop)
+})
+afterAll(async () => {
+  await second.stop()
+  await first.stop()
+})
+
+const secrets = [{ paths: ['prod/**'], actions: ['read', 'list', 'watch'] }]
+const shop = {
+  name: 'shop',
+  attestor: 'lab',
+  match: { 'oidc:sub': 'shop' },
+  spiffeId: 'spiffe://example.org/lab/shop',
+  grants: { x509: { maxLifetimeSeconds: 3600 }, secrets },
+  maxSessionSeconds: 7200,
+}
+
+async function put(path: string, version: number, purser = first): Promise<void> {
+  const data = { username: 'app', password: `${canary}-${version + 1}` }
+  await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data }, { 'if-match': `"${version}"` })
+}
+
+async function client(more: ConnectOptions = {}, addr = first.url): Promise<{ purser: Purser; warnings: string[] }> {
+  const warnings: string[] = []
+  const purser = await connect({
+    addr,
+    ca: { pem: readFileSync(join(first.dataDir, 'ca.pem'), 'utf8') },
+    proof: () => issuer.token({ sub: 'shop' }),
+    logKey: first.vkeys,
+    env: {},
+    onWarning: (warning) => warnings.push(warning),
+    ...more,
+  })
+  onTestFinished(() => purser.close())
+  return { purser, warnings }
+}
+
+const readsOf = async (path: string): Promise<unknown[]> =>
+  (await readLog(first)).flatMap(({ action, outcome, issued }) =>
+    outcome === 'granted' && issued?.secrets?.some((one) => one.path === path) ? [action] : [],
+  )
+const acked = async (path: string): Promise<number[]> =>
+  (
+    await first
+      .knex('secret_consumer as c')
+      .join('secret as s', 's.id', 'c.secret_id')
+      .where('s.path', path)
+      .whereNotNull('acked_at')
+      .orderBy('c.version')
+      .select('c.version')
+  ).map((row: { version: number }) => row.version)
+
+describe('get()', () => {
+  test('what came with connect() costs no further request; what did not costs one, which the log has', async () => {
+    for (const path of ['prod/g1', 'prod/g2']) await put(path, 0)
+    const { purser } = await client({ secrets: ['prod/g1', { path: 'prod/none', optional: true }] })
+    const secret = await purser.secrets.get('prod/g1')
+    expect([secret.path, secret.version, secret.data]).toEqual([
+      'prod/g1',
+      1,
+      { username: 'app', password: `${canary}-1` },
+    ])
+    expect(await readsOf('prod/g1')).toEqual(['credentials.issue'])
+    const [one, other] = await Promise.all([purser.secrets.get('prod/g2'), purser.secrets.get('prod/g2')])
+    expect(one).toBe(other)
+    expect(await purser.secrets.get('prod/g2')).toBe(one)
+    expect(await readsOf('prod/g2')).toEqual(['secret.read'])
+    await put('prod/g2', 1)
+    expect((await purser.secrets.get('prod/g2')).version).toBe(1)
+    expect((await purser.secrets.get('prod/g2', { fresh: true })).version).toBe(2)
+    expect((await purser.secrets.get('prod/g2', { version: 1 })).data['password']).toBe(`${canary}-1`)
+    expect((await purser.secrets.get('prod/g2')).version).toBe(2)
+  })
+
+  test('refusals carry their code, and no value is in what is shown of anything', async () => {
+    await put('prod/shown', 0)
+    const { purser, warnings } = await client({ secrets: ['prod/shown'] })
+    expect((await failing(purser.secrets.get('prod/none'))).code).toBe('not_found')
+    expect((await failing(purser.secrets.get('other/none'))).code).toBe('not_granted')
+    expect((await failing(purser.secrets.get(`NOT A PATH ${canary}`))).message).not.toContain(canary)
+    const secret = await purser.secrets.get('prod/shown')
+    const words = [secret, { secret }, [secret], { ...secret }, purser, purser.secrets]
+    for (const one of words) {
+      expect(inspect(one, { depth: 10, showHidden: false })).not.toContain(canary)
+      expect(JSON.stringify(one)).not.toContain(canary)
+    }
+    expect(inspect(secret)).toContain('prod/shown')
+    expect(warnings.join()).not.toContain(canary)
+  })
+
+  test('all or nothing at the start, and refused before anything is sent where it can never be', async () => {
+    expect((await failing(client({ secrets: ['prod/g1', 'other/x'] }))).code).toBe('not_granted')
+    for (const wrong of [['PROD'], [{ path: 'prod/a', version: 0 }], [{ path: 'prod/a', versions: 1 }], [7]])
+      expect((await failing(client({ secrets: wrong as unknown as string[] }))).code).toBe('bad_options')
+  })
+
+  test('at the same time as renewal, tokens and other reads: one log that only grew, whoever asked', async () => {
+    const paths = Array.from({ length: 6 }, (_, n) => `prod/many/${n}`)
+    for (const path of paths) await put(path, 0)
+    const { purser } = await client({ accessToken: true })
+    const found = await Promise.all([...paths.map((path) => purser.secrets.get(path)), purser.renew(), purser.renew()])
+    expect(found.slice(0, 6).map((one) => (one as Secret).path)).toEqual(paths)
+  })
+
+  test('a client with nothing to show is told what to connect with', async () => {
+    const { purser } = await client({ x509: false })
+    expect((await failing(purser.secrets.get('prod/g1'))).code).toBe('not_requested')
+  })
+})
+
+describe.each([
+  ['a certificate', {}],
+  ['an access token', { x509: false, accessToken: true }],
+] as const)('watch() by %s', (name, how) => {
+  const base = `prod/w-${name.replaceAll(' ', '-')}`
+
+  test('tells each version once, in order, across replicas; acknowledges what the listener took', async () => {
+    const path = `${base}/a`
+    await put(path, 0)
+    const { purser } = await client({ secrets: [path], ...how }, second.url)
+    const seen: number[] = []
+    let release = (): void => undefined
+    const watch = purser.secrets.watch(path, async ({ version, data }) => {
+      expect(data['password']).toBe(`${canary}-${version}`)
+      seen.push(version)
+      if (version === 3) await new Promise<void>((resolve) => (release = resolve))
+    })
+    await put(path, 1)
+    await vi.waitFor(() => expect(seen).toEqual([2]), patience)
+    expect((await purser.secrets.get(path)).version).toBe(2)
+    await vi.waitFor(async () => expect(await acked(path)).toEqual([2]), patience)
+    await put(path, 2)
+    await vi.waitFor(() => expect(seen).toEqual([2, 3]), patience)
+    await put(path, 3)
+    await vi.waitFor(async () => expect((await purser.secrets.get(path)).version).toBe(4), patience)
+    expect([seen, await acked(path)]).toEqual([[2, 3], [2]])
+    release()
+    await vi.waitFor(async () => expect(await acked(path)).toEqual([2, 3, 4]), patience)
+    expect(seen).toEqual([2, 3, 4])
+    watch.close()
+    await put(path, 4)
+    const other = `${base}/b`
+    await put(other, 0)
+    purser.secrets.watch(other, ({ version }) => void seen.push(version + 100))
+    await vi.waitFor(() => expect(seen).toEqual([2, 3, 4, 101]), patience)
+  })
+})
+
+describe('watch()', () => {
+  test('a listener that fails is warned of, and nothing is acknowledged; another is told all the same', async () => {
+    const path = 'prod/fails'
+    await put(path, 0)
+    const { purser, warnings } = await client({ secrets: [path] })
+    const watch = purser.secrets.watch(path, () => Promise.reject(new Error('no connection')))
+    const seen: number[] = []
+    watch.on('change', ({ version }) => void seen.push(version))
+    await put(path, 1)
+    await vi.waitFor(() => expect(seen).toEqual([2]), patience)
+    await vi.waitFor(() => expect(warnings.join()).toContain('no connection'), patience)
+    await purser.secrets.ack(path, 2)
+    expect(await acked(path)).toEqual([2])
+  })
+
+  test('what changed between connect() and watch() is told, and so is what is made and destroyed later', async () => {
+    await put('prod/early', 0)
+    const { purser } = await client({ secrets: ['prod/early'] })
+    await put('prod/early', 1)
+    const seen: string[] = []
+    const watch = purser.secrets.watch(
+      ['prod/early', 'prod/late'],
+      ({ path, version }) => void seen.push(`${path} ${version}`),
+    )
+    watch.on('removed', ({ path }) => seen.push(`${path} gone`))
+    await vi.waitFor(() => expect(seen).toEqual(['prod/early 2']), patience)
+    await put('prod/late', 0)
+    await vi.waitFor(() => expect(seen).toEqual(['prod/early 2', 'prod/late 1']), patience)
+    await first.asAdmin('POST', '/api/v1/secrets/prod/late:destroy', { all: true })
+    await vi.waitFor(() => expect(seen.at(-1)).toBe('prod/late gone'), patience)
+    expect((await failing(purser.secrets.get('prod/late'))).code).toBe('not_found')
+  })
+
+  test('a grant that is taken away is told, and the rest is watched on', async () => {
+    await first.asAdmin('POST', '/api/v1/workloads', {
+      ...shop,
+      name: 'shop2',
+      match: { 'oidc:sub': 'shop2' },
+      spiffeId: 'spiffe://example.org/lab/shop2',
+    })
+    await put('prod/kept', 0)
+    await put('prod/lost', 0)
+    const { purser } = await client({ proof: () => issuer.token({ sub: 'shop2' }) })
+    const seen: string[] = []
+    const hear = ({ path, version }: Secret) => void seen.push(`${path} ${version}`)
+    const kept = purser.secrets.watch('prod/kept', hear)
+    const lost = purser.secrets.watch('prod/lost', hear)
+    kept.on('error', ({ code }) => seen.push(`kept ${code}`))
+    lost.on('error', ({ code }) => seen.push(`lost ${code}`))
+    await vi.waitFor(() => expect(seen.toSorted()).toEqual(['prod/kept 1', 'prod/lost 1']), patience)
+    const { body } = await first.asAdmin('GET', '/api/v1/workloads/shop2')
+    await first.asAdmin(
+      'PUT',
+      '/api/v1/workloads/shop2',
+      {
+        name: 'shop2',
+        attestor: 'lab',
+        match: { 'oidc:sub': 'shop2' },
+        spiffeId: 'spiffe://example.org/lab/shop2',
+        grants: { x509: { maxLifetimeSeconds: 3600 }, secrets: [{ paths: ['prod/kept'], actions: ['read', 'watch'] }] },
+      },
+      { 'if-match': `"${String(body['revision'])}"` },
+    )
+    await vi.waitFor(() => expect(seen).toContain('lost not_granted'), patience)
+    await put('prod/kept', 1)
+    await vi.waitFor(() => expect(seen).toContain('prod/kept 2'), patience)
+    expect(seen).not.toContain('kept not_granted')
+    expect((await purser.secrets.get('prod/lost')).version).toBe(1)
+  })
+
+  test('over cuts of the network at any time: no version is missed at the end, none doubled, none out of order', async () => {
+    const { hostname, port } = new URL(first.url)
+    const sockets = new Set<Socket>()
+    const proxy = createServer((socket) => {
+      const upstream = connectTcp(Number(port), hostname)
+      for (const one of [socket, upstream]) {
+        sockets.add(one)
+        one.on('error', () => undefined)
+        one.on('close', () => sockets.delete(one))
+      }
+      socket.pipe(upstream).pipe(socket)
+      socket.on('close', () => upstream.destroy())
+      upstream.on('close', () => socket.destroy())
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      for (const one of sockets) one.destroy()
+      proxy.close()
+    })
+    const address = proxy.address()
+    if (address === null || typeof address === 'string') throw new Error('no port')
+    const path = 'prod/cut'
+    await put(path, 0)
+    const { purser } = await client({ secrets: [path] }, `https://127.0.0.1:${address.port}`)
+    const seen: number[] = []
+    purser.secrets.watch(path, ({ version }) => void seen.push(version))
+    for (let version = 1; version < 8; version++) {
+      await put(path, version, version % 2 === 0 ? first : second)
+      if (version % 2 === 1) for (const one of sockets) one.destroy()
+    }
+    await vi.waitFor(() => expect(seen.at(-1)).toBe(8), patience)
+    await vi.waitFor(async () => expect((await acked(path)).at(-1)).toBe(8), patience)
+    expect(seen).toEqual([...new Set(seen)].toSorted((a, b) => a - b))
+  })
+
+  test('a session that ends: what is watched is watched by the next one, which is the consumer from then on', async () => {
+    const path = 'prod/moved'
+    await put(path, 0)
+    const { purser } = await client({ secrets: [path], accessToken: true })
+    const seen: number[] = []
+    purser.secrets.watch(path, ({ version }) => void seen.push(version))
+    const before = purser.session.id
+    await first.asAdmin('POST', '/api/v1/revocations', { serialNumber: purser.x509.serialNumber })
+    await first.knex('session').where({ id: before }).update({ ended_at: new Date(), end_reason: 'a test' })
+    await purser.renew()
+    expect(purser.session.id).not.toBe(before)
+    await put(path, 1)
+    await vi.waitFor(() => expect(seen).toEqual([2]), patience)
+    const holders = await first.knex('secret_consumer').where({ holder: purser.session.id }).select('version')
+    expect(holders.length).toBeGreaterThan(0)
+  })
+
+  test('its signal, close() and the end of the client end it, without a rejection that nobody handles', async () => {
+    const unhandled: unknown[] = []
+    const note = (error: unknown): void => void unhandled.push(error)
+    process.on('unhandledRejection', note)
+    onTestFinished(() => void process.off('unhandledRejection', note))
+    const { purser } = await client({ accessToken: true })
+    const controller = new AbortController()
+    purser.secrets.watch('prod/g1', () => undefined, { signal: controller.signal })
+    const other = purser.secrets.watch('prod/g2')
+    controller.abort()
+    other.close()
+    other.close()
+    purser.secrets.watch('prod/g1', () => undefined)
+    purser.close()
+    expect(() => purser.secrets.watch('prod/g1')).toThrow('closed')
+    expect((await failing(purser.secrets.get('prod/g1'))).code).toBe('closed')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(unhandled).toEqual([])
+    expect(() => purser.secrets.watch([])).toThrow()
+  })
+})
