@@ -218,9 +218,9 @@ describe('openapi.yaml', () => {
       'deleteWorkload',
     ])
     expect(taking('Idempotency-Key')).toEqual([
+      'createDatabase',
       'rotateSecret',
       'rollBackSecret',
-      'createDatabase',
       'createAttestor',
       'createWorkload',
       'createJoinToken',
