@@ -34,7 +34,7 @@ export type ChangeState = (request: ApiRequest, tx: Knex.Transaction, snapshot: 
 
 /** Acts outside: a change that says what is intended, the act, and a change that says what became of it. */
 export type Act = (request: ApiRequest, acting: Acting) => Promise<Recorded<Reply>>
-export type Acting = {
+type Acting = {
   open: Opening
   /** The first change, by a caller who may still. */
   begin: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
