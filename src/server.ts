@@ -2,11 +2,10 @@
 import { createRandomBytes } from './random.ts'
 import { readFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
-import { createApp } from './app.ts'
+import { createApp, isForWorkloads } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
 import { type Closing, createClosing } from './closing.ts'
-import { blockOf } from './authorize/session.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
@@ -34,11 +33,8 @@ import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
 import { openKeyring } from './keys/keyring.ts'
-import { createClaimSigner } from './keys/signed-claims.ts'
-import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
-import { createConsumers } from './secrets/rotation/consumers.ts'
-import { createRotators } from './secrets/rotators/kinds.ts'
+import { createRotationParts } from './rotation-parts.ts'
 import { createVersions } from './secrets/versions.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
@@ -189,16 +185,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     crlUrl: (keyId: string) => `${known.issuer}/crl/${keyId}`,
   }
   const sessions = createFindSession(db)
-  const rotation = {
-    keyring,
-    randomBytes,
-    rotators: createRotators({
-      outbound,
-      randomBytes,
-      signClaims: createClaimSigner({ type: 'purser-rotation', keys, known: () => snapshots.current(), now }),
-    }),
-    consumersOf: createConsumers({ db, contained: (at, session, time) => blockOf(at, session, time) !== undefined }),
-  }
+  const rotation = createRotationParts({ db, keyring, keys, snapshots, outbound, now, randomBytes })
 
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
@@ -313,7 +300,3 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
 
 const closedAdvice =
   'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'
-
-/** What stays on the common listener where operators have one of their own. */
-const isForWorkloads = ({ permission }: Route): boolean =>
-  permission !== 'bootstrap' && !isOperatorPermission(permission)

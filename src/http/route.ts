@@ -32,10 +32,17 @@ export type Issue = (request: ApiRequest, snapshot: Snapshot, hints: Hints) => P
 /** Changes what is kept: its SQL and its entry in one transaction, the entry last. */
 export type ChangeState = (request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<Reply>>
 
+/** What a change needs that takes longer than a transaction may stay open. It decides nothing: the change does. */
+export type Before = (request: ApiRequest, snapshot: Snapshot) => Promise<void>
+
 type Common = { method: Method; path: string; permission: Permission; limit: LimitKind; action: Action | 'none' }
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export type Route = Common &
-  ({ kind: 'read'; handler: Read } | { kind: 'issue'; handler: Issue } | { kind: 'change'; handler: ChangeState })
+  (
+    | { kind: 'read'; handler: Read }
+    | { kind: 'issue'; handler: Issue }
+    | { kind: 'change'; handler: ChangeState; before?: Before }
+  )
 
 const route =
   <K extends Route['kind'], H>(kind: K) =>
@@ -50,7 +57,15 @@ const route =
   })
 export const read = route<'read', Read>('read')
 export const issue = route<'issue', Issue>('issue')
-export const change = route<'change', ChangeState>('change')
+export const change = (
+  method: Method,
+  path: string,
+  permission: Permission,
+  limit: LimitKind,
+  action: Action | 'none',
+  handler: ChangeState,
+  before?: Before,
+): Route => ({ kind: 'change', method, path, permission, limit, action, handler, ...(before && { before }) })
 
 export type DoorParts = OpeningParts &
   IdentifyParts & {
@@ -134,6 +149,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
 
   async function run(request: ApiRequest, open: Opening): Promise<Reply> {
     if (route.kind === 'read') return route.handler(request, snapshots.current())
+    if (route.kind === 'change') await route.before?.(request, snapshots.current())
     const recorded: Recorded<Reply> =
       route.kind === 'issue'
         ? await recorder.grant(open, (snapshot, hints) => give(route.handler, request, snapshot, hints))
