@@ -2,7 +2,7 @@
 import { createRandomBytes } from './random.ts'
 import { readFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
-import { createApp } from './app.ts'
+import { createApp, isForWorkloads } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
 import { type Closing, createClosing } from './closing.ts'
@@ -34,7 +34,6 @@ import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
-import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readHead } from './store/log.ts'
@@ -289,7 +288,3 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
 
 const closedAdvice =
   'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'
-
-/** What stays on the common listener where operators have one of their own. */
-const isForWorkloads = ({ permission }: Route): boolean =>
-  permission !== 'bootstrap' && !isOperatorPermission(permission)
