@@ -17,7 +17,7 @@ const asName = (text: string): string => text.toUpperCase().replace(/[^A-Z0-9]/g
  * `path`, `path=NAME`, `path#member=NAME`, `path=file:name`, `path#member=file:name`.
  * @throws CliError that doesn't repeat what was given: a value may have gone astray
  */
-export function readGiven(text: string): Given {
+function readGiven(text: string): Given {
   const at = text.indexOf('=')
   const [what, how] = at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
   const [path = '', member, ...more] = what.split('#')
