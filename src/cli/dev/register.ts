@@ -1,4 +1,5 @@
 /** The registrations that a first curl needs: the stand-in as an attestor, and its workloads. */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Api } from '../api.ts'
@@ -46,9 +47,15 @@ export async function register(
     keys: { jwks: standIn.jwks },
   })
   const grants = {
-    web: { x509: { dnsNames: ['web.dev.internal'] }, jwt: { audiences: ['orders'] } },
+    web: {
+      x509: { dnsNames: ['web.dev.internal'] },
+      jwt: { audiences: ['orders'] },
+      secrets: [{ paths: ['dev/web/**'], actions: ['read', 'list', 'watch'] }],
+    },
     orders: { x509: { dnsNames: ['orders.dev.internal'] } },
   }
+  const data = { username: 'web', password: randomBytes(24).toString('base64url') }
+  await put('/api/v1/secrets/dev/web/database', { data })
   for (const name of devWorkloads) {
     await put(`/api/v1/workloads/${name}`, {
       name,
