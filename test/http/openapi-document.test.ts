@@ -198,12 +198,15 @@ describe('openapi.yaml', () => {
       'patchSecret',
       'deleteSecret',
       'describeSecret',
+      'putRotationPolicy',
       'replaceAttestor',
       'deleteAttestor',
       'replaceWorkload',
       'deleteWorkload',
     ])
     expect(taking('Idempotency-Key')).toEqual([
+      'rotateSecret',
+      'rollBackSecret',
       'createAttestor',
       'createWorkload',
       'createJoinToken',
