@@ -7,6 +7,7 @@ import { addDestroy } from './secret/destroy.ts'
 import { addEdit } from './secret/edit.ts'
 import { addGet } from './secret/get.ts'
 import { addHistory } from './secret/history.ts'
+import { addImport } from './secret/import.ts'
 import { addList } from './secret/list.ts'
 import { addMetadata } from './secret/metadata.ts'
 import { addPatch } from './secret/patch.ts'
@@ -25,7 +26,7 @@ export function addSecret(program: Command, io: Io): void {
     .configureOutput({ outputError: (text, write) => write(withoutValues(text)) })
   for (const add of [addGet, addPut, addPatch, addEdit, addList, addHistory]) add(group, io)
   for (const add of [addRotate, addRotation, addConsumers, addStatus]) add(group, io)
-  for (const add of [addDelete, addUndelete, addDestroy, addMetadata]) add(group, io)
+  for (const add of [addDelete, addUndelete, addDestroy, addMetadata, addImport]) add(group, io)
 }
 
 const withoutValues = (text: string): string => text.replaceAll(/(option '-{1,2}[^'=\s]*)[^']*'/g, "$1'")

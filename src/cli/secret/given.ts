@@ -46,6 +46,7 @@ export async function readGiven(io: Io, flags: ValueFlags): Promise<Record<strin
 }
 
 function add(data: Record<string, unknown>, name: string, text: string): void {
+  if (name === '__proto__') throw usage('a member of this name is of no use')
   if (Object.hasOwn(data, name)) throw usage(`the member ${JSON.stringify(name)} is given twice`)
   data[name] = text
 }
