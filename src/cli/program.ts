@@ -4,6 +4,7 @@ import { ConfigError } from '../config.ts'
 import { version } from '../version.ts'
 import { addAttestor } from './attestor.ts'
 import { addAudit } from './audit.ts'
+import { addBackup } from './backup.ts'
 import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
 import { addDatabase } from './database.ts'
@@ -31,7 +32,7 @@ import { addWorkload } from './workload.ts'
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
-  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addDoctor],
+  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addBackup, addDoctor],
   'What workloads do': [addCredentials, addExec, addJwt, addWhoami, addVerify],
   'What operators do': [
     addWorkload,

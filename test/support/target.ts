@@ -3,7 +3,7 @@ import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { findBinaries } from './postgres-binaries.ts'
+import { findBinaries } from '../../src/cli/demo/postgres/binaries.ts'
 import { startOwnPostgres } from './postgres.ts'
 
 export type TargetServer = {
