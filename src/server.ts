@@ -32,7 +32,7 @@ import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
-import { openKeyring } from './keys/keyring.ts'
+import { openKeyring, openerOf } from './keys/keyring.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
 import { createVersions } from './secrets/versions.ts'
@@ -96,14 +96,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const known = snapshots.current()
   const keyring = await openKeyring(rootKey, known.instanceId, await readWrappingKeys(db.knex))
   // Wrapping keys that another replica made are opened before what they wrap is seen here.
-  snapshots.beforeChange(async ({ keys }) => {
-    if ([...keys.values()].every((row) => keyring.has(row.wrappingKeyId))) return
-    await keyring.add(await readWrappingKeys(db.knex))
-  })
-  /** A version may be rewrapped (jobs/rewrap.ts) before its replica hears of the new wrapping key. */
-  const openedKeys = async (ids: readonly string[]): Promise<void> => {
-    if (!ids.every((id) => keyring.has(id))) await keyring.add(await readWrappingKeys(db.knex))
-  }
+  const opened = openerOf(keyring, () => readWrappingKeys(db.knex))
+  snapshots.beforeChange(({ keys }) => opened([...keys.values()].map((row) => row.wrappingKeyId)))
   const keys = createKeys(keyring)
 
   const log = await openLog({
@@ -208,7 +202,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     keyOf: issueX509.keyOf,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
-    readSecretsBy: { versions: createVersions(db, openedKeys), keyring },
+    readSecretsBy: { versions: createVersions(db, opened), keyring },
     own: ownRules(config),
     rootKey,
     keyring,
