@@ -1,5 +1,5 @@
 /** The keyring, kept up with wrapping keys that other replicas make. */
-import { type Keyring, openKeyring } from './keys/keyring.ts'
+import { type Keyring, openKeyring, openerOf } from './keys/keyring.ts'
 import type { RootKey } from './keys/root-key.ts'
 import type { Database } from './store/database.ts'
 import { readWrappingKeys } from './store/keys.ts'
@@ -17,9 +17,7 @@ export async function openSharedKeyring(
   snapshots: Pick<Snapshots, 'current' | 'beforeChange'>,
 ): Promise<SharedKeyring> {
   const keyring = await openKeyring(rootKey, snapshots.current().instanceId, await readWrappingKeys(knex))
-  const openedKeys = async (ids: readonly string[]): Promise<void> => {
-    if (!ids.every((id) => keyring.has(id))) await keyring.add(await readWrappingKeys(knex))
-  }
+  const openedKeys = openerOf(keyring, () => readWrappingKeys(knex))
   // Before what they wrap is seen here.
   snapshots.beforeChange(({ keys }) => openedKeys([...keys.values()].map((row) => row.wrappingKeyId)))
   return { keyring, openedKeys }

@@ -97,3 +97,10 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
     unwrap: (id, wrapped, fields) => decrypt(key(id), wrapped, [instanceId, id, ...fields]),
   }
 }
+
+/** Makes sure that wrapping keys are in the keyring: another replica may have made them a moment ago. */
+export const openerOf =
+  (keyring: Pick<Keyring, 'has' | 'add'>, read: () => Promise<KeyringRow[]>) =>
+  async (ids: readonly string[]): Promise<void> => {
+    if (!ids.every((id) => keyring.has(id))) await keyring.add(await read())
+  }

@@ -160,16 +160,20 @@ describe.each(['postgres', 'embedded'] as const)('a restore on %s', (store) => {
     const key = place.env()['PURSER_ROOT_KEY'] ?? ''
     expect(whole).not.toContain(key)
 
-    const tokens = [...words].flatMap((word) => [word, ...kinds.map((kind) => `purser_${kind}_${word}`)])
+    // What has a token's length is tried as each kind of token, too.
+    const tokens = [...words].flatMap((word) => [
+      word,
+      ...(/^[\w+/=-]{43,64}$/.test(word) ? kinds.map((kind) => `purser_${kind}_${word}`) : []),
+    ])
     const usable = [...new Set(tokens)].filter((one) => /^[!-~]{8,200}$/.test(one))
-    expect(usable.length).toBeGreaterThan(500)
+    expect(usable.length).toBeGreaterThan(200)
     const seen = new Map<number, number>()
     for (const token of usable) {
       const { status } = await purser.call('GET', '/api/v1/credentials/self', undefined, { token })
       seen.set(status, (seen.get(status) ?? 0) + 1)
     }
     expect([...seen.keys()].filter((status) => ![400, 401].includes(status))).toEqual([])
-    expect(seen.get(401)).toBeGreaterThan(500)
+    expect(seen.get(401)).toBeGreaterThan(200)
     await purser.stop()
   })
 })

@@ -68,7 +68,7 @@ describe.each(['embedded', 'postgres'] as const)('root-key rotate (%s)', (store)
       await holder('log_head').forUpdate().first()
       const { child, ended } = spawnPurser(
         ['root-key', 'rotate', '--new-key-file', newFile(), '--reason', 'x'],
-        place.env() as Record<string, string>,
+        place.env(),
       )
       await expect.poll(() => waiters(db.knex), { interval: 10 }).toBe(1)
       child.kill('SIGKILL')
