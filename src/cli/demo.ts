@@ -1,6 +1,7 @@
 /** `purser demo`: the main job end to end in a few seconds, on this machine alone, and checked as it is shown. */
 import type { Command } from 'commander'
 import { version } from '../version.ts'
+import { rotate, showHolders } from './demo/rotation.ts'
 import { type Screen, createScreen } from './demo/screen.ts'
 import { type Stage, setStage } from './demo/stage.ts'
 import { attestAll, prove, refuse, talk, tamper, trail } from './demo/steps.ts'
@@ -49,9 +50,9 @@ async function play(stage: Stage, screen: Screen): Promise<string> {
   await talk(stage, screen, cast)
   const requestId = await refuse(stage, screen)
   await trail(stage, screen, cast)
+  if (await rotate(stage, screen, cast)) await showHolders(stage, screen, cast)
   const lines = await prove(stage, screen, cast)
   await tamper(stage, screen, cast, lines)
-  for (const purser of Object.values(cast)) purser.close()
 
   screen.line()
   const [checks, failures] = [screen.checks(), screen.failures()]
