@@ -10,18 +10,27 @@ export async function readEntries({ api }: Stage, query: Record<string, string |
   return (await api.call<{ items: Item[] }>('GET', '/api/v1/audit/entries', { query })).body.items
 }
 
-function whatOf({ issued, resource, detail }: Entry): string {
+function whatOf({ issued, resource, detail = {} }: Entry): string {
   if (issued?.x509) return `certificate ${issued.x509.serialNumber.slice(0, 8)}…`
-  const [secret] = issued?.secrets ?? []
-  const version = secret?.version ?? detail?.version ?? detail?.toVersion ?? detail?.fromVersion
-  return typeof version === 'number' ? `version ${version}` : (resource?.name ?? '')
+  const { version, versions, toVersion, fromVersion } = detail
+  const [only] = issued?.secrets?.map((one) => one.version) ?? (Array.isArray(versions) ? versions : [])
+  const which: unknown = only ?? version ?? toVersion ?? fromVersion
+  return typeof which === 'number' ? `version ${which}` : (resource?.name ?? '')
 }
 
-function rowOf({ index, entry }: Item): string[] {
-  const { time, action, outcome, reason, actor } = entry
-  const who = actor.workload ?? actor.operator ?? (actor.selectors ? String(actor.selectors['oidc:sub']) : actor.kind)
-  return [`  ${index}`, time.slice(11, 19), action, reason ?? outcome, who, whatOf(entry)]
+function whoOf({ kind, workload, operator, spiffeId, selectors }: Entry['actor']): string {
+  const subject = selectors?.['oidc:sub']
+  return workload ?? operator ?? spiffeId?.split('/').at(-1) ?? (typeof subject === 'string' ? subject : kind)
 }
+
+const rowOf = ({ index, entry }: Item): string[] => [
+  `  ${index}`,
+  entry.time.slice(11, 19),
+  entry.action,
+  entry.reason ?? entry.outcome,
+  whoOf(entry.actor),
+  whatOf(entry),
+]
 
 export const showEntries = (screen: Pick<Screen, 'line'>, items: readonly Item[]): void =>
   screen.line(table(items.map(rowOf)).trimEnd())

@@ -37,7 +37,7 @@ export async function startService(database: Database, purser: Purser, path: str
   function open(secret: Secret): Pool {
     const { username: user, password } = credentialIn(secret)
     const { host, port, database: name } = database
-    const pool = new Pool({ host, port, database: name, user, password, max: lanes })
+    const pool = new Pool({ host, port, database: name, user, password, max: lanes, query_timeout: 10_000 })
     // A connection that ends under a pool that serves is an error like any other.
     pool.on('error', (error) => {
       if (!stopped) fail(error)

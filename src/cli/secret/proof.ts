@@ -4,7 +4,6 @@ import type { Entry } from '../../audit/entry.ts'
 import type { Api } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { table } from '../output.ts'
-import { minute } from './history.ts'
 import type { Consumer } from './rotation-reply.ts'
 
 /** `receipt` is what `purser audit verify` takes; `problem` says why there is no proof. */
@@ -79,9 +78,8 @@ export const proofTable = (items: readonly Proven[]): string =>
         one.pod ?? one.job ?? one.workload ?? '',
         one.holder,
         String(one.version),
-        minute(one.fetchedAt),
         'problem' in one.proof ? 'NO PROOF' : `entry ${one.proof.index}`,
         'problem' in one.proof ? one.proof.problem : 'verified',
       ]),
-    ['WHO', 'HOLDER', 'VERSION', 'FETCHED', 'GIVEN BY', 'PROOF'],
+    ['WHO', 'HOLDER', 'VERSION', 'GIVEN BY', 'PROOF'],
   )
