@@ -1,10 +1,11 @@
 /** `purser demo`: the main job end to end in a few seconds, on this machine alone, and checked as it is shown. */
 import type { Command } from 'commander'
 import { version } from '../version.ts'
+import { rotate, showHolders } from './demo/rotation.ts'
 import { type Screen, createScreen } from './demo/screen.ts'
 import { type Stage, setStage } from './demo/stage.ts'
 import { attestAll, prove, refuse, talk, tamper, trail } from './demo/steps.ts'
-import { register } from './demo/workloads.ts'
+import { register, secretPath } from './demo/workloads.ts'
 import { commandName } from './dev.ts'
 import { CliError, type Io } from './io.ts'
 import { withExamples } from './options.ts'
@@ -14,7 +15,7 @@ export function addDemo(program: Command, io: Io): void {
     .command('demo')
     .summary('show the main job, end to end, in a few seconds')
     .description(
-      'Starts Purser in a folder of its own, with a stand-in for an orchestrator, gives workloads their identities, refuses one, and verifies the log. Stays up for you to try more; Ctrl-C ends it and leaves nothing behind.',
+      'Starts Purser in a folder of its own, with a stand-in for an orchestrator, gives workloads their identities, refuses one, rotates a database password under the service that uses it, and verifies the log. The database is the Postgres of a clone, or PURSER_DEMO_DATABASE_URL (a superuser; none leaves it out). Stays up for you to try more; Ctrl-C ends it and leaves nothing behind.',
     )
     .option('--once', 'end when everything was shown: 0 where all of it held')
     .action((flags: { once?: boolean }) => demo(io, flags.once === true))
@@ -49,9 +50,9 @@ async function play(stage: Stage, screen: Screen): Promise<string> {
   await talk(stage, screen, cast)
   const requestId = await refuse(stage, screen)
   await trail(stage, screen, cast)
+  if (await rotate(stage, screen, cast)) await showHolders(stage, screen, cast)
   const lines = await prove(stage, screen, cast)
   await tamper(stage, screen, cast, lines)
-  for (const purser of Object.values(cast)) purser.close()
 
   screen.line()
   const [checks, failures] = [screen.checks(), screen.failures()]
@@ -60,10 +61,11 @@ async function play(stage: Stage, screen: Screen): Promise<string> {
   return requestId
 }
 
-const whatToTry = (purser: string, { envFile }: Stage, requestId: string): string => `
+const whatToTry = (purser: string, { envFile, database }: Stage, requestId: string): string => `
 Still running, until Ctrl-C. To try, in another terminal:
 
 . ${envFile}    # where Purser is, and an operator's token
+${'missing' in database ? '' : `${purser} secret rotate ${secretPath}\n${purser} secret consumers ${secretPath} --proof\n`}\
 ${purser} explain ${requestId}
 ${purser} audit search --workload web
 ${purser} audit export | ${purser} audit verify -

@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 90_000 })
 
 const root = new URL('../../', import.meta.url).pathname
 
-it('purser demo --once ends with 0, and shows each step within 80 columns and 45 lines', () => {
+it('purser demo --once ends with 0, and shows each step within 80 columns and 65 lines', () => {
   const args = ['--conditions=purser-source', '--import', 'tsx', 'src/main.ts', 'demo', '--once']
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
@@ -27,6 +27,12 @@ it('purser demo --once ends with 0, and shows each step within 80 columns and 45
     /^ {2}ok {3}miner is told +attestation_failed, req_[0-9a-f]{32}$/m,
     /^ {2}ok {3}purser explain +no_workload/m,
     /credentials\.issue +no_workload +miner/,
+    /^1 .* certificate, JWT and secret in one request$/m,
+    /PLAYED BY THIS PROCESS/,
+    /^ {2}ok {3}before +orders asks as shop_a, by version 1 of orders\/db$/m,
+    /^ {2}ok {3}rotate +version 2, and version 1 retired, in [\d.]+ s$/m,
+    /^ {2}ok {3}orders +went on as shop_b, not restarted; \d{3,} queries, 0 errors$/m,
+    /^ {2}ok {3}shop_a +worked until orders had moved, and is refused now$/m,
     /^ {2}ok {3}receipts /m,
     /^ {2}ok {3}export +\d+ entries/m,
     /^ {2}ok {3}(\d+) edited +found at \1 /m,
@@ -36,11 +42,37 @@ it('purser demo --once ends with 0, and shows each step within 80 columns and 45
   ]) {
     expect(stdout).toMatch(line)
   }
+  // The new version was fetched, and said to be in use, before the old one was retired.
+  const at = '\\d\\d:\\d\\d:\\d\\d'
+  const told = [...stdout.matchAll(new RegExp(`^ {2}(\\d+) +${at} +(secret\\..*)$`, 'gm'))]
+  expect(told.map(([, , what = '']) => what.split(/ {2,}/))).toEqual([
+    ['secret.rotate', 'intended', 'admin', 'version 2'],
+    ['secret.rotate', 'completed', 'system', 'version 2'],
+    ['secret.read', 'granted', 'orders', 'version 2'],
+    ['secret.ack', 'granted', 'orders', 'version 2'],
+    ['secret.retire', 'intended', 'system', 'version 1'],
+    ['secret.retire', 'completed', 'system', 'version 1'],
+  ])
+  const indexes = told.map(([, index]) => Number(index))
+  expect(indexes).toEqual(indexes.toSorted((a, b) => a - b))
+  expect(stdout).toMatch(new RegExp(`^ {2}orders +ses_\\w+ +2 +entry ${indexes[2]} +verified$`, 'm'))
+
   const lines = stdout.split('\n')
   expect(lines.filter((line) => line.length > 80)).toEqual([])
-  expect(lines.length).toBeLessThanOrEqual(45)
+  expect(lines.length).toBeLessThanOrEqual(65)
   expect(stdout).not.toContain('\u001b')
   expect(stdout).not.toContain('FAIL')
+})
+
+it.each([
+  ['none', { status: 0, line: /^ {2}There is no Postgres for it: PURSER_DEMO_DATABASE_URL says none$/m }],
+  ['postgres://127.0.0.1', { status: 2, line: /PURSER_DEMO_DATABASE_URL must be postgres:/ }],
+  ['postgres://x:Pa5sw0rd@127.0.0.1:1/x', { status: 5, line: /PURSER_DEMO_DATABASE_URL: .*ECONNREFUSED/ }],
+])('with the database %s', async (url, { status, line }) => {
+  const { code, out, err } = await cli(['demo', '--once'], { env: { PURSER_DEMO_DATABASE_URL: url } })
+  expect({ code, text: out + err }).toEqual({ code: status, text: expect.stringMatching(line) })
+  expect(out + err).not.toContain('Pa5sw0rd')
+  if (status === 0) expect(out).toMatch(/^5 {2}LEFT OUT: .*\n {2}There is no Postgres .*\n\n7 {2}The log proves/m)
 })
 
 it('stays up with commands that work, and leaves nothing behind', async () => {
@@ -57,6 +89,8 @@ it('stays up with commands that work, and leaves nothing behind', async () => {
   const env = Object.fromEntries([...values.matchAll(/^(PURSER_\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]))
   const commands = [...out.matchAll(/^purser (.+)$/gm)].map(([, line = '']) => line)
   expect(commands).toEqual([
+    'secret rotate orders/db',
+    'secret consumers orders/db --proof',
     expect.stringMatching(/^explain req_/),
     'audit search --workload web',
     'audit export | purser audit verify -',

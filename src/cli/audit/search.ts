@@ -103,6 +103,8 @@ function issued({ issued: given }: Entry): string {
   const parts = [
     ...(given?.x509 ? [`certificate ${given.x509.serialNumber.slice(0, 8)}…`] : []),
     ...(given?.jwts ?? []).map((jwt) => `JWT for ${jwt.audience.join(' ')}`),
+    ...(given?.secrets ?? []).map(({ path, version }) => `${path} version ${version}`),
+    ...(given?.leases ?? []).map(({ id }) => id),
     ...(given?.accessToken ? ['access token'] : []),
     ...(given?.apiToken ? ['API token'] : []),
   ]

@@ -7,6 +7,7 @@ import { readConfig } from '../../config.ts'
 import { type Api, createApi, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
 import { type StandIn, createStandIn } from '../stand-in.ts'
+import { type Database, type NoDatabase, openDatabase } from './database.ts'
 
 export type Stage = {
   url: string
@@ -21,20 +22,31 @@ export type Stage = {
   standIn: StandIn
   /** A file that a shell reads to become this operator, too. */
   envFile: string
+  /** Of somebody else, in which Purser rotates a password. */
+  database: Database | NoDatabase
+  /** What is over before the stage is, the last one first. */
+  atEnd(end: () => unknown): void
   stop(): Promise<void>
 }
 
 const trustDomain = 'demo.purser.local'
 
 /** Nothing of it is left when it can't be set, or once it is stopped. */
-export async function setStage(io: Pick<Io, 'stderr' | 'readFile'>): Promise<Stage> {
+export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'purser-demo-'))
   const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
   const stop = async (): Promise<void> => {
     for (const end of ends.toReversed()) await end()
   }
+  const opening = openDatabase(io)
+  opening.catch(() => undefined)
+  ends.push(async () => {
+    const database = await opening.catch(() => undefined)
+    if (database && 'stop' in database) await database.stop()
+  })
   try {
-    return { ...(await build(io, folder, ends)), stop }
+    const built = await build(io, folder, ends)
+    return { ...built, database: await opening, atEnd: (end) => void ends.push(end), stop }
   } catch (error) {
     await stop()
     throw error
@@ -45,7 +57,7 @@ async function build(
   io: Pick<Io, 'stderr' | 'readFile'>,
   folder: string,
   ends: (() => unknown)[],
-): Promise<Omit<Stage, 'stop'>> {
+): Promise<Omit<Stage, 'stop' | 'atEnd' | 'database'>> {
   // Of the caller's environment nothing is taken: the demo is the same everywhere.
   const config = readConfig({
     env: {},

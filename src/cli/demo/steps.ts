@@ -2,7 +2,7 @@
 import type { Purser } from '@purser/sdk'
 import { type Receipt, linesOf, verifyExport, verifyReceipt } from '@purser/sdk/verify'
 import type { Explanation } from '../explain.ts'
-import { table } from '../output.ts'
+import { readEntries, showEntries } from './entries.ts'
 import { type Outcome, callOrders, startOrders } from './orders.ts'
 import type { Screen } from './screen.ts'
 import type { Stage } from './stage.ts'
@@ -18,7 +18,8 @@ const receiptOf = (purser: Purser): Receipt => {
 const indexOf = (purser: Purser): number => receiptOf(purser).index
 
 export async function attestAll(stage: Stage, screen: Screen): Promise<Cast> {
-  screen.title('1  Each sends its token, and gets certificate and JWT in one request')
+  const given = 'missing' in stage.database ? 'certificate and JWT' : 'certificate, JWT and secret'
+  screen.title(`1  Each sends its token, and gets ${given} in one request`)
   const show = async (name: Name): Promise<Purser> => {
     const purser = await attest(stage, name)
     const holds = purser.spiffeId === idOf(stage, name)
@@ -78,38 +79,17 @@ export async function refuse(stage: Stage, screen: Screen): Promise<string> {
   return requestId
 }
 
-type Item = {
-  index: number
-  entry: {
-    time: string
-    action: string
-    outcome: string
-    reason?: string
-    actor: { kind: string; workload?: string; operator?: string; selectors?: Record<string, unknown> }
-    issued?: { x509?: { serialNumber: string } }
-    resource?: { kind: string; name?: string }
-  }
-}
-
-function rowOf({ index, entry }: Item): string[] {
-  const { time, action, outcome, reason, actor, issued, resource } = entry
-  const who = actor.workload ?? actor.operator ?? (actor.selectors ? String(actor.selectors['oidc:sub']) : actor.kind)
-  const what = issued?.x509 ? `certificate ${issued.x509.serialNumber.slice(0, 8)}…` : (resource?.name ?? '')
-  return [`  ${index}`, time.slice(11, 19), action, reason ?? outcome, who, what]
-}
-
 export async function trail(stage: Stage, screen: Screen, { web }: Cast): Promise<void> {
   screen.title('4  Every step is in the log')
-  const query = { order: 'asc', limit: 6, fromIndex: indexOf(web) - 1 }
-  const { items } = (await stage.api.call<{ items: Item[] }>('GET', '/api/v1/audit/entries', { query })).body
-  screen.line(table(items.map(rowOf)).trimEnd())
+  const items = await readEntries(stage, { order: 'asc', limit: 6, fromIndex: indexOf(web) - 1 })
+  showEntries(screen, items)
   const refused = items.some(({ entry }) => entry.reason === 'no_workload')
   screen.require(refused && items.some(({ index }) => index === indexOf(web)), 'the log lacks what was shown')
 }
 
 /** Answers the export's lines. */
 export async function prove(stage: Stage, screen: Screen, cast: Cast): Promise<string[]> {
-  screen.title('5  The log proves itself offline, with nothing but its public key')
+  screen.title('7  The log proves itself offline, with nothing but its public key')
   const { vkeys } = stage
   const receipts = names.map((name) => receiptOf(cast[name]))
   const indexes = receipts.map((receipt) => verifyReceipt(receipt, { vkeys }).index)
@@ -122,7 +102,7 @@ export async function prove(stage: Stage, screen: Screen, cast: Cast): Promise<s
 }
 
 export async function tamper(stage: Stage, screen: Screen, cast: Cast, lines: readonly string[]): Promise<void> {
-  screen.title('6  Who changes a copy of it is caught, at the entry')
+  screen.title('8  Who changes a copy of it is caught, at the entry')
   const receipts = names.map((name) => receiptOf(cast[name]))
   const [edited, removed, rewritten] = [cast.web, cast.orders, cast.batch].map(indexOf)
   const tried: [string, number | undefined, (lines: readonly string[], index: number) => string[], string][] = [

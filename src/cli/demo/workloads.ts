@@ -1,5 +1,6 @@
 /** The demo's workloads: registered by an operator, started by the stand-in, given an identity by Purser. */
 import { type Purser, PurserError, connect } from '@purser/sdk'
+import type { Database } from './database.ts'
 import type { Stage } from './stage.ts'
 
 export const names = ['web', 'orders', 'batch'] as const
@@ -11,25 +12,70 @@ const audiences: Record<Name, string> = { web: 'orders', orders: 'payments', bat
 export const idOf = ({ trustDomain }: Pick<Stage, 'trustDomain'>, name: Name): string =>
   `spiffe://${trustDomain}/stand-in/${name}`
 
+/** What the password of orders' database is kept as. */
+export const secretPath = 'orders/db'
+
+const secretsOf = ({ database }: Pick<Stage, 'database'>, name: Name): string[] =>
+  name === 'orders' && !('missing' in database) ? [secretPath] : []
+
 export async function register(stage: Stage): Promise<void> {
-  const { api, standIn, audience } = stage
+  const { api, standIn, audience, database } = stage
   const attestor = { name: 'stand-in', kind: 'oidc', issuer: standIn.issuer, audience, keys: { jwks: standIn.jwks } }
   await api.call('POST', '/api/v1/attestors', { body: attestor })
+  if (!('missing' in database)) await registerDatabase(stage, database)
   for (const name of names) {
+    const paths = secretsOf(stage, name)
     const body = {
       name,
       attestor: 'stand-in',
       match: { 'oidc:sub': name },
       spiffeId: idOf(stage, name),
-      grants: { x509: { maxLifetimeSeconds: 3600 }, jwt: { audiences: [audiences[name]], maxLifetimeSeconds: 300 } },
+      grants: {
+        x509: { maxLifetimeSeconds: 3600 },
+        jwt: { audiences: [audiences[name]], maxLifetimeSeconds: 300 },
+        ...(paths.length > 0 && { secrets: [{ paths, actions: ['read', 'watch'] }] }),
+      },
+      // Longer than anybody looks at the demo.
+      maxSessionSeconds: 43_200,
     }
     await api.call('POST', '/api/v1/workloads', { body })
   }
 }
 
+/** Its password goes to Purser, and how it is rotated: two roles take turns, and the earlier waits for who uses it. */
+async function registerDatabase({ api }: Stage, { host, port, database, name, admin, first }: Database): Promise<void> {
+  const insecure = host === 'localhost' || host.startsWith('127.')
+  const definition = {
+    name,
+    kind: 'postgres',
+    host,
+    port,
+    database,
+    tls: insecure ? { insecure } : {},
+    admin,
+    roles: { grants: [{ schema: name, objects: 'tables', privileges: ['select'] }] },
+    defaultLifetimeSeconds: 600,
+    maxLifetimeSeconds: 3600,
+  }
+  await api.call('POST', '/api/v1/databases', { body: definition })
+  const headers = { 'if-match': '"0"' }
+  await api.call('PUT', `/api/v1/secrets/${secretPath}`, { headers, body: { data: first } })
+  const roles = [first.username, `${name}_b`]
+  const policy = {
+    rotator: { kind: 'postgres', database: name, owner: `${name}_owner`, roles, create: true },
+    deadlineSeconds: 3600,
+    onDeadline: 'hold',
+    moved: 'acknowledged',
+  }
+  await api.call('PUT', `/api/v1/secrets/${secretPath}:rotation`, { headers, body: policy })
+}
+
 /** As a container does at its start: the token that it was given, one request, everything verified. */
-export function attest(stage: Stage, name: Name): Promise<Purser> {
-  return connect({ ...connection(stage), proof: tokenOf(stage, name), jwts: [audiences[name]] })
+export async function attest(stage: Stage, name: Name): Promise<Purser> {
+  const asked = { jwts: [audiences[name]], secrets: secretsOf(stage, name) }
+  const purser = await connect({ ...connection(stage), proof: tokenOf(stage, name), ...asked })
+  stage.atEnd(() => purser.close())
+  return purser
 }
 
 /** One that nobody registered. Answers what it was told. */

@@ -1,29 +1,39 @@
 /** `purser secret consumers`: who holds which version now. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
-import type { Io } from '../io.ts'
+import { CliError, type Io, exitCodes } from '../io.ts'
 import { positive, withExamples, withOutput, withServer } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
 import { secretUrl, withPath } from './place.ts'
+import { isProven, logKeys, proofTable, prove } from './proof.ts'
 import { type Consumer, consumerTable } from './rotation-reply.ts'
 
-type Flags = ServerFlags & OutputFlags & { version?: number; waitedFor?: true }
+type Flags = ServerFlags & OutputFlags & { version?: number; waitedFor?: true; proof?: true }
 
 export function addConsumers(group: Command, io: Io): void {
   const command = withPath(group.command('consumers').summary('who holds which version, and who is waited for'))
     .option('--version <n>', 'those that hold this one', positive)
     .option('--waited-for', 'those that a rotation waits for')
+    .option('--proof', "the entry that gave it to each, verified offline with the log's key (PURSER_LOG_KEY)")
     .action(async (path: string, refused: string[], flags: Flags) => {
       const url = secretUrl(path, refused, ':consumers')
-      const all = await withApi(io, flags, (api) => api.all<Consumer>(url))
-      const items = all.filter(
-        (one) => (flags.version === undefined || one.version === flags.version) && (!flags.waitedFor || one.waitedFor),
-      )
-      show(io, flags, { items }, () => consumerTable(items))
+      const vkeys = flags.proof && logKeys(io)
+      await withApi(io, flags, async (api) => {
+        const all = await api.all<Consumer>(url)
+        const items = all.filter(
+          (one) =>
+            (flags.version === undefined || one.version === flags.version) && (!flags.waitedFor || one.waitedFor),
+        )
+        if (!vkeys) return show(io, flags, { items }, () => consumerTable(items))
+        const proven = await prove(api, path, items, vkeys)
+        show(io, flags, { items: proven }, () => proofTable(proven))
+        if (!proven.every(isProven)) throw new CliError('not all of it is proved', exitCodes.unverified)
+      })
     })
   withExamples(
     withOutput(withServer(command)),
     'purser secret consumers prod/db/password',
     'purser secret consumers prod/db/password --waited-for -o json',
+    'purser secret consumers prod/db/password --proof',
   )
 }

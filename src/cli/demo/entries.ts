@@ -1,0 +1,36 @@
+/** Entries of the log as the demo shows them: one a line. */
+import type { Entry } from '../../audit/entry.ts'
+import { table } from '../output.ts'
+import type { Screen } from './screen.ts'
+import type { Stage } from './stage.ts'
+
+export type Item = { index: number; entry: Entry }
+
+export async function readEntries({ api }: Stage, query: Record<string, string | number>): Promise<Item[]> {
+  return (await api.call<{ items: Item[] }>('GET', '/api/v1/audit/entries', { query })).body.items
+}
+
+function whatOf({ issued, resource, detail = {} }: Entry): string {
+  if (issued?.x509) return `certificate ${issued.x509.serialNumber.slice(0, 8)}…`
+  const { version, versions, toVersion, fromVersion } = detail
+  const [only] = issued?.secrets?.map((one) => one.version) ?? (Array.isArray(versions) ? versions : [])
+  const which: unknown = only ?? version ?? toVersion ?? fromVersion
+  return typeof which === 'number' ? `version ${which}` : (resource?.name ?? '')
+}
+
+function whoOf({ kind, workload, operator, spiffeId, selectors }: Entry['actor']): string {
+  const subject = selectors?.['oidc:sub']
+  return workload ?? operator ?? spiffeId?.split('/').at(-1) ?? (typeof subject === 'string' ? subject : kind)
+}
+
+const rowOf = ({ index, entry }: Item): string[] => [
+  `  ${index}`,
+  entry.time.slice(11, 19),
+  entry.action,
+  entry.reason ?? entry.outcome,
+  whoOf(entry.actor),
+  whatOf(entry),
+]
+
+export const showEntries = (screen: Pick<Screen, 'line'>, items: readonly Item[]): void =>
+  screen.line(table(items.map(rowOf)).trimEnd())

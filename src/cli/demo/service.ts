@@ -1,0 +1,93 @@
+/**
+ * What `orders` does with its database all day, and how it moves to a new password: a pool made from the secret, questions
+ * without a pause, and a new pool when Purser tells of a new version. In a container it is the same code.
+ */
+import { setTimeout } from 'node:timers/promises'
+import type { Purser, Secret } from '@purser/sdk'
+import { Pool } from 'pg'
+import { type Database, letsIn } from './database.ts'
+
+export type Service = {
+  /** Questions that the database answered, by the role that asked. */
+  answered: ReadonlyMap<string, number>
+  errors: readonly string[]
+  /** What became of each move, in order. */
+  moves: readonly { from: string; to: string; oldStillWorked: boolean }[]
+  /** Waits until so many more were answered. */
+  serve(count: number): Promise<void>
+  stop(): Promise<void>
+}
+
+export const credentialIn = ({ data }: Secret): { username: string; password: string } => ({
+  username: String(data.username),
+  password: String(data.password),
+})
+
+/** Asks at a time. */
+const lanes = 2
+
+export async function startService(database: Database, purser: Purser, path: string): Promise<Service> {
+  const answered = new Map<string, number>()
+  const errors: string[] = []
+  const moves: { from: string; to: string; oldStillWorked: boolean }[] = []
+  let total = 0
+  let stopped = false
+  const fail = (error: unknown): void => void errors.push(error instanceof Error ? error.message : 'unknown')
+
+  function open(secret: Secret): Pool {
+    const { username: user, password } = credentialIn(secret)
+    const { host, port, database: name } = database
+    const pool = new Pool({ host, port, database: name, user, password, max: lanes, query_timeout: 10_000 })
+    // A connection that ends under a pool that serves is an error like any other.
+    pool.on('error', (error) => {
+      if (!stopped) fail(error)
+    })
+    return pool
+  }
+
+  let secret = await purser.secrets.get(path)
+  let pool = open(secret)
+
+  const watch = purser.secrets.watch(path, async (next) => {
+    const [before, from, to] = [pool, credentialIn(secret), credentialIn(next)]
+    const fresh = open(next)
+    await fresh.query('select 1')
+    moves.push({ from: from.username, to: to.username, oldStillWorked: await letsIn(database, from) })
+    ;[secret, pool] = [next, fresh]
+    // Ends once what was asked there is answered. That this promise is fulfilled tells Purser that the move is made.
+    await before.end()
+  })
+
+  async function lane(): Promise<void> {
+    while (!stopped) {
+      try {
+        const { rows } = await pool.query<{ role: string }>(
+          `select current_user as role, count(*) from ${database.name}.item`,
+        )
+        const role = rows[0]?.role ?? ''
+        answered.set(role, (answered.get(role) ?? 0) + 1)
+        total += 1
+      } catch (error) {
+        fail(error)
+      }
+      await setTimeout(5)
+    }
+  }
+  const running = Array.from({ length: lanes }, lane)
+
+  return {
+    answered,
+    errors,
+    moves,
+    async serve(count) {
+      const until = total + count
+      while (total < until && errors.length === 0) await setTimeout(10)
+    },
+    async stop() {
+      stopped = true
+      watch.close()
+      await Promise.all(running)
+      await pool.end()
+    },
+  }
+}

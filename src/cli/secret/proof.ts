@@ -1,0 +1,85 @@
+/** What each consumer holds, proved: the entry by which it was given, verified offline with the log's public key alone. */
+import { type Receipt, VerifyError, verifyReceipt } from '@purser/sdk/verify'
+import type { Entry } from '../../audit/entry.ts'
+import type { Api } from '../api.ts'
+import { CliError, type Io, exitCodes } from '../io.ts'
+import { table } from '../output.ts'
+import type { Consumer } from './rotation-reply.ts'
+
+/** `receipt` is what `purser audit verify` takes; `problem` says why there is no proof. */
+export type Proof = { epoch: number; index: number; receipt: Receipt } | { problem: string }
+export type Proven = Consumer & { proof: Proof }
+
+type Item = { epoch: number; index: number; entry?: Entry }
+type Page = { items: Item[]; nextCursor: string | null }
+
+/** @throws CliError where nobody said whose log it is: what a server says of itself proves nothing */
+export function logKeys({ env }: Pick<Io, 'env'>): string[] {
+  const keys = (env.PURSER_LOG_KEY ?? '').split(/[\s,]+/).filter((key) => key !== '')
+  if (keys.length > 0) return keys
+  throw new CliError("--proof needs the log's public key in PURSER_LOG_KEY; /log/keys lists it", exitCodes.usage)
+}
+
+export const prove = (
+  api: Pick<Api, 'call'>,
+  path: string,
+  consumers: readonly Consumer[],
+  vkeys: readonly string[],
+): Promise<Proven[]> =>
+  Promise.all(consumers.map(async (one) => Object.assign({}, one, { proof: await proofOf(api, path, one, vkeys) })))
+
+async function proofOf(
+  api: Pick<Api, 'call'>,
+  path: string,
+  consumer: Consumer,
+  vkeys: readonly string[],
+): Promise<Proof> {
+  const found = await find(api, path, consumer)
+  if (!found) return { problem: 'the log has no entry of it' }
+  const { epoch, index } = found
+  const { body: receipt } = await api.call<Receipt>('GET', `/api/v1/audit/entries/${epoch}/${index}`)
+  try {
+    const { entry } = verifyReceipt(receipt, { vkeys })
+    return gives(entry, path, consumer) ? { epoch, index, receipt } : { problem: `entry ${index} says something else` }
+  } catch (error) {
+    if (error instanceof VerifyError) return { problem: `entry ${index} does not verify (${error.code})` }
+    throw error
+  }
+}
+
+/** The newest that gave it that version: found by the server, and believed only once it is verified. */
+async function find(api: Pick<Api, 'call'>, path: string, consumer: Consumer): Promise<Item | undefined> {
+  const { holder } = consumer
+  const who = holder.startsWith('ses_') ? { session: holder } : { actor: holder.replace(/^operator:/, '') }
+  let cursor: string | undefined
+  do {
+    const query = { ...who, path, outcome: 'granted', order: 'desc', limit: 200, cursor }
+    const { body }: { body: Page } = await api.call<Page>('GET', '/api/v1/audit/entries', { query })
+    const item = body.items.find(({ entry }) => entry && gives(entry, path, consumer))
+    if (item) return item
+    cursor = body.nextCursor ?? undefined
+  } while (cursor !== undefined)
+  return undefined
+}
+
+function gives(entry: Record<string, unknown> | Entry, path: string, { holder, version }: Consumer): boolean {
+  const { actor, issued }: { actor?: Partial<Entry['actor']>; issued?: Entry['issued'] } = entry
+  const who = actor?.session ?? `operator:${actor?.operator ?? ''}`
+  return who === holder && (issued?.secrets ?? []).some((one) => one.path === path && one.version === version)
+}
+
+export const isProven = ({ proof }: Proven): boolean => !('problem' in proof)
+
+export const proofTable = (items: readonly Proven[]): string =>
+  table(
+    items
+      .toSorted((a, b) => a.version - b.version)
+      .map((one) => [
+        one.pod ?? one.job ?? one.workload ?? '',
+        one.holder,
+        String(one.version),
+        'problem' in one.proof ? 'NO PROOF' : `entry ${one.proof.index}`,
+        'problem' in one.proof ? one.proof.problem : 'verified',
+      ]),
+    ['WHO', 'HOLDER', 'VERSION', 'GIVEN BY', 'PROOF'],
+  )
