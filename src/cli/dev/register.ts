@@ -1,10 +1,14 @@
 /** The registrations that a first curl needs: the stand-in as an attestor, and its workloads. */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Api } from '../api.ts'
 import { CliError } from '../io.ts'
 import type { StandIn } from '../stand-in.ts'
 import { type DevFiles, devWorkloads } from './files.ts'
+
+/** A sample, which web may read. */
+export const devSecret = 'dev/db'
 
 /** The admin token that was kept, or the one that the first start's bootstrap token is exchanged for. */
 export async function adminToken(api: Api, files: DevFiles, dataDir: string): Promise<string> {
@@ -45,8 +49,14 @@ export async function register(
     audience,
     keys: { jwks: standIn.jwks },
   })
+  const sample = { username: 'web', password: randomBytes(18).toString('base64url') }
+  await put(`/api/v1/secrets/${devSecret}`, { data: sample })
   const grants = {
-    web: { x509: { dnsNames: ['web.dev.internal'] }, jwt: { audiences: ['orders'] } },
+    web: {
+      x509: { dnsNames: ['web.dev.internal'] },
+      jwt: { audiences: ['orders'] },
+      secrets: [{ paths: [devSecret], actions: ['read', 'list', 'watch'] }],
+    },
     orders: { x509: { dnsNames: ['orders.dev.internal'] } },
   }
   for (const name of devWorkloads) {
