@@ -1,10 +1,10 @@
 /** Every background job of one process, in the order in which a run of all of them looks at the world. */
 import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
 import { type KeyringRotationParts, keyringRotation } from './jobs/keyring-rotation.ts'
-import { type RewrapParts, rewrap } from './jobs/rewrap.ts'
-import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type LeaseJobParts, leaseJob } from './jobs/leases.ts'
 import { type OrphanRolesParts, orphanRoles } from './jobs/orphan-roles.ts'
+import { type RewrapParts, rewrap } from './jobs/rewrap.ts'
+import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
 import { type SecretSweepParts, secretSweep } from './jobs/secret-sweep.ts'
 import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
@@ -45,9 +45,9 @@ export const jobNames = [
 export function startBackground(parts: BackgroundParts): Jobs {
   const { log, listener, metrics } = parts
   const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
-  const databases = [leaseJob(parts), orphanRoles(parts), stagedAdmins(parts)]
-  const kept = [sharedKeys(parts), sweep(parts), secretSweep(parts)]
-  return startJobs([...keys, listener, rotation(parts), ...databases, ...kept], {
+  const leases = [leaseJob(parts), orphanRoles(parts), stagedAdmins(parts)]
+  const sweeps = [sweep(parts), secretSweep(parts)]
+  return startJobs([...keys, listener, rotation(parts), ...leases, sharedKeys(parts), ...sweeps], {
     clock: () => performance.now(),
     onRun: (job, error) => {
       metrics.jobRan(job, error === undefined ? 'done' : 'failed')

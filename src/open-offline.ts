@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
-import { openRootKey } from './keys/root-key.ts'
+import { type RootKey, openRootKey } from './keys/root-key.ts'
 import { StartError } from './open-store.ts'
 import type { Database } from './store/database.ts'
 import { openEmbedded } from './store/embedded.ts'
@@ -21,13 +21,22 @@ async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>): Promi
   return fitting(db)
 }
 
-/** @throws StartError, RootKeyError, StoreLocked, and what Postgres says */
-export async function openOffline(config: Config): Promise<Offline> {
-  const source = config.rootKey
+/** @throws RootKeyError */
+export function configuredRootKey({ rootKey: source }: Pick<Config, 'rootKey'>): RootKey {
   // Never made here: a new root key could not open what the lost one closed.
-  const rootKey = openRootKey(
+  return openRootKey(
     source.kind === 'value' ? { kind: 'value', value: source.value.reveal() } : { ...source, create: false },
   )
+}
+
+/**
+ * Opens the database and checks whose it is; closes it again where `more` throws.
+ * @throws StartError, StoreLocked, and what Postgres says
+ */
+export async function openOwnDatabase<T>(
+  config: Config,
+  more: (opened: { db: Database; head: Head }) => Promise<T>,
+): Promise<T> {
   const db = await openDatabase(config)
   try {
     const head = await readHead(db.knex).catch(() => undefined)
@@ -35,9 +44,19 @@ export async function openOffline(config: Config): Promise<Offline> {
     if (head.trustDomain !== config.trustDomain) {
       throw new StartError(`the database belongs to trust domain ${head.trustDomain}, not to ${config.trustDomain}`)
     }
-    return { db, head, keyring: await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex)) }
+    return await more({ db, head })
   } catch (error) {
     await db.close()
     throw error
   }
+}
+
+/** @throws StartError, RootKeyError, StoreLocked, and what Postgres says */
+export async function openOffline(config: Config): Promise<Offline> {
+  const rootKey = configuredRootKey(config)
+  return openOwnDatabase(config, async ({ db, head }) => ({
+    db,
+    head,
+    keyring: await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex)),
+  }))
 }

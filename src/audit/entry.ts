@@ -64,6 +64,7 @@ export const actions = {
   'key.withdraw': 'A key was withdrawn as compromised',
   'key.rewrap':
     'The keyring got a new wrapping key, under which every private key was wrapped again; `completed`: every value too',
+  'root-key.rotate': 'The keyring was put under another root key; the older one opens nothing any more',
   'key.shared': 'One public key has live certificates of several workload entries',
   'key.csr': 'A certificate request for an upstream CA was printed',
   'key.import': 'A chain signed by an upstream CA was imported',

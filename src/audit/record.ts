@@ -9,7 +9,7 @@ import { isConnectionError, isExhausted } from '../store/database.ts'
 import type { Claim, SecretRead, SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { createChanges } from './change.ts'
-import type { EntryPart } from './entry.ts'
+import type { EntryPart, Issued } from './entry.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { type Log, type Position, type Since, makeReceipt } from './log.ts'
 import { logUnavailable, patience, persist } from './lost-batch.ts'
@@ -94,9 +94,11 @@ type Parts = {
   /** Wall clock, milliseconds. */
   now: () => number
   onError?: (error: unknown) => void
+  /** Told of what was given out, once its entry is durable. */
+  onIssued?: (issued: Issued) => void
 }
 
-export function createRecorder({ db, log, commit, snapshots, randomBytes, now, onError }: Parts): Recorder {
+export function createRecorder({ db, log, commit, snapshots, randomBytes, now, onError, onIssued }: Parts): Recorder {
   const recorded = <R>(reply: R, sealed: Sealed, position: Position): Recorded<R> => ({
     reply,
     epoch: position.epoch,
@@ -191,7 +193,9 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           } finally {
             if (!position) await grant.undo?.()
           }
-          if (position) return recorded(grant.reply, sealed, position)
+          if (!position) continue
+          if (grant.entry.issued) onIssued?.(grant.entry.issued)
+          return recorded(grant.reply, sealed, position)
         }
         throw refuse('log_unavailable', { retryAfterSeconds: 1 })
       }),

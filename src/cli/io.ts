@@ -41,3 +41,13 @@ export class CliError extends Error {
     this.code = code
   }
 }
+
+/** Ends a verb as the command that it ran ended: whatever there is to say, that one has said. */
+export class ChildExit extends Error {
+  readonly exitCode: number
+  constructor(exitCode: number) {
+    super('the command ended')
+    this.name = 'ChildExit'
+    this.exitCode = exitCode
+  }
+}

@@ -4,14 +4,16 @@ import { ConfigError } from '../config.ts'
 import { version } from '../version.ts'
 import { addAttestor } from './attestor.ts'
 import { addAudit } from './audit.ts'
+import { addBackup } from './backup.ts'
 import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
 import { addDatabase } from './database.ts'
 import { addDemo } from './demo.ts'
 import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
+import { addExec } from './exec.ts'
 import { addExplain } from './explain.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { ChildExit, CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
 import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
@@ -30,14 +32,14 @@ import { addWorkload } from './workload.ts'
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
-  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addDoctor],
-  'What workloads do': [addCredentials, addJwt, addWhoami, addVerify],
+  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addBackup, addDoctor],
+  'What workloads do': [addCredentials, addExec, addJwt, addWhoami, addVerify],
   'What operators do': [
     addWorkload,
     addAttestor,
-    addSecret,
     addDatabase,
     addLease,
+    addSecret,
     addJoinToken,
     addExplain,
     addRevoke,
@@ -87,6 +89,7 @@ export async function runCli(io: Io): Promise<number> {
     await createProgram(io).parseAsync(io.argv, { from: 'user' })
     return exitCodes.ok
   } catch (error) {
+    if (error instanceof ChildExit) return error.exitCode
     // Commander has written its own words.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     const words = error instanceof Error ? error.message : 'failed'

@@ -12,15 +12,15 @@ import type { Read } from './route.ts'
 export type ConsumerRouteParts = ListParts & {
   db: Pick<Database, 'knex'>
   consumersOf: ConsumersOf
-  /** Whether a session is told of changes of a secret as they happen. */
-  isWatching: (session: string, path: string) => boolean
+  /** Whether a session is told of changes of a secret as they happen; nobody is, unless given. */
+  isWatching?: (session: string, path: string) => boolean
 }
 
 /** Each is a look-up in the log: of more consumers, the addresses are what `purser audit search` is for. */
 const mostAddresses = 200
 
 export function createConsumerRoute(parts: ConsumerRouteParts): Read {
-  const { db, consumersOf, isWatching } = parts
+  const { db, consumersOf, isWatching = () => false } = parts
   const page = createPages(parts)
 
   /** Where the last fetch that the log has came from. */

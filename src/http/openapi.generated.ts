@@ -1789,7 +1789,7 @@ export interface components {
             createdAt: components["schemas"]["Time"];
             expiresAt: components["schemas"]["Time"];
             maxExpiresAt: components["schemas"]["Time"];
-            /** @description Why it ends: `over`, `revoked`, `given_up`, `workload`, `blocked`, `not_granted`, `not_given_out` */
+            /** @description Why it ends: `over`, `session`, `revoked`, `given_up`, `workload`, `blocked`, `not_granted`, `not_given_out` */
             reason?: string;
             /** @description Tries to take the role away */
             attempts?: number;

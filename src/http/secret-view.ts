@@ -26,7 +26,7 @@ export const showSecret = (row: SecretRow) => ({
 
 const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
 
-export const showVersion = (row: VersionRow, secret: SecretRow) => ({
+export const showVersion = (row: Omit<VersionRow, 'sealed'>, secret: SecretRow) => ({
   version: row.version,
   current: row.version === secret.version,
   source: row.source,

@@ -21,12 +21,7 @@ type Verdict =
   | { do: 'hold' | 'alert'; left: Consumer[] }
   | { do: 'retire'; why: 'moved' | 'deadline'; left: Consumer[] }
 
-export function judge(
-  { deadlineAt }: Pick<RotationRow, 'deadlineAt'>,
-  plan: Plan,
-  left: Consumer[],
-  now: Date,
-): Verdict {
+function judge({ deadlineAt }: Pick<RotationRow, 'deadlineAt'>, plan: Plan, left: Consumer[], now: Date): Verdict {
   if (left.length === 0) return { do: 'retire', why: 'moved', left }
   if (!deadlineAt || deadlineAt > now) return { do: 'wait' }
   if (plan.onDeadline === 'retire') return { do: 'retire', why: 'deadline', left }

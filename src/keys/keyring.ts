@@ -15,6 +15,17 @@ export class UnknownWrappingKey extends Error {
   }
 }
 
+/** Not this database's root key, or not any more: after a rotation every replica needs the new one. */
+class OtherRootKey extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
+  constructor(needed: string, given: string) {
+    const after = 'after `purser root-key rotate` every replica needs the new one'
+    super(`the keyring was wrapped by root key ${needed}, not by the given ${given}; ${after}`)
+    this.name = 'OtherRootKey'
+  }
+}
+
 export type Keyring = {
   readonly instanceId: string
   /** The key that wraps what is made now. */
@@ -33,6 +44,21 @@ export async function newKeyringRow(root: RootKey, instanceId: string, id: strin
   return { id, wrapped: await root.wrap(randomBytes(32), place(instanceId, id)), rootKeyId: root.id, createdAt: now }
 }
 
+/** The same wrapping key under another root key. @throws EnvelopeError when the row was moved or changed */
+export async function underRootKey(
+  from: RootKey,
+  to: RootKey,
+  instanceId: string,
+  row: KeyringRow,
+): Promise<KeyringRow> {
+  const key = await from.unwrap(row.wrapped, place(instanceId, row.id))
+  try {
+    return { ...row, wrapped: await to.wrap(key, place(instanceId, row.id)), rootKeyId: to.id }
+  } finally {
+    key.fill(0)
+  }
+}
+
 /** Opens every wrapping key. @throws when the root key is another one than the rows were wrapped by */
 export async function openKeyring(root: RootKey, instanceId: string, rows: readonly KeyringRow[]): Promise<Keyring> {
   const keys = new Map<string, KeyObject>()
@@ -41,7 +67,7 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
   async function add(more: readonly KeyringRow[]): Promise<void> {
     for (const row of more) {
       if (row.rootKeyId !== root.id) {
-        throw new Error(`the keyring was wrapped by root key ${row.rootKeyId}, not by the given ${root.id}`)
+        throw new OtherRootKey(row.rootKeyId, root.id)
       }
       if (!keys.has(row.id))
         keys.set(row.id, createSecretKey(await root.unwrap(row.wrapped, place(instanceId, row.id))))
@@ -71,3 +97,10 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
     unwrap: (id, wrapped, fields) => decrypt(key(id), wrapped, [instanceId, id, ...fields]),
   }
 }
+
+/** Makes sure that wrapping keys are in the keyring: another replica may have made them a moment ago. */
+export const openerOf =
+  (keyring: Pick<Keyring, 'has' | 'add'>, read: () => Promise<KeyringRow[]>) =>
+  async (ids: readonly string[]): Promise<void> => {
+    if (!ids.every((id) => keyring.has(id))) await keyring.add(await read())
+  }

@@ -17,7 +17,7 @@ const alphabets = {
 type KeyPairKind = 'ed25519' | 'ec-p256' | 'rsa-2048'
 
 /** What one member of the value is. */
-export type FieldSpec =
+type FieldSpec =
   | { length: number; alphabet: keyof typeof alphabets }
   /** Each of these characters is as likely. */
   | { length: number; characters: string }

@@ -65,6 +65,10 @@ export const insertWrappingKey = (tx: Knex.Transaction, row: WrappingKey): Promi
     created_at: row.createdAt,
   })
 
+/** The same key under another root key. Answers how many rows it was in. */
+export const rewrapWrappingKey = (tx: Knex.Transaction, row: WrappingKey): Promise<number> =>
+  tx('keyring_key').where({ id: row.id }).update({ wrapped: row.wrapped, root_key_id: row.rootKeyId })
+
 export async function readWrappingKeys(knex: Knex): Promise<WrappingKey[]> {
   const rows: { id: string; wrapped: Buffer; root_key_id: string; created_at: Date }[] = await knex('keyring_key')
   return rows.map((row) => ({

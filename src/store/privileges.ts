@@ -19,7 +19,7 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   account_pin: ['select', 'insert', 'update'],
   block: ['select', 'insert', 'update', 'delete'],
   api_token: ['select', 'insert', 'update', 'delete'],
-  keyring_key: ['select', 'insert'],
+  keyring_key: ['select', 'insert', 'update'],
   signing_key: ['select', 'insert', 'update'],
   bootstrap_token: ['select', 'insert', 'update', 'delete'],
   join_token: ['select', 'insert', 'update', 'delete'],

@@ -109,9 +109,9 @@ export async function replaceAdminKeys(knex: Knex, rows: readonly Rewrapped<Wrap
   for (const { was, now } of rows) {
     const [key, dataKey] = was.next ? ['next_wrapping_key_id', 'next_data_key'] : ['wrapping_key_id', 'data_key']
     done += await knex('database')
-      .whereIn('id', (query) =>
-        query
-          .from('database')
+      .whereIn(
+        'id',
+        knex('database')
           .select('id')
           .where({ id: was.id, [dataKey]: was.dataKey })
           .forUpdate()

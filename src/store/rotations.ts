@@ -196,7 +196,7 @@ export async function runningRotations(knex: Knex): Promise<(RotationRow & { pat
 const free = (knex: Knex, now: Date) =>
   knex('rotation')
     .whereNull('ended_at')
-    .where((query) => query.whereNull('locked_until').orWhere('locked_until', '<=', now))
+    .where((query) => void query.whereNull('locked_until').orWhere('locked_until', '<=', now))
 
 /** Those that something may be done for now, and nobody does. */
 export async function dueRotations(knex: Knex, now: Date, most: number): Promise<(RotationRow & { path: string })[]> {

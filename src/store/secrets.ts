@@ -121,10 +121,15 @@ export async function readVersions(
   return rows.map(toVersion)
 }
 
-/** Every version of a secret, newest first; of its values only whether they are there. */
-export async function listVersions(knex: Knex, secretId: string): Promise<VersionRow[]> {
-  const rows: VersionRecord[] = await knex('secret_version').where({ secret_id: secretId }).orderBy('version', 'desc')
-  return rows.map(toVersion)
+const described = ['secret_id', 'version', 'staged', 'source', 'created_by', 'created_at', 'expires_at', 'deleted_at', 'retired_at', 'destroyed_at'] // prettier-ignore
+
+/** Every version of a secret, newest first, without its value: a hundred of them may be 19 MiB. */
+export async function listVersions(knex: Knex, secretId: string): Promise<Omit<VersionRow, 'sealed'>[]> {
+  const rows: VersionRecord[] = await knex('secret_version')
+    .where({ secret_id: secretId })
+    .orderBy('version', 'desc')
+    .select(described)
+  return rows.map((row) => toVersion({ ...row, wrapping_key_id: null, data_key: null, ciphertext: null }))
 }
 
 const those = (tx: Tx, secretId: string, versions: readonly number[]) =>
@@ -143,13 +148,15 @@ export const destroyVersions = (tx: Tx, secretId: string, versions: readonly num
     .whereNull('destroyed_at')
     .update({ destroyed_at: now, ciphertext: null, data_key: null, wrapping_key_id: null })
 
-/** Under the head lock (`placed`), where the group commit locks these rows too. Answers whether it holds that version. */
+/** Under the head lock (`placed`), where the group commit locks these rows too. Answers 0 where it never fetched that version; said again, the first time stays. */
 export const ackVersion = (
   tx: Tx,
   { secret, version, holder }: { secret: string; version: number; holder: string },
   now: Date,
 ): Promise<number> =>
-  tx('secret_consumer').where({ secret_id: secret, version, holder }).whereNull('acked_at').update({ acked_at: now })
+  tx('secret_consumer')
+    .where({ secret_id: secret, version, holder })
+    .update({ acked_at: tx.raw('coalesce(acked_at, ?::timestamptz)', [now]) })
 
 /** Takes the row's lock. Answers its revision; nothing for one that was removed. */
 export async function lockSecret(tx: Tx, id: string): Promise<number | undefined> {

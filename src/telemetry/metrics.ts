@@ -139,7 +139,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     },
     attested: (attestorKind: string, outcome: (typeof attestations)[number]): void =>
       attested.inc({ kind: kind.of(attestorKind), outcome }),
-    issued: (what: string): void => issued.inc({ credential: credential.of(what) }),
+    issued: (what: string, count = 1): void => issued.inc({ credential: credential.of(what) }, count),
     refused: (what: string): void => refused.inc({ code: code.of(what) }),
     rateLimited: (limit: (typeof limits)[number]): void => limited.inc({ limit }),
     summarised: (count: number): void => summarised.inc(count),

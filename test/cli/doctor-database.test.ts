@@ -114,7 +114,7 @@ describe('a Postgres of its own', () => {
     expect(first).toBe('FAIL  database  fsync is off')
     expect(out).toContain('alter system set fsync = on')
     expect(out).toMatch(/\nwarn +database +full_page_writes is off\n/)
-    expect(out).toMatch(/\nFAIL +schema +the schema lacks 001-foundation\n/)
+    expect(out).toMatch(/\nFAIL +schema +the schema lacks 001-foundation, 002-secrets\n/)
   })
 
   it('that refuses the password', async () => {
@@ -141,27 +141,27 @@ describe('the schema', () => {
     const { url, drop } = await cloneDatabase(inject('postgres').url, 'template0')
     onTestFinished(drop)
     const { code, first, out } = await diagnose(envOf(url))
-    expect([code, first]).toEqual([1, 'FAIL  schema  the schema lacks 001-foundation'])
+    expect([code, first]).toEqual([1, 'FAIL  schema  the schema lacks 001-foundation, 002-secrets'])
     expect(out).toContain('\n         do   purser migrate\n')
   })
 
   it('behind', async () => {
     const { env } = await copy(`delete from schema_migration`)
-    expect((await diagnose(env)).first).toBe('FAIL  schema  the schema lacks 001-foundation')
+    expect((await diagnose(env)).first).toBe('FAIL  schema  the schema lacks 001-foundation, 002-secrets')
   })
 
-  const future = `insert into schema_migration (name, batch, migration_time) values ('002-future', 2, now())`
+  const future = `insert into schema_migration (name, batch, migration_time) values ('003-future', 2, now())`
 
   it('newer than this Purser', async () => {
-    const { env } = await copy(future, `update schema_info set oldest_binary = '002-future'`)
+    const { env } = await copy(future, `update schema_info set oldest_binary = '003-future'`)
     const { first } = await diagnose(env)
-    expect(first).toBe('FAIL  schema  the database needs a Purser that knows migration 002-future; this one is too old')
+    expect(first).toBe('FAIL  schema  the database needs a Purser that knows migration 003-future; this one is too old')
   })
 
   it('newer in a way that this Purser still runs on is a note', async () => {
     const { env } = await copy(future)
     const { code, out } = await diagnose(env)
-    expect([code, out]).toEqual([0, expect.stringMatching(/note +schema +a newer Purser made 002-future/)])
+    expect([code, out]).toEqual([0, expect.stringMatching(/note +schema +a newer Purser made 003-future/)])
   })
 
   it('of a log whose guard was dropped, or switched off', async () => {

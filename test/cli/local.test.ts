@@ -49,9 +49,9 @@ describe('migrate', () => {
     const { url, drop } = await emptyDatabase()
     onTestFinished(drop)
     const run = (...argv: string[]) => cli(['migrate', ...argv], { env: { DATABASE_URL: url } })
-    expect((await run('--dry-run')).out).toContain('missing 001-foundation\n')
-    expect((await run('--dry-run', '-o', 'json')).out).toContain('"001-foundation"')
-    expect((await run()).out).toContain('applied 001-foundation\n')
+    expect((await run('--dry-run')).out).toContain('missing 001-foundation\nmissing 002-secrets\n')
+    expect((await run('--dry-run', '-o', 'json')).out).toContain('"002-secrets"')
+    expect((await run()).out).toContain('applied 001-foundation\napplied 002-secrets\n')
     expect(await run()).toEqual({ code: 0, out: 'the schema is up to date\n', err: '' })
   })
 

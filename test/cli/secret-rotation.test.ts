@@ -116,8 +116,8 @@ describe('a rotation', () => {
     const consumers: { items: { holder: string; moved: boolean }[] } = JSON.parse(
       await done('consumers prod/db -o json'),
     )
-    expect(consumers.items.map((one) => [one.holder, one.moved]).toSorted()).toEqual(
-      pods.map((pod, n): [string, boolean] => [pod.session, n === 0]).toSorted(),
+    expect(consumers.items.map((one) => `${one.holder} ${one.moved}`).toSorted()).toEqual(
+      pods.map((pod, n) => `${pod.session} ${n === 0}`).toSorted(),
     )
     expect(await done('consumers prod/db --waited-for')).toMatch(/pod-1|shop/)
 

@@ -140,7 +140,7 @@ describe('a webhook', () => {
     expect(await rotation()).not.toHaveProperty('lastError')
     expect(new Set(told.map(({ body }) => JSON.stringify([body.data, body.version, body.rotationId]))).size).toBe(1)
     expect(told.map(({ body }) => body.attempt)).toEqual(told.map((_, n) => n + 1))
-    expect((await pod.fetch()).body).toMatchObject({ version: 2, data: told[0]?.body.data })
+    expect(await reveal()).toMatchObject({ version: 2, data: told[0]?.body.data })
     const failed = (await readLog(purser)).filter(({ outcome }) => outcome === 'failed')
     expect(failed).toHaveLength(failures)
     const everything = JSON.stringify([await readLog(purser), purser.logs, metrics, await view()])

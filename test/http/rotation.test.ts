@@ -52,6 +52,7 @@ const view = async () => (await ask('getRotation', { name: 'prod/db' })).body
 const state = async (): Promise<unknown> => (await view())['rotation'] && ((await view())['rotation'] as Rotation).state
 const steer = (body: object) => ask('steerRotation', { name: 'prod/db', body })
 const rotate = (body: object = {}) => ask('rotateSecret', { name: 'prod/db', body })
+const namesIn = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
 const readOld = (pod: Pod, version: number) => pod.fetch(`db?version=${version}`)
 
 describe('ten pods of one entry', () => {
@@ -108,9 +109,9 @@ describe('ten pods of one entry', () => {
       ['secret.rotate', 'completed', 'system'],
       ['secret.retire', 'completed', 'system'],
     ])
-    const { detail } = log[2] ?? {}
+    const detail = log[2]?.detail ?? {}
     expect(detail).toMatchObject({ why: 'deadline', versions: [1] })
-    expect((detail?.['stillHeldBy'] as string[]).toSorted()).toEqual(
+    expect(namesIn(detail['stillHeldBy']).toSorted()).toEqual(
       pods
         .slice(1)
         .map((pod) => pod.session)
@@ -162,12 +163,9 @@ describe('twenty live consumers, two of them stuck', () => {
       excused: false,
       waitedFor: true,
     })
-    expect(
-      items
-        .filter((item) => item['waitedFor'])
-        .map((item) => item['holder'])
-        .toSorted(),
-    ).toEqual(stuck.toSorted())
+    expect(namesIn(items.filter((item) => item['waitedFor']).map((item) => item['holder'])).toSorted()).toEqual(
+      stuck.toSorted(),
+    )
     expect(items.filter((item) => item['moved'])).toHaveLength(18)
   })
 
@@ -201,7 +199,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect((await pods[0]?.fetch())?.status).toBe(200)
     const entry = (await readLog(purser)).findLast(({ action }) => action === 'secret.retire')
     expect(entry?.detail).toMatchObject({ why: 'operator' })
-    expect((entry?.detail?.['stillHeldBy'] as string[]).toSorted()).toEqual(stuck.toSorted())
+    expect(namesIn(entry?.detail?.['stillHeldBy']).toSorted()).toEqual(stuck.toSorted())
   })
 
   it('excuse: one holder by one, then it is over; never whom nobody knows', async () => {

@@ -126,6 +126,7 @@ describe.each(['postgres', 'embedded'] as const)('secrets on %s', (store) => {
       ['prod/db/none', 404],
       ['prod/db/password/deeper', 403],
       ['prod/db', 403],
+      ['prod/Shop/x', 400],
     ])('refuses %s alike whether or not it exists: %i', async (path, status) => {
       expect((await get(path)).status).toBe(status)
     })
@@ -159,6 +160,7 @@ describe.each(['postgres', 'embedded'] as const)('secrets on %s', (store) => {
       const ack = (version: number) =>
         purser.call('POST', '/api/v1/secrets/prod/db/password:ack', { version }, { token: access })
       expect((await ack(7)).status).toBe(404)
+      expect((await ack(1)).status).toBe(204)
       expect((await ack(1)).status).toBe(204)
       const rows = await purser.knex('secret_consumer').where({ holder: session, version: 1 }).whereNotNull('acked_at')
       expect(rows).toHaveLength(1)
@@ -312,6 +314,22 @@ describe.each(['postgres', 'embedded'] as const)('secrets on %s', (store) => {
       expect(paths(next.body)).not.toEqual(paths(first.body))
       expect((await list('prefix=prod/%25')).status).toBe(400)
     })
+  })
+
+  it('counts what was given out', async () => {
+    const count = async (kind: string): Promise<number> => {
+      const { text } = await purser.asAdmin('GET', '/metrics')
+      return Number(new RegExp(`^purser_issued_total\\{credential="${kind}"\\} (\\d+)$`, 'm').exec(text)?.[1])
+    }
+    await made('prod/shop/counted-a', { n: 1 })
+    await made('prod/shop/counted-b', { n: 1 })
+    const [secrets, certificates] = [await count('secret'), await count('x509')]
+    await attest({ x509: { generateKey: 'EC-P256' }, secrets: ['prod/shop/counted-a', 'prod/shop/counted-b'] }, 'web')
+    expect(await count('secret')).toBe(secrets)
+    await attest({ secrets: ['prod/shop/counted-a', 'prod/shop/counted-b'] })
+    expect([await count('secret'), await count('x509')]).toEqual([secrets + 2, certificates])
+    await attest({ x509: { generateKey: 'EC-P256' } }, 'web')
+    expect(await count('x509')).toBe(certificates + 1)
   })
 
   it('keeps no value in the clear, in the log or elsewhere', async () => {

@@ -117,16 +117,16 @@ describe.each(['postgres', 'embedded'] as const)('on %s', (store) => {
     await put(purser, 'prod/other', { keep: 'me' }, 0)
     await purser.knex.batchInsert('secret_version', filler, 200)
     const id = await rotate(purser)
-    let stop = false
+    const stop = new AbortController()
     const writer = (async () => {
-      for (let n = 0; !stop; n++) {
+      for (let n = 0; !stop.signal.aborted; n++) {
         const { version } = (await purser.asAdmin('GET', '/api/v1/secrets/prod/other:metadata')).body
         await put(purser, 'prod/other', { n }, Number(version))
         await purser.asAdmin('POST', '/api/v1/secrets/prod/other:destroy', { versions: [Number(version)] })
       }
     })()
     for (let n = 0; n < 5; n++) await purser.runJobs()
-    stop = true
+    stop.abort()
     await writer
     // The filler was copied to places that its data key isn't bound to.
     const left = (await versionsOf(purser)).filter((row) => row.wrapping_key_id !== null && row.wrapping_key_id !== id)

@@ -1,7 +1,7 @@
 /** What goes on in the background keeps no process alive; what somebody waits for does. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type Misbehaviour, proofFor, rootPem, startFake } from './fake-purser.ts'
 
 const credentials = '/api/v1/credentials'
@@ -74,4 +74,30 @@ test.each([
     ...more,
   })
   expect(await ended).toEqual({ code: 0, output: 'timeout\n' })
+})
+
+test('a watch, open or on its way, does not keep a process that has nothing else to do', async () => {
+  let opened = 0
+  const fake = await startFake({
+    info: (info) => ({ ...info, features: ['x509', 'secrets', 'watch'] }),
+    handle({ url }, response) {
+      if (!url.startsWith('/api/v1/watch')) return false
+      opened++
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('event: synced\nid: 1.1\ndata: {}\n\n')
+      return true
+    },
+  })
+  const options = { addr: fake.url, ca: { pem: rootPem }, proof: proofFor(), logKey: fake.state.log.vkey }
+  const program = `import { connect } from '@purser/sdk'
+    const purser = await connect(${JSON.stringify(options)})
+    purser.secrets.watch('prod/db')
+    process.stdin.on('end', () => console.log('over')).resume()`
+  const flags = ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', program]
+  const child = spawn(process.execPath, flags, { stdio: ['pipe', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  await vi.waitFor(() => expect(opened).toBe(1), { timeout: 30_000 })
+  child.stdin.end()
+  const [code] = (await once(child, 'close')) as [number]
+  expect([code, output]).toEqual([0, 'over\n'])
 })

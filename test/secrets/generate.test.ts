@@ -1,6 +1,6 @@
 /** Generated values: long enough, of their alphabet, and no character more often than another. */
 import { createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto'
-import fc from 'fast-check'
+import { assert, asyncProperty, constantFrom, integer, property, uniqueArray } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type FieldSpecs, checkFields, generateData } from '../../src/secrets/generate.ts'
 
@@ -38,10 +38,10 @@ describe('what is refused', () => {
   })
 
   it('is for any alphabet exactly what has fewer than 128 bits', () => {
-    fc.assert(
-      fc.property(
-        fc.uniqueArray(fc.constantFrom(...printable), { minLength: 2 }),
-        fc.integer({ min: 1, max: 200 }),
+    assert(
+      property(
+        uniqueArray(constantFrom(...printable), { minLength: 2 }),
+        integer({ min: 1, max: 200 }),
         (characters, length) => {
           const fields = { p: { length, characters: characters.join('') } }
           const enough = characters.length ** length >= 2 ** 128
@@ -57,14 +57,14 @@ describe('what is refused', () => {
 
 describe('passwords', () => {
   it('have the length and the characters that were asked for, whatever the alphabet', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.uniqueArray(fc.constantFrom(...printable), { minLength: 2 }),
-        fc.integer({ min: 1, max: 300 }),
+    await assert(
+      asyncProperty(
+        uniqueArray(constantFrom(...printable), { minLength: 2 }),
+        integer({ min: 1, max: 300 }),
         async (characters, length) => {
           const { p } = await make({ p: { length, characters: characters.join('') } })
           expect(String(p)).toHaveLength(length)
-          expect([...String(p)].every((one) => characters.includes(one))).toBe(true)
+          expect(Array.from(String(p)).every((one) => characters.includes(one))).toBe(true)
         },
       ),
     )
@@ -77,7 +77,7 @@ describe('passwords', () => {
     const characters = printable.slice(0, 62).join('')
     const { p } = await generateData({ p: { length: 62 * 4 * 10, characters } }, undefined, inTurn)
     const counts = new Map<string, number>()
-    for (const one of String(p)) counts.set(one, (counts.get(one) ?? 0) + 1)
+    for (const one of Array.from(String(p))) counts.set(one, (counts.get(one) ?? 0) + 1)
     expect([counts.size, new Set(counts.values())]).toEqual([62, new Set([40])])
   })
 

@@ -1,5 +1,5 @@
 /** Whether a consumer has moved, from the versions that it fetched and when. */
-import fc from 'fast-check'
+import { array, assert, integer, property, record } from 'fast-check'
 import { expect, it } from 'vitest'
 import { hasMoved } from '../../src/secrets/rotation/consumers.ts'
 
@@ -60,12 +60,12 @@ it.each([
 })
 
 it('is never so while the last fetch was of an older version, and always so when all were of newer ones', () => {
-  const held = fc.array(
-    fc.record({ version: fc.integer({ min: 1, max: 6 }), fetchedAt: fc.integer({ min: 0, max: 50 }).map(at) }),
+  const held = array(
+    record({ version: integer({ min: 1, max: 6 }), fetchedAt: integer({ min: 0, max: 50 }).map(at) }),
     { minLength: 1 },
   )
-  fc.assert(
-    fc.property(held, fc.integer({ min: 2, max: 6 }), (rows, version) => {
+  assert(
+    property(held, integer({ min: 2, max: 6 }), (rows, version) => {
       const last = Math.max(...rows.map((one) => one.fetchedAt.getTime()))
       const newest = rows.filter((one) => one.fetchedAt.getTime() === last)
       const moved = hasMoved(rows, to(version))

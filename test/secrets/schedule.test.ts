@@ -1,5 +1,5 @@
 /** When rotations begin: in the time zone's own hours, through both changes of the clocks. */
-import fc from 'fast-check'
+import { assert, constantFrom, date, integer, nat, property, uint8Array } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Schedule, checkSchedule, nextRun } from '../../src/secrets/rotation/schedule.ts'
 
@@ -39,9 +39,9 @@ describe('next', () => {
     const schedule = { cron: '0 12 * * *', jitterSeconds: 600 }
     expect(next(schedule, '2026-11-25T00:00:00Z')).toBe('2026-11-25T12:00:00.000Z')
     expect(next(schedule, '2026-11-25T00:00:00Z', () => Buffer.alloc(4, 255))).toBe('2026-11-25T12:09:59.000Z')
-    const random = fc.uint8Array({ minLength: 4, maxLength: 4 })
-    fc.assert(
-      fc.property(random, fc.integer({ min: 1, max: 86_400 }), (bytes, jitterSeconds) => {
+    const random = uint8Array({ minLength: 4, maxLength: 4 })
+    assert(
+      property(random, integer({ min: 1, max: 86_400 }), (bytes, jitterSeconds) => {
         const at = nextRun({ cron: '0 12 * * *', jitterSeconds }, new Date('2026-11-25T00:00:00Z'), () =>
           Buffer.from(bytes),
         )
@@ -53,9 +53,9 @@ describe('next', () => {
 
   it('lies ahead, in any zone, at any moment, and reads there as the expression says', () => {
     const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Pacific/Apia', 'America/St_Johns']
-    const moment = fc.date({ min: new Date('2020-01-01'), max: new Date('2035-01-01'), noInvalidDate: true })
-    fc.assert(
-      fc.property(moment, fc.constantFrom(...zones), fc.nat(59), fc.nat(23), (after, timeZone, minute, hour) => {
+    const moment = date({ min: new Date('2020-01-01'), max: new Date('2035-01-01'), noInvalidDate: true })
+    assert(
+      property(moment, constantFrom(...zones), nat(59), nat(23), (after, timeZone, minute, hour) => {
         const at = nextRun({ cron: `${minute} ${hour} * * *`, timeZone }, after, none)
         if (!at) throw new Error('never')
         expect(at.getTime()).toBeGreaterThan(after.getTime())

@@ -32,12 +32,13 @@ export type Secrets = {
    * renewed are seen to; changes meanwhile are told then, by what is there by then. Like everything here a watch keeps no
    * process alive: one that has nothing else to do ends.
    * @param options.signal ends it, as `close()` does
+   * @param options.acknowledge `false` where the program says by `ack()` that it uses a version
    * @throws PurserError `bad_options`
    */
   watch(
     paths: string | readonly string[],
     listener?: (secret: Secret) => unknown,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; acknowledge?: boolean },
   ): SecretWatch
   /**
    * Says that this session uses a version now, where no listener does by returning.
@@ -102,8 +103,10 @@ export function createSecrets(parts: Parts): Secrets {
   }
 
   async function deliver(secret: Secret): Promise<void> {
-    const outcomes = await Promise.all(watchingOf(secret.path).map((one) => one.deliver(secret)))
+    const watchers = watchingOf(secret.path)
+    const outcomes = await Promise.all(watchers.map((one) => one.deliver(secret)))
     const all = outcomes.filter((one) => one !== 'nobody')
+    if (!watchers.every(({ acknowledges }) => acknowledges)) return
     if (all.length > 0 && all.every((one) => one === 'done')) acks.inBackground(secret.path, secret.version)
   }
 
@@ -193,7 +196,7 @@ export function createSecrets(parts: Parts): Secrets {
       return holding(() => unlessAborted(signal, () => shared(path, version)))
     },
 
-    watch(given, listener, { signal } = {}) {
+    watch(given, listener, { signal, acknowledge = true } = {}) {
       if (closing.aborted) throw closing.reason
       const paths = checkPaths(given)
       const all = new Set([...paths, ...[...watchings].flatMap((one) => one.paths)])
@@ -202,6 +205,7 @@ export function createSecrets(parts: Parts): Secrets {
       const close = (): void => watch.close()
       const watching = createWatching(paths, {
         warn,
+        acknowledges: acknowledge,
         onClose() {
           watchings.delete(watching)
           signal?.removeEventListener('abort', close)

@@ -27,6 +27,8 @@ export type Watching = {
   removed(path: string): void
   failed(error: PurserError): void
   recovered(): void
+  /** Whether Purser is told that what the listeners took is in use. */
+  acknowledges: boolean
   watch: SecretWatch
 }
 
@@ -36,7 +38,7 @@ type Listeners = { [N in SecretWatchEvent]: Set<(event: SecretWatchEvents[N]) =>
 
 export function createWatching(
   paths: readonly string[],
-  { warn, onClose }: { warn: (warning: string) => void; onClose: () => void },
+  { warn, onClose, acknowledges }: { warn: (warning: string) => void; onClose: () => void; acknowledges: boolean },
 ): Watching {
   const listeners: Listeners = { change: new Set(), removed: new Set(), error: new Set() }
   /** By path: of several that came while the listener was busy, the newest alone. */
@@ -83,6 +85,7 @@ export function createWatching(
   return {
     paths,
     watch,
+    acknowledges,
     deliver: (secret) =>
       new Promise((settle) => {
         waiting.get(secret.path)?.settle('superseded')

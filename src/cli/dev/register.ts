@@ -8,7 +8,7 @@ import type { StandIn } from '../stand-in.ts'
 import { type DevFiles, devWorkloads } from './files.ts'
 
 /** A sample, which web may read. */
-export const devSecret = 'dev/db'
+export const devSecret = 'dev/web/db'
 
 /** The admin token that was kept, or the one that the first start's bootstrap token is exchanged for. */
 export async function adminToken(api: Api, files: DevFiles, dataDir: string): Promise<string> {
@@ -55,10 +55,12 @@ export async function register(
     web: {
       x509: { dnsNames: ['web.dev.internal'] },
       jwt: { audiences: ['orders'] },
-      secrets: [{ paths: [devSecret], actions: ['read', 'list', 'watch'] }],
+      secrets: [{ paths: ['dev/web/**'], actions: ['read', 'list', 'watch'] }],
     },
     orders: { x509: { dnsNames: ['orders.dev.internal'] } },
   }
+  const data = { username: 'web', password: randomBytes(24).toString('base64url') }
+  await put('/api/v1/secrets/dev/web/database', { data })
   for (const name of devWorkloads) {
     await put(`/api/v1/workloads/${name}`, {
       name,

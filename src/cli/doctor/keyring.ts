@@ -4,6 +4,7 @@ import type { Head } from '../../store/log.ts'
 import { readWrappingKeys } from '../../store/keys.ts'
 import { type Keyring, openKeyring } from '../../keys/keyring.ts'
 import type { RootKey } from '../../keys/root-key.ts'
+import { rotatedRootKey } from '../../rotate-root-key.ts'
 import { type Finding, fail, ok } from './finding.ts'
 
 const check = 'root key'
@@ -17,6 +18,12 @@ export async function lookAtKeyring(
   const why = 'no key in this database can be opened with it; the server refuses to start'
   const [other] = rows.filter(({ rootKeyId }) => rootKeyId !== rootKey.id)
   if (other) {
+    const rotated = await rotatedRootKey(db.knex)
+    if (rotated?.to === other.rootKeyId && rotated.from === rootKey.id) {
+      const what = `it is the one from before \`purser root-key rotate\` (${rotated.at}): ${rotated.to} is needed`
+      const remedy = 'give every replica the new root key: PURSER_ROOT_KEY_FILE names its file'
+      return { findings: [fail(check, what, { why, do: remedy })] }
+    }
     const remedy = 'give the root key that this database was made with, or the database that belongs to this key'
     const what = `it is not this database's: ${rootKey.id} is given, ${other.rootKeyId} is needed`
     return { findings: [fail(check, what, { why, do: remedy })] }

@@ -119,6 +119,7 @@ async function importAll(io: Io, flags: Flags): Promise<void> {
   const renames = renamesOf(flags.rename ?? [])
   const source = await sourceOf(io, flags)
   const names = await source.names()
+  if (names.length === 0) remark(io, `warning: nothing was found in ${source.where}`)
   const to = flags.fromEnv === undefined ? (flags.to ?? '') : ''
   const named = nameAll(names, { to, lower: flags.renameLower ?? false, renames })
   for (const name of renames.keys()) if (!names.includes(name)) remark(io, `warning: there is no ${name} to rename`)

@@ -12,7 +12,7 @@ type Flags = ServerFlags &
   OutputFlags &
   Omit<ValueFlags, 'newline'> & { deadline?: number; onDeadline?: string; reason?: string }
 
-export const onDeadlines = ['retire', 'hold', 'alert']
+const onDeadlines = ['retire', 'hold', 'alert']
 
 export function addRotate(group: Command, io: Io): void {
   const command = withPath(

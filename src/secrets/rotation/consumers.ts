@@ -13,7 +13,7 @@ import { planOf } from './policy.ts'
  * `live`: its session goes on. `held`: its session ended, and the workload entry says that what it fetched is in use for
  * `holdSeconds` after that. `ended`, `contained`: not waited for. `reader`: an operator, who has no session to move.
  */
-export type Standing = 'live' | 'held' | 'ended' | 'contained' | 'reader'
+type Standing = 'live' | 'held' | 'ended' | 'contained' | 'reader'
 
 export type Consumer = HolderRow & {
   /** What it fetched last. */

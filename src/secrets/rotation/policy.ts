@@ -6,7 +6,7 @@ import type { RotatorConfig, Rotators } from '../rotators/rotator.ts'
 import { type Schedule, checkSchedule } from './schedule.ts'
 
 /** What happens at the deadline with the versions that some consumer still holds. */
-export type OnDeadline = 'retire' | 'hold' | 'alert'
+type OnDeadline = 'retire' | 'hold' | 'alert'
 
 /** How a rotation waits for its consumers. */
 export type Terms = {

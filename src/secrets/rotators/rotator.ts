@@ -20,7 +20,7 @@ export type Effect = {
   attempt: number
 }
 
-export type Next = {
+type Next = {
   config: RotatorConfig
   path: string
   /** The version that the value is for. */
@@ -37,26 +37,26 @@ export type Rotator = {
    */
   effects: boolean
   /** What is wrong with the policy's part for it. Pointers are relative to `rotator`: `/url`. */
-  check(config: RotatorConfig, known: Snapshot): Problem[]
+  check: (config: RotatorConfig, known: Snapshot) => Problem[]
   /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */
-  checkSupplied?(data: SecretData, next: Next): Problem[]
+  checkSupplied?: (data: SecretData, next: Next) => Problem[]
   /** The value of the next version, before any effect. @throws RotatorError where there can be none now */
-  next(next: Next): Promise<SecretData>
+  next: (next: Next) => Promise<SecretData>
   /**
    * Makes the staged value work at the target, beside the live one as far as the target can. Again with the same staged
    * value: the same outcome. A rollback calls it too, with an earlier value as the staged one.
    * @throws RotatorError
    */
-  issue?(effect: Effect & { version: number; staged: SecretData; current?: SecretData }): Promise<void>
+  issue?: (effect: Effect & { version: number; staged: SecretData; current?: SecretData }) => Promise<void>
   /**
    * Ends a value at the target, open connections included. `kept` goes on working, also where both name the same account.
    * After a rollback, `ended` is the newer one. It is `{}` where its value was destroyed meanwhile: then whatever the
    * target knows beside `kept` ends.
    * @throws RotatorError
    */
-  retire?(effect: Effect & { ended: SecretData; kept: SecretData }): Promise<void>
+  retire?: (effect: Effect & { ended: SecretData; kept: SecretData }) => Promise<void>
   /** Whether a value opens its target now, tried there. @throws RotatorError where that can't be found out */
-  works?(asked: { config: RotatorConfig; path: string; data: SecretData }): Promise<boolean>
+  works?: (asked: { config: RotatorConfig; path: string; data: SecretData }) => Promise<boolean>
 }
 
 /**

@@ -32,7 +32,7 @@ export function parseEnvFile(text: string, where: string): Data {
     if (text) return unescape(text[1] ?? '')
     const line = take(bare)?.[0] ?? ''
     if (/^['"]/.test(line)) throw wrong('a quote that is opened here is not closed')
-    if (/\\$/.test(line)) throw wrong('a value over several lines must be in double quotes')
+    if (line.endsWith('\\')) throw wrong('a value over several lines must be in double quotes')
     return line.replace(/(?:^|[ \t]+)#.*$/, '').trimEnd()
   }
   function unescape(text: string): string {

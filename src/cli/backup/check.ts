@@ -1,0 +1,75 @@
+/** Looks through a database that was put back: whether its values open, and what the lost time may have changed. */
+import { readConfig } from '../../config.ts'
+import { type Offline, openOffline } from '../../open-offline.ts'
+import { databaseNames, lastEntries, openThings } from '../../store/backup.ts'
+import { type Finding, fail, note, ok, some, warn } from '../doctor/finding.ts'
+import type { Io } from '../io.ts'
+import { type Works, lookAtValues } from './values.ts'
+
+type Parts = { now: Date; since?: Date; works?: Works }
+
+export async function checkBackup(io: Pick<Io, 'env' | 'readFile'>, parts: Parts): Promise<Finding[]> {
+  const offline = await openOffline(readConfig({ env: io.env, readFile: io.readFile }))
+  try {
+    const { findings, kept } = await lookAtEpoch(offline, parts)
+    return [
+      ...findings,
+      ...(await lookAtValues(offline, { since: parts.since ?? kept, ...(parts.works && { works: parts.works }) })),
+      ...(await lookAtDatabases(offline, parts.now)),
+    ]
+  } finally {
+    await offline.db.close()
+  }
+}
+
+/** Whether the lost time was cut off, and when what is here was kept. */
+async function lookAtEpoch({ db, head }: Offline, { now }: Parts): Promise<{ findings: Finding[]; kept: Date }> {
+  const check = 'epoch'
+  const epochs = await lastEntries(db.knex)
+  const before = epochs.findLast(({ epoch }) => epoch < head.epoch)
+  const kept = before?.at ?? epochs.at(-1)?.at ?? now
+  const { sessions } = await openThings(db.knex, now)
+  const findings: Finding[] = []
+  if (head.epoch === 1) {
+    findings.push(
+      fail(check, 'no new epoch has begun', {
+        why: 'what was given out after the backup is taken as long as it lives, and nobody here knows of it',
+        do: 'end every replica, then: purser log new-epoch --reason "restored"',
+      }),
+    )
+  } else {
+    findings.push(ok(check, `${head.epoch} began after what was kept at ${kept.toISOString()}`))
+  }
+  if (head.epoch > 1 && !head.issuing && sessions === 0) findings.push(ok(check, 'no session of before lives'))
+  if (head.epoch > 1 && !head.issuing) {
+    findings.push(
+      note(check, 'issuing is closed until the review is over', {
+        do: 'make the revocations and blocks of the lost time again, then: purser log open --reason "…"',
+      }),
+    )
+  }
+  return { findings, kept }
+}
+
+async function lookAtDatabases({ db }: Offline, now: Date): Promise<Finding[]> {
+  const names = await databaseNames(db.knex)
+  const { leases, rotations } = await openThings(db.knex, now)
+  const findings: Finding[] = []
+  if (rotations > 0) {
+    findings.push(
+      warn('rotations', `${rotations} were under way when this was kept`, {
+        why: 'they go on here from where they were, and their target may be further',
+        do: 'purser secret status',
+      }),
+    )
+  }
+  if (names.length > 0) {
+    findings.push(
+      warn('leases', `roles that were made in the lost time are known to nobody: in ${some(names)}`, {
+        why: `their passwords work until somebody drops them; of before, ${leases} leases are open, and end by themselves`,
+        do: 'the orphan scan of each database drops them: look at its log lines, and at pg_roles',
+      }),
+    )
+  }
+  return findings
+}

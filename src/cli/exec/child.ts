@@ -1,0 +1,73 @@
+/** The command: started, told of signals, ended in good time and started again. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { CliError } from '../io.ts'
+
+export type Child = {
+  /** Resolves once it runs. @throws CliError 127 or 126, as shells do, where it can't be run */
+  start(env: Record<string, string | undefined>): Promise<void>
+  /** Ends the one that runs, if it has not ended by itself, and starts another. Answers false where it had. */
+  restart(env: Record<string, string | undefined>): Promise<boolean>
+  signal(name: NodeJS.Signals): void
+  /** The exit code of the one that ended without being replaced; 128 and its number for a signal. */
+  ended: Promise<number>
+}
+
+export function createChild(command: string, args: readonly string[], graceMs: number): Child {
+  let running: ChildProcess | undefined
+  let isReplaced = false
+  /** What came between two of them. */
+  let missed: NodeJS.Signals | undefined
+  let settle: (code: number) => void = () => undefined
+  const ended = new Promise<number>((resolve) => (settle = resolve))
+
+  function start(env: Record<string, string | undefined>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(command, [...args], { env, stdio: 'inherit' })
+      child.once('spawn', () => {
+        running = child
+        resolve()
+      })
+      child.once('error', (error) => reject(notRun(command, error)))
+      child.once('exit', (code, signal) => {
+        if (running === child) running = undefined
+        if (!isReplaced) settle(code ?? 128 + (signal ? constants.signals[signal] : 0))
+      })
+    })
+  }
+
+  return {
+    ended,
+    start,
+    signal(name) {
+      if (isReplaced && !running) missed = name
+      else running?.kill(name)
+    },
+    async restart(env) {
+      const child = running
+      if (!child) return false
+      isReplaced = true
+      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+      child.kill('SIGTERM')
+      const kill = setTimeout(() => child.kill('SIGKILL'), graceMs)
+      await gone
+      clearTimeout(kill)
+      try {
+        await start(env)
+      } catch (error) {
+        settle(error instanceof CliError ? error.exitCode : 126)
+        throw error
+      } finally {
+        isReplaced = false
+      }
+      if (missed) running?.kill(missed)
+      missed = undefined
+      return true
+    },
+  }
+}
+
+function notRun(command: string, error: Error): CliError {
+  const code = 'code' in error ? String(error.code) : 'unknown'
+  return new CliError(`${command} can't be run (${code})`, code === 'ENOENT' ? 127 : 126)
+}

@@ -1,0 +1,63 @@
+/** What a database that was put back knows of the time before it was kept. Only reads. */
+import type { Knex } from './database.ts'
+
+export type KeptSecret = {
+  id: string
+  path: string
+  version: number
+  updatedAt: Date
+  rotator?: string
+  definition?: unknown
+}
+
+/** Live secrets behind a path, in its order, with their rotators and what the rotators are told. */
+export async function keptSecrets(knex: Knex, after: string, most: number): Promise<KeptSecret[]> {
+  const rows: {
+    id: string
+    path: string
+    version: number
+    updated_at: Date
+    rotator: string | null
+    definition: unknown
+  }[] = await knex('secret as s')
+    .leftJoin('rotation_policy as p', 'p.secret_id', 's.id')
+    .whereNull('s.deleted_at')
+    .where('s.path', '>', after)
+    .orderBy('s.path')
+    .limit(most)
+    .select('s.id', 's.path', 's.version', 's.updated_at', 's.rotator', 'p.definition')
+  return rows.map(({ id, path, version, updated_at: updatedAt, rotator, definition }) => ({
+    id,
+    path,
+    version,
+    updatedAt,
+    ...(rotator !== null && { rotator }),
+    ...(definition !== null && { definition }),
+  }))
+}
+
+/** When the newest entry of each epoch was made. */
+export async function lastEntries(knex: Knex): Promise<{ epoch: number; at: Date }[]> {
+  return knex('log_entry').groupBy('epoch').orderBy('epoch').select('epoch').max({ at: 'at' })
+}
+
+/** What still gives access, and what is under way. */
+export async function openThings(
+  knex: Knex,
+  now: Date,
+): Promise<{ sessions: number; leases: number; rotations: number }> {
+  const count = async (query: Knex.QueryBuilder): Promise<number> => {
+    const rows: { n: string }[] = await query.count({ n: '*' })
+    return Number(rows[0]?.n ?? 0)
+  }
+  return {
+    sessions: await count(knex('session').whereNull('ended_at').where('expires_at', '>', now)),
+    leases: await count(knex('lease').whereNull('ended_at')),
+    rotations: await count(knex('rotation').whereNull('ended_at')),
+  }
+}
+
+export const databaseNames = async (knex: Knex): Promise<string[]> => {
+  const rows: { name: string }[] = await knex('database').whereNull('deleted_at').orderBy('name').select('name')
+  return rows.map((row) => row.name)
+}

@@ -1,0 +1,280 @@
+/** `purser exec` with real commands: what they are given, what happens when it changes, and what nobody ever sees. */
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { together } from '../../src/cli/exec/on-change.ts'
+import { startCli } from '../support/cli.ts'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { createPlace } from '../support/place.ts'
+import { spawnPurser } from '../support/process.ts'
+import type { TestPurser } from '../support/purser.ts'
+
+const canary = 'correct-horse-battery-staple'
+const patience = { timeout: 30_000, interval: 50 }
+
+let place: Awaited<ReturnType<typeof createPlace>>
+let purser: TestPurser
+let issuer: Issuer
+
+beforeAll(async () => {
+  place = await createPlace('embedded')
+  purser = await place.start('', {}, true)
+  issuer = await createIssuer()
+  await registerLab(purser, issuer)
+  await purser.asAdmin('POST', '/api/v1/workloads', {
+    name: 'shop',
+    attestor: 'lab',
+    match: { 'oidc:sub': 'shop' },
+    spiffeId: 'spiffe://example.org/lab/shop',
+    grants: {
+      x509: { maxLifetimeSeconds: 3600 },
+      secrets: [{ paths: ['prod/**'], actions: ['read', 'watch'] }],
+    },
+  })
+}, 60_000)
+afterAll(async () => {
+  await purser.stop()
+  await place.remove()
+})
+
+const put = (path: string, data: object, version: number) =>
+  purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data }, { 'if-match': `"${version}"` })
+const acked = async (path: string): Promise<number[]> =>
+  (
+    await purser
+      .knex('secret_consumer as c')
+      .join('secret as s', 's.id', 'c.secret_id')
+      .where('s.path', path)
+      .whereNotNull('acked_at')
+      .orderBy('c.version')
+      .select('c.version')
+  ).map((row: { version: number }) => row.version)
+
+async function prepare() {
+  const dir = await mkdtemp(join(tmpdir(), 'purser-exec-test-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  await writeFile(join(dir, 'token'), await issuer.token({ sub: 'shop' }))
+  const env = {
+    PATH: process.env.PATH ?? '',
+    PURSER_ADDR: purser.url,
+    PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'),
+    PURSER_LOG_KEY: purser.vkeys.join(' '),
+    PURSER_PROOF_FILE: join(dir, 'token'),
+    LOG: join(dir, 'log'),
+  }
+  const lines = (): string[] => (existsSync(env.LOG) ? readFileSync(env.LOG, 'utf8').split('\n').filter(Boolean) : [])
+  return { dir, env, lines }
+}
+
+async function exec(flags: string[], script: string) {
+  const at = await prepare()
+  let err = ''
+  const started = startCli(['exec', ...flags, '--', process.execPath, '-e', script], {
+    env: at.env,
+    onError: (text) => (err = text),
+  })
+  onTestFinished(async () => {
+    started.signal('SIGTERM')
+    started.signal('SIGUSR2')
+    await started.ran
+  })
+  return { ...at, ...started, err: () => err }
+}
+
+const says = (words: string): string => `require('fs').appendFileSync(process.env.LOG, ${words} + '\\n')`
+const stays = 'setInterval(() => {}, 1000)'
+
+describe('what the command is given', () => {
+  beforeAll(async () => {
+    await put('prod/db', { username: 'app', password: canary }, 0)
+    await put('prod/one', { key: `${canary}-one` }, 0)
+    await put('prod/odd', { 'a-b.c': 1, nested: { x: [true] }, zero: 'a\0b' }, 0)
+  })
+
+  test('variables, each in the way that it was asked for', async () => {
+    const flags = ['prod/db', 'prod/one=ONE', 'prod/db#password=PGPASSWORD', 'prod/db=ALL', 'prod/odd#nested']
+    const { ran, lines } = await exec(
+      flags.flatMap((one) => ['--secret', one]),
+      says('JSON.stringify(process.env)'),
+    )
+    expect((await ran).code).toBe(0)
+    expect(JSON.parse(lines()[0] ?? '')).toMatchObject({
+      DB_USERNAME: 'app',
+      DB_PASSWORD: canary,
+      ONE: `${canary}-one`,
+      PGPASSWORD: canary,
+      ALL: JSON.stringify({ username: 'app', password: canary }),
+      ODD_NESTED: '{"x":[true]}',
+    })
+  })
+
+  test('files that nobody else may read, in a directory that is gone afterwards', async () => {
+    const { ran, lines } = await exec(
+      ['--secret', 'prod/one=file:key', '--secret', 'prod/db#password=file:password'],
+      says(
+        `[process.env.PURSER_SECRETS_DIR, require('fs').readFileSync(process.env.PURSER_SECRETS_DIR + '/key', 'utf8'),
+          (require('fs').statSync(process.env.PURSER_SECRETS_DIR + '/password').mode & 0o777).toString(8),
+          (require('fs').statSync(process.env.PURSER_SECRETS_DIR).mode & 0o777).toString(8)].join(' ')`,
+      ),
+    )
+    expect((await ran).code).toBe(0)
+    const [dir = '', ...rest] = lines()[0]?.split(' ') ?? []
+    expect(rest).toEqual([`${canary}-one`, '600', '700'])
+    expect(existsSync(dir)).toBe(false)
+  })
+
+  test('files in a directory of the caller, which stays without them, unless others may write to it', async () => {
+    const { dir } = await prepare()
+    const { ran } = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], '0')
+    expect((await ran).code).toBe(0)
+    expect(statSync(dir).isDirectory() && readdirSync(dir)).toEqual(['token'])
+    execFileSync('chmod', ['777', dir])
+    const other = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], says('1'))
+    expect((await other.ran).err).toContain('may be written by others')
+    expect(other.lines()).toEqual([])
+  })
+
+  test.each([
+    ['a secret that is not granted', ['--secret', 'other/x'], 3, 'not_granted'],
+    ['one that is not there', ['--secret', 'prod/none'], 3, 'not_found'],
+    ['a member that is not there', ['--secret', 'prod/db#none'], 1, 'has no member'],
+    ['a zero byte', ['--secret', 'prod/odd#zero'], 1, 'zero byte'],
+    ['two in one place', ['--secret', 'prod/db=A', '--secret', 'prod/one=A'], 2, 'two secrets'],
+    ['no path', ['--secret', `NO PATH ${canary}`], 2, 'give path'],
+    ['a file elsewhere', ['--secret', 'prod/db=file:../x'], 2, 'plain name'],
+    ['a signal for variables', ['--secret', 'prod/db', '--on-change', 'signal:SIGHUP'], 2, 'does not change'],
+    ['no signal', ['--secret', 'prod/db=file:x', '--on-change', 'signal:SIGKILL'], 2, '--on-change is'],
+  ])('nothing is run for %s', async (_, flags, code, words) => {
+    const { ran, lines } = await exec(flags, says('1'))
+    const done = await ran
+    expect([done.code, lines()]).toEqual([code, []])
+    expect(done.err).toContain(words)
+    expect(done.err).not.toContain(canary)
+  })
+
+  test('a command that is not there is 127, and what it exits with is the answer', async () => {
+    const { env } = await prepare()
+    const none = startCli(['exec', '--', '/nonexistent/command'], { env })
+    expect((await none.ran).code).toBe(127)
+    const { ran } = await exec(['--no-x509', '--secret', 'prod/one'], 'process.exit(42)')
+    expect(await ran).toMatchObject({ code: 42, out: '', err: '' })
+  })
+})
+
+test('what comes together is one act, and what comes while it runs one more', async () => {
+  let acts = 0
+  let release = (): void => undefined
+  const act = together(async () => {
+    acts++
+    await new Promise<void>((resolve) => (release = resolve))
+  })
+  const both = [act(), act()]
+  await vi.waitFor(() => expect(acts).toBe(1), patience)
+  const later = [act(), act()]
+  release()
+  await Promise.all(both)
+  await vi.waitFor(() => expect(acts).toBe(2), patience)
+  release()
+  await Promise.all(later)
+  expect(acts).toBe(2)
+})
+
+describe('when it changes', () => {
+  test('the command is ended and started with the new version, acknowledged then', async () => {
+    await put('prod/r/a', { v: `${canary}-1` }, 0)
+    await put('prod/r/b', { v: `${canary}-1` }, 0)
+    const { lines, err } = await exec(
+      ['--secret', 'prod/r/a', '--secret', 'prod/r/b'],
+      `${says("'up ' + process.env.A_V + ' ' + process.env.B_V")}; process.on('SIGTERM', () => { ${says("'term'")}; process.exit(0) }); ${stays}`,
+    )
+    await vi.waitFor(() => expect(lines()).toEqual([`up ${canary}-1 ${canary}-1`]), patience)
+    await Promise.all([put('prod/r/a', { v: `${canary}-2` }, 1), put('prod/r/b', { v: `${canary}-2` }, 1)])
+    await vi.waitFor(() => expect(lines().at(-1)).toBe(`up ${canary}-2 ${canary}-2`), patience)
+    await vi.waitFor(
+      async () => expect([await acked('prod/r/a'), await acked('prod/r/b')]).toEqual([[2], [2]]),
+      patience,
+    )
+    const ups = lines().filter((one) => one.startsWith('up'))
+    expect(lines().filter((one) => one === 'term')).toHaveLength(ups.length - 1)
+    expect(err()).toContain('prod/r/a is at version 2')
+    expect(err()).not.toContain(canary)
+  })
+
+  test('one that takes no SIGTERM is killed after the grace', async () => {
+    await put('prod/deaf', { v: '1' }, 0)
+    const { lines } = await exec(
+      ['--secret', 'prod/deaf', '--grace', '1s'],
+      `process.on('SIGTERM', () => {}); process.on('SIGUSR2', () => process.exit(0)); ${says('process.env.DEAF_V')}; ${stays}`,
+    )
+    await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
+    await put('prod/deaf', { v: '2' }, 1)
+    await vi.waitFor(() => expect(lines()).toEqual(['1', '2']), patience)
+  })
+
+  test('or it is told by a signal, once its files are new, and runs on', async () => {
+    await put('prod/s', { v: '1' }, 0)
+    const { lines } = await exec(
+      ['--secret', 'prod/s=file:s', '--on-change', 'signal:HUP'],
+      `const show = (name) => ${says("name + ' ' + process.pid + ' ' + require('fs').readFileSync(process.env.PURSER_SECRETS_DIR + '/s', 'utf8')")};
+       process.on('SIGHUP', () => show('hup')); process.on('SIGTERM', () => process.exit(0)); show('up'); ${stays}`,
+    )
+    await vi.waitFor(() => expect(lines()).toHaveLength(1), patience)
+    await put('prod/s', { v: '2' }, 1)
+    await vi.waitFor(() => expect(lines()).toHaveLength(2), patience)
+    const [up = [], hup = []] = lines().map((line) => line.split(' '))
+    expect([up[0], up[2], hup[0], hup[2]]).toEqual(['up', '1', 'hup', '2'])
+    expect(up[1]).toBe(hup[1])
+    await vi.waitFor(async () => expect(await acked('prod/s')).toEqual([2]), patience)
+  })
+
+  test('or nothing is done but new files, and nothing is acknowledged', async () => {
+    await put('prod/n', { v: '1' }, 0)
+    const { err, lines } = await exec(
+      ['--secret', 'prod/n=file:n', '--on-change', 'none'],
+      `const read = () => require('fs').readFileSync(process.env.PURSER_SECRETS_DIR + '/n', 'utf8');
+       process.on('SIGTERM', () => process.exit(0)); let last = ''; setInterval(() => { if (read() !== last) { last = read(); ${says('last')} } }, 20)`,
+    )
+    await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
+    await put('prod/n', { v: '2' }, 1)
+    await vi.waitFor(() => expect(lines()).toEqual(['1', '2']), patience)
+    expect(await acked('prod/n')).toEqual([])
+    expect(err()).toContain('prod/n is at version 2')
+  })
+
+  test('a new version that can not be given: the command runs on with what it has, and nothing is acknowledged', async () => {
+    await put('prod/bad', { v: '1' }, 0)
+    const { err, lines } = await exec(
+      ['--secret', 'prod/bad#v'],
+      `process.on('SIGTERM', () => process.exit(0)); ${says('process.env.BAD_V')}; ${stays}`,
+    )
+    await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
+    await put('prod/bad', { w: canary }, 1)
+    await vi.waitFor(() => expect(err()).toContain('has no member v'), patience)
+    expect([lines(), await acked('prod/bad')]).toEqual([['1'], []])
+    await put('prod/bad', { v: '3' }, 2)
+    await vi.waitFor(() => expect(lines()).toEqual(['1', '3']), patience)
+    expect(err()).not.toContain(canary)
+  })
+})
+
+test('as a process: signals pass, values are on no command line, and Purser may be away', async () => {
+  await put('prod/p', { v: canary }, 0)
+  const { env, lines } = await prepare()
+  const script = `process.on('SIGUSR1', () => ${says("'usr1'")}); process.on('SIGTERM', () => process.exit(7)); ${says("'up ' + process.env.P_V")}; ${stays}`
+  const running = spawnPurser(['exec', '--secret', 'prod/p', '--', process.execPath, '-e', script], env)
+  await vi.waitFor(() => expect(lines()).toEqual([`up ${canary}`]), patience)
+  expect(execFileSync('ps', ['-eo', 'args']).toString()).not.toContain(canary)
+  const listen = new URL(purser.url).host
+  await purser.stop()
+  running.child.kill('SIGUSR1')
+  await vi.waitFor(() => expect(lines()).toContain('usr1'), patience)
+  purser = await place.start(purser.admin, { PURSER_LISTEN: listen }, true)
+  await put('prod/p', { v: `${canary}-2` }, 1)
+  await vi.waitFor(() => expect(lines().at(-1)).toBe(`up ${canary}-2`), { ...patience, timeout: 60_000 })
+  running.child.kill('SIGTERM')
+  expect(await running.ended).toEqual({ code: 7, signal: null })
+  expect(running.out() + running.err()).not.toContain(canary)
+})

@@ -1,0 +1,191 @@
+/** Streams of a watch by the clock: what ends them, what keeps them open, and that nothing of them stays. */
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createWatches, type Watches } from '../../src/http/watches.ts'
+import type { Watcher } from '../../src/http/watch-stream.ts'
+import type { Database } from '../../src/store/database.ts'
+import type { SecretRow } from '../../src/store/rows.ts'
+import type { Snapshot } from '../../src/store/snapshot.ts'
+
+const row = (path: string, version: number): SecretRow => ({
+  id: `sec_${path}`,
+  path,
+  version,
+  revision: version,
+  labels: {},
+  maxVersions: 10,
+  createdAt: new Date(),
+  updatedAt: new Date(),
+})
+
+let at: Snapshot
+let age: number
+let hear: (next: Snapshot, previous: Snapshot) => void
+let watches: Watches
+
+function move(change: Partial<Snapshot>): void {
+  const previous = at
+  at = { ...at, revision: at.revision + 1, ...change }
+  hear(at, previous)
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  age = 0
+  const token = {
+    id: 'tok_1',
+    hash: '',
+    operator: 'admin',
+    role: 'admin',
+    createdAt: new Date(),
+    expiresAt: new Date(Date.now() + 3_600_000),
+    used: true,
+  } as const
+  at = {
+    instanceId: 'i',
+    trustDomain: 'example.org',
+    issuer: 'https://purser.example.org',
+    epoch: 1,
+    size: 1,
+    revision: 5,
+    issuing: true,
+    attestors: new Map(),
+    workloads: new Map(),
+    pins: new Map(),
+    blocks: new Map(),
+    apiTokens: new Map([['tok_1', token]]),
+    keys: new Map(),
+    secrets: new Map([['a', row('a', 1)]]),
+    databases: new Map(),
+  }
+  const knex = (() => {
+    throw new Error('the database is not asked here')
+  }) as unknown as Database['knex']
+  watches = createWatches({
+    db: { knex },
+    snapshots: {
+      current: () => at,
+      age: () => age,
+      refresh: () => Promise.resolve(at),
+      onChange: (listener) => (hear = listener),
+    },
+    now: () => new Date(),
+    config: { maxConnections: 10, workers: 1 },
+    onError: () => undefined,
+  })
+  onTestFinished(() => watches.close())
+})
+
+const admin = { kind: 'operator', operator: 'admin', role: 'admin', tokenId: 'tok_1', firstUse: false } as const
+
+function open(more: Partial<Watcher> = {}) {
+  const { body } = watches.reply({ holder: 'operator:admin', caller: admin, paths: ['a'], ...more })
+  if (!('stream' in body) || !body.live) throw new Error('no stream')
+  const chunks: string[] = []
+  let over = false
+  const { stream, live } = body
+  const taken = (async () => {
+    for await (const chunk of stream) chunks.push(chunk)
+    over = true
+  })()
+  return { chunks, taken, live, stream, isOver: () => over }
+}
+
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+
+describe('a stream', () => {
+  it('begins with the state, tells by names what changes, and says something every 15 seconds', async () => {
+    const one = open()
+    await settled()
+    expect(one.chunks.join('')).toBe(
+      ': purser\nretry: 1000\n\nevent: bundle\ndata: {"sequence":0}\n\nevent: secret\ndata: {"path":"a","version":1,"revision":1}\n\nevent: synced\nid: 1.5\ndata: {"complete":true}\n\n',
+    )
+    move({
+      secrets: new Map([
+        ['a', row('a', 2)],
+        ['b', row('b', 1)],
+      ]),
+    })
+    await settled()
+    expect(one.chunks.at(-1)).toBe('event: secret\nid: 1.6\ndata: {"path":"a","version":2,"revision":2}\n\n')
+    const { length } = one.chunks
+    vi.advanceTimersByTime(14_000)
+    await settled()
+    expect(one.chunks).toHaveLength(length)
+    vi.advanceTimersByTime(2_000)
+    await settled()
+    expect(one.chunks.slice(length)).toEqual([':\n\n'])
+  })
+
+  it.each([
+    ['the replica is behind', () => (age = 3_001)],
+    ['the process stops', () => watches.close()],
+    ['the token ends', () => vi.setSystemTime(Date.now() + 3_600_001)],
+  ])('ends without words when %s, and counts no more', async (_, happens) => {
+    const one = open({ until: new Date(Date.now() + 3_600_000) })
+    await settled()
+    expect([watches.count(), watches.watching('a', 'operator:admin')]).toEqual([1, true])
+    happens()
+    vi.advanceTimersByTime(1_000)
+    await settled()
+    expect([one.isOver(), watches.count(), watches.watching('a', 'operator:admin')]).toEqual([true, 0, false])
+    expect(one.chunks.join('')).not.toContain('revoked')
+  })
+
+  it('lives on over a replica that is behind for a moment', async () => {
+    const one = open()
+    await settled()
+    age = 2_500
+    vi.advanceTimersByTime(1_000)
+    await settled()
+    expect(one.isOver()).toBe(false)
+  })
+
+  it('ends with a word when its token is revoked, and when a new epoch begins', async () => {
+    const [one, two] = [open(), open()]
+    await settled()
+    move({ apiTokens: new Map() })
+    await Promise.all([one.taken, two.taken])
+    expect(one.chunks.at(-1)).toBe('event: revoked\ndata: {"reason":"credential"}\n\n')
+    move({ apiTokens: new Map() })
+    expect(watches.count()).toBe(0)
+  })
+
+  it('is cut once its reader has taken nothing for ten seconds', async () => {
+    const { body } = watches.reply({ holder: 'operator:admin', caller: admin, paths: ['a'] })
+    if (!('stream' in body) || !body.live) throw new Error('no stream')
+    const iterator = body.stream[Symbol.asyncIterator]()
+    await iterator.next()
+    vi.advanceTimersByTime(9_000)
+    expect(body.live.cut.aborted).toBe(false)
+    vi.advanceTimersByTime(2_000)
+    expect(body.live.cut.aborted).toBe(true)
+    await iterator.return?.()
+    expect(watches.count()).toBe(0)
+  })
+
+  it('of which the reply never left takes no place; beyond the bound none is admitted, and one that closes makes room', async () => {
+    for (let n = 0; n < 100; n++) watches.reply({ holder: `operator:${n}`, caller: admin, paths: ['a'] })
+    expect(watches.count()).toBe(0)
+    const all = Array.from({ length: 5 }, (_, n) => open({ holder: `operator:${n}` }))
+    await settled()
+    expect(() => watches.admit('operator:x')).toThrow(expect.objectContaining({ code: 'rate_limited' }))
+    all[0]?.live.onClose()
+    await settled()
+    expect(() => watches.admit('operator:x')).not.toThrow()
+    watches.close()
+    expect(() => watches.admit('operator:x')).toThrow(expect.objectContaining({ code: 'unavailable' }))
+  })
+
+  it('of a slow reader is told what is, once, whatever happened meanwhile', async () => {
+    const { body } = watches.reply({ holder: 'operator:admin', caller: admin, paths: [], prefix: '' })
+    if (!('stream' in body)) throw new Error('no stream')
+    const iterator = body.stream[Symbol.asyncIterator]()
+    await iterator.next()
+    await iterator.next()
+    for (let version = 2; version < 50; version++) move({ secrets: new Map([['a', row('a', version)]]) })
+    const { value } = (await iterator.next()) as { value: string }
+    expect(value).toBe('event: secret\nid: 1.53\ndata: {"path":"a","version":49,"revision":49}\n\n')
+    await iterator.return?.()
+  })
+})
