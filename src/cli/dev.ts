@@ -7,7 +7,7 @@ import { version } from '../version.ts'
 import { createApi } from './api.ts'
 import { type DevFiles, devWorkloads, openDevFiles } from './dev/files.ts'
 import { freePort } from './dev/free-port.ts'
-import { adminToken, register } from './dev/register.ts'
+import { adminToken, devSecret, register } from './dev/register.ts'
 import type { Io } from './io.ts'
 import { withExamples } from './options.ts'
 import { createStyle, remark } from './output.ts'
@@ -74,14 +74,15 @@ async function dev(io: Io, flags: Flags): Promise<void> {
     }
     mint()
     refresh = setInterval(mint, (hour * 1000) / 4)
-    for (const name of devWorkloads) {
-      files.keepEnv(name, {
-        PURSER_ADDR: running.url,
-        PURSER_CA_FILE: absolute(roots),
-        PURSER_PROOF_FILE: absolute(files.workload(name).tokenFile),
-        PURSER_LOG_KEY: running.vkeys.join(','),
-      })
+    const client = {
+      PURSER_ADDR: running.url,
+      PURSER_CA_FILE: absolute(roots),
+      PURSER_LOG_KEY: running.vkeys.join(','),
     }
+    for (const name of devWorkloads) {
+      files.keepEnv(name, { ...client, PURSER_PROOF_FILE: absolute(files.workload(name).tokenFile) })
+    }
+    files.keepOperator({ ...client, PURSER_API_TOKEN: token })
     io.stdout.write(
       greeting(io, {
         url: running.url,
@@ -133,19 +134,19 @@ function greeting(io: Io, { url, dataDir, roots, token, files, logKey, pem }: Ab
   log key      what receipts and exports are verified with
   ${logKey}
 
-${bold("A workload's first request")}: certificate, JWT and receipt in one
+${bold("A workload's first request")}: certificate, JWT, secret and receipt in one
 
 curl --cacert ${roots} ${url}/api/v1/credentials \\
   -H 'content-type: application/json' -d @- <<EOF
 {"proof": {"kind": "jwt", "token": "$(cat ${tokenFile})"},
- "x509": {"generateKey": "EC-P256"}, "jwts": [{"audience": ["orders"]}]}
+ "x509": {"generateKey": "EC-P256"}, "jwts": [{"audience": ["orders"]}],
+ "secrets": ["${devSecret}"]}
 EOF
 
 ${bold('As an operator')}, in another terminal
 
-export PURSER_ADDR=${url} PURSER_CA_FILE=${roots}
-export PURSER_API_TOKEN=$(cat ${files.adminFile})
-${commandName(io)} workload list
+. ${files.operatorFile.startsWith('/') ? '' : './'}${files.operatorFile}
+${commandName(io)} secret consumers ${devSecret} --proof
 
 Ctrl-C stops it.
 `

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { Client } from 'pg'
+import { describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { isJwtOf, spiffeIdOf } from '../../src/cli/demo/orders.ts'
 import { createStandIn } from '../../src/cli/stand-in.ts'
 import { cli, startCli } from '../support/cli.ts'
@@ -72,18 +73,27 @@ it.each([
   const { code, out, err } = await cli(['demo', '--once'], { env: { PURSER_DEMO_DATABASE_URL: url } })
   expect({ code, text: out + err }).toEqual({ code: status, text: expect.stringMatching(line) })
   expect(out + err).not.toContain('Pa5sw0rd')
-  if (status === 0) expect(out).toMatch(/^5 {2}LEFT OUT: .*\n {2}There is no Postgres .*\n\n7 {2}The log proves/m)
+  if (status === 0) expect(out).toMatch(/^5, 6 {2}LEFT OUT: .*\n {2}There is no Postgres .*\n\n7 {2}The log proves/m)
 })
 
-it('stays up with commands that work, and leaves nothing behind', async () => {
+it('stays up with commands that work, on a Postgres that is given, and leaves nothing behind', async () => {
+  const { url } = inject('postgres')
   let up: (out: string) => void = () => undefined
   const ready = new Promise<string>((resolve) => (up = resolve))
-  const { ran, interrupt } = startCli(['demo'], { onOutput: (out) => out.includes('audit verify') && up(out) })
+  const { ran, interrupt } = startCli(['demo'], {
+    env: { PURSER_DEMO_DATABASE_URL: url },
+    onOutput: (out) => out.includes('audit verify') && up(out),
+  })
   onTestFinished(async () => {
     interrupt()
     await ran
   })
-  const out = await ready
+  const out = await Promise.race([
+    ready,
+    ran.then((ended) => {
+      throw new Error(`the demo ended: ${ended.out}${ended.err}`)
+    }),
+  ])
   const envFile = /^\. (\S+)/m.exec(out)?.[1] ?? ''
   const values = spawnSync('sh', ['-c', `. ${envFile} && env`], { encoding: 'utf8' }).stdout
   const env = Object.fromEntries([...values.matchAll(/^(PURSER_\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]))
@@ -107,6 +117,14 @@ it('stays up with commands that work, and leaves nothing behind', async () => {
   interrupt()
   expect(await ran).toMatchObject({ code: 0, err: '' })
   expect(existsSync(dirname(envFile))).toBe(false)
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  const { rows } = await client.query(
+    `select rolname from pg_roles where rolname ~ '^demo[0-9a-f]{6}' union all select nspname from pg_namespace where nspname ~ '^demo[0-9a-f]{6}'`,
+  )
+  await client.end()
+  expect(rows).toEqual([])
+  expect(out).toMatch(/^ {2}ok {3}demo\w{6}_a +worked until orders had moved, and is refused now$/m)
 })
 
 describe('the service orders', () => {

@@ -20,7 +20,7 @@ afterAll(async () => {
 const printed = (out: string, pattern: RegExp): string => pattern.exec(out)?.[1] ?? ''
 const adminIn = (out: string): string => printed(out, /^ {2}admin token +(purser_api_[\w-]{43})$/m)
 
-it('prints a curl that gets certificate, JWT and receipt as it stands', async () => {
+it('prints a curl that gets certificate, JWT, secret and receipt as it stands, and the command that says who holds that', async () => {
   dev = await startDev()
   const curl = /^curl [\s\S]*?^EOF$/m.exec(dev.out)?.[0] ?? ''
   const { code, out } = await runShell('sh', ['-s'], { input: `${curl}\n` })
@@ -29,8 +29,22 @@ it('prints a curl that gets certificate, JWT and receipt as it stands', async ()
     spiffeId: 'spiffe://dev.purser.local/dev/web',
     x509: { certificateChain: expect.stringContaining('BEGIN CERTIFICATE') },
     jwts: [{ audience: ['orders'] }],
+    secrets: [{ path: 'dev/web/db', version: 1, data: { username: 'web' } }],
     receipt: { epoch: 1 },
   })
+  const { session, receipt }: { session: { id: string }; receipt: { index: number } } = JSON.parse(out)
+  const [, file = '', line = ''] = /^\. (\S+)\npurser (.+)$/m.exec(dev.out) ?? []
+  const sourced = (await runShell('sh', ['-c', '. "$0" && env', file])).out
+  const env = Object.fromEntries([...sourced.matchAll(/^(PURSER_\w+)=(.*)$/gm)].map(([, key, value]) => [key, value]))
+  const held = await cli(line.split(' '), { env })
+  expect(held).toMatchObject({ code: 0, err: '' })
+  expect(held.out.split('\n')[1]?.split(/ {2,}/)).toEqual([
+    'web',
+    session.id,
+    '1',
+    `entry ${receipt.index}`,
+    'verified',
+  ])
 })
 
 it('prints what an operator needs: address, fingerprint and token', async () => {
@@ -39,7 +53,7 @@ it('prints what an operator needs: address, fingerprint and token', async () => 
   const env = { PURSER_ADDR: url, PURSER_CA_SHA256: fingerprint, PURSER_API_TOKEN: adminIn(out) }
   expect((await cli(['workload', 'list'], { env })).out).toMatch(/^web +dev +spiffe:\/\/dev\.purser\.local\/dev\/web /m)
   expect(out).toMatch(/^ {2}dev\.purser\.local\/log\/1\+[0-9a-f]{8}\+/m)
-  for (const name of ['admin-token', 'stand-in.key', 'web.jwt']) {
+  for (const name of ['admin-token', 'operator.sh', 'stand-in.key', 'web.jwt']) {
     expect(statSync(join(dataDir, 'dev', name)).mode & 0o777).toBe(0o600)
   }
 })

@@ -1,7 +1,9 @@
 /** `purser secret rotate`, `rotation`, `consumers` and `status` against a real server over TLS. */
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { formatVkey } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli } from '../support/cli.ts'
 import { createClock } from '../support/clock.ts'
@@ -26,6 +28,15 @@ const run = (line: string, stdin?: string) =>
       PURSER_API_TOKEN: purser.admin,
     },
     ...(stdin !== undefined && { stdin }),
+  })
+const proof = (line: string, key = purser.vkeys.join(',')) =>
+  cli(['secret', ...line.split(' ')], {
+    env: {
+      PURSER_ADDR: purser.url,
+      PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'),
+      PURSER_API_TOKEN: purser.admin,
+      PURSER_LOG_KEY: key,
+    },
   })
 async function done(line: string, stdin?: string): Promise<string> {
   const { code, out, err } = await run(line, stdin)
@@ -109,6 +120,20 @@ describe('a rotation', () => {
       pods.map((pod, n) => `${pod.session} ${n === 0}`).toSorted(),
     )
     expect(await done('consumers prod/db --waited-for')).toMatch(/pod-1|shop/)
+
+    const { code, err } = await run('consumers prod/db --proof')
+    expect([code, err]).toEqual([2, expect.stringContaining('PURSER_LOG_KEY')])
+    const proven = await proof('consumers prod/db --proof')
+    const rows = proven.out.split('\n').map((row) => row.split(/ {2,}/))
+    expect(rows.slice(1, -1)).toEqual([
+      ['shop', pods[1]?.session, '1', expect.stringMatching(/^entry \d+$/), 'verified'],
+      ['shop', pods[0]?.session, '2', expect.stringMatching(/^entry \d+$/), 'verified'],
+    ])
+    const [name = ''] = purser.vkeys[0]?.split('+') ?? []
+    const another = await proof('consumers prod/db --proof', formatVkey(name, generateKeyPairSync('ed25519').publicKey))
+    expect(another.code).toBe(4)
+    expect(another.out).toMatch(/NO PROOF {2}entry \d+ does not verify \(bad_signature\)\n$/)
+    expect((await proof('consumers prod/db --proof', 'no-key')).code).toBe(2)
 
     expect(await done('rotation extend prod/db --by 2h')).toContain('extended, waiting')
     expect(await done('rotation hold prod/db')).toContain('hold, held')

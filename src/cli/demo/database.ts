@@ -34,7 +34,7 @@ export async function openDatabase({ env }: Pick<Io, 'env'>): Promise<Database |
   if (given === 'none') return { missing: `${variable} says none` }
   if (given) {
     const url = parse(given)
-    const name = `demo_${randomBytes(3).toString('hex')}`
+    const name = `demo${randomBytes(3).toString('hex')}`
     const prepared = await prepare(url, name).catch((error: unknown) => {
       throw new CliError(`${variable}: ${reasonOf(error)}`, exitCodes.unreachable)
     })

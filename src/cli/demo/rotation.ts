@@ -26,7 +26,7 @@ const story = [
 export async function rotate(stage: Stage, screen: Screen, { orders }: { orders: Purser }): Promise<boolean> {
   const { database, api } = stage
   if ('missing' in database) {
-    screen.title('5  LEFT OUT: a database password is rotated while a service uses it')
+    screen.title('5, 6  LEFT OUT: a database password is rotated while a service uses it')
     screen.line(`  There is no Postgres for it: ${database.missing}`)
     return false
   }

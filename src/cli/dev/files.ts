@@ -18,6 +18,9 @@ export type DevFiles = {
   keepAdmin(token: string): void
   keepToken(name: DevWorkload, token: string): void
   keepEnv(name: DevWorkload, env: Readonly<Record<string, string>>): void
+  /** What a shell reads to become the operator. */
+  operatorFile: string
+  keepOperator(env: Readonly<Record<string, string>>): void
 }
 
 export function openDevFiles(dataDir: string): DevFiles {
@@ -34,6 +37,12 @@ export function openDevFiles(dataDir: string): DevFiles {
     writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 })
     renameSync(`${path}.new`, path)
   }
+
+  const operatorFile = join(folder, 'operator.sh')
+  const lines = (env: Readonly<Record<string, string>>, line: (name: string, value: string) => string): string =>
+    Object.entries(env)
+      .map(([name, value]) => line(name, value))
+      .join('\n')
 
   return {
     workload: (name) => ({ tokenFile: tokenOf(name), envFile: envOf(name) }),
@@ -58,9 +67,13 @@ export function openDevFiles(dataDir: string): DevFiles {
     keepEnv: (name, env) =>
       write(
         envOf(name),
-        Object.entries(env)
-          .map(([key, value]) => `${key}=${value}`)
-          .join('\n'),
+        lines(env, (key, value) => `${key}=${value}`),
+      ),
+    operatorFile,
+    keepOperator: (env) =>
+      write(
+        operatorFile,
+        lines(env, (key, value) => `export ${key}='${value.replaceAll("'", String.raw`'\''`)}'`),
       ),
   }
 }

@@ -7,6 +7,9 @@ import { CliError } from '../io.ts'
 import type { StandIn } from '../stand-in.ts'
 import { type DevFiles, devWorkloads } from './files.ts'
 
+/** A sample, which web may read. */
+export const devSecret = 'dev/web/db'
+
 /** The admin token that was kept, or the one that the first start's bootstrap token is exchanged for. */
 export async function adminToken(api: Api, files: DevFiles, dataDir: string): Promise<string> {
   const kept = files.admin()
@@ -46,6 +49,8 @@ export async function register(
     audience,
     keys: { jwks: standIn.jwks },
   })
+  const sample = { username: 'web', password: randomBytes(18).toString('base64url') }
+  await put(`/api/v1/secrets/${devSecret}`, { data: sample })
   const grants = {
     web: {
       x509: { dnsNames: ['web.dev.internal'] },

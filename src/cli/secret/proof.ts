@@ -42,6 +42,8 @@ async function proofOf(
     const { entry } = verifyReceipt(receipt, { vkeys })
     return gives(entry, path, consumer) ? { epoch, index, receipt } : { problem: `entry ${index} says something else` }
   } catch (error) {
+    if (error instanceof VerifyError && error.code === 'bad_key')
+      throw new CliError(`PURSER_LOG_KEY: ${error.message}`, exitCodes.usage)
     if (error instanceof VerifyError) return { problem: `entry ${index} does not verify (${error.code})` }
     throw error
   }
