@@ -1,8 +1,8 @@
 /** Every background job of one process, in the order in which a run of all of them looks at the world. */
 import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
-import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type LeaseJobParts, leaseJob } from './jobs/leases.ts'
 import { type OrphanRolesParts, orphanRoles } from './jobs/orphan-roles.ts'
+import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
 import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
 import { type StagedAdminParts, stagedAdmins } from './jobs/staged-admins.ts'

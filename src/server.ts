@@ -38,10 +38,10 @@ import { openKeyring } from './keys/keyring.ts'
 import { createClaimSigner } from './keys/signed-claims.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
-import { createConsumers } from './secrets/rotation/consumers.ts'
-import { createRotators } from './secrets/rotators/kinds.ts'
 import { createTurns } from './secrets/databases/turns.ts'
 import { createRevokeRoles } from './secrets/leases/revoke.ts'
+import { createConsumers } from './secrets/rotation/consumers.ts'
+import { createRotators } from './secrets/rotators/kinds.ts'
 import { createVersions } from './secrets/versions.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readWrappingKeys } from './store/keys.ts'
@@ -188,16 +188,6 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     crlUrl: (keyId: string) => `${known.issuer}/crl/${keyId}`,
   }
   const sessions = createFindSession(db)
-  const rotation = {
-    keyring,
-    randomBytes,
-    rotators: createRotators({
-      outbound,
-      randomBytes,
-      signClaims: createClaimSigner({ type: 'purser-rotation', keys, known: () => snapshots.current(), now }),
-    }),
-    consumersOf: createConsumers({ db, contained: (at, session, time) => blockOf(at, session, time) !== undefined }),
-  }
   const leases = {
     db,
     keyring,
@@ -206,6 +196,19 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     log: serverLog,
     turns: createTurns({ together: 8, waiting: 256 }),
     revokeRoles: createRevokeRoles({ db, keyring, recorder, snapshots, now }),
+  }
+  const rotation = {
+    keyring,
+    randomBytes,
+    rotators: createRotators({
+      db,
+      keyring,
+      snapshots,
+      outbound,
+      randomBytes,
+      signClaims: createClaimSigner({ type: 'purser-rotation', keys, known: () => snapshots.current(), now }),
+    }),
+    consumersOf: createConsumers({ db, contained: (at, session, time) => blockOf(at, session, time) !== undefined }),
   }
 
   let draining = false

@@ -8,7 +8,7 @@ import type { AdminParts } from '../secrets/databases/admin.ts'
 import { checkDatabase } from '../secrets/databases/check.ts'
 import { type DatabaseDefinition, definitionOf, faultsOf } from '../secrets/databases/definition.ts'
 import { type Knex, isUniqueViolation } from '../store/database.ts'
-import { insertDatabase, lockDatabase, removeDatabase, updateDatabase } from '../store/databases.ts'
+import { insertDatabase, isRotatedIn, lockDatabase, removeDatabase, updateDatabase } from '../store/databases.ts'
 import { hasOpenLeases } from '../store/leases.ts'
 import { byName } from '../store/registrations.ts'
 import type { DatabaseRow } from '../store/rows.ts'
@@ -100,6 +100,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       checkRevision(expected, row.revision)
       await live(tx, row, true)
       refuseGranted(row, snapshot)
+      if (await isRotatedIn(tx, row.name)) throw refuse('in_use', { detail: 'secrets are rotated in it' })
       await removeDatabase(tx, row.id, request.time)
       return {
         reply: { status: 204, body: { text: '', type: 'text/plain' } },

@@ -232,6 +232,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/secrets/{path}:rotation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The rotation policy of a secret, and how its rotations stand
+         * @description `ETag` is the policy's `revision`, `"0"` where there is none. `rotation` is the one that runs, or the last one; `lastError` says in Purser's own words why its last attempt
+         *     failed, and `nextAttemptAt` when the next one is.
+         */
+        get: operations["getRotation"];
+        /**
+         * Set the rotation policy of a secret
+         * @description `If-Match` names the policy's `revision`, `"0"` for the first one. A rotation that runs goes on by what it began with. With a rotator that sets values at a target
+         *     (`webhook`, `postgres`), the secret is written by `:rotate` alone.
+         */
+        put: operations["putRotationPolicy"];
+        /**
+         * Say what becomes of a rotation that is stuck
+         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, whoever holds them; `hold` keeps them until somebody says
+         *     otherwise; `excuse` waits no more for one holder, named by `session`; `cancel` takes the rotation back: before the new value was the live one it has then `failed`, else the
+         *     earlier value becomes the live one again, as `:rollback` does it.
+         */
+        post: operations["steerRotation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate a secret now
+         * @description The new value is `data`, or made by the policy's rotator. It is kept before anything is told about it, and becomes the live version within a second where nothing outside has
+         *     to be told. The versions before are retired when every live consumer has moved, or as the deadline policy says.
+         */
+        post: operations["rotateSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the value of an earlier version the live one again
+         * @description Versions never go down: the earlier value becomes a new version whose `source` is `rollback`, by a rotation of its own. A rotation that was under way ends as `rolled_back`.
+         *     The withdrawn version is retired when its consumers have moved; whoever still holds `toVersion` has the right value already. 409 for a version that was retired: it opens
+         *     nothing any more.
+         */
+        post: operations["rollBackSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}:consumers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Who holds which version of a secret
+         * @description One for each session that fetched it, and each reader without one. `waitedFor` are those that a rotation waits for before it retires the versions before the live one.
+         */
+        get: operations["listConsumers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rotations that have not ended */
+        get: operations["listRotations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/databases": {
         parameters: {
             query?: never;
@@ -371,130 +495,6 @@ export interface paths {
          * @description 200 once the role and its connections are gone; 202 where that is still being tried.
          */
         post: operations["revokeLease"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/secrets/{path}:rotation": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        /**
-         * The rotation policy of a secret, and how its rotations stand
-         * @description `ETag` is the policy's `revision`, `"0"` where there is none. `rotation` is the one that runs, or the last one; `lastError` says in Purser's own words why its last attempt
-         *     failed, and `nextAttemptAt` when the next one is.
-         */
-        get: operations["getRotation"];
-        /**
-         * Set the rotation policy of a secret
-         * @description `If-Match` names the policy's `revision`, `"0"` for the first one. A rotation that runs goes on by what it began with. With a rotator that sets values at a target
-         *     (`webhook`, `postgres`), the secret is written by `:rotate` alone.
-         */
-        put: operations["putRotationPolicy"];
-        /**
-         * Say what becomes of a rotation that is stuck
-         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, whoever holds them; `hold` keeps them until somebody says
-         *     otherwise; `excuse` waits no more for one holder, named by `session`; `cancel` takes the rotation back: before the new value was the live one it has then `failed`, else the
-         *     earlier value becomes the live one again, as `:rollback` does it.
-         */
-        post: operations["steerRotation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/secrets/{path}:rotate": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Rotate a secret now
-         * @description The new value is `data`, or made by the policy's rotator. It is kept before anything is told about it, and becomes the live version within a second where nothing outside has
-         *     to be told. The versions before are retired when every live consumer has moved, or as the deadline policy says.
-         */
-        post: operations["rotateSecret"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/secrets/{path}:rollback": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Make the value of an earlier version the live one again
-         * @description Versions never go down: the earlier value becomes a new version whose `source` is `rollback`, by a rotation of its own. A rotation that was under way ends as `rolled_back`.
-         *     The withdrawn version is retired when its consumers have moved; whoever still holds `toVersion` has the right value already. 409 for a version that was retired: it opens
-         *     nothing any more.
-         */
-        post: operations["rollBackSecret"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/secrets/{path}:consumers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        /**
-         * Who holds which version of a secret
-         * @description One for each session that fetched it, and each reader without one. `waitedFor` are those that a rotation waits for before it retires the versions before the live one.
-         */
-        get: operations["listConsumers"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/rotations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The rotations that have not ended */
-        get: operations["listRotations"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1461,6 +1461,14 @@ export interface components {
             caPem?: components["schemas"]["Pem"];
             /** @description 10 unless given */
             timeoutSeconds?: number;
+        } | {
+            /** @constant */
+            kind: "postgres";
+            database: components["schemas"]["Name"];
+            owner: components["schemas"]["SqlName"];
+            roles: components["schemas"]["SqlName"][];
+            /** @description Make roles that are missing; they get what the owner has */
+            create?: boolean;
         };
         RotationSchedule: {
             /** @description Minute, hour, day of the month, month, day of the week */
@@ -2944,6 +2952,204 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    getRotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["RotationShown"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putRotationPolicy: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotationPolicySpec"];
+            };
+        };
+        responses: {
+            200: components["responses"]["RotationWritten"];
+            201: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    steerRotation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    do: "extend" | "retire" | "hold" | "cancel" | "excuse";
+                    /** @description With `excuse`: a holder, as `:consumers` names it */
+                    session?: string;
+                    seconds?: components["schemas"]["Seconds"];
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data?: components["schemas"]["SecretData"];
+                    deadlineSeconds?: components["schemas"]["DeadlineSeconds"];
+                    onDeadline?: components["schemas"]["OnDeadline"];
+                };
+            };
+        };
+        responses: {
+            202: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rollBackSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    toVersion: components["schemas"]["Revision"];
+                };
+            };
+        };
+        responses: {
+            202: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listConsumers: {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Consumer"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRotations: {
+        parameters: {
+            query?: {
+                /** @description Only of paths that begin with it */
+                prefix?: string;
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Rotation"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     listDatabases: {
         parameters: {
             query?: {
@@ -3172,204 +3378,6 @@ export interface operations {
         responses: {
             200: components["responses"]["LeaseWritten"];
             202: components["responses"]["LeaseWritten"];
-            default: components["responses"]["Problem"];
-        };
-    };
-    getRotation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: components["responses"]["RotationShown"];
-            default: components["responses"]["Problem"];
-        };
-    };
-    putRotationPolicy: {
-        parameters: {
-            query?: never;
-            header: {
-                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
-                "If-Match": components["parameters"]["IfMatch"];
-                /** @description Why, for the entry's `actor.note` */
-                "Purser-Reason"?: components["parameters"]["Reason"];
-            };
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RotationPolicySpec"];
-            };
-        };
-        responses: {
-            200: components["responses"]["RotationWritten"];
-            201: components["responses"]["RotationWritten"];
-            default: components["responses"]["Problem"];
-        };
-    };
-    steerRotation: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Why, for the entry's `actor.note` */
-                "Purser-Reason"?: components["parameters"]["Reason"];
-            };
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    /** @enum {string} */
-                    do: "extend" | "retire" | "hold" | "cancel" | "excuse";
-                    /** @description With `excuse`: a holder, as `:consumers` names it */
-                    session?: string;
-                    seconds?: components["schemas"]["Seconds"];
-                };
-            };
-        };
-        responses: {
-            200: components["responses"]["RotationWritten"];
-            default: components["responses"]["Problem"];
-        };
-    };
-    rotateSecret: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
-                 *     repeating what showed something once is 409 `already_done` with the id.
-                 */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description Why, for the entry's `actor.note` */
-                "Purser-Reason"?: components["parameters"]["Reason"];
-            };
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    data?: components["schemas"]["SecretData"];
-                    deadlineSeconds?: components["schemas"]["DeadlineSeconds"];
-                    onDeadline?: components["schemas"]["OnDeadline"];
-                };
-            };
-        };
-        responses: {
-            202: components["responses"]["RotationWritten"];
-            default: components["responses"]["Problem"];
-        };
-    };
-    rollBackSecret: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
-                 *     repeating what showed something once is 409 `already_done` with the id.
-                 */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description Why, for the entry's `actor.note` */
-                "Purser-Reason"?: components["parameters"]["Reason"];
-            };
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    toVersion: components["schemas"]["Revision"];
-                };
-            };
-        };
-        responses: {
-            202: components["responses"]["RotationWritten"];
-            default: components["responses"]["Problem"];
-        };
-    };
-    listConsumers: {
-        parameters: {
-            query?: {
-                /** @description How many items at most */
-                limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
-                cursor?: components["parameters"]["Cursor"];
-            };
-            header?: never;
-            path: {
-                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
-                path: components["parameters"]["SecretPath"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A page */
-            200: {
-                headers: {
-                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        items: components["schemas"]["Consumer"][];
-                        nextCursor: string | null;
-                    };
-                };
-            };
-            default: components["responses"]["Problem"];
-        };
-    };
-    listRotations: {
-        parameters: {
-            query?: {
-                /** @description Only of paths that begin with it */
-                prefix?: string;
-                /** @description How many items at most */
-                limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
-                cursor?: components["parameters"]["Cursor"];
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A page */
-            200: {
-                headers: {
-                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        items: components["schemas"]["Rotation"][];
-                        nextCursor: string | null;
-                    };
-                };
-            };
             default: components["responses"]["Problem"];
         };
     };

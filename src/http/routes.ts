@@ -19,8 +19,8 @@ import { openLog } from './open-log.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
 import { redactEntries } from './redact.ts'
-import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
 import { createRotateAdmin } from './rotate-admin.ts'
+import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
 import { type Route, act, change, issue, read } from './route.ts'
 import { type SecretReadParts, createSecretReads } from './secret-reads.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
@@ -98,6 +98,7 @@ export function createRoutes(parts: RouteParts): Route[] {
       createConsumerRoute(parts),
     ),
     read('GET', '/api/v1/rotations', 'secrets.read', 'api', 'secret.rotation', rotation.list),
+
     read('GET', '/api/v1/databases', 'databases.read', 'api', 'database.read', databases.list),
     change('POST', '/api/v1/databases', 'databases.write', 'api', 'database.create', databases.create),
     read('GET', '/api/v1/databases/{name}', 'databases.read', 'api', 'database.read', databases.get),

@@ -50,6 +50,15 @@ export async function lockDatabase(tx: Tx, id: string): Promise<{ revision: numb
 export const stageAdmin = (tx: Tx, id: string, next: SealedValue): Promise<unknown> =>
   tx('database').where({ id }).update(sealedColumns(next, 'next_'))
 
+/** Whether a rotation policy of a secret makes its values in the database of that name. */
+export async function isRotatedIn(knex: Knex, name: string): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: object[] }>(
+    `select 1 from rotation_policy where definition -> 'rotator' ->> 'database' = ? limit 1`,
+    [name],
+  )
+  return rows.length > 0
+}
+
 type Staged = {
   id: string
   revision: number

@@ -28,10 +28,10 @@ const fetches = ['ok', 'refused', 'timeout', 'failed'] as const
 const attestations = ['granted', 'refused'] as const
 const paths = ['batch', 'transaction'] as const
 const runs = ['done', 'failed'] as const
+const leaseStates = ['open', 'revoking', 'irrevocable'] as const
 const rotationStates = ['pending', 'issued', 'waiting', 'held'] as const
 const rotationEnds = ['retired', 'failed', 'rolled_back'] as const
 const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as const
-const leaseStates = ['open', 'revoking', 'irrevocable'] as const
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 

@@ -1,0 +1,62 @@
+/**
+ * Two roles that take turns under one owner (DESIGN.md, Rotation): the next one is given a password while the other works
+ * on; the earlier one is closed once nobody uses it. Each step may be repeated.
+ */
+import type { Session } from './connect.ts'
+import { quoteIdentifier, quoteLiteral } from './identifier.ts'
+import { checkGroups, endConnections, inheriting, roleExists } from './roles.ts'
+import { TargetError } from './target-error.ts'
+
+/** What both inherit from owns what they make: a role that is closed takes nothing with it. */
+async function joinOwner(session: Session, username: string, owner: string): Promise<void> {
+  const [found] = await session.run(`select pg_has_role($1::name, $2::name, 'usage') as member`, [username, owner])
+  if (found?.['member'] !== true)
+    await session.run(`grant ${quoteIdentifier(owner)} to ${quoteIdentifier(username)}${await inheriting(session)}`)
+}
+
+/** Gives a role its password, and lets it log in. One that is missing is made only where that is wanted. */
+export async function openRole(
+  session: Session,
+  { username, owner, verifier, create }: { username: string; owner: string; verifier: string; create: boolean },
+): Promise<void> {
+  const name = quoteIdentifier(username)
+  await session.together(async () => {
+    await checkGroups(session, [owner])
+    if (!(await roleExists(session, username))) {
+      if (!create)
+        throw new TargetError('missing', 'a role of the policy does not exist, and it says nothing of making it')
+      await session.run(
+        `create role ${name} nologin inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls`,
+      )
+    }
+    await checkPlain(session, username)
+    await joinOwner(session, username, owner)
+    await session.run(`alter role ${name} login valid until 'infinity' password ${quoteLiteral(verifier)}`)
+  })
+}
+
+/** A role that may more than its owner gives it is none whose password goes to workloads. */
+async function checkPlain(session: Session, username: string): Promise<void> {
+  const rows = await session.run(
+    `select 1 from pg_roles where rolname = $1 and (rolsuper or rolcreaterole or rolcreatedb or rolreplication
+       or rolbypassrls or rolname = current_user)`,
+    [username],
+  )
+  if (rows.length > 0) throw new TargetError('too_powerful', 'a role of the policy is a privileged one')
+}
+
+/** No login, no password that anybody knows, no connection. One that is gone already is closed. */
+export async function closeRole(session: Session, username: string, verifier: string): Promise<void> {
+  if (!(await roleExists(session, username))) return
+  const name = quoteIdentifier(username)
+  await session.run(`alter role ${name} nologin password ${quoteLiteral(verifier)}`)
+  const [own] = await session.run(`select pg_has_role($1::name, 'usage') as member`, [username])
+  if (own?.['member'] === true) return endConnections(session, username)
+  // Whoever may administer a role may be its member, which ending its connections takes.
+  await session.run(`grant ${name} to current_user${await inheriting(session)}`)
+  try {
+    await endConnections(session, username)
+  } finally {
+    await session.run(`revoke ${name} from current_user`)
+  }
+}

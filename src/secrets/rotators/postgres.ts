@@ -1,0 +1,154 @@
+/** The password of a database role, by two roles that take turns: a value is `{ "username", "password" }`. */
+import { type Problem } from '../../errors.ts'
+import { byName } from '../../store/registrations.ts'
+import type { DatabaseRow } from '../../store/rows.ts'
+import type { Snapshots } from '../../store/snapshot.ts'
+import { type AdminParts, asAdmin } from '../databases/admin.ts'
+import { closeRole, openRole } from '../databases/alternate.ts'
+import { type Credential, withConnection } from '../databases/connect.ts'
+import { definitionOf } from '../databases/definition.ts'
+import { faultOfRole } from '../databases/identifier.ts'
+import { newPassword, scramVerifier } from '../databases/scram.ts'
+import { TargetError } from '../databases/target-error.ts'
+import type { SecretData } from '../value.ts'
+import { type Rotator, type RotatorConfig, RotatorError } from './rotator.ts'
+
+type PostgresConfig = RotatorConfig & { database: string; owner: string; roles: string[]; create?: boolean }
+
+export type PostgresRotatorParts = AdminParts & {
+  snapshots: Pick<Snapshots, 'current'>
+  randomBytes: (size: number) => Buffer
+}
+
+/** The API description has judged the shape. */
+const isPostgres = (config: RotatorConfig): config is PostgresConfig => Array.isArray(config['roles'])
+
+function readConfig(config: RotatorConfig): PostgresConfig {
+  if (isPostgres(config)) return config
+  throw hopeless('bad_policy', 'the policy names no roles')
+}
+
+const hopeless = (code: string, detail: string): RotatorError => new RotatorError(code, detail, { hopeless: true })
+
+/** Shorter ones can be guessed from a stolen verifier. */
+const shortestPassword = 22
+
+export function postgres(parts: PostgresRotatorParts): Rotator {
+  const { snapshots, randomBytes } = parts
+
+  function databaseOf({ database }: PostgresConfig): DatabaseRow {
+    const row = byName(snapshots.current().databases, database)
+    if (!row) throw hopeless('no_database', 'the database of the policy is not configured any more')
+    return row
+  }
+
+  async function opens(of: PostgresConfig, credential: Credential): Promise<boolean> {
+    try {
+      await withConnection(definitionOf(databaseOf(of)), credential, (session) => session.run('select 1'))
+      return true
+    } catch (error) {
+      if (error instanceof TargetError && error.fault === 'wrong_credential') return false
+      throw rotatorError(error)
+    }
+  }
+
+  /** What came before the policy is of somebody else's role, which is never touched: but nobody says that it ended while it works. */
+  async function checkEnded(of: PostgresConfig, { username, password }: SecretData): Promise<void> {
+    if (typeof username !== 'string' || typeof password !== 'string') return
+    if (!(await opens(of, { username, password }))) return
+    throw new RotatorError(
+      'not_ours',
+      'the earlier value is of a role outside the policy, and still works: end it by hand',
+    )
+  }
+
+  return {
+    kind: 'postgres',
+    effects: true,
+
+    check(config, known) {
+      const { database, owner, roles } = readConfig(config)
+      const problems: Problem[] = []
+      const add = (pointer: string, detail: string | undefined): void => {
+        if (detail !== undefined) problems.push({ pointer, detail })
+      }
+      const row = byName(known.databases, database)
+      add('/database', row ? undefined : 'there is no database of that name')
+      add('/owner', faultOfRole(owner))
+      const taken = new Set([owner, ...(row ? [definitionOf(row).admin.username] : [])])
+      roles.forEach((role, n) => {
+        add(`/roles/${n}`, faultOfRole(role))
+        if (taken.has(role)) add(`/roles/${n}`, 'must be neither the owner, the administrator, nor the other role')
+        taken.add(role)
+      })
+      return problems
+    },
+
+    checkSupplied(data, { config, current }) {
+      const { roles } = readConfig(config)
+      const { username, password } = data
+      const problems: Problem[] = []
+      if (typeof username !== 'string' || !roles.includes(username) || username === current?.['username'])
+        problems.push({ pointer: '/username', detail: 'must be the role whose turn it is' })
+      if (typeof password !== 'string' || password.length < shortestPassword || !/^[!-~]+$/.test(password))
+        problems.push({
+          pointer: '/password',
+          detail: `must be ${shortestPassword} or more characters of printable ASCII`,
+        })
+      return problems
+    },
+
+    async next({ config, current }) {
+      const [first = '', second = ''] = readConfig(config).roles
+      return { username: current?.['username'] === first ? second : first, password: newPassword(randomBytes) }
+    },
+
+    async issue({ config, staged, current }) {
+      const of = readConfig(config)
+      const { username, password } = credentialOf(staged, of)
+      // Its live password would stop working under everybody who holds it.
+      if (username === current?.['username'] && password !== current['password'])
+        throw hopeless('same_role', 'the new value is of the role that the live one is of')
+      const verifier = await scramVerifier(password, randomBytes)
+      await told(() =>
+        asAdmin(parts, databaseOf(of), (session) =>
+          openRole(session, { username, owner: of.owner, verifier, create: of.create ?? false }),
+        ),
+      )
+    },
+
+    async retire({ config, ended, kept }) {
+      const of = readConfig(config)
+      const { username } = ended
+      if (typeof username !== 'string') return
+      if (!of.roles.includes(username)) return checkEnded(of, ended)
+      // A role has one password: where both are of one, the earlier is gone since the later was set.
+      if (username === kept['username']) return
+      const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
+      await told(() => asAdmin(parts, databaseOf(of), (session) => closeRole(session, username, verifier)))
+    },
+
+    async works({ config, data }) {
+      const of = readConfig(config)
+      return opens(of, credentialOf(data, of))
+    },
+  }
+}
+
+/** Only the roles of the policy are ever touched, whatever somebody wrote into the secret. */
+function credentialOf({ username, password }: SecretData, { roles }: PostgresConfig): Credential {
+  if (typeof username !== 'string' || typeof password !== 'string' || !roles.includes(username))
+    throw hopeless('not_ours', 'the value is of no role of the policy')
+  return { username, password }
+}
+
+const rotatorError = (error: unknown): unknown =>
+  error instanceof TargetError ? new RotatorError(error.fault, error.detail) : error
+
+async function told(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    throw rotatorError(error)
+  }
+}

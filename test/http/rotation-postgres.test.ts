@@ -1,0 +1,164 @@
+/** A database password rotated under a workload that uses it: two roles take turns, and the old one is closed after it has moved. */
+import type { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Clock, createClock } from '../support/clock.ts'
+import { type Pod, createPods } from '../support/consumers.ts'
+import { definitionFor } from '../support/leases.ts'
+import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+type Value = { username: string; password: string }
+
+const rotator = { kind: 'postgres', database: 'orders', owner: 'orders_owner', roles: ['orders_a', 'orders_b'] }
+
+describe('the postgres rotator', () => {
+  let target: TargetServer
+  let purser: TestPurser
+  let clock: Clock
+  let ask: Ask
+  let pod: Pod
+  beforeAll(async () => {
+    target = await startTarget()
+    clock = createClock()
+    purser = await startPurser({ store: 'postgres', now: clock.now })
+    ask = createAsk(purser)
+    for (const text of [
+      'create role orders_owner nologin',
+      'grant orders_owner to purser_admin with admin option',
+      'grant usage, create on schema shop to orders_owner',
+      'grant select on shop.item to orders_owner',
+    ]) {
+      await target.sql(text)
+    }
+    await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target))
+    await ask('putSecret', { name: 'prod/db', body: { data: { username: 'nobody', password: 'not-yet' } }, ifMatch: 0 })
+    const { start } = await createPods(purser, clock, ['pod-0'], {})
+    pod = await start('pod-0')
+  })
+  afterAll(async () => {
+    await purser?.stop()
+    await target.stop()
+  })
+
+  async function pass(seconds: number): Promise<void> {
+    clock.advance(seconds)
+    for (let n = 0; n < 4; n++) {
+      await purser.runJobs()
+      clock.advance(1)
+    }
+  }
+  const state = async () =>
+    ((await ask('getRotation', { name: 'prod/db' })).body['rotation'] as { state: string }).state
+  const last = async () => (await ask('getRotation', { name: 'prod/db' })).body['rotation'] as Record<string, unknown>
+  const fetched = async (): Promise<Value> => {
+    expect((await pod.fetch()).status).toBe(200)
+    return pod.held()?.data as Value
+  }
+  const login = ({ username, password }: Value): Promise<Client> => target.login(username, password)
+  const refused = (value: Value) => expect(login(value)).rejects.toThrow()
+
+  it.each([
+    [{ database: 'none' }, '422 impossible /rotator/database'],
+    [{ owner: 'pg_monitor' }, '422 impossible /rotator/owner'],
+    [{ roles: ['orders_a', 'orders_owner'] }, '422 impossible /rotator/roles/1'],
+    [{ roles: ['purser_admin', 'orders_a'] }, '422 impossible /rotator/roles/0'],
+    [{ roles: ['orders_a'] }, '400 invalid_request'],
+  ])('refuses a policy with %j', async (more, expected) => {
+    const answer = await ask('putRotationPolicy', {
+      name: 'prod/db',
+      body: { rotator: { ...rotator, ...more } },
+      ifMatch: 0,
+    })
+    expect(fault(answer)).toContain(expected)
+  })
+
+  it('says what is missing, is tried again, and makes roles where it is told to', async () => {
+    await ask('putRotationPolicy', {
+      name: 'prod/db',
+      body: { rotator, deadlineSeconds: 60, onDeadline: 'retire' },
+      ifMatch: 0,
+    })
+    await ask('rotateSecret', { name: 'prod/db', body: {} })
+    await pass(1)
+    expect(await last()).toMatchObject({ state: 'pending', lastError: expect.stringContaining('missing') })
+    for (const role of ['orders_a', 'orders_b']) {
+      await target.sql(`set role purser_admin; `)
+      await target.sql(`create role ${role} nologin`)
+      await target.sql(`grant ${role} to purser_admin with admin option`)
+      await target.sql(`grant orders_owner to ${role}`)
+    }
+    await pass(600)
+    expect(['waiting', 'retired']).toContain(await state())
+    const value = await fetched()
+    expect(value.username).toBe('orders_a')
+    const client = await login(value)
+    expect((await client.query('select name from shop.item')).rows).toEqual([{ name: 'lamp' }])
+    await client.end()
+  })
+
+  it('lets the old one work until its consumer has moved, and closes it with its connections', async () => {
+    // What came before was no role of the policy, and opens nothing: it has ended.
+    await pass(120)
+    expect(await state()).toBe('retired')
+    const before = await fetched()
+    const open = await login(before)
+    const closed = new Promise((resolve) => open.once('end', resolve))
+    const begun = await ask('rotateSecret', { name: 'prod/db', body: { deadlineSeconds: 86_400, onDeadline: 'hold' } })
+    expect(begun.status).toBe(202)
+    await pass(1)
+    expect(await state()).toBe('waiting')
+    expect((await open.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    const after = await fetched()
+    expect(after.username).not.toBe(before.username)
+    const next = await login(after)
+    await pass(30)
+    expect(await state()).toBe('retired')
+    await closed
+    await refused(before)
+    expect((await next.query('select name from shop.item')).rows).toEqual([{ name: 'lamp' }])
+    await next.end()
+    const roles = await target.sql(
+      `select rolname, rolcanlogin from pg_roles where rolname like 'orders\\__' order by 1`,
+    )
+    expect(roles.filter((one) => one['rolcanlogin'])).toEqual([{ rolname: after.username, rolcanlogin: true }])
+    const members = await target.sql(
+      `select 1 from pg_auth_members m where m.member = 'purser_admin'::regrole and m.roleid::regrole::text like 'orders\\__' and m.grantor = 'purser_admin'::regrole`,
+    )
+    expect(members).toEqual([])
+    for (const text of [target.log(), JSON.stringify(await readLog(purser)), purser.logs.join('\n')]) {
+      for (const { password } of [before, after]) expect(text).not.toContain(password)
+    }
+  })
+
+  it('makes its roles where it is told to, and stays no member of those that it closed', async () => {
+    await ask('putSecret', { name: 'prod/made', body: { data: {} }, ifMatch: 0 })
+    const own = { ...rotator, roles: ['orders_c', 'orders_d'], create: true }
+    await ask('putRotationPolicy', { name: 'prod/made', body: { rotator: own }, ifMatch: 0 })
+    for (const _ of ['c', 'd', 'c']) {
+      expect((await ask('rotateSecret', { name: 'prod/made', body: {} })).status).toBe(202)
+      await pass(1)
+      await pass(60)
+    }
+    const roles = await target.sql(
+      `select rolname, rolcanlogin from pg_roles where rolname in ('orders_c', 'orders_d') order by 1`,
+    )
+    expect(roles).toEqual([
+      { rolname: 'orders_c', rolcanlogin: true },
+      { rolname: 'orders_d', rolcanlogin: false },
+    ])
+    const members = await target.sql(
+      `select 1 from pg_auth_members m where m.roleid in ('orders_c'::regrole, 'orders_d'::regrole) and (set_option or inherit_option)`,
+    )
+    expect(members).toEqual([])
+    expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
+  })
+
+  it('touches no role that is not the policy’s, whatever the value says', async () => {
+    const answer = await ask('rotateSecret', {
+      name: 'prod/db',
+      body: { data: { username: 'purser_admin', password: 'x'.repeat(32) } },
+    })
+    expect(answer.status).toBe(422)
+  })
+})
