@@ -1,15 +1,21 @@
 /** Every background job of one process, in the order in which a run of all of them looks at the world. */
 import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
+import { type KeyringRotationParts, keyringRotation } from './jobs/keyring-rotation.ts'
 import { type LeaseJobParts, leaseJob } from './jobs/leases.ts'
 import { type OrphanRolesParts, orphanRoles } from './jobs/orphan-roles.ts'
+import { type RewrapParts, rewrap } from './jobs/rewrap.ts'
 import { type RotationJobParts, rotation } from './jobs/rotation.ts'
 import { type Job, type Jobs, startJobs } from './jobs/runner.ts'
+import { type SecretSweepParts, secretSweep } from './jobs/secret-sweep.ts'
 import { type SharedKeysParts, sharedKeys } from './jobs/shared-keys.ts'
 import { type StagedAdminParts, stagedAdmins } from './jobs/staged-admins.ts'
 import { type SweepParts, sweep } from './jobs/sweep.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 export type BackgroundParts = KeyRotationParts &
+  KeyringRotationParts &
+  RewrapParts &
+  SecretSweepParts &
   SharedKeysParts &
   RotationJobParts &
   LeaseJobParts &
@@ -18,17 +24,20 @@ export type BackgroundParts = KeyRotationParts &
   SweepParts & {
     /** Keeps the listeners' certificate. */
     listener: Job
-    metrics: Pick<Metrics, 'jobRan' | 'leases'> & RotationJobParts['metrics']
+    metrics: Pick<Metrics, 'jobRan' | 'leases' | 'valuesLeft'> & RotationJobParts['metrics']
   }
 
 /** For the metrics, whose labels are closed. */
 export const jobNames = [
   'key-rotation',
+  'keyring-rotation',
   'listener-certificate',
+  'rewrap',
   'rotation',
   'leases',
   'orphan-roles',
   'staged-admins',
+  'secret-sweep',
   'shared-keys',
   'sweep',
 ] as const
@@ -37,6 +46,8 @@ export function startBackground(parts: BackgroundParts): Jobs {
   const { log, listener, metrics } = parts
   const list = [
     keyRotation(parts),
+    keyringRotation(parts),
+    rewrap(parts),
     listener,
     rotation(parts),
     leaseJob(parts),
@@ -44,6 +55,7 @@ export function startBackground(parts: BackgroundParts): Jobs {
     stagedAdmins(parts),
     sharedKeys(parts),
     sweep(parts),
+    secretSweep(parts),
   ]
   return startJobs(list, {
     clock: () => performance.now(),

@@ -107,6 +107,10 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     if ([...keys.values()].every((row) => keyring.has(row.wrappingKeyId))) return
     await keyring.add(await readWrappingKeys(db.knex))
   })
+  /** A version may be rewrapped (jobs/rewrap.ts) before its replica hears of the new wrapping key. */
+  const openedKeys = async (ids: readonly string[]): Promise<void> => {
+    if (!ids.every((id) => keyring.has(id))) await keyring.add(await readWrappingKeys(db.knex))
+  }
   const keys = createKeys(keyring)
 
   const log = await openLog({
@@ -235,7 +239,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     issueAccessToken: createIssueAccessToken({ randomBytes }),
     issueDatabases: createIssueDatabases(leases),
     leasing: leases,
-    readSecretsBy: { versions: createVersions(db), keyring },
+    readSecretsBy: { versions: createVersions(db, openedKeys), keyring },
     own: ownRules(config),
     rootKey,
     ...rotation,
@@ -300,6 +304,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     db,
     snapshots,
     rotator,
+    rootKey,
     keyring,
     revokeRoles: leases.revokeRoles,
     log: serverLog,

@@ -1,5 +1,6 @@
 /** A change of state: its SQL and its entry in one transaction, the entry last, under the head lock. */
 import { Refusal, refuse } from '../errors.ts'
+import { UnknownWrappingKey } from '../keys/keyring.ts'
 import { markChanged } from '../store/changes.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isLockTimeout } from '../store/database.ts'
@@ -73,7 +74,8 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
       })
     } catch (error) {
       if (error === stale) return undefined
-      if (error instanceof Refusal && (await isBehind(snapshot))) return undefined
+      const mayBeBehind = error instanceof Refusal || error instanceof UnknownWrappingKey
+      if (mayBeBehind && (await isBehind(snapshot))) return undefined
       // Postgres ends one of two transactions that wait for each other: nothing of it is left, so it goes again.
       if (isLockTimeout(error)) return void (await freeHead(db.knex))
       if (!isConnectionError(error)) throw error

@@ -61,7 +61,8 @@ export const actions = {
   'key.create': 'A key was made',
   'key.retire': 'The end of a key was set',
   'key.withdraw': 'A key was withdrawn as compromised',
-  'key.rewrap': 'The keyring got a new wrapping key, under which every private key was wrapped again',
+  'key.rewrap':
+    'The keyring got a new wrapping key, under which every private key was wrapped again; `completed`: every value too',
   'key.shared': 'One public key has live certificates of several workload entries',
   'key.csr': 'A certificate request for an upstream CA was printed',
   'key.import': 'A chain signed by an upstream CA was imported',

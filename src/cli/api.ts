@@ -33,7 +33,7 @@ export type Api = {
   /** The same for a reply that is read piece by piece. */
   open(method: string, path: string, more?: Call): Promise<IncomingMessage>
   /** Every item of a list, page after page. */
-  all<T>(path: string, query?: Call['query']): Promise<T[]>
+  all<T>(path: string, query?: Call['query'], token?: string): Promise<T[]>
   close(): void
 }
 
@@ -96,13 +96,15 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
     url: addr,
     call,
     open,
-    async all<T>(path: string, query: Call['query'] = {}) {
+    async all<T>(path: string, query: Call['query'] = {}, token?: string) {
       const items: T[] = []
       let cursor: string | null = null
       do {
-        const page: Page<T> = (
-          await call<Page<T>>('GET', path, { query: { limit: 200, ...query, cursor: cursor ?? undefined } })
-        ).body
+        const more: Call = {
+          query: { limit: 200, ...query, cursor: cursor ?? undefined },
+          ...(token !== undefined && { token }),
+        }
+        const page: Page<T> = (await call<Page<T>>('GET', path, more)).body
         items.push(...page.items)
         cursor = page.nextCursor
       } while (cursor !== null)

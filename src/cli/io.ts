@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream'
 export type Io = {
   argv: string[]
   env: Record<string, string | undefined>
-  stdin: Readable
+  stdin: Readable & { isTTY?: boolean }
   stdout: Writable & { isTTY?: boolean; columns?: number }
   stderr: Writable
   readFile: (path: string) => string

@@ -14,6 +14,7 @@ type Key = {
   activeAt?: string
   retireAt?: string
   goneAt?: string
+  values?: number
 }
 type Flags = ServerFlags & OutputFlags & { compromised?: boolean; level?: string; reason?: string }
 type Rotated = { created: Key[]; replaced: Key[] }
@@ -44,9 +45,10 @@ function addList(group: Command, io: Io): void {
             day(key.activeAt),
             day(key.retireAt),
             day(key.goneAt),
+            key.values === undefined ? '-' : String(key.values),
             key.id,
           ]),
-          ['KIND', 'STATE', 'ALGORITHM', 'SIGNS FROM', 'UNTIL', 'GONE', 'ID'],
+          ['KIND', 'STATE', 'ALGORITHM', 'SIGNS FROM', 'UNTIL', 'GONE', 'WRAPS', 'ID'],
         ),
       )
     })

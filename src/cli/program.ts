@@ -18,6 +18,7 @@ import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
 import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
+import { addSecret } from './secret.ts'
 import { addServe } from './serve.ts'
 import { addToken } from './token.ts'
 import { addVerify } from './verify.ts'
@@ -29,7 +30,17 @@ type Verb = (program: Command, io: Io) => void
 const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addDoctor],
   'What workloads do': [addCredentials, addJwt, addWhoami, addVerify],
-  'What operators do': [addWorkload, addAttestor, addJoinToken, addExplain, addRevoke, addKeys, addToken, addLog],
+  'What operators do': [
+    addWorkload,
+    addAttestor,
+    addSecret,
+    addJoinToken,
+    addExplain,
+    addRevoke,
+    addKeys,
+    addToken,
+    addLog,
+  ],
   'What auditors do': [addAudit],
 }
 
@@ -44,6 +55,8 @@ export function createProgram(io: Io): Command {
   const program = new Command('purser')
     .description('Secrets and workload identity for containers, with a log that proves what was issued')
     .version(version)
+    // Verbs have options of their own by these names: `secret get --version 3`.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .configureHelp({ helpWidth: Math.min(io.stdout.columns ?? 100, 100) })

@@ -45,11 +45,15 @@ export function showKey(row: KeyRow, known: Pick<Snapshot, 'keys' | 'trustDomain
   }
 }
 
-/** @param current the id of the wrapping key in use */
-export const showWrappingKey = (row: WrappingKey, current: string): KeyView => ({
+/**
+ * @param current the id of the wrapping key in use
+ * @param values how many values' data keys it wraps now
+ */
+export const showWrappingKey = (row: WrappingKey, current: string, values?: number): KeyView => ({
   id: row.id,
   kind: 'keyring',
   algorithm: 'A256GCM',
   state: row.id === current ? 'active' : 'retiring',
   createdAt: rfc3339(row.createdAt),
+  ...(values !== undefined && { values }),
 })

@@ -9,7 +9,7 @@ import { ImportedChainError } from '../keys/imported-chain.ts'
 import type { Keyring } from '../keys/keyring.ts'
 import { requestedFrom } from '../keys/lifetimes.ts'
 import { newRequestedCa } from '../keys/new-key.ts'
-import { rotateKeyring } from '../keys/rotate-keyring.ts'
+import { writeRotatedKeyring } from '../keys/rotate-keyring.ts'
 import {
   type KeyChanges,
   RotationError,
@@ -23,15 +23,8 @@ import { importChain } from '../keys/upstream.ts'
 import { newId } from '../names/id.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { keepOpen } from '../store/keep-open.ts'
-import {
-  insertKey,
-  insertWrappingKey,
-  lockKeys,
-  readKeys,
-  readWrappingKeys,
-  updateKey,
-  updateWrapped,
-} from '../store/keys.ts'
+import { insertKey, lockKeys, readKeys, readWrappingKeys, updateKey } from '../store/keys.ts'
+import { valuesByKey } from '../store/rewrap.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { idempotent } from './idempotency.ts'
@@ -71,12 +64,15 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     const rows = [...snapshot.keys.values()].filter((row) => row.goneAt > time)
     const used = new Set(rows.filter((row) => row.wrapped.length > 0).map((row) => row.wrappingKeyId))
     const current = parts.keyring.currentId
-    const wrapping = (await readWrappingKeys(db.knex)).filter((row) => row.id === current || used.has(row.id))
+    const values = await valuesByKey(db.knex)
+    const wrapping = (await readWrappingKeys(db.knex)).filter(
+      (row) => row.id === current || used.has(row.id) || values.has(row.id),
+    )
     return page(request, snapshot, {
       list: 'keys',
       rows: [
         ...rows.map((row) => showKey(row, snapshot, time)),
-        ...wrapping.map((row) => showWrappingKey(row, current)),
+        ...wrapping.map((row) => showWrappingKey(row, current, values.get(row.id) ?? 0)),
       ],
       keyOf: (view: KeyView) => `${view.kind} ${view.createdAt} ${view.id}`,
       show: (view) => view,
@@ -119,23 +115,19 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     return { reply: replyOf(changes, snapshot, time), entry, more, changed: applied.changed, placed: applied.placed }
   }
 
-  /** Private keys are few, so all are wrapped again at once; what the older key still wraps elsewhere stays readable. */
+  /** Private keys are wrapped again at once, values by a job that follows (jobs/rewrap.ts). */
   async function rotateWrapping(tx: Knex.Transaction, snapshot: Snapshot, now: Date): Promise<Change<Reply>> {
-    const rows = await locked(tx)
     const id = newId('kek', randomBytes)
-    const earlier = await readWrappingKeys(tx)
-    const { row, rewrapped } = await rotateKeyring(parts.rootKey, snapshot.instanceId, earlier, rows, id, now)
-    await insertWrappingKey(tx, row)
-    for (const one of rewrapped) await updateWrapped(tx, one)
-    const replaced = earlier.filter((one) => one.id === parts.keyring.currentId)
+    const { rootKey } = parts
+    const made = await writeRotatedKeyring(tx, { rootKey, instanceId: snapshot.instanceId, id, now })
+    const replaced = made.earlier.filter((one) => one.id === parts.keyring.currentId)
     return {
-      reply: json({ created: [showWrappingKey(row, id)], replaced: replaced.map((one) => showWrappingKey(one, id)) }),
-      entry: {
-        action: 'key.rewrap',
-        resource: { kind: 'key', id, name: 'keyring' },
-        change: { after: { rootKeyId: row.rootKeyId, rewrapped: rewrapped.map((one) => one.id) } },
-      },
-      changed: rewrapped.map((one) => ({ table: 'signing_key', where: { id: one.id } })),
+      reply: json({
+        created: [showWrappingKey(made.row, id)],
+        replaced: replaced.map((one) => showWrappingKey(one, id)),
+      }),
+      entry: made.entry,
+      changed: made.changed,
     }
   }
 

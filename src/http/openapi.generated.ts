@@ -777,7 +777,7 @@ export interface paths {
          * @description The next key is published, and signs after `PURSER_KEY_PUBLISH_SECONDS`; 422 while one is published already and waits. With `compromised` every key of the kind is withdrawn at
          *     once, the next and the retiring ones too, since they lay in one place: what they signed is refused, and the new one signs at once. `ca` at level `root` makes a root and the
          *     issuing key under it, and is the way back from an upstream CA. A compromised log key signs the head that announces its end, and nothing after it. `keyring` wraps every
-         *     private key again; where a wrapping key leaked together with the database, rotate what it wrapped as well.
+         *     private key again at once, and values within minutes, in the background; where a wrapping key leaked together with the database, rotate what it wrapped as well.
          */
         post: operations["rotateKey"];
         delete?: never;
@@ -2180,6 +2180,8 @@ export interface components {
             /** @description When everything that it signed is expired */
             goneAt?: components["schemas"]["Time"];
             withdrawnAt?: components["schemas"]["Time"];
+            /** @description Of a wrapping key in a list: how many values it still wraps; of older ones a job makes it none */
+            values?: number;
         };
         KeyList: {
             items: components["schemas"]["Key"][];

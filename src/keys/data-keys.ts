@@ -49,3 +49,20 @@ export function openValue(keyring: SealingKeyring, place: ValuePlace, sealed: Se
     dataKey.fill(0)
   }
 }
+
+/**
+ * The same data key under the keyring's current wrapping key; the value isn't touched.
+ * @throws EnvelopeError when it was moved or changed; Error when the wrapping key is missing
+ */
+export function rewrapValue(
+  keyring: SealingKeyring,
+  place: ValuePlace,
+  sealed: Pick<SealedValue, 'wrappingKeyId' | 'dataKey'>,
+): Pick<SealedValue, 'wrappingKeyId' | 'dataKey'> {
+  const dataKey = keyring.unwrap(sealed.wrappingKeyId, sealed.dataKey, keyFields(place))
+  try {
+    return { wrappingKeyId: keyring.currentId, dataKey: keyring.wrap(dataKey, keyFields(place)) }
+  } finally {
+    dataKey.fill(0)
+  }
+}

@@ -5,6 +5,16 @@ import type { RootKey } from './root-key.ts'
 
 export type KeyringRow = { id: string; wrapped: Buffer; rootKeyId: string; createdAt: Date }
 
+/** Made by another replica, and not known here yet; or its row is gone. */
+export class UnknownWrappingKey extends Error {
+  /** Our own words: a log may show them. */
+  readonly safeToLog = true
+  constructor(id: string) {
+    super(`the keyring has no key ${id}`)
+    this.name = 'UnknownWrappingKey'
+  }
+}
+
 export type Keyring = {
   readonly instanceId: string
   /** The key that wraps what is made now. */
@@ -13,7 +23,7 @@ export type Keyring = {
   /** Opens wrapping keys that another replica made since. @throws as `openKeyring` */
   add(rows: readonly KeyringRow[]): Promise<void>
   wrap(plaintext: Buffer, fields: readonly string[]): Buffer
-  /** @throws EnvelopeError when the row was moved or changed; Error when its wrapping key is missing */
+  /** @throws EnvelopeError when the row was moved or changed; UnknownWrappingKey when its wrapping key is missing */
   unwrap(wrappingKeyId: string, wrapped: Buffer, fields: readonly string[]): Buffer
 }
 
@@ -47,7 +57,7 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
   currentId()
   const key = (id: string): KeyObject => {
     const found = keys.get(id)
-    if (!found) throw new Error(`the keyring has no key ${id}`)
+    if (!found) throw new UnknownWrappingKey(id)
     return found
   }
   return {

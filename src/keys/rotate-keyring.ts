@@ -1,4 +1,7 @@
-/** A new wrapping key, and every private key under it. There are few, so it happens at once. */
+/** A new wrapping key, and every private key under it. There are few, so it happens at once; data keys follow by a job. */
+import type { Knex } from '../store/database.ts'
+import { insertWrappingKey, lockKeys, readKeys, readWrappingKeys, updateWrapped } from '../store/keys.ts'
+import { countWrapped } from '../store/rewrap.ts'
 import type { KeyRow } from '../store/rows.ts'
 import { after } from './lifetimes.ts'
 import { type KeyringRow, newKeyringRow, openKeyring } from './keyring.ts'
@@ -24,4 +27,42 @@ export async function rotateKeyring(
   const row = await newKeyringRow(rootKey, instanceId, id, createdAt)
   const keyring = await openKeyring(rootKey, instanceId, [...wrapping, row])
   return { row, rewrapped: rows.map((one) => rewrap(keyring, one)).filter((one) => one.wrappingKeyId === id) }
+}
+
+export type Rotated = {
+  row: KeyringRow
+  /** The wrapping keys that there were before. */
+  earlier: KeyringRow[]
+  rewrapped: KeyRow[]
+  entry: { action: 'key.rewrap'; resource: { kind: string; id: string; name: string }; change: { after: unknown } }
+  changed: { table: 'signing_key'; where: { id: string } }[]
+}
+
+/** Makes it and writes it, in the caller's transaction, under the lock that whoever changes keys takes. */
+export async function writeRotatedKeyring(
+  tx: Knex.Transaction,
+  parts: { rootKey: RootKey; instanceId: string; id: string; now: Date },
+): Promise<Rotated> {
+  const { rootKey, instanceId, id, now } = parts
+  await lockKeys(tx)
+  const rows = await readKeys(tx)
+  const earlier = await readWrappingKeys(tx)
+  const { row, rewrapped } = await rotateKeyring(rootKey, instanceId, earlier, rows, id, now)
+  await insertWrappingKey(tx, row)
+  for (const one of rewrapped) await updateWrapped(tx, one)
+  const values = await countWrapped(
+    tx,
+    earlier.map((one) => one.id),
+  )
+  return {
+    row,
+    earlier,
+    rewrapped,
+    entry: {
+      action: 'key.rewrap',
+      resource: { kind: 'key', id, name: 'keyring' },
+      change: { after: { rootKeyId: row.rootKeyId, rewrapped: rewrapped.map((one) => one.id), valuesLeft: values } },
+    },
+    changed: rewrapped.map((one) => ({ table: 'signing_key', where: { id: one.id } })),
+  }
 }

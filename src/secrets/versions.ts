@@ -20,7 +20,11 @@ const rowBytes = 512
 const keyOf = ({ secret, version }: WantedVersion): string => `${secret.id}/${version}/${secret.revision}`
 const sizeOf = (row: VersionRow): number => rowBytes + (row.sealed?.ciphertext.length ?? 0)
 
-export function createVersions({ knex }: Pick<Database, 'knex'>): Versions {
+/** @param opened makes sure that these wrapping keys are in the keyring */
+export function createVersions(
+  { knex }: Pick<Database, 'knex'>,
+  opened: (wrappingKeyIds: readonly string[]) => Promise<void>,
+): Versions {
   // A Map keeps the order of insertion: what is used is inserted anew, and the first one is the one to go.
   const kept = new Map<string, VersionRow>()
   let bytes = 0
@@ -45,6 +49,7 @@ export function createVersions({ knex }: Pick<Database, 'knex'>): Versions {
         knex,
         missing.map(({ secret, version }) => ({ secretId: secret.id, version })),
       )
+      await opened(read.flatMap(({ sealed }) => (sealed ? [sealed.wrappingKeyId] : [])))
       const found = new Map<string, VersionRow>()
       for (const row of read) found.set(`${row.secretId}/${row.version}`, row)
       return wanted.map((one) => {

@@ -108,6 +108,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     aggregator: 'max',
   })
   for (const state of leaseStates) leases.set({ state }, 0)
+  const valuesLeft = gauge('keyring_values_left', 'Values that an older wrapping key still wraps.')
   const jobRuns = counter('job_runs_total', 'Runs of background jobs.', { job: job.words, outcome: runs })
   const rotating = new Gauge({
     name: 'purser_rotations',
@@ -158,6 +159,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
       for (const state of leaseStates) leases.set({ state }, counts[state])
     },
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
+    valuesLeft: (count: number): void => valuesLeft.set(count),
     jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
     /** All that have not ended, as one look at the database found them. */
     rotations(found: readonly { state: string; count: number; oldest: Date }[], now: Date): void {

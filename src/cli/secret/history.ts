@@ -1,0 +1,46 @@
+/** `purser secret history`: every version, who made it, and what became of it. */
+import type { Command } from 'commander'
+import { type ServerFlags, withApi } from '../api.ts'
+import type { Io } from '../io.ts'
+import { withExamples, withOutput, withServer } from '../options.ts'
+import { type OutputFlags, show, table } from '../output.ts'
+import { secretUrl, withPath } from './place.ts'
+
+export type Version = {
+  version: number
+  current: boolean
+  source: string
+  createdBy: string
+  createdAt: string
+  expiresAt?: string
+  deletedAt?: string
+  retiredAt?: string
+  destroyedAt?: string
+}
+
+export const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
+
+export function addHistory(group: Command, io: Io): void {
+  const command = withPath(group.command('history').summary('list the versions, newest first; never a value')).action(
+    async (path: string, refused: string[], flags: ServerFlags & OutputFlags) => {
+      const url = secretUrl(path, refused, ':versions')
+      const { body } = await withApi(io, flags, (api) => api.call<{ items: Version[] }>('GET', url))
+      show(io, flags, body, ({ items }) =>
+        table(
+          items.map((one) => [String(one.version), stateOf(one), one.source, one.createdBy, minute(one.createdAt)]),
+          ['VERSION', 'STATE', 'BY', 'WHO', 'MADE'],
+        ),
+      )
+    },
+  )
+  withExamples(withOutput(withServer(command)), 'purser secret history prod/db/password')
+}
+
+/** The most final one: a destroyed version may have been deleted before. */
+function stateOf({ current, destroyedAt, deletedAt, retiredAt, expiresAt }: Version): string {
+  if (destroyedAt !== undefined) return `destroyed ${minute(destroyedAt)}`
+  if (deletedAt !== undefined) return `deleted ${minute(deletedAt)}`
+  if (retiredAt !== undefined) return `retired ${minute(retiredAt)}`
+  const until = expiresAt === undefined ? '' : `, until ${minute(expiresAt)}`
+  return `${current ? 'live' : 'kept'}${until}`
+}

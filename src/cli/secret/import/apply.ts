@@ -1,0 +1,109 @@
+/** Writes what is not here yet. The same value again is no new version, so a run that broke off is simply run again. */
+import { isDeepStrictEqual } from 'node:util'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Api } from '../../api.ts'
+import { CliError, exitCodes } from '../../io.ts'
+import { reasonHeader } from '../../options.ts'
+import type { Version } from '../history.ts'
+import { type Secret, findSecret, ifMatch, secretUrl } from '../place.ts'
+import type { Data } from './source.ts'
+
+export type Done = { did: 'created' | 'changed' | 'unchanged'; version: number; versions?: number }
+
+type Parts = { api: Pick<Api, 'call'>; reason: string; dryRun: boolean; all: boolean; retryAfterMs?: number }
+
+const mostTries = 6
+/** What a secret keeps unless told otherwise, and what it can be told. */
+const [keptVersions, mostVersions] = [10, 100]
+
+/** The value that can be read now, or as a version; nothing where there is none. */
+async function valueOf({ api, reason }: Parts, path: string, version?: number): Promise<Data | undefined> {
+  try {
+    const asked = { query: { version }, headers: reasonHeader({ reason }) }
+    return (await api.call<{ data: Data }>('GET', secretUrl(path), asked)).body.data
+  } catch (error) {
+    if (error instanceof CliError && error.code === 'not_found') return undefined
+    throw error
+  }
+}
+
+/** Of the values here, which are the first so many of those there, or the last of them: what is left to write. */
+function missingOf(here: readonly Data[], there: readonly Data[]): Data[] | undefined {
+  if (here.length === 0) return [...there]
+  for (let end = there.length; end >= here.length; end--) {
+    if (isDeepStrictEqual(there.slice(end - here.length, end), here)) return there.slice(end)
+  }
+  return undefined
+}
+
+async function historyOf(parts: Parts, path: string): Promise<Data[]> {
+  const { body } = await parts.api.call<{ items: Version[] }>('GET', secretUrl(path, [], ':versions'))
+  const here: Data[] = []
+  for (const { version } of body.items.toReversed()) {
+    const data = await valueOf(parts, path, version)
+    if (data) here.push(data)
+  }
+  return here
+}
+
+async function write(parts: Parts, path: string, version: number, data: Data): Promise<number> {
+  const headers = { ...ifMatch(version), ...reasonHeader(parts) }
+  return (await parts.api.call<Secret>('PUT', secretUrl(path), { body: { data }, headers })).body.version
+}
+
+/** So that the older ones that are written first are still there at the end. */
+async function keepAll(parts: Parts, path: string, count: number): Promise<void> {
+  if (count <= keptVersions) return
+  const live = await findSecret(parts.api, path)
+  if (!live || live.maxVersions >= count) return
+  const { description, labels, managedBy } = live
+  const body = { description, labels, managedBy, maxVersions: Math.min(count, mostVersions) }
+  const headers = { ...ifMatch(live.revision), ...reasonHeader(parts) }
+  await parts.api.call('PUT', secretUrl(path, [], ':metadata'), { body, headers })
+}
+
+/** @param values oldest first, at least one */
+async function applyOnce(parts: Parts, path: string, values: readonly Data[]): Promise<Done | { refused: string }> {
+  const live = await findSecret(parts.api, path)
+  const wanted = parts.all ? values.slice(-mostVersions) : values.slice(-1)
+  const here = live ? (parts.all ? await historyOf(parts, path) : await newest(parts, path)) : []
+  const missing = missingOf(here, wanted) ?? (parts.all ? undefined : wanted)
+  if (!missing) return { refused: 'it has another history here: import it without --all-versions' }
+  let version = live?.version ?? 0
+  if (missing.length === 0) return { did: 'unchanged', version }
+  const did = live ? 'changed' : 'created'
+  if (parts.dryRun) return { did, version: version + missing.length, versions: missing.length }
+  for (const [n, data] of missing.entries()) {
+    version = await write(parts, path, version, data)
+    if (n === 0) await keepAll(parts, path, wanted.length)
+  }
+  return { did, version, versions: missing.length }
+}
+
+async function newest(parts: Parts, path: string): Promise<Data[]> {
+  const data = await valueOf(parts, path)
+  return data ? [data] : []
+}
+
+/** What the server refuses of one value is told, and the others go on; what it can't do now is tried again. */
+export async function applyOne(
+  parts: Parts,
+  path: string,
+  values: readonly Data[],
+): Promise<Done | { refused: string }> {
+  const { retryAfterMs = 1000 } = parts
+  for (let tries = 1; ; tries++) {
+    try {
+      return await applyOnce(parts, path, values)
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error
+      const isPassing = error.code === 'rate_limited' || error.exitCode === exitCodes.unreachable
+      if (isPassing && tries < mostTries) {
+        await pause(retryAfterMs * 2 ** (tries - 1))
+        continue
+      }
+      if (isPassing || error.code === 'unauthenticated' || error.code === 'forbidden') throw error
+      return { refused: error.message.split('\n').slice(0, 3).join('; ').replaceAll(/\s+/g, ' ') }
+    }
+  }
+}

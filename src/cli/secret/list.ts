@@ -1,0 +1,28 @@
+/** `purser secret list`: names and versions, as far as the caller may list them. */
+import type { Command } from 'commander'
+import type { Io } from '../io.ts'
+import { withExamples, withOutput } from '../options.ts'
+import { type OutputFlags, show, table } from '../output.ts'
+import { type CallerFlags, asCaller, withCaller } from './caller.ts'
+import { minute } from './history.ts'
+
+type Listed = { path: string; version: number; updatedAt: string }
+
+export function addList(group: Command, io: Io): void {
+  const command = group
+    .command('list')
+    .summary('list paths; never a value')
+    .argument('[prefix]', 'only paths that begin with it', '')
+    .action(async (prefix: string, flags: CallerFlags & OutputFlags) => {
+      const items = await asCaller(io, flags, (api, token) =>
+        api.all<Listed>('/api/v1/secrets', { prefix: prefix === '' ? undefined : prefix }, token),
+      )
+      show(io, flags, { items }, () =>
+        table(
+          items.map(({ path, version, updatedAt }) => [path, String(version), minute(updatedAt)]),
+          ['PATH', 'VERSION', 'CHANGED'],
+        ),
+      )
+    })
+  withExamples(withOutput(withCaller(command)), 'purser secret list prod/', 'purser secret list --as-workload -o json')
+}

@@ -1,0 +1,68 @@
+/** `purser secret metadata`: what is said about a secret, shown or changed. */
+import type { Command } from 'commander'
+import { stringify } from 'yaml'
+import { type ServerFlags, withApi } from '../api.ts'
+import type { Io } from '../io.ts'
+import {
+  type Facts,
+  again,
+  facts,
+  positive,
+  reasonHeader,
+  withExamples,
+  withOutput,
+  withReason,
+  withServer,
+} from '../options.ts'
+import { type OutputFlags, show } from '../output.ts'
+import { type Secret, findSecret, ifMatch, secretUrl, underVersion, withPath } from './place.ts'
+
+type Flags = ServerFlags &
+  OutputFlags & {
+    description?: string
+    label?: Facts
+    removeLabel?: string[]
+    maxVersions?: number
+    managedBy?: string
+    reason?: string
+  }
+
+export function addMetadata(group: Command, io: Io): void {
+  const command = withPath(group.command('metadata').summary('show or change what is said about a secret'))
+    .option('--description <text>', 'what it is for; never a value')
+    .option('--label <key=value>', 'add or replace a label; may be given several times', facts)
+    .option('--remove-label <key>', 'remove a label', again)
+    .option('--max-versions <n>', 'how many are kept; older ones are destroyed at the next write', positive)
+    .option('--managed-by <hand>', 'who keeps it, such as git:shop')
+    .action(async (path: string, refused: string[], flags: Flags) => {
+      const url = secretUrl(path, refused, ':metadata')
+      const body = await withApi(io, flags, async (api) => {
+        const live = await findSecret(api, path)
+        // Where there is none, the server's own words.
+        if (!live || !isChange(flags)) return (await api.call<Secret>('GET', url)).body
+        const headers = { ...ifMatch(live.revision), ...reasonHeader(flags) }
+        const write = () => api.call<Secret>('PUT', url, { body: merged(live, flags), headers })
+        return (await underVersion(path, live.revision, write)).body
+      })
+      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
+    })
+  withExamples(
+    withReason(withOutput(withServer(command))),
+    'purser secret metadata prod/db/password',
+    'purser secret metadata prod/db/password --label team=shop --max-versions 5',
+  )
+}
+
+const isChange = ({ description, label, removeLabel, maxVersions, managedBy }: Flags): boolean =>
+  [description, label, removeLabel, maxVersions, managedBy].some((one) => one !== undefined)
+
+function merged(live: Secret, flags: Flags): object {
+  const { description = live.description, maxVersions = live.maxVersions, managedBy = live.managedBy } = flags
+  const labels = Object.entries({ ...live.labels, ...flags.label }).filter(([key]) => !flags.removeLabel?.includes(key))
+  return {
+    labels: Object.fromEntries(labels),
+    maxVersions,
+    ...(description !== undefined && { description }),
+    ...(managedBy !== undefined && { managedBy }),
+  }
+}

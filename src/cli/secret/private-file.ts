@@ -1,0 +1,77 @@
+/**
+ * A file for an editor, in a folder of its own that nobody else may enter, in memory where there is such a place; whatever
+ * the editor leaves beside it goes too. Overwriting is no promise on a disk (copy on write, wear levelling): hence memory first.
+ */
+import {
+  type Stats,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  closeSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+  fsyncSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Io } from '../io.ts'
+
+export type PrivateFile = { path: string; inMemory: boolean; wipe: () => void }
+
+/** statfs(2), TMPFS_MAGIC and RAMFS_MAGIC. */
+const memoryTypes = new Set([0x01021994, 0x858458f6])
+
+function isMemory(folder: string): boolean {
+  try {
+    return memoryTypes.has(statfsSync(folder).type)
+  } catch {
+    return false
+  }
+}
+
+/** Made at once, so that no signal comes between its making and its wiping. */
+export function createPrivateFile(env: Io['env'], text: string): PrivateFile {
+  const places = [env.XDG_RUNTIME_DIR, '/dev/shm'].filter((one) => one !== undefined && isMemory(one))
+  const parent = places[0] ?? tmpdir()
+  const folder = mkdtempSync(join(parent, 'purser-edit-'))
+  const path = join(folder, 'secret.json')
+  const wipe = (): void => {
+    for (const name of namesIn(folder)) overwrite(join(folder, name))
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    wipe()
+    throw error
+  }
+  return { path, inMemory: places.length > 0, wipe }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function overwrite(path: string): void {
+  try {
+    const stats: Stats = lstatSync(path)
+    // A link's target is not ours to write on.
+    if (!stats.isFile()) return
+    const file = openSync(path, 'r+')
+    try {
+      writeSync(file, Buffer.alloc(stats.size))
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    // Removed with its folder all the same.
+  }
+}

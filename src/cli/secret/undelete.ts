@@ -1,0 +1,22 @@
+/** `purser secret undelete`: what was deleted can be read again; what was destroyed can't. */
+import type { Command } from 'commander'
+import type { Io } from '../io.ts'
+import { withExamples, withOutput, withReason, withServer } from '../options.ts'
+import { withPath } from './place.ts'
+import { type VersionFlags, changeVersions, withVersions } from './versions.ts'
+
+export function addUndelete(group: Command, io: Io): void {
+  const command = withVersions(
+    withPath(group.command('undelete').summary('bring deleted versions back')),
+    'which; the live one unless given',
+  ).action((path: string, refused: string[], flags: VersionFlags) => {
+    const body = flags.versions === undefined ? {} : { versions: flags.versions }
+    const which = flags.versions === undefined ? 'the live version' : `versions ${flags.versions.join(', ')}`
+    return changeVersions(io, 'undelete', path, refused, flags, body, `${which} undeleted`)
+  })
+  withExamples(
+    withReason(withOutput(withServer(command))),
+    'purser secret undelete prod/db/password',
+    'purser secret undelete prod/db/password --versions 2,3',
+  )
+}

@@ -1,0 +1,34 @@
+/** A verb about some versions of a secret. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { type ServerFlags, withApi } from '../api.ts'
+import type { Io } from '../io.ts'
+import { positive, reasonHeader } from '../options.ts'
+import { type OutputFlags, show } from '../output.ts'
+import { secretUrl, written } from './place.ts'
+
+export type VersionFlags = ServerFlags & OutputFlags & { versions?: number[]; reason?: string }
+
+function versions(value: string, before: number[] = []): number[] {
+  const more = value.split(',').map((one) => positive(one.trim()))
+  if (more.length === 0) throw new InvalidArgumentError('It must name versions, such as 2,3.')
+  return [...before, ...more]
+}
+
+export const withVersions = (command: Command, what: string): Command =>
+  command.option('--versions <list>', what, versions)
+
+/** @param body what the route is asked; `did` says it afterwards */
+export async function changeVersions(
+  io: Io,
+  verb: 'undelete' | 'destroy',
+  path: string,
+  refused: readonly string[],
+  flags: VersionFlags,
+  body: object,
+  did: string,
+): Promise<void> {
+  const url = secretUrl(path, refused, `:${verb}`)
+  const reply = await withApi(io, flags, (api) => api.call<object>('POST', url, { body, headers: reasonHeader(flags) }))
+  const index = reply.headers['purser-log-index']
+  show(io, flags, { path, ...reply.body, logIndex: index }, () => written(`secret ${path} ${did}`, index))
+}

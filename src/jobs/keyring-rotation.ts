@@ -1,0 +1,55 @@
+/**
+ * A wrapping key is used with random nonces, so it rotates long before 2^32 uses (NIST SP 800-38D, 8.3). Counted roughly, by what the
+ * planner knows, and exactly only where that is much.
+ */
+import { writeRotatedKeyring } from '../keys/rotate-keyring.ts'
+import type { RootKey } from '../keys/root-key.ts'
+import type { Keyring } from '../keys/keyring.ts'
+import { newId } from '../names/id.ts'
+import type { Database, Knex } from '../store/database.ts'
+import { readWrappingKeys } from '../store/keys.ts'
+import { roughVersions, usesOf } from '../store/rewrap.ts'
+import type { Snapshots } from '../store/snapshot.ts'
+import type { Log as ServerLog } from '../telemetry/log.ts'
+import { type OnceParts, changeOnce } from './once.ts'
+import type { Job } from './runner.ts'
+
+export type KeyringRotationParts = OnceParts & {
+  db: Pick<Database, 'knex'>
+  snapshots: Pick<Snapshots, 'current'>
+  rootKey: RootKey
+  keyring: Pick<Keyring, 'currentId'>
+  /** Uses of one wrapping key. */
+  mostUses?: number
+  log: Pick<ServerLog, 'info'>
+}
+
+/** "pkyr" in ASCII. */
+const lock = 0x706b7972
+
+export function keyringRotation(parts: KeyringRotationParts): Job {
+  const { db, snapshots, rootKey, keyring, mostUses = 2 ** 31, randomBytes, log } = parts
+
+  async function isDue(knex: Knex): Promise<boolean> {
+    const rough = await roughVersions(knex)
+    if (rough >= 0 && rough < mostUses / 2) return false
+    const newest = (await readWrappingKeys(knex)).sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime())[0]
+    return newest !== undefined && (await usesOf(knex, newest)) >= mostUses
+  }
+
+  return {
+    name: 'keyring-rotation',
+    everySeconds: 3600,
+    async run() {
+      if (!(await isDue(db.knex))) return
+      const id = newId('kek', randomBytes)
+      const made = await changeOnce(parts, lock, 'key.rewrap', async (tx, now) => {
+        if (!(await isDue(tx))) return undefined
+        const { instanceId } = snapshots.current()
+        const { entry, changed } = await writeRotatedKeyring(tx, { rootKey, instanceId, id, now })
+        return { reply: undefined, entry: { ...entry, detail: { usedUp: keyring.currentId } }, changed }
+      })
+      if (made) log.info('key.created', { keyId: id, note: 'keyring' })
+    },
+  }
+}

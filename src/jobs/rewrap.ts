@@ -1,0 +1,141 @@
+/**
+ * Puts every data key under the newest wrapping key, a page at a time. Where it stands is what the rows say, so any replica goes on where
+ * another stopped. Values aren't touched, and no revision moves on: older wrapping keys stay, so what was read before still opens.
+ */
+import { type Keyring } from '../keys/keyring.ts'
+import { type ValuePlace, rewrapValue } from '../keys/data-keys.ts'
+import type { Database, Knex } from '../store/database.ts'
+import { readJobState, tryLock, writeJobState } from '../store/jobs.ts'
+import { readWrappingKeys } from '../store/keys.ts'
+import {
+  type Rewrapped,
+  type WrappedAdmin,
+  type WrappedVersion,
+  adminsUnder,
+  countWrapped,
+  replaceAdminKeys,
+  replaceVersionKeys,
+  versionsUnder,
+} from '../store/rewrap.ts'
+import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { type OnceParts, changeOnce } from './once.ts'
+import type { Job } from './runner.ts'
+
+export type RewrapParts = OnceParts & {
+  db: Pick<Database, 'knex'>
+  keyring: Keyring
+  metrics: Pick<Metrics, 'valuesLeft'>
+  log: Pick<ServerLog, 'info' | 'warn'>
+}
+
+/** How far it is with the wrapping key `to`; `completed` once the log says so. */
+type State = { to: string; rewrapped: number; completed: boolean }
+
+const isState = (kept: unknown): kept is State => typeof kept === 'object' && kept !== null && 'to' in kept
+
+const name = 'rewrap'
+/** "prwr" in ASCII. */
+const lock = 0x70727772
+/** Rows in one transaction, and transactions in one run. */
+const page = 200
+const mostPages = 50
+
+const placeOfVersion = ({ secretId, path, version }: WrappedVersion): ValuePlace => ({
+  kind: 'secret',
+  id: secretId,
+  path,
+  version,
+})
+
+/** A credential that is being set is sealed for the revision that it will have. */
+const placeOfAdmin = ({ id, revision, next }: WrappedAdmin): ValuePlace => ({
+  kind: 'database',
+  id,
+  revision: revision + (next ? 1 : 0),
+})
+
+export function rewrap(parts: RewrapParts): Job {
+  const { db, keyring, metrics, log } = parts
+  let last: WrappedVersion | undefined
+  let [failures, told] = [0, 0]
+
+  /** What doesn't open is somebody's fault who may write the database: it is told, and the rest goes on. */
+  function rewrapped<T extends WrappedVersion | WrappedAdmin>(
+    rows: T[],
+    placeOf: (row: T) => ValuePlace,
+  ): Rewrapped<T>[] {
+    return rows.flatMap((was) => {
+      try {
+        return [{ was, now: rewrapValue(keyring, placeOf(was), was) }]
+      } catch {
+        failures++
+        return []
+      }
+    })
+  }
+
+  function tell(): void {
+    const words = 'data keys do not open: their rows were changed, or moved; what they were for is lost'
+    if (failures > 0 && failures !== told) log.warn('key.rewrap_failed', { count: failures, note: words })
+    told = failures
+  }
+
+  async function stateOf(tx: Knex, to: string): Promise<State> {
+    const kept = await readJobState(tx, name)
+    return isState(kept) && kept.to === to ? kept : { to, rewrapped: 0, completed: false }
+  }
+
+  /** True while more may be left; nothing where another replica is at it. */
+  const onePage = (older: readonly string[]): Promise<boolean> =>
+    db.knex.transaction(async (tx) => {
+      if (!(await tryLock(tx, lock))) return false
+      const versions = await versionsUnder(tx, older, last, page)
+      last = versions.length === page ? versions.at(-1) : undefined
+      let done = await replaceVersionKeys(tx, rewrapped(versions, placeOfVersion))
+      if (!last) done += await replaceAdminKeys(tx, rewrapped(await adminsUnder(tx, older), placeOfAdmin))
+      if (done > 0) {
+        const state = await stateOf(tx, keyring.currentId)
+        await writeJobState(tx, name, { ...state, rewrapped: state.rewrapped + done })
+      }
+      return last !== undefined
+    })
+
+  /** Said once for each wrapping key. */
+  async function complete(older: readonly string[]): Promise<void> {
+    const { currentId } = keyring
+    if ((await stateOf(db.knex, currentId)).completed) return
+    const said = await changeOnce(parts, lock, 'key.rewrap', async (tx) => {
+      const state = await stateOf(tx, currentId)
+      if (state.completed || (await countWrapped(tx, older)) > 0) return undefined
+      await writeJobState(tx, name, { ...state, completed: true })
+      const entry = {
+        outcome: 'completed' as const,
+        resource: { kind: 'key', id: currentId, name: 'keyring' },
+        detail: { values: state.rewrapped },
+      }
+      return { reply: undefined, entry }
+    })
+    if (said) log.info('key.rewrapped', { keyId: currentId })
+  }
+
+  return {
+    name,
+    everySeconds: 5,
+    async run() {
+      const rows = await readWrappingKeys(db.knex)
+      // Another replica may have made the newest.
+      await keyring.add(rows)
+      const older = rows.map((row) => row.id).filter((id) => id !== keyring.currentId)
+      if (older.length === 0) return metrics.valuesLeft(0)
+      failures = 0
+      if ((await countWrapped(db.knex, older)) > 0) {
+        for (let pages = 0; pages < mostPages && (await onePage(older)); pages++);
+      }
+      tell()
+      const left = await countWrapped(db.knex, older)
+      metrics.valuesLeft(left)
+      if (left === 0) await complete(older)
+    },
+  }
+}

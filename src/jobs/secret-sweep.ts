@@ -1,0 +1,57 @@
+/** Destroys versions some time after they expired, with an entry, and forgets consumers whose sessions are long over. */
+import type { EntryPart } from '../audit/entry.ts'
+import type { Database } from '../store/database.ts'
+import { tryLock } from '../store/jobs.ts'
+import { deleteConsumers, expiredBefore } from '../store/secret-sweep.ts'
+import { destroyVersions, lockSecret } from '../store/secrets.ts'
+import { type OnceParts, changeOnce } from './once.ts'
+import type { Job } from './runner.ts'
+
+export type SecretSweepParts = OnceParts & { db: Pick<Database, 'knex'> }
+
+/** "pssw" in ASCII. */
+const lock = 0x70737377
+const day = 24 * 3600_000
+/** An expired version can't be read by anybody; for so long its ciphertext stays, should a clock have been wrong. */
+const expiredFor = 7 * day
+/** A rotation that begins later doesn't count them; the log has them for ever. */
+const heldFor = 30 * day
+const mostSecrets = 50
+const page = 500
+const mostPages = 20
+
+export function secretSweep(parts: SecretSweepParts): Job {
+  const { db, now } = parts
+
+  /** One entry for each secret. The revision stays: nobody reads an expired version, so no answer changes. */
+  const destroyExpired = (): Promise<boolean> =>
+    changeOnce(parts, lock, 'secret.destroy', async (tx, time) => {
+      const entries: EntryPart[] = []
+      for (const one of await expiredBefore(tx, new Date(time.getTime() - expiredFor), mostSecrets)) {
+        // Whoever writes a secret has its row's lock before those of its versions.
+        await lockSecret(tx, one.id)
+        await destroyVersions(tx, one.id, one.versions, time)
+        entries.push({
+          resource: { kind: 'secret', id: one.id, name: one.path, revision: one.revision },
+          detail: { versions: one.versions, expired: true },
+        })
+      }
+      const [entry, ...more] = entries
+      return entry && { reply: undefined, entry, more }
+    })
+
+  const forgetPage = (): Promise<boolean> =>
+    db.knex.transaction(async (tx) => {
+      if (!(await tryLock(tx, lock))) return false
+      return (await deleteConsumers(tx, new Date(now().getTime() - heldFor), page)) === page
+    })
+
+  return {
+    name: 'secret-sweep',
+    everySeconds: 3600,
+    async run() {
+      for (let pages = 0; pages < mostPages && (await destroyExpired()); pages++);
+      for (let pages = 0; pages < mostPages && (await forgetPage()); pages++);
+    },
+  }
+}

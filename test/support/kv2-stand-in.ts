@@ -1,0 +1,117 @@
+/**
+ * A stand-in for a KV version 2 mount of Vault or OpenBao: real HTTP, the replies of their API as their clients know them
+ * (envelopes, 404 with and without a body of its own, LIST as GET ?list=true), and none of their storage.
+ */
+import { type IncomingMessage, type ServerResponse, createServer as createPlain } from 'node:http'
+import { createServer as createTls } from 'node:https'
+import type { AddressInfo } from 'node:net'
+
+type Version = { data: Record<string, unknown>; deletion_time?: string; destroyed?: true }
+
+export type Kv2StandIn = {
+  url: string
+  token: string
+  /** By name; versions from 1 on. A text in place of an object is sent as it is. */
+  secrets: Map<string, Version[]>
+  /** Names that the token may not read. */
+  denied: Set<string>
+  /** Replies that are given before anything else, each once. */
+  next: { status: number; headers?: Record<string, string> }[]
+  asked: string[]
+  stop: () => Promise<void>
+}
+
+const created = '2026-01-01T00:00:00.000000001Z'
+
+export async function startKv2(
+  options: { mount?: string; tls?: { key: string; cert: string }; namespace?: string } = {},
+): Promise<Kv2StandIn> {
+  const { mount = 'secret', tls, namespace } = options
+  const token = 'hvs.stand-in-for-tests'
+  const secrets: Kv2StandIn['secrets'] = new Map()
+  const denied: Kv2StandIn['denied'] = new Set()
+  const next: Kv2StandIn['next'] = []
+  const asked: string[] = []
+
+  function answer(response: ServerResponse, status: number, body: object, headers: Record<string, string> = {}): void {
+    response.writeHead(status, { 'cache-control': 'no-store', 'content-type': 'application/json', ...headers })
+    response.end(`${JSON.stringify(body)}\n`)
+  }
+  const envelope = (data: object): object => ({
+    request_id: '6a1f0f5e-0000-4000-8000-000000000000',
+    lease_id: '',
+    renewable: false,
+    lease_duration: 0,
+    data,
+    wrap_info: null,
+    warnings: null,
+    auth: null,
+  })
+  const metadataOf = (one: Version, version: number): object => ({
+    created_time: created,
+    custom_metadata: null,
+    deletion_time: one.deletion_time ?? '',
+    destroyed: one.destroyed ?? false,
+    version,
+  })
+
+  function list(folder: string): string[] {
+    const below = [...secrets.keys()].filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length))
+    return [...new Set(below.map((name) => name.replace(/\/.*$/, '/')))].sort()
+  }
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? '', 'http://stand-in')
+    asked.push(`${request.method} ${request.url}`)
+    const early = next.shift()
+    if (early) return answer(response, early.status, { errors: [] }, early.headers)
+    const known = request.headers['x-vault-namespace'] === namespace
+    if (request.headers['x-vault-token'] !== token || !known) {
+      return answer(response, 403, { errors: ['permission denied'] })
+    }
+    const [, of = '', kind = '', path = ''] = /^\/v1\/([^/]+)\/([^/]+)\/(.*)$/.exec(url.pathname) ?? []
+    if (of !== mount || request.method !== 'GET') return answer(response, 404, { errors: [] })
+    const name = path.split('/').map(decodeURIComponent).join('/')
+    if (url.searchParams.get('list') === 'true' && kind === 'metadata') {
+      if (denied.has(name)) return answer(response, 403, { errors: ['permission denied'] })
+      const keys = list(name)
+      return keys.length > 0 ? answer(response, 200, envelope({ keys })) : answer(response, 404, { errors: [] })
+    }
+    if (denied.has(name)) return answer(response, 403, { errors: ['permission denied'] })
+    const versions = secrets.get(name)
+    if (!versions) return answer(response, 404, { errors: [] })
+    if (kind === 'metadata') {
+      const all = versions.map((one, n) => [String(n + 1), metadataOf(one, n + 1)])
+      const rest = {
+        cas_required: false,
+        created_time: created,
+        current_version: versions.length,
+        custom_metadata: null,
+      }
+      const more = { delete_version_after: '0s', max_versions: 0, oldest_version: 0, updated_time: created }
+      return answer(response, 200, envelope({ ...rest, ...more, versions: Object.fromEntries(all) }))
+    }
+    const wanted = Number(url.searchParams.get('version') ?? 0) || versions.length
+    const one = versions[wanted - 1]
+    if (kind !== 'data' || !one) return answer(response, 404, { errors: [] })
+    const gone = one.destroyed || (one.deletion_time !== undefined && Date.parse(one.deletion_time) <= Date.now())
+    const metadata = metadataOf(one, wanted)
+    return answer(response, gone ? 404 : 200, envelope({ data: gone ? null : one.data, metadata }))
+  }
+
+  const server = tls ? createTls(tls, handle) : createPlain(handle)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    token,
+    secrets,
+    denied,
+    next,
+    asked,
+    async stop() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}

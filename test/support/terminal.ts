@@ -1,0 +1,49 @@
+/** `purser` on a real terminal: a pty that Python's standard library opens, so that what a person sees is what is read. */
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+// The child's streams are the pty; what it shows comes out here, and what we write is typed there.
+const script = `
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+shown = b''
+typed = os.environ.get('TYPED', '').encode()
+prompt = os.environ.get('PROMPT', '').encode()
+while True:
+    try:
+        part = os.read(fd, 65536)
+    except OSError:
+        break
+    if not part:
+        break
+    shown += part
+    if typed and prompt in shown:
+        os.write(fd, typed)
+        typed = b''
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) % 256)
+`
+
+/** Runs to its end. @param typed once the prompt has been shown */
+export function onTerminal(
+  argv: string[],
+  env: Record<string, string>,
+  typed: { prompt: string; text: string } = { prompt: '', text: '' },
+): Promise<{ code: number | null; shown: string }> {
+  const purser = [process.execPath, '--conditions=purser-source', '--import', 'tsx', 'src/main.ts', ...argv]
+  const child = spawn('python3', ['-c', script, ...purser], {
+    cwd: root,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, TYPED: typed.text, PROMPT: typed.prompt },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let shown = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, shown }))
+  })
+}
