@@ -149,7 +149,9 @@ export const ackVersion = (
   { secret, version, holder }: { secret: string; version: number; holder: string },
   now: Date,
 ): Promise<number> =>
-  tx('secret_consumer').where({ secret_id: secret, version, holder }).whereNull('acked_at').update({ acked_at: now })
+  tx('secret_consumer')
+    .where({ secret_id: secret, version, holder })
+    .update({ acked_at: tx.raw('coalesce(acked_at, ?)', [now]) })
 
 /** Takes the row's lock. Answers its revision; nothing for one that was removed. */
 export async function lockSecret(tx: Tx, id: string): Promise<number | undefined> {
