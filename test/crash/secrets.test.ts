@@ -47,6 +47,7 @@ it(
   `kills one of two replicas ${kills} times while secrets are rotated and leased`,
   { timeout: 3_600_000 },
   async () => {
+    const began = performance.now()
     const lab = await startSecretLab({ postgres: 6, generated: 3, kept })
     const { cluster, target } = lab
     const logins = createLogins(target)
@@ -79,6 +80,7 @@ it(
         await victim?.kill()
         await victim?.start()
       }
+      phase('killing')
       await Promise.all([borrowers.stop(), operators.stop()])
       await killBoth()
 
@@ -89,6 +91,7 @@ it(
       ]
       const problems = await settled(left, 60_000)
       // The job that looks for roles which no lease knows comes once a minute: without a need for it nobody waits.
+      phase('settling')
       problems.push(...(await settled(() => judgeRoles(lab, knex), 75_000)))
       await pods.stop()
       problems.push(...(await judgeTarget(lab, knex, logins.all())))
@@ -96,6 +99,7 @@ it(
       problems.push(...(await settled(async () => rolesAt(target), 60_000)).map((role) => `${role} outlived its entry`))
       problems.push(...(await settled(() => unsettledLeases(knex), 10_000)))
 
+      phase('ending')
       const verdict = await cluster.judge()
       problems.push(...verdict.problems, ...(await judgeSecretLog(knex, verdict.log)))
       for (const { lines } of replicas)
@@ -112,6 +116,7 @@ it(
         pods: written(pods.counts),
         borrowers: written(borrowers.counts),
         operators: written(operators.counts),
+        seconds: written(phases),
       }
       print('kill -9 while secrets change', numbers, { ...verdict, problems })
       expect(problems).toEqual([])

@@ -1,4 +1,5 @@
 /** Two replicas, a target Postgres, secrets that are rotated by every kind of rotator, and a database with leases on it. */
+import { setTimeout as pause } from 'node:timers/promises'
 import { type TargetServer, startTarget } from '../../../support/target.ts'
 import { type Cluster, askOnce, startCluster } from '../cluster.ts'
 import { type Answered, type Ask, openConnection } from '../connection.ts'
@@ -43,7 +44,9 @@ export function createClient({ replicas }: Pick<Cluster, 'replicas'>, first = 0)
       if (outcome.kind === 'answered' && outcome.headers.connection !== 'close') return outcome
       connection.close()
       at = (at + 1) % replicas.length
-      return outcome.kind === 'answered' ? outcome : undefined
+      if (outcome.kind === 'answered') return outcome
+      await pause(20)
+      return undefined
     },
     close: () => connection.close(),
   }
@@ -141,7 +144,12 @@ export async function startSecretLab(sizes: { postgres: number; generated: numbe
         moved: n % 4 === 0 ? 'acknowledged' : 'fetched',
       })
     }
-    for (let n = 0; n < sizes.kept; n++) await put(keptPath(n), { data: { of: n, count: 0 } })
+    const numbers = Array.from({ length: sizes.kept }, (_, n) => n)
+    const writer = async (): Promise<void> => {
+      for (let n = numbers.pop(); n !== undefined; n = numbers.pop())
+        await put(keptPath(n), { data: { of: n, count: 0 } })
+    }
+    await Promise.all([writer(), writer(), writer(), writer(), writer(), writer()])
     const secrets = [{ paths: ['live/**', 'kept/**'], actions: ['read'] }]
     await operate('POST', '/api/v1/workloads', workload('pod', { secrets }))
     await operate('POST', '/api/v1/workloads', workload('borrower', { databases: ['orders'] }))
