@@ -43,6 +43,19 @@ async function chance(target: TargetServer): Promise<void> {
   await client.end()
 }
 
+/** Whole seconds of each phase. */
+function clockOf(began: number): [Map<string, number>, (name: string) => void] {
+  const phases = new Map<string, number>()
+  let last = began
+  return [
+    phases,
+    (name) => {
+      phases.set(name, Math.round((performance.now() - last) / 1000))
+      last = performance.now()
+    },
+  ]
+}
+
 it(
   `kills one of two replicas ${kills} times while secrets are rotated and leased`,
   { timeout: 3_600_000 },
@@ -58,6 +71,8 @@ it(
       const borrowers = startBorrowers(lab, 3)
       const operators = startOperators(lab, { kept, wrapMs: 4_000 })
       const { replicas } = cluster
+      const [phases, phase] = clockOf(began)
+      phase('set up')
       let killed = 0
       let together = 0
 
