@@ -5,6 +5,7 @@ import type { Route, DoorParts } from './http/route.ts'
 import { createDoor } from './http/route.ts'
 import type { OpenApi, Operation } from './http/openapi.ts'
 import { createUnrouted } from './http/unrouted.ts'
+import { isOperatorPermission } from './operators/permissions.ts'
 
 /** `/a/{name}:check` as Express 5 (path-to-regexp 8) writes it; a parameter of many segments is its wildcard. */
 function expressPath({ path, manySegments }: Operation): string {
@@ -62,3 +63,7 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
   )
   return app
 }
+
+/** What stays on the common listener where operators have one of their own. */
+export const isForWorkloads = ({ permission }: Route): boolean =>
+  permission !== 'bootstrap' && !isOperatorPermission(permission)

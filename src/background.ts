@@ -34,30 +34,20 @@ export const jobNames = [
   'listener-certificate',
   'rewrap',
   'rotation',
+  'secret-sweep',
   'leases',
   'orphan-roles',
   'staged-admins',
-  'secret-sweep',
   'shared-keys',
   'sweep',
 ] as const
 
 export function startBackground(parts: BackgroundParts): Jobs {
   const { log, listener, metrics } = parts
-  const list = [
-    keyRotation(parts),
-    keyringRotation(parts),
-    rewrap(parts),
-    listener,
-    rotation(parts),
-    leaseJob(parts),
-    orphanRoles(parts),
-    stagedAdmins(parts),
-    sharedKeys(parts),
-    sweep(parts),
-    secretSweep(parts),
-  ]
-  return startJobs(list, {
+  const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
+  const leases = [leaseJob(parts), orphanRoles(parts), stagedAdmins(parts)]
+  const sweeps = [sweep(parts), secretSweep(parts)]
+  return startJobs([...keys, listener, rotation(parts), ...leases, sharedKeys(parts), ...sweeps], {
     clock: () => performance.now(),
     onRun: (job, error) => {
       metrics.jobRan(job, error === undefined ? 'done' : 'failed')

@@ -2,11 +2,10 @@
 import { createRandomBytes } from './random.ts'
 import { readFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
-import { createApp } from './app.ts'
+import { createApp, isForWorkloads } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
 import { type Closing, createClosing } from './closing.ts'
-import { blockOf } from './authorize/session.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
 import { headFile, headObject } from './audit/head-file.ts'
@@ -19,7 +18,6 @@ import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
 import { createBootstrapTries } from './http/bootstrap-tries.ts'
-import { createIssueDatabases } from './http/database-credentials.ts'
 import { createDocsPage } from './http/docs-page.ts'
 import { createFindSession } from './http/find-session.ts'
 import { createFirstUse } from './http/first-use.ts'
@@ -34,21 +32,14 @@ import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
-import { openKeyring } from './keys/keyring.ts'
-import { createClaimSigner } from './keys/signed-claims.ts'
-import { isOperatorPermission } from './operators/permissions.ts'
 import { createOutbound } from './outbound/client.ts'
-import { createTurns } from './secrets/databases/turns.ts'
-import { createRevokeRoles } from './secrets/leases/revoke.ts'
-import { createConsumers } from './secrets/rotation/consumers.ts'
-import { createRotators } from './secrets/rotators/kinds.ts'
-import { createVersions } from './secrets/versions.ts'
 import { findJoinToken } from './store/join-tokens.ts'
-import { readWrappingKeys } from './store/keys.ts'
 import { readHead } from './store/log.ts'
 import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
+import { composeSecrets } from './secret-parts.ts'
+import { openSharedKeyring } from './shared-keyring.ts'
 import { type Log as ServerLog } from './telemetry/log.ts'
 import { type MetricSnapshot, createMetrics } from './telemetry/metrics.ts'
 import { keepListenerCertificate } from './listener-certificate.ts'
@@ -101,16 +92,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const snapshots = await openSnapshots(db, { now: Date.now, onError: onError('snapshot.refresh_failed') })
   closing.add(() => snapshots.stop())
   const known = snapshots.current()
-  const keyring = await openKeyring(rootKey, known.instanceId, await readWrappingKeys(db.knex))
-  // Wrapping keys that another replica made are opened before what they wrap is seen here.
-  snapshots.beforeChange(async ({ keys }) => {
-    if ([...keys.values()].every((row) => keyring.has(row.wrappingKeyId))) return
-    await keyring.add(await readWrappingKeys(db.knex))
-  })
-  /** A version may be rewrapped (jobs/rewrap.ts) before its replica hears of the new wrapping key. */
-  const openedKeys = async (ids: readonly string[]): Promise<void> => {
-    if (!ids.every((id) => keyring.has(id))) await keyring.add(await readWrappingKeys(db.knex))
-  }
+  const shared = await openSharedKeyring(rootKey, db, snapshots)
+  const { keyring } = shared
   const keys = createKeys(keyring)
 
   const log = await openLog({
@@ -192,28 +175,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     crlUrl: (keyId: string) => `${known.issuer}/crl/${keyId}`,
   }
   const sessions = createFindSession(db)
-  const leases = {
-    db,
-    keyring,
-    recorder,
-    randomBytes,
-    log: serverLog,
-    turns: createTurns({ together: 8, waiting: 256 }),
-    revokeRoles: createRevokeRoles({ db, keyring, recorder, snapshots, now }),
-  }
-  const rotation = {
-    keyring,
-    randomBytes,
-    rotators: createRotators({
-      db,
-      keyring,
-      snapshots,
-      outbound,
-      randomBytes,
-      signClaims: createClaimSigner({ type: 'purser-rotation', keys, known: () => snapshots.current(), now }),
-    }),
-    consumersOf: createConsumers({ db, contained: (at, session, time) => blockOf(at, session, time) !== undefined }),
-  }
+  const common = { db, recorder, snapshots, now, log: serverLog }
+  const secrets = composeSecrets({ ...shared, ...common, keys, outbound, randomBytes })
 
   let draining = false
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
@@ -237,16 +200,12 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     keyOf: issueX509.keyOf,
     issueJwt: createIssueJwt({ randomBytes }),
     issueAccessToken: createIssueAccessToken({ randomBytes }),
-    issueDatabases: createIssueDatabases(leases),
-    leasing: leases,
-    readSecretsBy: { versions: createVersions(db, openedKeys), keyring },
     own: ownRules(config),
     rootKey,
-    ...rotation,
+    ...secrets,
     isWatching: () => false,
     rotator,
     sessions,
-    randomBytes,
     db,
     log,
     epochs: createEpochs({ knex: db.knex, trustDomain: known.trustDomain, log }),
@@ -299,17 +258,11 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   }
   const urls = await openListeners(config, certificate.identity, listeners, apps, serverLog)
   const background = startBackground({
-    ...rotation,
-    recorder,
-    db,
-    snapshots,
+    ...secrets,
+    ...common,
     rotator,
     rootKey,
-    keyring,
-    revokeRoles: leases.revokeRoles,
-    log: serverLog,
     metrics,
-    now,
     listener: certificate.job,
   })
   closing.add(() => background.stop())
@@ -331,7 +284,3 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
 
 const closedAdvice =
   'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'
-
-/** What stays on the common listener where operators have one of their own. */
-const isForWorkloads = ({ permission }: Route): boolean =>
-  permission !== 'bootstrap' && !isOperatorPermission(permission)

@@ -6,6 +6,7 @@ import { addAttestor } from './attestor.ts'
 import { addAudit } from './audit.ts'
 import { addBootstrap } from './bootstrap.ts'
 import { addCredentials } from './credentials.ts'
+import { addDatabase } from './database.ts'
 import { addDemo } from './demo.ts'
 import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
@@ -14,6 +15,7 @@ import { CliError, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
 import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
+import { addLease } from './lease.ts'
 import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
 import { addRevoke } from './revoke.ts'
@@ -33,6 +35,8 @@ const verbs: Record<string, Verb[]> = {
   'What operators do': [
     addWorkload,
     addAttestor,
+    addDatabase,
+    addLease,
     addSecret,
     addJoinToken,
     addExplain,

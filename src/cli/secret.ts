@@ -1,6 +1,7 @@
 /** `purser secret`: values are kept, read and moved on. None is ever on the command line, which everybody on the machine sees. */
 import type { Command } from 'commander'
 import type { Io } from './io.ts'
+import { addConsumers } from './secret/consumers.ts'
 import { addDelete } from './secret/delete.ts'
 import { addDestroy } from './secret/destroy.ts'
 import { addEdit } from './secret/edit.ts'
@@ -11,6 +12,9 @@ import { addList } from './secret/list.ts'
 import { addMetadata } from './secret/metadata.ts'
 import { addPatch } from './secret/patch.ts'
 import { addPut } from './secret/put.ts'
+import { addRotate } from './secret/rotate.ts'
+import { addRotation } from './secret/rotation.ts'
+import { addStatus } from './secret/status.ts'
 import { addUndelete } from './secret/undelete.ts'
 
 export function addSecret(program: Command, io: Io): void {
@@ -21,6 +25,7 @@ export function addSecret(program: Command, io: Io): void {
     // `--password=…` is no option, and what stands behind it may be the value itself.
     .configureOutput({ outputError: (text, write) => write(withoutValues(text)) })
   for (const add of [addGet, addPut, addPatch, addEdit, addList, addHistory]) add(group, io)
+  for (const add of [addRotate, addRotation, addConsumers, addStatus]) add(group, io)
   for (const add of [addDelete, addUndelete, addDestroy, addMetadata, addImport]) add(group, io)
 }
 

@@ -90,7 +90,8 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       const credentials = await issueAll(parts, body, decision, session, snapshot, now)
       const once = claimFor(attested, credentials.record, mac, request.id)
       // Last, since it acts outside: roles are made, and go again where the reply doesn't leave.
-      const leased = await parts.issueDatabases(request, snapshot, body.databases ?? [], decision, session, actor)
+      const asked = { names: body.databases ?? [], decision, session, actor, ...(once && !renews && { once }) }
+      const leased = await parts.issueDatabases(request, snapshot, asked)
       const issued = { ...credentials.record, ...(leased && { leases: leased.record }) }
       return {
         reply: replyOf(body, decision, session, credentials, leased),

@@ -22,7 +22,7 @@ import type { ChangeState, Issue, Read } from './route.ts'
 
 export type DatabaseRouteParts = ListParts & AdminParts & { randomBytes: (size: number) => Buffer }
 
-type Written = BodyOf<'createDatabase'> | BodyOf<'replaceDatabase'>
+type Written = BodyOf<'createDatabase'>
 
 type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remove', ChangeState> & { check: Issue }
 

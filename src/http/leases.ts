@@ -93,7 +93,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts): { list: Read; renew: 
       const now = (await leaseById(db.knex, lease.id)) ?? lease
       return finish(async () => ({
         reply: json(showLease(now, databases()), { status: now.state === 'revoked' ? 200 : 202 }),
-        entry: aboutLease(now, 'completed', { state: now.state }),
+        entry: aboutLease(now, 'granted', { state: now.state }),
       }))
     },
   }

@@ -1,19 +1,33 @@
 /** The rotation of secrets, as operators set and steer it. Jobs do what is begun here (jobs/rotation.ts). */
 import { refuse } from '../errors.ts'
-import { type Begun, type RotationParts, beginRotation, secretResource } from '../secrets/rotation/begin.ts'
-import { type Policy, checkPolicy, newPlan, policyOf } from '../secrets/rotation/policy.ts'
+import {
+  type Begun,
+  type Prepared,
+  type RotationParts,
+  beginRotation,
+  prepareValue,
+  secretResource,
+} from '../secrets/rotation/begin.ts'
+import { type Plan, type Policy, checkPolicy, newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { rollBack } from '../secrets/rotation/roll-back.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { type Verb, steer } from '../secrets/rotation/steer.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
 import type { Database, Knex } from '../store/database.ts'
-import { listRotations, lockRunning, readPolicy, runningRotations, writePolicy } from '../store/rotations.ts'
+import {
+  type RotationPolicyRow,
+  listRotations,
+  lockRunning,
+  readPolicy,
+  runningRotations,
+  writePolicy,
+} from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { updateSecret } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { lockedSecret, operatorOf, secretOf } from './live-secret.ts'
+import { lockedSecret, operatorOf, pathOf, secretOf } from './live-secret.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import { showRotation, showSecretRotation } from './rotation-view.ts'
@@ -77,26 +91,32 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     entry: made.entry,
   })
 
-  const rotate: ChangeState = async (request, tx, known) => {
+  const planFor = (request: ApiRequest, policy: RotationPolicyRow | undefined): Plan => {
     const { data, deadlineSeconds, onDeadline } = bodyOf(request, 'rotateSecret')
-    const secret = await lockedSecret(request, tx, known)
-    const policy = await readPolicy(tx, secret.id)
     if (!policy && !data) throw refuse('impossible', { detail: 'it has no policy to make a value by: send data' })
-    const plan = newPlan(policy && policyOf(policy), {
-      ...(deadlineSeconds !== undefined && { deadlineSeconds }),
-      ...(onDeadline && { onDeadline }),
-    })
-    const made = await madeHere(
-      beginRotation(tx, parts, {
-        secret,
-        plan: data ? { ...plan, supplied: true } : plan,
-        requestedBy: operatorOf(request),
-        known,
-        now: request.time,
-        ...(data && { data }),
-      }),
-    )
-    return begun(request, tx, secret, known, made)
+    const own = { ...(deadlineSeconds !== undefined && { deadlineSeconds }), ...(onDeadline && { onDeadline }) }
+    const plan = newPlan(policy && policyOf(policy), own)
+    return data ? { ...plan, supplied: true } : plan
+  }
+
+  const preparedFor = new WeakMap<ApiRequest, Prepared>()
+
+  /** What is missing here may be there for the change, which looks again. */
+  async function before(request: ApiRequest, known: Snapshot): Promise<void> {
+    const secret = known.secrets.get(pathOf(request).path)
+    const policy = secret && (await readPolicy(db.knex, secret.id))
+    if (!policy || bodyOf(request, 'rotateSecret').data) return
+    preparedFor.set(request, await madeHere(prepareValue(db.knex, parts, secret, planFor(request, policy))))
+  }
+
+  const rotate: ChangeState = async (request, tx, known) => {
+    const secret = await lockedSecret(request, tx, known)
+    const plan = planFor(request, await readPolicy(tx, secret.id))
+    const { data } = bodyOf(request, 'rotateSecret')
+    const prepared = preparedFor.get(request)
+    const asked = { secret, plan, requestedBy: operatorOf(request), known, now: request.time }
+    const more = { ...(data && { data }), ...(prepared && { prepared }) }
+    return begun(request, tx, secret, known, await madeHere(beginRotation(tx, parts, { ...asked, ...more })))
   }
 
   const back: ChangeState = async (request, tx, known) => {
@@ -131,7 +151,14 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     return secret && view(db.knex, secret, known, now)
   }
 
-  return { get, put, rotate: idempotent(rotate, again), back: idempotent(back, again), steer: steerOne, list }
+  return {
+    get,
+    put,
+    rotate: { before, handler: idempotent(rotate, again) },
+    back: idempotent(back, again),
+    steer: steerOne,
+    list,
+  }
 }
 
 /** Whoever asked is told what a rotator says of the value that it can't make. */

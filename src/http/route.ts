@@ -34,7 +34,7 @@ export type ChangeState = (request: ApiRequest, tx: Knex.Transaction, snapshot: 
 
 /** Acts outside: a change that says what is intended, the act, and a change that says what became of it. */
 export type Act = (request: ApiRequest, acting: Acting) => Promise<Recorded<Reply>>
-export type Acting = {
+type Acting = {
   open: Opening
   /** The first change, by a caller who may still. */
   begin: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
@@ -42,13 +42,16 @@ export type Acting = {
   finish: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
 }
 
+/** What a change needs that takes longer than a transaction may stay open. It decides nothing: the change does. */
+export type Before = (request: ApiRequest, snapshot: Snapshot) => Promise<void>
+
 type Common = { method: Method; path: string; permission: Permission; limit: LimitKind; action: Action | 'none' }
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export type Route = Common &
   (
     | { kind: 'read'; handler: Read }
     | { kind: 'issue'; handler: Issue }
-    | { kind: 'change'; handler: ChangeState }
+    | { kind: 'change'; handler: ChangeState; before?: Before }
     | { kind: 'act'; handler: Act }
   )
 
@@ -65,7 +68,15 @@ const route =
   })
 export const read = route<'read', Read>('read')
 export const issue = route<'issue', Issue>('issue')
-export const change = route<'change', ChangeState>('change')
+export const change = (
+  method: Method,
+  path: string,
+  permission: Permission,
+  limit: LimitKind,
+  action: Action | 'none',
+  handler: ChangeState,
+  before?: Before,
+): Route => ({ kind: 'change', method, path, permission, limit, action, handler, ...(before && { before }) })
 export const act = route<'act', Act>('act')
 
 export type DoorParts = OpeningParts &
@@ -150,6 +161,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
 
   async function run(request: ApiRequest, open: Opening): Promise<Reply> {
     if (route.kind === 'read') return route.handler(request, snapshots.current())
+    if (route.kind === 'change') await route.before?.(request, snapshots.current())
     return withReceipt(await recordedBy(route, request, open))
   }
 

@@ -87,7 +87,15 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/secrets/{path}:rotation', 'secrets.read', 'api', 'secret.rotation', rotation.get),
     change('PUT', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.put),
     change('POST', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.steer),
-    change('POST', '/api/v1/secrets/{path}:rotate', 'secrets.write', 'api', 'secret.rotate', rotation.rotate),
+    change(
+      'POST',
+      '/api/v1/secrets/{path}:rotate',
+      'secrets.write',
+      'api',
+      'secret.rotate',
+      rotation.rotate.handler,
+      rotation.rotate.before,
+    ),
     change('POST', '/api/v1/secrets/{path}:rollback', 'secrets.write', 'api', 'secret.rollback', rotation.back),
     read(
       'GET',

@@ -17,8 +17,9 @@ import {
   type LeaseRow,
   beginRevoking,
   countLeases,
+  expiredLeases,
+  forsakenLeases,
   heldLeases,
-  overLeases,
   strandedLeases,
   takeRevoking,
 } from '../store/leases.ts'
@@ -84,11 +85,15 @@ export function leaseJob(parts: LeaseJobParts): Job {
     return over.length === page
   }
 
-  async function endAll(): Promise<void> {
+  async function endPages(find: (time: Date) => Promise<LeaseRow[]>, reason: string): Promise<void> {
     for (let pages = 0; pages < mostPages; pages++) {
-      const over = (await overLeases(db.knex, now(), page)).map((lease) => ({ lease, reason: 'over' }))
-      if (!(await end(over))) break
+      if (!(await end((await find(now())).map((lease) => ({ lease, reason }))))) break
     }
+  }
+
+  async function endAll(): Promise<void> {
+    await endPages((time) => expiredLeases(db.knex, time, page), 'over')
+    await endPages((time) => forsakenLeases(db.knex, time, page), 'session')
     const before = new Date(now().getTime() - strandedAfterMs)
     await end((await strandedLeases(db.knex, before, page)).map((lease) => ({ lease, reason: 'not_given_out' })))
     const known = snapshots.current()

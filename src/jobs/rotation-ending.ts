@@ -1,7 +1,7 @@
 /** Ends the versions before the live one: when every consumer that is waited for has moved, or as the deadline policy says. */
 import type { EntryPart } from '../audit/entry.ts'
 import type { Change } from '../audit/record.ts'
-import { liveData, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
+import { valueOf, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
 import type { Consumer } from '../secrets/rotation/consumers.ts'
 import { endOlder, namesOf } from '../secrets/rotation/outcome.ts'
 import { type Plan, planOf } from '../secrets/rotation/policy.ts'
@@ -35,7 +35,7 @@ export function judge(
 }
 
 export function createEnding(parts: RotationJobParts): (due: Due) => Promise<void> {
-  const { db, now, keyring, rotators, consumersOf, snapshots, log, metrics } = parts
+  const { db, now, keyring, rotators, consumersOf, snapshots, log } = parts
 
   /** Who is waited for, judged again in the transaction of the entry: somebody may have said something meanwhile. */
   async function decide(
@@ -53,7 +53,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     return changeIf(parts, action, async (tx, known, at) => {
       const secret = await secretUnderLock(tx, known, due)
       const row = await lockRunning(tx, due.secretId)
-      if (row?.id !== due.id || row.updatedAt.getTime() !== due.updatedAt.getTime()) return undefined
+      if (row?.id !== due.id || row.state !== due.state || planOf(row).retiring) return undefined
       const consumers = await consumersOf(secret, row, known, at, tx)
       const verdict = judge(row, planOf(row), waitedFor(consumers), at)
       return verdict.do === wanted ? carryOut(tx, secret, row, verdict, at) : undefined
@@ -93,7 +93,6 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
   }
 
   const isRetired = (due: Due): void => {
-    metrics.rotationEnded('retired')
     log.info('rotation.retired', { secret: due.path, rotation: due.id })
   }
 
@@ -103,9 +102,10 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
       async effect({ id, path, secretId, fromVersion, toVersion, attempts }, plan) {
         const { retire } = rotatorOf(rotators, plan)
         const place = { id: secretId, path }
-        const ended = retire && (await liveData(db.knex, keyring, place, fromVersion))
-        const kept = retire && (await liveData(db.knex, keyring, place, toVersion))
-        if (!ended || !kept) return
+        if (!retire) return
+        const ended = (await valueOf(db.knex, keyring, place, fromVersion)) ?? {}
+        const kept = await valueOf(db.knex, keyring, place, toVersion)
+        if (!kept) throw new Error(`version ${toVersion}, which a rotation made live, has no value`)
         await retire({ config: plan.rotator, rotationId: id, path, attempt: attempts, ended, kept })
       },
       done: (tx, secret, claimed, at) => endOlder(tx, secret, claimed, retiring, at),

@@ -1,7 +1,7 @@
 /** Begins the rotations whose time has come by their policies' schedules. */
 import type { EntryPart } from '../audit/entry.ts'
 import { Refusal } from '../errors.ts'
-import { beginRotation, secretResource } from '../secrets/rotation/begin.ts'
+import { beginRotation, prepareValue, secretResource } from '../secrets/rotation/begin.ts'
 import { newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
@@ -15,7 +15,7 @@ const most = 200
 type DuePolicy = RotationPolicyRow & { nextAt: Date; path: string; runs: boolean }
 
 export function createSchedules(parts: RotationJobParts): () => Promise<unknown[]> {
-  const { db, now, log, randomBytes } = parts
+  const { db, now, log, randomBytes, snapshots } = parts
 
   const nextOf = (policy: DuePolicy, after: Date): Date | undefined => {
     const { schedule } = policyOf(policy)
@@ -29,14 +29,18 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
   }
 
   /** Moved on to the next time, so that any other replica finds nothing due. */
-  const begin = (policy: DuePolicy): Promise<boolean> =>
-    changeIf(parts, 'secret.rotate', async (tx, known, at) => {
+  async function begin(policy: DuePolicy): Promise<boolean> {
+    const plan = newPlan(policyOf(policy))
+    const live = snapshots.current().secrets.get(policy.path)
+    const prepared = live && (await prepareValue(db.knex, parts, live, plan))
+    return changeIf(parts, 'secret.rotate', async (tx, known, at) => {
       const secret = await secretUnderLock(tx, known, policy)
       if (!(await movePolicyOn(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
-      const plan = newPlan(policyOf(policy))
-      const { entry } = await beginRotation(tx, parts, { secret, plan, requestedBy: 'schedule', known, now: at })
+      const asked = { secret, plan, requestedBy: 'schedule', known, now: at, ...(prepared && { prepared }) }
+      const { entry } = await beginRotation(tx, parts, asked)
       return { reply: undefined, entry }
     })
+  }
 
   /** It can't begin, and the log says why. */
   const leaveOut = (policy: DuePolicy, error: string): Promise<boolean> =>

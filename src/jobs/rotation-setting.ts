@@ -1,19 +1,17 @@
 /** Sets the staged value at the target and makes it the live version; or, of one that was cancelled, sets the live one again. */
-import { liveData, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
+import { valueOf, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
 import { giveUp, makeLive } from '../secrets/rotation/outcome.ts'
-import { openData } from '../secrets/value.ts'
-import { readVersions } from '../store/secrets.ts'
 import { type Due, attempt } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
 
 export function createSetting(parts: RotationJobParts) {
-  const { db, keyring, rotators, log, metrics } = parts
+  const { db, keyring, rotators, log } = parts
 
   async function valuesOf({ secretId, path, fromVersion, toVersion }: Due) {
     const place = { id: secretId, path }
-    const [row] = await readVersions(db.knex, [{ secretId, version: toVersion }])
-    if (!row?.sealed) throw new Error(`the staged version ${toVersion} of a rotation has no value`)
-    return { staged: openData(keyring, place, row), current: await liveData(db.knex, keyring, place, fromVersion) }
+    const staged = await valueOf(db.knex, keyring, place, toVersion)
+    if (!staged) throw new Error(`the staged version ${toVersion} of a rotation has no value`)
+    return { staged, current: await valueOf(db.knex, keyring, place, fromVersion) }
   }
 
   const effectOf = ({ id, path, attempts }: Due) => ({ rotationId: id, path, attempt: attempts })
@@ -55,9 +53,7 @@ export function createSetting(parts: RotationJobParts) {
         }
       },
     })
-    if (!made) return
-    metrics.rotationEnded('failed')
-    log.info('rotation.cancelled', { secret: due.path, rotation: due.id })
+    if (made) log.info('rotation.cancelled', { secret: due.path, rotation: due.id })
   }
 
   return { forward, back }

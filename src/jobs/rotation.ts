@@ -21,7 +21,7 @@ export type RotationJobParts = OnceParts &
     db: Pick<Database, 'knex'>
     snapshots: Pick<Snapshots, 'current'>
     log: Pick<ServerLog, 'info' | 'warn'>
-    metrics: Pick<Metrics, 'rotations' | 'rotationEnded' | 'rotationAttemptFailed'>
+    metrics: Pick<Metrics, 'rotations' | 'rotationAttemptFailed'>
   }
 
 /** Looked at in one run, and at a time: a target that doesn't answer keeps few others waiting. */

@@ -124,18 +124,24 @@ export type HeldLease = LeaseRow & {
   session?: { attestorId: string; spiffeId: string; selectors: Record<string, string | string[]>; instance: Buffer }
 }
 
-/** Active leases whose time is over by themselves: their own, or their session's, which may have been given up or revoked. */
-export async function overLeases(knex: Knex, now: Date, most: number): Promise<LeaseRow[]> {
+/** Active leases whose own time is over. */
+export async function expiredLeases(knex: Knex, now: Date, most: number): Promise<LeaseRow[]> {
+  const rows: LeaseRecord[] = await open(knex)
+    .where({ state: 'active' })
+    .where('expires_at', '<=', now)
+    .orderBy('expires_at')
+    .limit(most)
+  return rows.map(toLease)
+}
+
+/** Active leases whose session is over: it may have been given up or revoked. Looks at every open lease. */
+export async function forsakenLeases(knex: Knex, now: Date, most: number): Promise<LeaseRow[]> {
   const rows: LeaseRecord[] = await knex('lease as l')
     .leftJoin('session as s', 's.id', 'l.session_id')
     .whereNull('l.ended_at')
     .where('l.state', 'active')
     .where((either) => {
-      void either
-        .where('l.expires_at', '<=', now)
-        .orWhereNull('s.id')
-        .orWhereNotNull('s.ended_at')
-        .orWhere('s.expires_at', '<=', now)
+      void either.whereNull('s.id').orWhereNotNull('s.ended_at').orWhere('s.expires_at', '<=', now)
     })
     .orderBy('l.expires_at')
     .limit(most)

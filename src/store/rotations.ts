@@ -221,12 +221,15 @@ export async function countRotations(knex: Knex): Promise<{ state: RotationState
 /** Takes one for this process until a time, unless another has it or it went on meanwhile. Counts as an attempt. */
 export async function claimRotation(
   knex: Knex,
-  { id, updatedAt }: RotationRow,
+  { id, state, attempts, updatedAt }: RotationRow,
   now: Date,
   until: Date,
 ): Promise<RotationRow | undefined> {
   const rows: RotationRecord[] = await knex('rotation')
-    .whereIn('id', free(knex, now).where({ id, updated_at: updatedAt }).select('id').forUpdate().skipLocked())
+    .whereIn(
+      'id',
+      free(knex, now).where({ id, state, attempts, updated_at: updatedAt }).select('id').forUpdate().skipLocked(),
+    )
     .update({ locked_until: until, attempts: knex.raw('attempts + 1') })
     .returning('*')
   return rows[0] && toRotation(rows[0])

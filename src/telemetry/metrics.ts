@@ -30,7 +30,6 @@ const paths = ['batch', 'transaction'] as const
 const runs = ['done', 'failed'] as const
 const leaseStates = ['open', 'revoking', 'irrevocable'] as const
 const rotationStates = ['pending', 'issued', 'waiting', 'held'] as const
-const rotationEnds = ['retired', 'failed', 'rolled_back'] as const
 const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as const
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -118,7 +117,6 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     aggregator: 'max',
   })
   for (const state of rotationStates) rotating.set({ state }, 0)
-  const rotationsEnded = counter('rotations_ended_total', 'Rotations of secrets that ended.', { state: rotationEnds })
   const rotationFailures = counter('rotation_attempt_failures_total', 'Attempts to set or end a value that failed.', {
     step: rotationStep.words,
   })
@@ -167,7 +165,6 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
       const oldest = Math.min(now.getTime(), ...found.map((one) => one.oldest.getTime()))
       rotationAge.set((now.getTime() - oldest) / 1000)
     },
-    rotationEnded: (state: (typeof rotationEnds)[number]): void => rotationsEnded.inc({ state }),
     rotationAttemptFailed: (step: string): void => rotationFailures.inc({ step: rotationStep.of(step) }),
     /** Asked at each scrape. */
     watchSnapshotAge(seconds: () => number): void {

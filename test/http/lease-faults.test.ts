@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withConnection } from '../../src/secrets/databases/connect.ts'
 import { createRole } from '../../src/secrets/databases/roles.ts'
 import { scramVerifier } from '../../src/secrets/databases/scram.ts'
+import { createClock } from '../support/clock.ts'
 import { audience, startPurser } from '../support/purser.ts'
 import { type Shop, createShop, rolesAt, startShop } from '../support/leases.ts'
 import { fault, readLog } from '../support/operator.ts'
@@ -226,6 +227,23 @@ describe('leases, when something fails', () => {
     await sweepOrphans()
     expect(await openLeases()).toEqual([])
     expect(await rolesAt(target)).toEqual([])
+  })
+
+  it('ends nothing early or late where the clock jumps', async () => {
+    const clock = createClock()
+    const other = await startShop(target, { store: 'postgres', now: clock.now })
+    try {
+      const { role } = await other.arrive()
+      clock.advance(-25 * 3600)
+      await other.purser.runJobs()
+      expect((await other.lease(role.lease)).state).toBe('active')
+      clock.advance(50 * 3600)
+      await other.purser.runJobs()
+      expect((await other.lease(role.lease)).state).toBe('revoked')
+      expect(await rolesAt(target)).not.toContain(role.username)
+    } finally {
+      await other.purser.stop()
+    }
   })
 
   it('is done once by two replicas', async () => {

@@ -117,7 +117,7 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
     expect(entries.map((entry) => `${entry.action} ${entry.outcome}`)).toEqual([
       'lease.revoke intended',
       'lease.revoke completed',
-      'lease.revoke completed',
+      'lease.revoke granted',
     ])
     expect(fault(await renew(role.lease, token))).toBe('409 lease_over')
   })

@@ -1,7 +1,6 @@
 /** What README.md says of parts that are not built yet: nobody is given less than was asked for without being told. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createIssuer, registerLab } from '../support/issuer.ts'
-import { entriesOf } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
 describe('a part that is not built yet', () => {
@@ -15,18 +14,6 @@ describe('a part that is not built yet', () => {
   })
   afterAll(() => purser.stop())
   const ask = (more: object) => purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token }, ...more })
-
-  it.each([[{ databases: ['orders'] }, ['/databases']]])(
-    'is refused by name where credentials are asked for: %j',
-    async (parts, pointers) => {
-      const { status, body } = await ask({ jwts: [{ audience: ['payments'] }], ...parts })
-      expect([status, body.code]).toEqual([422, 'not_available'])
-      expect((body['errors'] as { pointer: string }[]).map((one) => one.pointer)).toEqual(pointers)
-      expect(body).not.toHaveProperty('jwts')
-      const entries = await entriesOf(purser, body['requestId'])
-      expect(entries.map(({ outcome, reason }) => [outcome, reason])).toEqual([['refused', 'not_available']])
-    },
-  )
 
   it('is nothing to refuse where none is asked for', async () => {
     expect((await ask({ secrets: [], databases: [] })).status).toBe(200)
@@ -42,6 +29,6 @@ describe('a part that is not built yet', () => {
 
   it('is not among the features', async () => {
     const { body } = await purser.call('GET', '/api/v1/server')
-    expect(body['features']).toEqual(['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets'])
+    expect(body['features']).toEqual(['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'databases'])
   })
 })

@@ -1,6 +1,6 @@
 /** Verifiers against the RFC's own example and against what Postgres makes; names against any text. */
-import { randomBytes } from 'node:crypto'
-import fc from 'fast-check'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { faultOfIdentifier, quoteIdentifier, quoteLiteral } from '../../src/secrets/databases/identifier.ts'
 import { newPassword, scramVerifier, verifierWith } from '../../src/secrets/databases/scram.ts'
@@ -8,7 +8,6 @@ import { newPassword, scramVerifier, verifierWith } from '../../src/secrets/data
 describe('a SCRAM-SHA-256 verifier', () => {
   // The exchange of RFC 7677, 3: password "pencil"; the server's signature over its messages is v=6rriTRBi….
   it('holds the keys by which the example of RFC 7677 verifies', async () => {
-    const { createHmac, createHash } = await import('node:crypto')
     const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64')
     const verifier = await verifierWith('pencil', salt, 4096)
     const [, stored = '', server = ''] = /\$([^$:]+):([^:]+)$/.exec(verifier) ?? []

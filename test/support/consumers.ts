@@ -14,7 +14,10 @@ export type Pod = {
 
 export type Pods = { issuer: Issuer; start: (name: string) => Promise<Pod> }
 
-/** @param names of the instances of the entry `shop`, which may read `prod/**` */
+/**
+ * @param names of the instances of the entry `shop`, which may read `prod/**`
+ * Their access tokens last for an hour; who attests anew by this issuer is another session.
+ */
 export async function createPods(
   purser: TestPurser,
   clock: Clock,
@@ -37,34 +40,23 @@ export async function createPods(
 
 async function startPod(purser: TestPurser, clock: Clock, issuer: Issuer, sub: string): Promise<Pod> {
   let held: ReturnType<Pod['held']>
-  let until = 0
-  let token = ''
-  let session = ''
+  const now = clock.seconds()
+  const proof = { kind: 'jwt', token: await issuer.token({ sub, iat: now, exp: now + 600 }) }
+  const { status, body, text } = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {} })
+  if (status !== 200) throw new Error(`not let in: ${text}`)
+  const { token } = body['accessToken'] as { token: string }
+  const session = (body['session'] as { id: string }).id
 
-  /** An access token lives for an hour at most. */
-  async function access(): Promise<string> {
-    if (clock.seconds() < until) return token
-    const now = clock.seconds()
-    const proof = { kind: 'jwt', token: await issuer.token({ sub, iat: now, exp: now + 600 }) }
-    const { status, body, text } = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {} })
-    if (status !== 200) throw new Error(`not let in: ${text}`)
-    token = (body['accessToken'] as { token: string }).token
-    session = (body['session'] as { id: string }).id
-    until = now + 3000
-    return token
-  }
-
-  await access()
   return {
     session,
     held: () => held,
     async fetch(rest = 'db') {
-      const answer = await purser.call('GET', `/api/v1/secrets/prod/${rest}`, undefined, { token: await access() })
+      const answer = await purser.call('GET', `/api/v1/secrets/prod/${rest}`, undefined, { token })
       const { version, data } = answer.body
       if (answer.status === 200) held = { version: Number(version), data: data as Record<string, unknown> }
       return answer
     },
-    ack: async (version) => purser.call('POST', '/api/v1/secrets/prod/db:ack', { version }, { token: await access() }),
-    leave: async () => purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: await access() }),
+    ack: async (version) => purser.call('POST', '/api/v1/secrets/prod/db:ack', { version }, { token }),
+    leave: async () => purser.call('DELETE', '/api/v1/credentials/self', undefined, { token }),
   }
 }

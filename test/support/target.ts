@@ -1,8 +1,9 @@
 /** Somebody else's database, in which Purser makes roles: a Postgres that asks for passwords and logs every statement. */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
+import { findBinaries } from './postgres-binaries.ts'
 import { startOwnPostgres } from './postgres.ts'
 
 export type TargetServer = {
@@ -22,17 +23,25 @@ export type TargetServer = {
 }
 
 /** A database `orders` with a schema `shop`, and an administrative role that is no superuser. */
-export async function startTarget(): Promise<TargetServer> {
+export async function startTarget(identity?: { cert: string; key: string }): Promise<TargetServer> {
   const directory = await mkdtemp(join(tmpdir(), 'purser-target-'))
   await chmod(directory, 0o755)
   const hba = join(directory, 'hba.conf')
   await writeFile(hba, 'host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n')
   await chmod(hba, 0o644)
   const logged: string[] = []
+  const [cert, key] = [join(directory, 'server.pem'), join(directory, 'server.key')]
+  if (identity) {
+    await writeFile(cert, identity.cert)
+    await writeFile(key, identity.key, { mode: 0o600 })
+    const { as } = await findBinaries()
+    if (as.uid !== undefined && as.gid !== undefined) await chown(key, as.uid, as.gid)
+  }
   const postgres = await startOwnPostgres({
     settings: {
       hba_file: hba,
       log_statement: 'all',
+      ...(identity && { ssl: 'on', ssl_cert_file: cert, ssl_key_file: key }),
     },
     onLog: (text) => void logged.push(text),
   }).catch(async (error: unknown) => {
@@ -84,8 +93,8 @@ export async function startTarget(): Promise<TargetServer> {
     sql: (text, values) => once('orders', text, values),
     login: (username, password) => connect(username, password, 'orders'),
     log: () => logged.join(''),
-    stopHard: postgres.stopHard,
-    start: postgres.start,
+    stopHard: () => postgres.stopHard(),
+    start: () => postgres.start(),
     async stop() {
       await postgres.stop()
       await rm(directory, { recursive: true, force: true })

@@ -31,7 +31,7 @@ export function openPassword(keyring: SealingKeyring, id: string, revision: numb
 }
 
 /** The password that is being set is sealed for the revision that it will have. */
-export async function stagedPassword({ db, keyring }: AdminParts, id: string): Promise<string | undefined> {
+async function stagedPassword({ db, keyring }: AdminParts, id: string): Promise<string | undefined> {
   const staged = await stagedAdmin(db.knex, id)
   return staged && openPassword(keyring, id, staged.revision + 1, staged.next)
 }

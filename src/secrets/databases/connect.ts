@@ -59,21 +59,22 @@ export async function withConnection<T>(
   })
   // Told by the statement that runs; without a listener an error between two of them would end the process.
   client.on('error', () => undefined)
-  let undone: string | undefined
+  const warnings: string[] = []
   client.on('notice', ({ code }) => {
-    if (code !== undefined && unfinished.has(code)) undone = code
+    if (code !== undefined && unfinished.has(code)) warnings.push(code)
   })
 
   async function run(sql: string, values: unknown[] = []): Promise<Row[]> {
-    undone = undefined
+    warnings.length = 0
     const query = { text: sql, values, queryMode: 'extended' }
     const { rows } = await client.query<Row>(query).catch((error: unknown) => {
       throw targetError(error)
     })
-    if (undone !== undefined) {
+    const [warning] = warnings
+    if (warning !== undefined) {
       throw new TargetError(
         'not_granted',
-        `the administrative role may not grant what the definition names (${undone})`,
+        `the administrative role may not grant what the definition names (${warning})`,
       )
     }
     return rows

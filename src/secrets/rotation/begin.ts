@@ -30,7 +30,11 @@ export type Beginning = {
   now: Date
   /** Supplied, or of an earlier version; made by the rotator unless given. */
   data?: SecretData
+  prepared?: Prepared
 }
+
+/** A value that a rotator made beforehand, and what it was made from. */
+export type Prepared = { data: SecretData; fromVersion: number; rotator: Plan['rotator'] }
 
 export type Begun = { rotation: RotationRow; entry: EntryPart }
 
@@ -43,16 +47,36 @@ export function rotatorOf(rotators: Rotators, { rotator }: Pick<Plan, 'rotator'>
   return found
 }
 
-/** The value of the live version; nothing where it was deleted, destroyed or retired. */
-export async function liveData(
+/** The value of a version, deleted or not; nothing where it was destroyed. */
+export async function valueOf(
   tx: Knex,
   keyring: SealingKeyring,
   secret: Pick<SecretRow, 'id' | 'path'>,
   version: number,
 ): Promise<SecretData | undefined> {
   const [row] = await readVersions(tx, [{ secretId: secret.id, version }])
-  return row?.sealed && !row.deletedAt && !row.retiredAt ? openData(keyring, secret, row) : undefined
+  return row?.sealed && openData(keyring, secret, row)
 }
+
+/**
+ * Makes the next value before the transaction that stages it: an RSA key takes seconds to find.
+ * @throws RotatorError where no value can be made
+ */
+export async function prepareValue(
+  knex: Knex,
+  { rotators, keyring }: Pick<RotationParts, 'rotators' | 'keyring'>,
+  secret: SecretRow,
+  plan: Plan,
+): Promise<Prepared> {
+  const { path, version } = secret
+  const current = await valueOf(knex, keyring, secret, version)
+  const next = { config: plan.rotator, path, version: version + 1, ...(current && { current }) }
+  return { data: await rotatorOf(rotators, plan).next(next), fromVersion: version, rotator: plan.rotator }
+}
+
+/** Whether it is still what the rotator would make. */
+const isMadeFor = (prepared: Prepared, secret: SecretRow, plan: Plan): boolean =>
+  prepared.fromVersion === secret.version && JSON.stringify(prepared.rotator) === JSON.stringify(plan.rotator)
 
 /**
  * @throws Refusal `conflict` while a rotation runs, or a live consumer holds what an effect would overwrite; RotatorError
@@ -68,14 +92,16 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
 
   const version = (await lastVersionOf(tx, secret.path)) + 1
   const { path } = secret
-  const current = await liveData(tx, keyring, secret, secret.version)
+  const current = await valueOf(tx, keyring, secret, secret.version)
   const next = { config: plan.rotator, path, version, ...(current && { current }) }
   if (plan.supplied && asked.data) {
     const problems = rotator.checkSupplied?.(asked.data, next) ?? []
     const errors = problems.map((one) => ({ ...one, pointer: `/data${one.pointer}` }))
     if (errors.length > 0) throw refuse('impossible', { errors })
   }
-  const data = asked.data ?? (await rotator.next(next))
+  const { prepared } = asked
+  const ready = prepared && isMadeFor(prepared, secret, plan) ? prepared.data : undefined
+  const data = asked.data ?? ready ?? (await rotator.next(next))
   await insertVersion(tx, {
     secretId: secret.id,
     version,

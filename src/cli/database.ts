@@ -1,0 +1,177 @@
+/** `purser database`: where roles are made for workloads, and with whose credential. */
+import { text } from 'node:stream/consumers'
+import type { Command } from 'commander'
+import { stringify } from 'yaml'
+import { type Api, type ServerFlags, liveRevision, segment, withApi } from './api.ts'
+import { type Definition, readDefinition } from './documents.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { type OutputFlags, show, table } from './output.ts'
+import { readText } from './settings.ts'
+
+type Flags = ServerFlags & OutputFlags & { reason?: string }
+type Written = Flags & { file: string; passwordFile?: string; revision?: number }
+type Database = {
+  name: string
+  host: string
+  port: number
+  database: string
+  admin: { username: string }
+  maxLifetimeSeconds: number
+  revision: number
+}
+type Check = { ok: boolean; checks: { what: string; ok: boolean; detail?: string }[] }
+
+const pathOf = (name: string): string => `/api/v1/databases/${segment(name)}`
+
+export function addDatabase(program: Command, io: Io): void {
+  const group = program.command('database').summary('configure databases in which workloads get roles of their own')
+  addWrite(group, io, 'create')
+  addWrite(group, io, 'replace')
+  addList(group, io)
+  addGet(group, io)
+  addCheck(group, io)
+  addRotate(group, io)
+  addDelete(group, io)
+}
+
+/** The password is never an argument: arguments can be seen by everybody on the machine, and stay in histories. */
+function addWrite(group: Command, io: Io, verb: 'create' | 'replace'): void {
+  const command = group
+    .command(verb)
+    .summary(verb === 'create' ? 'configure a database' : 'configure it anew; without a password the one it has stays')
+    .argument('<name>')
+    .requiredOption('-f, --file <file>', 'the definition, YAML or JSON; - is stdin')
+    .option('--password-file <file>', "the administrator's password; - is stdin")
+  if (verb === 'replace') command.option('--revision <n>', 'only if it is still at this revision', positive)
+  command.action(async (name: string, flags: Written) => {
+    const definition = withPassword(await readDefinition(io, flags.file, name), await passwordOf(io, flags))
+    const { body, headers } = await withApi(io, flags, (api) => write(api, verb, name, definition, flags))
+    show(io, flags, body, ({ host, port, database, revision }) =>
+      table([
+        [
+          `database ${name} ${verb}d`,
+          `${database} at ${host}:${port}`,
+          `revision ${revision}`,
+          `log ${String(headers['purser-log-index'])}`,
+        ],
+      ]),
+    )
+  })
+  withExamples(
+    withReason(withOutput(withServer(command))),
+    `purser database ${verb} orders --file orders.yaml --password-file admin-password`,
+  )
+}
+
+async function write(api: Api, verb: 'create' | 'replace', name: string, body: Definition, flags: Written) {
+  const reason = reasonHeader(flags)
+  if (verb === 'create') return api.call<Database>('POST', '/api/v1/databases', { body, headers: reason })
+  const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
+  return api.call<Database>('PUT', pathOf(name), { body, headers: { 'if-match': `"${revision}"`, ...reason } })
+}
+
+async function passwordOf(io: Io, { file, passwordFile }: Written): Promise<string | undefined> {
+  if (passwordFile === undefined) return undefined
+  if (passwordFile === '-' && file === '-') throw new CliError('only one of them can be stdin', exitCodes.usage)
+  const given = passwordFile === '-' ? await text(io.stdin) : readText(io, passwordFile, '--password-file')
+  return given.replace(/\r?\n$/, '')
+}
+
+function withPassword(definition: Definition, password: string | undefined): Definition {
+  if (password === undefined) return definition
+  const { admin } = definition
+  return { ...definition, admin: { ...(typeof admin === 'object' ? admin : {}), password } }
+}
+
+function addList(group: Command, io: Io): void {
+  const command = group
+    .command('list')
+    .summary('list the databases')
+    .action(async (flags: Flags) => {
+      const items = await withApi(io, flags, (api) => api.all<Database>('/api/v1/databases'))
+      show(io, flags, { items }, () =>
+        table(
+          items.map(({ name, database, host, port, admin, revision }) => [
+            name,
+            `${database} at ${host}:${port}`,
+            admin.username,
+            String(revision),
+          ]),
+          ['NAME', 'DATABASE', 'ADMINISTRATOR', 'REV'],
+        ),
+      )
+    })
+  withExamples(withOutput(withServer(command)), 'purser database list')
+}
+
+function addGet(group: Command, io: Io): void {
+  const command = group
+    .command('get')
+    .summary('show one database, without its credential')
+    .argument('<name>')
+    .action(async (name: string, flags: Flags) => {
+      const { body } = await withApi(io, flags, (api) => api.call<Database>('GET', pathOf(name)))
+      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
+    })
+  withExamples(withOutput(withServer(command)), 'purser database get orders')
+}
+
+function addCheck(group: Command, io: Io): void {
+  const command = group
+    .command('check')
+    .summary('reach a database, and say what would keep roles from being made')
+    .argument('<name>')
+    .action(async (name: string, flags: Flags) => {
+      const { body } = await withApi(io, flags, (api) => api.call<Check>('POST', `${pathOf(name)}:check`))
+      show(io, flags, body, ({ checks }) =>
+        table(checks.map(({ ok, what, detail = '' }) => [ok ? 'ok' : 'WRONG', what, detail])),
+      )
+      if (!body.ok) throw new CliError(`no roles can be made in ${name} as it is`, exitCodes.failed)
+    })
+  withExamples(withOutput(withServer(command)), 'purser database check orders')
+}
+
+function addRotate(group: Command, io: Io): void {
+  const command = group
+    .command('rotate-admin')
+    .summary("replace the administrator's password by one that nobody else knows")
+    .argument('<name>')
+    .action(async (name: string, flags: Flags) => {
+      const { body, headers } = await withApi(io, flags, (api) =>
+        api.call<Database>('POST', `${pathOf(name)}:rotate-admin`, { headers: reasonHeader(flags) }),
+      )
+      show(io, flags, body, ({ admin, revision }) =>
+        table([
+          [
+            `database ${name}: ${admin.username} has a new password`,
+            `revision ${revision}`,
+            `log ${String(headers['purser-log-index'])}`,
+          ],
+        ]),
+      )
+    })
+  withExamples(withReason(withOutput(withServer(command))), 'purser database rotate-admin orders')
+}
+
+function addDelete(group: Command, io: Io): void {
+  const command = group
+    .command('delete')
+    .summary('remove a database that no workload entry grants')
+    .argument('<name>')
+    .option('--revision <n>', 'only if it is still at this revision', positive)
+    .action(async (name: string, flags: Flags & { revision?: number }) => {
+      const index = await withApi(io, flags, async (api) => {
+        const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
+        const headers = { 'if-match': `"${revision}"`, ...reasonHeader(flags) }
+        return (await api.call('DELETE', pathOf(name), { headers })).headers['purser-log-index']
+      })
+      show(
+        io,
+        flags,
+        { name, deleted: true, logIndex: index },
+        () => `database ${name} deleted  log ${String(index)}\n`,
+      )
+    })
+  withExamples(withReason(withOutput(withServer(command))), 'purser database delete orders')
+}

@@ -1,0 +1,124 @@
+/** Rotations as routes answer them, and as people read them. */
+import { table } from '../output.ts'
+import { minute } from './history.ts'
+
+export type Rotation = {
+  id: string
+  path?: string
+  state: string
+  rotator: string
+  fromVersion: number
+  toVersion: number
+  rollbackTo?: number
+  requestedBy: string
+  onDeadline: string
+  deadlineAt?: string
+  excused?: string[]
+  retiring?: string
+  undoing?: boolean
+  attempts: number
+  lastError?: string
+  nextAttemptAt?: string
+  startedAt: string
+  endedAt?: string
+}
+
+export type SecretRotation = {
+  path: string
+  version: number
+  revision: number
+  policy?: { rotator: { kind: string }; schedule?: { cron: string; timeZone?: string } }
+  nextAt?: string
+  rotation?: Rotation
+  waitingFor?: number
+  history: Rotation[]
+}
+
+export type Consumer = {
+  holder: string
+  standing: string
+  workload?: string
+  spiffeId?: string
+  pod?: string
+  job?: string
+  address?: string
+  version: number
+  fetchedAt: string
+  acknowledgedAt?: string
+  aliveUntil?: string
+  watching: boolean
+  moved: boolean
+  excused: boolean
+  waitedFor: boolean
+}
+
+const line = (name: string, value: string | undefined): string[][] => (value === undefined ? [] : [[name, value]])
+
+const versions = ({ fromVersion, toVersion, rollbackTo }: Rotation): string =>
+  `${fromVersion} → ${toVersion}${rollbackTo === undefined ? '' : ` (the value of ${rollbackTo})`}`
+
+function doing({ retiring, undoing }: Rotation): string {
+  if (retiring !== undefined) return ', the versions before are being ended'
+  return undoing ? ', cancelled: the live value is being set again' : ''
+}
+
+export function rotationWords(view: SecretRotation): string {
+  const { path, version, policy, nextAt, rotation, waitingFor } = view
+  const schedule = policy?.schedule && `${policy.schedule.cron} (${policy.schedule.timeZone ?? 'UTC'})`
+  const about = [
+    ['secret', `${path}, version ${version}`],
+    ...line('rotator', policy?.rotator.kind ?? 'none: values are supplied'),
+    ...line('schedule', schedule),
+    ...line('next', nextAt && minute(nextAt)),
+  ]
+  if (!rotation) return table([...about, ['rotation', 'none yet']])
+  const { state, requestedBy, deadlineAt, onDeadline, attempts, lastError, nextAttemptAt, endedAt } = rotation
+  return table([
+    ...about,
+    ['rotation', `${rotation.id}, ${versions(rotation)}, by ${requestedBy}`],
+    ['state', `${state}${doing(rotation)}`],
+    ...line('ended', endedAt && minute(endedAt)),
+    ...line('waits for', waitingFor === undefined ? undefined : `${waitingFor} of its consumers`),
+    ...line('deadline', deadlineAt && endedAt === undefined ? `${minute(deadlineAt)}, then ${onDeadline}` : undefined),
+    ...line('excused', rotation.excused?.join(', ')),
+    ...line('last error', lastError && (endedAt === undefined ? `${lastError} (attempt ${attempts})` : lastError)),
+    ...line('next attempt', lastError === undefined ? undefined : nextAttemptAt && minute(nextAttemptAt)),
+  ])
+}
+
+const whatIs = ({ moved, excused, waitedFor, standing }: Consumer): string => {
+  if (waitedFor) return 'waited for'
+  if (moved) return 'moved'
+  return excused ? 'excused' : standing
+}
+
+/** Those that a rotation waits for first. */
+export function consumerTable(items: readonly Consumer[]): string {
+  const rows = items.toSorted((a, b) => Number(b.waitedFor) - Number(a.waitedFor) || a.version - b.version)
+  return table(
+    rows.map((one) => [
+      one.holder,
+      one.pod ?? one.job ?? one.workload ?? '',
+      one.address ?? '',
+      String(one.version),
+      whatIs(one),
+      minute(one.fetchedAt),
+      one.acknowledgedAt === undefined ? '' : minute(one.acknowledgedAt),
+      one.aliveUntil === undefined ? one.standing : minute(one.aliveUntil),
+      one.watching ? 'yes' : 'no',
+    ]),
+    ['HOLDER', 'POD OR JOB', 'ADDRESS', 'VERSION', 'STATE', 'FETCHED', 'ACKNOWLEDGED', 'ALIVE UNTIL', 'WATCHING'],
+  )
+}
+
+export const rotationTable = (items: readonly Rotation[]): string =>
+  table(
+    items.map((one) => [
+      one.path ?? '',
+      one.state,
+      versions(one),
+      one.deadlineAt === undefined ? '' : `${minute(one.deadlineAt)} ${one.onDeadline}`,
+      one.lastError === undefined ? '' : `${one.lastError} (attempt ${one.attempts})`,
+    ]),
+    ['PATH', 'STATE', 'VERSIONS', 'DEADLINE', 'LAST ERROR'],
+  )

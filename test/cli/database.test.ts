@@ -1,0 +1,79 @@
+/** `purser database` and `purser lease` against a real server, and a real Postgres as the target. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cli } from '../support/cli.ts'
+import { createIssuer, registerLab } from '../support/issuer.ts'
+import { createShop, definitionFor, shopEntry } from '../support/leases.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+describe('databases and leases on the command line', () => {
+  let target: TargetServer
+  let purser: TestPurser
+  const folder = mkdtempSync(join(tmpdir(), 'purser-cli-'))
+  const file = (name: string, content: string): string => {
+    writeFileSync(join(folder, name), content)
+    return join(folder, name)
+  }
+  const run = (line: string, stdin?: string) =>
+    cli(line.split(' '), {
+      env: { PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'), PURSER_API_TOKEN: purser.admin },
+      ...(stdin !== undefined && { stdin }),
+    })
+  beforeAll(async () => {
+    target = await startTarget()
+    purser = await startPurser({ store: 'postgres', tls: true })
+  })
+  afterAll(async () => {
+    await purser?.stop()
+    await target.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('take the password from a file or stdin, and show it nowhere', async () => {
+    const definition = definitionFor(target, { admin: { username: target.admin.username } })
+    const path = file('orders.json', JSON.stringify(definition))
+    expect(await run(`database create orders --file ${path}`)).toMatchObject({ code: 3 })
+    expect(await run('database create orders --file - --password-file -', '{}')).toMatchObject({ code: 2 })
+    const made = await run(`database create orders --file ${path} --password-file -`, `${target.admin.password}\n`)
+    expect(made).toMatchObject({
+      code: 0,
+      err: '',
+      out: expect.stringMatching(/^database orders created .* log 1\/\d+\n$/),
+    })
+    const password = file('password', target.admin.password)
+    const replaced = await run(`database replace orders --file ${path} --password-file ${password}`)
+    expect(replaced).toMatchObject({ code: 0, out: expect.stringContaining('revision 2') })
+    for (const line of ['database get orders', 'database list', 'database list -o json']) {
+      const { code, out } = await run(line)
+      expect([line, code, out.includes('purser_admin'), out.includes(target.admin.password)]).toEqual([
+        line,
+        0,
+        true,
+        false,
+      ])
+    }
+  })
+
+  it('say what is wrong, rotate the administrator, and end leases', async () => {
+    expect(await run('database check orders')).toMatchObject({ code: 0, out: expect.stringContaining('ok') })
+    expect(await run('database rotate-admin orders')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('new password'),
+    })
+    const issuer = await createIssuer()
+    await registerLab(purser, issuer)
+    await purser.asAdmin('POST', '/api/v1/workloads', shopEntry({ databases: ['orders'] }))
+    const { role } = await createShop(purser, issuer).arrive()
+    expect(await run('database delete orders')).toMatchObject({ code: 3, err: expect.stringContaining('in_use') })
+    expect((await run('lease list --database orders --state active')).out).toContain(role.lease)
+    expect(await run(`lease revoke ${role.lease} --reason test`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('revoked'),
+    })
+    expect((await run('lease list --state active')).out).not.toContain(role.lease)
+    expect(await run(`lease revoke ls_${'0'.repeat(32)}`)).toMatchObject({ code: 3 })
+  })
+})

@@ -1,0 +1,241 @@
+/** Rotations with many replicas, and what is left of one that stopped at each step. */
+import { type Server, createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { delayAfter } from '../../src/jobs/rotation-attempt.ts'
+import { type Clock, createClock } from '../support/clock.ts'
+import { createPods } from '../support/consumers.ts'
+import { readLog } from '../support/operator.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+let running: TestPurser[] = []
+let target: Server | undefined
+afterEach(async () => {
+  // The first one owns the database.
+  for (const one of running.toReversed()) await one.stop()
+  running = []
+  target?.close()
+})
+
+async function replicas(clock: Clock, count: number, env: Record<string, string> = {}): Promise<TestPurser[]> {
+  const first = await startPurser({ store: 'postgres', env, now: clock.now })
+  running.push(first)
+  const { database, rootKey } = first.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
+  while (running.length < count) running.push(await startPurser({ env, now: clock.now, again }))
+  return running
+}
+
+type Told = { path: string; version: number; data: unknown; rotationId: string; attempt: number }
+
+/** Confirms what it is told; `hold` keeps its answers back. */
+async function startTarget(): Promise<{
+  origin: string
+  told: Told[]
+  meanwhile: (work: (() => Promise<void>) | undefined) => void
+}> {
+  const told: Told[] = []
+  let between: (() => Promise<void>) | undefined
+  target = createServer((request, response) => {
+    let text = ''
+    request.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    request.on('end', () => {
+      const body: Told = JSON.parse(text)
+      told.push(body)
+      void (between?.() ?? Promise.resolve()).then(() =>
+        response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end(JSON.stringify({ confirmed: true, rotationId: body.rotationId })),
+      )
+    })
+  })
+  await new Promise<void>((resolve) => target?.listen(0, '127.0.0.1', resolve))
+  const origin = `http://127.0.0.1:${(target.address() as AddressInfo).port}`
+  return { origin, told, meanwhile: (work) => void (between = work) }
+}
+
+const webhookPolicy = (origin: string, more: object = {}) => ({
+  rotator: { kind: 'webhook', url: `${origin}/`, generate: { password: { length: 32, alphabet: 'alphanumeric' } } },
+  ...more,
+})
+
+async function keep(purser: TestPurser, path: string, policy: object): Promise<void> {
+  await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { password: 'first' } }, { 'if-match': '"0"' })
+  await purser.asAdmin('PUT', `/api/v1/secrets/${path}:rotation`, policy, { 'if-match': '"0"' })
+}
+const rotate = (purser: TestPurser, path: string) => purser.asAdmin('POST', `/api/v1/secrets/${path}:rotate`, {})
+const stateOf = async (purser: TestPurser, path: string): Promise<{ state: string; toVersion: number }> =>
+  (await purser.asAdmin('GET', `/api/v1/secrets/${path}:rotation`)).body['rotation'] as never
+
+const outcomes = async (purser: TestPurser, path: string): Promise<string[]> =>
+  (await readLog(purser))
+    .filter((entry) => entry.resource?.name === path && /^secret\.(?:rotate|retire)$/.test(entry.action))
+    .map((entry) => `${entry.action} ${entry.outcome}`)
+
+const once = ['secret.rotate intended', 'secret.rotate completed', 'secret.retire intended', 'secret.retire completed']
+
+describe('three replicas on one Postgres', () => {
+  it('begin each due rotation once, tell its target once, and end it once', async () => {
+    const clock = createClock(new Date('2026-11-25T12:00:30Z'))
+    const { origin, told } = await startTarget()
+    const all = await replicas(clock, 3, { PURSER_FETCH_ALLOW: origin })
+    const [first] = all
+    if (!first) throw new Error('none')
+    const paths = Array.from({ length: 12 }, (_, n) => `prod/s${n}`)
+    for (const path of paths) await keep(first, path, webhookPolicy(origin, { schedule: { cron: '0 * * * *' } }))
+
+    for (let round = 1; round <= 2; round++) {
+      clock.advance(3600)
+      for (let n = 0; n < 6; n++) {
+        await Promise.all(all.map((one) => one.runJobs()))
+        clock.advance(1)
+      }
+      const done = Array.from({ length: round }, () => once).flat()
+      await expect
+        .poll(
+          async () => {
+            await Promise.all(all.map((one) => one.runJobs()))
+            clock.advance(1)
+            return Promise.all(paths.map((path) => outcomes(first, path)))
+          },
+          { timeout: 30_000 },
+        )
+        .toEqual(paths.map(() => done))
+    }
+    // Each target was told one value for each version, and never twice.
+    const calls = told.map(({ path, version }) => `${path} ${version}`)
+    expect(calls.toSorted()).toEqual(paths.flatMap((path) => [`${path} 2`, `${path} 3`]).toSorted())
+  })
+})
+
+describe('a rotation that stopped', () => {
+  it('after its value was staged goes on elsewhere, with that value', async () => {
+    const clock = createClock()
+    const { origin, told } = await startTarget()
+    const [first, second] = await replicas(clock, 2, { PURSER_FETCH_ALLOW: origin })
+    if (!first || !second) throw new Error('none')
+    await keep(first, 'prod/db', webhookPolicy(origin))
+    await rotate(first, 'prod/db')
+    await expect.poll(() => second.runJobs().then(() => told.length), { timeout: 10_000 }).toBeGreaterThan(0)
+    clock.advance(1)
+    await expect.poll(() => second.runJobs().then(() => outcomes(first, 'prod/db')), { timeout: 10_000 }).toEqual(once)
+  })
+
+  it('between the effect and its record is taken up when the claim has run out, and told the same value', async () => {
+    const clock = createClock()
+    const { origin, told, meanwhile } = await startTarget()
+    const [first, second] = await replicas(clock, 2, { PURSER_FETCH_ALLOW: origin })
+    if (!first || !second) throw new Error('none')
+    await keep(first, 'prod/db', webhookPolicy(origin))
+    // As if the process that was told had died: while its target answers, its claim runs out and another one finishes.
+    let taken = false
+    meanwhile(async () => {
+      if (taken) return
+      taken = true
+      clock.advance(200)
+      await expect
+        .poll(() => second.runJobs().then(async () => (await stateOf(second, 'prod/db')).state), { timeout: 20_000 })
+        .not.toBe('pending')
+    })
+    await rotate(first, 'prod/db')
+    await first.runJobs()
+    await expect.poll(async () => (await stateOf(first, 'prod/db')).state, { timeout: 10_000 }).not.toBe('pending')
+    clock.advance(2)
+    await expect.poll(() => first.runJobs().then(() => outcomes(first, 'prod/db')), { timeout: 10_000 }).toEqual(once)
+    expect(told).toHaveLength(2)
+    expect(told[0]?.data).toEqual(told[1]?.data)
+    expect(new Set(told.map((one) => one.rotationId)).size).toBe(1)
+    expect(told.map((one) => one.attempt)).toEqual([1, 2])
+  })
+
+  it('with its claim held by a process that is gone ends in a stated state, at every step', async () => {
+    const clock = createClock()
+    const { origin } = await startTarget()
+    const [purser] = await replicas(clock, 1, { PURSER_FETCH_ALLOW: origin })
+    if (!purser) throw new Error('none')
+    await keep(purser, 'prod/db', webhookPolicy(origin, { onDeadline: 'retire', deadlineSeconds: 10_000 }))
+    const { start } = await createPods(purser, clock, ['pod-0'])
+    const pod = await start('pod-0')
+    await pod.fetch()
+    await rotate(purser, 'prod/db')
+    const claim = () =>
+      purser
+        .knex('rotation')
+        .whereNull('ended_at')
+        .update({ locked_until: new Date(clock.now().getTime() + 120_000) })
+    const runs = async (seconds: number): Promise<string> => {
+      clock.advance(seconds)
+      for (let n = 0; n < 3; n++) {
+        await purser.runJobs()
+        clock.advance(1)
+      }
+      return (await stateOf(purser, 'prod/db')).state
+    }
+    await claim()
+    expect(await runs(60)).toBe('pending')
+    expect(await runs(60)).toBe('waiting')
+    await claim()
+    await pod.fetch()
+    expect(await runs(60)).toBe('waiting')
+    expect(await runs(120)).toBe('retired')
+    expect(await outcomes(purser, 'prod/db')).toEqual(once)
+  })
+})
+
+describe('a schedule', () => {
+  const policy = (schedule: object) => ({
+    rotator: { kind: 'generated', fields: { password: { length: 32, alphabet: 'hex' } } },
+    schedule,
+  })
+
+  it('leaves out what could not begin in its window, and says so', async () => {
+    const clock = createClock(new Date('2026-11-25T12:00:30Z'))
+    const [purser] = await replicas(clock, 1)
+    if (!purser) throw new Error('none')
+    await keep(purser, 'prod/db', policy({ cron: '0 * * * *', windowSeconds: 600 }))
+    clock.advance(3600 + 1200)
+    await purser.runJobs()
+    expect(await outcomes(purser, 'prod/db')).toEqual(['secret.rotate failed'])
+    const missed = (await readLog(purser)).at(-1)
+    expect(missed?.detail).toEqual({
+      requestedBy: 'schedule',
+      error: 'missed: its window has passed',
+      nextAt: '2026-11-25T14:00:00.000Z',
+    })
+    clock.advance(2400)
+    await purser.runJobs()
+    expect(await outcomes(purser, 'prod/db')).toContain('secret.rotate intended')
+  })
+
+  it('waits for the rotation before, and for no window', async () => {
+    const clock = createClock(new Date('2026-11-25T12:00:30Z'))
+    const [purser] = await replicas(clock, 1)
+    if (!purser) throw new Error('none')
+    await keep(purser, 'prod/db', policy({ cron: '*/10 * * * *' }))
+    const { start } = await createPods(purser, clock, ['pod-0'])
+    const pod = await start('pod-0')
+    await pod.fetch()
+    const runs = async (seconds: number): Promise<number> => {
+      clock.advance(seconds)
+      for (let n = 0; n < 4; n++) {
+        await purser.runJobs()
+        clock.advance(1)
+      }
+      return (await stateOf(purser, 'prod/db')).toVersion
+    }
+    expect(await runs(600)).toBe(2)
+    expect(await runs(600)).toBe(2)
+    await pod.fetch()
+    expect(await runs(20)).toBe(3)
+  })
+})
+
+it('delays grow to an hour, and are not all the same', () => {
+  const low = () => Buffer.from([0, 0])
+  const high = () => Buffer.from([255, 255])
+  const grown = [1, 2, 3, 8, 12, 100, 5000].map((n) => delayAfter(n, low))
+  expect(grown).toEqual([1, 2, 4, 128, 1800, 1800, 1800])
+  expect(delayAfter(5000, high)).toBeLessThanOrEqual(3600)
+  expect(delayAfter(1, high)).toBeLessThanOrEqual(2)
+})

@@ -1,0 +1,76 @@
+/** Whether a consumer has moved, from the versions that it fetched and when. */
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { hasMoved } from '../../src/secrets/rotation/consumers.ts'
+
+const at = (seconds: number): Date => new Date(Date.UTC(2026, 10, 25) + seconds * 1000)
+type Move = Parameters<typeof hasMoved>[1]
+const to = (version: number, more: Partial<Move> = {}): Move => ({ to: version, moved: 'fetched', ...more })
+
+it.each([
+  ['nothing but the old one', [{ version: 1, fetchedAt: at(1) }], to(2), false],
+  ['the new one alone', [{ version: 2, fetchedAt: at(1) }], to(2), true],
+  [
+    'the old one, then the new one',
+    [
+      { version: 1, fetchedAt: at(1) },
+      { version: 2, fetchedAt: at(2) },
+    ],
+    to(2),
+    true,
+  ],
+  [
+    'the new one, then the old one again',
+    [
+      { version: 1, fetchedAt: at(3) },
+      { version: 2, fetchedAt: at(2) },
+    ],
+    to(2),
+    false,
+  ],
+  [
+    'a newer one yet',
+    [
+      { version: 1, fetchedAt: at(1) },
+      { version: 5, fetchedAt: at(2) },
+    ],
+    to(2),
+    true,
+  ],
+  ['fetched, not acknowledged', [{ version: 2, fetchedAt: at(2) }], to(2, { moved: 'acknowledged' }), false],
+  ['acknowledged', [{ version: 2, fetchedAt: at(2), ackedAt: at(3) }], to(2, { moved: 'acknowledged' }), true],
+  [
+    'the old one acknowledged',
+    [{ version: 1, fetchedAt: at(2), ackedAt: at(3) }],
+    to(2, { moved: 'acknowledged' }),
+    false,
+  ],
+  ['after a rollback, the version of the same value', [{ version: 1, fetchedAt: at(1) }], to(3, { alike: 1 }), true],
+  [
+    'after a rollback, the withdrawn one',
+    [
+      { version: 1, fetchedAt: at(1) },
+      { version: 2, fetchedAt: at(2) },
+    ],
+    to(3, { alike: 1 }),
+    false,
+  ],
+] as const)('%s', (_, held, move, expected) => {
+  expect(hasMoved([...held], move)).toBe(expected)
+})
+
+it('is never so while the last fetch was of an older version, and always so when all were of newer ones', () => {
+  const held = fc.array(
+    fc.record({ version: fc.integer({ min: 1, max: 6 }), fetchedAt: fc.integer({ min: 0, max: 50 }).map(at) }),
+    { minLength: 1 },
+  )
+  fc.assert(
+    fc.property(held, fc.integer({ min: 2, max: 6 }), (rows, version) => {
+      const last = Math.max(...rows.map((one) => one.fetchedAt.getTime()))
+      const newest = rows.filter((one) => one.fetchedAt.getTime() === last)
+      const moved = hasMoved(rows, to(version))
+      if (newest.every((one) => one.version < version)) expect(moved).toBe(false)
+      if (newest.some((one) => one.version >= version)) expect(moved).toBe(true)
+    }),
+  )
+})

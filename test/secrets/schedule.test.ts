@@ -1,0 +1,120 @@
+/** When rotations begin: in the time zone's own hours, through both changes of the clocks. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Schedule, checkSchedule, nextRun } from '../../src/secrets/rotation/schedule.ts'
+
+const none = () => Buffer.alloc(4)
+const next = (schedule: Schedule, after: string, random = none) =>
+  nextRun(schedule, new Date(after), random)?.toISOString()
+const berlin = (cron: string): Schedule => ({ cron, timeZone: 'Europe/Berlin' })
+
+describe('next', () => {
+  it.each([
+    ['plain, winter', berlin('30 3 * * 1'), '2026-11-25T12:00:00Z', '2026-11-30T02:30:00.000Z'],
+    ['plain, summer', berlin('30 3 * * 1'), '2026-07-01T12:00:00Z', '2026-07-06T01:30:00.000Z'],
+    ['UTC unless given', { cron: '0 0 1 * *' }, '2026-11-25T12:00:00Z', '2026-12-01T00:00:00.000Z'],
+    ['never the moment itself', { cron: '0 12 * * *' }, '2026-11-25T12:00:00Z', '2026-11-26T12:00:00.000Z'],
+    [
+      'an hour that is skipped: right after it',
+      berlin('30 2 * * *'),
+      '2026-03-28T12:00:00Z',
+      '2026-03-29T01:00:00.000Z',
+    ],
+    ['the day after that', berlin('30 2 * * *'), '2026-03-29T02:00:00Z', '2026-03-30T00:30:00.000Z'],
+    ['an hour that comes twice: the first', berlin('30 2 * * *'), '2026-10-24T12:00:00Z', '2026-10-25T00:30:00.000Z'],
+    ['and not the second', berlin('30 2 * * *'), '2026-10-25T00:30:00Z', '2026-10-26T01:30:00.000Z'],
+    ['intervals go on through it', berlin('*/30 * * * *'), '2026-10-25T00:30:00Z', '2026-10-25T01:00:00.000Z'],
+    [
+      'half an hour of shift',
+      { cron: '15 2 * * *', timeZone: 'Australia/Lord_Howe' },
+      '2026-10-03T00:00:00Z',
+      '2026-10-03T15:30:00.000Z',
+    ],
+    ['a leap day', { cron: '0 0 29 2 *' }, '2026-11-25T12:00:00Z', '2028-02-29T00:00:00.000Z'],
+  ] as const)('%s', (_, schedule, after, expected) => {
+    expect(next(schedule, after)).toBe(expected)
+  })
+
+  it('is put off by at most the jitter, by whole seconds', () => {
+    const schedule = { cron: '0 12 * * *', jitterSeconds: 600 }
+    expect(next(schedule, '2026-11-25T00:00:00Z')).toBe('2026-11-25T12:00:00.000Z')
+    expect(next(schedule, '2026-11-25T00:00:00Z', () => Buffer.alloc(4, 255))).toBe('2026-11-25T12:09:59.000Z')
+    const random = fc.uint8Array({ minLength: 4, maxLength: 4 })
+    fc.assert(
+      fc.property(random, fc.integer({ min: 1, max: 86_400 }), (bytes, jitterSeconds) => {
+        const at = nextRun({ cron: '0 12 * * *', jitterSeconds }, new Date('2026-11-25T00:00:00Z'), () =>
+          Buffer.from(bytes),
+        )
+        const late = ((at?.getTime() ?? 0) - Date.parse('2026-11-25T12:00:00Z')) / 1000
+        expect(late >= 0 && late < jitterSeconds && Number.isInteger(late)).toBe(true)
+      }),
+    )
+  })
+
+  it('lies ahead, in any zone, at any moment, and reads there as the expression says', () => {
+    const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Pacific/Apia', 'America/St_Johns']
+    const moment = fc.date({ min: new Date('2020-01-01'), max: new Date('2035-01-01'), noInvalidDate: true })
+    fc.assert(
+      fc.property(moment, fc.constantFrom(...zones), fc.nat(59), fc.nat(23), (after, timeZone, minute, hour) => {
+        const at = nextRun({ cron: `${minute} ${hour} * * *`, timeZone }, after, none)
+        if (!at) throw new Error('never')
+        expect(at.getTime()).toBeGreaterThan(after.getTime())
+        expect(at.getTime() - after.getTime()).toBeLessThanOrEqual(49 * 3600_000)
+        const format = new Intl.DateTimeFormat('en-GB', {
+          timeZone,
+          hour: '2-digit',
+          minute: '2-digit',
+          hourCycle: 'h23',
+        })
+        const wanted = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`
+        // The one exception is the hour that the clocks skip, in spring.
+        const offsetsDiffer =
+          new Set(
+            [-3, 3].map(
+              (h) =>
+                new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' })
+                  .format(at.getTime() + h * 3600_000)
+                  .split('GMT')[1],
+            ),
+          ).size > 1
+        expect(format.format(at) === wanted || offsetsDiffer).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('refused', () => {
+  const now = new Date('2026-11-25T12:00:00Z')
+  it.each([
+    ['@daily'],
+    ['* * * * * *'],
+    ['0 0 * *'],
+    ['61 * * * *'],
+    ['0 24 * * *'],
+    ['0 0 32 * *'],
+    ['0 0 * * 8'],
+    ['2026-01-01T00:00:00'],
+    ['0  0 * * *'],
+    ['0 0 30 2 *'],
+    ['x x x x x'],
+    ['0 0 * * MON-'],
+  ])('the expression %s', (cron) => {
+    expect(checkSchedule({ cron }, now).map((one) => one.pointer)).toEqual(['/cron'])
+  })
+
+  it.each(['Mars/Olympus', '__proto__', '', 'Europe/Berlin\n'])('the time zone %j', (timeZone) => {
+    expect(checkSchedule({ cron: '0 0 * * *', timeZone }, now).map((one) => one.pointer)).toEqual(['/timeZone'])
+  })
+
+  it('a jitter beyond the window', () => {
+    const schedule = { cron: '0 0 * * *', windowSeconds: 60, jitterSeconds: 61 }
+    expect(checkSchedule(schedule, now).map((one) => one.pointer)).toEqual(['/jitterSeconds'])
+    expect(checkSchedule({ ...schedule, jitterSeconds: 60 }, now)).toEqual([])
+  })
+
+  it('nothing that people write for names and steps', () => {
+    for (const cron of ['0 3 * * MON', '*/15 8-18 * * 1-5', '0 0 1,15 * *', '0 0 1 JAN *'])
+      expect([cron, checkSchedule({ cron }, now)]).toEqual([cron, []])
+  })
+})
