@@ -13,6 +13,7 @@ export async function passTwoMinutes(knex: Knex): Promise<void> {
   await knex('lease')
     .where({ state: 'intended' })
     .update({ created_at: before('created_at') })
+  await knex('lease_renewal').update({ begun_at: before('begun_at') })
   await knex('job_state').where({ name: 'orphan-roles' }).delete()
 }
 
@@ -45,7 +46,11 @@ export async function unsettledLeases(knex: Knex): Promise<string[]> {
     'intended',
     'revoking',
   ])
-  return rows.map(({ id, state, last_error: error }) => `lease ${id} is ${state} (${error ?? ''})`)
+  const renewals: string[] = await knex('lease_renewal').pluck('lease_id')
+  return [
+    ...rows.map(({ id, state, last_error: error }) => `lease ${id} is ${state} (${error ?? ''})`),
+    ...renewals.map((id) => `a renewal of lease ${id} has not ended`),
+  ]
 }
 
 /** Values that an older wrapping key still wraps, and the last word of the newest. */
