@@ -4,7 +4,7 @@
  */
 import { aboutLease } from '../secrets/leases/entry.ts'
 import type { Database } from '../store/database.ts'
-import { takeRenewals } from '../store/renewals.ts'
+import { hasRenewals, takeRenewals } from '../store/renewals.ts'
 import { type OnceParts, changeIf } from './once.ts'
 
 /** Longer than any renewal takes. */
@@ -13,8 +13,7 @@ const page = 100
 
 export async function endRenewals(parts: OnceParts & { db: Pick<Database, 'knex'> }): Promise<void> {
   const before = new Date(parts.now().getTime() - strandedAfterMs)
-  // Without a change first: most of the time there is none.
-  if (!(await parts.db.knex('lease_renewal').where('begun_at', '<', before).first('id'))) return
+  if (!(await hasRenewals(parts.db.knex, before))) return
   await changeIf(parts, 'lease.renew', async (tx, known) => {
     const [entry, ...more] = (await takeRenewals(tx, before, page)).map(({ leaseId, username, databaseId }) =>
       aboutLease({ id: leaseId, username }, 'failed', {

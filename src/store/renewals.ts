@@ -14,6 +14,11 @@ export async function deleteRenewal(tx: Tx, id: string): Promise<boolean> {
   return (await tx('lease_renewal').where({ id }).delete()) === 1
 }
 
+/** Without a transaction, since most of the time there is none. */
+export async function hasRenewals(knex: Knex, before: Date): Promise<boolean> {
+  return (await knex('lease_renewal').where('begun_at', '<', before).first('id')) !== undefined
+}
+
 /** Begun before a time: whoever did is gone. Takes them, unless another replica is about to. */
 export async function takeRenewals(tx: Tx, before: Date, most: number): Promise<Renewal[]> {
   const rows: { id: string; lease_id: string; username: string; database_id: string }[] = await tx('lease_renewal as r')
