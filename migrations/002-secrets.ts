@@ -64,6 +64,9 @@ const databases = [
      last_error text, next_attempt_at timestamptz, locked_until timestamptz, ended_at timestamptz)`,
   `create index lease_open on lease (expires_at) where ended_at is null`,
   `create index lease_session on lease (session_id) where ended_at is null`,
+  // Renewals between their two entries, by their requests.
+  `create table lease_renewal (
+     id text primary key, lease_id text not null references lease (id) on delete cascade, begun_at timestamptz not null)`,
 ]
 
 export const secretsMigration = {

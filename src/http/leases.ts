@@ -8,7 +8,9 @@ import { extendRole } from '../secrets/databases/roles.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
 import { aboutLease } from '../secrets/leases/entry.ts'
 import type { LeaseParts } from '../secrets/leases/issue.ts'
+import type { Knex } from '../store/database.ts'
 import { type LeaseRow, beginRevoking, extendLease, leaseById, listLeases } from '../store/leases.ts'
+import { deleteRenewal, insertRenewal } from '../store/renewals.ts'
 import { byName } from '../store/registrations.ts'
 import type { DatabaseRow } from '../store/rows.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
@@ -54,9 +56,14 @@ export function createLeaseRoutes(parts: LeaseRouteParts): { list: Read; renew: 
         const lease = await find(request, await leaseById(tx, request.params.id ?? ''))
         const found = extension(request, lease, known)
         const detail = { database: found.database.name, expiresAt: found.expiresAt.toISOString() }
+        await insertRenewal(tx, { id: request.id, leaseId: lease.id }, request.time)
         return { reply: found, entry: aboutLease(lease, 'intended', detail) }
       })
       const { lease, database, expiresAt } = plan
+      // It took so long that the job has said that it failed (jobs/lease-renewals.ts).
+      const endOne = async (tx: Knex.Transaction): Promise<void> => {
+        if (!(await deleteRenewal(tx, request.id))) throw refuse('unavailable', { retryAfterSeconds: 5 })
+      }
       const detail = { database: database.name, expiresAt: expiresAt.toISOString() }
       try {
         await turns(database.id, () =>
@@ -65,16 +72,22 @@ export function createLeaseRoutes(parts: LeaseRouteParts): { list: Read; renew: 
       } catch (error) {
         const { message } = targetError(error)
         const failed = aboutLease(lease, 'failed', { database: database.name, error: message })
-        await finish(async () => ({ reply: undefined, entry: failed }))
+        await finish(async (tx) => {
+          await endOne(tx)
+          return { reply: undefined, entry: failed }
+        })
         throw refuse('unavailable', { detail: 'the role can’t be extended now', retryAfterSeconds: 5 })
       }
-      return finish(async (tx) => ({
-        reply: json(showLease({ ...lease, expiresAt }, databases())),
-        entry: aboutLease(lease, 'completed', detail),
-        async placed() {
-          if ((await extendLease(tx, lease.id, expiresAt)) !== 1) throw over()
-        },
-      }))
+      return finish(async (tx) => {
+        await endOne(tx)
+        return {
+          reply: json(showLease({ ...lease, expiresAt }, databases())),
+          entry: aboutLease(lease, 'completed', detail),
+          async placed() {
+            if ((await extendLease(tx, lease.id, expiresAt)) !== 1) throw over()
+          },
+        }
+      })
     },
 
     async revoke(request, { open, begin, finish }) {

@@ -24,6 +24,7 @@ import {
   takeRevoking,
 } from '../store/leases.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
+import { endRenewals } from './lease-renewals.ts'
 import { type OnceParts, changeOnce, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
 
@@ -123,6 +124,7 @@ export function leaseJob(parts: LeaseJobParts): Job {
     everySeconds: 1,
     async run() {
       await endAll()
+      await endRenewals(parts)
       await revokeDue()
       metrics.leases(await countLeases(db.knex, irrevocableAfter))
     },

@@ -33,6 +33,8 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   rotation: ['select', 'insert', 'update'],
   database: ['select', 'insert', 'update'],
   lease: ['select', 'insert', 'update', 'delete'],
+  // update: FOR UPDATE takes it.
+  lease_renewal: ['select', 'insert', 'update', 'delete'],
   schema_migration: ['select'],
   // Of `purser migrate` alone.
   schema_migration_lock: [],

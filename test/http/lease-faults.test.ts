@@ -152,6 +152,29 @@ describe('leases, when something fails', () => {
     expect(await rolesAt(target)).toEqual([])
   })
 
+  it('says of a renewal whose replica died that it failed, once; one that ended leaves nothing to say', async () => {
+    const { token, role } = await shop.arrive()
+    const renewed = await shop.purser.call('POST', `/api/v1/leases/${role.lease}:renew`, undefined, { token })
+    expect(renewed.status).toBe(200)
+    expect(await knex()('lease_renewal')).toEqual([])
+    const left = { lease_id: role.lease, begun_at: new Date(Date.now() - 61_000) }
+    await knex()('lease_renewal').insert([
+      { ...left, id: 'req_died' },
+      { ...left, id: 'req_at-it', begun_at: new Date() },
+    ])
+    const before = await shop.lease(role.lease)
+    await settle()
+    await settle()
+    expect(await shop.lease(role.lease)).toEqual(before)
+    const said = (await readLog(shop.purser)).filter((one) => one.action === 'lease.renew')
+    expect(said.map((one) => one.outcome)).toEqual(['intended', 'completed', 'failed'])
+    expect(said[2]?.resource).toMatchObject({ kind: 'lease', id: role.lease })
+    expect(await knex()('lease_renewal').pluck('id')).toEqual(['req_at-it'])
+    await knex()('lease_renewal').delete()
+    await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, { token })
+    expect(await openLeases()).toEqual([])
+  })
+
   it('leaves alone what another replica works on, and what was intended just now', async () => {
     const fresh = await stranded({ created_at: new Date() })
     const busy = await stranded({

@@ -1,6 +1,7 @@
 /** Roles at a real target: what a server takes, what its logs show, and that no name reaches beyond its quotes. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { closeRole, openRole } from '../../src/secrets/databases/alternate.ts'
 import { type Session, withConnection } from '../../src/secrets/databases/connect.ts'
 import { faultsOf, type DatabaseDefinition } from '../../src/secrets/databases/definition.ts'
 import { createRole, dropRole, extendRole, rolesWithPrefix } from '../../src/secrets/databases/roles.ts'
@@ -53,6 +54,40 @@ describe('a role at a target', () => {
     await expect(target.login('purser_t_a', password)).rejects.toThrow()
     expect(await asAdmin((session) => dropRole(session, 'purser_t_a'))).toBe(false)
     expect(await catalog()).toEqual(before)
+  })
+
+  it('that takes turns is closed by whoever comes next, and nobody stays its member, where somebody died at it', async () => {
+    await target.sql('create role turns_owner nologin')
+    await target.sql('grant turns_owner to purser_admin with admin option')
+    const password = newPassword(randomBytes)
+    const verifier = await scramVerifier(password, randomBytes)
+    const role = { username: 'turns_a', owner: 'turns_owner', verifier, create: true }
+    await asAdmin((session) => openRole(session, role))
+    const before = await catalog()
+    const client = await target.login('turns_a', password)
+    const ended = new Promise((resolve) => client.once('end', resolve))
+
+    const dies = asAdmin((session) => {
+      let isDead = false
+      const run: Session['run'] = (sql, values) => {
+        isDead ||= sql.includes('pg_terminate_backend')
+        return isDead ? Promise.reject(new Error('died')) : session.run(sql, values)
+      }
+      // As a process that is gone: nothing is said any more, and the connection ends.
+      const together: Session['together'] = async (work) => {
+        await session.run('begin')
+        return work()
+      }
+      return closeRole({ run, together }, 'turns_a', verifier)
+    })
+    await expect(dies).rejects.toThrow('died')
+    await asAdmin((session) => closeRole(session, 'turns_a', verifier))
+    await ended
+    const expected = before.map((row) =>
+      row['what'] === 'role' && row['a'] === 'turns_a' ? { ...row, b: '(f,f,f)' } : row,
+    )
+    expect(await catalog()).toEqual(expected)
+    for (const name of ['turns_a', 'turns_owner']) await target.sql(`drop role ${name}`)
   })
 
   it('leaves to the administrator what it owned', async () => {

@@ -45,18 +45,20 @@ async function checkPlain(session: Session, username: string): Promise<void> {
   if (rows.length > 0) throw new TargetError('too_powerful', 'a role of the policy is a privileged one')
 }
 
-/** No login, no password that anybody knows, no connection. One that is gone already is closed. */
+/**
+ * No login, no password that anybody knows, no connection. One that is gone already is closed. Where somebody dies at it, the
+ * next one begins anew.
+ */
 export async function closeRole(session: Session, username: string, verifier: string): Promise<void> {
   if (!(await roleExists(session, username))) return
   const name = quoteIdentifier(username)
   await session.run(`alter role ${name} nologin password ${quoteLiteral(verifier)}`)
   const [own] = await session.run(`select pg_has_role($1::name, 'usage') as member`, [username])
   if (own?.['member'] === true) return endConnections(session, username)
-  // Whoever may administer a role may be its member, which ending its connections takes.
-  await session.run(`grant ${name} to current_user${await inheriting(session)}`)
-  try {
+  // Whoever may administer a role may be its member, which ending its connections takes: never for longer than that.
+  await session.together(async () => {
+    await session.run(`grant ${name} to current_user${await inheriting(session)}`)
     await endConnections(session, username)
-  } finally {
     await session.run(`revoke ${name} from current_user`)
-  }
+  })
 }

@@ -88,6 +88,8 @@ const mostEndings = 20
 /** Ends its connections to any database of the server. None can be new: the role is NOLOGIN by then. */
 export async function endConnections(session: Session, username: string): Promise<void> {
   for (let tries = 0; tries < mostEndings; tries++) {
+    // In a transaction, what pg_stat_activity said first is what it says.
+    await session.run('select pg_stat_clear_snapshot()')
     const rows = await session.run(
       'select pg_terminate_backend(pid) from pg_stat_activity where usename = $1 and pid <> pg_backend_pid()',
       [username],

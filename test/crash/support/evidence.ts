@@ -7,17 +7,22 @@ import type { Answered } from './connection.ts'
 export type Head = { size: number; root: string }
 /** One reply with credentials: its entry's place and leaf, by which the whole entry is known. */
 type Given = { index: number; leaf: string; requestId: string }
-/** A state change that was confirmed. */
-type Changed = { index: number; action: string; name: string }
+/** A state change that was confirmed; `granted` unless it says otherwise. */
+type Changed = { index: number; action: string; name: string; outcome?: 'intended' }
+/** A role that somebody was given. */
+export type GivenLease = { id: string; username: string; password: string }
 
 export type Evidence = {
   given: Given[]
   changed: Changed[]
   /** Size to root; two roots for one size are a fork. */
   heads: Map<number, string>
+  /** What versions of secrets somebody was given, as JSON: by path, then version. */
+  values: Map<string, Map<number, string>>
+  leases: GivenLease[]
   /** Anything that a client found wrong with what it was given. */
   faults: string[]
-  /** Takes a reply of POST /api/v1/credentials; answers the head that its receipt carries. */
+  /** Takes a reply of POST /api/v1/credentials or /api/v1/secrets:read; answers the head that its receipt carries. */
   take(reply: Answered, since?: Head): Head | undefined
   sawCheckpoint(note: string): Head
 }
@@ -26,11 +31,19 @@ type Credentials = {
   x509?: { certificateChain: string; serialNumber?: string }
   jwts?: { token: string }[]
   accessToken?: { token: string }
+  secrets?: { path: string; version: number; data: unknown }[]
+  databases?: { name: string; lease: string; username: string; password: string }[]
   receipt: unknown
 }
 type IssuedEntry = {
   requestId: string
-  issued?: { x509?: { sha256: string }; jwts?: { jti: string }[]; accessToken?: { id: string } }
+  issued?: {
+    x509?: { sha256: string }
+    jwts?: { jti: string }[]
+    accessToken?: { id: string }
+    secrets?: { path: string; version: number }[]
+    leases?: { id: string; database: string; username: string }[]
+  }
 }
 
 const jtiOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti
@@ -40,6 +53,8 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
   const given: Given[] = []
   const heads = new Map<number, string>()
   const faults: string[] = []
+  const values: Evidence['values'] = new Map()
+  const leases: GivenLease[] = []
 
   function keepHead({ size, root }: { size: number; root: Uint8Array }): Head {
     const head = { size, root: Buffer.from(root).toString('base64') }
@@ -61,12 +76,33 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
       throw new Error('the entry names other JWTs')
     if ((body.accessToken === undefined) !== (issued?.accessToken === undefined))
       throw new Error('the entry and the reply differ about an access token')
+    const read = (body.secrets ?? []).map(({ path, version }) => `${path} ${version}`)
+    if (String(read) !== String((issued?.secrets ?? []).map(({ path, version }) => `${path} ${version}`)))
+      throw new Error('the entry names other secrets')
+    const made = (body.databases ?? []).map(({ lease, name, username }) => `${lease} ${name} ${username}`)
+    if (String(made) !== String((issued?.leases ?? []).map((one) => `${one.id} ${one.database} ${one.username}`)))
+      throw new Error('the entry names other leases')
+  }
+
+  /** A path and a version name one value for ever. */
+  function keepValues({ secrets = [], databases = [] }: Credentials): void {
+    for (const { path, version, data } of secrets) {
+      const versions = values.get(path) ?? new Map<number, string>()
+      values.set(path, versions)
+      const value = JSON.stringify(data)
+      const before = versions.get(version)
+      if (before !== undefined && before !== value) faults.push(`${path} has two values of version ${version}`)
+      versions.set(version, value)
+    }
+    for (const { lease: id, username, password } of databases) leases.push({ id, username, password })
   }
 
   return {
     given,
     changed: [],
     heads,
+    values,
+    leases,
     faults,
     take(reply, since) {
       try {
@@ -77,10 +113,11 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
         if (reply.headers['purser-log-index'] !== `${verified.epoch}/${verified.index}`)
           throw new Error('header and receipt name different indexes')
         compare(body, entry)
+        keepValues(body)
         given.push({ index: verified.index, leaf: verified.leaf.toString('base64'), requestId: entry.requestId })
         return keepHead(verified.checkpoint)
       } catch (error) {
-        faults.push(`a reply with credentials: ${String(error)}`)
+        faults.push(`a reply with credentials or values: ${String(error)}`)
         return undefined
       }
     },

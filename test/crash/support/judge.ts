@@ -27,10 +27,23 @@ export type Entry = {
   action: string
   outcome: string
   reason?: string
-  actor: { session?: string; workload?: string; revision?: number; selectors?: Record<string, unknown> }
-  issued?: { x509?: { publicKeySha256: string }; accessToken?: { id: string } }
+  actor: {
+    kind: string
+    session?: string
+    operator?: string
+    workload?: string
+    revision?: number
+    selectors?: Record<string, unknown>
+  }
+  issued?: {
+    x509?: { publicKeySha256: string }
+    accessToken?: { id: string }
+    secrets?: { path: string; version: number }[]
+    leases?: { id: string }[]
+  }
   resource?: { kind: string; id: string; name?: string; revision?: number }
   change?: unknown
+  detail?: Record<string, unknown>
 }
 
 /** Roots of the tree at the sizes asked for: complete subtrees from large to small, joined from the right (RFC 6962 §2.1). */
@@ -107,9 +120,9 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
     const same = row && leafHash(row.leaf).toString('base64') === leaf
     if (!same) problems.push(`what request ${requestId} was given is not entry ${index}`)
   }
-  for (const { index, action, name } of evidence.changed) {
+  for (const { index, action, name, outcome = 'granted' } of evidence.changed) {
     const entry = entries[index]
-    if (entry?.action !== action || entry.resource?.name !== name || entry.outcome !== 'granted')
+    if (entry?.action !== action || entry.resource?.name !== name || entry.outcome !== outcome)
       problems.push(`entry ${index} is not the ${action} of ${name} that was confirmed`)
   }
 

@@ -1,0 +1,26 @@
+/**
+ * Says what became of renewals whose replica died: nothing, as far as anybody was told. The role may be valid for longer at
+ * its server; the lease ends when it did, and its role with it.
+ */
+import { aboutLease } from '../secrets/leases/entry.ts'
+import type { Database } from '../store/database.ts'
+import { hasRenewals, takeRenewals } from '../store/renewals.ts'
+import { type OnceParts, changeIf } from './once.ts'
+
+/** Longer than any renewal takes. */
+const strandedAfterMs = 60_000
+const page = 100
+
+export async function endRenewals(parts: OnceParts & { db: Pick<Database, 'knex'> }): Promise<void> {
+  const before = new Date(parts.now().getTime() - strandedAfterMs)
+  if (!(await hasRenewals(parts.db.knex, before))) return
+  await changeIf(parts, 'lease.renew', async (tx, known) => {
+    const [entry, ...more] = (await takeRenewals(tx, before, page)).map(({ leaseId, username, databaseId }) =>
+      aboutLease({ id: leaseId, username }, 'failed', {
+        database: known.databases.get(databaseId)?.name ?? databaseId,
+        error: 'interrupted: whoever began it is gone, and the lease ends when it did before',
+      }),
+    )
+    return entry && { reply: undefined, entry, more }
+  })
+}

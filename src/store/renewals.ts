@@ -1,0 +1,44 @@
+/** Renewals of leases that began and have not ended: a row from the `intended` entry to the one that follows it. */
+import type { Knex } from './database.ts'
+
+type Tx = Knex.Transaction
+
+export type Renewal = { id: string; leaseId: string; username: string; databaseId: string }
+
+/** @param id of the request */
+export const insertRenewal = (tx: Tx, { id, leaseId }: Pick<Renewal, 'id' | 'leaseId'>, now: Date): Promise<unknown> =>
+  tx('lease_renewal').insert({ id, lease_id: leaseId, begun_at: now })
+
+/** Answers whether it was still there: nobody has said yet what became of it. */
+export async function deleteRenewal(tx: Tx, id: string): Promise<boolean> {
+  return (await tx('lease_renewal').where({ id }).delete()) === 1
+}
+
+/** Without a transaction, since most of the time there is none. */
+export async function hasRenewals(knex: Knex, before: Date): Promise<boolean> {
+  return (await knex('lease_renewal').where('begun_at', '<', before).first('id')) !== undefined
+}
+
+/** Begun before a time: whoever did is gone. Takes them, unless another replica is about to. */
+export async function takeRenewals(tx: Tx, before: Date, most: number): Promise<Renewal[]> {
+  const rows: { id: string; lease_id: string; username: string; database_id: string }[] = await tx('lease_renewal as r')
+    .join('lease as l', 'l.id', 'r.lease_id')
+    .where('r.begun_at', '<', before)
+    .orderBy('r.begun_at')
+    .limit(most)
+    .select('r.id', 'r.lease_id', 'l.username', 'l.database_id')
+    .forUpdate('r')
+    .skipLocked()
+  await tx('lease_renewal')
+    .whereIn(
+      'id',
+      rows.map((row) => row.id),
+    )
+    .delete()
+  return rows.map((row) => ({
+    id: row.id,
+    leaseId: row.lease_id,
+    username: row.username,
+    databaseId: row.database_id,
+  }))
+}

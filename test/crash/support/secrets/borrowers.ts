@@ -1,0 +1,73 @@
+/** Containers that come for a role of their own, renew it, give it back, end their session, or are never seen again. */
+import { randomInt } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { TargetServer } from '../../../support/target.ts'
+import { type Counts, type SecretLab, createClient, repeat } from './lab.ts'
+
+export type Borrowers = { counts: Counts; stop(): Promise<void> }
+
+type Arrived = {
+  accessToken: { token: string }
+  databases: { lease: string; username: string; password: string }[]
+}
+
+/** Whether the server takes it. */
+export async function logsIn(target: TargetServer, username: string, password: string): Promise<boolean> {
+  try {
+    await (await target.login(username, password)).end()
+    return true
+  } catch {
+    return false
+  }
+}
+
+export function startBorrowers({ cluster, target }: SecretLab, many: number): Borrowers {
+  const { evidence, issuer } = cluster
+  const counts: Counts = new Map()
+
+  function borrower(n: number) {
+    const client = createClient(cluster, n)
+
+    async function come(): Promise<void> {
+      const proof = { kind: 'jwt', token: await issuer.token({ sub: 'borrower' }) }
+      const body = { proof, accessToken: {}, databases: ['orders'] }
+      const reply = await client.ask({ method: 'POST', path: '/api/v1/credentials', body })
+      if (reply?.status !== 200) return void (await pause(50))
+      evidence.take(reply)
+      const { accessToken, databases }: Arrived = JSON.parse(reply.text)
+      for (const { lease, username, password } of databases) await use(accessToken.token, lease, username, password)
+      await pause(randomInt(200))
+    }
+
+    async function use(token: string, lease: string, username: string, password: string): Promise<void> {
+      const fault = (what: string): void => void evidence.faults.push(`lease ${lease}: ${what}`)
+      if (!(await logsIn(target, username, password))) fault('what was given out does not log in')
+      const post = (verb: string) => client.ask({ method: 'POST', path: `/api/v1/leases/${lease}:${verb}`, token })
+      const does = randomInt(4)
+      if (does === 0) {
+        const reply = await post('revoke')
+        // 202 is said while somebody works on it.
+        if (reply?.status === 200 && (await logsIn(target, username, password))) fault('was revoked, and logs in')
+      }
+      if (does === 1) await post('renew')
+      if (does === 2) await client.ask({ method: 'DELETE', path: '/api/v1/credentials/self', token })
+    }
+
+    const running = repeat(come)
+    return {
+      async stop() {
+        await running.stop()
+        client.close()
+        for (const [what, count] of client.counts) counts.set(what, (counts.get(what) ?? 0) + count)
+      },
+    }
+  }
+
+  const borrowers = Array.from({ length: many }, (_, n) => borrower(n))
+  return {
+    counts,
+    async stop() {
+      await Promise.all(borrowers.map((one) => one.stop()))
+    },
+  }
+}

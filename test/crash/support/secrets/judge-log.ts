@@ -1,0 +1,140 @@
+/** Holds rotations, leases and consumers, as their tables have them, against the log: each says what the other says. */
+import type { Knex } from '../../../../src/store/database.ts'
+import type { Entry } from '../judge.ts'
+
+type Rotation = { id: string; path: string; state: string; to_version: number }
+
+const of = (entry: Entry, name: string): unknown => entry.detail?.[name]
+const ids = (list: unknown): number[] => (Array.isArray(list) ? list.map(Number) : [])
+
+/** The entries that say of a rotation that it went a step on. */
+function stepsOf(log: readonly Entry[], id: string) {
+  const mine = log.filter((entry) => of(entry, 'rotation') === id)
+  const completed = mine.filter((entry) => entry.outcome === 'completed')
+  return {
+    begun: mine.filter((entry) => entry.outcome === 'intended' && of(entry, 'toVersion') !== undefined),
+    live: completed.filter((entry) => entry.action === 'secret.rotate'),
+    ending: mine.filter((entry) => entry.action === 'secret.retire' && entry.outcome === 'intended'),
+    ended: completed.filter((entry) => entry.action === 'secret.retire'),
+    held: mine.filter((entry) => of(entry, 'do') === 'hold'),
+    failed: mine.filter((entry) => of(entry, 'do') === 'cancel' || of(entry, 'state') === 'failed'),
+    rolledBack: log.filter((entry) => of(entry, 'rolledBack') === id),
+  }
+}
+
+async function judgeRotations(knex: Knex, log: readonly Entry[]): Promise<string[]> {
+  const problems: string[] = []
+  const rows: Rotation[] = await knex('rotation as r')
+    .join('secret as s', 's.id', 'r.secret_id')
+    .select('r.id', 's.path', 'r.state', 'r.to_version')
+  for (const { id, path, state, to_version: version } of rows) {
+    const { begun, live, ending, ended, held, failed, rolledBack } = stepsOf(log, id)
+    const say = (what: string): void => void problems.push(`rotation ${id} of ${path} is ${state}: ${what}`)
+    if (begun.length !== 1) say(`it began ${begun.length} times`)
+    if (live.length > 1 || live.some((entry) => of(entry, 'version') !== version)) say('it went live otherwise')
+    if (ended.length > 1) say('it ended the versions before more than once')
+    if (ending.length > 0 && ended.length === 0) say('an end was intended, and nothing follows')
+    const told = { retired: live.length + ended.length === 2, held: live.length === 1 && held.length > 0 }
+    if (state === 'retired' && !told.retired) say('the log does not say so')
+    if (state === 'held' && !told.held) say('the log does not say so')
+    if (state === 'failed' && (live.length > 0 || failed.length === 0)) say('the log does not say so')
+    if (state === 'rolled_back' && (live.length !== 1 || rolledBack.length !== 1)) say('the log does not say so')
+    if (!['retired', 'held', 'failed', 'rolled_back'].includes(state)) say('that is no stated state')
+  }
+  const known = new Set(rows.map((row) => row.id))
+  for (const entry of log)
+    if (of(entry, 'toVersion') !== undefined && !known.has(String(of(entry, 'rotation'))))
+      problems.push(`entry ${entry.index} began a rotation that is not there`)
+  return problems
+}
+
+async function judgeVersions(knex: Knex, log: readonly Entry[]): Promise<string[]> {
+  const problems: string[] = []
+  const secrets: { id: string; path: string; version: number }[] = await knex('secret')
+  const versions: { secret_id: string; version: number; retired_at: Date | null }[] = await knex('secret_version')
+  for (const { id, path, version } of secrets) {
+    const mine = log.filter((entry) => entry.resource?.id === id)
+    const live = mine.flatMap((entry): number[] => {
+      if (entry.action === 'secret.rotate' && entry.outcome === 'completed') return [Number(of(entry, 'version'))]
+      const after = entry.change as { after?: { version?: number } } | undefined
+      return entry.action === 'secret.put' && entry.outcome === 'granted' ? [Number(after?.after?.version)] : []
+    })
+    if (live.at(-1) !== version) problems.push(`${path} is at version ${version}, the log at ${live.at(-1)}`)
+    const retired = mine.flatMap((entry) =>
+      entry.action === 'secret.retire' && entry.outcome === 'completed' ? ids(of(entry, 'versions')) : [],
+    )
+    const rows = versions.filter((row) => row.secret_id === id && row.retired_at).map((row) => row.version)
+    if (String(rows.toSorted((a, b) => a - b)) !== String(retired.toSorted((a, b) => a - b)))
+      problems.push(`${path}: versions ${rows} are retired, and the log says ${retired}`)
+  }
+  return problems
+}
+
+/** One row for each session and version that an entry names, and none besides. */
+async function judgeConsumers(knex: Knex, log: readonly Entry[]): Promise<string[]> {
+  const secrets: { id: string; path: string }[] = await knex('secret')
+  const idOf = new Map(secrets.map(({ id, path }) => [path, id]))
+  const key = (secret: string, version: number, holder: string): string => `${secret} ${version} ${holder}`
+  const named = new Set(
+    log
+      .filter((entry) => entry.outcome === 'granted')
+      .flatMap(({ actor, issued }) =>
+        (issued?.secrets ?? []).map(({ path, version }) =>
+          key(idOf.get(path) ?? path, version, actor.session ?? `operator:${actor.operator}`),
+        ),
+      ),
+  )
+  const rows: { secret_id: string; version: number; holder: string; acked_at: Date | null }[] =
+    await knex('secret_consumer')
+  const kept = new Set(rows.map((row) => key(row.secret_id, row.version, row.holder)))
+  const acked = new Set(
+    log
+      .filter((entry) => entry.action === 'secret.ack' && entry.outcome === 'granted')
+      .map(({ resource, actor, detail }) => key(resource?.id ?? '', Number(detail?.['version']), actor.session ?? '')),
+  )
+  const said = rows.filter((row) => row.acked_at).map((row) => key(row.secret_id, row.version, row.holder))
+  return [
+    ...[...named].filter((one) => !kept.has(one)).map((one) => `the log says that it was read, no consumer: ${one}`),
+    ...[...kept].filter((one) => !named.has(one)).map((one) => `a consumer that is in no entry: ${one}`),
+    ...said.filter((one) => !acked.has(one)).map((one) => `acknowledged, in no entry: ${one}`),
+    ...[...acked].filter((one) => !said.includes(one)).map((one) => `an entry acknowledges, no consumer does: ${one}`),
+  ]
+}
+
+async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]> {
+  const problems: string[] = []
+  const rows: { id: string; state: string }[] = await knex('lease').select('id', 'state')
+  const about = new Map<string, Entry[]>()
+  for (const entry of log) {
+    const named = entry.issued?.leases?.map((one) => one.id) ?? []
+    if (entry.resource?.kind === 'lease') named.push(entry.resource.id)
+    for (const id of named) about.set(id, [...(about.get(id) ?? []), entry])
+  }
+  for (const { id, state } of rows) {
+    const mine = about.get(id) ?? []
+    const at = (action: string, outcome: string): number =>
+      mine.findIndex((entry) => entry.action === action && entry.outcome === outcome)
+    const [intended, given] = [at('lease.issue', 'intended'), at('credentials.issue', 'granted')]
+    const [ending, ended] = [at('lease.revoke', 'intended'), at('lease.revoke', 'completed')]
+    const failed = at('lease.issue', 'failed')
+    const say = (what: string): void => void problems.push(`lease ${id} is ${state}: ${what}`)
+    if (intended !== 0) say('no entry intended it first')
+    if (state === 'active' && (given < 0 || ending >= 0)) say('the log does not say so')
+    if (state === 'revoked' && (ended < 0 || (ending < 0 && failed < 0))) say('the log does not say so')
+    if (state !== 'active' && state !== 'revoked') say('that is no stated state')
+    for (const entry of mine.filter((one) => one.action === 'lease.renew' && one.outcome === 'intended')) {
+      const after = mine.filter((one) => one.index > entry.index && one.action === 'lease.renew')
+      if (!after.some((one) => one.outcome === 'completed' || one.outcome === 'failed'))
+        say(`its renewal of entry ${entry.index} was intended, and nothing follows`)
+    }
+  }
+  const known = new Set(rows.map((row) => row.id))
+  for (const id of about.keys()) if (!known.has(id)) problems.push(`lease ${id} is in the log alone`)
+  return problems
+}
+
+/** What the log says by itself: of its order, and of each intent. */
+export async function judgeSecretLog(knex: Knex, log: readonly Entry[]): Promise<string[]> {
+  const judged = [judgeRotations, judgeVersions, judgeConsumers, judgeLeases]
+  return (await Promise.all(judged.map((one) => one(knex, log)))).flat()
+}
