@@ -54,6 +54,26 @@ const steer = (body: object) => ask('steerRotation', { name: 'prod/db', body })
 const rotate = (body: object = {}) => ask('rotateSecret', { name: 'prod/db', body })
 const readOld = (pod: Pod, version: number) => pod.fetch(`db?version=${version}`)
 
+describe('a pod that goes back', () => {
+  it('to the version before, moments after it had moved, has not moved', async () => {
+    await put({ password: 'first-password' }, 0)
+    await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
+    const [one, other] = await startPods(2)
+    if (!one || !other) throw new Error('no pods')
+    await fetchAll([one, other])
+    await rotate()
+    await pass(1)
+    await one.fetch()
+    clock.advance(5)
+    expect((await readOld(one, 1)).status).toBe(200)
+    expect((await view())['waitingFor']).toBe(2)
+    clock.advance(5)
+    await fetchAll([one, other])
+    await pass(20)
+    expect(await state()).toBe('retired')
+  })
+})
+
 describe('a value that came back', () => {
   it('is waited for by whoever held it under its first version, in the next rotation too', async () => {
     await put({ password: 'first-password' }, 0)
