@@ -92,7 +92,8 @@ begin
      where i.token is not null and not jsonb_exists(verdicts, i.n::text);
   end if;
 
-  -- Who holds which version: a new row for each, and the time of its last read to the minute.
+  -- Who holds which version: a new row for each, and the time of its last read: to the minute, but for the order of its versions,
+  -- which says whether a consumer has moved.
   if 'reads' = any(p_has) then
     insert into secret_consumer (secret_id, version, holder, fetched_at)
     select distinct on (r.secret, r.version, r.holder) r.secret, r.version, r.holder, i.at
@@ -101,7 +102,11 @@ begin
      where i.reads is not null and not jsonb_exists(verdicts, i.n::text)
      order by r.secret, r.version, r.holder, i.at desc
         on conflict (secret_id, holder, version) do update set fetched_at = excluded.fetched_at
-        where secret_consumer.fetched_at < excluded.fetched_at - interval '1 minute';
+        where secret_consumer.fetched_at < excluded.fetched_at - interval '1 minute'
+           or secret_consumer.fetched_at < excluded.fetched_at and exists (
+             select 1 from secret_consumer o
+              where o.secret_id = excluded.secret_id and o.holder = excluded.holder
+                and o.version <> excluded.version and o.fetched_at >= secret_consumer.fetched_at);
   end if;
 
   insert into log_entry (epoch, idx, leaf, nonce, body, batch, at, terms)

@@ -1,5 +1,5 @@
 /** Which secrets a workload may read, list and watch: patterns with the verified facts in them. */
-import { type PathPattern, type SecretPath, matchPath, parsePathPattern } from '../names/secret-path.ts'
+import { type PathPattern, type SecretPath, matchPath, mayCoverUnder, parsePathPattern } from '../names/secret-path.ts'
 import type { Selectors } from '../names/selectors.ts'
 import { type Template, parseTemplate, render } from '../names/template.ts'
 import type { WorkloadDefinition } from './grant.ts'
@@ -33,3 +33,7 @@ export const secretGrantsOf = (rules: readonly SecretRule[], selectors: Selector
 /** Deny by default: only a pattern of a grant with that action allows. */
 export const maySecret = (grants: readonly SecretGrant[], action: SecretAction, path: SecretPath): boolean =>
   grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((one) => matchPath(one, path)))
+
+/** Whether any path that begins with a text could be allowed, by the grants alone: what secrets there are is not asked. */
+export const maySecretUnder = (grants: readonly SecretGrant[], action: SecretAction, prefix: string): boolean =>
+  grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((one) => mayCoverUnder(one, prefix)))

@@ -2,7 +2,7 @@
  * `Idempotency-Key`: a create or a rotation that is sent again, because its reply was lost, is done once. What is kept is
  * status, resource id and log index, in the transaction of the change itself; never a reply, which may hold a token.
  */
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { canonicalize } from '@purser/sdk/verify'
 import { refuse } from '../errors.ts'
 import { type Kept, keepOutcome, takeKey } from '../store/idempotency.ts'
@@ -34,7 +34,11 @@ export function idempotent(handler: ChangeState, again?: Again): ChangeState {
     const { idempotencyKey, operation, params, caller, body, time } = request
     if (idempotencyKey === undefined) return handler(request, tx, snapshot)
     const key = sha256(JSON.stringify([callerName(caller), operation, params, idempotencyKey]))
-    const hash = sha256(canonicalize(body ?? null))
+    // A body may hold a value, and a bare hash of it would let whoever has the table try guesses. The client's key is not
+    // in the table.
+    const hash = createHmac('sha256', idempotencyKey)
+      .update(canonicalize(body ?? null))
+      .digest()
     const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
     if (earlier) return repeat(earlier, hash, again && ((id) => again(id, snapshot, time)))
 

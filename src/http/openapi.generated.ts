@@ -246,7 +246,7 @@ export interface paths {
          *     `revoked` (`reason`: `credential` or `grant`) before the stream ends with the right to it. Several changes that come together are told as one, by what is then. An `id` comes once all of a
          *     revision is told, and is good at every replica. A comment comes every 15 seconds where there is nothing to tell.
          *
-         *     A workload names paths that its grants let it `watch`, or a prefix, of which it is told what they do; an operator any. The stream also ends, without words, with the credential that opened
+         *     A workload names paths that its grants let it `watch`, or a prefix, of which it is told what they do, and which is refused where they could do nothing; an operator any. The stream also ends, without words, with the credential that opened
          *     it, when the replica stops or does not hear from its database, and for a reader that takes nothing for 10 seconds. One session holds 16 at a time. Opening it is recorded, events are not.
          */
         get: operations["watch"];

@@ -2,7 +2,7 @@
 import type { Actor } from '../audit/entry.ts'
 import { type Decision, grantOf } from '../authorize/decide.ts'
 import { entryOf } from '../authorize/entries.ts'
-import { type SecretAction, maySecret } from '../authorize/secret-grants.ts'
+import { type SecretAction, maySecret, maySecretUnder } from '../authorize/secret-grants.ts'
 import { refuse } from '../errors.ts'
 import type { SecretPath } from '../names/secret-path.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -12,6 +12,8 @@ export type SecretCaller = {
   /** As the log and the list of consumers name who holds what was read. */
   holder: string
   may: (action: SecretAction, path: SecretPath) => boolean
+  /** Whether it could be granted any path that begins so. */
+  mayUnder: (action: SecretAction, prefix: string) => boolean
   actor?: Actor
   /** The id of the session, which the append holds to be alive. */
   alive?: string
@@ -28,13 +30,15 @@ function sessionGrant(session: Extract<Caller, { kind: 'session' }>['session'], 
 
 /** @throws Refusal `token_type` for whoever is neither */
 export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, known: Snapshot): SecretCaller {
-  if (caller.kind === 'operator') return { holder: `operator:${caller.operator}`, may: () => true }
+  if (caller.kind === 'operator')
+    return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true }
   if (caller.kind !== 'session') throw refuse('token_type')
   const { session } = caller
   const { entry, grant } = sessionGrant(session, known)
   return {
     holder: session.id,
     may: (action, path) => maySecret(grant.secrets, action, path),
+    mayUnder: (action, prefix) => maySecretUnder(grant.secrets, action, prefix),
     actor: {
       kind: 'workload',
       workload: entry.row.name,

@@ -19,14 +19,14 @@ function callerOf({ caller }: Pick<Watcher, 'caller'>, known: Snapshot): SecretC
 export const mayWatch = (watcher: Pick<Watcher, 'caller'>, path: string, known: Snapshot): boolean =>
   callerOf(watcher, known)?.may('watch', parseSecretPath(path)) ?? false
 
-/** Why it must end, if it must. Of a prefix what is granted no more is told no more; once nothing is, it ends. */
+/**
+ * Why it must end, if it must. Of a prefix what is granted no more is told no more; once nothing could be, it ends. By the
+ * grants alone: an end that depended on what secrets there are would tell of other people's.
+ */
 export function endOf(watcher: Watcher, known: Snapshot, now: Date): Ended | undefined {
   const self = callerOf(watcher, known)
   if (!self || !isStill(watcher.caller, known, now)) return 'credential'
-  const may = (path: string): boolean => self.may('watch', parseSecretPath(path))
   const { paths, prefix } = watcher
-  if (!paths.every(may)) return 'grant'
-  if (prefix === undefined) return undefined
-  const under = [...known.secrets.keys()].filter((path) => path.startsWith(prefix))
-  return under.length > 0 && !under.some(may) ? 'grant' : undefined
+  if (!paths.every((path) => self.may('watch', parseSecretPath(path)))) return 'grant'
+  return prefix === undefined || self.mayUnder('watch', prefix) ? undefined : 'grant'
 }

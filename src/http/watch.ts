@@ -14,9 +14,10 @@ export type WatchRouteParts = { watches: Pick<Watches, 'admit' | 'reply'> }
 export function createWatch({ watches }: WatchRouteParts): Issue {
   return async (request, snapshot) => {
     const { path: asked = [], prefix } = queryFor(request, 'watch')
-    const { holder, may, actor, alive } = secretCaller(request, snapshot)
+    const { holder, may, mayUnder, actor, alive } = secretCaller(request, snapshot)
     const paths = [...new Set(asked)].map((text, n) => secretPath(text, `/query/path/${n}`))
     const denied = paths.flatMap((path, n) => (may('watch', path) ? [] : [{ pointer: `/query/path/${n}`, detail }]))
+    if (prefix !== undefined && !mayUnder('watch', prefix)) denied.push({ pointer: '/query/prefix', detail })
     if (denied.length > 0) throw refuse('not_granted', { errors: denied.slice(0, 20) })
     watches.admit(holder)
     const names = paths.map((one) => one.path)
@@ -35,15 +36,16 @@ export function createWatch({ watches }: WatchRouteParts): Issue {
       entry: { ...(actor && { actor }), detail: logged(snapshot, names, prefix) },
       ...(alive && { alive }),
       // Judged again by each newer snapshot for as long as it lasts.
-      holds: (fresh) => mayAll(request, fresh, names),
+      holds: (fresh) => mayAll(request, fresh, names, prefix),
     }
   }
 }
 
 const detail = 'is not granted to the caller'
 
-function mayAll(request: ApiRequest, fresh: Snapshot, paths: readonly string[]): boolean {
-  const { may } = secretCaller(request, fresh)
+function mayAll(request: ApiRequest, fresh: Snapshot, paths: readonly string[], prefix?: string): boolean {
+  const { may, mayUnder } = secretCaller(request, fresh)
+  if (prefix !== undefined && !mayUnder('watch', prefix)) return false
   return paths.every((path) => may('watch', parseSecretPath(path)))
 }
 

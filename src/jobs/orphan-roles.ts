@@ -4,7 +4,8 @@
  */
 import type { Opening } from '../audit/seal.ts'
 import { type AdminParts, asAdmin } from '../secrets/databases/admin.ts'
-import { dropRole, rolesWithPrefix } from '../secrets/databases/roles.ts'
+import { dropRole } from '../secrets/databases/drop-role.ts'
+import { rolesWithPrefix } from '../secrets/databases/roles.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
 import { isRoleName, rolePrefix } from '../secrets/leases/role-name.ts'
 import { takeTurn } from '../store/jobs.ts'

@@ -62,3 +62,14 @@ export function matchPath(pattern: PathPattern, path: SecretPath): boolean {
   if (pattern.subtree ? given.length <= wanted.length : given.length !== wanted.length) return false
   return wanted.every((one, index) => one === '*' || one === given[index])
 }
+
+/** Whether there can be a path that a pattern covers and that begins with a text, which may end within a segment. */
+export function mayCoverUnder({ segments: wanted, subtree }: PathPattern, prefix: string): boolean {
+  const whole = prefix.split('/')
+  const begun = whole.pop() ?? ''
+  if (!whole.every(isPathSegment) || (begun !== '' && !segment.test(begun))) return false
+  const at = (index: number): string | undefined => wanted[index] ?? (subtree ? '*' : undefined)
+  if (!whole.every((one, index) => at(index) === '*' || at(index) === one)) return false
+  const last = at(whole.length)
+  return last !== undefined && (last === '*' || last.startsWith(begun))
+}

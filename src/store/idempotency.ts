@@ -2,7 +2,7 @@
 import type { Knex } from 'knex'
 
 export type Kept = {
-  /** SHA-256 of the body. */
+  /** HMAC-SHA-256 of the body under the key that the client sent. */
   request: Buffer
   status: number
   resourceId?: string

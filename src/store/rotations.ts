@@ -252,11 +252,32 @@ export const lookLater = (knex: Knex, { id, updatedAt }: RotationRow, now: Date,
     .whereIn('state', ['issued', 'waiting'])
     .update({ next_attempt_at: at, state: 'waiting' })
 
-/** Versions that stood before: they open nothing any more. Answers which. */
-export async function retireVersions(tx: Tx, secretId: string, below: number, now: Date): Promise<number[]> {
+/** Versions of the same value as one: rollbacks made the later ones of the earlier. That one is among them. */
+export async function versionsAlike(tx: Tx, secretId: string, version: number): Promise<number[]> {
+  const { rows } = await tx.raw<{ rows: { version: number }[] }>(
+    `with recursive alike (version) as (
+       select ?::int
+       union select case when r.made = a.version then r.source else r.made end
+         from alike a join (
+           select to_version as made, (definition ->> 'rollbackTo')::int as source from rotation
+            where secret_id = ? and definition ->> 'rollbackTo' is not null) r on a.version in (r.made, r.source))
+     select version from alike order by 1`,
+    [version, secretId],
+  )
+  return rows.map((row) => row.version)
+}
+
+/** Versions that stood before: they open nothing any more, but for those of the live value. Answers which. */
+export async function retireVersions(
+  tx: Tx,
+  secretId: string,
+  { below, alike }: { below: number; alike: readonly number[] },
+  now: Date,
+): Promise<number[]> {
   const rows: { version: number }[] = await tx('secret_version')
     .where({ secret_id: secretId, staged: false })
     .where('version', '<', below)
+    .whereNotIn('version', [...alike])
     .whereNull('retired_at')
     .whereNull('destroyed_at')
     .update({ retired_at: now })

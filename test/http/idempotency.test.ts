@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import { canonicalize } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -33,6 +35,17 @@ describe.each(['embedded', 'postgres'] as const)('Idempotency-Key (%s)', (store)
       '422 idempotency_mismatch',
     )
     expect(fault(await ask('getWorkload', { name: 'two' }))).toBe('404 not_found')
+  })
+
+  it('leaves nothing of the body by which a guess at a value in it could be tried', async () => {
+    await ask('putSecret', { name: 'prod/guessed', body: { data: { password: 'first' } }, ifMatch: 0 })
+    const body = { data: { password: 'hunter2' } }
+    const idempotencyKey = '0b7cf2f5-95d2-4f2e-8a7b-1f4c4a7c51de'
+    expect((await ask('rotateSecret', { name: 'prod/guessed', body, idempotencyKey })).status).toBe(202)
+    const kept: Buffer[] = await purser.knex('idempotency').pluck('request')
+    const guess = createHash('sha256').update(canonicalize(body)).digest('hex')
+    expect(kept.length).toBeGreaterThan(0)
+    expect(kept.map((one) => Buffer.from(one).toString('hex'))).not.toContain(guess)
   })
 
   it('is not kept by what was refused', async () => {

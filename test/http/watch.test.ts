@@ -96,6 +96,36 @@ describe('who may watch', () => {
     expect(answer.body['errors']).toEqual([{ pointer: '/query/path/1', detail: 'is not granted to the caller' }])
   })
 
+  it('a prefix under which the grants have nothing is refused alike, whether or not there are secrets', async () => {
+    await put('hidden/one', 0)
+    const { token } = await attest()
+    for (const prefix of ['hidden/', 'hidden/one', 'hidden/none', 'shut/', 'h', 'prodding/', 'prod//', '/prod']) {
+      const one = await reader(first, `?prefix=${prefix}`, { token })
+      expect(one.status, prefix).toBe(403)
+    }
+    const answer = await first.call('GET', '/api/v1/watch?prefix=hidden/', undefined, { token })
+    expect(answer.body['errors']).toEqual([{ pointer: '/query/prefix', detail: 'is not granted to the caller' }])
+    for (const prefix of ['', 'pro', 'prod', 'prod/', 'prod/none/yet/']) {
+      const one = await reader(first, `?prefix=${prefix}`, { token })
+      expect(one.status, prefix).toBe(200)
+      one.cut()
+    }
+  })
+
+  it('whose it is to watch under a prefix stays, also while all that is there is somebody else’s', async () => {
+    await put('teams/theirs/one', 0)
+    const grants = { secrets: [{ paths: ['teams/ours/*'], actions: ['watch'] }] }
+    await first.asAdmin('POST', '/api/v1/workloads', { ...workload('ours'), grants })
+    const { token } = await attest('ours', {})
+    const one = await reader(first, '?prefix=teams/', { token })
+    await synced(one)
+    await first.asAdmin('POST', '/api/v1/workloads', workload('anybody'))
+    await put('teams/theirs/one', 1)
+    await put('teams/ours/one', 0)
+    await vi.waitFor(() => expect(told(one).map(({ path }) => path)).toEqual(['teams/ours/one']), patience)
+    expect(names(one)).not.toContain('revoked')
+  })
+
   it('opening is recorded, with the names that exist and how many do not, and events are names only', async () => {
     await put('prod/recorded', 0)
     const { token, session } = await attest()

@@ -1,7 +1,13 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { NameError } from '../../src/names/errors.ts'
-import { isPathSegment, matchPath, parsePathPattern, parseSecretPath } from '../../src/names/secret-path.ts'
+import {
+  isPathSegment,
+  matchPath,
+  mayCoverUnder,
+  parsePathPattern,
+  parseSecretPath,
+} from '../../src/names/secret-path.ts'
 
 function codeOf(act: () => unknown): string {
   try {
@@ -119,5 +125,26 @@ describe('patterns', () => {
       }),
       { numRuns: 5000 },
     )
+  })
+
+  test('may cover something under a text exactly where there is such a path', () => {
+    const words = ['a', 'b', 'ab']
+    const deeper = (texts: string[]): string[] => texts.flatMap((text) => words.map((word) => `${text}/${word}`))
+    const paths = [words, deeper(words), deeper(deeper(words)), deeper(deeper(deeper(words)))]
+      .flat()
+      .map(parseSecretPath)
+    const segments = fc.array(fc.constantFrom('a', 'b', 'ab', '*'), { minLength: 1, maxLength: 3 })
+    const pattern = fc.tuple(segments, fc.boolean()).map(([all, subtree]) => (subtree ? [...all, '**'] : all).join('/'))
+    const prefix = fc.tuple(fc.array(fc.constantFrom('a', 'b', 'ab', ''), { maxLength: 3 }), fc.boolean())
+    fc.assert(
+      fc.property(pattern, prefix, (text, [begun, whole]) => {
+        const under = begun.join('/') + (whole && begun.length > 0 ? '/' : '')
+        const covers = parsePathPattern(text)
+        const expected = paths.some((one) => one.path.startsWith(under) && matchPath(covers, one))
+        expect(mayCoverUnder(covers, under), `${text} under ${under}`).toBe(expected)
+      }),
+      { numRuns: 5000 },
+    )
+    expect(mayCoverUnder(parsePathPattern('**'), '/a') || mayCoverUnder(parsePathPattern('**'), 'A')).toBe(false)
   })
 })

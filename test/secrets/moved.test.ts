@@ -45,14 +45,14 @@ it.each([
     to(2, { moved: 'acknowledged' }),
     false,
   ],
-  ['after a rollback, the version of the same value', [{ version: 1, fetchedAt: at(1) }], to(3, { alike: 1 }), true],
+  ['after a rollback, the version of the same value', [{ version: 1, fetchedAt: at(1) }], to(3, { alike: [1] }), true],
   [
     'after a rollback, the withdrawn one',
     [
       { version: 1, fetchedAt: at(1) },
       { version: 2, fetchedAt: at(2) },
     ],
-    to(3, { alike: 1 }),
+    to(3, { alike: [1] }),
     false,
   ],
 ] as const)('%s', (_, held, move, expected) => {

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { closeRole, openRole } from '../../src/secrets/databases/alternate.ts'
 import { type Session, withConnection } from '../../src/secrets/databases/connect.ts'
 import { faultsOf, type DatabaseDefinition } from '../../src/secrets/databases/definition.ts'
-import { createRole, dropRole, extendRole, rolesWithPrefix } from '../../src/secrets/databases/roles.ts'
+import { dropRole } from '../../src/secrets/databases/drop-role.ts'
+import { createRole, extendRole, rolesWithPrefix } from '../../src/secrets/databases/roles.ts'
 import { newPassword, scramVerifier } from '../../src/secrets/databases/scram.ts'
 import { hostileNames } from '../support/hostile-names.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
@@ -90,19 +91,49 @@ describe('a role at a target', () => {
     for (const name of ['turns_a', 'turns_owner']) await target.sql(`drop role ${name}`)
   })
 
-  it('leaves to the administrator what it owned', async () => {
-    const { password } = await make('purser_t_own', {
-      grants: [{ schema: 'shop', objects: 'schema', privileges: ['usage', 'create'] }],
-    })
+  const creates = { grants: [{ schema: 'shop', objects: 'schema' as const, privileges: ['usage', 'create'] }] }
+
+  it('leaves what it owned to a role that nobody is, and the administrator may all of it', async () => {
+    const { password } = await make('purser_t_own', creates)
     const client = await target.login('purser_t_own', password)
     await client.query('create table shop.made (n int)')
     await client.query('insert into shop.made values (7)')
     await client.end()
     await asAdmin((session) => dropRole(session, 'purser_t_own'))
+    const [table] = await target.sql<{ tableowner: string }>(
+      `select tableowner from pg_tables where tablename = 'made'`,
+    )
+    expect(table?.tableowner).toMatch(/^purser_remains_\d+$/)
     expect(
-      await target.sql(`select tableowner, (select n from shop.made) as n from pg_tables where tablename = 'made'`),
-    ).toEqual([{ tableowner: 'purser_admin', n: 7 }])
-    await target.sql('drop table shop.made')
+      await target.sql(
+        `select rolcanlogin or rolsuper or rolcreaterole or rolcreatedb as may from pg_roles where rolname = $1`,
+        [table?.tableowner],
+      ),
+    ).toEqual([{ may: false }])
+    expect(await asAdmin((session) => session.run('select n from shop.made'))).toEqual([{ n: 7 }])
+    await asAdmin((session) => session.run('drop table shop.made'))
+  })
+
+  it('leaves nothing behind that runs with the rights of the administrator', async () => {
+    const first = await make('purser_t_first', creates)
+    const client = await target.login('purser_t_first', first.password)
+    await client.query(
+      `create function shop.rise() returns void language plpgsql security definer as 'begin create role risen; end'`,
+    )
+    await client.query('create view shop.seen as select * from shop.item')
+    await client.query('grant select on shop.seen to public')
+    await client.end()
+    await asAdmin((session) => dropRole(session, 'purser_t_first'))
+
+    const second = await make('purser_t_second', creates)
+    const later = await target.login('purser_t_second', second.password)
+    await expect(later.query('select shop.rise()')).rejects.toThrow(/permission denied/)
+    await expect(later.query('select * from shop.seen')).rejects.toThrow(/permission denied/)
+    await later.end()
+    expect(await target.sql(`select 1 from pg_roles where rolname = 'risen'`)).toEqual([])
+    await asAdmin((session) => dropRole(session, 'purser_t_second'))
+    await target.sql('drop view shop.seen')
+    await target.sql('drop function shop.rise()')
   })
 
   it('is not there where any grant fails, also one that Postgres only warns of', async () => {

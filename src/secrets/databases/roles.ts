@@ -1,4 +1,4 @@
-/** Roles at a target: made whole or not at all, ended in steps that each may be repeated. */
+/** Roles at a target: made whole or not at all. */
 import type { Row, Session } from './connect.ts'
 import type { ObjectKind, RolesDefinition, TargetGrant } from './definition.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
@@ -53,7 +53,7 @@ export async function checkGroups(session: Session, names: readonly string[]): P
  * Two that change the rights of one object at once fail with "tuple concurrently updated": those of ours go one after the
  * other, whichever replica or Purser they are of. "purser" in ASCII.
  */
-const inLine = (session: Session): Promise<unknown> =>
+export const inLine = (session: Session): Promise<unknown> =>
   session.run('select pg_advisory_xact_lock($1)', ['123649733649778'])
 
 export type NewRole = { username: string; verifier: string; expiresAt: Date }
@@ -98,27 +98,6 @@ export async function endConnections(session: Session, username: string): Promis
     await session.run('select pg_sleep(0.05)')
   }
   throw new TargetError('in_the_way', 'connections of the role did not end')
-}
-
-/**
- * Takes a role away, whatever was left of it by an earlier try. What it owns goes to the administrative role: an end of a
- * lease destroys no data. Answers whether it was there.
- */
-export async function dropRole(session: Session, username: string): Promise<boolean> {
-  if (!(await roleExists(session, username))) return false
-  const name = quoteIdentifier(username)
-  await session.run(`alter role ${name} nologin valid until '-infinity'`)
-  // Who makes a role may administer it (PostgreSQL 16), and before that any CREATEROLE may: membership lets it end the
-  // role's connections, and take over what it owns.
-  await session.run(`grant ${name} to current_user${await inheriting(session)}`)
-  await endConnections(session, username)
-  await session.together(async () => {
-    await inLine(session)
-    await session.run(`reassign owned by ${name} to current_user`)
-    await session.run(`drop owned by ${name}`)
-    await session.run(`drop role ${name}`)
-  })
-  return true
 }
 
 /** From PostgreSQL 16 on whether a membership gives privileges by itself is said with it; before, the member's INHERIT. */

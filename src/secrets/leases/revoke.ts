@@ -6,7 +6,7 @@ import { type LeaseRow, endLeases, postponeLeases } from '../../store/leases.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
 import type { Snapshots } from '../../store/snapshot.ts'
 import { type AdminParts, asAdmin } from '../databases/admin.ts'
-import { dropRole } from '../databases/roles.ts'
+import { dropRole } from '../databases/drop-role.ts'
 import { TargetError, targetError } from '../databases/target-error.ts'
 import { aboutLease } from './entry.ts'
 

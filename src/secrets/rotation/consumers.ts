@@ -83,20 +83,21 @@ function holdSeconds(definition: Record<string, unknown> | undefined): number {
   return Number(consumers.holdSeconds)
 }
 
-type Move = { to: number; alike?: number; moved: 'fetched' | 'acknowledged' }
+type Move = { to: number; alike?: readonly number[]; moved: 'fetched' | 'acknowledged' }
 
 /** Before its value is live, a rotation has moved nobody. */
 function moveOf(secret: Pick<SecretRow, 'version'>, rotation: RotationRow | undefined): Move {
   const plan = rotation && planOf(rotation)
-  // After a rollback an earlier version holds the very same value.
-  const alike = plan?.rollbackTo !== undefined && rotation?.toVersion === secret.version ? plan.rollbackTo : undefined
-  return { to: secret.version, moved: plan?.moved ?? 'fetched', ...(alike !== undefined && { alike }) }
+  // After a rollback earlier versions hold the very same value.
+  const alike = rotation?.toVersion === secret.version ? plan?.alike : undefined
+  return { to: secret.version, moved: plan?.moved ?? 'fetched', ...(alike && { alike }) }
 }
 
 /** @param held newest fetch first */
-export function hasMoved(held: readonly HeldVersion[], { to, alike, moved }: Move): boolean {
-  const isNew = ({ version }: HeldVersion): boolean => version >= to || version === alike
-  const counts = held.filter((one) => isNew(one) && (moved === 'fetched' || one.ackedAt || one.version === alike))
+export function hasMoved(held: readonly HeldVersion[], { to, alike = [], moved }: Move): boolean {
+  const isAlike = ({ version }: HeldVersion): boolean => alike.includes(version)
+  const isNew = (one: HeldVersion): boolean => one.version >= to || isAlike(one)
+  const counts = held.filter((one) => isNew(one) && (moved === 'fetched' || one.ackedAt || isAlike(one)))
   const old = held.filter((one) => !isNew(one))
   const last = (some: readonly HeldVersion[]): number => Math.max(...some.map((one) => one.fetchedAt.getTime()))
   return counts.length > 0 && last(counts) >= last(old)

@@ -64,7 +64,8 @@ export async function endOlder(
   now: Date,
 ): Promise<Step> {
   const row: SecretRow = { ...secret, revision: secret.revision + 1, updatedAt: now }
-  const versions = await retireVersions(tx, secret.id, rotation.toVersion, now)
+  const { alike = [] } = planOf(rotation)
+  const versions = await retireVersions(tx, secret.id, { below: rotation.toVersion, alike }, now)
   const destroyed = await pruneVersions(tx, row, now)
   await updateSecret(tx, row)
   await updateRotation(tx, { ...settled(rotation, now), state: 'retired', endedAt: now })

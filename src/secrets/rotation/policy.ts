@@ -29,6 +29,8 @@ export type Plan = Terms & {
   rotator: RotatorConfig
   /** The value is that of an earlier version. */
   rollbackTo?: number
+  /** Versions of that same value: who holds one holds the new one. */
+  alike?: number[]
   supplied?: true
   /** Cancelled after attempts that may have set the value: the live one is set again, then it has failed. */
   undoing?: true

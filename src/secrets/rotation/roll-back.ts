@@ -1,7 +1,7 @@
 /** Back to an earlier value: a rotation of its own, so that versions only go up and the withdrawn one has its consumers, too. */
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
-import { type RotationRow, updateRotation } from '../../store/rotations.ts'
+import { type RotationRow, updateRotation, versionsAlike } from '../../store/rotations.ts'
 import { readVersions } from '../../store/secrets.ts'
 import { openData } from '../value.ts'
 import { type Begun, type Beginning, type RotationParts, beginRotation } from './begin.ts'
@@ -33,7 +33,8 @@ export async function rollBack(tx: Knex.Transaction, parts: RotationParts, asked
   if (!row.sealed || isOver) throw refuse('conflict', { detail: 'that version has no value any more' })
   if (running) await end(tx, running, now)
   const { deadlineSeconds, onDeadline, moved, allowOverlap, rotator } = running ? planOf(running) : asked.plan
-  const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion }
+  const alike = await versionsAlike(tx, secret.id, toVersion)
+  const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion, alike }
   const begun = await beginRotation(tx, parts, { ...asked, plan, data: openData(parts.keyring, secret, row) })
   return running ? { ...begun, entry: withDetail(begun.entry, { rolledBack: running.id }) } : begun
 }

@@ -1,0 +1,62 @@
+/**
+ * The end of a role, in steps that each may be repeated. What it owns goes on existing when the role goes, and runs with the rights of whoever owns it then: functions that are
+ * SECURITY DEFINER, views, rules, expressions of indexes. So it goes to a role that may nothing, and never to the administrator.
+ */
+import type { Session } from './connect.ts'
+import { quoteIdentifier } from './identifier.ts'
+import { endConnections, inLine, inheriting, roleExists } from './roles.ts'
+
+/** One for each administrator, who made it: another Purser's may not give anything to it. */
+async function nameOfHeir(session: Session): Promise<string> {
+  const [own] = await session.run(`select 'purser_remains_' || oid as name from pg_roles where rolname = current_user`)
+  return String(own?.['name'])
+}
+
+async function ownsAnything(session: Session, username: string): Promise<boolean> {
+  const rows = await session.run(
+    `select 1 from pg_shdepend d join pg_roles r on r.oid = d.refobjid
+      where r.rolname = $1 and d.refclassid = 'pg_authid'::regclass and d.deptype = 'o' limit 1`,
+    [username],
+  )
+  return rows.length > 0
+}
+
+/** In a transaction, as a member of that role. Most own nothing. */
+async function handOn(session: Session, username: string): Promise<void> {
+  if (!(await ownsAnything(session, username))) return
+  const name = await nameOfHeir(session)
+  const heir = quoteIdentifier(name)
+  if (!(await roleExists(session, name)))
+    await session.run(
+      `create role ${heir} nologin inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls`,
+    )
+  await session.run(`grant ${heir} to current_user${await inheriting(session)}`)
+  // Whoever is given a function must be able to make one there. The server quotes its own names.
+  const grants = await session.run(
+    `select format('grant create on schema %I to %I', nspname, $2::text) as sql from pg_namespace
+      where has_schema_privilege($1::name, oid, 'create') and has_schema_privilege(oid, 'create with grant option')`,
+    [username, name],
+  )
+  for (const { sql } of grants) await session.run(String(sql))
+  await session.run(`reassign owned by ${quoteIdentifier(username)} to ${heir}`)
+}
+
+/**
+ * Takes a role away, whatever was left of it by an earlier try. What it owns stays: an end of a lease destroys no data. Answers whether it was there.
+ */
+export async function dropRole(session: Session, username: string): Promise<boolean> {
+  if (!(await roleExists(session, username))) return false
+  const name = quoteIdentifier(username)
+  await session.run(`alter role ${name} nologin valid until '-infinity'`)
+  // Who makes a role may administer it (PostgreSQL 16), and before that any CREATEROLE may: membership lets it end the
+  // role's connections, and take over what it owns.
+  await session.run(`grant ${name} to current_user${await inheriting(session)}`)
+  await endConnections(session, username)
+  await session.together(async () => {
+    await inLine(session)
+    await handOn(session, username)
+    await session.run(`drop owned by ${name}`)
+    await session.run(`drop role ${name}`)
+  })
+  return true
+}
