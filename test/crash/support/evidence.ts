@@ -10,7 +10,7 @@ type Given = { index: number; leaf: string; requestId: string }
 /** A state change that was confirmed; `granted` unless it says otherwise. */
 type Changed = { index: number; action: string; name: string; outcome?: 'intended' }
 /** A role that somebody was given. */
-export type GivenLease = { id: string; username: string; password: string }
+type GivenLease = { id: string; username: string; password: string }
 
 export type Evidence = {
   given: Given[]

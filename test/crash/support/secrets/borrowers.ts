@@ -32,7 +32,7 @@ export function startBorrowers({ cluster, target }: SecretLab, many: number): Bo
       const proof = { kind: 'jwt', token: await issuer.token({ sub: 'borrower' }) }
       const body = { proof, accessToken: {}, databases: ['orders'] }
       const reply = await client.ask({ method: 'POST', path: '/api/v1/credentials', body })
-      if (reply?.status !== 200) return void (await pause(50))
+      if (reply?.status !== 200) return pause(50)
       evidence.take(reply)
       const { accessToken, databases }: Arrived = JSON.parse(reply.text)
       for (const { lease, username, password } of databases) await use(accessToken.token, lease, username, password)

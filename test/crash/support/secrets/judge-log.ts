@@ -60,12 +60,12 @@ async function judgeVersions(knex: Knex, log: readonly Entry[]): Promise<string[
       return entry.action === 'secret.put' && entry.outcome === 'granted' ? [Number(after?.after?.version)] : []
     })
     if (live.at(-1) !== version) problems.push(`${path} is at version ${version}, the log at ${live.at(-1)}`)
-    const retired = mine.flatMap((entry) =>
+    const said = mine.flatMap((entry) =>
       entry.action === 'secret.retire' && entry.outcome === 'completed' ? ids(of(entry, 'versions')) : [],
     )
     const rows = versions.filter((row) => row.secret_id === id && row.retired_at).map((row) => row.version)
-    if (String(rows.toSorted((a, b) => a - b)) !== String(retired.toSorted((a, b) => a - b)))
-      problems.push(`${path}: versions ${rows} are retired, and the log says ${retired}`)
+    const [kept, logged] = [rows, said].map((list) => list.toSorted((a, b) => a - b).join(', '))
+    if (kept !== logged) problems.push(`${path}: versions ${kept} are retired, and the log says ${logged}`)
   }
   return problems
 }
@@ -133,8 +133,28 @@ async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]>
   return problems
 }
 
+/** What became of each intent: said by the same request, or by whoever went on with its rotation or its lease. */
+async function judgeIntents(_: Knex, log: readonly Entry[]): Promise<string[]> {
+  const subjectsOf = (entry: Entry): string[] => [
+    entry.requestId,
+    ...(entry.resource?.kind === 'lease' ? [entry.resource.id] : []),
+    ...(entry.issued?.leases ?? []).map((one) => one.id),
+    ...(typeof of(entry, 'rotation') === 'string' ? [String(of(entry, 'rotation'))] : []),
+  ]
+  const last = new Map<string, number>()
+  for (const entry of log) {
+    const given = entry.issued?.leases !== undefined || of(entry, 'do') === 'cancel'
+    const isEnd = entry.outcome === 'completed' || entry.outcome === 'failed' || (entry.outcome === 'granted' && given)
+    if (isEnd) for (const one of subjectsOf(entry)) last.set(one, entry.index)
+  }
+  return log
+    .filter((entry) => entry.outcome === 'intended')
+    .filter((entry) => !subjectsOf(entry).some((one) => (last.get(one) ?? -1) > entry.index))
+    .map((entry) => `entry ${entry.index} intended ${entry.action}, and nothing follows`)
+}
+
 /** What the log says by itself: of its order, and of each intent. */
 export async function judgeSecretLog(knex: Knex, log: readonly Entry[]): Promise<string[]> {
-  const judged = [judgeRotations, judgeVersions, judgeConsumers, judgeLeases]
+  const judged = [judgeIntents, judgeRotations, judgeVersions, judgeConsumers, judgeLeases]
   return (await Promise.all(judged.map((one) => one(knex, log)))).flat()
 }

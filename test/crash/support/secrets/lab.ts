@@ -4,7 +4,7 @@ import { type TargetServer, startTarget } from '../../../support/target.ts'
 import { type Cluster, askOnce, startCluster } from '../cluster.ts'
 import { type Answered, type Ask, openConnection } from '../connection.ts'
 
-export type RotatedSecret = { path: string; roles?: string[] }
+type RotatedSecret = { path: string; roles?: string[] }
 
 export type SecretLab = {
   cluster: Cluster

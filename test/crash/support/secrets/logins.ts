@@ -41,7 +41,7 @@ export function createLogins(target: Pick<TargetServer, 'login'>): Logins {
     },
     all: () => [...taken],
     async close() {
-      await Promise.all([...taken].map((login) => login.client?.end().catch(() => undefined)))
+      await Promise.all([...taken].map(async (login) => login.client?.end().catch(() => undefined)))
     },
   }
 }

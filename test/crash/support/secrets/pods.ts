@@ -39,7 +39,7 @@ export function startPods(lab: SecretLab, knex: Knex, logins: Logins, many: numb
       const proof = { kind: 'jwt', token: await issuer.token({ sub: 'pod' }) }
       const body = { proof, accessToken: { lifetimeSeconds: 3600 } }
       const reply = await client.ask({ method: 'POST', path: '/api/v1/credentials', body })
-      if (reply?.status !== 200) return void (await pause(50))
+      if (reply?.status !== 200) return pause(50)
       since = evidence.take(reply)
       token = JSON.parse(reply.text).accessToken.token
     }
@@ -49,7 +49,7 @@ export function startPods(lab: SecretLab, knex: Knex, logins: Logins, many: numb
       const secrets = rotated.map(({ path }) => path)
       const body = { secrets, ...(since && { receipt: { sinceSize: since.size } }) }
       const reply = await client.ask({ method: 'POST', path: '/api/v1/secrets:read', body, token })
-      if (reply?.status !== 200) return void (await pause(50))
+      if (reply?.status !== 200) return pause(50)
       since = evidence.take(reply, since) ?? since
       reads++
       const { secrets: values }: { secrets: Value[] } = JSON.parse(reply.text)
