@@ -91,7 +91,9 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       const password = given ?? currentPassword(parts, old)
       const row = { ...old, definition, revision, admin: sealPassword(keyring, old.id, revision, password) }
       await updateDatabase(tx, row)
-      return written(row)
+      if (!moves(definition, definitionOf(old))) return written(row)
+      // Their roles would be looked for where they never were, and said to be gone.
+      return { ...written(row), placed: () => refuseLeased(tx, row, '; or make a database of another name') }
     },
 
     async remove(request, tx, snapshot) {
@@ -107,10 +109,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
         entry: { resource: about(row).resource },
         changed: at(row),
         // Its roles are taken away with its credential. Under the head lock, where no lease can begin beside it.
-        async placed() {
-          const detail = 'leases on it are open: they end once no workload entry grants it, or are revoked'
-          if (await hasOpenLeases(tx, row.id)) throw refuse('in_use', { detail })
-        },
+        placed: () => refuseLeased(tx, row),
       }
     },
 
@@ -164,6 +163,15 @@ const elsewhere = (next: DatabaseDefinition, old: DatabaseDefinition): boolean =
   next.port !== old.port ||
   next.admin.username !== old.admin.username ||
   JSON.stringify(next.tls ?? {}) !== JSON.stringify(old.tls ?? {})
+
+const moves = (next: DatabaseDefinition, old: DatabaseDefinition): boolean =>
+  next.host !== old.host || next.port !== old.port || next.database !== old.database
+
+/** Under the head lock, where no lease can begin beside it. @throws Refusal `in_use` */
+async function refuseLeased(tx: Knex.Transaction, { id }: DatabaseRow, otherwise = ''): Promise<void> {
+  const detail = 'leases on it are open: they end once no workload entry grants it, or are revoked'
+  if (await hasOpenLeases(tx, id)) throw refuse('in_use', { detail: detail + otherwise })
+}
 
 function refuseGranted(row: DatabaseRow, { workloads }: Snapshot): void {
   const users = [...workloads.values()]

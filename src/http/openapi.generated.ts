@@ -2033,7 +2033,7 @@ export interface components {
         Consumers: {
             /** @enum {string} */
             countUntil?: "session";
-            holdSeconds?: components["schemas"]["Seconds"];
+            holdSeconds?: number;
         };
         Labels: {
             [key: string]: string;

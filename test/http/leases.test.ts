@@ -133,6 +133,23 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
     expect(await gone(role.username)).toBe(true)
   })
 
+  it('keep their database where it is: nothing is said to be gone that was looked for elsewhere', async () => {
+    const { role } = await shop.arrive()
+    const replace = async (more: object) => {
+      const { body } = await admin('GET', '/api/v1/databases/orders')
+      const headers = { 'if-match': `"${String(body['revision'])}"` }
+      return fault(await admin('PUT', '/api/v1/databases/orders', definitionFor(target, more), headers))
+    }
+    for (const elsewhere of [{ host: 'localhost' }, { port: target.port + 1 }, { database: 'postgres' }])
+      expect(await replace(elsewhere)).toBe('409 in_use')
+    expect(await replace({ defaultLifetimeSeconds: 601 })).toBe('200 ')
+    const open = (await admin('GET', '/api/v1/leases?state=active')).body['items'] as { id: string }[]
+    for (const { id } of open) expect((await revoke(id, shop.purser.admin)).body['state']).toBe('revoked')
+    expect(await gone(role.username)).toBe(true)
+    expect(await replace({ host: 'localhost' })).toBe('200 ')
+    expect(await replace({})).toBe('200 ')
+  })
+
   it('are renewed by their session up to their longest life', async () => {
     const { role, token } = await shop.arrive()
     await shop.purser

@@ -55,6 +55,13 @@ const rotate = (body: object = {}) => ask('rotateSecret', { name: 'prod/db', bod
 const namesIn = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
 const readOld = (pod: Pod, version: number) => pod.fetch(`db?version=${version}`)
 
+describe('a consumer that is waited for after its session', () => {
+  it('is so for no longer than it is remembered', async () => {
+    const holding = (holdSeconds: number) => startPods(1, { consumers: { countUntil: 'session', holdSeconds } })
+    await expect(holding(2_592_001)).rejects.toThrow(/holdSeconds/)
+  })
+})
+
 describe('a pod that goes back', () => {
   it('to the version before, moments after it had moved, has not moved', async () => {
     await put({ password: 'first-password' }, 0)
