@@ -30,7 +30,7 @@ it('has four commands', () => {
     '# certificate, JWT, secret and receipt, in one request',
     '# who holds that secret now, with proof',
     '# change one word in a copy of the log: the verifier names the entry',
-    '# another workload asks for it and is told nothing that helps; the operator is told why',
+    '# another workload asks for it and is refused: why?',
   ])
 })
 

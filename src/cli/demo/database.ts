@@ -40,13 +40,13 @@ export async function openDatabase({ env }: Pick<Io, 'env'>): Promise<Database |
     })
     return { ...prepared, stop: () => remove(url, name) }
   }
-  let stop: (() => Promise<void>) | undefined
+  let stop = async (): Promise<void> => undefined
   try {
     const own = await startOwn({ env: { PATH: env.PATH }, password: newPassword() })
-    stop = own.stop
+    stop = () => own.stop()
     return { ...(await prepare(new URL(own.url), 'shop')), stop }
   } catch (error) {
-    await stop?.()
+    await stop()
     return { missing: `${reasonOf(error)}; set ${variable}` }
   }
 }
