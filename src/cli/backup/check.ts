@@ -5,6 +5,7 @@ import { databaseNames, lastEntries, openThings } from '../../store/backup.ts'
 import { type Finding, fail, note, ok, some, warn } from '../doctor/finding.ts'
 import type { Io } from '../io.ts'
 import { type Works, lookAtValues } from './values.ts'
+import { withWorks } from './works.ts'
 
 type Parts = { now: Date; since?: Date; works?: Works }
 
@@ -12,11 +13,9 @@ export async function checkBackup(io: Pick<Io, 'env' | 'readFile'>, parts: Parts
   const offline = await openOffline(readConfig({ env: io.env, readFile: io.readFile }))
   try {
     const { findings, kept } = await lookAtEpoch(offline, parts)
-    return [
-      ...findings,
-      ...(await lookAtValues(offline, { since: parts.since ?? kept, ...(parts.works && { works: parts.works }) })),
-      ...(await lookAtDatabases(offline, parts.now)),
-    ]
+    const since = parts.since ?? kept
+    const values = await withWorks(offline, (works) => lookAtValues(offline, { since, works: parts.works ?? works }))
+    return [...findings, ...values, ...(await lookAtDatabases(offline, parts.now))]
   } finally {
     await offline.db.close()
   }

@@ -1,0 +1,30 @@
+/** Whether what a rotator made still opens its target, for the look through a database that was put back. */
+import type { Offline } from '../../open-offline.ts'
+import { createRandomBytes } from '../../random.ts'
+import { postgres } from '../../secrets/rotators/postgres.ts'
+import type { RotatorConfig } from '../../secrets/rotators/rotator.ts'
+import { openSnapshots } from '../../store/snapshot.ts'
+import type { Works } from './values.ts'
+
+const isConfig = (value: unknown): value is RotatorConfig =>
+  typeof value === 'object' && value !== null && 'kind' in value && typeof value.kind === 'string'
+
+/** A policy's part for its rotator. */
+const rotatorOf = (definition: unknown): RotatorConfig | undefined =>
+  typeof definition === 'object' && definition !== null && 'rotator' in definition && isConfig(definition.rotator)
+    ? definition.rotator
+    : undefined
+
+/** A webhook can only be told a value, not asked; what is generated opens nothing that Purser knows of. */
+export async function withWorks<T>({ db, keyring }: Offline, work: (works: Works) => Promise<T>): Promise<T> {
+  const snapshots = await openSnapshots(db, { now: Date.now, onError: () => undefined })
+  const rotator = postgres({ db, keyring, snapshots, randomBytes: createRandomBytes() })
+  try {
+    return await work(async ({ definition, path, data }) => {
+      const config = rotatorOf(definition)
+      return config?.kind === rotator.kind ? rotator.works?.({ config, path, data }) : undefined
+    })
+  } finally {
+    await snapshots.stop()
+  }
+}
