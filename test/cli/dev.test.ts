@@ -29,7 +29,7 @@ it('prints a curl that gets certificate, JWT, secret and receipt as it stands, a
     spiffeId: 'spiffe://dev.purser.local/dev/web',
     x509: { certificateChain: expect.stringContaining('BEGIN CERTIFICATE') },
     jwts: [{ audience: ['orders'] }],
-    secrets: [{ path: 'dev/web/db', version: 1, data: { username: 'web' } }],
+    secrets: [{ path: 'dev/web/database', version: 1, data: { username: 'web' } }],
     receipt: { epoch: 1 },
   })
   const { session, receipt }: { session: { id: string }; receipt: { index: number } } = JSON.parse(out)

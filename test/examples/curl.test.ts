@@ -10,7 +10,8 @@ import { runShell } from '../support/shell.ts'
 const script = fileURLToPath(new URL('../../examples/curl/get-credentials.sh', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'purser-curl-'))
 let dev: Dev
-const run = (ca: string, token: string) => runShell(script, [dev.url, ca, token], { cwd: folder })
+const run = (ca: string, token: string, ...more: string[]) =>
+  runShell(script, [dev.url, ca, token, ...more], { cwd: folder })
 
 beforeAll(async () => {
   dev = await startDev()
@@ -33,6 +34,18 @@ it('gets a certificate whose chain openssl verifies', async () => {
   expect(out).toContain('chain.pem: OK')
   expect(out).toContain('URI:spiffe://dev.purser.local/dev/web')
   expect(statSync(join(folder, 'key.pem')).mode & 0o777).toBe(0o600)
+})
+
+it('takes a secret along, whose value is on no screen', async () => {
+  const token = join(dev.dataDir, 'dev/web.jwt')
+  const { code, out, err } = await run(join(dev.dataDir, 'ca.pem'), token, 'dev/web/database')
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toMatch(/^"path":"dev\/web\/database","version":1$/m)
+  const reply: { secrets: { data: { password: string } }[] } = JSON.parse(
+    readFileSync(join(folder, 'reply.json'), 'utf8'),
+  )
+  expect(out).not.toContain(reply.secrets[0]?.data.password)
+  expect(statSync(join(folder, 'reply.json')).mode & 0o777).toBe(0o600)
 })
 
 it('shows why not, and ends with a failure', async () => {

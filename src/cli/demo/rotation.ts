@@ -48,9 +48,8 @@ export async function rotate(stage: Stage, screen: Screen, { orders }: { orders:
 
   await service.serve(100)
   const [move] = service.moves
-  const count = [...service.answered.values()].reduce((sum, one) => sum + one, 0)
   const smooth = move !== undefined && service.answered.has(move.to) && service.errors.length === 0
-  const moved = `went on as ${move?.to ?? 'nobody'}, not restarted; ${count} queries, ${service.errors.length} errors`
+  const moved = `went on as ${move?.to ?? 'nobody'}, not restarted; ${service.total()} queries, ${service.errors.length} errors`
   screen.check(smooth, 'orders', [moved, ...service.errors.slice(0, 1)].join(': '))
   const over = move?.oldStillWorked === true && !(await letsIn(database, old))
   screen.check(over, old.username, over ? 'worked until orders had moved, and is refused now' : 'ended at a wrong time')

@@ -10,6 +10,7 @@ import { type Database, letsIn } from './database.ts'
 export type Service = {
   /** Questions that the database answered, by the role that asked. */
   answered: ReadonlyMap<string, number>
+  total(): number
   errors: readonly string[]
   /** What became of each move, in order. */
   moves: readonly { from: string; to: string; oldStillWorked: boolean }[]
@@ -30,8 +31,8 @@ export async function startService(database: Database, purser: Purser, path: str
   const answered = new Map<string, number>()
   const errors: string[] = []
   const moves: { from: string; to: string; oldStillWorked: boolean }[] = []
-  let total = 0
-  let stopped = false
+  const total = (): number => [...answered.values()].reduce((sum, one) => sum + one, 0)
+  const stopping = new AbortController()
   const fail = (error: unknown): void => void errors.push(error instanceof Error ? error.message : 'unknown')
 
   function open(secret: Secret): Pool {
@@ -40,7 +41,7 @@ export async function startService(database: Database, purser: Purser, path: str
     const pool = new Pool({ host, port, database: name, user, password, max: lanes, query_timeout: 10_000 })
     // A connection that ends under a pool that serves is an error like any other.
     pool.on('error', (error) => {
-      if (!stopped) fail(error)
+      if (!stopping.signal.aborted) fail(error)
     })
     return pool
   }
@@ -59,14 +60,13 @@ export async function startService(database: Database, purser: Purser, path: str
   })
 
   async function lane(): Promise<void> {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       try {
         const { rows } = await pool.query<{ role: string }>(
           `select current_user as role, count(*) from ${database.name}.item`,
         )
         const role = rows[0]?.role ?? ''
         answered.set(role, (answered.get(role) ?? 0) + 1)
-        total += 1
       } catch (error) {
         fail(error)
       }
@@ -77,14 +77,15 @@ export async function startService(database: Database, purser: Purser, path: str
 
   return {
     answered,
+    total,
     errors,
     moves,
     async serve(count) {
-      const until = total + count
-      while (total < until && errors.length === 0) await setTimeout(10)
+      const until = total() + count
+      while (total() < until && errors.length === 0) await setTimeout(10)
     },
     async stop() {
-      stopped = true
+      stopping.abort()
       watch.close()
       await Promise.all(running)
       await pool.end()

@@ -35,8 +35,17 @@ const trustDomain = 'demo.purser.local'
 export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'purser-demo-'))
   const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
+  /** One that fails keeps none of the others. */
   const stop = async (): Promise<void> => {
-    for (const end of ends.toReversed()) await end()
+    const failures: unknown[] = []
+    for (const end of ends.toReversed()) {
+      try {
+        await end()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
   const opening = openDatabase(io)
   opening.catch(() => undefined)

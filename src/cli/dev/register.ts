@@ -8,7 +8,7 @@ import type { StandIn } from '../stand-in.ts'
 import { type DevFiles, devWorkloads } from './files.ts'
 
 /** A sample, which web may read. */
-export const devSecret = 'dev/web/db'
+export const devSecret = 'dev/web/database'
 
 /** The admin token that was kept, or the one that the first start's bootstrap token is exchanged for. */
 export async function adminToken(api: Api, files: DevFiles, dataDir: string): Promise<string> {
@@ -49,8 +49,6 @@ export async function register(
     audience,
     keys: { jwks: standIn.jwks },
   })
-  const sample = { username: 'web', password: randomBytes(18).toString('base64url') }
-  await put(`/api/v1/secrets/${devSecret}`, { data: sample })
   const grants = {
     web: {
       x509: { dnsNames: ['web.dev.internal'] },
@@ -60,7 +58,7 @@ export async function register(
     orders: { x509: { dnsNames: ['orders.dev.internal'] } },
   }
   const data = { username: 'web', password: randomBytes(24).toString('base64url') }
-  await put('/api/v1/secrets/dev/web/database', { data })
+  await put(`/api/v1/secrets/${devSecret}`, { data })
   for (const name of devWorkloads) {
     await put(`/api/v1/workloads/${name}`, {
       name,
