@@ -1,4 +1,5 @@
 /** Every background job of one process, in the order in which a run of all of them looks at the world. */
+import { byTime } from './jobs/clock.ts'
 import { type KeyRotationParts, keyRotation } from './jobs/key-rotation.ts'
 import { type KeyringRotationParts, keyringRotation } from './jobs/keyring-rotation.ts'
 import { type LeaseJobParts, leaseJob } from './jobs/leases.ts'
@@ -24,6 +25,8 @@ export type BackgroundParts = KeyRotationParts &
   SweepParts & {
     /** Keeps the listeners' certificate. */
     listener: Job
+    /** Throws where this machine's clock is not the database's. */
+    checkClock: () => Promise<void>
     metrics: Pick<Metrics, 'jobRan' | 'leases' | 'valuesLeft'> & RotationJobParts['metrics']
   }
 
@@ -43,11 +46,12 @@ export const jobNames = [
 ] as const
 
 export function startBackground(parts: BackgroundParts): Jobs {
-  const { log, listener, metrics } = parts
+  const { log, listener, metrics, checkClock } = parts
   const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
   const leases = [leaseJob(parts), orphanRoles(parts), stagedAdmins(parts)]
   const sweeps = [sweep(parts), secretSweep(parts)]
-  return startJobs([...keys, listener, rotation(parts), ...leases, sharedKeys(parts), ...sweeps], {
+  const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, checkClock))
+  return startJobs([...keys, listener, ...endings, sharedKeys(parts)], {
     clock: () => performance.now(),
     onRun: (job, error) => {
       metrics.jobRan(job, error === undefined ? 'done' : 'failed')

@@ -33,10 +33,12 @@ import { createIssueAccessToken } from './issue/access-token.ts'
 import { createIssueJwt } from './issue/jwt-svid.ts'
 import { createIssueX509 } from './issue/x509.ts'
 import { trustedRoots } from './keys/bundle.ts'
+import { createClockCheck } from './jobs/clock.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
 import { createOutbound } from './outbound/client.ts'
 import { findJoinToken } from './store/join-tokens.ts'
 import { readHead } from './store/log.ts'
+import { readClock } from './store/postgres-facts.ts'
 import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
@@ -268,6 +270,10 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     rootKey,
     metrics,
     listener: certificate.job,
+    // A clock that was given is a test's own, and agrees with nobody's.
+    checkClock: parts.now
+      ? async () => undefined
+      : createClockCheck({ read: () => readClock(db.knex), now, clock: () => performance.now() }),
   })
   closing.add(() => background.stop())
   serverLog.info('server.ready', { listen: urls.url, store: db.kind, epoch: known.epoch, size: log.size() })
