@@ -82,13 +82,17 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
       if (caller.kind !== 'session') throw refuse('token_type')
       const { version } = bodyOf(request, 'ackSecret')
       const path = secretPath(params.path ?? '', '/path/path')
-      const { may, holder } = secretCaller(request, snapshot)
+      const { may, holder, actor } = secretCaller(request, snapshot)
       if (!may('read', path)) throw refuse('not_granted', { errors: [{ pointer: '/path/path', detail: notGranted }] })
       const secret = snapshot.secrets.get(path.path)
       if (!secret) throw refuse('not_found')
       return {
         reply: { status: 204, body: { text: '', type: 'text/plain' } },
-        entry: { resource: { kind: 'secret', id: secret.id, name: secret.path }, detail: { version } },
+        entry: {
+          resource: { kind: 'secret', id: secret.id, name: secret.path },
+          detail: { version },
+          ...(actor && { actor }),
+        },
         // These rows are the group commit's too, which holds the head lock before it takes theirs.
         async placed() {
           if ((await ackVersion(tx, { secret: secret.id, version, holder }, time)) === 0) throw refuse('not_found')

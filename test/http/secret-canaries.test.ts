@@ -1,5 +1,5 @@
 /**
- * A hundred values that are written, read, refused, and mistyped in every place that takes text: none of them is found, in any
+ * A hundred values that are written, read, rotated, refused, and mistyped in every place that takes text: none of them is found, in any
  * encoding, in a dump of Postgres, its data directory with the write-ahead log and its own log of every statement, in the
  * server's log, metrics, refusals, the audit export, kept idempotency outcomes, temporary files or any process's arguments
  * (threats.md T9, T27, 102, 133). Two places are words that an operator or a client writes to be kept, and so not among them:
@@ -10,6 +10,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodingsOf, hashesOf } from '../support/encodings.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
@@ -98,10 +99,41 @@ async function useEach(): Promise<void> {
     await told(purser.asAdmin('GET', `/api/v1/secrets/${path}:versions`))
     await told(purser.asAdmin('GET', `/api/v1/secrets/${path}:metadata`))
   }
+  for (const [n, value] of values.entries()) {
+    const path = `/api/v1/secrets/prod/rotated-${n}`
+    await purser.asAdmin('PUT', path, { data: { value: 'first' } }, { 'if-match': '"0"' })
+    const rotate = { data: { value }, deadlineSeconds: 1, onDeadline: 'retire' }
+    await told(purser.asAdmin('POST', `${path}:rotate`, rotate, { 'idempotency-key': `rotation-${n}` }))
+    await told(
+      purser.call('POST', `${path}:rotate`, rotate, {
+        token: purser.admin,
+        headers: { 'idempotency-key': `rotation-${n}` },
+      }),
+    )
+  }
+  await expectRotated()
+  for (const n of values.keys()) {
+    const path = `/api/v1/secrets/prod/rotated-${n}`
+    await told(purser.call('POST', `${path}:rollback`, { toVersion: 1 }, { token: purser.admin }))
+    await told(purser.asAdmin('GET', `${path}:rotation`))
+    await told(purser.asAdmin('GET', `${path}:consumers`))
+  }
+  await purser.runJobs()
   await purser.asAdmin('POST', '/api/v1/secrets/prod/app-0/password:destroy', { all: true })
   await purser.asAdmin('DELETE', '/api/v1/secrets/prod/app-1/password', undefined, {
     'if-match': `"${String(versions.get('prod/app-1/password'))}"`,
   })
+}
+
+/** Every rotation made its value the live one, and ended. */
+async function expectRotated(): Promise<void> {
+  for (let tries = 0; tries < 60; tries++) {
+    await purser.runJobs()
+    const rows: { state: string }[] = await purser.knex('rotation').select('state')
+    if (rows.length === values.length && rows.every(({ state }) => state === 'retired')) return
+    await setTimeout(250)
+  }
+  throw new Error('rotations did not end')
 }
 
 /** Where somebody puts a value by mistake: each place once for each value, as an operator, as a workload and as a stranger. */
@@ -138,6 +170,16 @@ async function mistypeEach(): Promise<void> {
         '/api/v1/workloads',
         { name: value, grants: { secrets: [{ paths: [`{${value}}`], actions: [value] }] } },
       ],
+      ['POST', `${secret}:rotate`, { data: value, deadlineSeconds: value }],
+      ['POST', `${secret}:rotate`, { [value]: 1 }],
+      ['POST', `${secret}:rollback`, { toVersion: value }],
+      ['PUT', `${secret}:rotation`, { rotator: { kind: value }, schedule: { cron: value } }],
+      ['POST', `${secret}:rotation`, { do: value, session: value }],
+      ['GET', `/api/v1/watch?path=${value.toUpperCase()}`],
+      ['POST', '/api/v1/databases', { name: 'x', kind: 'postgres', admin: { username: value, password: value } }],
+      ['PUT', `/api/v1/databases/${value}`, { name: value, admin: { password: value } }],
+      ['POST', `/api/v1/leases/${value}:revoke`, { reason: value }],
+      ['GET', `/api/v1/leases?session=${value}&database=${value}`],
       ['GET', `/api/v1/audit/entries?requestId=${value}`],
       ['DELETE', `/api/v1/tokens/${value}`],
     ] as const) {

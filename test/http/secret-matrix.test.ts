@@ -3,7 +3,8 @@
  * way in. What is declared is worked out here by regular expressions, not by the code under test.
  */
 import { Agent } from 'node:https'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { watch } from '../support/event-stream.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -26,9 +27,9 @@ function grantsOf(n: number): Declared[] {
   const own = `team-${n % 5}`
   const kinds: Declared[][] = [
     [],
-    [{ paths: [paths[n] ?? ''], actions: ['read'] }],
+    [{ paths: [paths[n] ?? ''], actions: ['read', 'watch'] }],
     [{ paths: [`${own}/*`], actions: ['read', 'list'] }],
-    [{ paths: [`${own}/**`], actions: ['list'] }],
+    [{ paths: [`${own}/**`], actions: ['list', 'watch'] }],
     [{ paths: [`${own}/db/*`, `${own}/api/**`], actions: ['read'] }],
     [{ paths: [`*/db/s${n % 10}`], actions: ['read', 'list', 'watch'] }],
     [{ paths: ['*/*/*/*'], actions: ['read'] }],
@@ -153,6 +154,26 @@ describe('each of 2,500 cells', () => {
       const { body } = await purser.call('GET', '/api/v1/secrets?limit=200', undefined, { token: tokens[n] ?? '' })
       const listed = (body['items'] as { path: string }[]).map((one) => one.path)
       expect([n, listed]).toEqual([n, declared(n, 'list').toSorted()])
+    }
+  })
+
+  it('is watched as declared, under a prefix and one by one', async () => {
+    for (const n of numbers) {
+      const options = { token: tokens[n] ?? '' }
+      const mayWatch = grantsOf(n).some((one) => one.actions.includes('watch'))
+      if (!mayWatch) {
+        const { status, body } = await purser.call('GET', '/api/v1/watch?prefix=team', undefined, options)
+        expect([n, status, body.code]).toEqual([n, 403, 'not_granted'])
+        continue
+      }
+      const allowed = declared(n, 'watch')
+      const stream = await watch(purser, '?prefix=team', options)
+      await vi.waitFor(() => expect(stream.events.map(({ name }) => name)).toContain('synced'), { timeout: 20_000 })
+      const told = stream.events.filter(({ name }) => name === 'secret').map(({ data }) => data['path'])
+      stream.cut()
+      expect([n, told.toSorted()]).toEqual([n, allowed.toSorted()])
+      const other = paths.find((path) => !allowed.includes(path)) ?? ''
+      expect((await purser.call('GET', `/api/v1/watch?path=${other}`, undefined, options)).status).toBe(403)
     }
   })
 
