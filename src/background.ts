@@ -25,8 +25,8 @@ export type BackgroundParts = KeyRotationParts &
   SweepParts & {
     /** Keeps the listeners' certificate. */
     listener: Job
-    /** Throws where this machine's clock is not the database's. */
-    checkClock: () => Promise<void>
+    /** Whether anything may be ended by its time, here or outside (jobs/clock.ts). */
+    mayEnd: () => Promise<boolean>
     metrics: Pick<Metrics, 'jobRan' | 'leases' | 'valuesLeft'> & RotationJobParts['metrics']
   }
 
@@ -46,11 +46,11 @@ export const jobNames = [
 ] as const
 
 export function startBackground(parts: BackgroundParts): Jobs {
-  const { log, listener, metrics, checkClock } = parts
+  const { log, listener, metrics, mayEnd } = parts
   const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
   const leases = [leaseJob(parts), orphanRoles(parts), stagedAdmins(parts)]
   const sweeps = [sweep(parts), secretSweep(parts)]
-  const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, checkClock))
+  const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, mayEnd))
   return startJobs([...keys, listener, ...endings, sharedKeys(parts)], {
     clock: () => performance.now(),
     onRun: (job, error) => {

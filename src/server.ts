@@ -263,6 +263,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     ...(parts.alone !== false && { metrics: metricsApp(renderMetrics) }),
   }
   const urls = await openListeners(config, certificate.identity, listeners, apps, serverLog)
+  const checkClock = createClockCheck({ read: () => readClock(db.knex), now, clock: () => performance.now() })
   const background = startBackground({
     ...secrets,
     ...common,
@@ -270,10 +271,11 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     rootKey,
     metrics,
     listener: certificate.job,
-    // A clock that was given is a test's own, and agrees with nobody's.
-    checkClock: parts.now
-      ? async () => undefined
-      : createClockCheck({ read: () => readClock(db.knex), now, clock: () => performance.now() }),
+    async mayEnd() {
+      // A clock that was given is a test's own, and agrees with nobody's.
+      if (!parts.now) await checkClock()
+      return snapshots.current().issuing && !log.rolledBack()
+    },
   })
   closing.add(() => background.stop())
   serverLog.info('server.ready', { listen: urls.url, store: db.kind, epoch: known.epoch, size: log.size() })

@@ -6,6 +6,7 @@ import { endOf, rfc3339 } from '../issue/lifetime.ts'
 import { definitionOf } from '../secrets/databases/definition.ts'
 import { type LeaseParts, type Wished, issueLeases } from '../secrets/leases/issue.ts'
 import { claimedBefore } from '../store/claims.ts'
+import { openLeasesOf } from '../store/leases.ts'
 import type { Claim, SessionRow } from '../store/log.ts'
 import { byName } from '../store/registrations.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -33,6 +34,11 @@ export type IssueDatabases = (
   },
 ) => Promise<IssuedDatabases | undefined>
 
+/** Open at a time for one session: a pod that is restarted again and again takes roles that end by themselves, and no more. */
+const mostOpen = 64
+/** When another one may have ended. Seconds. */
+const retryAfterSeconds = 60
+
 /** Whoever repeats a proof within that time with the same key is served again. */
 const repeatMs = 60_000
 
@@ -44,6 +50,9 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
     const before = new Date(request.time.getTime() - repeatMs)
     if (once && (await claimedBefore(parts.db.knex, once.key, before))) throw refuse('proof_replayed')
     const wished = decideDatabases(known, names, grant.databases, session, request.time)
+    if ((await openLeasesOf(parts.db.knex, session.id)) + wished.length > mostOpen) {
+      throw refuse('rate_limited', { detail: `a session has at most ${mostOpen} open leases`, retryAfterSeconds })
+    }
     const open = {
       requestId: request.id,
       action: 'lease.issue' as const,

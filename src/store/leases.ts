@@ -112,6 +112,12 @@ export async function hasOpenLeases(knex: Knex, databaseId: string): Promise<boo
   return (await open(knex).where({ database_id: databaseId }).first('id')) !== undefined
 }
 
+/** How many of a session's are not ended yet. */
+export async function openLeasesOf(knex: Knex, sessionId: string): Promise<number> {
+  const rows: unknown[] = await open(knex).where({ session_id: sessionId }).select('id')
+  return rows.length
+}
+
 /** Of the named roles those that an open lease knows, whatever database it is of: roles belong to a whole server. */
 export async function knownUsernames(knex: Knex, usernames: readonly string[]): Promise<Set<string>> {
   if (usernames.length === 0) return new Set()

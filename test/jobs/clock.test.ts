@@ -6,13 +6,16 @@ const hour = 3600_000
 
 describe('what ends things by their time', () => {
   const setUp = () => {
-    const state = { here: 0, there: 0, clock: 0, asked: 0, ran: 0 }
+    const state = { here: 0, there: 0, clock: 0, asked: 0, ran: 0, may: true }
     const check = createClockCheck({
       read: async () => (state.asked++, new Date(state.there)),
       now: () => new Date(state.here),
       clock: () => state.clock,
     })
-    const job = byTime({ name: 'leases', everySeconds: 1, run: async () => void state.ran++ }, check)
+    const job = byTime({ name: 'leases', everySeconds: 1, run: async () => void state.ran++ }, async () => {
+      await check()
+      return state.may
+    })
     return { state, job }
   }
 
@@ -37,6 +40,16 @@ describe('what ends things by their time', () => {
     state.here = 0
     await job.run()
     expect(state.ran).toBe(2)
+  })
+
+  it('waits while nothing may be touched', async () => {
+    const { state, job } = setUp()
+    state.may = false
+    await job.run()
+    expect(state.ran).toBe(0)
+    state.may = true
+    await job.run()
+    expect(state.ran).toBe(1)
   })
 
   it('asks the database once a second, however many jobs want to know', async () => {

@@ -1,0 +1,66 @@
+/** What bounds leases: how many a session has, and that nothing at a target is touched while the log is closed. */
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Shop, rolesAt, startShop } from '../support/leases.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+describe('leases', () => {
+  let target: TargetServer
+  let shop: Shop
+  beforeAll(async () => {
+    target = await startTarget()
+    shop = await startShop(target, { store: 'postgres' })
+  })
+  afterAll(async () => {
+    await shop?.purser.stop()
+    await target.stop()
+  })
+  const isGone = async (username: string): Promise<boolean> => !(await rolesAt(target)).includes(username)
+
+  it('are so many for one session, and no more until one has ended', async () => {
+    // The same proof is the same instance, as a pod's token is through all its restarts.
+    const again = { proof: { kind: 'jwt', token: await shop.issuer.token({ sub: 'shop' }) }, databases: ['orders'] }
+    const { body } = await shop.attest(again)
+    const session = (body['session'] as { id: string }).id
+    const [first] = (await shop.purser.knex('lease').where({ session_id: session })) as Record<string, unknown>[]
+    const more = Array.from({ length: 63 }, (_, n) => ({
+      ...first,
+      id: `ls_${n}`,
+      username: `purser_none_${n}`,
+    }))
+    await shop.purser.knex('lease').insert(more)
+    const before = await rolesAt(target)
+    const refused = await shop.attest(again)
+    expect([refused.status, refused.body.code]).toEqual([429, 'rate_limited'])
+    expect(await rolesAt(target)).toEqual(before)
+    await shop.purser.knex('lease').where({ id: `ls_0` }).delete()
+    expect((await shop.attest(again)).status).toBe(200)
+    await shop.purser
+      .knex('lease')
+      .whereIn(
+        'id',
+        more.map(({ id }) => id),
+      )
+      .delete()
+  })
+
+  it('are left alone while the log is closed: a database that was put back knows nothing of the roles made since', async () => {
+    const { body } = await shop.attest({ databases: ['orders'] })
+    const [role] = body['databases'] as { lease: string; username: string }[]
+    await shop.purser
+      .knex('lease')
+      .where({ id: role?.lease })
+      .update({ expires_at: new Date(0) })
+    await shop.purser.knex('log_head').update({ issuing: false })
+    await setTimeout(1500)
+    await shop.purser.runJobs()
+    expect(await isGone(role?.username ?? '')).toBe(false)
+    await shop.purser.knex('log_head').update({ issuing: true })
+    await expect
+      .poll(async () => {
+        await shop.purser.runJobs()
+        return isGone(role?.username ?? '')
+      })
+      .toBe(true)
+  })
+})
