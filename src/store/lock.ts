@@ -3,7 +3,7 @@
  * holder and is taken over when that process is gone.
  */
 import { randomUUID } from 'node:crypto'
-import { link, readFile, readlink, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** Another process holds the directory; `pid` is its id. */
@@ -74,13 +74,42 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
-/** Moves a dead holder's file away; what it moved is looked at again, since somebody else may have been faster. */
-async function clear(path: string, dead: Holder, token: string): Promise<void> {
-  const aside = `${path}.${token}.dead`
-  await rename(path, aside).catch(() => undefined)
-  const moved = await readHolder(aside)
-  if (moved && moved.token !== dead.token) await link(aside, path).catch(() => undefined)
-  await rm(aside, { force: true })
+/**
+ * Takes a dead holder's file away, behind a gate that one taker at a time passes: between a look at the file and its removal
+ * another may have taken the lock, and would lose it without a word. Whoever died in the gate itself is cleared the same way.
+ */
+async function clear(
+  path: string,
+  dead: Holder,
+  draft: string,
+  gone: (holder: Holder) => Promise<boolean>,
+): Promise<void> {
+  const gate = `${path}.gate`
+  if (!(await linked(draft, gate))) {
+    const inside = await readHolder(gate)
+    if (inside && (await gone(inside))) await rm(gate, { force: true })
+    return pause(gatePause)
+  }
+  try {
+    if ((await readHolder(path))?.token === dead.token) await rm(path, { force: true })
+  } finally {
+    await rm(gate, { force: true })
+  }
+}
+
+/** Milliseconds; passing the gate takes one or two. */
+const gatePause = 10
+const mostTries = 100
+
+/** link(2) is atomic and refuses an existing name: the file is never seen half written. */
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
+  }
 }
 
 /**
@@ -94,19 +123,12 @@ export async function takeLock(path: string, { beat, deadAfter } = rhythm): Prom
   await writeFile(draft, JSON.stringify(mine), { mode: 0o600, flag: 'wx' })
   try {
     for (let tries = 0; ; tries++) {
-      // link(2) is atomic and refuses an existing name: the file is never seen half written.
-      const taken = await link(draft, path).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => {
-          if (error.code === 'EEXIST') return false
-          throw error
-        },
-      )
-      if (taken) break
+      if (await linked(draft, path)) break
       const holder = await readHolder(path)
       if (!holder) continue
-      if (tries > 3 || !(await isGone(path, holder, world, deadAfter))) throw new StoreLocked(path, holder.pid)
-      await clear(path, holder, mine.token)
+      const gone = (at: string) => (one: Holder) => isGone(at, one, world, deadAfter)
+      if (tries > mostTries || !(await gone(path)(holder))) throw new StoreLocked(path, holder.pid)
+      await clear(path, holder, draft, gone(`${path}.gate`))
     }
   } finally {
     await rm(draft, { force: true })

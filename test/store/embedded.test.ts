@@ -84,15 +84,19 @@ describe('the lock file', () => {
     return child.pid ?? 0
   }
 
-  it('is given to one of many who want a dead one at once', async () => {
-    await holderWith({ pid: await deadPid() })
-    const taken = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path(), rhythm)))
-    const [winner, ...others] = taken.filter((one) => one.status === 'fulfilled')
-    expect(others).toEqual([])
-    for (const one of taken) if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(StoreLocked)
-    await winner?.value.release()
-    expect(await readdir(directory)).toEqual([])
-  })
+  // Two in a hundred times two of them got it, when a dead holder's file was moved away without a gate.
+  it.each(Array.from({ length: 60 }, (_, n) => n))(
+    'is given to one of many who want a dead one at once: %i',
+    async () => {
+      await holderWith({ pid: await deadPid() })
+      const taken = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path(), rhythm)))
+      const [winner, ...others] = taken.filter((one) => one.status === 'fulfilled')
+      expect(others).toEqual([])
+      for (const one of taken) if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(StoreLocked)
+      await winner?.value.release()
+      expect(await readdir(directory)).toEqual([])
+    },
+  )
 
   it.runIf(process.platform === 'linux')('is taken over when the id now belongs to a later process', async () => {
     await holderWith({ started: '1' })
