@@ -6,7 +6,7 @@ import { type Receipt } from '@purser/sdk/verify'
 import { type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isExhausted } from '../store/database.ts'
-import type { Claim, SecretRead, SessionRow, TokenRow } from '../store/log.ts'
+import type { AppendItem, Claim, SecretRead, SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { createChanges } from './change.ts'
 import type { EntryPart, Issued } from './entry.ts'
@@ -129,22 +129,16 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     hints: Hints,
   ): Promise<Position | undefined> {
     const { once: claim, session, token, use, alive, reads, leases, whileClosed } = grant
-    const item = {
-      revision,
-      leaf: sealed.leaf,
-      nonce: sealed.nonce,
-      body: sealed.body,
-      at: sealed.at,
-      terms: sealed.terms,
-      ...(claim && { claim }),
-      ...(session && { session }),
-      ...(token && { token }),
-      ...(use && { use }),
-      ...(alive && { alive }),
-      ...(reads && reads.length > 0 && { reads }),
-      ...(leases && leases.length > 0 && { leases }),
-      ...(whileClosed && { whileClosed }),
-    }
+    const { leaf, nonce, body, at, terms } = sealed
+    const item: AppendItem = { revision, leaf, nonce, body, at, terms }
+    if (claim) item.claim = claim
+    if (session) item.session = session
+    if (token) item.token = token
+    if (use) item.use = use
+    if (alive) item.alive = alive
+    if (reads && reads.length > 0) item.reads = reads
+    if (leases && leases.length > 0) item.leases = leases
+    if (whileClosed) item.whileClosed = whileClosed
     for (let tries = 0; tries < mostAppends; tries++) {
       const placed = await commit.append(item)
       switch (placed.kind) {

@@ -90,24 +90,27 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       const credentials = await issueAll(parts, body, decision, session, snapshot, now)
       const once = claimFor(attested, credentials.record, mac, request.id)
       // Last, since it acts outside: roles are made, and go again where the reply doesn't leave.
-      const asked = { names: body.databases ?? [], decision, session, actor, ...(once && !renews && { once }) }
-      const leased = await parts.issueDatabases(request, snapshot, asked)
-      const issued = { ...credentials.record, ...(leased && { leases: leased.record }) }
-      return {
+      const names = body.databases ?? []
+      const asked = { names, decision, session, actor, ...(once && !renews && { once }) }
+      const leased = names.length > 0 ? await parts.issueDatabases(request, snapshot, asked) : undefined
+      const issued = credentials.record
+      if (leased) issued.leases = leased.record
+      const given: Grant<Reply> = {
         reply: replyOf(body, decision, session, credentials, leased),
         entry: { actor, issued },
         session,
-        ...(once && { once }),
-        ...(credentials.token && { token: credentials.token }),
-        ...(credentials.secrets && { reads: credentials.secrets.reads }),
-        ...(leased && { leases: leased.ids, undo: leased.undo }),
-        ...(attested.joinToken && { use: attested.joinToken.id }),
-        ...(renews && { claimed: () => parts.renewal.end(request, renews, actor) }),
         holds: (fresh) =>
-          stillHolds(fresh, snapshot, attested, body.workload, decision, session, credentials.record, now) &&
+          stillHolds(fresh, snapshot, attested, body.workload, decision, session, issued, now) &&
           (credentials.secrets?.holds(fresh) ?? true) &&
           (leased?.holds(fresh) ?? true),
       }
+      if (once) given.once = once
+      if (credentials.token) given.token = credentials.token
+      if (credentials.secrets) given.reads = credentials.secrets.reads
+      if (leased) Object.assign(given, { leases: leased.ids, undo: leased.undo })
+      if (attested.joinToken) given.use = attested.joinToken.id
+      if (renews) given.claimed = () => parts.renewal.end(request, renews, actor)
+      return given
     })
   }
 }

@@ -226,7 +226,8 @@ async function give(handler: Issue, request: ApiRequest, snapshot: Snapshot, hin
   refuseUnlessStill(request, snapshot)
   const grant = await handler(request, snapshot, hints)
   const { holds } = grant
-  return { ...grant, holds: (fresh) => isStill(request.caller, fresh, request.time) && (holds?.(fresh) ?? false) }
+  grant.holds = (fresh) => isStill(request.caller, fresh, request.time) && (holds?.(fresh) ?? false)
+  return grant
 }
 
 async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {
