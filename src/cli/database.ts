@@ -1,12 +1,12 @@
 /** `purser database`: where roles are made for workloads, and with whose credential. */
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
 import { type Api, type ServerFlags, liveRevision, segment, withApi } from './api.ts'
 import { type Definition, readDefinition } from './documents.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
+import { addCheck, addDelete, addGet } from './registered.ts'
 import { readText } from './settings.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
@@ -20,19 +20,29 @@ type Database = {
   maxLifetimeSeconds: number
   revision: number
 }
-type Check = { ok: boolean; checks: { what: string; ok: boolean; detail?: string }[] }
 
 const pathOf = (name: string): string => `/api/v1/databases/${segment(name)}`
+const registered = { noun: 'database', pathOf }
 
 export function addDatabase(program: Command, io: Io): void {
   const group = program.command('database').summary('configure databases in which workloads get roles of their own')
   addWrite(group, io, 'create')
   addWrite(group, io, 'replace')
   addList(group, io)
-  addGet(group, io)
-  addCheck(group, io)
+  addGet(group, io, registered, {
+    summary: 'show one database, without its credential',
+    example: 'purser database get orders',
+  })
+  addCheck(group, io, registered, {
+    summary: 'reach a database, and say what would keep roles from being made',
+    example: 'purser database check orders',
+    wrong: (name) => `no roles can be made in ${name} as it is`,
+  })
   addRotate(group, io)
-  addDelete(group, io)
+  addDelete(group, io, registered, {
+    summary: 'remove a database that no workload entry grants',
+    example: 'purser database delete orders',
+  })
 }
 
 /** The password is never an argument: arguments can be seen by everybody on the machine, and stay in histories. */
@@ -105,33 +115,6 @@ function addList(group: Command, io: Io): void {
   withExamples(withOutput(withServer(command)), 'purser database list')
 }
 
-function addGet(group: Command, io: Io): void {
-  const command = group
-    .command('get')
-    .summary('show one database, without its credential')
-    .argument('<name>')
-    .action(async (name: string, flags: Flags) => {
-      const { body } = await withApi(io, flags, (api) => api.call<Database>('GET', pathOf(name)))
-      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
-    })
-  withExamples(withOutput(withServer(command)), 'purser database get orders')
-}
-
-function addCheck(group: Command, io: Io): void {
-  const command = group
-    .command('check')
-    .summary('reach a database, and say what would keep roles from being made')
-    .argument('<name>')
-    .action(async (name: string, flags: Flags) => {
-      const { body } = await withApi(io, flags, (api) => api.call<Check>('POST', `${pathOf(name)}:check`))
-      show(io, flags, body, ({ checks }) =>
-        table(checks.map(({ ok, what, detail = '' }) => [ok ? 'ok' : 'WRONG', what, detail])),
-      )
-      if (!body.ok) throw new CliError(`no roles can be made in ${name} as it is`, exitCodes.failed)
-    })
-  withExamples(withOutput(withServer(command)), 'purser database check orders')
-}
-
 function addRotate(group: Command, io: Io): void {
   const command = group
     .command('rotate-admin')
@@ -152,26 +135,4 @@ function addRotate(group: Command, io: Io): void {
       )
     })
   withExamples(withReason(withOutput(withServer(command))), 'purser database rotate-admin orders')
-}
-
-function addDelete(group: Command, io: Io): void {
-  const command = group
-    .command('delete')
-    .summary('remove a database that no workload entry grants')
-    .argument('<name>')
-    .option('--revision <n>', 'only if it is still at this revision', positive)
-    .action(async (name: string, flags: Flags & { revision?: number }) => {
-      const index = await withApi(io, flags, async (api) => {
-        const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
-        const headers = { 'if-match': `"${revision}"`, ...reasonHeader(flags) }
-        return (await api.call('DELETE', pathOf(name), { headers })).headers['purser-log-index']
-      })
-      show(
-        io,
-        flags,
-        { name, deleted: true, logIndex: index },
-        () => `database ${name} deleted  log ${String(index)}\n`,
-      )
-    })
-  withExamples(withReason(withOutput(withServer(command))), 'purser database delete orders')
 }

@@ -1,10 +1,11 @@
 /** `purser workload`: the registration entries, which workload may have what. */
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
-import { type ServerFlags, liveRevision, withApi } from './api.ts'
+import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
 import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, pairs, show, table } from './output.ts'
+import { addDelete } from './registered.ts'
 import { addWorkloadApply } from './workload-apply.ts'
 import { addWorkloadCreate } from './workload-create.ts'
 import { type Workload, pathOf, showWritten } from './workload-reply.ts'
@@ -19,7 +20,15 @@ export function addWorkload(program: Command, io: Io): void {
   addGet(group, io)
   addSwitch(group, io, 'disable', 'stop giving anything to a workload; needs no revision')
   addSwitch(group, io, 'enable', 'serve a disabled workload again')
-  addDelete(group, io)
+  addDelete(
+    group,
+    io,
+    { noun: 'workload', pathOf },
+    {
+      summary: 'remove an entry, and end its sessions',
+      example: 'purser workload delete web --reason "retired"',
+    },
+  )
 }
 
 function addList(group: Command, io: Io): void {
@@ -80,26 +89,4 @@ function addSwitch(group: Command, io: Io, verb: 'disable' | 'enable', summary: 
       showWritten(io, flags, reply.body, `${verb}d`, reply.headers['purser-log-index'])
     })
   withExamples(withReason(withOutput(withServer(command))), `purser workload ${verb} web --reason "incident 42"`)
-}
-
-function addDelete(group: Command, io: Io): void {
-  const command = group
-    .command('delete')
-    .summary('remove an entry, and end its sessions')
-    .argument('<name>')
-    .option('--revision <n>', 'only if it is still at this revision', positive)
-    .action(async (name: string, flags: Flags & { revision?: number }) => {
-      const index = await withApi(io, flags, async (api) => {
-        const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
-        const headers = { 'if-match': `"${revision}"`, ...reasonHeader(flags) }
-        return (await api.call('DELETE', pathOf(name), { headers })).headers['purser-log-index']
-      })
-      show(
-        io,
-        flags,
-        { name, deleted: true, logIndex: index },
-        () => `workload ${name} deleted  log ${String(index)}\n`,
-      )
-    })
-  withExamples(withReason(withOutput(withServer(command))), 'purser workload delete web --reason "retired"')
 }

@@ -5,7 +5,6 @@ import type { Grant } from '../audit/record.ts'
 import { type Decision, decide } from '../authorize/decide.ts'
 import { checkBlocks, openSession } from '../authorize/session.ts'
 import { maySecret } from '../authorize/secret-grants.ts'
-import { counts } from '../authorize/standing.ts'
 import { Refusal, refuse } from '../errors.ts'
 import type { AccessTokenReply, IssueAccessToken } from '../issue/access-token.ts'
 import type { IssueJwt, JwtReply, JwtRequest } from '../issue/jwt-svid.ts'
@@ -16,9 +15,8 @@ import type { Keys } from '../keys/keys.ts'
 import { type ReadParts, type ReadSecrets, type Wanted, readSecrets } from '../secrets/read.ts'
 import type { SecretPath } from '../names/secret-path.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
-import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type AccountPins, accountHolds, checkPinned } from './account-pins.ts'
+import { type AccountPins, checkPinned } from './account-pins.ts'
 import { boundToKey, claimFor } from './claims.ts'
 import { factsOf } from './facts.ts'
 import type { IssueDatabases, IssuedDatabases } from './database-credentials.ts'
@@ -26,6 +24,7 @@ import { grantsInShort } from './grants-in-short.ts'
 import type { Renewal } from './renewal.ts'
 import type { Issue } from './route.ts'
 import { type Reply, bodyOf } from './request.ts'
+import { stillHolds } from './still-holds.ts'
 
 type Body = {
   attestor?: string
@@ -198,46 +197,6 @@ async function withActor<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof Refusal) throw refuse(error.code, { ...error.info, actor })
     throw error
-  }
-}
-
-/**
- * The same entry revision, attestor, keys and proof, and no block: then the bytes that were signed are what would be
- * signed again.
- */
-function stillHolds(
-  fresh: Snapshot,
-  old: Snapshot,
-  attested: Attested,
-  named: string | undefined,
-  { entry }: Decision,
-  session: SessionRow,
-  issued: Issued,
-  now: Date,
-): boolean {
-  const { attestorId } = entry.row
-  if (fresh.epoch !== old.epoch || !fresh.issuing) return false
-  if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
-  if (!decidedAlike(fresh, attested, named, entry.row)) return false
-  const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
-  if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
-  if (!accountHolds(fresh, attested)) return false
-  if (attested.renews && !counts(fresh, attested.renews)) return false
-  try {
-    checkBlocks(fresh, session, now)
-  } catch {
-    return false
-  }
-  return true
-}
-
-/** Entries come and go; what counts is whether these facts lead to this one, as it was. */
-function decidedAlike(fresh: Snapshot, attested: Attested, named: string | undefined, row: WorkloadRow): boolean {
-  if (fresh.workloads.get(row.id)?.revision !== row.revision) return false
-  try {
-    return decide(fresh, factsOf(attested), named).entry.row.id === row.id
-  } catch {
-    return false
   }
 }
 

@@ -1,0 +1,64 @@
+/** The verbs that are alike for whatever operators configure by name: show one, try it, remove it. */
+import type { Command } from 'commander'
+import { stringify } from 'yaml'
+import { type ServerFlags, liveRevision, withApi } from './api.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { type OutputFlags, show, table } from './output.ts'
+
+type Flags = ServerFlags & OutputFlags & { reason?: string }
+type Check = { ok: boolean; checks: { what: string; ok: boolean; detail?: string }[] }
+
+/** What the verbs are of: `noun` as outputs name it. */
+export type Registered = { noun: string; pathOf: (name: string) => string }
+type Words = { summary: string; example: string }
+
+export function addGet(group: Command, io: Io, { pathOf }: Registered, { summary, example }: Words): void {
+  const command = group
+    .command('get')
+    .summary(summary)
+    .argument('<name>')
+    .action(async (name: string, flags: Flags) => {
+      const { body } = await withApi(io, flags, (api) => api.call('GET', pathOf(name)))
+      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
+    })
+  withExamples(withOutput(withServer(command)), example)
+}
+
+/** @param wrong what it means that something is wrong with the one of that name */
+export function addCheck(
+  group: Command,
+  io: Io,
+  { pathOf }: Registered,
+  { summary, example, wrong }: Words & { wrong: (name: string) => string },
+): void {
+  const command = group
+    .command('check')
+    .summary(summary)
+    .argument('<name>')
+    .action(async (name: string, flags: Flags) => {
+      const { body } = await withApi(io, flags, (api) => api.call<Check>('POST', `${pathOf(name)}:check`))
+      show(io, flags, body, ({ checks }) =>
+        table(checks.map(({ ok, what, detail = '' }) => [ok ? 'ok' : 'WRONG', what, detail])),
+      )
+      if (!body.ok) throw new CliError(wrong(name), exitCodes.failed)
+    })
+  withExamples(withOutput(withServer(command)), example)
+}
+
+export function addDelete(group: Command, io: Io, { noun, pathOf }: Registered, { summary, example }: Words): void {
+  const command = group
+    .command('delete')
+    .summary(summary)
+    .argument('<name>')
+    .option('--revision <n>', 'only if it is still at this revision', positive)
+    .action(async (name: string, flags: Flags & { revision?: number }) => {
+      const index = await withApi(io, flags, async (api) => {
+        const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
+        const headers = { 'if-match': `"${revision}"`, ...reasonHeader(flags) }
+        return (await api.call('DELETE', pathOf(name), { headers })).headers['purser-log-index']
+      })
+      show(io, flags, { name, deleted: true, logIndex: index }, () => `${noun} ${name} deleted  log ${String(index)}\n`)
+    })
+  withExamples(withReason(withOutput(withServer(command))), example)
+}

@@ -1,0 +1,51 @@
+/** Whether an issuance that was decided under one snapshot would be decided alike under a newer one. */
+import type { Attested } from '../attest/attest.ts'
+import type { Issued } from '../audit/entry.ts'
+import { type Decision, decide } from '../authorize/decide.ts'
+import { checkBlocks } from '../authorize/session.ts'
+import { counts } from '../authorize/standing.ts'
+import type { SessionRow } from '../store/log.ts'
+import type { WorkloadRow } from '../store/rows.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { accountHolds } from './account-pins.ts'
+import { factsOf } from './facts.ts'
+
+/**
+ * The same entry revision, attestor, keys and proof, and no block: then the bytes that were signed are what would be
+ * signed again.
+ */
+export function stillHolds(
+  fresh: Snapshot,
+  old: Snapshot,
+  attested: Attested,
+  named: string | undefined,
+  { entry }: Decision,
+  session: SessionRow,
+  issued: Issued,
+  now: Date,
+): boolean {
+  const { attestorId } = entry.row
+  if (fresh.epoch !== old.epoch || !fresh.issuing) return false
+  if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
+  if (!decidedAlike(fresh, attested, named, entry.row)) return false
+  const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
+  if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
+  if (!accountHolds(fresh, attested)) return false
+  if (attested.renews && !counts(fresh, attested.renews)) return false
+  try {
+    checkBlocks(fresh, session, now)
+  } catch {
+    return false
+  }
+  return true
+}
+
+/** Entries come and go; what counts is whether these facts lead to this one, as it was. */
+function decidedAlike(fresh: Snapshot, attested: Attested, named: string | undefined, row: WorkloadRow): boolean {
+  if (fresh.workloads.get(row.id)?.revision !== row.revision) return false
+  try {
+    return decide(fresh, factsOf(attested), named).entry.row.id === row.id
+  } catch {
+    return false
+  }
+}
