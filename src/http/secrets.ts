@@ -6,6 +6,7 @@ import type { SealingKeyring } from '../keys/data-keys.ts'
 import { newId } from '../names/id.ts'
 import { refuseBesideTarget, refuseWhileRotating } from '../secrets/rotation/guard.ts'
 import { pruneVersions } from '../secrets/rotation/prune.ts'
+import { isReadable } from '../secrets/read.ts'
 import type { Rotators } from '../secrets/rotators/rotator.ts'
 import { type SecretData, openData, sealData } from '../secrets/value.ts'
 import { type Database, type Knex, isUniqueViolation } from '../store/database.ts'
@@ -132,11 +133,10 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
     const secret = await writable(request, tx, known)
     checkRevision(expected, secret.version)
     const [current] = await readVersions(tx, [{ secretId: secret.id, version: secret.version }])
-    if (!current?.sealed || current.deletedAt)
+    if (!current || !isReadable(current, secret, request.time))
       throw refuse('not_found', { detail: 'the live version has no value: put one' })
-    const merged = Object.entries({ ...openData(keyring, secret, current), ...data }).filter(
-      ([, value]) => value !== null,
-    )
+    const removed = (name: string): boolean => Object.hasOwn(data, name) && data[name] === null
+    const merged = Object.entries({ ...openData(keyring, secret, current), ...data }).filter(([name]) => !removed(name))
     return write(request, tx, known, { data: Object.fromEntries(merged), source: 'patch' })
   }
 

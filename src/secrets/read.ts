@@ -92,7 +92,8 @@ function understand(one: Wanted, at: string): Asked {
   return { at, path: secretPath(path, `${at}/path`), optional, ...(version !== undefined && { version }) }
 }
 
-function isReadable(row: VersionRow, secret: SecretRow, now: Date): boolean {
+/** Whether anybody may still have the value of a version: it is the secret's, and neither deleted, retired, expired nor destroyed. */
+export function isReadable(row: VersionRow, secret: SecretRow, now: Date): boolean {
   if (!row.sealed || row.staged || row.version > secret.version) return false
   return !row.deletedAt && !row.retiredAt && (row.expiresAt === undefined || row.expiresAt > now)
 }

@@ -233,6 +233,24 @@ describe.each(['postgres', 'embedded'] as const)('secrets on %s', (store) => {
       expect((await get(`${path}?version=1`)).body['data']).toEqual({ user: 'app', password: 'old', host: 'h' })
     })
 
+    it('changes nothing but the members that it names, and brings back no value that nobody may read', async () => {
+      const patch = (path: string, version: number) =>
+        purser.call(
+          'PATCH',
+          `/api/v1/secrets/${path}`,
+          { data: { added: 1 } },
+          { token: purser.admin, headers: { 'if-match': `"${version}"` } },
+        )
+      await made('prod/shop/nulls', { kept: null })
+      expect((await patch('prod/shop/nulls', 1)).status).toBe(200)
+      expect((await get('prod/shop/nulls')).body['data']).toEqual({ kept: null, added: 1 })
+      const path = 'prod/shop/patch-ended'
+      await put(path, { old: canary }, 0, { expiresAt: new Date(Date.now() + 1000).toISOString() })
+      await expect.poll(async () => (await get(path)).status).toBe(404)
+      expect((await patch(path, 1)).status).toBe(404)
+      expect((await get(path)).status).toBe(404)
+    })
+
     it('deletes, brings back and destroys', async () => {
       const path = 'prod/shop/life'
       await made(path, { n: 1 })
