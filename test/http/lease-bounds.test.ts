@@ -1,5 +1,4 @@
 /** What bounds leases: how many a session has, and that nothing at a target is touched while the log is closed. */
-import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Shop, rolesAt, startShop } from '../support/leases.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
@@ -47,12 +46,14 @@ describe('leases', () => {
   it('are left alone while the log is closed: a database that was put back knows nothing of the roles made since', async () => {
     const { body } = await shop.attest({ databases: ['orders'] })
     const [role] = body['databases'] as { lease: string; username: string }[]
+    await shop.purser.knex('log_head').update({ issuing: false })
+    await expect.poll(async () => (await shop.purser.call('GET', '/readyz')).status).toBe(503)
+    // Ends the runs that began before.
+    await shop.purser.runJobs()
     await shop.purser
       .knex('lease')
       .where({ id: role?.lease })
       .update({ expires_at: new Date(0) })
-    await shop.purser.knex('log_head').update({ issuing: false })
-    await setTimeout(1500)
     await shop.purser.runJobs()
     expect(await isGone(role?.username ?? '')).toBe(false)
     await shop.purser.knex('log_head').update({ issuing: true })
