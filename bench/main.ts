@@ -16,6 +16,7 @@ const { values: flags } = parseArgs({
     quick: { type: 'boolean', default: false },
     workers: { type: 'string', default: '2' },
     only: { type: 'string' },
+    match: { type: 'string' },
     profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -23,7 +24,7 @@ const { values: flags } = parseArgs({
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|secrets|ceilings|startup] [--profile DIR]\n  --quick    a minute instead of several\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|secrets|ceilings|startup] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -37,7 +38,9 @@ type Case = {
   fresh: boolean
 }
 
-function cases(): Case[] {
+const cases = (): Case[] => allCases().filter((one) => new RegExp(flags.match ?? '').test(nameOf(one)))
+
+function allCases(): Case[] {
   const workers = Number(flags.workers)
   const full: Case = { store: 'postgres', workers, tls: true, connections: 64, what: 'x509', fresh: false }
   const main: Case[] = [full, { ...full, what: 'jwt' }, { ...full, what: 'both' }]
@@ -56,7 +59,7 @@ function cases(): Case[] {
   ]
 }
 
-const pause = flags.quick ? 8_000 : 16_000
+const pause = flags.quick ? 8_000 : 64_000
 const perCase = ({ connections }: Case): number => (connections === 1 ? pause / 4 : pause)
 const profile = flags.profile === undefined ? {} : { profile: flags.profile }
 

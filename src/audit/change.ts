@@ -6,7 +6,7 @@ import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import { appendItems, lockHead, newBatchId, readHead } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
-import type { EntryPart } from './entry.ts'
+import type { Actor, EntryPart } from './entry.ts'
 import type { Log, Position } from './log.ts'
 import { freeHead, logUnavailable, lookUp, patience, persist } from './lost-batch.ts'
 import type { Change, Recorded } from './record.ts'
@@ -28,22 +28,35 @@ type Run<R> = (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>
 const mostTries = 50
 /** More can't have their turn before their patience ends. */
 const mostWaiting = 500
+/** What workloads acknowledge and renew leaves places for operators; and one of them leaves some for the others. */
+const mostOfWorkloads = 250
+const mostOfOneWorkload = 50
 /** Thrown inside a transaction, so that it rolls back. */
 const stale = new Error('decided under an older revision')
 
 const crowded = (): Error =>
   refuse('log_unavailable', { retryAfterSeconds: 2, detail: 'too many changes wait for their turn' })
 
+function isCrowded(waiting: readonly Actor[], { kind, workloadId }: Actor): boolean {
+  if (waiting.length >= mostWaiting) return true
+  if (kind !== 'workload') return false
+  const likewise = waiting.filter((one) => one.kind === 'workload')
+  return (
+    likewise.length >= mostOfWorkloads ||
+    likewise.filter((one) => one.workloadId === workloadId).length >= mostOfOneWorkload
+  )
+}
+
 export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => Promise<Recorded<R>> {
   const { db, log, snapshots, refresh, now } = parts
 
   /** Changes of one process go one after the other: beside each other they would only make each other stale. */
   let turn: Promise<unknown> = Promise.resolve()
-  let waiting = 0
-  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (waiting >= mostWaiting) throw crowded()
-    waiting++
-    const result = turn.then(work).finally(() => waiting--)
+  const waiting: Actor[] = []
+  async function inTurn<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
+    if (isCrowded(waiting, actor)) throw crowded()
+    waiting.push(actor)
+    const result = turn.then(work).finally(() => waiting.splice(waiting.indexOf(actor), 1))
     turn = result.catch(() => undefined)
     return result
   }
@@ -97,7 +110,7 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
 
   return (open, run) => {
     const until = now() + patience
-    return inTurn(async () => {
+    return inTurn(open.actor, async () => {
       for (let tries = 0; tries < mostTries && now() < until; tries++) {
         if (log.rolledBack()) throw refuse('issuing_closed')
         const done = await commit(open, run, until)

@@ -5,13 +5,18 @@ import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import { currentPassword, sealPassword } from '../secrets/databases/admin.ts'
 import type { AdminParts } from '../secrets/databases/admin.ts'
+import { stagedAnew } from '../secrets/databases/admin-rotation.ts'
 import { checkDatabase } from '../secrets/databases/check.ts'
 import { type DatabaseDefinition, definitionOf, faultsOf } from '../secrets/databases/definition.ts'
+import { claimants } from '../secrets/rotation/claims.ts'
+import { roleAt } from '../secrets/rotators/postgres.ts'
+import type { Rotators } from '../secrets/rotators/rotator.ts'
 import { type Knex, isUniqueViolation } from '../store/database.ts'
-import { insertDatabase, isRotatedIn, lockDatabase, removeDatabase, updateDatabase } from '../store/databases.ts'
+import { insertDatabase, lockDatabase, removeDatabase, updateDatabase } from '../store/databases.ts'
 import { hasOpenLeases } from '../store/leases.ts'
+import { isRotatedIn } from '../store/rotation-policies.ts'
 import { byName } from '../store/registrations.ts'
-import type { DatabaseRow } from '../store/rows.ts'
+import type { DatabaseRow, SealedValue } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { databaseState, showDatabase } from './database-view.ts'
 import { idempotent } from './idempotency.ts'
@@ -20,20 +25,21 @@ import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import type { ChangeState, Issue, Read } from './route.ts'
 
-export type DatabaseRouteParts = ListParts & AdminParts & { randomBytes: (size: number) => Buffer }
+export type DatabaseRouteParts = ListParts & AdminParts & { randomBytes: (size: number) => Buffer; rotators: Rotators }
 
 type Written = BodyOf<'createDatabase'>
 
 type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remove', ChangeState> & { check: Issue }
 
 export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
-  const { keyring, randomBytes } = parts
+  const { keyring, randomBytes, rotators } = parts
   const page = createPages(parts)
 
   async function insert(body: Written, tx: Knex.Transaction, known: Snapshot, now: Date): Promise<Change<Reply>> {
     if (byName(known.databases, body.name)) throw refuse('already_exists')
     const { definition, password } = understand(body)
     if (password === undefined) throw impossible('/admin/password', 'a new database needs its credential')
+    await refuseRotated(tx, definition, known)
     const id = newId('db', randomBytes)
     const row: DatabaseRow = {
       id,
@@ -50,6 +56,13 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       throw isUniqueViolation(error) ? refuse('already_exists') : error
     }
     return { ...written(row, 201), entry: { action: 'database.create', ...about(row) } }
+  }
+
+  /** It would be locked out at the policy's next rotation. */
+  async function refuseRotated(tx: Knex.Transaction, definition: DatabaseDefinition, known: Snapshot): Promise<void> {
+    const rotated = await claimants(tx, { rotators, known, kind: definition.kind })
+    const path = rotated.get(roleAt(definition, definition.admin.username))
+    if (path !== undefined) throw impossible('/admin/username', `is changed by the rotation policy of ${path}`)
   }
 
   return {
@@ -82,7 +95,8 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       checkRevision(expected, old?.revision ?? 0)
       if (!old) return insert(body, tx, snapshot, request.time)
       const { definition, password: given } = understand(body)
-      await live(tx, old, given !== undefined)
+      const staged = await live(tx, old, given !== undefined)
+      await refuseRotated(tx, definition, snapshot)
       if (given === undefined && elsewhere(definition, definitionOf(old))) {
         const detail = 'give the credential anew: the one that is kept is not sent to another server or as another user'
         throw impossible('/admin/password', detail)
@@ -90,7 +104,9 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       const revision = old.revision + 1
       const password = given ?? currentPassword(parts, old)
       const row = { ...old, definition, revision, admin: sealPassword(keyring, old.id, revision, password) }
-      await updateDatabase(tx, row)
+      // The server may take the staged one already, or in a moment: it is gone on with, from the one that was given.
+      const sameRole = definition.admin.username === definitionOf(old).admin.username
+      await updateDatabase(tx, row, sameRole ? staged && stagedAnew(keyring, row, staged) : undefined)
       if (!moves(definition, definitionOf(old))) return written(row)
       // Their roles would be looked for where they never were, and said to be gone.
       return { ...written(row), placed: () => refuseLeased(tx, row, '; or make a database of another name') }
@@ -148,14 +164,15 @@ function understand({ admin, ...rest }: Written): { definition: DatabaseDefiniti
   return { definition, password: admin.password }
 }
 
-/** Under its row's lock, as the snapshot has it. A credential that is being set must not be lost. */
-async function live(tx: Knex.Transaction, row: DatabaseRow, replacesAdmin: boolean): Promise<void> {
+/** Under its row's lock, as the snapshot has it. Answers the credential that is being set, which must not be lost. */
+async function live(tx: Knex.Transaction, row: DatabaseRow, replacesAdmin: boolean): Promise<SealedValue | undefined> {
   const locked = await lockDatabase(tx, row.id)
   if (locked?.revision !== row.revision) throw refuse('stale')
   if (locked.staged && !replacesAdmin) {
     const detail = 'its administrative credential is being replaced: wait for it, or give one'
     throw refuse('conflict', { errors: [{ pointer: '/admin/password', detail }] })
   }
+  return locked.staged
 }
 
 const elsewhere = (next: DatabaseDefinition, old: DatabaseDefinition): boolean =>

@@ -8,20 +8,15 @@ import {
   prepareValue,
   secretResource,
 } from '../secrets/rotation/begin.ts'
+import { claimedElsewhere } from '../secrets/rotation/claims.ts'
 import { type Plan, type Policy, checkPolicy, newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { rollBack } from '../secrets/rotation/roll-back.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { type Verb, steer } from '../secrets/rotation/steer.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
 import type { Database, Knex } from '../store/database.ts'
-import {
-  type RotationPolicyRow,
-  listRotations,
-  lockRunning,
-  readPolicy,
-  runningRotations,
-  writePolicy,
-} from '../store/rotations.ts'
+import { type RotationPolicyRow, readPolicy, writePolicy } from '../store/rotation-policies.ts'
+import { listRotations, lockRunning, runningRotations } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { updateSecret } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -63,7 +58,10 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const secret = await lockedSecret(request, tx, known)
     const old = await readPolicy(tx, secret.id)
     checkRevision(expected, old?.revision ?? 0)
-    const errors = checkPolicy(policy, rotators, known, request.time)
+    const errors = [
+      ...checkPolicy(policy, rotators, known, request.time),
+      ...(await claimedElsewhere(tx, { rotators, known }, { secretId: secret.id, rotator: policy.rotator })),
+    ]
     if (errors.length > 0) throw refuse('impossible', { errors })
 
     const { schedule } = policy

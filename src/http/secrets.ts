@@ -10,7 +10,7 @@ import { isReadable } from '../secrets/read.ts'
 import type { Rotators } from '../secrets/rotators/rotator.ts'
 import { type SecretData, openData, sealData } from '../secrets/value.ts'
 import { type Database, type Knex, isUniqueViolation } from '../store/database.ts'
-import { removePolicy } from '../store/rotations.ts'
+import { removePolicy } from '../store/rotation-policies.ts'
 import type { SecretRow } from '../store/rows.ts'
 import {
   type VersionSource,

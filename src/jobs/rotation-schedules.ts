@@ -5,7 +5,7 @@ import { beginRotation, prepareValue, secretResource } from '../secrets/rotation
 import { newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
-import { type RotationPolicyRow, duePolicies, movePolicyOn } from '../store/rotations.ts'
+import { type RotationPolicyRow, duePolicies, movePolicyOn } from '../store/rotation-policies.ts'
 import { changeIf } from './once.ts'
 import { secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'

@@ -21,43 +21,21 @@ export const insertDatabase = (tx: Tx, row: DatabaseRow): Promise<unknown> =>
     ...sealedColumns(row.admin),
   })
 
-/** Everything but its name and kind. A credential that was staged for the earlier revision is dropped with it. */
-export const updateDatabase = (tx: Tx, row: DatabaseRow): Promise<unknown> =>
+/** Everything but its name and kind. What was staged for the earlier revision goes, but for `next`. */
+export const updateDatabase = (tx: Tx, row: DatabaseRow, next?: SealedValue): Promise<unknown> =>
   tx('database')
     .where({ id: row.id })
     .update({
       definition: JSON.stringify(row.definition),
       revision: row.revision,
       ...sealedColumns(row.admin),
-      ...sealedColumns(undefined, 'next_'),
+      ...sealedColumns(next, 'next_'),
     })
 
 export const removeDatabase = (tx: Tx, id: string, now: Date): Promise<unknown> =>
   tx('database')
     .where({ id })
     .update({ deleted_at: now, ...sealedColumns(undefined), ...sealedColumns(undefined, 'next_') })
-
-/** Takes the row's lock. Answers its revision, and whether a credential is staged; nothing for one that was removed. */
-export async function lockDatabase(tx: Tx, id: string): Promise<{ revision: number; staged: boolean } | undefined> {
-  const row: { revision: number; next_data_key: Buffer | null } | undefined = await tx('database')
-    .where({ id })
-    .whereNull('deleted_at')
-    .forUpdate()
-    .first('revision', 'next_data_key')
-  return row && { revision: row.revision, staged: row.next_data_key !== null }
-}
-
-export const stageAdmin = (tx: Tx, id: string, next: SealedValue): Promise<unknown> =>
-  tx('database').where({ id }).update(sealedColumns(next, 'next_'))
-
-/** Whether a rotation policy of a secret makes its values in the database of that name. */
-export async function isRotatedIn(knex: Knex, name: string): Promise<boolean> {
-  const { rows } = await knex.raw<{ rows: object[] }>(
-    `select 1 from rotation_policy where definition -> 'rotator' ->> 'database' = ? limit 1`,
-    [name],
-  )
-  return rows.length > 0
-}
 
 type Staged = {
   id: string
@@ -72,15 +50,30 @@ const toSealed = (row: Staged): SealedValue | undefined =>
     ? { wrappingKeyId: row.next_wrapping_key_id, dataKey: row.next_data_key, ciphertext: row.next_ciphertext }
     : undefined
 
+const stagedColumns = ['id', 'revision', 'next_wrapping_key_id', 'next_data_key', 'next_ciphertext'] as const
+
+const liveOne = (knex: Knex, id: string) => knex('database').where({ id }).whereNull('deleted_at')
+
+/** Takes the row's lock. Answers its revision, and the credential that is staged; nothing for one that was removed. */
+export async function lockDatabase(
+  tx: Tx,
+  id: string,
+): Promise<{ revision: number; staged: SealedValue | undefined } | undefined> {
+  const row: Staged | undefined = await liveOne(tx, id)
+    .forUpdate()
+    .first(...stagedColumns)
+  return row && { revision: row.revision, staged: toSealed(row) }
+}
+
+export const stageAdmin = (tx: Tx, id: string, next: SealedValue): Promise<unknown> =>
+  tx('database').where({ id }).update(sealedColumns(next, 'next_'))
+
 /** The staged credential, and the revision that it was staged at. */
 export async function stagedAdmin(
   knex: Knex,
   id: string,
 ): Promise<{ revision: number; next: SealedValue } | undefined> {
-  const row: Staged | undefined = await knex('database')
-    .where({ id })
-    .whereNull('deleted_at')
-    .first('id', 'revision', 'next_wrapping_key_id', 'next_data_key', 'next_ciphertext')
+  const row: Staged | undefined = await liveOne(knex, id).first(...stagedColumns)
   const next = row && toSealed(row)
   return row && next && { revision: row.revision, next }
 }

@@ -1,17 +1,9 @@
-/** Rotation policies and rotations. One rotation of a secret runs at a time, which an index of the schema holds. */
+/** Rotations. One rotation of a secret runs at a time, which an index of the schema holds. */
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
 
 export type RotationState = 'pending' | 'issued' | 'waiting' | 'held' | 'retired' | 'failed' | 'rolled_back'
-
-export type RotationPolicyRow = {
-  secretId: string
-  /** As the operator wrote it, checked at the door. */
-  definition: Record<string, unknown>
-  revision: number
-  nextAt?: Date
-}
 
 export type RotationRow = {
   id: string
@@ -37,8 +29,6 @@ export type RotationRow = {
   endedAt?: Date
 }
 
-type PolicyRecord = { secret_id: string; definition: Record<string, unknown>; revision: number; next_at: Date | null }
-
 type RotationRecord = {
   id: string
   secret_id: string
@@ -58,13 +48,6 @@ type RotationRecord = {
   updated_at: Date
   ended_at: Date | null
 }
-
-const toPolicy = (row: PolicyRecord): RotationPolicyRow => ({
-  secretId: row.secret_id,
-  definition: row.definition,
-  revision: row.revision,
-  ...(row.next_at !== null && { nextAt: row.next_at }),
-})
 
 const toRotation = (row: RotationRecord): RotationRow => ({
   id: row.id,
@@ -98,54 +81,6 @@ const columns = (row: RotationRow): Record<string, unknown> => ({
   updated_at: row.updatedAt,
   ended_at: row.endedAt ?? null,
 })
-
-export async function readPolicy(knex: Knex, secretId: string): Promise<RotationPolicyRow | undefined> {
-  const row: PolicyRecord | undefined = await knex('rotation_policy').where({ secret_id: secretId }).first()
-  return row && toPolicy(row)
-}
-
-export const writePolicy = (tx: Tx, row: RotationPolicyRow, now: Date): Promise<unknown> =>
-  tx('rotation_policy')
-    .insert({
-      secret_id: row.secretId,
-      definition: JSON.stringify(row.definition),
-      revision: row.revision,
-      next_at: row.nextAt ?? null,
-      updated_at: now,
-    })
-    .onConflict('secret_id')
-    .merge()
-
-/** Answers whether it was still due at that time: another replica may have begun it. */
-export async function movePolicyOn(tx: Tx, secretId: string, from: Date, to: Date | undefined): Promise<boolean> {
-  const moved = await tx('rotation_policy')
-    .where({ secret_id: secretId, next_at: from })
-    .update({ next_at: to ?? null })
-  return moved === 1
-}
-
-export const removePolicy = (tx: Tx, secretId: string): Promise<number> =>
-  tx('rotation_policy').where({ secret_id: secretId }).delete()
-
-/** Policies whose time has come, the oldest first, and whether a rotation of theirs still runs. */
-export async function duePolicies(
-  knex: Knex,
-  now: Date,
-  most: number,
-): Promise<(RotationPolicyRow & { nextAt: Date; path: string; runs: boolean })[]> {
-  const rows: (PolicyRecord & { next_at: Date; path: string; runs: boolean })[] = await knex('rotation_policy as p')
-    .join('secret as s', 's.id', 'p.secret_id')
-    .whereNull('s.deleted_at')
-    .where('p.next_at', '<=', now)
-    .orderBy('p.next_at')
-    .limit(most)
-    .select(
-      'p.*',
-      's.path',
-      knex.raw('exists (select 1 from rotation r where r.secret_id = p.secret_id and r.ended_at is null) as runs'),
-    )
-  return rows.map((row) => ({ ...toPolicy(row), nextAt: row.next_at, path: row.path, runs: row.runs }))
-}
 
 export const insertRotation = (tx: Tx, row: RotationRow): Promise<unknown> =>
   tx('rotation').insert({

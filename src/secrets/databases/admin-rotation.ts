@@ -19,6 +19,10 @@ export const nextAdmin = (
   randomBytes: RandomBytes,
 ): SealedValue => sealPassword(keyring, row.id, row.revision + 1, newPassword(randomBytes))
 
+/** The same credential, sealed for a row whose revision went on while it was being set. */
+export const stagedAnew = (keyring: AdminParts['keyring'], row: DatabaseRow, staged: SealedValue): SealedValue =>
+  sealPassword(keyring, row.id, row.revision + 1, openPassword(keyring, row.id, row.revision, staged))
+
 async function opens(row: DatabaseRow, password: string): Promise<boolean> {
   const definition = definitionOf(row)
   try {

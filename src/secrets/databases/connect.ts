@@ -19,8 +19,11 @@ export type Session = {
   together<T>(work: () => Promise<T>): Promise<T>
 }
 
-/** Milliseconds. */
-const limits = { connect: 5_000, answer: 15_000, statement: 10_000, lock: 5_000 }
+/**
+ * Milliseconds. `whole`: no statement begins later. Setting a value and taking it back are two connections, and with both
+ * an effect ends before another replica may take it for dead (jobs/rotation-attempt.ts).
+ */
+const limits = { connect: 5_000, answer: 15_000, statement: 10_000, lock: 5_000, whole: 30_000 }
 
 /** `verify-full` of libpq: the chain and the name; a name of its own where the host is an address or an alias. */
 function tlsOf(host: string, { caPem, serverName, insecure }: TargetTls = {}): ConnectionOptions | false {
@@ -60,11 +63,13 @@ export async function withConnection<T>(
   // Told by the statement that runs; without a listener an error between two of them would end the process.
   client.on('error', () => undefined)
   const warnings: string[] = []
+  const began = performance.now()
   client.on('notice', ({ code }) => {
     if (code !== undefined && unfinished.has(code)) warnings.push(code)
   })
 
   async function run(sql: string, values: unknown[] = []): Promise<Row[]> {
+    if (performance.now() - began > limits.whole) throw new TargetError('failed', 'the server is slow')
     warnings.length = 0
     const query = { text: sql, values, queryMode: 'extended' }
     const { rows } = await client.query<Row>(query).catch((error: unknown) => {

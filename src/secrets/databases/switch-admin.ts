@@ -3,12 +3,14 @@ import type { Changed } from '../../audit/record.ts'
 import type { EntryPart } from '../../audit/entry.ts'
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
-import { lockDatabase, stagedAdmin, updateDatabase } from '../../store/databases.ts'
+import { lockDatabase, updateDatabase } from '../../store/databases.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
 import { switched } from './admin-rotation.ts'
 import { definitionOf } from './definition.ts'
 
 export const databaseResource = (row: DatabaseRow) => ({ kind: 'database', id: row.id, name: row.name })
+
+const changedMeanwhile = 'the database was changed meanwhile: its new credential is set from what it is now'
 
 type Switched = { row: DatabaseRow; entry: EntryPart; changed?: Changed[] }
 
@@ -16,7 +18,7 @@ type Switched = { row: DatabaseRow; entry: EntryPart; changed?: Changed[] }
  * Nothing to do where somebody else was faster.
  * @param row as it was when the credential was staged
  * @param live as it is known now
- * @throws Refusal `not_found` where it was removed
+ * @throws Refusal `not_found` where it was removed; `conflict` where it was replaced and the credential is still being set
  */
 export async function switchAdmin(
   tx: Knex.Transaction,
@@ -25,11 +27,10 @@ export async function switchAdmin(
 ): Promise<Switched> {
   if (!live) throw refuse('not_found')
   const locked = await lockDatabase(tx, row.id)
-  const staged = locked?.staged ? await stagedAdmin(tx, row.id) : undefined
-  if (!staged || staged.revision !== row.revision || live.revision !== row.revision) {
-    return { row: live, entry: { outcome: 'completed', resource: databaseResource(live) } }
-  }
-  const next = switched(live, staged.next)
+  if (!locked?.staged) return { row: live, entry: { outcome: 'completed', resource: databaseResource(live) } }
+  if (locked.revision !== live.revision) throw refuse('stale')
+  if (live.revision !== row.revision) throw refuse('conflict', { detail: changedMeanwhile, retryAfterSeconds: 30 })
+  const next = switched(live, locked.staged)
   await updateDatabase(tx, next)
   return {
     row: next,

@@ -22,8 +22,8 @@ export type RevokeRoles = (leases: readonly LeaseRow[], open: Opening) => Promis
 /** So often in vain: somebody should look. It is tried again all the same. */
 export const irrevocableAfter = 10
 
-/** A batch that takes longer leaves the rest to the next. */
-const longestMs = 45_000
+/** A batch that takes longer leaves the rest to the next: less than a connection may (databases/connect.ts). */
+const longestMs = 20_000
 
 type Failed = { lease: LeaseRow; error: TargetError }
 

@@ -11,3 +11,6 @@ export const roleName = (instanceId: string, leaseId: string): string =>
 /** Whether a name with the prefix is one of ours to the end. */
 export const isRoleName = (instanceId: string, name: string): boolean =>
   name.startsWith(rolePrefix(instanceId)) && /^[0-9a-f]{32}$/.test(name.slice(rolePrefix(instanceId).length))
+
+/** Whether some Purser's leases may have a role of that name. */
+export const isLikeRoleName = (name: string): boolean => /^purser_[0-9a-f]{8}_/.test(name)

@@ -1,6 +1,7 @@
 /** What an operator says about the rotation of a secret, and what one rotation runs by. */
 import type { Problem } from '../../errors.ts'
-import type { RotationPolicyRow, RotationRow } from '../../store/rotations.ts'
+import type { RotationPolicyRow } from '../../store/rotation-policies.ts'
+import type { RotationRow } from '../../store/rotations.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { RotatorConfig, Rotators } from '../rotators/rotator.ts'
 import { type Schedule, checkSchedule } from './schedule.ts'

@@ -2,14 +2,15 @@
 import { type Problem } from '../../errors.ts'
 import { byName } from '../../store/registrations.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
-import type { Snapshots } from '../../store/snapshot.ts'
+import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
 import { type AdminParts, asAdmin } from '../databases/admin.ts'
 import { closeRole, openRole } from '../databases/alternate.ts'
 import { type Credential, withConnection } from '../databases/connect.ts'
-import { definitionOf } from '../databases/definition.ts'
+import { type Target, definitionOf } from '../databases/definition.ts'
 import { faultOfRole } from '../databases/identifier.ts'
 import { newPassword, scramVerifier } from '../databases/scram.ts'
 import { TargetError } from '../databases/target-error.ts'
+import { isLikeRoleName } from '../leases/role-name.ts'
 import type { SecretData } from '../value.ts'
 import { type Rotator, type RotatorConfig, RotatorError } from './rotator.ts'
 
@@ -75,13 +76,22 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       const row = byName(known.databases, database)
       add('/database', row ? undefined : 'there is no database of that name')
       add('/owner', faultOfRole(owner))
-      const taken = new Set([owner, ...(row ? [definitionOf(row).admin.username] : [])])
+      const taken = new Set([owner, ...(row ? adminsAt(definitionOf(row), known) : [])])
       roles.forEach((role, n) => {
         add(`/roles/${n}`, faultOfRole(role))
-        if (taken.has(role)) add(`/roles/${n}`, 'must be neither the owner, the administrator, nor the other role')
+        if (taken.has(role)) add(`/roles/${n}`, 'must be neither the owner, an administrator, nor the other role')
+        if (isLikeRoleName(role)) add(`/roles/${n}`, 'is what the role of a lease is called')
         taken.add(role)
       })
       return problems
+    },
+
+    claims(config, known) {
+      const { database, roles } = readConfig(config)
+      const row = byName(known.databases, database)
+      if (!row) return []
+      const target = definitionOf(row)
+      return roles.map((role, n) => ({ pointer: `/roles/${n}`, name: roleAt(target, role) }))
     },
 
     checkSupplied(data, { config, current }) {
@@ -134,6 +144,18 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
     },
   }
 }
+
+/** Roles belong to a whole server, whichever of its databases a definition names. */
+const serverOf = ({ host, port }: Target): string => `${host.toLowerCase()}:${port}`
+
+/** What a policy that sets the password of a role claims. */
+export const roleAt = (target: Target, role: string): string => `${serverOf(target)} ${role}`
+
+const adminsAt = (target: Target, { databases }: Snapshot): string[] =>
+  [...databases.values()]
+    .map(definitionOf)
+    .filter((one) => serverOf(one) === serverOf(target))
+    .map(({ admin }) => admin.username)
 
 /** Only the roles of the policy are ever touched, whatever somebody wrote into the secret. */
 function credentialOf({ username, password }: SecretData, { roles }: PostgresConfig): Credential {

@@ -20,6 +20,9 @@ export type Effect = {
   attempt: number
 }
 
+/** @property pointer relative to `rotator` */
+export type Claimed = { pointer: string; name: string }
+
 type Next = {
   config: RotatorConfig
   path: string
@@ -38,6 +41,8 @@ export type Rotator = {
   effects: boolean
   /** What is wrong with the policy's part for it. Pointers are relative to `rotator`: `/url`. */
   check: (config: RotatorConfig, known: Snapshot) => Problem[]
+  /** What it changes by this policy, under names that are the same in each policy of its kind: two would undo each other. */
+  claims?: (config: RotatorConfig, known: Snapshot) => Claimed[]
   /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */
   checkSupplied?: (data: SecretData, next: Next) => Problem[]
   /** The value of the next version, before any effect. @throws RotatorError where there can be none now */
