@@ -1,0 +1,39 @@
+/** What one policy alone may change: a role has one password, and two policies would end each other's under their consumers. */
+import type { Problem } from '../../errors.ts'
+import type { Knex } from '../../store/database.ts'
+import { otherPolicies } from '../../store/rotation-policies.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { RotatorConfig, Rotators } from '../rotators/rotator.ts'
+import { policyOf } from './policy.ts'
+
+type Asked = { rotators: Rotators; known: Snapshot; kind: string; secretId?: string }
+
+/** By the names of what rotators of a kind claim, the paths of the secrets whose policies do; but for one secret's own. */
+export async function claimants(
+  knex: Knex,
+  { rotators, known, kind, secretId }: Asked,
+): Promise<ReadonlyMap<string, string>> {
+  const claims = rotators.get(kind)?.claims
+  if (!claims) return new Map()
+  const others = await otherPolicies(knex, kind, secretId)
+  return new Map(
+    others.flatMap((row) => claims(policyOf(row).rotator, known).map(({ name }) => [name, row.path] as const)),
+  )
+}
+
+/** What of a policy another secret's policy changes. */
+export async function claimedElsewhere(
+  knex: Knex,
+  { rotators, known }: Pick<Asked, 'rotators' | 'known'>,
+  { secretId, rotator }: { secretId: string; rotator: RotatorConfig },
+): Promise<Problem[]> {
+  const claimed = rotators.get(rotator.kind)?.claims?.(rotator, known) ?? []
+  if (claimed.length === 0) return []
+  const others = await claimants(knex, { rotators, known, kind: rotator.kind, secretId })
+  return claimed.flatMap(({ pointer, name }) => {
+    const path = others.get(name)
+    return path === undefined
+      ? []
+      : [{ pointer: `/rotator${pointer}`, detail: `is changed by the policy of ${path} already` }]
+  })
+}

@@ -1,0 +1,93 @@
+/** Rotation policies: what operators say about the rotation of a secret, one each. */
+import type { Knex } from './database.ts'
+
+type Tx = Knex.Transaction
+
+export type RotationPolicyRow = {
+  secretId: string
+  /** As the operator wrote it, checked at the door. */
+  definition: Record<string, unknown>
+  revision: number
+  nextAt?: Date
+}
+
+type PolicyRecord = { secret_id: string; definition: Record<string, unknown>; revision: number; next_at: Date | null }
+
+const toPolicy = (row: PolicyRecord): RotationPolicyRow => ({
+  secretId: row.secret_id,
+  definition: row.definition,
+  revision: row.revision,
+  ...(row.next_at !== null && { nextAt: row.next_at }),
+})
+
+export async function readPolicy(knex: Knex, secretId: string): Promise<RotationPolicyRow | undefined> {
+  const row: PolicyRecord | undefined = await knex('rotation_policy').where({ secret_id: secretId }).first()
+  return row && toPolicy(row)
+}
+
+export const writePolicy = (tx: Tx, row: RotationPolicyRow, now: Date): Promise<unknown> =>
+  tx('rotation_policy')
+    .insert({
+      secret_id: row.secretId,
+      definition: JSON.stringify(row.definition),
+      revision: row.revision,
+      next_at: row.nextAt ?? null,
+      updated_at: now,
+    })
+    .onConflict('secret_id')
+    .merge()
+
+/** Answers whether it was still due at that time: another replica may have begun it. */
+export async function movePolicyOn(tx: Tx, secretId: string, from: Date, to: Date | undefined): Promise<boolean> {
+  const moved = await tx('rotation_policy')
+    .where({ secret_id: secretId, next_at: from })
+    .update({ next_at: to ?? null })
+  return moved === 1
+}
+
+export const removePolicy = (tx: Tx, secretId: string): Promise<number> =>
+  tx('rotation_policy').where({ secret_id: secretId }).delete()
+
+/** Policies whose time has come, the oldest first, and whether a rotation of theirs still runs. */
+export async function duePolicies(
+  knex: Knex,
+  now: Date,
+  most: number,
+): Promise<(RotationPolicyRow & { nextAt: Date; path: string; runs: boolean })[]> {
+  const rows: (PolicyRecord & { next_at: Date; path: string; runs: boolean })[] = await knex('rotation_policy as p')
+    .join('secret as s', 's.id', 'p.secret_id')
+    .whereNull('s.deleted_at')
+    .where('p.next_at', '<=', now)
+    .orderBy('p.next_at')
+    .limit(most)
+    .select(
+      'p.*',
+      's.path',
+      knex.raw('exists (select 1 from rotation r where r.secret_id = p.secret_id and r.ended_at is null) as runs'),
+    )
+  return rows.map((row) => ({ ...toPolicy(row), nextAt: row.next_at, path: row.path, runs: row.runs }))
+}
+
+/** Those of other secrets with that kind of rotator. */
+export async function otherPolicies(
+  knex: Knex,
+  kind: string,
+  secretId?: string,
+): Promise<(RotationPolicyRow & { path: string })[]> {
+  const rows: (PolicyRecord & { path: string })[] = await knex('rotation_policy as p')
+    .join('secret as s', 's.id', 'p.secret_id')
+    .whereNull('s.deleted_at')
+    .whereNot('p.secret_id', secretId ?? '')
+    .whereRaw(`p.definition -> 'rotator' ->> 'kind' = ?`, [kind])
+    .select('p.*', 's.path')
+  return rows.map((row) => ({ ...toPolicy(row), path: row.path }))
+}
+
+/** Whether a rotation policy of a secret makes its values in the database of that name. */
+export async function isRotatedIn(knex: Knex, name: string): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: object[] }>(
+    `select 1 from rotation_policy where definition -> 'rotator' ->> 'database' = ? limit 1`,
+    [name],
+  )
+  return rows.length > 0
+}
