@@ -21,7 +21,7 @@ export type Effect = {
 }
 
 /** @property pointer relative to `rotator` */
-export type Claimed = { pointer: string; name: string }
+type Claimed = { pointer: string; name: string }
 
 type Next = {
   config: RotatorConfig
