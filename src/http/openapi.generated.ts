@@ -422,7 +422,8 @@ export interface paths {
         /**
          * Set the rotation policy of a secret
          * @description `If-Match` names the policy's `revision`, `"0"` for the first one. A rotation that runs goes on by what it began with. With a rotator that sets values at a target
-         *     (`webhook`, `postgres`), the secret is written by `:rotate` alone.
+         *     (`webhook`, `postgres`), the secret is written by `:rotate` alone. A webhook is sent values, by a rollback earlier ones too: `Purser-Reason` is required where its `url` is
+         *     another than before.
          */
         put: operations["putRotationPolicy"];
         /**

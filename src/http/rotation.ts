@@ -27,10 +27,13 @@ import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import { showRotation, showSecretRotation } from './rotation-view.ts'
 import type { ChangeState, Read } from './route.ts'
+import { checkReveal } from './secret-reader.ts'
 
 export type RotationRouteParts = RotationParts & ListParts & { db: Pick<Database, 'knex'> }
 
 const mostShown = 11
+
+const whyTold = 'must say why values of this secret are sent there: it goes into the log'
 
 export function createRotationRoutes(parts: RotationRouteParts) {
   const { db, rotators, randomBytes, consumersOf } = parts
@@ -63,6 +66,9 @@ export function createRotationRoutes(parts: RotationRouteParts) {
       ...(await claimedElsewhere(tx, { rotators, known }, { secretId: secret.id, rotator: policy.rotator })),
     ]
     if (errors.length > 0) throw refuse('impossible', { errors })
+    const tells = (of: Policy): string | undefined => rotators.get(of.rotator.kind)?.tells?.(of.rotator)
+    const told = tells(policy)
+    if (told !== undefined && told !== (old && tells(policyOf(old)))) checkReveal(request, whyTold)
 
     const { schedule } = policy
     // Another deadline must not leave out a beginning that is due.

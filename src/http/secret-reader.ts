@@ -50,8 +50,10 @@ export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, known: Snap
 }
 
 /** An operator who looks at a value says why (native-api.md, Conventions). @throws Refusal `invalid_request` */
-export function checkReveal({ caller, reason }: Pick<ApiRequest, 'caller' | 'reason'>): void {
+export function checkReveal(
+  { caller, reason }: Pick<ApiRequest, 'caller' | 'reason'>,
+  what = 'must say why you look at the value: it goes into the log',
+): void {
   if (caller.kind !== 'operator' || reason !== undefined) return
-  const detail = 'must say why you look at the value: it goes into the log'
-  throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail }] })
+  throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail: what }] })
 }

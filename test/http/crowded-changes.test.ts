@@ -1,10 +1,12 @@
 /** More changes at once than a replica can make: those that can't have their turn in time are told so at once. */
 import { expect, it, onTestFinished } from 'vitest'
 import { openPostgres } from '../../src/store/postgres.ts'
+import { createIssuer, registerLab } from '../support/issuer.ts'
 import { type Answer, audience, startPurser } from '../support/purser.ts'
 
-/** As audit/change.ts has it. */
+/** As audit/change.ts has them. */
 const mostWaiting = 500
+const mostOfOneWorkload = 50
 
 it('a change beyond those that may wait is refused, and made when it comes again', async () => {
   const purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
@@ -36,4 +38,60 @@ it('a change beyond those that may wait is refused, and made when it comes again
   })
   await all
   expect((await change()).status).toBe(201)
+}, 120_000)
+
+it('a workload that acknowledges without end leaves operators and other workloads their places', async () => {
+  const purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
+  onTestFinished(() => purser.stop())
+  const issuer = await createIssuer()
+  await registerLab(purser, issuer)
+  await purser.asAdmin('PUT', '/api/v1/secrets/prod/db', { data: { password: 'first' } }, { 'if-match': '"0"' })
+  const tokens = new Map<string, string>()
+  for (const name of ['busy', 'quiet']) {
+    await purser.asAdmin('POST', '/api/v1/workloads', {
+      name,
+      attestor: 'lab',
+      match: { 'oidc:sub': name },
+      spiffeId: `spiffe://example.org/lab/${name}`,
+      grants: { secrets: [{ paths: ['prod/db'], actions: ['read'] }] },
+    })
+    const proof = { kind: 'jwt', token: await issuer.token({ sub: name }) }
+    const asked = { proof, accessToken: {}, secrets: ['prod/db'] }
+    const { body } = await purser.asAdmin('POST', '/api/v1/credentials', asked)
+    tokens.set(name, (body['accessToken'] as { token: string }).token)
+  }
+  const acknowledge = (name: string): Promise<Answer> =>
+    purser.call('POST', '/api/v1/secrets/prod/db:ack', { version: 1 }, { token: tokens.get(name) ?? '' })
+  const url = purser.config.database.kind === 'postgres' ? purser.config.database.url.reveal() : ''
+  const other = openPostgres({ url })
+  onTestFinished(() => other.close())
+  const refused: Answer[] = []
+  let all: Promise<Answer[]> = Promise.resolve([])
+  let others: Promise<Answer[]> = Promise.resolve([])
+  await other.knex.transaction(async (tx) => {
+    await tx.raw('set local idle_in_transaction_session_timeout = 0')
+    await tx('log_head').forUpdate().first()
+    all = Promise.all(
+      Array.from({ length: mostOfOneWorkload + 10 }, async () => {
+        const answer = await acknowledge('busy')
+        if (answer.status !== 204) refused.push(answer)
+        return answer
+      }),
+    )
+    await expect.poll(() => refused.length).toBe(10)
+    others = Promise.all([
+      acknowledge('quiet'),
+      purser.call(
+        'PUT',
+        '/api/v1/secrets/prod/x',
+        { data: { a: 'b' } },
+        { token: purser.admin, headers: { 'if-match': '"0"' } },
+      ),
+    ])
+  })
+  expect(refused.map(({ status, body }) => [status, body.code])).toEqual(
+    Array.from({ length: 10 }, () => [503, 'log_unavailable']),
+  )
+  expect((await all).filter(({ status }) => status === 204)).toHaveLength(mostOfOneWorkload)
+  expect((await others).map(({ status }) => status)).toEqual([204, 201])
 }, 120_000)

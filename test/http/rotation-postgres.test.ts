@@ -32,6 +32,9 @@ describe('the postgres rotator', () => {
       await target.sql(text)
     }
     await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target))
+    // Another database of the same server, which has an administrator of its own.
+    const second = { name: 'second', database: 'shop', admin: { username: 'second_admin', password: 'x' } }
+    await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, second))
     await ask('putSecret', { name: 'prod/db', body: { data: { username: 'nobody', password: 'not-yet' } }, ifMatch: 0 })
     const { start } = await createPods(purser, clock, ['pod-0'], {})
     pod = await start('pod-0')
@@ -63,6 +66,8 @@ describe('the postgres rotator', () => {
     [{ owner: 'pg_monitor' }, '422 impossible /rotator/owner'],
     [{ roles: ['orders_a', 'orders_owner'] }, '422 impossible /rotator/roles/1'],
     [{ roles: ['purser_admin', 'orders_a'] }, '422 impossible /rotator/roles/0'],
+    [{ roles: ['orders_a', 'purser_0badcafe_someone'] }, '422 impossible /rotator/roles/1'],
+    [{ roles: ['orders_a', 'second_admin'] }, '422 impossible /rotator/roles/1'],
     [{ roles: ['orders_a'] }, '400 invalid_request'],
   ])('refuses a policy with %j', async (more, expected) => {
     const answer = await ask('putRotationPolicy', {
@@ -152,6 +157,30 @@ describe('the postgres rotator', () => {
     )
     expect(members).toEqual([])
     expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
+  })
+
+  it('shares no role with another policy, by whichever database of the server, and locks out no administrator', async () => {
+    await ask('putSecret', { name: 'prod/again', body: { data: {} }, ifMatch: 0 })
+    const put = (name: string, more: object, ifMatch = 0) =>
+      ask('putRotationPolicy', { name, body: { rotator: { ...rotator, ...more } }, ifMatch })
+    const shared = { roles: ['orders_e', 'orders_d'] }
+    for (const database of ['orders', 'second']) {
+      const answer = await put('prod/again', { ...shared, database })
+      expect(fault(answer)).toBe('422 impossible /rotator/roles/1')
+      expect(answer.text).toContain('prod/made')
+    }
+    const admin = { username: 'orders_d', password: 'x' }
+    const named = definitionFor(target, { name: 'third', admin })
+    expect(fault(await ask('createDatabase', { body: named }))).toBe('422 impossible /admin/username')
+    const replaced = definitionFor(target, { name: 'second', admin })
+    expect(fault(await ask('replaceDatabase', { name: 'second', body: replaced, ifMatch: 1 }))).toBe(
+      '422 impossible /admin/username',
+    )
+    // Its own policy may be written again, and what another one claimed is free once that secret is destroyed.
+    expect((await put('prod/made', { roles: ['orders_c', 'orders_d'], create: true }, 1)).status).toBe(200)
+    const destroyed = await ask('destroySecret', { name: 'prod/made', body: { all: true }, reason: 'no longer used' })
+    expect(destroyed.status, destroyed.text).toBe(204)
+    expect((await put('prod/again', shared)).status).toBe(201)
   })
 
   it('touches no role that is not the policy’s, whatever the value says', async () => {

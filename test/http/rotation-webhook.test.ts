@@ -58,6 +58,7 @@ const policy = (more: object = {}, ifMatch = 0) =>
       ...more,
     },
     ifMatch,
+    reason: 'the service of the lab',
   })
 
 async function pass(seconds: number): Promise<void> {
@@ -181,6 +182,23 @@ describe('a webhook', () => {
     expect(await reveal()).toMatchObject({ version: 3, data: { password: 'first-password' } })
   })
 
+  it('is told nothing before somebody said why: it gets earlier values, and members that nobody generates', async () => {
+    const rotator = {
+      kind: 'webhook',
+      url: `${url}/mine`,
+      generate: { password: { length: 40, alphabet: 'url-safe' } },
+    }
+    const put = (more: object) => ask('putRotationPolicy', { name: 'prod/db', body: { rotator }, ifMatch: 1, ...more })
+    expect(fault(await put({}))).toBe('400 invalid_request /header/Purser-Reason')
+    expect((await put({ reason: 'a copy of the service' })).status).toBe(200)
+    // The same place as before was said why of already.
+    expect((await put({ ifMatch: 2 })).status).toBe(200)
+    await rotate()
+    await pass(0)
+    const intended = (await readLog(purser)).find((entry) => entry.action === 'secret.rotate')
+    expect(intended).toMatchObject({ outcome: 'intended', detail: { tells: rotator.url, toVersion: 2 } })
+  })
+
   it('takes a value that the operator supplies, and no PUT beside it', async () => {
     const put = { name: 'prod/db', body: { data: { password: 'x' } }, ifMatch: 1 }
     expect(fault(await ask('putSecret', put))).toBe('409 conflict')
@@ -222,7 +240,7 @@ describe('a webhook', () => {
 
   it('inside the network is called only where PURSER_FETCH_ALLOW lists it', async () => {
     const rotator = { kind: 'webhook', url: 'https://127.0.0.1:9/x', generate: { id: { uuid: true } } }
-    await ask('putRotationPolicy', { name: 'prod/db', body: { rotator }, ifMatch: 1 })
+    await ask('putRotationPolicy', { name: 'prod/db', body: { rotator }, ifMatch: 1, reason: 'test' })
     await rotate()
     await pass(0)
     expect((await rotation()).lastError).toMatch(/^not_allowed: /)

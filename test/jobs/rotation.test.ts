@@ -62,7 +62,8 @@ const webhookPolicy = (origin: string, more: object = {}) => ({
 
 async function keep(purser: TestPurser, path: string, policy: object): Promise<void> {
   await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { password: 'first' } }, { 'if-match': '"0"' })
-  await purser.asAdmin('PUT', `/api/v1/secrets/${path}:rotation`, policy, { 'if-match': '"0"' })
+  const headers = { 'if-match': '"0"', 'purser-reason': 'the target of the test' }
+  await purser.asAdmin('PUT', `/api/v1/secrets/${path}:rotation`, policy, headers)
 }
 const rotate = (purser: TestPurser, path: string) => purser.asAdmin('POST', `/api/v1/secrets/${path}:rotate`, {})
 const stateOf = async (purser: TestPurser, path: string): Promise<{ state: string; toVersion: number }> =>

@@ -127,12 +127,16 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
     updatedAt: now,
   }
   await insertRotation(tx, rotation)
-  return { rotation, entry: { outcome: 'intended', resource: secretResource(secret), detail: inShort(rotation, plan) } }
+  return {
+    rotation,
+    entry: { outcome: 'intended', resource: secretResource(secret), detail: inShort(rotation, plan, rotator) },
+  }
 }
 
-const inShort = (rotation: RotationRow, plan: Plan): Record<string, unknown> => ({
+const inShort = (rotation: RotationRow, plan: Plan, { tells }: Rotator): Record<string, unknown> => ({
   rotation: rotation.id,
   rotator: rotation.rotator,
+  ...(tells && { tells: tells(plan.rotator) }),
   requestedBy: rotation.requestedBy,
   fromVersion: rotation.fromVersion,
   toVersion: rotation.toVersion,

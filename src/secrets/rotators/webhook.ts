@@ -65,6 +65,7 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
       const { url, generate } = readConfig(config)
       return [...checkUrl(url, outbound), ...checkFields(generate, '/generate')]
     },
+    tells: (config) => readConfig(config).url,
     next: ({ config, current }) => generateData(readConfig(config).generate, current, randomBytes),
     async issue({ version, staged, ...effect }) {
       try {
