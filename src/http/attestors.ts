@@ -64,6 +64,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
     },
 
     create: idempotent(
+      parts,
       (request, tx, snapshot) => insert(bodyOf(request, 'createAttestor'), tx, snapshot),
       (id, known) => {
         const row = known.attestors.get(id)

@@ -5,12 +5,16 @@
 import { createHash, createHmac } from 'node:crypto'
 import { canonicalize } from '@purser/sdk/verify'
 import { refuse } from '../errors.ts'
+import type { Keys } from '../keys/keys.ts'
 import { type Kept, keepOutcome, takeKey } from '../store/idempotency.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type Caller, json } from './request.ts'
 import type { ChangeState } from './route.ts'
 
 const keptForMs = 24 * 3600_000
+
+/** For the MAC key: the table alone lets nobody try guesses of what a body held. */
+export type IdempotencyParts = { keys: Pick<Keys, 'signing'> }
 
 /** The live thing of that id, as a reply shows it, or the promise of it; nothing once it is gone. */
 export type Again = (id: string, snapshot: Snapshot, now: Date) => unknown
@@ -29,14 +33,14 @@ function callerName(caller: Caller): string {
  * @param again answers a repeat with what was made; without it the reply showed something once, and a repeat is 409
  * @throws Refusal `idempotency_mismatch` for another body, `already_done` for what can't be shown again
  */
-export function idempotent(handler: ChangeState, again?: Again): ChangeState {
+export function idempotent({ keys }: IdempotencyParts, handler: ChangeState, again?: Again): ChangeState {
   return async (request, tx, snapshot) => {
     const { idempotencyKey, operation, params, caller, body, time } = request
     if (idempotencyKey === undefined) return handler(request, tx, snapshot)
     const key = sha256(JSON.stringify([callerName(caller), operation, params, idempotencyKey]))
-    // A body may hold a value, and a bare hash of it would let whoever has the table try guesses. The client's key is not
-    // in the table.
-    const hash = createHmac('sha256', idempotencyKey)
+    // A body may hold a value: a bare hash of it would let whoever has the table try guesses.
+    const hash = createHmac('sha256', keys.signing(snapshot, 'mac', time).key)
+      .update(JSON.stringify(idempotencyKey))
       .update(canonicalize(body ?? null))
       .digest()
     const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))

@@ -5,16 +5,17 @@ import { rfc3339 } from '../issue/lifetime.ts'
 import { newToken } from '../names/token.ts'
 import { insertJoinToken } from '../store/join-tokens.ts'
 import { byName } from '../store/registrations.ts'
-import { idempotent } from './idempotency.ts'
+import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { bodyOf, json } from './request.ts'
 import type { ChangeState } from './route.ts'
 
-export type JoinTokenParts = { randomBytes: (size: number) => Buffer }
+export type JoinTokenParts = IdempotencyParts & { randomBytes: (size: number) => Buffer }
 
 const defaults = { lifetimeSeconds: 600, uses: 1 }
 
-export function createJoinToken({ randomBytes }: JoinTokenParts): ChangeState {
-  return idempotent(async (request, tx, snapshot) => {
+export function createJoinToken(parts: JoinTokenParts): ChangeState {
+  const { randomBytes } = parts
+  return idempotent(parts, async (request, tx, snapshot) => {
     const { workload: name, lifetimeSeconds, uses } = { ...defaults, ...bodyOf(request, 'createJoinToken') }
     const workload = byName(snapshot.workloads, name)
     const kind = workload && snapshot.attestors.get(workload.attestorId)?.kind

@@ -164,5 +164,5 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     }
   }
 
-  return { list, rotate: idempotent(rotate), csr: idempotent(csr), importCa: idempotent(importCa) }
+  return { list, rotate: idempotent(parts, rotate), csr: idempotent(parts, csr), importCa: idempotent(parts, importCa) }
 }

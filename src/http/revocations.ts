@@ -12,12 +12,12 @@ import type { Knex } from '../store/database.ts'
 import type { BlockKind, BlockRow } from '../store/rows.ts'
 import { revokeTokens } from '../store/sessions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { idempotent } from './idempotency.ts'
+import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { bodyOf, json } from './request.ts'
 import { type Asked, type Found, blocksOf, findRevoked } from './revoke.ts'
 import type { ChangeState } from './route.ts'
 
-export type RevocationParts = { randomBytes: (size: number) => Buffer }
+export type RevocationParts = IdempotencyParts & { randomBytes: (size: number) => Buffer }
 
 /** Names in one entry; more of them make further entries of the same request. */
 const mostInEntry = 500
@@ -103,7 +103,8 @@ export async function revoke(
 }
 type Revoking = { known: Snapshot; now: Date; randomBytes: (size: number) => Buffer; mayReturn?: boolean }
 
-export function createRevocationRoutes({ randomBytes }: RevocationParts): { create: ChangeState } {
+export function createRevocationRoutes(parts: RevocationParts): { create: ChangeState } {
+  const { randomBytes } = parts
   const create: ChangeState = async (request, tx, known) => {
     const asked: Asked = bodyOf(request, 'createRevocation')
     const done = await revoke(tx, asked, { known, now: request.time, randomBytes })
@@ -118,5 +119,5 @@ export function createRevocationRoutes({ randomBytes }: RevocationParts): { crea
     const reply = { id, revoked, outOfReach: found.flatMap((part) => outOfReach(part, blocks)) }
     return { reply: json(reply, { status: 201 }), ...change }
   }
-  return { create: idempotent(create) }
+  return { create: idempotent(parts, create) }
 }

@@ -158,8 +158,8 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   return {
     get,
     put,
-    rotate: { before, handler: idempotent(rotate, again) },
-    back: idempotent(back, again),
+    rotate: { before, handler: idempotent(parts, rotate, again) },
+    back: idempotent(parts, back, again),
     steer: steerOne,
     list,
   }

@@ -105,6 +105,7 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
     },
 
     create: idempotent(
+      parts,
       (request, tx, snapshot) => insert(request, bodyOf(request, 'createWorkload'), tx, snapshot),
       (id, { workloads }) => {
         const row = workloads.get(id)

@@ -2,7 +2,7 @@
 import type { Knex } from 'knex'
 
 export type Kept = {
-  /** HMAC-SHA-256 of the body under the key that the client sent. */
+  /** HMAC-SHA-256 of the client's key and the body, under the MAC key. */
   request: Buffer
   status: number
   resourceId?: string
