@@ -30,16 +30,19 @@ type Parts = {
 
 /** @returns throws unless the two agree */
 export function createClockCheck({ read, now, clock }: Parts): () => Promise<void> {
-  let agreed = -Infinity
+  let agreed = { at: -Infinity, wall: 0 }
+  /** Since they agreed, both of this machine's clocks went the same way: one that was set is asked about at once. */
+  const isSteady = (): boolean =>
+    Math.abs(now().getTime() - agreed.wall - (clock() - agreed.at)) < mostApartMs && clock() - agreed.at < goodForMs
   return async () => {
-    if (clock() - agreed < goodForMs) return
+    if (isSteady()) return
     const before = now().getTime()
     const theirs = (await read()).getTime()
     const apart = before - theirs
     // The question may have waited: what lies between asking and hearing is nobody's fault.
     const waited = Math.max(0, now().getTime() - before)
     if (apart > mostApartMs || apart < -(mostApartMs + waited)) throw new ClockError(Math.round(apart / 1000))
-    agreed = clock()
+    agreed = { at: clock(), wall: now().getTime() }
   }
 }
 

@@ -1,5 +1,5 @@
 /** What bounds leases: how many a session has, and that nothing at a target is touched while the log is closed. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Shop, rolesAt, startShop } from '../support/leases.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
 
@@ -57,6 +57,32 @@ describe('leases', () => {
     await shop.purser.runJobs()
     expect(await isGone(role?.username ?? '')).toBe(false)
     await shop.purser.knex('log_head').update({ issuing: true })
+    await expect
+      .poll(async () => {
+        await shop.purser.runJobs()
+        return isGone(role?.username ?? '')
+      })
+      .toBe(true)
+  })
+
+  it('are left alone while this machine’s clock is not the database’s', async () => {
+    const { body } = await shop.attest({ databases: ['orders'] })
+    const [role] = body['databases'] as { lease: string; username: string }[]
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 86_400_000 })
+    try {
+      await shop.purser.runJobs()
+      await shop.purser.runJobs()
+      expect(await isGone(role?.username ?? '')).toBe(false)
+      expect(await shop.lease(role?.lease ?? '')).toMatchObject({ state: 'active' })
+      expect(shop.purser.logs.join('\n')).toContain('ahead of the database')
+    } finally {
+      vi.useRealTimers()
+    }
+    // Jobs that failed rest for a while, and then the clock is right again.
+    await shop.purser
+      .knex('lease')
+      .where({ id: role?.lease })
+      .update({ expires_at: new Date(0) })
     await expect
       .poll(async () => {
         await shop.purser.runJobs()

@@ -52,6 +52,15 @@ describe('what ends things by their time', () => {
     expect(state.ran).toBe(1)
   })
 
+  it('asks at once where this machine’s clock was set since they agreed', async () => {
+    const { state, job } = setUp()
+    await job.run()
+    state.here = 25 * hour
+    state.clock = 10
+    await expect(job.run()).rejects.toThrow('ahead of the database')
+    expect(state.ran).toBe(1)
+  })
+
   it('asks the database once a second, however many jobs want to know', async () => {
     const { state, job } = setUp()
     for (let n = 0; n < 5; n++) await job.run()
