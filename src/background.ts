@@ -48,7 +48,8 @@ export const jobNames = [
 export function startBackground(parts: BackgroundParts): Jobs {
   const { log, listener, metrics, mayEnd } = parts
   const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
-  const leases = [leaseJob(parts), orphanRoles(parts), stagedAdmins(parts)]
+  // What is found is taken away in the same round.
+  const leases = [orphanRoles(parts), leaseJob(parts), stagedAdmins(parts)]
   const sweeps = [sweep(parts), secretSweep(parts)]
   const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, mayEnd))
   return startJobs([...keys, listener, ...endings, sharedKeys(parts)], {

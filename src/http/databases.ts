@@ -80,6 +80,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
     },
 
     create: idempotent(
+      parts,
       (request, tx, snapshot) => insert(bodyOf(request, 'createDatabase'), tx, snapshot, request.time),
       (id, known) => {
         const row = known.databases.get(id)

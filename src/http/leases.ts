@@ -9,7 +9,8 @@ import { targetError } from '../secrets/databases/target-error.ts'
 import { aboutLease } from '../secrets/leases/entry.ts'
 import type { LeaseParts } from '../secrets/leases/issue.ts'
 import type { Knex } from '../store/database.ts'
-import { type LeaseRow, beginRevoking, extendLease, leaseById, listLeases } from '../store/leases.ts'
+import { abandonLease, beginRevoking } from '../store/lease-ends.ts'
+import { type LeaseRow, extendLease, leaseById, listLeases } from '../store/leases.ts'
 import { deleteRenewal, insertRenewal } from '../store/renewals.ts'
 import { byName } from '../store/registrations.ts'
 import type { DatabaseRow } from '../store/rows.ts'
@@ -18,14 +19,20 @@ import { openCursor, sealCursor } from './cursors.ts'
 import { showLease } from './database-view.ts'
 import type { ListParts } from './lists.ts'
 import { type ApiRequest, json, queryFor } from './request.ts'
-import type { Act, Read } from './route.ts'
+import type { Act, ChangeState, Read } from './route.ts'
+import { checkReveal } from './secret-reader.ts'
 
 export type LeaseRouteParts = ListParts & { leasing: LeaseParts; snapshots: Pick<Snapshots, 'current'> }
 
 /** As long as an attempt to take a role away may last. */
 const busyMs = 60_000
 
-export function createLeaseRoutes(parts: LeaseRouteParts): { list: Read; renew: Act; revoke: Act } {
+export function createLeaseRoutes(parts: LeaseRouteParts): {
+  list: Read
+  renew: Act
+  revoke: Act
+  abandon: ChangeState
+} {
   const { keys, snapshots, leasing } = parts
   const { db, turns, revokeRoles } = leasing
   const databases = () => snapshots.current().databases
@@ -93,6 +100,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts): { list: Read; renew: 
     async revoke(request, { open, begin, finish }) {
       const { reply: lease } = await begin(async (tx) => {
         const found = await find(request, await leaseById(tx, request.params.id ?? ''))
+        if (found.state === 'abandoned') throw refuse('conflict', { detail: 'it was abandoned: nobody tries any more' })
         const reason = request.caller.kind === 'operator' ? 'revoked' : 'given_up'
         const until = new Date(request.time.getTime() + busyMs)
         return {
@@ -108,6 +116,23 @@ export function createLeaseRoutes(parts: LeaseRouteParts): { list: Read; renew: 
         reply: json(showLease(now, databases()), { status: now.state === 'revoked' ? 200 : 202 }),
         entry: aboutLease(now, 'granted', { state: now.state }),
       }))
+    },
+
+    /** Its server is gone for good: the log says that nobody took the role away. */
+    async abandon(request, tx) {
+      checkReveal(request, 'must say why nobody will take the role away: it goes into the log')
+      const lease = await find(request, await leaseById(tx, request.params.id ?? ''))
+      if (lease.state !== 'revoking' || lease.attempts === 0)
+        throw refuse('conflict', { detail: `it is ${lease.state}: only what was tried to be revoked can be abandoned` })
+      const { attempts, lastError = '' } = lease
+      const abandoned: LeaseRow = { ...lease, state: 'abandoned', reason: 'abandoned', endedAt: request.time }
+      return {
+        reply: json(showLease(abandoned, databases())),
+        entry: aboutLease(lease, 'granted', { database: nameOf(databases(), lease), attempts, lastError }),
+        async placed() {
+          if ((await abandonLease(tx, lease.id, 'abandoned', request.time)) !== 1) throw refuse('conflict')
+        },
+      }
     },
   }
 }

@@ -403,6 +403,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/leases/{id}:abandon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give up a lease whose role nobody can take away any more
+         * @description For a server that is gone for good. It is tried no more, its database may be removed, and the log says that the role was left: nothing claims that it is gone. 409 unless it was
+         *     tried to be revoked in vain. Should the server come back while its database is configured, the role is found within a minute and taken away. `Purser-Reason` is required.
+         */
+        post: operations["abandonLease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/secrets/{path}:rotation": {
         parameters: {
             query?: never;
@@ -1778,19 +1801,20 @@ export interface components {
             nextCursor: components["schemas"]["NextCursor"];
         };
         /** @enum {string} */
-        LeaseState: "intended" | "active" | "revoking" | "revoked";
+        LeaseState: "intended" | "active" | "revoking" | "revoked" | "abandoned";
+        /** @description One without a session was a role that no lease knew, found at its server */
         Lease: {
             id: string;
             database: string;
             username: string;
             state: components["schemas"]["LeaseState"];
-            session: string;
-            workloadId: string;
-            spiffeId: string;
+            session?: string;
+            workloadId?: string;
+            spiffeId?: string;
             createdAt: components["schemas"]["Time"];
             expiresAt: components["schemas"]["Time"];
             maxExpiresAt: components["schemas"]["Time"];
-            /** @description Why it ends: `over`, `session`, `revoked`, `given_up`, `workload`, `blocked`, `not_granted`, `not_given_out` */
+            /** @description Why it ends: `over`, `session`, `revoked`, `given_up`, `workload`, `blocked`, `not_granted`, `not_given_out`, `orphan`, `abandoned` */
             reason?: string;
             /** @description Tries to take the role away */
             attempts?: number;
@@ -3242,6 +3266,24 @@ export interface operations {
         responses: {
             200: components["responses"]["LeaseWritten"];
             202: components["responses"]["LeaseWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    abandonLease: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                id: components["parameters"]["LeaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["LeaseWritten"];
             default: components["responses"]["Problem"];
         };
     };

@@ -119,6 +119,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/leases', 'leases.read', 'api', 'lease.list', leases.list),
     act('POST', '/api/v1/leases/{id}:renew', 'self', 'api', 'lease.renew', leases.renew),
     act('POST', '/api/v1/leases/{id}:revoke', 'granted:leases.write', 'api', 'lease.revoke', leases.revoke),
+    change('POST', '/api/v1/leases/{id}:abandon', 'leases.write', 'api', 'lease.abandon', leases.abandon),
 
     change('POST', '/api/v1/bootstrap', 'bootstrap', 'api', 'bootstrap.exchange', createBootstrap(parts)),
 

@@ -11,17 +11,16 @@ import { Refusal } from '../errors.ts'
 import { aboutLease } from '../secrets/leases/entry.ts'
 import { type RevokeRoles, irrevocableAfter } from '../secrets/leases/revoke.ts'
 import type { Database } from '../store/database.ts'
+import { beginRevoking, takeRevoking } from '../store/lease-ends.ts'
 import {
   type HeldLease,
   type LeaseCounts,
   type LeaseRow,
-  beginRevoking,
   countLeases,
   expiredLeases,
   forsakenLeases,
   heldLeases,
   strandedLeases,
-  takeRevoking,
 } from '../store/leases.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { endRenewals } from './lease-renewals.ts'

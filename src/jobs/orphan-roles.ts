@@ -1,14 +1,15 @@
 /**
  * Roles of ours that no open lease knows: a database that was restored, a COMMIT whose answer came after its role was
- * taken back. They are looked for at the target, since nothing here knows of them.
+ * taken back. They are looked for at the target, since nothing here knows of them, and become leases that are being ended:
+ * so they go as every lease's role goes, however often that takes.
  */
-import type { Opening } from '../audit/seal.ts'
 import { type AdminParts, asAdmin } from '../secrets/databases/admin.ts'
-import { dropRole } from '../secrets/databases/drop-role.ts'
 import { rolesWithPrefix } from '../secrets/databases/roles.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
-import { isRoleName, rolePrefix } from '../secrets/leases/role-name.ts'
+import { aboutLease } from '../secrets/leases/entry.ts'
+import { leaseOf, rolePrefix } from '../secrets/leases/role-name.ts'
 import { takeTurn } from '../store/jobs.ts'
+import { adoptRoles } from '../store/lease-ends.ts'
 import { knownUsernames } from '../store/leases.ts'
 import type { DatabaseRow } from '../store/rows.ts'
 import type { Snapshots } from '../store/snapshot.ts'
@@ -19,6 +20,9 @@ import type { Job } from './runner.ts'
 export type OrphanRolesParts = OnceParts &
   AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<ServerLog, 'warn'> }
 
+type Orphan = { id: string; username: string }
+
+const batch = 100
 const name = 'orphan-roles'
 /** One replica looks in this time, whichever comes first. */
 const everyMs = 60_000
@@ -29,41 +33,35 @@ export function orphanRoles(parts: OrphanRolesParts): Job {
   const { db, snapshots, recorder, log, now } = parts
 
   /** The roles first, and then the leases: a role that is there has its row. */
-  async function find(database: DatabaseRow, instanceId: string): Promise<string[]> {
+  async function find(database: DatabaseRow, instanceId: string): Promise<Orphan[]> {
     const roles = await asAdmin(parts, database, (session) => rolesWithPrefix(session, rolePrefix(instanceId)))
-    const ours = roles.filter((role) => isRoleName(instanceId, role))
-    const known = await knownUsernames(db.knex, ours)
-    return ours.filter((role) => !known.has(role))
+    const ours = roles.flatMap((username) => {
+      const id = leaseOf(instanceId, username)
+      return id === undefined ? [] : [{ id, username }]
+    })
+    const usernames = ours.map((one) => one.username)
+    const known = await knownUsernames(db.knex, usernames)
+    return ours.filter(({ username }) => !known.has(username))
   }
 
-  async function say(
-    open: Opening,
-    outcome: 'intended' | 'completed' | 'failed',
-    database: DatabaseRow,
-    roles: string[],
-  ) {
-    const resource = { kind: 'database', id: database.id, name: database.name }
-    await recorder.change(open, async () => ({
+  async function adopt(database: DatabaseRow, orphans: Orphan[]): Promise<void> {
+    const time = now()
+    const { id, name: named } = database
+    await recorder.change(openBySystem('lease.orphan', parts), async (tx) => ({
       reply: undefined,
-      entry: { outcome, resource, detail: { roles } },
+      entry: { resource: { kind: 'database', id, name: named }, detail: { roles: orphans.map((one) => one.username) } },
+      more: orphans.map((one) => ({
+        action: 'lease.revoke',
+        ...aboutLease(one, 'intended', { database: named, reason: 'orphan' }),
+      })),
+      placed: () => adoptRoles(tx, id, orphans, time),
     }))
+    log.warn('lease.orphans', { count: orphans.length })
   }
 
   async function clean(database: DatabaseRow, instanceId: string): Promise<void> {
     const orphans = await find(database, instanceId)
-    for (let at = 0; at < orphans.length; at += 100) {
-      const some = orphans.slice(at, at + 100)
-      const open = openBySystem('lease.orphan', parts)
-      await say(open, 'intended', database, some)
-      const left: string[] = []
-      await asAdmin(parts, database, async (session) => {
-        for (const role of some) await dropRole(session, role).catch(() => left.push(role))
-      })
-      const gone = some.filter((role) => !left.includes(role))
-      if (gone.length > 0) await say(open, 'completed', database, gone)
-      if (left.length > 0) await say(open, 'failed', database, left)
-      log.warn('lease.orphans', { count: some.length })
-    }
+    for (let at = 0; at < orphans.length; at += batch) await adopt(database, orphans.slice(at, at + batch))
   }
 
   return {

@@ -3,12 +3,14 @@
  * lock: so but for new ones they are written under it alone (`placed`, or `underHead`), and no two writers ever meet.
  */
 import type { Knex } from './database.ts'
-import { lockHead } from './log.ts'
 
 type Tx = Knex.Transaction
 
-/** intended (before its role is made) → active (with the entry that gives it out) → revoking → revoked. */
-export type LeaseState = 'intended' | 'active' | 'revoking' | 'revoked'
+/**
+ * intended (before its role is made) → active (with the entry that gives it out) → revoking → revoked; or abandoned, where
+ * somebody said that nobody will ever reach its server again.
+ */
+export type LeaseState = 'intended' | 'active' | 'revoking' | 'revoked' | 'abandoned'
 
 export type LeaseRow = {
   id: string
@@ -30,7 +32,7 @@ export type LeaseRow = {
   endedAt?: Date
 }
 
-type LeaseRecord = {
+export type LeaseRecord = {
   id: string
   database_id: string
   session_id: string | null
@@ -48,7 +50,7 @@ type LeaseRecord = {
   ended_at: Date | null
 }
 
-const toLease = (row: LeaseRecord): LeaseRow => ({
+export const toLease = (row: LeaseRecord): LeaseRow => ({
   id: row.id,
   databaseId: row.database_id,
   sessionId: row.session_id ?? '',
@@ -106,22 +108,22 @@ export async function listLeases(knex: Knex, filter: LeaseFilter, after: string,
   return rows.map(toLease)
 }
 
-const open = (knex: Knex) => knex('lease').whereNull('ended_at')
+export const openLeases = (knex: Knex) => knex('lease').whereNull('ended_at')
 
 export async function hasOpenLeases(knex: Knex, databaseId: string): Promise<boolean> {
-  return (await open(knex).where({ database_id: databaseId }).first('id')) !== undefined
+  return (await openLeases(knex).where({ database_id: databaseId }).first('id')) !== undefined
 }
 
 /** How many of a session's are not ended yet. */
 export async function openLeasesOf(knex: Knex, sessionId: string): Promise<number> {
-  const rows: unknown[] = await open(knex).where({ session_id: sessionId }).select('id')
+  const rows: unknown[] = await openLeases(knex).where({ session_id: sessionId }).select('id')
   return rows.length
 }
 
 /** Of the named roles those that an open lease knows, whatever database it is of: roles belong to a whole server. */
 export async function knownUsernames(knex: Knex, usernames: readonly string[]): Promise<Set<string>> {
   if (usernames.length === 0) return new Set()
-  const rows: { username: string }[] = await open(knex).whereIn('username', usernames).select('username')
+  const rows: { username: string }[] = await openLeases(knex).whereIn('username', usernames).select('username')
   return new Set(rows.map((row) => row.username))
 }
 
@@ -132,7 +134,7 @@ export type HeldLease = LeaseRow & {
 
 /** Active leases whose own time is over. */
 export async function expiredLeases(knex: Knex, now: Date, most: number): Promise<LeaseRow[]> {
-  const rows: LeaseRecord[] = await open(knex)
+  const rows: LeaseRecord[] = await openLeases(knex)
     .where({ state: 'active' })
     .where('expires_at', '<=', now)
     .orderBy('expires_at')
@@ -157,7 +159,7 @@ export async function forsakenLeases(knex: Knex, now: Date, most: number): Promi
 
 /** Intended before a time and never given out: whoever made them is gone. */
 export async function strandedLeases(knex: Knex, before: Date, most: number): Promise<LeaseRow[]> {
-  const rows: LeaseRecord[] = await open(knex)
+  const rows: LeaseRecord[] = await openLeases(knex)
     .where({ state: 'intended' })
     .where('created_at', '<', before)
     .orderBy('created_at')
@@ -194,63 +196,9 @@ export async function heldLeases(knex: Knex, after: string, most: number): Promi
   }))
 }
 
-/**
- * Under the head lock. Those that are still in one of the states begin to end, and `until` nobody else works on them.
- * Answers how many.
- */
-export const beginRevoking = (
-  tx: Tx,
-  ids: readonly string[],
-  from: readonly LeaseState[],
-  { reason, now, until }: { reason: string; now: Date; until?: Date },
-): Promise<number> =>
-  tx('lease')
-    .whereIn('id', ids)
-    .whereIn('state', from)
-    .update({ state: 'revoking', reason, next_attempt_at: now, locked_until: until ?? null })
-
-/** Under the head lock: the roles are gone. */
-export const endLeases = (tx: Tx, ids: readonly string[], now: Date): Promise<number> =>
-  tx('lease')
-    .whereIn('id', ids)
-    .whereNull('ended_at')
-    .update({ state: 'revoked', ended_at: now, locked_until: null, next_attempt_at: null, last_error: null })
-
-/** Under the head lock: the roles may still be there. Tried again after 2, 4, 8 … seconds, at last once an hour. */
-export async function postponeLeases(tx: Tx, ids: readonly string[], error: string, now: Date): Promise<void> {
-  await tx.raw(
-    `update lease set attempts = attempts + 1, last_error = ?, locked_until = null,
-            next_attempt_at = ?::timestamptz + least(3600, 2 ^ least(attempts + 1, 12)) * interval '1 second'
-      where id = any(?) and state = 'revoking'`,
-    [error, now, [...ids]],
-  )
-}
-
 /** Under the head lock: an active one lives longer. */
 export const extendLease = (tx: Tx, id: string, expiresAt: Date): Promise<number> =>
   tx('lease').where({ id, state: 'active' }).update({ expires_at: expiresAt })
-
-/** Takes what is due of one database for a while: rows that another replica works on are left out. */
-export async function takeRevoking(knex: Knex, now: Date, until: Date, most: number): Promise<LeaseRow[]> {
-  const due = (tx: Knex) =>
-    open(tx)
-      .where({ state: 'revoking' })
-      .where('next_attempt_at', '<=', now)
-      .where((either) => void either.whereNull('locked_until').orWhere('locked_until', '<=', now))
-  // Without the lock first, which everybody's appends wait for: most of the time nothing is due.
-  const first: { database_id: string } | undefined = await due(knex).orderBy('next_attempt_at').first('database_id')
-  if (!first) return []
-  return knex.transaction(async (tx) => {
-    await lockHead(tx)
-    const rows: LeaseRecord[] = await due(tx)
-      .where({ database_id: first.database_id })
-      .orderBy('next_attempt_at')
-      .limit(most)
-    const ids = rows.map((row) => row.id)
-    await tx('lease').whereIn('id', ids).update({ locked_until: until })
-    return rows.map(toLease)
-  })
-}
 
 export type LeaseCounts = { open: number; revoking: number; irrevocable: number }
 

@@ -75,5 +75,18 @@ describe('databases and leases on the command line', () => {
     })
     expect((await run('lease list --state active')).out).not.toContain(role.lease)
     expect(await run(`lease revoke ls_${'0'.repeat(32)}`)).toMatchObject({ code: 3 })
+
+    const { role: stuck } = await createShop(purser, issuer).arrive()
+    await target.stopHard()
+    expect((await run(`lease revoke ${stuck.lease}`)).out).toContain('is being revoked')
+    expect(await run(`lease abandon ${stuck.lease}`)).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('Purser-Reason'),
+    })
+    expect(await run(`lease abandon ${stuck.lease} --reason gone`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('was not taken away'),
+    })
+    expect((await run('lease list --state abandoned')).out).toContain(stuck.lease)
   })
 })

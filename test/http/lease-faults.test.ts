@@ -7,7 +7,7 @@ import { scramVerifier } from '../../src/secrets/databases/scram.ts'
 import { createClock } from '../support/clock.ts'
 import { audience, startPurser } from '../support/purser.ts'
 import { type Shop, createShop, rolesAt, startShop } from '../support/leases.ts'
-import { fault, readLog } from '../support/operator.ts'
+import { createAsk, entriesOf, fault, readLog } from '../support/operator.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
 
 describe('leases, when something fails', () => {
@@ -200,11 +200,68 @@ describe('leases, when something fails', () => {
     const { role } = await shop.arrive()
     await sweepOrphans()
     expect(await rolesAt(target)).toEqual([...others, role.username].toSorted())
-    const entries = (await readLog(shop.purser)).filter((entry) => entry.action === 'lease.orphan')
-    expect(entries.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
-    expect(entries[1]?.detail).toMatchObject({ roles: orphans.toSorted() })
+    const log = await readLog(shop.purser)
+    const [found, ...more] = log.filter((entry) => entry.action === 'lease.orphan')
+    expect([more, found?.outcome, found?.detail]).toMatchObject([[], 'granted', { roles: orphans.toSorted() }])
+    for (const name of orphans) {
+      const of = log.filter((entry) => entry.action === 'lease.revoke' && entry.resource?.name === name)
+      expect(of.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
+    }
+    const listed = await createAsk(shop.purser)('listLeases', { query: { state: 'revoked' } })
+    const items = listed.body['items'] as { username: string; reason: string; session?: string }[]
+    expect(items.filter((one) => orphans.includes(one.username))).toHaveLength(orphans.length)
+    expect(items.find((one) => one.username === orphans[0])).not.toHaveProperty('session')
     for (const name of others) await target.sql(`drop role "${name}"`)
     await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, { token: shop.purser.admin })
+  })
+
+  it('tries to take away what no lease knew until it is gone, and again if it comes back', async () => {
+    const ended = await stranded({ state: 'revoked', ended_at: new Date(0), attempts: 3 })
+    await makeRole(ended.username)
+    const blocker = await target.login('postgres', '')
+    await blocker.query('begin')
+    await blocker.query('lock table pg_authid in share mode')
+    await sweepOrphans()
+    expect(await openLeases()).toMatchObject([{ id: ended.id, state: 'revoking', reason: 'orphan', attempts: 1 }])
+    await blocker.query('rollback')
+    await blocker.end()
+    await knex()('lease')
+      .where({ id: ended.id })
+      .update({ next_attempt_at: new Date(0) })
+    await settle()
+    expect(await rolesAt(target)).not.toContain(ended.username)
+    await makeRole(ended.username)
+    await sweepOrphans()
+    expect(await rolesAt(target)).not.toContain(ended.username)
+    expect(await shop.lease(ended.id)).toMatchObject({ state: 'revoked', reason: 'orphan', attempts: 0 })
+  })
+
+  it('are abandoned by an operator who says why, once they were tried; the role goes if its server comes back', async () => {
+    const ask = createAsk(shop.purser)
+    const { role, token } = await shop.arrive()
+    const abandon = (reason?: string) => ask('abandonLease', { name: role.lease, ...(reason && { reason }) })
+    expect(fault(await abandon())).toBe('400 invalid_request /header/Purser-Reason')
+    expect(fault(await abandon('gone'))).toBe('409 conflict')
+    expect((await ask('abandonLease', { name: role.lease, reason: 'mine', token })).status).toBe(401)
+    expect((await ask('abandonLease', { name: `ls_${'0'.repeat(32)}`, reason: 'gone' })).status).toBe(404)
+    await target.stopHard()
+    expect((await ask('revokeLease', { name: role.lease })).status).toBe(202)
+    const done = await abandon('the server burnt down')
+    expect(done.body).toMatchObject({ state: 'abandoned', reason: 'abandoned' })
+    const [entry] = await entriesOf(shop.purser, done.headers.get('purser-request-id'))
+    expect(entry).toMatchObject({
+      action: 'lease.abandon',
+      actor: { note: 'the server burnt down' },
+      resource: { id: role.lease, name: role.username },
+      detail: { attempts: 1, lastError: expect.stringContaining('unreachable') },
+    })
+    expect(fault(await abandon('again'))).toBe('409 conflict')
+    expect(fault(await ask('revokeLease', { name: role.lease }))).toBe('409 conflict')
+    await target.start()
+    expect(await rolesAt(target)).toContain(role.username)
+    await sweepOrphans()
+    expect(await rolesAt(target)).not.toContain(role.username)
+    expect((await shop.lease(role.lease)).state).toBe('revoked')
   })
 
   it('drops the roles of a request that loses its claim', async () => {

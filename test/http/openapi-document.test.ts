@@ -84,6 +84,7 @@ describe('openapi.yaml', () => {
         "GET /api/v1/leases listLeases",
         "POST /api/v1/leases/{id}:renew renewLease",
         "POST /api/v1/leases/{id}:revoke revokeLease",
+        "POST /api/v1/leases/{id}:abandon abandonLease",
         "GET /api/v1/secrets/{path}:rotation getRotation",
         "PUT /api/v1/secrets/{path}:rotation putRotationPolicy",
         "POST /api/v1/secrets/{path}:rotation steerRotation",

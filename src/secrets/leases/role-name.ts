@@ -8,9 +8,12 @@ export const rolePrefix = (instanceId: string): string =>
 export const roleName = (instanceId: string, leaseId: string): string =>
   rolePrefix(instanceId) + leaseId.slice('ls_'.length)
 
-/** Whether a name with the prefix is one of ours to the end. */
-export const isRoleName = (instanceId: string, name: string): boolean =>
-  name.startsWith(rolePrefix(instanceId)) && /^[0-9a-f]{32}$/.test(name.slice(rolePrefix(instanceId).length))
+/** The lease whose role has that name; nothing for one with our prefix that is none of ours. */
+export function leaseOf(instanceId: string, name: string): string | undefined {
+  const prefix = rolePrefix(instanceId)
+  const digits = name.slice(prefix.length)
+  return name.startsWith(prefix) && /^[0-9a-f]{32}$/.test(digits) ? `ls_${digits}` : undefined
+}
 
 /** Whether some Purser's leases may have a role of that name. */
 export const isLikeRoleName = (name: string): boolean => /^purser_[0-9a-f]{8}_/.test(name)
