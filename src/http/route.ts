@@ -197,6 +197,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
   return async (message, response, params) => {
     const open = openRequest(message, route.action === 'none' ? 'request.refused' : route.action)
     const { ip } = open.source
+    let answered: Date | undefined
     try {
       const taken = limits.take({ address: ip, kind: route.limit })
       if (!taken.ok) {
@@ -204,13 +205,16 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
         throw refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
       }
       const request = await understand(message, params, open)
-      await sendReply(response, open.requestId, whileStill(request.caller, await run(request, open)))
+      const reply = await run(request, open)
+      // How long a watch lasts says nothing about answers.
+      if ('stream' in reply.body && reply.body.live) answered = now()
+      await sendReply(response, open.requestId, whileStill(request.caller, reply))
     } catch (error) {
       if (response.headersSent) response.destroy()
       else if (error instanceof Refusal) await answers.refused(response, open, error)
       else await answers.failed(response, open, operation.operationId, error)
     } finally {
-      const seconds = (now().getTime() - open.time.getTime()) / 1000
+      const seconds = ((answered ?? now()).getTime() - open.time.getTime()) / 1000
       metrics.request({ route: operation.operationId, status: response.statusCode, seconds })
       log.debug('request', { requestId: open.requestId, route: operation.operationId, status: response.statusCode })
     }

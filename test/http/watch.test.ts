@@ -377,3 +377,24 @@ function againOf(purser: TestPurser) {
   if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
   return { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
 }
+
+it('counts among the times of answers until it begins, not for as long as it lasts', async () => {
+  const purser = await startPurser({ tls: true })
+  try {
+    await purser.asAdmin('PUT', '/api/v1/secrets/prod/timed', { data: { a: 'b' } }, { 'if-match': '"0"' })
+    const asked = performance.now()
+    const one = await reader(purser, '?path=prod/timed', { token: purser.admin })
+    await synced(one)
+    const seconds = (performance.now() - asked) / 1000
+    await new Promise((resolve) => setTimeout(resolve, 200 + seconds * 2000))
+    one.cut()
+    const sum = async () =>
+      Number(
+        /http_request_seconds_sum\{route="watch"\} (\S+)/.exec((await purser.asAdmin('GET', '/metrics')).text)?.[1],
+      )
+    await vi.waitFor(async () => expect(await sum()).toBeGreaterThan(0), patience)
+    expect(await sum()).toBeLessThanOrEqual(seconds)
+  } finally {
+    await purser.stop()
+  }
+})

@@ -1,0 +1,30 @@
+/** How long an effect at a target may last: another replica takes it for dead after two minutes, and does it again. */
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest'
+import { withConnection } from '../../src/secrets/databases/connect.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+let target: TargetServer
+beforeAll(async () => {
+  target = await startTarget()
+})
+afterAll(() => target.stop())
+
+it('no statement begins once a connection has lasted its time, and what it was in the middle of is not done', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const where = { host: target.host, port: target.port, database: 'orders', tls: { insecure: true } }
+  const late = withConnection(where, target.admin, (session) =>
+    session.together(async () => {
+      await session.run('create role half_done nologin')
+      vi.advanceTimersByTime(29_000)
+      await session.run('alter role half_done createrole')
+      vi.advanceTimersByTime(2_000)
+      await session.run('alter role half_done login')
+    }),
+  )
+  await expect(late).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('slow') })
+  await expect
+    .poll(() => target.sql(`select 1 from pg_stat_activity where application_name = 'purser' and state <> 'idle'`))
+    .toEqual([])
+  expect(await target.sql(`select 1 from pg_roles where rolname = 'half_done'`)).toEqual([])
+})
