@@ -6,15 +6,10 @@ import { createApp, isForWorkloads } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
 import { type Closing, createClosing } from './closing.ts'
-import { createGroupCommit } from './audit/group-commit.ts'
 import { createEpochs } from './audit/epochs.ts'
-import { headFile, headObject } from './audit/head-file.ts'
-import { keepHead } from './audit/keep-head.ts'
 import { logIdentity } from './audit/known-heads.ts'
-import { openLog, originOf } from './audit/log.ts'
-import { countIssued, issuedKinds } from './audit/issued.ts'
-import { createRecorder } from './audit/record.ts'
 import type { Config } from './config.ts'
+import { issuedKinds } from './audit/issued.ts'
 import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
@@ -37,10 +32,10 @@ import { createClockCheck } from './jobs/clock.ts'
 import { createKeys, isOwnKey } from './keys/keys.ts'
 import { createOutbound } from './outbound/client.ts'
 import { findJoinToken } from './store/join-tokens.ts'
-import { readHead } from './store/log.ts'
 import { readClock } from './store/postgres-facts.ts'
 import { openSnapshots } from './store/snapshot.ts'
 import { type Opened, openStore } from './open-store.ts'
+import { composeLog } from './log-parts.ts'
 import { ownRules } from './own-rules.ts'
 import { composeSecrets } from './secret-parts.ts'
 import { openSharedKeyring } from './shared-keyring.ts'
@@ -98,16 +93,6 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const { keyring } = shared
   const keys = createKeys(keyring)
 
-  const log = await openLog({
-    knex: db.knex,
-    epoch: known.epoch,
-    size: known.size,
-    trustDomain: known.trustDomain,
-    signers: (size) =>
-      keys.logSigners(snapshots.current(), originOf(known.trustDomain, known.epoch), known.epoch, size),
-    onClosed: (note) => serverLog.error('log.closed', { note: `${note}. ${closedAdvice}` }),
-    onTileError: onError('log.tile_failed'),
-  })
   const openapi = loadOpenApi()
   const metrics = createMetrics(
     {
@@ -122,36 +107,16 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   metrics.watchSnapshotAge(() => snapshots.age() / 1000)
   const outbound = createOutbound({ allow: config.fetchAllow })
   closing.add(() => outbound.close())
-  const { headUrl } = config.log
-  const head = await keepHead({
-    log,
-    identity: () => logIdentity(snapshots.current()),
-    readHead: () => readHead(db.knex),
-    places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
-    onFailure: (note, err, again) => {
-      if (!again) serverLog.warn('log.head_failed', { note, err })
-      metrics.headFailed()
-    },
-    onKept: (head) => metrics.logHead(head),
-  })
-  closing.add(() => head.stop())
-  const commit = createGroupCommit({
-    knex: db.knex,
-    log,
-    now: Date.now,
-    onBatch: (entries, seconds) => metrics.appended({ path: 'batch', entries, seconds }),
-    onError: onError('log.append_failed'),
-  })
-  closing.add(() => commit.idle())
-  const recorder = createRecorder({
+  const { log, recorder } = await composeLog({
     db,
-    log,
-    commit,
     snapshots,
+    keys,
+    config,
+    outbound,
+    metrics,
+    closing,
+    serverLog,
     randomBytes,
-    now: Date.now,
-    onError: onError('log.append_failed'),
-    onIssued: (issued) => countIssued(issued, metrics.issued),
   })
   const limits = createLimits({ limits: config.limits, workers: config.workers, now: Date.now })
   const summaries = startSummaryEntries({
@@ -293,6 +258,3 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     },
   }
 }
-
-const closedAdvice =
-  'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'

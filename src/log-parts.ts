@@ -1,0 +1,80 @@
+/** The log as the server runs it: opened, its head kept outside too, and the two ways to append. */
+import { createGroupCommit } from './audit/group-commit.ts'
+import { headFile, headObject } from './audit/head-file.ts'
+import { countIssued } from './audit/issued.ts'
+import { keepHead } from './audit/keep-head.ts'
+import { logIdentity } from './audit/known-heads.ts'
+import { type Log, openLog, originOf } from './audit/log.ts'
+import { type Recorder, createRecorder } from './audit/record.ts'
+import type { Closing } from './closing.ts'
+import type { Config } from './config.ts'
+import type { Keys } from './keys/keys.ts'
+import type { Outbound } from './outbound/client.ts'
+import type { Database } from './store/database.ts'
+import { readHead } from './store/log.ts'
+import type { Snapshots } from './store/snapshot.ts'
+import type { Log as ServerLog } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+
+type Parts = {
+  db: Database
+  snapshots: Snapshots
+  keys: Keys
+  config: Pick<Config, 'dataDir' | 'log'>
+  outbound: Outbound
+  metrics: Metrics
+  closing: Closing
+  serverLog: ServerLog
+  randomBytes: (size: number) => Buffer
+}
+
+export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Recorder }> {
+  const { db, snapshots, keys, config, outbound, metrics, closing, serverLog, randomBytes } = parts
+  const known = snapshots.current()
+  const onError = (event: string) => (error: unknown) => serverLog.warn(event, { err: error })
+  const log = await openLog({
+    knex: db.knex,
+    epoch: known.epoch,
+    size: known.size,
+    trustDomain: known.trustDomain,
+    signers: (size) =>
+      keys.logSigners(snapshots.current(), originOf(known.trustDomain, known.epoch), known.epoch, size),
+    onClosed: (note) => serverLog.error('log.closed', { note: `${note}. ${closedAdvice}` }),
+    onTileError: onError('log.tile_failed'),
+  })
+  const { headUrl } = config.log
+  const head = await keepHead({
+    log,
+    identity: () => logIdentity(snapshots.current()),
+    readHead: () => readHead(db.knex),
+    places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
+    onFailure: (note, err, again) => {
+      if (!again) serverLog.warn('log.head_failed', { note, err })
+      metrics.headFailed()
+    },
+    onKept: (head) => metrics.logHead(head),
+  })
+  closing.add(() => head.stop())
+  const commit = createGroupCommit({
+    knex: db.knex,
+    log,
+    now: Date.now,
+    onBatch: (entries, seconds) => metrics.appended({ path: 'batch', entries, seconds }),
+    onError: onError('log.append_failed'),
+  })
+  closing.add(() => commit.idle())
+  const recorder = createRecorder({
+    db,
+    log,
+    commit,
+    snapshots,
+    randomBytes,
+    now: Date.now,
+    onError: onError('log.append_failed'),
+    onIssued: (issued) => countIssued(issued, metrics.issued),
+  })
+  return { log, recorder }
+}
+
+const closedAdvice =
+  'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'
