@@ -121,6 +121,8 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
     )
     const time = serverTime(answer.headers.date, parts.now().getTime(), parts.elapsed() - sentAt)
+    if (reply.databases.some(({ expiresAt }) => expiresAt.getTime() <= time))
+      throw new PurserError('bad_reply', 'what the server issued was thrown away: a role in a database is over already')
     return { ...credentialsOf(reply, key, receipt), serverTime: time }
   } finally {
     transport.rest()

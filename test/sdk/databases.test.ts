@@ -245,7 +245,7 @@ describe('what is held', () => {
     expect(told).toHaveLength(1)
     silent.close()
     expect(await whoAmI(old)).toBe(old.username)
-    expect(await reasonOf(old)).toBe('expired')
+    expect(await reasonOf(old)).toBe('over')
   })
 })
 
@@ -331,7 +331,7 @@ describe('when something is wrong', () => {
     await vi.waitFor(() => expect(told).toHaveLength(1), patience)
     purser.close()
     mayGo.open()
-    expect(await reasonOf(old)).toBe('expired')
+    expect(await reasonOf(old)).toBe('over')
     expect(told).toHaveLength(1)
     expect(warnings).toEqual([])
   })

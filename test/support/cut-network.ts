@@ -14,7 +14,10 @@ export async function startNetwork(to: string): Promise<Network> {
   const sockets = new Set<Socket>()
   let isCut = false
   const server = createServer((socket) => {
-    if (isCut) return socket.resetAndDestroy()
+    if (isCut) {
+      socket.resetAndDestroy()
+      return
+    }
     const upstream = connect(Number(port), hostname)
     for (const one of [socket, upstream]) {
       sockets.add(one)
