@@ -30,7 +30,7 @@ beforeAll(async () => {
     ['long', 3600],
   ])
     await admin('POST', '/api/v1/databases', definitionFor(target, { ...more, name, maxLifetimeSeconds }))
-  for (const name of ['seller', 'fickle']) await admin('POST', '/api/v1/workloads', entryFor(name, granted))
+  for (const name of ['seller', 'fickle', 'greedy']) await admin('POST', '/api/v1/workloads', entryFor(name, granted))
 })
 afterAll(async () => {
   await shop?.purser.stop()
@@ -154,6 +154,19 @@ describe('get()', () => {
     expect(one?.lease).not.toBe(role.lease)
     expect(other).toBe(one)
     expect(await purser.databases.get('orders')).toBe(one)
+  })
+
+  test('is refused beyond what one session may have open, which keeps it from nothing else', async () => {
+    const { purser, events } = await client({ databases: ['orders'] }, 'greedy')
+    const { lease } = await purser.databases.get('orders')
+    const row = await shop.purser.knex('lease').where({ id: lease }).first()
+    const more = Array.from({ length: 63 }, (_, n) => ({ ...row, id: `ls_${n}`, username: `purser_none_${n}` }))
+    await shop.purser.knex('lease').insert(more)
+    expect(await failing(purser.databases.get('long'))).toMatchObject({ code: 'rate_limited', retryAfterSeconds: 60 })
+    await purser.renew()
+    expect(events).toEqual([])
+    await shop.purser.knex('lease').where('username', 'like', 'purser_none_%').delete()
+    expect((await purser.databases.get('long')).name).toBe('long')
   })
 
   test('can be given up by a signal, and by close()', async () => {
