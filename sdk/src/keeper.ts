@@ -26,7 +26,7 @@ export type Keeper = {
   /** Gets another token than the one that is held; not while Purser asked for patience or was just found away. */
   obtainJwt(audience: string): Promise<string>
   /** Gets what is kept elsewhere; not while Purser asked for patience or was just found away. */
-  obtain(wanted: Wanted): Promise<Credentials>
+  obtain: (wanted: Wanted) => Promise<Credentials>
   /** Gets everything anew; calls at the same time share a request. */
   renewAll(signal?: AbortSignal): Promise<void>
   /** Something is used that was not before. */

@@ -9,14 +9,14 @@ export type Outcome = 'done' | 'failed' | 'superseded' | 'nobody'
 
 export type Telling<E extends Events> = {
   /** Answers how to stop listening. */
-  on<N extends keyof E>(name: N, listener: (event: E[N]) => unknown): () => void
+  on: <N extends keyof E>(name: N, listener: (event: E[N]) => unknown) => () => void
   /** The next one is told once the promises of all listeners are settled. */
-  deliver(change: E['change']): Promise<Outcome>
-  tell<N extends keyof E>(name: N, event: E[N]): void
+  deliver: (change: E['change']) => Promise<Outcome>
+  tell: <N extends keyof E>(name: N, event: E[N]) => void
   /** Told once until `recovered`. */
-  failed(error: PurserError): void
-  recovered(): void
-  close(): void
+  failed: (error: PurserError) => void
+  recovered: () => void
+  close: () => void
 }
 
 type Parts<E extends Events> = {

@@ -36,15 +36,20 @@ export type Databases = {
    * used no more. Where one fails, the role before lives until its own end. The role that `get()` gave is no news; one
    * that nobody was given is told at once, and one is asked for where none is held. Keeps no process alive.
    * @param options.signal ends it, as `close()` does
+   * @param options.giveUp `false` where a fulfilled promise says nothing about the role before: it lives until its own end
    * @throws PurserError `bad_options`
    */
-  watch(name: string, listener?: (role: DatabaseRole) => unknown, options?: { signal?: AbortSignal }): DatabaseWatch
+  watch(
+    name: string,
+    listener?: (role: DatabaseRole) => unknown,
+    options?: { signal?: AbortSignal; giveUp?: boolean },
+  ): DatabaseWatch
 }
 
 type Parts = LineParts & {
   transport: Transport
   credential: Credential
-  held: Pick<Held, 'newest'>
+  held: Pick<Held, 'newest' | 'x509' | 'accessToken'>
   /** One request for credentials, among the renewals. */
   obtain: (wanted: Wanted) => Promise<Credentials>
   /** Came with the first request. */
@@ -81,7 +86,14 @@ export function createDatabases(parts: Parts): Databases {
     onFailed: (line, error) => openOnes(line.name).forEach((one) => one.failed(errorOf(line, error))),
     onUp: ({ name }) => openOnes(name).forEach((one) => one.recovered()),
   })
-  parts.onAnswer(() => roles.onAnswer(held.newest().session))
+  // A role that was asked for by proof alone may be of a session of its own, which says nothing of the others.
+  const shown = (): string => `${held.x509()?.value.serialNumber} ${held.accessToken()?.id}`
+  let before = shown()
+  parts.onAnswer(() => {
+    const isNew = shown() !== before
+    before = shown()
+    roles.onAnswer(isNew ? held.newest().session : undefined)
+  })
   roles.look()
 
   async function deliver(line: Line, kept: Kept, to: Follower): Promise<void> {
@@ -90,7 +102,7 @@ export function createDatabases(parts: Parts): Databases {
     await Promise.resolve()
     const outcome = await to.deliver(kept.role)
     to.telling--
-    if (outcome === 'done') to.at = Math.max(to.at, kept.n)
+    if (outcome === 'done' && to.givesUp) to.at = Math.max(to.at, kept.n)
     const all = followersOf(line.name)
     if (!to.isOpen && to.telling === 0) all.delete(to)
     if (outcome === 'done') giveUpBefore(line, Math.min(to.at, ...[...all].map(({ at }) => at)))
@@ -139,14 +151,16 @@ export function createDatabases(parts: Parts): Databases {
       return ask(name, isLive(kept) ? roles.renew : roles.obtain, signal)
     },
 
-    watch(given, listener, { signal } = {}) {
+    watch(given, listener, { signal, giveUp: givesUp = true } = {}) {
       if (closing.aborted) throw closing.reason
       const name = checkDatabase(given)
       const line = roles.line(name)
       const kept = isLive(line.kept) ? line.kept : undefined
       const isNews = kept !== undefined && kept.n !== line.gave
       const close = (): void => follower.watch.close()
-      const follower = createFollower(name, kept && !isNews ? kept.n : 0, {
+      const follower = createFollower(name, {
+        at: kept && !isNews ? kept.n : 0,
+        givesUp,
         warn,
         onClose() {
           if (follower.telling === 0) followersOf(name).delete(follower)

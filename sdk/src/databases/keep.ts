@@ -27,17 +27,19 @@ export type Roles = {
   /** The same, made where it isn't there: something is to be held. */
   line(name: string): Line
   /** Another role than the one that is held. Calls at the same time share it. */
-  obtain(name: string): Promise<Kept>
+  obtain: (name: string) => Promise<Kept>
   /** What is held, where it goes on, or another one. Calls at the same time share it. */
-  renew(name: string): Promise<Kept>
+  renew: (name: string) => Promise<Kept>
   /** Looks at the clock and at what is wanted now. */
   look(): void
-  /** Purser answered, and this is the session now. */
-  onAnswer(session: { id: string; expiresAt: Date }): void
+  /** Purser answered. @param session that the newest certificate or access token is of; nothing where neither is new */
+  onAnswer(session: Session | undefined): void
 }
 
+type Session = { id: string; expiresAt: Date }
+
 type Parts = LineParts & {
-  first: { roles: readonly RoleReply[]; serverTime: number; session: { id: string; expiresAt: Date } }
+  first: { roles: readonly RoleReply[]; serverTime: number; session: Session }
   ask: (wanted: Wanted) => Promise<Credentials>
   leases: Pick<Leases, 'renew'>
   /** Whether it is to be kept, or had, though nobody asks for it now. */
@@ -138,7 +140,7 @@ export function createRoles(parts: Parts): Roles {
     obtain,
     renew,
     look,
-    onAnswer(newest) {
+    onAnswer(newest = session) {
       const isAnother = newest.id !== session.id
       const isLonger = newest.expiresAt > session.expiresAt
       session = newest
@@ -147,7 +149,6 @@ export function createRoles(parts: Parts): Roles {
         const { kept } = line
         // Another session's roles are about to go, or gone; and one that was held back may go on now.
         if (kept && (isAnother || (isLonger && kept.isHeldBack))) Object.assign(kept, { renewAtAge: 0 })
-        if (isAnother) line.until = -Infinity
       }
       look()
     },

@@ -25,6 +25,8 @@ export type Follower = Pick<Telling<DatabaseWatchEvents>, 'deliver' | 'failed' |
   watch: DatabaseWatch
   /** Counted as `Kept.n`: the newest that all of its listeners took. */
   at: number
+  /** Whether what they took takes the place of what was before. */
+  givesUp: boolean
   isOpen: boolean
   /** Roles that its listeners are told of just now. */
   telling: number
@@ -32,8 +34,12 @@ export type Follower = Pick<Telling<DatabaseWatchEvents>, 'deliver' | 'failed' |
 
 export function createFollower(
   name: string,
-  at: number,
-  { warn, onClose }: { warn: (warning: string) => void; onClose: () => void },
+  {
+    at,
+    givesUp,
+    warn,
+    onClose,
+  }: Pick<Follower, 'at' | 'givesUp'> & { warn: (warning: string) => void; onClose: () => void },
 ): Follower {
   const telling = createTelling<DatabaseWatchEvents>({
     of: 'a watched database',
@@ -53,6 +59,7 @@ export function createFollower(
     tell,
     watch: { name, on, close },
     at,
+    givesUp,
     isOpen: true,
     telling: 0,
   }

@@ -40,7 +40,7 @@ export function createParts(trustDomain: string, now: () => Date): Parts {
   const entries = createEntries(trustDomain)
   const sessions = createSessions({ authority, entries, now })
   const leases = createLeaseStore(now)
-  sessions.onEnd(leases.sessionEnded)
+  sessions.onEnd((session) => leases.sessionEnded(session))
   return {
     trustDomain,
     issuer,

@@ -93,6 +93,24 @@ test('a lease that an operator ended, and a session that is over: another role',
   ).toBe(web.session.id)
 })
 
+test('a proof that is another instance each time makes no role of another: nothing is asked without end', async () => {
+  const purser = inMemory()
+  purser.setDatabase('stock')
+  for (const accessToken of [false, true]) {
+    let n = 0
+    const proof = async (): Promise<string> => purser.proof(spiffeId, { jti: `instance ${accessToken} ${n++}` })
+    const web = await purser.connect({ spiffeId, x509: false, accessToken, proof })
+    for (const name of ['orders', 'stock']) {
+      await web.databases.get(name)
+      web.databases.watch(name, () => undefined)
+    }
+    const asked = purser.requests.length
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    expect(purser.requests.slice(asked)).toEqual([])
+    web.close()
+  }
+})
+
 test('while it is away what is held is given, and a renewal that is refused is told', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId, databases: ['orders'] })
