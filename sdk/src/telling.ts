@@ -5,7 +5,7 @@ import { type PurserError, wordsOf } from './errors.ts'
 type Events = { change: object; error: PurserError }
 
 /** `done` where each listener's promise was fulfilled, `nobody` where there is none. */
-export type Outcome = 'done' | 'failed' | 'superseded' | 'nobody'
+type Outcome = 'done' | 'failed' | 'superseded' | 'nobody'
 
 export type Telling<E extends Events> = {
   /** Answers how to stop listening. */

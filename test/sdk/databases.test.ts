@@ -9,6 +9,7 @@ import { type Shop, definitionFor, rolesAt, startShop } from '../support/leases.
 import { readLog } from '../support/operator.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
 import { failing } from './failing.ts'
+import { Pool } from 'pg'
 
 vi.setConfig({ testTimeout: 60_000 })
 const patience = { timeout: 30_000, interval: 20 }
@@ -244,6 +245,41 @@ describe('what is held', () => {
     expect(await rolesAt(target)).not.toContain(old.username)
     expect(await whoAmI(next)).toBe(next.username)
     expect(warnings).toEqual([])
+  })
+
+  test('is left by a pool under load without an error, and its role goes once the pool is done', async () => {
+    const { purser, warnings } = await client({ databases: ['brief'] })
+    const poolFor = ({ username, password }: DatabaseRole): Pool => {
+      const { host, port, database } = target
+      const pool = new Pool({ host, port, database, user: username, password, max: 4 })
+      pool.on('error', (error) => failures.push(error))
+      return pool
+    }
+    const failures: unknown[] = []
+    const seen = new Set<unknown>()
+    const old = await purser.databases.get('brief')
+    let pool = poolFor(old)
+    let moves = 0
+    purser.databases.watch('brief', async (role) => {
+      const before = pool
+      pool = poolFor(role)
+      while (before.waitingCount > 0) await new Promise((resolve) => setTimeout(resolve, 20))
+      await before.end()
+      moves++
+    })
+    const work = async (): Promise<void> => {
+      while (moves === 0) {
+        const { rows } = await pool.query<{ me: string }>('select current_user as me, pg_sleep(0.02)')
+        seen.add(rows[0]?.me)
+      }
+    }
+    const all = await Promise.allSettled(Array.from({ length: 8 }, work))
+    expect([...all.filter(({ status }) => status === 'rejected'), ...failures]).toEqual([])
+    expect(await reasonOf(old)).toBe('given_up')
+    const { rows } = await pool.query<{ me: string }>('select current_user as me')
+    expect([...seen.add(rows[0]?.me)]).toEqual([old.username, (await purser.databases.get('brief')).username])
+    await pool.end()
+    expect([failures, warnings]).toEqual([[], []])
   })
 
   test('is not given up for a listener that fails, nor for a watch without one: it lives until its own end', async () => {
