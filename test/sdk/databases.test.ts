@@ -1,5 +1,6 @@
 /** Roles in databases, in the SDK against a Purser over TLS and a real Postgres: had, renewed, replaced, given up. */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { type ConnectOptions, type DatabaseRole, type Purser, PurserError, connect } from '@purser/sdk'
@@ -399,4 +400,26 @@ test('a watch that ends is told of nothing more, nor is one whose signal was fir
   const next = await purser.databases.get('orders', { fresh: true })
   expect(next.lease).not.toBe(role.lease)
   expect(told).toEqual([])
+})
+
+test('after a restart while Purser is away, what was asked for is had as soon as it is back', async () => {
+  const stateDir = mkdtempSync(join(tmpdir(), 'purser-state-'))
+  const network = await startNetwork(shop.purser.url)
+  onTestFinished(() => {
+    network.stop()
+    rmSync(stateDir, { recursive: true, force: true })
+  })
+  const options = { addr: network.url, stateDir, databases: ['orders'] }
+  const first = await client(options)
+  const role = await first.purser.databases.get('orders')
+  first.purser.close()
+  network.cut()
+  const { purser } = await client(options)
+  const told: DatabaseRole[] = []
+  purser.databases.watch('orders', (next) => told.push(next))
+  expect((await failing(purser.databases.get('orders'))).code).toMatch(/unreachable|incomplete/)
+  network.mend()
+  await vi.waitFor(() => expect(told).toHaveLength(1), patience)
+  expect(told[0]?.username).not.toBe(role.username)
+  expect(await purser.databases.get('orders')).toBe(told[0])
 })

@@ -94,6 +94,8 @@ export function createDatabases(parts: Parts): Databases {
     before = shown()
     roles.onAnswer(isNew ? held.newest().session : undefined)
   })
+  // What was asked for at the start and isn't there, after a restart without Purser, is had as soon as it can be.
+  for (const name of parts.wanted) roles.line(name)
   roles.look()
 
   async function deliver(line: Line, kept: Kept, to: Follower): Promise<void> {

@@ -11,6 +11,8 @@ export type Kept = {
   life: Lifetime
   /** Milliseconds of its age at which it is renewed. */
   renewAtAge: number
+  /** Of all lives that it was given, milliseconds. */
+  longestMs: number
   /** The longest life is reached: the next time there will be another one in its place. */
   isLast: boolean
   /** The session's end keeps it from being longer. */
@@ -35,6 +37,8 @@ export type LineParts = Clocks & { random: () => number }
 
 /** Part of the time until renewal by which it is brought forward at random, so that clients of one start drift apart. */
 const jitter = 0.1
+/** Part of the longest life below which a renewal was cut short: by the database's maximum, or the session's end. */
+const whole = 0.75
 /** A server whose leases are due again as they come must not be asked without end. */
 const betweenMs = 500
 
@@ -63,7 +67,8 @@ export function place(parts: LineParts, line: Line, reply: RoleReply, serverTime
   line.before = [...line.before, ...(kept ? [kept] : [])].filter(isLive)
   const n = (kept?.n ?? 0) + 1
   const role = roleOf(reply)
-  line.kept = { n, role, ...timed(parts, role.expiresAt, serverTime), isLast: false, isHeldBack: false }
+  const time = timed(parts, role.expiresAt, serverTime)
+  line.kept = { n, role, ...time, longestMs: time.life.lifeMs, isLast: false, isHeldBack: false }
   return line.kept
 }
 
@@ -75,12 +80,14 @@ export function prolong(
 ): 'longer' | 'later' | 'never' {
   const { name, lease, username, password } = kept.role
   const gained = expiresAt.getTime() - kept.role.expiresAt.getTime()
-  const isLast = expiresAt >= maxExpiresAt
-  const isHeldBack = !isLast && gained <= 0
   const role = roleOf({ name, lease, username, password, expiresAt })
-  Object.assign(kept, { role, ...timed(parts, expiresAt, serverTime), isLast, isHeldBack })
-  if (gained > 0) return 'longer'
-  return isLast ? 'never' : 'later'
+  const time = timed(parts, expiresAt, serverTime)
+  const longestMs = Math.max(kept.longestMs, time.life.lifeMs)
+  const isLast = expiresAt >= maxExpiresAt
+  const isShort = time.life.lifeMs < longestMs * whole
+  Object.assign(kept, { role, ...time, longestMs, isLast, isHeldBack: isShort && !isLast })
+  if (isShort && isLast) return 'never'
+  return gained > 0 ? 'longer' : 'later'
 }
 
 /** Milliseconds until something is to be done; 0 or less where it is now. */

@@ -1,4 +1,6 @@
 /** Roles in databases of a Purser in memory: what a program's own tests see of renewals, moves and outages. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import type { DatabaseRole } from '@purser/sdk'
 import { createTestPurser } from '@purser/sdk/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -109,6 +111,32 @@ test('a proof that is another instance each time makes no role of another: nothi
     expect(purser.requests.slice(asked)).toEqual([])
     web.close()
   }
+})
+
+test('a role that its session holds back goes on once the session does, and is not replaced', async () => {
+  const purser = inMemory()
+  const web = await purser.connect({ spiffeId, lifetimeSeconds: 6, sessionSeconds: 12, databases: ['orders'] })
+  const role = await web.databases.get('orders')
+  expect(role.expiresAt <= web.session.expiresAt).toBe(true)
+  const seen: [string, string, boolean][] = []
+  const watch = web.databases.watch('orders', ({ lease }) => seen.push(['change', lease, false]))
+  watch.on('renewed', ({ lease, expiresAt }) =>
+    seen.push(['renewed', lease, expiresAt.getTime() > role.expiresAt.getTime() + 3_000]),
+  )
+  await vi.waitFor(() => expect(seen.some(([, , isMuchLater]) => isMuchLater)).toBe(true), patience)
+  expect(new Set(seen.map(([name, lease]) => `${name} ${lease}`))).toEqual(new Set([`renewed ${role.lease}`]))
+})
+
+test('nothing that is kept or watched keeps a process alive', async () => {
+  const code = `
+    import { createTestPurser } from '@purser/sdk/testing'
+    const purser = createTestPurser()
+    purser.setDatabase('orders')
+    const web = await purser.connect({ spiffeId: '${spiffeId}', databases: ['orders'] })
+    web.databases.watch('orders', () => undefined)
+    console.log((await web.databases.get('orders')).name)`
+  const flags = ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', code]
+  expect((await promisify(execFile)(process.execPath, flags)).stdout).toBe('orders\n')
 })
 
 test('while it is away what is held is given, and a renewal that is refused is told', async () => {
