@@ -260,16 +260,16 @@ describe('what is held', () => {
     const seen = new Set<unknown>()
     const old = await purser.databases.get('brief')
     let pool = poolFor(old)
-    let moves = 0
+    const moved = new AbortController()
     purser.databases.watch('brief', async (role) => {
       const before = pool
       pool = poolFor(role)
       while (before.waitingCount > 0) await new Promise((resolve) => setTimeout(resolve, 20))
       await before.end()
-      moves++
+      moved.abort()
     })
     const work = async (): Promise<void> => {
-      while (moves === 0) {
+      while (!moved.signal.aborted) {
         const { rows } = await pool.query<{ me: string }>('select current_user as me, pg_sleep(0.02)')
         seen.add(rows[0]?.me)
       }

@@ -61,6 +61,13 @@ test('renewed, then replaced when its longest life is over; the one before is gi
     told.push(role)
     await mayGo
   })
+  // A watch that ends while its listener is busy counts until that is done.
+  let alsoDone = (): void => undefined
+  const mayAlsoGo = new Promise<void>((resolve) => (alsoDone = resolve))
+  const ending = web.databases.watch('orders', async () => {
+    ending.close()
+    await mayAlsoGo
+  })
   await vi.waitFor(() => expect(told).toHaveLength(1), patience)
   expect(renewals(purser)).toBeGreaterThan(0)
   expect(purser.leases('orders').map(({ username, state }) => [username, state])).toEqual([
@@ -68,6 +75,9 @@ test('renewed, then replaced when its longest life is over; the one before is gi
     [told[0]?.username, 'active'],
   ])
   done()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(purser.leases('orders')[0]?.state).toBe('active')
+  alsoDone()
   await vi.waitFor(() => expect(purser.leases('orders')[0]?.state).toBe('revoked'), patience)
   expect(purser.leases('orders')[1]?.state).toBe('active')
 })
