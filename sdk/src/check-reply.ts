@@ -1,6 +1,7 @@
 /** Whether what came is what was asked for, and fit for use: checked whether or not there is a receipt. */
 import type { KeyObject, X509Certificate } from 'node:crypto'
 import { readCertificates, urisOf } from './certificates.ts'
+import { faultIn as faultInRoles } from './databases/role.ts'
 import { PurserError } from './errors.ts'
 import { claimsOf } from './jwt-claims.ts'
 import type { CredentialsReply, JwtReply, X509Reply } from './reply.ts'
@@ -37,7 +38,7 @@ export function checkReply(reply: CredentialsReply, context: Context): X509Certi
   if (audiences.length !== wanted.jwts.length || wanted.jwts.some((one) => !audiences.includes(one))) {
     throw wrong('the JWTs are not for the audiences that were asked for')
   }
-  const fault = faultIn(reply.secrets, wanted.secrets ?? [])
+  const fault = faultIn(reply.secrets, wanted.secrets ?? []) ?? faultInRoles(reply.databases, wanted.databases ?? [])
   if (fault !== undefined) throw wrong(fault)
   for (const jwt of reply.jwts) checkJwt(jwt, reply.spiffeId, context)
   return reply.x509 && key && checkX509(reply.x509, key, reply.spiffeId, context)

@@ -2,6 +2,7 @@
 import { type X509Certificate, hash } from 'node:crypto'
 import { fingerprintOf } from './certificates.ts'
 import { PurserError } from './errors.ts'
+import { leasesOf, wordsFor as wordsForRoles } from './databases/compare.ts'
 import type { CredentialsReply } from './reply.ts'
 import { secretsOf, wordsFor } from './secrets/compare.ts'
 import { isObject } from './verify/canonical.ts'
@@ -26,11 +27,12 @@ export function compareEntry(entry: Record<string, unknown>, received: Received)
   same('workload entry', actor.workloadId, reply.workload.id)
   same('revision of the workload entry', actor.revision, reply.workload.revision)
   for (const kind of Object.keys(issued)) {
-    if (!['x509', 'jwts', 'accessToken', 'secrets'].includes(kind)) differ(kind, 'some', undefined)
+    if (!['x509', 'jwts', 'accessToken', 'secrets', 'leases'].includes(kind)) differ(kind, 'some', undefined)
   }
   compareX509(issued.x509, reply, leaf)
   compareJwts(items(issued.jwts), reply)
   same('secrets', secretsOf(issued.secrets), wordsFor(reply.secrets))
+  same('leases', leasesOf(issued.leases), wordsForRoles(reply.databases))
   const token = named(issued.accessToken)
   same('access token', token.id, reply.accessToken?.id)
   if (reply.accessToken && !sameTime(token.expiresAt, reply.accessToken.expiresAt)) {

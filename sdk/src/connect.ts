@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { createClosing } from './closing.ts'
+import { createDatabases } from './databases/databases.ts'
 import { elapsedMs as elapsed } from './elapsed.ts'
 import { PurserError, isConclusive } from './errors.ts'
 import { createEmitter } from './events.ts'
@@ -112,11 +113,23 @@ export async function connectBy(
       bundles: keeper.bundles,
       onRenewed: (hear) => emitter.on('renewed', hear),
     })
+    const databases = createDatabases({
+      ...asking,
+      now,
+      first,
+      wanted: wanted.databases ?? [],
+      obtain: keeper.obtain,
+      onAnswer(hear) {
+        emitter.on('renewed', hear)
+        emitter.on('reconnected', hear)
+      },
+    })
     const close = (): void => {
       keeper.close()
       end()
     }
-    const client = createPurser({ held, keeper, source, tls, verifyJwt, secrets, emitter, chosen, closing, close })
+    const parts = { held, keeper, source, tls, verifyJwt, secrets, databases, emitter, chosen, closing, close }
+    const client = createPurser(parts)
     return { client, reread: () => Promise.allSettled([keeper.bundles.reread(), revoked.reread()]) }
   } catch (error) {
     end()

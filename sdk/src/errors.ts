@@ -64,10 +64,16 @@ const notPurser = new Set([
   'receipt_mismatch', 'refused', 'not_found', 'method_not_allowed',
 ]) // prettier-ignore
 
+/** Purser is there, and says that a database isn't: one that is down, unknown, or full. */
+const isOfDatabase = ({ errors }: PurserError): boolean =>
+  errors.length > 0 && errors.every(({ pointer }) => /^\/databases(?:\/|$)/.test(pointer))
+
 /** Purser can't be reached, can't record now, or isn't what answers. A refusal is another matter. */
 export const isAway = (error: unknown): boolean =>
   isUnreached(error) ||
-  (error instanceof PurserError && (notPurser.has(error.code) || error.status === 429 || (error.status ?? 0) >= 500))
+  (error instanceof PurserError &&
+    !isOfDatabase(error) &&
+    (notPurser.has(error.code) || error.status === 429 || (error.status ?? 0) >= 500))
 
 /** Whether it is more than absence: somebody should look at what answers there. */
 export const isSuspect = (error: PurserError): boolean => notPurser.has(error.code)

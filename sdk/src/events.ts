@@ -3,7 +3,7 @@ import { callOut } from './call-out.ts'
 import { type Heads, type PurserError, wordsOf } from './errors.ts'
 
 export type Events = {
-  /** A new certificate, or new tokens, are in use. */
+  /** A new certificate, new tokens, or another role in a database are in use. */
   renewed: { serialNumber: string | undefined; notAfter: Date | undefined; by: 'certificate' | 'proof' }
   /** Three quarters of the certificate's lifetime are over, and it could not be renewed yet. */
   expiring: { notAfter: Date; error: PurserError | undefined }

@@ -6,6 +6,7 @@ import { ask } from './ask.ts'
 import { checkReply } from './check-reply.ts'
 import { compareEntry } from './compare-entry.ts'
 import { createCsr } from './csr.ts'
+import type { RoleReply } from './databases/role.ts'
 import { withDeadline } from './deadline.ts'
 import { PurserError } from './errors.ts'
 import { serverTime } from './lifetime.ts'
@@ -28,6 +29,8 @@ export type Credentials = {
   accessToken?: AccessTokenReply
   /** Of the first request alone: renewal asks for none. */
   secrets?: SecretReply[]
+  /** Where it asked for any. */
+  databases?: RoleReply[]
   /** The server's clock as this was received; of what was kept over a restart that is not known. */
   serverTime?: number
   /** Absent with `receipts: 'off'`, and where one that doesn't verify was let pass by `warn`. */
@@ -74,9 +77,11 @@ export const createFetchCredentials =
 async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Credentials> {
   const { settings, transport } = parts
   const { wanted, as, onSent, onAnswer } = request
-  const { secrets = [] } = wanted
+  const { secrets = [], databases = [] } = wanted
   try {
     const view = await parts.server(signal)
+    if (databases.length > 0 && !view.info.features.includes('databases'))
+      throw new PurserError('not_offered', `the server (version ${view.info.version}) has no databases: update it`)
     const proof = as ? ({ kind: 'x509' } as const) : await proofFor(settings, view, signal)
     const own = wanted.x509 && !wanted.x509.generateKey ? (request.key ?? (await makeKey())) : undefined
     const since = view.witness?.since()
@@ -89,6 +94,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
       ...(wanted.jwts.length > 0 && { jwts: wanted.jwts.map((one) => jwtRequest(one, settings.jwtLifetimeSeconds)) }),
       ...(wanted.accessToken && { accessToken: wanted.accessToken }),
       ...(secrets.length > 0 && { secrets }),
+      ...(databases.length > 0 && { databases }),
       ...(since && { receipt: since }),
     }
     const sentAt = parts.elapsed()
@@ -115,6 +121,8 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
     )
     const time = serverTime(answer.headers.date, parts.now().getTime(), parts.elapsed() - sentAt)
+    if (reply.databases.some(({ expiresAt }) => expiresAt.getTime() <= time))
+      throw new PurserError('bad_reply', 'what the server issued was thrown away: a role in a database is over already')
     return { ...credentialsOf(reply, key, receipt), serverTime: time }
   } finally {
     transport.rest()
@@ -148,7 +156,7 @@ function madeThere({ x509 }: CredentialsReply): KeyObject | undefined {
 }
 
 function credentialsOf(reply: CredentialsReply, key: KeyObject | undefined, receipt: Receipt | undefined): Credentials {
-  const { spiffeId, workload, session, x509, jwts, accessToken, secrets } = reply
+  const { spiffeId, workload, session, x509, jwts, accessToken, secrets, databases } = reply
   return {
     spiffeId,
     workload,
@@ -157,6 +165,7 @@ function credentialsOf(reply: CredentialsReply, key: KeyObject | undefined, rece
     jwts,
     ...(accessToken && { accessToken }),
     ...(secrets.length > 0 && { secrets }),
+    ...(databases.length > 0 && { databases }),
     ...(receipt && { receipt }),
   }
 }

@@ -25,6 +25,8 @@ export type Keeper = {
   lastError(): PurserError | undefined
   /** Gets another token than the one that is held; not while Purser asked for patience or was just found away. */
   obtainJwt(audience: string): Promise<string>
+  /** Gets what is kept elsewhere; not while Purser asked for patience or was just found away. */
+  obtain: (wanted: Wanted) => Promise<Credentials>
   /** Gets everything anew; calls at the same time share a request. */
   renewAll(signal?: AbortSignal): Promise<void>
   /** Something is used that was not before. */
@@ -151,15 +153,19 @@ export function createKeeper(parts: KeeperParts): Keeper {
   }
   const obtain = (wanted: Wanted): Promise<Credentials> => inTurn(() => obtainNow(wanted))
 
+  async function obtainPatiently(wanted: Wanted): Promise<Credentials> {
+    const why = backOff.why()
+    if (why) throw why
+    return obtainNow(wanted)
+  }
+
   function obtainJwt(audience: string): Promise<string> {
     const before = held.jwt(audience)?.token
     return inTurn(async () => {
       const came = held.jwt(audience)?.token
       // With the renewal that was under way.
       if (came !== undefined && came !== before) return came
-      const why = backOff.why()
-      if (why) throw why
-      const [jwt] = (await obtainNow({ jwts: [audience] })).jwts
+      const [jwt] = (await obtainPatiently({ jwts: [audience] })).jwts
       if (!jwt) throw new PurserError('bad_reply', 'the server issued no JWT')
       return jwt.token
     })
@@ -194,6 +200,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
     roots: () => roots,
     lastError: () => lastError,
     obtainJwt,
+    obtain: (wanted) => inTurn(() => obtainPatiently(wanted)),
     async renewAll(signal) {
       await unlessAborted(signal, () => (all ??= renewNow().finally(() => (all = undefined))))
       schedule.look()

@@ -58,6 +58,11 @@ export type ConnectOptions = {
    * `purser.secrets.get()` gives them, and gets others.
    */
   secrets?: readonly SecretOption[]
+  /**
+   * Databases, by their names at Purser, in which a role of this session's own is to be made by the first request: all of
+   * what it asks for, or nothing. 16 at most. `purser.databases.get()` gives the roles, and makes others.
+   */
+  databases?: readonly string[]
   /** The log's verifier key or keys (`name+id+key`). Environment: PURSER_LOG_KEY, separated by commas or spaces. */
   logKey?: string | readonly string[]
   /** What happens to a credential whose receipt doesn't verify: refused (`require`, the default), a warning, nothing. */
@@ -92,6 +97,7 @@ const names: Record<keyof ConnectOptions, true> = {
   jwtLifetimeSeconds: true,
   accessToken: true,
   secrets: true,
+  databases: true,
   logKey: true,
   receipts: true,
   renewAt: true,

@@ -1,5 +1,6 @@
 /** What a program holds: the credentials as they are now. */
 import type { Choice } from './choices.ts'
+import type { Databases } from './databases/databases.ts'
 import { unlessAborted } from './deadline.ts'
 import { PurserError } from './errors.ts'
 import type { Emitter, EventName, Listener } from './events.ts'
@@ -53,6 +54,8 @@ export type Purser = {
   readonly tls: Tls
   /** Secrets that this workload is granted: read, kept current, and rotated without a restart. */
   readonly secrets: Secrets
+  /** Roles of this session's own in databases: had, renewed, and followed by the next without an error. */
+  readonly databases: Databases
   /**
    * A JWT-SVID for one audience: the one that is held, as long as it is good for another 5 seconds (a quarter of a
    * lifetime below 20), else the next one, for which calls at the same time share a request. A token that is used is
@@ -102,6 +105,7 @@ type Parts = {
   verifyJwt: VerifyJwt
   tls: Tls
   secrets: Secrets
+  databases: Databases
   emitter: Emitter
   chosen: readonly Choice[]
   closing: AbortSignal
@@ -114,7 +118,7 @@ const usable = { leastMs: 5_000, leastPart: 0.25 }
 const refusedMs = 5_000
 
 export function createPurser(parts: Parts): Purser {
-  const { held, keeper, source, tls, verifyJwt, secrets, emitter, chosen, closing, close } = parts
+  const { held, keeper, source, tls, verifyJwt, secrets, databases, emitter, chosen, closing, close } = parts
   const underWay = new Map<string, Promise<string>>()
 
   function shared(audience: string): Promise<string> {
@@ -171,6 +175,7 @@ export function createPurser(parts: Parts): Purser {
     fetch: (options) => createFetch({ jwt, freshJwt }, options),
     tls,
     secrets,
+    databases,
     renew: ({ signal } = {}) =>
       closing.aborted ? Promise.reject(closing.reason) : holding(() => keeper.renewAll(signal)),
     on: emitter.on,

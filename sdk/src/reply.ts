@@ -1,4 +1,5 @@
 /** What `POST /api/v1/credentials` answers, read field by field. */
+import { type RoleReply, readRoles } from './databases/role.ts'
 import { type Fields, fields, list, text, time, whole } from './fields.ts'
 import { type SecretReply, readSecrets } from './secrets/secret.ts'
 import type { Receipt } from './verify/receipt.ts'
@@ -23,6 +24,7 @@ export type CredentialsReply = {
   jwts: JwtReply[]
   accessToken?: AccessTokenReply
   secrets: SecretReply[]
+  databases: RoleReply[]
   /** Read, and not verified yet. */
   receipt?: Receipt
 }
@@ -50,6 +52,7 @@ export function readReply(json: Fields): CredentialsReply {
     jwts: json.jwts === undefined ? [] : list(json.jwts, 'jwts', readJwt),
     ...(json.accessToken !== undefined && { accessToken: readAccessToken(fields(json.accessToken, 'accessToken')) }),
     secrets: json.secrets === undefined ? [] : readSecrets(json.secrets),
+    databases: json.databases === undefined ? [] : readRoles(json.databases),
     ...(json.receipt !== undefined && { receipt: readReceipt(fields(json.receipt, 'receipt')) }),
   }
 }

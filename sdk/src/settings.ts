@@ -1,6 +1,7 @@
 /** The options and the environment, made into one thing, with what was passed over. */
 import { type Address, readAddress } from './address.ts'
 import type { Choice } from './choices.ts'
+import { checkDatabases } from './databases/role.ts'
 import { PurserError } from './errors.ts'
 import { type ConnectOptions, type X509Option, unknownOptions } from './options.ts'
 import { type ProofSource, chooseProof } from './proof.ts'
@@ -16,6 +17,8 @@ export type Wanted = {
   accessToken?: { lifetimeSeconds?: number }
   /** Of the first request alone. */
   secrets?: readonly SecretOption[]
+  /** Of the first request, and of one of its own each time that a role is asked for. */
+  databases?: readonly string[]
 }
 
 export type Settings = {
@@ -78,12 +81,14 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
   }
 }
 
-function wantedOf({ x509 = true, jwts = [], accessToken = false, secrets = [] }: ConnectOptions): Wanted {
+function wantedOf(options: ConnectOptions): Wanted {
+  const { x509 = true, jwts = [], accessToken = false, secrets = [], databases = [] } = options
   return {
     ...(x509 !== false && { x509: x509 === true ? {} : x509 }),
     jwts: [...new Set(jwts)],
     ...(accessToken !== false && { accessToken: accessToken === true ? {} : accessToken }),
     ...(secrets.length > 0 && { secrets: checkSecretOptions(secrets) }),
+    ...(databases.length > 0 && { databases: checkDatabases(databases) }),
   }
 }
 

@@ -48,7 +48,7 @@ function environmentOf(flags: WorkloadFlags, io: Io): Io['env'] {
 export async function asWorkload<T>(
   io: Io,
   flags: WorkloadFlags,
-  wanted: Pick<ConnectOptions, 'x509' | 'jwts' | 'jwtLifetimeSeconds' | 'accessToken' | 'secrets'>,
+  wanted: Pick<ConnectOptions, 'x509' | 'jwts' | 'jwtLifetimeSeconds' | 'accessToken' | 'secrets' | 'databases'>,
   work: (purser: Purser) => Promise<T>,
 ): Promise<T> {
   const { attestor, workload, proofFile, logKey, receipts } = flags

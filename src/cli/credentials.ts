@@ -3,7 +3,7 @@ import type { Purser } from '@purser/sdk'
 import { type Command, Option } from 'commander'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
 import { createHook, factsOf } from './credentials/command.ts'
-import { type Wanted, contentsOf } from './credentials/contents.ts'
+import { type Wanted, contentsOf, takenNames } from './credentials/contents.ts'
 import { hearSignals, watch } from './credentials/watch.ts'
 import { type Written, createFileStore } from './files.ts'
 import { presentsJoinToken } from './given-proof.ts'
@@ -20,6 +20,7 @@ type Flags = WorkloadFlags &
     generateKey: 'no' | 'EC-P256' | 'RSA-2048'
     x509: boolean
     accessToken?: boolean
+    database?: string[]
     watch?: boolean
     onRenew?: string
   }
@@ -29,7 +30,7 @@ export function addCredentials(program: Command, io: Io): void {
     .command('credentials')
     .summary('attest as this workload and write what it gets to files')
     .description(
-      "Presents the orchestrator's token, verifies what comes back and its receipt, and writes tls.crt, tls.key, tls.pem (key and chain in one), ca.crt, jwt-<audience> and receipt.json, each with mode 0600 and moved into place whole.",
+      "Presents the orchestrator's token, verifies what comes back and its receipt, and writes tls.crt, tls.key, tls.pem (key and chain in one), ca.crt, jwt-<audience>, <database>.json and receipt.json, each with mode 0600 and moved into place whole.",
     )
     .requiredOption('--out <dir>', 'directory for the files; made with mode 0700 where it is missing')
     .option('--watch', 'stay, and write the files anew at each renewal; SIGHUP renews now, SIGTERM ends it')
@@ -48,24 +49,30 @@ export function addCredentials(program: Command, io: Io): void {
     )
     .option('--no-x509', 'no certificate')
     .option('--access-token', "also a token for Purser's own API")
+    .option('--database <name>', 'also a role of its own in this database; may be repeated', list)
     .action((flags: Flags) => run(flags, io))
   withExamples(
     withOutput(withWorkload(command)),
     'purser credentials --out /run/web --audience payments',
     "purser credentials --out /run/web --watch --on-renew 'nginx -s reload'",
+    'purser credentials --out /run/web --database orders --watch',
     'purser credentials --out . --proof-file token.jwt --ca-file purser-data/ca.pem --no-x509 --audience cloud',
   )
 }
 
 async function run(flags: Flags, io: Io): Promise<void> {
-  const nothing = !flags.x509 && !flags.audience && !flags.accessToken
-  if (nothing) throw new CliError('--no-x509 leaves nothing to ask for: add --audience', exitCodes.usage)
+  const nothing = !flags.x509 && !flags.audience && !flags.accessToken && !flags.database
+  if (nothing) throw new CliError('--no-x509 leaves nothing to ask for: add --audience or --database', exitCodes.usage)
+  const taken = flags.database?.find((one) => takenNames.includes(one))
+  if (taken !== undefined)
+    throw new CliError(`${taken}.json is another file's name: that database can't be asked for here`, exitCodes.usage)
   if (!flags.x509 && presentsJoinToken(io, flags.proofFile)) {
     const words = 'a join token is bound at its use to a key, so it was not sent: leave --no-x509 out'
     throw new CliError(words, exitCodes.usage)
   }
   const { out } = flags
-  const wanted: Wanted = { x509: flags.x509, audiences: [...new Set(flags.audience)] }
+  const unique = (all: string[] | undefined): string[] => [...new Set(all)]
+  const wanted: Wanted = { x509: flags.x509, audiences: unique(flags.audience), databases: unique(flags.database) }
   const store = createFileStore(out)
   let failure: string | undefined
   const hook = flags.onRenew === undefined ? undefined : createHook(io, flags.onRenew, onFailure)
@@ -95,7 +102,7 @@ function fail(error: unknown): never {
   throw error
 }
 
-function requestOf({ x509, lifetime, dns, audience = [], generateKey, accessToken }: Flags) {
+function requestOf({ x509, lifetime, dns, audience = [], generateKey, accessToken, database = [] }: Flags) {
   const lifetimeSeconds = lifetime === undefined ? {} : { lifetimeSeconds: lifetime }
   return {
     x509: x509 && {
@@ -106,6 +113,7 @@ function requestOf({ x509, lifetime, dns, audience = [], generateKey, accessToke
     jwts: audience,
     ...(lifetime !== undefined && { jwtLifetimeSeconds: lifetime }),
     accessToken: accessToken === true && lifetimeSeconds,
+    databases: database,
   }
 }
 

@@ -51,7 +51,8 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
     if (once && (await claimedBefore(parts.db.knex, once.key, before))) throw refuse('proof_replayed')
     const wished = decideDatabases(known, names, grant.databases, session, request.time)
     if ((await openLeasesOf(parts.db.knex, session.id)) + wished.length > mostOpen) {
-      throw refuse('rate_limited', { detail: `a session has at most ${mostOpen} open leases`, retryAfterSeconds })
+      const detail = `a session has at most ${mostOpen} open leases`
+      throw refuse('rate_limited', { errors: [{ pointer: '/databases', detail }], retryAfterSeconds })
     }
     const open = {
       requestId: request.id,

@@ -6,23 +6,52 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { type Dev, startDev } from '../support/dev.ts'
+import { httpsFetch } from '../support/https-fetch.ts'
+import { definitionFor } from '../support/leases.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 90_000 })
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = readFileSync(join(root, 'docs/sdk.md'), 'utf8')
-const examples = [...page.matchAll(/<!-- as (\w+)(, stays up|, beside it)? -->\n\n```js\n([\s\S]*?)```/g)].map(
-  ([, as = '', how = '', code = ''], n) => ({ n: n + 1, as, how, code }),
-)
+const examples = [
+  ...page.matchAll(/<!-- as (\w+)(, stays up|, beside it|, with a database)? -->\n\n```js\n([\s\S]*?)```/g),
+].map(([, as = '', how = '', code = ''], n) => ({ n: n + 1, as, how, code }))
 
 let dev: Dev
+let target: TargetServer
 let service: ChildProcess | undefined
 beforeAll(async () => {
   dev = await startDev()
+  target = await startTarget()
+  // A longest life of seconds, so that the page's pool moves while it runs.
+  const lives = { defaultLifetimeSeconds: 6, maxLifetimeSeconds: 7 }
+  await asOperator('POST', '/api/v1/databases', definitionFor(target, lives))
+  const { id: _, createdAt: __, revision, ...entry } = await asOperator('GET', '/api/v1/workloads/web')
+  const grants = { ...(entry['grants'] as object), databases: ['orders'] }
+  const spec = Object.fromEntries(Object.entries({ ...entry, grants }).filter(([name]) => isWritten.has(name)))
+  await asOperator('PUT', '/api/v1/workloads/web', spec, { 'if-match': `"${String(revision)}"` })
 })
+
+const isWritten = new Set(['name', 'attestor', 'match', 'spiffeId', 'grants', 'maxSessionSeconds'])
+
+async function asOperator(method: string, path: string, body?: object, headers: Record<string, string> = {}) {
+  const read = (name: string): string => readFileSync(join(dev.dataDir, name), 'utf8').trim()
+  const response = await httpsFetch(dev.url + path, {
+    method,
+    ca: read('ca.pem'),
+    headers: { authorization: `Bearer ${read('dev/admin-token')}`, 'content-type': 'application/json', ...headers },
+    ...(body && { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  if (response.status > 299) throw new Error(text)
+  return JSON.parse(text) as Record<string, unknown>
+}
+
 afterAll(async () => {
   service?.kill('SIGKILL')
   await dev.stop()
+  await target.stop()
   dev.forget()
 })
 
@@ -30,7 +59,7 @@ function run(as: string, code: string): ChildProcess {
   const flags = ['--conditions=purser-source', '--import', 'tsx', `--env-file=${dev.dataDir}/dev/${as}.env`]
   const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', code], {
     cwd: root,
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, PGHOST: target.host, PGPORT: String(target.port), PGDATABASE: target.database },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   child.stdout?.setEncoding('utf8')
@@ -59,5 +88,6 @@ it.each(examples)('example $n, as $as $how', async ({ as, how, code }) => {
   const [exitCode] = (await once(child, 'close')) as [number]
   expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' })
   expect(out).not.toBe('')
+  if (how === ', with a database') expect(new Set(out.trim().split('\n')).size).toBeGreaterThan(1)
   if (how === ', beside it') expect(out).toContain('hello, spiffe://dev.purser.local/dev/web')
 })

@@ -1,6 +1,7 @@
 /** What bounds leases: how many a session has, and that nothing at a target is touched while the log is closed. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Shop, rolesAt, startShop } from '../support/leases.ts'
+import { fault } from '../support/operator.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
 
 describe('leases', () => {
@@ -30,7 +31,7 @@ describe('leases', () => {
     await shop.purser.knex('lease').insert(more)
     const before = await rolesAt(target)
     const refused = await shop.attest(again)
-    expect([refused.status, refused.body.code]).toEqual([429, 'rate_limited'])
+    expect(fault(refused)).toBe('429 rate_limited /databases')
     expect(await rolesAt(target)).toEqual(before)
     await shop.purser.knex('lease').where({ id: `ls_0` }).delete()
     expect((await shop.attest(again)).status).toBe(200)

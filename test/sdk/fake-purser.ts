@@ -113,7 +113,7 @@ const infoOf = ({ vkey, epoch }: FakeLog): Json => ({
   trustDomain: 'example.org',
   issuer: audience,
   audiences: [audience],
-  features: ['x509', 'jwt', 'access-token', 'audit'],
+  features: ['x509', 'jwt', 'access-token', 'audit', 'databases'],
   logKeys: [vkey],
   epoch,
 })
@@ -122,6 +122,7 @@ type Asked = {
   x509?: { csr: string }
   jwts?: { audience: string[] }[]
   accessToken?: Json
+  databases?: string[]
   receipt?: { sinceSize: number }
 }
 
@@ -170,6 +171,12 @@ function issue({ leaf = {}, entry = (one) => one }: Misbehaviour, log: FakeLog, 
   if (asked.accessToken) {
     made.accessToken = { token: 'purser_at_fake', id: 'tok_1', expiresAt: times.expiresAt }
     issued.accessToken = { id: 'tok_1', expiresAt: times.expiresAt }
+  }
+  if (asked.databases) {
+    const { expiresAt } = times
+    const roles = asked.databases.map((name, n) => ({ name, lease: `ls_${n}`, username: `role_${n}`, expiresAt }))
+    made.databases = roles.map((one) => ({ ...one, password: 'PASSWORD-OF-A-ROLE' }))
+    issued.leases = roles.map(({ name, lease, ...rest }) => ({ id: lease, database: name, ...rest }))
   }
   const workload = { id: 'wl_1', name: 'web', revision: 4 }
   const actor = {

@@ -96,7 +96,7 @@ describe('what was issued', () => {
 test('any change of type anywhere in an answer is an error of this package, or harmless', async () => {
   let change: (reply: Record<string, unknown>) => unknown = (reply) => reply
   const fake = await startFake({ plain: true, reply: (reply) => change(reply) })
-  const options = optionsFor(fake, { jwts: ['payments'], accessToken: true, receipts: 'warn' })
+  const options = optionsFor(fake, { jwts: ['payments'], accessToken: true, databases: ['orders'], receipts: 'warn' })
   await fc.assert(
     fc.asyncProperty(fc.nat(), fc.jsonValue({ maxDepth: 2 }), async (n, value) => {
       change = (reply) => replaceOne(reply, n, value)

@@ -84,8 +84,10 @@ const connected = (lifeSeconds?: number) => {
   const verifyJwt = (): never => expect.fail('no token of others comes here')
   const noSecret = (): never => expect.fail('no secret is asked for here')
   const secrets = { get: noSecret, watch: noSecret, ack: noSecret }
+  const databases = { get: noSecret, watch: noSecret }
   const { close } = keeper
-  return createPurser({ held, keeper, source, tls, verifyJwt, secrets, emitter, chosen: [], closing, close })
+  const parts = { held, keeper, source, tls, verifyJwt, secrets, databases, emitter, chosen: [], closing, close }
+  return createPurser(parts)
 }
 
 /** What was begun in the background is done. */

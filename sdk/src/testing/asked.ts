@@ -3,9 +3,9 @@ import { type KeyObject, createPublicKey, generateKeyPairSync } from 'node:crypt
 import type { Fields } from '../fields.ts'
 import { isObject } from '../verify/canonical.ts'
 import { type CsrKey, readCsr } from './csr.ts'
-import { Refusal, invalid } from './refusal.ts'
+import { invalid } from './refusal.ts'
 import type { SecretOption } from '../secrets/secret.ts'
-import { readWanted } from './wanted-secrets.ts'
+import { readDatabases, readWanted } from './wanted.ts'
 import { spkiOf } from './x509.ts'
 
 export type Asked = {
@@ -15,6 +15,7 @@ export type Asked = {
   jwts: { audience: string[]; lifetimeSeconds?: number }[]
   accessToken: { lifetimeSeconds?: number } | undefined
   secrets: SecretOption[]
+  databases: string[]
   sinceSize: number | undefined
 }
 
@@ -36,12 +37,8 @@ function raise(error: Error): never {
 
 /** @throws Refusal */
 export function readAsked(body: Fields): Asked {
-  const { proof, workload, jwts = [], secrets = [], databases } = body
+  const { proof, workload, jwts = [], secrets = [], databases = [] } = body
   if (!isObject(proof)) throw invalid('/proof', 'it must be an object')
-  const errors = Object.entries({ databases }).flatMap(([name, value]) =>
-    value === undefined ? [] : [{ pointer: `/${name}`, detail: 'this server does not offer it yet; leave it out' }],
-  )
-  if (errors.length > 0) throw new Refusal('not_available', { errors })
   if (workload !== undefined && typeof workload !== 'string') throw invalid('/workload', 'it must be text')
   if (!Array.isArray(jwts)) throw invalid('/jwts', 'it must be a list')
   const x509 = optional(body.x509, '/x509')
@@ -57,6 +54,7 @@ export function readAsked(body: Fields): Asked {
     }),
     accessToken: accessToken && lifetime(accessToken, '/accessToken'),
     secrets: readWanted(secrets),
+    databases: readDatabases(databases),
     sinceSize: typeof sinceSize === 'number' ? sinceSize : undefined,
   }
 }

@@ -6,7 +6,7 @@ import { type Parts, type Route, bodyOf, entryOf, sessionFields } from './parts.
 import { hidden } from './refusal.ts'
 
 export function createCredentialsRoute(parts: Parts): Route {
-  const { attests, sessions, ledger, secrets } = parts
+  const { attests, sessions, ledger, secrets, leases } = parts
   const issueAll = createIssue(parts)
 
   return ({ request, requestId, noteWho }) => {
@@ -18,6 +18,7 @@ export function createCredentialsRoute(parts: Parts): Route {
     if (asked.workload !== undefined && asked.workload !== entry.name) throw hidden('no_workload')
     const { x509, jwts, accessToken } = issueAll(asked, attested)
     const read = secrets.read(asked.secrets, entry, session)
+    const leased = leases.issue(asked.databases, entry, session)
     // Where it was spent before, the session is over now.
     if (renews !== undefined && sessions.spend(session, renews, key) === 'spent') throw hidden('serial_spent')
 
@@ -27,11 +28,13 @@ export function createCredentialsRoute(parts: Parts): Route {
       sessions.gaveAccessToken(session, accessToken.reply.token, accessToken.record.id, accessToken.until)
     }
     read.gave()
+    leased.gave()
     const issued = {
       ...(x509 && { x509: x509.record }),
       ...(jwts.length > 0 && { jwts: jwts.map(({ record }) => record) }),
       ...(accessToken && { accessToken: accessToken.record }),
       ...(read.record.length > 0 && { secrets: read.record }),
+      ...(leased.record.length > 0 && { leases: leased.record }),
     }
     const { id: workloadId, name: workload, revision, spiffeId } = entry
     const attestor = kind === 'join-token' ? 'join' : 'test'
@@ -43,11 +46,13 @@ export function createCredentialsRoute(parts: Parts): Route {
         grants: {
           x509: { dnsNames: entry.dnsNames, maxLifetimeSeconds: entry.lifetimeSeconds },
           jwt: { audiences: entry.audiences ?? [], maxLifetimeSeconds: entry.jwtLifetimeSeconds },
+          ...((entry.databaseNames?.length ?? 0) > 0 && { databases: entry.databaseNames }),
         },
         ...(x509 && { x509: x509.reply }),
         ...(jwts.length > 0 && { jwts: jwts.map(({ reply }) => reply) }),
         ...(accessToken && { accessToken: accessToken.reply }),
         ...(read.reply.length > 0 && { secrets: read.reply }),
+        ...(leased.reply.length > 0 && { databases: leased.reply }),
         receipt: ledger.append(logged, asked.sinceSize),
       },
     }

@@ -13,6 +13,8 @@ export type TestWorkload = {
   audiences?: readonly string[]
   /** Paths of secrets that are granted, with `*` and a trailing `**`; every one unless given. */
   secretPaths?: readonly string[]
+  /** Databases that are granted, by name; every one unless given. */
+  databaseNames?: readonly string[]
   /** The longest life of a certificate: 3600 unless given, 6 at least. */
   lifetimeSeconds?: number
   /** The longest life of a JWT-SVID: 300 unless given. */
@@ -30,6 +32,7 @@ export type Entry = {
   dnsNames: readonly string[]
   audiences: readonly string[] | undefined
   secretPaths: readonly string[] | undefined
+  databaseNames: readonly string[] | undefined
   lifetimeSeconds: number
   jwtLifetimeSeconds: number
   sessionSeconds: number
@@ -78,6 +81,7 @@ export function createEntries(trustDomain: string) {
         dnsNames: [],
         audiences: undefined,
         secretPaths: undefined,
+        databaseNames: undefined,
         lifetimeSeconds: 3600,
         jwtLifetimeSeconds: 300,
         sessionSeconds: 12 * 3600,

@@ -1,7 +1,7 @@
 /** A Purser for other people's unit tests: in memory, in process, never for anything else. */
-export { type TestConnectOptions, type TestPurser, createTestPurser } from './test-purser.ts'
+export { type TestConnectOptions, type Revocable, type TestPurser, createTestPurser } from './test-purser.ts'
 export type { TestWorkload } from './entries.ts'
+export type { TestLease } from './leases.ts'
 export type { TestRequest } from './network.ts'
 export type { RefusalCode } from './refusal.ts'
 export type { TestConsumer } from './secrets.ts'
-export type { Revocable } from './sessions.ts'

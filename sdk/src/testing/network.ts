@@ -16,7 +16,7 @@ export type TestRequest = {
   /** What showed who asks; undefined where nothing did. */
   by: 'jwt' | 'join-token' | 'certificate' | 'access-token' | undefined
   /** Of credentials: what was asked for. */
-  asked: { x509: boolean; jwts: string[]; accessToken: boolean } | undefined
+  asked: { x509: boolean; jwts: string[]; accessToken: boolean; databases: string[] } | undefined
   /** Who it turned out to be. */
   spiffeId: string | undefined
   /** 0 where the client got no answer. */
@@ -137,11 +137,16 @@ function wordsOf({ path, body, as, bearer }: Request): Pick<TestRequest, 'by' | 
   const shown = bearer !== undefined ? 'access-token' : as ? 'certificate' : undefined
   if (path !== '/api/v1/credentials') return { by: shown, asked: undefined }
   const json: unknown = JSON.parse(body ?? '{}')
-  const { proof, x509, jwts, accessToken } = isObject(json) ? json : {}
+  const { proof, x509, jwts, accessToken, databases } = isObject(json) ? json : {}
   const kind = isObject(proof) ? proof.kind : undefined
   const audiences = Array.isArray(jwts) ? jwts.flatMap((one) => (isObject(one) ? [one.audience] : [])) : []
   return {
     by: kind === 'jwt' || kind === 'join-token' ? kind : shown,
-    asked: { x509: x509 !== undefined, jwts: audiences.flat().map(String), accessToken: accessToken !== undefined },
+    asked: {
+      x509: x509 !== undefined,
+      jwts: audiences.flat().map(String),
+      accessToken: accessToken !== undefined,
+      databases: Array.isArray(databases) ? databases.map(String) : [],
+    },
   }
 }

@@ -7,6 +7,7 @@ import { type Authority, createAuthority } from './authority.ts'
 import { type Entries, createEntries } from './entries.ts'
 import { rfc3339 } from './issue.ts'
 import { type JwtKeys, createJwtKeys } from './jwt-keys.ts'
+import { type TestLeases, createLeaseStore } from './leases.ts'
 import { type Ledger, createLedger } from './ledger.ts'
 import { Refusal } from './refusal.ts'
 import { type TestSecrets, createSecretStore } from './secrets.ts'
@@ -24,6 +25,7 @@ export type Parts = {
   sessions: Sessions
   attests: Attest
   secrets: TestSecrets
+  leases: TestLeases
 }
 
 export type Reply = { status?: number; json?: unknown; bytes?: Buffer; type?: string }
@@ -37,6 +39,8 @@ export function createParts(trustDomain: string, now: () => Date): Parts {
   const authority = createAuthority(trustDomain, issuer)
   const entries = createEntries(trustDomain)
   const sessions = createSessions({ authority, entries, now })
+  const leases = createLeaseStore(now)
+  sessions.onEnd((session) => leases.sessionEnded(session))
   return {
     trustDomain,
     issuer,
@@ -47,6 +51,7 @@ export function createParts(trustDomain: string, now: () => Date): Parts {
     entries,
     sessions,
     secrets: createSecretStore(now),
+    leases,
     attests: createAttest({ audience: issuer, authority, entries, sessions, now }),
   }
 }

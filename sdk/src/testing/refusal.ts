@@ -8,6 +8,7 @@ const table = {
   rate_limited: [429, 'Too many requests; wait as Retry-After says'],
   unauthenticated: [401, 'No valid credential was presented'],
   attestation_failed: [401, 'The proof was not accepted; an operator can ask purser explain with the request id'],
+  lease_over: [409, 'The lease has ended, or is ending: ask for a new one'],
   not_granted: [403, 'The workload is not granted this'],
   not_available: [422, 'This server does not offer that yet'],
   bad_csr: [422, 'The certificate request is not acceptable'],

@@ -7,7 +7,7 @@ import { Refusal, invalid } from './refusal.ts'
 import { isGranted } from './secrets.ts'
 import type { Session } from './sessions.ts'
 import type { FindCaller } from './session-routes.ts'
-import { readWanted } from './wanted-secrets.ts'
+import { readWanted } from './wanted.ts'
 
 export function createSecretRoutes(parts: Parts, { caller }: { caller: FindCaller }) {
   const { secrets, entries, sessions, ledger } = parts

@@ -4,6 +4,7 @@ import type { OpenRequest } from '../open-stream.ts'
 import type { Answer, Request } from '../transport.ts'
 import { version } from '../version.ts'
 import { createCredentialsRoute } from './credentials.ts'
+import { createLeaseRoutes } from './lease-routes.ts'
 import { type Parts, type Reply, type Route, entryOf, newId } from './parts.ts'
 import { Refusal, problemOf } from './refusal.ts'
 import { createSecretRoutes } from './secret-routes.ts'
@@ -20,6 +21,7 @@ export function createServer(parts: Parts) {
   const { authority, jwtKeys, ledger, trustDomain, issuer, now } = parts
   const session = createSessionRoutes(parts)
   const secret = createSecretRoutes(parts, session)
+  const leaseRoute = createLeaseRoutes(parts, session)
   const watches = new Set<ReturnType<typeof secret.watch>>()
   let sequence = 2
   ledger.append(entryOf(parts, newId('req'), 'key.create', { outcome: 'granted', actor: { kind: 'system' } }))
@@ -40,7 +42,7 @@ export function createServer(parts: Parts) {
       trustDomain,
       issuer,
       audiences: [issuer],
-      features: ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'watch'],
+      features: ['x509', 'jwt', 'access-token', 'audit', 'renewal', 'secrets', 'databases', 'watch'],
       logKeys: [ledger.vkey],
       epoch: ledger.epoch,
     },
@@ -68,7 +70,8 @@ export function createServer(parts: Parts) {
     const [, keyId] = /^\/crl\/([\w-]+)$/.exec(path) ?? []
     const [, acked] = /^\/api\/v1\/secrets\/(.+):ack$/.exec(path) ?? []
     if (method === 'POST' && acked !== undefined) return secret.ack(acked)
-    const route = method === 'GET' && keyId !== undefined ? () => crl(keyId) : routes[`${method} ${path}`]
+    const ofLease = method === 'POST' ? leaseRoute(path) : undefined
+    const route = method === 'GET' && keyId !== undefined ? () => crl(keyId) : (ofLease ?? routes[`${method} ${path}`])
     if (!route) throw new Refusal('not_found')
     return route
   }

@@ -16,7 +16,7 @@ export type Session = {
 
 type Given = { session: Session; until: Date; revoked: boolean }
 
-/** What `revoke()` takes: one name, as `POST /api/v1/revocations` takes it. */
+/** One name, as `POST /api/v1/revocations` takes it. */
 export type Revocable =
   { serialNumber: string } | { jti: string } | { accessToken: string } | { session: string } | { spiffeId: string }
 

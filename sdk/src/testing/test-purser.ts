@@ -5,16 +5,20 @@ import { holding } from '../holding.ts'
 import type { ConnectOptions } from '../options.ts'
 import type { Purser } from '../purser.ts'
 import type { TestWorkload } from './entries.ts'
+import type { TestLease } from './leases.ts'
 import { type TestRequest, createNetwork } from './network.ts'
 import { createParts, newId } from './parts.ts'
 import { type RefusalCode, isRefusalCode } from './refusal.ts'
 import type { TestConsumer } from './secrets.ts'
 import { createServer } from './server.ts'
-import type { Revocable } from './sessions.ts'
+import type { Revocable as RevocableByLog } from './sessions.ts'
 
 /** A workload entry, and any option of `connect()` but those that lead to a server elsewhere. */
 export type TestConnectOptions = TestWorkload &
   Omit<ConnectOptions, 'addr' | 'ca' | 'allowPlainLoopback' | 'audience' | 'attestor' | 'logKey'>
+
+/** What `revoke()` takes: one name, as `POST /api/v1/revocations` takes it, or a lease. */
+export type Revocable = RevocableByLog | { lease: string }
 
 type Rotation = {
   /** The keys before are withdrawn at once, with all that they signed. Unless so, what they signed stays valid. */
@@ -55,7 +59,8 @@ export type TestPurser = {
   rotateJwtKey(options?: Rotation): Promise<void>
   /**
    * Revokes one thing, and lets every connected client read the CRLs: `{ serialNumber }`, `{ jti }`, `{ accessToken }` by its id, a `{ session }` with all that it was given,
-   * and it may not come back, or all that a `{ spiffeId }` was given.
+   * and it may not come back, or all that a `{ spiffeId }` was given. A `{ lease }` is ended as by an operator: its session
+   * finds out at the next renewal.
    * @throws PurserError `not_found`
    */
   revoke(what: Revocable): Promise<void>
@@ -68,6 +73,15 @@ export type TestPurser = {
   removeSecret(path: string): void
   /** Which session was given which version of a secret, and whether it said that it uses it. */
   consumers(path: string): TestConsumer[]
+  /**
+   * Makes a database, or changes how long roles in it live: seconds, 3600 at a time and 86,400 at most unless given. There
+   * is no database server behind it: its roles are invented, with user names (`purser_test_…`) and passwords that log in
+   * nowhere.
+   * @throws PurserError `bad_options`
+   */
+  setDatabase(name: string, options?: { defaultLifetimeSeconds?: number; maxLifetimeSeconds?: number }): void
+  /** The leases that there were in a database, oldest first, and which of them count. */
+  leases(database: string): TestLease[]
   /** It can't be reached until `back()`; with `silent` it takes requests and answers none, so that clients wait in vain. */
   away(options?: { silent?: boolean }): void
   /** Ends `away`, `refuse` and `loseAnswers`. */
@@ -107,9 +121,18 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
   const clients = new Map<string, Awaited<ReturnType<typeof connectBy>>>()
 
   async function connect(options: TestConnectOptions): Promise<Purser> {
-    const { spiffeId, dnsNames, audiences, secretPaths, lifetimeSeconds, sessionSeconds, ...rest } = options
+    const { spiffeId, dnsNames, audiences, secretPaths, databaseNames, lifetimeSeconds, sessionSeconds, ...rest } =
+      options
     const { jwtLifetimeSeconds } = rest
-    const grants = { dnsNames, audiences, secretPaths, lifetimeSeconds, jwtLifetimeSeconds, sessionSeconds }
+    const grants = {
+      dnsNames,
+      audiences,
+      secretPaths,
+      databaseNames,
+      lifetimeSeconds,
+      jwtLifetimeSeconds,
+      sessionSeconds,
+    }
     entries.put({ spiffeId, ...defined(grants) })
     // One instance, however often it attests.
     const self = newId('instance')
@@ -161,8 +184,11 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
     setSecret: (path, data) => parts.secrets.set(path, data),
     removeSecret: (path) => parts.secrets.remove(path),
     consumers: (path) => parts.secrets.consumers(path),
+    setDatabase: (name, lifetimes = {}) => parts.leases.set(name, lifetimes),
+    leases: (database) => parts.leases.list(database),
     async revoke(what) {
-      sessions.revoke(what)
+      if ('lease' in what) parts.leases.revoke(what.lease)
+      else sessions.revoke(what)
       await tellClients()
     },
     away: ({ silent = false } = {}) => network.away(silent ? 'silent' : 'unreachable'),

@@ -3,7 +3,10 @@ import type { Purser } from '@purser/sdk'
 import { readCertificates } from '@purser/sdk/checks'
 import type { File } from '../files.ts'
 
-export type Wanted = { x509: boolean; audiences: readonly string[] }
+export type Wanted = { x509: boolean; audiences: readonly string[]; databases: readonly string[] }
+
+/** Names that `NAME.json` may not have: they are those of other files. */
+export const takenNames: readonly string[] = ['receipt', 'log-fork']
 
 /**
  * The certificate after its key, `tls.pem` with both, and the receipt last: who waits for it finds the others there.
@@ -11,12 +14,13 @@ export type Wanted = { x509: boolean; audiences: readonly string[] }
  */
 export async function contentsOf(
   purser: Purser,
-  { x509, audiences }: Wanted,
+  { x509, audiences, databases }: Wanted,
   missing: (error: unknown) => void,
 ): Promise<File[]> {
   const parts: Promise<File[]>[] = [
     ...(x509 ? [x509Files(purser)] : []),
     ...audiences.map((audience) => jwtFile(purser, audience)),
+    ...databases.map((name) => databaseFile(purser, name)),
   ]
   const files: File[] = []
   for (const part of await Promise.allSettled(parts)) {
@@ -52,6 +56,12 @@ async function jwtFile(purser: Purser, audience: string): Promise<File[]> {
   const text = await purser.jwt(audience)
   const name = `jwt-${encodeURIComponent(audience)}`
   return [{ name, text, what: `JWT for ${audience}`, until: new Date(Number(claimsOf(text).exp) * 1000) }]
+}
+
+async function databaseFile(purser: Purser, database: string): Promise<File[]> {
+  const { name, lease, username, password, expiresAt } = await purser.databases.get(database)
+  const text = `${JSON.stringify({ name, lease, username, password, expiresAt }, null, 2)}\n`
+  return [{ name: `${name}.json`, text, what: `role in the database ${name}`, until: expiresAt }]
 }
 
 /** Of a JWT that the SDK has held against what the server said about it. */

@@ -42,7 +42,7 @@ const againMs = 10_000
 const longestMs = 2 ** 31 - 1
 
 export async function watch(parts: WatchParts): Promise<void> {
-  const { io, purser, hook, signals } = parts
+  const { io, purser, wanted, hook, signals } = parts
   const say = (text: string): void => remark(io, text)
   const sync = createSync(parts)
 
@@ -63,6 +63,13 @@ export async function watch(parts: WatchParts): Promise<void> {
       writeFiles(parts.out, [file]).catch((failure: unknown) => say(`warning: ${wordsOf(failure)}`))
     }),
   ]
+  for (const name of wanted.databases) {
+    // Whoever reads the file says nothing of having moved, so that the role before is left to its own end.
+    const told = purser.databases.watch(name, () => sync.because(`another role in ${name}`), { giveUp: false })
+    told.on('renewed', () => sync.because(`the role in ${name} was renewed`))
+    told.on('error', ({ message }) => say(`warning: the role in ${name} could not be renewed yet: ${message}`))
+    listening.push(() => told.close())
+  }
   signals.onHangup(() => {
     say('SIGHUP: renewing now')
     sync.forget()

@@ -33,6 +33,7 @@ const web: Required<TestWorkload> = {
   dnsNames: ['web.lab'],
   audiences: ['payments'],
   secretPaths: ['prod/**'],
+  databaseNames: ['nowhere'],
   lifetimeSeconds: 3600,
   jwtLifetimeSeconds: 300,
   sessionSeconds: 7200,
@@ -55,6 +56,7 @@ beforeAll(async () => {
     grants: {
       x509: { dnsNames: grants.dnsNames, maxLifetimeSeconds: grants.lifetimeSeconds },
       jwt: { audiences: grants.audiences, maxLifetimeSeconds: grants.jwtLifetimeSeconds },
+      databases: grants.databaseNames,
     },
     maxSessionSeconds: grants.sessionSeconds,
   })
@@ -209,6 +211,8 @@ const scripts: Record<string, Script> = {
       'too short': await world.ask({ body: { proof, x509: { csr, lifetimeSeconds: 1 } } }),
       'no request': await world.ask({ body: { proof, x509: { csr: 'no request' } } }),
       secrets: await world.ask({ body: { proof, secrets: ['a'] } }),
+      'another database': await world.ask({ body: { proof, databases: ['nowhere', 'orders'] } }),
+      'a database that there is not': await world.ask({ body: { proof, databases: ['nowhere'] } }),
       'another entry': await world.ask({ body: { proof, workload: 'other' } }),
       'no proof': await world.ask({ body: { x509: { csr } } }),
       'no such path': await world.ask({ method: 'GET', path: '/api/v1/nothing' }),
@@ -227,6 +231,16 @@ const scripts: Record<string, Script> = {
       'of no kind': await ask({ kind: 'word', token: 'none' }),
       'without a certificate': await ask(x509),
       'of a join token that there is not': await ask({ kind: 'join-token', token: `purser_join_${'A'.repeat(43)}` }),
+    }
+  },
+
+  async 'leases that there are not'(world) {
+    const { client } = await attest(world)
+    const path = `/api/v1/leases/ls_${'0'.repeat(32)}`
+    return {
+      renewed: await world.ask({ path: `${path}:renew`, client }),
+      'given up': await world.ask({ path: `${path}:revoke`, client }),
+      'asked by nobody': await world.ask({ path: `${path}:renew` }),
     }
   },
 
@@ -361,11 +375,7 @@ describe('the same as of the real one is', () => {
     worlds.memory ??= inMemory()
     const [real, memory] = [await script(worlds.real), await script(worlds.memory)]
     const shown = ({ status, type, body, text }: Answer) => {
-      // Roles in databases are made by the real one alone, and the other one says so.
-      const features = Array.isArray(body['features']) && {
-        features: body['features'].filter((one) => one !== 'databases'),
-      }
-      const form = formOf(type.endsWith('json') ? { ...body, ...features } : text)
+      const form = formOf(type.endsWith('json') ? body : text)
       return { status, type: type.split(';')[0], form }
     }
     const all = (answers: Record<string, Answer>) =>

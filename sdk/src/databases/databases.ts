@@ -1,0 +1,184 @@
+/** `purser.databases`: roles of this session's own, whoever wants to be told of the next one, and the end of the last. */
+import { unlessAborted } from '../deadline.ts'
+import { PurserError, isConclusive, wordsOf } from '../errors.ts'
+import type { Credentials } from '../fetch-credentials.ts'
+import type { Held } from '../held.ts'
+import { holding } from '../holding.ts'
+import type { Credential } from '../jwt/credential.ts'
+import type { Wanted } from '../settings.ts'
+import type { Transport } from '../transport.ts'
+import { createGiveUp } from './give-up.ts'
+import { createRoles } from './keep.ts'
+import { createLeases } from './leases.ts'
+import { type Kept, type Line, type LineParts, isLive } from './line.ts'
+import { type DatabaseRole, checkDatabase } from './role.ts'
+import { type DatabaseWatch, type Follower, createFollower } from './watching.ts'
+
+export type Databases = {
+  /**
+   * A role of this session's own in a database that its workload is granted: the one that is held until its end, else
+   * another one, in a request that the log records and whose receipt is verified. Calls at the same time share it.
+   *
+   * What is held is renewed about half of its lifetime in. Where that is possible no longer (the longest life that the
+   * database allows, a lease that was ended, another session), another role is asked for before the end: whoever keeps
+   * connections watches for it. While Purser is away, the role that is held is given until its end.
+   * @param options.fresh asks Purser whether the role that is held still counts, for example after a login was refused:
+   *   renews it, or answers another one
+   * @param options.signal gives up waiting
+   * @throws PurserError `not_granted`, `not_found` and other refusals; `expired` where the role is over and no other could
+   *   be had, with what kept it from that as its cause; `bad_options`, `not_offered`, or what keeps Purser from being reached
+   */
+  get(name: string, options?: { fresh?: boolean; signal?: AbortSignal }): Promise<DatabaseRole>
+  /**
+   * Tells of each new role, which has a user name of its own, while the one before is still good where the server allows:
+   * enough for a pool to move without an error. The lease before is given up, and its connections end, once every
+   * listener of every watch of this database has fulfilled its promise, and never before: resolve when the old role is
+   * used no more. Where one fails, the role before lives until its own end. The role that `get()` gave is no news; one
+   * that nobody was given is told at once, and one is asked for where none is held. Keeps no process alive.
+   * @param options.signal ends it, as `close()` does
+   * @param options.giveUp `false` where a fulfilled promise says nothing about the role before: it lives until its own end
+   * @throws PurserError `bad_options`
+   */
+  watch(
+    name: string,
+    listener?: (role: DatabaseRole) => unknown,
+    options?: { signal?: AbortSignal; giveUp?: boolean },
+  ): DatabaseWatch
+}
+
+type Parts = LineParts & {
+  transport: Transport
+  credential: Credential
+  held: Pick<Held, 'newest' | 'x509' | 'accessToken'>
+  /** One request for credentials, among the renewals. */
+  obtain: (wanted: Wanted) => Promise<Credentials>
+  /** Came with the first request. */
+  first: Credentials
+  wanted: readonly string[]
+  /** Answers how to stop listening. */
+  onAnswer: (hear: () => void) => unknown
+  closing: AbortSignal
+  warn: (warning: string) => void
+}
+
+export function createDatabases(parts: Parts): Databases {
+  const { held, closing, warn, first } = parts
+  const leases = createLeases(parts)
+  const giveUp = createGiveUp({ ...parts, leases })
+  const followers = new Map<string, Set<Follower>>()
+
+  const followersOf = (name: string): Set<Follower> => followers.get(name) ?? new Set()
+  const openOnes = (name: string): Follower[] => [...followersOf(name)].filter(({ isOpen }) => isOpen)
+
+  const roles = createRoles({
+    ...parts,
+    leases,
+    ask: parts.obtain,
+    first: {
+      roles: first.databases ?? [],
+      serverTime: first.serverTime ?? parts.now(),
+      session: first.session,
+    },
+    isWanted: ({ name, kept, gave }) =>
+      openOnes(name).length > 0 || parts.wanted.includes(name) || (isLive(kept) && kept.n === gave),
+    onNew: (line, kept) => openOnes(line.name).forEach((one) => void deliver(line, kept, one)),
+    onRenewed: ({ name }, { role }) => openOnes(name).forEach((one) => one.tell('renewed', role)),
+    onFailed: (line, error) => openOnes(line.name).forEach((one) => one.failed(errorOf(line, error))),
+    onUp: ({ name }) => openOnes(name).forEach((one) => one.recovered()),
+  })
+  // A role that was asked for by proof alone may be of a session of its own, which says nothing of the others.
+  const shown = (): string => `${held.x509()?.value.serialNumber} ${held.accessToken()?.id}`
+  let before = shown()
+  parts.onAnswer(() => {
+    const isNew = shown() !== before
+    before = shown()
+    roles.onAnswer(isNew ? held.newest().session : undefined)
+  })
+  // What was asked for at the start and isn't there, after a restart without Purser, is had as soon as it can be.
+  for (const name of parts.wanted) roles.line(name)
+  roles.look()
+
+  async function deliver(line: Line, kept: Kept, to: Follower): Promise<void> {
+    to.telling++
+    // Whoever watches has a turn to add its listeners.
+    await Promise.resolve()
+    const outcome = await to.deliver(kept.role)
+    to.telling--
+    if (outcome === 'done' && to.givesUp) to.at = Math.max(to.at, kept.n)
+    const all = followersOf(line.name)
+    if (!to.isOpen && to.telling === 0) all.delete(to)
+    if (outcome === 'done') giveUpBefore(line, Math.min(to.at, ...[...all].map(({ at }) => at)))
+  }
+
+  /** Everybody who watches uses this one, or a later one. */
+  function giveUpBefore(line: Line, n: number): void {
+    if (closing.aborted) return
+    const over = line.before.filter((one) => one.n < n)
+    line.before = line.before.filter((one) => one.n >= n)
+    for (const one of over) void giveUp(one)
+  }
+
+  const errorOf = ({ name, kept }: Line, error: unknown): PurserError => {
+    const known = error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error), { cause: error })
+    if (!kept || kept.life.leftMs() > 0 || isConclusive(known)) return known
+    const end = kept.role.expiresAt.toISOString()
+    const words = `the role in ${name} ended at ${end}, and no other could be had: ${known.message}`
+    return new PurserError('expired', words, { cause: known })
+  }
+
+  async function ask(name: string, work: (name: string) => Promise<Kept>, signal?: AbortSignal): Promise<DatabaseRole> {
+    try {
+      return give(name, await holding(() => unlessAborted(signal, () => work(name))))
+    } catch (error) {
+      const line = roles.known(name)
+      throw line ? errorOf(line, error) : error
+    }
+  }
+
+  function give(name: string, kept: Kept): DatabaseRole {
+    const line = roles.line(name)
+    if (line.gave !== kept.n) {
+      line.gave = kept.n
+      roles.look()
+    }
+    return kept.role
+  }
+
+  return {
+    async get(given, { fresh = false, signal } = {}) {
+      if (closing.aborted) throw closing.reason
+      const name = checkDatabase(given)
+      const kept = roles.known(name)?.kept
+      if (isLive(kept) && !fresh) return give(name, kept)
+      return ask(name, isLive(kept) ? roles.renew : roles.obtain, signal)
+    },
+
+    watch(given, listener, { signal, giveUp: givesUp = true } = {}) {
+      if (closing.aborted) throw closing.reason
+      const name = checkDatabase(given)
+      const line = roles.line(name)
+      const kept = isLive(line.kept) ? line.kept : undefined
+      const isNews = kept !== undefined && kept.n !== line.gave
+      const close = (): void => follower.watch.close()
+      const follower = createFollower(name, {
+        at: kept && !isNews ? kept.n : 0,
+        givesUp,
+        warn,
+        onClose() {
+          if (follower.telling === 0) followersOf(name).delete(follower)
+          signal?.removeEventListener('abort', close)
+        },
+      })
+      if (listener) follower.watch.on('change', listener)
+      if (signal?.aborted) {
+        close()
+        return follower.watch
+      }
+      signal?.addEventListener('abort', close, { once: true })
+      followers.set(name, followersOf(name).add(follower))
+      if (isNews) void deliver(line, kept, follower)
+      roles.look()
+      return follower.watch
+    },
+  }
+}
