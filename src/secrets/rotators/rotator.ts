@@ -23,13 +23,15 @@ export type Effect = {
 /** @property pointer relative to `rotator` */
 type Claimed = { pointer: string; name: string }
 
-type Next = {
+export type Next = {
   config: RotatorConfig
   path: string
   /** The version that the value is for. */
   version: number
-  /** The live value; absent where it was deleted or destroyed. */
+  /** The live value; absent where it was destroyed. */
   current?: SecretData
+  /** Nobody may read the live value any more: it was deleted, or has expired. Nothing of it may come along. */
+  isOver?: boolean
 }
 
 export type Rotator = {
