@@ -121,6 +121,20 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
     expect(fault(await renew(role.lease, token))).toBe('409 lease_over')
   })
 
+  it('keep what the log says of them from retention for as long as they are open', async () => {
+    const { body, headers } = await shop.attest({ databases: ['orders'] })
+    const [epoch, index] = (headers.get('purser-log-index') ?? '').split('/').map(Number)
+    const [role] = body['databases'] as { lease: string }[]
+    const take = (from: number) =>
+      admin('POST', '/api/v1/log:redact', { epoch, from, to: from + 1, rule: 'a week' }, { 'purser-reason': 'test' })
+    // The intent is the entry before.
+    expect([fault(await take(Number(index))), fault(await take(Number(index) - 1))]).toEqual(
+      Array(2).fill('409 in_use'),
+    )
+    expect((await revoke(role?.lease ?? '', shop.purser.admin)).status).toBe(200)
+    expect((await take(Number(index))).body['redacted']).toBe(1)
+  })
+
   it('end by an operator, and by nobody else', async () => {
     const { role } = await shop.arrive()
     const stranger = await shop.attest({ accessToken: {} }, 'other')
