@@ -69,8 +69,9 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     } catch (error) {
       // A consumer stands in the way until it moves; a rotator that can't make a value is asked at the next time again.
       if (error instanceof Refusal && error.code === 'conflict') return
-      if (!(error instanceof RotatorError)) throw error
-      await leaveOut(policy, error.message)
+      const why = whyNot(error)
+      if (why === undefined) throw error
+      await leaveOut(policy, why)
     }
   }
 
@@ -85,4 +86,11 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     }
     return failures
   }
+}
+
+/** Why there is no value to rotate to, in our own words; nothing of what the next second may mend. */
+function whyNot(error: unknown): string | undefined {
+  if (error instanceof RotatorError) return error.message
+  if (!(error instanceof Refusal) || !['too_large', 'not_available'].includes(error.code)) return undefined
+  return `${error.code}: ${error.info.detail ?? 'there can be no value'}`
 }

@@ -91,3 +91,14 @@ describe('a live version that has expired', () => {
     expect((await read(name)).status).toBe(404)
   })
 })
+
+it('a value that would be too large is left out by a schedule, once, and the log says so', async () => {
+  const fields = { password: { length: 400, alphabet: 'hex' } }
+  const schedule = { cron: '0 * * * *' }
+  const policy = { rotator: { kind: 'generated', fields }, schedule }
+  const name = await secretWith({ password: '', rest: 'x'.repeat(192 * 1024 - 100) }, policy)
+  await pass(3600)
+  await pass(1)
+  const said = (await readLog(purser)).filter((one) => one.resource?.name === name && one.outcome === 'failed')
+  expect(said).toMatchObject([{ action: 'secret.rotate', detail: { error: expect.stringContaining('too_large') } }])
+})
