@@ -294,7 +294,7 @@ export interface paths {
          */
         put: operations["replaceDatabase"];
         post?: never;
-        /** Remove a database; 409 while workload entries grant it or leases on it are open */
+        /** Remove a database; 409 while workload entries grant it, secrets are rotated in it, or leases on it are open */
         delete: operations["deleteDatabase"];
         options?: never;
         head?: never;

@@ -114,6 +114,9 @@ describe('the postgres rotator', () => {
     await pass(1)
     expect(await state()).toBe('waiting')
     expect((await open.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    // Elsewhere there is no such role: it would be said to be closed.
+    const moved = definitionFor(target, { host: 'localhost' })
+    expect(fault(await ask('replaceDatabase', { name: 'orders', body: moved, ifMatch: 1 }))).toBe('409 in_use')
     const after = await fetched()
     expect(after.username).not.toBe(before.username)
     const next = await login(after)
