@@ -309,6 +309,8 @@ describe('from a file of environment variables', () => {
     ['something behind', `A="1" ${canary}`, 'line 1: something stands behind'],
     ['an escape that is none', `A="\\d${canary}"`, 'use single quotes'],
     ['a line that goes on', 'A=1\\\n2', 'must be in double quotes'],
+    ['a value that some take for a comment', `A=1\nB=#${canary}`, 'line 2: is it a value?'],
+    ['a comment that some take for a value', `A= # ${canary}`, 'line 1: is it a value?'],
   ])('%s is refused by its line, and not shown', async (_, text, words) => {
     const { code, out, err } = await run(['--from-env', file('bad.env', text), '--to', 'web/bad'])
     expect({ code, out }).toEqual({ code: 2, out: '' })
