@@ -162,6 +162,29 @@ describe('the postgres rotator', () => {
     expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
   })
 
+  it('closes the role of a live value that was destroyed, though nobody knows any more which it was', async () => {
+    const name = 'prod/gone'
+    const roles = ['gone_a', 'gone_b']
+    await ask('putSecret', { name, body: { data: {} }, ifMatch: 0 })
+    await ask('putRotationPolicy', { name, body: { rotator: { ...rotator, roles, create: true } }, ifMatch: 0 })
+    const rotateOnce = async () => {
+      expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
+      await pass(1)
+      await pass(60)
+      const read = await purser.asAdmin('GET', `/api/v1/secrets/${name}`, undefined, { 'purser-reason': 'test' })
+      return read.body as { version: number; data: Value }
+    }
+    await rotateOnce()
+    const live = await rotateOnce()
+    expect(live.data.username).toBe('gone_b')
+    const open = await login(live.data)
+    const closed = new Promise((resolve) => open.once('end', resolve))
+    await ask('destroySecret', { name, body: { versions: [live.version] } })
+    expect((await rotateOnce()).data.username).toBe('gone_a')
+    await closed
+    await refused(live.data)
+  })
+
   it('shares no role with another policy, by whichever database of the server, and locks out no administrator', async () => {
     await ask('putSecret', { name: 'prod/again', body: { data: {} }, ifMatch: 0 })
     const put = (name: string, more: object, ifMatch = 0) =>

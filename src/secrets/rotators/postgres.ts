@@ -63,6 +63,11 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
     )
   }
 
+  async function close(of: PostgresConfig, username: string): Promise<void> {
+    const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
+    await told(() => asAdmin(parts, databaseOf(of), (session) => closeRole(session, username, verifier)))
+  }
+
   return {
     kind: 'postgres',
     effects: true,
@@ -129,13 +134,15 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
 
     async retire({ config, ended, kept }) {
       const of = readConfig(config)
+      if (!ended) {
+        for (const role of of.roles) if (role !== kept['username']) await close(of, role)
+        return
+      }
       const { username } = ended
       if (typeof username !== 'string') return
       if (!of.roles.includes(username)) return checkEnded(of, ended)
       // A role has one password: where both are of one, the earlier is gone since the later was set.
-      if (username === kept['username']) return
-      const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
-      await told(() => asAdmin(parts, databaseOf(of), (session) => closeRole(session, username, verifier)))
+      if (username !== kept['username']) await close(of, username)
     },
 
     async works({ config, data }) {

@@ -59,11 +59,11 @@ export type Rotator = {
   issue?: (effect: Effect & { version: number; staged: SecretData; current?: SecretData }) => Promise<void>
   /**
    * Ends a value at the target, open connections included. `kept` goes on working, also where both name the same account.
-   * After a rollback, `ended` is the newer one. It is `{}` where its value was destroyed meanwhile: then whatever the
-   * target knows beside `kept` ends.
+   * After a rollback, `ended` is the newer one. It is absent where its value was destroyed: then whatever the target knows
+   * beside `kept` ends.
    * @throws RotatorError
    */
-  retire?: (effect: Effect & { ended: SecretData; kept: SecretData }) => Promise<void>
+  retire?: (effect: Effect & { ended?: SecretData; kept: SecretData }) => Promise<void>
   /** Whether a value opens its target now, tried there. @throws RotatorError where that can't be found out */
   works?: (asked: { config: RotatorConfig; path: string; data: SecretData }) => Promise<boolean>
 }
