@@ -4,7 +4,7 @@ import { refuse } from '../../errors.ts'
 import type { SealingKeyring } from '../../keys/data-keys.ts'
 import { newId } from '../../names/id.ts'
 import type { Knex } from '../../store/database.ts'
-import { type RotationRow, insertRotation, lockRunning } from '../../store/rotations.ts'
+import { type RotationRow, insertRotation, lockRunning, versionsAlike } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import { insertVersion, lastVersionOf, readVersions } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -160,11 +160,14 @@ const inShort = (rotation: RotationRow, plan: Plan, { tells }: Rotator): Record<
 
 /** The value before the live one is what the next one overwrites, where a target takes two at a time. */
 async function refuseOverlap(
-  tx: Knex,
+  tx: Knex.Transaction,
   { consumersOf }: RotationParts,
   { secret, known, now }: Beginning,
 ): Promise<void> {
-  const before = (await consumersOf(secret, undefined, known, now, tx)).filter((one) => one.waitedFor)
+  // After a rollback an earlier version may be of the live value: whoever holds it is overwritten by nothing.
+  const alike = await versionsAlike(tx, secret.id, secret.version)
+  const consumers = await consumersOf(secret, undefined, known, now, tx)
+  const before = consumers.filter((one) => one.waitedFor && !alike.includes(one.newest.version))
   if (before.length === 0) return
   const detail =
     `${before.length} of its live consumers hold a version before the live one, which this would overwrite: ` +
