@@ -185,6 +185,30 @@ describe('the postgres rotator', () => {
     await refused(live.data)
   })
 
+  it('goes back to no value that it could not set: the rotation that runs is left as it is', async () => {
+    const name = 'prod/foreign'
+    const roles = ['foreign_a', 'foreign_b']
+    await ask('putSecret', { name, body: { data: { username: 'somebody', password: 'from-before' } }, ifMatch: 0 })
+    await ask('putRotationPolicy', { name, body: { rotator: { ...rotator, roles, create: true } }, ifMatch: 0 })
+    expect((await pod.fetch('foreign')).status).toBe(200)
+    expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
+    await pass(1)
+    const now = async () => (await ask('getRotation', { name })).body['rotation'] as { state: string }
+    expect((await now()).state).toBe('waiting')
+    expect(fault(await ask('steerRotation', { name, body: { do: 'cancel' } }))).toBe('409 conflict')
+    expect(fault(await ask('rollBackSecret', { name, body: { toVersion: 1 } }))).toBe('409 conflict')
+    expect((await now()).state).toBe('waiting')
+    await pod.fetch('foreign')
+    await pass(60)
+    expect((await now()).state).toBe('retired')
+    // Somebody died at the first attempt of one that can't be set: it fails at the next, and nobody waits for it for ever.
+    expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
+    const definition = purser.knex.raw(`jsonb_set(definition, '{rotator,roles}', '["else_a", "else_b"]')`)
+    await purser.knex('rotation').where({ state: 'pending' }).update({ definition, attempts: 1 })
+    await pass(1)
+    expect(await now()).toMatchObject({ state: 'failed', lastError: expect.stringContaining('not_ours') })
+  })
+
   it('shares no role with another policy, by whichever database of the server, and locks out no administrator', async () => {
     await ask('putSecret', { name: 'prod/again', body: { data: {} }, ifMatch: 0 })
     const put = (name: string, more: object, ifMatch = 0) =>

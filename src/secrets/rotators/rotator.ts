@@ -49,6 +49,8 @@ export type Rotator = {
   claims?: (config: RotatorConfig, known: Snapshot) => Claimed[]
   /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */
   checkSupplied?: (data: SecretData, next: Next) => Problem[]
+  /** Why a value can't be set again, where that is known before any effect: it was never this one's to set. */
+  refusesAgain?: (data: SecretData, live: Pick<Next, 'config' | 'current'>) => string | undefined
   /** The value of the next version, before any effect. @throws RotatorError where there can be none now */
   next: (next: Next) => Promise<SecretData>
   /**
@@ -78,13 +80,16 @@ export class RotatorError extends Error {
   readonly detail: string
   /** Trying again can't help: somebody must change something first. */
   readonly hopeless: boolean
+  /** It failed by what a rotation is fixed to, before any effect: so did every attempt before, and nothing was ever set. */
+  readonly untouched: boolean
 
-  constructor(code: string, detail: string, options: { hopeless?: boolean } = {}) {
+  constructor(code: string, detail: string, options: { hopeless?: boolean; untouched?: boolean } = {}) {
     super(`${code}: ${detail}`)
     this.name = 'RotatorError'
     this.code = code
     this.detail = detail
-    this.hopeless = options.hopeless ?? false
+    this.untouched = options.untouched ?? false
+    this.hopeless = options.hopeless ?? this.untouched
   }
 }
 
