@@ -5,6 +5,7 @@
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { insertRedaction, readEntries, takeEntries } from '../store/entries.ts'
+import { livingAmong, openAmong, versionKey } from '../store/living.ts'
 import type { Entry } from './entry.ts'
 import type { Change } from './record.ts'
 
@@ -12,6 +13,7 @@ import type { Change } from './record.ts'
 export type Redaction = { epoch: number; from: number; to: number; rule: string }
 
 type Run = { from: number; to: number }
+type Read = { index: number; entry: Entry }
 
 /** Taken under the head lock, so not more at once than an append may wait for. */
 export const mostRedacted = 5_000
@@ -19,7 +21,7 @@ const page = 500
 
 /**
  * @returns how many entries it takes; those that tell how things came to be as they are stay
- * @throws Refusal `not_found` for entries that there are none of, `in_use` where a credential in the range lives,
+ * @throws Refusal `not_found` for entries that there are none of, `in_use` where a credential, lease or version in the range lives,
  *   `conflict` where nothing is left to take
  */
 export async function redact(
@@ -31,12 +33,18 @@ export async function redact(
   for (let at = from; at < to; at += page) {
     const rows = await readEntries(tx, epoch, at, Math.min(at + page, to))
     if (rows.length !== Math.min(page, to - at)) throw refuse('not_found', { detail: 'the log has no such entries' })
-    for (const { index, body } of rows) {
+    const read = rows.flatMap(({ index, body }): Read[] => {
       const entry: Entry | undefined = body === null ? undefined : JSON.parse(body)
-      if (!entry || stays(index, entry)) continue
-      if (lives(entry, now)) {
-        throw refuse('in_use', { detail: `entry ${epoch}/${index} is of a credential that lives` })
-      }
+      return entry && !stays(index, entry) ? [{ index, entry }] : []
+    })
+    const lives = await judge(
+      tx,
+      read.map((one) => one.entry),
+      now,
+    )
+    for (const { index, entry } of read) {
+      const what = lives(entry)
+      if (what) throw refuse('in_use', { detail: `entry ${epoch}/${index} is of ${what} that lives` })
       const last = runs.at(-1)
       if (last?.to === index) last.to = index + 1
       else runs.push({ from: index, to: index + 1 })
@@ -64,7 +72,7 @@ const stays = (index: number, { action, outcome, change }: Entry): boolean =>
   index === 0 ||
   (outcome === 'granted' && (change !== undefined || action.startsWith('log.') || action.startsWith('key.')))
 
-function lives({ issued }: Entry, now: Date): boolean {
+function isCredentialOf({ issued }: Entry, now: Date): boolean {
   const ends = [
     issued?.x509?.notAfter,
     ...(issued?.jwts ?? []).map((jwt) => jwt.expiresAt),
@@ -72,4 +80,22 @@ function lives({ issued }: Entry, now: Date): boolean {
     issued?.apiToken?.expiresAt,
   ]
   return ends.some((end) => end !== undefined && new Date(end) > now)
+}
+
+const leasesOf = ({ issued, resource }: Entry): string[] => [
+  ...(issued?.leases ?? []).map((one) => one.id),
+  ...(resource?.kind === 'lease' && resource.id !== undefined ? [resource.id] : []),
+]
+const versionsOf = ({ issued }: Entry) => issued?.secrets ?? []
+
+/** Answers what it is of an entry that lives. What ends at no time of its own is asked of the database. */
+async function judge(tx: Knex, entries: readonly Entry[], now: Date): Promise<(entry: Entry) => string | undefined> {
+  const leases = await openAmong(tx, [...new Set(entries.flatMap(leasesOf))])
+  const named = new Map(entries.flatMap(versionsOf).map((one) => [versionKey(one), one]))
+  const versions = await livingAmong(tx, [...named.values()], now)
+  return (entry) => {
+    if (isCredentialOf(entry, now)) return 'a credential'
+    if (leasesOf(entry).some((id) => leases.has(id))) return 'a lease'
+    return versionsOf(entry).some((one) => versions.has(versionKey(one))) ? 'a version of a secret' : undefined
+  }
 }

@@ -48,6 +48,8 @@ export function addExec(program: Command, io: Io): void {
   )
 }
 
+const pathsOf = (given: readonly Given[]): string[] => [...new Set(given.map(({ path }) => path))]
+
 /** What is passed on. From a terminal the command hears the keys itself. */
 const passedOn = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'] as const
 const fromKeys: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT'])
@@ -60,7 +62,7 @@ async function run(name: string, args: string[], flags: Flags, io: Io): Promise<
       'the environment of a command that runs does not change: give files (path=file:name), or --on-change restart'
     throw new CliError(words, exitCodes.usage)
   }
-  const paths = [...new Set(given.map(({ path }) => path))]
+  const paths = pathsOf(given)
   const wanted = { x509: flags.x509, accessToken: !flags.x509, secrets: paths }
   const child = createChild(name, args, flags.grace * 1000)
   const code = await asWorkload(io, flags, wanted, async (purser) => {
@@ -71,7 +73,9 @@ async function run(name: string, args: string[], flags: Flags, io: Io): Promise<
       io.onSignal(passedOn, (signal) => {
         if (io.stdout.isTTY !== true || !fromKeys.has(signal)) child.signal(signal)
       })
-      watchAll(purser, paths, onChange.kind !== 'none', io, async () => {
+      // What the command will never be given isn't fetched: Purser would take it for one that has moved.
+      const watched = onChange.kind === 'none' ? pathsOf(given.filter(({ as }) => as.kind === 'file')) : paths
+      watchAll(purser, watched, onChange.kind !== 'none', io, async () => {
         const env = await prepare()
         if (onChange.kind === 'signal') child.signal(onChange.name)
         else if (onChange.kind === 'restart' && (await child.restart(env))) remark(io, `${name} was started again`)

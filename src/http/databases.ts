@@ -15,6 +15,7 @@ import { type Knex, isUniqueViolation } from '../store/database.ts'
 import { insertDatabase, lockDatabase, removeDatabase, updateDatabase } from '../store/databases.ts'
 import { hasOpenLeases } from '../store/leases.ts'
 import { isRotatedIn } from '../store/rotation-policies.ts'
+import { rotatesIn } from '../store/rotations.ts'
 import { byName } from '../store/registrations.ts'
 import type { DatabaseRow, SealedValue } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -110,7 +111,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       await updateDatabase(tx, row, sameRole ? staged && stagedAnew(keyring, row, staged) : undefined)
       if (!moves(definition, definitionOf(old))) return written(row)
       // Their roles would be looked for where they never were, and said to be gone.
-      return { ...written(row), placed: () => refuseLeased(tx, row, '; or make a database of another name') }
+      return { ...written(row), placed: () => refuseUsed(tx, row, '; or make a database of another name') }
     },
 
     async remove(request, tx, snapshot) {
@@ -126,7 +127,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
         entry: { resource: about(row).resource },
         changed: at(row),
         // Its roles are taken away with its credential. Under the head lock, where no lease can begin beside it.
-        placed: () => refuseLeased(tx, row),
+        placed: () => refuseUsed(tx, row),
       }
     },
 
@@ -185,10 +186,12 @@ const elsewhere = (next: DatabaseDefinition, old: DatabaseDefinition): boolean =
 const moves = (next: DatabaseDefinition, old: DatabaseDefinition): boolean =>
   next.host !== old.host || next.port !== old.port || next.database !== old.database
 
-/** Under the head lock, where no lease can begin beside it. @throws Refusal `in_use` */
-async function refuseLeased(tx: Knex.Transaction, { id }: DatabaseRow, otherwise = ''): Promise<void> {
-  const detail = 'leases on it are open: they end once no workload entry grants it, or are revoked'
-  if (await hasOpenLeases(tx, id)) throw refuse('in_use', { detail: detail + otherwise })
+/** Under the head lock, where no lease and no rotation can begin beside it. @throws Refusal `in_use` */
+async function refuseUsed(tx: Knex.Transaction, { id, name }: DatabaseRow, otherwise = ''): Promise<void> {
+  const leased = 'leases on it are open: they end once no workload entry grants it, or are revoked'
+  if (await hasOpenLeases(tx, id)) throw refuse('in_use', { detail: leased + otherwise })
+  const rotated = 'a rotation in it has not ended: retire, cancel or roll it back (:rotation)'
+  if (await rotatesIn(tx, name)) throw refuse('in_use', { detail: rotated + otherwise })
 }
 
 function refuseGranted(row: DatabaseRow, { workloads }: Snapshot): void {

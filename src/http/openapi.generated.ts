@@ -294,7 +294,7 @@ export interface paths {
          */
         put: operations["replaceDatabase"];
         post?: never;
-        /** Remove a database; 409 while workload entries grant it or leases on it are open */
+        /** Remove a database; 409 while workload entries grant it, secrets are rotated in it, or leases on it are open */
         delete: operations["deleteDatabase"];
         options?: never;
         head?: never;
@@ -998,7 +998,7 @@ export interface paths {
         /**
          * Take the text of entries that retention is over for
          * @description Text, nonce and search terms go; the hashes stay, so that the log verifies as before. The entry that says so is never taken, nor is what tells how things came to be as they are: changes, keys, epochs.
-         *     409 `in_use` while a credential of the range lives.
+         *     409 `in_use` while a credential of the range lives: a certificate or token that has not expired, a lease that is open, a version of a secret that was neither retired nor destroyed and has not expired.
          */
         post: operations["redactEntries"];
         delete?: never;

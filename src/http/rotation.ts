@@ -110,7 +110,10 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const secret = known.secrets.get(pathOf(request).path)
     const policy = secret && (await readPolicy(db.knex, secret.id))
     if (!policy || bodyOf(request, 'rotateSecret').data) return
-    preparedFor.set(request, await madeHere(prepareValue(db.knex, parts, secret, planFor(request, policy))))
+    preparedFor.set(
+      request,
+      await madeHere(prepareValue(db.knex, parts, secret, planFor(request, policy), request.time)),
+    )
   }
 
   const rotate: ChangeState = async (request, tx, known) => {

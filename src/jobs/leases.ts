@@ -52,10 +52,9 @@ export function leaseJob(parts: LeaseJobParts): Job {
   const { db, snapshots, revokeRoles, now, metrics } = parts
   let looked = { revision: -1, at: -Infinity }
 
-  /** Answers whether more may be left. */
+  /** Answers whether each of them is ended, or another replica is at it. */
   async function end(over: readonly Over[]): Promise<boolean> {
-    const [first] = over
-    if (!first) return false
+    if (over.length === 0) return true
     const { databases } = snapshots.current()
     const entries = over.map(({ lease, reason }) =>
       aboutLease(lease, 'intended', { database: databases.get(lease.databaseId)?.name ?? lease.databaseId, reason }),
@@ -81,13 +80,16 @@ export function leaseJob(parts: LeaseJobParts): Job {
       })
     } catch (error) {
       if (error !== movedOn) throw error
+      return false
     }
-    return over.length === page
+    return true
   }
 
   async function endPages(find: (time: Date) => Promise<LeaseRow[]>, reason: string): Promise<void> {
     for (let pages = 0; pages < mostPages; pages++) {
-      if (!(await end((await find(now())).map((lease) => ({ lease, reason }))))) break
+      const found = await find(now())
+      await end(found.map((lease) => ({ lease, reason })))
+      if (found.length < page) break
     }
   }
 
@@ -99,14 +101,16 @@ export function leaseJob(parts: LeaseJobParts): Job {
     const known = snapshots.current()
     const time = now().getTime()
     if (known.revision === looked.revision && Math.abs(time - looked.at) < lookEveryMs) return
+    let isSettled = true
     for (let after = ''; ;) {
       const held = await heldLeases(db.knex, after, page)
-      await end(held.flatMap((lease): Over[] => asOver(lease, known, now())))
+      if (!(await end(held.flatMap((lease): Over[] => asOver(lease, known, now()))))) isSettled = false
       const last = held.at(-1)
       if (!last || held.length < page) break
       after = last.id
     }
-    looked = { revision: known.revision, at: time }
+    // Where one of a page had moved on, the others wait for the next run, and not for the next change.
+    if (isSettled) looked = { revision: known.revision, at: time }
   }
 
   async function revokeDue(): Promise<void> {

@@ -80,7 +80,7 @@ const wordsOf = (error: unknown): string =>
 
 async function recordFailure(parts: RotationJobParts, mine: Due, action: Action, error: unknown): Promise<void> {
   const lastError = wordsOf(error)
-  const hopeless = error instanceof RotatorError && error.hopeless
+  const { hopeless, untouched } = error instanceof RotatorError ? error : { hopeless: false, untouched: false }
   await changeIf(parts, action, async (tx, known, at) => {
     const locked = await lockClaimed(tx, mine)
     if (!locked) return undefined
@@ -90,7 +90,7 @@ async function recordFailure(parts: RotationJobParts, mine: Due, action: Action,
       detail: { rotation: mine.id, attempt: mine.attempts, error: lastError, ...detail },
     })
     // Nothing was set by it, and no attempt before it may have: there is nothing to take back.
-    if (hopeless && locked.state === 'pending' && locked.attempts === 1) {
+    if (hopeless && locked.state === 'pending' && (untouched || locked.attempts === 1)) {
       await giveUp(tx, await secretUnderLock(tx, known, mine), locked, lastError, at)
       return { reply: undefined, entry: entry({ state: 'failed' }) }
     }

@@ -98,10 +98,11 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
         const { retire } = rotatorOf(rotators, plan)
         const place = { id: secretId, path }
         if (!retire) return
-        const ended = (await valueOf(db.knex, keyring, place, fromVersion)) ?? {}
+        const ended = await valueOf(db.knex, keyring, place, fromVersion)
         const kept = await valueOf(db.knex, keyring, place, toVersion)
         if (!kept) throw new Error(`version ${toVersion}, which a rotation made live, has no value`)
-        await retire({ config: plan.rotator, rotationId: id, path, attempt: attempts, ended, kept })
+        const effect = { config: plan.rotator, rotationId: id, path, attempt: attempts }
+        await retire({ ...effect, ...(ended && { ended }), kept })
       },
       done: (tx, secret, claimed, at) => endOlder(tx, secret, claimed, retiring, at),
     })

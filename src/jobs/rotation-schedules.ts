@@ -5,14 +5,14 @@ import { beginRotation, prepareValue, secretResource } from '../secrets/rotation
 import { newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
-import { type RotationPolicyRow, duePolicies, movePolicyOn } from '../store/rotation-policies.ts'
+import { duePolicies, movePolicyOn } from '../store/rotation-policies.ts'
 import { changeIf } from './once.ts'
 import { secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
 
 const most = 200
 
-type DuePolicy = RotationPolicyRow & { nextAt: Date; path: string; runs: boolean }
+type DuePolicy = Awaited<ReturnType<typeof duePolicies>>[number]
 
 export function createSchedules(parts: RotationJobParts): () => Promise<unknown[]> {
   const { db, now, log, randomBytes, snapshots } = parts
@@ -32,7 +32,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
   async function begin(policy: DuePolicy): Promise<boolean> {
     const plan = newPlan(policyOf(policy))
     const live = snapshots.current().secrets.get(policy.path)
-    const prepared = live && (await prepareValue(db.knex, parts, live, plan))
+    const prepared = live && (await prepareValue(db.knex, parts, live, plan, now()))
     return changeIf(parts, 'secret.rotate', async (tx, known, at) => {
       const secret = await secretUnderLock(tx, known, policy)
       if (!(await movePolicyOn(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
@@ -62,13 +62,16 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
       return
     }
     if (policy.runs) return
+    // Whoever deleted it meant readers to get nothing: a schedule gives them nothing else.
+    if (policy.deleted) return void (await leaveOut(policy, 'deleted: its live version was deleted'))
     try {
       await begin(policy)
     } catch (error) {
       // A consumer stands in the way until it moves; a rotator that can't make a value is asked at the next time again.
       if (error instanceof Refusal && error.code === 'conflict') return
-      if (!(error instanceof RotatorError)) throw error
-      await leaveOut(policy, error.message)
+      const why = whyNot(error)
+      if (why === undefined) throw error
+      await leaveOut(policy, why)
     }
   }
 
@@ -83,4 +86,11 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     }
     return failures
   }
+}
+
+/** Why there is no value to rotate to, in our own words; nothing of what the next second may mend. */
+function whyNot(error: unknown): string | undefined {
+  if (error instanceof RotatorError) return error.message
+  if (!(error instanceof Refusal) || !['too_large', 'not_available'].includes(error.code)) return undefined
+  return `${error.code}: ${error.info.detail ?? 'there can be no value'}`
 }

@@ -35,11 +35,14 @@ export function createSetting(parts: RotationJobParts) {
     const made = await attempt(parts, due, {
       action: 'secret.rotation',
       async effect(claimed, plan) {
-        const { issue, retire } = rotatorOf(rotators, plan)
+        const { issue, retire, refusesAgain } = rotatorOf(rotators, plan)
         const { staged, current } = await valuesOf(claimed)
         if (!current) return
-        const told = { ...effectOf(claimed), config: plan.rotator }
-        await issue?.({ ...told, version: claimed.fromVersion, staged: current, current: staged })
+        const { rotator: config } = plan
+        const told = { ...effectOf(claimed), config }
+        // What was never this rotator's was not touched by it either.
+        if (refusesAgain?.(current, { config }) === undefined)
+          await issue?.({ ...told, version: claimed.fromVersion, staged: current, current: staged })
         await retire?.({ ...told, ended: staged, kept: current })
       },
       async done(tx, secret, claimed, now) {

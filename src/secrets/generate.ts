@@ -2,6 +2,7 @@
 import { generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Problem } from '../errors.ts'
+import { type Next, RotatorError } from './rotators/rotator.ts'
 import type { SecretData } from './value.ts'
 
 const alphabets = {
@@ -91,14 +92,25 @@ async function generateField(spec: FieldSpec, randomBytes: (size: number) => Buf
   return password(charactersOf(spec), spec.length, randomBytes)
 }
 
-/** Members of the live value that no field names stay as they are. */
+/**
+ * Members of the live value that no field names stay as they are.
+ * @throws RotatorError where there are any, and nobody may read them any more: a rotation brings nothing back
+ */
 export async function generateData(
   fields: FieldSpecs,
-  current: SecretData | undefined,
+  { current = {}, isOver = false }: Pick<Next, 'current' | 'isOver'>,
   randomBytes: (size: number) => Buffer,
 ): Promise<SecretData> {
+  if (isOver && Object.keys(current).some((name) => !Object.hasOwn(fields, name))) throw broughtBack()
   const made = await Promise.all(
     Object.entries(fields).map(async ([name, spec]) => [name, await generateField(spec, randomBytes)] as const),
   )
   return { ...current, ...Object.fromEntries(made) }
 }
+
+const broughtBack = (): RotatorError =>
+  new RotatorError(
+    'no_live_value',
+    'the live version was deleted or has expired, and has members that no field names: undelete it, put one, or send data',
+    { hopeless: true },
+  )

@@ -48,14 +48,17 @@ export async function movePolicyOn(tx: Tx, secretId: string, from: Date, to: Dat
 export const removePolicy = (tx: Tx, secretId: string): Promise<number> =>
   tx('rotation_policy').where({ secret_id: secretId }).delete()
 
-/** Policies whose time has come, the oldest first, and whether a rotation of theirs still runs. */
+type Due = { path: string; runs: boolean; deleted: boolean }
+
+/** Policies whose time has come, the oldest first; whether a rotation of theirs still runs, and the live version was deleted. */
 export async function duePolicies(
   knex: Knex,
   now: Date,
   most: number,
-): Promise<(RotationPolicyRow & { nextAt: Date; path: string; runs: boolean })[]> {
-  const rows: (PolicyRecord & { next_at: Date; path: string; runs: boolean })[] = await knex('rotation_policy as p')
+): Promise<(RotationPolicyRow & { nextAt: Date } & Due)[]> {
+  const rows: (PolicyRecord & { next_at: Date } & Due)[] = await knex('rotation_policy as p')
     .join('secret as s', 's.id', 'p.secret_id')
+    .join('secret_version as v', (on) => void on.on('v.secret_id', 's.id').andOn('v.version', 's.version'))
     .whereNull('s.deleted_at')
     .where('p.next_at', '<=', now)
     .orderBy('p.next_at')
@@ -63,9 +66,13 @@ export async function duePolicies(
     .select(
       'p.*',
       's.path',
+      knex.raw('v.deleted_at is not null as deleted'),
       knex.raw('exists (select 1 from rotation r where r.secret_id = p.secret_id and r.ended_at is null) as runs'),
     )
-  return rows.map((row) => ({ ...toPolicy(row), nextAt: row.next_at, path: row.path, runs: row.runs }))
+  return rows.map((row) => {
+    const { next_at: nextAt, path, runs, deleted } = row
+    return { ...toPolicy(row), nextAt, path, runs, deleted }
+  })
 }
 
 /** Those of other secrets with that kind of rotator. */

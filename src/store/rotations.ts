@@ -128,6 +128,15 @@ export async function runningRotations(knex: Knex): Promise<(RotationRow & { pat
   return rows.map((row) => ({ ...toRotation(row), path: row.path }))
 }
 
+/** Whether one that has not ended sets or ends values in the database of that name, by the policy that it began with. */
+export async function rotatesIn(knex: Knex, name: string): Promise<boolean> {
+  const row: unknown = await knex('rotation')
+    .whereNull('ended_at')
+    .whereRaw(`definition -> 'rotator' ->> 'database' = ?`, [name])
+    .first('id')
+  return row !== undefined
+}
+
 const free = (knex: Knex, now: Date) =>
   knex('rotation')
     .whereNull('ended_at')

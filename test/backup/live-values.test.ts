@@ -54,6 +54,16 @@ describe.each(['postgres', 'embedded'] as const)('a rotated password, with Purse
     expect(out).toMatch(/^ok +rotators +1 /m)
   })
 
+  it('is of a database that takes its administrator, or is named where it does so no more', async () => {
+    expect((await check()).out).toMatch(/^ok +databases +1 take/m)
+    await target.sql(`alter role purser_admin password 'replaced-in-the-lost-time'`)
+    const { code, out } = await check()
+    expect(code).not.toBe(0)
+    expect(out).toMatch(/^FAIL +databases +.*orders/m)
+    expect(out).not.toContain('replaced-in')
+    await target.sql(`alter role purser_admin password '${target.admin.password}'`)
+  })
+
   it('is named once its target knows another', async () => {
     await target.sql(`alter role orders_a password 'set-after-the-backup'`)
     const { code, out } = await check()

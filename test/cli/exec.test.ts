@@ -244,6 +244,21 @@ describe('when it changes', () => {
     expect(err()).toContain('prod/n is at version 2')
   })
 
+  test('and what only variables have is not fetched again: the command still has the old one', async () => {
+    await put('prod/kept', { v: '1' }, 0)
+    await put('prod/written', { v: '1' }, 0)
+    const { err, lines } = await exec(
+      ['--secret', 'prod/kept#v=KEPT', '--secret', 'prod/written=file:w', '--on-change', 'none'],
+      `process.on('SIGTERM', () => process.exit(0)); ${says('process.env.KEPT')}; ${stays}`,
+    )
+    await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
+    await put('prod/kept', { v: '2' }, 1)
+    await put('prod/written', { v: '2' }, 1)
+    await vi.waitFor(() => expect(err()).toContain('prod/written is at version 2'), patience)
+    const { body } = await purser.asAdmin('GET', '/api/v1/secrets/prod/kept:consumers')
+    expect((body['items'] as { version: number }[]).map((one) => one.version)).toEqual([1])
+  })
+
   test('a new version that can not be given: the command runs on with what it has, and nothing is acknowledged', async () => {
     await put('prod/bad', { v: '1' }, 0)
     const { err, lines } = await exec(

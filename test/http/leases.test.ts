@@ -121,6 +121,20 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
     expect(fault(await renew(role.lease, token))).toBe('409 lease_over')
   })
 
+  it('keep what the log says of them from retention for as long as they are open', async () => {
+    const { body, headers } = await shop.attest({ databases: ['orders'] })
+    const [epoch, index] = (headers.get('purser-log-index') ?? '').split('/').map(Number)
+    const [role] = body['databases'] as { lease: string }[]
+    const take = (from: number) =>
+      admin('POST', '/api/v1/log:redact', { epoch, from, to: from + 1, rule: 'a week' }, { 'purser-reason': 'test' })
+    // The intent is the entry before.
+    expect([fault(await take(Number(index))), fault(await take(Number(index) - 1))]).toEqual(
+      Array(2).fill('409 in_use'),
+    )
+    expect((await revoke(role?.lease ?? '', shop.purser.admin)).status).toBe(200)
+    expect((await take(Number(index))).body['redacted']).toBe(1)
+  })
+
   it('end by an operator, and by nobody else', async () => {
     const { role } = await shop.arrive()
     const stranger = await shop.attest({ accessToken: {} }, 'other')
@@ -171,6 +185,9 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
       .update({ expires_at: new Date(Date.now() + 30_000), max_expires_at: soon })
     expect(new Date(String((await renew(role.lease, token)).body['expiresAt'])).getTime()).toBe(soon.getTime())
     expect(fault(await renew(role.lease, shop.purser.admin))).toMatch(/^401/)
+    const other = await shop.arrive('other')
+    expect(fault(await renew(role.lease, other.token))).toBe('404 not_found')
+    expect((await revoke(other.role.lease, other.token)).status).toBe(200)
     const past = new Date(Date.now() - 1000)
     await shop.purser.knex('lease').where({ id: role.lease }).update({ expires_at: past })
     expect(fault(await renew(role.lease, token))).toBe('409 lease_over')

@@ -81,12 +81,28 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
     ])
   })
 
+  it('takes nothing of who was given a version of a secret that has not ended', async () => {
+    const put = (version: number) =>
+      purser.asAdmin('PUT', '/api/v1/secrets/prod/db', { data: { n: version } }, { 'if-match': `"${version}"` })
+    await put(0)
+    const path = '/api/v1/secrets/prod/db'
+    const { headers } = await purser.asAdmin('GET', path, undefined, { 'purser-reason': 'test' })
+    const [, index] = (headers.get('purser-log-index') ?? '').split('/').map(Number)
+    const take = () => redact({ epoch: 1, from: index, to: Number(index) + 1, rule: 'a year' })
+    ahead += 3 * 3600_000
+    expect((await take()).body.code).toBe('in_use')
+    await put(1)
+    expect((await take()).body['detail']).toContain('a version of a secret')
+    await purser.asAdmin('POST', `${path}:destroy`, { versions: [1] })
+    expect((await take()).body['redacted']).toBe(1)
+  })
+
   it('leaves a log, receipts and exports that verify', async () => {
     const { vkeys } = purser
     for (const receipt of receipts) verifyReceipt(receipt, { vkeys })
     const report = await verifyExport(await exported(), { vkeys, receipts })
-    expect([report.problems, report.redacted]).toEqual([[], 5])
-    expect(report.proved.join('\n')).toContain('each of the 5 redacted entries is covered')
+    expect([report.problems, report.redacted]).toEqual([[], 6])
+    expect(report.proved.join('\n')).toContain('each of the 6 redacted entries is covered')
     // Where the entry that covers it lies outside of the export's range, it comes along with its proof.
     const part = await verifyExport(await exported(`?from=${from + 1}&to=${from + 3}`), { vkeys })
     expect([part.problems, part.redacted]).toEqual([[], 2])

@@ -126,6 +126,28 @@ describe('terms', () => {
     expect(await stateOf('prod/db')).toBe('retired')
   })
 
+  it('moved: acknowledged waits for nobody who never had an older version: there is nothing to move from', async () => {
+    const name = await newSecret()
+    await set(name, { rotator: generated, moved: 'acknowledged' })
+    const old = await pods.start('pod-0')
+    await read(old, name)
+    await ask('rotateSecret', { name, body: {} })
+    await pass(1)
+    const started = await pods.start('pod-1')
+    await read(started, name)
+    const waitedFor = async () =>
+      ((await ask('listConsumers', { name })).body['items'] as { holder: string; waitedFor: boolean }[])
+        .filter((one) => one.waitedFor)
+        .map((one) => one.holder)
+    expect(await waitedFor()).toEqual([old.session])
+    await read(old, name)
+    await pass(20)
+    expect([await waitedFor(), await stateOf(name)]).toEqual([[old.session], 'waiting'])
+    await old.ack(2, name)
+    await pass(20)
+    expect(await stateOf(name)).toBe('retired')
+  })
+
   it('holdSeconds of a workload entry counts what was fetched beyond the end of its session', async () => {
     const name = await newSecret()
     await set(name, { rotator: generated })

@@ -114,6 +114,9 @@ describe('the postgres rotator', () => {
     await pass(1)
     expect(await state()).toBe('waiting')
     expect((await open.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    // Elsewhere there is no such role: it would be said to be closed.
+    const moved = definitionFor(target, { host: 'localhost' })
+    expect(fault(await ask('replaceDatabase', { name: 'orders', body: moved, ifMatch: 1 }))).toBe('409 in_use')
     const after = await fetched()
     expect(after.username).not.toBe(before.username)
     const next = await login(after)
@@ -157,6 +160,53 @@ describe('the postgres rotator', () => {
     )
     expect(members).toEqual([])
     expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
+  })
+
+  it('closes the role of a live value that was destroyed, though nobody knows any more which it was', async () => {
+    const name = 'prod/gone'
+    const roles = ['gone_a', 'gone_b']
+    await ask('putSecret', { name, body: { data: {} }, ifMatch: 0 })
+    await ask('putRotationPolicy', { name, body: { rotator: { ...rotator, roles, create: true } }, ifMatch: 0 })
+    const rotateOnce = async () => {
+      expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
+      await pass(1)
+      await pass(60)
+      const read = await purser.asAdmin('GET', `/api/v1/secrets/${name}`, undefined, { 'purser-reason': 'test' })
+      return read.body as { version: number; data: Value }
+    }
+    await rotateOnce()
+    const live = await rotateOnce()
+    expect(live.data.username).toBe('gone_b')
+    const open = await login(live.data)
+    const closed = new Promise((resolve) => open.once('end', resolve))
+    await ask('destroySecret', { name, body: { versions: [live.version] } })
+    expect((await rotateOnce()).data.username).toBe('gone_a')
+    await closed
+    await refused(live.data)
+  })
+
+  it('goes back to no value that it could not set: the rotation that runs is left as it is', async () => {
+    const name = 'prod/foreign'
+    const roles = ['foreign_a', 'foreign_b']
+    await ask('putSecret', { name, body: { data: { username: 'somebody', password: 'from-before' } }, ifMatch: 0 })
+    await ask('putRotationPolicy', { name, body: { rotator: { ...rotator, roles, create: true } }, ifMatch: 0 })
+    expect((await pod.fetch('foreign')).status).toBe(200)
+    expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
+    await pass(1)
+    const now = async () => (await ask('getRotation', { name })).body['rotation'] as { state: string }
+    expect((await now()).state).toBe('waiting')
+    expect(fault(await ask('steerRotation', { name, body: { do: 'cancel' } }))).toBe('409 conflict')
+    expect(fault(await ask('rollBackSecret', { name, body: { toVersion: 1 } }))).toBe('409 conflict')
+    expect((await now()).state).toBe('waiting')
+    await pod.fetch('foreign')
+    await pass(60)
+    expect((await now()).state).toBe('retired')
+    // Somebody died at the first attempt of one that can't be set: it fails at the next, and nobody waits for it for ever.
+    expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
+    const definition = purser.knex.raw(`jsonb_set(definition, '{rotator,roles}', '["else_a", "else_b"]')`)
+    await purser.knex('rotation').where({ state: 'pending' }).update({ definition, attempts: 1 })
+    await pass(1)
+    expect(await now()).toMatchObject({ state: 'failed', lastError: expect.stringContaining('not_ours') })
   })
 
   it('shares no role with another policy, by whichever database of the server, and locks out no administrator', async () => {

@@ -213,6 +213,7 @@ describe('a webhook', () => {
     await pod.fetch()
     await rotate()
     await pass(0)
+    await pod.fetch()
     // Over without the consumer, and without its version having been retired: the operator cancelled back and forth.
     await ask('rollBackSecret', { name: 'prod/db', body: { toVersion: 1 } })
     await pass(0)
@@ -224,6 +225,21 @@ describe('a webhook', () => {
     expect([fault(refused), refused.body['detail']]).toEqual(['409 conflict', expect.stringContaining('allowOverlap')])
     await policy({ allowOverlap: true }, 1)
     expect((await rotate()).status).toBe(202)
+  })
+
+  it('begins while a live consumer holds the live value under the version that it first had', async () => {
+    const pod = await startPod()
+    await pod.fetch()
+    await rotate()
+    await pass(0)
+    await ask('rollBackSecret', { name: 'prod/db', body: { toVersion: 1 } })
+    await pass(0)
+    await pass(20)
+    expect((await rotation()).state).toBe('retired')
+    expect((await rotate()).status).toBe(202)
+    await pass(0)
+    await pass(20)
+    expect([(await rotation()).state, (await view())['waitingFor']]).toEqual(['waiting', 1])
   })
 
   it.each([

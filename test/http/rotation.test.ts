@@ -293,6 +293,17 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(await state()).toBe('retired')
   })
 
+  it('excuse: leaves what is held as it is while others still hold the old one', async () => {
+    await steer({ do: 'hold' })
+    await steer({ do: 'excuse', session: stuck[0] })
+    await pods[1]?.fetch()
+    await pass(20)
+    expect([(await view())['waitingFor'], await state()]).toEqual([0, 'held'])
+    await steer({ do: 'retire' })
+    await pass(1)
+    expect(await state()).toBe('retired')
+  })
+
   it('cancel: the earlier value is live again as a new version, and the withdrawn one is waited for', async () => {
     const [old] = pods
     const { body } = await steer({ do: 'cancel' })

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { type FieldSpecs, checkFields, generateData } from '../../src/secrets/generate.ts'
 
 const make = async (fields: FieldSpecs, current?: Record<string, unknown>) =>
-  generateData(fields, current, (size) => randomBytes(size))
+  generateData(fields, current ? { current } : {}, (size) => randomBytes(size))
 const printable = Array.from({ length: 94 }, (_, n) => String.fromCharCode(0x21 + n))
 
 describe('what is refused', () => {
@@ -75,7 +75,7 @@ describe('passwords', () => {
     let next = 0
     const inTurn = (size: number): Buffer => Buffer.from(Array.from({ length: size }, () => next++ % 256))
     const characters = printable.slice(0, 62).join('')
-    const { p } = await generateData({ p: { length: 62 * 4 * 10, characters } }, undefined, inTurn)
+    const { p } = await generateData({ p: { length: 62 * 4 * 10, characters } }, {}, inTurn)
     const counts = new Map<string, number>()
     for (const one of Array.from(String(p))) counts.set(one, (counts.get(one) ?? 0) + 1)
     expect([counts.size, new Set(counts.values())]).toEqual([62, new Set([40])])
@@ -93,7 +93,7 @@ describe('passwords', () => {
 it('UUIDs are of version 4 (RFC 9562 section 5.4)', async () => {
   const all = [Buffer.alloc(16), Buffer.alloc(16, 255), ...Array.from({ length: 50 }, () => randomBytes(16))]
   for (const bytes of all) {
-    const { id } = await generateData({ id: { uuid: true } }, undefined, () => bytes)
+    const { id } = await generateData({ id: { uuid: true } }, {}, () => bytes)
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   }
 })

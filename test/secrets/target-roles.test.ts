@@ -91,6 +91,27 @@ describe('a role at a target', () => {
     for (const name of ['turns_a', 'turns_owner']) await target.sql(`drop role ${name}`)
   })
 
+  it('that takes turns may no more than its owner gives it, by whatever it is a member of', async () => {
+    for (const sql of [
+      'create role plain_owner nologin',
+      'grant plain_owner to purser_admin with admin option',
+      'create role turns_reader nologin',
+      'create role turns_middle nologin',
+      'grant pg_read_server_files to turns_middle',
+      'grant turns_middle to turns_reader',
+      'grant turns_reader to purser_admin with admin option',
+    ])
+      await target.sql(sql)
+    const before = await catalog()
+    const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
+    const role = { username: 'turns_reader', owner: 'plain_owner', verifier, create: false }
+    await expect(asAdmin((session) => openRole(session, role))).rejects.toMatchObject({ fault: 'too_powerful' })
+    expect(await catalog()).toEqual(before)
+    await target.sql('revoke turns_middle from turns_reader')
+    await asAdmin((session) => openRole(session, role))
+    for (const name of ['turns_reader', 'turns_middle', 'plain_owner']) await target.sql(`drop role ${name}`)
+  })
+
   const creates = { grants: [{ schema: 'shop', objects: 'schema' as const, privileges: ['usage', 'create'] }] }
 
   it('leaves what it owned to a role that nobody is, and the administrator may all of it', async () => {

@@ -8,7 +8,7 @@ export type Pod = {
   /** The value that it has, as its last fetch answered. */
   held: () => { version: number; data: Record<string, unknown> } | undefined
   fetch(more?: string): Promise<Answer>
-  ack(version: number): Promise<Answer>
+  ack(version: number, path?: string): Promise<Answer>
   leave(): Promise<Answer>
 }
 
@@ -56,7 +56,8 @@ async function startPod(purser: TestPurser, clock: Clock, issuer: Issuer, sub: s
       if (answer.status === 200) held = { version: Number(version), data: data as Record<string, unknown> }
       return answer
     },
-    ack: async (version) => purser.call('POST', '/api/v1/secrets/prod/db:ack', { version }, { token }),
+    ack: async (version, path = 'prod/db') =>
+      purser.call('POST', `/api/v1/secrets/${path}:ack`, { version }, { token }),
     leave: async () => purser.call('DELETE', '/api/v1/credentials/self', undefined, { token }),
   }
 }

@@ -2,10 +2,10 @@
 import { readConfig } from '../../config.ts'
 import { type Offline, openOffline } from '../../open-offline.ts'
 import { databaseNames, lastEntries, openThings } from '../../store/backup.ts'
-import { type Finding, fail, note, ok, some, warn } from '../doctor/finding.ts'
+import { type Finding, fail, note, ok, skipped, some, warn } from '../doctor/finding.ts'
 import type { Io } from '../io.ts'
 import { type Works, lookAtValues } from './values.ts'
-import { withWorks } from './works.ts'
+import { type Admins, withWorks } from './works.ts'
 
 type Parts = { now: Date; since?: Date; works?: Works }
 
@@ -14,8 +14,11 @@ export async function checkBackup(io: Pick<Io, 'env' | 'readFile'>, parts: Parts
   try {
     const { findings, kept } = await lookAtEpoch(offline, parts)
     const since = parts.since ?? kept
-    const values = await withWorks(offline, (works) => lookAtValues(offline, { since, works: parts.works ?? works }))
-    return [...findings, ...values, ...(await lookAtDatabases(offline, parts.now))]
+    const tried = await withWorks(offline, async (works, admins) => [
+      ...(await lookAtValues(offline, { since, works: parts.works ?? works })),
+      ...lookAtAdmins(await admins()),
+    ])
+    return [...findings, ...tried, ...(await lookAtDatabases(offline, parts.now))]
   } finally {
     await offline.db.close()
   }
@@ -48,6 +51,37 @@ async function lookAtEpoch({ db, head }: Offline, { now }: Parts): Promise<{ fin
     )
   }
   return { findings, kept }
+}
+
+/** An administrator's password that was replaced in the lost time is known to nobody any more. */
+function lookAtAdmins(admins: Awaited<ReturnType<Admins>>): Finding[] {
+  const of = (is: (fault: string | undefined) => boolean): string[] =>
+    admins.filter(({ fault }) => is(fault)).map(({ name }) => name)
+  const [works, dead] = [of((fault) => fault === undefined), of((fault) => fault === 'wrong_credential')]
+  const untried = of((fault) => fault !== undefined && fault !== 'wrong_credential')
+  return [
+    ...(dead.length > 0
+      ? [
+          fail('databases', `${dead.length} do not take the administrator's password that is kept: ${some(dead)}`, {
+            why: 'it was replaced in the lost time, and nobody knows the new one: no role is made or taken away there',
+            do: 'set another at the server, and give it: purser database replace NAME --file … --password-file …',
+          }),
+        ]
+      : []),
+    ...(works.length > 0 ? [ok('databases', `${works.length} take the administrator's password that is kept`)] : []),
+    ...(untried.length > 0
+      ? [
+          skipped(
+            'databases',
+            `${untried.length} could not be asked whether they take the administrator's password: ${some(untried)}`,
+            {
+              why: 'the server is not reached from here, or is not one to trust',
+              do: 'purser database check NAME, once a server runs',
+            },
+          ),
+        ]
+      : []),
+  ]
 }
 
 async function lookAtDatabases({ db }: Offline, now: Date): Promise<Finding[]> {

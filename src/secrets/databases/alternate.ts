@@ -4,7 +4,7 @@
  */
 import type { Session } from './connect.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
-import { checkGroups, endConnections, inheriting, roleExists } from './roles.ts'
+import { checkGroups, endConnections, inheriting, reachedBy, roleExists } from './roles.ts'
 import { TargetError } from './target-error.ts'
 
 /** What both inherit from owns what they make: a role that is closed takes nothing with it. */
@@ -35,14 +35,10 @@ export async function openRole(
   })
 }
 
-/** A role that may more than its owner gives it is none whose password goes to workloads. */
+/** A role that may more than its owner gives it is none whose password goes to workloads: by itself, or by what it is a member of. */
 async function checkPlain(session: Session, username: string): Promise<void> {
-  const rows = await session.run(
-    `select 1 from pg_roles where rolname = $1 and (rolsuper or rolcreaterole or rolcreatedb or rolreplication
-       or rolbypassrls or rolname = current_user)`,
-    [username],
-  )
-  if (rows.length > 0) throw new TargetError('too_powerful', 'a role of the policy is a privileged one')
+  if ((await reachedBy(session, username)).some((one) => one.powerful))
+    throw new TargetError('too_powerful', 'a role of the policy is a privileged one, or reaches one')
 }
 
 /**

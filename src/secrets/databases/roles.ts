@@ -25,26 +25,36 @@ function grantSql({ schema, objects: kind, names, privileges }: TargetGrant, rol
 /** Seconds are kept: the server compares with its own clock. */
 const until = (time: Date): string => quoteLiteral(time.toISOString())
 
+/** A role and every role that it is a member of; nothing where there is none of that name. */
+export async function reachedBy(
+  session: Session,
+  name: string,
+): Promise<{ asked: boolean; login: boolean; powerful: boolean }[]> {
+  const rows = await session.run(
+    `with recursive reached (oid) as (
+       select oid from pg_roles where rolname = $1
+       union select m.roleid from pg_auth_members m join reached on reached.oid = m.member)
+     select r.rolname = $1 as asked, r.rolcanlogin as login,
+            r.rolsuper or r.rolcreaterole or r.rolcreatedb or r.rolreplication or r.rolbypassrls
+              or r.rolname like 'pg\\_%' or r.rolname = current_user as powerful
+       from reached join pg_roles r using (oid)`,
+    [name],
+  )
+  const is = (row: Row, what: string): boolean => row[what] === true
+  return rows.map((row) => ({ asked: is(row, 'asked'), login: is(row, 'login'), powerful: is(row, 'powerful') }))
+}
+
 /**
  * A group role is refused where it, or any role that it is a member of, could do what no workload may: that would make
  * more of the new role than its grants say.
  */
 export async function checkGroups(session: Session, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    const rows = await session.run(
-      `with recursive reached (oid) as (
-         select oid from pg_roles where rolname = $1
-         union select m.roleid from pg_auth_members m join reached on reached.oid = m.member)
-       select r.rolname = $1 as asked, r.rolcanlogin as login,
-              r.rolsuper or r.rolcreaterole or r.rolcreatedb or r.rolreplication or r.rolbypassrls
-                or r.rolname like 'pg\\_%' or r.rolname = current_user as powerful
-         from reached join pg_roles r using (oid)`,
-      [name],
-    )
-    if (rows.length === 0) throw new TargetError('missing', 'a group role of the definition does not exist')
-    if (rows.some((row) => row['asked'] === true && row['login'] === true))
+    const reached = await reachedBy(session, name)
+    if (reached.length === 0) throw new TargetError('missing', 'a group role of the definition does not exist')
+    if (reached.some((one) => one.asked && one.login))
       throw new TargetError('too_powerful', 'a group role of the definition can log in: it must be NOLOGIN')
-    if (rows.some((row) => row['powerful'] === true))
+    if (reached.some((one) => one.powerful))
       throw new TargetError('too_powerful', 'a group role of the definition reaches a privileged role')
   }
 }

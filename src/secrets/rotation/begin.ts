@@ -4,11 +4,12 @@ import { refuse } from '../../errors.ts'
 import type { SealingKeyring } from '../../keys/data-keys.ts'
 import { newId } from '../../names/id.ts'
 import type { Knex } from '../../store/database.ts'
-import { type RotationRow, insertRotation, lockRunning } from '../../store/rotations.ts'
+import { type RotationRow, insertRotation, lockRunning, versionsAlike } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import { insertVersion, lastVersionOf, readVersions } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Rotator, Rotators } from '../rotators/rotator.ts'
+import { isReadable } from '../read.ts'
 import { type SecretData, openData, sealData } from '../value.ts'
 import type { ConsumersOf } from './consumers.ts'
 import type { Plan } from './policy.ts'
@@ -34,7 +35,7 @@ export type Beginning = {
 }
 
 /** A value that a rotator made beforehand, and what it was made from. */
-export type Prepared = { data: SecretData; fromVersion: number; rotator: Plan['rotator'] }
+export type Prepared = { data: SecretData; fromVersion: number; isOver: boolean; rotator: Plan['rotator'] }
 
 export type Begun = { rotation: RotationRow; entry: EntryPart }
 
@@ -58,6 +59,13 @@ export async function valueOf(
   return row?.sealed && openData(keyring, secret, row)
 }
 
+/** The live value, and whether nobody may read it any more. */
+async function liveValue(knex: Knex, keyring: SealingKeyring, secret: SecretRow, now: Date) {
+  const [row] = await readVersions(knex, [{ secretId: secret.id, version: secret.version }])
+  const current = row?.sealed && openData(keyring, secret, row)
+  return { isOver: !row || !isReadable(row, secret, now), ...(current && { current }) }
+}
+
 /**
  * Makes the next value before the transaction that stages it: an RSA key takes seconds to find.
  * @throws RotatorError where no value can be made
@@ -67,16 +75,20 @@ export async function prepareValue(
   { rotators, keyring }: Pick<RotationParts, 'rotators' | 'keyring'>,
   secret: SecretRow,
   plan: Plan,
+  now: Date,
 ): Promise<Prepared> {
   const { path, version } = secret
-  const current = await valueOf(knex, keyring, secret, version)
-  const next = { config: plan.rotator, path, version: version + 1, ...(current && { current }) }
-  return { data: await rotatorOf(rotators, plan).next(next), fromVersion: version, rotator: plan.rotator }
+  const live = await liveValue(knex, keyring, secret, now)
+  const next = { config: plan.rotator, path, version: version + 1, ...live }
+  const data = await rotatorOf(rotators, plan).next(next)
+  return { data, fromVersion: version, isOver: live.isOver, rotator: plan.rotator }
 }
 
 /** Whether it is still what the rotator would make. */
-const isMadeFor = (prepared: Prepared, secret: SecretRow, plan: Plan): boolean =>
-  prepared.fromVersion === secret.version && JSON.stringify(prepared.rotator) === JSON.stringify(plan.rotator)
+const isMadeFor = (prepared: Prepared, secret: SecretRow, isOver: boolean, plan: Plan): boolean =>
+  prepared.fromVersion === secret.version &&
+  prepared.isOver === isOver &&
+  JSON.stringify(prepared.rotator) === JSON.stringify(plan.rotator)
 
 /**
  * @throws Refusal `conflict` while a rotation runs, or a live consumer holds what an effect would overwrite; RotatorError
@@ -92,15 +104,15 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
 
   const version = (await lastVersionOf(tx, secret.path)) + 1
   const { path } = secret
-  const current = await valueOf(tx, keyring, secret, secret.version)
-  const next = { config: plan.rotator, path, version, ...(current && { current }) }
+  const live = await liveValue(tx, keyring, secret, now)
+  const next = { config: plan.rotator, path, version, ...live }
   if (plan.supplied && asked.data) {
     const problems = rotator.checkSupplied?.(asked.data, next) ?? []
     const errors = problems.map((one) => ({ ...one, pointer: `/data${one.pointer}` }))
     if (errors.length > 0) throw refuse('impossible', { errors })
   }
   const { prepared } = asked
-  const ready = prepared && isMadeFor(prepared, secret, plan) ? prepared.data : undefined
+  const ready = prepared && isMadeFor(prepared, secret, live.isOver, plan) ? prepared.data : undefined
   const data = asked.data ?? ready ?? (await rotator.next(next))
   await insertVersion(tx, {
     secretId: secret.id,
@@ -148,11 +160,14 @@ const inShort = (rotation: RotationRow, plan: Plan, { tells }: Rotator): Record<
 
 /** The value before the live one is what the next one overwrites, where a target takes two at a time. */
 async function refuseOverlap(
-  tx: Knex,
+  tx: Knex.Transaction,
   { consumersOf }: RotationParts,
   { secret, known, now }: Beginning,
 ): Promise<void> {
-  const before = (await consumersOf(secret, undefined, known, now, tx)).filter((one) => one.waitedFor)
+  // After a rollback an earlier version may be of the live value: whoever holds it is overwritten by nothing.
+  const alike = await versionsAlike(tx, secret.id, secret.version)
+  const consumers = await consumersOf(secret, undefined, known, now, tx)
+  const before = consumers.filter((one) => one.waitedFor && !alike.includes(one.newest.version))
   if (before.length === 0) return
   const detail =
     `${before.length} of its live consumers hold a version before the live one, which this would overwrite: ` +

@@ -54,8 +54,9 @@ export function createConsumers({ db, contained }: ConsumerParts): ConsumersOf {
       const moved = hasMoved(row.held, move)
       const excused = rotation?.excused.includes(row.holder) ?? false
       const counts = standing.standing === 'live' || standing.standing === 'held'
-      // What opens nothing any more isn't waited for: that was the end of an earlier rotation.
-      const waitedFor = counts && !moved && !excused && !retired.has(newest.version)
+      // Who never had an older version has nothing to move from. One that opens nothing any more was ended by an earlier rotation.
+      const holdsOlder = row.held.some((one) => !isNew(one, move) && !retired.has(one.version))
+      const waitedFor = counts && !moved && !excused && holdsOlder
       return [{ ...row, newest, ...standing, moved, excused, waitedFor }]
     })
   }
@@ -93,12 +94,15 @@ function moveOf(secret: Pick<SecretRow, 'version'>, rotation: RotationRow | unde
   return { to: secret.version, moved: plan?.moved ?? 'fetched', ...(alike && { alike }) }
 }
 
+const isAlike = ({ version }: HeldVersion, { alike = [] }: Move): boolean => alike.includes(version)
+const isNew = (one: HeldVersion, move: Move): boolean => one.version >= move.to || isAlike(one, move)
+
 /** @param held newest fetch first */
-export function hasMoved(held: readonly HeldVersion[], { to, alike = [], moved }: Move): boolean {
-  const isAlike = ({ version }: HeldVersion): boolean => alike.includes(version)
-  const isNew = (one: HeldVersion): boolean => one.version >= to || isAlike(one)
-  const counts = held.filter((one) => isNew(one) && (moved === 'fetched' || one.ackedAt || isAlike(one)))
-  const old = held.filter((one) => !isNew(one))
+export function hasMoved(held: readonly HeldVersion[], move: Move): boolean {
+  const counts = held.filter(
+    (one) => isNew(one, move) && (move.moved === 'fetched' || one.ackedAt || isAlike(one, move)),
+  )
+  const old = held.filter((one) => !isNew(one, move))
   const last = (some: readonly HeldVersion[]): number => Math.max(...some.map((one) => one.fetchedAt.getTime()))
   return counts.length > 0 && last(counts) >= last(old)
 }

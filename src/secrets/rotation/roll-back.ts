@@ -4,7 +4,7 @@ import type { Knex } from '../../store/database.ts'
 import { type RotationRow, updateRotation, versionsAlike } from '../../store/rotations.ts'
 import { readVersions } from '../../store/secrets.ts'
 import { openData } from '../value.ts'
-import { type Begun, type Beginning, type RotationParts, beginRotation } from './begin.ts'
+import { type Begun, type Beginning, type RotationParts, beginRotation, rotatorOf, valueOf } from './begin.ts'
 import { type Plan, planOf } from './policy.ts'
 
 type Asked = Omit<Beginning, 'data' | 'plan'> & {
@@ -31,11 +31,16 @@ export async function rollBack(tx: Knex.Transaction, parts: RotationParts, asked
   if (row.retiredAt) throw refuse('conflict', { detail: 'that version was retired: it opens nothing any more' })
   const isOver = row.deletedAt !== undefined || (row.expiresAt !== undefined && row.expiresAt <= now)
   if (!row.sealed || isOver) throw refuse('conflict', { detail: 'that version has no value any more' })
-  if (running) await end(tx, running, now)
   const { deadlineSeconds, onDeadline, moved, allowOverlap, rotator } = running ? planOf(running) : asked.plan
+  const data = openData(parts.keyring, secret, row)
+  const current = await valueOf(tx, parts.keyring, secret, secret.version)
+  const live = { config: rotator, ...(current && { current }) }
+  const why = rotatorOf(parts.rotators, { rotator }).refusesAgain?.(data, live)
+  if (why !== undefined) throw refuse('conflict', { detail: `the value of that version can't be set again: ${why}` })
+  if (running) await end(tx, running, now)
   const alike = await versionsAlike(tx, secret.id, toVersion)
   const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion, alike }
-  const begun = await beginRotation(tx, parts, { ...asked, plan, data: openData(parts.keyring, secret, row) })
+  const begun = await beginRotation(tx, parts, { ...asked, plan, data })
   return running ? { ...begun, entry: withDetail(begun.entry, { rolledBack: running.id }) } : begun
 }
 

@@ -44,7 +44,10 @@ export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: A
       const consumers = await parts.consumersOf(secret, running, known, now, tx)
       if (!consumers.some((one) => one.holder === verb.holder))
         throw refuse('impossible', { errors: [{ pointer: '/session', detail: 'holds no version of this secret' }] })
-      await write({ excused: [...new Set([...running.excused, verb.holder])], nextAttemptAt: now })
+      const excused = [...new Set([...running.excused, verb.holder])]
+      const left = consumers.some((one) => one.waitedFor && one.holder !== verb.holder)
+      // What is held stays so for the others.
+      await write({ excused, ...((running.state !== 'held' || !left) && { nextAttemptAt: now }) })
       return { entry: entry({ holder: verb.holder }) }
     }
     case 'hold': {

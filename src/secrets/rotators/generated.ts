@@ -9,5 +9,5 @@ export const generated = ({ randomBytes }: { randomBytes: (size: number) => Buff
   kind: 'generated',
   effects: false,
   check: (config) => (hasFields(config) ? checkFields(config.fields, '/fields') : []),
-  next: ({ config, current }) => generateData(hasFields(config) ? config.fields : {}, current, randomBytes),
+  next: ({ config, ...live }) => generateData(hasFields(config) ? config.fields : {}, live, randomBytes),
 })

@@ -26,10 +26,10 @@ const isPostgres = (config: RotatorConfig): config is PostgresConfig => Array.is
 
 function readConfig(config: RotatorConfig): PostgresConfig {
   if (isPostgres(config)) return config
-  throw hopeless('bad_policy', 'the policy names no roles')
+  throw untouched('bad_policy', 'the policy names no roles')
 }
 
-const hopeless = (code: string, detail: string): RotatorError => new RotatorError(code, detail, { hopeless: true })
+const untouched = (code: string, detail: string): RotatorError => new RotatorError(code, detail, { untouched: true })
 
 /** Shorter ones can be guessed from a stolen verifier. */
 const shortestPassword = 22
@@ -39,7 +39,8 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
 
   function databaseOf({ database }: PostgresConfig): DatabaseRow {
     const row = byName(snapshots.current().databases, database)
-    if (!row) throw hopeless('no_database', 'the database of the policy is not configured any more')
+    const gone = 'the database of the policy is not configured any more'
+    if (!row) throw new RotatorError('no_database', gone, { hopeless: true })
     return row
   }
 
@@ -61,6 +62,11 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       'not_ours',
       'the earlier value is of a role outside the policy, and still works: end it by hand',
     )
+  }
+
+  async function close(of: PostgresConfig, username: string): Promise<void> {
+    const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
+    await told(() => asAdmin(parts, databaseOf(of), (session) => closeRole(session, username, verifier)))
   }
 
   return {
@@ -108,6 +114,13 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       return problems
     },
 
+    refusesAgain({ username, password }, { config, current }) {
+      const { roles } = readConfig(config)
+      if (typeof username !== 'string' || !roles.includes(username)) return 'it is of no role of the policy'
+      const isLive = username === current?.['username'] && password !== current['password']
+      return isLive ? 'it is of the role that the live value is of' : undefined
+    },
+
     async next({ config, current }) {
       const [first = '', second = ''] = readConfig(config).roles
       return { username: current?.['username'] === first ? second : first, password: newPassword(randomBytes) }
@@ -118,7 +131,7 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       const { username, password } = credentialOf(staged, of)
       // Its live password would stop working under everybody who holds it.
       if (username === current?.['username'] && password !== current['password'])
-        throw hopeless('same_role', 'the new value is of the role that the live one is of')
+        throw untouched('same_role', 'the new value is of the role that the live one is of')
       const verifier = await scramVerifier(password, randomBytes)
       await told(() =>
         asAdmin(parts, databaseOf(of), (session) =>
@@ -129,13 +142,15 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
 
     async retire({ config, ended, kept }) {
       const of = readConfig(config)
+      if (!ended) {
+        for (const role of of.roles) if (role !== kept['username']) await close(of, role)
+        return
+      }
       const { username } = ended
       if (typeof username !== 'string') return
       if (!of.roles.includes(username)) return checkEnded(of, ended)
       // A role has one password: where both are of one, the earlier is gone since the later was set.
-      if (username === kept['username']) return
-      const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
-      await told(() => asAdmin(parts, databaseOf(of), (session) => closeRole(session, username, verifier)))
+      if (username !== kept['username']) await close(of, username)
     },
 
     async works({ config, data }) {
@@ -160,7 +175,7 @@ const adminsAt = (target: Target, { databases }: Snapshot): string[] =>
 /** Only the roles of the policy are ever touched, whatever somebody wrote into the secret. */
 function credentialOf({ username, password }: SecretData, { roles }: PostgresConfig): Credential {
   if (typeof username !== 'string' || typeof password !== 'string' || !roles.includes(username))
-    throw hopeless('not_ours', 'the value is of no role of the policy')
+    throw untouched('not_ours', 'the value is of no role of the policy')
   return { username, password }
 }
 

@@ -23,13 +23,15 @@ export type Effect = {
 /** @property pointer relative to `rotator` */
 type Claimed = { pointer: string; name: string }
 
-type Next = {
+export type Next = {
   config: RotatorConfig
   path: string
   /** The version that the value is for. */
   version: number
-  /** The live value; absent where it was deleted or destroyed. */
+  /** The live value; absent where it was destroyed. */
   current?: SecretData
+  /** Nobody may read the live value any more: it was deleted, or has expired. Nothing of it may come along. */
+  isOver?: boolean
 }
 
 export type Rotator = {
@@ -47,6 +49,8 @@ export type Rotator = {
   claims?: (config: RotatorConfig, known: Snapshot) => Claimed[]
   /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */
   checkSupplied?: (data: SecretData, next: Next) => Problem[]
+  /** Why a value can't be set again, where that is known before any effect: it was never this one's to set. */
+  refusesAgain?: (data: SecretData, live: Pick<Next, 'config' | 'current'>) => string | undefined
   /** The value of the next version, before any effect. @throws RotatorError where there can be none now */
   next: (next: Next) => Promise<SecretData>
   /**
@@ -57,11 +61,11 @@ export type Rotator = {
   issue?: (effect: Effect & { version: number; staged: SecretData; current?: SecretData }) => Promise<void>
   /**
    * Ends a value at the target, open connections included. `kept` goes on working, also where both name the same account.
-   * After a rollback, `ended` is the newer one. It is `{}` where its value was destroyed meanwhile: then whatever the
-   * target knows beside `kept` ends.
+   * After a rollback, `ended` is the newer one. It is absent where its value was destroyed: then whatever the target knows
+   * beside `kept` ends.
    * @throws RotatorError
    */
-  retire?: (effect: Effect & { ended: SecretData; kept: SecretData }) => Promise<void>
+  retire?: (effect: Effect & { ended?: SecretData; kept: SecretData }) => Promise<void>
   /** Whether a value opens its target now, tried there. @throws RotatorError where that can't be found out */
   works?: (asked: { config: RotatorConfig; path: string; data: SecretData }) => Promise<boolean>
 }
@@ -76,13 +80,16 @@ export class RotatorError extends Error {
   readonly detail: string
   /** Trying again can't help: somebody must change something first. */
   readonly hopeless: boolean
+  /** It failed by what a rotation is fixed to, before any effect: so did every attempt before, and nothing was ever set. */
+  readonly untouched: boolean
 
-  constructor(code: string, detail: string, options: { hopeless?: boolean } = {}) {
+  constructor(code: string, detail: string, options: { hopeless?: boolean; untouched?: boolean } = {}) {
     super(`${code}: ${detail}`)
     this.name = 'RotatorError'
     this.code = code
     this.detail = detail
-    this.hopeless = options.hopeless ?? false
+    this.untouched = options.untouched ?? false
+    this.hopeless = options.hopeless ?? this.untouched
   }
 }
 

@@ -66,7 +66,7 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
       return [...checkUrl(url, outbound), ...checkFields(generate, '/generate')]
     },
     tells: (config) => readConfig(config).url,
-    next: ({ config, current }) => generateData(readConfig(config).generate, current, randomBytes),
+    next: ({ config, ...live }) => generateData(readConfig(config).generate, live, randomBytes),
     async issue({ version, staged, ...effect }) {
       try {
         await tell(effect, { version, data: staged })

@@ -32,8 +32,10 @@ export function parseEnvFile(text: string, where: string): Data {
     if (text) return unescape(text[1] ?? '')
     const line = take(bare)?.[0] ?? ''
     if (/^['"]/.test(line)) throw wrong('a quote that is opened here is not closed')
+    // To a shell a value, to others a comment and an empty value.
+    if (line.startsWith('#')) throw wrong('is it a value? then put it in quotes; else put the comment on its own line')
     if (line.endsWith('\\')) throw wrong('a value over several lines must be in double quotes')
-    return line.replace(/(?:^|[ \t]+)#.*$/, '').trimEnd()
+    return line.replace(/[ \t]+#.*$/, '').trimEnd()
   }
   function unescape(text: string): string {
     return text.replaceAll(/\\([^])/g, (_, one: string) => {

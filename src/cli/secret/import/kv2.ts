@@ -63,7 +63,9 @@ export function kv2(options: Kv2Options): Source {
         port: portOf(url),
         headers,
       }
-      const sent = url.protocol === 'https:' ? overTls({ ...asked, ...(ca !== undefined && { ca }) }) : plain(asked)
+      // Said outright: NODE_TLS_REJECT_UNAUTHORIZED must not switch it off.
+      const verified = { rejectUnauthorized: true, ...(ca !== undefined && { ca }) }
+      const sent = url.protocol === 'https:' ? overTls({ ...asked, ...verified }) : plain(asked)
       sent.once('response', resolve)
       sent.setTimeout(timeoutMs, () => sent.destroy(new Error('timeout')))
       sent.once('error', (error: Error & { code?: string }) => {
