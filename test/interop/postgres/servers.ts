@@ -59,10 +59,10 @@ const places = ['/usr/lib/postgresql', '/usr/pgsql', '/opt/homebrew/opt', '/usr/
 /** A server of at least 14 that has its own pg_dump and pg_restore beside it: pg_dump refuses a newer server than itself. */
 export async function findDump(): Promise<string | undefined> {
   const given = process.env['PURSER_TEST_DUMP']
-  const found = [...(given === undefined ? [] : [given])]
+  const found = given === undefined ? [] : [given]
   for (const place of places) {
     const names = await readdir(place).catch((): string[] => [])
-    for (const name of names.sort().reverse()) {
+    for (const name of names.toSorted().toReversed()) {
       const major = /(?:^|@)(\d+)$/.exec(name)?.[1]
       if (major !== undefined && Number(major) >= 14) found.push(join(place, name))
     }

