@@ -96,6 +96,8 @@ it('all are looked at once in a while, a page at a time', async () => {
 
 it('what is due is found among what is not: over in time, its session given up, never given out, being revoked', async () => {
   await fillLeases(purser.knex, { many, over: true })
+  // A server whose clock is a minute away from the database's ends nothing.
+  time = new Date()
   await purser.runJobs()
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
   const { rows, sql } = await mostTouched()

@@ -6,7 +6,7 @@ const resolve = { conditions: ['purser-source'] }
 
 /** What knows Postgres closest, run as it is on the newest one. */
 const onEach = [
-  'test/store/{append-only,append-plan,migrate,postgres,privileges}.test.ts',
+  'test/store/{append-only,append-plan,lease-plans,migrate,postgres,privileges}.test.ts',
   'test/secrets/target-*.test.ts',
   'test/http/{databases,leases,lease-faults,lease-bounds,rotation-postgres}.test.ts',
   'test/interop/postgres/administrators.test.ts',
