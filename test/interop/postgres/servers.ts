@@ -27,7 +27,8 @@ export async function findServers(): Promise<{ servers: Server[]; missing: strin
     const name = `postgres-${version.split('.')[0] ?? ''}`
     await install(version).then(
       (native) => servers.push({ name, native }),
-      (error: unknown) => missing.push(`SKIPPED ${name}: npm did not give ${version} for this machine (${firstLine(error)})`),
+      (error: unknown) =>
+        missing.push(`SKIPPED ${name}: npm did not give ${version} for this machine (${firstLine(error)})`),
     )
   }
   return { servers: [...servers, { name: 'postgres-newest' }], missing }
@@ -52,7 +53,11 @@ async function install(version: string): Promise<string> {
 }
 
 const firstLine = (error: unknown): string =>
-  (/npm (?:error|ERR!) (?!code|errno|syscall)(.*)/.exec(String(error))?.[1] ?? String(error).split('\n')[0] ?? '').slice(0, 200)
+  (
+    /npm (?:error|ERR!) (?!code|errno|syscall)(.*)/.exec(String(error))?.[1] ??
+    String(error).split('\n')[0] ??
+    ''
+  ).slice(0, 200)
 
 const places = ['/usr/lib/postgresql', '/usr/pgsql', '/opt/homebrew/opt', '/usr/local/opt']
 
