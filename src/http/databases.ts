@@ -8,6 +8,7 @@ import type { AdminParts } from '../secrets/databases/admin.ts'
 import { stagedAnew } from '../secrets/databases/admin-rotation.ts'
 import { checkDatabase } from '../secrets/databases/check.ts'
 import { type DatabaseDefinition, definitionOf, faultsOf } from '../secrets/databases/definition.ts'
+import { rolePrefix } from '../secrets/leases/role-name.ts'
 import { claimants } from '../secrets/rotation/claims.ts'
 import { roleAt } from '../secrets/rotators/postgres.ts'
 import type { Rotators } from '../secrets/rotators/rotator.ts'
@@ -134,7 +135,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
     /** Calls out and changes nothing. */
     async check(request, snapshot) {
       const row = findDatabase(request, snapshot)
-      const checks = await checkDatabase(parts, row)
+      const checks = await checkDatabase(parts, row, rolePrefix(snapshot.instanceId))
       const ok = checks.every((one) => one.ok)
       return {
         reply: json({ ok, checks }),

@@ -23,6 +23,7 @@ import {
   strandedLeases,
 } from '../store/leases.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
+import { type Granting, concerned } from './lease-changes.ts'
 import { endRenewals } from './lease-renewals.ts'
 import { type OnceParts, changeOnce, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
@@ -38,23 +39,37 @@ export type LeaseJobParts = OnceParts & {
 const lock = 0x706c7365
 /** Longer than any request that makes roles takes. */
 const strandedAfterMs = 60_000
-const page = 100
-const mostPages = 50
+/** So many are read at a time, and so many begin to end in one change, which everybody's appends wait for. */
+const page = 500
+const together = 100
+const mostPages = 10
+const mostBatches = 50
 const batch = 50
 /** For how long a replica has a batch to itself. */
 const busyMs = 120_000
-/** What is decided from memory is looked at when memory changed, and once in a while. */
+/** What a change in memory concerns is looked at with it, and every lease once in a while. */
 const lookEveryMs = 60_000
+/** How far clocks of replicas may be apart, and how long a change may take: sessions that ended so long before the last run are new. */
+const lateMs = 120_000
+/** Nothing moves without a run that moves it. */
+const countEveryMs = 15_000
 
 type Over = { lease: LeaseRow; reason: string }
 
 export function leaseJob(parts: LeaseJobParts): Job {
   const { db, snapshots, revokeRoles, now, metrics } = parts
-  let looked = { revision: -1, at: -Infinity }
+  let looked: { known?: Granting; at: number } = { at: -Infinity }
+  let [ranAt, countedAt, moved] = [now().getTime(), -Infinity, false]
 
   /** Answers whether each of them is ended, or another replica is at it. */
   async function end(over: readonly Over[]): Promise<boolean> {
-    if (over.length === 0) return true
+    let all = true
+    for (let at = 0; at < over.length; at += together) all = (await endSome(over.slice(at, at + together))) && all
+    return all
+  }
+
+  async function endSome(over: readonly Over[]): Promise<boolean> {
+    moved = true
     const { databases } = snapshots.current()
     const entries = over.map(({ lease, reason }) =>
       aboutLease(lease, 'intended', { database: databases.get(lease.databaseId)?.name ?? lease.databaseId, reason }),
@@ -85,41 +100,60 @@ export function leaseJob(parts: LeaseJobParts): Job {
     return true
   }
 
-  async function endPages(find: (time: Date) => Promise<LeaseRow[]>, reason: string): Promise<void> {
+  /** Answers whether none is left. */
+  async function endPages(find: (time: Date) => Promise<LeaseRow[]>, reason: string): Promise<boolean> {
     for (let pages = 0; pages < mostPages; pages++) {
-      const found = await find(now())
-      await end(found.map((lease) => ({ lease, reason })))
-      if (found.length < page) break
+      const over = (await find(now())).map((lease) => ({ lease, reason }))
+      const ended = await end(over)
+      if (over.length < page) return ended
     }
+    return false
   }
 
   async function endAll(): Promise<void> {
     await endPages((time) => expiredLeases(db.knex, time, page), 'over')
-    await endPages((time) => forsakenLeases(db.knex, time, page), 'session')
+    const began = now().getTime()
+    const since = new Date(Math.min(ranAt, began) - lateMs)
+    if (await endPages(() => forsakenLeases(db.knex, since, page), 'session')) ranAt = began
     const before = new Date(now().getTime() - strandedAfterMs)
     await end((await strandedLeases(db.knex, before, page)).map((lease) => ({ lease, reason: 'not_given_out' })))
+    await lookAtHeld()
+  }
+
+  async function lookAtHeld(): Promise<void> {
     const known = snapshots.current()
     const time = now().getTime()
-    if (known.revision === looked.revision && Math.abs(time - looked.at) < lookEveryMs) return
+    const whole = Math.abs(time - looked.at) >= lookEveryMs
+    const whose = whole ? 'all' : concerned(looked.known, known)
     let isSettled = true
-    for (let after = ''; ;) {
-      const held = await heldLeases(db.knex, after, page)
+    for (let after = ''; whose.length > 0;) {
+      const held = await heldLeases(db.knex, after, page, whose)
       if (!(await end(held.flatMap((lease): Over[] => asOver(lease, known, now()))))) isSettled = false
       const last = held.at(-1)
       if (!last || held.length < page) break
       after = last.id
     }
     // Where one of a page had moved on, the others wait for the next run, and not for the next change.
-    if (isSettled) looked = { revision: known.revision, at: time }
+    if (isSettled) looked = { known, at: whose === 'all' ? time : looked.at }
   }
 
   async function revokeDue(): Promise<void> {
-    for (let pages = 0; pages < mostPages; pages++) {
+    for (let batches = 0; batches < mostBatches; batches++) {
       const time = now()
       const leases = await takeRevoking(db.knex, time, new Date(time.getTime() + busyMs), batch)
       if (leases.length === 0) return
+      moved = true
       await revokeRoles(leases, opening(parts))
     }
+  }
+
+  /** Reads every open lease: not each second. */
+  async function count(): Promise<void> {
+    const time = now().getTime()
+    if (!moved && Math.abs(time - countedAt) < countEveryMs) return
+    metrics.leases(await countLeases(db.knex, irrevocableAfter))
+    countedAt = time
+    moved = false
   }
 
   return {
@@ -129,7 +163,7 @@ export function leaseJob(parts: LeaseJobParts): Job {
       await endAll()
       await endRenewals(parts)
       await revokeDue()
-      metrics.leases(await countLeases(db.knex, irrevocableAfter))
+      await count()
     },
   }
 }
@@ -142,7 +176,7 @@ const opening = (parts: LeaseJobParts): Opening => openBySystem('lease.revoke', 
 /** Whether its session still stands as far as memory knows, and is still granted the database. */
 function asOver(lease: HeldLease, known: Snapshot, now: Date): Over[] {
   const { session, workloadId } = lease
-  if (!session) return []
+  if (!session || session.endedAt || session.expiresAt <= now) return [{ lease, reason: 'session' }]
   const of = { id: lease.sessionId, workloadId, ...session }
   if (!stands(known, of)) return [{ lease, reason: 'workload' }]
   if (blockOf(known, of, now)) return [{ lease, reason: 'blocked' }]

@@ -102,14 +102,17 @@ describe('databases', () => {
     ])
     await target.sql(`create role weak login password 'weak-password-1'`)
     expect(await check('c-weak', { admin: { username: 'weak', password: 'weak-password-1' } })).toEqual([
-      'it lacks CREATEROLE',
-      'the administrator may not grant its use',
+      'it lacks CREATEROLE: alter role "weak" createrole',
+      'the administrator may not hand that on; by the owner: grant usage on schema "shop" to "weak" with grant option',
+      'the administrator may not hand that on; by the owner: grant select, insert on all tables in schema "shop" to "weak" with grant option',
     ])
     const missing = { grants: [{ schema: 'no such', objects: 'tables', privileges: ['select'] }], memberOf: ['nobody'] }
     expect(await check('c-missing', { roles: missing })).toEqual([
       expect.stringContaining('group role of the definition does not exist'),
       'there is no such schema',
     ])
+    const named = [{ schema: 'shop', objects: 'tables', names: ['item', 'no such'], privileges: ['select'] }]
+    expect(await check('c-table', { roles: { grants: named } })).toEqual(['there is no table no such'])
   })
 
   describe('whose administrative credential is rotated', () => {

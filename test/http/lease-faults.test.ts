@@ -6,7 +6,7 @@ import { createRole } from '../../src/secrets/databases/roles.ts'
 import { scramVerifier } from '../../src/secrets/databases/scram.ts'
 import { createClock } from '../support/clock.ts'
 import { audience, startPurser } from '../support/purser.ts'
-import { type Shop, createShop, rolesAt, startShop } from '../support/leases.ts'
+import { type Shop, createShop, definitionFor, rolesAt, startShop } from '../support/leases.ts'
 import { createAsk, entriesOf, fault, readLog } from '../support/operator.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
 
@@ -143,7 +143,11 @@ describe('leases, when something fails', () => {
     ],
     [
       'after it was given out, with its session never seen again',
-      async () => makeRole((await stranded({ state: 'active' })).username),
+      async () => {
+        await makeRole((await stranded({ state: 'active' })).username)
+        // What no event tells is found by the look at all leases: once a minute, and with a change like this one.
+        await shop.purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'another' }))
+      },
     ],
   ])('takes back what somebody left who died %s', async (_, leave) => {
     await leave()

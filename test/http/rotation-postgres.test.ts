@@ -155,10 +155,11 @@ describe('the postgres rotator', () => {
       { rolname: 'orders_c', rolcanlogin: true },
       { rolname: 'orders_d', rolcanlogin: false },
     ])
-    const members = await target.sql(
-      `select 1 from pg_auth_members m where m.roleid in ('orders_c'::regrole, 'orders_d'::regrole) and (set_option or inherit_option)`,
+    // From PostgreSQL 16 on whoever makes a role is its member for administering it, and no more.
+    const members = await target.sql<{ set_option?: boolean; inherit_option?: boolean }>(
+      `select * from pg_auth_members m where m.roleid in ('orders_c'::regrole, 'orders_d'::regrole)`,
     )
-    expect(members).toEqual([])
+    expect(members.filter((one) => (one.set_option ?? true) || one.inherit_option)).toEqual([])
     expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
   })
 

@@ -5,6 +5,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['purser-source'] } },
   test: {
     include: ['test/interop/**/*.test.ts'],
+    exclude: ['test/interop/postgres/**'],
     globalSetup: ['test/interop/global-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -157,6 +157,27 @@ describe('a role at a target', () => {
     await target.sql('drop function shop.rise()')
   })
 
+  it('is dropped by an administrator that owns nothing of what it granted, and may no column of it', async () => {
+    for (const text of [
+      'create table shop.theirs (n int)',
+      'create sequence shop."Their ""numbers"""',
+      'grant delete on shop.theirs to purser_admin with grant option',
+      'grant usage on sequence shop."Their ""numbers""" to purser_admin with grant option',
+    ])
+      await target.sql(text)
+    const before = await catalog()
+    await make('purser_t_theirs', {
+      grants: [
+        { schema: 'shop', objects: 'tables', names: ['theirs'], privileges: ['delete'] },
+        { schema: 'shop', objects: 'sequences', names: ['Their "numbers"'], privileges: ['usage'] },
+      ],
+    })
+    await asAdmin((session) => dropRole(session, 'purser_t_theirs'))
+    expect(await catalog()).toEqual(before)
+    await target.sql('drop table shop.theirs; ')
+    await target.sql('drop sequence shop."Their ""numbers"""')
+  })
+
   it('is not there where any grant fails, also one that Postgres only warns of', async () => {
     await target.sql('create table shop.foreign_one (n int)')
     const grants = [{ schema: 'shop', objects: 'tables', names: ['foreign_one'], privileges: ['select'] }]

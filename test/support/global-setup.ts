@@ -15,7 +15,7 @@ declare module 'vitest' {
 }
 
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
-  const postgres = await startPostgres()
+  const postgres = await startPostgres(project.config.env?.['PURSER_TEST_POSTGRES'])
   try {
     const template = await makeTemplate(postgres.url)
     const runDirectory = await mkdtemp(join(tmpdir(), 'purser-test-'))

@@ -4,14 +4,15 @@
  */
 import type { Session } from './connect.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
-import { checkGroups, endConnections, inheriting, reachedBy, roleExists } from './roles.ts'
+import { administering, checkGroups, endConnections, inheriting, reachedBy, roleExists } from './roles.ts'
 import { TargetError } from './target-error.ts'
 
 /** What both inherit from owns what they make: a role that is closed takes nothing with it. */
 async function joinOwner(session: Session, username: string, owner: string): Promise<void> {
   const [found] = await session.run(`select pg_has_role($1::name, $2::name, 'usage') as member`, [username, owner])
-  if (found?.['member'] !== true)
-    await session.run(`grant ${quoteIdentifier(owner)} to ${quoteIdentifier(username)}${await inheriting(session)}`)
+  if (found?.['member'] === true) return
+  const how = await inheriting(session)
+  await administering(() => session.run(`grant ${quoteIdentifier(owner)} to ${quoteIdentifier(username)}${how}`))
 }
 
 /** Gives a role its password, and lets it log in. One that is missing is made only where that is wanted. */
@@ -31,7 +32,9 @@ export async function openRole(
     }
     await checkPlain(session, username)
     await joinOwner(session, username, owner)
-    await session.run(`alter role ${name} login valid until 'infinity' password ${quoteLiteral(verifier)}`)
+    await administering(() =>
+      session.run(`alter role ${name} login valid until 'infinity' password ${quoteLiteral(verifier)}`),
+    )
   })
 }
 
@@ -48,7 +51,7 @@ async function checkPlain(session: Session, username: string): Promise<void> {
 export async function closeRole(session: Session, username: string, verifier: string): Promise<void> {
   if (!(await roleExists(session, username))) return
   const name = quoteIdentifier(username)
-  await session.run(`alter role ${name} nologin password ${quoteLiteral(verifier)}`)
+  await administering(() => session.run(`alter role ${name} nologin password ${quoteLiteral(verifier)}`))
   const [own] = await session.run(`select pg_has_role($1::name, 'usage') as member`, [username])
   if (own?.['member'] === true) return endConnections(session, username)
   // Whoever may administer a role may be its member, which ending its connections takes: never for longer than that.

@@ -1,21 +1,28 @@
 /** Whether roles can be made in a database, found out without making one. */
 import type { DatabaseRow } from '../../store/rows.ts'
 import { type AdminParts, asAdmin } from './admin.ts'
+import { lookAtGrant, lookAtSchema } from './check-grants.ts'
+import { lookAtConnecting, lookAtGroups, lookAtRoles } from './check-roles.ts'
 import type { Row, Session } from './connect.ts'
 import { type DatabaseDefinition, definitionOf } from './definition.ts'
+import { quoteIdentifier } from './identifier.ts'
 import { checkGroups } from './roles.ts'
 import { TargetError, targetError } from './target-error.ts'
 
 export type Finding = { what: string; ok: boolean; detail?: string }
 
-/** Never throws: what is wrong is a finding. */
-export async function checkDatabase(parts: AdminParts, row: DatabaseRow): Promise<Finding[]> {
+/**
+ * Never throws: what is wrong is a finding, and where a grant mends it, it ends with the statement.
+ * @param prefix of the roles that this Purser makes
+ */
+export async function checkDatabase(parts: AdminParts, row: DatabaseRow, prefix: string): Promise<Finding[]> {
   const findings: Finding[] = []
   const reach = 'the server is reached, verified, and takes the credential'
   try {
     await asAdmin(parts, row, async (session) => {
       findings.push({ what: reach, ok: true })
-      for (const [what, look] of looks(definitionOf(row))) findings.push(await finding(what, () => look(session)))
+      for (const [what, look] of looks(definitionOf(row), prefix))
+        findings.push(await finding(what, () => look(session)))
     })
   } catch (error) {
     findings.push(failed(reach, error))
@@ -25,35 +32,36 @@ export async function checkDatabase(parts: AdminParts, row: DatabaseRow): Promis
 
 type Look = [what: string, look: (session: Session) => Promise<void>]
 
-function looks({ roles }: DatabaseDefinition): Look[] {
+function looks(definition: DatabaseDefinition, prefix: string): Look[] {
+  const { roles, admin } = definition
   const schemas = [...new Set(roles.grants.map((grant) => grant.schema))]
+  const who = quoteIdentifier(admin.username)
   return [
-    [
-      'the administrator may make roles, and is no superuser',
-      async (session) => {
-        const [own = {}]: Row[] = await session.run(
-          'select rolsuper, rolcreaterole, rolreplication, rolbypassrls from pg_roles where rolname = current_user',
-        )
-        if (own['rolcreaterole'] !== true) throw new TargetError('not_permitted', 'it lacks CREATEROLE')
-        if (own['rolsuper'] === true)
-          throw new TargetError('too_powerful', 'it is a superuser: give it CREATEROLE alone')
-        if (own['rolreplication'] === true || own['rolbypassrls'] === true)
-          throw new TargetError('too_powerful', 'it has REPLICATION or BYPASSRLS, which it does not need')
-      },
-    ],
+    ['the administrator may make roles, and is no superuser', (session) => lookAtAdmin(session, who)],
+    ['the roles that it made before can be taken away', (session) => lookAtRoles(session, prefix, who)],
     ['the groups are plain', (session) => checkGroups(session, roles.memberOf ?? [])],
+    ['the groups can be granted', (session) => lookAtGroups(session, roles.memberOf ?? [], who)],
+    ['roles can connect', (session) => lookAtConnecting(session, definition)],
     ...schemas.map((schema): Look => [
       `schema ${schema} can be granted`,
-      async (session) => {
-        const [found] = await session.run(
-          `select has_schema_privilege(oid, 'usage with grant option') as may from pg_namespace where nspname = $1`,
-          [schema],
-        )
-        if (!found) throw new TargetError('missing', 'there is no such schema')
-        if (found['may'] !== true) throw new TargetError('not_granted', 'the administrator may not grant its use')
-      },
+      (session) => lookAtSchema(session, schema, ['usage'], who),
+    ]),
+    ...roles.grants.map((grant): Look => [
+      `${grant.privileges.join(', ')} on ${grant.objects} of ${grant.schema} can be granted`,
+      (session) => lookAtGrant(session, grant, who),
     ]),
   ]
+}
+
+async function lookAtAdmin(session: Session, who: string): Promise<void> {
+  const [own = {}]: Row[] = await session.run(
+    'select rolsuper, rolcreaterole, rolreplication, rolbypassrls from pg_roles where rolname = current_user',
+  )
+  if (own['rolsuper'] === true) throw new TargetError('too_powerful', 'it is a superuser: give it CREATEROLE alone')
+  if (own['rolcreaterole'] !== true)
+    throw new TargetError('not_permitted', `it lacks CREATEROLE: alter role ${who} createrole`)
+  if (own['rolreplication'] === true || own['rolbypassrls'] === true)
+    throw new TargetError('too_powerful', 'it has REPLICATION or BYPASSRLS, which it does not need')
 }
 
 async function finding(what: string, look: () => Promise<void>): Promise<Finding> {

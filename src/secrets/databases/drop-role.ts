@@ -4,7 +4,7 @@
  */
 import type { Session } from './connect.ts'
 import { quoteIdentifier } from './identifier.ts'
-import { endConnections, inLine, inheriting, roleExists } from './roles.ts'
+import { administering, endConnections, inLine, inheriting, roleExists } from './roles.ts'
 
 /** One for each administrator, who made it: another Purser's may not give anything to it. */
 async function nameOfHeir(session: Session): Promise<string> {
@@ -42,12 +42,36 @@ async function handOn(session: Session, username: string): Promise<void> {
 }
 
 /**
+ * DROP OWNED revokes everything of a relation and so of its columns too, and fails where the administrator has no right that
+ * columns have, such as USAGE of a sequence or DELETE alone. There, what was granted is revoked by name.
+ */
+async function revokeByName(session: Session, username: string): Promise<void> {
+  const revocations = await session.run(
+    `select format('revoke %s on %s %I.%I from %I', string_agg(distinct a.privilege_type, ', '),
+              case c.relkind when 'S' then 'sequence' else 'table' end, n.nspname, c.relname, $1::text) as sql
+       from pg_roles r
+       join pg_shdepend d on d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid and d.deptype = 'a'
+        and d.classid = 'pg_class'::regclass and d.dbid = (select oid from pg_database where datname = current_database())
+       join pg_class c on c.oid = d.objid
+       join pg_namespace n on n.oid = c.relnamespace
+      cross join aclexplode(c.relacl) a
+      where r.rolname = $1::name and a.grantee = r.oid
+        and not has_table_privilege(c.oid, 'select, insert, update, references')
+        and case c.relkind when 'S' then has_sequence_privilege(c.oid, a.privilege_type || ' with grant option')
+              else has_table_privilege(c.oid, a.privilege_type || ' with grant option') end
+      group by c.relkind, n.nspname, c.relname`,
+    [username],
+  )
+  for (const { sql } of revocations) await session.run(String(sql))
+}
+
+/**
  * Takes a role away, whatever was left of it by an earlier try. What it owns stays: an end of a lease destroys no data. Answers whether it was there.
  */
 export async function dropRole(session: Session, username: string): Promise<boolean> {
   if (!(await roleExists(session, username))) return false
   const name = quoteIdentifier(username)
-  await session.run(`alter role ${name} nologin valid until '-infinity'`)
+  await administering(() => session.run(`alter role ${name} nologin valid until '-infinity'`))
   // Who makes a role may administer it (PostgreSQL 16), and before that any CREATEROLE may: membership lets it end the
   // role's connections, and take over what it owns.
   await session.run(`grant ${name} to current_user${await inheriting(session)}`)
@@ -55,6 +79,7 @@ export async function dropRole(session: Session, username: string): Promise<bool
   await session.together(async () => {
     await inLine(session)
     await handOn(session, username)
+    await revokeByName(session, username)
     await session.run(`drop owned by ${name}`)
     await session.run(`drop role ${name}`)
   })

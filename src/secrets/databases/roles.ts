@@ -4,7 +4,7 @@ import type { ObjectKind, RolesDefinition, TargetGrant } from './definition.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
 import { TargetError } from './target-error.ts'
 
-const objects: Record<Exclude<ObjectKind, 'schema'>, { one: string; all: string }> = {
+export const objects: Record<Exclude<ObjectKind, 'schema'>, { one: string; all: string }> = {
   tables: { one: 'table', all: 'all tables in schema' },
   sequences: { one: 'sequence', all: 'all sequences in schema' },
   functions: { one: 'function', all: 'all functions in schema' },
@@ -79,14 +79,14 @@ export async function createRole(session: Session, definition: RolesDefinition, 
       `create role ${name} login inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls ` +
         `connection limit ${Math.trunc(connectionLimit)} password ${quoteLiteral(role.verifier)} valid until ${until(role.expiresAt)}`,
     )
-    for (const group of memberOf) await session.run(`grant ${quoteIdentifier(group)} to ${name}`)
+    for (const group of memberOf) await administering(() => session.run(`grant ${quoteIdentifier(group)} to ${name}`))
     for (const grant of grants) for (const sql of grantSql(grant, name)) await session.run(sql)
   })
 }
 
 /** @throws TargetError `missing` for a role that is gone */
 export async function extendRole(session: Session, username: string, expiresAt: Date): Promise<void> {
-  await session.run(`alter role ${quoteIdentifier(username)} valid until ${until(expiresAt)}`)
+  await administering(() => session.run(`alter role ${quoteIdentifier(username)} valid until ${until(expiresAt)}`))
 }
 
 export async function roleExists(session: Session, username: string): Promise<boolean> {
@@ -110,10 +110,27 @@ export async function endConnections(session: Session, username: string): Promis
   throw new TargetError('in_the_way', 'connections of the role did not end')
 }
 
+/** From PostgreSQL 16 on CREATEROLE alone administers nobody: who makes a role may, and whoever that was granted to. */
+export async function administersByMembership(session: Session): Promise<boolean> {
+  const [row] = await session.run(`select current_setting('server_version_num')::int >= 160000 as does`)
+  return row?.['does'] === true
+}
+
 /** From PostgreSQL 16 on whether a membership gives privileges by itself is said with it; before, the member's INHERIT. */
-export async function inheriting(session: Session): Promise<string> {
-  const [row] = await session.run(`select current_setting('server_version_num')::int >= 160000 as says`)
-  return row?.['says'] === true ? ' with inherit true' : ''
+export const inheriting = async (session: Session): Promise<string> =>
+  (await administersByMembership(session)) ? ' with inherit true' : ''
+
+/** @throws TargetError `not_permitted` that says what to grant, where the administrator may not administer a role */
+export async function administering<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof TargetError) || error.fault !== 'not_permitted') throw error
+    throw new TargetError(
+      'not_permitted',
+      'the administrator may not administer a role that it did not make: from PostgreSQL 16 on it must be granted to it WITH ADMIN OPTION',
+    )
+  }
 }
 
 /** The names of roles that begin so; a prefix holds no wildcard. */

@@ -57,9 +57,12 @@ async function nobody(): Promise<Binaries['as']> {
   throw new Error('Postgres refuses to run as root, and there is neither a user "postgres" nor "nobody" to run it as')
 }
 
-/** Finds the binaries, and copies them to where the other user can read them when the checkout is closed to it (/root). */
-export async function findBinaries(): Promise<Binaries> {
-  let native = findNative()
+/**
+ * Finds the binaries, and copies them to where the other user can read them when the checkout is closed to it (/root).
+ * @param given a folder with `bin/postgres` and `bin/initdb`, in place of the one in node_modules
+ */
+export async function findBinaries(given?: string): Promise<Binaries> {
+  let native = given ?? findNative()
   const as = await nobody()
   const at = (folder: string, name: string): string => join(folder, 'bin', name)
   const works = (): Promise<boolean> =>

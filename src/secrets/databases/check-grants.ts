@@ -1,0 +1,74 @@
+/** Whether an administrator may hand on what a definition grants, and what to have granted to it where it may not. */
+import type { Row, Session } from './connect.ts'
+import type { TargetGrant } from './definition.ts'
+import { quoteIdentifier } from './identifier.ts'
+import { objects } from './roles.ts'
+import { TargetError } from './target-error.ts'
+
+/** Where each kind of object is found by schema (`$1`) and, unless null, by names (`$2`). */
+const catalogs = {
+  tables: `select c.oid, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where n.nspname = $1 and ($2::text[] is null or c.relname = any($2)) and c.relkind in ('r', 'p', 'v', 'm', 'f')`,
+  sequences: `select c.oid, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+               where n.nspname = $1 and ($2::text[] is null or c.relname = any($2)) and c.relkind = 'S'`,
+  functions: `select p.oid, p.proname as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+               where n.nspname = $1 and ($2::text[] is null or p.proname = any($2)) and p.prokind in ('f', 'a', 'w')`,
+}
+
+const tests = {
+  tables: 'has_table_privilege',
+  sequences: 'has_sequence_privilege',
+  functions: 'has_function_privilege',
+}
+
+/** So many are named at a time. */
+const mostNames = 20
+
+/** @throws TargetError where there is no such schema, or it can't be granted */
+export async function lookAtSchema(session: Session, schema: string, privileges: string[], who: string): Promise<void> {
+  const [found]: Row[] = await session.run(
+    `select array(select p from unnest($2::text[]) p where not has_schema_privilege(oid, p || ' with grant option')) as lacking
+       from pg_namespace where nspname = $1`,
+    [schema, privileges],
+  )
+  if (!found) throw new TargetError('missing', 'there is no such schema')
+  const lacking = textsOf(found['lacking'])
+  if (lacking.length > 0) throw notGranted(lacking, `schema ${quoteIdentifier(schema)}`, who)
+}
+
+/** @throws TargetError where something named is not there, or can't be granted */
+export async function lookAtGrant(session: Session, grant: TargetGrant, who: string): Promise<void> {
+  const { schema, objects: kind, names, privileges } = grant
+  if (kind === 'schema') return lookAtSchema(session, schema, privileges, who)
+  const rows: Row[] = await session.run(
+    `select name, array(select p from unnest($3::text[]) p where not ${tests[kind]}(oid, p || ' with grant option')) as lacking
+       from (${catalogs[kind]}) as found order by name`,
+    [schema, names ?? null, privileges],
+  )
+  const missing = names?.filter((name) => !rows.some((row) => row['name'] === name)) ?? []
+  if (missing.length > 0)
+    throw new TargetError('missing', `there is no ${objects[kind].one} ${missing.slice(0, mostNames).join(', ')}`)
+  const lacked = rows.filter((row) => textsOf(row['lacking']).length > 0)
+  if (lacked.length === 0) return
+  const within = quoteIdentifier(schema)
+  const on = names
+    ? `${objects[kind].one} ${lacked
+        .slice(0, mostNames)
+        .map((row) => `${within}.${quoteIdentifier(String(row['name']))}`)
+        .join(', ')}`
+    : `${objects[kind].all} ${within}`
+  const lacking = lacked.flatMap((row) => textsOf(row['lacking']))
+  throw notGranted(
+    privileges.filter((one) => lacking.includes(one)),
+    on,
+    who,
+  )
+}
+
+const textsOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
+
+const notGranted = (privileges: readonly string[], on: string, who: string): TargetError =>
+  new TargetError(
+    'not_granted',
+    `the administrator may not hand that on; by the owner: grant ${privileges.join(', ')} on ${on} to ${who} with grant option`,
+  )

@@ -1,0 +1,38 @@
+/** What is tried on each PostgreSQL that Purser works with, as its own store and as somebody else's database, and the restore drill. */
+import { defineConfig } from 'vitest/config'
+import { type Server, findDump, findServers } from './servers.ts'
+
+const resolve = { conditions: ['purser-source'] }
+
+/** What knows Postgres closest, run as it is on the newest one. */
+const onEach = [
+  'test/store/{append-only,append-plan,lease-plans,migrate,postgres,privileges}.test.ts',
+  'test/secrets/target-*.test.ts',
+  'test/http/{databases,leases,lease-faults,lease-bounds,rotation-postgres}.test.ts',
+  'test/interop/postgres/administrators.test.ts',
+]
+
+const project = ({ name, native }: Server, include: string[]) => ({
+  resolve,
+  ssr: { resolve },
+  test: {
+    name,
+    include,
+    env: { ...(native !== undefined && { PURSER_TEST_POSTGRES: native }) },
+    globalSetup: ['test/support/global-setup.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 30_000 } },
+  },
+})
+
+export default defineConfig(async () => {
+  const { servers, missing } = await findServers()
+  const dump = await findDump()
+  if (dump === undefined)
+    missing.push('SKIPPED restore drill: no Postgres with pg_dump and pg_restore is installed (PURSER_TEST_DUMP names its folder)') // prettier-ignore
+  for (const line of missing) process.stdout.write(`${line}\n`)
+  const projects = servers.map((server) => project(server, onEach))
+  if (dump !== undefined) projects.push(project({ name: 'dump', native: dump }, ['test/interop/postgres/dump.test.ts']))
+  return { test: { projects, maxWorkers: 2 } }
+})

@@ -1,0 +1,140 @@
+/** With many leases open, nothing that happens each second or for each request reads all of them: judged by what its statements touch. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { fillLeases } from '../support/fill-leases.ts'
+import { createIssuer, registerLab } from '../support/issuer.ts'
+import { definitionFor, shopEntry } from '../support/leases.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+const many = 30_000
+/** A page is at most 500 rows, each with its session. */
+const page = 500
+
+type Statement = { sql: string; bindings?: unknown[] }
+type Plan = {
+  'Node Type': string
+  'Relation Name'?: string
+  'Actual Rows'?: number
+  'Actual Loops'?: number
+  'Rows Removed by Filter'?: number
+  Plans?: Plan[]
+}
+
+let purser: TestPurser
+let statements: Statement[] = []
+/** It stands still, so that what is done once in a while is done when a test says so. */
+let time = new Date()
+
+beforeAll(async () => {
+  purser = await startPurser({ store: 'postgres', now: () => time })
+  await registerLab(purser, await createIssuer())
+  const target = { host: '127.0.0.1', port: 1, admin: { username: 'purser_admin', password: 'x'.repeat(22) } }
+  await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target))
+  await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'billing' }))
+  await purser.asAdmin('POST', '/api/v1/workloads', shopEntry())
+  await purser.asAdmin('POST', '/api/v1/workloads', { ...shopEntry({}), name: 'other', match: { 'oidc:sub': 'x' } })
+  await fillLeases(purser.knex, { many, over: false })
+  time = new Date()
+  // The first look is at all of them.
+  await purser.runJobs()
+  purser.knex.on('query', (one: Statement) => void statements.push(one))
+})
+beforeEach(() => (statements = []))
+afterAll(() => purser?.stop())
+
+/** Rows that the scans of a plan looked at. */
+function touched(plan: Plan): number {
+  const own = plan['Relation Name'] === undefined ? 0 : ((plan['Actual Rows'] ?? 0) + (plan['Rows Removed by Filter'] ?? 0)) * (plan['Actual Loops'] ?? 1) // prettier-ignore
+  return own + (plan.Plans ?? []).reduce((sum, child) => sum + touched(child), 0)
+}
+
+/** The most that any statement on leases touches, of those that read. */
+async function mostTouched(): Promise<{ rows: number; sql: string; count: number }> {
+  const reads = statements.filter(({ sql }) => /^(select|with)\b/i.test(sql) && /\b(?:lease|session)\b/.test(sql))
+  let most = { rows: 0, sql: '', count: reads.length }
+  for (const { sql, bindings } of reads) {
+    const text = purser.knex.client.positionBindings(`explain (analyze, format json) ${sql}`) as string
+    // As the server itself sends it: planned for its values.
+    const connection = await purser.knex.client.acquireConnection()
+    const { rows } = await connection.query({ text, values: bindings ?? [], queryMode: 'extended' })
+    await purser.knex.client.releaseConnection(connection)
+    const rowsOf = touched(rows[0]['QUERY PLAN'][0].Plan)
+    if (rowsOf >= most.rows) most = { ...most, rows: rowsOf, sql }
+  }
+  return most
+}
+
+it('a run of the job finds that nothing is due without looking at what is open', async () => {
+  await purser.runJobs()
+  const { rows, sql, count } = await mostTouched()
+  expect(count).toBeGreaterThan(3)
+  expect({ rows: rows < 10, sql }).toEqual({ rows: true, sql })
+})
+
+it.each(['shop/none', 'prod/a'])('a secret that is written (%s) concerns no lease', async (path) => {
+  await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { a: 'b' } }, { 'if-match': '"0"' })
+  statements = []
+  await purser.runJobs()
+  expect((await mostTouched()).rows).toBeLessThan(10)
+})
+
+it('an entry that is changed has its own looked at, not those of others', async () => {
+  await purser.asAdmin('POST', '/api/v1/workloads/other:disable')
+  await purser.runJobs()
+  expect(statements.some(({ sql }) => sql.includes('workload_id'))).toBe(true)
+  expect((await mostTouched()).rows).toBeLessThan(10)
+})
+
+it('all are looked at once in a while, a page at a time', async () => {
+  time = new Date(time.getTime() + 60_001)
+  await purser.runJobs()
+  // With them all are counted, which is once.
+  statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
+  const { rows, sql, count } = await mostTouched()
+  expect(count).toBeGreaterThan((2 * many) / page)
+  expect({ rows: rows <= page * 3, sql }).toEqual({ rows: true, sql })
+})
+
+it('what is due is found among what is not: over in time, its session given up, never given out, being revoked', async () => {
+  await fillLeases(purser.knex, { many, over: true })
+  // A server whose clock is a minute away from the database's ends nothing.
+  time = new Date()
+  await purser.runJobs()
+  statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
+  const { rows, sql } = await mostTouched()
+  // An expired page, or a session that ended with its lease: never those that go on.
+  expect({ rows: rows <= (many * 2) / 9 + page * 2, sql }).toEqual({ rows: true, sql })
+  const left = await purser.knex('lease').where({ state: 'active' }).count({ n: '*' })
+  expect(Number(left[0]?.['n'])).toBe(many + (many * 2) / 3)
+  statements = []
+  await purser.runJobs()
+  statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
+  const after = await mostTouched()
+  expect({ rows: after.rows <= (many * 2) / 9 + page * 2, sql: after.sql }).toEqual({ rows: true, sql: after.sql })
+  // Taken under the head's lock, out of thousands: a batch.
+  statements = statements.filter(({ sql }) => sql.includes('"next_attempt_at" <='))
+  const taking = await mostTouched()
+  expect({ rows: taking.rows <= 150, some: taking.count > 0, sql: taking.sql }).toMatchObject({
+    rows: true,
+    some: true,
+  })
+})
+
+it('lists read what they show, whatever they are asked for', async () => {
+  const [lease] = await purser.knex('lease').where({ state: 'active' }).limit(1)
+  for (const query of [
+    '',
+    'state=active',
+    'state=intended',
+    'state=revoking',
+    'state=revoked',
+    'database=orders',
+    'database=billing',
+    `session=${lease.session_id}`,
+  ])
+    await purser.asAdmin('GET', `/api/v1/leases?limit=10&${query}`)
+  // Without those of the job, which goes on beside.
+  statements = statements.filter(({ bindings }) => bindings?.at(-1) === 11)
+  const { rows, sql, count } = await mostTouched()
+  expect(count).toBeGreaterThanOrEqual(8)
+  expect({ rows: rows <= 22, sql }).toEqual({ rows: true, sql })
+})
