@@ -1584,6 +1584,8 @@ export interface components {
             revision: number;
             policy?: components["schemas"]["RotationPolicySpec"];
             nextAt?: components["schemas"]["Time"];
+            /** @description It should have begun by its schedule and waits, for the rotation before or for consumers; the log says why */
+            overdue?: boolean;
             rotation?: components["schemas"]["Rotation"];
             /** @description Consumers that the rotation waits for */
             waitingFor?: number;

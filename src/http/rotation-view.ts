@@ -1,7 +1,7 @@
 /** Rotations as replies and the log show them. */
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { Consumer } from '../secrets/rotation/consumers.ts'
-import { planOf, policyOf } from '../secrets/rotation/policy.ts'
+import { lateMs, planOf, policyOf } from '../secrets/rotation/policy.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
 import type { RotationPolicyRow } from '../store/rotation-policies.ts'
 import type { RotationRow } from '../store/rotations.ts'
@@ -40,11 +40,13 @@ export const showSecretRotation = (
   policy: RotationPolicyRow | undefined,
   [last, ...before]: readonly RotationRow[],
   waitingFor: number | undefined,
+  now: Date,
 ) => ({
   path: secret.path,
   version: secret.version,
   revision: policy?.revision ?? 0,
   ...(policy && { policy: policyOf(policy), ...time('nextAt', policy.nextAt) }),
+  ...(policy?.nextAt && now.getTime() - policy.nextAt.getTime() >= lateMs && { overdue: true }),
   ...(last && { rotation: showRotation(last) }),
   ...(waitingFor !== undefined && { waitingFor }),
   history: before.map(showRotation),

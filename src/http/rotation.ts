@@ -45,7 +45,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const [last] = rotations
     const waits = last && ['issued', 'waiting', 'held'].includes(last.state)
     const consumers = waits ? await consumersOf(secret, last, known, now, knex) : undefined
-    return showSecretRotation(secret, policy, rotations, consumers?.filter((one) => one.waitedFor).length)
+    return showSecretRotation(secret, policy, rotations, consumers?.filter((one) => one.waitedFor).length, now)
   }
 
   async function show(knex: Knex, secret: SecretRow, known: Snapshot, now: Date, status = 200): Promise<Reply> {

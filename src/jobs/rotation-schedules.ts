@@ -2,15 +2,19 @@
 import type { EntryPart } from '../audit/entry.ts'
 import { Refusal } from '../errors.ts'
 import { beginRotation, prepareValue, secretResource } from '../secrets/rotation/begin.ts'
-import { newPlan, policyOf } from '../secrets/rotation/policy.ts'
+import { lateMs, newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
+import { takeTurn } from '../store/jobs.ts'
 import { duePolicies, movePolicyOn } from '../store/rotation-policies.ts'
 import { changeIf } from './once.ts'
 import { secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
 
 const most = 200
+/** "plrt" in ASCII. */
+const lock = 0x706c7274
+const sayLateEveryMs = 3600_000
 
 type DuePolicy = Awaited<ReturnType<typeof duePolicies>>[number]
 
@@ -56,6 +60,23 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
       return { reply: undefined, entry }
     })
 
+  /** It waits until it can, and the log says so, once an hour for all replicas. */
+  async function sayLate(policy: DuePolicy, { info }: Refusal): Promise<void> {
+    const time = now()
+    if (time.getTime() - policy.nextAt.getTime() < lateMs) return
+    if (!(await takeTurn(db.knex, `late-rotation/${policy.secretId}`, lock, time, sayLateEveryMs))) return
+    const error = `waits: ${info.detail ?? 'something stands in its way'}`
+    log.warn('rotation.late', { secret: policy.path, note: error })
+    await changeIf(parts, 'secret.rotate', async () => ({
+      reply: undefined,
+      entry: {
+        outcome: 'failed',
+        resource: secretResource({ id: policy.secretId, path: policy.path }),
+        detail: { requestedBy: 'schedule', error, dueAt: policy.nextAt.toISOString() },
+      },
+    }))
+  }
+
   async function beginOne(policy: DuePolicy): Promise<void> {
     if (isMissed(policy, now())) {
       await leaveOut(policy, policy.runs ? 'missed: the rotation before still runs' : 'missed: its window has passed')
@@ -68,7 +89,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
       await begin(policy)
     } catch (error) {
       // A consumer stands in the way until it moves; a rotator that can't make a value is asked at the next time again.
-      if (error instanceof Refusal && error.code === 'conflict') return
+      if (error instanceof Refusal && error.code === 'conflict') return void (await sayLate(policy, error))
       const why = whyNot(error)
       if (why === undefined) throw error
       await leaveOut(policy, why)

@@ -4,8 +4,9 @@
  * behind but a claim that runs out; effects are repeated by the next one, with the same value.
  */
 import type { RotationParts } from '../secrets/rotation/begin.ts'
-import { planOf } from '../secrets/rotation/policy.ts'
+import { lateMs, planOf } from '../secrets/rotation/policy.ts'
 import type { Database } from '../store/database.ts'
+import { countOverdue } from '../store/rotation-policies.ts'
 import { countRotations, dueRotations } from '../store/rotations.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
@@ -58,7 +59,9 @@ export function rotation(parts: RotationJobParts): Job {
     everySeconds: 1,
     async run() {
       const failures = [...(await beginDue()), ...(await carryOn())]
-      metrics.rotations(await countRotations(db.knex), now())
+      const time = now()
+      const overdue = await countOverdue(db.knex, new Date(time.getTime() - lateMs))
+      metrics.rotations(await countRotations(db.knex), overdue, time)
       // One that can't be recorded now doesn't keep the others from theirs.
       if (failures.length > 0) throw failures[0]
     },

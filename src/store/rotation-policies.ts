@@ -75,6 +75,16 @@ export async function duePolicies(
   })
 }
 
+/** How many should have begun before a time, and have not. */
+export async function countOverdue(knex: Knex, before: Date): Promise<number> {
+  const rows: { count: string }[] = await knex('rotation_policy as p')
+    .join('secret as s', 's.id', 'p.secret_id')
+    .whereNull('s.deleted_at')
+    .where('p.next_at', '<=', before)
+    .count('* as count')
+  return Number(rows[0]?.count ?? 0)
+}
+
 /** Those of other secrets with that kind of rotator. */
 export async function otherPolicies(
   knex: Knex,

@@ -29,7 +29,7 @@ const attestations = ['granted', 'refused'] as const
 const paths = ['batch', 'transaction'] as const
 const runs = ['done', 'failed'] as const
 const leaseStates = ['open', 'revoking', 'irrevocable'] as const
-const rotationStates = ['pending', 'issued', 'waiting', 'held'] as const
+const rotationStates = ['pending', 'issued', 'waiting', 'held', 'overdue'] as const
 const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as const
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -111,7 +111,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   const jobRuns = counter('job_runs_total', 'Runs of background jobs.', { job: job.words, outcome: runs })
   const rotating = new Gauge({
     name: 'purser_rotations',
-    help: 'Rotations of secrets that have not ended.',
+    help: 'Rotations of secrets that have not ended; overdue are those whose schedule says that they should have begun.',
     labelNames: ['state'],
     registers,
     aggregator: 'max',
@@ -160,8 +160,9 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     valuesLeft: (count: number): void => valuesLeft.set(count),
     jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
     /** All that have not ended, as one look at the database found them. */
-    rotations(found: readonly { state: string; count: number; oldest: Date }[], now: Date): void {
+    rotations(found: readonly { state: string; count: number; oldest: Date }[], overdue: number, now: Date): void {
       for (const state of rotationStates) rotating.set({ state }, found.find((one) => one.state === state)?.count ?? 0)
+      rotating.set({ state: 'overdue' }, overdue)
       const oldest = Math.min(now.getTime(), ...found.map((one) => one.oldest.getTime()))
       rotationAge.set((now.getTime() - oldest) / 1000)
     },

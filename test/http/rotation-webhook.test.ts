@@ -208,7 +208,8 @@ describe('a webhook', () => {
     expect(told.map(({ body }) => body.data.password)).toEqual(['supplied'])
   })
 
-  it('does not begin while a live consumer holds the version before the live one, unless that is allowed', async () => {
+  /** A pod holds a version before the live one, and nothing waits for it any more. */
+  async function leaveBehind(): Promise<void> {
     const pod = await startPod()
     await pod.fetch()
     await rotate()
@@ -221,10 +222,36 @@ describe('a webhook', () => {
     await pass(1)
     expect((await rotation()).state).toBe('retired')
     await purser.knex('secret_version').update({ retired_at: null })
+  }
+
+  it('does not begin while a live consumer holds the version before the live one, unless that is allowed', async () => {
+    await leaveBehind()
     const refused = await rotate()
     expect([fault(refused), refused.body['detail']]).toEqual(['409 conflict', expect.stringContaining('allowOverlap')])
     await policy({ allowOverlap: true }, 1)
     expect((await rotate()).status).toBe(202)
+  })
+
+  it('that does not begin by its schedule is seen, and the log says why once an hour', async () => {
+    await leaveBehind()
+    await policy({ schedule: { cron: '0 * * * *' } }, 1)
+    expect(await view()).not.toHaveProperty('overdue')
+    await pass(3600 + 61)
+    await pass(0)
+    expect(await view()).toMatchObject({ overdue: true, rotation: { state: 'retired' } })
+    const late = async () =>
+      (await readLog(purser)).flatMap(({ action, outcome, detail }) =>
+        action === 'secret.rotate' && outcome === 'failed' ? [detail] : [],
+      )
+    expect(await late()).toMatchObject([
+      { requestedBy: 'schedule', error: expect.stringMatching(/^waits: 1 of its live consumers/) },
+    ])
+    const { text } = await purser.asAdmin('GET', '/metrics')
+    expect(text).toContain('purser_rotations{state="overdue"} 1')
+    await policy({ schedule: { cron: '0 * * * *' }, allowOverlap: true }, 2)
+    await pass(0)
+    expect(await view()).not.toHaveProperty('overdue')
+    expect(await late()).toHaveLength(1)
   })
 
   it('begins while a live consumer holds the live value under the version that it first had', async () => {

@@ -29,6 +29,7 @@ export type SecretRotation = {
   revision: number
   policy?: { rotator: { kind: string }; schedule?: { cron: string; timeZone?: string } }
   nextAt?: string
+  overdue?: boolean
   rotation?: Rotation
   waitingFor?: number
   history: Rotation[]
@@ -63,13 +64,13 @@ function doing({ retiring, undoing }: Rotation): string {
 }
 
 export function rotationWords(view: SecretRotation): string {
-  const { path, version, policy, nextAt, rotation, waitingFor } = view
+  const { path, version, policy, nextAt, overdue, rotation, waitingFor } = view
   const schedule = policy?.schedule && `${policy.schedule.cron} (${policy.schedule.timeZone ?? 'UTC'})`
   const about = [
     ['secret', `${path}, version ${version}`],
     ...line('rotator', policy?.rotator.kind ?? 'none: values are supplied'),
     ...line('schedule', schedule),
-    ...line('next', nextAt && minute(nextAt)),
+    ...line('next', nextAt && `${minute(nextAt)}${overdue ? ', OVERDUE: something stands in its way' : ''}`),
   ]
   if (!rotation) return table([...about, ['rotation', 'none yet']])
   const { state, requestedBy, deadlineAt, onDeadline, attempts, lastError, nextAttemptAt, endedAt } = rotation

@@ -48,6 +48,9 @@ const defaultTerms: Terms = {
   allowOverlap: false,
 }
 
+/** What its schedule should have begun so long ago is overdue: something stands in its way. */
+export const lateMs = 60_000
+
 /** For a secret without a policy, whose values are supplied. */
 const suppliedOnly: RotatorConfig = { kind: 'generated' }
 
