@@ -5,13 +5,17 @@ import { valueOf, rotatorOf, secretResource } from '../secrets/rotation/begin.ts
 import type { Consumer } from '../secrets/rotation/consumers.ts'
 import { endOlder, namesOf } from '../secrets/rotation/outcome.ts'
 import { type Plan, planOf } from '../secrets/rotation/policy.ts'
+import { RotatorError } from '../secrets/rotators/rotator.ts'
 import type { Knex } from '../store/database.ts'
 import { type RotationRow, lockRunning, lookLater, updateRotation } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
+import { listVersions } from '../store/secrets.ts'
 import { changeIf } from './once.ts'
 import { type Due, attempt, secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
 
+/** Ending begins with no further version after it: well within a claim (rotation-attempt.ts). */
+const longestMs = 30_000
 /** A rotation that waits for long is looked at less often. */
 const rarestLookMs = 15_000
 
@@ -91,18 +95,32 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     log.info('rotation.retired', { secret: due.path, rotation: due.id })
   }
 
+  /** Versions that the log will call retired, the last first: each is one that opens nothing any more. */
+  async function endedWith({ secretId, fromVersion, toVersion }: Due, { alike = [] }: Plan): Promise<number[]> {
+    const before = (await listVersions(db.knex, secretId)).filter(
+      ({ version, staged, retiredAt }) => version < toVersion && !staged && !retiredAt && !alike.includes(version),
+    )
+    return [...new Set([fromVersion, ...before.map((one) => one.version)])]
+  }
+
   async function endAtTarget(due: Due, retiring: NonNullable<Plan['retiring']>): Promise<void> {
     const done = await attempt(parts, due, {
       action: 'secret.retire',
-      async effect({ id, path, secretId, fromVersion, toVersion, attempts }, plan) {
+      async effect(claimed, plan) {
+        const { id, path, secretId, fromVersion, toVersion, attempts } = claimed
         const { retire } = rotatorOf(rotators, plan)
         const place = { id: secretId, path }
         if (!retire) return
-        const ended = await valueOf(db.knex, keyring, place, fromVersion)
         const kept = await valueOf(db.knex, keyring, place, toVersion)
         if (!kept) throw new Error(`version ${toVersion}, which a rotation made live, has no value`)
-        const effect = { config: plan.rotator, rotationId: id, path, attempt: attempts }
-        await retire({ ...effect, ...(ended && { ended }), kept })
+        const effect = { config: plan.rotator, rotationId: id, path, attempt: attempts, kept }
+        const began = now().getTime()
+        for (const version of await endedWith(claimed, plan)) {
+          if (now().getTime() - began > longestMs) throw new RotatorError('slow', 'the target is slow')
+          const ended = await valueOf(db.knex, keyring, place, version)
+          // Of one that was destroyed long ago nobody knows anything; of the last, that it was a role of the policy's.
+          if (ended || version === fromVersion) await retire({ ...effect, ...(ended && { ended }) })
+        }
       },
       done: (tx, secret, claimed, at) => endOlder(tx, secret, claimed, retiring, at),
     })

@@ -234,6 +234,27 @@ describe('the postgres rotator', () => {
     expect((await put('prod/again', shared)).status).toBe(201)
   })
 
+  it('says that no version has ended whose role still lets in, however long ago it was the live one', async () => {
+    const value = (username: string) => ({ data: { username, password: `of-${username}` } })
+    for (const [n, username] of ['elder_a', 'elder_b'].entries()) {
+      await target.sql(`create role ${username} login password 'of-${username}'`)
+      expect((await ask('putSecret', { name: 'prod/elder', body: value(username), ifMatch: n })).status).toBeLessThan(
+        300,
+      )
+    }
+    const own = { ...rotator, roles: ['elder_x', 'elder_y'], create: true }
+    await ask('putRotationPolicy', { name: 'prod/elder', body: { rotator: own }, ifMatch: 0 })
+    await ask('rotateSecret', { name: 'prod/elder', body: {} })
+    const now = async () => (await ask('getRotation', { name: 'prod/elder' })).body['rotation']
+    for (const username of ['elder_b', 'elder_a']) {
+      await pass(3600)
+      expect(await now()).toMatchObject({ state: 'waiting', lastError: expect.stringContaining('not_ours') })
+      await target.sql(`alter role ${username} nologin`)
+    }
+    await pass(3600)
+    expect(await now()).toMatchObject({ state: 'retired' })
+  })
+
   it('touches no role that is not the policy’s, whatever the value says', async () => {
     const answer = await ask('rotateSecret', {
       name: 'prod/db',
