@@ -456,7 +456,11 @@ export interface paths {
          *     earlier value becomes the live one again, as `:rollback` does it.
          */
         post: operations["steerRotation"];
-        delete?: never;
+        /**
+         * Remove the rotation policy of a secret; 409 while a rotation runs
+         * @description Values are written as of any other secret from then on, and nothing rotates it by itself. What a target was told stays as it is there.
+         */
+        delete: operations["deleteRotationPolicy"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3357,6 +3361,27 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["RotationWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteRotationPolicy: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description A secret path; one that breaks its rules is 400 `bad_path` */
+                path: components["parameters"]["SecretPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Done"];
             default: components["responses"]["Problem"];
         };
     };

@@ -15,7 +15,7 @@ import { nextRun } from '../secrets/rotation/schedule.ts'
 import { type Verb, steer } from '../secrets/rotation/steer.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
 import type { Database, Knex } from '../store/database.ts'
-import { type RotationPolicyRow, readPolicy, writePolicy } from '../store/rotation-policies.ts'
+import { type RotationPolicyRow, readPolicy, removePolicy, writePolicy } from '../store/rotation-policies.ts'
 import { listRotations, lockRunning, runningRotations } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { updateSecret } from '../store/secrets.ts'
@@ -85,6 +85,29 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     return {
       reply: await show(tx, row, known, request.time, old ? 200 : 201),
       entry: { resource: { ...secretResource(row), revision: row.revision }, change: { after: { revision, policy } } },
+      changed: [{ table: 'secret', where: { id: row.id } }],
+    }
+  }
+
+  /** From then on values are written as of any secret; what its rotations made stays. */
+  const remove: ChangeState = async (request, tx, known) => {
+    const expected = expectedRevision(request)
+    const secret = await lockedSecret(request, tx, known)
+    const old = await readPolicy(tx, secret.id)
+    if (!old) throw refuse('not_found', { detail: 'it has no rotation policy' })
+    checkRevision(expected, old.revision)
+    if (await lockRunning(tx, secret.id)) throw refuse('conflict', { detail: 'a rotation of this secret runs' })
+    await removePolicy(tx, secret.id)
+    const { rotator: _, ...rest } = secret
+    const row = { ...rest, revision: secret.revision + 1, updatedAt: request.time }
+    await updateSecret(tx, row)
+    return {
+      reply: { status: 204, body: { text: '', type: 'text/plain' } },
+      entry: {
+        resource: { ...secretResource(row), revision: row.revision },
+        change: { after: { revision: 0 } },
+        detail: { do: 'remove', policy: old.revision },
+      },
       changed: [{ table: 'secret', where: { id: row.id } }],
     }
   }
@@ -161,6 +184,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   return {
     get,
     put,
+    remove,
     rotate: { before, handler: idempotent(parts, rotate, again) },
     back: idempotent(parts, back, again),
     steer: steerOne,

@@ -89,6 +89,7 @@ export function createRoutes(parts: RouteParts): Route[] {
 
     read('GET', '/api/v1/secrets/{path}:rotation', 'secrets.read', 'api', 'secret.rotation', rotation.get),
     change('PUT', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.put),
+    change('DELETE', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.remove),
     change('POST', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.steer),
     change(
       'POST',

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
 import { type Pods, createPods } from '../support/consumers.ts'
-import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
+import { type Ask, createAsk, entriesOf, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
 const clock = createClock()
@@ -67,6 +67,32 @@ describe('refused', () => {
     expect(fault(await set('prod/none', { rotator: generated }))).toBe('404 not_found')
     for (const operation of ['getRotation', 'listConsumers'] as const)
       expect([operation, fault(await ask(operation, { name: 'prod/none' }))]).toEqual([operation, '404 not_found'])
+  })
+
+  it('removed: with its revision, not while a rotation runs, and then the secret is written as any other', async () => {
+    const name = await newSecret()
+    const remove = (ifMatch?: number) =>
+      ask('deleteRotationPolicy', { name, reason: 'by hand', ...(ifMatch !== undefined && { ifMatch }) })
+    expect(fault(await remove(0))).toBe('404 not_found')
+    const url = 'https://rotate.example.org/'
+    const rotator = { kind: 'webhook', url, generate: { password: { length: 32, alphabet: 'hex' } } }
+    const body = { rotator, schedule: { cron: '0 0 * * *' } }
+    await ask('putRotationPolicy', { name, body, ifMatch: 0, reason: 'a service' })
+    const put = { name, body: { data: { password: 'by hand' } }, ifMatch: 1 }
+    expect(fault(await ask('putSecret', put))).toBe('409 conflict')
+    expect(fault(await remove())).toBe('428 precondition_required')
+    expect(fault(await remove(2))).toBe('412 stale')
+    await ask('rotateSecret', { name, body: {} })
+    expect(fault(await remove(1))).toBe('409 conflict')
+    await purser.knex('rotation').whereNull('ended_at').update({ state: 'failed', ended_at: new Date() })
+    const done = await remove(1)
+    expect(done.status).toBe(204)
+    const [entry] = await entriesOf(purser, done.headers.get('purser-request-id'))
+    expect(entry).toMatchObject({ action: 'secret.rotation', detail: { do: 'remove', policy: 1 } })
+    expect(await view(name)).toMatchObject({ revision: 0 })
+    expect(await view(name)).not.toHaveProperty('policy')
+    expect((await ask('putSecret', put)).status).toBe(200)
+    expect((await set(name, { rotator: generated })).status).toBe(201)
   })
 
   it('to a workload, whatever it may read', async () => {

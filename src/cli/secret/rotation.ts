@@ -17,6 +17,7 @@ export function addRotation(group: Command, io: Io): void {
     .summary('set when and how a secret rotates, and steer a rotation that is stuck')
   addShow(verbs, io)
   addSet(verbs, io)
+  addRemove(verbs, io)
   steering(verbs, io, 'retire', 'end the versions before now, whoever holds them')
   steering(verbs, io, 'hold', 'keep the versions before until somebody says otherwise')
   steering(verbs, io, 'cancel', 'take it back: the earlier value becomes the live one again')
@@ -58,6 +59,21 @@ function addSet(group: Command, io: Io): void {
     withReason(withOutput(withServer(command))),
     'purser secret rotation set prod/db/password --file policy.yaml',
   )
+}
+
+function addRemove(group: Command, io: Io): void {
+  const command = withPath(group.command('remove').summary('remove the policy: nothing rotates it by itself any more'))
+    .option('--revision <n>', 'only if the policy is still at this revision', whole)
+    .action(async (path: string, refused: string[], flags: Flags & { revision?: number }) => {
+      const url = secretUrl(path, refused, ':rotation')
+      await withApi(io, flags, async (api) => {
+        const revision = flags.revision ?? (await api.call<SecretRotation>('GET', url)).body.revision
+        const reply = await api.call('DELETE', url, { headers: { ...ifMatch(revision), ...reasonHeader(flags) } })
+        const index = reply.headers['purser-log-index']
+        show(io, flags, { path, logIndex: index }, () => written(`rotation policy of ${path} removed`, index))
+      })
+    })
+  withExamples(withReason(withOutput(withServer(command))), 'purser secret rotation remove prod/db/password')
 }
 
 async function say(io: Io, flags: Flags, url: string, body: object, done: string): Promise<void> {
