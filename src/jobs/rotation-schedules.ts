@@ -89,7 +89,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
       await begin(policy)
     } catch (error) {
       // A consumer stands in the way until it moves; a rotator that can't make a value is asked at the next time again.
-      if (error instanceof Refusal && error.code === 'conflict') return void (await sayLate(policy, error))
+      if (error instanceof Refusal && error.code === 'conflict') return sayLate(policy, error)
       const why = whyNot(error)
       if (why === undefined) throw error
       await leaveOut(policy, why)
