@@ -174,6 +174,32 @@ describe.each([
 })
 
 describe('watch()', () => {
+  test('a process that is started again in its session says that it uses what it began with; of old versions nobody waits to hear', async () => {
+    const path = 'prod/again'
+    await put(path, 0)
+    const token = await issuer.token({ sub: 'shop' })
+    const { purser: before } = await client({ secrets: [path], proof: async () => token })
+    await before.close()
+    await put(path, 1)
+    const { purser: after } = await client({ secrets: [path], proof: async () => token })
+    expect((await after.secrets.get(path)).version).toBe(2)
+    after.secrets.watch(path, () => undefined, { acknowledge: false })
+    after.secrets.watch(path, () => undefined)
+    const { purser: third } = await client({ secrets: [path], proof: async () => token })
+    expect(await acked(path)).toEqual([])
+    third.secrets.watch(path, () => undefined)
+    await vi.waitFor(async () => expect(await acked(path)).toEqual([2]), patience)
+
+    const old = 'prod/old'
+    for (const n of [0, 1]) await put(old, n)
+    await first.knex('secret_version').update({ created_at: new Date(Date.now() - 8 * 86_400_000) })
+    const { purser } = await client({ secrets: [old, path] })
+    purser.secrets.watch([old, path], () => undefined)
+    await put(path, 2)
+    await vi.waitFor(async () => expect(await acked(path)).toContain(3), patience)
+    expect(await acked(old)).toEqual([])
+  })
+
   test('a listener that fails is warned of, and nothing is acknowledged; another is told all the same', async () => {
     const path = 'prod/fails'
     await put(path, 0)
