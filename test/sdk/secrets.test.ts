@@ -179,7 +179,7 @@ describe('watch()', () => {
     await put(path, 0)
     const token = await issuer.token({ sub: 'shop' })
     const { purser: before } = await client({ secrets: [path], proof: async () => token })
-    await before.close()
+    before.close()
     await put(path, 1)
     const { purser: after } = await client({ secrets: [path], proof: async () => token })
     expect((await after.secrets.get(path)).version).toBe(2)
