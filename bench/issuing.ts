@@ -5,21 +5,25 @@ import { SignJWT } from 'jose'
 
 export const issuer = 'https://issuer.bench.example'
 export const audience = 'https://purser.bench.example'
-const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
-export { publicKey }
+/** Kubernetes, GitHub, GitLab and Google sign with RSA; ES256 costs its verifier more. */
+export type Alg = 'ES256' | 'RS256'
+export const issuerKeys = {
+  ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+}
 
-export const token = (): Promise<string> => {
+export const token = (alg: Alg = 'ES256'): Promise<string> => {
   const now = Math.floor(Date.now() / 1000)
   return new SignJWT({ ns: 'prod' })
-    .setProtectedHeader({ alg: 'ES256', kid: 'bench' })
+    .setProtectedHeader({ alg, kid: alg })
     .setIssuer(issuer)
     .setAudience(audience)
     .setSubject('web')
     .setIssuedAt(now)
     .setExpirationTime(now + 3600)
     .setJti(randomUUID())
-    .sign(privateKey)
+    .sign(issuerKeys[alg].privateKey)
 }
 
 export const newCsr = (): string => createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
@@ -27,12 +31,12 @@ export const newCsr = (): string => createCsr(generateKeyPairSync('ec', { namedC
 export type What = 'x509' | 'jwt' | 'both'
 
 /** Whole HTTP requests. `fresh`: each with a key of its own, else one CSR for all. */
-export async function makeRequests(count: number, what: What, fresh: boolean): Promise<string[]> {
+export async function makeRequests(count: number, what: What, fresh: boolean, alg: Alg): Promise<string[]> {
   const csr = newCsr()
   const made: string[] = []
   for (let n = 0; n < count; n++) {
     const body = {
-      proof: { kind: 'jwt', token: await token() },
+      proof: { kind: 'jwt', token: await token(alg) },
       ...(what !== 'jwt' && { x509: { csr: fresh ? newCsr() : csr } }),
       ...(what !== 'x509' && { jwts: [{ audience: ['payments'] }] }),
     }

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { bareExpress, signingRate } from './ceilings.ts'
 import { startup } from './startup.ts'
-import { type What, makeRequests } from './issuing.ts'
+import { type Alg, type What, makeRequests } from './issuing.ts'
 import { printRow, printTitle } from './print.ts'
 import { login, secretCases } from './secrets.ts'
 import { port, serving } from './serving.ts'
@@ -36,14 +36,23 @@ type Case = {
   connections: number
   what: What
   fresh: boolean
+  alg: Alg
 }
 
 const cases = (): Case[] => allCases().filter((one) => new RegExp(flags.match ?? '').test(nameOf(one)))
 
 function allCases(): Case[] {
   const workers = Number(flags.workers)
-  const full: Case = { store: 'postgres', workers, tls: true, connections: 64, what: 'x509', fresh: false }
-  const main: Case[] = [full, { ...full, what: 'jwt' }, { ...full, what: 'both' }]
+  const full: Case = {
+    store: 'postgres',
+    workers,
+    tls: true,
+    connections: 64,
+    what: 'x509',
+    fresh: false,
+    alg: 'ES256',
+  }
+  const main: Case[] = [full, { ...full, alg: 'RS256' }, { ...full, what: 'jwt' }, { ...full, what: 'both' }]
   if (flags.quick) return [...main, { ...full, store: 'embedded', workers: 1 }]
   return [
     ...main,
@@ -85,7 +94,7 @@ async function issuances(group: Case[], postgres?: Awaited<ReturnType<typeof sta
   const { workers, tls } = first
   await serving({ workers, tls, ...profile, ...(postgres && { postgres }) }, async ({ measure }) => {
     for (const one of group) {
-      const requests = await makeRequests(perCase(one), one.what, one.fresh)
+      const requests = await makeRequests(perCase(one), one.what, one.fresh, one.alg)
       const warmUp = Math.floor(requests.length / 4)
       printRow(nameOf(one), await measure({ connections: one.connections, requests, warmUp }))
     }
@@ -93,7 +102,7 @@ async function issuances(group: Case[], postgres?: Awaited<ReturnType<typeof sta
 }
 
 const nameOf = (one: Case): string =>
-  `${one.store} ${one.workers}w ${one.tls ? 'TLS' : 'plain'} ${one.connections}c ${one.what}${one.fresh ? ' fresh CSR' : ''}`
+  `${one.store} ${one.workers}w ${one.tls ? 'TLS' : 'plain'} ${one.connections}c ${one.what}${one.fresh ? ' fresh CSR' : ''}${one.alg === 'RS256' ? ' RS256 proof' : ''}`
 
 async function secrets(): Promise<void> {
   await withPostgres((postgres) =>

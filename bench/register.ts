@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { exportJWK } from 'jose'
-import { audience, issuer, publicKey } from './issuing.ts'
+import { audience, issuer, issuerKeys } from './issuing.ts'
 
 type Place = { port: number; roots: string; dataDir: string }
 
@@ -46,13 +46,20 @@ export async function register(place: Place): Promise<string> {
   const bootstrap = (await readFile(join(place.dataDir, 'bootstrap-token'), 'utf8')).trim()
   const admin = String((await caller(place, bootstrap)('POST', '/api/v1/bootstrap')).token)
   const call = caller(place, admin)
-  const jwk = { ...(await exportJWK(publicKey)), kid: 'bench', alg: 'ES256', use: 'sig' }
+  const keys = await Promise.all(
+    Object.entries(issuerKeys).map(async ([alg, { publicKey }]) => ({
+      ...(await exportJWK(publicKey)),
+      kid: alg,
+      alg,
+      use: 'sig',
+    })),
+  )
   await call('POST', '/api/v1/attestors', {
     name: 'bench',
     kind: 'oidc',
     issuer,
     audience,
-    keys: { jwks: { keys: [jwk] } },
+    keys: { jwks: { keys } },
   })
   await call('POST', '/api/v1/workloads', {
     name: 'web',
