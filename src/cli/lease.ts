@@ -22,8 +22,21 @@ type Lease = {
 export function addLease(program: Command, io: Io): void {
   const group = program.command('lease').summary('see and end the roles that workloads have in databases')
   addList(group, io)
-  addRevoke(group, io)
-  addAbandon(group, io)
+  ending(group, io, {
+    verb: 'revoke',
+    summary: 'end a lease: its role and its connections go',
+    became: ({ id, state, username, database }) => [
+      `lease ${id} ${state === 'revoked' ? 'revoked' : 'is being revoked, and tried until it is'}`,
+      `${username} in ${database}`,
+    ],
+    reason: 'incident 7',
+  })
+  ending(group, io, {
+    verb: 'abandon',
+    summary: 'give up a lease whose server is gone for good: its role may still be there',
+    became: ({ id, username, database }) => [`lease ${id} abandoned`, `${username} in ${database} was not taken away`],
+    reason: 'the server was shut down for ever',
+  })
 }
 
 function addList(group: Command, io: Io): void {
@@ -64,52 +77,29 @@ function stateOf({ state, irrevocable, attempts = 0, lastError }: Lease): string
   return `${irrevocable ? 'IRREVOCABLE' : state}, tried ${attempts} times (${lastError})`
 }
 
-function addRevoke(group: Command, io: Io): void {
+/** A verb that ends one lease, and what became of it in words. */
+function ending(
+  group: Command,
+  io: Io,
+  {
+    verb,
+    summary,
+    became,
+    reason,
+  }: { verb: string; summary: string; became: (lease: Lease) => string[]; reason: string },
+): void {
   const command = group
-    .command('revoke')
-    .summary('end a lease: its role and its connections go')
+    .command(verb)
+    .summary(summary)
     .argument('<id>')
     .action(async (id: string, flags: Flags) => {
       const { body, headers } = await withApi(io, flags, (api) =>
-        api.call<Lease>('POST', `/api/v1/leases/${segment(id)}:revoke`, { headers: reasonHeader(flags) }),
+        api.call<Lease>('POST', `/api/v1/leases/${segment(id)}:${verb}`, { headers: reasonHeader(flags) }),
       )
-      show(io, flags, body, (lease) =>
-        table([
-          [
-            `lease ${id} ${lease.state === 'revoked' ? 'revoked' : 'is being revoked, and tried until it is'}`,
-            `${lease.username} in ${lease.database}`,
-            `log ${String(headers['purser-log-index'])}`,
-          ],
-        ]),
-      )
+      show(io, flags, body, (lease) => table([[...became(lease), `log ${String(headers['purser-log-index'])}`]]))
     })
   withExamples(
     withReason(withOutput(withServer(command))),
-    'purser lease revoke ls_6f1f2a0b3c4d5e6f708192a3b4c5d6e7 --reason "incident 7"',
-  )
-}
-
-function addAbandon(group: Command, io: Io): void {
-  const command = group
-    .command('abandon')
-    .summary('give up a lease whose server is gone for good: its role may still be there')
-    .argument('<id>')
-    .action(async (id: string, flags: Flags) => {
-      const { body, headers } = await withApi(io, flags, (api) =>
-        api.call<Lease>('POST', `/api/v1/leases/${segment(id)}:abandon`, { headers: reasonHeader(flags) }),
-      )
-      show(io, flags, body, (lease) =>
-        table([
-          [
-            `lease ${id} abandoned`,
-            `${lease.username} in ${lease.database} was not taken away`,
-            `log ${String(headers['purser-log-index'])}`,
-          ],
-        ]),
-      )
-    })
-  withExamples(
-    withReason(withOutput(withServer(command))),
-    'purser lease abandon ls_6f1f2a0b3c4d5e6f708192a3b4c5d6e7 --reason "the server was shut down for ever"',
+    `purser lease ${verb} ls_6f1f2a0b3c4d5e6f708192a3b4c5d6e7 --reason "${reason}"`,
   )
 }

@@ -4,7 +4,7 @@ import { type ConnectOptions, type Purser, type Secret, connect } from '@purser/
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createServer, connect as connectTcp, type Socket } from 'node:net'
+import { startNetwork } from '../support/cut-network.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -270,34 +270,19 @@ describe('watch()', () => {
   })
 
   test('over cuts of the network at any time: no version is missed at the end, none doubled, none out of order', async () => {
-    const { hostname, port } = new URL(first.url)
-    const sockets = new Set<Socket>()
-    const proxy = createServer((socket) => {
-      const upstream = connectTcp(Number(port), hostname)
-      for (const one of [socket, upstream]) {
-        sockets.add(one)
-        one.on('error', () => undefined)
-        one.on('close', () => sockets.delete(one))
-      }
-      socket.pipe(upstream).pipe(socket)
-      socket.on('close', () => upstream.destroy())
-      upstream.on('close', () => socket.destroy())
-    })
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-    onTestFinished(() => {
-      for (const one of sockets) one.destroy()
-      proxy.close()
-    })
-    const address = proxy.address()
-    if (address === null || typeof address === 'string') throw new Error('no port')
+    const network = await startNetwork(first.url)
+    onTestFinished(() => network.stop())
     const path = 'prod/cut'
     await put(path, 0)
-    const { purser } = await client({ secrets: [path] }, `https://127.0.0.1:${address.port}`)
+    const { purser } = await client({ secrets: [path] }, network.url)
     const seen: number[] = []
     purser.secrets.watch(path, ({ version }) => void seen.push(version))
     for (let version = 1; version < 8; version++) {
       await put(path, version, version % 2 === 0 ? first : second)
-      if (version % 2 === 1) for (const one of sockets) one.destroy()
+      if (version % 2 === 1) {
+        network.cut()
+        network.mend()
+      }
     }
     await vi.waitFor(() => expect(seen.at(-1)).toBe(8), patience)
     await vi.waitFor(async () => expect((await acked(path)).at(-1)).toBe(8), patience)

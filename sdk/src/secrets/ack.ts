@@ -5,13 +5,22 @@ import { refusalOf } from '../refusal.ts'
 import type { Transport } from '../transport.ts'
 import { restFor, waitAfter } from './back-off.ts'
 import { shownBy } from './read.ts'
+import type { Secret } from './secret.ts'
 
 export type Acks = {
   /** @throws PurserError */
   once(path: string, version: number, signal: AbortSignal): Promise<void>
   /** Again until it is taken, refused, or of no interest any more. */
   inBackground(path: string, version: number): void
+  /**
+   * What is at hand when a program begins to watch is in use: a process that was started again within its session has the
+   * new version from the start, and would never be told of it. Of the first version, or an old one, nobody waits to hear.
+   */
+  startedWith(secret: Pick<Secret, 'path' | 'version' | 'createdAt'>): void
 }
+
+/** A rotation that waits longer for its consumers has a deadline of its own choice. */
+const newForMs = 7 * 86_400_000
 
 type Parts = {
   transport: Transport
@@ -24,6 +33,7 @@ type Parts = {
 export function createAcks({ transport, credential, closing, warn, random }: Parts): Acks {
   /** By path: what is to be said of it. */
   const newest = new Map<string, number>()
+  const started = new Map<string, number>()
 
   async function once(path: string, version: number, signal: AbortSignal): Promise<void> {
     const request = { method: 'POST', path: `/api/v1/secrets/${path}:ack`, maxBytes: 64 * 1024 } as const
@@ -53,13 +63,20 @@ export function createAcks({ transport, credential, closing, warn, random }: Par
     }
   }
 
+  function inBackground(path: string, version: number): void {
+    newest.set(path, version)
+    void keepSaying(path, version).finally(() => {
+      if (newest.get(path) === version) newest.delete(path)
+    })
+  }
+
   return {
     once,
-    inBackground(path, version) {
-      newest.set(path, version)
-      void keepSaying(path, version).finally(() => {
-        if (newest.get(path) === version) newest.delete(path)
-      })
+    inBackground,
+    startedWith({ path, version, createdAt }) {
+      if (version === 1 || started.get(path) === version || Date.now() - createdAt.getTime() > newForMs) return
+      started.set(path, version)
+      inBackground(path, version)
     },
   }
 }

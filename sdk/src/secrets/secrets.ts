@@ -65,9 +65,6 @@ const mostWatched = 100
 /** In memory without being watched. */
 const mostKept = 1_000
 
-/** A rotation that waits longer for its consumers has a deadline of its own choice. */
-const newForMs = 7 * 86_400_000
-
 type Kept = { secret: Secret; session: string }
 
 export function createSecrets(parts: Parts): Secrets {
@@ -76,7 +73,6 @@ export function createSecrets(parts: Parts): Secrets {
   const pinned = new Map<string, Kept>()
   const told = new Map<string, number>()
   const watchings = new Set<Watching>()
-  const acknowledged = new Map<string, number>()
   const underWay = new Map<string, Promise<Secret>>()
   const read = createReadNow(parts)
   const acks: Acks = createAcks(parts)
@@ -114,17 +110,9 @@ export function createSecrets(parts: Parts): Secrets {
     if (all.length > 0 && all.every((one) => one === 'done')) acks.inBackground(secret.path, secret.version)
   }
 
-  /**
-   * What is at hand when a program begins to watch is in use: a process that was started again within its session has the
-   * new version from the start, and would never be told of it. Of the first version, or an old one, nobody waits to hear.
-   */
   function acknowledgeStart(path: string): void {
     const secret = memory.get(path)?.secret
-    if (!secret || secret.version === 1 || acknowledged.get(path) === secret.version) return
-    if (Date.now() - secret.createdAt.getTime() > newForMs) return
-    if (watchingOf(path).some(({ acknowledges }) => !acknowledges)) return
-    acknowledged.set(path, secret.version)
-    acks.inBackground(path, secret.version)
+    if (secret && watchingOf(path).every(({ acknowledges }) => acknowledges)) acks.startedWith(secret)
   }
 
   const isBehind = (path: string): boolean => {
