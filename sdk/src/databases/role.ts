@@ -1,5 +1,5 @@
 /** A role in a database in this process: its password is at hand, and in no log by accident. */
-import { inspect } from 'node:util'
+import { concealed } from '../concealed.ts'
 import { PurserError } from '../errors.ts'
 import { fields, list, text, time } from '../fields.ts'
 
@@ -49,17 +49,7 @@ export function faultIn(roles: readonly RoleReply[], wanted: readonly string[]):
 
 export function roleOf({ name, lease, username, password, expiresAt }: RoleReply): DatabaseRole {
   const shown = { name, lease, username, expiresAt }
-  const role = { ...shown, toJSON: () => shown }
-  return Object.freeze(
-    Object.defineProperties(Object.assign({ password }, role), {
-      password: { enumerable: false },
-      toJSON: { enumerable: false },
-      [inspect.custom]: {
-        enumerable: false,
-        value: () => `DatabaseRole ${inspect({ ...shown, password: '[hidden]' })}`,
-      },
-    }),
-  )
+  return concealed('DatabaseRole', { shown, hidden: { password }, json: shown })
 }
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)

@@ -1,5 +1,5 @@
 /** A secret in this process: its value is at hand, and in no log by accident. */
-import { inspect } from 'node:util'
+import { concealed } from '../concealed.ts'
 import { type Fields, fields, list, text, time, whole } from '../fields.ts'
 import { PurserError } from '../errors.ts'
 import { isObject } from '../verify/canonical.ts'
@@ -36,20 +36,8 @@ const readSecret = (value: unknown, name: string): SecretReply => {
 
 export const readSecrets = (value: unknown): SecretReply[] => list(value, 'secrets', readSecret)
 
-export function secretOf({ path, version, data, createdAt }: SecretReply): Secret {
-  const shown = { path, version, createdAt }
-  const secret = { ...shown, toJSON: () => ({ path, version }) }
-  return Object.freeze(
-    Object.defineProperties(Object.assign({ data }, secret), {
-      data: { enumerable: false },
-      toJSON: { enumerable: false },
-      [inspect.custom]: {
-        enumerable: false,
-        value: () => `Secret ${inspect({ ...shown, data: '[hidden]' })}`,
-      },
-    }),
-  )
-}
+export const secretOf = ({ path, version, data, createdAt }: SecretReply): Secret =>
+  concealed('Secret', { shown: { path, version, createdAt }, hidden: { data }, json: { path, version } })
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
 
