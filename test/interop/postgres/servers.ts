@@ -62,16 +62,22 @@ const firstLine = (error: unknown): string =>
 const places = ['/usr/lib/postgresql', '/usr/pgsql', '/opt/homebrew/opt', '/usr/local/opt']
 
 /** A server of at least 14 that has its own pg_dump and pg_restore beside it: pg_dump refuses a newer server than itself. */
-export async function findDump(): Promise<string | undefined> {
-  const given = process.env['PURSER_TEST_DUMP']
-  const found = given === undefined ? [] : [given]
+export const findDump = (): Promise<string | undefined> => findInstalled(['pg_dump', 'pg_restore'])
+
+/** A server of at least 14 from which a standby can be made. */
+export const findStandby = (): Promise<string | undefined> => findInstalled(['pg_basebackup'])
+
+/** The folder of an installed server that has these programs beside it. */
+async function findInstalled(programs: string[]): Promise<string | undefined> {
+  const configured = process.env['PURSER_TEST_DUMP']
+  const folders = configured === undefined ? [] : [configured]
   for (const place of places) {
     const names = await readdir(place).catch((): string[] => [])
     for (const name of names.toSorted().toReversed()) {
       const major = /(?:^|@)(\d+)$/.exec(name)?.[1]
-      if (major !== undefined && Number(major) >= 14) found.push(join(place, name))
+      if (major !== undefined && Number(major) >= 14) folders.push(join(place, name))
     }
   }
-  const needed = ['postgres', 'initdb', 'pg_dump', 'pg_restore']
-  return found.find((folder) => needed.every((name) => existsSync(join(folder, 'bin', name))))
+  const executables = ['postgres', 'initdb', ...programs]
+  return folders.find((folder) => executables.every((name) => existsSync(join(folder, 'bin', name))))
 }

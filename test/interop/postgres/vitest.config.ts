@@ -1,6 +1,6 @@
 /** What is tried on each PostgreSQL that Purser works with, as its own store and as somebody else's database, and the restore drill. */
 import { defineConfig } from 'vitest/config'
-import { type Server, findDump, findServers } from './servers.ts'
+import { type Server, findDump, findServers, findStandby } from './servers.ts'
 
 const resolve = { conditions: ['purser-source'] }
 
@@ -31,8 +31,13 @@ export default defineConfig(async () => {
   const dump = await findDump()
   if (dump === undefined)
     missing.push('SKIPPED restore drill: no Postgres with pg_dump and pg_restore is installed (PURSER_TEST_DUMP names its folder)') // prettier-ignore
+  const standby = await findStandby()
+  if (standby === undefined)
+    missing.push('SKIPPED fail-over to a standby: no Postgres with pg_basebackup is installed (PURSER_TEST_DUMP names its folder)') // prettier-ignore
   for (const line of missing) process.stdout.write(`${line}\n`)
   const projects = servers.map((server) => project(server, onEach))
   if (dump !== undefined) projects.push(project({ name: 'dump', native: dump }, ['test/interop/postgres/dump.test.ts']))
+  if (standby !== undefined)
+    projects.push(project({ name: 'standby', native: standby }, ['test/interop/postgres/{standby,*.standby}.test.ts']))
   return { test: { projects, maxWorkers: 2 } }
 })

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { chmod, chown, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { platform, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Binaries, findBinaries } from './binaries.ts'
@@ -35,6 +35,8 @@ export type OwnOptions = {
   on?: string
   /** Where another version is: a folder with `bin/postgres` and `bin/initdb`. */
   native?: string
+  /** The URL of a primary: the server is a streaming standby of it, and `pg_basebackup` stands beside initdb. */
+  primary?: string
   /** Told what the server logs. */
   onLog?: (text: string) => void
 }
@@ -84,6 +86,16 @@ async function withPasswordFile(
   }
 }
 
+const copyPrimary = (
+  basebackup: string,
+  { primary, data, as }: { primary: string; data: string; as: Binaries['as'] },
+): Promise<unknown> =>
+  run(
+    basebackup,
+    ['--pgdata', data, '--dbname', primary, '--checkpoint=fast', '--write-recovery-conf', '--no-sync'],
+    as,
+  )
+
 /** @throws Error with the reason where there is none to be had here */
 export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   const { password } = options
@@ -122,7 +134,7 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
         options.onLog?.(text)
         said = (said + text).slice(-4_000)
-        if (said.includes('ready to accept connections')) resolve()
+        if (/ready to accept (?:read-only )?connections/.test(said)) resolve()
       })
       child.once('error', reject)
       child.once('exit', () => reject(new Error(`Postgres did not start:\n${said}`)))
@@ -155,7 +167,9 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
     // Locale C and UTF-8 wherever the tests run, so that order never depends on the machine.
     const flags = ['--username=postgres', '--encoding=UTF8', '--no-locale', '--no-sync', '--no-instructions']
     const init = (auth: string[]) => run(initdb, [`--pgdata=${data}`, ...flags, ...auth], { ...as, env })
-    if (password === undefined) await init(['--auth=trust'])
+    const { primary } = options
+    if (primary !== undefined) await copyPrimary(join(dirname(initdb), 'pg_basebackup'), { primary, data, as })
+    else if (password === undefined) await init(['--auth=trust'])
     else await withPasswordFile({ password, beside: data, as }, init)
     await start()
   } catch (error) {
