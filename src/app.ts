@@ -4,6 +4,7 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import type { Route, DoorParts } from './http/route.ts'
 import { createDoor } from './http/route.ts'
 import type { OpenApi, Operation } from './http/openapi.ts'
+import { methodsOf } from './http/methods.ts'
 import { createUnrouted } from './http/unrouted.ts'
 import { isOperatorPermission } from './operators/permissions.ts'
 
@@ -45,15 +46,17 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
   const served = [...routes].sort(bySpecificity).map((route) => ({ route, operation: operationOf(route, openapi) }))
   const unrouted = createUnrouted(
     parts,
-    served.map((one) => one.operation),
+    served.map(({ route, operation }) => ({ ...operation, methods: methodsOf(route) })),
   )
   app.use((message: Request, response: Response, next: NextFunction) =>
     unrouted.isCanonical(message.url) ? next() : unrouted.badPath(message, response),
   )
   for (const { route, operation } of served) {
     const door = createDoor(route, operation, parts)
-    app[verbs[route.method]](expressPath(operation), (message: Request, response: Response) =>
-      door(message, response, paramsOf(message)),
+    const methods = methodsOf(route)
+    // Express hands HEAD to the handler of GET.
+    app[verbs[route.method]](expressPath(operation), (message: Request, response: Response, next: NextFunction) =>
+      methods.includes(message.method) ? door(message, response, paramsOf(message)) : next(),
     )
   }
   app.use((message: Request, response: Response) => unrouted.answer(message, response))

@@ -30,10 +30,12 @@ function pattern({ path, manySegments }: Pick<Operation, 'path' | 'manySegments'
   )
 }
 
-export function createUnrouted(parts: DoorParts, operations: readonly Operation[]): Unrouted {
+type Served = Pick<Operation, 'path' | 'manySegments'> & { methods: readonly string[] }
+
+export function createUnrouted(parts: DoorParts, served: readonly Served[]): Unrouted {
   const openRequest = createOpenRequest(parts)
   const answers = createAnswers(parts)
-  const paths = operations.map((one) => ({ method: one.method, path: pattern(one) }))
+  const paths = served.map((route) => ({ methods: route.methods, path: pattern(route) }))
 
   async function turnAway(message: IncomingMessage, response: ServerResponse, code: RefusalCode, headers = {}) {
     const open = openRequest(message, 'request.refused')
@@ -49,7 +51,7 @@ export function createUnrouted(parts: DoorParts, operations: readonly Operation[
     badPath: (message, response) => turnAway(message, response, 'bad_path'),
     answer(message, response) {
       const path = (message.url ?? '').split('?')[0] ?? ''
-      const allowed = paths.filter((route) => route.path.test(path)).map((route) => route.method)
+      const allowed = paths.filter((route) => route.path.test(path)).flatMap((route) => route.methods)
       if (allowed.length === 0) return turnAway(message, response, 'not_found')
       return turnAway(message, response, 'method_not_allowed', { allow: [...new Set(allowed)].join(', ') })
     },

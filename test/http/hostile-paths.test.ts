@@ -103,11 +103,6 @@ describe('a method', () => {
     expect(more).toEqual([])
   })
 
-  it('HEAD needs what GET needs, and gets no body', async () => {
-    const stranger = await ask(purser.url, 'HEAD /api/v1/workloads HTTP/1.1')
-    expect(stranger.status).toBe(401)
-  })
-
   it('CONNECT and upgrades open nothing', async () => {
     expect(await exchange(purser.url, 'CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n')).toEqual(
       [],

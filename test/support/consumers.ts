@@ -5,6 +5,8 @@ import type { Answer, TestPurser } from './purser.ts'
 
 export type Pod = {
   session: string
+  /** Its access token. */
+  token: string
   /** The value that it has, as its last fetch answered. */
   held: () => { version: number; data: Record<string, unknown> } | undefined
   fetch(more?: string): Promise<Answer>
@@ -49,6 +51,7 @@ async function startPod(purser: TestPurser, clock: Clock, issuer: Issuer, sub: s
 
   return {
     session,
+    token,
     held: () => held,
     async fetch(rest = 'db') {
       const answer = await purser.call('GET', `/api/v1/secrets/prod/${rest}`, undefined, { token })
