@@ -5,12 +5,11 @@
  * refused from here on. What was revoked, blocked and used up before stays so, and issuing stays closed until an operator
  * has looked at it.
  */
-import { type Checkpoint, leafHash, parseCheckpoint, parseNote, signCheckpoint } from '@purser/sdk/verify'
 import type { EntryPart } from './audit/entry.ts'
 import type { KnownHead } from './audit/known-heads.ts'
 import { originOf } from './audit/log.ts'
 import { makeEntry, seal } from './audit/seal.ts'
-import { type Tree, restoreTree } from './audit/tree.ts'
+import { type Known, endEpoch, readKnown } from './ended-epoch.ts'
 import { describeKey } from './keys/describe-key.ts'
 import { createKeys, logVkey } from './keys/keys.ts'
 import { type Lifetimes, endlessFrom } from './keys/lifetimes.ts'
@@ -22,16 +21,17 @@ import type { Offline } from './open-offline.ts'
 import { StartError } from './open-store.ts'
 import { replaceBootstrapToken } from './operators/bootstrap.ts'
 import { markChanged } from './store/changes.ts'
-import type { Knex } from './store/database.ts'
 import { type Ended, endAll } from './store/end-all.ts'
 import { insertKey, lockKeys, readKeys, setLastSize, updateKey } from './store/keys.ts'
-import { type Head, appendItems, lockHead, newBatchId, readLeaves, readTile, startEpoch } from './store/log.ts'
+import { appendItems, lockHead, newBatchId, startEpoch } from './store/log.ts'
 import { keepServersOut } from './store/presence.ts'
 import type { KeyRow } from './store/rows.ts'
 
 type Parts = Offline & {
   /** Heads that are known from outside of the database, newest or not. */
   known: readonly KnownHead[]
+  /** Goes on although a signed head is over other entries than the database's. */
+  acceptFork?: boolean
   reason: string
   lifetimes: Lifetimes
   now: Date
@@ -42,7 +42,12 @@ export type NewEpoch = {
   epoch: number
   vkey: string
   /** The older log as the database has it, and as it is known elsewhere. */
-  previous: { epoch: number; size: number; known?: { where: string; size: number } }
+  previous: {
+    epoch: number
+    size: number
+    known?: { where: string; size: number }
+    forks: { where: string; size: number }[]
+  }
   ended: Ended
   keys: { created: KeyRow[]; withdrawn: KeyRow[] }
   /** Shown once: the way in for whoever reviews. */
@@ -50,14 +55,12 @@ export type NewEpoch = {
   bootstrapExpiresAt: string
 }
 
-type Known = KnownHead & { head: Checkpoint; epoch: number }
-
-/** @throws StartError where a server is running, or a head can't be read */
+/** @throws StartError where a server is running, or a head can't be read; ForkedLog */
 export async function newEpoch(parts: Parts): Promise<NewEpoch> {
   const { db, keyring, now, randomBytes, reason } = parts
   const { trustDomain } = parts.head
-  const known = newestOf(parts.known, trustDomain)
-  const epoch = Math.max(parts.head.epoch, known?.epoch ?? 0) + 1
+  const known = readKnown(parts.known, trustDomain)
+  const epoch = Math.max(parts.head.epoch, known[0]?.epoch ?? 0) + 1
   const origin = originOf(trustDomain, epoch)
   const maker: KeyMaker = { keyring, trustDomain, randomBytes }
   const logKey = newLogKey(maker, endlessFrom(now), epoch, 0)
@@ -80,8 +83,8 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     const old = await lockHead(tx)
     const oldLogKeys = rows.filter((row) => row.kind === 'log' && row.epoch === old.epoch && row.toSize === undefined)
     for (const row of oldLogKeys) await setLastSize(tx, row.id, old.size)
-    const { previousNote, database } = await endOf(tx, old, rows, known, parts)
-    await startEpoch(tx, { epoch, origin, reason, previousNote, now })
+    const before = await endEpoch(tx, old, rows, { known, keyring, acceptFork: parts.acceptFork ?? false })
+    await startEpoch(tx, { epoch, origin, reason, previousNote: before.previousNote, now })
     await markChanged(tx, old.revision + 1, [
       ...[logKey, ...changes.created, ...changes.withdrawn, ...oldLogKeys].map(({ id }) => changedKey(id)),
       ...ended.apiTokens.map((id) => ({ table: 'api_token', where: { id } })),
@@ -95,7 +98,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
           reason,
           vkey: logVkey(logKey, origin),
           ended,
-          previous: { ...database, ...knownDetail(known, old) },
+          previous: before.detail,
         },
       },
       { action: 'key.create', ...describeKey(logKey, origin) },
@@ -117,7 +120,8 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
       previous: {
         epoch: old.epoch,
         size: old.size,
-        ...(known && { known: { where: known.where, size: known.head.size } }),
+        ...(before.newest && { known: placeOf(before.newest) }),
+        forks: before.forks.map(placeOf),
       },
       ended,
       keys: { created: [logKey, ...changes.created], withdrawn: changes.withdrawn },
@@ -126,6 +130,8 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     }
   })
 }
+
+const placeOf = ({ where, head }: Known) => ({ where, size: head.size })
 
 const changedKey = (id: string) => ({ table: 'signing_key', where: { id } })
 
@@ -148,57 +154,4 @@ async function replaceKeys(rows: readonly KeyRow[], parts: Parts, maker: KeyMake
     retired: [],
     withdrawn: [...ca.withdrawn, ...jwt.withdrawn],
   }
-}
-
-/** Signed or not: whoever runs this has the root key, and says which files count. */
-function newestOf(known: readonly KnownHead[], trustDomain: string): Known | undefined {
-  const read = known.map((one): Known => {
-    try {
-      const head = parseCheckpoint(parseNote(one.note).text)
-      const [, epoch] = /\/log\/([1-9][0-9]*)$/.exec(head.origin) ?? []
-      if (head.origin === originOf(trustDomain, Number(epoch))) return { ...one, head, epoch: Number(epoch) }
-    } catch {
-      // Told below, with its place.
-    }
-    throw new StartError(`${one.where} holds no head of the log of ${trustDomain}: remove it, or name another`)
-  })
-  return read.sort((a, b) => b.epoch - a.epoch || b.head.size - a.head.size)[0]
-}
-
-type Root = { size: number; root: string }
-
-/**
- * The head that the older epoch ends with. It is signed here, unless a known head says that the database's entries are
- * not those that were signed: then that head stands in its place, and whoever verifies finds where they differ.
- */
-async function endOf(
-  tx: Knex,
-  old: Head,
-  rows: readonly KeyRow[],
-  known: Known | undefined,
-  { keyring }: Pick<Parts, 'keyring'>,
-): Promise<{ previousNote: string; database: { epoch: number; database: Root } }> {
-  const { epoch, size, trustDomain } = old
-  const tree: Tree = await restoreTree(size, {
-    readTile: (level, index) => readTile(tx, epoch, level, index),
-    readLeaves: async (from, to) => (await readLeaves(tx, epoch, from, to)).map((one) => leafHash(one)),
-  })
-  const root = await tree.rootAt(size)
-  const origin = originOf(trustDomain, epoch)
-  const keys = new Map(rows.map((row) => [row.id, row]))
-  const same = known?.epoch === epoch && known.head.size <= size ? await tree.rootAt(known.head.size) : undefined
-  const tampered = known && same && !same.equals(known.head.root)
-  const signers = createKeys(keyring).logSigners({ keys }, origin, epoch, size)
-  return {
-    previousNote: tampered ? known.note : signCheckpoint(origin, size, root, signers),
-    database: { epoch, database: { size, root: root.toString('base64') } },
-  }
-}
-
-/** What the entry says of the newest known head: of the same epoch beside the database's, of a lost one by itself. */
-function knownDetail(known: Known | undefined, old: Head): Record<string, unknown> {
-  if (!known) return {}
-  const { origin, size, root } = known.head
-  const head = { size, root: root.toString('base64'), note: known.note }
-  return known.epoch === old.epoch ? { known: head } : { lost: { origin, ...head } }
 }

@@ -87,6 +87,8 @@ function addOpen(group: Command, io: Io): void {
   )
 }
 
+type NewEpochFlags = OutputFlags & { reason: string; known?: string[]; acceptFork?: boolean }
+
 function addNewEpoch(group: Command, io: Io): void {
   const command = group
     .command('new-epoch')
@@ -95,16 +97,18 @@ function addNewEpoch(group: Command, io: Io): void {
       "Runs on the host, with the server's configuration and root key, while no server runs. A new log, signed by a new key, begins with the heads of the older one. CA and JWT keys are replaced; every session, access token, API token and join token ends. Issuing stays closed until `purser log open`.",
     )
     .requiredOption('--reason <text>', 'why, for the audit log (up to 200 characters)')
-    .option('--known <file>', 'another head of the older log that somebody kept', again)
-    .action(async ({ reason, known, ...flags }: OutputFlags & { reason: string; known?: string[] }) => {
+    .option('--known <file>', 'another head of the older log that was kept elsewhere', again)
+    .option('--accept-fork', 'go on although a known head is signed over other entries; the log names it')
+    .action(async ({ reason, known = [], acceptFork = false, ...flags }: NewEpochFlags) => {
       if (reason.length > 200) throw new CliError('--reason has up to 200 characters', exitCodes.usage)
       // Loaded here, so that verbs that only ask load no server.
       const { beginEpoch } = await import('./new-epoch.ts')
-      const made = await beginEpoch(io, reason, known ?? [])
+      const made = await beginEpoch(io, { reason, known, acceptFork })
       show(io, flags, made, (one) =>
         table([
           ['epoch', `${one.epoch}, after ${one.previous.size} entries of epoch ${one.previous.epoch}`],
           ['lost', one.lost],
+          ...one.forks.map((fork) => ['fork', fork]),
           ['log key', one.vkey],
           [
             'ended',

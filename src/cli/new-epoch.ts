@@ -13,11 +13,14 @@ import { readText } from './settings.ts'
 
 type Made = Pick<NewEpoch, 'epoch' | 'vkey' | 'previous' | 'ended' | 'bootstrapExpiresAt'> & {
   lost: string
+  forks: string[]
   replaced: string[]
   bootstrapTokenFile: string
 }
 
-export async function beginEpoch(io: Io, reason: string, files: readonly string[]): Promise<Made> {
+type Wanted = { reason: string; known: readonly string[]; acceptFork: boolean }
+
+export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: Wanted): Promise<Made> {
   const config = readConfig({ env: io.env, readFile: io.readFile })
   const outbound = createOutbound({ allow: config.fetchAllow })
   const { headUrl } = config.log
@@ -28,13 +31,15 @@ export async function beginEpoch(io: Io, reason: string, files: readonly string[
     const given = files.map((path): KnownHead => ({ where: path, note: readText(io, path, '--known') }))
     const known = [...kept.flat(), ...given]
     const { keys: lifetimes } = config
-    const made = await newEpoch({ ...offline, known, reason, lifetimes, now: new Date(), randomBytes })
+    const made = await newEpoch({ ...offline, known, acceptFork, reason, lifetimes, now: new Date(), randomBytes })
     const bootstrapTokenFile = join(config.dataDir, 'bootstrap-token')
     rmSync(bootstrapTokenFile, { force: true })
     writeFileSync(bootstrapTokenFile, `${made.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })
     const { epoch, vkey, previous, ended, keys, bootstrapExpiresAt } = made
     const replaced = [...new Set(keys.withdrawn.map((row) => row.kind))]
-    return { epoch, vkey, previous, lost: lostWords(previous), ended, replaced, bootstrapTokenFile, bootstrapExpiresAt }
+    const lost = lostWords(previous)
+    const forks = previous.forks.map(({ where, size }) => `${where}: ${size} other entries`)
+    return { epoch, vkey, previous, lost, forks, ended, replaced, bootstrapTokenFile, bootstrapExpiresAt }
   } finally {
     outbound.close()
     await offline.db.close()

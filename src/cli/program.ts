@@ -80,6 +80,7 @@ const wrongStart = new Set(['StartError', 'RootKeyError', 'SchemaTooNew'])
 function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode
   if (error instanceof ConfigError || (error instanceof Error && wrongStart.has(error.name))) return exitCodes.usage
+  if (error instanceof Error && error.name === 'ForkedLog') return exitCodes.unverified
   return exitCodes.failed
 }
 

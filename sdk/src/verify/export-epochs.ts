@@ -26,11 +26,13 @@ export function checkEpochs(sections: readonly Section[], problems: Problems): s
       })
       continue
     }
-    const { database, known } = previous
+    const { database, known, forks } = previous
     if (known && known.size > database.size) {
       const lost = `entries ${database.size} to ${known.size - 1} of epoch ${previous.epoch}`
       notes.push(`what was in ${lost}: epoch ${epoch} began because they were lost, and says so`)
     }
+    for (const { size } of forks)
+      notes.push(`epoch ${epoch} names a signed head over ${size} other entries of epoch ${previous.epoch}: a fork`)
     const older = sections.find((one) => one.epoch === previous.epoch)?.head
     if (!older) continue
     if (older.size < database.size) {
@@ -45,15 +47,22 @@ export function checkEpochs(sections: readonly Section[], problems: Problems): s
 }
 
 function readPrevious({ action, detail }: Record<string, unknown>):
-  | (Omit<PreviousEpoch, 'database' | 'known'> & {
+  | (Omit<PreviousEpoch, 'database' | 'known' | 'forks'> & {
       database: Head
       known: Head | undefined
+      forks: Head[]
     })
   | undefined {
   if (action !== 'log.epoch' || !isObject(detail) || !isObject(detail.previous)) return undefined
-  const { epoch, database, known } = detail.previous
+  const { epoch, database, known, forks } = detail.previous
   const head = readHead(database)
-  return typeof epoch === 'number' && head ? { epoch, database: head, known: readHead(known) } : undefined
+  if (typeof epoch !== 'number' || !head) return undefined
+  return { epoch, database: head, known: readHead(known), forks: readHeads(forks) }
+}
+
+function readHeads(values: unknown): Head[] {
+  if (!Array.isArray(values)) return []
+  return values.map(readHead).filter((head) => head !== undefined)
 }
 
 function readHead(value: unknown): Head | undefined {

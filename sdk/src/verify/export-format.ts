@@ -61,10 +61,12 @@ export type RedactionDetail = { epoch: number; from: number; to: number }
 
 /**
  * What the verifier reads in the first entry of an epoch above 1 (action `log.epoch`): its `detail.previous` names the
- * older log's head as found in the database, and the newest one known from outside it; roots are base64.
+ * older log's head as found in the database, the newest one known from outside it, and signed heads over other entries
+ * than the database's; roots are base64.
  */
 export type PreviousEpoch = {
   epoch: number
   database: { size: number; root: string }
   known?: { size: number; root: string }
+  forks?: { size: number; root: string }[]
 }
