@@ -1,6 +1,5 @@
 /** Who is asking: one bearer token, or a live client certificate. Client-certificate headers are never read. */
 import type { IncomingMessage } from 'node:http'
-import { TLSSocket } from 'node:tls'
 import { blockOf } from '../authorize/session.ts'
 import { counts, stands } from '../authorize/standing.ts'
 import { refuse } from '../errors.ts'
@@ -9,6 +8,7 @@ import { findApiToken } from '../operators/api-tokens.ts'
 import { type Permission, operatorPermission, roleMay } from '../operators/permissions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { BootstrapTries } from './bootstrap-tries.ts'
+import { clientCertificate } from './client-certificate.ts'
 import type { FindSession } from './find-session.ts'
 import type { Caller } from './request.ts'
 
@@ -21,20 +21,6 @@ function bearerToken(message: IncomingMessage): string | undefined {
   const token = given.length === 1 ? bearer.exec(given[0] ?? '')?.[1] : undefined
   if (token === undefined) throw refuse('bad_authorization')
   return token
-}
-
-/** The serial of a client certificate that this server's TLS verified and that is valid now, not only at the handshake. */
-export const clientSerial = (message: IncomingMessage, now: Date): string | undefined =>
-  clientCertificate(message, now)?.serialNumber
-
-function clientCertificate(message: IncomingMessage, now: Date): { serialNumber: string; until: Date } | undefined {
-  const { socket } = message
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-  const certificate = socket.getPeerX509Certificate()
-  if (!certificate) return undefined
-  const until = new Date(certificate.validTo)
-  if (until <= now || new Date(certificate.validFrom) > now) return undefined
-  return { serialNumber: certificate.serialNumber.toLowerCase(), until }
 }
 
 const unauthenticated = (): Error =>
@@ -66,9 +52,9 @@ export async function identify(
   const token = bearerToken(message)
   if (token === undefined) {
     const certificate = own ? clientCertificate(message, now) : undefined
-    const found = certificate && (await find.byCertificate(certificate.serialNumber, known, now))
+    const found = certificate && (await find.byCertificate(certificate, known, now))
     if (!found) throw unauthenticated()
-    return { kind: 'session', session: found.session, shown: found, until: certificate.until }
+    return { kind: 'session', session: found.session, shown: found, until: certificate.notAfter }
   }
   const kind = tokenKind(token)
   if (kind === undefined) throw unauthenticated()

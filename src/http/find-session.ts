@@ -6,6 +6,7 @@ import { findIssued } from '../store/issued.ts'
 import { blockKey } from '../store/snapshot-tables.ts'
 import { type LiveToken, type StoredSession, liveToken, sessionById } from '../store/sessions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { type ClientCertificate, isIssuedUnder } from './client-certificate.ts'
 import { createRecent } from './recent.ts'
 
 export type FindSession = ReturnType<typeof createFindSession>
@@ -22,11 +23,17 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
   const byId = async (id: string | undefined, known: Snapshot, now: Date): Promise<StoredSession | undefined> =>
     id === undefined ? undefined : live(await sessionById(knex, id, now), known, now)
 
-  /** Whatever the connection's handshake said of it. */
-  async function byCertificate(serialNumber: string, known: Snapshot, now: Date): Promise<Certified | undefined> {
-    const entry = await findIssued(knex, { serialNumber })
-    const shown = { serialNumber, keyId: entry?.issued.x509?.keyId ?? '' }
-    const session = counts(known, shown) ? await byId(entry?.actor.session, known, now) : undefined
+  /** The log names the certificate by its hash; the signature shows that the entry names the key that issued it. */
+  async function byCertificate(
+    { certificate, sha256 }: ClientCertificate,
+    known: Snapshot,
+    now: Date,
+  ): Promise<Certified | undefined> {
+    const entry = await findIssued(knex, { sha256 })
+    const x509 = entry?.issued.x509
+    if (!x509 || !isIssuedUnder(known, x509.keyId, certificate)) return undefined
+    const shown = { serialNumber: x509.serialNumber, keyId: x509.keyId }
+    const session = counts(known, shown) ? await byId(entry.actor.session, known, now) : undefined
     return session && { session, ...shown }
   }
 
@@ -53,11 +60,11 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
         if (!kept) tokens.keep(key, found, found.expiresAt)
         return live(found.session, known, now) && shownBy(found)
       },
-      async byCertificate(serialNumber: string, known: Snapshot, now: Date) {
-        const kept = certificates.get(serialNumber, now)
+      async byCertificate(presented: ClientCertificate, known: Snapshot, now: Date) {
+        const kept = certificates.get(presented.sha256, now)
         if (kept) return counts(known, kept) && live(kept.session, known, now) ? kept : undefined
-        const found = await byCertificate(serialNumber, known, now)
-        if (found) certificates.keep(serialNumber, found, found.session.expiresAt)
+        const found = await byCertificate(presented, known, now)
+        if (found) certificates.keep(presented.sha256, found, found.session.expiresAt)
         return found
       },
     },

@@ -30,7 +30,7 @@ const repeatMs = 60_000
 
 export type Renewal = {
   /** What a proof of kind `x509` rests on; nothing where no live certificate of ours was presented. */
-  certified(request: Pick<ApiRequest, 'clientSerial' | 'time'>, known: Snapshot): Promise<Certified | undefined>
+  certified(request: Pick<ApiRequest, 'clientCertificate' | 'time'>, known: Snapshot): Promise<Certified | undefined>
   /** Refuses a serial number that was spent, for what gets no new certificate: that only takes a look. */
   checkUnspent(request: ApiRequest, renewed: Renewed, mac: KeyObject, actor: Actor): Promise<void>
   /** Ends the session of a serial number that was spent, and answers with the refusal of who presented it. */
@@ -61,10 +61,9 @@ export function createRenewal(parts: RenewalParts): Renewal {
 
   return {
     end,
-    async certified({ clientSerial, time }, known) {
-      const serialNumber = clientSerial()
-      if (serialNumber === undefined) return undefined
-      return { renews: await sessions.byCertificate(serialNumber, known, time) }
+    async certified({ clientCertificate, time }, known) {
+      const presented = clientCertificate()
+      return presented && { renews: await sessions.byCertificate(presented, known, time) }
     },
     async checkUnspent(request, renewed, mac, actor) {
       const before = new Date(request.time.getTime() - repeatMs)

@@ -4,6 +4,7 @@ import type { Since } from '../audit/log.ts'
 import type { Shown } from '../authorize/standing.ts'
 import type { Role } from '../store/rows.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
+import type { ClientCertificate } from './client-certificate.ts'
 import type { operations } from './openapi.generated.ts'
 import type { OperationId } from './openapi.ts'
 
@@ -34,8 +35,8 @@ export type ApiRequest = {
   /** Valid by openapi.yaml; handlers name the type of their operation's body. */
   body: unknown
   caller: Caller
-  /** The serial number of a client certificate of ours that is valid now, not only at the handshake. */
-  clientSerial: () => string | undefined
+  /** Valid now, not only at the handshake. Whether it is one of ours is the log's to say (find-session.ts). */
+  clientCertificate: () => ClientCertificate | undefined
   ifMatch?: string
   idempotencyKey?: string
   /** `Purser-Reason`; it goes into the entry by itself. */

@@ -14,7 +14,8 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { type IdentifyParts, clientSerial, identify, isStill } from './caller.ts'
+import { type IdentifyParts, identify, isStill } from './caller.ts'
+import { clientCertificate } from './client-certificate.ts'
 import type { FirstUse } from './first-use.ts'
 import { freshSnapshot, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
@@ -152,7 +153,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       query: values.query,
       body,
       caller,
-      clientSerial: () => clientSerial(message, open.time),
+      clientCertificate: () => clientCertificate(message, open.time),
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
       ...(reason !== undefined && { reason }),

@@ -6,7 +6,7 @@ import { termKeys } from './term-keys.ts'
 export type IssuedEntry = {
   actor: { session?: string; spiffeId?: string; workload?: string; workloadId?: string }
   issued: {
-    x509?: { serialNumber: string; notAfter: string; keyId: string }
+    x509?: { serialNumber: string; sha256: string; notAfter: string; keyId: string }
     jwts?: { jti: string; audience: string[]; expiresAt: string; keyId: string }[]
     accessToken?: { id: string; expiresAt: string }
   }
@@ -27,13 +27,14 @@ const most = 50
 
 /**
  * The entry that issued a credential of that name; nothing where there is none, or retention took it.
- * @param name a serial number, or the `jti` of a JWT
+ * @param name the SHA-256 of a certificate (lower-case hex), its serial number, or the `jti` of a JWT. A serial number
+ *   identifies a certificate of ours to an operator, and never a caller: other CAs choose their own.
  */
 export async function findIssued(
   knex: Knex,
-  name: { serialNumber: string } | { jti: string },
+  name: { sha256: string } | { serialNumber: string } | { jti: string },
 ): Promise<IssuedEntry | undefined> {
-  const term = 'jti' in name ? `jti=${name.jti}` : `serialNumber=${name.serialNumber}`
+  const [term = ''] = Object.entries(name).map(([key, value]) => `${key}=${value}`)
   const found = await knex.raw<{ rows: { body: string }[] }>(
     `with found as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and body is not null)
      select body from found order by epoch, idx limit ?`,
@@ -42,11 +43,11 @@ export async function findIssued(
   // Terms are found by keys that two may share, and revocations carry them too: the entry itself decides.
   return found.rows
     .map((row) => read(row.body))
-    .find((entry) =>
-      'jti' in name
-        ? entry?.issued.jwts?.some((one) => one.jti === name.jti)
-        : entry?.issued.x509?.serialNumber === name.serialNumber,
-    )
+    .find((entry) => {
+      const { x509, jwts } = entry?.issued ?? {}
+      if ('jti' in name) return jwts?.some(({ jti }) => jti === name.jti)
+      return 'sha256' in name ? x509?.sha256 === name.sha256 : x509?.serialNumber === name.serialNumber
+    })
 }
 
 /** Where in the log a search begins, by epoch and index. */

@@ -2,8 +2,11 @@ import { opensslOutput, scratch } from './openssl.ts'
 
 export type UpstreamCa = {
   root: string
-  /** Signs a request; `by` is `root` or the name of an intermediate, `extensions` lines of an openssl extfile. */
-  signed: (csr: string, by: string, extensions: string[]) => string
+  /**
+   * Signs a request; `by` is `root` or the name of an intermediate, `extensions` lines of an openssl extfile.
+   * @param serial hex; unless given, a number of its own
+   */
+  signed: (csr: string, by: string, extensions: string[], serial?: string) => string
   intermediate: (name: string, by: string, extensions: string[]) => string
 }
 
@@ -24,9 +27,16 @@ export function upstreamCa(parts: { key?: string[]; digest?: string } = {}): Ups
   file('root.pem', root)
   let count = 0
 
-  function signed(csr: string, by: string, lines: string[]): string {
+  function signed(csr: string, by: string, lines: string[], serial?: string): string {
     count++
-    const ca = ['-CA', file(`${by}.pem`), '-CAkey', file(`${by}.key`), '-set_serial', String(1000 + count)]
+    const ca = [
+      '-CA',
+      file(`${by}.pem`),
+      '-CAkey',
+      file(`${by}.key`),
+      '-set_serial',
+      serial === undefined ? String(1000 + count) : `0x${serial}`,
+    ]
     const extfile = ['-extfile', file(`${count}.ext`, lines.join('\n'))]
     return opensslOutput(['x509', '-req', '-days', '50', ...ca, ...extfile, ...(digest ? [digest] : [])], csr)
   }
