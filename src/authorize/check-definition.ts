@@ -4,7 +4,7 @@
  */
 import type { Problem } from '../errors.ts'
 import { isReservedPath, parseSpiffeId, reservedPrefix } from '../names/spiffe-id.ts'
-import { checkGrants, checkTemplate } from './check-grants.ts'
+import { checkApart, checkFacts, checkGrants } from './check-grants.ts'
 import { checkMatch } from './check-match.ts'
 import type { AttestorRules, OwnRules } from './entry-rules.ts'
 import type { WorkloadDefinition } from './grant.ts'
@@ -19,6 +19,7 @@ export function checkWorkload(
   const problems = [
     ...checkMatch(definition, attestor),
     ...checkSpiffeId(definition.spiffeId, attestor, own.trustDomain),
+    ...checkApart('/spiffeId', definition.spiffeId, 'spiffe-id'),
     ...checkGrants(definition.grants ?? {}, attestor, own),
   ]
   if (problems.length === 0) return undefined
@@ -35,7 +36,7 @@ const mostProblems = 20
  */
 export function checkSpiffeId(text: string, attestor: AttestorRules, trustDomain: string): EntryProblem[] {
   const at = '/spiffeId'
-  const broken = checkTemplate(at, text, 'spiffe-id', attestor)
+  const broken = checkFacts(at, text, 'spiffe-id', attestor)
   if (broken.length > 0) return broken
   const id = parseSpiffeId(text.replaceAll(/\{[^{}]*\}/g, 'x'))
   if (id.trustDomain !== trustDomain) return [impossible(at, `must be of the trust domain ${trustDomain}`)]

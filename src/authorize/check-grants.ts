@@ -1,7 +1,7 @@
 /** What an entry grants: nothing that is Purser's own, nothing longer than keys allow, nothing that doesn't parse. */
 import { parseDnsName } from '../names/dns-name.ts'
 import { parsePathPattern } from '../names/secret-path.ts'
-import { type TemplateKind, parseTemplate, templateKeys } from '../names/template.ts'
+import { type TemplateKind, keepsFactsApart, parseTemplate, templateKeys } from '../names/template.ts'
 import { defaultLifetimes } from './entries.ts'
 import type { AttestorRules, OwnRules } from './entry-rules.ts'
 import type { WorkloadDefinition } from './grant.ts'
@@ -9,12 +9,34 @@ import { type EntryProblem, brokenRule, impossible, pointer } from './problems.t
 
 type Grants = NonNullable<WorkloadDefinition['grants']>
 
-/** A template that parses, and whose facts the attestor can report. */
-export function checkTemplate(at: string, text: string, kind: TemplateKind, attestor: AttestorRules): EntryProblem[] {
+/** A template that parses, whose facts the attestor can report, and that names no two workloads alike. */
+export const checkTemplate = (
+  at: string,
+  text: string,
+  kind: TemplateKind,
+  attestor: AttestorRules,
+): EntryProblem[] => [...checkFacts(at, text, kind, attestor), ...checkApart(at, text, kind)]
+
+/** What an entry needs to be served at all. */
+export function checkFacts(at: string, text: string, kind: TemplateKind, attestor: AttestorRules): EntryProblem[] {
   let keys: string[] = []
   const broken = brokenRule(at, () => (keys = templateKeys(parseTemplate(text, kind))))
   const unknown = keys.filter((key) => !attestor.reports(key))
   return [...broken, ...unknown.map((key) => impossible(at, `this attestor never reports the fact {${key}}`))]
+}
+
+/** Entries that are older than this rule are served until their next write. */
+export function checkApart(at: string, text: string, kind: TemplateKind): EntryProblem[] {
+  let keeps = true
+  const broken = brokenRule(at, () => (keeps = keepsFactsApart(parseTemplate(text, kind))))
+  return broken.length > 0 || keeps ? [] : [impossible(at, apart[kind])]
+}
+
+const wholeSegment = 'a placeholder must be a whole path segment, or different workloads can get the same name'
+const apart: Readonly<Record<TemplateKind, string>> = {
+  'spiffe-id': wholeSegment,
+  'secret-pattern': wholeSegment,
+  claim: 'a claim takes one placeholder, or different workloads can get the same claim: give each fact its own claim',
 }
 
 export function checkGrants(grants: Grants, attestor: AttestorRules, own: OwnRules): EntryProblem[] {

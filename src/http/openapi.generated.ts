@@ -2050,7 +2050,7 @@ export interface components {
              * @enum {string}
              */
             alg?: "ES256" | "RS256";
-            /** @description Further claims; their values may hold facts like `{k8s:ns}` */
+            /** @description Further claims; each value may hold one fact like `{k8s:ns}` */
             claims?: {
                 [key: string]: string;
             };

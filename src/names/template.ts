@@ -57,6 +57,16 @@ export function templateKeys(template: Template): string[] {
 }
 
 /**
+ * Whether different facts always give different texts. In a path each placeholder is a whole segment: `{k8s:ns}-{k8s:sa}`
+ * gives namespace `a`, account `b-c` the name of `a-b`, `c`. A claim holds any characters, so it has one placeholder.
+ */
+export function keepsFactsApart({ kind, parts }: Template): boolean {
+  if (kind === 'claim') return parts.length <= 3
+  const segments = fill(parts, () => '{}').split('/')
+  return segments.every((segment) => segment === '{}' || !segment.includes('{}'))
+}
+
+/**
  * Puts the facts in.
  * @throws NameError `fact_missing`, `fact_has_many_values`, `fact_not_plain`, or the code of the kind's own parser
  */

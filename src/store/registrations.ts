@@ -4,7 +4,7 @@
  */
 import type { Knex } from 'knex'
 import type { AttestorRow, WorkloadRow } from './rows.ts'
-import { type AttestorRecord, tables } from './snapshot-tables.ts'
+import { type AttestorRecord, type WorkloadRecord, tables } from './snapshot-tables.ts'
 
 type Tx = Knex.Transaction
 
@@ -46,8 +46,14 @@ export function byName<T extends { name: string }>(rows: ReadonlyMap<string, T>,
   return undefined
 }
 
-/** Every attestor there is, for who holds no snapshot. */
+/** Every attestor, without a snapshot. */
 export async function readAttestors(knex: Knex): Promise<AttestorRow[]> {
   const rows: AttestorRecord[] = await knex('attestor').orderBy('name')
   return rows.flatMap((row) => tables.attestors.read(row)[1] ?? [])
+}
+
+/** Every workload entry, without a snapshot. */
+export async function readWorkloads(knex: Knex): Promise<WorkloadRow[]> {
+  const rows: WorkloadRecord[] = await knex('workload').orderBy('name')
+  return rows.flatMap((row) => tables.workloads.read(row)[1] ?? [])
 }

@@ -29,6 +29,16 @@ export type AttestorRecord = {
   deleted_at: Date | null
 }
 
+export type WorkloadRecord = {
+  id: string
+  name: string
+  attestor_id: string
+  definition: Record<string, unknown>
+  disabled: boolean
+  revision: number
+  deleted_at: Date | null
+}
+
 export type KeyRecord = {
   id: string
   kind: KeyKind
@@ -99,30 +109,19 @@ export const tables = {
           revision: row.revision,
         },
   ]),
-  workloads: table(
-    'workload',
-    (row: {
-      id: string
-      name: string
-      attestor_id: string
-      definition: Record<string, unknown>
-      disabled: boolean
-      revision: number
-      deleted_at: Date | null
-    }) => [
-      row.id,
-      row.deleted_at
-        ? undefined
-        : {
-            id: row.id,
-            name: row.name,
-            attestorId: row.attestor_id,
-            definition: row.definition,
-            disabled: row.disabled,
-            revision: row.revision,
-          },
-    ],
-  ),
+  workloads: table('workload', (row: WorkloadRecord) => [
+    row.id,
+    row.deleted_at
+      ? undefined
+      : {
+          id: row.id,
+          name: row.name,
+          attestorId: row.attestor_id,
+          definition: row.definition,
+          disabled: row.disabled,
+          revision: row.revision,
+        },
+  ]),
   pins: table(
     'account_pin',
     (row: { attestor_id: string; account: string; uid: string; first_seen: Date; superseded_at: Date | null }) => [

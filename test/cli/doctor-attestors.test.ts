@@ -174,3 +174,29 @@ describe('a cluster', () => {
     )
   })
 })
+
+describe('a workload entry', () => {
+  /** As an older version wrote it. */
+  async function entry(change: Record<string, unknown>): Promise<void> {
+    const definition = { name: 'old', attestor: 'join', spiffeId: 'spiffe://example.org/join/old' }
+    await purser.asAdmin('POST', '/api/v1/workloads', definition)
+    onTestFinished(async () => {
+      await purser.asAdmin('DELETE', '/api/v1/workloads/old', undefined, { 'if-match': '"1"' })
+    })
+    const rewritten = JSON.stringify({ ...definition, ...change })
+    await purser.knex('workload').where({ name: 'old', deleted_at: null }).update({ definition: rewritten })
+  }
+
+  it('whose placeholder is a part of a segment is named, with what to do', async () => {
+    await entry({ spiffeId: 'spiffe://example.org/join/old-{join:token}' })
+    const { code, out } = await diagnose(env)
+    expect(code).toBe(0)
+    expect(out).toMatch(/^warn +workload entry +old: \/spiffeId a placeholder must be a whole path segment/m)
+    expect(out).toContain('purser workload get old > entry.json')
+  })
+
+  it('that breaks no rule is all right', async () => {
+    await entry({})
+    expect((await diagnose(env)).out).toMatch(/\nok +workload entry +none breaks a rule\n/)
+  })
+})

@@ -3,7 +3,10 @@ import { type Issuer, createIssuer } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
 
-const workload = (name: string, more: Record<string, unknown> = {}) => ({
+const workload = (
+  name: string,
+  more: Record<string, unknown> = {},
+): Record<string, unknown> & { spiffeId?: string } => ({
   name,
   attestor: 'lab',
   match: { 'oidc:sub': name },
@@ -51,6 +54,73 @@ describe.each(['embedded', 'postgres'] as const)('workload entries (%s)', (store
     )
     expect(fault(await ask('getWorkload', { name: 'bad' }))).toBe('404 not_found')
   })
+
+  describe('whose placeholders could name two workloads alike', () => {
+    const wide = { 'oidc:ns': '*', 'oidc:sa': '*' }
+    const joined = workload('joined', {
+      match: wide,
+      wide: true,
+      spiffeId: 'spiffe://example.org/lab/{oidc:ns}-{oidc:sa}',
+      grants: {
+        jwt: { audiences: [{ audience: 'cloud', claims: { who: '{oidc:ns}-{oidc:sa}', ns: 'ns-{oidc:ns}' } }] },
+        secrets: [{ paths: ['apart/{oidc:ns}/{oidc:sa}/*', 'joined/{oidc:ns}-{oidc:sa}'], actions: ['read'] }],
+      },
+    })
+    const apart = workload('joined', {
+      match: wide,
+      wide: true,
+      spiffeId: 'spiffe://example.org/lab/ns/{oidc:ns}/sa/{oidc:sa}',
+    })
+    const places = '/spiffeId /grants/jwt/audiences/0/claims/who /grants/secrets/0/paths/1'
+    const identityOf = async (ns: string, sa: string) =>
+      purser.call('POST', '/api/v1/credentials', {
+        proof: { kind: 'jwt', token: await issuer.token({ sub: 'any', ns, sa }) },
+        workload: 'joined',
+      })
+
+    it('are refused, with each place', async () => {
+      expect(fault(await ask('createWorkload', { body: joined }))).toBe(`422 impossible ${places}`)
+    })
+
+    it('are refused without a wildcard too: other values than those of the match fill a template', async () => {
+      const narrow = workload('joined', { spiffeId: 'spiffe://example.org/lab/{oidc:ns}-{oidc:sa}' })
+      expect(fault(await ask('createWorkload', { body: narrow }))).toBe('422 impossible /spiffeId')
+    })
+
+    it('are served as before where they exist, and refused at the next write', async () => {
+      expect(fault(await ask('createWorkload', { body: apart }))).toBe('201 ')
+      expect((await identityOf('a', 'b-c')).body.spiffeId).toBe('spiffe://example.org/lab/ns/a/sa/b-c')
+      expect((await identityOf('a-b', 'c')).body.spiffeId).toBe('spiffe://example.org/lab/ns/a-b/sa/c')
+
+      await writePolicy('joined', joined)
+      expect((await identityOf('a', 'b-c')).body.spiffeId).toBe('spiffe://example.org/lab/a-b-c')
+      expect(fault(await ask('replaceWorkload', { name: 'joined', body: joined, ifMatch: 1 }))).toBe(
+        `422 impossible ${places}`,
+      )
+      expect(fault(await ask('replaceWorkload', { name: 'joined', body: apart, ifMatch: 1 }))).toBe('200 ')
+      await ask('deleteWorkload', { name: 'joined', ifMatch: 2 })
+    })
+
+    it.each([
+      ['DNS names', { x509: { dnsNames: ['{oidc:ns}.svc'] } }, '/grants/x509/dnsNames/0'],
+      ['databases', { databases: ['{oidc:ns}'] }, '/grants/databases/0'],
+      ["an operator's paths", { operator: { role: 'operator', paths: ['{oidc:ns}'] } }, '/grants/operator/paths/0'],
+    ])('%s take no placeholder at all', async (_, grants, place) => {
+      expect(fault(await ask('createWorkload', { body: workload('literal', { grants }) }))).toContain(place)
+    })
+  })
+
+  /** Writes a definition that an older version accepted: past the server, and with the next revision. */
+  async function writePolicy(name: string, definition: { spiffeId?: string }): Promise<void> {
+    const changed = Number((await purser.knex('log_head').first('revision')).revision) + 1
+    await purser
+      .knex('workload')
+      .where({ name })
+      .update({ definition: JSON.stringify(definition), changed })
+    await purser.knex('log_head').update({ revision: changed })
+    const read = async () => (await ask('getWorkload', { name })).body.spiffeId
+    await expect.poll(read).toBe(definition.spiffeId)
+  }
 
   it.each([
     'id',

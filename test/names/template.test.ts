@@ -5,7 +5,7 @@ import { matchPath, parsePathPattern, parseSecretPath } from '../../src/names/se
 import { createSelectors } from '../../src/names/selectors.ts'
 import type { Selectors } from '../../src/names/selectors.ts'
 import { parseSpiffeId } from '../../src/names/spiffe-id.ts'
-import { parseTemplate, render, templateKeys } from '../../src/names/template.ts'
+import { keepsFactsApart, parseTemplate, render, templateKeys } from '../../src/names/template.ts'
 import type { TemplateKind } from '../../src/names/template.ts'
 
 function codeOf(act: () => unknown): string {
@@ -172,5 +172,25 @@ describe('a fact is one literal segment or refused, whatever it says', () => {
       { numRuns: 100_000 },
     )
     expect(plain).toBeGreaterThan(1000)
+  })
+})
+
+describe('what keeps different facts apart', () => {
+  test.each<[string, TemplateKind, boolean]>([
+    [`${id}/ns/{k8s:ns}/sa/{k8s:sa}`, 'spiffe-id', true],
+    [`${id}/{aws:principal-tag:a/b}/x`, 'spiffe-id', true],
+    [`${id}/web`, 'spiffe-id', true],
+    [`${id}/{k8s:ns}-{k8s:sa}`, 'spiffe-id', false],
+    [`${id}/ns-{k8s:ns}`, 'spiffe-id', false],
+    [`${id}/{k8s:ns}.x/{k8s:sa}`, 'spiffe-id', false],
+    ['{k8s:ns}/{k8s:sa}/**', 'secret-pattern', true],
+    ['{k8s:ns}', 'secret-pattern', true],
+    ['{k8s:ns}{k8s:sa}/**', 'secret-pattern', false],
+    ['a/x{k8s:ns}', 'secret-pattern', false],
+    ['ns {k8s:ns}:', 'claim', true],
+    ['', 'claim', true],
+    ['{k8s:ns}/{k8s:sa}', 'claim', false],
+  ])('%s as %s: %s', (text, kind, expected) => {
+    expect(keepsFactsApart(parseTemplate(text, kind))).toBe(expected)
   })
 })

@@ -4,7 +4,8 @@ import type { Keyring } from '../../keys/keyring.ts'
 import type { RootKey } from '../../keys/root-key.ts'
 import type { Database } from '../../store/database.ts'
 import type { Head } from '../../store/log.ts'
-import { readAttestors } from '../../store/registrations.ts'
+import { ownRules } from '../../own-rules.ts'
+import { readAttestors, readWorkloads } from '../../store/registrations.ts'
 import type { Io } from '../io.ts'
 import { lookAtAttestors } from './attestors.ts'
 import { lookAtCertificate } from './certificate-files.ts'
@@ -23,6 +24,7 @@ import { lookAtPublicUrl } from './public-url.ts'
 import { lookAtRole } from './role.ts'
 import { lookAtRootKey } from './root-key.ts'
 import { lookAtSchema } from './schema.ts'
+import { lookAtEntries } from './workload-entries.ts'
 
 type Parts = { io: Io; now: () => Date }
 
@@ -63,7 +65,7 @@ export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
 /** What hangs on the database, where that has not been said already. */
 function unseen([why]: readonly Finding[]): Finding[] {
   if (why?.level !== 'fail') return []
-  return [skipped('the rest', 'schema, keys, attestors, clock and log: they are in the database')]
+  return [skipped('the rest', 'schema, keys, attestors, workload entries, clock and log: they are in the database')]
 }
 
 type Inside = { config: Config; rootKey?: RootKey; serving: boolean; now: () => Date; look: Look }
@@ -83,7 +85,11 @@ async function insideOf(db: Database, { config, rootKey, serving, now, look }: I
   const known = seen.head
   if (!known) {
     const heard = await look('clock', async () => judgeClock([await hearDatabase(knex, now)]))
-    return [...findings, ...heard, skipped('the rest', 'keys, attestors and log: the schema does not hold them')]
+    return [
+      ...findings,
+      ...heard,
+      skipped('the rest', 'keys, attestors, workload entries and log: the schema does not hold them'),
+    ]
   }
   return [
     ...findings,
@@ -100,6 +106,9 @@ async function insideOf(db: Database, { config, rootKey, serving, now, look }: I
       const { findings: found, heard } = await lookAtAttestors(await readAttestors(knex), config, now)
       return [...judgeClock([await hearDatabase(knex, now), ...heard]), ...found]
     })),
+    ...(await look('workload entry', async () =>
+      lookAtEntries(await readWorkloads(knex), await readAttestors(knex), ownRules(config)),
+    )),
     ...(await look('log', () => lookAtLog(knex, { config, head: known }))),
   ]
 }

@@ -1,0 +1,34 @@
+/** Workload entries that break a rule which is newer than they are. They are still served as they were written. */
+import { attestorRules } from '../../attest/attest.ts'
+import { checkWorkload } from '../../authorize/check-definition.ts'
+import { workloadOf } from '../../authorize/entries.ts'
+import type { OwnRules } from '../../authorize/entry-rules.ts'
+import type { AttestorRow, WorkloadRow } from '../../store/rows.ts'
+import { type Finding, ok, warn } from './finding.ts'
+
+const check = 'workload entry'
+
+export function lookAtEntries(
+  workloads: readonly WorkloadRow[],
+  attestors: readonly AttestorRow[],
+  own: OwnRules,
+): Finding[] {
+  const byId = new Map(attestors.map((row) => [row.id, row]))
+  const findings = workloads.flatMap((row) => {
+    const attestor = byId.get(row.attestorId)
+    return attestor ? judge(row, attestor, own) : []
+  })
+  return findings.length > 0 ? findings : [ok(check, 'none breaks a rule')]
+}
+
+function judge(row: WorkloadRow, attestor: AttestorRow, own: OwnRules): Finding[] {
+  const problems = checkWorkload(workloadOf(row), attestorRules(attestor), own)?.errors ?? []
+  if (problems.length === 0) return []
+  const faults = problems.map(({ pointer, detail }) => `${pointer} ${detail}`).join('; ')
+  return [
+    warn(check, `${row.name}: ${faults}`, {
+      why: 'the server issues by it as before, and refuses its next write',
+      do: `purser workload get ${row.name} > entry.json, correct it, then: purser workload apply -f entry.json`,
+    }),
+  ]
+}
