@@ -2,6 +2,7 @@
 import type { Knex } from 'knex'
 import { foundation } from './001-foundation.ts'
 import { secretsMigration } from './002-secrets.ts'
+import { revocation } from './003-revocation.ts'
 
 export type Migration = {
   name: string
@@ -11,4 +12,4 @@ export type Migration = {
   breaking?: true
 }
 
-export const migrations: readonly Migration[] = [foundation, secretsMigration]
+export const migrations: readonly Migration[] = [foundation, secretsMigration, revocation]

@@ -72,16 +72,18 @@ begin
   end if;
 
   if 'session' = any(p_has) then
-    insert into session (id, instance, generation, workload_id, attestor_id, spiffe_id, selectors, account, started_at, expires_at)
-    select distinct on (s.id) s.id, decode(s.instance, 'base64'), s.generation, s.workload, s.attestor, s."spiffeId",
+    insert into session (id, instance, entry_keyed, generation, workload_id, attestor_id, spiffe_id, selectors, account, started_at, expires_at)
+    select distinct on (s.id) s.id, decode(s.instance, 'base64'), coalesce(s."entryKeyed", true), s.generation, s.workload, s.attestor, s."spiffeId",
            s.selectors, s.account, i.at, s.until
       from json_to_recordset(p_items) as i (n int, at timestamptz, session json),
-           json_to_record(i.session) as s (id text, instance text, generation int, workload text, attestor text,
-             "spiffeId" text, selectors jsonb, account text, until timestamptz)
+           json_to_record(i.session) as s (id text, instance text, "entryKeyed" boolean, generation int, workload text,
+             attestor text, "spiffeId" text, selectors jsonb, account text, until timestamptz)
      where i.session is not null and not jsonb_exists(verdicts, i.n::text)
      order by s.id, s.until desc
-        on conflict (id) do update set expires_at = greatest(session.expires_at, excluded.expires_at)
-        where session.expires_at < excluded.expires_at;
+        on conflict (id) do update set expires_at = greatest(session.expires_at, excluded.expires_at),
+           instance = case when excluded.entry_keyed then session.instance else excluded.instance end,
+           entry_keyed = session.entry_keyed and excluded.entry_keyed
+        where session.expires_at < excluded.expires_at or (session.entry_keyed and not excluded.entry_keyed);
   end if;
 
   if 'token' = any(p_has) then

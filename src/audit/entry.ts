@@ -28,7 +28,9 @@ export const actions = {
   'workload.read': 'Workload entries were read',
   'workload.explain': 'A decision was explained',
   'join-token.create': 'A join token was made for one workload entry',
-  'revocation.create': 'A certificate, token or session was revoked',
+  'revocation.create': 'A certificate, token or session was revoked, or what a SPIFFE ID was given',
+  'revocation.release': 'The block of an instance or a SPIFFE ID was released: it may attest again',
+  'revocation.read': 'Blocks in force were listed',
   'token.introspect': 'A token was introspected (RFC 7662)',
   'secret.read': 'Values of secrets were handed out',
   'secret.list': 'Names of secrets were listed',
@@ -122,7 +124,13 @@ export type Issued = {
 }
 
 /** What a revocation ended, by the names that its verifiers know it by. */
-export type Revoked = { serialNumbers?: string[]; jtis?: string[]; sessions?: string[]; accessTokens?: string[] }
+export type Revoked = {
+  serialNumbers?: string[]
+  jtis?: string[]
+  sessions?: string[]
+  accessTokens?: string[]
+  leases?: string[]
+}
 
 export type Entry = {
   v: 1

@@ -35,11 +35,12 @@ export function entryTerms(entry: Entry): string[] {
   add('tokenId', actor.tokenId)
   add('tokenId', issued?.accessToken?.id)
   add('tokenId', issued?.apiToken?.id)
-  const { serialNumbers = [], jtis = [], sessions = [], accessTokens = [] } = entry.revoked ?? {}
+  const { serialNumbers = [], jtis = [], sessions = [], accessTokens = [], leases = [] } = entry.revoked ?? {}
   for (const one of serialNumbers) add('serialNumber', one)
   for (const one of jtis) add('jti', one)
   for (const one of sessions) add('session', one)
   for (const one of accessTokens) add('tokenId', one)
+  for (const lease of leases) add('leaseId', lease)
   const { resource } = entry
   if (resource) add('resource', `${resource.kind}/${resource.name ?? resource.id}`)
   if (resource?.kind === 'secret') add('path', resource.name)

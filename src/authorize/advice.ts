@@ -62,7 +62,7 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   identity_changed: 'if the account was recreated on purpose, set pinIdentity to false or match its new id',
   no_workload: 'register a workload entry that matches these facts, or correct the nearest one',
   workload_disabled: 'enable the entry with :enable once the reason for disabling it is gone',
-  blocked: 'see which revocation or containment covers it; a containment is lifted with :release',
+  blocked: 'once the reason for it is gone, release the block: purser revocation release <id> --reason …',
   serial_spent:
     'see who renewed this serial number and from where (audit search --serial-number); its key was copied, or a state directory',
   session_ended: 'attest again with a proof of the orchestrator',

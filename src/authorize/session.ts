@@ -33,18 +33,21 @@ export function openSession(
   { key, epoch }: { key: KeyObject; epoch: number },
   now: Date,
   endedGeneration?: number,
-): SessionRow {
+): OpenedSession {
   const { entry, grant } = decision
   const generation = endedGeneration === undefined ? 0 : endedGeneration + 1
   const mac = (fields: unknown[]): Buffer => createHmac('sha256', key).update(JSON.stringify(fields)).digest()
-  // Without the SPIFFE ID: whoever is kept out stays out under another name.
-  const instance = mac(['instance', caller.attestor.id, entry.row.id, ...caller.instance])
-  const id = `ses_${mac(['session', epoch, instance.toString('hex'), grant.spiffeId, generation])
+  const underEntry = (entryId: string): Buffer => mac(['instance', caller.attestor.id, entryId, ...caller.instance])
+  const own = underEntry(entry.row.id)
+  const id = `ses_${mac(['session', epoch, own.toString('hex'), grant.spiffeId, generation])
     .toString('hex')
     .slice(0, 32)}`
   return {
     id,
-    instance,
+    // Without the entry: a blocked instance stays out under every entry.
+    instance: mac(['attested', caller.attestor.id, ...caller.instance]),
+    entryKeyed: false,
+    underEntries: (ids) => [own, ...ids.filter((other) => other !== entry.row.id).map(underEntry)],
     generation,
     workloadId: entry.row.id,
     attestorId: caller.attestor.id,
@@ -61,16 +64,33 @@ function endOf(maxSessionSeconds: number | undefined, proofEnd: Date | undefined
   return proofEnd ?? new Date(now.getTime() + defaultSessionSeconds * 1000)
 }
 
-type Blockable = Pick<SessionRow, 'id' | 'spiffeId'> & { instance?: Buffer }
+type UnderEntries = {
+  /** The instance as blocks of earlier versions name it, under its own entry and under others. */
+  underEntries?: (workloadIds: readonly string[]) => Buffer[]
+}
+type OpenedSession = SessionRow & UnderEntries
+export type Blockable = Pick<SessionRow, 'id' | 'spiffeId'> & { instance?: Buffer } & UnderEntries
 
 /** The block that covers a session, where there is one. Read from the snapshot: the append judges anew on a later one. */
 export function blockOf(known: Pick<Snapshot, 'blocks'>, session: Blockable, now: Date): BlockRow | undefined {
+  const instances = [session.instance ?? [], session.underEntries?.(blockedEntries(known.blocks)) ?? []].flat()
   const blocks = [
     blockKey('session', session.id),
     blockKey('spiffeId', session.spiffeId),
-    ...(session.instance ? [blockKey('instance', session.instance.toString('hex'))] : []),
+    ...instances.map((instance) => blockKey('instance', instance.toString('hex'))),
   ]
   return blocks.map((key) => known.blocks.get(key)).find((block) => block && block.until > now)
+}
+
+const entriesOfBlocks = new WeakMap<Snapshot['blocks'], string[]>()
+
+/** The entries that blocks of earlier versions are keyed by. */
+function blockedEntries(blocks: Snapshot['blocks']): string[] {
+  const known = entriesOfBlocks.get(blocks)
+  if (known) return known
+  const ids = [...new Set([...blocks.values()].flatMap(({ workloadId }) => workloadId ?? []))]
+  entriesOfBlocks.set(blocks, ids)
+  return ids
 }
 
 /** @throws Refusal `blocked` */

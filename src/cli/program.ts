@@ -20,6 +20,7 @@ import { addKeys } from './keys.ts'
 import { addLease } from './lease.ts'
 import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
+import { addRevocation } from './revocation.ts'
 import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
 import { addSecret } from './secret.ts'
@@ -43,6 +44,7 @@ const verbs: Record<string, Verb[]> = {
     addJoinToken,
     addExplain,
     addRevoke,
+    addRevocation,
     addKeys,
     addToken,
     addLog,

@@ -13,6 +13,8 @@ type Flags = ServerFlags &
 type Revocation = {
   id: string
   revoked: { certificates: number; jwts: number; sessions: number; accessTokens: number }
+  blocks?: 'instance' | 'spiffeId'
+  leases?: { id: string; database: string; username: string }[]
   outOfReach?: { jwt?: string; audience?: string; serialNumber?: string; until: string }[]
 }
 
@@ -23,7 +25,7 @@ export function addRevoke(program: Command, io: Io): void {
     .command('revoke')
     .summary('stop a certificate, token or session, or all that a workload was given')
     .description(
-      'Every replica refuses what is revoked within a second. A SPIFFE ID may attest again: `purser workload disable` stops that.',
+      'Every replica refuses what is revoked within a second. The instance of a session, or the SPIFFE ID, is refused until `purser revocation release`.',
     )
     .option('--serial-number <hex>', 'a certificate')
     .option('--jti <id>', 'a JWT, by its jti')
@@ -55,7 +57,9 @@ export function addRevoke(program: Command, io: Io): void {
   )
 }
 
-function revoked({ id, revoked: counts, outOfReach = [] }: Revocation, index: string): string {
+const keptOut = { instance: '  the instance', spiffeId: '  the SPIFFE ID' }
+
+function revoked({ id, revoked: counts, blocks, leases = [], outOfReach = [] }: Revocation, index: string): string {
   const { certificates, jwts, sessions, accessTokens } = counts
   const counted = [
     counting(certificates, 'certificate'),
@@ -63,12 +67,14 @@ function revoked({ id, revoked: counts, outOfReach = [] }: Revocation, index: st
     counting(sessions, 'session'),
     counting(accessTokens, 'access token'),
   ].flat()
+  const ending = leases.map((lease) => [`  lease ${lease.id} ends`, `${lease.username} in ${lease.database}`])
+  const blocked = blocks ? [[keptOut[blocks], `is refused until: purser revocation release ${id}`]] : []
   const rows = outOfReach.map(({ jwt, audience, serialNumber, until }) => [
     '  still taken by those who never ask',
     jwt === undefined ? `certificate ${serialNumber ?? ''}` : `JWT ${jwt} for ${audience ?? 'its audience'}`,
     `until ${until}`,
   ])
-  return `revoked ${counted.length === 0 ? 'nothing that was live' : counted.join(', ')}  ${id}  log ${index}\n${table(rows)}`
+  return `revoked ${counted.length === 0 ? 'nothing that was live' : counted.join(', ')}  ${id}  log ${index}\n${table([...blocked, ...ending, ...rows])}`
 }
 
 const counting = (n: number, what: string): string[] => (n === 0 ? [] : [`${n} ${what}${n === 1 ? '' : 's'}`])

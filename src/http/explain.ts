@@ -8,6 +8,7 @@ import { Refusal, type RefusalCode, refuse } from '../errors.ts'
 import type { Keys } from '../keys/keys.ts'
 import { NameError } from '../names/errors.ts'
 import { createSelectors } from '../names/selectors.ts'
+import { untilReleased } from '../store/blocks.ts'
 import type { Database } from '../store/database.ts'
 import { byName } from '../store/registrations.ts'
 import type { BlockRow } from '../store/rows.ts'
@@ -95,8 +96,15 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
 
 function refuseBlocked(block: BlockRow | undefined): void {
   if (!block) return
-  const { kind, at, until } = block
-  throw refuse('blocked', { explanation: { by: kind, since: at.toISOString(), until: until.toISOString() } })
+  const { kind, at, until, revocation } = block
+  const end = until < untilReleased ? until.toISOString() : undefined
+  const explanation = {
+    by: kind,
+    since: at.toISOString(),
+    ...(end && { until: end }),
+    ...(revocation && { revocation }),
+  }
+  throw refuse('blocked', { explanation })
 }
 
 function bySelectors(

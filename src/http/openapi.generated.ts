@@ -762,15 +762,44 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * The blocks in force
+         * @description Instances and SPIFFE IDs that are refused until their block is released. Revoked certificates are in the CRL of their issuing key, and all revocations are in the log.
+         */
+        get: operations["listRevocations"];
         put?: never;
         /**
          * Revoke one certificate, token or session, or what a SPIFFE ID was given
          * @description Exactly one of `serialNumber`, `jti`, `session`, `accessToken` and `spiffeId` says what. Every replica refuses it within a second; verifiers that never ask honour it
          *     at the credential's expiry or at their next CRL, and `outOfReach` says which those are. A revoked session takes everything that it holds along, and its instance (the
-         *     same pod, job or container) can't attest again before the session would have ended. A SPIFFE ID may attest again; to stop that, disable its entry.
+         *     same pod, job or container) is blocked: under every workload entry it is refused until the block is released. Revoking by `spiffeId` blocks the SPIFFE ID likewise; its
+         *     sessions from before `since` are refused while the block lasts, and continue after it. `blocks` in the reply says which. Leases of a blocked caller end; `leases` names them.
          */
         post: operations["createRevocation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/revocations/{id}:release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The revocation's id, `rev_…` */
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release the block of an instance or a SPIFFE ID
+         * @description The caller may attest again. Sessions that the revocation ended and credentials that it revoked stay so. 404 unless a block in force is of this revocation: a later revocation of
+         *     the same instance or SPIFFE ID takes the block over, and its id releases it. `Purser-Reason` is required.
+         */
+        post: operations["releaseRevocation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2166,6 +2195,30 @@ export interface components {
             since?: components["schemas"]["Time"];
             reason?: components["schemas"]["RevocationReason"];
         } & (unknown | unknown | unknown | unknown | unknown);
+        /** @enum {string} */
+        BlockKind: "instance" | "spiffeId";
+        Block: {
+            /** @description The revocation that releases it, `rev_…` */
+            id: components["schemas"]["Id"];
+            kind: components["schemas"]["BlockKind"];
+            /** @description Of an instance: its session that was revoked */
+            session?: components["schemas"]["SessionId"];
+            spiffeId?: components["schemas"]["SpiffeId"];
+            since: components["schemas"]["Time"];
+            reason?: components["schemas"]["RevocationReason"];
+        };
+        BlockList: {
+            items: components["schemas"]["Block"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        ReleasedBlocks: {
+            id: components["schemas"]["Id"];
+            released: {
+                kind: components["schemas"]["BlockKind"];
+                session?: components["schemas"]["SessionId"];
+                spiffeId?: components["schemas"]["SpiffeId"];
+            }[];
+        };
         /**
          * @description For the CRL (RFC 5280 section 5.3.1); `unspecified` unless given. Why, in words, goes into `Purser-Reason`.
          * @enum {string}
@@ -2180,6 +2233,14 @@ export interface components {
                 sessions: number;
                 accessTokens: number;
             };
+            /** @description What is refused until it is released */
+            blocks?: components["schemas"]["BlockKind"];
+            /** @description Leases that end with it */
+            leases?: {
+                id: string;
+                database: string;
+                username: string;
+            }[];
             /** @description What verifiers that never ask us will take until its expiry */
             outOfReach?: {
                 /** @description Its `jti` */
@@ -2319,6 +2380,7 @@ export interface components {
                 jtis?: components["schemas"]["Jti"][];
                 sessions?: components["schemas"]["SessionId"][];
                 accessTokens?: components["schemas"]["Id"][];
+                leases?: string[];
             };
             resource?: {
                 kind: string;
@@ -3903,6 +3965,33 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listRevocations: {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     createRevocation: {
         parameters: {
             query?: never;
@@ -3933,6 +4022,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Revocation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    releaseRevocation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description The revocation's id, `rev_…` */
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description Released, and recorded */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleasedBlocks"];
                 };
             };
             default: components["responses"]["Problem"];

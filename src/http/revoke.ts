@@ -2,7 +2,7 @@
 import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import type { Knex } from '../store/database.ts'
-import { lockRevocations } from '../store/blocks.ts'
+import { lockRevocations, untilReleased } from '../store/blocks.ts'
 import { type IssuedEntry, type Place, findIssued, issuedTo } from '../store/issued.ts'
 import { lockHead } from '../store/log.ts'
 import type { BlockKind, BlockRow } from '../store/rows.ts'
@@ -26,9 +26,12 @@ export type Found = {
   accessTokens: { id: string; until: Date }[]
   /** Those that were ended. */
   sessions: string[]
-  /** Whoever may not come back before then, by the session's instance. */
-  instance?: { value: string; until: Date }
+  /** The caller that is kept out until the block is released. */
+  kept?: KeptOut
 }
+
+/** `workloadId`: the entry that the MAC of an instance includes, where an earlier version wrote it. */
+export type KeptOut = { kind: 'instance' | 'spiffeId'; value: string; sessionId?: string; workloadId?: string }
 
 export type Write = (found: Found) => Promise<void>
 
@@ -84,10 +87,17 @@ async function holderOf(tx: Knex, { session: id, spiffeId = '' }: Asked): Promis
 }
 
 async function end(tx: Knex.Transaction, holder: Holder, since: Date, now: Date): Promise<Partial<Found>> {
-  if ('spiffeId' in holder) return { sessions: await endSessionsOf(tx, holder.spiffeId, since, 'revoked', now) }
-  const { id, instance, expiresAt } = holder.session
+  if ('spiffeId' in holder) {
+    const { spiffeId } = holder
+    const sessions = await endSessionsOf(tx, spiffeId, since, 'revoked', now)
+    return { sessions, kept: { kind: 'spiffeId', value: spiffeId } }
+  }
+  const { id, instance, expiresAt, entryKeyed, workloadId } = holder.session
   const ended = (await endSession(tx, id, 'revoked', now)) === 1 && expiresAt > now
-  return { sessions: ended ? [id] : [], instance: { value: instance.toString('hex'), until: expiresAt } }
+  return {
+    sessions: ended ? [id] : [],
+    kept: { kind: 'instance', value: instance.toString('hex'), sessionId: id, ...(entryKeyed && { workloadId }) },
+  }
 }
 
 /**
@@ -136,7 +146,7 @@ export async function findRevoked(
   } else await everything(tx, asked, oldest, now, write)
 }
 
-/** The rows that make every replica refuse what was found, each until it would have ended. */
+/** The rows that make every replica refuse what was found: a credential until its end, a caller until it is released. */
 export function blocksOf(
   found: Found,
   reason: string | undefined,
@@ -152,12 +162,11 @@ export function blocksOf(
     at: now,
     until,
   })
+  const keptOut = ({ kind, value, ...more }: KeptOut): BlockRow => ({ ...block(kind, value, untilReleased), ...more })
   return [
     ...found.certificates.map((one) => block('serialNumber', one.serialNumber, one.until, one.keyId)),
     ...found.jwts.map((one) => block('jti', one.jti, one.until, one.keyId)),
     ...found.accessTokens.map((one) => block('accessToken', one.id, one.until)),
-    ...(found.instance && found.instance.until > now
-      ? [block('instance', found.instance.value, found.instance.until)]
-      : []),
+    ...(found.kept ? [keptOut(found.kept)] : []),
   ]
 }

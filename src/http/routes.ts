@@ -2,6 +2,7 @@
 import { createIssueCredentials } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
 import { type AuditParts, createAuditRoutes } from './audit.ts'
+import { type BlockRouteParts, createBlockRoutes } from './blocks.ts'
 import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
 import { type ConsumerRouteParts, createConsumerRoute } from './consumers.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
@@ -49,6 +50,7 @@ export type RouteParts = CredentialParts &
   LogParts &
   KeyRouteParts &
   RevocationParts &
+  BlockRouteParts &
   IntrospectParts &
   CrlRouteParts
 
@@ -68,6 +70,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const log = createLogRoutes(parts)
   const keys = createKeyRoutes(parts)
   const revocations = createRevocationRoutes(parts)
+  const blocks = createBlockRoutes(parts)
   return [
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', createIssueCredentials(parts)),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
@@ -145,6 +148,8 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('DELETE', '/api/v1/tokens/{id}', 'tokens.write', 'api', 'token.revoke', tokens.revoke),
 
     change('POST', '/api/v1/revocations', 'revocations.create', 'api', 'revocation.create', revocations.create),
+    read('GET', '/api/v1/revocations', 'revocations.read', 'api', 'revocation.read', blocks.list),
+    change('POST', '/api/v1/revocations/{id}:release', 'revocations.release', 'api', 'revocation.release', blocks.release), // prettier-ignore
     read('POST', '/api/v1/introspect', 'introspect', 'api', 'token.introspect', createIntrospect(parts)),
     read('GET', '/api/v1/keys', 'keys.read', 'api', 'key.read', keys.list),
     change('POST', '/api/v1/keys/{kind}:rotate', 'keys.write', 'api', 'key.create', keys.rotate),

@@ -2,9 +2,8 @@
 import type { Attested } from '../attest/attest.ts'
 import type { Issued } from '../audit/entry.ts'
 import { type Decision, decide } from '../authorize/decide.ts'
-import { checkBlocks } from '../authorize/session.ts'
+import { type Blockable, checkBlocks } from '../authorize/session.ts'
 import { counts } from '../authorize/standing.ts'
-import type { SessionRow } from '../store/log.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { accountHolds } from './account-pins.ts'
@@ -20,7 +19,7 @@ export function stillHolds(
   attested: Attested,
   named: string | undefined,
   { entry }: Decision,
-  session: SessionRow,
+  session: Blockable,
   issued: Issued,
   now: Date,
 ): boolean {

@@ -1,9 +1,16 @@
-/** Blocks: what was revoked, for as long as the credential would have lived. Every replica holds them in memory. */
+/** Blocks: what was revoked. Every replica holds them in memory. */
 import type { Knex } from './database.ts'
-import type { BlockRow } from './rows.ts'
+import type { BlockKind, BlockRow } from './rows.ts'
 
 /** "prvk" in ASCII. */
 const revocationsLock = 0x7072766b
+
+/** The end of a block that lasts until it is released. */
+export const untilReleased = new Date('9999-12-31T00:00:00Z')
+
+/** Kinds that keep a caller out. The others name one credential and end with it. */
+const releasable: readonly BlockKind[] = ['instance', 'spiffeId']
+export const isReleasable = ({ kind }: Pick<BlockRow, 'kind'>): boolean => releasable.includes(kind)
 
 /**
  * One revocation writes at a time, of all replicas. It writes before it has the head lock and again under it: two that
@@ -13,8 +20,9 @@ export const lockRevocations = (tx: Knex.Transaction): Promise<unknown> =>
   tx.raw('select pg_advisory_xact_lock(?)', [revocationsLock])
 
 /**
- * Writes the blocks of one revocation, under `lockRevocations`. What is blocked already stays as it is.
- * @returns those that are new
+ * Writes the blocks of one revocation, under `lockRevocations`. A credential that is blocked already stays as it is. A
+ * block that can be released becomes this revocation's, so that the release of an earlier one does not lift it.
+ * @returns the blocks that were written
  */
 export async function insertBlocks(
   tx: Knex.Transaction,
@@ -31,14 +39,73 @@ export async function insertBlocks(
       reason: block.reason ?? null,
       at: block.at,
       until: block.until,
+      session_id: block.sessionId ?? null,
+      workload_id: block.workloadId ?? null,
       revocation,
     }))
     const inserted: { id: string }[] = await tx('block')
       .insert(rows)
       .onConflict(['kind', 'value'])
-      .ignore()
+      .merge()
+      .whereIn('block.kind', releasable)
       .returning('id')
     for (const { id } of inserted) added.add(id)
   }
   return blocks.filter((block) => added.has(block.id))
+}
+
+export type BlockInForce = {
+  id: string
+  revocation: string
+  kind: BlockKind
+  session?: string
+  spiffeId?: string
+  reason?: string
+  since: Date
+}
+
+type BlockRecord = {
+  id: string
+  kind: BlockKind
+  value: string
+  revocation: string
+  reason: string | null
+  at: Date
+  session_id: string | null
+  spiffe_id: string | null
+}
+
+function toBlock(row: BlockRecord): BlockInForce {
+  const spiffeId = row.kind === 'spiffeId' ? row.value : row.spiffe_id
+  return {
+    id: row.id,
+    revocation: row.revocation,
+    kind: row.kind,
+    since: row.at,
+    ...(row.session_id !== null && { session: row.session_id }),
+    ...(spiffeId !== null && { spiffeId }),
+    ...(row.reason !== null && { reason: row.reason }),
+  }
+}
+
+const inForce = (knex: Knex, now: Date) =>
+  knex('block as b')
+    .leftJoin('session as s', 's.id', 'b.session_id')
+    .whereIn('b.kind', releasable)
+    .whereNotNull('b.revocation')
+    .where('b.until', '>', now)
+    .select('b.id', 'b.kind', 'b.value', 'b.revocation', 'b.reason', 'b.at', 'b.session_id', 's.spiffe_id')
+
+/** The blocks that keep callers out now. */
+export async function listBlocks(knex: Knex, now: Date): Promise<BlockInForce[]> {
+  const rows: BlockRecord[] = await inForce(knex, now)
+  return rows.map(toBlock)
+}
+
+/** Ends the blocks of one revocation, under `lockRevocations`. Credentials that it revoked stay revoked. */
+export async function releaseBlocks(tx: Knex.Transaction, revocation: string, now: Date): Promise<BlockInForce[]> {
+  const rows: BlockRecord[] = await inForce(tx, now).where('b.revocation', revocation)
+  const ids = rows.map((row) => row.id)
+  await tx('block').whereIn('id', ids).update({ until: now })
+  return rows.map(toBlock)
 }

@@ -7,7 +7,10 @@ export type Claim = { key: Buffer; holder: Buffer; until: Date }
 
 export type SessionRow = {
   id: string
+  /** The MAC of the attestor and the instance's immutable ids. */
   instance: Buffer
+  /** `instance` is the MAC of an earlier version, which includes the workload entry. */
+  entryKeyed: boolean
   generation: number
   workloadId: string
   attestorId: string
@@ -98,6 +101,7 @@ function wire(item: AppendItem, n: number): Record<string, unknown> {
     row['session'] = {
       id: session.id,
       instance: b64(session.instance),
+      entryKeyed: session.entryKeyed,
       generation: session.generation,
       workload: session.workloadId,
       attestor: session.attestorId,

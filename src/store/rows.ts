@@ -23,10 +23,10 @@ export type WorkloadRow = {
 /** The immutable id seen behind an account's name; superseded once another id came under the same name. */
 export type AccountPinRow = { attestorId: string; account: string; uid: string; firstSeen: Date; superseded: boolean }
 
-/** `instance`: whoever a revoked session was, by `SessionRow.instance` in hex; it may not come back as another session. */
+/** `instance`: `SessionRow.instance` in hex. */
 export type BlockKind = 'session' | 'instance' | 'spiffeId' | 'serialNumber' | 'jti' | 'accessToken'
 
-/** Something revoked. `at` is the cut where the kind has one (everything of a SPIFFE ID issued before it). */
+/** Something revoked at `at`. */
 export type BlockRow = {
   id: string
   kind: BlockKind
@@ -35,6 +35,12 @@ export type BlockRow = {
   reason?: string
   at: Date
   until: Date
+  /** The revocation that a block of an instance or a SPIFFE ID is released by. */
+  revocation?: string
+  /** Of an instance: the session that was revoked. */
+  sessionId?: string
+  /** Of an instance: the workload entry that the MAC of an earlier version includes. */
+  workloadId?: string
 }
 
 export type Role = 'admin' | 'operator' | 'auditor'

@@ -9,6 +9,7 @@ export type StoredSession = {
   selectors: Record<string, string | string[]>
   expiresAt: Date
   instance: Buffer
+  entryKeyed: boolean
   generation: number
   account?: string
 }
@@ -16,6 +17,7 @@ export type StoredSession = {
 type Row = {
   id: string
   instance: Buffer
+  entry_keyed: boolean
   generation: number
   account: string | null
   spiffe_id: string
@@ -25,7 +27,7 @@ type Row = {
   expires_at: Date
 }
 
-const columns = ['id', 'instance', 'generation', 'account', 'spiffe_id', 'workload_id', 'attestor_id', 'selectors', 'expires_at'].map((name) => `s.${name}`) // prettier-ignore
+const columns = ['id', 'instance', 'entry_keyed', 'generation', 'account', 'spiffe_id', 'workload_id', 'attestor_id', 'selectors', 'expires_at'].map((name) => `s.${name}`) // prettier-ignore
 
 const toSession = (row: Row): StoredSession => ({
   id: row.id,
@@ -35,6 +37,7 @@ const toSession = (row: Row): StoredSession => ({
   selectors: row.selectors,
   expiresAt: row.expires_at,
   instance: row.instance,
+  entryKeyed: row.entry_keyed,
   generation: row.generation,
   ...(row.account !== null && { account: row.account }),
 })
@@ -67,15 +70,10 @@ export async function sessionById(knex: Knex, id: string, now: Date): Promise<St
 export const endSession = (tx: Knex.Transaction, id: string, reason: string, now: Date): Promise<number> =>
   tx('session').where({ id }).whereNull('ended_at').update({ ended_at: now, end_reason: reason })
 
-/** A session in whatever state. */
-export async function anySession(
-  tx: Knex,
-  id: string,
-): Promise<{ id: string; instance: Buffer; startedAt: Date; expiresAt: Date } | undefined> {
-  const row: { id: string; instance: Buffer; started_at: Date; expires_at: Date } | undefined = await tx('session')
-    .where({ id })
-    .first('id', 'instance', 'started_at', 'expires_at')
-  return row && { id: row.id, instance: row.instance, startedAt: row.started_at, expiresAt: row.expires_at }
+/** A session, live or ended. */
+export async function anySession(tx: Knex, id: string): Promise<StoredSession | undefined> {
+  const row: Row | undefined = await tx('session as s').where('s.id', id).first(columns)
+  return row && toSession(row)
 }
 
 /** Ends the live sessions of a SPIFFE ID that began at a time or later. Answers their ids. */

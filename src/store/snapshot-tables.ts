@@ -1,4 +1,5 @@
 /** How each table in the snapshot is read: its row in our words, or nothing when the row no longer counts. */
+import { isReleasable } from './blocks.ts'
 import type {
   AccountPinRow,
   ApiTokenRow,
@@ -145,6 +146,8 @@ export const tables = {
       reason: string | null
       at: Date
       until: Date
+      revocation: string | null
+      workload_id: string | null
     }) => [
       blockKey(row.kind, row.value),
       {
@@ -155,6 +158,9 @@ export const tables = {
         ...(row.reason !== null && { reason: row.reason }),
         at: row.at,
         until: row.until,
+        // Of the many that name one credential, nothing asks for it.
+        ...(row.revocation !== null && isReleasable(row) && { revocation: row.revocation }),
+        ...(row.workload_id !== null && { workloadId: row.workload_id }),
       },
     ],
   ),

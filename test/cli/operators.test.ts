@@ -303,9 +303,21 @@ describe('revoke', () => {
     expect(out).toContain(`certificate ${serial}`)
     const all = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
     expect(all.out).toMatch(/^revoked 1 session /)
-    expect((await run('revoke --spiffe-id spiffe://example.org/lab/orders')).out).toMatch(
-      /^revoked nothing that was live /,
-    )
+    const again = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
+    expect(again.out).toMatch(/^revoked nothing that was live /)
+  })
+
+  it('names the block that it left, which is listed and released', async () => {
+    const spiffeId = 'spiffe://example.org/lab/orders'
+    const { out } = await run(`revoke --spiffe-id ${spiffeId} --because keyCompromise`)
+    const id = /rev_[0-9a-f]+/.exec(out)?.[0] ?? ''
+    expect(out).toMatch(`the SPIFFE ID  is refused until: purser revocation release ${id}`)
+    expect((await run('revocation list')).out).toMatch(new RegExp(`^${id} +${spiffeId} +\\S+ +keyCompromise$`, 'm'))
+    expect((await run(`revocation release ${id}`)).code).toBe(3)
+    const released = await run(`revocation release ${id} --reason rebuilt`)
+    expect([released.code, released.out]).toEqual([0, expect.stringMatching(`^released ${spiffeId}  log 1/`)])
+    expect((await run(`revocation release ${id} --reason rebuilt`)).code).toBe(3)
+    expect((await run('revocation list')).out).not.toContain(id)
   })
 
   it('of what was never given ends with 3', async () => {

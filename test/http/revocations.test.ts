@@ -27,6 +27,10 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
     expect(fault(answer)).toBe('201 ')
     return { ...answer, counts: answer.body.revoked as Counts }
   }
+  const release = async (id: unknown): Promise<void> => {
+    const answer = await ask('releaseRevocation', { name: String(id), reason: 'the cause is gone' })
+    expect(fault(answer)).toBe('200 ')
+  }
   const isActive = async (token: string): Promise<boolean> =>
     (await ask('introspectToken', { body: { token } })).body.active === true
   const alive = async (given: Given): Promise<{ jwt: boolean; accessToken: boolean }> => ({
@@ -150,13 +154,15 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
     expect(counts).toEqual({ certificates: 1, jwts: 1, sessions: 0, accessTokens: 1 })
   })
 
-  it('revokes what a SPIFFE ID was given since a time, and lets it attest again', async () => {
+  it('revokes what a SPIFFE ID was given since a time, and lets it attest again once it is released', async () => {
     const before = await elsewhere()
     clock.advance(60)
     const since = clock.now().toISOString()
     const after = await elsewhere()
-    const { counts } = await revoked({ spiffeId: 'spiffe://example.org/lab/web', since })
+    const { counts, body } = await revoked({ spiffeId: 'spiffe://example.org/lab/web', since })
     expect(counts).toMatchObject({ certificates: 1, jwts: 1, accessTokens: 1 })
+    expect((await lab.ask({ sub: 'web', jti: undefined })).body.code).toBe('attestation_failed')
+    await release(body.id)
     expect(await alive(before)).toEqual(both)
     expect(await alive(after)).toEqual({ jwt: false, accessToken: false })
     expect(await alive(await elsewhere())).toEqual(both)
@@ -164,9 +170,11 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
 
   it('revokes everything that a SPIFFE ID holds', async () => {
     const all = [await elsewhere(), await elsewhere(), await lab.get({ jti: 'third' })]
-    const { counts } = await revoked({ spiffeId: 'spiffe://example.org/lab/web', reason: 'privilegeWithdrawn' })
+    const what = { spiffeId: 'spiffe://example.org/lab/web', reason: 'privilegeWithdrawn' }
+    const { counts, body } = await revoked(what)
     expect(counts.sessions).toBeGreaterThanOrEqual(1)
     expect(counts.certificates).toBeGreaterThanOrEqual(all.length)
+    await release(body.id)
     for (const given of all) expect(await alive(given)).toEqual({ jwt: false, accessToken: false })
   })
 

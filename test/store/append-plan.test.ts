@@ -24,6 +24,7 @@ const item = (): AppendItem => ({
   session: {
     id: `ses_${randomUUID()}`,
     instance: randomBytes(32),
+    entryKeyed: false,
     generation: 0,
     workloadId: 'wl_1',
     attestorId: 'att_1',

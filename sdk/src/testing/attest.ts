@@ -38,7 +38,7 @@ export function createAttest({ audience, authority, entries, sessions, now }: Pa
 
   const opened = (kind: Attested['kind'], instance: string, entry: Entry | undefined): Attested => {
     if (!entry) throw hidden('no_workload')
-    const session = sessions.open(`${instance} ${entry.id}`, entry)
+    const session = sessions.open(instance, entry)
     if (!session) throw hidden('blocked')
     return { kind, entry, session }
   }

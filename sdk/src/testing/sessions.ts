@@ -20,6 +20,9 @@ type Given = { session: Session; until: Date; revoked: boolean }
 export type Revocable =
   { serialNumber: string } | { jti: string } | { accessToken: string } | { session: string } | { spiffeId: string }
 
+/** What a revocation keeps out until it is released. */
+export type Blockable = { session: string } | { spiffeId: string }
+
 export type Sessions = ReturnType<typeof createSessions>
 
 /** Replies get lost, so that for so long a serial number is still good for the key that it renewed for. */
@@ -39,8 +42,8 @@ export function createSessions({
   const sessions = new Map<string, Session>()
   const hearers = new Set<(session: string) => void>()
   const newestOf = new Map<string, Session>()
-  /** Instances that may not come back before then. */
-  const blocked = new Map<string, Date>()
+  /** Instances and SPIFFE IDs of revocations: refused until they are released. */
+  const blocked = new Set<string>()
   const certificates = new Map<string, Given & { caId: string }>()
   const jwts = new Map<string, Given>()
   /** By public id, and by the SHA-256 of the token. */
@@ -82,9 +85,10 @@ export function createSessions({
     },
     /** The session of an instance, which goes on until it ended; a session's end moves only forward. */
     open(instance: string, entry: Entry): Session | undefined {
-      if ((blocked.get(instance)?.getTime() ?? 0) > now().getTime()) return undefined
+      if (blocked.has(instance) || blocked.has(entry.spiffeId)) return undefined
       const expiresAt = new Date(now().getTime() + entry.sessionSeconds * 1000)
-      const before = newestOf.get(instance)
+      const underEntry = `${instance} ${entry.id}`
+      const before = newestOf.get(underEntry)
       if (before && isLive(before)) {
         if (before.expiresAt < expiresAt) before.expiresAt = expiresAt
         return before
@@ -93,7 +97,7 @@ export function createSessions({
       const { id: entryId, spiffeId } = entry
       const made = { id, instance, entry: { id: entryId, spiffeId }, expiresAt, ended: false, spent: new Map() }
       sessions.set(id, made)
-      newestOf.set(instance, made)
+      newestOf.set(underEntry, made)
       return made
     },
 
@@ -133,6 +137,12 @@ export function createSessions({
 
     end,
 
+    /** @throws PurserError `not_found` where nothing of that name is blocked */
+    release(what: Blockable): void {
+      const name = 'session' in what ? known(sessions.get(what.session)).instance : what.spiffeId
+      if (!blocked.delete(name)) throw new PurserError('not_found', 'nothing of that name is blocked')
+    },
+
     /** @throws PurserError `not_found` */
     revoke(what: Revocable): void {
       if ('serialNumber' in what) {
@@ -142,9 +152,12 @@ export function createSessions({
       else if ('accessToken' in what) known(accessTokens.get(what.accessToken)).revoked = true
       else if ('session' in what) {
         const session = known(sessions.get(what.session))
-        blocked.set(session.instance, session.expiresAt)
+        blocked.add(session.instance)
         end(session)
-      } else for (const session of sessions.values()) if (session.entry.spiffeId === what.spiffeId) end(session)
+      } else {
+        blocked.add(what.spiffeId)
+        for (const session of sessions.values()) if (session.entry.spiffeId === what.spiffeId) end(session)
+      }
     },
   }
 }

@@ -11,7 +11,7 @@ import { createParts, newId } from './parts.ts'
 import { type RefusalCode, isRefusalCode } from './refusal.ts'
 import type { TestConsumer } from './secrets.ts'
 import { createServer } from './server.ts'
-import type { Revocable as RevocableByLog } from './sessions.ts'
+import type { Blockable, Revocable as RevocableByLog } from './sessions.ts'
 
 /** A workload entry, and any option of `connect()` but those that lead to a server elsewhere. */
 export type TestConnectOptions = TestWorkload &
@@ -59,11 +59,16 @@ export type TestPurser = {
   rotateJwtKey(options?: Rotation): Promise<void>
   /**
    * Revokes one thing, and lets every connected client read the CRLs: `{ serialNumber }`, `{ jti }`, `{ accessToken }` by its id, a `{ session }` with all that it was given,
-   * and it may not come back, or all that a `{ spiffeId }` was given. A `{ lease }` is ended as by an operator: its session
+   * or all that a `{ spiffeId }` was given. The session's instance, or the SPIFFE ID, is refused until `release()`. A `{ lease }` is ended as by an operator: its session
    * finds out at the next renewal.
    * @throws PurserError `not_found`
    */
   revoke(what: Revocable): Promise<void>
+  /**
+   * Releases the block that a revocation of a session or a SPIFFE ID left: its instance, or the SPIFFE ID, may attest again.
+   * @throws PurserError `not_found`
+   */
+  release(what: Blockable): void
   /**
    * Writes the next version of a secret, and tells whoever watches it. Answers the version.
    * @throws PurserError `bad_options`
@@ -191,6 +196,7 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
       else sessions.revoke(what)
       await tellClients()
     },
+    release: (what) => sessions.release(what),
     away: ({ silent = false } = {}) => network.away(silent ? 'silent' : 'unreachable'),
     back: () => network.back(),
     loseAnswers: (times = 1) => network.loseAnswers(times),

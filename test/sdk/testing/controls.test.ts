@@ -208,13 +208,18 @@ describe('revoke()', () => {
     ])
   })
 
-  test('of a SPIFFE ID: every session of it is over, and no other', async () => {
+  test('of a SPIFFE ID: every session of it is over, and none begins before it is released', async () => {
     const purser = inMemory()
     const [web, more] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId })]
     const api = await purser.connect({ spiffeId: `${spiffeId}/api` })
     await purser.revoke({ spiffeId })
-    for (const client of [web, more, api]) await client.renew()
+    await api.renew()
+    for (const client of [web, more]) expect((await failing(client.renew())).code).toBe('attestation_failed')
     expect(asked(purser).filter(({ reason }) => reason === 'session_ended')).toHaveLength(2)
+    expect(asked(purser).filter(({ reason }) => reason === 'blocked')).toHaveLength(2)
+    purser.release({ spiffeId })
+    expect(() => purser.release({ spiffeId })).toThrow('nothing of that name is blocked')
+    for (const client of [web, more]) await client.renew()
   })
 
   test('of what there is not throws', async () => {

@@ -94,6 +94,7 @@ test('a lease that an operator ended, and a session that is over: another role',
   const second = await web.databases.get('orders', { fresh: true })
   expect(told).toEqual([second])
   await purser.revoke({ spiffeId })
+  purser.release({ spiffeId })
   expect(purser.leases('orders')[1]?.state).toBe('revoked')
   await web.renew()
   await vi.waitFor(() => expect(told).toHaveLength(2), patience)
