@@ -11,7 +11,7 @@ import type { Config } from './config.ts'
 import type { Keys } from './keys/keys.ts'
 import type { Outbound } from './outbound/client.ts'
 import type { Database } from './store/database.ts'
-import { readHead } from './store/log.ts'
+import { createReplicatedHead } from './store/replicated.ts'
 import type { Snapshots } from './store/snapshot.ts'
 import type { Log as ServerLog } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -46,7 +46,7 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
   const head = await keepHead({
     log,
     identity: () => logIdentity(snapshots.current()),
-    readHead: () => readHead(db.knex),
+    readHead: createReplicatedHead(db.knex, () => log.size()),
     places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
     onFailure: (note, err, again) => {
       if (!again) serverLog.warn('log.head_failed', { note, err })

@@ -4,7 +4,7 @@
  */
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { Refusal } from '../errors.ts'
-import { isConnectionError } from '../store/database.ts'
+import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import type { Head } from '../store/log.ts'
 import type { FoundHead, HeadPlace } from './head-file.ts'
 import { type LogIdentity, contradiction } from './known-heads.ts'
@@ -31,6 +31,7 @@ type Parts = {
 }
 
 const everyMs = 1000
+const isUnreachable = (error: unknown): boolean => isConnectionError(error) || isLockTimeout(error)
 /** Of one round. */
 const mostTries = 5
 
@@ -108,7 +109,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
       running.get(place) ??
       roundAt(place)
         // A refusal is the log's own word that it is closed; of a database out of reach others tell.
-        .catch((error) => void (error instanceof Refusal || isConnectionError(error) || fail(place, error)))
+        .catch((error) => void (error instanceof Refusal || isUnreachable(error) || fail(place, error)))
         .finally(() => running.delete(place))
     running.set(place, current)
     return current

@@ -189,7 +189,8 @@ export async function lockHead(tx: Knex.Transaction): Promise<Head> {
 
 /**
  * What became of a batch whose answer was lost: index by leaf, empty when it was not appended. Taking the head lock waits
- * for one that is under way; one that has not even begun, since it is still in a network or a queue, never will.
+ * for one that is under way; one that has not even begun, since it is still in a network or a queue, never will. The row
+ * lock makes this COMMIT wait for a synchronous standby: with its answer, what was found is there as well.
  */
 export async function settleBatch(
   knex: Knex,

@@ -16,13 +16,29 @@ const isControl = (sql: string): boolean => /^(begin|commit|rollback)\b/i.test(s
 const isUnanswered = (error: Error): boolean => error.message === 'Query read timeout'
 const useless = (error: Error & { code?: string }): boolean => isUnanswered(error) || error.code === '25006'
 
+/**
+ * Postgres committed and gave up the wait for its synchronous standby, since the backend was cancelled: the client gets a
+ * warning and no error. The routine is the same in every language of the server.
+ */
+const isCancelledWait = ({ routine }: { routine: string | undefined }): boolean => routine === 'SyncRepWaitForLSN'
+
+/** Class 08 (connection exception): the answer counts as lost, and what is at stake is looked up. */
+const unreplicated = (): Error =>
+  Object.assign(new Error('the wait for the synchronous standby was cancelled: it may lack what was committed'), {
+    code: '08007',
+  })
+
 const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof PostgresDialect => {
   // When an answer was last missed. Not a member: in a transaction `this` is another client than the pool's.
   let missedAt = -Infinity
+  const cancelledWaits = new WeakSet<Client>()
   return class PooledDialect extends PostgresDialect {
     override async acquireRawConnection(): Promise<Connection> {
       const fresh: Connection = await super.acquireRawConnection()
       fresh.openedAt = performance.now()
+      fresh.on('notice', (notice) => {
+        if (isCancelledWait(notice)) cancelledWaits.add(fresh)
+      })
       try {
         await prepare(fresh)
         return fresh
@@ -48,6 +64,7 @@ const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof Postg
       }
       try {
         statement.response = await connection.query(query)
+        if (cancelledWaits.delete(connection)) throw unreplicated()
       } catch (error) {
         if (error instanceof Error && isUnanswered(error)) missedAt = performance.now()
         if (error instanceof Error && useless(error)) {
@@ -64,10 +81,12 @@ const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof Postg
 
 /**
  * `synchronous_commit` may be raised by the operator for a standby (`remote_apply`), never lowered. Keep-alives and the
- * user timeout make the server drop a replica that vanished, and with it the lock that it held, within seconds.
+ * user timeout make the server drop a replica that vanished, and with it the lock that it held, within seconds. Warnings
+ * are sent: one of them says that a standby may lack a commit.
  */
 const session = `
   select set_config('synchronous_commit', case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
+         set_config('client_min_messages', 'notice', false),
          set_config('lock_timeout', '2s', false),
          set_config('statement_timeout', $1, false),
          set_config('idle_in_transaction_session_timeout', '2s', false),
