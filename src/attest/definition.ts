@@ -4,6 +4,7 @@
  */
 import { type Problem, refuse } from '../errors.ts'
 import { isMembers } from '../json/members.ts'
+import { faultOfAnchors } from '../keys/trust-anchors.ts'
 import { isAudience } from '../names/audience.ts'
 import { NameError } from '../names/errors.ts'
 import { parsePrefix, prefixesOverlap } from '../names/spiffe-id.ts'
@@ -67,6 +68,11 @@ export function checkUrl(pointer: string, text: string, report: Report): void {
   if (url?.protocol !== 'https:') report(pointer, 'must be an https URL')
   else if (url.username !== '' || url.password !== '') report(pointer, 'must not hold a name or password')
   else if (url.search !== '' || url.hash !== '') report(pointer, 'must not have a query or fragment')
+}
+
+export function checkAnchors(pointer: string, pem: string, report: Report): void {
+  const fault = faultOfAnchors(pem)
+  if (fault !== undefined) report(pointer, fault)
 }
 
 function checkInline(keys: readonly unknown[], report: Report): void {

@@ -1,7 +1,8 @@
 /** The keys of an issuer, as it published them: which of them count, and which one a proof is verified with. */
-import { KeyObject } from 'node:crypto'
+import { KeyObject, createPublicKey } from 'node:crypto'
 import { importJWK } from 'jose'
 import { isMembers } from '../json/members.ts'
+import { weaknessOf } from '../keys/weak-keys.ts'
 
 export type KeySet = {
   /** The key of that id for that algorithm; nothing where there is none, or more than one. Without an id, the only one that fits. */
@@ -30,13 +31,27 @@ const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']
 const base64urlBytes = (value: unknown): Buffer | undefined =>
   typeof value === 'string' && /^[A-Za-z0-9_-]+$/.test(value) ? Buffer.from(value, 'base64url') : undefined
 
-/** RSA of 2048 to 8192 bits with an odd exponent of at least 65537: jose would take e = 1 (measured, X9). */
-function soundRsa(jwk: Jwk): boolean {
-  const [n, e] = [base64urlBytes(jwk.n), base64urlBytes(jwk.e)]
-  if (!n || !e || n[0] === 0 || e.length > 8) return false
-  const bits = n.length * 8 - (Math.clz32(n[0] ?? 0) - 24)
-  const exponent = BigInt(`0x${e.toString('hex')}`)
-  return bits >= 2048 && bits <= 8192 && ((n.at(-1) ?? 0) & 1) === 1 && exponent >= 65537n && (exponent & 1n) === 1n
+/** Numbers of a size that an issuer publishes, without zeros before them; what they are worth is judged once they are a key. */
+function isRsaSized({ n, e }: Jwk): boolean {
+  const [modulus, exponent] = [base64urlBytes(n), base64urlBytes(e)]
+  return (
+    modulus !== undefined &&
+    exponent !== undefined &&
+    modulus[0] !== 0 &&
+    modulus.length <= 1024 &&
+    exponent.length <= 8
+  )
+}
+
+/** Why a key of a kind that is taken can't be relied on. OpenSSL refuses a point that is not on its curve. */
+function weaknessOfJwk(jwk: Jwk): string | undefined {
+  const numbers = ['kty', 'n', 'e', 'crv', 'x', 'y'].map((name) => [name, jwk[name]] as const)
+  const key = Object.fromEntries(numbers.filter((member): member is [string, string] => typeof member[1] === 'string'))
+  try {
+    return weaknessOf(createPublicKey({ key, format: 'jwk' }))
+  } catch {
+    return 'it can’t be imported: a member is missing, or its point is not on its curve'
+  }
 }
 
 /** The algorithms that a key by its type could serve, the one that it serves when it names none first. */
@@ -60,8 +75,8 @@ export function refusedBecause(jwk: unknown): string | undefined {
   const served = algorithmsOf(key)
   if (served.length === 0) return 'its curve is not supported'
   if (key.alg !== undefined && !served.some((alg) => alg === key.alg)) return 'its alg is not one of its type'
-  if (key.kty === 'RSA' && !soundRsa(key)) return 'its RSA modulus or exponent is not acceptable'
-  return undefined
+  if (key.kty === 'RSA' && !isRsaSized(key)) return 'its RSA modulus or exponent is not acceptable'
+  return weaknessOfJwk(key)
 }
 
 /**
@@ -77,7 +92,6 @@ export async function createKeySet(keys: readonly unknown[], taken?: readonly st
     if (why !== undefined) ignored.push({ kid: kidOf(jwk), why })
   }
 
-  /** Importing finds out what the members alone don't show: a point that is not on its curve. */
   async function add(jwk: unknown): Promise<string | undefined> {
     const why = refusedBecause(jwk)
     if (why !== undefined || !isMembers(jwk)) return why ?? 'it is not an object'

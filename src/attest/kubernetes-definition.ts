@@ -1,11 +1,11 @@
 /** A `kubernetes` attestor as an operator writes it, and as it is kept. */
-import { X509Certificate } from 'node:crypto'
 import { type ApiServerDefinition, inCluster } from './api-server.ts'
 import {
   type AttestorSpec,
   type CheckedDefinition,
   type DefinitionParts,
   type Report,
+  checkAnchors,
   checkCommon,
   checkUrl,
 } from './definition.ts'
@@ -57,7 +57,7 @@ function checkApiServer(spec: ApiServerSpec, report: Report): ApiServerDefinitio
   const { url, caPem, tokenFile, auth } = spec
   const at = '/apiServer'
   checkUrl(`${at}/url`, url, report)
-  if (!isCertificates(caPem)) report(`${at}/caPem`, 'must be one or more PEM certificates and nothing else')
+  checkAnchors(`${at}/caPem`, caPem, report)
   if (auth !== undefined) report(`${at}/auth`, 'this server can’t be a cluster’s issuer yet: give a tokenFile')
   if (tokenFile === undefined) return undefined
   // The file's text goes to the configured URL as a credential, so Purser's own access to its own cluster must not be
@@ -67,18 +67,6 @@ function checkApiServer(spec: ApiServerSpec, report: Report): ApiServerDefinitio
   if (/\/secrets\/kubernetes\.io\//.test(tokenFile))
     report(`${at}/tokenFile`, 'Purser’s own account is used with "in-cluster" alone: mount a projected token for this')
   return { url, caPem, tokenFile }
-}
-
-function isCertificates(pem: string): boolean {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g) ?? []
-  const rest = blocks.reduce((text, block) => text.replace(block, ''), pem)
-  if (blocks.length === 0 || rest.includes('-----')) return false
-  try {
-    // A server's own certificate may be its anchor too, so it need not be a CA's.
-    return blocks.every((block) => new X509Certificate(block).raw.length > 0)
-  } catch {
-    return false
-  }
 }
 
 /** The cluster's issuer by the token that the cluster gave to Purser's own pod. */

@@ -1,5 +1,5 @@
 /** An `oidc` attestor as an operator writes it, and as it is kept: a preset fills in what it knows. */
-import { type AttestorSpec, type CheckedDefinition, type Report, checkCommon } from './definition.ts'
+import { type AttestorSpec, type CheckedDefinition, type Report, checkAnchors, checkCommon } from './definition.ts'
 import type { OidcDefinition } from './oidc.ts'
 import { presets } from './presets.ts'
 
@@ -15,6 +15,7 @@ export function checkOidc(
   const preset = spec.preset && presets[spec.preset]
   const issuer = spec.issuer ?? preset?.issuer ?? ''
   checkCommon({ ...spec, issuer }, audiences, ownIssuer, report)
+  if (spec.caPem !== undefined) checkAnchors('/caPem', spec.caPem, report)
   const refused = preset?.refusesIssuer?.(issuer)
   if (refused !== undefined) report('/issuer', refused)
   if (preset && spec.algorithms?.some((alg) => !preset.algorithms.includes(alg)))

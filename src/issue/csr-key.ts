@@ -1,8 +1,9 @@
 import { type KeyObject, createPublicKey } from 'node:crypto'
 import { Asn1Error, childrenOf, contentOf, fromDerStrict, sameOid } from '../keys/asn1-strict.ts'
 import { type Asn1, integer, nothing, oid, sequence, tag, toDer } from '../keys/asn1.ts'
+import { isWeakEd25519 } from '../keys/weak-keys.ts'
+import { weaknessOfRsa } from '../keys/weak-rsa.ts'
 import { CsrError } from './csr-error.ts'
-import { isWeakEd25519, isWeakRsa } from './weak-keys.ts'
 
 export type KeyType = 'EC-P256' | 'EC-P384' | 'Ed25519' | 'RSA'
 
@@ -89,6 +90,17 @@ function rsaKind(id: Asn1 | undefined, parameters: Asn1 | undefined, key: Buffer
   if (more.length > 0) throw new CsrError('malformed')
   if (isWeakRsa(contentOf(modulus, tag.integer), contentOf(exponent, tag.integer))) throw new CsrError('weak_key')
   return 'RSA'
+}
+
+const maxBits = 4096
+const maxExponent = 0x1_0000_0000n
+
+/** Both INTEGERs as they stand in DER, their size judged before they are numbers. */
+function isWeakRsa(modulus: Buffer, exponent: Buffer): boolean {
+  if (modulus.length > maxBits / 8 + 1 || exponent.length > 5) return true
+  if (modulus[0]! >= 0x80 || exponent[0]! >= 0x80) return true
+  const e = BigInt(`0x${exponent.toString('hex')}`)
+  return e > maxExponent || weaknessOfRsa(BigInt(`0x${modulus.toString('hex')}`), e, maxBits) !== undefined
 }
 
 function importKey(spki: Buffer): KeyObject {

@@ -3,6 +3,7 @@ import { Asn1Error, childrenOf, contentOf, fromDerStrict } from '../keys/asn1-st
 import { type Asn1, tag } from '../keys/asn1.ts'
 import { PemError, decodePem } from '../keys/pem.ts'
 import { CsrError } from './csr-error.ts'
+import { type Attribute, checkRequestedExtensions } from './csr-extensions.ts'
 import { type KeyType, readCsrKey } from './csr-key.ts'
 import { checkPossession } from './csr-signature.ts'
 
@@ -66,11 +67,13 @@ function members(tree: Asn1): Request {
   if (!info || !algorithm || !spki || behind.length > 0 || others.length > 0) throw new CsrError('malformed')
   if (!contentOf(version, tag.integer).equals(Buffer.of(0)) || bits[0] !== 0) throw new CsrError('malformed')
   for (const relativeName of childrenOf(subject, tag.sequence)) childrenOf(relativeName, tag.set)
-  for (const attribute of childrenOf(attributes, 0, 0x80)) {
-    const [type, values, ...rest] = childrenOf(attribute, tag.sequence)
-    contentOf(type, tag.oid)
-    childrenOf(values, tag.set)
-    if (rest.length > 0) throw new CsrError('malformed')
-  }
+  checkRequestedExtensions(childrenOf(attributes, 0, 0x80).map(readAttribute))
   return { info, spki, algorithm, signature: bits.subarray(1) }
+}
+
+function readAttribute(node: Asn1): Attribute {
+  const [type, values, ...rest] = childrenOf(node, tag.sequence)
+  contentOf(type, tag.oid)
+  if (!type || rest.length > 0) throw new CsrError('malformed')
+  return { type, values: childrenOf(values, tag.set) }
 }

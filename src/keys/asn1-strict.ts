@@ -55,6 +55,9 @@ function endOfFirst(bytes: Buffer): number | undefined {
   return count > 4 || bytes.length < 2 + count ? undefined : 2 + count + bytes.readUIntBE(2, count)
 }
 
+/** An arc of six bytes, or of five whose value has more than 32 bits: readers with 32-bit arcs take it for another. */
+const wideArc = /[\x80-\xff]{5}|[\x90-\xff][\x80-\xff]{3}[^\x80-\xff]/
+
 const constructedTypes: ReadonlySet<number> = new Set([tag.sequence, tag.set])
 
 /** DER's rules that survive a round trip through forge (X.690 sections 8.1.2, 8.6.2, 8.19, 10.2, 11.1, 11.2). */
@@ -78,6 +81,7 @@ function checkContent(type: number, content: string): void {
   if ((type === tag.integer || type === tag.enumerated) && content === '') throw new Asn1Error('an empty INTEGER')
   if (type === tag.oid && (!(last < 0x80) || /(?:^|[^\x80-\xff])\x80/.test(content)))
     throw new Asn1Error('a padded OID')
+  if (type === tag.oid && wideArc.test(content)) throw new Asn1Error('an OID arc above 2^32')
   if (type === tag.bitString) {
     const unused = content.charCodeAt(0)
     const padding = content.length > 1 ? last & ((1 << unused) - 1) : unused

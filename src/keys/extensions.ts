@@ -22,8 +22,10 @@ export const extensionOid = {
   reasonCode: '2.5.29.21',
   nameConstraints: '2.5.29.30',
   crlDistributionPoints: '2.5.29.31',
+  certificatePolicies: '2.5.29.32',
   authorityKeyIdentifier: '2.5.29.35',
   extendedKeyUsage: '2.5.29.37',
+  tlsFeature: '1.3.6.1.5.5.7.1.24',
 } as const
 
 export function extension(id: string, critical: boolean, value: Asn1): Asn1 {

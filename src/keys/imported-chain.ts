@@ -4,7 +4,8 @@ import { oid, tag } from './asn1.ts'
 import { extensionOid } from './extensions.ts'
 import { PemError, decodePemBlocks, encodePem } from './pem.ts'
 import { type CertificateFields, findExtension, readCertificate } from './read-certificate.ts'
-import { keyUsageOf, pathLengthOf, usageBit } from './read-extensions.ts'
+import { isGeneralNames, keyUsageOf, pathLengthOf, usageBit } from './read-extensions.ts'
+import { weaknessOf } from './weak-keys.ts'
 
 /** An upstream CA's answer that can't be our issuing CA; the message says why, to the operator. */
 export class ImportedChainError extends Error {
@@ -90,6 +91,7 @@ function readAll(pem: string): Ca[] {
 /** @param depth how many CAs are below this one, which its path length must allow (RFC 5280 section 4.2.1.9) */
 function checkCa(ca: Ca, depth: number, now: Date): void {
   const { certificate, label } = ca
+  checkNames(ca)
   if (!certificate.ca) throw new ImportedChainError(`${label} is not a CA (basicConstraints)`)
   const usage = keyUsageOf(ca.extensions) ?? 0
   if ((usage & usageBit.keyCertSign) === 0)
@@ -103,8 +105,21 @@ function checkCa(ca: Ca, depth: number, now: Date): void {
   if (now < new Date(certificate.validFrom) || now >= new Date(certificate.validTo)) {
     throw new ImportedChainError(`${label} is not valid now`)
   }
-  const { modulusLength } = certificate.publicKey.asymmetricKeyDetails ?? {}
-  if (modulusLength !== undefined && modulusLength < 2048) throw new ImportedChainError(`${label} has a weak RSA key`)
+  checkKey(ca)
+}
+
+function checkKey({ certificate, label }: Ca): void {
+  const weakness = weaknessOf(certificate.publicKey)
+  if (weakness === undefined) return
+  const kind = certificate.publicKey.asymmetricKeyType === 'rsa' ? 'a weak RSA key' : 'a key that is refused'
+  throw new ImportedChainError(`${label} has ${kind}: ${weakness}`)
+}
+
+/** Whatever OpenSSL cannot decode, verifiers read in different ways. */
+function checkNames({ certificate, extensions, label }: Ca): void {
+  const names = findExtension(extensions, extensionOid.subjectAltName)
+  if (names && !(isGeneralNames(names.value) && certificate.subjectAltName))
+    throw new ImportedChainError(`${label} has a subject alternative name that cannot be decoded`)
 }
 
 function checkLink(subject: Ca, issuer: Ca): void {

@@ -12,17 +12,31 @@ export function readCertificate(der: Uint8Array): CertificateFields {
   contentOf(signature, tag.bitString)
   const [version, serial, , , , subject, spki, ...optional] = childrenOf(tbs, tag.sequence)
   const [number] = childrenOf(version, 0, 0x80)
-  contentOf(serial, tag.integer)
+  checkSerial(contentOf(serial, tag.integer))
   const list = optional.find((field) => field.tagClass === 0x80 && field.type === 3)
   if (!contentOf(number, tag.integer).equals(Buffer.of(2)) || !list || !subject || !spki || behind.length > 0) {
     throw new Asn1Error('not a version 3 certificate with extensions')
   }
   const [signatureAlgorithm] = childrenOf(algorithm, tag.sequence)
   if (!signatureAlgorithm) throw new Asn1Error('no signature algorithm')
-  const extensions = childrenOf(childrenOf(list, 3, 0x80)[0], tag.sequence).map(readExtension)
-  const ids = new Set(extensions.map((one) => one.id.value))
-  if (ids.size !== extensions.length) throw new Asn1Error('an extension occurs twice')
+  const extensions = readExtensions(childrenOf(childrenOf(list, 3, 0x80)[0], tag.sequence))
   return { subject, signatureAlgorithm, extensions }
+}
+
+const maxSerialBytes = 20
+
+/** RFC 5280 section 4.1.2.2: positive, at most 20 bytes. CRLs and blocks name a certificate by it. */
+function checkSerial(content: Buffer): void {
+  if (content[0]! >= 0x80 || content.length > maxSerialBytes || content.every((byte) => byte === 0))
+    throw new Asn1Error('a serial number that is not positive, or has more than 20 bytes')
+}
+
+/** None twice (section 4.2). Throws Asn1Error. */
+export function readExtensions(nodes: readonly Asn1[]): Extension[] {
+  const extensions = nodes.map(readExtension)
+  const ids = new Set(extensions.map(({ id }) => id.value))
+  if (ids.size !== extensions.length) throw new Asn1Error('an extension occurs twice')
+  return extensions
 }
 
 function readExtension(node: Asn1): Extension {

@@ -1,5 +1,5 @@
 /** What a certificate's extensions say (RFC 5280 section 4.2.1), read strictly. Each throws Asn1Error. */
-import { childrenOf, contentOf, fromDerStrict } from './asn1-strict.ts'
+import { Asn1Error, childrenOf, contentOf, fromDerStrict } from './asn1-strict.ts'
 import { type Asn1, tag } from './asn1.ts'
 import { extensionOid } from './extensions.ts'
 import { type Extension, findExtension } from './read-certificate.ts'
@@ -37,6 +37,37 @@ export function crlUrlsOf(extensions: Extension[]): string[] {
     const full = names.filter((one) => one.type === 0 && one.tagClass === 0x80)
     return full.flatMap((one) => childrenOf(one, 0, 0x80).flatMap(urlIn))
   })
+}
+
+const printable = /^[\x20-\x7e]+$/
+/** The alternatives of GeneralName (section 4.2.1.6), by their tag: whether its content can be that. */
+const generalNames: Readonly<Record<number, (value: Asn1['value']) => boolean>> = {
+  0: isConstructed,
+  1: (value) => typeof value === 'string' && printable.test(value),
+  2: (value) => typeof value === 'string' && printable.test(value),
+  3: isConstructed,
+  4: isConstructed,
+  5: isConstructed,
+  6: (value) => typeof value === 'string' && printable.test(value),
+  7: (value) => typeof value === 'string' && (value.length === 4 || value.length === 16),
+  8: (value) => typeof value === 'string' && value !== '',
+}
+
+function isConstructed(value: Asn1['value']): boolean {
+  return typeof value !== 'string' && value.length > 0
+}
+
+/** Whether these are one or more names, each of a form that its tag allows. */
+export function isGeneralNames(der: Buffer): boolean {
+  try {
+    const names = childrenOf(fromDerStrict(der), tag.sequence)
+    return (
+      names.length > 0 && names.every(({ tagClass, type, value }) => tagClass === 0x80 && generalNames[type]?.(value))
+    )
+  } catch (error) {
+    if (error instanceof Asn1Error) return false
+    throw error
+  }
 }
 
 /** uniformResourceIdentifier, [6] IA5String (section 4.2.1.6). */

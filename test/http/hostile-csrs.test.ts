@@ -1,13 +1,26 @@
 /** Certificate requests through the door (threats.md C): each class its 422 and its entry; a request contributes a key alone. */
 import { type JsonWebKey, X509Certificate, createPublicKey } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { integer } from '../../src/keys/asn1.ts'
-import { craftCsr, csrPem, ecSpki } from '../support/craft-csr.ts'
+import {
+  type Asn1,
+  boolean,
+  context,
+  integer,
+  nothing,
+  octetString,
+  oid,
+  raw,
+  sequence,
+  set,
+  toDer,
+} from '../../src/keys/asn1.ts'
+import { craftCsr, csrPem, ecSpki, rsaSha256, rsaSpki } from '../support/craft-csr.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { openssl, opensslOutput } from '../support/openssl.ts'
 import { entriesOf } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 import { ecPair, rsaPair, spkiOf } from '../support/test-ca.ts'
+import { type WeakRsa, adjacentRsa, rocaRsa, squareRsa } from '../support/weak-rsa.ts'
 
 let purser: TestPurser
 let issuer: Issuer
@@ -88,6 +101,18 @@ describe('a key that nobody should have', () => {
     ['RSA with exponent 3', made('-subj', '/', '-newkey', 'rsa:2048', '-pkeyopt', 'rsa_keygen_pubexp:3'), 'weak_key'],
   ])('is refused: %s', (_, csr, reason) => refused(csr, reason))
 
+  /** Signed by the weak key itself: possession is proven, and so would be anyone else's. */
+  function weakCsr({ n, e, sign }: WeakRsa): string {
+    const spki = rsaSpki(integer(n), integer(e))
+    const info = toDer(sequence([integer(0), sequence([]), raw(spki), context(0, [])]))
+    return csrPem(craftCsr({ key, spki, algorithm: rsaSha256(), signature: sign(info) }))
+  }
+  it.each([
+    ['with the fingerprint of ROCA (CVE-2017-15361)', rocaRsa],
+    ['whose modulus is a square', squareRsa],
+    ['of adjacent primes', adjacentRsa],
+  ])('is refused: RSA %s', (_, make) => refused(weakCsr(make()), 'weak_key'))
+
   it('is refused: one of Purser’s own, whose possession nobody can prove', async () => {
     const issued = await send(csrPem(good))
     const { certificateChain } = issued.body.x509 as { certificateChain: string }
@@ -101,6 +126,30 @@ describe('a key that nobody should have', () => {
       const isRsa = own.asymmetricKeyType === 'rsa'
       await refused(csrPem(craftCsr({ key, spki: spkiOf(own) })), isRsa ? 'unsupported_signature' : 'bad_signature')
     }
+  })
+})
+
+describe('extensions that nobody can read in one way', () => {
+  const request = (...values: Asn1[]): Asn1 => sequence([oid('1.2.840.113549.1.9.14'), set(values)])
+  const named = (id: string, critical = false): Asn1 =>
+    sequence([oid(id), ...(critical ? [boolean(true)] : []), octetString(toDer(nothing()))])
+  const [keyUsage, altName, unknown] = ['2.5.29.15', '2.5.29.17', '1.2.3.4'] as const
+  const withAttributes = (...attributes: Asn1[]): string =>
+    csrPem(craftCsr({ key, attributes: [context(0, attributes)] }))
+
+  it.each<[string, Asn1[]]>([
+    ['one twice', [request(sequence([named(altName), named(altName)]))]],
+    ['an unknown one twice', [request(sequence([named(unknown), named(unknown)]))]],
+    ['one in each of two attributes', [request(sequence([named(altName)])), request(sequence([named(keyUsage)]))]],
+    ['two lists in one attribute', [request(sequence([named(altName)]), sequence([named(keyUsage)]))]],
+    ['no list', [request()]],
+    ['a critical one that is unknown', [request(sequence([named(keyUsage, true), named(unknown, true)]))]],
+    ['a list that holds something else', [request(sequence([nothing()]))]],
+  ])('are refused: %s', (_, attributes) => refused(withAttributes(...attributes), 'extensions'))
+
+  it('are taken and ignored where each is known, or may be ignored', async () => {
+    const attributes = request(sequence([named(keyUsage, true), named(altName, true), named(unknown)]))
+    expect((await send(withAttributes(attributes))).status).toBe(200)
   })
 })
 

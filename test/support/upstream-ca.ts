@@ -4,7 +4,7 @@ export type UpstreamCa = {
   root: string
   /**
    * Signs a request; `by` is `root` or the name of an intermediate, `extensions` lines of an openssl extfile.
-   * @param serial hex; unless given, a number of its own
+   * @param serial hex, with a sign where it is negative; unless given, a number of its own
    */
   signed: (csr: string, by: string, extensions: string[], serial?: string) => string
   intermediate: (name: string, by: string, extensions: string[]) => string
@@ -14,13 +14,14 @@ export type UpstreamCa = {
  * A company's CA, made of openssl alone.
  *
  * @param parts.key arguments of `openssl genpkey` for the root's key
+ * @param parts.keyPem the root's key itself
  * @param parts.digest what the root signs with, where its key leaves a choice
  */
-export function upstreamCa(parts: { key?: string[]; digest?: string } = {}): UpstreamCa {
+export function upstreamCa(parts: { key?: string[]; keyPem?: string; digest?: string } = {}): UpstreamCa {
   const { key = ['-algorithm', 'ED25519'], digest } = parts
   const file = scratch()
   const config = ['-config', file('empty.cnf', '[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=upstream root\n')]
-  const rootKey = file('root.key', opensslOutput(['genpkey', ...key]))
+  const rootKey = file('root.key', parts.keyPem ?? opensslOutput(['genpkey', ...key]))
   const usage = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign']
   const extensions = usage.flatMap((one) => ['-addext', one])
   const root = opensslOutput(['req', '-x509', '-new', ...config, '-key', rootKey, '-days', '100', ...extensions])
@@ -35,7 +36,7 @@ export function upstreamCa(parts: { key?: string[]; digest?: string } = {}): Ups
       '-CAkey',
       file(`${by}.key`),
       '-set_serial',
-      serial === undefined ? String(1000 + count) : `0x${serial}`,
+      serial === undefined ? String(1000 + count) : serial.replace(/^-?/, '$&0x'),
     ]
     const extfile = ['-extfile', file(`${count}.ext`, lines.join('\n'))]
     return opensslOutput(['x509', '-req', '-days', '50', ...ca, ...extfile, ...(digest ? [digest] : [])], csr)

@@ -1,6 +1,7 @@
 /** A database as operators write it, and what is wrong with one: structured grants rather than SQL. */
 import { isIP } from 'node:net'
 import type { Problem } from '../../errors.ts'
+import { faultOfAnchors } from '../../keys/trust-anchors.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
 import { faultOfIdentifier, faultOfRole, faultOfSchema } from './identifier.ts'
 
@@ -55,6 +56,7 @@ export function faultsOf(definition: DatabaseDefinition): Problem[] {
   add('/database', faultOfIdentifier(database))
   add('/admin/username', faultOfRole(admin.username))
   if (tls.insecure && !isLoopback(host)) add('/tls/insecure', 'only a server on this machine is reached without TLS')
+  if (tls.caPem !== undefined) add('/tls/caPem', faultOfAnchors(tls.caPem))
   if (tls.insecure && (tls.caPem ?? tls.serverName) !== undefined)
     add('/tls', 'insecure goes without caPem and serverName')
   if (defaultLifetimeSeconds > maxLifetimeSeconds)

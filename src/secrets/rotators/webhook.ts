@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Problem } from '../../errors.ts'
 import type { Outbound } from '../../outbound/client.ts'
 import { OutboundError } from '../../outbound/errors.ts'
+import { faultOfAnchors } from '../../keys/trust-anchors.ts'
 import { type FieldSpecs, checkFields, generateData } from '../generate.ts'
 import type { SecretData } from '../value.ts'
 import { type Effect, type Rotator, type RotatorConfig, RotatorError } from './rotator.ts'
@@ -62,8 +63,10 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
     kind: 'webhook',
     effects: true,
     check(config) {
-      const { url, generate } = readConfig(config)
-      return [...checkUrl(url, outbound), ...checkFields(generate, '/generate')]
+      const { url, generate, caPem } = readConfig(config)
+      const detail = caPem === undefined ? undefined : faultOfAnchors(caPem)
+      const anchors = detail === undefined ? [] : [{ pointer: '/caPem', detail }]
+      return [...checkUrl(url, outbound), ...anchors, ...checkFields(generate, '/generate')]
     },
     tells: (config) => readConfig(config).url,
     next: ({ config, ...live }) => generateData(readConfig(config).generate, live, randomBytes),
