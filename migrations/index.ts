@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import { foundation } from './001-foundation.ts'
 import { secretsMigration } from './002-secrets.ts'
 import { revocation } from './003-revocation.ts'
+import { sessionsMigration } from './006-sessions.ts'
 
 export type Migration = {
   name: string
@@ -12,4 +13,4 @@ export type Migration = {
   breaking?: true
 }
 
-export const migrations: readonly Migration[] = [foundation, secretsMigration, revocation]
+export const migrations: readonly Migration[] = [foundation, secretsMigration, revocation, sessionsMigration]

@@ -1,7 +1,7 @@
 /**
  * The group commit in one statement: lock the head, judge each item under the lock, insert what holds.
  * Statements inside a function take fresh snapshots, so each sees what the last holder of the lock committed.
- * Items: n, rev, closed (may go in while issuing is closed), leaf, nonce, body, at, terms; and where an item has them claim {key, holder, until}, session {…},
+ * Items: n, rev, closed (may go in while issuing is closed), leaf, nonce, body, at, terms; and where an item has them claim {key, holder, until, first (only a first claim takes it)}, session {…},
  * token {…}, use (a join token's id), alive (the id of a session that must not have ended), reads [{secret, version, holder}], leases (ids of intended leases);
  * bytes in base64. `p_has` names those of the optional members that occur in the batch: what none has costs no statement.
  * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
@@ -31,6 +31,8 @@ begin
       when s.ended_at is not null then 'ended:' || (
         select max(g.generation) from session g
          where g.instance = s.instance and g.spiffe_id = s.spiffe_id and g.ended_at is not null)
+      when c.holder = decode(i.claim ->> 'holder', 'base64') and c.claimed_at >= clock_timestamp() - interval '60 seconds'
+        then 'repeated'
       else 'claimed' end), '{}')
     into verdicts
     from json_to_recordset(p_items) as i (n int, rev bigint, closed boolean, claim json, session json, use text, alive text)
@@ -40,7 +42,8 @@ begin
    where i.rev is not null and ((not head.issuing and not i.closed) or i.rev < head.revision or s.ended_at is not null
       or (j.id is not null and c.key is null)
       or (c.key is not null and (c.holder <> decode(i.claim ->> 'holder', 'base64')
-                                 or c.claimed_at < clock_timestamp() - interval '60 seconds')));
+                                 or c.claimed_at < clock_timestamp() - interval '60 seconds'
+                                 or (i.claim ->> 'first')::boolean)));
 
   -- An intended lease that the sweep took meanwhile has no role any more.
   if 'leases' = any(p_has) then

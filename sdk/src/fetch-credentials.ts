@@ -72,9 +72,27 @@ export const makeKey = async (): Promise<KeyObject> => (await makePair('ec', { n
 export const createFetchCredentials =
   (parts: Parts): FetchCredentials =>
   (request, signal) =>
-    parts.inTurn(() => fetchOnce(parts, request, signal))
+    parts.inTurn(async () => {
+      const { given, repeated } = await fetchOnce(parts, request, signal)
+      return repeated ? fetchRest(parts, request, given, signal) : given
+    })
 
-async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Credentials> {
+type Fetched = { given: Credentials; repeated: boolean }
+
+/** After a proof that was used before: the certificate shows whose key it is, and gets what is not bound to that key. */
+async function fetchRest(
+  parts: Parts,
+  { wanted: { x509: _, ...rest } }: CredentialsRequest,
+  { x509 }: Credentials,
+  signal: AbortSignal,
+): Promise<Credentials> {
+  if (!x509) throw new PurserError('bad_reply', 'the server says that the proof was used before, and issued nothing')
+  const as = { key: x509.privateKey, cert: x509.certificateChain }
+  const { given } = await fetchOnce(parts, { wanted: rest, as }, signal)
+  return { ...given, x509 }
+}
+
+async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Fetched> {
   const { settings, transport } = parts
   const { wanted, as, onSent, onAnswer } = request
   const { secrets = [], databases = [] } = wanted
@@ -115,7 +133,9 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
     const reply = readReply(json)
     const key = own ?? madeThere(reply)
     const { trustDomain } = view.info
-    const leaf = checkReply(reply, { wanted, trustDomain, key, now: parts.now(), serverTime: answer.headers.date })
+    const repeated = reply.repeated && !as
+    const due = repeated ? { ...(wanted.x509 && { x509: wanted.x509 }), jwts: [] } : wanted
+    const leaf = checkReply(reply, { wanted: due, trustDomain, key, now: parts.now(), serverTime: answer.headers.date })
     const requestId = answer.headers['purser-request-id']
     const receipt = await account(parts, view, reply.receipt, signal, (entry) =>
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
@@ -123,7 +143,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
     const time = serverTime(answer.headers.date, parts.now().getTime(), parts.elapsed() - sentAt)
     if (reply.databases.some(({ expiresAt }) => expiresAt.getTime() <= time))
       throw new PurserError('bad_reply', 'what the server issued was thrown away: a role in a database is over already')
-    return { ...credentialsOf(reply, key, receipt), serverTime: time }
+    return { given: { ...credentialsOf(reply, key, receipt), serverTime: time }, repeated }
   } finally {
     transport.rest()
   }

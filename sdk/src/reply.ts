@@ -20,6 +20,8 @@ export type CredentialsReply = {
   spiffeId: string
   workload: { id: string; name: string; revision: number }
   session: { id: string; expiresAt: Date }
+  /** The proof was used before with the same key, so only the certificate came. */
+  repeated: boolean
   x509?: X509Reply
   jwts: JwtReply[]
   accessToken?: AccessTokenReply
@@ -48,6 +50,7 @@ export function readHolder(json: Fields): Pick<CredentialsReply, 'spiffeId' | 'w
 export function readReply(json: Fields): CredentialsReply {
   return {
     ...readHolder(json),
+    repeated: json.repeated === true,
     ...(json.x509 !== undefined && { x509: readX509(fields(json.x509, 'x509')) }),
     jwts: json.jwts === undefined ? [] : list(json.jwts, 'jwts', readJwt),
     ...(json.accessToken !== undefined && { accessToken: readAccessToken(fields(json.accessToken, 'accessToken')) }),

@@ -15,8 +15,11 @@ import { type Log, type Position, type Since, makeReceipt } from './log.ts'
 import { logUnavailable, patience, persist } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
-/** What the last try taught: the newest generation of the caller's sessions that ended, when the one it used had. */
-export type Hints = { endedGeneration?: number }
+/**
+ * What the last try taught: the newest generation of the caller's sessions that ended, when the one it used had; and that
+ * a proof was used before with the same key, so that only what is bound to the key may be released.
+ */
+export type Hints = { endedGeneration?: number; repeated?: true }
 
 /** A decision to give something out, signed and ready, not yet released. */
 export type Grant<R> = {
@@ -149,6 +152,9 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           throw refuse(use ? 'join_token' : 'proof_replayed', {
             ...(grant.entry.actor && { actor: grant.entry.actor }),
           })
+        case 'repeated':
+          hints.repeated = true
+          return undefined
         case 'closed':
           throw refuse('issuing_closed')
         case 'lapsed':

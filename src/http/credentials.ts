@@ -14,14 +14,16 @@ import { trustedRoots } from '../keys/bundle.ts'
 import type { Keys } from '../keys/keys.ts'
 import { type ReadParts, type ReadSecrets, type Wanted, readSecrets } from '../secrets/read.ts'
 import type { SecretPath } from '../names/secret-path.ts'
+import type { Database } from '../store/database.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type AccountPins, checkPinned } from './account-pins.ts'
-import { boundToKey, claimFor } from './claims.ts'
+import { boundToKey, claimFor, withoutFirst } from './claims.ts'
 import { factsOf } from './facts.ts'
 import type { IssueDatabases, IssuedDatabases } from './database-credentials.ts'
 import { grantsInShort } from './grants-in-short.ts'
 import type { Renewal } from './renewal.ts'
+import { asksUnbound, boundOnly, looksRepeated } from './repeats.ts'
 import type { Issue } from './route.ts'
 import { type Reply, bodyOf } from './request.ts'
 import { stillHolds } from './still-holds.ts'
@@ -49,6 +51,7 @@ export type CredentialParts = {
   issueAccessToken: IssueAccessToken
   readSecretsBy: ReadParts
   issueDatabases: IssueDatabases
+  db: Pick<Database, 'knex'>
 }
 
 type Credentials = {
@@ -62,19 +65,19 @@ type Credentials = {
 
 export function createIssueCredentials(parts: CredentialParts): Issue {
   return async (request, snapshot, hints): Promise<Grant<Reply>> => {
-    const body: Body = bodyOf(request, 'issueCredentials')
+    const asked: Body = bodyOf(request, 'issueCredentials')
     const now = request.time
-    refuseWithoutKey(body)
+    refuseWithoutKey(asked)
 
-    const { proof, attestor } = body
-    const certified = proof.kind === 'x509' ? await parts.renewal.certified(request, snapshot) : undefined
-    const presented = { proof, attestor, certified, address: request.ip }
+    const { proof, attestor } = asked
+    const live = proof.kind === 'x509' ? await parts.renewal.certified(request, snapshot) : undefined
+    const presented = { proof, attestor, certified: live, address: request.ip }
     const proven = await parts.attestors.attest(snapshot, presented, now)
     const who = provenActor(proven)
     return withActor(who, async () => {
-      const attested = proven.joinToken ? boundToKey(proven, keyOf(body, parts) ?? request.id) : proven
+      const attested = proven.joinToken ? boundToKey(proven, keyOf(asked, parts) ?? request.id) : proven
       const { recreated } = await parts.accounts.recognise(request, snapshot, attested, who)
-      const decision = decide(snapshot, factsOf(attested), body.workload)
+      const decision = decide(snapshot, factsOf(attested), asked.workload)
       checkPinned(decision.entry, recreated)
       await parts.accounts.keep(request, snapshot, attested, who)
       const mac = parts.keys.signing(snapshot, 'mac', now).key
@@ -84,26 +87,31 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
         openSession(decision, attested, { key: mac, epoch: snapshot.epoch }, now, hints.endedGeneration)
       checkBlocks(snapshot, session, now)
       const actor = workloadActor(attested, decision, session)
-      if (renews && !body.x509) await parts.renewal.checkUnspent(request, renews, mac, actor)
+      const certified = asked.x509 && (keyOf(asked, parts) ?? request.id)
+      const once = claimFor(attested, { certified, unbound: asksUnbound(asked) }, mac, request.id)
+      const acts = asked.databases !== undefined && asked.databases.length > 0
+      if (renews && (acts || !once)) await parts.renewal.checkUnspent(request, renews, once, mac, actor)
+      const repeated =
+        hints.repeated ?? (acts && once && !renews && (await looksRepeated(parts.db.knex, once, attested, now)))
+      const body: Body = repeated ? boundOnly(asked) : asked
 
       const credentials = await issueAll(parts, body, decision, session, snapshot, now)
-      const once = claimFor(attested, credentials.record, mac, request.id)
       // Last, since it acts outside: roles are made, and go again where the reply doesn't leave.
       const names = body.databases ?? []
-      const asked = { names, decision, session, actor, ...(once && !renews && { once }) }
-      const leased = names.length > 0 ? await parts.issueDatabases(request, snapshot, asked) : undefined
+      const wanted = { names, decision, session, actor }
+      const leased = names.length > 0 ? await parts.issueDatabases(request, snapshot, wanted) : undefined
       const issued = credentials.record
       if (leased) issued.leases = leased.record
       const given: Grant<Reply> = {
-        reply: replyOf(body, decision, session, credentials, leased),
+        reply: replyOf(body, decision, session, credentials, leased, repeated === true),
         entry: { actor, issued },
         session,
         holds: (fresh) =>
-          stillHolds(fresh, snapshot, attested, body.workload, decision, session, issued, now) &&
+          stillHolds(fresh, snapshot, attested, asked.workload, decision, session, issued, now) &&
           (credentials.secrets?.holds(fresh) ?? true) &&
           (leased?.holds(fresh) ?? true),
       }
-      if (once) given.once = once
+      if (once) given.once = repeated ? withoutFirst(once) : once
       if (credentials.token) given.token = credentials.token
       if (credentials.secrets) given.reads = credentials.secrets.reads
       if (leased) Object.assign(given, { leases: leased.ids, undo: leased.undo })
@@ -206,6 +214,7 @@ function replyOf(
   session: SessionRow,
   made: Credentials,
   leased: IssuedDatabases | undefined,
+  repeated: boolean,
 ): Reply {
   const { x509, jwts, accessToken, secrets } = made
   const value = {
@@ -213,6 +222,7 @@ function replyOf(
     workload: { id: entry.row.id, name: entry.row.name, revision: entry.row.revision },
     session: { id: session.id, expiresAt: rfc3339(session.expiresAt) },
     grants: grantsInShort(grant),
+    ...(repeated && { repeated }),
     ...(x509 && { x509 }),
     ...(jwts && { jwts }),
     ...(secrets && { secrets: secrets.values }),

@@ -5,9 +5,8 @@ import { type Problem, type RefusalCode, refuse } from '../errors.ts'
 import { endOf, rfc3339 } from '../issue/lifetime.ts'
 import { definitionOf } from '../secrets/databases/definition.ts'
 import { type LeaseParts, type Wished, issueLeases } from '../secrets/leases/issue.ts'
-import { claimedBefore } from '../store/claims.ts'
 import { openLeasesOf } from '../store/leases.ts'
-import type { Claim, SessionRow } from '../store/log.ts'
+import type { SessionRow } from '../store/log.ts'
 import { byName } from '../store/registrations.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { ApiRequest } from './request.ts'
@@ -29,8 +28,6 @@ export type IssueDatabases = (
     decision: Decision
     session: SessionRow
     actor: Actor
-    /** What the append will claim, and refuse whoever claimed it before. */
-    once?: Claim
   },
 ) => Promise<IssuedDatabases | undefined>
 
@@ -39,16 +36,11 @@ const mostOpen = 64
 /** When another one may have ended. Seconds. */
 const retryAfterSeconds = 60
 
-/** Whoever repeats a proof within that time with the same key is served again. */
-const repeatMs = 60_000
-
 export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
-  return async (request, known, { names, decision: { entry, grant }, session, actor, once }) => {
+  return async (request, known, { names, decision: { entry, grant }, session, actor }) => {
     if (names.length === 0) return undefined
-    // The append judges both for good; nobody makes roles come and go before it does.
+    // The append decides; a look now spares roles that would be dropped at once.
     if (!known.issuing) throw refuse('issuing_closed')
-    const before = new Date(request.time.getTime() - repeatMs)
-    if (once && (await claimedBefore(parts.db.knex, once.key, before))) throw refuse('proof_replayed')
     const wished = decideDatabases(known, names, grant.databases, session, request.time)
     if ((await openLeasesOf(parts.db.knex, session.id)) + wished.length > mostOpen) {
       const detail = `a session has at most ${mostOpen} open leases`

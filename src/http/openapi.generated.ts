@@ -20,6 +20,8 @@ export interface paths {
          *     A certificate renews its session until the session ends, and each serial number once: asked again within a minute for the same key it is served again, since replies
          *     get lost; presented later, or for another key, it ends the session, since two hold its key then. What gets no new certificate spends none. TLS must end at Purser.
          *     Where the entry gives another SPIFFE ID meanwhile, the session stands no more, and its renewal is refused: the workload attests anew.
+         *     A proof of an attestor with `singleUse`, or a join token, is served again within a minute with a CSR of the same key: with the certificate alone, and `repeated`. JWTs,
+         *     secrets, database roles and access tokens are not bound to the key, so the holder requests them with that certificate over mTLS.
          *     What fails attestation always gets the same `attestation_failed`; the reason is in the log. Takes no `Idempotency-Key`: a retry is a new issuance.
          */
         post: operations["issueCredentials"];
@@ -1668,6 +1670,11 @@ export interface components {
             workload: components["schemas"]["WorkloadRef"];
             session: components["schemas"]["Session"];
             grants?: components["schemas"]["GrantsInShort"];
+            /**
+             * @description The proof was used before with the same key, so only the certificate is returned. Request the rest with that certificate and a proof of kind `x509`
+             * @constant
+             */
+            repeated?: true;
             x509?: {
                 /** @description PEM: leaf, intermediates */
                 certificateChain: string;

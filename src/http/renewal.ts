@@ -8,11 +8,12 @@ import type { Certified } from '../attest/certificate.ts'
 import type { Actor } from '../audit/entry.ts'
 import type { Recorder } from '../audit/record.ts'
 import { type Refusal, refuse } from '../errors.ts'
-import { claimedBefore } from '../store/claims.ts'
+import { claimState, claimedBefore } from '../store/claims.ts'
 import type { Database } from '../store/database.ts'
+import type { Claim } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Log } from '../telemetry/log.ts'
-import { serialKey } from './claims.ts'
+import { repeatMs, serialKey } from './claims.ts'
 import type { FindSession } from './find-session.ts'
 import type { ApiRequest } from './request.ts'
 import { revoke } from './revocations.ts'
@@ -25,14 +26,20 @@ export type RenewalParts = {
   randomBytes: (size: number) => Buffer
 }
 
-/** Replies get lost, so that for so long a serial number is still good for the key that it renewed for. */
-const repeatMs = 60_000
-
 export type Renewal = {
   /** What a proof of kind `x509` rests on; nothing where no live certificate of ours was presented. */
   certified(request: Pick<ApiRequest, 'clientCertificate' | 'time'>, known: Snapshot): Promise<Certified | undefined>
-  /** Refuses a serial number that was spent, for what gets no new certificate: that only takes a look. */
-  checkUnspent(request: ApiRequest, renewed: Renewed, mac: KeyObject, actor: Actor): Promise<void>
+  /**
+   * Refuses a serial number that was spent, before anything outside is touched. The append judges the claim for good; what
+   * gets no new certificate has none.
+   */
+  checkUnspent(
+    request: ApiRequest,
+    renewed: Renewed,
+    claim: Claim | undefined,
+    mac: KeyObject,
+    actor: Actor,
+  ): Promise<void>
   /** Ends the session of a serial number that was spent, and answers with the refusal of who presented it. */
   end(request: ApiRequest, renewed: Renewed, actor: Actor): Promise<Refusal>
 }
@@ -65,9 +72,12 @@ export function createRenewal(parts: RenewalParts): Renewal {
       const presented = clientCertificate()
       return presented && { renews: await sessions.byCertificate(presented, known, time) }
     },
-    async checkUnspent(request, renewed, mac, actor) {
+    async checkUnspent(request, renewed, claim, mac, actor) {
       const before = new Date(request.time.getTime() - repeatMs)
-      if (await claimedBefore(db.knex, serialKey(renewed, mac), before)) throw await end(request, renewed, actor)
+      const spent = claim
+        ? (await claimState(db.knex, claim, before)) === 'spent'
+        : await claimedBefore(db.knex, serialKey(renewed, mac), before)
+      if (spent) throw await end(request, renewed, actor)
     },
   }
 }

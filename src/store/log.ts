@@ -2,8 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 
-/** What may happen once. `holder` is the SHA-256 of the key that may repeat it within 60 s, since replies get lost. */
-export type Claim = { key: Buffer; holder: Buffer; until: Date }
+/**
+ * What may happen once. `holder` is the SHA-256 of the key that may repeat it within 60 s, since replies get lost.
+ * `first`: what the item releases is not bound to that key, so a repeat must not release it.
+ */
+export type Claim = { key: Buffer; holder: Buffer; until: Date; first?: true }
 
 export type SessionRow = {
   id: string
@@ -50,9 +53,9 @@ export type AppendItem = {
 /** `holder`: the id of a session, or `operator:<name>`. */
 export type SecretRead = { secret: string; version: number; holder: string }
 
-/** Why an item was left out. `lapsed`: the sweep took a lease of it. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
+/** Why an item was left out. `repeated`: its claim is not the first, and only a first one may release it. `lapsed`: the sweep took a lease of it. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
 export type Verdict =
-  | { kind: 'stale' | 'closed' | 'claimed' | 'lapsed' }
+  | { kind: 'stale' | 'closed' | 'claimed' | 'repeated' | 'lapsed' }
   | { kind: 'ended'; generation: number }
   /** The epoch moved on: the process must read the head anew. */
   | { kind: 'epoch' }
@@ -96,7 +99,10 @@ function wire(item: AppendItem, n: number): Record<string, unknown> {
   if (item.alive) row['alive'] = item.alive
   if (item.reads) row['reads'] = item.reads
   if (item.leases) row['leases'] = item.leases
-  if (claim) row['claim'] = { key: b64(claim.key), holder: b64(claim.holder), until: claim.until }
+  if (claim) {
+    const { key, holder, until, first } = claim
+    row['claim'] = { key: b64(key), holder: b64(holder), until, ...(first && { first }) }
+  }
   if (session) {
     row['session'] = {
       id: session.id,
@@ -117,8 +123,11 @@ function wire(item: AppendItem, n: number): Record<string, unknown> {
 
 type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
 
+const plainVerdicts = ['stale', 'closed', 'claimed', 'repeated', 'lapsed'] as const
+
 function readVerdict(text: string): Verdict {
-  if (text === 'stale' || text === 'closed' || text === 'claimed' || text === 'lapsed') return { kind: text }
+  const kind = plainVerdicts.find((one) => one === text)
+  if (kind) return { kind }
   return { kind: 'ended', generation: Number(text.slice('ended:'.length)) }
 }
 

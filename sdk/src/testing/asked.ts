@@ -59,6 +59,19 @@ export function readAsked(body: Fields): Asked {
   }
 }
 
+/** Whether it asks for what is of use without the key that is certified. */
+export const asksUnbound = ({ jwts, accessToken, secrets, databases }: Asked): boolean =>
+  accessToken !== undefined || jwts.length + secrets.length + databases.length > 0
+
+/** The same request for the certificate alone. */
+export const boundOnly = (asked: Asked): Asked => ({
+  ...asked,
+  jwts: [],
+  accessToken: undefined,
+  secrets: [],
+  databases: [],
+})
+
 function readX509(x509: Fields): NonNullable<Asked['x509']> {
   const { csr, generateKey, dnsNames } = x509
   return {

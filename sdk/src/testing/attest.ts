@@ -15,6 +15,8 @@ export type Attested = {
   kind: 'jwt' | 'join-token' | 'x509'
   entry: Entry
   session: Session
+  /** The proof was used before with the same key: only what is bound to that key is issued. */
+  repeated?: true
   /** The serial number that is presented for renewal. */
   renews?: string
 }
@@ -60,8 +62,9 @@ export function createAttest({ audience, authority, entries, sessions, now }: Pa
     if (!found || found.expiresAt <= now()) throw hidden('join_token')
     if (!found.keys.has(key) && found.keys.size >= found.uses) throw hidden('join_token')
     const attested = opened('join-token', `join ${token} ${key}`, entries.get(found.spiffeId))
+    const repeated = found.keys.has(key) ? ({ repeated: true } as const) : {}
     found.keys.add(key)
-    return attested
+    return { ...attested, ...repeated }
   }
 
   function byCertificate(as: Presented | undefined): Attested {

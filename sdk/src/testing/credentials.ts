@@ -1,6 +1,6 @@
 /** `POST /api/v1/credentials`, in the order of the real one: proof, entry, what is asked for, spent serials, the log. */
 import { hash } from 'node:crypto'
-import { readAsked } from './asked.ts'
+import { asksUnbound, boundOnly, readAsked } from './asked.ts'
 import { createIssue } from './issue.ts'
 import { type Parts, type Route, bodyOf, entryOf, sessionFields } from './parts.ts'
 import { hidden } from './refusal.ts'
@@ -10,10 +10,12 @@ export function createCredentialsRoute(parts: Parts): Route {
   const issueAll = createIssue(parts)
 
   return ({ request, requestId, noteWho }) => {
-    const asked = readAsked(bodyOf(request))
-    const key = asked.x509 && hash('sha256', asked.x509.subject.spki)
-    const attested = attests.attest(asked.proof, request.as, key)
+    const all = readAsked(bodyOf(request))
+    const key = all.x509 && hash('sha256', all.x509.subject.spki)
+    const attested = attests.attest(all.proof, request.as, key)
     const { entry, session, kind, renews } = attested
+    const repeated = attested.repeated && asksUnbound(all)
+    const asked = repeated ? boundOnly(all) : all
     noteWho(entry.spiffeId)
     if (asked.workload !== undefined && asked.workload !== entry.name) throw hidden('no_workload')
     const { x509, jwts, accessToken } = issueAll(asked, attested)
@@ -43,6 +45,7 @@ export function createCredentialsRoute(parts: Parts): Route {
     return {
       json: {
         ...sessionFields(parts, session),
+        ...(repeated && { repeated }),
         grants: {
           x509: { dnsNames: entry.dnsNames, maxLifetimeSeconds: entry.lifetimeSeconds },
           jwt: { audiences: entry.audiences ?? [], maxLifetimeSeconds: entry.jwtLifetimeSeconds },

@@ -330,6 +330,7 @@ const scripts: Record<string, Script> = {
       'without a key': await join({}),
       joined: await join({ x509: { csr: first.csr, dnsNames: [] } }),
       again: await join({ x509: { csr: first.csr, dnsNames: [] } }),
+      'again, for more': await join({ x509: { csr: first.csr, dnsNames: [] }, accessToken: {} }),
       'for another key': await join({ x509: { csr: second.csr, dnsNames: [] } }),
     }
   },

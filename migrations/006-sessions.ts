@@ -1,0 +1,14 @@
+/**
+ * Sessions whose facts change: `facts` counts how often, so that what was decided under older facts is decided again. The
+ * append lets a repeated claim release only what is bound to its key.
+ */
+import type { Knex } from 'knex'
+import { logAppend } from './log-append.ts'
+
+export const sessionsMigration = {
+  name: '006-sessions',
+  async up(knex: Knex): Promise<void> {
+    await knex.raw(`alter table session add column facts int not null default 0`)
+    await knex.raw(logAppend)
+  },
+}

@@ -1,0 +1,135 @@
+/**
+ * A proof that is taken once, presented again with the same key while the reply may be lost: an observer of the request can
+ * do that too. So a repeat gets the certificate alone, which is of no use without the key; the key gets the rest over mTLS.
+ * And a request that is refused for what was spent before makes no role in a database.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { definitionFor, rolesAt } from '../support/leases.ts'
+import { entryOf, fault } from '../support/operator.ts'
+import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { newRequest, renew, selfOf, svidOf } from '../support/svid.ts'
+import { type TargetServer, startTarget } from '../support/target.ts'
+
+const entry = { attestor: 'lab', match: { 'oidc:sub': 'job' }, spiffeId: 'spiffe://example.org/lab/job' }
+const grants = {
+  x509: {},
+  jwt: { audiences: ['payments'] },
+  secrets: [{ paths: ['lab/token'], actions: ['read'] }],
+  databases: ['orders'],
+}
+/** What does not depend on the key that is certified. */
+const unbound = {
+  jwts: [{ audience: ['payments'] }],
+  secrets: ['lab/token'],
+  databases: ['orders'],
+  accessToken: {},
+}
+const unboundParts = Object.keys(unbound)
+
+let target: TargetServer
+let purser: TestPurser
+let issuer: Issuer
+
+beforeAll(async () => {
+  target = await startTarget()
+  purser = await startPurser({ store: 'postgres', tls: true })
+  issuer = await createIssuer()
+  await registerLab(purser, issuer, { singleUse: true })
+  await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target))
+  await purser.asAdmin('PUT', '/api/v1/secrets/lab/token', { data: { value: 'hunter2' } }, { 'if-match': '"0"' })
+  await purser.asAdmin('POST', '/api/v1/workloads', { name: 'job', ...entry, grants })
+  const agent = { name: 'agent', attestor: 'join', spiffeId: 'spiffe://example.org/join/agent', grants }
+  await purser.asAdmin('POST', '/api/v1/workloads', agent)
+})
+afterAll(async () => {
+  await purser?.stop()
+  await target.stop()
+})
+
+type Proof = { kind: string; token: string }
+const proofOf = {
+  'a proof of an attestor with singleUse': async (): Promise<Proof> => ({
+    kind: 'jwt',
+    token: await issuer.token({ sub: 'job' }),
+  }),
+  'a join token': async (): Promise<Proof> => {
+    const { body } = await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: 'agent', lifetimeSeconds: 600 })
+    return { kind: 'join-token', token: String(body.token) }
+  },
+}
+const present = (proof: Proof, csr: string, more: object = unbound): Promise<Answer> =>
+  purser.call('POST', '/api/v1/credentials', { proof, x509: { csr }, ...more })
+const partsOf = ({ body }: Answer): string[] => unboundParts.filter((part) => part in body)
+const statements = (): number => target.log().split('create role').length
+/** As if every claim had been made a minute ago. */
+const aMinuteLater = () =>
+  purser.knex('claim').update({ claimed_at: purser.knex.raw(`claimed_at - interval '61 seconds'`) })
+
+describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, newProof) => {
+  it('gets the certificate alone, in the log as well, and no role is made', async () => {
+    const [proof, request] = [await newProof(), newRequest()]
+    const first = await present(proof, request.csr)
+    expect([fault(first), partsOf(first), first.body.repeated]).toEqual(['200 ', unboundParts, undefined])
+    const [roles, made] = [await rolesAt(target), statements()]
+
+    const again = await present(proof, request.csr)
+    expect([fault(again), partsOf(again), again.body.repeated]).toEqual(['200 ', [], true])
+    expect(svidOf(again, request).session).toBe(svidOf(first, request).session)
+    expect(Object.keys((await entryOf(purser, again))?.issued ?? {})).toEqual(['x509'])
+    expect([await rolesAt(target), statements()]).toEqual([roles, made])
+  })
+
+  it('lets the key have the rest over mTLS', async () => {
+    const [proof, request] = [await newProof(), newRequest()]
+    await present(proof, request.csr)
+    const mine = svidOf(await present(proof, request.csr), request)
+    const rest = await renew(purser, mine, unbound)
+    expect([fault(rest), partsOf(rest)]).toEqual(['200 ', unboundParts])
+  })
+
+  it('gets everything once, of many that ask at the same time', async () => {
+    const [proof, request] = [await newProof(), newRequest()]
+    const { databases: __, ...wanted } = unbound
+    const answers = await Promise.all(Array.from({ length: 12 }, () => present(proof, request.csr, wanted)))
+    expect(new Set(answers.map(fault))).toEqual(new Set(['200 ']))
+    expect(answers.filter((one) => partsOf(one).length > 0)).toHaveLength(1)
+  })
+})
+
+describe('a request that is refused for what was spent', () => {
+  const nothingMade = async (attempt: () => Promise<Answer>): Promise<void> => {
+    const before = { roles: await rolesAt(target), made: statements(), leases: await purser.knex('lease').count() }
+    expect(fault(await attempt())).toBe('401 attestation_failed')
+    await purser.runJobs()
+    const after = { roles: await rolesAt(target), made: statements(), leases: await purser.knex('lease').count() }
+    expect(after).toEqual(before)
+  }
+
+  it('leaves no role: a proof that another key has used', async () => {
+    const proof = await proofOf['a proof of an attestor with singleUse']()
+    await present(proof, newRequest().csr, {})
+    await nothingMade(() => present(proof, newRequest().csr))
+  })
+
+  it.each([
+    ['presented for another key', async () => undefined],
+    ['presented a minute later', aMinuteLater],
+  ])('leaves no role: a certificate that was renewed, %s', async (_, wait) => {
+    const request = newRequest()
+    const held = svidOf(await present(await proofOf['a join token'](), request.csr, {}), request)
+    const next = newRequest()
+    const renewed = svidOf(await renew(purser, held, { x509: { csr: next.csr } }), next)
+    await wait()
+    await nothingMade(() => renew(purser, held, { x509: { csr: newRequest().csr }, ...unbound }))
+    expect((await selfOf(purser, renewed)).status).toBe(401)
+  })
+
+  it('leaves no role: a certificate that was spent a minute ago, and no new one is asked for', async () => {
+    const request = newRequest()
+    const held = svidOf(await present(await proofOf['a join token'](), request.csr, {}), request)
+    await renew(purser, held, { x509: { csr: newRequest().csr } })
+    await aMinuteLater()
+    await nothingMade(() => renew(purser, held, unbound))
+  })
+})
