@@ -48,16 +48,19 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
     parts,
     served.map(({ route, operation }) => ({ ...operation, methods: methodsOf(route) })),
   )
-  app.use((message: Request, response: Response, next: NextFunction) =>
-    unrouted.isCanonical(message.url) ? next() : unrouted.badPath(message, response),
-  )
+  app.use((message: Request, response: Response, next: NextFunction) => {
+    const fault = unrouted.faultOf(message)
+    return fault === undefined ? next() : unrouted.turnAway(message, response, fault)
+  })
   for (const { route, operation } of served) {
     const door = createDoor(route, operation, parts)
     const methods = methodsOf(route)
-    // Express hands HEAD to the handler of GET.
-    app[verbs[route.method]](expressPath(operation), (message: Request, response: Response, next: NextFunction) =>
-      methods.includes(message.method) ? door(message, response, paramsOf(message)) : next(),
-    )
+    app[verbs[route.method]](expressPath(operation), (message: Request, response: Response, next: NextFunction) => {
+      const params = paramsOf(message)
+      // Express hands HEAD to the handler of GET, and `/a/x:check` to that of `/a/{name}`.
+      const isOurs = methods.includes(message.method) && !Object.values(params).some((value) => value.includes(':'))
+      return isOurs ? door(message, response, params) : next()
+    })
   }
   app.use((message: Request, response: Response) => unrouted.answer(message, response))
   // Express knows it by its four parameters. Its own would show the caller a stack.

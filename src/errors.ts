@@ -14,6 +14,10 @@ export const refusals = {
   bad_path: { status: 400, title: 'The path is not canonical' },
   bad_cursor: { status: 400, title: 'The cursor was not made by this server for this list' },
   bad_authorization: { status: 400, title: 'The Authorization header is not one plain bearer token' },
+  bad_http: { status: 400, title: 'The message is not one HTTP/1.1 request' },
+  length_required: { status: 411, title: 'A body needs a Content-Length; a body in chunks is not taken' },
+  headers_too_large: { status: 431, title: 'The request has more than 100 headers, or more than 16 KiB of them' },
+  request_timeout: { status: 408, title: 'The request did not arrive in time' },
   too_large: { status: 413, title: 'The body is larger than this route takes' },
   unsupported_media_type: {
     status: 415,

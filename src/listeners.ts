@@ -6,9 +6,10 @@ import {
   createServer as createHttpServer,
 } from 'node:http'
 import { type Server as HttpsServer, createServer as createHttpsServer } from 'node:https'
-import { Server as NetServer, type Socket } from 'node:net'
+import { Server as NetServer, Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from './config.ts'
+import type { AnswerBroken } from './http/broken-messages.ts'
 import type { Log } from './telemetry/log.ts'
 import { type ServerIdentity, timeouts, tlsOptions } from './tls.ts'
 
@@ -29,13 +30,18 @@ type Bounds = {
   maxConnections?: number
   /** Told of that, once a minute. */
   onFull?: () => void
+  /** Answers what Node's parser takes for no request; its own bare 400 unless given. */
+  answerBroken?: AnswerBroken
 }
+
+/** Judged with the rest of a message (http/framing.ts), so that the answer has a body. */
+const ownChecks = { requireHostHeader: false }
 
 export async function listen(
   app: RequestListener,
   address: Address,
   identity: ServerIdentity | undefined,
-  { waits = timeouts, maxConnections, onFull }: Bounds = {},
+  { waits = timeouts, maxConnections, onFull, answerBroken }: Bounds = {},
 ): Promise<Listener> {
   let leaving = false
   const unanswered = new Set<ServerResponse>()
@@ -46,8 +52,15 @@ export async function listen(
     app(request, response)
   }
   const server: HttpServer | HttpsServer = identity
-    ? createHttpsServer({ ...waits, ...tlsOptions, ...identity }, serve)
-    : createHttpServer(waits, serve)
+    ? createHttpsServer({ ...waits, ...ownChecks, ...tlsOptions, ...identity }, serve)
+    : createHttpServer({ ...waits, ...ownChecks }, serve)
+  // Node would drop what is beyond a number; http/framing.ts refuses it.
+  server.maxHeadersCount = 0
+  if (answerBroken)
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (!(socket instanceof Socket)) return void socket.destroy()
+      answerBroken(error, socket, () => [...unanswered].find((response) => response.socket === socket))
+    })
   server.setTimeout(waits.idleTimeout)
   if (maxConnections !== undefined) keepBelow(server, maxConnections, atMostEvery(60_000, onFull))
   await new Promise<void>((resolve, reject) => {
@@ -106,7 +119,12 @@ function atMostEvery(ms: number, tell: () => void = () => undefined): () => void
   }
 }
 
-type Apps = { everybody: RequestListener; operators: RequestListener; metrics?: RequestListener }
+type Apps = {
+  everybody: RequestListener
+  operators: RequestListener
+  metrics?: RequestListener
+  answerBroken?: AnswerBroken
+}
 
 type Settings = Pick<Config, 'listen' | 'adminListen' | 'metricsListen' | 'maxConnections' | 'workers'>
 
@@ -118,13 +136,13 @@ export async function openListeners(
   { listen: address, adminListen, metricsListen, ...config }: Settings,
   identity: ServerIdentity | undefined,
   opened: Listener[],
-  { everybody, operators, metrics }: Apps,
+  { everybody, operators, metrics, answerBroken }: Apps,
   log: Pick<Log, 'warn'>,
 ): Promise<Urls> {
   const maxConnections = Math.ceil(config.maxConnections / config.workers)
   async function open(app: RequestListener, at: Address, identity: ServerIdentity | undefined): Promise<string> {
     const onFull = (): void => log.warn('listener.full', { listen: `${at.host}:${at.port}`, count: maxConnections })
-    const listener = await listen(app, at, identity, { maxConnections, onFull })
+    const listener = await listen(app, at, identity, { maxConnections, onFull, ...(answerBroken && { answerBroken }) })
     opened.push(listener)
     return listener.url
   }

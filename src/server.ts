@@ -13,6 +13,7 @@ import { issuedKinds } from './audit/issued.ts'
 import { refusals } from './errors.ts'
 import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
+import { createAnswerBroken } from './http/broken-messages.ts'
 import { createBootstrapTries } from './http/bootstrap-tries.ts'
 import { createDocsPage } from './http/docs-page.ts'
 import { createFindSession } from './http/find-session.ts'
@@ -225,6 +226,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const apps = {
     everybody: appOf(config.adminListen ? routes.filter(isForWorkloads) : routes),
     operators: appOf(routes),
+    answerBroken: createAnswerBroken(door),
     ...(parts.alone !== false && { metrics: metricsApp(renderMetrics) }),
   }
   const urls = await openListeners(config, certificate.identity, listeners, apps, serverLog)

@@ -1,6 +1,6 @@
 /** Reads a body: bounded before it is parsed, strict when it is. */
 import type { IncomingMessage } from 'node:http'
-import { refuse } from '../errors.ts'
+import { Refusal, refuse } from '../errors.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { masked } from '../telemetry/mask.ts'
 import { pairsOf } from './query.ts'
@@ -62,7 +62,7 @@ function collect(message: IncomingMessage, most: number): Promise<Buffer> {
       } else chunks.push(chunk)
     })
     // The sender went away in the middle: its doing, not a fault of ours.
-    const onGone = (): void => reject(refuse('invalid_request'))
+    const onGone = (error?: Error): void => reject(error instanceof Refusal ? error : refuse('invalid_request'))
     message.on('end', () => {
       message.off('close', onGone)
       const [first, second] = chunks

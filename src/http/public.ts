@@ -33,6 +33,7 @@ const jwtJwk = (row: KeyRow, use: 'sig' | 'jwt-svid'): Record<string, unknown> =
 export const publicHeaders = (seconds: number): Record<string, string> => ({
   'cache-control': `public, max-age=${seconds}`,
   'access-control-allow-origin': '*',
+  'cross-origin-resource-policy': 'cross-origin',
 })
 
 export function createPublicRoutes(parts: PublicParts) {

@@ -1,7 +1,8 @@
 /** Turns what was decided into bytes on the wire. The only place that writes to a response. */
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { type Refusal, refusals, shown } from '../errors.ts'
+import { TLSSocket } from 'node:tls'
+import { type Refusal, type RefusalCode, refusals, shown } from '../errors.ts'
 import type { Reply } from './request.ts'
 
 /** For every reply of the API: nothing is cached, sniffed, framed or run. */
@@ -10,11 +11,29 @@ const apiHeaders = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
 } as const
+
+/** Only over TLS (RFC 6797 section 7.2). */
+const secureHeaders = { ...apiHeaders, 'strict-transport-security': 'max-age=31536000' } as const
+
+/** The request knows its socket, also while an earlier response has it. */
+const headersFor = ({ req }: ServerResponse): Readonly<Record<string, string>> =>
+  req.socket instanceof TLSSocket ? secureHeaders : apiHeaders
+
+/** The connection ends with the reply where the rest of a message is not read, or where the next one may begin is unknown. */
+const endsConnection: ReadonlySet<RefusalCode> = new Set([
+  'too_large',
+  'length_required',
+  'headers_too_large',
+  'bad_http',
+  'request_timeout',
+])
 
 function send(response: ServerResponse, status: number, headers: Record<string, string>, body: Buffer | string): void {
   const length = Buffer.byteLength(body)
-  response.writeHead(status, { 'content-length': length, ...apiHeaders, ...headers })
+  response.writeHead(status, { 'content-length': length, ...headersFor(response), ...headers })
   // Node joins head and text into one write. As many bytes as characters is ASCII, which is the same in Latin-1, and that
   // it copies without looking at each character.
   response.end(body, length === body.length ? 'latin1' : 'utf8')
@@ -29,7 +48,7 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
   } else if ('text' in body) send(response, status, { 'content-type': body.type, ...headers }, body.text)
   else if ('bytes' in body) send(response, status, { 'content-type': body.type, ...headers }, body.bytes)
   else {
-    response.writeHead(status, { ...apiHeaders, 'content-type': body.type, ...headers })
+    response.writeHead(status, { ...headersFor(response), 'content-type': body.type, ...headers })
     const { live } = body
     if (live) {
       response.once('close', live.onClose)
@@ -62,8 +81,7 @@ export function sendRefusal(response: ServerResponse, requestId: string, refusal
       'content-type': 'application/problem+json',
       'purser-request-id': requestId,
       ...(retry !== undefined && { 'retry-after': String(Math.ceil(retry)) }),
-      // The rest of a body that is too large is not read.
-      ...(refusal.code === 'too_large' && { connection: 'close' }),
+      ...(endsConnection.has(refusal.code) && { connection: 'close' }),
       ...headers,
     },
     JSON.stringify(problem),

@@ -2,14 +2,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type RefusalCode, refuse } from '../errors.ts'
 import type { Operation } from './openapi.ts'
+import { faultOfFraming } from './framing.ts'
 import { createOpenRequest } from './opening.ts'
 import { createAnswers } from './refused.ts'
 import { sendFailure } from './reply.ts'
 import type { DoorParts } from './route.ts'
 
 export type Unrouted = {
-  isCanonical(url: string): boolean
-  badPath(message: IncomingMessage, response: ServerResponse): Promise<void>
+  /** What is wrong with a message whatever its route. */
+  faultOf(message: IncomingMessage): RefusalCode | undefined
+  turnAway: TurnAway
   answer(message: IncomingMessage, response: ServerResponse): Promise<void>
   /** What not even a door caught. */
   failed(error: unknown, message: IncomingMessage, response: ServerResponse): void
@@ -32,12 +34,18 @@ function pattern({ path, manySegments }: Pick<Operation, 'path' | 'manySegments'
 
 type Served = Pick<Operation, 'path' | 'manySegments'> & { methods: readonly string[] }
 
-export function createUnrouted(parts: DoorParts, served: readonly Served[]): Unrouted {
+type TurnAway = (
+  message: IncomingMessage,
+  response: ServerResponse,
+  code: RefusalCode,
+  headers?: Record<string, string>,
+) => Promise<void>
+
+/** Refuses within the limits for strangers, as a route would. */
+export function createTurnAway(parts: DoorParts): TurnAway {
   const openRequest = createOpenRequest(parts)
   const answers = createAnswers(parts)
-  const paths = served.map((route) => ({ methods: route.methods, path: pattern(route) }))
-
-  async function turnAway(message: IncomingMessage, response: ServerResponse, code: RefusalCode, headers = {}) {
+  return async (message, response, code, headers = {}) => {
     const open = openRequest(message, 'request.refused')
     const taken = parts.limits.take({ address: open.source.ip, kind: 'public' })
     const refusal = taken.ok
@@ -45,14 +53,20 @@ export function createUnrouted(parts: DoorParts, served: readonly Served[]): Unr
       : refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
     await answers.refused(response, open, refusal)
   }
+}
+
+export function createUnrouted(parts: DoorParts, served: readonly Served[]): Unrouted {
+  const openRequest = createOpenRequest(parts)
+  const turnAway = createTurnAway(parts)
+  const paths = served.map((route) => ({ methods: route.methods, path: pattern(route) }))
 
   return {
-    isCanonical: (url) => canonical.test(url),
-    badPath: (message, response) => turnAway(message, response, 'bad_path'),
+    faultOf: (message) => faultOfFraming(message) ?? (canonical.test(message.url ?? '') ? undefined : 'bad_path'),
+    turnAway,
     answer(message, response) {
       const path = (message.url ?? '').split('?')[0] ?? ''
       const allowed = paths.filter((route) => route.path.test(path)).flatMap((route) => route.methods)
-      if (allowed.length === 0) return turnAway(message, response, 'not_found')
+      if (allowed.length === 0) return turnAway(message, response, path.includes(':') ? 'bad_path' : 'not_found')
       return turnAway(message, response, 'method_not_allowed', { allow: [...new Set(allowed)].join(', ') })
     },
     failed(error, message, response) {

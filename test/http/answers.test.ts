@@ -33,6 +33,7 @@ function isBare({ status, headers, text }: RawAnswer, code: string): void {
 function hasHeaders({ headers }: RawAnswer): void {
   expect(headers.get('cache-control')).toBe('no-store')
   expect(headers.get('x-content-type-options')).toBe('nosniff')
+  expect(headers.get('cross-origin-opener-policy')).toBe('same-origin')
   expect(headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'")
   for (const name of ['x-powered-by', 'server', 'etag', 'set-cookie', 'via'])
     expect(headers.has(name), name).toBe(false)
