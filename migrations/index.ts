@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import { foundation } from './001-foundation.ts'
 import { secretsMigration } from './002-secrets.ts'
 import { revocation } from './003-revocation.ts'
+import { redactionMigration } from './005-redaction.ts'
 import { sessionsMigration } from './006-sessions.ts'
 
 export type Migration = {
@@ -13,4 +14,4 @@ export type Migration = {
   breaking?: true
 }
 
-export const migrations: readonly Migration[] = [foundation, secretsMigration, revocation, sessionsMigration]
+export const migrations: readonly Migration[] = [foundation, secretsMigration, revocation, redactionMigration, sessionsMigration]

@@ -184,6 +184,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     audiences: config.audiences,
     features,
     refresh: config.keys.bundleRefresh,
+    minRedactionAge: config.minRedactionAge,
     now,
     snapshots,
     snapshotAge: () => snapshots.age(),

@@ -10,14 +10,13 @@ import {
   type ExportRedacted,
 } from '@purser/sdk/verify'
 import type { Knex } from '../store/database.ts'
-import { type EntryRow, type Redaction, readEntries, readRedactions } from '../store/entries.ts'
+import { type EntryRow, type Place, readEntries, redactionPlaces } from '../store/entries.ts'
 import type { EpochView } from './epochs.ts'
 import { HASH_BYTES } from './tiles.ts'
 
 /** Entries [from, to) of one epoch; `view` fixes the checkpoint. Sections are in order of their epochs. */
 export type Section = { view: EpochView; from: number; to: number; vkeys: string[] }
 
-type Place = { epoch: number; index: number }
 type Line = ExportHeader | ExportHashes | ExportEntry | ExportRedacted
 
 const base64 = (bytes: Buffer): string => bytes.toString('base64')
@@ -33,39 +32,32 @@ export async function* exportLines(
   sections: readonly Section[],
   section: (epoch: number) => Promise<Section | undefined>,
 ): AsyncGenerator<string> {
-  const redactions = await redactionsOf(knex, sections)
-  const elsewhere = placesOf(redactions)
+  const places = await placesOf(knex, sections)
   const asked = new Set(sections.map(({ view }) => view.epoch))
   const all = [...sections]
-  for (const epoch of new Set(elsewhere.map((one) => one.epoch))) {
+  for (const epoch of new Set([...places.values()].map((place) => place.epoch))) {
     const more = asked.has(epoch) ? undefined : await section(epoch)
     if (more) all.push({ ...more, from: 0, to: 0 })
   }
   for (const one of all.sort((a, b) => a.view.epoch - b.view.epoch)) {
     yield text([await header(one)])
-    for (const { epoch, index } of elsewhere) {
+    for (const { epoch, index } of places.values()) {
       if (epoch === one.view.epoch && (index < one.from || index >= one.to))
         yield text([await proven(knex, one, index)])
     }
-    const known = redactions.filter(({ of }) => of === one.view.epoch)
-    yield* blocks(knex, one, (index) => known.some(({ from, to }) => index >= from && index < to))
+    yield* blocks(knex, one, places)
   }
 }
 
-type Known = Redaction & { of: number }
+/** The entries of the redactions that took something of the sections, by `nameOf`. */
+type Places = ReadonlyMap<string, Place>
 
-async function redactionsOf(knex: Knex, sections: readonly Section[]): Promise<Known[]> {
-  const lists = sections.map(async ({ view, from, to }) =>
-    (await readRedactions(knex, view.epoch, from, to)).map((one) => ({ ...one, of: view.epoch })),
-  )
-  return (await Promise.all(lists)).flat()
-}
+const nameOf = ({ epoch, index }: Place): string => `${epoch}/${index}`
 
-/** Where the log itself says what is missing from the sections. */
-function placesOf(redactions: readonly Redaction[]): Place[] {
-  const places = new Map<string, Place>()
-  for (const { entryEpoch: epoch, entryIndex: index } of redactions) places.set(`${epoch}/${index}`, { epoch, index })
-  return [...places.values()].sort((a, b) => a.epoch - b.epoch || a.index - b.index)
+async function placesOf(knex: Knex, sections: readonly Section[]): Promise<Places> {
+  const lists = await Promise.all(sections.map(({ view, from, to }) => redactionPlaces(knex, view.epoch, from, to)))
+  const places = lists.flat().sort((a, b) => a.epoch - b.epoch || a.index - b.index)
+  return new Map(places.map((place) => [nameOf(place), place]))
 }
 
 async function header({ view, from, to, vkeys }: Section): Promise<ExportHeader> {
@@ -84,11 +76,7 @@ async function header({ view, from, to, vkeys }: Section): Promise<ExportHeader>
   }
 }
 
-async function* blocks(
-  knex: Knex,
-  { view, from, to }: Section,
-  isKnown: (index: number) => boolean,
-): AsyncGenerator<string> {
+async function* blocks(knex: Knex, { view, from, to }: Section, places: Places): AsyncGenerator<string> {
   const { epoch, tree } = view
   for (let first = from; first < to;) {
     const block = Math.floor(first / EXPORT_BLOCK)
@@ -102,16 +90,20 @@ async function* blocks(
       ...(whole && { root: base64(await tree.blockRoot(block)) }),
     }
     const rows = await readEntries(knex, epoch, first, end)
-    for (const { index, body } of rows) if (body === null && !isKnown(index)) await refuseLate(knex, epoch, index)
+    if (rows.some(({ body }) => body === null)) await refuseLate(knex, { epoch, from: first, to: end }, places)
     yield text([line, ...rows.map((row) => entryLine(epoch, row))])
     first = end
   }
 }
 
 /** What was redacted after this export had begun is covered by an entry that its checkpoint does not reach. */
-async function refuseLate(knex: Knex, epoch: number, index: number): Promise<void> {
-  const late = await readRedactions(knex, epoch, index, index + 1)
-  if (late.length > 0) throw new Error(`entries were redacted meanwhile (${epoch}/${index})`)
+async function refuseLate(
+  knex: Knex,
+  { epoch, from, to }: { epoch: number; from: number; to: number },
+  places: Places,
+): Promise<void> {
+  const late = (await redactionPlaces(knex, epoch, from, to)).find((place) => !places.has(nameOf(place)))
+  if (late) throw new Error(`entries were redacted meanwhile (${nameOf(late)})`)
 }
 
 function entryLine(epoch: number, { index, body, nonce }: EntryRow): ExportEntry | ExportRedacted {

@@ -1,10 +1,10 @@
 /**
- * Retention: takes text, nonce and terms of entries, and says so in an entry that nobody can take. What was hashed stays,
- * so the log verifies as before (migrations/001-foundation.ts holds the rules that Postgres enforces).
+ * Retention: takes text, nonce and terms of entries, and names them in an entry that stays. What was hashed stays too, so
+ * the log verifies as before. migrations/005-redaction.ts holds the rules that Postgres enforces.
  */
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
-import { insertRedaction, readEntries, takeEntries } from '../store/entries.ts'
+import { type Run, readTakeable, takeEntries } from '../store/entries.ts'
 import { livingAmong, openAmong, versionKey } from '../store/living.ts'
 import type { Entry } from './entry.ts'
 import type { Change } from './record.ts'
@@ -12,7 +12,9 @@ import type { Change } from './record.ts'
 /** Entries [from, to) of an epoch; `rule` says why they go. */
 export type Redaction = { epoch: number; from: number; to: number; rule: string }
 
-type Run = { from: number; to: number }
+/** Entries that are younger than `minAgeSeconds` at `now` can't be taken. */
+export type RedactionTime = { now: Date; minAgeSeconds: number }
+
 type Read = { index: number; entry: Entry }
 
 /** Taken under the head lock, so not more at once than an append may wait for. */
@@ -22,24 +24,25 @@ const page = 500
 /**
  * @returns how many entries it takes; those that tell how things came to be as they are stay
  * @throws Refusal `not_found` for entries that there are none of, `in_use` where a credential, lease or version in the range lives,
- *   `conflict` where nothing is left to take
+ *   `conflict` where one is too young, or nothing is left to take
  */
 export async function redact(
   tx: Knex.Transaction,
   { epoch, from, to, rule }: Redaction,
-  now: Date,
+  { now, minAgeSeconds }: RedactionTime,
 ): Promise<Change<{ redacted: number }>> {
   const runs: Run[] = []
+  const youngest = new Date(now.getTime() - minAgeSeconds * 1000)
   for (let at = from; at < to; at += page) {
-    const rows = await readEntries(tx, epoch, at, Math.min(at + page, to))
+    const rows = await readTakeable(tx, epoch, at, Math.min(at + page, to))
     if (rows.length !== Math.min(page, to - at)) throw refuse('not_found', { detail: 'the log has no such entries' })
-    const read = rows.flatMap(({ index, body }): Read[] => {
-      const entry: Entry | undefined = body === null ? undefined : JSON.parse(body)
-      return entry && !stays(index, entry) ? [{ index, entry }] : []
-    })
+    const takeable = rows.filter(({ stays }) => stays === false)
+    const read = takeable.flatMap(({ index, body }): Read[] =>
+      body === null ? [] : [{ index, entry: JSON.parse(body) }],
+    )
     const lives = await judge(
       tx,
-      read.map((one) => one.entry),
+      read.map(({ entry }) => entry),
       now,
     )
     for (const { index, entry } of read) {
@@ -49,6 +52,8 @@ export async function redact(
       if (last?.to === index) last.to = index + 1
       else runs.push({ from: index, to: index + 1 })
     }
+    const young = takeable.find((row) => row.at > youngest)
+    if (young) throw refuse('conflict', { detail: tooYoung(`${epoch}/${young.index}`, minAgeSeconds) })
   }
   if (runs.length === 0) throw refuse('conflict', { detail: 'nothing in the range can be taken' })
   const redacted = runs.reduce((sum, run) => sum + run.to - run.from, 0)
@@ -56,21 +61,14 @@ export async function redact(
     reply: { redacted },
     entry: {
       resource: { kind: 'entries', id: `${epoch}/${from}-${to}` },
-      detail: { epoch, from, to, rule, redacted },
+      detail: { epoch, from, to, rule, redacted, runs: runs.map((run) => [run.from, run.to]) },
     },
-    async placed(entryEpoch, entryIndex) {
-      for (const run of runs) {
-        await insertRedaction(tx, { epoch, ...run, entryEpoch, entryIndex })
-        await takeEntries(tx, { epoch, ...run })
-      }
-    },
+    placed: (entryEpoch, index) => takeEntries(tx, { epoch, runs, entry: { epoch: entryEpoch, index } }),
   }
 }
 
-/** Policy at any time, keys, and the log's own story can be read back from the log alone. What was refused is no part of it. */
-const stays = (index: number, { action, outcome, change }: Entry): boolean =>
-  index === 0 ||
-  (outcome === 'granted' && (change !== undefined || action.startsWith('log.') || action.startsWith('key.')))
+const tooYoung = (place: string, seconds: number): string =>
+  `entry ${place} is younger than ${seconds} seconds (PURSER_MIN_REDACTION_AGE_SECONDS): end the range before it`
 
 function isCredentialOf({ issued }: Entry, now: Date): boolean {
   const ends = [

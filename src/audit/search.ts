@@ -1,6 +1,6 @@
 /** The auditor's search: what a filter means as a term, and one page of what holds them all. */
 import type { Database } from '../store/database.ts'
-import { indexAt, readRedactions } from '../store/entries.ts'
+import { countRedacted, indexAt } from '../store/entries.ts'
 import { type Search, searchEntries } from '../store/search.ts'
 import type { Entry } from './entry.ts'
 import { holdsTerms } from './terms.ts'
@@ -71,18 +71,5 @@ export async function searchPage(db: Pick<Database, 'knex' | 'kind'>, search: Se
       items.push(entry ? { index, entry } : { index })
     }
   }
-  return { items, from, to, redacted: await countRedacted(db, search.epoch, from, to) }
-}
-
-/** How many of the range retention took; redactions may touch each other's ranges, but never take an entry twice. */
-async function countRedacted(db: Pick<Database, 'knex'>, epoch: number, from: number, to: number): Promise<number> {
-  let [count, done] = [0, from]
-  for (const one of await readRedactions(db.knex, epoch, from, to)) {
-    const begin = Math.max(one.from, done)
-    const end = Math.min(one.to, to)
-    if (end <= begin) continue
-    count += end - begin
-    done = end
-  }
-  return count
+  return { items, from, to, redacted: await countRedacted(db.knex, search.epoch, from, to) }
 }

@@ -38,7 +38,7 @@ function addRedact(group: Command, io: Io): void {
     .command('redact')
     .summary('take the text of entries that retention is over for')
     .description(
-      'Takes text and nonces; the log verifies as before, and says what was taken, by whom and by which rule. Changes, keys and epochs stay, and so does everything while a credential, lease or version of a secret in the range lives.',
+      'Takes text and nonces; the log verifies as before, and an entry names what was taken, by whom and by which rule. Entries about policy, keys, revocations and redactions stay. Refused for entries younger than the minimum age of the server, and while a credential, lease or version of a secret in the range is live.',
     )
     .requiredOption('--epoch <number>', 'the epoch', positive)
     .requiredOption('--from <index>', 'the first index', whole)

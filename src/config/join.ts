@@ -80,6 +80,7 @@ export function join(values: Values, report: Report): Config {
       allRefusalsPerMinute: values.limitAllRefusals,
     },
     keepIssuerKeys: values.keepIssuerKeys,
+    minRedactionAge: values.minRedactionAge,
     keys: keys(values, report),
     warnings,
   }

@@ -37,6 +37,8 @@ export type Config = Deep<{
   limits: Rates
   /** Seconds for which the keys of an issuer count that can't be reached. */
   keepIssuerKeys: number
+  /** Seconds for which every entry of the log keeps its text. */
+  minRedactionAge: number
   keys: Keys
   /** For people, at start: what works but is probably not meant. */
   warnings: string[]

@@ -52,6 +52,13 @@ export const tuning = {
     "For how long an issuer's keys count while it can't be reached. They are read again every few minutes.",
   ),
 
+  minRedactionAge: seconds(
+    'PURSER_MIN_REDACTION_AGE_SECONDS',
+    'log.minRedactionAgeSeconds',
+    { from: day, to: 36_500 * day, default: 30 * day },
+    'How old an entry of the audit log is before its text can be redacted. The database itself enforces one day.',
+  ),
+
   keyPublish: seconds(
     'PURSER_KEY_PUBLISH_SECONDS',
     'keys.publishSeconds',

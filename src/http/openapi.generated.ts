@@ -1032,7 +1032,8 @@ export interface paths {
         put?: never;
         /**
          * Take the text of entries that retention is over for
-         * @description Text, nonce and search terms go; the hashes stay, so that the log verifies as before. The entry that says so is never taken, nor is what tells how things came to be as they are: changes, keys, epochs.
+         * @description Text, nonce and search terms go; the hashes stay, so that the log verifies as before. The entry of the redaction names the runs of indexes that it took: a verifier accepts no other missing text. Entries about policy, keys, revocations, epochs and redactions are never taken.
+         *     409 `conflict` where an entry is younger than `PURSER_MIN_REDACTION_AGE_SECONDS` (30 days by default), or nothing in the range can be taken.
          *     409 `in_use` while a credential of the range lives: a certificate or token that has not expired, a lease that is open, a version of a secret that was neither retired nor destroyed and has not expired.
          */
         post: operations["redactEntries"];

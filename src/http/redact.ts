@@ -3,13 +3,18 @@ import { refuse } from '../errors.ts'
 import { bodyOf, json } from './request.ts'
 import type { ChangeState } from './route.ts'
 
+/** `minRedactionAge`: seconds for which every entry keeps its text. */
+export type RedactParts = { minRedactionAge: number }
+
 /** Takes entries that retention is over for. */
-export const redactEntries: ChangeState = async (request, tx) => {
-  const { epoch, from, to, rule } = bodyOf(request, 'redactEntries')
-  if (from >= to || to - from > mostRedacted) {
-    const detail = `must be above from, and at most ${mostRedacted} above it`
-    throw refuse('impossible', { errors: [{ pointer: '/to', detail }] })
+export const createRedactEntries =
+  ({ minRedactionAge: minAgeSeconds }: RedactParts): ChangeState =>
+  async (request, tx) => {
+    const { epoch, from, to, rule } = bodyOf(request, 'redactEntries')
+    if (from >= to || to - from > mostRedacted) {
+      const detail = `must be above from, and at most ${mostRedacted} above it`
+      throw refuse('impossible', { errors: [{ pointer: '/to', detail }] })
+    }
+    const { reply, ...change } = await redact(tx, { epoch, from, to, rule }, { now: request.time, minAgeSeconds })
+    return { ...change, reply: json({ epoch, from, to, ...reply }) }
   }
-  const { reply, ...change } = await redact(tx, { epoch, from, to, rule }, request.time)
-  return { ...change, reply: json({ epoch, from, to, ...reply }) }
-}

@@ -19,7 +19,7 @@ import type { CredentialParts } from './credentials.ts'
 import { openLog } from './open-log.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
-import { redactEntries } from './redact.ts'
+import { type RedactParts, createRedactEntries } from './redact.ts'
 import { createRotateAdmin } from './rotate-admin.ts'
 import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
 import { type Route, act, change, issue, read } from './route.ts'
@@ -48,6 +48,7 @@ export type RouteParts = CredentialParts &
   ListParts &
   AuditParts &
   LogParts &
+  RedactParts &
   KeyRouteParts &
   RevocationParts &
   BlockRouteParts &
@@ -160,7 +161,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     issue('GET', '/api/v1/audit/entries/{epoch}/{index}', 'audit.read', 'api', 'audit.read', audit.entry),
     issue('GET', '/api/v1/audit/export', 'audit.read', 'api', 'audit.export', audit.export),
     issue('GET', '/api/v1/audit/consistency', 'audit.read', 'api', 'audit.read', audit.consistency),
-    change('POST', '/api/v1/log:redact', 'keys.write', 'api', 'log.redact', redactEntries),
+    change('POST', '/api/v1/log:redact', 'keys.write', 'api', 'log.redact', createRedactEntries(parts)),
     change('POST', '/api/v1/log:open', 'keys.write', 'api', 'log.open', openLog),
 
     read('GET', '/.well-known/openid-configuration', 'none', 'public', 'none', anyone.openidConfiguration),

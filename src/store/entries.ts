@@ -34,44 +34,56 @@ export async function indexAt(knex: Knex, epoch: number, size: number, time: Dat
   return low
 }
 
-/** The range [from, to) of the redactions that touch a range, and where their own entries are. */
-export type Redaction = { from: number; to: number; entryEpoch: number; entryIndex: number }
+/** An entry that a redaction may take, unless it stays: `log_entry_stays` says which do (migrations/005-redaction.ts). */
+export type TakeableRow = { index: number; at: Date; body: string | null; stays: boolean | null }
 
-export async function readRedactions(knex: Knex, epoch: number, from: number, to: number): Promise<Redaction[]> {
-  const rows: { from_idx: string; to_idx: string; entry_epoch: number; entry_idx: string }[] = await knex(
-    'log_redaction',
+export async function readTakeable(tx: Knex, epoch: number, from: number, to: number): Promise<TakeableRow[]> {
+  const { rows } = await tx.raw<{ rows: (Omit<TakeableRow, 'index'> & { idx: string })[] }>(
+    `select idx, at, body, log_entry_stays(idx, body) as stays from log_entry
+      where epoch = ? and idx >= ? and idx < ? order by idx`,
+    [epoch, from, to],
   )
-    .where({ epoch })
-    .where('from_idx', '<', to)
-    .where('to_idx', '>', from)
-    .orderBy('from_idx')
-  return rows.map((row) => ({
-    from: Number(row.from_idx),
-    to: Number(row.to_idx),
-    entryEpoch: row.entry_epoch,
-    entryIndex: Number(row.entry_idx),
-  }))
+  return rows.map(({ idx, ...row }) => ({ index: Number(idx), ...row }))
 }
 
-export const insertRedaction = (
-  tx: Knex.Transaction,
-  { epoch, from, to, entryEpoch, entryIndex }: Redaction & { epoch: number },
-): Promise<unknown> =>
-  tx('log_redaction').insert({
-    id: randomUUID(),
-    epoch,
-    from_idx: from,
-    to_idx: to,
-    entry_epoch: entryEpoch,
-    entry_idx: entryIndex,
-  })
+export type Place = { epoch: number; index: number }
 
-/** In the transaction of the redaction that covers them: anything else Postgres refuses. */
-export const takeEntries = (
+/** Where the entries of the redactions are that took something of [from, to), in order. */
+export async function redactionPlaces(knex: Knex, epoch: number, from: number, to: number): Promise<Place[]> {
+  const { rows } = await knex.raw<{ rows: { entry_epoch: number; entry_idx: string }[] }>(
+    `select distinct entry_epoch, entry_idx from log_redaction where epoch = ? and runs && int8range(?, ?) order by 1, 2`,
+    [epoch, from, to],
+  )
+  return rows.map((row) => ({ epoch: row.entry_epoch, index: Number(row.entry_idx) }))
+}
+
+export async function countRedacted(knex: Knex, epoch: number, from: number, to: number): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { count: string }[] }>(
+    `select coalesce(sum(upper(run) - lower(run)), 0) as count
+       from log_redaction, unnest(runs * int8multirange(int8range(?, ?))) as run
+      where epoch = ? and runs && int8range(?, ?)`,
+    [from, to, epoch, from, to],
+  )
+  return Number(rows[0]?.count ?? 0)
+}
+
+/** Indexes [from, to). */
+export type Run = { from: number; to: number }
+
+/** Takes body, nonce and terms of the runs, in the transaction of the entry that names them: anything else Postgres refuses. */
+export async function takeEntries(
   tx: Knex.Transaction,
-  { epoch, from, to }: { epoch: number; from: number; to: number },
-): Promise<unknown> =>
-  tx('log_entry')
-    .where({ epoch })
-    .whereBetween('idx', [from, to - 1])
-    .update({ body: null, nonce: null, terms: [] })
+  { epoch, runs, entry }: { epoch: number; runs: readonly Run[]; entry: Place },
+): Promise<void> {
+  const text = `{${runs.map(({ from, to }) => `[${from},${to})`).join(',')}}`
+  await tx.raw(
+    `insert into log_redaction (id, epoch, from_idx, to_idx, runs, entry_epoch, entry_idx)
+     select ?, ?, lower(r.runs), upper(r.runs), r.runs, ?, ? from (select ?::int8multirange as runs) as r`,
+    [randomUUID(), epoch, entry.epoch, entry.index, text],
+  )
+  await tx.raw(
+    `update log_entry e set body = null, nonce = null, terms = '{}' from (select ?::int8multirange as runs) as r
+      where e.epoch = ? and e.idx >= lower(r.runs) and e.idx < upper(r.runs) and e.idx <@ r.runs`,
+    [text, epoch],
+  )
+}

@@ -1,6 +1,7 @@
 /** Roles of their own for sessions, at a real Postgres: given out, renewed, ended, and gone whatever went wrong. */
 import { verifyReceipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ageEntries } from '../support/age-entries.ts'
 import { type Shop, definitionFor, rolesAt, shopEntry, startShop } from '../support/leases.ts'
 import { entriesOf, fault, readLog } from '../support/operator.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
@@ -132,6 +133,7 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
       Array(2).fill('409 in_use'),
     )
     expect((await revoke(role?.lease ?? '', shop.purser.admin)).status).toBe(200)
+    await ageEntries(shop.purser.knex, 31)
     expect((await take(Number(index))).body['redacted']).toBe(1)
   })
 

@@ -4,6 +4,7 @@ import { verifyExport, verifyReceipt } from '@purser/sdk/verify'
 import type { Receipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadOpenApi } from '../../src/http/openapi.ts'
+import { ageEntries } from '../support/age-entries.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -26,12 +27,14 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
     await registerLab(purser, issuer)
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     for (let n = 0; n < 8; n++) {
+      // A change of policy in the middle of what is redacted.
+      if (n === 2) await purser.asAdmin('PUT', '/api/v1/secrets/prod/other', { data: { n } }, { 'if-match': '"0"' })
       const proof = { kind: 'jwt', token: await issuer.token() }
       const answer = await purser.call('POST', '/api/v1/credentials', { proof, x509: { csr: createCsr(privateKey) } })
       receipts.push(answer.body.receipt as Receipt)
     }
     from = receipts[0]?.index ?? 0
-    to = from + 8
+    to = from + 9
   })
   afterAll(() => purser.stop())
 
@@ -56,19 +59,35 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
     expect((await purser.asAdmin('GET', `/api/v1/audit/entries/1/${from}`)).body.entry).toBeDefined()
   })
 
-  it('takes text, nonce and terms, and says so', async () => {
+  it('takes nothing younger than the minimum age', async () => {
     ahead = 2 * 3600_000
-    const { body, status } = await redact({ epoch: 1, from, to: from + 5, rule: 'two hours are enough' })
-    expect(body).toEqual({ epoch: 1, from, to: from + 5, redacted: 5 })
+    const answer = await redact({ epoch: 1, from, to, rule: 'a year' })
+    expect([answer.status, answer.body.code]).toEqual([409, 'conflict'])
+    expect(answer.body['detail']).toContain('PURSER_MIN_REDACTION_AGE_SECONDS')
+    await ageEntries(purser.knex, 29)
+    expect((await redact({ epoch: 1, from, to, rule: 'a year' })).body.code).toBe('conflict')
+    expect((await purser.asAdmin('GET', `/api/v1/audit/entries/1/${from}`)).body.entry).toBeDefined()
+    await ageEntries(purser.knex, 1)
+  })
+
+  it('takes text, nonce and terms, and says so', async () => {
+    const { body, status } = await redact({ epoch: 1, from, to: from + 6, rule: 'a month is enough' })
+    expect(body).toEqual({ epoch: 1, from, to: from + 6, redacted: 5 })
     const operation = loadOpenApi().operations.find((one) => one.operationId === 'redactEntries')
     expect(operation?.validateReply(status, body)).toEqual([])
 
     const { body: one } = await purser.asAdmin('GET', `/api/v1/audit/entries/1/${from}`)
     expect(Object.keys(one).sort()).toEqual(['commitment', 'epoch', 'index', 'proof'])
-    const { body: list } = await purser.asAdmin('GET', `/api/v1/audit/entries?order=asc&fromIndex=${from}&limit=6`)
+    const { body: list } = await purser.asAdmin('GET', `/api/v1/audit/entries?order=asc&fromIndex=${from}&limit=7`)
+    const taken = (n: number) => ({ epoch: 1, index: from + n, redacted: true })
     expect(list.items).toMatchObject([
-      ...[0, 1, 2, 3, 4].map((n) => ({ epoch: 1, index: from + n, redacted: true })),
-      { index: from + 5, entry: { action: 'credentials.issue' } },
+      taken(0),
+      taken(1),
+      { index: from + 2, entry: { action: 'secret.put' } },
+      taken(3),
+      taken(4),
+      taken(5),
+      { index: from + 6, entry: { action: 'credentials.issue' } },
     ])
     expect(list.redacted).toBe(5)
     const { body: found } = await purser.asAdmin('GET', '/api/v1/audit/entries?workload=web&action=credentials.issue')
@@ -76,7 +95,20 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
     const { body: own } = await purser.asAdmin('GET', '/api/v1/audit/entries?action=log.redact&outcome=granted')
     expect(own.items).toMatchObject([
       {
-        entry: { actor: { operator: 'admin' }, detail: { epoch: 1, from, to: from + 5, rule: 'two hours are enough' } },
+        entry: {
+          actor: { operator: 'admin' },
+          detail: {
+            epoch: 1,
+            from,
+            to: from + 6,
+            rule: 'a month is enough',
+            redacted: 5,
+            runs: [
+              [from, from + 2],
+              [from + 3, from + 6],
+            ],
+          },
+        },
       },
     ])
   })
@@ -90,6 +122,7 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
     const [, index] = (headers.get('purser-log-index') ?? '').split('/').map(Number)
     const take = () => redact({ epoch: 1, from: index, to: Number(index) + 1, rule: 'a year' })
     ahead += 3 * 3600_000
+    await ageEntries(purser.knex, 31)
     expect((await take()).body.code).toBe('in_use')
     await put(1)
     expect((await take()).body['detail']).toContain('a version of a secret')
@@ -104,15 +137,20 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
     expect([report.problems, report.redacted]).toEqual([[], 6])
     expect(report.proved.join('\n')).toContain('each of the 6 redacted entries is covered')
     // Where the entry that covers it lies outside of the export's range, it comes along with its proof.
-    const part = await verifyExport(await exported(`?from=${from + 1}&to=${from + 3}`), { vkeys })
+    const part = await verifyExport(await exported(`?from=${from + 3}&to=${from + 5}`), { vkeys })
     expect([part.problems, part.redacted]).toEqual([[], 2])
   })
 
   it('takes an entry once, and never what tells how things came to be as they are', async () => {
-    expect((await redact({ epoch: 1, from, to: from + 5, rule: 'again' })).body.code).toBe('conflict')
+    await purser.asAdmin('POST', '/api/v1/revocations', { spiffeId: 'spiffe://example.org/lab/web' })
+    ahead += 25 * 3600_000
+    await ageEntries(purser.knex, 31)
+    expect((await redact({ epoch: 1, from, to: from + 6, rule: 'again' })).body.code).toBe('conflict')
     const { body } = await purser.asAdmin('GET', '/api/v1/audit/entries?order=asc&outcome=granted&limit=200')
     const stay = (body.items as { index: number; entry?: { action: string } }[])
-      .filter(({ entry }) => /^(?:log|key|attestor|workload)\./.test(entry?.action ?? ''))
+      .filter(({ entry }) =>
+        /^(?:log|key|attestor|workload|revocation|secret\.put|bootstrap)\b/.test(entry?.action ?? ''),
+      )
       .map(({ index }) => index)
     expect(stay.length).toBeGreaterThan(6)
     for (const index of stay) {
@@ -121,14 +159,39 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
     }
   })
 
-  it('says of a redaction that nobody recorded that it is none', async () => {
-    await purser.knex.transaction(async (tx) => {
-      await tx.raw('set local session_replication_role = replica')
-      await tx('log_entry')
-        .where({ idx: to - 1 })
-        .update({ body: null, nonce: null })
+  /** What an owner of the tables can do with SQL. */
+  const asOwner = (sql: string): Promise<unknown> =>
+    purser.knex.transaction(async (tx) => {
+      await tx.raw('alter table log_entry disable trigger all')
+      await tx.raw('alter table log_redaction disable trigger all')
+      await tx.raw(sql)
+      await tx.raw('alter table log_redaction enable trigger all')
+      await tx.raw('alter table log_entry enable trigger all')
     })
+  const empty = (index: number) =>
+    `update log_entry set body = null, nonce = null, terms = '{}' where epoch = 1 and idx = ${index}`
+
+  it('shows by its index a text that the owner of the tables removed inside a range that was redacted', async () => {
+    await asOwner(empty(from + 2))
     const report = await verifyExport(await exported(), { vkeys: purser.vkeys })
-    expect(report.problems).toMatchObject([{ code: 'redaction_not_covered', epoch: 1, index: to - 1 }])
+    expect(report.problems).toMatchObject([{ code: 'redaction_not_covered', epoch: 1, index: from + 2 }])
+    expect(report.proved.join('\n')).not.toContain('covered by a redaction entry')
+    // A row of the database that says so is no entry of the log.
+    await asOwner(
+      `insert into log_redaction (id, epoch, from_idx, to_idx, runs, entry_epoch, entry_idx)
+       select gen_random_uuid(), epoch, ${from + 2}, ${from + 3}, int8multirange(int8range(${from + 2}, ${from + 3})), entry_epoch, entry_idx
+         from log_redaction limit 1`,
+    )
+    const again = await verifyExport(await exported(), { vkeys: purser.vkeys })
+    expect(again.problems).toEqual(report.problems)
+  })
+
+  it('shows by its index a text that no redaction took', async () => {
+    await asOwner(empty(to - 1))
+    const report = await verifyExport(await exported(), { vkeys: purser.vkeys })
+    expect(report.problems.map(({ code, index }) => `${code} ${index}`)).toEqual([
+      `redaction_not_covered ${from + 2}`,
+      `redaction_not_covered ${to - 1}`,
+    ])
   })
 })

@@ -1,10 +1,12 @@
 // The log in other people's eyes: Go's sumdb for the heads, transparency-dev for the proofs, Python for the entries.
 
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { commitment, openCheckpoint, parseProof, verifyReceipt } from '@purser/sdk/verify'
 import type { Receipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ageEntries } from '../support/age-entries.ts'
 import { hostileStrings } from '../support/hostile-strings.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { generous, issueMany } from '../support/log-traffic.ts'
@@ -14,10 +16,11 @@ import { check } from './support/checker.ts'
 
 let purser: TestPurser
 let receipts: Receipt[]
+let ahead = 0
 const base64 = (bytes: Buffer): string => bytes.toString('base64')
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', env: generous })
+  purser = await startPurser({ store: 'embedded', env: generous, now: () => new Date(Date.now() + ahead) })
   const issuer = await createIssuer()
   await registerLab(purser, issuer)
   for (const note of hostileStrings) {
@@ -89,10 +92,13 @@ describe('proofs', () => {
 })
 
 describe('entries', () => {
+  const script = fileURLToPath(new URL('python/verify_export.py', import.meta.url))
+  const python = (input: string) => spawnSync('python3', [script], { input, encoding: 'utf8' })
+  const exported = async () => (await purser.asAdmin('GET', '/api/v1/audit/export')).text
+
   it('have the bytes, commitments and root that Python computes', async () => {
-    const { text } = await purser.asAdmin('GET', '/api/v1/audit/export')
-    const script = fileURLToPath(new URL('python/verify_export.py', import.meta.url))
-    const { status, stdout, stderr } = spawnSync('python3', [script], { input: text, encoding: 'utf8' })
+    const text = await exported()
+    const { status, stdout, stderr } = python(text)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const header: { checkpoint: string; to: number } = JSON.parse(text.slice(0, text.indexOf('\n')))
     const head = openCheckpoint(header.checkpoint, purser.vkeys)
@@ -101,6 +107,29 @@ describe('entries', () => {
 
     const changed = text.replace('"outcome\\":\\"granted', '"outcome\\":\\"refused')
     expect(changed).not.toBe(text)
-    expect(spawnSync('python3', [script], { input: changed }).status).not.toBe(0)
+    expect(python(changed).status).not.toBe(0)
+  })
+
+  it('lack their text for Python only where a redaction says so', async () => {
+    ahead = 40 * 3600_000
+    await ageEntries(purser.knex, 31)
+    const [first, last] = [receipts[5]?.index ?? 0, receipts[15]?.index ?? 0]
+    const range = { epoch: 1, from: first, to: last, rule: 'a month' }
+    expect((await purser.asAdmin('POST', '/api/v1/log:redact', range)).body.redacted).toBe(last - first)
+    const text = await exported()
+    expect(python(text)).toMatchObject({ status: 0, stderr: '' })
+    const removed = text.replace(
+      new RegExp(`^\\{"epoch":1,"index":${last},.*$`, 'm'),
+      `{"epoch":1,"index":${last},"redacted":true}`,
+    )
+    expect(python(removed)).toMatchObject({ status: 1, stderr: `no redaction covers [${last}]\n` })
+  })
+
+  it('lack no more for Python than a redaction by range and number says', () => {
+    const path = fileURLToPath(new URL('../sdk/verify/exports/redacted-range.jsonl', import.meta.url))
+    const text = readFileSync(path, 'utf8')
+    expect(python(text)).toMatchObject({ status: 0, stderr: '' })
+    const removed = text.replace(/^.*workload\.disable.*$/m, '{"epoch":1,"index":14,"redacted":true}')
+    expect(python(removed)).toMatchObject({ status: 1, stderr: 'no redaction covers [16]\n' })
   })
 })

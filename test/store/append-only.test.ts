@@ -6,9 +6,10 @@ import type { Database, Knex } from '../../src/store/database.ts'
 import { appendItems, lockHead, newBatchId } from '../../src/store/log.ts'
 import { describeBothStores } from '../support/database.ts'
 
-const sealed = (part: EntryPart) =>
+const days = (count: number) => new Date(Date.now() - count * 86_400_000)
+const sealed = (part: EntryPart, time = days(2)) =>
   seal(
-    makeEntry({ requestId: 'req_x', action: 'credentials.issue', time: new Date(), actor: { kind: 'system' } }, part),
+    makeEntry({ requestId: 'req_x', action: 'credentials.issue', time, actor: { kind: 'system' } }, part),
     randomBytes,
   )
 
@@ -36,25 +37,39 @@ describeBothStores('the log', (open) => {
     await appendItems(db.knex, newBatchId(), 1, [
       ...Array.from({ length: 20 }, () => sealed({})),
       sealed({ action: 'log.redact' }),
+      sealed({ action: 'key.withdraw' }),
+      sealed({ action: 'revocation.create' }),
+      sealed({ action: 'workload.replace', change: { after: {} } }),
+      sealed({ action: 'lease.revoke' }),
+      sealed({}, days(0.9)),
     ])
   })
 
-  /** A redaction of [from, to) in one transaction; `entry` is what its own entry says. */
+  type Run = readonly [from: number, to: number]
+  /** A redaction in one transaction; `says` is the detail of its entry, and `takes` the runs that lose their text. */
   async function redact(
-    from: number,
-    to: number,
-    { entry, says = { epoch: 1, from, to } }: { entry?: EntryPart['action'] | null; says?: object } = {},
+    runs: readonly Run[],
+    {
+      entry = 'log.redact',
+      says = { epoch: 1, runs },
+      takes = runs,
+    }: { entry?: EntryPart['action'] | null; says?: object; takes?: readonly Run[] } = {},
   ): Promise<void> {
     await db.knex.transaction(async (tx) => {
       const head = await lockHead(tx)
-      const place = { entry_epoch: head.epoch, entry_idx: head.size }
-      await tx('log_redaction').insert({ id: randomUUID(), epoch: 1, from_idx: from, to_idx: to, ...place })
-      await tx('log_entry')
-        .where({ epoch: 1 })
-        .whereBetween('idx', [from, to - 1])
-        .update({ body: null, nonce: null, terms: [] })
+      await tx.raw(
+        `insert into log_redaction (id, epoch, from_idx, to_idx, runs, entry_epoch, entry_idx)
+         select gen_random_uuid(), 1, lower(r), upper(r), r, ?, ? from (select ?::int8multirange as r) as runs`,
+        [head.epoch, head.size, `{${runs.map(([from, to]) => `[${from},${to})`).join()}}`],
+      )
+      for (const [from, to] of takes) {
+        await tx('log_entry')
+          .where({ epoch: 1 })
+          .whereBetween('idx', [from, to - 1])
+          .update({ body: null, nonce: null, terms: [] })
+      }
       if (entry === null) return
-      await appendItems(tx, newBatchId(), 1, [sealed({ action: entry ?? 'log.redact', detail: { ...says } })])
+      await appendItems(tx, newBatchId(), 1, [sealed({ action: entry, detail: { ...says } })])
     })
   }
 
@@ -83,19 +98,22 @@ describeBothStores('the log', (open) => {
   })
 
   it('refuses to have a redaction changed or taken back', async () => {
-    await redact(18, 19)
+    await redact([[18, 19]])
     for (const sql of ['update log_redaction set to_idx = 4', 'delete from log_redaction', 'truncate log_redaction']) {
       await expect(db.knex.raw(sql)).rejects.toMatchObject(refused)
       await expect(asApplication(db, (tx) => tx.raw(sql))).rejects.toMatchObject(refused)
     }
   })
 
-  it('lets a redaction take text, nonce and terms of its range, and nothing else', async () => {
+  it('lets a redaction take text, nonce and terms of its runs, and nothing else', async () => {
     const before = await db.knex('log_entry').orderBy('idx')
-    await redact(11, 13)
+    await redact([
+      [11, 13],
+      [15, 16],
+    ])
     const after = await db.knex('log_entry').orderBy('idx')
     for (const [index, row] of before.entries()) {
-      const taken = index === 11 || index === 12
+      const taken = [11, 12, 15].includes(index)
       expect(after[index]).toEqual(taken ? { ...row, body: null, nonce: null, terms: [] } : row)
     }
     // Not by a redaction of an earlier transaction.
@@ -103,20 +121,36 @@ describeBothStores('the log', (open) => {
     await expect(db.knex.raw(sql)).rejects.toMatchObject(refused)
   })
 
+  it('never lets a redaction take an index between its runs', async () => {
+    const runs = [
+      [3, 4],
+      [5, 6],
+    ] as const
+    await expect(redact(runs, { takes: [[3, 6]] })).rejects.toMatchObject(refused)
+  })
+
   it.each([
-    ['the first entry, which says where the epoch came from', 0, 1],
-    ['a redaction entry', 20, 21],
-  ])('never lets a redaction take %s', async (_, from, to) => {
-    await expect(redact(from, to)).rejects.toMatchObject(refused)
+    ['the first entry, which says where the epoch came from', 0],
+    ['a redaction entry', 20],
+    ['an entry about a key', 21],
+    ['a revocation', 22],
+    ['a change of policy', 23],
+    ['the end of a lease by an operator', 24],
+    ['an entry of today', 25],
+  ])('never lets a redaction take %s', async (_, index) => {
+    await expect(redact([[index, index + 1]])).rejects.toMatchObject(refused)
   })
 
   it.each([
     ['none', { entry: null }],
     ['of another action', { entry: 'key.read' as const }],
-    ['for another range', { says: { epoch: 1, from: 1, to: 2 } }],
-    ['for another epoch', { says: { epoch: 2, from: 1, to: 3 } }],
+    ['for a range', { says: { epoch: 1, from: 1, to: 3, redacted: 2 } }],
+    ['for other runs', { says: { epoch: 1, runs: [[1, 2]] } }],
+    ['for more runs', { says: { epoch: 1, runs: [[1, 4]] } }],
+    ['for what keeps its text', { takes: [[1, 2]] as const }],
+    ['for another epoch', { says: { epoch: 2, runs: [[1, 3]] } }],
   ])('keeps a redaction only with its entry: %s', async (_, options) => {
-    await expect(redact(1, 3, options)).rejects.toThrow('a redaction needs its entry in the log')
+    await expect(redact([[1, 3]], options)).rejects.toThrow('a redaction needs its entry in the log')
     expect(await db.knex('log_redaction').where('from_idx', '<', 10)).toEqual([])
     expect(await db.knex('log_entry').whereNull('body').where('idx', '<', 10)).toEqual([])
   })

@@ -55,9 +55,13 @@ export const EXPORT_BLOCK = 256
 
 /**
  * What the verifier reads in a redaction entry (action `log.redact`, outcome `granted` or `completed`): its `detail` names
- * the epoch and [from, to). It covers only entries before it.
+ * the epoch and the runs [from, to) of the entries that it took. It covers those before it and no other.
+ *
+ * Entries of servers before 005-redaction have no runs: they cover `redacted` entries of [from, to), and not which.
  */
-export type RedactionDetail = { epoch: number; from: number; to: number }
+export type RedactionDetail = { epoch: number } & (
+  { runs: [from: number, to: number][] } | { from: number; to: number; redacted: number }
+)
 
 /**
  * What the verifier reads in the first entry of an epoch above 1 (action `log.epoch`): its `detail.previous` names the

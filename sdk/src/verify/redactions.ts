@@ -1,8 +1,7 @@
 import { isObject } from './canonical.ts'
-import type { RedactionDetail } from './export-format.ts'
+import { type CountedRange, spendRanges } from './counted-ranges.ts'
 import type { Problem } from './problems.ts'
-
-type Run = { epoch: number; from: number; to: number }
+import { type Run, merged, without } from './runs.ts'
 
 export type Redactions = {
   /** An entry without its text. */
@@ -16,56 +15,55 @@ export type Redactions = {
 
 /** Matches the entries that were taken with the entries that say so. */
 export function createRedactions(): Redactions {
-  const runs: Run[] = []
+  const taken: Run[] = []
   const covers: Run[] = []
+  const ranges: CountedRange[] = []
   let count = 0
 
   return {
     taken(epoch, index) {
       count += 1
-      const last = runs.at(-1)
+      const last = taken.at(-1)
       if (last?.epoch === epoch && last.to === index) last.to = index + 1
-      else runs.push({ epoch, from: index, to: index + 1 })
+      else taken.push({ epoch, from: index, to: index + 1 })
     },
     entry(epoch, index, entry) {
-      const cover = coverOf(entry)
-      // A redaction can't cover itself or what is appended later (its own epoch), nor a later epoch.
-      if (cover && cover.epoch <= epoch) {
-        covers.push(cover.epoch < epoch ? cover : { ...cover, to: Math.min(cover.to, index) })
-      }
+      const { action, outcome, detail } = entry
+      if (action !== 'log.redact' || (outcome !== 'granted' && outcome !== 'completed') || !isObject(detail)) return
+      if (typeof detail.epoch !== 'number' || detail.epoch > epoch) return
+      // A redaction covers what is before it, and never the first entry of an epoch, which names the epoch's origin.
+      const last = detail.epoch < epoch ? Infinity : index
+      const clip = ({ from, to }: Bounds): Run => ({
+        epoch: Number(detail.epoch),
+        from: Math.max(from, 1),
+        to: Math.min(to, last),
+      })
+      if ('runs' in detail) for (const run of readRuns(detail.runs)) covers.push(clip(run))
+      else for (const { left, ...bounds } of readRange(detail)) ranges.push({ ...clip(bounds), left })
     },
     get count() {
       return count
     },
-    uncovered: () =>
-      runs.flatMap((run) =>
-        gaps(run, covers).map(({ epoch, from, to }): Problem => ({
-          code: 'redaction_not_covered',
-          epoch,
-          index: from,
-          ...(to > from + 1 && { to }),
-          detail: 'the text is gone, and no redaction entry covers it',
-        })),
-      ),
+    uncovered: () => spendRanges(without(merged(taken), merged(covers)), ranges),
   }
 }
 
-function coverOf({ action, outcome, detail }: Record<string, unknown>): RedactionDetail | undefined {
-  if (action !== 'log.redact' || (outcome !== 'granted' && outcome !== 'completed') || !isObject(detail))
-    return undefined
-  const { epoch, from, to } = detail
-  if (typeof epoch !== 'number' || typeof from !== 'number' || typeof to !== 'number') return undefined
-  // The first entry of an epoch is never taken: it says where the epoch came from.
-  return { epoch, from: Math.max(from, 1), to }
+type Bounds = { from: number; to: number }
+
+const isBounds = (value: unknown): value is [number, number] =>
+  Array.isArray(value) &&
+  value.length === 2 &&
+  value.every((bound) => Number.isSafeInteger(bound)) &&
+  value[0] < value[1]
+
+/** Of a list that holds anything else than runs, none. */
+function readRuns(value: unknown): Bounds[] {
+  if (!Array.isArray(value) || !value.every(isBounds)) return []
+  return value.map(([from, to]) => ({ from, to }))
 }
 
-function gaps(run: Run, covers: readonly Run[]): Run[] {
-  const found: Run[] = []
-  let { from } = run
-  for (const cover of covers.filter(({ epoch }) => epoch === run.epoch).toSorted((a, b) => a.from - b.from)) {
-    if (cover.from > from) found.push({ ...run, from, to: Math.min(cover.from, run.to) })
-    from = Math.max(from, cover.to)
-    if (from >= run.to) return found
-  }
-  return [...found, { ...run, from }]
+function readRange({ from, to, redacted }: Record<string, unknown>): (Bounds & { left: number })[] {
+  return isBounds([from, to]) && typeof redacted === 'number'
+    ? [{ from: Number(from), to: Number(to), left: redacted }]
+    : []
 }

@@ -1,4 +1,4 @@
-"""An export verified by code that shares nothing with Purser: RFC 8785 text, HMAC commitments, RFC 6962 root.
+"""An export verified by code that shares nothing with Purser: RFC 8785 text, HMAC commitments, RFC 6962 root, redactions.
 
 Reads an export of one whole epoch on stdin; writes the number of entries and the root, or ends with what is wrong.
 """
@@ -41,23 +41,47 @@ def canonical(value):
     raise SystemExit(f"an entry holds {type(value).__name__}")
 
 
+def uncovered(missing, redactions):
+    """The indexes whose text no redaction took. An entry names runs; one of before names a range and a number."""
+    for index, detail in redactions:
+        for start, end in detail.get("runs", []):
+            missing = missing - set(range(max(start, 1), min(end, index)))
+    counted = sorted((d["to"], d["from"], i, d["redacted"]) for i, d in redactions if "runs" not in d)
+    for end, start, index, number in counted:
+        inside = sorted(one for one in missing if max(start, 1) <= one < min(end, index))
+        missing = missing - set(inside[:number])
+    return sorted(missing)
+
+
 leaves = []
 given = []
-size = None
+missing = set()
+redactions = []
+epoch = size = None
 for line in sys.stdin.buffer:
     item = json.loads(line)
     if "purserExport" in item:
+        epoch = item["epoch"]
         size = int(item["checkpoint"].split("\n")[1])
         signed = base64.b64decode(item["checkpoint"].split("\n")[2])
     elif "hashes" in item:
         hashes = base64.b64decode(item["hashes"])
         given += [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
+    elif item.get("redacted"):
+        missing.add(item["index"])
+        leaves.append(given[item["index"]])
     else:
         entry = item["entry"]
-        if canonical(json.loads(entry)) != entry:
+        value = json.loads(entry)
+        if canonical(value) != entry:
             raise SystemExit(f"entry {item['index']} is not canonical")
         commitment = hmac.new(base64.b64decode(item["nonce"]), entry.encode(), hashlib.sha256).digest()
         leaves.append(sha256(b"\x00", commitment))
+        if value["action"] == "log.redact" and value["outcome"] == "granted" and value["detail"]["epoch"] == epoch:
+            redactions.append((item["index"], value["detail"]))
 if leaves != given or len(leaves) != size or root(leaves) != signed:
     raise SystemExit("the entries do not lead to the signed root")
+removed = uncovered(missing, redactions)
+if removed:
+    raise SystemExit(f"no redaction covers {removed}")
 print(json.dumps({"entries": len(leaves), "root": base64.b64encode(signed).decode()}))

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -338,8 +339,9 @@ describe('where entry and hashes of a small log were changed alike', () => {
 })
 
 describe('redaction', () => {
-  const detail = { epoch: 1, from: 10, to: 300, rule: 'ninety-days' }
+  const detail = { epoch: 1, rule: 'ninety-days', runs: [[10, 300]] }
   const redaction = { action: 'log.redact', detail, outcome: 'granted', v: 1 }
+  const says = (more: object) => ({ ...redaction, detail: { ...detail, ...more } })
   const taken = Array.from({ length: 290 }, (_, i) => i + 10)
   const problemsOf = async (special: Record<number, Record<string, unknown>>, redacted = taken, to = 400) => {
     const some = makeLog({ size: 400, special })
@@ -354,33 +356,67 @@ describe('redaction', () => {
   it('is fine where an entry covers it, inside the range or proved from outside', async () => {
     expect(await problemsOf({ 350: redaction })).toEqual([])
     expect(await problemsOf({ 350: redaction }, taken, 320)).toEqual([])
-    const half = (from: number, to: number) => ({ ...redaction, detail: { ...detail, from, to } })
-    expect(await problemsOf({ 350: half(200, 300), 360: half(5, 200) })).toEqual([])
+    const upper = says({ runs: [[200, 300]] })
+    const lower = says({
+      runs: [
+        [100, 200],
+        [5, 100],
+      ],
+    })
+    expect(await problemsOf({ 350: upper, 360: lower })).toEqual([])
   })
 
   it.each([
     ['no entry', {}, 'redaction_not_covered [10, 300)'],
     ['a refused one', { 350: { ...redaction, outcome: 'refused' } }, 'redaction_not_covered [10, 300)'],
-    [
-      'one of another epoch',
-      { 350: { ...redaction, detail: { ...detail, epoch: 2 } } },
-      'redaction_not_covered [10, 300)',
-    ],
-    ['one without range', { 350: { ...redaction, detail: {} } }, 'redaction_not_covered [10, 300)'],
-    ['one for fewer', { 350: { ...redaction, detail: { ...detail, to: 290 } } }, 'redaction_not_covered [290, 300)'],
-    [
-      'one for a part',
-      { 350: { ...redaction, detail: { ...detail, from: 20, to: 290 } } },
-      'redaction_not_covered [10, 20)',
-    ],
+    ['one of another epoch', { 350: says({ epoch: 2 }) }, 'redaction_not_covered [10, 300)'],
+    ['one without runs', { 350: { ...redaction, detail: {} } }, 'redaction_not_covered [10, 300)'],
+    ['one for fewer', { 350: says({ runs: [[10, 290]] }) }, 'redaction_not_covered [290, 300)'],
+    ['one for a part', { 350: says({ runs: [[20, 290]] }) }, 'redaction_not_covered [10, 20)'],
+    ['one with a gap', { 350: says({ runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
+    ['one whose range alone', { 350: says({ from: 10, to: 300, redacted: 290, runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
+    ['one with runs that are none', { 350: says({ runs: [['10', 300]] }) }, 'redaction_not_covered [10, 300)'],
     ['one that came before', { 5: redaction }, 'redaction_not_covered [10, 300)'],
   ])('is tampering where %s covers it', async (_, special, expected) => {
     expect(await problemsOf(special)).toContain(expected)
   })
 
   it('can not take the first entry of an epoch', async () => {
-    const all = { ...redaction, detail: { ...detail, from: 0 } }
-    expect(await problemsOf({ 350: all }, [0, 1])).toEqual(['redaction_not_covered 0'])
+    expect(await problemsOf({ 350: says({ runs: [[0, 300]] }) }, [0, 1])).toEqual(['redaction_not_covered 0'])
+  })
+
+  describe('by a range and a count, as before', () => {
+    const range = (from: number, to: number, redacted: unknown) => ({
+      ...redaction,
+      detail: { epoch: 1, from, to, redacted, rule: 'ninety-days' },
+    })
+
+    it('covers as many as it says', async () => {
+      expect(await problemsOf({ 350: range(10, 300, 290) })).toEqual([])
+      expect(await problemsOf({ 350: range(0, 340, 3) }, [20, 31, 32])).toEqual([])
+      expect(await problemsOf({ 350: range(0, 340, 3) }, [20, 31, 32], 32)).toEqual([])
+      expect(await problemsOf({ 350: range(10, 200, 2), 351: range(10, 40, 2) }, [20, 31, 32, 150])).toEqual([])
+      expect(await problemsOf({ 350: range(0, 340, 2), 351: says({ runs: [[31, 33]] }) }, [20, 31, 32, 99])).toEqual([])
+    })
+
+    it('covers not one more', async () => {
+      expect(await problemsOf({ 350: range(10, 340, 2) }, [20, 31, 32])).toEqual(['redaction_not_covered [10, 340)'])
+      expect(await problemsOf({ 350: range(10, 340, 2) }, [9, 20, 31])).toEqual(['redaction_not_covered 9'])
+      const nested = { 350: range(10, 340, 1), 351: range(10, 40, 1) }
+      expect(await problemsOf(nested, [20, 31, 32])).toEqual(['redaction_not_covered [10, 340)'])
+      expect(await problemsOf({ 350: range(10, 340, undefined) }, [20])).toEqual(['redaction_not_covered 20'])
+    })
+
+    it('still verifies an export that an older server wrote, and shows what was removed since', async () => {
+      const stored = (name: string) => readFileSync(new URL(`exports/${name}`, import.meta.url), 'utf8').trimEnd()
+      const lines = stored('redacted-range.jsonl').split('\n')
+      const options = { vkeys: [stored('redacted-range.vkey')] }
+      expect(await verifyExport(lines, options)).toMatchObject({ ok: true, entries: 15, redacted: 3 })
+      const emptied = lines.map((line) =>
+        line.includes('workload.disable') ? '{"epoch":1,"index":14,"redacted":true}' : line,
+      )
+      expect((await verifyExport(emptied, options)).problems.map(brief)).toEqual(['redaction_not_covered [12, 17)'])
+    })
   })
 
   it('is not covered by an entry that is not in the log', async () => {

@@ -1,0 +1,29 @@
+/** Entries [from, to) of one epoch. */
+export type Run = { epoch: number; from: number; to: number }
+
+/** In order, and those that touch as one. */
+export function merged(runs: readonly Run[]): Run[] {
+  const out: Run[] = []
+  for (const run of runs.toSorted((a, b) => a.epoch - b.epoch || a.from - b.from)) {
+    const last = out.at(-1)
+    if (last?.epoch === run.epoch && last.to >= run.from) last.to = Math.max(last.to, run.to)
+    else if (run.from < run.to) out.push({ ...run })
+  }
+  return out
+}
+
+/** What of `runs` is in none of `covers`; both merged. */
+export function without(runs: readonly Run[], covers: readonly Run[]): Run[] {
+  const out: Run[] = []
+  let place = 0
+  for (const { epoch, from: start, to } of runs) {
+    for (let from = start; from < to;) {
+      let cover = covers[place]
+      while (cover && (cover.epoch < epoch || (cover.epoch === epoch && cover.to <= from))) cover = covers[(place += 1)]
+      const next = cover?.epoch === epoch && cover.from < to ? cover : { from: to, to }
+      if (next.from > from) out.push({ epoch, from, to: next.from })
+      from = next.to
+    }
+  }
+  return out
+}

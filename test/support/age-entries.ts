@@ -1,0 +1,10 @@
+/** Entries of the log as if days had passed: their rows get older. */
+import type { Knex } from '../../src/store/database.ts'
+
+/** `at` is the row's time for searches and retention; what is hashed does not change. */
+export async function ageEntries(knex: Knex, days: number): Promise<void> {
+  await knex.transaction(async (tx) => {
+    await tx.raw('set local session_replication_role = replica')
+    await tx.raw(`update log_entry set at = at - make_interval(days => ?)`, [days])
+  })
+}
