@@ -1,5 +1,6 @@
 /** What rotations are made of, for their routes and their job alike. */
 import { blockOf } from './authorize/session.ts'
+import { stands } from './authorize/standing.ts'
 import type { SealingKeyring } from './keys/data-keys.ts'
 import type { Keys } from './keys/keys.ts'
 import { createClaimSigner } from './keys/signed-claims.ts'
@@ -25,6 +26,12 @@ export function createRotationParts(parts: {
     keyring,
     randomBytes,
     rotators: createRotators({ db, keyring, snapshots, outbound, randomBytes, signClaims }),
-    consumersOf: createConsumers({ db, contained: (known, session, at) => blockOf(known, session, at) !== undefined }),
+    consumersOf: createConsumers({
+      db,
+      barredBy(known, session, at) {
+        if (blockOf(known, session, at)) return 'block'
+        return stands(known, session) ? undefined : 'entry'
+      },
+    }),
   }
 }

@@ -483,7 +483,8 @@ export interface paths {
         /**
          * Rotate a secret now
          * @description The new value is `data`, or made by the policy's rotator. It is kept before anything is told about it, and becomes the live version within a second where nothing outside has
-         *     to be told. The versions before are retired when every live consumer has moved, or as the deadline policy says.
+         *     to be told. The versions before are retired when every live consumer has moved, or as the deadline policy says. With `supersede` an emergency rotation takes the place of one
+         *     that waits; it then waits for the consumers of every version before it.
          */
         post: operations["rotateSecret"];
         delete?: never;
@@ -1510,10 +1511,10 @@ export interface components {
             retiredAt?: components["schemas"]["Time"];
             destroyedAt?: components["schemas"]["Time"];
         };
-        /** @description From the moment that the new version is the live one; a day unless given */
+        /** @description From the moment that the new version is the live one; seven days unless given */
         DeadlineSeconds: number;
         /**
-         * @description What happens at the deadline while somebody holds an earlier version: end it all the same, keep it until an operator says otherwise, or wait on and say so. `alert` unless given.
+         * @description What happens at the deadline while somebody holds an earlier version: end it all the same, keep it until an operator says otherwise, or wait on and say so. `retire` unless given.
          * @enum {string}
          */
         OnDeadline: "retire" | "hold" | "alert";
@@ -1580,7 +1581,7 @@ export interface components {
             allowOverlap?: boolean;
         };
         /** @enum {string} */
-        RotationState: "pending" | "issued" | "waiting" | "held" | "retired" | "failed" | "rolled_back";
+        RotationState: "pending" | "issued" | "waiting" | "held" | "retired" | "failed" | "rolled_back" | "superseded";
         Rotation: {
             /** @description In the list of all */
             path?: components["schemas"]["SecretPath"];
@@ -3479,6 +3480,8 @@ export interface operations {
                     data?: components["schemas"]["SecretData"];
                     deadlineSeconds?: components["schemas"]["DeadlineSeconds"];
                     onDeadline?: components["schemas"]["OnDeadline"];
+                    /** @description A rotation that waits for its consumers, or is held, ends as `superseded`, and this one begins; 409 unless given */
+                    supersede?: boolean;
                 };
             };
         };

@@ -142,9 +142,9 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   const rotate: ChangeState = async (request, tx, known) => {
     const secret = await lockedSecret(request, tx, known)
     const plan = planFor(request, await readPolicy(tx, secret.id))
-    const { data } = bodyOf(request, 'rotateSecret')
+    const { data, supersede = false } = bodyOf(request, 'rotateSecret')
     const prepared = preparedFor.get(request)
-    const asked = { secret, plan, requestedBy: operatorOf(request), known, now: request.time }
+    const asked = { secret, plan, supersede, requestedBy: operatorOf(request), known, now: request.time }
     const more = { ...(data && { data }), ...(prepared && { prepared }) }
     return begun(request, tx, secret, known, await madeHere(beginRotation(tx, parts, { ...asked, ...more })))
   }

@@ -203,7 +203,7 @@ describe('terms', () => {
 
   it('alert says so once, and waits on', async () => {
     const name = await newSecret()
-    await set(name, { rotator: generated, deadlineSeconds: 0 })
+    await set(name, { rotator: generated, deadlineSeconds: 0, onDeadline: 'alert' })
     const pod = await pods.start('pod-0')
     await read(pod, name)
     await ask('rotateSecret', { name, body: {} })

@@ -10,7 +10,7 @@ import type { SecretRotation } from './rotation-reply.ts'
 
 type Flags = ServerFlags &
   OutputFlags &
-  Omit<ValueFlags, 'newline'> & { deadline?: number; onDeadline?: string; reason?: string }
+  Omit<ValueFlags, 'newline'> & { deadline?: number; onDeadline?: string; supersede?: boolean; reason?: string }
 
 const onDeadlines = ['retire', 'hold', 'alert']
 
@@ -28,14 +28,16 @@ export function addRotate(group: Command, io: Io): void {
     .option('--field <name>', 'one member of it, whose text is on standard input')
     .option('--deadline <time>', 'how long consumers have to move: 600, 10m, 24h', seconds)
     .addOption(new Option('--on-deadline <what>', 'what happens then').choices(onDeadlines))
+    .option('--supersede', 'take the place of a rotation that waits for its consumers')
     .action(async (path: string, refused: string[], flags: Flags) => {
       const url = secretUrl(path, refused, ':rotate')
-      const { file, field, deadline, onDeadline } = flags
+      const { file, field, deadline, onDeadline, supersede } = flags
       const data = file === undefined && field === undefined ? undefined : await readGiven(io, flags)
       const body = {
         ...(data && { data }),
         ...(deadline !== undefined && { deadlineSeconds: deadline }),
         ...(onDeadline !== undefined && { onDeadline }),
+        ...(supersede && { supersede }),
       }
       const headers = reasonHeader(flags)
       const reply = await withApi(io, flags, (api) => api.call<SecretRotation>('POST', url, { body, headers }))
@@ -48,6 +50,7 @@ export function addRotate(group: Command, io: Io): void {
   withExamples(
     withReason(withOutput(withServer(command))),
     'purser secret rotate prod/db/password --reason "incident 42"',
+    'purser secret rotate prod/db/password --supersede --deadline 10m --reason "incident 42"',
     'purser secret rotate prod/db/password --deadline 1h --on-deadline retire',
     'purser secret rotate prod/api/key --field key < new-key',
   )

@@ -12,6 +12,7 @@ import type { Rotator, Rotators } from '../rotators/rotator.ts'
 import { isReadable } from '../read.ts'
 import { type SecretData, openData, sealData } from '../value.ts'
 import type { ConsumersOf } from './consumers.ts'
+import { endRunning } from './end-running.ts'
 import type { Plan } from './policy.ts'
 
 export type RotationParts = {
@@ -32,6 +33,8 @@ export type Beginning = {
   /** Supplied, or of an earlier version; made by the rotator unless given. */
   data?: SecretData
   prepared?: Prepared
+  /** A rotation that waits for consumers ends, and its versions are ended by the new one. */
+  supersede?: boolean
 }
 
 /** A value that a rotator made beforehand, and what it was made from. */
@@ -98,7 +101,7 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
   const { secret, plan, requestedBy, now } = asked
   const { keyring, rotators, randomBytes } = parts
   const rotator = rotatorOf(rotators, plan)
-  if (await lockRunning(tx, secret.id)) throw refuse('conflict', { detail: 'a rotation of this secret runs already' })
+  const superseded = await clearRunning(tx, asked)
   // A rollback sets a value again that such a consumer may hold: it overwrites nobody's.
   if (rotator.effects && !plan.allowOverlap && plan.rollbackTo === undefined) await refuseOverlap(tx, parts, asked)
 
@@ -141,7 +144,11 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
   await insertRotation(tx, rotation)
   return {
     rotation,
-    entry: { outcome: 'intended', resource: secretResource(secret), detail: inShort(rotation, plan, rotator) },
+    entry: {
+      outcome: 'intended',
+      resource: secretResource(secret),
+      detail: { ...inShort(rotation, plan, rotator), ...(superseded && { superseded: superseded.id }) },
+    },
   }
 }
 
@@ -158,6 +165,19 @@ const inShort = (rotation: RotationRow, plan: Plan, { tells }: Rotator): Record<
   ...(plan.supplied && { supplied: true }),
 })
 
+/** One rotation of a secret runs at a time. @throws Refusal `conflict` */
+async function clearRunning(
+  tx: Knex.Transaction,
+  { secret, supersede, now }: Beginning,
+): Promise<RotationRow | undefined> {
+  const running = await lockRunning(tx, secret.id)
+  if (!running) return undefined
+  if (!supersede)
+    throw refuse('conflict', { detail: 'a rotation of this secret runs already: wait for it, or supersede it' })
+  await endRunning(tx, running, 'superseded', now)
+  return running
+}
+
 /** The value before the live one is what the next one overwrites, where a target takes two at a time. */
 async function refuseOverlap(
   tx: Knex.Transaction,
@@ -167,7 +187,7 @@ async function refuseOverlap(
   // After a rollback an earlier version may be of the live value: whoever holds it is overwritten by nothing.
   const alike = await versionsAlike(tx, secret.id, secret.version)
   const consumers = await consumersOf(secret, undefined, known, now, tx)
-  const before = consumers.filter((one) => one.waitedFor && !alike.includes(one.newest.version))
+  const before = consumers.filter((consumer) => consumer.waitedFor && !alike.includes(consumer.newest.version))
   if (before.length === 0) return
   const detail =
     `${before.length} of its live consumers hold a version before the live one, which this would overwrite: ` +

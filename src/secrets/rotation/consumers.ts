@@ -1,6 +1,6 @@
 /**
- * Who holds which version, and who is waited for. A consumer is a session: live until it ends or is contained, and moved
- * when it fetched the new version after its last fetch of an older one (DESIGN.md, Rotation and its consumers).
+ * Who holds which version, and who is waited for. A consumer is a session: live while it can authenticate, and moved once
+ * it fetched the new version, whatever it reads later.
  */
 import { type HeldVersion, type HolderRow, readHolders, retiredVersions } from '../../store/consumers.ts'
 import type { Database, Knex } from '../../store/database.ts'
@@ -10,7 +10,7 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import { planOf } from './policy.ts'
 
 /**
- * `live`: its session goes on. `held`: its session ended, and the workload entry says that what it fetched is in use for
+ * `live`: its session can authenticate. `held`: its session ended, and the workload entry says that what it fetched is in use for
  * `holdSeconds` after that. `ended`, `contained`: not waited for. `reader`: an operator, who has no session to move.
  */
 type Standing = 'live' | 'held' | 'ended' | 'contained' | 'reader'
@@ -38,11 +38,13 @@ export type ConsumersOf = (
 
 export type ConsumerParts = {
   db: Pick<Database, 'knex'>
-  /** Whether a revocation or containment covers a session. */
-  contained: (known: Snapshot, session: NonNullable<HolderRow['session']>, now: Date) => boolean
+  /** Why a session that has not ended can no longer authenticate: it is blocked, or its workload entry is not its own now. */
+  barredBy: (known: Snapshot, session: Session, now: Date) => 'block' | 'entry' | undefined
 }
 
-export function createConsumers({ db, contained }: ConsumerParts): ConsumersOf {
+type Session = NonNullable<HolderRow['session']>
+
+export function createConsumers({ db, barredBy }: ConsumerParts): ConsumersOf {
   return async (secret, rotation, known, now, knex = db.knex) => {
     const retired = new Set(await retiredVersions(knex, secret.id))
     const rows = await readHolders(knex, secret.id)
@@ -50,7 +52,7 @@ export function createConsumers({ db, contained }: ConsumerParts): ConsumersOf {
     return rows.flatMap((row): Consumer[] => {
       const [newest] = row.held
       if (!newest) return []
-      const standing = standingOf(row, newest, known, now, contained)
+      const standing = standingOf(row, newest, known, now, barredBy)
       const moved = hasMoved(row.held, move)
       const excused = rotation?.excused.includes(row.holder) ?? false
       const counts = standing.standing === 'live' || standing.standing === 'held'
@@ -67,12 +69,13 @@ function standingOf(
   newest: HeldVersion,
   known: Snapshot,
   now: Date,
-  contained: ConsumerParts['contained'],
+  barredBy: ConsumerParts['barredBy'],
 ): Pick<Consumer, 'standing' | 'until'> {
   const { session, holder } = row
   if (!session) return { standing: holder.startsWith('operator:') ? 'reader' : 'ended' }
-  if (contained(known, session, now)) return { standing: 'contained' }
-  if (!session.endedAt && session.expiresAt > now) return { standing: 'live', until: session.expiresAt }
+  const barred = barredBy(known, session, now)
+  if (barred === 'block') return { standing: 'contained' }
+  if (!barred && !session.endedAt && session.expiresAt > now) return { standing: 'live', until: session.expiresAt }
   const seconds = holdSeconds(known.workloads.get(session.workloadId)?.definition)
   const until = new Date(newest.fetchedAt.getTime() + seconds * 1000)
   return until > now ? { standing: 'held', until } : { standing: 'ended' }
@@ -97,12 +100,11 @@ function moveOf(secret: Pick<SecretRow, 'version'>, rotation: RotationRow | unde
 const isAlike = ({ version }: HeldVersion, { alike = [] }: Move): boolean => alike.includes(version)
 const isNew = (one: HeldVersion, move: Move): boolean => one.version >= move.to || isAlike(one, move)
 
-/** @param held newest fetch first */
+/** After a rollback, an earlier version of the same value counts while the consumer fetched no other one after it. */
 export function hasMoved(held: readonly HeldVersion[], move: Move): boolean {
-  const counts = held.filter(
-    (one) => isNew(one, move) && (move.moved === 'fetched' || one.ackedAt || isAlike(one, move)),
-  )
-  const old = held.filter((one) => !isNew(one, move))
-  const last = (some: readonly HeldVersion[]): number => Math.max(...some.map((one) => one.fetchedAt.getTime()))
-  return counts.length > 0 && last(counts) >= last(old)
+  if (held.some((row) => row.version >= move.to && (move.moved === 'fetched' || row.ackedAt))) return true
+  const alike = held.filter((row) => isAlike(row, move))
+  const old = held.filter((row) => !isNew(row, move))
+  const last = (rows: readonly HeldVersion[]): number => Math.max(...rows.map((row) => row.fetchedAt.getTime()))
+  return alike.length > 0 && last(alike) >= last(old)
 }

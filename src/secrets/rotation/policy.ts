@@ -42,8 +42,8 @@ export type Plan = Terms & {
 }
 
 const defaultTerms: Terms = {
-  deadlineSeconds: 86_400,
-  onDeadline: 'alert',
+  deadlineSeconds: 7 * 86_400,
+  onDeadline: 'retire',
   moved: 'fetched',
   allowOverlap: false,
 }

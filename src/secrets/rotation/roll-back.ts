@@ -1,10 +1,11 @@
 /** Back to an earlier value: a rotation of its own, so that versions only go up and the withdrawn one has its consumers, too. */
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
-import { type RotationRow, updateRotation, versionsAlike } from '../../store/rotations.ts'
+import { type RotationRow, versionsAlike } from '../../store/rotations.ts'
 import { readVersions } from '../../store/secrets.ts'
 import { openData } from '../value.ts'
 import { type Begun, type Beginning, type RotationParts, beginRotation, rotatorOf, valueOf } from './begin.ts'
+import { endRunning } from './end-running.ts'
 import { type Plan, planOf } from './policy.ts'
 
 type Asked = Omit<Beginning, 'data' | 'plan'> & {
@@ -13,13 +14,6 @@ type Asked = Omit<Beginning, 'data' | 'plan'> & {
   plan: Plan
   /** The one that is under way, its row locked. */
   running: RotationRow | undefined
-}
-
-const attemptUnderWay = 'an attempt is under way: ask again in a moment'
-
-/** @throws Refusal `conflict` */
-export function refuseWhileWorking({ lockedUntil }: RotationRow, now: Date): void {
-  if (lockedUntil && lockedUntil > now) throw refuse('conflict', { detail: attemptUnderWay, retryAfterSeconds: 5 })
 }
 
 /** @throws Refusal `conflict` for a version that opens nothing any more, `not_found`, and as `beginRotation` */
@@ -37,7 +31,7 @@ export async function rollBack(tx: Knex.Transaction, parts: RotationParts, asked
   const live = { config: rotator, ...(current && { current }) }
   const why = rotatorOf(parts.rotators, { rotator }).refusesAgain?.(data, live)
   if (why !== undefined) throw refuse('conflict', { detail: `the value of that version can't be set again: ${why}` })
-  if (running) await end(tx, running, now)
+  if (running) await endRunning(tx, running, 'rolled_back', now)
   const alike = await versionsAlike(tx, secret.id, toVersion)
   const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion, alike }
   const begun = await beginRotation(tx, parts, { ...asked, plan, data })
@@ -48,16 +42,5 @@ const withDetail = (entry: Begun['entry'], more: object): Begun['entry'] => ({
   ...entry,
   detail: { ...entry.detail, ...more },
 })
-
-/** The one under way ends here; its version has consumers that the new one waits for. */
-async function end(tx: Knex.Transaction, running: RotationRow, now: Date): Promise<void> {
-  if (running.state === 'pending')
-    throw refuse('conflict', { detail: 'its value is not the live one yet: cancel it (:rotation)' })
-  refuseWhileWorking(running, now)
-  if (planOf(running).retiring)
-    throw refuse('conflict', { detail: 'the versions before are being ended: there is no way back to them' })
-  const { lockedUntil: _, nextAttemptAt: __, ...rest } = running
-  await updateRotation(tx, { ...rest, state: 'rolled_back', updatedAt: now, endedAt: now })
-}
 
 const impossible = (detail: string): Error => refuse('impossible', { errors: [{ pointer: '/toVersion', detail }] })

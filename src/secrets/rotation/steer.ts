@@ -8,7 +8,8 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import { type RotationParts, rotatorOf, secretResource } from './begin.ts'
 import { giveUp, namesOf } from './outcome.ts'
 import { type Plan, planOf } from './policy.ts'
-import { refuseWhileWorking, rollBack } from './roll-back.ts'
+import { refuseWhileWorking } from './end-running.ts'
+import { rollBack } from './roll-back.ts'
 
 export type Verb =
   { do: 'extend'; seconds: number } | { do: 'excuse'; holder: string } | { do: 'retire' | 'hold' | 'cancel' }
