@@ -50,10 +50,10 @@ describe('a role at a target', () => {
     await expect(client.query('create role x')).rejects.toThrow(/permission denied/)
     await expect(target.login('purser_t_a', `${password}x`)).rejects.toThrow()
     const ended = new Promise((resolve) => client.once('end', resolve))
-    expect(await asAdmin((session) => dropRole(session, 'purser_t_a'))).toBe(true)
+    expect(await asAdmin((session) => dropRole(session, 'purser_t_a', 'db_0'))).toBe(true)
     await ended
     await expect(target.login('purser_t_a', password)).rejects.toThrow()
-    expect(await asAdmin((session) => dropRole(session, 'purser_t_a'))).toBe(false)
+    expect(await asAdmin((session) => dropRole(session, 'purser_t_a', 'db_0'))).toBe(false)
     expect(await catalog()).toEqual(before)
   })
 
@@ -120,11 +120,11 @@ describe('a role at a target', () => {
     await client.query('create table shop.made (n int)')
     await client.query('insert into shop.made values (7)')
     await client.end()
-    await asAdmin((session) => dropRole(session, 'purser_t_own'))
+    await asAdmin((session) => dropRole(session, 'purser_t_own', 'db_0'))
     const [table] = await target.sql<{ tableowner: string }>(
       `select tableowner from pg_tables where tablename = 'made'`,
     )
-    expect(table?.tableowner).toMatch(/^purser_remains_\d+$/)
+    expect(table?.tableowner).toMatch(/^purser_remains_\d+_0$/)
     expect(
       await target.sql(
         `select rolcanlogin or rolsuper or rolcreaterole or rolcreatedb as may from pg_roles where rolname = $1`,
@@ -144,7 +144,7 @@ describe('a role at a target', () => {
     await client.query('create view shop.seen as select * from shop.item')
     await client.query('grant select on shop.seen to public')
     await client.end()
-    await asAdmin((session) => dropRole(session, 'purser_t_first'))
+    await asAdmin((session) => dropRole(session, 'purser_t_first', 'db_0'))
 
     const second = await make('purser_t_second', creates)
     const later = await target.login('purser_t_second', second.password)
@@ -152,7 +152,7 @@ describe('a role at a target', () => {
     await expect(later.query('select * from shop.seen')).rejects.toThrow(/permission denied/)
     await later.end()
     expect(await target.sql(`select 1 from pg_roles where rolname = 'risen'`)).toEqual([])
-    await asAdmin((session) => dropRole(session, 'purser_t_second'))
+    await asAdmin((session) => dropRole(session, 'purser_t_second', 'db_0'))
     await target.sql('drop view shop.seen')
     await target.sql('drop function shop.rise()')
   })
@@ -172,7 +172,7 @@ describe('a role at a target', () => {
         { schema: 'shop', objects: 'sequences', names: ['Their "numbers"'], privileges: ['usage'] },
       ],
     })
-    await asAdmin((session) => dropRole(session, 'purser_t_theirs'))
+    await asAdmin((session) => dropRole(session, 'purser_t_theirs', 'db_0'))
     expect(await catalog()).toEqual(before)
     await target.sql('drop table shop.theirs; ')
     await target.sql('drop sequence shop."Their ""numbers"""')
@@ -204,7 +204,7 @@ describe('a role at a target', () => {
       await expect(make('purser_t_group', { grants: [], memberOf: [group] })).rejects.toMatchObject({ fault })
     }
     await make('purser_t_group', { grants: [], memberOf: ['readers'] })
-    await asAdmin((session) => dropRole(session, 'purser_t_group'))
+    await asAdmin((session) => dropRole(session, 'purser_t_group', 'db_0'))
   })
 
   it('is extended, and says so where it is gone', async () => {
@@ -215,7 +215,7 @@ describe('a role at a target', () => {
       `select rolvaliduntil from pg_roles where rolname = 'purser_t_long'`,
     )
     expect(row?.rolvaliduntil.getTime()).toBe(end.getTime())
-    await asAdmin((session) => dropRole(session, 'purser_t_long'))
+    await asAdmin((session) => dropRole(session, 'purser_t_long', 'db_0'))
     await expect(asAdmin((session) => extendRole(session, 'purser_t_long', end))).rejects.toMatchObject({
       fault: 'missing',
     })
@@ -226,7 +226,7 @@ describe('a role at a target', () => {
     const client = await target.login('purser_t_log', password)
     const activity = JSON.stringify(await target.sql('select * from pg_stat_activity'))
     await client.end()
-    await asAdmin((session) => dropRole(session, 'purser_t_log'))
+    await asAdmin((session) => dropRole(session, 'purser_t_log', 'db_0'))
     const log = target.log()
     expect(log).toContain('create role')
     for (const text of [log, activity]) {
@@ -240,14 +240,14 @@ describe('a role at a target', () => {
     async (_, name) => {
       const before = await catalog()
       const attempts: Promise<unknown>[] = [
-        make(name).then(() => asAdmin((session) => dropRole(session, name))),
+        make(name).then(() => asAdmin((session) => dropRole(session, name, 'db_0'))),
         make('purser_t_h1', { grants: [{ schema: name, objects: 'tables', privileges: ['select'] }] }),
         make('purser_t_h2', { grants: [{ schema: 'shop', objects: 'tables', names: [name], privileges: ['select'] }] }),
         make('purser_t_h3', { grants: [], memberOf: [name] }),
       ]
       await Promise.allSettled(attempts)
       for (const role of ['purser_t_h1', 'purser_t_h2', 'purser_t_h3'])
-        await asAdmin((session) => dropRole(session, role))
+        await asAdmin((session) => dropRole(session, role, 'db_0'))
       expect(await catalog()).toEqual(before)
     },
   )

@@ -3,14 +3,9 @@
  * SECURITY DEFINER, views, rules, expressions of indexes. So it goes to a role that may nothing, and never to the administrator.
  */
 import type { Session } from './connect.ts'
+import { disarm, disarmShared, heirName } from './heirs.ts'
 import { quoteIdentifier } from './identifier.ts'
 import { administering, endConnections, inLine, inheriting, roleExists } from './roles.ts'
-
-/** One for each administrator, who made it: another Purser's may not give anything to it. */
-async function nameOfHeir(session: Session): Promise<string> {
-  const [own] = await session.run(`select 'purser_remains_' || oid as name from pg_roles where rolname = current_user`)
-  return String(own?.['name'])
-}
 
 async function ownsAnything(session: Session, username: string): Promise<boolean> {
   const rows = await session.run(
@@ -22,9 +17,10 @@ async function ownsAnything(session: Session, username: string): Promise<boolean
 }
 
 /** In a transaction, as a member of that role. Most own nothing. */
-async function handOn(session: Session, username: string): Promise<void> {
+async function handOn(session: Session, username: string, databaseId: string): Promise<void> {
   if (!(await ownsAnything(session, username))) return
-  const name = await nameOfHeir(session)
+  await disarm(session, username)
+  const name = await heirName(session, databaseId)
   const heir = quoteIdentifier(name)
   if (!(await roleExists(session, name)))
     await session.run(
@@ -33,12 +29,14 @@ async function handOn(session: Session, username: string): Promise<void> {
   await session.run(`grant ${heir} to current_user${await inheriting(session)}`)
   // Whoever is given a function must be able to make one there. The server quotes its own names.
   const grants = await session.run(
-    `select format('grant create on schema %I to %I', nspname, $2::text) as sql from pg_namespace
+    `select format('grant create on schema %I to %I', nspname, $2::text) as grant,
+            format('revoke create on schema %I from %I', nspname, $2::text) as revoke from pg_namespace
       where has_schema_privilege($1::name, oid, 'create') and has_schema_privilege(oid, 'create with grant option')`,
     [username, name],
   )
-  for (const { sql } of grants) await session.run(String(sql))
+  for (const { grant } of grants) await session.run(String(grant))
   await session.run(`reassign owned by ${quoteIdentifier(username)} to ${heir}`)
+  for (const { revoke } of grants) await session.run(String(revoke))
 }
 
 /**
@@ -67,8 +65,9 @@ async function revokeByName(session: Session, username: string): Promise<void> {
 
 /**
  * Takes a role away, whatever was left of it by an earlier try. What it owns stays: an end of a lease destroys no data. Answers whether it was there.
+ * @param databaseId the id of its definition, which has an heir of its own
  */
-export async function dropRole(session: Session, username: string): Promise<boolean> {
+export async function dropRole(session: Session, username: string, databaseId: string): Promise<boolean> {
   if (!(await roleExists(session, username))) return false
   const name = quoteIdentifier(username)
   await administering(() => session.run(`alter role ${name} nologin valid until '-infinity'`))
@@ -78,7 +77,8 @@ export async function dropRole(session: Session, username: string): Promise<bool
   await endConnections(session, username)
   await session.together(async () => {
     await inLine(session)
-    await handOn(session, username)
+    await disarmShared(session)
+    await handOn(session, username, databaseId)
     await revokeByName(session, username)
     await session.run(`drop owned by ${name}`)
     await session.run(`drop role ${name}`)

@@ -40,7 +40,7 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
         for (let lease = left.shift(); lease; lease = left.shift()) {
           if (now().getTime() > end) throw new TargetError('failed', 'the server is slow')
           const one = lease
-          await dropRole(session, one.username).catch((error: unknown) => {
+          await dropRole(session, one.username, database.id).catch((error: unknown) => {
             failed.push({ lease: one, error: targetError(error) })
           })
         }

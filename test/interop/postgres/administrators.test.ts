@@ -152,7 +152,7 @@ describe.each(administrators)('%s', (name, _, complaints) => {
     expect(await rolesAt(target)).not.toContain(role.username)
     expect(await target.sql(`select n from store.made_${name}`)).toEqual([{ n: 7 }])
     const [table] = await target.sql(`select tableowner from pg_tables where tablename = 'made_${name}'`)
-    expect(table?.['tableowner']).toMatch(/^purser_remains_\d+$/)
+    expect(table?.['tableowner']).toMatch(/^purser_remains_\d+_[0-9a-f]+$/)
     await target.sql(`drop table store.made_${name}`)
   })
 

@@ -1,0 +1,51 @@
+/**
+ * Roles that own what other roles left behind. One heir of each definition: a function or view that one tenant left must
+ * not reach what another tenant left.
+ */
+import type { Session } from './connect.ts'
+
+/** The heir that every definition of an administrator had before. */
+async function sharedHeir(session: Session): Promise<string> {
+  const [own] = await session.run(`select 'purser_remains_' || oid as name from pg_roles where rolname = current_user`)
+  return String(own?.['name'])
+}
+
+/** Of one administrator, who makes it: another administrator of the definition may give it nothing. */
+export const heirName = async (session: Session, databaseId: string): Promise<string> =>
+  `${await sharedHeir(session)}_${databaseId.replace(/^db_/, '')}`
+
+/** What a role owns in this database, with the rights that others have to it. */
+const ownedAcls = `
+  select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass::text as name, c.relowner as owner, c.relacl as acl
+    from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+  union all select 'table', c.oid::regclass::text, c.relowner, a.attacl
+    from pg_attribute a join pg_class c on c.oid = a.attrelid where a.attacl is not null
+  union all select 'routine', p.oid::regprocedure::text, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner)) from pg_proc p
+  union all select 'schema', format('%I', n.nspname), n.nspowner, n.nspacl from pg_namespace n
+  union all select 'large object', l.oid::text, l.lomowner, l.lomacl from pg_largeobject_metadata l`
+
+async function runEach(session: Session, username: string, statements: string): Promise<void> {
+  for (const { sql } of await session.run(statements, [username])) await session.run(String(sql))
+}
+
+const invoker = `
+  select format('alter routine %s security invoker', p.oid::regprocedure) as sql
+    from pg_proc p join pg_roles r on r.oid = p.proowner where r.rolname = $1 and p.prosecdef and pg_has_role(current_user, p.proowner, 'usage')`
+
+/** Takes from what a role owns the power that it has over others: rights of its owner, and grants. The role's member runs it. */
+export async function disarm(session: Session, username: string): Promise<void> {
+  await runEach(session, username, invoker)
+  await runEach(
+    session,
+    username,
+    `select distinct format('revoke all on %s %s from %s cascade', o.kind, o.name,
+              case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end) as sql
+       from (${ownedAcls}) o join pg_roles r on r.oid = o.owner cross join aclexplode(o.acl) a
+      where r.rolname = $1 and a.grantee <> o.owner`,
+  )
+}
+
+/** Functions of the heir that all definitions shared run with the rights of whoever calls them. Grants that an operator made stay. */
+export async function disarmShared(session: Session): Promise<void> {
+  await runEach(session, await sharedHeir(session), invoker)
+}
