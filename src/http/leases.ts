@@ -114,7 +114,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
       const now = (await leaseById(db.knex, lease.id)) ?? lease
       return finish(async () => ({
         reply: json(showLease(now, databases()), { status: now.state === 'revoked' ? 200 : 202 }),
-        entry: aboutLease(now, 'granted', { state: now.state }),
+        entry: aboutLease(now, 'granted', { database: nameOf(databases(), now), state: now.state }),
       }))
     },
 

@@ -74,6 +74,22 @@ describe('databases and leases on the command line', () => {
       out: expect.stringContaining('revoked'),
     })
     expect((await run('lease list --state active')).out).not.toContain(role.lease)
+    const searched = await run('audit search -n 5')
+    expect(searched.out).toMatch(new RegExp(`lease\\.revoke +granted +admin +lease ${role.username} in orders`))
+    expect((await run('audit search --action credentials.issue')).out).toContain(`lease ${role.lease} in orders`)
+    const { role: held } = await createShop(purser, issuer).arrive()
+    const spiffeId = 'spiffe://example.org/lab/shop/shop'
+    const { out } = await run(`revoke --spiffe-id ${spiffeId} -o json`)
+    const { id, leases } = JSON.parse(out) as { id: string; leases: object[] }
+    expect(leases).toEqual([{ id: held.lease, database: 'orders', username: held.username }])
+    await purser.runJobs()
+    const again = await run(`revoke --spiffe-id ${spiffeId}`)
+    expect(again.out).not.toContain(held.lease)
+    expect((await run('revocation list')).out).not.toContain(id)
+    expect((await run('lease list --database orders --state revoked')).out).toContain(held.lease)
+    const found = await purser.asAdmin('GET', `/api/v1/audit/entries?leaseId=${held.lease}&action=revocation.create`)
+    expect(found.body['items']).toMatchObject([{ entry: { revoked: { leases: [held.lease] } } }])
+    await run(`revocation release ${/rev_[0-9a-f]+/.exec(again.out)?.[0] ?? ''} --reason test`)
     expect(await run(`lease revoke ls_${'0'.repeat(32)}`)).toMatchObject({ code: 3 })
 
     const { role: stuck } = await createShop(purser, issuer).arrive()

@@ -92,11 +92,16 @@ function join(before: Found, next: Found): Found {
 
 function row({ index, entry }: Item): string[] {
   if (!entry) return [String(index), '-', 'redacted', '-', '-', '-']
-  const { time, action, outcome, reason, actor, resource } = entry
+  const { time, action, outcome, reason, actor } = entry
   const who = actor.operator ?? actor.spiffeId ?? actor.attestor ?? actor.kind
   const result = reason === undefined ? outcome : `${outcome}: ${reason}`
-  const what = resource ? `${resource.kind} ${resource.name ?? resource.id}` : issued(entry)
-  return [String(index), time.slice(0, 19).replace('T', ' '), action, result, who, what]
+  return [String(index), time.slice(0, 19).replace('T', ' '), action, result, who, resourceOf(entry) ?? issued(entry)]
+}
+
+function resourceOf({ resource, detail }: Entry): string | undefined {
+  if (!resource) return undefined
+  const database = resource.kind === 'lease' ? detail?.['database'] : undefined
+  return `${resource.kind} ${resource.name ?? resource.id}${typeof database === 'string' ? ` in ${database}` : ''}`
 }
 
 function issued({ issued: given }: Entry): string {
@@ -104,7 +109,7 @@ function issued({ issued: given }: Entry): string {
     ...(given?.x509 ? [`certificate ${given.x509.serialNumber.slice(0, 8)}…`] : []),
     ...(given?.jwts ?? []).map((jwt) => `JWT for ${jwt.audience.join(' ')}`),
     ...(given?.secrets ?? []).map(({ path, version }) => `${path} version ${version}`),
-    ...(given?.leases ?? []).map(({ id }) => id),
+    ...(given?.leases ?? []).map(({ id, database }) => `lease ${id} in ${database}`),
     ...(given?.accessToken ? ['access token'] : []),
     ...(given?.apiToken ? ['API token'] : []),
   ]

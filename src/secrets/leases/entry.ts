@@ -7,7 +7,8 @@ type Named = Pick<LeaseRow, 'id' | 'username'>
 export const aboutLease = (
   lease: Named,
   outcome: EntryPart['outcome'],
-  detail: Record<string, unknown>,
+  /** `database`: its name, which auditors know it by. */
+  detail: Record<string, unknown> & { database: string },
 ): EntryPart => ({
   ...(outcome && { outcome }),
   resource: { kind: 'lease', id: lease.id, name: lease.username },
