@@ -1,7 +1,7 @@
 /** The log's newest head, kept in PURSER_STATE_DIR over a restart: one small file for each trust domain. */
 import { join } from 'node:path'
-import { PurserError } from './errors.ts'
-import { readIfThere, writePrivate } from './private-file.ts'
+import { PurserError, wordsOf } from './errors.ts'
+import { readPrivate, writePrivate } from './private-file.ts'
 import { isObject } from './verify/canonical.ts'
 
 /** The keys that were trusted, and the signed checkpoint as text. */
@@ -26,7 +26,9 @@ export function createHeadFile(dir: string, trustDomain: string): HeadFile {
   return {
     path,
     async read() {
-      const text = await readIfThere(path).catch((error: unknown) => raise(bad("can't be read", error)))
+      const text = await readPrivate(path).catch((error: unknown) =>
+        raise(bad(`can't be read (${wordsOf(error)})`, error)),
+      )
       return text === undefined ? undefined : (readKept(text) ?? raise(bad('is damaged')))
     },
     async write(kept) {

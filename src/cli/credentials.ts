@@ -5,7 +5,7 @@ import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
 import { createHook, factsOf } from './credentials/command.ts'
 import { type Wanted, contentsOf, takenNames } from './credentials/contents.ts'
 import { hearSignals, watch } from './credentials/watch.ts'
-import { type Written, createFileStore } from './files.ts'
+import { type Written, checkFolder, createFileStore } from './files.ts'
 import { presentsJoinToken } from './given-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { list, seconds, withExamples, withOutput } from './options.ts'
@@ -71,6 +71,8 @@ async function run(flags: Flags, io: Io): Promise<void> {
     throw new CliError(words, exitCodes.usage)
   }
   const { out } = flags
+  // Before anything is issued.
+  await checkFolder(out)
   const unique = (all: string[] | undefined): string[] => [...new Set(all)]
   const wanted: Wanted = { x509: flags.x509, audiences: unique(flags.audience), databases: unique(flags.database) }
   const store = createFileStore(out)

@@ -2,6 +2,7 @@
 import type { Purser, Secret } from '@purser/sdk'
 import type { Command } from 'commander'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
+import { childEnv } from './exec/child-env.ts'
 import { createChild } from './exec/child.ts'
 import { type Directory, openDirectory } from './exec/directory.ts'
 import { type Given, readAll, render } from './exec/given.ts'
@@ -29,7 +30,7 @@ export function addExec(program: Command, io: Io): void {
     .argument('[args...]')
     .option(
       '--secret <what>',
-      'path: each member as a variable LASTSEGMENT_MEMBER; path=NAME: one variable (JSON of several members); path#member=NAME; path=file:name or path#member=file:name: a file; may be repeated',
+      'path: each member as a variable LASTSEGMENT_MEMBER, but for those that change how programs run, such as NODE_OPTIONS; path=NAME: one variable (JSON of several members); path#member=NAME; path=file:name or path#member=file:name: a file; may be repeated',
       again,
     )
     .option('--on-change <how>', 'restart, signal:SIGHUP (or another; files alone), or none', 'restart')
@@ -94,7 +95,7 @@ async function prepared(purser: Purser, given: readonly Given[], directory: Dire
   for (const { path } of given) held.set(path, await purser.secrets.get(path))
   const { env, files } = render(given, (path) => held.get(path)?.data ?? {})
   await directory?.write(files)
-  return { ...io.env, ...env, ...(directory && { PURSER_SECRETS_DIR: directory.path }) }
+  return { ...childEnv(io.env), ...env, ...(directory && { PURSER_SECRETS_DIR: directory.path }) }
 }
 
 /** One watch for each, so that what changes together is seen to together. */

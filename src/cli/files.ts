@@ -1,7 +1,8 @@
 /** Files with secrets in them: 0600, and whole or not there at all. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { folderFault } from '@purser/sdk/checks'
 import { CliError, exitCodes } from './io.ts'
 
 export type File = { name: string; text: string; what: string; until?: Date }
@@ -17,15 +18,32 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
   const placed = files.map(({ text, ...rest }) => ({ path: join(dir, rest.name), text, rest }))
   try {
     await mkdir(dir, { mode: 0o700 }).catch(unlessThere)
+    await checkFolder(dir)
     for (const { path, text } of placed) await writeNew(path + suffix, text)
     for (const { path } of placed) await rename(path + suffix, path)
   } catch (error) {
+    if (error instanceof CliError) throw error
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
     throw new CliError(`can't write to ${dir} (${code})`, exitCodes.failed)
   } finally {
     await Promise.allSettled(placed.map(({ path }) => rm(path + suffix, { force: true })))
   }
   return placed.map(({ path, rest }) => ({ path, ...rest }))
+}
+
+/**
+ * A folder that is missing passes: it is made with mode 0700.
+ * @throws CliError where others could put files of theirs in the place of ours
+ */
+export async function checkFolder(dir: string): Promise<void> {
+  const found = await stat(dir).catch(() => undefined)
+  const fault = found && folderFault(found)
+  if (fault === undefined) return
+  const remedy = 'name a folder in it that is not there yet, which is made with mode 0700'
+  throw new CliError(
+    `${dir} is no place for secrets: ${fault}. Own it and chmod go-w it, or ${remedy}`,
+    exitCodes.usage,
+  )
 }
 
 /** Writes again only what is not as it was written before. */

@@ -4,6 +4,8 @@
  */
 import { type KeyObject, createHash, createSecretKey, randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, openSync, readFileSync, writeSync, closeSync, fsyncSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { folderFault } from '@purser/sdk/checks'
 import { decrypt, encrypt } from './envelope.ts'
 
 export type RootKey = {
@@ -60,10 +62,22 @@ export function openRootKey(source: RootKeySource): RootKey {
     }
     writeRootKey(source.path, generateRootKey())
   }
-  if ((statSync(source.path).mode & 0o077) !== 0) {
-    throw new RootKeyError(`the root key file ${source.path} can be read by others: chmod 600 it`)
-  }
+  checkFile(source.path)
   return localRootKey(parseRootKey(readFileSync(source.path, 'utf8')))
+}
+
+/** @throws RootKeyError where others can read it, or put another key in its place */
+function checkFile(path: string): void {
+  const { mode, uid } = statSync(path)
+  if ((mode & 0o077) !== 0) throw new RootKeyError(`the root key file ${path} can be read by others: chmod 600 it`)
+  const owner = folderFault({ uid, mode: 0 })
+  if (owner !== undefined) throw new RootKeyError(`the root key file ${path} is another user's: ${owner}. chown it`)
+  const folder = dirname(path)
+  const fault = folderFault(statSync(folder))
+  if (fault !== undefined)
+    throw new RootKeyError(
+      `others can replace the root key in ${folder}: ${fault}. chown the folder, and chmod go-w it`,
+    )
 }
 
 /** Never overwrites: a lost root key is a lost database. */

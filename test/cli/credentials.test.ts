@@ -1,6 +1,6 @@
 /** `purser credentials` in one process with a real server, over TLS. */
 import { X509Certificate, createPrivateKey } from 'node:crypto'
-import { chmod, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -75,6 +75,17 @@ describe('exit codes', () => {
 
   test('2 when nothing is asked for', async () => {
     expect((await run(['--out', await folder(), '--no-x509'])).code).toBe(2)
+  })
+
+  test('2 with a folder that others may write in, or of another user, before anything is asked for', async () => {
+    const out = await folder()
+    const flags = ['--out', out, '--proof-file', await proofFile()]
+    await chmod(out, 0o777)
+    expect(await run(flags)).toMatchObject({ code: 2, out: '', err: expect.stringContaining('others may write in it') })
+    await chmod(out, 0o700)
+    await chown(out, 12_345, 12_345)
+    expect(await run(flags)).toMatchObject({ code: 2, err: expect.stringContaining('it belongs to user 12345') })
+    expect(await readdir(out)).toEqual([])
   })
 
   test('2 without a proof, and with one for somebody else', async () => {

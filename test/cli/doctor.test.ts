@@ -70,7 +70,7 @@ describe('the root key', () => {
     chmodSync(dir, 0o777)
     const { out } = await diagnose(withKey(path))
     expect(out).toMatch(/warn +root key +it lies beside what looks like database backups: purser-2026-11-24\.sql\.gz\n/)
-    expect(out).toMatch(/warn +root key +others may write in \S+ \(mode 0777\)\n/)
+    expect(out).toMatch(/FAIL +root key +others may write in \S+ \(mode 0777\)\n/)
 
     const given = { ...settings(folder()), PURSER_ROOT_KEY: generateRootKey() }
     const { code, out: said } = await diagnose(given)

@@ -1,5 +1,5 @@
 /** `purser exec` with real commands: what they are given, what happens when it changes, and what nobody ever sees. */
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -135,6 +135,49 @@ describe('what the command is given', () => {
     const other = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], says('1'))
     expect((await other.ran).err).toContain('may be written by others')
     expect(other.lines()).toEqual([])
+  })
+
+  test('variables that change how programs run only by the name that the caller gives', async () => {
+    await put('prod/node', { options: '--title=named', 'tls-reject-unauthorized': '0' }, 0)
+    await put('prod/ld', { preload: '/tmp/other.so' }, 0)
+    for (const flag of ['prod/node', 'prod/ld', 'prod/node#options', 'prod/ld#preload']) {
+      const { ran, lines } = await exec(['--secret', flag], says('1'))
+      const { code, err } = await ran
+      expect([flag, code, lines()]).toEqual([flag, flag.includes('#') ? 2 : 1, []])
+      expect(err).toMatch(/(?:NODE_OPTIONS|LD_PRELOAD),? (?:which )?changes how programs run/)
+      expect(err).not.toContain('named')
+    }
+    const { ran, lines } = await exec(['--secret', 'prod/node#options=NODE_OPTIONS'], says('process.title'))
+    expect((await ran).code).toBe(0)
+    expect(lines()).toEqual(['named'])
+  })
+
+  test('none of the proofs, tokens and keys of the caller', async () => {
+    const { env, lines } = await prepare()
+    const own = {
+      PURSER_API_TOKEN: canary,
+      PURSER_ID_TOKEN: canary,
+      PURSER_ROOT_KEY: canary,
+      PURSER_MIGRATE_DATABASE_URL: `postgres://owner:${canary}@db/purser`,
+      PURSER_STATE_DIR: join(env.LOG, '..', 'state'),
+    }
+    const script = says("Object.keys(process.env).filter((name) => name.startsWith('PURSER_')).sort().join(' ')")
+    const { ran } = startCli(['exec', '--secret', 'prod/one=ONE', '--', process.execPath, '-e', script], {
+      env: { ...env, ...own },
+    })
+    expect(await ran).toMatchObject({ code: 0 })
+    expect(lines()).toEqual(['PURSER_ADDR PURSER_CA_FILE PURSER_LOG_KEY'])
+  })
+
+  test('no files in a directory of another user', async () => {
+    const { dir } = await prepare()
+    const lent = join(dir, 'lent')
+    mkdirSync(lent, { mode: 0o700 })
+    chownSync(lent, 12_345, 12_345)
+    const { ran, lines } = await exec(['--dir', lent, '--secret', 'prod/one=file:key'], says('1'))
+    const { code, err } = await ran
+    expect([code, lines(), readdirSync(lent)]).toEqual([1, [], []])
+    expect(err).toContain('it belongs to user 12345')
   })
 
   test.each([

@@ -1,5 +1,5 @@
 /** `purser root-key rotate`: what it refuses, what opens the database afterwards, and that a crash leaves one of the two keys working. */
-import { chmodSync, existsSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { generateRootKey } from '../../src/keys/root-key.ts'
@@ -49,6 +49,12 @@ describe.each(['embedded', 'postgres'] as const)('root-key rotate (%s)', (store)
     chmodSync(newFile(), 0o644)
     expect(await run()).toMatchObject({ code: 2, err: expect.stringContaining('chmod 600') })
     chmodSync(newFile(), 0o600)
+    chownSync(newFile(), 12_345, 12_345)
+    expect(await run()).toMatchObject({ code: 2, err: expect.stringContaining("is another user's") })
+    chownSync(newFile(), 0, 0)
+    chmodSync(place.dataDir, 0o777)
+    expect(await run()).toMatchObject({ code: 2, err: expect.stringContaining('others can replace the root key') })
+    chmodSync(place.dataDir, 0o700)
     const missing = await run(['--new-key-file', join(place.dataDir, 'none')])
     expect(missing.code).toBe(2)
     expect(existsSync(join(place.dataDir, 'none'))).toBe(false)

@@ -3,8 +3,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -341,6 +343,17 @@ describe('a restart', () => {
     const { uid } = statSync(file)
     expect(await readPrivate(file, uid)).toBe(readFileSync(file, 'utf8'))
     await expect(readPrivate(file, uid + 1)).rejects.toThrow(`it belongs to the user ${uid}`)
+  })
+
+  test('in a directory of another user keeps nothing, and works', async () => {
+    const { parent, start, warnings } = place()
+    const stateDir = join(parent, 'lent')
+    mkdirSync(stateDir)
+    chownSync(stateDir, 12_345, 12_345)
+    const client = await start({ stateDir })
+    expect(client.x509.spiffeId).toBe(spiffeId)
+    expect(warnings).toContainEqual(expect.stringContaining(`can't be kept in ${stateDir}: it belongs to user 12345`))
+    expect(readdirSync(stateDir)).toEqual([])
   })
 
   test('where nothing can be written warns, and works', async () => {

@@ -75,7 +75,7 @@ function aboutFile(path: string, stats: Stats): Finding[] {
   if (uid === undefined || stats.uid === uid) return []
   return [
     warn(check, `${path} belongs to user ${stats.uid}, and this is user ${uid}`, {
-      why: 'the server must be able to read it, and nobody else',
+      why: 'the server reads a root key of its own user or of root alone',
       do: `run doctor as the server's user; if that is this one: chown ${uid} ${path}`,
     }),
   ]
@@ -90,9 +90,9 @@ function aboutPlace(path: string): Finding[] {
   const findings: Finding[] = []
   const { mode } = statSync(folder)
   if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
-    const why = 'others may put another file in its place'
+    const why = 'others may put another file in its place; the server refuses to start'
     findings.push(
-      warn(check, `others may write in ${folder} (mode ${modeOf(mode)})`, { why, do: `chmod go-w ${folder}` }),
+      fail(check, `others may write in ${folder} (mode ${modeOf(mode)})`, { why, do: `chmod go-w ${folder}` }),
     )
   }
   const backups = namesIn(folder).filter((name) => name !== basename(path) && isBackup(name))

@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { access, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { folderFault } from '@purser/sdk/checks'
 import { CliError } from '../io.ts'
 import { type File, createFileStore } from '../files.ts'
 
@@ -43,6 +44,11 @@ export async function openDirectory(given: string | undefined): Promise<Director
 /** One that is there and that others may write to could have links of theirs in it. */
 async function checkPrivate(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined)
-  if (found && (found.mode & 0o022) !== 0)
-    throw new CliError(`${path} may be written by others, so no secret is put there: chmod go-w ${path}`)
+  if (!found) return
+  // The sticky bit does not keep links of others out.
+  const fault = folderFault({ uid: found.uid, mode: found.mode & ~0o1000 })
+  if (fault !== undefined)
+    throw new CliError(
+      `${path} may be written by others, so no secret is put there: ${fault}. chown it and chmod go-w it`,
+    )
 }

@@ -1,5 +1,6 @@
 /** What `--secret` says: which secret, what of it, and how the command is given it. */
 import { CliError, exitCodes } from '../io.ts'
+import { isPowerful } from './child-env.ts'
 
 export type Given = {
   path: string
@@ -30,6 +31,8 @@ function readGiven(text: string): Given {
   if (how === undefined) {
     const name = member === undefined ? prefix : `${prefix}_${asName(member)}`
     if (!isName(name)) throw wrong(`${path} makes no name of a variable: say path=NAME`)
+    if (member !== undefined && isPowerful(name))
+      throw wrong(`${name} changes how programs run: say ${path}#member=${name} if that is meant, or another name`)
     return { ...of, as: member === undefined ? { kind: 'variables', prefix } : { kind: 'variable', name } }
   }
   if (how.startsWith('file:')) {
@@ -79,7 +82,17 @@ export function render(given: readonly Given[], dataOf: (path: string) => Data):
     const text = member === undefined ? wholeOf(data) : asText(data[member])
     if (as.kind === 'file') files.push({ name: as.name, text, what: path })
     else if (as.kind === 'variable') put(as.name, text, path)
-    else for (const [name, value] of Object.entries(data)) put(`${as.prefix}_${asName(name)}`, asText(value), path)
+    else {
+      for (const [name, value] of Object.entries(data)) {
+        const variable = `${as.prefix}_${asName(name)}`
+        if (isPowerful(variable))
+          throw new CliError(
+            `${path} has a member that would be the variable ${variable}, which changes how programs run: ` +
+              `name the members that the command needs, as in --secret ${path}#member=NAME`,
+          )
+        put(variable, asText(value), path)
+      }
+    }
   }
   return { env, files }
 }

@@ -1,7 +1,7 @@
 /** `purser secret get`: a value, into a file or a pipe, and to a terminal only for whoever says so. */
 import { basename, dirname } from 'node:path'
 import type { Command } from 'commander'
-import { writeFiles } from '../files.ts'
+import { checkFolder, writeFiles } from '../files.ts'
 import type { Io } from '../io.ts'
 import { positive, reasonHeader, withExamples, withOutput, withReason } from '../options.ts'
 import { type OutputFlags, printable, remark } from '../output.ts'
@@ -38,6 +38,7 @@ async function get(io: Io, path: string, refused: readonly string[], flags: Flag
     throw usage('say why with --reason "…": it goes into the log, beside who read it')
   }
   if (flags.out !== undefined && basename(flags.out) === '') throw usage('--out must name a file')
+  if (flags.out !== undefined) await checkFolder(dirname(flags.out))
   await asCaller(io, flags, async (api, token) => {
     const { body } = await api.call<Value>('GET', url, {
       query: { version: flags.version },

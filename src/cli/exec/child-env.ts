@@ -1,0 +1,34 @@
+/** The environment of a command: which variables a secret may name, and which of ours are not handed on. */
+
+/** Each decides how a program is loaded, what it runs, or whom it trusts. A prefix ends with `*`. */
+const powerful = [
+  // The dynamic loader and the C library (ld.so(8), dyld(1)).
+  'LD_*', 'DYLD_*', 'GLIBC_TUNABLES', 'GCONV_PATH', 'LOCPATH', 'NLSPATH', 'MALLOC_*', 'HOSTALIASES', 'RES_OPTIONS', 'LOCALDOMAIN',
+  // Shells, and what is looked up by way of the environment.
+  'PATH', 'IFS', 'ENV', 'BASH_*', 'BASHOPTS', 'SHELL', 'SHELLOPTS', 'PS4', 'PROMPT_COMMAND', 'CDPATH', 'FPATH', 'ZDOTDIR',
+  'HOME', 'XDG_*', 'TMPDIR', 'EDITOR', 'VISUAL', 'PAGER', 'MANPAGER', 'BROWSER', 'LESSOPEN', 'LESSCLOSE', 'TERMINFO', 'TERMINFO_DIRS',
+  // Interpreters, virtual machines and their package managers.
+  'NODE_*', 'NPM_*', 'DENO_*', 'BUN_*', 'PYTHON*', 'PIP_*', 'PERL5*', 'PERL_*', 'PERLLIB', 'RUBY*', 'GEM_*', 'BUNDLE_*',
+  'JAVA_*', 'JDK_JAVA_OPTIONS', '_JAVA_OPTIONS', 'CLASSPATH', 'MAVEN_*', 'GRADLE_*', 'JVM_*', 'PHPRC', 'PHP_INI_SCAN_DIR', 'LUA_*',
+  'DOTNET_*', 'COMPLUS_*', 'COR_*', 'CORECLR_*', 'ERL_*', 'ELIXIR_*', 'JULIA_*', 'R_*', 'TCLLIBPATH', 'GODEBUG', 'GOFLAGS', 'CARGO_*', 'RUSTC_*', 'MAKEFLAGS',
+  // Programs that run what their settings name.
+  'GIT_*', 'SSH_*', 'SUDO_*', 'KUBECONFIG', 'DOCKER_*', 'AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE', 'PGSERVICEFILE', 'PGSYSCONFDIR',
+  // Whom a program trusts, and by way of whom it connects.
+  'OPENSSL_*', 'SSL_CERT_*', 'SSLKEYLOGFILE', 'CURL_*', 'REQUESTS_CA_BUNDLE', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY',
+  // Purser's own.
+  'PURSER_*',
+] // prettier-ignore
+const names = new Set(powerful.filter((name) => !name.endsWith('*')))
+const prefixes = powerful.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1))
+
+/** Whether a variable must be asked for by its name: whoever writes a secret names its members. */
+export function isPowerful(name: string): boolean {
+  const upper = name.toUpperCase()
+  return names.has(upper) || prefixes.some((prefix) => upper.startsWith(prefix))
+}
+
+/** How the command finds Purser, should it be a client too. Proofs, tokens, keys and the state directory stay here. */
+const handedOn = new Set(['PURSER_ADDR', 'PURSER_CA_FILE', 'PURSER_CA_SHA256', 'PURSER_AUDIENCE', 'PURSER_LOG_KEY'])
+
+export const childEnv = (env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PURSER_') || handedOn.has(name)))
