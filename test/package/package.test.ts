@@ -1,12 +1,12 @@
-/** The packed SDK in an empty folder: the README's first example on this Node.js and on the newest, and its types. */
-import { execFile } from 'node:child_process'
+/** The packed server in an empty folder, and the packed SDK in another: the README's first example on this Node.js and on the newest, and its types. */
+import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -29,7 +29,8 @@ let issuer: Issuer
 let example: string
 
 beforeAll(async () => {
-  await run('npm', ['run', '-s', 'build'], { cwd: root })
+  // Packing builds what is packed: nothing is left of an earlier build.
+  for (const built of ['dist', 'sdk/dist']) await rm(join(root, built), { recursive: true, force: true })
   dir = await mkdtemp(join(tmpdir(), 'purser-package-'))
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: join(root, 'sdk') })
   packed = (JSON.parse(stdout) as [Packed])[0]
@@ -45,6 +46,45 @@ beforeAll(async () => {
 afterAll(async () => {
   await purser.stop()
   await rm(dir, { recursive: true, force: true })
+})
+
+describe('the packed server', () => {
+  it('brings its SDK along, and serves from an empty folder', async () => {
+    const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: root })
+    const [server] = JSON.parse(stdout) as [Packed]
+    const paths = server.files.map(({ path }) => path)
+    expect(paths).toEqual(
+      expect.arrayContaining(['dist/src/main.js', 'openapi.yaml', 'node_modules/@purser/sdk/dist/index.js']),
+    )
+    expect(paths.filter((path) => /^(?:src|test|sdk)\//.test(path))).toEqual([])
+    const home = join(dir, 'server')
+    await mkdir(home)
+    await writeFile(join(home, 'package.json'), JSON.stringify({ name: 'somebody', private: true }))
+    const flags = ['--prefer-offline', '--no-audit', '--ignore-scripts']
+    await run('npm', ['install', ...flags, join(dir, server.filename)], { cwd: home })
+    const command = join(home, 'node_modules/.bin/purser')
+    const env = {
+      PATH: process.env.PATH,
+      PURSER_TRUST_DOMAIN: 'example.org',
+      PURSER_PUBLIC_URL: 'https://purser.example.org',
+      PURSER_LISTEN: '127.0.0.1:0',
+      PURSER_INSECURE_HTTP: 'loopback',
+    }
+    expect((await run(command, ['--version'], { env, cwd: home })).stdout).toMatch(/^\d+\.\d+\.\d+/)
+    const serving = spawn(command, ['serve'], { env, cwd: home, stdio: ['ignore', 'pipe', 'inherit'] })
+    onTestFinished(() => void serving.kill('SIGKILL'))
+    const listen = await new Promise<string>((resolve, reject) => {
+      let out = ''
+      serving.stdout.setEncoding('utf8').on('data', (text: string) => {
+        out += text
+        const url = /"listen":"([^"]+)"/.exec(out)?.[1]
+        if (url !== undefined) resolve(url)
+      })
+      serving.once('exit', () => reject(new Error(out)))
+    })
+    expect((await fetch(`${listen}/readyz`)).status).toBe(200)
+    expect((await fetch(`${listen}/openapi.yaml`)).status).toBe(200)
+  }, 300_000)
 })
 
 const newest = join(tools, `node-${process.platform}-${process.arch}/bin/node`)
