@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
-import type { Io } from './io.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
 import { withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, remark, show } from './output.ts'
 import { readText } from './settings.ts'
@@ -36,7 +36,7 @@ export function addBootstrap(program: Command, io: Io): void {
       const token = readText(io, path, 'the bootstrap token').trim()
       const { body } = await withApi(io, { ...flags, ...localRoots(io, flags, dataDir) }, (api) =>
         api.call<Reply>('POST', '/api/v1/bootstrap', { token }),
-      )
+      ).catch(withAdvice)
       show(io, flags, body, (reply) => `${reply.token}\n`)
       remark(
         io,
@@ -49,6 +49,15 @@ export function addBootstrap(program: Command, io: Io): void {
     'purser bootstrap --addr https://purser.example.org --token-file bootstrap-token --ca-sha256 3f9a…',
     'purser bootstrap --reissue --reason "the first admin token was lost"',
   )
+}
+
+/** A token that was exchanged, replaced or left too long is refused like one that never was. */
+function withAdvice(error: unknown): never {
+  if (!(error instanceof CliError) || error.code !== 'unauthenticated') throw error
+  const words = `the bootstrap token is spent, expired or replaced
+  what to do: set PURSER_API_TOKEN to the API token that it made; where that is lost, on the host of the server:
+              purser bootstrap --reissue --reason "the first API token was lost", then purser bootstrap`
+  throw new CliError(words, exitCodes.refused, error.code)
 }
 
 /** The server wrote its roots beside the token; another choice of the caller's wins. */

@@ -58,7 +58,9 @@ describe('databases and leases on the command line', () => {
   })
 
   it('say what is wrong, rotate the administrator, and end leases', async () => {
-    expect(await run('database check orders')).toMatchObject({ code: 0, out: expect.stringContaining('ok') })
+    const checked = await run('database check orders')
+    expect(checked).toMatchObject({ code: 0, out: expect.stringContaining('ok') })
+    expect(checked.out).toContain('the server is reached, without TLS and unverified, and takes the credential')
     expect(await run('database rotate-admin orders')).toMatchObject({
       code: 0,
       out: expect.stringContaining('new password'),

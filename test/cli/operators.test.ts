@@ -360,7 +360,10 @@ describe('token', () => {
 describe('bootstrap', () => {
   it('is refused once the token that it made was used', async () => {
     const env = { ...trusted(), PURSER_DATA_DIR: purser.dataDir }
-    expect((await cli(['bootstrap'], { env })).code).toBe(3)
+    const again = await cli(['bootstrap'], { env })
+    expect(again.code).toBe(3)
+    expect(again.err).toContain('the bootstrap token is spent, expired or replaced')
+    expect(again.err).toContain('purser bootstrap --reissue --reason')
     expect(readFileSync(join(purser.dataDir, 'bootstrap-token'), 'utf8')).toMatch(/^purser_boot_/)
   })
 })

@@ -17,11 +17,13 @@ export type Finding = { what: string; ok: boolean; detail?: string }
  */
 export async function checkDatabase(parts: AdminParts, row: DatabaseRow, prefix: string): Promise<Finding[]> {
   const findings: Finding[] = []
-  const reach = 'the server is reached, verified, and takes the credential'
+  const definition = definitionOf(row)
+  const how = definition.tls?.insecure ? 'without TLS and unverified' : 'verified by TLS'
+  const reach = `the server is reached, ${how}, and takes the credential`
   try {
     await asAdmin(parts, row, async (session) => {
       findings.push({ what: reach, ok: true })
-      for (const [what, look] of looks(definitionOf(row), prefix))
+      for (const [what, look] of looks(definition, prefix))
         findings.push(await finding(what, () => look(session)))
     })
   } catch (error) {
