@@ -28,12 +28,13 @@ describe('docs/audit-events.md', () => {
     expect(routes.length).toBeGreaterThan(30)
     const rows = Object.entries(actions).map(([action, meaning]) => {
       const own = routes.filter((route) => route.action === action)
-      const onlyRefusals = own.length > 0 && own.every((route) => route.kind === 'read')
+      const reads = own.filter((route) => route.kind === 'read')
+      const onlyRefusals = own.length > 0 && reads.length === own.length
       return [
         `\`${action}\``,
         meaning,
         own.map(({ method, path }) => `\`${method} ${path}\``).join(', '),
-        onlyRefusals ? 'refusals' : 'all',
+        onlyRefusals ? 'refusals' : reads.length > 0 ? 'changes' : 'all',
       ]
     })
     await isWrittenFrom(
@@ -43,7 +44,7 @@ describe('docs/audit-events.md', () => {
 
 <!-- The tables are written from src/audit/entry.ts by test/documentation.test.ts. Edit there. -->
 
-Everything that Purser gives out, changes or refuses is one entry of the log. An entry is canonical JSON (RFC 8785); what is absent is absent, never null. Its index is not in it: the proof binds that.
+Everything that Purser issues or changes is an entry of the log, and so is each refusal within the limits below. An entry is canonical JSON (RFC 8785); what is absent is absent, never null. Its index is not in it: the proof binds that.
 
 ${table(
   ['member', 'what it is'],
@@ -79,6 +80,19 @@ ${table(
 
 Refusals of strangers are recorded one by one within limits (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`); beyond them, and where a path is not there or a limit turned the request away, they are counted, and \`request.summary\` tells the number once a minute for each attestor, reason and address prefix. Refusals of whoever proved who it is are always recorded one by one.
 
+Two refusals have no entry, since the database does not answer: \`log_unavailable\` and \`replica_behind\`. The caller gets 503.
+
+## What reads record
+
+- **Values and the log itself**: each read is an entry before its answer leaves. These are values of secrets (\`secret.read\`), watches on them, searches, single entries and exports of the log,
+  explanations, and checks of attestors and databases.
+- **Everything else that needs a credential**: a read that succeeds has no entry, only its refusal has. These are definitions and lists of workload entries, attestors, databases, leases, tokens, keys and blocks;
+  names, versions, metadata, consumers and rotations of secrets; introspection, and a caller's question who it is. In the table this is \`refusals\`, or
+  \`changes\` where an action has both kinds of routes.
+- **What anyone may read** (bundle, key sets, CRLs, \`ca.pem\`, checkpoints, tiles, log keys, health): no entry. A refusal there is \`request.refused\`.
+
+The first use of an API token is an entry (\`token.use\`), whatever it is used for.
+
 ## Actions
 `,
         ...table(['action', 'meaning', 'routes', 'recorded'], rows),
@@ -104,7 +118,7 @@ describe('docs/errors.md', () => {
 
 <!-- The tables are written from src/errors.ts, src/authorize/advice.ts and sdk/src/error-codes.ts by test/documentation.test.ts. Edit there. -->
 
-Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and the \`requestId\` under which it is in the log. \`detail\` and \`errors\` (JSON pointers into the request) say more where the caller may know; no value of the request is repeated. 429 and 503 carry \`Retry-After\`.
+Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and a \`requestId\`. The log has an entry under that id, except for refusals that are only counted and those that say that nothing can be recorded now ([audit-events.md](audit-events.md)). \`detail\` and \`errors\` (JSON pointers into the request) say more where the caller may know; no value of the request is repeated. 429 and 503 carry \`Retry-After\`.
 
 \`\`\`json
 { "type": "urn:purser:problem:not_granted", "title": "The workload is not granted this", "status": 403, "code": "not_granted", "requestId": "req_…", "errors": [{ "pointer": "/jwts/0/audience/0", "detail": "this audience is not granted" }] }
