@@ -70,6 +70,9 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
   return app
 }
 
+/** What is signed by itself, so that plain HTTP may carry it. */
+export const isForCrls = ({ path }: Route): boolean => path === '/crl/{keyId}' || path === '/ca.pem'
+
 /** What stays on the common listener where operators have one of their own. */
 export const isForWorkloads = ({ permission }: Route): boolean =>
   permission !== 'bootstrap' && !isOperatorPermission(permission)

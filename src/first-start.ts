@@ -28,6 +28,8 @@ type Parts = {
   rootKey: RootKey
   trustDomain: string
   issuer: string
+  /** The base of the distribution points in certificates. */
+  crlUrl: string
   lifetimes: Lifetimes
   /** Of the form `purser_boot_…`; only its hash is stored. */
   bootstrapToken: string
@@ -46,7 +48,7 @@ const joinAttestor = (id: string): AttestorRow => ({
 })
 
 /** Everything that the first start stores, made before any lock: an RSA key alone takes longer than a lock may be held idle. */
-async function makeAll({ rootKey, trustDomain, issuer, lifetimes, now, randomBytes }: Parts) {
+async function makeAll({ rootKey, trustDomain, crlUrl, lifetimes, now, randomBytes }: Parts) {
   const instanceId = randomUUID()
   const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
   const maker = { keyring: await openKeyring(rootKey, instanceId, [wrapping]), trustDomain, randomBytes }
@@ -57,7 +59,7 @@ async function makeAll({ rootKey, trustDomain, issuer, lifetimes, now, randomByt
     maker,
     { id: root.id, issuer: rootCa.issuer },
     timesFor('issuing-ca', lifetimes, now, 0),
-    `${issuer}/crl/${root.id}`,
+    `${crlUrl}/crl/${root.id}`,
   )
   const jwt = timesFor('jwt', lifetimes, now, 0)
   const keys = [

@@ -92,6 +92,7 @@ export type Urls = {
   /** Where operators are served, where that is a listener of its own. */
   adminUrl?: string
   metricsUrl?: string
+  crlUrl?: string
 }
 
 /**
@@ -123,20 +124,21 @@ type Apps = {
   everybody: RequestListener
   operators: RequestListener
   metrics?: RequestListener
+  crls?: RequestListener
   answerBroken?: AnswerBroken
 }
 
-type Settings = Pick<Config, 'listen' | 'adminListen' | 'metricsListen' | 'maxConnections' | 'workers'>
+type Settings = Pick<Config, 'listen' | 'adminListen' | 'metricsListen' | 'crlListen' | 'maxConnections' | 'workers'>
 
 /**
  * Every listener that is configured.
  * @param opened takes each as soon as it is open, so that whoever fails at the next can close it
  */
 export async function openListeners(
-  { listen: address, adminListen, metricsListen, ...config }: Settings,
+  { listen: address, adminListen, metricsListen, crlListen, ...config }: Settings,
   identity: ServerIdentity | undefined,
   opened: Listener[],
-  { everybody, operators, metrics, answerBroken }: Apps,
+  { everybody, operators, metrics, crls, answerBroken }: Apps,
   log: Pick<Log, 'warn'>,
 ): Promise<Urls> {
   const maxConnections = Math.ceil(config.maxConnections / config.workers)
@@ -149,6 +151,7 @@ export async function openListeners(
   return {
     url: await open(everybody, address, identity),
     ...(adminListen && { adminUrl: await open(operators, adminListen, identity) }),
+    ...(crlListen && crls && { crlUrl: await open(crls, crlListen, undefined) }),
     ...(metricsListen && metrics && { metricsUrl: await open(metrics, metricsListen, undefined) }),
   }
 }

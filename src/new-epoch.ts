@@ -140,12 +140,12 @@ const changedKey = (id: string) => ({ table: 'signing_key', where: { id } })
  * MAC key, which signs nothing that leaves: instances that are kept out and proofs that were used are known by it.
  */
 async function replaceKeys(rows: readonly KeyRow[], parts: Parts, maker: KeyMaker): Promise<KeyChanges> {
-  const { now, lifetimes, keyring, head } = parts
+  const { now, lifetimes, keyring, crlUrl } = parts
   const rotator: Rotator = {
     maker,
     keys: createKeys(keyring),
     lifetimes,
-    crlUrl: (keyId) => `${head.issuer}/crl/${keyId}`,
+    crlUrl: (keyId) => `${crlUrl}/crl/${keyId}`,
   }
   const ca = await rotateRoot(rows, true, now, rotator)
   const jwt = await rotateScheduled(['jwt-es256', 'jwt-rs256'], rows, true, now, rotator)

@@ -10,7 +10,13 @@ import { readWrappingKeys } from './store/keys.ts'
 import { type Head, readHead } from './store/log.ts'
 import { fitting, openPostgres } from './store/postgres.ts'
 
-export type Offline = { db: Database; head: Head; keyring: Keyring }
+export type Offline = {
+  db: Database
+  head: Head
+  keyring: Keyring
+  /** The base of the distribution points in certificates. */
+  crlUrl: string
+}
 
 /** Such work may take longer than any request. */
 const statementSeconds = 3600
@@ -57,6 +63,7 @@ export async function openOffline(config: Config): Promise<Offline> {
   return openOwnDatabase(config, async ({ db, head }) => ({
     db,
     head,
+    crlUrl: config.crlUrl,
     keyring: await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex)),
   }))
 }

@@ -63,6 +63,7 @@ export async function openStore(
       rootKey,
       trustDomain,
       issuer,
+      crlUrl: config.crlUrl,
       lifetimes,
       bootstrapToken: token,
       now: now(),

@@ -2,7 +2,7 @@
 import { createRandomBytes } from './random.ts'
 import { readFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
-import { createApp, isForWorkloads } from './app.ts'
+import { createApp, isForCrls, isForWorkloads } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
 import { type Closing, createClosing } from './closing.ts'
@@ -131,7 +131,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   closing.add(() => summaries.stop())
   const issueX509 = createIssueX509({
     trustDomain: known.trustDomain,
-    publicUrl: known.issuer,
+    crlUrl: (keyId) => `${config.crlUrl}/crl/${keyId}`,
     randomBytes,
     refusesKey: (sha256) => isOwnKey(snapshots.current(), sha256),
   })
@@ -141,7 +141,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     maker: { keyring, trustDomain: known.trustDomain, randomBytes },
     keys,
     lifetimes: { publish, sign, longest, rootCa },
-    crlUrl: (keyId: string) => `${known.issuer}/crl/${keyId}`,
+    crlUrl: (keyId: string) => `${config.crlUrl}/crl/${keyId}`,
   }
   const sessions = createFindSession(db)
   const common = { db, recorder, snapshots, now, log: serverLog }
@@ -227,6 +227,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const apps = {
     everybody: appOf(config.adminListen ? routes.filter(isForWorkloads) : routes),
     operators: appOf(routes),
+    ...(config.crlListen && { crls: appOf(routes.filter(isForCrls)) }),
     answerBroken: createAnswerBroken(door),
     ...(parts.alone !== false && { metrics: metricsApp(renderMetrics) }),
   }

@@ -34,7 +34,7 @@ export function join(values: Values, report: Report): Config {
   if (values.trustDomain === undefined) {
     notGiven(report, 'PURSER_TRUST_DOMAIN', 'is required: the name of this deployment, such as example.org')
   }
-  const { listen, adminListen, metricsListen, dataDir } = values
+  const { listen, adminListen, metricsListen, crlListen, dataDir } = values
   const reach = [listen, ...(adminListen ? [adminListen] : [])]
   const local = reach.every((at) => isLoopback(at.host))
   const publicUrl = publicUrlOf(values, local, report)
@@ -44,10 +44,11 @@ export function join(values: Values, report: Report): Config {
       problem: 'names nobody, so no proof could be taken: leave it out for the public URL',
     })
   }
-  const fixed = [...reach, ...(metricsListen ? [metricsListen] : [])].filter((at) => at.port !== 0)
+  const plain = [metricsListen, crlListen].filter((at) => at !== undefined)
+  const fixed = [...reach, ...plain].filter((at) => at.port !== 0)
   if (new Set(fixed.map((at) => JSON.stringify([at.host, at.port]))).size < fixed.length) {
     const problem = 'two listeners have one host and port: leave the second out to share'
-    faults.push({ name: 'PURSER_LISTEN, PURSER_ADMIN_LISTEN, PURSER_METRICS_LISTEN', problem })
+    faults.push({ name: 'PURSER_LISTEN, PURSER_ADMIN_LISTEN, PURSER_METRICS_LISTEN, PURSER_CRL_LISTEN', problem })
   }
   const onPostgres = values.databaseUrl !== undefined
   if (!onPostgres && values.workers > 1)
@@ -60,6 +61,8 @@ export function join(values: Values, report: Report): Config {
     listen,
     ...(adminListen && { adminListen }),
     ...(metricsListen && { metricsListen }),
+    ...(crlListen && { crlListen }),
+    crlUrl: values.crlUrl ?? publicUrl,
     tls: tls(values, publicUrl, local, report),
     dataDir,
     database: database(values, report),

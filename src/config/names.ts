@@ -56,6 +56,22 @@ export const settings = {
     absent: 'no such listener',
     doc: 'A plain HTTP listener for /metrics alone.',
   },
+  crlListen: {
+    env: 'PURSER_CRL_LISTEN',
+    yaml: 'crlListen',
+    parse: values.address,
+    type: 'host:port',
+    absent: 'no such listener',
+    doc: 'A plain HTTP listener for CRLs and CA certificates alone (RFC 5280 section 8): `/crl/…` and `/ca.pem`. Name it in PURSER_CRL_URL.',
+  },
+  crlUrl: {
+    env: 'PURSER_CRL_URL',
+    yaml: 'crlUrl',
+    parse: values.crlUrl,
+    type: 'http or https URL',
+    absent: 'the public URL',
+    doc: 'Where verifiers reach `/crl/…`: the base of the distribution points in certificates. A verifier may not follow https, since that needs a CRL again.',
+  },
   dataDir: {
     env: 'PURSER_DATA_DIR',
     yaml: 'dataDir',

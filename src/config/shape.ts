@@ -16,6 +16,9 @@ export type Config = Deep<{
   /** Absent: operators and auditors use `listen`. */
   adminListen?: Address
   metricsListen?: Address
+  crlListen?: Address
+  /** The base of the distribution points in certificates. */
+  crlUrl: string
   tls: { kind: 'own-ca'; names: string[] } | { kind: 'files'; certFile: string; keyFile: string } | { kind: 'off' }
   dataDir: string
   database: ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret }) & {

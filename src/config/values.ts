@@ -104,6 +104,17 @@ export function issuerUrl(given: string): string {
   return given
 }
 
+/** A distribution point is written into every certificate, so only one spelling is taken. */
+export function crlUrl(given: string): string {
+  const url = URL.canParse(given) ? new URL(given) : undefined
+  const plain = url?.protocol === 'http:' || url?.protocol === 'https:'
+  if (!plain || url.username !== '' || url.password !== '' || /[?#]/.test(given) || given.endsWith('/'))
+    throw new BadValue(`must be an http or https URL without user, query and slash at its end, not ${quoted(given)}`)
+  const written = url.pathname === '/' ? url.origin : url.href
+  if (written !== given) throw new BadValue(`is written ${written}: lower case, no default port, no dot segments`)
+  return given
+}
+
 export function httpsUrl(given: string): string {
   const url = URL.canParse(given) ? new URL(given) : undefined
   if (url?.protocol === 'https:' && url.username === '' && url.password === '') return given

@@ -1098,6 +1098,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/jwks.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same as `/keys`, for verifiers that look here */
+        get: operations["getWellKnownJwks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/bundle": {
         parameters: {
             query?: never;
@@ -2458,6 +2475,7 @@ export interface components {
         OpenidConfiguration: {
             issuer: string;
             jwks_uri: string;
+            /** @description Required of every provider; nothing is served there, as nobody logs in to Purser */
             authorization_endpoint?: string;
             token_endpoint?: string;
             response_types_supported: string[];
@@ -4500,6 +4518,28 @@ export interface operations {
         };
     };
     getJwks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key set */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublishedJwks"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getWellKnownJwks: {
         parameters: {
             query?: never;
             header?: never;

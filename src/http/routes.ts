@@ -166,6 +166,7 @@ export function createRoutes(parts: RouteParts): Route[] {
 
     read('GET', '/.well-known/openid-configuration', 'none', 'public', 'none', anyone.openidConfiguration),
     read('GET', '/keys', 'none', 'public', 'none', anyone.jwks),
+    read('GET', '/.well-known/jwks.json', 'none', 'public', 'none', anyone.jwks),
     read('GET', '/bundle', 'none', 'public', 'none', anyone.bundle),
     read('GET', '/ca.pem', 'none', 'public', 'none', anyone.caPem),
     read('GET', '/crl/{keyId}', 'none', 'public', 'none', createCrlRoute(parts)),

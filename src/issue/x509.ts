@@ -27,7 +27,8 @@ export type X509Reply = {
 
 export type X509Parts = {
   trustDomain: string
-  publicUrl: string
+  /** Where the CRL of an issuing key is. */
+  crlUrl: (keyId: string) => string
   randomBytes: (size: number) => Buffer
   /** Keys that may never be certified: our own CAs'. By SHA-256 of the SPKI, hex. */
   refusesKey: (publicKeySha256: string) => boolean
@@ -83,7 +84,7 @@ export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: Is
   function issuerFor(ca: OpenCa): X509Issuer {
     let made = issuers.get(ca.row.id)
     if (!made) {
-      const crlUrl = `${parts.publicUrl}/crl/${ca.row.id}`
+      const crlUrl = parts.crlUrl(ca.row.id)
       made = createX509Issuer({ trustDomain: parts.trustDomain, issuer: ca.issuer, crlUrl, count: () => count })
       issuers.set(ca.row.id, made)
     }

@@ -10,7 +10,7 @@ type Address = Config['listen']
 
 /** `serving`: a Purser of this trust domain answers, so that other checks know that a server runs. */
 export async function lookAtListeners(config: Config): Promise<{ serving: boolean; findings: Finding[] }> {
-  const { listen, adminListen, metricsListen, tls, trustDomain } = config
+  const { listen, adminListen, metricsListen, crlListen, tls, trustDomain } = config
   const first = await lookAtListener('PURSER_LISTEN', listen, tls.kind !== 'off', trustDomain)
   const findings = [...first.findings]
   if (adminListen) {
@@ -21,6 +21,9 @@ export async function lookAtListeners(config: Config): Promise<{ serving: boolea
   // It says no trust domain: where the main listener is ours, so is this one.
   if (metricsListen && !first.serving) {
     findings.push(...(await lookAtListener('PURSER_METRICS_LISTEN', metricsListen, false, trustDomain)).findings)
+  }
+  if (crlListen && !first.serving) {
+    findings.push(...(await lookAtListener('PURSER_CRL_LISTEN', crlListen, false, trustDomain)).findings)
   }
   return { serving: first.serving, findings }
 }
