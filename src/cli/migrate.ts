@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { type StoreConfig, readStoreConfig } from '../config.ts'
 import type { Database } from '../store/database.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import type { Io } from './io.ts'
 import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, show } from './output.ts'
+import { refuseUnreachable } from './unreachable.ts'
 
 type Flags = OutputFlags & { dryRun?: boolean }
 
@@ -41,9 +42,7 @@ async function run(config: StoreConfig, dryRun: boolean): Promise<string[]> {
   try {
     return dryRun ? await pendingMigrations(db) : await migrate(db)
   } catch (error) {
-    const { isConnectionError } = await import('../store/database.ts')
-    if (!isConnectionError(error)) throw error
-    throw new CliError("the database can't be reached: see DATABASE_URL", exitCodes.unreachable)
+    return await refuseUnreachable(error)
   } finally {
     await db.close()
   }

@@ -1,6 +1,7 @@
 /** From the text of one setting to its value, or BadValue saying what was expected. Nothing is repaired. */
 import { isIP, isIPv4 } from 'node:net'
 import { isAudience } from '../names/audience.ts'
+import { hostsInWords, parseDatabaseUrl } from '../names/database-url.ts'
 import { isDnsName } from '../names/dns-name.ts'
 import { isTrustDomain } from '../names/spiffe-id.ts'
 import { OutboundError } from '../outbound/errors.ts'
@@ -122,11 +123,10 @@ export function httpsUrl(given: string): string {
 }
 
 export function postgresUrl(given: string): Secret {
-  const url = URL.canParse(given) ? new URL(given) : undefined
-  if (url?.protocol !== 'postgres:' && url?.protocol !== 'postgresql:') {
-    throw new BadValue('must be a URL such as postgres://user:password@host:5432/purser')
-  }
-  return secret(given, `${url.protocol}//${url.host}${url.pathname}`)
+  const hosts = parseDatabaseUrl(given)
+  if (typeof hosts === 'string') throw new BadValue(hosts)
+  const { protocol, pathname } = new URL(hosts.urls[0] ?? '')
+  return secret(given, `${protocol}//${hostsInWords(hosts)}${pathname}`)
 }
 
 /** 32 bytes in standard base64 (RFC 4648 section 4), in the one spelling that encodes them. */

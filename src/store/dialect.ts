@@ -16,6 +16,14 @@ type Response = {
 // Its class by way of the public interface: no import from inside the package.
 export const PostgresDialect: typeof Knex.Client = knex({ client: 'pg' }).client.constructor
 
+/** Knex puts the statement before the words of the server: people and logs are better off without it. */
+export function hideStatements(database: Knex): void {
+  database.on('query-error', (error: Error, { sql }: { sql: string }) => {
+    const prefix = `${sql} - `
+    if (error.message.startsWith(prefix)) error.message = error.message.slice(prefix.length)
+  })
+}
+
 /**
  * Postgres answers a COMMIT of a failed transaction with ROLLBACK, and no error (documentation of COMMIT). Whoever
  * swallowed the failed statement would believe that it was kept.

@@ -10,7 +10,7 @@ import { PGlite } from '@electric-sql/pglite'
 import knex from 'knex'
 import { types } from 'pg'
 import type { Database } from './database.ts'
-import { PostgresDialect, type Statement, refuseSilentRollback } from './dialect.ts'
+import { PostgresDialect, type Statement, hideStatements, refuseSilentRollback } from './dialect.ts'
 import { takeLock } from './lock.ts'
 
 // How node-postgres writes a value (dates, arrays, JSON, bytes): not in its types, but what makes both stores equal.
@@ -95,6 +95,8 @@ export async function openEmbedded(options: { dataDir: string | undefined; load?
     // Everything that Knex would print is thrown as well.
     log: { warn: () => undefined, error: () => undefined },
   })
+
+  hideStatements(database)
 
   const listeners = new Map<string, Set<(payload: string) => void>>()
   pglite.onNotification((channel, payload) => {

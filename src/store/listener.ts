@@ -12,11 +12,11 @@ const longestPause = 5_000
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /**
- * `connect` makes a client that is not connected yet. The first `listen` fails when Postgres can't be reached; later
+ * `connect` answers a client of its own. The first `listen` fails when Postgres can't be reached; later
  * losses are told to `onError`, tried again with growing pauses, and end in every subscriber's `onGap`.
  */
 export function createListener(
-  connect: () => Client,
+  connect: () => Promise<Client>,
   onError: ((error: unknown) => void) | undefined,
 ): Pick<Database, 'listen' | 'close'> {
   const channels = new Map<string, Set<Subscriber>>()
@@ -32,13 +32,12 @@ export function createListener(
   }
 
   async function open(): Promise<Client> {
-    const client = connect()
+    const client = await connect()
     client.on('error', (error) => onError?.(error))
     client.on('notification', ({ channel, payload }) => {
       for (const { fn } of channels.get(channel) ?? []) call(() => fn(payload ?? ''))
     })
     try {
-      await client.connect()
       // Whoever listens is a server: what must not happen beside one waits, or refuses (presence.ts).
       await client.query('select pg_advisory_lock_shared($1)', [serversLock])
       // Walking a Map also meets what is added meanwhile.

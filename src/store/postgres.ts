@@ -1,9 +1,10 @@
 /** The production store: a pool of connections to Postgres that neither hold the head's lock when cut off, nor hang. */
 import knex from 'knex'
 import type { Knex } from 'knex'
-import { Client } from 'pg'
+import type { Client } from 'pg'
+import { type Connector, createConnector } from './connect.ts'
 import type { Database } from './database.ts'
-import { PostgresDialect, type Statement, refuseSilentRollback } from './dialect.ts'
+import { PostgresDialect, type Statement, hideStatements, refuseSilentRollback } from './dialect.ts'
 import { createListener } from './listener.ts'
 
 type Connection = Client & { __knex__disposed?: unknown; openedAt?: number }
@@ -28,11 +29,23 @@ const unreplicated = (): Error =>
     code: '08007',
   })
 
-const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof PostgresDialect => {
+const dialectWith = (
+  { connect, distrust }: Connector,
+  prepare: (fresh: Client) => Promise<unknown>,
+): typeof PostgresDialect => {
   // When an answer was last missed. Not a member: in a transaction `this` is another client than the pool's.
   let missedAt = -Infinity
   const cancelledWaits = new WeakSet<Client>()
   return class PooledDialect extends PostgresDialect {
+    /** Knex's own knows one host. */
+    async _acquireOnlyConnection(): Promise<Connection> {
+      const fresh: Connection = await connect()
+      // Knex looks for this name before it hands a connection out again.
+      fresh.on('error', (error) => (fresh.__knex__disposed = error))
+      fresh.on('end', () => (fresh.__knex__disposed ??= 'Connection ended unexpectedly'))
+      return fresh
+    }
+
     override async acquireRawConnection(): Promise<Connection> {
       const fresh: Connection = await super.acquireRawConnection()
       fresh.openedAt = performance.now()
@@ -68,7 +81,8 @@ const dialectWith = (prepare: (fresh: Client) => Promise<unknown>): typeof Postg
       } catch (error) {
         if (error instanceof Error && isUnanswered(error)) missedAt = performance.now()
         if (error instanceof Error && useless(error)) {
-          // Knex looks for this name before it hands a connection out again. What the server holds for it ends with it.
+          distrust()
+          // What the server holds for it ends with it.
           connection.__knex__disposed = error
           void connection.end().catch(() => undefined)
         }
@@ -114,10 +128,8 @@ export type PostgresDatabase = Database & { kind: 'postgres' }
 /** Connects when first used; `checkPostgres` asks whether this server will do. */
 export function openPostgres(options: PostgresOptions): PostgresDatabase {
   const { url, poolMax = 10, applicationName = 'purser', statementSeconds = 6, onError } = options
-  const connection = {
-    connectionString: url,
+  const settings = {
     application_name: applicationName,
-    connectionTimeoutMillis: 5_000,
     // Above the server's own limit: it fires when nobody answers any more.
     query_timeout: (statementSeconds + 2) * 1_000,
     keepAlive: true,
@@ -125,17 +137,18 @@ export function openPostgres(options: PostgresOptions): PostgresDatabase {
   }
   const tell = (message: unknown): void => onError?.(new Error(String(message)))
   const database = knex({
-    client: dialectWith((fresh) => {
+    client: dialectWith(createConnector(url, settings), (fresh) => {
       fresh.on('error', (error) => onError?.(error))
       return fresh.query(session, [`${statementSeconds}s`])
     }),
-    connection,
+    connection: {},
     pool: { min: 0, max: poolMax },
     acquireConnectionTimeout: 5_000,
     compileSqlOnError: false,
     log: { warn: tell, error: tell },
   })
-  const listener = createListener(() => new Client({ ...connection, query_timeout: 5_000 }), onError)
+  hideStatements(database)
+  const listener = createListener(createConnector(url, { ...settings, query_timeout: 5_000 }).connect, onError)
   return {
     knex: database,
     kind: 'postgres',

@@ -113,6 +113,18 @@ test.each<[string, Record<string, string>, string]>([
   ['a host with a path', { PURSER_FETCH_ALLOW: 'a.example/x' }, 'must be an origin'],
   ['an audience with a space', { PURSER_AUDIENCES: 'a b' }, 'printable ASCII'],
   ['another database', { DATABASE_URL: 'mysql://h/d', PURSER_ROOT_KEY: rootKey }, 'postgres://'],
+  ['a list of hosts with a gap', { DATABASE_URL: 'postgres://a,,b/d', PURSER_ROOT_KEY: rootKey }, 'empty host'],
+  [
+    'a list of hosts as a parameter',
+    { DATABASE_URL: 'postgres:///d?host=a,b', PURSER_ROOT_KEY: rootKey },
+    'before the path',
+  ],
+  ['a bad port in a list', { DATABASE_URL: 'postgres://a:1,b:x/d', PURSER_ROOT_KEY: rootKey }, 'host1:5432,host2:5432'],
+  [
+    'a standby to write to',
+    { DATABASE_URL: 'postgres://a,b/d?target_session_attrs=standby', PURSER_ROOT_KEY: rootKey },
+    'read-write',
+  ],
   ['no root key for Postgres', { DATABASE_URL: 'postgres://h/d' }, 'purser root-key generate'],
   ['an owner for no database', { PURSER_MIGRATE_DATABASE_URL: 'postgres://h/d' }, 'DATABASE_URL: is missing'],
   ['a root key of 31 bytes', { PURSER_ROOT_KEY: Buffer.alloc(31).toString('base64') }, '32 bytes in base64'],
@@ -203,6 +215,12 @@ test('secrets are told by reveal alone', () => {
   for (const value of ['hunter2', 'hunter3', rootKey]) expect(printed).not.toContain(value)
   expect(printed).toContain('postgres://db.example:5432/purser')
   expect(() => structuredClone(config)).toThrow()
+})
+
+test('a database may have several hosts', () => {
+  const url = 'postgres://purser:hunter2@db1.example,[::1]:5433/purser?target_session_attrs=read-write'
+  const { database } = read({ env: { ...postgres, DATABASE_URL: url } })
+  expect(String(database.kind === 'postgres' && database.url)).toBe('postgres://db1.example,[::1]:5433/purser')
 })
 
 test('no fault repeats the value of a secret', () => {

@@ -2,6 +2,8 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../config.ts'
+import { databaseHosts } from '../../names/database-url.ts'
+import { NoHost } from '../../store/connect.ts'
 import { type Database, isConnectionError } from '../../store/database.ts'
 import { hasDatabase, openEmbedded } from '../../store/embedded.ts'
 import { StoreLocked } from '../../store/lock.ts'
@@ -56,17 +58,19 @@ async function openServer(url: string): Promise<Opened> {
     return { db }
   } catch (error) {
     await db.close().catch(() => undefined)
-    return { findings: [connectionFault(new URL(url), error)] }
+    return { findings: [connectionFault(url, error)] }
   }
 }
 
 /** Who and where, of a URL that also holds a password. */
 type Place = { where: string; role: string; name: string }
 
-function placeOf(url: URL): Place {
+function placeOf(text: string): Place {
+  const { urls } = databaseHosts(text)
+  const url = new URL(urls[0] ?? '')
   const name = decodeURIComponent(url.pathname.slice(1))
   return {
-    where: `${url.hostname || 'the local socket'}${url.port === '' ? '' : `:${url.port}`}`,
+    where: urls.map((one) => new URL(one).host || 'the local socket').join(','),
     role: decodeURIComponent(url.username) || 'of this user',
     name: name === '' ? 'of the role’s name' : name,
   }
@@ -75,7 +79,7 @@ function placeOf(url: URL): Place {
 const why = 'nothing is issued while it does not answer'
 
 /** SQLSTATE classes 28 and 3D, what Node’s sockets say, and what its TLS says. */
-function connectionFault(url: URL, error: unknown): Finding {
+function connectionFault(url: string, error: unknown): Finding {
   const { where, role, name } = placeOf(url)
   const code = codeOf(error) ?? ''
   const said = error instanceof Error ? error.message : ''
@@ -107,7 +111,12 @@ function connectionFault(url: URL, error: unknown): Finding {
     return fail(check, `${where} is not verified over TLS (${code})`, { why, do: remedy })
   }
   const reason = code === '' ? 'no answer in time' : code
-  const remedy = `pg_isready -h ${url.hostname} -p ${url.port || '5432'}; is DATABASE_URL right, and does a firewall lie between?`
+  const { urls } = databaseHosts(url)
+  const asking = urls
+    .map((one) => new URL(one))
+    .map(({ hostname, port }) => `pg_isready -h ${hostname} -p ${port || '5432'}`)
+  const remedy = `${asking.join('; ')}; is DATABASE_URL right, and does a firewall lie between?`
+  if (error instanceof NoHost) return fail(check, error.message, { why, do: remedy })
   if (isConnectionError(error)) return fail(check, `${where} can't be reached (${reason})`, { why, do: remedy })
   return fail(check, `${where} does not take the connection (${reason})`, { why, do: remedy })
 }

@@ -1,6 +1,7 @@
 /** Whether this Postgres can keep Purser's promises, and what stands between it and Purser. */
 import type { Config } from '../../config.ts'
 import { isLoopback } from '../../config/values.ts'
+import { databaseHosts } from '../../names/database-url.ts'
 import type { Knex } from '../../store/database.ts'
 import { openPostgres } from '../../store/postgres.ts'
 import { type PostgresFacts, readBackend, readClock, readPostgresFacts } from '../../store/postgres-facts.ts'
@@ -15,7 +16,7 @@ export async function lookAtPostgres(knex: Knex, { database }: Config): Promise<
   const findings = [
     ...judgeServer(facts),
     ...judgeStandbys(facts),
-    ...judgeWay(facts, new URL(url)),
+    ...databaseHosts(url).urls.flatMap((one) => judgeWay(facts, new URL(one))),
     ...judgePooler(await backendsOfTwo(url)),
     ...judgeLatency(medianMs),
   ]
@@ -31,7 +32,7 @@ export function judgeServer(facts: PostgresFacts): Finding[] {
     )
   }
   if (facts.standby) {
-    const remedy = 'point DATABASE_URL at the primary; with several hosts in it, add target_session_attrs=read-write'
+    const remedy = 'point DATABASE_URL at the primary, or list its hosts: postgres://user@host1:5432,host2:5432/purser'
     findings.push(fail(check, 'this is a standby: it takes no writes', { why: writes, do: remedy }))
   }
   if (facts.readOnly) {
