@@ -1,4 +1,5 @@
 /** The log as the server runs it: opened, its head kept outside too, and the two ways to append. */
+import { type AppendWatch, watchAppends } from './audit/append-watch.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { headFile, headObject } from './audit/head-file.ts'
 import { countIssued } from './audit/issued.ts'
@@ -11,7 +12,7 @@ import type { Config } from './config.ts'
 import type { Keys } from './keys/keys.ts'
 import type { Outbound } from './outbound/client.ts'
 import type { Database } from './store/database.ts'
-import { createReplicatedHead } from './store/replicated.ts'
+import { confirmCommits, createReplicatedHead } from './store/replicated.ts'
 import type { Snapshots } from './store/snapshot.ts'
 import type { Log as ServerLog } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -28,7 +29,7 @@ type Parts = {
   randomBytes: (size: number) => Buffer
 }
 
-export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Recorder }> {
+export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Recorder; appends: AppendWatch }> {
   const { db, snapshots, keys, config, outbound, metrics, closing, serverLog, randomBytes } = parts
   const known = snapshots.current()
   const onError = (event: string) => (error: unknown) => serverLog.warn(event, { err: error })
@@ -55,11 +56,16 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
     onKept: (head) => metrics.logHead(head),
   })
   closing.add(() => head.stop())
+  const appends = watchAppends({ confirm: () => confirmCommits(db.knex), now: Date.now })
+  closing.add(() => appends.stop())
   const commit = createGroupCommit({
     knex: db.knex,
     log,
     now: Date.now,
-    onBatch: (entries, seconds) => metrics.appended({ path: 'batch', entries, seconds }),
+    onBatch: (entries, seconds) => {
+      appends.succeeded()
+      metrics.appended({ path: 'batch', entries, seconds })
+    },
     onError: onError('log.append_failed'),
   })
   closing.add(() => commit.idle())
@@ -73,7 +79,7 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
     onError: onError('log.append_failed'),
     onIssued: (issued) => countIssued(issued, metrics.issued),
   })
-  return { log, recorder }
+  return { log, recorder, appends }
 }
 
 const closedAdvice =

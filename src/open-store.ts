@@ -2,15 +2,16 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { firstStart } from './first-start.ts'
 import { type RootKey, openRootKey } from './keys/root-key.ts'
 import { newToken, tokenKind } from './names/token.ts'
-import type { Database } from './store/database.ts'
+import { type Database, isConnectionError } from './store/database.ts'
 import { openEmbedded } from './store/embedded.ts'
 import { readHead } from './store/log.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
-import { fitting, openPostgres } from './store/postgres.ts'
+import { checkPostgres, openPostgres } from './store/postgres.ts'
 import type { Log as ServerLog } from './telemetry/log.ts'
 
 export type Opened = { db: Database; rootKey: RootKey }
@@ -25,15 +26,39 @@ export class StartError extends Error {
   }
 }
 
-export async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>, log: ServerLog): Promise<Database> {
-  if (config.database.kind === 'embedded') return openEmbedded({ dataDir: join(config.dataDir, 'db') })
+/**
+ * @param waitSeconds how long a Postgres is waited for that can't be reached
+ * @throws what it says then
+ */
+export async function openDatabase(
+  { database, dataDir }: Pick<Config, 'database' | 'dataDir'>,
+  log: ServerLog,
+  waitSeconds = 0,
+): Promise<Database> {
+  if (database.kind === 'embedded') return openEmbedded({ dataDir: join(dataDir, 'db') })
   const db = openPostgres({
-    url: config.database.url.reveal(),
+    url: database.url.reveal(),
     applicationName: 'purser',
     onError: (error) => log.warn('store.connection_lost', { err: error }),
   })
-  return fitting(db)
+  const until = performance.now() + waitSeconds * 1000
+  for (;;) {
+    try {
+      await checkPostgres(db.knex)
+      return db
+    } catch (error) {
+      if (!isConnectionError(error) || performance.now() > until) {
+        await db.close()
+        throw error
+      }
+      log.warn('store.unreachable', { err: error })
+      await pause(retryMs)
+    }
+  }
 }
+
+/** Between two looks at a database that can't be reached. */
+const retryMs = 1_000
 
 type Parts = { log: ServerLog; now?: () => Date; randomBytes?: (size: number) => Buffer }
 
@@ -46,7 +71,7 @@ export async function openStore(
   const rootKey = openRootKey(
     config.rootKey.kind === 'value' ? { kind: 'value', value: config.rootKey.value.reveal() } : config.rootKey,
   )
-  const db = await openDatabase(config, log)
+  const db = await openDatabase(config, log, config.database.kind === 'postgres' ? config.database.waitSeconds : 0)
   try {
     if (config.database.kind === 'embedded') {
       log.warn('store.embedded', {

@@ -108,7 +108,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   metrics.watchSnapshotAge(() => snapshots.age() / 1000)
   const outbound = createOutbound({ allow: config.fetchAllow })
   closing.add(() => outbound.close())
-  const { log, recorder } = await composeLog({
+  const { log, recorder, appends } = await composeLog({
     db,
     snapshots,
     keys,
@@ -188,6 +188,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     now,
     snapshots,
     snapshotAge: () => snapshots.age(),
+    appends: appends.succeeds,
     draining: () => draining,
     renderMetrics,
     openapiBytes: Buffer.from(openapi.text),

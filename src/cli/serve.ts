@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { readConfig } from '../config.ts'
 import type { Io } from './io.ts'
 import { withExamples } from './options.ts'
+import { refuseUnreachable } from './unreachable.ts'
 
 export function addServe(program: Command, io: Io): void {
   const command = program
@@ -22,7 +23,7 @@ export function addServe(program: Command, io: Io): void {
         stream: io.stdout,
         ...(worker !== undefined && { worker }),
       })
-      const running = await serve(config, { log, pid: io.pid })
+      const running = await serve(config, { log, pid: io.pid }).catch(refuseUnreachable)
       await new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
       await running.stop()
     })

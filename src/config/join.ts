@@ -136,7 +136,8 @@ function tls(values: Values, publicUrl: string, local: boolean, report: Report):
 function database(values: Values, report: Report): Config['database'] {
   const { databaseUrl: url, migrateDatabaseUrl, migrate } = values
   if (url !== undefined) {
-    return { kind: 'postgres', url, migrateUrl: migrateDatabaseUrl ?? url, migrate: migrate ?? 'check' }
+    const migrateUrl = migrateDatabaseUrl ?? url
+    return { kind: 'postgres', url, migrateUrl, waitSeconds: values.databaseWait, migrate: migrate ?? 'check' }
   }
   if (migrateDatabaseUrl !== undefined) {
     notGiven(report, 'DATABASE_URL', 'is missing: PURSER_MIGRATE_DATABASE_URL is the same database as another role')

@@ -87,7 +87,7 @@ export const settings = {
     type: 'postgres URL',
     secret: true,
     absent: 'the embedded store in the data directory',
-    doc: 'PostgreSQL 14 or newer.',
+    doc: 'PostgreSQL 14 or newer. May list several hosts (`postgres://user@host1:5432,host2:5432/purser`): the first that takes writes is used.',
   },
   migrateDatabaseUrl: {
     env: 'PURSER_MIGRATE_DATABASE_URL',
@@ -98,6 +98,12 @@ export const settings = {
     absent: '`DATABASE_URL`',
     doc: 'The same database as the role that owns the schema, for `purser migrate`.',
   },
+  databaseWait: seconds(
+    'PURSER_DATABASE_WAIT_SECONDS',
+    'database.waitSeconds',
+    { from: 0, to: 3600, default: 60 },
+    'How long a start waits for a database that can not be reached, before it ends with exit code 5.',
+  ),
   migrate: {
     env: 'PURSER_MIGRATE',
     yaml: 'database.migrate',

@@ -21,7 +21,7 @@ export type Config = Deep<{
   crlUrl: string
   tls: { kind: 'own-ca'; names: string[] } | { kind: 'files'; certFile: string; keyFile: string } | { kind: 'off' }
   dataDir: string
-  database: ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret }) & {
+  database: ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret; waitSeconds: number }) & {
     migrate: 'auto' | 'check'
   }
   /** `create`: made by itself when missing, only for the embedded store. */

@@ -9,6 +9,8 @@ export type OperationsParts = {
   log: Pick<Log, 'rolledBack'>
   /** Milliseconds since the database last confirmed the state. */
   snapshotAge: () => number
+  /** Whether appends succeed: the database may answer reads alone, or wait for a standby that is away. */
+  appends: () => boolean
   /** True once SIGTERM was heard. */
   draining: () => boolean
   renderMetrics: () => Promise<{ text: string; type: string }>
@@ -25,6 +27,7 @@ export function createOperationsRoutes(
     async ready(_, snapshot) {
       const checks = [
         { name: 'database', ok: parts.snapshotAge() <= staleAfterMs },
+        { name: 'appends', ok: parts.appends() },
         { name: 'log', ok: !parts.log.rolledBack() },
         { name: 'issuing', ok: snapshot.issuing },
         { name: 'serving', ok: !parts.draining() },

@@ -10,6 +10,7 @@ import { openPostgres } from '../../src/store/postgres.ts'
 import { keepServersOut } from '../../src/store/presence.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { testDatabase } from '../support/database.ts'
+import { startOwnPostgres } from '../support/postgres.ts'
 import { type PurserProcess, spawnPurser } from '../support/process.ts'
 import { audience, trustDomain } from '../support/purser.ts'
 import { runShell } from '../support/shell.ts'
@@ -70,11 +71,25 @@ describe('a start that fails', () => {
     expect(purser.err()).toContain('purser: listen EADDRINUSE')
   })
 
-  it('where no database answers ends the process', async () => {
-    const unreachable = `postgres://purser:hunter2@${await takenPort()}/x`
-    const purser = serve({ ...(await postgres()), DATABASE_URL: unreachable })
-    expect((await purser.ended).code).toBe(1)
+  it.each(['1', '2'])('where no database answers in time ends with exit code 5, with %s worker(s)', async (workers) => {
+    const unreachable = 'postgres://purser:hunter2@127.0.0.1:1/x'
+    const env = { ...(await postgres()), DATABASE_URL: unreachable, PURSER_DATABASE_WAIT_SECONDS: '1' }
+    const purser = serve({ ...env, PURSER_WORKERS: workers })
+    expect((await purser.ended).code).toBe(5)
+    expect(purser.err()).toBe(
+      "purser: the database can't be reached (ECONNREFUSED): see DATABASE_URL; `purser doctor` says more\n",
+    )
     expect(purser.out() + purser.err()).not.toContain('hunter2')
+  })
+
+  it('on a database that refuses a statement shows its words, and not the statement', async () => {
+    const { DATABASE_URL: url = '', ...env } = await postgres()
+    const db = openPostgres({ url })
+    await db.knex.raw('drop table log_head cascade')
+    await db.close()
+    const purser = serve({ ...env, DATABASE_URL: url, PURSER_MIGRATE: 'check' })
+    expect((await purser.ended).code).toBe(1)
+    expect(purser.err()).toBe('purser: relation "log_head" does not exist\n')
   })
 
   it('leaves no connection, lock or listener in a process that goes on', async () => {
@@ -110,6 +125,17 @@ async function workersOf({ child }: PurserProcess): Promise<number[]> {
     .filter(([, , parent, args]) => Number(parent) === child.pid && args?.includes('src/main.ts'))
     .map(([, pid]) => Number(pid))
 }
+
+it('waits for a database that is away at its start', async () => {
+  const own = await startOwnPostgres()
+  onTestFinished(() => own.stop())
+  await own.stopHard()
+  const key = Buffer.alloc(32, 7).toString('base64')
+  const purser = serve({ DATABASE_URL: own.url, PURSER_ROOT_KEY: key, PURSER_MIGRATE: 'auto' })
+  await purser.says('store.unreachable')
+  await own.start()
+  await purser.says('server.ready')
+})
 
 describe('a server of several workers', () => {
   it('replaces one that dies later, and ends with 0 when it is told to', async () => {

@@ -82,6 +82,7 @@ function aboutAnswer(setting: string, where: string, answer: Answering | undefin
 /** By the names of the checks in /readyz (src/http/operations.ts). */
 const remedies: Record<string, string> = {
   database: 'look at the database’s findings here, and for snapshot.refresh_failed in the server’s log',
+  appends: 'look at the database’s findings here: it takes no writes, or waits for a synchronous standby',
   log: 'look for log.closed in the server’s log; the way on is in docs/running.md, "When the log was rolled back"',
   issuing: 'review workloads, attestors and revocations, then: purser log open --reason "reviewed"',
   serving: 'it is draining: it was told to stop',
