@@ -2,7 +2,7 @@
  * The group commit in one statement: lock the head, judge each item under the lock, insert what holds.
  * Statements inside a function take fresh snapshots, so each sees what the last holder of the lock committed.
  * Items: n, rev, closed (may go in while issuing is closed), leaf, nonce, body, at, terms; and where an item has them claim {key, holder, until, first (only a first claim takes it)}, session {…},
- * token {…}, use (a join token's id), alive (the id of a session that must not have ended), reads [{secret, version, holder}], leases (ids of intended leases);
+ * token {…}, use (a join token's id), alive (the id of a session that must not have ended), facts (the version of that session's facts, or of a renewed one's, that the item was decided under), reads [{secret, version, holder}], leases (ids of intended leases);
  * bytes in base64. `p_has` names those of the optional members that occur in the batch: what none has costs no statement.
  * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
  * looks cheap then, and would cost more with every entry. So the settings leave the planner nothing but their keys.
@@ -31,16 +31,17 @@ begin
       when s.ended_at is not null then 'ended:' || (
         select max(g.generation) from session g
          where g.instance = s.instance and g.spiffe_id = s.spiffe_id and g.ended_at is not null)
+      when i.facts <> s.facts then 'facts'
       when c.holder = decode(i.claim ->> 'holder', 'base64') and c.claimed_at >= clock_timestamp() - interval '60 seconds'
         then 'repeated'
       else 'claimed' end), '{}')
     into verdicts
-    from json_to_recordset(p_items) as i (n int, rev bigint, closed boolean, claim json, session json, use text, alive text)
+    from json_to_recordset(p_items) as i (n int, rev bigint, closed boolean, claim json, session json, use text, alive text, facts int)
     left join join_token j on j.id = i.use and (j.uses_left = 0 or j.expires_at <= clock_timestamp())
     left join claim c on c.key = decode(i.claim ->> 'key', 'base64')
     left join session s on s.id = coalesce(i.session ->> 'id', i.alive)
    where i.rev is not null and ((not head.issuing and not i.closed) or i.rev < head.revision or s.ended_at is not null
-      or (j.id is not null and c.key is null)
+      or i.facts <> s.facts or (j.id is not null and c.key is null)
       or (c.key is not null and (c.holder <> decode(i.claim ->> 'holder', 'base64')
                                  or c.claimed_at < clock_timestamp() - interval '60 seconds'
                                  or (i.claim ->> 'first')::boolean)));
@@ -87,6 +88,13 @@ begin
            instance = case when excluded.entry_keyed then session.instance else excluded.instance end,
            entry_keyed = session.entry_keyed and excluded.entry_keyed
         where session.expires_at < excluded.expires_at or (session.entry_keyed and not excluded.entry_keyed);
+
+    -- An attestation states the facts of its instance for every session of it. A renewal states none.
+    update session set selectors = s.selectors, facts = session.facts + 1
+      from json_to_recordset(p_items) as i (n int, session json, facts int),
+           json_to_record(i.session) as s (instance text, selectors jsonb)
+     where i.session is not null and i.facts is null and not jsonb_exists(verdicts, i.n::text)
+       and session.instance = decode(s.instance, 'base64') and session.ended_at is null and session.selectors <> s.selectors;
   end if;
 
   if 'token' = any(p_has) then

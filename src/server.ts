@@ -15,6 +15,7 @@ import { createAccountPins } from './http/account-pins.ts'
 import { createAddressOf } from './http/addresses.ts'
 import { createAnswerBroken } from './http/broken-messages.ts'
 import { createBootstrapTries } from './http/bootstrap-tries.ts'
+import { createDecideAttested } from './http/changed-facts.ts'
 import { createDocsPage } from './http/docs-page.ts'
 import { createFindSession } from './http/find-session.ts'
 import { createFirstUse } from './http/first-use.ts'
@@ -164,6 +165,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
       onLimited: () => metrics.rateLimited('attestor'),
     }),
     accounts: createAccountPins({ recorder }),
+    decideAttested: createDecideAttested({ db, recorder }),
     renewal: createRenewal({ sessions, recorder, db, log: serverLog, randomBytes }),
     keys,
     issueX509: issueX509.svid,

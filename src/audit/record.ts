@@ -17,9 +17,10 @@ import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
 /**
  * What the last try taught: the newest generation of the caller's sessions that ended, when the one it used had; and that
- * a proof was used before with the same key, so that only what is bound to the key may be released.
+ * a proof was used before with the same key, so that only what is bound to the key may be released; and that the facts of
+ * the caller's session changed since it was read.
  */
-export type Hints = { endedGeneration?: number; repeated?: true }
+export type Hints = { endedGeneration?: number; repeated?: true; factsChanged?: true }
 
 /** A decision to give something out, signed and ready, not yet released. */
 export type Grant<R> = {
@@ -32,6 +33,8 @@ export type Grant<R> = {
   use?: string
   /** The id of the caller's session, where it is neither opened nor continued by this: refused once it ended. */
   alive?: string
+  /** The version of its facts that this was decided under. */
+  facts?: number
   /** Versions of secrets that leave with the reply. */
   reads?: SecretRead[]
   /** Intended leases that leave with it. */
@@ -131,7 +134,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     revision: number,
     hints: Hints,
   ): Promise<Position | undefined> {
-    const { once: claim, session, token, use, alive, reads, leases, whileClosed } = grant
+    const { once: claim, session, token, use, alive, facts, reads, leases, whileClosed } = grant
     const { leaf, nonce, body, at, terms } = sealed
     const item: AppendItem = { revision, leaf, nonce, body, at, terms }
     if (claim) item.claim = claim
@@ -139,6 +142,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     if (token) item.token = token
     if (use) item.use = use
     if (alive) item.alive = alive
+    if (facts !== undefined) item.facts = facts
     if (reads && reads.length > 0) item.reads = reads
     if (leases && leases.length > 0) item.leases = leases
     if (whileClosed) item.whileClosed = whileClosed
@@ -152,6 +156,9 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           throw refuse(use ? 'join_token' : 'proof_replayed', {
             ...(grant.entry.actor && { actor: grant.entry.actor }),
           })
+        case 'facts':
+          hints.factsChanged = true
+          return undefined
         case 'repeated':
           hints.repeated = true
           return undefined

@@ -45,7 +45,7 @@ export function openSession(
   return {
     id,
     // Without the entry: a blocked instance stays out under every entry.
-    instance: mac(['attested', caller.attestor.id, ...caller.instance]),
+    instance: instanceOf(key, caller),
     entryKeyed: false,
     underEntries: (ids) => [own, ...ids.filter((other) => other !== entry.row.id).map(underEntry)],
     generation,
@@ -57,6 +57,12 @@ export function openSession(
     expiresAt: endOf(entry.maxSessionSeconds, caller.expiresAt, now),
   }
 }
+
+/** The instance as sessions and blocks name it. */
+export const instanceOf = (key: KeyObject, { attestor, instance }: Pick<Instance, 'attestor' | 'instance'>): Buffer =>
+  createHmac('sha256', key)
+    .update(JSON.stringify(['attested', attestor.id, ...instance]))
+    .digest()
 
 /** The session ends with its proof, unless the entry says how long it lasts. */
 function endOf(maxSessionSeconds: number | undefined, proofEnd: Date | undefined, now: Date): Date {

@@ -2,7 +2,8 @@
 import type { Attested, Attestors, Proof } from '../attest/attest.ts'
 import type { Actor, Issued } from '../audit/entry.ts'
 import type { Grant } from '../audit/record.ts'
-import { type Decision, decide } from '../authorize/decide.ts'
+import type { Decision } from '../authorize/decide.ts'
+import type { OwnRules } from '../authorize/entry-rules.ts'
 import { checkBlocks, openSession } from '../authorize/session.ts'
 import { maySecret } from '../authorize/secret-grants.ts'
 import { Refusal, refuse } from '../errors.ts'
@@ -18,9 +19,10 @@ import type { Database } from '../store/database.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type AccountPins, checkPinned } from './account-pins.ts'
+import type { DecideAttested } from './changed-facts.ts'
 import { boundToKey, claimFor, withoutFirst } from './claims.ts'
-import { factsOf } from './facts.ts'
 import type { IssueDatabases, IssuedDatabases } from './database-credentials.ts'
+import { refuseOwn } from './own-names.ts'
 import { grantsInShort } from './grants-in-short.ts'
 import type { Renewal } from './renewal.ts'
 import { asksUnbound, boundOnly, looksRepeated } from './repeats.ts'
@@ -51,6 +53,8 @@ export type CredentialParts = {
   issueAccessToken: IssueAccessToken
   readSecretsBy: ReadParts
   issueDatabases: IssueDatabases
+  decideAttested: DecideAttested
+  own: Pick<OwnRules, 'names' | 'audiences'>
   db: Pick<Database, 'knex'>
 }
 
@@ -77,10 +81,10 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
     return withActor(who, async () => {
       const attested = proven.joinToken ? boundToKey(proven, keyOf(asked, parts) ?? request.id) : proven
       const { recreated } = await parts.accounts.recognise(request, snapshot, attested, who)
-      const decision = decide(snapshot, factsOf(attested), asked.workload)
+      const mac = parts.keys.signing(snapshot, 'mac', now).key
+      const decision = await parts.decideAttested(request, snapshot, attested, asked.workload, mac)
       checkPinned(decision.entry, recreated)
       await parts.accounts.keep(request, snapshot, attested, who)
-      const mac = parts.keys.signing(snapshot, 'mac', now).key
       const { renews } = attested
       const session =
         renews?.session ??
@@ -94,6 +98,7 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       const repeated =
         hints.repeated ?? (acts && once && !renews && (await looksRepeated(parts.db.knex, once, attested, now)))
       const body: Body = repeated ? boundOnly(asked) : asked
+      refuseOwn(body, decision.grant, parts.own)
 
       const credentials = await issueAll(parts, body, decision, session, snapshot, now)
       // Last, since it acts outside: roles are made, and go again where the reply doesn't leave.

@@ -20,6 +20,11 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
   const live = (session: StoredSession | undefined, known: Snapshot, now: Date): StoredSession | undefined =>
     session && stands(known, session) && !blockOf(known, session, now) ? session : undefined
 
+  // A token or certificate leads to one session for its whole life, and does not outlive it. A block is in the snapshot; the
+  // append judges the session's end and the version of its facts.
+  const tokens = createRecent<LiveToken>()
+  const certificates = createRecent<Certified>()
+
   const byId = async (id: string | undefined, known: Snapshot, now: Date): Promise<StoredSession | undefined> =>
     id === undefined ? undefined : live(await sessionById(knex, id, now), known, now)
 
@@ -34,19 +39,18 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
     if (!x509 || !isIssuedUnder(known, x509.keyId, certificate)) return undefined
     const shown = { serialNumber: x509.serialNumber, keyId: x509.keyId }
     const session = counts(known, shown) ? await byId(entry.actor.session, known, now) : undefined
-    return session && { session, ...shown }
+    if (!session) return undefined
+    const found = { session, ...shown }
+    certificates.keep(sha256, found, session.expiresAt)
+    return found
   }
 
   async function token(hash: Buffer, known: Snapshot, now: Date): Promise<LiveToken | undefined> {
     const found = await liveToken(knex, hash, now)
-    if (!found || !counts(known, { accessToken: found.id })) return undefined
-    return live(found.session, known, now) && found
+    if (!found || !counts(known, { accessToken: found.id }) || !live(found.session, known, now)) return undefined
+    tokens.keep(hash.toString('base64'), found, found.expiresAt)
+    return found
   }
-
-  // What a live token or certificate leads to never changes, and neither outlives its session: what ends one earlier is a
-  // block, which the snapshot tells, or the session's end, which the append itself tells.
-  const tokens = createRecent<LiveToken>()
-  const certificates = createRecent<Certified>()
 
   return {
     token,
@@ -55,17 +59,15 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
       async byAccessToken(hash: Buffer, known: Snapshot, now: Date) {
         const key = hash.toString('base64')
         const kept = tokens.get(key, now)
-        const found = kept ?? (await liveToken(knex, hash, now))
-        if (!found || !counts(known, { accessToken: found.id })) return undefined
-        if (!kept) tokens.keep(key, found, found.expiresAt)
-        return live(found.session, known, now) && shownBy(found)
+        if (kept && counts(known, { accessToken: kept.id }) && live(kept.session, known, now)) return shownBy(kept)
+        const found = await token(hash, known, now)
+        return found && shownBy(found)
       },
       async byCertificate(presented: ClientCertificate, known: Snapshot, now: Date) {
         const kept = certificates.get(presented.sha256, now)
-        if (kept) return counts(known, kept) && live(kept.session, known, now) ? kept : undefined
-        const found = await byCertificate(presented, known, now)
-        if (found) certificates.keep(presented.sha256, found, found.session.expiresAt)
-        return found
+        return kept && counts(known, kept) && live(kept.session, known, now)
+          ? kept
+          : byCertificate(presented, known, now)
       },
     },
     async byAccessToken(hash: Buffer, known: Snapshot, now: Date) {

@@ -22,6 +22,8 @@ type SessionCaller = {
   workloadId: string
   attestorId: string
   selectors: SelectorRecord
+  /** How often they changed. */
+  facts: number
   expiresAt: Date
 }
 

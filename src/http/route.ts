@@ -16,6 +16,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
 import { type IdentifyParts, identify, isStill } from './caller.ts'
 import { clientCertificate } from './client-certificate.ts'
+import { createGive, refuseUnlessStill } from './give.ts'
 import type { FirstUse } from './first-use.ts'
 import { freshSnapshot, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
@@ -161,18 +162,22 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     }
   }
 
-  async function run(request: ApiRequest, open: Opening): Promise<Reply> {
+  async function run(request: ApiRequest, open: Opening, message: IncomingMessage): Promise<Reply> {
     if (route.kind === 'read') return route.handler(request, snapshots.current())
     if (route.kind === 'change') await route.before?.(request, snapshots.current())
-    return withReceipt(await recordedBy(route, request, open))
+    // By what the database says now, whatever was looked up lately.
+    const identifyAgain = (known: Snapshot): Promise<Caller> =>
+      identify(message, route.permission, known, parts, open.time, false)
+    return withReceipt(await recordedBy(route, request, open, identifyAgain))
   }
 
   async function recordedBy(
     { kind, handler }: Exclude<Route, { kind: 'read' }>,
     request: ApiRequest,
     open: Opening,
+    identifyAgain: (known: Snapshot) => Promise<Caller>,
   ): Promise<Recorded<Reply>> {
-    if (kind === 'issue') return recorder.grant(open, (snapshot, hints) => give(handler, request, snapshot, hints))
+    if (kind === 'issue') return recorder.grant(open, createGive(handler, request, identifyAgain))
     const begin: Acting['begin'] = (run) =>
       recorder.change(open, (tx, snapshot) => {
         refuseUnlessStill(request, snapshot)
@@ -206,7 +211,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
         throw refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
       }
       const request = await understand(message, params, open)
-      const reply = await run(request, open)
+      const reply = await run(request, open, message)
       // How long a watch lasts says nothing about answers.
       if ('stream' in reply.body && reply.body.live) answered = now()
       await sendReply(response, open.requestId, whileStill(request.caller, reply))
@@ -220,19 +225,6 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       log.debug('request', { requestId: open.requestId, route: operation.operationId, status: response.statusCode })
     }
   }
-}
-
-/** Each try is judged by its own snapshot, the caller too: it may have been revoked since it was identified. */
-function refuseUnlessStill({ caller, time }: ApiRequest, known: Snapshot): void {
-  if (!isStill(caller, known, time)) throw refuse('unauthenticated')
-}
-
-async function give(handler: Issue, request: ApiRequest, snapshot: Snapshot, hints: Hints): Promise<Grant<Reply>> {
-  refuseUnlessStill(request, snapshot)
-  const grant = await handler(request, snapshot, hints)
-  const { holds } = grant
-  grant.holds = (fresh) => isStill(request.caller, fresh, request.time) && (holds?.(fresh) ?? false)
-  return grant
 }
 
 async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {

@@ -17,6 +17,8 @@ export type SecretCaller = {
   actor?: Actor
   /** The id of the session, which the append holds to be alive. */
   alive?: string
+  /** The version of the facts that `may` judges by. */
+  facts?: number
 }
 
 /** What a session's entry grants it now, templates filled in. @throws Refusal `unauthenticated` where it stands no more */
@@ -46,6 +48,7 @@ export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, known: Snap
       attestorId: session.attestorId,
     },
     alive: session.id,
+    facts: session.facts,
   }
 }
 

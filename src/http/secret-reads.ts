@@ -24,7 +24,7 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
     at: (n: number) => string,
     answer: (found: ReadSecrets) => Pick<Reply, 'body' | 'headers' | 'receipt'>,
   ): Promise<Grant<Reply>> {
-    const { holder, may, actor, alive } = secretCaller(request, snapshot)
+    const { holder, may, actor, alive, facts } = secretCaller(request, snapshot)
     checkReveal(request)
     const reader = { holder, may: (path: Parameters<typeof may>[1]) => may('read', path) }
     const found = await readSecrets(parts.readSecretsBy, wanted, reader, snapshot, request.time, at)
@@ -33,6 +33,7 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
       entry: { ...(actor && { actor }), issued: { secrets: found.record } },
       reads: found.reads,
       ...(alive && { alive }),
+      ...(facts !== undefined && { facts }),
       // Grants are evaluated at each use: a newer entry may grant less.
       holds: (fresh) => found.holds(fresh) && mayAll(request, fresh, found),
     }

@@ -143,8 +143,14 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
     const live = await liveSessions(db.knex, [...new Set(sessions)], now())
     for (const stream of streams) {
       const { caller } = stream
-      if (caller.kind === 'session' && sessions.includes(caller.session.id) && !live.has(caller.session.id))
-        end(stream, 'credential')
+      if (caller.kind !== 'session' || !sessions.includes(caller.session.id)) continue
+      const session = live.get(caller.session.id)
+      if (!session) end(stream, 'credential')
+      else if (session.facts !== caller.session.facts) {
+        stream.caller = { ...caller, session: { ...caller.session, ...session } }
+        const why = endOf(stream, snapshots.current(), now())
+        if (why) end(stream, why)
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 /** The log's rows. Every append of the product goes through `log_append` (migrations/log-append.ts). */
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
+import { readVerdict, wire } from './append-wire.ts'
 
 /**
  * What may happen once. `holder` is the SHA-256 of the key that may repeat it within 60 s, since replies get lost.
@@ -22,6 +23,8 @@ export type SessionRow = {
   /** The name whose re-creation ends the session (a Kubernetes namespace and service account), where there is one. */
   account?: string
   expiresAt: Date
+  /** The version of the stored facts, where the session is renewed; absent where an attestation states them anew. */
+  facts?: number
 }
 
 export type TokenRow = { id: string; hash: Buffer; sessionId: string; expiresAt: Date }
@@ -44,6 +47,8 @@ export type AppendItem = {
   use?: string
   /** The id of a session that must not have ended: of a caller that was known before. */
   alive?: string
+  /** The version of its facts that the item was decided under. */
+  facts?: number
   /** What versions of secrets leave with it, and who then holds them. */
   reads?: SecretRead[]
   /** Ids of leases that were intended, and are given out with it. */
@@ -53,9 +58,9 @@ export type AppendItem = {
 /** `holder`: the id of a session, or `operator:<name>`. */
 export type SecretRead = { secret: string; version: number; holder: string }
 
-/** Why an item was left out. `repeated`: its claim is not the first, and only a first one may release it. `lapsed`: the sweep took a lease of it. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
+/** Why an item was left out. `facts`: those of its session changed. `repeated`: its claim is not the first, and only a first one may release it. `lapsed`: the sweep took a lease of it. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
 export type Verdict =
-  | { kind: 'stale' | 'closed' | 'claimed' | 'repeated' | 'lapsed' }
+  | { kind: 'stale' | 'closed' | 'claimed' | 'facts' | 'repeated' | 'lapsed' }
   | { kind: 'ended'; generation: number }
   /** The epoch moved on: the process must read the head anew. */
   | { kind: 'epoch' }
@@ -82,54 +87,7 @@ export type Head = {
 
 const b64 = (bytes: Buffer): string => bytes.toString('base64')
 
-/** Written member by member: an object of many spreads costs as much as the rest of an append (CONTRIBUTING.md, Keep it fast). */
-function wire(item: AppendItem, n: number): Record<string, unknown> {
-  const { claim, session, token } = item
-  const row: Record<string, unknown> = {
-    n,
-    rev: item.revision ?? null,
-    closed: item.whileClosed ?? false,
-    leaf: b64(item.leaf),
-    nonce: b64(item.nonce),
-    body: item.body,
-    at: item.at,
-    terms: item.terms,
-  }
-  if (item.use) row['use'] = item.use
-  if (item.alive) row['alive'] = item.alive
-  if (item.reads) row['reads'] = item.reads
-  if (item.leases) row['leases'] = item.leases
-  if (claim) {
-    const { key, holder, until, first } = claim
-    row['claim'] = { key: b64(key), holder: b64(holder), until, ...(first && { first }) }
-  }
-  if (session) {
-    row['session'] = {
-      id: session.id,
-      instance: b64(session.instance),
-      entryKeyed: session.entryKeyed,
-      generation: session.generation,
-      workload: session.workloadId,
-      attestor: session.attestorId,
-      spiffeId: session.spiffeId,
-      selectors: session.selectors,
-      account: session.account ?? null,
-      until: session.expiresAt,
-    }
-  }
-  if (token) row['token'] = { id: token.id, hash: b64(token.hash), session: token.sessionId, until: token.expiresAt }
-  return row
-}
-
 type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
-
-const plainVerdicts = ['stale', 'closed', 'claimed', 'repeated', 'lapsed'] as const
-
-function readVerdict(text: string): Verdict {
-  const kind = plainVerdicts.find((one) => one === text)
-  if (kind) return { kind }
-  return { kind: 'ended', generation: Number(text.slice('ended:'.length)) }
-}
 
 const optional = ['claim', 'session', 'token', 'use', 'reads', 'leases'] as const
 

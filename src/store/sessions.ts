@@ -11,6 +11,8 @@ export type StoredSession = {
   instance: Buffer
   entryKeyed: boolean
   generation: number
+  /** How often its facts changed. */
+  facts: number
   account?: string
 }
 
@@ -19,6 +21,7 @@ type Row = {
   instance: Buffer
   entry_keyed: boolean
   generation: number
+  facts: number
   account: string | null
   spiffe_id: string
   workload_id: string
@@ -27,7 +30,7 @@ type Row = {
   expires_at: Date
 }
 
-const columns = ['id', 'instance', 'entry_keyed', 'generation', 'account', 'spiffe_id', 'workload_id', 'attestor_id', 'selectors', 'expires_at'].map((name) => `s.${name}`) // prettier-ignore
+const columns = ['id', 'instance', 'entry_keyed', 'generation', 'facts', 'account', 'spiffe_id', 'workload_id', 'attestor_id', 'selectors', 'expires_at'].map((name) => `s.${name}`) // prettier-ignore
 
 const toSession = (row: Row): StoredSession => ({
   id: row.id,
@@ -39,6 +42,7 @@ const toSession = (row: Row): StoredSession => ({
   instance: row.instance,
   entryKeyed: row.entry_keyed,
   generation: row.generation,
+  facts: row.facts,
   ...(row.account !== null && { account: row.account }),
 })
 
@@ -112,16 +116,36 @@ export async function revokeTokens(tx: Knex.Transaction, ids: readonly string[],
   }
 }
 
-/** Those of the given sessions that have not ended, whatever blocks say of them. */
-export async function liveSessions(knex: Knex, ids: readonly string[], now: Date): Promise<Set<string>> {
-  const live = new Set<string>()
+/** Those of the given sessions that have not ended, whatever blocks say of them, each with its facts. */
+export async function liveSessions(
+  knex: Knex,
+  ids: readonly string[],
+  now: Date,
+): Promise<Map<string, Pick<StoredSession, 'selectors' | 'facts'>>> {
+  const live = new Map<string, Pick<StoredSession, 'selectors' | 'facts'>>()
   for (let at = 0; at < ids.length; at += 500) {
-    const rows: { id: string }[] = await knex('session')
+    const rows: Pick<Row, 'id' | 'selectors' | 'facts'>[] = await knex('session')
       .whereIn('id', ids.slice(at, at + 500))
       .where('expires_at', '>', now)
       .whereNull('ended_at')
-      .select('id')
-    for (const { id } of rows) live.add(id)
+      .select('id', 'selectors', 'facts')
+    for (const { id, selectors, facts } of rows) live.set(id, { selectors, facts })
   }
   return live
+}
+
+/** The live sessions of an instance whose facts are others. */
+export async function sessionsWithOtherFacts(
+  knex: Knex,
+  instance: Buffer,
+  selectors: Readonly<Record<string, string | string[]>>,
+  now: Date,
+): Promise<StoredSession[]> {
+  const rows: Row[] = await knex('session as s')
+    .where('s.instance', instance)
+    .where('s.expires_at', '>', now)
+    .whereNull('s.ended_at')
+    .whereRaw('s.selectors <> ?::jsonb', [JSON.stringify(selectors)])
+    .select(columns)
+  return rows.map(toSession)
 }

@@ -1,0 +1,67 @@
+/**
+ * An instance that attests with other facts, and is no workload by them: what it holds by its former facts ends. Where it
+ * still is one, the append gives its sessions the new facts.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { Attested } from '../attest/attest.ts'
+import type { Recorder } from '../audit/record.ts'
+import { type Decision, decide } from '../authorize/decide.ts'
+import { instanceOf } from '../authorize/session.ts'
+import { stands } from '../authorize/standing.ts'
+import { Refusal } from '../errors.ts'
+import type { Database } from '../store/database.ts'
+import { endSession, sessionsWithOtherFacts } from '../store/sessions.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { factsOf } from './facts.ts'
+import type { ApiRequest } from './request.ts'
+
+export type DecideAttested = (
+  request: Pick<ApiRequest, 'id' | 'time' | 'ip'>,
+  known: Snapshot,
+  attested: Attested,
+  named: string | undefined,
+  mac: KeyObject,
+) => Promise<Decision>
+
+const reason = 'its instance attested with other facts, which the workload entry does not match'
+
+type Parts = { db: Pick<Database, 'knex'>; recorder: Pick<Recorder, 'change'> }
+
+const noEntry: ReadonlySet<string> = new Set(['no_workload', 'template_value'])
+
+export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
+  async function endChanged(
+    { id: requestId, time, ip }: Parameters<DecideAttested>[0],
+    known: Snapshot,
+    attested: Attested,
+    mac: KeyObject,
+  ): Promise<void> {
+    const { selectors } = attested
+    const others = await sessionsWithOtherFacts(db.knex, instanceOf(mac, attested), selectors, time)
+    for (const session of others.filter((one) => !stands(known, { ...one, selectors }))) {
+      const open = {
+        requestId,
+        action: 'session.end' as const,
+        time,
+        actor: { kind: 'system' as const },
+        source: { ip },
+      }
+      await recorder.change(open, async (tx) => ({
+        reply: undefined,
+        entry: { resource: { kind: 'session', id: session.id }, change: { after: { ended: reason } } },
+        // Under the head lock, in the order of the group commit. Another request may have ended it.
+        placed: () => endSession(tx, session.id, reason, time),
+      }))
+    }
+  }
+
+  return async (request, known, attested, named, mac) => {
+    try {
+      return decide(known, factsOf(attested), named)
+    } catch (error) {
+      const isStranger = error instanceof Refusal && noEntry.has(error.code) && named === undefined
+      if (isStranger && !attested.renews) await endChanged(request, known, attested, mac)
+      throw error
+    }
+  }
+}

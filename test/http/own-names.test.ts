@@ -1,0 +1,54 @@
+/** What the configuration calls Purser's own after an entry was written, which granted it then. */
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
+import { entryOf, fault } from '../support/operator.ts'
+import { type Answer, type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { attest, newRequest, renew } from '../support/svid.ts'
+
+let before: TestPurser
+let after: TestPurser
+let issuer: Issuer
+
+beforeAll(async () => {
+  before = await startPurser({ store: 'postgres', tls: true })
+  issuer = await createIssuer()
+  await registerLab(before, issuer)
+  const { database, rootKey } = before.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: before.admin }
+  const env = { PURSER_TLS_NAMES: '127.0.0.1,web.lab', PURSER_AUDIENCES: `${audience},payments` }
+  after = await startPurser({ again, env, tls: true })
+})
+afterAll(async () => {
+  await after?.stop()
+  await before.stop()
+})
+
+const ask = async (wanted: object, at = after): Promise<Answer> =>
+  at.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await issuer.token() }, ...wanted })
+const csr = newRequest().csr
+
+it('leaves in no certificate, granted as it is', async () => {
+  for (const wanted of [{ x509: { csr } }, { x509: { csr, dnsNames: ['web.lab'] } }]) {
+    const answer = await ask(wanted)
+    expect(fault(answer)).toBe('403 not_granted /x509/dnsNames')
+    expect(await entryOf(after, answer)).toMatchObject({ outcome: 'refused', actor: { attestor: 'lab' } })
+  }
+  expect(fault(await ask({ x509: { csr, dnsNames: [] } }))).toBe('200 ')
+})
+
+it('is the audience of no JWT', async () => {
+  expect(fault(await ask({ jwts: [{ audience: ['cloud'] }, { audience: ['payments'] }] }))).toBe(
+    '403 not_granted /jwts/1/audience/0',
+  )
+  expect(fault(await ask({ jwts: [{ audience: ['cloud'] }] }))).toBe('200 ')
+})
+
+it('is renewed by nobody who has it', async () => {
+  const held = await attest(before, issuer)
+  expect(fault(await renew(after, held, { x509: { csr } }))).toBe('403 not_granted /x509/dnsNames')
+  expect(fault(await renew(after, held, { jwts: [{ audience: ['payments'] }] }))).toBe(
+    '403 not_granted /jwts/0/audience/0',
+  )
+  expect(fault(await renew(after, held, { x509: { csr, dnsNames: [] } }))).toBe('200 ')
+})
