@@ -34,6 +34,16 @@ export const secretGrantsOf = (rules: readonly SecretRule[], selectors: Selector
 export const maySecret = (grants: readonly SecretGrant[], action: SecretAction, path: SecretPath): boolean =>
   grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((one) => matchPath(one, path)))
 
+/** Texts of which one begins every path that the grants allow: what stands before the first `*` of each pattern. */
+export const secretRoots = (grants: readonly SecretGrant[], action: SecretAction): string[] =>
+  grants.flatMap(({ actions, patterns }) => (actions.includes(action) ? patterns.map(rootOf) : []))
+
+function rootOf({ segments, subtree }: PathPattern): string {
+  const wild = segments.indexOf('*')
+  const literal = wild < 0 ? segments : segments.slice(0, wild)
+  return literal.length > 0 && (wild >= 0 || subtree) ? `${literal.join('/')}/` : literal.join('/')
+}
+
 /** Whether any path that begins with a text could be allowed, by the grants alone: what secrets there are is not asked. */
 export const maySecretUnder = (grants: readonly SecretGrant[], action: SecretAction, prefix: string): boolean =>
   grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((one) => mayCoverUnder(one, prefix)))

@@ -9,32 +9,42 @@ export type ListParts = { keys: Pick<Keys, 'signing'> }
 type Listed<T> = {
   /** Which list it is: a cursor of another is refused. */
   list: string
-  rows: Iterable<T>
+  /** All of them, or the next `max` after a key, in order. */
+  rows: Iterable<T> | ((after: string | undefined, max: number) => Promise<readonly T[]>)
   /** What the rows are ordered by, each its own. */
   keyOf: (row: T) => string
   show: (row: T) => unknown
 }
 
-export type ShowPage = <T>(request: Pick<ApiRequest, 'query' | 'time'>, snapshot: Snapshot, listed: Listed<T>) => Reply
+export type ShowPage = <T>(
+  request: Pick<ApiRequest, 'query' | 'time'>,
+  snapshot: Snapshot,
+  listed: Listed<T>,
+) => Promise<Reply>
 
 const defaultLimit = 50
 
 /** @throws Refusal `bad_cursor` */
 export function createPages({ keys }: ListParts): ShowPage {
-  return ({ query, time }, snapshot, { list, rows, keyOf, show }) => {
+  return async ({ query, time }, snapshot, { list, rows, keyOf, show }) => {
     const { limit, cursor, ...filters } = query as { limit?: number; cursor?: string } & Record<string, unknown>
     const { key } = keys.signing(snapshot, 'mac', time)
     const after = cursor === undefined ? undefined : openCursor(key, list, filters, cursor)
     const most = limit ?? defaultLimit
-    const ordered = [...rows]
-      .map((row) => ({ row, at: keyOf(row) }))
-      .filter(({ at }) => after === undefined || at > after)
-      .sort((a, b) => (a.at < b.at ? -1 : 1))
+    const ordered = typeof rows === 'function' ? await rows(after, most + 1) : sorted(rows, keyOf, after)
     const shown = ordered.slice(0, most)
     const last = shown.at(-1)
     return json({
-      items: shown.map(({ row }) => show(row)),
-      nextCursor: last && ordered.length > shown.length ? sealCursor(key, list, filters, last.at) : null,
+      items: shown.map(show),
+      nextCursor: last && ordered.length > shown.length ? sealCursor(key, list, filters, keyOf(last)) : null,
     })
   }
+}
+
+function sorted<T>(rows: Iterable<T>, keyOf: (row: T) => string, after: string | undefined): T[] {
+  return [...rows]
+    .map((row) => ({ row, at: keyOf(row) }))
+    .filter(({ at }) => after === undefined || at > after)
+    .sort((a, b) => (a.at < b.at ? -1 : 1))
+    .map(({ row }) => row)
 }

@@ -2,7 +2,7 @@
 import type { Actor } from '../audit/entry.ts'
 import { type Decision, grantOf } from '../authorize/decide.ts'
 import { entryOf } from '../authorize/entries.ts'
-import { type SecretAction, maySecret, maySecretUnder } from '../authorize/secret-grants.ts'
+import { type SecretAction, maySecret, maySecretUnder, secretRoots } from '../authorize/secret-grants.ts'
 import { refuse } from '../errors.ts'
 import type { SecretPath } from '../names/secret-path.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -14,6 +14,8 @@ export type SecretCaller = {
   may: (action: SecretAction, path: SecretPath) => boolean
   /** Whether it could be granted any path that begins so. */
   mayUnder: (action: SecretAction, prefix: string) => boolean
+  /** Texts of which one begins every path that it may have. */
+  roots: (action: SecretAction) => readonly string[]
   actor?: Actor
   /** The id of the session, which the append holds to be alive. */
   alive?: string
@@ -33,7 +35,7 @@ function sessionGrant(session: Extract<Caller, { kind: 'session' }>['session'], 
 /** @throws Refusal `token_type` for whoever is neither */
 export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, known: Snapshot): SecretCaller {
   if (caller.kind === 'operator')
-    return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true }
+    return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true, roots: () => [''] }
   if (caller.kind !== 'session') throw refuse('token_type')
   const { session } = caller
   const { entry, grant } = sessionGrant(session, known)
@@ -41,6 +43,7 @@ export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, known: Snap
     holder: session.id,
     may: (action, path) => maySecret(grant.secrets, action, path),
     mayUnder: (action, prefix) => maySecretUnder(grant.secrets, action, prefix),
+    roots: (action) => secretRoots(grant.secrets, action),
     actor: {
       kind: 'workload',
       workload: entry.row.name,

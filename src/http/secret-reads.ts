@@ -3,6 +3,8 @@ import type { Grant } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
 import { parseSecretPath } from '../names/secret-path.ts'
 import { type ReadParts, type ReadSecrets, type Wanted, readSecrets, secretPath } from '../secrets/read.ts'
+import { createPathIndex, findPaths } from '../secrets/path-index.ts'
+import type { SecretRow } from '../store/rows.ts'
 import { ackVersion } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type ListParts, createPages } from './lists.ts'
@@ -16,6 +18,7 @@ export type SecretReadParts = ListParts & { readSecretsBy: ReadParts }
 
 export function createSecretReads(parts: SecretReadParts): { one: Issue; many: Issue; list: Read; ack: ChangeState } {
   const page = createPages(parts)
+  const pathsOf = createPathIndex()
 
   async function read(
     request: ApiRequest,
@@ -71,10 +74,13 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
 
     async list(request, snapshot) {
       const { prefix = '' } = queryFor(request, 'listSecrets')
-      const { may } = secretCaller(request, snapshot)
-      const rows = [...snapshot.secrets.values()].filter(
-        ({ path }) => path.startsWith(prefix) && may('list', parseSecretPath(path)),
-      )
+      const caller = secretCaller(request, snapshot)
+      const may = (path: string): boolean => caller.may('list', parseSecretPath(path))
+      const index = pathsOf(snapshot.secrets)
+      const rows = async (after: string | undefined, max: number): Promise<SecretRow[]> => {
+        const found = await findPaths(index, { roots: caller.roots('list'), prefix, after, max, may })
+        return found.flatMap((path) => snapshot.secrets.get(path) ?? [])
+      }
       return page(request, snapshot, { list: 'secrets', rows, keyOf: (row) => row.path, show: showListed })
     },
 

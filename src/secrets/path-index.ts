@@ -1,0 +1,73 @@
+/**
+ * The paths of all secrets in their order, so that a list looks only where its caller may have something: its work is by
+ * what is granted and shown, not by what there is.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+export type PathIndex = readonly string[]
+
+/** Of one map at a time. Sorting takes one pass where little changed since. */
+export function createPathIndex(): (secrets: ReadonlyMap<string, unknown>) => PathIndex {
+  let indexed: ReadonlyMap<string, unknown> = new Map()
+  let paths: string[] = []
+  return (secrets) => {
+    if (secrets === indexed) return paths
+    const known = paths.filter((path) => secrets.has(path))
+    const added = [...secrets.keys()].filter((path) => !indexed.has(path))
+    indexed = secrets
+    paths = [...known, ...added].sort(byBytes)
+    return paths
+  }
+}
+
+const byBytes = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** The first position whose path is not before `text`. */
+function positionOf(paths: PathIndex, text: string): number {
+  let [low, high] = [0, paths.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((paths[middle] ?? '') < text) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Looked at before others get a turn of the event loop. */
+const maxWithoutTurn = 500
+
+export type PathQuery = {
+  /** Texts of which one begins every path that the caller may have. */
+  roots: readonly string[]
+  prefix: string
+  /** The last path of the page before. */
+  after: string | undefined
+  max: number
+  may: (path: string) => boolean
+}
+
+/** The next paths in their order, at most `max`. */
+export async function findPaths(paths: PathIndex, { roots, prefix, after, max, may }: PathQuery): Promise<string[]> {
+  const found: string[] = []
+  let looked = 0
+  for (const root of rangesOf(roots, prefix)) {
+    const start = positionOf(paths, root)
+    // `after` itself was shown.
+    const next = after === undefined ? 0 : positionOf(paths, after + '\0')
+    for (let n = Math.max(start, next); n < paths.length && found.length < max; n++) {
+      const path = paths[n] ?? ''
+      if (!path.startsWith(root)) break
+      if (may(path)) found.push(path)
+      if (++looked % maxWithoutTurn === 0) await nextTurn()
+    }
+  }
+  return found
+}
+
+/** Where roots and prefix both hold, in order, none inside another. */
+function rangesOf(roots: readonly string[], prefix: string): string[] {
+  const ranges = roots.flatMap((root) => (root.startsWith(prefix) ? [root] : prefix.startsWith(root) ? [prefix] : []))
+  return [...new Set(ranges)]
+    .sort(byBytes)
+    .filter((range, n, all) => !all.some((other, m) => m < n && range.startsWith(other)))
+}

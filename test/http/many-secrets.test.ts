@@ -1,0 +1,102 @@
+/** A list of secrets costs what its caller may see and the page shows, not what there is: others are answered meanwhile. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createPathIndex, findPaths } from '../../src/secrets/path-index.ts'
+import { createClock } from '../support/clock.ts'
+import { createPods } from '../support/consumers.ts'
+import { type TestPurser, startPurser } from '../support/purser.ts'
+
+type Page = { items: { path: string }[]; nextCursor: string | null }
+
+describe('GET /api/v1/secrets', () => {
+  const clock = createClock()
+  let purser: TestPurser
+  let token: string
+  const paths = [
+    'prod/a/one',
+    'prod/a/two',
+    'prod/b/one',
+    'prod/b0',
+    'prod/exact',
+    'prod/exactly',
+    'test/a/one',
+    'test/deep/er/x',
+  ]
+  beforeAll(async () => {
+    purser = await startPurser({ store: 'postgres', now: clock.now })
+    const actions = ['list']
+    const grants = { secrets: [{ paths: ['prod/*/one', 'prod/exact', 'test/**'], actions }] }
+    token = (await (await createPods(purser, clock, ['pod-0'], { grants })).start('pod-0')).token
+    for (const path of paths)
+      await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { x: 'y' } }, { 'if-match': '"0"' })
+  })
+  afterAll(() => purser.stop())
+
+  async function listAll(token: string, query: string): Promise<string[]> {
+    const found: string[] = []
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const more = cursor === '' ? '' : `&cursor=${cursor}`
+      const { status, body } = await purser.call('GET', `/api/v1/secrets?${query}${more}`, undefined, { token })
+      expect(status).toBe(200)
+      const page = body as unknown as Page
+      found.push(...page.items.map(({ path }) => path))
+      cursor = page.nextCursor
+    }
+    return found
+  }
+
+  it.each(['limit=1', 'limit=2', 'limit=3', 'limit=100'])('shows all that is granted, in order: %s', async (query) => {
+    const granted = ['prod/a/one', 'prod/b/one', 'prod/exact', 'test/a/one', 'test/deep/er/x']
+    expect(await listAll(token, query)).toEqual(granted)
+    expect(await listAll(purser.admin, query)).toEqual(paths)
+  })
+
+  it('shows what begins with a prefix, within the grant', async () => {
+    expect(await listAll(token, 'prefix=prod/&limit=2')).toEqual(['prod/a/one', 'prod/b/one', 'prod/exact'])
+    expect(await listAll(token, 'prefix=prod/ex')).toEqual(['prod/exact'])
+    expect(await listAll(token, 'prefix=other/')).toEqual([])
+  })
+
+  it('shows what was made since', async () => {
+    await purser.asAdmin('PUT', '/api/v1/secrets/test/b', { data: { x: 'y' } }, { 'if-match': '"0"' })
+    expect(await listAll(token, 'prefix=test/')).toEqual(['test/a/one', 'test/b', 'test/deep/er/x'])
+  })
+})
+
+describe('a search of 20,000 paths', () => {
+  const index = createPathIndex()(new Map(Array.from({ length: 20_000 }, (_, n) => [`app-${n}/db`, n])))
+  const search = { roots: [''], prefix: '', after: undefined, max: 51 }
+
+  it('follows what comes and goes', () => {
+    const pathsOf = createPathIndex()
+    const mapOf = (...paths: string[]) => new Map(paths.map((path) => [path, path]))
+    expect(pathsOf(mapOf('b', 'a'))).toEqual(['a', 'b'])
+    expect(pathsOf(mapOf('b', 'c', 'aa'))).toEqual(['aa', 'b', 'c'])
+    expect(pathsOf(mapOf())).toEqual([])
+  })
+
+  it('looks no further than its page, nor beside what is granted', async () => {
+    let looked = 0
+    const may = (): boolean => ++looked > 0
+    expect(await findPaths(index, { ...search, may })).toEqual(index.slice(0, 51))
+    expect(looked).toBe(51)
+    looked = 0
+    expect(await findPaths(index, { ...search, roots: ['app-7/', 'app-7/db', 'app-19999/'], may })).toEqual([
+      'app-19999/db',
+      'app-7/db',
+    ])
+    expect(looked).toBe(2)
+  })
+
+  it('gives others their turn, where it has to look at all', async () => {
+    let turns = 0
+    let over = false
+    const count = (): void => {
+      turns++
+      if (!over) setImmediate(count)
+    }
+    setImmediate(count)
+    expect(await findPaths(index, { ...search, may: () => false })).toEqual([])
+    over = true
+    expect(turns).toBeGreaterThanOrEqual(20_000 / 500 - 1)
+  })
+})
