@@ -97,6 +97,15 @@ export type RefusalCode = keyof typeof refusals
 /** One fault in the request: an RFC 6901 pointer and words that never echo the value. */
 export type Problem = { pointer: string; detail: string }
 
+/** What the refusals of a verified proof are limited by. Every member is opaque or a configured name. */
+export type ProvenCaller = {
+  attestor: string
+  /** One for each set of verified facts. */
+  identity: string
+  /** Set where the attestor accepts each proof once. */
+  singleUseProof?: string
+}
+
 export type RefusalInfo = {
   /** For the caller, beside the title. Never holds a stranger's text, a secret or a token. */
   detail?: string
@@ -106,6 +115,8 @@ export type RefusalInfo = {
   actor?: Record<string, unknown>
   /** The name of the configured attestor that the proof led to, verified or not: for the log, and to count refusals by. */
   attestor?: string
+  /** Set once a proof was verified: its refusals are counted by these. */
+  proven?: ProvenCaller
   errors?: Problem[]
   /** Further members of the problem: what was made before (`already_done`), the live revision (`stale`). */
   members?: { id?: string; revision?: number; workloads?: string[] }

@@ -3,7 +3,7 @@
  * handler can't answer before the record and can't forget it.
  */
 import { type Receipt } from '@purser/sdk/verify'
-import { type RefusalCode, refuse } from '../errors.ts'
+import { type ProvenCaller, type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isExhausted } from '../store/database.ts'
 import type { AppendItem, Claim, SecretRead, SessionRow, TokenRow } from '../store/log.ts'
@@ -45,6 +45,8 @@ export type Grant<R> = {
   holds?: (fresh: Snapshot) => boolean
   /** Takes back what was done outside for it. Runs where nothing of it leaves: it is decided again, or refused. */
   undo?: () => Promise<void>
+  /** What refusals of the caller are counted by, where its proof was verified for this. */
+  proven?: ProvenCaller
   /** What the caller is refused with where somebody else's claim came first; unless given, a proof that was used. */
   claimed?: () => Promise<Error>
 }
@@ -155,6 +157,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           if (grant.claimed) throw await grant.claimed()
           throw refuse(use ? 'join_token' : 'proof_replayed', {
             ...(grant.entry.actor && { actor: grant.entry.actor }),
+            ...(grant.proven && { proven: grant.proven }),
           })
         case 'facts':
           hints.factsChanged = true

@@ -30,13 +30,13 @@ export const tuning = {
     'PURSER_LIMIT_REFUSALS_PER_MINUTE',
     'limits.refusalsPerMinute',
     { from: 1, to: 1_000_000, default: 60 },
-    'Refused strangers from one address that get an audit entry each. Beyond it, one entry a minute with their number.',
+    'Refused strangers from one address that get an audit entry each. Beyond it, one entry a minute with their number. A tenth of it holds for one identity whose proof was verified.',
   ),
   limitAllRefusals: count(
     'PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE',
     'limits.allRefusalsPerMinute',
     { from: 1, to: 10_000_000, default: 1_200 },
-    'The same for all addresses together.',
+    'The same for all addresses together. A tenth of it holds for all identities of one attestor that no workload entry matches.',
   ),
   maxConnections: count(
     'PURSER_MAX_CONNECTIONS',

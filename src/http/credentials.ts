@@ -1,4 +1,5 @@
 /** The main job: a container's proof in, its identity out, in one request. The story in the order that it happens. */
+import { createHash } from 'node:crypto'
 import type { Attested, Attestors, Proof } from '../attest/attest.ts'
 import type { Actor, Issued } from '../audit/entry.ts'
 import type { Grant } from '../audit/record.ts'
@@ -6,7 +7,7 @@ import type { Decision } from '../authorize/decide.ts'
 import type { OwnRules } from '../authorize/entry-rules.ts'
 import { checkBlocks, openSession } from '../authorize/session.ts'
 import { maySecret } from '../authorize/secret-grants.ts'
-import { Refusal, refuse } from '../errors.ts'
+import { type ProvenCaller, Refusal, refuse } from '../errors.ts'
 import type { AccessTokenReply, IssueAccessToken } from '../issue/access-token.ts'
 import type { IssueJwt, JwtReply, JwtRequest } from '../issue/jwt-svid.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
@@ -78,7 +79,8 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
     const presented = { proof, attestor, certified: live, address: request.ip }
     const proven = await parts.attestors.attest(snapshot, presented, now)
     const who = provenActor(proven)
-    return withActor(who, async () => {
+    const counted = provenCaller(proven)
+    return withCaller(who, counted, async () => {
       const attested = proven.joinToken ? boundToKey(proven, keyOf(asked, parts) ?? request.id) : proven
       const { recreated } = await parts.accounts.recognise(request, snapshot, attested, who)
       const mac = parts.keys.signing(snapshot, 'mac', now).key
@@ -111,6 +113,7 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
         reply: replyOf(body, decision, session, credentials, leased, repeated === true),
         entry: { actor, issued },
         session,
+        proven: counted,
         holds: (fresh) =>
           stillHolds(fresh, snapshot, attested, asked.workload, decision, session, issued, now) &&
           (credentials.secrets?.holds(fresh) ?? true) &&
@@ -203,12 +206,20 @@ const workloadActor = (attested: Attested, { entry, grant }: Decision, session: 
   ...provenActor(attested),
 })
 
-/** A refusal after the proof held says in the log whose it was. */
-async function withActor<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
+const provenCaller = ({ attestor, selectors, once }: Attested): ProvenCaller => ({
+  attestor: attestor.name,
+  identity: createHash('sha256')
+    .update(JSON.stringify([attestor.id, selectors]))
+    .digest('base64'),
+  ...(once && { singleUseProof: JSON.stringify([attestor.id, once.id]) }),
+})
+
+/** A refusal after the proof was verified names its caller in the log, and is counted by it. */
+async function withCaller<T>(actor: Actor, proven: ProvenCaller, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof Refusal) throw refuse(error.code, { ...error.info, actor })
+    if (error instanceof Refusal) throw refuse(error.code, { ...error.info, actor, proven })
     throw error
   }
 }

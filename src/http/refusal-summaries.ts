@@ -1,15 +1,20 @@
 /**
- * Which refusals of strangers get an audit entry of their own, and the entries that stand for the others: one a minute
+ * Which refusals of workloads and strangers get an audit entry of their own, and the entries that stand for the others: one a minute
  * for each attestor, reason and address prefix, with their number. Nothing is left uncounted.
  */
-import type { RefusalCode } from '../errors.ts'
+import type { ProvenCaller, RefusalCode } from '../errors.ts'
 import { addressPrefix } from './address-prefix.ts'
 import { createBuckets } from './token-buckets.ts'
 
-/** Refusals a minute that get an entry of their own, for all workers together. */
+/**
+ * Refusals a minute that get an entry of their own, for all workers together. A tenth of each holds for callers whose
+ * proof was verified: of the first for one identity, of the second for all identities of one attestor that no workload
+ * entry matches. Anyone can have a valid token of a public issuer, so a proof alone buys no room in the log.
+ */
 export type Allowance = {
   /** Of one address. */
   refusalsPerMinute: number
+  /** Of all addresses; and of those identities of one attestor that a workload entry matches. */
   allRefusalsPerMinute: number
 }
 
@@ -18,8 +23,8 @@ type Refused = {
   attestor?: string | undefined
   reason: RefusalCode
   address: string | undefined
-  /** Who it is was proven, so it is always recorded by itself. */
-  proven?: boolean
+  /** Set once the proof was verified: then the address does not count. */
+  proven?: ProvenCaller | undefined
 }
 
 export type Summary = {
@@ -47,14 +52,20 @@ export type Summaries = {
 const onlyCounted: ReadonlySet<RefusalCode> = new Set(['rate_limited', 'not_found', 'method_not_allowed'])
 
 const minute = 60_000
+/** Seconds. */
+const day = 86_400
 const mostToldApart = 1_000
 
 export function createSummaries(parts: { limits: Allowance; workers: number; now: () => number }): Summaries {
   const { limits, workers, now } = parts
-  const perMinute = (count: number) =>
-    createBuckets({ perSecond: count / workers / 60, burst: count / workers, most: 50_000 }, now)
+  const rate = (perSecond: number, burst: number) => createBuckets({ perSecond, burst, most: 50_000 }, now)
+  const perMinute = (count: number) => rate(count / workers / 60, count / workers)
   const byAddress = perMinute(limits.refusalsPerMinute)
   const altogether = perMinute(limits.allRefusalsPerMinute)
+  const bySingleUseProof = rate(1 / day, 1)
+  const byIdentity = perMinute(limits.refusalsPerMinute / 10)
+  const unregistered = perMinute(limits.allRefusalsPerMinute / 10)
+  const registered = perMinute(limits.allRefusalsPerMinute)
   const open = new Map<string, Summary>()
 
   const add = (refused: Omit<Summary, 'since'>, since: number): void => {
@@ -70,11 +81,22 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
     }
   }
 
+  /** Refusals of identities that no entry matches have their own allowance: they leave room for those of registered ones. */
+  function hasRoomForProven({ attestor, identity, singleUseProof }: ProvenCaller, reason: RefusalCode): boolean {
+    if (singleUseProof !== undefined && bySingleUseProof.take(JSON.stringify([singleUseProof, reason])) > 0)
+      return false
+    if (byIdentity.take(identity) > 0) return false
+    return (reason === 'no_workload' ? unregistered : registered).take(attestor) === 0
+  }
+
+  const hasRoom = ({ reason, proven }: Refused, prefix: string): boolean =>
+    proven ? hasRoomForProven(proven, reason) : byAddress.take(prefix) === 0 && altogether.take('all') === 0
+
   return {
-    noteRefusal({ attestor, reason, address, proven }) {
-      if (proven === true) return 'record'
+    noteRefusal(refused) {
+      const { reason, address, proven, attestor = proven?.attestor } = refused
       const prefix = addressPrefix(address)
-      if (!onlyCounted.has(reason) && byAddress.take(prefix) === 0 && altogether.take('all') === 0) return 'record'
+      if (!onlyCounted.has(reason) && hasRoom(refused, prefix)) return 'record'
       add({ ...(attestor !== undefined && { attestor }), reason, addressPrefix: prefix, count: 1 }, now())
       return 'summarise'
     },

@@ -32,10 +32,10 @@ export type Answers = {
 const unrecordable: ReadonlySet<RefusalCode> = new Set(['replica_behind', 'log_unavailable'])
 
 export function createAnswers({ recorder, limits, log, metrics }: RefusalParts): Answers {
-  function isRecorded(open: Opening, code: RefusalCode, { attestor, actor }: RefusalInfo = {}): boolean {
-    if (open.actor.kind !== 'anonymous') return true
-    const noted = { reason: code, attestor, address: open.source?.ip, proven: actor !== undefined }
-    return limits.noteRefusal(noted) === 'record'
+  function isRecorded(open: Opening, code: RefusalCode, { attestor, actor, proven }: RefusalInfo = {}): boolean {
+    // A session or an API token is registered, so its refusals are not limited.
+    if (open.actor.kind !== 'anonymous' || actor?.kind === 'operator') return true
+    return limits.noteRefusal({ reason: code, attestor, address: open.source?.ip, proven }) === 'record'
   }
 
   async function record(open: Opening, { code, info }: Refusal): Promise<void> {

@@ -5,7 +5,7 @@ import { startSummaryEntries } from '../../src/http/summary-entries.ts'
 import { refuse } from '../../src/errors.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { testDatabase } from '../support/database.ts'
-import { createIssuer, registerLab } from '../support/issuer.ts'
+import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { ask, open } from '../support/raw-http.ts'
@@ -17,10 +17,12 @@ const limits = {
   PURSER_LIMIT_REFUSALS_PER_MINUTE: '5',
 }
 
-async function started(): Promise<{ purser: TestPurser; stopAndRead: () => ReturnType<typeof readLog> }> {
+async function started(
+  env: Record<string, string> = {},
+): Promise<{ purser: TestPurser; stopAndRead: () => ReturnType<typeof readLog> }> {
   const database = await testDatabase()
   const rootKey = randomBytes(32).toString('base64')
-  const purser = await startPurser({ env: limits, again: { url: database.url, rootKey, admin: '' } })
+  const purser = await startPurser({ env: { ...limits, ...env }, again: { url: database.url, rootKey, admin: '' } })
   const db = openPostgres({ url: database.url })
   let stopped = false
   const stop = async (): Promise<void> => {
@@ -72,6 +74,56 @@ describe('a flood', () => {
     expect(Object.fromEntries(told)).toEqual({
       proof_signature: ['lab', '127.0.0.1', judged.length - 5],
       rate_limited: [undefined, '127.0.0.1', limited.length],
+    })
+  })
+
+  describe('of valid proofs that no entry matches', () => {
+    const generous = { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000', PURSER_LIMIT_REFUSALS_PER_MINUTE: '60' }
+    const behindProxy = { ...generous, PURSER_TRUSTED_PROXIES: '127.0.0.0/8' }
+    const from = (n: number) => ({ headers: { 'x-forwarded-for': `203.0.113.${n % 20}` } })
+    const present = (purser: TestPurser, n: number, token: string, more = {}) =>
+      purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token }, ...more }, from(n))
+
+    async function floodWith(tokenOf: (issuer: Issuer, n: number) => Promise<string>, singleUse: boolean) {
+      const { purser, stopAndRead } = await started(behindProxy)
+      const issuer = await createIssuer()
+      await registerLab(purser, issuer, { singleUse })
+      const registered = await issuer.token()
+      const tokens = await Promise.all(Array.from({ length: 300 }, (_, n) => tokenOf(issuer, n)))
+      const answers = await Promise.all(tokens.map((token, n) => present(purser, n, token)))
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401]))
+      const refused = await present(purser, 0, registered, { jwts: [{ audience: ['nobody'] }] })
+      expect(refused.status).toBe(403)
+      const entries = (await stopAndRead()).filter((entry) => entry.outcome === 'refused')
+      expect(entries.find(({ reason }) => reason === 'not_granted')).toMatchObject({ actor: { attestor: 'lab' } })
+      const strangers = entries.filter(({ reason }) => reason === 'no_workload')
+      const alone = strangers.filter(({ action }) => action === 'credentials.issue')
+      const summaries = strangers.filter(({ action }) => action === 'request.summary')
+      for (const { actor } of summaries) expect(actor).toEqual({ kind: 'anonymous', attestor: 'lab' })
+      const counted = summaries.reduce((sum, { detail }) => sum + Number(detail?.count), 0)
+      expect(alone.length + counted).toBe(300)
+      expect(summaries).toHaveLength(20)
+      return alone.length
+    }
+
+    it('replayed from twenty addresses: a single-use proof has one entry', async () => {
+      let token: Promise<string> | undefined
+      const replay = (issuer: Issuer) => (token ??= issuer.token({ sub: 'stranger' }))
+      expect(await floodWith(replay, true)).toBe(1)
+    })
+
+    it('replayed from twenty addresses: another proof has the entries of one identity', async () => {
+      const again = (issuer: Issuer) => issuer.token({ sub: 'stranger' })
+      // An allowance of 6, which grows by one in ten seconds.
+      expect([6, 7, 8]).toContain(await floodWith(again, false))
+    })
+
+    it('of as many identities: they have the entries of one attestor', async () => {
+      const identity = (issuer: Issuer, n: number) => issuer.token({ sub: `stranger-${n}` })
+      // An allowance of 120, which grows by two a second.
+      const alone = await floodWith(identity, false)
+      expect(alone).toBeGreaterThanOrEqual(120)
+      expect(alone).toBeLessThan(180)
     })
   })
 

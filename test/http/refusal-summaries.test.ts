@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Summary, createSummaries } from '../../src/http/refusal-summaries.ts'
 
 const numbers = {
@@ -11,9 +11,9 @@ const numbers = {
   allRefusalsPerMinute: 30,
 }
 
-function noted(workers = 1) {
+function noted(workers = 1, change: Partial<typeof numbers> = {}) {
   let time = 1_700_000_000_000
-  const summaries = createSummaries({ limits: numbers, workers, now: () => time })
+  const summaries = createSummaries({ limits: { ...numbers, ...change }, workers, now: () => time })
   return { ...summaries, pass: (ms: number) => void (time += ms), time: () => time }
 }
 
@@ -48,11 +48,47 @@ test('what is not there is counted, since every scanner asks for it', () => {
   expect(dueSummaries({ all: true }).map((one) => one.reason)).toEqual(['not_found', 'method_not_allowed'])
 })
 
-test('a refusal of a proven identity is always recorded, and takes nothing from strangers', () => {
-  const { noteRefusal, dueSummaries } = noted()
-  for (let i = 0; i < 200; i++) expect(noteRefusal({ ...refusal, proven: true })).toBe('record')
-  expect(noteRefusal(refusal)).toBe('record')
-  expect(dueSummaries({ all: true })).toEqual([])
+describe('refusals of a verified proof', () => {
+  const big = { refusalsPerMinute: 60, allRefusalsPerMinute: 100 }
+  const proven = (identity: string, more: { singleUseProof?: string } = {}) => ({
+    reason: 'no_workload' as const,
+    address: '198.51.100.9',
+    proven: { attestor: 'ci', identity, ...more },
+  })
+  const recorded = (count: number, note: (n: number) => 'record' | 'summarise'): number =>
+    Array.from({ length: count }, (_, n) => note(n)).filter((answer) => answer === 'record').length
+
+  test('of one identity are recorded up to its allowance, whatever its addresses, and take nothing from strangers', () => {
+    const { noteRefusal, dueSummaries, pass } = noted(1, big)
+    const flood = () => recorded(200, (n) => noteRefusal({ ...proven('a'), address: `10.0.0.${n % 20}` }))
+    expect(flood()).toBe(6)
+    const due = dueSummaries({ all: true })
+    expect(due.reduce((sum, { count }) => sum + count, 0)).toBe(194)
+    expect(due).toHaveLength(20)
+    expect(due[0]).toMatchObject({ attestor: 'ci', reason: 'no_workload' })
+    expect(recorded(200, () => noteRefusal(refusal))).toBe(60)
+    pass(60_000)
+    expect(flood()).toBe(6)
+  })
+
+  test('of one single-use proof are recorded once for each reason', () => {
+    const { noteRefusal, pass } = noted(1, big)
+    const refused = proven('a', { singleUseProof: 'p1' })
+    expect(recorded(50, () => noteRefusal(refused))).toBe(1)
+    expect(recorded(50, () => noteRefusal({ ...refused, reason: 'proof_replayed' }))).toBe(1)
+    pass(600_000)
+    expect(recorded(50, () => noteRefusal(refused))).toBe(0)
+    expect(recorded(50, () => noteRefusal(proven('a', { singleUseProof: 'p2' })))).toBe(1)
+  })
+
+  test('of many identities without an entry leave room for registered ones and for other attestors', () => {
+    const { noteRefusal } = noted(1, big)
+    expect(recorded(1_000, (n) => noteRefusal(proven(`stranger ${n}`)))).toBe(10)
+    expect(noteRefusal({ ...proven('web'), reason: 'blocked' })).toBe('record')
+    const elsewhere = { ...proven('x'), proven: { attestor: 'prod', identity: 'x' } }
+    expect(noteRefusal(elsewhere)).toBe('record')
+    expect(recorded(1_000, (n) => noteRefusal({ ...proven(`job ${n}`), reason: 'not_granted' }))).toBe(99)
+  })
 })
 
 test('strangers of many addresses together buy no more than the whole allowance', () => {
