@@ -1,5 +1,5 @@
 /** proof → verified facts. The attestor is chosen by the proof's issuer and audience together; that pair is unique. */
-import { Refusal, refuse } from '../errors.ts'
+import { Refusal, refuse, shown } from '../errors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Attested, Attestor, Proof } from './attestor.ts'
@@ -25,11 +25,11 @@ export type Presented = {
   address?: string
 }
 
-type Verdict = { ok: true } | { ok: false; retryAfterSeconds: number }
+type Admission =
+  { ok: false; retryAfterSeconds: number } | { ok: true; settle: (outcome: 'proven' | 'failed' | 'unjudged') => void }
 type Limits = {
   /** Once an unverified proof has named an attestor that exists, before it is verified. */
-  takeAttestor(caller: { attestor: string; address: string }): Verdict
-  proven(caller: { attestor: string; address: string }): void
+  admitProof(caller: { attestor: string; address: string }): Admission
 }
 
 type Parts = AttestorParts &
@@ -75,11 +75,11 @@ export function createAttestors(parts: Parts): Attestors {
   }
 
   /** @throws Refusal `rate_limited` */
-  function takeFrom(from: { attestor: string; address: string }): void {
-    const taken = parts.limits.takeAttestor(from)
-    if (taken.ok) return
+  function admit(from: { attestor: string; address: string }): (outcome: 'proven' | 'failed' | 'unjudged') => void {
+    const admission = parts.limits.admitProof(from)
+    if (admission.ok) return admission.settle
     parts.onLimited?.()
-    throw refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds, attestor: from.attestor })
+    throw refuse('rate_limited', { retryAfterSeconds: admission.retryAfterSeconds, attestor: from.attestor })
   }
 
   /** Where the proof leads, and what verifies it there. */
@@ -105,20 +105,24 @@ export function createAttestors(parts: Parts): Attestors {
     async attest(known, presented, now) {
       const { row, verify } = lead(known, presented, now)
       const { address } = presented
-      const from = address === undefined ? undefined : { attestor: row.name, address }
-      if (from) takeFrom(from)
+      const settle = address === undefined ? undefined : admit({ attestor: row.name, address })
       try {
         const attested = await verify()
-        if (from) parts.limits.proven(from)
+        settle?.('proven')
         parts.onJudged?.(row.kind, 'granted')
         return attested
       } catch (error) {
+        settle?.(isFailedProof(error) ? 'failed' : 'unjudged')
         parts.onJudged?.(row.kind, 'refused')
         throw error instanceof Refusal ? refuse(error.code, { ...error.info, attestor: row.name }) : error
       }
     },
   }
 }
+
+/** An orchestrator that is out of reach says nothing about the proof. */
+const isFailedProof = (error: unknown): boolean =>
+  error instanceof Refusal && shown(error.code).code === 'attestation_failed'
 
 const indexes = new WeakMap<Snapshot['attestors'], Map<string, AttestorRow>>()
 /** A JSON pair, so that no issuer can reach into another's audience. */

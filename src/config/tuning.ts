@@ -18,7 +18,7 @@ export const tuning = {
     'PURSER_LIMIT_ATTESTOR_PER_SECOND',
     'limits.attestorPerSecond',
     { from: 1, to: 1_000_000, default: 2_000 },
-    'Proofs a second that are verified for one attestor, once for addresses that have proven themselves lately and once for all others.',
+    'Proofs a second of one attestor that may fail. A tenth of it holds for one address. Addresses that have failed within a minute share it apart from those that have not, and so do those that have proven themselves within an hour.',
   ),
   limitBurst: count(
     'PURSER_LIMIT_BURST_SECONDS',

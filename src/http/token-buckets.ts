@@ -8,6 +8,8 @@
 export type Buckets = {
   /** Takes one token. @returns 0, or the seconds until there is one */
   take(name: string): number
+  /** Returns a token that was taken and not used. */
+  giveBack(name: string): void
 }
 
 type Bucket = { tokens: number; at: number }
@@ -34,6 +36,10 @@ export function createBuckets(rules: { perSecond: number; burst: number; most: n
       if (bucket.tokens < 1) return (1 - bucket.tokens) / perSecond
       bucket.tokens -= 1
       return 0
+    },
+    giveBack(name) {
+      const bucket = buckets.get(name)
+      if (bucket) bucket.tokens = Math.min(burst, bucket.tokens + 1)
     },
   }
 }

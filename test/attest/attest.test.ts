@@ -45,11 +45,11 @@ beforeEach(() => {
     ...partsFor(noNetwork).parts,
     audiences: [audience],
     limits: {
-      takeAttestor: ({ attestor, address }) => {
+      admitProof: ({ attestor, address }) => {
         events.push(`take ${attestor} ${address}`)
-        return allowed ? { ok: true } : { ok: false, retryAfterSeconds: 7 }
+        const settle = (outcome: string) => void events.push(`${outcome} ${attestor} ${address}`)
+        return allowed ? { ok: true, settle } : { ok: false, retryAfterSeconds: 7 }
       },
-      proven: ({ attestor, address }) => void events.push(`proven ${attestor} ${address}`),
     },
     findJoinToken: async (hash) => joinTokens.get(hash.toString('hex')),
     onLimited: () => void events.push('limited'),
@@ -114,10 +114,10 @@ describe('limits', () => {
     expect(refusal?.info).toMatchObject({ attestor: 'lab', retryAfterSeconds: 7 })
     expect(events).toEqual(['take lab 10.0.0.1', 'limited'])
   })
-  it('hear of no proof that was refused', async () => {
+  it('hear of a proof that was refused', async () => {
     const refusal = await attestors.attest(known(lab), present({ token: token({ sub: '' }) }), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
     expect(refusal?.info).toMatchObject({ attestor: 'lab', explanation: { claim: 'sub' } })
-    expect(events).toEqual(['take lab 10.0.0.1', 'oidc refused'])
+    expect(events).toEqual(['take lab 10.0.0.1', 'failed lab 10.0.0.1', 'oidc refused'])
   })
   it('are not asked where an operator asks about a proof', async () => {
     await attestors.attest(known(lab), { proof: { kind: 'jwt', token: token() } }, now)

@@ -254,4 +254,28 @@ describe('limits of one attestor', () => {
     const log = await readLog(small)
     expect(log.filter((entry) => entry.reason === 'rate_limited')).toHaveLength(0)
   })
+
+  it('are spent by forged proofs of twenty addresses, and let new pods in', async () => {
+    const env = {
+      PURSER_LIMIT_ATTESTOR_PER_SECOND: '20',
+      PURSER_LIMIT_ADDRESS_PER_SECOND: '1000',
+      PURSER_TRUSTED_PROXIES: '127.0.0.0/8',
+    }
+    const small = await startPurser({ env })
+    onTestFinished(() => small.stop())
+    const own = await createIssuer()
+    await registerLab(small, own)
+    const send = async (address: string, token: string) => {
+      const headers = { 'x-forwarded-for': address }
+      return fault(await small.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token } }, { headers }))
+    }
+    const forged = craft({ alg: 'ES256', kid: 'k1' }, { ...claims(), iss: own.issuer }, es256())
+    const flood = (round: number) =>
+      Promise.all(Array.from({ length: 200 }, (_, n) => send(`203.0.113.${(n + round) % 20}`, forged)))
+    const forgeries = (await flood(0)).concat(await flood(1))
+    expect(new Set(forgeries)).toEqual(new Set(['401 attestation_failed', '429 rate_limited']))
+    const pods = Array.from({ length: 50 }, async (_, n) => send(`10.0.${n}.1`, await own.token()))
+    const [answers] = await Promise.all([Promise.all(pods), flood(2)])
+    expect(new Set(answers)).toEqual(new Set(['200 ']))
+  })
 })

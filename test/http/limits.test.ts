@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createLimits } from '../../src/http/limits.ts'
 import { createBuckets } from '../../src/http/token-buckets.ts'
 
@@ -60,33 +60,72 @@ test('the limits are divided by the workers, but one request is always possible'
   expect(through(100, () => many.limits.take({ kind: 'attest', address: stranger }))).toBe(1)
 })
 
-test('an attestor has a limit over all strangers, and another attestor is not touched', () => {
-  const { limits } = limited()
-  let i = 0
-  expect(through(200, () => limits.takeAttestor({ attestor: 'prod', address: `10.0.0.${i++ % 250}` }))).toBe(40)
-  expect(limits.takeAttestor({ attestor: 'ci', address: stranger }).ok).toBe(true)
-})
+describe('proofs at one attestor', () => {
+  type Outcome = 'proven' | 'failed' | 'unjudged'
+  const roomy = { attestorPerSecond: 100 }
+  /** Presents one proof, whose verification ends before the next is presented. */
+  const present = ({ limits }: ReturnType<typeof limited>, address: string, outcome: Outcome, attestor = 'prod') => {
+    const admission = limits.admitProof({ attestor, address })
+    if (admission.ok) admission.settle(outcome)
+    return { ok: admission.ok }
+  }
+  const forgers = (n: number): string => `203.0.113.${n % 20}`
 
-test('strangers that name an attestor cannot lock out whoever proved itself there lately', () => {
-  const { limits, pass } = limited()
-  limits.proven({ attestor: 'prod', address: '10.1.1.1' })
-  for (let i = 0; i < 1_000; i++) limits.takeAttestor({ attestor: 'prod', address: `203.0.113.${i % 250}` })
-  expect(limits.takeAttestor({ attestor: 'prod', address: stranger }).ok).toBe(false)
-  expect(limits.takeAttestor({ attestor: 'prod', address: '10.1.1.1' }).ok).toBe(true)
-  expect(through(200, () => limits.takeAttestor({ attestor: 'prod', address: '10.1.1.1' }))).toBe(39)
-  // Proof at one attestor is none at another, and it wears off.
-  for (let i = 0; i < 1_000; i++) limits.takeAttestor({ attestor: 'ci', address: `203.0.113.${i % 250}` })
-  expect(limits.takeAttestor({ attestor: 'ci', address: '10.1.1.1' }).ok).toBe(false)
-  pass(3_600_000)
-  for (let i = 0; i < 1_000; i++) limits.takeAttestor({ attestor: 'prod', address: `203.0.113.${i % 250}` })
-  expect(limits.takeAttestor({ attestor: 'prod', address: '10.1.1.1' }).ok).toBe(false)
-})
+  test('take nothing while they hold, or while the orchestrator is out of reach', () => {
+    const one = limited()
+    expect(through(1_000, () => present(one, stranger, 'proven'))).toBe(1_000)
+    expect(through(1_000, () => present(one, '10.9.9.9', 'unjudged'))).toBe(1_000)
+  })
 
-test('names cannot be joined into other names', () => {
-  const { limits } = limited()
-  limits.proven({ attestor: 'a","b', address: 'x' })
-  for (let i = 0; i < 1_000; i++) limits.takeAttestor({ attestor: 'a', address: stranger })
-  expect(limits.takeAttestor({ attestor: 'a', address: 'b' }).ok).toBe(false)
+  test('that fail use up the part of their address first', () => {
+    const one = limited(1, roomy)
+    expect(through(1_000, () => present(one, stranger, 'failed'))).toBe(20)
+    expect(one.limits.admitProof({ attestor: 'prod', address: stranger })).toEqual({ ok: false, retryAfterSeconds: 1 })
+    expect(through(1_000, () => present(one, '198.51.100.10', 'failed'))).toBe(20)
+    expect(present(one, stranger, 'proven', 'ci')).toEqual({ ok: true })
+    one.pass(1_000)
+    expect(through(1_000, () => present(one, stranger, 'failed'))).toBe(10)
+  })
+
+  test('that fail from twenty addresses keep out no address that has not failed', () => {
+    const one = limited(1, roomy)
+    let n = 0
+    expect(through(10_000, () => present(one, forgers(n++), 'failed'))).toBeLessThanOrEqual(220)
+    expect(present(one, forgers(0), 'proven').ok).toBe(false)
+    expect(through(500, () => present(one, `10.0.${n++ % 250}.1`, 'proven'))).toBe(500)
+  })
+
+  test('of an address that fails after it has proven itself take nothing from strangers', () => {
+    const one = limited(1, roomy)
+    for (let n = 0; n < 20; n++) present(one, forgers(n), 'proven')
+    for (let n = 0; n < 10_000; n++) present(one, forgers(n), 'failed')
+    expect(through(10, () => present(one, stranger, 'failed'))).toBe(10)
+  })
+
+  test('under way count until they are judged', () => {
+    const one = limited(1, roomy)
+    const admissions = Array.from({ length: 50 }, () => one.limits.admitProof({ attestor: 'prod', address: stranger }))
+    expect(admissions.filter(({ ok }) => ok)).toHaveLength(20)
+    for (const admission of admissions) if (admission.ok) admission.settle('proven')
+    expect(present(one, stranger, 'proven').ok).toBe(true)
+  })
+
+  test('that no entry matches count as failed ones', () => {
+    const one = limited(1, roomy)
+    const refused = { reason: 'no_workload' as const, address: stranger, proven: { attestor: 'prod', identity: 'x' } }
+    const presentUnregistered = () => {
+      const answer = present(one, stranger, 'proven')
+      if (answer.ok) one.limits.noteRefusal(refused)
+      return answer
+    }
+    expect(through(1_000, presentUnregistered)).toBe(20)
+  })
+
+  test('cannot be joined into the names of others', () => {
+    const one = limited(1, roomy)
+    for (let n = 0; n < 1_000; n++) present(one, stranger, 'failed', 'a')
+    expect(present(one, stranger, 'proven', `a","${stranger}`)).toEqual({ ok: true })
+  })
 })
 
 test('buckets are forgotten by last use, never more than the bound', () => {
