@@ -53,7 +53,11 @@ export function checkCommon(spec: AttestorSpec, audiences: readonly string[], ow
   const { audience, issuer, keys } = spec
   if (audience === undefined || !isAudience(audience)) report('/audience', 'must be 1 to 255 printable characters')
   else if (!audiences.includes(audience))
-    report('/audience', `must be one of the audiences of this server: ${audiences.join(', ')}`)
+    report(
+      '/audience',
+      `must be one of the audiences of this server, which are ${audiences.join(', ')}: ` +
+        'use one of them here and in the orchestrator, or add yours to PURSER_AUDIENCES and restart the server',
+    )
   if (issuer !== undefined) checkUrl('/issuer', issuer, report)
   // What we issue would be a proof for us, and each session the beginning of another without end.
   if (issuer === ownIssuer) report('/issuer', 'is Purser’s own')
@@ -99,9 +103,19 @@ export function checkAgainst(
     if (prefixesOverlap(made.spiffeIdPrefix, other.spiffeIdPrefix))
       errors.push({ pointer: '/spiffeIdPrefix', detail: `overlaps that of attestor ${other.name}` })
     if (other.issuer === made.issuer && other.audience === made.audience)
-      errors.push({ pointer: '/issuer', detail: `attestor ${other.name} takes this issuer and audience already` })
+      errors.push({ pointer: '/issuer', detail: takenBy(other) })
   }
   if (errors.length > 0) throw refuse('conflict', { errors: errors.slice(0, 20) })
+}
+
+/** Many clusters have the issuer that kubeadm sets, so the second one needs more than the fact. */
+function takenBy({ name, kind }: AttestorRow): string {
+  const taken = `attestor ${name} takes this issuer and audience already`
+  if (kind !== 'kubernetes') return `${taken}: change it, or give this one another audience`
+  return (
+    `${taken}. Clusters with the same issuer are told apart by audience: list another audience in PURSER_AUDIENCES, restart the server, ` +
+    "and use it in this attestor and in its pods' projected tokens; or give the cluster an issuer of its own (--service-account-issuer of its API server)"
+  )
 }
 
 function problemOf(check: () => unknown): string | undefined {

@@ -75,7 +75,7 @@ export function attestorRules(row: AttestorRow): {
   matches: 'selectors' | 'token'
   reports: (key: string) => boolean
   /** What makes a match too wide for it, in words. */
-  tooWide: (match: Match) => string | undefined
+  tooWide: (match: Match, wide: boolean) => string | undefined
 } {
   const { kind, spiffeIdPrefix } = row
   if (kind === joinTokenKind)
@@ -84,6 +84,6 @@ export function attestorRules(row: AttestorRow): {
     spiffeIdPrefix,
     matches: 'selectors',
     reports: (key) => kindOf(kind).reports(key, row),
-    tooWide: (match) => tooWide(row, match),
+    tooWide: (match, wide) => tooWide(row, match, wide),
   }
 }

@@ -71,12 +71,32 @@ function checkApiServer(spec: ApiServerSpec, report: Report): ApiServerDefinitio
 
 /** The cluster's issuer by the token that the cluster gave to Purser's own pod. */
 async function ownIssuerOf(readFile: DefinitionParts['readFile'], report: Report): Promise<string | undefined> {
-  try {
-    const { iss } = readProofText((await readFile(inCluster.tokenFile)).trim()).claims
-    if (typeof iss === 'string') return iss
-  } catch {
-    // Told below: whatever is wrong with the file, there is no issuer in it.
+  const { tokenFile } = inCluster
+  const text = await readFile(tokenFile).catch(() => undefined)
+  if (text === undefined) {
+    report(
+      '/apiServer',
+      `is "in-cluster", but this server does not run in a cluster: it can't read ${tokenFile}. Run the server in that cluster, ` +
+        'or name the cluster: its issuer, and url, caPem and tokenFile of its API server ' +
+        '(purser: --issuer, --api-server, --api-ca, --api-token-file)',
+    )
+    return undefined
   }
-  report('/issuer', `is required: ${inCluster.tokenFile} does not say it`)
-  return undefined
+  const issuer = issuerIn(text.trim())
+  if (issuer === undefined) {
+    report(
+      '/issuer',
+      `is required: the token in ${tokenFile} names no issuer. Give the cluster's --service-account-issuer`,
+    )
+  }
+  return issuer
+}
+
+function issuerIn(token: string): string | undefined {
+  try {
+    const { iss } = readProofText(token).claims
+    return typeof iss === 'string' ? iss : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -8,7 +8,7 @@ import { aws } from './presets/aws.ts'
 import { githubActions } from './presets/github-actions.ts'
 import { gitlabCi } from './presets/gitlab-ci.ts'
 import { google } from './presets/google.ts'
-import type { Preset, RequiredMatch } from './presets/preset.ts'
+import type { Narrowing, Preset, RequiredMatch } from './presets/preset.ts'
 
 export type PresetName = 'github-actions' | 'gitlab-ci' | 'google' | 'aws'
 
@@ -21,24 +21,42 @@ export const presets: Record<PresetName, Preset> = {
 
 const isPreset = (name: unknown): name is PresetName => typeof name === 'string' && Object.hasOwn(presets, name)
 
+type WithPreset = Pick<AttestorRow, 'definition'>
+
+const presetOf = ({ definition: { preset } }: WithPreset): Preset | undefined =>
+  isPreset(preset) ? presets[preset] : undefined
+
 /** What an entry at this attestor must ask for: one of these, each with all its keys. Empty where nothing is required. */
-export function requiredMatch({ definition }: Pick<AttestorRow, 'definition'>): readonly RequiredMatch[] {
-  const { preset } = definition
-  return isPreset(preset) ? presets[preset].requiredMatch : []
-}
+export const requiredMatch = (attestor: WithPreset): readonly RequiredMatch[] => presetOf(attestor)?.requiredMatch ?? []
 
 /**
  * For the route that writes entries: what makes a match too wide for its attestor, in words, or nothing where it is narrow
  * enough (422 `match_too_wide`).
  */
-export function tooWide(attestor: Pick<AttestorRow, 'definition'>, match: Match): string | undefined {
+export const tooWide = (attestor: WithPreset, match: Match, wide: boolean): string | undefined =>
+  lacksIds(attestor, match) ?? (wide ? undefined : lacksNarrowing(attestor, match))
+
+const asksFor = (match: Match, key: string): boolean => Object.hasOwn(match, key)
+const asksExactly = (match: Match, key: string): boolean => asksFor(match, key) && match[key] !== '*'
+
+function lacksIds(attestor: WithPreset, match: Match): string | undefined {
   const required = requiredMatch(attestor)
-  const asks = (key: string, exact: boolean): boolean => Object.hasOwn(match, key) && (!exact || match[key] !== '*')
-  const enough = ({ exact, any = [] }: RequiredMatch): boolean =>
-    exact.every((key) => asks(key, true)) && any.every((key) => asks(key, false))
-  if (required.length === 0 || required.some(enough)) return undefined
+  const isEnough = ({ exact, any = [] }: RequiredMatch): boolean =>
+    exact.every((key) => asksExactly(match, key)) && any.every((key) => asksFor(match, key))
+  if (required.length === 0 || required.some(isEnough)) return undefined
   const ways = required.map(({ exact, any = [] }) =>
     [...exact, ...any.map((key) => `${key} (which may be "*")`)].join(' and '),
   )
   return `names at this issuer change hands, so the match must ask for ${ways.join(', or ')}`
+}
+
+function lacksNarrowing(attestor: WithPreset, match: Match): string | undefined {
+  const narrow = presetOf(attestor)?.narrowMatch
+  const holds = ({ key, values }: Narrowing): boolean =>
+    asksExactly(match, key) && (!values || [match[key] ?? []].flat().every((value) => values.includes(value)))
+  if (!narrow || narrow.ways.some((way) => way.every(holds))) return undefined
+  const ways = narrow.ways.map((way) =>
+    way.map(({ key, values }) => (values ? `${key}=${values.join(' or ')}` : key)).join(' and '),
+  )
+  return `${narrow.why}: add ${ways.join(', or ')} to the match, or state "wide": true`
 }

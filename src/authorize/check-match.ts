@@ -10,7 +10,7 @@ export function checkMatch(definition: WorkloadDefinition, attestor: AttestorRul
     return match ? [impossible('/match', 'is left out here: a join token belongs to one entry')] : []
   }
   if (!match || Object.keys(match).length === 0) return [tooWide('/match', 'is required for this attestor')]
-  const wider = attestor.tooWide(match)
+  const wider = attestor.tooWide(match, definition.wide ?? false)
   return [
     // One at a time, so that each fault is told and not only the first.
     ...Object.entries(match).flatMap(([key, wanted]) => {

@@ -22,5 +22,5 @@ export type AttestorRules = {
   /** Whether it can ever report such a fact. */
   reports: (key: string) => boolean
   /** What makes a match too wide for it, in words. */
-  tooWide: (match: Match) => string | undefined
+  tooWide: (match: Match, wide: boolean) => string | undefined
 }

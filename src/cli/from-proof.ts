@@ -22,10 +22,10 @@ export type AttestorReply = {
   revision: number
 }
 
-/** Of what a preset reads, the ids that stay: names at these issuers change hands. */
-const immutable: Record<PresetName, readonly string[]> = {
-  'github-actions': ['github:repository-owner-id', 'github:repository-id'],
-  'gitlab-ci': ['gitlab:namespace-id', 'gitlab:project-id'],
+/** Of what a preset reads: the ids, since names at these issuers change hands, and what tells a repository's runs apart. */
+const proposed: Record<PresetName, readonly string[]> = {
+  'github-actions': ['github:repository-owner-id', 'github:repository-id', 'github:ref', 'github:environment'],
+  'gitlab-ci': ['gitlab:namespace-id', 'gitlab:project-id', 'gitlab:ref', 'gitlab:ref-protected'],
   google: ['gcp:sub'],
   aws: ['aws:account', 'aws:principal'],
 }
@@ -41,7 +41,7 @@ export function matchFromProof(token: string, { name, kind, preset }: AttestorRe
     }
     if (kind !== 'oidc') throw new CliError(`attestor ${name} takes no token that can be read`, exitCodes.usage)
     if (preset === undefined) return { 'oidc:sub': subject }
-    return Object.fromEntries(presets[preset].read(claims).facts.filter(([key]) => immutable[preset].includes(key)))
+    return Object.fromEntries(presets[preset].read(claims).facts.filter(([key]) => proposed[preset].includes(key)))
   })
 }
 

@@ -54,7 +54,7 @@ export function addWorkloadCreate(group: Command, io: Io): void {
     .option('--audience <name>', 'an audience that it may have JWTs for', list)
     .option('--jwt-lifetime <time>', 'the longest JWT', seconds)
     .option('--session <time>', 'the longest session', seconds)
-    .option('--wide', 'allow * as a value in --match')
+    .option('--wide', 'allow * as a value in --match, and every branch of a repository')
     .option('--no-pod-bound', 'also take Kubernetes tokens that name no pod')
     .option('--pin-identity', 'a recreated account of the same name is a stranger')
     .option('--managed-by <hand>', 'who keeps the entry, such as git:shop')

@@ -3,6 +3,8 @@ import { adviceFor } from '../authorize/advice.ts'
 import type { Decision } from '../authorize/decide.ts'
 import type { Considered, Explanation } from '../authorize/explain.ts'
 import { type Problem, type RefusalCode, type RefusalInfo, refusals } from '../errors.ts'
+import { type GithubSubject, readGithubSubject } from '../names/github-subject.ts'
+import type { Condition } from '../names/selectors.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
 import { grantsInShort } from './grants-in-short.ts'
@@ -34,7 +36,7 @@ export function refusedView(about: About, { reason, info }: Refused, entries: Co
       facts(info?.explanation),
       reason === 'no_workload' ? nearest(entries, more) : undefined,
     ]),
-    next: adviceFor(reason),
+    next: (reason === 'no_workload' ? matchIds(entries) : undefined) ?? adviceFor(reason),
     ...known(about),
     entries,
   }
@@ -82,13 +84,37 @@ const parts = (errors: unknown): string[] =>
     ? errors.flatMap((one: Partial<Problem> | null) => (one?.pointer ? [`${one.pointer}: ${one.detail ?? ''}`] : []))
     : []
 
-function nearest([first]: Considered[], more: number): string {
+function nearest(entries: Considered[], more: number): string {
+  const first = entries.find(({ conditions }) => conditions.some(subjectWithIds)) ?? entries[0]
   if (!first) return 'This attestor has no entry yet'
   if (first.matched) return `It matches ${first.workload.name}, and named another`
   const failed = first.conditions.filter((one) => !one.ok)
-  const told = failed.map(({ key, wanted, found }) => `${key} is ${words(found)} and not ${words(wanted)}`)
+  const told = failed.map((condition) => {
+    const { key, wanted, found } = condition
+    const hint = subjectWithIds(condition) ? ' (the entry matches by name, the token has ids)' : ''
+    return `${key} is ${words(found)} and not ${words(wanted)}${hint}`
+  })
   const others = more > 0 ? `; ${more} further entries are not shown` : ''
   return `Nearest is ${first.workload.name}: ${told.join(', ')}${others}`
+}
+
+/** GitHub's new subject where an entry asks for the same names without ids. */
+function subjectWithIds({ key, wanted, found }: Condition): GithubSubject | undefined {
+  const subject = key === 'oidc:sub' && typeof found === 'string' ? readGithubSubject(found) : undefined
+  return subject && [wanted].flat().includes(subject.names) ? subject : undefined
+}
+
+function matchIds(entries: Considered[]): string | undefined {
+  for (const condition of entries.flatMap(({ conditions }) => conditions)) {
+    const subject = subjectWithIds(condition)
+    if (!subject) continue
+    const { repositoryId, ownerId } = subject
+    return (
+      `match the ids instead of oidc:sub, as names can change hands: github:repository-id ${repositoryId} and a ref, ` +
+      `at an attestor with the preset github-actions; or oidc:repository_id ${repositoryId} and oidc:repository_owner_id ${ownerId}`
+    )
+  }
+  return undefined
 }
 
 const words = (value: string | string[] | undefined): string =>

@@ -2058,7 +2058,7 @@ export interface components {
             requirePodBound?: boolean;
             /** @description A recreated account is a stranger; false unless given */
             pinIdentity?: boolean;
-            /** @description Allow `"*"` in `match`; false unless given */
+            /** @description Allow `"*"` in `match`, and at the presets for GitHub Actions and GitLab CI every branch and workflow; false unless given */
             wide?: boolean;
             consumers?: components["schemas"]["Consumers"];
             managedBy?: components["schemas"]["ManagedBy"];

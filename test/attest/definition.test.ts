@@ -75,7 +75,7 @@ describe('what is filled in', () => {
     const made = await check(without(kube({ apiServer: 'in-cluster' }), 'issuer'), { files })
     expect(made.issuer).toBe('https://oidc.eks.example/id/1')
     expect(made.definition).toMatchObject({ apiServer: 'in-cluster', issuer: 'https://oidc.eks.example/id/1' })
-    expect(await faults(without(kube({ apiServer: 'in-cluster' }), 'issuer'))).toEqual(['impossible', '/issuer'])
+    expect(await faults(without(kube({ apiServer: 'in-cluster' }), 'issuer'))).toEqual(['impossible', '/apiServer'])
   })
   it.each([
     ['github-actions', 'https://token.actions.githubusercontent.com', true],

@@ -244,18 +244,20 @@ describe('aws', () => {
 })
 
 describe('what an entry must ask for', () => {
+  const main = { 'github:ref': 'refs/heads/main' }
+  const guarded = { 'gitlab:ref-protected': 'true' }
   const cases: [string, Match, boolean][] = [
-    ['github-actions', { 'github:repository-id': '42' }, true],
-    ['github-actions', { 'github:repository-id': ['42', '43'], 'github:ref': 'refs/heads/main' }, true],
-    ['github-actions', { 'github:repository-owner-id': '7', 'github:repository-id': '*' }, true],
-    ['github-actions', { 'github:repository-id': '*' }, false],
-    ['github-actions', { 'github:repository-owner-id': '7' }, false],
-    ['github-actions', { 'github:repository-owner-id': '*', 'github:repository-id': '*' }, false],
-    ['github-actions', { 'oidc:sub': 'repo:acme/shop:ref:refs/heads/main' }, false],
-    ['github-actions', { 'github:repository': 'acme/shop', 'github:actor': 'ann' }, false],
-    ['github-actions', { 'oidc:repository_id': '42' }, false],
-    ['gitlab-ci', { 'gitlab:project-id': '42' }, true],
-    ['gitlab-ci', { 'gitlab:project-path': 'acme/shop' }, false],
+    ['github-actions', { 'github:repository-id': '42', ...main }, true],
+    ['github-actions', { 'github:repository-id': ['42', '43'], ...main }, true],
+    ['github-actions', { 'github:repository-owner-id': '7', 'github:repository-id': '*', ...main }, true],
+    ['github-actions', { 'github:repository-id': '*', ...main }, false],
+    ['github-actions', { 'github:repository-owner-id': '7', ...main }, false],
+    ['github-actions', { 'github:repository-owner-id': '*', 'github:repository-id': '*', ...main }, false],
+    ['github-actions', { 'oidc:sub': 'repo:acme/shop:ref:refs/heads/main', ...main }, false],
+    ['github-actions', { 'github:repository': 'acme/shop', 'github:actor': 'ann', ...main }, false],
+    ['github-actions', { 'oidc:repository_id': '42', ...main }, false],
+    ['gitlab-ci', { 'gitlab:project-id': '42', ...guarded }, true],
+    ['gitlab-ci', { 'gitlab:project-path': 'acme/shop', ...guarded }, false],
     ['google', { 'gcp:sub': '1' }, true],
     ['google', { 'gcp:email': 'web@shop.iam.gserviceaccount.com' }, false],
     ['aws', { 'aws:account': '123456789012', 'aws:principal': 'arn:aws:iam::123456789012:role/web' }, true],
@@ -263,14 +265,43 @@ describe('what an entry must ask for', () => {
     ['aws', { 'aws:account': '123456789012' }, false],
     ['aws', { 'aws:principal': 'arn:aws:iam::123456789012:role/web' }, false],
   ]
-  it.each(cases)('%s: %j is narrow enough: %s', (preset, match, enough) => {
-    const words = tooWide({ definition: { preset } }, match)
+  it.each(cases)('%s: %j has the ids: %s', (preset, match, enough) => {
+    const words = tooWide({ definition: { preset } }, match, false)
     expect(words === undefined).toBe(enough)
     if (words !== undefined) expect(words).toContain(requiredMatch({ definition: { preset } })[0]?.exact[0])
+    expect(tooWide({ definition: { preset } }, match, true) === undefined).toBe(enough)
   })
+
+  const runs: [string, Match, boolean][] = [
+    ['github-actions', {}, false],
+    ['github-actions', { 'github:ref': '*' }, false],
+    ['github-actions', { 'github:workflow': 'deploy' }, false],
+    ['github-actions', { 'github:event-name': 'push', 'github:ref-protected': 'true' }, false],
+    ['github-actions', { 'github:ref': ['refs/heads/main', 'refs/heads/next'] }, true],
+    ['github-actions', { 'github:environment': 'production' }, true],
+    ['github-actions', { 'github:workflow-ref': 'acme/shop/.github/workflows/ci.yml@refs/heads/main' }, true],
+    ['github-actions', { 'github:job-workflow-ref': 'acme/shop/.github/workflows/ci.yml@refs/heads/main' }, true],
+    ['gitlab-ci', {}, false],
+    ['gitlab-ci', { 'gitlab:ref': 'refs/heads/main' }, false],
+    ['gitlab-ci', { 'gitlab:ref-protected': 'false' }, false],
+    ['gitlab-ci', { 'gitlab:ref-protected': ['true', 'false'] }, false],
+    ['gitlab-ci', { 'gitlab:ref-protected': '*' }, false],
+    ['gitlab-ci', { 'gitlab:environment': 'production' }, false],
+    ['gitlab-ci', { 'gitlab:environment-protected': 'true' }, false],
+    ['gitlab-ci', { 'gitlab:ref-protected': 'true' }, true],
+    ['gitlab-ci', { 'gitlab:environment': 'production', 'gitlab:environment-protected': 'true' }, true],
+  ]
+  it.each(runs)('%s: an id with %j tells runs apart: %s', (preset, match, enough) => {
+    const ids = preset === 'gitlab-ci' ? { 'gitlab:project-id': '42' } : { 'github:repository-id': '42' }
+    const words = tooWide({ definition: { preset } }, { ...ids, ...match }, false)
+    expect(words === undefined).toBe(enough)
+    if (words !== undefined) expect(words).toContain('or state "wide": true')
+    expect(tooWide({ definition: { preset } }, { ...ids, ...match }, true)).toBeUndefined()
+  })
+
   it('nothing is asked where there is no preset', () => {
-    expect(tooWide({ definition: {} }, { 'oidc:sub': 'x' })).toBeUndefined()
-    expect(tooWide({ definition: { preset: 'constructor' } }, { 'oidc:sub': 'x' })).toBeUndefined()
+    expect(tooWide({ definition: {} }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
+    expect(tooWide({ definition: { preset: 'constructor' } }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
   })
 })
 

@@ -28,7 +28,7 @@ const pod = {
   },
 }
 
-describe('the ids that stay, by kind of attestor', () => {
+describe('what an entry must ask for, by kind of attestor', () => {
   it.each<[string, Partial<AttestorReply>, Record<string, unknown>, Record<string, string>]>([
     ['kubernetes', { kind: 'kubernetes' }, pod, { 'k8s:ns': 'prod', 'k8s:sa': 'web', 'k8s:sa-uid': 'sa-1' }],
     ['any issuer', {}, { sub: 'job:7', email: 'x@y' }, { 'oidc:sub': 'job:7' }],
@@ -44,13 +44,26 @@ describe('the ids that stay, by kind of attestor', () => {
         run_attempt: '1',
         ref: 'refs/heads/main',
       },
-      { 'github:repository-id': '11', 'github:repository-owner-id': '22' },
+      { 'github:repository-id': '11', 'github:repository-owner-id': '22', 'github:ref': 'refs/heads/main' },
     ],
     [
       'GitLab CI',
       { preset: 'gitlab-ci' },
-      { sub: 'project_path:shop/web', project_id: '5', namespace_id: '6', job_id: '7', project_path: 'shop/web' },
-      { 'gitlab:project-id': '5', 'gitlab:namespace-id': '6' },
+      {
+        sub: 'project_path:shop/web',
+        project_id: '5',
+        namespace_id: '6',
+        job_id: '7',
+        project_path: 'shop/web',
+        ref_path: 'refs/heads/main',
+        ref_protected: 'true',
+      },
+      {
+        'gitlab:project-id': '5',
+        'gitlab:namespace-id': '6',
+        'gitlab:ref': 'refs/heads/main',
+        'gitlab:ref-protected': 'true',
+      },
     ],
   ])('%s', (_, kind, claims, expected) => {
     expect(matchFromProof(`${tokenOf(claims)}\n`, attestor(kind))).toEqual(expected)

@@ -139,11 +139,19 @@ describe.each(['embedded', 'postgres'] as const)('attestors (%s)', (store) => {
         { singleUse: true, issuer: 'https://token.actions.githubusercontent.com' },
         'github:repository',
         'github:repository-id',
+        { 'github:ref': 'refs/heads/main' },
       ],
-      ['gitlab-ci', {}, { singleUse: false, issuer: 'https://gitlab.com' }, 'gitlab:project-path', 'gitlab:project-id'],
-      ['google', {}, { singleUse: false, issuer: 'https://accounts.google.com' }, 'gcp:email', 'gcp:sub'],
+      [
+        'gitlab-ci',
+        {},
+        { singleUse: false, issuer: 'https://gitlab.com' },
+        'gitlab:project-path',
+        'gitlab:project-id',
+        { 'gitlab:ref-protected': 'true' },
+      ],
+      ['google', {}, { singleUse: false, issuer: 'https://accounts.google.com' }, 'gcp:email', 'gcp:sub', {}],
     ] as const
-    for (const [preset, more, shown, name, id] of presets) {
+    for (const [preset, more, shown, name, id, narrow] of presets) {
       const answer = await ask('createAttestor', { body: { name: preset, kind: 'oidc', preset, audience, ...more } })
       expect(answer.body, preset).toMatchObject({ preset, ...shown })
       expect(fault(await ask('createWorkload', { body: entry(preset, { [name]: 'x' }) })), preset).toBe(
@@ -151,8 +159,49 @@ describe.each(['embedded', 'postgres'] as const)('attestors (%s)', (store) => {
       )
       const any = entry(preset, { [id]: '*' }, { wide: true, spiffeId: `spiffe://example.org/${preset}/{${id}}` })
       expect(fault(await ask('createWorkload', { body: any })), preset).toBe('422 match_too_wide /match')
-      expect(fault(await ask('createWorkload', { body: entry(preset, { [id]: '7' }) })), preset).toBe('201 ')
+      const wide = { ...entry(preset, { [id]: '8' }, { wide: true }), name: `every-run-of-${preset}` }
+      expect(fault(await ask('createWorkload', { body: wide })), preset).toBe('201 ')
+      const alone = await ask('createWorkload', { body: entry(preset, { [id]: '7' }) })
+      expect(fault(alone), preset).toBe(Object.keys(narrow).length > 0 ? '422 match_too_wide /match' : '201 ')
+      if (alone.status === 201) continue
+      expect(fault(await ask('createWorkload', { body: entry(preset, { [id]: '7', ...narrow }) })), preset).toBe('201 ')
     }
+  })
+
+  describe('that can not be kept say what to do', () => {
+    const detailOf = async (body: Record<string, unknown>): Promise<[string, string]> => {
+      const answer = await ask('createAttestor', { body: { name: 'second', kind: 'kubernetes', audience, ...body } })
+      const [error] = answer.body.errors as { pointer: string; detail: string }[]
+      return [`${fault(answer)}`, error?.detail ?? '']
+    }
+    const keys = async () => ({ jwks: { keys: [(await createIssuer()).jwk] } })
+
+    it('about an audience that the server does not have', async () => {
+      const definition = { kind: 'oidc', issuer: 'https://ci.example', audience: 'other', keys: await keys() }
+      const [what, detail] = await detailOf(definition)
+      expect(what).toBe('422 impossible /audience')
+      expect(detail).toContain(audience)
+      expect(detail).toContain('add yours to PURSER_AUDIENCES and restart the server')
+    })
+
+    it('about "in-cluster" where the server is in none', async () => {
+      const [what, detail] = await detailOf({ apiServer: 'in-cluster' })
+      expect(what).toBe('422 impossible /apiServer')
+      expect(detail).toContain('this server does not run in a cluster')
+      expect(detail).toContain('--api-server')
+    })
+
+    it('about a second cluster with the issuer of the first', async () => {
+      const issuer = 'https://kubernetes.default.svc.cluster.local'
+      const one = { kind: 'kubernetes', verify: 'jwks', issuer, audience, keys: await keys() }
+      const first = await ask('createAttestor', { body: { ...one, name: 'first' } })
+      expect(fault(first)).toBe('201 ')
+      const [what, detail] = await detailOf(one)
+      expect(what).toBe('409 conflict /issuer')
+      expect(detail).toContain('list another audience in PURSER_AUDIENCES')
+      expect(detail).toContain('--service-account-issuer')
+      expect(fault(await ask('deleteAttestor', { name: 'first', ifMatch: 1 }))).toBe('204 ')
+    })
   })
 
   it('include one that is built in, shown like the others and not to be touched', async () => {

@@ -102,6 +102,21 @@ describe.each(['embedded', 'postgres'] as const)('explain (%s)', (store) => {
     expect(explained.next).toContain('register')
   })
 
+  it('says of the subject of GitHub that has ids which entry matches it by name, and what to match instead', async () => {
+    const entry = { name: 'by-name', attestor: 'lab', match: { 'oidc:sub': 'repo:acme/shop:ref:refs/heads/main' } }
+    const body = { ...entry, spiffeId: 'spiffe://example.org/lab/by-name' }
+    expect(fault(await ask('createWorkload', { body }))).toBe('201 ')
+    const explained = await explain({ proof: await proof({ sub: 'repo:acme@7/shop@42:ref:refs/heads/main' }) })
+    expect(explained).toMatchObject({ outcome: 'refused', reason: 'no_workload' })
+    expect(explained.detail).toContain('Nearest is by-name: oidc:sub is "repo:acme@7/shop@42:ref:refs/heads/main"')
+    expect(explained.detail).toContain('(the entry matches by name, the token has ids)')
+    expect(explained.next).toContain('github:repository-id 42')
+    for (const sub of ['repo:acme@7/shop@42:ref:refs/heads/other', 'repo:acme@7/shop:ref:refs/heads/main']) {
+      expect((await explain({ proof: await proof({ sub }) })).detail).not.toContain('matches by name')
+    }
+    expect(fault(await ask('deleteWorkload', { name: 'by-name', ifMatch: 1 }))).toBe('204 ')
+  })
+
   it('shows the grant that would result, gives nothing, spends nothing', async () => {
     const mine = await proof()
     const before = await purser.knex('session').count('* as count')

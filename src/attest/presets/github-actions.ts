@@ -23,6 +23,13 @@ export const githubActions: Preset = {
     { exact: ['github:repository-id'] },
     { exact: ['github:repository-owner-id'], any: ['github:repository-id'] },
   ],
+  // `github:workflow` is a name that any branch can give its own file; the refs of workflows say where the file lies.
+  narrowMatch: {
+    why: 'a repository’s id alone admits every branch, pull request and workflow',
+    ways: ['github:ref', 'github:environment', 'github:workflow-ref', 'github:job-workflow-ref'].map((key) => [
+      { key },
+    ]),
+  },
   read(claims) {
     // Such a run is started by whoever opens a pull request, and its token carries the base branch's ref. An entry for
     // that ref would not see the difference, so it takes an attestor of kind oidc without this preset to allow it.

@@ -27,6 +27,13 @@ export const gitlabCi: Preset = {
   // A job may ask again with its one token as long as it runs.
   singleUse: false,
   requiredMatch: [{ exact: ['gitlab:project-id'] }, { exact: ['gitlab:namespace-id'], any: ['gitlab:project-id'] }],
+  narrowMatch: {
+    why: 'a project’s id alone admits every branch that a developer can push',
+    ways: [
+      [{ key: 'gitlab:ref-protected', values: ['true'] }],
+      [{ key: 'gitlab:environment' }, { key: 'gitlab:environment-protected', values: ['true'] }],
+    ],
+  },
   read(claims) {
     const job = ['project_id', 'job_id'].map((name) => idOf(claims, name))
     const facts = [...shortFacts('gitlab', claims, names), ...fact('gitlab:ref', wholeRef(claims))]

@@ -9,6 +9,9 @@ type Fact = readonly [key: string, value: string]
 /** Conditions that together make an entry safe: `exact` ones with given values, `any` ones that may also be `"*"`. */
 export type RequiredMatch = { exact: readonly string[]; any?: readonly string[] }
 
+/** A fact that tells the runs of one repository apart, and the values that do; any exact value unless given. */
+export type Narrowing = { key: string; values?: readonly string[] }
+
 export type Preset = {
   /** How the keys of its own facts begin. */
   prefix: string
@@ -20,6 +23,8 @@ export type Preset = {
   algorithms: readonly string[]
   singleUse: boolean
   requiredMatch: readonly RequiredMatch[]
+  /** Alternatives of which an entry must ask for one, each with all its keys, unless it says `"wide": true`. */
+  narrowMatch?: { why: string; ways: readonly (readonly Narrowing[])[] }
   /**
    * The preset's own facts, and the immutable ids of the one run or machine behind the proof.
    * @throws Refusal `proof_claims`, or `proof_rejected` for a kind of proof that must not be taken
