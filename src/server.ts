@@ -1,7 +1,6 @@
 /** The one composition root: builds every part in order, fails at start, drains at stop. */
 import { createRandomBytes } from './random.ts'
 import { readFile } from 'node:fs/promises'
-import type { RequestListener } from 'node:http'
 import { createApp, isForCrls, isForWorkloads } from './app.ts'
 import { attestorKinds, createAttestors } from './attest/attest.ts'
 import { jobNames, startBackground } from './background.ts'
@@ -21,7 +20,7 @@ import { createFindSession } from './http/find-session.ts'
 import { createFirstUse } from './http/first-use.ts'
 import { createLimits } from './http/limits.ts'
 import { loadOpenApi } from './http/openapi.ts'
-import type { DoorParts, Route } from './http/route.ts'
+import type { DoorParts } from './http/route.ts'
 import { createRenewal } from './http/renewal.ts'
 import { createRoutes } from './http/routes.ts'
 import { createWatches } from './http/watches.ts'
@@ -208,8 +207,9 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     randomBytes,
     addressOf: createAddressOf(config.trustedProxies),
     firstUse: createFirstUse({ recorder }),
+    acceptsApiTokens: true,
   }
-  const appOf = (list: readonly Route[]): RequestListener => createApp(list, openapi, door)
+  const forWorkloads = { ...door, acceptsApiTokens: false }
 
   const listeners: Listener[] = []
   // A start that failed has promised nobody an answer.
@@ -228,9 +228,11 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     onRenewed: () => serverLog.info('server.certificate_renewed'),
   })
   const apps = {
-    everybody: appOf(config.adminListen ? routes.filter(isForWorkloads) : routes),
-    operators: appOf(routes),
-    ...(config.crlListen && { crls: appOf(routes.filter(isForCrls)) }),
+    everybody: config.adminListen
+      ? createApp(routes.filter(isForWorkloads), openapi, forWorkloads)
+      : createApp(routes, openapi, door),
+    operators: createApp(routes, openapi, door),
+    ...(config.crlListen && { crls: createApp(routes.filter(isForCrls), openapi, forWorkloads) }),
     answerBroken: createAnswerBroken(door),
     ...(parts.alone !== false && { metrics: metricsApp(renderMetrics) }),
   }

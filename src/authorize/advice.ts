@@ -21,7 +21,8 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   method_not_allowed: 'use a method that `Allow` names',
   rate_limited: again,
   unauthenticated: 'present a live token or certificate; `purser whoami` says what yours is',
-  token_type: 'use the kind of token that the route takes: an API token for operators’ routes, a session’s for its own',
+  token_type:
+    'use the kind of token that the route takes: an API token for operators’ routes, a session’s for its own; with PURSER_ADMIN_LISTEN set, send API tokens to that listener',
   forbidden: 'have an admin give the role that the route asks for',
   attestation_failed: 'have an operator run `purser explain` with the request id',
   not_available: 'leave it out; `features` of `GET /api/v1/server` lists what this server offers',

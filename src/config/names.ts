@@ -46,7 +46,7 @@ export const settings = {
     parse: values.address,
     type: 'host:port',
     absent: 'the same listener',
-    doc: 'A listener of its own for what operators and auditors use.',
+    doc: 'A listener of its own for what operators and auditors use. The other listener then refuses API tokens on every route.',
   },
   metricsListen: {
     env: 'PURSER_METRICS_LISTEN',

@@ -29,6 +29,8 @@ const unauthenticated = (): Error =>
 export type IdentifyParts = {
   sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate' | 'recent'>
   bootstrapTries: BootstrapTries
+  /** False on the listener of workloads where operators have one of their own. */
+  acceptsApiTokens: boolean
 }
 
 /**
@@ -41,7 +43,7 @@ export async function identify(
   message: IncomingMessage,
   permission: Permission,
   known: Snapshot,
-  { sessions, bootstrapTries }: IdentifyParts,
+  { sessions, bootstrapTries, acceptsApiTokens }: IdentifyParts,
   now: Date,
   appended: boolean,
 ): Promise<Caller> {
@@ -69,7 +71,7 @@ export async function identify(
     if (!found) throw unauthenticated()
     return { kind: 'session', session: found.session, shown: found, until: found.until }
   }
-  if (kind !== 'api') throw refuse('token_type')
+  if (kind !== 'api' || !acceptsApiTokens) throw refuse('token_type')
   const row = findApiToken(known, hash, now)
   if (!row) throw unauthenticated()
   const asked = operatorPermission(permission)

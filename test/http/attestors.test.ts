@@ -172,7 +172,7 @@ describe.each(['embedded', 'postgres'] as const)('attestors (%s)', (store) => {
     const detailOf = async (body: Record<string, unknown>): Promise<[string, string]> => {
       const answer = await ask('createAttestor', { body: { name: 'second', kind: 'kubernetes', audience, ...body } })
       const [error] = answer.body.errors as { pointer: string; detail: string }[]
-      return [`${fault(answer)}`, error?.detail ?? '']
+      return [fault(answer), error?.detail ?? '']
     }
     const keys = async () => ({ jwks: { keys: [(await createIssuer()).jwk] } })
 
