@@ -1,20 +1,31 @@
-/** `purser workload apply`: entries as files say them, created or replaced where they differ. */
+/** `apply`: what operators configure by name, as files say it: created, or replaced where it differs. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
 import { type Api, type ServerFlags, withApi } from './api.ts'
-import { type Definition, readDefinitions } from './documents.ts'
+import { type Definition, readDefinitions, withoutServerFields } from './documents.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { list, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
-import { type Workload, pathOf } from './workload-reply.ts'
+import type { Registered } from './registered.ts'
 
 type Flags = ServerFlags & OutputFlags & { file: string[]; reason?: string; dryRun?: boolean }
 type Applied = { name: string; did: 'created' | 'replaced' | 'unchanged'; revision: number }
+type Live = Definition & { revision: number }
+type Written = Live & { warnings?: { code: string; detail: string }[] }
 
-export function addWorkloadApply(group: Command, io: Io): void {
+export type Applicable = Registered & {
+  /** What the server fills in, so that a definition that leaves it out is no difference. */
+  defaults: Definition
+}
+
+export function addApply(group: Command, io: Io, kind: Applicable): void {
+  const { noun } = kind
   const command = group
     .command('apply')
-    .summary('make entries as files say them; those that differ are replaced')
+    .summary(`create or replace each ${noun} as files say; an equal one stays as it is`)
+    .description(
+      `Creates or replaces each ${noun} as files say. What \`purser ${noun} get\` prints is such a file: what the server alone sets (id, revision, createdAt, warnings) is ignored.`,
+    )
     .requiredOption('-f, --file <file>', 'YAML or JSON, one or several documents; - is stdin', list)
     .option('--dry-run', 'say what would change, and change nothing')
     .action(async (flags: Flags) => {
@@ -22,49 +33,65 @@ export function addWorkloadApply(group: Command, io: Io): void {
       const items: Applied[] = []
       await withApi(io, flags, async (api) => {
         // One after the other: where one is refused, the rest is left as it was, and what was done is shown.
-        for (const definition of definitions) items.push(await applyOne(api, definition, flags, io))
+        for (const definition of definitions) items.push(await applyDefinition(api, kind, definition, flags, io))
       }).finally(() =>
         show(io, flags, { items }, () =>
-          table(items.map((one) => [`workload ${one.name}`, words(one, flags), `revision ${one.revision}`])),
+          table(items.map((item) => [`${noun} ${item.name}`, words(item, flags), `revision ${item.revision}`])),
         ),
       )
     })
   withExamples(
     withReason(withOutput(withServer(command))),
-    'purser workload apply -f workloads.yaml --reason "$(git rev-parse HEAD)"',
-    'purser workload apply -f web.yaml,orders.yaml --dry-run',
+    `purser ${noun} apply -f ${noun}s.yaml --reason "$(git rev-parse HEAD)"`,
+    `purser ${noun} apply -f ${noun}s.yaml --dry-run`,
   )
 }
 
 const words = ({ did }: Applied, { dryRun }: Flags): string => (dryRun && did !== 'unchanged' ? `would be ${did}` : did)
 
-async function applyOne(api: Api, definition: Definition, flags: Flags, io: Io): Promise<Applied> {
+async function applyDefinition(
+  api: Api,
+  kind: Applicable,
+  definition: Definition,
+  flags: Flags,
+  io: Io,
+): Promise<Applied> {
   const { name } = definition
   if (typeof name !== 'string') throw new CliError('each definition needs a name', exitCodes.usage)
-  const live = await find(api, name)
-  if (live && isSame(definition, live)) return { name, did: 'unchanged', revision: live.revision }
+  const live = await find(api, kind.pathOf(name))
+  const body = writable(definition)
+  checkSwitch(kind, definition, live)
+  if (live && isDeepStrictEqual({ ...kind.defaults, ...body }, writable(live))) {
+    return { name, did: 'unchanged', revision: live.revision }
+  }
   const did = live ? 'replaced' : 'created'
   if (flags.dryRun) return { name, did, revision: (live?.revision ?? 0) + 1 }
   const headers = { 'if-match': `"${live?.revision ?? 0}"`, ...reasonHeader(flags) }
-  const { body } = await api.call<Workload>('PUT', pathOf(name), { body: definition, headers })
-  for (const { code, detail } of body.warnings ?? []) remark(io, `warning: ${name}: ${code}: ${detail}`)
-  return { name, did, revision: body.revision }
+  const { body: written } = await api.call<Written>('PUT', kind.pathOf(name), { body, headers })
+  for (const { code, detail } of written.warnings ?? []) remark(io, `warning: ${name}: ${code}: ${detail}`)
+  return { name, did, revision: written.revision }
 }
 
-async function find(api: Api, name: string): Promise<Workload | undefined> {
+function writable(definition: Definition): Definition {
+  const { disabled: _switch, ...rest } = withoutServerFields(definition)
+  return rest
+}
+
+/** A write keeps the state of the switch, so a file that says otherwise would be ignored without a word. */
+function checkSwitch({ noun }: Applicable, { name, disabled }: Definition, live: Live | undefined): void {
+  if (disabled === undefined || disabled === (live?.disabled ?? false)) return
+  const verb = disabled === true ? 'disable' : 'enable'
+  throw new CliError(
+    `${noun} ${String(name)}: apply does not change "disabled": remove it from the file, and use purser ${noun} ${verb} ${String(name)}`,
+    exitCodes.usage,
+  )
+}
+
+async function find(api: Api, path: string): Promise<Live | undefined> {
   try {
-    return (await api.call<Workload>('GET', pathOf(name))).body
+    return (await api.call<Live>('GET', path)).body
   } catch (error) {
     if (error instanceof CliError && error.code === 'not_found') return undefined
     throw error
   }
-}
-
-/** What the server fills in, so that a definition that leaves it out is no difference. */
-const filledIn = { grants: {}, requirePodBound: true, pinIdentity: false, wide: false }
-
-function isSame(definition: Definition, live: Workload): boolean {
-  const { id: _id, revision: _revision, disabled: _disabled, warnings: _warnings, ...rest } = live
-  const { lastUsedAt: _used, ...kept }: Definition = rest
-  return isDeepStrictEqual({ ...filledIn, ...definition }, kept)
 }

@@ -1,6 +1,7 @@
 /** `purser attestor`: whose word Purser takes for who a workload is. */
 import type { Command } from 'commander'
 import { type ServerFlags, segment, withApi } from './api.ts'
+import { addApply } from './apply.ts'
 import { addAttestorCreate } from './attestor-create.ts'
 import type { AttestorReply } from './from-proof.ts'
 import type { Io } from './io.ts'
@@ -15,6 +16,7 @@ const attestor = { noun: 'attestor', pathOf: (name: string): string => `/api/v1/
 export function addAttestor(program: Command, io: Io): void {
   const group = program.command('attestor').summary('configure whose word is taken: clusters, CI, clouds')
   addAttestorCreate(group, io)
+  addApply(group, io, { ...attestor, defaults: {} })
   addList(group, io)
   addGet(group, io, attestor, { summary: 'show one attestor', example: 'purser attestor get prod-eu' })
   addCheck(group, io, attestor, {

@@ -2,6 +2,7 @@
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type Api, type ServerFlags, liveRevision, segment, withApi } from './api.ts'
+import { addApply } from './apply.ts'
 import { type Definition, readDefinition } from './documents.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
@@ -28,6 +29,7 @@ export function addDatabase(program: Command, io: Io): void {
   const group = program.command('database').summary('configure databases in which workloads get roles of their own')
   addWrite(group, io, 'create')
   addWrite(group, io, 'replace')
+  addApply(group, io, { ...registered, defaults: {} })
   addList(group, io)
   addGet(group, io, registered, {
     summary: 'show one database, without its credential',

@@ -27,6 +27,12 @@ export async function readDefinitions(io: Pick<Io, 'stdin' | 'readFile'>, path: 
   })
 }
 
+const serverFields = new Set(['id', 'revision', 'createdAt', 'warnings', 'lastUsedAt'])
+
+/** Without what the server alone sets, so that what `get` prints is a definition. */
+export const withoutServerFields = (definition: Definition): Definition =>
+  Object.fromEntries(Object.entries(definition).filter(([name]) => !serverFields.has(name)))
+
 /** The only definition of a file, under the name that the command line gives. */
 export async function readDefinition(
   io: Pick<Io, 'stdin' | 'readFile'>,
@@ -37,7 +43,9 @@ export async function readDefinition(
   if (!one || second) throw wrong(path, 'must hold one definition')
   if (one.name !== undefined && one.name !== name)
     throw wrong(path, `is named ${JSON.stringify(one.name)}, not ${name}`)
-  return { ...one, name }
+  // An entry can't be created disabled, so `disabled: true` goes to the server, which refuses it.
+  const { disabled, ...rest } = withoutServerFields(one)
+  return { ...rest, ...(disabled === true && { disabled }), name }
 }
 
 const wrong = (path: string, why: string): CliError => new CliError(`${path}: ${why}`, exitCodes.usage)

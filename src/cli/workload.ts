@@ -2,11 +2,11 @@
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ServerFlags, withApi } from './api.ts'
+import { addApply } from './apply.ts'
 import type { Io } from './io.ts'
 import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, pairs, show, table } from './output.ts'
 import { addDelete } from './registered.ts'
-import { addWorkloadApply } from './workload-apply.ts'
 import { addWorkloadCreate } from './workload-create.ts'
 import { type Workload, pathOf, showWritten } from './workload-reply.ts'
 
@@ -15,7 +15,7 @@ type Flags = ServerFlags & OutputFlags & { reason?: string }
 export function addWorkload(program: Command, io: Io): void {
   const group = program.command('workload').summary('register workloads: who they are, and what they may have')
   addWorkloadCreate(group, io)
-  addWorkloadApply(group, io)
+  addApply(group, io, { noun: 'workload', pathOf, defaults: filledIn })
   addList(group, io)
   addGet(group, io)
   addSwitch(group, io, 'disable', 'stop giving anything to a workload; needs no revision')
@@ -30,6 +30,9 @@ export function addWorkload(program: Command, io: Io): void {
     },
   )
 }
+
+/** Defaults of the server. */
+const filledIn = { grants: {}, requirePodBound: true, pinIdentity: false, wide: false }
 
 function addList(group: Command, io: Io): void {
   const command = group

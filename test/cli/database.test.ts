@@ -46,6 +46,12 @@ describe('databases and leases on the command line', () => {
     const password = file('password', target.admin.password)
     const replaced = await run(`database replace orders --file ${path} --password-file ${password}`)
     expect(replaced).toMatchObject({ code: 0, out: expect.stringContaining('revision 2') })
+    const { out: shown } = await run('database get orders')
+    const applied = await run('database apply -f -', shown)
+    expect(applied).toMatchObject({ code: 0, out: expect.stringMatching(/^database orders +unchanged +revision 2\n$/) })
+    const edited = shown.replace(/^maxLifetimeSeconds: .*$/m, 'maxLifetimeSeconds: 1800')
+    const changed = await run('database apply -f -', edited)
+    expect(changed).toMatchObject({ code: 0, out: expect.stringMatching(/^database orders +replaced +revision 3\n$/) })
     for (const line of ['database get orders', 'database list', 'database list -o json']) {
       const { code, out } = await run(line)
       expect([line, code, out.includes('purser_admin'), out.includes(target.admin.password)]).toEqual([

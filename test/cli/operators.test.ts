@@ -163,6 +163,42 @@ describe('workload', () => {
     expect(await did('workload apply -f -', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
   })
 
+  describe('what get prints, apply takes', () => {
+    const applied = async (line: string, text: string) => {
+      const { items } = (await json(line, text)) as { items: { name: string; did: string; revision: number }[] }
+      return items.map(({ name, did, revision }) => `${name} ${did} ${revision}`)
+    }
+
+    it.each([
+      ['workload', 'orders'],
+      ['attestor', 'lab'],
+    ])('%s', async (noun, name) => {
+      const { out } = await run(`${noun} get ${name}`)
+      const { revision } = (await json(`${noun} get ${name}`)) as { revision: number }
+      expect(await applied(`${noun} apply -f -`, out)).toEqual([`${name} unchanged ${revision}`])
+      const edited = `${out}managedBy: git:shop\n`
+      const next = `${name} replaced ${revision + 1}`
+      expect(await applied(`${noun} apply -f - --dry-run`, edited)).toEqual([next])
+      expect(await applied(`${noun} apply -f -`, edited)).toEqual([next])
+      expect(await applied(`${noun} apply -f -`, edited)).toEqual([`${name} unchanged ${revision + 1}`])
+      // What was read before is older, and still a definition.
+      expect(await applied(`${noun} apply -f -`, out)).toEqual([`${name} replaced ${revision + 2}`])
+    })
+
+    it('but apply does not turn the switch, and says which verb does', async () => {
+      const { out } = await run('workload get orders')
+      const off = out.replace('disabled: false', 'disabled: true')
+      for (const line of ['workload apply -f -', 'workload apply -f - --dry-run']) {
+        const { code, err } = await run(line, off)
+        expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('purser workload disable orders') })
+      }
+      await run('workload disable orders')
+      const { out: disabled } = await run('workload get orders')
+      expect(await applied('workload apply -f -', disabled)).toEqual([expect.stringContaining('orders unchanged')])
+      await run('workload enable orders')
+    })
+  })
+
   it('apply points at the line of a fault in YAML', async () => {
     const { code, err } = await run('workload apply -f -', 'name: a\nname: b\n')
     expect(code).toBe(2)
