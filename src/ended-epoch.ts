@@ -32,7 +32,7 @@ export type EndedEpoch = {
 }
 
 /** The log key signed other entries than those of the database. */
-export class ForkedLog extends Error {
+class ForkedLog extends Error {
   constructor(forks: readonly Known[]) {
     super(
       `${forks.map(wordsOf).join('; ')}. Restore the database that holds them and keep this one as evidence. ` +

@@ -10,7 +10,7 @@ import { type EntryProblem, brokenRule, impossible, pointer } from './problems.t
 type Grants = NonNullable<WorkloadDefinition['grants']>
 
 /** A template that parses, whose facts the attestor can report, and that names no two workloads alike. */
-export const checkTemplate = (
+const checkTemplate = (
   at: string,
   text: string,
   kind: TemplateKind,

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { RefusalCode } from '../errors.ts'
 
-export const maxHeaders = 100
+const maxHeaders = 100
 
 /**
  * A body in chunks is refused (RFC 9112 section 6.3 allows 411): Node's parser takes chunk extensions, which

@@ -31,7 +31,7 @@ export type Found = {
 }
 
 /** `workloadId`: the entry that the MAC of an instance includes, where an earlier version wrote it. */
-export type KeptOut = { kind: 'instance' | 'spiffeId'; value: string; sessionId?: string; workloadId?: string }
+type KeptOut = { kind: 'instance' | 'spiffeId'; value: string; sessionId?: string; workloadId?: string }
 
 export type Write = (found: Found) => Promise<void>
 

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import { weaknessOfRsa } from './weak-rsa.ts'
 
 /** Larger ones cost more to verify than what they sign is worth. */
-export const maxRsaBits = 8192
+const maxRsaBits = 8192
 
 /** Why a key must not be relied on, in words that follow "the key"; nothing where no flaw is known. */
 export function weaknessOf(key: KeyObject): string | undefined {

@@ -28,7 +28,7 @@ export type StandbyPair = {
   stop(): Promise<void>
 }
 
-export const standbyName = 'purser_standby'
+const standbyName = 'purser_standby'
 
 /** The folder of a server with pg_basebackup, which the Postgres of node_modules lacks. */
 export const standbyNative = (): string | undefined => {
