@@ -14,4 +14,10 @@ export type Migration = {
   breaking?: true
 }
 
-export const migrations: readonly Migration[] = [foundation, secretsMigration, revocation, redactionMigration, sessionsMigration]
+export const migrations: readonly Migration[] = [
+  foundation,
+  secretsMigration,
+  revocation,
+  redactionMigration,
+  sessionsMigration,
+]

@@ -124,6 +124,9 @@ export type RefusalInfo = {
   headers?: Record<string, string>
 }
 
+/** As openapi.yaml has it. */
+const maxProblems = 20
+
 /** The one error type for everything that a caller is told. Anything else that is thrown is our own fault: a bare 500. */
 export class Refusal extends Error {
   readonly code: RefusalCode
@@ -132,7 +135,7 @@ export class Refusal extends Error {
     super(code)
     this.name = 'Refusal'
     this.code = code
-    this.info = info
+    this.info = info.errors ? { ...info, errors: info.errors.slice(0, maxProblems) } : info
   }
 }
 

@@ -30,8 +30,9 @@ export function filterTerms(filters: Filters): string[] {
   return filterNames.flatMap((name) => {
     const value = filters[name]
     if (value === undefined) return []
-    // A workload as an actor is found by its SPIFFE ID (terms.ts).
-    return [name === 'actor' && value.startsWith('spiffe://') ? `spiffeId=${value}` : `${name}=${value}`]
+    // A workload as an actor is found by its SPIFFE ID (terms.ts), and an operator by its name.
+    if (name === 'actor' && value.startsWith('spiffe://')) return [`spiffeId=${value}`]
+    return [`${name}=${name === 'actor' ? value.replace(/^operator:/, '') : value}`]
   })
 }
 

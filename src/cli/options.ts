@@ -56,6 +56,15 @@ export function seconds(value: string): number {
   return Number(digits) * factor
 }
 
+/** A time, or a duration before now: as the server takes it, RFC 3339 in UTC. */
+export function pointInTime(value: string): string {
+  if (/^\d+[smhd]$/.test(value)) {
+    return new Date(Date.now() - seconds(value) * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
+  }
+  if (!Number.isNaN(Date.parse(value))) return value
+  throw new InvalidArgumentError('It must be a time such as 2026-11-24T00:00:00Z, or a duration such as 30m, 1h or 7d.')
+}
+
 /** A whole number from 0 on. */
 export function whole(value: string): number {
   if (!/^(?:0|[1-9]\d{0,14})$/.test(value)) throw new InvalidArgumentError('It must be a whole number from 0 on.')

@@ -4,7 +4,7 @@
  */
 import type { Fault } from './error.ts'
 import { otherNames, settings } from './names.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../names/nearest.ts'
 import type { Setting } from './setting.ts'
 import { readYaml } from './yaml.ts'
 

@@ -1,7 +1,7 @@
 /** The YAML file: the settings' names, nested. Scalars are taken as they are written, so `010` isn't silently eight or ten. */
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml'
 import type { Fault } from './error.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../names/nearest.ts'
 import type { Setting } from './setting.ts'
 import type { Given } from './sources.ts'
 

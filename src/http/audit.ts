@@ -1,15 +1,16 @@
 /** The auditor's routes: searching, one entry with its proof, growth between two sizes, and the export. */
-import type { EntryPart } from '../audit/entry.ts'
+import { type EntryPart, actions } from '../audit/entry.ts'
 import type { EpochView, Epochs } from '../audit/epochs.ts'
 import { type Section, exportLines } from '../audit/export.ts'
 import type { Log } from '../audit/log.ts'
 import type { Grant } from '../audit/record.ts'
 import { filterNames, filterTerms, rangeOfTime, searchPage } from '../audit/search.ts'
 import { formatProof } from '@purser/sdk/verify'
+import { nearest } from '../names/nearest.ts'
 import { refuse } from '../errors.ts'
 import type { Keys } from '../keys/keys.ts'
 import type { Database } from '../store/database.ts'
-import { readEntries } from '../store/entries.ts'
+import { endsOf, readEntries } from '../store/entries.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { openCursor, sealCursor } from './cursors.ts'
 import { logVkeysOf } from './log-keys.ts'
@@ -34,6 +35,14 @@ const reading = (reply: Reply, entry: EntryPart): Grant<Reply> => ({
 })
 
 const wrong = (pointer: string, detail: string): Error => refuse('impossible', { errors: [{ pointer, detail }] })
+
+function checkAction(action: string | undefined): void {
+  if (action === undefined || Object.hasOwn(actions, action)) return
+  throw wrong(
+    '/query/action',
+    `there is no such action${nearest(action, Object.keys(actions)) || '; docs/audit-events.md lists them'}`,
+  )
+}
 
 const timeOf = (text: string | undefined): Date | undefined => (text === undefined ? undefined : new Date(text))
 
@@ -71,8 +80,10 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
       const { time } = request
       const given = queryFor(request, 'searchEntries')
       const { limit = 50, cursor: _, ...asked } = given
+      checkAction(asked.action)
       const { key } = parts.keys.signing(snapshot, 'mac', time)
-      const { view, from, to } = await spanOf(given, (cursor) => openCursor(key, 'entries', asked, cursor))
+      const scope = { list: 'entries', filters: asked, caller: request.caller, time }
+      const { view, from, to } = await spanOf(given, (cursor) => openCursor(key, scope, cursor))
       const { order = 'desc', since, until } = asked
       const page = await searchPage(db, {
         epoch: view.epoch,
@@ -93,9 +104,7 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
           ...(entry ? { entry } : { redacted: true }),
         })),
         nextCursor:
-          rest.from < rest.to
-            ? sealCursor(key, 'entries', asked, JSON.stringify([view.epoch, rest.from, rest.to]))
-            : null,
+          rest.from < rest.to ? sealCursor(key, scope, JSON.stringify([view.epoch, rest.from, rest.to])) : null,
         range,
         redacted: page.redacted,
         checkpoint: view.note,
@@ -156,7 +165,8 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
       const whole = wholeOf(await epochs.view(epoch), snapshot)
       if (!whole) continue
       const { view } = whole
-      const span = await rangeOfTime(db, epoch, view.size, { since: timeOf(query.since), until: timeOf(query.until) })
+      const times = { since: timeOf(query.since), until: timeOf(query.until) }
+      const span = await endsOf(db.knex, epoch, await rangeOfTime(db, epoch, view.size, times), times)
       const from = Math.max(span.from, query.from ?? 0)
       const to = Math.min(span.to, query.to ?? view.size)
       if (query.from !== undefined && query.from > view.size) throw wrong('/query/from', 'the log is smaller')

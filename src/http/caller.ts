@@ -81,6 +81,14 @@ export async function identify(
   return { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
 }
 
+/** The operator whose token a request shows, where it was refused before that was judged: for the log. */
+export function operatorOf(message: IncomingMessage, known: Snapshot, now: Date): Caller | undefined {
+  const given = message.headersDistinct.authorization
+  const token = given?.length === 1 ? bearer.exec(given[0] ?? '')?.[1] : undefined
+  const row = token !== undefined && tokenKind(token) === 'api' ? findApiToken(known, hashToken(token), now) : undefined
+  return row && { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
+}
+
 /**
  * Whether a newer snapshot still knows the caller: what was revoked while a request was under way decides nothing more.
  * Sessions that ended otherwise are told by the append itself.

@@ -1,31 +1,46 @@
 /**
- * Where a list goes on, as an opaque text that only this deployment can make: a cursor that was edited, or that belongs
- * to another list or other filters, is refused, so nothing a caller writes reaches a query (weaknesses.md, pagination).
+ * Where a list goes on, as an opaque text that only this deployment can make. A cursor that was edited or has expired, or
+ * that belongs to another caller, list or filter, is refused: nothing that a caller writes reaches a query.
  */
 import { type KeyObject, createHmac, timingSafeEqual } from 'node:crypto'
 import { refuse } from '../errors.ts'
+import type { Caller } from './request.ts'
 
 export type Filters = Readonly<Record<string, unknown>>
 
-function macOf(key: KeyObject, list: string, filters: Filters, after: string): Buffer {
-  const given = Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHmac('sha256', key)
-    .update(JSON.stringify(['cursor', list, given, after]))
-    .digest()
+/** What a cursor is good for. */
+export type CursorScope = { list: string; filters: Filters; caller: Caller; time: Date }
+
+const lifetimeSeconds = 3600
+
+function holderOf(caller: Caller): string {
+  if (caller.kind === 'operator') return `operator ${caller.tokenId}`
+  return caller.kind === 'session' ? `session ${caller.session.id}` : caller.kind
 }
+
+function seal(key: KeyObject, { list, filters, caller }: CursorScope, after: string, until: number): string {
+  const given = Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))
+  const mac = createHmac('sha256', key)
+    .update(JSON.stringify(['cursor', list, given, holderOf(caller), until, after]))
+    .digest('base64url')
+  return `${Buffer.from(after).toString('base64url')}.${until}.${mac}`
+}
+
+const secondsOf = (time: Date): number => Math.floor(time.getTime() / 1000)
 
 /** @param after the key of the last row that was shown */
-export function sealCursor(key: KeyObject, list: string, filters: Filters, after: string): string {
-  return `${Buffer.from(after).toString('base64url')}.${macOf(key, list, filters, after).toString('base64url')}`
-}
+export const sealCursor = (key: KeyObject, scope: CursorScope, after: string): string =>
+  seal(key, scope, after, secondsOf(scope.time) + lifetimeSeconds)
 
 /** @throws Refusal `bad_cursor` */
-export function openCursor(key: KeyObject, list: string, filters: Filters, cursor: string): string {
-  const [text = '', mac = '', more] = cursor.split('.')
+export function openCursor(key: KeyObject, scope: CursorScope, cursor: string): string {
+  const [text = '', expiry = ''] = cursor.split('.')
   const after = Buffer.from(text, 'base64url').toString()
-  const made = sealCursor(key, list, filters, after)
+  const until = Number(expiry)
   // The canonical text is compared, so no other spelling of the same bytes passes.
-  const same = mac !== '' && more === undefined && made.length === cursor.length
-  if (!same || !timingSafeEqual(Buffer.from(made), Buffer.from(cursor))) throw refuse('bad_cursor')
+  const expected = Buffer.from(seal(key, scope, after, until))
+  const given = Buffer.from(cursor)
+  const same = expected.length === given.length && timingSafeEqual(expected, given)
+  if (!same || until < secondsOf(scope.time)) throw refuse('bad_cursor')
   return after
 }

@@ -41,7 +41,8 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
     async list(request, snapshot) {
       const { limit = 50, cursor, ...filters } = queryFor(request, 'listLeases')
       const { key } = keys.signing(snapshot, 'mac', request.time)
-      const after = cursor === undefined ? '' : openCursor(key, 'leases', filters, cursor)
+      const scope = { list: 'leases', filters, caller: request.caller, time: request.time }
+      const after = cursor === undefined ? '' : openCursor(key, scope, cursor)
       const { database, session, state } = filters
       const databaseId = database === undefined ? undefined : (byName(snapshot.databases, database)?.id ?? '')
       const filter = {
@@ -54,7 +55,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
       const last = shown.at(-1)
       return json({
         items: shown.map((row) => showLease(row, snapshot.databases)),
-        nextCursor: last && rows.length > limit ? sealCursor(key, 'leases', filters, last.id) : null,
+        nextCursor: last && rows.length > limit ? sealCursor(key, scope, last.id) : null,
       })
     },
 

@@ -17,7 +17,7 @@ type Listed<T> = {
 }
 
 export type ShowPage = <T>(
-  request: Pick<ApiRequest, 'query' | 'time'>,
+  request: Pick<ApiRequest, 'query' | 'time' | 'caller'>,
   snapshot: Snapshot,
   listed: Listed<T>,
 ) => Promise<Reply>
@@ -26,17 +26,18 @@ const defaultLimit = 50
 
 /** @throws Refusal `bad_cursor` */
 export function createPages({ keys }: ListParts): ShowPage {
-  return async ({ query, time }, snapshot, { list, rows, keyOf, show }) => {
+  return async ({ query, time, caller }, snapshot, { list, rows, keyOf, show }) => {
     const { limit, cursor, ...filters } = query as { limit?: number; cursor?: string } & Record<string, unknown>
     const { key } = keys.signing(snapshot, 'mac', time)
-    const after = cursor === undefined ? undefined : openCursor(key, list, filters, cursor)
+    const scope = { list, filters, caller, time }
+    const after = cursor === undefined ? undefined : openCursor(key, scope, cursor)
     const most = limit ?? defaultLimit
     const ordered = typeof rows === 'function' ? await rows(after, most + 1) : sorted(rows, keyOf, after)
     const shown = ordered.slice(0, most)
     const last = shown.at(-1)
     return json({
       items: shown.map(show),
-      nextCursor: last && ordered.length > shown.length ? sealCursor(key, list, filters, keyOf(last)) : null,
+      nextCursor: last && ordered.length > shown.length ? sealCursor(key, scope, keyOf(last)) : null,
     })
   }
 }

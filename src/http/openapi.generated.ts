@@ -2647,7 +2647,7 @@ export interface components {
         ManagedBy: components["schemas"]["ManagedBy"];
         /** @description How many items at most */
         Limit: number;
-        /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+        /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
         Cursor: string;
         /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
         IfMatch: string;
@@ -2766,7 +2766,7 @@ export interface operations {
                 prefix?: string;
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3140,7 +3140,7 @@ export interface operations {
                 managedBy?: components["parameters"]["ManagedBy"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3305,7 +3305,7 @@ export interface operations {
                 state?: components["schemas"]["LeaseState"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3543,7 +3543,7 @@ export interface operations {
             query?: {
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3578,7 +3578,7 @@ export interface operations {
                 prefix?: string;
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3637,7 +3637,7 @@ export interface operations {
                 managedBy?: components["parameters"]["ManagedBy"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3782,7 +3782,7 @@ export interface operations {
                 managedBy?: components["parameters"]["ManagedBy"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3999,7 +3999,7 @@ export interface operations {
             query?: {
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -4117,7 +4117,7 @@ export interface operations {
             query?: {
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -4248,7 +4248,7 @@ export interface operations {
             query?: {
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -4325,7 +4325,7 @@ export interface operations {
                 order?: "asc" | "desc";
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
-                /** @description `nextCursor` of the page before; refused when edited or taken from another list */
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;

@@ -9,6 +9,8 @@ export function queryOf(url: string): Record<string, string | string[]> {
   const query: Record<string, string | string[]> = Object.create(null)
   const at = url.indexOf('?')
   if (at < 0) return query
+  if (needlessEscape.test(url.slice(at)))
+    throw notEncoded('letters, digits, hyphen, dot and underscore are not percent-encoded')
   for (const [name, value] of pairsOf(url.slice(at + 1))) {
     const before = query[name]
     query[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value]
@@ -40,5 +42,8 @@ function decode(text: string): string {
   }
 }
 
-const notEncoded = (): Error =>
-  refuse('invalid_request', { errors: [{ pointer: '', detail: 'not percent-encoded UTF-8' }] })
+/** Escapes of what no encoder escapes (RFC 3986 section 2.3): another spelling of the same value. */
+const needlessEscape = /%(?:2[de]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f)/i
+
+const notEncoded = (detail = 'not percent-encoded UTF-8'): Error =>
+  refuse('invalid_request', { errors: [{ pointer: '', detail }] })

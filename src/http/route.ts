@@ -14,7 +14,7 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Log as ServerLog } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { type IdentifyParts, identify, isStill } from './caller.ts'
+import { type IdentifyParts, identify, operatorOf, isStill } from './caller.ts'
 import { clientCertificate } from './client-certificate.ts'
 import { createGive, refuseUnlessStill } from './give.ts'
 import type { FirstUse } from './first-use.ts'
@@ -217,8 +217,12 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
       await sendReply(response, open.requestId, whileStill(request.caller, reply))
     } catch (error) {
       if (response.headersSent) response.destroy()
-      else if (error instanceof Refusal) await answers.refused(response, open, error)
-      else await answers.failed(response, open, operation.operationId, error)
+      else if (error instanceof Refusal) {
+        if (open.actor.kind === 'anonymous' && takesCredential(route.permission)) {
+          open.actor = actorOf(operatorOf(message, snapshots.current(), open.time) ?? { kind: 'anonymous' }, undefined)
+        }
+        await answers.refused(response, open, error)
+      } else await answers.failed(response, open, operation.operationId, error)
     } finally {
       const seconds = ((answered ?? now()).getTime() - open.time.getTime()) / 1000
       metrics.request({ route: operation.operationId, status: response.statusCode, seconds })

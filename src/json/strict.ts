@@ -41,7 +41,7 @@ export type JsonLimits = {
   maxMembers?: number
   /** Bytes (of a string: UTF-16 units); unlimited unless given. */
   maxBytes?: number
-  /** Integers beyond 2^53 - 1 change their value when read. Refused, unless the document is somebody else's and no number in it is kept. */
+  /** Numbers that change their value when read as a double are refused, unless the document is somebody else's and no number in it is kept. */
   largeIntegers?: 'refuse' | 'round'
 }
 
@@ -145,7 +145,8 @@ function scan(text: string, maxDepth: number, maxMembers: number, roundIntegers:
     } else if (code === MINUS || (code >= 0x30 && code <= 0x39)) {
       numberToken.lastIndex = at
       const token = numberToken.exec(text)?.[0] ?? ''
-      if (!inRange(token, roundIntegers)) throw refused('number_out_of_range', stack, at)
+      const ends = /[\s,\]}]/.test(text[at + token.length] ?? ' ')
+      if (ends && !inRange(token, roundIntegers)) throw refused('number_out_of_range', stack, at)
       at += token.length - 1
     }
   }
@@ -184,5 +185,18 @@ function inRange(token: string, roundIntegers: boolean): boolean {
   // What isn't a number at all is a fault of grammar, which JSON.parse names.
   if (Number.isNaN(value)) return true
   if (!Number.isFinite(value)) return false
-  return roundIntegers || token.length < 16 || !/^-?[0-9]+$/.test(token) || Number.isSafeInteger(value)
+  if (roundIntegers || (token.length < 16 && !/e/i.test(token))) return true
+  if (/^-?[0-9]+$/.test(token)) return Number.isSafeInteger(value)
+  return !numberGrammar.test(token) || decimal(token) === decimal(String(value))
+}
+
+const numberGrammar = /^-?([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/
+
+/** Digits without zeros at their ends, and the power of ten of the last one: two spellings of a number have one. */
+function decimal(token: string): string {
+  const [, whole = '', fraction = '', power = '0'] = numberGrammar.exec(token) ?? []
+  const digits = `${whole}${fraction}`.replace(/^0+/, '')
+  const significant = digits.replace(/0+$/, '')
+  if (significant === '') return '0'
+  return `${significant}e${Number(power) - fraction.length + digits.length - significant.length}`
 }

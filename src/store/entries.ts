@@ -34,6 +34,22 @@ export async function indexAt(knex: Knex, epoch: number, size: number, time: Dat
   return low
 }
 
+/** What of [from, to) is left from the first entry of `since` on, and to the last one before `until`. */
+export async function endsOf(
+  knex: Knex,
+  epoch: number,
+  { from, to }: Run,
+  { since, until }: { since?: Date | undefined; until?: Date | undefined },
+): Promise<Run> {
+  const within = knex('log_entry').select('idx').where({ epoch }).where('idx', '>=', from).where('idx', '<', to)
+  const first: { idx: string } | undefined =
+    since && (await within.clone().where('at', '>=', since).orderBy('idx').first())
+  const last: { idx: string } | undefined =
+    until && (await within.clone().where('at', '<', until).orderBy('idx', 'desc').first())
+  const begin = since ? Number(first?.idx ?? to) : from
+  return { from: begin, to: until ? Math.max(begin, Number(last?.idx ?? -1) + 1) : to }
+}
+
 /** An entry that a redaction may take, unless it stays: `log_entry_stays` says which do (migrations/005-redaction.ts). */
 export type TakeableRow = { index: number; at: Date; body: string | null; stays: boolean | null }
 

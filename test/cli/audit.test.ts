@@ -131,7 +131,27 @@ describe('audit export and verify', () => {
     expect((await verify(part, '--key', vkey, '--checkpoint', kept)).code).toBe(0)
     const { code, out } = await verify(exported, '--key', vkey, '--checkpoint', kept)
     expect(code).toBe(4)
-    expect(out).toMatch(/tail_cut: .*the end of the log is missing/)
+    expect(out).toMatch(/tail_cut: the checkpoint over \d+ entries is newer than the export: .*Export the log again/)
+  })
+
+  it('are not overwritten without --force', async () => {
+    const taken = file('taken.jsonl', 'precious')
+    const { code, err } = await run(['audit', 'export', '-f', taken])
+    expect(code).toBe(2)
+    expect(err).toContain('it exists: name another file, or overwrite it with --force')
+    expect(readFileSync(taken, 'utf8')).toBe('precious')
+    expect((await run(['audit', 'export', '-f', taken, '--force'])).code).toBe(0)
+    expect((await verify(taken, '--key', vkey)).code).toBe(0)
+  })
+
+  it('begin at a duration before now', async () => {
+    const { code, out } = await run(['audit', 'export', '--since', '1h'])
+    expect([code, out.slice(0, 16)]).toEqual([0, '{"purserExport":'])
+    expect((await run(['audit', 'search', '--since', '30m', '--until', '0s'])).code).toBe(2)
+    expect((await run(['audit', 'search', '--since', '30m'])).code).toBe(0)
+    const wrong = await run(['audit', 'export', '--since', 'yesterday'])
+    expect(wrong.code).toBe(2)
+    expect(wrong.err).toContain('a time such as 2026-11-24T00:00:00Z, or a duration such as 30m')
   })
 
   it('verify one receipt', async () => {

@@ -3,10 +3,20 @@ import { assert, integer, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openCursor, sealCursor } from '../../src/http/cursors.ts'
 import type { Refusal } from '../../src/errors.ts'
+import type { Caller } from '../../src/http/request.ts'
 
 const key = createSecretKey(Buffer.alloc(32, 1))
 const filters = { attestor: 'lab' }
-const cursor = sealCursor(key, 'workloads', filters, 'web')
+const time = new Date('2026-11-24T10:00:00Z')
+const operator = (tokenId: string): Caller => ({
+  kind: 'operator',
+  operator: 'admin',
+  role: 'admin',
+  tokenId,
+  firstUse: false,
+})
+const scope = { list: 'workloads', filters, caller: operator('tok_1'), time }
+const cursor = sealCursor(key, scope, 'web')
 
 const refused = (open: () => unknown): string => {
   try {
@@ -21,23 +31,27 @@ describe('cursors', () => {
   it('open where they were made', () => {
     assert(
       property(string({ unit: 'grapheme', maxLength: 200 }), (after) => {
-        expect(openCursor(key, 'workloads', filters, sealCursor(key, 'workloads', filters, after))).toBe(after)
+        expect(openCursor(key, scope, sealCursor(key, scope, after))).toBe(after)
       }),
     )
   })
 
   it.each([
-    ['another list', () => openCursor(key, 'attestors', filters, cursor)],
-    ['another filter', () => openCursor(key, 'workloads', { attestor: 'prod' }, cursor)],
-    ['no filter', () => openCursor(key, 'workloads', {}, cursor)],
-    ['one filter more', () => openCursor(key, 'workloads', { ...filters, managedBy: 'git:shop' }, cursor)],
-    ['another deployment', () => openCursor(createSecretKey(Buffer.alloc(32, 2)), 'workloads', filters, cursor)],
-    ['nothing', () => openCursor(key, 'workloads', filters, '')],
-    ['a dot', () => openCursor(key, 'workloads', filters, '.')],
-    ['no MAC', () => openCursor(key, 'workloads', filters, cursor.split('.')[0] ?? '')],
-    ['an empty MAC', () => openCursor(key, 'workloads', filters, `${cursor.split('.')[0]}.`)],
-    ['something after it', () => openCursor(key, 'workloads', filters, `${cursor}.x`)],
-    ['what is not UTF-8', () => openCursor(key, 'workloads', filters, `_w.${cursor.split('.')[1]}`)],
+    ['another caller', () => openCursor(key, { ...scope, caller: operator('tok_2') }, cursor)],
+    ['a caller without a credential', () => openCursor(key, { ...scope, caller: { kind: 'anonymous' } }, cursor)],
+    ['a time after its hour', () => openCursor(key, { ...scope, time: new Date('2026-11-24T11:00:01Z') }, cursor)],
+    ['a later expiry', () => openCursor(key, scope, cursor.replace(/\.\d+\./, '.9999999999.'))],
+    ['another list', () => openCursor(key, { ...scope, list: 'attestors' }, cursor)],
+    ['another filter', () => openCursor(key, { ...scope, filters: { attestor: 'prod' } }, cursor)],
+    ['no filter', () => openCursor(key, { ...scope, filters: {} }, cursor)],
+    ['one filter more', () => openCursor(key, { ...scope, filters: { ...filters, managedBy: 'git:shop' } }, cursor)],
+    ['another deployment', () => openCursor(createSecretKey(Buffer.alloc(32, 2)), scope, cursor)],
+    ['nothing', () => openCursor(key, scope, '')],
+    ['a dot', () => openCursor(key, scope, '.')],
+    ['no MAC', () => openCursor(key, scope, cursor.split('.')[0] ?? '')],
+    ['an empty MAC', () => openCursor(key, scope, `${cursor.split('.')[0]}.`)],
+    ['something after it', () => openCursor(key, scope, `${cursor}.x`)],
+    ['what is not UTF-8', () => openCursor(key, scope, cursor.replace(/^[^.]*/, '_w'))],
   ])('are refused for %s', (_, open) => {
     expect(refused(open)).toBe('bad_cursor')
   })
@@ -49,7 +63,7 @@ describe('cursors', () => {
         const other = alphabet[n] ?? ''
         const [before, after] = [cursor.slice(0, at), cursor.slice(at + 1)]
         for (const edited of [before + other + after, before + after, `${before}${other}${cursor.slice(at)}`]) {
-          if (edited !== cursor) expect(refused(() => openCursor(key, 'workloads', filters, edited))).toBe('bad_cursor')
+          if (edited !== cursor) expect(refused(() => openCursor(key, scope, edited))).toBe('bad_cursor')
         }
       }),
     )

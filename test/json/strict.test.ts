@@ -240,7 +240,15 @@ describe('numbers', () => {
     },
   )
 
-  test.each(['9007199254740991', '-9007199254740991', '0', '-0', '1e308', '-1.5E-3', '[0.1,1e2,-1E+2]', '1e-999', '123.456'])('accepted: %s', (text) => {
+  test.each(['4.0000000000000001', '[0.99999999999999999]', '1e-999', '12345678901234567.5'])(
+    'a fraction that would change its value: %s',
+    (text) => {
+      expect(codeOf(text)).toBe('number_out_of_range')
+      expect(parseStrict(text, { largeIntegers: 'round' })).toEqual(JSON.parse(text))
+    },
+  )
+
+  test.each(['9007199254740991', '-9007199254740991', '0', '-0', '1e308', '-1.5E-3', '[0.1,1e2,-1E+2]', '123.456', '4.10', '0.30000000000000004', '1.2345678901234567', '100000000000000000000e-20'])('accepted: %s', (text) => {
     expect(parseStrict(text)).toEqual(JSON.parse(text))
   }) // prettier-ignore
 })

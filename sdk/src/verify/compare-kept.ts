@@ -22,7 +22,9 @@ export function compareKept(
   const open: string[] = []
   for (const { what, head: keptHead, anchors, index } of kept) {
     if (head && keptHead.size > head.size) {
-      const detail = `the ${what} is signed over ${keptHead.size} entries: the end of the log is missing`
+      const detail =
+        `the ${what} is newer than the export: the log had ${keptHead.size} entries, the export's head has ${head.size}. ` +
+        `Export the log again and verify that; if its head is below ${keptHead.size} too, the end of the log was removed`
       report({ code: 'tail_cut', index: head.size, to: keptHead.size, detail })
     }
     const verdicts = anchors.map((anchor) => tree.agrees(anchor))

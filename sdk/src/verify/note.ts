@@ -53,6 +53,7 @@ export function parseNote(note: unknown): ParsedNote {
   if (end === -1 || !note.endsWith('\n')) throw new VerifyError('bad_note', 'a note is text, a blank line, signatures')
   const lines = note.slice(end + 2, -1).split('\n')
   if (lines.length > MAX_SIGNATURES) throw new VerifyError('bad_note', `more than ${MAX_SIGNATURES} signatures`)
+  if (new Set(lines).size < lines.length) throw new VerifyError('bad_note', 'a signature line occurs twice')
   return { text: note.slice(0, end + 1), signatures: lines.map(parseSignature) }
 }
 

@@ -1,10 +1,10 @@
 /** `purser audit export`: the log as JSON lines, as they come. */
-import { createWriteStream } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
-import { withExamples, withServer } from '../options.ts'
+import { pointInTime, withExamples, withServer } from '../options.ts'
 import { remark } from '../output.ts'
 
 type Flags = ServerFlags & {
@@ -14,6 +14,7 @@ type Flags = ServerFlags & {
   from?: string
   to?: string
   file?: string
+  force?: true
 }
 
 export function addExport(group: Command, io: Io): void {
@@ -23,19 +24,25 @@ export function addExport(group: Command, io: Io): void {
     .description(
       'Every entry with its nonce, the tree that they stand in, and its signed head. The export is itself an entry of the log.',
     )
-    .option('--since <time>', 'not before this time')
-    .option('--until <time>', 'before this time')
+    .option(
+      '--since <time>',
+      'from the first entry of this time on: a time, or a duration before now such as 1h',
+      pointInTime,
+    )
+    .option('--until <time>', 'to the last entry before this time', pointInTime)
     .option('--epoch <number>', 'this epoch alone')
     .option('--from <index>', 'the first index of the epoch')
     .option('--to <index>', 'the index after the last one')
-    .option('-f, --file <file>', 'write here (0600) instead of to the standard output')
-    .action(async ({ file, ...flags }: Flags) => {
+    .option('-f, --file <file>', 'write to a new file (0600) instead of the standard output')
+    .option('--force', 'overwrite the file')
+    .action(async ({ file, force, ...flags }: Flags) => {
       const { since, until, epoch, from, to } = flags
       await withApi(io, flags, async (api) => {
+        const target = file === undefined ? undefined : await openTarget(file, force)
         const reply = await api.open('GET', '/api/v1/audit/export', { query: { since, until, epoch, from, to } })
         try {
-          if (file === undefined) await pipeline(reply, io.stdout, { end: false })
-          else await pipeline(reply, createWriteStream(file, { mode: 0o600 }))
+          if (target) await pipeline(reply, target.createWriteStream())
+          else await pipeline(reply, io.stdout, { end: false })
         } catch (error) {
           const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
           throw new CliError(`the export is not whole (${code}): run it again`, exitCodes.unreachable)
@@ -48,4 +55,14 @@ export function addExport(group: Command, io: Io): void {
     'purser audit export -f log.jsonl',
     'purser audit export --since 2026-11-24T00:00:00Z | purser audit verify - --key "$PURSER_LOG_KEY"',
   )
+}
+
+async function openTarget(file: string, force: true | undefined): Promise<FileHandle> {
+  try {
+    return await open(file, force ? 'w' : 'wx', 0o600)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    const what = code === 'EEXIST' ? 'it exists: name another file, or overwrite it with --force' : code
+    throw new CliError(`can't write ${file}: ${what}`, exitCodes.usage)
+  }
 }

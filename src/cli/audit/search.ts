@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import type { Entry } from '../../audit/entry.ts'
 import { type Api, type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
-import { positive, withExamples, withOutput, withServer } from '../options.ts'
+import { pointInTime, positive, withExamples, withOutput, withServer } from '../options.ts'
 import { type OutputFlags, remark, show, table } from '../output.ts'
 
 const filters: Record<string, string> = {
@@ -22,7 +22,7 @@ const filters: Record<string, string> = {
   path: 'a secret path',
   requestId: 'req_…',
   sourceIp: 'where the request came from',
-  since: 'not before this time',
+  since: 'not before this time, or this duration before now, such as 1h',
   until: 'before this time',
   epoch: 'another epoch than the present one',
 }
@@ -37,7 +37,10 @@ const dashed = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `
 
 export function addSearch(group: Command, io: Io): void {
   const command = group.command('search').summary('find entries that hold all the given facts, newest first')
-  for (const [name, about] of Object.entries(filters)) command.option(`--${dashed(name)} <value>`, about)
+  for (const [name, about] of Object.entries(filters)) {
+    if (name === 'since' || name === 'until') command.option(`--${name} <time>`, about, pointInTime)
+    else command.option(`--${dashed(name)} <value>`, about)
+  }
   command
     .addOption(new Option('--order <order>', 'by index').choices(['asc', 'desc']))
     .option('-n, --limit <count>', 'how many entries at most', positive, 50)

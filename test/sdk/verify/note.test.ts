@@ -81,6 +81,15 @@ describe('openNote', () => {
 })
 
 describe('parseNote', () => {
+  it('refuses a note in which a signature line occurs twice', () => {
+    const signed = signNote('text\n', [
+      createNoteSigner('example.org/log/1', generateKeyPairSync('ed25519').privateKey),
+    ])
+    const line = signed.slice(signed.lastIndexOf('\u2014'))
+    expect(() => parseNote(signed)).not.toThrow()
+    expect(() => parseNote(signed + line)).toThrow('a signature line occurs twice')
+  })
+
   const line = note.slice(note.indexOf('—'))
   it.each([
     ['nothing', ''],
