@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import { foundation } from './001-foundation.ts'
 import { secretsMigration } from './002-secrets.ts'
 import { revocation } from './003-revocation.ts'
+import { logIdentity } from './004-log-identity.ts'
 import { redactionMigration } from './005-redaction.ts'
 import { sessionsMigration } from './006-sessions.ts'
 
@@ -18,6 +19,7 @@ export const migrations: readonly Migration[] = [
   foundation,
   secretsMigration,
   revocation,
+  logIdentity,
   redactionMigration,
   sessionsMigration,
 ]

@@ -6,6 +6,7 @@
  * bytes in base64. `p_has` names those of the optional members that occur in the batch: what none has costs no statement.
  * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
  * looks cheap then, and would cost more with every entry. So the settings leave the planner nothing but their keys.
+ * A closed log takes nothing, and answers as for another epoch: without verdicts.
  * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
  */
 export const logAppend = `
@@ -20,7 +21,7 @@ begin
   if exists (select 1 from lost_batch where id = p_batch) then
     raise exception 'batch % was given up', p_batch;
   end if;
-  if head.epoch <> p_epoch then
+  if head.epoch <> p_epoch or head.closed_reason is not null then
     return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
   end if;
 

@@ -2,22 +2,16 @@
  * The older epoch as a new one finds it: in the database, and in the signed heads that are known from elsewhere. A head
  * over other entries than the database's proves a fork: the log key signed two histories.
  */
-import {
-  type Checkpoint,
-  leafHash,
-  openCheckpoint,
-  parseCheckpoint,
-  parseNote,
-  signCheckpoint,
-} from '@purser/sdk/verify'
+import { type Checkpoint, openCheckpoint, parseCheckpoint, parseNote, signCheckpoint } from '@purser/sdk/verify'
 import type { KnownHead } from './audit/known-heads.ts'
 import { originOf } from './audit/log.ts'
-import { type Tree, restoreTree } from './audit/tree.ts'
+import { readTree } from './audit/read-tree.ts'
+import type { Tree } from './audit/tree.ts'
 import { createKeys, logVkey } from './keys/keys.ts'
 import type { Keyring } from './keys/keyring.ts'
 import { StartError } from './open-store.ts'
 import type { Knex } from './store/database.ts'
-import { type Head, readLeaves, readTile } from './store/log.ts'
+import type { Head } from './store/log.ts'
 import type { KeyRow } from './store/rows.ts'
 
 export type Known = KnownHead & { head: Checkpoint; epoch: number }
@@ -68,13 +62,10 @@ type Parts = { known: readonly Known[]; acceptFork: boolean; keyring: Keyring }
  * @throws ForkedLog unless forks are accepted; StartError where a head was signed by another log
  */
 export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], parts: Parts): Promise<EndedEpoch> {
-  const { epoch, size, trustDomain } = old
+  const { epoch, size, trustDomain, closed } = old
   const { known, acceptFork, keyring } = parts
   const origin = originOf(trustDomain, epoch)
-  const tree: Tree = await restoreTree(size, {
-    readTile: (level, index) => readTile(tx, epoch, level, index),
-    readLeaves: async (from, to) => (await readLeaves(tx, epoch, from, to)).map((leaf) => leafHash(leaf)),
-  })
+  const tree = await readTree(tx, epoch, size)
   const root = await tree.rootAt(size)
   const ofEpoch = known.filter((head) => head.epoch === epoch)
   const within = ofEpoch.filter(({ head }) => head.size <= size)
@@ -94,6 +85,7 @@ export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], par
       database: { size, root: root.toString('base64') },
       ...knownDetail(newest, epoch),
       ...(forks.length > 0 && { forks: forks.map(headOf) }),
+      ...(closed && { closed: { reason: closed.reason, at: closed.at.toISOString() } }),
     },
     ...(newest && { newest }),
     forks,

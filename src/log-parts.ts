@@ -2,16 +2,19 @@
 import { type AppendWatch, watchAppends } from './audit/append-watch.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { headFile, headObject } from './audit/head-file.ts'
+import { doubts } from './audit/doubt.ts'
 import { countIssued } from './audit/issued.ts'
 import { keepHead } from './audit/keep-head.ts'
 import { logIdentity } from './audit/known-heads.ts'
 import { type Log, openLog, originOf } from './audit/log.ts'
+import { readTree } from './audit/read-tree.ts'
 import { type Recorder, createRecorder } from './audit/record.ts'
 import type { Closing } from './closing.ts'
 import type { Config } from './config.ts'
 import type { Keys } from './keys/keys.ts'
 import type { Outbound } from './outbound/client.ts'
 import type { Database } from './store/database.ts'
+import { closeLog } from './store/epochs.ts'
 import { confirmCommits, createReplicatedHead } from './store/replicated.ts'
 import type { Snapshots } from './store/snapshot.ts'
 import type { Log as ServerLog } from './telemetry/log.ts'
@@ -40,7 +43,8 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
     trustDomain: known.trustDomain,
     signers: (size) =>
       keys.logSigners(snapshots.current(), originOf(known.trustDomain, known.epoch), known.epoch, size),
-    onClosed: (note) => serverLog.error('log.closed', { note: `${note}. ${closedAdvice}` }),
+    onClosed: ({ kind, detail }) =>
+      serverLog.error('log.closed', { note: `${detail}. Nothing is issued. What to do: ${doubts[kind].do}` }),
     onTileError: onError('log.tile_failed'),
   })
   const { headUrl } = config.log
@@ -48,12 +52,17 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
     log,
     identity: () => logIdentity(snapshots.current()),
     readHead: createReplicatedHead(db.knex, () => log.size()),
+    readTree: ({ epoch, size }) => readTree(db.knex, epoch, size),
+    closeForAll: (reason, { epoch }) => closeLog(db.knex, { epoch, reason }),
     places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
     onFailure: (note, err, again) => {
       if (!again) serverLog.warn('log.head_failed', { note, err })
       metrics.headFailed()
     },
     onKept: (head) => metrics.logHead(head),
+  })
+  snapshots.onChange((next, previous) => {
+    if (next.issuing !== previous.issuing) void head.round()
   })
   closing.add(() => head.stop())
   const appends = watchAppends({ confirm: () => confirmCommits(db.knex), now: Date.now })
@@ -81,6 +90,3 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
   })
   return { log, recorder, appends }
 }
-
-const closedAdvice =
-  'Nothing is issued. If this is the newest database there is, end every replica and run `purser log new-epoch`'

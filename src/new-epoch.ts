@@ -23,7 +23,8 @@ import { replaceBootstrapToken } from './operators/bootstrap.ts'
 import { markChanged } from './store/changes.ts'
 import { type Ended, endAll } from './store/end-all.ts'
 import { insertKey, lockKeys, readKeys, setLastSize, updateKey } from './store/keys.ts'
-import { appendItems, lockHead, newBatchId, startEpoch } from './store/log.ts'
+import { startEpoch } from './store/epochs.ts'
+import { appendItems, lockHead, newBatchId } from './store/log.ts'
 import { keepServersOut } from './store/presence.ts'
 import type { KeyRow } from './store/rows.ts'
 
@@ -47,6 +48,8 @@ export type NewEpoch = {
     size: number
     known?: { where: string; size: number }
     forks: { where: string; size: number }[]
+    /** Why a replica had closed the log for all. */
+    closed?: string
   }
   ended: Ended
   keys: { created: KeyRow[]; withdrawn: KeyRow[] }
@@ -122,6 +125,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
         size: old.size,
         ...(before.newest && { known: placeOf(before.newest) }),
         forks: before.forks.map(placeOf),
+        ...(old.closed && { closed: old.closed.reason }),
       },
       ended,
       keys: { created: [logKey, ...changes.created], withdrawn: changes.withdrawn },

@@ -1,9 +1,10 @@
 /** Every epoch of the log, to be read: the present one as it stands now, an older one as it ended. */
-import { leafHash, parseCheckpoint, parseNote } from '@purser/sdk/verify'
+import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import type { Knex } from '../store/database.ts'
-import { readLastNote, readLeaves, readTile } from '../store/log.ts'
+import { readLastNote } from '../store/epochs.ts'
 import { type Log, originOf } from './log.ts'
-import { type Tree, restoreTree } from './tree.ts'
+import { readTree } from './read-tree.ts'
+import type { Tree } from './tree.ts'
 
 /** A log and its newest head. The tree may have grown past `size` meanwhile; nothing beyond it is covered by `note`. */
 export type EpochView = {
@@ -36,10 +37,7 @@ export function createEpochs({ knex, trustDomain, log }: Parts): Epochs {
     const note = await readLastNote(knex, epoch)
     if (note === undefined) return undefined
     const { size } = parseCheckpoint(parseNote(note).text)
-    const tree = await restoreTree(size, {
-      readTile: (level, index) => readTile(knex, epoch, level, index),
-      readLeaves: async (from, to) => (await readLeaves(knex, epoch, from, to)).map((one) => leafHash(one)),
-    })
+    const tree = await readTree(knex, epoch, size)
     return { epoch, origin: originOf(trustDomain, epoch), size, note, tree }
   }
 

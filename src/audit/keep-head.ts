@@ -7,8 +7,9 @@ import { Refusal } from '../errors.ts'
 import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import type { Head } from '../store/log.ts'
 import type { FoundHead, HeadPlace } from './head-file.ts'
-import { type LogIdentity, contradiction } from './known-heads.ts'
-import type { Doubt, Log } from './log.ts'
+import { type KnownHead, type LogIdentity, contradiction, isSigned } from './known-heads.ts'
+import { type Doubt, rollback } from './doubt.ts'
+import type { Log } from './log.ts'
 import type { Tree } from './tree.ts'
 
 export type HeadKeeper = {
@@ -18,11 +19,17 @@ export type HeadKeeper = {
   stop(): Promise<void>
 }
 
+type KeptHead = Pick<Head, 'epoch' | 'size' | 'closed'>
+
 type Parts = {
-  log: Pick<Log, 'epoch' | 'size' | 'head' | 'confirm' | 'closed'>
+  log: Pick<Log, 'epoch' | 'size' | 'head' | 'signed' | 'confirm' | 'doubt'>
   identity: () => LogIdentity
   /** The head row of the database. */
-  readHead: () => Promise<Pick<Head, 'epoch' | 'size'> | undefined>
+  readHead: () => Promise<KeptHead | undefined>
+  /** The log's tree as the database has it now, past all that this process remembers. */
+  readTree: (head: KeptHead) => Promise<Pick<Tree, 'size' | 'rootAt'>>
+  /** Closes the log for every replica. */
+  closeForAll: (reason: string, head: KeptHead) => Promise<unknown>
   /** Of each, a head must be read, or its absence, before anything is issued; later failures are only told. */
   places: readonly HeadPlace[]
   /** `again`: it failed the last time too. */
@@ -35,7 +42,7 @@ const isUnreachable = (error: unknown): boolean => isConnectionError(error) || i
 /** Of one round. */
 const mostTries = 5
 
-/** Runs the first round; whether the log is open then, `log.closed` says. */
+/** Runs the first round; whether the log is open then, `log.doubt` says. */
 export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   const { log, places } = parts
   /** What each place held when it was last compared or written; empty where it held nothing. */
@@ -50,7 +57,8 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   const unread = (): Doubt | undefined => {
     const place = places.find((one) => !agreed.has(one))
     if (!place) return undefined
-    return { detail: `the head in ${place.where} could not be read yet: it may be newer`, forGood: false }
+    const detail = `the head in ${place.where} could not be read yet: it may be newer`
+    return { kind: 'unread', detail, forGood: false }
   }
 
   /**
@@ -65,17 +73,39 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
     const before = log.size()
     const head = await parts.readHead()
     if (!head) return true
-    await log.confirm(head.epoch, head.size, async (tree) => {
-      const detail =
-        head.size < before
-          ? `the database's log has ${head.size} entries, this process has seen ${before}`
-          : await compare(tree, place, found)
-      return detail === undefined ? unread() : { detail, forGood: true }
-    })
+    try {
+      await log.confirm(head.epoch, head.size, async (tree) => {
+        const detail =
+          head.size < before
+            ? `the database's log has ${head.size} entries, this process has seen ${before}`
+            : ((await compare(tree, place, found)) ?? head.closed?.reason)
+        return detail === undefined ? unread() : rollback(detail)
+      })
+    } finally {
+      if (log.doubt()?.kind === 'rollback' && !head.closed) await closeForAll(head, place, found)
+    }
     if (!found) return true
-    const done = log.closed() !== undefined || (await keep(place, found))
+    const done = log.doubt() !== undefined || (await keep(place, found))
     failing.delete(place)
     return done
+  }
+
+  /**
+   * Only where the database, as it is now, contradicts a head that its own log key signed. A file of another deployment
+   * closes this replica alone, and the newest database is not closed where a replica that was on an older one finds it.
+   */
+  async function closeForAll(head: KeptHead, place: HeadPlace, found: FoundHead | undefined): Promise<void> {
+    const own = log.signed()
+    const evidence: KnownHead[] = [
+      ...(found && found.note !== '' ? [{ where: place.where, note: found.note }] : []),
+      ...(own ? [{ where: 'a replica', note: own.note }] : []),
+    ]
+    const tree = await parts.readTree(head)
+    for (const known of evidence) {
+      if (!isSigned(known, parts.identity())) continue
+      const reason = await contradiction(tree, { ...parts.identity(), epoch: head.epoch }, known)
+      if (reason !== undefined) return void (await parts.closeForAll(reason, head))
+    }
   }
 
   /** What beat us is most often newer than ours, and then nothing is left to write. */

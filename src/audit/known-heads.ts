@@ -46,6 +46,9 @@ export async function contradiction(
   return undefined
 }
 
+/** By a log key that the database knows. */
+export const isSigned = ({ note }: KnownHead, { vkeys }: LogIdentity): boolean => !('fault' in openKnown(note, vkeys))
+
 function openKnown(
   note: string,
   vkeys: readonly string[],

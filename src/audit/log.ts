@@ -6,6 +6,7 @@ import { type NoteSigner, type Receipt, formatProof, leafHash, signCheckpoint } 
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { readLeaves, readTile, writeTiles } from '../store/log.ts'
+import { type Doubt, rollback } from './doubt.ts'
 import { HASH_BYTES, TILE_WIDTH } from './tiles.ts'
 import { type Batch, type Tree, restoreTree } from './tree.ts'
 
@@ -19,15 +20,19 @@ export type Position = {
   size: number
 }
 
+export type SignedHead = { size: number; note: string }
+
 export type Log = {
   epoch(): number
   origin(): string
   size(): number
   /**
    * The newest head that this process signed, and the entries that it covers.
-   * @throws Refusal `issuing_closed` while none may be signed
+   * @throws Refusal `issuing_closed` while none may be signed: replicas must not serve heads that contradict each other
    */
-  head(): { size: number; note: string }
+  head(): SignedHead
+  /** The same in any state of the log, as evidence. */
+  signed(): SignedHead | undefined
   checkpoint(): string
   /** Takes over entries whose COMMIT was acknowledged; reads those that others appended before them. */
   advance(epoch: number, first: number, commitments: Buffer[]): Promise<Position[]>
@@ -39,14 +44,11 @@ export type Log = {
    * @param size read from the database after whatever `check` compares with
    */
   confirm(epoch: number, size: number, check: (tree: Tree) => Promise<Doubt | undefined>): Promise<void>
-  /** Why nothing may be issued, for operators; nothing while all is well. */
-  closed(): string | undefined
+  /** Why nothing may be issued; nothing while all is well. */
+  doubt(): Doubt | undefined
   /** True while nothing may be issued: the database is not known to hold the newest log. */
   rolledBack(): boolean
 }
-
-/** Why a log is not to be trusted. Unless `forGood`, what is known could not be read, and may be later. */
-export type Doubt = { detail: string; forGood: boolean }
 
 type Parts = {
   knex: Knex
@@ -55,7 +57,7 @@ type Parts = {
   trustDomain: string
   /** The log keys that sign a head of that size, newest last. */
   signers: (size: number) => NoteSigner[]
-  onClosed?: (detail: string) => void
+  onClosed?: (doubt: Doubt) => void
   onTileError?: (error: unknown) => void
 }
 
@@ -72,8 +74,8 @@ export async function openLog(parts: Parts): Promise<Log> {
     readLeaves: leaves,
   })
   let root = await tree.rootAt(tree.size)
-  let head: { size: number; note: string } | undefined
-  let doubt: Doubt | undefined = { detail: 'nothing was looked at yet', forGood: false }
+  let head: SignedHead | undefined
+  let doubt: Doubt | undefined = { kind: 'unread', detail: 'no head was read yet', forGood: false }
   let turn: Promise<unknown> = Promise.resolve()
   let lastLeaf = tree.size > 0 ? (await leaves(tree.size - 1, tree.size))[0] : undefined
 
@@ -84,12 +86,20 @@ export async function openLog(parts: Parts): Promise<Log> {
   }
 
   function close(next: Doubt): void {
-    if (doubt?.detail !== next.detail) parts.onClosed?.(next.detail)
+    if (doubt?.detail !== next.detail) parts.onClosed?.(next)
     doubt = next
   }
 
   function fail(detail: string): never {
-    close({ detail, forGood: true })
+    close(rollback(detail))
+    throw refuse('issuing_closed', { explanation: { detail } })
+  }
+
+  function requireEpoch(current: number): void {
+    const detail = `the log is in epoch ${current}, this process in ${epoch}`
+    if (current < epoch) fail(detail)
+    if (current === epoch) return
+    close({ kind: 'epoch', detail, forGood: true })
     throw refuse('issuing_closed', { explanation: { detail } })
   }
 
@@ -126,7 +136,8 @@ export async function openLog(parts: Parts): Promise<Log> {
     return head.note
   }
 
-  function newest(): { size: number; note: string } {
+  function newest(): SignedHead {
+    requireOpen()
     if (!head) throw refuse('issuing_closed')
     return head
   }
@@ -174,13 +185,13 @@ export async function openLog(parts: Parts): Promise<Log> {
     advance: (of, first, commitments) =>
       inTurn(async () => {
         requireOpen()
-        if (of !== epoch) fail(`the log is in epoch ${of}, this process in ${epoch}`)
+        requireEpoch(of)
         return place(first, commitments)
       }),
     confirm: (of, size, check) =>
       inTurn(async () => {
         if (doubt?.forGood) return
-        if (of !== epoch) fail(`the log is in epoch ${of}, this process in ${epoch}`)
+        requireEpoch(of)
         if (size > tree.size) await readUpTo(size)
         const found = await check(tree)
         if (found) return close(found)
@@ -189,7 +200,8 @@ export async function openLog(parts: Parts): Promise<Log> {
       }),
     consistency: (from, to) => tree.consistencyProof(from, to),
     tree: () => tree,
-    closed: () => doubt?.detail,
+    signed: () => head,
+    doubt: () => doubt,
     rolledBack: () => doubt !== undefined,
   }
 }

@@ -107,6 +107,7 @@ function addNewEpoch(group: Command, io: Io): void {
       show(io, flags, made, (one) =>
         table([
           ['epoch', `${one.epoch}, after ${one.previous.size} entries of epoch ${one.previous.epoch}`],
+          ...(one.previous.closed === undefined ? [] : [['closed', one.previous.closed]]),
           ['lost', one.lost],
           ...one.forks.map((fork) => ['fork', fork]),
           ['log key', one.vkey],

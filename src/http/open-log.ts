@@ -1,5 +1,5 @@
 import { refuse } from '../errors.ts'
-import { openIssuing } from '../store/log.ts'
+import { openIssuing } from '../store/epochs.ts'
 import type { ChangeState } from './route.ts'
 
 /** The end of a review: from this entry on Purser issues again. */

@@ -2529,6 +2529,8 @@ export interface components {
             checks?: {
                 name: string;
                 ok: boolean;
+                /** @description Why it fails, and what to do, where that is known */
+                detail?: string;
             }[];
         };
     };

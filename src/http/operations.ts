@@ -1,4 +1,5 @@
 /** For those who run the server: alive, ready, measured, described. */
+import { type DoubtKind, doubts } from '../audit/doubt.ts'
 import type { Log } from '../audit/log.ts'
 import type { DocsPage } from './docs-page.ts'
 import { staleAfterMs } from './freshness.ts'
@@ -6,7 +7,7 @@ import { json } from './request.ts'
 import type { Read } from './route.ts'
 
 export type OperationsParts = {
-  log: Pick<Log, 'rolledBack'>
+  log: Pick<Log, 'doubt'>
   /** Milliseconds since the database last confirmed the state. */
   snapshotAge: () => number
   /** Whether appends succeed: the database may answer reads alone, or wait for a standby that is away. */
@@ -19,16 +20,20 @@ export type OperationsParts = {
   docs: DocsPage
 }
 
+/** Anyone may read it: the facts are in the server's log. */
+const inWords = (kind: DoubtKind): string => `${doubts[kind].what}: ${doubts[kind].do}`
+
 export function createOperationsRoutes(
   parts: OperationsParts,
 ): Record<'health' | 'ready' | 'metrics' | 'openapi' | 'docs', Read> {
   return {
     health: async () => json({ status: 'ok' }),
     async ready(_, snapshot) {
+      const doubt = parts.log.doubt()
       const checks = [
         { name: 'database', ok: parts.snapshotAge() <= staleAfterMs },
         { name: 'appends', ok: parts.appends() },
-        { name: 'log', ok: !parts.log.rolledBack() },
+        { name: 'log', ok: doubt === undefined, ...(doubt && { detail: inWords(doubt.kind) }) },
         { name: 'issuing', ok: snapshot.issuing },
         { name: 'serving', ok: !parts.draining() },
       ]

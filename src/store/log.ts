@@ -83,6 +83,8 @@ export type Head = {
   size: number
   revision: number
   issuing: boolean
+  /** Why every replica keeps the log closed, until a new epoch. */
+  closed?: { reason: string; at: Date }
 }
 
 const b64 = (bytes: Buffer): string => bytes.toString('base64')
@@ -129,6 +131,9 @@ type HeadRow = {
   size: string
   revision: string
   issuing: boolean
+  /** Absent on a schema that is not migrated yet. */
+  closed_reason?: string | null
+  closed_at?: Date | null
 }
 
 const toHead = (row: HeadRow): Head => ({
@@ -139,6 +144,7 @@ const toHead = (row: HeadRow): Head => ({
   size: Number(row.size),
   revision: Number(row.revision),
   issuing: row.issuing,
+  ...(row.closed_reason && row.closed_at && { closed: { reason: row.closed_reason, at: row.closed_at } }),
 })
 
 /** The head row; `undefined` before the first start. */
@@ -224,32 +230,3 @@ export async function writeTiles(
     .onConflict(['epoch', 'level', 'idx'])
     .ignore()
 }
-
-/** The signed head that an epoch ended with; nothing for the present epoch, and for one that never was. */
-export async function readLastNote(knex: Knex, epoch: number): Promise<string | undefined> {
-  // The next one need not be the next number: an epoch may have been lost with the database that had it.
-  const row: { previous_note: string | null } | undefined = await knex('log_epoch as next')
-    .select('next.previous_note')
-    .whereRaw('next.epoch = (select min(epoch) from log_epoch where epoch > ?)', [epoch])
-    .whereExists(knex('log_epoch').where({ epoch }))
-    .first()
-  return row?.previous_note ?? undefined
-}
-
-/** Under the head lock, with no server on the database: the log goes on in a new epoch, without entries, and closed. */
-export async function startEpoch(
-  tx: Knex.Transaction,
-  next: { epoch: number; origin: string; reason: string; previousNote: string; now: Date },
-): Promise<void> {
-  await tx('log_epoch').insert({
-    epoch: next.epoch,
-    origin: next.origin,
-    reason: next.reason,
-    started_at: next.now,
-    previous_note: next.previousNote,
-  })
-  await tx('log_head').update({ epoch: next.epoch, size: 0, issuing: false })
-}
-
-/** Under the head lock. */
-export const openIssuing = (tx: Knex.Transaction): Promise<unknown> => tx('log_head').update({ issuing: true })

@@ -8,7 +8,7 @@ import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type HeadPlace, headFile, headObject } from '../../src/audit/head-file.ts'
 import { keepHead } from '../../src/audit/keep-head.ts'
-import type { Doubt } from '../../src/audit/log.ts'
+import type { Doubt } from '../../src/audit/doubt.ts'
 import { createTree } from '../../src/audit/tree.ts'
 import { createOutbound } from '../../src/outbound/client.ts'
 import { makeLog } from '../sdk/verify/small-log.ts'
@@ -20,21 +20,30 @@ const nothing = (): never => {
 }
 const sizeOf = (note: string): number => parseCheckpoint(parseNote(note).text).size
 
+function treeOf(size: number) {
+  const tree = createTree({ readTile: nothing, readLeaves: nothing })
+  tree.append(signed.leaves.slice(0, size))
+  return tree
+}
+
 /** A log of one process, over a database whose head the test moves. */
 function createProcess(size: number) {
   const tree = createTree({ readTile: nothing, readLeaves: nothing })
   const database = { epoch: 1, size }
-  let doubt: Doubt | undefined = { detail: 'new', forGood: false }
+  let doubt: Doubt | undefined = { kind: 'unread', detail: 'new', forGood: false }
   const grow = (to: number): void => void tree.append(signed.leaves.slice(tree.size, to))
   grow(size)
   return {
     database,
     grow,
     failures: [] as string[],
+    closedForAll: [] as string[],
     log: {
       epoch: () => 1,
       size: () => tree.size,
       head: () => ({ size: tree.size, note: signed.checkpoint(tree.size) }),
+      signed: () => undefined,
+      doubt: () => doubt,
       closed: () => doubt?.detail,
       async confirm(_: number, to: number, check: (of: typeof tree) => Promise<Doubt | undefined>) {
         if (doubt?.forGood) return
@@ -50,6 +59,8 @@ async function keep(process: ReturnType<typeof createProcess>, places: HeadPlace
     log: process.log,
     identity: () => identity,
     readHead: async () => process.database,
+    readTree: async (head) => treeOf(head.size),
+    closeForAll: async (reason) => process.closedForAll.push(reason),
     places,
     onFailure: (where) => process.failures.push(where),
   })
@@ -100,6 +111,26 @@ describe('the head that is kept outside of the database', () => {
     await keeper.round()
     expect(process.log.closed()).toContain('knows a log of 30 entries')
     expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(30)
+  })
+
+  it('closes it for every replica, but not the newest database that comes back under the same process', async () => {
+    const dir = await scratch()
+    await writeFile(join(dir, 'log-head'), signed.checkpoint(30))
+    const process = createProcess(29)
+    const keeper = await keep(process, [headFile(dir)])
+    expect(process.closedForAll).toEqual([`${join(dir, 'log-head')} knows a log of 30 entries, the database has 29`])
+    process.database.size = 35
+    await keeper.round()
+    expect(process.closedForAll).toHaveLength(1)
+  })
+
+  it('of another deployment closes this replica alone', async () => {
+    const dir = await scratch()
+    await writeFile(join(dir, 'log-head'), makeLog({ size: 30 }).checkpoint(30))
+    const process = createProcess(29)
+    await keep(process, [headFile(dir)])
+    expect(process.log.closed()).toContain("can't be used")
+    expect(process.closedForAll).toEqual([])
   })
 
   it('closes a running log when the database goes back behind what the process has seen', async () => {

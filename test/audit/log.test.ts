@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
 import { createNoteSigner, openCheckpoint, verifyConsistency, verifyInclusion, leafHash } from '@purser/sdk/verify'
 import { beforeAll, expect, it } from 'vitest'
+import { rollback } from '../../src/audit/doubt.ts'
 import { type Log, type Position, openLog, originOf } from '../../src/audit/log.ts'
 import { makeEntry, seal } from '../../src/audit/seal.ts'
 import type { Database } from '../../src/store/database.ts'
@@ -35,7 +36,7 @@ describeBothStores('one process’s view of the log', (open) => {
     const said: string[] = []
     const { size = 0 } = (await readHead(db.knex)) ?? {}
     const parts = { knex: db.knex, epoch: 1, size, trustDomain: 'example.org', signers: () => [signer] }
-    const log = await openLog({ ...parts, onClosed: (detail) => said.push(detail) })
+    const log = await openLog({ ...parts, onClosed: ({ detail }) => said.push(detail) })
     const catchUp = async () => log.confirm(1, (await readHead(db.knex))?.size ?? 0, async () => undefined)
     return { ...log, said, catchUp }
   }
@@ -63,22 +64,23 @@ describeBothStores('one process’s view of the log', (open) => {
     const { first, leaves } = await commit()
     expect(() => log.checkpoint()).toThrow(expect.objectContaining(closed))
     await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
-    expect(log.closed()).toBeDefined()
+    expect(log.doubt()?.detail).toBeDefined()
     await log.catchUp()
-    expect(log.closed()).toBeUndefined()
+    expect(log.doubt()?.detail).toBeUndefined()
     expect(openCheckpoint(log.checkpoint(), [signer.vkey]).size).toBe(first + 1)
   })
 
   it('stays closed while there is a doubt, and for good where it is one', async () => {
     const log = await start()
     const size = log.size()
-    await log.confirm(1, size, async () => ({ detail: 'unread', forGood: false }))
-    expect(log.closed()).toBe('unread')
+    await log.confirm(1, size, async () => ({ kind: 'unread', detail: 'unread', forGood: false }))
+    expect(() => log.head()).toThrow(expect.objectContaining(closed))
+    expect(log.doubt()?.detail).toBe('unread')
     await log.confirm(1, size, async () => undefined)
-    expect(log.closed()).toBeUndefined()
-    await log.confirm(1, size, async () => ({ detail: 'put back', forGood: true }))
+    expect(log.doubt()?.detail).toBeUndefined()
+    await log.confirm(1, size, async () => rollback('put back'))
     await log.confirm(1, size, async () => undefined)
-    expect([log.closed(), log.rolledBack()]).toEqual(['put back', true])
+    expect([log.doubt()?.detail, log.rolledBack()]).toEqual(['put back', true])
     expect(log.said).toEqual(['unread', 'put back'])
   })
 
@@ -122,7 +124,7 @@ describeBothStores('one process’s view of the log', (open) => {
     const { first, leaves } = await commit(2)
     expect(first).toBeLessThan(log.size())
     await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
-    expect(log.closed()).toContain('are not those that this process has seen there')
+    expect(log.doubt()?.detail).toContain('are not those that this process has seen there')
     await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
   })
 
@@ -134,13 +136,13 @@ describeBothStores('one process’s view of the log', (open) => {
     const { first, leaves } = await commit(2)
     expect(first).toBeGreaterThan(log.size())
     await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
-    expect(log.closed()).toContain('is not the one this process has seen')
+    expect(log.doubt()?.detail).toContain('is not the one this process has seen')
   })
 
   it('notices that the epoch is another one', async () => {
     const log = await start()
     await log.catchUp()
     await expect(log.confirm(2, 1, async () => undefined)).rejects.toMatchObject(closed)
-    expect(log.closed()).toBe('the log is in epoch 2, this process in 1')
+    expect(log.doubt()?.detail).toBe('the log is in epoch 2, this process in 1')
   })
 })

@@ -83,7 +83,7 @@ function aboutAnswer(setting: string, where: string, answer: Answering | undefin
 const remedies: Record<string, string> = {
   database: 'look at the database’s findings here, and for snapshot.refresh_failed in the server’s log',
   appends: 'look at the database’s findings here: it takes no writes, or waits for a synchronous standby',
-  log: 'look for log.closed in the server’s log; the way on is in docs/running.md, "When the log was rolled back"',
+  log: 'look for log.closed in the server’s log: it names the reason and what to do',
   issuing: 'review workloads, attestors and revocations, then: purser log open --reason "reviewed"',
   serving: 'it is draining: it was told to stop',
 }

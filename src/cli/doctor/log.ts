@@ -1,15 +1,17 @@
 /** The log in the database, held against the newest heads that are kept outside of it. */
-import { leafHash, parseCheckpoint, parseNote } from '@purser/sdk/verify'
+import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { type HeadPlace, headFile, headObject } from '../../audit/head-file.ts'
+import { doubts } from '../../audit/doubt.ts'
 import { contradiction } from '../../audit/known-heads.ts'
 import { originOf } from '../../audit/log.ts'
-import { type Tree, restoreTree } from '../../audit/tree.ts'
+import { readTree } from '../../audit/read-tree.ts'
+import type { Tree } from '../../audit/tree.ts'
 import type { Config } from '../../config.ts'
 import { logVkey } from '../../keys/keys.ts'
 import { createOutbound } from '../../outbound/client.ts'
 import type { Knex } from '../../store/database.ts'
 import { readKeys } from '../../store/keys.ts'
-import { type Head, readHead, readLeaves, readTile } from '../../store/log.ts'
+import { type Head, readHead } from '../../store/log.ts'
 import { type Finding, codeOf, fail, note, ok } from './finding.ts'
 
 const check = 'log'
@@ -47,10 +49,7 @@ async function readPlace(place: HeadPlace): Promise<Kept> {
 
 async function treeOf(knex: Knex, { epoch, size }: Head): Promise<Tree | undefined> {
   try {
-    return await restoreTree(size, {
-      readTile: (level, index) => readTile(knex, epoch, level, index),
-      readLeaves: async (from, to) => (await readLeaves(knex, epoch, from, to)).map((one) => leafHash(one)),
-    })
+    return await readTree(knex, epoch, size)
   } catch (error) {
     // A fault of the database itself has a code; a hole in the log has none.
     if (codeOf(error) !== undefined) throw error
@@ -89,8 +88,17 @@ async function judge(kept: Kept, tree: Tree, head: Head, vkeys: string[]): Promi
   return [ok(check, `agrees with ${where}: ${size} of ${head.size} entries of epoch ${epoch}`)]
 }
 
-function aboutIssuing({ issuing, epoch }: Head): Finding[] {
+function aboutIssuing({ issuing, epoch, closed }: Head): Finding[] {
   if (issuing) return []
+  if (closed) {
+    const what = `closed since ${closed.at.toISOString()}: ${closed.reason}`
+    return [
+      fail(check, what, {
+        why: 'a replica found that this database was put back: no replica issues or serves a head',
+        do: doubts.rollback.do,
+      }),
+    ]
+  }
   return [
     fail(check, `issuing is closed since epoch ${epoch} began`, {
       why: 'after a new epoch an operator first looks at workloads, attestors and revocations; until then nothing is issued',
