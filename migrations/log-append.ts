@@ -6,7 +6,8 @@
  * bytes in base64. `p_has` names those of the optional members that occur in the batch: what none has costs no statement.
  * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
  * looks cheap then, and would cost more with every entry. So the settings leave the planner nothing but their keys.
- * A closed log takes nothing, and answers as for another epoch: without verdicts.
+ * A closed log takes nothing, nor does one on another server than it was written on, or without its synchronous standby: the
+ * answer is that for another epoch, without verdicts.
  * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
  */
 export const logAppend = `
@@ -14,6 +15,7 @@ create or replace function log_append(p_batch uuid, p_epoch int, p_items json, p
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   head log_head%rowtype;
+  here text := current_setting('purser.server', true);
   verdicts jsonb := '{}';
   appended bigint;
 begin
@@ -21,7 +23,13 @@ begin
   if exists (select 1 from lost_batch where id = p_batch) then
     raise exception 'batch % was given up', p_batch;
   end if;
-  if head.epoch <> p_epoch or head.closed_reason is not null then
+  -- A connection does not outlive its server, so the server is looked up once for each.
+  if head.server is not null and coalesce(here, '') = '' then
+    here := coalesce(log_server(), 'hidden');
+    perform set_config('purser.server', here, false);
+  end if;
+  if head.epoch <> p_epoch or head.closed_reason is not null or head.server <> here
+     or (head.synchronous and current_setting('synchronous_standby_names') = '') then
     return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
   end if;
 

@@ -3,6 +3,7 @@ import { type AppendWatch, watchAppends } from './audit/append-watch.ts'
 import { createGroupCommit } from './audit/group-commit.ts'
 import { headFile, headObject } from './audit/head-file.ts'
 import { doubts } from './audit/doubt.ts'
+import { createServerWatch } from './audit/database-server.ts'
 import { countIssued } from './audit/issued.ts'
 import { keepHead } from './audit/keep-head.ts'
 import { logIdentity } from './audit/known-heads.ts'
@@ -24,7 +25,7 @@ type Parts = {
   db: Database
   snapshots: Snapshots
   keys: Keys
-  config: Pick<Config, 'dataDir' | 'log'>
+  config: Pick<Config, 'dataDir' | 'log' | 'database'>
   outbound: Outbound
   metrics: Metrics
   closing: Closing
@@ -48,11 +49,13 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
     onTileError: onError('log.tile_failed'),
   })
   const { headUrl } = config.log
+  const { failover } = config.database
   const head = await keepHead({
     log,
     identity: () => logIdentity(snapshots.current()),
     readHead: createReplicatedHead(db.knex, () => log.size()),
     readTree: ({ epoch, size }) => readTree(db.knex, epoch, size),
+    judgeServer: createServerWatch({ knex: db.knex, mode: failover, now: () => new Date(), randomBytes }),
     closeForAll: (reason, { epoch }) => closeLog(db.knex, { epoch, reason }),
     places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
     onFailure: (note, err, again) => {

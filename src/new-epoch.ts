@@ -116,7 +116,8 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
       actor: { kind: 'system' as const, note: reason },
     }
     const sealed = entries.map((part) => seal(makeEntry(open, part), randomBytes))
-    await appendItems(tx, newBatchId(), epoch, sealed)
+    const { verdicts } = await appendItems(tx, newBatchId(), epoch, sealed)
+    if (verdicts.size > 0) throw new StartError('the log took no entry: nothing was changed')
     return {
       epoch,
       vkey: logVkey(logKey, origin),

@@ -69,7 +69,8 @@ async function rewrapAll(
     resource: { kind: 'root-key', id: to.id },
     detail: { from: from.id, rewrapped: others.map((row) => row.id) },
   }
-  await appendItems(tx, newBatchId(), epoch, [seal(makeEntry(open, entry), randomBytes)])
+  const { verdicts } = await appendItems(tx, newBatchId(), epoch, [seal(makeEntry(open, entry), randomBytes)])
+  if (verdicts.size > 0) throw new StartError('the log is closed, and nothing was changed: `purser doctor` says why')
   return { from: from.id, to: to.id, rewrapped: others.length }
 }
 

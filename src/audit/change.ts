@@ -78,12 +78,13 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
         const change = await run(tx, snapshot)
         const sealed = [change.entry, ...(change.more ?? [])].map((part) => parts.seal(open, part))
         const head = await lockHead(tx)
-        if (head.epoch !== log.epoch() || head.closed) throw refuse('issuing_closed')
+        if (head.epoch !== log.epoch()) throw refuse('issuing_closed')
         if (head.revision !== snapshot.revision) throw stale
         made = { change, sealed, first: head.size }
         await markChanged(tx, head.revision + 1, change.changed ?? [])
         await change.placed?.(head.epoch, head.size)
-        await appendItems(tx, batch, head.epoch, sealed)
+        const { verdicts } = await appendItems(tx, batch, head.epoch, sealed)
+        if (verdicts.size > 0) throw refuse('issuing_closed')
       })
     } catch (error) {
       if (error === stale) return undefined

@@ -10,6 +10,18 @@ export const doubts = {
     what: 'the database is older than a known head of its log',
     do: 'restore the newest database and restart every replica; if this is the newest: stop every replica, then run `purser log new-epoch`',
   },
+  failover: {
+    what: 'the database is on another server than the log was written on: entries may be lost',
+    do: 'if the fail-over lost nothing, run `purser log accept-failover --reason "…"`; otherwise stop every replica and run `purser log new-epoch`',
+  },
+  asynchronous: {
+    what: 'PURSER_DATABASE_FAILOVER is synchronous, and synchronous_standby_names is empty',
+    do: 'connect a standby and name it in synchronous_standby_names, or set PURSER_DATABASE_FAILOVER=confirm',
+  },
+  hidden: {
+    what: 'Postgres hides its system identifier or timeline, so that no fail-over would be noticed',
+    do: 'grant execute on pg_control_system, pg_walfile_name and pg_current_wal_lsn, or set PURSER_DATABASE_FAILOVER=unchecked where the provider promises that a fail-over loses no commit',
+  },
   epoch: { what: 'the log began a new epoch', do: 'restart this replica' },
 } as const
 

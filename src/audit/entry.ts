@@ -74,6 +74,7 @@ export const actions = {
   'key.read': 'Keys were listed',
   'server.certificate': 'A certificate for this server was issued',
   'log.epoch': 'A new epoch of the log began',
+  'log.failover': 'The database went over to another server, and the log goes on there',
   'log.open': 'Issuing was opened after a review',
   'log.redact': 'Entries were redacted by a retention rule',
   'audit.search': 'The log was searched',

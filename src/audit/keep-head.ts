@@ -19,7 +19,7 @@ export type HeadKeeper = {
   stop(): Promise<void>
 }
 
-type KeptHead = Pick<Head, 'epoch' | 'size' | 'closed'>
+type KeptHead = Pick<Head, 'epoch' | 'size' | 'closed' | 'server' | 'synchronous'>
 
 type Parts = {
   log: Pick<Log, 'epoch' | 'size' | 'head' | 'signed' | 'confirm' | 'doubt'>
@@ -28,6 +28,8 @@ type Parts = {
   readHead: () => Promise<KeptHead | undefined>
   /** The log's tree as the database has it now, past all that this process remembers. */
   readTree: (head: KeptHead) => Promise<Pick<Tree, 'size' | 'rootAt'>>
+  /** Why the log must not go on at this server of the database. */
+  judgeServer: (head: KeptHead) => Promise<Doubt | undefined>
   /** Closes the log for every replica. */
   closeForAll: (reason: string, head: KeptHead) => Promise<unknown>
   /** Of each, a head must be read, or its absence, before anything is issued; later failures are only told. */
@@ -79,7 +81,8 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
           head.size < before
             ? `the database's log has ${head.size} entries, this process has seen ${before}`
             : ((await compare(tree, place, found)) ?? head.closed?.reason)
-        return detail === undefined ? unread() : rollback(detail)
+        if (detail !== undefined) return rollback(detail)
+        return unread() ?? parts.judgeServer(head)
       })
     } finally {
       if (log.doubt()?.kind === 'rollback' && !head.closed) await closeForAll(head, place, found)

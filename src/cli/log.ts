@@ -12,6 +12,7 @@ export function addLog(program: Command, io: Io): void {
   const group = program.command('log').summary('the newest head; a new epoch after a rollback')
   addHead(group, io)
   addRedact(group, io)
+  addAcceptFailover(group, io)
   addNewEpoch(group, io)
   addOpen(group, io)
 }
@@ -84,6 +85,32 @@ function addOpen(group: Command, io: Io): void {
   withExamples(
     withOutput(withServer(command)),
     'purser log open --reason "incident 42: revocations of the lost hour are made again"',
+  )
+}
+
+function addAcceptFailover(group: Command, io: Io): void {
+  const command = group
+    .command('accept-failover')
+    .summary('go on after a fail-over of Postgres that lost nothing')
+    .description(
+      "Runs on the host, with the server's configuration, beside running servers. It compares the log with every known head and records the change of server. Only its operator knows whether the new server received every commit of the old one; where it did not, use new-epoch.",
+    )
+    .requiredOption('--reason <text>', 'why nothing was lost, for the audit log (up to 200 characters)')
+    .option('--known <file>', 'another head of the log that was kept elsewhere', again)
+    .action(async ({ reason, known = [], ...flags }: OutputFlags & { reason: string; known?: string[] }) => {
+      if (reason.length > 200) throw new CliError('--reason has up to 200 characters', exitCodes.usage)
+      const { acceptFailover } = await import('./accept-failover.ts')
+      show(io, flags, await acceptFailover(io, { reason, known }), ({ from, to, size, compared }) =>
+        table([
+          ['server', `${to}, before ${from}`],
+          ['log', `${size} entries, which agree with ${compared.length === 0 ? 'no known head' : compared.join(', ')}`],
+        ]),
+      )
+      remark(io, 'running servers issue again within a second')
+    })
+  withExamples(
+    withOutput(command),
+    'purser log accept-failover --reason "planned switchover, the old primary was shut down first"',
   )
 }
 

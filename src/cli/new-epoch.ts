@@ -27,9 +27,9 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: W
   const places = [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])]
   const offline = await openOffline(config)
   try {
-    const kept = await Promise.all(places.map(read))
+    const kept = await readPlaces(places)
     const given = files.map((path): KnownHead => ({ where: path, note: readText(io, path, '--known') }))
-    const known = [...kept.flat(), ...given]
+    const known = [...kept, ...given]
     const { keys: lifetimes } = config
     const made = await newEpoch({ ...offline, known, acceptFork, reason, lifetimes, now: new Date(), randomBytes })
     const bootstrapTokenFile = join(config.dataDir, 'bootstrap-token')
@@ -45,6 +45,9 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: W
     await offline.db.close()
   }
 }
+
+export const readPlaces = async (places: readonly HeadPlace[]): Promise<KnownHead[]> =>
+  (await Promise.all(places.map(read))).flat()
 
 async function read(place: HeadPlace): Promise<KnownHead[]> {
   try {

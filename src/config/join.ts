@@ -134,15 +134,16 @@ function tls(values: Values, publicUrl: string, local: boolean, report: Report):
 }
 
 function database(values: Values, report: Report): Config['database'] {
-  const { databaseUrl: url, migrateDatabaseUrl, migrate } = values
+  const { databaseUrl: url, migrateDatabaseUrl, migrate, databaseFailover: failover } = values
   if (url !== undefined) {
     const migrateUrl = migrateDatabaseUrl ?? url
-    return { kind: 'postgres', url, migrateUrl, waitSeconds: values.databaseWait, migrate: migrate ?? 'check' }
+    const mode = { migrate: migrate ?? 'check', failover }
+    return { kind: 'postgres', url, migrateUrl, waitSeconds: values.databaseWait, ...mode }
   }
   if (migrateDatabaseUrl !== undefined) {
     notGiven(report, 'DATABASE_URL', 'is missing: PURSER_MIGRATE_DATABASE_URL is the same database as another role')
   }
-  return { kind: 'embedded', migrate: migrate ?? 'auto' }
+  return { kind: 'embedded', migrate: migrate ?? 'auto', failover: 'unchecked' }
 }
 
 function rootKey(values: Values, report: Report): Config['rootKey'] {

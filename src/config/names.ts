@@ -112,6 +112,14 @@ export const settings = {
     absent: '`check` with `DATABASE_URL`, else `auto`',
     doc: 'At start, change the schema (`auto`) or only refuse one that does not fit (`check`).',
   },
+  databaseFailover: {
+    env: 'PURSER_DATABASE_FAILOVER',
+    yaml: 'database.failover',
+    parse: values.oneOf('confirm', 'synchronous', 'unchecked'),
+    type: '`confirm`, `synchronous` or `unchecked`',
+    default: 'confirm',
+    doc: 'What happens when Postgres is promoted or replaced. `confirm`: nothing is issued until `purser log accept-failover`. `synchronous`: entries need a synchronous standby, and its promotion is accepted. `unchecked`: Purser does not look. See [running.md](running.md#fail-over-of-postgres).',
+  },
   rootKey: {
     env: 'PURSER_ROOT_KEY',
     yaml: 'rootKey',

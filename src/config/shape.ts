@@ -23,6 +23,8 @@ export type Config = Deep<{
   dataDir: string
   database: ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret; waitSeconds: number }) & {
     migrate: 'auto' | 'check'
+    /** What a change of the database server means for the log (audit/database-server.ts). */
+    failover: 'confirm' | 'synchronous' | 'unchecked'
   }
   /** `create`: made by itself when missing, only for the embedded store. */
   rootKey: { kind: 'value'; value: Secret } | { kind: 'file'; path: string; create: boolean }

@@ -24,7 +24,15 @@ export async function startEpoch(
     started_at: next.now,
     previous_note: next.previousNote,
   })
-  await tx('log_head').update({ epoch: next.epoch, size: 0, issuing: false, closed_reason: null, closed_at: null })
+  await tx('log_head').update({
+    epoch: next.epoch,
+    size: 0,
+    issuing: false,
+    closed_reason: null,
+    closed_at: null,
+    server: tx.raw('case when server is null then null else log_server() end'),
+    synchronous: false,
+  })
 }
 
 /** Under the head lock. */

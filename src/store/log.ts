@@ -85,6 +85,10 @@ export type Head = {
   issuing: boolean
   /** Why every replica keeps the log closed, until a new epoch. */
   closed?: { reason: string; at: Date }
+  /** The server that takes entries (store/server.ts); nothing: any does. */
+  server?: string
+  /** Each entry waits for a synchronous standby. */
+  synchronous: boolean
 }
 
 const b64 = (bytes: Buffer): string => bytes.toString('base64')
@@ -134,6 +138,8 @@ type HeadRow = {
   /** Absent on a schema that is not migrated yet. */
   closed_reason?: string | null
   closed_at?: Date | null
+  server?: string | null
+  synchronous?: boolean
 }
 
 const toHead = (row: HeadRow): Head => ({
@@ -145,6 +151,8 @@ const toHead = (row: HeadRow): Head => ({
   revision: Number(row.revision),
   issuing: row.issuing,
   ...(row.closed_reason && row.closed_at && { closed: { reason: row.closed_reason, at: row.closed_at } }),
+  ...(row.server && { server: row.server }),
+  synchronous: row.synchronous ?? false,
 })
 
 /** The head row; `undefined` before the first start. */

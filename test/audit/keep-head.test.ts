@@ -29,7 +29,7 @@ function treeOf(size: number) {
 /** A log of one process, over a database whose head the test moves. */
 function createProcess(size: number) {
   const tree = createTree({ readTile: nothing, readLeaves: nothing })
-  const database = { epoch: 1, size }
+  const database = { epoch: 1, size, synchronous: false }
   let doubt: Doubt | undefined = { kind: 'unread', detail: 'new', forGood: false }
   const grow = (to: number): void => void tree.append(signed.leaves.slice(tree.size, to))
   grow(size)
@@ -60,6 +60,7 @@ async function keep(process: ReturnType<typeof createProcess>, places: HeadPlace
     identity: () => identity,
     readHead: async () => process.database,
     readTree: async (head) => treeOf(head.size),
+    judgeServer: async () => undefined,
     closeForAll: async (reason) => process.closedForAll.push(reason),
     places,
     onFailure: (where) => process.failures.push(where),

@@ -28,7 +28,7 @@ export type StandbyPair = {
   stop(): Promise<void>
 }
 
-const standbyName = 'purser_standby'
+export const standbyName = 'purser_standby'
 
 /** The folder of a server with pg_basebackup, which the Postgres of node_modules lacks. */
 export const standbyNative = (): string | undefined => {
@@ -54,7 +54,14 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 /** Postgres gives each process a session of its own, so no signal to a group reaches all of them. */
 async function signalAll(server: OwnPostgres, signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
   const { stdout } = await run('pgrep', ['-P', String(server.pid())])
-  for (const pid of [server.pid(), ...stdout.trim().split('\n').map(Number)]) process.kill(pid, signal)
+  for (const pid of [server.pid(), ...stdout.trim().split('\n').map(Number)]) {
+    try {
+      process.kill(pid, signal)
+    } catch (error) {
+      // A process that is gone needs no signal: a receiver ends when it wakes without its primary.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+    }
+  }
 }
 
 /** @param native a folder with `bin/postgres`, `bin/initdb` and `bin/pg_basebackup` */

@@ -2,6 +2,7 @@
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { type HeadPlace, headFile, headObject } from '../../audit/head-file.ts'
 import { doubts } from '../../audit/doubt.ts'
+import { type FailoverMode, judgeServer } from '../../audit/database-server.ts'
 import { contradiction } from '../../audit/known-heads.ts'
 import { originOf } from '../../audit/log.ts'
 import { readTree } from '../../audit/read-tree.ts'
@@ -12,6 +13,7 @@ import { createOutbound } from '../../outbound/client.ts'
 import type { Knex } from '../../store/database.ts'
 import { readKeys } from '../../store/keys.ts'
 import { type Head, readHead } from '../../store/log.ts'
+import { readServer } from '../../store/server.ts'
 import { type Finding, codeOf, fail, note, ok } from './finding.ts'
 
 const check = 'log'
@@ -31,7 +33,12 @@ export async function lookAtLog(knex: Knex, { config, head: opened }: Parts): Pr
     if (!tree) return [gap(head)]
     const vkeys = await vkeysOf(knex, head)
     const found = await Promise.all(kept.map((one) => judge(one, tree, head, vkeys)))
-    return [...aboutIssuing(head), ...found.flat(), ...(headUrl === undefined ? [inside(config)] : [])]
+    return [
+      ...aboutIssuing(head),
+      ...(await aboutServer(knex, head, config)),
+      ...found.flat(),
+      ...(headUrl === undefined ? [inside(config)] : []),
+    ]
   } finally {
     outbound.close()
   }
@@ -105,6 +112,23 @@ function aboutIssuing({ issuing, epoch, closed }: Head): Finding[] {
       do: 'review them, then: purser log open --reason "reviewed"',
     }),
   ]
+}
+
+/** What the set-up promises for a fail-over of Postgres. */
+const guarantees: Record<FailoverMode, string> = {
+  confirm: 'after a fail-over nothing is issued until purser log accept-failover',
+  synchronous: 'entries need a synchronous standby, and its promotion is accepted: promote no other standby',
+  unchecked: 'a fail-over is not noticed: a commit that it loses is lost unseen',
+}
+
+async function aboutServer(knex: Knex, head: Head, { database }: Config): Promise<Finding[]> {
+  if (database.kind === 'embedded') return []
+  const facts = await readServer(knex)
+  const doubt = judgeServer(head, facts, database.failover)
+  if (doubt)
+    return [fail(check, doubt.detail, { why: 'nothing is issued: entries may be lost', do: doubts[doubt.kind].do })]
+  const words = `PURSER_DATABASE_FAILOVER=${database.failover}: ${guarantees[database.failover]}`
+  return [database.failover === 'unchecked' ? note(check, words) : ok(check, words)]
 }
 
 const inside = ({ database }: Config): Finding =>

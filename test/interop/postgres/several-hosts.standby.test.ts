@@ -62,10 +62,15 @@ it('the primary is migrated, examined and served, whatever its place in the list
   expect(await pair.sql(pair.primary, listening)).not.toEqual([])
 })
 
-it('a server goes on at the standby that was promoted', async () => {
+it('a server goes on at the standby that was promoted, once an operator accepts the fail-over', async () => {
   await lab.get()
   await pair.primary.stopHard()
   await pair.promote()
+  await expect
+    .poll(async () => (await purser.call('GET', '/readyz')).body.checks)
+    .toContainEqual({ name: 'log', ok: false, detail: expect.stringContaining('purser log accept-failover') })
+  const accepted = await run(['log', 'accept-failover', '--reason', 'the standby was synchronous'])
+  expect(accepted).toMatchObject({ code: 0, out: expect.stringMatching(/^server +\d+\/2, before \d+\/1\n/) })
   await expect.poll(async () => (await lab.ask({}, { jwts: [{ audience: ['payments'] }] })).status).toBe(200)
   await expect.poll(async () => (await purser.call('GET', '/readyz')).status).toBe(200)
   await expect.poll(() => pair.sql(pair.standby, listening)).not.toEqual([])

@@ -1,0 +1,107 @@
+/**
+ * Notices that the database fell over to another server. A promoted standby is at the next timeline of the same system:
+ * what it had not received is lost, and where everything died together no head that is kept outside says so. The log
+ * remembers the server that it was written on, and the append function refuses on any other.
+ */
+import { refuse } from '../errors.ts'
+import { newId } from '../names/id.ts'
+import type { Knex } from '../store/database.ts'
+import { type Head, appendItems, lockHead, newBatchId } from '../store/log.ts'
+import { type ServerFacts, bindServer, readServer } from '../store/server.ts'
+import type { Doubt } from './doubt.ts'
+import { makeEntry, seal } from './seal.ts'
+
+/**
+ * `confirm`: an operator accepts a change of server. `synchronous`: a promotion is accepted, since each entry waited for a
+ * synchronous standby. `unchecked`: the provider's promise is taken for it.
+ */
+export type FailoverMode = 'confirm' | 'synchronous' | 'unchecked'
+
+export type BoundHead = Pick<Head, 'server' | 'synchronous'>
+
+/** Why the log must not go on here, or nothing. */
+export function judgeServer(head: BoundHead, facts: ServerFacts, mode: FailoverMode): Doubt | undefined {
+  if (mode === 'unchecked') return undefined
+  if (facts.server === undefined) {
+    return { kind: 'hidden', detail: 'log_server() answers nothing: no fail-over would be noticed', forGood: false }
+  }
+  if (mode === 'synchronous' && !facts.isSynchronous) {
+    return { kind: 'asynchronous', detail: 'synchronous_standby_names is empty', forGood: false }
+  }
+  if (head.server === undefined || head.server === facts.server) return undefined
+  if (mode === 'synchronous' && head.synchronous && isPromotion(head.server, facts.server)) return undefined
+  return {
+    kind: 'failover',
+    detail: `the log was written on server ${head.server}, this is ${facts.server} (system identifier/timeline)`,
+    forGood: false,
+  }
+}
+
+/** A later timeline of the same system. */
+function isPromotion(from: string, to: string): boolean {
+  const [[system, timeline], [nextSystem, nextTimeline]] = [from.split('/'), to.split('/')]
+  return system === nextSystem && Number(nextTimeline) > Number(timeline)
+}
+
+type Parts = {
+  knex: Knex
+  mode: FailoverMode
+  now: () => Date
+  randomBytes: (size: number) => Buffer
+}
+
+/** Judges the server at each look, and binds the log to it where nothing speaks against it. */
+export function createServerWatch(parts: Parts): (head: BoundHead) => Promise<Doubt | undefined> {
+  const { knex, mode } = parts
+  let isBound = false
+  return async (head) => {
+    if (mode === 'unchecked') {
+      if (!isBound && (head.server !== undefined || head.synchronous)) {
+        await bindServer(knex, { server: null, synchronous: false })
+      }
+      isBound = true
+      return undefined
+    }
+    const facts = await readServer(knex)
+    const doubt = judgeServer(head, facts, mode)
+    if (doubt || facts.server === undefined) return doubt
+    if (head.server !== undefined && head.server !== facts.server) {
+      await acceptServer({ ...parts, from: head.server, to: facts.server, basis: 'synchronous' })
+    }
+    const synchronous = mode === 'synchronous'
+    // Withdrawn once in a process, so that replicas of both modes do not take turns.
+    const isOtherMode = synchronous ? !head.synchronous : head.synchronous && !isBound
+    if (head.server === undefined || isOtherMode) {
+      await bindServer(knex, { server: facts.server, synchronous })
+    }
+    isBound = true
+    return undefined
+  }
+}
+
+type Acceptance = Omit<Parts, 'mode'> & {
+  from: string
+  to: string
+  basis: 'synchronous' | 'accepted'
+  reason?: string
+}
+
+/** Binds the log to the next server, with an entry that says so. Does nothing where another replica was faster. */
+export async function acceptServer(acceptance: Acceptance): Promise<void> {
+  const { knex, now, randomBytes, from, to, basis, reason } = acceptance
+  const time = now()
+  const open = {
+    requestId: newId('req', randomBytes),
+    action: 'log.failover' as const,
+    time,
+    actor: { kind: 'system' as const, ...(reason !== undefined && { note: reason }) },
+  }
+  await knex.transaction(async (tx) => {
+    const head = await lockHead(tx)
+    if (head.server !== from) return
+    const entry = makeEntry(open, { detail: { from, to, basis, size: head.size } })
+    await bindServer(tx, { server: to, synchronous: basis === 'synchronous' })
+    const { verdicts } = await appendItems(tx, newBatchId(), head.epoch, [seal(entry, randomBytes)])
+    if (verdicts.size > 0) throw refuse('issuing_closed')
+  })
+}

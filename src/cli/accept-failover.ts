@@ -1,0 +1,56 @@
+/** What `purser log accept-failover` does: compares the log with every known head, and binds it to the present server. */
+import { randomBytes } from 'node:crypto'
+import { acceptServer } from '../audit/database-server.ts'
+import { headFile, headObject } from '../audit/head-file.ts'
+import { contradiction } from '../audit/known-heads.ts'
+import { originOf } from '../audit/log.ts'
+import { readTree } from '../audit/read-tree.ts'
+import { readConfig } from '../config.ts'
+import { logVkey } from '../keys/keys.ts'
+import { openOwnDatabase } from '../open-offline.ts'
+import { createOutbound } from '../outbound/client.ts'
+import { readKeys } from '../store/keys.ts'
+import { readServer } from '../store/server.ts'
+import { readPlaces } from './new-epoch.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
+import { readText } from './settings.ts'
+
+export type Accepted = { from: string; to: string; size: number; compared: string[] }
+
+type Wanted = { reason: string; known: readonly string[] }
+
+export async function acceptFailover(io: Io, { reason, known: files }: Wanted): Promise<Accepted> {
+  const config = readConfig({ env: io.env, readFile: io.readFile })
+  const outbound = createOutbound({ allow: config.fetchAllow })
+  const { headUrl } = config.log
+  const places = [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])]
+  try {
+    const known = [
+      ...(await readPlaces(places)),
+      ...files.map((path) => ({ where: path, note: readText(io, path, '--known') })),
+    ]
+    return await openOwnDatabase(config, async ({ db, head }) => {
+      const { knex } = db
+      if (head.closed) throw new CliError(`${head.closed.reason}: ${lost}`, exitCodes.unverified)
+      const from = head.server
+      const { server: to } = await readServer(knex)
+      if (from === undefined) throw new CliError('the log is bound to no server: there is nothing to accept')
+      if (to === undefined) throw new CliError('Postgres hides its system identifier or timeline: `purser doctor` says what to do') // prettier-ignore
+      if (from === to) throw new CliError(`the log is on this server already (${to}): there is nothing to accept`)
+      const logKeys = (await readKeys(knex)).filter((row) => row.kind === 'log')
+      const vkeys = logKeys.map((row) => logVkey(row, originOf(head.trustDomain, row.epoch ?? 0)))
+      const tree = await readTree(knex, head.epoch, head.size)
+      for (const place of known) {
+        const fault = await contradiction(tree, { ...head, vkeys }, place)
+        if (fault !== undefined) throw new CliError(`${fault}: ${lost}`, exitCodes.unverified)
+      }
+      await acceptServer({ knex, now: () => new Date(), randomBytes, from, to, basis: 'accepted', reason })
+      await db.close()
+      return { from, to, size: head.size, compared: known.map(({ where }) => where) }
+    })
+  } finally {
+    outbound.close()
+  }
+}
+
+const lost = 'entries are lost, so the fail-over cannot be accepted. Restore the newest database, or stop every replica and run `purser log new-epoch`' // prettier-ignore
