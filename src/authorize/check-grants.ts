@@ -10,12 +10,10 @@ import { type EntryProblem, brokenRule, impossible, pointer } from './problems.t
 type Grants = NonNullable<WorkloadDefinition['grants']>
 
 /** A template that parses, whose facts the attestor can report, and that names no two workloads alike. */
-const checkTemplate = (
-  at: string,
-  text: string,
-  kind: TemplateKind,
-  attestor: AttestorRules,
-): EntryProblem[] => [...checkFacts(at, text, kind, attestor), ...checkApart(at, text, kind)]
+const checkTemplate = (at: string, text: string, kind: TemplateKind, attestor: AttestorRules): EntryProblem[] => [
+  ...checkFacts(at, text, kind, attestor),
+  ...checkApart(at, text, kind),
+]
 
 /** What an entry needs to be served at all. */
 export function checkFacts(at: string, text: string, kind: TemplateKind, attestor: AttestorRules): EntryProblem[] {

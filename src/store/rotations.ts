@@ -3,7 +3,8 @@ import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
 
-export type RotationState = 'pending' | 'issued' | 'waiting' | 'held' | 'retired' | 'failed' | 'rolled_back' | 'superseded'
+export type RotationState =
+  'pending' | 'issued' | 'waiting' | 'held' | 'retired' | 'failed' | 'rolled_back' | 'superseded'
 
 export type RotationRow = {
   id: string

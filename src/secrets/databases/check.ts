@@ -23,8 +23,7 @@ export async function checkDatabase(parts: AdminParts, row: DatabaseRow, prefix:
   try {
     await asAdmin(parts, row, async (session) => {
       findings.push({ what: reach, ok: true })
-      for (const [what, look] of looks(definition, prefix))
-        findings.push(await finding(what, () => look(session)))
+      for (const [what, look] of looks(definition, prefix)) findings.push(await finding(what, () => look(session)))
     })
   } catch (error) {
     findings.push(failed(reach, error))
