@@ -20,7 +20,7 @@ export type Position = {
   size: number
 }
 
-export type SignedHead = { size: number; note: string }
+type SignedHead = { size: number; note: string }
 
 export type Log = {
   epoch(): number

@@ -6,7 +6,7 @@ import { type KeyObject, createHmac, timingSafeEqual } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { Caller } from './request.ts'
 
-export type Filters = Readonly<Record<string, unknown>>
+type Filters = Readonly<Record<string, unknown>>
 
 /** What a cursor is good for. */
 export type CursorScope = { list: string; filters: Filters; caller: Caller; time: Date }

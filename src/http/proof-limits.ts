@@ -14,7 +14,7 @@ type Rules = {
   maxAddresses: number
 }
 
-export type ProofVerdict =
+type ProofVerdict =
   | { ok: false; retryAfterSeconds: number }
   /** `unjudged`: the attestor could not be asked. */
   | { ok: true; settle: (outcome: 'proven' | 'failed' | 'unjudged') => void }
