@@ -66,6 +66,8 @@ const CLOSE_OBJECT = 0x7d
 const loneSurrogate = /[\ud800-\udfff]/u
 const numberToken = /-?[0-9.eE+-]+/y
 const namesBeforeSet = 8
+/** Every double has a spelling of 25 characters at most. A longer token costs its reader more than it says. */
+const maxNumberLength = 64
 
 /**
  * Reads one JSON document strictly.
@@ -181,6 +183,7 @@ function addName(frame: Frame, name: string): boolean {
 }
 
 function inRange(token: string, roundIntegers: boolean): boolean {
+  if (token.length > maxNumberLength) return false
   const value = Number(token)
   // What isn't a number at all is a fault of grammar, which JSON.parse names.
   if (Number.isNaN(value)) return true
@@ -196,7 +199,9 @@ const numberGrammar = /^-?([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/
 function decimal(token: string): string {
   const [, whole = '', fraction = '', power = '0'] = numberGrammar.exec(token) ?? []
   const digits = `${whole}${fraction}`.replace(/^0+/, '')
-  const significant = digits.replace(/0+$/, '')
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  const significant = digits.slice(0, end)
   if (significant === '') return '0'
   return `${significant}e${Number(power) - fraction.length + digits.length - significant.length}`
 }

@@ -248,6 +248,19 @@ describe('numbers', () => {
     },
   )
 
+  // Bodies are read before their sender is known, so the work for a number stays bounded.
+  test.each([`{"a":1.${'0'.repeat(63)}}`, `1.${'0'.repeat(40_000)}1`, `[0.${'0'.repeat(40_000)}1]`, `-1e-${'0'.repeat(62)}`])(
+    'a token of more than 64 characters, case %#',
+    (text) => {
+      expect(codeOf(text)).toBe('number_out_of_range')
+      expect(codeOf(text, { largeIntegers: 'round' })).toBe('number_out_of_range')
+    },
+  ) // prettier-ignore
+
+  test.each([`1.${'0'.repeat(62)}`, `0.5${'0'.repeat(61)}`])('a token of 64 characters: %s', (text) => {
+    expect(parseStrict(text)).toBe(JSON.parse(text))
+  })
+
   test.each(['9007199254740991', '-9007199254740991', '0', '-0', '1e308', '-1.5E-3', '[0.1,1e2,-1E+2]', '123.456', '4.10', '0.30000000000000004', '1.2345678901234567', '100000000000000000000e-20'])('accepted: %s', (text) => {
     expect(parseStrict(text)).toEqual(JSON.parse(text))
   }) // prettier-ignore
