@@ -33,8 +33,10 @@ const unrecordable: ReadonlySet<RefusalCode> = new Set(['replica_behind', 'log_u
 
 export function createAnswers({ recorder, limits, log, metrics }: RefusalParts): Answers {
   function isRecorded(open: Opening, code: RefusalCode, { attestor, actor, proven }: RefusalInfo = {}): boolean {
-    // A session or an API token is registered, so its refusals are not limited.
-    if (open.actor.kind !== 'anonymous' || actor?.kind === 'operator') return true
+    // A session or an API token is registered, so its refusals are not limited, except those above a rate limit: a loop
+    // would buy an append for each request.
+    const known = open.actor.kind !== 'anonymous' || actor?.kind === 'operator'
+    if (known && code !== 'rate_limited') return true
     return limits.noteRefusal({ reason: code, attestor, address: open.source?.ip, proven }) === 'record'
   }
 

@@ -139,6 +139,19 @@ describe('a flood', () => {
     expect(new Set(entries.map((entry) => entry.actor.kind))).toEqual(new Set(['anonymous']))
   })
 
+  it('of a known API token is recorded up to the limit of its address, and counted above it', async () => {
+    const { purser, stopAndRead } = await started()
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () =>
+        purser.call('GET', '/api/v1/workloads/none', undefined, { token: purser.admin }),
+      ),
+    )
+    const limited = answers.filter((answer) => answer.status === 429)
+    expect(limited.length).toBeGreaterThan(20)
+    const entries = (await stopAndRead()).filter((entry) => entry.reason === 'rate_limited')
+    expect(entries.map(({ action, detail }) => [action, detail?.count])).toEqual([['request.summary', limited.length]])
+  })
+
   it('of paths that are not there leaves one entry with their number', async () => {
     const { purser, stopAndRead } = await started()
     const answers = await Promise.all(
