@@ -78,7 +78,7 @@ ${table(
   ],
 ).join('\n')}
 
-Refusals of strangers are recorded one by one within limits (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`); beyond them, and where a path is not there or a limit turned the request away, they are counted, and \`request.summary\` tells the number once a minute for each attestor, reason and address prefix. Refusals of a verified proof have limits of their own: of a proof that counts once, one entry for each reason; of one identity a tenth of that setting; of all identities of one attestor that no workload entry matches a tenth of \`PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE\`, and of all others the whole of it. Refusals of sessions and API tokens are always recorded one by one.
+Refusals of strangers are recorded one by one within limits (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`); beyond them, and where a path is not there or a limit turned the request away, they are counted, and \`request.summary\` tells the number once a minute for each attestor, reason and address prefix. Refusals of a verified proof have limits of their own: of a proof that counts once, one entry for each reason; of one identity a tenth of that setting; of all identities of one attestor that no workload entry matches a tenth of \`PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE\`, and of all others the whole of it. Refusals of sessions and API tokens are recorded one by one, except those that a rate limit turned away.
 
 Two refusals have no entry, since the database does not answer: \`log_unavailable\` and \`replica_behind\`. The caller gets 503.
 

@@ -1,6 +1,6 @@
 /**
- * An instance that attests with other facts, and is no workload by them: what it holds by its former facts ends. Where it
- * still is one, the append gives its sessions the new facts.
+ * An instance that attests with other facts, and is refused by them: its sessions that do not stand by the new facts end.
+ * Where it is a workload by them, the append gives its sessions the new facts.
  */
 import type { KeyObject } from 'node:crypto'
 import type { Attested } from '../attest/attest.ts'
@@ -26,8 +26,6 @@ export type DecideAttested = (
 const reason = 'its instance attested with other facts, which the workload entry does not match'
 
 type Parts = { db: Pick<Database, 'knex'>; recorder: Pick<Recorder, 'change'> }
-
-const noEntry: ReadonlySet<string> = new Set(['no_workload', 'template_value'])
 
 export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
   async function endChanged(
@@ -59,8 +57,8 @@ export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
     try {
       return decide(known, factsOf(attested), named)
     } catch (error) {
-      const isStranger = error instanceof Refusal && noEntry.has(error.code) && named === undefined
-      if (isStranger && !attested.renews) await endChanged(request, known, attested, mac)
+      // Whatever the request names: the facts are the newer ones.
+      if (error instanceof Refusal && !attested.renews) await endChanged(request, known, attested, mac)
       throw error
     }
   }

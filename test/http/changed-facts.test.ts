@@ -22,6 +22,10 @@ beforeAll(async () => {
   await registerLab(purser, issuer)
   await workload('tagged', { 'oidc:tag': ['blue', 'green'] }, 'spiffe://example.org/lab/tagged')
   await workload('other', { 'oidc:tag': 'other' }, 'spiffe://example.org/lab/other')
+  await workload('retired', { 'oidc:tag': 'retired' }, 'spiffe://example.org/lab/retired')
+  await purser.asAdmin('POST', '/api/v1/workloads/retired:disable')
+  for (const name of ['twin-a', 'twin-b'])
+    await workload(name, { 'oidc:tag': 'twin' }, `spiffe://example.org/lab/${name}`)
   for (const path of ['tags/blue/key', 'tags/green/key']) {
     await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { value: path } }, { 'if-match': '"0"' })
   }
@@ -49,9 +53,9 @@ type Held = Svid & { token: string; instance: string }
 let count = 0
 
 /** Attests as an instance, of which the orchestrator says that tag. */
-async function attest(tag: string, instance = `instance-${count++}`, at = purser): Promise<Answer> {
+async function attest(tag: string, instance = `instance-${count++}`, at = purser, more: object = {}): Promise<Answer> {
   const token = await issuer.token({ sub: 'vm', jti: instance, tag })
-  const wanted = { proof: { kind: 'jwt', token }, x509: { csr: request.csr }, accessToken: {} }
+  const wanted = { proof: { kind: 'jwt', token }, x509: { csr: request.csr }, accessToken: {}, ...more }
   return at.call('POST', '/api/v1/credentials', wanted)
 }
 const request = newRequest()
@@ -135,6 +139,29 @@ describe('an instance that attests with other facts, and is that workload no mor
     expect(entries).toMatchObject([
       { action: 'session.end', actor: { kind: 'system' }, requestId: refused.headers.get('purser-request-id') },
     ])
+  })
+
+  it.each([
+    ['names the entry that it was', 'unknown', { workload: 'tagged' }],
+    ['names another entry', 'unknown', { workload: 'other' }],
+    ['names an entry that matches it no more', 'other', { workload: 'tagged' }],
+    ['matches an entry that is disabled', 'retired', {}],
+    ['matches several entries', 'twin', {}],
+  ])('ends its session where it is refused and %s', async (_, tag, more) => {
+    const held = await arrive('blue')
+    const refused = await attest(tag, held.instance, purser, more)
+    expect(refused.status).toBeGreaterThanOrEqual(400)
+    expect((await selfOf(purser, held)).status).toBe(401)
+    expect(fault(await readBy(held, 'blue', 'token', replica))).toBe('401 unauthenticated')
+    expect((await readLog(purser)).filter(({ resource }) => resource?.id === held.session)).toMatchObject([
+      { action: 'session.end' },
+    ])
+  })
+
+  it('keeps the session that stands by the newer facts, where another entry is named in error', async () => {
+    const held = await arrive('blue')
+    expect((await attest('green', held.instance, purser, { workload: 'none' })).status).toBe(401)
+    expect((await selfOf(purser, held)).status).toBe(200)
   })
 
   it('does not disturb another instance', async () => {
