@@ -10,6 +10,7 @@ import { describeKey } from './keys/describe-key.ts'
 import { createKeys, logVkey } from './keys/keys.ts'
 import { newKeyringRow, openKeyring } from './keys/keyring.ts'
 import { type Lifetimes, endlessFrom, timesFor } from './keys/lifetimes.ts'
+import type { NameConstraints } from './keys/extensions.ts'
 import { newIssuingCa, newJwtKey, newLogKey, newMacKey, newRootCa } from './keys/new-key.ts'
 import type { RootKey } from './keys/root-key.ts'
 import { newId } from './names/id.ts'
@@ -30,6 +31,8 @@ type Parts = {
   issuer: string
   /** The base of the distribution points in certificates. */
   crlUrl: string
+  /** What the CA is limited to, where it is. */
+  nameConstraints?: NameConstraints
   lifetimes: Lifetimes
   /** Of the form `purser_boot_…`; only its hash is stored. */
   bootstrapToken: string
@@ -48,10 +51,15 @@ const joinAttestor = (id: string): AttestorRow => ({
 })
 
 /** Everything that the first start stores, made before any lock: an RSA key alone takes longer than a lock may be held idle. */
-async function makeAll({ rootKey, trustDomain, crlUrl, lifetimes, now, randomBytes }: Parts) {
+async function makeAll({ rootKey, trustDomain, crlUrl, nameConstraints, lifetimes, now, randomBytes }: Parts) {
   const instanceId = randomUUID()
   const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
-  const maker = { keyring: await openKeyring(rootKey, instanceId, [wrapping]), trustDomain, randomBytes }
+  const maker = {
+    keyring: await openKeyring(rootKey, instanceId, [wrapping]),
+    trustDomain,
+    ...(nameConstraints && { nameConstraints }),
+    randomBytes,
+  }
   const logKey = newLogKey(maker, endlessFrom(now), 1, 0)
   const root = newRootCa(maker, timesFor('root-ca', lifetimes, now, 0))
   const rootCa = createKeys(maker.keyring).ca(root)

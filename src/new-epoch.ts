@@ -60,12 +60,12 @@ export type NewEpoch = {
 
 /** @throws StartError where a server is running, or a head can't be read; ForkedLog */
 export async function newEpoch(parts: Parts): Promise<NewEpoch> {
-  const { db, keyring, now, randomBytes, reason } = parts
+  const { db, keyring, nameConstraints, now, randomBytes, reason } = parts
   const { trustDomain } = parts.head
   const known = readKnown(parts.known, trustDomain)
   const epoch = Math.max(parts.head.epoch, known[0]?.epoch ?? 0) + 1
   const origin = originOf(trustDomain, epoch)
-  const maker: KeyMaker = { keyring, trustDomain, randomBytes }
+  const maker: KeyMaker = { keyring, trustDomain, ...(nameConstraints && { nameConstraints }), randomBytes }
   const logKey = newLogKey(maker, endlessFrom(now), epoch, 0)
   // Before the transaction, which must not idle: making an RSA key takes its time.
   const rows = await readKeys(db.knex)

@@ -1,6 +1,7 @@
 /** The store for verbs that work beside no server, or in its place: with the root key in hand, and never a first start. */
 import { join } from 'node:path'
 import type { Config } from './config.ts'
+import type { NameConstraints } from './keys/extensions.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { type RootKey, openRootKey } from './keys/root-key.ts'
 import { StartError } from './open-store.ts'
@@ -16,6 +17,8 @@ export type Offline = {
   keyring: Keyring
   /** The base of the distribution points in certificates. */
   crlUrl: string
+  /** What new CAs are limited to, where they are. */
+  nameConstraints?: NameConstraints
 }
 
 /** Such work may take longer than any request. */
@@ -64,6 +67,7 @@ export async function openOffline(config: Config): Promise<Offline> {
     db,
     head,
     crlUrl: config.crlUrl,
+    ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
     keyring: await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex)),
   }))
 }

@@ -89,6 +89,7 @@ export async function openStore(
       trustDomain,
       issuer,
       crlUrl: config.crlUrl,
+      ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
       lifetimes,
       bootstrapToken: token,
       now: now(),

@@ -5,7 +5,9 @@ import type { OwnRules } from './authorize/entry-rules.ts'
 import type { Config } from './config.ts'
 import { reservedClaims } from './issue/jwt-svid.ts'
 
-export function ownRules(config: Pick<Config, 'tls' | 'trustDomain' | 'publicUrl' | 'audiences' | 'keys'>): OwnRules {
+export function ownRules(
+  config: Pick<Config, 'tls' | 'trustDomain' | 'publicUrl' | 'audiences' | 'keys' | 'nameConstraints'>,
+): OwnRules {
   return {
     trustDomain: config.trustDomain,
     names: new Set([...tlsNames(config.tls), new URL(config.publicUrl).hostname]),
@@ -13,6 +15,7 @@ export function ownRules(config: Pick<Config, 'tls' | 'trustDomain' | 'publicUrl
     // A claim of that name would be lost on its way through an object.
     claims: new Set([...reservedClaims, '__proto__']),
     longest: config.keys.longest,
+    ...(config.nameConstraints && { dnsSuffixes: config.nameConstraints.suffixes }),
   }
 }
 

@@ -134,11 +134,17 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     crlUrl: (keyId) => `${config.crlUrl}/crl/${keyId}`,
     randomBytes,
     refusesKey: (sha256) => isOwnKey(snapshots.current(), sha256),
+    onNamesLeftOut: (names) => serverLog.warn('server.certificate_names', { note: leftOutWords(names) }),
   })
 
   const { publish, sign, longest, rootCa } = config.keys
   const rotator = {
-    maker: { keyring, trustDomain: known.trustDomain, randomBytes },
+    maker: {
+      keyring,
+      trustDomain: known.trustDomain,
+      ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
+      randomBytes,
+    },
     keys,
     lifetimes: { publish, sign, longest, rootCa },
     crlUrl: (keyId: string) => `${config.crlUrl}/crl/${keyId}`,
@@ -267,3 +273,6 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     },
   }
 }
+
+const leftOutWords = (names: readonly string[]): string =>
+  `the CA's name constraints leave out ${names.join(', ')}: rotate the root (purser keys rotate ca --level root)`

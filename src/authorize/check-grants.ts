@@ -1,5 +1,5 @@
 /** What an entry grants: nothing that is Purser's own, nothing longer than keys allow, nothing that doesn't parse. */
-import { parseDnsName } from '../names/dns-name.ts'
+import { isUnder, parseDnsName } from '../names/dns-name.ts'
 import { parsePathPattern } from '../names/secret-path.ts'
 import { type TemplateKind, keepsFactsApart, parseTemplate, templateKeys } from '../names/template.ts'
 import { defaultLifetimes } from './entries.ts'
@@ -59,7 +59,9 @@ const checkDnsNames = (names: string[], own: OwnRules): EntryProblem[] =>
   names.flatMap((name, n) => {
     const at = pointer('grants', 'x509', 'dnsNames', n)
     if (own.names.has(name)) return [impossible(at, "is one of Purser's own host names")]
-    return brokenRule(at, () => parseDnsName(name))
+    const broken = brokenRule(at, () => parseDnsName(name))
+    if (broken.length > 0 || !own.dnsSuffixes || isUnder(name, own.dnsSuffixes)) return broken
+    return [impossible(at, 'is under none of the DNS suffixes that the CA is limited to (PURSER_CA_DNS_SUFFIXES)')]
   })
 
 /** Left out, it is the usual one, which a server may be set below. */

@@ -9,6 +9,8 @@ export type OwnRules = {
   names: ReadonlySet<string>
   /** The public URL, and what proofs are addressed to. */
   audiences: ReadonlySet<string>
+  /** What DNS names must lie under, where the CA has name constraints. */
+  dnsSuffixes?: readonly string[]
   claims: ReadonlySet<string>
   /** Seconds. */
   longest: { x509: number; jwt: number }

@@ -1,5 +1,6 @@
 /** From single values to the Config that the server runs on, and the rules that hold between settings. */
 import type { Fault } from './error.ts'
+import { caConstraints } from './name-constraints.ts'
 import type { settings } from './names.ts'
 import type { Config, Keys } from './shape.ts'
 import { isLoopback } from './values.ts'
@@ -50,6 +51,8 @@ export function join(values: Values, report: Report): Config {
     const problem = 'two listeners have one host and port: leave the second out to share'
     faults.push({ name: 'PURSER_LISTEN, PURSER_ADMIN_LISTEN, PURSER_METRICS_LISTEN, PURSER_CRL_LISTEN', problem })
   }
+  const tlsConfig = tls(values, publicUrl, local, report)
+  const constraints = caConstraints(values, tlsConfig.kind === 'own-ca' ? tlsConfig.names : [], faults)
   const onPostgres = values.databaseUrl !== undefined
   if (!onPostgres && values.workers > 1)
     warnings.push('PURSER_WORKERS: the embedded store takes one worker, so 1 is used')
@@ -63,7 +66,8 @@ export function join(values: Values, report: Report): Config {
     ...(metricsListen && { metricsListen }),
     ...(crlListen && { crlListen }),
     crlUrl: values.crlUrl ?? publicUrl,
-    tls: tls(values, publicUrl, local, report),
+    ...(constraints && { nameConstraints: constraints }),
+    tls: tlsConfig,
     dataDir,
     database: database(values, report),
     rootKey: rootKey(values, report),

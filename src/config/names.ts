@@ -2,6 +2,7 @@
  * Every setting of the server: its name in the environment, its place in the YAML file, how it is read, and the words of
  * docs/configuration.md. A new setting is one row here (or in tuning.ts) and one line in config.ts.
  */
+import { nameConstraintSettings } from './name-constraints.ts'
 import { type Setting, count, file, seconds } from './setting.ts'
 import { tuning } from './tuning.ts'
 import * as values from './values.ts'
@@ -72,6 +73,7 @@ export const settings = {
     absent: 'the public URL',
     doc: 'Where verifiers reach `/crl/…`: the base of the distribution points in certificates. A verifier may not follow https, since that needs a CRL again.',
   },
+  ...nameConstraintSettings,
   dataDir: {
     env: 'PURSER_DATA_DIR',
     yaml: 'dataDir',

@@ -1,5 +1,6 @@
 /** The one object that the server is built from. Frozen, and printable: secrets show themselves as `(secret)`. */
 import type { Rates } from '../http/limits.ts'
+import type { CaConstraints } from './name-constraints.ts'
 import type { Secret } from './secret.ts'
 import type { Address } from './values.ts'
 
@@ -19,6 +20,8 @@ export type Config = Deep<{
   crlListen?: Address
   /** The base of the distribution points in certificates. */
   crlUrl: string
+  /** Absent: certificates of CAs have no name constraints. */
+  nameConstraints?: CaConstraints
   tls: { kind: 'own-ca'; names: string[] } | { kind: 'files'; certFile: string; keyFile: string } | { kind: 'off' }
   dataDir: string
   database: ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret; waitSeconds: number }) & {

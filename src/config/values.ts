@@ -56,6 +56,14 @@ export function hostOrIp(given: string): string {
   throw new BadValue(`must be a lower-case host name or an IP address, not ${quoted(given)}`)
 }
 
+/** As a name constraint has it (RFC 5280 section 4.2.1.10): the name and every name below it. */
+export function dnsSuffix(given: string): string {
+  if (isDnsName(given)) return given
+  throw new BadValue(
+    `must be lower-case DNS names without a dot at either end, such as corp.example, not ${quoted(given)}`,
+  )
+}
+
 export function address(given: string): Address {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(given)
   const host = match?.[1] ?? match?.[2]

@@ -55,7 +55,7 @@ export type CredentialParts = {
   readSecretsBy: ReadParts
   issueDatabases: IssueDatabases
   decideAttested: DecideAttested
-  own: Pick<OwnRules, 'names' | 'audiences'>
+  own: Pick<OwnRules, 'names' | 'audiences' | 'dnsSuffixes'>
   db: Pick<Database, 'knex'>
 }
 

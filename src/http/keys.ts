@@ -148,9 +148,18 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     const { certificateChain, trustBundle } = bodyOf(request, 'importCaChain')
     const rows = await locked(tx)
     const { trustDomain } = snapshot
-    const { lifetimes } = rotator
+    const { lifetimes, maker } = rotator
+    const { nameConstraints } = maker
     const changes = await orRefuse(() =>
-      importChain(rows, { certificateChain, trustBundle, trustDomain, lifetimes, now: time, randomBytes }),
+      importChain(rows, {
+        certificateChain,
+        trustBundle,
+        trustDomain,
+        ...(nameConstraints && { nameConstraints }),
+        lifetimes,
+        now: time,
+        randomBytes,
+      }),
     )
     const { imported } = changes
     await updateKey(tx, imported)

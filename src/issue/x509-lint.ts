@@ -26,7 +26,7 @@ export type LeafProfile = {
   crlUrl: string | undefined
 }
 
-type LintIssuer = Pick<CertificateIssuer, 'name' | 'keyId' | 'notBefore' | 'notAfter' | 'signer'>
+type LintIssuer = Pick<CertificateIssuer, 'name' | 'keyId' | 'notBefore' | 'notAfter' | 'signer' | 'nameConstraints'>
 
 /**
  * The last look before a signature: what the profile must look like is written here a second time, by hand and on purpose
@@ -38,6 +38,7 @@ export function lintLeaf(tbs: Buffer, profile: LeafProfile, issuer: LintIssuer):
   must(serial.length === 16 && serial[0]! >= 0x01 && serial[0]! <= 0x7f, 'a serial of ours')
   must(notBefore < notAfter && notBefore >= issuer.notBefore && notAfter <= issuer.notAfter, 'inside the issuer’s time')
   lintNames(profile)
+  lintConstraints(profile, issuer)
   const by = issuerParts(issuer)
   const members = [
     ['version 3', version3],
@@ -112,6 +113,16 @@ function lintNames({ purpose, trustDomain, spiffeId, dnsNames, ipAddresses }: Le
     'DNS names',
   )
   must(ipAddresses.length === 0 || purpose === 'server', 'without addresses')
+}
+
+/** RFC 5280 section 4.2.1.10: a verifier refuses every other name. */
+function lintConstraints({ trustDomain, dnsNames }: LeafProfile, { nameConstraints }: LintIssuer): void {
+  if (!nameConstraints) return
+  must(nameConstraints.uri === trustDomain, 'a trust domain that the issuer may sign for')
+  must(
+    dnsNames.every((name) => nameConstraints.dns.some((suffix) => `.${name}`.endsWith(`.${suffix}`))),
+    'DNS names that the issuer may sign for',
+  )
 }
 
 /** Extensions without a variable part, and the head of the others up to their value. */

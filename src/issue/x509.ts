@@ -1,9 +1,11 @@
 /** grant → X.509-SVID, from a CSR's key or from a key made here for clients that can't make one. */
 import { type KeyObject, createHash, generateKeyPairSync } from 'node:crypto'
+import { isIP } from 'node:net'
 import type { IssuedX509 as X509Record } from '../audit/entry.ts'
 import { type Problem, refuse } from '../errors.ts'
 import type { OpenCa } from '../keys/keys.ts'
-import { serialFrom } from '../keys/certificate.ts'
+import { type CertificateIssuer, serialFrom } from '../keys/certificate.ts'
+import { isUnder } from '../names/dns-name.ts'
 import type { CsrVerdict } from './csr.ts'
 import { createCsrVerdicts } from './csr-verdicts.ts'
 import { endOf, renewAfter, rfc3339 } from './lifetime.ts'
@@ -32,6 +34,8 @@ export type X509Parts = {
   randomBytes: (size: number) => Buffer
   /** Keys that may never be certified: our own CAs'. By SHA-256 of the SPKI, hex. */
   refusesKey: (publicKeySha256: string) => boolean
+  /** Host names of the listener that its CA may not sign for. */
+  onNamesLeftOut: (names: readonly string[]) => void
 }
 
 export type IssueX509 = (
@@ -63,6 +67,20 @@ function chooseNames(wanted: string[] | undefined, granted: readonly string[]): 
   return [...new Set(wanted)]
 }
 
+const permits = ({ nameConstraints }: CertificateIssuer, name: string): boolean =>
+  !nameConstraints || isUnder(name, nameConstraints.dns)
+
+/** @throws Refusal `not_granted` where the issuing CA's certificate says less than the configuration does today */
+function checkConstraints(names: readonly string[], issuer: CertificateIssuer): void {
+  const errors: Problem[] = names
+    .filter((name) => !permits(issuer, name))
+    .map((name) => ({
+      pointer: '/x509/dnsNames',
+      detail: `${name} is outside the name constraints of the issuing CA: an operator has to rotate the root CA`,
+    }))
+  if (errors.length > 0) throw refuse('not_granted', { errors })
+}
+
 /** The certificate of Purser's own listener, under the name `/purser/server` that no entry can be granted. */
 export type IssueServerCertificate = (
   publicKey: KeyObject,
@@ -91,7 +109,10 @@ export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: Is
     return made
   }
 
-  const server: IssueServerCertificate = (publicKey, names, ca, now) => {
+  const server: IssueServerCertificate = (publicKey, wanted, ca, now) => {
+    // A listener that lacks a name still lets an operator in to rotate the CA.
+    const names = wanted.filter((name) => isIP(name) !== 0 || permits(ca.issuer, name))
+    if (names.length < wanted.length) parts.onNamesLeftOut(wanted.filter((name) => !names.includes(name)))
     const spki = publicKey.export({ type: 'spki', format: 'der' })
     const issued = issuerFor(ca).issueServerCertificate({
       key: { spki, keyType: 'EC-P256' },
@@ -119,6 +140,7 @@ export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: Is
         ? makeKey(request.generateKey ?? 'EC-P256')
         : { key: verdicts.read(request.csr, parts.refusesKey) }
     const dnsNames = chooseNames(request.dnsNames, grant.dnsNames)
+    checkConstraints(dnsNames, ca.issuer)
     const notAfter = endOf(now, request.lifetimeSeconds, grant.maxLifetimeSeconds, [sessionEnd, ca.issuer.notAfter])
     const issued = issuerFor(ca).issueSvid({
       key: subject.key,

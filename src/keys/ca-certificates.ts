@@ -1,7 +1,15 @@
 import type { KeyObject } from 'node:crypto'
 import { type Asn1, bitString, context, integer, oid, raw, sequence, set, toDer } from './asn1.ts'
 import { type Certificate, type CertificateIssuer, buildCertificate } from './certificate.ts'
-import { basicConstraints, crlDistributionPoint, keyUsage, subjectAltName, subjectKeyIdentifier } from './extensions.ts'
+import {
+  type NameConstraints,
+  basicConstraints,
+  crlDistributionPoint,
+  keyUsage,
+  nameConstraints,
+  subjectAltName,
+  subjectKeyIdentifier,
+} from './extensions.ts'
 import { caName, keyIdOf } from './ca-names.ts'
 import { encodePem } from './pem.ts'
 import { createSigner } from './signer.ts'
@@ -12,19 +20,23 @@ type Validity = { serial: Buffer; notBefore: Date; notAfter: Date }
 
 const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
 
+/** What a CA is named, and where the configuration sets it, which names it may sign for. */
+type CaNames = { trustDomain: string; nameConstraints?: NameConstraints }
+
 /**
  * What every CA of ours says (SPIFFE X509-SVID section 2.2): a CA, for certificates and CRLs, its SAN the trust domain
- * without a path. No EKU and no name constraints: verifiers read both differently on a CA.
+ * without a path. No EKU, which verifiers read differently on a CA.
  */
-const caExtensions = (trustDomain: string, keyId: Buffer, pathLength?: number): Asn1[] => [
+const caExtensions = (names: CaNames, keyId: Buffer, pathLength?: number): Asn1[] => [
   basicConstraints(true, pathLength),
   keyUsage('keyCertSign', 'cRLSign'),
   subjectKeyIdentifier(keyId),
-  subjectAltName({ uri: `spiffe://${trustDomain}` }, false),
+  subjectAltName({ uri: `spiffe://${names.trustDomain}` }, false),
+  ...(names.nameConstraints ? [nameConstraints(names.nameConstraints)] : []),
 ]
 
 /** A self-signed root. */
-export function createRootCertificate(parts: { trustDomain: string; keys: CaKeys } & Validity): Certificate {
+export function createRootCertificate(parts: CaNames & { keys: CaKeys } & Validity): Certificate {
   const spki = spkiOf(parts.keys.publicKey)
   const name = caName('root', parts.trustDomain, keyIdOf(spki))
   return buildCertificate({
@@ -32,16 +44,20 @@ export function createRootCertificate(parts: { trustDomain: string; keys: CaKeys
     issuerName: name,
     subjectName: name,
     spki,
-    extensions: caExtensions(parts.trustDomain, keyIdOf(spki)),
+    extensions: caExtensions(parts, keyIdOf(spki)),
     signer: createSigner(parts.keys.privateKey),
   })
 }
 
-/** An issuing CA under the root: leaves only (`pathLen 0`), and never valid outside the root's own time. */
+/**
+ * An issuing CA under the root: leaves only (`pathLen 0`), and never valid outside the root's own time. The root's name
+ * constraints take precedence over other ones, since they hold for its chains anyway.
+ */
 export function createIssuingCertificate(
-  parts: { trustDomain: string; root: CertificateIssuer; publicKey: KeyObject; crlUrl?: string } & Validity,
+  parts: CaNames & { root: CertificateIssuer; publicKey: KeyObject; crlUrl?: string } & Validity,
 ): Certificate {
   const { trustDomain, root, crlUrl } = parts
+  const constraints = root.nameConstraints ?? parts.nameConstraints
   if (parts.notBefore < root.notBefore || parts.notAfter > root.notAfter) {
     throw new RangeError('an issuing CA cannot outlive its root')
   }
@@ -53,7 +69,7 @@ export function createIssuingCertificate(
     subjectName: caName('issuing', trustDomain, keyId),
     spki,
     extensions: [
-      ...caExtensions(trustDomain, keyId, 0),
+      ...caExtensions({ ...parts, ...(constraints && { nameConstraints: constraints }) }, keyId, 0),
       root.authorityKeyIdentifier,
       ...(crlUrl === undefined ? [] : [crlDistributionPoint(crlUrl)]),
     ],
@@ -64,11 +80,11 @@ export function createIssuingCertificate(
 const extensionRequest = '1.2.840.113549.1.9.14'
 
 /** A PKCS#10 request (RFC 2986) for an upstream CA to sign our issuing CA, with the extensions that it should have. */
-export function buildCaCsr(parts: { trustDomain: string; keys: CaKeys }): { der: Buffer; pem: string } {
+export function buildCaCsr(parts: CaNames & { keys: CaKeys }): { der: Buffer; pem: string } {
   const spki = spkiOf(parts.keys.publicKey)
   const keyId = keyIdOf(spki)
   const signer = createSigner(parts.keys.privateKey)
-  const wanted = sequence(caExtensions(parts.trustDomain, keyId, 0))
+  const wanted = sequence(caExtensions(parts, keyId, 0))
   const info = toDer(
     sequence([
       integer(0),

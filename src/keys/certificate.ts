@@ -1,9 +1,10 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import { contentOf, fromDerStrict } from './asn1-strict.ts'
 import { type Asn1, bitString, context, integer, raw, sequence, tag, time, toDer } from './asn1.ts'
-import { authorityKeyIdentifier, extensionOid } from './extensions.ts'
+import { type NameConstraints, authorityKeyIdentifier, extensionOid } from './extensions.ts'
 import { encodePem } from './pem.ts'
 import { type Extension, findExtension, readCertificate } from './read-certificate.ts'
+import { nameConstraintsOf } from './read-extensions.ts'
 import { type Signer, createSigner } from './signer.ts'
 
 export type CertificateParts = {
@@ -31,6 +32,8 @@ export type CertificateIssuer = {
   authorityKeyIdentifier: Asn1
   notBefore: Date
   notAfter: Date
+  /** Absent: it may sign for every name. */
+  nameConstraints?: NameConstraints
   signer: Signer
 }
 
@@ -73,6 +76,7 @@ export function createIssuer(ca: { pem: string; privateKey: KeyObject }): Certif
   }
   const fields = readCertificate(certificate.raw)
   const keyId = subjectKeyIdOf(fields.extensions)
+  const nameConstraints = nameConstraintsOf(fields.extensions)
   return {
     certificate,
     pem: encodePem('CERTIFICATE', certificate.raw),
@@ -81,6 +85,7 @@ export function createIssuer(ca: { pem: string; privateKey: KeyObject }): Certif
     authorityKeyIdentifier: authorityKeyIdentifier(keyId),
     notBefore: new Date(certificate.validFrom),
     notAfter: new Date(certificate.validTo),
+    ...(nameConstraints && { nameConstraints }),
     signer: createSigner(ca.privateKey),
   }
 }

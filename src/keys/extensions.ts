@@ -56,6 +56,16 @@ export function extendedKeyUsage(...names: (keyof typeof purposes)[]): Asn1 {
   return extension(extensionOid.extendedKeyUsage, false, sequence(ids))
 }
 
+/** Names that a CA may sign for: URIs with exactly this host, and these DNS names with all below them. */
+export type NameConstraints = { uri: string; dns: readonly string[] }
+
+/** Section 4.2.1.10: permitted subtrees alone. Addresses stay free, since Purser signs them for its own listeners alone. */
+export function nameConstraints({ uri, dns }: NameConstraints): Asn1 {
+  const subtree = (type: number, name: string): Asn1 => sequence([contextPrimitive(type, Buffer.from(name, 'ascii'))])
+  const permitted = context(0, [subtree(6, uri), ...dns.map((name) => subtree(2, name))])
+  return extension(extensionOid.nameConstraints, true, sequence([permitted]))
+}
+
 export const subjectKeyIdentifier = (keyId: Buffer): Asn1 =>
   extension(extensionOid.subjectKeyIdentifier, false, octetString(keyId))
 

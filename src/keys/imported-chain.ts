@@ -1,10 +1,10 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import { Asn1Error, childrenOf, fromDerStrict, sameOid } from './asn1-strict.ts'
 import { oid, tag } from './asn1.ts'
-import { extensionOid } from './extensions.ts'
+import { type NameConstraints, extensionOid } from './extensions.ts'
 import { PemError, decodePemBlocks, encodePem } from './pem.ts'
 import { type CertificateFields, findExtension, readCertificate } from './read-certificate.ts'
-import { isGeneralNames, keyUsageOf, pathLengthOf, usageBit } from './read-extensions.ts'
+import { isGeneralNames, keyUsageOf, nameConstraintsOf, pathLengthOf, usageBit } from './read-extensions.ts'
 import { weaknessOf } from './weak-keys.ts'
 
 /** An upstream CA's answer that can't be our issuing CA; the message says why, to the operator. */
@@ -31,6 +31,8 @@ export type ImportedChainParts = {
   /** The key that the request was for. */
   publicKey: KeyObject
   trustDomain: string
+  /** What the request asks for: our issuing CA must have these, and no CA of the chain any others. */
+  nameConstraints?: NameConstraints
   now: Date
 }
 
@@ -59,7 +61,15 @@ function check(parts: ImportedChainParts): ImportedChain {
   cas.forEach((ca, depth) => checkCa(ca, depth, parts.now))
   above.forEach((issuer, i) => checkLink(cas[i]!, issuer))
   checkLink(root, root)
-  for (const ca of cas.slice(0, -1)) checkBelowRoot(ca)
+  for (const ca of cas.slice(0, -1)) {
+    checkBelowRoot(ca)
+    checkNameConstraints(ca, parts.nameConstraints)
+  }
+  if (parts.nameConstraints && !findExtension(issuing.extensions, extensionOid.nameConstraints)) {
+    throw new ImportedChainError(
+      'our issuing CA lacks the name constraints of the request: sign it with them, or unset PURSER_CA_NAME_CONSTRAINTS',
+    )
+  }
   checkTrustDomain(issuing, parts.trustDomain)
   return {
     chain: cas
@@ -143,8 +153,13 @@ const soundSignatures = [
   '1.3.101.112',
 ].map(oid)
 
-/** What every verifier understands in a critical extension of a CA. */
-const understood = [extensionOid.basicConstraints, extensionOid.keyUsage, extensionOid.subjectAltName].map(oid)
+/** What every verifier understands in a critical extension of a CA; name constraints have rules of their own below. */
+const understood = [
+  extensionOid.basicConstraints,
+  extensionOid.keyUsage,
+  extensionOid.subjectAltName,
+  extensionOid.nameConstraints,
+].map(oid)
 
 /** Rules for what is sent with leaves; a root's own extensions are hardly looked at by anybody. */
 function checkBelowRoot(ca: Ca): void {
@@ -154,11 +169,34 @@ function checkBelowRoot(ca: Ca): void {
   if (findExtension(ca.extensions, extensionOid.extendedKeyUsage)) {
     throw new ImportedChainError(`${ca.label} has an extended key usage, which verifiers read differently on a CA`)
   }
-  if (findExtension(ca.extensions, extensionOid.nameConstraints)) {
-    throw new ImportedChainError(`${ca.label} has name constraints, which many SPIFFE verifiers cannot process`)
-  }
   if (ca.extensions.some((one) => one.critical && !understood.some((known) => sameOid(one.id, known)))) {
     throw new ImportedChainError(`${ca.label} has a critical extension that verifiers may not know`)
+  }
+}
+
+/** Critical, as RFC 5280 section 4.2.1.10 demands, and the same names in any order. */
+function checkNameConstraints({ extensions, label }: Ca, wanted: NameConstraints | undefined): void {
+  const found = findExtension(extensions, extensionOid.nameConstraints)
+  if (!found) return
+  if (!wanted) {
+    throw new ImportedChainError(`${label} has name constraints, which the request did not ask for`)
+  }
+  if (!found.critical || sortedNames(readable(extensions)) !== sortedNames(wanted)) {
+    throw new ImportedChainError(
+      `${label} has other name constraints than the request: sign it with URI ${wanted.uri} and DNS ${wanted.dns.join(', ')} permitted, critical`,
+    )
+  }
+}
+
+const sortedNames = (names: NameConstraints | undefined): string =>
+  names ? JSON.stringify([names.uri, ...names.dns.toSorted()]) : ''
+
+function readable(extensions: CertificateFields['extensions']): NameConstraints | undefined {
+  try {
+    return nameConstraintsOf(extensions)
+  } catch (error) {
+    if (!(error instanceof Asn1Error)) throw error
+    return undefined
   }
 }
 

@@ -5,6 +5,7 @@ import { calculateJwkThumbprint, exportJWK } from 'jose'
 import type { KeyKind, KeyRow } from '../store/rows.ts'
 import { buildCaCsr, createIssuingCertificate, createRootCertificate } from './ca-certificates.ts'
 import { type CertificateIssuer, serialFrom } from './certificate.ts'
+import type { NameConstraints } from './extensions.ts'
 import type { Keyring } from './keyring.ts'
 
 /** The four times of a key's life. */
@@ -13,8 +14,15 @@ export type KeyTimes = Pick<KeyRow, 'createdAt' | 'activeAt' | 'retireAt' | 'gon
 export type KeyMaker = {
   keyring: Keyring
   trustDomain: string
+  /** For the CAs that it makes; an issuing CA under a root that has some takes the root's. */
+  nameConstraints?: NameConstraints
   randomBytes: (size: number) => Buffer
 }
+
+const namesOf = ({ trustDomain, nameConstraints }: KeyMaker) => ({
+  trustDomain,
+  ...(nameConstraints && { nameConstraints }),
+})
 
 const spki = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
 
@@ -48,7 +56,7 @@ const ecPair = (): { publicKey: KeyObject; privateKey: KeyObject } => generateKe
 export function newRootCa(maker: KeyMaker, times: KeyTimes): KeyRow {
   const pair = ecPair()
   const certificate = createRootCertificate({
-    trustDomain: maker.trustDomain,
+    ...namesOf(maker),
     keys: pair,
     serial: serialFrom(maker.randomBytes(16)),
     notBefore: backdate(times.createdAt),
@@ -76,7 +84,7 @@ export function newIssuingCa(
   const pair = ecPair()
   const notAfter = new Date(Math.min(times.goneAt.getTime(), root.issuer.notAfter.getTime()))
   const certificate = createIssuingCertificate({
-    trustDomain: maker.trustDomain,
+    ...namesOf(maker),
     root: root.issuer,
     publicKey: pair.publicKey,
     serial: serialFrom(maker.randomBytes(16)),
@@ -97,7 +105,7 @@ export function newRequestedCa(maker: KeyMaker, times: KeyTimes): { row: KeyRow;
   const pair = ecPair()
   const id = hashId('ca', spki(pair.publicKey))
   const made = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), times)
-  return { row: made, csr: buildCaCsr({ trustDomain: maker.trustDomain, keys: pair }).pem }
+  return { row: made, csr: buildCaCsr({ ...namesOf(maker), keys: pair }).pem }
 }
 
 const rsaPair = promisify(generateKeyPair)

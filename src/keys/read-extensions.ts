@@ -1,7 +1,7 @@
 /** What a certificate's extensions say (RFC 5280 section 4.2.1), read strictly. Each throws Asn1Error. */
 import { Asn1Error, childrenOf, contentOf, fromDerStrict } from './asn1-strict.ts'
 import { type Asn1, tag } from './asn1.ts'
-import { extensionOid } from './extensions.ts'
+import { type NameConstraints, extensionOid } from './extensions.ts'
 import { type Extension, findExtension } from './read-certificate.ts'
 
 const treeOf = (extensions: Extension[], id: string): Asn1 | undefined => {
@@ -25,6 +25,29 @@ export function pathLengthOf(extensions: Extension[]): number | undefined {
   if (!pathLength) return undefined
   const content = contentOf(pathLength, tag.integer)
   return content.length > 4 || content[0]! >= 0x80 ? 0 : content.readUIntBE(0, content.length)
+}
+
+/**
+ * Permitted names of the form that `nameConstraints` writes (section 4.2.1.10): one URI host, at least one DNS name.
+ * Undefined where the extension is absent. Throws Asn1Error for every other form.
+ */
+export function nameConstraintsOf(extensions: Extension[]): NameConstraints | undefined {
+  const tree = treeOf(extensions, extensionOid.nameConstraints)
+  if (!tree) return undefined
+  const [permitted, ...excluded] = childrenOf(tree, tag.sequence)
+  const names = childrenOf(permitted, 0, 0x80).map(permittedName)
+  const [uri, ...moreUris] = names.filter(({ type }) => type === 6)
+  const dns = names.filter(({ type }) => type === 2).map(({ value }) => value)
+  if (!uri || dns.length === 0 || moreUris.length + excluded.length > 0 || dns.length !== names.length - 1)
+    throw new Asn1Error('name constraints of another form')
+  return { uri: uri.value, dns }
+}
+
+function permittedName(subtree: Asn1): { type: number; value: string } {
+  const [base, ...bounds] = childrenOf(subtree, tag.sequence)
+  if (base?.tagClass !== 0x80 || typeof base.value !== 'string' || bounds.length > 0)
+    throw new Asn1Error('name constraints of another form')
+  return { type: base.type, value: base.value }
 }
 
 /** Where CRLs are (section 4.2.1.13): the URLs of points that stand for all reasons. */

@@ -4,6 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto'
 import type { KeyRow } from '../store/rows.ts'
+import type { NameConstraints } from './extensions.ts'
 import { checkImportedChain } from './imported-chain.ts'
 import { isRequested, isUpstream, publicKeyOf } from './keys.ts'
 import { type Lifetimes, after } from './lifetimes.ts'
@@ -16,6 +17,8 @@ export type ImportParts = {
   /** PEM: the root. */
   trustBundle: string
   trustDomain: string
+  /** What a request asks for, and the certificate must have. */
+  nameConstraints?: NameConstraints
   lifetimes: Lifetimes
   now: Date
   randomBytes: (size: number) => Buffer
@@ -35,6 +38,7 @@ export function importChain(rows: readonly KeyRow[], parts: ImportParts): KeyCha
     pem: chain.map((der) => encodePem('CERTIFICATE', der)).join(''),
     publicKey: publicKeyOf(requested),
     trustDomain,
+    ...(parts.nameConstraints && { nameConstraints: parts.nameConstraints }),
     now,
   })
 

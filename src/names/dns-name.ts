@@ -10,6 +10,10 @@ export function isDnsName(text: string): boolean {
   return labels.every((one) => label.test(one)) && !/^(?:[0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '')
 }
 
+/** The suffix itself, or a name below it (RFC 5280 section 4.2.1.10, dNSName). */
+export const isUnder = (name: string, suffixes: readonly string[]): boolean =>
+  suffixes.some((suffix) => name === suffix || name.endsWith(`.${suffix}`))
+
 /** @throws NameError `bad_dns_name` */
 export function parseDnsName(text: string): string {
   if (isDnsName(text)) return text

@@ -111,6 +111,28 @@ test.each<[string, Record<string, string>, string]>([
   ['an origin over plain HTTP elsewhere', { PURSER_FETCH_ALLOW: 'http://a.example' }, 'must be an origin'],
   ['an origin with a path', { PURSER_FETCH_ALLOW: 'https://a.example/x' }, 'must be an origin'],
   ['a host with a path', { PURSER_FETCH_ALLOW: 'a.example/x' }, 'must be an origin'],
+  ['name constraints of another kind', { PURSER_CA_NAME_CONSTRAINTS: 'true' }, 'must be "trust-domain"'],
+  [
+    'name constraints for a trust domain that reads as an address',
+    { PURSER_CA_NAME_CONSTRAINTS: 'trust-domain', PURSER_TRUST_DOMAIN: '10.0.0.1' },
+    'PURSER_CA_NAME_CONSTRAINTS: needs a trust domain that is a DNS name',
+  ],
+  [
+    'name constraints for a trust domain that is no host name',
+    { PURSER_CA_NAME_CONSTRAINTS: 'trust-domain', PURSER_TRUST_DOMAIN: 'my_domain' },
+    'PURSER_CA_NAME_CONSTRAINTS: needs a trust domain that is a DNS name',
+  ],
+  [
+    'name constraints without any DNS name',
+    { PURSER_CA_NAME_CONSTRAINTS: 'trust-domain', PURSER_TLS_NAMES: '127.0.0.1' },
+    'PURSER_CA_DNS_SUFFIXES: must name at least one suffix',
+  ],
+  ['DNS suffixes alone', { PURSER_CA_DNS_SUFFIXES: 'corp.example' }, 'PURSER_CA_DNS_SUFFIXES: has no effect'],
+  [
+    'a DNS suffix with a dot in front',
+    { PURSER_CA_NAME_CONSTRAINTS: 'trust-domain', PURSER_CA_DNS_SUFFIXES: '.corp.example' },
+    'without a dot at either end',
+  ],
   ['an audience with a space', { PURSER_AUDIENCES: 'a b' }, 'printable ASCII'],
   ['another database', { DATABASE_URL: 'mysql://h/d', PURSER_ROOT_KEY: rootKey }, 'postgres://'],
   ['a list of hosts with a gap', { DATABASE_URL: 'postgres://a,,b/d', PURSER_ROOT_KEY: rootKey }, 'empty host'],

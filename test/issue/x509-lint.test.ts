@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { type LeafProfile, LintError, lintLeaf } from '../../src/issue/x509-lint.ts'
 import { type Asn1, octetString, oid, sequence } from '../../src/keys/asn1.ts'
 import { caName, emptyName, keyIdOf } from '../../src/keys/ca-names.ts'
-import { type CertificateParts, buildCertificate } from '../../src/keys/certificate.ts'
+import { type CertificateIssuer, type CertificateParts, buildCertificate } from '../../src/keys/certificate.ts'
 import {
+  type NameConstraints,
   authorityKeyIdentifier,
   basicConstraints,
   crlDistributionPoint,
@@ -51,6 +52,7 @@ function lint(
   swapped: Partial<typeof honest> & { more?: Asn1[] },
   parts: Partial<CertificateParts> = {},
   wanted: Partial<LeafProfile> = {},
+  issuer: CertificateIssuer = issuing,
 ): void {
   const { more = [], ...extensions } = swapped
   const decided = { ...profile, ...wanted }
@@ -66,9 +68,20 @@ function lint(
       signer: { ...issuing.signer, sign: () => Buffer.alloc(0) },
       ...parts,
     },
-    (tbs) => lintLeaf(tbs, decided, issuing),
+    (tbs) => lintLeaf(tbs, decided, issuer),
   )
 }
+
+test.each<[string, NameConstraints, boolean]>([
+  ['another trust domain', { uri: 'a.example.org', dns: ['prod.svc', 'web'] }, false],
+  ['one DNS name of two', { uri: 'example.org', dns: ['prod.svc'] }, false],
+  ['names that end alike', { uri: 'example.org', dns: ['od.svc', 'eb'] }, false],
+  ['these names and those below', { uri: 'example.org', dns: ['prod.svc', 'web'] }, true],
+])('an issuer that may sign for %s', (_, nameConstraints, passes) => {
+  const attempt = expect(() => lint({}, {}, {}, { ...issuing, nameConstraints }))
+  if (passes) attempt.not.toThrow()
+  else attempt.toThrow(LintError)
+})
 
 test('what was decided passes', () => {
   expect(() => lint({})).not.toThrow()
