@@ -127,6 +127,7 @@ describe('openapi.yaml', () => {
         "POST /api/v1/log:open openLog",
         "GET /.well-known/openid-configuration getOpenidConfiguration",
         "GET /keys getJwks",
+        "GET /.well-known/jwks.json getWellKnownJwks",
         "GET /bundle getBundle",
         "GET /ca.pem getCaPem",
         "GET /crl/{keyId} getCrl",
