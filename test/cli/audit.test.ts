@@ -1,7 +1,9 @@
 /** The auditors' verbs: against a real server, and offline. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { openCheckpoint, parseProof } from '@purser/sdk/verify'
 import type { Receipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -142,6 +144,47 @@ describe('audit export and verify', () => {
     expect(readFileSync(taken, 'utf8')).toBe('precious')
     expect((await run(['audit', 'export', '-f', taken, '--force'])).code).toBe(0)
     expect((await verify(taken, '--key', vkey)).code).toBe(0)
+  })
+
+  it('leave no file behind when they fail, and what --force would overwrite stays as it was', async () => {
+    const next = join(mkdtempSync(join(folder, 'failed-')), 'next.jsonl')
+    const refused = ['audit', 'export', '-f', next, '--epoch', '99']
+    expect(await run(refused)).toMatchObject({ code: 3, out: '' })
+    expect(readdirSync(dirname(next))).toEqual([])
+    writeFileSync(next, 'precious')
+    expect((await run([...refused, '--force'])).code).toBe(3)
+    expect(readFileSync(next, 'utf8')).toBe('precious')
+    rmSync(next)
+
+    const proxy = createServer((client) => {
+      const upstream = connect(Number(new URL(purser.url).port), '127.0.0.1')
+      let bytes = 0
+      upstream.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        if (bytes < 16_384) client.write(chunk)
+        else client.destroy()
+      })
+      client.on('data', (chunk) => upstream.write(chunk))
+      client.on('close', () => upstream.destroy())
+      for (const socket of [client, upstream]) socket.on('error', () => undefined)
+    })
+    await once(proxy.listen(0, '127.0.0.1'), 'listening')
+    const { port } = proxy.address() as AddressInfo
+    const cut = await run(['audit', 'export', '-f', next, '--addr', `https://127.0.0.1:${port}`])
+    proxy.close()
+    expect(cut).toMatchObject({ code: 5, err: expect.stringContaining('the export is not whole') })
+    expect(readdirSync(dirname(next))).toEqual([])
+
+    expect((await run(['audit', 'export', '-f', next])).code).toBe(0)
+    expect((await verify(next, '--key', vkey)).code).toBe(0)
+    expect(readdirSync(dirname(next))).toEqual(['next.jsonl'])
+    expect(statSync(next).mode & 0o777).toBe(0o600)
+  })
+
+  it('do not take the place of a folder or a device', async () => {
+    const { code, err } = await run(['audit', 'export', '-f', folder, '--force'])
+    expect([code, err]).toEqual([2, expect.stringContaining('it is no regular file: name another')])
+    expect((await run(['audit', 'export', '-f', join(folder, 'absent', 'log.jsonl')])).err).toContain('ENOENT')
   })
 
   it('begin at a duration before now', async () => {

@@ -1,11 +1,13 @@
 /** `purser audit export`: the log as JSON lines, as they come. */
-import { type FileHandle, open } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { pointInTime, withExamples, withServer } from '../options.ts'
 import { remark } from '../output.ts'
+import { codeOf, writeWholeFile } from './whole-file.ts'
 
 type Flags = ServerFlags & {
   since?: string
@@ -38,16 +40,19 @@ export function addExport(group: Command, io: Io): void {
     .action(async ({ file, force, ...flags }: Flags) => {
       const { since, until, epoch, from, to } = flags
       await withApi(io, flags, async (api) => {
-        const target = file === undefined ? undefined : await openTarget(file, force)
-        const reply = await api.open('GET', '/api/v1/audit/export', { query: { since, until, epoch, from, to } })
-        try {
-          if (target) await pipeline(reply, target.createWriteStream())
-          else await pipeline(reply, io.stdout, { end: false })
-        } catch (error) {
-          const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-          throw new CliError(`the export is not whole (${code}): run it again`, exitCodes.unreachable)
+        const transfer = async (write: (reply: IncomingMessage) => Promise<void>): Promise<string> => {
+          const reply = await api.open('GET', '/api/v1/audit/export', { query: { since, until, epoch, from, to } })
+          try {
+            await write(reply)
+          } catch (error) {
+            throw new CliError(`the export is not whole (${codeOf(error)}): run it again`, exitCodes.unreachable)
+          }
+          return String(reply.headers['purser-log-index'])
         }
-        remark(io, `this export is entry ${String(reply.headers['purser-log-index'])} of the log`)
+        const index = await (file === undefined
+          ? transfer((reply) => pipeline(reply, io.stdout, { end: false }))
+          : writeWholeFile(file, { force }, (handle) => transfer((reply) => writeFile(handle, reply))))
+        remark(io, `this export is entry ${index} of the log`)
       })
     })
   withExamples(
@@ -55,14 +60,4 @@ export function addExport(group: Command, io: Io): void {
     'purser audit export -f log.jsonl',
     'purser audit export --since 2026-11-24T00:00:00Z | purser audit verify - --key "$PURSER_LOG_KEY"',
   )
-}
-
-async function openTarget(file: string, force: true | undefined): Promise<FileHandle> {
-  try {
-    return await open(file, force ? 'w' : 'wx', 0o600)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    const what = code === 'EEXIST' ? 'it exists: name another file, or overwrite it with --force' : code
-    throw new CliError(`can't write ${file}: ${what}`, exitCodes.usage)
-  }
 }

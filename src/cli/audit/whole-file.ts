@@ -1,0 +1,47 @@
+/** A file that is whole or absent: written beside its place, and moved there once nothing can fail any more. */
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
+import { CliError, exitCodes } from '../io.ts'
+
+/**
+ * A link at the place is replaced rather than followed.
+ * @throws CliError, before `fill` runs, where the file cannot be written
+ */
+export async function writeWholeFile<T>(
+  path: string,
+  { force = false }: { force?: boolean | undefined },
+  fill: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const fail = (error: unknown): never => {
+    throw unwritable(path, codeOf(error))
+  }
+  await checkPlace(path, force)
+  const beside = `${path}.new-${randomBytes(8).toString('hex')}`
+  try {
+    const file = await open(beside, 'wx', 0o600).catch(fail)
+    let result: T
+    try {
+      result = await fill(file)
+    } finally {
+      await file.close()
+    }
+    // Another process may have written the file in the meantime.
+    await checkPlace(path, force)
+    await rename(beside, path).catch(fail)
+    return result
+  } finally {
+    await rm(beside, { force: true }).catch(() => undefined)
+  }
+}
+
+async function checkPlace(path: string, force: boolean): Promise<void> {
+  const present = await lstat(path).catch(() => undefined)
+  if (!present) return
+  if (!force) throw unwritable(path, 'it exists: name another file, or overwrite it with --force')
+  if (!present.isFile() && !present.isSymbolicLink()) throw unwritable(path, 'it is no regular file: name another')
+}
+
+const unwritable = (path: string, why: string): Error => new CliError(`can't write ${path}: ${why}`, exitCodes.usage)
+
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
