@@ -32,6 +32,9 @@ export const pairs = (facts: Readonly<Record<string, string | readonly string[]>
     .map(([key, value]) => `${key}=${typeof value === 'string' ? value : `[${value.join(', ')}]`}`)
     .join(' ')
 
+/** As `audit search` shows actors and filters by them: the name of an operator alone. */
+export const actorName = (actor: string): string => actor.replace(/^operator:/, '')
+
 export type OutputFlags = { output?: 'table' | 'json' }
 
 /** `value` as JSON where the caller asked for it, else what `words` makes of it. */

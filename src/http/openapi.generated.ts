@@ -1500,6 +1500,10 @@ export interface components {
             path: components["schemas"]["SecretPath"];
             version: components["schemas"]["Revision"];
             updatedAt: components["schemas"]["Time"];
+            /** @description When that version was deleted: there is no value to read before `:undelete` or the next version */
+            deletedAt?: components["schemas"]["Time"];
+            /** @description When that version was destroyed: there is no value to read before the next version */
+            destroyedAt?: components["schemas"]["Time"];
         };
         Secret: {
             path: components["schemas"]["SecretPath"];

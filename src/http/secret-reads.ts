@@ -4,8 +4,8 @@ import { refuse } from '../errors.ts'
 import { parseSecretPath } from '../names/secret-path.ts'
 import { type ReadParts, type ReadSecrets, type Wanted, readSecrets, secretPath } from '../secrets/read.ts'
 import { createPathIndex, findPaths } from '../secrets/path-index.ts'
-import type { SecretRow } from '../store/rows.ts'
-import { ackVersion } from '../store/secrets.ts'
+import type { Database } from '../store/database.ts'
+import { ackVersion, readEnds } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { etag } from './preconditions.ts'
@@ -14,7 +14,7 @@ import type { ChangeState, Issue, Read } from './route.ts'
 import { checkReveal, secretCaller } from './secret-reader.ts'
 import { showListed } from './secret-view.ts'
 
-export type SecretReadParts = ListParts & { readSecretsBy: ReadParts }
+export type SecretReadParts = ListParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
 
 export function createSecretReads(parts: SecretReadParts): { one: Issue; many: Issue; list: Read; ack: ChangeState } {
   const page = createPages(parts)
@@ -77,11 +77,13 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
       const caller = secretCaller(request, snapshot)
       const may = (path: string): boolean => caller.may('list', parseSecretPath(path))
       const index = pathsOf(snapshot.secrets)
-      const rows = async (after: string | undefined, max: number): Promise<SecretRow[]> => {
-        const found = await findPaths(index, { roots: caller.roots('list'), prefix, after, max, may })
-        return found.flatMap((path) => snapshot.secrets.get(path) ?? [])
+      const rows = async (after: string | undefined, max: number) => {
+        const paths = await findPaths(index, { roots: caller.roots('list'), prefix, after, max, may })
+        const secrets = paths.flatMap((path) => snapshot.secrets.get(path) ?? [])
+        const ends = await readEnds(parts.db.knex, secrets)
+        return secrets.map((secret) => ({ path: secret.path, shown: showListed(secret, ends.get(secret.id)) }))
       }
-      return page(request, snapshot, { list: 'secrets', rows, keyOf: (row) => row.path, show: showListed })
+      return page(request, snapshot, { list: 'secrets', rows, keyOf: ({ path }) => path, show: ({ shown }) => shown })
     },
 
     async ack(request, tx, snapshot) {

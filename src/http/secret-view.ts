@@ -3,11 +3,18 @@ import { rfc3339 } from '../issue/lifetime.ts'
 import type { SecretRow } from '../store/rows.ts'
 import type { VersionRow } from '../store/secrets.ts'
 
-/** To whoever may list it. */
-export const showListed = ({ path, version, updatedAt }: SecretRow) => ({
+const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
+
+/** To every caller who may list it: without a current value it carries the time at which it lost that. */
+export const showListed = (
+  { path, version, updatedAt }: SecretRow,
+  { deletedAt, destroyedAt }: Pick<VersionRow, 'deletedAt' | 'destroyedAt'> = {},
+) => ({
   path,
   version,
   updatedAt: rfc3339(updatedAt),
+  ...time('deletedAt', deletedAt),
+  ...time('destroyedAt', destroyedAt),
 })
 
 /** To operators, and for `change.after`. */
@@ -23,8 +30,6 @@ export const showSecret = (row: SecretRow) => ({
   createdAt: rfc3339(row.createdAt),
   updatedAt: rfc3339(row.updatedAt),
 })
-
-const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
 
 export const showVersion = (row: Omit<VersionRow, 'sealed'>, secret: SecretRow) => ({
   version: row.version,

@@ -132,6 +132,29 @@ export async function listVersions(knex: Knex, secretId: string): Promise<Omit<V
   return rows.map((row) => toVersion({ ...row, wrapping_key_id: null, data_key: null, ciphertext: null }))
 }
 
+type Ended = Pick<VersionRow, 'deletedAt' | 'destroyedAt'>
+
+/** By id, the secrets whose current version was deleted or destroyed. */
+export async function readEnds(knex: Knex, secrets: readonly SecretRow[]): Promise<Map<string, Ended>> {
+  if (secrets.length === 0) return new Map()
+  const rows: Pick<VersionRecord, 'secret_id' | 'deleted_at' | 'destroyed_at'>[] = await knex('secret_version')
+    .whereIn(
+      ['secret_id', 'version'],
+      secrets.map(({ id, version }) => [id, version]),
+    )
+    .whereRaw('coalesce(deleted_at, destroyed_at) is not null')
+    .select('secret_id', 'deleted_at', 'destroyed_at')
+  return new Map(
+    rows.map((row) => [
+      row.secret_id,
+      {
+        ...(row.deleted_at !== null && { deletedAt: row.deleted_at }),
+        ...(row.destroyed_at !== null && { destroyedAt: row.destroyed_at }),
+      },
+    ]),
+  )
+}
+
 const those = (tx: Tx, secretId: string, versions: readonly number[]) =>
   tx('secret_version').where({ secret_id: secretId }).whereIn('version', versions)
 

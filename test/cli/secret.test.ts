@@ -218,6 +218,17 @@ describe('as a workload', () => {
 })
 
 describe('versions', () => {
+  it('name an operator as the log does', async () => {
+    await done(['put', 'prod/spelling'], '{ "v": "1" }')
+    const [, version] = (await done(['history', 'prod/spelling'])).split('\n')
+    const who = /put +(\S+)/.exec(version ?? '')?.[1] ?? ''
+    const { out } = await cli(['audit', 'search', '--action', 'secret.put', '--actor', who], { env: operator() })
+    const found = out.split('\n').find((line) => line.includes('prod/spelling'))
+    expect(found?.split(/ {2,}/)[4]).toBe(who)
+    await done(['get', 'prod/spelling', ...why])
+    expect(await done(['consumers', 'prod/spelling'])).toMatch(/^admin +/m)
+  })
+
   it('are listed, deleted, brought back and destroyed, and no output has a value', async () => {
     for (const n of [1, 2, 3]) await done(['put', 'prod/versions'], `{ "v": "${canary}-${n}" }`)
     const shown = [
@@ -225,8 +236,10 @@ describe('versions', () => {
       await done(['delete', 'prod/versions', '--version', '3', '--reason', 'x']),
       await done(['history', 'prod/versions']),
     ]
-    expect(shown[2]).toMatch(/^3 +deleted .* put +operator:admin/m)
+    expect(shown[2]).toMatch(/^3 +deleted .* put +admin +20/m)
     expect((await run(['get', 'prod/versions', ...why])).code).toBe(3)
+    expect(shown[0]).toMatch(/^PATH +VERSION +STATE +CHANGED\nprod\/versions +3 +live +20/m)
+    expect(await done(['list', 'prod/v'])).toMatch(/^prod\/versions +3 +deleted 20\S+ \S+ +20/m)
     shown.push(await done(['undelete', 'prod/versions', '--versions', '3']))
     expect(await done(['get', 'prod/versions', '--field', 'v', ...why])).toBe(`${canary}-3`)
     shown.push(await done(['destroy', 'prod/versions', '--versions', '1,2']))

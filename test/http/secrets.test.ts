@@ -337,6 +337,32 @@ describe.each(['postgres', 'embedded'] as const)('secrets on %s', (store) => {
     })
   })
 
+  describe('listing a secret whose current version has no value', () => {
+    const item = async (path: string, token = purser.admin) => {
+      const { body } = await purser.call('GET', `/api/v1/secrets?prefix=${path}`, undefined, { token })
+      return (body['items'] as Record<string, unknown>[])[0]
+    }
+
+    it('says when it was deleted or destroyed, to workloads too, and nothing once it has one', async () => {
+      const path = 'prod/listed/gone'
+      await made(path, { n: 1 })
+      expect(await item(path)).toEqual({ path, version: 1, updatedAt: expect.any(String) })
+      await purser.asAdmin('DELETE', `/api/v1/secrets/${path}`, undefined, { 'if-match': '"1"' })
+      const { body } = await purser.asAdmin('GET', `/api/v1/secrets/${path}:versions`)
+      const [{ deletedAt } = {}] = body['items'] as { deletedAt?: string }[]
+      expect(deletedAt).toEqual(expect.any(String))
+      for (const token of [purser.admin, access]) expect(await item(path, token)).toMatchObject({ path, deletedAt })
+
+      await purser.asAdmin('POST', `/api/v1/secrets/${path}:undelete`, {})
+      expect(await item(path)).not.toHaveProperty('deletedAt')
+      await purser.asAdmin('POST', `/api/v1/secrets/${path}:destroy`, { versions: [1] })
+      expect(await item(path)).toMatchObject({ version: 1, destroyedAt: expect.any(String) })
+      expect((await put(path, { n: 2 }, 1)).status).toBe(200)
+      expect(await item(path)).toEqual({ path, version: 2, updatedAt: expect.any(String) })
+      await purser.asAdmin('POST', `/api/v1/secrets/${path}:destroy`, { all: true })
+    })
+  })
+
   it('counts what was given out', async () => {
     const count = async (kind: string): Promise<number> => {
       const { text } = await purser.asAdmin('GET', '/metrics')

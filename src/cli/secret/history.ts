@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
 import { withExamples, withOutput, withServer } from '../options.ts'
-import { type OutputFlags, show, table } from '../output.ts'
+import { type OutputFlags, actorName, show, table } from '../output.ts'
 import { secretUrl, withPath } from './place.ts'
 
 export type Version = {
@@ -18,6 +18,8 @@ export type Version = {
   destroyedAt?: string
 }
 
+type State = Pick<Version, 'current' | 'expiresAt' | 'deletedAt' | 'retiredAt' | 'destroyedAt'>
+
 export const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
 
 export function addHistory(group: Command, io: Io): void {
@@ -27,7 +29,13 @@ export function addHistory(group: Command, io: Io): void {
       const { body } = await withApi(io, flags, (api) => api.call<{ items: Version[] }>('GET', url))
       show(io, flags, body, ({ items }) =>
         table(
-          items.map((one) => [String(one.version), stateOf(one), one.source, one.createdBy, minute(one.createdAt)]),
+          items.map((item) => [
+            String(item.version),
+            stateOf(item),
+            item.source,
+            actorName(item.createdBy),
+            minute(item.createdAt),
+          ]),
           ['VERSION', 'STATE', 'BY', 'WHO', 'MADE'],
         ),
       )
@@ -37,7 +45,7 @@ export function addHistory(group: Command, io: Io): void {
 }
 
 /** The most final one: a destroyed version may have been deleted before. */
-function stateOf({ current, destroyedAt, deletedAt, retiredAt, expiresAt }: Version): string {
+export function stateOf({ current, destroyedAt, deletedAt, retiredAt, expiresAt }: State): string {
   if (destroyedAt !== undefined) return `destroyed ${minute(destroyedAt)}`
   if (deletedAt !== undefined) return `deleted ${minute(deletedAt)}`
   if (retiredAt !== undefined) return `retired ${minute(retiredAt)}`

@@ -4,9 +4,9 @@ import type { Io } from '../io.ts'
 import { withExamples, withOutput } from '../options.ts'
 import { type OutputFlags, show, table } from '../output.ts'
 import { type CallerFlags, asCaller, withCaller } from './caller.ts'
-import { minute } from './history.ts'
+import { type Version, minute, stateOf } from './history.ts'
 
-type Listed = { path: string; version: number; updatedAt: string }
+type Listed = Pick<Version, 'version' | 'deletedAt' | 'destroyedAt'> & { path: string; updatedAt: string }
 
 export function addList(group: Command, io: Io): void {
   const command = group
@@ -19,8 +19,13 @@ export function addList(group: Command, io: Io): void {
       )
       show(io, flags, { items }, () =>
         table(
-          items.map(({ path, version, updatedAt }) => [path, String(version), minute(updatedAt)]),
-          ['PATH', 'VERSION', 'CHANGED'],
+          items.map((item) => [
+            item.path,
+            String(item.version),
+            stateOf({ ...item, current: true }),
+            minute(item.updatedAt),
+          ]),
+          ['PATH', 'VERSION', 'STATE', 'CHANGED'],
         ),
       )
     })

@@ -3,7 +3,7 @@ import { type Receipt, VerifyError, verifyReceipt } from '@purser/sdk/verify'
 import type { Entry } from '../../audit/entry.ts'
 import type { Api } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
-import { table } from '../output.ts'
+import { actorName, table } from '../output.ts'
 import type { Consumer } from './rotation-reply.ts'
 
 /** `receipt` is what `purser audit verify` takes; `problem` says why there is no proof. */
@@ -52,7 +52,7 @@ async function proofOf(
 /** The newest that gave it that version: found by the server, and believed only once it is verified. */
 async function find(api: Pick<Api, 'call'>, path: string, consumer: Consumer): Promise<Item | undefined> {
   const { holder } = consumer
-  const who = holder.startsWith('ses_') ? { session: holder } : { actor: holder.replace(/^operator:/, '') }
+  const who = holder.startsWith('ses_') ? { session: holder } : { actor: actorName(holder) }
   let cursor: string | undefined
   do {
     const query = { ...who, path, outcome: 'granted', order: 'desc', limit: 200, cursor }
@@ -78,7 +78,7 @@ export const proofTable = (items: readonly Proven[]): string =>
       .toSorted((a, b) => a.version - b.version)
       .map((one) => [
         one.pod ?? one.job ?? one.workload ?? '',
-        one.holder,
+        actorName(one.holder),
         String(one.version),
         'problem' in one.proof ? 'NO PROOF' : `entry ${one.proof.index}`,
         'problem' in one.proof ? one.proof.problem : 'verified',

@@ -1,5 +1,5 @@
 /** Rotations as routes answer them, and as people read them. */
-import { table } from '../output.ts'
+import { actorName, table } from '../output.ts'
 import { minute } from './history.ts'
 
 export type Rotation = {
@@ -76,7 +76,7 @@ export function rotationWords(view: SecretRotation): string {
   const { state, requestedBy, deadlineAt, onDeadline, attempts, lastError, nextAttemptAt, endedAt } = rotation
   return table([
     ...about,
-    ['rotation', `${rotation.id}, ${versions(rotation)}, by ${requestedBy}`],
+    ['rotation', `${rotation.id}, ${versions(rotation)}, by ${actorName(requestedBy)}`],
     ['state', `${state}${doing(rotation)}`],
     ...line('ended', endedAt && minute(endedAt)),
     ...line('waits for', waitingFor === undefined ? undefined : `${waitingFor} of its consumers`),
@@ -98,7 +98,7 @@ export function consumerTable(items: readonly Consumer[]): string {
   const rows = items.toSorted((a, b) => Number(b.waitedFor) - Number(a.waitedFor) || a.version - b.version)
   return table(
     rows.map((one) => [
-      one.holder,
+      actorName(one.holder),
       one.pod ?? one.job ?? one.workload ?? '',
       one.address ?? '',
       String(one.version),
