@@ -1505,6 +1505,59 @@ export interface components {
             /** @description When that version was destroyed: there is no value to read before the next version */
             destroyedAt?: components["schemas"]["Time"];
         };
+        /** @description One server-sent event, its fields as members */
+        WatchEvent: components["schemas"]["WatchBundleEvent"] | components["schemas"]["WatchSecretEvent"] | components["schemas"]["WatchSyncedEvent"] | components["schemas"]["WatchRevokedEvent"];
+        /**
+         * @description For `Last-Event-ID`; good at every replica
+         * @example 1.4711
+         */
+        WatchEventId: string;
+        WatchBundleEvent: {
+            /** @constant */
+            event: "bundle";
+            data: string;
+        };
+        WatchSecretEvent: {
+            /** @constant */
+            event: "secret";
+            id?: components["schemas"]["WatchEventId"];
+            data: string;
+        };
+        WatchSyncedEvent: {
+            /** @constant */
+            event: "synced";
+            id: components["schemas"]["WatchEventId"];
+            data: string;
+        };
+        WatchRevokedEvent: {
+            /** @constant */
+            event: "revoked";
+            data: string;
+        };
+        WatchBundle: {
+            /** @description `spiffe_sequence` of `/bundle` */
+            sequence: number;
+        };
+        WatchSecret: {
+            path: components["schemas"]["SecretPath"];
+            version: components["schemas"]["Revision"];
+            revision: components["schemas"]["Revision"];
+        } | {
+            path: components["schemas"]["SecretPath"];
+            /**
+             * @description There is no such secret now
+             * @constant
+             */
+            deleted: true;
+        };
+        WatchSynced: {
+            /** @description `true` after every watched secret, `false` after those that changed since `Last-Event-ID` */
+            complete: boolean;
+        };
+        WatchRevoked: {
+            /** @enum {string} */
+            reason: "credential" | "grant";
+        };
         Secret: {
             path: components["schemas"]["SecretPath"];
             /** @description The live one, which `If-Match` of a new version names */

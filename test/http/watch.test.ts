@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createCsr } from '@purser/sdk/csr'
 import { generateKeyPairSync } from 'node:crypto'
+import { eventSchemas } from '../support/event-schemas.ts'
 import { type Reader, watch } from '../support/event-stream.ts'
 import { createIssuer, registerLab, type Issuer } from '../support/issuer.ts'
 import { entriesOf } from '../support/operator.ts'
@@ -253,6 +254,48 @@ describe('what is told', () => {
       expect(all.at(-1)).toBe(12)
       expect(all).toEqual([...new Set(all)].toSorted((a, b) => a - b))
     }
+  })
+})
+
+/** Fields of each event as they stand in the stream; comments and the retry time are no events. */
+const fieldsOf = (body: string): Record<string, string>[] =>
+  body
+    .split('\n\n')
+    .map((block) => block.split('\n').filter((line) => line !== '' && !line.startsWith(':')))
+    .filter((lines) => lines.length > 0 && !lines.every((line) => line.startsWith('retry: ')))
+    .map((lines) => Object.fromEntries(lines.map((line) => line.split(/: (.*)/, 2))))
+
+describe('openapi.yaml', () => {
+  const schemas = eventSchemas()
+
+  it.each([
+    ['an event of another name', { event: 'secrets', data: '{}' }],
+    ['no data', { event: 'bundle' }],
+    ['data that is no JSON', { event: 'bundle', data: 'sequence=1' }],
+    ['data of another event', { event: 'bundle', data: '{"complete":true}' }],
+    ['a value', { event: 'secret', data: '{"path":"a","version":1,"revision":1,"value":"x"}' }],
+    ['an id of another form', { event: 'synced', id: '4711', data: '{"complete":true}' }],
+    ['no id where one is due', { event: 'synced', data: '{"complete":true}' }],
+    ['another field', { event: 'revoked', data: '{"reason":"grant"}', retry: '1' }],
+  ])('does not describe %s', (_, event) => {
+    expect(schemas.faultsOf(event)).not.toEqual([])
+  })
+
+  it('describes every event that a stream carries', async () => {
+    await put('prod/described', 0)
+    const { token, session } = await attest()
+    const stream = await reader(first, '?path=prod/described&path=prod/not-yet', { token })
+    await synced(stream)
+    await put('prod/described', 1)
+    await vi.waitFor(() => expect(versions(stream, 'prod/described')).toContain(2), patience)
+    await first.asAdmin('POST', '/api/v1/secrets/prod/described:destroy', { all: true })
+    await vi.waitFor(() => expect(versions(stream, 'prod/described')).toContain('deleted'), patience)
+    await first.asAdmin('POST', '/api/v1/revocations', { session })
+    await stream.ended
+    const events = fieldsOf(stream.body())
+    expect(new Set(events.map(({ event }) => event))).toEqual(new Set(['bundle', 'secret', 'synced', 'revoked']))
+    expect(events).toHaveLength(stream.events.length)
+    for (const event of events) expect(schemas.faultsOf(event), JSON.stringify(event)).toEqual([])
   })
 })
 
