@@ -2,6 +2,9 @@
  * What closes the log for every replica. `closed_reason`: a replica knows that the database was put back. `server`: where
  * the log was written last, as `log_server()` names it; empty where nothing watches over fail-overs. `synchronous`: each
  * entry since then waited for a synchronous standby.
+ *
+ * Not `breaking`: the version before runs on it, and may be rolled back to. It reads none of these columns, so `log_append`
+ * makes its changes fail while the log takes no entries.
  */
 import type { Knex } from 'knex'
 import { logAppend } from './log-append.ts'

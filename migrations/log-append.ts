@@ -6,8 +6,9 @@
  * bytes in base64. `p_has` names those of the optional members that occur in the batch: what none has costs no statement.
  * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
  * looks cheap then, and would cost more with every entry. So the settings leave the planner nothing but their keys.
- * A closed log takes nothing, nor does one on another server than it was written on, or without its synchronous standby: the
- * answer is that for another epoch, without verdicts.
+ * A closed log takes nothing, nor does one on another server than it was written on, or without its synchronous standby. With
+ * `refusable` in `p_has` the answer is that for another epoch, without verdicts. The version before sends no `refusable`: its
+ * changes commit whatever the answer is, so it gets an exception.
  * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
  */
 export const logAppend = `
@@ -23,13 +24,21 @@ begin
   if exists (select 1 from lost_batch where id = p_batch) then
     raise exception 'batch % was given up', p_batch;
   end if;
-  -- A connection does not outlive its server, so the server is looked up once for each.
-  if head.server is not null and coalesce(here, '') = '' then
-    here := coalesce(log_server(), 'hidden');
-    perform set_config('purser.server', here, false);
+  if head.epoch <> p_epoch then
+    return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
   end if;
-  if head.epoch <> p_epoch or head.closed_reason is not null or head.server <> here
+  -- A connection does not outlive its server, so the server is looked up once for each, until it is known.
+  if head.server is not null and coalesce(here, '') = '' then
+    here := log_server();
+    if here is not null then
+      perform set_config('purser.server', here, false);
+    end if;
+  end if;
+  if head.closed_reason is not null or (head.server is not null and head.server is distinct from here)
      or (head.synchronous and current_setting('synchronous_standby_names') = '') then
+    if not ('refusable' = any(p_has)) then
+      raise exception 'the log takes no entry now: it is closed, or on another server';
+    end if;
     return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
   end if;
 
@@ -98,11 +107,12 @@ begin
            entry_keyed = session.entry_keyed and excluded.entry_keyed
         where session.expires_at < excluded.expires_at or (session.entry_keyed and not excluded.entry_keyed);
 
-    -- An attestation states the facts of its instance for every session of it. A renewal states none.
+    -- An attestation states the facts of its instance for every session of it. A renewal states none, nor does the version
+    -- before, whose sessions carry no entryKeyed: its attestations and renewals look the same.
     update session set selectors = s.selectors, facts = session.facts + 1
       from json_to_recordset(p_items) as i (n int, session json, facts int),
-           json_to_record(i.session) as s (instance text, selectors jsonb)
-     where i.session is not null and i.facts is null and not jsonb_exists(verdicts, i.n::text)
+           json_to_record(i.session) as s (instance text, "entryKeyed" boolean, selectors jsonb)
+     where i.session is not null and i.facts is null and not s."entryKeyed" and not jsonb_exists(verdicts, i.n::text)
        and session.instance = decode(s.instance, 'base64') and session.ended_at is null and session.selectors <> s.selectors;
   end if;
 

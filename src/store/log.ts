@@ -97,9 +97,14 @@ type AppendReply = { epoch: number; first: number; size: number; revision: numbe
 
 const optional = ['claim', 'session', 'token', 'use', 'reads', 'leases'] as const
 
-/** Which optional parts occur in a batch: log_append does nothing for the others. */
-const occurring = (items: AppendItem[]): string[] =>
-  optional.filter((part) => items.some((item) => item[part] !== undefined))
+/**
+ * Which optional parts occur in a batch: log_append does nothing for the others. `refusable`: this caller reads the
+ * verdicts, so a log that takes no entries may answer without them.
+ */
+const occurring = (items: AppendItem[]): string[] => [
+  ...optional.filter((part) => items.some((item) => item[part] !== undefined)),
+  'refusable',
+]
 
 /** Milliseconds after which an append's answer counts as lost. */
 const answerMs = 3_000

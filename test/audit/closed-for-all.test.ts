@@ -83,9 +83,10 @@ describe('replicas on a database that was put back', () => {
       issuing: false,
       closed_reason: expect.stringContaining(`knows a log of ${served} entries`),
     })
-    const reply = await first.knex.raw<{ rows: { reply: object }[] }>(`select log_append(?, 1, '[]', '{}') as reply`, [
-      'ffffffff-0000-4000-8000-000000000000',
-    ])
+    const reply = await first.knex.raw<{ rows: { reply: object }[] }>(
+      `select log_append(?, 1, '[]', '{refusable}') as reply`,
+      ['ffffffff-0000-4000-8000-000000000000'],
+    )
     expect(reply.rows[0]?.reply).not.toHaveProperty('verdicts')
   })
 

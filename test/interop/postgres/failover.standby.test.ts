@@ -105,7 +105,7 @@ describe('an asynchronous standby that takes over', () => {
   it('takes no entry, whatever a replica believes', async () => {
     const batch = ['ffffffff-0000-4000-8000-000000000000']
     const { rows } = await purser.knex.raw<{ rows: { reply: object }[] }>(
-      `select log_append(?, 1, '[]', '{}') as reply`,
+      `select log_append(?, 1, '[]', '{refusable}') as reply`,
       batch,
     )
     expect(rows[0]?.reply).not.toHaveProperty('verdicts')

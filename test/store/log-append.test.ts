@@ -1,0 +1,103 @@
+/** What `log_append` answers when the log takes no entry, and what the version before may do on this schema. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Database } from '../../src/store/database.ts'
+import { type AppendItem, appendItems } from '../../src/store/log.ts'
+import { describeBothStores } from '../support/database.ts'
+
+const epoch = 1
+const reason = 'the database was put back'
+const closed = { closed_reason: reason, closed_at: new Date() }
+
+const item = (more: Partial<AppendItem> = {}): AppendItem => ({
+  leaf: randomBytes(32),
+  nonce: randomBytes(32),
+  body: '{}',
+  at: new Date().toISOString(),
+  terms: [1],
+  ...more,
+})
+
+const instance = randomBytes(32)
+const session = (id: string, zone: string) => ({
+  id,
+  instance,
+  entryKeyed: false,
+  generation: 0,
+  workloadId: 'wl_1',
+  attestorId: 'att_1',
+  spiffeId: 'spiffe://example.org/x',
+  selectors: { zone },
+  expiresAt: new Date(Date.now() + 600_000),
+})
+
+describeBothStores('log_append', (open) => {
+  let db: Database
+  beforeEach(async () => {
+    db = await open()
+    await db
+      .knex('log_head')
+      .insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'https://x', epoch })
+  })
+
+  const append = (more?: Partial<AppendItem>) => appendItems(db.knex, randomUUID(), epoch, [item(more)])
+  /** As the version before: it names the parts of its items, and adds no entryKeyed to a session. */
+  const appendBefore = (items: object[], parts: string[] = [], at = epoch) =>
+    db.knex.raw<{ rows: { reply: object }[] }>('select log_append(?, ?, ?, ?) as reply', [
+      randomUUID(),
+      at,
+      JSON.stringify(items),
+      parts,
+    ])
+  const zones = async (): Promise<unknown[]> =>
+    (await db.knex('session').orderBy('id').pluck('selectors')).map((selectors: { zone: string }) => selectors.zone)
+  const bytes = Buffer.alloc(32).toString('base64')
+  const plain = { n: 0, leaf: bytes, nonce: bytes, body: '{}', at: new Date().toISOString(), terms: [1] }
+
+  describe.each([
+    ['that is closed', closed],
+    ['of another server', { server: '1/1' }],
+    ['without its synchronous standby', { synchronous: true }],
+  ])('on a log %s', (_, head) => {
+    it('makes a change of the version before fail, which reads no verdicts', async () => {
+      await db.knex('log_head').update(head)
+      await expect(appendBefore([plain])).rejects.toThrow(/takes no entry/)
+    })
+
+    it('refuses each item of this version', async () => {
+      await db.knex('log_head').update(head)
+      const { size, verdicts } = await append()
+      expect([size, verdicts.get(0)]).toEqual([0, { kind: 'epoch' }])
+    })
+  })
+
+  it('answers the version before that the epoch is another', async () => {
+    const { rows } = await appendBefore([plain], [], epoch + 1)
+    expect(rows[0]?.reply).toMatchObject({ epoch })
+    expect(rows[0]?.reply).not.toHaveProperty('verdicts')
+  })
+
+  it('looks the server up again after an append that could not', async () => {
+    const { rows } = await db.knex.raw<{ rows: { server: string; source: string }[] }>(
+      `select log_server() as server, pg_get_functiondef('log_server'::regproc) as source`,
+    )
+    await db.knex('log_head').update({ server: rows[0]?.server })
+    await db.knex.transaction(async (tx) => {
+      await tx.raw('create or replace function log_server() returns text language sql as $$ select null::text $$')
+      expect((await appendItems(tx, randomUUID(), epoch, [item()])).verdicts.get(0)).toEqual({ kind: 'epoch' })
+      await tx.raw(rows[0]?.source ?? '')
+      expect((await appendItems(tx, randomUUID(), epoch, [item()])).verdicts.size).toBe(0)
+    })
+  })
+
+  it('takes the facts of an attestation for every session of its instance, and none of the version before', async () => {
+    await append({ session: session('ses_1', 'a') })
+    await append({ session: session('ses_2', 'b') })
+    expect(await zones()).toEqual(['b', 'b'])
+    const { id, instance: mac, selectors, expiresAt } = session('ses_1', 'a')
+    const renewed = { id, instance: mac.toString('base64'), selectors, until: expiresAt, generation: 0 }
+    const more = { workload: 'wl_1', attestor: 'att_1', spiffeId: 'spiffe://example.org/x', account: null }
+    await appendBefore([{ ...plain, session: { ...renewed, ...more } }], ['session'])
+    expect(await zones()).toEqual(['b', 'b'])
+  })
+})
