@@ -85,7 +85,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
         return unread() ?? parts.judgeServer(head)
       })
     } finally {
-      if (log.doubt()?.kind === 'rollback' && !head.closed) await closeForAll(head, place, found)
+      if (log.doubt()?.kind === 'rollback' && !head.closed) await closeForAll(place, found)
     }
     if (!found) return true
     const done = log.doubt() !== undefined || (await keep(place, found))
@@ -96,13 +96,16 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   /**
    * Only where the database, as it is now, contradicts a head that its own log key signed. A file of another deployment
    * closes this replica alone, and the newest database is not closed where a replica that was on an older one finds it.
+   * The database is read after the evidence: it has what was signed before, unless it was put back.
    */
-  async function closeForAll(head: KeptHead, place: HeadPlace, found: FoundHead | undefined): Promise<void> {
+  async function closeForAll(place: HeadPlace, found: FoundHead | undefined): Promise<void> {
     const own = log.signed()
     const evidence: KnownHead[] = [
       ...(found && found.note !== '' ? [{ where: place.where, note: found.note }] : []),
       ...(own ? [{ where: 'a replica', note: own.note }] : []),
     ]
+    const head = await parts.readHead()
+    if (!head || head.closed) return
     const tree = await parts.readTree(head)
     for (const known of evidence) {
       if (!isSigned(known, parts.identity())) continue

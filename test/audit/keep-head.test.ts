@@ -42,7 +42,7 @@ function createProcess(size: number) {
       epoch: () => 1,
       size: () => tree.size,
       head: () => ({ size: tree.size, note: signed.checkpoint(tree.size) }),
-      signed: () => undefined,
+      signed: () => ({ size: tree.size, note: signed.checkpoint(tree.size) }),
       doubt: () => doubt,
       closed: () => doubt?.detail,
       async confirm(_: number, to: number, check: (of: typeof tree) => Promise<Doubt | undefined>) {
@@ -58,7 +58,7 @@ async function keep(process: ReturnType<typeof createProcess>, places: HeadPlace
   const keeper = await keepHead({
     log: process.log,
     identity: () => identity,
-    readHead: async () => process.database,
+    readHead: async () => ({ ...process.database }),
     readTree: async (head) => treeOf(head.size),
     judgeServer: async () => undefined,
     closeForAll: async (reason) => process.closedForAll.push(reason),
@@ -130,6 +130,20 @@ describe('the head that is kept outside of the database', () => {
     await writeFile(join(dir, 'log-head'), makeLog({ size: 30 }).checkpoint(30))
     const process = createProcess(29)
     await keep(process, [headFile(dir)])
+    expect(process.log.closed()).toContain("can't be used")
+    expect(process.closedForAll).toEqual([])
+  })
+
+  it('of another deployment closes this replica alone, though the log grows meanwhile', async () => {
+    const dir = await scratch()
+    await writeFile(join(dir, 'log-head'), makeLog({ size: 30 }).checkpoint(30))
+    const process = createProcess(29)
+    const confirm: typeof process.log.confirm = async (...round) => {
+      await process.log.confirm(...round)
+      process.database.size = 35
+      process.grow(35)
+    }
+    await keep({ ...process, log: { ...process.log, confirm } }, [headFile(dir)])
     expect(process.log.closed()).toContain("can't be used")
     expect(process.closedForAll).toEqual([])
   })
