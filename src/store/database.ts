@@ -31,6 +31,9 @@ export const isRowFault = (error: unknown): boolean => /^2[23]...$/.test(codeOf(
 /** Waiting for a lock took too long, or ended in a deadlock or a serialization failure: rolled back, may be sent again. */
 export const isLockTimeout = (error: unknown): boolean => ['55P03', '40P01', '40001'].includes(codeOf(error))
 
+/** Postgres ended one of two transactions that waited for each other (deadlock_detected); nothing of it is left. */
+export const isDeadlock = (error: unknown): boolean => codeOf(error) === '40P01'
+
 /** It ran into `statement_timeout` (query_canceled); nothing of it is left. */
 export const isTimeout = (error: unknown): boolean => codeOf(error) === '57014'
 

@@ -1,7 +1,7 @@
 /** The schema: brought up to date by one process at a time, and refused by a binary too old for it. */
 import type { Knex } from 'knex'
 import { type Migration, migrations as ours } from '../../migrations/index.ts'
-import type { Database } from './database.ts'
+import { type Database, isDeadlock } from './database.ts'
 
 /** The schema was changed by a newer Purser in a way that this one must not run on. */
 export class SchemaTooNew extends Error {
@@ -16,6 +16,7 @@ export class SchemaTooNew extends Error {
 const table = 'schema_migration'
 // Any number that nobody else uses: "purser" in ASCII, cut to 31 bits.
 const lockKey = 0x70757273
+const maxTries = 5
 
 async function noWayBack(): Promise<never> {
   throw new Error('this migration has no way back; restore a backup')
@@ -50,17 +51,23 @@ export async function newerMigrations(db: Pick<Database, 'knex'>, list = ours): 
 }
 
 /**
- * Applies what is missing, all of it or nothing, and answers the names. Replicas that start together wait for the
- * first. On Postgres, open with a `statementSeconds` that the longest migration needs. Throws SchemaTooNew.
+ * An append takes the head row before the rows of its other tables. A migration that took those tables first would
+ * deadlock with it.
  */
-export async function migrate(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
+async function lockAppends(tx: Knex.Transaction): Promise<void> {
+  if (await tx.schema.hasTable('log_head')) await tx.raw('lock table log_head in access exclusive mode')
+}
+
+async function applyMissing(db: Pick<Database, 'knex'>, list: readonly Migration[]): Promise<string[]> {
   return db.knex.transaction(async (tx) => {
     await tx.raw(`set local lock_timeout = 0`)
     await tx.raw(`set local idle_in_transaction_session_timeout = 0`)
     await tx.raw(`select pg_advisory_xact_lock(?)`, [lockKey])
     // From here on it waits for the traffic of replicas that are serving, and gives up before it holds that up.
     await tx.raw(`set local lock_timeout = '5s'`)
-    refuseTooNew(await readApplied(tx), list)
+    const applied = await readApplied(tx)
+    refuseTooNew(applied, list)
+    if (list.some(({ name }) => !applied.names.includes(name))) await lockAppends(tx)
     await tx.raw(
       `create table if not exists schema_info (
          id smallint primary key default 1 check (id = 1), oldest_binary text not null, changed_at timestamptz not null)`,
@@ -81,4 +88,20 @@ export async function migrate(db: Pick<Database, 'knex'>, list = ours): Promise<
     }
     return names
   })
+}
+
+/**
+ * Applies what is missing, all of it or nothing, and answers the names. Replicas that start together wait for the
+ * first. On Postgres, open with a `statementSeconds` that the longest migration needs. Throws SchemaTooNew.
+ * A change takes the head row after the rows of its other tables, so it can deadlock with a migration: what Postgres ends
+ * of the two goes again.
+ */
+export async function migrate(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await applyMissing(db, list)
+    } catch (error) {
+      if (!isDeadlock(error) || tries === maxTries) throw error
+    }
+  }
 }

@@ -1,9 +1,11 @@
 import type { Knex } from 'knex'
-import { expect, it } from 'vitest'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Migration, migrations } from '../../migrations/index.ts'
+import { type AppendItem, appendItems, lockHead } from '../../src/store/log.ts'
 import { SchemaTooNew, migrate, pendingMigrations } from '../../src/store/migrate.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
-import { describeBothStores, testDatabase } from '../support/database.ts'
+import { describeBothStores, testDatabase, testPostgres } from '../support/database.ts'
 
 const makes = (name: string, table: string, more: Partial<Migration> = {}): Migration => ({
   name,
@@ -83,4 +85,72 @@ it('finds everything missing in an empty database, and changes nothing to find t
   expect(await migrate(db)).toEqual(migrations.map((one) => one.name))
   await db.close()
   await drop()
+})
+
+describe('a migration beside a replica that serves', () => {
+  const session: Migration = {
+    name: '900-session',
+    async up(knex) {
+      await knex.raw('alter table session add column note text')
+      await knex.raw('select pg_sleep(0.3)')
+      await knex.raw('update log_head set revision = revision + 1')
+    },
+  }
+  const item = (): AppendItem => ({
+    leaf: randomBytes(32),
+    nonce: randomBytes(32),
+    body: '{}',
+    at: new Date().toISOString(),
+    terms: [1],
+    session: {
+      id: `ses_${randomUUID()}`,
+      instance: randomBytes(32),
+      entryKeyed: false,
+      generation: 0,
+      workloadId: 'wl_1',
+      attestorId: 'att_1',
+      spiffeId: 'spiffe://example.org/x',
+      selectors: {},
+      expiresAt: new Date(),
+    },
+  })
+
+  async function serving() {
+    const replica = await testPostgres({ poolMax: 4 })
+    const migrating = openPostgres({ url: replica.url, poolMax: 1 })
+    onTestFinished(async () => {
+      await migrating.close()
+      await replica.close()
+    })
+    await replica
+      .knex('log_head')
+      .insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'https://x', epoch: 1 })
+    await appendItems(replica.knex, randomUUID(), 1, [item()])
+    return { replica, migrating }
+  }
+
+  it('waits for appends, and they for it: no deadlock ends either', async () => {
+    const { replica, migrating } = await serving()
+    const over = new AbortController()
+    const append = async (): Promise<void> => {
+      while (!over.signal.aborted) await appendItems(replica.knex, randomUUID(), 1, [item()])
+    }
+    const appends = Promise.all([append(), append(), append()])
+    const applied = migrate(migrating, [...migrations, session]).finally(() => over.abort())
+    const [names] = await Promise.all([applied, appends])
+    expect(names).toEqual(['900-session'])
+  })
+
+  it('goes again where Postgres ends it for a change that has the rows of a table and waits for the head', async () => {
+    const { replica, migrating } = await serving()
+    const applied = replica.knex.transaction(async (tx) => {
+      await tx('session').update({ generation: 1 })
+      const result = migrate(migrating, [...migrations, session])
+      const waits = () => replica.knex.raw('select 1 from pg_locks where not granted and relation = ?::regclass', ['session']) // prettier-ignore
+      await expect.poll(async () => (await waits()).rows.length).toBe(1)
+      await lockHead(tx)
+      return { result }
+    })
+    await expect((await applied).result).resolves.toEqual(['900-session'])
+  })
 })
