@@ -7,6 +7,7 @@ import { entriesOf } from '../authorize/entries.ts'
 import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import { isUniqueViolation } from '../store/database.ts'
+import { revocationsAt } from '../store/blocks.ts'
 import { byName, insertAttestor, removeRegistration, updateAttestor } from '../store/registrations.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -98,6 +99,10 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
       refuseBuiltIn(row)
       const users = entriesOf(snapshot.workloads, row.id).map((entry) => entry.row.name)
       if (users.length > 0) throw refuse('in_use', { detail: `workload entries use it: ${someOf(users)}` })
+      // An attestor that is made again has another id, so its instances would be others.
+      const revocations = await revocationsAt(tx, row.id, request.time)
+      if (revocations.length > 0)
+        throw refuse('in_use', { detail: `blocks of its instances are in force; release them: ${someOf(revocations)}` })
       await removeRegistration(tx, 'attestor', row.id, request.time)
       const { resource } = entryOf(row)
       return { reply: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource }, changed: at(row) }

@@ -96,6 +96,12 @@ const inForce = (knex: Knex, now: Date) =>
     .where('b.until', '>', now)
     .select('b.id', 'b.kind', 'b.value', 'b.revocation', 'b.reason', 'b.at', 'b.session_id', 's.spiffe_id')
 
+/** The revocations that keep instances of an attestor out now. Its id is part of what such a block names. */
+export async function revocationsAt(knex: Knex, attestorId: string, now: Date): Promise<string[]> {
+  const blocks: BlockRecord[] = await inForce(knex, now).where({ 'b.kind': 'instance', 's.attestor_id': attestorId })
+  return [...new Set(blocks.map(({ revocation }) => revocation))]
+}
+
 /** The blocks that keep callers out now. */
 export async function listBlocks(knex: Knex, now: Date): Promise<BlockInForce[]> {
   const rows: BlockRecord[] = await inForce(knex, now)

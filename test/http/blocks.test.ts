@@ -19,7 +19,8 @@ describe.each(['embedded', 'postgres'] as const)('a block (%s)', (store) => {
   let pod: { jti: string }
 
   beforeAll(async () => {
-    purser = await startPurser({ store, now: clock.now })
+    // Each refusal has an entry, which says why.
+    purser = await startPurser({ store, now: clock.now, env: { PURSER_LIMIT_REFUSALS_PER_MINUTE: '6000' } })
     ask = createAsk(purser)
     lab = await createLab(purser, clock)
   })
@@ -161,5 +162,20 @@ describe.each(['embedded', 'postgres'] as const)('a block (%s)', (store) => {
     expect(refused.body.code).toBe('attestation_failed')
     expect(refused.text).not.toContain(String(answer.body.id))
     await release(String(answer.body.id))
+  })
+
+  it('of an instance keeps its attestor until it is released: instances of another attestor are others', async () => {
+    const { session } = await lab.get(pod)
+    const id = await revoke({ session })
+    for (const { name } of (await ask('listWorkloads')).body.items as { name: string }[]) await remove(name)
+    const removeAttestor = async (): Promise<Answer> => {
+      const { body } = await ask('getAttestor', { name: 'lab' })
+      return ask('deleteAttestor', { name: 'lab', ifMatch: Number(body.revision) })
+    }
+    const refused = await removeAttestor()
+    expect(fault(refused)).toBe('409 in_use')
+    expect(refused.body.detail).toContain(id)
+    await release(id)
+    expect(fault(await removeAttestor())).toBe('204 ')
   })
 })
