@@ -1,6 +1,6 @@
 /** The environment of a command: which variables a secret may name, and which of ours are not handed on. */
 
-/** Each decides how a program is loaded, what it runs, or whom it trusts. A prefix ends with `*`. */
+/** Each decides how a program is loaded, what it runs, or whom it trusts. A prefix ends with `*`. No list knows every program. */
 const powerful = [
   // The dynamic loader and the C library (ld.so(8), dyld(1)).
   'LD_*', 'DYLD_*', 'GLIBC_TUNABLES', 'GCONV_PATH', 'LOCPATH', 'NLSPATH', 'MALLOC_*', 'HOSTALIASES', 'RES_OPTIONS', 'LOCALDOMAIN',
@@ -11,12 +11,20 @@ const powerful = [
   'NODE_*', 'NPM_*', 'DENO_*', 'BUN_*', 'PYTHON*', 'PIP_*', 'PERL5*', 'PERL_*', 'PERLLIB', 'RUBY*', 'GEM_*', 'BUNDLE_*',
   'JAVA_*', 'JDK_JAVA_OPTIONS', '_JAVA_OPTIONS', 'CLASSPATH', 'MAVEN_*', 'GRADLE_*', 'JVM_*', 'PHPRC', 'PHP_INI_SCAN_DIR', 'LUA_*',
   'DOTNET_*', 'COMPLUS_*', 'COR_*', 'CORECLR_*', 'ERL_*', 'ELIXIR_*', 'JULIA_*', 'R_*', 'TCLLIBPATH', 'GODEBUG', 'GOFLAGS', 'CARGO_*', 'RUSTC_*', 'MAKEFLAGS',
+  // Frameworks and servers.
+  'ELECTRON_*', 'DJANGO_SETTINGS_*', 'FLASK_APP', 'UWSGI_*', 'CATALINA_*', 'SPRING_CONFIG_*', 'SPRING_PROFILES_*', 'SPRING_MAIN_*', 'SPRING_APPLICATION_JSON',
+  'ASPNETCORE_HOSTINGSTARTUP*', 'PGOPTIONS', 'MYSQL_HOME',
   // Programs that run what their settings name.
   'GIT_*', 'SSH_*', 'SUDO_*', 'KUBECONFIG', 'DOCKER_*', 'AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE', 'PGSERVICEFILE', 'PGSYSCONFDIR',
   // Whom a program trusts, and by way of whom it connects.
-  'OPENSSL_*', 'SSL_CERT_*', 'SSLKEYLOGFILE', 'CURL_*', 'REQUESTS_CA_BUNDLE', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY',
+  'AWS_ENDPOINT_URL*', 'AWS_CONTAINER_CREDENTIALS_*', 'OPENSSL_*', 'SSL_CERT_*', 'SSLKEYLOGFILE', 'CURL_*', 'REQUESTS_CA_BUNDLE', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY',
   // Purser's own.
   'PURSER_*',
+] // prettier-ignore
+/** How programs that are not in the list name such settings. */
+const suffixes = [
+  '_OPTS', '_OPTIONS', '_ARGS', '_FLAGS', '_PATH', '_HOME', '_MODULE', '_MODULES', '_PLUGINS', '_PRELOAD', '_COMMAND', '_CMD', '_EDITOR', '_PAGER',
+  '_PROXY', '_ENDPOINT_URL', '_CA_BUNDLE', '_CONFIG_IMPORT', '_CONFIG_FILE', '_CONFIG_LOCATION', '_INIT_SCRIPT', '_STARTUP', '_HOSTINGSTARTUPASSEMBLIES',
 ] // prettier-ignore
 const names = new Set(powerful.filter((name) => !name.endsWith('*')))
 const prefixes = powerful.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1))
@@ -24,7 +32,8 @@ const prefixes = powerful.filter((name) => name.endsWith('*')).map((name) => nam
 /** Whether a variable must be asked for by its name: whoever writes a secret names its members. */
 export function isPowerful(name: string): boolean {
   const upper = name.toUpperCase()
-  return names.has(upper) || prefixes.some((prefix) => upper.startsWith(prefix))
+  const fits = prefixes.some((prefix) => upper.startsWith(prefix)) || suffixes.some((suffix) => upper.endsWith(suffix))
+  return fits || names.has(upper)
 }
 
 /** How the command finds Purser, should it be a client too. Proofs, tokens, keys and the state directory stay here. */
