@@ -70,6 +70,7 @@ export async function openStore(
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const rootKey = openRootKey(
     config.rootKey.kind === 'value' ? { kind: 'value', value: config.rootKey.value.reveal() } : config.rootKey,
+    (note) => log.warn('root-key.folder', { note }),
   )
   const db = await openDatabase(config, log, config.database.kind === 'postgres' ? config.database.waitSeconds : 0)
   try {

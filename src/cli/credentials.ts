@@ -72,7 +72,7 @@ async function run(flags: Flags, io: Io): Promise<void> {
   }
   const { out } = flags
   // Before anything is issued.
-  await checkFolder(out)
+  await checkFolder(out, (words) => remark(io, words))
   const unique = (all: string[] | undefined): string[] => [...new Set(all)]
   const wanted: Wanted = { x509: flags.x509, audiences: unique(flags.audience), databases: unique(flags.database) }
   const store = createFileStore(out)

@@ -67,7 +67,9 @@ async function run(name: string, args: string[], flags: Flags, io: Io): Promise<
   const wanted = { x509: flags.x509, accessToken: !flags.x509, secrets: paths }
   const child = createChild(name, args, flags.grace * 1000)
   const code = await asWorkload(io, flags, wanted, async (purser) => {
-    const directory = given.some(({ as }) => as.kind === 'file') ? await openDirectory(flags.dir) : undefined
+    const directory = given.some(({ as }) => as.kind === 'file')
+      ? await openDirectory(flags.dir, (words) => remark(io, words))
+      : undefined
     try {
       const prepare = (): Promise<Record<string, string | undefined>> => prepared(purser, given, directory, io)
       await child.start(await prepare())

@@ -1,9 +1,9 @@
 /** Files with secrets in them: 0600, and whole or not there at all. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { folderFault } from '@purser/sdk/checks'
 import { CliError, exitCodes } from './io.ts'
+import { judgeFolder, lookAtFolder } from './secret-folder.ts'
 
 export type File = { name: string; text: string; what: string; until?: Date }
 export type Written = { path: string; name: string; what: string; until?: Date }
@@ -35,9 +35,9 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
  * A folder that is missing passes: it is made with mode 0700.
  * @throws CliError where others could put files of theirs in the place of ours
  */
-export async function checkFolder(dir: string): Promise<void> {
-  const found = await stat(dir).catch(() => undefined)
-  const fault = found && folderFault(found)
+export async function checkFolder(dir: string, warn: (words: string) => void = () => undefined): Promise<void> {
+  const { fault, warning } = await lookAtFolder(dir, judgeFolder)
+  if (warning !== undefined) warn(openTo(dir, warning))
   if (fault === undefined) return
   const remedy = 'name a folder in it that is not there yet, which is made with mode 0700'
   throw new CliError(
@@ -45,6 +45,10 @@ export async function checkFolder(dir: string): Promise<void> {
     exitCodes.usage,
   )
 }
+
+/** What a folder is accepted with. */
+export const openTo = (dir: string, warning: string): string =>
+  `warning: ${dir}: ${warning} and replace the files. Name a folder in it that is not there yet, which is made with mode 0700`
 
 /** Writes again only what is not as it was written before. */
 export type FileStore = {

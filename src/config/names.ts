@@ -136,7 +136,7 @@ export const settings = {
     'PURSER_ROOT_KEY_FILE',
     'rootKeyFile',
     '`root-key` in the data directory, made by itself only for the embedded store',
-    "The root key's file, read at start: mode 0600, its owner and the folder's this user or root, and the folder closed to writes of others.",
+    "The root key's file, read at start: mode 0600, its owner and the folder's this user or root, and the folder closed to writes of other users (a group: with a warning).",
   ),
   tlsCertFile: file(
     'PURSER_TLS_CERT_FILE',

@@ -51,8 +51,11 @@ export type RootKeySource =
   /** `create`: made by itself when missing, only for the embedded store, whose folder holds database and root key. */
   | { kind: 'file'; path: string; create: boolean }
 
-/** @throws RootKeyError that says what to do */
-export function openRootKey(source: RootKeySource): RootKey {
+/**
+ * @param warn gets what a root key is accepted with
+ * @throws RootKeyError that says what to do
+ */
+export function openRootKey(source: RootKeySource, warn: (words: string) => void = () => undefined): RootKey {
   if (source.kind === 'value') return localRootKey(parseRootKey(source.value))
   if (!existsSync(source.path)) {
     if (!source.create) {
@@ -62,22 +65,28 @@ export function openRootKey(source: RootKeySource): RootKey {
     }
     writeRootKey(source.path, generateRootKey())
   }
-  checkFile(source.path)
+  checkFile(source.path, warn)
   return localRootKey(parseRootKey(readFileSync(source.path, 'utf8')))
 }
 
 /** @throws RootKeyError where others can read it, or put another key in its place */
-function checkFile(path: string): void {
+function checkFile(path: string, warn: (words: string) => void): void {
   const { mode, uid } = statSync(path)
   if ((mode & 0o077) !== 0) throw new RootKeyError(`the root key file ${path} can be read by others: chmod 600 it`)
   const owner = folderFault({ uid, mode: 0 })
   if (owner !== undefined) throw new RootKeyError(`the root key file ${path} is another user's: ${owner}. chown it`)
   const folder = dirname(path)
-  const fault = folderFault(statSync(folder))
-  if (fault !== undefined)
+  const place = statSync(folder)
+  const fault = folderFault(place)
+  if (fault === undefined) return
+  const words = `others can replace the root key in ${folder}: ${fault}`
+  // Kubernetes gives the folders of a volume to a group (fsGroup).
+  const isForGroup = folderFault({ uid: place.uid, mode: place.mode & ~0o020 }) === undefined
+  if (!isForGroup)
     throw new RootKeyError(
-      `others can replace the root key in ${folder}: ${fault}. chown the folder, and chmod go-w it`,
+      `${words}. chown the folder, and chmod go-w it, or keep the key in a folder of mode 0700 in it`,
     )
+  warn(`${words}. Keep the key in a folder of mode 0700, unless this server alone is in the folder's group`)
 }
 
 /** Never overwrites: a lost root key is a lost database. */

@@ -88,6 +88,14 @@ describe('exit codes', () => {
     expect(await readdir(out)).toEqual([])
   })
 
+  test('0 with a folder that a group may write in, after a warning', async () => {
+    const out = await folder()
+    await chmod(out, 0o2775)
+    const { code, err } = await run(['--out', out, '--proof-file', await proofFile()])
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('others may write in it (mode 2775)') })
+    expect(await modeOf(join(out, 'tls.key'))).toBe(0o600)
+  })
+
   test('2 without a proof, and with one for somebody else', async () => {
     const out = await folder()
     expect(await run(['--out', out, '--proof-file', join(out, 'none')])).toMatchObject({ code: 2, out: '' })

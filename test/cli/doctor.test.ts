@@ -72,6 +72,12 @@ describe('the root key', () => {
     expect(out).toMatch(/warn +root key +it lies beside what looks like database backups: purser-2026-11-24\.sql\.gz\n/)
     expect(out).toMatch(/FAIL +root key +others may write in \S+ \(mode 0777\)\n/)
 
+    expect(out).toContain('the server refuses to start')
+    chmodSync(dir, 0o2775)
+    const group = await diagnose(withKey(path))
+    expect(group.out).toMatch(/FAIL +root key +others may write in \S+ \(mode 2775\)\n/)
+    expect(group.out).not.toContain('the server refuses to start')
+
     const given = { ...settings(folder()), PURSER_ROOT_KEY: generateRootKey() }
     const { code, out: said } = await diagnose(given)
     expect([code, said]).toEqual([0, expect.stringMatching(/note +root key +it is in the environment\n/)])

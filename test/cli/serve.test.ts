@@ -1,5 +1,5 @@
 /** `purser serve` as a process: a start that fails ends it, and leaves nothing behind that keeps others out. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,6 +45,29 @@ const settings = (env: Record<string, string>): Record<string, string> => ({
 
 const serve = (env: Record<string, string>): PurserProcess =>
   spawnPurser(['serve'], settings({ PURSER_DATA_DIR: folder(), ...env }))
+
+describe('a root key in a folder that others may write in', () => {
+  function withRootKey(mode: number): PurserProcess {
+    const dir = folder()
+    const path = join(dir, 'root-key')
+    writeFileSync(path, Buffer.alloc(32, 7).toString('base64'), { mode: 0o600 })
+    chmodSync(dir, mode)
+    return serve({ PURSER_ROOT_KEY_FILE: path })
+  }
+
+  it('is refused, with what to do', async () => {
+    const purser = withRootKey(0o777)
+    expect((await purser.ended).code).not.toBe(0)
+    expect(purser.err()).toMatch(/others may write in it \(mode 0777\)\. chown the folder, and chmod go-w it/)
+  })
+
+  it('is taken with a warning where those others are a group, as on a Kubernetes volume with fsGroup', async () => {
+    const purser = withRootKey(0o2775)
+    const [line] = await purser.says('root-key.folder')
+    expect(line).toMatchObject({ level: 'warn', note: expect.stringContaining('others may write in it (mode 2775)') })
+    await purser.says('server.ready')
+  })
+})
 
 describe('a start that fails', () => {
   it.each(['1', '2'])('on a port that is taken ends the process, with %s worker(s) on Postgres', async (workers) => {

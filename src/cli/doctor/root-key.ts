@@ -90,7 +90,7 @@ function aboutPlace(path: string): Finding[] {
   const findings: Finding[] = []
   const { mode } = statSync(folder)
   if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
-    const why = 'others may put another file in its place; the server refuses to start'
+    const why = `others may put another file in its place${(mode & 0o002) === 0 ? '' : '; the server refuses to start'}`
     findings.push(
       fail(check, `others may write in ${folder} (mode ${modeOf(mode)})`, { why, do: `chmod go-w ${folder}` }),
     )

@@ -1,11 +1,11 @@
 /** Where files with secrets lie while the command runs: in memory where the machine has a place for that, and nobody's else. */
 import { constants } from 'node:fs'
-import { access, mkdtemp, rm, stat } from 'node:fs/promises'
+import { access, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { folderFault } from '@purser/sdk/checks'
 import { CliError } from '../io.ts'
-import { type File, createFileStore } from '../files.ts'
+import { type File, createFileStore, openTo } from '../files.ts'
+import { judgePrivateFolder, lookAtFolder } from '../secret-folder.ts'
 
 export type Directory = {
   path: string
@@ -27,9 +27,9 @@ async function placeFor(): Promise<string> {
 }
 
 /** @param given a directory of the caller's choice, which stays; one of our own, mode 0700, unless given */
-export async function openDirectory(given: string | undefined): Promise<Directory> {
+export async function openDirectory(given: string | undefined, warn: (words: string) => void): Promise<Directory> {
   const path = given ?? (await mkdtemp(join(await placeFor(), 'purser-exec-')))
-  if (given !== undefined) await checkPrivate(given)
+  if (given !== undefined) await checkPrivate(given, warn)
   const store = createFileStore(path)
   return {
     path,
@@ -42,13 +42,12 @@ export async function openDirectory(given: string | undefined): Promise<Director
 }
 
 /** One that is there and that others may write to could have links of theirs in it. */
-async function checkPrivate(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined)
-  if (!found) return
-  // The sticky bit does not keep links of others out.
-  const fault = folderFault({ uid: found.uid, mode: found.mode & ~0o1000 })
+async function checkPrivate(path: string, warn: (words: string) => void): Promise<void> {
+  const { fault, warning } = await lookAtFolder(path, judgePrivateFolder)
+  if (warning !== undefined) warn(openTo(path, warning))
   if (fault !== undefined)
     throw new CliError(
-      `${path} may be written by others, so no secret is put there: ${fault}. chown it and chmod go-w it`,
+      `${path} may be written by others, so no secret is put there: ${fault}. chown it and chmod go-w it, or name a folder ` +
+        'in it that is not there yet',
     )
 }

@@ -38,7 +38,7 @@ async function get(io: Io, path: string, refused: readonly string[], flags: Flag
     throw usage('say why with --reason "…": it goes into the log, beside who read it')
   }
   if (flags.out !== undefined && basename(flags.out) === '') throw usage('--out must name a file')
-  if (flags.out !== undefined) await checkFolder(dirname(flags.out))
+  if (flags.out !== undefined) await checkFolder(dirname(flags.out), (words) => remark(io, words))
   await asCaller(io, flags, async (api, token) => {
     const { body } = await api.call<Value>('GET', url, {
       query: { version: flags.version },
