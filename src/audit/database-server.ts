@@ -7,7 +7,7 @@ import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import type { Knex } from '../store/database.ts'
 import { type Head, appendItems, lockHead, newBatchId } from '../store/log.ts'
-import { type ServerFacts, bindServer, readServer } from '../store/server.ts'
+import { type ServerFacts, bindServer, readServer, unbindServer } from '../store/server.ts'
 import type { Doubt } from './doubt.ts'
 import { makeEntry, seal } from './seal.ts'
 
@@ -54,11 +54,21 @@ type Parts = {
 export function createServerWatch(parts: Parts): (head: BoundHead) => Promise<Doubt | undefined> {
   const { knex, mode } = parts
   let isBound = false
+
+  /** A change of server is an entry here too: a replica of another mode would bind the log to the next server without one. */
+  async function unbind(head: BoundHead): Promise<void> {
+    if (head.server === undefined && !head.synchronous) return
+    const { server } = await readServer(knex)
+    if (head.server !== undefined && head.server !== server) {
+      return acceptServer({ ...parts, from: head.server, to: server, basis: 'unchecked' })
+    }
+    // Once in a process, so that replicas of both modes do not take turns.
+    if (!isBound) await unbindServer(knex)
+  }
+
   return async (head) => {
     if (mode === 'unchecked') {
-      if (!isBound && (head.server !== undefined || head.synchronous)) {
-        await bindServer(knex, { server: null, synchronous: false })
-      }
+      await unbind(head)
       isBound = true
       return undefined
     }
@@ -81,12 +91,14 @@ export function createServerWatch(parts: Parts): (head: BoundHead) => Promise<Do
 
 type Acceptance = Omit<Parts, 'mode'> & {
   from: string
-  to: string
-  basis: 'synchronous' | 'accepted'
+  /** Nothing where Postgres hides it. */
+  to: string | undefined
+  /** `unchecked`: the log is bound to no server from here on. */
+  basis: 'synchronous' | 'accepted' | 'unchecked'
   reason?: string
 }
 
-/** Binds the log to the next server, with an entry that says so. Does nothing where another replica was faster. */
+/** Binds the log to the next server, or to none, with an entry that says so. Does nothing where another replica was faster. */
 export async function acceptServer(acceptance: Acceptance): Promise<void> {
   const { knex, now, randomBytes, from, to, basis, reason } = acceptance
   const time = now()
@@ -99,8 +111,9 @@ export async function acceptServer(acceptance: Acceptance): Promise<void> {
   await knex.transaction(async (tx) => {
     const head = await lockHead(tx)
     if (head.server !== from) return
-    const entry = makeEntry(open, { detail: { from, to, basis, size: head.size } })
-    await bindServer(tx, { server: to, synchronous: basis === 'synchronous' })
+    const entry = makeEntry(open, { detail: { from, ...(to !== undefined && { to }), basis, size: head.size } })
+    const server = basis === 'unchecked' ? null : (to ?? null)
+    await bindServer(tx, { server, synchronous: basis === 'synchronous' })
     const { verdicts } = await appendItems(tx, newBatchId(), head.epoch, [seal(entry, randomBytes)])
     if (verdicts.size > 0) throw refuse('issuing_closed')
   })

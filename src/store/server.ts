@@ -19,3 +19,7 @@ export async function readServer(knex: Knex): Promise<ServerFacts> {
 /** The log takes entries on this server alone; nothing: on any. Its commit covers what was appended before. */
 export const bindServer = (knex: Knex, binding: { server: string | null; synchronous: boolean }): Promise<unknown> =>
   knex('log_head').update(binding)
+
+/** The log takes entries on any server, unless it was written on another one than this. */
+export const unbindServer = (knex: Knex): Promise<unknown> =>
+  knex('log_head').whereNull('server').orWhereRaw('server = log_server()').update({ server: null, synchronous: false })
