@@ -26,7 +26,8 @@ let purser: TestPurser
 let issuer: Issuer
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'postgres' })
+  // One identity sends every request, and each refusal must be an entry of its own.
+  purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_REFUSALS_PER_MINUTE: '10000' } })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
 })
