@@ -91,7 +91,10 @@ beforeAll(async () => {
   await purser.asAdmin('DELETE', '/api/v1/workloads/brief', undefined, { 'if-match': '"1"' })
   await purser.stop()
   await takeBack()
-  purser = await startPurser({ again: { ...again, admin: purser.admin } })
+  purser = await startPurser({
+    env: { PURSER_LIMIT_REFUSALS_PER_MINUTE: '6000' },
+    again: { ...again, admin: purser.admin },
+  })
 })
 afterAll(async () => {
   await purser.stop()
