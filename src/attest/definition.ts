@@ -113,7 +113,7 @@ function takenBy({ name, kind }: AttestorRow): string {
   const taken = `attestor ${name} takes this issuer and audience already`
   if (kind !== 'kubernetes') return `${taken}: change it, or give this one another audience`
   return (
-    `${taken}. Clusters with the same issuer are told apart by audience: list another audience in PURSER_AUDIENCES, restart the server, ` +
+    `${taken}. Clusters with the same issuer differ by audience: list another audience in PURSER_AUDIENCES, restart the server, ` +
     "and use it in this attestor and in its pods' projected tokens; or give the cluster an issuer of its own (--service-account-issuer of its API server)"
   )
 }

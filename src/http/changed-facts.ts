@@ -36,7 +36,7 @@ export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
   ): Promise<void> {
     const { selectors } = attested
     const others = await sessionsWithOtherFacts(db.knex, instanceOf(mac, attested), selectors, time)
-    for (const session of others.filter((one) => !stands(known, { ...one, selectors }))) {
+    for (const session of others.filter((other) => !stands(known, { ...other, selectors }))) {
       const open = {
         requestId,
         action: 'session.end' as const,

@@ -21,7 +21,7 @@ export type Asked = { certified: string | undefined; unbound: boolean }
 /**
  * A join token gives one use to each key, and a proof that is taken once is keyed by attestor and its own id. The same key
  * may repeat either within 60 s. A repeat proves no possession of that key, so it gets only what is bound to it. Without a
- * CSR there is no key to recognize, so nobody can repeat.
+ * CSR there is no key to recognize, so it cannot be repeated.
  * @param certified the SHA-256 of the key that is to be certified; where the key is yet to be made, the request's id
  */
 export function claimFor(

@@ -19,9 +19,9 @@ function holderOf(caller: Caller): string {
 }
 
 function seal(key: KeyObject, { list, filters, caller }: CursorScope, after: string, until: number): string {
-  const given = Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))
+  const members = Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))
   const mac = createHmac('sha256', key)
-    .update(JSON.stringify(['cursor', list, given, holderOf(caller), until, after]))
+    .update(JSON.stringify(['cursor', list, members, holderOf(caller), until, after]))
     .digest('base64url')
   return `${Buffer.from(after).toString('base64url')}.${until}.${mac}`
 }
@@ -39,8 +39,8 @@ export function openCursor(key: KeyObject, scope: CursorScope, cursor: string): 
   const until = Number(expiry)
   // The canonical text is compared, so no other spelling of the same bytes passes.
   const expected = Buffer.from(seal(key, scope, after, until))
-  const given = Buffer.from(cursor)
-  const same = expected.length === given.length && timingSafeEqual(expected, given)
+  const presented = Buffer.from(cursor)
+  const same = expected.length === presented.length && timingSafeEqual(expected, presented)
   if (!same || until < secondsOf(scope.time)) throw refuse('bad_cursor')
   return after
 }

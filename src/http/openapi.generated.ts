@@ -2532,7 +2532,7 @@ export interface components {
         OpenidConfiguration: {
             issuer: string;
             jwks_uri: string;
-            /** @description Required of every provider; nothing is served there, as nobody logs in to Purser */
+            /** @description Required of every provider; nothing is served there, as Purser has no login */
             authorization_endpoint?: string;
             token_endpoint?: string;
             response_types_supported: string[];

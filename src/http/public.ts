@@ -46,7 +46,7 @@ export function createPublicRoutes(parts: PublicParts) {
       {
         issuer,
         jwks_uri: `${issuer}/keys`,
-        // Required of every provider (OpenID Connect Discovery 1.0 section 3). Nobody logs in here, so it is 404.
+        // Required of every provider (OpenID Connect Discovery 1.0 section 3). Purser has no login, so it is 404.
         authorization_endpoint: `${issuer}/authorize`,
         response_types_supported: ['id_token'],
         subject_types_supported: ['public'],

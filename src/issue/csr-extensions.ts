@@ -32,7 +32,7 @@ export function checkRequestedExtensions(attributes: readonly Attribute[]): void
   const [list, ...lists] = request.values
   if (!list || lists.length > 0 || more.length > 0) throw new CsrError('extensions')
   for (const { id, critical } of read(list)) {
-    if (critical && !known.some((one) => sameOid(id, one))) throw new CsrError('extensions')
+    if (critical && !known.some((oid) => sameOid(id, oid))) throw new CsrError('extensions')
   }
 }
 

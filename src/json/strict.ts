@@ -41,7 +41,7 @@ export type JsonLimits = {
   maxMembers?: number
   /** Bytes (of a string: UTF-16 units); unlimited unless given. */
   maxBytes?: number
-  /** Numbers that change their value when read as a double are refused, unless the document is somebody else's and no number in it is kept. */
+  /** Numbers that change their value when read as a double are refused, unless another party wrote the document and no number in it is stored. */
   largeIntegers?: 'refuse' | 'round'
 }
 

@@ -176,12 +176,12 @@ function checkBelowRoot(ca: Ca): void {
 
 /** Critical, as RFC 5280 section 4.2.1.10 demands, and the same names in any order. */
 function checkNameConstraints({ extensions, label }: Ca, wanted: NameConstraints | undefined): void {
-  const found = findExtension(extensions, extensionOid.nameConstraints)
-  if (!found) return
+  const extension = findExtension(extensions, extensionOid.nameConstraints)
+  if (!extension) return
   if (!wanted) {
     throw new ImportedChainError(`${label} has name constraints, which the request did not ask for`)
   }
-  if (!found.critical || sortedNames(readable(extensions)) !== sortedNames(wanted)) {
+  if (!extension.critical || sortedNames(readable(extensions)) !== sortedNames(wanted)) {
     throw new ImportedChainError(
       `${label} has other name constraints than the request: sign it with URI ${wanted.uri} and DNS ${wanted.dns.join(', ')} permitted, critical`,
     )

@@ -32,7 +32,7 @@ const orderEight = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706
 /** The y of every point of edwards25519 (RFC 8032 section 5.1) whose order divides its cofactor of 8. */
 const smallOrderY: ReadonlySet<bigint> = new Set([0n, 1n, p - 1n, orderEight, p - orderEight])
 
-/** A point of small order verifies signatures that nobody made; an encoding above p is a second name for a key. */
+/** A point of small order verifies forged signatures; an encoding above p is a second name for a key. */
 export function isWeakEd25519(key: Buffer): boolean {
   const littleEndian = BigInt(`0x0${Buffer.from(key.toReversed()).toString('hex')}`)
   const y = littleEndian & ((1n << 255n) - 1n)

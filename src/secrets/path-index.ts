@@ -48,20 +48,20 @@ export type PathQuery = {
 
 /** The next paths in their order, at most `max`. */
 export async function findPaths(paths: PathIndex, { roots, prefix, after, max, may }: PathQuery): Promise<string[]> {
-  const found: string[] = []
+  const matches: string[] = []
   let looked = 0
   for (const root of rangesOf(roots, prefix)) {
     const start = positionOf(paths, root)
     // `after` itself was shown.
     const next = after === undefined ? 0 : positionOf(paths, after + '\0')
-    for (let n = Math.max(start, next); n < paths.length && found.length < max; n++) {
+    for (let n = Math.max(start, next); n < paths.length && matches.length < max; n++) {
       const path = paths[n] ?? ''
       if (!path.startsWith(root)) break
-      if (may(path)) found.push(path)
+      if (may(path)) matches.push(path)
       if (++looked % maxWithoutTurn === 0) await nextTurn()
     }
   }
-  return found
+  return matches
 }
 
 /** Where roots and prefix both hold, in order, none inside another. */

@@ -47,7 +47,7 @@ export function wire(item: AppendItem, n: number): Record<string, unknown> {
 const plainVerdicts = ['stale', 'closed', 'claimed', 'facts', 'repeated', 'lapsed'] as const
 
 export function readVerdict(text: string): Verdict {
-  const kind = plainVerdicts.find((one) => one === text)
+  const kind = plainVerdicts.find((verdict) => verdict === text)
   if (kind) return { kind }
   return { kind: 'ended', generation: Number(text.slice('ended:'.length)) }
 }

@@ -1,4 +1,4 @@
-/** Leases that somebody holds: what a revocation of the holder ends. */
+/** Leases in force of one holder: its revocation ends them. */
 import type { Knex } from './database.ts'
 
 export type RevokedLease = { id: string; databaseId: string; username: string }

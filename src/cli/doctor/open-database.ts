@@ -70,7 +70,7 @@ function placeOf(text: string): Place {
   const url = new URL(urls[0] ?? '')
   const name = decodeURIComponent(url.pathname.slice(1))
   return {
-    where: urls.map((one) => new URL(one).host || 'the local socket').join(','),
+    where: urls.map((host) => new URL(host).host || 'the local socket').join(','),
     role: decodeURIComponent(url.username) || 'of this user',
     name: name === '' ? 'of the role’s name' : name,
   }
@@ -113,7 +113,7 @@ function connectionFault(url: string, error: unknown): Finding {
   const reason = code === '' ? 'no answer in time' : code
   const { urls } = databaseHosts(url)
   const asking = urls
-    .map((one) => new URL(one))
+    .map((host) => new URL(host))
     .map(({ hostname, port }) => `pg_isready -h ${hostname} -p ${port || '5432'}`)
   const remedy = `${asking.join('; ')}; is DATABASE_URL right, and does a firewall lie between?`
   if (error instanceof NoHost) return fail(check, error.message, { why, do: remedy })

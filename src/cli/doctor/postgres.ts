@@ -16,7 +16,7 @@ export async function lookAtPostgres(knex: Knex, { database }: Config): Promise<
   const findings = [
     ...judgeServer(facts),
     ...judgeStandbys(facts),
-    ...databaseHosts(url).urls.flatMap((one) => judgeWay(facts, new URL(one))),
+    ...databaseHosts(url).urls.flatMap((host) => judgeWay(facts, new URL(host))),
     ...judgePooler(await backendsOfTwo(url)),
     ...judgeLatency(medianMs),
   ]

@@ -29,7 +29,7 @@ const suffixes = [
 const names = new Set(powerful.filter((name) => !name.endsWith('*')))
 const prefixes = powerful.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1))
 
-/** Whether a variable must be asked for by its name: whoever writes a secret names its members. */
+/** Whether a variable must be asked for by its name: the writer of a secret names its members. */
 export function isPowerful(name: string): boolean {
   const upper = name.toUpperCase()
   const fits = prefixes.some((prefix) => upper.startsWith(prefix)) || suffixes.some((suffix) => upper.endsWith(suffix))

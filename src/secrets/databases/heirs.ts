@@ -45,7 +45,7 @@ export async function disarm(session: Session, username: string): Promise<void> 
   )
 }
 
-/** Functions of the heir that all definitions shared run with the rights of whoever calls them. Grants that an operator made stay. */
+/** Functions of the heir that all definitions shared run with the rights of their caller. Grants that an operator made stay. */
 export async function disarmShared(session: Session): Promise<void> {
   await runEach(session, await sharedHeir(session), invoker)
 }
