@@ -112,7 +112,7 @@ it('is let in by the commands of the README, and no other account is', async () 
     inCluster.map((one) => (one === 'prod-eu' ? 'here' : one)),
     { env: operator },
   )
-  expect(outside).toMatch(/^$|\n {2}\/issuer: is required: \S+\/serviceaccount\/token does not say it\n/)
+  expect(outside).toMatch(/^$|\n {2}\/apiServer: is "in-cluster", but this server does not run in a cluster: /)
 
   const jwks = join(folder, 'jwks.json')
   writeFileSync(jwks, JSON.stringify({ keys: [cluster.jwk] }))
