@@ -48,13 +48,15 @@ describe('the listener of workloads, where operators have their own', () => {
     },
   )
 
-  it('discloses no value, records the refusal and not a read, and knows no operator', async () => {
+  it('discloses no value, and records a refusal of the operator, not a read', async () => {
     const refused = await askAt(purser.url, 'GET', '/api/v1/secrets/prod/db', purser.admin)
     expect(refused.status).toBe(401)
     expect(await refused.text()).not.toContain('swordfish')
     const id = refused.headers.get('purser-request-id')
     const entries = (await readLog(first)).filter(({ requestId }) => requestId === id)
-    expect(entries).toMatchObject([{ outcome: 'refused', reason: 'token_type', actor: { kind: 'anonymous' } }])
+    expect(entries).toMatchObject([
+      { outcome: 'refused', reason: 'token_type', actor: { kind: 'operator', operator: 'admin' } },
+    ])
   })
 
   it('refuses an API token as it refuses one that nobody issued', async () => {
