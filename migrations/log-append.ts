@@ -108,12 +108,14 @@ begin
         where session.expires_at < excluded.expires_at or (session.entry_keyed and not excluded.entry_keyed);
 
     -- An attestation states the facts of its instance for every session of it. A renewal states none, nor does the version
-    -- before, whose sessions carry no entryKeyed: its attestations and renewals look the same.
+    -- before, whose sessions carry no entryKeyed: its attestations and renewals look the same. The coalesce keeps the planner
+    -- from reading the whole index of open sessions (session_account) for each item.
     update session set selectors = s.selectors, facts = session.facts + 1
       from json_to_recordset(p_items) as i (n int, session json, facts int),
            json_to_record(i.session) as s (instance text, "entryKeyed" boolean, selectors jsonb)
      where i.session is not null and i.facts is null and not s."entryKeyed" and not jsonb_exists(verdicts, i.n::text)
-       and session.instance = decode(s.instance, 'base64') and session.ended_at is null and session.selectors <> s.selectors;
+       and session.instance = decode(s.instance, 'base64') and coalesce(session.ended_at, 'infinity') = 'infinity'
+       and session.selectors <> s.selectors;
   end if;
 
   if 'token' = any(p_has) then

@@ -45,3 +45,18 @@ it('looks sessions, claims and join tokens up by their keys', async () => {
   })
   expect(scans).toEqual({ session: 0, claim: 0, join_token: 0, log_entry: 0 })
 })
+
+it('reads no entries of an index beside those of its own sessions', async () => {
+  const batches = 8
+  const batchSize = 64
+  const read = await db.knex.transaction(async (tx) => {
+    for (let n = 0; n < batches; n++) await appendItems(tx, randomUUID(), 1, Array.from({ length: batchSize }, item))
+    const { rows } = await tx.raw<{ rows: { name: string; read: string }[] }>(
+      `select indexrelid::regclass::text as name, pg_stat_get_xact_tuples_returned(indexrelid) as read
+         from pg_index where indrelid = 'session'::regclass`,
+    )
+    // A bitmap scan counts each entry twice.
+    return rows.filter((row) => Number(row.read) > 2 * batches * batchSize)
+  })
+  expect(read).toEqual([])
+})
