@@ -134,6 +134,8 @@ it('lists read what they show, whatever they are asked for', async () => {
     await purser.asAdmin('GET', `/api/v1/leases?limit=10&${query}`)
   // Without those of the job, which goes on beside.
   statements = statements.filter(({ bindings }) => bindings?.at(-1) === 11)
+  // The tests above moved most leases to another state: PostgreSQL plans for that once it has analyzed the table again.
+  await purser.knex.raw('analyze lease')
   const { rows, sql, count } = await mostTouched()
   expect(count).toBeGreaterThanOrEqual(8)
   expect({ rows: rows <= 22, sql }).toEqual({ rows: true, sql })
