@@ -39,7 +39,7 @@ type Case = {
   alg: Alg
 }
 
-const cases = (): Case[] => allCases().filter((one) => new RegExp(flags.match ?? '').test(nameOf(one)))
+const cases = (): Case[] => allCases().filter((testCase) => new RegExp(flags.match ?? '').test(nameOf(testCase)))
 
 function allCases(): Case[] {
   const workers = Number(flags.workers)

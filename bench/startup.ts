@@ -69,9 +69,9 @@ export async function startup(port: number, dataDir: string, runs: number): Prom
       if (n > 0) times[kind].push(JSON.parse(stdout) as Times)
     }
   }
-  printTimes('SDK: process start to first credential', times.sdk.map((one) => one.total ?? 0)) // prettier-ignore
-  printTimes('  of it: Node.js itself', times.sdk.map((one) => one.node ?? 0)) // prettier-ignore
-  printTimes('  of it: loading the SDK', times.sdk.map((one) => one.load ?? 0)) // prettier-ignore
-  printTimes('  of it: connect()', times.sdk.map((one) => one.connect ?? 0)) // prettier-ignore
-  printTimes('bare: the same two requests', times.bare.map((one) => one.connect ?? 0)) // prettier-ignore
+  printTimes('SDK: process start to first credential', times.sdk.map((times) => times.total ?? 0)) // prettier-ignore
+  printTimes('  of it: Node.js itself', times.sdk.map((times) => times.node ?? 0)) // prettier-ignore
+  printTimes('  of it: loading the SDK', times.sdk.map((times) => times.load ?? 0)) // prettier-ignore
+  printTimes('  of it: connect()', times.sdk.map((times) => times.connect ?? 0)) // prettier-ignore
+  printTimes('bare: the same two requests', times.bare.map((times) => times.connect ?? 0)) // prettier-ignore
 }

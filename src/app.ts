@@ -19,7 +19,7 @@ function expressPath({ path, manySegments }: Operation): string {
 const bySpecificity = (a: Route, b: Route): number => Number(b.path.includes('}:')) - Number(a.path.includes('}:'))
 
 function operationOf({ method, path }: Route, openapi: OpenApi): Operation {
-  const operation = openapi.operations.find((one) => one.method === method && one.path === path)
+  const operation = openapi.operations.find((operation) => operation.method === method && operation.path === path)
   if (!operation) throw new Error(`openapi.yaml has no ${method} ${path}`)
   return operation
 }

@@ -97,7 +97,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const openapi = loadOpenApi()
   const metrics = createMetrics(
     {
-      routes: openapi.operations.map((one) => one.operationId),
+      routes: openapi.operations.map((operation) => operation.operationId),
       codes: Object.keys(refusals),
       attestorKinds,
       credentials: issuedKinds,
@@ -219,7 +219,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
 
   const listeners: Listener[] = []
   // A start that failed has promised nobody an answer.
-  closing.add(() => Promise.all(listeners.map((one) => one.drain(draining ? config.drainSeconds : 0))))
+  closing.add(() => Promise.all(listeners.map((listener) => listener.drain(draining ? config.drainSeconds : 0))))
   closing.add(() => watches.close())
   const certificate = await keepListenerCertificate({
     tls: config.tls,
@@ -230,7 +230,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     now,
     randomBytes,
     dataDir: config.dataDir,
-    swap: (identity) => listeners.forEach((one) => one.swap(identity)),
+    swap: (identity) => listeners.forEach((listener) => listener.swap(identity)),
     onRenewed: () => serverLog.info('server.certificate_renewed'),
   })
   const apps = {

@@ -97,7 +97,7 @@ const scrapeMs = 2000
 async function renderAll(): Promise<{ text: string; type: string }> {
   const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
   const answers = await Promise.all(workers.map(askMetrics))
-  const text = await renderTogether(answers.filter((one) => one !== undefined))
+  const text = await renderTogether(answers.filter((answer) => answer !== undefined))
   return { text, type: 'text/plain; version=0.0.4; charset=utf-8' }
 }
 

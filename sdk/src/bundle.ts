@@ -72,7 +72,10 @@ function readJwtKey(jwk: Record<string, unknown>, into: Map<string, JwtKey>): vo
   if (!alg || (jwk.alg !== undefined && jwk.alg !== alg)) return
   try {
     const members = alg === 'ES256' ? ['kty', 'crv', 'x', 'y'] : ['kty', 'n', 'e']
-    const key = createPublicKey({ key: Object.fromEntries(members.map((one) => [one, jwk[one]])), format: 'jwk' })
+    const key = createPublicKey({
+      key: Object.fromEntries(members.map((member) => [member, jwk[member]])),
+      format: 'jwk',
+    })
     const { modulusLength, publicExponent } = key.asymmetricKeyDetails ?? {}
     if (alg === 'RS256' && ((modulusLength ?? 0) < 2048 || (publicExponent ?? 0n) < 65_537n)) return
     into.set(kid, { key, alg })

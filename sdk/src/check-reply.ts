@@ -35,7 +35,7 @@ export function checkReply(reply: CredentialsReply, context: Context): X509Certi
     throw wrong('an access token is missing or unasked')
   }
   const audiences = reply.jwts.map(({ audience }) => audience.join(' '))
-  if (audiences.length !== wanted.jwts.length || wanted.jwts.some((one) => !audiences.includes(one))) {
+  if (audiences.length !== wanted.jwts.length || wanted.jwts.some((jwt) => !audiences.includes(jwt))) {
     throw wrong('the JWTs are not for the audiences that were asked for')
   }
   const fault = faultIn(reply.secrets, wanted.secrets ?? []) ?? faultInRoles(reply.databases, wanted.databases ?? [])
@@ -52,11 +52,11 @@ function checkX509(x509: X509Reply, key: KeyObject, spiffeId: string, context: C
   if (!leaf.checkPrivateKey(key)) throw wrong("the certificate is for another key than this process's")
   const uris = urisOf(leaf)
   if (uris.length !== 1 || uris[0] !== spiffeId) throw wrong('the certificate is not of the SPIFFE ID that was given')
-  chain.forEach((one, n) => {
-    if (new Date(one.validTo) <= context.now)
-      throw expired('a certificate of the chain', new Date(one.validTo), context)
+  chain.forEach((certificate, n) => {
+    if (new Date(certificate.validTo) <= context.now)
+      throw expired('a certificate of the chain', new Date(certificate.validTo), context)
     const above = n + 1 < chain.length ? chain.slice(n + 1, n + 2) : roots
-    if (!above.some((issuer) => issuer.ca && one.checkIssued(issuer) && one.verify(issuer.publicKey))) {
+    if (!above.some((issuer) => issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey))) {
       throw wrong('the certificate chain does not lead to the trust bundle')
     }
   })

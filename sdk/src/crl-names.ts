@@ -19,7 +19,7 @@ export type CrlName = {
 /** @param roots PEM, as they are now: the issuers of what has none above it in its chain */
 export function createCrlNames(
   roots: () => string,
-): (one: X509Certificate, above: X509Certificate | undefined) => CrlName | undefined {
+): (certificate: X509Certificate, above: X509Certificate | undefined) => CrlName | undefined {
   const known = new WeakMap<X509Certificate, CrlName>()
   let text = ''
   let parsed: X509Certificate[] = []
@@ -31,19 +31,19 @@ export function createCrlNames(
     return parsed
   }
 
-  return (one, above) => {
-    const before = known.get(one)
+  return (certificate, above) => {
+    const before = known.get(certificate)
     if (before) return before
-    const url = urlOf(one)
+    const url = urlOf(certificate)
     const [path] = /\/crl\/[\w-]{1,64}$/.exec(url ?? '') ?? []
     if (url === undefined || path === undefined) return undefined
     const issuer = [...(above ? [above] : []), ...current()].find(
-      (it) => one.checkIssued(it) && one.verify(it.publicKey),
+      (it) => certificate.checkIssued(it) && certificate.verify(it.publicKey),
     )
     if (!issuer) return undefined
-    const serial = bareHex(one.serialNumber)
+    const serial = bareHex(certificate.serialNumber)
     const name = { key: `${url} ${issuer.fingerprint256}`, url, path, issuer, serial }
-    known.set(one, name)
+    known.set(certificate, name)
     return name
   }
 }

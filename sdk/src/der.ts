@@ -25,18 +25,18 @@ export const inContext = (n: number): number => 0xa0 | n
 
 /** @throws DerError unless it is one value and no more */
 export function readDer(bytes: Buffer): Der {
-  const one = readFirst(bytes)
-  if (one.whole.length !== bytes.length) throw new DerError('something follows the value')
-  return one
+  const der = readFirst(bytes)
+  if (der.whole.length !== bytes.length) throw new DerError('something follows the value')
+  return der
 }
 
 /** The values inside of a constructed one. */
 export function members(of: Der): Der[] {
   const all: Der[] = []
   for (let rest = of.content; rest.length > 0;) {
-    const one = readFirst(rest)
-    all.push(one)
-    rest = rest.subarray(one.whole.length)
+    const der = readFirst(rest)
+    all.push(der)
+    rest = rest.subarray(der.whole.length)
   }
   return all
 }
@@ -104,8 +104,8 @@ export type Extension = { critical: boolean; value: Buffer }
 /** Extensions by their OID's bytes in hex (RFC 5280 section 4.1). */
 export function readExtensions(list: Der): Map<string, Extension> {
   const all = new Map<string, Extension>()
-  for (const one of members(expect(list, tag.sequence, 'a list of extensions'))) {
-    const parts = members(expect(one, tag.sequence, 'an extension'))
+  for (const member of members(expect(list, tag.sequence, 'a list of extensions'))) {
+    const parts = members(expect(member, tag.sequence, 'an extension'))
     const flag = parts.length === 3 ? expect(parts[1], tag.boolean, 'whether it is critical') : undefined
     if (flag && !(flag.content.length === 1 && flag.content[0] === 0xff)) throw new DerError('a boolean is not true')
     const id = expect(parts[0], tag.oid, "an extension's name").content.toString('hex')

@@ -109,7 +109,7 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
       // Renewal stays on its session's entry.
       ...(!as && settings.workload !== undefined && { workload: settings.workload }),
       ...(wanted.x509 && { x509: { ...wanted.x509, ...(own && { csr: createCsr(own) }) } }),
-      ...(wanted.jwts.length > 0 && { jwts: wanted.jwts.map((one) => jwtRequest(one, settings.jwtLifetimeSeconds)) }),
+      ...(wanted.jwts.length > 0 && { jwts: wanted.jwts.map((jwt) => jwtRequest(jwt, settings.jwtLifetimeSeconds)) }),
       ...(wanted.accessToken && { accessToken: wanted.accessToken }),
       ...(secrets.length > 0 && { secrets }),
       ...(databases.length > 0 && { databases }),

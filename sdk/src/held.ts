@@ -100,7 +100,7 @@ export function createHeld(parts: HeldParts, first: Credentials): Held {
   /** Asked for at the start, or used since it came: others may lapse. */
   function liveJwts(): [string, Part][] {
     const live = [...jwts].filter(([audience, { isUsed }]) => isUsed || wanted.jwts.includes(audience))
-    const missed = wanted.jwts.filter((one) => !jwts.has(one)).map((one): [string, Part] => [one, missing])
+    const missed = wanted.jwts.filter((jwt) => !jwts.has(jwt)).map((jwt): [string, Part] => [jwt, missing])
     return [...live.map(([audience, jwt]): [string, Part] => [audience, partOf(jwt)]), ...missed].map(
       ([audience, part]) => [audience, postponedTo(part, postponed.get(audience))],
     )

@@ -227,7 +227,7 @@ function partsOf(wanted: Wanted, error: unknown): { granted: Wanted | undefined;
   const { x509, jwts, accessToken } = wanted
   const granted = {
     ...(x509 && !isRefused('/x509') && { x509 }),
-    jwts: jwts.filter((one) => !refused.includes(one)),
+    jwts: jwts.filter((jwt) => !refused.includes(jwt)),
     ...(accessToken && !isRefused('/accessToken') && { accessToken }),
   }
   const less = refused.length > 0 || Boolean(granted.x509) !== Boolean(x509)

@@ -47,7 +47,7 @@ function readKept(text: string): Kept | undefined {
     if (!isObject(value)) return undefined
     const { v, vkeys, checkpoint } = value
     if (v !== 1 || typeof checkpoint !== 'string' || !Array.isArray(vkeys)) return undefined
-    const texts = vkeys.filter((one) => typeof one === 'string')
+    const texts = vkeys.filter((vkey) => typeof vkey === 'string')
     return texts.length === vkeys.length && texts.length > 0 ? { vkeys: texts, checkpoint } : undefined
   } catch {
     return undefined

@@ -29,7 +29,9 @@ function readProblem(answer: Answer): Problem {
   if (typeof requestId === 'string' && /^req_[A-Za-z0-9_-]{1,64}$/.test(requestId)) problem.requestId = requestId
   if (Array.isArray(errors)) problem.errors = errors.slice(0, 16).flatMap(readPart)
   if (Array.isArray(workloads)) {
-    problem.workloads = workloads.slice(0, 16).flatMap((one) => (typeof one === 'string' ? [oneLine(one)] : []))
+    problem.workloads = workloads
+      .slice(0, 16)
+      .flatMap((workload) => (typeof workload === 'string' ? [oneLine(workload)] : []))
   }
   return problem
 }

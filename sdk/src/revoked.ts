@@ -109,8 +109,8 @@ export function createRevoked(parts: Parts): Revoked & { reread: () => Promise<v
   return {
     includes(chain: readonly X509Certificate[]): boolean {
       // Each is asked for, whatever the first one says.
-      const found = chain.map((one, n) => {
-        const name = nameOf(one, chain[n + 1])
+      const found = chain.map((certificate, n) => {
+        const name = nameOf(certificate, chain[n + 1])
         return name !== undefined && listOf(name).crl?.serials.has(name.serial) === true
       })
       return found.includes(true)

@@ -52,7 +52,7 @@ export function createTelling<E extends Events>({ of, name, keyOf, warn, onClose
     const all = [...listenersOf('change')]
     if (closed || all.length === 0) return 'nobody'
     const settled = await Promise.allSettled(all.map(async (listener) => listener(change)))
-    const failures = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []))
+    const failures = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
     failures.forEach(complain)
     return failures.length === 0 ? 'done' : 'failed'
   }

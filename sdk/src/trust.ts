@@ -114,9 +114,9 @@ export function createServerTrust({ basis, chosen }: Trust, address: Address, ti
       const read = readCertificates(roots)
       if (!read) return
       if (!known && typeof basis === 'object' && 'sha256' in basis) {
-        const pinned = read.filter((one) => basis.sha256.includes(fingerprintOf(one)))
+        const pinned = read.filter((certificate) => basis.sha256.includes(fingerprintOf(certificate)))
         // One that is missing may be what the server is under now: that is for the server's chain to say.
-        if (basis.sha256.every((print) => pinned.some((one) => fingerprintOf(one) === print)))
+        if (basis.sha256.every((print) => pinned.some((certificate) => fingerprintOf(certificate) === print)))
           known = { pem: pinned.map(String), words: chosen }
       }
       const next = read.map(String)

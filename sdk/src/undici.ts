@@ -97,7 +97,7 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
   const stops = [purser.on('renewed', look), purser.on('bundle', look), purser.on('expired', look)]
   const stop = (): void => {
     isOver = true
-    stops.forEach((one) => one())
+    stops.forEach((stop) => stop())
   }
 
   return Object.assign(new Dispatcher(), {

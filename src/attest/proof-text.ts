@@ -50,7 +50,7 @@ export function addressOf(proof: ProofText): { issuer: string; audiences: string
   if (!Array.isArray(audiences) || audiences.length === 0 || audiences.length > 32) {
     throw refuse('proof_claims', { explanation: { claim: 'aud' } })
   }
-  if (!audiences.every((one): one is string => typeof one === 'string' && one !== '')) {
+  if (!audiences.every((audience): audience is string => typeof audience === 'string' && audience !== '')) {
     throw refuse('proof_claims', { explanation: { claim: 'aud' } })
   }
   return { issuer: iss, audiences }

@@ -40,10 +40,10 @@ const crowded = (): Error =>
 function isCrowded(waiting: readonly Actor[], { kind, workloadId }: Actor): boolean {
   if (waiting.length >= mostWaiting) return true
   if (kind !== 'workload') return false
-  const likewise = waiting.filter((one) => one.kind === 'workload')
+  const likewise = waiting.filter((actor) => actor.kind === 'workload')
   return (
     likewise.length >= mostOfWorkloads ||
-    likewise.filter((one) => one.workloadId === workloadId).length >= mostOfOneWorkload
+    likewise.filter((actor) => actor.workloadId === workloadId).length >= mostOfOneWorkload
   )
 }
 

@@ -39,13 +39,13 @@ export async function* exportLines(
     const more = asked.has(epoch) ? undefined : await section(epoch)
     if (more) all.push({ ...more, from: 0, to: 0 })
   }
-  for (const one of all.sort((a, b) => a.view.epoch - b.view.epoch)) {
-    yield text([await header(one)])
+  for (const section of all.sort((a, b) => a.view.epoch - b.view.epoch)) {
+    yield text([await header(section)])
     for (const { epoch, index } of places.values()) {
-      if (epoch === one.view.epoch && (index < one.from || index >= one.to))
-        yield text([await proven(knex, one, index)])
+      if (epoch === section.view.epoch && (index < section.from || index >= section.to))
+        yield text([await proven(knex, section, index)])
     }
-    yield* blocks(knex, one, places)
+    yield* blocks(knex, section, places)
   }
 }
 

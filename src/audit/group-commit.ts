@@ -49,12 +49,12 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     const batch: Waiting[] = []
     const later: Waiting[] = []
     const claims = new Set<string>()
-    for (const one of waiting) {
-      const claim = one.item.use ?? one.item.claim?.key.toString('latin1')
+    for (const waiter of waiting) {
+      const claim = waiter.item.use ?? waiter.item.claim?.key.toString('latin1')
       if (batch.length < mostInBatch && (claim === undefined || !claims.has(claim))) {
-        batch.push(one)
+        batch.push(waiter)
         if (claim !== undefined) claims.add(claim)
-      } else later.push(one)
+      } else later.push(waiter)
     }
     waiting = later
     return batch
@@ -62,25 +62,25 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
 
   async function settle(batch: Waiting[], appended: Appended): Promise<void> {
     const placed = batch.filter((_, n) => !appended.verdicts.has(n))
-    batch.forEach((one, n) => {
+    batch.forEach((waiter, n) => {
       const verdict = appended.verdicts.get(n)
-      if (verdict) one.resolve(verdict)
+      if (verdict) waiter.resolve(verdict)
     })
     if (placed.length === 0) return
     const positions = await log.advance(
       appended.epoch,
       appended.first,
-      placed.map((one) => one.item.leaf),
+      placed.map((waiter) => waiter.item.leaf),
     )
     positions.forEach((position, n) => placed[n]?.resolve({ kind: 'appended', position }))
   }
 
-  const patienceOf = (batch: Waiting[]) => ({ until: Math.max(...batch.map((one) => one.deadline)), now })
+  const patienceOf = (batch: Waiting[]) => ({ until: Math.max(...batch.map((waiter) => waiter.deadline)), now })
 
   /** The answer was lost. What is found was appended; what is not, goes again under another id. */
   async function recover(batch: Waiting[], id: string, epoch: number, from: number): Promise<void> {
     const found = await lookUp(knex, { batch: id, epoch, from }, patienceOf(batch))
-    const indexes = batch.map((one) => found.get(one.item.leaf.toString('base64')))
+    const indexes = batch.map((waiter) => found.get(waiter.item.leaf.toString('base64')))
     const first = Math.min(...indexes.filter((index) => index !== undefined))
     const kept = batch.filter((_, n) => indexes[n] !== undefined)
     waiting = [...batch.filter((_, n) => indexes[n] === undefined), ...waiting]
@@ -94,7 +94,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     const started = now()
     let appended: Appended
     try {
-      const items = batch.map((one) => one.item)
+      const items = batch.map((waiter) => waiter.item)
       appended = await appendItems(knex, id, epoch, items)
       onBatch?.(batch.length, (now() - started) / 1000)
     } catch (error) {
@@ -105,7 +105,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
         return void (await freeHead(knex))
       }
       if (!isRowFault(error) || batch.length === 1) throw error
-      for (const one of batch) await send([one]).catch(one.reject)
+      for (const waiter of batch) await send([waiter]).catch(waiter.reject)
       return
     }
     await persist(knex, () => settle(batch, appended), patienceOf(batch))
@@ -115,15 +115,15 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     // One turn, so that what arrives together leaves together.
     await new Promise((resolve) => setImmediate(resolve))
     while (waiting.length > 0) {
-      const late = waiting.filter((one) => one.deadline <= now())
-      waiting = waiting.filter((one) => one.deadline > now())
-      for (const one of late) one.reject(logUnavailable())
+      const late = waiting.filter((waiter) => waiter.deadline <= now())
+      waiting = waiting.filter((waiter) => waiter.deadline > now())
+      for (const waiter of late) waiter.reject(logUnavailable())
       const batch = takeBatch()
       if (batch.length === 0) break
       try {
         await send(batch)
       } catch (error) {
-        for (const one of batch) one.reject(told(error))
+        for (const waiter of batch) waiter.reject(told(error))
       }
     }
   }

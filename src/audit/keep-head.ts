@@ -57,7 +57,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   }
 
   const unread = (): Doubt | undefined => {
-    const place = places.find((one) => !agreed.has(one))
+    const place = places.find((place) => !agreed.has(place))
     if (!place) return undefined
     const detail = `the head in ${place.where} could not be read yet: it may be newer`
     return { kind: 'unread', detail, forGood: false }

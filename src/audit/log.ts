@@ -144,10 +144,10 @@ export async function openLog(parts: Parts): Promise<Log> {
 
   /** Whether the tree has these very entries there: in a database put back, another entry took the index. */
   async function holds(first: number, commitments: Buffer[]): Promise<boolean> {
-    for (const [n, one] of commitments.entries()) {
+    for (const [n, bytes] of commitments.entries()) {
       const index = first + n
       const hashes = await tree.tile(0, Math.floor(index / TILE_WIDTH), (index % TILE_WIDTH) + 1)
-      if (!hashes?.subarray(-HASH_BYTES).equals(leafHash(one))) return false
+      if (!hashes?.subarray(-HASH_BYTES).equals(leafHash(bytes))) return false
     }
     return true
   }
@@ -165,7 +165,7 @@ export async function openLog(parts: Parts): Promise<Log> {
       )
     }
     await readUpTo(first)
-    const added = add(commitments.map((one) => leafHash(one)))
+    const added = add(commitments.map((commitment) => leafHash(commitment)))
     const note = sign()
     return commitments.map((_, n) => ({
       epoch,

@@ -81,7 +81,7 @@ function isCredentialOf({ issued }: Entry, now: Date): boolean {
 }
 
 const leasesOf = ({ issued, resource }: Entry): string[] => [
-  ...(issued?.leases ?? []).map((one) => one.id),
+  ...(issued?.leases ?? []).map((lease) => lease.id),
   ...(resource?.kind === 'lease' && resource.id !== undefined ? [resource.id] : []),
 ]
 const versionsOf = ({ issued }: Entry) => issued?.secrets ?? []

@@ -36,10 +36,10 @@ export function entryTerms(entry: Entry): string[] {
   add('tokenId', issued?.accessToken?.id)
   add('tokenId', issued?.apiToken?.id)
   const { serialNumbers = [], jtis = [], sessions = [], accessTokens = [], leases = [] } = entry.revoked ?? {}
-  for (const one of serialNumbers) add('serialNumber', one)
+  for (const number of serialNumbers) add('serialNumber', number)
   for (const one of jtis) add('jti', one)
-  for (const one of sessions) add('session', one)
-  for (const one of accessTokens) add('tokenId', one)
+  for (const session of sessions) add('session', session)
+  for (const token of accessTokens) add('tokenId', token)
   for (const lease of leases) add('leaseId', lease)
   const { resource } = entry
   if (resource) add('resource', `${resource.kind}/${resource.name ?? resource.id}`)

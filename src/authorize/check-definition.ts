@@ -23,7 +23,7 @@ export function checkWorkload(
     ...checkGrants(definition.grants ?? {}, attestor, own),
   ]
   if (problems.length === 0) return undefined
-  const code = problems.every((one) => one.code === 'match_too_wide') ? 'match_too_wide' : 'impossible'
+  const code = problems.every((problem) => problem.code === 'match_too_wide') ? 'match_too_wide' : 'impossible'
   return { code, errors: problems.slice(0, mostProblems).map(({ pointer, detail }) => ({ pointer, detail })) }
 }
 

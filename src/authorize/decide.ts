@@ -36,7 +36,7 @@ export function decide(known: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts
   const [entry] = enabled
   if (!entry) throw refuse(chosen.length > 0 ? 'workload_disabled' : 'no_workload')
   if (enabled.length > 1) {
-    const workloads = enabled.map((one) => one.row.name)
+    const workloads = enabled.map((entry) => entry.row.name)
     throw refuse('several_workloads', { detail: `matching: ${workloads.join(', ')}`, members: { workloads } })
   }
   if (facts.podBound === false && entry.requirePodBound) throw refuse('proof_not_pod_bound')
@@ -54,11 +54,11 @@ export function grantOf(entry: Entry, facts: Facts, trustDomain: string): Grant 
       ...(entry.jwt && {
         jwt: {
           maxLifetimeSeconds: entry.jwt.maxLifetimeSeconds,
-          audiences: entry.jwt.audiences.map((one) => ({
-            audience: one.audience,
-            alg: one.alg,
+          audiences: entry.jwt.audiences.map((audience) => ({
+            audience: audience.audience,
+            alg: audience.alg,
             claims: Object.fromEntries(
-              Object.entries(one.claims).map(([name, template]) => [name, render(template, facts.selectors)]),
+              Object.entries(audience.claims).map(([name, template]) => [name, render(template, facts.selectors)]),
             ),
           })),
         },

@@ -51,10 +51,10 @@ export function readEntry(row: WorkloadRow): Entry {
     }),
     ...(jwt && {
       jwt: {
-        audiences: jwt.audiences.map((one) =>
-          typeof one === 'string'
-            ? { audience: one, alg: 'ES256', claims: {} }
-            : { audience: one.audience, alg: one.alg ?? 'ES256', claims: templates(one.claims ?? {}) },
+        audiences: jwt.audiences.map((audience) =>
+          typeof audience === 'string'
+            ? { audience: audience, alg: 'ES256', claims: {} }
+            : { audience: audience.audience, alg: audience.alg ?? 'ES256', claims: templates(audience.claims ?? {}) },
         ),
         maxLifetimeSeconds: jwt.maxLifetimeSeconds ?? defaultLifetimes.jwt,
       },

@@ -43,9 +43,11 @@ function consider({ row, match, wide }: Entry, facts: Facts): Considered {
   const { id, name, revision, disabled } = row
   const ofToken = facts.workloadId !== undefined
   const conditions = ofToken ? [] : explainMatch(match, facts.selectors, wide)
-  const matched = ofToken ? id === facts.workloadId : conditions.length > 0 && conditions.every((one) => one.ok)
+  const matched = ofToken
+    ? id === facts.workloadId
+    : conditions.length > 0 && conditions.every((condition) => condition.ok)
   return { workload: { id, name, revision }, matched, disabled, conditions }
 }
 
 const missing = ({ matched, conditions }: Considered): number =>
-  matched ? -1 : conditions.filter((one) => !one.ok).length
+  matched ? -1 : conditions.filter((condition) => !condition.ok).length

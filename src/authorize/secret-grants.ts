@@ -27,12 +27,12 @@ export const readSecretRules = (written: Written): SecretRule[] =>
 export const secretGrantsOf = (rules: readonly SecretRule[], selectors: Selectors): SecretGrant[] =>
   rules.map(({ actions, patterns }) => ({
     actions,
-    patterns: patterns.map((one) => ('parts' in one ? parsePathPattern(render(one, selectors)) : one)),
+    patterns: patterns.map((pattern) => ('parts' in pattern ? parsePathPattern(render(pattern, selectors)) : pattern)),
   }))
 
 /** Deny by default: only a pattern of a grant with that action allows. */
 export const maySecret = (grants: readonly SecretGrant[], action: SecretAction, path: SecretPath): boolean =>
-  grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((one) => matchPath(one, path)))
+  grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((pattern) => matchPath(pattern, path)))
 
 /** Texts of which one begins every path that the grants allow: what stands before the first `*` of each pattern. */
 export const secretRoots = (grants: readonly SecretGrant[], action: SecretAction): string[] =>
@@ -46,4 +46,6 @@ function rootOf({ segments, subtree }: PathPattern): string {
 
 /** Whether any path that begins with a text could be allowed, by the grants alone: what secrets there are is not asked. */
 export const maySecretUnder = (grants: readonly SecretGrant[], action: SecretAction, prefix: string): boolean =>
-  grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((one) => mayCoverUnder(one, prefix)))
+  grants.some(
+    (grant) => grant.actions.includes(action) && grant.patterns.some((pattern) => mayCoverUnder(pattern, prefix)),
+  )

@@ -46,7 +46,9 @@ const longestSubject = { google: 127, entra: 600 } as const
 const usualFact = 63
 
 function relyingParties({ spiffeId, grants }: WorkloadDefinition): Warning[] {
-  const audiences = (grants?.jwt?.audiences ?? []).map((one) => (typeof one === 'string' ? { audience: one } : one))
+  const audiences = (grants?.jwt?.audiences ?? []).map((audience) =>
+    typeof audience === 'string' ? { audience: audience } : audience,
+  )
   const length = (fact: number): number => spiffeId.replaceAll(/\{[^{}]*\}/g, 'x'.repeat(fact)).length
   const subject = (who: keyof typeof longestSubject, name: string): Warning[] => {
     const most = longestSubject[who]
@@ -56,10 +58,10 @@ function relyingParties({ spiffeId, grants }: WorkloadDefinition): Warning[] {
     return [{ code: 'subject_too_long', detail: `the SPIFFE ID ${says}, and ${name} takes a subject of ${most}` }]
   }
   return [
-    ...(audiences.some((one) => google.test(one.audience)) ? subject('google', 'Google Cloud') : []),
-    ...(audiences.some((one) => entra.test(one.audience)) ? subject('entra', 'Microsoft Entra') : []),
+    ...(audiences.some((audience) => google.test(audience.audience)) ? subject('google', 'Google Cloud') : []),
+    ...(audiences.some((audience) => entra.test(audience.audience)) ? subject('entra', 'Microsoft Entra') : []),
     ...audiences
-      .filter((one) => entra.test(one.audience) && !('alg' in one && one.alg === 'RS256'))
+      .filter((audience) => entra.test(audience.audience) && !('alg' in audience && audience.alg === 'RS256'))
       .map(({ audience }) => ({
         code: 'needs_rs256',
         detail: `Microsoft Entra verifies RS256 alone: give ${audience} "alg": "RS256"`,

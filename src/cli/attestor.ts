@@ -38,12 +38,12 @@ function addList(group: Command, io: Io): void {
       const items = await withApi(io, flags, (api) => api.all<AttestorReply>('/api/v1/attestors'))
       show(io, flags, { items }, () =>
         table(
-          items.map((one) => [
-            one.name,
-            one.preset ?? one.kind,
-            one.issuer ?? '-',
-            one.spiffeIdPrefix,
-            String(one.revision),
+          items.map((item) => [
+            item.name,
+            item.preset ?? item.kind,
+            item.issuer ?? '-',
+            item.spiffeIdPrefix,
+            String(item.revision),
           ]),
           ['NAME', 'KIND', 'ISSUER', 'SPIFFE IDS UNDER', 'REV'],
         ),

@@ -10,7 +10,7 @@ export async function withBorrowedState<T>(dir: string | undefined, work: (dir: 
   const copy = await mkdtemp(join(tmpdir(), 'purser-state-'))
   try {
     const names = dir ? await readdir(dir).catch(() => []) : []
-    for (const name of names.filter((one) => /^log-.*\.json$/.test(one))) {
+    for (const name of names.filter((name) => /^log-.*\.json$/.test(name))) {
       await copyFile(join(dir ?? '', name), join(copy, name))
     }
     return await work(copy)

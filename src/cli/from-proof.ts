@@ -53,7 +53,7 @@ export async function attestorFor(api: Api, named: string | undefined, token?: s
   if (token === undefined) throw new CliError('name the attestor with --attestor', exitCodes.usage)
   const { issuer, audiences } = reading(() => addressOf(readProofText(token.trim())))
   const all = await api.all<AttestorReply>('/api/v1/attestors')
-  const found = all.find((one) => one.issuer === issuer && audiences.includes(one.audience ?? ''))
+  const found = all.find((reply) => reply.issuer === issuer && audiences.includes(reply.audience ?? ''))
   if (found) return found
   throw new CliError(`no attestor takes proofs of ${issuer} for ${audiences.join(', ')}`, exitCodes.usage)
 }

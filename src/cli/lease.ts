@@ -52,13 +52,13 @@ function addList(group: Command, io: Io): void {
       const items = await withApi(io, flags, (api) => api.all<Lease>('/api/v1/leases', query))
       show(io, flags, { items }, () =>
         table(
-          items.map((one) => [
-            one.id,
-            one.database,
-            stateOf(one),
-            one.spiffeId ?? '',
-            one.session ?? '',
-            one.expiresAt,
+          items.map((item) => [
+            item.id,
+            item.database,
+            stateOf(item),
+            item.spiffeId ?? '',
+            item.session ?? '',
+            item.expiresAt,
           ]),
           ['LEASE', 'DATABASE', 'STATE', 'SPIFFE ID', 'SESSION', 'EXPIRES'],
         ),

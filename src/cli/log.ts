@@ -131,19 +131,19 @@ function addNewEpoch(group: Command, io: Io): void {
       // Loaded here, so that verbs that only ask load no server.
       const { beginEpoch } = await import('./new-epoch.ts')
       const made = await beginEpoch(io, { reason, known, acceptFork })
-      show(io, flags, made, (one) =>
+      show(io, flags, made, (made) =>
         table([
-          ['epoch', `${one.epoch}, after ${one.previous.size} entries of epoch ${one.previous.epoch}`],
-          ...(one.previous.closed === undefined ? [] : [['closed', one.previous.closed]]),
-          ['lost', one.lost],
-          ...one.forks.map((fork) => ['fork', fork]),
-          ['log key', one.vkey],
+          ['epoch', `${made.epoch}, after ${made.previous.size} entries of epoch ${made.previous.epoch}`],
+          ...(made.previous.closed === undefined ? [] : [['closed', made.previous.closed]]),
+          ['lost', made.lost],
+          ...made.forks.map((fork) => ['fork', fork]),
+          ['log key', made.vkey],
           [
             'ended',
-            `${one.ended.sessions} sessions, ${one.ended.accessTokens} access tokens, ${one.ended.joinTokens} join tokens, ${one.ended.apiTokens.length} API tokens`,
+            `${made.ended.sessions} sessions, ${made.ended.accessTokens} access tokens, ${made.ended.joinTokens} join tokens, ${made.ended.apiTokens.length} API tokens`,
           ],
-          ['replaced', one.replaced.join(', ')],
-          ['bootstrap', `${one.bootstrapTokenFile}, until ${one.bootstrapExpiresAt}`],
+          ['replaced', made.replaced.join(', ')],
+          ['bootstrap', `${made.bootstrapTokenFile}, until ${made.bootstrapExpiresAt}`],
         ]),
       )
       remark(io, 'start the servers, review what was revoked and blocked, then: purser log open --reason …')

@@ -25,7 +25,7 @@ export function addVerify(program: Command, io: Io): void {
     .option('--trust-domain <name>', 'that it must be of (default: as server or bundle say)')
     .action(async (argument: string, flags: Flags) => {
       const report = await judge(io, await readInput(io, argument), flags)
-      show(io, flags, report, (one) => reportWords(one, createStyle(io)))
+      show(io, flags, report, (report) => reportWords(report, createStyle(io)))
       if (!report.verified) throw new CliError('it does not verify', exitCodes.unverified)
     })
   withExamples(

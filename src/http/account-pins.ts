@@ -101,10 +101,10 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
   function take(): Waiting[] {
     const names = new Set<string>()
     const batch: Waiting[] = []
-    waiting = waiting.filter((one) => {
-      if (batch.length >= mostTogether || names.has(one.name)) return true
-      names.add(one.name)
-      batch.push(one)
+    waiting = waiting.filter((waiter) => {
+      if (batch.length >= mostTogether || names.has(waiter.name)) return true
+      names.add(waiter.name)
+      batch.push(waiter)
       return false
     })
     return batch
@@ -118,15 +118,15 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
     let gone = new Set<Waiting>()
     try {
       await recorder.change(open, async (tx, fresh) => {
-        gone = new Set(batch.filter((one) => standingOf(fresh, one.attested) === 'superseded'))
-        return together(await pinAll(tx, batch.filter((one) => ['new', 'recreated'].includes(standingOf(fresh, one.attested))))) // prettier-ignore
+        gone = new Set(batch.filter((waiter) => standingOf(fresh, waiter.attested) === 'superseded'))
+        return together(await pinAll(tx, batch.filter((waiter) => ['new', 'recreated'].includes(standingOf(fresh, waiter.attested))))) // prettier-ignore
       })
     } catch (error) {
-      if (error !== recordedAlready) return batch.forEach((one) => one.reject(error))
+      if (error !== recordedAlready) return batch.forEach((waiter) => waiter.reject(error))
     }
-    for (const one of batch) {
-      if (gone.has(one)) one.reject(refuse('identity_superseded'))
-      else one.resolve()
+    for (const waiter of batch) {
+      if (gone.has(waiter)) waiter.reject(refuse('identity_superseded'))
+      else waiter.resolve()
     }
   }
 
@@ -161,8 +161,8 @@ function together(pinned: Pinned[]): Change<undefined> {
 
 async function pinAll(tx: Knex.Transaction, wanted: readonly Waiting[]): Promise<Pinned[]> {
   const pinned: Pinned[] = []
-  for (const one of wanted) {
-    const made = await pin(tx, one)
+  for (const waiter of wanted) {
+    const made = await pin(tx, waiter)
     if (made) pinned.push(made)
   }
   return pinned

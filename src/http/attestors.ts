@@ -112,7 +112,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
     async check(request, snapshot) {
       const row = find(request, snapshot)
       const checks = row.kind === joinTokenKind ? [builtIn] : await attestors.open(row).check(request.time)
-      const ok = checks.every((one) => one.ok)
+      const ok = checks.every((check) => check.ok)
       return {
         reply: json({ ok, checks }),
         entry: { resource: { kind: 'attestor', id: row.id, name: row.name }, detail: { ok, checks } },

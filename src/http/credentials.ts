@@ -160,7 +160,7 @@ async function issueAll(
       parts.keys.signing(snapshot, alg === 'ES256' ? 'jwt-es256' : 'jwt-rs256', now)
     const signing = { key, issuer: snapshot.issuer, sessionEnd, now }
     const granted = { spiffeId: grant.spiffeId, ...jwt }
-    const issued = await Promise.all(body.jwts.map((one, n) => parts.issueJwt(one, `/jwts/${n}`, granted, signing)))
+    const issued = await Promise.all(body.jwts.map((jwt, n) => parts.issueJwt(jwt, `/jwts/${n}`, granted, signing)))
     made.jwts = issued.map((one) => one.reply)
     made.record.jwts = issued.map((one) => one.record)
   }

@@ -55,7 +55,7 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
     }
     const holder = { sessionId: session.id, workloadId: entry.row.id, spiffeId: grant.spiffeId }
     const { values, ids, undo } = await issueLeases(parts, open, holder, wished, known.instanceId)
-    const shown = values.map((one) => ({ ...one, expiresAt: rfc3339(one.expiresAt) }))
+    const shown = values.map((value) => ({ ...value, expiresAt: rfc3339(value.expiresAt) }))
     return {
       values: shown,
       record: shown.map(({ lease, name, username, expiresAt }) => ({ id: lease, database: name, username, expiresAt })),

@@ -136,7 +136,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
     async check(request, snapshot) {
       const row = findDatabase(request, snapshot)
       const checks = await checkDatabase(parts, row, rolePrefix(snapshot.instanceId))
-      const ok = checks.every((one) => one.ok)
+      const ok = checks.every((check) => check.ok)
       return {
         reply: json({ ok, checks }),
         entry: { resource: { kind: 'database', id: row.id, name: row.name }, detail: { ok, checks } },
@@ -197,8 +197,8 @@ async function refuseUsed(tx: Knex.Transaction, { id, name }: DatabaseRow, other
 
 function refuseGranted(row: DatabaseRow, { workloads }: Snapshot): void {
   const users = [...workloads.values()]
-    .filter((one) => entryOf(one).databases.includes(row.name))
-    .map((one) => one.name)
+    .filter((workload) => entryOf(workload).databases.includes(row.name))
+    .map((workload) => workload.name)
   if (users.length === 0) return
   throw refuse('in_use', { detail: `workload entries grant it: ${users.toSorted().slice(0, 5).join(', ')}` })
 }

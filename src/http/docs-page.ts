@@ -64,7 +64,9 @@ export function createDocsPage(document: unknown): DocsPage {
 
   const facts = ({ operation, parameters }: Described): [string, string][] => {
     const { permission, action, limit } = object(operation['x-purser'])
-    const taken = parameters.map((one) => `${inText(`\`${String(one['name'])}\``)} (${escaped(one['in'])})`)
+    const taken = parameters.map(
+      (parameter) => `${inText(`\`${String(parameter['name'])}\``)} (${escaped(parameter['in'])})`,
+    )
     const replies = Object.entries(object(operation['responses'])).map(([status, reply]): [string, string] => {
       const body = contents(reply)
       return [status, `${inText(real(reply)['description'])}${body && ` (${body})`}`]

@@ -81,14 +81,16 @@ function facts(explanation: Record<string, unknown> | undefined): string | undef
 /** Which parts of the request were refused, as problems name them. */
 const parts = (errors: unknown): string[] =>
   Array.isArray(errors)
-    ? errors.flatMap((one: Partial<Problem> | null) => (one?.pointer ? [`${one.pointer}: ${one.detail ?? ''}`] : []))
+    ? errors.flatMap((error: Partial<Problem> | null) =>
+        error?.pointer ? [`${error.pointer}: ${error.detail ?? ''}`] : [],
+      )
     : []
 
 function nearest(entries: Considered[], more: number): string {
   const first = entries.find(({ conditions }) => conditions.some(subjectWithIds)) ?? entries[0]
   if (!first) return 'This attestor has no entry yet'
   if (first.matched) return `It matches ${first.workload.name}, and named another`
-  const failed = first.conditions.filter((one) => !one.ok)
+  const failed = first.conditions.filter((condition) => !condition.ok)
   const told = failed.map((condition) => {
     const { key, wanted, found } = condition
     const hint = subjectWithIds(condition) ? ' (the entry matches by name, the token has ids)' : ''

@@ -59,7 +59,7 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
   /** Nobody needs to paste a token to an operator: the log knows what was refused, and with which facts. */
   async function byRecord(requestId: string, named: string | undefined, known: Snapshot): Promise<View> {
     const entries = await findRecorded(db.knex, [`requestId=${requestId}`], 10)
-    const entry = entries.find((one) => one.outcome === 'refused') ?? entries[0]
+    const entry = entries.find((entry) => entry.outcome === 'refused') ?? entries[0]
     // What operators and auditors did is told by the audit log, to those who may read it.
     if (!entry || (entry.actor.kind !== 'workload' && entry.actor.kind !== 'anonymous')) {
       const detail =

@@ -13,11 +13,14 @@ export function grantsInShort({ x509, jwt, secrets, databases }: Grant): GrantsI
   const short: GrantsInShort = {}
   if (x509) short.x509 = { dnsNames: x509.dnsNames, maxLifetimeSeconds: x509.maxLifetimeSeconds }
   if (jwt) {
-    const audiences = jwt.audiences.map((one) => one.audience)
+    const audiences = jwt.audiences.map((audience) => audience.audience)
     short.jwt = { audiences, maxLifetimeSeconds: jwt.maxLifetimeSeconds }
   }
   if (secrets.length > 0) {
-    short.secrets = secrets.map(({ patterns, actions }) => ({ paths: patterns.map((one) => one.text), actions }))
+    short.secrets = secrets.map(({ patterns, actions }) => ({
+      paths: patterns.map((pattern) => pattern.text),
+      actions,
+    }))
   }
   if (databases.length > 0) short.databases = databases
   return short

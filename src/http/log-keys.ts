@@ -18,7 +18,7 @@ export function logKeysOf({ keys, trustDomain }: Pick<Snapshot, 'keys' | 'trustD
 }
 
 export const logVkeysOf = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
-  logKeysOf(known).flatMap((one) => (one.epoch === epoch ? [one.vkey] : []))
+  logKeysOf(known).flatMap((key) => (key.epoch === epoch ? [key.vkey] : []))
 
 /** Those that sign the present epoch's heads now. */
 export const signingLogKeys = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>

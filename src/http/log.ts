@@ -28,7 +28,7 @@ export function createLogRoutes({ db, epochs, refresh }: LogParts): Record<'chec
   async function entriesTile({ epoch, size }: EpochView, first: number, width: number): Promise<Buffer | undefined> {
     if (first + width > size) return undefined
     const commitments = await readLeaves(db.knex, epoch, first, first + width)
-    return Buffer.concat(commitments.flatMap((one) => [Buffer.from([0, one.length]), one]))
+    return Buffer.concat(commitments.flatMap((commitment) => [Buffer.from([0, commitment.length]), commitment]))
   }
 
   return {

@@ -82,13 +82,16 @@ export function createOperation({ path, method, operationId, operation, shared, 
       createParameters(place, parameters, (schema) => compile(bound(schema)))
     return { path: of('path'), query: of('query'), header: of('header') }
   })
-  const takes = (header: string): boolean => parameters.some((one) => one['in'] === 'header' && one['name'] === header)
+  const takes = (header: string): boolean =>
+    parameters.some((parameter) => parameter['in'] === 'header' && parameter['name'] === header)
 
   return {
     operationId,
     method: method.toUpperCase(),
     path,
-    manySegments: parameters.filter((one) => one['x-segments'] === 'many').map((one) => String(one['name'])),
+    manySegments: parameters
+      .filter((parameter) => parameter['x-segments'] === 'many')
+      .map((parameter) => String(parameter['name'])),
     permission: String(purser['permission']),
     action: String(purser['action']),
     limit: String(purser['limit']),

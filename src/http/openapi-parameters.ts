@@ -30,10 +30,10 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
   const check = compile({
     type: 'object',
     additionalProperties: false,
-    required: schemas.filter((one) => one.required).map((one) => one.name),
-    properties: Object.fromEntries(schemas.map((one) => [one.name, one.schema])),
+    required: schemas.filter((schema) => schema.required).map((schema) => schema.name),
+    properties: Object.fromEntries(schemas.map((schema) => [schema.name, schema.schema])),
   })
-  const known = new Map(schemas.map((one) => [one.name, one]))
+  const known = new Map(schemas.map((schema) => [schema.name, schema]))
 
   return {
     read(given) {
@@ -53,7 +53,7 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
         else if (schema['default'] !== undefined) values[name] = schema['default']
       }
       const failed = problemsOf(check(values), `/${place}`)
-      problems.push(...failed.filter((one) => !problems.some((earlier) => earlier.pointer === one.pointer)))
+      problems.push(...failed.filter((problem) => !problems.some((earlier) => earlier.pointer === problem.pointer)))
       return { values, problems }
     },
   }

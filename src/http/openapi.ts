@@ -45,7 +45,7 @@ export function loadOpenApi(file: string = findDocument()): OpenApi {
     written,
     operations,
     operation: (operationId) => {
-      const found = operations.find((one) => isOperation(one, operationId))
+      const found = operations.find((operation) => isOperation(operation, operationId))
       if (!found) throw new Error(`openapi.yaml has no operation ${operationId}`)
       return found
     },
@@ -55,8 +55,8 @@ export function loadOpenApi(file: string = findDocument()): OpenApi {
 /** The generated types name every operation of the document; a test holds the two together. */
 const isOperationId = (name: unknown): name is OperationId => typeof name === 'string'
 
-const isOperation = <Id extends OperationId>(one: Operation, operationId: Id): one is Operation<Id> =>
-  one.operationId === operationId
+const isOperation = <Id extends OperationId>(operation: Operation, operationId: Id): operation is Operation<Id> =>
+  operation.operationId === operationId
 
 /** `src/http/` is two folders below the document, `dist/src/http/` three. */
 function findDocument(): string {

@@ -70,8 +70,8 @@ async function one(tx: Knex, asked: Asked, now: Date): Promise<Found> {
   if (!entry) throw refuse('not_found')
   const all = nothing()
   add(all, entry, now)
-  found.certificates = all.certificates.filter((one) => one.serialNumber === serialNumber)
-  found.jwts = all.jwts.filter((one) => one.jti === jti)
+  found.certificates = all.certificates.filter((certificate) => certificate.serialNumber === serialNumber)
+  found.jwts = all.jwts.filter((jwt) => jwt.jti === jti)
   return found
 }
 
@@ -164,9 +164,11 @@ export function blocksOf(
   })
   const keptOut = ({ kind, value, ...more }: KeptOut): BlockRow => ({ ...block(kind, value, untilReleased), ...more })
   return [
-    ...found.certificates.map((one) => block('serialNumber', one.serialNumber, one.until, one.keyId)),
-    ...found.jwts.map((one) => block('jti', one.jti, one.until, one.keyId)),
-    ...found.accessTokens.map((one) => block('accessToken', one.id, one.until)),
+    ...found.certificates.map((certificate) =>
+      block('serialNumber', certificate.serialNumber, certificate.until, certificate.keyId),
+    ),
+    ...found.jwts.map((jwt) => block('jti', jwt.jti, jwt.until, jwt.keyId)),
+    ...found.accessTokens.map((token) => block('accessToken', token.id, token.until)),
     ...(found.kept ? [keptOut(found.kept)] : []),
   ]
 }

@@ -45,7 +45,13 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const [last] = rotations
     const waits = last && ['issued', 'waiting', 'held'].includes(last.state)
     const consumers = waits ? await consumersOf(secret, last, known, now, knex) : undefined
-    return showSecretRotation(secret, policy, rotations, consumers?.filter((one) => one.waitedFor).length, now)
+    return showSecretRotation(
+      secret,
+      policy,
+      rotations,
+      consumers?.filter((consumer) => consumer.waitedFor).length,
+      now,
+    )
   }
 
   async function show(knex: Knex, secret: SecretRow, known: Snapshot, now: Date, status = 200): Promise<Reply> {
@@ -177,7 +183,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   }
 
   const again = (id: string, known: Snapshot, now: Date) => {
-    const secret = [...known.secrets.values()].find((one) => one.id === id)
+    const secret = [...known.secrets.values()].find((secret) => secret.id === id)
     return secret && view(db.knex, secret, known, now)
   }
 

@@ -167,7 +167,7 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
     const secret = await lockedSecret(request, tx, known)
     await refuseWhileRotating(tx, secret)
     await removePolicy(tx, secret.id)
-    const versions = (await listVersions(tx, secret.id)).map((one) => one.version)
+    const versions = (await listVersions(tx, secret.id)).map((version) => version.version)
     await destroyVersions(tx, secret.id, versions, request.time)
     await removeSecret(tx, secret.id, request.time)
     return {

@@ -27,7 +27,7 @@ export function stillHolds(
   if (fresh.epoch !== old.epoch || !fresh.issuing) return false
   if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
   if (!decidedAlike(fresh, attested, named, entry.row)) return false
-  const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((one) => one.keyId)]
+  const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((jwt) => jwt.keyId)]
   if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
   if (!accountHolds(fresh, attested)) return false
   if (attested.renews && !counts(fresh, attested.renews)) return false

@@ -42,7 +42,7 @@ export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
     const written = await Promise.allSettled(due.map(record))
     const left = due.filter((_, n) => written[n]?.status === 'rejected')
     limits.putBack(left)
-    const failure = written.find((one) => one.status === 'rejected')
+    const failure = written.find((result) => result.status === 'rejected')
     if (failure) onError(failure.reason)
   }
 

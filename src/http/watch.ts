@@ -20,7 +20,7 @@ export function createWatch({ watches }: WatchRouteParts): Issue {
     if (prefix !== undefined && !mayUnder('watch', prefix)) denied.push({ pointer: '/query/prefix', detail })
     if (denied.length > 0) throw refuse('not_granted', { errors: denied.slice(0, 20) })
     watches.admit(holder)
-    const names = paths.map((one) => one.path)
+    const names = paths.map((path) => path.path)
     const since = readEventId(request.lastEventId)
     const until = endOfCredential(request, snapshot)
     const { caller } = request

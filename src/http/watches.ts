@@ -77,7 +77,7 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
 
   function admit(holder: string): void {
     if (closed) throw refuse('unavailable', { detail: 'this replica is about to stop', retryAfterSeconds: 1 })
-    const own = [...streams].filter((one) => one.holder === holder).length
+    const own = [...streams].filter((stream) => stream.holder === holder).length
     if (own >= mostEach)
       throw refuse('rate_limited', { detail: `${mostEach} watches of one session are the most`, retryAfterSeconds: 5 })
     if (streams.size >= most)
@@ -105,7 +105,13 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
     add(stream)
     try {
       const { current } = snapshots
-      yield* tell(stream, { current, sequence, may: (one, path) => mayWatch(one, path, current()), begin, now: ms })
+      yield* tell(stream, {
+        current,
+        sequence,
+        may: (stream, path) => mayWatch(stream, path, current()),
+        begin,
+        now: ms,
+      })
     } finally {
       remove(stream)
     }

@@ -32,7 +32,9 @@ export function checkPossession(
   publicKey: KeyObject,
 ): void {
   const der = toDer(request.algorithm)
-  const algorithm = algorithms.find((one) => one.der.equals(der) && one.keyKind === publicKey.asymmetricKeyType)
+  const algorithm = algorithms.find(
+    (algorithm) => algorithm.der.equals(der) && algorithm.keyKind === publicKey.asymmetricKeyType,
+  )
   if (!algorithm) throw new CsrError('unsupported_signature')
   if (!verify(algorithm.digest, toDer(request.info), publicKey, request.signature)) throw new CsrError('bad_signature')
 }

@@ -29,14 +29,14 @@ function chooseAudiences(
 ): JwtAudienceGrant[] {
   const errors: Problem[] = []
   const chosen = request.audience.flatMap((audience, n) => {
-    const found = granted.find((one) => one.audience === audience)
+    const found = granted.find((grant) => grant.audience === audience)
     if (!found) errors.push({ pointer: `${pointer}/audience/${n}`, detail: 'this audience is not granted' })
     return found ? [found] : []
   })
   if (errors.length > 0) throw refuse('not_granted', { errors })
   const [first] = chosen
   const alike = chosen.every(
-    (one) => one.alg === first?.alg && JSON.stringify(one.claims) === JSON.stringify(first.claims),
+    (grant) => grant.alg === first?.alg && JSON.stringify(grant.claims) === JSON.stringify(first.claims),
   )
   if (!alike) {
     const detail = 'these audiences need tokens of their own: their algorithm or claims differ'

@@ -12,7 +12,7 @@ const shortest = 5
  */
 export function endOf(now: Date, wanted: number | undefined, most: number, ends: readonly Date[]): Date {
   const seconds = Math.min(wanted ?? most, most)
-  const end = Math.min(now.getTime() + seconds * 1000, ...ends.map((one) => one.getTime()))
+  const end = Math.min(now.getTime() + seconds * 1000, ...ends.map((end) => end.getTime()))
   const whole = Math.floor(end / 1000) * 1000
   if (whole < now.getTime() + shortest * 1000) throw refuse('expires_too_soon')
   return new Date(whole)

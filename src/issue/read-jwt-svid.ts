@@ -55,7 +55,7 @@ export async function readJwtSvid(
   const [header = '', payload = ''] = segments
   const { alg, kid } = strictObject(header) ?? {}
   if ((alg !== 'ES256' && alg !== 'RS256') || typeof kid !== 'string') return undefined
-  const row = publishedKeys(known, kinds[alg], now).find((one) => one.id === kid)
+  const row = publishedKeys(known, kinds[alg], now).find((key) => key.id === kid)
   if (!row) return undefined
   try {
     await compactVerify(token, publicKeyOf(row), { algorithms: [alg] })

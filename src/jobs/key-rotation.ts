@@ -51,7 +51,7 @@ export function keyRotation(parts: KeyRotationParts): Job {
     const { trustDomain, epoch } = snapshots.current()
     const origin = originOf(trustDomain, epoch)
     const applied = await applyKeyChanges(tx, { created: made, retired: [], withdrawn: [] }, origin)
-    const ended = plan.actions.flatMap((one) => (one.do === 'end-log-key' ? [one.id] : []))
+    const ended = plan.actions.flatMap((action) => (action.do === 'end-log-key' ? [action.id] : []))
     const entries = [
       ...applied.entries,
       ...rows

@@ -83,8 +83,8 @@ export function leaseJob(parts: LeaseJobParts): Job {
           more,
           async placed() {
             let begun = 0
-            for (const reason of new Set(over.map((one) => one.reason))) {
-              const ids = over.filter((one) => one.reason === reason).map((one) => one.lease.id)
+            for (const reason of new Set(over.map((over) => over.reason))) {
+              const ids = over.filter((over) => over.reason === reason).map((over) => over.lease.id)
               const from = reason === 'not_given_out' ? (['intended'] as const) : (['active'] as const)
               begun += await beginRevoking(tx, ids, from, { reason, now: time })
             }

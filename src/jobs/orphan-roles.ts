@@ -39,7 +39,7 @@ export function orphanRoles(parts: OrphanRolesParts): Job {
       const id = leaseOf(instanceId, username)
       return id === undefined ? [] : [{ id, username }]
     })
-    const usernames = ours.map((one) => one.username)
+    const usernames = ours.map((object) => object.username)
     const known = await knownUsernames(db.knex, usernames)
     return ours.filter(({ username }) => !known.has(username))
   }
@@ -49,10 +49,13 @@ export function orphanRoles(parts: OrphanRolesParts): Job {
     const { id, name: named } = database
     await recorder.change(openBySystem('lease.orphan', parts), async (tx) => ({
       reply: undefined,
-      entry: { resource: { kind: 'database', id, name: named }, detail: { roles: orphans.map((one) => one.username) } },
-      more: orphans.map((one) => ({
+      entry: {
+        resource: { kind: 'database', id, name: named },
+        detail: { roles: orphans.map((orphan) => orphan.username) },
+      },
+      more: orphans.map((orphan) => ({
         action: 'lease.revoke',
-        ...aboutLease(one, 'intended', { database: named, reason: 'orphan' }),
+        ...aboutLease(orphan, 'intended', { database: named, reason: 'orphan' }),
       })),
       placed: () => adoptRoles(tx, id, orphans, time),
     }))

@@ -143,4 +143,4 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
   }
 }
 
-const waitedFor = (consumers: readonly Consumer[]): Consumer[] => consumers.filter((one) => one.waitedFor)
+const waitedFor = (consumers: readonly Consumer[]): Consumer[] => consumers.filter((consumer) => consumer.waitedFor)

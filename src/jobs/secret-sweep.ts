@@ -27,13 +27,13 @@ export function secretSweep(parts: SecretSweepParts): Job {
   const destroyExpired = (): Promise<boolean> =>
     changeOnce(parts, lock, 'secret.destroy', async (tx, time) => {
       const entries: EntryPart[] = []
-      for (const one of await expiredBefore(tx, new Date(time.getTime() - expiredFor), mostSecrets)) {
+      for (const versions of await expiredBefore(tx, new Date(time.getTime() - expiredFor), mostSecrets)) {
         // Whoever writes a secret has its row's lock before those of its versions.
-        await lockSecret(tx, one.id)
-        await destroyVersions(tx, one.id, one.versions, time)
+        await lockSecret(tx, versions.id)
+        await destroyVersions(tx, versions.id, versions.versions, time)
         entries.push({
-          resource: { kind: 'secret', id: one.id, name: one.path, revision: one.revision },
-          detail: { versions: one.versions, expired: true },
+          resource: { kind: 'secret', id: versions.id, name: versions.path, revision: versions.revision },
+          detail: { versions: versions.versions, expired: true },
         })
       }
       const [entry, ...more] = entries

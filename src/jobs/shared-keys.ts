@@ -113,7 +113,7 @@ export function sharedKeys(parts: SharedKeysParts): Job {
       await writeJobState(tx, name, to)
       return { reply: undefined, entry, more }
     })
-    if (recorded) for (const one of alerts) log.warn('key.shared', { fingerprint: one.resource?.id })
+    if (recorded) for (const alert of alerts) log.warn('key.shared', { fingerprint: alert.resource?.id })
   }
 
   return {

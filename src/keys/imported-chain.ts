@@ -163,13 +163,15 @@ const understood = [
 
 /** Rules for what is sent with leaves; a root's own extensions are hardly looked at by anybody. */
 function checkBelowRoot(ca: Ca): void {
-  if (!soundSignatures.some((one) => sameOid(ca.signatureAlgorithm, one))) {
+  if (!soundSignatures.some((signature) => sameOid(ca.signatureAlgorithm, signature))) {
     throw new ImportedChainError(`${ca.label} is signed with an algorithm that verifiers refuse`)
   }
   if (findExtension(ca.extensions, extensionOid.extendedKeyUsage)) {
     throw new ImportedChainError(`${ca.label} has an extended key usage, which verifiers read differently on a CA`)
   }
-  if (ca.extensions.some((one) => one.critical && !understood.some((known) => sameOid(one.id, known)))) {
+  if (
+    ca.extensions.some((extension) => extension.critical && !understood.some((known) => sameOid(extension.id, known)))
+  ) {
     throw new ImportedChainError(`${ca.label} has a critical extension that verifiers may not know`)
   }
 }
@@ -207,7 +209,7 @@ function checkTrustDomain(issuing: Ca, trustDomain: string): void {
   }
   const names = findExtension(issuing.extensions, extensionOid.subjectAltName)
   const uris = names
-    ? childrenOf(fromDerStrict(names.value), tag.sequence).filter((one) => one.tagClass === 0x80 && one.type === 6)
+    ? childrenOf(fromDerStrict(names.value), tag.sequence).filter((asn1) => asn1.tagClass === 0x80 && asn1.type === 6)
     : []
   if (uris.length > 1 || uris.some((uri) => uri.value !== `spiffe://${trustDomain}`)) {
     throw new ImportedChainError('our issuing CA carries the name of something other than this trust domain')

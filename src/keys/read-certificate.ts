@@ -49,5 +49,5 @@ function readExtension(node: Asn1): Extension {
 
 export function findExtension(extensions: Extension[], dotted: string): Extension | undefined {
   const wanted = oid(dotted)
-  return extensions.find((one) => sameOid(one.id, wanted))
+  return extensions.find((extension) => sameOid(extension.id, wanted))
 }

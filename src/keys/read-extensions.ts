@@ -57,8 +57,8 @@ export function crlUrlsOf(extensions: Extension[]): string[] {
   return childrenOf(found, tag.sequence).flatMap((point) => {
     const [first] = childrenOf(point, tag.sequence)
     const names = first?.type === 0 && first.tagClass === 0x80 ? childrenOf(first, 0, 0x80) : []
-    const full = names.filter((one) => one.type === 0 && one.tagClass === 0x80)
-    return full.flatMap((one) => childrenOf(one, 0, 0x80).flatMap(urlIn))
+    const full = names.filter((name) => name.type === 0 && name.tagClass === 0x80)
+    return full.flatMap((asn1) => childrenOf(asn1, 0, 0x80).flatMap(urlIn))
   })
 }
 

@@ -26,7 +26,7 @@ export async function rotateKeyring(
   const createdAt = now.getTime() > newest ? now : after(new Date(newest), 1)
   const row = await newKeyringRow(rootKey, instanceId, id, createdAt)
   const keyring = await openKeyring(rootKey, instanceId, [...wrapping, row])
-  return { row, rewrapped: rows.map((one) => rewrap(keyring, one)).filter((one) => one.wrappingKeyId === id) }
+  return { row, rewrapped: rows.map((row) => rewrap(keyring, row)).filter((key) => key.wrappingKeyId === id) }
 }
 
 export type Rotated = {
@@ -49,10 +49,10 @@ export async function writeRotatedKeyring(
   const earlier = await readWrappingKeys(tx)
   const { row, rewrapped } = await rotateKeyring(rootKey, instanceId, earlier, rows, id, now)
   await insertWrappingKey(tx, row)
-  for (const one of rewrapped) await updateWrapped(tx, one)
+  for (const key of rewrapped) await updateWrapped(tx, key)
   const values = await countWrapped(
     tx,
-    earlier.map((one) => one.id),
+    earlier.map((key) => key.id),
   )
   return {
     row,
@@ -61,8 +61,8 @@ export async function writeRotatedKeyring(
     entry: {
       action: 'key.rewrap',
       resource: { kind: 'key', id, name: 'keyring' },
-      change: { after: { rootKeyId: row.rootKeyId, rewrapped: rewrapped.map((one) => one.id), valuesLeft: values } },
+      change: { after: { rootKeyId: row.rootKeyId, rewrapped: rewrapped.map((key) => key.id), valuesLeft: values } },
     },
-    changed: rewrapped.map((one) => ({ table: 'signing_key', where: { id: one.id } })),
+    changed: rewrapped.map((key) => ({ table: 'signing_key', where: { id: key.id } })),
   }
 }

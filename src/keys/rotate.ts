@@ -52,7 +52,9 @@ export const makePlanned = (
   rotator: Rotator,
 ): Promise<KeyRow[]> =>
   Promise.all(
-    actions.flatMap((one) => (one.do === 'make' ? [makeKey(one.kind, rows, one.activeAt, now, rotator)] : [])),
+    actions.flatMap((action) =>
+      action.do === 'make' ? [makeKey(action.kind, rows, action.activeAt, now, rotator)] : [],
+    ),
   )
 
 const isLive = (row: KeyRow, now: Date): boolean => !row.withdrawnAt && row.goneAt > now
@@ -121,7 +123,7 @@ export async function rotateRoot(
   const created = [root, first]
   if (compromised) return { created, retired: [], withdrawn: [...roots, ...issuing].map((row) => withdraw(row, now)) }
   const retired = issuing.flatMap((row) => retire(row, at, now))
-  const ended = issuing.map((row) => retired.find((one) => one.id === row.id) ?? row)
+  const ended = issuing.map((row) => retired.find((key) => key.id === row.id) ?? row)
   return { created, retired: [...retired, ...roots.map((row) => endRoot(row, ended, at))], withdrawn: [] }
 }
 

@@ -59,7 +59,7 @@ export function importChain(rows: readonly KeyRow[], parts: ImportParts): KeyCha
   const times = { createdAt: now, activeAt: now, retireAt: imported.goneAt, goneAt: imported.goneAt }
   const created = known ? [] : [upstreamRoot(checked.root, requested, times, parts.randomBytes)]
   const retired = issuing.flatMap((row) => retire(row, activeAt, now))
-  const ended = issuing.map((row) => retired.find((one) => one.id === row.id) ?? row)
+  const ended = issuing.map((row) => retired.find((key) => key.id === row.id) ?? row)
   const roots = live
     .filter((row) => row.kind === 'root-ca' && !isUpstream(row) && row.retireAt > activeAt)
     .map((row) => endRoot(row, ended, activeAt))

@@ -46,7 +46,7 @@ export function parsePathPattern(text: string): PathPattern {
   if (all.length > mostSegments) throw new NameError('bad_pattern', 'a path pattern has at most 64 segments')
   const subtree = all.at(-1) === '**'
   const segments = subtree ? all.slice(0, -1) : all
-  if (!segments.every((one) => one === '*' || isPathSegment(one)))
+  if (!segments.every((segment) => segment === '*' || isPathSegment(segment)))
     throw new NameError(
       'bad_pattern',
       'each segment of a path pattern is a plain segment or *, the last may be **, and * is never part of a segment',

@@ -56,9 +56,9 @@ export async function readSecrets(
     return secret ? [{ ...one, secret, wanted: one.version ?? secret.version }] : []
   })
   const rows = await versions.find(found.map(({ secret, wanted: version }) => ({ secret, version })))
-  const readable = found.flatMap((one, n) => {
+  const readable = found.flatMap((found, n) => {
     const row = rows[n]
-    return row && isReadable(row, one.secret, now) ? [{ ...one, row }] : []
+    return row && isReadable(row, found.secret, now) ? [{ ...found, row }] : []
   })
   const missing = granted.filter((one) => !one.optional && !readable.some((other) => other.at === one.at))
   if (missing.length > 0) throw refused('not_found', missing, 'does not exist, or has no such version now')
@@ -99,6 +99,6 @@ export function isReadable(row: VersionRow, secret: SecretRow, now: Date): boole
 }
 
 const refused = (code: RefusalCode, parts: readonly Asked[], detail: string): Error => {
-  const errors: Problem[] = parts.slice(0, 20).map((one) => ({ pointer: one.at, detail }))
+  const errors: Problem[] = parts.slice(0, 20).map((part) => ({ pointer: part.at, detail }))
   return refuse(code, { errors })
 }

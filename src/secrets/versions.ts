@@ -44,7 +44,7 @@ export function createVersions(
 
   return {
     async find(wanted) {
-      const missing = wanted.filter((one) => !kept.has(keyOf(one)))
+      const missing = wanted.filter((version) => !kept.has(keyOf(version)))
       const read = await readVersions(
         knex,
         missing.map(({ secret, version }) => ({ secretId: secret.id, version })),
@@ -52,9 +52,9 @@ export function createVersions(
       await opened(read.flatMap(({ sealed }) => (sealed ? [sealed.wrappingKeyId] : [])))
       const found = new Map<string, VersionRow>()
       for (const row of read) found.set(`${row.secretId}/${row.version}`, row)
-      return wanted.map((one) => {
-        const key = keyOf(one)
-        const row = kept.get(key) ?? found.get(`${one.secret.id}/${one.version}`)
+      return wanted.map((version) => {
+        const key = keyOf(version)
+        const row = kept.get(key) ?? found.get(`${version.secret.id}/${version.version}`)
         if (row) keep(key, row)
         return row
       })

@@ -126,7 +126,7 @@ export async function takeLock(path: string, { beat, deadAfter } = rhythm): Prom
       if (await linked(draft, path)) break
       const holder = await readHolder(path)
       if (!holder) continue
-      const gone = (at: string) => (one: Holder) => isGone(at, one, world, deadAfter)
+      const gone = (at: string) => (holder: Holder) => isGone(at, holder, world, deadAfter)
       if (tries > mostTries || !(await gone(path)(holder))) throw new StoreLocked(path, holder.pid)
       await clear(path, holder, draft, gone(`${path}.gate`))
     }

@@ -33,7 +33,7 @@ async function readApplied(knex: Knex): Promise<Applied> {
 }
 
 function refuseTooNew({ names, oldestBinary }: Applied, known: readonly Migration[]): void {
-  const knows = (name: string): boolean => known.some((one) => one.name === name)
+  const knows = (name: string): boolean => known.some((migration) => migration.name === name)
   if (oldestBinary !== undefined && !names.every(knows) && !knows(oldestBinary)) throw new SchemaTooNew(oldestBinary)
 }
 
@@ -41,13 +41,13 @@ function refuseTooNew({ names, oldestBinary }: Applied, known: readonly Migratio
 export async function pendingMigrations(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
   const applied = await readApplied(db.knex)
   refuseTooNew(applied, list)
-  return list.map((one) => one.name).filter((name) => !applied.names.includes(name))
+  return list.map((migration) => migration.name).filter((name) => !applied.names.includes(name))
 }
 
 /** What a newer Purser changed, that this one knows nothing of and may still run on. */
 export async function newerMigrations(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
   const { names } = await readApplied(db.knex)
-  return names.filter((name) => !list.some((one) => one.name === name))
+  return names.filter((name) => !list.some((migration) => migration.name === name))
 }
 
 /**
@@ -78,11 +78,13 @@ async function applyMissing(db: Pick<Database, 'knex'>, list: readonly Migration
       disableMigrationsListValidation: true,
       migrationSource: {
         getMigrations: async () => [...list],
-        getMigrationName: (one: Migration) => one.name,
-        getMigration: async (one: Migration) => ({ up: one.up, down: one.down ?? noWayBack }),
+        getMigrationName: (migration: Migration) => migration.name,
+        getMigration: async (migration: Migration) => ({ up: migration.up, down: migration.down ?? noWayBack }),
       },
     })
-    const breaking = list.findLast((one) => names.includes(one.name) && (one.breaking || one === list[0]))
+    const breaking = list.findLast(
+      (migration) => names.includes(migration.name) && (migration.breaking || migration === list[0]),
+    )
     if (breaking) {
       await tx('schema_info').insert({ oldest_binary: breaking.name, changed_at: tx.fn.now() }).onConflict('id').merge()
     }

@@ -36,7 +36,7 @@ export type Snapshot = {
   readonly databases: ReadonlyMap<string, DatabaseRow>
 }
 
-const names = Object.values(tables).map((one) => one.name)
+const names = Object.values(tables).map((table) => table.name)
 
 /** One question for all tables: of most changes all but one table know nothing. */
 async function changedTables(tx: Knex, since: number): Promise<Set<string>> {

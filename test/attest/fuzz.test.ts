@@ -41,8 +41,8 @@ const attestors = rows.map((row) => createAttestor(row, parts))
 /** Accepted or refused; anything else that is thrown fails the test. */
 async function outcome(text: string): Promise<string[]> {
   return Promise.all(
-    attestors.map((one) =>
-      attestText(one, text, now).then(
+    attestors.map((attestor) =>
+      attestText(attestor, text, now).then(
         () => 'accepted',
         (error: unknown) => {
           if (error instanceof Refusal) return error.code

@@ -122,7 +122,7 @@ describe('RSA', () => {
     const token = craft({ alg: 'RS256' }, plain(), rs256())
     const { signature } = partsOf(token)
     const wrong = [Buffer.alloc(0), signature.subarray(1), Buffer.concat([Buffer.alloc(1), signature]), Buffer.alloc(256)]
-    for (const one of wrong) expect(isSignedBy(withSignature(token, one), rsa.publicKey, 'RS256')).toBe(false)
+    for (const bytes of wrong) expect(isSignedBy(withSignature(token, bytes), rsa.publicKey, 'RS256')).toBe(false)
   }) // prettier-ignore
 })
 

@@ -47,7 +47,7 @@ describe.each(['embedded', 'postgres'] as const)('in a new epoch (%s)', (store) 
       spiffeId: 'spiffe://example.org/ci/job',
       grants: { x509: {} },
     })
-    const [revoked, reviewed, live, once, job] = await Promise.all([issuer, issuer, issuer, ci, ci].map((one) => one.token())) // prettier-ignore
+    const [revoked, reviewed, live, once, job] = await Promise.all([issuer, issuer, issuer, ci, ci].map((issuer) => issuer.token())) // prettier-ignore
     proofs = { revoked, reviewed, live, once, job } as typeof proofs
     for (const name of ['revoked', 'reviewed', 'live', 'once'] as const)
       sessions[name] = sessionOf(await present(proofs[name]))

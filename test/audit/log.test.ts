@@ -29,7 +29,7 @@ describeBothStores('one process’s view of the log', (open) => {
   async function commit(count = 1): Promise<{ first: number; leaves: Buffer[] }> {
     const items = Array.from({ length: count }, sealed)
     const { first } = await appendItems(db.knex, newBatchId(), 1, items)
-    return { first, leaves: items.map((one) => one.leaf) }
+    return { first, leaves: items.map((item) => item.leaf) }
   }
 
   async function start(): Promise<Log & { said: string[]; catchUp: () => Promise<void> }> {

@@ -82,7 +82,7 @@ describe.each(['embedded', 'postgres'] as const)('a database that was put back (
       expect.arrayContaining([expect.objectContaining({ name: 'log', ok: false })]),
     ])
     expect((await purser.call('GET', '/healthz')).status).toBe(200)
-    const line = purser.logs.find((one) => one.includes('"log.closed"'))
+    const line = purser.logs.find((log) => log.includes('"log.closed"'))
     expect(line).toContain('purser log new-epoch')
     expect(line).toContain('entries')
     await purser.stop()
@@ -159,7 +159,7 @@ describe.each(['embedded', 'postgres'] as const)('a database that was put back (
   it('refuses what the lost time gave out, and what came before it', async () => {
     const now = given(await attest(purser, issuer))
     const { body: jwks } = await purser.call('GET', '/keys')
-    const kids = (jwks.keys as { kid: string }[]).map((one) => one.kid)
+    const kids = (jwks.keys as { kid: string }[]).map((key) => key.kid)
     const roots = (await purser.call('GET', '/ca.pem')).text
     for (const old of [before, lost]) {
       const self = await purser.call('GET', '/api/v1/credentials/self', undefined, { token: old.accessToken.token })
@@ -179,7 +179,7 @@ describe.each(['embedded', 'postgres'] as const)('a database that was put back (
     const tile = await fetch(`${purser.url}/log/1/tile/0/000.p/${head.size}`)
     expect((await tile.arrayBuffer()).byteLength).toBe(head.size * 32)
     const keys = (await purser.call('GET', '/log/keys')).body.keys as { vkey: string; epoch: number; to?: number }[]
-    expect(keys.map((one) => [one.epoch, one.to])).toEqual([
+    expect(keys.map((key) => [key.epoch, key.to])).toEqual([
       [1, head.size],
       [2, undefined],
     ])
@@ -187,10 +187,10 @@ describe.each(['embedded', 'postgres'] as const)('a database that was put back (
     expect(items).toHaveLength(head.size)
 
     const lines = (await purser.asAdmin('GET', '/api/v1/audit/export')).text.split('\n')
-    const all = keys.map((one) => one.vkey)
+    const all = keys.map((key) => key.vkey)
     const report = await verifyExport(lines, { vkeys: all, receipts: [before.receipt] })
     expect(report.problems).toEqual([])
-    expect(report.sections.map((one) => one.epoch)).toEqual([1, 2])
+    expect(report.sections.map((section) => section.epoch)).toEqual([1, 2])
     expect(report.notExcluded.join('\n')).toContain('because they were lost, and says so')
     const withLost = await verifyExport(lines, { vkeys: all, receipts: [lost.receipt] })
     expect(withLost.problems).toMatchObject([{ code: 'tail_cut', epoch: 1, index: head.size }])

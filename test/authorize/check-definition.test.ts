@@ -26,7 +26,7 @@ const web: WorkloadDefinition = {
 }
 
 const pointers = (change: Partial<WorkloadDefinition>, attestor = cluster): string[] =>
-  (checkWorkload({ ...web, ...change }, attestor, own)?.errors ?? []).map((one) => one.pointer)
+  (checkWorkload({ ...web, ...change }, attestor, own)?.errors ?? []).map((error) => error.pointer)
 const code = (change: Partial<WorkloadDefinition>, attestor = cluster): string | undefined =>
   checkWorkload({ ...web, ...change }, attestor, own)?.code
 
@@ -162,7 +162,7 @@ describe('what an entry grants', () => {
   it('refuses the usual lifetimes where the server is set below them', () => {
     const short = { ...own, longest: { x509: 600, jwt: 60 } }
     const grants = { x509: {}, jwt: { audiences: [] } }
-    expect(checkWorkload({ ...web, grants }, cluster, short)?.errors.map((one) => one.pointer)).toEqual([
+    expect(checkWorkload({ ...web, grants }, cluster, short)?.errors.map((error) => error.pointer)).toEqual([
       '/grants/x509/maxLifetimeSeconds',
       '/grants/jwt/maxLifetimeSeconds',
     ])
@@ -191,7 +191,7 @@ it('tells everything that is wrong at once, and never the value', () => {
     own,
   )
   expect(found?.code).toBe('impossible')
-  expect(found?.errors.map((one) => one.pointer)).toEqual([
+  expect(found?.errors.map((error) => error.pointer)).toEqual([
     '/match/k8s:ns',
     '/match/k8s:what',
     '/spiffeId',

@@ -93,7 +93,7 @@ describe.each(['postgres', 'embedded'] as const)('a restore on %s', (store) => {
       },
     })
     expect(tried).toEqual([['webhook', 'prod/rotated', { password: `${canary}-rotated` }]])
-    const of = (name: string) => findings.filter((one) => one.check === name)
+    const of = (name: string) => findings.filter((finding) => finding.check === name)
     expect(of('epoch').map((one) => one.level)).toEqual(['ok', 'ok', 'note'])
     expect(of('values')).toEqual([
       expect.objectContaining({ level: 'ok', what: '3 live values open with this root key' }),

@@ -307,7 +307,7 @@ describe('the process itself', () => {
     for (const name of ['tls.key', 'jwt-payments', 'access-token'])
       for (const line of readFileSync(join(out, name), 'utf8')
         .split('\n')
-        .filter((one) => /^[\w+/=.-]{20,}$/.test(one)))
+        .filter((line) => /^[\w+/=.-]{20,}$/.test(line)))
         expect(shown).not.toContain(line)
     expect(shown).not.toContain(readFileSync(token, 'utf8'))
     expect(child.exitCode).toBe(null)

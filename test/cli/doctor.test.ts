@@ -224,13 +224,13 @@ describe('on the embedded store', () => {
     expect(out).not.toMatch(/^(?:FAIL|warn|skipped)/m)
     expect(code).toBe(0)
     const words = ['root key +opens the keyring', 'schema +up to date', 'keys +root-ca until', 'log +agrees with']
-    for (const one of words) expect(out).toMatch(new RegExp(`\nok +${one}`))
+    for (const word of words) expect(out).toMatch(new RegExp(`\nok +${word}`))
     expect(statSync(join(dataDir, 'log-head')).mtimeMs).toBe(before)
 
     const findings = await findingsOf(settings(dataDir))
     expect(findings.length).toBeGreaterThan(8)
-    for (const one of findings) {
-      const { level, check, what, ...advice } = one
+    for (const finding of findings) {
+      const { level, check, what, ...advice } = finding
       expect(out).toMatch(new RegExp(`^${level} +${check}  `, 'm'))
       expect(what).not.toBe('')
       expect(Object.keys(advice).filter((key) => key !== 'why' && key !== 'do')).toEqual([])

@@ -97,7 +97,7 @@ describe('what the command is given', () => {
   test('variables, each in the way that it was asked for', async () => {
     const flags = ['prod/db', 'prod/one=ONE', 'prod/db#password=PGPASSWORD', 'prod/db=ALL', 'prod/odd#nested']
     const { ran, lines } = await exec(
-      flags.flatMap((one) => ['--secret', one]),
+      flags.flatMap((flag) => ['--secret', flag]),
       says('JSON.stringify(process.env)'),
     )
     expect((await ran).code).toBe(0)
@@ -240,8 +240,8 @@ describe('when it changes', () => {
       async () => expect([await acked('prod/r/a'), await acked('prod/r/b')]).toEqual([[2], [2]]),
       patience,
     )
-    const ups = lines().filter((one) => one.startsWith('up'))
-    expect(lines().filter((one) => one === 'term')).toHaveLength(ups.length - 1)
+    const ups = lines().filter((line) => line.startsWith('up'))
+    expect(lines().filter((line) => line === 'term')).toHaveLength(ups.length - 1)
     expect(err()).toContain('prod/r/a is at version 2')
     expect(err()).not.toContain(canary)
   })

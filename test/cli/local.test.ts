@@ -18,9 +18,9 @@ const emptyDatabase = () => cloneDatabase(inject('postgres').url, 'template0')
 
 describe('root-key generate', () => {
   it('writes 32 bytes to stdout, new ones each time', async () => {
-    const [one, other] = [await cli(['root-key', 'generate']), await cli(['root-key', 'generate'])]
-    expect(Buffer.from(one.out.trim(), 'base64')).toHaveLength(32)
-    expect(other.out).not.toBe(one.out)
+    const [ran, other] = [await cli(['root-key', 'generate']), await cli(['root-key', 'generate'])]
+    expect(Buffer.from(ran.out.trim(), 'base64')).toHaveLength(32)
+    expect(other.out).not.toBe(ran.out)
   })
 
   it('writes a file that only its owner reads, and never over one that is there', async () => {

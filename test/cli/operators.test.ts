@@ -155,7 +155,7 @@ describe('workload', () => {
       const { items } = (await json(line, yaml(seconds))) as {
         items: { name: string; did: string; revision: number }[]
       }
-      return items.map((one) => `${one.name} ${one.did} ${one.revision}`)
+      return items.map((item) => `${item.name} ${item.did} ${item.revision}`)
     }
     expect(await did('workload apply -f -', 600)).toEqual(['orders created 1', 'stock created 1'])
     expect(await did('workload apply -f -', 600)).toEqual(['orders unchanged 1', 'stock unchanged 1'])

@@ -25,8 +25,8 @@ describe.each(['embedded', 'postgres'] as const)('root-key rotate (%s)', (store)
       again: { rootKey, dataDir: place.dataDir, admin: purser.admin, ...(url !== undefined && { url }) },
     })
   }
-  const read = async (one: TestPurser, path: string): Promise<unknown> =>
-    (await one.asAdmin('GET', `/api/v1/secrets/${path}`, undefined, { 'purser-reason': 'test' })).body['data']
+  const read = async (purser: TestPurser, path: string): Promise<unknown> =>
+    (await purser.asAdmin('GET', `/api/v1/secrets/${path}`, undefined, { 'purser-reason': 'test' })).body['data']
 
   beforeAll(async () => {
     place = await createPlace(store)

@@ -49,7 +49,7 @@ async function report(argv: string[], more: Record<string, string> = {}, stdin?:
   })
   return told
 }
-const short = ({ items }: Report): string[] => items.map((one) => `${one.did} ${one.path ?? one.from}`)
+const short = ({ items }: Report): string[] => items.map((item) => `${item.did} ${item.path ?? item.from}`)
 const value = async (path: string, version?: number): Promise<unknown> =>
   (
     await purser.asAdmin('GET', `/api/v1/secrets/${path}${version ? `?version=${version}` : ''}`, undefined, {
@@ -164,7 +164,7 @@ describe('from KV version 2', () => {
 
     const told = await from([])
     expect(short(told).toSorted()).toEqual(expected)
-    expect(told.items.find((one) => one.from === 'gone')?.why).toContain('deleted or destroyed there')
+    expect(told.items.find((item) => item.from === 'gone')?.why).toContain('deleted or destroyed there')
     expect(await value('app/db')).toEqual({ password: canary })
     expect(await value('app/db/replica')).toEqual({ password: 'replica', port: 5432 })
     expect(await value('app')).toEqual({ a: [1, { b: null }] })
@@ -172,7 +172,7 @@ describe('from KV version 2', () => {
     vault.secrets.get('app')?.push({ data: { a: 2 } })
     expect(short(await from(['--prefix', 'app/'])).toSorted()).toEqual(['unchanged app/db', 'unchanged app/db/replica'])
     const again = await from([])
-    expect(again.items.find((one) => one.from === 'app')).toEqual({
+    expect(again.items.find((item) => item.from === 'app')).toEqual({
       from: 'app',
       path: 'app',
       did: 'changed',
@@ -186,7 +186,7 @@ describe('from KV version 2', () => {
     vault.secrets.set('Shop/ü name', [{ data: { n: 2 } }])
     vault.secrets.set('sys/x', [{ data: { n: 3 } }])
     const refused = await from([])
-    expect(Object.fromEntries(refused.items.map((one) => [one.from, one.why]))).toMatchObject({
+    expect(Object.fromEntries(refused.items.map((item) => [item.from, item.why]))).toMatchObject({
       'Shop/DB': expect.stringMatching(/--rename-lower, or --rename 'Shop\/DB=shop\/db'$/),
       'Shop/ü name': expect.stringMatching(/--rename 'Shop\/ü name=shop\/name'$/),
       'sys/x': expect.stringContaining('reserved'),
@@ -205,7 +205,7 @@ describe('from KV version 2', () => {
     vault.secrets.set('two/a', [{ data: { n: 1 } }])
     vault.secrets.set('two/A', [{ data: { n: 2 } }])
     const told = await from(['--rename-lower'])
-    expect(told.items.map((one) => one.why)).toEqual([
+    expect(told.items.map((item) => item.why)).toEqual([
       expect.stringContaining('would come from two/a'),
       expect.stringContaining('would come from two/A'),
     ])
@@ -235,10 +235,10 @@ describe('from KV version 2', () => {
     expect((await from(['--prefix', 'hist', '--all-versions'])).counts).toMatchObject({ unchanged: 2, changed: 0 })
     vault.secrets.get('hist/long')?.push({ data: { n: 14 } }, { data: { n: 15 } })
     const more = await from(['--prefix', 'hist', '--all-versions'])
-    expect(more.items.find((one) => one.from === 'hist/long')).toMatchObject({ did: 'changed', version: 16 })
+    expect(more.items.find((item) => item.from === 'hist/long')).toMatchObject({ did: 'changed', version: 16 })
     await purser.asAdmin('PUT', '/api/v1/secrets/hist/gaps', { data: { n: 'mine' } }, { 'if-match': '"2"' })
     const other = await from(['--prefix', 'hist', '--all-versions'])
-    expect(other.items.find((one) => one.from === 'hist/gaps')?.why).toContain('another history')
+    expect(other.items.find((item) => item.from === 'hist/gaps')?.why).toContain('another history')
     expect(await value('hist/gaps')).toEqual({ n: 'mine' })
   })
 
@@ -267,7 +267,7 @@ describe('from KV version 2', () => {
     vault.secrets.set('logged/a', [{ data: { password: canary } }])
     await from(['--prefix', 'logged'])
     const entries = await readLog(purser)
-    expect(entries.findLast((one) => one.action === 'secret.put')).toMatchObject({
+    expect(entries.findLast((entry) => entry.action === 'secret.put')).toMatchObject({
       resource: { name: 'logged/a' },
       actor: { operator: 'admin', note: 'moving' },
     })

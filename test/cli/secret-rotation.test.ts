@@ -116,7 +116,7 @@ describe('a rotation', () => {
     const consumers: { items: { holder: string; moved: boolean }[] } = JSON.parse(
       await done('consumers prod/db -o json'),
     )
-    expect(consumers.items.map((one) => `${one.holder} ${one.moved}`).toSorted()).toEqual(
+    expect(consumers.items.map((item) => `${item.holder} ${item.moved}`).toSorted()).toEqual(
       pods.map((pod, n) => `${pod.session} ${n === 0}`).toSorted(),
     )
     expect(await done('consumers prod/db --waited-for')).toMatch(/pod-1|shop/)

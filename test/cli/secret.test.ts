@@ -123,7 +123,7 @@ describe('put, patch and get', () => {
       data: { password: canary },
       receipt: { index: expect.any(Number) },
     })
-    const read = (await readLog(purser)).findLast((one) => one.action === 'secret.read')
+    const read = (await readLog(purser)).findLast((entry) => entry.action === 'secret.read')
     expect(read).toMatchObject({ outcome: 'granted', actor: { operator: 'admin', note: 'a test' } })
     expect(await done(['put', 'prod/db/password', '--file', '-'], `{ "password": "second" }`)).toContain('version 2')
     expect(await done(['get', 'prod/db/password', '--version', '1', '--field', 'username', ...why])).toBe('app')
@@ -211,8 +211,10 @@ describe('as a workload', () => {
     const refused = await asWorkload(['get', 'prod/db/password'])
     expect(refused).toMatchObject({ code: 3, out: '', err: expect.stringContaining('not_granted') })
     const { out } = await asWorkload(['list', '-o', 'json'])
-    expect((JSON.parse(out) as { items: { path: string }[] }).items.map((one) => one.path)).toEqual(['prod/shop/key'])
-    const read = (await readLog(purser)).findLast((one) => one.action === 'secret.read' && one.outcome === 'granted')
+    expect((JSON.parse(out) as { items: { path: string }[] }).items.map((item) => item.path)).toEqual(['prod/shop/key'])
+    const read = (await readLog(purser)).findLast(
+      (entry) => entry.action === 'secret.read' && entry.outcome === 'granted',
+    )
     expect(read).toMatchObject({ actor: { kind: 'workload', workload: 'shop' } })
   })
 })
@@ -345,7 +347,7 @@ describe('edit', () => {
       const commands = readdirSync('/proc')
         .filter((name) => /^\d+$/.test(name))
         .map(commandOf)
-      expect(commands.some((one) => one.includes('prod/signal'))).toBe(true)
+      expect(commands.some((command) => command.includes('prod/signal'))).toBe(true)
       expect(commands.join('\n')).not.toContain(canary)
       child.kill(signal)
       expect(await ended).toEqual({ code: 1, signal: null })

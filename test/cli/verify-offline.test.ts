@@ -34,7 +34,7 @@ async function judge(input: string, bundle: string, more: string[] = []) {
   const ran = await cli(argv)
   const result = JSON.parse(ran.out) as Result
   const named = (state: string): string[] =>
-    result.checks.filter((one) => one.state === state).map(({ check }) => check)
+    result.checks.filter((check) => check.state === state).map(({ check }) => check)
   const detail = (check: string): string => result.checks.find((one) => one.check === check)?.detail ?? ''
   expect(ran.code).toBe(result.verified ? 0 : 4)
   return { ...ran, result, failed: named('failed'), ok: named('ok'), skipped: named('skipped'), detail }
@@ -178,7 +178,7 @@ describe('a certificate', () => {
     }).pem
   }
   const whole = (pem: string): string => pem + pemOf(ca.issuing)
-  const privatePem = (one: KeyObject): string => String(one.export({ type: 'pkcs8', format: 'pem' }))
+  const privatePem = (object: KeyObject): string => String(object.export({ type: 'pkcs8', format: 'pem' }))
 
   test('that holds, with its key beside it: every check is told', async () => {
     const { failed, ok, skipped } = await judge(privatePem(key.privateKey) + whole(leaf()), pemOf(ca.root))

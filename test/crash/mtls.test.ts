@@ -145,7 +145,7 @@ it(`no request fails in ${seconds} s among ${2 * pairs} workloads`, { timeout: (
     stopping.abort()
     await Promise.all(calling)
 
-    const times = renewals.map((one) => one.renewed)
+    const times = renewals.map((renewal) => renewal.renewed)
     print('mutual TLS through renewals', {
       workloads: pursers.length,
       requests: sent,
@@ -158,7 +158,7 @@ it(`no request fails in ${seconds} s among ${2 * pairs} workloads`, { timeout: (
     expect(sent).toBeGreaterThan(pairs * 10)
     // A machine that is busy renews late, but renew it does, and everybody met the new root.
     expect(Math.min(...times)).toBeGreaterThanOrEqual(Math.floor((seconds - awayMs / 1000) / (lifetimeSeconds * 0.5)))
-    expect(Math.min(...renewals.map((one) => one.roots.size))).toBeGreaterThan(1)
+    expect(Math.min(...renewals.map((renewal) => renewal.roots.size))).toBeGreaterThan(1)
     expect([...replica.complaints, ...replica.deaths]).toEqual([])
   } finally {
     for (const purser of pursers) purser.close()

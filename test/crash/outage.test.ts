@@ -88,7 +88,7 @@ describe('Postgres', () => {
       await load.granted(100)
       await outage()
       const up = performance.now()
-      await Promise.all(cluster.replicas.map((one) => load.granted(30, one)))
+      await Promise.all(cluster.replicas.map((replica) => load.granted(30, replica)))
       const recovery = performance.now() - up
       await Promise.all([load.stop(), operator.stop(), reader.stop()])
       const verdict = await cluster.judge()

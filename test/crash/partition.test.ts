@@ -29,11 +29,11 @@ describe.each([
   it.each(['stopped', 'cut off'] as const)('a replica is %s', async (how) => {
     const proxy = await startProxy(inject('postgres').url)
     const cluster = await startCluster({ replicas: 3, through: (n, url) => (n === 2 ? proxy.through(url) : url) })
-    const [one, two, three] = cluster.replicas as [Replica, Replica, Replica]
+    const [replica, two, three] = cluster.replicas as [Replica, Replica, Replica]
     try {
       const load = startLoad(cluster, { connections: 18 })
       const operator = startOperator(cluster, { name: 'op', replicas: [three] })
-      await Promise.all([load.granted(100, one), load.granted(100, three)])
+      await Promise.all([load.granted(100, replica), load.granted(100, three)])
 
       const began = await new Promise<number>((resolve) => {
         proxy.judge = (message) => {
@@ -45,13 +45,13 @@ describe.each([
           return 'stall'
         }
       })
-      await Promise.all([load.granted(50, one), load.granted(50, two), pause(awayMs)])
-      const silence = Math.max(load.longestSilence(began, one), load.longestSilence(began, two))
+      await Promise.all([load.granted(50, replica), load.granted(50, two), pause(awayMs)])
+      const silence = Math.max(load.longestSilence(began, replica), load.longestSilence(began, two))
 
       const back = performance.now()
       three.resume()
       proxy.mend()
-      await Promise.all([load.granted(50, three), load.granted(50, one)])
+      await Promise.all([load.granted(50, three), load.granted(50, replica)])
       const recovery = performance.now() - back
       await Promise.all([load.stop(), operator.stop()])
       const verdict = await cluster.judge()

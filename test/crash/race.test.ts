@@ -76,7 +76,7 @@ describe('a grant that is revoked while 64 connections use it', () => {
 
 const grantedTo = (log: Entry[], workload: string): Entry[] =>
   log.filter(
-    (one) => one.action === 'credentials.issue' && one.outcome === 'granted' && one.actor.workload === workload,
+    (entry) => entry.action === 'credentials.issue' && entry.outcome === 'granted' && entry.actor.workload === workload,
   )
 
 /** Entries that were decided under another revision of the workload than the log had by then. */
@@ -130,10 +130,10 @@ describe('a token that is taken once', () => {
   }
   const statuses = (outcomes: Outcome[]): Map<string, number> => {
     const counts = new Map<string, number>()
-    for (const one of outcomes) {
-      const what = one.kind === 'answered' ? String(one.status) : one.kind
+    for (const outcome of outcomes) {
+      const what = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
       counts.set(what, (counts.get(what) ?? 0) + 1)
-      if (one.kind === 'answered' && one.status === 200) cluster.evidence.take(one)
+      if (outcome.kind === 'answered' && outcome.status === 200) cluster.evidence.take(outcome)
     }
     return counts
   }

@@ -29,7 +29,7 @@ it(`keeps ${writes} concurrent writes in one order`, async () => {
       await victim.kill()
       await victim.start()
     }
-    await Promise.all([load.stop(), ...operators.map((one) => one.stop())])
+    await Promise.all([load.stop(), ...operators.map((operator) => operator.stop())])
     const seconds = (performance.now() - started) / 1000
     const verdict = await cluster.judge()
     const changes = new Map<string, number>()

@@ -185,7 +185,7 @@ describe('gitlab-ci', () => {
 
   it('has values of the right form', async () => {
     const { chosen } = await readSettings({ env: { ...variables, PURSER_ID_TOKEN: 'of the job' } })
-    expect(chosen.map((one) => one.chosen)).toEqual([
+    expect(chosen.map((choice) => choice.chosen)).toEqual([
       `${variables.PURSER_ADDR} (PURSER_ADDR)`,
       `the root with SHA-256 ${variables.PURSER_CA_SHA256} (PURSER_CA_SHA256)`,
       "the CI job's token in PURSER_ID_TOKEN",

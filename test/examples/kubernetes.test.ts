@@ -35,14 +35,14 @@ type Manifest = {
 
 const page = join(root, 'examples/kubernetes/README.md')
 const documents = parseAllDocuments(readFileSync(join(root, 'examples/kubernetes/web.yaml'), 'utf8'))
-const manifests = documents.map((one) => one.toJS() as Manifest)
+const manifests = documents.map((document) => document.toJS() as Manifest)
 const account = manifests.find(({ kind }) => kind === 'ServiceAccount') ?? expect.fail('no account')
 const deployment = manifests.find(({ kind }) => kind === 'Deployment') ?? expect.fail('no deployment')
 const pod = deployment.spec?.template.spec ?? expect.fail('no pod')
 const [container = expect.fail('no container')] = pod.containers
 const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]))
 const mountOf = (name: string): Mount =>
-  container.volumeMounts.find((one) => one.name === name) ?? expect.fail(`${name} is not mounted`)
+  container.volumeMounts.find((mount) => mount.name === name) ?? expect.fail(`${name} is not mounted`)
 const tokenVolume = pod.volumes.find(({ projected }) => projected) ?? expect.fail('no projected volume')
 const [{ serviceAccountToken: token } = expect.fail('no token')] = tokenVolume.projected?.sources ?? []
 
@@ -116,7 +116,7 @@ it('is let in by the commands of the README, and no other account is', async () 
 
   const jwks = join(folder, 'jwks.json')
   writeFileSync(jwks, JSON.stringify({ keys: [cluster.jwk] }))
-  for (const argv of [byKeys.map((one) => (one === 'jwks.json' ? jwks : one)), workload]) {
+  for (const argv of [byKeys.map((key) => (key === 'jwks.json' ? jwks : key)), workload]) {
     const { code, err } = await cli(argv, { env: operator })
     expect({ code, err }).toEqual({ code: 0, err: '' })
   }

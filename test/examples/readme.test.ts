@@ -26,7 +26,7 @@ const step = (n: number) =>
   runShell('sh', ['-s'], { cwd: root, input: `${setUp}${steps[n]}`.replaceAll('purser-data', dev.dataDir) })
 
 it('has four commands', () => {
-  expect(steps.map((one) => one.split('\n')[0])).toEqual([
+  expect(steps.map((step) => step.split('\n')[0])).toEqual([
     '# certificate, JWT, secret and receipt, in one request',
     '# who holds that secret now, with proof',
     '# change one word in a copy of the log: the verifier names the entry',

@@ -183,11 +183,11 @@ describe('clusters (stand-in API servers)', () => {
     const kube = await startCluster()
     await registerCluster('east', kube)
     const token = kube.token()
-    const [one, two] = [await present(token), await present(token)]
-    expect([one.status, two.status]).toEqual([200, 200])
-    expect(one.body.spiffeId).toBe('spiffe://example.org/east/ns/prod/sa/web')
-    expect(two.body.session).toMatchObject({ id: (one.body.session as { id: string }).id })
-    const [entry] = await entriesOf(purser, one.headers.get('purser-request-id'))
+    const [answer, two] = [await present(token), await present(token)]
+    expect([answer.status, two.status]).toEqual([200, 200])
+    expect(answer.body.spiffeId).toBe('spiffe://example.org/east/ns/prod/sa/web')
+    expect(two.body.session).toMatchObject({ id: (answer.body.session as { id: string }).id })
+    const [entry] = await entriesOf(purser, answer.headers.get('purser-request-id'))
     // The account was seen for the first time, which has an entry of its own before this one.
     expect(entry).toMatchObject({ action: 'identity.pin', resource: { kind: 'account', name: 'east/prod/web' } })
   })
@@ -248,7 +248,7 @@ describe('limits of one attestor', () => {
     expect(await send(await own.token())).toBe('200 ')
     const forged = craft({ alg: 'ES256', kid: 'k1' }, { ...claims(), iss: own.issuer }, es256())
     const answers = await Promise.all(Array.from({ length: 30 }, () => send(forged)))
-    expect(answers.filter((one) => one === '429 rate_limited').length).toBeGreaterThan(20)
+    expect(answers.filter((answer) => answer === '429 rate_limited').length).toBeGreaterThan(20)
     // Issuers that nobody configured have no attestor's limit to use up.
     expect(await send(await (await createIssuer('https://nobody.example')).token())).toBe('401 attestation_failed')
     const log = await readLog(small)

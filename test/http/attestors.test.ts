@@ -193,10 +193,10 @@ describe.each(['embedded', 'postgres'] as const)('attestors (%s)', (store) => {
 
     it('about a second cluster with the issuer of the first', async () => {
       const issuer = 'https://kubernetes.default.svc.cluster.local'
-      const one = { kind: 'kubernetes', verify: 'jwks', issuer, audience, keys: await keys() }
-      const first = await ask('createAttestor', { body: { ...one, name: 'first' } })
+      const object = { kind: 'kubernetes', verify: 'jwks', issuer, audience, keys: await keys() }
+      const first = await ask('createAttestor', { body: { ...object, name: 'first' } })
       expect(fault(first)).toBe('201 ')
-      const [what, detail] = await detailOf(one)
+      const [what, detail] = await detailOf(object)
       expect(what).toBe('409 conflict /issuer')
       expect(detail).toContain('list another audience in PURSER_AUDIENCES')
       expect(detail).toContain('--service-account-issuer')

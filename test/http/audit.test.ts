@@ -104,7 +104,7 @@ describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store
     }
     for (const [name, value] of Object.entries(facts)) {
       const { items } = await searched(`${name}=${encodeURIComponent(value)}&limit=200`)
-      expect(items.map((one) => one.index)).toContain(index)
+      expect(items.map((item) => item.index)).toContain(index)
     }
     const all = new URLSearchParams(facts)
     expect((await searched(String(all))).items).toEqual([{ epoch: 1, index, entry }])
@@ -120,7 +120,7 @@ describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store
       const page: List = await searched(
         `action=credentials.issue&order=${order}&limit=17${cursor && `&cursor=${cursor}`}`,
       )
-      found.push(...page.items.map((one) => one.index))
+      found.push(...page.items.map((item) => item.index))
       covered += page.range.to - page.range.from
       expect(openCheckpoint(page.checkpoint, busy.purser.vkeys).size).toBeGreaterThanOrEqual(page.range.to)
       cursor = page.nextCursor
@@ -137,7 +137,7 @@ describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store
     const { items } = await searched(
       'since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z&order=asc&fromIndex=3&limit=2',
     )
-    expect(items.map((one) => one.index)).toEqual([3, 4])
+    expect(items.map((item) => item.index)).toEqual([3, 4])
   })
 
   it('prove an entry, and say no more than that it is unknown otherwise', async () => {
@@ -161,7 +161,9 @@ describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store
       })
       expect(answer.status).toBe(422)
     }
-    const heads: SignedCheckpoint[] = receipts.map((one) => verifyReceipt(one, { vkeys: busy.purser.vkeys }).checkpoint)
+    const heads: SignedCheckpoint[] = receipts.map(
+      (receipt) => verifyReceipt(receipt, { vkeys: busy.purser.vkeys }).checkpoint,
+    )
     const [first] = heads.toSorted((a, b) => a.size - b.size)
     if (!first) throw new Error('no receipt')
     const { body } = await busy.purser.asAdmin('GET', `/api/v1/audit/consistency?from=${first.size}`)
@@ -199,12 +201,14 @@ describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store
       ['getEntry', 'entries/1/1'],
       ['getConsistency', 'consistency?from=1'],
     ]) {
-      const operation = operations.find((one) => one.operationId === id)
+      const operation = operations.find((operation) => operation.operationId === id)
       const { body, status } = await busy.purser.asAdmin('GET', `/api/v1/audit/${path}`)
       expect(operation?.validateReply(status, body)).toEqual([])
     }
     const keys = await busy.purser.call('GET', '/log/keys')
-    expect(operations.find((one) => one.operationId === 'getLogKeys')?.validateReply(200, keys.body)).toEqual([])
+    expect(
+      operations.find((operation) => operation.operationId === 'getLogKeys')?.validateReply(200, keys.body),
+    ).toEqual([])
   })
 
   it('are recorded, with what was looked for', async () => {

@@ -47,7 +47,7 @@ describe('GET /docs', () => {
     expect(targets.filter((target) => target.startsWith('#') && !ids.has(target))).toEqual([])
   })
 
-  it.each(operations.map((one) => [one.operationId, one] as const))(
+  it.each(operations.map((operation) => [operation.operationId, operation] as const))(
     'describes %s',
     (id, { method, path, permission }) => {
       const text = plain(sectionOf(answer.text, id))

@@ -90,7 +90,7 @@ describe.each(['embedded', 'postgres'] as const)('explain (%s)', (store) => {
   it('names each condition of each entry, the nearest first, and what was found', async () => {
     const explained = await explain({ proof: await proof({ sub: 'api', env: 'test' }) })
     expect(explained).toMatchObject({ outcome: 'refused', reason: 'no_workload', attestor: 'lab' })
-    expect(explained.entries.map((one) => [one.workload.name, one.matched])).toEqual([
+    expect(explained.entries.map((entry) => [entry.workload.name, entry.matched])).toEqual([
       ['api', false],
       ['web', false],
     ])
@@ -186,7 +186,10 @@ describe.each(['embedded', 'postgres'] as const)('explain (%s)', (store) => {
     const body = { attestor: 'lab', selectors: { 'oidc:sub': 'web' } }
     const several = await explain(body)
     expect(several).toMatchObject({ outcome: 'refused', reason: 'several_workloads' })
-    expect(several.entries.filter((one) => one.matched).map((one) => one.workload.name)).toEqual(['web', 'web-two'])
+    expect(several.entries.filter((entry) => entry.matched).map((entry) => entry.workload.name)).toEqual([
+      'web',
+      'web-two',
+    ])
     expect((await explain({ ...body, workload: 'web-two' })).grant?.spiffeId).toBe('spiffe://example.org/lab/web-two')
     const other = await explain({ ...body, workload: 'api' })
     expect(other).toMatchObject({ outcome: 'refused', reason: 'no_workload' })

@@ -61,7 +61,7 @@ describe('what a body is called', () => {
     ['two encodings', [jsonType, 'Content-Encoding: identity, gzip']],
     ['an encoding in two headers', [jsonType, 'Content-Encoding: identity', 'Content-Encoding: gzip']],
   ])('is 415 unless it is JSON as it is: %s', async (_, headers) => {
-    const body = headers.some((one) => one.endsWith('gzip')) ? gzipSync(asked) : asked
+    const body = headers.some((header) => header.endsWith('gzip')) ? gzipSync(asked) : asked
     const answer = await post(body, headers)
     expect(answer).toMatchObject({ status: 415, code: 'unsupported_media_type' })
     expect(await recorded(answer)).toEqual(refusedBy('unsupported_media_type'))
@@ -98,7 +98,7 @@ describe('a body of no measure', () => {
     const second = 'GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n'
     const head = `${line}\r\nHost: x\r\n${jsonType}\r\nTransfer-Encoding: chunked\r\n\r\n`
     const answers = await exchange(purser.url, `${head}${chunk.repeat(5)}0\r\n\r\n${second}`)
-    expect(answers.map((one) => [one.status, one.code, one.headers.get('connection')])).toEqual([
+    expect(answers.map((answer) => [answer.status, answer.code, answer.headers.get('connection')])).toEqual([
       [411, 'length_required', 'close'],
     ])
     expect(await recorded(answers[0] as RawAnswer)).toEqual(refusedBy('length_required', 'request.refused'))
@@ -203,7 +203,7 @@ describe('members that nobody offered', () => {
   const faults = async (path: string, body: unknown): Promise<{ status: number; pointers: string[]; text: string }> => {
     const { status, text, body: problem } = await purser.call('POST', path, body, { token: purser.admin })
     const errors = (problem.errors ?? []) as { pointer: string }[]
-    return { status, text, pointers: errors.map((one) => one.pointer) }
+    return { status, text, pointers: errors.map((error) => error.pointer) }
   }
 
   it('are refused by their pointer, at every depth', async () => {

@@ -159,7 +159,7 @@ describe('a message with two readings', () => {
     ['a header line that ends early', post(['X-A: a\nContent-Length: 2'], `{}${second}`)],
   ])('is refused, and nothing behind it is read: %s', async (_, bytes) => {
     const answers = await exchange(purser.url, bytes)
-    expect(answers.map((one) => one.status)).toEqual([400])
+    expect(answers.map((answer) => answer.status)).toEqual([400])
   })
 
   it.each([
@@ -175,7 +175,7 @@ describe('a message with two readings', () => {
     const first = `GET /api/v1/server HTTP/1.1\r\nHost: x\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`
     const last = 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
     const answers = await exchange(purser.url, first + last)
-    expect(answers.map((one) => one.status)).toEqual([200, 200])
+    expect(answers.map((answer) => answer.status)).toEqual([200, 200])
     expect(answers[1]?.text).not.toContain('trustDomain')
   })
 

@@ -48,7 +48,7 @@ describe.each(['embedded', 'postgres'] as const)('Idempotency-Key (%s)', (store)
     // The client's key may be as easily guessed: "1", or the name of what is made.
     const informed = createHmac('sha256', idempotencyKey).update(text).digest('hex')
     expect(kept.length).toBeGreaterThan(0)
-    for (const one of kept) expect([guess, informed]).not.toContain(Buffer.from(one).toString('hex'))
+    for (const bytes of kept) expect([guess, informed]).not.toContain(Buffer.from(bytes).toString('hex'))
   })
 
   it('is not kept by what was refused', async () => {
@@ -67,8 +67,8 @@ describe.each(['embedded', 'postgres'] as const)('Idempotency-Key (%s)', (store)
     expect(fault(second)).toBe('201 ')
     expect(second.body.id).toBe(first.body.id)
     expect(second.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
-    const entries = (await readLog(purser)).filter((one) => one.resource?.name === 'again')
-    expect(entries.map((one) => one.resource?.revision)).toEqual([1])
+    const entries = (await readLog(purser)).filter((entry) => entry.resource?.name === 'again')
+    expect(entries.map((entry) => entry.resource?.revision)).toEqual([1])
     const repeat = await entryOf(purser, second)
     expect(repeat).toMatchObject({
       action: 'workload.create',
@@ -106,8 +106,8 @@ describe.each(['embedded', 'postgres'] as const)('Idempotency-Key (%s)', (store)
   it('lets fifty that are sent at once make one', async () => {
     const asked = { body: { workload: 'agent', uses: 2 }, idempotencyKey: 'k-fifty' }
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask('createJoinToken', asked)))
-    expect(answers.filter((one) => one.status === 201)).toHaveLength(1)
-    expect(new Set(answers.filter((one) => one.status !== 201).map(fault))).toEqual(new Set(['409 already_done']))
+    expect(answers.filter((answer) => answer.status === 201)).toHaveLength(1)
+    expect(new Set(answers.filter((answer) => answer.status !== 201).map(fault))).toEqual(new Set(['409 already_done']))
   })
 
   it('is forgotten after a day', async () => {

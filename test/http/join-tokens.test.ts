@@ -58,9 +58,11 @@ describe.each(['embedded', 'postgres'] as const)('join tokens (%s)', (store) => 
     const { body } = await ask('createJoinToken', { body: { workload: 'agent', uses: 2 } })
     const token = String(body.token)
     const answers = await Promise.all(Array.from({ length: 10 }, () => join(token)))
-    expect(answers.filter((one) => one.status === 200)).toHaveLength(2)
-    expect(answers.find((one) => one.status === 200)?.body.spiffeId).toBe('spiffe://example.org/join/agent')
-    expect(new Set(answers.filter((one) => one.status !== 200).map(fault))).toEqual(new Set(['401 attestation_failed']))
+    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(2)
+    expect(answers.find((answer) => answer.status === 200)?.body.spiffeId).toBe('spiffe://example.org/join/agent')
+    expect(new Set(answers.filter((answer) => answer.status !== 200).map(fault))).toEqual(
+      new Set(['401 attestation_failed']),
+    )
   })
 
   it('open nothing once their entry is gone', async () => {

@@ -170,8 +170,8 @@ describe('leases, when something fails', () => {
     await settle()
     await settle()
     expect(await shop.lease(role.lease)).toEqual(before)
-    const said = (await readLog(shop.purser)).filter((one) => one.action === 'lease.renew')
-    expect(said.map((one) => one.outcome)).toEqual(['intended', 'completed', 'failed'])
+    const said = (await readLog(shop.purser)).filter((entry) => entry.action === 'lease.renew')
+    expect(said.map((entry) => entry.outcome)).toEqual(['intended', 'completed', 'failed'])
     expect(said[2]?.resource).toMatchObject({ kind: 'lease', id: role.lease })
     expect(await knex()('lease_renewal').pluck('id')).toEqual(['req_at-it'])
     await knex()('lease_renewal').delete()
@@ -187,7 +187,7 @@ describe('leases, when something fails', () => {
       locked_until: new Date(Date.now() + 60_000),
     })
     await settle()
-    expect((await openLeases()).map((one) => one.state).toSorted()).toEqual(['intended', 'revoking'])
+    expect((await openLeases()).map((lease) => lease.state).toSorted()).toEqual(['intended', 'revoking'])
     await knex()('lease')
       .whereIn('id', [fresh.id, busy.id])
       .update({ created_at: new Date(0), locked_until: null })
@@ -213,8 +213,8 @@ describe('leases, when something fails', () => {
     }
     const listed = await createAsk(shop.purser)('listLeases', { query: { state: 'revoked' } })
     const items = listed.body['items'] as { username: string; reason: string; session?: string }[]
-    expect(items.filter((one) => orphans.includes(one.username))).toHaveLength(orphans.length)
-    expect(items.find((one) => one.username === orphans[0])).not.toHaveProperty('session')
+    expect(items.filter((item) => orphans.includes(item.username))).toHaveLength(orphans.length)
+    expect(items.find((item) => item.username === orphans[0])).not.toHaveProperty('session')
     for (const name of others) await target.sql(`drop role "${name}"`)
     await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, { token: shop.purser.admin })
   })
@@ -288,9 +288,9 @@ describe('leases, when something fails', () => {
     const ask = () =>
       shop.purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token }, databases: ['orders'] })
     const answers = await Promise.all([ask(), ask(), ask()])
-    expect(answers.map((one) => one.status).toSorted((a, b) => a - b)).toEqual([200, 401, 401])
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([200, 401, 401])
     expect(await rolesAt(target)).toHaveLength(1)
-    expect((await openLeases()).map((one) => one.state)).toEqual(['active'])
+    expect((await openLeases()).map((lease) => lease.state)).toEqual(['active'])
     await knex()('lease').update({ expires_at: new Date(0) })
     await settle()
     expect(await rolesAt(target)).toEqual([])

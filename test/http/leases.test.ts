@@ -230,7 +230,7 @@ describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
     const revoked = await list('database=orders&state=revoked&limit=2')
     expect(revoked.status).toBe(200)
     const items = revoked.body['items'] as { id: string; state: string; session: string }[]
-    expect(items.map((one) => one.state)).toEqual(['revoked', 'revoked'])
+    expect(items.map((item) => item.state)).toEqual(['revoked', 'revoked'])
     const next = await list(`database=orders&state=revoked&limit=2&cursor=${String(revoked.body['nextCursor'])}`)
     expect((next.body['items'] as { id: string }[])[0]?.id).not.toBe(items[0]?.id)
     expect((await list('state=revoked&cursor=' + String(revoked.body['nextCursor']))).status).toBe(400)

@@ -72,59 +72,64 @@ describe('proofs at one attestor', () => {
   const forgers = (n: number): string => `203.0.113.${n % 20}`
 
   test('take nothing while they hold, or while the orchestrator is out of reach', () => {
-    const one = limited()
-    expect(through(1_000, () => present(one, stranger, 'proven'))).toBe(1_000)
-    expect(through(1_000, () => present(one, '10.9.9.9', 'unjudged'))).toBe(1_000)
+    const object = limited()
+    expect(through(1_000, () => present(object, stranger, 'proven'))).toBe(1_000)
+    expect(through(1_000, () => present(object, '10.9.9.9', 'unjudged'))).toBe(1_000)
   })
 
   test('that fail use up the part of their address first', () => {
-    const one = limited(1, roomy)
-    expect(through(1_000, () => present(one, stranger, 'failed'))).toBe(20)
-    expect(one.limits.admitProof({ attestor: 'prod', address: stranger })).toEqual({ ok: false, retryAfterSeconds: 1 })
-    expect(through(1_000, () => present(one, '198.51.100.10', 'failed'))).toBe(20)
-    expect(present(one, stranger, 'proven', 'ci')).toEqual({ ok: true })
-    one.pass(1_000)
-    expect(through(1_000, () => present(one, stranger, 'failed'))).toBe(10)
+    const object = limited(1, roomy)
+    expect(through(1_000, () => present(object, stranger, 'failed'))).toBe(20)
+    expect(object.limits.admitProof({ attestor: 'prod', address: stranger })).toEqual({
+      ok: false,
+      retryAfterSeconds: 1,
+    })
+    expect(through(1_000, () => present(object, '198.51.100.10', 'failed'))).toBe(20)
+    expect(present(object, stranger, 'proven', 'ci')).toEqual({ ok: true })
+    object.pass(1_000)
+    expect(through(1_000, () => present(object, stranger, 'failed'))).toBe(10)
   })
 
   test('that fail from twenty addresses keep out no address that has not failed', () => {
-    const one = limited(1, roomy)
+    const object = limited(1, roomy)
     let n = 0
-    expect(through(10_000, () => present(one, forgers(n++), 'failed'))).toBeLessThanOrEqual(220)
-    expect(present(one, forgers(0), 'proven').ok).toBe(false)
-    expect(through(500, () => present(one, `10.0.${n++ % 250}.1`, 'proven'))).toBe(500)
+    expect(through(10_000, () => present(object, forgers(n++), 'failed'))).toBeLessThanOrEqual(220)
+    expect(present(object, forgers(0), 'proven').ok).toBe(false)
+    expect(through(500, () => present(object, `10.0.${n++ % 250}.1`, 'proven'))).toBe(500)
   })
 
   test('of an address that fails after it has proven itself take nothing from strangers', () => {
-    const one = limited(1, roomy)
-    for (let n = 0; n < 20; n++) present(one, forgers(n), 'proven')
-    for (let n = 0; n < 10_000; n++) present(one, forgers(n), 'failed')
-    expect(through(10, () => present(one, stranger, 'failed'))).toBe(10)
+    const object = limited(1, roomy)
+    for (let n = 0; n < 20; n++) present(object, forgers(n), 'proven')
+    for (let n = 0; n < 10_000; n++) present(object, forgers(n), 'failed')
+    expect(through(10, () => present(object, stranger, 'failed'))).toBe(10)
   })
 
   test('under way count until they are judged', () => {
-    const one = limited(1, roomy)
-    const admissions = Array.from({ length: 50 }, () => one.limits.admitProof({ attestor: 'prod', address: stranger }))
+    const object = limited(1, roomy)
+    const admissions = Array.from({ length: 50 }, () =>
+      object.limits.admitProof({ attestor: 'prod', address: stranger }),
+    )
     expect(admissions.filter(({ ok }) => ok)).toHaveLength(20)
     for (const admission of admissions) if (admission.ok) admission.settle('proven')
-    expect(present(one, stranger, 'proven').ok).toBe(true)
+    expect(present(object, stranger, 'proven').ok).toBe(true)
   })
 
   test('that no entry matches count as failed ones', () => {
-    const one = limited(1, roomy)
+    const object = limited(1, roomy)
     const refused = { reason: 'no_workload' as const, address: stranger, proven: { attestor: 'prod', identity: 'x' } }
     const presentUnregistered = () => {
-      const answer = present(one, stranger, 'proven')
-      if (answer.ok) one.limits.noteRefusal(refused)
+      const answer = present(object, stranger, 'proven')
+      if (answer.ok) object.limits.noteRefusal(refused)
       return answer
     }
     expect(through(1_000, presentUnregistered)).toBe(20)
   })
 
   test('cannot be joined into the names of others', () => {
-    const one = limited(1, roomy)
-    for (let n = 0; n < 1_000; n++) present(one, stranger, 'failed', 'a')
-    expect(present(one, stranger, 'proven', `a","${stranger}`)).toEqual({ ok: true })
+    const object = limited(1, roomy)
+    for (let n = 0; n < 1_000; n++) present(object, stranger, 'failed', 'a')
+    expect(present(object, stranger, 'proven', `a","${stranger}`)).toEqual({ ok: true })
   })
 })
 

@@ -15,7 +15,7 @@ describe('lists', () => {
     const seen: string[] = []
     for (let cursor: string | null = ''; cursor !== null;) {
       const { items, nextCursor }: Page = await page({ ...query, ...(cursor !== '' && { cursor }) })
-      seen.push(...items.map((one) => one.name))
+      seen.push(...items.map((item) => item.name))
       cursor = nextCursor
     }
     return seen
@@ -75,14 +75,14 @@ describe('lists', () => {
     for (const managedBy of ['git:%', 'git:s_op', 'GIT:shop', 'git:shop/']) expect(await all({ managedBy })).toEqual([])
     expect(await all({ attestor: 'nobody' })).toEqual([])
     const attestors = (await ask('listAttestors', { query: { managedBy: 'git:two' } })).body as unknown as Page
-    expect(attestors.items.map((one) => one.name)).toEqual(['two'])
+    expect(attestors.items.map((item) => item.name)).toEqual(['two'])
   })
 
   it('go on behind a row that was removed meanwhile', async () => {
     const { items, nextCursor } = await page({ limit: '3' })
     await ask('deleteWorkload', { name: items[2]?.name ?? '', ifMatch: 1 })
     const next = await page({ limit: '3', cursor: nextCursor ?? '' })
-    expect(next.items.map((one) => one.name)).toEqual(names.slice(3, 6))
+    expect(next.items.map((item) => item.name)).toEqual(names.slice(3, 6))
   })
 
   it('refuse a cursor that was edited, or of another list or other filters', async () => {

@@ -44,7 +44,7 @@ const bodies = operations.flatMap(({ id, operation }) =>
 const requestSchemas = [
   ...bodies.flatMap(({ id, type, media }) => [...schemasIn(at(media, 'schema'), `${id} ${type}`)]),
   ...operations.flatMap(({ id, parameters }) =>
-    parameters.flatMap((one) => [...schemasIn(at(one, 'schema'), `${id} ${String(one['name'])}`)]),
+    parameters.flatMap((parameter) => [...schemasIn(at(parameter, 'schema'), `${id} ${String(parameter['name'])}`)]),
   ),
 ]
 
@@ -56,7 +56,8 @@ const walk = (value: unknown, visit: (value: unknown, path: string) => void, pat
 
 describe('openapi.yaml', () => {
   it('has exactly the operations that clients are built on', () => {
-    expect(operations.map((one) => `${one.method.toUpperCase()} ${one.path} ${one.id}`)).toMatchInlineSnapshot(`
+    expect(operations.map((operation) => `${operation.method.toUpperCase()} ${operation.path} ${operation.id}`))
+      .toMatchInlineSnapshot(`
       [
         "POST /api/v1/credentials issueCredentials",
         "GET /api/v1/credentials/self whoAmI",
@@ -145,7 +146,7 @@ describe('openapi.yaml', () => {
   })
 
   it('names each operation once', () => {
-    expect(new Set(operations.map((one) => one.id)).size).toBe(operations.length)
+    expect(new Set(operations.map((operation) => operation.id)).size).toBe(operations.length)
   })
 
   it('says nothing by accident: no member without a value, no schema that is a stray word', () => {
@@ -178,7 +179,7 @@ describe('openapi.yaml', () => {
 
   it.each(operations)('$id says who may call it, what it is recorded as, and how much it takes', ({ operation }) => {
     const { permission, action, limit, maxBodyBytes, ...more } = at(operation, 'x-purser')
-    const granted = Object.keys(permissions).map((one) => `granted:${one}`)
+    const granted = Object.keys(permissions).map((name) => `granted:${name}`)
     expect([...Object.keys(permissions), ...granted, 'none', 'bootstrap', 'self', 'introspect']).toContain(permission)
     expect([...Object.keys(actions), 'none']).toContain(action)
     expect(['attest', 'api', 'public', 'none']).toContain(limit)
@@ -201,14 +202,16 @@ describe('openapi.yaml', () => {
   })
 
   it.each(operations)('$id declares the parameters of its path, and no others in the path', ({ path, parameters }) => {
-    const declared = parameters.filter((one) => one['in'] === 'path')
-    expect(declared.every((one) => one['required'] === true)).toBe(true)
-    expect(declared.map((one) => `{${String(one['name'])}}`).sort()).toEqual((path.match(/\{[^}]+\}/g) ?? []).sort())
+    const declared = parameters.filter((parameter) => parameter['in'] === 'path')
+    expect(declared.every((node) => node['required'] === true)).toBe(true)
+    expect(declared.map((node) => `{${String(node['name'])}}`).sort()).toEqual((path.match(/\{[^}]+\}/g) ?? []).sort())
   })
 
   it('takes If-Match where what is versioned is written by PUT or DELETE, and Idempotency-Key where something is made', () => {
     const taking = (header: string): string[] =>
-      operations.filter((one) => one.parameters.some((parameter) => parameter['name'] === header)).map((one) => one.id)
+      operations
+        .filter((operation) => operation.parameters.some((parameter) => parameter['name'] === header))
+        .map((operation) => operation.id)
     expect(taking('If-Match')).toEqual([
       'putSecret',
       'patchSecret',
@@ -287,12 +290,12 @@ describe('openapi.yaml', () => {
   it.each(bodies)('$id accepts its own examples as $type', ({ id, type, media }) => {
     const examples = Object.entries(at(media, 'examples'))
     expect(examples.length).toBeGreaterThan(0)
-    const operation = api.operations.find((one) => one.operationId === id)
+    const operation = api.operations.find((operation) => operation.operationId === id)
     for (const [name, example] of examples)
       expect(operation?.validateBody(node(example)['value'], type), name).toEqual([])
   })
 
-  it.each(api.operations.filter((one) => one.operationId === 'bootstrap'))(
+  it.each(api.operations.filter((operation) => operation.operationId === 'bootstrap'))(
     '$operationId replies as its example',
     (operation) => {
       const content = at(
@@ -305,7 +308,7 @@ describe('openapi.yaml', () => {
         'content',
       )
       const examples = Object.values(at(content, 'application/json', 'examples'))
-      expect(examples.map((one) => operation.validateReply(200, node(one)['value']))).toEqual([[]])
+      expect(examples.map((example) => operation.validateReply(200, node(example)['value']))).toEqual([[]])
     },
   )
 })

@@ -13,7 +13,7 @@ const faults = (id: OperationId, body: unknown): Record<string, string> =>
     api
       .operation(id)
       .validateBody(body)
-      .map((one) => [one.pointer, one.detail]),
+      .map((problem) => [problem.pointer, problem.detail]),
   )
 
 const proof = { kind: 'x509' }
@@ -167,9 +167,9 @@ describe('bodies', () => {
   })
 
   it('revokes exactly one thing, and takes since only with a SPIFFE ID', () => {
-    const one = { '': 'must have exactly one of serialNumber, jti, session, accessToken, spiffeId' }
-    expect(faults('createRevocation', {})).toEqual(one)
-    expect(faults('createRevocation', { jti: 'a', accessToken: 'b' })).toEqual(one)
+    const object = { '': 'must have exactly one of serialNumber, jti, session, accessToken, spiffeId' }
+    expect(faults('createRevocation', {})).toEqual(object)
+    expect(faults('createRevocation', { jti: 'a', accessToken: 'b' })).toEqual(object)
     expect(faults('createRevocation', { jti: 'a', since: '2026-11-24T23:05:00Z' })).toEqual({
       '/spiffeId': 'is required with since',
     })
@@ -220,7 +220,7 @@ describe('bodies', () => {
 
   it('never echoes a value', () => {
     const canary = 'CANARY-7f3a'
-    const operations = api.operations.filter((one) => one.mediaTypes.includes('application/json'))
+    const operations = api.operations.filter((operation) => operation.mediaTypes.includes('application/json'))
     const leaf = constantFrom<unknown[]>(canary, `!${canary}`, [canary], { token: canary }, 12_345_678_901, null)
     const words =
       'proof kind token x509 csr dnsNames name match k8s:ns grants jwt audiences apiServer keys jwks jti since secrets path labels selectors'
@@ -256,7 +256,7 @@ describe('parameters', () => {
     (limit) => {
       const { values, problems } = query({ limit })
       expect(values).toBeUndefined()
-      expect(problems.map((one) => one.pointer)).toEqual(['/query/limit'])
+      expect(problems.map((problem) => problem.pointer)).toEqual(['/query/limit'])
     },
   )
 
@@ -301,7 +301,7 @@ describe('parameters', () => {
     'a0123456789012345678901234567890123456789012345678901234567890123',
   ])('refuses the name %j', (name) => {
     const { problems } = api.operation('getWorkload').validateParams({ path: { name } })
-    expect(problems.map((one) => one.pointer)).toEqual(['/path/name'])
+    expect(problems.map((problem) => problem.pointer)).toEqual(['/path/name'])
   })
 
   it('reads numbers in paths', () => {
@@ -402,7 +402,7 @@ describe('replies, in tests', () => {
     expect(
       boot
         .validateReply(200, { ...reply, tokenId: undefined, hash: 'x' })
-        .map((one) => one.pointer)
+        .map((problem) => problem.pointer)
         .sort(),
     ).toEqual(['/hash', '/tokenId'])
   })

@@ -73,7 +73,7 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)',
   it('takes text, nonce and terms, and says so', async () => {
     const { body, status } = await redact({ epoch: 1, from, to: from + 6, rule: 'a month is enough' })
     expect(body).toEqual({ epoch: 1, from, to: from + 6, redacted: 5 })
-    const operation = loadOpenApi().operations.find((one) => one.operationId === 'redactEntries')
+    const operation = loadOpenApi().operations.find((operation) => operation.operationId === 'redactEntries')
     expect(operation?.validateReply(status, body)).toEqual([])
 
     const { body: one } = await purser.asAdmin('GET', `/api/v1/audit/entries/1/${from}`)

@@ -45,7 +45,7 @@ test('what is not there is counted, since every scanner asks for it', () => {
   for (const reason of ['not_found', 'method_not_allowed'] as const) {
     expect(noteRefusal({ reason, address: '198.51.100.9' })).toBe('summarise')
   }
-  expect(dueSummaries({ all: true }).map((one) => one.reason)).toEqual(['not_found', 'method_not_allowed'])
+  expect(dueSummaries({ all: true }).map((summary) => summary.reason)).toEqual(['not_found', 'method_not_allowed'])
 })
 
 describe('refusals of a verified proof', () => {

@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const refusal = '401 attestation_failed'
 const reasonOf = async (answer: Answer): Promise<unknown> =>
-  (await entriesOf(purser, answer.headers.get('purser-request-id'))).map((one) => one.reason)
+  (await entriesOf(purser, answer.headers.get('purser-request-id'))).map((entry) => entry.reason)
 
 const wanted = [
   ['a JWT', () => ({ jwts: [{ audience: ['payments'] }] })],

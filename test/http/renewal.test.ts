@@ -49,7 +49,7 @@ const aMinuteLater = () =>
 const refusal = '401 attestation_failed'
 /** One request may be two entries: the session's end, and the refusal. */
 const refusalOf = async ({ headers }: Answer) =>
-  (await entriesOf(purser, headers.get('purser-request-id'))).find((one) => one.outcome === 'refused')
+  (await entriesOf(purser, headers.get('purser-request-id'))).find((entry) => entry.outcome === 'refused')
 const reasonOf = async (answer: Answer): Promise<unknown> => (await refusalOf(answer))?.reason
 
 describe('a proof of kind x509', () => {
@@ -65,7 +65,7 @@ describe('a proof of kind x509', () => {
     const second = await renewed(first)
     const third = await renewed(second, replica)
     expect([second.session, third.session]).toEqual([first.session, first.session])
-    expect(new Set([first, second, third].map((one) => one.serialNumber)).size).toBe(3)
+    expect(new Set([first, second, third].map((svid) => svid.serialNumber)).size).toBe(3)
     const [after] = await purser.knex('session').where({ id: first.session })
     expect(after).toEqual(before)
     expect(await self(third)).toBe(200)
@@ -110,7 +110,7 @@ describe('a serial number', () => {
     const again = { x509: { csr: request.csr } }
     const answers = [await renew(first, again), await renew(first, again, { at: replica })]
     const given = answers.map((answer) => svidOf(answer, request))
-    expect(new Set(given.map((one) => one.serialNumber)).size).toBe(2)
+    expect(new Set(given.map((svid) => svid.serialNumber)).size).toBe(2)
     await aMinuteLater()
     expect(fault(await renew(first, again))).toBe(refusal)
     expect(await Promise.all([first, ...given].map(self))).toEqual([401, 401, 401])
@@ -128,7 +128,7 @@ describe('a serial number', () => {
       actor: { session: owner.session, workload: 'web', spiffeId: 'spiffe://example.org/lab/web' },
     })
     const ended = (await readLog(purser)).find(
-      (one) => one.action === 'session.end' && one.resource?.id === owner.session,
+      (entry) => entry.action === 'session.end' && entry.resource?.id === owner.session,
     )
     expect(ended).toMatchObject({
       actor: { kind: 'system' },
@@ -158,10 +158,10 @@ describe('a serial number', () => {
 
   it('of two containers of one pod: each has its own line', async () => {
     const token = await issuer.token()
-    let [one, two] = [await attest(token), await attest(token)]
-    expect(one.session).toBe(two.session)
-    for (const _ of [1, 2]) [one, two] = [await renewed(one), await renewed(two, replica)]
-    expect([await self(one), await self(two)]).toEqual([200, 200])
+    let [svid, two] = [await attest(token), await attest(token)]
+    expect(svid.session).toBe(two.session)
+    for (const _ of [1, 2]) [svid, two] = [await renewed(svid), await renewed(two, replica)]
+    expect([await self(svid), await self(two)]).toEqual([200, 200])
   })
 })
 

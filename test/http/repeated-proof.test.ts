@@ -93,7 +93,7 @@ describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, new
     const { databases: __, ...wanted } = unbound
     const answers = await Promise.all(Array.from({ length: 12 }, () => present(proof, request.csr, wanted)))
     expect(new Set(answers.map(fault))).toEqual(new Set(['200 ']))
-    expect(answers.filter((one) => partsOf(one).length > 0)).toHaveLength(1)
+    expect(answers.filter((answer) => partsOf(answer).length > 0)).toHaveLength(1)
   })
 })
 

@@ -142,7 +142,7 @@ describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)'
     await Promise.all(asking)
     const rows: { value: string }[] = await purser.knex('block').where({ kind: 'serialNumber' }).select('value')
     const blocked = new Set(rows.map((row) => row.value))
-    expect(given.filter((one) => !blocked.has(one.serialNumber))).toEqual([])
+    expect(given.filter((given) => !blocked.has(given.serialNumber))).toEqual([])
     for (const one of given.slice(-8)) expect(await alive(one)).toEqual({ jwt: false, accessToken: false })
     expect((await lab.ask(instance)).status).toBe(401)
   })

@@ -72,7 +72,7 @@ describe('a live version that was deleted', () => {
       404,
       [{ version: 1 }],
     ])
-    const said = (await readLog(purser)).filter((one) => one.resource?.name === name && one.outcome === 'failed')
+    const said = (await readLog(purser)).filter((entry) => entry.resource?.name === name && entry.outcome === 'failed')
     expect(said).toMatchObject([{ action: 'secret.rotate', detail: { requestedBy: 'schedule' } }])
     expect(JSON.stringify(said)).toContain('deleted')
     await ask('undeleteSecret', { name, body: {} })
@@ -99,6 +99,6 @@ it('a value that would be too large is left out by a schedule, once, and the log
   const name = await secretWith({ password: '', rest: 'x'.repeat(192 * 1024 - 100) }, policy)
   await pass(3600)
   await pass(1)
-  const said = (await readLog(purser)).filter((one) => one.resource?.name === name && one.outcome === 'failed')
+  const said = (await readLog(purser)).filter((entry) => entry.resource?.name === name && entry.outcome === 'failed')
   expect(said).toMatchObject([{ action: 'secret.rotate', detail: { error: expect.stringContaining('too_large') } }])
 })

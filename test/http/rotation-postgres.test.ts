@@ -129,7 +129,7 @@ describe('the postgres rotator', () => {
     const roles = await target.sql(
       `select rolname, rolcanlogin from pg_roles where rolname like 'orders\\__' order by 1`,
     )
-    expect(roles.filter((one) => one['rolcanlogin'])).toEqual([{ rolname: after.username, rolcanlogin: true }])
+    expect(roles.filter((role) => role['rolcanlogin'])).toEqual([{ rolname: after.username, rolcanlogin: true }])
     const members = await target.sql(
       `select 1 from pg_auth_members m where m.member = 'purser_admin'::regrole and m.roleid::regrole::text like 'orders\\__' and m.grantor = 'purser_admin'::regrole`,
     )
@@ -159,7 +159,7 @@ describe('the postgres rotator', () => {
     const members = await target.sql<{ set_option?: boolean; inherit_option?: boolean }>(
       `select * from pg_auth_members m where m.roleid in ('orders_c'::regrole, 'orders_d'::regrole)`,
     )
-    expect(members.filter((one) => (one.set_option ?? true) || one.inherit_option)).toEqual([])
+    expect(members.filter((member) => (member.set_option ?? true) || member.inherit_option)).toEqual([])
     expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
   })
 

@@ -12,10 +12,10 @@ describe('the route list and openapi.yaml', () => {
     expect([...built].sort()).toEqual(operations.map(name).sort())
   })
 
-  it.each(operations.map((one) => [name(one), one] as const))(
+  it.each(operations.map((operation) => [name(operation), operation] as const))(
     '%s: permission, action and limit are the same',
     (of, operation) => {
-      const route = routes.find((one) => name(one) === of)
+      const route = routes.find((route) => name(route) === of)
       expect(route).toMatchObject({
         permission: operation.permission,
         action: operation.action,
@@ -25,8 +25,10 @@ describe('the route list and openapi.yaml', () => {
   )
 
   it('answer If-Match and Idempotency-Key only in changes', () => {
-    const changes = routes.filter((one) => one.kind === 'change').map(name)
-    const conditional = operations.filter((one) => one.takes.ifMatch || one.takes.idempotencyKey).map(name)
+    const changes = routes.filter((route) => route.kind === 'change').map(name)
+    const conditional = operations
+      .filter((operation) => operation.takes.ifMatch || operation.takes.idempotencyKey)
+      .map(name)
     expect(conditional.filter((one) => !changes.includes(one))).toEqual([])
   })
 })

@@ -269,7 +269,7 @@ describe('a hundred values', () => {
     )
     expect(dump.length).toBeGreaterThan(100_000)
     const hashes = values.flatMap(hashesOf)
-    expect(hashes.filter((one) => dump.includes(one) || dump.includes(one.toString('hex')))).toEqual([])
+    expect(hashes.filter((hash) => dump.includes(hash) || dump.includes(hash.toString('hex')))).toEqual([])
   })
 
   it('are not in the audit export', async () => {

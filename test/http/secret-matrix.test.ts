@@ -47,7 +47,7 @@ const pattern = (text: string): RegExp =>
   new RegExp(
     `^${text
       .split('/')
-      .map((one) => (one === '**' ? '.+' : one === '*' ? '[^/]+' : one.replaceAll(/[.{}]/g, '\\$&')))
+      .map((part) => (part === '**' ? '.+' : part === '*' ? '[^/]+' : part.replaceAll(/[.{}]/g, '\\$&')))
       .join('/')}$`,
   )
 const declared = (n: number, action: Action): string[] =>
@@ -97,8 +97,8 @@ const attest = async (n: number, asked: object) =>
 /** The paths of the values that came, each checked to be its own. */
 function pathsOf(body: Record<string, unknown>): string[] {
   const values = (body['secrets'] ?? []) as { path: string; data: { path: string } }[]
-  for (const one of values) expect(one.data.path).toBe(one.path)
-  return values.map((one) => one.path)
+  for (const value of values) expect(value.data.path).toBe(value.path)
+  return values.map((value) => value.path)
 }
 
 const asOptional = paths.map((path) => ({ path, optional: true }))

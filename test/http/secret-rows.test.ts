@@ -63,7 +63,7 @@ it.each<[string, (rows: Rows) => Partial<Row>]>([
   const { status, text, headers } = await read(path)
   expect([status, text.includes('hunter2')]).toEqual([500, false])
   const requestId = headers.get('purser-request-id')
-  expect((await readLog(purser)).find((one) => one.requestId === requestId)).toMatchObject({
+  expect((await readLog(purser)).find((entry) => entry.requestId === requestId)).toMatchObject({
     action: 'secret.read',
     outcome: 'failed',
   })

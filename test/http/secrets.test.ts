@@ -211,7 +211,7 @@ describe.each(['postgres', 'embedded'] as const)('secrets on %s', (store) => {
       const path = 'prod/shop/race'
       await made(path, { n: 0 })
       const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => put(path, { n }, 1)))
-      expect(answers.map((one) => one.status).toSorted((a, b) => a - b)).toEqual([200, ...Array(19).fill(412)])
+      expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([200, ...Array(19).fill(412)])
       const { body } = await purser.asAdmin('GET', `/api/v1/secrets/${path}:versions`)
       expect((body['items'] as { version: number }[]).map((one) => one.version)).toEqual([2, 1])
     })

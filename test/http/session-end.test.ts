@@ -63,7 +63,7 @@ describe('DELETE /api/v1/credentials/self', () => {
       () => attest(purser, issuer, token),
     )
     expect(gone.status).toBe(204)
-    expect(new Set([client, other, after].map((one) => one.session)).size).toBe(3)
+    expect(new Set([client, other, after].map((svid) => svid.session)).size).toBe(3)
     expect((await selfOf(purser, after)).status).toBe(200)
   })
 
@@ -71,10 +71,10 @@ describe('DELETE /api/v1/credentials/self', () => {
     const token = await issuer.token()
     const sessions: string[] = []
     for (const _ of [1, 2, 3]) {
-      const [one, again] = [await attest(purser, issuer, token), await attest(replica, issuer, token)]
-      expect(again.session).toBe(one.session)
-      sessions.push(one.session)
-      expect((await giveUp(one)).status).toBe(204)
+      const [svid, again] = [await attest(purser, issuer, token), await attest(replica, issuer, token)]
+      expect(again.session).toBe(svid.session)
+      sessions.push(svid.session)
+      expect((await giveUp(svid)).status).toBe(204)
     }
     expect(new Set(sessions).size).toBe(3)
   })
@@ -86,7 +86,7 @@ describe('DELETE /api/v1/credentials/self', () => {
       () => giveUp(client),
       () => giveUp(client, purser),
     )
-    expect(new Set(answers.map((one) => one.status))).toEqual(new Set([204, 401]))
+    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([204, 401]))
   })
 })
 

@@ -31,7 +31,7 @@ beforeAll(async () => {
   })
 })
 afterAll(async () => {
-  for (const one of replicas.toReversed()) await one.stop()
+  for (const replica of replicas.toReversed()) await replica.stop()
 })
 
 const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
@@ -125,7 +125,9 @@ describe('a join token', () => {
     expect(good(answers)[0]?.body.spiffeId).toBe('spiffe://example.org/join/agent')
     const refused = answers.filter(({ status }) => status !== 200)
     // They go one after the other, so on a busy machine the last are told to come again.
-    expect(refused.every((one) => ['401 attestation_failed', '503 log_unavailable'].includes(fault(one)))).toBe(true)
+    expect(refused.every((answer) => ['401 attestation_failed', '503 log_unavailable'].includes(fault(answer)))).toBe(
+      true,
+    )
     const told = refused.find(({ status }) => status === 401)
     expect(told && (await entryOf(first, told))?.reason).toBe('join_token')
     expect(await first.knex('join_token').where({ uses_left: 0 }).count()).not.toEqual([{ count: '0' }])

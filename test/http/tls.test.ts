@@ -142,7 +142,7 @@ describe('a handshake', () => {
     first.on('session', (session: Buffer) => sessions.push(session))
     expect(await whoIs(first)).toMatch(/^HTTP\/1\.1 200 /)
     first.destroy()
-    for (const session of [...sessions, first.getSession()].filter((one) => one !== undefined)) {
+    for (const session of [...sessions, first.getSession()].filter((session) => session !== undefined)) {
       const again = await handshake({ session })
       expect(again.isSessionReused()).toBe(false)
       expect(await whoIs(again)).toMatch(/^HTTP\/1\.1 401 /)

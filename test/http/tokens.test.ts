@@ -154,7 +154,7 @@ describe.each(['embedded', 'postgres'] as const)('API tokens (%s)', (store) => {
     }
     expect(fault(await ask('listWorkloads', { token: newToken('api', randomBytes).token }))).toBe('401 unauthenticated')
     const entries = await readLog(purser)
-    expect(entries.some((one) => one.action === 'workload.read' && one.reason === 'token_type')).toBe(true)
+    expect(entries.some((entry) => entry.action === 'workload.read' && entry.reason === 'token_type')).toBe(true)
   })
 })
 
@@ -229,8 +229,8 @@ describe('the first use of a token', () => {
     // One of each replica waits for the head; the others wait for those.
     await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(2)
     await tx.commit()
-    expect((await Promise.all(uses)).map((one) => one.status)).toEqual([200, 200, 200, 200])
-    const first = (await readLog(purser)).filter((one) => one.action === 'token.use' && one.resource?.id === id)
+    expect((await Promise.all(uses)).map((answer) => answer.status)).toEqual([200, 200, 200, 200])
+    const first = (await readLog(purser)).filter((entry) => entry.action === 'token.use' && entry.resource?.id === id)
     expect(first).toHaveLength(1)
   })
 })

@@ -40,7 +40,7 @@ beforeAll(async () => {
   for (const name of ['shop', 'other']) await first.asAdmin('POST', '/api/v1/workloads', workload(name))
 })
 afterAll(async () => {
-  for (const one of open) one.cut()
+  for (const reader of open) reader.cut()
   await second.stop()
   await first.stop()
 })
@@ -71,11 +71,13 @@ async function reader(purser: TestPurser, query: string, options: Parameters<typ
   return made
 }
 
-const synced = (one: Reader) =>
-  vi.waitFor(() => expect(one.events.map(({ name }) => name)).toContain('synced'), patience)
+const synced = (reader: Reader) =>
+  vi.waitFor(() => expect(reader.events.map(({ name }) => name)).toContain('synced'), patience)
 const told = ({ events }: Reader) => events.filter(({ name }) => name === 'secret').map(({ data }) => data)
-const versions = (one: Reader, path: string) =>
-  told(one).flatMap((data) => (data['path'] === path ? [data['deleted'] === true ? 'deleted' : data['version']] : []))
+const versions = (reader: Reader, path: string) =>
+  told(reader).flatMap((data) =>
+    data['path'] === path ? [data['deleted'] === true ? 'deleted' : data['version']] : [],
+  )
 const names = ({ events }: Reader) => events.map(({ name }) => name)
 
 describe('who may watch', () => {
@@ -303,7 +305,7 @@ describe('what ends it', () => {
   it('a grant that is taken away, at the other replica too', async () => {
     const { token } = await attest('other')
     const all = [await reader(first, '?path=prod/a', { token }), await reader(second, '?path=prod/a', { token })]
-    for (const one of all) await synced(one)
+    for (const reader of all) await synced(reader)
     const { body } = await first.asAdmin('GET', '/api/v1/workloads/other')
     await first.asAdmin(
       'PUT',
@@ -311,20 +313,20 @@ describe('what ends it', () => {
       { ...workload('other'), grants: { secrets: [{ paths: ['prod/**'], actions: ['read'] }] } },
       { 'if-match': `"${String(body['revision'])}"` },
     )
-    for (const one of all) {
-      await one.ended
-      expect(one.events.at(-1)).toEqual({ name: 'revoked', data: { reason: 'grant' } })
+    for (const reader of all) {
+      await reader.ended
+      expect(reader.events.at(-1)).toEqual({ name: 'revoked', data: { reason: 'grant' } })
     }
   })
 
   it('a session that was given up, at the other replica too', async () => {
     const { token } = await attest()
     const all = [await reader(first, '?path=prod/a', { token }), await reader(second, '?path=prod/a', { token })]
-    for (const one of all) await synced(one)
+    for (const reader of all) await synced(reader)
     await first.call('DELETE', '/api/v1/credentials/self', undefined, { token })
-    for (const one of all) {
-      await one.ended
-      expect(one.events.at(-1)).toEqual({ name: 'revoked', data: { reason: 'credential' } })
+    for (const reader of all) {
+      await reader.ended
+      expect(reader.events.at(-1)).toEqual({ name: 'revoked', data: { reason: 'credential' } })
     }
   })
 
@@ -360,7 +362,7 @@ describe('what ends it', () => {
   it('there are no more than so many of one session, and others have theirs', async () => {
     const { token } = await attest()
     const all = await Promise.all(Array.from({ length: 16 }, () => reader(first, '?path=prod/a', { token })))
-    for (const one of all) await synced(one)
+    for (const reader of all) await synced(reader)
     const answer = await first.call('GET', '/api/v1/watch?path=prod/a', undefined, { token })
     expect([answer.status, answer.body.code]).toEqual([429, 'rate_limited'])
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
@@ -370,7 +372,7 @@ describe('what ends it', () => {
       const next = await reader(first, '?path=prod/a', { token })
       expect(next.status).toBe(200)
     }, patience)
-    for (const one of all) one.cut()
+    for (const reader of all) reader.cut()
   })
 
   it('a reader that takes nothing is let go, and costs the others nothing', async () => {

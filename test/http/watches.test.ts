@@ -95,9 +95,9 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(() =>
 
 describe('a stream', () => {
   it('begins with the state, tells by names what changes, and says something every 15 seconds', async () => {
-    const one = open()
+    const object = open()
     await settled()
-    expect(one.chunks.join('')).toBe(
+    expect(object.chunks.join('')).toBe(
       ': purser\nretry: 1000\n\nevent: bundle\ndata: {"sequence":0}\n\nevent: secret\ndata: {"path":"a","version":1,"revision":1}\n\nevent: synced\nid: 1.5\ndata: {"complete":true}\n\n',
     )
     move({
@@ -107,14 +107,14 @@ describe('a stream', () => {
       ]),
     })
     await settled()
-    expect(one.chunks.at(-1)).toBe('event: secret\nid: 1.6\ndata: {"path":"a","version":2,"revision":2}\n\n')
-    const { length } = one.chunks
+    expect(object.chunks.at(-1)).toBe('event: secret\nid: 1.6\ndata: {"path":"a","version":2,"revision":2}\n\n')
+    const { length } = object.chunks
     vi.advanceTimersByTime(14_000)
     await settled()
-    expect(one.chunks).toHaveLength(length)
+    expect(object.chunks).toHaveLength(length)
     vi.advanceTimersByTime(2_000)
     await settled()
-    expect(one.chunks.slice(length)).toEqual([':\n\n'])
+    expect(object.chunks.slice(length)).toEqual([':\n\n'])
   })
 
   it.each([
@@ -122,31 +122,31 @@ describe('a stream', () => {
     ['the process stops', () => watches.close()],
     ['the token ends', () => vi.setSystemTime(Date.now() + 3_600_001)],
   ])('ends without words when %s, and counts no more', async (_, happens) => {
-    const one = open({ until: new Date(Date.now() + 3_600_000) })
+    const object = open({ until: new Date(Date.now() + 3_600_000) })
     await settled()
     expect([watches.count(), watches.watching('a', 'operator:admin')]).toEqual([1, true])
     happens()
     vi.advanceTimersByTime(1_000)
     await settled()
-    expect([one.isOver(), watches.count(), watches.watching('a', 'operator:admin')]).toEqual([true, 0, false])
-    expect(one.chunks.join('')).not.toContain('revoked')
+    expect([object.isOver(), watches.count(), watches.watching('a', 'operator:admin')]).toEqual([true, 0, false])
+    expect(object.chunks.join('')).not.toContain('revoked')
   })
 
   it('lives on over a replica that is behind for a moment', async () => {
-    const one = open()
+    const object = open()
     await settled()
     age = 2_500
     vi.advanceTimersByTime(1_000)
     await settled()
-    expect(one.isOver()).toBe(false)
+    expect(object.isOver()).toBe(false)
   })
 
   it('ends with a word when its token is revoked, and when a new epoch begins', async () => {
-    const [one, two] = [open(), open()]
+    const [object, two] = [open(), open()]
     await settled()
     move({ apiTokens: new Map() })
-    await Promise.all([one.taken, two.taken])
-    expect(one.chunks.at(-1)).toBe('event: revoked\ndata: {"reason":"credential"}\n\n')
+    await Promise.all([object.taken, two.taken])
+    expect(object.chunks.at(-1)).toBe('event: revoked\ndata: {"reason":"credential"}\n\n')
     move({ apiTokens: new Map() })
     expect(watches.count()).toBe(0)
   })

@@ -296,11 +296,11 @@ describe.each(['embedded', 'postgres'] as const)('workload entries (%s)', (store
     const second = workload('wide-b', { match: { 'oidc:team': 'shop', 'oidc:env': 'prod' } })
     const { body } = await ask('createWorkload', { body: second })
     expect(
-      (body.warnings as { code: string; workload: string }[]).filter((one) => one.workload === 'wide-a'),
+      (body.warnings as { code: string; workload: string }[]).filter((warning) => warning.workload === 'wide-a'),
     ).toMatchObject([{ code: 'overlaps' }])
     await ask('disableWorkload', { name: 'wide-a' })
     const again = await ask('replaceWorkload', { name: 'wide-b', body: second, ifMatch: 1 })
-    expect((again.body.warnings as { workload: string }[]).map((one) => one.workload)).not.toContain('wide-a')
+    expect((again.body.warnings as { workload: string }[]).map((warning) => warning.workload)).not.toContain('wide-a')
   })
 
   it('can be read back from the log alone', async () => {
@@ -352,15 +352,17 @@ describe('a hundred writers with one revision, at two replicas', () => {
       createAsk(n % 2 === 0 ? purser : second)('replaceWorkload', { name: 'web', body: agent(String(n)), ifMatch: 1 }),
     )
     const answers = await Promise.all(writers)
-    const winners = answers.filter((one) => one.status === 200)
+    const winners = answers.filter((answer) => answer.status === 200)
     expect(winners).toHaveLength(1)
-    expect(new Set(answers.filter((one) => one.status !== 200).map(fault))).toEqual(new Set(['412 stale']))
-    expect(new Set(answers.filter((one) => one.status !== 200).map((one) => one.body.revision))).toEqual(new Set([2]))
+    expect(new Set(answers.filter((answer) => answer.status !== 200).map(fault))).toEqual(new Set(['412 stale']))
+    expect(new Set(answers.filter((answer) => answer.status !== 200).map((answer) => answer.body.revision))).toEqual(
+      new Set([2]),
+    )
     const live = await ask('getWorkload', { name: 'web' })
     expect(live.body.labels).toEqual(winners[0]?.body.labels)
     const entries = await readLog(purser)
-    const written = entries.filter((one) => one.outcome === 'granted' && one.resource?.kind === 'workload')
-    expect(written.map((one) => one.resource?.revision)).toEqual([1, 2])
-    expect(entries.filter((one) => one.reason === 'stale')).toHaveLength(99)
+    const written = entries.filter((entry) => entry.outcome === 'granted' && entry.resource?.kind === 'workload')
+    expect(written.map((entry) => entry.resource?.revision)).toEqual([1, 2])
+    expect(entries.filter((entry) => entry.reason === 'stale')).toHaveLength(99)
   })
 })

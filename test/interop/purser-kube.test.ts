@@ -94,11 +94,11 @@ describe.each(ways)('by %s', (way, _verify, name) => {
   it('a pod’s token is attested, and again when its container restarts', async () => {
     const pod = await east.createPod({ ns, name: `web-${way}`, sa: 'web', nodeName: 'node-7' })
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: [name, 'other'], boundPod: pod })
-    const [one, two] = [await present(token), await present(token)]
-    expect([fault(one), fault(two)]).toEqual(['200 ', '200 '])
-    expect(one.body.spiffeId).toBe(`spiffe://example.org/east-${way}/ns/shop/sa/web`)
-    expect(sessionOf(two)).toBe(sessionOf(one))
-    const { body } = await who(one)
+    const [answer, two] = [await present(token), await present(token)]
+    expect([fault(answer), fault(two)]).toEqual(['200 ', '200 '])
+    expect(answer.body.spiffeId).toBe(`spiffe://example.org/east-${way}/ns/shop/sa/web`)
+    expect(sessionOf(two)).toBe(sessionOf(answer))
+    const { body } = await who(answer)
     expect(body.selectors).toMatchObject({
       'k8s:ns': ns,
       'k8s:sa': 'web',
@@ -107,7 +107,7 @@ describe.each(ways)('by %s', (way, _verify, name) => {
       'k8s:node': 'node-7',
     })
     const renewed = await present(await east.tokenRequest({ ns, sa: 'web', audiences: [name], boundPod: pod }))
-    expect(sessionOf(renewed)).toBe(sessionOf(one))
+    expect(sessionOf(renewed)).toBe(sessionOf(answer))
   })
 
   it('a token without a pod is refused unless the entry allows it', async () => {

@@ -72,7 +72,9 @@ describe('proofs', () => {
 
   it('of growth hold between every two of the heads that were given out', async () => {
     const heads = new Map(
-      receipts.map((one) => verifyReceipt(one, { vkeys: purser.vkeys }).checkpoint).map((one) => [one.size, one]),
+      receipts
+        .map((receipt) => verifyReceipt(receipt, { vkeys: purser.vkeys }).checkpoint)
+        .map((checkpoint) => [checkpoint.size, checkpoint]),
     )
     const sizes = [...heads.keys()].toSorted((a, b) => a - b).filter((_, n) => n % 5 === 0)
     for (const [n, from] of sizes.entries()) {

@@ -71,7 +71,7 @@ describe.each(['embedded', 'postgres'] as const)('the life of keys (%s)', (store
   it('keeps a retired key until its last JWT is expired, and not longer', async () => {
     // A grant of the lab's takes 300 s, the most that there is.
     const old = await lab.get()
-    const [key] = (await jwksOf(purser)).filter((one) => one.kid === old.kid)
+    const [key] = (await jwksOf(purser)).filter((jwk) => jwk.kid === old.kid)
     const before = await sequence()
     await passes(900)
     await passes(100)

@@ -16,7 +16,7 @@ const env = {
 let running: TestPurser[] = []
 afterEach(async () => {
   // The first one owns the database.
-  for (const one of running.toReversed()) await one.stop()
+  for (const purser of running.toReversed()) await purser.stop()
   running = []
 })
 
@@ -42,15 +42,15 @@ describe('three replicas on one Postgres', () => {
     const before = (await created(first)).length
     for (let rounds = 1; rounds <= 3; rounds++) {
       clock.advance(rounds === 1 ? 901 : 1000)
-      await Promise.all(all.map((one) => one.runJobs()))
+      await Promise.all(all.map((purser) => purser.runJobs()))
       await expect.poll(async () => (await created(first)).length, { timeout: 10_000 }).toBe(before + 3 * rounds)
-      await Promise.all(all.map((one) => one.runJobs()))
+      await Promise.all(all.map((purser) => purser.runJobs()))
       expect((await created(first)).length).toBe(before + 3 * rounds)
     }
     const seen = async (): Promise<Set<string>> =>
       new Set(
         await Promise.all(
-          all.map(async (one) => JSON.stringify([await kidsOf(one), (await bundleOf(one)).spiffe_sequence])),
+          all.map(async (purser) => JSON.stringify([await kidsOf(purser), (await bundleOf(purser)).spiffe_sequence])),
         ),
       )
     await expect.poll(async () => (await seen()).size, { timeout: 10_000 }).toBe(1)

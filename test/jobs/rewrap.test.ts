@@ -9,7 +9,7 @@ import { type TestPurser, startPurser } from '../support/purser.ts'
 
 let running: TestPurser[] = []
 afterEach(async () => {
-  for (const one of running.toReversed()) await one.stop()
+  for (const purser of running.toReversed()) await purser.stop()
   running = []
 })
 
@@ -44,7 +44,7 @@ const keyring = async (purser: TestPurser) =>
     .map((one) => [one['id'], one['state'], one['values']])
 const rewraps = async (purser: TestPurser) => (await readLog(purser)).filter((entry) => entry.action === 'key.rewrap')
 const valuesLeft = async (purser: TestPurser): Promise<unknown> =>
-  (await purser.metrics()).find((one) => one.name === 'purser_keyring_values_left')?.values[0]?.value
+  (await purser.metrics()).find((metric) => metric.name === 'purser_keyring_values_left')?.values[0]?.value
 
 describe.each(['postgres', 'embedded'] as const)('on %s', (store) => {
   it('moves data keys alone: no value, no revision, and what was read before still opens', async () => {
@@ -194,7 +194,7 @@ describe('three replicas', () => {
       await jobs
       await expect
         .poll(async () => {
-          await Promise.all(running.map((one) => one.runJobs()))
+          await Promise.all(running.map((purser) => purser.runJobs()))
           return keyring(first)
         })
         .toEqual([[id, 'active', 20 + round + 1]])

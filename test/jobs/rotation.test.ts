@@ -12,7 +12,7 @@ let running: TestPurser[] = []
 let target: Server | undefined
 afterEach(async () => {
   // The first one owns the database.
-  for (const one of running.toReversed()) await one.stop()
+  for (const purser of running.toReversed()) await purser.stop()
   running = []
   target?.close()
 })
@@ -89,14 +89,14 @@ describe('three replicas on one Postgres', () => {
     for (let round = 1; round <= 2; round++) {
       clock.advance(3600)
       for (let n = 0; n < 6; n++) {
-        await Promise.all(all.map((one) => one.runJobs()))
+        await Promise.all(all.map((purser) => purser.runJobs()))
         clock.advance(1)
       }
       const done = Array.from({ length: round }, () => once).flat()
       await expect
         .poll(
           async () => {
-            await Promise.all(all.map((one) => one.runJobs()))
+            await Promise.all(all.map((purser) => purser.runJobs()))
             clock.advance(1)
             return Promise.all(paths.map((path) => outcomes(first, path)))
           },
@@ -146,8 +146,8 @@ describe('a rotation that stopped', () => {
     await expect.poll(() => first.runJobs().then(() => outcomes(first, 'prod/db')), { timeout: 10_000 }).toEqual(once)
     expect(told).toHaveLength(2)
     expect(told[0]?.data).toEqual(told[1]?.data)
-    expect(new Set(told.map((one) => one.rotationId)).size).toBe(1)
-    expect(told.map((one) => one.attempt)).toEqual([1, 2])
+    expect(new Set(told.map((told) => told.rotationId)).size).toBe(1)
+    expect(told.map((told) => told.attempt)).toEqual([1, 2])
   })
 
   it('with its claim held by a process that is gone ends in a stated state, at every step', async () => {

@@ -55,7 +55,7 @@ test('rotating wraps every key again, and a keyring that learns of it opens them
     'kek_2',
     secondsFrom(now, 5),
   )
-  expect(rewrapped.map((one) => [one.id, one.wrappingKeyId])).toEqual([[mac.id, 'kek_2']])
+  expect(rewrapped.map((key) => [key.id, key.wrappingKeyId])).toEqual([[mac.id, 'kek_2']])
   const [moved] = rewrapped
   if (!moved) throw new Error('nothing was wrapped again')
 

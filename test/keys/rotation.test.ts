@@ -45,8 +45,8 @@ const firstKeys = (): KeyRow[] => [
 ]
 
 const actions = (rows: KeyRow[], now: Date): Action[] => planRotation(rows, lifetimes, now).actions
-const kinds = (list: Action[]): string[] => list.map((one) => (one.do === 'make' ? one.kind : one.do))
-const without = (rows: KeyRow[], kind: KeyKind): KeyRow[] => rows.filter((one) => one.kind !== kind)
+const kinds = (list: Action[]): string[] => list.map((action) => (action.do === 'make' ? action.kind : action.do))
+const without = (rows: KeyRow[], kind: KeyKind): KeyRow[] => rows.filter((row) => row.kind !== kind)
 
 describe('what goes wrong', () => {
   test('without any key of a kind, the next one signs at once', () => {
@@ -72,13 +72,19 @@ describe('what goes wrong', () => {
   test('a missed rotation still publishes for the whole time, as long as the last key lasts', () => {
     const rows = firstKeys()
     // Retired at 1000, gone at 1300: at 1050 there is time left, at 1250 there is not.
-    expect(actions(rows, at(1050)).find((one) => one.do === 'make' && one.kind === 'issuing-ca')).toMatchObject({
+    expect(
+      actions(rows, at(1050)).find((action) => action.do === 'make' && action.kind === 'issuing-ca'),
+    ).toMatchObject({
       activeAt: at(1150),
     })
-    expect(actions(rows, at(1250)).find((one) => one.do === 'make' && one.kind === 'issuing-ca')).toMatchObject({
+    expect(
+      actions(rows, at(1250)).find((action) => action.do === 'make' && action.kind === 'issuing-ca'),
+    ).toMatchObject({
       activeAt: at(1275),
     })
-    expect(actions(rows, at(1301)).find((one) => one.do === 'make' && one.kind === 'issuing-ca')).toMatchObject({
+    expect(
+      actions(rows, at(1301)).find((action) => action.do === 'make' && action.kind === 'issuing-ca'),
+    ).toMatchObject({
       activeAt: at(1301),
     })
   })
@@ -105,7 +111,7 @@ describe('what goes wrong', () => {
     expect(
       kinds(
         actions(
-          alone.map((one) => (one === imported ? { ...one, withdrawnAt: at(20) } : one)),
+          alone.map((key) => (key === imported ? { ...key, withdrawnAt: at(20) } : key)),
           at(30),
         ),
       ),
@@ -124,7 +130,7 @@ test('nothing is due before a publication ahead of retirement, then one key of e
     { do: 'make', kind: 'jwt-es256', activeAt: at(700) },
     { do: 'make', kind: 'jwt-rs256', activeAt: at(700) },
   ])
-  expect(actions(rows, at(900)).filter((one) => one.do === 'make' && one.kind === 'issuing-ca')).toEqual([
+  expect(actions(rows, at(900)).filter((action) => action.do === 'make' && action.kind === 'issuing-ca')).toEqual([
     { do: 'make', kind: 'issuing-ca', activeAt: at(1000) },
   ])
 })
@@ -141,10 +147,10 @@ test('an older log key ends when its overlap is over, and never the only one', (
 
 /** Carries a plan out as the job does, without certificates. */
 function carryOut(rows: KeyRow[], now: Date): void {
-  for (const one of actions(rows, now)) {
-    if (one.do !== 'make') continue
-    const published = (one.activeAt.getTime() - now.getTime()) / 1000
-    rows.push(row(one.kind, timesFor(one.kind === 'issuing-ca' ? one.kind : 'jwt', lifetimes, now, published)))
+  for (const action of actions(rows, now)) {
+    if (action.do !== 'make') continue
+    const published = (action.activeAt.getTime() - now.getTime()) / 1000
+    rows.push(row(action.kind, timesFor(action.kind === 'issuing-ca' ? action.kind : 'jwt', lifetimes, now, published)))
   }
 }
 
@@ -162,7 +168,7 @@ test('whenever the job runs: a key always signs, after a publication, and stays 
       const signed: { key: string; kind: KeyKind; until: number }[] = []
       for (const step of steps) {
         now += step
-        const keys = new Map(rows.map((one) => [one.id, one]))
+        const keys = new Map(rows.map((row) => [row.id, row]))
         Object.assign(known, { keys })
         for (const kind of ['issuing-ca', ...jwt] as const) {
           const longest = kind === 'issuing-ca' ? lifetimes.longest.x509 : lifetimes.longest.jwt
@@ -180,7 +186,7 @@ test('whenever the job runs: a key always signs, after a publication, and stays 
           expect(publishedKeys(known, one.kind, at(now)).map((published) => published.id)).toContain(one.key)
         }
         const shown = ['root-ca' as const, ...jwt].flatMap((kind) =>
-          publishedKeys(known, kind, at(now)).map((one) => one.id),
+          publishedKeys(known, kind, at(now)).map((key) => key.id),
         )
         const next = bundleSequence(known, at(now))
         expect(next).toBeGreaterThanOrEqual(sequence)
@@ -199,12 +205,12 @@ test('a job that runs every second never leaves a moment without a key that was 
   const rows = firstKeys()
   for (let now = 0; now < 3000; now += 1) {
     carryOut(rows, at(now))
-    const known = { keys: new Map(rows.map((one) => [one.id, one])) }
+    const known = { keys: new Map(rows.map((row) => [row.id, row])) }
     for (const kind of ['issuing-ca', ...jwt] as const) {
       const key = signingKey(known, kind, at(now))!
       expect(key.retireAt > at(now)).toBe(true)
       if (key.createdAt > start) expect(key.activeAt.getTime() - key.createdAt.getTime()).toBe(lifetimes.publish * 1000)
     }
   }
-  expect(rows.filter((one) => one.kind === 'jwt-es256')).toHaveLength(5)
+  expect(rows.filter((row) => row.kind === 'jwt-es256')).toHaveLength(5)
 })

@@ -140,7 +140,7 @@ describe('patterns', () => {
       fc.property(pattern, prefix, (text, [begun, whole]) => {
         const under = begun.join('/') + (whole && begun.length > 0 ? '/' : '')
         const covers = parsePathPattern(text)
-        const expected = paths.some((one) => one.path.startsWith(under) && matchPath(covers, one))
+        const expected = paths.some((path) => path.path.startsWith(under) && matchPath(covers, path))
         expect(mayCoverUnder(covers, under), `${text} under ${under}`).toBe(expected)
       }),
       { numRuns: 5000 },

@@ -128,26 +128,26 @@ describe('what is issued', () => {
       () => ({ PURSER_CA_FILE: undefined, PURSER_CA_SHA256: new X509Certificate(purser.roots).fingerprint256 }),
     ],
   ])('under %s: a certificate that openssl accepts, and two that talk mTLS', async (_, env) => {
-    const [one, two] = [await connected({}, env()), await connected({}, env())]
+    const [purser, two] = [await connected({}, env()), await connected({}, env())]
     const file = scratch()
-    const [leaf = '', ...above] = one.x509.certificateChain.split(/(?<=-----END CERTIFICATE-----\n)/)
+    const [leaf = '', ...above] = purser.x509.certificateChain.split(/(?<=-----END CERTIFICATE-----\n)/)
     const args = [
       'verify',
       '-x509_strict',
       '-CAfile',
-      file('root', one.x509.trustBundle),
+      file('root', purser.x509.trustBundle),
       '-untrusted',
       file('ca', above.join('')),
       file('leaf', leaf),
     ]
     expect(openssl(args).output).toContain(': OK')
     expect(new X509Certificate(leaf).subjectAltName).toContain('URI:spiffe://example.org/lab/web')
-    expect(one.x509.notAfter.getTime()).toBeGreaterThan(one.x509.renewAfter.getTime())
+    expect(purser.x509.notAfter.getTime()).toBeGreaterThan(purser.x509.renewAfter.getTime())
 
     const server = createServer({
-      key: one.x509.privateKey,
-      cert: one.x509.certificateChain,
-      ca: one.x509.trustBundle,
+      key: purser.x509.privateKey,
+      cert: purser.x509.certificateChain,
+      ca: purser.x509.trustBundle,
       requestCert: true,
       rejectUnauthorized: true,
     })
@@ -168,7 +168,7 @@ describe('what is issued', () => {
     expect(peer.getPeerX509Certificate()?.serialNumber.toLowerCase()).toBe(two.x509.serialNumber)
     socket.destroy()
     server.close()
-    one.close()
+    purser.close()
     two.close()
   })
 

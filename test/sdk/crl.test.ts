@@ -38,7 +38,7 @@ describe('a CRL', () => {
     const crl = readCrl(der, new X509Certificate(other.issuing.pem))
     expect(crl).toMatchObject({ number: parts.number, thisUpdate: now, nextUpdate: parts.nextUpdate })
     expect([...crl.serials]).toEqual([
-      ...serials.slice(0, 2).map((one) => one.toString('hex').replace(/^0+/, '')),
+      ...serials.slice(0, 2).map((serial) => serial.toString('hex').replace(/^0+/, '')),
       'ff',
     ])
   })

@@ -36,7 +36,7 @@ async function leave(dir: string, name: string): Promise<void> {
   expect(readdirSync(dir)).toContain(name)
 }
 
-const held = (locks: (DirectoryLock | undefined)[]): DirectoryLock[] => locks.filter((one) => one !== undefined)
+const held = (locks: (DirectoryLock | undefined)[]): DirectoryLock[] => locks.filter((lock) => lock !== undefined)
 
 test('is one process at a time, and free once released', async () => {
   const dir = place()

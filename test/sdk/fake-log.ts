@@ -48,7 +48,7 @@ function logOf(origin: string, epoch: number, signer: NoteSigner, leaves: Buffer
         entry,
         nonce,
         proof: formatProof({ index, hashes: inclusionProofOf(leaves, index), checkpoint: note() }),
-        ...(grew && { consistency: consistencyProofOf(leaves, sinceSize).map((one) => one.toString('base64')) }),
+        ...(grew && { consistency: consistencyProofOf(leaves, sinceSize).map((bytes) => bytes.toString('base64')) }),
       }
     },
     size: () => leaves.length,

@@ -37,7 +37,7 @@ export const secretMark = 'PROOF-OF-THE-WORKLOAD'
 /** A proof, unsigned: the fake looks at nothing, and the client under test only at its audience. */
 export const proofFor = (aud: unknown = audience): string => jws({ aud, sub: 'web', mark: secretMark })
 const jws = (claims: Json): string =>
-  [{ alg: 'ES256' }, claims].map((one) => Buffer.from(JSON.stringify(one)).toString('base64url')).join('.') + '.c2ln'
+  [{ alg: 'ES256' }, claims].map((json) => Buffer.from(JSON.stringify(json)).toString('base64url')).join('.') + '.c2ln'
 
 export type Fake = Awaited<ReturnType<typeof startFake>>
 
@@ -126,7 +126,12 @@ type Asked = {
   receipt?: { sinceSize: number }
 }
 
-function issue({ leaf = {}, entry = (one) => one }: Misbehaviour, log: FakeLog, asked: Asked, requestId: string): Json {
+function issue(
+  { leaf = {}, entry = (json) => json }: Misbehaviour,
+  log: FakeLog,
+  asked: Asked,
+  requestId: string,
+): Json {
   const { now = new Date(), spiffeId = 'spiffe://example.org/lab/web', otherKey = false } = leaf
   const notAfter = leaf.notAfter ?? secondsFrom(now, 3600)
   const end = new Date(Math.floor(notAfter.getTime() / 1000) * 1000)
@@ -175,7 +180,7 @@ function issue({ leaf = {}, entry = (one) => one }: Misbehaviour, log: FakeLog, 
   if (asked.databases) {
     const { expiresAt } = times
     const roles = asked.databases.map((name, n) => ({ name, lease: `ls_${n}`, username: `role_${n}`, expiresAt }))
-    made.databases = roles.map((one) => ({ ...one, password: 'PASSWORD-OF-A-ROLE' }))
+    made.databases = roles.map((role) => ({ ...role, password: 'PASSWORD-OF-A-ROLE' }))
     issued.leases = roles.map(({ name, lease, ...rest }) => ({ id: lease, database: name, ...rest }))
   }
   const workload = { id: 'wl_1', name: 'web', revision: 4 }

@@ -29,9 +29,9 @@ async function startService(handle: Handle = ok) {
     let body = ''
     request.on('data', (chunk: Buffer) => (body += chunk.toString()))
     request.on('end', () => {
-      const one = { url: request.url ?? '', authorization: request.headers.authorization, body }
-      seen.push(one)
-      state.handle(one, response)
+      const object = { url: request.url ?? '', authorization: request.headers.authorization, body }
+      seen.push(object)
+      state.handle(object, response)
     })
   })
   server.listen(0, '127.0.0.1')

@@ -18,8 +18,8 @@ test('to the server', async () => {
   const address = { origin: fake.url, host: '127.0.0.1', port: fake.port, tls: true }
   const anchors = () => Promise.resolve({ pem: [rootPem], words: '' })
   const transport = createTransport({ address, anchors, timeoutMs: 30_000 })
-  const one = { method: 'GET', path: '/api/v1/server', maxBytes: 65_536 } as const
-  const answers = await Promise.all(Array.from({ length: 15 }, () => transport.exchange(one)))
+  const object = { method: 'GET', path: '/api/v1/server', maxBytes: 65_536 } as const
+  const answers = await Promise.all(Array.from({ length: 15 }, () => transport.exchange(object)))
   expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 15 }, () => 200))
   transport.close()
   expect(heard).toEqual([])

@@ -81,8 +81,8 @@ describe.each(['at the start', 'later'] as const)('%s', (when) => {
   test('a role that is over already, as the log says too', async () => {
     const over = { expiresAt: '2020-01-01T00:00:00Z' }
     const error = await lied({
-      reply: roles((all) => all.map((one) => ({ ...one, ...over }))),
-      entry: leases((all) => all.map((one) => ({ ...one, ...over }))),
+      reply: roles((all) => all.map((json) => ({ ...json, ...over }))),
+      entry: leases((all) => all.map((json) => ({ ...json, ...over }))),
     })
     expect([error.code, error.message]).toEqual(['bad_reply', expect.stringContaining('over already')])
   })
@@ -133,7 +133,7 @@ test.each<[string, Json]>([
 
 test('a server whose every lease is due at once is not asked without end', async () => {
   const end = (): string => new Date(Date.now() + 30).toISOString()
-  const stamp = (all: Json[]): Json[] => all.map((one) => ({ ...one, expiresAt: at }))
+  const stamp = (all: Json[]): Json[] => all.map((json) => ({ ...json, expiresAt: at }))
   let at = ''
   const fake = await plain({
     entry: (entry) => {

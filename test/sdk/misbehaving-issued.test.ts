@@ -30,7 +30,7 @@ describe('what was issued', () => {
     ],
     [
       'of another trust domain',
-      { reply: (one) => ({ ...one, spiffeId: 'spiffe://evil.example/lab/web' }) },
+      { reply: (json) => ({ ...json, spiffeId: 'spiffe://evil.example/lab/web' }) },
       {},
       /trust domain/,
     ],
@@ -38,7 +38,7 @@ describe('what was issued', () => {
     ['without the JWT', { reply: ({ jwts: _, ...rest }) => rest }, { jwts: ['payments'] }, /JWTs/],
     [
       'a JWT for others',
-      { reply: (one) => ({ ...one, jwts: [{ ...(one.jwts as object[])[0], audience: ['bank'] }] }) },
+      { reply: (json) => ({ ...json, jwts: [{ ...(json.jwts as object[])[0], audience: ['bank'] }] }) },
       { jwts: ['payments'] },
       /JWTs/,
     ],
@@ -50,25 +50,25 @@ describe('what was issued', () => {
     ],
     [
       'with more than was asked for',
-      { reply: (one) => ({ ...one, accessToken: { token: 't', id: 'i', expiresAt: '2036-01-01T00:00:00Z' } }) },
+      { reply: (json) => ({ ...json, accessToken: { token: 't', id: 'i', expiresAt: '2036-01-01T00:00:00Z' } }) },
       {},
       /unasked/,
     ],
     [
       'under a root that its bundle lacks',
-      { reply: (one) => ({ ...one, x509: { ...(one.x509 as object), trustBundle: leafOf(one) } }) },
+      { reply: (json) => ({ ...json, x509: { ...(json.x509 as object), trustBundle: leafOf(json) } }) },
       {},
       /does not lead/,
     ],
     [
       'with an end that it does not have',
-      { reply: (one) => ({ ...one, x509: { ...(one.x509 as object), notAfter: '2036-01-01T00:00:00Z' } }) },
+      { reply: (json) => ({ ...json, x509: { ...(json.x509 as object), notAfter: '2036-01-01T00:00:00Z' } }) },
       {},
       /notAfter/,
     ],
     [
       'with a time that is none',
-      { reply: (one) => ({ ...one, x509: { ...(one.x509 as object), renewAfter: 'tomorrow' } }) },
+      { reply: (json) => ({ ...json, x509: { ...(json.x509 as object), renewAfter: 'tomorrow' } }) },
       {},
       /x509\/renewAfter/,
     ],

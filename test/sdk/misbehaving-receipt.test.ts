@@ -78,13 +78,13 @@ describe('a true receipt that is not about what came', () => {
     ['fingerprint', edit('x509', { sha256: '00' }), /SHA-256 of the certificate/],
     ['public key', edit('x509', { publicKeySha256: '00' }), /public key/],
     ['end', edit('x509', { notAfter: '2036-01-01T00:00:00Z' }), /end of the certificate/],
-    ['no certificate', (one) => ({ ...one, issued: { jwts: issued(one).jwts } }), /serial number/],
+    ['no certificate', (json) => ({ ...json, issued: { jwts: issued(json).jwts } }), /serial number/],
     ['jti', jwt({ jti: 'x' }), /jti/],
     ['audience', jwt({ audience: ['bank'] }), /audience of a JWT is bank/],
     ['end of a JWT', jwt({ expiresAt: '2036-01-01T00:00:00Z' }), /end of a JWT/],
     [
       'a JWT more',
-      (one) => ({ ...one, issued: { ...issued(one), jwts: [...(issued(one).jwts as Json[]), {}] } }),
+      (json) => ({ ...json, issued: { ...issued(json), jwts: [...(issued(json).jwts as Json[]), {}] } }),
       /number of JWTs is 2/,
     ],
     ['an access token more', edit('accessToken', { id: 'tok_9' }), /access token is tok_9 in the log and absent here/],
@@ -93,9 +93,9 @@ describe('a true receipt that is not about what came', () => {
     ['session', actor({ session: 'ses_9' }), /session is ses_9/],
     ['workload', actor({ workloadId: 'wl_9' }), /workload entry/],
     ['revision', actor({ revision: 3 }), /revision/],
-    ['request', (one) => ({ ...one, requestId: 'req_other' }), /request id is req_other/],
-    ['outcome', (one) => ({ ...one, outcome: 'refused' }), /outcome/],
-    ['action', (one) => ({ ...one, action: 'secrets.read' }), /action/],
+    ['request', (json) => ({ ...json, requestId: 'req_other' }), /request id is req_other/],
+    ['outcome', (json) => ({ ...json, outcome: 'refused' }), /outcome/],
+    ['action', (json) => ({ ...json, action: 'secrets.read' }), /action/],
   ])('%s', async (_, entry, words) => {
     const fake = await plain({ entry })
     const error = await failing(connect(optionsFor(fake)))

@@ -113,7 +113,7 @@ describe('the audience of a proof', () => {
     const some = fc.oneof(fc.constantFrom(...ours, 'sts.amazonaws.com', 'Purser', 'purser '), fc.jsonValue())
     fc.assert(
       fc.property(fc.oneof(some, fc.array(some)), fc.dictionary(fc.string(), fc.jsonValue()), (aud, more) => {
-        const named = (Array.isArray(aud) ? aud : [aud]).some((one) => one === ours[0] || one === ours[1])
+        const named = (Array.isArray(aud) ? aud : [aud]).some((value) => value === ours[0] || value === ours[1])
         const token = jws({ ...more, aud })
         if (named) expect(admitProof(` ${token}\n`, ours, 'it')).toEqual({ kind: 'jwt', token })
         else expect(() => admitProof(token, ours, 'it')).toThrow(expect.objectContaining({ code: 'wrong_audience' }))

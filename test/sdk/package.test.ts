@@ -41,10 +41,15 @@ test.each(sources)('%s imports Node and its own folder, nothing else', (name) =>
   const text = readFileSync(join(root, 'sdk/src', name), 'utf8')
   const specifiers = [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms)].map(([, one = '']) => one)
   const foreign = specifiers.filter(
-    (one) => !(one.startsWith('node:') && isBuiltin(one)) && !/^\.\.?\/[\w./-]+\.ts$/.test(one) && one !== peers[name],
+    (specifier) =>
+      !(specifier.startsWith('node:') && isBuiltin(specifier)) &&
+      !/^\.\.?\/[\w./-]+\.ts$/.test(specifier) &&
+      specifier !== peers[name],
   )
   expect(foreign).toEqual([])
-  const outside = specifiers.filter((one) => one.startsWith('.') && join(dirname(name), one).startsWith('..'))
+  const outside = specifiers.filter(
+    (specifier) => specifier.startsWith('.') && join(dirname(name), specifier).startsWith('..'),
+  )
   expect(outside).toEqual([])
 })
 

@@ -158,8 +158,8 @@ describe('an answer that does not come', () => {
       vi.advanceTimersByTime(60_000)
       response.end('slow')
     }
-    const [one, two] = [await httpServer(answer), await httpsServer(identities.good, answer)]
-    expect((await ask(`http://127.0.0.1:${one.port}/`)).text).toBe('slow')
+    const [server, two] = [await httpServer(answer), await httpsServer(identities.good, answer)]
+    expect((await ask(`http://127.0.0.1:${server.port}/`)).text).toBe('slow')
     expect((await ask(`https://127.0.0.1:${two.port}/`)).text).toBe('slow')
   })
 })

@@ -31,7 +31,7 @@ async function connected(purser: TestPurser, options: Partial<TestConnectOptions
 /** Requests for credentials, and how many seconds after the first. */
 const asked = ({ requests }: TestPurser) => {
   const all = requests.filter(({ path }) => path === '/api/v1/credentials')
-  return all.map((one) => ({ ...one, second: (one.at.getTime() - (all[0]?.at.getTime() ?? 0)) / 1000 }))
+  return all.map((request) => ({ ...request, second: (request.at.getTime() - (all[0]?.at.getTime() ?? 0)) / 1000 }))
 }
 const serialOf = ({ x509 }: Purser): string => x509.serialNumber
 
@@ -118,7 +118,7 @@ describe('renewal', () => {
     const purser = inMemory()
     await connected(purser, { lifetimeSeconds: 6, renewAt: 0.1 })
     await pass(20, 0.1)
-    const at = asked(purser).map((one) => Math.round(one.second * 1000))
+    const at = asked(purser).map((object) => Math.round(object.second * 1000))
     expect(at.length).toBeGreaterThan(10)
     expect(Math.min(...at.slice(2).map((ms, n) => ms - (at[n + 1] ?? 0)))).toBeGreaterThanOrEqual(1000)
   })
@@ -130,13 +130,13 @@ describe('renewal', () => {
     const first = await client.jwt('used')
     await client.jwt('lapsing')
     await pass(200)
-    expect(asked(purser).map((one) => one.asked?.jwts)).toEqual([[], ['used'], ['lapsing'], ['used', 'lapsing']])
+    expect(asked(purser).map((object) => object.asked?.jwts)).toEqual([[], ['used'], ['lapsing'], ['used', 'lapsing']])
     expect(await client.jwt('used')).not.toBe(first)
     await pass(200)
     expect(
       asked(purser)
         .slice(4)
-        .map((one) => one.asked?.jwts),
+        .map((object) => object.asked?.jwts),
     ).toEqual([['used']])
   })
 })
@@ -469,7 +469,7 @@ describe('a renewal whose answer was lost', () => {
     await settled()
     await pass(3)
     await renewed
-    expect(asked(purser).map((one) => one.by)).toEqual(['jwt', 'certificate', by])
+    expect(asked(purser).map((object) => object.by)).toEqual(['jwt', 'certificate', by])
   })
 })
 

@@ -36,7 +36,7 @@ beforeEach(() => {
 
 function crlOf(by: TestCa['root'], number: number, revoked: X509Certificate[], lifeSeconds = 300): Buffer {
   const thisUpdate = secondsFrom(start, seconds)
-  const entries = revoked.map((one) => ({ serial: serialOf(one), at: start }))
+  const entries = revoked.map((certificate) => ({ serial: serialOf(certificate), at: start }))
   return buildCrl({
     issuer: by,
     number: BigInt(number),

@@ -64,7 +64,7 @@ async function client(more: ConnectOptions = {}, addr = first.url): Promise<{ pu
 
 const readsOf = async (path: string): Promise<unknown[]> =>
   (await readLog(first)).flatMap(({ action, outcome, issued }) =>
-    outcome === 'granted' && issued?.secrets?.some((one) => one.path === path) ? [action] : [],
+    outcome === 'granted' && issued?.secrets?.some((secret) => secret.path === path) ? [action] : [],
   )
 const acked = async (path: string): Promise<number[]> =>
   (
@@ -107,9 +107,9 @@ describe('get()', () => {
     expect((await failing(purser.secrets.get(`NOT A PATH ${canary}`))).message).not.toContain(canary)
     const secret = await purser.secrets.get('prod/shown')
     const words = [secret, { secret }, [secret], { ...secret }, purser, purser.secrets]
-    for (const one of words) {
-      expect(inspect(one, { depth: 10, showHidden: false })).not.toContain(canary)
-      expect(JSON.stringify(one)).not.toContain(canary)
+    for (const word of words) {
+      expect(inspect(word, { depth: 10, showHidden: false })).not.toContain(canary)
+      expect(JSON.stringify(word)).not.toContain(canary)
     }
     expect(inspect(secret)).toContain('prod/shown')
     expect(warnings.join()).not.toContain(canary)

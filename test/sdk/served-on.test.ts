@@ -136,8 +136,8 @@ test('a server whose clock is minutes behind costs no issuance at each call', as
     },
     reply: (reply) => ({
       ...reply,
-      jwts: (reply.jwts as object[]).map((one) => ({
-        ...one,
+      jwts: (reply.jwts as object[]).map((jwt) => ({
+        ...jwt,
         renewAfter: new Date(served() + 150_000).toISOString(),
       })),
     }),

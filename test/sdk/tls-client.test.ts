@@ -207,10 +207,10 @@ describe('a connection that is open', () => {
   })
 
   test('ends when its peer is revoked, and says so; those to others stay', async () => {
-    const one = issue(ca, idOf('server'))
+    const x509 = issue(ca, idOf('server'))
     const { tls, revoke } = usual()
     const sockets: TLSSocket[] = []
-    for (const server of [one, issue(ca, idOf('server'))]) {
+    for (const server of [x509, issue(ca, idOf('server'))]) {
       const raw = createServer({ cert: server.certificateChain, key: server.privateKey }, (socket) =>
         socket.on('error', () => undefined),
       )
@@ -219,7 +219,7 @@ describe('a connection that is open', () => {
       sockets.push(socket)
     }
     const failed = once(sockets[0] as TLSSocket, 'error')
-    revoke(one.serialNumber)
+    revoke(x509.serialNumber)
     expect(await failed).toEqual([expect.objectContaining({ code: 'revoked' })])
     expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, false])
     sockets[1]?.destroy()

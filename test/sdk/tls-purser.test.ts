@@ -128,8 +128,8 @@ test.each([
       ),
   ],
 ])('an open connection ends when %s', async (_, happen) => {
-  const [one, client] = [await workload('api'), await workload('web')]
-  const server = impatient(one)
+  const [purser, client] = [await workload('api'), await workload('web')]
+  const server = impatient(purser)
   const open: TLSSocket[] = []
   const https = server.server({ accept: web }, (_request, response) => response.end('hello'))
   https.on('secureConnection', (socket: TLSSocket) => open.push(socket))
@@ -142,11 +142,11 @@ test.each([
 })
 
 test('a client loses the server that is revoked', async () => {
-  const [server, one] = [await workload('api'), await workload('web')]
+  const [server, purser] = [await workload('api'), await workload('web')]
   const port = await listen(
     server.tls.socketServer({ accept: web }, (socket) => void socket.on('error', () => undefined)),
   )
-  const client = impatient(one)
+  const client = impatient(purser)
   const socket = client.connect({ accept: api, host: '127.0.0.1', port })
   await once(socket, 'secureConnect')
   const failed = once(socket, 'error')

@@ -133,10 +133,10 @@ describe.each([
     const next = createCa()
     const both = ca.root.pem + next.root.pem
     const steps = [
-      () => [client, server].forEach((one) => one.become({ ...one.x509, trustBundle: both })),
+      () => [client, server].forEach((workload) => workload.become({ ...workload.x509, trustBundle: both })),
       () => server.become(issue(next, idOf('server'), { roots: both })),
       () => client.become(issue(next, idOf('web'), { roots: both })),
-      () => [client, server].forEach((one) => one.become({ ...one.x509, trustBundle: next.root.pem })),
+      () => [client, server].forEach((workload) => workload.become({ ...workload.x509, trustBundle: next.root.pem })),
     ]
     for (const step of steps) {
       await ask(port)

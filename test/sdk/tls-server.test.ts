@@ -225,12 +225,12 @@ describe.each([
 
   test.each<[string, (workload: Workload, state: { accepted: boolean }) => void]>([
     ['its peer is revoked', ({ revoke }) => revoke(web.serialNumber)],
-    ['the root of its peer left', (one) => one.become({ ...one.x509, trustBundle: stranger.root.pem })],
+    ['the root of its peer left', (workload) => workload.become({ ...workload.x509, trustBundle: stranger.root.pem })],
     [
       'accept changed its mind, and there is news',
-      (one, state) => {
+      (workload, state) => {
         state.accepted = false
-        one.become(issue(ca, idOf('server')))
+        workload.become(issue(ca, idOf('server')))
       },
     ],
   ])('ends once %s', async (_why, happen) => {

@@ -44,7 +44,10 @@ test('nobody gets in who is not accepted, and nothing is read of them', async ()
 
 test.each([
   ['revoked', ({ revoke }: Workload) => revoke(web.serialNumber)],
-  ['under a root that left', (one: Workload) => one.become({ ...one.x509, trustBundle: stranger.root.pem })],
+  [
+    'under a root that left',
+    (workload: Workload) => workload.become({ ...workload.x509, trustBundle: stranger.root.pem }),
+  ],
   ['of a client that is closed', ({ close }: Workload) => close()],
 ])('an open connection ends once its peer is %s', async (_, happen) => {
   const { port, workload } = await serve()

@@ -37,7 +37,7 @@ beforeAll(async () => {
   service = await connected()
 })
 afterAll(async () => {
-  for (const one of open) one.close()
+  for (const purser of open) purser.close()
   await purser.stop()
 })
 

@@ -12,7 +12,7 @@ async function refusedBy(given: string, options = payments): Promise<string> {
   const verifier = createVerifier()
   const error = await failing(verifier.verifyJwt(given, options))
   expect(error.code).toBe('bad_token')
-  for (const part of given.split('.').filter((one) => one.length > 8)) expect(error.message).not.toContain(part)
+  for (const part of given.split('.').filter((part) => part.length > 8)) expect(error.message).not.toContain(part)
   return /^the token is refused \((\w+)\): /.exec(error.message)?.[1] ?? error.message
 }
 

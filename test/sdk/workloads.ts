@@ -107,7 +107,7 @@ export function createWorkload(first: X509, settings: Settings = {}): Workload {
   let current: X509 | undefined = first
 
   const fromCrls: Source['revoked'] = settings.revoked ?? {
-    includes: (chain) => chain.some((one) => revoked.has(one.serialNumber.toLowerCase())),
+    includes: (chain) => chain.some((certificate) => revoked.has(certificate.serialNumber.toLowerCase())),
     onNews: hearing(news),
   }
   const source: Source = {
@@ -133,11 +133,11 @@ export function createWorkload(first: X509, settings: Settings = {}): Workload {
     on: (_, listener) => hearing(hearers)(() => Reflect.apply(listener, undefined, [{}])),
     become(next) {
       current = next
-      hearers.forEach((one) => one())
+      hearers.forEach((hearer) => hearer())
     },
     lapse() {
       current = undefined
-      hearers.forEach((one) => one())
+      hearers.forEach((hearer) => hearer())
     },
     revoked,
     revoke(serialNumber) {

@@ -85,8 +85,8 @@ describe('passwords', () => {
     const made = await Promise.all(
       Array.from({ length: 50 }, () => make({ p: { length: 32, alphabet: 'alphanumeric' }, id: { uuid: true } })),
     )
-    expect(new Set(made.map((one) => one['p'])).size).toBe(50)
-    expect(new Set(made.map((one) => one['id'])).size).toBe(50)
+    expect(new Set(made.map((data) => data['p'])).size).toBe(50)
+    expect(new Set(made.map((data) => data['id'])).size).toBe(50)
   })
 })
 

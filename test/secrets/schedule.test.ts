@@ -100,16 +100,16 @@ describe('refused', () => {
     ['x x x x x'],
     ['0 0 * * MON-'],
   ])('the expression %s', (cron) => {
-    expect(checkSchedule({ cron }, now).map((one) => one.pointer)).toEqual(['/cron'])
+    expect(checkSchedule({ cron }, now).map((problem) => problem.pointer)).toEqual(['/cron'])
   })
 
   it.each(['Mars/Olympus', '__proto__', '', 'Europe/Berlin\n'])('the time zone %j', (timeZone) => {
-    expect(checkSchedule({ cron: '0 0 * * *', timeZone }, now).map((one) => one.pointer)).toEqual(['/timeZone'])
+    expect(checkSchedule({ cron: '0 0 * * *', timeZone }, now).map((problem) => problem.pointer)).toEqual(['/timeZone'])
   })
 
   it('a jitter beyond the window', () => {
     const schedule = { cron: '0 0 * * *', windowSeconds: 60, jitterSeconds: 61 }
-    expect(checkSchedule(schedule, now).map((one) => one.pointer)).toEqual(['/jitterSeconds'])
+    expect(checkSchedule(schedule, now).map((problem) => problem.pointer)).toEqual(['/jitterSeconds'])
     expect(checkSchedule({ ...schedule, jitterSeconds: 60 }, now)).toEqual([])
   })
 

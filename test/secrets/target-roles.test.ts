@@ -265,7 +265,7 @@ describe('a definition', () => {
     defaultLifetimeSeconds: 600,
     maxLifetimeSeconds: 3600,
   }
-  const pointers = (more: object): string[] => faultsOf({ ...plain, ...more }).map((one) => one.pointer)
+  const pointers = (more: object): string[] => faultsOf({ ...plain, ...more }).map((problem) => problem.pointer)
   const grant = (more: object) => ({
     roles: { grants: [{ schema: 'public', objects: 'tables', privileges: ['select'], ...more }] },
   })

@@ -90,9 +90,9 @@ describe('the lock file', () => {
     async () => {
       await holderWith({ pid: await deadPid() })
       const taken = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path(), rhythm)))
-      const [winner, ...others] = taken.filter((one) => one.status === 'fulfilled')
+      const [winner, ...others] = taken.filter((result) => result.status === 'fulfilled')
       expect(others).toEqual([])
-      for (const one of taken) if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(StoreLocked)
+      for (const result of taken) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(StoreLocked)
       await winner?.value.release()
       expect(await readdir(directory)).toEqual([])
     },

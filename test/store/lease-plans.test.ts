@@ -36,7 +36,7 @@ beforeAll(async () => {
   time = new Date()
   // The first look is at all of them.
   await purser.runJobs()
-  purser.knex.on('query', (one: Statement) => void statements.push(one))
+  purser.knex.on('query', (statement: Statement) => void statements.push(statement))
 })
 beforeEach(() => (statements = []))
 afterAll(() => purser?.stop())

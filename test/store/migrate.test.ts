@@ -14,7 +14,7 @@ const makes = (name: string, table: string, more: Partial<Migration> = {}): Migr
 })
 
 it('has names in order that carry no file extension', () => {
-  const names = migrations.map((one) => one.name)
+  const names = migrations.map((migration) => migration.name)
   for (const name of names) expect(name).toMatch(/^\d{3}-[a-z0-9-]+$/)
   expect(names).toEqual([...new Set(names)].toSorted())
 })
@@ -80,9 +80,9 @@ it('finds everything missing in an empty database, and changes nothing to find t
   const db = openPostgres({ url })
   await db.knex.raw('drop schema public cascade')
   await db.knex.raw('create schema public')
-  expect(await pendingMigrations(db)).toEqual(migrations.map((one) => one.name))
+  expect(await pendingMigrations(db)).toEqual(migrations.map((migration) => migration.name))
   expect((await db.knex.raw(`select 1 from pg_class where relnamespace = 'public'::regnamespace`)).rows).toEqual([])
-  expect(await migrate(db)).toEqual(migrations.map((one) => one.name))
+  expect(await migrate(db)).toEqual(migrations.map((migration) => migration.name))
   await db.close()
   await drop()
 })

@@ -6,7 +6,7 @@ describeBothStores('tries', (open) => {
   test('are counted by door, whoever counts, and from the start once a minute is over', async () => {
     const { knex } = await open()
     const counts = await Promise.all(Array.from({ length: 20 }, () => countTry(knex, 'bootstrap')))
-    expect(counts.map((one) => one.tries).toSorted((a, b) => a - b)).toEqual(
+    expect(counts.map((count) => count.tries).toSorted((a, b) => a - b)).toEqual(
       Array.from({ length: 20 }, (_, n) => n + 1),
     )
     for (const { secondsLeft } of counts) {

@@ -26,7 +26,7 @@ export function startCli(argv: string[], options: Options = {}): Started {
   let [out, err] = ['', '']
   const listeners: { name: NodeJS.Signals; listener: (name: NodeJS.Signals) => void }[] = []
   const signal = (name: NodeJS.Signals): void => {
-    for (const one of listeners) if (one.name === name) one.listener(name)
+    for (const listener of listeners) if (listener.name === name) listener.listener(name)
   }
   const sink = (take: (text: string) => void): Writable =>
     new Writable({

@@ -31,7 +31,7 @@ export async function startNetwork(to: string): Promise<Network> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  const endAll = (): void => sockets.forEach((one) => one.destroy())
+  const endAll = (): void => sockets.forEach((socket) => socket.destroy())
   return {
     url: `${protocol}//127.0.0.1:${address.port}`,
     cut() {

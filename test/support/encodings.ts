@@ -13,7 +13,7 @@ const base64Of = (bytes: Buffer): string[] =>
 const escaped = (text: string): string =>
   text
     .split('')
-    .map((one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .map((part) => `\\u${part.charCodeAt(0).toString(16).padStart(4, '0')}`)
     .join('')
 
 /** Needles for one value: as it is, backwards, in base64 and base64url, hexadecimal, percent and JSON escapes, UTF-16. */
@@ -31,8 +31,8 @@ export function encodingsOf(text: string): Map<string, Buffer> {
   })
   add('hex', bytes.toString('hex'))
   add('HEX', bytes.toString('hex').toUpperCase())
-  add('percent', [...bytes].map((one) => `%${one.toString(16).padStart(2, '0')}`).join(''))
-  add('PERCENT', [...bytes].map((one) => `%${one.toString(16).toUpperCase().padStart(2, '0')}`).join(''))
+  add('percent', [...bytes].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''))
+  add('PERCENT', [...bytes].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''))
   add('JSON escapes', escaped(text))
   found.set('UTF-16LE', Buffer.from(text, 'utf16le'))
   found.set('UTF-16BE', Buffer.from(text, 'utf16le').swap16())

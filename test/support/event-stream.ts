@@ -60,7 +60,7 @@ export function watch(
         body: () => text,
         ended,
         isEnded: () => over,
-        lastId: () => events.findLast((one) => one.id !== undefined)?.id,
+        lastId: () => events.findLast((event) => event.id !== undefined)?.id,
         message,
         cut: () => void message.destroy(),
       })

@@ -81,7 +81,7 @@ export async function startKv2(
     const versions = secrets.get(name)
     if (!versions) return answer(response, 404, { errors: [] })
     if (kind === 'metadata') {
-      const all = versions.map((one, n) => [String(n + 1), metadataOf(one, n + 1)])
+      const all = versions.map((version, n) => [String(n + 1), metadataOf(version, n + 1)])
       const rest = {
         cas_required: false,
         created_time: created,

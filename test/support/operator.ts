@@ -42,7 +42,7 @@ export function createAsk(purser: Pick<TestPurser, 'call' | 'admin'>): Ask {
 /** What went wrong, in short: status, code, and where. */
 export const fault = ({ status, body }: Answer): string => {
   const errors = (body.errors ?? []) as { pointer: string }[]
-  return [status, body.code, ...errors.map((one) => one.pointer)].join(' ')
+  return [status, body.code, ...errors.map((error) => error.pointer)].join(' ')
 }
 
 /** Every entry of the log so far, in order. */

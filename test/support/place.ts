@@ -41,7 +41,7 @@ export async function createPlace(store: 'embedded' | 'postgres') {
       return async () => void (url = copy.url)
     },
     async remove() {
-      for (const one of databases) await one.drop()
+      for (const database of databases) await database.drop()
       await rm(dataDir, { recursive: true, force: true })
     },
   }

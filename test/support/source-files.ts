@@ -84,6 +84,6 @@ function isLooseDecipher(node: ts.Node): boolean {
   return !(
     options &&
     ts.isObjectLiteralExpression(options) &&
-    options.properties.some((one) => one.name?.getText() === 'authTagLength')
+    options.properties.some((property) => property.name?.getText() === 'authTagLength')
   )
 }

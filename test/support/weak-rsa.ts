@@ -92,7 +92,7 @@ const smallPrimes = Array.from({ length: 700 }, (_, i) => i + 2).filter((n) => {
 
 /** As the library behind CVE-2017-15361 makes primes of 1,024 bits: `k * M + (65537^a mod M)`, M a product of 126 primes. */
 function rocaPrime(): bigint {
-  const product = smallPrimes.slice(0, 126).reduce((all, one) => all * BigInt(one), 1n)
+  const product = smallPrimes.slice(0, 126).reduce((all, prime) => all * BigInt(prime), 1n)
   const top = 3n << 1022n
   for (;;) {
     const exponent = BigInt(`0x${randomBytes(8).toString('hex')}`)

@@ -81,10 +81,10 @@ export function createDatabases(parts: Parts): Databases {
     },
     isWanted: ({ name, kept, gave }) =>
       openOnes(name).length > 0 || parts.wanted.includes(name) || (isLive(kept) && kept.n === gave),
-    onNew: (line, kept) => openOnes(line.name).forEach((one) => void deliver(line, kept, one)),
-    onRenewed: ({ name }, { role }) => openOnes(name).forEach((one) => one.tell('renewed', role)),
-    onFailed: (line, error) => openOnes(line.name).forEach((one) => one.failed(errorOf(line, error))),
-    onUp: ({ name }) => openOnes(name).forEach((one) => one.recovered()),
+    onNew: (line, kept) => openOnes(line.name).forEach((follower) => void deliver(line, kept, follower)),
+    onRenewed: ({ name }, { role }) => openOnes(name).forEach((follower) => follower.tell('renewed', role)),
+    onFailed: (line, error) => openOnes(line.name).forEach((follower) => follower.failed(errorOf(line, error))),
+    onUp: ({ name }) => openOnes(name).forEach((follower) => follower.recovered()),
   })
   // A role that was asked for by proof alone may be of a session of its own, which says nothing of the others.
   const shown = (): string => `${held.x509()?.value.serialNumber} ${held.accessToken()?.id}`
@@ -113,9 +113,9 @@ export function createDatabases(parts: Parts): Databases {
   /** Everybody who watches uses this one, or a later one. */
   function giveUpBefore(line: Line, n: number): void {
     if (closing.aborted) return
-    const over = line.before.filter((one) => one.n < n)
-    line.before = line.before.filter((one) => one.n >= n)
-    for (const one of over) void giveUp(one)
+    const over = line.before.filter((kept) => kept.n < n)
+    line.before = line.before.filter((kept) => kept.n >= n)
+    for (const kept of over) void giveUp(kept)
   }
 
   const errorOf = ({ name, kept }: Line, error: unknown): PurserError => {

@@ -6,6 +6,6 @@ import { PurserError } from '../errors.ts'
  */
 export function readAudience(audience: unknown): readonly string[] {
   const names: readonly unknown[] = Array.isArray(audience) ? audience : [audience]
-  if (names.length > 0 && names.every((one): one is string => typeof one === 'string' && one !== '')) return names
+  if (names.length > 0 && names.every((name): name is string => typeof name === 'string' && name !== '')) return names
   throw new PurserError('bad_options', 'audience is the name or names of this service, which tokens must be for')
 }

@@ -34,4 +34,4 @@ export function admitProof(read: string, audiences: readonly string[], source: s
 }
 
 const shown = (audiences: readonly unknown[]): string =>
-  audiences.map((one) => (typeof one === 'string' ? one.slice(0, 100) : 'nobody')).join(', ')
+  audiences.map((audience) => (typeof audience === 'string' ? audience.slice(0, 100) : 'nobody')).join(', ')

@@ -86,8 +86,8 @@ export const bytesFor = (count: number): number => count * 256 * 1024
  */
 export function faultIn(secrets: readonly SecretReply[], wanted: readonly SecretOption[]): string | undefined {
   let at = 0
-  for (const one of wanted) {
-    const { path, version, optional = false } = typeof one === 'string' ? { path: one } : one
+  for (const option of wanted) {
+    const { path, version, optional = false } = typeof option === 'string' ? { path: option } : option
     const found = secrets[at]
     if (found?.path === path && (version === undefined || version === found.version)) at++
     else if (!optional) return 'a secret is missing, or of another version'

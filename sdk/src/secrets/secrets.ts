@@ -80,14 +80,14 @@ export function createSecrets(parts: Parts): Secrets {
 
   const watchingOf = (path: string): Watching[] => [...watchings].filter(({ paths }) => paths.includes(path))
   const each = (paths: readonly string[], call: (one: Watching) => void): void => {
-    for (const one of watchings) if (one.paths.some((path) => paths.includes(path))) call(one)
+    for (const watching of watchings) if (watching.paths.some((path) => paths.includes(path))) call(watching)
   }
 
   function keep(all: Map<string, Kept>, key: string, kept: Kept): void {
     all.delete(key)
     all.set(key, kept)
     if (all.size <= mostKept) return
-    const idle = [...all.keys()].find((one) => watchingOf(one).length === 0)
+    const idle = [...all.keys()].find((name) => watchingOf(name).length === 0)
     if (idle !== undefined) all.delete(idle)
   }
 
@@ -104,8 +104,8 @@ export function createSecrets(parts: Parts): Secrets {
 
   async function deliver(secret: Secret): Promise<void> {
     const watchers = watchingOf(secret.path)
-    const outcomes = await Promise.all(watchers.map((one) => one.deliver(secret)))
-    const all = outcomes.filter((one) => one !== 'nobody')
+    const outcomes = await Promise.all(watchers.map((watcher) => watcher.deliver(secret)))
+    const all = outcomes.filter((outcome) => outcome !== 'nobody')
     if (!watchers.every(({ acknowledges }) => acknowledges)) return
     if (all.length > 0 && all.every((one) => one === 'done')) acks.inBackground(secret.path, secret.version)
   }
@@ -128,7 +128,7 @@ export function createSecrets(parts: Parts): Secrets {
       const { info } = await parts.server(signal)
       if (!info.features.includes('watch'))
         throw new PurserError('not_offered', `the server (version ${info.version}) has no watch: update it`)
-      const path = `/api/v1/watch?${paths.map((one) => `path=${encodeURIComponent(one)}`).join('&')}`
+      const path = `/api/v1/watch?${paths.map((path) => `path=${encodeURIComponent(path)}`).join('&')}`
       const event = lastEventId === undefined ? {} : { lastEventId }
       const answer = await transport.open({ path, maxBytes: 64 * 1024, ...shownBy(credential), ...event }, signal)
       if ('chunks' in answer) return answer.chunks
@@ -147,7 +147,7 @@ export function createSecrets(parts: Parts): Secrets {
     onBundle(sequence) {
       if (bundles.known() && bundles.known()?.sequence !== sequence) bundles.reread().catch(() => undefined)
     },
-    onUp: () => watchings.forEach((one) => one.recovered()),
+    onUp: () => watchings.forEach((watching) => watching.recovered()),
     onDown: onFailed,
   })
 
@@ -160,7 +160,7 @@ export function createSecrets(parts: Parts): Secrets {
   })
 
   function lookAgain(): void {
-    const paths = new Set([...watchings].flatMap((one) => one.paths))
+    const paths = new Set([...watchings].flatMap((watching) => watching.paths))
     for (const path of told.keys()) if (!paths.has(path)) told.delete(path)
     stream.set([...paths])
   }
@@ -183,7 +183,7 @@ export function createSecrets(parts: Parts): Secrets {
   }
 
   const isPinned = (path: string): boolean =>
-    parts.wanted.some((one) => typeof one !== 'string' && one.path === path && one.version !== undefined)
+    parts.wanted.some((option) => typeof option !== 'string' && option.path === path && option.version !== undefined)
   for (const reply of parts.first) {
     const kept = { secret: secretOf(reply), session: session() }
     if (isPinned(reply.path)) keep(pinned, `${reply.path} ${reply.version}`, kept)
@@ -204,7 +204,7 @@ export function createSecrets(parts: Parts): Secrets {
     watch(given, listener, { signal, acknowledge = true } = {}) {
       if (closing.aborted) throw closing.reason
       const paths = checkPaths(given)
-      const all = new Set([...paths, ...[...watchings].flatMap((one) => one.paths)])
+      const all = new Set([...paths, ...[...watchings].flatMap((watching) => watching.paths)])
       if (all.size > mostWatched)
         throw new PurserError('bad_options', `${mostWatched} secrets are the most that one client watches`)
       const close = (): void => watch.close()

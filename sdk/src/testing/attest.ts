@@ -96,7 +96,7 @@ export function createAttest({ audience, authority, entries, sessions, now }: Pa
       const at = Math.floor(now().getTime() / 1000)
       const all = { iss: 'https://issuer.test', sub: spiffeId, aud: audience, iat: at, exp: at + 3600, ...claims }
       const parts = [JSON.stringify({ alg: 'ES256', kid: 'nobody' }), JSON.stringify(all), 'signed by nobody']
-      return parts.map((one) => Buffer.from(one).toString('base64url')).join('.')
+      return parts.map((part) => Buffer.from(part).toString('base64url')).join('.')
     },
 
     joinToken(spiffeId: string, { uses, lifetimeSeconds }: { uses: number; lifetimeSeconds: number }): string {

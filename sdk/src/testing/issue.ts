@@ -99,7 +99,7 @@ export function createIssue({ authority, jwtKeys, issuer, now }: IssueParts) {
 
   return (asked: Asked, attested: Attested) => ({
     x509: x509Of(asked, attested),
-    jwts: asked.jwts.map((one, n) => jwtOf(one, n, attested)),
+    jwts: asked.jwts.map((jwt, n) => jwtOf(jwt, n, attested)),
     accessToken: accessTokenOf(asked, attested),
   })
 }

@@ -167,14 +167,14 @@ export function createLeaseStore(now: () => Date) {
 
     list: (database: string): TestLease[] =>
       [...leases.values()]
-        .filter((one) => one.database === database)
-        .map((one) => ({
-          lease: one.id,
-          session: one.session.id,
-          spiffeId: one.session.entry.spiffeId,
-          username: one.username,
-          state: stateOf(one),
-          expiresAt: one.expiresAt,
+        .filter((lease) => lease.database === database)
+        .map((lease) => ({
+          lease: lease.id,
+          session: lease.session.id,
+          spiffeId: lease.session.entry.spiffeId,
+          username: lease.username,
+          state: stateOf(lease),
+          expiresAt: lease.expiresAt,
         })),
   }
 }

@@ -59,7 +59,9 @@ export function createLedger(trustDomain: string) {
       const size = tree.size()
       const checkpoint = signCheckpoint(origin, size, tree.hashOf([0, size]), [signer])
       const grew = sinceSize !== undefined && sinceSize > 0 && sinceSize <= size
-      const growth = grew ? consistencyRanges(sinceSize, size).map((one) => tree.hashOf(one).toString('base64')) : []
+      const growth = grew
+        ? consistencyRanges(sinceSize, size).map((range) => tree.hashOf(range).toString('base64'))
+        : []
       return {
         epoch,
         index,

@@ -139,7 +139,7 @@ function wordsOf({ path, body, as, bearer }: Request): Pick<TestRequest, 'by' | 
   const json: unknown = JSON.parse(body ?? '{}')
   const { proof, x509, jwts, accessToken, databases } = isObject(json) ? json : {}
   const kind = isObject(proof) ? proof.kind : undefined
-  const audiences = Array.isArray(jwts) ? jwts.flatMap((one) => (isObject(one) ? [one.audience] : [])) : []
+  const audiences = Array.isArray(jwts) ? jwts.flatMap((jwt) => (isObject(jwt) ? [jwt.audience] : [])) : []
   return {
     by: kind === 'jwt' || kind === 'join-token' ? kind : shown,
     asked: {

@@ -77,7 +77,7 @@ export function createSecretStore(now: () => Date) {
 
     /** All of them, or a refusal that names the part. @throws Refusal */
     read(wanted: readonly SecretOption[], entry: Entry, session: Session) {
-      const asked = wanted.map((one) => (typeof one === 'string' ? { path: one } : one))
+      const asked = wanted.map((option) => (typeof option === 'string' ? { path: option } : option))
       const found = asked.map(({ path, version }) => (isGranted(entry, path) ? find(path, version) : undefined))
       const refused = (
         code: 'not_granted' | 'not_found',
@@ -100,7 +100,7 @@ export function createSecretStore(now: () => Date) {
         gave(): void {
           for (const { path, version } of given) {
             const known = consumers.some(
-              (one) => one.path === path && one.session === session.id && one.version === version,
+              (consumer) => consumer.path === path && consumer.session === session.id && consumer.version === version,
             )
             const { spiffeId } = entry
             if (!known) consumers.push({ path, session: session.id, spiffeId, version, acknowledged: false })
@@ -119,13 +119,17 @@ export function createSecretStore(now: () => Date) {
     /** @throws Refusal `not_found` */
     ack(path: string, version: number, session: Session): void {
       const found = consumers.find(
-        (one) => one.path === path && one.session === session.id && one.version === version && !one.acknowledged,
+        (consumer) =>
+          consumer.path === path &&
+          consumer.session === session.id &&
+          consumer.version === version &&
+          !consumer.acknowledged,
       )
       if (!found) throw new Refusal('not_found')
       found.acknowledged = true
     },
 
     consumers: (path: string): TestConsumer[] =>
-      consumers.filter((one) => one.path === path).map(({ path: _, ...rest }) => rest),
+      consumers.filter((consumer) => consumer.path === path).map(({ path: _, ...rest }) => rest),
   }
 }

@@ -80,7 +80,7 @@ export function createServer(parts: Parts) {
     /** Keys entered or left the bundle. */
     bundleMoved(): void {
       sequence++
-      for (const one of watches) one.moved()
+      for (const watch of watches) watch.moved()
     },
 
     /** A stream of events. @throws Refusal */
@@ -93,7 +93,7 @@ export function createServer(parts: Parts) {
 
     /** Ends every stream, as a network that breaks does. */
     cutAll(error: PurserError): void {
-      for (const one of watches) one.cut(error)
+      for (const watch of watches) watch.cut(error)
     },
 
     /** @param forced a refusal that a test wants in place of an answer */

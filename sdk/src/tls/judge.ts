@@ -30,7 +30,7 @@ export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Ju
 
   function isUnder(known: Known, current: readonly X509Certificate[]): boolean {
     if (under.get(known) === current) return true
-    const found = known.chain.some((one) => current.some((root) => isOf(one, root)))
+    const found = known.chain.some((certificate) => current.some((root) => isOf(certificate, root)))
     if (found) under.set(known, current)
     return found
   }
@@ -58,8 +58,9 @@ export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Ju
   }
 }
 
-const isOf = (one: X509Certificate, root: X509Certificate): boolean =>
-  one.fingerprint256 === root.fingerprint256 || (one.checkIssued(root) && one.verify(root.publicKey))
+const isOf = (certificate: X509Certificate, root: X509Certificate): boolean =>
+  certificate.fingerprint256 === root.fingerprint256 ||
+  (certificate.checkIssued(root) && certificate.verify(root.publicKey))
 
 /** The roots as they are now; where our own certificate is over, as they were last. */
 function createRoots(source: Source): () => readonly X509Certificate[] {

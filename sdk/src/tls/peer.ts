@@ -57,21 +57,23 @@ function isAuthority(leaf: X509Certificate): boolean {
  */
 export function linked(sent: Iterable<X509Certificate>): X509Certificate[] {
   const others: X509Certificate[] = []
-  for (const one of sent) if (others.push(one) === mostSent) break
+  for (const certificate of sent) if (others.push(certificate) === mostSent) break
   const chain: X509Certificate[] = []
   for (let next = others.shift(); next;) {
     const below = next
     chain.push(below)
-    next = others.find((one) => below.checkIssued(one) && below.verify(one.publicKey) && !chain.some(isSame(one)))
+    next = others.find(
+      (other) => below.checkIssued(other) && below.verify(other.publicKey) && !chain.some(isSame(other)),
+    )
   }
   return chain
 }
 
 const mostSent = 16
 const isSame =
-  (one: X509Certificate) =>
+  (certificate: X509Certificate) =>
   (other: X509Certificate): boolean =>
-    other.fingerprint256 === one.fingerprint256
+    other.fingerprint256 === certificate.fingerprint256
 
 /** What a socket's peer sent, in its order. */
 export function* sentOn(socket: TLSSocket): Iterable<X509Certificate> {

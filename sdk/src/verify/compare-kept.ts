@@ -46,8 +46,8 @@ export function compareKept(
 /** Those that hold no other one, each once, from left to right. */
 function smallest(ranges: readonly Anchor[]): Anchor[] {
   const found: Anchor[] = []
-  for (const one of ranges.toSorted((a, b) => a.end - a.begin - (b.end - b.begin))) {
-    if (!found.some(({ begin, end }) => begin >= one.begin && end <= one.end)) found.push(one)
+  for (const range of ranges.toSorted((a, b) => a.end - a.begin - (b.end - b.begin))) {
+    if (!found.some(({ begin, end }) => begin >= range.begin && end <= range.end)) found.push(range)
   }
   return found.toSorted((a, b) => a.begin - b.begin)
 }

@@ -33,7 +33,7 @@ export function checkEpochs(sections: readonly Section[], problems: Problems): s
     }
     for (const { size } of forks)
       notes.push(`epoch ${epoch} names a signed head over ${size} other entries of epoch ${previous.epoch}: a fork`)
-    const older = sections.find((one) => one.epoch === previous.epoch)?.head
+    const older = sections.find((section) => section.epoch === previous.epoch)?.head
     if (!older) continue
     if (older.size < database.size) {
       const detail = `epoch ${epoch} began after ${database.size} entries of this one`

@@ -17,7 +17,7 @@ export function describe({ sections, kept, uncovered, notes }: Findings): { prov
     const { epoch, from, to, head, redacted, sound, signed } = section
     const name = `epoch ${epoch}`
     if (head && signed) proved.push(`${name}: the checkpoint over ${head.size} entries is signed by ${head.origin}`)
-    const covered = !uncovered.some((one) => one.epoch === epoch)
+    const covered = !uncovered.some((problem) => problem.epoch === epoch)
     if (sound && signed && covered && to > from) {
       proved.push(`${name}: entries ${from} to ${to - 1} are all here, unchanged and in their places`)
     }
@@ -34,7 +34,7 @@ export function describe({ sections, kept, uncovered, notes }: Findings): { prov
       notExcluded.push(`${name}: anything about entries ${to} to ${head.size - 1}, which are not in the export`)
     }
     if (head) notExcluded.push(`${name}: that entries were appended after the first ${head.size}`)
-    if (!kept.some((one) => one.head.origin === section.origin)) {
+    if (!kept.some((kept) => kept.head.origin === section.origin)) {
       notExcluded.push(
         `${name}: that the whole log was rewritten and signed again, or its end cut off: no checkpoint or receipt kept elsewhere was given`,
       )

@@ -48,7 +48,7 @@ export function openSection(header: HeaderLine, { vkeys, kept: allKept, problems
   const report = (problem: Omit<Problem, 'epoch'>) => problems.add({ ...problem, epoch })
   const { head, signed } = openHead(header, vkeys, report)
   const { from, to } = checkRange(header, head, report)
-  const kept = allKept.filter((one) => one.head.origin === origin)
+  const kept = allKept.filter((kept) => kept.head.origin === origin)
   const tree = createSectionTree(kept.flatMap(({ anchors }) => anchors))
   let first: Record<string, unknown> | undefined
   let count = 0

@@ -43,8 +43,8 @@ export function requireSize(size: number, what: string, code: VerifyCode = 'bad_
 }
 
 function requireHashes(hashes: readonly Uint8Array[], code: VerifyCode): void {
-  for (const one of hashes) {
-    if (!(one instanceof Uint8Array) || one.length !== HASH_SIZE)
+  for (const hash of hashes) {
+    if (!(hash instanceof Uint8Array) || hash.length !== HASH_SIZE)
       throw new VerifyError(code, 'a tree hash has 32 bytes')
   }
 }

@@ -85,7 +85,7 @@ export function openNote(note: unknown, vkeys: Vkeys): { text: string; signedBy:
   const signedBy = new Set<string>()
   for (const signature of signatures) {
     // Two different keys may share name and id (32 bits can be searched), so every match must verify.
-    for (const key of known.filter((one) => sameKey(one, signature))) {
+    for (const key of known.filter((verifier) => sameKey(verifier, signature))) {
       if (!key.verify(text, signature.signature)) {
         throw new VerifyError('bad_signature', `the signature of ${key.name} does not verify`)
       }

@@ -19,7 +19,7 @@ export function formatProof({ index, hashes, checkpoint, extra }: Proof): string
   const lines = [HEADER]
   if (extra) lines.push(`extra ${extra.toString('base64')}`)
   lines.push(`index ${index}`)
-  for (const one of hashes) lines.push(one.toString('base64'))
+  for (const hash of hashes) lines.push(hash.toString('base64'))
   return `${lines.join('\n')}\n\n${checkpoint}`
 }
 

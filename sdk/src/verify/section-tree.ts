@@ -27,7 +27,8 @@ const keyOf = ({ level, index }: Subtree) => `${level}/${index}`
 /** @param anchors what will be asked: only their subtrees are remembered */
 export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
   const wanted = new Map<string, Uint8Array | undefined>()
-  for (const { begin, end } of anchors) for (const one of subtreesOf(begin, end)) wanted.set(keyOf(one), undefined)
+  for (const { begin, end } of anchors)
+    for (const subtree of subtreesOf(begin, end)) wanted.set(keyOf(subtree), undefined)
   let blockRoot: Uint8Array | undefined
   let lost = false
   const leafTree = createFrontier((level, index, hash) => {
@@ -65,8 +66,8 @@ export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
     blocksLeadTo: (root) => !lost && sameHash(blockTree.root(), root),
     agrees({ begin, end, hash }) {
       const parts: Uint8Array[] = []
-      for (const one of subtreesOf(begin, end)) {
-        const part = wanted.get(keyOf(one))
+      for (const subtree of subtreesOf(begin, end)) {
+        const part = wanted.get(keyOf(subtree))
         if (!part) return undefined
         parts.push(part)
       }

@@ -25,7 +25,7 @@ export function addVerify(group: Command, io: Io): void {
     .option('--receipt <file>', 'a receipt that you kept', again)
     .action(async (file: string, flags: Flags) => {
       const verdict = await judge(io, file, keptBy(io, flags))
-      show(io, flags, verdict, (one) => words(io, one))
+      show(io, flags, verdict, (verdict) => words(io, verdict))
       if (!verdict.ok) throw new CliError('it does not verify', exitCodes.unverified)
     })
   withExamples(

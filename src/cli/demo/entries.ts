@@ -13,7 +13,7 @@ export async function readEntries({ api }: Stage, query: Record<string, string |
 function whatOf({ issued, resource, detail = {} }: Entry): string {
   if (issued?.x509) return `certificate ${issued.x509.serialNumber.slice(0, 8)}…`
   const { version, versions, toVersion, fromVersion } = detail
-  const [only] = issued?.secrets?.map((one) => one.version) ?? (Array.isArray(versions) ? versions : [])
+  const [only] = issued?.secrets?.map((secret) => secret.version) ?? (Array.isArray(versions) ? versions : [])
   const which: unknown = only ?? version ?? toVersion ?? fromVersion
   return typeof which === 'number' ? `version ${which}` : (resource?.name ?? '')
 }

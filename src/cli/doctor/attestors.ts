@@ -37,7 +37,7 @@ export async function lookAtAttestors(
           log: silent,
         }
         const checks = await createAttestor(row, parts).check(now())
-        return [...checks.flatMap((one) => judge(row, one)), ...aboutAudience(row, audiences)]
+        return [...checks.flatMap((check) => judge(row, check)), ...aboutAudience(row, audiences)]
       }),
     )
     const findings = found.map((list, n) => (list.length > 0 ? list : [ok(check, `${configured[n]?.name}: answers`)]))

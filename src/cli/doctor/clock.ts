@@ -12,12 +12,12 @@ export type Heard = { where: string; ahead: number; unsure: number; attestor?: s
 const [warnMs, failMs] = [2_000, 30_000]
 
 export function judgeClock(heard: readonly Heard[]): Finding[] {
-  const findings = heard.flatMap((one): Finding[] => {
-    const off = Math.abs(one.ahead) - one.unsure
+  const findings = heard.flatMap((heard): Finding[] => {
+    const off = Math.abs(heard.ahead) - heard.unsure
     if (off <= warnMs) return []
-    const seconds = Math.round(Math.abs(one.ahead) / 1000)
-    const whose = one.attestor === undefined ? one.where : `${one.where} (attestor ${one.attestor})`
-    const what = `this host is ${seconds} s ${one.ahead > 0 ? 'behind' : 'ahead of'} ${whose}`
+    const seconds = Math.round(Math.abs(heard.ahead) / 1000)
+    const whose = heard.attestor === undefined ? heard.where : `${heard.where} (attestor ${heard.attestor})`
+    const what = `this host is ${seconds} s ${heard.ahead > 0 ? 'behind' : 'ahead of'} ${whose}`
     const why =
       'what expires, or is not valid yet, is judged by clocks: proofs are refused, credentials end early or late'
     const remedy = 'timedatectl status (or chronyc tracking) on both, and set right the one that is off'
@@ -44,7 +44,7 @@ export function heardFrom(where: string, date: string | undefined, before: Date,
 }
 
 /** The same client, that also tells what the first answer of each place said of the time. */
-export function hearing(fetch: Fetch, tell: (one: Heard) => void, now: () => Date): Fetch {
+export function hearing(fetch: Fetch, tell: (heard: Heard) => void, now: () => Date): Fetch {
   const heard = new Set<string>()
   return {
     allows: (url) => fetch.allows(url),

@@ -20,7 +20,7 @@ export async function lookAtKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
   const rows = await readKeys(knex)
   const findings = [...judgeKeys(rows, parts), ...(parts.keyring ? openEach(rows, parts.keyring, parts.now) : [])]
   const kinds = all.map((kind) => `${kind} until ${day(signing(rows, kind, parts.now)?.retireAt)}`)
-  return findings.length > 0 ? findings : [ok(check, kinds.filter((one) => !one.endsWith('-')).join(', '))]
+  return findings.length > 0 ? findings : [ok(check, kinds.filter((kind) => !kind.endsWith('-')).join(', '))]
 }
 
 function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Finding[] {
@@ -31,7 +31,7 @@ function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Find
     ...absent.map((kind) => noSigner(kind, rows)),
     ...aboutLogKey(rows, head.epoch),
     ...issuing.flatMap((kind) => (absent.includes(kind) ? [] : overdue(kind, rows, plan, parts))),
-    ...plan.warnings.filter((one) => one.at > now).map((one) => endsSoon(one, now)),
+    ...plan.warnings.filter((warning) => warning.at > now).map((warning) => endsSoon(warning, now)),
     ...(serving ? [] : makesNext(plan, now)),
   ]
 }
@@ -76,7 +76,7 @@ function overdue(
 ): Finding[] {
   if (kind === 'issuing-ca' && underUpstream(rows)) return []
   const row = signing(rows, kind, now)
-  if (!row || !plan.actions.some((one) => one.do === 'make' && one.kind === kind)) return []
+  if (!row || !plan.actions.some((action) => action.do === 'make' && action.kind === kind)) return []
   const due = after(row.retireAt, -config.keys.publish)
   if (now < after(due, graceSeconds)) return []
   const passed = row.retireAt <= now
@@ -93,7 +93,7 @@ function overdue(
 
 /** What is due by rights and not late: with no server running nobody makes it. */
 function makesNext({ actions }: Plan, now: Date): Finding[] {
-  const kinds = actions.flatMap((one) => (one.do === 'make' && one.activeAt > now ? [one.kind] : []))
+  const kinds = actions.flatMap((action) => (action.do === 'make' && action.activeAt > now ? [action.kind] : []))
   return kinds.length === 0 ? [] : [note(check, `the next ${kinds.join(', ')} will be made when a server starts`)]
 }
 

@@ -32,7 +32,7 @@ export async function lookAtLog(knex: Knex, { config, head: opened }: Parts): Pr
     const tree = await treeOf(knex, head)
     if (!tree) return [gap(head)]
     const vkeys = await vkeysOf(knex, head)
-    const found = await Promise.all(kept.map((one) => judge(one, tree, head, vkeys)))
+    const found = await Promise.all(kept.map((kept) => judge(kept, tree, head, vkeys)))
     return [
       ...aboutIssuing(head),
       ...(await aboutServer(knex, head, config)),

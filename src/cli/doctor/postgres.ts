@@ -100,7 +100,7 @@ async function backendsOfTwo(url: string): Promise<[number, number]> {
     const [first, second] = both
     return [first ? await readBackend(first.knex) : 0, second ? await readBackend(second.knex) : 0]
   } finally {
-    await Promise.all(both.map((one) => one.close()))
+    await Promise.all(both.map((database) => database.close()))
   }
 }
 

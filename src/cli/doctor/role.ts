@@ -10,7 +10,7 @@ const verbs = { select: 'read', insert: 'insert into', update: 'update', delete:
 
 export async function lookAtRole(knex: Knex): Promise<Finding[]> {
   const { role, superuser, ownsLog } = await readPostgresFacts(knex)
-  const lacking = (await lackingPrivileges(knex)).map((one) => toFinding(role, one))
+  const lacking = (await lackingPrivileges(knex)).map((privilege) => toFinding(role, privilege))
   const findings = [...lacking, ...tooMuch({ role, superuser, ownsLog })]
   return findings.length > 0 ? findings : [ok(check, `${role} may do what serving takes, and does not own the log`)]
 }

@@ -6,11 +6,11 @@ const colours = { fail: 'red', warn: 'yellow', note: 'cyan', skipped: 'gray', ok
 
 /** Stable: what was looked at first, and so is the likeliest cause of what follows, stays first among its equals. */
 export const worstFirst = (findings: readonly Finding[]): Finding[] =>
-  levels.flatMap((level) => findings.filter((one) => one.level === level))
+  levels.flatMap((level) => findings.filter((finding) => finding.level === level))
 
 export function showFindings(findings: readonly Finding[], style: Style): string {
   const ordered = worstFirst(findings)
-  const width = (cells: readonly string[]): number => Math.max(0, ...cells.map((one) => one.length))
+  const width = (cells: readonly string[]): number => Math.max(0, ...cells.map((cell) => cell.length))
   const levelWidth = width(ordered.map(({ level }) => level))
   const checkWidth = width(ordered.map(({ check }) => check))
   const indent = ' '.repeat(levelWidth + 2)
@@ -31,7 +31,7 @@ export function showFindings(findings: readonly Finding[], style: Style): string
 const hasAdvice = (one: Finding): boolean => one.why !== undefined || one.do !== undefined
 
 function summary(findings: readonly Finding[]): string {
-  const count = (level: Level): number => findings.filter((one) => one.level === level).length
+  const count = (level: Level): number => findings.filter((finding) => finding.level === level).length
   return levels
     .filter((level) => count(level) > 0)
     .map((level) => `${count(level)} ${level}`)

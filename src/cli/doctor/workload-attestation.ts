@@ -31,7 +31,7 @@ export async function lookAtAttestation(env: Env, before: readonly Finding[]): P
 /** Where the SDK found it, when that was in no file that was looked at already. */
 function aboutProof(chosen: readonly Choice[], before: readonly Finding[]): Finding[] {
   if (before.some((one) => one.check === 'proof' && one.level === 'ok')) return []
-  return chosen.filter(({ about }) => about === 'proof').map((one) => ok('proof', one.chosen))
+  return chosen.filter(({ about }) => about === 'proof').map((choice) => ok('proof', choice.chosen))
 }
 
 function refused(error: PurserError): Finding {

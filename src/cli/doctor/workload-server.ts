@@ -124,7 +124,7 @@ const wanted = ['x509', 'jwt', 'access-token', 'renewal']
 
 function aboutServer({ version, trustDomain, features }: ServerInfo, readiness: unknown): Finding[] {
   const checks = isMembers(readiness) && Array.isArray(readiness.checks) ? readiness.checks : []
-  const failing = checks.flatMap((one) => (isMembers(one) && one.ok === false ? [String(one.name)] : []))
+  const failing = checks.flatMap((check) => (isMembers(check) && check.ok === false ? [String(check.name)] : []))
   const findings: Finding[] = []
   if (failing.length > 0) {
     const remedy = "on the server's host: purser doctor"

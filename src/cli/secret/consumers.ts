@@ -21,8 +21,9 @@ export function addConsumers(group: Command, io: Io): void {
       await withApi(io, flags, async (api) => {
         const all = await api.all<Consumer>(url)
         const items = all.filter(
-          (one) =>
-            (flags.version === undefined || one.version === flags.version) && (!flags.waitedFor || one.waitedFor),
+          (consumer) =>
+            (flags.version === undefined || consumer.version === flags.version) &&
+            (!flags.waitedFor || consumer.waitedFor),
         )
         if (!vkeys) return show(io, flags, { items }, () => consumerTable(items))
         const proven = await prove(api, path, items, vkeys)

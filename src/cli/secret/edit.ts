@@ -48,8 +48,8 @@ async function edit(io: Io, path: string, refused: readonly string[], flags: Fla
       api.call<Secret>('PUT', url, { body: { data }, headers: { ...headers, ...ifMatch(before.version) } })
     const reply = await underVersion(path, before.version, write)
     const index = reply.headers['purser-log-index']
-    show(io, flags, { ...reply.body, changed: true, logIndex: index }, (one) =>
-      written(`secret ${path} written, version ${one.version}`, index),
+    show(io, flags, { ...reply.body, changed: true, logIndex: index }, (object) =>
+      written(`secret ${path} written, version ${object.version}`, index),
     )
   })
 }

@@ -143,14 +143,14 @@ async function importAll(io: Io, flags: Flags): Promise<void> {
       return { from, path: one.path, did: done.did, version: done.version }
     }
   }).finally(() => report(io, flags, source, items, named.length))
-  const refused = items.filter((one) => one.did === 'refused').length
+  const refused = items.filter((item) => item.did === 'refused').length
   if (refused > 0) throw new CliError(`${refused} of ${items.length} were refused; the report says why`)
 }
 
 const outcomes = ['created', 'changed', 'unchanged', 'refused'] as const
 
 function report(io: Io, flags: Flags, { where }: Source, items: readonly Item[], of: number): void {
-  const count = (did: Item['did']): number => items.filter((one) => one.did === did).length
+  const count = (did: Item['did']): number => items.filter((item) => item.did === did).length
   const counts = Object.fromEntries(outcomes.map((did) => [did, count(did)]))
   const dryRun = flags.dryRun ?? false
   show(io, flags, { from: where, dryRun, counts, left: of - items.length, items }, () => {

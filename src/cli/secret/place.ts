@@ -25,7 +25,7 @@ export const withPath = (command: Command): Command =>
     .argument('<path>', 'such as prod/db/password')
     .argument('[refused...]')
     .usage('[options] <path>')
-    .configureHelp({ visibleArguments: (one) => [...one.registeredArguments].slice(0, 1) })
+    .configureHelp({ visibleArguments: (command) => [...command.registeredArguments].slice(0, 1) })
 
 /** @throws CliError for what is no path, without repeating it: somebody may have typed a value there */
 export function secretUrl(path: string, refused: readonly string[] = [], suffix = ''): string {

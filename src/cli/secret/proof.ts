@@ -26,7 +26,11 @@ export const prove = (
   consumers: readonly Consumer[],
   vkeys: readonly string[],
 ): Promise<Proven[]> =>
-  Promise.all(consumers.map(async (one) => Object.assign({}, one, { proof: await proofOf(api, path, one, vkeys) })))
+  Promise.all(
+    consumers.map(async (consumer) =>
+      Object.assign({}, consumer, { proof: await proofOf(api, path, consumer, vkeys) }),
+    ),
+  )
 
 async function proofOf(
   api: Pick<Api, 'call'>,
@@ -67,7 +71,7 @@ async function find(api: Pick<Api, 'call'>, path: string, consumer: Consumer): P
 function gives(entry: Record<string, unknown> | Entry, path: string, { holder, version }: Consumer): boolean {
   const { actor, issued }: { actor?: Partial<Entry['actor']>; issued?: Entry['issued'] } = entry
   const who = actor?.session ?? `operator:${actor?.operator ?? ''}`
-  return who === holder && (issued?.secrets ?? []).some((one) => one.path === path && one.version === version)
+  return who === holder && (issued?.secrets ?? []).some((secret) => secret.path === path && secret.version === version)
 }
 
 export const isProven = ({ proof }: Proven): boolean => !('problem' in proof)
@@ -76,12 +80,12 @@ export const proofTable = (items: readonly Proven[]): string =>
   table(
     items
       .toSorted((a, b) => a.version - b.version)
-      .map((one) => [
-        one.pod ?? one.job ?? one.workload ?? '',
-        actorName(one.holder),
-        String(one.version),
-        'problem' in one.proof ? 'NO PROOF' : `entry ${one.proof.index}`,
-        'problem' in one.proof ? one.proof.problem : 'verified',
+      .map((item) => [
+        item.pod ?? item.job ?? item.workload ?? '',
+        actorName(item.holder),
+        String(item.version),
+        'problem' in item.proof ? 'NO PROOF' : `entry ${item.proof.index}`,
+        'problem' in item.proof ? item.proof.problem : 'verified',
       ]),
     ['WHO', 'HOLDER', 'VERSION', 'GIVEN BY', 'PROOF'],
   )

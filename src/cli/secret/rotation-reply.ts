@@ -97,16 +97,16 @@ const whatIs = ({ moved, excused, waitedFor, standing }: Consumer): string => {
 export function consumerTable(items: readonly Consumer[]): string {
   const rows = items.toSorted((a, b) => Number(b.waitedFor) - Number(a.waitedFor) || a.version - b.version)
   return table(
-    rows.map((one) => [
-      actorName(one.holder),
-      one.pod ?? one.job ?? one.workload ?? '',
-      one.address ?? '',
-      String(one.version),
-      whatIs(one),
-      minute(one.fetchedAt),
-      one.acknowledgedAt === undefined ? '' : minute(one.acknowledgedAt),
-      one.aliveUntil === undefined ? one.standing : minute(one.aliveUntil),
-      one.watching ? 'yes' : 'no',
+    rows.map((row) => [
+      actorName(row.holder),
+      row.pod ?? row.job ?? row.workload ?? '',
+      row.address ?? '',
+      String(row.version),
+      whatIs(row),
+      minute(row.fetchedAt),
+      row.acknowledgedAt === undefined ? '' : minute(row.acknowledgedAt),
+      row.aliveUntil === undefined ? row.standing : minute(row.aliveUntil),
+      row.watching ? 'yes' : 'no',
     ]),
     ['HOLDER', 'POD OR JOB', 'ADDRESS', 'VERSION', 'STATE', 'FETCHED', 'ACKNOWLEDGED', 'ALIVE UNTIL', 'WATCHING'],
   )
@@ -114,12 +114,12 @@ export function consumerTable(items: readonly Consumer[]): string {
 
 export const rotationTable = (items: readonly Rotation[]): string =>
   table(
-    items.map((one) => [
-      one.path ?? '',
-      one.state,
-      versions(one),
-      one.deadlineAt === undefined ? '' : `${minute(one.deadlineAt)} ${one.onDeadline}`,
-      one.lastError === undefined ? '' : `${one.lastError} (attempt ${one.attempts})`,
+    items.map((item) => [
+      item.path ?? '',
+      item.state,
+      versions(item),
+      item.deadlineAt === undefined ? '' : `${minute(item.deadlineAt)} ${item.onDeadline}`,
+      item.lastError === undefined ? '' : `${item.lastError} (attempt ${item.attempts})`,
     ]),
     ['PATH', 'STATE', 'VERSIONS', 'DEADLINE', 'LAST ERROR'],
   )

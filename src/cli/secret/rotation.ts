@@ -50,8 +50,8 @@ function addSet(group: Command, io: Io): void {
         const headers = { ...ifMatch(revision), ...reasonHeader(flags) }
         const reply = await api.call<SecretRotation>('PUT', url, { body, headers })
         const index = reply.headers['purser-log-index']
-        show(io, flags, { ...reply.body, logIndex: index }, (one) =>
-          written(`rotation policy of ${one.path} set, revision ${one.revision}`, index),
+        show(io, flags, { ...reply.body, logIndex: index }, (object) =>
+          written(`rotation policy of ${object.path} set, revision ${object.revision}`, index),
         )
       })
     })

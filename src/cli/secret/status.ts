@@ -23,7 +23,7 @@ export function addStatus(group: Command, io: Io): void {
     .argument('[path]', 'such as prod/db/password')
     .argument('[refused...]')
     .usage('[options] [path]')
-    .configureHelp({ visibleArguments: (one) => [...one.registeredArguments].slice(0, 1) })
+    .configureHelp({ visibleArguments: (command) => [...command.registeredArguments].slice(0, 1) })
     .option('--prefix <prefix>', 'without a path: of paths that begin with it')
     .action(async (path: string | undefined, refused: string[], flags: Flags) => {
       if (path === undefined) return every(io, flags)
@@ -45,7 +45,7 @@ export function addStatus(group: Command, io: Io): void {
 }
 
 const waitedFor = async (api: Api, path: string): Promise<Consumer[]> =>
-  (await api.all<Consumer>(secretUrl(path, [], ':consumers'))).filter((one) => one.waitedFor)
+  (await api.all<Consumer>(secretUrl(path, [], ':consumers'))).filter((consumer) => consumer.waitedFor)
 
 async function every(io: Io, flags: Flags): Promise<void> {
   const items = await withApi(io, flags, (api) => api.all<Rotation>('/api/v1/rotations', { prefix: flags.prefix }))

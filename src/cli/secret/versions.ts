@@ -9,7 +9,7 @@ import { secretUrl, written } from './place.ts'
 export type VersionFlags = ServerFlags & OutputFlags & { versions?: number[]; reason?: string }
 
 function versions(value: string, before: number[] = []): number[] {
-  const more = value.split(',').map((one) => positive(one.trim()))
+  const more = value.split(',').map((part) => positive(part.trim()))
   if (more.length === 0) throw new InvalidArgumentError('It must name versions, such as 2,3.')
   return [...before, ...more]
 }

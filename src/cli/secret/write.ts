@@ -31,8 +31,8 @@ export async function writeSecret(
     const reply = await underVersion(path, version, () => api.call<Secret>(method, url, { body, headers }))
     const index = reply.headers['purser-log-index']
     const did = version === 0 ? 'created' : 'written'
-    show(io, flags, { ...reply.body, logIndex: index }, (one) =>
-      written(`secret ${one.path} ${did}, version ${one.version}`, index),
+    show(io, flags, { ...reply.body, logIndex: index }, (object) =>
+      written(`secret ${object.path} ${did}, version ${object.version}`, index),
     )
   })
 }

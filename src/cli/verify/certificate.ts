@@ -58,9 +58,9 @@ function judgeLeaf(checks: Checks, leaf: X509Certificate, extensions: Extension[
   } else checks.ok('key usage', 'digitalSignature, and neither keyCertSign nor cRLSign')
   // Node calls extendedKeyUsage so.
   const purposes = leaf.keyUsage as string[] | undefined
-  const named = (purposes ?? []).map((one) => purposeNames[one] ?? one)
+  const named = (purposes ?? []).map((purpose) => purposeNames[purpose] ?? purpose)
   if (!purposes) checks.ok('purposes', 'any: it names none')
-  else if (purposes.some((one) => one in purposeNames)) checks.ok('purposes', named.join(', '))
+  else if (purposes.some((purpose) => purpose in purposeNames)) checks.ok('purposes', named.join(', '))
   else checks.failed('purposes', `${named.join(', ')}: neither serverAuth nor clientAuth`)
 }
 
@@ -95,9 +95,9 @@ function judgePath(
 }
 
 function judgeTimes(checks: Checks, path: readonly X509Certificate[], now: Date): void {
-  for (const [n, one] of path.entries()) {
-    const [begin, end] = [new Date(one.validFrom), new Date(one.validTo)]
-    const what = n === 0 ? 'it' : nameOf(one)
+  for (const [n, certificate] of path.entries()) {
+    const [begin, end] = [new Date(certificate.validFrom), new Date(certificate.validTo)]
+    const what = n === 0 ? 'it' : nameOf(certificate)
     if (end <= now) return checks.failed('times', `${what} ended at ${moment(end, now)}`)
     if (begin > now) {
       return checks.failed('times', `${what} begins at ${moment(begin, now)}: is this machine's clock right?`)

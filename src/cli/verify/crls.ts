@@ -15,22 +15,22 @@ const mostBytes = 4 * 1024 * 1024
 /** @param path the leaf first, the root last */
 export async function judgeCrls(checks: Checks, path: readonly X509Certificate[], api: Api, now: Date): Promise<void> {
   if (!checks.sound()) return checks.skipped(check, 'not asked: it is refused already')
-  for (const [n, one] of path.entries()) {
+  for (const [n, certificate] of path.entries()) {
     const issuer = path[n + 1]
     // A root revokes nobody but others.
     if (!issuer) return
-    await judgeOne(checks, n === 0 ? check : `${check} (CA)`, one, { issuer, api, now })
+    await judgeOne(checks, n === 0 ? check : `${check} (CA)`, certificate, { issuer, api, now })
   }
 }
 
 type Context = { issuer: X509Certificate; api: Api; now: Date }
 
-async function judgeOne(checks: Checks, name: string, one: X509Certificate, context: Context): Promise<void> {
+async function judgeOne(checks: Checks, name: string, certificate: X509Certificate, context: Context): Promise<void> {
   const { api, issuer, now } = context
-  const [url] = crlUrlsOf(readCertificate(one.raw).extensions)
+  const [url] = crlUrlsOf(readCertificate(certificate.raw).extensions)
   // Asked for at the address that was verified, whatever host the certificate names.
   const [at] = /\/crl\/[\w-]{1,64}$/.exec(url ?? '') ?? []
-  if (url === undefined) return checks.skipped(name, `${nameOf(one)} names no CRL`)
+  if (url === undefined) return checks.skipped(name, `${nameOf(certificate)} names no CRL`)
   if (at === undefined) return checks.skipped(name, `${url} is no CRL of Purser's, so it is not asked for`)
   let crl: Crl
   try {
@@ -40,11 +40,11 @@ async function judgeOne(checks: Checks, name: string, one: X509Certificate, cont
     if (!(error instanceof CliError)) throw error
     return checks.skipped(name, `the CRL at ${at} can not be had: ${error.message.replaceAll('\n', '; ')}`)
   }
-  const serial = one.serialNumber.toLowerCase().replace(/^0+(?=.)/, '')
+  const serial = certificate.serialNumber.toLowerCase().replace(/^0+(?=.)/, '')
   const made = `the CRL of ${crl.thisUpdate.toISOString()}`
   if (crl.serials.has(serial)) checks.failed(name, `${made} names serial ${serial}: it was revoked`)
   else if (crl.nextUpdate <= now) checks.failed(name, `${made} ended at ${moment(crl.nextUpdate, now)}`)
-  else checks.ok(name, `${made} does not name ${nameOf(one)}`)
+  else checks.ok(name, `${made} does not name ${nameOf(certificate)}`)
 }
 
 async function bytesOf(reply: IncomingMessage): Promise<Buffer> {

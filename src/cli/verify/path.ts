@@ -13,8 +13,8 @@ export type Path = {
 }
 
 /** OpenSSL looks at names, key identifiers and keyUsage in `checkIssued`, and leaves the signature to us. */
-const isIssuedBy = (one: X509Certificate, issuer: X509Certificate): boolean =>
-  issuer.ca && one.checkIssued(issuer) && one.verify(issuer.publicKey)
+const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
+  issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 
 export const nameOf = (certificate: X509Certificate): string =>
   (certificate.subject ?? '').replaceAll('\n', ', ') || `serial ${certificate.serialNumber.toLowerCase()}`
@@ -29,10 +29,10 @@ export function findPath(
   let top = leaf
   while (certificates.length <= longest) {
     const below = top
-    if (roots.some((one) => one.raw.equals(below.raw))) return checkLengths(certificates)
-    const root = roots.find((one) => isIssuedBy(below, one))
+    if (roots.some((root) => root.raw.equals(below.raw))) return checkLengths(certificates)
+    const root = roots.find((root) => isIssuedBy(below, root))
     if (root) return checkLengths([...certificates, root])
-    const next = pool.find((one) => !certificates.includes(one) && isIssuedBy(below, one))
+    const next = pool.find((certificate) => !certificates.includes(certificate) && isIssuedBy(below, certificate))
     if (!next) return { certificates, broken: whyNot(below, [...pool, ...roots]) }
     certificates.push(next)
     top = next
@@ -40,12 +40,12 @@ export function findPath(
   return { certificates, broken: `it is longer than ${longest} certificates` }
 }
 
-function whyNot(one: X509Certificate, others: readonly X509Certificate[]): string {
-  const issuer = (one.issuer ?? '').replaceAll('\n', ', ')
-  const named = others.filter((other) => other !== one && other.subject === one.issuer)
-  if (named.some((other) => !other.ca)) return `${nameOf(one)} is signed by ${issuer}, which is no CA`
-  if (named.length > 0) return `${nameOf(one)} says that ${issuer} signed it, and that key did not`
-  return `${nameOf(one)} is signed by ${issuer}, which is neither in the bundle nor in what was given: is the chain left out, or is it another trust domain's?`
+function whyNot(certificate: X509Certificate, others: readonly X509Certificate[]): string {
+  const issuer = (certificate.issuer ?? '').replaceAll('\n', ', ')
+  const named = others.filter((other) => other !== certificate && other.subject === certificate.issuer)
+  if (named.some((other) => !other.ca)) return `${nameOf(certificate)} is signed by ${issuer}, which is no CA`
+  if (named.length > 0) return `${nameOf(certificate)} says that ${issuer} signed it, and that key did not`
+  return `${nameOf(certificate)} is signed by ${issuer}, which is neither in the bundle nor in what was given: is the chain left out, or is it another trust domain's?`
 }
 
 /** How many CAs may stand below each. */

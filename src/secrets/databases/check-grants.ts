@@ -59,7 +59,7 @@ export async function lookAtGrant(session: Session, grant: TargetGrant, who: str
     : `${objects[kind].all} ${within}`
   const lacking = lacked.flatMap((row) => textsOf(row['lacking']))
   throw notGranted(
-    privileges.filter((one) => lacking.includes(one)),
+    privileges.filter((privilege) => lacking.includes(privilege)),
     on,
     who,
   )

@@ -80,8 +80,8 @@ function faultsOfGrant({ schema, objects, names, privileges }: TargetGrant, at: 
   if (objects === 'functions' && names) add('/names', 'functions are granted as all of a schema')
   names?.forEach((name, n) => add(`/names/${n}`, faultOfIdentifier(name)))
   const allowed: readonly string[] = privilegesOf[objects]
-  privileges.forEach((one, n) => {
-    if (!allowed.includes(one)) add(`/privileges/${n}`, `must be one of ${allowed.join(', ')}`)
+  privileges.forEach((privilege, n) => {
+    if (!allowed.includes(privilege)) add(`/privileges/${n}`, `must be one of ${allowed.join(', ')}`)
   })
   return faults
 }

@@ -57,8 +57,8 @@ export async function issueLeases(
   const made = wished.map((one) => plan(parts, open.time, holder, one, instanceId))
   await intend(parts, open, made)
   const undo = (): Promise<void> => giveUp(parts, open, made)
-  const outcomes = await Promise.allSettled(made.map((one) => makeRole(parts, one)))
-  const failed = outcomes.findIndex((one) => one.status === 'rejected')
+  const outcomes = await Promise.allSettled(made.map((made) => makeRole(parts, made)))
+  const failed = outcomes.findIndex((outcome) => outcome.status === 'rejected')
   const outcome = outcomes[failed]
   if (outcome?.status === 'rejected') {
     const { fault, detail } = targetError(outcome.reason)
@@ -113,7 +113,7 @@ async function intend({ recorder }: LeaseParts, open: Opening, made: readonly Ma
       tx,
       made.map(({ row }) => row),
     )
-    return { reply: undefined, ...entriesFor(made.map((one) => about(one, 'intended'))) }
+    return { reply: undefined, ...entriesFor(made.map((made) => about(made, 'intended'))) }
   })
 }
 
@@ -145,7 +145,7 @@ async function giveUp(parts: LeaseParts, open: Opening, made: readonly Made[]): 
   try {
     await parts.recorder.change(opening, async (tx) => ({
       reply: undefined,
-      ...entriesFor(made.map((one) => about(one, 'failed'))),
+      ...entriesFor(made.map((made) => about(made, 'failed'))),
       // Also active ones: a lost answer of the append may hide that they were given out, and nothing left.
       placed: () =>
         beginRevoking(tx, ids, ['intended', 'active'], {

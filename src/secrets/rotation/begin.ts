@@ -111,7 +111,7 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
   const next = { config: plan.rotator, path, version, ...live }
   if (plan.supplied && asked.data) {
     const problems = rotator.checkSupplied?.(asked.data, next) ?? []
-    const errors = problems.map((one) => ({ ...one, pointer: `/data${one.pointer}` }))
+    const errors = problems.map((problem) => ({ ...problem, pointer: `/data${problem.pointer}` }))
     if (errors.length > 0) throw refuse('impossible', { errors })
   }
   const { prepared } = asked

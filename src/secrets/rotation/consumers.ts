@@ -57,7 +57,7 @@ export function createConsumers({ db, barredBy }: ConsumerParts): ConsumersOf {
       const excused = rotation?.excused.includes(row.holder) ?? false
       const counts = standing.standing === 'live' || standing.standing === 'held'
       // Who never had an older version has nothing to move from. One that opens nothing any more was ended by an earlier rotation.
-      const holdsOlder = row.held.some((one) => !isNew(one, move) && !retired.has(one.version))
+      const holdsOlder = row.held.some((version) => !isNew(version, move) && !retired.has(version.version))
       const waitedFor = counts && !moved && !excused && holdsOlder
       return [{ ...row, newest, ...standing, moved, excused, waitedFor }]
     })
@@ -98,7 +98,7 @@ function moveOf(secret: Pick<SecretRow, 'version'>, rotation: RotationRow | unde
 }
 
 const isAlike = ({ version }: HeldVersion, { alike = [] }: Move): boolean => alike.includes(version)
-const isNew = (one: HeldVersion, move: Move): boolean => one.version >= move.to || isAlike(one, move)
+const isNew = (version: HeldVersion, move: Move): boolean => version.version >= move.to || isAlike(version, move)
 
 /** After a rollback, an earlier version of the same value counts while the consumer fetched no other one after it. */
 export function hasMoved(held: readonly HeldVersion[], move: Move): boolean {

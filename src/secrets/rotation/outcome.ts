@@ -16,7 +16,7 @@ export type Step = { entry: EntryPart; changed?: Changed[] }
 const mostNamed = 20
 
 export const namesOf = (consumers: readonly Pick<Consumer, 'holder'>[]): string[] =>
-  consumers.slice(0, mostNamed).map((one) => one.holder)
+  consumers.slice(0, mostNamed).map((consumer) => consumer.holder)
 
 const settled = (rotation: RotationRow, now: Date): RotationRow => {
   const { lockedUntil: _, lastError: __, nextAttemptAt: ___, ...rest } = rotation

@@ -14,9 +14,9 @@ export async function pruneVersions(
 ): Promise<number[]> {
   const rows = await listVersions(tx, secret.id)
   const beyond = rows
-    .filter((one) => !one.staged && !one.destroyedAt)
+    .filter((row) => !row.staged && !row.destroyedAt)
     .slice(secret.maxVersions)
-    .map((one) => one.version)
+    .map((row) => row.version)
     .filter((version) => !kept.includes(version))
   await destroyVersions(tx, secret.id, beyond, now)
   return beyond

@@ -43,10 +43,10 @@ export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: A
     }
     case 'excuse': {
       const consumers = await parts.consumersOf(secret, running, known, now, tx)
-      if (!consumers.some((one) => one.holder === verb.holder))
+      if (!consumers.some((consumer) => consumer.holder === verb.holder))
         throw refuse('impossible', { errors: [{ pointer: '/session', detail: 'holds no version of this secret' }] })
       const excused = [...new Set([...running.excused, verb.holder])]
-      const left = consumers.some((one) => one.waitedFor && one.holder !== verb.holder)
+      const left = consumers.some((consumer) => consumer.waitedFor && consumer.holder !== verb.holder)
       // What is held stays so for the others.
       await write({ excused, ...((running.state !== 'held' || !left) && { nextAttemptAt: now }) })
       return { entry: entry({ holder: verb.holder }) }
@@ -62,7 +62,7 @@ export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: A
     case 'retire': {
       if (running.state === 'pending') throw conflict('its value is not the live one yet')
       if (plan.retiring) throw conflict('the versions before are being ended already')
-      const left = (await parts.consumersOf(secret, running, known, now, tx)).filter((one) => one.waitedFor)
+      const left = (await parts.consumersOf(secret, running, known, now, tx)).filter((consumer) => consumer.waitedFor)
       const retiring: NonNullable<Plan['retiring']> = { why: 'operator', holders: namesOf(left) }
       await write({ state: 'waiting', definition: { ...plan, retiring }, attempts: 0, nextAttemptAt: now })
       const intended: EntryPart = { ...entry({ holders: left.length }), action: 'secret.retire', outcome: 'intended' }

@@ -8,5 +8,5 @@ export type RotatorParts = WebhookParts & PostgresRotatorParts
 
 export function createRotators(parts: RotatorParts): Rotators {
   const all: Rotator[] = [generated(parts), webhook(parts), postgres(parts)]
-  return new Map(all.map((one) => [one.kind, one]))
+  return new Map(all.map((rotator) => [rotator.kind, rotator]))
 }

@@ -169,7 +169,7 @@ export const roleAt = (target: Target, role: string): string => `${serverOf(targ
 const adminsAt = (target: Target, { databases }: Snapshot): string[] =>
   [...databases.values()]
     .map(definitionOf)
-    .filter((one) => serverOf(one) === serverOf(target))
+    .filter((definition) => serverOf(definition) === serverOf(target))
     .map(({ admin }) => admin.username)
 
 /** Only the roles of the policy are ever touched, whatever somebody wrote into the secret. */

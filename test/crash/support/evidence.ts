@@ -71,8 +71,8 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
       const sha256 = createHash('sha256').update(der)
       if (issued?.x509?.sha256 !== sha256.digest('hex')) throw new Error('the entry names another certificate')
     }
-    const jtis = (body.jwts ?? []).map((one) => jtiOf(one.token))
-    if (JSON.stringify(jtis) !== JSON.stringify((issued?.jwts ?? []).map((one) => one.jti)))
+    const jtis = (body.jwts ?? []).map((jwt) => jtiOf(jwt.token))
+    if (JSON.stringify(jtis) !== JSON.stringify((issued?.jwts ?? []).map((jwt) => jwt.jti)))
       throw new Error('the entry names other JWTs')
     if ((body.accessToken === undefined) !== (issued?.accessToken === undefined))
       throw new Error('the entry and the reply differ about an access token')
@@ -80,7 +80,9 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
     if (String(read) !== String((issued?.secrets ?? []).map(({ path, version }) => `${path} ${version}`)))
       throw new Error('the entry names other secrets')
     const made = (body.databases ?? []).map(({ lease, name, username }) => `${lease} ${name} ${username}`)
-    if (String(made) !== String((issued?.leases ?? []).map((one) => `${one.id} ${one.database} ${one.username}`)))
+    if (
+      String(made) !== String((issued?.leases ?? []).map((lease) => `${lease.id} ${lease.database} ${lease.username}`))
+    )
       throw new Error('the entry names other leases')
   }
 

@@ -137,15 +137,15 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
     if (!tiles.get(`${level}/${idx}`)?.equals(hashes)) problems.push(`tile ${level}/${idx} is wrong`)
 
   problems.push(...(await judgeEffects(knex, entries)))
-  const granted = entries.filter((one) => one.outcome === 'granted')
-  const count = (outcome: string): number => entries.filter((one) => one.outcome === outcome).length
+  const granted = entries.filter((entry) => entry.outcome === 'granted')
+  const count = (outcome: string): number => entries.filter((entry) => entry.outcome === outcome).length
   return {
     entries: rows.length,
     granted: granted.length,
     refused: count('refused'),
     failed: count('failed'),
-    issued: granted.filter((one) => one.action === 'credentials.issue').length,
-    changed: granted.filter((one) => one.resource?.kind === 'workload').length,
+    issued: granted.filter((entry) => entry.action === 'credentials.issue').length,
+    changed: granted.filter((entry) => entry.resource?.kind === 'workload').length,
     heads: evidence.heads.size,
     tiles: written.length,
     problems,
@@ -156,16 +156,16 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
 /** One entry for each effect that was committed, and one effect for each entry that says so. */
 async function judgeEffects(knex: Knex, entries: Entry[]): Promise<string[]> {
   const problems: string[] = []
-  const granted = entries.filter((one) => one.outcome === 'granted')
-  const issued = granted.filter((one) => one.action === 'credentials.issue')
-  for (const id of duplicates(issued.map((one) => one.requestId))) problems.push(`request ${id} was granted twice`)
+  const granted = entries.filter((entry) => entry.outcome === 'granted')
+  const issued = granted.filter((entry) => entry.action === 'credentials.issue')
+  for (const id of duplicates(issued.map((entry) => entry.requestId))) problems.push(`request ${id} was granted twice`)
 
-  const named = issued.flatMap((one) => one.issued?.accessToken?.id ?? [])
+  const named = issued.flatMap((entry) => entry.issued?.accessToken?.id ?? [])
   const tokens = new Set<string>(await knex('access_token').pluck('id'))
   if (named.length !== tokens.size || named.some((id) => !tokens.has(id)))
     problems.push(`${named.length} access tokens in the log, ${tokens.size} in the table`)
 
-  const used = new Set(issued.flatMap((one) => one.actor.session ?? []))
+  const used = new Set(issued.flatMap((entry) => entry.actor.session ?? []))
   const sessions: string[] = await knex('session').pluck('id')
   for (const id of sessions) if (!used.has(id)) problems.push(`session ${id} is in no entry`)
   if (sessions.length !== used.size) problems.push(`${used.size} sessions in the log, ${sessions.length} in the table`)

@@ -73,7 +73,7 @@ let shop: Shop
 
 const check = async (name: string): Promise<Check[]> => (await ask('checkDatabase', { name })).body['checks'] as Check[]
 const wrong = async (name: string): Promise<string[]> =>
-  (await check(name)).filter((one) => !one.ok).map((one) => one.detail ?? '')
+  (await check(name)).filter((check) => !check.ok).map((check) => check.detail ?? '')
 const define = async (name: string, admin: string): Promise<void> => {
   const body = definitionFor(target, { name, roles, admin: { username: admin, password } })
   await purser.asAdmin('POST', '/api/v1/databases', body)

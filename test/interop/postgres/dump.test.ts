@@ -67,8 +67,8 @@ async function sql(text: string, where = 'postgres'): Promise<Record<string, unk
 
 /** A line of the page, as somebody who follows it would run it. */
 async function asThePageSays(command: string): Promise<void> {
-  const lines = (await readFile(page, 'utf8')).split('\n').map((one) => one.trim())
-  const line = lines.find((one) => one.startsWith(`${command} `)) ?? `false # the page has no ${command}`
+  const lines = (await readFile(page, 'utf8')).split('\n').map((line) => line.trim())
+  const line = lines.find((line) => line.startsWith(`${command} `)) ?? `false # the page has no ${command}`
   await promisify(execFile)('sh', ['-c', line], {
     cwd: folder,
     env: { PATH: `${bin}:${process.env['PATH'] ?? ''}`, ...env() },

@@ -18,13 +18,13 @@ const chainOf = ({ x509 }: Purser): X509Certificate[] =>
   x509.certificateChain
     .split(/(?<=-----END CERTIFICATE-----\n)/)
     .filter(Boolean)
-    .map((one) => new X509Certificate(one))
+    .map((line) => new X509Certificate(line))
 const isUnder = (client: Purser, roots: string): boolean => {
   const issuing = chainOf(client)[1]
   const all = roots
     .split(/(?<=-----END CERTIFICATE-----\n)/)
     .filter(Boolean)
-    .map((one) => new X509Certificate(one))
+    .map((line) => new X509Certificate(line))
   return all.some((root) => issuing?.verify(root.publicKey))
 }
 
@@ -264,11 +264,11 @@ describe('trouble', () => {
 })
 
 test('two of them know nothing of each other', async () => {
-  const [one, two] = [inMemory(), inMemory({ trustDomain: 'other.example' })]
+  const [purser, two] = [inMemory(), inMemory({ trustDomain: 'other.example' })]
   const web = await two.connect({ spiffeId: 'spiffe://other.example/web' })
   expect(isUnder(web, two.roots)).toBe(true)
-  expect(isUnder(web, one.roots)).toBe(false)
-  expect(one.requests).toEqual([])
+  expect(isUnder(web, purser.roots)).toBe(false)
+  expect(purser.requests).toEqual([])
   expect(() => inMemory({ trustDomain: 'No Domain' })).toThrow(expect.objectContaining({ code: 'bad_options' }))
 })
 

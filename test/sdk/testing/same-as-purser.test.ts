@@ -131,9 +131,9 @@ function formOf(value: unknown, name = ''): unknown {
   if (Array.isArray(value)) {
     const forms = value.map((one) => formOf(one, ''))
     if (!sets.has(name)) return forms
-    const texts = [...new Set(forms.map((one) => JSON.stringify(one)))].toSorted()
+    const texts = [...new Set(forms.map((form) => JSON.stringify(form)))].toSorted()
     // Only the real one has RSA keys.
-    return texts.filter((one) => !one.includes('RS256'))
+    return texts.filter((text) => !text.includes('RS256'))
   }
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, formOf(one, key)]))
@@ -303,10 +303,10 @@ const scripts: Record<string, Script> = {
 
   async revocation(world) {
     const jti = `${Math.random()}`
-    const [all, one, other] = [await attest(world, { jti }), await attest(world), await attest(world)]
+    const [all, object, other] = [await attest(world, { jti }), await attest(world), await attest(world)]
     await world.revoke({ session: all.session })
-    await world.revoke({ serialNumber: one.serialNumber })
-    await world.revoke({ jti: one.jti })
+    await world.revoke({ serialNumber: object.serialNumber })
+    await world.revoke({ jti: object.jti })
     const renew = (client: Client) => world.ask({ body: { proof: x509, x509: { csr: newRequest().csr } }, client })
     return {
       'of a session': await renew(all.client),
@@ -315,9 +315,9 @@ const scripts: Record<string, Script> = {
       'and its instance': await world.ask({
         body: { proof: { kind: 'jwt', token: await world.proof({ jti }) }, jwts },
       }),
-      'of a certificate': await renew(one.client),
-      'but not its token': await world.ask({ method: 'GET', path: self, token: one.accessToken }),
-      'of a JWT': await introspect(world, other.client, one.jwt),
+      'of a certificate': await renew(object.client),
+      'but not its token': await world.ask({ method: 'GET', path: self, token: object.accessToken }),
+      'of a JWT': await introspect(world, other.client, object.jwt),
       others: await renew(other.client),
     }
   },
@@ -352,9 +352,9 @@ const scripts: Record<string, Script> = {
   },
 
   async 'a session that was given up, and an entry that was removed'(world) {
-    const [one, two] = [await attest(world), await attest(world)]
-    const gone = await world.ask({ method: 'DELETE', path: self, client: one.client })
-    const after = await world.ask({ method: 'GET', path: self, client: one.client })
+    const [object, two] = [await attest(world), await attest(world)]
+    const gone = await world.ask({ method: 'DELETE', path: self, client: object.client })
+    const after = await world.ask({ method: 'GET', path: self, client: object.client })
     await world.removeWeb()
     return {
       gone,

@@ -434,15 +434,15 @@ describe('redaction', () => {
 
 describe('several epochs', () => {
   const head = (some: SmallLog, size: number) => ({ size, root: some.rootAt(size).toString('base64') })
-  const one = makeLog({ size: 40 })
+  const object = makeLog({ size: 40 })
   const start = (previous: unknown) => ({ 0: { action: 'log.epoch', detail: { previous }, outcome: 'granted', v: 1 } })
   const second = (previous: unknown) => makeLog({ size: 30, epoch: 2, special: start(previous) })
-  const check = async (two: SmallLog, first: Line[] = one.lines(), options: Partial<ExportOptions> = {}) =>
-    verify([...first, ...two.lines()], { vkeys: [...one.vkeys, ...two.vkeys], ...options })
+  const check = async (two: SmallLog, first: Line[] = object.lines(), options: Partial<ExportOptions> = {}) =>
+    verify([...first, ...two.lines()], { vkeys: [...object.vkeys, ...two.vkeys], ...options })
 
   it('verify one after another, and the later one says what was lost', async () => {
-    const two = second({ epoch: 1, database: head(one, 40), known: { size: 45, root: head(one, 40).root } })
-    const report = await check(two, one.lines(), { receipts: [one.receipt(5, 9), two.receipt(6, 7)] })
+    const two = second({ epoch: 1, database: head(object, 40), known: { size: 45, root: head(object, 40).root } })
+    const report = await check(two, object.lines(), { receipts: [object.receipt(5, 9), two.receipt(6, 7)] })
     expect(report).toMatchObject({ ok: true, entries: 70 })
     expect(report.notExcluded.join('\n')).toContain('entries 40 to 44 of epoch 1')
   })
@@ -450,11 +450,13 @@ describe('several epochs', () => {
   it('are held against each other', async () => {
     const codes = async (previous: unknown, first?: Line[]) =>
       (await check(second(previous), first)).problems.map(brief)
-    const database = head(one, 40)
+    const database = head(object, 40)
     expect(await codes({ epoch: 1, database })).toEqual([])
     expect(await codes({ epoch: 1, database: { ...database, size: 50 } })).toEqual(['tail_cut [40, 50)'])
-    expect(await codes({ epoch: 1, database: head(one, 39) })).toEqual(['bad_epoch_start 0'])
-    expect(await codes({ epoch: 1, database: { size: 40, root: head(one, 39).root } })).toEqual(['bad_epoch_start 0'])
+    expect(await codes({ epoch: 1, database: head(object, 39) })).toEqual(['bad_epoch_start 0'])
+    expect(await codes({ epoch: 1, database: { size: 40, root: head(object, 39).root } })).toEqual([
+      'bad_epoch_start 0',
+    ])
     expect(await codes({ epoch: 2, database })).toEqual(['bad_epoch_start 0'])
     expect(await codes({ epoch: 1 })).toEqual(['bad_epoch_start 0'])
     expect(await codes({ epoch: 1, database: { size: 40, root: '!' } })).toEqual(['bad_epoch_start 0'])
@@ -463,24 +465,24 @@ describe('several epochs', () => {
   })
 
   it('come in order, each with its own key', async () => {
-    const two = second({ epoch: 1, database: head(one, 40) })
-    const vkeyOfBoth = [...one.vkeys, ...two.vkeys]
-    const reversed = await verify([...two.lines(), ...one.lines()], { vkeys: vkeyOfBoth })
+    const two = second({ epoch: 1, database: head(object, 40) })
+    const vkeyOfBoth = [...object.vkeys, ...two.vkeys]
+    const reversed = await verify([...two.lines(), ...object.lines()], { vkeys: vkeyOfBoth })
     expect(reversed.problems.map(brief)).toContain('bad_header')
-    const unknown = await verify([...one.lines(), ...two.lines()], { vkeys: one.vkeys })
+    const unknown = await verify([...object.lines(), ...two.lines()], { vkeys: object.vkeys })
     expect(unknown.problems).toMatchObject([{ code: 'bad_signature', epoch: 2 }])
     const stolen = makeLog({
       size: 30,
       epoch: 2,
-      special: start({ epoch: 1, database: head(one, 40) }),
-      signer: one.key,
+      special: start({ epoch: 1, database: head(object, 40) }),
+      signer: object.key,
     })
     expect((await check(stolen)).problems.map(brief)).toEqual(['bad_signature'])
   })
 
   it('leave open what a receipt of an epoch without section says', async () => {
-    const two = second({ epoch: 1, database: head(one, 40) })
-    const report = await check(two, [], { receipts: [one.receipt(5, 9)] })
+    const two = second({ epoch: 1, database: head(object, 40) })
+    const report = await check(two, [], { receipts: [object.receipt(5, 9)] })
     expect(report.ok).toBe(true)
     expect(report.notExcluded.join('\n')).toContain('receipt of entry 5 of prod.example/log/1')
   })
@@ -511,12 +513,12 @@ describe('garbage', () => {
   ])('is a problem, not an error: %s', async (_, lines, code) => {
     const report = await verifyExport(lines, { vkeys })
     expect(report.ok).toBe(false)
-    expect(report.problems.map((one) => one.code)).toContain(code)
+    expect(report.problems.map((problem) => problem.code)).toContain(code)
   })
 
   it('of every kind is survived', async () => {
     const numbers = fc.oneof(fc.nat(8), fc.constantFrom(256, 512, 600, 2 ** 53 - 1, -1, 0.5))
-    const hashes = fc.array(fc.constantFrom(...log.leaves.slice(0, 4).map((one) => one.toString('base64')), '!'), {
+    const hashes = fc.array(fc.constantFrom(...log.leaves.slice(0, 4).map((leave) => leave.toString('base64')), '!'), {
       maxLength: 4,
     })
     const line = fc.oneof(

@@ -108,7 +108,7 @@ describe('inclusion proofs', () => {
           [...proof, rootAt(size)],
           ...(proof.length > 1 ? [proof.toReversed()] : []),
           ...proof.map((_, i) => proof.with(i, at(129))),
-          ...proof.map((one, i) => proof.with(i, one.subarray(0, 31))),
+          ...proof.map((bytes, i) => proof.with(i, bytes.subarray(0, 31))),
         ]
         for (const bad of refused) {
           rejects(() => verifyInclusion(index, size, at(index), bad, rootAt(size)), 'bad_inclusion')

@@ -37,7 +37,7 @@ function receiptOf(index: number, size: number, since?: number): Receipt {
   const consistency =
     since === undefined
       ? {}
-      : { consistency: consistencyProofOf(leaves, since, size).map((one) => one.toString('base64')) }
+      : { consistency: consistencyProofOf(leaves, since, size).map((bytes) => bytes.toString('base64')) }
   return { epoch: 1, index, entry, nonce, proof, ...consistency }
 }
 

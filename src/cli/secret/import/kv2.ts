@@ -110,7 +110,7 @@ export function kv2(options: Kv2Options): Source {
     if (status === 404) return []
     if (status === 403) throw denied(`list ${mount}/${folder}`)
     const keys = memberOf(memberOf(body, 'data'), 'keys')
-    if (!Array.isArray(keys) || !keys.every((one) => typeof one === 'string')) throw notKv2(mount)
+    if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) throw notKv2(mount)
     return keys
   }
 

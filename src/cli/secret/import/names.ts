@@ -21,7 +21,7 @@ function propose(path: string): string | undefined {
   const proposal = path
     .toLowerCase()
     .split('/')
-    .map((one) => one.replaceAll(/[^a-z0-9._-]+/g, '-').replace(/^-+(?=.)|(?<=.)-+$/g, ''))
+    .map((part) => part.replaceAll(/[^a-z0-9._-]+/g, '-').replace(/^-+(?=.)|(?<=.)-+$/g, ''))
     .filter((one) => one !== '')
     .join('/')
   return fault(proposal) === undefined ? proposal : undefined
@@ -40,7 +40,7 @@ function nameOne(from: string, { to, lower, renames }: Rules): Named {
 
 /** Two names that come to one path are both refused: which one counts is not for us to say. */
 export function nameAll(names: readonly string[], rules: Rules): Named[] {
-  const named = names.map((one) => nameOne(one, rules))
+  const named = names.map((name) => nameOne(name, rules))
   const counts = new Map<string, string[]>()
   for (const one of named) if ('path' in one) counts.set(one.path, [...(counts.get(one.path) ?? []), one.from])
   return named.map((one) => {

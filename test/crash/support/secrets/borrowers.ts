@@ -67,7 +67,7 @@ export function startBorrowers({ cluster, target }: SecretLab, many: number): Bo
   return {
     counts,
     async stop() {
-      await Promise.all(borrowers.map((one) => one.stop()))
+      await Promise.all(borrowers.map((borrower) => borrower.stop()))
     },
   }
 }

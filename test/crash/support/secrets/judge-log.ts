@@ -106,7 +106,7 @@ async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]>
   const rows: { id: string; state: string }[] = await knex('lease').select('id', 'state')
   const about = new Map<string, Entry[]>()
   for (const entry of log) {
-    const named = entry.issued?.leases?.map((one) => one.id) ?? []
+    const named = entry.issued?.leases?.map((lease) => lease.id) ?? []
     if (entry.resource?.kind === 'lease') named.push(entry.resource.id)
     for (const id of named) about.set(id, [...(about.get(id) ?? []), entry])
   }
@@ -122,9 +122,9 @@ async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]>
     if (state === 'active' && (given < 0 || ending >= 0)) say('the log does not say so')
     if (state === 'revoked' && (ended < 0 || (ending < 0 && failed < 0))) say('the log does not say so')
     if (state !== 'active' && state !== 'revoked') say('that is no stated state')
-    for (const entry of mine.filter((one) => one.action === 'lease.renew' && one.outcome === 'intended')) {
+    for (const entry of mine.filter((entry) => entry.action === 'lease.renew' && entry.outcome === 'intended')) {
       const after = mine.filter((one) => one.index > entry.index && one.action === 'lease.renew')
-      if (!after.some((one) => one.outcome === 'completed' || one.outcome === 'failed'))
+      if (!after.some((entry) => entry.outcome === 'completed' || entry.outcome === 'failed'))
         say(`its renewal of entry ${entry.index} was intended, and nothing follows`)
     }
   }
@@ -138,7 +138,7 @@ async function judgeIntents(_: Knex, log: readonly Entry[]): Promise<string[]> {
   const subjectsOf = (entry: Entry): string[] => [
     entry.requestId,
     ...(entry.resource?.kind === 'lease' ? [entry.resource.id] : []),
-    ...(entry.issued?.leases ?? []).map((one) => one.id),
+    ...(entry.issued?.leases ?? []).map((lease) => lease.id),
     ...(typeof of(entry, 'rotation') === 'string' ? [String(of(entry, 'rotation'))] : []),
   ]
   const last = new Map<string, number>()
@@ -156,5 +156,5 @@ async function judgeIntents(_: Knex, log: readonly Entry[]): Promise<string[]> {
 /** What the log says by itself: of its order, and of each intent. */
 export async function judgeSecretLog(knex: Knex, log: readonly Entry[]): Promise<string[]> {
   const judged = [judgeIntents, judgeRotations, judgeVersions, judgeConsumers, judgeLeases]
-  return (await Promise.all(judged.map((one) => one(knex, log)))).flat()
+  return (await Promise.all(judged.map((intents) => intents(knex, log)))).flat()
 }

@@ -72,7 +72,7 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
   const stored = await storedVersions(knex)
   const { values, problems } = await readAll(lab, stored, cluster.evidence)
   const alive = new Set([...values.values()].filter(isLogin).map(keyOf))
-  const turns = rotated.filter((one) => one.roles !== undefined)
+  const turns = rotated.filter((secret) => secret.roles !== undefined)
 
   for (const { path } of turns) {
     const live = stored.find((one) => one.path === path && one.live)
@@ -98,7 +98,7 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
     (await target.sql<{ rolname: string }>(`select rolname from pg_roles where rolcanlogin`)).map((row) => row.rolname),
   )
   const named = new Set([...values.values()].filter(isLogin).map((value) => value.username))
-  for (const role of turns.flatMap((one) => one.roles ?? []))
+  for (const role of turns.flatMap((turn) => turn.roles ?? []))
     if (able.has(role) && !named.has(role)) problems.push(`${role} may log in, and no version says with what`)
   const members = await target.sql<{ role: string }>(
     `select roleid::regrole::text as role from pg_auth_members

@@ -81,7 +81,7 @@ export function startPods(lab: SecretLab, knex: Knex, logins: Logins, many: numb
     counts,
     reads: () => reads,
     async stop() {
-      await Promise.all(pods.map((one) => one.stop()))
+      await Promise.all(pods.map((pod) => pod.stop()))
     },
   }
 }
