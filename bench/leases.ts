@@ -69,8 +69,8 @@ try {
         `of a core: Purser ${((cpu.user + cpu.system) / 10 / took).toFixed(0)} %, Postgres ${((cpuMicros(postgres.pid()) - theirs) / 10 / took).toFixed(0)} %; ${megabytes()}`,
     )
   }
-  const forSeconds = (most: number) => {
-    const end = performance.now() + most * 1000
+  const forSeconds = (max: number) => {
+    const end = performance.now() + max * 1000
     return async () => performance.now() > end
   }
   async function timed(name: string, work: () => Promise<unknown>, runs = 5): Promise<void> {

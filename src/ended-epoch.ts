@@ -14,20 +14,20 @@ import type { Knex } from './store/database.ts'
 import type { Head } from './store/log.ts'
 import type { KeyRow } from './store/rows.ts'
 
-export type Known = KnownHead & { head: Checkpoint; epoch: number }
+export type KnownEpoch = KnownHead & { head: Checkpoint; epoch: number }
 
 export type EndedEpoch = {
   /** The head that the epoch ends with. */
   previousNote: string
   /** What the first entry of the next epoch says of this one. */
   detail: Record<string, unknown>
-  newest?: Known
-  forks: Known[]
+  newest?: KnownEpoch
+  forks: KnownEpoch[]
 }
 
 /** The log key signed other entries than those of the database. */
 class ForkedLog extends Error {
-  constructor(forks: readonly Known[]) {
+  constructor(forks: readonly KnownEpoch[]) {
     super(
       `${forks.map(wordsOf).join('; ')}. Restore the database that holds them and keep this one as evidence. ` +
         'If this database is the one to go on with, repeat with --accept-fork: the log then names them',
@@ -36,12 +36,12 @@ class ForkedLog extends Error {
   }
 }
 
-const wordsOf = ({ where, head }: Known): string =>
+const wordsOf = ({ where, head }: KnownEpoch): string =>
   `${where} is a signed head over ${head.size} other entries than those of this database`
 
 /** Newest first. */
-export function readKnown(known: readonly KnownHead[], trustDomain: string): Known[] {
-  const read = known.map((place): Known => {
+export function readKnown(known: readonly KnownHead[], trustDomain: string): KnownEpoch[] {
+  const read = known.map((place): KnownEpoch => {
     try {
       const head = parseCheckpoint(parseNote(place.note).text)
       const [, epoch] = /\/log\/([1-9][0-9]*)$/.exec(head.origin) ?? []
@@ -54,7 +54,7 @@ export function readKnown(known: readonly KnownHead[], trustDomain: string): Kno
   return read.sort((a, b) => b.epoch - a.epoch || b.head.size - a.head.size)
 }
 
-type Parts = { known: readonly Known[]; acceptFork: boolean; keyring: Keyring }
+type Parts = { known: readonly KnownEpoch[]; acceptFork: boolean; keyring: Keyring }
 
 /**
  * Signs the epoch's last head, unless the newest known head that can be compared is over other entries: then that head
@@ -93,7 +93,7 @@ export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], par
 }
 
 /** The database knows every key that signed as few entries as it has. */
-function requireSigned(within: readonly Known[], rows: readonly KeyRow[], origin: string): void {
+function requireSigned(within: readonly KnownEpoch[], rows: readonly KeyRow[], origin: string): void {
   const vkeys = rows.filter((row) => row.kind === 'log').map((row) => logVkey(row, origin))
   for (const { note, where } of within) {
     try {
@@ -104,23 +104,23 @@ function requireSigned(within: readonly Known[], rows: readonly KeyRow[], origin
   }
 }
 
-async function forksOf(tree: Tree, within: readonly Known[]): Promise<Known[]> {
+async function forksOf(tree: Tree, within: readonly KnownEpoch[]): Promise<KnownEpoch[]> {
   const roots = await Promise.all(within.map(({ head }) => tree.rootAt(head.size)))
   return within.filter(({ head }, n) => !roots[n]?.equals(head.root))
 }
 
 /** Of heads that the database is too short to be compared with, those that contradict a head of the same size. */
-function forksBeyond(ofEpoch: readonly Known[], size: number): Known[] {
+function forksBeyond(ofEpoch: readonly KnownEpoch[], size: number): KnownEpoch[] {
   const beyond = ofEpoch.filter(({ head }) => head.size > size)
   return beyond.filter(({ head }) =>
     beyond.some((other) => other.head.size === head.size && !other.head.root.equals(head.root)),
   )
 }
 
-const headOf = ({ head, note }: Known) => ({ size: head.size, root: head.root.toString('base64'), note })
+const headOf = ({ head, note }: KnownEpoch) => ({ size: head.size, root: head.root.toString('base64'), note })
 
 /** What the entry says of the newest known head: of the same epoch beside the database's, of a lost one by itself. */
-function knownDetail(newest: Known | undefined, epoch: number): Record<string, unknown> {
+function knownDetail(newest: KnownEpoch | undefined, epoch: number): Record<string, unknown> {
   if (!newest) return {}
   return newest.epoch === epoch
     ? { known: headOf(newest) }

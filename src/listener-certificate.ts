@@ -49,11 +49,11 @@ export async function keepListenerCertificate(parts: ListenerCertificateParts): 
     if (tls.kind === 'files') return readFileSync(tls.certFile, 'utf8') !== cert
     if (time.getTime() >= (notBefore.getTime() + notAfter.getTime()) / 2) return true
     if (!issued) return false
-    const known = snapshots.current()
+    const snapshot = snapshots.current()
     // Without a key that signs there is nothing better to have.
-    const signing = signingKey(known, 'issuing-ca', time)
+    const signing = signingKey(snapshot, 'issuing-ca', time)
     if (signing && signing.id !== issued.keyId) return true
-    return known.blocks.has(blockKey('serialNumber', issued.serialNumber))
+    return snapshot.blocks.has(blockKey('serialNumber', issued.serialNumber))
   }
 
   return {

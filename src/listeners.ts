@@ -10,7 +10,7 @@ import { Server as NetServer, Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import type { AnswerBroken } from './http/broken-messages.ts'
-import type { Log } from './telemetry/log.ts'
+import type { Logger } from './telemetry/log.ts'
 import { type ServerIdentity, timeouts, tlsOptions } from './tls.ts'
 
 export type Listener = {
@@ -99,10 +99,10 @@ export type Urls = {
  * Not by Node's own `maxConnections`: a worker that has as many hands the next one back to the primary, which offers it
  * again, to and fro for as long as every worker is full.
  */
-function keepBelow(server: NetServer, most: number, onFull: () => void): void {
+function keepBelow(server: NetServer, max: number, onFull: () => void): void {
   let open = 0
   server.on('connection', (socket: Socket) => {
-    if (open >= most) {
+    if (open >= max) {
       socket.destroy()
       return onFull()
     }
@@ -139,7 +139,7 @@ export async function openListeners(
   identity: ServerIdentity | undefined,
   opened: Listener[],
   { everybody, operators, metrics, crls, answerBroken }: Apps,
-  log: Pick<Log, 'warn'>,
+  log: Pick<Logger, 'warn'>,
 ): Promise<Urls> {
   const maxConnections = Math.ceil(config.maxConnections / config.workers)
   async function open(app: RequestListener, at: Address, identity: ServerIdentity | undefined): Promise<string> {

@@ -18,7 +18,7 @@ import type { Database } from './store/database.ts'
 import { closeLog } from './store/epochs.ts'
 import { confirmCommits, createReplicatedHead } from './store/replicated.ts'
 import type { Snapshots } from './store/snapshot.ts'
-import type { Log as ServerLog } from './telemetry/log.ts'
+import type { Logger } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 type Parts = {
@@ -29,21 +29,21 @@ type Parts = {
   outbound: Outbound
   metrics: Metrics
   closing: Closing
-  serverLog: ServerLog
+  serverLog: Logger
   randomBytes: (size: number) => Buffer
 }
 
 export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Recorder; appends: AppendWatch }> {
   const { db, snapshots, keys, config, outbound, metrics, closing, serverLog, randomBytes } = parts
-  const known = snapshots.current()
+  const snapshot = snapshots.current()
   const onError = (event: string) => (error: unknown) => serverLog.warn(event, { err: error })
   const log = await openLog({
     knex: db.knex,
-    epoch: known.epoch,
-    size: known.size,
-    trustDomain: known.trustDomain,
+    epoch: snapshot.epoch,
+    size: snapshot.size,
+    trustDomain: snapshot.trustDomain,
     signers: (size) =>
-      keys.logSigners(snapshots.current(), originOf(known.trustDomain, known.epoch), known.epoch, size),
+      keys.logSigners(snapshots.current(), originOf(snapshot.trustDomain, snapshot.epoch), snapshot.epoch, size),
     onClosed: ({ kind, detail }) =>
       serverLog.error('log.closed', { note: `${detail}. Nothing is issued. What to do: ${doubts[kind].do}` }),
     onTileError: onError('log.tile_failed'),

@@ -9,7 +9,7 @@ import type { EntryPart } from './audit/entry.ts'
 import type { KnownHead } from './audit/known-heads.ts'
 import { originOf } from './audit/log.ts'
 import { makeEntry, seal } from './audit/seal.ts'
-import { type Known, endEpoch, readKnown } from './ended-epoch.ts'
+import { type KnownEpoch, endEpoch, readKnown } from './ended-epoch.ts'
 import { describeKey } from './keys/describe-key.ts'
 import { createKeys, logVkey } from './keys/keys.ts'
 import { type Lifetimes, endlessFrom } from './keys/lifetimes.ts'
@@ -136,7 +136,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
   })
 }
 
-const placeOf = ({ where, head }: Known) => ({ where, size: head.size })
+const placeOf = ({ where, head }: KnownEpoch) => ({ where, size: head.size })
 
 const changedKey = (id: string) => ({ table: 'signing_key', where: { id } })
 

@@ -12,7 +12,7 @@ import { openEmbedded } from './store/embedded.ts'
 import { readHead } from './store/log.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
 import { checkPostgres, openPostgres } from './store/postgres.ts'
-import type { Log as ServerLog } from './telemetry/log.ts'
+import type { Logger } from './telemetry/log.ts'
 
 export type Opened = { db: Database; rootKey: RootKey }
 
@@ -32,7 +32,7 @@ export class StartError extends Error {
  */
 export async function openDatabase(
   { database, dataDir }: Pick<Config, 'database' | 'dataDir'>,
-  log: ServerLog,
+  log: Logger,
   waitSeconds = 0,
 ): Promise<Database> {
   if (database.kind === 'embedded') return openEmbedded({ dataDir: join(dataDir, 'db') })
@@ -60,7 +60,7 @@ export async function openDatabase(
 /** Between two looks at a database that can't be reached. */
 const retryMs = 1_000
 
-type Parts = { log: ServerLog; now?: () => Date; randomBytes?: (size: number) => Buffer }
+type Parts = { log: Logger; now?: () => Date; randomBytes?: (size: number) => Buffer }
 
 /** @throws StartError, RootKeyError, and what the stores throw */
 export async function openStore(
@@ -81,8 +81,8 @@ export async function openStore(
     }
     await bringUpToDate(db, config, log)
     const { token, fromFile } = bootstrapToken(config, randomBytes)
-    const { publish, sign, longest, rootCa } = config.keys
-    const lifetimes = { publish, sign, longest, rootCa }
+    const { publish, sign, max, rootCa } = config.keys
+    const lifetimes = { publish, sign, max, rootCa }
     const { trustDomain, publicUrl: issuer } = config
     const first = await firstStart({
       db,
@@ -105,7 +105,7 @@ export async function openStore(
   }
 }
 
-async function bringUpToDate(db: Database, config: Config, log: ServerLog): Promise<void> {
+async function bringUpToDate(db: Database, config: Config, log: Logger): Promise<void> {
   if (config.database.migrate === 'auto') {
     for (const name of await migrate(db)) log.info('store.migrated', { migration: name })
     return

@@ -14,7 +14,7 @@ export function ownRules(
     audiences: new Set([config.publicUrl, ...config.audiences]),
     // A claim of that name would be lost on its way through an object.
     claims: new Set([...reservedClaims, '__proto__']),
-    longest: config.keys.longest,
+    max: config.keys.max,
     ...(config.nameConstraints && { dnsSuffixes: config.nameConstraints.suffixes }),
   }
 }

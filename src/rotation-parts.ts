@@ -28,9 +28,9 @@ export function createRotationParts(parts: {
     rotators: createRotators({ db, keyring, snapshots, outbound, randomBytes, signClaims }),
     consumersOf: createConsumers({
       db,
-      barredBy(known, session, at) {
-        if (blockOf(known, session, at)) return 'block'
-        return stands(known, session) ? undefined : 'entry'
+      barredBy(snapshot, session, at) {
+        if (blockOf(snapshot, session, at)) return 'block'
+        return stands(snapshot, session) ? undefined : 'entry'
       },
     }),
   }

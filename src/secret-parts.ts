@@ -10,7 +10,7 @@ import { createRevokeRoles } from './secrets/leases/revoke.ts'
 import { createVersions } from './secrets/versions.ts'
 import type { Database } from './store/database.ts'
 import type { Snapshots } from './store/snapshot.ts'
-import type { Log } from './telemetry/log.ts'
+import type { Logger } from './telemetry/log.ts'
 
 type Parts = {
   db: Database
@@ -23,7 +23,7 @@ type Parts = {
   outbound: Outbound
   randomBytes: (size: number) => Buffer
   now: () => Date
-  log: Log
+  log: Logger
 }
 
 export function composeSecrets(parts: Parts) {

@@ -40,7 +40,7 @@ import { composeLog } from './log-parts.ts'
 import { ownRules } from './own-rules.ts'
 import { composeSecrets } from './secret-parts.ts'
 import { openSharedKeyring } from './shared-keyring.ts'
-import { type Log as ServerLog } from './telemetry/log.ts'
+import type { Logger } from './telemetry/log.ts'
 import { type MetricSnapshot, createMetrics } from './telemetry/metrics.ts'
 import { keepListenerCertificate } from './listener-certificate.ts'
 import { type Listener, type Urls, metricsApp, openListeners } from './listeners.ts'
@@ -59,7 +59,7 @@ export type Running = Urls & {
 }
 
 type Parts = {
-  log: ServerLog
+  log: Logger
   now?: () => Date
   /** Closed with the rest, also when the start fails. */
   opened?: Opened
@@ -89,7 +89,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   const onError = (event: string) => (error: unknown) => serverLog.warn(event, { err: error })
   const snapshots = await openSnapshots(db, { now: Date.now, onError: onError('snapshot.refresh_failed') })
   closing.add(() => snapshots.stop())
-  const known = snapshots.current()
+  const snapshot = snapshots.current()
   const shared = await openSharedKeyring(rootKey, db, snapshots)
   const { keyring } = shared
   const keys = createKeys(keyring)
@@ -130,23 +130,23 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
   })
   closing.add(() => summaries.stop())
   const issueX509 = createIssueX509({
-    trustDomain: known.trustDomain,
+    trustDomain: snapshot.trustDomain,
     crlUrl: (keyId) => `${config.crlUrl}/crl/${keyId}`,
     randomBytes,
     refusesKey: (sha256) => isOwnKey(snapshots.current(), sha256),
     onNamesLeftOut: (names) => serverLog.warn('server.certificate_names', { note: leftOutWords(names) }),
   })
 
-  const { publish, sign, longest, rootCa } = config.keys
+  const { publish, sign, max, rootCa } = config.keys
   const rotator = {
     maker: {
       keyring,
-      trustDomain: known.trustDomain,
+      trustDomain: snapshot.trustDomain,
       ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
       randomBytes,
     },
     keys,
-    lifetimes: { publish, sign, longest, rootCa },
+    lifetimes: { publish, sign, max, rootCa },
     crlUrl: (keyId: string) => `${config.crlUrl}/crl/${keyId}`,
   }
   const sessions = createFindSession(db)
@@ -186,7 +186,7 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     sessions,
     db,
     log,
-    epochs: createEpochs({ knex: db.knex, trustDomain: known.trustDomain, log }),
+    epochs: createEpochs({ knex: db.knex, trustDomain: snapshot.trustDomain, log }),
     version,
     audiences: config.audiences,
     features,
@@ -258,11 +258,11 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     },
   })
   closing.add(() => background.stop())
-  serverLog.info('server.ready', { listen: urls.url, store: db.kind, epoch: known.epoch, size: log.size() })
+  serverLog.info('server.ready', { listen: urls.url, store: db.kind, epoch: snapshot.epoch, size: log.size() })
 
   return {
     ...urls,
-    roots: trustedRoots(known, now()),
+    roots: trustedRoots(snapshot, now()),
     runJobs: background.runAll,
     metrics: () => metrics.snapshot(),
     vkeys: [...logIdentity(snapshots.current()).vkeys],

@@ -80,15 +80,15 @@ export async function serverIdentity(tls: Tls, roots: string, parts: IdentityPar
       const { chain, record, notAfter } = parts.issue(publicKey, tls.names, ca, now)
       // The root goes along, for clients that trust it by its fingerprint alone (PURSER_CA_SHA256).
       const cert = chain + (rootOver(snapshot, ca.row, now) ?? '')
-      const holds = (fresh: Snapshot): boolean => !fresh.keys.get(ca.row.id)?.withdrawnAt
-      return { reply: { cert, record, notAfter }, entry: { issued: { x509: record } }, whileClosed: true, holds }
+      const holds = (snapshot: Snapshot): boolean => !snapshot.keys.get(ca.row.id)?.withdrawnAt
+      return { result: { cert, record, notAfter }, entry: { issued: { x509: record } }, whileClosed: true, holds }
     })
     .catch((error) => {
       if (error instanceof Refusal && error.code === 'issuing_closed') return undefined
       throw error
     })
   if (!granted) return nobody({ publicKey, privateKey }, now, parts.randomBytes)
-  const { cert, record, notAfter } = granted.reply
+  const { cert, record, notAfter } = granted.result
   return { cert, key, ca: roots, notBefore: now, notAfter, issued: record }
 }
 

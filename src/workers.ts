@@ -8,10 +8,10 @@ import type { Config } from './config.ts'
 import { listen, metricsApp } from './listeners.ts'
 import { openStore } from './open-store.ts'
 import { type Running, start } from './server.ts'
-import type { Log } from './telemetry/log.ts'
+import type { Logger } from './telemetry/log.ts'
 import { type MetricSnapshot, renderTogether } from './telemetry/metrics.ts'
 
-type Parts = { log: Log; pid: number }
+type Parts = { log: Logger; pid: number }
 
 /** The number of this process among its workers; nothing in the primary. */
 export const workerNumber = (): number | undefined => (cluster.isWorker ? cluster.worker?.id : undefined)

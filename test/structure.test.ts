@@ -148,8 +148,8 @@ describe('dependencies', () => {
     const numbers = (text: string): number[] => text.split('-')[0]?.split('.').map(Number) ?? []
     const wanted = numbers(floor)
     for (const [n, found] of numbers(version).entries()) {
-      const least = wanted[n] ?? 0
-      if (found !== least) return found > least
+      const min = wanted[n] ?? 0
+      if (found !== min) return found > min
     }
     return true
   }

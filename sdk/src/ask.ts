@@ -4,7 +4,7 @@ import { refusalOf, retryAfter } from './refusal.ts'
 import type { Answer, Request, Transport } from './transport.ts'
 
 /** Seconds: a server that is busy for longer is the caller's to come back to. */
-const longestWait = 5
+const maxWait = 5
 
 export type Asked = { json: Fields; answer: Answer }
 
@@ -22,7 +22,7 @@ export async function ask(transport: Transport, request: Request, what: string, 
   }
   let answer = await exchange()
   const wait = answer.status === 429 || answer.status === 503 ? retryAfter(answer) : undefined
-  if (wait !== undefined && wait <= longestWait) {
+  if (wait !== undefined && wait <= maxWait) {
     transport.rest()
     await pause(wait * 1000, signal)
     answer = await exchange()

@@ -17,7 +17,7 @@ export type Bundle = {
 }
 
 /** Longer ones would overflow a timer, which is then over at once; shorter ones would be a loop. */
-const refreshBounds = { least: 5, most: 3600, unlessSaid: 300 }
+const refreshBounds = { min: 5, max: 3600, unlessSaid: 300 }
 
 const bad = (why: string): PurserError => new PurserError('bad_reply', `the server's bundle is not usable: ${why}`)
 
@@ -46,9 +46,9 @@ export function readBundle(json: string): Bundle {
 }
 
 function refreshSecondsOf(hint: unknown): number {
-  const { least, most, unlessSaid } = refreshBounds
+  const { min, max, unlessSaid } = refreshBounds
   if (!Number.isSafeInteger(hint) || Number(hint) <= 0) return unlessSaid
-  return Math.min(Math.max(Number(hint), least), most)
+  return Math.min(Math.max(Number(hint), min), max)
 }
 
 function readRoot({ x5c }: Record<string, unknown>): string {

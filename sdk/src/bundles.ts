@@ -26,7 +26,7 @@ type Parts = {
   random: () => number
 }
 
-const leastPauseMs = 5_000
+const minPauseMs = 5_000
 /** Whoever verifies something waits no longer than this while there are older keys. */
 const patienceMs = 2_000
 /** Soon after the start, but not in the way of it. */
@@ -68,7 +68,7 @@ export function createBundles({ transport, onBundle, closing, random, elapsed = 
     known: () => bundle,
     async get(signal) {
       const fresh = bundle && elapsed() - readAt < bundle.refreshSeconds * 1_000 * 2
-      if (bundle && (fresh || elapsed() - failedAt < leastPauseMs)) return bundle
+      if (bundle && (fresh || elapsed() - failedAt < minPauseMs)) return bundle
       try {
         if (!bundle) return await unlessAborted(signal, refreshNow)
         return await withDeadline(patienceMs, [signal], 'reading the bundle', refreshNow)
@@ -79,7 +79,7 @@ export function createBundles({ transport, onBundle, closing, random, elapsed = 
       }
     },
     refresh(signal) {
-      if (bundle && elapsed() - triedAt < leastPauseMs && !underWay) return Promise.resolve(bundle)
+      if (bundle && elapsed() - triedAt < minPauseMs && !underWay) return Promise.resolve(bundle)
       return unlessAborted(signal, refreshNow)
     },
     reread: refreshNow,

@@ -16,7 +16,7 @@ import { hasCode, makeDirectory } from './private-file.ts'
 export type DirectoryLock = { release(): void }
 
 /** Of a unix socket's path, sun_path in unix(7), with its closing NUL. */
-const longestPath = 107
+const maxPathLength = 107
 /** How often, and how far apart in milliseconds, the one that came first looks whether the others gave way. */
 const looks = { times: 20, pauseMs: 10 }
 
@@ -79,8 +79,8 @@ async function alive(dir: string, own: string): Promise<string[]> {
 /** A path of Node's `net`: the absolute or the relative one, whichever fits. */
 function shortest(path: string): string {
   const [found = path] = [path, relative('.', path)].toSorted((a, b) => a.length - b.length)
-  if (Buffer.byteLength(found) > longestPath)
-    throw new Error(`the path of its lock, ${path}, is longer than the ${longestPath} bytes that a socket may have`)
+  if (Buffer.byteLength(found) > maxPathLength)
+    throw new Error(`the path of its lock, ${path}, is longer than the ${maxPathLength} bytes that a socket may have`)
   return found
 }
 

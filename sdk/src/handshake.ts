@@ -63,7 +63,7 @@ export async function findAnchor(
   try {
     await settled(socket, 'secureConnect', address, signal)
     const seen: string[] = []
-    for (let one = socket.getPeerX509Certificate(); one && seen.length < longestChain; one = one.issuerCertificate) {
+    for (let one = socket.getPeerX509Certificate(); one && seen.length < maxChainLength; one = one.issuerCertificate) {
       if (fingerprints.includes(fingerprintOf(one))) return one
       seen.push(fingerprintOf(one))
     }
@@ -77,7 +77,7 @@ export async function findAnchor(
   }
 }
 
-const longestChain = 16
+const maxChainLength = 16
 
 function settled<S extends Socket>(
   socket: S,

@@ -113,7 +113,7 @@ type Parts = {
 }
 
 /** A token that ends sooner is of no use to who receives it, but for one that lives for seconds. */
-const usable = { leastMs: 5_000, leastPart: 0.25 }
+const usable = { minMs: 5_000, minPart: 0.25 }
 /** How soon one that was refused is asked for again, while the last one lasts. */
 const refusedMs = 5_000
 
@@ -138,7 +138,7 @@ export function createPurser(parts: Parts): Purser {
     if (closing.aborted) throw closing.reason
     if (typeof audience !== 'string' || audience === '') throw new PurserError('bad_options', 'an audience is text')
     const kept = held.jwt(audience)
-    const isUsable = kept && kept.leftMs > Math.min(usable.leastMs, kept.lifeMs * usable.leastPart)
+    const isUsable = kept && kept.leftMs > Math.min(usable.minMs, kept.lifeMs * usable.minPart)
     if (isUsable && !kept.refused) return used(audience, kept.token)
     if (isUsable && kept.refused && kept.refused.agoMs < refusedMs) throw kept.refused.error
     return used(audience, await holding(() => unlessAborted(signal, () => shared(audience))))

@@ -31,7 +31,7 @@ export type RenewParts = Clocks & {
 }
 
 /** A certificate that ends sooner is not presented any more. */
-const leastMs = 2_000
+const minMs = 2_000
 
 const pem = (key: KeyObject): string => String(key.export({ type: 'pkcs8', format: 'pem' }))
 
@@ -111,7 +111,7 @@ export function createRenew(parts: RenewParts): Renew {
 
   return async (wanted, signal) => {
     const held = live()
-    let usable = held && held.notAfter.getTime() > now().getTime() + leastMs ? held : undefined
+    let usable = held && held.notAfter.getTime() > now().getTime() + minMs ? held : undefined
     if (usable && (!wanted.x509 || outlives(usable))) {
       try {
         const renewed = await byCertificate(wanted, usable, signal)

@@ -28,7 +28,7 @@ type Parts = {
 type List = CrlName & { crl: Crl | undefined; usedAt: number; underWay: boolean; warned: boolean }
 
 /** An issuer rotates once in days: more than a few at a time are nobody's. */
-const mostLists = 64
+const maxLists = 64
 const maxBytes = 4 * 1024 * 1024
 
 /** `reread` asks for every list now. */
@@ -47,7 +47,7 @@ export function createRevoked(parts: Parts): Revoked & { reread: () => Promise<v
     }
     const made = { ...name, crl: undefined, usedAt: now(), underWay: false, warned: false }
     lists.set(name.key, made)
-    if (lists.size > mostLists) {
+    if (lists.size > maxLists) {
       const [oldest] = [...lists.values()].toSorted((a, b) => a.usedAt - b.usedAt)
       if (oldest) lists.delete(oldest.key)
     }

@@ -22,7 +22,7 @@ type Parts = {
 }
 
 /** A clock may jump and a machine may sleep: the clock on the wall is looked at again at the latest then. */
-const longestSleepMs = 30_000
+const maxSleepMs = 30_000
 /** Part of the certificate's lifetime that is left when it is told that it could not be renewed yet. */
 const expiring = 0.25
 
@@ -76,7 +76,7 @@ export function createSchedule({ held, renew, backOff, emit, lastError }: Parts)
     const wanted = busy || backOff.leftMs() > 0 ? undefined : held.due()
     if (wanted) void attempt(wanted)
     clearTimeout(timer)
-    timer = setTimeout(look, Math.min(Math.max(Math.ceil(nextLookMs()), 10), longestSleepMs)).unref()
+    timer = setTimeout(look, Math.min(Math.max(Math.ceil(nextLookMs()), 10), maxSleepMs)).unref()
   }
 
   look()

@@ -23,7 +23,7 @@ export type DispatcherOptions = { accept: Accept } & Pick<Agent.Options, (typeof
 
 type Connector = Extract<NonNullable<Agent.Options['connect']>, (...args: never[]) => void>
 
-const longestMs = 2 ** 31 - 1
+const maxMs = 2 ** 31 - 1
 
 /**
  * For `fetch(url, { dispatcher })` of undici and of Node: mutual TLS to whoever `accept` lets in, by SPIFFE ID and not by
@@ -59,7 +59,7 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
         clearTimeout(timer)
         socket.off('error', onError)
         const ends = Date.parse(peerOf(socket).certificate.validTo) - Date.now()
-        const renew = setTimeout(replace, Math.min(ends, longestMs)).unref()
+        const renew = setTimeout(replace, Math.min(ends, maxMs)).unref()
         socket.once('close', () => clearTimeout(renew))
         callback(null, socket)
       })

@@ -27,7 +27,7 @@ export const inCluster = {
 }
 
 const compactJws = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-const longestToken = 16_384
+const maxTokenLength = 16_384
 const reviewBytes = 65_536
 
 const missing = (what: string): Refusal =>
@@ -44,7 +44,7 @@ async function readOwnFile(what: string, path: string, readFile: AttestorParts['
 /** A token out of a file that an operator named. Nothing but a JWT is ever sent: the file may be any that we can read. */
 async function readToken(path: string, readFile: AttestorParts['readFile']): Promise<string> {
   const text = (await readOwnFile('token file', path, readFile)).trim()
-  if (text.length <= longestToken && compactJws.test(text)) return text
+  if (text.length <= maxTokenLength && compactJws.test(text)) return text
   throw missing('the token file holds no JWT')
 }
 

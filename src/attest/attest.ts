@@ -47,7 +47,7 @@ export type Attestors = {
    * @throws Refusal with the true reason, of which callers see `attestation_failed`; `rate_limited`, or `unavailable`
    * where the orchestrator is out of reach
    */
-  attest(known: Pick<Snapshot, 'attestors'>, presented: Presented, now: Date): Promise<Attested>
+  attest(snapshot: Pick<Snapshot, 'attestors'>, presented: Presented, now: Date): Promise<Attested>
   /** The working attestor of a row. `check` on it reaches the orchestrator. */
   open(row: AttestorRow): Pick<Attestor, 'check'>
   /**
@@ -57,7 +57,7 @@ export type Attestors = {
    */
   checkDefinition(
     spec: AttestorSpec,
-    known: Pick<Snapshot, 'attestors' | 'issuer'>,
+    snapshot: Pick<Snapshot, 'attestors' | 'issuer'>,
     replacing?: string,
   ): Promise<CheckedDefinition>
 }
@@ -83,27 +83,27 @@ export function createAttestors(parts: Parts): Attestors {
   }
 
   /** Where the proof leads, and what verifies it there. */
-  function lead(known: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certified }: Presented, now: Date) {
+  function lead(snapshot: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certified }: Presented, now: Date) {
     if (proof.kind === 'x509') {
-      const { row, attested } = attestCertificate(certified, known.attestors)
+      const { row, attested } = attestCertificate(certified, snapshot.attestors)
       if (named !== undefined && named !== row.name) throw refuse('attestor_unknown')
       return { row, verify: () => Promise.resolve(attested) }
     }
     const { token } = proof
     if (proof.kind === 'join-token') {
-      const row = builtIn(known.attestors, named)
+      const row = builtIn(snapshot.attestors, named)
       return { row, verify: () => attestJoinToken(row, token, parts.findJoinToken, now) }
     }
     const read = readProofText(token)
-    const row = chosen(addressed(known.attestors, read), named)
+    const row = chosen(addressed(snapshot.attestors, read), named)
     return { row, verify: () => open(row).attest(read, now) }
   }
 
   return {
     open,
-    checkDefinition: (spec, known, replacing) => checkDefinition(spec, known, parts, replacing),
-    async attest(known, presented, now) {
-      const { row, verify } = lead(known, presented, now)
+    checkDefinition: (spec, snapshot, replacing) => checkDefinition(spec, snapshot, parts, replacing),
+    async attest(snapshot, presented, now) {
+      const { row, verify } = lead(snapshot, presented, now)
       const { address } = presented
       const settle = address === undefined ? undefined : admit({ attestor: row.name, address })
       try {

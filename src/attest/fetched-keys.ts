@@ -37,7 +37,7 @@ type Parts = {
 
 const cooldownMs = 10_000
 const shortestSeconds = 60
-const longestSeconds = 3_600
+const maxSeconds = 3_600
 const usualSeconds = 900
 
 type Kept = { list: KeyList; at: number; lifeMs: number }
@@ -58,7 +58,7 @@ export function createFetchedKeys({ source, clock, keepSeconds, taken, events = 
       if (list.usable === 0) events.none?.()
       const before = kept?.list.kids ?? new Set()
       if (before.size > 0 && ![...list.kids].some((kid) => before.has(kid))) events.replaced?.()
-      const seconds = Math.min(Math.max(maxAgeSeconds, shortestSeconds), longestSeconds)
+      const seconds = Math.min(Math.max(maxAgeSeconds, shortestSeconds), maxSeconds)
       kept = { list, at, lifeMs: seconds * 1000 }
       failing = false
       return list

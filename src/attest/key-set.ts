@@ -24,7 +24,7 @@ export const algorithms = [
 ] as const // prettier-ignore
 
 /** More than any issuer publishes; beyond it a search for the right one would be paid by us. */
-const mostKeys = 100
+const maxKeys = 100
 const curves: Record<string, string> = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512', Ed25519: 'EdDSA' }
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']
 
@@ -88,7 +88,7 @@ export async function createKeySet(keys: readonly unknown[], taken?: readonly st
   const imported = new Map<string, KeyObject>()
   const place = (n: number, alg: string): string => `${n} ${alg}`
   for (const jwk of keys) {
-    const why = usable.length >= mostKeys ? 'it comes after a hundred others' : await add(jwk)
+    const why = usable.length >= maxKeys ? 'it comes after a hundred others' : await add(jwk)
     if (why !== undefined) ignored.push({ kid: kidOf(jwk), why })
   }
 

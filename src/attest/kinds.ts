@@ -50,21 +50,21 @@ export const createAttestor = (row: AttestorRow, parts: AttestorParts): Attestor
 
 /**
  * @param spec as openapi.yaml has it
- * @param known the other attestors, and Purser's own issuer
+ * @param snapshot the other attestors, and Purser's own issuer
  * @param replacing the id of the attestor that this one is written over
  * @throws Refusal `impossible` with everything that is wrong, or `conflict`
  */
 export async function checkDefinition(
   spec: AttestorSpec,
-  known: Pick<Snapshot, 'attestors' | 'issuer'>,
+  snapshot: Pick<Snapshot, 'attestors' | 'issuer'>,
   parts: DefinitionParts,
   replacing?: string,
 ): Promise<CheckedDefinition> {
   const errors: { pointer: string; detail: string }[] = []
   const report: Report = (pointer, detail) => void errors.push({ pointer, detail })
-  const made = await kindOf(spec.kind).check(spec, parts, known.issuer, report)
+  const made = await kindOf(spec.kind).check(spec, parts, snapshot.issuer, report)
   if (errors.length > 0) throw refuse('impossible', { errors: errors.slice(0, 20) })
-  checkAgainst(made, known, replacing)
+  checkAgainst(made, snapshot, replacing)
   return made
 }
 

@@ -44,7 +44,7 @@ function definitionOf({ name, definition }: AttestorRow): KubernetesDefinition {
 
 const reviewPath = '/apis/authentication.k8s.io/v1/tokenreviews'
 /** Questions to one API server at a time; beyond it callers wait outside, not in our memory. */
-const mostReviews = 256
+const maxReviews = 256
 
 const reported = new Set(['k8s:ns', 'k8s:sa', 'k8s:sa-uid', 'k8s:pod-name', 'k8s:pod-uid', 'k8s:node'])
 
@@ -100,7 +100,7 @@ function openClusterKeys(
 function createReview(apiServer: ApiServer, audience: string) {
   let asking = 0
   return async ({ token }: ProofText, verified: VerifiedClaims, facts: KubeFacts): Promise<void> => {
-    if (asking >= mostReviews) throw refuse('unavailable', { retryAfterSeconds: 1 })
+    if (asking >= maxReviews) throw refuse('unavailable', { retryAfterSeconds: 1 })
     asking++
     try {
       const { status, json } = await apiServer.post(reviewPath, reviewRequest(token, audience))

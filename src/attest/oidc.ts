@@ -37,7 +37,7 @@ function definitionOf({ name, definition }: AttestorRow): OidcDefinition {
 
 /** They say when and for whom, and never who. */
 const registered = new Set(['iss', 'aud', 'exp', 'iat', 'nbf', 'jti'])
-const mostValues = 256
+const maxValues = 256
 
 /**
  * Claims that are strings, booleans or arrays of strings. Others, and those that no entry could name or that would
@@ -49,7 +49,7 @@ function* claimFacts(claims: Record<string, unknown>): Generator<[string, string
     if (registered.has(name) || !isSelectorKey(key)) continue
     if (typeof value === 'string' || typeof value === 'boolean') {
       if (isSelectorValue(String(value))) yield [key, String(value)]
-    } else if (Array.isArray(value) && value.length <= mostValues && value.every(isFact)) yield [key, value]
+    } else if (Array.isArray(value) && value.length <= maxValues && value.every(isFact)) yield [key, value]
   }
 }
 

@@ -1,5 +1,5 @@
 /** What attestors are made with, whatever their kind. */
-import type { Log } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Fetch } from './key-source.ts'
 
 export type AttestorParts = {
@@ -8,7 +8,7 @@ export type AttestorParts = {
   clock: () => number
   /** A token file or a CA that an operator named; read at each use, since the kubelet renews them. */
   readFile: (path: string) => Promise<string>
-  log: Pick<Log, 'info' | 'warn'>
+  log: Pick<Logger, 'info' | 'warn'>
   /** For how long an issuer's keys count while it can't be reached; a day unless given. */
   keepKeysSeconds?: number
 }

@@ -10,7 +10,7 @@ export type ProofText = {
 }
 
 /** Real issuers stay below 4 KiB (Kubernetes 1.5, GitHub 2, GitLab 3). */
-const longest = 16_384
+const max = 16_384
 const compact = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 /** Headers that name another key or change what is signed (RFC 7515 4.1, RFC 7797). `x5t` is common and ignored. */
 const refusedHeaders = ['crit', 'jku', 'jwk', 'x5u', 'x5c', 'b64', 'zip'] as const
@@ -32,7 +32,7 @@ function segment(text: string): Record<string, unknown> {
 
 /** @throws Refusal `proof_too_large`, `proof_malformed`, `proof_header` */
 export function readProofText(token: string): ProofText {
-  if (token.length > longest) throw refuse('proof_too_large')
+  if (token.length > max) throw refuse('proof_too_large')
   if (!compact.test(token)) throw refuse('proof_malformed')
   const [head = '', body = '', signature = ''] = token.split('.')
   const header = segment(head)

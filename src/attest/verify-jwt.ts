@@ -27,8 +27,8 @@ export type VerifiedClaims = {
 /** Clocks differ (contracts/kubernetes.md, section 4). */
 const skewSeconds = 60
 /** No token is taken whose life is longer than this, whatever `maxTokenAgeSeconds` says: a year is a stolen key. */
-const longestLife = 7 * 24 * 3600
-const longestSubject = 1024
+const maxLifetime = 7 * 24 * 3600
+const maxSubjectLength = 1024
 /** No issuer names a subject so, and to a careless reader of logs and policies it would be a pattern or a path upwards. */
 const strangeSubject =
   /\*|(?:^|\/)\.{1,2}(?:\/|$)|[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u
@@ -73,12 +73,12 @@ export function readClaims(proof: ProofText, rules: VerifyRules, now: Date): Ver
   const nbf = claims.nbf === undefined ? iat : seconds(claims, 'nbf')
   if (exp <= at) throw refuse('proof_expired')
   if (iat > at + skewSeconds || nbf > at + skewSeconds) throw refuse('proof_not_yet_valid')
-  if (exp <= iat || exp - iat > longestLife) bad('exp')
+  if (exp <= iat || exp - iat > maxLifetime) bad('exp')
   if (at - iat > rules.maxTokenAgeSeconds) throw refuse('proof_too_old')
   if (rules.otherAudiences === 'refuse' && addressOf(proof).audiences.length > 1) throw refuse('proof_audience')
 
   const { sub, jti } = claims
-  if (typeof sub !== 'string' || sub === '' || Buffer.byteLength(sub) > longestSubject) return bad('sub')
+  if (typeof sub !== 'string' || sub === '' || Buffer.byteLength(sub) > maxSubjectLength) return bad('sub')
   if (strangeSubject.test(sub)) bad('sub')
   if (jti !== undefined && (typeof jti !== 'string' || jti === '' || jti.length > 256)) return bad('jti')
   return {

@@ -25,12 +25,12 @@ type Parts = {
 type Run<R> = (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>
 
 /** One that came too late is made again: with others at every replica, it is one of a few each time. */
-const mostTries = 50
+const maxTries = 50
 /** More can't have their turn before their patience ends. */
-const mostWaiting = 500
+const maxWaiting = 500
 /** What workloads acknowledge and renew leaves places for operators; and one of them leaves some for the others. */
-const mostOfWorkloads = 250
-const mostOfOneWorkload = 50
+const maxOfWorkloads = 250
+const maxOfOneWorkload = 50
 /** Thrown inside a transaction, so that it rolls back. */
 const stale = new Error('decided under an older revision')
 
@@ -38,12 +38,12 @@ const crowded = (): Error =>
   refuse('log_unavailable', { retryAfterSeconds: 2, detail: 'too many changes wait for their turn' })
 
 function isCrowded(waiting: readonly Actor[], { kind, workloadId }: Actor): boolean {
-  if (waiting.length >= mostWaiting) return true
+  if (waiting.length >= maxWaiting) return true
   if (kind !== 'workload') return false
   const likewise = waiting.filter((actor) => actor.kind === 'workload')
   return (
-    likewise.length >= mostOfWorkloads ||
-    likewise.filter((actor) => actor.workloadId === workloadId).length >= mostOfOneWorkload
+    likewise.length >= maxOfWorkloads ||
+    likewise.filter((actor) => actor.workloadId === workloadId).length >= maxOfOneWorkload
   )
 }
 
@@ -106,13 +106,13 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
     await refresh().catch(() => undefined)
     const [entry, position] = [sealed[0], positions[0]]
     if (!entry || !position) throw new Error('a change was placed nowhere')
-    return parts.recorded(change.reply, entry, position)
+    return parts.recorded(change.result, entry, position)
   }
 
   return (open, run) => {
     const until = now() + patience
     return inTurn(open.actor, async () => {
-      for (let tries = 0; tries < mostTries && now() < until; tries++) {
+      for (let tries = 0; tries < maxTries && now() < until; tries++) {
         if (log.rolledBack()) throw refuse('issuing_closed')
         const done = await commit(open, run, until)
         if (done) return done

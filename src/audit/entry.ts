@@ -133,7 +133,7 @@ export type Revoked = {
   leases?: string[]
 }
 
-export type Entry = {
+export type LogEntry = {
   v: 1
   time: string
   requestId: string
@@ -153,12 +153,12 @@ export type Entry = {
 /** What a handler adds to the entry that the door opened; request and source where one change answers several. */
 export type EntryPart = Partial<
   Pick<
-    Entry,
+    LogEntry,
     'outcome' | 'actor' | 'issued' | 'revoked' | 'resource' | 'change' | 'detail' | 'action' | 'requestId' | 'source'
   >
 >
 
-const longest = 256
+const max = 256
 
 /**
  * Strings from strangers are cut at 256 bytes and marked, so that nobody buys log space with a header. What looks like a
@@ -166,7 +166,7 @@ const longest = 256
  */
 export function cut(text: string): string {
   const bytes = Buffer.from(text, 'utf8')
-  if (bytes.length <= longest) return masked(text.toWellFormed())
-  const kept = bytes.subarray(0, longest).toString('utf8').toWellFormed()
+  if (bytes.length <= max) return masked(text.toWellFormed())
+  const kept = bytes.subarray(0, max).toString('utf8').toWellFormed()
   return `${masked(kept.replace(/\uFFFD+$/, ''))}…[cut]`
 }

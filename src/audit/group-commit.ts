@@ -30,7 +30,7 @@ export type GroupCommit = {
 /** What is wrong with the item itself is our own fault; anything else, and the log can't be written now. */
 const told = (error: unknown): unknown => (error instanceof Refusal || isRowFault(error) ? error : logUnavailable())
 
-const mostInBatch = 256
+const maxInBatch = 256
 
 type Parts = {
   knex: Knex
@@ -51,7 +51,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     const claims = new Set<string>()
     for (const waiter of waiting) {
       const claim = waiter.item.use ?? waiter.item.claim?.key.toString('latin1')
-      if (batch.length < mostInBatch && (claim === undefined || !claims.has(claim))) {
+      if (batch.length < maxInBatch && (claim === undefined || !claims.has(claim))) {
         batch.push(waiter)
         if (claim !== undefined) claims.add(claim)
       } else later.push(waiter)

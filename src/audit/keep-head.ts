@@ -42,7 +42,7 @@ type Parts = {
 const everyMs = 1000
 const isUnreachable = (error: unknown): boolean => isConnectionError(error) || isLockTimeout(error)
 /** Of one round. */
-const mostTries = 5
+const maxTries = 5
 
 /** Runs the first round; whether the log is open then, `log.doubt` says. */
 export async function keepHead(parts: Parts): Promise<HeadKeeper> {
@@ -116,7 +116,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
 
   /** What beat us is most often newer than ours, and then nothing is left to write. */
   async function roundAt(place: HeadPlace): Promise<void> {
-    for (let tries = 0; tries < mostTries; tries++) if (await tryAt(place)) return
+    for (let tries = 0; tries < maxTries; tries++) if (await tryAt(place)) return
   }
 
   /** @param found an object, so that a place that holds nothing is not one that can't be read */

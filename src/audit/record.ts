@@ -23,8 +23,8 @@ import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 export type Hints = { endedGeneration?: number; repeated?: true; factsChanged?: true }
 
 /** A decision to give something out, signed and ready, not yet released. */
-export type Grant<R> = {
-  reply: R
+export type Release<R> = {
+  result: R
   entry: EntryPart
   once?: Claim
   session?: SessionRow
@@ -42,7 +42,7 @@ export type Grant<R> = {
   /** Given also while issuing is closed for review: the server's own certificate, what auditors read. */
   whileClosed?: true
   /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
-  holds?: (fresh: Snapshot) => boolean
+  holds?: (snapshot: Snapshot) => boolean
   /** Takes back what was done outside for it. Runs where nothing of it leaves: it is decided again, or refused. */
   undo?: () => Promise<void>
   /** What refusals of the caller are counted by, where its proof was verified for this. */
@@ -53,7 +53,7 @@ export type Grant<R> = {
 
 /** A state change that was made in the transaction, and the rows that replicas must read anew. */
 export type Change<R> = {
-  reply: R
+  result: R
   entry: EntryPart
   /** Further entries of the same change, appended after the first. */
   more?: EntryPart[]
@@ -70,7 +70,7 @@ export type Changed = {
 }
 
 export type Recorded<R> = {
-  reply: R
+  result: R
   epoch: number
   index: number
   receipt: (since?: Since) => Promise<Receipt>
@@ -78,7 +78,7 @@ export type Recorded<R> = {
 
 export type Recorder = {
   /** Runs `decide` and appends its entry in the group commit; decides again when the state moved on. */
-  grant<R>(open: Opening, decide: (snapshot: Snapshot, hints: Hints) => Promise<Grant<R>>): Promise<Recorded<R>>
+  grant<R>(open: Opening, decide: (snapshot: Snapshot, hints: Hints) => Promise<Release<R>>): Promise<Recorded<R>>
   /** Runs `run` in a transaction whose last act is the entry. */
   change<R>(open: Opening, run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>): Promise<Recorded<R>>
   /** Records what was not given. `failed` is our own fault. */
@@ -89,9 +89,9 @@ export type Recorder = {
   ): Promise<Recorded<undefined>>
 }
 
-const mostTries = 3
+const maxTries = 3
 /** A decision that is still right is appended again: each time that it came too late, somebody else's change was made. */
-const mostAppends = 50
+const maxAppends = 50
 
 type Parts = {
   db: Pick<Database, 'knex'>
@@ -108,7 +108,7 @@ type Parts = {
 
 export function createRecorder({ db, log, commit, snapshots, randomBytes, now, onError, onIssued }: Parts): Recorder {
   const recorded = <R>(reply: R, sealed: Sealed, position: Position): Recorded<R> => ({
-    reply,
+    result: reply,
     epoch: position.epoch,
     index: position.index,
     receipt: (since) => makeReceipt(log, sealed, position, since),
@@ -131,7 +131,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
 
   /** Appends one decision; answers nothing when it must be made again. */
   async function place<R>(
-    grant: Grant<R>,
+    grant: Release<R>,
     sealed: Sealed,
     revision: number,
     hints: Hints,
@@ -148,7 +148,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     if (reads && reads.length > 0) item.reads = reads
     if (leases && leases.length > 0) item.leases = leases
     if (whileClosed) item.whileClosed = whileClosed
-    for (let tries = 0; tries < mostAppends; tries++) {
+    for (let tries = 0; tries < maxAppends; tries++) {
       const placed = await commit.append(item)
       switch (placed.kind) {
         case 'appended':
@@ -177,9 +177,9 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           await refresh()
           throw refuse('issuing_closed')
         case 'stale': {
-          const fresh = await refresh()
-          if (!grant.holds?.(fresh)) return undefined
-          item.revision = fresh.revision
+          const snapshot = await refresh()
+          if (!grant.holds?.(snapshot)) return undefined
+          item.revision = snapshot.revision
         }
       }
     }
@@ -192,7 +192,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     grant: (open, decide) =>
       reachable(async () => {
         const hints: Hints = {}
-        for (let tries = 0; tries < mostTries; tries++) {
+        for (let tries = 0; tries < maxTries; tries++) {
           if (log.rolledBack()) throw refuse('issuing_closed')
           const snapshot = snapshots.current()
           const grant = await decide(snapshot, hints)
@@ -205,7 +205,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           }
           if (!position) continue
           if (grant.entry.issued) onIssued?.(grant.entry.issued)
-          return recorded(grant.reply, sealed, position)
+          return recorded(grant.result, sealed, position)
         }
         throw refuse('log_unavailable', { retryAfterSeconds: 1 })
       }),

@@ -6,7 +6,7 @@ import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { type Run, readTakeable, takeEntries } from '../store/entries.ts'
 import { livingAmong, openAmong, versionKey } from '../store/living.ts'
-import type { Entry } from './entry.ts'
+import type { LogEntry } from './entry.ts'
 import type { Change } from './record.ts'
 
 /** Entries [from, to) of an epoch; `rule` says why they go. */
@@ -15,10 +15,10 @@ export type Redaction = { epoch: number; from: number; to: number; rule: string 
 /** Entries that are younger than `minAgeSeconds` at `now` can't be taken. */
 export type RedactionTime = { now: Date; minAgeSeconds: number }
 
-type Read = { index: number; entry: Entry }
+type Read = { index: number; entry: LogEntry }
 
 /** Taken under the head lock, so not more at once than an append may wait for. */
-export const mostRedacted = 5_000
+export const maxRedacted = 5_000
 const page = 500
 
 /**
@@ -58,7 +58,7 @@ export async function redact(
   if (runs.length === 0) throw refuse('conflict', { detail: 'nothing in the range can be taken' })
   const redacted = runs.reduce((sum, run) => sum + run.to - run.from, 0)
   return {
-    reply: { redacted },
+    result: { redacted },
     entry: {
       resource: { kind: 'entries', id: `${epoch}/${from}-${to}` },
       detail: { epoch, from, to, rule, redacted, runs: runs.map((run) => [run.from, run.to]) },
@@ -70,7 +70,7 @@ export async function redact(
 const tooYoung = (place: string, seconds: number): string =>
   `entry ${place} is younger than ${seconds} seconds (PURSER_MIN_REDACTION_AGE_SECONDS): end the range before it`
 
-function isCredentialOf({ issued }: Entry, now: Date): boolean {
+function isCredentialOf({ issued }: LogEntry, now: Date): boolean {
   const ends = [
     issued?.x509?.notAfter,
     ...(issued?.jwts ?? []).map((jwt) => jwt.expiresAt),
@@ -80,14 +80,18 @@ function isCredentialOf({ issued }: Entry, now: Date): boolean {
   return ends.some((end) => end !== undefined && new Date(end) > now)
 }
 
-const leasesOf = ({ issued, resource }: Entry): string[] => [
+const leasesOf = ({ issued, resource }: LogEntry): string[] => [
   ...(issued?.leases ?? []).map((lease) => lease.id),
   ...(resource?.kind === 'lease' && resource.id !== undefined ? [resource.id] : []),
 ]
-const versionsOf = ({ issued }: Entry) => issued?.secrets ?? []
+const versionsOf = ({ issued }: LogEntry) => issued?.secrets ?? []
 
 /** Answers what it is of an entry that lives. What ends at no time of its own is asked of the database. */
-async function judge(tx: Knex, entries: readonly Entry[], now: Date): Promise<(entry: Entry) => string | undefined> {
+async function judge(
+  tx: Knex,
+  entries: readonly LogEntry[],
+  now: Date,
+): Promise<(entry: LogEntry) => string | undefined> {
   const leases = await openAmong(tx, [...new Set(entries.flatMap(leasesOf))])
   const named = new Map(entries.flatMap(versionsOf).map((one) => [versionKey(one), one]))
   const versions = await livingAmong(tx, [...named.values()], now)

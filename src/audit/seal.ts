@@ -1,6 +1,6 @@
 /** Turns an entry into what is kept: canonical text, a fresh nonce, and the commitment that the tree hashes. */
 import { canonicalize, commitment } from '@purser/sdk/verify'
-import type { Action, Actor, Entry, EntryPart } from './entry.ts'
+import type { Action, Actor, LogEntry, EntryPart } from './entry.ts'
 import { termKeys } from '../store/term-keys.ts'
 import { entryTerms } from './terms.ts'
 
@@ -16,7 +16,7 @@ export type Opening = {
 export type Sealed = { leaf: Buffer; nonce: Buffer; body: string; at: string; terms: number[] }
 
 /** The entry of an opening and what the handler added to it. */
-export function makeEntry(open: Opening, part: EntryPart & { reason?: Entry['reason'] }): Entry {
+export function makeEntry(open: Opening, part: EntryPart & { reason?: LogEntry['reason'] }): LogEntry {
   const { actor, outcome, action, reason, ...rest } = part
   return {
     v: 1,
@@ -32,7 +32,7 @@ export function makeEntry(open: Opening, part: EntryPart & { reason?: Entry['rea
 }
 
 /** Everything costly happens here, before any lock: the index is not in the entry, the proof binds it. */
-export function seal(entry: Entry, randomBytes: (size: number) => Buffer): Sealed {
+export function seal(entry: LogEntry, randomBytes: (size: number) => Buffer): Sealed {
   const body = canonicalize(entry)
   const nonce = randomBytes(32)
   return { leaf: commitment(nonce, body), nonce, body, at: entry.time, terms: termKeys(entryTerms(entry)) }

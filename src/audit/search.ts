@@ -2,7 +2,7 @@
 import type { Database } from '../store/database.ts'
 import { countRedacted, indexAt } from '../store/entries.ts'
 import { type Search, searchEntries } from '../store/search.ts'
-import type { Entry } from './entry.ts'
+import type { LogEntry } from './entry.ts'
 import { holdsTerms } from './terms.ts'
 
 /** Filters of the API by name; each is one fact that an entry must have. */
@@ -57,7 +57,7 @@ export async function rangeOfTime(
 }
 
 /** `entry` is absent where retention took it: such an entry is found by its place alone. */
-type Item = { index: number; entry?: Entry }
+type Item = { index: number; entry?: LogEntry }
 
 /** `from` and `to` are the indexes that the page answers for. */
 export type Page = { items: Item[]; from: number; to: number; redacted: number }
@@ -66,7 +66,7 @@ export async function searchPage(db: Pick<Database, 'knex' | 'kind'>, search: Se
   const { rows, from, to } = await searchEntries(db, search)
   const items: Item[] = []
   for (const { index, body } of rows) {
-    const entry: Entry | undefined = body === null ? undefined : JSON.parse(body)
+    const entry: LogEntry | undefined = body === null ? undefined : JSON.parse(body)
     // Rows come by keys that two terms may share.
     if (entry === undefined ? search.terms.length === 0 : holdsTerms(entry, search.terms)) {
       items.push(entry ? { index, entry } : { index })

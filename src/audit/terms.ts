@@ -1,13 +1,13 @@
 /** The words by which an entry can be found again: `key=value`, one for each filter of the search. */
-import type { Entry } from './entry.ts'
+import type { LogEntry } from './entry.ts'
 
 /** Whether an entry has every term: rows are found by keys, which two terms may share (store/term-keys.ts). */
-export function holdsTerms(entry: Entry, terms: readonly string[]): boolean {
+export function holdsTerms(entry: LogEntry, terms: readonly string[]): boolean {
   const own = new Set(entryTerms(entry))
   return terms.every((term) => own.has(term))
 }
 
-export function entryTerms(entry: Entry): string[] {
+export function entryTerms(entry: LogEntry): string[] {
   const terms: string[] = [`action=${entry.action}`, `outcome=${entry.outcome}`, `requestId=${entry.requestId}`]
   const add = (key: string, value: string | undefined): void => {
     if (value !== undefined) terms.push(`${key}=${value}`)

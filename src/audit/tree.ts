@@ -82,9 +82,9 @@ function treeFrom(initial: TreeState, cache: TileCache): Tree {
     return hashes
   }
 
-  function requireKept(size: number, least: number): void {
-    if (!Number.isSafeInteger(size) || size < least || size > state.size) {
-      throw new RangeError(`no size from ${least} to the tree's ${state.size}: ${size}`)
+  function requireKept(size: number, min: number): void {
+    if (!Number.isSafeInteger(size) || size < min || size > state.size) {
+      throw new RangeError(`no size from ${min} to the tree's ${state.size}: ${size}`)
     }
   }
 

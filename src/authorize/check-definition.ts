@@ -24,11 +24,11 @@ export function checkWorkload(
   ]
   if (problems.length === 0) return undefined
   const code = problems.every((problem) => problem.code === 'match_too_wide') ? 'match_too_wide' : 'impossible'
-  return { code, errors: problems.slice(0, mostProblems).map(({ pointer, detail }) => ({ pointer, detail })) }
+  return { code, errors: problems.slice(0, maxProblems).map(({ pointer, detail }) => ({ pointer, detail })) }
 }
 
 /** As many as openapi.yaml lets a problem hold. */
-const mostProblems = 20
+const maxProblems = 20
 
 /**
  * The literal beginning alone must lie under the prefix: what a fact fills in never decides where an ID belongs.

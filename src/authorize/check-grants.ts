@@ -70,9 +70,9 @@ function checkLifetime(
   grant: { maxLifetimeSeconds?: number } | undefined,
   own: OwnRules,
 ): EntryProblem[] {
-  const most = own.longest[kind]
-  if (!grant || (grant.maxLifetimeSeconds ?? defaultLifetimes[kind]) <= most) return []
-  const detail = `must be at most ${most}, the longest that this server's keys sign for`
+  const max = own.max[kind]
+  if (!grant || (grant.maxLifetimeSeconds ?? defaultLifetimes[kind]) <= max) return []
+  const detail = `must be at most ${max}, the longest that this server's keys sign for`
   return [impossible(pointer('grants', kind, 'maxLifetimeSeconds'), detail)]
 }
 

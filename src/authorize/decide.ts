@@ -6,7 +6,7 @@ import { isReservedPath, parseSpiffeId, pathUnder } from '../names/spiffe-id.ts'
 import { render } from '../names/template.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type Entry, defaultLifetimes, entriesOf } from './entries.ts'
+import { type WorkloadEntry, defaultLifetimes, entriesOf } from './entries.ts'
 import type { Grant } from './grant.ts'
 import { secretGrantsOf } from './secret-grants.ts'
 
@@ -19,14 +19,14 @@ export type Facts = {
   workloadId?: string
 }
 
-export type Decision = { entry: Entry; grant: Grant }
+export type Decision = { entry: WorkloadEntry; grant: Grant }
 
 /**
  * @param named the entry that the caller asks for, where several match
  * @throws Refusal; `several_workloads` names them, since the caller is each of them
  */
-export function decide(known: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts: Facts, named?: string): Decision {
-  const candidates = entriesOf(known.workloads, facts.attestor.id).filter((entry) =>
+export function decide(snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts: Facts, named?: string): Decision {
+  const candidates = entriesOf(snapshot.workloads, facts.attestor.id).filter((entry) =>
     facts.workloadId === undefined
       ? matches(entry.match, facts.selectors, entry.wide)
       : entry.row.id === facts.workloadId,
@@ -40,11 +40,11 @@ export function decide(known: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts
     throw refuse('several_workloads', { detail: `matching: ${workloads.join(', ')}`, members: { workloads } })
   }
   if (facts.podBound === false && entry.requirePodBound) throw refuse('proof_not_pod_bound')
-  return { entry, grant: grantOf(entry, facts, known.trustDomain) }
+  return { entry, grant: grantOf(entry, facts, snapshot.trustDomain) }
 }
 
 /** Fills the templates, and holds the rendered SPIFFE ID against the attestor's prefix: the output, not the inputs. */
-export function grantOf(entry: Entry, facts: Facts, trustDomain: string): Grant {
+export function grantOf(entry: WorkloadEntry, facts: Facts, trustDomain: string): Grant {
   try {
     const spiffeId = render(entry.spiffeId, facts.selectors)
     checkSpiffeId(spiffeId, facts.attestor.spiffeIdPrefix, trustDomain)

@@ -6,7 +6,7 @@ import type { Snapshot } from '../store/snapshot.ts'
 import type { WorkloadDefinition } from './grant.ts'
 import { type SecretRule, readSecretRules } from './secret-grants.ts'
 
-export type Entry = {
+export type WorkloadEntry = {
   row: WorkloadRow
   match: Match
   wide: boolean
@@ -38,7 +38,7 @@ export function workloadOf({ id, definition }: Pick<WorkloadRow, 'id' | 'definit
 }
 
 /** @throws NameError when the definition breaks a rule of names, which the door has made impossible for stored rows */
-export function readEntry(row: WorkloadRow): Entry {
+export function readEntry(row: WorkloadRow): WorkloadEntry {
   const definition = workloadOf(row)
   const { x509, jwt, secrets, databases } = definition.grants ?? {}
   return {
@@ -67,10 +67,10 @@ export function readEntry(row: WorkloadRow): Entry {
   }
 }
 
-const read = new WeakMap<WorkloadRow, Entry>()
-const byAttestor = new WeakMap<Snapshot['workloads'], Map<string, Entry[]>>()
+const read = new WeakMap<WorkloadRow, WorkloadEntry>()
+const byAttestor = new WeakMap<Snapshot['workloads'], Map<string, WorkloadEntry[]>>()
 
-export function entryOf(row: WorkloadRow): Entry {
+export function entryOf(row: WorkloadRow): WorkloadEntry {
   const known = read.get(row)
   if (known) return known
   const entry = readEntry(row)
@@ -79,7 +79,7 @@ export function entryOf(row: WorkloadRow): Entry {
 }
 
 /** The entries of one attestor, in order of their names. */
-export function entriesOf(workloads: Snapshot['workloads'], attestorId: string): Entry[] {
+export function entriesOf(workloads: Snapshot['workloads'], attestorId: string): WorkloadEntry[] {
   let index = byAttestor.get(workloads)
   if (!index) {
     index = new Map()

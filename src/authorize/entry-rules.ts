@@ -13,7 +13,7 @@ export type OwnRules = {
   dnsSuffixes?: readonly string[]
   claims: ReadonlySet<string>
   /** Seconds. */
-  longest: { x509: number; jwt: number }
+  max: { x509: number; jwt: number }
 }
 
 /** What matters of the attestor that an entry is for. */

@@ -3,7 +3,7 @@ import { Refusal, type RefusalCode, type RefusalInfo } from '../errors.ts'
 import { type Condition, explainMatch } from '../names/selectors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type Decision, type Facts, decide } from './decide.ts'
-import { type Entry, entriesOf } from './entries.ts'
+import { type WorkloadEntry, entriesOf } from './entries.ts'
 
 export type Considered = {
   workload: { id: string; name: string; revision: number }
@@ -20,26 +20,26 @@ export type Explanation = {
 } & ({ outcome: 'granted'; decision: Decision } | { outcome: 'refused'; reason: RefusalCode; info: RefusalInfo })
 
 /** A page that a person reads. */
-const mostEntries = 50
+const maxEntries = 50
 
 /** Asks `decide` itself, so that what is explained is what happens. */
 export function explain(
-  known: Pick<Snapshot, 'workloads' | 'trustDomain'>,
+  snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>,
   facts: Facts,
   named: string | undefined,
 ): Explanation {
-  const all = entriesOf(known.workloads, facts.attestor.id).map((entry) => consider(entry, facts))
-  const entries = all.sort((a, b) => missing(a) - missing(b)).slice(0, mostEntries)
+  const all = entriesOf(snapshot.workloads, facts.attestor.id).map((entry) => consider(entry, facts))
+  const entries = all.sort((a, b) => missing(a) - missing(b)).slice(0, maxEntries)
   const considered = { entries, more: all.length - entries.length }
   try {
-    return { ...considered, outcome: 'granted', decision: decide(known, facts, named) }
+    return { ...considered, outcome: 'granted', decision: decide(snapshot, facts, named) }
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     return { ...considered, outcome: 'refused', reason: error.code, info: error.info }
   }
 }
 
-function consider({ row, match, wide }: Entry, facts: Facts): Considered {
+function consider({ row, match, wide }: WorkloadEntry, facts: Facts): Considered {
   const { id, name, revision, disabled } = row
   const ofToken = facts.workloadId !== undefined
   const conditions = ofToken ? [] : explainMatch(match, facts.selectors, wide)

@@ -78,14 +78,14 @@ type OpenedSession = SessionRow & UnderEntries
 export type Blockable = Pick<SessionRow, 'id' | 'spiffeId'> & { instance?: Buffer } & UnderEntries
 
 /** The block that covers a session, where there is one. Read from the snapshot: the append judges anew on a later one. */
-export function blockOf(known: Pick<Snapshot, 'blocks'>, session: Blockable, now: Date): BlockRow | undefined {
-  const instances = [session.instance ?? [], session.underEntries?.(blockedEntries(known.blocks)) ?? []].flat()
+export function blockOf(snapshot: Pick<Snapshot, 'blocks'>, session: Blockable, now: Date): BlockRow | undefined {
+  const instances = [session.instance ?? [], session.underEntries?.(blockedEntries(snapshot.blocks)) ?? []].flat()
   const blocks = [
     blockKey('session', session.id),
     blockKey('spiffeId', session.spiffeId),
     ...instances.map((instance) => blockKey('instance', instance.toString('hex'))),
   ]
-  return blocks.map((key) => known.blocks.get(key)).find((block) => block && block.until > now)
+  return blocks.map((key) => snapshot.blocks.get(key)).find((block) => block && block.until > now)
 }
 
 const entriesOfBlocks = new WeakMap<Snapshot['blocks'], string[]>()
@@ -100,6 +100,6 @@ function blockedEntries(blocks: Snapshot['blocks']): string[] {
 }
 
 /** @throws Refusal `blocked` */
-export function checkBlocks(known: Pick<Snapshot, 'blocks'>, session: Blockable, now: Date): void {
-  if (blockOf(known, session, now)) throw refuse('blocked')
+export function checkBlocks(snapshot: Pick<Snapshot, 'blocks'>, session: Blockable, now: Date): void {
+  if (blockOf(snapshot, session, now)) throw refuse('blocked')
 }

@@ -11,10 +11,10 @@ import { entryOf } from './entries.ts'
  * another SPIFFE ID of them: a session is of one identity, and whoever has another now attests anew.
  */
 export function stands(
-  known: Pick<Snapshot, 'workloads'>,
+  snapshot: Pick<Snapshot, 'workloads'>,
   session: { workloadId: string; attestorId: string; spiffeId: string; selectors: Selectors },
 ): boolean {
-  const row = known.workloads.get(session.workloadId)
+  const row = snapshot.workloads.get(session.workloadId)
   if (!row || row.disabled || row.attestorId !== session.attestorId) return false
   const { match, wide, spiffeId } = entryOf(row)
   if (!makes(spiffeId, session)) return false

@@ -1,12 +1,12 @@
 /** What works but is probably not meant: told when an entry is written, never a reason to refuse it. */
 import type { Match } from '../names/selectors.ts'
 import { wildKeys } from '../names/selectors.ts'
-import type { Entry } from './entries.ts'
+import type { WorkloadEntry } from './entries.ts'
 import type { WorkloadDefinition } from './grant.ts'
 
 export type Warning = { code: string; detail: string; workload?: string }
 
-const mostOverlaps = 20
+const maxOverlaps = 20
 
 /**
  * Whether one set of facts could satisfy both, each fact having one value. A fact with several values (an array claim)
@@ -22,14 +22,14 @@ export function overlap(a: Match, b: Match): boolean {
 }
 
 /** @param others the enabled entries of the same attestor, without this one */
-export function warningsFor(definition: WorkloadDefinition, others: readonly Entry[]): Warning[] {
+export function warningsFor(definition: WorkloadDefinition, others: readonly WorkloadEntry[]): Warning[] {
   return [...overlaps(definition, others), ...relyingParties(definition), ...shared(definition), ...later(definition)]
 }
 
-function overlaps({ match }: WorkloadDefinition, others: readonly Entry[]): Warning[] {
+function overlaps({ match }: WorkloadDefinition, others: readonly WorkloadEntry[]): Warning[] {
   if (!match) return []
   const found = others.filter((other) => overlap(match, other.match))
-  const warnings: Warning[] = found.slice(0, mostOverlaps).map(({ row }) => ({
+  const warnings: Warning[] = found.slice(0, maxOverlaps).map(({ row }) => ({
     code: 'overlaps',
     detail: `the same instance can match ${row.name} too, and must then name the entry that it wants`,
     workload: row.name,
@@ -41,7 +41,7 @@ function overlaps({ match }: WorkloadDefinition, others: readonly Entry[]): Warn
 /** Google maps a subject of at most 127 bytes; Entra takes 600 characters and RS256 alone. */
 const google = /^(?:https:)?\/\/iam\.googleapis\.com\//
 const entra = /^api:\/\/AzureADTokenExchange/
-const longestSubject = { google: 127, entra: 600 } as const
+const maxSubjectLength = { google: 127, entra: 600 } as const
 /** A name in Kubernetes, and most others' plain segments. */
 const usualFact = 63
 
@@ -50,12 +50,12 @@ function relyingParties({ spiffeId, grants }: WorkloadDefinition): Warning[] {
     typeof audience === 'string' ? { audience: audience } : audience,
   )
   const length = (fact: number): number => spiffeId.replaceAll(/\{[^{}]*\}/g, 'x'.repeat(fact)).length
-  const subject = (who: keyof typeof longestSubject, name: string): Warning[] => {
-    const most = longestSubject[who]
-    const [least, likely] = [length(1), length(usualFact)]
-    if (likely <= most) return []
-    const says = least > most ? `is ${least} bytes long` : `can be longer than ${most} bytes`
-    return [{ code: 'subject_too_long', detail: `the SPIFFE ID ${says}, and ${name} takes a subject of ${most}` }]
+  const subject = (who: keyof typeof maxSubjectLength, name: string): Warning[] => {
+    const max = maxSubjectLength[who]
+    const [min, likely] = [length(1), length(usualFact)]
+    if (likely <= max) return []
+    const says = min > max ? `is ${min} bytes long` : `can be longer than ${max} bytes`
+    return [{ code: 'subject_too_long', detail: `the SPIFFE ID ${says}, and ${name} takes a subject of ${max}` }]
   }
   return [
     ...(audiences.some((audience) => google.test(audience.audience)) ? subject('google', 'Google Cloud') : []),

@@ -5,7 +5,7 @@ import { type Connector, PurserError, createConnector } from '@purser/sdk/connec
 import { CliError, exitCodes } from './io.ts'
 
 const timeoutMs = 30_000
-const mostBytes = 64 * 1024 * 1024
+const maxBytes = 64 * 1024 * 1024
 
 type Sent = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
 
@@ -55,7 +55,7 @@ export async function textOf(reply: IncomingMessage): Promise<string> {
   try {
     for await (const chunk of reply as AsyncIterable<Buffer>) {
       size += chunk.length
-      if (size > mostBytes) throw new CliError('the reply is larger than 64 MiB')
+      if (size > maxBytes) throw new CliError('the reply is larger than 64 MiB')
       chunks.push(chunk)
     }
   } catch (error) {

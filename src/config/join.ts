@@ -194,7 +194,7 @@ function keys(values: Values, report: Report): Keys {
   return {
     publish: keyPublish,
     sign: { issuingCa: caSign, jwt: jwtSign },
-    longest: { x509: maxX509, jwt: maxJwt },
+    max: { x509: maxX509, jwt: maxJwt },
     rootCa: rootLifetime,
     bundleRefresh,
   }

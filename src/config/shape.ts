@@ -56,7 +56,7 @@ export type Config = Deep<{
 export type Keys = {
   publish: number
   sign: { issuingCa: number; jwt: number }
-  longest: { x509: number; jwt: number }
+  max: { x509: number; jwt: number }
   rootCa: number
   bundleRefresh: number
 }

@@ -81,9 +81,9 @@ export function address(given: string): Address {
 /** An IP address is its own network. A network of everybody is refused: it would believe any stranger's header. */
 export function network(given: string): string {
   const [ip = '', bits, ...rest] = given.split('/')
-  const longest = { 0: -1, 4: 32, 6: 128 }[isIP(ip)] ?? -1
-  const length = bits === undefined ? longest : /^(?:0|[1-9][0-9]{0,2})$/.test(bits) ? Number(bits) : -1
-  if (longest < 0 || rest.length > 0 || length < 0 || length > longest) {
+  const max = { 0: -1, 4: 32, 6: 128 }[isIP(ip)] ?? -1
+  const length = bits === undefined ? max : /^(?:0|[1-9][0-9]{0,2})$/.test(bits) ? Number(bits) : -1
+  if (max < 0 || rest.length > 0 || length < 0 || length > max) {
     throw new BadValue(`must be an IP address or a network such as 10.0.0.0/8, not ${quoted(given)}`)
   }
   if (length === 0) throw new BadValue(`${quoted(given)} is everybody: name the proxies`)

@@ -35,18 +35,18 @@ const idsOf = (pins: Snapshot['pins'], attestorId: string, account: string): Acc
   [...pins.values()].filter((pin) => pin.attestorId === attestorId && pin.account === account)
 
 /** Whether a decision about this account is still right under a newer snapshot. */
-export function accountHolds(fresh: Pins, attested: Attested): boolean {
-  return ['none', 'known'].includes(standingOf(fresh, attested))
+export function accountHolds(snapshot: Pins, attested: Attested): boolean {
+  return ['none', 'known'].includes(standingOf(snapshot, attested))
 }
 
 /**
  * What is known of the account before anything is decided or recorded, for `explain` as well.
  * @throws Refusal `identity_superseded`
  */
-export function judgeAccount(known: Pins, attested: Attested): { recreated: boolean } {
-  const standing = standingOf(known, attested)
+export function judgeAccount(snapshot: Pins, attested: Attested): { recreated: boolean } {
+  const standing = standingOf(snapshot, attested)
   if (standing === 'superseded') throw refuse('identity_superseded')
-  return { recreated: standing === 'recreated' || (standing === 'known' && replacedAnother(known, attested)) }
+  return { recreated: standing === 'recreated' || (standing === 'known' && replacedAnother(snapshot, attested)) }
 }
 
 /** Thrown inside the transaction, so that it rolls back: somebody else recorded it first. */
@@ -58,9 +58,9 @@ export type AccountPins = {
    * @returns whether the account replaced another under its name
    * @throws Refusal `identity_superseded`
    */
-  recognise(request: Asking, known: Pins, attested: Attested, actor: Actor): Promise<{ recreated: boolean }>
+  recognise(request: Asking, snapshot: Pins, attested: Attested, actor: Actor): Promise<{ recreated: boolean }>
   /** Once an entry matched: keeps the id of an account that was never seen, so that only what uses Purser is kept. */
-  keep(request: Asking, known: Pins, attested: Attested, actor: Actor): Promise<void>
+  keep(request: Asking, snapshot: Pins, attested: Attested, actor: Actor): Promise<void>
 }
 type Asking = Pick<ApiRequest, 'id' | 'time' | 'ip'>
 
@@ -73,7 +73,7 @@ type Waiting = {
   reject: (error: unknown) => void
 }
 
-const mostTogether = 100
+const maxTogether = 100
 
 /**
  * Accounts that are seen for the first time are recorded together: each change moves the revision on, and a cluster whose
@@ -102,7 +102,7 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
     const names = new Set<string>()
     const batch: Waiting[] = []
     waiting = waiting.filter((waiter) => {
-      if (batch.length >= mostTogether || names.has(waiter.name)) return true
+      if (batch.length >= maxTogether || names.has(waiter.name)) return true
       names.add(waiter.name)
       batch.push(waiter)
       return false
@@ -117,9 +117,9 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
     const open = { requestId, action: 'identity.pin' as const, time, actor: first.actor }
     let gone = new Set<Waiting>()
     try {
-      await recorder.change(open, async (tx, fresh) => {
-        gone = new Set(batch.filter((waiter) => standingOf(fresh, waiter.attested) === 'superseded'))
-        return together(await pinAll(tx, batch.filter((waiter) => ['new', 'recreated'].includes(standingOf(fresh, waiter.attested))))) // prettier-ignore
+      await recorder.change(open, async (tx, snapshot) => {
+        gone = new Set(batch.filter((waiter) => standingOf(snapshot, waiter.attested) === 'superseded'))
+        return together(await pinAll(tx, batch.filter((waiter) => ['new', 'recreated'].includes(standingOf(snapshot, waiter.attested))))) // prettier-ignore
       })
     } catch (error) {
       if (error !== recordedAlready) return batch.forEach((waiter) => waiter.reject(error))
@@ -131,13 +131,13 @@ export function createAccountPins({ recorder }: { recorder: Pick<Recorder, 'chan
   }
 
   return {
-    async recognise(request, known, attested, actor) {
-      const judged = judgeAccount(known, attested)
-      if (standingOf(known, attested) === 'recreated') await record(request, attested, actor)
+    async recognise(request, snapshot, attested, actor) {
+      const judged = judgeAccount(snapshot, attested)
+      if (standingOf(snapshot, attested) === 'recreated') await record(request, attested, actor)
       return judged
     },
-    async keep(request, known, attested, actor) {
-      if (standingOf(known, attested) === 'new') await record(request, attested, actor)
+    async keep(request, snapshot, attested, actor) {
+      if (standingOf(snapshot, attested) === 'new') await record(request, attested, actor)
     },
   }
 }
@@ -148,7 +148,7 @@ function together(pinned: Pinned[]): Change<undefined> {
   const [first, ...more] = pinned
   if (!first) throw recordedAlready
   return {
-    reply: undefined,
+    result: undefined,
     entry: first.entry,
     more: more.map(({ entry }) => entry),
     changed: pinned.flatMap(({ changed }) => changed),

@@ -31,15 +31,15 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
   const { attestors, randomBytes } = parts
   const page = createPages(parts)
 
-  function find({ params }: ApiRequest, known: Snapshot): AttestorRow {
-    const row = byName(known.attestors, params.name ?? '')
+  function find({ params }: ApiRequest, snapshot: Snapshot): AttestorRow {
+    const row = byName(snapshot.attestors, params.name ?? '')
     if (!row) throw refuse('not_found')
     return row
   }
 
-  async function insert(definition: Definition, tx: Knex.Transaction, known: Snapshot): Promise<Change<Reply>> {
-    if (byName(known.attestors, definition.name)) throw refuse('already_exists')
-    const made = await attestors.checkDefinition(definition, known)
+  async function insert(definition: Definition, tx: Knex.Transaction, snapshot: Snapshot): Promise<Change<Reply>> {
+    if (byName(snapshot.attestors, definition.name)) throw refuse('already_exists')
+    const made = await attestors.checkDefinition(definition, snapshot)
     const row = { ...made, id: newId('att', randomBytes), revision: 1 }
     try {
       await insertAttestor(tx, row)
@@ -67,8 +67,8 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
     create: idempotent(
       parts,
       (request, tx, snapshot) => insert(bodyOf(request, 'createAttestor'), tx, snapshot),
-      (id, known) => {
-        const row = known.attestors.get(id)
+      (id, snapshot) => {
+        const row = snapshot.attestors.get(id)
         return row && showAttestor(row)
       },
     ),
@@ -105,7 +105,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
         throw refuse('in_use', { detail: `blocks of its instances are in force; release them: ${someOf(revocations)}` })
       await removeRegistration(tx, 'attestor', row.id, request.time)
       const { resource } = entryOf(row)
-      return { reply: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource }, changed: at(row) }
+      return { result: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource }, changed: at(row) }
     },
 
     /** Calls out, so it is no change: nothing waits for a network inside a transaction. */
@@ -114,7 +114,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
       const checks = row.kind === joinTokenKind ? [builtIn] : await attestors.open(row).check(request.time)
       const ok = checks.every((check) => check.ok)
       return {
-        reply: json({ ok, checks }),
+        result: json({ ok, checks }),
         entry: { resource: { kind: 'attestor', id: row.id, name: row.name }, detail: { ok, checks } },
         holds: () => true,
         whileClosed: true,
@@ -156,7 +156,7 @@ const entryOf = (row: AttestorRow) => ({
 })
 
 const written = (row: AttestorRow, status = 200): Change<Reply> => ({
-  reply: json(showAttestor(row), { status, headers: etag(row.revision) }),
+  result: json(showAttestor(row), { status, headers: etag(row.revision) }),
   entry: entryOf(row),
   changed: at(row),
 })

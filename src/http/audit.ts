@@ -3,7 +3,7 @@ import { type EntryPart, actions } from '../audit/entry.ts'
 import type { EpochView, Epochs } from '../audit/epochs.ts'
 import { type Section, exportLines } from '../audit/export.ts'
 import type { Log } from '../audit/log.ts'
-import type { Grant } from '../audit/record.ts'
+import type { Release } from '../audit/record.ts'
 import { filterNames, filterTerms, rangeOfTime, searchPage } from '../audit/search.ts'
 import { formatProof } from '@purser/sdk/verify'
 import { nearest } from '../names/nearest.ts'
@@ -27,8 +27,8 @@ export type AuditParts = {
 type Query<Id extends Parameters<typeof queryFor>[1]> = ReturnType<typeof queryFor<Id>>
 
 /** Given whatever state the log is in, to whoever may still read when the entry is written: the door sees to that. */
-const reading = (reply: Reply, entry: EntryPart): Grant<Reply> => ({
-  reply,
+const reading = (reply: Reply, entry: EntryPart): Release<Reply> => ({
+  result: reply,
   entry,
   whileClosed: true,
   holds: () => true,

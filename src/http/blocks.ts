@@ -38,7 +38,7 @@ export function createBlockRoutes(parts: BlockRouteParts): { list: Read; release
       const released = (await releaseBlocks(tx, id, request.time)).map(nameOf)
       if (released.length === 0) throw refuse('not_found', { detail: 'no block in force is of this revocation' })
       return {
-        reply: json({ id, released }),
+        result: json({ id, released }),
         entry: { resource: { kind: 'revocation', id }, change: { after: { released } } },
         changed: [{ table: 'block', where: { revocation: id } }],
       }

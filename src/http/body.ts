@@ -50,13 +50,13 @@ function parseForm(bytes: Buffer): Record<string, string> {
   return form
 }
 
-function collect(message: IncomingMessage, most: number): Promise<Buffer> {
+function collect(message: IncomingMessage, max: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     message.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > most) {
+      if (size > max) {
         message.pause()
         reject(refuse('too_large'))
       } else chunks.push(chunk)

@@ -10,7 +10,7 @@ export type BootstrapParts = { randomBytes: (size: number) => Buffer }
 export function createBootstrap({ randomBytes }: BootstrapParts): ChangeState {
   return async ({ caller, time }, tx) => {
     if (caller.kind !== 'bootstrap') throw refuse('unauthenticated')
-    const { reply, ...change } = await exchangeBootstrap(tx, caller.hash, newToken('api', randomBytes), time)
-    return { ...change, reply: json(reply) }
+    const { result: reply, ...change } = await exchangeBootstrap(tx, caller.hash, newToken('api', randomBytes), time)
+    return { ...change, result: json(reply) }
   }
 }

@@ -42,7 +42,7 @@ export type IdentifyParts = {
 export async function identify(
   message: IncomingMessage,
   permission: Permission,
-  known: Snapshot,
+  snapshot: Snapshot,
   { sessions, bootstrapTries, acceptsApiTokens }: IdentifyParts,
   now: Date,
   appended: boolean,
@@ -54,7 +54,7 @@ export async function identify(
   const token = bearerToken(message)
   if (token === undefined) {
     const certificate = own ? clientCertificate(message, now) : undefined
-    const found = certificate && (await find.byCertificate(certificate, known, now))
+    const found = certificate && (await find.byCertificate(certificate, snapshot, now))
     if (!found) throw unauthenticated()
     return { kind: 'session', session: found.session, shown: found, until: certificate.notAfter }
   }
@@ -67,12 +67,12 @@ export async function identify(
     return { kind: 'bootstrap', hash }
   }
   if (kind === 'at' && own) {
-    const found = await find.byAccessToken(hash, known, now)
+    const found = await find.byAccessToken(hash, snapshot, now)
     if (!found) throw unauthenticated()
     return { kind: 'session', session: found.session, shown: found, until: found.until }
   }
   if (kind !== 'api' || !acceptsApiTokens) throw refuse('token_type')
-  const row = findApiToken(known, hash, now)
+  const row = findApiToken(snapshot, hash, now)
   if (!row) throw unauthenticated()
   const asked = operatorPermission(permission)
   if (asked && !roleMay(row.role, asked)) {
@@ -82,10 +82,11 @@ export async function identify(
 }
 
 /** The operator whose token a request shows, where it was refused before that was judged: for the log. */
-export function operatorOf(message: IncomingMessage, known: Snapshot, now: Date): Caller | undefined {
+export function operatorOf(message: IncomingMessage, snapshot: Snapshot, now: Date): Caller | undefined {
   const given = message.headersDistinct.authorization
   const token = given?.length === 1 ? bearer.exec(given[0] ?? '')?.[1] : undefined
-  const row = token !== undefined && tokenKind(token) === 'api' ? findApiToken(known, hashToken(token), now) : undefined
+  const row =
+    token !== undefined && tokenKind(token) === 'api' ? findApiToken(snapshot, hashToken(token), now) : undefined
   return row && { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
 }
 
@@ -93,16 +94,18 @@ export function operatorOf(message: IncomingMessage, known: Snapshot, now: Date)
  * Whether a newer snapshot still knows the caller: what was revoked while a request was under way decides nothing more.
  * Sessions that ended otherwise are told by the append itself.
  */
-export function isStill(caller: Caller, known: Snapshot, now: Date): boolean {
+export function isStill(caller: Caller, snapshot: Snapshot, now: Date): boolean {
   switch (caller.kind) {
     case 'anonymous':
     case 'bootstrap':
       return true
     case 'operator': {
-      const row = known.apiTokens.get(caller.tokenId)
+      const row = snapshot.apiTokens.get(caller.tokenId)
       return row !== undefined && !row.revokedAt && row.expiresAt > now
     }
     case 'session':
-      return counts(known, caller.shown) && stands(known, caller.session) && !blockOf(known, caller.session, now)
+      return (
+        counts(snapshot, caller.shown) && stands(snapshot, caller.session) && !blockOf(snapshot, caller.session, now)
+      )
   }
 }

@@ -17,7 +17,7 @@ import type { ApiRequest } from './request.ts'
 
 export type DecideAttested = (
   request: Pick<ApiRequest, 'id' | 'time' | 'ip'>,
-  known: Snapshot,
+  snapshot: Snapshot,
   attested: Attested,
   named: string | undefined,
   mac: KeyObject,
@@ -30,13 +30,13 @@ type Parts = { db: Pick<Database, 'knex'>; recorder: Pick<Recorder, 'change'> }
 export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
   async function endChanged(
     { id: requestId, time, ip }: Parameters<DecideAttested>[0],
-    known: Snapshot,
+    snapshot: Snapshot,
     attested: Attested,
     mac: KeyObject,
   ): Promise<void> {
     const { selectors } = attested
     const others = await sessionsWithOtherFacts(db.knex, instanceOf(mac, attested), selectors, time)
-    for (const session of others.filter((other) => !stands(known, { ...other, selectors }))) {
+    for (const session of others.filter((other) => !stands(snapshot, { ...other, selectors }))) {
       const open = {
         requestId,
         action: 'session.end' as const,
@@ -45,7 +45,7 @@ export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
         source: { ip },
       }
       await recorder.change(open, async (tx) => ({
-        reply: undefined,
+        result: undefined,
         entry: { resource: { kind: 'session', id: session.id }, change: { after: { ended: reason } } },
         // Under the head lock, in the order of the group commit. Another request may have ended it.
         placed: () => endSession(tx, session.id, reason, time),
@@ -53,12 +53,12 @@ export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
     }
   }
 
-  return async (request, known, attested, named, mac) => {
+  return async (request, snapshot, attested, named, mac) => {
     try {
-      return decide(known, factsOf(attested), named)
+      return decide(snapshot, factsOf(attested), named)
     } catch (error) {
       // Whatever the request names: the facts are the newer ones.
-      if (error instanceof Refusal && !attested.renews) await endChanged(request, known, attested, mac)
+      if (error instanceof Refusal && !attested.renews) await endChanged(request, snapshot, attested, mac)
       throw error
     }
   }

@@ -17,7 +17,7 @@ export type ConsumerRouteParts = ListParts & {
 }
 
 /** Each is a look-up in the log: of more consumers, the addresses are what `purser audit search` is for. */
-const mostAddresses = 200
+const maxAddresses = 200
 
 export function createConsumerRoute(parts: ConsumerRouteParts): Read {
   const { db, consumersOf, isWatching = () => false } = parts
@@ -30,18 +30,18 @@ export function createConsumerRoute(parts: ConsumerRouteParts): Read {
     return entry?.source?.ip
   }
 
-  return async (request, known) => {
-    const secret = secretOf(request, known)
+  return async (request, snapshot) => {
+    const secret = secretOf(request, snapshot)
     const [last] = await listRotations(db.knex, secret.id, 1)
     const running = last?.endedAt ? undefined : last
-    const rows = await consumersOf(secret, running, known, request.time)
+    const rows = await consumersOf(secret, running, snapshot, request.time)
     const addresses = new Map<string, string | undefined>()
-    if (rows.length <= mostAddresses) for (const row of rows) addresses.set(row.holder, await addressOf(row, secret))
+    if (rows.length <= maxAddresses) for (const row of rows) addresses.set(row.holder, await addressOf(row, secret))
     const show = (row: Consumer) =>
-      showConsumer(row, known, {
+      showConsumer(row, snapshot, {
         address: addresses.get(row.holder),
         watching: row.session !== undefined && row.standing === 'live' && isWatching(row.session.id, secret.path),
       })
-    return page(request, known, { list: `consumers/${secret.id}`, rows, keyOf: (row) => row.holder, show })
+    return page(request, snapshot, { list: `consumers/${secret.id}`, rows, keyOf: (row) => row.holder, show })
   }
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Attested, Attestors, Proof } from '../attest/attest.ts'
 import type { Actor, Issued } from '../audit/entry.ts'
-import type { Grant } from '../audit/record.ts'
+import type { Release } from '../audit/record.ts'
 import type { Decision } from '../authorize/decide.ts'
 import type { OwnRules } from '../authorize/entry-rules.ts'
 import { checkBlocks, openSession } from '../authorize/session.ts'
@@ -69,7 +69,7 @@ type Credentials = {
 }
 
 export function createIssueCredentials(parts: CredentialParts): Issue {
-  return async (request, snapshot, hints): Promise<Grant<Reply>> => {
+  return async (request, snapshot, hints): Promise<Release<Reply>> => {
     const asked: Body = bodyOf(request, 'issueCredentials')
     const now = request.time
     refuseWithoutKey(asked)
@@ -109,8 +109,8 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       const leased = names.length > 0 ? await parts.issueDatabases(request, snapshot, wanted) : undefined
       const issued = credentials.record
       if (leased) issued.leases = leased.record
-      const given: Grant<Reply> = {
-        reply: replyOf(body, decision, session, credentials, leased, repeated === true),
+      const given: Release<Reply> = {
+        result: replyOf(body, decision, session, credentials, leased, repeated === true),
         entry: { actor, issued },
         session,
         proven: counted,

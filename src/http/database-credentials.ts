@@ -17,12 +17,12 @@ export type IssuedDatabases = {
   ids: string[]
   undo: () => Promise<void>
   /** Whether the same roles would be made under a newer snapshot. */
-  holds: (fresh: Pick<Snapshot, 'databases'>) => boolean
+  holds: (snapshot: Pick<Snapshot, 'databases'>) => boolean
 }
 
 export type IssueDatabases = (
   request: Pick<ApiRequest, 'id' | 'time' | 'ip'>,
-  known: Snapshot,
+  snapshot: Snapshot,
   asked: {
     names: readonly string[]
     decision: Decision
@@ -32,18 +32,18 @@ export type IssueDatabases = (
 ) => Promise<IssuedDatabases | undefined>
 
 /** Open at a time for one session: a pod that is restarted again and again takes roles that end by themselves, and no more. */
-const mostOpen = 64
+const maxOpen = 64
 /** When another one may have ended. Seconds. */
 const retryAfterSeconds = 60
 
 export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
-  return async (request, known, { names, decision: { entry, grant }, session, actor }) => {
+  return async (request, snapshot, { names, decision: { entry, grant }, session, actor }) => {
     if (names.length === 0) return undefined
     // The append decides; a look now spares roles that would be dropped at once.
-    if (!known.issuing) throw refuse('issuing_closed')
-    const wished = decideDatabases(known, names, grant.databases, session, request.time)
-    if ((await openLeasesOf(parts.db.knex, session.id)) + wished.length > mostOpen) {
-      const detail = `a session has at most ${mostOpen} open leases`
+    if (!snapshot.issuing) throw refuse('issuing_closed')
+    const wished = decideDatabases(snapshot, names, grant.databases, session, request.time)
+    if ((await openLeasesOf(parts.db.knex, session.id)) + wished.length > maxOpen) {
+      const detail = `a session has at most ${maxOpen} open leases`
       throw refuse('rate_limited', { errors: [{ pointer: '/databases', detail }], retryAfterSeconds })
     }
     const open = {
@@ -54,7 +54,7 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
       source: { ip: request.ip },
     }
     const holder = { sessionId: session.id, workloadId: entry.row.id, spiffeId: grant.spiffeId }
-    const { values, ids, undo } = await issueLeases(parts, open, holder, wished, known.instanceId)
+    const { values, ids, undo } = await issueLeases(parts, open, holder, wished, snapshot.instanceId)
     const shown = values.map((value) => ({ ...value, expiresAt: rfc3339(value.expiresAt) }))
     return {
       values: shown,
@@ -69,7 +69,7 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
 
 /** @throws Refusal `not_granted` before anything says whether it exists, `not_found`, `expires_too_soon` */
 function decideDatabases(
-  known: Pick<Snapshot, 'databases'>,
+  snapshot: Pick<Snapshot, 'databases'>,
   names: readonly string[],
   granted: readonly string[],
   session: Pick<SessionRow, 'expiresAt'>,
@@ -78,11 +78,11 @@ function decideDatabases(
   const at = (name: string): string => `/databases/${names.indexOf(name)}`
   const denied = names.filter((name) => !granted.includes(name))
   if (denied.length > 0) throw refused('not_granted', denied.map(at), 'is not granted to the caller')
-  const missing = names.filter((name) => !byName(known.databases, name))
+  const missing = names.filter((name) => !byName(snapshot.databases, name))
   if (missing.length > 0)
     throw refused('not_found', missing.map(at), 'is granted, and no database of that name is configured')
   return names.flatMap((name): Wished[] => {
-    const database = byName(known.databases, name)
+    const database = byName(snapshot.databases, name)
     if (!database) return []
     const { defaultLifetimeSeconds, maxLifetimeSeconds } = definitionOf(database)
     return [

@@ -37,11 +37,11 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
   const { keyring, randomBytes, rotators } = parts
   const page = createPages(parts)
 
-  async function insert(body: Written, tx: Knex.Transaction, known: Snapshot, now: Date): Promise<Change<Reply>> {
-    if (byName(known.databases, body.name)) throw refuse('already_exists')
+  async function insert(body: Written, tx: Knex.Transaction, snapshot: Snapshot, now: Date): Promise<Change<Reply>> {
+    if (byName(snapshot.databases, body.name)) throw refuse('already_exists')
     const { definition, password } = understand(body)
     if (password === undefined) throw impossible('/admin/password', 'a new database needs its credential')
-    await refuseRotated(tx, definition, known)
+    await refuseRotated(tx, definition, snapshot)
     const id = newId('db', randomBytes)
     const row: DatabaseRow = {
       id,
@@ -61,8 +61,12 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
   }
 
   /** It would be locked out at the policy's next rotation. */
-  async function refuseRotated(tx: Knex.Transaction, definition: DatabaseDefinition, known: Snapshot): Promise<void> {
-    const rotated = await claimants(tx, { rotators, known, kind: definition.kind })
+  async function refuseRotated(
+    tx: Knex.Transaction,
+    definition: DatabaseDefinition,
+    snapshot: Snapshot,
+  ): Promise<void> {
+    const rotated = await claimants(tx, { rotators, known: snapshot, kind: definition.kind })
     const path = rotated.get(roleAt(definition, definition.admin.username))
     if (path !== undefined) throw impossible('/admin/username', `is changed by the rotation policy of ${path}`)
   }
@@ -84,8 +88,8 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
     create: idempotent(
       parts,
       (request, tx, snapshot) => insert(bodyOf(request, 'createDatabase'), tx, snapshot, request.time),
-      (id, known) => {
-        const row = known.databases.get(id)
+      (id, snapshot) => {
+        const row = snapshot.databases.get(id)
         return row && showDatabase(row)
       },
     ),
@@ -124,7 +128,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       if (await isRotatedIn(tx, row.name)) throw refuse('in_use', { detail: 'secrets are rotated in it' })
       await removeDatabase(tx, row.id, request.time)
       return {
-        reply: { status: 204, body: { text: '', type: 'text/plain' } },
+        result: { status: 204, body: { text: '', type: 'text/plain' } },
         entry: { resource: about(row).resource },
         changed: at(row),
         // Its roles are taken away with its credential. Under the head lock, where no lease can begin beside it.
@@ -138,7 +142,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
       const checks = await checkDatabase(parts, row, rolePrefix(snapshot.instanceId))
       const ok = checks.every((check) => check.ok)
       return {
-        reply: json({ ok, checks }),
+        result: json({ ok, checks }),
         entry: { resource: { kind: 'database', id: row.id, name: row.name }, detail: { ok, checks } },
         holds: () => true,
         whileClosed: true,
@@ -147,8 +151,11 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
   }
 }
 
-export function findDatabase({ params }: Pick<ApiRequest, 'params'>, known: Pick<Snapshot, 'databases'>): DatabaseRow {
-  const row = byName(known.databases, params.name ?? '')
+export function findDatabase(
+  { params }: Pick<ApiRequest, 'params'>,
+  snapshot: Pick<Snapshot, 'databases'>,
+): DatabaseRow {
+  const row = byName(snapshot.databases, params.name ?? '')
   if (!row) throw refuse('not_found')
   return row
 }
@@ -213,7 +220,7 @@ const about = (row: DatabaseRow) => ({
 })
 
 const written = (row: DatabaseRow, status = 200): Change<Reply> => ({
-  reply: json(showDatabase(row), { status, headers: etag(row.revision) }),
+  result: json(showDatabase(row), { status, headers: etag(row.revision) }),
   entry: about(row),
   changed: at(row),
 })

@@ -1,6 +1,6 @@
 /** Why something is granted or refused. It runs the code that decides, issues nothing, and is itself recorded. */
 import { type Attestors, type Proof, joinTokenKind } from '../attest/attest.ts'
-import type { Entry } from '../audit/entry.ts'
+import type { LogEntry } from '../audit/entry.ts'
 import type { Facts } from '../authorize/decide.ts'
 import { type Considered, explain } from '../authorize/explain.ts'
 import { blockOf, openSession } from '../authorize/session.ts'
@@ -29,20 +29,20 @@ export type ExplainParts = {
 type View = ReturnType<typeof explanationView>
 
 export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
-  async function byProof(proof: Proof, named: string | undefined, known: Snapshot, now: Date): Promise<View> {
+  async function byProof(proof: Proof, named: string | undefined, snapshot: Snapshot, now: Date): Promise<View> {
     let about: About = {}
     let entries: Considered[] = []
     try {
-      const attested = await attestors.attest(known, { proof }, now)
+      const attested = await attestors.attest(snapshot, { proof }, now)
       about = { attestor: attested.attestor.name, selectors: { ...attested.selectors } }
-      const explanation = explain(known, factsOf(attested), named)
+      const explanation = explain(snapshot, factsOf(attested), named)
       entries = explanation.entries
-      const { recreated } = judgeAccount(known, attested)
+      const { recreated } = judgeAccount(snapshot, attested)
       if (explanation.outcome === 'refused') return explanationView(about, explanation)
       checkPinned(explanation.decision.entry, recreated)
-      const { key } = keys.signing(known, 'mac', now)
-      const session = openSession(explanation.decision, attested, { key, epoch: known.epoch }, now)
-      refuseBlocked(blockOf(known, session, now))
+      const { key } = keys.signing(snapshot, 'mac', now)
+      const session = openSession(explanation.decision, attested, { key, epoch: snapshot.epoch }, now)
+      refuseBlocked(blockOf(snapshot, session, now))
       const counted = attested.once !== undefined || attested.joinToken !== undefined
       return explanationView({ ...about, counted, sessionExpiresAt: session.expiresAt }, explanation)
     } catch (error) {
@@ -57,7 +57,7 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
   }
 
   /** Nobody needs to paste a token to an operator: the log knows what was refused, and with which facts. */
-  async function byRecord(requestId: string, named: string | undefined, known: Snapshot): Promise<View> {
+  async function byRecord(requestId: string, named: string | undefined, snapshot: Snapshot): Promise<View> {
     const entries = await findRecorded(db.knex, [`requestId=${requestId}`], 10)
     const entry = entries.find((entry) => entry.outcome === 'refused') ?? entries[0]
     // What operators and auditors did is told by the audit log, to those who may read it.
@@ -66,7 +66,7 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
         'no refusal of a workload is recorded under this id; of strangers beyond the limits only their number is'
       throw refuse('not_found', { detail })
     }
-    return sinceThen(entry, named, known)
+    return sinceThen(entry, named, snapshot)
   }
 
   return async (request, snapshot) => {
@@ -77,7 +77,7 @@ export function createExplain({ attestors, keys, db }: ExplainParts): Issue {
     else view = bySelectors(attestor ?? '', selectors ?? {}, workload, snapshot)
     const { outcome } = view
     return {
-      reply: json(view),
+      result: json(view),
       entry: {
         detail: {
           outcome,
@@ -111,15 +111,15 @@ function bySelectors(
   name: string,
   given: Readonly<Record<string, string | string[]>>,
   named: string | undefined,
-  known: Snapshot,
+  snapshot: Snapshot,
 ): View {
-  const attestor = byName(known.attestors, name)
+  const attestor = byName(snapshot.attestors, name)
   if (!attestor) throw impossible('/attestor', 'there is no attestor of that name')
   if (attestor.kind === joinTokenKind) {
     throw impossible('/attestor', 'a join token names its entry by itself: explain the token, or the request')
   }
   const facts: Facts = { attestor, selectors: readSelectors(given) }
-  return explanationView({ attestor: name, selectors: { ...facts.selectors } }, explain(known, facts, named))
+  return explanationView({ attestor: name, selectors: { ...facts.selectors } }, explain(snapshot, facts, named))
 }
 
 function readSelectors(given: Readonly<Record<string, string | string[]>>): Facts['selectors'] {
@@ -132,13 +132,13 @@ function readSelectors(given: Readonly<Record<string, string | string[]>>): Fact
 }
 
 /** The recorded refusal with its true reason, and what the registrations say to the same facts today. */
-function sinceThen({ outcome, reason, actor, detail }: Entry, named: string | undefined, known: Snapshot): View {
+function sinceThen({ outcome, reason, actor, detail }: LogEntry, named: string | undefined, snapshot: Snapshot): View {
   const { attestor: name, attestorId, selectors } = actor
   const about: About = { ...(name !== undefined && { attestor: name }), ...(selectors && { selectors }) }
-  const attestor = attestorId === undefined ? undefined : known.attestors.get(attestorId)
+  const attestor = attestorId === undefined ? undefined : snapshot.attestors.get(attestorId)
   const now =
     attestor && selectors && attestor.kind !== joinTokenKind
-      ? explain(known, { attestor, selectors: readSelectors(selectors) }, named ?? actor.workload)
+      ? explain(snapshot, { attestor, selectors: readSelectors(selectors) }, named ?? actor.workload)
       : undefined
   if (outcome !== 'refused' || reason === undefined) {
     if (now) return explanationView(about, now)

@@ -11,8 +11,8 @@ const recordedAlready = new Error('the first use is recorded already')
 export function createFirstUse({ recorder }: { recorder: Pick<Recorder, 'change'> }): FirstUse {
   return async (open, tokenId) => {
     try {
-      await recorder.change({ ...open, action: 'token.use' }, async (tx, known) => {
-        if (known.apiTokens.get(tokenId)?.used) throw recordedAlready
+      await recorder.change({ ...open, action: 'token.use' }, async (tx, snapshot) => {
+        if (snapshot.apiTokens.get(tokenId)?.used) throw recordedAlready
         return markFirstUse(tx, tokenId, open.time)
       })
     } catch (error) {

@@ -2,7 +2,7 @@
  * One decision to give something out, for a caller who is judged at each try. What the caller's session was found with may
  * be a little old: the append refuses a decision by facts that changed, and what is refused is looked up once more.
  */
-import type { Grant, Hints } from '../audit/record.ts'
+import type { Release, Hints } from '../audit/record.ts'
 import { Refusal, refuse } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { isStill } from './caller.ts'
@@ -10,8 +10,8 @@ import type { ApiRequest, Caller, Reply } from './request.ts'
 import type { Issue } from './route.ts'
 
 /** Each try is judged by its own snapshot, the caller too: it may have been revoked since it was identified. */
-export function refuseUnlessStill({ caller, time }: ApiRequest, known: Snapshot): void {
-  if (!isStill(caller, known, time)) throw refuse('unauthenticated')
+export function refuseUnlessStill({ caller, time }: ApiRequest, snapshot: Snapshot): void {
+  if (!isStill(caller, snapshot, time)) throw refuse('unauthenticated')
 }
 
 const factsOf = (caller: Caller): number | undefined => (caller.kind === 'session' ? caller.session.facts : undefined)
@@ -20,13 +20,13 @@ const factsOf = (caller: Caller): number | undefined => (caller.kind === 'sessio
 export function createGive(
   handler: Issue,
   request: ApiRequest,
-  identifyAgain: (known: Snapshot) => Promise<Caller>,
-): (snapshot: Snapshot, hints: Hints) => Promise<Grant<Reply>> {
-  async function give(snapshot: Snapshot, hints: Hints): Promise<Grant<Reply>> {
+  identifyAgain: (snapshot: Snapshot) => Promise<Caller>,
+): (snapshot: Snapshot, hints: Hints) => Promise<Release<Reply>> {
+  async function give(snapshot: Snapshot, hints: Hints): Promise<Release<Reply>> {
     refuseUnlessStill(request, snapshot)
     const grant = await handler(request, snapshot, hints)
     const { holds } = grant
-    grant.holds = (fresh) => isStill(request.caller, fresh, request.time) && (holds?.(fresh) ?? false)
+    grant.holds = (snapshot) => isStill(request.caller, snapshot, request.time) && (holds?.(snapshot) ?? false)
     return grant
   }
 

@@ -47,7 +47,7 @@ export function idempotent({ keys }: IdempotencyParts, handler: ChangeState, aga
     if (earlier) return repeat(earlier, hash, again && ((id) => again(id, snapshot, time)))
 
     const change = await handler(request, tx, snapshot)
-    const { reply, entry, placed } = change
+    const { result: reply, entry, placed } = change
     return {
       ...change,
       async placed(epoch, index) {
@@ -71,7 +71,7 @@ async function repeat(
   if (made === undefined) throw refuse('already_done', { ...(resourceId && { members: { id: resourceId } }) })
   const place = `${epoch}/${index}`
   return {
-    reply: json(made, { status, headers: { 'purser-log-index': place } }),
+    result: json(made, { status, headers: { 'purser-log-index': place } }),
     // Nothing changed: the entry says which one it repeats, and has no `change` of its own.
     entry: { detail: { repeats: place, resourceId: resourceId ?? '' } },
   }

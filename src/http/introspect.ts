@@ -20,25 +20,25 @@ export function createIntrospect({ sessions }: IntrospectParts): Read {
     return { session: session.id, ...(workload && { workload: workload.name }) }
   }
 
-  async function accessToken(token: string, known: Snapshot, now: Date): Promise<object> {
-    const found = await sessions.token(hashToken(token), known, now)
+  async function accessToken(token: string, snapshot: Snapshot, now: Date): Promise<object> {
+    const found = await sessions.token(hashToken(token), snapshot, now)
     if (!found) return inactive
     const { session, expiresAt } = found
     const sub = session.spiffeId
     return {
       active: true,
       token_type: 'access_token',
-      iss: known.issuer,
+      iss: snapshot.issuer,
       sub,
       exp: seconds(expiresAt),
-      ...about(session, known),
+      ...about(session, snapshot),
     }
   }
 
-  async function jwt(token: string, known: Snapshot, now: Date): Promise<object> {
-    const claims = await readJwtSvid(token, known, now)
-    const session = claims && (await sessions.byJwt(claims.jti, known, now))
-    return session ? { active: true, token_type: 'jwt-svid', ...claims, ...about(session, known) } : inactive
+  async function jwt(token: string, snapshot: Snapshot, now: Date): Promise<object> {
+    const claims = await readJwtSvid(token, snapshot, now)
+    const session = claims && (await sessions.byJwt(claims.jti, snapshot, now))
+    return session ? { active: true, token_type: 'jwt-svid', ...claims, ...about(session, snapshot) } : inactive
   }
 
   return async (request, snapshot) => {

@@ -27,7 +27,7 @@ export function createJoinToken(parts: JoinTokenParts): ChangeState {
     const expiresAt = rfc3339(expires)
     await insertJoinToken(tx, { id, hash, workloadId: workload.id, uses, createdAt: request.time, expiresAt: expires })
     return {
-      reply: json({ id, token, workload: name, uses, expiresAt }, { status: 201 }),
+      result: json({ id, token, workload: name, uses, expiresAt }, { status: 201 }),
       entry: {
         resource: { kind: 'join-token', id },
         change: { after: { workload: name, workloadId: workload.id, uses, expiresAt } },

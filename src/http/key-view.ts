@@ -14,29 +14,29 @@ export type KeyView = {
   createdAt: string
 } & Record<string, unknown>
 
-function stateOf(row: KeyRow, known: Pick<Snapshot, 'keys'>, now: Date): KeyView['state'] {
+function stateOf(row: KeyRow, snapshot: Pick<Snapshot, 'keys'>, now: Date): KeyView['state'] {
   if (row.withdrawnAt) return 'withdrawn'
   if (isRequested(row)) return 'requested'
   if (row.kind === 'log') return row.toSize === undefined ? 'active' : 'retiring'
   if (row.activeAt > now) return 'published'
   if (isUpstream(row)) return row.retireAt > now ? 'active' : 'retiring'
-  return signingKey(known, row.kind, now)?.id === row.id ? 'active' : 'retiring'
+  return signingKey(snapshot, row.kind, now)?.id === row.id ? 'active' : 'retiring'
 }
 
 /** Times that say "until something ends it" are left out. */
 const when = (name: 'activeAt' | 'retireAt' | 'goneAt', time: Date): Record<string, string> =>
   time < endless ? { [name]: rfc3339(time) } : {}
 
-export function showKey(row: KeyRow, known: Pick<Snapshot, 'keys' | 'trustDomain'>, now: Date): KeyView {
+export function showKey(row: KeyRow, snapshot: Pick<Snapshot, 'keys' | 'trustDomain'>, now: Date): KeyView {
   const { id, kind, algorithm, issuerKeyId, chain, epoch, withdrawnAt } = row
   return {
     id,
     kind,
     algorithm,
-    state: stateOf(row, known, now),
+    state: stateOf(row, snapshot, now),
     ...(issuerKeyId !== undefined && { issuerKeyId }),
     ...(chain !== undefined && { certificateChain: chain }),
-    ...(kind === 'log' && epoch !== undefined && { epoch, vkey: logVkey(row, originOf(known.trustDomain, epoch)) }),
+    ...(kind === 'log' && epoch !== undefined && { epoch, vkey: logVkey(row, originOf(snapshot.trustDomain, epoch)) }),
     createdAt: rfc3339(row.createdAt),
     ...when('activeAt', row.activeAt),
     ...when('retireAt', row.retireAt),

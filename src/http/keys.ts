@@ -112,7 +112,7 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     const changes = await orRefuse(() => keepOpen(tx, change(kind, asked, rows, time)))
     const applied = await applyKeyChanges(tx, changes, originOf(snapshot.trustDomain, snapshot.epoch))
     const [entry = {}, ...more] = applied.entries
-    return { reply: replyOf(changes, snapshot, time), entry, more, changed: applied.changed, placed: applied.placed }
+    return { result: replyOf(changes, snapshot, time), entry, more, changed: applied.changed, placed: applied.placed }
   }
 
   /** Private keys are wrapped again at once, values by a job that follows (jobs/rewrap.ts). */
@@ -122,7 +122,7 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     const made = await writeRotatedKeyring(tx, { rootKey, instanceId: snapshot.instanceId, id, now })
     const replaced = made.earlier.filter((one) => one.id === parts.keyring.currentId)
     return {
-      reply: json({
+      result: json({
         created: [showWrappingKey(made.row, id)],
         replaced: replaced.map((one) => showWrappingKey(one, id)),
       }),
@@ -137,7 +137,7 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     await insertKey(tx, made.row)
     const { resource } = describeKey(made.row)
     return {
-      reply: json({ keyId: made.row.id, csr: made.csr }, { status: 201 }),
+      result: json({ keyId: made.row.id, csr: made.csr }, { status: 201 }),
       entry: { resource, change: { after: { csr: made.csr } } },
       changed: [{ table: 'signing_key', where: { id: made.row.id } }],
     }
@@ -166,7 +166,7 @@ export function createKeyRoutes(parts: KeyRouteParts) {
     const applied = await applyKeyChanges(tx, changes, '')
     const entry: EntryPart = { action: 'key.import', ...describeKey(imported) }
     return {
-      reply: json(showKey(imported, { keys: new Map([[imported.id, imported]]), trustDomain }, time)),
+      result: json(showKey(imported, { keys: new Map([[imported.id, imported]]), trustDomain }, time)),
       entry,
       more: applied.entries,
       changed: [{ table: 'signing_key', where: { id: imported.id } }, ...applied.changed],

@@ -60,12 +60,12 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
     },
 
     async renew(request, { begin, finish }) {
-      const { reply: plan } = await begin(async (tx, known) => {
+      const { result: plan } = await begin(async (tx, snapshot) => {
         const lease = await find(request, await leaseById(tx, request.params.id ?? ''))
-        const found = extension(request, lease, known)
+        const found = extension(request, lease, snapshot)
         const detail = { database: found.database.name, expiresAt: found.expiresAt.toISOString() }
         await insertRenewal(tx, { id: request.id, leaseId: lease.id }, request.time)
-        return { reply: found, entry: aboutLease(lease, 'intended', detail) }
+        return { result: found, entry: aboutLease(lease, 'intended', detail) }
       })
       const { lease, database, expiresAt } = plan
       // It took so long that the job has said that it failed (jobs/lease-renewals.ts).
@@ -82,14 +82,14 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
         const failed = aboutLease(lease, 'failed', { database: database.name, error: message })
         await finish(async (tx) => {
           await endOne(tx)
-          return { reply: undefined, entry: failed }
+          return { result: undefined, entry: failed }
         })
         throw refuse('unavailable', { detail: 'the role can’t be extended now', retryAfterSeconds: 5 })
       }
       return finish(async (tx) => {
         await endOne(tx)
         return {
-          reply: json(showLease({ ...lease, expiresAt }, databases())),
+          result: json(showLease({ ...lease, expiresAt }, databases())),
           entry: aboutLease(lease, 'completed', detail),
           async placed() {
             if ((await extendLease(tx, lease.id, expiresAt)) !== 1) throw over()
@@ -99,13 +99,13 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
     },
 
     async revoke(request, { open, begin, finish }) {
-      const { reply: lease } = await begin(async (tx) => {
+      const { result: lease } = await begin(async (tx) => {
         const found = await find(request, await leaseById(tx, request.params.id ?? ''))
         if (found.state === 'abandoned') throw refuse('conflict', { detail: 'it was abandoned: nobody tries any more' })
         const reason = request.caller.kind === 'operator' ? 'revoked' : 'given_up'
         const until = new Date(request.time.getTime() + busyMs)
         return {
-          reply: { ...found, reason: found.reason ?? reason },
+          result: { ...found, reason: found.reason ?? reason },
           entry: aboutLease(found, 'intended', { database: nameOf(databases(), found), reason }),
           // One that is being revoked already is somebody's: the job's, or another caller's.
           placed: () => beginRevoking(tx, [found.id], ['intended', 'active'], { reason, now: request.time, until }),
@@ -114,7 +114,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
       if (lease.state === 'intended' || lease.state === 'active') await revokeRoles([lease], open)
       const now = (await leaseById(db.knex, lease.id)) ?? lease
       return finish(async () => ({
-        reply: json(showLease(now, databases()), { status: now.state === 'revoked' ? 200 : 202 }),
+        result: json(showLease(now, databases()), { status: now.state === 'revoked' ? 200 : 202 }),
         entry: aboutLease(now, 'granted', { database: nameOf(databases(), now), state: now.state }),
       }))
     },
@@ -128,7 +128,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
       const { attempts, lastError = '' } = lease
       const abandoned: LeaseRow = { ...lease, state: 'abandoned', reason: 'abandoned', endedAt: request.time }
       return {
-        reply: json(showLease(abandoned, databases())),
+        result: json(showLease(abandoned, databases())),
         entry: aboutLease(lease, 'granted', { database: nameOf(databases(), lease), attempts, lastError }),
         async placed() {
           if ((await abandonLease(tx, lease.id, 'abandoned', request.time)) !== 1) throw refuse('conflict')
@@ -155,16 +155,16 @@ async function find({ caller }: ApiRequest, lease: LeaseRow | undefined): Promis
 function extension(
   { caller, time }: ApiRequest,
   lease: LeaseRow,
-  known: Snapshot,
+  snapshot: Snapshot,
 ): { lease: LeaseRow; database: DatabaseRow; expiresAt: Date } {
   if (caller.kind !== 'session') throw refuse('token_type')
   const { session } = caller
   if (lease.state !== 'active' || lease.expiresAt <= time) throw over()
-  const database = known.databases.get(lease.databaseId)
-  const row = known.workloads.get(session.workloadId)
-  const attestor = known.attestors.get(session.attestorId)
+  const database = snapshot.databases.get(lease.databaseId)
+  const row = snapshot.workloads.get(session.workloadId)
+  const attestor = snapshot.attestors.get(session.attestorId)
   if (!row || row.disabled || !attestor) throw refuse('unauthenticated')
-  const { databases } = grantOf(entryOf(row), { attestor, selectors: session.selectors }, known.trustDomain)
+  const { databases } = grantOf(entryOf(row), { attestor, selectors: session.selectors }, snapshot.trustDomain)
   if (!database || !databases.includes(database.name)) throw refuse('not_granted')
   const { defaultLifetimeSeconds } = definitionOf(database)
   const wanted = Math.min(

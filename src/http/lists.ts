@@ -31,9 +31,9 @@ export function createPages({ keys }: ListParts): ShowPage {
     const { key } = keys.signing(snapshot, 'mac', time)
     const scope = { list, filters, caller, time }
     const after = cursor === undefined ? undefined : openCursor(key, scope, cursor)
-    const most = limit ?? defaultLimit
-    const ordered = typeof rows === 'function' ? await rows(after, most + 1) : sorted(rows, keyOf, after)
-    const shown = ordered.slice(0, most)
+    const max = limit ?? defaultLimit
+    const ordered = typeof rows === 'function' ? await rows(after, max + 1) : sorted(rows, keyOf, after)
+    const shown = ordered.slice(0, max)
     const last = shown.at(-1)
     return json({
       items: shown.map(show),

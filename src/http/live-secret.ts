@@ -8,8 +8,8 @@ import type { ApiRequest } from './request.ts'
 
 export const pathOf = ({ params }: Pick<ApiRequest, 'params'>) => secretPath(params.path ?? '', '/path/path')
 
-export function secretOf(request: Pick<ApiRequest, 'params'>, known: Pick<Snapshot, 'secrets'>): SecretRow {
-  const secret = known.secrets.get(pathOf(request).path)
+export function secretOf(request: Pick<ApiRequest, 'params'>, snapshot: Pick<Snapshot, 'secrets'>): SecretRow {
+  const secret = snapshot.secrets.get(pathOf(request).path)
   if (!secret) throw refuse('not_found')
   return secret
 }
@@ -18,9 +18,9 @@ export function secretOf(request: Pick<ApiRequest, 'params'>, known: Pick<Snapsh
 export async function lockedSecret(
   request: Pick<ApiRequest, 'params'>,
   tx: Knex.Transaction,
-  known: Pick<Snapshot, 'secrets'>,
+  snapshot: Pick<Snapshot, 'secrets'>,
 ): Promise<SecretRow> {
-  const secret = secretOf(request, known)
+  const secret = secretOf(request, snapshot)
   if ((await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
   return secret
 }

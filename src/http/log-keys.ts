@@ -17,9 +17,11 @@ export function logKeysOf({ keys, trustDomain }: Pick<Snapshot, 'keys' | 'trustD
     })
 }
 
-export const logVkeysOf = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
-  logKeysOf(known).flatMap((key) => (key.epoch === epoch ? [key.vkey] : []))
+export const logVkeysOf = (snapshot: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
+  logKeysOf(snapshot).flatMap((key) => (key.epoch === epoch ? [key.vkey] : []))
 
 /** Those that sign the present epoch's heads now. */
-export const signingLogKeys = (known: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
-  logKeysOf(known).flatMap(({ row, vkey, ...one }) => (one.epoch === epoch && row.toSize === undefined ? [vkey] : []))
+export const signingLogKeys = (snapshot: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
+  logKeysOf(snapshot).flatMap(({ row, vkey, ...one }) =>
+    one.epoch === epoch && row.toSize === undefined ? [vkey] : [],
+  )

@@ -9,7 +9,7 @@ export const openLog: ChangeState = async ({ reason }, tx, { issuing, epoch }) =
   }
   if (issuing) throw refuse('conflict', { detail: 'issuing is open' })
   return {
-    reply: { status: 204, body: { text: '', type: 'text/plain' } },
+    result: { status: 204, body: { text: '', type: 'text/plain' } },
     entry: { resource: { kind: 'epoch', id: String(epoch) } },
     // Under the head lock, the last one taken.
     placed: () => openIssuing(tx),

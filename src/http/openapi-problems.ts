@@ -7,8 +7,8 @@ import { isNode, list } from './openapi-schemas.ts'
 /** One fault: a JSON pointer (RFC 6901) and words that never echo the value; a name that looks like a token or a value is masked. */
 export type ValidationProblem = Problem
 
-const most = 20
-const longestPointer = 256
+const max = 20
+const maxPointerLength = 256
 /** The member by which the forms of a union tell themselves apart. */
 const tag = 'kind'
 
@@ -22,7 +22,7 @@ export function problemsOf(errors: readonly ErrorObject[], prefix = ''): Validat
   const kept = settleUnions(errors)
   const wrongType = new Set(kept.filter((error) => error.keyword === 'type').map((error) => error.instancePath))
   for (const error of kept) {
-    if (found.size === most) break
+    if (found.size === max) break
     // What has the wrong type has everything else wrong, too.
     if (error.keyword !== 'type' && wrongType.has(error.instancePath) && !error.propertyName) continue
     // These two only say that an inner error exists.
@@ -109,7 +109,7 @@ function pointer(error: ErrorObject): string {
 }
 
 const cut = (text: string): string =>
-  text.length <= longestPointer ? text : `${text.slice(0, longestPointer).toWellFormed()}…`
+  text.length <= maxPointerLength ? text : `${text.slice(0, maxPointerLength).toWellFormed()}…`
 
 /** A long run of letters and digits together is no name of a member, but a value that was put where a name belongs. */
 const withoutValues = (text: string): string =>

@@ -60,14 +60,14 @@ const guards = [
 export function bound(schema: Node): Node {
   const result: Record<string, unknown> = { ...mapSchemas(schema, bound) }
   const conditions: Node[] = []
-  for (const [most, least, keywords] of guards) {
-    const limit = result[most]
+  for (const [max, min, keywords] of guards) {
+    const limit = result[max]
     const inside = keywords.filter((keyword) => keyword in result)
     if (typeof limit !== 'number' || inside.length === 0) continue
     // What additionalProperties closes is told by the properties beside it: they stay together, and are few.
     if (inside.some((keyword) => keyword === 'additionalProperties') && 'properties' in result) continue
     const looks = Object.fromEntries(inside.map((keyword) => [keyword, result[keyword]]))
-    conditions.push({ if: { [least]: limit + 1 }, else: looks })
+    conditions.push({ if: { [min]: limit + 1 }, else: looks })
     for (const keyword of inside) delete result[keyword]
   }
   return conditions.length === 0 ? result : { ...result, allOf: [...list(result['allOf']), ...conditions] }

@@ -36,7 +36,7 @@ const failedForMs = 60_000
 /** @param now wall clock, milliseconds */
 export function createProofLimits({ perSecond, burst, maxAddresses }: Rules, now: () => number): ProofLimits {
   const rate = (share: number) =>
-    createBuckets({ perSecond: perSecond * share, burst: burst * share, most: maxAddresses }, now)
+    createBuckets({ perSecond: perSecond * share, burst: burst * share, max: maxAddresses }, now)
   const byAddress = rate(shareOfAddress)
   const byGroup = rate(1)
   const proven = createMarks(provenForMs, maxAddresses, now)

@@ -4,7 +4,7 @@ export type Recent<T> = {
   keep(key: string, value: T, until: Date): void
 }
 
-const most = 10_000
+const max = 10_000
 
 export function createRecent<T>(): Recent<T> {
   // A Map keeps the order of insertion: the first one is the one to go.
@@ -21,7 +21,7 @@ export function createRecent<T>(): Recent<T> {
     keep(key, value, until) {
       kept.set(key, { value, until })
       for (const oldest of kept.keys()) {
-        if (kept.size <= most) break
+        if (kept.size <= max) break
         kept.delete(oldest)
       }
     },

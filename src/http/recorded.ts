@@ -1,16 +1,16 @@
 /** What the log says, for handlers that answer from it. */
-import type { Entry } from '../audit/entry.ts'
+import type { LogEntry } from '../audit/entry.ts'
 import { holdsTerms } from '../audit/terms.ts'
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { findEntries } from '../store/find-entries.ts'
 
 /** Only `seal` writes bodies, from an Entry. */
-const isEntry = (value: unknown): value is Entry => typeof value === 'object' && value !== null && 'action' in value
+const isEntry = (value: unknown): value is LogEntry => typeof value === 'object' && value !== null && 'action' in value
 
 /** Entries that hold every term, newest first; redacted ones are left out. */
-export async function findRecorded(knex: Knex, terms: readonly string[], most: number): Promise<Entry[]> {
-  const found = await findEntries(knex, terms, most)
+export async function findRecorded(knex: Knex, terms: readonly string[], max: number): Promise<LogEntry[]> {
+  const found = await findEntries(knex, terms, max)
   // Two terms may share a key.
   return found.filter(isEntry).filter((entry) => holdsTerms(entry, terms))
 }

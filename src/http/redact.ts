@@ -1,4 +1,4 @@
-import { mostRedacted, redact } from '../audit/redact.ts'
+import { maxRedacted, redact } from '../audit/redact.ts'
 import { refuse } from '../errors.ts'
 import { bodyOf, json } from './request.ts'
 import type { ChangeState } from './route.ts'
@@ -11,10 +11,14 @@ export const createRedactEntries =
   ({ minRedactionAge: minAgeSeconds }: RedactParts): ChangeState =>
   async (request, tx) => {
     const { epoch, from, to, rule } = bodyOf(request, 'redactEntries')
-    if (from >= to || to - from > mostRedacted) {
-      const detail = `must be above from, and at most ${mostRedacted} above it`
+    if (from >= to || to - from > maxRedacted) {
+      const detail = `must be above from, and at most ${maxRedacted} above it`
       throw refuse('impossible', { errors: [{ pointer: '/to', detail }] })
     }
-    const { reply, ...change } = await redact(tx, { epoch, from, to, rule }, { now: request.time, minAgeSeconds })
-    return { ...change, reply: json({ epoch, from, to, ...reply }) }
+    const { result: reply, ...change } = await redact(
+      tx,
+      { epoch, from, to, rule },
+      { now: request.time, minAgeSeconds },
+    )
+    return { ...change, result: json({ epoch, from, to, ...reply }) }
   }

@@ -54,11 +54,11 @@ const onlyCounted: ReadonlySet<RefusalCode> = new Set(['rate_limited', 'not_foun
 const minute = 60_000
 /** Seconds. */
 const day = 86_400
-const mostToldApart = 1_000
+const maxNamedApart = 1_000
 
 export function createSummaries(parts: { limits: Allowance; workers: number; now: () => number }): Summaries {
   const { limits, workers, now } = parts
-  const rate = (perSecond: number, burst: number) => createBuckets({ perSecond, burst, most: 50_000 }, now)
+  const rate = (perSecond: number, burst: number) => createBuckets({ perSecond, burst, max: 50_000 }, now)
   const perMinute = (count: number) => rate(count / workers / 60, count / workers)
   const byAddress = perMinute(limits.refusalsPerMinute)
   const altogether = perMinute(limits.allRefusalsPerMinute)
@@ -71,7 +71,7 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
   const add = (refused: Omit<Summary, 'since'>, since: number): void => {
     const keyOf = (prefix: string): string => JSON.stringify([refused.attestor ?? null, refused.reason, prefix])
     const own = keyOf(refused.addressPrefix)
-    const prefix = open.has(own) || open.size < mostToldApart ? refused.addressPrefix : '*'
+    const prefix = open.has(own) || open.size < maxNamedApart ? refused.addressPrefix : '*'
     const key = prefix === refused.addressPrefix ? own : keyOf(prefix)
     const kept = open.get(key)
     if (kept === undefined) open.set(key, { ...refused, addressPrefix: prefix, since })

@@ -7,7 +7,7 @@ import type { Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import { Refusal, type RefusalCode, type RefusalInfo, refuse } from '../errors.ts'
 import { isConnectionError } from '../store/database.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Limits } from './limits.ts'
 import { sendFailure, sendRefusal } from './reply.ts'
@@ -15,7 +15,7 @@ import { sendFailure, sendRefusal } from './reply.ts'
 export type RefusalParts = {
   recorder: Pick<Recorder, 'note'>
   limits: Pick<Limits, 'noteRefusal'>
-  log: Pick<ServerLog, 'error'>
+  log: Pick<Logger, 'error'>
   metrics: Pick<Metrics, 'refused'>
 }
 

@@ -12,7 +12,7 @@ import { claimState, claimedBefore } from '../store/claims.ts'
 import type { Database } from '../store/database.ts'
 import type { Claim } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Log } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import { repeatMs, serialKey } from './claims.ts'
 import type { FindSession } from './find-session.ts'
 import type { ApiRequest } from './request.ts'
@@ -22,13 +22,13 @@ export type RenewalParts = {
   sessions: Pick<FindSession, 'byCertificate'>
   recorder: Pick<Recorder, 'change'>
   db: Pick<Database, 'knex'>
-  log: Pick<Log, 'warn'>
+  log: Pick<Logger, 'warn'>
   randomBytes: (size: number) => Buffer
 }
 
 export type Renewal = {
   /** What a proof of kind `x509` rests on; nothing where no live certificate of ours was presented. */
-  certified(request: Pick<ApiRequest, 'clientCertificate' | 'time'>, known: Snapshot): Promise<Certified | undefined>
+  certified(request: Pick<ApiRequest, 'clientCertificate' | 'time'>, snapshot: Snapshot): Promise<Certified | undefined>
   /**
    * Refuses a serial number that was spent, before anything outside is touched. The append judges the claim for good; what
    * gets no new certificate has none.
@@ -50,13 +50,18 @@ export function createRenewal(parts: RenewalParts): Renewal {
   async function end(request: ApiRequest, { session, serialNumber }: Renewed, actor: Actor): Promise<Refusal> {
     const { id: requestId, time, ip } = request
     const open = { requestId, action: 'session.end' as const, time, actor: { kind: 'system' as const }, source: { ip } }
-    await recorder.change(open, async (tx, known) => {
+    await recorder.change(open, async (tx, snapshot) => {
       const asked = { session: session.id, reason: 'keyCompromise' }
-      const { entry, more, changed } = await revoke(tx, asked, { known, now: time, randomBytes, mayReturn: true })
+      const { entry, more, changed } = await revoke(tx, asked, {
+        known: snapshot,
+        now: time,
+        randomBytes,
+        mayReturn: true,
+      })
       const change = { after: { ended: 'a certificate that was renewed before was presented again', serialNumber } }
       const resource = { kind: 'session', id: session.id }
       return {
-        reply: undefined,
+        result: undefined,
         entry: { ...entry, resource, change },
         ...(more && { more }),
         ...(changed && { changed }),
@@ -68,9 +73,9 @@ export function createRenewal(parts: RenewalParts): Renewal {
 
   return {
     end,
-    async certified({ clientCertificate, time }, known) {
+    async certified({ clientCertificate, time }, snapshot) {
       const presented = clientCertificate()
-      return presented && { renews: await sessions.byCertificate(presented, known, time) }
+      return presented && { renews: await sessions.byCertificate(presented, snapshot, time) }
     },
     async checkUnspent(request, renewed, claim, mac, actor) {
       const before = new Date(request.time.getTime() - repeatMs)

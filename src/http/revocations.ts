@@ -24,7 +24,7 @@ export type RevocationParts = IdempotencyParts & { randomBytes: (size: number) =
 type Ended = { blocks: readonly BlockRow[]; sessions: readonly string[]; leases: readonly RevokedLease[] }
 
 /** Names in one entry; more of them make further entries of the same request. */
-const mostInEntry = 500
+const maxInEntry = 500
 
 const valuesOf = (blocks: readonly BlockRow[], kind: BlockKind): string[] =>
   blocks.filter((block) => block.kind === kind).map((block) => block.value)
@@ -54,10 +54,10 @@ const showRevokedLease = ({ id, databaseId, username }: RevokedLease, { database
 function entriesOf(id: string, asked: Asked, { blocks, sessions, leases }: Ended): EntryPart[] {
   const entries: EntryPart[] = []
   const kind = blocks.find(isReleasable)?.kind
-  const longest = Math.max(blocks.length, sessions.length, leases.length)
-  const parts = Math.max(1, Math.ceil(longest / mostInEntry))
+  const max = Math.max(blocks.length, sessions.length, leases.length)
+  const parts = Math.max(1, Math.ceil(max / maxInEntry))
   for (let n = 0; n < parts; n++) {
-    const part = <T>(list: readonly T[]): T[] => list.slice(n * mostInEntry, (n + 1) * mostInEntry)
+    const part = <T>(list: readonly T[]): T[] => list.slice(n * maxInEntry, (n + 1) * maxInEntry)
     entries.push({
       resource: { kind: 'revocation', id },
       revoked: revokedOf({ blocks: part(blocks), sessions: part(sessions), leases: part(leases) }),
@@ -80,7 +80,7 @@ function outOfReach(found: Found, blocks: readonly BlockRow[]): Record<string, s
   ]
 }
 
-type Done = { id: string; found: Found[] } & Ended & Omit<Change<never>, 'reply'>
+type Done = { id: string; found: Found[] } & Ended & Omit<Change<never>, 'result'>
 
 /**
  * Revokes in the transaction, and says what the log says of it.
@@ -122,9 +122,9 @@ type Revoking = { known: Snapshot; now: Date; randomBytes: (size: number) => Buf
 
 export function createRevocationRoutes(parts: RevocationParts): { create: ChangeState } {
   const { randomBytes } = parts
-  const create: ChangeState = async (request, tx, known) => {
+  const create: ChangeState = async (request, tx, snapshot) => {
     const asked: Asked = bodyOf(request, 'createRevocation')
-    const done = await revoke(tx, asked, { known, now: request.time, randomBytes })
+    const done = await revoke(tx, asked, { known: snapshot, now: request.time, randomBytes })
     const { id, found, blocks, sessions, leases, ...change } = done
     const count = (kind: BlockKind): number => valuesOf(blocks, kind).length
     const revoked = {
@@ -138,10 +138,10 @@ export function createRevocationRoutes(parts: RevocationParts): { create: Change
       id,
       revoked,
       ...(kind && { blocks: kind }),
-      leases: leases.map((lease) => showRevokedLease(lease, known)),
+      leases: leases.map((lease) => showRevokedLease(lease, snapshot)),
       outOfReach: found.flatMap((part) => outOfReach(part, blocks)),
     }
-    return { reply: json(reply, { status: 201 }), ...change }
+    return { result: json(reply, { status: 201 }), ...change }
   }
   return { create: idempotent(parts, create) }
 }

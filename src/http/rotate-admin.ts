@@ -17,13 +17,13 @@ export type RotateAdminParts = AdminParts & { randomBytes: (size: number) => Buf
 
 export function createRotateAdmin(parts: RotateAdminParts): Act {
   return async (request, { begin, finish }) => {
-    const { reply: row } = await begin(async (tx, known): Promise<Change<DatabaseRow>> => {
-      const found = findDatabase(request, known)
+    const { result: row } = await begin(async (tx, snapshot): Promise<Change<DatabaseRow>> => {
+      const found = findDatabase(request, snapshot)
       const locked = await lockDatabase(tx, found.id)
       if (locked?.revision !== found.revision) throw refuse('stale')
       // One that is being set already is gone on with: the server may have it.
       if (!locked.staged) await stageAdmin(tx, found.id, nextAdmin(parts, found, parts.randomBytes))
-      return { reply: found, entry: { outcome: 'intended', resource: databaseResource(found) } }
+      return { result: found, entry: { outcome: 'intended', resource: databaseResource(found) } }
     })
     try {
       const staged = await stagedAdmin(parts.db.knex, row.id)
@@ -31,14 +31,14 @@ export function createRotateAdmin(parts: RotateAdminParts): Act {
     } catch (error) {
       const { fault, detail } = targetError(error)
       await finish(async () => ({
-        reply: undefined,
+        result: undefined,
         entry: { outcome: 'failed', resource: databaseResource(row), detail: { fault, detail } },
       }))
       throw refuse('unavailable', { detail: `the credential stays as it is, and it is tried again: ${detail}` })
     }
-    return finish(async (tx, known) => {
-      const { row: live, ...change } = await switchAdmin(tx, row, known.databases.get(row.id))
-      return { reply: json(showDatabase(live), { headers: etag(live.revision) }), ...change }
+    return finish(async (tx, snapshot) => {
+      const { row: live, ...change } = await switchAdmin(tx, row, snapshot.databases.get(row.id))
+      return { result: json(showDatabase(live), { headers: etag(live.revision) }), ...change }
     })
   }
 }

@@ -65,11 +65,11 @@ function podOf(selectors: SelectorRecord): string | undefined {
 
 export function showConsumer(
   consumer: Consumer,
-  known: Pick<Snapshot, 'workloads'>,
+  snapshot: Pick<Snapshot, 'workloads'>,
   more: { address: string | undefined; watching: boolean },
 ) {
   const { holder, session, newest, standing, until, moved, excused, waitedFor } = consumer
-  const workload = session && known.workloads.get(session.workloadId)?.name
+  const workload = session && snapshot.workloads.get(session.workloadId)?.name
   const [pod, job] = session ? [podOf(session.selectors), first(session.selectors, jobKeys)] : []
   return {
     holder,

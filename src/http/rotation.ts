@@ -31,7 +31,7 @@ import { checkReveal } from './secret-reader.ts'
 
 export type RotationRouteParts = RotationParts & ListParts & { db: Pick<Database, 'knex'> }
 
-const mostShown = 11
+const maxShown = 11
 
 const whyTold = 'must say why values of this secret are sent there: it goes into the log'
 
@@ -39,12 +39,12 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   const { db, rotators, randomBytes, consumersOf } = parts
   const page = createPages(parts)
 
-  async function view(knex: Knex, secret: SecretRow, known: Snapshot, now: Date) {
+  async function view(knex: Knex, secret: SecretRow, snapshot: Snapshot, now: Date) {
     const policy = await readPolicy(knex, secret.id)
-    const rotations = await listRotations(knex, secret.id, mostShown)
+    const rotations = await listRotations(knex, secret.id, maxShown)
     const [last] = rotations
     const waits = last && ['issued', 'waiting', 'held'].includes(last.state)
-    const consumers = waits ? await consumersOf(secret, last, known, now, knex) : undefined
+    const consumers = waits ? await consumersOf(secret, last, snapshot, now, knex) : undefined
     return showSecretRotation(
       secret,
       policy,
@@ -54,22 +54,22 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     )
   }
 
-  async function show(knex: Knex, secret: SecretRow, known: Snapshot, now: Date, status = 200): Promise<Reply> {
-    const shown = await view(knex, secret, known, now)
+  async function show(knex: Knex, secret: SecretRow, snapshot: Snapshot, now: Date, status = 200): Promise<Reply> {
+    const shown = await view(knex, secret, snapshot, now)
     return json(shown, { status, headers: etag(shown.revision) })
   }
 
-  const get: Read = async (request, known) => show(db.knex, secretOf(request, known), known, request.time)
+  const get: Read = async (request, snapshot) => show(db.knex, secretOf(request, snapshot), snapshot, request.time)
 
-  const put: ChangeState = async (request, tx, known) => {
+  const put: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const policy: Policy = readPolicyBody(bodyOf(request, 'putRotationPolicy'))
-    const secret = await lockedSecret(request, tx, known)
+    const secret = await lockedSecret(request, tx, snapshot)
     const old = await readPolicy(tx, secret.id)
     checkRevision(expected, old?.revision ?? 0)
     const errors = [
-      ...checkPolicy(policy, rotators, known, request.time),
-      ...(await claimedElsewhere(tx, { rotators, known }, { secretId: secret.id, rotator: policy.rotator })),
+      ...checkPolicy(policy, rotators, snapshot, request.time),
+      ...(await claimedElsewhere(tx, { rotators, known: snapshot }, { secretId: secret.id, rotator: policy.rotator })),
     ]
     if (errors.length > 0) throw refuse('impossible', { errors })
     const tells = (of: Policy): string | undefined => rotators.get(of.rotator.kind)?.tells?.(of.rotator)
@@ -89,16 +89,16 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const row = { ...secret, rotator: policy.rotator.kind, revision: secret.revision + 1, updatedAt: request.time }
     await updateSecret(tx, row)
     return {
-      reply: await show(tx, row, known, request.time, old ? 200 : 201),
+      result: await show(tx, row, snapshot, request.time, old ? 200 : 201),
       entry: { resource: { ...secretResource(row), revision: row.revision }, change: { after: { revision, policy } } },
       changed: [{ table: 'secret', where: { id: row.id } }],
     }
   }
 
   /** From then on values are written as of any secret; what its rotations made stays. */
-  const remove: ChangeState = async (request, tx, known) => {
+  const remove: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
-    const secret = await lockedSecret(request, tx, known)
+    const secret = await lockedSecret(request, tx, snapshot)
     const old = await readPolicy(tx, secret.id)
     if (!old) throw refuse('not_found', { detail: 'it has no rotation policy' })
     checkRevision(expected, old.revision)
@@ -108,7 +108,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const row = { ...rest, revision: secret.revision + 1, updatedAt: request.time }
     await updateSecret(tx, row)
     return {
-      reply: { status: 204, body: { text: '', type: 'text/plain' } },
+      result: { status: 204, body: { text: '', type: 'text/plain' } },
       entry: {
         resource: { ...secretResource(row), revision: row.revision },
         change: { after: { revision: 0 } },
@@ -119,8 +119,14 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   }
 
   /** What was begun is shown as it stands in the transaction. */
-  const begun = async (request: ApiRequest, tx: Knex.Transaction, secret: SecretRow, known: Snapshot, made: Begun) => ({
-    reply: await show(tx, secret, known, request.time, 202),
+  const begun = async (
+    request: ApiRequest,
+    tx: Knex.Transaction,
+    secret: SecretRow,
+    snapshot: Snapshot,
+    made: Begun,
+  ) => ({
+    result: await show(tx, secret, snapshot, request.time, 202),
     entry: made.entry,
   })
 
@@ -135,8 +141,8 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   const preparedFor = new WeakMap<ApiRequest, Prepared>()
 
   /** What is missing here may be there for the change, which looks again. */
-  async function before(request: ApiRequest, known: Snapshot): Promise<void> {
-    const secret = known.secrets.get(pathOf(request).path)
+  async function before(request: ApiRequest, snapshot: Snapshot): Promise<void> {
+    const secret = snapshot.secrets.get(pathOf(request).path)
     const policy = secret && (await readPolicy(db.knex, secret.id))
     if (!policy || bodyOf(request, 'rotateSecret').data) return
     preparedFor.set(
@@ -145,46 +151,54 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     )
   }
 
-  const rotate: ChangeState = async (request, tx, known) => {
-    const secret = await lockedSecret(request, tx, known)
+  const rotate: ChangeState = async (request, tx, snapshot) => {
+    const secret = await lockedSecret(request, tx, snapshot)
     const plan = planFor(request, await readPolicy(tx, secret.id))
     const { data, supersede = false } = bodyOf(request, 'rotateSecret')
     const prepared = preparedFor.get(request)
-    const asked = { secret, plan, supersede, requestedBy: operatorOf(request), known, now: request.time }
+    const asked = { secret, plan, supersede, requestedBy: operatorOf(request), known: snapshot, now: request.time }
     const more = { ...(data && { data }), ...(prepared && { prepared }) }
-    return begun(request, tx, secret, known, await madeHere(beginRotation(tx, parts, { ...asked, ...more })))
+    return begun(request, tx, secret, snapshot, await madeHere(beginRotation(tx, parts, { ...asked, ...more })))
   }
 
-  const back: ChangeState = async (request, tx, known) => {
+  const back: ChangeState = async (request, tx, snapshot) => {
     const { toVersion } = bodyOf(request, 'rollBackSecret')
-    const secret = await lockedSecret(request, tx, known)
+    const secret = await lockedSecret(request, tx, snapshot)
     const policy = await readPolicy(tx, secret.id)
     const running = await lockRunning(tx, secret.id)
     const plan = newPlan(policy && policyOf(policy))
-    const asked = { secret, running, plan, toVersion, requestedBy: operatorOf(request), known, now: request.time }
-    return begun(request, tx, secret, known, await rollBack(tx, parts, asked))
+    const asked = {
+      secret,
+      running,
+      plan,
+      toVersion,
+      requestedBy: operatorOf(request),
+      known: snapshot,
+      now: request.time,
+    }
+    return begun(request, tx, secret, snapshot, await rollBack(tx, parts, asked))
   }
 
-  const steerOne: ChangeState = async (request, tx, known) => {
+  const steerOne: ChangeState = async (request, tx, snapshot) => {
     const verb = readVerb(bodyOf(request, 'steerRotation'))
-    const secret = await lockedSecret(request, tx, known)
+    const secret = await lockedSecret(request, tx, snapshot)
     const running = await lockRunning(tx, secret.id)
     if (!running) throw refuse('conflict', { detail: 'no rotation of this secret runs' })
-    const asked = { secret, running, requestedBy: operatorOf(request), known, now: request.time }
+    const asked = { secret, running, requestedBy: operatorOf(request), known: snapshot, now: request.time }
     const steered = await steer(tx, parts, asked, verb)
-    return { reply: await show(tx, secret, known, request.time), ...steered }
+    return { result: await show(tx, secret, snapshot, request.time), ...steered }
   }
 
-  const list: Read = async (request, known) => {
+  const list: Read = async (request, snapshot) => {
     const { prefix = '' } = queryFor(request, 'listRotations')
     const rows = (await runningRotations(db.knex)).filter(({ path }) => path.startsWith(prefix))
     const showListed = (row: (typeof rows)[number]) => ({ path: row.path, ...showRotation(row) })
-    return page(request, known, { list: 'rotations', rows, keyOf: (row) => row.path, show: showListed })
+    return page(request, snapshot, { list: 'rotations', rows, keyOf: (row) => row.path, show: showListed })
   }
 
-  const again = (id: string, known: Snapshot, now: Date) => {
-    const secret = [...known.secrets.values()].find((secret) => secret.id === id)
-    return secret && view(db.knex, secret, known, now)
+  const again = (id: string, snapshot: Snapshot, now: Date) => {
+    const secret = [...snapshot.secrets.values()].find((secret) => secret.id === id)
+    return secret && view(db.knex, secret, snapshot, now)
   }
 
   return {

@@ -5,13 +5,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Action, Actor } from '../audit/entry.ts'
 import { cut } from '../audit/entry.ts'
-import type { Change, Grant, Hints, Recorded, Recorder } from '../audit/record.ts'
+import type { Change, Release, Hints, Recorded, Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import { type Problem, Refusal, refuse } from '../errors.ts'
 import type { Permission } from '../operators/permissions.ts'
 import type { Knex } from '../store/database.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
 import { type IdentifyParts, identify, operatorOf, isStill } from './caller.ts'
@@ -30,7 +30,7 @@ import { sendReply } from './reply.ts'
 /** Answers from what is kept. */
 export type Read = (request: ApiRequest, snapshot: Snapshot) => Promise<Reply>
 /** Gives something out: appended in the group commit, then the reply leaves. */
-export type Issue = (request: ApiRequest, snapshot: Snapshot, hints: Hints) => Promise<Grant<Reply>>
+export type Issue = (request: ApiRequest, snapshot: Snapshot, hints: Hints) => Promise<Release<Reply>>
 /** Changes what is kept: its SQL and its entry in one transaction, the entry last. */
 export type ChangeState = (request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<Reply>>
 
@@ -86,7 +86,7 @@ export type DoorParts = OpeningParts &
     recorder: Recorder
     snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh'>
     limits: Limits
-    log: ServerLog
+    log: Logger
     metrics: Metrics
     /** The first use of an admin token ends the bootstrap token that made it. */
     firstUse: FirstUse
@@ -166,8 +166,8 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     if (route.kind === 'read') return route.handler(request, snapshots.current())
     if (route.kind === 'change') await route.before?.(request, snapshots.current())
     // By what the database says now, whatever was looked up lately.
-    const identifyAgain = (known: Snapshot): Promise<Caller> =>
-      identify(message, route.permission, known, parts, open.time, false)
+    const identifyAgain = (snapshot: Snapshot): Promise<Caller> =>
+      identify(message, route.permission, snapshot, parts, open.time, false)
     return withReceipt(await recordedBy(route, request, open, identifyAgain))
   }
 
@@ -175,7 +175,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     { kind, handler }: Exclude<Route, { kind: 'read' }>,
     request: ApiRequest,
     open: Opening,
-    identifyAgain: (known: Snapshot) => Promise<Caller>,
+    identifyAgain: (snapshot: Snapshot) => Promise<Caller>,
   ): Promise<Recorded<Reply>> {
     if (kind === 'issue') return recorder.grant(open, createGive(handler, request, identifyAgain))
     const begin: Acting['begin'] = (run) =>
@@ -232,7 +232,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
 }
 
 async function withReceipt(recorded: Recorded<Reply>): Promise<Reply> {
-  const { reply, epoch, index } = recorded
+  const { result: reply, epoch, index } = recorded
   const { status, receipt } = reply
   // A reply that repeats an earlier one names that one's entry.
   const headers = { 'purser-log-index': `${epoch}/${index}`, ...reply.headers }

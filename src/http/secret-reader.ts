@@ -24,21 +24,21 @@ export type SecretCaller = {
 }
 
 /** What a session's entry grants it now, templates filled in. @throws Refusal `unauthenticated` where it stands no more */
-function sessionGrant(session: Extract<Caller, { kind: 'session' }>['session'], known: Snapshot): Decision {
-  const row = known.workloads.get(session.workloadId)
-  const attestor = known.attestors.get(session.attestorId)
+function sessionGrant(session: Extract<Caller, { kind: 'session' }>['session'], snapshot: Snapshot): Decision {
+  const row = snapshot.workloads.get(session.workloadId)
+  const attestor = snapshot.attestors.get(session.attestorId)
   if (!row || !attestor) throw refuse('unauthenticated')
   const entry = entryOf(row)
-  return { entry, grant: grantOf(entry, { attestor, selectors: session.selectors }, known.trustDomain) }
+  return { entry, grant: grantOf(entry, { attestor, selectors: session.selectors }, snapshot.trustDomain) }
 }
 
 /** @throws Refusal `token_type` for whoever is neither */
-export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, known: Snapshot): SecretCaller {
+export function secretCaller({ caller }: Pick<ApiRequest, 'caller'>, snapshot: Snapshot): SecretCaller {
   if (caller.kind === 'operator')
     return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true, roots: () => [''] }
   if (caller.kind !== 'session') throw refuse('token_type')
   const { session } = caller
-  const { entry, grant } = sessionGrant(session, known)
+  const { entry, grant } = sessionGrant(session, snapshot)
   return {
     holder: session.id,
     may: (action, path) => maySecret(grant.secrets, action, path),

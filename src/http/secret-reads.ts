@@ -1,5 +1,5 @@
 /** Secrets as workloads meet them: values by path, one or many in a request, and the names that they may list. */
-import type { Grant } from '../audit/record.ts'
+import type { Release } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
 import { parseSecretPath } from '../names/secret-path.ts'
 import { type ReadParts, type ReadSecrets, type Wanted, readSecrets, secretPath } from '../secrets/read.ts'
@@ -26,19 +26,19 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
     wanted: Wanted[],
     at: (n: number) => string,
     answer: (found: ReadSecrets) => Pick<Reply, 'body' | 'headers' | 'receipt'>,
-  ): Promise<Grant<Reply>> {
+  ): Promise<Release<Reply>> {
     const { holder, may, actor, alive, facts } = secretCaller(request, snapshot)
     checkReveal(request)
     const reader = { holder, may: (path: Parameters<typeof may>[1]) => may('read', path) }
     const found = await readSecrets(parts.readSecretsBy, wanted, reader, snapshot, request.time, at)
     return {
-      reply: answer(found),
+      result: answer(found),
       entry: { ...(actor && { actor }), issued: { secrets: found.record } },
       reads: found.reads,
       ...(alive && { alive }),
       ...(facts !== undefined && { facts }),
       // Grants are evaluated at each use: a newer entry may grant less.
-      holds: (fresh) => found.holds(fresh) && mayAll(request, fresh, found),
+      holds: (snapshot) => found.holds(snapshot) && mayAll(request, snapshot, found),
     }
   }
 
@@ -96,7 +96,7 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
       const secret = snapshot.secrets.get(path.path)
       if (!secret) throw refuse('not_found')
       return {
-        reply: { status: 204, body: { text: '', type: 'text/plain' } },
+        result: { status: 204, body: { text: '', type: 'text/plain' } },
         entry: {
           resource: { kind: 'secret', id: secret.id, name: secret.path },
           detail: { version },
@@ -114,7 +114,7 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
 const notGranted = 'is not granted to the caller'
 const pathPointer = (): string => '/path/path'
 
-function mayAll(request: ApiRequest, fresh: Snapshot, { record }: ReadSecrets): boolean {
-  const { may } = secretCaller(request, fresh)
+function mayAll(request: ApiRequest, snapshot: Snapshot, { record }: ReadSecrets): boolean {
+  const { may } = secretCaller(request, snapshot)
   return record.every(({ path }) => may('read', parseSecretPath(path)))
 }

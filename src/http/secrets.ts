@@ -46,11 +46,11 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
   async function write(
     request: ApiRequest,
     tx: Knex.Transaction,
-    known: Snapshot,
+    snapshot: Snapshot,
     version: { data: SecretData; source: VersionSource; expiresAt?: Date },
   ): Promise<Change<Reply>> {
     const { path } = pathOf(request)
-    const old = known.secrets.get(path)
+    const old = snapshot.secrets.get(path)
     const now = request.time
     const next = (await lastVersionOf(tx, path)) + 1
     const row: SecretRow = old
@@ -88,14 +88,14 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
       ...(destroyed.length > 0 && { destroyed }),
     }
     return {
-      reply: json(showSecret(row), { status: old ? 200 : 201, headers: etag(row.version) }),
+      result: json(showSecret(row), { status: old ? 200 : 201, headers: etag(row.version) }),
       ...changed(row, { detail }),
     }
   }
 
   /** As it may be written beside its rotations. */
-  async function writable(request: ApiRequest, tx: Knex.Transaction, known: Snapshot): Promise<SecretRow> {
-    const secret = await lockedSecret(request, tx, known)
+  async function writable(request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot): Promise<SecretRow> {
+    const secret = await lockedSecret(request, tx, snapshot)
     refuseBesideTarget(rotators, secret)
     await refuseWhileRotating(tx, secret)
     return secret
@@ -105,44 +105,44 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
   async function touch(
     request: ApiRequest,
     tx: Knex.Transaction,
-    known: Snapshot,
+    snapshot: Snapshot,
     work: (secret: SecretRow) => Promise<{ versions: number[]; done: number }>,
   ): Promise<Change<Reply>> {
-    const secret = await lockedSecret(request, tx, known)
+    const secret = await lockedSecret(request, tx, snapshot)
     const { versions, done } = await work(secret)
     if (done === 0)
       throw refuse('not_found', { errors: [{ pointer: '/versions', detail: 'no version is in the state for it' }] })
     const row = { ...secret, revision: secret.revision + 1, updatedAt: request.time }
     await updateSecret(tx, row)
-    return { reply: json(showSecret(row), { headers: etag(row.version) }), ...changed(row, { detail: { versions } }) }
+    return { result: json(showSecret(row), { headers: etag(row.version) }), ...changed(row, { detail: { versions } }) }
   }
 
-  const put: ChangeState = async (request, tx, known) => {
+  const put: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const { data, expiresAt } = bodyOf(request, 'putSecret')
     const { path } = pathOf(request)
-    checkRevision(expected, known.secrets.get(path)?.version ?? 0)
-    if (known.secrets.has(path)) await writable(request, tx, known)
-    return write(request, tx, known, { data, source: 'put', ...(expiresAt && { expiresAt: new Date(expiresAt) }) })
+    checkRevision(expected, snapshot.secrets.get(path)?.version ?? 0)
+    if (snapshot.secrets.has(path)) await writable(request, tx, snapshot)
+    return write(request, tx, snapshot, { data, source: 'put', ...(expiresAt && { expiresAt: new Date(expiresAt) }) })
   }
 
   /** RFC 7396 on the first level: null removes a member. */
-  const patch: ChangeState = async (request, tx, known) => {
+  const patch: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const { data } = bodyOf(request, 'patchSecret')
-    const secret = await writable(request, tx, known)
+    const secret = await writable(request, tx, snapshot)
     checkRevision(expected, secret.version)
     const [current] = await readVersions(tx, [{ secretId: secret.id, version: secret.version }])
     if (!current || !isReadable(current, secret, request.time))
       throw refuse('not_found', { detail: 'the live version has no value: put one' })
     const removed = (name: string): boolean => Object.hasOwn(data, name) && data[name] === null
     const merged = Object.entries({ ...openData(keyring, secret, current), ...data }).filter(([name]) => !removed(name))
-    return write(request, tx, known, { data: Object.fromEntries(merged), source: 'patch' })
+    return write(request, tx, snapshot, { data: Object.fromEntries(merged), source: 'patch' })
   }
 
-  const remove: ChangeState = async (request, tx, known) => {
+  const remove: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
-    return touch(request, tx, known, async (secret) => {
+    return touch(request, tx, snapshot, async (secret) => {
       checkRevision(expected, secret.version)
       const versions = [secret.version]
       await refuseWhileRotating(tx, secret, versions)
@@ -150,48 +150,48 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
     })
   }
 
-  const undelete: ChangeState = async (request, tx, known) =>
-    touch(request, tx, known, async (secret) => {
+  const undelete: ChangeState = async (request, tx, snapshot) =>
+    touch(request, tx, snapshot, async (secret) => {
       const versions = bodyOf(request, 'undeleteSecret').versions ?? [secret.version]
       return { versions, done: await undeleteVersions(tx, secret.id, versions) }
     })
 
-  const destroy: ChangeState = async (request, tx, known) => {
+  const destroy: ChangeState = async (request, tx, snapshot) => {
     const { versions: some } = bodyOf(request, 'destroySecret')
     if (some) {
-      return touch(request, tx, known, async (secret) => {
+      return touch(request, tx, snapshot, async (secret) => {
         await refuseWhileRotating(tx, secret, some)
         return { versions: some, done: await destroyVersions(tx, secret.id, some, request.time) }
       })
     }
-    const secret = await lockedSecret(request, tx, known)
+    const secret = await lockedSecret(request, tx, snapshot)
     await refuseWhileRotating(tx, secret)
     await removePolicy(tx, secret.id)
     const versions = (await listVersions(tx, secret.id)).map((version) => version.version)
     await destroyVersions(tx, secret.id, versions, request.time)
     await removeSecret(tx, secret.id, request.time)
     return {
-      reply: { status: 204, body: { text: '', type: 'text/plain' } },
+      result: { status: 204, body: { text: '', type: 'text/plain' } },
       entry: { resource: resourceOf(secret), detail: { all: true, versions: versions.length } },
       changed: rowsOf(secret),
     }
   }
 
-  const versions: Read = async (request, known) => {
-    const secret = secretOf(request, known)
+  const versions: Read = async (request, snapshot) => {
+    const secret = secretOf(request, snapshot)
     const rows = await listVersions(db.knex, secret.id)
     return json({ path: secret.path, items: rows.filter((row) => !row.staged).map((row) => showVersion(row, secret)) })
   }
 
-  const metadata: Read = async (request, known) => {
-    const secret = secretOf(request, known)
+  const metadata: Read = async (request, snapshot) => {
+    const secret = secretOf(request, snapshot)
     return json(showSecret(secret), { headers: etag(secret.revision) })
   }
 
-  const describe: ChangeState = async (request, tx, known) => {
+  const describe: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const { description, labels, maxVersions, managedBy } = bodyOf(request, 'describeSecret')
-    const secret = await lockedSecret(request, tx, known)
+    const secret = await lockedSecret(request, tx, snapshot)
     checkRevision(expected, secret.revision)
     const { description: _, managedBy: __, ...rest } = secret
     const row: SecretRow = {
@@ -204,7 +204,7 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
       updatedAt: request.time,
     }
     await updateSecret(tx, row)
-    return { reply: json(showSecret(row), { headers: etag(row.revision) }), ...changed(row) }
+    return { result: json(showSecret(row), { headers: etag(row.revision) }), ...changed(row) }
   }
 
   return { put, patch, remove, undelete, destroy, versions, metadata, describe }

@@ -29,7 +29,7 @@ export function createSelfRoutes(): { who: Read; end: ChangeState } {
       if (caller.kind !== 'session') throw refuse('token_type')
       const { id } = caller.session
       return {
-        reply: { status: 204, body: { text: '', type: 'text/plain' } },
+        result: { status: 204, body: { text: '', type: 'text/plain' } },
         entry: { resource: { kind: 'session', id } },
         // Under the head lock, in the order of the group commit: the other way round, an issuance of this session and
         // its end would wait for each other, and everybody else for both.

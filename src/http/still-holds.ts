@@ -14,7 +14,7 @@ import { factsOf } from './facts.ts'
  * signed again.
  */
 export function stillHolds(
-  fresh: Snapshot,
+  snapshot: Snapshot,
   old: Snapshot,
   attested: Attested,
   named: string | undefined,
@@ -24,15 +24,15 @@ export function stillHolds(
   now: Date,
 ): boolean {
   const { attestorId } = entry.row
-  if (fresh.epoch !== old.epoch || !fresh.issuing) return false
-  if (fresh.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
-  if (!decidedAlike(fresh, attested, named, entry.row)) return false
+  if (snapshot.epoch !== old.epoch || !snapshot.issuing) return false
+  if (snapshot.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
+  if (!decidedAlike(snapshot, attested, named, entry.row)) return false
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((jwt) => jwt.keyId)]
-  if (keyIds.some((id) => id !== undefined && fresh.keys.get(id)?.withdrawnAt)) return false
-  if (!accountHolds(fresh, attested)) return false
-  if (attested.renews && !counts(fresh, attested.renews)) return false
+  if (keyIds.some((id) => id !== undefined && snapshot.keys.get(id)?.withdrawnAt)) return false
+  if (!accountHolds(snapshot, attested)) return false
+  if (attested.renews && !counts(snapshot, attested.renews)) return false
   try {
-    checkBlocks(fresh, session, now)
+    checkBlocks(snapshot, session, now)
   } catch {
     return false
   }
@@ -40,10 +40,10 @@ export function stillHolds(
 }
 
 /** Entries come and go; what counts is whether these facts lead to this one, as it was. */
-function decidedAlike(fresh: Snapshot, attested: Attested, named: string | undefined, row: WorkloadRow): boolean {
-  if (fresh.workloads.get(row.id)?.revision !== row.revision) return false
+function decidedAlike(snapshot: Snapshot, attested: Attested, named: string | undefined, row: WorkloadRow): boolean {
+  if (snapshot.workloads.get(row.id)?.revision !== row.revision) return false
   try {
-    return decide(fresh, factsOf(attested), named).entry.row.id === row.id
+    return decide(snapshot, factsOf(attested), named).entry.row.id === row.id
   } catch {
     return false
   }

@@ -18,8 +18,8 @@ type Bucket = { tokens: number; at: number }
  * @param rules.perSecond the rate; @param rules.burst how many at once; @param rules.most the most names kept
  * @param now milliseconds; a clock that goes back refills nothing
  */
-export function createBuckets(rules: { perSecond: number; burst: number; most: number }, now: () => number): Buckets {
-  const { perSecond, most } = rules
+export function createBuckets(rules: { perSecond: number; burst: number; max: number }, now: () => number): Buckets {
+  const { perSecond, max } = rules
   const burst = Math.max(1, rules.burst)
   // Insertion order is the order of last use. Whoever is forgotten starts with a full bucket.
   const buckets = new Map<string, Bucket>()
@@ -29,7 +29,7 @@ export function createBuckets(rules: { perSecond: number; burst: number; most: n
       const bucket = buckets.get(name) ?? { tokens: burst, at }
       buckets.delete(name)
       buckets.set(name, bucket)
-      if (buckets.size > most) forgetOldest(buckets)
+      if (buckets.size > max) forgetOldest(buckets)
       const elapsed = Math.max(0, at - bucket.at) / 1000
       bucket.tokens = Math.min(burst, bucket.tokens + elapsed * perSecond)
       bucket.at = at

@@ -34,7 +34,7 @@ export function createTokenRoutes(parts: ListParts): { list: Read; revoke: Chang
       }
       await revokeApiToken(tx, token.id, time)
       return {
-        reply: { status: 204, body: { text: '', type: 'text/plain' } },
+        result: { status: 204, body: { text: '', type: 'text/plain' } },
         entry: { resource: { kind: 'api-token', id: token.id, name: token.operator } },
         changed: [{ table: 'api_token', where: { id: token.id } }],
       }

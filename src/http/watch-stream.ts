@@ -70,7 +70,7 @@ export type Telling = {
 }
 
 /** So many events leave together; a large set leaves in parts, each of which the reader must have taken. */
-const mostAtOnce = 200
+const maxAtOnce = 200
 
 export async function* tell(stream: Stream, parts: Telling): AsyncGenerator<string> {
   const { current, now } = parts
@@ -86,15 +86,15 @@ export async function* tell(stream: Stream, parts: Telling): AsyncGenerator<stri
 
   /** The state as it is when it leaves. An id is with the last event alone, once nothing is left to tell. */
   function next(): string {
-    const known = current()
-    const paths = [...stream.pending].slice(0, mostAtOnce)
+    const snapshot = current()
+    const paths = [...stream.pending].slice(0, maxAtOnce)
     for (const path of paths) stream.pending.delete(path)
     const heard = paths.filter((path) => parts.may(stream, path))
-    const id = stream.pending.size === 0 ? eventIdOf(known) : undefined
+    const id = stream.pending.size === 0 ? eventIdOf(snapshot) : undefined
     const bundle = stream.bundle ? bundleEvent(parts.sequence()) : ''
     stream.bundle = false
     const idOf = (n: number): string | undefined => (complete === undefined && n === heard.length - 1 ? id : undefined)
-    const events = heard.map((path, n) => secretEvent(path, known.secrets.get(path), idOf(n)))
+    const events = heard.map((path, n) => secretEvent(path, snapshot.secrets.get(path), idOf(n)))
     const synced = complete !== undefined && id !== undefined ? syncedEvent(complete, id) : ''
     if (synced !== '') complete = undefined
     return bundle + events.join('') + synced

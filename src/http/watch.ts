@@ -25,7 +25,7 @@ export function createWatch({ watches }: WatchRouteParts): Issue {
     const until = endOfCredential(request, snapshot)
     const { caller } = request
     return {
-      reply: watches.reply({
+      result: watches.reply({
         holder,
         caller,
         paths: names,
@@ -37,15 +37,15 @@ export function createWatch({ watches }: WatchRouteParts): Issue {
       ...(alive && { alive }),
       ...(facts !== undefined && { facts }),
       // Judged again by each newer snapshot for as long as it lasts.
-      holds: (fresh) => mayAll(request, fresh, names, prefix),
+      holds: (snapshot) => mayAll(request, snapshot, names, prefix),
     }
   }
 }
 
 const detail = 'is not granted to the caller'
 
-function mayAll(request: ApiRequest, fresh: Snapshot, paths: readonly string[], prefix?: string): boolean {
-  const { may, mayUnder } = secretCaller(request, fresh)
+function mayAll(request: ApiRequest, snapshot: Snapshot, paths: readonly string[], prefix?: string): boolean {
+  const { may, mayUnder } = secretCaller(request, snapshot)
   if (prefix !== undefined && !mayUnder('watch', prefix)) return false
   return paths.every((path) => may('watch', parseSecretPath(path)))
 }

@@ -34,7 +34,7 @@ export type WatchParts = {
 }
 
 /** Of one session, or one operator. */
-const mostEach = 16
+const maxForEach = 16
 const tickMs = 1000
 const heartbeatMs = 15_000
 /** A reader that has not taken what it was offered for so long is let go; it may come again and be told the rest. */
@@ -46,7 +46,7 @@ const behindMs = staleAfterMs + 1000
 
 export function createWatches({ db, snapshots, now, config, onError }: WatchParts): Watches {
   // A watch holds a connection, and watches leave half of them to others.
-  const most = Math.ceil(config.maxConnections / config.workers / 2)
+  const max = Math.ceil(config.maxConnections / config.workers / 2)
   const streams = new Set<Stream>()
   const byPath = new Map<string, Set<Stream>>()
   const ms = (): number => now().getTime()
@@ -78,9 +78,12 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
   function admit(holder: string): void {
     if (closed) throw refuse('unavailable', { detail: 'this replica is about to stop', retryAfterSeconds: 1 })
     const own = [...streams].filter((stream) => stream.holder === holder).length
-    if (own >= mostEach)
-      throw refuse('rate_limited', { detail: `${mostEach} watches of one session are the most`, retryAfterSeconds: 5 })
-    if (streams.size >= most)
+    if (own >= maxForEach)
+      throw refuse('rate_limited', {
+        detail: `${maxForEach} watches of one session are the most`,
+        retryAfterSeconds: 5,
+      })
+    if (streams.size >= max)
       throw refuse('rate_limited', { detail: 'this replica holds as many watches as it may', retryAfterSeconds: 5 })
   }
 

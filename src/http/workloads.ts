@@ -41,8 +41,8 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
   }
 
   /** The attestor that a definition is for, when nothing is wrong with the definition. */
-  function judge({ caller }: ApiRequest, definition: WorkloadDefinition, known: Snapshot): AttestorRow {
-    const attestor = byName(known.attestors, definition.attestor)
+  function judge({ caller }: ApiRequest, definition: WorkloadDefinition, snapshot: Snapshot): AttestorRow {
+    const attestor = byName(snapshot.attestors, definition.attestor)
     if (!attestor) throw impossible('/attestor', 'there is no attestor of that name')
     const found = checkWorkload(definition, attestorRules(attestor), own)
     if (found) throw refuse(found.code, { errors: found.errors })
@@ -58,10 +58,10 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
     request: ApiRequest,
     definition: WorkloadDefinition,
     tx: Knex.Transaction,
-    known: Snapshot,
+    snapshot: Snapshot,
   ): Promise<Change<Reply>> {
-    if (byName(known.workloads, definition.name)) throw refuse('already_exists')
-    const { id: attestorId } = judge(request, definition, known)
+    if (byName(snapshot.workloads, definition.name)) throw refuse('already_exists')
+    const { id: attestorId } = judge(request, definition, snapshot)
     const { name } = definition
     const row = { id: newId('wl', randomBytes), name, attestorId, definition, disabled: false, revision: 1 }
     try {
@@ -70,18 +70,21 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
       if (isUniqueViolation(error)) throw refuse('already_exists')
       throw error
     }
-    return { ...written(row, known, 201), entry: { action: 'workload.create', ...entryOf(row) } }
+    return { ...written(row, snapshot, 201), entry: { action: 'workload.create', ...entryOf(row) } }
   }
 
-  async function setDisabled(request: ApiRequest, tx: Knex.Transaction, known: Snapshot, disabled: boolean) {
-    const old = find(request, known)
+  async function setDisabled(request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot, disabled: boolean) {
+    const old = find(request, snapshot)
     // Said again, it changes nothing: at 3 a.m. nobody knows whether somebody has.
     if (old.disabled === disabled) {
-      return { reply: written(old, known).reply, entry: { resource: { kind: 'workload', id: old.id, name: old.name } } }
+      return {
+        result: written(old, snapshot).result,
+        entry: { resource: { kind: 'workload', id: old.id, name: old.name } },
+      }
     }
     const row = { ...old, disabled, revision: old.revision + 1 }
     await updateWorkload(tx, row)
-    return written(row, known)
+    return written(row, snapshot)
   }
 
   return {
@@ -136,7 +139,7 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
       checkRevision(expected, row.revision)
       await removeRegistration(tx, 'workload', row.id, request.time)
       const { resource } = entryOf(row)
-      return { reply: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource }, changed: at(row) }
+      return { result: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource }, changed: at(row) }
     },
 
     disable: (request, tx, snapshot) => setDisabled(request, tx, snapshot, true),
@@ -154,13 +157,13 @@ const entryOf = (row: WorkloadRow) => ({
 })
 
 /** What a write answers: the entry as it is now, and what is probably not meant. */
-function written(row: WorkloadRow, known: Snapshot, status = 200): Change<Reply> {
-  const others = entriesOf(known.workloads, row.attestorId).filter(
+function written(row: WorkloadRow, snapshot: Snapshot, status = 200): Change<Reply> {
+  const others = entriesOf(snapshot.workloads, row.attestorId).filter(
     (other) => other.row.id !== row.id && !other.row.disabled,
   )
   const warnings: Warning[] = row.disabled ? [] : warningsFor(workloadOf(row), others)
   return {
-    reply: json({ ...showWorkload(row), warnings }, { status, headers: etag(row.revision) }),
+    result: json({ ...showWorkload(row), warnings }, { status, headers: etag(row.revision) }),
     entry: entryOf(row),
     changed: at(row),
   }

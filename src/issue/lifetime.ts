@@ -10,8 +10,8 @@ const shortest = 5
  * @returns whole seconds, since certificates and JWTs can't say more
  * @throws Refusal `expires_too_soon`
  */
-export function endOf(now: Date, wanted: number | undefined, most: number, ends: readonly Date[]): Date {
-  const seconds = Math.min(wanted ?? most, most)
+export function endOf(now: Date, wanted: number | undefined, max: number, ends: readonly Date[]): Date {
+  const seconds = Math.min(wanted ?? max, max)
   const end = Math.min(now.getTime() + seconds * 1000, ...ends.map((end) => end.getTime()))
   const whole = Math.floor(end / 1000) * 1000
   if (whole < now.getTime() + shortest * 1000) throw refuse('expires_too_soon')

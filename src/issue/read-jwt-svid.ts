@@ -14,7 +14,7 @@ export type OwnJwt = {
   jti: string
 }
 
-const longest = 16_384
+const max = 16_384
 const compact = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const kinds = { ES256: 'jwt-es256', RS256: 'jwt-rs256' } as const
 
@@ -47,15 +47,15 @@ function asOurs(claims: Record<string, unknown>): OwnJwt | undefined {
  */
 export async function readJwtSvid(
   token: string,
-  known: Pick<Snapshot, 'keys' | 'issuer'>,
+  snapshot: Pick<Snapshot, 'keys' | 'issuer'>,
   now: Date,
 ): Promise<OwnJwt | undefined> {
   const segments = token.split('.')
-  if (token.length > longest || !compact.test(token) || !segments.every(isCanonical)) return undefined
+  if (token.length > max || !compact.test(token) || !segments.every(isCanonical)) return undefined
   const [header = '', payload = ''] = segments
   const { alg, kid } = strictObject(header) ?? {}
   if ((alg !== 'ES256' && alg !== 'RS256') || typeof kid !== 'string') return undefined
-  const row = publishedKeys(known, kinds[alg], now).find((key) => key.id === kid)
+  const row = publishedKeys(snapshot, kinds[alg], now).find((key) => key.id === kid)
   if (!row) return undefined
   try {
     await compactVerify(token, publicKeyOf(row), { algorithms: [alg] })
@@ -66,6 +66,6 @@ export async function readJwtSvid(
   const claims = asOurs(strictObject(payload) ?? {})
   const at = now.getTime() / 1000
   // The same clock made them, so there is no skew to allow for.
-  if (!claims || claims.iss !== known.issuer || claims.exp <= at || claims.nbf > at + 1) return undefined
+  if (!claims || claims.iss !== snapshot.issuer || claims.exp <= at || claims.nbf > at + 1) return undefined
   return claims
 }

@@ -5,7 +5,7 @@
 import type { Job } from './runner.ts'
 
 /** Further apart, and one of the two is wrong. Purser's own times are seconds at the least, and pauses are no jump. */
-const mostApartMs = 60_000
+const maxApartMs = 60_000
 /** Several jobs run each second: they share an answer. */
 const goodForMs = 900
 
@@ -33,7 +33,7 @@ export function createClockCheck({ read, now, clock }: Parts): () => Promise<voi
   let agreed = { at: -Infinity, wall: 0 }
   /** Since they agreed, both of this machine's clocks went the same way: one that was set is asked about at once. */
   const isSteady = (): boolean =>
-    Math.abs(now().getTime() - agreed.wall - (clock() - agreed.at)) < mostApartMs && clock() - agreed.at < goodForMs
+    Math.abs(now().getTime() - agreed.wall - (clock() - agreed.at)) < maxApartMs && clock() - agreed.at < goodForMs
   return async () => {
     if (isSteady()) return
     const before = now().getTime()
@@ -41,7 +41,7 @@ export function createClockCheck({ read, now, clock }: Parts): () => Promise<voi
     const apart = before - theirs
     // The question may have waited: what lies between asking and hearing is nobody's fault.
     const waited = Math.max(0, now().getTime() - before)
-    if (apart > mostApartMs || apart < -(mostApartMs + waited)) throw new ClockError(Math.round(apart / 1000))
+    if (apart > maxApartMs || apart < -(maxApartMs + waited)) throw new ClockError(Math.round(apart / 1000))
     agreed = { at: clock(), wall: now().getTime() }
   }
 }

@@ -9,14 +9,14 @@ import type { Knex } from '../store/database.ts'
 import { keysLock, readKeys, setLastSize } from '../store/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import { type OnceParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
 
 export type KeyRotationParts = OnceParts & {
   snapshots: Pick<Snapshots, 'current'>
   rotator: Rotator
-  log: Pick<ServerLog, 'info' | 'warn'>
+  log: Pick<Logger, 'info' | 'warn'>
 }
 
 const words: Record<Warning['what'], string> = {
@@ -60,7 +60,7 @@ export function keyRotation(parts: KeyRotationParts): Job {
     ]
     const [entry = {}, ...more] = entries
     return {
-      reply: undefined,
+      result: undefined,
       entry,
       more,
       changed: [...applied.changed, ...ended.map((id) => ({ table: 'signing_key' as const, where: { id } }))],

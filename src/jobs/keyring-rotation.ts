@@ -10,7 +10,7 @@ import type { Database, Knex } from '../store/database.ts'
 import { readWrappingKeys } from '../store/keys.ts'
 import { roughVersions, usesOf } from '../store/rewrap.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import { type OnceParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
 
@@ -20,21 +20,21 @@ export type KeyringRotationParts = OnceParts & {
   rootKey: RootKey
   keyring: Pick<Keyring, 'currentId'>
   /** Uses of one wrapping key. */
-  mostUses?: number
-  log: Pick<ServerLog, 'info'>
+  maxUses?: number
+  log: Pick<Logger, 'info'>
 }
 
 /** "pkyr" in ASCII. */
 const lock = 0x706b7972
 
 export function keyringRotation(parts: KeyringRotationParts): Job {
-  const { db, snapshots, rootKey, keyring, mostUses = 2 ** 31, randomBytes, log } = parts
+  const { db, snapshots, rootKey, keyring, maxUses = 2 ** 31, randomBytes, log } = parts
 
   async function isDue(knex: Knex): Promise<boolean> {
     const rough = await roughVersions(knex)
-    if (rough >= 0 && rough < mostUses / 2) return false
+    if (rough >= 0 && rough < maxUses / 2) return false
     const newest = (await readWrappingKeys(knex)).sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime())[0]
-    return newest !== undefined && (await usesOf(knex, newest)) >= mostUses
+    return newest !== undefined && (await usesOf(knex, newest)) >= maxUses
   }
 
   return {
@@ -47,7 +47,7 @@ export function keyringRotation(parts: KeyringRotationParts): Job {
         if (!(await isDue(tx))) return undefined
         const { instanceId } = snapshots.current()
         const { entry, changed } = await writeRotatedKeyring(tx, { rootKey, instanceId, id, now })
-        return { reply: undefined, entry: { ...entry, detail: { usedUp: keyring.currentId } }, changed }
+        return { result: undefined, entry: { ...entry, detail: { usedUp: keyring.currentId } }, changed }
       })
       if (made) log.info('key.created', { keyId: id, note: 'keyring' })
     },

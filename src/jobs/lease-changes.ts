@@ -7,7 +7,7 @@ export type Granting = Pick<Snapshot, 'workloads' | 'attestors' | 'databases' | 
 export type Concerned = 'all' | string[]
 
 /** More entries than this, and one look at all is cheaper. */
-const mostEntries = 100
+const maxEntries = 100
 
 /**
  * The snapshot keeps a table's map where nothing of it changed, and a row where it didn't: so a secret, a key or a token that
@@ -20,7 +20,7 @@ export function concerned(before: Granting | undefined, known: Granting): Concer
   const changed = new Set<string>()
   for (const [id, row] of known.workloads) if (before.workloads.get(id) !== row) changed.add(id)
   for (const id of before.workloads.keys()) if (!known.workloads.has(id)) changed.add(id)
-  return changed.size > mostEntries ? 'all' : [...changed]
+  return changed.size > maxEntries ? 'all' : [...changed]
 }
 
 /** One of a single token or certificate leaves its session and what that holds. */

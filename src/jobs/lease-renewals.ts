@@ -14,13 +14,13 @@ const page = 100
 export async function endRenewals(parts: OnceParts & { db: Pick<Database, 'knex'> }): Promise<void> {
   const before = new Date(parts.now().getTime() - strandedAfterMs)
   if (!(await hasRenewals(parts.db.knex, before))) return
-  await changeIf(parts, 'lease.renew', async (tx, known) => {
+  await changeIf(parts, 'lease.renew', async (tx, snapshot) => {
     const [entry, ...more] = (await takeRenewals(tx, before, page)).map(({ leaseId, username, databaseId }) =>
       aboutLease({ id: leaseId, username }, 'failed', {
-        database: known.databases.get(databaseId)?.name ?? databaseId,
+        database: snapshot.databases.get(databaseId)?.name ?? databaseId,
         error: 'interrupted: whoever began it is gone, and the lease ends when it did before',
       }),
     )
-    return entry && { reply: undefined, entry, more }
+    return entry && { result: undefined, entry, more }
   })
 }

@@ -42,8 +42,8 @@ const strandedAfterMs = 60_000
 /** So many are read at a time, and so many begin to end in one change, which everybody's appends wait for. */
 const page = 500
 const together = 100
-const mostPages = 10
-const mostBatches = 50
+const maxPages = 10
+const maxBatches = 50
 const batch = 50
 /** For how long a replica has a batch to itself. */
 const busyMs = 120_000
@@ -78,7 +78,7 @@ export function leaseJob(parts: LeaseJobParts): Job {
       await changeOnce(parts, lock, 'lease.revoke', async (tx, time) => {
         const [entry = {}, ...more] = entries
         return {
-          reply: undefined,
+          result: undefined,
           entry,
           more,
           async placed() {
@@ -102,7 +102,7 @@ export function leaseJob(parts: LeaseJobParts): Job {
 
   /** Answers whether none is left. */
   async function endPages(find: (time: Date) => Promise<LeaseRow[]>, reason: string): Promise<boolean> {
-    for (let pages = 0; pages < mostPages; pages++) {
+    for (let pages = 0; pages < maxPages; pages++) {
       const over = (await find(now())).map((lease) => ({ lease, reason }))
       const ended = await end(over)
       if (over.length < page) return ended
@@ -121,24 +121,24 @@ export function leaseJob(parts: LeaseJobParts): Job {
   }
 
   async function lookAtHeld(): Promise<void> {
-    const known = snapshots.current()
+    const snapshot = snapshots.current()
     const time = now().getTime()
     const whole = Math.abs(time - looked.at) >= lookEveryMs
-    const whose = whole ? 'all' : concerned(looked.known, known)
+    const whose = whole ? 'all' : concerned(looked.known, snapshot)
     let isSettled = true
     for (let after = ''; whose.length > 0;) {
       const held = await heldLeases(db.knex, after, page, whose)
-      if (!(await end(held.flatMap((lease): Over[] => asOver(lease, known, now()))))) isSettled = false
+      if (!(await end(held.flatMap((lease): Over[] => asOver(lease, snapshot, now()))))) isSettled = false
       const last = held.at(-1)
       if (!last || held.length < page) break
       after = last.id
     }
     // Where one of a page had moved on, the others wait for the next run, and not for the next change.
-    if (isSettled) looked = { known, at: whose === 'all' ? time : looked.at }
+    if (isSettled) looked = { known: snapshot, at: whose === 'all' ? time : looked.at }
   }
 
   async function revokeDue(): Promise<void> {
-    for (let batches = 0; batches < mostBatches; batches++) {
+    for (let batches = 0; batches < maxBatches; batches++) {
       const time = now()
       const leases = await takeRevoking(db.knex, time, new Date(time.getTime() + busyMs), batch)
       if (leases.length === 0) return
@@ -174,17 +174,17 @@ const movedOn = new Error('the leases moved on')
 const opening = (parts: LeaseJobParts): Opening => openBySystem('lease.revoke', parts)
 
 /** Whether its session still stands as far as memory knows, and is still granted the database. */
-function asOver(lease: HeldLease, known: Snapshot, now: Date): Over[] {
+function asOver(lease: HeldLease, snapshot: Snapshot, now: Date): Over[] {
   const { session, workloadId } = lease
   if (!session || session.endedAt || session.expiresAt <= now) return [{ lease, reason: 'session' }]
   const of = { id: lease.sessionId, workloadId, ...session }
-  if (!stands(known, of)) return [{ lease, reason: 'workload' }]
-  if (blockOf(known, of, now)) return [{ lease, reason: 'blocked' }]
-  const row = known.workloads.get(workloadId)
-  const attestor = known.attestors.get(session.attestorId)
-  const database = known.databases.get(lease.databaseId)
+  if (!stands(snapshot, of)) return [{ lease, reason: 'workload' }]
+  if (blockOf(snapshot, of, now)) return [{ lease, reason: 'blocked' }]
+  const row = snapshot.workloads.get(workloadId)
+  const attestor = snapshot.attestors.get(session.attestorId)
+  const database = snapshot.databases.get(lease.databaseId)
   if (!row || !attestor || !database) return [{ lease, reason: 'workload' }]
-  return grants(row, attestor, session.selectors, known).includes(database.name)
+  return grants(row, attestor, session.selectors, snapshot).includes(database.name)
     ? []
     : [{ lease, reason: 'not_granted' }]
 }

@@ -34,12 +34,12 @@ export const openBySystem = (
 export async function changeIf(
   { recorder, ...parts }: OnceParts,
   action: Action,
-  run: (tx: Knex.Transaction, known: Snapshot, now: Date) => Promise<Change<undefined> | undefined>,
+  run: (tx: Knex.Transaction, snapshot: Snapshot, now: Date) => Promise<Change<undefined> | undefined>,
 ): Promise<boolean> {
   const open = openBySystem(action, parts)
   try {
-    await recorder.change(open, async (tx, known) => {
-      const change = await run(tx, known, open.time)
+    await recorder.change(open, async (tx, snapshot) => {
+      const change = await run(tx, snapshot, open.time)
       if (!change) throw nothing
       return change
     })

@@ -13,12 +13,12 @@ import { adoptRoles } from '../store/lease-ends.ts'
 import { knownUsernames } from '../store/leases.ts'
 import type { DatabaseRow } from '../store/rows.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import { type OnceParts, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
 
 export type OrphanRolesParts = OnceParts &
-  AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<ServerLog, 'warn'> }
+  AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<Logger, 'warn'> }
 
 type Orphan = { id: string; username: string }
 
@@ -48,7 +48,7 @@ export function orphanRoles(parts: OrphanRolesParts): Job {
     const time = now()
     const { id, name: named } = database
     await recorder.change(openBySystem('lease.orphan', parts), async (tx) => ({
-      reply: undefined,
+      result: undefined,
       entry: {
         resource: { kind: 'database', id, name: named },
         detail: { roles: orphans.map((orphan) => orphan.username) },

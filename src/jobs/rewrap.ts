@@ -17,7 +17,7 @@ import {
   replaceVersionKeys,
   versionsUnder,
 } from '../store/rewrap.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type OnceParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
@@ -26,7 +26,7 @@ export type RewrapParts = OnceParts & {
   db: Pick<Database, 'knex'>
   keyring: Keyring
   metrics: Pick<Metrics, 'valuesLeft'>
-  log: Pick<ServerLog, 'info' | 'warn'>
+  log: Pick<Logger, 'info' | 'warn'>
 }
 
 /** How far it is with the wrapping key `to`; `completed` once the log says so. */
@@ -39,7 +39,7 @@ const name = 'rewrap'
 const lock = 0x70727772
 /** Rows in one transaction, and transactions in one run. */
 const page = 200
-const mostPages = 50
+const maxPages = 50
 
 const placeOfVersion = ({ secretId, path, version }: WrappedVersion): ValuePlace => ({
   kind: 'secret',
@@ -114,7 +114,7 @@ export function rewrap(parts: RewrapParts): Job {
         resource: { kind: 'key', id: currentId, name: 'keyring' },
         detail: { values: state.rewrapped },
       }
-      return { reply: undefined, entry }
+      return { result: undefined, entry }
     })
     if (said) log.info('key.rewrapped', { keyId: currentId })
   }
@@ -130,7 +130,7 @@ export function rewrap(parts: RewrapParts): Job {
       if (older.length === 0) return metrics.valuesLeft(0)
       failures = 0
       if ((await countWrapped(db.knex, older)) > 0) {
-        for (let pages = 0; pages < mostPages && (await onePage(older)); pages++);
+        for (let pages = 0; pages < maxPages && (await onePage(older)); pages++);
       }
       tell()
       const left = await countWrapped(db.knex, older)

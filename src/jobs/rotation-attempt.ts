@@ -18,21 +18,21 @@ export type Due = RotationRow & { path: string }
 
 /** More than an effect may take, its time-outs included. */
 const claimMs = 120_000
-const longestDelay = 3600
+const maxDelay = 3600
 
 /** Seconds until the next attempt: twice as long each time, an hour at most, and not for all at one moment. */
 export function delayAfter(attempts: number, randomBytes: (size: number) => Buffer): number {
-  const whole = Math.min(2 ** Math.min(attempts, 20), longestDelay)
+  const whole = Math.min(2 ** Math.min(attempts, 20), maxDelay)
   return whole / 2 + (randomBytes(2).readUInt16BE() / 2 ** 16) * (whole / 2)
 }
 
 /** The secret of a rotation under its row's lock, as the snapshot has it. */
 export async function secretUnderLock(
   tx: Knex.Transaction,
-  known: Snapshot,
+  snapshot: Snapshot,
   { path, secretId }: Pick<Due, 'path' | 'secretId'>,
 ): Promise<SecretRow> {
-  const secret = known.secrets.get(path)
+  const secret = snapshot.secrets.get(path)
   // Behind, it is tried again on a newer snapshot: while a rotation runs its secret can't be destroyed.
   if (!secret || secret.id !== secretId || (await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
   return secret
@@ -66,11 +66,11 @@ export async function attempt(parts: RotationJobParts, due: Due, { action, effec
     await recordFailure(parts, mine, action, error)
     return false
   }
-  return changeIf(parts, action, async (tx, known, at) => {
+  return changeIf(parts, action, async (tx, snapshot, at) => {
     const locked = await lockClaimed(tx, mine)
     if (!locked) return undefined
-    const secret = await secretUnderLock(tx, known, mine)
-    return { reply: undefined, ...(await done(tx, secret, locked, at)) }
+    const secret = await secretUnderLock(tx, snapshot, mine)
+    return { result: undefined, ...(await done(tx, secret, locked, at)) }
   })
 }
 
@@ -81,7 +81,7 @@ const wordsOf = (error: unknown): string =>
 async function recordFailure(parts: RotationJobParts, mine: Due, action: Action, error: unknown): Promise<void> {
   const lastError = wordsOf(error)
   const { hopeless, untouched } = error instanceof RotatorError ? error : { hopeless: false, untouched: false }
-  await changeIf(parts, action, async (tx, known, at) => {
+  await changeIf(parts, action, async (tx, snapshot, at) => {
     const locked = await lockClaimed(tx, mine)
     if (!locked) return undefined
     const entry = (detail: Record<string, unknown>): EntryPart => ({
@@ -91,13 +91,13 @@ async function recordFailure(parts: RotationJobParts, mine: Due, action: Action,
     })
     // Nothing was set by it, and no attempt before it may have: there is nothing to take back.
     if (hopeless && locked.state === 'pending' && (untouched || locked.attempts === 1)) {
-      await giveUp(tx, await secretUnderLock(tx, known, mine), locked, lastError, at)
-      return { reply: undefined, entry: entry({ state: 'failed' }) }
+      await giveUp(tx, await secretUnderLock(tx, snapshot, mine), locked, lastError, at)
+      return { result: undefined, entry: entry({ state: 'failed' }) }
     }
-    const seconds = hopeless ? longestDelay : delayAfter(mine.attempts, parts.randomBytes)
+    const seconds = hopeless ? maxDelay : delayAfter(mine.attempts, parts.randomBytes)
     const nextAttemptAt = new Date(at.getTime() + Math.ceil(seconds * 1000))
     const { lockedUntil: _, ...rest } = locked
     await updateRotation(tx, { ...rest, lastError, nextAttemptAt, updatedAt: at })
-    return { reply: undefined, entry: entry({ nextAttemptAt: nextAttemptAt.toISOString() }) }
+    return { result: undefined, entry: entry({ nextAttemptAt: nextAttemptAt.toISOString() }) }
   })
 }

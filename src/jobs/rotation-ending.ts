@@ -15,7 +15,7 @@ import { type Due, attempt, secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
 
 /** Ending begins with no further version after it: well within a claim (rotation-attempt.ts). */
-const longestMs = 30_000
+const maxMs = 30_000
 /** A rotation that waits for long is looked at less often. */
 const rarestLookMs = 15_000
 
@@ -49,11 +49,11 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
       at: Date,
     ) => Promise<Change<undefined>>,
   ): Promise<boolean> {
-    return changeIf(parts, action, async (tx, known, at) => {
-      const secret = await secretUnderLock(tx, known, due)
+    return changeIf(parts, action, async (tx, snapshot, at) => {
+      const secret = await secretUnderLock(tx, snapshot, due)
       const row = await lockRunning(tx, due.secretId)
       if (row?.id !== due.id || row.state !== due.state || planOf(row).retiring) return undefined
-      const consumers = await consumersOf(secret, row, known, at, tx)
+      const consumers = await consumersOf(secret, row, snapshot, at, tx)
       const verdict = judge(row, planOf(row), waitedFor(consumers), at)
       return verdict.do === wanted ? carryOut(tx, secret, row, verdict, at) : undefined
     })
@@ -70,7 +70,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
       const { nextAttemptAt: _, ...rest } = row
       if (how === 'hold') await updateRotation(tx, { ...rest, state: 'held', updatedAt: at })
       else await updateRotation(tx, { ...row, definition: { ...planOf(row), alerted: true }, updatedAt: at })
-      return { reply: undefined, entry: overdue(secret, row, how, left) }
+      return { result: undefined, entry: overdue(secret, row, how, left) }
     })
     if (recorded) log.warn('rotation.deadline', { secret: due.path, rotation: due.id, note: how })
   }
@@ -82,11 +82,11 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
       const plan = planOf(row)
       const retiring = { why: verdict.why, holders: namesOf(verdict.left) }
       if (!rotatorOf(rotators, plan).effects)
-        return { reply: undefined, ...(await endOlder(tx, secret, row, retiring, at)) }
+        return { result: undefined, ...(await endOlder(tx, secret, row, retiring, at)) }
       const definition: Plan = { ...plan, retiring }
       await updateRotation(tx, { ...row, state: 'waiting', definition, attempts: 0, nextAttemptAt: at, updatedAt: at })
       const detail = { rotation: row.id, why: verdict.why, holders: verdict.left.length, fromVersion: row.fromVersion }
-      return { reply: undefined, entry: { outcome: 'intended', resource: secretResource(secret), detail } }
+      return { result: undefined, entry: { outcome: 'intended', resource: secretResource(secret), detail } }
     })
     if (ended && !rotators.get(due.rotator)?.effects) isRetired(due)
   }
@@ -116,7 +116,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
         const effect = { config: plan.rotator, rotationId: id, path, attempt: attempts, kept }
         const began = now().getTime()
         for (const version of await endedWith(claimed, plan)) {
-          if (now().getTime() - began > longestMs) throw new RotatorError('slow', 'the target is slow')
+          if (now().getTime() - began > maxMs) throw new RotatorError('slow', 'the target is slow')
           const ended = await valueOf(db.knex, keyring, place, version)
           // Of one that was destroyed long ago nobody knows anything; of the last, that it was a role of the policy's.
           if (ended || version === fromVersion) await retire({ ...effect, ...(ended && { ended }) })
@@ -131,11 +131,11 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     const plan = planOf(due)
     if (plan.retiring) return endAtTarget(due, plan.retiring)
     const time = now()
-    const known = snapshots.current()
-    const secret = known.secrets.get(due.path)
+    const snapshot = snapshots.current()
+    const secret = snapshot.secrets.get(due.path)
     // This replica hasn't heard yet that the new version is the live one.
     if (secret?.version !== due.toVersion) return
-    const verdict = judge(due, plan, waitedFor(await consumersOf(secret, due, known, time)), time)
+    const verdict = judge(due, plan, waitedFor(await consumersOf(secret, due, snapshot, time)), time)
     if (verdict.do === 'retire') return beginEnd(due)
     if (verdict.do !== 'wait') return atDeadline(due, verdict.do)
     const age = time.getTime() - due.startedAt.getTime()

@@ -11,7 +11,7 @@ import { changeIf } from './once.ts'
 import { secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
 
-const most = 200
+const max = 200
 /** "plrt" in ASCII. */
 const lock = 0x706c7274
 const sayLateEveryMs = 3600_000
@@ -37,12 +37,12 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     const plan = newPlan(policyOf(policy))
     const live = snapshots.current().secrets.get(policy.path)
     const prepared = live && (await prepareValue(db.knex, parts, live, plan, now()))
-    return changeIf(parts, 'secret.rotate', async (tx, known, at) => {
-      const secret = await secretUnderLock(tx, known, policy)
+    return changeIf(parts, 'secret.rotate', async (tx, snapshot, at) => {
+      const secret = await secretUnderLock(tx, snapshot, policy)
       if (!(await movePolicyOn(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
-      const asked = { secret, plan, requestedBy: 'schedule', known, now: at, ...(prepared && { prepared }) }
+      const asked = { secret, plan, requestedBy: 'schedule', known: snapshot, now: at, ...(prepared && { prepared }) }
       const { entry } = await beginRotation(tx, parts, asked)
-      return { reply: undefined, entry }
+      return { result: undefined, entry }
     })
   }
 
@@ -57,7 +57,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
         resource: secretResource({ id: policy.secretId, path: policy.path }),
         detail: { requestedBy: 'schedule', error, ...(next && { nextAt: next.toISOString() }) },
       }
-      return { reply: undefined, entry }
+      return { result: undefined, entry }
     })
 
   /** It waits until it can, and the log says so, once an hour for all replicas. */
@@ -68,7 +68,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     const error = `waits: ${info.detail ?? 'something stands in its way'}`
     log.warn('rotation.late', { secret: policy.path, note: error })
     await changeIf(parts, 'secret.rotate', async () => ({
-      reply: undefined,
+      result: undefined,
       entry: {
         outcome: 'failed',
         resource: secretResource({ id: policy.secretId, path: policy.path }),
@@ -98,7 +98,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
 
   return async () => {
     const failures: unknown[] = []
-    for (const policy of await duePolicies(db.knex, now(), most)) {
+    for (const policy of await duePolicies(db.knex, now(), max)) {
       try {
         await beginOne(policy)
       } catch (error) {

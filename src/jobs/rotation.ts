@@ -9,7 +9,7 @@ import type { Database } from '../store/database.ts'
 import { countOverdue } from '../store/rotation-policies.ts'
 import { countRotations, dueRotations } from '../store/rotations.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OnceParts } from './once.ts'
 import { createEnding } from './rotation-ending.ts'
@@ -21,12 +21,12 @@ export type RotationJobParts = OnceParts &
   RotationParts & {
     db: Pick<Database, 'knex'>
     snapshots: Pick<Snapshots, 'current'>
-    log: Pick<ServerLog, 'info' | 'warn'>
+    log: Pick<Logger, 'info' | 'warn'>
     metrics: Pick<Metrics, 'rotations' | 'rotationAttemptFailed'>
   }
 
 /** Looked at in one run, and at a time: a target that doesn't answer keeps few others waiting. */
-const most = 200
+const max = 200
 const atOnce = 16
 
 export function rotation(parts: RotationJobParts): Job {
@@ -36,7 +36,7 @@ export function rotation(parts: RotationJobParts): Job {
   const end = createEnding(parts)
 
   async function carryOn(): Promise<unknown[]> {
-    const due = await dueRotations(db.knex, now(), most)
+    const due = await dueRotations(db.knex, now(), max)
     const failures: unknown[] = []
     const worker = async (): Promise<void> => {
       for (let row = due.shift(); row; row = due.shift()) {

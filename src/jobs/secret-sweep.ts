@@ -16,9 +16,9 @@ const day = 24 * 3600_000
 const expiredFor = 7 * day
 /** A rotation that begins later doesn't count them; the log has them for ever. */
 const heldFor = 30 * day
-const mostSecrets = 50
+const maxSecrets = 50
 const page = 500
-const mostPages = 20
+const maxPages = 20
 
 export function secretSweep(parts: SecretSweepParts): Job {
   const { db, now } = parts
@@ -27,7 +27,7 @@ export function secretSweep(parts: SecretSweepParts): Job {
   const destroyExpired = (): Promise<boolean> =>
     changeOnce(parts, lock, 'secret.destroy', async (tx, time) => {
       const entries: EntryPart[] = []
-      for (const versions of await expiredBefore(tx, new Date(time.getTime() - expiredFor), mostSecrets)) {
+      for (const versions of await expiredBefore(tx, new Date(time.getTime() - expiredFor), maxSecrets)) {
         // Whoever writes a secret has its row's lock before those of its versions.
         await lockSecret(tx, versions.id)
         await destroyVersions(tx, versions.id, versions.versions, time)
@@ -37,7 +37,7 @@ export function secretSweep(parts: SecretSweepParts): Job {
         })
       }
       const [entry, ...more] = entries
-      return entry && { reply: undefined, entry, more }
+      return entry && { result: undefined, entry, more }
     })
 
   const forgetPage = (): Promise<boolean> =>
@@ -50,8 +50,8 @@ export function secretSweep(parts: SecretSweepParts): Job {
     name: 'secret-sweep',
     everySeconds: 3600,
     async run() {
-      for (let pages = 0; pages < mostPages && (await destroyExpired()); pages++);
-      for (let pages = 0; pages < mostPages && (await forgetPage()); pages++);
+      for (let pages = 0; pages < maxPages && (await destroyExpired()); pages++);
+      for (let pages = 0; pages < maxPages && (await forgetPage()); pages++);
     },
   }
 }

@@ -8,14 +8,14 @@ import { oldestLive } from '../keys/keys.ts'
 import { type KeyUse, keysCertified, sharesNamed, usesOfKeys } from '../store/issued-keys.ts'
 import { readJobState, tryLock, writeJobState } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import { type OnceParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
 
 export type SharedKeysParts = OnceParts & {
   db: Pick<Database, 'knex'>
   snapshots: Pick<Snapshots, 'current'>
-  log: Pick<ServerLog, 'warn'>
+  log: Pick<Logger, 'warn'>
 }
 
 type State = { epoch: number; index: number }
@@ -27,10 +27,10 @@ const name = 'shared-keys'
 /** "pshk" in ASCII. */
 const lock = 0x7073686b
 const page = 1000
-const mostPages = 100
-const mostCertificates = 20
+const maxPages = 100
+const maxCertificates = 20
 /** Pairs of key and workload entry that were looked at, so that a key which is certified again and again isn't each time. */
-const mostRemembered = 50_000
+const maxRemembered = 50_000
 
 function sharedAmong(uses: readonly KeyUse[], now: Date): Map<string, KeyUse[]> {
   const byKey = new Map<string, KeyUse[]>()
@@ -42,7 +42,7 @@ const alert = (key: string, uses: readonly KeyUse[]): EntryPart => ({
   resource: { kind: 'public-key', id: key },
   detail: {
     workloads: [...new Set(uses.map((use) => use.workload))].sort(),
-    certificates: uses.slice(0, mostCertificates).map(({ serialNumber, workload, session }) => ({
+    certificates: uses.slice(0, maxCertificates).map(({ serialNumber, workload, session }) => ({
       serialNumber,
       workload,
       session,
@@ -80,7 +80,7 @@ export function sharedKeys(parts: SharedKeysParts): Job {
   function remember(uses: readonly KeyUse[]): void {
     for (const use of uses) remembered.add(pairOf(use))
     for (const pair of remembered) {
-      if (remembered.size <= mostRemembered) break
+      if (remembered.size <= maxRemembered) break
       remembered.delete(pair)
     }
   }
@@ -111,7 +111,7 @@ export function sharedKeys(parts: SharedKeysParts): Job {
     const recorded = await changeOnce(parts, lock, 'key.shared', async (tx) => {
       if (!(await isAt(tx, from))) return undefined
       await writeJobState(tx, name, to)
-      return { reply: undefined, entry, more }
+      return { result: undefined, entry, more }
     })
     if (recorded) for (const alert of alerts) log.warn('key.shared', { fingerprint: alert.resource?.id })
   }
@@ -120,7 +120,7 @@ export function sharedKeys(parts: SharedKeysParts): Job {
     name,
     everySeconds: 30,
     async run() {
-      for (let pages = 0; pages < mostPages; pages++) {
+      for (let pages = 0; pages < maxPages; pages++) {
         const found = await look()
         if (!found) return
         await say(found.from, found.to, found.alerts)

@@ -6,12 +6,12 @@ import { switchAdmin } from '../secrets/databases/switch-admin.ts'
 import { databasesWithStaged, stagedAdmin } from '../store/databases.ts'
 import { takeTurn } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import type { Log as ServerLog } from '../telemetry/log.ts'
+import type { Logger } from '../telemetry/log.ts'
 import { type OnceParts, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
 
 export type StagedAdminParts = OnceParts &
-  AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<ServerLog, 'warn'> }
+  AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<Logger, 'warn'> }
 
 const name = 'staged-admins'
 /** "psta" in ASCII. */
@@ -26,9 +26,9 @@ export function stagedAdmins(parts: StagedAdminParts): Job {
     const staged = await stagedAdmin(db.knex, id)
     if (!row || staged?.revision !== row.revision) return
     await setStaged(parts, row, staged.next, randomBytes)
-    await recorder.change(openBySystem('database.rotate-admin', parts), async (tx, known) => {
-      const { entry, changed } = await switchAdmin(tx, row, known.databases.get(id))
-      return { reply: undefined, entry, ...(changed && { changed }) }
+    await recorder.change(openBySystem('database.rotate-admin', parts), async (tx, snapshot) => {
+      const { entry, changed } = await switchAdmin(tx, row, snapshot.databases.get(id))
+      return { result: undefined, entry, ...(changed && { changed }) }
     })
   }
 

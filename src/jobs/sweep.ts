@@ -36,7 +36,7 @@ const keptFor: Record<SweptTable, number> = {
 
 /** Rows in one statement, and statements a table in one run: on the embedded store each stops everything else. */
 const page = 500
-const mostPages = 20
+const maxPages = 20
 
 export function sweep({ db, snapshots, now }: SweepParts): Job {
   const endOf = (table: SweptTable): Date => new Date(now().getTime() - keptFor[table])
@@ -53,7 +53,7 @@ export function sweep({ db, snapshots, now }: SweepParts): Job {
     everySeconds: 60,
     async run() {
       for (const table of sweptTables) {
-        for (let pages = 0; pages < mostPages && (await sweepPage(table)); pages++);
+        for (let pages = 0; pages < maxPages && (await sweepPage(table)); pages++);
       }
       snapshots.forgetEnded({ blocks: endOf('block'), apiTokens: endOf('api_token') })
     },

@@ -8,7 +8,7 @@ export type Lifetimes = {
   /** Signs for this long. */
   sign: { issuingCa: number; jwt: number }
   /** The longest credential that it may sign. */
-  longest: { x509: number; jwt: number }
+  max: { x509: number; jwt: number }
   rootCa: number
 }
 
@@ -30,9 +30,9 @@ export function timesFor(
     return { createdAt: now, activeAt, retireAt: end, goneAt: end }
   }
   const signs = kind === 'jwt' ? lifetimes.sign.jwt : lifetimes.sign.issuingCa
-  const longest = kind === 'jwt' ? lifetimes.longest.jwt : lifetimes.longest.x509
+  const max = kind === 'jwt' ? lifetimes.max.jwt : lifetimes.max.x509
   const retireAt = after(activeAt, signs)
-  return { createdAt: now, activeAt, retireAt, goneAt: after(retireAt, longest) }
+  return { createdAt: now, activeAt, retireAt, goneAt: after(retireAt, max) }
 }
 
 export const requestedFrom = (now: Date): KeyTimes => ({

@@ -87,8 +87,8 @@ function endsSoon({ activeAt, retireAt }: KeyRow, { publish }: Lifetimes, now: D
 function rootWarnings(rows: readonly KeyRow[], lifetimes: Lifetimes, now: Date): Warning[] {
   if (underUpstream(rows)) return []
   const root = ownRoot(rows, now, new Date(8.64e15))
-  const { publish, sign, longest } = lifetimes
-  const needed = after(now, publish + sign.issuingCa + longest.x509)
+  const { publish, sign, max } = lifetimes
+  const needed = after(now, publish + sign.issuingCa + max.x509)
   return root && root.goneAt < needed ? [{ what: 'root_ends', keyId: root.id, at: root.goneAt }] : []
 }
 

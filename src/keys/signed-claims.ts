@@ -18,13 +18,13 @@ export function createClaimSigner(parts: {
   now: () => Date
 }): ClaimSigner {
   return (claims) => {
-    const known = parts.known()
+    const snapshot = parts.known()
     const now = parts.now()
-    const { row, key } = parts.keys.signing(known, 'jwt-es256', now)
+    const { row, key } = parts.keys.signing(snapshot, 'jwt-es256', now)
     const at = Math.floor(now.getTime() / 1000)
     return new SignJWT(claims)
       .setProtectedHeader({ alg: 'ES256', kid: row.id, typ: `${parts.type}+jwt` })
-      .setIssuer(known.issuer)
+      .setIssuer(snapshot.issuer)
       .setIssuedAt(at)
       .setExpirationTime(at + lifetimeSeconds)
       .sign(key)

@@ -46,14 +46,14 @@ export function importChain(rows: readonly KeyRow[], parts: ImportParts): KeyCha
   const known = live.find((row) => isUpstream(row) && row.chain === checked.root)
   const issuing = live.filter((row) => row.kind === 'issuing-ca')
   const activeAt = firstUse(known, issuing, lifetimes, now)
-  if (checked.notAfter <= after(activeAt, lifetimes.longest.x509)) {
+  if (checked.notAfter <= after(activeAt, lifetimes.max.x509)) {
     throw new RotationError('the chain ends before the longest certificate under it would')
   }
   const imported: KeyRow = {
     ...requested,
     chain: checked.chain,
     activeAt,
-    retireAt: after(checked.notAfter, -lifetimes.longest.x509),
+    retireAt: after(checked.notAfter, -lifetimes.max.x509),
     goneAt: checked.notAfter,
   }
   const times = { createdAt: now, activeAt: now, retireAt: imported.goneAt, goneAt: imported.goneAt }

@@ -11,8 +11,8 @@ export type PathPattern = {
   subtree: boolean
 }
 
-const longestPath = 512
-const mostSegments = 64
+const maxPathLength = 512
+const maxSegments = 64
 const segment = /^[a-z0-9._-]+$/
 // Vault clients read these as parts of its API rather than of a path.
 const reservedFirst = new Set(['sys', 'auth', 'data', 'metadata'])
@@ -24,9 +24,9 @@ export function isPathSegment(text: string): boolean {
 
 /** @throws NameError `bad_path` */
 export function parseSecretPath(text: string): SecretPath {
-  if (text.length > longestPath) throw new NameError('bad_path', 'a secret path is at most 512 bytes long')
+  if (text.length > maxPathLength) throw new NameError('bad_path', 'a secret path is at most 512 bytes long')
   const segments = text.split('/')
-  if (segments.length > mostSegments) throw new NameError('bad_path', 'a secret path has at most 64 segments')
+  if (segments.length > maxSegments) throw new NameError('bad_path', 'a secret path has at most 64 segments')
   if (!segments.every(isPathSegment))
     throw new NameError(
       'bad_path',
@@ -41,9 +41,9 @@ export function parseSecretPath(text: string): SecretPath {
  * @throws NameError `bad_pattern`
  */
 export function parsePathPattern(text: string): PathPattern {
-  if (text.length > longestPath) throw new NameError('bad_pattern', 'a path pattern is at most 512 bytes long')
+  if (text.length > maxPathLength) throw new NameError('bad_pattern', 'a path pattern is at most 512 bytes long')
   const all = text.split('/')
-  if (all.length > mostSegments) throw new NameError('bad_pattern', 'a path pattern has at most 64 segments')
+  if (all.length > maxSegments) throw new NameError('bad_pattern', 'a path pattern has at most 64 segments')
   const subtree = all.at(-1) === '**'
   const segments = subtree ? all.slice(0, -1) : all
   if (!segments.every((segment) => segment === '*' || isPathSegment(segment)))

@@ -18,9 +18,9 @@ export type Condition = {
   ok: boolean
 }
 
-const longestKey = 256
-const longestValue = 1024
-const mostValues = 256
+const maxKeyLength = 256
+const maxValueLength = 1024
+const maxValues = 256
 // A kind, a colon, and a name that may be a claim like https://sts.amazonaws.com/…; without braces and bars, so that templates stay readable.
 const key = /^[a-z][a-z0-9-]*:[!-z~]+$/
 // Control characters, lone surrogates, line separators, and the marks that reorder text on a screen.
@@ -28,13 +28,13 @@ const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2
 
 /** `k8s:ns`, `oidc:<claim>`, `docker:label:<name>`: printable ASCII without spaces, braces and bars, at most 256 bytes. */
 export function isSelectorKey(text: string): boolean {
-  return text.length <= longestKey && key.test(text)
+  return text.length <= maxKeyLength && key.test(text)
 }
 
 /** 1 to 1,024 bytes of UTF-8 without control characters, line separators and direction marks. */
 export function isSelectorValue(text: string): boolean {
   return (
-    text !== '' && text.length <= longestValue && Buffer.byteLength(text) <= longestValue && !unprintable.test(text)
+    text !== '' && text.length <= maxValueLength && Buffer.byteLength(text) <= maxValueLength && !unprintable.test(text)
   )
 }
 
@@ -125,6 +125,6 @@ function checkValue(name: string, value: string): void {
 }
 
 function checkValues(name: string, values: readonly string[]): void {
-  if (values.length > mostValues) throw new NameError('bad_selector_value', 'at most 256 values for one key', name)
+  if (values.length > maxValues) throw new NameError('bad_selector_value', 'at most 256 values for one key', name)
   for (const value of values) checkValue(name, value)
 }

@@ -13,8 +13,8 @@ export type SpiffeId = {
   segments: readonly string[]
 }
 
-const longestId = 2048
-const longestPrefix = 512
+const maxIdLength = 2048
+const maxPrefixLength = 512
 const trustDomain = /^[a-z0-9._-]{1,255}$/
 const parts = /^spiffe:\/\/([^/]*)((?:\/.*)?)$/s
 const segment = /^[A-Za-z0-9._-]+$/
@@ -36,7 +36,7 @@ export function isTrustDomain(text: string): boolean {
  * @throws NameError `bad_trust_domain` (of a text that is otherwise like an ID) or `bad_spiffe_id`
  */
 export function parseSpiffeId(text: string): SpiffeId {
-  if (text.length > longestId) throw new NameError('bad_spiffe_id', 'a SPIFFE ID is at most 2048 bytes long')
+  if (text.length > maxIdLength) throw new NameError('bad_spiffe_id', 'a SPIFFE ID is at most 2048 bytes long')
   const [, domain, path] = parts.exec(text) ?? []
   if (domain === undefined || path === undefined)
     throw new NameError('bad_spiffe_id', 'a SPIFFE ID is spiffe://, a trust domain, and a path')
@@ -57,7 +57,7 @@ export function parseSpiffeId(text: string): SpiffeId {
  */
 export function parsePrefix(text: string): string {
   const segments = text.slice(1, -1).split('/')
-  if (text.length > longestPrefix || !text.startsWith('/') || !text.endsWith('/') || !segments.every(isSpiffeSegment))
+  if (text.length > maxPrefixLength || !text.startsWith('/') || !text.endsWith('/') || !segments.every(isSpiffeSegment))
     throw new NameError('bad_prefix', 'a SPIFFE ID prefix is /segment/ or longer, beginning and ending in a slash')
   if (text.startsWith(reservedPrefix)) throw new NameError('bad_prefix', `${reservedPrefix} is reserved`)
   return text

@@ -19,9 +19,9 @@ export type Template = {
   parts: readonly string[]
 }
 
-const longestTemplate = 2048
-const mostPlaceholders = 16
-const longestClaim = 1024
+const maxTemplateLength = 2048
+const maxPlaceholders = 16
+const maxClaimLength = 1024
 
 type Rule = { plain: (fact: string) => boolean; check: (whole: string) => void }
 
@@ -36,11 +36,11 @@ const rules: Record<TemplateKind, Rule> = {
  * @throws NameError `bad_template`, or the code of the kind's own parser
  */
 export function parseTemplate(text: string, kind: TemplateKind): Template {
-  if (text.length > longestTemplate) throw new NameError('bad_template', 'a template is at most 2048 characters long')
+  if (text.length > maxTemplateLength) throw new NameError('bad_template', 'a template is at most 2048 characters long')
   const parts = text.split(/\{([^{}]*)\}/)
   if (parts.some((part, index) => index % 2 === 0 && /[{}]/.test(part)))
     throw new NameError('bad_template', 'braces stand around the key of a selector, and nowhere else')
-  if (parts.length > 2 * mostPlaceholders) throw new NameError('bad_template', 'at most 16 placeholders')
+  if (parts.length > 2 * maxPlaceholders) throw new NameError('bad_template', 'at most 16 placeholders')
   const template = { kind, text, parts }
   if (!templateKeys(template).every(isSelectorKey))
     throw new NameError('bad_template', 'a placeholder is the key of a selector in braces')
@@ -88,6 +88,6 @@ function fill(parts: readonly string[], value: (key: string) => string): string 
 }
 
 function checkClaim(whole: string): void {
-  if (Buffer.byteLength(whole) > longestClaim || (whole !== '' && !isSelectorValue(whole)))
+  if (Buffer.byteLength(whole) > maxClaimLength || (whole !== '' && !isSelectorValue(whole)))
     throw new NameError('bad_template', 'a claim is at most 1024 bytes without control characters')
 }

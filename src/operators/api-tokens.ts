@@ -5,11 +5,11 @@ import type { Snapshot } from '../store/snapshot.ts'
 const byHash = new WeakMap<Snapshot['apiTokens'], Map<string, ApiTokenRow>>()
 
 /** The live token of that hash; equal for unknown, expired and revoked ones. */
-export function findApiToken(known: Pick<Snapshot, 'apiTokens'>, hash: Buffer, now: Date): ApiTokenRow | undefined {
-  let index = byHash.get(known.apiTokens)
+export function findApiToken(snapshot: Pick<Snapshot, 'apiTokens'>, hash: Buffer, now: Date): ApiTokenRow | undefined {
+  let index = byHash.get(snapshot.apiTokens)
   if (!index) {
-    index = new Map([...known.apiTokens.values()].map((row) => [row.hash, row]))
-    byHash.set(known.apiTokens, index)
+    index = new Map([...snapshot.apiTokens.values()].map((row) => [row.hash, row]))
+    byHash.set(snapshot.apiTokens, index)
   }
   const row = index.get(hash.toString('base64'))
   return row && !row.revokedAt && row.expiresAt > now ? row : undefined

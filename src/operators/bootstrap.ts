@@ -38,7 +38,7 @@ export async function exchangeBootstrap(
   await setMade(tx, held.id, id)
   const expiresAt = expires.toISOString()
   return {
-    reply: { operator: 'admin', tokenId: id, token: made.token, expiresAt },
+    result: { operator: 'admin', tokenId: id, token: made.token, expiresAt },
     entry: {
       actor: { kind: 'bootstrap', tokenId: held.id },
       issued: { apiToken: { id, expiresAt } },
@@ -72,7 +72,7 @@ export async function markFirstUse(tx: Knex.Transaction, tokenId: string, now: D
   await setFirstUsed(tx, tokenId, now)
   const bootstrapTokenEnded = await endMakerOf(tx, tokenId, now)
   return {
-    reply: undefined,
+    result: undefined,
     entry: {
       action: 'token.use',
       resource: { kind: 'api-token', id: tokenId },

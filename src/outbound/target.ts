@@ -14,7 +14,7 @@ export type Target = { url: URL; reach: Reach }
 
 export type AllowRule = { kind: 'origin' | 'host'; value: string }
 
-const longestUrl = 2048
+const maxUrlLength = 2048
 // Scheme, host, port, rest: printable ASCII, no userinfo, no backslash, no fragment.
 const shape =
   /^(https?):\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::([0-9]{1,5}))?([/?][!"$-[\]-~]*)?$/
@@ -81,7 +81,7 @@ function lists(rules: readonly AllowRule[], url: URL): boolean {
 }
 
 function read(text: string): { url: URL; host: string; rest: string | undefined } {
-  if (text.length > longestUrl) throw new OutboundError('bad_url', 'a URL is at most 2048 characters long')
+  if (text.length > maxUrlLength) throw new OutboundError('bad_url', 'a URL is at most 2048 characters long')
   const [, , host, , rest] = shape.exec(text) ?? []
   const written = host?.toLowerCase()
   if (written === undefined) {

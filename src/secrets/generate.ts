@@ -28,7 +28,7 @@ type FieldSpec =
 export type FieldSpecs = Record<string, FieldSpec>
 
 /** What nobody guesses, whatever they can compute (DESIGN.md, Rotation). */
-const leastBits = 128
+const minBits = 128
 
 const charactersOf = (spec: Extract<FieldSpec, { length: number }>): string =>
   'alphabet' in spec ? alphabets[spec.alphabet] : spec.characters
@@ -43,9 +43,9 @@ export function checkFields(fields: FieldSpecs, at: string): Problem[] {
       return [{ pointer: `${pointer}/characters`, detail: 'names a character twice, which would come twice as often' }]
     if (characters.length < 2) return [{ pointer: `${pointer}/characters`, detail: 'must be two characters or more' }]
     const perCharacter = Math.log2(characters.length)
-    if (spec.length * perCharacter >= leastBits) return []
-    const least = Math.ceil(leastBits / perCharacter)
-    return [{ pointer: `${pointer}/length`, detail: `must be ${least} or more: fewer are less than 128 random bits` }]
+    if (spec.length * perCharacter >= minBits) return []
+    const min = Math.ceil(minBits / perCharacter)
+    return [{ pointer: `${pointer}/length`, detail: `must be ${min} or more: fewer are less than 128 random bits` }]
   })
 }
 

@@ -29,7 +29,7 @@ export type ReadSecrets = {
   record: { path: string; version: number }[]
   reads: SecretRead[]
   /** Whether the same values would be read under a newer snapshot. */
-  holds: (fresh: Pick<Snapshot, 'secrets'>) => boolean
+  holds: (snapshot: Pick<Snapshot, 'secrets'>) => boolean
 }
 
 type Asked = { at: string; path: SecretPath; version?: number; optional: boolean }
@@ -43,7 +43,7 @@ export async function readSecrets(
   { versions, keyring }: ReadParts,
   wanted: readonly Wanted[],
   reader: Reader,
-  known: Pick<Snapshot, 'secrets'>,
+  snapshot: Pick<Snapshot, 'secrets'>,
   now: Date,
   at = (n: number): string => `/secrets/${n}`,
 ): Promise<ReadSecrets> {
@@ -52,7 +52,7 @@ export async function readSecrets(
   if (denied.length > 0) throw refused('not_granted', denied, 'is not granted to the caller')
   const granted = asked.filter((one) => reader.may(one.path))
   const found = granted.flatMap((one): Found[] => {
-    const secret = known.secrets.get(one.path.path)
+    const secret = snapshot.secrets.get(one.path.path)
     return secret ? [{ ...one, secret, wanted: one.version ?? secret.version }] : []
   })
   const rows = await versions.find(found.map(({ secret, wanted: version }) => ({ secret, version })))
@@ -72,7 +72,8 @@ export async function readSecrets(
     record: readable.map(({ secret, row }) => ({ path: secret.path, version: row.version })),
     reads: readable.map(({ secret, row }) => ({ secret: secret.id, version: row.version, holder: reader.holder })),
     // What is missing may exist by then; but it did not when the caller asked, and nothing of it leaves.
-    holds: (fresh) => readable.every(({ secret }) => fresh.secrets.get(secret.path)?.revision === secret.revision),
+    holds: (snapshot) =>
+      readable.every(({ secret }) => snapshot.secrets.get(secret.path)?.revision === secret.revision),
   }
 }
 

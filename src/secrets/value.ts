@@ -7,7 +7,7 @@ import type { VersionRow } from '../store/secrets.ts'
 export type SecretData = Record<string, unknown>
 
 /** As the text that is kept. */
-const mostBytes = 192 * 1024
+const maxBytes = 192 * 1024
 
 type Place = { id: string; path: string }
 
@@ -17,7 +17,7 @@ const placeOf = ({ id, path }: Place, version: number) => ({ kind: 'secret', id,
 export function sealData(keyring: SealingKeyring, secret: Place, version: number, data: SecretData): SealedValue {
   const bytes = Buffer.from(JSON.stringify(data), 'utf8')
   try {
-    if (bytes.length > mostBytes) throw refuse('too_large', { detail: 'a value is at most 192 KiB as JSON text' })
+    if (bytes.length > maxBytes) throw refuse('too_large', { detail: 'a value is at most 192 KiB as JSON text' })
     return sealValue(keyring, placeOf(secret, version), bytes)
   } finally {
     bytes.fill(0)

@@ -14,7 +14,7 @@ export type Versions = {
 }
 
 /** Ciphertexts, in bytes; the keys of the map and the rows around them come on top. */
-const mostBytes = 32 * 1024 * 1024
+const maxBytes = 32 * 1024 * 1024
 const rowBytes = 512
 
 const keyOf = ({ secret, version }: WantedVersion): string => `${secret.id}/${version}/${secret.revision}`
@@ -36,7 +36,7 @@ export function createVersions(
     kept.set(key, row)
     bytes += sizeOf(row)
     for (const [oldest, gone] of kept) {
-      if (bytes <= mostBytes) break
+      if (bytes <= maxBytes) break
       kept.delete(oldest)
       bytes -= sizeOf(gone)
     }

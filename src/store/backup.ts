@@ -11,7 +11,7 @@ export type KeptSecret = {
 }
 
 /** Live secrets behind a path, in its order, with their rotators and what the rotators are told. */
-export async function keptSecrets(knex: Knex, after: string, most: number): Promise<KeptSecret[]> {
+export async function keptSecrets(knex: Knex, after: string, max: number): Promise<KeptSecret[]> {
   const rows: {
     id: string
     path: string
@@ -24,7 +24,7 @@ export async function keptSecrets(knex: Knex, after: string, most: number): Prom
     .whereNull('s.deleted_at')
     .where('s.path', '>', after)
     .orderBy('s.path')
-    .limit(most)
+    .limit(max)
     .select('s.id', 's.path', 's.version', 's.updated_at', 's.rotator', 'p.definition')
   return rows.map(({ id, path, version, updated_at: updatedAt, rotator, definition }) => ({
     id,

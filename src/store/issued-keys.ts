@@ -39,19 +39,19 @@ export async function keysCertified(
   knex: Knex,
   epoch: number,
   from: number,
-  most: number,
+  max: number,
 ): Promise<{ uses: KeyUse[]; next: number }> {
   const { rows } = await knex.raw<{ rows: (Row & { idx: string })[] }>(
     // A range rather than a limit: without statistics the planner reads and sorts all that is left.
     `select idx, ${fields} from log_entry where epoch = ? and idx >= ? and idx < ? order by idx`,
-    [epoch, from, from + most],
+    [epoch, from, from + max],
   )
   const last = rows.at(-1)
   return { uses: rows.flatMap(toUse), next: last ? Number(last.idx) + 1 : from }
 }
 
 /** Certificates of one key that are looked at: a copy of it shows at its first use, however often its owner renewed. */
-const mostOfOne = 200
+const maxOfOne = 200
 
 /**
  * Certificates of these keys that were issued at a time or later, by the index of the log's terms: for many keys at once
@@ -63,7 +63,7 @@ export async function usesOfKeys(tx: Knex.Transaction, keys: readonly string[], 
   const { rows } = await tx.raw<{ rows: Row[] }>(
     `select ${fields} from unnest(?::bigint[]) as term cross join lateral
        (select body from log_entry where terms @> array[term] and at >= ? and body is not null limit ?) as found`,
-    [termKeys(keys.map((key) => `sha256=${key}`)), since, mostOfOne],
+    [termKeys(keys.map((key) => `sha256=${key}`)), since, maxOfOne],
   )
   const wanted = new Set(keys)
   return rows.flatMap(toUse).filter((use) => wanted.has(use.key))

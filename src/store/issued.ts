@@ -23,7 +23,7 @@ const read = (body: string): IssuedEntry | undefined => {
 }
 
 /** How many rows share a key by chance, or name the same credential without having issued it. */
-const most = 50
+const max = 50
 
 /**
  * The entry that issued a credential of that name; nothing where there is none, or retention took it.
@@ -38,7 +38,7 @@ export async function findIssued(
   const found = await knex.raw<{ rows: { body: string }[] }>(
     `with found as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and body is not null)
      select body from found order by epoch, idx limit ?`,
-    [termKeys([term]), most],
+    [termKeys([term]), max],
   )
   // Terms are found by keys that two may share, and revocations carry them too: the entry itself decides.
   return found.rows

@@ -78,7 +78,7 @@ export async function postponeLeases(tx: Tx, ids: readonly string[], error: stri
 }
 
 /** Takes what is due of one database for a while: rows that another replica works on are left out. */
-export async function takeRevoking(knex: Knex, now: Date, until: Date, most: number): Promise<LeaseRow[]> {
+export async function takeRevoking(knex: Knex, now: Date, until: Date, max: number): Promise<LeaseRow[]> {
   const due = (tx: Knex) =>
     openLeases(tx)
       .where({ state: 'revoking' })
@@ -92,7 +92,7 @@ export async function takeRevoking(knex: Knex, now: Date, until: Date, most: num
     const rows: LeaseRecord[] = await due(tx)
       .where({ database_id: first.database_id })
       .orderBy('next_attempt_at')
-      .limit(most)
+      .limit(max)
     const ids = rows.map((row) => row.id)
     await tx('lease').whereIn('id', ids).update({ locked_until: until })
     return rows.map(toLease)

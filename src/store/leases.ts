@@ -94,7 +94,7 @@ export async function leaseById(knex: Knex, id: string): Promise<LeaseRow | unde
 export type LeaseFilter = { databaseId?: string; sessionId?: string; state?: LeaseState }
 
 /** By id, after one. */
-export async function listLeases(knex: Knex, filter: LeaseFilter, after: string, most: number): Promise<LeaseRow[]> {
+export async function listLeases(knex: Knex, filter: LeaseFilter, after: string, max: number): Promise<LeaseRow[]> {
   const { databaseId, sessionId, state } = filter
   const rows: LeaseRecord[] = await knex('lease')
     .where({
@@ -104,7 +104,7 @@ export async function listLeases(knex: Knex, filter: LeaseFilter, after: string,
     })
     .where('id', '>', after)
     .orderBy('id')
-    .limit(most)
+    .limit(max)
   return rows.map(toLease)
 }
 
@@ -140,34 +140,34 @@ export type HeldLease = LeaseRow & {
 }
 
 /** Active leases whose own time is over. */
-export async function expiredLeases(knex: Knex, now: Date, most: number): Promise<LeaseRow[]> {
+export async function expiredLeases(knex: Knex, now: Date, max: number): Promise<LeaseRow[]> {
   const rows: LeaseRecord[] = await openLeases(knex)
     .where({ state: 'active' })
     .where('expires_at', '<=', now)
     .orderBy('expires_at')
-    .limit(most)
+    .limit(max)
   return rows.map(toLease)
 }
 
 /** Active leases whose session was given up or revoked since a time. Whatever else became of it, `heldLeases` tells. */
-export async function forsakenLeases(knex: Knex, since: Date, most: number): Promise<LeaseRow[]> {
+export async function forsakenLeases(knex: Knex, since: Date, max: number): Promise<LeaseRow[]> {
   const rows: LeaseRecord[] = await knex('session as s')
     .join('lease as l', 'l.session_id', 's.id')
     .where('s.ended_at', '>', since)
     .where('l.state', 'active')
     .orderBy('s.ended_at')
-    .limit(most)
+    .limit(max)
     .select('l.*')
   return rows.map(toLease)
 }
 
 /** Intended before a time and never given out: whoever made them is gone. */
-export async function strandedLeases(knex: Knex, before: Date, most: number): Promise<LeaseRow[]> {
+export async function strandedLeases(knex: Knex, before: Date, max: number): Promise<LeaseRow[]> {
   const rows: LeaseRecord[] = await openLeases(knex)
     .where({ state: 'intended' })
     .where('created_at', '<', before)
     .orderBy('created_at')
-    .limit(most)
+    .limit(max)
   return rows.map(toLease)
 }
 
@@ -178,7 +178,7 @@ export async function strandedLeases(knex: Knex, before: Date, most: number): Pr
 export async function heldLeases(
   knex: Knex,
   after: string,
-  most: number,
+  max: number,
   whose: 'all' | readonly string[] = 'all',
 ): Promise<HeldLease[]> {
   type Session = {
@@ -195,7 +195,7 @@ export async function heldLeases(
     .where('id', '>', after)
     .modify((query) => void (whose !== 'all' && query.whereIn('workload_id', [...whose])))
     .orderBy('id')
-    .limit(most)
+    .limit(max)
   const ids = [...new Set(rows.flatMap((row) => row.session_id ?? []))]
   const sessions: Session[] = await knex('session')
     .whereRaw('id = any(?)', [ids])

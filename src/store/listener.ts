@@ -7,7 +7,7 @@ import { serversLock } from './presence.ts'
 type Subscriber = { fn: (payload: string) => void; onGap: (() => void) | undefined }
 
 const firstPause = 100
-const longestPause = 5_000
+const maxPause = 5_000
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
@@ -51,7 +51,7 @@ export function createListener(
   }
 
   async function reopen(): Promise<void> {
-    for (let wait = firstPause; !closing.signal.aborted; wait = Math.min(wait * 2, longestPause)) {
+    for (let wait = firstPause; !closing.signal.aborted; wait = Math.min(wait * 2, maxPause)) {
       try {
         current = open()
         await current

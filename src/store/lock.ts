@@ -99,7 +99,7 @@ async function clear(
 
 /** Milliseconds; passing the gate takes one or two. */
 const gatePause = 10
-const mostTries = 100
+const maxTries = 100
 
 /** link(2) is atomic and refuses an existing name: the file is never seen half written. */
 async function linked(from: string, to: string): Promise<boolean> {
@@ -127,7 +127,7 @@ export async function takeLock(path: string, { beat, deadAfter } = rhythm): Prom
       const holder = await readHolder(path)
       if (!holder) continue
       const gone = (at: string) => (holder: Holder) => isGone(at, holder, world, deadAfter)
-      if (tries > mostTries || !(await gone(path)(holder))) throw new StoreLocked(path, holder.pid)
+      if (tries > maxTries || !(await gone(path)(holder))) throw new StoreLocked(path, holder.pid)
       await clear(path, holder, draft, gone(`${path}.gate`))
     }
   } finally {

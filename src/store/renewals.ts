@@ -20,12 +20,12 @@ export async function hasRenewals(knex: Knex, before: Date): Promise<boolean> {
 }
 
 /** Begun before a time: whoever did is gone. Takes them, unless another replica is about to. */
-export async function takeRenewals(tx: Tx, before: Date, most: number): Promise<Renewal[]> {
+export async function takeRenewals(tx: Tx, before: Date, max: number): Promise<Renewal[]> {
   const rows: { id: string; lease_id: string; username: string; database_id: string }[] = await tx('lease_renewal as r')
     .join('lease as l', 'l.id', 'r.lease_id')
     .where('r.begun_at', '<', before)
     .orderBy('r.begun_at')
-    .limit(most)
+    .limit(max)
     .select('r.id', 'r.lease_id', 'l.username', 'l.database_id')
     .forUpdate('r')
     .skipLocked()

@@ -48,7 +48,7 @@ export async function versionsUnder(
   knex: Knex,
   keys: readonly string[],
   after: Pick<WrappedVersion, 'secretId' | 'version'> | undefined,
-  most: number,
+  max: number,
 ): Promise<WrappedVersion[]> {
   const { secretId = '', version = 0 } = after ?? {}
   return knex('secret_version as v')
@@ -56,7 +56,7 @@ export async function versionsUnder(
     .whereIn('v.wrapping_key_id', keys)
     .whereRaw('(v.secret_id, v.version) > (?, ?)', [secretId, version])
     .orderBy(['v.secret_id', 'v.version'])
-    .limit(most)
+    .limit(max)
     .select({
       secretId: 'v.secret_id',
       version: 'v.version',

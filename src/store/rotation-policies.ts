@@ -54,7 +54,7 @@ type Due = { path: string; runs: boolean; deleted: boolean }
 export async function duePolicies(
   knex: Knex,
   now: Date,
-  most: number,
+  max: number,
 ): Promise<(RotationPolicyRow & { nextAt: Date } & Due)[]> {
   const rows: (PolicyRecord & { next_at: Date } & Due)[] = await knex('rotation_policy as p')
     .join('secret as s', 's.id', 'p.secret_id')
@@ -62,7 +62,7 @@ export async function duePolicies(
     .whereNull('s.deleted_at')
     .where('p.next_at', '<=', now)
     .orderBy('p.next_at')
-    .limit(most)
+    .limit(max)
     .select(
       'p.*',
       's.path',

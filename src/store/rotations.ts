@@ -109,14 +109,14 @@ export async function lockRunning(tx: Tx, secretId: string): Promise<RotationRow
 }
 
 /** The newest first. */
-export async function listRotations(knex: Knex, secretId: string, most: number): Promise<RotationRow[]> {
+export async function listRotations(knex: Knex, secretId: string, max: number): Promise<RotationRow[]> {
   const rows: RotationRecord[] = await knex('rotation')
     .where({ secret_id: secretId })
     .orderBy([
       { column: 'started_at', order: 'desc' },
       { column: 'to_version', order: 'desc' },
     ])
-    .limit(most)
+    .limit(max)
   return rows.map(toRotation)
 }
 
@@ -144,12 +144,12 @@ const free = (knex: Knex, now: Date) =>
     .where((query) => void query.whereNull('locked_until').orWhere('locked_until', '<=', now))
 
 /** Those that something may be done for now, and nobody does. */
-export async function dueRotations(knex: Knex, now: Date, most: number): Promise<(RotationRow & { path: string })[]> {
+export async function dueRotations(knex: Knex, now: Date, max: number): Promise<(RotationRow & { path: string })[]> {
   const rows: (RotationRecord & { path: string })[] = await free(knex, now)
     .join('secret as s', 's.id', 'rotation.secret_id')
     .where('next_attempt_at', '<=', now)
     .orderBy('next_attempt_at')
-    .limit(most)
+    .limit(max)
     .select('rotation.*', 's.path')
   return rows.map((row) => ({ ...toRotation(row), path: row.path }))
 }

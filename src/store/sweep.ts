@@ -42,11 +42,11 @@ export const sweptTables: readonly SweptTable[] = [
 ]
 
 /** Deletes at most `most` rows that were over before a time. Answers how many; fewer than `most` when none are left. */
-export function deleteOver(knex: Knex, table: SweptTable, before: Date, most: number): Promise<number> {
+export function deleteOver(knex: Knex, table: SweptTable, before: Date, max: number): Promise<number> {
   const { key, until, from } = swept[table]
   return knex(table)
     .whereIn(key, (query) => {
-      const over = query.from(table).select(key).where(until, '<', before).limit(most)
+      const over = query.from(table).select(key).where(until, '<', before).limit(max)
       if (from !== undefined) void over.where(from, '<', before)
     })
     .delete()

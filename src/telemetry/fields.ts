@@ -53,12 +53,12 @@ export function allowed(given: LogFields): Record<string, string | number> {
   const kept: Record<string, string | number> = {}
   for (const [name, value] of Object.entries(given)) {
     if (!isField(name) || typeof value !== fields[name]) continue
-    if (typeof value === 'string') kept[name] = value.length > longest ? `${value.slice(0, longest)}…` : value
+    if (typeof value === 'string') kept[name] = value.length > max ? `${value.slice(0, max)}…` : value
     else if (typeof value === 'number') kept[name] = value
   }
   return kept
 }
 
-const longest = 512
+const max = 512
 
 const isField = (name: string): name is keyof typeof fields => Object.hasOwn(fields, name)

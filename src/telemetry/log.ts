@@ -11,7 +11,7 @@ export type { LogFields } from './fields.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
-export type Log = {
+export type Logger = {
   debug(event: string, fields?: LogFields): void
   info(event: string, fields?: LogFields): void
   /** Something that an operator should look at, though the server goes on. */
@@ -24,7 +24,11 @@ export type Log = {
  * @param parts.stream where lines go, each ending in a line feed
  * @param parts.worker the number of this process among its workers
  */
-export function createLog(parts: { level: LogLevel; stream: { write(line: string): unknown }; worker?: number }): Log {
+export function createLog(parts: {
+  level: LogLevel
+  stream: { write(line: string): unknown }
+  worker?: number
+}): Logger {
   // The second line: were a token, key or password ever put into a listed field, it is masked by its shape. pino's own
   // `redact` goes by the exact path of a field, and no path here may hold a secret, so it would have nothing to name.
   const out = pino(

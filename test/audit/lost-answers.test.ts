@@ -46,9 +46,9 @@ const opening = (requestId: string): Opening => ({
 })
 
 const note = ({ recorder }: Replica, id: string): Promise<{ index: number }> =>
-  recorder.grant(opening(id), async () => ({ reply: id, entry: {} }))
+  recorder.grant(opening(id), async () => ({ result: id, entry: {} }))
 const change = ({ recorder }: Replica, id: string): Promise<{ index: number }> =>
-  recorder.change(opening(id), async () => ({ reply: id, entry: {} }))
+  recorder.change(opening(id), async () => ({ result: id, entry: {} }))
 
 /**
  * Once, at a message of a statement that begins so. With its Parse the server begins to work on it; with its Sync, outside

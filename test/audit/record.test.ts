@@ -48,10 +48,10 @@ describeBothStores('a change', (open) => {
       await markChanged(tx, revision + 1, [{ table: 'workload', where: { id: 'none' } }])
     })
     const seen: number[] = []
-    const { reply } = await recorder.change(opening, async (_, { revision }) => {
+    const { result: reply } = await recorder.change(opening, async (_, { revision }) => {
       seen.push(revision)
       if (revision === 1) throw refuse('not_found')
-      return { reply: 'found', entry: {} }
+      return { result: 'found', entry: {} }
     })
     expect([reply, seen]).toEqual(['found', [1, 2]])
     await stop()

@@ -8,7 +8,7 @@ const own: OwnRules = {
   names: new Set(['purser.example.org', 'localhost']),
   audiences: new Set(['https://purser.example.org', 'purser']),
   claims: new Set(['sub', 'aud', '__proto__']),
-  longest: { x509: 86_400, jwt: 3_600 },
+  max: { x509: 86_400, jwt: 3_600 },
 }
 const facts = new Set(['k8s:ns', 'k8s:sa', 'k8s:pod-uid'])
 const cluster: AttestorRules = {
@@ -160,7 +160,7 @@ describe('what an entry grants', () => {
   })
 
   it('refuses the usual lifetimes where the server is set below them', () => {
-    const short = { ...own, longest: { x509: 600, jwt: 60 } }
+    const short = { ...own, max: { x509: 600, jwt: 60 } }
     const grants = { x509: {}, jwt: { audiences: [] } }
     expect(checkWorkload({ ...web, grants }, cluster, short)?.errors.map((error) => error.pointer)).toEqual([
       '/grants/x509/maxLifetimeSeconds',

@@ -3,16 +3,16 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ConfigError, describeConfig } from '../../src/config.ts'
 import { settings } from '../../src/config/names.ts'
-import { faults, least, read, readStore, rootKey } from './read.ts'
+import { faults, min, read, readStore, rootKey } from './read.ts'
 
 const postgres = {
-  ...least,
+  ...min,
   DATABASE_URL: 'postgres://purser:hunter2@db.example:5432/purser?password=hunter3',
   PURSER_ROOT_KEY: rootKey,
 }
 
 test('a trust domain is enough to try it out', () => {
-  expect(read({ env: least })).toMatchObject({
+  expect(read({ env: min })).toMatchObject({
     trustDomain: 'example.org',
     publicUrl: 'https://localhost:8443',
     audiences: ['https://localhost:8443'],
@@ -168,15 +168,15 @@ test.each<[string, Record<string, string>, string]>([
   ['a root shorter than its issuing CA', { PURSER_CA_ROOT_SECONDS: '600000' }, 'what an issuing CA lives'],
   ['a path of two lines', { PURSER_DATA_DIR: '/a\n/b' }, 'must be one line'],
 ])('refused: %s', (_what, env, words) => {
-  const found = faults({ env: { ...least, ...env } })
+  const found = faults({ env: { ...min, ...env } })
   expect(found).toHaveLength(1)
   expect(found[0]).toContain(words)
 })
 
 test('what works but is probably not meant is a warning', () => {
-  const warnings = (env: Record<string, string>) => read({ env: { ...least, ...env } }).warnings
+  const warnings = (env: Record<string, string>) => read({ env: { ...min, ...env } }).warnings
   expect(warnings({ PURSER_WORKERS: '4' })).toEqual([expect.stringContaining('PURSER_WORKERS')])
-  expect(read({ env: { ...least, PURSER_WORKERS: '4' } }).workers).toBe(1)
+  expect(read({ env: { ...min, PURSER_WORKERS: '4' } }).workers).toBe(1)
   expect(read({ env: { ...postgres, PURSER_WORKERS: '4' } }).workers).toBe(4)
   expect(warnings({ PURSER_PUBLIC_URL: 'https://id.example.com:8443' })).toEqual([expect.stringContaining('port')])
   expect(warnings({ PURSER_PUBLIC_URL: `https://id.example.com/${'a'.repeat(240)}` })).toEqual([
@@ -187,7 +187,7 @@ test('what works but is probably not meant is a warning', () => {
 
 test('the certificate names what the server is reached by', () => {
   const env = {
-    ...least,
+    ...min,
     PURSER_LISTEN: '[::]:8443',
     PURSER_ADMIN_LISTEN: '10.0.0.7:9443',
     PURSER_PUBLIC_URL: 'https://id.example.com/purser',
@@ -199,7 +199,7 @@ test('the certificate names what the server is reached by', () => {
   expect(read({ env: { ...env, PURSER_TLS_NAMES: 'a.example, 192.0.2.1' } }).tls).toMatchObject({
     names: ['a.example', '192.0.2.1'],
   })
-  const literal = { ...least, PURSER_PUBLIC_URL: 'https://[2001:db8::1]' }
+  const literal = { ...min, PURSER_PUBLIC_URL: 'https://[2001:db8::1]' }
   expect(read({ env: literal }).tls).toMatchObject({ names: ['2001:db8::1', '127.0.0.1', 'localhost', '::1'] })
 })
 
@@ -250,7 +250,7 @@ test('no fault repeats the value of a secret', () => {
   expect(secrets.length).toBeGreaterThanOrEqual(3)
   for (const row of secrets) {
     for (const value of ['canary-4711', 'http://u:canary-4711@h', 'canary-4711\n']) {
-      expect(faults({ env: { ...least, [row.env]: value } }).join('\n')).not.toContain('canary-4711')
+      expect(faults({ env: { ...min, [row.env]: value } }).join('\n')).not.toContain('canary-4711')
     }
   }
 })
@@ -269,7 +269,7 @@ test('whatever the environment holds, the answer is a configuration or its fault
       fc.option(fc.string({ unit: 'binary' }), { nil: undefined }),
       (env, yaml) => {
         try {
-          const config = read({ env: { ...least, ...env }, ...(yaml !== undefined && { yaml }) })
+          const config = read({ env: { ...min, ...env }, ...(yaml !== undefined && { yaml }) })
           expect(config.trustDomain).not.toBe('')
           expect(new URL(config.publicUrl).protocol).toBe('https:')
           expect(config.audiences).not.toEqual([])

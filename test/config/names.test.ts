@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { otherNames, settings } from '../../src/config/names.ts'
-import { faults, least, read, rootKey } from './read.ts'
+import { faults, min, read, rootKey } from './read.ts'
 
 test('an unknown name is a fault that suggests the nearest', () => {
   expect(
-    faults({ env: { ...least, PURSER_LISTN: 'x', PURSER_DATABASE_URL: 'x', PURSER_ZEBRA: '', purser_workers: '2' } }),
+    faults({ env: { ...min, PURSER_LISTN: 'x', PURSER_DATABASE_URL: 'x', PURSER_ZEBRA: '', purser_workers: '2' } }),
   ).toEqual([
     'PURSER_LISTN: is not a setting: did you mean PURSER_LISTEN?',
     'PURSER_DATABASE_URL: is not a setting: did you mean DATABASE_URL?',
@@ -20,7 +20,7 @@ test('names of clients and of other programs are no faults', () => {
       .map((n) => [n, 'x']),
   )
   expect(
-    read({ env: { ...least, ...clients, PURSER_API_TOKEN_FILE: '/x', HOME: '/root', PURSERX: 'y' } }).trustDomain,
+    read({ env: { ...min, ...clients, PURSER_API_TOKEN_FILE: '/x', HOME: '/root', PURSERX: 'y' } }).trustDomain,
   ).toBe('example.org')
 })
 
@@ -37,13 +37,13 @@ test('what Kubernetes adds for a Service called purser is no fault, and a misspe
     PURSER_METRICS_SERVICE_HOST: 'fd00::1',
     PURSER_METRICS_PORT: 'tcp://[fd00::1]:9090',
   }
-  expect(read({ env: { ...least, ...links } }).trustDomain).toBe('example.org')
-  expect(faults({ env: { ...least, PURSER_PORT: '8443', PURSER_METRICS_PORT: '9090' } })).toHaveLength(2)
+  expect(read({ env: { ...min, ...links } }).trustDomain).toBe('example.org')
+  expect(faults({ env: { ...min, PURSER_PORT: '8443', PURSER_METRICS_PORT: '9090' } })).toHaveLength(2)
 })
 
 test('a setting that names a file has no second name that reads it from one', () => {
   const given = { PURSER_TLS_CERT_FILE_FILE: '/x', PURSER_ROOT_KEY_FILE_FILE: '/x', PURSER_CONFIG_FILE: '/x' }
-  expect(faults({ env: { ...least, ...given } })).toHaveLength(3)
+  expect(faults({ env: { ...min, ...given } })).toHaveLength(3)
 })
 
 test('no name, and no place in the file, is described twice', () => {
@@ -56,7 +56,7 @@ test('no name, and no place in the file, is described twice', () => {
 })
 
 test('every default is one that its own parser takes', () => {
-  const config = read({ env: { ...least, DATABASE_URL: 'postgres://h/d', PURSER_ROOT_KEY: rootKey } })
+  const config = read({ env: { ...min, DATABASE_URL: 'postgres://h/d', PURSER_ROOT_KEY: rootKey } })
   for (const row of Object.values(settings)) {
     if ('default' in row) expect(() => row.parse(row.default ?? '')).not.toThrow()
     else expect('absent' in row && row.absent).toBeTruthy()

@@ -6,7 +6,7 @@ export type Places = Omit<Sources, 'readFile'> & { files?: Record<string, string
 export const rootKey = Buffer.alloc(32, 7).toString('base64')
 
 /** The least that a server needs. */
-export const least = { PURSER_TRUST_DOMAIN: 'example.org' }
+export const min = { PURSER_TRUST_DOMAIN: 'example.org' }
 
 function sources({ files = {}, yaml, env, ...rest }: Places): Sources {
   const disk = new Map(Object.entries({ ...files, ...(yaml !== undefined && { '/etc/purser.yaml': yaml }) }))

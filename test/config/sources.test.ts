@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { faults, least, read, rootKey } from './read.ts'
+import { faults, min, read, rootKey } from './read.ts'
 
 test('flags win over the environment, that over the file, that over what the verb starts from', () => {
   const yaml = 'workers: 3\ndrainSeconds: 33\nlog: { level: debug }\n'
   const given = {
     overrides: { PURSER_WORKERS: '5', PURSER_LISTEN: '127.0.0.1:1' },
     env: {
-      ...least,
+      ...min,
       PURSER_WORKERS: '4',
       PURSER_DRAIN_SECONDS: '44',
       DATABASE_URL: 'postgres://h/d',
@@ -43,33 +43,33 @@ test('a value from a file loses one line end and nothing else', () => {
 })
 
 test('a file that cannot be read is a fault, with the reason', () => {
-  expect(faults({ env: { ...least, DATABASE_URL_FILE: '/gone' } })).toContain(
+  expect(faults({ env: { ...min, DATABASE_URL_FILE: '/gone' } })).toContain(
     'DATABASE_URL_FILE: can\'t read "/gone" (ENOENT)',
   )
-  expect(faults({ env: { ...least, PURSER_CONFIG: '/gone.yaml' } })).toEqual([
+  expect(faults({ env: { ...min, PURSER_CONFIG: '/gone.yaml' } })).toEqual([
     'PURSER_CONFIG: can\'t read "/gone.yaml" (ENOENT)',
   ])
 })
 
 test('a setting given twice in one place is a fault', () => {
   const files = { '/w': '1' }
-  expect(faults({ env: { ...least, PURSER_WORKERS: '1', PURSER_WORKERS_FILE: '/w' }, files })).toEqual([
+  expect(faults({ env: { ...min, PURSER_WORKERS: '1', PURSER_WORKERS_FILE: '/w' }, files })).toEqual([
     'PURSER_WORKERS: is given twice: leave out PURSER_WORKERS or PURSER_WORKERS_FILE',
   ])
-  expect(faults({ env: least, yaml: 'workers: 1\nworkersFile: /w\n', files })).toEqual([
+  expect(faults({ env: min, yaml: 'workers: 1\nworkersFile: /w\n', files })).toEqual([
     '/etc/purser.yaml:1 workers: is given twice: leave out /etc/purser.yaml:1 workers or /etc/purser.yaml:2 workersFile',
   ])
-  expect(faults({ env: { ...least, PURSER_ROOT_KEY: rootKey, PURSER_ROOT_KEY_FILE: '/k' } })).toHaveLength(1)
+  expect(faults({ env: { ...min, PURSER_ROOT_KEY: rootKey, PURSER_ROOT_KEY_FILE: '/k' } })).toHaveLength(1)
 })
 
 test('an empty value is a fault, an empty list is nobody', () => {
-  expect(faults({ env: { ...least, PURSER_LISTEN: '' } })).toEqual([
+  expect(faults({ env: { ...min, PURSER_LISTEN: '' } })).toEqual([
     'PURSER_LISTEN: is empty: give it a value or leave it out',
   ])
   expect(faults({ env: { PURSER_TRUST_DOMAIN: '' } })).toHaveLength(1)
-  expect(read({ env: { ...least, PURSER_TRUSTED_PROXIES: '' } }).trustedProxies).toEqual([])
-  expect(faults({ env: { ...least, PURSER_AUDIENCES: '' } })).toHaveLength(1)
-  expect(faults({ env: { ...least, PURSER_TLS_NAMES: '' } })).toHaveLength(1)
+  expect(read({ env: { ...min, PURSER_TRUSTED_PROXIES: '' } }).trustedProxies).toEqual([])
+  expect(faults({ env: { ...min, PURSER_AUDIENCES: '' } })).toHaveLength(1)
+  expect(faults({ env: { ...min, PURSER_TLS_NAMES: '' } })).toHaveLength(1)
 })
 
 test('the file holds the same names, nested; lists as lists or with commas', () => {
@@ -93,7 +93,7 @@ keys: { publishSeconds: 10, bundleRefreshSeconds: 5 }
 })
 
 test('an empty file says nothing', () => {
-  expect(read({ env: least, yaml: '# nothing yet\n' }).trustDomain).toBe('example.org')
+  expect(read({ env: min, yaml: '# nothing yet\n' }).trustDomain).toBe('example.org')
 })
 
 test.each([
@@ -127,14 +127,12 @@ test.each([
   ['an environment name', 'PURSER_WORKERS: 1', ['/etc/purser.yaml:1 PURSER_WORKERS: is not a setting']],
   ['a name that every object has', '__proto__: { a: 1 }', ['/etc/purser.yaml:1 __proto__: is not a setting']],
 ])('the file: %s', (_what, yaml, expected) => {
-  const found = faults({ env: least, yaml })
+  const found = faults({ env: min, yaml })
   if (yaml === 'a: [') expect(found[0]).toMatch(/^\/etc\/purser\.yaml:1: is not the YAML that is expected \([A-Z_]+\)$/)
   else expect(found).toEqual(expected)
 })
 
 test('an anchor is refused: values are plain', () => {
   const bomb = 'limits: &a { burstSeconds: 1 }\nkeys: *a\n'
-  expect(faults({ env: least, yaml: bomb })).toEqual([
-    '/etc/purser.yaml:2 keys: must hold settings, each as name: value',
-  ])
+  expect(faults({ env: min, yaml: bomb })).toEqual(['/etc/purser.yaml:2 keys: must hold settings, each as name: value'])
 })

@@ -5,8 +5,8 @@ import { createIssuer, registerLab } from '../support/issuer.ts'
 import { type Answer, audience, startPurser } from '../support/purser.ts'
 
 /** As audit/change.ts has them. */
-const mostWaiting = 500
-const mostOfOneWorkload = 50
+const maxWaiting = 500
+const maxOfOneWorkload = 50
 
 it('a change beyond those that may wait is refused, and made when it comes again', async () => {
   const purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
@@ -27,7 +27,7 @@ it('a change beyond those that may wait is refused, and made when it comes again
   await other.knex.transaction(async (tx) => {
     await tx.raw('set local idle_in_transaction_session_timeout = 0')
     await tx('log_head').forUpdate().first()
-    all = Promise.all(Array.from({ length: mostWaiting + 20 }, async () => answers.push(await change())))
+    all = Promise.all(Array.from({ length: maxWaiting + 20 }, async () => answers.push(await change())))
     await expect.poll(() => answers.length, { timeout: 60_000 }).toBeGreaterThanOrEqual(19)
     const refused = answers.slice(0, 19)
     for (const { status, headers, body } of refused) {
@@ -72,7 +72,7 @@ it('a workload that acknowledges without end leaves operators and other workload
     await tx.raw('set local idle_in_transaction_session_timeout = 0')
     await tx('log_head').forUpdate().first()
     all = Promise.all(
-      Array.from({ length: mostOfOneWorkload + 10 }, async () => {
+      Array.from({ length: maxOfOneWorkload + 10 }, async () => {
         const answer = await acknowledge('busy')
         if (answer.status !== 204) refused.push(answer)
         return answer
@@ -92,6 +92,6 @@ it('a workload that acknowledges without end leaves operators and other workload
   expect(refused.map(({ status, body }) => [status, body.code])).toEqual(
     Array.from({ length: 10 }, () => [503, 'log_unavailable']),
   )
-  expect((await all).filter(({ status }) => status === 204)).toHaveLength(mostOfOneWorkload)
+  expect((await all).filter(({ status }) => status === 204)).toHaveLength(maxOfOneWorkload)
   expect((await others).map(({ status }) => status)).toEqual([204, 201])
 }, 120_000)

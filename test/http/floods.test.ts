@@ -203,7 +203,7 @@ describe('summaries', () => {
         note: async (opening, _, part) => {
           if (isDown) throw refuse('log_unavailable')
           noted.push([opening.action, part.reason, part.detail])
-          return { reply: undefined, epoch: 1, index: 0, receipt: () => Promise.reject(new Error('none')) }
+          return { result: undefined, epoch: 1, index: 0, receipt: () => Promise.reject(new Error('none')) }
         },
       },
       metrics: { summarised: () => undefined },

@@ -134,7 +134,7 @@ describe('proofs at one attestor', () => {
 })
 
 test('buckets are forgotten by last use, never more than the bound', () => {
-  const buckets = createBuckets({ perSecond: 1, burst: 1, most: 3 }, () => 0)
+  const buckets = createBuckets({ perSecond: 1, burst: 1, max: 3 }, () => 0)
   for (const name of ['a', 'b', 'c']) expect(buckets.take(name)).toBe(0)
   expect(buckets.take('a')).toBeGreaterThan(0)
   expect(buckets.take('d')).toBe(0)
@@ -148,7 +148,7 @@ test('over any time, with a clock that also goes back, no more than burst and ra
       let time = 0
       let forward = 0
       let passed = 0
-      const buckets = createBuckets({ perSecond: 5, burst: 10, most: 10 }, () => time)
+      const buckets = createBuckets({ perSecond: 5, burst: 10, max: 10 }, () => time)
       for (const step of steps) {
         time += step
         forward += Math.max(0, step)

@@ -146,7 +146,7 @@ describe.each(['postgres', 'embedded'] as const)('on %s', (store) => {
       db: purser,
       rootKey,
       keyring: { currentId: first },
-      mostUses: 3,
+      maxUses: 3,
       now: () => new Date(),
       randomBytes,
       log: { info: () => undefined },
@@ -155,8 +155,8 @@ describe.each(['postgres', 'embedded'] as const)('on %s', (store) => {
       recorder: {
         change: (_, run) =>
           purser.knex.transaction(async (tx) => {
-            const { reply } = await run(tx, {} as Snapshot)
-            return { reply, epoch: 1, index: 0, receipt: () => Promise.reject(new Error('none')) }
+            const { result } = await run(tx, {} as Snapshot)
+            return { result, epoch: 1, index: 0, receipt: () => Promise.reject(new Error('none')) }
           }),
       },
     })

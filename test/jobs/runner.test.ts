@@ -49,12 +49,12 @@ test('one that failed rests before its next turn', async () => {
 })
 
 test('a run that takes longer than its interval is not overtaken', async () => {
-  let [under, most, count] = [0, 0, 0]
+  let [under, max, count] = [0, 0, 0]
   const job: Job = {
     name: 'slow',
     everySeconds: 0.005,
     async run() {
-      most = Math.max(most, ++under)
+      max = Math.max(max, ++under)
       await pause(30)
       under--
       count++
@@ -63,7 +63,7 @@ test('a run that takes longer than its interval is not overtaken', async () => {
   const { running } = start([job])
   await expect.poll(() => count).toBeGreaterThan(2)
   await running.stop()
-  expect(most).toBe(1)
+  expect(max).toBe(1)
 })
 
 test('stopping waits for the run under way, and begins no other', async () => {

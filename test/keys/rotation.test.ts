@@ -12,7 +12,7 @@ const at = (seconds: number): Date => secondsFrom(start, seconds)
 const lifetimes: Lifetimes = {
   publish: 100,
   sign: { issuingCa: 1000, jwt: 700 },
-  longest: { x509: 300, jwt: 50 },
+  max: { x509: 300, jwt: 50 },
   rootCa: 100_000,
 }
 
@@ -171,7 +171,7 @@ test('whenever the job runs: a key always signs, after a publication, and stays 
         const keys = new Map(rows.map((row) => [row.id, row]))
         Object.assign(known, { keys })
         for (const kind of ['issuing-ca', ...jwt] as const) {
-          const longest = kind === 'issuing-ca' ? lifetimes.longest.x509 : lifetimes.longest.jwt
+          const max = kind === 'issuing-ca' ? lifetimes.max.x509 : lifetimes.max.jwt
           const key = signingKey(known, kind, at(now))
           // The job may have been away for longer than the last key lives: then there is none until it runs.
           if (!key) continue
@@ -179,7 +179,7 @@ test('whenever the job runs: a key always signs, after a publication, and stays 
             const published = (key.activeAt.getTime() - key.createdAt.getTime()) / 1000
             expect(published).toBeGreaterThanOrEqual(0)
           }
-          const until = Math.min(now + longest, (key.goneAt.getTime() - start.getTime()) / 1000)
+          const until = Math.min(now + max, (key.goneAt.getTime() - start.getTime()) / 1000)
           signed.push({ key: key.id, kind, until })
         }
         for (const one of signed.filter((credential) => credential.until > now)) {

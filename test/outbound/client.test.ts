@@ -459,7 +459,7 @@ describe('kept connections', () => {
       Array.from({ length: 70 }, () => outbound.fetchBytes(here(server.port), options())),
     )
     expect(replies.map(({ body }) => body.toString())).toEqual(replies.map(() => 'in'))
-    expect(server.mostOpen()).toBe(64)
+    expect(server.maxOpen()).toBe(64)
   })
 
   // The server drops every kept connection as soon as a second request comes.

@@ -51,16 +51,16 @@ export function makeIdentities(): Identities {
 }
 
 type Seen = { method: string; url: string; headers: IncomingHttpHeaders; rawHeaders: string[]; body: string }
-export type TestServer = { port: number; seen: Seen[]; connections: () => number; mostOpen: () => number }
+export type TestServer = { port: number; seen: Seen[]; connections: () => number; maxOpen: () => number }
 
 async function listen(server: Server, seen: Seen[], host: string): Promise<TestServer> {
   const sockets = new Set<Socket>()
   let connections = 0
-  let mostOpen = 0
+  let maxOpen = 0
   server.on('connection', (socket: Socket) => {
     connections++
     sockets.add(socket)
-    mostOpen = Math.max(mostOpen, sockets.size)
+    maxOpen = Math.max(maxOpen, sockets.size)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => undefined)
   })
@@ -71,7 +71,7 @@ async function listen(server: Server, seen: Seen[], host: string): Promise<TestS
   })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  return { port: address.port, seen, connections: () => connections, mostOpen: () => mostOpen }
+  return { port: address.port, seen, connections: () => connections, maxOpen: () => maxOpen }
 }
 
 const recording =

@@ -10,7 +10,7 @@ const printable = Array.from({ length: 94 }, (_, n) => String.fromCharCode(0x21 
 
 describe('what is refused', () => {
   it('is fewer than 128 random bits, and the words say how many characters are enough', () => {
-    const least = {
+    const min = {
       alphanumeric: 22,
       'lower-alphanumeric': 25,
       hex: 32,
@@ -19,7 +19,7 @@ describe('what is refused', () => {
       printable: 20,
     } as const
     for (const alphabet of ['alphanumeric', 'lower-alphanumeric', 'hex', 'digits', 'url-safe', 'printable'] as const) {
-      const length = least[alphabet]
+      const length = min[alphabet]
       expect([alphabet, checkFields({ p: { alphabet, length } }, '/fields')]).toEqual([alphabet, []])
       const [problem] = checkFields({ p: { alphabet, length: length - 1 } }, '/fields')
       expect([alphabet, problem?.pointer, problem?.detail.includes(` ${length} `)]).toEqual([

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Session, withConnection } from '../../src/secrets/databases/connect.ts'
+import { type SqlSession, withConnection } from '../../src/secrets/databases/connect.ts'
 import { dropRole } from '../../src/secrets/databases/drop-role.ts'
 import { createRole } from '../../src/secrets/databases/roles.ts'
 import { newPassword, scramVerifier } from '../../src/secrets/databases/scram.ts'
@@ -22,7 +22,7 @@ describe('what a role owned', () => {
   let roles = 0
   beforeEach(() => void (roles = 0))
 
-  const asAdmin = <T>(work: (session: Session) => Promise<T>): Promise<T> =>
+  const asAdmin = <T>(work: (session: SqlSession) => Promise<T>): Promise<T> =>
     withConnection({ ...target, tls: { insecure: true } }, target.admin, work)
 
   /** One lease: its role runs what it wants and ends, and what it owned goes to the heir of its definition. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { closeRole, openRole } from '../../src/secrets/databases/alternate.ts'
-import { type Session, withConnection } from '../../src/secrets/databases/connect.ts'
+import { type SqlSession, withConnection } from '../../src/secrets/databases/connect.ts'
 import { faultsOf, type DatabaseDefinition } from '../../src/secrets/databases/definition.ts'
 import { dropRole } from '../../src/secrets/databases/drop-role.ts'
 import { createRole, extendRole, rolesWithPrefix } from '../../src/secrets/databases/roles.ts'
@@ -19,7 +19,7 @@ describe('a role at a target', () => {
   })
   afterAll(() => target.stop())
 
-  const asAdmin = <T>(work: (session: Session) => Promise<T>): Promise<T> =>
+  const asAdmin = <T>(work: (session: SqlSession) => Promise<T>): Promise<T> =>
     withConnection({ ...target, tls: { insecure: true } }, target.admin, work)
   const make = async (username: string, more: object = {}) => {
     const password = newPassword(randomBytes)
@@ -70,12 +70,12 @@ describe('a role at a target', () => {
 
     const dies = asAdmin((session) => {
       let isDead = false
-      const run: Session['run'] = (sql, values) => {
+      const run: SqlSession['run'] = (sql, values) => {
         isDead ||= sql.includes('pg_terminate_backend')
         return isDead ? Promise.reject(new Error('died')) : session.run(sql, values)
       }
       // As a process that is gone: nothing is said any more, and the connection ends.
-      const together: Session['together'] = async (work) => {
+      const together: SqlSession['together'] = async (work) => {
         await session.run('begin')
         return work()
       }

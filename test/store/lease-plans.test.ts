@@ -48,9 +48,9 @@ function touched(plan: Plan): number {
 }
 
 /** The most that any statement on leases touches, of those that read. */
-async function mostTouched(): Promise<{ rows: number; sql: string; count: number }> {
+async function maxTouched(): Promise<{ rows: number; sql: string; count: number }> {
   const reads = statements.filter(({ sql }) => /^(select|with)\b/i.test(sql) && /\b(?:lease|session)\b/.test(sql))
-  let most = { rows: 0, sql: '', count: reads.length }
+  let max = { rows: 0, sql: '', count: reads.length }
   for (const { sql, bindings } of reads) {
     const text = purser.knex.client.positionBindings(`explain (analyze, format json) ${sql}`) as string
     // As the server itself sends it: planned for its values.
@@ -58,14 +58,14 @@ async function mostTouched(): Promise<{ rows: number; sql: string; count: number
     const { rows } = await connection.query({ text, values: bindings ?? [], queryMode: 'extended' })
     await purser.knex.client.releaseConnection(connection)
     const rowsOf = touched(rows[0]['QUERY PLAN'][0].Plan)
-    if (rowsOf >= most.rows) most = { ...most, rows: rowsOf, sql }
+    if (rowsOf >= max.rows) max = { ...max, rows: rowsOf, sql }
   }
-  return most
+  return max
 }
 
 it('a run of the job finds that nothing is due without looking at what is open', async () => {
   await purser.runJobs()
-  const { rows, sql, count } = await mostTouched()
+  const { rows, sql, count } = await maxTouched()
   expect(count).toBeGreaterThan(3)
   expect({ rows: rows < 10, sql }).toEqual({ rows: true, sql })
 })
@@ -74,14 +74,14 @@ it.each(['shop/none', 'prod/a'])('a secret that is written (%s) concerns no leas
   await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { a: 'b' } }, { 'if-match': '"0"' })
   statements = []
   await purser.runJobs()
-  expect((await mostTouched()).rows).toBeLessThan(10)
+  expect((await maxTouched()).rows).toBeLessThan(10)
 })
 
 it('an entry that is changed has its own looked at, not those of others', async () => {
   await purser.asAdmin('POST', '/api/v1/workloads/other:disable')
   await purser.runJobs()
   expect(statements.some(({ sql }) => sql.includes('workload_id'))).toBe(true)
-  expect((await mostTouched()).rows).toBeLessThan(10)
+  expect((await maxTouched()).rows).toBeLessThan(10)
 })
 
 it('all are looked at once in a while, a page at a time', async () => {
@@ -89,7 +89,7 @@ it('all are looked at once in a while, a page at a time', async () => {
   await purser.runJobs()
   // With them all are counted, which is once.
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
-  const { rows, sql, count } = await mostTouched()
+  const { rows, sql, count } = await maxTouched()
   expect(count).toBeGreaterThan((2 * many) / page)
   expect({ rows: rows <= page * 3, sql }).toEqual({ rows: true, sql })
 })
@@ -100,7 +100,7 @@ it('what is due is found among what is not: over in time, its session given up, 
   time = new Date()
   await purser.runJobs()
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
-  const { rows, sql } = await mostTouched()
+  const { rows, sql } = await maxTouched()
   // An expired page, or a session that ended with its lease: never those that go on.
   expect({ rows: rows <= (many * 2) / 9 + page * 2, sql }).toEqual({ rows: true, sql })
   const left = await purser.knex('lease').where({ state: 'active' }).count({ n: '*' })
@@ -108,11 +108,11 @@ it('what is due is found among what is not: over in time, its session given up, 
   statements = []
   await purser.runJobs()
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
-  const after = await mostTouched()
+  const after = await maxTouched()
   expect({ rows: after.rows <= (many * 2) / 9 + page * 2, sql: after.sql }).toEqual({ rows: true, sql: after.sql })
   // Taken under the head's lock, out of thousands: a batch.
   statements = statements.filter(({ sql }) => sql.includes('"next_attempt_at" <='))
-  const taking = await mostTouched()
+  const taking = await maxTouched()
   expect({ rows: taking.rows <= 150, some: taking.count > 0, sql: taking.sql }).toMatchObject({
     rows: true,
     some: true,
@@ -136,7 +136,7 @@ it('lists read what they show, whatever they are asked for', async () => {
   statements = statements.filter(({ bindings }) => bindings?.at(-1) === 11)
   // The tests above moved most leases to another state: PostgreSQL plans for that once it has analyzed the table again.
   await purser.knex.raw('analyze lease')
-  const { rows, sql, count } = await mostTouched()
+  const { rows, sql, count } = await maxTouched()
   expect(count).toBeGreaterThanOrEqual(8)
   expect({ rows: rows <= 22, sql }).toEqual({ rows: true, sql })
 })

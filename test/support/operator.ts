@@ -1,7 +1,7 @@
 /** Calls routes by their operation, and holds every reply against openapi.yaml. */
 import { expect } from 'vitest'
 import { type OperationId, loadOpenApi } from '../../src/http/openapi.ts'
-import type { Entry } from '../../src/audit/entry.ts'
+import type { LogEntry } from '../../src/audit/entry.ts'
 import type { Answer, TestPurser } from './purser.ts'
 
 const api = loadOpenApi()
@@ -46,17 +46,17 @@ export const fault = ({ status, body }: Answer): string => {
 }
 
 /** Every entry of the log so far, in order. */
-export async function readLog({ knex }: Pick<TestPurser, 'knex'>): Promise<Entry[]> {
+export async function readLog({ knex }: Pick<TestPurser, 'knex'>): Promise<LogEntry[]> {
   const rows: { body: string }[] = await knex('log_entry').select('body').orderBy('epoch').orderBy('idx')
-  return rows.map((row): Entry => JSON.parse(row.body))
+  return rows.map((row): LogEntry => JSON.parse(row.body))
 }
 
-export async function entryOf(purser: Pick<TestPurser, 'knex'>, answer: Answer): Promise<Entry | undefined> {
+export async function entryOf(purser: Pick<TestPurser, 'knex'>, answer: Answer): Promise<LogEntry | undefined> {
   const id = answer.headers.get('purser-request-id')
   return (await readLog(purser)).find((entry) => entry.requestId === id)
 }
 
 /** All entries of one request: exactly one, where all is well. */
-export async function entriesOf(purser: Pick<TestPurser, 'knex'>, requestId: unknown): Promise<Entry[]> {
+export async function entriesOf(purser: Pick<TestPurser, 'knex'>, requestId: unknown): Promise<LogEntry[]> {
   return (await readLog(purser)).filter((entry) => entry.requestId === requestId)
 }

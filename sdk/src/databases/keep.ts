@@ -52,7 +52,7 @@ type Parts = LineParts & {
 }
 
 /** A clock may jump and a machine may sleep: the clock on the wall is looked at again at the latest then. */
-const longestSleepMs = 30_000
+const maxSleepMs = 30_000
 
 export function createRoles(parts: Parts): Roles {
   const { ask, leases, isWanted, onNew, onRenewed, onFailed, onUp, closing, now, elapsed } = parts
@@ -128,7 +128,7 @@ export function createRoles(parts: Parts): Roles {
     const dueIn = (line: Line): number => (line.busy ? Infinity : dueInMs(line, isWanted(line), elapsed))
     for (const line of lines.values()) if (dueIn(line) <= 0) void attend(line)
     clearTimeout(timer)
-    const next = Math.min(longestSleepMs, ...[...lines.values()].map(dueIn))
+    const next = Math.min(maxSleepMs, ...[...lines.values()].map(dueIn))
     if (lines.size > 0) timer = setTimeout(look, Math.max(Math.ceil(next), 10)).unref()
   }
 

@@ -12,7 +12,7 @@ export type Kept = {
   /** Milliseconds of its age at which it is renewed. */
   renewAtAge: number
   /** Of all lives that it was given, milliseconds. */
-  longestMs: number
+  maxMs: number
   /** The longest life is reached: the next time there will be another one in its place. */
   isLast: boolean
   /** The session's end keeps it from being longer. */
@@ -68,7 +68,7 @@ export function place(parts: LineParts, line: Line, reply: RoleReply, serverTime
   const n = (kept?.n ?? 0) + 1
   const role = roleOf(reply)
   const time = timed(parts, role.expiresAt, serverTime)
-  line.kept = { n, role, ...time, longestMs: time.life.lifeMs, isLast: false, isHeldBack: false }
+  line.kept = { n, role, ...time, maxMs: time.life.lifeMs, isLast: false, isHeldBack: false }
   return line.kept
 }
 
@@ -82,10 +82,10 @@ export function prolong(
   const gained = expiresAt.getTime() - kept.role.expiresAt.getTime()
   const role = roleOf({ name, lease, username, password, expiresAt })
   const time = timed(parts, expiresAt, serverTime)
-  const longestMs = Math.max(kept.longestMs, time.life.lifeMs)
+  const maxMs = Math.max(kept.maxMs, time.life.lifeMs)
   const isLast = expiresAt >= maxExpiresAt
-  const isShort = time.life.lifeMs < longestMs * whole
-  Object.assign(kept, { role, ...time, longestMs, isLast, isHeldBack: isShort && !isLast })
+  const isShort = time.life.lifeMs < maxMs * whole
+  Object.assign(kept, { role, ...time, maxMs, isLast, isHeldBack: isShort && !isLast })
   if (isShort && isLast) return 'never'
   return gained > 0 ? 'longer' : 'later'
 }

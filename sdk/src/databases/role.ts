@@ -24,7 +24,7 @@ export type DatabaseRole = {
 export type RoleReply = { name: string; lease: string; username: string; password: string; expiresAt: Date }
 
 /** Of one request, as the server takes them. */
-const mostAtOnce = 16
+const maxAtOnce = 16
 
 export const readRoles = (value: unknown): RoleReply[] =>
   list(value, 'databases', (one, at) => {
@@ -64,6 +64,6 @@ export function checkDatabase(name: unknown): string {
 /** @throws PurserError `bad_options` */
 export function checkDatabases(given: unknown): string[] {
   if (!Array.isArray(given)) throw bad('databases is a list of names')
-  if (given.length > mostAtOnce) throw bad(`${mostAtOnce} databases are the most in one request: get() gives others`)
+  if (given.length > maxAtOnce) throw bad(`${maxAtOnce} databases are the most in one request: get() gives others`)
   return [...new Set(given.map(checkDatabase))]
 }

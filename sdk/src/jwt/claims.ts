@@ -17,7 +17,7 @@ export type Claims = {
 /** Seconds by which this machine's clock and Purser's may differ. */
 const leewaySeconds = 10
 /** Ten years, as the longest grant: a number of any size would outlive every key. */
-const longestLife = 315_360_000
+const maxLifetime = 315_360_000
 
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
 
@@ -38,7 +38,7 @@ export function readClaims(payload: Uint8Array, trustDomain: string): Claims {
     throw badToken('aud', 'it is neither text nor a list of texts')
   }
   if (!isTime(exp)) throw badToken('exp', 'it is no whole number of seconds')
-  if (!isTime(iat) || iat >= exp || exp - iat > longestLife) {
+  if (!isTime(iat) || iat >= exp || exp - iat > maxLifetime) {
     throw badToken('iat', 'it is no whole number of seconds a lifetime before exp')
   }
   if (nbf !== undefined && (!isTime(nbf) || nbf >= exp)) throw badToken('nbf', 'it is no whole number before exp')

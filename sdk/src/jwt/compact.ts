@@ -13,12 +13,12 @@ export type Compact = {
 }
 
 /** Purser writes none that is nearly as long, and servers of HTTP take no longer header. */
-const longest = 16_384
+const max = 16_384
 const compact = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 
 /** @throws PurserError `bad_token` for what is too much to look at, or no text */
 export function checkLength(token: unknown): void {
-  if (typeof token !== 'string' || token.length > longest) throw badToken('form', 'it is no text as short as a JWT is')
+  if (typeof token !== 'string' || token.length > max) throw badToken('form', 'it is no text as short as a JWT is')
 }
 
 /**

@@ -4,14 +4,14 @@ export type Recent<T> = {
 }
 
 /** What was used last, and no more than `most` of it: strangers can't make it grow. */
-export function createRecent<T>(most: number): Recent<T> {
+export function createRecent<T>(max: number): Recent<T> {
   // A Map iterates in the order of insertion.
   const kept = new Map<string, T>()
 
   function set(key: string, value: T): void {
     kept.delete(key)
     kept.set(key, value)
-    if (kept.size <= most) return
+    if (kept.size <= max) return
     for (const oldest of kept.keys()) {
       kept.delete(oldest)
       return

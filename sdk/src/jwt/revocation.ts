@@ -33,8 +33,8 @@ type Word = { active: boolean; at: number }
 
 const defaultAgeSeconds = 10
 /** While Purser is away, a token that counted this long ago still does. */
-const longestAgeMs = 300_000
-const mostKept = 1_000
+const maxAgeMs = 300_000
+const maxKept = 1_000
 /** Callers wait on this: sooner than whatever waits for them gives up. */
 const timeoutMs = 3_000
 /** After a question without an answer the next one waits this long, so that not every caller waits for the same. */
@@ -43,7 +43,7 @@ const pauseMs = 5_000
 export function createRevocation(parts: Parts): Revocation {
   const { transport, credential, closing, warn, now, elapsed = elapsedMs } = parts
   // By what is signed: other signatures of the same claims are the same token (RFC 7515 has many texts for one).
-  const words = createRecent<Word>(mostKept)
+  const words = createRecent<Word>(maxKept)
   const underWay = new Map<string, Promise<Word>>()
   let failed: { error: PurserError; at: number } | undefined
   let warned = false
@@ -101,7 +101,7 @@ export function createRevocation(parts: Parts): Revocation {
       const failure = error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error))
       if (failed?.error !== failure) failed = { error: failure, at: elapsed() }
       if (mode === 'require') throw failure
-      if (before && (!before.active || elapsed() - before.at < longestAgeMs)) return before
+      if (before && (!before.active || elapsed() - before.at < maxAgeMs)) return before
       if (!warned) {
         warn(`tokens are accepted without Purser's word on whether they were revoked: ${failure.message}`)
       }
@@ -114,7 +114,7 @@ export function createRevocation(parts: Parts): Revocation {
     if (!['ask', 'require', 'off'].includes(revocation)) {
       throw new PurserError('bad_options', "revocation is 'ask', 'require' or 'off'")
     }
-    if (!(revocationMaxAgeSeconds >= 0 && revocationMaxAgeSeconds <= longestAgeMs / 1000)) {
+    if (!(revocationMaxAgeSeconds >= 0 && revocationMaxAgeSeconds <= maxAgeMs / 1000)) {
       throw new PurserError('bad_options', 'revocationMaxAgeSeconds is a number from 0 to 300')
     }
     if (revocation === 'off') return

@@ -59,11 +59,11 @@ type Parts = {
 /** A token whose signature held, and under which key. */
 type Known = { claims: Claims; signed: string; kid: string; key: KeyObject; under: Bundle }
 
-const mostKnown = 1_000
+const maxKnown = 1_000
 
 export function createVerifyJwt({ bundles, revocation, trustDomain, closing, warn, now }: Parts): VerifyJwt {
   // By the whole token: by what is signed alone, any signature would do the second time.
-  const known = createRecent<Known>(mostKnown)
+  const known = createRecent<Known>(maxKnown)
 
   async function read(token: string, signal: AbortSignal | undefined): Promise<Known> {
     const digest = digestOf(token)

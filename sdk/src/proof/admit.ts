@@ -5,7 +5,7 @@ import { claimsOf } from '../jwt-claims.ts'
 export type Proof = { kind: 'jwt' | 'join-token'; token: string }
 
 /** Bytes; the server takes no longer one. */
-export const longest = 16_384
+export const max = 16_384
 
 /**
  * What may be sent: a JWT that names one of the server's audiences, or a join token of Purser's own.
@@ -14,7 +14,7 @@ export const longest = 16_384
 export function admitProof(read: string, audiences: readonly string[], source: string): Proof {
   const token = read.trim()
   if (token === '') throw new PurserError('bad_proof', `${source} is empty`)
-  if (token.length > longest) throw new PurserError('bad_proof', `${source} holds more than ${longest} bytes: no token`)
+  if (token.length > max) throw new PurserError('bad_proof', `${source} holds more than ${max} bytes: no token`)
   if (/^purser_join_[\w-]+$/.test(token)) return { kind: 'join-token', token }
   const claims = claimsOf(token)
   if (!claims) {

@@ -1,13 +1,13 @@
 /** Tokens in files: read on every use, since the kubelet replaces one well before it ends. */
 import { createReadStream, statSync } from 'node:fs'
-import { longest } from './admit.ts'
+import { max } from './admit.ts'
 import { type Look, noProof, variable } from './source.ts'
 
 /** @throws PurserError `no_proof`; it never quotes what is in the file */
 export async function readToken(path: string, chosen: string): Promise<string> {
   try {
     const chunks: Buffer[] = []
-    for await (const chunk of createReadStream(path, { end: longest + 2 })) chunks.push(Buffer.from(chunk))
+    for await (const chunk of createReadStream(path, { end: max + 2 })) chunks.push(Buffer.from(chunk))
     return Buffer.concat(chunks).toString('utf8')
   } catch (error) {
     throw noProof(`${chosen} ${whyNot(error)}`, error)

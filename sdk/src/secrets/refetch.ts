@@ -2,7 +2,7 @@
 import { PurserError, isAway, wordsOf } from '../errors.ts'
 import { restFor, waitAfter } from './back-off.ts'
 import type { ReadNow } from './read.ts'
-import { type SecretReply, mostAtOnce } from './secret.ts'
+import { type SecretReply, maxAtOnce } from './secret.ts'
 
 export type Refetch = { mark(path: string): void; forget(path: string): void }
 
@@ -46,7 +46,7 @@ export function createRefetch({ read, take, isBehind, onFailed, closing, random 
 
   async function run(): Promise<void> {
     for (let failures = 0; marked.size > 0 && !closing.aborted;) {
-      const paths = [...marked].slice(0, mostAtOnce)
+      const paths = [...marked].slice(0, maxAtOnce)
       let failure: unknown
       try {
         await some(paths)

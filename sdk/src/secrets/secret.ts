@@ -60,7 +60,7 @@ const names = new Set(['path', 'version', 'optional'])
 /** @throws PurserError `bad_options` */
 export function checkSecretOptions(given: unknown): SecretOption[] {
   if (!Array.isArray(given)) throw bad('secrets is a list of paths, or of { path, version, optional }')
-  if (given.length > mostAtOnce) throw bad(`${mostAtOnce} secrets are the most in one request: get() gives others`)
+  if (given.length > maxAtOnce) throw bad(`${maxAtOnce} secrets are the most in one request: get() gives others`)
   return given.map((one: unknown) => {
     if (!isObject(one)) return checkPath(one)
     const { path, version, optional } = one
@@ -76,7 +76,7 @@ export function checkSecretOptions(given: unknown): SecretOption[] {
 }
 
 /** Of one request, as the server takes them. */
-export const mostAtOnce = 64
+export const maxAtOnce = 64
 /** Bytes of an answer with so many secrets, each of up to 192 KiB as text. */
 export const bytesFor = (count: number): number => count * 256 * 1024
 

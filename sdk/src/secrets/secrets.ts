@@ -61,9 +61,9 @@ type Parts = ReadParts & {
 }
 
 /** Of all watches of a client. */
-const mostWatched = 100
+const maxWatched = 100
 /** In memory without being watched. */
-const mostKept = 1_000
+const maxKept = 1_000
 
 type Kept = { secret: Secret; session: string }
 
@@ -86,7 +86,7 @@ export function createSecrets(parts: Parts): Secrets {
   function keep(all: Map<string, Kept>, key: string, kept: Kept): void {
     all.delete(key)
     all.set(key, kept)
-    if (all.size <= mostKept) return
+    if (all.size <= maxKept) return
     const idle = [...all.keys()].find((name) => watchingOf(name).length === 0)
     if (idle !== undefined) all.delete(idle)
   }
@@ -205,8 +205,8 @@ export function createSecrets(parts: Parts): Secrets {
       if (closing.aborted) throw closing.reason
       const paths = checkPaths(given)
       const all = new Set([...paths, ...[...watchings].flatMap((watching) => watching.paths)])
-      if (all.size > mostWatched)
-        throw new PurserError('bad_options', `${mostWatched} secrets are the most that one client watches`)
+      if (all.size > maxWatched)
+        throw new PurserError('bad_options', `${maxWatched} secrets are the most that one client watches`)
       const close = (): void => watch.close()
       const watching = createWatching(paths, {
         warn,

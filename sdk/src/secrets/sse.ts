@@ -4,7 +4,7 @@ import { PurserError } from '../errors.ts'
 export type ServerEvent = { name: string; data: string; id: string | undefined }
 
 /** Of a line, and of all data of an event: far more than any of Purser's. */
-const most = 64 * 1024
+const max = 64 * 1024
 
 const bad = (why: string): PurserError => new PurserError('bad_reply', `what the server tells is ${why}`)
 
@@ -31,7 +31,7 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
     else if (field === 'data') {
       event.data.push(value)
       event.size += value.length
-      if (event.size > most) throw bad('longer than any event of Purser')
+      if (event.size > max) throw bad('longer than any event of Purser')
     }
     return undefined
   }
@@ -45,9 +45,9 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
     // A carriage return at the end may be half of a line end.
     const lines = rest.split(/\r\n|\n|\r(?!$)/)
     rest = lines.pop() ?? ''
-    if (rest.length > most) throw bad('a line longer than any of Purser')
+    if (rest.length > max) throw bad('a line longer than any of Purser')
     for (const line of lines) {
-      if (line.length > most) throw bad('a line longer than any of Purser')
+      if (line.length > max) throw bad('a line longer than any of Purser')
       const whole = take(line)
       if (whole) yield whole
     }

@@ -35,7 +35,7 @@ type Parts = {
 }
 
 /** One that ends sooner is a failure, or two servers could keep each other busy. */
-const leastUpMs = 5_000
+const minUpMs = 5_000
 /** Within so long the clients of a replica that stops come to the others. */
 const afterEndMs = 1_000
 /** How soon a path that was refused is asked for again, together with the others. */
@@ -91,7 +91,7 @@ export function createWatchStream(parts: Parts): WatchStream {
       try {
         if (paths.length > 0) {
           const upMs = await follow(paths, signal)
-          failures = upMs >= leastUpMs ? 0 : failures + 1
+          failures = upMs >= minUpMs ? 0 : failures + 1
           wait = failures === 0 ? random() * afterEndMs : waitAfter(undefined, failures, random)
         }
       } catch (error) {

@@ -7,13 +7,13 @@ import type { Fields } from '../fields.ts'
 import { claimsOf } from '../jwt-claims.ts'
 import type { Presented } from '../transport.ts'
 import type { Authority } from './authority.ts'
-import type { Entries, Entry } from './entries.ts'
+import type { Entries, WorkloadEntry } from './entries.ts'
 import { hidden, invalid } from './refusal.ts'
 import type { Session, Sessions } from './sessions.ts'
 
 export type Attested = {
   kind: 'jwt' | 'join-token' | 'x509'
-  entry: Entry
+  entry: WorkloadEntry
   session: Session
   /** The proof was used before with the same key: only what is bound to that key is issued. */
   repeated?: true
@@ -38,7 +38,7 @@ export function createAttest({ audience, authority, entries, sessions, now }: Pa
     return leaf.serialNumber.toLowerCase()
   }
 
-  const opened = (kind: Attested['kind'], instance: string, entry: Entry | undefined): Attested => {
+  const opened = (kind: Attested['kind'], instance: string, entry: WorkloadEntry | undefined): Attested => {
     if (!entry) throw hidden('no_workload')
     const session = sessions.open(instance, entry)
     if (!session) throw hidden('blocked')

@@ -1,7 +1,7 @@
 /** Who may have what: the workload entries of a test. */
 import { randomBytes } from 'node:crypto'
 import { PurserError } from '../errors.ts'
-import { leastLeftSeconds } from './issue.ts'
+import { minLeftSeconds } from './issue.ts'
 
 /** A workload entry. What is left out is generous: this is for tests of what uses credentials, not of who gets them. */
 export type TestWorkload = {
@@ -23,7 +23,7 @@ export type TestWorkload = {
   sessionSeconds?: number
 }
 
-export type Entry = {
+export type WorkloadEntry = {
   id: string
   /** The path of its SPIFFE ID, with hyphens. */
   name: string
@@ -44,12 +44,12 @@ export type Entries = ReturnType<typeof createEntries>
  * Whole seconds. With less than 5 s left nothing is issued, and an end is cut to a whole second: one more, so that it is
  * not the moment that decides.
  */
-const leastSeconds = leastLeftSeconds + 1
+const minSeconds = minLeftSeconds + 1
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
 
 export function createEntries(trustDomain: string) {
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, WorkloadEntry>()
 
   const nameOf = (spiffeId: string): string => spiffeId.slice(`spiffe://${trustDomain}/`.length).replaceAll('/', '-')
 
@@ -61,14 +61,14 @@ export function createEntries(trustDomain: string) {
     if (path.startsWith('purser/')) throw bad(`${prefix}purser/ is Purser's own`)
     for (const name of ['lifetimeSeconds', 'jwtLifetimeSeconds', 'sessionSeconds'] as const) {
       const seconds = numbers[name]
-      if (seconds !== undefined && !(Number.isSafeInteger(seconds) && seconds >= leastSeconds))
-        throw bad(`${name} is a whole number of seconds, ${leastSeconds} or more: nobody can use what ends sooner`)
+      if (seconds !== undefined && !(Number.isSafeInteger(seconds) && seconds >= minSeconds))
+        throw bad(`${name} is a whole number of seconds, ${minSeconds} or more: nobody can use what ends sooner`)
     }
   }
 
   return {
     /** Adds an entry, or changes one by what is given. @throws PurserError `bad_options` */
-    put(workload: TestWorkload): Entry {
+    put(workload: TestWorkload): WorkloadEntry {
       check(workload)
       const { spiffeId, ...given } = workload
       const known = entries.get(spiffeId)
@@ -93,9 +93,9 @@ export function createEntries(trustDomain: string) {
       return entry
     },
     remove: (spiffeId: string): boolean => entries.delete(spiffeId),
-    get: (spiffeId: string): Entry | undefined => entries.get(spiffeId),
+    get: (spiffeId: string): WorkloadEntry | undefined => entries.get(spiffeId),
     /** By what a proof says: a SPIFFE ID, or an entry's name. */
-    find: (subject: string): Entry | undefined =>
+    find: (subject: string): WorkloadEntry | undefined =>
       entries.get(subject) ?? [...entries.values()].find(({ name }) => name === subject),
   }
 }

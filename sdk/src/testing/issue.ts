@@ -9,16 +9,16 @@ import { Refusal } from './refusal.ts'
 type IssueParts = { authority: Authority; jwtKeys: JwtKeys; issuer: string; now: () => Date }
 
 /** Nobody can use what ends before it is read. */
-export const leastLeftSeconds = 5
+export const minLeftSeconds = 5
 
 /** RFC 3339 in UTC, without milliseconds where there are none. */
 export const rfc3339 = (time: Date): string => time.toISOString().replace('.000Z', 'Z')
 
 export function createIssue({ authority, jwtKeys, issuer, now }: IssueParts) {
-  function endOf(wanted: number | undefined, most: number, ...ends: readonly Date[]): Date {
-    const end = Math.min(now().getTime() + Math.min(wanted ?? most, most) * 1000, ...ends.map(Number))
+  function endOf(wanted: number | undefined, max: number, ...ends: readonly Date[]): Date {
+    const end = Math.min(now().getTime() + Math.min(wanted ?? max, max) * 1000, ...ends.map(Number))
     const whole = Math.floor(end / 1000) * 1000
-    if (whole < now().getTime() + leastLeftSeconds * 1000) throw new Refusal('expires_too_soon')
+    if (whole < now().getTime() + minLeftSeconds * 1000) throw new Refusal('expires_too_soon')
     return new Date(whole)
   }
   const renewAfter = (end: Date): string => {

@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto'
 import { checkDatabase } from '../databases/role.ts'
 import { PurserError } from '../errors.ts'
-import type { Entry } from './entries.ts'
-import { leastLeftSeconds, rfc3339 } from './issue.ts'
+import type { WorkloadEntry } from './entries.ts'
+import { minLeftSeconds, rfc3339 } from './issue.ts'
 import { Refusal } from './refusal.ts'
 import type { Session } from './sessions.ts'
 
@@ -36,7 +36,7 @@ export type TestLease = {
 
 export type TestLeases = ReturnType<typeof createLeaseStore>
 
-const isGranted = ({ databaseNames }: Pick<Entry, 'databaseNames'>, name: string): boolean =>
+const isGranted = ({ databaseNames }: Pick<WorkloadEntry, 'databaseNames'>, name: string): boolean =>
   databaseNames === undefined || databaseNames.includes(name)
 
 export function createLeaseStore(now: () => Date) {
@@ -57,7 +57,7 @@ export function createLeaseStore(now: () => Date) {
       maxLifetimeSeconds: 0,
     }
     const expiresAt = Math.floor(Math.min(after(defaultLifetimeSeconds), session.expiresAt.getTime()) / 1000) * 1000
-    if (expiresAt < after(leastLeftSeconds)) throw new Refusal('expires_too_soon')
+    if (expiresAt < after(minLeftSeconds)) throw new Refusal('expires_too_soon')
     return {
       id: `ls_${randomBytes(16).toString('hex')}`,
       database,
@@ -94,18 +94,15 @@ export function createLeaseStore(now: () => Date) {
   return {
     /** Makes a database, or changes it. @throws PurserError `bad_options` */
     set(name: string, { defaultLifetimeSeconds = 3600, maxLifetimeSeconds = 86_400 }: Partial<Lifetimes>): void {
-      const least = leastLeftSeconds + 1
+      const min = minLeftSeconds + 1
       const isWhole = [defaultLifetimeSeconds, maxLifetimeSeconds].every((one) => Number.isSafeInteger(one))
-      if (!isWhole || defaultLifetimeSeconds < least || maxLifetimeSeconds < defaultLifetimeSeconds)
-        throw new PurserError(
-          'bad_options',
-          `lifetimes are whole seconds, ${least} or more, the longest the longer one`,
-        )
+      if (!isWhole || defaultLifetimeSeconds < min || maxLifetimeSeconds < defaultLifetimeSeconds)
+        throw new PurserError('bad_options', `lifetimes are whole seconds, ${min} or more, the longest the longer one`)
       databases.set(checkDatabase(name), { defaultLifetimeSeconds, maxLifetimeSeconds })
     },
 
     /** A role in each of them, or a refusal that names the part. @throws Refusal */
-    issue(names: readonly string[], entry: Entry, session: Session) {
+    issue(names: readonly string[], entry: WorkloadEntry, session: Session) {
       const refused = (code: 'not_granted' | 'not_found', detail: string, isIt: (name: string) => boolean): void => {
         const errors = names.flatMap((name, n) => (isIt(name) ? [{ pointer: `/databases/${n}`, detail }] : []))
         if (errors.length > 0) throw new Refusal(code, { errors })
@@ -136,7 +133,7 @@ export function createLeaseStore(now: () => Date) {
     },
 
     /** @throws Refusal `not_found`, `lease_over`, `not_granted` */
-    renew(id: string, entry: Entry, session: Session) {
+    renew(id: string, entry: WorkloadEntry, session: Session) {
       const lease = find(id, session)
       const lifetimes = databases.get(lease.database)
       if (stateOf(lease) !== 'active') throw new Refusal('lease_over')

@@ -2,7 +2,7 @@
 import { PurserError } from '../errors.ts'
 import type { Fields } from '../fields.ts'
 import { type SecretOption, checkPath } from '../secrets/secret.ts'
-import type { Entry } from './entries.ts'
+import type { WorkloadEntry } from './entries.ts'
 import { Refusal } from './refusal.ts'
 import type { Session } from './sessions.ts'
 
@@ -21,7 +21,7 @@ function covers(pattern: string, path: string): boolean {
   return wanted.every((one, n) => one === '*' || (one === '**' && isSubtree) || one === given[n])
 }
 
-export const isGranted = ({ secretPaths }: Pick<Entry, 'secretPaths'>, path: string): boolean =>
+export const isGranted = ({ secretPaths }: Pick<WorkloadEntry, 'secretPaths'>, path: string): boolean =>
   secretPaths === undefined || secretPaths.some((pattern) => covers(pattern, path))
 
 export function createSecretStore(now: () => Date) {
@@ -76,7 +76,7 @@ export function createSecretStore(now: () => Date) {
     },
 
     /** All of them, or a refusal that names the part. @throws Refusal */
-    read(wanted: readonly SecretOption[], entry: Entry, session: Session) {
+    read(wanted: readonly SecretOption[], entry: WorkloadEntry, session: Session) {
       const asked = wanted.map((option) => (typeof option === 'string' ? { path: option } : option))
       const found = asked.map(({ path, version }) => (isGranted(entry, path) ? find(path, version) : undefined))
       const refused = (

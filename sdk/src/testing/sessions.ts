@@ -2,7 +2,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { PurserError } from '../errors.ts'
 import type { Authority } from './authority.ts'
-import type { Entries, Entry } from './entries.ts'
+import type { Entries, WorkloadEntry } from './entries.ts'
 
 export type Session = {
   id: string
@@ -84,7 +84,7 @@ export function createSessions({
       return () => void hearers.delete(hear)
     },
     /** The session of an instance, which goes on until it ended; a session's end moves only forward. */
-    open(instance: string, entry: Entry): Session | undefined {
+    open(instance: string, entry: WorkloadEntry): Session | undefined {
       if (blocked.has(instance) || blocked.has(entry.spiffeId)) return undefined
       const expiresAt = new Date(now().getTime() + entry.sessionSeconds * 1000)
       const underEntry = `${instance} ${entry.id}`

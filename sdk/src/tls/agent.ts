@@ -25,7 +25,7 @@ export type AgentOptions = { accept: Accept } & Pick<HttpsAgentOptions, (typeof 
 type Created = (error: unknown, socket?: TLSSocket) => void
 
 /** Longer waits overflow a timer. */
-const longestMs = 2 ** 31 - 1
+const maxMs = 2 ** 31 - 1
 
 export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: AgentOptions): Agent {
   const { source } = parts
@@ -60,7 +60,7 @@ export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: 
     socket.once('agentRemove', () => handedOver.add(socket))
     socket.once('secureConnect', () => {
       const ends = (knownOn(socket)?.endsAt ?? 0) - now()
-      const timer = setTimeout(dropIdle, Math.min(ends, longestMs)).unref()
+      const timer = setTimeout(dropIdle, Math.min(ends, maxMs)).unref()
       socket.once('close', () => clearTimeout(timer))
     })
     return socket

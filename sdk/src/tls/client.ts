@@ -6,7 +6,7 @@ import type { PurserError } from '../errors.ts'
 import type { Accept } from './accept.ts'
 import { contextOf } from './context.ts'
 import { type Judge, type TlsParts, createJudge } from './judge.ts'
-import { type Known, isMet, linked, sentIn } from './peer.ts'
+import { type KnownPeer, isMet, linked, sentIn } from './peer.ts'
 import { type Watch, endsAnyTime } from './watch.ts'
 
 const destination = [
@@ -39,7 +39,7 @@ function optionsOf(
   { source }: TlsParts,
   judge: Judge,
   pool: string,
-  onKnown?: (known: Known) => void,
+  onKnown?: (known: KnownPeer) => void,
 ): ConnectionOptions {
   return {
     ...contextOf(source.identity()),
@@ -87,7 +87,7 @@ export function createDial(
   const judge = createJudge(parts, accept)
   const pool = poolOf(accept)
   return (where) => {
-    let known: Known | undefined
+    let known: KnownPeer | undefined
     const options = optionsOf(parts, judge, pool, (peer) => (known = peer))
     const socket = connectTls({ ...destinationOf(where), ...options })
     socket.once('secureConnect', () => known && isMet(socket, known))

@@ -4,7 +4,7 @@ import { readCertificates } from '../certificates.ts'
 import { PurserError } from '../errors.ts'
 import type { Source } from '../source.ts'
 import { type Accept, readAccept } from './accept.ts'
-import { type Known, readPeer } from './peer.ts'
+import { type KnownPeer, readPeer } from './peer.ts'
 
 export type TlsParts = {
   source: Source
@@ -14,9 +14,9 @@ export type TlsParts = {
 
 export type Judge = {
   /** @throws PurserError `bad_peer`, `expired`, `revoked` */
-  meet(chain: readonly X509Certificate[]): Known
+  meet(chain: readonly X509Certificate[]): KnownPeer
   /** Why a peer that was let in is not any more. */
-  look(known: Known): PurserError | undefined
+  look(known: KnownPeer): PurserError | undefined
 }
 
 /** @throws PurserError `bad_options`, `not_requested`, `expired`, `closed` */
@@ -26,16 +26,16 @@ export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Ju
   roots()
   const accepts = readAccept(accept, trustDomain, warn)
   /** Under which roots a peer was last found to be. */
-  const under = new WeakMap<Known, readonly X509Certificate[]>()
+  const under = new WeakMap<KnownPeer, readonly X509Certificate[]>()
 
-  function isUnder(known: Known, current: readonly X509Certificate[]): boolean {
+  function isUnder(known: KnownPeer, current: readonly X509Certificate[]): boolean {
     if (under.get(known) === current) return true
     const found = known.chain.some((certificate) => current.some((root) => isOf(certificate, root)))
     if (found) under.set(known, current)
     return found
   }
 
-  function look(known: Known): PurserError | undefined {
+  function look(known: KnownPeer): PurserError | undefined {
     const { peer, chain, endsAt } = known
     const { spiffeId, certificate } = peer
     if (endsAt <= now()) return new PurserError('expired', `the certificate of ${spiffeId} ended`)

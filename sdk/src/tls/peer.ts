@@ -16,7 +16,7 @@ export type Peer = {
 }
 
 /** A peer with its chain, leaf first, as far as each is signed by the next. */
-export type Known = { peer: Peer; chain: readonly X509Certificate[]; endsAt: number }
+export type KnownPeer = { peer: Peer; chain: readonly X509Certificate[]; endsAt: number }
 
 const bad = (why: string): PurserError => new PurserError('bad_peer', `the peer's certificate ${why}`)
 
@@ -25,7 +25,7 @@ const bad = (why: string): PurserError => new PurserError('bad_peer', `the peer'
  * URI, a workload's of our trust domain, and no certificate authority's.
  * @throws PurserError `bad_peer`
  */
-export function readPeer(chain: readonly X509Certificate[], trustDomain: string): Known {
+export function readPeer(chain: readonly X509Certificate[], trustDomain: string): KnownPeer {
   const [leaf] = chain
   if (!leaf) throw bad('is missing')
   // Node quotes a name that could be read as two (CVE-2021-44532); no certificate of Purser's has one.
@@ -57,7 +57,7 @@ function isAuthority(leaf: X509Certificate): boolean {
  */
 export function linked(sent: Iterable<X509Certificate>): X509Certificate[] {
   const others: X509Certificate[] = []
-  for (const certificate of sent) if (others.push(certificate) === mostSent) break
+  for (const certificate of sent) if (others.push(certificate) === maxSent) break
   const chain: X509Certificate[] = []
   for (let next = others.shift(); next;) {
     const below = next
@@ -69,7 +69,7 @@ export function linked(sent: Iterable<X509Certificate>): X509Certificate[] {
   return chain
 }
 
-const mostSent = 16
+const maxSent = 16
 const isSame =
   (certificate: X509Certificate) =>
   (other: X509Certificate): boolean =>
@@ -87,10 +87,10 @@ export function* sentIn(certificate: PeerCertificate): Iterable<X509Certificate>
   }
 }
 
-const met = new WeakMap<Socket, Known>()
+const met = new WeakMap<Socket, KnownPeer>()
 
-export const knownOn = (socket: Socket): Known | undefined => met.get(socket)
-export const isMet = (socket: Socket, known: Known): unknown => met.set(socket, known)
+export const knownOn = (socket: Socket): KnownPeer | undefined => met.get(socket)
+export const isMet = (socket: Socket, known: KnownPeer): unknown => met.set(socket, known)
 
 /**
  * The verified peer of a connection that `purser.tls` made or took: of a request to `tls.server`, of a response on

@@ -1,6 +1,6 @@
 /** `purser audit search`: entries that hold all the given facts, and which indexes were looked at. */
 import { type Command, Option } from 'commander'
-import type { Entry } from '../../audit/entry.ts'
+import type { LogEntry } from '../../audit/entry.ts'
 import { type Api, type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
 import { pointInTime, positive, withExamples, withOutput, withServer } from '../options.ts'
@@ -27,7 +27,7 @@ const filters: Record<string, string> = {
   epoch: 'another epoch than the present one',
 }
 
-type Item = { epoch: number; index: number; entry?: Entry; redacted?: true }
+type Item = { epoch: number; index: number; entry?: LogEntry; redacted?: true }
 type Range = { epoch: number; from: number; to: number }
 type Page = { items: Item[]; nextCursor: string | null; range: Range; redacted: number; checkpoint: string }
 type Found = Omit<Page, 'nextCursor'> & { more: boolean }
@@ -101,13 +101,13 @@ function row({ index, entry }: Item): string[] {
   return [String(index), time.slice(0, 19).replace('T', ' '), action, result, who, resourceOf(entry) ?? issued(entry)]
 }
 
-function resourceOf({ resource, detail }: Entry): string | undefined {
+function resourceOf({ resource, detail }: LogEntry): string | undefined {
   if (!resource) return undefined
   const database = resource.kind === 'lease' ? detail?.['database'] : undefined
   return `${resource.kind} ${resource.name ?? resource.id}${typeof database === 'string' ? ` in ${database}` : ''}`
 }
 
-function issued({ issued: given }: Entry): string {
+function issued({ issued: given }: LogEntry): string {
   const parts = [
     ...(given?.x509 ? [`certificate ${given.x509.serialNumber.slice(0, 8)}…`] : []),
     ...(given?.jwts ?? []).map((jwt) => `JWT for ${jwt.audience.join(' ')}`),

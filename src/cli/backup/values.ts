@@ -15,7 +15,7 @@ export type Works = (asked: {
 
 const page = 200
 const day = 24 * 3600_000
-const most = 20
+const max = 20
 
 type Seen = { opened: number; lost: string[]; behind: string[]; tried: string[]; dead: string[]; untried: string[] }
 
@@ -65,7 +65,7 @@ function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Seen)
   const findings: Finding[] = []
   if (lost.length > 0) {
     findings.push(
-      fail('values', `${lost.length} do not open: ${some(lost, most)}`, {
+      fail('values', `${lost.length} do not open: ${some(lost, max)}`, {
         why: 'their rows were changed, or the wrapping key that they are under is not in this database',
         do: 'put a new version of each: purser secret put',
       }),
@@ -73,7 +73,7 @@ function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Seen)
   } else findings.push(ok('values', `${count} live values open with this root key`))
   if (dead.length > 0) {
     findings.push(
-      fail('rotators', `${dead.length} live values open their target no more: ${some(dead, most)}`, {
+      fail('rotators', `${dead.length} live values open their target no more: ${some(dead, max)}`, {
         why: 'they were rotated in the lost time: the target has a newer one, which is not here',
         do: 'rotate each again (purser secret rotate), or put the value that the target has',
       }),
@@ -82,7 +82,7 @@ function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Seen)
   if (tried.length > 0) findings.push(ok('rotators', `${tried.length} live values open their target`))
   if (untried.length > 0) {
     findings.push(
-      skipped('rotators', `${untried.length} live values were not tried at their target: ${some(untried, most)}`, {
+      skipped('rotators', `${untried.length} live values were not tried at their target: ${some(untried, max)}`, {
         why: 'their rotator has no way to, or the target is not reached from here; it may have a newer one',
         do: 'try each by hand, or rotate it again: purser secret rotate',
       }),
@@ -90,7 +90,7 @@ function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Seen)
   }
   if (behind.length > 0) {
     findings.push(
-      note('versions', `${behind.length} changed within a day before what was kept, or since: ${some(behind, most)}`, {
+      note('versions', `${behind.length} changed within a day before what was kept, or since: ${some(behind, max)}`, {
         why: 'what changes often has likely changed in the lost time too, and its next version number comes a second time',
         do: 'ask who writes them: purser secret history PATH says who that is',
       }),

@@ -39,7 +39,7 @@ export function hearSignals(io: Pick<Io, 'onSignal'>): Signals {
 /** Milliseconds until files that could not be written are tried again: a disk may be full for a while. */
 const againMs = 10_000
 /** The longest that a timer of Node can be. */
-const longestMs = 2 ** 31 - 1
+const maxMs = 2 ** 31 - 1
 
 export async function watch(parts: WatchParts): Promise<void> {
   const { io, purser, wanted, hook, signals } = parts
@@ -76,7 +76,7 @@ export async function watch(parts: WatchParts): Promise<void> {
     purser.renew().catch((error: unknown) => say(`warning: it could not be renewed now: ${wordsOf(error)}`))
   })
   // The timers of the SDK keep no process alive.
-  const awake = setInterval(() => undefined, longestMs)
+  const awake = setInterval(() => undefined, maxMs)
   // What came while the first files were written.
   sync.because('renewed')
   const name = await signals.stopped
@@ -150,7 +150,7 @@ function createSync({ io, purser, wanted, out, store, hook }: WatchParts): Sync 
         look(why ?? 'renewed')
       },
       // A timer may come a millisecond early, and what ended would then be taken for what is still ahead.
-      Math.min(Math.max(at - Date.now() + 2, 0), longestMs),
+      Math.min(Math.max(at - Date.now() + 2, 0), maxMs),
     )
   }
 

@@ -14,7 +14,7 @@ export type Answering = {
 }
 
 const timeoutMs = 3000
-const mostBytes = 65_536
+const maxBytes = 65_536
 
 /** Undefined where nobody does who speaks as a Purser. */
 export async function whoAnswers(
@@ -50,7 +50,7 @@ async function readJson(reply: AsyncIterable<Buffer>): Promise<Record<string, un
   let size = 0
   for await (const chunk of reply) {
     size += chunk.length
-    if (size > mostBytes) return undefined
+    if (size > maxBytes) return undefined
     chunks.push(chunk)
   }
   const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))

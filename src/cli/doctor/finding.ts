@@ -21,9 +21,9 @@ export const ok = at('ok')
 export const isWorking = (findings: readonly Finding[]): boolean => findings.every(({ level }) => level !== 'fail')
 
 /** `a, b, c and 4 more`. */
-export function some(names: readonly string[], most = 3): string {
-  const more = names.length - most
-  return more > 0 ? `${names.slice(0, most).join(', ')} and ${more} more` : names.join(', ')
+export function some(names: readonly string[], max = 3): string {
+  const more = names.length - max
+  return more > 0 ? `${names.slice(0, max).join(', ')} and ${more} more` : names.join(', ')
 }
 
 /** `0600`. */

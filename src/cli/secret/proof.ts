@@ -1,6 +1,6 @@
 /** What each consumer holds, proved: the entry by which it was given, verified offline with the log's public key alone. */
 import { type Receipt, VerifyError, verifyReceipt } from '@purser/sdk/verify'
-import type { Entry } from '../../audit/entry.ts'
+import type { LogEntry } from '../../audit/entry.ts'
 import type { Api } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { actorName, table } from '../output.ts'
@@ -10,7 +10,7 @@ import type { Consumer } from './rotation-reply.ts'
 export type Proof = { epoch: number; index: number; receipt: Receipt } | { problem: string }
 export type Proven = Consumer & { proof: Proof }
 
-type Item = { epoch: number; index: number; entry?: Entry }
+type Item = { epoch: number; index: number; entry?: LogEntry }
 type Page = { items: Item[]; nextCursor: string | null }
 
 /** @throws CliError where nobody said whose log it is: what a server says of itself proves nothing */
@@ -68,8 +68,8 @@ async function find(api: Pick<Api, 'call'>, path: string, consumer: Consumer): P
   return undefined
 }
 
-function gives(entry: Record<string, unknown> | Entry, path: string, { holder, version }: Consumer): boolean {
-  const { actor, issued }: { actor?: Partial<Entry['actor']>; issued?: Entry['issued'] } = entry
+function gives(entry: Record<string, unknown> | LogEntry, path: string, { holder, version }: Consumer): boolean {
+  const { actor, issued }: { actor?: Partial<LogEntry['actor']>; issued?: LogEntry['issued'] } = entry
   const who = actor?.session ?? `operator:${actor?.operator ?? ''}`
   return who === holder && (issued?.secrets ?? []).some((secret) => secret.path === path && secret.version === version)
 }

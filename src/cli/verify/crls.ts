@@ -10,7 +10,7 @@ import { type Checks, moment } from './checks.ts'
 import { nameOf } from './path.ts'
 
 const check = 'revocation'
-const mostBytes = 4 * 1024 * 1024
+const maxBytes = 4 * 1024 * 1024
 
 /** @param path the leaf first, the root last */
 export async function judgeCrls(checks: Checks, path: readonly X509Certificate[], api: Api, now: Date): Promise<void> {
@@ -53,7 +53,7 @@ async function bytesOf(reply: IncomingMessage): Promise<Buffer> {
   try {
     for await (const chunk of reply as AsyncIterable<Buffer>) {
       size += chunk.length
-      if (size > mostBytes) throw new CliError('it is larger than 4 MiB')
+      if (size > maxBytes) throw new CliError('it is larger than 4 MiB')
       chunks.push(chunk)
     }
   } catch (error) {

@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 import { pathLengthOf } from '../../keys/read-extensions.ts'
 import { readCertificate } from '../../keys/read-certificate.ts'
 
-const longest = 8
+const max = 8
 
 export type Path = {
   /** The leaf first; the root last, where it was reached. */
@@ -27,7 +27,7 @@ export function findPath(
 ): Path {
   const certificates = [leaf]
   let top = leaf
-  while (certificates.length <= longest) {
+  while (certificates.length <= max) {
     const below = top
     if (roots.some((root) => root.raw.equals(below.raw))) return checkLengths(certificates)
     const root = roots.find((root) => isIssuedBy(below, root))
@@ -37,7 +37,7 @@ export function findPath(
     certificates.push(next)
     top = next
   }
-  return { certificates, broken: `it is longer than ${longest} certificates` }
+  return { certificates, broken: `it is longer than ${max} certificates` }
 }
 
 function whyNot(certificate: X509Certificate, others: readonly X509Certificate[]): string {
@@ -51,9 +51,9 @@ function whyNot(certificate: X509Certificate, others: readonly X509Certificate[]
 /** How many CAs may stand below each. */
 function checkLengths(certificates: X509Certificate[]): Path {
   for (const [n, ca] of certificates.entries()) {
-    const most = n === 0 ? undefined : pathLengthOf(readCertificate(ca.raw).extensions)
-    if (most !== undefined && most < n - 1) {
-      return { certificates, broken: `${nameOf(ca)} allows ${most} CAs below it, and there are ${n - 1}` }
+    const max = n === 0 ? undefined : pathLengthOf(readCertificate(ca.raw).extensions)
+    if (max !== undefined && max < n - 1) {
+      return { certificates, broken: `${nameOf(ca)} allows ${max} CAs below it, and there are ${n - 1}` }
     }
   }
   return { certificates }

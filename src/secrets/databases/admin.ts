@@ -3,7 +3,7 @@ import { type SealingKeyring, openValue, sealValue } from '../../keys/data-keys.
 import type { Knex } from '../../store/database.ts'
 import { stagedAdmin } from '../../store/databases.ts'
 import type { DatabaseRow, SealedValue } from '../../store/rows.ts'
-import { type Session, withConnection } from './connect.ts'
+import { type SqlSession, withConnection } from './connect.ts'
 import { definitionOf } from './definition.ts'
 import { TargetError } from './target-error.ts'
 
@@ -49,7 +49,7 @@ export function currentPassword({ keyring }: Pick<AdminParts, 'keyring'>, row: D
 export async function asAdmin<T>(
   parts: AdminParts,
   row: DatabaseRow,
-  work: (session: Session) => Promise<T>,
+  work: (session: SqlSession) => Promise<T>,
 ): Promise<T> {
   const definition = definitionOf(row)
   const { username } = definition.admin

@@ -2,13 +2,13 @@
  * Two roles that take turns under one owner (DESIGN.md, Rotation): the next one is given a password while the other works
  * on; the earlier one is closed once nobody uses it. Each step may be repeated.
  */
-import type { Session } from './connect.ts'
+import type { SqlSession } from './connect.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
 import { administering, checkGroups, endConnections, inheriting, reachedBy, roleExists } from './roles.ts'
 import { TargetError } from './target-error.ts'
 
 /** What both inherit from owns what they make: a role that is closed takes nothing with it. */
-async function joinOwner(session: Session, username: string, owner: string): Promise<void> {
+async function joinOwner(session: SqlSession, username: string, owner: string): Promise<void> {
   const [found] = await session.run(`select pg_has_role($1::name, $2::name, 'usage') as member`, [username, owner])
   if (found?.['member'] === true) return
   const how = await inheriting(session)
@@ -17,7 +17,7 @@ async function joinOwner(session: Session, username: string, owner: string): Pro
 
 /** Gives a role its password, and lets it log in. One that is missing is made only where that is wanted. */
 export async function openRole(
-  session: Session,
+  session: SqlSession,
   { username, owner, verifier, create }: { username: string; owner: string; verifier: string; create: boolean },
 ): Promise<void> {
   const name = quoteIdentifier(username)
@@ -39,7 +39,7 @@ export async function openRole(
 }
 
 /** A role that may more than its owner gives it is none whose password goes to workloads: by itself, or by what it is a member of. */
-async function checkPlain(session: Session, username: string): Promise<void> {
+async function checkPlain(session: SqlSession, username: string): Promise<void> {
   if ((await reachedBy(session, username)).some((one) => one.powerful))
     throw new TargetError('too_powerful', 'a role of the policy is a privileged one, or reaches one')
 }
@@ -48,7 +48,7 @@ async function checkPlain(session: Session, username: string): Promise<void> {
  * No login, no password that anybody knows, no connection. One that is gone already is closed. Where somebody dies at it, the
  * next one begins anew.
  */
-export async function closeRole(session: Session, username: string, verifier: string): Promise<void> {
+export async function closeRole(session: SqlSession, username: string, verifier: string): Promise<void> {
   if (!(await roleExists(session, username))) return
   const name = quoteIdentifier(username)
   await administering(() => session.run(`alter role ${name} nologin password ${quoteLiteral(verifier)}`))

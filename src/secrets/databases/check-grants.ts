@@ -1,5 +1,5 @@
 /** Whether an administrator may hand on what a definition grants, and what to have granted to it where it may not. */
-import type { Row, Session } from './connect.ts'
+import type { Row, SqlSession } from './connect.ts'
 import type { TargetGrant } from './definition.ts'
 import { quoteIdentifier } from './identifier.ts'
 import { objects } from './roles.ts'
@@ -22,10 +22,15 @@ const tests = {
 }
 
 /** So many are named at a time. */
-const mostNames = 20
+const maxNames = 20
 
 /** @throws TargetError where there is no such schema, or it can't be granted */
-export async function lookAtSchema(session: Session, schema: string, privileges: string[], who: string): Promise<void> {
+export async function lookAtSchema(
+  session: SqlSession,
+  schema: string,
+  privileges: string[],
+  who: string,
+): Promise<void> {
   const [found]: Row[] = await session.run(
     `select array(select p from unnest($2::text[]) p where not has_schema_privilege(oid, p || ' with grant option')) as lacking
        from pg_namespace where nspname = $1`,
@@ -37,7 +42,7 @@ export async function lookAtSchema(session: Session, schema: string, privileges:
 }
 
 /** @throws TargetError where something named is not there, or can't be granted */
-export async function lookAtGrant(session: Session, grant: TargetGrant, who: string): Promise<void> {
+export async function lookAtGrant(session: SqlSession, grant: TargetGrant, who: string): Promise<void> {
   const { schema, objects: kind, names, privileges } = grant
   if (kind === 'schema') return lookAtSchema(session, schema, privileges, who)
   const rows: Row[] = await session.run(
@@ -47,13 +52,13 @@ export async function lookAtGrant(session: Session, grant: TargetGrant, who: str
   )
   const missing = names?.filter((name) => !rows.some((row) => row['name'] === name)) ?? []
   if (missing.length > 0)
-    throw new TargetError('missing', `there is no ${objects[kind].one} ${missing.slice(0, mostNames).join(', ')}`)
+    throw new TargetError('missing', `there is no ${objects[kind].one} ${missing.slice(0, maxNames).join(', ')}`)
   const lacked = rows.filter((row) => textsOf(row['lacking']).length > 0)
   if (lacked.length === 0) return
   const within = quoteIdentifier(schema)
   const on = names
     ? `${objects[kind].one} ${lacked
-        .slice(0, mostNames)
+        .slice(0, maxNames)
         .map((row) => `${within}.${quoteIdentifier(String(row['name']))}`)
         .join(', ')}`
     : `${objects[kind].all} ${within}`

@@ -1,12 +1,12 @@
 /** Whether an administrator may administer the roles that it has to, and whether those that it makes can connect. */
-import type { Row, Session } from './connect.ts'
+import type { Row, SqlSession } from './connect.ts'
 import type { DatabaseDefinition } from './definition.ts'
 import { quoteIdentifier } from './identifier.ts'
 import { administersByMembership } from './roles.ts'
 import { TargetError } from './target-error.ts'
 
 /** Before PostgreSQL 16 whoever may make roles may grant any that is no superuser. */
-export async function lookAtGroups(session: Session, names: readonly string[], who: string): Promise<void> {
+export async function lookAtGroups(session: SqlSession, names: readonly string[], who: string): Promise<void> {
   if (!(await administersByMembership(session))) return
   const rows: Row[] = await session.run(
     `select rolname as name from pg_roles
@@ -22,7 +22,7 @@ export async function lookAtGroups(session: Session, names: readonly string[], w
 }
 
 /** Another administrator may have made those that are there. */
-export async function lookAtRoles(session: Session, prefix: string, who: string): Promise<void> {
+export async function lookAtRoles(session: SqlSession, prefix: string, who: string): Promise<void> {
   if (!(await administersByMembership(session))) return
   const rows: Row[] = await session.run(
     `select r.rolname as name, max(by.rolname) as maker
@@ -46,7 +46,7 @@ export async function lookAtRoles(session: Session, prefix: string, who: string)
 }
 
 /** Grants are on schemas and what is in them: the right to connect comes from PUBLIC, as by default, or from a group. */
-export async function lookAtConnecting(session: Session, { database, roles }: DatabaseDefinition): Promise<void> {
+export async function lookAtConnecting(session: SqlSession, { database, roles }: DatabaseDefinition): Promise<void> {
   const groups = roles.memberOf ?? []
   const [found] = await session.run(
     `select has_database_privilege('public', current_database(), 'connect')

@@ -3,7 +3,7 @@ import type { DatabaseRow } from '../../store/rows.ts'
 import { type AdminParts, asAdmin } from './admin.ts'
 import { lookAtGrant, lookAtSchema } from './check-grants.ts'
 import { lookAtConnecting, lookAtGroups, lookAtRoles } from './check-roles.ts'
-import type { Row, Session } from './connect.ts'
+import type { Row, SqlSession } from './connect.ts'
 import { type DatabaseDefinition, definitionOf } from './definition.ts'
 import { quoteIdentifier } from './identifier.ts'
 import { checkGroups } from './roles.ts'
@@ -31,7 +31,7 @@ export async function checkDatabase(parts: AdminParts, row: DatabaseRow, prefix:
   return findings
 }
 
-type Look = [what: string, look: (session: Session) => Promise<void>]
+type Look = [what: string, look: (session: SqlSession) => Promise<void>]
 
 function looks(definition: DatabaseDefinition, prefix: string): Look[] {
   const { roles, admin } = definition
@@ -54,7 +54,7 @@ function looks(definition: DatabaseDefinition, prefix: string): Look[] {
   ]
 }
 
-async function lookAtAdmin(session: Session, who: string): Promise<void> {
+async function lookAtAdmin(session: SqlSession, who: string): Promise<void> {
   const [own = {}]: Row[] = await session.run(
     'select rolsuper, rolcreaterole, rolreplication, rolbypassrls from pg_roles where rolname = current_user',
   )

@@ -12,7 +12,7 @@ export type Credential = { username: string; password: string }
 export type Row = Record<string, unknown>
 
 /** A connection to a target, as far as anything here needs it. */
-export type Session = {
+export type SqlSession = {
   /** One statement, by the extended protocol: a second one in the same text is a syntax error. */
   run(sql: string, values?: unknown[]): Promise<Row[]>
   /** In one transaction. */
@@ -46,7 +46,7 @@ const unfinished = new Set(['01006', '01007'])
 export async function withConnection<T>(
   target: Target,
   { username, password }: Credential,
-  work: (session: Session) => Promise<T>,
+  work: (session: SqlSession) => Promise<T>,
 ): Promise<T> {
   const client = new Client({
     host: target.host,
@@ -85,7 +85,7 @@ export async function withConnection<T>(
     return rows
   }
 
-  const session: Session = {
+  const session: SqlSession = {
     run,
     async together(inside) {
       await run('begin')

@@ -2,12 +2,12 @@
  * The end of a role, in steps that each may be repeated. What it owns goes on existing when the role goes, and runs with the rights of whoever owns it then: functions that are
  * SECURITY DEFINER, views, rules, expressions of indexes. So it goes to a role that may nothing, and never to the administrator.
  */
-import type { Session } from './connect.ts'
+import type { SqlSession } from './connect.ts'
 import { disarm, disarmShared, heirName } from './heirs.ts'
 import { quoteIdentifier } from './identifier.ts'
 import { administering, endConnections, inLine, inheriting, roleExists } from './roles.ts'
 
-async function ownsAnything(session: Session, username: string): Promise<boolean> {
+async function ownsAnything(session: SqlSession, username: string): Promise<boolean> {
   const rows = await session.run(
     `select 1 from pg_shdepend d join pg_roles r on r.oid = d.refobjid
       where r.rolname = $1 and d.refclassid = 'pg_authid'::regclass and d.deptype = 'o' limit 1`,
@@ -17,7 +17,7 @@ async function ownsAnything(session: Session, username: string): Promise<boolean
 }
 
 /** In a transaction, as a member of that role. Most own nothing. */
-async function handOn(session: Session, username: string, databaseId: string): Promise<void> {
+async function handOn(session: SqlSession, username: string, databaseId: string): Promise<void> {
   if (!(await ownsAnything(session, username))) return
   await disarm(session, username)
   const name = await heirName(session, databaseId)
@@ -43,7 +43,7 @@ async function handOn(session: Session, username: string, databaseId: string): P
  * DROP OWNED revokes everything of a relation and so of its columns too, and fails where the administrator has no right that
  * columns have, such as USAGE of a sequence or DELETE alone. There, what was granted is revoked by name.
  */
-async function revokeByName(session: Session, username: string): Promise<void> {
+async function revokeByName(session: SqlSession, username: string): Promise<void> {
   const revocations = await session.run(
     `select format('revoke %s on %s %I.%I from %I', string_agg(distinct a.privilege_type, ', '),
               case c.relkind when 'S' then 'sequence' else 'table' end, n.nspname, c.relname, $1::text) as sql
@@ -67,7 +67,7 @@ async function revokeByName(session: Session, username: string): Promise<void> {
  * Takes a role away, whatever was left of it by an earlier try. What it owns stays: an end of a lease destroys no data. Answers whether it was there.
  * @param databaseId the id of its definition, which has an heir of its own
  */
-export async function dropRole(session: Session, username: string, databaseId: string): Promise<boolean> {
+export async function dropRole(session: SqlSession, username: string, databaseId: string): Promise<boolean> {
   if (!(await roleExists(session, username))) return false
   const name = quoteIdentifier(username)
   await administering(() => session.run(`alter role ${name} nologin valid until '-infinity'`))

@@ -2,16 +2,16 @@
  * Roles that own what other roles left behind. One heir of each definition: a function or view that one tenant left must
  * not reach what another tenant left.
  */
-import type { Session } from './connect.ts'
+import type { SqlSession } from './connect.ts'
 
 /** The heir that every definition of an administrator had before. */
-async function sharedHeir(session: Session): Promise<string> {
+async function sharedHeir(session: SqlSession): Promise<string> {
   const [own] = await session.run(`select 'purser_remains_' || oid as name from pg_roles where rolname = current_user`)
   return String(own?.['name'])
 }
 
 /** Of one administrator, who makes it: another administrator of the definition may give it nothing. */
-export const heirName = async (session: Session, databaseId: string): Promise<string> =>
+export const heirName = async (session: SqlSession, databaseId: string): Promise<string> =>
   `${await sharedHeir(session)}_${databaseId.replace(/^db_/, '')}`
 
 /** What a role owns in this database, with the rights that others have to it. */
@@ -24,7 +24,7 @@ const ownedAcls = `
   union all select 'schema', format('%I', n.nspname), n.nspowner, n.nspacl from pg_namespace n
   union all select 'large object', l.oid::text, l.lomowner, l.lomacl from pg_largeobject_metadata l`
 
-async function runEach(session: Session, username: string, statements: string): Promise<void> {
+async function runEach(session: SqlSession, username: string, statements: string): Promise<void> {
   for (const { sql } of await session.run(statements, [username])) await session.run(String(sql))
 }
 
@@ -33,7 +33,7 @@ const invoker = `
     from pg_proc p join pg_roles r on r.oid = p.proowner where r.rolname = $1 and p.prosecdef and pg_has_role(current_user, p.proowner, 'usage')`
 
 /** Takes from what a role owns the power that it has over others: rights of its owner, and grants. The role's member runs it. */
-export async function disarm(session: Session, username: string): Promise<void> {
+export async function disarm(session: SqlSession, username: string): Promise<void> {
   await runEach(session, username, invoker)
   await runEach(
     session,
@@ -46,6 +46,6 @@ export async function disarm(session: Session, username: string): Promise<void> 
 }
 
 /** Functions of the heir that all definitions shared run with the rights of their caller. Grants that an operator made stay. */
-export async function disarmShared(session: Session): Promise<void> {
+export async function disarmShared(session: SqlSession): Promise<void> {
   await runEach(session, await sharedHeir(session), invoker)
 }

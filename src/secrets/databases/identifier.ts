@@ -4,7 +4,7 @@
  */
 
 /** NAMEDATALEN - 1: what is longer is cut by the server without an error. */
-const mostBytes = 63
+const maxBytes = 63
 
 /** What a name of anything must be; nothing where there is no fault. */
 export function faultOfIdentifier(text: string): string | undefined {
@@ -12,7 +12,7 @@ export function faultOfIdentifier(text: string): string | undefined {
   if (text.includes('\0')) return 'must not hold a NUL'
   if (!text.isWellFormed()) return 'must be well-formed Unicode'
   if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) return 'must not hold control or invisible characters'
-  if (Buffer.byteLength(text, 'utf8') > mostBytes) return `must be at most ${mostBytes} bytes, or Postgres cuts it`
+  if (Buffer.byteLength(text, 'utf8') > maxBytes) return `must be at most ${maxBytes} bytes, or Postgres cuts it`
   return undefined
 }
 

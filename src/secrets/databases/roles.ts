@@ -1,5 +1,5 @@
 /** Roles at a target: made whole or not at all. */
-import type { Row, Session } from './connect.ts'
+import type { Row, SqlSession } from './connect.ts'
 import type { ObjectKind, RolesDefinition, TargetGrant } from './definition.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
 import { TargetError } from './target-error.ts'
@@ -27,7 +27,7 @@ const until = (time: Date): string => quoteLiteral(time.toISOString())
 
 /** A role and every role that it is a member of; nothing where there is none of that name. */
 export async function reachedBy(
-  session: Session,
+  session: SqlSession,
   name: string,
 ): Promise<{ asked: boolean; login: boolean; powerful: boolean }[]> {
   const rows = await session.run(
@@ -48,7 +48,7 @@ export async function reachedBy(
  * A group role is refused where it, or any role that it is a member of, could do what no workload may: that would make
  * more of the new role than its grants say.
  */
-export async function checkGroups(session: Session, names: readonly string[]): Promise<void> {
+export async function checkGroups(session: SqlSession, names: readonly string[]): Promise<void> {
   for (const name of names) {
     const reached = await reachedBy(session, name)
     if (reached.length === 0) throw new TargetError('missing', 'a group role of the definition does not exist')
@@ -63,13 +63,13 @@ export async function checkGroups(session: Session, names: readonly string[]): P
  * Two that change the rights of one object at once fail with "tuple concurrently updated": those of ours go one after the
  * other, whichever replica or Purser they are of. "purser" in ASCII.
  */
-export const inLine = (session: Session): Promise<unknown> =>
+export const inLine = (session: SqlSession): Promise<unknown> =>
   session.run('select pg_advisory_xact_lock($1)', ['123649733649778'])
 
 export type NewRole = { username: string; verifier: string; expiresAt: Date }
 
 /** In one transaction: where anything fails there is no role. */
-export async function createRole(session: Session, definition: RolesDefinition, role: NewRole): Promise<void> {
+export async function createRole(session: SqlSession, definition: RolesDefinition, role: NewRole): Promise<void> {
   const name = quoteIdentifier(role.username)
   const { grants, memberOf = [], connectionLimit = -1 } = definition
   await session.together(async () => {
@@ -85,19 +85,19 @@ export async function createRole(session: Session, definition: RolesDefinition, 
 }
 
 /** @throws TargetError `missing` for a role that is gone */
-export async function extendRole(session: Session, username: string, expiresAt: Date): Promise<void> {
+export async function extendRole(session: SqlSession, username: string, expiresAt: Date): Promise<void> {
   await administering(() => session.run(`alter role ${quoteIdentifier(username)} valid until ${until(expiresAt)}`))
 }
 
-export async function roleExists(session: Session, username: string): Promise<boolean> {
+export async function roleExists(session: SqlSession, username: string): Promise<boolean> {
   return (await session.run('select 1 from pg_roles where rolname = $1', [username])).length > 0
 }
 
-const mostEndings = 20
+const maxEndings = 20
 
 /** Ends its connections to any database of the server. None can be new: the role is NOLOGIN by then. */
-export async function endConnections(session: Session, username: string): Promise<void> {
-  for (let tries = 0; tries < mostEndings; tries++) {
+export async function endConnections(session: SqlSession, username: string): Promise<void> {
+  for (let tries = 0; tries < maxEndings; tries++) {
     // In a transaction, what pg_stat_activity said first is what it says.
     await session.run('select pg_stat_clear_snapshot()')
     const rows = await session.run(
@@ -111,13 +111,13 @@ export async function endConnections(session: Session, username: string): Promis
 }
 
 /** From PostgreSQL 16 on CREATEROLE alone administers nobody: who makes a role may, and whoever that was granted to. */
-export async function administersByMembership(session: Session): Promise<boolean> {
+export async function administersByMembership(session: SqlSession): Promise<boolean> {
   const [row] = await session.run(`select current_setting('server_version_num')::int >= 160000 as does`)
   return row?.['does'] === true
 }
 
 /** From PostgreSQL 16 on whether a membership gives privileges by itself is said with it; before, the member's INHERIT. */
-export const inheriting = async (session: Session): Promise<string> =>
+export const inheriting = async (session: SqlSession): Promise<string> =>
   (await administersByMembership(session)) ? ' with inherit true' : ''
 
 /** @throws TargetError `not_permitted` that says what to grant, where the administrator may not administer a role */
@@ -134,7 +134,7 @@ export async function administering<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** The names of roles that begin so; a prefix holds no wildcard. */
-export async function rolesWithPrefix(session: Session, prefix: string): Promise<string[]> {
+export async function rolesWithPrefix(session: SqlSession, prefix: string): Promise<string[]> {
   const rows: Row[] = await session.run('select rolname from pg_roles where starts_with(rolname, $1) order by 1', [
     prefix,
   ])

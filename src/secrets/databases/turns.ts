@@ -3,13 +3,13 @@ import { TargetError } from './target-error.ts'
 
 export type Turns = <T>(id: string, work: () => Promise<T>) => Promise<T>
 
-export function createTurns({ together, waiting: mostWaiting }: { together: number; waiting: number }): Turns {
+export function createTurns({ together, waiting: maxWaiting }: { together: number; waiting: number }): Turns {
   const lines = new Map<string, { running: number; waiting: (() => void)[] }>()
   return async (id, work) => {
     const line = lines.get(id) ?? { running: 0, waiting: [] }
     lines.set(id, line)
     if (line.running >= together) {
-      if (line.waiting.length >= mostWaiting) throw new TargetError('unreachable', 'too many wait for this database')
+      if (line.waiting.length >= maxWaiting) throw new TargetError('unreachable', 'too many wait for this database')
       // Who ends hands its turn on, so that nobody who comes then is faster.
       await new Promise<void>((resolve) => line.waiting.push(resolve))
     } else line.running++

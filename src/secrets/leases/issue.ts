@@ -10,7 +10,7 @@ import { newId } from '../../names/id.ts'
 import { beginRevoking } from '../../store/lease-ends.ts'
 import { type LeaseRow, type NewLease, insertLeases } from '../../store/leases.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
-import type { Log as ServerLog } from '../../telemetry/log.ts'
+import type { Logger } from '../../telemetry/log.ts'
 import { type AdminParts, asAdmin } from '../databases/admin.ts'
 import { definitionOf } from '../databases/definition.ts'
 import { createRole } from '../databases/roles.ts'
@@ -26,7 +26,7 @@ export type LeaseParts = AdminParts & {
   randomBytes: (size: number) => Buffer
   turns: Turns
   revokeRoles: RevokeRoles
-  log: Pick<ServerLog, 'warn'>
+  log: Pick<Logger, 'warn'>
 }
 
 export type Holder = { sessionId: string; workloadId: string; spiffeId: string }
@@ -104,16 +104,16 @@ function plan({ randomBytes }: LeaseParts, now: Date, holder: Holder, wished: Wi
 
 /** Intent before effect: from here on a crash leaves a row that the job takes back. */
 async function intend({ recorder }: LeaseParts, open: Opening, made: readonly Made[]): Promise<void> {
-  await recorder.change({ ...open, action: 'lease.issue' }, async (tx, known) => {
+  await recorder.change({ ...open, action: 'lease.issue' }, async (tx, snapshot) => {
     for (const { database } of made) {
-      if (known.databases.get(database.id)?.revision !== database.revision)
+      if (snapshot.databases.get(database.id)?.revision !== database.revision)
         throw refuse('log_unavailable', { retryAfterSeconds: 1, detail: 'the database was changed meanwhile' })
     }
     await insertLeases(
       tx,
       made.map(({ row }) => row),
     )
-    return { reply: undefined, ...entriesFor(made.map((made) => about(made, 'intended'))) }
+    return { result: undefined, ...entriesFor(made.map((made) => about(made, 'intended'))) }
   })
 }
 
@@ -144,7 +144,7 @@ async function giveUp(parts: LeaseParts, open: Opening, made: readonly Made[]): 
   const opening = { ...open, action: 'lease.issue' as const }
   try {
     await parts.recorder.change(opening, async (tx) => ({
-      reply: undefined,
+      result: undefined,
       ...entriesFor(made.map((made) => about(made, 'failed'))),
       // Also active ones: a lost answer of the append may hide that they were given out, and nothing left.
       placed: () =>

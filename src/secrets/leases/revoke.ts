@@ -24,7 +24,7 @@ export type RevokeRoles = (leases: readonly LeaseRow[], open: Opening) => Promis
 export const irrevocableAfter = 10
 
 /** A batch that takes longer leaves the rest to the next: less than a connection may (databases/connect.ts). */
-const longestMs = 20_000
+const maxMs = 20_000
 
 type Failed = { lease: LeaseRow; error: TargetError }
 
@@ -33,7 +33,7 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
 
   async function dropAll(database: DatabaseRow, leases: readonly LeaseRow[]): Promise<Failed[]> {
     const failed: Failed[] = []
-    const end = now().getTime() + longestMs
+    const end = now().getTime() + maxMs
     const left = [...leases]
     try {
       await asAdmin(parts, database, async (session) => {
@@ -68,7 +68,7 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
     const [entry, ...more] = entries
     if (!entry) return
     await recorder.change({ ...open, action: 'lease.revoke' }, async (tx) => ({
-      reply: undefined,
+      result: undefined,
       entry,
       more,
       async placed() {

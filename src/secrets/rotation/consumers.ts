@@ -30,7 +30,7 @@ export type Consumer = HolderRow & {
 export type ConsumersOf = (
   secret: Pick<SecretRow, 'id' | 'version'>,
   rotation: RotationRow | undefined,
-  known: Snapshot,
+  snapshot: Snapshot,
   now: Date,
   /** Another connection than the common one, such as that of a transaction. */
   knex?: Knex,
@@ -39,20 +39,20 @@ export type ConsumersOf = (
 export type ConsumerParts = {
   db: Pick<Database, 'knex'>
   /** Why a session that has not ended can no longer authenticate: it is blocked, or its workload entry is not its own now. */
-  barredBy: (known: Snapshot, session: Session, now: Date) => 'block' | 'entry' | undefined
+  barredBy: (snapshot: Snapshot, session: Session, now: Date) => 'block' | 'entry' | undefined
 }
 
 type Session = NonNullable<HolderRow['session']>
 
 export function createConsumers({ db, barredBy }: ConsumerParts): ConsumersOf {
-  return async (secret, rotation, known, now, knex = db.knex) => {
+  return async (secret, rotation, snapshot, now, knex = db.knex) => {
     const retired = new Set(await retiredVersions(knex, secret.id))
     const rows = await readHolders(knex, secret.id)
     const move = moveOf(secret, rotation)
     return rows.flatMap((row): Consumer[] => {
       const [newest] = row.held
       if (!newest) return []
-      const standing = standingOf(row, newest, known, now, barredBy)
+      const standing = standingOf(row, newest, snapshot, now, barredBy)
       const moved = hasMoved(row.held, move)
       const excused = rotation?.excused.includes(row.holder) ?? false
       const counts = standing.standing === 'live' || standing.standing === 'held'
@@ -67,16 +67,16 @@ export function createConsumers({ db, barredBy }: ConsumerParts): ConsumersOf {
 function standingOf(
   row: HolderRow,
   newest: HeldVersion,
-  known: Snapshot,
+  snapshot: Snapshot,
   now: Date,
   barredBy: ConsumerParts['barredBy'],
 ): Pick<Consumer, 'standing' | 'until'> {
   const { session, holder } = row
   if (!session) return { standing: holder.startsWith('operator:') ? 'reader' : 'ended' }
-  const barred = barredBy(known, session, now)
+  const barred = barredBy(snapshot, session, now)
   if (barred === 'block') return { standing: 'contained' }
   if (!barred && !session.endedAt && session.expiresAt > now) return { standing: 'live', until: session.expiresAt }
-  const seconds = holdSeconds(known.workloads.get(session.workloadId)?.definition)
+  const seconds = holdSeconds(snapshot.workloads.get(session.workloadId)?.definition)
   const until = new Date(newest.fetchedAt.getTime() + seconds * 1000)
   return until > now ? { standing: 'held', until } : { standing: 'ended' }
 }

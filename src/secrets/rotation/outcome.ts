@@ -13,10 +13,10 @@ import { pruneVersions } from './prune.ts'
 export type Step = { entry: EntryPart; changed?: Changed[] }
 
 /** Of an entry: a log of thousands of stuck consumers is no use to anyone. */
-const mostNamed = 20
+const maxNamed = 20
 
 export const namesOf = (consumers: readonly Pick<Consumer, 'holder'>[]): string[] =>
-  consumers.slice(0, mostNamed).map((consumer) => consumer.holder)
+  consumers.slice(0, maxNamed).map((consumer) => consumer.holder)
 
 const settled = (rotation: RotationRow, now: Date): RotationRow => {
   const { lockedUntil: _, lastError: __, nextAttemptAt: ___, ...rest } = rotation

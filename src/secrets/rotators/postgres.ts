@@ -73,16 +73,16 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
     kind: 'postgres',
     effects: true,
 
-    check(config, known) {
+    check(config, snapshot) {
       const { database, owner, roles } = readConfig(config)
       const problems: Problem[] = []
       const add = (pointer: string, detail: string | undefined): void => {
         if (detail !== undefined) problems.push({ pointer, detail })
       }
-      const row = byName(known.databases, database)
+      const row = byName(snapshot.databases, database)
       add('/database', row ? undefined : 'there is no database of that name')
       add('/owner', faultOfRole(owner))
-      const taken = new Set([owner, ...(row ? adminsAt(definitionOf(row), known) : [])])
+      const taken = new Set([owner, ...(row ? adminsAt(definitionOf(row), snapshot) : [])])
       roles.forEach((role, n) => {
         add(`/roles/${n}`, faultOfRole(role))
         if (taken.has(role)) add(`/roles/${n}`, 'must be neither the owner, an administrator, nor the other role')
@@ -92,9 +92,9 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       return problems
     },
 
-    claims(config, known) {
+    claims(config, snapshot) {
       const { database, roles } = readConfig(config)
-      const row = byName(known.databases, database)
+      const row = byName(snapshot.databases, database)
       if (!row) return []
       const target = definitionOf(row)
       return roles.map((role, n) => ({ pointer: `/roles/${n}`, name: roleAt(target, role) }))

@@ -42,11 +42,11 @@ export type Rotator = {
    */
   effects: boolean
   /** What is wrong with the policy's part for it. Pointers are relative to `rotator`: `/url`. */
-  check: (config: RotatorConfig, known: Snapshot) => Problem[]
+  check: (config: RotatorConfig, snapshot: Snapshot) => Problem[]
   /** To whom values go in the clear, earlier ones and untouched members too: as good as reading them. */
   tells?: (config: RotatorConfig) => string
   /** What it changes by this policy, under names that are the same in each policy of its kind: two would undo each other. */
-  claims?: (config: RotatorConfig, known: Snapshot) => Claimed[]
+  claims?: (config: RotatorConfig, snapshot: Snapshot) => Claimed[]
   /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */
   checkSupplied?: (data: SecretData, next: Next) => Problem[]
   /** Why a value can't be set again, where that is known before any effect: it was never this one's to set. */

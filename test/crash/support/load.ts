@@ -15,7 +15,7 @@ export type Load = {
   /** Resolves when that many more were granted by the replica. */
   granted(more: number, by?: Replica): Promise<void>
   /** The longest time between two grants, of all or of one replica, since `since` (performance.now()). */
-  longestSilence(since: number, by?: Replica): number
+  maxSilence(since: number, by?: Replica): number
   slowestMs(): number
 }
 
@@ -106,15 +106,15 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
         }
         waiters.add(count)
       }),
-    longestSilence(since, by) {
+    maxSilence(since, by) {
       let last = since
-      let longest = 0
+      let max = 0
       for (const { at, by: replica } of grants) {
         if (at < since || (by && by !== replica)) continue
-        longest = Math.max(longest, at - last)
+        max = Math.max(max, at - last)
         last = at
       }
-      return Math.max(longest, performance.now() - last)
+      return Math.max(max, performance.now() - last)
     },
     slowestMs: () => slowest,
   }

@@ -24,7 +24,7 @@ export type Kv2Options = {
 type Answer = { status: number; body: unknown }
 
 const timeoutMs = 30_000
-const mostTries = 5
+const maxTries = 5
 /** Folders inside each other: Vault itself has no bound. */
 const deepest = 64
 
@@ -86,14 +86,14 @@ export function kv2(options: Kv2Options): Source {
     for (let tries = 1; ; tries++) {
       const answer = await once(path).catch((error: unknown) => {
         // A connection that was kept may have ended on the other side; reading again is no harm.
-        if (error instanceof Broken && tries < mostTries) return undefined
+        if (error instanceof Broken && tries < maxTries) return undefined
         throw error
       })
       if (!answer) continue
       const { status, wait } = answer
       if (status === 200 || status === 404) return answer
       const isPassing = status === 429 || status === 412 || (status >= 500 && status !== 501)
-      if (isPassing && tries < mostTries) {
+      if (isPassing && tries < maxTries) {
         await pause(Math.min(wait || retryAfterMs * 2 ** (tries - 1), 30_000))
         continue
       }
