@@ -51,7 +51,7 @@ export function signingRate(): void {
   )
 }
 
-/** Express 5, set up as src/app.ts does, answering a constant to a POST with a body of the same size, plain HTTP, in this process. */
+/** Express 5, set up as src/start/app.ts does, answering a constant to a POST with a body of the same size, plain HTTP, in this process. */
 export async function bareExpress(count: number): Promise<void> {
   const app = express()
   Object.assign(app, { request: IncomingMessage.prototype, response: ServerResponse.prototype })

@@ -77,7 +77,7 @@ describe('imports', () => {
   })
 
   it.each([
-    ['express', ['src/app.ts', 'src/http/']],
+    ['express', ['src/start/app.ts', 'src/http/']],
     ['knex', ['src/store/']],
     // The demo's service has a pool, as any service of somebody else's.
     ['pg', ['src/store/', 'src/secrets/databases/', 'src/cli/demo/']],

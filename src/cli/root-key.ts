@@ -51,7 +51,7 @@ function addRotate(group: Command, io: Io): void {
     .action(async ({ newKeyFile, reason, ...flags }: OutputFlags & { newKeyFile: string; reason: string }) => {
       if (reason.length > 200) throw new CliError('--reason has up to 200 characters', exitCodes.usage)
       // Loaded here, so that verbs that only ask load no server.
-      const { rotateRootKey } = await import('../rotate-root-key.ts')
+      const { rotateRootKey } = await import('../start/rotate-root-key.ts')
       const config = readConfig({ env: io.env, readFile: io.readFile })
       const done = await rotateRootKey(config, { newKeyFile, reason, now: new Date() })
       const what = done.rewrapped === 0 ? 'is under it already' : `${done.rewrapped} wrapping keys are under it now`

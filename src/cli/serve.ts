@@ -16,7 +16,7 @@ export function addServe(program: Command, io: Io): void {
       const config = readConfig({ env: io.env, readFile: io.readFile })
       // Loaded here, so that a verb that only asks a server doesn't wait for the code of one.
       const { createLog } = await import('../telemetry/log.ts')
-      const { serve, workerNumber } = await import('../workers.ts')
+      const { serve, workerNumber } = await import('../start/workers.ts')
       const worker = workerNumber()
       const log = createLog({
         level: config.log.level,

@@ -6,7 +6,7 @@ import type { Database } from '../store/database.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { json } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
-import { checkReveal } from './secret-reader.ts'
+import { checkReveal } from '../actions/secrets/reader.ts'
 
 export type BlockRouteParts = ListParts & { db: Pick<Database, 'knex'> }
 

@@ -1,7 +1,6 @@
 /** Who is asking: one bearer token, or a live client certificate. Client-certificate headers are never read. */
 import type { IncomingMessage } from 'node:http'
-import { blockOf } from '../authorize/session.ts'
-import { counts, stands } from '../authorize/standing.ts'
+import type { Caller } from '../authorize/caller.ts'
 import { refuse } from '../errors.ts'
 import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
@@ -9,8 +8,7 @@ import { type Permission, operatorPermission, roleMay } from '../operators/permi
 import type { Snapshot } from '../store/snapshot.ts'
 import type { BootstrapTries } from './bootstrap-tries.ts'
 import { clientCertificate } from './client-certificate.ts'
-import type { FindSession } from './find-session.ts'
-import type { Caller } from './request.ts'
+import type { FindSession } from '../actions/sessions/find.ts'
 
 const bearer = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/
 
@@ -88,24 +86,4 @@ export function operatorOf(message: IncomingMessage, snapshot: Snapshot, now: Da
   const row =
     token !== undefined && tokenKind(token) === 'api' ? findApiToken(snapshot, hashToken(token), now) : undefined
   return row && { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
-}
-
-/**
- * Whether a newer snapshot still knows the caller: what was revoked while a request was under way decides nothing more.
- * Sessions that ended otherwise are told by the append itself.
- */
-export function isStill(caller: Caller, snapshot: Snapshot, now: Date): boolean {
-  switch (caller.kind) {
-    case 'anonymous':
-    case 'bootstrap':
-      return true
-    case 'operator': {
-      const row = snapshot.apiTokens.get(caller.tokenId)
-      return row !== undefined && !row.revokedAt && row.expiresAt > now
-    }
-    case 'session':
-      return (
-        counts(snapshot, caller.shown) && stands(snapshot, caller.session) && !blockOf(snapshot, caller.session, now)
-      )
-  }
 }

@@ -4,8 +4,8 @@ import { type Consumer, type ConsumersOf } from '../secrets/rotation/consumers.t
 import { listRotations } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { secretOf } from './live-secret.ts'
-import { findRecorded } from './recorded.ts'
+import { secretOf } from '../actions/secrets/live.ts'
+import { findRecorded } from '../actions/recorded.ts'
 import { showConsumer } from './rotation-view.ts'
 import type { Read } from './route.ts'
 

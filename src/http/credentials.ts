@@ -19,17 +19,17 @@ import type { SecretPath } from '../names/secret-path.ts'
 import type { Database } from '../store/database.ts'
 import type { SessionRow, TokenRow } from '../store/log.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type AccountPins, checkPinned } from './account-pins.ts'
-import type { DecideAttested } from './changed-facts.ts'
-import { boundToKey, claimFor, withoutFirst } from './claims.ts'
-import type { IssueDatabases, IssuedDatabases } from './database-credentials.ts'
-import { refuseOwn } from './own-names.ts'
+import { type AccountPins, checkPinned } from '../actions/credentials/account-pins.ts'
+import type { DecideAttested } from '../actions/credentials/changed-facts.ts'
+import { boundToKey, claimFor, withoutFirst } from '../actions/credentials/claims.ts'
+import type { IssueDatabases, IssuedDatabases } from '../actions/leases/issue.ts'
+import { refuseOwn } from '../actions/credentials/own-names.ts'
 import { grantsInShort } from './grants-in-short.ts'
-import type { Renewal } from './renewal.ts'
-import { asksUnbound, boundOnly, looksRepeated } from './repeats.ts'
+import type { Renewal } from '../actions/credentials/renewal.ts'
+import { asksUnbound, boundOnly, looksRepeated } from '../actions/credentials/repeats.ts'
 import type { Issue } from './route.ts'
 import { type Reply, bodyOf } from './request.ts'
-import { stillHolds } from './still-holds.ts'
+import { stillHolds } from '../actions/credentials/still-holds.ts'
 
 type Body = {
   attestor?: string
@@ -76,12 +76,12 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
 
     const { proof, attestor } = asked
     const live = proof.kind === 'x509' ? await parts.renewal.certified(request, snapshot) : undefined
-    const presented = { proof, attestor, certified: live, address: request.ip }
+    const presented = { proof, attestor, certified: live, address: request.address }
     const proven = await parts.attestors.attest(snapshot, presented, now)
     const who = provenActor(proven)
     const counted = provenCaller(proven)
     return withCaller(who, counted, async () => {
-      const attested = proven.joinToken ? boundToKey(proven, keyOf(asked, parts) ?? request.id) : proven
+      const attested = proven.joinToken ? boundToKey(proven, keyOf(asked, parts) ?? request.requestId) : proven
       const { recreated } = await parts.accounts.recognise(request, snapshot, attested, who)
       const mac = parts.keys.signing(snapshot, 'mac', now).key
       const decision = await parts.decideAttested(request, snapshot, attested, asked.workload, mac)
@@ -93,8 +93,8 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
         openSession(decision, attested, { key: mac, epoch: snapshot.epoch }, now, hints.endedGeneration)
       checkBlocks(snapshot, session, now)
       const actor = workloadActor(attested, decision, session)
-      const certified = asked.x509 && (keyOf(asked, parts) ?? request.id)
-      const once = claimFor(attested, { certified, unbound: asksUnbound(asked) }, mac, request.id)
+      const certified = asked.x509 && (keyOf(asked, parts) ?? request.requestId)
+      const once = claimFor(attested, { certified, unbound: asksUnbound(asked) }, mac, request.requestId)
       const acts = asked.databases !== undefined && asked.databases.length > 0
       if (renews && (acts || !once)) await parts.renewal.checkUnspent(request, renews, once, mac, actor)
       const repeated =

@@ -4,7 +4,7 @@
  */
 import { type KeyObject, createHmac, timingSafeEqual } from 'node:crypto'
 import { refuse } from '../errors.ts'
-import type { Caller } from './request.ts'
+import type { Caller } from '../authorize/caller.ts'
 
 type Filters = Readonly<Record<string, unknown>>
 

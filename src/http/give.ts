@@ -5,8 +5,8 @@
 import type { Release, Hints } from '../audit/record.ts'
 import { Refusal, refuse } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { isStill } from './caller.ts'
-import type { ApiRequest, Caller, Reply } from './request.ts'
+import { type Caller, isStill } from '../authorize/caller.ts'
+import type { ApiRequest, Reply } from './request.ts'
 import type { Issue } from './route.ts'
 
 /** Each try is judged by its own snapshot, the caller too: it may have been revoked since it was identified. */

@@ -8,7 +8,8 @@ import { refuse } from '../errors.ts'
 import type { Keys } from '../keys/keys.ts'
 import { type Kept, keepOutcome, takeKey } from '../store/idempotency.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type Caller, json } from './request.ts'
+import type { Caller } from '../authorize/caller.ts'
+import { json } from './request.ts'
 import type { ChangeState } from './route.ts'
 
 const keptForMs = 24 * 3600_000

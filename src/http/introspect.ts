@@ -5,7 +5,7 @@
 import { readJwtSvid } from '../issue/read-jwt-svid.ts'
 import { hashToken, tokenKind } from '../names/token.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { FindSession } from './find-session.ts'
+import type { FindSession } from '../actions/sessions/find.ts'
 import { bodyOf, json } from './request.ts'
 import type { Read } from './route.ts'
 

@@ -20,7 +20,7 @@ import { showLease } from './database-view.ts'
 import type { ListParts } from './lists.ts'
 import { type ApiRequest, json, queryFor } from './request.ts'
 import type { Act, ChangeState, Read } from './route.ts'
-import { checkReveal } from './secret-reader.ts'
+import { checkReveal } from '../actions/secrets/reader.ts'
 
 export type LeaseRouteParts = ListParts & { leasing: LeaseParts; snapshots: Pick<Snapshots, 'current'> }
 
@@ -64,13 +64,13 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
         const lease = await find(request, await leaseById(tx, request.params.id ?? ''))
         const found = extension(request, lease, snapshot)
         const detail = { database: found.database.name, expiresAt: found.expiresAt.toISOString() }
-        await insertRenewal(tx, { id: request.id, leaseId: lease.id }, request.time)
+        await insertRenewal(tx, { id: request.requestId, leaseId: lease.id }, request.time)
         return { result: found, entry: aboutLease(lease, 'intended', detail) }
       })
       const { lease, database, expiresAt } = plan
       // It took so long that the job has said that it failed (jobs/lease-renewals.ts).
       const endOne = async (tx: Knex.Transaction): Promise<void> => {
-        if (!(await deleteRenewal(tx, request.id))) throw refuse('unavailable', { retryAfterSeconds: 5 })
+        if (!(await deleteRenewal(tx, request.requestId))) throw refuse('unavailable', { retryAfterSeconds: 5 })
       }
       const detail = { database: database.name, expiresAt: expiresAt.toISOString() }
       try {

@@ -35,8 +35,8 @@ const mostAddresses = 50_000
  */
 export function createLimits(parts: { limits: Rates; workers: number; now: () => number }): Limits {
   const { limits, workers, now } = parts
-  const rate = (perSecond: number, most = mostAddresses) =>
-    createBuckets({ perSecond: perSecond / workers, burst: (perSecond / workers) * limits.burstSeconds, most }, now)
+  const rate = (perSecond: number, max = mostAddresses) =>
+    createBuckets({ perSecond: perSecond / workers, burst: (perSecond / workers) * limits.burstSeconds, max }, now)
 
   const byAddress = {
     attest: rate(limits.addressPerSecond),

@@ -1,48 +1,17 @@
 /** What handlers see of a request, and what they answer. Nothing of Express. */
 import type { Receipt } from '@purser/sdk/verify'
 import type { Since } from '../audit/log.ts'
-import type { Shown } from '../authorize/standing.ts'
-import type { Role } from '../store/rows.ts'
-import type { SelectorRecord } from '../audit/entry.ts'
-import type { ClientCertificate } from './client-certificate.ts'
+import type { Context } from '../actions/context.ts'
 import type { operations } from './openapi.generated.ts'
 import type { OperationId } from './openapi.ts'
 
-/** `until`: when the credential that was shown ends, whatever its session does. */
-export type Caller =
-  | { kind: 'anonymous' }
-  | { kind: 'operator'; operator: string; role: Role; tokenId: string; firstUse: boolean }
-  | { kind: 'session'; session: SessionCaller; shown: Shown; until: Date }
-  /** Holds a bootstrap token that was live a moment ago; the handler finds it. */
-  | { kind: 'bootstrap'; hash: Buffer }
-
-type SessionCaller = {
-  id: string
-  spiffeId: string
-  workloadId: string
-  attestorId: string
-  selectors: SelectorRecord
-  /** How often they changed. */
-  facts: number
-  expiresAt: Date
-}
-
-export type ApiRequest = {
-  id: string
+export type ApiRequest = Context & {
   operation: OperationId
-  time: Date
-  ip: string
   params: Record<string, string>
   query: Record<string, unknown>
   /** Valid by openapi.yaml; handlers name the type of their operation's body. */
   body: unknown
-  caller: Caller
-  /** Valid now, not only at the handshake. Whether it is one of ours is the log's to say (find-session.ts). */
-  clientCertificate: () => ClientCertificate | undefined
   ifMatch?: string
-  idempotencyKey?: string
-  /** `Purser-Reason`; it goes into the entry by itself. */
-  reason?: string
   /** Where a reader of events was cut off, as it says. */
   lastEventId?: string
 }

@@ -16,7 +16,7 @@ import { revokeTokens } from '../store/sessions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { bodyOf, json } from './request.ts'
-import { type Asked, type Found, blocksOf, findRevoked } from './revoke.ts'
+import { type Asked, type Found, blocksOf, findRevoked } from '../actions/revocations/revoke.ts'
 import type { ChangeState } from './route.ts'
 
 export type RevocationParts = IdempotencyParts & { randomBytes: (size: number) => Buffer }

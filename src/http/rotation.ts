@@ -22,12 +22,12 @@ import { updateSecret } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { lockedSecret, operatorOf, pathOf, secretOf } from './live-secret.ts'
+import { lockedSecret, operatorOf, pathOf, secretOf } from '../actions/secrets/live.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import { showRotation, showSecretRotation } from './rotation-view.ts'
 import type { ChangeState, Read } from './route.ts'
-import { checkReveal } from './secret-reader.ts'
+import { checkReveal } from '../actions/secrets/reader.ts'
 
 export type RotationRouteParts = RotationParts & ListParts & { db: Pick<Database, 'knex'> }
 

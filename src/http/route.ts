@@ -14,17 +14,18 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { type IdentifyParts, identify, operatorOf, isStill } from './caller.ts'
+import { type Caller, isStill } from '../authorize/caller.ts'
+import { type IdentifyParts, identify, operatorOf } from './caller.ts'
 import { clientCertificate } from './client-certificate.ts'
 import { createGive, refuseUnlessStill } from './give.ts'
-import type { FirstUse } from './first-use.ts'
+import type { FirstUse } from '../actions/tokens/first-use.ts'
 import { freshSnapshot, takesCredential } from './freshness.ts'
 import type { LimitKind, Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
 import { type OpeningParts, createOpenRequest } from './opening.ts'
 import { queryOf } from './query.ts'
 import { createAnswers } from './refused.ts'
-import type { ApiRequest, Caller, Reply } from './request.ts'
+import type { ApiRequest, Reply } from './request.ts'
 import { sendReply } from './reply.ts'
 
 /** Answers from what is kept. */
@@ -146,10 +147,10 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
     const { ifMatch, idempotencyKey, reason, lastEventId } = values
     return {
-      id: open.requestId,
+      requestId: open.requestId,
       operation: operation.operationId,
       time: open.time,
-      ip: open.source?.ip ?? '',
+      address: open.source?.ip ?? '',
       params: Object.fromEntries(Object.entries(values.path).map(([name, value]) => [name, String(value)])),
       query: values.query,
       body,

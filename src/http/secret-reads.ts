@@ -11,7 +11,7 @@ import { type ListParts, createPages } from './lists.ts'
 import { etag } from './preconditions.ts'
 import { type ApiRequest, type Reply, bodyOf, queryFor } from './request.ts'
 import type { ChangeState, Issue, Read } from './route.ts'
-import { checkReveal, secretCaller } from './secret-reader.ts'
+import { checkReveal, secretCaller } from '../actions/secrets/reader.ts'
 import { showListed } from './secret-view.ts'
 
 export type SecretReadParts = ListParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }

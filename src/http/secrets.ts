@@ -26,7 +26,7 @@ import {
   updateSecret,
 } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { lockedSecret, operatorOf, pathOf, secretOf } from './live-secret.ts'
+import { lockedSecret, operatorOf, pathOf, secretOf } from '../actions/secrets/live.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route.ts'

@@ -2,8 +2,8 @@
 import { parseSecretPath } from '../names/secret-path.ts'
 import { Refusal } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { isStill } from './caller.ts'
-import { type SecretCaller, secretCaller } from './secret-reader.ts'
+import { isStill } from '../authorize/caller.ts'
+import { type SecretCaller, secretCaller } from '../actions/secrets/reader.ts'
 import type { Ended } from './watch-events.ts'
 import type { Watcher } from './watch-stream.ts'
 

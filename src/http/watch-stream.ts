@@ -3,7 +3,7 @@
  * a reader that is slow is told what is, and not everything that was, and costs a bounded number of names.
  */
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Caller } from './request.ts'
+import type { Caller } from '../authorize/caller.ts'
 import {
   type Ended,
   type EventId,

@@ -5,7 +5,7 @@ import { secretPath } from '../secrets/read.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type ApiRequest, queryFor } from './request.ts'
 import type { Issue } from './route.ts'
-import { secretCaller } from './secret-reader.ts'
+import { secretCaller } from '../actions/secrets/reader.ts'
 import { readEventId } from './watch-events.ts'
 import type { Watches } from './watches.ts'
 

@@ -1,6 +1,6 @@
 /** `PURSER_ADMIN_LISTEN` is a boundary: no API token counts on the listener of workloads, whatever the route. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isForWorkloads } from '../../src/app.ts'
+import { isForWorkloads } from '../../src/start/app.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'

@@ -2,7 +2,7 @@
 import { type AddressInfo, type Server } from 'node:net'
 import { IncomingMessage, createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { createApp } from '../../src/app.ts'
+import { createApp } from '../../src/start/app.ts'
 import { type RefusalCode, refusals, refuse, shown } from '../../src/errors.ts'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { json } from '../../src/http/request.ts'

@@ -3,7 +3,7 @@ import { assert, integer, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openCursor, sealCursor } from '../../src/http/cursors.ts'
 import type { Refusal } from '../../src/errors.ts'
-import type { Caller } from '../../src/http/request.ts'
+import type { Caller } from '../../src/authorize/caller.ts'
 
 const key = createSecretKey(Buffer.alloc(32, 1))
 const filters = { attestor: 'lab' }

@@ -1,7 +1,7 @@
 /** SIGTERM: whatever a client has sent by the time it learns of it is answered. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Listener, listen } from '../../src/listeners.ts'
+import { type Listener, listen } from '../../src/start/listeners.ts'
 import { open } from '../support/raw-http.ts'
 
 describe('a listener that leaves', () => {

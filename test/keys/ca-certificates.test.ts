@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { buildCaCsr, createIssuingCertificate, createRootCertificate } from '../../src/keys/ca-certificates.ts'
-import { createRandomBytes } from '../../src/random.ts'
+import { createRandomBytes } from '../../src/start/random.ts'
 import { createIssuer, serialFrom } from '../../src/keys/certificate.ts'
 import { openssl, opensslOutput, scratch } from '../support/openssl.ts'
 import { ecPair, edPair, newSerial, rsaPair, secondsFrom, testCa } from '../support/test-ca.ts'

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../src/config.ts'
-import { type NewEpoch, newEpoch } from '../../src/new-epoch.ts'
-import { openOffline } from '../../src/open-offline.ts'
+import { type NewEpoch, newEpoch } from '../../src/start/new-epoch.ts'
+import { openOffline } from '../../src/start/open-offline.ts'
 
 export async function beginEpoch(config: Config, dataDir: string, reason: string): Promise<NewEpoch> {
   const offline = await openOffline(config)

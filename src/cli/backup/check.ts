@@ -1,6 +1,6 @@
 /** Looks through a database that was put back: whether its values open, and what the lost time may have changed. */
 import { readConfig } from '../../config.ts'
-import { type Offline, openOffline } from '../../open-offline.ts'
+import { type Offline, openOffline } from '../../start/open-offline.ts'
 import { databaseNames, lastEntries, openThings } from '../../store/backup.ts'
 import { type Finding, fail, note, ok, skipped, some, warn } from '../doctor/finding.ts'
 import type { Io } from '../io.ts'

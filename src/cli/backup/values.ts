@@ -1,6 +1,6 @@
 /** Every live value: whether it opens, and where a rotator made it, whether it still opens its target. */
 import { openData, type SecretData } from '../../secrets/value.ts'
-import type { Offline } from '../../open-offline.ts'
+import type { Offline } from '../../start/open-offline.ts'
 import { type KeptSecret, keptSecrets } from '../../store/backup.ts'
 import { readVersions } from '../../store/secrets.ts'
 import { type Finding, fail, note, ok, skipped, some } from '../doctor/finding.ts'

@@ -1,6 +1,6 @@
 /** Whether what is kept still opens its target, for the look through a database that was put back. */
-import type { Offline } from '../../open-offline.ts'
-import { createRandomBytes } from '../../random.ts'
+import type { Offline } from '../../start/open-offline.ts'
+import { createRandomBytes } from '../../start/random.ts'
 import { asAdmin } from '../../secrets/databases/admin.ts'
 import { type TargetFault, targetError } from '../../secrets/databases/target-error.ts'
 import { postgres } from '../../secrets/rotators/postgres.ts'

@@ -79,7 +79,7 @@ async function build(
     readFile: io.readFile,
   })
   const { createLog } = await import('../../telemetry/log.ts')
-  const { start } = await import('../../server.ts')
+  const { start } = await import('../../start/server.ts')
   const running = await start(config, { log: createLog({ level: config.log.level, stream: io.stderr }) })
   ends.push(() => running.stop())
 

@@ -4,7 +4,7 @@ import type { Head } from '../../store/log.ts'
 import { readWrappingKeys } from '../../store/keys.ts'
 import { type Keyring, openKeyring } from '../../keys/keyring.ts'
 import type { RootKey } from '../../keys/root-key.ts'
-import { rotatedRootKey } from '../../rotate-root-key.ts'
+import { rotatedRootKey } from '../../start/rotate-root-key.ts'
 import { type Finding, fail, ok } from './finding.ts'
 
 const check = 'root key'

@@ -1,0 +1,66 @@
+/** Who reads secrets: a workload within its grants, judged at each use, or an operator who says why. */
+import type { Actor } from '../../audit/entry.ts'
+import { type Decision, grantOf } from '../../authorize/decide.ts'
+import { entryOf } from '../../authorize/entries.ts'
+import { type SecretAction, maySecret, maySecretUnder, secretRoots } from '../../authorize/secret-grants.ts'
+import { refuse } from '../../errors.ts'
+import type { SecretPath } from '../../names/secret-path.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { Caller } from '../../authorize/caller.ts'
+import type { Context } from '../context.ts'
+
+export type SecretCaller = {
+  /** As the log and the list of consumers name who holds what was read. */
+  holder: string
+  may: (action: SecretAction, path: SecretPath) => boolean
+  /** Whether it could be granted any path that begins so. */
+  mayUnder: (action: SecretAction, prefix: string) => boolean
+  /** Texts of which one begins every path that it may have. */
+  roots: (action: SecretAction) => readonly string[]
+  actor?: Actor
+  /** The id of the session, which the append holds to be alive. */
+  alive?: string
+  /** The version of the facts that `may` judges by. */
+  facts?: number
+}
+
+/** What a session's entry grants it now, templates filled in. @throws Refusal `unauthenticated` where it stands no more */
+function sessionGrant(session: Extract<Caller, { kind: 'session' }>['session'], snapshot: Snapshot): Decision {
+  const row = snapshot.workloads.get(session.workloadId)
+  const attestor = snapshot.attestors.get(session.attestorId)
+  if (!row || !attestor) throw refuse('unauthenticated')
+  const entry = entryOf(row)
+  return { entry, grant: grantOf(entry, { attestor, selectors: session.selectors }, snapshot.trustDomain) }
+}
+
+/** @throws Refusal `token_type` for whoever is neither */
+export function secretCaller({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot): SecretCaller {
+  if (caller.kind === 'operator')
+    return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true, roots: () => [''] }
+  if (caller.kind !== 'session') throw refuse('token_type')
+  const { session } = caller
+  const { entry, grant } = sessionGrant(session, snapshot)
+  return {
+    holder: session.id,
+    may: (action, path) => maySecret(grant.secrets, action, path),
+    mayUnder: (action, prefix) => maySecretUnder(grant.secrets, action, prefix),
+    roots: (action) => secretRoots(grant.secrets, action),
+    actor: {
+      kind: 'workload',
+      workload: entry.row.name,
+      revision: entry.row.revision,
+      attestorId: session.attestorId,
+    },
+    alive: session.id,
+    facts: session.facts,
+  }
+}
+
+/** An operator who looks at a value says why (native-api.md, Conventions). @throws Refusal `invalid_request` */
+export function checkReveal(
+  { caller, reason }: Pick<Context, 'caller' | 'reason'>,
+  what = 'must say why you look at the value: it goes into the log',
+): void {
+  if (caller.kind !== 'operator' || reason !== undefined) return
+  throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail: what }] })
+}

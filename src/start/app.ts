@@ -1,0 +1,78 @@
+/** The Express application: the route list, each behind its door, and nothing else. */
+import { IncomingMessage, ServerResponse } from 'node:http'
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+import type { Route, DoorParts } from '../http/route.ts'
+import { createDoor } from '../http/route.ts'
+import type { OpenApi, Operation } from '../http/openapi.ts'
+import { methodsOf } from '../http/methods.ts'
+import { createUnrouted } from '../http/unrouted.ts'
+import { isOperatorPermission } from '../operators/permissions.ts'
+
+/** `/a/{name}:check` as Express 5 (path-to-regexp 8) writes it; a parameter of many segments is its wildcard. */
+function expressPath({ path, manySegments }: Operation): string {
+  return path
+    .replaceAll(':', '\\:')
+    .replaceAll(/\{([^}]+)\}/g, (_, name: string) => (manySegments.includes(name) ? `*${name}` : `:${name}`))
+}
+
+/** Suffix routes first: `/{name}:check` before `/{name}`, or the plain one would take it. */
+const bySpecificity = (a: Route, b: Route): number => Number(b.path.includes('}:')) - Number(a.path.includes('}:'))
+
+function operationOf({ method, path }: Route, openapi: OpenApi): Operation {
+  const operation = openapi.operations.find((operation) => operation.method === method && operation.path === path)
+  if (!operation) throw new Error(`openapi.yaml has no ${method} ${path}`)
+  return operation
+}
+
+const paramsOf = (request: Request): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(request.params).map(([name, value]) => [name, Array.isArray(value) ? value.join('/') : value]),
+  )
+
+const verbs = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'delete' } as const
+
+/** @throws Error when a route is not in openapi.yaml */
+export function createApp(routes: readonly Route[], openapi: OpenApi, parts: DoorParts): Express {
+  const app = express()
+  // Express gives each message a prototype of its own making, after which V8 knows it no more: every later access to it,
+  // Node's own too, is slow (75 of 125 µs of a bare reply over TLS). The doors use nothing of Express's there.
+  Object.assign(app, { request: IncomingMessage.prototype, response: ServerResponse.prototype })
+  app.disable('x-powered-by')
+  app.disable('etag')
+  // Two spellings of a path must never be one route (stack-facts.md, X16).
+  app.enable('case sensitive routing')
+  app.enable('strict routing')
+  app.set('query parser', false)
+  const served = [...routes].sort(bySpecificity).map((route) => ({ route, operation: operationOf(route, openapi) }))
+  const unrouted = createUnrouted(
+    parts,
+    served.map(({ route, operation }) => ({ ...operation, methods: methodsOf(route) })),
+  )
+  app.use((message: Request, response: Response, next: NextFunction) => {
+    const fault = unrouted.faultOf(message)
+    return fault === undefined ? next() : unrouted.turnAway(message, response, fault)
+  })
+  for (const { route, operation } of served) {
+    const door = createDoor(route, operation, parts)
+    const methods = methodsOf(route)
+    app[verbs[route.method]](expressPath(operation), (message: Request, response: Response, next: NextFunction) => {
+      const params = paramsOf(message)
+      // Express hands HEAD to the handler of GET, and `/a/x:check` to that of `/a/{name}`.
+      const isOurs = methods.includes(message.method) && !Object.values(params).some((value) => value.includes(':'))
+      return isOurs ? door(message, response, params) : next()
+    })
+  }
+  app.use((message: Request, response: Response) => unrouted.answer(message, response))
+  // Express knows it by its four parameters. Its own would show the caller a stack.
+  app.use((error: unknown, message: Request, response: Response, _: NextFunction) =>
+    unrouted.failed(error, message, response),
+  )
+  return app
+}
+
+/** What is signed by itself, so that plain HTTP may carry it. */
+export const isForCrls = ({ path }: Route): boolean => path === '/crl/{keyId}' || path === '/ca.pem'
+
+/** What stays on the common listener where operators have one of their own. */
+export const isForWorkloads = ({ permission }: Route): boolean =>
+  permission !== 'bootstrap' && !isOperatorPermission(permission)

@@ -1,0 +1,62 @@
+/** Every background job of one process, in the order in which a run of all of them looks at the world. */
+import { byTime } from '../jobs/clock.ts'
+import { type KeyRotationParts, keyRotation } from '../jobs/key-rotation.ts'
+import { type KeyringRotationParts, keyringRotation } from '../jobs/keyring-rotation.ts'
+import { type LeaseJobParts, leaseJob } from '../jobs/leases.ts'
+import { type OrphanRolesParts, orphanRoles } from '../jobs/orphan-roles.ts'
+import { type RewrapParts, rewrap } from '../jobs/rewrap.ts'
+import { type RotationJobParts, rotation } from '../jobs/rotation.ts'
+import { type Job, type Jobs, startJobs } from '../jobs/runner.ts'
+import { type SecretSweepParts, secretSweep } from '../jobs/secret-sweep.ts'
+import { type SharedKeysParts, sharedKeys } from '../jobs/shared-keys.ts'
+import { type StagedAdminParts, stagedAdmins } from '../jobs/staged-admins.ts'
+import { type SweepParts, sweep } from '../jobs/sweep.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+export type BackgroundParts = KeyRotationParts &
+  KeyringRotationParts &
+  RewrapParts &
+  SecretSweepParts &
+  SharedKeysParts &
+  RotationJobParts &
+  LeaseJobParts &
+  OrphanRolesParts &
+  StagedAdminParts &
+  SweepParts & {
+    /** Keeps the listeners' certificate. */
+    listener: Job
+    /** Whether anything may be ended by its time, here or outside (jobs/clock.ts). */
+    mayEnd: () => Promise<boolean>
+    metrics: Pick<Metrics, 'jobRan' | 'leases' | 'valuesLeft'> & RotationJobParts['metrics']
+  }
+
+/** For the metrics, whose labels are closed. */
+export const jobNames = [
+  'key-rotation',
+  'keyring-rotation',
+  'listener-certificate',
+  'rewrap',
+  'rotation',
+  'leases',
+  'orphan-roles',
+  'staged-admins',
+  'secret-sweep',
+  'shared-keys',
+  'sweep',
+] as const
+
+export function startBackground(parts: BackgroundParts): Jobs {
+  const { log, listener, metrics, mayEnd } = parts
+  const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
+  // What is found is taken away in the same round.
+  const leases = [orphanRoles(parts), leaseJob(parts), stagedAdmins(parts)]
+  const sweeps = [sweep(parts), secretSweep(parts)]
+  const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, mayEnd))
+  return startJobs([...keys, listener, ...endings, sharedKeys(parts)], {
+    clock: () => performance.now(),
+    onRun: (job, error) => {
+      metrics.jobRan(job, error === undefined ? 'done' : 'failed')
+      if (error !== undefined) log.warn('job.failed', { job, err: error })
+    },
+  })
+}

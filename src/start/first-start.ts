@@ -1,0 +1,138 @@
+/**
+ * The first start, in one transaction that one replica wins: keyring, log key, epoch 1, root, issuing CA, JWT keys, the
+ * built-in attestor and the bootstrap token, each with its entry. From then on the database says whose it is.
+ */
+import { randomUUID } from 'node:crypto'
+import { originOf } from '../audit/log.ts'
+import { makeEntry, seal } from '../audit/seal.ts'
+import type { EntryPart } from '../audit/entry.ts'
+import { describeKey } from '../keys/describe-key.ts'
+import { createKeys, logVkey } from '../keys/keys.ts'
+import { newKeyringRow, openKeyring } from '../keys/keyring.ts'
+import { type Lifetimes, endlessFrom, timesFor } from '../keys/lifetimes.ts'
+import type { NameConstraints } from '../keys/extensions.ts'
+import { newIssuingCa, newJwtKey, newLogKey, newMacKey, newRootCa } from '../keys/new-key.ts'
+import type { RootKey } from '../keys/root-key.ts'
+import { newId } from '../names/id.ts'
+import { hashToken } from '../names/token.ts'
+import { bootstrapSeconds } from '../operators/bootstrap.ts'
+import { insertBootstrapToken } from '../store/bootstrap-tokens.ts'
+import type { Database } from '../store/database.ts'
+import { insertFirstHead, lockFirstStart } from '../store/first-head.ts'
+import { insertKey, insertWrappingKey } from '../store/keys.ts'
+import { appendItems, newBatchId, readHead } from '../store/log.ts'
+import { insertAttestor } from '../store/registrations.ts'
+import type { AttestorRow } from '../store/rows.ts'
+
+type Parts = {
+  db: Pick<Database, 'knex'>
+  rootKey: RootKey
+  trustDomain: string
+  issuer: string
+  /** The base of the distribution points in certificates. */
+  crlUrl: string
+  /** What the CA is limited to, where it is. */
+  nameConstraints?: NameConstraints
+  lifetimes: Lifetimes
+  /** Of the form `purser_boot_…`; only its hash is stored. */
+  bootstrapToken: string
+  now: Date
+  randomBytes: (size: number) => Buffer
+}
+
+/** Built in: what join tokens are attested by. It has no issuer, so no proof of another kind leads to it. */
+const joinAttestor = (id: string): AttestorRow => ({
+  id,
+  name: 'join',
+  kind: 'join-token',
+  spiffeIdPrefix: '/join/',
+  definition: { name: 'join', kind: 'join-token', spiffeIdPrefix: '/join/' },
+  revision: 1,
+})
+
+/** Everything that the first start stores, made before any lock: an RSA key alone takes longer than a lock may be held idle. */
+async function makeAll({ rootKey, trustDomain, crlUrl, nameConstraints, lifetimes, now, randomBytes }: Parts) {
+  const instanceId = randomUUID()
+  const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
+  const maker = {
+    keyring: await openKeyring(rootKey, instanceId, [wrapping]),
+    trustDomain,
+    ...(nameConstraints && { nameConstraints }),
+    randomBytes,
+  }
+  const logKey = newLogKey(maker, endlessFrom(now), 1, 0)
+  const root = newRootCa(maker, timesFor('root-ca', lifetimes, now, 0))
+  const rootCa = createKeys(maker.keyring).ca(root)
+  const issuing = newIssuingCa(
+    maker,
+    { id: root.id, issuer: rootCa.issuer },
+    timesFor('issuing-ca', lifetimes, now, 0),
+    `${crlUrl}/crl/${root.id}`,
+  )
+  const jwt = timesFor('jwt', lifetimes, now, 0)
+  const keys = [
+    logKey,
+    root,
+    issuing,
+    await newJwtKey(maker, 'jwt-es256', jwt),
+    await newJwtKey(maker, 'jwt-rs256', jwt),
+    newMacKey(maker, endlessFrom(now)),
+  ]
+  const bootstrap = { id: newId('tok', randomBytes), expires: new Date(now.getTime() + bootstrapSeconds * 1000) }
+  return { instanceId, wrapping, logKey, keys, join: joinAttestor(newId('att', randomBytes)), bootstrap }
+}
+
+type Made = Awaited<ReturnType<typeof makeAll>>
+
+function entriesOf({ instanceId, logKey, keys, join, bootstrap }: Made, origin: string): EntryPart[] {
+  return [
+    {
+      action: 'log.epoch',
+      resource: { kind: 'epoch', id: '1' },
+      detail: { origin, instanceId, reason: 'first start', vkey: logVkey(logKey, origin) },
+    },
+    ...keys
+      .filter((row) => row.kind !== 'mac')
+      .map((row) => ({
+        action: 'key.create' as const,
+        ...describeKey(row, row.kind === 'log' ? origin : undefined),
+      })),
+    {
+      action: 'attestor.create',
+      resource: { kind: 'attestor', id: join.id, name: join.name, revision: join.revision },
+      change: { after: join.definition },
+    },
+    {
+      action: 'bootstrap.create',
+      resource: { kind: 'bootstrap-token', id: bootstrap.id },
+      detail: { expiresAt: bootstrap.expires.toISOString() },
+    },
+  ]
+}
+
+/** Does nothing where a first start has been. Answers whether this call was it. */
+export async function firstStart(parts: Parts): Promise<boolean> {
+  const { db, trustDomain, issuer, now, randomBytes } = parts
+  if (await readHead(db.knex)) return false
+  const made = await makeAll(parts)
+  const origin = originOf(trustDomain, 1)
+  const open = {
+    requestId: newId('req', randomBytes),
+    action: 'log.epoch' as const,
+    time: now,
+    actor: { kind: 'system' as const },
+  }
+  const sealed = entriesOf(made, origin).map((part) => seal(makeEntry(open, part), randomBytes))
+  return db.knex.transaction(async (tx) => {
+    await lockFirstStart(tx)
+    if (await readHead(tx)) return false
+    await insertFirstHead(tx, { instanceId: made.instanceId, trustDomain, issuer, origin, now })
+    await insertWrappingKey(tx, made.wrapping)
+    for (const row of made.keys) await insertKey(tx, row, 1)
+    await insertAttestor(tx, made.join)
+    const { id, expires } = made.bootstrap
+    await insertBootstrapToken(tx, { id, hash: hashToken(parts.bootstrapToken), createdAt: now, expiresAt: expires })
+    await appendItems(tx, newBatchId(), 1, sealed)
+    return true
+  })
+}

@@ -1,0 +1,82 @@
+/**
+ * What a listener presents and trusts, kept current: its certificate is renewed at half its life, when the CA rotates and
+ * when it is revoked; client certificates are judged by the roots of now. Connections that are open stay open.
+ */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Job } from '../jobs/runner.ts'
+import { trustedRoots } from '../keys/bundle.ts'
+import { signingKey } from '../keys/keys.ts'
+import { blockKey } from '../store/snapshot-tables.ts'
+import type { Snapshots } from '../store/snapshot.ts'
+import { type IdentityParts, type ServerIdentity, type Tls, serverIdentity } from './tls.ts'
+
+export type ListenerCertificate = {
+  /** Nothing where the listeners are plain. */
+  identity: ServerIdentity | undefined
+  job: Job
+}
+
+export type ListenerCertificateParts = IdentityParts & {
+  tls: Tls | { kind: 'off' }
+  snapshots: Pick<Snapshots, 'current'>
+  dataDir: string
+  /** Puts a new one in place. */
+  swap: (identity: ServerIdentity) => void
+  onRenewed: () => void
+}
+
+export async function keepListenerCertificate(parts: ListenerCertificateParts): Promise<ListenerCertificate> {
+  const { tls, snapshots, now, swap } = parts
+  const rootsNow = (): string => trustedRoots(snapshots.current(), now())
+  const make = (): Promise<ServerIdentity | undefined> =>
+    tls.kind === 'off' ? Promise.resolve(undefined) : serverIdentity(tls, roots, parts)
+
+  /** Whole at any moment: several workers may write it. */
+  function write(pem: string): void {
+    const path = join(parts.dataDir, 'ca.pem')
+    const draft = `${path}.${parts.randomBytes(8).toString('hex')}`
+    writeFileSync(draft, pem)
+    renameSync(draft, path)
+  }
+
+  let roots = rootsNow()
+  write(roots)
+  let identity = await make()
+
+  function isDue({ notBefore, notAfter, cert, issued }: ServerIdentity): boolean {
+    const time = now()
+    if (tls.kind === 'files') return readFileSync(tls.certFile, 'utf8') !== cert
+    if (time.getTime() >= (notBefore.getTime() + notAfter.getTime()) / 2) return true
+    if (!issued) return false
+    const snapshot = snapshots.current()
+    // Without a key that signs there is nothing better to have.
+    const signing = signingKey(snapshot, 'issuing-ca', time)
+    if (signing && signing.id !== issued.keyId) return true
+    return snapshot.blocks.has(blockKey('serialNumber', issued.serialNumber))
+  }
+
+  return {
+    get identity() {
+      return identity
+    },
+    job: {
+      name: 'listener-certificate',
+      everySeconds: 1,
+      async run() {
+        const next = rootsNow()
+        const other = next !== roots
+        roots = next
+        if (other) write(roots)
+        if (!identity) return
+        const due = isDue(identity)
+        const fresh = due ? await make() : identity
+        if (!fresh || !(due || other)) return
+        // Throws where a key doesn't fit its certificate: files may be looked at while they are being replaced.
+        swap({ ...fresh, ca: roots })
+        identity = fresh
+        if (due) parts.onRenewed()
+      },
+    },
+  }
+}

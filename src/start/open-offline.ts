@@ -1,0 +1,73 @@
+/** The store for verbs that work beside no server, or in its place: with the root key in hand, and never a first start. */
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import type { NameConstraints } from '../keys/extensions.ts'
+import { type Keyring, openKeyring } from '../keys/keyring.ts'
+import { type RootKey, openRootKey } from '../keys/root-key.ts'
+import { StartError } from './open-store.ts'
+import type { Database } from '../store/database.ts'
+import { openEmbedded } from '../store/embedded.ts'
+import { readWrappingKeys } from '../store/keys.ts'
+import { type Head, readHead } from '../store/log.ts'
+import { fitting, openPostgres } from '../store/postgres.ts'
+
+export type Offline = {
+  db: Database
+  head: Head
+  keyring: Keyring
+  /** The base of the distribution points in certificates. */
+  crlUrl: string
+  /** What new CAs are limited to, where they are. */
+  nameConstraints?: NameConstraints
+}
+
+/** Such work may take longer than any request. */
+const statementSeconds = 3600
+
+async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>): Promise<Database> {
+  if (config.database.kind === 'embedded') return openEmbedded({ dataDir: join(config.dataDir, 'db') })
+  const db = openPostgres({ url: config.database.url.reveal(), applicationName: 'purser offline', statementSeconds })
+  return fitting(db)
+}
+
+/** @throws RootKeyError */
+export function configuredRootKey({ rootKey: source }: Pick<Config, 'rootKey'>): RootKey {
+  // Never made here: a new root key could not open what the lost one closed.
+  return openRootKey(
+    source.kind === 'value' ? { kind: 'value', value: source.value.reveal() } : { ...source, create: false },
+  )
+}
+
+/**
+ * Opens the database and checks whose it is; closes it again where `more` throws.
+ * @throws StartError, StoreLocked, and what Postgres says
+ */
+export async function openOwnDatabase<T>(
+  config: Config,
+  more: (opened: { db: Database; head: Head }) => Promise<T>,
+): Promise<T> {
+  const db = await openDatabase(config)
+  try {
+    const head = await readHead(db.knex).catch(() => undefined)
+    if (!head) throw new StartError('this database has had no first start: `purser serve` makes it')
+    if (head.trustDomain !== config.trustDomain) {
+      throw new StartError(`the database belongs to trust domain ${head.trustDomain}, not to ${config.trustDomain}`)
+    }
+    return await more({ db, head })
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+/** @throws StartError, RootKeyError, StoreLocked, and what Postgres says */
+export async function openOffline(config: Config): Promise<Offline> {
+  const rootKey = configuredRootKey(config)
+  return openOwnDatabase(config, async ({ db, head }) => ({
+    db,
+    head,
+    crlUrl: config.crlUrl,
+    ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
+    keyring: await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex)),
+  }))
+}

@@ -1,0 +1,28 @@
+/** What is Purser's own, from its configuration: no workload entry grants it. */
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { OwnRules } from '../authorize/entry-rules.ts'
+import type { Config } from '../config.ts'
+import { reservedClaims } from '../issue/jwt-svid.ts'
+
+export function ownRules(
+  config: Pick<Config, 'tls' | 'trustDomain' | 'publicUrl' | 'audiences' | 'keys' | 'nameConstraints'>,
+): OwnRules {
+  return {
+    trustDomain: config.trustDomain,
+    names: new Set([...tlsNames(config.tls), new URL(config.publicUrl).hostname]),
+    audiences: new Set([config.publicUrl, ...config.audiences]),
+    // A claim of that name would be lost on its way through an object.
+    claims: new Set([...reservedClaims, '__proto__']),
+    max: config.keys.max,
+    ...(config.nameConstraints && { dnsSuffixes: config.nameConstraints.suffixes }),
+  }
+}
+
+/** The names that a client finds in the listener's certificate. */
+function tlsNames(tls: Config['tls']): readonly string[] {
+  if (tls.kind === 'own-ca') return tls.names
+  if (tls.kind === 'off') return []
+  const names = new X509Certificate(readFileSync(tls.certFile)).subjectAltName ?? ''
+  return names.split(', ').flatMap((name) => (name.startsWith('DNS:') ? [name.slice(4).toLowerCase()] : []))
+}

@@ -1,0 +1,85 @@
+/**
+ * The keyring under another root key: in one transaction, while no server runs. A server opens the keyring when it starts and whenever
+ * it grows; beside one that holds the older key alone, the next wrapping key would be made under a root key that is meant to be gone.
+ * A crash leaves the older key or the new one working, never both and never neither.
+ */
+import { randomBytes } from 'node:crypto'
+import { makeEntry, seal } from '../audit/seal.ts'
+import type { Config } from '../config.ts'
+import { isMembers } from '../json/members.ts'
+import { openKeyring, underRootKey } from '../keys/keyring.ts'
+import { type RootKey, openRootKey } from '../keys/root-key.ts'
+import { newId } from '../names/id.ts'
+import { configuredRootKey, openOwnDatabase } from './open-offline.ts'
+import { StartError } from './open-store.ts'
+import type { Database, Knex } from '../store/database.ts'
+import { readJobState, writeJobState } from '../store/jobs.ts'
+import { lockKeys, readWrappingKeys, rewrapWrappingKey } from '../store/keys.ts'
+import { appendItems, lockHead, newBatchId } from '../store/log.ts'
+import { keepServersOut } from '../store/presence.ts'
+
+export type RootKeyRotated = { from: string; to: string; rewrapped: number }
+
+/** For doctor: which root key was followed by which, and when. */
+const stateName = 'root-key'
+
+/** @throws StartError where a server runs, or neither key is the database's; RootKeyError */
+export async function rotateRootKey(
+  config: Config,
+  parts: { newKeyFile: string; reason: string; now: Date },
+): Promise<RootKeyRotated> {
+  const to = openRootKey({ kind: 'file', path: parts.newKeyFile, create: false })
+  const from = configuredRootKey(config)
+  return openOwnDatabase(config, async ({ db }) => {
+    const done = await db.knex.transaction((tx) => rewrapAll(tx, from, to, parts))
+    await db.close()
+    return done
+  })
+}
+
+async function rewrapAll(
+  tx: Knex.Transaction,
+  from: RootKey,
+  to: RootKey,
+  { reason, now }: { reason: string; now: Date },
+): Promise<RootKeyRotated> {
+  if (!(await keepServersOut(tx))) {
+    throw new StartError('a server has this database open: end every replica first, then run this again')
+  }
+  await lockKeys(tx)
+  const rows = await readWrappingKeys(tx)
+  const others = rows.filter((row) => row.rootKeyId !== to.id)
+  // Run again after a crash whose outcome nobody saw.
+  if (others.length === 0) return { from: from.id, to: to.id, rewrapped: 0 }
+  const stranger = others.find((row) => row.rootKeyId !== from.id)
+  if (stranger) {
+    throw new StartError(`the keyring is under root key ${stranger.rootKeyId}: neither the configured nor the new one`)
+  }
+  const { instanceId, epoch } = await lockHead(tx)
+  for (const row of others) await rewrapWrappingKey(tx, await underRootKey(from, to, instanceId, row))
+  await openKeyring(to, instanceId, await readWrappingKeys(tx))
+  await writeJobState(tx, stateName, { from: from.id, to: to.id, at: now.toISOString() })
+  const open = {
+    requestId: newId('req', randomBytes),
+    action: 'root-key.rotate' as const,
+    time: now,
+    actor: { kind: 'system' as const, note: reason },
+  }
+  const entry = {
+    resource: { kind: 'root-key', id: to.id },
+    detail: { from: from.id, rewrapped: others.map((row) => row.id) },
+  }
+  const { verdicts } = await appendItems(tx, newBatchId(), epoch, [seal(makeEntry(open, entry), randomBytes)])
+  if (verdicts.size > 0) throw new StartError('the log is closed, and nothing was changed: `purser doctor` says why')
+  return { from: from.id, to: to.id, rewrapped: others.length }
+}
+
+/** The last rotation that the database knows of. */
+export async function rotatedRootKey(
+  knex: Database['knex'],
+): Promise<{ from: string; to: string; at: string } | undefined> {
+  const kept = await readJobState(knex, stateName)
+  if (!isMembers(kept)) return undefined
+  const { from, to, at } = kept
+  return typeof from === 'string' && typeof to === 'string' && typeof at === 'string' ? { from, to, at } : undefined
+}
