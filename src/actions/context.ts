@@ -1,6 +1,7 @@
 /** What an action knows of the request behind it. Nothing of HTTP. */
 import type { Caller } from '../authorize/caller.ts'
 import type { ClientCertificate } from '../authorize/client-certificate.ts'
+import { refuse } from '../errors.ts'
 
 export type Context = {
   /** The request's id. */
@@ -15,4 +16,19 @@ export type Context = {
   idempotencyKey?: string
   /** The caller's own words; the entry of the log keeps them. */
   reason?: string
+}
+
+/** An operator gives a reason for what shows a value or cannot be undone. @throws Refusal `invalid_request` */
+export function checkReason({ caller, reason }: Pick<Context, 'caller' | 'reason'>, detail: string): void {
+  if (caller.kind !== 'operator' || reason !== undefined) return
+  throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail }] })
+}
+
+/** The reason that reading a value asks for. */
+export const revealReason = 'must say why you look at the value: it goes into the log'
+
+/** The operator as versions and rotations name it. @throws Refusal `token_type` */
+export function operatorName({ caller }: Pick<Context, 'caller'>): string {
+  if (caller.kind !== 'operator') throw refuse('token_type')
+  return `operator:${caller.operator}`
 }

@@ -50,7 +50,8 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     const later: Waiting[] = []
     const claims = new Set<string>()
     for (const waiter of waiting) {
-      const claim = waiter.item.use ?? waiter.item.claim?.key.toString('latin1')
+      const { joinToken, claim: once } = waiter.item.effects ?? {}
+      const claim = joinToken ?? once?.key.toString('latin1')
       if (batch.length < maxInBatch && (claim === undefined || !claims.has(claim))) {
         batch.push(waiter)
         if (claim !== undefined) claims.add(claim)

@@ -6,7 +6,8 @@ import { type Receipt } from '@purser/sdk/verify'
 import { type ProvenCaller, type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isExhausted } from '../store/database.ts'
-import type { AppendItem, Claim, SecretRead, SessionRow, TokenRow } from '../store/log.ts'
+import type { Effects } from '../store/effects.ts'
+import type { AppendItem } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { createChanges } from './change.ts'
 import type { EntryPart, Issued } from './entry.ts'
@@ -26,19 +27,8 @@ export type Hints = { endedGeneration?: number; repeated?: true; factsChanged?: 
 export type Release<R> = {
   result: R
   entry: EntryPart
-  once?: Claim
-  session?: SessionRow
-  token?: TokenRow
-  /** The id of a join token that a use is taken from. */
-  use?: string
-  /** The id of the caller's session, where it is neither opened nor continued by this: refused once it ended. */
-  alive?: string
-  /** The version of its facts that this was decided under. */
-  facts?: number
-  /** Versions of secrets that leave with the reply. */
-  reads?: SecretRead[]
-  /** Intended leases that leave with it. */
-  leases?: string[]
+  /** What the append does beside adding the entry. */
+  effects?: Effects
   /** Given also while issuing is closed for review: the server's own certificate, what auditors read. */
   whileClosed?: true
   /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
@@ -131,33 +121,24 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
 
   /** Appends one decision; answers nothing when it must be made again. */
   async function place<R>(
-    grant: Release<R>,
+    release: Release<R>,
     sealed: Sealed,
     revision: number,
     hints: Hints,
   ): Promise<Position | undefined> {
-    const { once: claim, session, token, use, alive, facts, reads, leases, whileClosed } = grant
     const { leaf, nonce, body, at, terms } = sealed
-    const item: AppendItem = { revision, leaf, nonce, body, at, terms }
-    if (claim) item.claim = claim
-    if (session) item.session = session
-    if (token) item.token = token
-    if (use) item.use = use
-    if (alive) item.alive = alive
-    if (facts !== undefined) item.facts = facts
-    if (reads && reads.length > 0) item.reads = reads
-    if (leases && leases.length > 0) item.leases = leases
-    if (whileClosed) item.whileClosed = whileClosed
+    const { effects = {}, whileClosed } = release
+    const item: AppendItem = { revision, leaf, nonce, body, at, terms, effects, ...(whileClosed && { whileClosed }) }
     for (let tries = 0; tries < maxAppends; tries++) {
       const placed = await commit.append(item)
       switch (placed.kind) {
         case 'appended':
           return placed.position
         case 'claimed':
-          if (grant.claimed) throw await grant.claimed()
-          throw refuse(use ? 'join_token' : 'proof_replayed', {
-            ...(grant.entry.actor && { actor: grant.entry.actor }),
-            ...(grant.proven && { proven: grant.proven }),
+          if (release.claimed) throw await release.claimed()
+          throw refuse(effects.joinToken ? 'join_token' : 'proof_replayed', {
+            ...(release.entry.actor && { actor: release.entry.actor }),
+            ...(release.proven && { proven: release.proven }),
           })
         case 'facts':
           hints.factsChanged = true
@@ -170,7 +151,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
         case 'lapsed':
           throw logUnavailable()
         case 'ended':
-          if (alive) throw refuse('unauthenticated')
+          if (effects.liveSession) throw refuse('unauthenticated')
           hints.endedGeneration = placed.generation
           return undefined
         case 'epoch':
@@ -178,7 +159,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           throw refuse('issuing_closed')
         case 'stale': {
           const snapshot = await refresh()
-          if (!grant.holds?.(snapshot)) return undefined
+          if (!release.holds?.(snapshot)) return undefined
           item.revision = snapshot.revision
         }
       }
@@ -195,17 +176,17 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
         for (let tries = 0; tries < maxTries; tries++) {
           if (log.rolledBack()) throw refuse('issuing_closed')
           const snapshot = snapshots.current()
-          const grant = await decide(snapshot, hints)
-          const sealed = sealPart(open, grant.entry)
+          const release = await decide(snapshot, hints)
+          const sealed = sealPart(open, release.entry)
           let position: Position | undefined
           try {
-            position = await place(grant, sealed, snapshot.revision, hints)
+            position = await place(release, sealed, snapshot.revision, hints)
           } finally {
-            if (!position) await grant.undo?.()
+            if (!position) await release.undo?.()
           }
           if (!position) continue
-          if (grant.entry.issued) onIssued?.(grant.entry.issued)
-          return recorded(grant.result, sealed, position)
+          if (release.entry.issued) onIssued?.(release.entry.issued)
+          return recorded(release.result, sealed, position)
         }
         throw refuse('log_unavailable', { retryAfterSeconds: 1 })
       }),

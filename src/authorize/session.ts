@@ -5,7 +5,7 @@
 import { type KeyObject, createHmac } from 'node:crypto'
 import { refuse } from '../errors.ts'
 import type { AttestorRow, BlockRow } from '../store/rows.ts'
-import type { SessionRow } from '../store/log.ts'
+import type { SessionRow } from '../store/effects.ts'
 import { blockKey } from '../store/snapshot-tables.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Selectors } from '../names/selectors.ts'

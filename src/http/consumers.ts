@@ -5,6 +5,7 @@ import { listRotations } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { secretOf } from '../actions/secrets/live.ts'
+import { pathOf } from './paths.ts'
 import { findRecorded } from '../actions/recorded.ts'
 import { showConsumer } from './rotation-view.ts'
 import type { Read } from './route.ts'
@@ -31,7 +32,7 @@ export function createConsumerRoute(parts: ConsumerRouteParts): Read {
   }
 
   return async (request, snapshot) => {
-    const secret = secretOf(request, snapshot)
+    const secret = secretOf(pathOf(request).path, snapshot)
     const [last] = await listRotations(db.knex, secret.id, 1)
     const running = last?.endedAt ? undefined : last
     const rows = await consumersOf(secret, running, snapshot, request.time)

@@ -17,7 +17,7 @@ import type { Keys } from '../keys/keys.ts'
 import { type ReadParts, type ReadSecrets, type Wanted, readSecrets } from '../secrets/read.ts'
 import type { SecretPath } from '../names/secret-path.ts'
 import type { Database } from '../store/database.ts'
-import type { SessionRow, TokenRow } from '../store/log.ts'
+import type { Effects, SessionRow, TokenRow } from '../store/effects.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type AccountPins, checkPinned } from '../actions/credentials/account-pins.ts'
 import type { DecideAttested } from '../actions/credentials/changed-facts.ts'
@@ -109,21 +109,24 @@ export function createIssueCredentials(parts: CredentialParts): Issue {
       const leased = names.length > 0 ? await parts.issueDatabases(request, snapshot, wanted) : undefined
       const issued = credentials.record
       if (leased) issued.leases = leased.record
+      const effects: Effects = { session }
+      if (session.facts !== undefined) effects.facts = session.facts
+      if (once) effects.claim = repeated ? withoutFirst(once) : once
+      if (credentials.token) effects.token = credentials.token
+      if (credentials.secrets && credentials.secrets.reads.length > 0) effects.reads = credentials.secrets.reads
+      if (leased) effects.leases = leased.ids
+      if (attested.joinToken) effects.joinToken = attested.joinToken.id
       const given: Release<Reply> = {
         result: replyOf(body, decision, session, credentials, leased, repeated === true),
         entry: { actor, issued },
-        session,
+        effects,
         proven: counted,
         holds: (fresh) =>
           stillHolds(fresh, snapshot, attested, asked.workload, decision, session, issued, now) &&
           (credentials.secrets?.holds(fresh) ?? true) &&
           (leased?.holds(fresh) ?? true),
       }
-      if (once) given.once = repeated ? withoutFirst(once) : once
-      if (credentials.token) given.token = credentials.token
-      if (credentials.secrets) given.reads = credentials.secrets.reads
-      if (leased) Object.assign(given, { leases: leased.ids, undo: leased.undo })
-      if (attested.joinToken) given.use = attested.joinToken.id
+      if (leased) given.undo = leased.undo
       if (renews) given.claimed = () => parts.renewal.end(request, renews, actor)
       return given
     })

@@ -20,7 +20,7 @@ import { showLease } from './database-view.ts'
 import type { ListParts } from './lists.ts'
 import { type ApiRequest, json, queryFor } from './request.ts'
 import type { Act, ChangeState, Read } from './route.ts'
-import { checkReveal } from '../actions/secrets/reader.ts'
+import { checkReason } from '../actions/context.ts'
 
 export type LeaseRouteParts = ListParts & { leasing: LeaseParts; snapshots: Pick<Snapshots, 'current'> }
 
@@ -121,7 +121,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts): {
 
     /** Its server is gone for good: the log says that nobody took the role away. */
     async abandon(request, tx) {
-      checkReveal(request, 'must say why nobody will take the role away: it goes into the log')
+      checkReason(request, 'must say why nobody will take the role away: it goes into the log')
       const lease = await find(request, await leaseById(tx, request.params.id ?? ''))
       if (lease.state !== 'revoking' || lease.attempts === 0)
         throw refuse('conflict', { detail: `it is ${lease.state}: only what was tried to be revoked can be abandoned` })

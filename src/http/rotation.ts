@@ -22,12 +22,14 @@ import { updateSecret } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { lockedSecret, operatorOf, pathOf, secretOf } from '../actions/secrets/live.ts'
+import { operatorName } from '../actions/context.ts'
+import { lockedSecret, secretOf } from '../actions/secrets/live.ts'
+import { pathOf } from './paths.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import { showRotation, showSecretRotation } from './rotation-view.ts'
 import type { ChangeState, Read } from './route.ts'
-import { checkReveal } from '../actions/secrets/reader.ts'
+import { checkReason } from '../actions/context.ts'
 
 export type RotationRouteParts = RotationParts & ListParts & { db: Pick<Database, 'knex'> }
 
@@ -59,12 +61,13 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     return json(shown, { status, headers: etag(shown.revision) })
   }
 
-  const get: Read = async (request, snapshot) => show(db.knex, secretOf(request, snapshot), snapshot, request.time)
+  const get: Read = async (request, snapshot) =>
+    show(db.knex, secretOf(pathOf(request).path, snapshot), snapshot, request.time)
 
   const put: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const policy: Policy = readPolicyBody(bodyOf(request, 'putRotationPolicy'))
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const old = await readPolicy(tx, secret.id)
     checkRevision(expected, old?.revision ?? 0)
     const errors = [
@@ -74,7 +77,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     if (errors.length > 0) throw refuse('impossible', { errors })
     const tells = (of: Policy): string | undefined => rotators.get(of.rotator.kind)?.tells?.(of.rotator)
     const told = tells(policy)
-    if (told !== undefined && told !== (old && tells(policyOf(old)))) checkReveal(request, whyTold)
+    if (told !== undefined && told !== (old && tells(policyOf(old)))) checkReason(request, whyTold)
 
     const { schedule } = policy
     // Another deadline must not leave out a beginning that is due.
@@ -98,7 +101,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   /** From then on values are written as of any secret; what its rotations made stays. */
   const remove: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const old = await readPolicy(tx, secret.id)
     if (!old) throw refuse('not_found', { detail: 'it has no rotation policy' })
     checkRevision(expected, old.revision)
@@ -152,18 +155,18 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   }
 
   const rotate: ChangeState = async (request, tx, snapshot) => {
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const plan = planFor(request, await readPolicy(tx, secret.id))
     const { data, supersede = false } = bodyOf(request, 'rotateSecret')
     const prepared = preparedFor.get(request)
-    const asked = { secret, plan, supersede, requestedBy: operatorOf(request), known: snapshot, now: request.time }
+    const asked = { secret, plan, supersede, requestedBy: operatorName(request), known: snapshot, now: request.time }
     const more = { ...(data && { data }), ...(prepared && { prepared }) }
     return begun(request, tx, secret, snapshot, await madeHere(beginRotation(tx, parts, { ...asked, ...more })))
   }
 
   const back: ChangeState = async (request, tx, snapshot) => {
     const { toVersion } = bodyOf(request, 'rollBackSecret')
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const policy = await readPolicy(tx, secret.id)
     const running = await lockRunning(tx, secret.id)
     const plan = newPlan(policy && policyOf(policy))
@@ -172,7 +175,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
       running,
       plan,
       toVersion,
-      requestedBy: operatorOf(request),
+      requestedBy: operatorName(request),
       known: snapshot,
       now: request.time,
     }
@@ -181,10 +184,10 @@ export function createRotationRoutes(parts: RotationRouteParts) {
 
   const steerOne: ChangeState = async (request, tx, snapshot) => {
     const verb = readVerb(bodyOf(request, 'steerRotation'))
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const running = await lockRunning(tx, secret.id)
     if (!running) throw refuse('conflict', { detail: 'no rotation of this secret runs' })
-    const asked = { secret, running, requestedBy: operatorOf(request), known: snapshot, now: request.time }
+    const asked = { secret, running, requestedBy: operatorName(request), known: snapshot, now: request.time }
     const steered = await steer(tx, parts, asked, verb)
     return { result: await show(tx, secret, snapshot, request.time), ...steered }
   }

@@ -11,7 +11,8 @@ import { type ListParts, createPages } from './lists.ts'
 import { etag } from './preconditions.ts'
 import { type ApiRequest, type Reply, bodyOf, queryFor } from './request.ts'
 import type { ChangeState, Issue, Read } from './route.ts'
-import { checkReveal, secretCaller } from '../actions/secrets/reader.ts'
+import { checkReason, revealReason } from '../actions/context.ts'
+import { secretCaller } from '../actions/secrets/reader.ts'
 import { showListed } from './secret-view.ts'
 
 export type SecretReadParts = ListParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
@@ -27,16 +28,14 @@ export function createSecretReads(parts: SecretReadParts): { one: Issue; many: I
     at: (n: number) => string,
     answer: (found: ReadSecrets) => Pick<Reply, 'body' | 'headers' | 'receipt'>,
   ): Promise<Release<Reply>> {
-    const { holder, may, actor, alive, facts } = secretCaller(request, snapshot)
-    checkReveal(request)
+    const { holder, may, actor, live } = secretCaller(request, snapshot)
+    checkReason(request, revealReason)
     const reader = { holder, may: (path: Parameters<typeof may>[1]) => may('read', path) }
     const found = await readSecrets(parts.readSecretsBy, wanted, reader, snapshot, request.time, at)
     return {
       result: answer(found),
       entry: { ...(actor && { actor }), issued: { secrets: found.record } },
-      reads: found.reads,
-      ...(alive && { alive }),
-      ...(facts !== undefined && { facts }),
+      effects: { reads: found.reads, ...live },
       // Grants are evaluated at each use: a newer entry may grant less.
       holds: (snapshot) => found.holds(snapshot) && mayAll(request, snapshot, found),
     }

@@ -26,7 +26,9 @@ import {
   updateSecret,
 } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { lockedSecret, operatorOf, pathOf, secretOf } from '../actions/secrets/live.ts'
+import { operatorName } from '../actions/context.ts'
+import { lockedSecret, secretOf } from '../actions/secrets/live.ts'
+import { pathOf } from './paths.ts'
 import { checkRevision, etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
@@ -70,7 +72,7 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
     const sealed = sealData(keyring, row, next, data)
     if (old) await updateSecret(tx, row)
     else await insertNew(tx, row)
-    const createdBy = operatorOf(request)
+    const createdBy = operatorName(request)
     await insertVersion(tx, {
       secretId: row.id,
       version: next,
@@ -95,7 +97,7 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
 
   /** As it may be written beside its rotations. */
   async function writable(request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot): Promise<SecretRow> {
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     refuseBesideTarget(rotators, secret)
     await refuseWhileRotating(tx, secret)
     return secret
@@ -108,7 +110,7 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
     snapshot: Snapshot,
     work: (secret: SecretRow) => Promise<{ versions: number[]; done: number }>,
   ): Promise<Change<Reply>> {
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const { versions, done } = await work(secret)
     if (done === 0)
       throw refuse('not_found', { errors: [{ pointer: '/versions', detail: 'no version is in the state for it' }] })
@@ -164,7 +166,7 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
         return { versions: some, done: await destroyVersions(tx, secret.id, some, request.time) }
       })
     }
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     await refuseWhileRotating(tx, secret)
     await removePolicy(tx, secret.id)
     const versions = (await listVersions(tx, secret.id)).map((version) => version.version)
@@ -178,20 +180,20 @@ export function createSecretRoutes({ db, keyring, rotators, randomBytes }: Secre
   }
 
   const versions: Read = async (request, snapshot) => {
-    const secret = secretOf(request, snapshot)
+    const secret = secretOf(pathOf(request).path, snapshot)
     const rows = await listVersions(db.knex, secret.id)
     return json({ path: secret.path, items: rows.filter((row) => !row.staged).map((row) => showVersion(row, secret)) })
   }
 
   const metadata: Read = async (request, snapshot) => {
-    const secret = secretOf(request, snapshot)
+    const secret = secretOf(pathOf(request).path, snapshot)
     return json(showSecret(secret), { headers: etag(secret.revision) })
   }
 
   const describe: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const { description, labels, maxVersions, managedBy } = bodyOf(request, 'describeSecret')
-    const secret = await lockedSecret(request, tx, snapshot)
+    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     checkRevision(expected, secret.revision)
     const { description: _, managedBy: __, ...rest } = secret
     const row: SecretRow = {

@@ -14,7 +14,7 @@ export type WatchRouteParts = { watches: Pick<Watches, 'admit' | 'reply'> }
 export function createWatch({ watches }: WatchRouteParts): Issue {
   return async (request, snapshot) => {
     const { path: asked = [], prefix } = queryFor(request, 'watch')
-    const { holder, may, mayUnder, actor, alive, facts } = secretCaller(request, snapshot)
+    const { holder, may, mayUnder, actor, live } = secretCaller(request, snapshot)
     const paths = [...new Set(asked)].map((text, n) => secretPath(text, `/query/path/${n}`))
     const denied = paths.flatMap((path, n) => (may('watch', path) ? [] : [{ pointer: `/query/path/${n}`, detail }]))
     if (prefix !== undefined && !mayUnder('watch', prefix)) denied.push({ pointer: '/query/prefix', detail })
@@ -34,8 +34,7 @@ export function createWatch({ watches }: WatchRouteParts): Issue {
         ...(since && { since }),
       }),
       entry: { ...(actor && { actor }), detail: logged(snapshot, names, prefix) },
-      ...(alive && { alive }),
-      ...(facts !== undefined && { facts }),
+      ...(live && { effects: live }),
       // Judged again by each newer snapshot for as long as it lasts.
       holds: (snapshot) => mayAll(request, snapshot, names, prefix),
     }

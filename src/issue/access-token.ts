@@ -1,5 +1,5 @@
 /** grant → access token: opaque, at most an hour, never past its session. What it may do is evaluated at each use. */
-import type { SessionRow, TokenRow } from '../store/log.ts'
+import type { SessionRow, TokenRow } from '../store/effects.ts'
 import { endOf, rfc3339 } from './lifetime.ts'
 import { newToken } from '../names/token.ts'
 

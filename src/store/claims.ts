@@ -1,5 +1,5 @@
 import type { Knex } from './database.ts'
-import type { Claim } from './log.ts'
+import type { Claim } from './effects.ts'
 
 /**
  * What a claim would find now: nothing before it, a first claim that its key may repeat, or one that refuses it. The append

@@ -2,32 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import { readVerdict, wire } from './append-wire.ts'
-
-/**
- * What may happen once. `holder` is the SHA-256 of the key that may repeat it within 60 s, since replies get lost.
- * `first`: what the item releases is not bound to that key, so a repeat must not release it.
- */
-export type Claim = { key: Buffer; holder: Buffer; until: Date; first?: true }
-
-export type SessionRow = {
-  id: string
-  /** The MAC of the attestor and the instance's immutable ids. */
-  instance: Buffer
-  /** `instance` is the MAC of an earlier version, which includes the workload entry. */
-  entryKeyed: boolean
-  generation: number
-  workloadId: string
-  attestorId: string
-  spiffeId: string
-  selectors: Readonly<Record<string, string | string[]>>
-  /** The name whose re-creation ends the session (a Kubernetes namespace and service account), where there is one. */
-  account?: string
-  expiresAt: Date
-  /** The version of the stored facts, where the session is renewed; absent where an attestation states them anew. */
-  facts?: number
-}
-
-export type TokenRow = { id: string; hash: Buffer; sessionId: string; expiresAt: Date }
+import { type Effects, namesOf } from './effects.ts'
 
 export type AppendItem = {
   /** The revision that the decision was made under; absent for what holds under any (refusals, our own acts). */
@@ -40,23 +15,8 @@ export type AppendItem = {
   at: string
   /** What the entry is found by: keys of term-keys.ts. */
   terms: number[]
-  claim?: Claim
-  session?: SessionRow
-  token?: TokenRow
-  /** The id of a join token that a use is taken from; two items with one never share a batch. */
-  use?: string
-  /** The id of a session that must not have ended: of a caller that was known before. */
-  alive?: string
-  /** The version of its facts that the item was decided under. */
-  facts?: number
-  /** What versions of secrets leave with it, and who then holds them. */
-  reads?: SecretRead[]
-  /** Ids of leases that were intended, and are given out with it. */
-  leases?: string[]
+  effects?: Effects
 }
-
-/** `holder`: the id of a session, or `operator:<name>`. */
-export type SecretRead = { secret: string; version: number; holder: string }
 
 /** Why an item was left out. `facts`: those of its session changed. `repeated`: its claim is not the first, and only a first one may release it. `lapsed`: the sweep took a lease of it. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
 export type Verdict =
@@ -95,16 +55,8 @@ const b64 = (bytes: Buffer): string => bytes.toString('base64')
 
 type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
 
-const optional = ['claim', 'session', 'token', 'use', 'reads', 'leases'] as const
-
-/**
- * Which optional parts occur in a batch: log_append does nothing for the others. `refusable`: this caller reads the
- * verdicts, so a log that takes no entries may answer without them.
- */
-const occurring = (items: AppendItem[]): string[] => [
-  ...optional.filter((part) => items.some((item) => item[part] !== undefined)),
-  'refusable',
-]
+/** `refusable`: this caller reads the verdicts, so a log that takes no entries may answer without them. */
+const partsOf = (items: AppendItem[]): string[] => [...namesOf(items), 'refusable']
 
 /** Milliseconds after which an append's answer counts as lost. */
 const answerMs = 3_000
@@ -119,7 +71,7 @@ export async function appendItems(knex: Knex, batch: string, epoch: number, item
       batch,
       epoch,
       JSON.stringify(items.map(wire)),
-      occurring(items),
+      partsOf(items),
     ])
     .options({ query_timeout: answerMs })
   const reply = result.rows[0]?.reply

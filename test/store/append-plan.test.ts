@@ -20,17 +20,19 @@ const item = (): AppendItem => ({
   body: '{}',
   at: new Date().toISOString(),
   terms: [1],
-  claim: { key: randomBytes(32), holder: randomBytes(32), until: new Date() },
-  session: {
-    id: `ses_${randomUUID()}`,
-    instance: randomBytes(32),
-    entryKeyed: false,
-    generation: 0,
-    workloadId: 'wl_1',
-    attestorId: 'att_1',
-    spiffeId: 'spiffe://example.org/x',
-    selectors: {},
-    expiresAt: new Date(),
+  effects: {
+    claim: { key: randomBytes(32), holder: randomBytes(32), until: new Date() },
+    session: {
+      id: `ses_${randomUUID()}`,
+      instance: randomBytes(32),
+      entryKeyed: false,
+      generation: 0,
+      workloadId: 'wl_1',
+      attestorId: 'att_1',
+      spiffeId: 'spiffe://example.org/x',
+      selectors: {},
+      expiresAt: new Date(),
+    },
   },
 })
 

@@ -91,8 +91,8 @@ describeBothStores('log_append', (open) => {
   })
 
   it('takes the facts of an attestation for every session of its instance, and none of the version before', async () => {
-    await append({ session: session('ses_1', 'a') })
-    await append({ session: session('ses_2', 'b') })
+    await append({ effects: { session: session('ses_1', 'a') } })
+    await append({ effects: { session: session('ses_2', 'b') } })
     expect(await zones()).toEqual(['b', 'b'])
     const { id, instance: mac, selectors, expiresAt } = session('ses_1', 'a')
     const renewed = { id, instance: mac.toString('base64'), selectors, until: expiresAt, generation: 0 }

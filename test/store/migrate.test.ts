@@ -102,16 +102,18 @@ describe('a migration beside a replica that serves', () => {
     body: '{}',
     at: new Date().toISOString(),
     terms: [1],
-    session: {
-      id: `ses_${randomUUID()}`,
-      instance: randomBytes(32),
-      entryKeyed: false,
-      generation: 0,
-      workloadId: 'wl_1',
-      attestorId: 'att_1',
-      spiffeId: 'spiffe://example.org/x',
-      selectors: {},
-      expiresAt: new Date(),
+    effects: {
+      session: {
+        id: `ses_${randomUUID()}`,
+        instance: randomBytes(32),
+        entryKeyed: false,
+        generation: 0,
+        workloadId: 'wl_1',
+        attestorId: 'att_1',
+        spiffeId: 'spiffe://example.org/x',
+        selectors: {},
+        expiresAt: new Date(),
+      },
     },
   })
 

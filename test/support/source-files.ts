@@ -10,6 +10,8 @@ export type SourceFile = {
   lines: number
   /** Files of the repository by path, packages as written. Imports of types count, and so does `import()`. */
   imports: string[]
+  /** Those of `imports` that bring more than types. */
+  valueImports: string[]
   hasDefaultExport: boolean
   hasAny: boolean
   usesProcess: boolean
@@ -30,6 +32,21 @@ export function readSources(folder: string): SourceFile[] {
     .map(readSource)
 }
 
+/** `import type …`, or braces that hold only types. */
+function isTypeImport(node: ts.Node): boolean {
+  if (ts.isImportTypeNode(node)) return true
+  if (ts.isExportDeclaration(node)) return node.isTypeOnly
+  if (!ts.isImportDeclaration(node) || !node.importClause) return false
+  const { isTypeOnly, name, namedBindings } = node.importClause
+  if (isTypeOnly) return true
+  return (
+    !name &&
+    namedBindings !== undefined &&
+    ts.isNamedImports(namedBindings) &&
+    namedBindings.elements.every((element) => element.isTypeOnly)
+  )
+}
+
 function readSource(path: string): SourceFile {
   const text = readFileSync(posix.join(root, path), 'utf8')
   const file: SourceFile = {
@@ -37,6 +54,7 @@ function readSource(path: string): SourceFile {
     text,
     lines: text.split('\n').length - 1,
     imports: [],
+    valueImports: [],
     hasDefaultExport: false,
     hasAny: false,
     usesProcess: false,
@@ -45,7 +63,9 @@ function readSource(path: string): SourceFile {
   const visit = (node: ts.Node): void => {
     const specifier = specifierOf(node)
     if (specifier !== undefined) {
-      file.imports.push(specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : specifier)
+      const imported = specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : specifier
+      file.imports.push(imported)
+      if (!isTypeImport(node)) file.valueImports.push(imported)
     }
     if (ts.isExportAssignment(node) || node.kind === ts.SyntaxKind.DefaultKeyword)
       file.hasDefaultExport ||= !inSwitch(node)

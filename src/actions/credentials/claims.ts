@@ -1,7 +1,7 @@
 /** What a proof may do once, as the log's append judges it. */
 import { type KeyObject, createHash, createHmac } from 'node:crypto'
 import type { Attested, Renewed } from '../../attest/attest.ts'
-import type { Claim } from '../../store/log.ts'
+import type { Claim } from '../../store/effects.ts'
 
 /** Kept a day longer than the proof lives, so that no clock that is behind takes it again. */
 const grace = 24 * 3600_000

@@ -10,13 +10,13 @@ import type { Recorder } from '../../audit/record.ts'
 import { type Refusal, refuse } from '../../errors.ts'
 import { claimState, claimedBefore } from '../../store/claims.ts'
 import type { Database } from '../../store/database.ts'
-import type { Claim } from '../../store/log.ts'
+import type { Claim } from '../../store/effects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import { repeatMs, serialKey } from './claims.ts'
 import type { FindSession } from '../sessions/find.ts'
 import type { Context } from '../context.ts'
-import { revoke } from '../../http/revocations.ts'
+import { revoke } from '../revocations/revoke.ts'
 
 export type RenewalParts = {
   sessions: Pick<FindSession, 'byCertificate'>
@@ -51,9 +51,8 @@ export function createRenewal(parts: RenewalParts): Renewal {
     const { requestId, time, address: ip } = request
     const open = { requestId, action: 'session.end' as const, time, actor: { kind: 'system' as const }, source: { ip } }
     await recorder.change(open, async (tx, snapshot) => {
-      const asked = { session: session.id, reason: 'keyCompromise' }
-      const { entry, more, changed } = await revoke(tx, asked, {
-        known: snapshot,
+      const selection = { session: session.id, reason: 'keyCompromise' }
+      const { entry, more, changed } = await revoke(tx, snapshot, selection, {
         now: time,
         randomBytes,
         mayReturn: true,

@@ -6,7 +6,7 @@ import type { Attested } from '../../attest/attest.ts'
 import { refuse } from '../../errors.ts'
 import { claimState } from '../../store/claims.ts'
 import type { Knex } from '../../store/database.ts'
-import type { Claim } from '../../store/log.ts'
+import type { Claim } from '../../store/effects.ts'
 import { repeatMs } from './claims.ts'
 
 /** The parts of a request for credentials that are of use without the key that is certified. */

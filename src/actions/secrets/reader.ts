@@ -5,6 +5,7 @@ import { entryOf } from '../../authorize/entries.ts'
 import { type SecretAction, maySecret, maySecretUnder, secretRoots } from '../../authorize/secret-grants.ts'
 import { refuse } from '../../errors.ts'
 import type { SecretPath } from '../../names/secret-path.ts'
+import type { Effects } from '../../store/effects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Caller } from '../../authorize/caller.ts'
 import type { Context } from '../context.ts'
@@ -18,10 +19,8 @@ export type SecretCaller = {
   /** Texts of which one begins every path that it may have. */
   roots: (action: SecretAction) => readonly string[]
   actor?: Actor
-  /** The id of the session, which the append holds to be alive. */
-  alive?: string
-  /** The version of the facts that `may` judges by. */
-  facts?: number
+  /** The caller's session and the facts that `may` judges by, for the append to check. */
+  live?: Pick<Effects, 'liveSession' | 'facts'>
 }
 
 /** What a session's entry grants it now, templates filled in. @throws Refusal `unauthenticated` where it stands no more */
@@ -51,16 +50,6 @@ export function secretCaller({ caller }: Pick<Context, 'caller'>, snapshot: Snap
       revision: entry.row.revision,
       attestorId: session.attestorId,
     },
-    alive: session.id,
-    facts: session.facts,
+    live: { liveSession: session.id, facts: session.facts },
   }
-}
-
-/** An operator who looks at a value says why (native-api.md, Conventions). @throws Refusal `invalid_request` */
-export function checkReveal(
-  { caller, reason }: Pick<Context, 'caller' | 'reason'>,
-  what = 'must say why you look at the value: it goes into the log',
-): void {
-  if (caller.kind !== 'operator' || reason !== undefined) return
-  throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail: what }] })
 }

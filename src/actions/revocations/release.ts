@@ -1,0 +1,33 @@
+/** Releases the blocks of a revocation: the caller may attest again. Credentials that were revoked stay revoked. */
+import type { Change } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
+import { type BlockInForce, lockRevocations, releaseBlocks } from '../../store/blocks.ts'
+import type { Knex } from '../../store/database.ts'
+import type { Context } from '../context.ts'
+import { checkReason } from '../context.ts'
+
+type Named = Pick<BlockInForce, 'kind' | 'session' | 'spiffeId'>
+
+/** The caller that a block keeps out. */
+export const blockedCaller = ({ kind, session, spiffeId }: Named) => ({
+  kind,
+  ...(session !== undefined && { session }),
+  ...(spiffeId !== undefined && { spiffeId }),
+})
+
+/** @throws Refusal `not_found` where no block of the revocation is in force */
+export async function releaseRevocation(
+  context: Pick<Context, 'caller' | 'reason' | 'time'>,
+  tx: Knex.Transaction,
+  id: string,
+): Promise<Change<{ id: string; released: ReturnType<typeof blockedCaller>[] }>> {
+  checkReason(context, 'must say why the block is released: it goes into the log')
+  await lockRevocations(tx)
+  const released = (await releaseBlocks(tx, id, context.time)).map(blockedCaller)
+  if (released.length === 0) throw refuse('not_found', { detail: 'no block in force is of this revocation' })
+  return {
+    result: { id, released },
+    entry: { resource: { kind: 'revocation', id }, change: { after: { released } } },
+    changed: [{ table: 'block', where: { revocation: id } }],
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What an append does beside adding its entry, in the same COMMIT. `log_append` (migrations/log-append.ts) knows each
+ * effect by the name that it has here, or in `wireNames`.
+ */
+
+/**
+ * What may happen once. `holder` is the SHA-256 of the key that may repeat it within 60 s, since replies get lost.
+ * `first`: what the item releases is not bound to that key, so a repeat must not release it.
+ */
+export type Claim = { key: Buffer; holder: Buffer; until: Date; first?: true }
+
+export type SessionRow = {
+  id: string
+  /** The MAC of the attestor and the instance's immutable ids. */
+  instance: Buffer
+  /** `instance` is the MAC of an earlier version, which includes the workload entry. */
+  entryKeyed: boolean
+  generation: number
+  workloadId: string
+  attestorId: string
+  spiffeId: string
+  selectors: Readonly<Record<string, string | string[]>>
+  /** The name whose re-creation ends the session (a Kubernetes namespace and service account), where there is one. */
+  account?: string
+  expiresAt: Date
+  /** The version of the stored facts, where the session is renewed; absent where an attestation states them anew. */
+  facts?: number
+}
+
+export type TokenRow = { id: string; hash: Buffer; sessionId: string; expiresAt: Date }
+
+/** `holder`: the id of a session, or `operator:<name>`. */
+export type SecretRead = { secret: string; version: number; holder: string }
+
+export type Effects = {
+  claim?: Claim
+  /** Opened, or continued. */
+  session?: SessionRow
+  token?: TokenRow
+  /** The id of a join token that a use is taken from; two items with one never share a batch. */
+  joinToken?: string
+  /** The id of the caller's session, where the item neither opens nor continues it: the item is left out once it ended. */
+  liveSession?: string
+  /** The version of the session's facts that the item was decided under. */
+  facts?: number
+  /** Versions of secrets that leave with the reply. */
+  reads?: readonly SecretRead[]
+  /** The ids of intended leases that become active. */
+  leases?: readonly string[]
+}
+
+/** Names of earlier versions, whose replicas append beside this one during an upgrade. */
+const wireNames: Record<string, string> = {
+  joinToken: 'use',
+  liveSession: 'alive',
+  workloadId: 'workload',
+  attestorId: 'attestor',
+  sessionId: 'session',
+  expiresAt: 'until',
+}
+
+const wireName = (name: string): string => wireNames[name] ?? name
+
+/** Bytes become base64; JSON.stringify writes dates. */
+const encoded = (value: unknown): unknown => (Buffer.isBuffer(value) ? value.toString('base64') : value)
+
+function membersOf(effect: object): Record<string, unknown> {
+  const row: Record<string, unknown> = {}
+  for (const [name, member] of Object.entries(effect)) row[wireName(name)] = encoded(member)
+  return row
+}
+
+/** Adds the effects to the item that `log_append` takes. */
+export function addEffects(row: Record<string, unknown>, effects: Effects): void {
+  for (const [name, effect] of Object.entries(effects)) {
+    row[wireName(name)] = typeof effect === 'object' && !Array.isArray(effect) ? membersOf(effect) : effect
+  }
+}
+
+/** The wire names of the effects that occur in a batch: `log_append` skips the statements of the others. */
+export const namesOf = (batch: readonly { effects?: Effects }[]): string[] => [
+  ...new Set(batch.flatMap(({ effects }) => Object.keys(effects ?? {}).map(wireName))),
+]
