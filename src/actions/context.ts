@@ -1,7 +1,11 @@
 /** What an action knows of the request behind it. Nothing of HTTP. */
+import type { Change, Recorded } from '../audit/record.ts'
+import type { Opening } from '../audit/seal.ts'
 import type { Caller } from '../authorize/caller.ts'
 import type { ClientCertificate } from '../authorize/client-certificate.ts'
 import { refuse } from '../errors.ts'
+import type { Knex } from '../store/database.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 
 export type Context = {
   /** The request's id. */
@@ -18,6 +22,15 @@ export type Context = {
   reason?: string
 }
 
+/** How an action records an effect outside of Purser: its intent before, its outcome after. */
+export type Acting = {
+  open: Opening
+  /** Records the intent. @throws Refusal where the caller may no longer act */
+  begin: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
+  /** Records the outcome, also where the caller may no longer act. */
+  finish: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
+}
+
 /** An operator gives a reason for what shows a value or cannot be undone. @throws Refusal `invalid_request` */
 export function checkReason({ caller, reason }: Pick<Context, 'caller' | 'reason'>, detail: string): void {
   if (caller.kind !== 'operator' || reason !== undefined) return
@@ -31,4 +44,13 @@ export const revealReason = 'must say why you look at the value: it goes into th
 export function operatorName({ caller }: Pick<Context, 'caller'>): string {
   if (caller.kind !== 'operator') throw refuse('token_type')
   return `operator:${caller.operator}`
+}
+
+/**
+ * Optimistic concurrency: a change names the revision that its caller read.
+ * @param live the current revision; 0 where there is none
+ * @throws Refusal `stale` with the current revision
+ */
+export function checkRevision(expected: number, live: number): void {
+  if (expected !== live) throw refuse('stale', { members: { revision: live } })
 }

@@ -1,4 +1,5 @@
 /** Attestors, as operators configure them. */
+import { checkRevision } from '../actions/context.ts'
 import type { Knex } from '../store/database.ts'
 import { type Attestors, attestorRules, joinTokenKind } from '../attest/attest.ts'
 import type { Change, Changed } from '../audit/record.ts'
@@ -14,7 +15,7 @@ import type { Snapshot } from '../store/snapshot.ts'
 import { attestorState, showAttestor } from './attestor-view.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { checkRevision, etag, expectedRevision } from './preconditions.ts'
+import { etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import type { ChangeState, Issue, Read } from './route.ts'
 

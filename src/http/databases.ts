@@ -1,4 +1,5 @@
 /** Databases in which roles are made for workloads, as operators configure them. */
+import { checkRevision } from '../actions/context.ts'
 import type { Change, Changed } from '../audit/record.ts'
 import { entryOf } from '../authorize/entries.ts'
 import { refuse } from '../errors.ts'
@@ -23,7 +24,7 @@ import type { Snapshot } from '../store/snapshot.ts'
 import { databaseState, showDatabase } from './database-view.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { checkRevision, etag, expectedRevision } from './preconditions.ts'
+import { etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import type { ChangeState, Issue, Read } from './route.ts'
 

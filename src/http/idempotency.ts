@@ -34,10 +34,14 @@ function callerName(caller: Caller): string {
  * @param again answers a repeat with what was made; without it the reply showed something once, and a repeat is 409
  * @throws Refusal `idempotency_mismatch` for another body, `already_done` for what can't be shown again
  */
-export function idempotent({ keys }: IdempotencyParts, handler: ChangeState, again?: Again): ChangeState {
-  return async (request, tx, snapshot) => {
+export function idempotent<Prepared = undefined>(
+  { keys }: IdempotencyParts,
+  handler: ChangeState<Prepared>,
+  again?: Again,
+): ChangeState<Prepared> {
+  return async (request, tx, snapshot, prepared) => {
     const { idempotencyKey, operation, params, caller, body, time } = request
-    if (idempotencyKey === undefined) return handler(request, tx, snapshot)
+    if (idempotencyKey === undefined) return handler(request, tx, snapshot, prepared)
     const key = sha256(JSON.stringify([callerName(caller), operation, params, idempotencyKey]))
     // A body may hold a value: a bare hash of it would let whoever has the table try guesses.
     const hash = createHmac('sha256', keys.signing(snapshot, 'mac', time).key)
@@ -47,7 +51,7 @@ export function idempotent({ keys }: IdempotencyParts, handler: ChangeState, aga
     const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
     if (earlier) return repeat(earlier, hash, again && ((id) => again(id, snapshot, time)))
 
-    const change = await handler(request, tx, snapshot)
+    const change = await handler(request, tx, snapshot, prepared)
     const { result: reply, entry, placed } = change
     return {
       ...change,

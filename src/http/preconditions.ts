@@ -10,12 +10,4 @@ export function expectedRevision({ ifMatch }: Pick<ApiRequest, 'ifMatch'>): numb
   return Number(ifMatch)
 }
 
-/**
- * @param live the revision there is, 0 for what doesn't exist
- * @throws Refusal `stale` (412) with the live one
- */
-export function checkRevision(expected: number, live: number): void {
-  if (expected !== live) throw refuse('stale', { members: { revision: live } })
-}
-
 export const etag = (revision: number): Record<string, string> => ({ etag: `"${revision}"` })

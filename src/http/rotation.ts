@@ -22,10 +22,10 @@ import { updateSecret } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { operatorName } from '../actions/context.ts'
+import { checkRevision, operatorName } from '../actions/context.ts'
 import { lockedSecret, secretOf } from '../actions/secrets/live.ts'
 import { pathOf } from './paths.ts'
-import { checkRevision, etag, expectedRevision } from './preconditions.ts'
+import { etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
 import { showRotation, showSecretRotation } from './rotation-view.ts'
 import type { ChangeState, Read } from './route.ts'
@@ -141,24 +141,18 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     return data ? { ...plan, supplied: true } : plan
   }
 
-  const preparedFor = new WeakMap<ApiRequest, Prepared>()
-
   /** What is missing here may be there for the change, which looks again. */
-  async function before(request: ApiRequest, snapshot: Snapshot): Promise<void> {
+  async function before(request: ApiRequest, snapshot: Snapshot): Promise<Prepared | undefined> {
     const secret = snapshot.secrets.get(pathOf(request).path)
     const policy = secret && (await readPolicy(db.knex, secret.id))
-    if (!policy || bodyOf(request, 'rotateSecret').data) return
-    preparedFor.set(
-      request,
-      await madeHere(prepareValue(db.knex, parts, secret, planFor(request, policy), request.time)),
-    )
+    if (!policy || bodyOf(request, 'rotateSecret').data) return undefined
+    return madeHere(prepareValue(db.knex, parts, secret, planFor(request, policy), request.time))
   }
 
-  const rotate: ChangeState = async (request, tx, snapshot) => {
+  const rotate: ChangeState<Prepared | undefined> = async (request, tx, snapshot, prepared) => {
     const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const plan = planFor(request, await readPolicy(tx, secret.id))
     const { data, supersede = false } = bodyOf(request, 'rotateSecret')
-    const prepared = preparedFor.get(request)
     const asked = { secret, plan, supersede, requestedBy: operatorName(request), known: snapshot, now: request.time }
     const more = { ...(data && { data }), ...(prepared && { prepared }) }
     return begun(request, tx, secret, snapshot, await madeHere(beginRotation(tx, parts, { ...asked, ...more })))

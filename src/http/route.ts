@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Action, Actor } from '../audit/entry.ts'
 import { cut } from '../audit/entry.ts'
+import type { Acting } from '../actions/context.ts'
 import type { Change, Release, Hints, Recorded, Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import { type Problem, Refusal, refuse } from '../errors.ts'
@@ -32,21 +33,21 @@ import { sendReply } from './reply.ts'
 export type Read = (request: ApiRequest, snapshot: Snapshot) => Promise<Reply>
 /** Gives something out: appended in the group commit, then the reply leaves. */
 export type Issue = (request: ApiRequest, snapshot: Snapshot, hints: Hints) => Promise<Release<Reply>>
-/** Changes what is kept: its SQL and its entry in one transaction, the entry last. */
-export type ChangeState = (request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<Reply>>
+/** Changes stored state: its SQL and its entry in one transaction, the entry last. */
+export type ChangeState<Prepared = undefined> = (
+  request: ApiRequest,
+  tx: Knex.Transaction,
+  snapshot: Snapshot,
+  prepared: Prepared,
+) => Promise<Change<Reply>>
+/** Computes what takes longer than a transaction may stay open. It decides nothing: the change does. */
+export type Before<Prepared> = (request: ApiRequest, snapshot: Snapshot) => Promise<Prepared>
 
-/** Acts outside: a change that says what is intended, the act, and a change that says what became of it. */
+/** Acts outside: a change that records the intent, the act, and a change that records its outcome. */
 export type Act = (request: ApiRequest, acting: Acting) => Promise<Recorded<Reply>>
-type Acting = {
-  open: Opening
-  /** The first change, by a caller who may still. */
-  begin: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
-  /** What became of it, whoever the caller is by then. */
-  finish: <R>(run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>) => Promise<Recorded<R>>
-}
 
-/** What a change needs that takes longer than a transaction may stay open. It decides nothing: the change does. */
-export type Before = (request: ApiRequest, snapshot: Snapshot) => Promise<void>
+/** A change whose `before` step, where it has one, has run. */
+type PreparedChange = (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<Reply>>
 
 type Common = { method: Method; path: string; permission: Permission; limit: LimitKind; action: Action | 'none' }
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -54,7 +55,7 @@ export type Route = Common &
   (
     | { kind: 'read'; handler: Read }
     | { kind: 'issue'; handler: Issue }
-    | { kind: 'change'; handler: ChangeState; before?: Before }
+    | { kind: 'change'; prepare: (request: ApiRequest, snapshot: Snapshot) => Promise<PreparedChange> }
     | { kind: 'act'; handler: Act }
   )
 
@@ -71,6 +72,7 @@ const route =
   })
 export const read = route<'read', Read>('read')
 export const issue = route<'issue', Issue>('issue')
+export const act = route<'act', Act>('act')
 export const change = (
   method: Method,
   path: string,
@@ -78,9 +80,26 @@ export const change = (
   limit: LimitKind,
   action: Action | 'none',
   handler: ChangeState,
-  before?: Before,
-): Route => ({ kind: 'change', method, path, permission, limit, action, handler, ...(before && { before }) })
-export const act = route<'act', Act>('act')
+): Route => preparedChange(method, path, permission, limit, action, { before: async () => undefined, handler })
+export const preparedChange = <Prepared>(
+  method: Method,
+  path: string,
+  permission: Permission,
+  limit: LimitKind,
+  action: Action | 'none',
+  { before, handler }: { before: Before<Prepared>; handler: ChangeState<Prepared> },
+): Route => ({
+  kind: 'change',
+  method,
+  path,
+  permission,
+  limit,
+  action,
+  async prepare(request, snapshot) {
+    const prepared = await before(request, snapshot)
+    return (tx, fresh) => handler(request, tx, fresh, prepared)
+  },
+})
 
 export type DoorParts = OpeningParts &
   IdentifyParts & {
@@ -165,7 +184,6 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
 
   async function run(request: ApiRequest, open: Opening, message: IncomingMessage): Promise<Reply> {
     if (route.kind === 'read') return route.handler(request, snapshots.current())
-    if (route.kind === 'change') await route.before?.(request, snapshots.current())
     // By what the database says now, whatever was looked up lately.
     const identifyAgain = (snapshot: Snapshot): Promise<Caller> =>
       identify(message, route.permission, snapshot, parts, open.time, false)
@@ -173,19 +191,19 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
   }
 
   async function recordedBy(
-    { kind, handler }: Exclude<Route, { kind: 'read' }>,
+    route: Exclude<Route, { kind: 'read' }>,
     request: ApiRequest,
     open: Opening,
     identifyAgain: (snapshot: Snapshot) => Promise<Caller>,
   ): Promise<Recorded<Reply>> {
-    if (kind === 'issue') return recorder.grant(open, createGive(handler, request, identifyAgain))
+    if (route.kind === 'issue') return recorder.grant(open, createGive(route.handler, request, identifyAgain))
     const begin: Acting['begin'] = (run) =>
       recorder.change(open, (tx, snapshot) => {
         refuseUnlessStill(request, snapshot)
         return run(tx, snapshot)
       })
-    if (kind === 'change') return begin((tx, snapshot) => handler(request, tx, snapshot))
-    return handler(request, { open, begin, finish: (run) => recorder.change(open, run) })
+    if (route.kind === 'change') return begin(await route.prepare(request, snapshots.current()))
+    return route.handler(request, { open, begin, finish: (run) => recorder.change(open, run) })
   }
 
   /** A long reply ends in the middle where its caller's right to it does. */

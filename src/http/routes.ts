@@ -22,7 +22,7 @@ import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
 import { type RedactParts, createRedactEntries } from './redact.ts'
 import { createRotateAdmin } from './rotate-admin.ts'
 import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
-import { type Route, act, change, issue, read } from './route.ts'
+import { type Route, act, change, issue, preparedChange, read } from './route.ts'
 import { type SecretReadParts, createSecretReads } from './secret-reads.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
@@ -95,15 +95,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('PUT', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.put),
     change('DELETE', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.remove),
     change('POST', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.steer),
-    change(
-      'POST',
-      '/api/v1/secrets/{path}:rotate',
-      'secrets.write',
-      'api',
-      'secret.rotate',
-      rotation.rotate.handler,
-      rotation.rotate.before,
-    ),
+    preparedChange('POST', '/api/v1/secrets/{path}:rotate', 'secrets.write', 'api', 'secret.rotate', rotation.rotate),
     change('POST', '/api/v1/secrets/{path}:rollback', 'secrets.write', 'api', 'secret.rollback', rotation.back),
     read(
       'GET',

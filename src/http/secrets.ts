@@ -26,10 +26,10 @@ import {
   updateSecret,
 } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { operatorName } from '../actions/context.ts'
+import { checkRevision, operatorName } from '../actions/context.ts'
 import { lockedSecret, secretOf } from '../actions/secrets/live.ts'
 import { pathOf } from './paths.ts'
-import { checkRevision, etag, expectedRevision } from './preconditions.ts'
+import { etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
 import { showSecret, showVersion } from './secret-view.ts'
