@@ -39,6 +39,8 @@ export type Reply = {
 
 export const json = (value: unknown, more: Omit<Reply, 'body'> = {}): Reply => ({ ...more, body: { json: value } })
 
+export const noContent: Reply = { status: 204, body: { text: '', type: 'text/plain' } }
+
 /** The body of an operation, as openapi.yaml has it. */
 export type BodyOf<Id extends OperationId> = operations[Id] extends {
   requestBody?: { content: { 'application/json': infer Body } }

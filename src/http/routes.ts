@@ -8,7 +8,8 @@ import { type ConsumerRouteParts, createConsumerRoute } from './consumers.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
 import { type DatabaseRouteParts, createDatabaseRoutes } from './databases.ts'
 import { type ExplainParts, createExplain } from './explain.ts'
-import { type IntrospectParts, createIntrospect } from './introspect.ts'
+import type { Actions } from '../actions/actions.ts'
+import { createIntrospectRoute } from './introspect.ts'
 import { type JoinTokenParts, createJoinToken } from './join-tokens.ts'
 import { type KeyRouteParts, createKeyRoutes } from './keys.ts'
 import { type LeaseRouteParts, createLeaseRoutes } from './leases.ts'
@@ -30,7 +31,7 @@ import { createTokenRoutes } from './tokens.ts'
 import { type WatchRouteParts, createWatch } from './watch.ts'
 import { type WorkloadRouteParts, createWorkloadRoutes } from './workloads.ts'
 
-export type RouteParts = CredentialParts &
+export type RouteParts = { actions: Actions } & CredentialParts &
   BootstrapParts &
   PublicParts &
   OperationsParts &
@@ -52,13 +53,12 @@ export type RouteParts = CredentialParts &
   KeyRouteParts &
   RevocationParts &
   BlockRouteParts &
-  IntrospectParts &
   CrlRouteParts
 
 export function createRoutes(parts: RouteParts): Route[] {
   const anyone = createPublicRoutes(parts)
   const operations = createOperationsRoutes(parts)
-  const self = createSelfRoutes()
+  const self = createSelfRoutes(parts.actions.sessions)
   const attestors = createAttestorRoutes(parts)
   const workloads = createWorkloadRoutes(parts)
   const held = createSecretReads(parts)
@@ -143,7 +143,14 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('POST', '/api/v1/revocations', 'revocations.create', 'api', 'revocation.create', revocations.create),
     read('GET', '/api/v1/revocations', 'revocations.read', 'api', 'revocation.read', blocks.list),
     change('POST', '/api/v1/revocations/{id}:release', 'revocations.release', 'api', 'revocation.release', blocks.release), // prettier-ignore
-    read('POST', '/api/v1/introspect', 'introspect', 'api', 'token.introspect', createIntrospect(parts)),
+    read(
+      'POST',
+      '/api/v1/introspect',
+      'introspect',
+      'api',
+      'token.introspect',
+      createIntrospectRoute(parts.actions.sessions),
+    ),
     read('GET', '/api/v1/keys', 'keys.read', 'api', 'key.read', keys.list),
     change('POST', '/api/v1/keys/{kind}:rotate', 'keys.write', 'api', 'key.create', keys.rotate),
     change('POST', '/api/v1/keys/ca:csr', 'keys.write', 'api', 'key.csr', keys.csr),

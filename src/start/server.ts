@@ -16,7 +16,7 @@ import { createAnswerBroken } from '../http/broken-messages.ts'
 import { createBootstrapTries } from '../http/bootstrap-tries.ts'
 import { createDecideAttested } from '../actions/credentials/changed-facts.ts'
 import { createDocsPage } from '../http/docs-page.ts'
-import { createFindSession } from '../actions/sessions/find.ts'
+import { createActions } from '../actions/actions.ts'
 import { createFirstUse } from '../actions/tokens/first-use.ts'
 import { createLimits } from '../http/limits.ts'
 import { loadOpenApi } from '../http/openapi.ts'
@@ -149,7 +149,8 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     lifetimes: { publish, sign, max, rootCa },
     crlUrl: (keyId: string) => `${config.crlUrl}/crl/${keyId}`,
   }
-  const sessions = createFindSession(db)
+  const actions = createActions({ db })
+  const sessions = actions.sessions.find
   const common = { db, recorder, snapshots, now, log: serverLog }
   const secrets = composeSecrets({ ...shared, ...common, keys, outbound, randomBytes })
 
@@ -180,10 +181,10 @@ async function build(config: Config, parts: Parts, closing: Closing): Promise<Ru
     own: ownRules(config),
     rootKey,
     ...secrets,
+    actions,
     watches,
     isWatching: (session, path) => watches.watching(path, session),
     rotator,
-    sessions,
     db,
     log,
     epochs: createEpochs({ knex: db.knex, trustDomain: snapshot.trustDomain, log }),

@@ -1,0 +1,37 @@
+/** The caller of a request, as Purser knows it. */
+import type { SelectorRecord } from '../../audit/entry.ts'
+import type { Caller } from '../../authorize/caller.ts'
+import { refuse } from '../../errors.ts'
+import type { Role } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+
+export type Self =
+  | { kind: 'operator'; operator: string; role: Role; tokenId: string }
+  | {
+      kind: 'workload'
+      spiffeId: string
+      workload?: { id: string; name: string; revision: number }
+      attestor?: string
+      session: { id: string; expiresAt: Date }
+      selectors: SelectorRecord
+    }
+
+/** @throws Refusal `unauthenticated` */
+export function self(caller: Caller, { workloads, attestors }: Pick<Snapshot, 'workloads' | 'attestors'>): Self {
+  if (caller.kind === 'operator') {
+    const { kind, operator, role, tokenId } = caller
+    return { kind, operator, role, tokenId }
+  }
+  if (caller.kind !== 'session') throw refuse('unauthenticated')
+  const { id, spiffeId, workloadId, attestorId, selectors, expiresAt } = caller.session
+  const workload = workloads.get(workloadId)
+  const attestor = attestors.get(attestorId)
+  return {
+    kind: 'workload',
+    spiffeId,
+    ...(workload && { workload: { id: workload.id, name: workload.name, revision: workload.revision } }),
+    ...(attestor && { attestor: attestor.name }),
+    session: { id, expiresAt },
+    selectors,
+  }
+}

@@ -1,0 +1,146 @@
+/** Purser's actions without HTTP: a store, keys, the log, and whatever the server composes them to. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Actions, createActions } from '../../src/actions/actions.ts'
+import type { Acting, Context } from '../../src/actions/context.ts'
+import type { Action, Actor, LogEntry } from '../../src/audit/entry.ts'
+import type { Change, Hints, Recorded, Recorder, Release } from '../../src/audit/record.ts'
+import type { Caller } from '../../src/authorize/caller.ts'
+import { readConfig } from '../../src/config.ts'
+import { refusals } from '../../src/errors.ts'
+import { createKeys } from '../../src/keys/keys.ts'
+import { newId } from '../../src/names/id.ts'
+import { createOutbound } from '../../src/outbound/client.ts'
+import { createClosing } from '../../src/start/closing.ts'
+import { composeLog } from '../../src/start/log.ts'
+import { openStore } from '../../src/start/open-store.ts'
+import { openSharedKeyring } from '../../src/start/shared-keyring.ts'
+import type { Knex } from '../../src/store/database.ts'
+import { type Snapshot, openSnapshots } from '../../src/store/snapshot.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { testDatabase } from './database.ts'
+import { audience, trustDomain } from './purser.ts'
+
+export const admin: Caller = {
+  kind: 'operator',
+  operator: 'alice',
+  role: 'admin',
+  tokenId: 'tok_alice',
+  firstUse: false,
+}
+
+/** A result and its entry in the log. */
+export type Done<R> = { result: R; entry: LogEntry }
+
+export type TestActions = {
+  actions: Actions
+  recorder: Recorder
+  knex: Knex
+  snapshot: () => Snapshot
+  now: () => Date
+  /** A request of the admin, unless `part` says otherwise. */
+  context(part?: Partial<Context>): Context
+  change<R>(
+    action: Action,
+    context: Context,
+    run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>,
+  ): Promise<Done<R>>
+  issue<R>(
+    action: Action,
+    context: Context,
+    decide: (snapshot: Snapshot, hints: Hints) => Promise<Release<R>>,
+  ): Promise<Done<R>>
+  act<R>(action: Action, context: Context, run: (acting: Acting) => Promise<Recorded<R>>): Promise<Done<R>>
+  stop(): Promise<void>
+}
+
+export type ActionOptions = {
+  store?: 'embedded' | 'postgres'
+  /** Further settings, by their environment names. */
+  env?: Record<string, string>
+  now?: () => Date
+}
+
+export async function openActions({ store, env, now = () => new Date() }: ActionOptions = {}): Promise<TestActions> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'purser-test-'))
+  const closing = createClosing()
+  closing.add(() => rm(dataDir, { recursive: true, force: true }))
+  const database = store === 'postgres' ? await testDatabase() : undefined
+  closing.add(() => database?.drop())
+  const config = readConfig({
+    env: {
+      PURSER_TRUST_DOMAIN: trustDomain,
+      PURSER_PUBLIC_URL: audience,
+      PURSER_LISTEN: '127.0.0.1:0',
+      PURSER_INSECURE_HTTP: 'loopback',
+      PURSER_DATA_DIR: dataDir,
+      PURSER_ROOT_KEY: randomBytes(32).toString('base64'),
+      ...(database && { DATABASE_URL: database.url, PURSER_MIGRATE: 'check' }),
+      ...env,
+    },
+    readFile: (path) => readFileSync(path, 'utf8'),
+  })
+  const serverLog = createLog({ level: 'silent', stream: { write: () => undefined } })
+  const { db, rootKey } = await openStore(config, { log: serverLog, now })
+  closing.add(() => db.close())
+  const onError = (error: unknown): void => {
+    throw error
+  }
+  const snapshots = await openSnapshots(db, { now: Date.now, onError })
+  closing.add(() => snapshots.stop())
+  const { keyring } = await openSharedKeyring(rootKey, db, snapshots)
+  const keys = createKeys(keyring)
+  const words = { routes: [], codes: Object.keys(refusals), attestorKinds: [], credentials: [] }
+  const outbound = createOutbound({ allow: config.fetchAllow })
+  closing.add(() => outbound.close())
+  const metrics = createMetrics(words)
+  const logParts = { db, snapshots, keys, config, outbound, metrics, closing, serverLog, randomBytes }
+  const { recorder } = await composeLog(logParts)
+
+  const opening = (action: Action, { requestId, time, address, caller }: Context) => ({
+    requestId,
+    action,
+    time,
+    actor: actorOf(caller),
+    source: { ip: address },
+  })
+  async function done<R>({ epoch, index, result }: Recorded<R>): Promise<Done<R>> {
+    const row: { body: string } = await db.knex('log_entry').where({ epoch, idx: index }).first('body')
+    return { result, entry: JSON.parse(row.body) as LogEntry }
+  }
+
+  return {
+    actions: createActions({ db }),
+    recorder,
+    knex: db.knex,
+    snapshot: () => snapshots.current(),
+    now,
+    context: (part) => ({
+      requestId: newId('req', randomBytes),
+      time: now(),
+      address: '192.0.2.1',
+      caller: admin,
+      clientCertificate: () => undefined,
+      ...part,
+    }),
+    change: async (action, context, run) => done(await recorder.change(opening(action, context), run)),
+    issue: async (action, context, decide) => done(await recorder.grant(opening(action, context), decide)),
+    async act(action, context, run) {
+      const open = opening(action, context)
+      const step: Acting['begin'] = (change) => recorder.change(open, change)
+      return done(await run({ open, begin: step, finish: step }))
+    },
+    stop: () => closing.run(),
+  }
+}
+
+function actorOf(caller: Caller): Actor {
+  if (caller.kind === 'operator') return { kind: 'operator', operator: caller.operator, tokenId: caller.tokenId }
+  if (caller.kind !== 'session') return { kind: 'anonymous' }
+  const { id, spiffeId, workloadId } = caller.session
+  return { kind: 'workload', session: id, spiffeId, workloadId }
+}
