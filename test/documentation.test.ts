@@ -11,7 +11,7 @@ import { actions } from '../src/audit/entry.ts'
 import { advice } from '../src/authorize/advice.ts'
 import { type RefusalCode, refusals, shown } from '../src/errors.ts'
 import { routes } from './support/route-list.ts'
-import { root } from './support/source-files.ts'
+import { readSources, root } from './support/source-files.ts'
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
@@ -183,6 +183,56 @@ describe.each(everyPage)('%s', (page) => {
 
   it('names files that are there', () => {
     expect([...named, ...links].filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+})
+
+describe('docs/threat-model.md', () => {
+  it('names tests that exist', () => {
+    const named = [...read('docs/threat-model.md').matchAll(/`(test\/[\w./-]+)`: "([^"]+)"/g)]
+    expect(named.length).toBeGreaterThan(40)
+    const missing = named.filter(([, path = '', name = '']) => !read(path).includes(name))
+    expect(missing.map(([text]) => text)).toEqual([])
+  })
+})
+
+describe('comments', () => {
+  const comments = ['src', 'sdk/src', 'test', 'bench', 'migrations'].flatMap((folder) =>
+    readSources(folder).map(({ path, text }) => ({
+      path,
+      // A comment that goes on in the next line is one text.
+      text: text.replaceAll(/\n\s*(?:\*|\/\/) /g, ' ').match(/\/\*\*.*|\/\/ .*/g) ?? [],
+    })),
+  )
+  const headings = new Map(
+    readdirSync(join(root, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => [
+        `docs/${name}`,
+        [...read(`docs/${name}`).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading),
+      ]),
+  )
+
+  it('cite only documents of this repository, by their path from its root', () => {
+    const cited = comments.flatMap(({ path, text }) =>
+      text.flatMap((comment) => [...comment.matchAll(/[\w./-]+\.md\b/g)].map(([page]) => ({ path, page }))),
+    )
+    expect(cited.length).toBeGreaterThan(10)
+    expect(cited.filter(({ path, page }) => path.startsWith('test/') && !existsSync(join(root, page)))).toEqual([])
+  })
+
+  it('cite headings that exist', () => {
+    const cited = comments.flatMap(({ path, text }) =>
+      text.flatMap((comment) =>
+        [...comment.matchAll(/(docs\/[\w-]+\.md), ([A-Z][^).;:]*)/g)].map(([, page = '', heading = '']) => ({
+          path,
+          page,
+          heading,
+        })),
+      ),
+    )
+    expect(cited.filter(({ page, heading }) => !headings.get(page)?.some((name) => heading.startsWith(name)))).toEqual(
+      [],
+    )
   })
 })
 

@@ -134,7 +134,7 @@ describe('files', () => {
   })
 })
 
-/** Floors below which a known weakness comes back (security/weaknesses.md). */
+/** Versions below which a known vulnerability returns. */
 describe('dependencies', () => {
   const lock: { packages: Record<string, { version?: string }> } = JSON.parse(
     readFileSync(posix.join(root, 'package-lock.json'), 'utf8'),

@@ -78,7 +78,7 @@ describe('the attestor', () => {
     expect(await judge(present({ token: 'x' }), lab)).toBe('proof_malformed')
     expect(events).toEqual([])
   })
-  it('33: named by the caller, must be the one that the proof leads to; unknown ones are refused alike', async () => {
+  it('named by the caller, must be the one that the proof leads to; unknown ones are refused alike', async () => {
     expect(await judge(present({ attestor: 'lab' }), lab, other)).toBe('accepted')
     for (const name of ['other', 'nobody', 'join', 'constructor', '']) {
       expect(await judge(present({ attestor: name }), lab, other)).toBe('attestor_unknown')
@@ -143,7 +143,7 @@ describe('join tokens', () => {
     expect(attested.expiresAt).toBeUndefined()
     expect(events).toEqual(['take join 10.0.0.1', 'proven join 10.0.0.1', 'join-token granted'])
   })
-  it('66: unknown, expired, cut, longer, of another kind or spelling: all alike', async () => {
+  it('unknown, expired, cut, longer, of another kind or spelling: all alike', async () => {
     joinTokens.set(hash, row)
     const spellings = ['', text.slice(0, -1), `${text}A`, text.toUpperCase(), text.replace('join', 'api'), ` ${text}`, `${text}\n`, text.slice(0, -1) + 'd'] // prettier-ignore
     for (const value of spellings) {

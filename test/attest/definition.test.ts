@@ -137,7 +137,7 @@ describe('what can’t be kept', () => {
   })
 
   it.each([cluster, 'https://kubernetes.default.svc', 'kubernetes.default.svc', 'https://kubernetes.default.svc.cluster.local', 'kubernetes', 'https://kubernetes.default'])(
-    '21: %s as audience: every pod holds a token for that',
+    '%s as audience: every pod holds a token for that',
     async (own) => {
       const world = { attestors: new Map(), issuer: 'https://purser.example.org' }
       const made = checkDefinition(kube({ audience: own }), world, { audiences: [own], readFile: async () => '' })

@@ -1,6 +1,6 @@
 /**
- * Issuers in bad hands, over real TLS: whatever one answers, no forged proof is accepted, nobody else hears of us, and no
- * credential of ours is sent where it doesn't belong (threats.md T14; weaknesses.md B: Fulcio, Kyverno).
+ * Hostile issuers, over real TLS (docs/threat-model.md, Issuer): whatever one answers, Purser accepts no forged proof,
+ * contacts no other host and sends its credentials nowhere else.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { generateKeyPairSync } from 'node:crypto'

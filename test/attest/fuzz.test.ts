@@ -103,7 +103,7 @@ it('reviews of every shape are refused, or name the account that they say', () =
   )
 }) // prettier-ignore
 
-it('T3, T5: whatever is in a claim, the ID is under the attestor’s prefix and the claim is one segment of it', async () => {
+it('whatever is in a claim, the ID is under the attestor’s prefix and the claim is one segment of it', async () => {
   const [oidc] = attestors
   const definition = { name: 'any', attestor: 'lab', match: { 'oidc:team': '*' }, wide: true, spiffeId: 'spiffe://example.org/lab/team/{oidc:team}/x' } // prettier-ignore
   const entry = readEntry({ id: 'wl_1', name: 'any', attestorId: 'att_1', definition, disabled: false, revision: 1 })

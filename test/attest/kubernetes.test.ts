@@ -161,7 +161,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
   })
 })
 
-describe('26: what is gone', () => {
+describe('what is gone', () => {
   it.each(reviewing)('a deleted pod, or account, is refused by the cluster (%s)', async (verify) => {
     const token = kube.token()
     expect(await judge(verify, token)).toBe('accepted')
@@ -177,7 +177,7 @@ describe('26: what is gone', () => {
   })
 })
 
-describe('16: what a cluster in bad hands answers to a review', () => {
+describe('what a cluster in bad hands answers to a review', () => {
   const set = (path: string, value: unknown) => (review: Review) => {
     const copy = structuredClone(review) as Record<string, unknown>
     const names = path.split('/')
@@ -376,7 +376,7 @@ describe('where a cluster’s keys are read', () => {
     expect(await judge('jwks', kube.token(), more)).toBe('accepted')
     expect(kube.seen).toHaveLength(0)
   })
-  it('15: a second cluster with the same names is another issuer, and its keys are no keys of the first', async () => {
+  it('a second cluster with the same names is another issuer, and its keys are no keys of the first', async () => {
     const west = await startKubeStandIn({ identity: ids.good, caPem: ids.ca, issuer: kube.issuer })
     try {
       for (const verify of ['jwks', 'jwks-then-tokenreview']) {

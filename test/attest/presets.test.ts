@@ -1,4 +1,4 @@
-/** What presets read, refuse, and ask of entries (threats.md T17, 29, 31; weaknesses.md E). */
+/** What presets read and refuse, and which conditions they demand of workload entries. */
 import { describe, expect, it } from 'vitest'
 import { createAttestor } from '../../src/attest/kinds.ts'
 import { checkDefinition } from '../../src/attest/kinds.ts'
@@ -184,7 +184,7 @@ describe('google', () => {
     expect(await code({ ...googleVm, google: undefined, ...claims })).toBe('proof_rejected')
   })
 
-  it('31: the same service account of another project is another', async () => {
+  it('the same service account of another project is another', async () => {
     const { attest } = await attestorOf('google')
     const other = { ...googleVm, google: { compute_engine: { ...googleVm.google.compute_engine, project_number: 1, instance_id: '2' } } }
     const { selectors } = await attest(other)
@@ -305,7 +305,7 @@ describe('what an entry must ask for', () => {
   })
 })
 
-describe('30: Nomad, as a plain issuer', () => {
+describe('Nomad, as a plain issuer', () => {
   const nomad = { sub: 'global:default:app:web:web:purser', nomad_namespace: 'default', nomad_job_id: 'app', nomad_allocation_id: 'a1' }
   const entry: Match = { 'oidc:nomad_namespace': 'default', 'oidc:nomad_job_id': 'app' }
   const definition = { name: 'n', kind: 'oidc', issuer: 'https://nomad.example', audience, spiffeIdPrefix: '/n/', keys: { jwks: { keys: [jwkOf(rsa.publicKey, { kid: 'r1' })] } }, maxTokenAgeSeconds: 60, singleUse: false, otherAudiences: 'refuse' }

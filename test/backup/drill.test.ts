@@ -1,6 +1,7 @@
 /**
- * The restore drill of docs/backup.md: a database is kept at some time, things go on, and it is put back. What was given out in the lost
- * time is refused, what needs hands is listed, and the dump itself lets nobody in (DESIGN.md, promise 6).
+ * The restore drill of docs/backup.md: a database is backed up, Purser goes on, and the backup is restored. What was
+ * issued in the lost time is refused, what needs attention is listed, and the dump itself contains no usable credential
+ * (SECURITY.md, promise 6).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkBackup } from '../../src/cli/backup/check.ts'

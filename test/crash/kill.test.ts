@@ -1,4 +1,4 @@
-/** Replicas that die at random moments (threats.md T21, 105): whatever a client received is in the log that survives. */
+/** Replicas that are killed at random moments: whatever a client received is in the log that survives. */
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'

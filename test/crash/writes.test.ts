@@ -1,4 +1,4 @@
-/** Thousands of writes of every kind on three replicas, some of which die (threats.md 105): no gap, one entry an effect. */
+/** Thousands of writes of every kind on three replicas, some of which are killed: no gap, and one entry for each effect. */
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** Accounts that are recreated under their old name: another principal, said so in the log (DESIGN.md, Authorization). */
+/** An account that is recreated under its old name is another principal (docs/architecture.md, Authorization). */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { makeIdentities } from '../outbound/tls-server.ts'
 import { type KubeStandIn, type TokenOptions, startKubeStandIn } from '../support/kube-stand-in.ts'
@@ -134,7 +134,7 @@ describe.each(['embedded', 'postgres'] as const)('accounts (%s)', (store) => {
     expect(await about('identity.change')).toHaveLength(0)
   })
 
-  it('26: an entry with pinIdentity is for the account that it met first', async () => {
+  it('an entry with pinIdentity is for the account that it met first', async () => {
     expect(fault(await present(token(1, { ns: 'pinned' })))).toBe('200 ')
     for (let n = 0; n < 2; n++) {
       const answer = await present(token(2, { ns: 'pinned' }))
@@ -146,7 +146,7 @@ describe.each(['embedded', 'postgres'] as const)('accounts (%s)', (store) => {
     expect(await reasonOf(await present(token(1, { ns: 'pinned' })))).toBe('identity_superseded')
   })
 
-  it('26: k8s:sa-uid in the match makes a recreated account a stranger, or names it', async () => {
+  it('k8s:sa-uid in the match makes a recreated account a stranger, or names it', async () => {
     expect(fault(await present(token(1, { ns: 'named' })))).toBe('200 ')
     expect(fault(await present(token(2, { ns: 'named' })))).toBe('200 ')
     const stranger = await present(token(3, { ns: 'named' }))

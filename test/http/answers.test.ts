@@ -1,4 +1,4 @@
-/** What every answer has, and what none has (threats.md 33, 146, 147). */
+/** What every reply contains, and what no reply discloses. */
 import { type AddressInfo, type Server } from 'node:net'
 import { IncomingMessage, createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'

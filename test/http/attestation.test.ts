@@ -1,4 +1,4 @@
-/** Proofs at the front door (threats.md A): what a stranger sees, what the log keeps, and that nothing is issued. */
+/** Refused proofs over HTTP: what a stranger sees, what the log records, and that nothing is issued. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -110,7 +110,7 @@ describe('a refused proof', () => {
     for (const part of [head, body, signature]) if (part.length > 20) expect(kept).not.toContain(part)
   })
 
-  it('33: unknown attestor, another’s attestor, disabled and denied entries: nobody can tell them apart', async () => {
+  it('unknown attestor, another’s attestor, disabled and denied entries: nobody can tell them apart', async () => {
     await purser.asAdmin('POST', '/api/v1/workloads', { name: 'off', attestor: 'lab', match: { 'oidc:sub': 'off' }, spiffeId: 'spiffe://example.org/lab/off' }) // prettier-ignore
     await purser.asAdmin('POST', '/api/v1/workloads/off:disable')
     const answers = [
@@ -125,12 +125,12 @@ describe('a refused proof', () => {
     expect(new Set(seen).size).toBe(1)
   })
 
-  it('15: larger than any issuer makes is turned away by its size', async () => {
+  it('larger than any issuer makes is turned away by its size', async () => {
     expect(fault(await present('a'.repeat(16_385)))).toBe('400 invalid_request /proof/token')
     expect((await present('.'.repeat(1_048_576))).status).toBe(413)
   })
 
-  it('our own JWT-SVID is no proof here (61)', async () => {
+  it('our own JWT-SVID is no proof here', async () => {
     const { body } = await present(await issuer.token())
     const [{ token }] = body.jwts as [{ token: string }]
     expect(fault(await present(token))).toBe('401 attestation_failed')
@@ -138,7 +138,7 @@ describe('a refused proof', () => {
 })
 
 describe('issuers that can’t be reached', () => {
-  it('13: one that is down, or inside the network, is a 503 that is worth repeating', async () => {
+  it('one that is down, or inside the network, is a 503 that is worth repeating', async () => {
     const far = await createIssuer('https://127.0.0.1:9/issuer')
     await purser.asAdmin('POST', '/api/v1/attestors', { name: 'far', kind: 'oidc', issuer: far.issuer, audience })
     const answer = await present(await far.token())
@@ -203,7 +203,7 @@ describe('clusters (stand-in API servers)', () => {
     expect((await present(token)).status).toBe(200)
   })
 
-  it('24: a reviewer that may not is our fault: 503 and a line in our log; then it recovers', async () => {
+  it('a reviewer that may not is our fault: 503 and a line in our log; then it recovers', async () => {
     const kube = await startCluster()
     const tokenFile = await registerCluster('blind', kube)
     await writeFile(tokenFile, 'eyJhbGciOiJub25lIn0.e30.d3Jvbmc')
@@ -217,7 +217,7 @@ describe('clusters (stand-in API servers)', () => {
     expect((await present(kube.token())).status).toBe(200)
   })
 
-  it('T15: a cluster that says another’s names speaks for its own subtree alone, 200 of 200', async () => {
+  it('a cluster that says another’s names speaks for its own subtree alone, 200 of 200', async () => {
     const [good, evil] = [await startCluster(), await startCluster()]
     await registerCluster('cluster-a', good)
     await registerCluster('cluster-b', evil)

@@ -1,4 +1,4 @@
-/** Secrets that were sent or made are nowhere but where they belong (threats.md 102, 146; DESIGN.md, promise 6). */
+/** Secrets that Purser receives or makes appear in no log, metric, refusal or column (SECURITY.md, promise 6). */
 import { generateKeyPairSync } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

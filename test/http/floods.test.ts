@@ -1,4 +1,4 @@
-/** Strangers in numbers (threats.md T6, DESIGN.md, The log): turned away early, and counted rather than recorded one by one. */
+/** Floods of strangers are refused early, and counted instead of recorded one by one (docs/architecture.md, Limits). */
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startSummaryEntries } from '../../src/http/summary-entries.ts'

@@ -1,4 +1,4 @@
-/** Bodies that no client of ours sends (threats.md 138, 139, 143, 150): each its stable code, its entry, and nothing of it echoed. */
+/** Hostile bodies: each is refused with a stable code and an entry, and none is echoed. */
 import * as fc from 'fast-check'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** Certificate requests through the door (threats.md C): each class its 422 and its entry; a request contributes a key alone. */
+/** Hostile certificate requests: each class is a 422 with an entry, and of a request only the key is used. */
 import { type JsonWebKey, X509Certificate, createPublicKey } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {

@@ -1,4 +1,4 @@
-/** Paths, methods and messages that no client of ours sends (threats.md L, stack-facts.md X16): one spelling reaches a route. */
+/** Hostile paths, methods and messages: one spelling of a path reaches its route (docs/architecture.md, Input). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { entriesOf } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'

@@ -1,4 +1,4 @@
-/** Credentials that are no credentials here (threats.md 61, 66, 67, T11). */
+/** Tokens that are altered, of another kind, or in the wrong place. */
 import { generateKeyPairSync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

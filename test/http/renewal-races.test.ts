@@ -1,6 +1,6 @@
 /**
- * What ends a certificate while a renewal by it waits for the log (DESIGN.md, Decisions can't be stale): no entry after
- * the revocation's index was decided without it, on whichever replica. The renewal's own decision was made before.
+ * A certificate is revoked while a renewal by it waits for the log: at every replica, no entry after the revocation's
+ * index was decided without it, though the renewal was decided before (docs/architecture.md, Freshness).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inOrder } from '../support/head-lock.ts'

@@ -1,6 +1,6 @@
 /**
- * A live certificate renews its session (DESIGN.md, Attestation; threats.md 125), on two replicas of one Postgres, over
- * real mTLS: each serial number once, and what shows that the key was copied ends the session.
+ * A live certificate renews its session (docs/architecture.md, Renewal), on two replicas of one Postgres, over real mTLS:
+ * each serial number renews once, and evidence of a copied key ends the session.
  */
 import { Agent } from 'node:https'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -1,8 +1,8 @@
 /**
  * A hundred values that are written, read, rotated, refused, and mistyped in every place that takes text: none of them is found, in any
  * encoding, in a dump of Postgres, its data directory with the write-ahead log and its own log of every statement, in the
- * server's log, metrics, refusals, the audit export, kept idempotency outcomes, temporary files or any process's arguments
- * (threats.md T9, T27, 102, 133). Two places are words that an operator or a client writes to be kept, and so not among them:
+ * server's log, metrics, refusals, the audit export, kept idempotency outcomes, temporary files or any process's
+ * arguments. Two places are words that an operator or a client writes to be kept, and so not among them:
  * `Purser-Reason` and `User-Agent`; what has the shape of a token or key is masked there as well (canaries.test.ts).
  */
 import { randomBytes } from 'node:crypto'

@@ -1,6 +1,6 @@
 /**
- * 50 workloads by 50 secrets (threats.md T1): what each may read and list is exactly what its entry declares, through every
- * way in. What is declared is worked out here by regular expressions, not by the code under test.
+ * 50 workloads by 50 secrets: each may read and list exactly what its entry declares, by every route. The expected
+ * result is computed here with regular expressions, not with the code under test.
  */
 import { Agent } from 'node:https'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'

@@ -1,4 +1,4 @@
-/** Rows that somebody changed who may write the database: nothing opens but what was sealed for that very place (threats.md T10). */
+/** A writer of the database moves ciphertexts: a value opens only in the place that it was sealed for. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'

@@ -1,4 +1,4 @@
-/** A session that is given up while others append (DESIGN.md, The log): on two replicas of one Postgres. */
+/** A session is given up while other requests append, on two replicas of one Postgres. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inOrder, waiters } from '../support/head-lock.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'

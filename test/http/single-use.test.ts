@@ -1,6 +1,6 @@
 /**
- * What may happen once, on three replicas of one Postgres (threats.md 17 and 18; T2): a proof of an attestor with
- * `singleUse`, and a use of a join token. Whoever lost the reply asks again with the same key.
+ * Single use on three replicas of one Postgres: a proof at an attestor with `singleUse`, and a use of a join token. A
+ * client that lost the reply repeats the request with the same key.
  */
 import { type KeyObject, generateKeyPairSync } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
@@ -48,7 +48,7 @@ const aMinuteLater = () =>
   first.knex('claim').update({ claimed_at: first.knex.raw(`claimed_at - interval '61 seconds'`) })
 
 describe('a proof that is taken once', () => {
-  it('18: 200 at once with keys of their own: exactly one', async () => {
+  it('200 at once with keys of their own: exactly one', async () => {
     const token = await issuer.token()
     const answers = await parallel(200, (n) => present(n, token, withKey()))
     expect(good(answers)).toHaveLength(1)
@@ -64,7 +64,7 @@ describe('a proof that is taken once', () => {
     for (const entry of recorded) expect(entry).toMatchObject({ reason: 'proof_replayed', actor })
   })
 
-  it('17: the same key is served again for a minute, each time as a new entry; then no longer', async () => {
+  it('the same key is served again for a minute, each time as a new entry; then no longer', async () => {
     const token = await issuer.token()
     const mine = withKey()
     const answers = [await present(0, token, mine), await present(1, token, mine), await present(2, token, mine)]
@@ -76,7 +76,7 @@ describe('a proof that is taken once', () => {
     expect(fault(await present(1, token, mine))).toBe('401 attestation_failed')
   })
 
-  it('17: without a key, or with one that is made here, nobody can repeat', async () => {
+  it('without a key, or with one that is made here, nobody can repeat', async () => {
     for (const more of [{}, { jwts: [{ audience: ['payments'] }] }, { accessToken: {} }, { x509: { generateKey: 'EC-P256' } }]) {
       const token = await issuer.token()
       expect(fault(await present(0, token, more))).toBe('200 ')
@@ -84,7 +84,7 @@ describe('a proof that is taken once', () => {
     }
   }) // prettier-ignore
 
-  it('17: another text of the same token is the same token', async () => {
+  it('another text of the same token is the same token', async () => {
     const now = Math.floor(Date.now() / 1000)
     const claims = { iss: issuer.issuer, aud: audience, sub: 'web', iat: now, exp: now + 600, jti: 'the-one' }
     const make = (more: Record<string, unknown> = {}) =>
@@ -118,7 +118,7 @@ describe('a join token', () => {
   const redeem = (n: number, token: string, more: Record<string, unknown> = withKey()): Promise<Answer> =>
     at(n).call('POST', '/api/v1/credentials', { proof: { kind: 'join-token', token }, ...more })
 
-  it('18: 200 at once on three replicas: exactly one', async () => {
+  it('200 at once on three replicas: exactly one', async () => {
     const token = await make()
     const answers = await parallel(200, (n) => redeem(n, token))
     expect(good(answers)).toHaveLength(1)
@@ -180,7 +180,7 @@ describe('a join token', () => {
     expect(fault(await redeem(0, token))).toBe('200 ')
   })
 
-  it('66: nothing but the token itself opens it, and its text is nowhere', async () => {
+  it('nothing but the token itself opens it, and its text is nowhere', async () => {
     const token = await make()
     const others = [token.slice(0, -1), `${token}A`, token.replace('join', 'api'), `purser_join_${'A'.repeat(43)}`]
     for (const other of others) expect([400, 401]).toContain((await redeem(0, other)).status)

@@ -1,4 +1,4 @@
-/** Clients that send or read slowly, or not at all (threats.md 137, stack-facts.md X18): they hold a socket, and not for long. */
+/** Clients that send or read slowly, or not at all, lose their connection after seconds. */
 import { once } from 'node:events'
 import type { RequestListener, ServerResponse } from 'node:http'
 import { Agent } from 'node:https'

@@ -1,4 +1,4 @@
-/** The listener's TLS, with real handshakes (threats.md 58, 59, T13): what it refuses, and who counts as somebody. */
+/** The listener's TLS, with real handshakes: what it refuses, and which certificates identify a caller. */
 import { spawn } from 'node:child_process'
 import { X509Certificate, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-/** Clocks that jump by a day (threats.md 127, T31): nothing is ended by a time that the database doesn't share. */
+/** A machine whose clock differs from the database's ends nothing by its own time. */
 import { describe, expect, it } from 'vitest'
 import { byTime, createClockCheck } from '../../src/jobs/clock.ts'
 

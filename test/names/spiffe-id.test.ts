@@ -15,7 +15,7 @@ function codeOf(act: () => unknown): string {
 
 const td = 'spiffe://example.org'
 
-describe('no SPIFFE ID (threats.md B, 35 to 42)', () => {
+describe('no SPIFFE ID', () => {
   test.each([
     // The scheme, exactly
     '', 'example.org', '/a', 'spiffe:', 'spiffe:/', 'spiffe:/example.org/a', 'spiffe:example.org', 'SPIFFE://example.org/a', 'Spiffe://example.org', 'https://example.org/a', 'xspiffe://example.org/a', ' spiffe://example.org', '\ufeffspiffe://example.org',
@@ -74,7 +74,7 @@ describe('a SPIFFE ID', () => {
     expect(parseSpiffeId(text).id).toBe(text)
   })
 
-  test('agrees with the regular expression of contracts/spiffe.md for any text', () => {
+  test('agrees with a regular expression of the SPIFFE ID specification for any text', () => {
     const rule = /^spiffe:\/\/([a-z0-9._-]{1,255})((?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*)$/
     const piece = fc.constantFrom(
       'spiffe://',

@@ -13,7 +13,7 @@ const sealed = (part: EntryPart, time = days(2)) =>
     randomBytes,
   )
 
-/** As DESIGN.md, Storage wants it in production: everything granted but ownership. */
+/** As in production (docs/running.md): every privilege but ownership. */
 async function asApplication(db: Database, work: (tx: Knex.Transaction) => Promise<unknown>): Promise<void> {
   await db.knex.transaction(async (tx) => {
     const role = `app_${randomBytes(6).toString('hex')}`

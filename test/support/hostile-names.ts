@@ -1,4 +1,4 @@
-/** Names that would reach beyond their quotes, be cut to another name, or mean more than they say (threats.md 119). */
+/** Names that break out of quotes, are truncated to another name, or have a special meaning in SQL. */
 export const hostileNames: string[] = [
   '"',
   '""',

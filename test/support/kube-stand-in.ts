@@ -1,6 +1,6 @@
 /**
- * A stand-in for a Kubernetes API server, named so: it signs service accounts' tokens, publishes its keys, and reviews
- * tokens as contracts/kubernetes.md says, or as a test makes it. test/interop attests against a real one.
+ * A stand-in for a Kubernetes API server: it signs service accounts' tokens, publishes its keys, and reviews tokens
+ * correctly, or as a test configures it. test/interop attests against a real one.
  */
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse } from 'node:http'
