@@ -3,7 +3,7 @@ import type { LogEntry } from '../audit/entry.ts'
 import { holdsTerms } from '../audit/terms.ts'
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
-import { findEntries } from '../store/find-entries.ts'
+import { findEntries } from '../store/search.ts'
 
 /** Only `seal` writes bodies, from an Entry. */
 const isEntry = (value: unknown): value is LogEntry => typeof value === 'object' && value !== null && 'action' in value

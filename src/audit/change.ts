@@ -8,7 +8,7 @@ import { appendItems, lockHead, newBatchId, readHead } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Actor, EntryPart } from './entry.ts'
 import type { Log, Position } from './log.ts'
-import { freeHead, logUnavailable, lookUp, patience, persist } from './lost-batch.ts'
+import { freeHead, logUnavailable, resolveLostBatch, patience, retryUntil } from './lost-batch.ts'
 import type { Change, Recorded } from './record.ts'
 import type { Opening, Sealed } from './seal.ts'
 
@@ -94,7 +94,7 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
       if (isLockTimeout(error)) return void (await freeHead(db.knex))
       if (!isConnectionError(error)) throw error
       // COMMIT's answer may have been lost: look, don't guess.
-      const found = made && (await lookUp(db.knex, { batch, epoch: log.epoch(), from }, { until, now }))
+      const found = made && (await resolveLostBatch(db.knex, { batch, epoch: log.epoch(), from }, { until, now }))
       if (!found || found.size === 0) return undefined
     }
     if (!made) throw new Error('a change ended without an outcome')
@@ -102,7 +102,7 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
     const leaves = sealed.map((one) => one.leaf)
     // It is durable: what is left is to read the entries before it, and to prove it.
     const advance = () => log.advance(log.epoch(), first, leaves)
-    const positions = await persist(db.knex, advance, { until: now() + patience, now })
+    const positions = await retryUntil(db.knex, advance, { until: now() + patience, now })
     await refresh().catch(() => undefined)
     const [entry, position] = [sealed[0], positions[0]]
     if (!entry || !position) throw new Error('a change was placed nowhere')

@@ -7,7 +7,7 @@ import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
 import type { Knex } from '../store/database.ts'
 import { type Head, appendItems, lockHead, newBatchId } from '../store/log.ts'
-import { type ServerFacts, bindServer, readServer, unbindServer } from '../store/server.ts'
+import { type ServerFacts, bindServer, readServer, unbindServer } from '../store/database-server.ts'
 import type { Doubt } from './doubt.ts'
 import { makeEntry, seal } from './seal.ts'
 
@@ -23,17 +23,17 @@ export type BoundHead = Pick<Head, 'server' | 'synchronous'>
 export function judgeServer(head: BoundHead, facts: ServerFacts, mode: FailoverMode): Doubt | undefined {
   if (mode === 'unchecked') return undefined
   if (facts.server === undefined) {
-    return { kind: 'hidden', detail: 'log_server() answers nothing: no fail-over would be noticed', forGood: false }
+    return { kind: 'hidden', detail: 'log_server() answers nothing: no fail-over would be noticed', permanent: false }
   }
   if (mode === 'synchronous' && !facts.isSynchronous) {
-    return { kind: 'asynchronous', detail: 'synchronous_standby_names is empty', forGood: false }
+    return { kind: 'asynchronous', detail: 'synchronous_standby_names is empty', permanent: false }
   }
   if (head.server === undefined || head.server === facts.server) return undefined
   if (mode === 'synchronous' && head.synchronous && isPromotion(head.server, facts.server)) return undefined
   return {
     kind: 'failover',
     detail: `the log was written on server ${head.server}, this is ${facts.server} (system identifier/timeline)`,
-    forGood: false,
+    permanent: false,
   }
 }
 

@@ -3,31 +3,31 @@
 /** By kind: what is wrong, in words that hold no fact of a deployment, and what to do. */
 export const doubts = {
   unread: {
-    what: 'the newest head that is kept outside the database is not read yet',
+    problem: 'the newest head that is kept outside the database is not read yet',
     do: 'wait; if it stays so, look for log.head_failed in the server’s log',
   },
   rollback: {
-    what: 'the database is older than a known head of its log',
+    problem: 'the database is older than a known head of its log',
     do: 'restore the newest database and restart every replica; if this is the newest: stop every replica, then run `purser log new-epoch`',
   },
   failover: {
-    what: 'the database is on another server than the log was written on: entries may be lost',
+    problem: 'the database is on another server than the log was written on: entries may be lost',
     do: 'if the fail-over lost nothing, run `purser log accept-failover --reason "…"`; otherwise stop every replica and run `purser log new-epoch`',
   },
   asynchronous: {
-    what: 'PURSER_DATABASE_FAILOVER is synchronous, and synchronous_standby_names is empty',
+    problem: 'PURSER_DATABASE_FAILOVER is synchronous, and synchronous_standby_names is empty',
     do: 'connect a standby and name it in synchronous_standby_names, or set PURSER_DATABASE_FAILOVER=confirm',
   },
   hidden: {
-    what: 'Postgres hides its system identifier or timeline, so that no fail-over would be noticed',
+    problem: 'Postgres hides its system identifier or timeline, so that no fail-over would be noticed',
     do: 'grant execute on pg_control_system, pg_walfile_name and pg_current_wal_lsn, or set PURSER_DATABASE_FAILOVER=unchecked where the provider promises that a fail-over loses no commit',
   },
-  epoch: { what: 'the log began a new epoch', do: 'restart this replica' },
+  epoch: { problem: 'the log began a new epoch', do: 'restart this replica' },
 } as const
 
 export type DoubtKind = keyof typeof doubts
 
 /** `detail` is for operators. Unless `forGood`, a later look may end the doubt. */
-export type Doubt = { kind: DoubtKind; detail: string; forGood: boolean }
+export type Doubt = { kind: DoubtKind; detail: string; permanent: boolean }
 
-export const rollback = (detail: string): Doubt => ({ kind: 'rollback', detail, forGood: true })
+export const rollback = (detail: string): Doubt => ({ kind: 'rollback', detail, permanent: true })

@@ -6,14 +6,14 @@ import { Refusal, refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
 import { type AppendItem, type Appended, type Verdict, appendItems, newBatchId } from '../store/log.ts'
 import type { Log, Position } from './log.ts'
-import { freeHead, logUnavailable, lookUp, patience, persist } from './lost-batch.ts'
+import { freeHead, logUnavailable, resolveLostBatch, patience, retryUntil } from './lost-batch.ts'
 
-type Placed = { kind: 'appended'; position: Position } | Verdict
+type Outcome = { kind: 'appended'; position: Position } | Verdict
 
-type Waiting = {
+type Pending = {
   item: AppendItem
   deadline: number
-  resolve: (placed: Placed) => void
+  resolve: (placed: Outcome) => void
   reject: (error: unknown) => void
 }
 
@@ -22,13 +22,14 @@ export type GroupCommit = {
    * Resolves once the item is durable, or with the verdict that left it out. Rejects with `log_unavailable` when the
    * log can't be written in time, or when nobody can tell whether it was.
    */
-  append(item: AppendItem): Promise<Placed>
+  append(item: AppendItem): Promise<Outcome>
   /** Resolves when nothing is waiting or under way. */
   idle(): Promise<void>
 }
 
 /** What is wrong with the item itself is our own fault; anything else, and the log can't be written now. */
-const told = (error: unknown): unknown => (error instanceof Refusal || isRowFault(error) ? error : logUnavailable())
+const callerError = (error: unknown): unknown =>
+  error instanceof Refusal || isRowFault(error) ? error : logUnavailable()
 
 const maxInBatch = 256
 
@@ -41,13 +42,13 @@ type Parts = {
 }
 
 export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): GroupCommit {
-  let waiting: Waiting[] = []
+  let waiting: Pending[] = []
   let flushing: Promise<void> | undefined
 
   /** Two items with one claim never share a batch: the second must see what became of the first. */
-  function takeBatch(): Waiting[] {
-    const batch: Waiting[] = []
-    const later: Waiting[] = []
+  function takeBatch(): Pending[] {
+    const batch: Pending[] = []
+    const later: Pending[] = []
     const claims = new Set<string>()
     for (const waiter of waiting) {
       const { joinToken, claim: once } = waiter.item.effects ?? {}
@@ -61,7 +62,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     return batch
   }
 
-  async function settle(batch: Waiting[], appended: Appended): Promise<void> {
+  async function settle(batch: Pending[], appended: Appended): Promise<void> {
     const placed = batch.filter((_, n) => !appended.verdicts.has(n))
     batch.forEach((waiter, n) => {
       const verdict = appended.verdicts.get(n)
@@ -76,21 +77,21 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     positions.forEach((position, n) => placed[n]?.resolve({ kind: 'appended', position }))
   }
 
-  const patienceOf = (batch: Waiting[]) => ({ until: Math.max(...batch.map((waiter) => waiter.deadline)), now })
+  const patienceOf = (batch: Pending[]) => ({ until: Math.max(...batch.map((waiter) => waiter.deadline)), now })
 
   /** The answer was lost. What is found was appended; what is not, goes again under another id. */
-  async function recover(batch: Waiting[], id: string, epoch: number, from: number): Promise<void> {
-    const found = await lookUp(knex, { batch: id, epoch, from }, patienceOf(batch))
+  async function recover(batch: Pending[], id: string, epoch: number, from: number): Promise<void> {
+    const found = await resolveLostBatch(knex, { batch: id, epoch, from }, patienceOf(batch))
     const indexes = batch.map((waiter) => found.get(waiter.item.leaf.toString('base64')))
     const first = Math.min(...indexes.filter((index) => index !== undefined))
     const kept = batch.filter((_, n) => indexes[n] !== undefined)
     waiting = [...batch.filter((_, n) => indexes[n] === undefined), ...waiting]
     if (kept.length === 0) return
     const appended = { epoch, first, size: first + kept.length, revision: 0, verdicts: new Map() }
-    await persist(knex, () => settle(kept, appended), patienceOf(batch))
+    await retryUntil(knex, () => settle(kept, appended), patienceOf(batch))
   }
 
-  async function send(batch: Waiting[]): Promise<void> {
+  async function send(batch: Pending[]): Promise<void> {
     const [id, epoch, from] = [newBatchId(), log.epoch(), log.size()]
     const started = now()
     let appended: Appended
@@ -109,7 +110,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
       for (const waiter of batch) await send([waiter]).catch(waiter.reject)
       return
     }
-    await persist(knex, () => settle(batch, appended), patienceOf(batch))
+    await retryUntil(knex, () => settle(batch, appended), patienceOf(batch))
   }
 
   async function flush(): Promise<void> {
@@ -124,7 +125,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
       try {
         await send(batch)
       } catch (error) {
-        for (const waiter of batch) waiter.reject(told(error))
+        for (const waiter of batch) waiter.reject(callerError(error))
       }
     }
   }

@@ -75,7 +75,7 @@ export async function openLog(parts: Parts): Promise<Log> {
   })
   let root = await tree.rootAt(tree.size)
   let head: SignedHead | undefined
-  let doubt: Doubt | undefined = { kind: 'unread', detail: 'no head was read yet', forGood: false }
+  let doubt: Doubt | undefined = { kind: 'unread', detail: 'no head was read yet', permanent: false }
   let turn: Promise<unknown> = Promise.resolve()
   let lastLeaf = tree.size > 0 ? (await leaves(tree.size - 1, tree.size))[0] : undefined
 
@@ -99,7 +99,7 @@ export async function openLog(parts: Parts): Promise<Log> {
     const detail = `the log is in epoch ${current}, this process in ${epoch}`
     if (current < epoch) fail(detail)
     if (current === epoch) return
-    close({ kind: 'epoch', detail, forGood: true })
+    close({ kind: 'epoch', detail, permanent: true })
     throw refuse('issuing_closed', { explanation: { detail } })
   }
 
@@ -190,7 +190,7 @@ export async function openLog(parts: Parts): Promise<Log> {
       }),
     confirm: (of, size, check) =>
       inTurn(async () => {
-        if (doubt?.forGood) return
+        if (doubt?.permanent) return
         requireEpoch(of)
         if (size > tree.size) await readUpTo(size)
         const found = await check(tree)

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout } from '../store/database.ts'
-import { endSilentAppends, settleBatch } from '../store/log.ts'
+import { endSilentAppends, resolveBatch } from '../store/log.ts'
 
 /** Milliseconds that anybody waits for Postgres to answer again, and a change for its turn. */
 export const patience = 5_000
@@ -14,7 +14,7 @@ export const logUnavailable = (): Error => refuse('log_unavailable', { retryAfte
  * @param until the time, by `now`, after which nobody waits for it any more
  * @throws Refusal `log_unavailable` then, and whatever else `work` throws
  */
-export async function persist<T>(
+export async function retryUntil<T>(
   knex: Knex,
   work: () => Promise<T>,
   { until, now }: { until: number; now: () => number },
@@ -35,8 +35,8 @@ export async function persist<T>(
 export const freeHead = (knex: Knex): Promise<unknown> => endSilentAppends(knex).catch(() => undefined)
 
 /** Index by leaf of what was appended; the rest never will be, whatever may still be on its way. */
-export const lookUp = (
+export const resolveLostBatch = (
   knex: Knex,
-  lost: Parameters<typeof settleBatch>[1],
+  lost: Parameters<typeof resolveBatch>[1],
   patience: { until: number; now: () => number },
-): Promise<Map<string, number>> => persist(knex, () => settleBatch(knex, lost), patience)
+): Promise<Map<string, number>> => retryUntil(knex, () => resolveBatch(knex, lost), patience)

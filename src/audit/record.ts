@@ -13,7 +13,7 @@ import { createChanges } from './change.ts'
 import type { EntryPart, Issued } from './entry.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { type Log, type Position, type Since, makeReceipt } from './log.ts'
-import { logUnavailable, patience, persist } from './lost-batch.ts'
+import { logUnavailable, patience, retryUntil } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
 /**
@@ -117,7 +117,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     }
   }
 
-  const refresh = (): Promise<Snapshot> => persist(db.knex, snapshots.refresh, { until: now() + patience, now })
+  const refresh = (): Promise<Snapshot> => retryUntil(db.knex, snapshots.refresh, { until: now() + patience, now })
 
   /** Appends one decision; answers nothing when it must be made again. */
   async function place<R>(

@@ -4,10 +4,11 @@
  */
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
-import { type Run, readTakeable, takeEntries } from '../store/entries.ts'
-import { livingAmong, openAmong, versionKey } from '../store/living.ts'
+import { type Run, readRedactable, redactEntries } from '../store/entries.ts'
+import { liveVersions, versionKey } from '../store/secret-versions.ts'
 import type { LogEntry } from './entry.ts'
 import type { Change } from './record.ts'
+import { openLeaseIds } from '../store/leases.ts'
 
 /** Entries [from, to) of an epoch; `rule` says why they go. */
 export type Redaction = { epoch: number; from: number; to: number; rule: string }
@@ -34,7 +35,7 @@ export async function redact(
   const runs: Run[] = []
   const youngest = new Date(now.getTime() - minAgeSeconds * 1000)
   for (let at = from; at < to; at += page) {
-    const rows = await readTakeable(tx, epoch, at, Math.min(at + page, to))
+    const rows = await readRedactable(tx, epoch, at, Math.min(at + page, to))
     if (rows.length !== Math.min(page, to - at)) throw refuse('not_found', { detail: 'the log has no such entries' })
     const takeable = rows.filter(({ stays }) => stays === false)
     const read = takeable.flatMap(({ index, body }): Read[] =>
@@ -63,7 +64,7 @@ export async function redact(
       resource: { kind: 'entries', id: `${epoch}/${from}-${to}` },
       detail: { epoch, from, to, rule, redacted, runs: runs.map((run) => [run.from, run.to]) },
     },
-    placed: (entryEpoch, index) => takeEntries(tx, { epoch, runs, entry: { epoch: entryEpoch, index } }),
+    placed: (entryEpoch, index) => redactEntries(tx, { epoch, runs, entry: { epoch: entryEpoch, index } }),
   }
 }
 
@@ -92,9 +93,9 @@ async function judge(
   entries: readonly LogEntry[],
   now: Date,
 ): Promise<(entry: LogEntry) => string | undefined> {
-  const leases = await openAmong(tx, [...new Set(entries.flatMap(leasesOf))])
+  const leases = await openLeaseIds(tx, [...new Set(entries.flatMap(leasesOf))])
   const named = new Map(entries.flatMap(versionsOf).map((one) => [versionKey(one), one]))
-  const versions = await livingAmong(tx, [...named.values()], now)
+  const versions = await liveVersions(tx, [...named.values()], now)
   return (entry) => {
     if (isCredentialOf(entry, now)) return 'a credential'
     if (leasesOf(entry).some((id) => leases.has(id))) return 'a lease'

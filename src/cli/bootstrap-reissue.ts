@@ -12,7 +12,7 @@ import { replaceBootstrapToken } from '../operators/bootstrap.ts'
 import type { Database } from '../store/database.ts'
 import { readWrappingKeys } from '../store/keys.ts'
 import { appendItems, lockHead, newBatchId, readHead } from '../store/log.ts'
-import { createLog } from '../telemetry/log.ts'
+import { createLogger } from '../telemetry/log.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 
 type Reissued = { expiresAt: string }
@@ -24,7 +24,7 @@ export async function reissue(io: Io, path: string, note: string | undefined): P
   const rootKey = openRootKey(
     source.kind === 'value' ? { kind: 'value', value: source.value.reveal() } : { ...source, create: false },
   )
-  const db = await openDatabase(config, createLog({ level: 'warn', stream: io.stderr }))
+  const db = await openDatabase(config, createLogger({ level: 'warn', stream: io.stderr }))
   try {
     const head = await readHead(db.knex).catch(() => undefined)
     if (!head) throw new CliError('this database has had no first start: `purser serve` makes it', exitCodes.usage)

@@ -57,9 +57,9 @@ async function dev(io: Io, flags: Flags): Promise<void> {
     },
     readFile: io.readFile,
   })
-  const { createLog } = await import('../telemetry/log.ts')
+  const { createLogger } = await import('../telemetry/log.ts')
   const { start } = await import('../start/server.ts')
-  const running = await start(config, { log: createLog({ level: config.log.level, stream: io.stderr }) })
+  const running = await start(config, { log: createLogger({ level: config.log.level, stream: io.stderr }) })
   const roots = join(dataDir, 'ca.pem')
   const api = createApi({ env: {}, readFile: io.readFile }, { addr: running.url, caFile: roots })
   let refresh: NodeJS.Timeout | undefined

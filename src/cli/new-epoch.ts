@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type HeadPlace, headFile, headObject } from '../audit/head-file.ts'
-import type { KnownHead } from '../audit/known-heads.ts'
+import { type HeadPlace, headFile, headObject } from '../audit/head-places.ts'
+import type { HeadEvidence } from '../audit/head-evidence.ts'
 import { readConfig } from '../config.ts'
 import { type NewEpoch, newEpoch } from '../start/new-epoch.ts'
 import { openOffline } from '../start/open-offline.ts'
@@ -28,7 +28,7 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: W
   const offline = await openOffline(config)
   try {
     const kept = await readPlaces(places)
-    const given = files.map((path): KnownHead => ({ where: path, note: readText(io, path, '--known') }))
+    const given = files.map((path): HeadEvidence => ({ where: path, note: readText(io, path, '--known') }))
     const known = [...kept, ...given]
     const { keys: lifetimes } = config
     const made = await newEpoch({ ...offline, known, acceptFork, reason, lifetimes, now: new Date(), randomBytes })
@@ -46,10 +46,10 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: W
   }
 }
 
-export const readPlaces = async (places: readonly HeadPlace[]): Promise<KnownHead[]> =>
+export const readPlaces = async (places: readonly HeadPlace[]): Promise<HeadEvidence[]> =>
   (await Promise.all(places.map(read))).flat()
 
-async function read(place: HeadPlace): Promise<KnownHead[]> {
+async function read(place: HeadPlace): Promise<HeadEvidence[]> {
   try {
     const { note } = await place.read()
     return note === '' ? [] : [{ where: place.where, note }]

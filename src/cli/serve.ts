@@ -15,10 +15,10 @@ export function addServe(program: Command, io: Io): void {
     .action(async () => {
       const config = readConfig({ env: io.env, readFile: io.readFile })
       // Loaded here, so that a verb that only asks a server doesn't wait for the code of one.
-      const { createLog } = await import('../telemetry/log.ts')
+      const { createLogger } = await import('../telemetry/log.ts')
       const { serve, workerNumber } = await import('../start/workers.ts')
       const worker = workerNumber()
-      const log = createLog({
+      const log = createLogger({
         level: config.log.level,
         stream: io.stdout,
         ...(worker !== undefined && { worker }),

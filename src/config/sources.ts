@@ -4,7 +4,7 @@
  */
 import type { Fault } from './error.ts'
 import { otherNames, settings } from './names.ts'
-import { nearest } from '../names/nearest.ts'
+import { suggestion } from '../names/suggestion.ts'
 import type { Setting } from './setting.ts'
 import { readYaml } from './yaml.ts'
 
@@ -54,7 +54,7 @@ export function gather(sources: Sources, faults: Fault[]): Map<string, Taken> {
     const bare = name.replace(/^PURSER_/, '')
     faults.push({
       name,
-      problem: `is not a setting${known.has(bare) ? `: did you mean ${bare}?` : nearest(name, known)}`,
+      problem: `is not a setting${known.has(bare) ? `: did you mean ${bare}?` : suggestion(name, known)}`,
     })
   }
 

@@ -1,7 +1,7 @@
 /** The YAML file: the settings' names, nested. Scalars are taken as they are written, so `010` isn't silently eight or ten. */
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml'
 import type { Fault } from './error.ts'
-import { nearest } from '../names/nearest.ts'
+import { suggestion } from '../names/suggestion.ts'
 import type { Setting } from './setting.ts'
 import type { Given } from './sources.ts'
 
@@ -42,7 +42,7 @@ export function readYaml(
           faults.push({ name, problem: row.list ? 'must be a list of plain values' : 'must be one plain value' })
         } else found.set(place, { name, text: given })
       } else if ([...places.keys()].some((known) => known.startsWith(`${place}.`))) walk(value, place)
-      else faults.push({ name, problem: `is not a setting${nearest(place, places.keys())}` })
+      else faults.push({ name, problem: `is not a setting${suggestion(place, places.keys())}` })
     }
   }
   if (document.errors.length === 0 && document.contents !== null) walk(document.contents, '')

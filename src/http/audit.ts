@@ -6,11 +6,11 @@ import type { Log } from '../audit/log.ts'
 import type { Release } from '../audit/record.ts'
 import { filterNames, filterTerms, rangeOfTime, searchPage } from '../audit/search.ts'
 import { formatProof } from '@purser/sdk/verify'
-import { nearest } from '../names/nearest.ts'
+import { suggestion } from '../names/suggestion.ts'
 import { refuse } from '../errors.ts'
 import type { Keys } from '../keys/keys.ts'
 import type { Database } from '../store/database.ts'
-import { endsOf, readEntries } from '../store/entries.ts'
+import { narrowRun, readEntries } from '../store/entries.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { openCursor, sealCursor } from './cursors.ts'
 import { logVkeysOf } from './log-keys.ts'
@@ -40,7 +40,7 @@ function checkAction(action: string | undefined): void {
   if (action === undefined || Object.hasOwn(actions, action)) return
   throw wrong(
     '/query/action',
-    `there is no such action${nearest(action, Object.keys(actions)) || '; docs/audit-events.md lists them'}`,
+    `there is no such action${suggestion(action, Object.keys(actions)) || '; docs/audit-events.md lists them'}`,
   )
 }
 
@@ -166,7 +166,7 @@ export function createAuditRoutes(parts: AuditParts): Record<'search' | 'entry' 
       if (!whole) continue
       const { view } = whole
       const times = { since: timeOf(query.since), until: timeOf(query.until) }
-      const span = await endsOf(db.knex, epoch, await rangeOfTime(db, epoch, view.size, times), times)
+      const span = await narrowRun(db.knex, epoch, await rangeOfTime(db, epoch, view.size, times), times)
       const from = Math.max(span.from, query.from ?? 0)
       const to = Math.min(span.to, query.to ?? view.size)
       if (query.from !== undefined && query.from > view.size) throw wrong('/query/from', 'the log is smaller')

@@ -6,7 +6,7 @@
 import { refuse } from '../errors.ts'
 import { readLiveBootstrapTokens } from '../store/bootstrap-tokens.ts'
 import type { Database } from '../store/database.ts'
-import { countTry } from '../store/tries.ts'
+import { countAttempt } from '../store/attempts.ts'
 
 export type BootstrapTries = {
   /** @throws Refusal `unauthenticated`, `rate_limited` */
@@ -29,7 +29,7 @@ export function createBootstrapTries(parts: {
   /** Seconds until there is a try, 0 where this was one. One after the other: beyond the last, none asks the database. */
   const take = inTurn(async (): Promise<number> => {
     if (clock() < emptyUntil) return (emptyUntil - clock()) / 1000
-    const { tries, secondsLeft } = await countTry(knex, 'bootstrap')
+    const { tries, secondsLeft } = await countAttempt(knex, 'bootstrap')
     if (tries <= perMinute) return 0
     emptyUntil = clock() + secondsLeft * 1000
     return secondsLeft

@@ -67,7 +67,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts): Routes {
     definition: DatabaseDefinition,
     snapshot: Snapshot,
   ): Promise<void> {
-    const rotated = await claimants(tx, { rotators, known: snapshot, kind: definition.kind })
+    const rotated = await claimants(tx, { rotators, snapshot, kind: definition.kind })
     const path = rotated.get(roleAt(definition, definition.admin.username))
     if (path !== undefined) throw impossible('/admin/username', `is changed by the rotation policy of ${path}`)
   }

@@ -6,7 +6,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { canonicalize } from '@purser/sdk/verify'
 import { refuse } from '../errors.ts'
 import type { Keys } from '../keys/keys.ts'
-import { type Kept, keepOutcome, takeKey } from '../store/idempotency.ts'
+import { type StoredOutcome, storeOutcome, reserveKey } from '../store/idempotency.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Caller } from '../authorize/caller.ts'
 import { json } from './request.ts'
@@ -48,7 +48,7 @@ export function idempotent<Prepared = undefined>(
       .update(JSON.stringify(idempotencyKey))
       .update(canonicalize(body ?? null))
       .digest()
-    const earlier = await takeKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
+    const earlier = await reserveKey(tx, key, hash, time, new Date(time.getTime() + keptForMs))
     if (earlier) return repeat(earlier, hash, again && ((id) => again(id, snapshot, time)))
 
     const change = await handler(request, tx, snapshot, prepared)
@@ -58,7 +58,7 @@ export function idempotent<Prepared = undefined>(
       async placed(epoch, index) {
         const resourceId = entry.resource?.id
         const status = reply.status ?? 200
-        await keepOutcome(tx, key, { status, epoch, index, showedOnce: !again, ...(resourceId && { resourceId }) })
+        await storeOutcome(tx, key, { status, epoch, index, showedOnce: !again, ...(resourceId && { resourceId }) })
         await placed?.(epoch, index)
       },
     }
@@ -66,7 +66,7 @@ export function idempotent<Prepared = undefined>(
 }
 
 async function repeat(
-  earlier: Kept,
+  earlier: StoredOutcome,
   hash: Buffer,
   again: ((id: string) => unknown) | undefined,
 ): ReturnType<ChangeState> {

@@ -21,7 +21,7 @@ export type OperationsParts = {
 }
 
 /** Anyone may read it: the facts are in the server's log. */
-const inWords = (kind: DoubtKind): string => `${doubts[kind].what}: ${doubts[kind].do}`
+const inWords = (kind: DoubtKind): string => `${doubts[kind].problem}: ${doubts[kind].do}`
 
 export function createOperationsRoutes(
   parts: OperationsParts,

@@ -3,7 +3,7 @@ import { type Revocation, revoke, valuesOf } from '../actions/revocations/revoke
 import type { Found } from '../actions/revocations/find.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { isReleasable } from '../store/blocks.ts'
-import type { RevokedLease } from '../store/held-leases.ts'
+import type { RevokedLease } from '../store/lease-ends.ts'
 import type { BlockKind, BlockRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type IdempotencyParts, idempotent } from './idempotency.ts'

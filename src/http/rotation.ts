@@ -72,7 +72,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     checkRevision(expected, old?.revision ?? 0)
     const errors = [
       ...checkPolicy(policy, rotators, snapshot, request.time),
-      ...(await claimedElsewhere(tx, { rotators, known: snapshot }, { secretId: secret.id, rotator: policy.rotator })),
+      ...(await claimedElsewhere(tx, { rotators, snapshot }, { secretId: secret.id, rotator: policy.rotator })),
     ]
     if (errors.length > 0) throw refuse('impossible', { errors })
     const tells = (of: Policy): string | undefined => rotators.get(of.rotator.kind)?.tells?.(of.rotator)
@@ -153,7 +153,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const plan = planFor(request, await readPolicy(tx, secret.id))
     const { data, supersede = false } = bodyOf(request, 'rotateSecret')
-    const asked = { secret, plan, supersede, requestedBy: operatorName(request), known: snapshot, now: request.time }
+    const asked = { secret, plan, supersede, requestedBy: operatorName(request), snapshot, now: request.time }
     const more = { ...(data && { data }), ...(prepared && { prepared }) }
     return begun(request, tx, secret, snapshot, await madeHere(beginRotation(tx, parts, { ...asked, ...more })))
   }
@@ -170,7 +170,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
       plan,
       toVersion,
       requestedBy: operatorName(request),
-      known: snapshot,
+      snapshot,
       now: request.time,
     }
     return begun(request, tx, secret, snapshot, await rollBack(tx, parts, asked))
@@ -181,7 +181,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
     const running = await lockRunning(tx, secret.id)
     if (!running) throw refuse('conflict', { detail: 'no rotation of this secret runs' })
-    const asked = { secret, running, requestedBy: operatorName(request), known: snapshot, now: request.time }
+    const asked = { secret, running, requestedBy: operatorName(request), snapshot, now: request.time }
     const steered = await steer(tx, parts, asked, verb)
     return { result: await show(tx, secret, snapshot, request.time), ...steered }
   }

@@ -5,7 +5,7 @@ import { parseSecretPath } from '../names/secret-path.ts'
 import { type ReadParts, type ReadSecrets, type Wanted, readSecrets, secretPath } from '../secrets/read.ts'
 import { createPathIndex, findPaths } from '../secrets/path-index.ts'
 import type { Database } from '../store/database.ts'
-import { ackVersion, readEnds } from '../store/secrets.ts'
+import { ackVersion } from '../store/consumers.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { etag } from './preconditions.ts'
@@ -14,6 +14,7 @@ import type { ChangeState, Issue, Read } from './route.ts'
 import { checkReason, revealReason } from '../actions/context.ts'
 import { secretCaller } from '../actions/secrets/reader.ts'
 import { showListed } from './secret-view.ts'
+import { readEnds } from '../store/secret-versions.ts'
 
 export type SecretReadParts = ListParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
 

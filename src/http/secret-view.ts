@@ -1,7 +1,7 @@
 /** Secrets as replies and the log show them: never a value. */
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { SecretRow } from '../store/rows.ts'
-import type { VersionRow } from '../store/secrets.ts'
+import type { VersionRow } from '../store/secret-versions.ts'
 
 const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
 

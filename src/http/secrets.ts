@@ -12,19 +12,7 @@ import { type SecretData, openData, sealData } from '../secrets/value.ts'
 import { type Database, type Knex, isUniqueViolation } from '../store/database.ts'
 import { removePolicy } from '../store/rotation-policies.ts'
 import type { SecretRow } from '../store/rows.ts'
-import {
-  type VersionSource,
-  deleteVersions,
-  destroyVersions,
-  insertSecret,
-  insertVersion,
-  lastVersionOf,
-  listVersions,
-  readVersions,
-  removeSecret,
-  undeleteVersions,
-  updateSecret,
-} from '../store/secrets.ts'
+import { insertSecret, lastVersionOf, removeSecret, updateSecret } from '../store/secrets.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { checkRevision, operatorName } from '../actions/context.ts'
 import { lockedSecret, secretOf } from '../actions/secrets/live.ts'
@@ -33,6 +21,15 @@ import { etag, expectedRevision } from './preconditions.ts'
 import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
 import { showSecret, showVersion } from './secret-view.ts'
+import {
+  type VersionSource,
+  deleteVersions,
+  destroyVersions,
+  insertVersion,
+  listVersions,
+  readVersions,
+  undeleteVersions,
+} from '../store/secret-versions.ts'
 
 export type SecretRouteParts = {
   db: Pick<Database, 'knex'>

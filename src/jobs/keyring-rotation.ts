@@ -8,7 +8,7 @@ import type { Keyring } from '../keys/keyring.ts'
 import { newId } from '../names/id.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { readWrappingKeys } from '../store/keys.ts'
-import { roughVersions, usesOf } from '../store/rewrap.ts'
+import { estimateVersions, countKeyUses } from '../store/rewrap.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { type OnceParts, changeOnce } from './once.ts'
@@ -31,10 +31,10 @@ export function keyringRotation(parts: KeyringRotationParts): Job {
   const { db, snapshots, rootKey, keyring, maxUses = 2 ** 31, randomBytes, log } = parts
 
   async function isDue(knex: Knex): Promise<boolean> {
-    const rough = await roughVersions(knex)
+    const rough = await estimateVersions(knex)
     if (rough >= 0 && rough < maxUses / 2) return false
     const newest = (await readWrappingKeys(knex)).sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime())[0]
-    return newest !== undefined && (await usesOf(knex, newest)) >= maxUses
+    return newest !== undefined && (await countKeyUses(knex, newest)) >= maxUses
   }
 
   return {

@@ -11,17 +11,14 @@ import { Refusal } from '../errors.ts'
 import { aboutLease } from '../secrets/leases/entry.ts'
 import { type RevokeRoles, irrevocableAfter } from '../secrets/leases/revoke.ts'
 import type { Database } from '../store/database.ts'
-import { beginRevoking, takeRevoking } from '../store/lease-ends.ts'
 import {
-  type HeldLease,
-  type LeaseCounts,
-  type LeaseRow,
-  countLeases,
+  beginRevoking,
+  claimRevoking,
   expiredLeases,
-  forsakenLeases,
-  heldLeases,
-  strandedLeases,
-} from '../store/leases.ts'
+  leasesOfEndedSessions,
+  staleIntendedLeases,
+} from '../store/lease-ends.ts'
+import { type ActiveLease, type LeaseCounts, type LeaseRow, countLeases, activeLeases } from '../store/leases.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { type Granting, concerned } from './lease-changes.ts'
 import { endRenewals } from './lease-renewals.ts'
@@ -114,9 +111,9 @@ export function leaseJob(parts: LeaseJobParts): Job {
     await endPages((time) => expiredLeases(db.knex, time, page), 'over')
     const began = now().getTime()
     const since = new Date(Math.min(ranAt, began) - lateMs)
-    if (await endPages(() => forsakenLeases(db.knex, since, page), 'session')) ranAt = began
+    if (await endPages(() => leasesOfEndedSessions(db.knex, since, page), 'session')) ranAt = began
     const before = new Date(now().getTime() - strandedAfterMs)
-    await end((await strandedLeases(db.knex, before, page)).map((lease) => ({ lease, reason: 'not_given_out' })))
+    await end((await staleIntendedLeases(db.knex, before, page)).map((lease) => ({ lease, reason: 'not_given_out' })))
     await lookAtHeld()
   }
 
@@ -127,7 +124,7 @@ export function leaseJob(parts: LeaseJobParts): Job {
     const whose = whole ? 'all' : concerned(looked.known, snapshot)
     let isSettled = true
     for (let after = ''; whose.length > 0;) {
-      const held = await heldLeases(db.knex, after, page, whose)
+      const held = await activeLeases(db.knex, after, page, whose)
       if (!(await end(held.flatMap((lease): Over[] => asOver(lease, snapshot, now()))))) isSettled = false
       const last = held.at(-1)
       if (!last || held.length < page) break
@@ -140,7 +137,7 @@ export function leaseJob(parts: LeaseJobParts): Job {
   async function revokeDue(): Promise<void> {
     for (let batches = 0; batches < maxBatches; batches++) {
       const time = now()
-      const leases = await takeRevoking(db.knex, time, new Date(time.getTime() + busyMs), batch)
+      const leases = await claimRevoking(db.knex, time, new Date(time.getTime() + busyMs), batch)
       if (leases.length === 0) return
       moved = true
       await revokeRoles(leases, opening(parts))
@@ -174,7 +171,7 @@ const movedOn = new Error('the leases moved on')
 const opening = (parts: LeaseJobParts): Opening => openBySystem('lease.revoke', parts)
 
 /** Whether its session still stands as far as memory knows, and is still granted the database. */
-function asOver(lease: HeldLease, snapshot: Snapshot, now: Date): Over[] {
+function asOver(lease: ActiveLease, snapshot: Snapshot, now: Date): Over[] {
   const { session, workloadId } = lease
   if (!session || session.endedAt || session.expiresAt <= now) return [{ lease, reason: 'session' }]
   const of = { id: lease.sessionId, workloadId, ...session }

@@ -10,7 +10,7 @@ import { aboutLease } from '../secrets/leases/entry.ts'
 import { leaseOf, rolePrefix } from '../secrets/leases/role-name.ts'
 import { takeTurn } from '../store/jobs.ts'
 import { adoptRoles } from '../store/lease-ends.ts'
-import { knownUsernames } from '../store/leases.ts'
+import { leasedUsernames } from '../store/leases.ts'
 import type { DatabaseRow } from '../store/rows.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -40,7 +40,7 @@ export function orphanRoles(parts: OrphanRolesParts): Job {
       return id === undefined ? [] : [{ id, username }]
     })
     const usernames = ours.map((object) => object.username)
-    const known = await knownUsernames(db.knex, usernames)
+    const known = await leasedUsernames(db.knex, usernames)
     return ours.filter(({ username }) => !known.has(username))
   }
 

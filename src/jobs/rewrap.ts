@@ -11,11 +11,11 @@ import {
   type Rewrapped,
   type WrappedAdmin,
   type WrappedVersion,
-  adminsUnder,
+  adminsWrappedBy,
   countWrapped,
   replaceAdminKeys,
   replaceVersionKeys,
-  versionsUnder,
+  versionsWrappedBy,
 } from '../store/rewrap.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -65,9 +65,9 @@ export function rewrap(parts: RewrapParts): Job {
     rows: T[],
     placeOf: (row: T) => ValuePlace,
   ): Rewrapped<T>[] {
-    return rows.flatMap((was) => {
+    return rows.flatMap((old) => {
       try {
-        return [{ was, now: rewrapValue(keyring, placeOf(was), was) }]
+        return [{ old, replacement: rewrapValue(keyring, placeOf(old), old) }]
       } catch {
         failures++
         return []
@@ -90,10 +90,10 @@ export function rewrap(parts: RewrapParts): Job {
   const onePage = (older: readonly string[]): Promise<boolean> =>
     db.knex.transaction(async (tx) => {
       if (!(await tryLock(tx, lock))) return false
-      const versions = await versionsUnder(tx, older, last, page)
+      const versions = await versionsWrappedBy(tx, older, last, page)
       last = versions.length === page ? versions.at(-1) : undefined
       let done = await replaceVersionKeys(tx, rewrapped(versions, placeOfVersion))
-      if (!last) done += await replaceAdminKeys(tx, rewrapped(await adminsUnder(tx, older), placeOfAdmin))
+      if (!last) done += await replaceAdminKeys(tx, rewrapped(await adminsWrappedBy(tx, older), placeOfAdmin))
       if (done > 0) {
         const state = await stateOf(tx, keyring.currentId)
         await writeJobState(tx, name, { ...state, rewrapped: state.rewrapped + done })

@@ -7,9 +7,9 @@ import { endOlder, namesOf } from '../secrets/rotation/outcome.ts'
 import { type Plan, planOf } from '../secrets/rotation/policy.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
 import type { Knex } from '../store/database.ts'
-import { type RotationRow, lockRunning, lookLater, updateRotation } from '../store/rotations.ts'
+import { type RotationRow, lockRunning, postponeCheck, updateRotation } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
-import { listVersions } from '../store/secrets.ts'
+import { listVersions } from '../store/secret-versions.ts'
 import { changeIf } from './once.ts'
 import { type Due, attempt, secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
@@ -139,7 +139,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     if (verdict.do === 'retire') return beginEnd(due)
     if (verdict.do !== 'wait') return atDeadline(due, verdict.do)
     const age = time.getTime() - due.startedAt.getTime()
-    await lookLater(db.knex, due, time, new Date(time.getTime() + Math.min(Math.max(age / 20, 1000), rarestLookMs)))
+    await postponeCheck(db.knex, due, time, new Date(time.getTime() + Math.min(Math.max(age / 20, 1000), rarestLookMs)))
   }
 }
 

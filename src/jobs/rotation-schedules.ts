@@ -6,7 +6,7 @@ import { lateMs, newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
 import { takeTurn } from '../store/jobs.ts'
-import { duePolicies, movePolicyOn } from '../store/rotation-policies.ts'
+import { duePolicies, advancePolicy } from '../store/rotation-policies.ts'
 import { changeIf } from './once.ts'
 import { secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
@@ -39,8 +39,8 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     const prepared = live && (await prepareValue(db.knex, parts, live, plan, now()))
     return changeIf(parts, 'secret.rotate', async (tx, snapshot, at) => {
       const secret = await secretUnderLock(tx, snapshot, policy)
-      if (!(await movePolicyOn(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
-      const asked = { secret, plan, requestedBy: 'schedule', known: snapshot, now: at, ...(prepared && { prepared }) }
+      if (!(await advancePolicy(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
+      const asked = { secret, plan, requestedBy: 'schedule', snapshot, now: at, ...(prepared && { prepared }) }
       const { entry } = await beginRotation(tx, parts, asked)
       return { result: undefined, entry }
     })
@@ -50,7 +50,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
   const leaveOut = (policy: DuePolicy, error: string): Promise<boolean> =>
     changeIf(parts, 'secret.rotate', async (tx, _, at) => {
       const next = nextOf(policy, at)
-      if (!(await movePolicyOn(tx, policy.secretId, policy.nextAt, next))) return undefined
+      if (!(await advancePolicy(tx, policy.secretId, policy.nextAt, next))) return undefined
       log.warn('rotation.left_out', { secret: policy.path, note: error })
       const entry: EntryPart = {
         outcome: 'failed',

@@ -2,10 +2,11 @@
 import type { EntryPart } from '../audit/entry.ts'
 import type { Database } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
-import { deleteConsumers, expiredBefore } from '../store/secret-sweep.ts'
-import { destroyVersions, lockSecret } from '../store/secrets.ts'
+import { deleteConsumers } from '../store/consumers.ts'
+import { lockSecret } from '../store/secrets.ts'
 import { type OnceParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
+import { destroyVersions, expiredVersions } from '../store/secret-versions.ts'
 
 export type SecretSweepParts = OnceParts & { db: Pick<Database, 'knex'> }
 
@@ -27,7 +28,7 @@ export function secretSweep(parts: SecretSweepParts): Job {
   const destroyExpired = (): Promise<boolean> =>
     changeOnce(parts, lock, 'secret.destroy', async (tx, time) => {
       const entries: EntryPart[] = []
-      for (const versions of await expiredBefore(tx, new Date(time.getTime() - expiredFor), maxSecrets)) {
+      for (const versions of await expiredVersions(tx, new Date(time.getTime() - expiredFor), maxSecrets)) {
         // Whoever writes a secret has its row's lock before those of its versions.
         await lockSecret(tx, versions.id)
         await destroyVersions(tx, versions.id, versions.versions, time)

@@ -5,7 +5,7 @@
 import type { EntryPart } from '../audit/entry.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { oldestLive } from '../keys/keys.ts'
-import { type KeyUse, keysCertified, sharesNamed, usesOfKeys } from '../store/issued-keys.ts'
+import { type KeyUse, certifiedKeys, sharedKeyAlerts, usesOfKeys } from '../store/certified-keys.ts'
 import { readJobState, tryLock, writeJobState } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -52,7 +52,7 @@ const alert = (key: string, uses: readonly KeyUse[]): EntryPart => ({
 
 /** The workloads that an earlier alert of this key names: one that adds none would only repeat it. */
 async function namedBefore(tx: Knex, key: string): Promise<Set<string>> {
-  return new Set((await sharesNamed(tx, key)).flat())
+  return new Set((await sharedKeyAlerts(tx, key)).flat())
 }
 
 export function sharedKeys(parts: SharedKeysParts): Job {
@@ -90,7 +90,7 @@ export function sharedKeys(parts: SharedKeysParts): Job {
     db.knex.transaction(async (tx) => {
       if (!(await tryLock(tx, lock))) return undefined
       const from = await stateOf(tx)
-      const { uses, next } = await keysCertified(tx, from.epoch, from.index, page)
+      const { uses, next } = await certifiedKeys(tx, from.epoch, from.index, page)
       const to = { ...from, index: next }
       const fresh = uses.filter((use) => !remembered.has(pairOf(use)))
       const keys = [...new Set(fresh.map((use) => use.key))]

@@ -3,7 +3,7 @@ import { type AdminParts } from '../secrets/databases/admin.ts'
 import { setStaged } from '../secrets/databases/admin-rotation.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
 import { switchAdmin } from '../secrets/databases/switch-admin.ts'
-import { databasesWithStaged, stagedAdmin } from '../store/databases.ts'
+import { databasesWithStagedAdmin, stagedAdmin } from '../store/databases.ts'
 import { takeTurn } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -36,7 +36,7 @@ export function stagedAdmins(parts: StagedAdminParts): Job {
     name,
     everySeconds: 30,
     async run() {
-      const ids = await databasesWithStaged(db.knex)
+      const ids = await databasesWithStagedAdmin(db.knex)
       if (ids.length === 0 || !(await takeTurn(db.knex, name, lock, now(), everyMs / 2))) return
       for (const id of ids) {
         await goOn(id).catch((error: unknown) => {

@@ -2,7 +2,7 @@
 import type { Database } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import { type SweptTable, deleteOver, sweptTables } from '../store/sweep.ts'
+import { type SweptTable, deleteExpired, sweptTables } from '../store/sweep.ts'
 import type { Job } from './runner.ts'
 
 export type SweepParts = {
@@ -45,7 +45,7 @@ export function sweep({ db, snapshots, now }: SweepParts): Job {
   const sweepPage = (table: SweptTable): Promise<boolean> =>
     db.knex.transaction(async (tx) => {
       if (!(await tryLock(tx, sweepLock))) return false
-      return (await deleteOver(tx, table, endOf(table), page)) === page
+      return (await deleteExpired(tx, table, endOf(table), page)) === page
     })
 
   return {

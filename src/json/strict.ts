@@ -114,7 +114,7 @@ function scan(text: string, maxDepth: number, maxMembers: number, roundIntegers:
       let unicode = false
       let unit = text.charCodeAt(++at)
       while (unit !== QUOTE) {
-        if (at >= text.length) throw refused('syntax', stack, start - 1)
+        if (at >= text.length) throw errorAt('syntax', stack, start - 1)
         if (unit === BACKSLASH) {
           escaped = true
           if (text.charCodeAt(++at) === LETTER_U) unicode = true
@@ -122,33 +122,33 @@ function scan(text: string, maxDepth: number, maxMembers: number, roundIntegers:
         unit = text.charCodeAt(++at)
       }
       if (unicode && loneSurrogate.test(unquote(text, start, at, true)))
-        throw refused('lone_surrogate', stack, start - 1)
+        throw errorAt('lone_surrogate', stack, start - 1)
       // In a document that is JSON, a string followed by a colon is a member's name, and nothing else is.
       if (top !== undefined && !top.array && followedByColon(text, at + 1)) {
         const name = unquote(text, start, at, escaped)
         top.key = name
-        if (++members > maxMembers) throw refused('too_many_members', stack, start - 1)
-        if (name === '__proto__') throw refused('forbidden_name', stack, start - 1)
-        if (!addName(top, name)) throw refused('duplicate_name', stack, start - 1)
+        if (++members > maxMembers) throw errorAt('too_many_members', stack, start - 1)
+        if (name === '__proto__') throw errorAt('forbidden_name', stack, start - 1)
+        if (!addName(top, name)) throw errorAt('duplicate_name', stack, start - 1)
       }
     } else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
-      if (stack.length >= maxDepth) throw refused('too_deep', stack, at)
+      if (stack.length >= maxDepth) throw errorAt('too_deep', stack, at)
       top = { array: code === OPEN_ARRAY, key: code === OPEN_ARRAY ? 0 : '', names: [], set: undefined }
-      if (top.array && ++members > maxMembers) throw refused('too_many_members', stack, at)
+      if (top.array && ++members > maxMembers) throw errorAt('too_many_members', stack, at)
       stack.push(top)
     } else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
-      if (stack.pop() === undefined) throw refused('syntax', stack, at)
+      if (stack.pop() === undefined) throw errorAt('syntax', stack, at)
       top = stack.at(-1)
     } else if (code === COMMA) {
       if (top !== undefined && typeof top.key === 'number') {
         top.key++
-        if (++members > maxMembers) throw refused('too_many_members', stack, at)
+        if (++members > maxMembers) throw errorAt('too_many_members', stack, at)
       }
     } else if (code === MINUS || (code >= 0x30 && code <= 0x39)) {
       numberToken.lastIndex = at
       const token = numberToken.exec(text)?.[0] ?? ''
       const ends = /[\s,\]}]/.test(text[at + token.length] ?? ' ')
-      if (ends && !inRange(token, roundIntegers)) throw refused('number_out_of_range', stack, at)
+      if (ends && !inRange(token, roundIntegers)) throw errorAt('number_out_of_range', stack, at)
       at += token.length - 1
     }
   }
@@ -158,7 +158,7 @@ function unquote(text: string, start: number, end: number, escaped: boolean): st
   return escaped ? String(parse(text.slice(start - 1, end + 1))) : text.slice(start, end)
 }
 
-function refused(code: JsonErrorCode, stack: readonly Frame[], offset: number): JsonError {
+function errorAt(code: JsonErrorCode, stack: readonly Frame[], offset: number): JsonError {
   const pointer = stack.map(({ key }) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
   return new JsonError(code, pointer, offset)
 }

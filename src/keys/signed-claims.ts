@@ -14,11 +14,11 @@ const lifetimeSeconds = 120
 export function createClaimSigner(parts: {
   type: string
   keys: Pick<Keys, 'signing'>
-  known: () => Snapshot
+  currentSnapshot: () => Snapshot
   now: () => Date
 }): ClaimSigner {
   return (claims) => {
-    const snapshot = parts.known()
+    const snapshot = parts.currentSnapshot()
     const now = parts.now()
     const { row, key } = parts.keys.signing(snapshot, 'jwt-es256', now)
     const at = Math.floor(now.getTime() / 1000)

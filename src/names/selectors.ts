@@ -85,7 +85,7 @@ export function wildKeys(match: Match): string[] {
 export function matches(match: Match, selectors: Selectors, wide: boolean): boolean {
   let any = false
   for (const name in match) {
-    if (!holds(match[name] ?? [], found(selectors, name), wide)) return false
+    if (!holds(match[name] ?? [], selectorValue(selectors, name), wide)) return false
     any = true
   }
   return any
@@ -94,13 +94,13 @@ export function matches(match: Match, selectors: Selectors, wide: boolean): bool
 /** The same, condition by condition, for `explain`. */
 export function explainMatch(match: Match, selectors: Selectors, wide: boolean): Condition[] {
   return Object.entries(match).map(([name, wanted]) => {
-    const fact = found(selectors, name)
+    const fact = selectorValue(selectors, name)
     return { key: name, wanted, ...(fact === undefined ? {} : { found: fact }), ok: holds(wanted, fact, wide) }
   })
 }
 
 /** The fact of that key, and never something inherited. */
-export function found(selectors: Selectors, name: string): string | string[] | undefined {
+export function selectorValue(selectors: Selectors, name: string): string | string[] | undefined {
   return Object.hasOwn(selectors, name) ? selectors[name] : undefined
 }
 

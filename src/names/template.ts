@@ -5,7 +5,7 @@
  */
 import { NameError } from './errors.ts'
 import { isPathSegment, parsePathPattern } from './secret-path.ts'
-import { found, isSelectorKey, isSelectorValue } from './selectors.ts'
+import { selectorValue, isSelectorKey, isSelectorValue } from './selectors.ts'
 import type { Selectors } from './selectors.ts'
 import { isSpiffeSegment, parseSpiffeId } from './spiffe-id.ts'
 
@@ -73,7 +73,7 @@ export function keepsFactsApart({ kind, parts }: Template): boolean {
 export function render(template: Template, selectors: Selectors): string {
   const { plain, check } = rules[template.kind]
   const whole = fill(template.parts, (key) => {
-    const fact = found(selectors, key)
+    const fact = selectorValue(selectors, key)
     if (fact === undefined) throw new NameError('fact_missing', 'the attestor verified no such fact', key)
     if (typeof fact !== 'string') throw new NameError('fact_has_many_values', 'the fact has more than one value', key)
     if (!plain(fact)) throw new NameError('fact_not_plain', 'the fact is not one plain segment', key)

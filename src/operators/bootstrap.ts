@@ -8,10 +8,10 @@ import type { OpaqueToken } from '../names/token.ts'
 import { insertApiToken, revokeApiToken, setFirstUsed } from '../store/api-tokens.ts'
 import {
   endLiveBootstrapTokens,
-  endMakerOf,
-  holdBootstrapToken,
+  endBootstrapTokenOf,
+  lockBootstrapToken,
   insertBootstrapToken,
-  setMade,
+  setApiToken,
 } from '../store/bootstrap-tokens.ts'
 import type { Knex } from '../store/database.ts'
 
@@ -27,7 +27,7 @@ export async function exchangeBootstrap(
   made: OpaqueToken,
   now: Date,
 ): Promise<Change<BootstrapReply>> {
-  const held = await holdBootstrapToken(tx, hash, now)
+  const held = await lockBootstrapToken(tx, hash, now)
   if (!held) throw refuse('unauthenticated')
   const earlier = held.apiTokenId
   const { id } = made
@@ -35,7 +35,7 @@ export async function exchangeBootstrap(
   if (earlier !== undefined) await revokeApiToken(tx, earlier, now)
   const admin = { operator: 'admin', role: 'admin' } as const
   await insertApiToken(tx, { id, hash: made.hash, ...admin, createdAt: now, expiresAt: expires })
-  await setMade(tx, held.id, id)
+  await setApiToken(tx, held.id, id)
   const expiresAt = expires.toISOString()
   return {
     result: { operator: 'admin', tokenId: id, token: made.token, expiresAt },
@@ -70,7 +70,7 @@ export async function replaceBootstrapToken(
 /** The first use of an API token: from here on the bootstrap token that made it is dead. */
 export async function markFirstUse(tx: Knex.Transaction, tokenId: string, now: Date): Promise<Change<undefined>> {
   await setFirstUsed(tx, tokenId, now)
-  const bootstrapTokenEnded = await endMakerOf(tx, tokenId, now)
+  const bootstrapTokenEnded = await endBootstrapTokenOf(tx, tokenId, now)
   return {
     result: undefined,
     entry: {

@@ -5,7 +5,7 @@
 import { BlockList, isIP } from 'node:net'
 
 /** `private`: loopback and private networks. `special`: link-local, cloud metadata, multicast, reserved, unspecified, no address at all. */
-export type Place = 'public' | 'private' | 'special'
+export type Zone = 'public' | 'private' | 'special'
 
 function ranges(family: 'ipv4' | 'ipv6', cidrs: readonly string[]): BlockList {
   const list = new BlockList()
@@ -40,18 +40,18 @@ const special6 = ranges('ipv6', ['2001::/23', '2001:db8::/32', '2002::/16', '3ff
 const carries4 = ranges('ipv6', ['::ffff:0:0/96', '64:ff9b::/96'])
 
 /** Takes an address as `dns.lookup` or a URL's host gives it, an IPv6 address without brackets. */
-export function placeOf(address: string): Place {
+export function zoneOf(address: string): Zone {
   const [bare = ''] = address.split('%')
   const family = isIP(bare)
-  if (family === 4) return place4(bare)
+  if (family === 4) return zoneOfIpv4(bare)
   if (family !== 6) return 'special'
-  if (carries4.check(bare, 'ipv6')) return place4(last32Bits(bare))
+  if (carries4.check(bare, 'ipv6')) return zoneOfIpv4(last32Bits(bare))
   if (metadata6.check(bare, 'ipv6')) return 'special'
   if (private6.check(bare, 'ipv6')) return 'private'
   return global6.check(bare, 'ipv6') && !special6.check(bare, 'ipv6') ? 'public' : 'special'
 }
 
-function place4(address: string): Place {
+function zoneOfIpv4(address: string): Zone {
   if (metadata4.check(address) || special4.check(address)) return 'special'
   return private4.check(address) ? 'private' : 'public'
 }

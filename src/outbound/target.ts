@@ -1,7 +1,7 @@
 /** Which URLs may be fetched at all, and how far into the network. */
 import { isIP } from 'node:net'
-import { placeOf } from './address.ts'
-import type { Place } from './address.ts'
+import { zoneOf } from './address.ts'
+import type { Zone } from './address.ts'
 import { OutboundError } from './errors.ts'
 
 /**
@@ -19,7 +19,7 @@ const maxUrlLength = 2048
 const shape =
   /^(https?):\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::([0-9]{1,5}))?([/?][!"$-[\]-~]*)?$/
 
-const places: Record<Reach, readonly Place[]> = {
+const places: Record<Reach, readonly Zone[]> = {
   public: ['public'],
   inside: ['public', 'private'],
   any: ['public', 'private', 'special'],
@@ -27,7 +27,7 @@ const places: Record<Reach, readonly Place[]> = {
 
 /** Whether every address is one that the reach covers. One that isn't refuses all: the next answer could be that one. */
 export function covers(reach: Reach, addresses: readonly string[]): boolean {
-  return addresses.length > 0 && addresses.every((address) => places[reach].includes(placeOf(address)))
+  return addresses.length > 0 && addresses.every((address) => places[reach].includes(zoneOf(address)))
 }
 
 /**

@@ -2,7 +2,7 @@
 import { refuse } from '../errors.ts'
 import { type SealingKeyring, openValue, sealValue } from '../keys/data-keys.ts'
 import type { SealedValue } from '../store/rows.ts'
-import type { VersionRow } from '../store/secrets.ts'
+import type { VersionRow } from '../store/secret-versions.ts'
 
 export type SecretData = Record<string, unknown>
 

@@ -4,7 +4,7 @@
  */
 import type { Database } from '../store/database.ts'
 import type { SecretRow } from '../store/rows.ts'
-import { type VersionRow, readVersions } from '../store/secrets.ts'
+import { type VersionRow, readVersions } from '../store/secret-versions.ts'
 
 type WantedVersion = { secret: SecretRow; version: number }
 

@@ -3,7 +3,7 @@
  * over other entries than the database's proves a fork: the log key signed two histories.
  */
 import { type Checkpoint, openCheckpoint, parseCheckpoint, parseNote, signCheckpoint } from '@purser/sdk/verify'
-import type { KnownHead } from '../audit/known-heads.ts'
+import type { HeadEvidence } from '../audit/head-evidence.ts'
 import { originOf } from '../audit/log.ts'
 import { readTree } from '../audit/read-tree.ts'
 import type { Tree } from '../audit/tree.ts'
@@ -14,7 +14,7 @@ import type { Knex } from '../store/database.ts'
 import type { Head } from '../store/log.ts'
 import type { KeyRow } from '../store/rows.ts'
 
-export type KnownEpoch = KnownHead & { head: Checkpoint; epoch: number }
+export type KnownEpoch = HeadEvidence & { head: Checkpoint; epoch: number }
 
 export type EndedEpoch = {
   /** The head that the epoch ends with. */
@@ -40,7 +40,7 @@ const wordsOf = ({ where, head }: KnownEpoch): string =>
   `${where} is a signed head over ${head.size} other entries than those of this database`
 
 /** Newest first. */
-export function readKnown(known: readonly KnownHead[], trustDomain: string): KnownEpoch[] {
+export function readKnown(known: readonly HeadEvidence[], trustDomain: string): KnownEpoch[] {
   const read = known.map((place): KnownEpoch => {
     try {
       const head = parseCheckpoint(parseNote(place.note).text)

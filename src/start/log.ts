@@ -1,12 +1,12 @@
 /** The log as the server runs it: opened, its head kept outside too, and the two ways to append. */
 import { type AppendWatch, watchAppends } from '../audit/append-watch.ts'
 import { createGroupCommit } from '../audit/group-commit.ts'
-import { headFile, headObject } from '../audit/head-file.ts'
+import { headFile, headObject } from '../audit/head-places.ts'
 import { doubts } from '../audit/doubt.ts'
 import { createServerWatch } from '../audit/database-server.ts'
-import { countIssued } from '../audit/issued.ts'
-import { keepHead } from '../audit/keep-head.ts'
-import { logIdentity } from '../audit/known-heads.ts'
+import { countIssued } from '../audit/entry.ts'
+import { startHeadKeeper } from '../audit/head-keeper.ts'
+import { logIdentity } from '../audit/head-evidence.ts'
 import { type Log, openLog, originOf } from '../audit/log.ts'
 import { readTree } from '../audit/read-tree.ts'
 import { type Recorder, createRecorder } from '../audit/record.ts'
@@ -50,7 +50,7 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
   })
   const { headUrl } = config.log
   const { failover } = config.database
-  const head = await keepHead({
+  const head = await startHeadKeeper({
     log,
     identity: () => logIdentity(snapshots.current()),
     readHead: createReplicatedHead(db.knex, () => log.size()),

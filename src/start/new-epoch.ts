@@ -6,7 +6,7 @@
  * has looked at it.
  */
 import type { EntryPart } from '../audit/entry.ts'
-import type { KnownHead } from '../audit/known-heads.ts'
+import type { HeadEvidence } from '../audit/head-evidence.ts'
 import { originOf } from '../audit/log.ts'
 import { makeEntry, seal } from '../audit/seal.ts'
 import { type KnownEpoch, endEpoch, readKnown } from './ended-epoch.ts'
@@ -21,16 +21,16 @@ import type { Offline } from './open-offline.ts'
 import { StartError } from './open-store.ts'
 import { replaceBootstrapToken } from '../operators/bootstrap.ts'
 import { markChanged } from '../store/changes.ts'
-import { type Ended, endAll } from '../store/end-all.ts'
+import { type EndedAccess, endAllAccess } from '../store/end-access.ts'
 import { insertKey, lockKeys, readKeys, setLastSize, updateKey } from '../store/keys.ts'
 import { startEpoch } from '../store/epochs.ts'
 import { appendItems, lockHead, newBatchId } from '../store/log.ts'
-import { keepServersOut } from '../store/presence.ts'
+import { excludeServers } from '../store/server-lock.ts'
 import type { KeyRow } from '../store/rows.ts'
 
 type Parts = Offline & {
   /** Heads that are known from outside of the database, newest or not. */
-  known: readonly KnownHead[]
+  known: readonly HeadEvidence[]
   /** Goes on although a signed head is over other entries than the database's. */
   acceptFork?: boolean
   reason: string
@@ -51,7 +51,7 @@ export type NewEpoch = {
     /** Why a replica had closed the log for all. */
     closed?: string
   }
-  ended: Ended
+  ended: EndedAccess
   keys: { created: KeyRow[]; withdrawn: KeyRow[] }
   /** Shown once: the way in for whoever reviews. */
   bootstrapToken: string
@@ -72,12 +72,12 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
   const changes = await replaceKeys(rows, parts, maker)
 
   return db.knex.transaction(async (tx) => {
-    if (!(await keepServersOut(tx))) {
+    if (!(await excludeServers(tx))) {
       throw new StartError('a server has this database open: end every replica first, then run this again')
     }
     await lockKeys(tx)
     if ((await readKeys(tx)).length !== rows.length) throw new StartError('keys were changed meanwhile: run this again')
-    const ended = await endAll(tx, 'a new epoch of the log began', now)
+    const ended = await endAllAccess(tx, 'a new epoch of the log began', now)
     const boot = newToken('boot', randomBytes)
     const bootstrap = await replaceBootstrapToken(tx, boot, now)
     for (const row of [logKey, ...changes.created]) await insertKey(tx, row)

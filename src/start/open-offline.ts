@@ -9,7 +9,7 @@ import type { Database } from '../store/database.ts'
 import { openEmbedded } from '../store/embedded.ts'
 import { readWrappingKeys } from '../store/keys.ts'
 import { type Head, readHead } from '../store/log.ts'
-import { fitting, openPostgres } from '../store/postgres.ts'
+import { requireFit, openPostgres } from '../store/postgres.ts'
 
 export type Offline = {
   db: Database
@@ -27,7 +27,7 @@ const statementSeconds = 3600
 async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>): Promise<Database> {
   if (config.database.kind === 'embedded') return openEmbedded({ dataDir: join(config.dataDir, 'db') })
   const db = openPostgres({ url: config.database.url.reveal(), applicationName: 'purser offline', statementSeconds })
-  return fitting(db)
+  return requireFit(db)
 }
 
 /** @throws RootKeyError */

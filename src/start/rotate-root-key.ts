@@ -16,7 +16,7 @@ import type { Database, Knex } from '../store/database.ts'
 import { readJobState, writeJobState } from '../store/jobs.ts'
 import { lockKeys, readWrappingKeys, rewrapWrappingKey } from '../store/keys.ts'
 import { appendItems, lockHead, newBatchId } from '../store/log.ts'
-import { keepServersOut } from '../store/presence.ts'
+import { excludeServers } from '../store/server-lock.ts'
 
 export type RootKeyRotated = { from: string; to: string; rewrapped: number }
 
@@ -43,7 +43,7 @@ async function rewrapAll(
   to: RootKey,
   { reason, now }: { reason: string; now: Date },
 ): Promise<RootKeyRotated> {
-  if (!(await keepServersOut(tx))) {
+  if (!(await excludeServers(tx))) {
     throw new StartError('a server has this database open: end every replica first, then run this again')
   }
   await lockKeys(tx)

@@ -21,7 +21,12 @@ export function createRotationParts(parts: {
   randomBytes: (size: number) => Buffer
 }): RotationParts {
   const { db, keyring, keys, snapshots, outbound, now, randomBytes } = parts
-  const signClaims = createClaimSigner({ type: 'purser-rotation', keys, known: () => snapshots.current(), now })
+  const signClaims = createClaimSigner({
+    type: 'purser-rotation',
+    keys,
+    currentSnapshot: () => snapshots.current(),
+    now,
+  })
   return {
     keyring,
     randomBytes,

@@ -3,7 +3,7 @@ import { addEffects } from './effects.ts'
 import type { AppendItem, Verdict } from './log.ts'
 
 /** Written member by member: an object of many spreads costs as much as the rest of an append (CONTRIBUTING.md, Keep it fast). */
-export function wire(item: AppendItem, n: number): Record<string, unknown> {
+export function toWire(item: AppendItem, n: number): Record<string, unknown> {
   const row: Record<string, unknown> = {
     n,
     rev: item.revision ?? null,

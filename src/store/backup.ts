@@ -1,7 +1,7 @@
 /** What a database that was put back knows of the time before it was kept. Only reads. */
 import type { Knex } from './database.ts'
 
-export type KeptSecret = {
+export type RestoredSecret = {
   id: string
   path: string
   version: number
@@ -11,7 +11,7 @@ export type KeptSecret = {
 }
 
 /** Live secrets behind a path, in its order, with their rotators and what the rotators are told. */
-export async function keptSecrets(knex: Knex, after: string, max: number): Promise<KeptSecret[]> {
+export async function restoredSecrets(knex: Knex, after: string, max: number): Promise<RestoredSecret[]> {
   const rows: {
     id: string
     path: string
@@ -42,7 +42,7 @@ export async function lastEntries(knex: Knex): Promise<{ epoch: number; at: Date
 }
 
 /** What still gives access, and what is under way. */
-export async function openThings(
+export async function countOpen(
   knex: Knex,
   now: Date,
 ): Promise<{ sessions: number; leases: number; rotations: number }> {

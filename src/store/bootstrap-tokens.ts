@@ -21,7 +21,7 @@ export async function readLiveBootstrapTokens(knex: Knex, now: Date): Promise<Re
 }
 
 /** The live token of a hash, locked until the transaction ends. */
-export async function holdBootstrapToken(
+export async function lockBootstrapToken(
   tx: Knex.Transaction,
   hash: Buffer,
   now: Date,
@@ -31,11 +31,11 @@ export async function holdBootstrapToken(
   return { id: row.id, apiTokenId: row.api_token_id ?? undefined }
 }
 
-export const setMade = (tx: Knex.Transaction, id: string, apiTokenId: string): Promise<unknown> =>
+export const setApiToken = (tx: Knex.Transaction, id: string, apiTokenId: string): Promise<unknown> =>
   tx('bootstrap_token').where({ id }).update({ api_token_id: apiTokenId })
 
 /** Answers whether there was one. */
-export async function endMakerOf(tx: Knex.Transaction, apiTokenId: string, now: Date): Promise<boolean> {
+export async function endBootstrapTokenOf(tx: Knex.Transaction, apiTokenId: string, now: Date): Promise<boolean> {
   const made = tx('bootstrap_token').where({ api_token_id: apiTokenId })
   return (await made.whereNull('dead_at').update({ dead_at: now })) > 0
 }

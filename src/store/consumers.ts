@@ -92,3 +92,32 @@ export async function readHolders(knex: Knex, secretId: string): Promise<HolderR
 /** Versions that a rotation ended. */
 export const retiredVersions = (knex: Knex, secretId: string): Promise<number[]> =>
   knex('secret_version').where({ secret_id: secretId }).whereNotNull('retired_at').pluck('version')
+
+/** Under the head lock (`placed`), where the group commit locks these rows too. Answers 0 where it never fetched that version; said again, the first time stays. */
+export const ackVersion = (
+  tx: Knex.Transaction,
+  { secret, version, holder }: { secret: string; version: number; holder: string },
+  now: Date,
+): Promise<number> =>
+  tx('secret_consumer')
+    .where({ secret_id: secret, version, holder })
+    .update({ acked_at: tx.raw('coalesce(acked_at, ?::timestamptz)', [now]) })
+
+/**
+ * Rows of consumers whose session ended before a time and who fetched nothing since; of readers without a session the
+ * last read alone counts. What the group commit has locked is left for later: nobody waits for a sweep.
+ * @returns how many went; fewer than `most` when none are left
+ */
+export async function deleteConsumers(knex: Knex, before: Date, max: number): Promise<number> {
+  const { rows } = await knex.raw<{ rows: unknown[] }>(
+    `with over as (
+       select c.secret_id, c.holder, c.version
+         from secret_consumer c left join session s on s.id = c.holder
+        where c.fetched_at < ? and (s.id is null or s.expires_at < ?)
+        limit ? for update of c skip locked)
+     delete from secret_consumer c using over
+      where c.secret_id = over.secret_id and c.holder = over.holder and c.version = over.version returning 1 as gone`,
+    [before, before, max],
+  )
+  return rows.length
+}

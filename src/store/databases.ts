@@ -52,14 +52,14 @@ const toSealed = (row: Staged): SealedValue | undefined =>
 
 const stagedColumns = ['id', 'revision', 'next_wrapping_key_id', 'next_data_key', 'next_ciphertext'] as const
 
-const liveOne = (knex: Knex, id: string) => knex('database').where({ id }).whereNull('deleted_at')
+const liveDatabase = (knex: Knex, id: string) => knex('database').where({ id }).whereNull('deleted_at')
 
 /** Takes the row's lock. Answers its revision, and the credential that is staged; nothing for one that was removed. */
 export async function lockDatabase(
   tx: Tx,
   id: string,
 ): Promise<{ revision: number; staged: SealedValue | undefined } | undefined> {
-  const row: Staged | undefined = await liveOne(tx, id)
+  const row: Staged | undefined = await liveDatabase(tx, id)
     .forUpdate()
     .first(...stagedColumns)
   return row && { revision: row.revision, staged: toSealed(row) }
@@ -73,13 +73,13 @@ export async function stagedAdmin(
   knex: Knex,
   id: string,
 ): Promise<{ revision: number; next: SealedValue } | undefined> {
-  const row: Staged | undefined = await liveOne(knex, id).first(...stagedColumns)
+  const row: Staged | undefined = await liveDatabase(knex, id).first(...stagedColumns)
   const next = row && toSealed(row)
   return row && next && { revision: row.revision, next }
 }
 
 /** Those with a credential that is being set: whoever began may be gone. */
-export async function databasesWithStaged(knex: Knex): Promise<string[]> {
+export async function databasesWithStagedAdmin(knex: Knex): Promise<string[]> {
   const rows: { id: string }[] = await knex('database')
     .whereNotNull('next_data_key')
     .whereNull('deleted_at')

@@ -78,6 +78,6 @@ export function addEffects(row: Record<string, unknown>, effects: Effects): void
 }
 
 /** The wire names of the effects that occur in a batch: `log_append` skips the statements of the others. */
-export const namesOf = (batch: readonly { effects?: Effects }[]): string[] => [
+export const effectNames = (batch: readonly { effects?: Effects }[]): string[] => [
   ...new Set(batch.flatMap(({ effects }) => Object.keys(effects ?? {}).map(wireName))),
 ]

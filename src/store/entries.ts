@@ -35,7 +35,7 @@ export async function indexAt(knex: Knex, epoch: number, size: number, time: Dat
 }
 
 /** What of [from, to) is left from the first entry of `since` on, and to the last one before `until`. */
-export async function endsOf(
+export async function narrowRun(
   knex: Knex,
   epoch: number,
   { from, to }: Run,
@@ -51,10 +51,10 @@ export async function endsOf(
 }
 
 /** An entry that a redaction may take, unless it stays: `log_entry_stays` says which do (migrations/005-redaction.ts). */
-export type TakeableRow = { index: number; at: Date; body: string | null; stays: boolean | null }
+export type RedactableRow = { index: number; at: Date; body: string | null; stays: boolean | null }
 
-export async function readTakeable(tx: Knex, epoch: number, from: number, to: number): Promise<TakeableRow[]> {
-  const { rows } = await tx.raw<{ rows: (Omit<TakeableRow, 'index'> & { idx: string })[] }>(
+export async function readRedactable(tx: Knex, epoch: number, from: number, to: number): Promise<RedactableRow[]> {
+  const { rows } = await tx.raw<{ rows: (Omit<RedactableRow, 'index'> & { idx: string })[] }>(
     `select idx, at, body, log_entry_stays(idx, body) as stays from log_entry
       where epoch = ? and idx >= ? and idx < ? order by idx`,
     [epoch, from, to],
@@ -87,7 +87,7 @@ export async function countRedacted(knex: Knex, epoch: number, from: number, to:
 export type Run = { from: number; to: number }
 
 /** Takes body, nonce and terms of the runs, in the transaction of the entry that names them: anything else Postgres refuses. */
-export async function takeEntries(
+export async function redactEntries(
   tx: Knex.Transaction,
   { epoch, runs, entry }: { epoch: number; runs: readonly Run[]; entry: Place },
 ): Promise<void> {

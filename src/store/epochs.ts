@@ -46,3 +46,19 @@ export async function closeLog(knex: Knex, { epoch, reason }: { epoch: number; r
     .update({ issuing: false, closed_reason: reason, closed_at: knex.fn.now() })
   await knex.raw(`select pg_notify('purser_revision', '')`)
 }
+
+/** Any number that nobody else uses: "pfst" in ASCII. */
+const firstStartLock = 0x70667374
+
+/** Of replicas that start at once one goes on; the others wait until its transaction ends. */
+export const lockFirstStart = (tx: Knex.Transaction): Promise<unknown> =>
+  tx.raw('select pg_advisory_xact_lock(?)', [firstStartLock])
+
+export async function insertFirstHead(
+  tx: Knex.Transaction,
+  head: { instanceId: string; trustDomain: string; issuer: string; origin: string; now: Date },
+): Promise<void> {
+  const { instanceId, trustDomain, issuer, origin, now } = head
+  await tx('log_head').insert({ instance_id: instanceId, trust_domain: trustDomain, issuer, epoch: 1 })
+  await tx('log_epoch').insert({ epoch: 1, origin, reason: 'first start', started_at: now })
+}

@@ -1,7 +1,7 @@
 /** What an `Idempotency-Key` left behind: enough to say what the first request did, and never its reply. */
 import type { Knex } from 'knex'
 
-export type Kept = {
+export type StoredOutcome = {
   /** HMAC-SHA-256 of the client's key and the body, under the MAC key. */
   request: Buffer
   status: number
@@ -17,13 +17,13 @@ type Row = { request: Buffer; status: number; resource_id: string | null; log_ep
  * A key past its time counts as new.
  * @returns what an earlier request kept, or nothing where this one is the first
  */
-export async function takeKey(
+export async function reserveKey(
   tx: Knex.Transaction,
   key: Buffer,
   request: Buffer,
   now: Date,
   until: Date,
-): Promise<Kept | undefined> {
+): Promise<StoredOutcome | undefined> {
   const taken = await tx.raw<{ rows: unknown[] }>(
     `insert into idempotency (key, request, status, log_epoch, log_idx, showed_once, until)
      values (?, ?, 0, 0, 0, false, ?)
@@ -45,10 +45,10 @@ export async function takeKey(
 }
 
 /** Says what the request that took the key did. */
-export const keepOutcome = (
+export const storeOutcome = (
   tx: Knex.Transaction,
   key: Buffer,
-  outcome: Omit<Kept, 'request'> & { showedOnce: boolean },
+  outcome: Omit<StoredOutcome, 'request'> & { showedOnce: boolean },
 ): Promise<unknown> =>
   tx('idempotency')
     .where({ key })

@@ -78,7 +78,7 @@ export async function postponeLeases(tx: Tx, ids: readonly string[], error: stri
 }
 
 /** Takes what is due of one database for a while: rows that another replica works on are left out. */
-export async function takeRevoking(knex: Knex, now: Date, until: Date, max: number): Promise<LeaseRow[]> {
+export async function claimRevoking(knex: Knex, now: Date, until: Date, max: number): Promise<LeaseRow[]> {
   const due = (tx: Knex) =>
     openLeases(tx)
       .where({ state: 'revoking' })
@@ -97,4 +97,52 @@ export async function takeRevoking(knex: Knex, now: Date, until: Date, max: numb
     await tx('lease').whereIn('id', ids).update({ locked_until: until })
     return rows.map(toLease)
   })
+}
+
+/** Active leases whose own time is over. */
+export async function expiredLeases(knex: Knex, now: Date, max: number): Promise<LeaseRow[]> {
+  const rows: LeaseRecord[] = await openLeases(knex)
+    .where({ state: 'active' })
+    .where('expires_at', '<=', now)
+    .orderBy('expires_at')
+    .limit(max)
+  return rows.map(toLease)
+}
+
+/** Active leases whose session was given up or revoked since a time. Whatever else became of it, `heldLeases` tells. */
+export async function leasesOfEndedSessions(knex: Knex, since: Date, max: number): Promise<LeaseRow[]> {
+  const rows: LeaseRecord[] = await knex('session as s')
+    .join('lease as l', 'l.session_id', 's.id')
+    .where('s.ended_at', '>', since)
+    .where('l.state', 'active')
+    .orderBy('s.ended_at')
+    .limit(max)
+    .select('l.*')
+  return rows.map(toLease)
+}
+
+/** Intended before a time and never given out: whoever made them is gone. */
+export async function staleIntendedLeases(knex: Knex, before: Date, max: number): Promise<LeaseRow[]> {
+  const rows: LeaseRecord[] = await openLeases(knex)
+    .where({ state: 'intended' })
+    .where('created_at', '<', before)
+    .orderBy('created_at')
+    .limit(max)
+  return rows.map(toLease)
+}
+
+export type RevokedLease = { id: string; databaseId: string; username: string }
+
+type Holder = { kind: 'spiffeId' | 'instance'; value: string }
+
+/** Open leases of every session of a SPIFFE ID or an instance. */
+export async function leasesOfHolder(tx: Knex, { kind, value }: Holder): Promise<RevokedLease[]> {
+  const held = kind === 'spiffeId' ? { 's.spiffe_id': value } : { 's.instance': Buffer.from(value, 'hex') }
+  const rows: { id: string; database_id: string; username: string }[] = await tx('session as s')
+    .join('lease as l', 'l.session_id', 's.id')
+    .where(held)
+    .whereIn('l.state', ['intended', 'active'])
+    .orderBy('l.id')
+    .select('l.id', 'l.database_id', 'l.username')
+  return rows.map((row) => ({ id: row.id, databaseId: row.database_id, username: row.username }))
 }

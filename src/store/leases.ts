@@ -115,20 +115,27 @@ export async function hasOpenLeases(knex: Knex, databaseId: string): Promise<boo
 }
 
 /** How many of a session's are not ended yet. */
-export async function openLeasesOf(knex: Knex, sessionId: string): Promise<number> {
+export async function countOpenLeases(knex: Knex, sessionId: string): Promise<number> {
   const rows: unknown[] = await openLeases(knex).where({ session_id: sessionId }).select('id')
   return rows.length
 }
 
+/** Those of the named leases that have not ended. */
+export async function openLeaseIds(knex: Knex, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set()
+  const rows: { id: string }[] = await knex('lease').whereIn('id', ids).whereNull('ended_at').select('id')
+  return new Set(rows.map((row) => row.id))
+}
+
 /** Of the named roles those that an open lease knows, whatever database it is of: roles belong to a whole server. */
-export async function knownUsernames(knex: Knex, usernames: readonly string[]): Promise<Set<string>> {
+export async function leasedUsernames(knex: Knex, usernames: readonly string[]): Promise<Set<string>> {
   if (usernames.length === 0) return new Set()
   const rows: { username: string }[] = await openLeases(knex).whereIn('username', usernames).select('username')
   return new Set(rows.map((row) => row.username))
 }
 
 /** An active lease, and what its session is as far as the database knows. */
-export type HeldLease = LeaseRow & {
+export type ActiveLease = LeaseRow & {
   session?: {
     attestorId: string
     spiffeId: string
@@ -139,48 +146,16 @@ export type HeldLease = LeaseRow & {
   }
 }
 
-/** Active leases whose own time is over. */
-export async function expiredLeases(knex: Knex, now: Date, max: number): Promise<LeaseRow[]> {
-  const rows: LeaseRecord[] = await openLeases(knex)
-    .where({ state: 'active' })
-    .where('expires_at', '<=', now)
-    .orderBy('expires_at')
-    .limit(max)
-  return rows.map(toLease)
-}
-
-/** Active leases whose session was given up or revoked since a time. Whatever else became of it, `heldLeases` tells. */
-export async function forsakenLeases(knex: Knex, since: Date, max: number): Promise<LeaseRow[]> {
-  const rows: LeaseRecord[] = await knex('session as s')
-    .join('lease as l', 'l.session_id', 's.id')
-    .where('s.ended_at', '>', since)
-    .where('l.state', 'active')
-    .orderBy('s.ended_at')
-    .limit(max)
-    .select('l.*')
-  return rows.map(toLease)
-}
-
-/** Intended before a time and never given out: whoever made them is gone. */
-export async function strandedLeases(knex: Knex, before: Date, max: number): Promise<LeaseRow[]> {
-  const rows: LeaseRecord[] = await openLeases(knex)
-    .where({ state: 'intended' })
-    .where('created_at', '<', before)
-    .orderBy('created_at')
-    .limit(max)
-  return rows.map(toLease)
-}
-
 /**
  * Active leases with their sessions, by id, after one: everybody's, or of these entries. In two steps: a join of one page
  * is planned as a scan of all sessions.
  */
-export async function heldLeases(
+export async function activeLeases(
   knex: Knex,
   after: string,
   max: number,
   whose: 'all' | readonly string[] = 'all',
-): Promise<HeldLease[]> {
+): Promise<ActiveLease[]> {
   type Session = {
     id: string
     attestor_id: string

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { type Database, isConnectionError } from './database.ts'
-import { serversLock } from './presence.ts'
+import { serversLock } from './server-lock.ts'
 
 type Subscriber = { fn: (payload: string) => void; onGap: (() => void) | undefined }
 

@@ -1,8 +1,8 @@
 /** The log's rows. Every append of the product goes through `log_append` (migrations/log-append.ts). */
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
-import { readVerdict, wire } from './append-wire.ts'
-import { type Effects, namesOf } from './effects.ts'
+import { readVerdict, toWire } from './append-wire.ts'
+import { type Effects, effectNames } from './effects.ts'
 
 export type AppendItem = {
   /** The revision that the decision was made under; absent for what holds under any (refusals, our own acts). */
@@ -56,7 +56,7 @@ const b64 = (bytes: Buffer): string => bytes.toString('base64')
 type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
 
 /** `refusable`: this caller reads the verdicts, so a log that takes no entries may answer without them. */
-const partsOf = (items: AppendItem[]): string[] => [...namesOf(items), 'refusable']
+const appendParts = (items: AppendItem[]): string[] => [...effectNames(items), 'refusable']
 
 /** Milliseconds after which an append's answer counts as lost. */
 const answerMs = 3_000
@@ -70,8 +70,8 @@ export async function appendItems(knex: Knex, batch: string, epoch: number, item
     .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?, ?) as reply', [
       batch,
       epoch,
-      JSON.stringify(items.map(wire)),
-      partsOf(items),
+      JSON.stringify(items.map(toWire)),
+      appendParts(items),
     ])
     .options({ query_timeout: answerMs })
   const reply = result.rows[0]?.reply
@@ -130,7 +130,7 @@ export async function lockHead(tx: Knex.Transaction): Promise<Head> {
  * for one that is under way; one that has not even begun, since it is still in a network or a queue, never will. The row
  * lock makes this COMMIT wait for a synchronous standby: with its answer, what was found is there as well.
  */
-export async function settleBatch(
+export async function resolveBatch(
   knex: Knex,
   { batch, epoch, from }: { batch: string; epoch: number; from: number },
 ): Promise<Map<string, number>> {

@@ -168,7 +168,7 @@ export class UnfitPostgres extends Error {
 }
 
 /** The same database, or closed: a connection that stays open would keep its process alive. Throws as `checkPostgres`. */
-export async function fitting(db: PostgresDatabase): Promise<PostgresDatabase> {
+export async function requireFit(db: PostgresDatabase): Promise<PostgresDatabase> {
   try {
     await checkPostgres(db.knex)
     return db

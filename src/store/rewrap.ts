@@ -10,7 +10,7 @@ export type WrappedVersion = WrappedKey & { secretId: string; path: string; vers
 /** Of a database's administrative credential, or of the next one while it is being set. */
 export type WrappedAdmin = WrappedKey & { id: string; revision: number; next: boolean }
 
-export type Rewrapped<T extends WrappedKey> = { was: T; now: WrappedKey }
+export type Rewrapped<T extends WrappedKey> = { old: T; replacement: WrappedKey }
 
 /** Every column that names a wrapping key of a value. */
 const columns = [
@@ -44,7 +44,7 @@ export async function countWrapped(knex: Knex, keys: readonly string[]): Promise
 }
 
 /** @param after the last one of the page before */
-export async function versionsUnder(
+export async function versionsWrappedBy(
   knex: Knex,
   keys: readonly string[],
   after: Pick<WrappedVersion, 'secretId' | 'version'> | undefined,
@@ -67,7 +67,7 @@ export async function versionsUnder(
 }
 
 /** They are few. */
-export async function adminsUnder(knex: Knex, keys: readonly string[]): Promise<WrappedAdmin[]> {
+export async function adminsWrappedBy(knex: Knex, keys: readonly string[]): Promise<WrappedAdmin[]> {
   const found: WrappedAdmin[] = []
   for (const next of [false, true]) {
     const [key, dataKey] = next ? ['next_wrapping_key_id', 'next_data_key'] : ['wrapping_key_id', 'data_key']
@@ -83,7 +83,7 @@ const base64 = (bytes: Buffer): string => bytes.toString('base64')
 
 /** Answers how many were replaced. */
 export async function replaceVersionKeys(knex: Knex, rows: readonly Rewrapped<WrappedVersion>[]): Promise<number> {
-  const list = rows.map(({ was, now }) => ({
+  const list = rows.map(({ old: was, replacement: now }) => ({
     id: was.secretId,
     version: was.version,
     was: base64(was.dataKey),
@@ -106,7 +106,7 @@ export async function replaceVersionKeys(knex: Knex, rows: readonly Rewrapped<Wr
 /** Answers how many were replaced. */
 export async function replaceAdminKeys(knex: Knex, rows: readonly Rewrapped<WrappedAdmin>[]): Promise<number> {
   let done = 0
-  for (const { was, now } of rows) {
+  for (const { old: was, replacement: now } of rows) {
     const [key, dataKey] = was.next ? ['next_wrapping_key_id', 'next_data_key'] : ['wrapping_key_id', 'data_key']
     done += await knex('database')
       .whereIn(
@@ -123,7 +123,7 @@ export async function replaceAdminKeys(knex: Knex, rows: readonly Rewrapped<Wrap
 }
 
 /** How many versions there ever were, roughly: what the planner knows; less than none where nobody has looked yet. */
-export async function roughVersions(knex: Knex): Promise<number> {
+export async function estimateVersions(knex: Knex): Promise<number> {
   const { rows } = await knex.raw<{ rows: { rough: number }[] }>(
     `select reltuples::float8 as rough from pg_class where oid = 'secret_version'::regclass`,
   )
@@ -131,7 +131,7 @@ export async function roughVersions(knex: Knex): Promise<number> {
 }
 
 /** How often a wrapping key was used for values: those that it wraps, and those that were made since and are gone. */
-export async function usesOf(knex: Knex, key: { id: string; createdAt: Date }): Promise<number> {
+export async function countKeyUses(knex: Knex, key: { id: string; createdAt: Date }): Promise<number> {
   const { rows } = await knex.raw<{ rows: { uses: string }[] }>(
     `select count(*) as uses from secret_version where wrapping_key_id = ? or created_at >= ?`,
     [key.id, key.createdAt],

@@ -38,7 +38,7 @@ export const writePolicy = (tx: Tx, row: RotationPolicyRow, now: Date): Promise<
     .merge()
 
 /** Answers whether it was still due at that time: another replica may have begun it. */
-export async function movePolicyOn(tx: Tx, secretId: string, from: Date, to: Date | undefined): Promise<boolean> {
+export async function advancePolicy(tx: Tx, secretId: string, from: Date, to: Date | undefined): Promise<boolean> {
   const moved = await tx('rotation_policy')
     .where({ secret_id: secretId, next_at: from })
     .update({ next_at: to ?? null })

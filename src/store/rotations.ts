@@ -191,14 +191,14 @@ export async function lockClaimed(tx: Tx, { id, lockedUntil }: RotationRow): Pro
 }
 
 /** Nothing was to be done: looked at again later, unless somebody said something of it meanwhile. */
-export const lookLater = (knex: Knex, { id, updatedAt }: RotationRow, now: Date, at: Date): Promise<number> =>
+export const postponeCheck = (knex: Knex, { id, updatedAt }: RotationRow, now: Date, at: Date): Promise<number> =>
   free(knex, now)
     .where({ id, updated_at: updatedAt })
     .whereIn('state', ['issued', 'waiting'])
     .update({ next_attempt_at: at, state: 'waiting' })
 
 /** Versions of the same value as one: rollbacks made the later ones of the earlier. That one is among them. */
-export async function versionsAlike(tx: Tx, secretId: string, version: number): Promise<number[]> {
+export async function versionsWithSameValue(tx: Tx, secretId: string, version: number): Promise<number[]> {
   const { rows } = await tx.raw<{ rows: { version: number }[] }>(
     `with recursive alike (version) as (
        select ?::int

@@ -17,7 +17,7 @@ export type Search = {
 }
 
 /** `from` and `to` are what the rows answer for: all of the search, or as far as page or time reached. */
-export type Found = { rows: { index: number; body: string | null }[]; from: number; to: number }
+export type SearchResult = { rows: { index: number; body: string | null }[]; from: number; to: number }
 
 /** Rows of one step where the log is walked. PGlite answers nobody else during a statement. */
 const steps = { embedded: 500, postgres: 10_000 }
@@ -30,7 +30,7 @@ export async function searchEntries(
   db: Pick<Database, 'knex' | 'kind'>,
   search: Search,
   patience = 1500,
-): Promise<Found> {
+): Promise<SearchResult> {
   const keys = termKeys(search.terms)
   if (keys.length === 0) return page(search, await select(db.knex, search, keys))
   if (keys.some(isIdKey)) return page(search, await byIndex(db.knex, search, keys))
@@ -86,7 +86,7 @@ async function walk(
   search: Search,
   keys: number[],
   patience: number,
-): Promise<Found> {
+): Promise<SearchResult> {
   const deadline = performance.now() + patience
   const hits: Hit[] = []
   let { from, to } = search
@@ -103,9 +103,20 @@ async function walk(
 }
 
 /** Cuts what is more than a page, and says which indexes the rest answers for. */
-function page({ from, to, order, limit }: Search, hits: Hit[]): Found {
+function page({ from, to, order, limit }: Search, hits: Hit[]): SearchResult {
   const rows = hits.slice(0, limit).map(({ idx, body }) => ({ index: Number(idx), body }))
   const last = rows.at(-1)
   if (hits.length <= limit || !last) return { rows, from, to }
   return order === 'asc' ? { rows, from, to: last.index + 1 } : { rows, from: last.index, to }
+}
+
+/** Bodies of those that have every term's key, newest first, parsed; redacted ones are left out. */
+export async function findEntries(knex: Knex, terms: readonly string[], max: number): Promise<unknown[]> {
+  // By the index in any case: for a key that nobody has, the planner would rather walk the whole log from its end.
+  const result = await knex.raw<{ rows: { body: string }[] }>(
+    `with found as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and body is not null)
+     select body from found order by epoch desc, idx desc limit ?`,
+    [termKeys(terms), max],
+  )
+  return result.rows.map((row): unknown => JSON.parse(row.body))
 }

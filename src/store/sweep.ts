@@ -42,7 +42,7 @@ export const sweptTables: readonly SweptTable[] = [
 ]
 
 /** Deletes at most `most` rows that were over before a time. Answers how many; fewer than `most` when none are left. */
-export function deleteOver(knex: Knex, table: SweptTable, before: Date, max: number): Promise<number> {
+export function deleteExpired(knex: Knex, table: SweptTable, before: Date, max: number): Promise<number> {
   const { key, until, from } = swept[table]
   return knex(table)
     .whereIn(key, (query) => {

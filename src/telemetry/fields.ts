@@ -49,7 +49,7 @@ export type LogFields = { [K in keyof typeof fields]?: Kinds[(typeof fields)[K]]
 }
 
 /** The listed fields that have the right type; long strings are cut. */
-export function allowed(given: LogFields): Record<string, string | number> {
+export function loggedFields(given: LogFields): Record<string, string | number> {
   const kept: Record<string, string | number> = {}
   for (const [name, value] of Object.entries(given)) {
     if (!isField(name) || typeof value !== fields[name]) continue

@@ -4,7 +4,7 @@
  */
 import { pino } from 'pino'
 import { describeError } from './error.ts'
-import { type LogFields, allowed } from './fields.ts'
+import { type LogFields, loggedFields } from './fields.ts'
 import { masked } from './mask.ts'
 
 export type { LogFields } from './fields.ts'
@@ -24,7 +24,7 @@ export type Logger = {
  * @param parts.stream where lines go, each ending in a line feed
  * @param parts.worker the number of this process among its workers
  */
-export function createLog(parts: {
+export function createLogger(parts: {
   level: LogLevel
   stream: { write(line: string): unknown }
   worker?: number
@@ -47,7 +47,7 @@ export function createLog(parts: {
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (event: string, fields: LogFields = {}): void => {
       if (!out.isLevelEnabled(level)) return
-      const kept = allowed(fields)
+      const kept = loggedFields(fields)
       const err = fields.err === undefined ? {} : { err: describeError(fields.err, { stack: level === 'error' }) }
       out[level]({ ...kept, ...err }, eventName(event))
     }

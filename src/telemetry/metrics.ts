@@ -34,7 +34,7 @@ const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as c
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
-function closed(words: readonly string[]): { words: readonly string[]; of: (word: string) => string } {
+function labelSet(words: readonly string[]): { words: readonly string[]; of: (word: string) => string } {
   const known = new Set(words)
   return { words: [...known, 'other'], of: (word) => (known.has(word) ? word : 'other') }
 }
@@ -74,12 +74,12 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
       }),
     })
 
-  const route = closed(words.routes)
-  const code = closed(words.codes)
-  const kind = closed(words.attestorKinds)
-  const credential = closed(words.credentials)
-  const job = closed(words.jobs ?? [])
-  const rotationStep = closed(rotationSteps)
+  const route = labelSet(words.routes)
+  const code = labelSet(words.codes)
+  const kind = labelSet(words.attestorKinds)
+  const credential = labelSet(words.credentials)
+  const job = labelSet(words.jobs ?? [])
+  const rotationStep = labelSet(rotationSteps)
 
   const requests = counter('http_requests_total', 'Requests answered.', { route: route.words, status: statuses })
   const durations = histogram('http_request_seconds', 'From first byte to answer.', { route: route.words }, fast)

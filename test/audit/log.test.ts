@@ -73,7 +73,7 @@ describeBothStores('one process’s view of the log', (open) => {
   it('stays closed while there is a doubt, and for good where it is one', async () => {
     const log = await start()
     const size = log.size()
-    await log.confirm(1, size, async () => ({ kind: 'unread', detail: 'unread', forGood: false }))
+    await log.confirm(1, size, async () => ({ kind: 'unread', detail: 'unread', permanent: false }))
     expect(() => log.head()).toThrow(expect.objectContaining(closed))
     expect(log.doubt()?.detail).toBe('unread')
     await log.confirm(1, size, async () => undefined)

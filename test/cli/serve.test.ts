@@ -7,8 +7,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { start } from '../../src/start/server.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
-import { keepServersOut } from '../../src/store/presence.ts'
-import { createLog } from '../../src/telemetry/log.ts'
+import { excludeServers } from '../../src/store/server-lock.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { testDatabase } from '../support/database.ts'
 import { startOwnPostgres } from '../support/postgres.ts'
 import { type PurserProcess, spawnPurser } from '../support/process.ts'
@@ -122,7 +122,7 @@ describe('a start that fails', () => {
     const env = settings({ ...store, PURSER_DATA_DIR: dataDir, PURSER_ADMIN_LISTEN: taken, PURSER_MIGRATE: 'check' })
     const config = readConfig({ env, readFile: () => '' })
     const lines: string[] = []
-    const log = createLog({ level: 'info', stream: { write: (line: string) => lines.push(line) } })
+    const log = createLogger({ level: 'info', stream: { write: (line: string) => lines.push(line) } })
     const before = process.getActiveResourcesInfo().filter((one) => one === 'TCPServerWrap').length
     await expect(start(config, { log })).rejects.toThrow('EADDRINUSE')
     expect(process.getActiveResourcesInfo().filter((one) => one === 'TCPServerWrap')).toHaveLength(before)
@@ -130,7 +130,7 @@ describe('a start that fails', () => {
 
     const db = openPostgres({ url: store['DATABASE_URL'] ?? '' })
     onTestFinished(() => db.close())
-    expect(await db.knex.transaction((tx) => keepServersOut(tx))).toBe(true)
+    expect(await db.knex.transaction((tx) => excludeServers(tx))).toBe(true)
     const others = await db
       .knex('pg_stat_activity')
       .whereRaw('datname = current_database() and pid <> pg_backend_pid()')

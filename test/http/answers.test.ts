@@ -7,7 +7,7 @@ import { type RefusalCode, refusals, refuse, shown } from '../../src/errors.ts'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { json } from '../../src/http/request.ts'
 import { type DoorParts, type Read, read } from '../../src/http/route.ts'
-import { createLog } from '../../src/telemetry/log.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -108,7 +108,7 @@ describe('a door that breaks', () => {
   const metrics = createMetrics({ routes: [], codes: [], attestorKinds: [], credentials: [] })
   const parts = {
     limits: { take: () => ({ ok: true }), noteRefusal: () => 'record' },
-    log: createLog({ level: 'info', stream: { write: (line) => lines.push(line) } }),
+    log: createLogger({ level: 'info', stream: { write: (line) => lines.push(line) } }),
     metrics,
     now: () => new Date(),
     randomBytes: (size: number) => Buffer.alloc(size, 7),

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { NameError } from '../../src/names/errors.ts'
-import { createSelectors, explainMatch, found, isSelectorKey, isSelectorValue, matches, parseMatch, wildKeys } from '../../src/names/selectors.ts' // prettier-ignore
+import { createSelectors, explainMatch, selectorValue, isSelectorKey, isSelectorValue, matches, parseMatch, wildKeys } from '../../src/names/selectors.ts' // prettier-ignore
 import type { Match, Selectors } from '../../src/names/selectors.ts'
 
 function errorOf(act: () => unknown): [code: string, key: string | undefined] | 'accepted' {
@@ -58,14 +58,14 @@ describe('facts', () => {
     expect({ ...selectors }).toEqual({ 'k8s:ns': 'prod', 'oidc:groups': ['a', 'b'] })
     expect(Object.getPrototypeOf(selectors)).toBeNull()
     expect(JSON.stringify(selectors)).toBe('{"k8s:ns":"prod","oidc:groups":["a","b"]}')
-    expect(found(selectors, 'toString')).toBeUndefined()
+    expect(selectorValue(selectors, 'toString')).toBeUndefined()
   })
 
   test('do not follow a later change of the claim that they came from', () => {
     const claim = ['a']
     const selectors = createSelectors([['oidc:groups', claim]])
     claim.push('admin')
-    expect(found(selectors, 'oidc:groups')).toEqual(['a'])
+    expect(selectorValue(selectors, 'oidc:groups')).toEqual(['a'])
   })
 
   test('are refused where a key or value breaks its rule, or a key comes twice', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { placeOf } from '../../src/outbound/address.ts'
+import { zoneOf } from '../../src/outbound/address.ts'
 import { covers, isListed, parseAllow, readTarget } from '../../src/outbound/target.ts'
 import { OutboundError } from '../../src/outbound/errors.ts'
 
@@ -20,21 +20,21 @@ describe('where an address lies', () => {
     '::ffff:169.254.169.254', '::ffff:a9fe:a9fe', '::ffff:0.0.0.0', '64:ff9b::a9fe:a9fe', '64:ff9b::', '64:ff9b::169.254.169.254', '::ffff:100.100.100.200',
     '', 'localhost', '127.1', '0x7f.0.0.1', '2130706433', '[::1]', '127.0.0.1 ', '1.2.3.4.5', ':::',
   ])('special: %j', (address) => {
-    expect(placeOf(address)).toBe('special')
+    expect(zoneOf(address)).toBe('special')
   }) // prettier-ignore
 
   test.each([
     '127.0.0.1', '127.255.255.254', '10.0.0.1', '10.255.255.255', '172.16.0.1', '172.31.255.255', '192.168.1.1', '100.64.0.1', '100.127.255.255',
     '::1', '0:0:0:0:0:0:0:1', 'fc00::1', 'fd12:3456::1', '::ffff:127.0.0.1', '::ffff:7f00:1', '::FFFF:10.0.0.1', '0:0:0:0:0:ffff:c0a8:0101', '64:ff9b::7f00:1', '64:ff9b::10.0.0.1',
   ])('private: %j', (address) => {
-    expect(placeOf(address)).toBe('private')
+    expect(zoneOf(address)).toBe('private')
   }) // prettier-ignore
 
   test.each([
     '1.1.1.1', '8.8.8.8', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '126.255.255.255', '128.0.0.1', '169.253.255.255', '169.255.0.0', '172.15.255.255', '172.32.0.0', '192.0.1.0', '192.167.255.255', '192.169.0.0', '198.17.255.255', '198.20.0.0', '223.255.255.255',
     '2606:4700::1111', '2a00::1', '2001:4860:4860::8888', '2003::1', '3ffe::1', '::ffff:8.8.8.8', '64:ff9b::808:808',
   ])('public: %j', (address) => {
-    expect(placeOf(address)).toBe('public')
+    expect(zoneOf(address)).toBe('public')
   }) // prettier-ignore
 
   test('one address out of reach refuses all answers, and so does none', () => {

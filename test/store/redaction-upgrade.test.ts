@@ -6,7 +6,7 @@ import { secretsMigration } from '../../migrations/002-secrets.ts'
 import type { EntryPart } from '../../src/audit/entry.ts'
 import { makeEntry, seal } from '../../src/audit/seal.ts'
 import type { Database, Knex } from '../../src/store/database.ts'
-import { countRedacted, redactionPlaces, takeEntries } from '../../src/store/entries.ts'
+import { countRedacted, redactionPlaces, redactEntries } from '../../src/store/entries.ts'
 import { appendItems, lockHead, newBatchId } from '../../src/store/log.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { describeBothStores } from '../support/database.ts'
@@ -58,11 +58,11 @@ describeBothStores('redactions of before', (open) => {
     expect(await redactionPlaces(db.knex, 1, 5, 6)).toEqual([])
     expect(await countRedacted(db.knex, 1, 3, 10)).toBe(3)
     const take = (runs: { from: number; to: number }[], index: number) =>
-      db.knex.transaction((tx) => takeEntries(tx, { epoch: 1, runs, entry: { epoch: 1, index } }))
+      db.knex.transaction((tx) => redactEntries(tx, { epoch: 1, runs, entry: { epoch: 1, index } }))
     await expect(take([{ from: 5, to: 6 }], 10)).rejects.toThrow('a redaction needs its entry in the log')
     await db.knex.transaction(async (tx) => {
       const { size } = await lockHead(tx)
-      await takeEntries(tx, { epoch: 1, runs: [{ from: 5, to: 6 }], entry: { epoch: 1, index: size } })
+      await redactEntries(tx, { epoch: 1, runs: [{ from: 5, to: 6 }], entry: { epoch: 1, index: size } })
       await appendItems(tx, newBatchId(), 1, [sealed({ action: 'log.redact', detail: { epoch: 1, runs: [[5, 6]] } })])
     })
     expect(await countRedacted(db.knex, 1, 0, 11)).toBe(5)

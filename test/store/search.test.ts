@@ -5,7 +5,7 @@ import { beforeAll, expect, it } from 'vitest'
 import type { Database } from '../../src/store/database.ts'
 import { indexAt, readEntries } from '../../src/store/entries.ts'
 import { appendItems, newBatchId } from '../../src/store/log.ts'
-import { type Found, type Search, searchEntries } from '../../src/store/search.ts'
+import { type SearchResult, type Search, searchEntries } from '../../src/store/search.ts'
 import { isIdKey, termKeys } from '../../src/store/term-keys.ts'
 import { describeBothStores } from '../support/database.ts'
 
@@ -41,8 +41,8 @@ describeBothStores('entries', (open) => {
 
   const whole: Search = { epoch: 1, from: 0, to: size, terms: [], order: 'desc', limit: 50 }
   /** Every page, until the range is looked through. */
-  async function all(search: Search, patience?: number): Promise<{ indexes: number[]; pages: Found[] }> {
-    const pages: Found[] = []
+  async function all(search: Search, patience?: number): Promise<{ indexes: number[]; pages: SearchResult[] }> {
+    const pages: SearchResult[] = []
     for (let rest = search; rest.from < rest.to;) {
       const found = await searchEntries(db, rest, patience)
       pages.push(found)
@@ -94,7 +94,7 @@ describeBothStores('entries', (open) => {
     const search: Search = { ...whole, terms: ['workload=web1'], limit: 200 }
     // The embedded store can't give up in the middle: it walks from the start.
     if (db.kind === 'embedded') return expect((await all(search, 0)).indexes).toEqual(naive(search))
-    let found: Promise<Found> | undefined
+    let found: Promise<SearchResult> | undefined
     await db.knex.transaction(async (tx) => {
       await tx.raw('lock table log_entry in access exclusive mode')
       found = searchEntries(db, search, 50)

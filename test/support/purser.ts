@@ -9,7 +9,7 @@ import { type Config, readConfig } from '../../src/config.ts'
 import { openStore } from '../../src/start/open-store.ts'
 import { type Running, start } from '../../src/start/server.ts'
 import type { Knex } from '../../src/store/database.ts'
-import { createLog } from '../../src/telemetry/log.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { testDatabase } from './database.ts'
 import { type Client, httpsFetch } from './https-fetch.ts'
 
@@ -78,7 +78,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
     },
     readFile: (path) => readFileSync(path, 'utf8'),
   })
-  const log = createLog({ level: 'debug', stream: { write: (line: string) => logs.push(line) } })
+  const log = createLogger({ level: 'debug', stream: { write: (line: string) => logs.push(line) } })
   const clock = options.now && { now: options.now }
   const opened = await openStore(config, { log, ...clock })
   const running = await start(config, { log, opened, ...clock })

@@ -1,12 +1,12 @@
 import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type LogFields, type LogLevel, createLog } from '../../src/telemetry/log.ts'
+import { type LogFields, type LogLevel, createLogger } from '../../src/telemetry/log.ts'
 
 function recorded(level: LogLevel = 'info', worker?: number) {
   const lines: string[] = []
   const stream = { write: (line: string) => lines.push(line) }
-  const log = createLog({ level, stream, ...(worker !== undefined && { worker }) })
+  const log = createLogger({ level, stream, ...(worker !== undefined && { worker }) })
   const last = (): Record<string, unknown> => JSON.parse(lines.at(-1) ?? 'null')
   return { log, lines, last }
 }

@@ -5,7 +5,7 @@ import { type Problem, type RefusalCode, refuse } from '../../errors.ts'
 import { endOf, rfc3339 } from '../../issue/lifetime.ts'
 import { definitionOf } from '../../secrets/databases/definition.ts'
 import { type LeaseParts, type Wished, issueLeases } from '../../secrets/leases/issue.ts'
-import { openLeasesOf } from '../../store/leases.ts'
+import { countOpenLeases } from '../../store/leases.ts'
 import type { SessionRow } from '../../store/effects.ts'
 import { byName } from '../../store/registrations.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -42,7 +42,7 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
     // The append decides; a look now spares roles that would be dropped at once.
     if (!snapshot.issuing) throw refuse('issuing_closed')
     const wished = decideDatabases(snapshot, names, grant.databases, session, request.time)
-    if ((await openLeasesOf(parts.db.knex, session.id)) + wished.length > maxOpen) {
+    if ((await countOpenLeases(parts.db.knex, session.id)) + wished.length > maxOpen) {
       const detail = `a session has at most ${maxOpen} open leases`
       throw refuse('rate_limited', { errors: [{ pointer: '/databases', detail }], retryAfterSeconds })
     }

@@ -9,7 +9,7 @@ import { oldestLive } from '../../keys/keys.ts'
 import { newId } from '../../names/id.ts'
 import { insertBlocks, isReleasable } from '../../store/blocks.ts'
 import type { Knex } from '../../store/database.ts'
-import { type RevokedLease, leasesHeld } from '../../store/held-leases.ts'
+import { type RevokedLease, leasesOfHolder } from '../../store/lease-ends.ts'
 import type { BlockKind, BlockRow } from '../../store/rows.ts'
 import { revokeTokens } from '../../store/sessions.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -79,7 +79,7 @@ export async function revoke(
   })
   const sessions = found.flatMap((part) => part.sessions)
   const kept = found.flatMap((part) => part.kept ?? [])[0]
-  const leases = kept ? await leasesHeld(tx, kept) : []
+  const leases = kept ? await leasesOfHolder(tx, kept) : []
   const ended = { blocks, sessions, leases }
   const [entry = {}, ...more] = entriesOf(id, selection, ended)
   return {

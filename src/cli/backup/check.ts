@@ -1,7 +1,7 @@
 /** Looks through a database that was put back: whether its values open, and what the lost time may have changed. */
 import { readConfig } from '../../config.ts'
 import { type Offline, openOffline } from '../../start/open-offline.ts'
-import { databaseNames, lastEntries, openThings } from '../../store/backup.ts'
+import { databaseNames, lastEntries, countOpen } from '../../store/backup.ts'
 import { type Finding, fail, note, ok, skipped, some, warn } from '../doctor/finding.ts'
 import type { Io } from '../io.ts'
 import { type Works, lookAtValues } from './values.ts'
@@ -30,7 +30,7 @@ async function lookAtEpoch({ db, head }: Offline, { now }: Parts): Promise<{ fin
   const epochs = await lastEntries(db.knex)
   const before = epochs.findLast(({ epoch }) => epoch < head.epoch)
   const kept = before?.at ?? epochs.at(-1)?.at ?? now
-  const { sessions } = await openThings(db.knex, now)
+  const { sessions } = await countOpen(db.knex, now)
   const findings: Finding[] = []
   if (head.epoch === 1) {
     findings.push(
@@ -86,7 +86,7 @@ function lookAtAdmins(admins: Awaited<ReturnType<Admins>>): Finding[] {
 
 async function lookAtDatabases({ db }: Offline, now: Date): Promise<Finding[]> {
   const names = await databaseNames(db.knex)
-  const { leases, rotations } = await openThings(db.knex, now)
+  const { leases, rotations } = await countOpen(db.knex, now)
   const findings: Finding[] = []
   if (rotations > 0) {
     findings.push(

@@ -1,8 +1,8 @@
 /** Every live value: whether it opens, and where a rotator made it, whether it still opens its target. */
 import { openData, type SecretData } from '../../secrets/value.ts'
 import type { Offline } from '../../start/open-offline.ts'
-import { type KeptSecret, keptSecrets } from '../../store/backup.ts'
-import { readVersions } from '../../store/secrets.ts'
+import { type RestoredSecret, restoredSecrets } from '../../store/backup.ts'
+import { readVersions } from '../../store/secret-versions.ts'
 import { type Finding, fail, note, ok, skipped, some } from '../doctor/finding.ts'
 
 /** Tries a value at its target; nothing where its rotator has no way to. @throws where it can't be found out */
@@ -23,7 +23,7 @@ export async function lookAtValues(offline: Offline, parts: { since: Date; works
   const { db } = offline
   const seen: Seen = { opened: 0, lost: [], behind: [], tried: [], dead: [], untried: [] }
   for (let after = ''; ;) {
-    const secrets = await keptSecrets(db.knex, after, page)
+    const secrets = await restoredSecrets(db.knex, after, page)
     const rows = await readVersions(
       db.knex,
       secrets.map(({ id, version }) => ({ secretId: id, version })),
@@ -44,7 +44,11 @@ export async function lookAtValues(offline: Offline, parts: { since: Date; works
   }
 }
 
-function opened({ keyring }: Offline, secret: KeptSecret, row: Parameters<typeof openData>[2]): SecretData | undefined {
+function opened(
+  { keyring }: Offline,
+  secret: RestoredSecret,
+  row: Parameters<typeof openData>[2],
+): SecretData | undefined {
   try {
     return openData(keyring, secret, row)
   } catch {
@@ -52,7 +56,7 @@ function opened({ keyring }: Offline, secret: KeptSecret, row: Parameters<typeof
   }
 }
 
-async function tryOne(secret: KeptSecret, data: SecretData, works: Works | undefined, seen: Seen): Promise<void> {
+async function tryOne(secret: RestoredSecret, data: SecretData, works: Works | undefined, seen: Seen): Promise<void> {
   const { path, rotator: kind = '', definition } = secret
   // What went wrong may quote what was tried: it counts as not tried.
   const answer = await works?.({ kind, definition, path, data }).catch(() => undefined)

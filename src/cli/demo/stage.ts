@@ -78,9 +78,9 @@ async function build(
     },
     readFile: io.readFile,
   })
-  const { createLog } = await import('../../telemetry/log.ts')
+  const { createLogger } = await import('../../telemetry/log.ts')
   const { start } = await import('../../start/server.ts')
-  const running = await start(config, { log: createLog({ level: config.log.level, stream: io.stderr }) })
+  const running = await start(config, { log: createLogger({ level: config.log.level, stream: io.stderr }) })
   ends.push(() => running.stop())
 
   const client = { PURSER_ADDR: running.url, PURSER_CA_FILE: join(folder, 'ca.pem') }

@@ -4,9 +4,9 @@ import { refuse } from '../../errors.ts'
 import type { SealingKeyring } from '../../keys/data-keys.ts'
 import { newId } from '../../names/id.ts'
 import type { Knex } from '../../store/database.ts'
-import { type RotationRow, insertRotation, lockRunning, versionsAlike } from '../../store/rotations.ts'
+import { type RotationRow, insertRotation, lockRunning, versionsWithSameValue } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
-import { insertVersion, lastVersionOf, readVersions } from '../../store/secrets.ts'
+import { lastVersionOf } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Rotator, Rotators } from '../rotators/rotator.ts'
 import { isReadable } from '../read.ts'
@@ -14,6 +14,7 @@ import { type SecretData, openData, sealData } from '../value.ts'
 import type { ConsumersOf } from './consumers.ts'
 import { endRunning } from './end-running.ts'
 import type { Plan } from './policy.ts'
+import { insertVersion, readVersions } from '../../store/secret-versions.ts'
 
 export type RotationParts = {
   rotators: Rotators
@@ -28,7 +29,7 @@ export type Beginning = {
   plan: Plan
   /** `operator:<name>`, or `schedule`. */
   requestedBy: string
-  known: Snapshot
+  snapshot: Snapshot
   now: Date
   /** Supplied, or of an earlier version; made by the rotator unless given. */
   data?: SecretData
@@ -182,11 +183,11 @@ async function clearRunning(
 async function refuseOverlap(
   tx: Knex.Transaction,
   { consumersOf }: RotationParts,
-  { secret, known, now }: Beginning,
+  { secret, snapshot, now }: Beginning,
 ): Promise<void> {
   // After a rollback an earlier version may be of the live value: whoever holds it is overwritten by nothing.
-  const alike = await versionsAlike(tx, secret.id, secret.version)
-  const consumers = await consumersOf(secret, undefined, known, now, tx)
+  const alike = await versionsWithSameValue(tx, secret.id, secret.version)
+  const consumers = await consumersOf(secret, undefined, snapshot, now, tx)
   const before = consumers.filter((consumer) => consumer.waitedFor && !alike.includes(consumer.newest.version))
   if (before.length === 0) return
   const detail =

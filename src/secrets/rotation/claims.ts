@@ -6,30 +6,30 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import type { RotatorConfig, Rotators } from '../rotators/rotator.ts'
 import { policyOf } from './policy.ts'
 
-type Asked = { rotators: Rotators; known: Snapshot; kind: string; secretId?: string }
+type ClaimQuery = { rotators: Rotators; snapshot: Snapshot; kind: string; secretId?: string }
 
 /** By the names of what rotators of a kind claim, the paths of the secrets whose policies do; but for one secret's own. */
 export async function claimants(
   knex: Knex,
-  { rotators, known, kind, secretId }: Asked,
+  { rotators, snapshot, kind, secretId }: ClaimQuery,
 ): Promise<ReadonlyMap<string, string>> {
   const claims = rotators.get(kind)?.claims
   if (!claims) return new Map()
   const others = await otherPolicies(knex, kind, secretId)
   return new Map(
-    others.flatMap((row) => claims(policyOf(row).rotator, known).map(({ name }) => [name, row.path] as const)),
+    others.flatMap((row) => claims(policyOf(row).rotator, snapshot).map(({ name }) => [name, row.path] as const)),
   )
 }
 
 /** What of a policy another secret's policy changes. */
 export async function claimedElsewhere(
   knex: Knex,
-  { rotators, known }: Pick<Asked, 'rotators' | 'known'>,
+  { rotators, snapshot }: Pick<ClaimQuery, 'rotators' | 'snapshot'>,
   { secretId, rotator }: { secretId: string; rotator: RotatorConfig },
 ): Promise<Problem[]> {
-  const claimed = rotators.get(rotator.kind)?.claims?.(rotator, known) ?? []
+  const claimed = rotators.get(rotator.kind)?.claims?.(rotator, snapshot) ?? []
   if (claimed.length === 0) return []
-  const others = await claimants(knex, { rotators, known, kind: rotator.kind, secretId })
+  const others = await claimants(knex, { rotators, snapshot, kind: rotator.kind, secretId })
   return claimed.flatMap(({ pointer, name }) => {
     const path = others.get(name)
     return path === undefined

@@ -4,11 +4,12 @@ import type { Changed } from '../../audit/record.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationRow, retireVersions, unstage, updateRotation } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
-import { destroyVersions, updateSecret } from '../../store/secrets.ts'
+import { updateSecret } from '../../store/secrets.ts'
 import { secretResource } from './begin.ts'
 import type { Consumer } from './consumers.ts'
 import { type Why, planOf } from './policy.ts'
 import { pruneVersions } from './prune.ts'
+import { destroyVersions } from '../../store/secret-versions.ts'
 
 export type Step = { entry: EntryPart; changed?: Changed[] }
 

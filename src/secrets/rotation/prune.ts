@@ -1,6 +1,6 @@
 import type { Knex } from '../../store/database.ts'
 import type { SecretRow } from '../../store/rows.ts'
-import { destroyVersions, listVersions } from '../../store/secrets.ts'
+import { destroyVersions, listVersions } from '../../store/secret-versions.ts'
 
 /**
  * Destroys the oldest versions beyond the most that the secret keeps. Answers which.

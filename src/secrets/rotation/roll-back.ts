@@ -1,8 +1,8 @@
 /** Back to an earlier value: a rotation of its own, so that versions only go up and the withdrawn one has its consumers, too. */
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
-import { type RotationRow, versionsAlike } from '../../store/rotations.ts'
-import { readVersions } from '../../store/secrets.ts'
+import { type RotationRow, versionsWithSameValue } from '../../store/rotations.ts'
+import { readVersions } from '../../store/secret-versions.ts'
 import { openData } from '../value.ts'
 import { type Begun, type Beginning, type RotationParts, beginRotation, rotatorOf, valueOf } from './begin.ts'
 import { endRunning } from './end-running.ts'
@@ -32,7 +32,7 @@ export async function rollBack(tx: Knex.Transaction, parts: RotationParts, asked
   const why = rotatorOf(parts.rotators, { rotator }).refusesAgain?.(data, live)
   if (why !== undefined) throw refuse('conflict', { detail: `the value of that version can't be set again: ${why}` })
   if (running) await endRunning(tx, running, 'rolled_back', now)
-  const alike = await versionsAlike(tx, secret.id, toVersion)
+  const alike = await versionsWithSameValue(tx, secret.id, toVersion)
   const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion, alike }
   const begun = await beginRotation(tx, parts, { ...asked, plan, data })
   return running ? { ...begun, entry: withDetail(begun.entry, { rolledBack: running.id }) } : begun

@@ -15,15 +15,20 @@ export type Verb =
   { do: 'extend'; seconds: number } | { do: 'excuse'; holder: string } | { do: 'retire' | 'hold' | 'cancel' }
 
 /** Rows are locked. */
-type Asked = { secret: SecretRow; running: RotationRow; requestedBy: string; known: Snapshot; now: Date }
+type RunningRotation = { secret: SecretRow; running: RotationRow; requestedBy: string; snapshot: Snapshot; now: Date }
 
 type Steered = { entry: EntryPart; more?: EntryPart[] }
 
 const conflict = (detail: string): Error => refuse('conflict', { detail })
 
 /** @throws Refusal `conflict` where the verb means nothing in the rotation's state, `impossible` for a holder that is none */
-export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: Asked, verb: Verb): Promise<Steered> {
-  const { secret, running, known, now } = asked
+export async function steer(
+  tx: Knex.Transaction,
+  parts: RotationParts,
+  asked: RunningRotation,
+  verb: Verb,
+): Promise<Steered> {
+  const { secret, running, snapshot, now } = asked
   const plan = planOf(running)
   const entry = (more: Record<string, unknown> = {}): EntryPart => ({
     resource: secretResource(secret),
@@ -42,7 +47,7 @@ export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: A
       return { entry: entry({ deadlineAt: deadlineAt.toISOString() }) }
     }
     case 'excuse': {
-      const consumers = await parts.consumersOf(secret, running, known, now, tx)
+      const consumers = await parts.consumersOf(secret, running, snapshot, now, tx)
       if (!consumers.some((consumer) => consumer.holder === verb.holder))
         throw refuse('impossible', { errors: [{ pointer: '/session', detail: 'holds no version of this secret' }] })
       const excused = [...new Set([...running.excused, verb.holder])]
@@ -62,7 +67,9 @@ export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: A
     case 'retire': {
       if (running.state === 'pending') throw conflict('its value is not the live one yet')
       if (plan.retiring) throw conflict('the versions before are being ended already')
-      const left = (await parts.consumersOf(secret, running, known, now, tx)).filter((consumer) => consumer.waitedFor)
+      const left = (await parts.consumersOf(secret, running, snapshot, now, tx)).filter(
+        (consumer) => consumer.waitedFor,
+      )
       const retiring: NonNullable<Plan['retiring']> = { why: 'operator', holders: namesOf(left) }
       await write({ state: 'waiting', definition: { ...plan, retiring }, attempts: 0, nextAttemptAt: now })
       const intended: EntryPart = { ...entry({ holders: left.length }), action: 'secret.retire', outcome: 'intended' }
@@ -76,7 +83,7 @@ export async function steer(tx: Knex.Transaction, parts: RotationParts, asked: A
 async function cancel(
   tx: Knex.Transaction,
   parts: RotationParts,
-  { secret, running, ...asked }: Asked,
+  { secret, running, ...asked }: RunningRotation,
   plan: Plan,
   entry: (more?: Record<string, unknown>) => EntryPart,
 ): Promise<Steered> {

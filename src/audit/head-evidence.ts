@@ -6,7 +6,7 @@ import { originOf } from './log.ts'
 import type { Tree } from './tree.ts'
 
 /** `where` is for people: a path, or the name of a setting. */
-export type KnownHead = { where: string; note: string }
+export type HeadEvidence = { where: string; note: string }
 
 /** What the database says of its log. */
 export type LogIdentity = {
@@ -29,9 +29,9 @@ export const logIdentity = ({ keys, trustDomain, epoch }: Snapshot): LogIdentity
 export async function contradiction(
   tree: Pick<Tree, 'size' | 'rootAt'>,
   { trustDomain, epoch, vkeys }: LogIdentity,
-  { where, note }: KnownHead,
+  { where, note }: HeadEvidence,
 ): Promise<string | undefined> {
-  const known = openKnown(note, vkeys)
+  const known = openHead(note, vkeys)
   if ('fault' in known) return `the head in ${where} can't be used (${known.fault}): it is another log's, or newer`
   const [, of] = /\/log\/([1-9][0-9]*)$/.exec(known.origin) ?? []
   if (known.origin !== `${trustDomain}/log/${of}`) return `the head in ${where} is of another log, ${known.origin}`
@@ -47,9 +47,9 @@ export async function contradiction(
 }
 
 /** By a log key that the database knows. */
-export const isSigned = ({ note }: KnownHead, { vkeys }: LogIdentity): boolean => !('fault' in openKnown(note, vkeys))
+export const isSigned = ({ note }: HeadEvidence, { vkeys }: LogIdentity): boolean => !('fault' in openHead(note, vkeys))
 
-function openKnown(
+function openHead(
   note: string,
   vkeys: readonly string[],
 ): { origin: string; size: number; root: Buffer } | { fault: string } {

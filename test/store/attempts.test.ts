@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { countTry } from '../../src/store/tries.ts'
+import { countAttempt } from '../../src/store/attempts.ts'
 import { describeBothStores } from '../support/database.ts'
 
 describeBothStores('tries', (open) => {
   test('are counted by door, whoever counts, and from the start once a minute is over', async () => {
     const { knex } = await open()
-    const counts = await Promise.all(Array.from({ length: 20 }, () => countTry(knex, 'bootstrap')))
+    const counts = await Promise.all(Array.from({ length: 20 }, () => countAttempt(knex, 'bootstrap')))
     expect(counts.map((count) => count.tries).toSorted((a, b) => a - b)).toEqual(
       Array.from({ length: 20 }, (_, n) => n + 1),
     )
@@ -13,13 +13,13 @@ describeBothStores('tries', (open) => {
       expect(secondsLeft).toBeGreaterThan(0)
       expect(secondsLeft).toBeLessThanOrEqual(60)
     }
-    expect((await countTry(knex, 'login')).tries).toBe(1)
+    expect((await countAttempt(knex, 'login')).tries).toBe(1)
 
     await knex('tries')
       .where({ door: 'bootstrap' })
       .update({ since: knex.raw(`since - interval '61 seconds'`) })
-    expect((await countTry(knex, 'bootstrap')).tries).toBe(1)
-    expect((await countTry(knex, 'bootstrap')).tries).toBe(2)
+    expect((await countAttempt(knex, 'bootstrap')).tries).toBe(1)
+    expect((await countAttempt(knex, 'bootstrap')).tries).toBe(2)
     const [row]: { n: string }[] = await knex('tries').count({ n: '*' })
     expect(row?.n).toBe('2')
   })

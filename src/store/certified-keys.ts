@@ -35,7 +35,7 @@ function toUse({ key, workloadId, workload, session, serialNumber, notAfter }: R
 }
 
 /** What entries [from, from + most) certified for workloads, and where those entries end. */
-export async function keysCertified(
+export async function certifiedKeys(
   knex: Knex,
   epoch: number,
   from: number,
@@ -51,7 +51,7 @@ export async function keysCertified(
 }
 
 /** Certificates of one key that are looked at: a copy of it shows at its first use, however often its owner renewed. */
-const maxOfOne = 200
+const maxUses = 200
 
 /**
  * Certificates of these keys that were issued at a time or later, by the index of the log's terms: for many keys at once
@@ -63,14 +63,14 @@ export async function usesOfKeys(tx: Knex.Transaction, keys: readonly string[], 
   const { rows } = await tx.raw<{ rows: Row[] }>(
     `select ${fields} from unnest(?::bigint[]) as term cross join lateral
        (select body from log_entry where terms @> array[term] and at >= ? and body is not null limit ?) as found`,
-    [termKeys(keys.map((key) => `sha256=${key}`)), since, maxOfOne],
+    [termKeys(keys.map((key) => `sha256=${key}`)), since, maxUses],
   )
   const wanted = new Set(keys)
   return rows.flatMap(toUse).filter((use) => wanted.has(use.key))
 }
 
 /** The workloads that each earlier alert of a key names (action `key.shared`). */
-export async function sharesNamed(knex: Knex, key: string): Promise<string[][]> {
+export async function sharedKeyAlerts(knex: Knex, key: string): Promise<string[][]> {
   const { rows } = await knex.raw<{ rows: { workloads: string[] | null }[] }>(
     `with found as materialized (select body from log_entry where terms @> ?::bigint[] and body is not null)
      select body::json #> '{detail,workloads}' as workloads from found where body::json #>> '{resource,id}' = ?`,

@@ -1,6 +1,6 @@
 import { signCheckpoint } from '@purser/sdk/verify'
 import { describe, expect, it } from 'vitest'
-import { contradiction } from '../../src/audit/known-heads.ts'
+import { contradiction } from '../../src/audit/head-evidence.ts'
 import { createTree } from '../../src/audit/tree.ts'
 import { makeLog } from '../sdk/verify/small-log.ts'
 

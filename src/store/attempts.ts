@@ -5,7 +5,7 @@ import type { Knex } from './database.ts'
  * Counts one try. A minute begins with the first try after the last one; by the database's clock, which all share.
  * @returns how many this minute has had with it, and the seconds that are left of it
  */
-export async function countTry(knex: Knex, door: string): Promise<{ tries: number; secondsLeft: number }> {
+export async function countAttempt(knex: Knex, door: string): Promise<{ tries: number; secondsLeft: number }> {
   const { rows } = await knex.raw<{ rows: { tries: number; left: string }[] }>(
     `insert into tries (door, tries, since) values (?, 1, clock_timestamp())
      on conflict (door) do update set

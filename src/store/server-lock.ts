@@ -9,7 +9,7 @@ export const serversLock = 0x70736572
  * anyway.
  * @returns false where a server is running
  */
-export async function keepServersOut(tx: Knex.Transaction): Promise<boolean> {
+export async function excludeServers(tx: Knex.Transaction): Promise<boolean> {
   const { rows } = await tx.raw<{ rows: { alone: boolean }[] }>('select pg_try_advisory_xact_lock(?) as alone', [
     serversLock,
   ])

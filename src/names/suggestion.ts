@@ -15,7 +15,7 @@ function distance(a: string, b: string): number {
 }
 
 /** @returns `: did you mean X?`, or nothing when no name is near */
-export function nearest(name: string, known: Iterable<string>): string {
+export function suggestion(name: string, known: Iterable<string>): string {
   const given = name.slice(0, 100).toLowerCase()
   let best: { name: string; distance: number } | undefined
   for (const candidate of known) {

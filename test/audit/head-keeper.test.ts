@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type HeadPlace, headFile, headObject } from '../../src/audit/head-file.ts'
-import { keepHead } from '../../src/audit/keep-head.ts'
+import { type HeadPlace, headFile, headObject } from '../../src/audit/head-places.ts'
+import { startHeadKeeper } from '../../src/audit/head-keeper.ts'
 import type { Doubt } from '../../src/audit/doubt.ts'
 import { createTree } from '../../src/audit/tree.ts'
 import { createOutbound } from '../../src/outbound/client.ts'
@@ -30,7 +30,7 @@ function treeOf(size: number) {
 function createProcess(size: number) {
   const tree = createTree({ readTile: nothing, readLeaves: nothing })
   const database = { epoch: 1, size, synchronous: false }
-  let doubt: Doubt | undefined = { kind: 'unread', detail: 'new', forGood: false }
+  let doubt: Doubt | undefined = { kind: 'unread', detail: 'new', permanent: false }
   const grow = (to: number): void => void tree.append(signed.leaves.slice(tree.size, to))
   grow(size)
   return {
@@ -46,7 +46,7 @@ function createProcess(size: number) {
       doubt: () => doubt,
       closed: () => doubt?.detail,
       async confirm(_: number, to: number, check: (of: typeof tree) => Promise<Doubt | undefined>) {
-        if (doubt?.forGood) return
+        if (doubt?.permanent) return
         if (to > tree.size) grow(to)
         doubt = await check(tree)
       },
@@ -55,7 +55,7 @@ function createProcess(size: number) {
 }
 
 async function keep(process: ReturnType<typeof createProcess>, places: HeadPlace[]) {
-  const keeper = await keepHead({
+  const keeper = await startHeadKeeper({
     log: process.log,
     identity: () => identity,
     readHead: async () => ({ ...process.database }),

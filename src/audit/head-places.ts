@@ -9,16 +9,16 @@ import type { Outbound } from '../outbound/client.ts'
 import { OutboundError } from '../outbound/errors.ts'
 
 /** The note, empty where none was kept yet, and the place's own name for that state, where it has such names. */
-export type FoundHead = { note: string; tag?: string }
+export type StoredHead = { note: string; tag?: string }
 
 /** A place where one head is kept. */
 export type HeadPlace = {
   /** For people. */
   where: string
   /** Rejects when nobody can tell. */
-  read(): Promise<FoundHead>
+  read(): Promise<StoredHead>
   /** Answers false where somebody else wrote since `found` was read: then nothing was replaced. */
-  write(note: string, found: FoundHead): Promise<boolean>
+  write(note: string, found: StoredHead): Promise<boolean>
 }
 
 /** The name in the data directory. */
@@ -71,7 +71,7 @@ export function headObject(url: string, outbound: Pick<Outbound, 'fetchBytes'>):
   let takesConditions = true
   const statusOf = (error: unknown): number | undefined => (error instanceof OutboundError ? error.status : undefined)
 
-  async function write(note: string, found: FoundHead): Promise<boolean> {
+  async function write(note: string, found: StoredHead): Promise<boolean> {
     const condition = takesConditions ? conditionOf(found) : {}
     const headers = { 'content-type': 'text/plain; charset=utf-8', ...condition }
     try {
@@ -103,7 +103,7 @@ export function headObject(url: string, outbound: Pick<Outbound, 'fetchBytes'>):
 }
 
 /** If-Match compares strongly: a weak tag never matches (section 8.8.3.2). */
-function conditionOf({ note, tag }: FoundHead): Record<string, string> {
+function conditionOf({ note, tag }: StoredHead): Record<string, string> {
   if (tag !== undefined) return tag.startsWith('W/') ? {} : { 'if-match': tag }
   return note === '' ? { 'if-none-match': '*' } : {}
 }

@@ -6,8 +6,8 @@ import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { Refusal } from '../errors.ts'
 import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import type { Head } from '../store/log.ts'
-import type { FoundHead, HeadPlace } from './head-file.ts'
-import { type KnownHead, type LogIdentity, contradiction, isSigned } from './known-heads.ts'
+import type { StoredHead, HeadPlace } from './head-places.ts'
+import { type HeadEvidence, type LogIdentity, contradiction, isSigned } from './head-evidence.ts'
 import { type Doubt, rollback } from './doubt.ts'
 import type { Log } from './log.ts'
 import type { Tree } from './tree.ts'
@@ -19,19 +19,19 @@ export type HeadKeeper = {
   stop(): Promise<void>
 }
 
-type KeptHead = Pick<Head, 'epoch' | 'size' | 'closed' | 'server' | 'synchronous'>
+type DatabaseHead = Pick<Head, 'epoch' | 'size' | 'closed' | 'server' | 'synchronous'>
 
 type Parts = {
   log: Pick<Log, 'epoch' | 'size' | 'head' | 'signed' | 'confirm' | 'doubt'>
   identity: () => LogIdentity
   /** The head row of the database. */
-  readHead: () => Promise<KeptHead | undefined>
+  readHead: () => Promise<DatabaseHead | undefined>
   /** The log's tree as the database has it now, past all that this process remembers. */
-  readTree: (head: KeptHead) => Promise<Pick<Tree, 'size' | 'rootAt'>>
+  readTree: (head: DatabaseHead) => Promise<Pick<Tree, 'size' | 'rootAt'>>
   /** Why the log must not go on at this server of the database. */
-  judgeServer: (head: KeptHead) => Promise<Doubt | undefined>
+  judgeServer: (head: DatabaseHead) => Promise<Doubt | undefined>
   /** Closes the log for every replica. */
-  closeForAll: (reason: string, head: KeptHead) => Promise<unknown>
+  closeForAll: (reason: string, head: DatabaseHead) => Promise<unknown>
   /** Of each, a head must be read, or its absence, before anything is issued; later failures are only told. */
   places: readonly HeadPlace[]
   /** `again`: it failed the last time too. */
@@ -45,7 +45,7 @@ const isUnreachable = (error: unknown): boolean => isConnectionError(error) || i
 const maxTries = 5
 
 /** Runs the first round; whether the log is open then, `log.doubt` says. */
-export async function keepHead(parts: Parts): Promise<HeadKeeper> {
+export async function startHeadKeeper(parts: Parts): Promise<HeadKeeper> {
   const { log, places } = parts
   /** What each place held when it was last compared or written; empty where it held nothing. */
   const agreed = new Map<HeadPlace, string>()
@@ -60,7 +60,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
     const place = places.find((place) => !agreed.has(place))
     if (!place) return undefined
     const detail = `the head in ${place.where} could not be read yet: it may be newer`
-    return { kind: 'unread', detail, forGood: false }
+    return { kind: 'unread', detail, permanent: false }
   }
 
   /**
@@ -98,9 +98,9 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
    * closes this replica alone, and the newest database is not closed where a replica that was on an older one finds it.
    * The database is read after the evidence: it has what was signed before, unless it was put back.
    */
-  async function closeForAll(place: HeadPlace, found: FoundHead | undefined): Promise<void> {
+  async function closeForAll(place: HeadPlace, found: StoredHead | undefined): Promise<void> {
     const own = log.signed()
-    const evidence: KnownHead[] = [
+    const evidence: HeadEvidence[] = [
       ...(found && found.note !== '' ? [{ where: place.where, note: found.note }] : []),
       ...(own ? [{ where: 'a replica', note: own.note }] : []),
     ]
@@ -120,7 +120,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   }
 
   /** @param found an object, so that a place that holds nothing is not one that can't be read */
-  async function compare(tree: Tree, place: HeadPlace, found: FoundHead | undefined): Promise<string | undefined> {
+  async function compare(tree: Tree, place: HeadPlace, found: StoredHead | undefined): Promise<string | undefined> {
     if (!found || found.note === agreed.get(place)) return undefined
     const { note } = found
     const detail = note === '' ? undefined : await contradiction(tree, parts.identity(), { where: place.where, note })
@@ -129,7 +129,7 @@ export async function keepHead(parts: Parts): Promise<HeadKeeper> {
   }
 
   /** Other replicas write the same places: only a head that is older than ours is replaced. */
-  async function keep(place: HeadPlace, found: FoundHead): Promise<boolean> {
+  async function keep(place: HeadPlace, found: StoredHead): Promise<boolean> {
     const { note, size } = log.head()
     if (isOlder(agreed.get(place) ?? '', note)) {
       if (!(await place.write(note, found))) return false

@@ -1,9 +1,9 @@
 /** Ends everything that still gives access: what a new epoch of the log begins with. */
 import type { Knex } from './database.ts'
 
-export type Ended = { sessions: number; accessTokens: number; joinTokens: number; apiTokens: string[] }
+export type EndedAccess = { sessions: number; accessTokens: number; joinTokens: number; apiTokens: string[] }
 
-export async function endAll(tx: Knex.Transaction, reason: string, now: Date): Promise<Ended> {
+export async function endAllAccess(tx: Knex.Transaction, reason: string, now: Date): Promise<EndedAccess> {
   const sessions = await tx('session')
     .whereNull('ended_at')
     .where('expires_at', '>', now)
