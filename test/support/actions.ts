@@ -20,7 +20,7 @@ import { openStore } from '../../src/start/open-store.ts'
 import { openSharedKeyring } from '../../src/start/shared-keyring.ts'
 import type { Knex } from '../../src/store/database.ts'
 import { type Snapshot, openSnapshots } from '../../src/store/snapshot.ts'
-import { createLog } from '../../src/telemetry/log.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { testDatabase } from './database.ts'
 import { audience, trustDomain } from './purser.ts'
@@ -84,7 +84,7 @@ export async function openActions({ store, env, now = () => new Date() }: Action
     },
     readFile: (path) => readFileSync(path, 'utf8'),
   })
-  const serverLog = createLog({ level: 'silent', stream: { write: () => undefined } })
+  const serverLog = createLogger({ level: 'silent', stream: { write: () => undefined } })
   const { db, rootKey } = await openStore(config, { log: serverLog, now })
   closing.add(() => db.close())
   const onError = (error: unknown): void => {
