@@ -120,10 +120,10 @@ function atMostEvery(ms: number, tell: () => void = () => undefined): () => void
   }
 }
 
-type Apps = {
+export type Apps = {
   everybody: RequestListener
   operators: RequestListener
-  metrics?: RequestListener
+  metrics?: RequestListener | undefined
   crls?: RequestListener
   answerBroken?: AnswerBroken
 }

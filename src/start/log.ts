@@ -21,6 +21,13 @@ import type { Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
+export type LogGroup = {
+  log: Log
+  recorder: Recorder
+  /** Whether appends succeed, for /readyz. */
+  appends: AppendWatch
+}
+
 type Parts = {
   db: Database
   snapshots: Snapshots
@@ -29,14 +36,14 @@ type Parts = {
   outbound: Outbound
   metrics: Metrics
   closing: Closing
-  serverLog: Logger
+  logger: Logger
   randomBytes: (size: number) => Buffer
 }
 
-export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Recorder; appends: AppendWatch }> {
-  const { db, snapshots, keys, config, outbound, metrics, closing, serverLog, randomBytes } = parts
+export async function composeLog(parts: Parts): Promise<LogGroup> {
+  const { db, snapshots, keys, config, outbound, metrics, closing, logger, randomBytes } = parts
   const snapshot = snapshots.current()
-  const onError = (event: string) => (error: unknown) => serverLog.warn(event, { err: error })
+  const onError = (event: string) => (error: unknown) => logger.warn(event, { err: error })
   const log = await openLog({
     knex: db.knex,
     epoch: snapshot.epoch,
@@ -45,7 +52,7 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
     signers: (size) =>
       keys.logSigners(snapshots.current(), originOf(snapshot.trustDomain, snapshot.epoch), snapshot.epoch, size),
     onClosed: ({ kind, detail }) =>
-      serverLog.error('log.closed', { note: `${detail}. Nothing is issued. What to do: ${doubts[kind].do}` }),
+      logger.error('log.closed', { note: `${detail}. Nothing is issued. What to do: ${doubts[kind].do}` }),
     onTileError: onError('log.tile_failed'),
   })
   const { headUrl } = config.log
@@ -59,7 +66,7 @@ export async function composeLog(parts: Parts): Promise<{ log: Log; recorder: Re
     closeForAll: (reason, { epoch }) => closeLog(db.knex, { epoch, reason }),
     places: [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])],
     onFailure: (note, err, again) => {
-      if (!again) serverLog.warn('log.head_failed', { note, err })
+      if (!again) logger.warn('log.head_failed', { note, err })
       metrics.headFailed()
     },
     onKept: (head) => metrics.logHead(head),

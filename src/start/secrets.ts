@@ -26,6 +26,8 @@ type Parts = {
   log: Logger
 }
 
+export type SecretGroup = ReturnType<typeof composeSecrets>
+
 export function composeSecrets(parts: Parts) {
   const { db, keyring, openedKeys, keys, recorder, snapshots, outbound, randomBytes, now, log } = parts
   const leasing = {

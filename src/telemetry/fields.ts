@@ -20,6 +20,8 @@ const fields = {
   secret: 'string',
   rotation: 'string',
   job: 'string',
+  /** The step of a start that failed. */
+  step: 'string',
   migration: 'string',
   store: 'string',
   epoch: 'number',

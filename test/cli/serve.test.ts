@@ -81,6 +81,7 @@ describe('a start that fails', () => {
     const purser = serve({ PURSER_DATA_DIR: dataDir, PURSER_LISTEN: await takenPort() })
     expect(await purser.ended).toEqual({ code: 1, signal: null })
     expect(purser.err()).toBe(`purser: ${/listen EADDRINUSE.*/.exec(purser.err())?.[0]}\n`)
+    expect(purser.out()).toMatch(/"step":"listeners".*"event":"server.start_failed"/)
     expect(readdirSync(join(dataDir, 'db'))).toEqual(['database'])
   })
 
@@ -113,6 +114,7 @@ describe('a start that fails', () => {
     const purser = serve({ ...env, DATABASE_URL: url, PURSER_MIGRATE: 'check' })
     expect((await purser.ended).code).toBe(1)
     expect(purser.err()).toBe('purser: relation "log_head" does not exist\n')
+    expect(purser.out()).toMatch(/"step":"store".*"event":"server.start_failed"/)
   })
 
   it('leaves no connection, lock or listener in a process that goes on', async () => {

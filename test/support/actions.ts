@@ -4,22 +4,20 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Actions, createActions } from '../../src/actions/actions.ts'
+import type { Actions } from '../../src/actions/actions.ts'
 import type { Acting, Context } from '../../src/actions/context.ts'
 import type { Action, Actor, LogEntry } from '../../src/audit/entry.ts'
 import type { Change, Hints, Recorded, Recorder, Release } from '../../src/audit/record.ts'
 import type { Caller } from '../../src/authorize/caller.ts'
 import { readConfig } from '../../src/config.ts'
 import { refusals } from '../../src/errors.ts'
-import { createKeys } from '../../src/keys/keys.ts'
+import { createLimits } from '../../src/http/limits.ts'
 import { newId } from '../../src/names/id.ts'
-import { createOutbound } from '../../src/outbound/client.ts'
 import { createClosing } from '../../src/start/closing.ts'
-import { composeLog } from '../../src/start/log.ts'
-import { openStore } from '../../src/start/open-store.ts'
-import { openSharedKeyring } from '../../src/start/shared-keyring.ts'
+import { compose } from '../../src/start/compose.ts'
+import { createSteps } from '../../src/start/steps.ts'
 import type { Knex } from '../../src/store/database.ts'
-import { type Snapshot, openSnapshots } from '../../src/store/snapshot.ts'
+import type { Snapshot } from '../../src/store/snapshot.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { testDatabase } from './database.ts'
@@ -85,21 +83,13 @@ export async function openActions({ store, env, now = () => new Date() }: Action
     readFile: (path) => readFileSync(path, 'utf8'),
   })
   const serverLog = createLogger({ level: 'silent', stream: { write: () => undefined } })
-  const { db, rootKey } = await openStore(config, { log: serverLog, now })
-  closing.add(() => db.close())
-  const onError = (error: unknown): void => {
-    throw error
-  }
-  const snapshots = await openSnapshots(db, { now: Date.now, onError })
-  closing.add(() => snapshots.stop())
-  const { keyring } = await openSharedKeyring(rootKey, db, snapshots)
-  const keys = createKeys(keyring)
-  const words = { routes: [], codes: Object.keys(refusals), attestorKinds: [], credentials: [] }
-  const outbound = createOutbound({ allow: config.fetchAllow })
-  closing.add(() => outbound.close())
-  const metrics = createMetrics(words)
-  const logParts = { db, snapshots, keys, config, outbound, metrics, closing, serverLog, randomBytes }
-  const { recorder } = await composeLog(logParts)
+  const limits = createLimits({ limits: config.limits, workers: 1, now: Date.now })
+  const metrics = createMetrics({ routes: [], codes: Object.keys(refusals), attestorKinds: [], credentials: [] })
+  const steps = createSteps()
+  const product = await compose({ config, logger: serverLog, metrics, limits, now, closing, steps })
+  const { actions, log, store: opened } = product
+  const { db, snapshots } = opened
+  const { recorder } = log
 
   const opening = (action: Action, { requestId, time, address, caller }: Context) => ({
     requestId,
@@ -114,7 +104,7 @@ export async function openActions({ store, env, now = () => new Date() }: Action
   }
 
   return {
-    actions: createActions({ db }),
+    actions,
     recorder,
     knex: db.knex,
     snapshot: () => snapshots.current(),

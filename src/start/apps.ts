@@ -1,0 +1,98 @@
+/** The applications behind the listeners: every route, with what its handler needs. */
+import { createAccountPins } from '../actions/credentials/account-pins.ts'
+import { createDecideAttested } from '../actions/credentials/changed-facts.ts'
+import { createRenewal } from '../actions/credentials/renewal.ts'
+import { createFirstUse } from '../actions/tokens/first-use.ts'
+import type { Config } from '../config.ts'
+import { createAddressOf } from '../http/addresses.ts'
+import { createBootstrapTries } from '../http/bootstrap-tries.ts'
+import { createAnswerBroken } from '../http/broken-messages.ts'
+import { createDocsPage } from '../http/docs-page.ts'
+import type { Limits } from '../http/limits.ts'
+import type { OpenApi } from '../http/openapi.ts'
+import type { DoorParts } from '../http/route.ts'
+import { createRoutes } from '../http/routes.ts'
+import { createWatches } from '../http/watches.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { features, version } from '../version.ts'
+import { createApp, isForCrls, isForWorkloads } from './app.ts'
+import type { Closing } from './closing.ts'
+import type { Product } from './compose.ts'
+import { type Apps, metricsApp } from './listeners.ts'
+import { ownRules } from './own-rules.ts'
+
+type Parts = {
+  config: Config
+  product: Product
+  openapi: OpenApi
+  metrics: Metrics
+  limits: Limits
+  closing: Closing
+  draining: () => boolean
+}
+
+export function composeApps(parts: Parts): Apps {
+  const { config, product, openapi, metrics, limits, closing, draining } = parts
+  const { now, randomBytes, logger, issue } = product
+  const { db, snapshots } = product.store
+  const { recorder } = product.log
+  const sessions = product.actions.sessions.find
+  const onError = (err: unknown): void => logger.warn('watch.look_up_failed', { err })
+  const watches = createWatches({ db, snapshots, now, config, onError })
+  closing.add(() => watches.close())
+  const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
+  const routes = createRoutes({
+    ...product.store,
+    ...product.keys,
+    ...product.secrets,
+    attestors: product.attestors,
+    accounts: createAccountPins({ recorder }),
+    decideAttested: createDecideAttested({ db, recorder }),
+    renewal: createRenewal({ sessions, recorder, db, log: logger, randomBytes }),
+    issueX509: issue.x509.svid,
+    keyOf: issue.x509.keyOf,
+    issueJwt: issue.jwt,
+    issueAccessToken: issue.accessToken,
+    own: ownRules(config),
+    watches,
+    isWatching: (session, path) => watches.watching(path, session),
+    actions: product.actions,
+    log: product.log.log,
+    epochs: product.log.epochs,
+    version,
+    audiences: config.audiences,
+    features,
+    refresh: config.keys.bundleRefresh,
+    minRedactionAge: config.minRedactionAge,
+    now,
+    snapshotAge: () => snapshots.age(),
+    appends: product.log.appends.succeeds,
+    draining,
+    renderMetrics,
+    openapiBytes: Buffer.from(openapi.text),
+    docs: createDocsPage(openapi.written),
+  })
+  const door: DoorParts = {
+    recorder,
+    snapshots,
+    sessions,
+    bootstrapTries: createBootstrapTries({ db, now, clock: () => performance.now() }),
+    limits,
+    log: logger,
+    metrics,
+    now,
+    randomBytes,
+    addressOf: createAddressOf(config.trustedProxies),
+    firstUse: createFirstUse({ recorder }),
+    acceptsApiTokens: true,
+  }
+  const workloadDoor = { ...door, acceptsApiTokens: false }
+  const operators = createApp(routes, openapi, door)
+  return {
+    operators,
+    everybody: config.adminListen ? createApp(routes.filter(isForWorkloads), openapi, workloadDoor) : operators,
+    ...(config.crlListen && { crls: createApp(routes.filter(isForCrls), openapi, workloadDoor) }),
+    answerBroken: createAnswerBroken(door),
+    metrics: metricsApp(renderMetrics),
+  }
+}

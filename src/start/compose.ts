@@ -1,0 +1,150 @@
+/** What Purser does, without a way in: groups of parts that the routes, the jobs and tests are built from. */
+import { readFile } from 'node:fs/promises'
+import { type Actions, createActions } from '../actions/actions.ts'
+import { type Attestors, createAttestors } from '../attest/attest.ts'
+import { type Epochs, createEpochs } from '../audit/epochs.ts'
+import type { Config } from '../config.ts'
+import type { Limits } from '../http/limits.ts'
+import { createIssueAccessToken } from '../issue/access-token.ts'
+import { createIssueJwt } from '../issue/jwt-svid.ts'
+import { createIssueX509 } from '../issue/x509.ts'
+import { isOwnKey } from '../keys/keys.ts'
+import { type Outbound, createOutbound } from '../outbound/client.ts'
+import type { Database } from '../store/database.ts'
+import { findJoinToken } from '../store/join-tokens.ts'
+import { type Snapshots, openSnapshots } from '../store/snapshot.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Closing } from './closing.ts'
+import { type KeyGroup, composeKeys } from './keys.ts'
+import { type LogGroup, composeLog } from './log.ts'
+import { type Opened, openStore } from './open-store.ts'
+import { ownRules } from './own-rules.ts'
+import { createRandomBytes } from './random.ts'
+import { type SecretGroup, composeSecrets } from './secrets.ts'
+import type { Steps } from './steps.ts'
+
+export type Product = {
+  now: () => Date
+  randomBytes: (size: number) => Buffer
+  logger: Logger
+  store: { db: Database; snapshots: Snapshots }
+  keys: KeyGroup
+  log: LogGroup & { epochs: Epochs }
+  issue: ReturnType<typeof composeIssue>
+  secrets: SecretGroup
+  attestors: Attestors
+  actions: Actions
+}
+
+type Parts = {
+  config: Config
+  logger: Logger
+  metrics: Metrics
+  limits: Limits
+  now: () => Date
+  closing: Closing
+  steps: Steps
+  /** A store that is open already: it is closed with the rest. */
+  opened?: Opened
+}
+
+export async function compose(parts: Parts): Promise<Product> {
+  const { config, logger, metrics, now, closing, steps } = parts
+  const randomBytes = createRandomBytes()
+
+  steps.begin('store')
+  const { db, rootKey } = parts.opened ?? (await openStore(config, { log: logger, now, randomBytes }))
+  closing.add(() => db.close())
+
+  steps.begin('snapshot')
+  const onError = (err: unknown): void => logger.warn('snapshot.refresh_failed', { err })
+  const snapshots = await openSnapshots(db, { now: Date.now, onError })
+  closing.add(() => snapshots.stop())
+  metrics.watchSnapshotAge(() => snapshots.age() / 1000)
+
+  steps.begin('keys')
+  const keys = await composeKeys({ config, rootKey, db, snapshots, randomBytes })
+
+  const outbound = createOutbound({ allow: config.fetchAllow })
+  closing.add(() => outbound.close())
+
+  steps.begin('log')
+  const log = await composeLog({
+    db,
+    snapshots,
+    keys: keys.keys,
+    config,
+    outbound,
+    metrics,
+    closing,
+    logger,
+    randomBytes,
+  })
+  const { trustDomain } = snapshots.current()
+  const epochs = createEpochs({ knex: db.knex, trustDomain, log: log.log })
+
+  steps.begin('secrets')
+  const common = { db, snapshots, outbound, now, randomBytes, log: logger, recorder: log.recorder }
+  const secrets = composeSecrets({ ...common, keyring: keys.keyring, openedKeys: keys.openedKeys, keys: keys.keys })
+
+  steps.begin('attestors')
+  const attestors = composeAttestors(parts, { db, outbound })
+  const issue = composeIssue(config, { snapshots, randomBytes, logger })
+  const actions = createActions({
+    ...common,
+    ...keys,
+    ...secrets,
+    attestors,
+    issueX509: issue.x509.svid,
+    keyOf: issue.x509.keyOf,
+    issueJwt: issue.jwt,
+    issueAccessToken: issue.accessToken,
+    own: ownRules(config),
+    audiences: config.audiences,
+    minRedactionAge: config.minRedactionAge,
+    log: log.log,
+    epochs,
+    logger,
+    config,
+  })
+  const groups = { store: { db, snapshots }, keys, log: { ...log, epochs }, issue, secrets, attestors, actions }
+  return { now, randomBytes, logger, ...groups }
+}
+
+type IssueParts = { snapshots: Snapshots; randomBytes: (size: number) => Buffer; logger: Logger }
+
+function composeIssue(config: Pick<Config, 'crlUrl'>, { snapshots, randomBytes, logger }: IssueParts) {
+  return {
+    x509: createIssueX509({
+      trustDomain: snapshots.current().trustDomain,
+      crlUrl: (keyId) => `${config.crlUrl}/crl/${keyId}`,
+      randomBytes,
+      refusesKey: (sha256) => isOwnKey(snapshots.current(), sha256),
+      onNamesLeftOut: (names) =>
+        logger.warn('server.certificate_names', {
+          note: `the CA's name constraints leave out ${names.join(', ')}: rotate the root (purser keys rotate ca --level root)`,
+        }),
+    }),
+    jwt: createIssueJwt({ randomBytes }),
+    accessToken: createIssueAccessToken({ randomBytes }),
+  }
+}
+
+function composeAttestors(
+  { config, logger, metrics, limits }: Parts,
+  { db, outbound }: { db: Database; outbound: Outbound },
+): Attestors {
+  return createAttestors({
+    outbound,
+    limits,
+    log: logger,
+    clock: () => performance.now(),
+    readFile: (path) => readFile(path, 'utf8'),
+    keepKeysSeconds: config.keepIssuerKeys,
+    audiences: config.audiences,
+    findJoinToken: (hash) => findJoinToken(db.knex, hash),
+    onJudged: metrics.attested,
+    onLimited: () => metrics.rateLimited('attestor'),
+  })
+}

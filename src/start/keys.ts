@@ -1,0 +1,48 @@
+/** The keys of a server: the keyring, the functions that use it, and what rotates them. */
+import type { Config } from '../config.ts'
+import { type Keyring, openKeyring, openerOf } from '../keys/keyring.ts'
+import { type Keys, createKeys } from '../keys/keys.ts'
+import type { RootKey } from '../keys/root-key.ts'
+import type { Rotator } from '../keys/rotate.ts'
+import type { Database } from '../store/database.ts'
+import { readWrappingKeys } from '../store/keys.ts'
+import type { Snapshots } from '../store/snapshot.ts'
+
+export type KeyGroup = {
+  rootKey: RootKey
+  keyring: Keyring
+  /** Opens wrapping keys of other replicas: a value may be rewrapped (jobs/rewrap.ts) before its key is known here. */
+  openedKeys: (ids: readonly string[]) => Promise<void>
+  keys: Keys
+  rotator: Rotator
+}
+
+type Parts = {
+  config: Pick<Config, 'crlUrl' | 'keys' | 'nameConstraints'>
+  rootKey: RootKey
+  db: Pick<Database, 'knex'>
+  snapshots: Pick<Snapshots, 'current' | 'beforeChange'>
+  randomBytes: (size: number) => Buffer
+}
+
+export async function composeKeys({ config, rootKey, db, snapshots, randomBytes }: Parts): Promise<KeyGroup> {
+  const { instanceId, trustDomain } = snapshots.current()
+  const keyring = await openKeyring(rootKey, instanceId, await readWrappingKeys(db.knex))
+  const openedKeys = openerOf(keyring, () => readWrappingKeys(db.knex))
+  // Before this replica sees what they wrap.
+  snapshots.beforeChange((snapshot) => openedKeys([...snapshot.keys.values()].map((row) => row.wrappingKeyId)))
+  const keys = createKeys(keyring)
+  const { publish, sign, max, rootCa } = config.keys
+  const rotator = {
+    maker: {
+      keyring,
+      trustDomain,
+      ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
+      randomBytes,
+    },
+    keys,
+    lifetimes: { publish, sign, max, rootCa },
+    crlUrl: (keyId: string) => `${config.crlUrl}/crl/${keyId}`,
+  }
+  return { rootKey, keyring, openedKeys, keys, rotator }
+}

@@ -1,0 +1,14 @@
+/** The steps of a start, so that a start that fails says in which of them. */
+export type Step =
+  'store' | 'snapshot' | 'keys' | 'log' | 'secrets' | 'attestors' | 'routes' | 'certificate' | 'listeners' | 'jobs'
+
+export type Steps = {
+  /** Begins a step; the one before is done. */
+  begin(step: Step): void
+  current(): Step
+}
+
+export function createSteps(): Steps {
+  let current: Step = 'store'
+  return { begin: (step) => void (current = step), current: () => current }
+}
