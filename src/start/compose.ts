@@ -91,7 +91,7 @@ export async function compose(parts: Parts): Promise<Product> {
   steps.begin('attestors')
   const attestors = composeAttestors(parts, { db, outbound })
   const issue = composeIssue(config, { snapshots, randomBytes, logger })
-  const actions = createActions({
+  const actionParts = {
     ...common,
     ...keys,
     ...secrets,
@@ -107,7 +107,8 @@ export async function compose(parts: Parts): Promise<Product> {
     epochs,
     logger,
     config,
-  })
+  }
+  const actions = createActions(actionParts)
   const groups = { store: { db, snapshots }, keys, log: { ...log, epochs }, issue, secrets, attestors, actions }
   return { now, randomBytes, logger, ...groups }
 }
