@@ -1,6 +1,6 @@
 /**
- * What the pages say is what the code is: lists are written from their tables (`npx vitest run test/documentation -u`
- * writes them anew), and every file that a page names is there.
+ * The pages agree with the code: their lists are generated from its tables (`npx vitest run test/documentation -u` writes
+ * them), and every file, test and heading that a page or comment names exists.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -44,54 +44,59 @@ describe('docs/audit-events.md', () => {
 
 <!-- The tables are written from src/audit/entry.ts by test/documentation.test.ts. Edit there. -->
 
-Everything that Purser issues or changes is an entry of the log, and so is each refusal within the limits below. An entry is canonical JSON (RFC 8785); what is absent is absent, never null. Its index is not in it: the proof binds that.
+The log has an entry for everything that Purser issues or changes, and for each refusal within the limits below. An entry is canonical JSON (RFC 8785). A member without a value is left out, never null. An entry does not contain its index: its proof binds the two together.
 
 ${table(
-  ['member', 'what it is'],
+  ['member', 'meaning'],
   [
-    ['`v`, `time`', '1, and when the request came, in UTC with milliseconds'],
-    ['`requestId`', '`req_…`, which the caller was told as `Purser-Request-Id`; `purser explain` takes it'],
+    ['`v`, `time`', '1, and the time of the request, in UTC with milliseconds'],
+    ['`requestId`', '`req_…`. The caller receives it as `Purser-Request-Id`, and `purser explain` accepts it'],
     ['`action`', 'one of the list below'],
     [
       '`outcome`',
-      '`granted`: it may have left. `refused`: nothing was given, `reason` says why. `failed`: our fault, nothing was given. `intended` and `completed` stand around an effect outside of Purser',
+      '`granted`: the reply may have left. `refused`: nothing was issued or changed, and `reason` says why. `failed`: a fault of Purser, nothing was issued or changed. `intended` and `completed` come before and after an effect in another system',
     ],
     [
       '`reason`',
-      'the true code of a refusal ([errors.md](errors.md)), also where the caller was shown `attestation_failed`',
+      'the true code of a refusal ([errors.md](errors.md)), also if the caller was shown `attestation_failed`',
     ],
     [
       '`actor`',
-      '`kind` is `workload`, `operator`, `bootstrap`, `system` or `anonymous`; then what was proven: attestor, selectors, SPIFFE ID, workload entry with its revision, session, or operator and token id. `note` is the caller’s `Purser-Reason`',
+      '`kind` is `workload`, `operator`, `bootstrap`, `system` or `anonymous`; then what was verified: attestor, selectors, SPIFFE ID, workload entry with its revision, session, or operator and token id. `note` is the caller’s `Purser-Reason`',
     ],
-    ['`source`', 'address and `User-Agent`, which is cut at 256 bytes; of a summary the address prefix'],
+    ['`source`', 'address and `User-Agent`, cut at 256 bytes. In a summary: the address prefix'],
     [
       '`issued`',
-      'what was given: of a certificate serial number, SHA-256 and end; of JWTs `jti`, audience and end; of tokens their public ids. Never a credential itself',
+      'what was issued. For a certificate: serial number, SHA-256 and end. For JWTs: `jti`, audience and end. For tokens: their public ids. Never a credential itself',
     ],
-    ['`revoked`', 'what a revocation ended, by the names that its verifiers know it by'],
+    ['`revoked`', 'what a revocation ended, by the names that verifiers use'],
     [
       '`resource`, `change`',
-      'what a change was made to, and what it is afterwards, so that the policy of any time can be read from the log alone',
+      'the object of a change, and its state afterwards, so that the log alone shows the policy at any time',
     ],
-    ['`detail`', 'what else explains it: conditions, counts, names'],
+    ['`detail`', 'further facts: conditions, counts, names'],
   ],
 ).join('\n')}
 
-Refusals of strangers are recorded one by one within limits (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`); beyond them, and where a path is not there or a limit turned the request away, they are counted, and \`request.summary\` tells the number once a minute for each attestor, reason and address prefix. Refusals of a verified proof have limits of their own: of a proof that counts once, one entry for each reason; of one identity a tenth of that setting; of all identities of one attestor that no workload entry matches a tenth of \`PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE\`, and of all others the whole of it. Refusals of sessions and API tokens are recorded one by one, except those that a rate limit turned away.
+**Refusals.** Refusals of strangers are recorded one by one up to a limit (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`). Beyond it they are counted, and so are requests for unknown paths and requests that a rate limit refused. Once a minute, an entry \`request.summary\` records the count for each attestor, reason and address prefix.
+
+Refusals of a verified proof have their own limits:
+
+- a single-use proof: one entry for each reason
+- one identity: a tenth of that setting
+- all identities of one attestor that no workload entry matches: a tenth of \`PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE\`; all other identities: the whole of it
+
+Refusals of sessions and API tokens are recorded one by one, except those that a rate limit refused.
 
 Two refusals have no entry, since the database does not answer: \`log_unavailable\` and \`replica_behind\`. The caller gets 503.
 
 ## What reads record
 
-- **Values and the log itself**: each read is an entry before its answer leaves. These are values of secrets (\`secret.read\`), watches on them, searches, single entries and exports of the log,
-  explanations, and checks of attestors and databases.
-- **Everything else that needs a credential**: a read that succeeds has no entry, only its refusal has. These are definitions and lists of workload entries, attestors, databases, leases, tokens, keys and blocks;
-  names, versions, metadata, consumers and rotations of secrets; introspection, and a caller's question who it is. In the table this is \`refusals\`, or
-  \`changes\` where an action has both kinds of routes.
-- **What anyone may read** (bundle, key sets, CRLs, \`ca.pem\`, checkpoints, tiles, log keys, health): no entry. A refusal there is \`request.refused\`.
+- **Values, and the log itself**: each read has an entry, before its reply leaves. This concerns values of secrets (\`secret.read\`), watches on them, searches, single entries and exports of the log, explanations, and checks of attestors and databases.
+- **Other reads that need a credential**: a successful read has no entry, a refused one has. This concerns definitions and lists of workload entries, attestors, databases, leases, tokens, keys and blocks; names, versions, metadata, consumers and rotations of secrets; introspection; and a caller's own identity. The table marks them as \`refusals\`, or as \`changes\` if an action also has routes that change something.
+- **What anyone may read** (bundle, key sets, CRLs, \`ca.pem\`, checkpoints, tiles, log keys, health): no entry. A refusal is \`request.refused\`.
 
-The first use of an API token is an entry (\`token.use\`), whatever it is used for.
+The first use of an API token has an entry (\`token.use\`), whatever it is used for.
 
 ## Actions
 `,
@@ -118,7 +123,7 @@ describe('docs/errors.md', () => {
 
 <!-- The tables are written from src/errors.ts, src/authorize/advice.ts and sdk/src/error-codes.ts by test/documentation.test.ts. Edit there. -->
 
-Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and a \`requestId\`. The log has an entry under that id, except for refusals that are only counted and those that say that nothing can be recorded now ([audit-events.md](audit-events.md)). \`detail\` and \`errors\` (JSON pointers into the request) say more where the caller may know; no value of the request is repeated. 429 and 503 carry \`Retry-After\`.
+Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and a \`requestId\`. The log has an entry with that id, unless refusals are only counted or nothing can be recorded now ([audit-events.md](audit-events.md)). \`detail\` and \`errors\` (JSON pointers into the request) say more if the caller may know it; they never repeat a value of the request. 429 and 503 carry \`Retry-After\`.
 
 \`\`\`json
 { "type": "urn:purser:problem:not_granted", "title": "The workload is not granted this", "status": 403, "code": "not_granted", "requestId": "req_…", "errors": [{ "pointer": "/jwts/0/audience/0", "detail": "this audience is not granted" }] }
@@ -133,16 +138,16 @@ Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` 
         `
 ## What a failed attestation shows
 
-Whoever fails attestation is shown \`attestation_failed\`, 401, and nothing else. The log has the true code as \`reason\`, and \`purser explain req_…\` says what would have to change.
+A caller that fails attestation gets 401 \`attestation_failed\`, and nothing else. The log has the true code as \`reason\`, and \`purser explain req_…\` says what would have to change.
 `,
         ...table(
           ['reason', 'meaning', 'what to do'],
           codes.filter(isHidden).map((code) => [`\`${code}\``, refusals[code].title, advice[code]]),
         ),
         `
-## What the SDK says by itself
+## Codes of the SDK
 
-A \`PurserError\` of \`@purser/sdk\` carries the server's code where the server refused, with \`status\` and \`requestId\`, and else one of these. Its message says what to do in the case at hand.
+A \`PurserError\` of \`@purser/sdk\` has the server's code, \`status\` and \`requestId\` if the server refused, and otherwise one of these codes. Its message says what to do in this case.
 `,
         ...table(
           ['code', 'meaning', 'what to do'],
