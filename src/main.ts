@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The bin, and the only reader of process.*: hands arguments, environment and streams to cli/. */
+/** The executable and the only reader of process.*: passes arguments, environment and streams to cli/. */
 import { readFileSync } from 'node:fs'
 import { runCli } from './cli/program.ts'
 

@@ -31,7 +31,15 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: W
     const given = files.map((path): HeadEvidence => ({ where: path, note: readText(io, path, '--known') }))
     const known = [...kept, ...given]
     const { keys: lifetimes } = config
-    const made = await newEpoch({ ...offline, known, acceptFork, reason, lifetimes, now: new Date(), randomBytes })
+    const made = await newEpoch({
+      ...offline,
+      evidence: known,
+      acceptFork,
+      reason,
+      lifetimes,
+      now: new Date(),
+      randomBytes,
+    })
     const bootstrapTokenFile = join(config.dataDir, 'bootstrap-token')
     rmSync(bootstrapTokenFile, { force: true })
     writeFileSync(bootstrapTokenFile, `${made.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })

@@ -1,4 +1,4 @@
-/** The Express application: the route list, each behind its door, and nothing else. */
+/** The Express application: each route behind its door. */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import type { Route, DoorParts } from '../http/route.ts'
@@ -8,14 +8,14 @@ import { methodsOf } from '../http/methods.ts'
 import { createUnrouted } from '../http/unrouted.ts'
 import { isOperatorPermission } from '../operators/permissions.ts'
 
-/** `/a/{name}:check` as Express 5 (path-to-regexp 8) writes it; a parameter of many segments is its wildcard. */
+/** `/a/{name}:check` in the syntax of Express 5 (path-to-regexp 8); a parameter of many segments is a wildcard. */
 function expressPath({ path, manySegments }: Operation): string {
   return path
     .replaceAll(':', '\\:')
     .replaceAll(/\{([^}]+)\}/g, (_, name: string) => (manySegments.includes(name) ? `*${name}` : `:${name}`))
 }
 
-/** Suffix routes first: `/{name}:check` before `/{name}`, or the plain one would take it. */
+/** Suffix routes first: `/{name}` would match `/{name}:check`. */
 const bySpecificity = (a: Route, b: Route): number => Number(b.path.includes('}:')) - Number(a.path.includes('}:'))
 
 function operationOf({ method, path }: Route, openapi: OpenApi): Operation {
@@ -34,12 +34,12 @@ const verbs = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'd
 /** @throws Error when a route is not in openapi.yaml */
 export function createApp(routes: readonly Route[], openapi: OpenApi, parts: DoorParts): Express {
   const app = express()
-  // Express gives each message a prototype of its own making, after which V8 knows it no more: every later access to it,
-  // Node's own too, is slow (75 of 125 µs of a bare reply over TLS). The doors use nothing of Express's there.
+  // Express changes the prototype of each message, which makes every later access to it slow (75 of 125 µs of a bare reply
+  // over TLS). The doors use nothing of Express's prototypes.
   Object.assign(app, { request: IncomingMessage.prototype, response: ServerResponse.prototype })
   app.disable('x-powered-by')
   app.disable('etag')
-  // Two spellings of a path must never be one route (stack-facts.md, X16).
+  // Two spellings of a path must never reach one route.
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.set('query parser', false)
@@ -57,22 +57,22 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
     const methods = methodsOf(route)
     app[verbs[route.method]](expressPath(operation), (message: Request, response: Response, next: NextFunction) => {
       const params = paramsOf(message)
-      // Express hands HEAD to the handler of GET, and `/a/x:check` to that of `/a/{name}`.
+      // Express passes HEAD to the handler of GET, and `/a/x:check` to that of `/a/{name}`.
       const isOurs = methods.includes(message.method) && !Object.values(params).some((value) => value.includes(':'))
       return isOurs ? door(message, response, params) : next()
     })
   }
   app.use((message: Request, response: Response) => unrouted.answer(message, response))
-  // Express knows it by its four parameters. Its own would show the caller a stack.
+  // Express recognizes an error handler by its four parameters. The default one shows a stack to the caller.
   app.use((error: unknown, message: Request, response: Response, _: NextFunction) =>
     unrouted.failed(error, message, response),
   )
   return app
 }
 
-/** What is signed by itself, so that plain HTTP may carry it. */
+/** Routes whose replies are signed, so that plain HTTP may carry them. */
 export const isForCrls = ({ path }: Route): boolean => path === '/crl/{keyId}' || path === '/ca.pem'
 
-/** What stays on the common listener where operators have one of their own. */
+/** Routes that stay on the common listener where operators have their own. */
 export const isForWorkloads = ({ permission }: Route): boolean =>
   permission !== 'bootstrap' && !isOperatorPermission(permission)

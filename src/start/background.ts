@@ -1,4 +1,4 @@
-/** Every background job of one process, in the order in which a run of all of them looks at the world. */
+/** The background jobs of one process, in the order of a run of all of them. */
 import { byTime } from '../jobs/clock.ts'
 import { type KeyRotationParts, keyRotation } from '../jobs/key-rotation.ts'
 import { type KeyringRotationParts, keyringRotation } from '../jobs/keyring-rotation.ts'
@@ -23,14 +23,14 @@ export type BackgroundParts = KeyRotationParts &
   OrphanRolesParts &
   StagedAdminParts &
   SweepParts & {
-    /** Keeps the listeners' certificate. */
+    /** Renews the listeners' certificate. */
     listener: Job
-    /** Whether anything may be ended by its time, here or outside (jobs/clock.ts). */
+    /** Whether jobs may end anything by its time (jobs/clock.ts). */
     mayEnd: () => Promise<boolean>
     metrics: Pick<Metrics, 'jobRan' | 'leases' | 'valuesLeft'> & RotationJobParts['metrics']
   }
 
-/** For the metrics, whose labels are closed. */
+/** The closed set of labels for metrics. */
 export const jobNames = [
   'key-rotation',
   'keyring-rotation',
@@ -48,7 +48,7 @@ export const jobNames = [
 export function startBackground(parts: BackgroundParts): Jobs {
   const { log, listener, metrics, mayEnd } = parts
   const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
-  // What is found is taken away in the same round.
+  // Orphan roles first: the lease job removes them in the same run.
   const leases = [orphanRoles(parts), leaseJob(parts), stagedAdmins(parts)]
   const sweeps = [sweep(parts), secretSweep(parts)]
   const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, mayEnd))

@@ -1,8 +1,8 @@
-/** What was opened is closed in the opposite order: when a server stops, and when its start fails half-way. */
+/** Closes parts in the opposite order of their opening, when a server stops or its start fails. */
 export type Closing = {
-  /** Takes how to close what was just opened. */
+  /** Adds the closing of a part that was just opened. */
   add(close: () => unknown): void
-  /** Closes all of it, once, also what comes after one that fails; then throws the first failure. */
+  /** Closes every part once, in spite of failures; then throws the first failure. */
   run(): Promise<void>
 }
 

@@ -1,6 +1,6 @@
 /**
- * The older epoch as a new one finds it: in the database, and in the signed heads that are known from elsewhere. A head
- * over other entries than the database's proves a fork: the log key signed two histories.
+ * The end of an epoch, by the database and by signed heads from elsewhere. A signed head over entries that the database
+ * does not have proves a fork: the log key signed two histories.
  */
 import { type Checkpoint, openCheckpoint, parseCheckpoint, parseNote, signCheckpoint } from '@purser/sdk/verify'
 import type { HeadEvidence } from '../audit/head-evidence.ts'
@@ -25,23 +25,23 @@ export type EndedEpoch = {
   forks: KnownEpoch[]
 }
 
-/** The log key signed other entries than those of the database. */
+/** The log key signed entries that the database does not have. */
 class ForkedLog extends Error {
   constructor(forks: readonly KnownEpoch[]) {
     super(
-      `${forks.map(wordsOf).join('; ')}. Restore the database that holds them and keep this one as evidence. ` +
-        'If this database is the one to go on with, repeat with --accept-fork: the log then names them',
+      `${forks.map(describeFork).join('; ')}. Restore the database that holds them and keep this one as evidence. ` +
+        'To continue with this database, repeat with --accept-fork: the log then names them',
     )
     this.name = 'ForkedLog'
   }
 }
 
-const wordsOf = ({ where, head }: KnownEpoch): string =>
+const describeFork = ({ where, head }: KnownEpoch): string =>
   `${where} is a signed head over ${head.size} other entries than those of this database`
 
 /** Newest first. */
-export function readKnown(known: readonly HeadEvidence[], trustDomain: string): KnownEpoch[] {
-  const read = known.map((place): KnownEpoch => {
+export function readHeads(evidence: readonly HeadEvidence[], trustDomain: string): KnownEpoch[] {
+  const heads = evidence.map((place): KnownEpoch => {
     try {
       const head = parseCheckpoint(parseNote(place.note).text)
       const [, epoch] = /\/log\/([1-9][0-9]*)$/.exec(head.origin) ?? []
@@ -51,29 +51,29 @@ export function readKnown(known: readonly HeadEvidence[], trustDomain: string): 
     }
     throw new StartError(`${place.where} holds no head of the log of ${trustDomain}: remove it, or name another`)
   })
-  return read.sort((a, b) => b.epoch - a.epoch || b.head.size - a.head.size)
+  return heads.sort((a, b) => b.epoch - a.epoch || b.head.size - a.head.size)
 }
 
-type Parts = { known: readonly KnownEpoch[]; acceptFork: boolean; keyring: Keyring }
+type Parts = { heads: readonly KnownEpoch[]; acceptFork: boolean; keyring: Keyring }
 
 /**
- * Signs the epoch's last head, unless the newest known head that can be compared is over other entries: then that head
- * stands in its place, and a verifier finds where they differ.
+ * Signs the epoch's last head. Where the newest comparable head is a fork, that head takes its place, so that a verifier
+ * finds where the two differ.
  * @throws ForkedLog unless forks are accepted; StartError where a head was signed by another log
  */
 export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], parts: Parts): Promise<EndedEpoch> {
   const { epoch, size, trustDomain, closed } = old
-  const { known, acceptFork, keyring } = parts
+  const { heads, acceptFork, keyring } = parts
   const origin = originOf(trustDomain, epoch)
   const tree = await readTree(tx, epoch, size)
   const root = await tree.rootAt(size)
-  const ofEpoch = known.filter((head) => head.epoch === epoch)
+  const ofEpoch = heads.filter((head) => head.epoch === epoch)
   const within = ofEpoch.filter(({ head }) => head.size <= size)
   requireSigned(within, rows, origin)
   const forks = [...(await forksOf(tree, within)), ...forksBeyond(ofEpoch, size)]
   if (forks.length > 0 && !acceptFork) throw new ForkedLog(forks)
 
-  const [newest] = known
+  const [newest] = heads
   const [latest] = within
   const keys = new Map(rows.map((row) => [row.id, row]))
   const sign = (): string =>
@@ -92,7 +92,7 @@ export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], par
   }
 }
 
-/** The database knows every key that signed as few entries as it has. */
+/** The database has every key that signed a head of its size or smaller. */
 function requireSigned(within: readonly KnownEpoch[], rows: readonly KeyRow[], origin: string): void {
   const vkeys = rows.filter((row) => row.kind === 'log').map((row) => logVkey(row, origin))
   for (const { note, where } of within) {
@@ -109,7 +109,7 @@ async function forksOf(tree: Tree, within: readonly KnownEpoch[]): Promise<Known
   return within.filter(({ head }, n) => !roots[n]?.equals(head.root))
 }
 
-/** Of heads that the database is too short to be compared with, those that contradict a head of the same size. */
+/** Heads larger than the database that contradict another head of the same size. */
 function forksBeyond(ofEpoch: readonly KnownEpoch[], size: number): KnownEpoch[] {
   const beyond = ofEpoch.filter(({ head }) => head.size > size)
   return beyond.filter(({ head }) =>
@@ -119,7 +119,7 @@ function forksBeyond(ofEpoch: readonly KnownEpoch[], size: number): KnownEpoch[]
 
 const headOf = ({ head, note }: KnownEpoch) => ({ size: head.size, root: head.root.toString('base64'), note })
 
-/** What the entry says of the newest known head: of the same epoch beside the database's, of a lost one by itself. */
+/** The newest head from elsewhere, for the entry: `known` in the same epoch, `lost` in an epoch that the database lacks. */
 function knownDetail(newest: KnownEpoch | undefined, epoch: number): Record<string, unknown> {
   if (!newest) return {}
   return newest.epoch === epoch

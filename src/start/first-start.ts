@@ -1,6 +1,6 @@
 /**
  * The first start, in one transaction that one replica wins: keyring, log key, epoch 1, root, issuing CA, JWT keys, the
- * built-in attestor and the bootstrap token, each with its entry. From then on the database says whose it is.
+ * built-in attestor and the bootstrap token, each with its entry. From then on the database names its trust domain.
  */
 import { randomUUID } from 'node:crypto'
 import { originOf } from '../audit/log.ts'
@@ -31,16 +31,16 @@ type Parts = {
   issuer: string
   /** The base of the distribution points in certificates. */
   crlUrl: string
-  /** What the CA is limited to, where it is. */
+  /** Name constraints of the CA (RFC 5280, section 4.2.1.10), where configured. */
   nameConstraints?: NameConstraints
   lifetimes: Lifetimes
-  /** Of the form `purser_boot_…`; only its hash is stored. */
+  /** `purser_boot_…`; the database stores its hash. */
   bootstrapToken: string
   now: Date
   randomBytes: (size: number) => Buffer
 }
 
-/** Built in: what join tokens are attested by. It has no issuer, so no proof of another kind leads to it. */
+/** The built-in attestor of join tokens. It has no issuer, so no other kind of proof leads to it. */
 const joinAttestor = (id: string): AttestorRow => ({
   id,
   name: 'join',
@@ -50,8 +50,8 @@ const joinAttestor = (id: string): AttestorRow => ({
   revision: 1,
 })
 
-/** Everything that the first start stores, made before any lock: an RSA key alone takes longer than a lock may be held idle. */
-async function makeAll({ rootKey, trustDomain, crlUrl, nameConstraints, lifetimes, now, randomBytes }: Parts) {
+/** Everything that the first start stores. It is made before any lock: an RSA key takes longer than a lock may be idle. */
+async function createState({ rootKey, trustDomain, crlUrl, nameConstraints, lifetimes, now, randomBytes }: Parts) {
   const instanceId = randomUUID()
   const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
   const maker = {
@@ -82,7 +82,7 @@ async function makeAll({ rootKey, trustDomain, crlUrl, nameConstraints, lifetime
   return { instanceId, wrapping, logKey, keys, join: joinAttestor(newId('att', randomBytes)), bootstrap }
 }
 
-type Made = Awaited<ReturnType<typeof makeAll>>
+type Made = Awaited<ReturnType<typeof createState>>
 
 function entriesOf({ instanceId, logKey, keys, join, bootstrap }: Made, origin: string): EntryPart[] {
   return [
@@ -110,11 +110,11 @@ function entriesOf({ instanceId, logKey, keys, join, bootstrap }: Made, origin: 
   ]
 }
 
-/** Does nothing where a first start has been. Answers whether this call was it. */
+/** @returns whether this call made the first start; it does nothing where one was made before */
 export async function firstStart(parts: Parts): Promise<boolean> {
   const { db, trustDomain, issuer, now, randomBytes } = parts
   if (await readHead(db.knex)) return false
-  const made = await makeAll(parts)
+  const state = await createState(parts)
   const origin = originOf(trustDomain, 1)
   const open = {
     requestId: newId('req', randomBytes),
@@ -122,15 +122,15 @@ export async function firstStart(parts: Parts): Promise<boolean> {
     time: now,
     actor: { kind: 'system' as const },
   }
-  const sealed = entriesOf(made, origin).map((part) => seal(makeEntry(open, part), randomBytes))
+  const sealed = entriesOf(state, origin).map((part) => seal(makeEntry(open, part), randomBytes))
   return db.knex.transaction(async (tx) => {
     await lockFirstStart(tx)
     if (await readHead(tx)) return false
-    await insertFirstHead(tx, { instanceId: made.instanceId, trustDomain, issuer, origin, now })
-    await insertWrappingKey(tx, made.wrapping)
-    for (const row of made.keys) await insertKey(tx, row, 1)
-    await insertAttestor(tx, made.join)
-    const { id, expires } = made.bootstrap
+    await insertFirstHead(tx, { instanceId: state.instanceId, trustDomain, issuer, origin, now })
+    await insertWrappingKey(tx, state.wrapping)
+    for (const row of state.keys) await insertKey(tx, row, 1)
+    await insertAttestor(tx, state.join)
+    const { id, expires } = state.bootstrap
     await insertBootstrapToken(tx, { id, hash: hashToken(parts.bootstrapToken), createdAt: now, expiresAt: expires })
     await appendItems(tx, newBatchId(), 1, sealed)
     return true

@@ -1,6 +1,6 @@
 /**
- * What a listener presents and trusts, kept current: its certificate is renewed at half its life, when the CA rotates and
- * when it is revoked; client certificates are judged by the roots of now. Connections that are open stay open.
+ * Keeps the listeners' certificate and trusted roots current. The certificate is renewed at half its lifetime, when the CA
+ * rotates and when it is revoked. Open connections stay open.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import type { Snapshots } from '../store/snapshot.ts'
 import { type IdentityParts, type ServerIdentity, type Tls, serverIdentity } from './tls.ts'
 
 export type ListenerCertificate = {
-  /** Nothing where the listeners are plain. */
+  /** Undefined where the listeners are plain HTTP. */
   identity: ServerIdentity | undefined
   job: Job
 }
@@ -21,7 +21,7 @@ export type ListenerCertificateParts = IdentityParts & {
   tls: Tls | { kind: 'off' }
   snapshots: Pick<Snapshots, 'current'>
   dataDir: string
-  /** Puts a new one in place. */
+  /** Installs a new certificate at every listener. */
   swap: (identity: ServerIdentity) => void
   onRenewed: () => void
 }
@@ -32,7 +32,7 @@ export async function keepListenerCertificate(parts: ListenerCertificateParts): 
   const make = (): Promise<ServerIdentity | undefined> =>
     tls.kind === 'off' ? Promise.resolve(undefined) : serverIdentity(tls, roots, parts)
 
-  /** Whole at any moment: several workers may write it. */
+  /** Replaced in one step, since several workers write the file. */
   function write(pem: string): void {
     const path = join(parts.dataDir, 'ca.pem')
     const draft = `${path}.${parts.randomBytes(8).toString('hex')}`
@@ -50,7 +50,7 @@ export async function keepListenerCertificate(parts: ListenerCertificateParts): 
     if (time.getTime() >= (notBefore.getTime() + notAfter.getTime()) / 2) return true
     if (!issued) return false
     const snapshot = snapshots.current()
-    // Without a key that signs there is nothing better to have.
+    // Without a signing key there is no better certificate.
     const signing = signingKey(snapshot, 'issuing-ca', time)
     if (signing && signing.id !== issued.keyId) return true
     return snapshot.blocks.has(blockKey('serialNumber', issued.serialNumber))
@@ -65,16 +65,16 @@ export async function keepListenerCertificate(parts: ListenerCertificateParts): 
       everySeconds: 1,
       async run() {
         const next = rootsNow()
-        const other = next !== roots
+        const changed = next !== roots
         roots = next
-        if (other) write(roots)
+        if (changed) write(roots)
         if (!identity) return
         const due = isDue(identity)
-        const fresh = due ? await make() : identity
-        if (!fresh || !(due || other)) return
-        // Throws where a key doesn't fit its certificate: files may be looked at while they are being replaced.
-        swap({ ...fresh, ca: roots })
-        identity = fresh
+        const renewed = due ? await make() : identity
+        if (!renewed || !(due || changed)) return
+        // Throws where the key does not match the certificate: the files may be half replaced. The next run tries again.
+        swap({ ...renewed, ca: roots })
+        identity = renewed
         if (due) parts.onRenewed()
       },
     },

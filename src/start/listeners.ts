@@ -1,4 +1,4 @@
-/** Listening and draining: the API, operators' own listener where configured, and plain HTTP for metrics alone. */
+/** Opens and drains the listeners: the API, operators' own, CRLs over plain HTTP, and metrics. */
 import {
   type RequestListener,
   type Server as HttpServer,
@@ -14,11 +14,11 @@ import type { Logger } from '../telemetry/log.ts'
 import { type ServerIdentity, timeouts, tlsOptions } from './tls.ts'
 
 export type Listener = {
-  /** `https://host:port`, with the port that was given by the system where the configuration says 0. */
+  /** `https://host:port`; the system chooses the port where the configuration says 0. */
   url: string
-  /** Puts a new certificate in place; connections that are open keep theirs. */
+  /** Installs a new certificate; open connections keep theirs. */
   swap(identity: ServerIdentity): void
-  /** Requests that have begun are answered, each reply the last of its connection; after `seconds` the rest ends. */
+  /** Answers requests that have begun, each as the last of its connection; ends the rest after `seconds`. */
   drain(seconds: number): Promise<void>
 }
 
@@ -26,15 +26,15 @@ type Address = Config['listen']
 
 type Bounds = {
   waits?: typeof timeouts
-  /** Of this listener in this process; what comes beyond them is closed without a word. */
+  /** Per listener and process; further connections are closed at once. */
   maxConnections?: number
-  /** Told of that, once a minute. */
+  /** Called when connections are closed for that, at most once a minute. */
   onFull?: () => void
-  /** Answers what Node's parser takes for no request; its own bare 400 unless given. */
+  /** Answers bytes that Node's parser refuses; by default Node sends a bare 400. */
   answerBroken?: AnswerBroken
 }
 
-/** Judged with the rest of a message (http/framing.ts), so that the answer has a body. */
+/** http/framing.ts checks it instead, so that the refusal has a body. */
 const ownChecks = { requireHostHeader: false }
 
 export async function listen(
@@ -54,7 +54,7 @@ export async function listen(
   const server: HttpServer | HttpsServer = identity
     ? createHttpsServer({ ...waits, ...ownChecks, ...tlsOptions, ...identity }, serve)
     : createHttpServer({ ...waits, ...ownChecks }, serve)
-  // Node would drop what is beyond a number; http/framing.ts refuses it.
+  // Node would drop headers beyond a number; http/framing.ts refuses the message.
   server.maxHeadersCount = 0
   if (answerBroken)
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -89,15 +89,15 @@ export async function listen(
 /** Each `https://host:port`. */
 export type Urls = {
   url: string
-  /** Where operators are served, where that is a listener of its own. */
+  /** The operators' own listener. */
   adminUrl?: string
   metricsUrl?: string
   crlUrl?: string
 }
 
 /**
- * Not by Node's own `maxConnections`: a worker that has as many hands the next one back to the primary, which offers it
- * again, to and fro for as long as every worker is full.
+ * Node's own `maxConnections` does not serve: a full worker hands a connection back to the primary, which offers it again,
+ * in a loop while every worker is full.
  */
 function keepBelow(server: NetServer, max: number, onFull: () => void): void {
   let open = 0
@@ -111,12 +111,12 @@ function keepBelow(server: NetServer, max: number, onFull: () => void): void {
   })
 }
 
-function atMostEvery(ms: number, tell: () => void = () => undefined): () => void {
+function atMostEvery(ms: number, call: () => void = () => undefined): () => void {
   let last = -Infinity
   return () => {
     if (performance.now() - last < ms) return
     last = performance.now()
-    tell()
+    call()
   }
 }
 
@@ -131,8 +131,8 @@ export type Apps = {
 type Settings = Pick<Config, 'listen' | 'adminListen' | 'metricsListen' | 'crlListen' | 'maxConnections' | 'workers'>
 
 /**
- * Every listener that is configured.
- * @param opened takes each as soon as it is open, so that whoever fails at the next can close it
+ * Opens every configured listener.
+ * @param opened receives each listener once it is open, so that a later failure can close it
  */
 export async function openListeners(
   { listen: address, adminListen, metricsListen, crlListen, ...config }: Settings,
@@ -156,17 +156,17 @@ export async function openListeners(
   }
 }
 
-/** For so long others may still come in, and then one that is connected may still send: milliseconds. */
+/** Milliseconds for new connections, and again for requests on open ones. */
 const politeMs = (seconds: number): number => Math.min(1000, seconds * 50)
 
 /**
- * A client can't know that its kept connection is about to be closed: what it has sent by then would be lost. So first
- * every reply says that it is the connection's last, then nobody new comes in, and only then idle connections end.
+ * A request on a kept connection would be lost if the server closed it at once. So each reply first announces that it is
+ * the connection's last; then the listener closes; then idle connections end.
  */
 async function drain(server: HttpServer | HttpsServer, seconds: number): Promise<void> {
   const deadline = setTimeout(() => server.closeAllConnections(), seconds * 1000)
   await pause(politeMs(seconds))
-  // Its own `close` would end idle connections at once.
+  // The HTTP server's own `close` would end idle connections at once.
   const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
   await Promise.race([closed, pause(politeMs(seconds))])
   server.closeIdleConnections()
@@ -177,7 +177,7 @@ async function drain(server: HttpServer | HttpsServer, seconds: number): Promise
   server.close()
 }
 
-/** `/metrics` and nothing else: this listener is meant for a scraper inside the network (docs/configuration.md). */
+/** Serves `/metrics` only, for a scraper inside the network (docs/configuration.md). */
 export const metricsApp =
   (render: () => Promise<{ text: string; type: string }>): RequestListener =>
   (request, response) => {

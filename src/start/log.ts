@@ -1,4 +1,4 @@
-/** The log as the server runs it: opened, its head kept outside too, and the two ways to append. */
+/** The log of a server: opened, its head kept outside the database, and its two append paths. */
 import { type AppendWatch, watchAppends } from '../audit/append-watch.ts'
 import { createGroupCommit } from '../audit/group-commit.ts'
 import { headFile, headObject } from '../audit/head-places.ts'

@@ -1,15 +1,14 @@
 /**
- * The way on from a log that can't go on: a database that was put back, or whose newest state nobody can vouch for. A new
- * epoch begins with both heads, the one in the database and the newest that is known elsewhere, and the gap between them
- * is cut off whole: whatever was given out in it, by keys, sessions or tokens that this database may have forgotten, is
- * refused from here on. What was revoked, blocked and used up before stays so, and issuing stays closed until an operator
- * has looked at it.
+ * A new epoch of the log, after a rollback of the database or a state that cannot be proved. Its first entry names both
+ * heads: the database's, and the newest from elsewhere. Entries between them may be lost, so everything that they could
+ * have issued ends: keys are replaced, sessions and tokens end. Revocations, blocks and spent claims stay. Issuing stays
+ * closed until an operator has reviewed them.
  */
 import type { EntryPart } from '../audit/entry.ts'
 import type { HeadEvidence } from '../audit/head-evidence.ts'
 import { originOf } from '../audit/log.ts'
 import { makeEntry, seal } from '../audit/seal.ts'
-import { type KnownEpoch, endEpoch, readKnown } from './ended-epoch.ts'
+import { type KnownEpoch, endEpoch, readHeads } from './ended-epoch.ts'
 import { describeKey } from '../keys/describe-key.ts'
 import { createKeys, logVkey } from '../keys/keys.ts'
 import { type Lifetimes, endlessFrom } from '../keys/lifetimes.ts'
@@ -29,9 +28,9 @@ import { excludeServers } from '../store/server-lock.ts'
 import type { KeyRow } from '../store/rows.ts'
 
 type Parts = Offline & {
-  /** Heads that are known from outside of the database, newest or not. */
-  known: readonly HeadEvidence[]
-  /** Goes on although a signed head is over other entries than the database's. */
+  /** Signed heads from outside the database, in any order. */
+  evidence: readonly HeadEvidence[]
+  /** Continues in spite of a fork. */
   acceptFork?: boolean
   reason: string
   lifetimes: Lifetimes
@@ -42,41 +41,42 @@ type Parts = Offline & {
 export type NewEpoch = {
   epoch: number
   vkey: string
-  /** The older log as the database has it, and as it is known elsewhere. */
+  /** The epoch before: as the database has it, and the newest head from elsewhere. */
   previous: {
     epoch: number
     size: number
     known?: { where: string; size: number }
     forks: { where: string; size: number }[]
-    /** Why a replica had closed the log for all. */
+    /** The reason for which a replica closed the log. */
     closed?: string
   }
   ended: EndedAccess
   keys: { created: KeyRow[]; withdrawn: KeyRow[] }
-  /** Shown once: the way in for whoever reviews. */
+  /** Shown once, for the operator who reviews. */
   bootstrapToken: string
   bootstrapExpiresAt: string
 }
 
-/** @throws StartError where a server is running, or a head can't be read; ForkedLog */
+/** @throws StartError while a server runs, or for a head that cannot be read; ForkedLog */
 export async function newEpoch(parts: Parts): Promise<NewEpoch> {
   const { db, keyring, nameConstraints, now, randomBytes, reason } = parts
   const { trustDomain } = parts.head
-  const known = readKnown(parts.known, trustDomain)
-  const epoch = Math.max(parts.head.epoch, known[0]?.epoch ?? 0) + 1
+  const heads = readHeads(parts.evidence, trustDomain)
+  const epoch = Math.max(parts.head.epoch, heads[0]?.epoch ?? 0) + 1
   const origin = originOf(trustDomain, epoch)
   const maker: KeyMaker = { keyring, trustDomain, ...(nameConstraints && { nameConstraints }), randomBytes }
   const logKey = newLogKey(maker, endlessFrom(now), epoch, 0)
-  // Before the transaction, which must not idle: making an RSA key takes its time.
+  // Outside the transaction: an RSA key takes longer to generate than a transaction may be idle.
   const rows = await readKeys(db.knex)
   const changes = await replaceKeys(rows, parts, maker)
 
   return db.knex.transaction(async (tx) => {
     if (!(await excludeServers(tx))) {
-      throw new StartError('a server has this database open: end every replica first, then run this again')
+      throw new StartError('a server has this database open: stop every replica, then run this again')
     }
     await lockKeys(tx)
-    if ((await readKeys(tx)).length !== rows.length) throw new StartError('keys were changed meanwhile: run this again')
+    if ((await readKeys(tx)).length !== rows.length)
+      throw new StartError('keys changed in the meantime: run this again')
     const ended = await endAllAccess(tx, 'a new epoch of the log began', now)
     const boot = newToken('boot', randomBytes)
     const bootstrap = await replaceBootstrapToken(tx, boot, now)
@@ -86,7 +86,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     const old = await lockHead(tx)
     const oldLogKeys = rows.filter((row) => row.kind === 'log' && row.epoch === old.epoch && row.toSize === undefined)
     for (const row of oldLogKeys) await setLastSize(tx, row.id, old.size)
-    const before = await endEpoch(tx, old, rows, { known, keyring, acceptFork: parts.acceptFork ?? false })
+    const before = await endEpoch(tx, old, rows, { heads, keyring, acceptFork: parts.acceptFork ?? false })
     await startEpoch(tx, { epoch, origin, reason, previousNote: before.previousNote, now })
     await markChanged(tx, old.revision + 1, [
       ...[logKey, ...changes.created, ...changes.withdrawn, ...oldLogKeys].map(({ id }) => changedKey(id)),
@@ -117,7 +117,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     }
     const sealed = entries.map((part) => seal(makeEntry(open, part), randomBytes))
     const { verdicts } = await appendItems(tx, newBatchId(), epoch, sealed)
-    if (verdicts.size > 0) throw new StartError('the log took no entry: nothing was changed')
+    if (verdicts.size > 0) throw new StartError('the log took no entry, and nothing was changed: run `purser doctor`')
     return {
       epoch,
       vkey: logVkey(logKey, origin),
@@ -141,8 +141,8 @@ const placeOf = ({ where, head }: KnownEpoch) => ({ where, size: head.size })
 const changedKey = (id: string) => ({ table: 'signing_key', where: { id } })
 
 /**
- * Every key that the lost time may have been signed with, as if it were compromised: nobody knows what it signed. Not the
- * MAC key, which signs nothing that leaves: instances that are kept out and proofs that were used are known by it.
+ * Replaces every key that may have signed lost credentials, as if it were compromised. The MAC key stays: it signs nothing
+ * that leaves, and blocked instances and spent proofs are found by it.
  */
 async function replaceKeys(rows: readonly KeyRow[], parts: Parts, maker: KeyMaker): Promise<KeyChanges> {
   const { now, lifetimes, keyring, crlUrl } = parts

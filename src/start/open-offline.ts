@@ -1,4 +1,4 @@
-/** The store for verbs that work beside no server, or in its place: with the root key in hand, and never a first start. */
+/** Opens the store for commands that run without a server. They never make a first start. */
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import type { NameConstraints } from '../keys/extensions.ts'
@@ -17,11 +17,11 @@ export type Offline = {
   keyring: Keyring
   /** The base of the distribution points in certificates. */
   crlUrl: string
-  /** What new CAs are limited to, where they are. */
+  /** Name constraints of new CAs, where configured. */
   nameConstraints?: NameConstraints
 }
 
-/** Such work may take longer than any request. */
+/** Offline work may take longer than any request. */
 const statementSeconds = 3600
 
 async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>): Promise<Database> {
@@ -32,15 +32,15 @@ async function openDatabase(config: Pick<Config, 'database' | 'dataDir'>): Promi
 
 /** @throws RootKeyError */
 export function configuredRootKey({ rootKey: source }: Pick<Config, 'rootKey'>): RootKey {
-  // Never made here: a new root key could not open what the lost one closed.
+  // Never created here: a new root key cannot unwrap the keyring of a lost one.
   return openRootKey(
     source.kind === 'value' ? { kind: 'value', value: source.value.reveal() } : { ...source, create: false },
   )
 }
 
 /**
- * Opens the database and checks whose it is; closes it again where `more` throws.
- * @throws StartError, StoreLocked, and what Postgres says
+ * Opens the database and checks its trust domain; closes it again where `more` throws.
+ * @throws StartError, StoreLocked, errors of Postgres
  */
 export async function openOwnDatabase<T>(
   config: Config,
@@ -49,7 +49,7 @@ export async function openOwnDatabase<T>(
   const db = await openDatabase(config)
   try {
     const head = await readHead(db.knex).catch(() => undefined)
-    if (!head) throw new StartError('this database has had no first start: `purser serve` makes it')
+    if (!head) throw new StartError('the database is empty: run `purser serve` once')
     if (head.trustDomain !== config.trustDomain) {
       throw new StartError(`the database belongs to trust domain ${head.trustDomain}, not to ${config.trustDomain}`)
     }
@@ -60,7 +60,7 @@ export async function openOwnDatabase<T>(
   }
 }
 
-/** @throws StartError, RootKeyError, StoreLocked, and what Postgres says */
+/** @throws StartError, RootKeyError, StoreLocked, errors of Postgres */
 export async function openOffline(config: Config): Promise<Offline> {
   const rootKey = configuredRootKey(config)
   return openOwnDatabase(config, async ({ db, head }) => ({

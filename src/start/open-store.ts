@@ -16,9 +16,9 @@ import type { Logger } from '../telemetry/log.ts'
 
 export type Opened = { db: Database; rootKey: RootKey }
 
-/** What keeps a server from starting, in words that say what to do. */
+/** A fault that prevents the start; its message says what to do. */
 export class StartError extends Error {
-  /** Our own words: a log may show them. */
+  /** The message is ours and holds no secret. */
   readonly safeToLog = true
   constructor(detail: string) {
     super(detail)
@@ -27,8 +27,8 @@ export class StartError extends Error {
 }
 
 /**
- * @param waitSeconds how long a Postgres is waited for that can't be reached
- * @throws what it says then
+ * @param waitSeconds how long to wait for a Postgres that cannot be reached
+ * @throws errors of Postgres
  */
 export async function openDatabase(
   { database, dataDir }: Pick<Config, 'database' | 'dataDir'>,
@@ -57,12 +57,12 @@ export async function openDatabase(
   }
 }
 
-/** Between two looks at a database that can't be reached. */
+/** Between two attempts to reach the database. */
 const retryMs = 1_000
 
 type Parts = { log: Logger; now?: () => Date; randomBytes?: (size: number) => Buffer }
 
-/** @throws StartError, RootKeyError, and what the stores throw */
+/** @throws StartError, RootKeyError, errors of the store */
 export async function openStore(
   config: Config,
   { log, now = () => new Date(), randomBytes = nodeRandomBytes }: Parts,
@@ -115,7 +115,7 @@ async function bringUpToDate(db: Database, config: Config, log: Logger): Promise
     throw new StartError(`the database lacks migrations ${pending.join(', ')}: run \`purser migrate\``)
 }
 
-/** Whoever serves another trust domain or issuer from this database would issue names that are not theirs. */
+/** A server of another trust domain or issuer would issue foreign names from this database. */
 async function refuseOther(db: Database, config: Config): Promise<void> {
   const head = await readHead(db.knex)
   if (head && head.trustDomain !== config.trustDomain) {

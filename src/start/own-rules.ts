@@ -1,4 +1,4 @@
-/** What is Purser's own, from its configuration: no workload entry grants it. */
+/** Names, audiences and claims that belong to Purser itself: no workload entry grants them. */
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { OwnRules } from '../authorize/entry-rules.ts'
@@ -12,14 +12,14 @@ export function ownRules(
     trustDomain: config.trustDomain,
     names: new Set([...tlsNames(config.tls), new URL(config.publicUrl).hostname]),
     audiences: new Set([config.publicUrl, ...config.audiences]),
-    // A claim of that name would be lost on its way through an object.
+    // An object loses a member of that name.
     claims: new Set([...reservedClaims, '__proto__']),
     max: config.keys.max,
     ...(config.nameConstraints && { dnsSuffixes: config.nameConstraints.suffixes }),
   }
 }
 
-/** The names that a client finds in the listener's certificate. */
+/** The names in the listener's certificate. */
 function tlsNames(tls: Config['tls']): readonly string[] {
   if (tls.kind === 'own-ca') return tls.names
   if (tls.kind === 'off') return []

@@ -1,4 +1,4 @@
-/** Random bytes for ids, serials and nonces, drawn from the system 4 KiB at a time: a call for 16 costs as much as one for 4,096. */
+/** Random bytes for ids, serials and nonces, read from the system 4 KiB at a time: a call for 16 bytes costs as much as one for 4,096. */
 import { randomFillSync } from 'node:crypto'
 
 const poolBytes = 4096
@@ -9,7 +9,7 @@ export function createRandomBytes(): (size: number) => Buffer {
   return (size) => {
     if (size > poolBytes) throw new RangeError(`at most ${poolBytes} random bytes at once`)
     if (at + size > pool.length) {
-      // A new pool each time: slices of the old one are still held by whoever got them.
+      // A new pool each time: callers still hold slices of the old one.
       pool = randomFillSync(Buffer.allocUnsafeSlow(poolBytes))
       at = 0
     }

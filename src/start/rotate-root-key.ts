@@ -1,7 +1,6 @@
 /**
- * The keyring under another root key: in one transaction, while no server runs. A server opens the keyring when it starts and whenever
- * it grows; beside one that holds the older key alone, the next wrapping key would be made under a root key that is meant to be gone.
- * A crash leaves the older key or the new one working, never both and never neither.
+ * Wraps the keyring with another root key, in one transaction, while no server runs. A running server would wrap its next
+ * wrapping key with the older root key. After a crash exactly one of the two root keys works.
  */
 import { randomBytes } from 'node:crypto'
 import { makeEntry, seal } from '../audit/seal.ts'
@@ -20,10 +19,10 @@ import { excludeServers } from '../store/server-lock.ts'
 
 export type RootKeyRotated = { from: string; to: string; rewrapped: number }
 
-/** For doctor: which root key was followed by which, and when. */
+/** For doctor: the last rotation, by fingerprints and time. */
 const stateName = 'root-key'
 
-/** @throws StartError where a server runs, or neither key is the database's; RootKeyError */
+/** @throws StartError while a server runs, or where neither key is the database's; RootKeyError */
 export async function rotateRootKey(
   config: Config,
   parts: { newKeyFile: string; reason: string; now: Date },
@@ -44,16 +43,18 @@ async function rewrapAll(
   { reason, now }: { reason: string; now: Date },
 ): Promise<RootKeyRotated> {
   if (!(await excludeServers(tx))) {
-    throw new StartError('a server has this database open: end every replica first, then run this again')
+    throw new StartError('a server has this database open: stop every replica, then run this again')
   }
   await lockKeys(tx)
   const rows = await readWrappingKeys(tx)
   const others = rows.filter((row) => row.rootKeyId !== to.id)
-  // Run again after a crash whose outcome nobody saw.
+  // A second run after a crash of unknown outcome.
   if (others.length === 0) return { from: from.id, to: to.id, rewrapped: 0 }
   const stranger = others.find((row) => row.rootKeyId !== from.id)
   if (stranger) {
-    throw new StartError(`the keyring is under root key ${stranger.rootKeyId}: neither the configured nor the new one`)
+    throw new StartError(
+      `the keyring is wrapped by root key ${stranger.rootKeyId}, which is neither the configured key nor the new one`,
+    )
   }
   const { instanceId, epoch } = await lockHead(tx)
   for (const row of others) await rewrapWrappingKey(tx, await underRootKey(from, to, instanceId, row))
@@ -70,16 +71,16 @@ async function rewrapAll(
     detail: { from: from.id, rewrapped: others.map((row) => row.id) },
   }
   const { verdicts } = await appendItems(tx, newBatchId(), epoch, [seal(makeEntry(open, entry), randomBytes)])
-  if (verdicts.size > 0) throw new StartError('the log is closed, and nothing was changed: `purser doctor` says why')
+  if (verdicts.size > 0) throw new StartError('the log is closed, and nothing was changed: run `purser doctor`')
   return { from: from.id, to: to.id, rewrapped: others.length }
 }
 
-/** The last rotation that the database knows of. */
+/** The last rotation in the database. */
 export async function rotatedRootKey(
   knex: Database['knex'],
 ): Promise<{ from: string; to: string; at: string } | undefined> {
-  const kept = await readJobState(knex, stateName)
-  if (!isMembers(kept)) return undefined
-  const { from, to, at } = kept
+  const state = await readJobState(knex, stateName)
+  if (!isMembers(state)) return undefined
+  const { from, to, at } = state
   return typeof from === 'string' && typeof to === 'string' && typeof at === 'string' ? { from, to, at } : undefined
 }

@@ -1,4 +1,4 @@
-/** What rotations are made of, for their routes and their job alike. */
+/** The parts of rotations, for their routes and their job. */
 import { blockOf } from '../authorize/session.ts'
 import { stands } from '../authorize/standing.ts'
 import type { SealingKeyring } from '../keys/data-keys.ts'

@@ -1,4 +1,4 @@
-/** What secrets, their rotation and database credentials are made of: a part of the composition root. */
+/** Secrets, their rotation and database credentials. */
 import type { Recorder } from '../audit/record.ts'
 import { createIssueDatabases } from '../actions/leases/issue.ts'
 import type { Keyring } from '../keys/keyring.ts'
@@ -15,7 +15,7 @@ import type { Logger } from '../telemetry/log.ts'
 type Parts = {
   db: Database
   keyring: Keyring
-  /** Opens wrapping keys that another replica made. */
+  /** Opens wrapping keys of other replicas. */
   openedKeys: (ids: readonly string[]) => Promise<void>
   keys: Keys
   recorder: Recorder
@@ -45,7 +45,7 @@ export function composeSecrets(parts: Parts) {
     issueDatabases: createIssueDatabases(leasing),
     readSecretsBy: { versions: createVersions(db, openedKeys), keyring },
     ...createRotationParts({ db, keyring, keys, snapshots, outbound, now, randomBytes }),
-    // Theirs seals and opens; the jobs also take up new wrapping keys.
+    // The whole keyring: jobs also add wrapping keys.
     keyring,
   }
 }

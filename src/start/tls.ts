@@ -15,9 +15,8 @@ import { newId } from '../names/id.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
 /**
- * A client that sends slowly holds a socket, and not for long: milliseconds until headers, whole request and TLS
- * handshake must be complete. Node looks at them every 30 seconds unless told. `idleTimeout` is for one that doesn't
- * read: so long not a byte has gone either way. A long reply that is being read, however slowly, is not cut.
+ * Limits on slow clients, in milliseconds: until headers, request and TLS handshake must be complete. Node checks every 30
+ * seconds by default. `idleTimeout` ends a connection on which no byte moves; a reply that is read slowly is not cut.
  */
 export const timeouts = {
   requestTimeout: 30_000,
@@ -33,17 +32,17 @@ export const tlsOptions: ServerOptions = {
   // Mozilla's "modern" set; OpenSSL offers more.
   ecdhCurve: 'X25519:P-256:P-384',
   requestCert: true,
-  // Judged at each request instead (http/caller.ts): most callers have no certificate yet.
+  // http/caller.ts checks it at each request: most callers have no certificate yet.
   rejectUnauthorized: false,
-  // A resumed connection that presents no certificate would still count as the earlier one. Without this option a ticket
-  // holds the session; with it a ticket names one that the server would have to keep, and it keeps none.
+  // A resumed connection without a certificate counts as `authorized`. The server keeps no session that a stateless ticket
+  // could name, so this option ends resumption.
   secureOptions: constants.SSL_OP_NO_TICKET,
 }
 
 export type ServerIdentity = SecureContextOptions & {
   notBefore: Date
   notAfter: Date
-  /** Where our own CA issued it. */
+  /** Set where Purser's CA issued it. */
   issued?: { keyId: string; serialNumber: string }
 }
 
@@ -57,7 +56,7 @@ export type IdentityParts = {
 
 export type Tls = Exclude<Config['tls'], { kind: 'off' }>
 
-/** From the given files, or from our own CA: then it is an issuance like any other, with its entry. */
+/** From files, or from Purser's CA: then it is an issuance with its entry. */
 export async function serverIdentity(tls: Tls, roots: string, parts: IdentityParts): Promise<ServerIdentity> {
   if (tls.kind === 'files') {
     const cert = readFileSync(tls.certFile, 'utf8')
@@ -74,11 +73,11 @@ export async function serverIdentity(tls: Tls, roots: string, parts: IdentityPar
     actor: { kind: 'system' as const },
   }
   const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
-  const granted = await parts.recorder
+  const release = await parts.recorder
     .grant(open, async (snapshot) => {
       const ca = parts.keys.issuingCa(snapshot, now)
       const { chain, record, notAfter } = parts.issue(publicKey, tls.names, ca, now)
-      // The root goes along, for clients that trust it by its fingerprint alone (PURSER_CA_SHA256).
+      // Clients that trust the root by its fingerprint (PURSER_CA_SHA256) need it in the chain.
       const cert = chain + (rootOver(snapshot, ca.row, now) ?? '')
       const holds = (snapshot: Snapshot): boolean => !snapshot.keys.get(ca.row.id)?.withdrawnAt
       return { result: { cert, record, notAfter }, entry: { issued: { x509: record } }, whileClosed: true, holds }
@@ -87,23 +86,23 @@ export async function serverIdentity(tls: Tls, roots: string, parts: IdentityPar
       if (error instanceof Refusal && error.code === 'issuing_closed') return undefined
       throw error
     })
-  if (!granted) return nobody({ publicKey, privateKey }, now, parts.randomBytes)
-  const { cert, record, notAfter } = granted.result
+  if (!release) return selfSigned({ publicKey, privateKey }, now, parts.randomBytes)
+  const { cert, record, notAfter } = release.result
   return { cert, key, ca: roots, notBefore: now, notAfter, issued: record }
 }
 
 /**
- * A certificate that nobody trusts: where nothing may be recorded, none is issued, and whoever looks at /readyz without
- * asking who answers is still told why.
+ * A self-signed certificate, for a log that takes no entry: then Purser's CA issues none, and a probe that does not verify
+ * TLS can still read /readyz.
  */
-function nobody(
+function selfSigned(
   keys: { publicKey: KeyObject; privateKey: KeyObject },
   now: Date,
   randomBytes: (size: number) => Buffer,
 ): ServerIdentity {
   const notAfter = new Date(now.getTime() + 60_000)
   const { pem } = createRootCertificate({
-    trustDomain: 'nobody.invalid',
+    trustDomain: 'self-signed.invalid',
     keys,
     serial: serialFrom(randomBytes(16)),
     notBefore: new Date(now.getTime() - 60_000),

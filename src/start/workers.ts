@@ -1,6 +1,6 @@
 /**
- * Workers. The primary prepares the store (migrations, first start, files in the data directory) and owns the metrics
- * listener; each worker is a whole server on the shared port, with its own batch, snapshot and certificate.
+ * Worker processes. The primary prepares the store (migrations, first start, files in the data directory) and owns the
+ * metrics listener. Each worker is a whole server on the shared port, with its own batch, snapshot and certificate.
  */
 import cluster, { type Worker } from 'node:cluster'
 import { createClosing } from './closing.ts'
@@ -13,13 +13,13 @@ import { type MetricSnapshot, renderTogether } from '../telemetry/metrics.ts'
 
 type Parts = { log: Logger; pid: number }
 
-/** The number of this process among its workers; nothing in the primary. */
+/** The number of this worker; undefined in the primary. */
 export const workerNumber = (): number | undefined => (cluster.isWorker ? cluster.worker?.id : undefined)
 
-/** Runs what this process is: a single server, the primary of several, or one of them. */
+/** Runs a single server, the primary of several workers, or a worker. */
 export async function serve(config: Config, parts: Parts): Promise<Pick<Running, 'stop'>> {
   if (!cluster.isWorker && config.workers > 1) return primary(config, parts)
-  // The channel to the primary would keep a worker alive that has nothing left to do.
+  // An open channel to the primary keeps the process alive.
   const leave = (): void => void cluster.worker?.disconnect()
   const running = await start(config, { ...parts, alone: !cluster.isWorker }).catch((error: unknown) => {
     leave()
@@ -34,11 +34,11 @@ export async function serve(config: Config, parts: Parts): Promise<Pick<Running,
   }
 }
 
-/** A worker that dies is started again, but not faster than this: a fault at start must not become a hot loop. */
+/** Pause before a dead worker is replaced, so that a fault at start does not become a hot loop. */
 const restartAfterMs = 1000
 
 async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 'stop'>> {
-  // Opened once, so that workers find a store that is ready, then left to them.
+  // The primary opens the store once, so that workers find it ready.
   const { db } = await openStore(config, { log })
   await db.close()
   const closing = createClosing()
@@ -73,12 +73,12 @@ async function endWorkers(): Promise<void> {
   await Promise.all(gone)
 }
 
-/** One that ends before any has listened has said why: what keeps it from starting will keep the next one, too. */
+/** A worker that ends before any listens ends the start: the next worker would fail in the same way. */
 const firstReady = (): Promise<void> =>
   new Promise((resolve, reject) => {
     cluster.once('listening', () => resolve())
     cluster.once('exit', ({ id }: Worker, code: number, signal?: string) =>
-      reject(new Error(`worker ${id} ended (${signal ?? code}) before it listened; its own words are above`)),
+      reject(new Error(`worker ${id} ended (${signal ?? code}) before it listened: see its message above`)),
     )
   })
 
@@ -93,15 +93,15 @@ function answerMetrics(running: Running): void {
 
 const scrapeMs = 2000
 
-/** Asks every worker; one that doesn't answer in time is left out of this scrape. */
+/** Collects the metrics of every worker; a worker that does not answer in time is left out. */
 async function renderAll(): Promise<{ text: string; type: string }> {
   const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
-  const answers = await Promise.all(workers.map(askMetrics))
+  const answers = await Promise.all(workers.map(requestMetrics))
   const text = await renderTogether(answers.filter((answer) => answer !== undefined))
   return { text, type: 'text/plain; version=0.0.4; charset=utf-8' }
 }
 
-function askMetrics(worker: Worker): Promise<MetricSnapshot | undefined> {
+function requestMetrics(worker: Worker): Promise<MetricSnapshot | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(undefined), scrapeMs)
     worker.once('message', (answer: Answer) => {

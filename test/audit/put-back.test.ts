@@ -110,7 +110,7 @@ describe.each(['embedded', 'postgres'] as const)('a database that was put back (
   it('is not helped by a new epoch while a server runs', async () => {
     purser = await place.start(admin)
     await expect(beginEpoch(purser.config, place.dataDir, 'restored')).rejects.toThrow(
-      store === 'embedded' ? /has this data directory open/ : /end every replica first/,
+      store === 'embedded' ? /has this data directory open/ : /stop every replica/,
     )
     await purser.stop()
   })

@@ -41,7 +41,7 @@ describe.each(['embedded', 'postgres'] as const)('log new-epoch (%s)', (store) =
     const { code, out, err } = await run(reason)
     await server.stop()
     expect([code === 0, out]).toEqual([false, ''])
-    expect(err).toMatch(store === 'embedded' ? /has this data directory open/ : /end every replica first/)
+    expect(err).toMatch(store === 'embedded' ? /has this data directory open/ : /stop every replica/)
   })
 
   it('does not guess at a head that it can not read', async () => {

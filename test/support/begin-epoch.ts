@@ -10,9 +10,9 @@ export async function beginEpoch(config: Config, dataDir: string, reason: string
   const offline = await openOffline(config)
   try {
     const note = await readFile(join(dataDir, 'log-head'), 'utf8')
-    const known = [{ where: 'log-head', note }]
+    const evidence = [{ where: 'log-head', note }]
     const { keys: lifetimes } = config
-    return await newEpoch({ ...offline, known, reason, lifetimes, now: new Date(), randomBytes })
+    return await newEpoch({ ...offline, evidence, reason, lifetimes, now: new Date(), randomBytes })
   } finally {
     await offline.db.close()
   }
