@@ -1,5 +1,5 @@
 #!/bin/sh
-# A workload's identity with openssl and curl alone: makes a key, sends the orchestrator's token, verifies the chain.
+# A workload's identity with openssl and curl only: creates a key, sends the orchestrator's token, verifies the chain.
 # Usage: get-credentials.sh <https://purser:8443> <ca.pem> <token file> [secret path]      (`purser dev` prints them)
 set -eu
 umask 077

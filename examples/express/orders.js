@@ -1,4 +1,4 @@
-// A service that only `web` may call: its certificate opens the connection, its token says that the call is meant for us.
+// A service that only `web` may call: mutual TLS identifies the caller, and its token is addressed to this service.
 import { connect } from '@purser/sdk'
 import { requireIdentity } from '@purser/sdk/express'
 import express from 'express'

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Two services that talk mutual TLS, with a token in it. Usage: run.sh [data directory of a running `npm run dev`]
+# Two services that talk over mutual TLS, with a token. Usage: run.sh [data directory of a running `npm run dev`]
 set -eu
 data=$(cd "${1:-purser-data}" && pwd)
 cd "$(dirname "$0")/../.."

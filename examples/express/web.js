@@ -1,4 +1,4 @@
-// Calls `orders`: whoever else answers there is not spoken to, and whatever its host name is doesn't matter.
+// Calls `orders`, identified by its SPIFFE ID. It accepts no other server, and its host name does not matter.
 import { request } from 'node:https'
 import { connect } from '@purser/sdk'
 

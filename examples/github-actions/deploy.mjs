@@ -1,4 +1,4 @@
-/** A deployment with an identity of its own: it calls an API with a token that was made for this one job. */
+/** A deployment with its own identity: it calls an API with a token that was issued for this job. */
 import { connect } from '@purser/sdk'
 
 const purser = await connect({ x509: false, jwts: ['deploy-api'] })

@@ -1,15 +1,15 @@
-// A Postgres client whose certificate comes from Purser, and that speaks to one database alone: the one with that SPIFFE ID.
+// A Postgres client with a certificate from Purser. It accepts only the database with the given SPIFFE ID.
 import { connect } from '@purser/sdk'
 import { Client as PgClient, Pool } from 'pg'
 
 const purser = await connect()
 
-// The certificate as it is at each new connection, so that the pool goes on when it was renewed.
+// Each new connection uses the current certificate, so that the pool survives renewals.
 class Client extends PgClient {
   constructor(config) {
     const ssl = purser.tls.client({ accept: 'spiffe://dev.purser.local/dev/orders' })
     super({ ...config, ssl })
-    // In pg a connection string wins: with sslmode=no-verify any server would pass for the database.
+    // In pg the connection string wins: with sslmode=no-verify the client would accept any server.
     if (this.ssl !== ssl) throw new Error('DATABASE_URL sets TLS by sslmode or another name in ssl: leave that out')
   }
 }
