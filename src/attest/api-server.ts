@@ -1,6 +1,6 @@
 /**
- * How Purser reaches a cluster's API and as whom. Its credential is its own and goes to the configured server alone; a
- * workload's token is never sent as a credential (weaknesses.md, B: the Vault plugin's design hazard).
+ * How Purser reaches a cluster's API and authenticates there. It sends its own credential, and only to the configured
+ * server. It never uses a workload's token as a credential, since a false API server could then replay that token.
  */
 import { Refusal, refuse } from '../errors.ts'
 import type { FetchOptions, JsonReply } from '../outbound/client.ts'
@@ -41,7 +41,9 @@ async function readOwnFile(what: string, path: string, readFile: AttestorParts['
   }
 }
 
-/** A token out of a file that an operator named. Nothing but a JWT is ever sent: the file may be any that we can read. */
+/**
+ * A token out of a file that an operator named. Nothing but a JWT is ever sent: the file may be any that we can read.
+ */
 async function readToken(path: string, readFile: AttestorParts['readFile']): Promise<string> {
   const text = (await readOwnFile('token file', path, readFile)).trim()
   if (text.length <= maxTokenLength && compactJws.test(text)) return text

@@ -1,7 +1,7 @@
 /**
- * Keys that an issuer publishes, kept so that a proof never waits for it: read again before they are old, and once more
- * when a proof names a key that isn't among them, but never more than one at a time, nor more than one in ten seconds:
- * whoever sends made-up key ids makes us ask as often as nobody does (threats.md 13).
+ * A cache of the keys that an issuer publishes. It reloads them before they are stale, so that proofs do not wait, and
+ * when a proof names an unknown key. At most one reload runs at a time and one starts in ten seconds, so made-up key
+ * ids cause no additional requests.
  */
 import { refuse } from '../errors.ts'
 import { OutboundError } from '../outbound/errors.ts'

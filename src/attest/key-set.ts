@@ -5,7 +5,10 @@ import { isMembers } from '../json/members.ts'
 import { weaknessOf } from '../keys/weak-keys.ts'
 
 export type KeySet = {
-  /** The key of that id for that algorithm; nothing where there is none, or more than one. Without an id, the only one that fits. */
+  /**
+   * The key of that id for that algorithm; nothing where there is none, or more than one. Without an id, the only one
+   * that fits.
+   */
   find(kid: string | undefined, alg: string): Promise<KeyObject | undefined>
 }
 
@@ -31,7 +34,10 @@ const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']
 const base64urlBytes = (value: unknown): Buffer | undefined =>
   typeof value === 'string' && /^[A-Za-z0-9_-]+$/.test(value) ? Buffer.from(value, 'base64url') : undefined
 
-/** Numbers of a size that an issuer publishes, without zeros before them; what they are worth is judged once they are a key. */
+/**
+ * Numbers of a size that an issuer publishes, without zeros before them; what they are worth is judged once they are a
+ * key.
+ */
 function isRsaSized({ n, e }: Jwk): boolean {
   const [modulus, exponent] = [base64urlBytes(n), base64urlBytes(e)]
   return (
@@ -61,7 +67,7 @@ function algorithmsOf(jwk: Jwk): readonly string[] {
   return alg !== undefined && (jwk.kty === 'OKP') === (alg === 'EdDSA') ? [alg] : []
 }
 
-/** Why an entry of a JWKS is left out, or nothing where it is a public signature key that we take (threats.md 65). */
+/** Why a JWKS entry is left out; `undefined` for an acceptable public signature key (RFC 7517 section 4). */
 export function refusedBecause(jwk: unknown): string | undefined {
   if (!isMembers(jwk)) return 'it is not an object'
   const key = jwk

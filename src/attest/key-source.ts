@@ -1,7 +1,6 @@
 /**
- * Where an issuer's keys are read from. A document names further places, and what it names is followed only where the
- * operator's configuration leads there anyway: no stranger's document sends us, or a credential of ours, elsewhere
- * (weaknesses.md, B: Fulcio, Kyverno).
+ * Where an issuer's keys are read from. A URL in an issuer's document is followed only within the operator's
+ * configuration, so that no document can direct Purser, or one of its credentials, to another server.
  */
 import { isMembers } from '../json/members.ts'
 import type { Outbound } from '../outbound/client.ts'

@@ -11,7 +11,7 @@ export type KubeFacts = {
   namespace: string
   account: Named
   pod?: Named
-  /** Told to us about the pod, not checked against the Node object (contracts/kubernetes.md, section 2). */
+  /** As the token states it. The API server does not check it against the Node object. */
   node?: string
 }
 

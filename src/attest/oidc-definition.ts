@@ -3,7 +3,7 @@ import { type AttestorSpec, type CheckedDefinition, type Report, checkAnchors, c
 import type { OidcDefinition } from './oidc.ts'
 import { presets } from './presets.ts'
 
-/** CI tokens live for minutes, those of clouds for an hour (contracts/kubernetes.md, section 5). */
+/** Seconds. Tokens of CI systems live for minutes, those of clouds for an hour. */
 const usualAge = 3600
 
 export function checkOidc(

@@ -1,6 +1,6 @@
 /**
- * Issuers that everybody's workloads share, one line each. A preset knows the issuer's algorithms, which of its claims are
- * immutable, and what an entry must ask for, since names at such issuers change hands (weaknesses.md, E).
+ * Issuers that many organizations share, one line each. A preset knows the issuer's algorithms, its immutable claims,
+ * and the conditions that a workload entry must state, since names at such issuers can be taken over by others.
  */
 import type { Match } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
@@ -26,12 +26,14 @@ type WithPreset = Pick<AttestorRow, 'definition'>
 const presetOf = ({ definition: { preset } }: WithPreset): Preset | undefined =>
   isPreset(preset) ? presets[preset] : undefined
 
-/** What an entry at this attestor must ask for: one of these, each with all its keys. Empty where nothing is required. */
+/**
+ * What an entry at this attestor must ask for: one of these, each with all its keys. Empty where nothing is required.
+ */
 export const requiredMatch = (attestor: WithPreset): readonly RequiredMatch[] => presetOf(attestor)?.requiredMatch ?? []
 
 /**
- * For the route that writes entries: what makes a match too wide for its attestor, in words, or nothing where it is narrow
- * enough (422 `match_too_wide`).
+ * For the route that writes entries: what makes a match too wide for its attestor, in words, or nothing where it is
+ * narrow enough (422 `match_too_wide`).
  */
 export const tooWide = (attestor: WithPreset, match: Match, wide: boolean): string | undefined =>
   lacksIds(attestor, match) ?? (wide ? undefined : lacksNarrowing(attestor, match))

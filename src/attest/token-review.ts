@@ -1,7 +1,6 @@
 /**
- * TokenReview (authentication.k8s.io/v1): the cluster's own word on a token. Its answer is read as strictly as a
- * stranger's, since a cluster may be in bad hands (threats.md T16): whatever isn't exactly what an API server answers is
- * a refusal.
+ * TokenReview (authentication.k8s.io/v1): the cluster's verdict on a token. A cluster may be hostile, so its reply is
+ * parsed as strictly as a stranger's request: any deviation from an API server's reply is a refusal.
  */
 import { type Refusal, refuse } from '../errors.ts'
 import { isMembers } from '../json/members.ts'
@@ -20,7 +19,7 @@ const isTexts = (value: unknown): value is string[] =>
 
 const isLists = (value: Record<string, unknown>): value is Lists => Object.values(value).every(isTexts)
 
-/** What we ask: always with our audience, or the server judges by its own (contracts/kubernetes.md, section 1). */
+/** The request always names Purser's audience. Without one, the API server checks the token for its own audience. */
 export const reviewRequest = (token: string, audience: string): string =>
   JSON.stringify({
     apiVersion: 'authentication.k8s.io/v1',

@@ -1,6 +1,6 @@
 /**
- * The one verifier for all JWT proofs. Issuer, audience, `exp`, `iat` and a maximum age are always checked: libraries skip
- * what isn't asked for (measured, stack-facts X1 to X3), so here they can't be left out.
+ * The one verifier for all JWT proofs. It always checks issuer, audience, `exp`, `iat` and a maximum age (RFC 8725).
+ * JWT libraries skip checks that a caller does not request; here no caller can omit one.
  */
 import { refuse } from '../errors.ts'
 import { isSignedBy } from './jws-signature.ts'
@@ -24,12 +24,14 @@ export type VerifiedClaims = {
   tokenId?: string
 }
 
-/** Clocks differ (contracts/kubernetes.md, section 4). */
+/** The tolerated difference between clocks. */
 const skewSeconds = 60
 /** No token is taken whose life is longer than this, whatever `maxTokenAgeSeconds` says: a year is a stolen key. */
 const maxLifetime = 7 * 24 * 3600
 const maxSubjectLength = 1024
-/** No issuer names a subject so, and to a careless reader of logs and policies it would be a pattern or a path upwards. */
+/**
+ * No issuer names a subject so, and to a careless reader of logs and policies it would be a pattern or a path upwards.
+ */
 const strangeSubject =
   /\*|(?:^|\/)\.{1,2}(?:\/|$)|[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u
 

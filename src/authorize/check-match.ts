@@ -24,7 +24,10 @@ export function checkMatch(definition: WorkloadDefinition, attestor: AttestorRul
   ]
 }
 
-/** DESIGN.md, Authorization: what any verified value may match must show in the SPIFFE ID and in every secret path. */
+/**
+ * A selector that matches any value must appear in the SPIFFE ID and in every secret path (docs/architecture.md,
+ * Authorization).
+ */
 function checkWide({ match, spiffeId, grants }: WorkloadDefinition): EntryProblem[] {
   return wildKeys(match ?? {}).flatMap((key) => {
     const missing = (text: string, at: string): EntryProblem[] =>

@@ -4,7 +4,7 @@ import { BlockList, isIP } from 'node:net'
 
 const plain = (address: string): string => (address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address)
 
-/** @param trusted networks as `address/bits`; others' X-Forwarded-For is not read (threats.md 118) */
+/** @param trusted networks as `address/bits`. `X-Forwarded-For` from other addresses is ignored */
 export function createAddressOf(trusted: readonly string[]): (message: IncomingMessage) => string {
   const proxies = new BlockList()
   for (const network of trusted) {

@@ -4,7 +4,7 @@ import { refuse } from '../errors.ts'
 import type { Permission } from '../operators/permissions.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 
-/** DESIGN.md, The log. Milliseconds. */
+/** Milliseconds (docs/architecture.md, Freshness). */
 export const staleAfterMs = 2000
 /** How long a request waits for the database's word where the last is too old: a machine may only have been busy. */
 const patienceMs = 1000

@@ -18,8 +18,8 @@ export type Unrouted = {
 }
 
 /**
- * Plain ASCII segments, one slash between them, no dot segments, no escapes: one spelling for each path, so that what is
- * authorized is what is read (weaknesses.md, F). Origin form only.
+ * Plain ASCII segments, one slash between them, no dot segments, no escapes: one spelling for each path, so that the
+ * authorized path is the path that is read. Origin form only (RFC 9112 section 3.2.1).
  */
 const canonical =
   /^\/(?:(?!\.{1,2}(?:\/|\?|$))[A-Za-z0-9._~:@+-]+(?:\/(?!\.{1,2}(?:\/|\?|$))[A-Za-z0-9._~:@+-]+)*)?(?:\?[^#]*)?$/

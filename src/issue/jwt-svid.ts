@@ -1,4 +1,6 @@
-/** grant → JWT-SVID (SPIFFE JWT-SVID; contracts of AWS, Google and Azure: RS256 where the grant says so, integer times). */
+/**
+ * grant → JWT-SVID (SPIFFE JWT-SVID; contracts of AWS, Google and Azure: RS256 where the grant says so, integer times).
+ */
 import { type KeyObject, sign } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { IssuedJwt as JwtRecord } from '../audit/entry.ts'
@@ -10,7 +12,7 @@ export type JwtRequest = { audience: string[]; lifetimeSeconds?: number }
 export type JwtReply = { audience: string[]; token: string; jti: string; expiresAt: string; renewAfter: string }
 type JwtAudienceGrant = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
 
-/** Claims that are ours alone; extra claims of a grant never reach them (weaknesses.md, E). */
+/** Claims that only Purser sets. A grant's extra claims cannot override them. */
 export const reservedClaims = ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti', 'cnf'] as const
 
 export type IssueJwt = (
@@ -51,8 +53,8 @@ const signAside = promisify(sign)
 const base64url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 /**
- * A compact JWS (RFC 7515 section 7.1). ES256 in place, since the thread pool costs more than the signature does; RS256,
- * twenty times as slow, there. Its keys are RSA keys, and ES256's are of P-256 (keys/new-key.ts).
+ * A compact JWS (RFC 7515 section 7.1). ES256 in place, since the thread pool costs more than the signature does;
+ * RS256, twenty times as slow, there. Its keys are RSA keys, and ES256's are of P-256 (keys/new-key.ts).
  */
 async function signed(header: Header, claims: object, key: KeyObject): Promise<string> {
   const input = `${base64url(header)}.${base64url(claims)}`

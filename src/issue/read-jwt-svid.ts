@@ -1,4 +1,6 @@
-/** A JWT-SVID of ours, read back: whether one of our published keys signed it, for this trust domain, and when it ends. */
+/**
+ * A JWT-SVID of ours, read back: whether one of our published keys signed it, for this trust domain, and when it ends.
+ */
 import { compactVerify, errors } from 'jose'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { publicKeyOf, publishedKeys } from '../keys/keys.ts'
@@ -18,7 +20,7 @@ const max = 16_384
 const compact = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const kinds = { ES256: 'jwt-es256', RS256: 'jwt-rs256' } as const
 
-/** One text only for the same bytes (stack-facts.md, X6). */
+/** Whether the text is the only base64url text of its bytes: decoders also accept other trailing bits. */
 const isCanonical = (segment: string): boolean => Buffer.from(segment, 'base64url').toString('base64url') === segment
 
 function strictObject(segment: string): Record<string, unknown> | undefined {

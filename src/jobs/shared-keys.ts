@@ -1,6 +1,6 @@
 /**
- * An alert for a key that has live certificates of several workload entries: somebody copied it (threats.md, C 50). Looked
- * for behind the log's head, not at each issuance.
+ * An alert for a key that has live certificates of several workload entries: the key was copied. A job looks for such
+ * keys, so that issuances do not pay for it.
  */
 import type { EntryPart } from '../audit/entry.ts'
 import type { Database, Knex } from '../store/database.ts'
@@ -29,7 +29,10 @@ const lock = 0x7073686b
 const page = 1000
 const maxPages = 100
 const maxCertificates = 20
-/** Pairs of key and workload entry that were looked at, so that a key which is certified again and again isn't each time. */
+/**
+ * Pairs of key and workload entry that were looked at, so that a key which is certified again and again isn't each
+ * time.
+ */
 const maxRemembered = 50_000
 
 function sharedAmong(uses: readonly KeyUse[], now: Date): Map<string, KeyUse[]> {

@@ -17,7 +17,7 @@ const defaults: StrictLimits = { maxBytes: 16_384, maxDepth: 32 }
 
 /**
  * Parses bytes that others sent. Forge reads BER (indefinite and non-minimal lengths, padded integers), so its tree is
- * believed only when encoding it again gives the same bytes (security/stack-facts X13), and after what a re-encoding
+ * believed only when encoding it again gives the same bytes, and after what a re-encoding
  * can't show has been looked at: `checkNode`. SET OF order is not checked; nothing that we read depends on it.
  */
 export function fromDerStrict(der: Uint8Array, limits: Partial<StrictLimits> = {}): Asn1 {

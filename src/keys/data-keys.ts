@@ -1,6 +1,7 @@
 /**
- * Values under data keys of their own (DESIGN.md, Keys): each value has a fresh key, and the keyring wraps that one. Both
- * are bound to their place, so that a ciphertext moved to another row, version, path or instance doesn't open.
+ * Envelope encryption of values (docs/architecture.md, Keys): each value has its own data key, which the keyring wraps.
+ * Both ciphertexts are bound to their place, so that one that is moved to another row, version, path or instance does
+ * not open.
  */
 import { createSecretKey, randomBytes } from 'node:crypto'
 import type { SealedValue } from '../store/rows.ts'

@@ -1,4 +1,4 @@
-/** Secret paths and the patterns of grants (DESIGN.md, Authorization): rejected, never repaired. */
+/** Secret paths and the patterns of grants: refused, never repaired (docs/architecture.md, Input). */
 import { NameError } from './errors.ts'
 
 export type SecretPath = { path: string; segments: readonly string[] }

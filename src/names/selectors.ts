@@ -1,6 +1,6 @@
 /**
- * Selectors are the facts that an attestor verified; a match is what a workload entry asks of them. Values are compared
- * whole and exactly: nothing in them is a pattern (weaknesses.md, G).
+ * Selectors are the facts that an attestor verified; a match is the condition of a workload entry. Values are compared
+ * whole and exactly: nothing in them is a pattern.
  */
 import { NameError } from './errors.ts'
 
@@ -26,7 +26,9 @@ const key = /^[a-z][a-z0-9-]*:[!-z~]+$/
 // Control characters, lone surrogates, line separators, and the marks that reorder text on a screen.
 const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u
 
-/** `k8s:ns`, `oidc:<claim>`, `docker:label:<name>`: printable ASCII without spaces, braces and bars, at most 256 bytes. */
+/**
+ * `k8s:ns`, `oidc:<claim>`, `docker:label:<name>`: printable ASCII without spaces, braces and bars, at most 256 bytes.
+ */
 export function isSelectorKey(text: string): boolean {
   return text.length <= maxKeyLength && key.test(text)
 }

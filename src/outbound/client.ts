@@ -1,7 +1,7 @@
 /**
- * The one HTTP client: for the URLs that operators configure and that issuers publish. It speaks to what was checked
- * and to nothing else: https, the resolved address that was looked at, no redirects, no proxy, no cookies, no
- * credential that the caller did not give, bounded in time and size (weaknesses.md, B and J; stack-facts.md, X8).
+ * The only HTTP client, for URLs that operators configure and that issuers publish (docs/architecture.md, Outbound
+ * calls). It connects by https to the resolved address that it checked, without redirects, proxies, cookies or
+ * credentials of its own, bounded in time and size.
  */
 import { lookup } from 'node:dns'
 import type { LookupAddress } from 'node:dns'
@@ -25,7 +25,9 @@ export type FetchOptions = {
    */
   configured: boolean
   method?: 'GET' | 'POST' | 'PUT'
-  /** All that is sent beside `host`, `content-length`, `accept-encoding`, `connection` and `user-agent`, which are ours. */
+  /**
+   * All that is sent beside `host`, `content-length`, `accept-encoding`, `connection` and `user-agent`, which are ours.
+   */
   headers?: Readonly<Record<string, string>>
   body?: string | Uint8Array
   /** Of the answer's body; 262,144 unless given. */

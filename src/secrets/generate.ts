@@ -27,7 +27,7 @@ type FieldSpec =
 
 export type FieldSpecs = Record<string, FieldSpec>
 
-/** What nobody guesses, whatever they can compute (DESIGN.md, Rotation). */
+/** The least entropy of a generated password, in bits: it cannot be guessed offline. */
 const minBits = 128
 
 const charactersOf = (spec: Extract<FieldSpec, { length: number }>): string =>
@@ -49,7 +49,10 @@ export function checkFields(fields: FieldSpecs, at: string): Problem[] {
   })
 }
 
-/** Bytes beyond the largest multiple of the alphabet's size are drawn again: the rest of a division favours the first characters. */
+/**
+ * Bytes beyond the largest multiple of the alphabet's size are drawn again: the rest of a division favours the first
+ * characters.
+ */
 function password(characters: string, length: number, randomBytes: (size: number) => Buffer): string {
   const usable = 256 - (256 % characters.length)
   let text = ''

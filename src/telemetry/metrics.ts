@@ -1,6 +1,6 @@
 /**
- * What Prometheus scrapes. Every label has a closed set of values, and every series exists from the start: whatever
- * strangers send, their number stays the same (threats.md 147). One observation costs about 0.25 µs.
+ * The metrics for Prometheus. Every label has a closed set of values, and every series exists from the start, so that
+ * strangers cannot increase their number. One observation costs about 0.25 µs.
  */
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 

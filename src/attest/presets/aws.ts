@@ -1,6 +1,6 @@
 /**
- * AWS outbound federation, `sts:GetWebIdentityToken` (contracts/kubernetes.md, section 5). Each account has an issuer of
- * its own. `request_tags` are the caller's own words, so they are no facts.
+ * AWS outbound federation, `sts:GetWebIdentityToken`. Each account has its own issuer. The caller chooses
+ * `request_tags`, so they are no facts.
  */
 import { refuse } from '../../errors.ts'
 import { isMembers } from '../../json/members.ts'

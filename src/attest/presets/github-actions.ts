@@ -1,6 +1,6 @@
 /**
- * GitHub Actions (contracts/kubernetes.md, section 5). Organisations choose what `sub` is made of, and names of owners and
- * repositories can be taken over, so nothing is read out of `sub` and an entry asks for ids.
+ * GitHub Actions. Organizations choose the format of `sub`, and names of owners and repositories can be taken over.
+ * Therefore `sub` is not parsed, and a workload entry must match ids.
  */
 import { refuse } from '../../errors.ts'
 import { type Preset, idOf, shortFacts, textOf } from './preset.ts'

@@ -1,4 +1,4 @@
-/** GitLab CI `id_tokens` (contracts/kubernetes.md, section 5). Booleans are strings there; ids are strings or numbers. */
+/** GitLab CI `id_tokens`. Their booleans are strings; their ids are strings or numbers. */
 import { type Preset, fact, idOf, shortFacts, textOf } from './preset.ts'
 
 const names = [

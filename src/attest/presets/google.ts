@@ -1,6 +1,6 @@
 /**
- * Google's instance identity and service accounts (contracts/kubernetes.md, section 5). Every customer, and every person
- * with a Google account, shares this issuer: only service accounts and machines are taken, and entries ask for ids.
+ * Google's instance identity and service accounts. All customers, and all people with a Google account, share this
+ * issuer. Therefore only service accounts and machines are accepted, and workload entries must match ids.
  */
 import { refuse } from '../../errors.ts'
 import { isMembers } from '../../json/members.ts'

@@ -1,6 +1,6 @@
 /**
- * Two roles that take turns under one owner (DESIGN.md, Rotation): the next one is given a password while the other works
- * on; the earlier one is closed once nobody uses it. Each step may be repeated.
+ * Two roles that take turns under one owner: one gets the next password while the other stays in use, and the earlier
+ * one is closed once it is unused. Each step can be repeated.
  */
 import type { SqlSession } from './connect.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
@@ -38,15 +38,18 @@ export async function openRole(
   })
 }
 
-/** A role that may more than its owner gives it is none whose password goes to workloads: by itself, or by what it is a member of. */
+/**
+ * A role that may more than its owner gives it is none whose password goes to workloads: by itself, or by what it is a
+ * member of.
+ */
 async function checkPlain(session: SqlSession, username: string): Promise<void> {
   if ((await reachedBy(session, username)).some((one) => one.powerful))
     throw new TargetError('too_powerful', 'a role of the policy is a privileged one, or reaches one')
 }
 
 /**
- * No login, no password that anybody knows, no connection. One that is gone already is closed. Where somebody dies at it, the
- * next one begins anew.
+ * No login, no password that anybody knows, no connection. One that is gone already is closed. Where somebody dies at
+ * it, the next one begins anew.
  */
 export async function closeRole(session: SqlSession, username: string, verifier: string): Promise<void> {
   if (!(await roleExists(session, username))) return
