@@ -16,7 +16,7 @@ import { attestorState, showAttestor } from './attestor-view.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { etag, expectedRevision } from './preconditions.ts'
-import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor } from './request.ts'
+import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, queryFor, noContent } from './request.ts'
 import type { ChangeState, Issue, Read } from './route.ts'
 
 export type AttestorRouteParts = ListParts & {
@@ -106,7 +106,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
         throw refuse('in_use', { detail: `blocks of its instances are in force; release them: ${someOf(revocations)}` })
       await removeRegistration(tx, 'attestor', row.id, request.time)
       const { resource } = entryOf(row)
-      return { result: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource }, changed: at(row) }
+      return { result: noContent, entry: { resource }, changed: at(row) }
     },
 
     /** Calls out, so it is no change: nothing waits for a network inside a transaction. */

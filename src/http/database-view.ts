@@ -1,23 +1,20 @@
-/** Databases and leases as replies and the log show them: never a credential. */
+/** Databases and leases as replies show them: never a credential. */
+import type { NamedLease } from '../actions/leases/find.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
-import { type DatabaseDefinition, definitionOf } from '../secrets/databases/definition.ts'
+import { definitionOf } from '../secrets/databases/definition.ts'
 import { irrevocableAfter } from '../secrets/leases/revoke.ts'
-import type { LeaseRow } from '../store/leases.ts'
 import type { DatabaseRow } from '../store/rows.ts'
-
-/** For `change.after`. */
-export const databaseState = (row: DatabaseRow): DatabaseDefinition => definitionOf(row)
 
 export const showDatabase = (row: DatabaseRow) => ({
   id: row.id,
-  ...databaseState(row),
+  ...definitionOf(row),
   revision: row.revision,
   createdAt: rfc3339(row.createdAt),
 })
 
-export const showLease = (row: LeaseRow, databases: ReadonlyMap<string, Pick<DatabaseRow, 'name'>>) => ({
+export const showLease = ({ lease: row, database }: NamedLease) => ({
   id: row.id,
-  database: databases.get(row.databaseId)?.name ?? row.databaseId,
+  database,
   username: row.username,
   state: row.state,
   ...(row.sessionId !== '' && { session: row.sessionId, workloadId: row.workloadId, spiffeId: row.spiffeId }),

@@ -1,4 +1,5 @@
 import { refuse } from '../errors.ts'
+import { noContent } from './request.ts'
 import { openIssuing } from '../store/epochs.ts'
 import type { ChangeState } from './route.ts'
 
@@ -9,7 +10,7 @@ export const openLog: ChangeState = async ({ reason }, tx, { issuing, epoch }) =
   }
   if (issuing) throw refuse('conflict', { detail: 'issuing is open' })
   return {
-    result: { status: 204, body: { text: '', type: 'text/plain' } },
+    result: noContent,
     entry: { resource: { kind: 'epoch', id: String(epoch) } },
     // Under the head lock, the last one taken.
     placed: () => openIssuing(tx),

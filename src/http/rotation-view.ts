@@ -1,11 +1,10 @@
 /** Rotations as replies and the log show them. */
+import type { SecretRotation } from '../actions/rotations/state.ts'
+import type { ListedConsumer } from '../actions/secrets/consumers.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
-import type { Consumer } from '../secrets/rotation/consumers.ts'
 import { lateMs, planOf, policyOf } from '../secrets/rotation/policy.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
-import type { RotationPolicyRow } from '../store/rotation-policies.ts'
 import type { RotationRow } from '../store/rotations.ts'
-import type { SecretRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
 const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
@@ -36,10 +35,7 @@ export function showRotation(row: RotationRow) {
 }
 
 export const showSecretRotation = (
-  secret: SecretRow,
-  policy: RotationPolicyRow | undefined,
-  [last, ...before]: readonly RotationRow[],
-  waitingFor: number | undefined,
+  { secret, policy, rotations: [last, ...before], waitingFor }: SecretRotation,
   now: Date,
 ) => ({
   path: secret.path,
@@ -63,12 +59,8 @@ function podOf(selectors: SelectorRecord): string | undefined {
   return namespace !== undefined && name !== undefined ? `${namespace}/${name}` : undefined
 }
 
-export function showConsumer(
-  consumer: Consumer,
-  snapshot: Pick<Snapshot, 'workloads'>,
-  more: { address: string | undefined; watching: boolean },
-) {
-  const { holder, session, newest, standing, until, moved, excused, waitedFor } = consumer
+export function showConsumer(consumer: ListedConsumer, snapshot: Pick<Snapshot, 'workloads'>, watching: boolean) {
+  const { holder, session, newest, standing, until, moved, excused, waitedFor, address } = consumer
   const workload = session && snapshot.workloads.get(session.workloadId)?.name
   const [pod, job] = session ? [podOf(session.selectors), first(session.selectors, jobKeys)] : []
   return {
@@ -78,12 +70,12 @@ export function showConsumer(
     ...(workload !== undefined && { workload }),
     ...(pod !== undefined && { pod }),
     ...(job !== undefined && { job }),
-    ...(more.address !== undefined && { address: more.address }),
+    ...(address !== undefined && { address }),
     version: newest.version,
     fetchedAt: rfc3339(newest.fetchedAt),
     ...time('acknowledgedAt', newest.ackedAt),
     ...time('aliveUntil', until),
-    watching: more.watching,
+    watching,
     moved,
     excused,
     waitedFor,

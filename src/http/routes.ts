@@ -4,7 +4,6 @@ import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
 import { type AuditParts, createAuditRoutes } from './audit.ts'
 import { type BlockRouteParts, createBlockRoutes } from './blocks.ts'
 import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
-import { type ConsumerRouteParts, createConsumerRoute } from './consumers.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
 import { type DatabaseRouteParts, createDatabaseRoutes } from './databases.ts'
 import { type ExplainParts, createExplain } from './explain.ts'
@@ -21,10 +20,8 @@ import { openLog } from './open-log.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
 import { type RedactParts, createRedactEntries } from './redact.ts'
-import { createRotateAdmin } from './rotate-admin.ts'
 import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
 import { type Route, act, change, issue, preparedChange, read } from './route.ts'
-import { type SecretReadParts, createSecretReads } from './secret-reads.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
 import { createTokenRoutes } from './tokens.ts'
@@ -39,10 +36,8 @@ export type RouteParts = { actions: Actions } & CredentialParts &
   WorkloadRouteParts &
   ExplainParts &
   JoinTokenParts &
-  SecretReadParts &
   SecretRouteParts &
   RotationRouteParts &
-  ConsumerRouteParts &
   DatabaseRouteParts &
   LeaseRouteParts &
   WatchRouteParts &
@@ -61,7 +56,6 @@ export function createRoutes(parts: RouteParts): Route[] {
   const self = createSelfRoutes(parts.actions.sessions)
   const attestors = createAttestorRoutes(parts)
   const workloads = createWorkloadRoutes(parts)
-  const held = createSecretReads(parts)
   const secrets = createSecretRoutes(parts)
   const rotation = createRotationRoutes(parts)
   const databases = createDatabaseRoutes(parts)
@@ -77,10 +71,10 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
     change('DELETE', '/api/v1/credentials/self', 'self', 'api', 'session.end', self.end),
 
-    issue('GET', '/api/v1/secrets/{path}', 'granted:secrets.reveal', 'api', 'secret.read', held.one),
-    issue('POST', '/api/v1/secrets:read', 'granted:secrets.reveal', 'api', 'secret.read', held.many),
-    read('GET', '/api/v1/secrets', 'granted:secrets.read', 'api', 'secret.list', held.list),
-    change('POST', '/api/v1/secrets/{path}:ack', 'self', 'api', 'secret.ack', held.ack),
+    issue('GET', '/api/v1/secrets/{path}', 'granted:secrets.reveal', 'api', 'secret.read', secrets.readOne),
+    issue('POST', '/api/v1/secrets:read', 'granted:secrets.reveal', 'api', 'secret.read', secrets.readMany),
+    read('GET', '/api/v1/secrets', 'granted:secrets.read', 'api', 'secret.list', secrets.list),
+    change('POST', '/api/v1/secrets/{path}:ack', 'self', 'api', 'secret.ack', secrets.acknowledge),
     change('PUT', '/api/v1/secrets/{path}', 'secrets.write', 'api', 'secret.put', secrets.put),
     change('PATCH', '/api/v1/secrets/{path}', 'secrets.write', 'api', 'secret.put', secrets.patch),
     change('DELETE', '/api/v1/secrets/{path}', 'secrets.write', 'api', 'secret.delete', secrets.remove),
@@ -96,15 +90,8 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('DELETE', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.remove),
     change('POST', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.steer),
     preparedChange('POST', '/api/v1/secrets/{path}:rotate', 'secrets.write', 'api', 'secret.rotate', rotation.rotate),
-    change('POST', '/api/v1/secrets/{path}:rollback', 'secrets.write', 'api', 'secret.rollback', rotation.back),
-    read(
-      'GET',
-      '/api/v1/secrets/{path}:consumers',
-      'secrets.read',
-      'api',
-      'secret.consumers',
-      createConsumerRoute(parts),
-    ),
+    change('POST', '/api/v1/secrets/{path}:rollback', 'secrets.write', 'api', 'secret.rollback', rotation.rollBack),
+    read('GET', '/api/v1/secrets/{path}:consumers', 'secrets.read', 'api', 'secret.consumers', secrets.consumers),
     read('GET', '/api/v1/rotations', 'secrets.read', 'api', 'secret.rotation', rotation.list),
     read('GET', '/api/v1/databases', 'databases.read', 'api', 'database.read', databases.list),
     change('POST', '/api/v1/databases', 'databases.write', 'api', 'database.create', databases.create),
@@ -112,7 +99,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('PUT', '/api/v1/databases/{name}', 'databases.write', 'api', 'database.replace', databases.replace),
     change('DELETE', '/api/v1/databases/{name}', 'databases.write', 'api', 'database.delete', databases.remove),
     issue('POST', '/api/v1/databases/{name}:check', 'databases.write', 'api', 'database.check', databases.check),
-    act('POST', '/api/v1/databases/{name}:rotate-admin', 'databases.write', 'api', 'database.rotate-admin', createRotateAdmin(parts)), // prettier-ignore
+    act('POST', '/api/v1/databases/{name}:rotate-admin', 'databases.write', 'api', 'database.rotate-admin', databases.rotateAdmin), // prettier-ignore
     read('GET', '/api/v1/leases', 'leases.read', 'api', 'lease.list', leases.list),
     act('POST', '/api/v1/leases/{id}:renew', 'self', 'api', 'lease.renew', leases.renew),
     act('POST', '/api/v1/leases/{id}:revoke', 'granted:leases.write', 'api', 'lease.revoke', leases.revoke),

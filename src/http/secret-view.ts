@@ -1,34 +1,17 @@
-/** Secrets as replies and the log show them: never a value. */
+/** Secrets and versions as replies show them: never a value. */
+import type { ListedSecret } from '../actions/secrets/list.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { SecretRow } from '../store/rows.ts'
 import type { VersionRow } from '../store/secret-versions.ts'
 
 const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
 
-/** To every caller who may list it: without a current value it carries the time at which it lost that. */
-export const showListed = (
-  { path, version, updatedAt }: SecretRow,
-  { deletedAt, destroyedAt }: Pick<VersionRow, 'deletedAt' | 'destroyedAt'> = {},
-) => ({
+export const showListed = ({ secret: { path, version, updatedAt }, ends }: ListedSecret) => ({
   path,
   version,
   updatedAt: rfc3339(updatedAt),
-  ...time('deletedAt', deletedAt),
-  ...time('destroyedAt', destroyedAt),
-})
-
-/** To operators, and for `change.after`. */
-export const showSecret = (row: SecretRow) => ({
-  path: row.path,
-  version: row.version,
-  revision: row.revision,
-  ...(row.description !== undefined && { description: row.description }),
-  labels: row.labels,
-  maxVersions: row.maxVersions,
-  ...(row.managedBy !== undefined && { managedBy: row.managedBy }),
-  ...(row.rotator !== undefined && { rotator: row.rotator }),
-  createdAt: rfc3339(row.createdAt),
-  updatedAt: rfc3339(row.updatedAt),
+  ...time('deletedAt', ends?.deletedAt),
+  ...time('destroyedAt', ends?.destroyedAt),
 })
 
 export const showVersion = (row: Omit<VersionRow, 'sealed'>, secret: SecretRow) => ({

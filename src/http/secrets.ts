@@ -1,229 +1,147 @@
-/** Secrets as operators keep them: versions written under a precondition, deleted, brought back, destroyed. */
-import type { EntryPart } from '../audit/entry.ts'
-import type { Change } from '../audit/record.ts'
-import { refuse } from '../errors.ts'
-import type { SealingKeyring } from '../keys/data-keys.ts'
-import { newId } from '../names/id.ts'
-import { refuseBesideTarget, refuseWhileRotating } from '../secrets/rotation/guard.ts'
-import { pruneVersions } from '../secrets/rotation/prune.ts'
-import { isReadable } from '../secrets/read.ts'
-import type { Rotators } from '../secrets/rotators/rotator.ts'
-import { type SecretData, openData, sealData } from '../secrets/value.ts'
-import { type Database, type Knex, isUniqueViolation } from '../store/database.ts'
-import { removePolicy } from '../store/rotation-policies.ts'
+/** Secrets: values and names for callers that are granted them, versions and metadata for operators. */
+import type { SecretActions } from '../actions/secrets/secrets.ts'
+import { secretState } from '../actions/secrets/state.ts'
+import type { WrittenSecret } from '../actions/secrets/write.ts'
+import { secretPath } from '../secrets/read.ts'
 import type { SecretRow } from '../store/rows.ts'
-import { insertSecret, lastVersionOf, removeSecret, updateSecret } from '../store/secrets.ts'
-import type { Snapshot } from '../store/snapshot.ts'
-import { checkRevision, operatorName } from '../actions/context.ts'
-import { lockedSecret, secretOf } from '../actions/secrets/live.ts'
-import { pathOf } from './paths.ts'
+import { type ListParts, createPages } from './lists.ts'
 import { etag, expectedRevision } from './preconditions.ts'
-import { type ApiRequest, type Reply, bodyOf, json } from './request.ts'
-import type { ChangeState, Read } from './route.ts'
-import { showSecret, showVersion } from './secret-view.ts'
-import {
-  type VersionSource,
-  deleteVersions,
-  destroyVersions,
-  insertVersion,
-  listVersions,
-  readVersions,
-  undeleteVersions,
-} from '../store/secret-versions.ts'
+import { pathOf } from './paths.ts'
+import { rendered } from './rendered.ts'
+import { type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
+import { showConsumer } from './rotation-view.ts'
+import type { ChangeState, Issue, Read } from './route.ts'
+import { showListed, showVersion } from './secret-view.ts'
 
-export type SecretRouteParts = {
-  db: Pick<Database, 'knex'>
-  keyring: SealingKeyring
-  rotators: Rotators
-  randomBytes: (size: number) => Buffer
+export type SecretRouteParts = ListParts & {
+  actions: { secrets: SecretActions }
+  /** Whether a session has an open watch that covers a secret. */
+  isWatching: (session: string, path: string) => boolean
 }
 
-const defaultMaxVersions = 10
+export function createSecretRoutes(parts: SecretRouteParts) {
+  const { secrets } = parts.actions
+  const page = createPages(parts)
 
-export function createSecretRoutes({ db, keyring, rotators, randomBytes }: SecretRouteParts) {
-  /** Writes a version and makes it the live one; a secret that isn't there is made. */
-  async function write(
-    request: ApiRequest,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    version: { data: SecretData; source: VersionSource; expiresAt?: Date },
-  ): Promise<Change<Reply>> {
-    const { path } = pathOf(request)
-    const old = snapshot.secrets.get(path)
-    const now = request.time
-    const next = (await lastVersionOf(tx, path)) + 1
-    const row: SecretRow = old
-      ? { ...old, version: next, revision: old.revision + 1, updatedAt: now }
-      : {
-          id: newId('sec', randomBytes),
-          path,
-          version: next,
-          revision: 1,
-          labels: {},
-          maxVersions: defaultMaxVersions,
-          createdAt: now,
-          updatedAt: now,
-        }
-    const { data, source, expiresAt } = version
-    if (expiresAt && expiresAt <= now) throw impossible('/expiresAt', 'must be in the future')
-    const sealed = sealData(keyring, row, next, data)
-    if (old) await updateSecret(tx, row)
-    else await insertNew(tx, row)
-    const createdBy = operatorName(request)
-    await insertVersion(tx, {
-      secretId: row.id,
-      version: next,
-      sealed,
-      staged: false,
-      source,
-      createdBy,
-      createdAt: now,
-      ...(expiresAt && { expiresAt }),
+  const readOne: Issue = async (request, snapshot) => {
+    const { version } = queryFor(request, 'readSecret')
+    const path = request.params.path ?? ''
+    const wanted = version === undefined ? path : { path, version }
+    return rendered(await secrets.read(request, snapshot, [wanted], () => '/path/path'), ([value]) => {
+      if (!value) throw new Error('a read secret has no value')
+      return json(value, { headers: etag(value.version), receipt: { put: (receipt) => ({ ...value, receipt }) } })
     })
-    const destroyed = await pruneVersions(tx, row, now)
-    const detail = {
-      source,
-      ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
-      ...(destroyed.length > 0 && { destroyed }),
-    }
-    return {
-      result: json(showSecret(row), { status: old ? 200 : 201, headers: etag(row.version) }),
-      ...changed(row, { detail }),
-    }
   }
 
-  /** As it may be written beside its rotations. */
-  async function writable(request: ApiRequest, tx: Knex.Transaction, snapshot: Snapshot): Promise<SecretRow> {
-    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
-    refuseBesideTarget(rotators, secret)
-    await refuseWhileRotating(tx, secret)
-    return secret
+  const readMany: Issue = async (request, snapshot) => {
+    const { secrets: wanted, receipt: since } = bodyOf(request, 'readSecrets')
+    return rendered(await secrets.read(request, snapshot, wanted), (values) =>
+      json(
+        { secrets: values },
+        { receipt: { ...(since && { since }), put: (receipt) => ({ secrets: values, receipt }) } },
+      ),
+    )
   }
 
-  /** A change of versions that leaves values as they are. */
-  async function touch(
-    request: ApiRequest,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    work: (secret: SecretRow) => Promise<{ versions: number[]; done: number }>,
-  ): Promise<Change<Reply>> {
-    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
-    const { versions, done } = await work(secret)
-    if (done === 0)
-      throw refuse('not_found', { errors: [{ pointer: '/versions', detail: 'no version is in the state for it' }] })
-    const row = { ...secret, revision: secret.revision + 1, updatedAt: request.time }
-    await updateSecret(tx, row)
-    return { result: json(showSecret(row), { headers: etag(row.version) }), ...changed(row, { detail: { versions } }) }
+  const list: Read = async (request, snapshot) => {
+    const { prefix = '' } = queryFor(request, 'listSecrets')
+    const rows = secrets.list(request, snapshot, prefix)
+    return page(request, snapshot, { list: 'secrets', rows, keyOf: ({ secret }) => secret.path, show: showListed })
+  }
+
+  const acknowledge: ChangeState = async (request, tx, snapshot) => {
+    const { version } = bodyOf(request, 'ackSecret')
+    const path = secretPath(request.params.path ?? '', '/path/path')
+    return rendered(await secrets.acknowledge(request, tx, snapshot, { path, version }), () => noContent)
   }
 
   const put: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const { data, expiresAt } = bodyOf(request, 'putSecret')
     const { path } = pathOf(request)
-    checkRevision(expected, snapshot.secrets.get(path)?.version ?? 0)
-    if (snapshot.secrets.has(path)) await writable(request, tx, snapshot)
-    return write(request, tx, snapshot, { data, source: 'put', ...(expiresAt && { expiresAt: new Date(expiresAt) }) })
+    const input = { path, expected, data, ...(expiresAt && { expiresAt: new Date(expiresAt) }) }
+    return rendered(await secrets.put(request, tx, snapshot, input), showWritten)
   }
 
-  /** RFC 7396 on the first level: null removes a member. */
   const patch: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const { data } = bodyOf(request, 'patchSecret')
-    const secret = await writable(request, tx, snapshot)
-    checkRevision(expected, secret.version)
-    const [current] = await readVersions(tx, [{ secretId: secret.id, version: secret.version }])
-    if (!current || !isReadable(current, secret, request.time))
-      throw refuse('not_found', { detail: 'the live version has no value: put one' })
-    const removed = (name: string): boolean => Object.hasOwn(data, name) && data[name] === null
-    const merged = Object.entries({ ...openData(keyring, secret, current), ...data }).filter(([name]) => !removed(name))
-    return write(request, tx, snapshot, { data: Object.fromEntries(merged), source: 'patch' })
+    const { path } = pathOf(request)
+    return rendered(await secrets.patch(request, tx, snapshot, { path, expected, data }), showWritten)
   }
 
   const remove: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
-    return touch(request, tx, snapshot, async (secret) => {
-      checkRevision(expected, secret.version)
-      const versions = [secret.version]
-      await refuseWhileRotating(tx, secret, versions)
-      return { versions, done: await deleteVersions(tx, secret.id, versions, request.time) }
-    })
+    const { path } = pathOf(request)
+    return rendered(await secrets.delete(request, tx, snapshot, { path, expected }), showVersioned)
   }
 
-  const undelete: ChangeState = async (request, tx, snapshot) =>
-    touch(request, tx, snapshot, async (secret) => {
-      const versions = bodyOf(request, 'undeleteSecret').versions ?? [secret.version]
-      return { versions, done: await undeleteVersions(tx, secret.id, versions) }
-    })
+  const undelete: ChangeState = async (request, tx, snapshot) => {
+    const { path } = pathOf(request)
+    const { versions } = bodyOf(request, 'undeleteSecret')
+    const input = { path, ...(versions && { versions }) }
+    return rendered(await secrets.undelete(request, tx, snapshot, input), showVersioned)
+  }
 
   const destroy: ChangeState = async (request, tx, snapshot) => {
-    const { versions: some } = bodyOf(request, 'destroySecret')
-    if (some) {
-      return touch(request, tx, snapshot, async (secret) => {
-        await refuseWhileRotating(tx, secret, some)
-        return { versions: some, done: await destroyVersions(tx, secret.id, some, request.time) }
-      })
-    }
-    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
-    await refuseWhileRotating(tx, secret)
-    await removePolicy(tx, secret.id)
-    const versions = (await listVersions(tx, secret.id)).map((version) => version.version)
-    await destroyVersions(tx, secret.id, versions, request.time)
-    await removeSecret(tx, secret.id, request.time)
-    return {
-      result: { status: 204, body: { text: '', type: 'text/plain' } },
-      entry: { resource: resourceOf(secret), detail: { all: true, versions: versions.length } },
-      changed: rowsOf(secret),
-    }
+    const { path } = pathOf(request)
+    const { versions } = bodyOf(request, 'destroySecret')
+    const input = { path, ...(versions && { versions }) }
+    return rendered(await secrets.destroy(request, tx, snapshot, input), (secret) =>
+      secret ? showVersioned(secret) : noContent,
+    )
   }
 
   const versions: Read = async (request, snapshot) => {
-    const secret = secretOf(pathOf(request).path, snapshot)
-    const rows = await listVersions(db.knex, secret.id)
-    return json({ path: secret.path, items: rows.filter((row) => !row.staged).map((row) => showVersion(row, secret)) })
+    const { secret, versions: rows } = await secrets.versions(snapshot, pathOf(request).path)
+    return json({ path: secret.path, items: rows.map((row) => showVersion(row, secret)) })
   }
 
-  const metadata: Read = async (request, snapshot) => {
-    const secret = secretOf(pathOf(request).path, snapshot)
-    return json(showSecret(secret), { headers: etag(secret.revision) })
-  }
+  const metadata: Read = async (request, snapshot) => showMetadata(secrets.get(snapshot, pathOf(request).path))
 
   const describe: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
-    const { description, labels, maxVersions, managedBy } = bodyOf(request, 'describeSecret')
-    const secret = await lockedSecret(pathOf(request).path, tx, snapshot)
-    checkRevision(expected, secret.revision)
-    const { description: _, managedBy: __, ...rest } = secret
-    const row: SecretRow = {
-      ...rest,
-      revision: secret.revision + 1,
-      labels: labels ?? {},
-      maxVersions: maxVersions ?? defaultMaxVersions,
-      ...(description !== undefined && { description }),
-      ...(managedBy !== undefined && { managedBy }),
-      updatedAt: request.time,
-    }
-    await updateSecret(tx, row)
-    return { result: json(showSecret(row), { headers: etag(row.revision) }), ...changed(row) }
+    const { path } = pathOf(request)
+    const input = { ...bodyOf(request, 'describeSecret'), path, expected }
+    return rendered(await secrets.describe(request, tx, snapshot, input), showMetadata)
   }
 
-  return { put, patch, remove, undelete, destroy, versions, metadata, describe }
+  const consumers: Read = async (request, snapshot) => {
+    const { secret, consumers: rows } = await secrets.consumers(request, snapshot, pathOf(request).path)
+    return page(request, snapshot, {
+      list: `consumers/${secret.id}`,
+      rows,
+      keyOf: (row) => row.holder,
+      show: (row) => {
+        const { session, standing } = row
+        const watching = session !== undefined && standing === 'live' && parts.isWatching(session.id, secret.path)
+        return showConsumer(row, snapshot, watching)
+      },
+    })
+  }
+
+  return {
+    readOne,
+    readMany,
+    list,
+    acknowledge,
+    put,
+    patch,
+    remove,
+    undelete,
+    destroy,
+    versions,
+    metadata,
+    describe,
+    consumers,
+  }
 }
 
-const impossible = (pointer: string, detail: string): Error => refuse('impossible', { errors: [{ pointer, detail }] })
+const showVersioned = (secret: SecretRow): Reply => json(secretState(secret), { headers: etag(secret.version) })
 
-const resourceOf = ({ id, path, revision }: SecretRow) => ({ kind: 'secret', id, name: path, revision })
-const rowsOf = ({ id }: SecretRow): NonNullable<Change<Reply>['changed']> => [{ table: 'secret', where: { id } }]
+const showMetadata = (secret: SecretRow): Reply => json(secretState(secret), { headers: etag(secret.revision) })
 
-const changed = (row: SecretRow, more: Pick<EntryPart, 'detail'> = {}) => ({
-  entry: { resource: resourceOf(row), change: { after: showSecret(row) }, ...more },
-  changed: rowsOf(row),
+const showWritten = ({ secret, isNew }: WrittenSecret): Reply => ({
+  ...showVersioned(secret),
+  status: isNew ? 201 : 200,
 })
-
-/** Two replicas may make one path at once: the later one looks again. */
-async function insertNew(tx: Knex.Transaction, row: SecretRow): Promise<void> {
-  try {
-    await insertSecret(tx, row)
-  } catch (error) {
-    throw isUniqueViolation(error) ? refuse('stale') : error
-  }
-}

@@ -1,4 +1,5 @@
 /** Operators' API tokens: which there are, and revoking one. Their values are never stored, so never shown. */
+import { noContent } from './request.ts'
 import { refuse } from '../errors.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { revokeApiToken } from '../store/api-tokens.ts'
@@ -34,7 +35,7 @@ export function createTokenRoutes(parts: ListParts): { list: Read; revoke: Chang
       }
       await revokeApiToken(tx, token.id, time)
       return {
-        result: { status: 204, body: { text: '', type: 'text/plain' } },
+        result: noContent,
         entry: { resource: { kind: 'api-token', id: token.id, name: token.operator } },
         changed: [{ table: 'api_token', where: { id: token.id } }],
       }

@@ -18,7 +18,7 @@ import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { etag, expectedRevision } from './preconditions.ts'
 import { readRevision } from '../actions/recorded.ts'
-import { type ApiRequest, type Reply, bodyOf, json, queryFor } from './request.ts'
+import { type ApiRequest, type Reply, bodyOf, json, queryFor, noContent } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
 import { showWorkload, workloadState } from './workload-view.ts'
 
@@ -140,7 +140,7 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
       checkRevision(expected, row.revision)
       await removeRegistration(tx, 'workload', row.id, request.time)
       const { resource } = entryOf(row)
-      return { result: { status: 204, body: { text: '', type: 'text/plain' } }, entry: { resource }, changed: at(row) }
+      return { result: noContent, entry: { resource }, changed: at(row) }
     },
 
     disable: (request, tx, snapshot) => setDisabled(request, tx, snapshot, true),

@@ -2,7 +2,7 @@
  * Says what became of renewals whose replica died: nothing, as far as anybody was told. The role may be valid for longer at
  * its server; the lease ends when it did, and its role with it.
  */
-import { aboutLease } from '../secrets/leases/entry.ts'
+import { databaseName, leaseEntry } from '../secrets/leases/entry.ts'
 import type { Database } from '../store/database.ts'
 import { hasRenewals, takeRenewals } from '../store/renewals.ts'
 import { type OnceParts, changeIf } from './once.ts'
@@ -16,8 +16,8 @@ export async function endRenewals(parts: OnceParts & { db: Pick<Database, 'knex'
   if (!(await hasRenewals(parts.db.knex, before))) return
   await changeIf(parts, 'lease.renew', async (tx, snapshot) => {
     const [entry, ...more] = (await takeRenewals(tx, before, page)).map(({ leaseId, username, databaseId }) =>
-      aboutLease({ id: leaseId, username }, 'failed', {
-        database: snapshot.databases.get(databaseId)?.name ?? databaseId,
+      leaseEntry({ id: leaseId, username }, 'failed', {
+        database: databaseName(snapshot, databaseId),
         error: 'interrupted: whoever began it is gone, and the lease ends when it did before',
       }),
     )

@@ -8,7 +8,7 @@ import { entryOf } from '../authorize/entries.ts'
 import { blockOf } from '../authorize/session.ts'
 import { stands } from '../authorize/standing.ts'
 import { Refusal } from '../errors.ts'
-import { aboutLease } from '../secrets/leases/entry.ts'
+import { databaseName, leaseEntry } from '../secrets/leases/entry.ts'
 import { type RevokeRoles, irrevocableAfter } from '../secrets/leases/revoke.ts'
 import type { Database } from '../store/database.ts'
 import {
@@ -67,9 +67,9 @@ export function leaseJob(parts: LeaseJobParts): Job {
 
   async function endSome(over: readonly Over[]): Promise<boolean> {
     moved = true
-    const { databases } = snapshots.current()
+    const snapshot = snapshots.current()
     const entries = over.map(({ lease, reason }) =>
-      aboutLease(lease, 'intended', { database: databases.get(lease.databaseId)?.name ?? lease.databaseId, reason }),
+      leaseEntry(lease, 'intended', { database: databaseName(snapshot, lease.databaseId), reason }),
     )
     try {
       await changeOnce(parts, lock, 'lease.revoke', async (tx, time) => {

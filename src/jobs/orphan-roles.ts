@@ -6,7 +6,7 @@
 import { type AdminParts, asAdmin } from '../secrets/databases/admin.ts'
 import { rolesWithPrefix } from '../secrets/databases/roles.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
-import { aboutLease } from '../secrets/leases/entry.ts'
+import { leaseEntry } from '../secrets/leases/entry.ts'
 import { leaseOf, rolePrefix } from '../secrets/leases/role-name.ts'
 import { takeTurn } from '../store/jobs.ts'
 import { adoptRoles } from '../store/lease-ends.ts'
@@ -55,7 +55,7 @@ export function orphanRoles(parts: OrphanRolesParts): Job {
       },
       more: orphans.map((orphan) => ({
         action: 'lease.revoke',
-        ...aboutLease(orphan, 'intended', { database: named, reason: 'orphan' }),
+        ...leaseEntry(orphan, 'intended', { database: named, reason: 'orphan' }),
       })),
       placed: () => adoptRoles(tx, id, orphans, time),
     }))

@@ -2,7 +2,7 @@
 import type { Action, EntryPart } from '../audit/entry.ts'
 import type { Change } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
-import { secretResource } from '../secrets/rotation/begin.ts'
+import { secretResource } from '../secrets/entry.ts'
 import { giveUp } from '../secrets/rotation/outcome.ts'
 import { type Plan, planOf } from '../secrets/rotation/policy.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'

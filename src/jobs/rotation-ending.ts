@@ -1,7 +1,8 @@
 /** Ends the versions before the live one: when every consumer that is waited for has moved, or as the deadline policy says. */
 import type { EntryPart } from '../audit/entry.ts'
 import type { Change } from '../audit/record.ts'
-import { valueOf, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
+import { secretResource } from '../secrets/entry.ts'
+import { valueOf, rotatorOf } from '../secrets/rotation/begin.ts'
 import type { Consumer } from '../secrets/rotation/consumers.ts'
 import { endOlder, namesOf } from '../secrets/rotation/outcome.ts'
 import { type Plan, planOf } from '../secrets/rotation/policy.ts'

@@ -1,7 +1,8 @@
 /** Begins the rotations whose time has come by their policies' schedules. */
 import type { EntryPart } from '../audit/entry.ts'
 import { Refusal } from '../errors.ts'
-import { beginRotation, prepareValue, secretResource } from '../secrets/rotation/begin.ts'
+import { secretResource } from '../secrets/entry.ts'
+import { beginRotation, prepareValue } from '../secrets/rotation/begin.ts'
 import { lateMs, newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
@@ -40,8 +41,8 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     return changeIf(parts, 'secret.rotate', async (tx, snapshot, at) => {
       const secret = await secretUnderLock(tx, snapshot, policy)
       if (!(await advancePolicy(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
-      const asked = { secret, plan, requestedBy: 'schedule', snapshot, now: at, ...(prepared && { prepared }) }
-      const { entry } = await beginRotation(tx, parts, asked)
+      const beginning = { secret, plan, requestedBy: 'schedule', snapshot, now: at, ...(prepared && { prepared }) }
+      const { entry } = await beginRotation(tx, parts, beginning)
       return { result: undefined, entry }
     })
   }

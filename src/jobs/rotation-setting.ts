@@ -1,5 +1,6 @@
 /** Sets the staged value at the target and makes it the live version; or, of one that was cancelled, sets the live one again. */
-import { valueOf, rotatorOf, secretResource } from '../secrets/rotation/begin.ts'
+import { secretResource } from '../secrets/entry.ts'
+import { valueOf, rotatorOf } from '../secrets/rotation/begin.ts'
 import { giveUp, makeLive } from '../secrets/rotation/outcome.ts'
 import { type Due, attempt } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'

@@ -1,5 +1,6 @@
 /** Destroys versions some time after they expired, with an entry, and forgets consumers whose sessions are long over. */
 import type { EntryPart } from '../audit/entry.ts'
+import { secretRevision } from '../secrets/entry.ts'
 import type { Database } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
 import { deleteConsumers } from '../store/consumers.ts'
@@ -33,7 +34,7 @@ export function secretSweep(parts: SecretSweepParts): Job {
         await lockSecret(tx, versions.id)
         await destroyVersions(tx, versions.id, versions.versions, time)
         entries.push({
-          resource: { kind: 'secret', id: versions.id, name: versions.path, revision: versions.revision },
+          resource: secretRevision(versions),
           detail: { versions: versions.versions, expired: true },
         })
       }

@@ -1,13 +1,15 @@
 /** How the log names a lease. */
 import type { EntryPart } from '../../audit/entry.ts'
 import type { LeaseRow } from '../../store/leases.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
 
-type Named = Pick<LeaseRow, 'id' | 'username'>
+/** Auditors know a database by its name; one that was removed has only its id. */
+export const databaseName = ({ databases }: Pick<Snapshot, 'databases'>, databaseId: string): string =>
+  databases.get(databaseId)?.name ?? databaseId
 
-export const aboutLease = (
-  lease: Named,
+export const leaseEntry = (
+  lease: Pick<LeaseRow, 'id' | 'username'>,
   outcome: EntryPart['outcome'],
-  /** `database`: its name, which auditors know it by. */
   detail: Record<string, unknown> & { database: string },
 ): EntryPart => ({
   ...(outcome && { outcome }),

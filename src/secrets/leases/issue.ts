@@ -17,7 +17,7 @@ import { createRole } from '../databases/roles.ts'
 import { newPassword, scramVerifier } from '../databases/scram.ts'
 import { targetError } from '../databases/target-error.ts'
 import type { Turns } from '../databases/turns.ts'
-import { aboutLease } from './entry.ts'
+import { leaseEntry } from './entry.ts'
 import { roleName } from './role-name.ts'
 import type { RevokeRoles } from './revoke.ts'
 
@@ -118,7 +118,7 @@ async function intend({ recorder }: LeaseParts, open: Opening, made: readonly Ma
 }
 
 const about = ({ row, database }: Made, outcome: 'intended' | 'failed'): EntryPart =>
-  aboutLease(row, outcome, { database: database.name, expiresAt: row.expiresAt.toISOString() })
+  leaseEntry(row, outcome, { database: database.name, expiresAt: row.expiresAt.toISOString() })
 
 function entriesFor([entry = {}, ...more]: EntryPart[]): { entry: EntryPart; more: EntryPart[] } {
   return { entry, more }

@@ -9,7 +9,7 @@ import type { Snapshots } from '../../store/snapshot.ts'
 import { type AdminParts, asAdmin } from '../databases/admin.ts'
 import { dropRole } from '../databases/drop-role.ts'
 import { TargetError, targetError } from '../databases/target-error.ts'
-import { aboutLease } from './entry.ts'
+import { leaseEntry } from './entry.ts'
 
 export type RevokeParts = AdminParts & {
   recorder: Pick<Recorder, 'change'>
@@ -62,7 +62,7 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
     const byDetail = new Map<string, LeaseRow[]>()
     for (const { lease, error } of failed) byDetail.set(error.message, [...(byDetail.get(error.message) ?? []), lease])
     const entries: EntryPart[] = [
-      ...done.map((lease) => aboutLease(lease, 'completed', { database: name, reason: lease.reason ?? '' })),
+      ...done.map((lease) => leaseEntry(lease, 'completed', { database: name, reason: lease.reason ?? '' })),
       ...[...byDetail].map(([detail, stuck]) => inVain(name, detail, stuck)),
     ]
     const [entry, ...more] = entries

@@ -1,4 +1,4 @@
-/** The beginning of a rotation: its value is made and staged, sealed, in the transaction of its `intended` entry. */
+/** Begins a rotation: the transaction of its `intended` entry stages the new value, sealed. */
 import type { EntryPart } from '../../audit/entry.ts'
 import { refuse } from '../../errors.ts'
 import type { SealingKeyring } from '../../keys/data-keys.ts'
@@ -6,15 +6,16 @@ import { newId } from '../../names/id.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationRow, insertRotation, lockRunning, versionsWithSameValue } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
+import { insertVersion, readVersions } from '../../store/secret-versions.ts'
 import { lastVersionOf } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
+import { secretResource } from '../entry.ts'
 import type { Rotator, Rotators } from '../rotators/rotator.ts'
 import { isReadable } from '../read.ts'
 import { type SecretData, openData, sealData } from '../value.ts'
 import type { ConsumersOf } from './consumers.ts'
 import { endRunning } from './end-running.ts'
 import type { Plan } from './policy.ts'
-import { insertVersion, readVersions } from '../../store/secret-versions.ts'
 
 export type RotationParts = {
   rotators: Rotators
@@ -24,35 +25,33 @@ export type RotationParts = {
 }
 
 export type Beginning = {
-  /** Its row is locked, and it is as the snapshot has it. */
+  /** Its row is locked, and equals the snapshot's. */
   secret: SecretRow
   plan: Plan
   /** `operator:<name>`, or `schedule`. */
   requestedBy: string
   snapshot: Snapshot
   now: Date
-  /** Supplied, or of an earlier version; made by the rotator unless given. */
+  /** Supplied by an operator, or of an earlier version. Otherwise the rotator makes the value. */
   data?: SecretData
   prepared?: Prepared
-  /** A rotation that waits for consumers ends, and its versions are ended by the new one. */
+  /** Ends a rotation that waits for consumers; the new one retires its versions. */
   supersede?: boolean
 }
 
-/** A value that a rotator made beforehand, and what it was made from. */
+/** A value that a rotator made before the transaction, and what it made it from. */
 export type Prepared = { data: SecretData; fromVersion: number; isOver: boolean; rotator: Plan['rotator'] }
 
 export type Begun = { rotation: RotationRow; entry: EntryPart }
 
-export const secretResource = ({ id, path }: Pick<SecretRow, 'id' | 'path'>) => ({ kind: 'secret', id, name: path })
-
-/** @throws Error for a kind that this server lacks: another version of it wrote the policy */
+/** @throws Refusal `not_available` for a kind that this version of the server lacks */
 export function rotatorOf(rotators: Rotators, { rotator }: Pick<Plan, 'rotator'>): Rotator {
-  const found = rotators.get(rotator.kind)
-  if (!found) throw refuse('not_available', { detail: `this server has no rotator ${rotator.kind}` })
-  return found
+  const implementation = rotators.get(rotator.kind)
+  if (!implementation) throw refuse('not_available', { detail: `this server has no rotator ${rotator.kind}` })
+  return implementation
 }
 
-/** The value of a version, deleted or not; nothing where it was destroyed. */
+/** The value of a version, deleted or not; undefined where it was destroyed. */
 export async function valueOf(
   tx: Knex,
   keyring: SealingKeyring,
@@ -63,7 +62,7 @@ export async function valueOf(
   return row?.sealed && openData(keyring, secret, row)
 }
 
-/** The live value, and whether nobody may read it any more. */
+/** The live value, and whether it can no longer be read. */
 async function liveValue(knex: Knex, keyring: SealingKeyring, secret: SecretRow, now: Date) {
   const [row] = await readVersions(knex, [{ secretId: secret.id, version: secret.version }])
   const current = row?.sealed && openData(keyring, secret, row)
@@ -71,7 +70,7 @@ async function liveValue(knex: Knex, keyring: SealingKeyring, secret: SecretRow,
 }
 
 /**
- * Makes the next value before the transaction that stages it: an RSA key takes seconds to find.
+ * Makes the next value before the transaction that stages it: generating an RSA key takes seconds.
  * @throws RotatorError where no value can be made
  */
 export async function prepareValue(
@@ -88,7 +87,7 @@ export async function prepareValue(
   return { data, fromVersion: version, isOver: live.isOver, rotator: plan.rotator }
 }
 
-/** Whether it is still what the rotator would make. */
+/** Whether the rotator would still make it from the same input. */
 const isMadeFor = (prepared: Prepared, secret: SecretRow, isOver: boolean, plan: Plan): boolean =>
   prepared.fromVersion === secret.version &&
   prepared.isOver === isOver &&
@@ -98,26 +97,25 @@ const isMadeFor = (prepared: Prepared, secret: SecretRow, isOver: boolean, plan:
  * @throws Refusal `conflict` while a rotation runs, or a live consumer holds what an effect would overwrite; RotatorError
  * where no value can be made
  */
-export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, asked: Beginning): Promise<Begun> {
-  const { secret, plan, requestedBy, now } = asked
+export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, beginning: Beginning): Promise<Begun> {
+  const { secret, plan, requestedBy, now, prepared } = beginning
   const { keyring, rotators, randomBytes } = parts
   const rotator = rotatorOf(rotators, plan)
-  const superseded = await clearRunning(tx, asked)
-  // A rollback sets a value again that such a consumer may hold: it overwrites nobody's.
-  if (rotator.effects && !plan.allowOverlap && plan.rollbackTo === undefined) await refuseOverlap(tx, parts, asked)
+  const superseded = await clearRunning(tx, beginning)
+  // A rollback sets a value that such a consumer may hold: it overwrites none.
+  if (rotator.effects && !plan.allowOverlap && plan.rollbackTo === undefined) await refuseOverlap(tx, parts, beginning)
 
   const version = (await lastVersionOf(tx, secret.path)) + 1
   const { path } = secret
   const live = await liveValue(tx, keyring, secret, now)
   const next = { config: plan.rotator, path, version, ...live }
-  if (plan.supplied && asked.data) {
-    const problems = rotator.checkSupplied?.(asked.data, next) ?? []
+  if (plan.supplied && beginning.data) {
+    const problems = rotator.checkSupplied?.(beginning.data, next) ?? []
     const errors = problems.map((problem) => ({ ...problem, pointer: `/data${problem.pointer}` }))
     if (errors.length > 0) throw refuse('impossible', { errors })
   }
-  const { prepared } = asked
   const ready = prepared && isMadeFor(prepared, secret, live.isOver, plan) ? prepared.data : undefined
-  const data = asked.data ?? ready ?? (await rotator.next(next))
+  const data = beginning.data ?? ready ?? (await rotator.next(next))
   await insertVersion(tx, {
     secretId: secret.id,
     version,
@@ -148,15 +146,15 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
     entry: {
       outcome: 'intended',
       resource: secretResource(secret),
-      detail: { ...inShort(rotation, plan, rotator), ...(superseded && { superseded: superseded.id }) },
+      detail: { ...summaryOf(rotation, plan, rotator), ...(superseded && { superseded: superseded.id }) },
     },
   }
 }
 
-const inShort = (rotation: RotationRow, plan: Plan, { tells }: Rotator): Record<string, unknown> => ({
+const summaryOf = (rotation: RotationRow, plan: Plan, { recipient }: Rotator): Record<string, unknown> => ({
   rotation: rotation.id,
   rotator: rotation.rotator,
-  ...(tells && { tells: tells(plan.rotator) }),
+  ...(recipient && { tells: recipient(plan.rotator) }),
   requestedBy: rotation.requestedBy,
   fromVersion: rotation.fromVersion,
   toVersion: rotation.toVersion,
@@ -179,13 +177,13 @@ async function clearRunning(
   return running
 }
 
-/** The value before the live one is what the next one overwrites, where a target takes two at a time. */
+/** Where a target takes two values at a time, the next one overwrites the one before the live one. */
 async function refuseOverlap(
   tx: Knex.Transaction,
   { consumersOf }: RotationParts,
   { secret, snapshot, now }: Beginning,
 ): Promise<void> {
-  // After a rollback an earlier version may be of the live value: whoever holds it is overwritten by nothing.
+  // After a rollback an earlier version may have the live value, which is not overwritten.
   const alike = await versionsWithSameValue(tx, secret.id, secret.version)
   const consumers = await consumersOf(secret, undefined, snapshot, now, tx)
   const before = consumers.filter((consumer) => consumer.waitedFor && !alike.includes(consumer.newest.version))

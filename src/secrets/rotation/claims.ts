@@ -1,4 +1,4 @@
-/** What one policy alone may change: a role has one password, and two policies would end each other's under their consumers. */
+/** What only one policy may change: a role has one password, and two policies would each end the other's. */
 import type { Problem } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
 import { otherPolicies } from '../../store/rotation-policies.ts'
@@ -8,7 +8,7 @@ import { policyOf } from './policy.ts'
 
 type ClaimQuery = { rotators: Rotators; snapshot: Snapshot; kind: string; secretId?: string }
 
-/** By the names of what rotators of a kind claim, the paths of the secrets whose policies do; but for one secret's own. */
+/** Maps each claim of a rotator kind to the path of the secret whose policy makes it; one secret's own policy is left out. */
 export async function claimants(
   knex: Knex,
   { rotators, snapshot, kind, secretId }: ClaimQuery,
@@ -21,7 +21,7 @@ export async function claimants(
   )
 }
 
-/** What of a policy another secret's policy changes. */
+/** The claims of a policy that another secret's policy makes too. */
 export async function claimedElsewhere(
   knex: Knex,
   { rotators, snapshot }: Pick<ClaimQuery, 'rotators' | 'snapshot'>,

@@ -4,12 +4,12 @@ import type { Changed } from '../../audit/record.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationRow, retireVersions, unstage, updateRotation } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
+import { destroyVersions } from '../../store/secret-versions.ts'
 import { updateSecret } from '../../store/secrets.ts'
-import { secretResource } from './begin.ts'
+import { changedSecret, secretRevision } from '../entry.ts'
 import type { Consumer } from './consumers.ts'
 import { type Why, planOf } from './policy.ts'
 import { pruneVersions } from './prune.ts'
-import { destroyVersions } from '../../store/secret-versions.ts'
 
 export type Step = { entry: EntryPart; changed?: Changed[] }
 
@@ -23,8 +23,6 @@ const settled = (rotation: RotationRow, now: Date): RotationRow => {
   const { lockedUntil: _, lastError: __, nextAttemptAt: ___, ...rest } = rotation
   return { ...rest, attempts: 0, updatedAt: now }
 }
-
-const rowsOf = ({ id }: SecretRow): Changed[] => [{ table: 'secret', where: { id } }]
 
 /** Its value was set wherever it opens something: now it is the live version. */
 export async function makeLive(
@@ -43,7 +41,7 @@ export async function makeLive(
   return {
     entry: {
       outcome: 'completed',
-      resource: { ...secretResource(row), revision: row.revision },
+      resource: secretRevision(row),
       detail: {
         rotation: rotation.id,
         version: toVersion,
@@ -52,7 +50,7 @@ export async function makeLive(
         ...(destroyed.length > 0 && { destroyed }),
       },
     },
-    changed: rowsOf(row),
+    changed: changedSecret(row),
   }
 }
 
@@ -73,7 +71,7 @@ export async function endOlder(
   return {
     entry: {
       outcome: 'completed',
-      resource: { ...secretResource(row), revision: row.revision },
+      resource: secretRevision(row),
       detail: {
         rotation: rotation.id,
         why,
@@ -83,7 +81,7 @@ export async function endOlder(
         ...(destroyed.length > 0 && { destroyed }),
       },
     },
-    changed: rowsOf(row),
+    changed: changedSecret(row),
   }
 }
 

@@ -1,4 +1,4 @@
-/** Back to an earlier value: a rotation of its own, so that versions only go up and the withdrawn one has its consumers, too. */
+/** Returns to an earlier value by a rotation: version numbers only grow, and the withdrawn version keeps its consumers. */
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationRow, versionsWithSameValue } from '../../store/rotations.ts'
@@ -8,24 +8,24 @@ import { type Begun, type Beginning, type RotationParts, beginRotation, rotatorO
 import { endRunning } from './end-running.ts'
 import { type Plan, planOf } from './policy.ts'
 
-type Asked = Omit<Beginning, 'data' | 'plan'> & {
+type Rollback = Omit<Beginning, 'data' | 'plan'> & {
   toVersion: number
-  /** Terms where no rotation is under way. */
+  /** Used where no rotation runs. */
   plan: Plan
-  /** The one that is under way, its row locked. */
+  /** The rotation that runs, its row locked. */
   running: RotationRow | undefined
 }
 
 /** @throws Refusal `conflict` for a version that opens nothing any more, `not_found`, and as `beginRotation` */
-export async function rollBack(tx: Knex.Transaction, parts: RotationParts, asked: Asked): Promise<Begun> {
-  const { secret, toVersion, running, now } = asked
+export async function rollBack(tx: Knex.Transaction, parts: RotationParts, rollback: Rollback): Promise<Begun> {
+  const { secret, toVersion, running, now } = rollback
   if (toVersion >= secret.version) throw impossible('must be a version before the live one')
   const [row] = await readVersions(tx, [{ secretId: secret.id, version: toVersion }])
   if (!row || row.staged) throw refuse('not_found', { detail: 'there is no such version' })
   if (row.retiredAt) throw refuse('conflict', { detail: 'that version was retired: it opens nothing any more' })
   const isOver = row.deletedAt !== undefined || (row.expiresAt !== undefined && row.expiresAt <= now)
   if (!row.sealed || isOver) throw refuse('conflict', { detail: 'that version has no value any more' })
-  const { deadlineSeconds, onDeadline, moved, allowOverlap, rotator } = running ? planOf(running) : asked.plan
+  const { deadlineSeconds, onDeadline, moved, allowOverlap, rotator } = running ? planOf(running) : rollback.plan
   const data = openData(parts.keyring, secret, row)
   const current = await valueOf(tx, parts.keyring, secret, secret.version)
   const live = { config: rotator, ...(current && { current }) }
@@ -34,7 +34,7 @@ export async function rollBack(tx: Knex.Transaction, parts: RotationParts, asked
   if (running) await endRunning(tx, running, 'rolled_back', now)
   const alike = await versionsWithSameValue(tx, secret.id, toVersion)
   const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion, alike }
-  const begun = await beginRotation(tx, parts, { ...asked, plan, data })
+  const begun = await beginRotation(tx, parts, { ...rollback, plan, data })
   return running ? { ...begun, entry: withDetail(begun.entry, { rolledBack: running.id }) } : begun
 }
 

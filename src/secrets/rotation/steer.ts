@@ -1,11 +1,12 @@
-/** What an operator says of a rotation that is stuck: each verb, and in which states it means something. */
+/** What an operator may do to a running rotation: each verb, and the states in which it is allowed. */
 import type { EntryPart } from '../../audit/entry.ts'
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationRow, updateRotation } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { type RotationParts, rotatorOf, secretResource } from './begin.ts'
+import { secretResource } from '../entry.ts'
+import { type RotationParts, rotatorOf } from './begin.ts'
 import { giveUp, namesOf } from './outcome.ts'
 import { type Plan, planOf } from './policy.ts'
 import { refuseWhileWorking } from './end-running.ts'
@@ -15,20 +16,20 @@ export type Verb =
   { do: 'extend'; seconds: number } | { do: 'excuse'; holder: string } | { do: 'retire' | 'hold' | 'cancel' }
 
 /** Rows are locked. */
-type RunningRotation = { secret: SecretRow; running: RotationRow; requestedBy: string; snapshot: Snapshot; now: Date }
+type Subject = { secret: SecretRow; running: RotationRow; requestedBy: string; snapshot: Snapshot; now: Date }
 
 type Steered = { entry: EntryPart; more?: EntryPart[] }
 
 const conflict = (detail: string): Error => refuse('conflict', { detail })
 
-/** @throws Refusal `conflict` where the verb means nothing in the rotation's state, `impossible` for a holder that is none */
+/** @throws Refusal `conflict` where the rotation's state does not allow the verb, `impossible` for an unknown holder */
 export async function steer(
   tx: Knex.Transaction,
   parts: RotationParts,
-  asked: RunningRotation,
+  subject: Subject,
   verb: Verb,
 ): Promise<Steered> {
-  const { secret, running, snapshot, now } = asked
+  const { secret, running, snapshot, now } = subject
   const plan = planOf(running)
   const entry = (more: Record<string, unknown> = {}): EntryPart => ({
     resource: secretResource(secret),
@@ -52,7 +53,7 @@ export async function steer(
         throw refuse('impossible', { errors: [{ pointer: '/session', detail: 'holds no version of this secret' }] })
       const excused = [...new Set([...running.excused, verb.holder])]
       const left = consumers.some((consumer) => consumer.waitedFor && consumer.holder !== verb.holder)
-      // What is held stays so for the others.
+      // A held rotation stays held for its other consumers.
       await write({ excused, ...((running.state !== 'held' || !left) && { nextAttemptAt: now }) })
       return { entry: entry({ holder: verb.holder }) }
     }
@@ -76,21 +77,21 @@ export async function steer(
       return { entry: entry({ holders: left.length }), more: rotatorOf(parts.rotators, plan).effects ? [intended] : [] }
     }
     case 'cancel':
-      return cancel(tx, parts, asked, plan, entry)
+      return cancel(tx, parts, subject, plan, entry)
   }
 }
 
 async function cancel(
   tx: Knex.Transaction,
   parts: RotationParts,
-  { secret, running, ...asked }: RunningRotation,
+  { secret, running, ...rest }: Subject,
   plan: Plan,
   entry: (more?: Record<string, unknown>) => EntryPart,
 ): Promise<Steered> {
-  const { now } = asked
+  const { now } = rest
   refuseWhileWorking(running, now)
   if (running.state !== 'pending') {
-    const begun = await rollBack(tx, parts, { ...asked, secret, running, plan, toVersion: running.fromVersion })
+    const begun = await rollBack(tx, parts, { ...rest, secret, running, plan, toVersion: running.fromVersion })
     return { entry: { ...begun.entry, detail: { do: 'cancel', ...begun.entry.detail } } }
   }
   if (plan.undoing) throw conflict('it was cancelled already')
@@ -98,7 +99,7 @@ async function cancel(
     await giveUp(tx, secret, running, 'cancelled', now)
     return { entry: entry() }
   }
-  // An attempt that failed may have set the value all the same: the live one is set again first.
+  // A failed attempt may have set the value at the target: the live one is set again first.
   const definition: Plan = { ...plan, undoing: true }
   await updateRotation(tx, { ...running, definition, attempts: 0, nextAttemptAt: now, updatedAt: now })
   return { entry: { ...entry(), outcome: 'intended' } }

@@ -43,8 +43,8 @@ export type Rotator = {
   effects: boolean
   /** What is wrong with the policy's part for it. Pointers are relative to `rotator`: `/url`. */
   check: (config: RotatorConfig, snapshot: Snapshot) => Problem[]
-  /** To whom values go in the clear, earlier ones and untouched members too: as good as reading them. */
-  tells?: (config: RotatorConfig) => string
+  /** Where values go in the clear, with earlier ones and members that do not change: the recipient can read the secret. */
+  recipient?: (config: RotatorConfig) => string
   /** What it changes by this policy, under names that are the same in each policy of its kind: two would undo each other. */
   claims?: (config: RotatorConfig, snapshot: Snapshot) => Claimed[]
   /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */

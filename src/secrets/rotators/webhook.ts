@@ -68,7 +68,7 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
       const anchors = detail === undefined ? [] : [{ pointer: '/caPem', detail }]
       return [...checkUrl(url, outbound), ...anchors, ...checkFields(generate, '/generate')]
     },
-    tells: (config) => readConfig(config).url,
+    recipient: (config) => readConfig(config).url,
     next: ({ config, ...live }) => generateData(readConfig(config).generate, live, randomBytes),
     async issue({ version, staged, ...effect }) {
       try {

@@ -1,0 +1,50 @@
+/** Configures a new database. */
+import type { Change } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
+import { newId } from '../../names/id.ts'
+import { sealPassword } from '../../secrets/databases/admin.ts'
+import { type Knex, isUniqueViolation } from '../../store/database.ts'
+import { insertDatabase } from '../../store/databases.ts'
+import { byName } from '../../store/registrations.ts'
+import type { DatabaseRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
+import {
+  type DatabaseInput,
+  type DatabaseParts,
+  type WrittenDatabase,
+  databaseChange,
+  impossible,
+  readDefinition,
+  refuseRotatedAdmin,
+} from './write.ts'
+
+/** @throws Refusal `already_exists`, `impossible` */
+export const createNewDatabase =
+  ({ keyring, randomBytes, rotators }: DatabaseParts) =>
+  async (
+    { time }: Context,
+    tx: Knex.Transaction,
+    snapshot: Snapshot,
+    input: DatabaseInput,
+  ): Promise<Change<WrittenDatabase>> => {
+    if (byName(snapshot.databases, input.name)) throw refuse('already_exists')
+    const { definition, password } = readDefinition(input)
+    if (password === undefined) throw impossible('/admin/password', 'a new database needs its credential')
+    await refuseRotatedAdmin(tx, rotators, definition, snapshot)
+    const id = newId('db', randomBytes)
+    const { name, kind } = definition
+    const admin = sealPassword(keyring, id, 1, password)
+    const row: DatabaseRow = { id, name, kind, definition, revision: 1, admin, createdAt: time }
+    try {
+      await insertDatabase(tx, row)
+    } catch (error) {
+      throw isUniqueViolation(error) ? refuse('already_exists') : error
+    }
+    const { entry, changed } = databaseChange(row)
+    return {
+      result: { database: row, isNew: true },
+      entry: { action: 'database.create', ...entry },
+      ...(changed && { changed }),
+    }
+  }

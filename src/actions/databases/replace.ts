@@ -1,0 +1,67 @@
+/** Replaces the definition of a database, and its administrative credential where one is sent. */
+import type { Change } from '../../audit/record.ts'
+import { currentPassword, sealPassword } from '../../secrets/databases/admin.ts'
+import { stagedAnew } from '../../secrets/databases/admin-rotation.ts'
+import { type DatabaseDefinition, definitionOf } from '../../secrets/databases/definition.ts'
+import type { Knex } from '../../store/database.ts'
+import { updateDatabase } from '../../store/databases.ts'
+import { byName } from '../../store/registrations.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { type Context, checkRevision } from '../context.ts'
+import { createNewDatabase } from './create.ts'
+import { lockedCredential, refuseUsed } from './in-use.ts'
+import {
+  type DatabaseInput,
+  type DatabaseParts,
+  type WrittenDatabase,
+  databaseChange,
+  impossible,
+  readDefinition,
+  refuseRotatedAdmin,
+} from './write.ts'
+
+/** `expected`: the revision that the caller read, 0 for a new database. */
+type Input = { expected: number; database: DatabaseInput }
+
+export function createReplaceDatabase(parts: DatabaseParts) {
+  const { keyring, rotators } = parts
+  const create = createNewDatabase(parts)
+
+  return async (
+    context: Context,
+    tx: Knex.Transaction,
+    snapshot: Snapshot,
+    { expected, database }: Input,
+  ): Promise<Change<WrittenDatabase>> => {
+    const old = byName(snapshot.databases, database.name)
+    checkRevision(expected, old?.revision ?? 0)
+    if (!old) return create(context, tx, snapshot, database)
+    const oldDefinition = definitionOf(old)
+    const { definition, password: sent } = readDefinition(database)
+    const staged = await lockedCredential(tx, old, sent !== undefined)
+    await refuseRotatedAdmin(tx, rotators, definition, snapshot)
+    if (sent === undefined && isOtherServer(definition, oldDefinition)) {
+      const detail = 'give the credential anew: the one that is kept is not sent to another server or as another user'
+      throw impossible('/admin/password', detail)
+    }
+    const revision = old.revision + 1
+    const password = sent ?? currentPassword(parts, old)
+    const row = { ...old, definition, revision, admin: sealPassword(keyring, old.id, revision, password) }
+    // The server may take the staged credential already, or in a moment: it is set from the credential that was sent.
+    const isSameRole = definition.admin.username === oldDefinition.admin.username
+    await updateDatabase(tx, row, isSameRole ? staged && stagedAnew(keyring, row, staged) : undefined)
+    const change = { result: { database: row, isNew: false }, ...databaseChange(row) }
+    if (!isOtherDatabase(definition, oldDefinition)) return change
+    // Roles of open leases would be looked for where they never were, and reported as gone.
+    return { ...change, placed: () => refuseUsed(tx, row, '; or make a database of another name') }
+  }
+}
+
+const isOtherServer = (next: DatabaseDefinition, old: DatabaseDefinition): boolean =>
+  next.host !== old.host ||
+  next.port !== old.port ||
+  next.admin.username !== old.admin.username ||
+  JSON.stringify(next.tls ?? {}) !== JSON.stringify(old.tls ?? {})
+
+const isOtherDatabase = (next: DatabaseDefinition, old: DatabaseDefinition): boolean =>
+  next.host !== old.host || next.port !== old.port || next.database !== old.database

@@ -1,0 +1,39 @@
+/** Replaces the administrative credential of a database by one that only Purser knows. */
+import type { Change, Recorded } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
+import type { AdminParts } from '../../secrets/databases/admin.ts'
+import { nextAdmin, setStaged } from '../../secrets/databases/admin-rotation.ts'
+import { databaseResource, switchAdmin } from '../../secrets/databases/switch-admin.ts'
+import { targetError } from '../../secrets/databases/target-error.ts'
+import { lockDatabase, stageAdmin, stagedAdmin } from '../../store/databases.ts'
+import type { DatabaseRow } from '../../store/rows.ts'
+import type { Acting } from '../context.ts'
+import { databaseOf } from './find.ts'
+
+export const createRotateAdmin =
+  (parts: AdminParts & { randomBytes: (size: number) => Buffer }) =>
+  async ({ begin, finish }: Acting, name: string): Promise<Recorded<DatabaseRow>> => {
+    const { result: row } = await begin(async (tx, snapshot): Promise<Change<DatabaseRow>> => {
+      const database = databaseOf(snapshot, name)
+      const locked = await lockDatabase(tx, database.id)
+      if (locked?.revision !== database.revision) throw refuse('stale')
+      // A credential that is staged already is set: the server may take it.
+      if (!locked.staged) await stageAdmin(tx, database.id, nextAdmin(parts, database, parts.randomBytes))
+      return { result: database, entry: { outcome: 'intended', resource: databaseResource(database) } }
+    })
+    try {
+      const staged = await stagedAdmin(parts.db.knex, row.id)
+      if (staged?.revision === row.revision) await setStaged(parts, row, staged.next, parts.randomBytes)
+    } catch (error) {
+      const { fault, detail } = targetError(error)
+      await finish(async () => ({
+        result: undefined,
+        entry: { outcome: 'failed', resource: databaseResource(row), detail: { fault, detail } },
+      }))
+      throw refuse('unavailable', { detail: `the credential stays as it is, and it is tried again: ${detail}` })
+    }
+    return finish(async (tx, snapshot) => {
+      const { row: result, ...change } = await switchAdmin(tx, row, snapshot.databases.get(row.id))
+      return { result, ...change }
+    })
+  }

@@ -1,0 +1,28 @@
+/** The actions on rotation policies and rotations. Jobs carry on what they begin (jobs/rotation.ts). */
+import { runningRotations } from '../../store/rotations.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
+import { secretOf } from '../secrets/live.ts'
+import { deletePolicy } from './delete.ts'
+import { createPutPolicy } from './put.ts'
+import { createRollBack } from './roll-back.ts'
+import { createRotate } from './rotate.ts'
+import { type RotationActionParts, readRotation } from './state.ts'
+import { createSteer } from './steer.ts'
+
+export type RotationActions = ReturnType<typeof createRotationActions>
+
+export function createRotationActions(parts: RotationActionParts) {
+  const { knex } = parts.db
+  return {
+    get: (context: Pick<Context, 'time'>, snapshot: Snapshot, path: string) =>
+      readRotation(knex, parts, secretOf(snapshot, path), snapshot, context.time),
+    /** Rotations that have not ended. */
+    list: async (prefix: string) => (await runningRotations(knex)).filter(({ path }) => path.startsWith(prefix)),
+    put: createPutPolicy(parts),
+    delete: deletePolicy,
+    ...createRotate(parts),
+    rollBack: createRollBack(parts),
+    steer: createSteer(parts),
+  }
+}

@@ -1,0 +1,36 @@
+/** Reads values: all that the caller asks for, or a refusal that names the part. */
+import type { Release } from '../../audit/record.ts'
+import { type SecretPath, parseSecretPath } from '../../names/secret-path.ts'
+import { type ReadParts, type ReadSecrets, type Wanted, readSecrets } from '../../secrets/read.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { type Context, checkReason, revealReason } from '../context.ts'
+import { secretCaller } from './reader.ts'
+
+type SecretValues = ReadSecrets['values']
+
+/** @param pointerOf the place of each part in the request, for refusals */
+export const createReadSecrets =
+  (parts: ReadParts) =>
+  async (
+    context: Context,
+    snapshot: Snapshot,
+    wanted: readonly Wanted[],
+    pointerOf?: (index: number) => string,
+  ): Promise<Release<SecretValues>> => {
+    const { holder, may, actor, live } = secretCaller(context, snapshot)
+    checkReason(context, revealReason)
+    const reader = { holder, may: (path: SecretPath) => may('read', path) }
+    const secrets = await readSecrets(parts, wanted, reader, snapshot, context.time, pointerOf)
+    return {
+      result: secrets.values,
+      entry: { ...(actor && { actor }), issued: { secrets: secrets.record } },
+      effects: { reads: secrets.reads, ...live },
+      // Grants are evaluated at each use: a newer entry may grant less.
+      holds: (fresh) => secrets.holds(fresh) && mayReadAll(context, fresh, secrets),
+    }
+  }
+
+function mayReadAll(context: Context, snapshot: Snapshot, { record }: ReadSecrets): boolean {
+  const { may } = secretCaller(context, snapshot)
+  return record.every(({ path }) => may('read', parseSecretPath(path)))
+}

@@ -1,0 +1,35 @@
+/** The actions on secrets. */
+import type { ReadParts } from '../../secrets/read.ts'
+import type { Database } from '../../store/database.ts'
+import { acknowledgeSecret } from './acknowledge.ts'
+import { type ConsumerParts, createListConsumers } from './consumers.ts'
+import { deleteSecret } from './delete.ts'
+import { describeSecret } from './describe.ts'
+import { destroySecret } from './destroy.ts'
+import { createListSecrets } from './list.ts'
+import { secretOf } from './live.ts'
+import { createPatchSecret } from './patch.ts'
+import { createPutSecret } from './put.ts'
+import { createReadSecrets } from './read.ts'
+import { undeleteSecret } from './undelete.ts'
+import { createSecretVersions } from './versions.ts'
+import type { WriteParts } from './write.ts'
+
+export type SecretParts = WriteParts & ConsumerParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
+
+export type SecretActions = ReturnType<typeof createSecretActions>
+
+export const createSecretActions = (parts: SecretParts) => ({
+  read: createReadSecrets(parts.readSecretsBy),
+  list: createListSecrets(parts),
+  acknowledge: acknowledgeSecret,
+  put: createPutSecret(parts),
+  patch: createPatchSecret(parts),
+  delete: deleteSecret,
+  undelete: undeleteSecret,
+  destroy: destroySecret,
+  describe: describeSecret,
+  get: secretOf,
+  versions: createSecretVersions(parts),
+  consumers: createListConsumers(parts),
+})
