@@ -1,6 +1,7 @@
-/** The command's client of the native API: one verified TLS connection, JSON both ways, refusals as words. */
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+/** The command's client of the native API: one verified TLS connection, JSON both ways, refusals as errors. */
+import type { IncomingMessage } from 'node:http'
 import { version } from '../version.ts'
+import type { AnyRequest, ItemOf, Method, PathOf, ReplyOf, RequestArgument } from './api-types.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { type Problem, refusalOf } from './problem.ts'
 import { setting } from './settings.ts'
@@ -8,73 +9,63 @@ import { createWire, jsonOf, textOf } from './wire.ts'
 
 export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string }
 
-type Call = {
-  query?: Record<string, string | number | undefined>
-  body?: unknown
-  headers?: Record<string, string>
-  /** Another bearer token than PURSER_API_TOKEN; null for what anyone may read. */
-  token?: string | null
-}
-
 type ApiReply<T> = {
-  status: number
-  headers: IncomingHttpHeaders
+  /** The index of the entry that the log has of this request. */
+  logIndex: string | undefined
   /** JSON; an empty object where the reply has no body. */
   body: T
 }
 
-type Page<T> = { items: T[]; nextCursor: string | null }
-
 export type Api = {
-  /** Where the server is, without a slash at the end. */
+  /** The address of the server, without a slash at the end. */
   url: string
   /** @throws CliError with exit code `refused`, `unreachable` or `failed` */
-  call<T>(method: string, path: string, more?: Call): Promise<ApiReply<T>>
-  /** The same for a reply that is read piece by piece. */
-  open(method: string, path: string, more?: Call): Promise<IncomingMessage>
-  /** Every item of a list, page after page. */
-  all<T>(path: string, query?: Call['query'], token?: string): Promise<T[]>
+  call<M extends Method, P extends PathOf<M>>(
+    method: M,
+    path: P,
+    ...request: RequestArgument<M, P>
+  ): Promise<ApiReply<ReplyOf<M, P>>>
+  /** The same for a reply that is read as a stream. */
+  open<P extends PathOf<'GET'>>(path: P, ...request: RequestArgument<'GET', P>): Promise<IncomingMessage>
+  /** Every item of a list, page by page. */
+  all<P extends PathOf<'GET'>>(path: P, ...request: RequestArgument<'GET', P>): Promise<ItemOf<P>[]>
   close(): void
 }
 
 export const defaultAddr = 'https://127.0.0.1:8443'
 
-/** Names in a path are sent as they are only where they can't end or leave their segment. */
-export const segment = (name: string): string => encodeURIComponent(name)
-
-/** Nothing is sent before the first call, and nothing on a connection that isn't verified. */
+/** Nothing is sent before the first call, and nothing on a connection that is not verified. */
 export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags = {}): Api {
   const addr = setting(io, 'PURSER_ADDR', flags.addr) ?? defaultAddr
   const wire = createWire({ addr, env: trustOf(io, flags) })
 
-  function bearer(token: Call['token']): Record<string, string> {
-    if (token === null) return {}
-    const found = token ?? setting(io, 'PURSER_API_TOKEN')
-    if (!found) {
+  function bearer(chosen: AnyRequest['token']): Record<string, string> {
+    if (chosen === null) return {}
+    const token = chosen ?? setting(io, 'PURSER_API_TOKEN')
+    if (!token) {
       throw new CliError(
-        'set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE); `purser bootstrap` makes the first one',
+        'no API token: set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE); `purser bootstrap` creates the first one',
         exitCodes.usage,
       )
     }
-    if (!/^[!-~]+$/.test(found)) throw new CliError('PURSER_API_TOKEN is not one token', exitCodes.usage)
-    return { authorization: `Bearer ${found}` }
+    if (!/^[!-~]+$/.test(token)) throw new CliError('PURSER_API_TOKEN is not one token', exitCodes.usage)
+    return { authorization: `Bearer ${token}` }
   }
 
-  async function open(method: string, path: string, more: Call = {}): Promise<IncomingMessage> {
-    const query = new URLSearchParams()
-    for (const [name, value] of Object.entries(more.query ?? {})) {
-      if (value !== undefined) query.set(name, String(value))
-    }
-    const payload = more.body === undefined ? undefined : Buffer.from(JSON.stringify(more.body))
+  async function send(method: string, path: string, request: AnyRequest = {}): Promise<IncomingMessage> {
+    const { ifMatch, reason, definition, body = definition } = request
+    const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
     const reply = await wire.send({
       method,
-      path: query.size === 0 ? path : `${path}?${query.toString()}`,
+      path: urlOf(path, request),
       headers: {
         accept: 'application/json, application/problem+json, */*',
         'user-agent': `purser-cli/${version}`,
         ...(payload && { 'content-type': 'application/json', 'content-length': String(payload.length) }),
-        ...bearer(more.token),
-        ...more.headers,
+        ...bearer(request.token),
+        ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
+        // A header carries bytes: the reason is sent as UTF-8.
+        ...(reason !== undefined && { 'purser-reason': Buffer.from(reason, 'utf8').toString('latin1') }),
       },
       ...(payload && { payload }),
     })
@@ -83,38 +74,51 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
     throw refusalOf(problemIn(await textOf(reply)), status)
   }
 
-  async function call<T>(method: string, path: string, more: Call = {}): Promise<ApiReply<T>> {
-    const reply = await open(method, path, more)
-    // The server is verified, so an object that it sends is taken to be what openapi.yaml says.
+  async function call<T>(method: string, path: string, request?: AnyRequest): Promise<ApiReply<T>> {
+    const reply = await send(method, path, request)
+    // The server is verified, so its reply is assumed to be what openapi.yaml says.
     const isDescribed = (value: unknown): value is T => isObject(value)
     const body = jsonOf(await textOf(reply))
-    if (!isDescribed(body)) throw new CliError(`${addr} did not answer with JSON: is it a Purser?`)
-    return { status: reply.statusCode ?? 0, headers: reply.headers, body }
+    if (!isDescribed(body)) throw new CliError(`${addr} did not answer with JSON: check that it is a Purser server`)
+    const index = reply.headers['purser-log-index']
+    return { logIndex: index === undefined ? undefined : String(index), body }
+  }
+
+  async function all<T>(path: string, { query, ...request }: AnyRequest = {}): Promise<T[]> {
+    const items: T[] = []
+    let cursor: string | null = null
+    do {
+      const pageQuery: AnyRequest['query'] = { limit: 200, ...query, cursor: cursor ?? undefined }
+      const page: { items: T[]; nextCursor?: string | null } = (
+        await call<{ items: T[]; nextCursor?: string | null }>('GET', path, { ...request, query: pageQuery })
+      ).body
+      items.push(...page.items)
+      cursor = page.nextCursor ?? null
+    } while (cursor !== null)
+    return items
   }
 
   return {
     url: addr,
-    call,
-    open,
-    async all<T>(path: string, query: Call['query'] = {}, token?: string) {
-      const items: T[] = []
-      let cursor: string | null = null
-      do {
-        const more: Call = {
-          query: { limit: 200, ...query, cursor: cursor ?? undefined },
-          ...(token !== undefined && { token }),
-        }
-        const page: Page<T> = (await call<Page<T>>('GET', path, more)).body
-        items.push(...page.items)
-        cursor = page.nextCursor
-      } while (cursor !== null)
-      return items
-    },
+    call: (method, path, ...[request]) => call(method, path, request),
+    open: (path, ...[request]) => send('GET', path, request),
+    all: (path, ...[request]) => all(path, request),
     close: () => wire.close(),
   }
 }
 
-/** The environment as the SDK's rules read it; a flag stands before both variables. */
+/** Values in a path are encoded so that they cannot leave their segment; `{path}` alone has several segments. */
+function urlOf(template: string, { path = {}, query = {} }: AnyRequest): string {
+  const url = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const value = String(path[name])
+    return name === 'path' ? value.split('/').map(encodeURIComponent).join('/') : encodeURIComponent(value)
+  })
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
+  return search.size === 0 ? url : `${url}?${search.toString()}`
+}
+
+/** The environment as the SDK reads it. A flag overrides both variables. */
 function trustOf(
   io: Pick<Io, 'env' | 'readFile'>,
   { caFile, caSha256 }: ServerFlags,
@@ -130,7 +134,7 @@ function problemIn(text: string): Problem {
   return isObject(value) ? value : {}
 }
 
-/** Runs `work` with a client, and lets go of its connections. */
+/** Runs `work` with a client, then closes its connection. */
 export async function withApi<T>(
   io: Pick<Io, 'env' | 'readFile'>,
   flags: ServerFlags,
@@ -144,6 +148,12 @@ export async function withApi<T>(
   }
 }
 
-/** For `If-Match`, where the caller names no revision: the one that is there now. */
-export const liveRevision = async (api: Pick<Api, 'call'>, path: string): Promise<number> =>
-  (await api.call<{ revision: number }>('GET', path)).body.revision
+/** The reply, or undefined where the server has no such thing. */
+export async function ifFound<T>(reply: Promise<ApiReply<T>>): Promise<T | undefined> {
+  try {
+    return (await reply).body
+  } catch (error) {
+    if (error instanceof CliError && error.code === 'not_found') return undefined
+    throw error
+  }
+}

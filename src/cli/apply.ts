@@ -1,17 +1,17 @@
 /** `apply`: what operators configure by name, as files say it: created, or replaced where it differs. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
-import { type Api, type ServerFlags, withApi } from './api.ts'
+import { type Api, type ServerFlags, ifFound, withApi } from './api.ts'
+import type { ReplyOf } from './api-types.ts'
 import { type Definition, readDefinitions, withoutServerFields } from './documents.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { list, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { list, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 import type { Registered } from './registered.ts'
 
 type Flags = ServerFlags & OutputFlags & { file: string[]; reason?: string; dryRun?: boolean }
 type Applied = { name: string; did: 'created' | 'replaced' | 'unchanged'; revision: number }
-type Live = Definition & { revision: number }
-type Written = Live & { warnings?: { code: string; detail: string }[] }
+type Live = ReplyOf<'GET', Registered['path']>
 
 export type Applicable = Registered & {
   /** What the server fills in, so that a definition that leaves it out is no difference. */
@@ -58,7 +58,7 @@ async function applyDefinition(
 ): Promise<Applied> {
   const { name } = definition
   if (typeof name !== 'string') throw new CliError('each definition needs a name', exitCodes.usage)
-  const live = await find(api, kind.pathOf(name))
+  const live = await ifFound(api.call('GET', kind.path, { path: { name } }))
   const body = writable(definition)
   checkSwitch(kind, definition, live)
   if (live && isDeepStrictEqual({ ...kind.defaults, ...body }, writable(live))) {
@@ -66,9 +66,10 @@ async function applyDefinition(
   }
   const did = live ? 'replaced' : 'created'
   if (flags.dryRun) return { name, did, revision: (live?.revision ?? 0) + 1 }
-  const headers = { 'if-match': `"${live?.revision ?? 0}"`, ...reasonHeader(flags) }
-  const { body: written } = await api.call<Written>('PUT', kind.pathOf(name), { body, headers })
-  for (const { code, detail } of written.warnings ?? []) remark(io, `warning: ${name}: ${code}: ${detail}`)
+  const request = { path: { name }, definition: body, ifMatch: live?.revision ?? 0, reason: flags.reason }
+  const { body: written } = await api.call('PUT', kind.path, request)
+  const warnings = 'warnings' in written ? (written.warnings ?? []) : []
+  for (const { code, detail } of warnings) remark(io, `warning: ${name}: ${code}: ${detail}`)
   return { name, did, revision: written.revision }
 }
 
@@ -79,19 +80,10 @@ function writable(definition: Definition): Definition {
 
 /** A write keeps the state of the switch, so a file that says otherwise would be ignored without a word. */
 function checkSwitch({ noun }: Applicable, { name, disabled }: Definition, live: Live | undefined): void {
-  if (disabled === undefined || disabled === (live?.disabled ?? false)) return
+  if (disabled === undefined || disabled === (live && 'disabled' in live ? live.disabled : false)) return
   const verb = disabled === true ? 'disable' : 'enable'
   throw new CliError(
     `${noun} ${String(name)}: apply does not change "disabled": remove it from the file, and use purser ${noun} ${verb} ${String(name)}`,
     exitCodes.usage,
   )
-}
-
-async function find(api: Api, path: string): Promise<Live | undefined> {
-  try {
-    return (await api.call<Live>('GET', path)).body
-  } catch (error) {
-    if (error instanceof CliError && error.code === 'not_found') return undefined
-    throw error
-  }
 }

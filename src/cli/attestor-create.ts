@@ -2,9 +2,8 @@
 import { type Command, Option } from 'commander'
 import { type Api, type ServerFlags, withApi } from './api.ts'
 import { type Definition, readDefinition } from './documents.ts'
-import type { AttestorReply } from './from-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { reasonHeader, seconds, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { seconds, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 import { readText } from './settings.ts'
 
@@ -53,20 +52,15 @@ export function addAttestorCreate(group: Command, io: Io): void {
     .option('--managed-by <hand>', 'who keeps it, such as git:shop')
     .option('-f, --file <file>', 'the whole definition, YAML or JSON; - is stdin')
     .action(async (name: string, flags: Flags) => {
-      const { body, headers } = await withApi(io, flags, async (api) => {
+      const { body, logIndex } = await withApi(io, flags, async (api) => {
         const definition = flags.file
           ? await readDefinition(io, flags.file, name)
           : await fromFlags(api, name, flags, io)
-        return api.call<AttestorReply>('POST', '/api/v1/attestors', { body: definition, headers: reasonHeader(flags) })
+        return api.call('POST', '/api/v1/attestors', { definition, reason: flags.reason })
       })
       show(io, flags, body, ({ spiffeIdPrefix, revision }) =>
         table([
-          [
-            `attestor ${name} created`,
-            `vouches under ${spiffeIdPrefix}`,
-            `revision ${revision}`,
-            `log ${String(headers['purser-log-index'])}`,
-          ],
+          [`attestor ${name} created`, `vouches under ${spiffeIdPrefix}`, `revision ${revision}`, `log ${logIndex}`],
         ]),
       )
     })
@@ -99,7 +93,7 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
 }
 
 async function firstAudience(api: Api): Promise<string> {
-  const { body } = await api.call<{ audiences: string[] }>('GET', '/api/v1/server', { token: null })
+  const { body } = await api.call('GET', '/api/v1/server', { token: null })
   return body.audiences[0] ?? ''
 }
 

@@ -1,9 +1,8 @@
 /** `purser attestor`: whose word Purser takes for who a workload is. */
 import type { Command } from 'commander'
-import { type ServerFlags, segment, withApi } from './api.ts'
+import { type ServerFlags, withApi } from './api.ts'
 import { addApply } from './apply.ts'
 import { addAttestorCreate } from './attestor-create.ts'
-import type { AttestorReply } from './from-proof.ts'
 import type { Io } from './io.ts'
 import { withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
@@ -11,7 +10,7 @@ import { addCheck, addDelete, addGet } from './registered.ts'
 
 type Flags = ServerFlags & OutputFlags
 
-const attestor = { noun: 'attestor', pathOf: (name: string): string => `/api/v1/attestors/${segment(name)}` }
+const attestor = { noun: 'attestor', path: '/api/v1/attestors/{name}' } as const
 
 export function addAttestor(program: Command, io: Io): void {
   const group = program.command('attestor').summary('configure whose word is taken: clusters, CI, clouds')
@@ -35,13 +34,13 @@ function addList(group: Command, io: Io): void {
     .command('list')
     .summary('list the attestors')
     .action(async (flags: Flags) => {
-      const items = await withApi(io, flags, (api) => api.all<AttestorReply>('/api/v1/attestors'))
+      const items = await withApi(io, flags, (api) => api.all('/api/v1/attestors'))
       show(io, flags, { items }, () =>
         table(
           items.map((item) => [
             item.name,
-            item.preset ?? item.kind,
-            item.issuer ?? '-',
+            ('preset' in item && item.preset) || item.kind,
+            'issuer' in item ? (item.issuer ?? '-') : '-',
             item.spiffeIdPrefix,
             String(item.revision),
           ]),

@@ -9,7 +9,6 @@ import { type OutputFlags, remark, show } from './output.ts'
 import { readText } from './settings.ts'
 
 type Flags = ServerFlags & OutputFlags & { tokenFile?: string; reissue?: boolean; reason?: string }
-type Reply = { operator: string; tokenId: string; token: string; expiresAt: string }
 
 export function addBootstrap(program: Command, io: Io): void {
   const command = program
@@ -35,7 +34,7 @@ export function addBootstrap(program: Command, io: Io): void {
       }
       const token = readText(io, path, 'the bootstrap token').trim()
       const { body } = await withApi(io, { ...flags, ...localRoots(io, flags, dataDir) }, (api) =>
-        api.call<Reply>('POST', '/api/v1/bootstrap', { token }),
+        api.call('POST', '/api/v1/bootstrap', { token }),
       ).catch(withAdvice)
       show(io, flags, body, (reply) => `${reply.token}\n`)
       remark(

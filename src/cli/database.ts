@@ -1,29 +1,18 @@
 /** `purser database`: where roles are made for workloads, and with whose credential. */
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { type Api, type ServerFlags, liveRevision, segment, withApi } from './api.ts'
+import { type Api, type ServerFlags, withApi } from './api.ts'
 import { addApply } from './apply.ts'
 import { type Definition, readDefinition } from './documents.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { positive, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 import { addCheck, addDelete, addGet } from './registered.ts'
 import { readText } from './settings.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
 type Written = Flags & { file: string; passwordFile?: string; revision?: number }
-type Database = {
-  name: string
-  host: string
-  port: number
-  database: string
-  admin: { username: string }
-  maxLifetimeSeconds: number
-  revision: number
-}
-
-const pathOf = (name: string): string => `/api/v1/databases/${segment(name)}`
-const registered = { noun: 'database', pathOf }
+const registered = { noun: 'database', path: '/api/v1/databases/{name}' } as const
 
 export function addDatabase(program: Command, io: Io): void {
   const group = program.command('database').summary('configure databases in which workloads get roles of their own')
@@ -58,15 +47,10 @@ function addWrite(group: Command, io: Io, verb: 'create' | 'replace'): void {
   if (verb === 'replace') command.option('--revision <n>', 'only if it is still at this revision', positive)
   command.action(async (name: string, flags: Written) => {
     const definition = withPassword(await readDefinition(io, flags.file, name), await passwordOf(io, flags))
-    const { body, headers } = await withApi(io, flags, (api) => write(api, verb, name, definition, flags))
+    const { body, logIndex } = await withApi(io, flags, (api) => write(api, verb, name, definition, flags))
     show(io, flags, body, ({ host, port, database, revision }) =>
       table([
-        [
-          `database ${name} ${verb}d`,
-          `${database} at ${host}:${port}`,
-          `revision ${revision}`,
-          `log ${String(headers['purser-log-index'])}`,
-        ],
+        [`database ${name} ${verb}d`, `${database} at ${host}:${port}`, `revision ${revision}`, `log ${logIndex}`],
       ]),
     )
   })
@@ -76,11 +60,12 @@ function addWrite(group: Command, io: Io, verb: 'create' | 'replace'): void {
   )
 }
 
-async function write(api: Api, verb: 'create' | 'replace', name: string, body: Definition, flags: Written) {
-  const reason = reasonHeader(flags)
-  if (verb === 'create') return api.call<Database>('POST', '/api/v1/databases', { body, headers: reason })
-  const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
-  return api.call<Database>('PUT', pathOf(name), { body, headers: { 'if-match': `"${revision}"`, ...reason } })
+async function write(api: Api, verb: 'create' | 'replace', name: string, definition: Definition, flags: Written) {
+  const { reason } = flags
+  if (verb === 'create') return api.call('POST', '/api/v1/databases', { definition, reason })
+  const { path } = registered
+  const ifMatch = flags.revision ?? (await api.call('GET', path, { path: { name } })).body.revision
+  return api.call('PUT', path, { path: { name }, definition, ifMatch, reason })
 }
 
 async function passwordOf(io: Io, { file, passwordFile }: Written): Promise<string | undefined> {
@@ -101,7 +86,7 @@ function addList(group: Command, io: Io): void {
     .command('list')
     .summary('list the databases')
     .action(async (flags: Flags) => {
-      const items = await withApi(io, flags, (api) => api.all<Database>('/api/v1/databases'))
+      const items = await withApi(io, flags, (api) => api.all('/api/v1/databases'))
       show(io, flags, { items }, () =>
         table(
           items.map(({ name, database, host, port, admin, revision }) => [
@@ -123,17 +108,11 @@ function addRotate(group: Command, io: Io): void {
     .summary("replace the administrator's password by one that nobody else knows")
     .argument('<name>')
     .action(async (name: string, flags: Flags) => {
-      const { body, headers } = await withApi(io, flags, (api) =>
-        api.call<Database>('POST', `${pathOf(name)}:rotate-admin`, { headers: reasonHeader(flags) }),
+      const { body, logIndex } = await withApi(io, flags, (api) =>
+        api.call('POST', `${registered.path}:rotate-admin`, { path: { name }, reason: flags.reason }),
       )
       show(io, flags, body, ({ admin, revision }) =>
-        table([
-          [
-            `database ${name}: ${admin.username} has a new password`,
-            `revision ${revision}`,
-            `log ${String(headers['purser-log-index'])}`,
-          ],
-        ]),
+        table([[`database ${name}: ${admin.username} has a new password`, `revision ${revision}`, `log ${logIndex}`]]),
       )
     })
   withExamples(withReason(withOutput(withServer(command))), 'purser database rotate-admin orders')

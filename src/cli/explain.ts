@@ -1,6 +1,8 @@
 /** `purser explain`: why something is granted or refused, in words. It issues nothing. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
+import type { Schemas } from './api-types.ts'
+import { isJoinToken } from './given-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { type Facts, facts, withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, pairs, printable, show, table } from './output.ts'
@@ -8,26 +10,7 @@ import { readText } from './settings.ts'
 
 type Flags = ServerFlags & OutputFlags & { proof?: string; attestor?: string; selector?: Facts; workload?: string }
 
-type Values = string | string[]
-export type Explanation = {
-  outcome: 'granted' | 'refused'
-  reason?: string
-  detail?: string
-  next?: string
-  attestor?: string
-  selectors?: Facts
-  entries: {
-    workload: { name: string; revision: number }
-    matched: boolean
-    disabled?: boolean
-    conditions: { key: string; wanted: Values; found?: Values; ok: boolean }[]
-  }[]
-  grant?: {
-    spiffeId: string
-    grants: { x509?: { dnsNames?: string[] }; jwt?: { audiences: string[] } }
-    sessionExpiresAt?: string
-  }
-}
+export type Explanation = Schemas['ExplainReply']
 
 export function addExplain(program: Command, io: Io): void {
   const command = program
@@ -41,9 +24,7 @@ export function addExplain(program: Command, io: Io): void {
     .option('--workload <name>', 'the entry to name, where several match')
     .action(async (requestId: string | undefined, flags: Flags) => {
       const body = question(requestId, flags, io)
-      const reply = await withApi(io, flags, (api) =>
-        api.call<Explanation>('POST', '/api/v1/workloads:explain', { body }),
-      )
+      const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/workloads:explain', { body }))
       show(io, flags, reply.body, explained)
     })
   withExamples(
@@ -54,20 +35,22 @@ export function addExplain(program: Command, io: Io): void {
   )
 }
 
-function question(requestId: string | undefined, flags: Flags, io: Io): Record<string, unknown> {
+function question(requestId: string | undefined, flags: Flags, io: Io): Schemas['ExplainRequest'] {
   const { proof, attestor, selector, workload } = flags
-  const ways = [requestId, proof, attestor ?? selector].filter((one) => one !== undefined)
-  if (ways.length !== 1 || (attestor === undefined) !== (selector === undefined)) {
-    throw new CliError('give one of: a request id, --proof, or --attestor with --selector', exitCodes.usage)
-  }
+  const questions = [requestId, proof, attestor ?? selector].filter((value) => value !== undefined)
   const named = workload === undefined ? {} : { workload }
-  if (requestId !== undefined) return { requestId, ...named }
-  if (proof === undefined) return { attestor, selectors: selector, ...named }
-  const token = readText(io, proof, '--proof').trim()
-  return { proof: { kind: token.startsWith('purser_join_') ? 'join-token' : 'jwt', token }, ...named }
+  if (questions.length === 1) {
+    if (requestId !== undefined) return { requestId, ...named }
+    if (attestor !== undefined && selector !== undefined) return { attestor, selectors: selector, ...named }
+    if (proof !== undefined) {
+      const token = readText(io, proof, '--proof').trim()
+      return { proof: { kind: isJoinToken(token) ? 'join-token' : 'jwt', token }, ...named }
+    }
+  }
+  throw new CliError('give one of: a request id, --proof, or --attestor with --selector', exitCodes.usage)
 }
 
-const words = (value: Values | undefined): string =>
+const words = (value: string | string[] | undefined): string =>
   value === undefined ? 'nothing' : Array.isArray(value) ? value.join(' or ') : value
 
 /** For people: the outcome, then each entry with what did not hold, then what to do. */

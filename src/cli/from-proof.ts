@@ -7,20 +7,9 @@ import { type PresetName, presets } from '../attest/presets.ts'
 import { addressOf, readProofText } from '../attest/proof-text.ts'
 import { Refusal, refusals } from '../errors.ts'
 import type { Api } from './api.ts'
-import { segment } from './api.ts'
+import type { Schemas } from './api-types.ts'
 import { CliError, exitCodes } from './io.ts'
 import type { Facts } from './options.ts'
-
-export type AttestorReply = {
-  id: string
-  name: string
-  kind: 'kubernetes' | 'oidc' | 'join-token'
-  preset?: PresetName
-  issuer?: string
-  audience?: string
-  spiffeIdPrefix: string
-  revision: number
-}
 
 /** Of what a preset reads: the ids, since names at these issuers change hands, and what tells a repository's runs apart. */
 const proposed: Record<PresetName, readonly string[]> = {
@@ -31,7 +20,8 @@ const proposed: Record<PresetName, readonly string[]> = {
 }
 
 /** @throws CliError where it is no token, or none of this attestor's kind */
-export function matchFromProof(token: string, { name, kind, preset }: AttestorReply): Facts {
+export function matchFromProof(token: string, attestor: Schemas['Attestor']): Facts {
+  const { name, kind } = attestor
   return reading(() => {
     const { claims } = readProofText(token.trim())
     const subject = typeof claims.sub === 'string' ? claims.sub : ''
@@ -40,20 +30,24 @@ export function matchFromProof(token: string, { name, kind, preset }: AttestorRe
       return { 'k8s:ns': namespace, 'k8s:sa': account.name, 'k8s:sa-uid': account.uid }
     }
     if (kind !== 'oidc') throw new CliError(`attestor ${name} takes no token that can be read`, exitCodes.usage)
+    const { preset } = attestor
     if (preset === undefined) return { 'oidc:sub': subject }
     return Object.fromEntries(presets[preset].read(claims).facts.filter(([key]) => proposed[preset].includes(key)))
   })
 }
 
 /** The attestor of that name, or the one that takes proofs of this issuer and audience: their pair is unique. */
-export async function attestorFor(api: Api, named: string | undefined, token?: string): Promise<AttestorReply> {
+export async function attestorFor(api: Api, named: string | undefined, token?: string): Promise<Schemas['Attestor']> {
   if (named !== undefined) {
-    return (await api.call<AttestorReply>('GET', `/api/v1/attestors/${segment(named)}`)).body
+    return (await api.call('GET', '/api/v1/attestors/{name}', { path: { name: named } })).body
   }
   if (token === undefined) throw new CliError('name the attestor with --attestor', exitCodes.usage)
   const { issuer, audiences } = reading(() => addressOf(readProofText(token.trim())))
-  const all = await api.all<AttestorReply>('/api/v1/attestors')
-  const found = all.find((reply) => reply.issuer === issuer && audiences.includes(reply.audience ?? ''))
+  const all = await api.all('/api/v1/attestors')
+  const found = all.find(
+    (attestor) =>
+      attestor.kind !== 'join-token' && attestor.issuer === issuer && audiences.includes(attestor.audience ?? ''),
+  )
   if (found) return found
   throw new CliError(`no attestor takes proofs of ${issuer} for ${audiences.join(', ')}`, exitCodes.usage)
 }

@@ -2,11 +2,10 @@
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
-import { positive, reasonHeader, seconds, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { positive, seconds, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, remark, show } from './output.ts'
 
 type Flags = ServerFlags & OutputFlags & { lifetime?: number; uses?: number; reason?: string }
-type Reply = { id: string; token: string; workload: string; uses: number; expiresAt: string }
 
 export function addJoinToken(program: Command, io: Io): void {
   const group = program.command('join-token').summary('let in a workload that no orchestrator vouches for')
@@ -18,14 +17,13 @@ export function addJoinToken(program: Command, io: Io): void {
     .option('--lifetime <time>', 'how long it is good: 600, 10m, 1h (default 10m)', seconds)
     .option('--uses <n>', 'how often it is good (default 1)', positive)
     .action(async (workload: string, flags: Flags) => {
-      const { lifetime, uses } = flags
+      const { lifetime, uses, reason } = flags
       const body = {
         workload,
         ...(lifetime !== undefined && { lifetimeSeconds: lifetime }),
         ...(uses !== undefined && { uses }),
       }
-      const headers = reasonHeader(flags)
-      const reply = await withApi(io, flags, (api) => api.call<Reply>('POST', '/api/v1/join-tokens', { body, headers }))
+      const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/join-tokens', { body, reason }))
       show(io, flags, reply.body, ({ token }) => `${token}\n`)
       const { id, expiresAt, uses: left } = reply.body
       remark(io, `${id}: for ${workload}, good ${left === 1 ? 'once' : `${left} times`} until ${expiresAt}`)

@@ -2,12 +2,11 @@
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
-import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 import { readText } from './settings.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
-type Imported = { id: string; kind: string; state: string; activeAt?: string }
 
 export function addUpstream(group: Command, io: Io): void {
   addCsr(group, io)
@@ -19,10 +18,8 @@ function addCsr(group: Command, io: Io): void {
     .command('csr')
     .summary('make an issuing key, and print the request for an upstream CA to sign')
     .action(async (flags: Flags) => {
-      const headers = reasonHeader(flags)
-      const { body } = await withApi(io, flags, (api) =>
-        api.call<{ keyId: string; csr: string }>('POST', '/api/v1/keys/ca:csr', { headers }),
-      )
+      const { reason } = flags
+      const { body } = await withApi(io, flags, (api) => api.call('POST', '/api/v1/keys/ca:csr', { reason }))
       show(io, flags, body, ({ csr }) => csr)
       remark(io, `${body.keyId} signs nothing until its chain is imported: purser keys import`)
     })
@@ -40,10 +37,8 @@ function addImport(group: Command, io: Io): void {
         certificateChain: readText(io, flags.chain, '--chain'),
         trustBundle: readText(io, flags.root, '--root'),
       }
-      const headers = reasonHeader(flags)
-      const reply = await withApi(io, flags, (api) =>
-        api.call<Imported>('POST', '/api/v1/keys/ca:import', { body, headers }),
-      )
+      const { reason } = flags
+      const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/keys/ca:import', { body, reason }))
       show(io, flags, reply.body, ({ id, kind, state, activeAt = 'now' }) =>
         table([['imported', kind, state, `signs from ${activeAt}`, id]]),
       )

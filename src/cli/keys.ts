@@ -1,23 +1,13 @@
 /** `purser keys`: which keys there are, and their rotation out of turn. By themselves they rotate on time. */
 import { type Command, Argument, Option } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
+import type { Schemas } from './api-types.ts'
 import type { Io } from './io.ts'
 import { addUpstream } from './keys-upstream.ts'
-import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 
-type Key = {
-  id: string
-  kind: string
-  algorithm?: string
-  state: string
-  activeAt?: string
-  retireAt?: string
-  goneAt?: string
-  values?: number
-}
-type Flags = ServerFlags & OutputFlags & { compromised?: boolean; level?: string; reason?: string }
-type Rotated = { created: Key[]; replaced: Key[] }
+type Flags = ServerFlags & OutputFlags & Schemas['RotateRequest'] & { reason?: string }
 
 export function addKeys(program: Command, io: Io): void {
   const group = program.command('keys').summary('list keys, and rotate them out of turn')
@@ -35,7 +25,7 @@ function addList(group: Command, io: Io): void {
     .command('list')
     .summary('list what is published or still wraps something; never a private key')
     .action(async (flags: Flags) => {
-      const items = await withApi(io, flags, (api) => api.all<Key>('/api/v1/keys'))
+      const items = await withApi(io, flags, (api) => api.all('/api/v1/keys'))
       show(io, flags, { items }, () =>
         table(
           items.map((key) => [
@@ -65,12 +55,11 @@ function addRotate(group: Command, io: Io): void {
     .addArgument(new Argument('<kind>', 'what to rotate').choices(['ca', 'jwt', 'keyring', 'log']))
     .option('--compromised', 'somebody else has the present key: withdraw it at once')
     .addOption(new Option('--level <level>', 'of the CA').choices(['issuing', 'root']))
-    .action(async (kind: string, flags: Flags) => {
-      const { compromised, level } = flags
+    .action(async (kind: 'ca' | 'jwt' | 'keyring' | 'log', flags: Flags) => {
+      const { compromised, level, reason } = flags
       const body = { ...(compromised && { compromised }), ...(level !== undefined && { level }) }
-      const headers = reasonHeader(flags)
       const reply = await withApi(io, flags, (api) =>
-        api.call<Rotated>('POST', `/api/v1/keys/${kind}:rotate`, { body, headers }),
+        api.call('POST', '/api/v1/keys/{kind}:rotate', { path: { kind }, body, reason }),
       )
       show(io, flags, reply.body, ({ created, replaced }) =>
         table([

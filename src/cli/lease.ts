@@ -1,23 +1,13 @@
 /** `purser lease`: which sessions have roles in which databases, until when, and their end. */
 import type { Command } from 'commander'
-import { type ServerFlags, segment, withApi } from './api.ts'
+import { type ServerFlags, withApi } from './api.ts'
+import type { Schemas } from './api-types.ts'
 import type { Io } from './io.ts'
-import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
-type Lease = {
-  id: string
-  database: string
-  username: string
-  state: string
-  session?: string
-  spiffeId?: string
-  expiresAt: string
-  attempts?: number
-  irrevocable?: boolean
-  lastError?: string
-}
+type Lease = Schemas['Lease']
 
 export function addLease(program: Command, io: Io): void {
   const group = program.command('lease').summary('see and end the roles that workloads have in databases')
@@ -46,10 +36,10 @@ function addList(group: Command, io: Io): void {
     .option('--database <name>', 'on one database')
     .option('--session <id>', 'of one session')
     .option('--state <state>', 'intended, active, revoking, revoked or abandoned')
-    .action(async (flags: Flags & { database?: string; session?: string; state?: string }) => {
+    .action(async (flags: Flags & { database?: string; session?: string; state?: Lease['state'] }) => {
       const { database, session, state } = flags
       const query = { database, session, state }
-      const items = await withApi(io, flags, (api) => api.all<Lease>('/api/v1/leases', query))
+      const items = await withApi(io, flags, (api) => api.all('/api/v1/leases', { query }))
       show(io, flags, { items }, () =>
         table(
           items.map((item) => [
@@ -86,17 +76,18 @@ function ending(
     summary,
     became,
     reason,
-  }: { verb: string; summary: string; became: (lease: Lease) => string[]; reason: string },
+  }: { verb: 'revoke' | 'abandon'; summary: string; became: (lease: Lease) => string[]; reason: string },
 ): void {
   const command = group
     .command(verb)
     .summary(summary)
     .argument('<id>')
     .action(async (id: string, flags: Flags) => {
-      const { body, headers } = await withApi(io, flags, (api) =>
-        api.call<Lease>('POST', `/api/v1/leases/${segment(id)}:${verb}`, { headers: reasonHeader(flags) }),
+      const { reason } = flags
+      const { body, logIndex } = await withApi(io, flags, (api) =>
+        api.call('POST', `/api/v1/leases/{id}:${verb}`, { path: { id }, reason }),
       )
-      show(io, flags, body, (lease) => table([[...became(lease), `log ${String(headers['purser-log-index'])}`]]))
+      show(io, flags, body, (lease) => table([[...became(lease), `log ${logIndex}`]]))
     })
   withExamples(
     withReason(withOutput(withServer(command))),

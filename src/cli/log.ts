@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { again, positive, reasonHeader, whole, withExamples, withOutput, withServer } from './options.ts'
+import { again, positive, whole, withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 import { textOf } from './wire.ts'
 
@@ -21,18 +21,16 @@ function addHead(group: Command, io: Io): void {
   const command = group
     .command('head')
     .summary('print the newest signed head, to be kept elsewhere')
-    .option('--epoch <number>', 'the head that an older epoch ended with')
-    .action(async ({ epoch, ...flags }: Flags & { epoch?: string }) => {
+    .option('--epoch <number>', 'the last head of an older epoch', positive)
+    .action(async (flags: Flags & { epoch?: number }) => {
       await withApi(io, flags, async (api) => {
-        const of = epoch ?? (await api.call<{ epoch: number }>('GET', '/api/v1/server', { token: null })).body.epoch
-        const reply = await api.open('GET', `/log/${encodeURIComponent(of)}/checkpoint`, { token: null })
+        const epoch = flags.epoch ?? (await api.call('GET', '/api/v1/server', { token: null })).body.epoch
+        const reply = await api.open('/log/{epoch}/checkpoint', { path: { epoch }, token: null })
         io.stdout.write(await textOf(reply))
       })
     })
   withExamples(withServer(command), 'purser log head > head-$(date +%F).note')
 }
-
-type Redacted = { epoch: number; from: number; to: number; redacted: number }
 
 function addRedact(group: Command, io: Io): void {
   const command = group
@@ -54,14 +52,9 @@ function addRedact(group: Command, io: Io): void {
         ...flags
       }: Flags & { epoch: number; from: number; to: number; rule: string }) => {
         const reply = await withApi(io, flags, (api) =>
-          api.call<Redacted>('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule } }),
+          api.call('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule } }),
         )
-        show(
-          io,
-          flags,
-          reply.body,
-          (one) => `took ${one.redacted} entries  log ${String(reply.headers['purser-log-index'])}\n`,
-        )
+        show(io, flags, reply.body, ({ redacted }) => `took ${redacted} entries  log ${reply.logIndex}\n`)
       },
     )
   withExamples(
@@ -76,11 +69,9 @@ function addOpen(group: Command, io: Io): void {
     .summary('open issuing after a new epoch, once the review is over')
     .requiredOption('--reason <text>', 'what was reviewed, for the audit log (up to 200 characters)')
     .action(async (flags: Flags & { reason: string }) => {
-      const reply = await withApi(io, flags, (api) =>
-        api.call<object>('POST', '/api/v1/log:open', { headers: reasonHeader(flags) }),
-      )
-      const index = String(reply.headers['purser-log-index'])
-      show(io, flags, { index }, () => `issuing is open  log ${index}\n`)
+      const { reason } = flags
+      const { logIndex } = await withApi(io, flags, (api) => api.call('POST', '/api/v1/log:open', { reason }))
+      show(io, flags, { index: logIndex }, () => `issuing is open  log ${logIndex}\n`)
     })
   withExamples(
     withOutput(withServer(command)),

@@ -19,11 +19,6 @@ export function withOutput(command: Command): Command {
 export const withReason = (command: Command): Command =>
   command.option('--reason <text>', 'why, for the audit log (up to 200 characters)')
 
-/** Headers of a write: the reason, in the one form that a header can carry. */
-export function reasonHeader({ reason }: { reason?: string }): Record<string, string> {
-  return reason === undefined ? {} : { 'purser-reason': Buffer.from(reason, 'utf8').toString('latin1') }
-}
-
 export const withExamples = (command: Command, ...lines: string[]): Command =>
   command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`)
 

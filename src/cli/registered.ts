@@ -1,25 +1,26 @@
 /** The verbs that are alike for whatever operators configure by name: show one, try it, remove it. */
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
-import { type ServerFlags, liveRevision, withApi } from './api.ts'
+import { type ServerFlags, withApi } from './api.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { positive, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
-type Check = { ok: boolean; checks: { what: string; ok: boolean; detail?: string }[] }
 
-/** What the verbs are of: `noun` as outputs name it. */
-export type Registered = { noun: string; pathOf: (name: string) => string }
+type RegisteredPath = '/api/v1/attestors/{name}' | '/api/v1/databases/{name}' | '/api/v1/workloads/{name}'
+
+/** What the verbs act on: `noun` as outputs name it. */
+export type Registered<P extends RegisteredPath = RegisteredPath> = { noun: string; path: P }
 type Words = { summary: string; example: string }
 
-export function addGet(group: Command, io: Io, { pathOf }: Registered, { summary, example }: Words): void {
+export function addGet(group: Command, io: Io, { path }: Registered, { summary, example }: Words): void {
   const command = group
     .command('get')
     .summary(summary)
     .argument('<name>')
     .action(async (name: string, flags: Flags) => {
-      const { body } = await withApi(io, flags, (api) => api.call('GET', pathOf(name)))
+      const { body } = await withApi(io, flags, (api) => api.call('GET', path, { path: { name } }))
       show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
     })
   withExamples(withOutput(withServer(command)), example)
@@ -29,7 +30,7 @@ export function addGet(group: Command, io: Io, { pathOf }: Registered, { summary
 export function addCheck(
   group: Command,
   io: Io,
-  { pathOf }: Registered,
+  { path }: Registered<Exclude<RegisteredPath, '/api/v1/workloads/{name}'>>,
   { summary, example, wrong }: Words & { wrong: (name: string) => string },
 ): void {
   const command = group
@@ -37,7 +38,7 @@ export function addCheck(
     .summary(summary)
     .argument('<name>')
     .action(async (name: string, flags: Flags) => {
-      const { body } = await withApi(io, flags, (api) => api.call<Check>('POST', `${pathOf(name)}:check`))
+      const { body } = await withApi(io, flags, (api) => api.call('POST', `${path}:check`, { path: { name } }))
       show(io, flags, body, ({ checks }) =>
         table(checks.map(({ ok, what, detail = '' }) => [ok ? 'ok' : 'WRONG', what, detail])),
       )
@@ -46,7 +47,7 @@ export function addCheck(
   withExamples(withOutput(withServer(command)), example)
 }
 
-export function addDelete(group: Command, io: Io, { noun, pathOf }: Registered, { summary, example }: Words): void {
+export function addDelete(group: Command, io: Io, { noun, path }: Registered, { summary, example }: Words): void {
   const command = group
     .command('delete')
     .summary(summary)
@@ -54,9 +55,8 @@ export function addDelete(group: Command, io: Io, { noun, pathOf }: Registered, 
     .option('--revision <n>', 'only if it is still at this revision', positive)
     .action(async (name: string, flags: Flags & { revision?: number }) => {
       const index = await withApi(io, flags, async (api) => {
-        const revision = flags.revision ?? (await liveRevision(api, pathOf(name)))
-        const headers = { 'if-match': `"${revision}"`, ...reasonHeader(flags) }
-        return (await api.call('DELETE', pathOf(name), { headers })).headers['purser-log-index']
+        const ifMatch = flags.revision ?? (await api.call('GET', path, { path: { name } })).body.revision
+        return (await api.call('DELETE', path, { path: { name }, ifMatch, reason: flags.reason })).logIndex
       })
       show(io, flags, { name, deleted: true, logIndex: index }, () => `${noun} ${name} deleted  log ${String(index)}\n`)
     })

@@ -1,22 +1,17 @@
 /** `purser revoke`: one certificate, token or session, or what a SPIFFE ID was given. */
 import { type Command, Option } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
+import type { Schemas } from './api-types.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 
 const what = ['serialNumber', 'jti', 'session', 'accessToken', 'spiffeId'] as const
 
 type Flags = ServerFlags &
-  OutputFlags & { since?: string; because?: string; reason?: string } & { [K in (typeof what)[number]]?: string }
-
-type Revocation = {
-  id: string
-  revoked: { certificates: number; jwts: number; sessions: number; accessTokens: number }
-  blocks?: 'instance' | 'spiffeId'
-  leases?: { id: string; database: string; username: string }[]
-  outOfReach?: { jwt?: string; audience?: string; serialNumber?: string; until: string }[]
-}
+  OutputFlags & { since?: string; because?: Schemas['RevocationReason']; reason?: string } & {
+    [K in (typeof what)[number]]?: string
+  }
 
 const causes = ['keyCompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn']
 
@@ -44,11 +39,9 @@ export function addRevoke(program: Command, io: Io): void {
         ...(flags.since !== undefined && { since: flags.since }),
         ...(flags.because !== undefined && { reason: flags.because }),
       }
-      const headers = reasonHeader(flags)
-      const reply = await withApi(io, flags, (api) =>
-        api.call<Revocation>('POST', '/api/v1/revocations', { body, headers }),
-      )
-      show(io, flags, reply.body, (made) => revoked(made, String(reply.headers['purser-log-index'])))
+      const { reason } = flags
+      const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/revocations', { body, reason }))
+      show(io, flags, reply.body, (revocation) => revoked(revocation, reply.logIndex))
     })
   withExamples(
     withReason(withOutput(withServer(command))),
@@ -59,7 +52,10 @@ export function addRevoke(program: Command, io: Io): void {
 
 const keptOut = { instance: '  the instance', spiffeId: '  the SPIFFE ID' }
 
-function revoked({ id, revoked: counts, blocks, leases = [], outOfReach = [] }: Revocation, index: string): string {
+function revoked(
+  { id, revoked: counts, blocks, leases = [], outOfReach = [] }: Schemas['Revocation'],
+  index?: string,
+): string {
   const { certificates, jwts, sessions, accessTokens } = counts
   const counted = [
     counting(certificates, 'certificate'),

@@ -3,10 +3,11 @@
  * cluster or a CI system would for one that it started. Purser knows its key from an attestor with an inline key set.
  */
 import { type KeyObject, createHash, createPublicKey, randomUUID, sign } from 'node:crypto'
+import type { Schemas } from './api-types.ts'
 
 export type StandIn = {
   issuer: string
-  jwks: { keys: Record<string, unknown>[] }
+  jwks: Schemas['Jwks']
   /** A token that lives for `seconds`, by RFC 7519. */
   token(subject: string, options: { audience: string; seconds: number; now?: Date }): string
 }
@@ -15,7 +16,8 @@ const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value))
 
 /** @param privateKey EC P-256 */
 export function createStandIn(issuer: string, privateKey: KeyObject): StandIn {
-  const { kty, crv, x, y } = createPublicKey(privateKey).export({ format: 'jwk' })
+  const { x = '', y = '' } = createPublicKey(privateKey).export({ format: 'jwk' })
+  const [kty, crv] = ['EC', 'P-256'] as const
   // RFC 7638: the thumbprint names the key.
   const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
   return {

@@ -1,12 +1,11 @@
 /** `purser token`: operators' API tokens. Their values are shown once, when they are made; here are only their ids. */
 import type { Command } from 'commander'
-import { type ServerFlags, segment, withApi } from './api.ts'
+import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
-import { reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
-type Token = { id: string; operator: string; role: string; createdAt: string; expiresAt: string; revokedAt?: string }
 
 export function addToken(program: Command, io: Io): void {
   const group = program.command('token').summary("list and revoke operators' API tokens")
@@ -21,7 +20,7 @@ function addList(group: Command, io: Io): void {
     .command('list')
     .summary('list the API tokens; never their values')
     .action(async (flags: Flags) => {
-      const items = await withApi(io, flags, (api) => api.all<Token>('/api/v1/tokens'))
+      const items = await withApi(io, flags, (api) => api.all('/api/v1/tokens'))
       const rows = items.map(({ id, operator, role, createdAt, expiresAt, revokedAt }) => [
         id,
         operator,
@@ -41,10 +40,11 @@ function addRevoke(group: Command, io: Io): void {
     .summary('revoke an API token')
     .argument('<id>', "the token's public id, tok_…, never the token")
     .action(async (id: string, flags: Flags) => {
-      const headers = reasonHeader(flags)
-      const reply = await withApi(io, flags, (api) => api.call('DELETE', `/api/v1/tokens/${segment(id)}`, { headers }))
-      const index = reply.headers['purser-log-index']
-      show(io, flags, { id, revoked: true, logIndex: index }, () => `token ${id} revoked  log ${String(index)}\n`)
+      const { reason } = flags
+      const { logIndex } = await withApi(io, flags, (api) =>
+        api.call('DELETE', '/api/v1/tokens/{id}', { path: { id }, reason }),
+      )
+      show(io, flags, { id, revoked: true, logIndex }, () => `token ${id} revoked  log ${logIndex}\n`)
     })
   withExamples(
     withReason(withOutput(withServer(command))),

@@ -2,25 +2,15 @@
 import type { Choice } from '@purser/sdk'
 import type { Command } from 'commander'
 import { withApi } from './api.ts'
+import type { Schemas } from './api-types.ts'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
 import { presentsJoinToken } from './given-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { type Facts, withExamples, withOutput } from './options.ts'
+import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, pairs, show, table } from './output.ts'
 import { setting } from './settings.ts'
 
 type Flags = WorkloadFlags & OutputFlags & { asWorkload?: boolean }
-
-type Self =
-  | { kind: 'operator'; operator: string; role: string; tokenId: string }
-  | {
-      kind: 'workload'
-      spiffeId: string
-      workload?: { id: string; name: string; revision: number }
-      attestor?: string
-      session: { id: string; expiresAt: string }
-      selectors: Facts
-    }
 
 /** Seconds: it is used once, at once. */
 const accessTokenSeconds = 60
@@ -34,17 +24,16 @@ export function addWhoami(program: Command, io: Io): void {
     )
     .option('--as-workload', 'attest, also where PURSER_API_TOKEN is set')
     .action(async (flags: Flags) => {
-      const found = await ask(flags, io)
-      show(io, flags, found, words)
+      show(io, flags, await ask(flags, io), words)
     })
   withExamples(withOutput(withWorkload(command)), 'purser whoami', 'purser whoami --as-workload --proof-file token.jwt')
 }
 
-type Found = Self & { by: string; why: string; chosen?: readonly Choice[] }
+type Caller = Schemas['Self'] & { by: string; why: string; chosen?: readonly Choice[] }
 
-async function ask(flags: Flags, io: Io): Promise<Found> {
-  const self = (token: string): Promise<Self> =>
-    withApi(io, flags, async (api) => (await api.call<Self>('GET', '/api/v1/credentials/self', { token })).body)
+async function ask(flags: Flags, io: Io): Promise<Caller> {
+  const self = (token: string): Promise<Schemas['Self']> =>
+    withApi(io, flags, async (api) => (await api.call('GET', '/api/v1/credentials/self', { token })).body)
   const apiToken = setting(io, 'PURSER_API_TOKEN')
   if (apiToken !== undefined && !flags.asWorkload) {
     const file = io.env.PURSER_API_TOKEN ? '' : '_FILE'
@@ -63,22 +52,21 @@ async function ask(flags: Flags, io: Io): Promise<Found> {
   })
 }
 
-function words(found: Found): string {
-  const reasons = [
-    ['known by', found.by],
-    ['because', found.why],
-  ]
-  if (found.kind === 'operator') {
-    const { operator, role, tokenId } = found
-    return table([['operator', operator], ['role', role], ['token', tokenId], ...reasons])
-  }
-  const { spiffeId, workload, attestor, session, selectors } = found
-  return table([
-    ['workload', spiffeId],
-    ...(workload ? [['entry', `${workload.name} (${workload.id}), revision ${workload.revision}`]] : []),
-    ...(attestor === undefined ? [] : [['attestor', attestor]]),
-    ['session', `${session.id} until ${session.expiresAt}`],
-    ['facts', pairs(selectors)],
-    ...reasons,
-  ])
+function words({ kind, spiffeId, workload, attestor, session, selectors, ...caller }: Caller): string {
+  const rows: [string, string | undefined][] =
+    kind === 'operator'
+      ? [
+          ['operator', caller.operator],
+          ['role', caller.role],
+          ['token', caller.tokenId],
+        ]
+      : [
+          ['workload', spiffeId],
+          ['entry', workload && `${workload.name} (${workload.id}), revision ${workload.revision}`],
+          ['attestor', attestor],
+          ['session', session && `${session.id} until ${session.expiresAt}`],
+          ['facts', selectors && pairs(selectors)],
+        ]
+  rows.push(['known by', caller.by], ['because', caller.why])
+  return table(rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
 }

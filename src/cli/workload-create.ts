@@ -1,23 +1,14 @@
 /** `purser workload create`: an entry from flags, from a file, or from a workload's own token. */
 import type { Command } from 'commander'
 import { type Api, type ServerFlags, withApi } from './api.ts'
+import type { Schemas } from './api-types.ts'
 import { type Definition, readDefinition } from './documents.ts'
-import { type AttestorReply, attestorFor, matchFromProof } from './from-proof.ts'
+import { attestorFor, matchFromProof } from './from-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import {
-  type Facts,
-  facts,
-  list,
-  reasonHeader,
-  seconds,
-  withExamples,
-  withOutput,
-  withReason,
-  withServer,
-} from './options.ts'
+import { type Facts, facts, list, seconds, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, pairs, remark } from './output.ts'
 import { readText } from './settings.ts'
-import { type Workload, showWritten } from './workload-reply.ts'
+import { showWritten } from './workload-reply.ts'
 
 type Flags = ServerFlags &
   OutputFlags & {
@@ -65,10 +56,12 @@ export function addWorkloadCreate(group: Command, io: Io): void {
     .option('-f, --file <file>', 'the whole entry, YAML or JSON; - is stdin')
     .action(async (name: string, flags: Flags) => {
       const reply = await withApi(io, flags, async (api) => {
-        const body = flags.file === undefined ? await fromFlags(api, name, flags, io) : await fromFile(name, flags, io)
-        return api.call<Workload>('POST', '/api/v1/workloads', { body, headers: reasonHeader(flags) })
+        const definition = await (flags.file === undefined
+          ? fromFlags(api, name, flags, io)
+          : fromFile(name, flags, io))
+        return api.call('POST', '/api/v1/workloads', { definition, reason: flags.reason })
       })
-      showWritten(io, flags, reply.body, 'created', reply.headers['purser-log-index'])
+      showWritten(io, flags, reply, 'created')
     })
   withExamples(
     withReason(withOutput(withServer(command))),
@@ -116,8 +109,8 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
 }
 
 /** Where everybody would look for it: below the attestor's prefix, in a cluster by namespace and account. */
-async function usualId(api: Api, name: string, attestor: AttestorReply, match: Facts): Promise<string> {
-  const { trustDomain } = (await api.call<{ trustDomain: string }>('GET', '/api/v1/server', { token: null })).body
+async function usualId(api: Api, name: string, attestor: Schemas['Attestor'], match: Facts): Promise<string> {
+  const { trustDomain } = (await api.call('GET', '/api/v1/server', { token: null })).body
   const { 'k8s:ns': ns, 'k8s:sa': sa } = match
   const inCluster = typeof ns === 'string' && typeof sa === 'string'
   const place = inCluster ? `ns/${ns}/sa/${sa === '*' ? '{k8s:sa}' : sa}` : name

@@ -2,33 +2,31 @@
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ServerFlags, withApi } from './api.ts'
+import type { Schemas } from './api-types.ts'
 import { addApply } from './apply.ts'
 import type { Io } from './io.ts'
-import { positive, reasonHeader, withExamples, withOutput, withReason, withServer } from './options.ts'
+import { positive, withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, pairs, show, table } from './output.ts'
 import { addDelete } from './registered.ts'
 import { addWorkloadCreate } from './workload-create.ts'
-import { type Workload, pathOf, showWritten } from './workload-reply.ts'
+import { showWritten } from './workload-reply.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
+
+const workload = { noun: 'workload', path: '/api/v1/workloads/{name}' } as const
 
 export function addWorkload(program: Command, io: Io): void {
   const group = program.command('workload').summary('register workloads: who they are, and what they may have')
   addWorkloadCreate(group, io)
-  addApply(group, io, { noun: 'workload', pathOf, defaults: filledIn })
+  addApply(group, io, { ...workload, defaults: filledIn })
   addList(group, io)
   addGet(group, io)
   addSwitch(group, io, 'disable', 'stop giving anything to a workload; needs no revision')
   addSwitch(group, io, 'enable', 'serve a disabled workload again')
-  addDelete(
-    group,
-    io,
-    { noun: 'workload', pathOf },
-    {
-      summary: 'remove an entry, and end its sessions',
-      example: 'purser workload delete web --reason "retired"',
-    },
-  )
+  addDelete(group, io, workload, {
+    summary: 'remove an entry, and end its sessions',
+    example: 'purser workload delete web --reason "retired"',
+  })
 }
 
 /** Defaults of the server. */
@@ -42,7 +40,7 @@ function addList(group: Command, io: Io): void {
     .option('--managed-by <hand>', 'those that are kept by this hand, such as git:shop')
     .action(async (flags: Flags & { attestor?: string; managedBy?: string }) => {
       const { attestor, managedBy } = flags
-      const items = await withApi(io, flags, (api) => api.all<Workload>('/api/v1/workloads', { attestor, managedBy }))
+      const items = await withApi(io, flags, (api) => api.all('/api/v1/workloads', { query: { attestor, managedBy } }))
       show(io, flags, { items }, () =>
         table(items.map(rowOf), ['NAME', 'ATTESTOR', 'SPIFFE ID', 'MATCH', 'STATE', 'REV']),
       )
@@ -54,7 +52,7 @@ function addList(group: Command, io: Io): void {
   )
 }
 
-const rowOf = ({ name, attestor, spiffeId, match, disabled, revision }: Workload): string[] => [
+const rowOf = ({ name, attestor, spiffeId, match, disabled, revision }: Schemas['Workload']): string[] => [
   name,
   attestor,
   spiffeId,
@@ -72,7 +70,7 @@ function addGet(group: Command, io: Io): void {
     .action(async (name: string, flags: Flags & { revision?: number }) => {
       const { revision } = flags
       const { body } = await withApi(io, flags, (api) =>
-        api.call<Workload>('GET', pathOf(name), { query: { revision } }),
+        api.call('GET', workload.path, { path: { name }, query: { revision } }),
       )
       show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
     })
@@ -85,11 +83,11 @@ function addSwitch(group: Command, io: Io, verb: 'disable' | 'enable', summary: 
     .summary(summary)
     .argument('<name>')
     .action(async (name: string, flags: Flags) => {
-      const headers = reasonHeader(flags)
+      const { reason } = flags
       const reply = await withApi(io, flags, (api) =>
-        api.call<Workload>('POST', `${pathOf(name)}:${verb}`, { headers }),
+        api.call('POST', `${workload.path}:${verb}`, { path: { name }, reason }),
       )
-      showWritten(io, flags, reply.body, `${verb}d`, reply.headers['purser-log-index'])
+      showWritten(io, flags, reply, `${verb}d`)
     })
   withExamples(withReason(withOutput(withServer(command))), `purser workload ${verb} web --reason "incident 42"`)
 }

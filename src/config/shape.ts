@@ -1,5 +1,4 @@
 /** The one object that the server is built from. Frozen, and printable: secrets show themselves as `(secret)`. */
-import type { Rates } from '../http/limits.ts'
 import type { CaConstraints } from './name-constraints.ts'
 import type { Secret } from './secret.ts'
 import type { Address } from './values.ts'
@@ -42,7 +41,15 @@ export type Config = Deep<{
   drainSeconds: number
   /** Of one listener, for all workers together. */
   maxConnections: number
-  limits: Rates
+  /** For all workers together. */
+  limits: {
+    addressPerSecond: number
+    publicPerSecond: number
+    attestorPerSecond: number
+    burstSeconds: number
+    refusalsPerMinute: number
+    allRefusalsPerMinute: number
+  }
   /** Seconds for which the keys of an issuer count that can't be reached. */
   keepIssuerKeys: number
   /** Seconds for which every entry of the log keeps its text. */

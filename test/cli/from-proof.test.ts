@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { type AttestorReply, matchFromProof } from '../../src/cli/from-proof.ts'
+import { matchFromProof } from '../../src/cli/from-proof.ts'
 import { CliError } from '../../src/cli/io.ts'
 
 /** The signature is nobody's: what is read here is not verified. */
@@ -10,14 +10,10 @@ function tokenOf(claims: Record<string, unknown>): string {
   return `${text}.${createHmac('sha256', 'x').update(text).digest('base64url')}`
 }
 
-const attestor = (more: Partial<AttestorReply>): AttestorReply => ({
-  id: 'att_1',
-  name: 'a',
-  kind: 'oidc',
-  spiffeIdPrefix: '/a/',
-  revision: 1,
-  ...more,
-})
+type Attestor = Parameters<typeof matchFromProof>[1]
+
+const attestor = (more: Partial<Attestor>): Attestor =>
+  ({ id: 'att_1', name: 'a', kind: 'oidc', spiffeIdPrefix: '/a/', revision: 1, ...more }) as Attestor
 
 const pod = {
   sub: 'system:serviceaccount:prod:web',
@@ -29,7 +25,7 @@ const pod = {
 }
 
 describe('what an entry must ask for, by kind of attestor', () => {
-  it.each<[string, Partial<AttestorReply>, Record<string, unknown>, Record<string, string>]>([
+  it.each<[string, Partial<Attestor>, Record<string, unknown>, Record<string, string>]>([
     ['kubernetes', { kind: 'kubernetes' }, pod, { 'k8s:ns': 'prod', 'k8s:sa': 'web', 'k8s:sa-uid': 'sa-1' }],
     ['any issuer', {}, { sub: 'job:7', email: 'x@y' }, { 'oidc:sub': 'job:7' }],
     [
@@ -71,7 +67,7 @@ describe('what an entry must ask for, by kind of attestor', () => {
 })
 
 describe('refuses, without showing the token', () => {
-  it.each<[string, Partial<AttestorReply>, string]>([
+  it.each<[string, Partial<Attestor>, string]>([
     ['what is no token', {}, 'hunter2'],
     ['a join token', {}, `purser_join_${'a'.repeat(43)}`],
     ['a CI token for a cluster', { kind: 'kubernetes' }, tokenOf({ sub: 'job:7' })],

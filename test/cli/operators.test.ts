@@ -221,7 +221,7 @@ describe('workload', () => {
       env: { ...trusted(), PURSER_API_TOKEN: purser.admin },
       readFile: (path) => readFileSync(path, 'utf8'),
     })
-    const names = (await api.all<{ name: string }>('/api/v1/workloads', { limit: 1 })).map(({ name }) => name)
+    const names = (await api.all('/api/v1/workloads', { query: { limit: 1 } })).map(({ name }) => name)
     api.close()
     expect(names).toEqual(['orders', 'seven', 'stock', 'web'])
   })

@@ -115,14 +115,14 @@ describe('an explanation in words', () => {
       selectors: { 'k8s:ns': 'prod' },
       entries: [
         {
-          workload: { name: 'web', revision: 1 },
+          workload: { id: 'wl_1', name: 'web', revision: 1 },
           matched: false,
           conditions: [
             { key: 'k8s:ns', wanted: 'prod', found: 'prod', ok: true },
             { key: 'k8s:sa', wanted: ['web', 'www'], ok: false },
           ],
         },
-        { workload: { name: 'old', revision: 2 }, matched: true, disabled: true, conditions: [] },
+        { workload: { id: 'wl_2', name: 'old', revision: 2 }, matched: true, disabled: true, conditions: [] },
       ],
     })
     expect(text.split('\n')).toEqual([
@@ -142,7 +142,10 @@ describe('an explanation in words', () => {
       entries: [],
       grant: {
         spiffeId: 'spiffe://example.org/web',
-        grants: { x509: { dnsNames: ['web.lab'] }, jwt: { audiences: ['payments'] } },
+        grants: {
+          x509: { dnsNames: ['web.lab'], maxLifetimeSeconds: 3600 },
+          jwt: { audiences: ['payments'], maxLifetimeSeconds: 300 },
+        },
         sessionExpiresAt: '2026-11-25T00:00:00Z',
       },
     })

@@ -5,16 +5,16 @@ import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
-import { pointInTime, withExamples, withServer } from '../options.ts'
+import { pointInTime, positive, whole, withExamples, withServer } from '../options.ts'
 import { remark } from '../output.ts'
 import { codeOf, writeWholeFile } from './whole-file.ts'
 
 type Flags = ServerFlags & {
   since?: string
   until?: string
-  epoch?: string
-  from?: string
-  to?: string
+  epoch?: number
+  from?: number
+  to?: number
   file?: string
   force?: true
 }
@@ -32,16 +32,16 @@ export function addExport(group: Command, io: Io): void {
       pointInTime,
     )
     .option('--until <time>', 'to the last entry before this time', pointInTime)
-    .option('--epoch <number>', 'this epoch alone')
-    .option('--from <index>', 'the first index of the epoch')
-    .option('--to <index>', 'the index after the last one')
+    .option('--epoch <number>', 'this epoch alone', positive)
+    .option('--from <index>', 'the first index of the epoch', whole)
+    .option('--to <index>', 'the index after the last one', whole)
     .option('-f, --file <file>', 'write to a new file (0600) instead of the standard output')
     .option('--force', 'overwrite the file')
     .action(async ({ file, force, ...flags }: Flags) => {
       const { since, until, epoch, from, to } = flags
       await withApi(io, flags, async (api) => {
         const transfer = async (write: (reply: IncomingMessage) => Promise<void>): Promise<string> => {
-          const reply = await api.open('GET', '/api/v1/audit/export', { query: { since, until, epoch, from, to } })
+          const reply = await api.open('/api/v1/audit/export', { query: { since, until, epoch, from, to } })
           try {
             await write(reply)
           } catch (error) {

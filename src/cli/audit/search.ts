@@ -1,12 +1,13 @@
 /** `purser audit search`: entries that hold all the given facts, and which indexes were looked at. */
 import { type Command, Option } from 'commander'
-import type { LogEntry } from '../../audit/entry.ts'
 import { type Api, type ServerFlags, withApi } from '../api.ts'
+import type { QueryOf, Schemas } from '../api-types.ts'
+import { issuedIn } from '../log-entry.ts'
 import type { Io } from '../io.ts'
 import { pointInTime, positive, withExamples, withOutput, withServer } from '../options.ts'
 import { type OutputFlags, remark, show, table } from '../output.ts'
 
-const filters: Record<string, string> = {
+const filters = {
   actor: 'an operator, a SPIFFE ID, or a kind of actor',
   session: 'a session, ses_…',
   spiffeId: 'whom it was given to',
@@ -25,13 +26,12 @@ const filters: Record<string, string> = {
   since: 'not before this time, or this duration before now, such as 1h',
   until: 'before this time',
   epoch: 'another epoch than the present one',
-}
+} as const satisfies Partial<Record<keyof Query, string>>
 
-type Item = { epoch: number; index: number; entry?: LogEntry; redacted?: true }
-type Range = { epoch: number; from: number; to: number }
-type Page = { items: Item[]; nextCursor: string | null; range: Range; redacted: number; checkpoint: string }
+type Query = QueryOf<'GET', '/api/v1/audit/entries'>
+type Page = Schemas['EntryList']
 type Found = Omit<Page, 'nextCursor'> & { more: boolean }
-type Flags = ServerFlags & OutputFlags & { limit: number; order?: string } & Record<string, string | undefined>
+type Flags = ServerFlags & OutputFlags & Pick<Query, keyof typeof filters | 'order'> & { limit: number }
 
 const dashed = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
@@ -39,6 +39,7 @@ export function addSearch(group: Command, io: Io): void {
   const command = group.command('search').summary('find entries that hold all the given facts, newest first')
   for (const [name, about] of Object.entries(filters)) {
     if (name === 'since' || name === 'until') command.option(`--${name} <time>`, about, pointInTime)
+    else if (name === 'epoch') command.option('--epoch <number>', about, positive)
     else command.option(`--${dashed(name)} <value>`, about)
   }
   command
@@ -63,11 +64,11 @@ export function addSearch(group: Command, io: Io): void {
 }
 
 /** Page after page; pages that looked long and found nothing are gone on from too. */
-async function search(api: Pick<Api, 'call'>, { limit, order, ...flags }: Flags): Promise<Found> {
-  const asked = Object.fromEntries(Object.keys(filters).map((name) => [name, flags[name]]))
+async function search(api: Pick<Api, 'call'>, flags: Flags): Promise<Found> {
+  const { limit, addr: _addr, caFile: _caFile, caSha256: _caSha256, output: _output, ...selection } = flags
   const pageFrom = async (cursor: string | undefined, left: number): Promise<Page> => {
-    const query = { ...asked, order, limit: Math.min(left, 200), cursor }
-    return (await api.call<Page>('GET', '/api/v1/audit/entries', { query })).body
+    const query = { ...selection, limit: Math.min(left, 200), cursor }
+    return (await api.call('GET', '/api/v1/audit/entries', { query })).body
   }
   let page = await pageFrom(undefined, limit)
   let found = foundIn(page)
@@ -93,7 +94,7 @@ function join(before: Found, next: Found): Found {
   }
 }
 
-function row({ index, entry }: Item): string[] {
+function row({ index, entry }: Page['items'][number]): string[] {
   if (!entry) return [String(index), '-', 'redacted', '-', '-', '-']
   const { time, action, outcome, reason, actor } = entry
   const who = actor.operator ?? actor.spiffeId ?? actor.attestor ?? actor.kind
@@ -101,13 +102,14 @@ function row({ index, entry }: Item): string[] {
   return [String(index), time.slice(0, 19).replace('T', ' '), action, result, who, resourceOf(entry) ?? issued(entry)]
 }
 
-function resourceOf({ resource, detail }: LogEntry): string | undefined {
+function resourceOf({ resource, detail }: Schemas['Entry']): string | undefined {
   if (!resource) return undefined
   const database = resource.kind === 'lease' ? detail?.['database'] : undefined
   return `${resource.kind} ${resource.name ?? resource.id}${typeof database === 'string' ? ` in ${database}` : ''}`
 }
 
-function issued({ issued: given }: LogEntry): string {
+function issued(entry: Schemas['Entry']): string {
+  const given = issuedIn(entry)
   const parts = [
     ...(given?.x509 ? [`certificate ${given.x509.serialNumber.slice(0, 8)}…`] : []),
     ...(given?.jwts ?? []).map((jwt) => `JWT for ${jwt.audience.join(' ')}`),

@@ -1,16 +1,20 @@
 /** Entries of the log as the demo shows them: one a line. */
-import type { LogEntry } from '../../audit/entry.ts'
+import type { QueryOf, Schemas } from '../api-types.ts'
+import { issuedIn } from '../log-entry.ts'
 import { table } from '../output.ts'
 import type { Screen } from './screen.ts'
 import type { Stage } from './stage.ts'
 
-export type Item = { index: number; entry: LogEntry }
+type Entry = Schemas['Entry']
+type Item = { index: number; entry: Entry }
 
-export async function readEntries({ api }: Stage, query: Record<string, string | number>): Promise<Item[]> {
-  return (await api.call<{ items: Item[] }>('GET', '/api/v1/audit/entries', { query })).body.items
+export async function readEntries({ api }: Stage, query: QueryOf<'GET', '/api/v1/audit/entries'>): Promise<Item[]> {
+  const { items } = (await api.call('GET', '/api/v1/audit/entries', { query })).body
+  return items.flatMap(({ index, entry }) => (entry ? [{ index, entry }] : []))
 }
 
-function whatOf({ issued, resource, detail = {} }: LogEntry): string {
+function whatOf({ resource, detail = {}, ...entry }: Entry): string {
+  const issued = issuedIn(entry)
   if (issued?.x509) return `certificate ${issued.x509.serialNumber.slice(0, 8)}…`
   const { version, versions, toVersion, fromVersion } = detail
   const [only] = issued?.secrets?.map((secret) => secret.version) ?? (Array.isArray(versions) ? versions : [])
@@ -18,7 +22,7 @@ function whatOf({ issued, resource, detail = {} }: LogEntry): string {
   return typeof which === 'number' ? `version ${which}` : (resource?.name ?? '')
 }
 
-function whoOf({ kind, workload, operator, spiffeId, selectors }: LogEntry['actor']): string {
+function whoOf({ kind, workload, operator, spiffeId, selectors }: Entry['actor']): string {
   const subject = selectors?.['oidc:sub']
   return workload ?? operator ?? spiffeId?.split('/').at(-1) ?? (typeof subject === 'string' ? subject : kind)
 }

@@ -14,7 +14,7 @@ export function spiffeIdOf(certificate: Pick<X509Certificate, 'subjectAltName'> 
   return uris.length === 1 ? uris[0]?.slice('URI:'.length) : undefined
 }
 
-type Jwks = { keys: { kid: string }[] }
+type Jwks = { keys: { kid?: string }[] }
 
 /** JWT-SVID section 3: the signature, then whom it is for, whose it is, and until when. */
 export function isJwtOf(token: string, jwks: Jwks, wanted: { audience: string; spiffeId: string; now: Date }): boolean {

@@ -2,7 +2,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Purser } from '@purser/sdk'
 import { isProven, proofTable, prove } from '../secret/proof.ts'
-import type { Consumer, SecretRotation } from '../secret/rotation-reply.ts'
 import { letsIn } from './database.ts'
 import { readEntries, showEntries } from './entries.ts'
 import type { Screen } from './screen.ts'
@@ -10,7 +9,7 @@ import { credentialIn, startService } from './service.ts'
 import type { Stage } from './stage.ts'
 import { secretPath } from './workloads.ts'
 
-const url = `/api/v1/secrets/${secretPath}`
+const secret = { path: { path: secretPath } }
 
 /** What must be in the log, in this order. */
 const story = [
@@ -41,7 +40,7 @@ export async function rotate(stage: Stage, screen: Screen, { orders }: { orders:
   screen.check(works, 'before', `orders asks as ${old.username}, by version 1 of ${secretPath}`)
 
   const begun = performance.now()
-  const { headers } = await api.call('POST', `${url}:rotate`, { body: {} })
+  const { logIndex } = await api.call('POST', '/api/v1/secrets/{path}:rotate', { ...secret, body: {} })
   const { state, lastError } = await ended(stage)
   const took = ((performance.now() - begun) / 1000).toFixed(1)
   screen.check(state === 'retired', 'rotate', lastError ?? `version 2, and version 1 ${state}, in ${took} s`)
@@ -54,7 +53,7 @@ export async function rotate(stage: Stage, screen: Screen, { orders }: { orders:
   const over = move?.oldStillWorked === true && !(await letsIn(database, old))
   screen.check(over, old.username, over ? 'worked until orders had moved, and is refused now' : 'ended at a wrong time')
 
-  const fromIndex = Number(String(headers['purser-log-index']).split('/')[1])
+  const fromIndex = Number(logIndex?.split('/')[1])
   const items = await readEntries(stage, { path: secretPath, order: 'asc', limit: story.length, fromIndex })
   showEntries(screen, items)
   const told = items.map(({ entry }) => `${entry.action} ${entry.outcome}`)
@@ -65,14 +64,14 @@ export async function rotate(stage: Stage, screen: Screen, { orders }: { orders:
 /** What is told of later would be told as well; but the log is to have the story alone. */
 async function watched({ api }: Stage): Promise<void> {
   for (const until = performance.now() + 60_000; performance.now() < until; await setTimeout(50)) {
-    if ((await api.all<Consumer>(`${url}:consumers`)).some(({ watching }) => watching)) return
+    if ((await api.all('/api/v1/secrets/{path}:consumers', secret)).some(({ watching }) => watching)) return
   }
 }
 
 /** Whatever became of it. A database that hangs keeps the demo for a minute. */
 async function ended({ api }: Stage): Promise<{ state: string; lastError?: string }> {
   for (const until = performance.now() + 60_000; ; await setTimeout(100)) {
-    const { rotation } = (await api.call<SecretRotation>('GET', `${url}:rotation`)).body
+    const { rotation } = (await api.call('GET', '/api/v1/secrets/{path}:rotation', secret)).body
     if (!rotation || rotation.endedAt !== undefined || performance.now() > until) {
       return rotation ?? { state: 'never begun' }
     }
@@ -86,7 +85,7 @@ export async function showHolders(
   { orders }: { orders: Purser },
 ): Promise<void> {
   screen.title(`6  Who holds it now? purser secret consumers ${secretPath} --proof`)
-  const proven = await prove(api, secretPath, await api.all<Consumer>(`${url}:consumers`), vkeys)
+  const proven = await prove(api, secretPath, await api.all('/api/v1/secrets/{path}:consumers', secret), vkeys)
   for (const line of proofTable(proven).trimEnd().split('\n')) screen.line(`  ${line}`)
   const [only] = proven
   const holds = proven.length === 1 && only?.holder === orders.session.id && only.version === 2 && isProven(only)

@@ -103,7 +103,7 @@ async function build(
 
 async function exchange(api: Api, folder: string): Promise<string> {
   const token = readFileSync(join(folder, 'bootstrap-token'), 'utf8').trim()
-  return (await api.call<{ token: string }>('POST', '/api/v1/bootstrap', { token })).body.token
+  return (await api.call('POST', '/api/v1/bootstrap', { token })).body.token
 }
 
 function writeEnv(path: string, values: Record<string, string>): string {

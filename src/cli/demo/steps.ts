@@ -1,7 +1,6 @@
 /** The demo's steps in their order. Each shows what it did and checks it: a line that doesn't hold fails the demo. */
 import type { Purser } from '@purser/sdk'
 import { type Receipt, linesOf, verifyExport, verifyReceipt } from '@purser/sdk/verify'
-import type { Explanation } from '../explain.ts'
 import { readEntries, showEntries } from './entries.ts'
 import { type Outcome, callOrders, startOrders } from './orders.ts'
 import type { Screen } from './screen.ts'
@@ -43,7 +42,7 @@ const told = (outcome: Outcome): string =>
 
 export async function talk(stage: Stage, screen: Screen, { web, orders, batch }: Cast): Promise<void> {
   screen.title('2  They talk over mutual TLS; orders serves web alone')
-  const jwks = (await stage.api.call<{ keys: { kid: string }[] }>('GET', '/keys', { token: null })).body
+  const jwks = (await stage.api.call('GET', '/keys', { token: null })).body
   const service = await startOrders({ x509: orders.x509, serves: web.spiffeId, jwks })
   try {
     const common = { roots: stage.roots, expects: orders.spiffeId }
@@ -69,7 +68,7 @@ export async function refuse(stage: Stage, screen: Screen): Promise<string> {
   screen.title('3  One that nobody registered is refused, and told nothing that helps it')
   const { code, requestId = '' } = await attestStranger(stage, 'miner')
   screen.check(code === 'attestation_failed', 'miner is told', `${code}, ${requestId}`)
-  const { body } = await stage.api.call<Explanation>('POST', '/api/v1/workloads:explain', { body: { requestId } })
+  const { body } = await stage.api.call('POST', '/api/v1/workloads:explain', { body: { requestId } })
   const found = Object.entries(body.selectors ?? {}).map(([key, value]) => `${key}=${String(value)}`)
   screen.check(
     body.reason === 'no_workload',
@@ -95,7 +94,7 @@ export async function prove(stage: Stage, screen: Screen, cast: Cast): Promise<s
   const indexes = receipts.map((receipt) => verifyReceipt(receipt, { vkeys }).index)
   screen.check(indexes.length === 3, 'receipts', `the log holds entries ${indexes.join(', ')} as they were issued`)
   const lines: string[] = []
-  for await (const line of linesOf(await stage.api.open('GET', '/api/v1/audit/export'))) lines.push(line)
+  for await (const line of linesOf(await stage.api.open('/api/v1/audit/export'))) lines.push(line)
   const { ok, entries } = await verifyExport(lines, { vkeys, receipts })
   screen.check(ok && entries > 0, 'export', `${entries} entries, all there, unchanged and in their places`)
   return lines

@@ -1,5 +1,6 @@
 /** The demo's workloads: registered by an operator, started by the stand-in, given an identity by Purser. */
 import { type Purser, PurserError, connect } from '@purser/sdk'
+import type { Schemas } from '../api-types.ts'
 import type { Database } from './database.ts'
 import type { Stage } from './stage.ts'
 
@@ -20,12 +21,14 @@ const secretsOf = ({ database }: Pick<Stage, 'database'>, name: Name): string[] 
 
 export async function register(stage: Stage): Promise<void> {
   const { api, standIn, audience, database } = stage
-  const attestor = { name: 'stand-in', kind: 'oidc', issuer: standIn.issuer, audience, keys: { jwks: standIn.jwks } }
-  await api.call('POST', '/api/v1/attestors', { body: attestor })
+  const keys = { jwks: standIn.jwks }
+  await api.call('POST', '/api/v1/attestors', {
+    body: { name: 'stand-in', kind: 'oidc', issuer: standIn.issuer, audience, keys },
+  })
   if (!('missing' in database)) await registerDatabase(stage, database)
   for (const name of names) {
     const paths = secretsOf(stage, name)
-    const body = {
+    const body: Schemas['WorkloadSpec'] = {
       name,
       attestor: 'stand-in',
       match: { 'oidc:sub': name },
@@ -45,7 +48,7 @@ export async function register(stage: Stage): Promise<void> {
 /** Its password goes to Purser, and how it is rotated: two roles take turns, and the earlier waits for who uses it. */
 async function registerDatabase({ api }: Stage, { host, port, database, name, admin, first }: Database): Promise<void> {
   const insecure = host === 'localhost' || host.startsWith('127.')
-  const definition = {
+  const definition: Schemas['DatabaseSpec'] = {
     name,
     kind: 'postgres',
     host,
@@ -58,16 +61,16 @@ async function registerDatabase({ api }: Stage, { host, port, database, name, ad
     maxLifetimeSeconds: 3600,
   }
   await api.call('POST', '/api/v1/databases', { body: definition })
-  const headers = { 'if-match': '"0"' }
-  await api.call('PUT', `/api/v1/secrets/${secretPath}`, { headers, body: { data: first } })
+  const secret = { path: { path: secretPath }, ifMatch: 0 }
+  await api.call('PUT', '/api/v1/secrets/{path}', { ...secret, body: { data: first } })
   const roles = [first.username, `${name}_b`]
-  const policy = {
+  const policy: Schemas['RotationPolicySpec'] = {
     rotator: { kind: 'postgres', database: name, owner: `${name}_owner`, roles, create: true },
     deadlineSeconds: 3600,
     onDeadline: 'hold',
     moved: 'acknowledged',
   }
-  await api.call('PUT', `/api/v1/secrets/${secretPath}:rotation`, { headers, body: policy })
+  await api.call('PUT', '/api/v1/secrets/{path}:rotation', { ...secret, body: policy })
 }
 
 /** As a container does at its start: the token that it was given, one request, everything verified. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 /** The stand-in starts two, so that one can call the other. */
 export const devWorkloads = ['web', 'orders'] as const
-type DevWorkload = (typeof devWorkloads)[number]
+export type DevWorkload = (typeof devWorkloads)[number]
 
 export type DevFiles = {
   /** Where the stand-in's token for a workload is, and the environment that its SDK needs. */

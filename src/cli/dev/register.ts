@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Api } from '../api.ts'
+import type { Schemas } from '../api-types.ts'
 import { CliError } from '../io.ts'
 import type { StandIn } from '../stand-in.ts'
-import { type DevFiles, devWorkloads } from './files.ts'
+import { type DevFiles, type DevWorkload, devWorkloads } from './files.ts'
 
 /** A sample, which web may read. */
 export const devSecret = 'dev/web/database'
@@ -22,7 +23,7 @@ export async function adminToken(api: Api, files: DevFiles, dataDir: string): Pr
     return kept
   }
   const bootstrap = readFileSync(join(dataDir, 'bootstrap-token'), 'utf8').trim()
-  const { body } = await api.call<{ token: string }>('POST', '/api/v1/bootstrap', { token: bootstrap })
+  const { body } = await api.call('POST', '/api/v1/bootstrap', { token: bootstrap })
   files.keepAdmin(body.token)
   return body.token
 }
@@ -35,21 +36,16 @@ export async function register(
   trustDomain: string,
   audience: string,
 ): Promise<void> {
-  const put = async (path: string, body: unknown): Promise<void> => {
-    try {
-      await api.call('PUT', path, { token, body, headers: { 'if-match': '"0"' } })
-    } catch (error) {
-      if (!(error instanceof CliError && error.code === 'stale')) throw error
-    }
-  }
-  await put('/api/v1/attestors/dev', {
+  const once = { token, ifMatch: 0 }
+  const attestor = {
     name: 'dev',
     kind: 'oidc',
     issuer: standIn.issuer,
     audience,
     keys: { jwks: standIn.jwks },
-  })
-  const grants = {
+  } as const
+  await unlessPresent(api.call('PUT', '/api/v1/attestors/{name}', { path: { name: 'dev' }, body: attestor, ...once }))
+  const grants: Record<DevWorkload, Schemas['Grants']> = {
     web: {
       x509: { dnsNames: ['web.dev.internal'] },
       jwt: { audiences: ['orders'] },
@@ -58,15 +54,22 @@ export async function register(
     orders: { x509: { dnsNames: ['orders.dev.internal'] } },
   }
   const data = { username: 'web', password: randomBytes(24).toString('base64url') }
-  await put(`/api/v1/secrets/${devSecret}`, { data })
+  await unlessPresent(api.call('PUT', '/api/v1/secrets/{path}', { path: { path: devSecret }, body: { data }, ...once }))
   for (const name of devWorkloads) {
-    await put(`/api/v1/workloads/${name}`, {
+    const workload = {
       name,
       attestor: 'dev',
       match: { 'oidc:sub': name },
       spiffeId: `spiffe://${trustDomain}/dev/${name}`,
       grants: grants[name],
       maxSessionSeconds: 43_200,
-    })
+    }
+    await unlessPresent(api.call('PUT', '/api/v1/workloads/{name}', { path: { name }, body: workload, ...once }))
   }
+}
+
+async function unlessPresent(write: Promise<unknown>): Promise<void> {
+  await write.catch((error: unknown) => {
+    if (!(error instanceof CliError && error.code === 'stale')) throw error
+  })
 }

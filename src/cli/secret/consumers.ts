@@ -4,9 +4,9 @@ import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { positive, withExamples, withOutput, withServer } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
-import { secretUrl, withPath } from './place.ts'
+import { secretPath, withPath } from './place.ts'
 import { isProven, logKeys, proofTable, prove } from './proof.ts'
-import { type Consumer, consumerTable } from './rotation-reply.ts'
+import { consumerTable } from './rotation-reply.ts'
 
 type Flags = ServerFlags & OutputFlags & { version?: number; waitedFor?: true; proof?: true }
 
@@ -16,10 +16,10 @@ export function addConsumers(group: Command, io: Io): void {
     .option('--waited-for', 'those that a rotation waits for')
     .option('--proof', "the entry that gave it to each, verified offline with the log's key (PURSER_LOG_KEY)")
     .action(async (path: string, refused: string[], flags: Flags) => {
-      const url = secretUrl(path, refused, ':consumers')
+      const place = { path: { path: secretPath(path, refused) } }
       const vkeys = flags.proof && logKeys(io)
       await withApi(io, flags, async (api) => {
-        const all = await api.all<Consumer>(url)
+        const all = await api.all('/api/v1/secrets/{path}:consumers', place)
         const items = all.filter(
           (consumer) =>
             (flags.version === undefined || consumer.version === flags.version) &&

@@ -14,7 +14,7 @@ export function addDestroy(group: Command, io: Io): void {
     .action((path: string, refused: string[], flags: VersionFlags & { all?: true }) => {
       const { versions, all } = flags
       if ((versions === undefined) === (all === undefined)) throw usage('say what to destroy: --versions 1,2 or --all')
-      const body = all ? { all } : { versions }
+      const body = all ? { all } : { versions: versions ?? [] }
       const did = all ? 'destroyed with all its versions' : `versions ${String(versions?.join(', '))} destroyed`
       return changeVersions(io, 'destroy', path, refused, flags, body, did)
     })

@@ -5,14 +5,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io } from '../io.ts'
-import { reasonHeader, withExamples, withOutput, withReason, withServer } from '../options.ts'
+import { withExamples, withOutput, withReason, withServer } from '../options.ts'
 import { type OutputFlags, remark, show } from '../output.ts'
 import { objectOf } from './given.ts'
-import { type Secret, findSecret, ifMatch, secretUrl, underVersion, usage, withPath, written } from './place.ts'
+import { findSecret, secretPath, underVersion, usage, withPath, written } from './place.ts'
 import { createPrivateFile } from './private-file.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
-type Data = Record<string, unknown>
 
 export function addEdit(group: Command, io: Io): void {
   const command = withPath(group.command('edit').summary('change a value in your editor'))
@@ -27,29 +26,24 @@ export function addEdit(group: Command, io: Io): void {
 }
 
 async function edit(io: Io, path: string, refused: readonly string[], flags: Flags): Promise<void> {
-  const url = secretUrl(path, refused)
+  const place = { path: { path: secretPath(path, refused) }, reason: flags.reason }
   const editor = io.env.VISUAL || io.env.EDITOR
   if (!editor) throw usage('set VISUAL or EDITOR to the editor that you want')
   if (!flags.reason?.trim())
     throw usage('say why with --reason "…": the value is read, and the log says by whom and why')
   await withApi(io, flags, async (api) => {
-    const headers = reasonHeader(flags)
     const live = await findSecret(api, path)
-    const before = live
-      ? (await api.call<{ data: Data; version: number }>('GET', url, { headers })).body
-      : { data: {}, version: 0 }
+    const before = live ? (await api.call('GET', '/api/v1/secrets/{path}', place)).body : { data: {}, version: 0 }
     const text = await inEditor(io, editor, `${JSON.stringify(before.data, null, 2)}\n`)
     const data = objectOf(text, 'what you saved')
     if (isDeepStrictEqual(data, before.data)) {
       show(io, flags, { path, version: before.version, changed: false }, () => `secret ${path} unchanged\n`)
       return
     }
-    const write = () =>
-      api.call<Secret>('PUT', url, { body: { data }, headers: { ...headers, ...ifMatch(before.version) } })
-    const reply = await underVersion(path, before.version, write)
-    const index = reply.headers['purser-log-index']
-    show(io, flags, { ...reply.body, changed: true, logIndex: index }, (object) =>
-      written(`secret ${path} written, version ${object.version}`, index),
+    const write = () => api.call('PUT', '/api/v1/secrets/{path}', { ...place, body: { data }, ifMatch: before.version })
+    const { body, logIndex } = await underVersion(path, before.version, write)
+    show(io, flags, { ...body, changed: true, logIndex }, ({ version }) =>
+      written(`secret ${path} written, version ${version}`, logIndex),
     )
   })
 }

@@ -1,16 +1,16 @@
 /** `purser secret get`: a value, into a file or a pipe, and to a terminal only for whoever says so. */
 import { basename, dirname } from 'node:path'
 import type { Command } from 'commander'
+import type { Schemas } from '../api-types.ts'
 import { checkFolder, writeFiles } from '../files.ts'
 import type { Io } from '../io.ts'
-import { positive, reasonHeader, withExamples, withOutput, withReason } from '../options.ts'
+import { positive, withExamples, withOutput, withReason } from '../options.ts'
 import { type OutputFlags, printable, remark } from '../output.ts'
 import { type CallerFlags, asCaller, withCaller } from './caller.ts'
-import { secretUrl, usage, withPath } from './place.ts'
+import { secretPath, usage, withPath } from './place.ts'
 
 type Flags = CallerFlags &
   OutputFlags & { version?: number; field?: string; out?: string; reveal?: true; reason?: string }
-type Value = { path: string; version: number; data: Record<string, unknown> }
 
 export function addGet(group: Command, io: Io): void {
   const command = withPath(group.command('get').summary('read a value; the log says who did, and why'))
@@ -28,7 +28,7 @@ export function addGet(group: Command, io: Io): void {
 }
 
 async function get(io: Io, path: string, refused: readonly string[], flags: Flags): Promise<void> {
-  const url = secretUrl(path, refused)
+  const place = { path: { path: secretPath(path, refused) } }
   // Before anything is asked for: a read that nobody sees would still be in the log.
   const shown = flags.out === undefined && io.stdout.isTTY === true
   if (shown && !flags.reveal) {
@@ -40,11 +40,8 @@ async function get(io: Io, path: string, refused: readonly string[], flags: Flag
   if (flags.out !== undefined && basename(flags.out) === '') throw usage('--out must name a file')
   if (flags.out !== undefined) await checkFolder(dirname(flags.out), (words) => remark(io, words))
   await asCaller(io, flags, async (api, token) => {
-    const { body } = await api.call<Value>('GET', url, {
-      query: { version: flags.version },
-      headers: reasonHeader(flags),
-      ...(token !== undefined && { token }),
-    })
+    const { version, reason } = flags
+    const { body } = await api.call('GET', '/api/v1/secrets/{path}', { ...place, query: { version }, reason, token })
     const text = textOf(body, flags)
     if (flags.out === undefined) {
       io.stdout.write(shown ? `${printableLines(text)}\n` : text)
@@ -59,7 +56,7 @@ async function get(io: Io, path: string, refused: readonly string[], flags: Flag
 const printableLines = (text: string): string => text.split('\n').map(printable).join('\n')
 
 /** Alone, exactly as it is kept; as an object, JSON with a line break. */
-function textOf(body: Value, { field, output }: Flags): string {
+function textOf(body: Schemas['SecretValue'], { field, output }: Flags): string {
   if (field === undefined) {
     const { path, version, data } = body
     return `${JSON.stringify(output === 'json' ? { ...body, path, version } : data, null, 2)}\n`

@@ -1,32 +1,21 @@
 /** `purser secret history`: every version, who made it, and what became of it. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
+import type { Schemas } from '../api-types.ts'
 import type { Io } from '../io.ts'
 import { withExamples, withOutput, withServer } from '../options.ts'
 import { type OutputFlags, actorName, show, table } from '../output.ts'
-import { secretUrl, withPath } from './place.ts'
+import { secretPath, withPath } from './place.ts'
 
-export type Version = {
-  version: number
-  current: boolean
-  source: string
-  createdBy: string
-  createdAt: string
-  expiresAt?: string
-  deletedAt?: string
-  retiredAt?: string
-  destroyedAt?: string
-}
-
-type State = Pick<Version, 'current' | 'expiresAt' | 'deletedAt' | 'retiredAt' | 'destroyedAt'>
+type State = Pick<Schemas['SecretVersion'], 'current' | 'expiresAt' | 'deletedAt' | 'retiredAt' | 'destroyedAt'>
 
 export const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
 
 export function addHistory(group: Command, io: Io): void {
   const command = withPath(group.command('history').summary('list the versions, newest first; never a value')).action(
     async (path: string, refused: string[], flags: ServerFlags & OutputFlags) => {
-      const url = secretUrl(path, refused, ':versions')
-      const { body } = await withApi(io, flags, (api) => api.call<{ items: Version[] }>('GET', url))
+      const place = { path: { path: secretPath(path, refused) } }
+      const { body } = await withApi(io, flags, (api) => api.call('GET', '/api/v1/secrets/{path}:versions', place))
       show(io, flags, body, ({ items }) =>
         table(
           items.map((item) => [

@@ -4,9 +4,7 @@ import type { Io } from '../io.ts'
 import { withExamples, withOutput } from '../options.ts'
 import { type OutputFlags, show, table } from '../output.ts'
 import { type CallerFlags, asCaller, withCaller } from './caller.ts'
-import { type Version, minute, stateOf } from './history.ts'
-
-type Listed = Pick<Version, 'version' | 'deletedAt' | 'destroyedAt'> & { path: string; updatedAt: string }
+import { minute, stateOf } from './history.ts'
 
 export function addList(group: Command, io: Io): void {
   const command = group
@@ -15,7 +13,7 @@ export function addList(group: Command, io: Io): void {
     .argument('[prefix]', 'only paths that begin with it', '')
     .action(async (prefix: string, flags: CallerFlags & OutputFlags) => {
       const items = await asCaller(io, flags, (api, token) =>
-        api.all<Listed>('/api/v1/secrets', { prefix: prefix === '' ? undefined : prefix }, token),
+        api.all('/api/v1/secrets', { query: { prefix: prefix === '' ? undefined : prefix }, token }),
       )
       show(io, flags, { items }, () =>
         table(

@@ -2,25 +2,16 @@
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ServerFlags, withApi } from '../api.ts'
+import type { Schemas } from '../api-types.ts'
 import type { Io } from '../io.ts'
-import {
-  type Facts,
-  again,
-  facts,
-  positive,
-  reasonHeader,
-  withExamples,
-  withOutput,
-  withReason,
-  withServer,
-} from '../options.ts'
+import { again, facts, positive, withExamples, withOutput, withReason, withServer } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
-import { type Secret, findSecret, ifMatch, secretUrl, underVersion, withPath } from './place.ts'
+import { findSecret, secretPath, underVersion, withPath } from './place.ts'
 
 type Flags = ServerFlags &
   OutputFlags & {
     description?: string
-    label?: Facts
+    label?: Record<string, string>
     removeLabel?: string[]
     maxVersions?: number
     managedBy?: string
@@ -35,13 +26,13 @@ export function addMetadata(group: Command, io: Io): void {
     .option('--max-versions <n>', 'how many are kept; older ones are destroyed at the next write', positive)
     .option('--managed-by <hand>', 'who keeps it, such as git:shop')
     .action(async (path: string, refused: string[], flags: Flags) => {
-      const url = secretUrl(path, refused, ':metadata')
+      const place = { path: { path: secretPath(path, refused) } }
       const body = await withApi(io, flags, async (api) => {
         const live = await findSecret(api, path)
         // Where there is none, the server's own words.
-        if (!live || !isChange(flags)) return (await api.call<Secret>('GET', url)).body
-        const headers = { ...ifMatch(live.revision), ...reasonHeader(flags) }
-        const write = () => api.call<Secret>('PUT', url, { body: merged(live, flags), headers })
+        if (!live || !isChange(flags)) return (await api.call('GET', '/api/v1/secrets/{path}:metadata', place)).body
+        const request = { ...place, body: merged(live, flags), ifMatch: live.revision, reason: flags.reason }
+        const write = () => api.call('PUT', '/api/v1/secrets/{path}:metadata', request)
         return (await underVersion(path, live.revision, write)).body
       })
       show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
@@ -56,7 +47,7 @@ export function addMetadata(group: Command, io: Io): void {
 const isChange = ({ description, label, removeLabel, maxVersions, managedBy }: Flags): boolean =>
   [description, label, removeLabel, maxVersions, managedBy].some((one) => one !== undefined)
 
-function merged(live: Secret, flags: Flags): object {
+function merged(live: Schemas['Secret'], flags: Flags) {
   const { description = live.description, maxVersions = live.maxVersions, managedBy = live.managedBy } = flags
   const labels = Object.entries({ ...live.labels, ...flags.label }).filter(([key]) => !flags.removeLabel?.includes(key))
   return {

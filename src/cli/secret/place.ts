@@ -2,22 +2,9 @@
 import type { Command } from 'commander'
 import { NameError } from '../../names/errors.ts'
 import { parseSecretPath } from '../../names/secret-path.ts'
-import type { Api } from '../api.ts'
+import { type Api, ifFound } from '../api.ts'
+import type { Schemas } from '../api-types.ts'
 import { CliError, exitCodes } from '../io.ts'
-
-/** As routes answer it: never with a value. */
-export type Secret = {
-  path: string
-  version: number
-  revision: number
-  description?: string
-  labels: Record<string, string>
-  maxVersions: number
-  managedBy?: string
-  rotator?: string
-  createdAt: string
-  updatedAt: string
-}
 
 /** A value belongs into a file or a pipe; what follows the path is taken only to be refused, and is never repeated. */
 export const withPath = (command: Command): Command =>
@@ -28,13 +15,13 @@ export const withPath = (command: Command): Command =>
     .configureHelp({ visibleArguments: (command) => [...command.registeredArguments].slice(0, 1) })
 
 /** @throws CliError for what is no path, without repeating it: somebody may have typed a value there */
-export function secretUrl(path: string, refused: readonly string[] = [], suffix = ''): string {
+export function secretPath(path: string, refused: readonly string[] = []): string {
   if (refused.length > 0) {
     const why = 'values are never arguments: everybody on this machine sees those, and the shell keeps them'
     throw usage(`${why}. Give the value on standard input, or by --file; see \`purser secret put --help\``)
   }
   try {
-    return `/api/v1/secrets/${parseSecretPath(path).path}${suffix}`
+    return parseSecretPath(path).path
   } catch (error) {
     if (error instanceof NameError) throw usage(`this is no path of a secret: ${error.detail}`)
     throw error
@@ -44,14 +31,8 @@ export function secretUrl(path: string, refused: readonly string[] = [], suffix 
 export const usage = (words: string): CliError => new CliError(words, exitCodes.usage)
 
 /** The secret as it is now, without its value; nothing where there is none. */
-export async function findSecret(api: Pick<Api, 'call'>, path: string): Promise<Secret | undefined> {
-  try {
-    return (await api.call<Secret>('GET', secretUrl(path, [], ':metadata'))).body
-  } catch (error) {
-    if (error instanceof CliError && error.code === 'not_found') return undefined
-    throw error
-  }
-}
+export const findSecret = (api: Pick<Api, 'call'>, path: string): Promise<Schemas['Secret'] | undefined> =>
+  ifFound(api.call('GET', '/api/v1/secrets/{path}:metadata', { path: { path: secretPath(path) } }))
 
 /** Runs a write under a precondition; says what a failed one means for a secret. */
 export async function underVersion<T>(path: string, version: number, write: () => Promise<T>): Promise<T> {
@@ -66,6 +47,4 @@ export async function underVersion<T>(path: string, version: number, write: () =
   }
 }
 
-export const ifMatch = (version: number): Record<string, string> => ({ 'if-match': `"${version}"` })
-
-export const written = (what: string, index: unknown): string => `${what}  log ${String(index)}\n`
+export const written = (what: string, logIndex: string | undefined): string => `${what}  log ${logIndex}\n`

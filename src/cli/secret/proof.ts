@@ -1,17 +1,17 @@
 /** What each consumer holds, proved: the entry by which it was given, verified offline with the log's public key alone. */
-import { type Receipt, VerifyError, verifyReceipt } from '@purser/sdk/verify'
-import type { LogEntry } from '../../audit/entry.ts'
+import { VerifyError, verifyReceipt } from '@purser/sdk/verify'
+import type { Issued } from '../../audit/entry.ts'
 import type { Api } from '../api.ts'
+import type { ItemOf, Schemas } from '../api-types.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { actorName, table } from '../output.ts'
-import type { Consumer } from './rotation-reply.ts'
 
 /** `receipt` is what `purser audit verify` takes; `problem` says why there is no proof. */
-export type Proof = { epoch: number; index: number; receipt: Receipt } | { problem: string }
+export type Proof = { epoch: number; index: number; receipt: Schemas['ProvenEntry'] } | { problem: string }
+type Consumer = Schemas['Consumer']
 export type Proven = Consumer & { proof: Proof }
 
-type Item = { epoch: number; index: number; entry?: LogEntry }
-type Page = { items: Item[]; nextCursor: string | null }
+type Item = ItemOf<'/api/v1/audit/entries'>
 
 /** @throws CliError where nobody said whose log it is: what a server says of itself proves nothing */
 export function logKeys({ env }: Pick<Io, 'env'>): string[] {
@@ -41,7 +41,7 @@ async function proofOf(
   const found = await find(api, path, consumer)
   if (!found) return { problem: 'the log has no entry of it' }
   const { epoch, index } = found
-  const { body: receipt } = await api.call<Receipt>('GET', `/api/v1/audit/entries/${epoch}/${index}`)
+  const { body: receipt } = await api.call('GET', '/api/v1/audit/entries/{epoch}/{index}', { path: { epoch, index } })
   try {
     const { entry } = verifyReceipt(receipt, { vkeys })
     return gives(entry, path, consumer) ? { epoch, index, receipt } : { problem: `entry ${index} says something else` }
@@ -59,8 +59,8 @@ async function find(api: Pick<Api, 'call'>, path: string, consumer: Consumer): P
   const who = holder.startsWith('ses_') ? { session: holder } : { actor: actorName(holder) }
   let cursor: string | undefined
   do {
-    const query = { ...who, path, outcome: 'granted', order: 'desc', limit: 200, cursor }
-    const { body }: { body: Page } = await api.call<Page>('GET', '/api/v1/audit/entries', { query })
+    const query = { ...who, path, outcome: 'granted', order: 'desc', limit: 200, cursor } as const
+    const { body }: { body: Schemas['EntryList'] } = await api.call('GET', '/api/v1/audit/entries', { query })
     const item = body.items.find(({ entry }) => entry && gives(entry, path, consumer))
     if (item) return item
     cursor = body.nextCursor ?? undefined
@@ -68,8 +68,8 @@ async function find(api: Pick<Api, 'call'>, path: string, consumer: Consumer): P
   return undefined
 }
 
-function gives(entry: Record<string, unknown> | LogEntry, path: string, { holder, version }: Consumer): boolean {
-  const { actor, issued }: { actor?: Partial<LogEntry['actor']>; issued?: LogEntry['issued'] } = entry
+function gives(entry: Record<string, unknown>, path: string, { holder, version }: Consumer): boolean {
+  const { actor, issued }: { actor?: Partial<Schemas['Entry']['actor']>; issued?: Issued } = entry
   const who = actor?.session ?? `operator:${actor?.operator ?? ''}`
   return who === holder && (issued?.secrets ?? []).some((secret) => secret.path === path && secret.version === version)
 }

@@ -1,16 +1,21 @@
 /** `purser secret rotate`: a new value now, made by the policy or supplied; told where it counts, and old ones ended in time. */
 import { type Command, Option } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
+import type { Schemas } from '../api-types.ts'
 import type { Io } from '../io.ts'
-import { reasonHeader, seconds, withExamples, withOutput, withReason, withServer } from '../options.ts'
+import { seconds, withExamples, withOutput, withReason, withServer } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
 import { type ValueFlags, readGiven } from './given.ts'
-import { secretUrl, withPath, written } from './place.ts'
-import type { SecretRotation } from './rotation-reply.ts'
+import { secretPath, withPath, written } from './place.ts'
 
 type Flags = ServerFlags &
   OutputFlags &
-  Omit<ValueFlags, 'newline'> & { deadline?: number; onDeadline?: string; supersede?: boolean; reason?: string }
+  Omit<ValueFlags, 'newline'> & {
+    deadline?: number
+    onDeadline?: Schemas['OnDeadline']
+    supersede?: boolean
+    reason?: string
+  }
 
 const onDeadlines = ['retire', 'hold', 'alert']
 
@@ -30,8 +35,8 @@ export function addRotate(group: Command, io: Io): void {
     .addOption(new Option('--on-deadline <what>', 'what happens then').choices(onDeadlines))
     .option('--supersede', 'take the place of a rotation that waits for its consumers')
     .action(async (path: string, refused: string[], flags: Flags) => {
-      const url = secretUrl(path, refused, ':rotate')
-      const { file, field, deadline, onDeadline, supersede } = flags
+      const place = { path: { path: secretPath(path, refused) } }
+      const { file, field, deadline, onDeadline, supersede, reason } = flags
       const data = file === undefined && field === undefined ? undefined : await readGiven(io, flags)
       const body = {
         ...(data && { data }),
@@ -39,12 +44,12 @@ export function addRotate(group: Command, io: Io): void {
         ...(onDeadline !== undefined && { onDeadline }),
         ...(supersede && { supersede }),
       }
-      const headers = reasonHeader(flags)
-      const reply = await withApi(io, flags, (api) => api.call<SecretRotation>('POST', url, { body, headers }))
-      const index = reply.headers['purser-log-index']
-      const { rotation } = reply.body
-      show(io, flags, { ...reply.body, logIndex: index }, () =>
-        written(`rotation of ${path} begun, version ${rotation?.toVersion ?? ''}  ${rotation?.id ?? ''}`, index),
+      const reply = await withApi(io, flags, (api) =>
+        api.call('POST', '/api/v1/secrets/{path}:rotate', { ...place, body, reason }),
+      )
+      const { logIndex, body: state } = reply
+      show(io, flags, { ...state, logIndex }, ({ rotation }) =>
+        written(`rotation of ${path} begun, version ${rotation?.toVersion ?? ''}  ${rotation?.id ?? ''}`, logIndex),
       )
     })
   withExamples(

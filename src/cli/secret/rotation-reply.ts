@@ -1,57 +1,11 @@
 /** Rotations as routes answer them, and as people read them. */
+import type { Schemas } from '../api-types.ts'
 import { actorName, table } from '../output.ts'
 import { minute } from './history.ts'
 
-export type Rotation = {
-  id: string
-  path?: string
-  state: string
-  rotator: string
-  fromVersion: number
-  toVersion: number
-  rollbackTo?: number
-  requestedBy: string
-  onDeadline: string
-  deadlineAt?: string
-  excused?: string[]
-  retiring?: string
-  undoing?: boolean
-  attempts: number
-  lastError?: string
-  nextAttemptAt?: string
-  startedAt: string
-  endedAt?: string
-}
-
-export type SecretRotation = {
-  path: string
-  version: number
-  revision: number
-  policy?: { rotator: { kind: string }; schedule?: { cron: string; timeZone?: string } }
-  nextAt?: string
-  overdue?: boolean
-  rotation?: Rotation
-  waitingFor?: number
-  history: Rotation[]
-}
-
-export type Consumer = {
-  holder: string
-  standing: string
-  workload?: string
-  spiffeId?: string
-  pod?: string
-  job?: string
-  address?: string
-  version: number
-  fetchedAt: string
-  acknowledgedAt?: string
-  aliveUntil?: string
-  watching: boolean
-  moved: boolean
-  excused: boolean
-  waitedFor: boolean
-}
+type Rotation = Schemas['Rotation']
+type SecretRotation = Schemas['SecretRotation']
+type Consumer = Schemas['Consumer']
 
 const line = (name: string, value: string | undefined): string[][] => (value === undefined ? [] : [[name, value]])
 

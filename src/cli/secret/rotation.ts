@@ -2,14 +2,17 @@
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ServerFlags, withApi } from '../api.ts'
+import type { RequestOf, Schemas } from '../api-types.ts'
 import { readDefinitions } from '../documents.ts'
 import type { Io } from '../io.ts'
-import { positive, reasonHeader, seconds, whole, withExamples, withOutput, withReason, withServer } from '../options.ts'
+import { positive, seconds, whole, withExamples, withOutput, withReason, withServer } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
-import { ifMatch, secretUrl, usage, withPath, written } from './place.ts'
-import { type SecretRotation, rotationWords } from './rotation-reply.ts'
+import { secretPath, usage, withPath, written } from './place.ts'
+import { rotationWords } from './rotation-reply.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
+
+const rotation = '/api/v1/secrets/{path}:rotation'
 
 export function addRotation(group: Command, io: Io): void {
   const verbs = group
@@ -29,8 +32,8 @@ export function addRotation(group: Command, io: Io): void {
 function addShow(group: Command, io: Io): void {
   const command = withPath(group.command('show').summary('show the policy, as `set` takes it')).action(
     async (path: string, refused: string[], flags: Flags) => {
-      const url = secretUrl(path, refused, ':rotation')
-      const { body } = await withApi(io, flags, (api) => api.call<SecretRotation>('GET', url))
+      const place = { path: { path: secretPath(path, refused) } }
+      const { body } = await withApi(io, flags, (api) => api.call('GET', rotation, place))
       show(io, flags, body, ({ policy }) => (policy ? stringify(policy, { lineWidth: 0 }) : rotationWords(body)))
     },
   )
@@ -42,16 +45,15 @@ function addSet(group: Command, io: Io): void {
     .requiredOption('--file <file>', 'the policy; - for standard input')
     .option('--revision <n>', 'only if the policy is still at this revision; 0 for none yet', whole)
     .action(async (path: string, refused: string[], flags: Flags & { file: string; revision?: number }) => {
-      const url = secretUrl(path, refused, ':rotation')
-      const [body, second] = await readDefinitions(io, flags.file)
-      if (!body || second) throw usage(`${flags.file} must hold one policy`)
+      const place = { path: { path: secretPath(path, refused) } }
+      const [definition, second] = await readDefinitions(io, flags.file)
+      if (!definition || second) throw usage(`${flags.file} must hold one policy`)
       await withApi(io, flags, async (api) => {
-        const revision = flags.revision ?? (await api.call<SecretRotation>('GET', url)).body.revision
-        const headers = { ...ifMatch(revision), ...reasonHeader(flags) }
-        const reply = await api.call<SecretRotation>('PUT', url, { body, headers })
-        const index = reply.headers['purser-log-index']
-        show(io, flags, { ...reply.body, logIndex: index }, (object) =>
-          written(`rotation policy of ${object.path} set, revision ${object.revision}`, index),
+        const ifMatch = flags.revision ?? (await api.call('GET', rotation, place)).body.revision
+        const request = { ...place, definition, ifMatch, reason: flags.reason }
+        const { body, logIndex } = await api.call('PUT', rotation, request)
+        show(io, flags, { ...body, logIndex }, ({ path, revision }) =>
+          written(`rotation policy of ${path} set, revision ${revision}`, logIndex),
         )
       })
     })
@@ -65,30 +67,43 @@ function addRemove(group: Command, io: Io): void {
   const command = withPath(group.command('remove').summary('remove the policy: nothing rotates it by itself any more'))
     .option('--revision <n>', 'only if the policy is still at this revision', whole)
     .action(async (path: string, refused: string[], flags: Flags & { revision?: number }) => {
-      const url = secretUrl(path, refused, ':rotation')
+      const place = { path: { path: secretPath(path, refused) } }
       await withApi(io, flags, async (api) => {
-        const revision = flags.revision ?? (await api.call<SecretRotation>('GET', url)).body.revision
-        const reply = await api.call('DELETE', url, { headers: { ...ifMatch(revision), ...reasonHeader(flags) } })
-        const index = reply.headers['purser-log-index']
-        show(io, flags, { path, logIndex: index }, () => written(`rotation policy of ${path} removed`, index))
+        const ifMatch = flags.revision ?? (await api.call('GET', rotation, place)).body.revision
+        const { logIndex } = await api.call('DELETE', rotation, { ...place, ifMatch, reason: flags.reason })
+        show(io, flags, { path, logIndex }, () => written(`rotation policy of ${path} removed`, logIndex))
       })
     })
   withExamples(withReason(withOutput(withServer(command))), 'purser secret rotation remove prod/db/password')
 }
 
-async function say(io: Io, flags: Flags, url: string, body: object, done: string): Promise<void> {
-  const headers = reasonHeader(flags)
-  const reply = await withApi(io, flags, (api) => api.call<SecretRotation>('POST', url, { body, headers }))
-  const index = reply.headers['purser-log-index']
-  show(io, flags, { ...reply.body, logIndex: index }, ({ path, rotation }) =>
-    written(`rotation of ${path}: ${done}, ${rotation?.state ?? ''}`, index),
+async function steer(
+  io: Io,
+  flags: Flags,
+  path: string,
+  body: NonNullable<RequestOf<'POST', typeof rotation>['body']>,
+  done: string,
+): Promise<void> {
+  const { reason } = flags
+  const reply = await withApi(io, flags, (api) => api.call('POST', rotation, { path: { path }, body, reason }))
+  showSteered(io, flags, reply, done)
+}
+
+function showSteered(
+  io: Io,
+  flags: Flags,
+  { body, logIndex }: { body: Schemas['SecretRotation']; logIndex: string | undefined },
+  done: string,
+): void {
+  show(io, flags, { ...body, logIndex }, ({ path, rotation }) =>
+    written(`rotation of ${path}: ${done}, ${rotation?.state ?? ''}`, logIndex),
   )
 }
 
 function steering(group: Command, io: Io, verb: 'retire' | 'hold' | 'cancel', summary: string): void {
   const command = withPath(group.command(verb).summary(summary)).action(
     async (path: string, refused: string[], flags: Flags) =>
-      say(io, flags, secretUrl(path, refused, ':rotation'), { do: verb }, verb),
+      steer(io, flags, secretPath(path, refused), { do: verb }, verb),
   )
   withExamples(withReason(withOutput(withServer(command))), `purser secret rotation ${verb} prod/db/password`)
 }
@@ -97,7 +112,7 @@ function addExtend(group: Command, io: Io): void {
   const command = withPath(group.command('extend').summary('give its consumers more time'))
     .requiredOption('--by <time>', 'how much: 600, 10m, 24h', seconds)
     .action(async (path: string, refused: string[], flags: Flags & { by: number }) =>
-      say(io, flags, secretUrl(path, refused, ':rotation'), { do: 'extend', seconds: flags.by }, 'extended'),
+      steer(io, flags, secretPath(path, refused), { do: 'extend', seconds: flags.by }, 'extended'),
     )
   withExamples(withReason(withOutput(withServer(command))), 'purser secret rotation extend prod/db/password --by 2h')
 }
@@ -106,7 +121,7 @@ function addExcuse(group: Command, io: Io): void {
   const command = withPath(group.command('excuse').summary('wait no more for one consumer'))
     .requiredOption('--session <id>', 'as `purser secret consumers` names it')
     .action(async (path: string, refused: string[], flags: Flags & { session: string }) =>
-      say(io, flags, secretUrl(path, refused, ':rotation'), { do: 'excuse', session: flags.session }, 'excused'),
+      steer(io, flags, secretPath(path, refused), { do: 'excuse', session: flags.session }, 'excused'),
     )
   withExamples(
     withReason(withOutput(withServer(command))),
@@ -117,8 +132,10 @@ function addExcuse(group: Command, io: Io): void {
 function addRollback(group: Command, io: Io): void {
   const command = withPath(group.command('rollback').summary('make the value of an earlier version the live one again'))
     .requiredOption('--to <version>', 'a version that was not retired', positive)
-    .action(async (path: string, refused: string[], flags: Flags & { to: number }) =>
-      say(io, flags, secretUrl(path, refused, ':rollback'), { toVersion: flags.to }, `back to version ${flags.to}`),
-    )
+    .action(async (path: string, refused: string[], { to, ...flags }: Flags & { to: number }) => {
+      const request = { path: { path: secretPath(path, refused) }, body: { toVersion: to }, reason: flags.reason }
+      const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/secrets/{path}:rollback', request))
+      showSteered(io, flags, reply, `back to version ${to}`)
+    })
   withExamples(withReason(withOutput(withServer(command))), 'purser secret rotation rollback prod/db/password --to 7')
 }

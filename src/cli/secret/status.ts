@@ -1,18 +1,11 @@
 /** `purser secret status`: how the rotation of a secret stands, or which rotations have not ended. */
 import type { Command } from 'commander'
-import { type Api, type ServerFlags, withApi } from '../api.ts'
+import { type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
 import { withExamples, withOutput, withServer } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
-import { secretUrl } from './place.ts'
-import {
-  type Consumer,
-  type Rotation,
-  type SecretRotation,
-  consumerTable,
-  rotationTable,
-  rotationWords,
-} from './rotation-reply.ts'
+import { secretPath } from './place.ts'
+import { consumerTable, rotationTable, rotationWords } from './rotation-reply.ts'
 
 type Flags = ServerFlags & OutputFlags & { prefix?: string }
 
@@ -27,13 +20,13 @@ export function addStatus(group: Command, io: Io): void {
     .option('--prefix <prefix>', 'without a path: of paths that begin with it')
     .action(async (path: string | undefined, refused: string[], flags: Flags) => {
       if (path === undefined) return every(io, flags)
-      const url = secretUrl(path, refused, ':rotation')
-      const found = await withApi(io, flags, async (api) => ({
-        ...(await api.call<SecretRotation>('GET', url)).body,
-        waitedFor: await waitedFor(api, path),
+      const place = { path: { path: secretPath(path, refused) } }
+      const status = await withApi(io, flags, async (api) => ({
+        ...(await api.call('GET', '/api/v1/secrets/{path}:rotation', place)).body,
+        waitedFor: (await api.all('/api/v1/secrets/{path}:consumers', place)).filter(({ waitedFor }) => waitedFor),
       }))
-      show(io, flags, found, (view) =>
-        view.waitedFor.length === 0 ? rotationWords(view) : `${rotationWords(view)}\n${consumerTable(view.waitedFor)}`,
+      show(io, flags, status, ({ waitedFor }) =>
+        waitedFor.length === 0 ? rotationWords(status) : `${rotationWords(status)}\n${consumerTable(waitedFor)}`,
       )
     })
   withExamples(
@@ -44,10 +37,7 @@ export function addStatus(group: Command, io: Io): void {
   )
 }
 
-const waitedFor = async (api: Api, path: string): Promise<Consumer[]> =>
-  (await api.all<Consumer>(secretUrl(path, [], ':consumers'))).filter((consumer) => consumer.waitedFor)
-
 async function every(io: Io, flags: Flags): Promise<void> {
-  const items = await withApi(io, flags, (api) => api.all<Rotation>('/api/v1/rotations', { prefix: flags.prefix }))
+  const items = await withApi(io, flags, (api) => api.all('/api/v1/rotations', { query: { prefix: flags.prefix } }))
   show(io, flags, { items }, () => (items.length === 0 ? 'no rotation is under way\n' : rotationTable(items)))
 }

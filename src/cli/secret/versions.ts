@@ -2,9 +2,9 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
-import { positive, reasonHeader } from '../options.ts'
+import { positive } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
-import { secretUrl, written } from './place.ts'
+import { secretPath, written } from './place.ts'
 
 export type VersionFlags = ServerFlags & OutputFlags & { versions?: number[]; reason?: string }
 
@@ -24,11 +24,11 @@ export async function changeVersions(
   path: string,
   refused: readonly string[],
   flags: VersionFlags,
-  body: object,
+  body: { versions?: number[]; all?: true },
   did: string,
 ): Promise<void> {
-  const url = secretUrl(path, refused, `:${verb}`)
-  const reply = await withApi(io, flags, (api) => api.call<object>('POST', url, { body, headers: reasonHeader(flags) }))
-  const index = reply.headers['purser-log-index']
-  show(io, flags, { path, ...reply.body, logIndex: index }, () => written(`secret ${path} ${did}`, index))
+  const request = { path: { path: secretPath(path, refused) }, body, reason: flags.reason }
+  const reply = await withApi(io, flags, (api) => api.call('POST', `/api/v1/secrets/{path}:${verb}`, request))
+  const { logIndex } = reply
+  show(io, flags, Object.assign({ path }, reply.body, { logIndex }), () => written(`secret ${path} ${did}`, logIndex))
 }

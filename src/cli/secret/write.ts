@@ -1,10 +1,9 @@
 /** What `put` and `patch` share: the value, the precondition, and what is told of the outcome. */
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
-import { reasonHeader } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
 import { type ValueFlags, readGiven } from './given.ts'
-import { type Secret, findSecret, ifMatch, secretUrl, underVersion, usage, written } from './place.ts'
+import { findSecret, secretPath, underVersion, usage, written } from './place.ts'
 
 export type WriteFlags = ServerFlags &
   OutputFlags &
@@ -17,7 +16,7 @@ export async function writeSecret(
   refused: readonly string[],
   flags: WriteFlags,
 ): Promise<void> {
-  const url = secretUrl(path, refused)
+  const place = { path: { path: secretPath(path, refused) }, reason: flags.reason }
   const data = await readGiven(io, flags)
   const { expires } = flags
   await withApi(io, flags, async (api) => {
@@ -27,12 +26,12 @@ export async function writeSecret(
       data,
       ...(expires !== undefined && { expiresAt: new Date(Date.now() + expires * 1000).toISOString() }),
     }
-    const headers = { ...ifMatch(version), ...reasonHeader(flags) }
-    const reply = await underVersion(path, version, () => api.call<Secret>(method, url, { body, headers }))
-    const index = reply.headers['purser-log-index']
+    const request = { ...place, body, ifMatch: version }
+    const reply = await underVersion(path, version, () => api.call(method, '/api/v1/secrets/{path}', request))
+    const { logIndex } = reply
     const did = version === 0 ? 'created' : 'written'
-    show(io, flags, { ...reply.body, logIndex: index }, (object) =>
-      written(`secret ${object.path} ${did}, version ${object.version}`, index),
+    show(io, flags, { ...reply.body, logIndex }, (secret) =>
+      written(`secret ${secret.path} ${did}, version ${secret.version}`, logIndex),
     )
   })
 }

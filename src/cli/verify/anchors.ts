@@ -20,9 +20,9 @@ export type Anchors = {
 
 /** @throws CliError where the server can't be reached, or its answer is no bundle */
 export async function anchorsOfServer(api: Api, trustDomain: string | undefined): Promise<Anchors> {
-  const open = async (path: string): Promise<string> => textOf(await api.open('GET', path, { token: null }))
-  const about = await api.call<{ trustDomain: string; issuer: string }>('GET', '/api/v1/server', { token: null })
-  const bundle = readBundleOf(await open('/bundle'), (why) => new CliError(`${api.url}: ${why}`))
+  const about = await api.call('GET', '/api/v1/server', { token: null })
+  const text = await textOf(await api.open('/bundle', { token: null }))
+  const bundle = readBundleOf(text, (why) => new CliError(`${api.url}: ${why}`))
   return {
     ...anchorsOf(bundle),
     trustDomain: trustDomain ?? about.body.trustDomain,

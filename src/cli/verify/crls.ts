@@ -29,12 +29,12 @@ async function judgeOne(checks: Checks, name: string, certificate: X509Certifica
   const { api, issuer, now } = context
   const [url] = crlUrlsOf(readCertificate(certificate.raw).extensions)
   // Asked for at the address that was verified, whatever host the certificate names.
-  const [at] = /\/crl\/[\w-]{1,64}$/.exec(url ?? '') ?? []
+  const [at, keyId] = /\/crl\/([\w-]{1,64})$/.exec(url ?? '') ?? []
   if (url === undefined) return checks.skipped(name, `${nameOf(certificate)} names no CRL`)
-  if (at === undefined) return checks.skipped(name, `${url} is no CRL of Purser's, so it is not asked for`)
+  if (keyId === undefined) return checks.skipped(name, `${url} is no CRL of Purser's, so it is not asked for`)
   let crl: Crl
   try {
-    crl = readCrl(await bytesOf(await api.open('GET', at, { token: null })), issuer)
+    crl = readCrl(await bytesOf(await api.open('/crl/{keyId}', { path: { keyId }, token: null })), issuer)
   } catch (error) {
     if (error instanceof DerError) return checks.failed(name, `the CRL at ${at} can not be believed: ${error.message}`)
     if (!(error instanceof CliError)) throw error

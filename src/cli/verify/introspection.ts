@@ -1,12 +1,13 @@
 /** Whether a JWT was revoked: Purser's word (RFC 7662), which an operator or any workload may ask for. */
 import { withApi } from '../api.ts'
+import type { Schemas } from '../api-types.ts'
 import { type WorkloadFlags, asWorkload } from '../as-workload.ts'
 import { givenProof, presentsJoinToken } from '../given-proof.ts'
 import { CliError, type Io } from '../io.ts'
 import { setting } from '../settings.ts'
 import type { Checks } from './checks.ts'
 
-type Word = { active: boolean; session?: string; workload?: string }
+type Introspection = Schemas['Introspection']
 
 const check = 'revocation'
 /** Seconds: it is used once, at once. */
@@ -35,14 +36,10 @@ export async function judgeRevocation(checks: Checks, token: string, flags: Work
   }
 }
 
-const ask = (io: Io, flags: WorkloadFlags, token: string, by: string): Promise<Word> =>
-  withApi(
-    io,
-    flags,
-    async (api) => (await api.call<Word>('POST', '/api/v1/introspect', { body: { token }, token: by })).body,
-  )
+const ask = (io: Io, flags: WorkloadFlags, token: string, by: string): Promise<Introspection> =>
+  withApi(io, flags, async (api) => (await api.call('POST', '/api/v1/introspect', { body: { token }, token: by })).body)
 
-function tell(checks: Checks, { active, session, workload }: Word): void {
+function tell(checks: Checks, { active, session, workload }: Introspection): void {
   if (!active) return checks.failed(check, 'Purser says that it does not count: revoked, or its session is over')
   const of = [session && `session ${session}`, workload && `of ${workload}`].filter(Boolean).join(' ')
   checks.ok(check, `Purser says that it counts${of === '' ? '' : `: ${of}`}`)

@@ -1,11 +1,9 @@
 /** Writes what is not here yet. The same value again is no new version, so a run that broke off is simply run again. */
 import { isDeepStrictEqual } from 'node:util'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Api } from '../../api.ts'
+import { type Api, ifFound } from '../../api.ts'
 import { CliError, exitCodes } from '../../io.ts'
-import { reasonHeader } from '../../options.ts'
-import type { Version } from '../history.ts'
-import { type Secret, findSecret, ifMatch, secretUrl } from '../place.ts'
+import { findSecret, secretPath } from '../place.ts'
 import type { Data } from './source.ts'
 
 export type Done = { did: 'created' | 'changed' | 'unchanged'; version: number; versions?: number }
@@ -18,13 +16,8 @@ const [keptVersions, mostVersions] = [10, 100]
 
 /** The value that can be read now, or as a version; nothing where there is none. */
 async function valueOf({ api, reason }: Parts, path: string, version?: number): Promise<Data | undefined> {
-  try {
-    const asked = { query: { version }, headers: reasonHeader({ reason }) }
-    return (await api.call<{ data: Data }>('GET', secretUrl(path), asked)).body.data
-  } catch (error) {
-    if (error instanceof CliError && error.code === 'not_found') return undefined
-    throw error
-  }
+  const request = { path: { path: secretPath(path) }, query: { version }, reason }
+  return (await ifFound(api.call('GET', '/api/v1/secrets/{path}', request)))?.data
 }
 
 /** Of the values here, which are the first so many of those there, or the last of them: what is left to write. */
@@ -37,7 +30,7 @@ function missingOf(here: readonly Data[], there: readonly Data[]): Data[] | unde
 }
 
 async function historyOf(parts: Parts, path: string): Promise<Data[]> {
-  const { body } = await parts.api.call<{ items: Version[] }>('GET', secretUrl(path, [], ':versions'))
+  const { body } = await parts.api.call('GET', '/api/v1/secrets/{path}:versions', { path: { path: secretPath(path) } })
   const here: Data[] = []
   for (const { version } of body.items.toReversed()) {
     const data = await valueOf(parts, path, version)
@@ -47,8 +40,8 @@ async function historyOf(parts: Parts, path: string): Promise<Data[]> {
 }
 
 async function write(parts: Parts, path: string, version: number, data: Data): Promise<number> {
-  const headers = { ...ifMatch(version), ...reasonHeader(parts) }
-  return (await parts.api.call<Secret>('PUT', secretUrl(path), { body: { data }, headers })).body.version
+  const request = { path: { path: secretPath(path) }, body: { data }, ifMatch: version, reason: parts.reason }
+  return (await parts.api.call('PUT', '/api/v1/secrets/{path}', request)).body.version
 }
 
 /** So that the older ones that are written first are still there at the end. */
@@ -57,9 +50,14 @@ async function keepAll(parts: Parts, path: string, count: number): Promise<void>
   const live = await findSecret(parts.api, path)
   if (!live || live.maxVersions >= count) return
   const { description, labels, managedBy } = live
-  const body = { description, labels, managedBy, maxVersions: Math.min(count, mostVersions) }
-  const headers = { ...ifMatch(live.revision), ...reasonHeader(parts) }
-  await parts.api.call('PUT', secretUrl(path, [], ':metadata'), { body, headers })
+  const body = {
+    labels,
+    maxVersions: Math.min(count, mostVersions),
+    ...(description !== undefined && { description }),
+    ...(managedBy !== undefined && { managedBy }),
+  }
+  const request = { path: { path: secretPath(path) }, body, ifMatch: live.revision, reason: parts.reason }
+  await parts.api.call('PUT', '/api/v1/secrets/{path}:metadata', request)
 }
 
 /** @param values oldest first, at least one */
