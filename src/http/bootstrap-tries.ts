@@ -29,8 +29,8 @@ export function createBootstrapTries(parts: {
   /** Seconds until there is a try, 0 where this was one. One after the other: beyond the last, none asks the database. */
   const take = inTurn(async (): Promise<number> => {
     if (clock() < emptyUntil) return (emptyUntil - clock()) / 1000
-    const { tries, secondsLeft } = await countAttempt(knex, 'bootstrap')
-    if (tries <= perMinute) return 0
+    const { attempts, secondsLeft } = await countAttempt(knex, 'bootstrap')
+    if (attempts <= perMinute) return 0
     emptyUntil = clock() + secondsLeft * 1000
     return secondsLeft
   })

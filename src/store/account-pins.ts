@@ -3,7 +3,7 @@ import type { Knex } from 'knex'
 
 type Account = { attestorId: string; account: string }
 
-/** Marks every other id of the account as superseded. Answers those that were not before. */
+/** Marks every other id of the account as superseded. Returns the ids that this call superseded. */
 export async function supersedePins(
   tx: Knex.Transaction,
   { attestorId, account }: Account,
@@ -19,7 +19,7 @@ export async function supersedePins(
   return rows.map((row) => row.uid)
 }
 
-/** False where it was there already, whoever put it. */
+/** Returns false when the pin already exists. */
 export async function insertPin(
   tx: Knex.Transaction,
   { attestorId, account }: Account,
@@ -34,7 +34,7 @@ export async function insertPin(
   return rows.length === 1
 }
 
-/** Ends every live session of the account. Answers how many. */
+/** Ends every live session of the account. Returns their number. */
 export const endAccountSessions = (
   tx: Knex.Transaction,
   { attestorId, account }: Account,

@@ -1,8 +1,8 @@
-/** Items and verdicts of an append as `log_append` takes and answers them (migrations/log-append.ts). */
+/** The wire format of `log_append` (migrations/log-append.ts): items in, verdicts out. */
 import { addEffects } from './effects.ts'
 import type { AppendItem, Verdict } from './log.ts'
 
-/** Written member by member: an object of many spreads costs as much as the rest of an append (CONTRIBUTING.md, Keep it fast). */
+/** Members are written one by one: many spreads would cost as much as the rest of an append (CONTRIBUTING.md, Keep it fast). */
 export function toWire(item: AppendItem, n: number): Record<string, unknown> {
   const row: Record<string, unknown> = {
     n,

@@ -1,11 +1,11 @@
-/** How often something was tried in vain, counted for all replicas together. */
+/** Counts failed attempts across all replicas. */
 import type { Knex } from './database.ts'
 
 /**
- * Counts one try. A minute begins with the first try after the last one; by the database's clock, which all share.
- * @returns how many this minute has had with it, and the seconds that are left of it
+ * Counts one attempt. A minute begins with the first attempt after the previous minute, by the clock of the database.
+ * @returns the attempts in this minute, including this one, and the seconds until its end
  */
-export async function countAttempt(knex: Knex, door: string): Promise<{ tries: number; secondsLeft: number }> {
+export async function countAttempt(knex: Knex, door: string): Promise<{ attempts: number; secondsLeft: number }> {
   const { rows } = await knex.raw<{ rows: { tries: number; left: string }[] }>(
     `insert into tries (door, tries, since) values (?, 1, clock_timestamp())
      on conflict (door) do update set
@@ -15,6 +15,6 @@ export async function countAttempt(knex: Knex, door: string): Promise<{ tries: n
     [door],
   )
   const row = rows[0]
-  if (!row) throw new Error('a try was not counted')
-  return { tries: row.tries, secondsLeft: Number(row.left) }
+  if (!row) throw new Error('the attempt was not counted')
+  return { attempts: row.tries, secondsLeft: Number(row.left) }
 }

@@ -1,4 +1,4 @@
-/** What a database that was put back knows of the time before it was kept. Only reads. */
+/** Reads the state of a database that was restored from a backup. Changes nothing. */
 import type { Knex } from './database.ts'
 
 export type RestoredSecret = {
@@ -10,7 +10,7 @@ export type RestoredSecret = {
   definition?: unknown
 }
 
-/** Live secrets behind a path, in its order, with their rotators and what the rotators are told. */
+/** Live secrets after a path, ordered by path, with their rotators and the definitions of their policies. */
 export async function restoredSecrets(knex: Knex, after: string, max: number): Promise<RestoredSecret[]> {
   const rows: {
     id: string
@@ -36,12 +36,12 @@ export async function restoredSecrets(knex: Knex, after: string, max: number): P
   }))
 }
 
-/** When the newest entry of each epoch was made. */
+/** The time of the newest entry of each epoch. */
 export async function lastEntries(knex: Knex): Promise<{ epoch: number; at: Date }[]> {
   return knex('log_entry').groupBy('epoch').orderBy('epoch').select('epoch').max({ at: 'at' })
 }
 
-/** What still gives access, and what is under way. */
+/** Counts the sessions and leases that still give access, and the rotations that run. */
 export async function countOpen(
   knex: Knex,
   now: Date,

@@ -1,4 +1,4 @@
-/** Blocks: what was revoked. Every replica holds them in memory. */
+/** Blocks record revocations. Every replica holds them in memory. */
 import type { Knex } from './database.ts'
 import type { BlockKind, BlockRow } from './rows.ts'
 
@@ -8,20 +8,20 @@ const revocationsLock = 0x7072766b
 /** The end of a block that lasts until it is released. */
 export const untilReleased = new Date('9999-12-31T00:00:00Z')
 
-/** Kinds that keep a caller out. The others name one credential and end with it. */
+/** Kinds that block a caller until they are released. The others block one credential and end when it expires. */
 const releasable: readonly BlockKind[] = ['instance', 'spiffeId']
 export const isReleasable = ({ kind }: Pick<BlockRow, 'kind'>): boolean => releasable.includes(kind)
 
 /**
- * One revocation writes at a time, of all replicas. It writes before it has the head lock and again under it: two that
- * cover the same would wait for each other, and everybody else for the one that has the head.
+ * Serializes revocations across all replicas. A revocation writes before it takes the head lock and again under it. Two
+ * concurrent ones could deadlock, and every append would wait for the one that holds the head lock.
  */
 export const lockRevocations = (tx: Knex.Transaction): Promise<unknown> =>
   tx.raw('select pg_advisory_xact_lock(?)', [revocationsLock])
 
 /**
- * Writes the blocks of one revocation, under `lockRevocations`. A credential that is blocked already stays as it is. A
- * block that can be released becomes this revocation's, so that the release of an earlier one does not lift it.
+ * Writes the blocks of one revocation, under `lockRevocations`. An existing block of a credential stays as it is. An
+ * existing block that can be released moves to this revocation, so that the release of the earlier one does not lift it.
  * @returns the blocks that were written
  */
 export async function insertBlocks(
@@ -96,19 +96,19 @@ const inForce = (knex: Knex, now: Date) =>
     .where('b.until', '>', now)
     .select('b.id', 'b.kind', 'b.value', 'b.revocation', 'b.reason', 'b.at', 'b.session_id', 's.spiffe_id')
 
-/** The revocations that keep instances of an attestor out now. Its id is part of what such a block names. */
+/** The revocations that block instances of an attestor now. The value of such a block includes the attestor's id. */
 export async function revocationsAt(knex: Knex, attestorId: string, now: Date): Promise<string[]> {
   const blocks: BlockRecord[] = await inForce(knex, now).where({ 'b.kind': 'instance', 's.attestor_id': attestorId })
   return [...new Set(blocks.map(({ revocation }) => revocation))]
 }
 
-/** The blocks that keep callers out now. */
+/** The blocks of callers that are in force now. */
 export async function listBlocks(knex: Knex, now: Date): Promise<BlockInForce[]> {
   const rows: BlockRecord[] = await inForce(knex, now)
   return rows.map(toBlock)
 }
 
-/** Ends the blocks of one revocation, under `lockRevocations`. Credentials that it revoked stay revoked. */
+/** Ends the blocks of one revocation, under `lockRevocations`. The credentials that it revoked stay revoked. */
 export async function releaseBlocks(tx: Knex.Transaction, revocation: string, now: Date): Promise<BlockInForce[]> {
   const rows: BlockRecord[] = await inForce(tx, now).where('b.revocation', revocation)
   const ids = rows.map((row) => row.id)

@@ -1,4 +1,4 @@
-/** Bootstrap tokens: by their hashes, with the API token that each has made so far. */
+/** Bootstrap tokens, stored as hashes, each with the API token that it was exchanged for. */
 import type { Knex } from './database.ts'
 
 export type BootstrapToken = { id: string; hash: Buffer; createdAt: Date; expiresAt: Date }
@@ -13,14 +13,14 @@ export const insertBootstrapToken = (tx: Knex.Transaction, token: BootstrapToken
     expires_at: token.expiresAt,
   })
 
-/** Hashes, in hex, of those that open the door now: one or none, since each new one ends the others. */
+/** Hashes in hex of the live bootstrap tokens: at most one, since a new token ends the earlier ones. */
 export async function readLiveBootstrapTokens(knex: Knex, now: Date): Promise<ReadonlySet<string>> {
   const live = knex('bootstrap_token').whereNull('dead_at').where('expires_at', '>', now)
   const rows: { hash: Buffer }[] = await live.select('hash')
   return new Set(rows.map(({ hash }) => hash.toString('hex')))
 }
 
-/** The live token of a hash, locked until the transaction ends. */
+/** The live token with this hash, locked until the transaction ends. */
 export async function lockBootstrapToken(
   tx: Knex.Transaction,
   hash: Buffer,
@@ -34,13 +34,13 @@ export async function lockBootstrapToken(
 export const setApiToken = (tx: Knex.Transaction, id: string, apiTokenId: string): Promise<unknown> =>
   tx('bootstrap_token').where({ id }).update({ api_token_id: apiTokenId })
 
-/** Answers whether there was one. */
+/** Ends the bootstrap token that was exchanged for this API token. Returns whether there was one. */
 export async function endBootstrapTokenOf(tx: Knex.Transaction, apiTokenId: string, now: Date): Promise<boolean> {
-  const made = tx('bootstrap_token').where({ api_token_id: apiTokenId })
-  return (await made.whereNull('dead_at').update({ dead_at: now })) > 0
+  const live = tx('bootstrap_token').where({ api_token_id: apiTokenId }).whereNull('dead_at')
+  return (await live.update({ dead_at: now })) > 0
 }
 
-/** Answers their ids. */
+/** Returns their ids. */
 export async function endLiveBootstrapTokens(tx: Knex.Transaction, now: Date): Promise<string[]> {
   const live = tx('bootstrap_token').whereNull('dead_at').where('expires_at', '>', now)
   const ended: { id: string }[] = await live.update({ dead_at: now }).returning('id')

@@ -1,8 +1,8 @@
-/** Which public keys were certified, and for whom, from the log. */
+/** The public keys that were certified and for which workloads, from the log. */
 import type { Knex } from './database.ts'
 import { termKeys } from './term-keys.ts'
 
-/** One certificate of a key. */
+/** A certificate of a public key. */
 export type KeyUse = {
   /** SHA-256 of the SPKI, hex. */
   key: string
@@ -34,7 +34,7 @@ function toUse({ key, workloadId, workload, session, serialNumber, notAfter }: R
   ]
 }
 
-/** What entries [from, from + most) certified for workloads, and where those entries end. */
+/** The certificates that entries [from, from + max) issued to workloads, and the index after the last entry. */
 export async function certifiedKeys(
   knex: Knex,
   epoch: number,
@@ -42,7 +42,7 @@ export async function certifiedKeys(
   max: number,
 ): Promise<{ uses: KeyUse[]; next: number }> {
   const { rows } = await knex.raw<{ rows: (Row & { idx: string })[] }>(
-    // A range rather than a limit: without statistics the planner reads and sorts all that is left.
+    // A range rather than a limit: without statistics the planner would read and sort all later entries.
     `select idx, ${fields} from log_entry where epoch = ? and idx >= ? and idx < ? order by idx`,
     [epoch, from, from + max],
   )
@@ -50,30 +50,30 @@ export async function certifiedKeys(
   return { uses: rows.flatMap(toUse), next: last ? Number(last.idx) + 1 : from }
 }
 
-/** Certificates of one key that are looked at: a copy of it shows at its first use, however often its owner renewed. */
+/** The number of certificates that are checked for a key: a copied key shows at its first use, however often its owner renewed. */
 const maxUses = 200
 
 /**
- * Certificates of these keys that were issued at a time or later, by the index of the log's terms: for many keys at once
- * the planner would rather compare every entry with all of them.
+ * Certificates of these keys that were issued at `since` or later. Forces the index on the log's terms: for many keys at
+ * once the planner would compare every entry with all of them.
  */
 export async function usesOfKeys(tx: Knex.Transaction, keys: readonly string[], since: Date): Promise<KeyUse[]> {
   if (keys.length === 0) return []
   await tx.raw('set local enable_seqscan = off')
   const { rows } = await tx.raw<{ rows: Row[] }>(
     `select ${fields} from unnest(?::bigint[]) as term cross join lateral
-       (select body from log_entry where terms @> array[term] and at >= ? and body is not null limit ?) as found`,
+       (select body from log_entry where terms @> array[term] and at >= ? and body is not null limit ?) as matching`,
     [termKeys(keys.map((key) => `sha256=${key}`)), since, maxUses],
   )
-  const wanted = new Set(keys)
-  return rows.flatMap(toUse).filter((use) => wanted.has(use.key))
+  const requested = new Set(keys)
+  return rows.flatMap(toUse).filter((use) => requested.has(use.key))
 }
 
-/** The workloads that each earlier alert of a key names (action `key.shared`). */
+/** The workloads that each earlier alert about a key names (action `key.shared`). */
 export async function sharedKeyAlerts(knex: Knex, key: string): Promise<string[][]> {
   const { rows } = await knex.raw<{ rows: { workloads: string[] | null }[] }>(
-    `with found as materialized (select body from log_entry where terms @> ?::bigint[] and body is not null)
-     select body::json #> '{detail,workloads}' as workloads from found where body::json #>> '{resource,id}' = ?`,
+    `with matching as materialized (select body from log_entry where terms @> ?::bigint[] and body is not null)
+     select body::json #> '{detail,workloads}' as workloads from matching where body::json #>> '{resource,id}' = ?`,
     [termKeys(['action=key.shared', `resource=public-key/${key}`]), key],
   )
   return rows.map((row) => row.workloads ?? [])

@@ -1,9 +1,9 @@
-/** The revision: one number that every change to what decisions are made from moves on. */
+/** The revision: a number that each change of a policy row increments. */
 import type { Knex } from 'knex'
 
 /**
- * Under the head lock: stamps the changed rows with the new revision, so that replicas read only those, and moves the
- * head to it. Their row locks are held already; no lock is taken after the head's.
+ * Stamps the changed rows with the new revision, so that replicas read only those rows, and sets it in the head row. Runs
+ * under the head lock. The transaction already holds the row locks: no lock is taken after the head lock.
  */
 export async function markChanged(
   tx: Knex.Transaction,

@@ -2,9 +2,9 @@ import type { Knex } from './database.ts'
 import type { Claim } from './effects.ts'
 
 /**
- * What a claim would find now: nothing before it, a first claim that its key may repeat, or one that refuses it. The append
- * decides; this spares outside effects that would be undone.
- * @param since first claims of that time or later may be repeated
+ * The present state of a claim: free, repeatable by the same holder, or spent. The append decides; this check avoids
+ * outside effects that would have to be undone.
+ * @param since the same holder may repeat a first claim of this time or later
  */
 export async function claimState(
   knex: Knex,
@@ -18,7 +18,7 @@ export async function claimState(
   return row.holder.equals(holder) && row.claimed_at >= since ? 'repeatable' : 'spent'
 }
 
-/** Whether something that may happen once had happened by then. */
+/** Whether a single-use claim was made before this time. */
 export async function claimedBefore(knex: Knex, key: Buffer, time: Date): Promise<boolean> {
   const row: unknown = await knex('claim').where({ key }).where('claimed_at', '<', time).first('key')
   return row !== undefined

@@ -1,12 +1,12 @@
-/** Connections to the first of several hosts that takes writes, tried in order, as libpq does it. */
+/** Connects to the first of several hosts that accepts writes, in order, as libpq does. */
 import { Client, type ClientConfig } from 'pg'
 import { databaseHosts } from '../names/database-url.ts'
 import { isConnectionError } from './database.ts'
 
 export type Connector = {
-  /** @throws NoHost with what each host said; of one host that need not take writes, its own error */
+  /** @throws NoHost with the failure of each host; the original error for a single host that need not accept writes */
   connect: () => Promise<Client>
-  /** A host stopped answering: the next connection begins with another. */
+  /** Called when a host stops answering: the next connection starts with another host. */
   distrust: () => void
 }
 
@@ -17,21 +17,21 @@ class ReadOnlyHost extends Error {
   readonly code = unable
 }
 
-/** No host of the list can be reached and takes writes. */
+/** No host of the list is reachable and accepts writes. */
 export class NoHost extends Error {
-  /** Host names and codes alone. */
+  /** The message contains host names and codes only. */
   readonly safeToLog = true
   override readonly name = 'NoHost'
   readonly code = unable
 }
 
-/** Milliseconds for all hosts together, and for each at least. */
+/** Milliseconds for all hosts together, and the minimum for each. */
 const [patience, minPatience] = [5_000, 2_000]
 
 export function createConnector(url: string, settings: ClientConfig): Connector {
   const { urls, wantsWritable } = databaseHosts(url)
   const connectionTimeoutMillis = Math.max(patience / urls.length, minPatience)
-  /** The host that was connected to last, which is tried first. */
+  /** Index of the host that accepted the last connection. It is tried first. */
   let first = 0
 
   async function connectTo(connectionString: string): Promise<Client> {
@@ -56,7 +56,7 @@ export function createConnector(url: string, settings: ClientConfig): Connector 
           first = urls.indexOf(url)
           return client
         } catch (error) {
-          // A host that refuses the role or the password ends the search, as in libpq: the next one would hide the reason.
+          // As in libpq, a host that refuses the role or the password ends the search: the next host would hide the reason.
           if (!isConnectionError(error) || !wantsWritable) throw error
           failures.push(`${new URL(url).host} (${reasonOf(error)})`)
         }

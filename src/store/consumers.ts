@@ -1,15 +1,15 @@
-/** Who fetched which version of a secret, as the append wrote it. */
+/** Which holders fetched which versions of a secret. `log_append` writes the fetches. */
 import type { Knex } from './database.ts'
 
 export type HeldVersion = { version: number; fetchedAt: Date; ackedAt?: Date }
 
-/** Whoever holds versions of a secret: a session, or a reader without one. */
+/** A holder of versions of a secret: a session, or an operator without a session. */
 export type HolderRow = {
   /** The id of a session, or `operator:<name>`. */
   holder: string
   /** Newest fetch first. */
   held: HeldVersion[]
-  /** Absent for a reader without one, and for one that was swept long after its end. */
+  /** Absent for an operator, and for a session whose row was swept after its end. */
   session?: {
     id: string
     instance: Buffer
@@ -82,18 +82,21 @@ export async function readHolders(knex: Knex, secretId: string): Promise<HolderR
       fetchedAt: row.fetched_at,
       ...(row.acked_at !== null && { ackedAt: row.acked_at }),
     }
-    const known = holders.get(row.holder)
-    if (known) known.held.push(held)
+    const holder = holders.get(row.holder)
+    if (holder) holder.held.push(held)
     else holders.set(row.holder, { holder: row.holder, held: [held], ...sessionOf(row) })
   }
   return [...holders.values()]
 }
 
-/** Versions that a rotation ended. */
+/** Versions that a rotation retired. */
 export const retiredVersions = (knex: Knex, secretId: string): Promise<number[]> =>
   knex('secret_version').where({ secret_id: secretId }).whereNotNull('retired_at').pluck('version')
 
-/** Under the head lock (`placed`), where the group commit locks these rows too. Answers 0 where it never fetched that version; said again, the first time stays. */
+/**
+ * Runs under the head lock (`placed`), since the group commit locks these rows too. A repeated acknowledgement keeps the
+ * first time. Returns 0 when the holder never fetched that version.
+ */
 export const ackVersion = (
   tx: Knex.Transaction,
   { secret, version, holder }: { secret: string; version: number; holder: string },
@@ -104,9 +107,9 @@ export const ackVersion = (
     .update({ acked_at: tx.raw('coalesce(acked_at, ?::timestamptz)', [now]) })
 
 /**
- * Rows of consumers whose session ended before a time and who fetched nothing since; of readers without a session the
- * last read alone counts. What the group commit has locked is left for later: nobody waits for a sweep.
- * @returns how many went; fewer than `most` when none are left
+ * Deletes rows of consumers whose session ended before a time and that fetched nothing since. For holders without a
+ * session only the last fetch counts. Rows that the group commit has locked are skipped, so that no append waits.
+ * @returns the number of deleted rows; fewer than `max` when none are left
  */
 export async function deleteConsumers(knex: Knex, before: Date, max: number): Promise<number> {
   const { rows } = await knex.raw<{ rows: unknown[] }>(

@@ -1,8 +1,8 @@
-/** The database server that the log is written on, and what the log remembers of it. */
+/** The database server on which the log is written, as Postgres reports it and as the head row records it. */
 import type { Knex } from 'knex'
 
 export type ServerFacts = {
-  /** `<system identifier>/<timeline>`; nothing where Postgres hides them. */
+  /** `<system identifier>/<timeline>`; absent when the role may not read them. */
   server?: string
   /** Commits wait for a synchronous standby. */
   isSynchronous: boolean
@@ -16,10 +16,10 @@ export async function readServer(knex: Knex): Promise<ServerFacts> {
   return { ...(row?.server && { server: row.server }), isSynchronous: (row?.waits_for ?? '') !== '' }
 }
 
-/** The log takes entries on this server alone; nothing: on any. Its commit covers what was appended before. */
+/** Lets the log accept entries on this server only, or on any server for null. */
 export const bindServer = (knex: Knex, binding: { server: string | null; synchronous: boolean }): Promise<unknown> =>
   knex('log_head').update(binding)
 
-/** The log takes entries on any server, unless it was written on another one than this. */
+/** Lets the log accept entries on any server, unless it is bound to a server other than this. */
 export const unbindServer = (knex: Knex): Promise<unknown> =>
   knex('log_head').whereNull('server').orWhereRaw('server = log_server()').update({ server: null, synchronous: false })

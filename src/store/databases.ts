@@ -1,4 +1,4 @@
-/** Databases in which roles are made, with their sealed administrative credential, and the next one while it is being set. */
+/** Databases in which Purser creates roles, with the sealed administrative credential and the staged next one. */
 import type { Knex } from './database.ts'
 import type { DatabaseRow, SealedValue } from './rows.ts'
 
@@ -21,7 +21,7 @@ export const insertDatabase = (tx: Tx, row: DatabaseRow): Promise<unknown> =>
     ...sealedColumns(row.admin),
   })
 
-/** Everything but its name and kind. What was staged for the earlier revision goes, but for `next`. */
+/** Updates everything but name and kind. Replaces a staged credential of the earlier revision by `next`. */
 export const updateDatabase = (tx: Tx, row: DatabaseRow, next?: SealedValue): Promise<unknown> =>
   tx('database')
     .where({ id: row.id })
@@ -54,7 +54,7 @@ const stagedColumns = ['id', 'revision', 'next_wrapping_key_id', 'next_data_key'
 
 const liveDatabase = (knex: Knex, id: string) => knex('database').where({ id }).whereNull('deleted_at')
 
-/** Takes the row's lock. Answers its revision, and the credential that is staged; nothing for one that was removed. */
+/** Locks the row. Returns its revision and the staged credential, or undefined for a removed database. */
 export async function lockDatabase(
   tx: Tx,
   id: string,
@@ -68,7 +68,7 @@ export async function lockDatabase(
 export const stageAdmin = (tx: Tx, id: string, next: SealedValue): Promise<unknown> =>
   tx('database').where({ id }).update(sealedColumns(next, 'next_'))
 
-/** The staged credential, and the revision that it was staged at. */
+/** The staged credential and the revision at which it was staged. */
 export async function stagedAdmin(
   knex: Knex,
   id: string,
@@ -78,7 +78,7 @@ export async function stagedAdmin(
   return row && next && { revision: row.revision, next }
 }
 
-/** Those with a credential that is being set: whoever began may be gone. */
+/** Databases with a staged credential: the replica that staged it may have stopped. */
 export async function databasesWithStagedAdmin(knex: Knex): Promise<string[]> {
   const rows: { id: string }[] = await knex('database')
     .whereNotNull('next_data_key')

@@ -2,7 +2,7 @@
 import knex from 'knex'
 import type { Knex } from 'knex'
 
-/** What Knex hands to a dialect, and where it looks for the answer. */
+/** The statement that Knex passes to a dialect, which stores the response in it. */
 export type Statement = { sql: string; bindings?: unknown[]; options?: object; response?: Response }
 
 /** The shape of node-postgres's `Result`. */
@@ -13,10 +13,10 @@ type Response = {
   fields: { name: string; dataTypeID: number }[]
 }
 
-// Its class by way of the public interface: no import from inside the package.
+// The class is taken from an instance: Knex exports it only from inside the package.
 export const PostgresDialect: typeof Knex.Client = knex({ client: 'pg' }).client.constructor
 
-/** Knex puts the statement before the words of the server: people and logs are better off without it. */
+/** Removes the statement that Knex puts before the server's message: it may hold values, and logs show messages. */
 export function hideStatements(database: Knex): void {
   database.on('query-error', (error: Error, { sql }: { sql: string }) => {
     const prefix = `${sql} - `
@@ -25,8 +25,8 @@ export function hideStatements(database: Knex): void {
 }
 
 /**
- * Postgres answers a COMMIT of a failed transaction with ROLLBACK, and no error (documentation of COMMIT). Whoever
- * swallowed the failed statement would believe that it was kept.
+ * Postgres answers the COMMIT of a failed transaction with ROLLBACK and no error (documentation of COMMIT). Code that
+ * swallowed the error of the failed statement would take the transaction for committed.
  */
 export function refuseSilentRollback(statement: Statement): Statement {
   if (/^commit\b/i.test(statement.sql) && statement.response?.command === 'ROLLBACK') {

@@ -1,17 +1,17 @@
 /**
- * What an append does beside adding its entry, in the same COMMIT. `log_append` (migrations/log-append.ts) knows each
- * effect by the name that it has here, or in `wireNames`.
+ * Effects of an append, in the same COMMIT as its entry. `log_append` (migrations/log-append.ts) uses the names of the
+ * members here, or those in `wireNames`.
  */
 
 /**
- * What may happen once. `holder` is the SHA-256 of the key that may repeat it within 60 s, since replies get lost.
- * `first`: what the item releases is not bound to that key, so a repeat must not release it.
+ * A single use, such as of a proof. `holder` is the SHA-256 of the key that may repeat the claim within 60 s, since
+ * replies get lost. `first`: the item releases something that is not bound to that key, so a repeat must not release it.
  */
 export type Claim = { key: Buffer; holder: Buffer; until: Date; first?: true }
 
 export type SessionRow = {
   id: string
-  /** The MAC of the attestor and the instance's immutable ids. */
+  /** The MAC of the attestor and the immutable ids of the instance. */
   instance: Buffer
   /** `instance` is the MAC of an earlier version, which includes the workload entry. */
   entryKeyed: boolean
@@ -34,22 +34,22 @@ export type SecretRead = { secret: string; version: number; holder: string }
 
 export type Effects = {
   claim?: Claim
-  /** Opened, or continued. */
+  /** A session that the append opens or continues. */
   session?: SessionRow
   token?: TokenRow
-  /** The id of a join token that a use is taken from; two items with one never share a batch. */
+  /** The id of the join token that is used. Two items with the same join token never share a batch. */
   joinToken?: string
-  /** The id of the caller's session, where the item neither opens nor continues it: the item is left out once it ended. */
+  /** The id of the caller's session, where the item neither opens nor continues it. The item is left out when it has ended. */
   liveSession?: string
-  /** The version of the session's facts that the item was decided under. */
+  /** The version of the session's facts on which the decision is based. */
   facts?: number
-  /** Versions of secrets that leave with the reply. */
+  /** Versions of secrets in the reply. */
   reads?: readonly SecretRead[]
   /** The ids of intended leases that become active. */
   leases?: readonly string[]
 }
 
-/** Names of earlier versions, whose replicas append beside this one during an upgrade. */
+/** Names from earlier versions, whose replicas append beside this one during an upgrade. */
 const wireNames: Record<string, string> = {
   joinToken: 'use',
   liveSession: 'alive',
@@ -77,7 +77,7 @@ export function addEffects(row: Record<string, unknown>, effects: Effects): void
   }
 }
 
-/** The wire names of the effects that occur in a batch: `log_append` skips the statements of the others. */
+/** The wire names of the effects in a batch: `log_append` skips the statements of all others. */
 export const effectNames = (batch: readonly { effects?: Effects }[]): string[] => [
   ...new Set(batch.flatMap(({ effects }) => Object.keys(effects ?? {}).map(wireName))),
 ]

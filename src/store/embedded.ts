@@ -1,6 +1,6 @@
 /**
- * The embedded store: PGlite, which is Postgres as WebAssembly inside this process, behind Knex's own Postgres dialect.
- * For trying out, development and CI: it has no fsync, so it survives the process's death and not a power loss.
+ * The embedded store: PGlite (Postgres as WebAssembly in this process) behind Knex's Postgres dialect. It is for trials,
+ * development and CI: without fsync its data survives the end of the process, but not a power loss.
  */
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import type { Database } from './database.ts'
 import { PostgresDialect, type Statement, hideStatements, refuseSilentRollback } from './dialect.ts'
 import { takeLock } from './lock.ts'
 
-// How node-postgres writes a value (dates, arrays, JSON, bytes): not in its types, but what makes both stores equal.
+// How node-postgres serializes a value (dates, arrays, JSON, bytes). Its types lack it, and it makes both stores equal.
 const { prepareValue }: { prepareValue: (value: unknown) => string | Buffer | null } = createRequire(import.meta.url)(
   'pg/lib/utils',
 )
@@ -28,14 +28,14 @@ const dialectOver = (pglite: PGlite): typeof PostgresDialect =>
 
     override async destroyRawConnection(): Promise<void> {}
 
-    /** The extended protocol, which takes one statement. */
+    /** Uses the extended protocol, which accepts one statement. */
     async _query(connection: Connection, statement: Statement): Promise<Statement> {
       try {
         const result = await connection.pglite.query(statement.sql, (statement.bindings ?? []).map(prepareValue))
         const { command = '', rowCount = null, rows, fields } = result
         statement.response = { command, rowCount, rows, fields }
       } catch (error) {
-        // PGlite hangs the values on its error, where a log would find them.
+        // PGlite attaches the values to its error, from where they could reach a log.
         if (error instanceof Error)
           for (const name of ['params', 'query', 'queryOptions']) Reflect.deleteProperty(error, name)
         throw error
@@ -44,8 +44,8 @@ const dialectOver = (pglite: PGlite): typeof PostgresDialect =>
     }
 
     /**
-     * PGlite works without ever leaving the event loop. The pool of one passes here after each statement outside a
-     * transaction and after each transaction: the next holder waits for one turn, so timers and sockets have theirs.
+     * PGlite runs without yielding to the event loop. The pool of one connection calls this after each transaction and
+     * after each statement outside of one: the next user waits for one turn, so that timers and sockets are served.
      */
     override async releaseConnection(connection: Connection): Promise<void> {
       await new Promise((resolve) => setImmediate(resolve))
@@ -53,22 +53,23 @@ const dialectOver = (pglite: PGlite): typeof PostgresDialect =>
     }
   }
 
-/** node-postgres's own reading of every type that PGlite knows: int8 stays text, bytea is a Buffer. */
+/** Parses every type as node-postgres does: int8 stays text, bytea becomes a Buffer. */
 function speakLikePg(pglite: PGlite): void {
-  // Its own types know the oids of built-in types alone.
+  // The types of node-postgres list only the oids of built-in types.
   const reader: (oid: number, format: 'text') => (value: string) => unknown = types.getTypeParser
   for (const oid of Object.keys(pglite.parsers)) pglite.parsers[oid] = reader(Number(oid), 'text')
   for (const oid of Object.keys(pglite.serializers)) pglite.serializers[oid] = (value: string) => value
 }
 
-/** Whether a database was ever made there: opening makes one. */
+/** Whether the directory contains a database. Opening creates one. */
 export const hasDatabase = (dataDir: string): boolean => existsSync(join(dataDir, 'database', 'PG_VERSION'))
 
 export type EmbeddedDatabase = Database & { kind: 'embedded'; pglite: PGlite }
 
 /**
- * Opens the database in `<dataDir>/database`, made when missing, or in memory without `dataDir`. `load` is a dump of
- * PGlite's `dumpDataDir`, to start from. Throws StoreLocked when another process has the directory.
+ * Opens the database in `<dataDir>/database`, and creates it when missing. Without `dataDir` it lives in memory. `load` is
+ * the output of PGlite's `dumpDataDir` to start from.
+ * @throws StoreLocked when another process uses the directory
  */
 export async function openEmbedded(options: { dataDir: string | undefined; load?: Blob }): Promise<EmbeddedDatabase> {
   const { dataDir, load } = options
@@ -89,10 +90,10 @@ export async function openEmbedded(options: { dataDir: string | undefined; load?
     client: dialectOver(pglite),
     connection: {},
     pool: { min: 1, max: 1 },
-    // A statement outside of the open transaction, awaited inside it, would wait for ever.
+    // Otherwise a statement outside of the open transaction that is awaited inside it would wait for ever.
     acquireConnectionTimeout: 20_000,
     compileSqlOnError: false,
-    // Everything that Knex would print is thrown as well.
+    // Knex also throws everything that it would print.
     log: { warn: () => undefined, error: () => undefined },
   })
 

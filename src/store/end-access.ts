@@ -1,4 +1,4 @@
-/** Ends everything that still gives access: what a new epoch of the log begins with. */
+/** Ends everything that still gives access. A new epoch of the log starts with it. */
 import type { Knex } from './database.ts'
 
 export type EndedAccess = { sessions: number; accessTokens: number; joinTokens: number; apiTokens: string[] }

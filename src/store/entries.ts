@@ -1,14 +1,14 @@
-/** Reading entries by place and by time. */
+/** Reads entries of the log by index and by time, and redacts them. */
 import { randomUUID } from 'node:crypto'
 import type { Knex } from './database.ts'
 
-/** `body` and `nonce` are null where retention took them. */
+/** `body` and `nonce` are null when the entry was redacted. */
 export type EntryRow = { index: number; leaf: Buffer; nonce: Buffer | null; body: string | null }
 
 type Row = { idx: string; leaf: Buffer; nonce: Buffer | null; body: string | null }
 const entryOf = ({ idx, ...row }: Row): EntryRow => ({ index: Number(idx), ...row })
 
-/** Entries [from, to) in order. Asked for a few hundred at a time. */
+/** Entries [from, to) in order. Callers read a few hundred at a time. */
 export async function readEntries(knex: Knex, epoch: number, from: number, to: number): Promise<EntryRow[]> {
   const rows: Row[] = await knex('log_entry')
     .select('idx', 'leaf', 'nonce', 'body')
@@ -19,8 +19,8 @@ export async function readEntries(knex: Knex, epoch: number, from: number, to: n
 }
 
 /**
- * The first index in [0, size) whose time is not before the given one, or `size`. Times of neighbours may be out of order
- * by what a request took and by how far replicas' clocks are apart: callers leave a margin.
+ * The first index in [0, size) whose time is not before `time`, or `size`. Times of neighbours may be out of order by the
+ * duration of a request and the difference between replicas' clocks, so callers leave a margin.
  */
 export async function indexAt(knex: Knex, epoch: number, size: number, time: Date): Promise<number> {
   let [low, high] = [0, size]
@@ -34,7 +34,7 @@ export async function indexAt(knex: Knex, epoch: number, size: number, time: Dat
   return low
 }
 
-/** What of [from, to) is left from the first entry of `since` on, and to the last one before `until`. */
+/** Narrows [from, to) to begin at the first entry not before `since` and to end after the last entry before `until`. */
 export async function narrowRun(
   knex: Knex,
   epoch: number,
@@ -50,7 +50,7 @@ export async function narrowRun(
   return { from: begin, to: until ? Math.max(begin, Number(last?.idx ?? -1) + 1) : to }
 }
 
-/** An entry that a redaction may take, unless it stays: `log_entry_stays` says which do (migrations/005-redaction.ts). */
+/** `stays`: the entry must not be redacted, by the SQL function `log_entry_stays` (migrations/005-redaction.ts). */
 export type RedactableRow = { index: number; at: Date; body: string | null; stays: boolean | null }
 
 export async function readRedactable(tx: Knex, epoch: number, from: number, to: number): Promise<RedactableRow[]> {
@@ -64,7 +64,7 @@ export async function readRedactable(tx: Knex, epoch: number, from: number, to: 
 
 export type Place = { epoch: number; index: number }
 
-/** Where the entries of the redactions are that took something of [from, to), in order. */
+/** The positions of the redaction entries that redacted anything in [from, to), in order. */
 export async function redactionPlaces(knex: Knex, epoch: number, from: number, to: number): Promise<Place[]> {
   const { rows } = await knex.raw<{ rows: { entry_epoch: number; entry_idx: string }[] }>(
     `select distinct entry_epoch, entry_idx from log_redaction where epoch = ? and runs && int8range(?, ?) order by 1, 2`,
@@ -86,7 +86,7 @@ export async function countRedacted(knex: Knex, epoch: number, from: number, to:
 /** Indexes [from, to). */
 export type Run = { from: number; to: number }
 
-/** Takes body, nonce and terms of the runs, in the transaction of the entry that names them: anything else Postgres refuses. */
+/** Removes body, nonce and terms of the runs. Postgres refuses it outside of the transaction of the entry that names them. */
 export async function redactEntries(
   tx: Knex.Transaction,
   { epoch, runs, entry }: { epoch: number; runs: readonly Run[]; entry: Place },

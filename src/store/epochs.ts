@@ -1,9 +1,9 @@
-/** How an epoch of the log ends, and whether it is open. */
+/** The start and the end of an epoch of the log. */
 import type { Knex } from 'knex'
 
-/** The signed head that an epoch ended with; nothing for the present epoch, and for one that never was. */
+/** The last signed head of an ended epoch; undefined for the present epoch and for one that never existed. */
 export async function readLastNote(knex: Knex, epoch: number): Promise<string | undefined> {
-  // The next one need not be the next number: an epoch may have been lost with the database that had it.
+  // Numbers may be missing: an epoch may have been lost together with its database.
   const row: { previous_note: string | null } | undefined = await knex('log_epoch as next')
     .select('next.previous_note')
     .whereRaw('next.epoch = (select min(epoch) from log_epoch where epoch > ?)', [epoch])
@@ -12,7 +12,7 @@ export async function readLastNote(knex: Knex, epoch: number): Promise<string | 
   return row?.previous_note ?? undefined
 }
 
-/** Under the head lock, with no server on the database: the log goes on in a new epoch, without entries, and closed. */
+/** Starts an epoch without entries, closed for issuing. Requires the head lock, and that no server uses the database. */
 export async function startEpoch(
   tx: Knex.Transaction,
   next: { epoch: number; origin: string; reason: string; previousNote: string; now: Date },
@@ -35,10 +35,10 @@ export async function startEpoch(
   })
 }
 
-/** Under the head lock. */
+/** Requires the head lock. */
 export const openIssuing = (tx: Knex.Transaction): Promise<unknown> => tx('log_head').update({ issuing: true })
 
-/** Closes the log for every replica. It appends nothing, so it works on a log that contradicts what was signed. */
+/** Closes the log for every replica. It appends nothing, so it also works on a log that contradicts its signed heads. */
 export async function closeLog(knex: Knex, { epoch, reason }: { epoch: number; reason: string }): Promise<void> {
   await knex('log_head')
     .where({ epoch })
@@ -47,13 +47,14 @@ export async function closeLog(knex: Knex, { epoch, reason }: { epoch: number; r
   await knex.raw(`select pg_notify('purser_revision', '')`)
 }
 
-/** Any number that nobody else uses: "pfst" in ASCII. */
+/** An advisory lock of the first start: "pfst" in ASCII. */
 const firstStartLock = 0x70667374
 
-/** Of replicas that start at once one goes on; the others wait until its transaction ends. */
+/** Serializes first starts: of several replicas one continues, the others wait until its transaction ends. */
 export const lockFirstStart = (tx: Knex.Transaction): Promise<unknown> =>
   tx.raw('select pg_advisory_xact_lock(?)', [firstStartLock])
 
+/** Inserts the head row, which identifies the deployment, and the first epoch. */
 export async function insertFirstHead(
   tx: Knex.Transaction,
   head: { instanceId: string; trustDomain: string; issuer: string; origin: string; now: Date },

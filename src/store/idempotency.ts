@@ -1,4 +1,4 @@
-/** What an `Idempotency-Key` left behind: enough to say what the first request did, and never its reply. */
+/** Outcomes of requests by their `Idempotency-Key`: what the first request did, but never its reply. */
 import type { Knex } from 'knex'
 
 export type StoredOutcome = {
@@ -13,9 +13,9 @@ export type StoredOutcome = {
 type Row = { request: Buffer; status: number; resource_id: string | null; log_epoch: number; log_idx: string }
 
 /**
- * Takes a key for this request, in its transaction: another request with the same key waits here until that one's end.
- * A key past its time counts as new.
- * @returns what an earlier request kept, or nothing where this one is the first
+ * Reserves a key in the transaction of the request. Another request with the same key waits here until that transaction
+ * ends. An expired key counts as new.
+ * @returns the outcome of the earlier request, or undefined when this request is the first
  */
 export async function reserveKey(
   tx: Knex.Transaction,
@@ -24,7 +24,7 @@ export async function reserveKey(
   now: Date,
   until: Date,
 ): Promise<StoredOutcome | undefined> {
-  const taken = await tx.raw<{ rows: unknown[] }>(
+  const reserved = await tx.raw<{ rows: unknown[] }>(
     `insert into idempotency (key, request, status, log_epoch, log_idx, showed_once, until)
      values (?, ?, 0, 0, 0, false, ?)
      on conflict (key) do update set request = excluded.request, resource_id = null, until = excluded.until
@@ -32,7 +32,7 @@ export async function reserveKey(
      returning key`,
     [key, request, until, now],
   )
-  if (taken.rows.length > 0) return undefined
+  if (reserved.rows.length > 0) return undefined
   const row: Row | undefined = await tx('idempotency').where({ key }).first()
   if (!row) return undefined
   return {
@@ -44,7 +44,7 @@ export async function reserveKey(
   }
 }
 
-/** Says what the request that took the key did. */
+/** Stores the outcome of the request that reserved the key. */
 export const storeOutcome = (
   tx: Knex.Transaction,
   key: Buffer,

@@ -1,8 +1,9 @@
-/** What was issued, from the log: there is no second table of it. */
+/** Issued credentials, read from the log: there is no other table of them. */
 import type { Knex } from './database.ts'
+import type { Place } from './entries.ts'
 import { termKeys } from './term-keys.ts'
 
-/** The parts of an entry that say what left with it, and to whom. */
+/** The parts of an entry that name the issued credentials and their holder. */
 export type IssuedEntry = {
   actor: { session?: string; spiffeId?: string; workload?: string; workloadId?: string }
   issued: {
@@ -22,26 +23,26 @@ const read = (body: string): IssuedEntry | undefined => {
   return isIssued(entry) ? entry : undefined
 }
 
-/** How many rows share a key by chance, or name the same credential without having issued it. */
-const max = 50
+/** A bound on the rows that share a key by chance, or name the credential without having issued it. */
+const maxRows = 50
 
 /**
- * The entry that issued a credential of that name; nothing where there is none, or retention took it.
- * @param name the SHA-256 of a certificate (lower-case hex), its serial number, or the `jti` of a JWT. A serial number
- *   identifies a certificate of ours to an operator, and never a caller: other CAs choose their own.
+ * The entry that issued a credential; undefined when there is none, or it was redacted.
+ * @param name the SHA-256 of a certificate (lower-case hex), its serial number, or the `jti` of a JWT. An operator may
+ *   name a certificate by its serial number. It never identifies a caller: other CAs may choose the same number.
  */
 export async function findIssued(
   knex: Knex,
   name: { sha256: string } | { serialNumber: string } | { jti: string },
 ): Promise<IssuedEntry | undefined> {
   const [term = ''] = Object.entries(name).map(([key, value]) => `${key}=${value}`)
-  const found = await knex.raw<{ rows: { body: string }[] }>(
-    `with found as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and body is not null)
-     select body from found order by epoch, idx limit ?`,
-    [termKeys([term]), max],
+  const { rows } = await knex.raw<{ rows: { body: string }[] }>(
+    `with matching as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and body is not null)
+     select body from matching order by epoch, idx limit ?`,
+    [termKeys([term]), maxRows],
   )
-  // Terms are found by keys that two may share, and revocations carry them too: the entry itself decides.
-  return found.rows
+  // Two terms may share a key, and revocations carry these terms too: the entry itself decides.
+  return rows
     .map((row) => read(row.body))
     .find((entry) => {
       const { x509, jwts } = entry?.issued ?? {}
@@ -50,13 +51,10 @@ export async function findIssued(
     })
 }
 
-/** Where in the log a search begins, by epoch and index. */
-export type Place = { epoch: number; index: number }
-
 /**
- * What was issued to a session or a SPIFFE ID, oldest first, read in pages.
- * @param since entries of that time or later
- * @param from and at that place or later
+ * The entries that issued credentials to a session or a SPIFFE ID, oldest first, read in pages.
+ * @param since the earliest time of an entry
+ * @param from the first position in the log
  */
 export async function* issuedTo(
   tx: Knex,
@@ -67,15 +65,15 @@ export async function* issuedTo(
   const term = 'session' in holder ? `session=${holder.session}` : `spiffeId=${holder.spiffeId}`
   for (let { epoch, index } = from; ;) {
     const { rows } = await tx.raw<{ rows: Row[] }>(
-      `with found as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and at >= ? and body is not null)
-       select epoch, idx, body from found where (epoch, idx) >= (?, ?) order by epoch, idx limit 500`,
+      `with matching as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and at >= ? and body is not null)
+       select epoch, idx, body from matching where (epoch, idx) >= (?, ?) order by epoch, idx limit 500`,
       [termKeys([term]), since, epoch, index],
     )
     for (const row of rows) {
       const entry = read(row.body)
-      const theirs =
+      const isHolder =
         'session' in holder ? entry?.actor.session === holder.session : entry?.actor.spiffeId === holder.spiffeId
-      if (entry && theirs) yield { entry, place: { epoch: row.epoch, index: Number(row.idx) } }
+      if (entry && isHolder) yield { entry, place: { epoch: row.epoch, index: Number(row.idx) } }
     }
     const last = rows.at(-1)
     if (!last || rows.length < 500) return

@@ -1,24 +1,26 @@
-/** Advisory locks of jobs: the transaction that has one is the only one of all replicas. */
+/** Advisory locks and state of background jobs: across all replicas one transaction holds a lock. */
 import type { Knex } from './database.ts'
 
-/** Takes it unless another transaction has it, and doesn't wait. */
+/** Takes the lock unless another transaction holds it. Does not wait. */
 export async function tryLock(tx: Knex.Transaction, lock: number): Promise<boolean> {
-  const { rows } = await tx.raw<{ rows: { taken: boolean }[] }>('select pg_try_advisory_xact_lock(?) as taken', [lock])
-  return rows[0]?.taken === true
+  const { rows } = await tx.raw<{ rows: { locked: boolean }[] }>('select pg_try_advisory_xact_lock(?) as locked', [
+    lock,
+  ])
+  return rows[0]?.locked === true
 }
 
-/** Where a job went on, for whichever replica runs it next. */
+/** The progress of a job, for the replica that runs it next. */
 export async function readJobState(tx: Knex, name: string): Promise<unknown> {
   const row: { state: unknown } | undefined = await tx('job_state').where({ name }).first('state')
   return row?.state
 }
 
-/** True for the one that runs it now: nobody has for so many milliseconds. A clock that was set back waits no longer. */
+/** Returns true when no replica has run the job for `restMs`, and records this run. A clock that was set back does not prolong the wait. */
 export const takeTurn = (knex: Knex, name: string, lock: number, now: Date, restMs: number): Promise<boolean> =>
   knex.transaction(async (tx) => {
     if (!(await tryLock(tx, lock))) return false
-    const kept = await readJobState(tx, name)
-    const at = typeof kept === 'object' && kept !== null && 'at' in kept ? Number(kept.at) : -Infinity
+    const state = await readJobState(tx, name)
+    const at = typeof state === 'object' && state !== null && 'at' in state ? Number(state.at) : -Infinity
     if (Math.abs(now.getTime() - at) < restMs) return false
     await writeJobState(tx, name, { at: now.getTime() })
     return true

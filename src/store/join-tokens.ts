@@ -1,4 +1,4 @@
-/** Join tokens: stored as a hash, counted down by the append that a use is granted in (migrations/001-foundation.ts). */
+/** Join tokens, stored as hashes. The append that grants a use counts it (migrations/001-foundation.ts). */
 import type { Knex } from 'knex'
 
 export type JoinTokenRow = { id: string; workloadId: string; expiresAt: Date }
@@ -14,7 +14,7 @@ export const insertJoinToken = (tx: Knex.Transaction, row: NewJoinToken): Promis
     expires_at: row.expiresAt,
   })
 
-/** The token of that hash, used up and expired ones included: the append counts, the caller judges. */
+/** The token with this hash, also when it is used up or expired: the append counts uses, and the caller checks the expiry. */
 export async function findJoinToken(knex: Knex, hash: Buffer): Promise<JoinTokenRow | undefined> {
   const row: { id: string; workload_id: string; expires_at: Date } | undefined = await knex('join_token')
     .select('id', 'workload_id', 'expires_at')

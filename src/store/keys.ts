@@ -1,9 +1,9 @@
-/** Key rows, as keys/ makes them. Wrapped keys only: nothing here can be used without the root key. */
+/** Rows of signing keys and wrapping keys. All private keys are wrapped: none can be used without the root key. */
 import type { Knex } from './database.ts'
 import type { KeyRow } from './rows.ts'
 import { type KeyRecord, tables } from './snapshot-tables.ts'
 
-/** Whoever changes keys holds it, so that of many replicas one makes the next key. "pkey" in ASCII. */
+/** An advisory lock for changes of keys, so that one replica creates the next key: "pkey" in ASCII. */
 export const keysLock = 0x706b6579
 
 export const lockKeys = (tx: Knex.Transaction): Promise<unknown> =>
@@ -34,24 +34,24 @@ export const insertKey = (tx: Knex.Transaction, row: KeyRow, changed = 0): Promi
     ...times(row),
   })
 
-/** Every key there was, as the transaction sees them. */
+/** All keys, ended ones included, as the transaction sees them. */
 export async function readKeys(tx: Knex): Promise<KeyRow[]> {
   const rows: KeyRecord[] = await tx('signing_key').orderBy('created_at').orderBy('id')
   return rows.flatMap((row) => tables.keys.read(row)[1] ?? [])
 }
 
-/** Writes what may change in a key's life: its chain and its times. */
+/** Updates what may change during the life of a key: its chain and its times. */
 export const updateKey = (tx: Knex.Transaction, row: KeyRow): Promise<unknown> =>
   tx('signing_key').where({ id: row.id }).update(times(row))
 
 export const updateWrapped = (tx: Knex.Transaction, row: KeyRow): Promise<unknown> =>
   tx('signing_key').where({ id: row.id }).update({ wrapped: row.wrapped, wrapping_key_id: row.wrappingKeyId })
 
-/** From which tree size on a log key signs, once the entry that announces it has its place. */
+/** Sets the first tree size that a log key signs, once the entry that announces it has its index. */
 export const setFirstSize = (tx: Knex.Transaction, id: string, size: number): Promise<unknown> =>
   tx('signing_key').where({ id }).update({ from_size: size })
 
-/** The last tree size that a log key signs. */
+/** Sets the last tree size that a log key signs. */
 export const setLastSize = (tx: Knex.Transaction, id: string, size: number): Promise<unknown> =>
   tx('signing_key').where({ id }).update({ to_size: size })
 
@@ -65,7 +65,7 @@ export const insertWrappingKey = (tx: Knex.Transaction, row: WrappingKey): Promi
     created_at: row.createdAt,
   })
 
-/** The same key under another root key. Answers how many rows it was in. */
+/** Stores the key wrapped by another root key. Returns the number of updated rows. */
 export const rewrapWrappingKey = (tx: Knex.Transaction, row: WrappingKey): Promise<number> =>
   tx('keyring_key').where({ id: row.id }).update({ wrapped: row.wrapped, root_key_id: row.rootKeyId })
 

@@ -1,4 +1,4 @@
-/** The end of leases: begun, tried until the role is gone, or given up. Written under the head lock alone (leases.ts). */
+/** The end of leases: which ones are due, and their revocation until the role is dropped or abandoned. See leases.ts for locks. */
 import type { Knex } from './database.ts'
 import { type LeaseRecord, type LeaseRow, type LeaseState, openLeases, toLease } from './leases.ts'
 import { lockHead } from './log.ts'
@@ -6,8 +6,8 @@ import { lockHead } from './log.ts'
 type Tx = Knex.Transaction
 
 /**
- * Under the head lock. Those that are still in one of the states begin to end, and `until` nobody else works on them.
- * Answers how many.
+ * Moves leases that are still in one of the states to `revoking`. No other replica works on them before `until`. Requires
+ * the head lock. Returns their number.
  */
 export const beginRevoking = (
   tx: Tx,
@@ -20,20 +20,20 @@ export const beginRevoking = (
     .whereIn('state', from)
     .update({ state: 'revoking', reason, next_attempt_at: now, locked_until: until ?? null })
 
-/** Under the head lock: the roles are gone. */
+/** Marks leases as revoked, after their roles were dropped. Requires the head lock. Returns their number. */
 export const endLeases = (tx: Tx, ids: readonly string[], now: Date): Promise<number> =>
   tx('lease')
     .whereIn('id', ids)
     .whereNull('ended_at')
     .update({ state: 'revoked', ended_at: now, locked_until: null, next_attempt_at: null, last_error: null })
 
-/** Under the head lock: it is tried no more, and nobody says that the role is gone. Answers how many. */
+/** Stops the attempts to revoke a lease. Its role may still exist. Requires the head lock. Returns the number of rows. */
 export const abandonLease = (tx: Tx, id: string, reason: string, now: Date): Promise<number> =>
   tx('lease')
     .where({ id, state: 'revoking' })
     .update({ state: 'abandoned', reason, ended_at: now, locked_until: null, next_attempt_at: null })
 
-/** Under the head lock: roles that no open lease knows become leases that are being ended. */
+/** Turns roles without an open lease into leases in state `revoking`. Requires the head lock. */
 export const adoptRoles = (
   tx: Tx,
   databaseId: string,
@@ -55,7 +55,7 @@ export const adoptRoles = (
       })),
     )
     .onConflict('id')
-    // Its own lease was ended without it, or abandoned.
+    // The role's own lease was abandoned, or ended without dropping the role.
     .merge({
       database_id: databaseId,
       state: 'revoking',
@@ -67,7 +67,7 @@ export const adoptRoles = (
     })
     .whereNotNull('lease.ended_at')
 
-/** Under the head lock: the roles may still be there. Tried again after 2, 4, 8 … seconds, at last once an hour. */
+/** Schedules the next attempt, after 2, 4, 8 … seconds and at most an hour: the roles may still exist. Requires the head lock. */
 export async function postponeLeases(tx: Tx, ids: readonly string[], error: string, now: Date): Promise<void> {
   await tx.raw(
     `update lease set attempts = attempts + 1, last_error = ?, locked_until = null,
@@ -77,14 +77,14 @@ export async function postponeLeases(tx: Tx, ids: readonly string[], error: stri
   )
 }
 
-/** Takes what is due of one database for a while: rows that another replica works on are left out. */
+/** Claims the due leases of one database until a time. Leaves out leases that another replica has claimed. */
 export async function claimRevoking(knex: Knex, now: Date, until: Date, max: number): Promise<LeaseRow[]> {
   const due = (tx: Knex) =>
     openLeases(tx)
       .where({ state: 'revoking' })
       .where('next_attempt_at', '<=', now)
       .where((either) => void either.whereNull('locked_until').orWhere('locked_until', '<=', now))
-  // Without the lock first, which everybody's appends wait for: most of the time nothing is due.
+  // The first look takes no lock, since appends would wait for it: mostly no lease is due.
   const first: { database_id: string } | undefined = await due(knex).orderBy('next_attempt_at').first('database_id')
   if (!first) return []
   return knex.transaction(async (tx) => {
@@ -99,7 +99,7 @@ export async function claimRevoking(knex: Knex, now: Date, until: Date, max: num
   })
 }
 
-/** Active leases whose own time is over. */
+/** Active leases that have expired. */
 export async function expiredLeases(knex: Knex, now: Date, max: number): Promise<LeaseRow[]> {
   const rows: LeaseRecord[] = await openLeases(knex)
     .where({ state: 'active' })
@@ -109,7 +109,7 @@ export async function expiredLeases(knex: Knex, now: Date, max: number): Promise
   return rows.map(toLease)
 }
 
-/** Active leases whose session was given up or revoked since a time. Whatever else became of it, `heldLeases` tells. */
+/** Active leases of sessions that ended after `since`. For other reasons to end a lease see `activeLeases`. */
 export async function leasesOfEndedSessions(knex: Knex, since: Date, max: number): Promise<LeaseRow[]> {
   const rows: LeaseRecord[] = await knex('session as s')
     .join('lease as l', 'l.session_id', 's.id')
@@ -121,7 +121,7 @@ export async function leasesOfEndedSessions(knex: Knex, since: Date, max: number
   return rows.map(toLease)
 }
 
-/** Intended before a time and never given out: whoever made them is gone. */
+/** Leases that were intended before a time and never issued: the replica that created them has stopped. */
 export async function staleIntendedLeases(knex: Knex, before: Date, max: number): Promise<LeaseRow[]> {
   const rows: LeaseRecord[] = await openLeases(knex)
     .where({ state: 'intended' })
@@ -131,16 +131,17 @@ export async function staleIntendedLeases(knex: Knex, before: Date, max: number)
   return rows.map(toLease)
 }
 
+/** A lease that a revocation of its holder ends. */
 export type RevokedLease = { id: string; databaseId: string; username: string }
 
 type Holder = { kind: 'spiffeId' | 'instance'; value: string }
 
 /** Open leases of every session of a SPIFFE ID or an instance. */
 export async function leasesOfHolder(tx: Knex, { kind, value }: Holder): Promise<RevokedLease[]> {
-  const held = kind === 'spiffeId' ? { 's.spiffe_id': value } : { 's.instance': Buffer.from(value, 'hex') }
+  const holder = kind === 'spiffeId' ? { 's.spiffe_id': value } : { 's.instance': Buffer.from(value, 'hex') }
   const rows: { id: string; database_id: string; username: string }[] = await tx('session as s')
     .join('lease as l', 'l.session_id', 's.id')
-    .where(held)
+    .where(holder)
     .whereIn('l.state', ['intended', 'active'])
     .orderBy('l.id')
     .select('l.id', 'l.database_id', 'l.username')

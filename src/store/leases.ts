@@ -1,14 +1,14 @@
 /**
- * Leases: roles that were made for one session, until their end. The group commit locks these rows too, under the head
- * lock: so but for new ones they are written under it alone (`placed`, or `underHead`), and no two writers ever meet.
+ * Leases: database roles that were created for one session. The group commit locks these rows too, under the head lock.
+ * Therefore existing rows are only written under the head lock (`placed` or `underHead`), which avoids deadlocks.
  */
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
 
 /**
- * intended (before its role is made) → active (with the entry that gives it out) → revoking → revoked; or abandoned, where
- * somebody said that nobody will ever reach its server again.
+ * intended (before its role is created) → active (with the entry that issues it) → revoking → revoked. Abandoned: an
+ * operator stated that its database server will never be reachable again.
  */
 export type LeaseState = 'intended' | 'active' | 'revoking' | 'revoked' | 'abandoned'
 
@@ -23,9 +23,9 @@ export type LeaseRow = {
   createdAt: Date
   expiresAt: Date
   maxExpiresAt: Date
-  /** Why it ends, or ended. */
+  /** The reason of its end. */
   reason?: string
-  /** Tries to take the role away. */
+  /** Attempts to drop the role. */
   attempts: number
   lastError?: string
   nextAttemptAt?: Date
@@ -93,7 +93,7 @@ export async function leaseById(knex: Knex, id: string): Promise<LeaseRow | unde
 
 export type LeaseFilter = { databaseId?: string; sessionId?: string; state?: LeaseState }
 
-/** By id, after one. */
+/** Leases ordered by id, after the id `after`. */
 export async function listLeases(knex: Knex, filter: LeaseFilter, after: string, max: number): Promise<LeaseRow[]> {
   const { databaseId, sessionId, state } = filter
   const rows: LeaseRecord[] = await knex('lease')
@@ -114,27 +114,27 @@ export async function hasOpenLeases(knex: Knex, databaseId: string): Promise<boo
   return (await openLeases(knex).where({ database_id: databaseId }).first('id')) !== undefined
 }
 
-/** How many of a session's are not ended yet. */
+/** The number of open leases of a session. */
 export async function countOpenLeases(knex: Knex, sessionId: string): Promise<number> {
   const rows: unknown[] = await openLeases(knex).where({ session_id: sessionId }).select('id')
   return rows.length
 }
 
-/** Those of the named leases that have not ended. */
+/** The ids of those leases that have not ended. */
 export async function openLeaseIds(knex: Knex, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set()
   const rows: { id: string }[] = await knex('lease').whereIn('id', ids).whereNull('ended_at').select('id')
   return new Set(rows.map((row) => row.id))
 }
 
-/** Of the named roles those that an open lease knows, whatever database it is of: roles belong to a whole server. */
+/** The roles that belong to an open lease of any database: PostgreSQL roles are shared by all databases of a server. */
 export async function leasedUsernames(knex: Knex, usernames: readonly string[]): Promise<Set<string>> {
   if (usernames.length === 0) return new Set()
   const rows: { username: string }[] = await openLeases(knex).whereIn('username', usernames).select('username')
   return new Set(rows.map((row) => row.username))
 }
 
-/** An active lease, and what its session is as far as the database knows. */
+/** An active lease with its session, where the database still has that row. */
 export type ActiveLease = LeaseRow & {
   session?: {
     attestorId: string
@@ -147,14 +147,14 @@ export type ActiveLease = LeaseRow & {
 }
 
 /**
- * Active leases with their sessions, by id, after one: everybody's, or of these entries. In two steps: a join of one page
- * is planned as a scan of all sessions.
+ * Active leases with their sessions, ordered by id, after the id `after`: all, or those of some workload entries. Runs two
+ * queries, because Postgres plans a join of one page as a scan of all sessions.
  */
 export async function activeLeases(
   knex: Knex,
   after: string,
   max: number,
-  whose: 'all' | readonly string[] = 'all',
+  workloadIds: 'all' | readonly string[] = 'all',
 ): Promise<ActiveLease[]> {
   type Session = {
     id: string
@@ -168,7 +168,7 @@ export async function activeLeases(
   const rows: LeaseRecord[] = await knex('lease')
     .where({ state: 'active' })
     .where('id', '>', after)
-    .modify((query) => void (whose !== 'all' && query.whereIn('workload_id', [...whose])))
+    .modify((query) => void (workloadIds !== 'all' && query.whereIn('workload_id', [...workloadIds])))
     .orderBy('id')
     .limit(max)
   const ids = [...new Set(rows.flatMap((row) => row.session_id ?? []))]
@@ -194,7 +194,7 @@ export async function activeLeases(
   })
 }
 
-/** Under the head lock: an active one lives longer. */
+/** Sets a later expiry of an active lease. Requires the head lock. */
 export const extendLease = (tx: Tx, id: string, expiresAt: Date): Promise<number> =>
   tx('lease').where({ id, state: 'active' }).update({ expires_at: expiresAt })
 

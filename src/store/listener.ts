@@ -1,4 +1,4 @@
-/** LISTEN on one connection of its own, which comes back by itself when it is lost. */
+/** LISTEN on a separate connection, which reconnects by itself. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { type Database, isConnectionError } from './database.ts'
@@ -12,8 +12,9 @@ const maxPause = 5_000
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /**
- * `connect` answers a client of its own. The first `listen` fails when Postgres can't be reached; later
- * losses are told to `onError`, tried again with growing pauses, and end in every subscriber's `onGap`.
+ * The first `listen` fails when Postgres is unreachable. After a later loss the listener reports the error to `onError`,
+ * reconnects with growing pauses, and then calls `onGap` of every subscriber.
+ * @param connect opens a client that only this listener uses
  */
 export function createListener(
   connect: () => Promise<Client>,
@@ -38,9 +39,9 @@ export function createListener(
       for (const { fn } of channels.get(channel) ?? []) call(() => fn(payload ?? ''))
     })
     try {
-      // Whoever listens is a server: what must not happen beside one waits, or refuses (presence.ts).
+      // Each server listens. Work that must not run beside a server checks this lock (server-lock.ts).
       await client.query('select pg_advisory_lock_shared($1)', [serversLock])
-      // Walking a Map also meets what is added meanwhile.
+      // The iteration of a Map includes channels that are added meanwhile.
       for (const channel of channels.keys()) await client.query(`listen ${quoted(channel)}`)
     } catch (error) {
       void client.end().catch(() => undefined)
@@ -65,8 +66,8 @@ export function createListener(
     }
   }
 
-  /** Whoever subscribes first connects and is told of a failure. Later a broken connection is `reopen`'s to mend. */
-  async function hear(channel: string): Promise<void> {
+  /** The first subscriber connects and receives a failure. Later `reopen` handles a broken connection. */
+  async function listenOn(channel: string): Promise<void> {
     if (current === undefined) {
       current = open()
       await current.catch((error: unknown) => {
@@ -92,7 +93,7 @@ export function createListener(
         if (set.size === 0 && channels.get(channel) === set) channels.delete(channel)
       }
       try {
-        await hear(channel)
+        await listenOn(channel)
       } catch (error) {
         await unlisten()
         throw error

@@ -1,14 +1,14 @@
 /**
- * One process at a time in a data directory: two openers of PGlite lose rows without an error. The lock file names its
- * holder and is taken over when that process is gone.
+ * Allows one process at a time in a data directory: two processes with PGlite on it lose rows without an error. The lock
+ * file names its holder. Another process takes it over when the holder has ended.
  */
 import { randomUUID } from 'node:crypto'
 import { link, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Another process holds the directory; `pid` is its id. */
+/** Another process, with the id `pid`, holds the directory. */
 export class StoreLocked extends Error {
-  /** Our own words: a log may show them. */
+  /** The message holds no values of others. */
   readonly safeToLog = true
   readonly pid: number
   constructor(path: string, pid: number) {
@@ -18,20 +18,20 @@ export class StoreLocked extends Error {
   }
 }
 
-/** `started` tells a process from a later one with the same id; `world` tells which processes we can see. */
+/** `started` distinguishes a process from a later one with the same id; `world` is the pid space in which its pid has a meaning. */
 type Holder = { token: string; pid: number; started: string | null; world: string | null }
 
-/** Milliseconds between two touches, and the silence after which a holder that nobody can ask counts as gone. */
-const rhythm = { beat: 1_000, deadAfter: 5_000 }
+/** Milliseconds between two touches of the file, and without a touch until a holder in another pid space counts as dead. */
+const defaultTiming = { beat: 1_000, deadAfter: 5_000 }
 
-/** Field 22 of /proc/<pid>/stat (proc(5)): ticks from boot to the start. Null where there is no /proc, or no such process. */
+/** Field 22 of /proc/<pid>/stat (proc(5)): clock ticks from boot to the start of the process. Null without /proc or process. */
 async function startOf(pid: number): Promise<string | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => null)
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
 }
 
-/** The boot and the pid namespace: outside of them a pid says nothing (two containers, each with a process 1, on one volume). */
-async function thisWorld(): Promise<string | null> {
+/** The boot id and the pid namespace. Elsewhere the pid names another process, as in two containers that share a volume. */
+async function currentPidSpace(): Promise<string | null> {
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'latin1').catch(() => null)
   const namespace = await readlink('/proc/self/ns/pid').catch(() => null)
   return boot && namespace && `${boot.trim()} ${namespace}`
@@ -46,18 +46,18 @@ function exists(pid: number): boolean {
   }
 }
 
-/** In our world the process itself answers; from another, only whether the holder still touches its file. */
-async function isGone(path: string, holder: Holder, world: string | null, deadAfter: number): Promise<boolean> {
-  if (holder.world === world) {
+/** Checks the process itself in the same pid space; otherwise checks whether the holder still touches its file. */
+async function isDead(path: string, holder: Holder, pidSpace: string | null, deadAfter: number): Promise<boolean> {
+  if (holder.world === pidSpace) {
     if (!exists(holder.pid)) return true
     const started = await startOf(holder.pid)
     return started !== null && holder.started !== null && started !== holder.started
   }
-  const touched = async (): Promise<number | undefined> => (await stat(path).catch(() => undefined))?.mtimeMs
-  const before = await touched()
+  const touchTime = async (): Promise<number | undefined> => (await stat(path).catch(() => undefined))?.mtimeMs
+  const before = await touchTime()
   for (let looks = 0; looks < 20; looks++) {
     await pause(deadAfter / 20)
-    if ((await touched()) !== before) return false
+    if ((await touchTime()) !== before) return false
   }
   return true
 }
@@ -69,25 +69,25 @@ async function readHolder(path: string): Promise<Holder | undefined> {
     const holder: Holder = JSON.parse(text)
     return holder
   } catch {
-    // Left by a power loss. Nobody can be asked, so only its silence tells.
+    // A power loss left a broken file: only missing touches show that its holder is dead.
     return { token: '', pid: 0, started: null, world: 'unreadable' }
   }
 }
 
 /**
- * Takes a dead holder's file away, behind a gate that one taker at a time passes: between a look at the file and its removal
- * another may have taken the lock, and would lose it without a word. Whoever died in the gate itself is cleared the same way.
+ * Removes the file of a dead holder. A second lock file, the gate, lets one process at a time do so: otherwise the removal
+ * could hit a lock that another process has taken since the check. The gate of a dead process is removed the same way.
  */
 async function clear(
   path: string,
   dead: Holder,
   draft: string,
-  gone: (holder: Holder) => Promise<boolean>,
+  isGateDead: (holder: Holder) => Promise<boolean>,
 ): Promise<void> {
   const gate = `${path}.gate`
   if (!(await linked(draft, gate))) {
-    const inside = await readHolder(gate)
-    if (inside && (await gone(inside))) await rm(gate, { force: true })
+    const gateHolder = await readHolder(gate)
+    if (gateHolder && (await isGateDead(gateHolder))) await rm(gate, { force: true })
     return pause(gatePause)
   }
   try {
@@ -97,11 +97,11 @@ async function clear(
   }
 }
 
-/** Milliseconds; passing the gate takes one or two. */
+/** Milliseconds. A process holds the gate for one or two. */
 const gatePause = 10
 const maxTries = 100
 
-/** link(2) is atomic and refuses an existing name: the file is never seen half written. */
+/** link(2) is atomic and refuses an existing name: no process sees a partly written file. */
 async function linked(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to)
@@ -113,12 +113,16 @@ async function linked(from: string, to: string): Promise<boolean> {
 }
 
 /**
- * Takes the lock at `path`, or throws StoreLocked. It is held until `release`, and touched every second meanwhile, so
- * that a process in another container sees that its holder lives.
+ * Takes the lock at `path` until `release`. Touches the file every second meanwhile, so that a process in another
+ * container sees that the holder lives.
+ * @throws StoreLocked when a live process holds it
  */
-export async function takeLock(path: string, { beat, deadAfter } = rhythm): Promise<{ release: () => Promise<void> }> {
-  const world = await thisWorld()
-  const mine: Holder = { token: randomUUID(), pid: process.pid, started: await startOf(process.pid), world }
+export async function takeLock(
+  path: string,
+  { beat, deadAfter } = defaultTiming,
+): Promise<{ release: () => Promise<void> }> {
+  const pidSpace = await currentPidSpace()
+  const mine: Holder = { token: randomUUID(), pid: process.pid, started: await startOf(process.pid), world: pidSpace }
   const draft = `${path}.${mine.token}`
   await writeFile(draft, JSON.stringify(mine), { mode: 0o600, flag: 'wx' })
   try {
@@ -126,9 +130,9 @@ export async function takeLock(path: string, { beat, deadAfter } = rhythm): Prom
       if (await linked(draft, path)) break
       const holder = await readHolder(path)
       if (!holder) continue
-      const gone = (at: string) => (holder: Holder) => isGone(at, holder, world, deadAfter)
-      if (tries > maxTries || !(await gone(path)(holder))) throw new StoreLocked(path, holder.pid)
-      await clear(path, holder, draft, gone(`${path}.gate`))
+      const isDeadAt = (file: string) => (holder: Holder) => isDead(file, holder, pidSpace, deadAfter)
+      if (tries > maxTries || !(await isDeadAt(path)(holder))) throw new StoreLocked(path, holder.pid)
+      await clear(path, holder, draft, isDeadAt(`${path}.gate`))
     }
   } finally {
     await rm(draft, { force: true })

@@ -1,4 +1,4 @@
-/** The triggers by which the database itself refuses to change the log (migrations/001-foundation.ts). */
+/** The triggers with which the database refuses changes of the log (migrations/001-foundation.ts). */
 import type { Knex } from 'knex'
 
 const guards: readonly (readonly [table: string, trigger: string])[] = [
@@ -16,7 +16,7 @@ const guards: readonly (readonly [table: string, trigger: string])[] = [
 
 export type GuardFault = { table: string; trigger: string; fault: 'missing' | 'disabled' }
 
-/** Which of them are not in force. `O` and `A` are: for everybody but a replication session, and for everybody. */
+/** The triggers that are not in force. In force are `O` (all sessions but replication) and `A` (all sessions). */
 export async function brokenGuards(knex: Knex): Promise<GuardFault[]> {
   const tables = [...new Set(guards.map(([table]) => table))]
   const { rows } = await knex.raw<{ rows: { table: string; trigger: string; enabled: string }[] }>(
@@ -24,9 +24,9 @@ export async function brokenGuards(knex: Knex): Promise<GuardFault[]> {
        from unnest(?::text[]) as n (name) join pg_trigger t on t.tgrelid = to_regclass(n.name) and not t.tgisinternal`,
     [tables],
   )
-  const found = new Map(rows.map((row) => [`${row.table} ${row.trigger}`, row.enabled]))
+  const states = new Map(rows.map((row) => [`${row.table} ${row.trigger}`, row.enabled]))
   return guards.flatMap(([table, trigger]): GuardFault[] => {
-    const enabled = found.get(`${table} ${trigger}`)
+    const enabled = states.get(`${table} ${trigger}`)
     if (enabled === undefined) return [{ table, trigger, fault: 'missing' }]
     return enabled === 'O' || enabled === 'A' ? [] : [{ table, trigger, fault: 'disabled' }]
   })

@@ -1,37 +1,41 @@
-/** The log's rows. Every append of the product goes through `log_append` (migrations/log-append.ts). */
+/** The rows of the log. Every append goes through `log_append` (migrations/log-append.ts). */
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import { readVerdict, toWire } from './append-wire.ts'
 import { type Effects, effectNames } from './effects.ts'
 
 export type AppendItem = {
-  /** The revision that the decision was made under; absent for what holds under any (refusals, our own acts). */
+  /** The revision on which the decision is based; absent for entries that any revision allows (refusals, acts of Purser). */
   revision?: number
-  /** Appended also while issuing is closed: what those need who review the log. */
+  /** Appended also while issuing is closed, such as reads of those who review the log. */
   whileClosed?: true
   leaf: Buffer
   nonce: Buffer
   body: string
   at: string
-  /** What the entry is found by: keys of term-keys.ts. */
+  /** The keys of the entry's terms (term-keys.ts). */
   terms: number[]
   effects?: Effects
 }
 
-/** Why an item was left out. `facts`: those of its session changed. `repeated`: its claim is not the first, and only a first one may release it. `lapsed`: the sweep took a lease of it. `ended` carries the newest generation that ended, of its instance's sessions of that name. */
+/**
+ * Why an item was left out. `facts`: the facts of its session changed. `repeated`: its claim is not the first, and only a
+ * first claim may release it. `lapsed`: the sweep has deleted one of its leases. `ended`: its session ended; `generation`
+ * is the newest ended one of the instance's sessions with that SPIFFE ID.
+ */
 export type Verdict =
   | { kind: 'stale' | 'closed' | 'claimed' | 'facts' | 'repeated' | 'lapsed' }
   | { kind: 'ended'; generation: number }
-  /** The epoch moved on: the process must read the head anew. */
+  /** A new epoch has begun: the process must read the head again. */
   | { kind: 'epoch' }
 
 export type Appended = {
   epoch: number
-  /** Index of the first item that was appended; the others follow in order. */
+  /** Index of the first appended item; the others follow in order. */
   first: number
   size: number
   revision: number
-  /** By position in the batch; an item without one was appended. */
+  /** By position in the batch. An item without a verdict was appended. */
   verdicts: Map<number, Verdict>
 }
 
@@ -43,9 +47,9 @@ export type Head = {
   size: number
   revision: number
   issuing: boolean
-  /** Why every replica keeps the log closed, until a new epoch. */
+  /** Why the log is closed for every replica, until a new epoch. */
   closed?: { reason: string; at: Date }
-  /** The server that takes entries (store/server.ts); nothing: any does. */
+  /** The only database server that accepts entries (database-server.ts); absent when any server does. */
   server?: string
   /** Each entry waits for a synchronous standby. */
   synchronous: boolean
@@ -55,15 +59,15 @@ const b64 = (bytes: Buffer): string => bytes.toString('base64')
 
 type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
 
-/** `refusable`: this caller reads the verdicts, so a log that takes no entries may answer without them. */
+/** `refusable`: this caller handles verdicts, so a log that accepts no entries may answer without a position. */
 const appendParts = (items: AppendItem[]): string[] => [...effectNames(items), 'refusable']
 
 /** Milliseconds after which an append's answer counts as lost. */
 const answerMs = 3_000
 
 /**
- * Appends a batch in one round trip that ends in COMMIT, or, given a transaction that holds the head lock, within it.
- * Two items with one claim must not share a batch.
+ * Appends a batch in one round trip that ends in COMMIT, or within a transaction that holds the head lock. Two items with
+ * the same claim must not share a batch.
  */
 export async function appendItems(knex: Knex, batch: string, epoch: number, items: AppendItem[]): Promise<Appended> {
   const result = await knex
@@ -75,7 +79,7 @@ export async function appendItems(knex: Knex, batch: string, epoch: number, item
     ])
     .options({ query_timeout: answerMs })
   const reply = result.rows[0]?.reply
-  if (!reply) throw new Error('log_append answered nothing')
+  if (!reply) throw new Error('log_append returned no row')
   const verdicts = new Map<number, Verdict>()
   if (!reply.verdicts) items.forEach((_, n) => verdicts.set(n, { kind: 'epoch' }))
   for (const [n, text] of Object.entries(reply.verdicts ?? {})) verdicts.set(Number(n), readVerdict(text))
@@ -118,7 +122,7 @@ export async function readHead(knex: Knex): Promise<Head | undefined> {
   return row && toHead(row)
 }
 
-/** Takes the head lock, always the last lock of a transaction. */
+/** Takes the head lock, which is always the last lock of a transaction. */
 export async function lockHead(tx: Knex.Transaction): Promise<Head> {
   const row = await tx<HeadRow>('log_head').forUpdate().first()
   if (!row) throw new Error('the log has no head row')
@@ -126,9 +130,9 @@ export async function lockHead(tx: Knex.Transaction): Promise<Head> {
 }
 
 /**
- * What became of a batch whose answer was lost: index by leaf, empty when it was not appended. Taking the head lock waits
- * for one that is under way; one that has not even begun, since it is still in a network or a queue, never will. The row
- * lock makes this COMMIT wait for a synchronous standby: with its answer, what was found is there as well.
+ * Determines the outcome of a batch whose answer was lost: the index of each leaf, or an empty map when nothing was
+ * appended. The head lock waits for a running append. A batch that has not arrived yet is recorded as lost, so that
+ * `log_append` refuses it later. The row lock makes this COMMIT wait for a synchronous standby, which then has the entries.
  */
 export async function resolveBatch(
   knex: Knex,
@@ -146,8 +150,8 @@ export async function resolveBatch(
 }
 
 /**
- * Ends whoever began an append and then fell silent: a replica that was stopped, or cut off, between the statement and
- * its Sync (PostgreSQL documentation, 55.2.3) holds the head lock, and none of the server's own timeouts runs there.
+ * Terminates backends whose client began an append and then stopped sending. A replica that was stopped or cut off between
+ * the statement and its Sync (PostgreSQL documentation, 55.2.3) holds the head lock, and no server timeout applies there.
  */
 export const endSilentAppends = (knex: Knex): Promise<unknown> =>
   knex.raw(
@@ -156,7 +160,7 @@ export const endSilentAppends = (knex: Knex): Promise<unknown> =>
         and starts_with(query, 'select log_append(') and state_change < clock_timestamp() - interval '1 second'`,
   )
 
-/** The commitments of entries [from, to) in order; throws when one is missing. */
+/** The commitments of entries [from, to) in order. Throws when one is missing. */
 export async function readLeaves(knex: Knex, epoch: number, from: number, to: number): Promise<Buffer[]> {
   const leaves: Buffer[] = []
   for (let at = from; at < to; at += 500) {
@@ -175,7 +179,7 @@ export async function readLeaves(knex: Knex, epoch: number, from: number, to: nu
   return leaves
 }
 
-/** A full tile of 256 hashes, where it was written. */
+/** A full tile of 256 hashes; undefined when it is not written yet. */
 export async function readTile(knex: Knex, epoch: number, level: number, idx: number): Promise<Buffer | undefined> {
   const row: { hashes: Buffer } | undefined = await knex('log_tile')
     .select('hashes')

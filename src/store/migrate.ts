@@ -1,59 +1,63 @@
-/** The schema: brought up to date by one process at a time, and refused by a binary too old for it. */
+/** Migrates the schema, one process at a time, and refuses a schema that is too new for this binary. */
 import type { Knex } from 'knex'
 import { type Migration, migrations as ours } from '../../migrations/index.ts'
 import { type Database, isDeadlock } from './database.ts'
 
-/** The schema was changed by a newer Purser in a way that this one must not run on. */
+/** A newer Purser changed the schema in a way that this version cannot run on. */
 export class SchemaTooNew extends Error {
-  /** Our own words: a log may show them. */
+  /** The message holds names of migrations only. */
   readonly safeToLog = true
   constructor(oldest: string) {
-    super(`the database needs a Purser that knows migration ${oldest}; this one is too old`)
+    super(`the database needs a Purser that knows migration ${oldest}; this version is too old: install a newer one`)
     this.name = 'SchemaTooNew'
   }
 }
 
 const table = 'schema_migration'
-// Any number that nobody else uses: "purser" in ASCII, cut to 31 bits.
+// An advisory lock of migrations: the first bytes of "purser" in ASCII.
 const lockKey = 0x70757273
 const maxTries = 5
 
-async function noWayBack(): Promise<never> {
-  throw new Error('this migration has no way back; restore a backup')
+async function refuseDown(): Promise<never> {
+  throw new Error('this migration cannot be reverted; restore a backup')
 }
 
 type Applied = { names: string[]; oldestBinary: string | undefined }
 
 async function readApplied(knex: Knex): Promise<Applied> {
-  const found = await knex.raw<{ rows: { made: boolean }[] }>(`select to_regclass(?) is not null as made`, [table])
-  if (!found.rows[0]?.made) return { names: [], oldestBinary: undefined }
+  const { rows } = await knex.raw<{ rows: { exists: boolean }[] }>(`select to_regclass(?) is not null as exists`, [
+    table,
+  ])
+  if (!rows[0]?.exists) return { names: [], oldestBinary: undefined }
   const names: string[] = await knex(table).orderBy('id').pluck('name')
   const info = await knex<{ oldest_binary: string }>('schema_info').first('oldest_binary')
   return { names, oldestBinary: info?.oldest_binary }
 }
 
-function refuseTooNew({ names, oldestBinary }: Applied, known: readonly Migration[]): void {
-  const knows = (name: string): boolean => known.some((migration) => migration.name === name)
-  if (oldestBinary !== undefined && !names.every(knows) && !knows(oldestBinary)) throw new SchemaTooNew(oldestBinary)
+function refuseTooNew({ names, oldestBinary }: Applied, list: readonly Migration[]): void {
+  const isListed = (name: string): boolean => list.some((migration) => migration.name === name)
+  if (oldestBinary !== undefined && !names.every(isListed) && !isListed(oldestBinary)) {
+    throw new SchemaTooNew(oldestBinary)
+  }
 }
 
-/** Names of the migrations that the database lacks; none: it can be served. Throws SchemaTooNew. Changes nothing. */
+/**
+ * The names of the migrations that the database lacks. Changes nothing.
+ * @throws SchemaTooNew
+ */
 export async function pendingMigrations(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
   const applied = await readApplied(db.knex)
   refuseTooNew(applied, list)
   return list.map((migration) => migration.name).filter((name) => !applied.names.includes(name))
 }
 
-/** What a newer Purser changed, that this one knows nothing of and may still run on. */
+/** The names of migrations that a newer Purser applied and that this version can still run on. */
 export async function newerMigrations(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
   const { names } = await readApplied(db.knex)
   return names.filter((name) => !list.some((migration) => migration.name === name))
 }
 
-/**
- * An append takes the head row before the rows of its other tables. A migration that took those tables first would
- * deadlock with it.
- */
+/** An append locks the head row before rows of other tables. A migration that locked those tables first would deadlock. */
 async function lockAppends(tx: Knex.Transaction): Promise<void> {
   if (await tx.schema.hasTable('log_head')) await tx.raw('lock table log_head in access exclusive mode')
 }
@@ -63,7 +67,7 @@ async function applyMissing(db: Pick<Database, 'knex'>, list: readonly Migration
     await tx.raw(`set local lock_timeout = 0`)
     await tx.raw(`set local idle_in_transaction_session_timeout = 0`)
     await tx.raw(`select pg_advisory_xact_lock(?)`, [lockKey])
-    // From here on it waits for the traffic of replicas that are serving, and gives up before it holds that up.
+    // From here on locks wait for requests of running replicas, and the migration gives up before it delays those.
     await tx.raw(`set local lock_timeout = '5s'`)
     const applied = await readApplied(tx)
     refuseTooNew(applied, list)
@@ -74,12 +78,12 @@ async function applyMissing(db: Pick<Database, 'knex'>, list: readonly Migration
     )
     const [, names]: [number, string[]] = await tx.migrate.latest({
       tableName: table,
-      // What a newer binary applied is not ours to judge here.
+      // Migrations of a newer binary are checked by refuseTooNew.
       disableMigrationsListValidation: true,
       migrationSource: {
         getMigrations: async () => [...list],
         getMigrationName: (migration: Migration) => migration.name,
-        getMigration: async (migration: Migration) => ({ up: migration.up, down: migration.down ?? noWayBack }),
+        getMigration: async (migration: Migration) => ({ up: migration.up, down: migration.down ?? refuseDown }),
       },
     })
     const breaking = list.findLast(
@@ -93,10 +97,10 @@ async function applyMissing(db: Pick<Database, 'knex'>, list: readonly Migration
 }
 
 /**
- * Applies what is missing, all of it or nothing, and answers the names. Replicas that start together wait for the
- * first. On Postgres, open with a `statementSeconds` that the longest migration needs. Throws SchemaTooNew.
- * A change takes the head row after the rows of its other tables, so it can deadlock with a migration: what Postgres ends
- * of the two goes again.
+ * Applies all missing migrations or none, and returns their names. Replicas that start together wait for the first. On
+ * Postgres, open the database with a `statementSeconds` that the longest migration needs. A change locks the head row
+ * after rows of other tables, so it can deadlock with a migration, which is then retried.
+ * @throws SchemaTooNew
  */
 export async function migrate(db: Pick<Database, 'knex'>, list = ours): Promise<string[]> {
   for (let tries = 1; ; tries++) {

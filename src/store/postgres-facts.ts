@@ -1,23 +1,23 @@
-/** What a Postgres says of itself and of whoever asks it: for `purser doctor`, which changes nothing. */
+/** Facts about a Postgres server and the role of the connection, for `purser doctor`. Changes nothing. */
 import type { Knex } from 'knex'
 
 export type PostgresFacts = {
   version: string
-  /** As `server_version_num`: 140000 and above will do. */
+  /** `server_version_num`, at least 140000. */
   versionNumber: number
   fsync: boolean
   fullPageWrites: boolean
-  /** A standby itself, which takes no writes. */
+  /** The server is a standby, which accepts no writes. */
   standby: boolean
   readOnly: boolean
-  /** `synchronous_standby_names`; empty where no commit waits for anybody. */
+  /** `synchronous_standby_names`; empty when commits wait for no standby. */
   waitsFor: string
-  /** Who streams its write-ahead log; `sync` is unknown to a role without pg_monitor. */
+  /** The clients that stream the write-ahead log. A role without pg_monitor sees no `sync`. */
   standbys: { name: string | null; sync: string | null }[]
   encrypted: boolean
   role: string
   superuser: boolean
-  /** The role owns the log's table, or acts for who does; false where there is no such table. */
+  /** The role owns the log's table, or is a member of its owner; false when there is no such table. */
   ownsLog: boolean
 }
 
@@ -69,7 +69,7 @@ export async function readPostgresFacts(knex: Knex): Promise<PostgresFacts> {
   }
 }
 
-/** A base backup streams too, and is nobody who could take over. */
+/** Leaves out base backups, which also stream but cannot take over. */
 async function readStandbys(knex: Knex): Promise<PostgresFacts['standbys']> {
   const { rows } = await knex.raw<{ rows: PostgresFacts['standbys'] }>(
     `select application_name as name, sync_state as sync from pg_stat_replication where state is distinct from 'backup'`,
@@ -77,15 +77,15 @@ async function readStandbys(knex: Knex): Promise<PostgresFacts['standbys']> {
   return rows
 }
 
-/** The database's clock, which both stores have. */
+/** The clock of the database, on both stores. */
 export async function readClock(knex: Knex): Promise<Date> {
   const { rows } = await knex.raw<{ rows: { now: Date }[] }>('select clock_timestamp() as now')
   const [row] = rows
-  if (!row) throw new Error('the database told no time')
+  if (!row) throw new Error('the database returned no time')
   return row.now
 }
 
-/** Which process of the server answers a connection. */
+/** The process id of the backend that serves the connection. */
 export async function readBackend(knex: Knex): Promise<number> {
   const { rows } = await knex.raw<{ rows: { pid: number }[] }>('select pg_backend_pid() as pid')
   return rows[0]?.pid ?? 0

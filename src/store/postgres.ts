@@ -1,4 +1,4 @@
-/** The production store: a pool of connections to Postgres that neither hold the head's lock when cut off, nor hang. */
+/** The production store: a pool of Postgres connections that never hang, and lose their locks when they are cut off. */
 import knex from 'knex'
 import type { Knex } from 'knex'
 import type { Client } from 'pg'
@@ -9,21 +9,21 @@ import { createListener } from './listener.ts'
 
 type Connection = Client & { __knex__disposed?: unknown; openedAt?: number }
 
-/** BEGIN, COMMIT and ROLLBACK do no work of their own: after so many milliseconds nobody answers any more. */
+/** Milliseconds after which a server that has not answered BEGIN, COMMIT or ROLLBACK counts as unreachable. */
 const controlMs = 4_000
 const isControl = (sql: string): boolean => /^(begin|commit|rollback)\b/i.test(sql)
 
-// After these the connection itself is of no more use: a lost answer, or a server that has become a standby.
+// After these errors the connection is closed: a lost answer, or a server that has become a standby.
 const isUnanswered = (error: Error): boolean => error.message === 'Query read timeout'
-const useless = (error: Error & { code?: string }): boolean => isUnanswered(error) || error.code === '25006'
+const isFatal = (error: Error & { code?: string }): boolean => isUnanswered(error) || error.code === '25006'
 
 /**
- * Postgres committed and gave up the wait for its synchronous standby, since the backend was cancelled: the client gets a
- * warning and no error. The routine is the same in every language of the server.
+ * Postgres committed and stopped waiting for its synchronous standby because the backend was cancelled: the client gets a
+ * warning and no error. The routine's name does not depend on the language of the server.
  */
 const isCancelledWait = ({ routine }: { routine: string | undefined }): boolean => routine === 'SyncRepWaitForLSN'
 
-/** Class 08 (connection exception): the answer counts as lost, and what is at stake is looked up. */
+/** Class 08 (connection exception): the answer counts as lost, and the caller looks up the outcome. */
 const unreplicated = (): Error =>
   Object.assign(new Error('the wait for the synchronous standby was cancelled: it may lack what was committed'), {
     code: '08007',
@@ -33,14 +33,14 @@ const dialectWith = (
   { connect, distrust }: Connector,
   prepare: (fresh: Client) => Promise<unknown>,
 ): typeof PostgresDialect => {
-  // When an answer was last missed. Not a member: in a transaction `this` is another client than the pool's.
+  // The time of the last missing answer. Not a member, since in a transaction `this` is not the client of the pool.
   let missedAt = -Infinity
   const cancelledWaits = new WeakSet<Client>()
   return class PooledDialect extends PostgresDialect {
-    /** Knex's own knows one host. */
+    /** Knex's own implementation supports one host only. */
     async _acquireOnlyConnection(): Promise<Connection> {
       const fresh: Connection = await connect()
-      // Knex looks for this name before it hands a connection out again.
+      // Knex checks this member before it reuses a connection.
       fresh.on('error', (error) => (fresh.__knex__disposed = error))
       fresh.on('end', () => (fresh.__knex__disposed ??= 'Connection ended unexpectedly'))
       return fresh
@@ -61,12 +61,12 @@ const dialectWith = (
       }
     }
 
-    /** Of connections that idle: a network that was cut tells nobody, and each of them would be waited for. */
+    /** Discards idle connections that are older than the last missing answer: each would time out after a network failure. */
     override async validateConnection({ openedAt = 0 }: Connection): Promise<boolean> {
       return openedAt > missedAt
     }
 
-    /** Always the extended protocol, which takes one statement, as the embedded store does. */
+    /** Always uses the extended protocol, which accepts one statement, as the embedded store does. */
     async _query(connection: Connection, statement: Statement): Promise<Statement> {
       const query = {
         ...(isControl(statement.sql) && { query_timeout: controlMs }),
@@ -80,9 +80,9 @@ const dialectWith = (
         if (cancelledWaits.delete(connection)) throw unreplicated()
       } catch (error) {
         if (error instanceof Error && isUnanswered(error)) missedAt = performance.now()
-        if (error instanceof Error && useless(error)) {
+        if (error instanceof Error && isFatal(error)) {
           distrust()
-          // What the server holds for it ends with it.
+          // The server releases the locks of a connection that ends.
           connection.__knex__disposed = error
           void connection.end().catch(() => undefined)
         }
@@ -94,11 +94,11 @@ const dialectWith = (
 }
 
 /**
- * `synchronous_commit` may be raised by the operator for a standby (`remote_apply`), never lowered. Keep-alives and the
- * user timeout make the server drop a replica that vanished, and with it the lock that it held, within seconds. Warnings
- * are sent: one of them says that a standby may lack a commit.
+ * The operator may raise `synchronous_commit` for a standby (`remote_apply`), but never lower it. Keep-alives and the user
+ * timeout make the server drop a vanished replica and its locks within seconds. Warnings are enabled because one of them
+ * says that a standby may lack a commit.
  */
-const session = `
+const sessionSettings = `
   select set_config('synchronous_commit', case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
          set_config('client_min_messages', 'notice', false),
          set_config('lock_timeout', '2s', false),
@@ -111,41 +111,41 @@ const session = `
 
 export type PostgresOptions = {
   url: string
-  /** Most connections of the pool; 10 unless given. One more listens. */
+  /** Maximum connections of the pool, 10 by default. One more connection listens. */
   poolMax?: number
   applicationName?: string
   /**
-   * How long a statement may take; 6 unless given, since a server works in small steps and what waits for one that a
-   * network swallowed holds up others. Migrations and what runs offline open with more.
+   * Time limit of a statement, 6 by default: a server runs short statements, and one whose answer is lost delays others.
+   * Migrations and offline commands use more.
    */
   statementSeconds?: number
-  /** Told of trouble with connections, also where nobody waits for an answer. */
+  /** Called with connection errors, also outside of a statement. */
   onError?: (error: unknown) => void
 }
 
 export type PostgresDatabase = Database & { kind: 'postgres' }
 
-/** Connects when first used; `checkPostgres` asks whether this server will do. */
+/** Opens the store without connecting. `checkPostgres` tells whether the server is suitable. */
 export function openPostgres(options: PostgresOptions): PostgresDatabase {
   const { url, poolMax = 10, applicationName = 'purser', statementSeconds = 6, onError } = options
   const settings = {
     application_name: applicationName,
-    // Above the server's own limit: it fires when nobody answers any more.
+    // Above the server's own limit: it applies when the server no longer answers.
     query_timeout: (statementSeconds + 2) * 1_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 3_000,
   }
-  const tell = (message: unknown): void => onError?.(new Error(String(message)))
+  const reportMessage = (message: unknown): void => onError?.(new Error(String(message)))
   const database = knex({
     client: dialectWith(createConnector(url, settings), (fresh) => {
       fresh.on('error', (error) => onError?.(error))
-      return fresh.query(session, [`${statementSeconds}s`])
+      return fresh.query(sessionSettings, [`${statementSeconds}s`])
     }),
     connection: {},
     pool: { min: 0, max: poolMax },
     acquireConnectionTimeout: 5_000,
     compileSqlOnError: false,
-    log: { warn: tell, error: tell },
+    log: { warn: reportMessage, error: reportMessage },
   })
   hideStatements(database)
   const listener = createListener(createConnector(url, { ...settings, query_timeout: 5_000 }).connect, onError)
@@ -160,14 +160,17 @@ export function openPostgres(options: PostgresOptions): PostgresDatabase {
   }
 }
 
-/** This Postgres can't keep Purser's promises; the message says why and what to do. */
+/** This Postgres server does not meet Purser's requirements. */
 export class UnfitPostgres extends Error {
-  /** Our own words: a log may show them. */
+  /** The message holds a version number only. */
   readonly safeToLog = true
   override readonly name = 'UnfitPostgres'
 }
 
-/** The same database, or closed: a connection that stays open would keep its process alive. Throws as `checkPostgres`. */
+/**
+ * Returns the database, or closes it when it is unsuitable: an open connection would keep the process alive.
+ * @throws UnfitPostgres
+ */
 export async function requireFit(db: PostgresDatabase): Promise<PostgresDatabase> {
   try {
     await checkPostgres(db.knex)
@@ -178,13 +181,13 @@ export async function requireFit(db: PostgresDatabase): Promise<PostgresDatabase
   }
 }
 
-/** Throws UnfitPostgres on a server older than 14, or one with `fsync=off`: there an acknowledged entry may be lost. */
+/** @throws UnfitPostgres on a server older than 14, or with `fsync=off`, which may lose acknowledged entries */
 export async function checkPostgres(db: Knex): Promise<void> {
   const rows = await db.select<{ version: string; fsync: string }[]>(
     db.raw(`current_setting('server_version_num') as version, current_setting('fsync') as fsync`),
   )
   const version = Number(rows[0]?.version)
-  if (!(version >= 140_000)) throw new UnfitPostgres(`PostgreSQL 14 or newer is needed; this one is ${version}`)
+  if (!(version >= 140_000)) throw new UnfitPostgres(`PostgreSQL 14 or newer is needed; this server is ${version}`)
   if (rows[0]?.fsync !== 'on')
-    throw new UnfitPostgres('this Postgres runs with fsync=off and may lose what it acknowledged')
+    throw new UnfitPostgres('this Postgres runs with fsync=off and may lose acknowledged commits; set fsync=on')
 }

@@ -1,9 +1,9 @@
-/** What a server's role must be able to do with each table, and what the database says that it can't. */
+/** The privileges on tables that a server's role needs, and a check of which ones it lacks. */
 import type { Knex } from 'knex'
 
 type Privilege = 'select' | 'insert' | 'update' | 'delete'
 
-/** What serving takes. Making and changing tables is `purser migrate`'s, as their owner. */
+/** The privileges for serving. `purser migrate` creates and changes tables as their owner. */
 export const neededPrivileges: Record<string, readonly Privilege[]> = {
   log_entry: ['select', 'insert', 'update'],
   log_head: ['select', 'insert', 'update'],
@@ -33,31 +33,31 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   rotation: ['select', 'insert', 'update'],
   database: ['select', 'insert', 'update'],
   lease: ['select', 'insert', 'update', 'delete'],
-  // update: FOR UPDATE takes it.
+  // FOR UPDATE needs the privilege update.
   lease_renewal: ['select', 'insert', 'update', 'delete'],
   schema_migration: ['select'],
-  // Of `purser migrate` alone.
+  // Only `purser migrate` uses it.
   schema_migration_lock: [],
   schema_info: ['select'],
 }
 
-/** The tables that the role may not use in this way. */
+/** A privilege, and the tables on which the role lacks it. */
 export type Lacking = { privilege: Privilege; tables: string[] }
 
-/** Tables that are not there yet are left out: that is another finding. */
+/** Leaves out missing tables, which are a separate finding. */
 export async function lackingPrivileges(knex: Knex): Promise<Lacking[]> {
-  const wanted = Object.entries(neededPrivileges).flatMap(([table, list]) =>
+  const needed = Object.entries(neededPrivileges).flatMap(([table, list]) =>
     list.map((privilege) => ({ table, privilege })),
   )
   const { rows } = await knex.raw<{ rows: { name: string; privilege: Privilege }[] }>(
     `select w.name, w.privilege from unnest(?::text[], ?::text[]) with ordinality as w (name, privilege, n)
       where to_regclass(w.name) is not null and not has_table_privilege(to_regclass(w.name), w.privilege) order by w.n`,
-    [wanted.map(({ table }) => table), wanted.map(({ privilege }) => privilege)],
+    [needed.map(({ table }) => table), needed.map(({ privilege }) => privilege)],
   )
   const lacking: Lacking[] = []
   for (const { name, privilege } of rows) {
-    const known = lacking.find((one) => one.privilege === privilege)
-    if (known) known.tables.push(name)
+    const entry = lacking.find((other) => other.privilege === privilege)
+    if (entry) entry.tables.push(name)
     else lacking.push({ privilege, tables: [name] })
   }
   return lacking

@@ -1,6 +1,6 @@
 /**
- * Attestors and workload entries as operators write them. `changed` is stamped by the append, under the head lock, and
- * only then does anybody read them: so a row that was decided on an older snapshot is never kept.
+ * Attestors and workload entries as operators write them. The append stamps `changed` under the head lock, and snapshots
+ * read only stamped rows: a row that is based on an older snapshot is never used.
  */
 import type { Knex } from 'knex'
 import type { AttestorRow, WorkloadRow } from './rows.ts'
@@ -25,22 +25,22 @@ const workloadColumns = (row: WorkloadRow): Record<string, unknown> => ({
 export const insertAttestor = (tx: Tx, row: AttestorRow): Promise<unknown> =>
   tx('attestor').insert({ id: row.id, name: row.name, kind: row.kind, ...attestorColumns(row) })
 
-/** Everything but its name and kind. */
+/** Updates everything but name and kind. */
 export const updateAttestor = (tx: Tx, row: AttestorRow): Promise<unknown> =>
   tx('attestor').where({ id: row.id }).update(attestorColumns(row))
 
 export const insertWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> =>
   tx('workload').insert({ id: row.id, name: row.name, attestor_id: row.attestorId, ...workloadColumns(row) })
 
-/** Everything but its name and attestor. */
+/** Updates everything but name and attestor. */
 export const updateWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> =>
   tx('workload').where({ id: row.id }).update(workloadColumns(row))
 
-/** The row stays, so that replicas hear of it and ids keep their meaning; its name is free again. */
+/** Marks the row as deleted. It stays, so that replicas see the deletion and its id stays unique. Its name is free again. */
 export const removeRegistration = (tx: Tx, table: 'attestor' | 'workload', id: string, now: Date): Promise<unknown> =>
   tx(table).where({ id }).update({ deleted_at: now })
 
-/** The registration of that name. */
+/** The registration with this name. */
 export function byName<T extends { name: string }>(rows: ReadonlyMap<string, T>, name: string): T | undefined {
   for (const row of rows.values()) if (row.name === name) return row
   return undefined

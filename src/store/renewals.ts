@@ -1,4 +1,4 @@
-/** Renewals of leases that began and have not ended: a row from the `intended` entry to the one that follows it. */
+/** Renewals of leases in progress: a row lives from the `intended` entry to the entry with the outcome. */
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
@@ -9,17 +9,17 @@ export type Renewal = { id: string; leaseId: string; username: string; databaseI
 export const insertRenewal = (tx: Tx, { id, leaseId }: Pick<Renewal, 'id' | 'leaseId'>, now: Date): Promise<unknown> =>
   tx('lease_renewal').insert({ id, lease_id: leaseId, begun_at: now })
 
-/** Answers whether it was still there: nobody has said yet what became of it. */
+/** Returns whether the row was still there, that is, whether its outcome is not recorded yet. */
 export async function deleteRenewal(tx: Tx, id: string): Promise<boolean> {
   return (await tx('lease_renewal').where({ id }).delete()) === 1
 }
 
-/** Without a transaction, since most of the time there is none. */
+/** Whether renewals began before a time. Takes no lock, since there are usually none. */
 export async function hasRenewals(knex: Knex, before: Date): Promise<boolean> {
   return (await knex('lease_renewal').where('begun_at', '<', before).first('id')) !== undefined
 }
 
-/** Begun before a time: whoever did is gone. Takes them, unless another replica is about to. */
+/** Deletes and returns renewals that began before a time, whose replica has stopped. Skips those that another replica takes. */
 export async function takeRenewals(tx: Tx, before: Date, max: number): Promise<Renewal[]> {
   const rows: { id: string; lease_id: string; username: string; database_id: string }[] = await tx('lease_renewal as r')
     .join('lease as l', 'l.id', 'r.lease_id')

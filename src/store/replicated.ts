@@ -1,14 +1,14 @@
-/** What a synchronous standby has for certain. */
+/** Confirms that a synchronous standby has the commits that this process reads. */
 import type { Knex } from './database.ts'
 import { type Head, readHead } from './log.ts'
 
 /**
- * Commits under the head lock in one round trip, as an append does: once it returns, appends are possible, and a
- * synchronous standby has all that was committed before.
+ * Commits under the head lock in one round trip, as an append does. When it returns, appends work, and a synchronous
+ * standby has everything that was committed before.
  */
 export const confirmCommits = (knex: Knex): Promise<unknown> => knex('log_head').select('size').forUpdate()
 
-/** The same where commits wait for a standby, and nothing elsewhere. Answers the size of the log under the lock. */
+/** As `confirmCommits`, but only where commits wait for a standby. Returns the size of the log under the lock. */
 async function confirmAtStandby(knex: Knex): Promise<number> {
   const rows: { size: string }[] = await knex('log_head')
     .select('size')
@@ -18,9 +18,9 @@ async function confirmAtStandby(knex: Knex): Promise<number> {
 }
 
 /**
- * Reads the head row. What is new in it is at the synchronous standby: another process may have read it although its wait
- * for the standby was cancelled, or the server was started anew meanwhile. Reads at the same time share one confirmation.
- * @param acknowledged the size that this process knows from COMMITs that were acknowledged
+ * Reads the head row and confirms that a new head is at the synchronous standby. Without this, a commit is readable even
+ * though its wait for the standby was cancelled or the server restarted. Concurrent reads share one confirmation.
+ * @param acknowledged the size that this process knows from acknowledged COMMITs
  */
 export function createReplicatedHead(knex: Knex, acknowledged: () => number): () => Promise<Head | undefined> {
   let confirmed: number | undefined

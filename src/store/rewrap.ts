@@ -1,13 +1,13 @@
 /**
- * Data keys by the wrapping key that they are under: counted, read in pages, and replaced. A row that somebody else has
- * locked is left for later and one that changed meanwhile stays as it is, so nobody waits for a rewrap and none is undone by it.
+ * Counts, reads and replaces data keys by the wrapping key that wraps them. A locked row is skipped until later, and a row
+ * that changed meanwhile stays as it is: a rewrap delays no writer and overwrites no change.
  */
 import type { Knex } from './database.ts'
 
 type WrappedKey = { wrappingKeyId: string; dataKey: Buffer }
 
 export type WrappedVersion = WrappedKey & { secretId: string; path: string; version: number }
-/** Of a database's administrative credential, or of the next one while it is being set. */
+/** The data key of a database's administrative credential, or of the staged next one. */
 export type WrappedAdmin = WrappedKey & { id: string; revision: number; next: boolean }
 
 export type Rewrapped<T extends WrappedKey> = { old: T; replacement: WrappedKey }
@@ -19,7 +19,7 @@ const columns = [
   ['database', 'next_wrapping_key_id'],
 ] as const
 
-/** How many values each wrapping key wraps; those that wrap none are left out. */
+/** The number of values that each wrapping key wraps. Leaves out keys that wrap none. */
 export async function valuesByKey(knex: Knex): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
   for (const [table, column] of columns) {
@@ -33,7 +33,7 @@ export async function valuesByKey(knex: Knex): Promise<Map<string, number>> {
   return counts
 }
 
-/** How many values these wrapping keys wrap together. */
+/** The number of values that these wrapping keys wrap together. */
 export async function countWrapped(knex: Knex, keys: readonly string[]): Promise<number> {
   let count = 0
   for (const [table, column] of columns) {
@@ -43,7 +43,7 @@ export async function countWrapped(knex: Knex, keys: readonly string[]): Promise
   return count
 }
 
-/** @param after the last one of the page before */
+/** @param after the last version of the previous page */
 export async function versionsWrappedBy(
   knex: Knex,
   keys: readonly string[],
@@ -66,71 +66,71 @@ export async function versionsWrappedBy(
     })
 }
 
-/** They are few. */
+/** Not paged, since databases are few. */
 export async function adminsWrappedBy(knex: Knex, keys: readonly string[]): Promise<WrappedAdmin[]> {
-  const found: WrappedAdmin[] = []
+  const admins: WrappedAdmin[] = []
   for (const next of [false, true]) {
     const [key, dataKey] = next ? ['next_wrapping_key_id', 'next_data_key'] : ['wrapping_key_id', 'data_key']
     const rows: Omit<WrappedAdmin, 'next'>[] = await knex('database')
       .whereIn(key, keys)
       .select({ id: 'id', revision: 'revision', wrappingKeyId: key, dataKey })
-    found.push(...rows.map((row) => ({ ...row, next })))
+    admins.push(...rows.map((row) => ({ ...row, next })))
   }
-  return found
+  return admins
 }
 
 const base64 = (bytes: Buffer): string => bytes.toString('base64')
 
-/** Answers how many were replaced. */
+/** Returns the number of replaced keys. */
 export async function replaceVersionKeys(knex: Knex, rows: readonly Rewrapped<WrappedVersion>[]): Promise<number> {
-  const list = rows.map(({ old: was, replacement: now }) => ({
-    id: was.secretId,
-    version: was.version,
-    was: base64(was.dataKey),
-    key: now.wrappingKeyId,
-    data: base64(now.dataKey),
+  const list = rows.map(({ old, replacement }) => ({
+    id: old.secretId,
+    version: old.version,
+    oldData: base64(old.dataKey),
+    key: replacement.wrappingKeyId,
+    data: base64(replacement.dataKey),
   }))
-  const { rows: done } = await knex.raw<{ rows: unknown[] }>(
-    `with wanted as (
+  const { rows: updated } = await knex.raw<{ rows: unknown[] }>(
+    `with rewrap as (
        select v.secret_id, v.version, w.key, w.data
-         from json_to_recordset(?::json) as w (id text, version int, was text, key text, data text)
-         join secret_version v on v.secret_id = w.id and v.version = w.version and v.data_key = decode(w.was, 'base64')
+         from json_to_recordset(?::json) as w (id text, version int, "oldData" text, key text, data text)
+         join secret_version v on v.secret_id = w.id and v.version = w.version and v.data_key = decode(w."oldData", 'base64')
           for update of v skip locked)
-     update secret_version v set wrapping_key_id = wanted.key, data_key = decode(wanted.data, 'base64')
-       from wanted where v.secret_id = wanted.secret_id and v.version = wanted.version returning 1 as done`,
+     update secret_version v set wrapping_key_id = rewrap.key, data_key = decode(rewrap.data, 'base64')
+       from rewrap where v.secret_id = rewrap.secret_id and v.version = rewrap.version returning 1 as updated`,
     [JSON.stringify(list)],
   )
-  return done.length
+  return updated.length
 }
 
-/** Answers how many were replaced. */
+/** Returns the number of replaced keys. */
 export async function replaceAdminKeys(knex: Knex, rows: readonly Rewrapped<WrappedAdmin>[]): Promise<number> {
-  let done = 0
-  for (const { old: was, replacement: now } of rows) {
-    const [key, dataKey] = was.next ? ['next_wrapping_key_id', 'next_data_key'] : ['wrapping_key_id', 'data_key']
-    done += await knex('database')
+  let count = 0
+  for (const { old, replacement } of rows) {
+    const [key, dataKey] = old.next ? ['next_wrapping_key_id', 'next_data_key'] : ['wrapping_key_id', 'data_key']
+    count += await knex('database')
       .whereIn(
         'id',
         knex('database')
           .select('id')
-          .where({ id: was.id, [dataKey]: was.dataKey })
+          .where({ id: old.id, [dataKey]: old.dataKey })
           .forUpdate()
           .skipLocked(),
       )
-      .update({ [key]: now.wrappingKeyId, [dataKey]: now.dataKey })
+      .update({ [key]: replacement.wrappingKeyId, [dataKey]: replacement.dataKey })
   }
-  return done
+  return count
 }
 
-/** How many versions there ever were, roughly: what the planner knows; less than none where nobody has looked yet. */
+/** The planner's estimate of the number of versions; negative before the first analyze or vacuum. */
 export async function estimateVersions(knex: Knex): Promise<number> {
-  const { rows } = await knex.raw<{ rows: { rough: number }[] }>(
-    `select reltuples::float8 as rough from pg_class where oid = 'secret_version'::regclass`,
+  const { rows } = await knex.raw<{ rows: { estimate: number }[] }>(
+    `select reltuples::float8 as estimate from pg_class where oid = 'secret_version'::regclass`,
   )
-  return rows[0]?.rough ?? -1
+  return rows[0]?.estimate ?? -1
 }
 
-/** How often a wrapping key was used for values: those that it wraps, and those that were made since and are gone. */
+/** The number of uses of a wrapping key: the values that it wraps, and all values that were created since the key was. */
 export async function countKeyUses(knex: Knex, key: { id: string; createdAt: Date }): Promise<number> {
   const { rows } = await knex.raw<{ rows: { uses: string }[] }>(
     `select count(*) as uses from secret_version where wrapping_key_id = ? or created_at >= ?`,

@@ -1,11 +1,11 @@
-/** Rotation policies: what operators say about the rotation of a secret, one each. */
+/** Rotation policies of secrets, at most one for each secret. */
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
 
 export type RotationPolicyRow = {
   secretId: string
-  /** As the operator wrote it, checked at the door. */
+  /** As the operator wrote it. The request that stored it has validated it. */
   definition: Record<string, unknown>
   revision: number
   nextAt?: Date
@@ -37,12 +37,12 @@ export const writePolicy = (tx: Tx, row: RotationPolicyRow, now: Date): Promise<
     .onConflict('secret_id')
     .merge()
 
-/** Answers whether it was still due at that time: another replica may have begun it. */
+/** Sets the next time of a policy. Returns false when the policy was no longer due at `from`: another replica was faster. */
 export async function advancePolicy(tx: Tx, secretId: string, from: Date, to: Date | undefined): Promise<boolean> {
-  const moved = await tx('rotation_policy')
+  const count = await tx('rotation_policy')
     .where({ secret_id: secretId, next_at: from })
     .update({ next_at: to ?? null })
-  return moved === 1
+  return count === 1
 }
 
 export const removePolicy = (tx: Tx, secretId: string): Promise<number> =>
@@ -50,7 +50,7 @@ export const removePolicy = (tx: Tx, secretId: string): Promise<number> =>
 
 type Due = { path: string; runs: boolean; deleted: boolean }
 
-/** Policies whose time has come, the oldest first; whether a rotation of theirs still runs, and the live version was deleted. */
+/** Due policies, oldest first. `runs`: a rotation of the secret is running. `deleted`: its current version was deleted. */
 export async function duePolicies(
   knex: Knex,
   now: Date,
@@ -75,7 +75,7 @@ export async function duePolicies(
   })
 }
 
-/** How many should have begun before a time, and have not. */
+/** The number of policies whose rotation should have begun before a time. */
 export async function countOverdue(knex: Knex, before: Date): Promise<number> {
   const rows: { count: string }[] = await knex('rotation_policy as p')
     .join('secret as s', 's.id', 'p.secret_id')
@@ -85,7 +85,7 @@ export async function countOverdue(knex: Knex, before: Date): Promise<number> {
   return Number(rows[0]?.count ?? 0)
 }
 
-/** Those of other secrets with that kind of rotator. */
+/** The policies of other secrets with this kind of rotator. */
 export async function otherPolicies(
   knex: Knex,
   kind: string,
@@ -100,7 +100,7 @@ export async function otherPolicies(
   return rows.map((row) => ({ ...toPolicy(row), path: row.path }))
 }
 
-/** Whether a rotation policy of a secret makes its values in the database of that name. */
+/** Whether a rotation policy sets its values in the database of this name. */
 export async function isRotatedIn(knex: Knex, name: string): Promise<boolean> {
   const { rows } = await knex.raw<{ rows: object[] }>(
     `select 1 from rotation_policy where definition -> 'rotator' ->> 'database' = ? limit 1`,

@@ -1,4 +1,4 @@
-/** Rotations. One rotation of a secret runs at a time, which an index of the schema holds. */
+/** Rotations of secrets. A unique index ensures that one rotation of a secret runs at a time. */
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
@@ -12,17 +12,17 @@ export type RotationRow = {
   state: RotationState
   rotator: string
   fromVersion: number
-  /** The version that was staged for it. */
+  /** The version that is staged for this rotation. */
   toVersion: number
   definition: Record<string, unknown>
-  /** Holders that are not waited for. */
+  /** Holders for which the rotation does not wait. */
   excused: string[]
   /** `operator:<name>`, or `schedule`. */
   requestedBy: string
   attempts: number
   lastError?: string
   nextAttemptAt?: Date
-  /** While it lies ahead, one replica works on it; it also tells that claim from every other. */
+  /** Until this time one replica works on the rotation. The exact time also identifies that replica's claim. */
   lockedUntil?: Date
   deadlineAt?: Date
   startedAt: Date
@@ -98,7 +98,7 @@ export const insertRotation = (tx: Tx, row: RotationRow): Promise<unknown> =>
 export const updateRotation = (tx: Tx, row: RotationRow): Promise<unknown> =>
   tx('rotation').where({ id: row.id }).update(columns(row))
 
-/** Under its row's lock. */
+/** The running rotation of a secret, with its row locked. */
 export async function lockRunning(tx: Tx, secretId: string): Promise<RotationRow | undefined> {
   const row: RotationRecord | undefined = await tx('rotation')
     .where({ secret_id: secretId })
@@ -108,7 +108,7 @@ export async function lockRunning(tx: Tx, secretId: string): Promise<RotationRow
   return row && toRotation(row)
 }
 
-/** The newest first. */
+/** Rotations of a secret, newest first. */
 export async function listRotations(knex: Knex, secretId: string, max: number): Promise<RotationRow[]> {
   const rows: RotationRecord[] = await knex('rotation')
     .where({ secret_id: secretId })
@@ -120,7 +120,7 @@ export async function listRotations(knex: Knex, secretId: string, max: number): 
   return rows.map(toRotation)
 }
 
-/** Every rotation that has not ended, and its secret's path. */
+/** All running rotations with the paths of their secrets. */
 export async function runningRotations(knex: Knex): Promise<(RotationRow & { path: string })[]> {
   const rows: (RotationRecord & { path: string })[] = await knex('rotation as r')
     .join('secret as s', 's.id', 'r.secret_id')
@@ -129,7 +129,7 @@ export async function runningRotations(knex: Knex): Promise<(RotationRow & { pat
   return rows.map((row) => ({ ...toRotation(row), path: row.path }))
 }
 
-/** Whether one that has not ended sets or ends values in the database of that name, by the policy that it began with. */
+/** Whether a running rotation uses the database of this name, by the policy with which it began. */
 export async function rotatesIn(knex: Knex, name: string): Promise<boolean> {
   const row: unknown = await knex('rotation')
     .whereNull('ended_at')
@@ -138,14 +138,14 @@ export async function rotatesIn(knex: Knex, name: string): Promise<boolean> {
   return row !== undefined
 }
 
-const free = (knex: Knex, now: Date) =>
+const unclaimed = (knex: Knex, now: Date) =>
   knex('rotation')
     .whereNull('ended_at')
     .where((query) => void query.whereNull('locked_until').orWhere('locked_until', '<=', now))
 
-/** Those that something may be done for now, and nobody does. */
+/** Rotations that are due and unclaimed. */
 export async function dueRotations(knex: Knex, now: Date, max: number): Promise<(RotationRow & { path: string })[]> {
-  const rows: (RotationRecord & { path: string })[] = await free(knex, now)
+  const rows: (RotationRecord & { path: string })[] = await unclaimed(knex, now)
     .join('secret as s', 's.id', 'rotation.secret_id')
     .where('next_attempt_at', '<=', now)
     .orderBy('next_attempt_at')
@@ -154,7 +154,7 @@ export async function dueRotations(knex: Knex, now: Date, max: number): Promise<
   return rows.map((row) => ({ ...toRotation(row), path: row.path }))
 }
 
-/** How many of each state have not ended, and when the oldest of them began. */
+/** The number of running rotations in each state, and the start of the oldest. */
 export async function countRotations(knex: Knex): Promise<{ state: RotationState; count: number; oldest: Date }[]> {
   const rows: { state: RotationState; count: string; oldest: Date }[] = await knex('rotation')
     .whereNull('ended_at')
@@ -163,7 +163,7 @@ export async function countRotations(knex: Knex): Promise<{ state: RotationState
   return rows.map((row) => ({ ...row, count: Number(row.count) }))
 }
 
-/** Takes one for this process until a time, unless another has it or it went on meanwhile. Counts as an attempt. */
+/** Claims a rotation until a time, unless it is claimed or has changed. Counts an attempt. */
 export async function claimRotation(
   knex: Knex,
   { id, state, attempts, updatedAt }: RotationRow,
@@ -173,14 +173,14 @@ export async function claimRotation(
   const rows: RotationRecord[] = await knex('rotation')
     .whereIn(
       'id',
-      free(knex, now).where({ id, state, attempts, updated_at: updatedAt }).select('id').forUpdate().skipLocked(),
+      unclaimed(knex, now).where({ id, state, attempts, updated_at: updatedAt }).select('id').forUpdate().skipLocked(),
     )
     .update({ locked_until: until, attempts: knex.raw('attempts + 1') })
     .returning('*')
   return rows[0] && toRotation(rows[0])
 }
 
-/** Under its row's lock: nothing where the claim has run out and somebody else's counts. */
+/** Locks the row of a claimed rotation. Returns undefined when the claim has expired and another one replaced it. */
 export async function lockClaimed(tx: Tx, { id, lockedUntil }: RotationRow): Promise<RotationRow | undefined> {
   const row: RotationRecord | undefined = await tx('rotation')
     .where({ id, locked_until: lockedUntil ?? null })
@@ -190,29 +190,29 @@ export async function lockClaimed(tx: Tx, { id, lockedUntil }: RotationRow): Pro
   return row && toRotation(row)
 }
 
-/** Nothing was to be done: looked at again later, unless somebody said something of it meanwhile. */
+/** Postpones the next check of a rotation that waits, unless the rotation has changed meanwhile. */
 export const postponeCheck = (knex: Knex, { id, updatedAt }: RotationRow, now: Date, at: Date): Promise<number> =>
-  free(knex, now)
+  unclaimed(knex, now)
     .where({ id, updated_at: updatedAt })
     .whereIn('state', ['issued', 'waiting'])
     .update({ next_attempt_at: at, state: 'waiting' })
 
-/** Versions of the same value as one: rollbacks made the later ones of the earlier. That one is among them. */
+/** All versions with the same value as a version, including itself. A rollback creates a version from an earlier one. */
 export async function versionsWithSameValue(tx: Tx, secretId: string, version: number): Promise<number[]> {
   const { rows } = await tx.raw<{ rows: { version: number }[] }>(
-    `with recursive alike (version) as (
+    `with recursive same (version) as (
        select ?::int
-       union select case when r.made = a.version then r.source else r.made end
-         from alike a join (
-           select to_version as made, (definition ->> 'rollbackTo')::int as source from rotation
-            where secret_id = ? and definition ->> 'rollbackTo' is not null) r on a.version in (r.made, r.source))
-     select version from alike order by 1`,
+       union select case when r.copy = s.version then r.source else r.copy end
+         from same s join (
+           select to_version as copy, (definition ->> 'rollbackTo')::int as source from rotation
+            where secret_id = ? and definition ->> 'rollbackTo' is not null) r on s.version in (r.copy, r.source))
+     select version from same order by 1`,
     [version, secretId],
   )
   return rows.map((row) => row.version)
 }
 
-/** Versions that stood before: they open nothing any more, but for those of the live value. Answers which. */
+/** Retires the versions below `below`, except `alike`, which have the live value. Returns the retired versions. */
 export async function retireVersions(
   tx: Tx,
   secretId: string,
@@ -230,6 +230,6 @@ export async function retireVersions(
   return rows.map((row) => row.version).toSorted((a, b) => a - b)
 }
 
-/** A staged version becomes one of the secret's. */
+/** Turns a staged version into a regular version of the secret. */
 export const unstage = (tx: Tx, secretId: string, version: number): Promise<number> =>
   tx('secret_version').where({ secret_id: secretId, version, staged: true }).update({ staged: false })

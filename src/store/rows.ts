@@ -1,4 +1,4 @@
-/** The rows that every replica holds in memory, in our own words. `definition` is what the operator wrote, checked at the door. */
+/** The rows of a snapshot as Purser's own types. `definition` is what the operator wrote, validated by the request that stored it. */
 
 export type AttestorRow = {
   id: string
@@ -20,13 +20,13 @@ export type WorkloadRow = {
   revision: number
 }
 
-/** The immutable id seen behind an account's name; superseded once another id came under the same name. */
+/** The immutable id of an account. It is superseded when another id appears under the account's name. */
 export type AccountPinRow = { attestorId: string; account: string; uid: string; firstSeen: Date; superseded: boolean }
 
 /** `instance`: `SessionRow.instance` in hex. */
 export type BlockKind = 'session' | 'instance' | 'spiffeId' | 'serialNumber' | 'jti' | 'accessToken'
 
-/** Something revoked at `at`. */
+/** A revoked credential, session, instance or SPIFFE ID. */
 export type BlockRow = {
   id: string
   kind: BlockKind
@@ -35,11 +35,11 @@ export type BlockRow = {
   reason?: string
   at: Date
   until: Date
-  /** The revocation that a block of an instance or a SPIFFE ID is released by. */
+  /** For an instance or a SPIFFE ID: the revocation whose release lifts the block. */
   revocation?: string
-  /** Of an instance: the session that was revoked. */
+  /** For an instance: the revoked session. */
   sessionId?: string
-  /** Of an instance: the workload entry that the MAC of an earlier version includes. */
+  /** For an instance: the workload entry that the MAC of an earlier version includes. */
   workloadId?: string
 }
 
@@ -58,8 +58,8 @@ export type ApiTokenRow = {
 export type KeyKind = 'root-ca' | 'issuing-ca' | 'jwt-es256' | 'jwt-rs256' | 'log' | 'mac'
 
 /**
- * A key in its wrapped form, with the four times of its life: published, signs from, signs until, unpublished. An issuing
- * CA without a chain was requested and waits for an upstream CA; a root without a wrapped key is an upstream CA's own.
+ * A wrapped key with the four times of its life: publication, first and last signature, removal from publication. An
+ * issuing CA without a chain waits for an upstream CA. A root without a wrapped key belongs to an upstream CA.
  */
 export type KeyRow = {
   id: string
@@ -69,24 +69,24 @@ export type KeyRow = {
   publicKey: Buffer
   wrapped: Buffer
   wrappingKeyId: string
-  /** For an issuing CA: the key id of the root that signed it; absent when an upstream CA did. */
+  /** For an issuing CA: the id of the root key that signed it; absent when an upstream CA signed it. */
   issuerKeyId?: string
-  /** For CAs: the PEM chain, own certificate first. */
+  /** For a CA: the PEM chain, starting with its own certificate. */
   chain?: string
   createdAt: Date
   activeAt: Date
   retireAt: Date
   goneAt: Date
   withdrawnAt?: Date
-  /** For log keys: the epoch, and the first and last tree size that it signs; no last one while it signs. */
+  /** For a log key: the epoch, and the first and last tree size that it signs. A key in use has no last size. */
   epoch?: number
   fromSize?: number
   toSize?: number
 }
 
 /**
- * A secret without its values. `version` is the newest one that was made current; whether it can be read is written with
- * the version itself. `revision` moves on with everything that changes what a read answers.
+ * A secret without its values. `version` is the current version; its own row says whether it can be read. Every change
+ * that affects the reply to a read increments `revision`.
  */
 export type SecretRow = {
   id: string
@@ -97,16 +97,16 @@ export type SecretRow = {
   labels: Record<string, string>
   maxVersions: number
   managedBy?: string
-  /** The kind of rotator that makes its versions, where it has one. */
+  /** The kind of rotator that generates its versions. */
   rotator?: string
   createdAt: Date
   updatedAt: Date
 }
 
-/** Something sealed under a data key of its own, which the keyring wraps (keys/data-keys.ts). */
+/** A value that is encrypted by its own data key, which the keyring wraps (keys/data-keys.ts). */
 export type SealedValue = { wrappingKeyId: string; dataKey: Buffer; ciphertext: Buffer }
 
-/** A database in which Purser makes roles. `definition` is what the operator wrote, without the credential. */
+/** A database in which Purser creates roles. `definition` is what the operator wrote, without the credential. */
 export type DatabaseRow = {
   id: string
   name: string

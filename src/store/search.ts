@@ -1,4 +1,4 @@
-/** Searching entries by terms, places and times. Work is bounded: pages, and a time after which what was found is answered. */
+/** Searches entries by terms, indexes and times. Pages and a time limit bound the work. */
 import { performance } from 'node:perf_hooks'
 import type { Database, Knex } from './database.ts'
 import { isTimeout } from './database.ts'
@@ -16,15 +16,15 @@ export type Search = {
   limit: number
 }
 
-/** `from` and `to` are what the rows answer for: all of the search, or as far as page or time reached. */
+/** The rows cover indexes [from, to): the whole search, or the part that page size and time limit allowed. */
 export type SearchResult = { rows: { index: number; body: string | null }[]; from: number; to: number }
 
-/** Rows of one step where the log is walked. PGlite answers nobody else during a statement. */
+/** Rows of one step of a scan. PGlite serves no other request during a statement. */
 const steps = { embedded: 500, postgres: 10_000 }
 
 /**
- * Rows that have a key of every term; keys are shared now and then, so callers look at the entries again.
- * @param patience milliseconds after which what was found is answered; a step that was begun is ended
+ * Rows that have the key of every term. Two terms may share a key, so callers check the entries.
+ * @param patience milliseconds after which the search returns the rows so far; it completes a step that has begun
  */
 export async function searchEntries(
   db: Pick<Database, 'knex' | 'kind'>,
@@ -33,9 +33,9 @@ export async function searchEntries(
 ): Promise<SearchResult> {
   const keys = termKeys(search.terms)
   if (keys.length === 0) return page(search, await select(db.knex, search, keys))
-  if (keys.some(isIdKey)) return page(search, await byIndex(db.knex, search, keys))
-  if (db.kind === 'embedded') return walk(db, search, keys, patience)
-  // Postgres knows which facts are common and which are rare. Where it guesses wrong, the log is walked instead.
+  if (keys.some(isIdKey)) return page(search, await selectByIndex(db.knex, search, keys))
+  if (db.kind === 'embedded') return scan(db, search, keys, patience)
+  // Postgres knows which terms are common and which are rare. Where its estimate is wrong, a scan replaces the query.
   try {
     const rows = await db.knex.transaction(async (tx) => {
       await tx.raw(`set local statement_timeout = ${patience}`)
@@ -44,7 +44,7 @@ export async function searchEntries(
     return page(search, rows)
   } catch (error) {
     if (!isTimeout(error)) throw error
-    return walk(db, search, keys, patience)
+    return scan(db, search, keys, patience)
   }
 }
 
@@ -69,19 +69,19 @@ async function select(knex: Knex, search: Search, keys: number[]): Promise<Hit[]
   return rows
 }
 
-/** By the index in any case: for a key that nobody has, the planner would rather walk the whole log. */
-async function byIndex(knex: Knex, search: Search, keys: number[]): Promise<Hit[]> {
+/** Forces the index: for a key that no entry has, the planner would scan the whole log. */
+async function selectByIndex(knex: Knex, search: Search, keys: number[]): Promise<Hit[]> {
   const { sql, bindings } = conditions(search, keys)
   const { rows } = await knex.raw<{ rows: Hit[] }>(
-    `with found as materialized (select idx, body from log_entry where ${sql})
-     select * from found order by idx ${search.order} limit ?`,
+    `with matching as materialized (select idx, body from log_entry where ${sql})
+     select * from matching order by idx ${search.order} limit ?`,
     [search.epoch, search.from, search.to, ...bindings, search.limit + 1],
   )
   return rows
 }
 
-/** Step by step from where the search begins, until the page is full or its time is over. */
-async function walk(
+/** Reads step by step until the page is full or the time limit is reached. */
+async function scan(
   db: Pick<Database, 'knex' | 'kind'>,
   search: Search,
   keys: number[],
@@ -102,7 +102,7 @@ async function walk(
   return page(search.order === 'asc' ? { ...search, to: from } : { ...search, from: to }, hits)
 }
 
-/** Cuts what is more than a page, and says which indexes the rest answers for. */
+/** Limits the hits to one page, and computes the indexes that the page covers. */
 function page({ from, to, order, limit }: Search, hits: Hit[]): SearchResult {
   const rows = hits.slice(0, limit).map(({ idx, body }) => ({ index: Number(idx), body }))
   const last = rows.at(-1)
@@ -110,12 +110,12 @@ function page({ from, to, order, limit }: Search, hits: Hit[]): SearchResult {
   return order === 'asc' ? { rows, from, to: last.index + 1 } : { rows, from: last.index, to }
 }
 
-/** Bodies of those that have every term's key, newest first, parsed; redacted ones are left out. */
+/** Parsed bodies of the entries that have the key of every term, newest first. Leaves out redacted entries. */
 export async function findEntries(knex: Knex, terms: readonly string[], max: number): Promise<unknown[]> {
-  // By the index in any case: for a key that nobody has, the planner would rather walk the whole log from its end.
+  // Forces the index: for a key that no entry has, the planner would scan the whole log from its end.
   const result = await knex.raw<{ rows: { body: string }[] }>(
-    `with found as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and body is not null)
-     select body from found order by epoch desc, idx desc limit ?`,
+    `with matching as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and body is not null)
+     select body from matching order by epoch desc, idx desc limit ?`,
     [termKeys(terms), max],
   )
   return result.rows.map((row): unknown => JSON.parse(row.body))

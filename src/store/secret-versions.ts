@@ -1,4 +1,4 @@
-/** Versions of secrets. The rows hold ciphertexts. Everything but the wrapping and the times is written once. */
+/** Versions of secrets with their ciphertexts. Only the wrapping and the times of a version change later. */
 import type { Knex } from './database.ts'
 import type { SealedValue, SecretRow } from './rows.ts'
 
@@ -9,9 +9,9 @@ export type VersionSource = 'put' | 'patch' | 'rotation' | 'rollback' | 'import'
 export type VersionRow = {
   secretId: string
   version: number
-  /** Absent once it was destroyed. */
+  /** Absent when the version was destroyed. */
   sealed?: SealedValue
-  /** Made by a rotation that has not made it current. */
+  /** Belongs to a rotation that has not made it current yet. */
   staged: boolean
   source: VersionSource
   /** `operator:<name>`, or `system`. */
@@ -19,7 +19,7 @@ export type VersionRow = {
   createdAt: Date
   expiresAt?: Date
   deletedAt?: Date
-  /** A rotation ended it at its target: it opens nothing any more. */
+  /** A rotation removed the value from its target: it gives no access any more. */
   retiredAt?: Date
   destroyedAt?: Date
 }
@@ -72,22 +72,22 @@ export const insertVersion = (tx: Tx, row: VersionRow & { sealed: SealedValue })
     expires_at: row.expiresAt ?? null,
   })
 
-/** The named versions of secrets, with their ciphertexts. */
+/** Versions of secrets with their ciphertexts. */
 export async function readVersions(
   knex: Knex,
-  wanted: readonly { secretId: string; version: number }[],
+  versions: readonly { secretId: string; version: number }[],
 ): Promise<VersionRow[]> {
-  if (wanted.length === 0) return []
+  if (versions.length === 0) return []
   const rows: VersionRecord[] = await knex('secret_version').whereIn(
     ['secret_id', 'version'],
-    wanted.map((one) => [one.secretId, one.version]),
+    versions.map(({ secretId, version }) => [secretId, version]),
   )
   return rows.map(toVersion)
 }
 
 const describedColumns = ['secret_id', 'version', 'staged', 'source', 'created_by', 'created_at', 'expires_at', 'deleted_at', 'retired_at', 'destroyed_at'] // prettier-ignore
 
-/** Every version of a secret, newest first, without its value: a hundred of them may be 19 MiB. */
+/** All versions of a secret, newest first, without values: a hundred values may take 19 MiB. */
 export async function listVersions(knex: Knex, secretId: string): Promise<Omit<VersionRow, 'sealed'>[]> {
   const rows: VersionRecord[] = await knex('secret_version')
     .where({ secret_id: secretId })
@@ -98,7 +98,7 @@ export async function listVersions(knex: Knex, secretId: string): Promise<Omit<V
 
 type VersionEnds = Pick<VersionRow, 'deletedAt' | 'destroyedAt'>
 
-/** By id, the secrets whose current version was deleted or destroyed. */
+/** The secrets whose current version was deleted or destroyed, by their ids. */
 export async function readEnds(knex: Knex, secrets: readonly SecretRow[]): Promise<Map<string, VersionEnds>> {
   if (secrets.length === 0) return new Map()
   const rows: Pick<VersionRecord, 'secret_id' | 'deleted_at' | 'destroyed_at'>[] = await knex('secret_version')
@@ -122,14 +122,14 @@ export async function readEnds(knex: Knex, secrets: readonly SecretRow[]): Promi
 const versionsOf = (tx: Tx, secretId: string, versions: readonly number[]) =>
   tx('secret_version').where({ secret_id: secretId }).whereIn('version', versions)
 
-/** Answers how many were there and not deleted. */
+/** Returns the number of versions that were neither deleted nor destroyed before. */
 export const deleteVersions = (tx: Tx, secretId: string, versions: readonly number[], now: Date): Promise<number> =>
   versionsOf(tx, secretId, versions).whereNull('deleted_at').whereNull('destroyed_at').update({ deleted_at: now })
 
 export const undeleteVersions = (tx: Tx, secretId: string, versions: readonly number[]): Promise<number> =>
   versionsOf(tx, secretId, versions).whereNotNull('deleted_at').whereNull('destroyed_at').update({ deleted_at: null })
 
-/** Value and data key go; that the version was there stays. */
+/** Removes value and data key. The row stays as a record of the version. */
 export const destroyVersions = (tx: Tx, secretId: string, versions: readonly number[], now: Date): Promise<number> =>
   versionsOf(tx, secretId, versions)
     .whereNull('destroyed_at')
@@ -137,7 +137,7 @@ export const destroyVersions = (tx: Tx, secretId: string, versions: readonly num
 
 export type ExpiredVersions = { id: string; path: string; revision: number; versions: number[] }
 
-/** Of at most so many secrets; those of a removed secret have no value any more. */
+/** The versions that expired before a time, of at most `max` secrets. */
 export async function expiredVersions(tx: Knex, before: Date, max: number): Promise<ExpiredVersions[]> {
   const { rows } = await tx.raw<{ rows: ExpiredVersions[] }>(
     `select s.id, s.path, s.revision, array_agg(v.version order by v.version) as versions
@@ -152,10 +152,7 @@ type Version = { path: string; version: number }
 
 export const versionKey = ({ path, version }: Version): string => `${path} ${version}`
 
-/**
- * The keys of those versions that were neither destroyed nor retired, and have not expired. One that was deleted may be
- * brought back.
- */
+/** The keys of those versions that still give access. A deleted version counts, since it can be restored. */
 export async function liveVersions(knex: Knex, versions: readonly Version[], now: Date): Promise<Set<string>> {
   if (versions.length === 0) return new Set()
   const { rows } = await knex.raw<{ rows: Version[] }>(

@@ -1,7 +1,4 @@
-/**
- * Secrets and their versions. What a read may answer is decided from the snapshot; the rows here hold ciphertexts. Of a
- * version all but its wrapping and its times is written once.
- */
+/** Secrets without their values. Decisions about reads use the snapshot; secret-versions.ts has the ciphertexts. */
 import type { Knex } from './database.ts'
 import type { SecretRow } from './rows.ts'
 
@@ -21,16 +18,16 @@ const columns = (row: SecretRow): Record<string, unknown> => ({
 export const insertSecret = (tx: Tx, row: SecretRow): Promise<unknown> =>
   tx('secret').insert({ id: row.id, path: row.path, created_at: row.createdAt, ...columns(row) })
 
-/** Everything but its path and its beginning. */
+/** Updates everything but the path and the time of creation. */
 export const updateSecret = (tx: Tx, row: SecretRow): Promise<unknown> =>
   tx('secret').where({ id: row.id }).update(columns(row))
 
-/** The row stays without values; its path is free again. */
+/** Marks the row as deleted. Its path is free again. */
 export async function removeSecret(tx: Tx, id: string, now: Date): Promise<void> {
   await tx('secret').where({ id }).update({ deleted_at: now })
 }
 
-/** The last version that any secret of that path had, staged ones too: versions of a path never come twice. */
+/** The highest version that any secret of this path had, staged ones included: a path never reuses a version number. */
 export async function lastVersionOf(tx: Knex, path: string): Promise<number> {
   const { rows } = await tx.raw<{ rows: { last: number }[] }>(
     `select greatest(coalesce(max(s.version), 0), coalesce(max(v.version), 0)) as last
@@ -40,7 +37,7 @@ export async function lastVersionOf(tx: Knex, path: string): Promise<number> {
   return rows[0]?.last ?? 0
 }
 
-/** Takes the row's lock. Answers its revision; nothing for one that was removed. */
+/** Locks the row. Returns its revision, or undefined for a removed secret. */
 export async function lockSecret(tx: Tx, id: string): Promise<number | undefined> {
   const row: { revision: number } | undefined = await tx('secret')
     .where({ id })
@@ -50,7 +47,7 @@ export async function lockSecret(tx: Tx, id: string): Promise<number | undefined
   return row?.revision
 }
 
-/** Names whose rows changed after a revision, removed ones too, with the newest revision that changed each. */
+/** The paths of secrets that changed after a revision, removed ones included, each with its newest change. */
 export async function changedSecrets(
   knex: Knex,
   since: number,
@@ -58,10 +55,10 @@ export async function changedSecrets(
 ): Promise<{ path: string; changed: number }[]> {
   const rows: { path: string; changed: string }[] = await knex('secret')
     .where('changed', '>', since)
-    .where((either) => {
-      void either.whereIn('path', [...paths])
-      // Paths may hold what LIKE would read as a pattern.
-      if (prefix !== undefined) void either.orWhereRaw('left(path, ?::int) = ?', [prefix.length, prefix])
+    .where((query) => {
+      void query.whereIn('path', [...paths])
+      // A path may contain characters that LIKE interprets as a pattern.
+      if (prefix !== undefined) void query.orWhereRaw('left(path, ?::int) = ?', [prefix.length, prefix])
     })
     .groupBy('path')
     .select('path')

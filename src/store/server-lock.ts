@@ -1,13 +1,12 @@
-/** Who has this database open as a server. Each holds a shared lock for as long as its LISTEN connection lives. */
+/** The advisory lock of running servers. Each server shares it for as long as its LISTEN connection lives. */
 import type { Knex } from './database.ts'
 
-/** Any number that nobody else uses: "pser" in ASCII. */
+/** "pser" in ASCII. */
 export const serversLock = 0x70736572
 
 /**
- * For the rest of the transaction: no server is on this database, and none can come. The embedded store is one process's
- * anyway.
- * @returns false where a server is running
+ * Keeps servers off this database for the rest of the transaction. Only one process can open the embedded store anyway.
+ * @returns false when a server is running
  */
 export async function excludeServers(tx: Knex.Transaction): Promise<boolean> {
   const { rows } = await tx.raw<{ rows: { alone: boolean }[] }>('select pg_try_advisory_xact_lock(?) as alone', [

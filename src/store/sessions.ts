@@ -1,4 +1,4 @@
-/** Sessions and access tokens as the append wrote them. */
+/** Sessions and access tokens. `log_append` inserts them. */
 import type { Knex } from 'knex'
 
 export type StoredSession = {
@@ -11,7 +11,7 @@ export type StoredSession = {
   instance: Buffer
   entryKeyed: boolean
   generation: number
-  /** How often its facts changed. */
+  /** The number of times that its facts changed. */
   facts: number
   account?: string
 }
@@ -48,7 +48,7 @@ const toSession = (row: Row): StoredSession => ({
 
 export type LiveToken = { id: string; expiresAt: Date; session: StoredSession }
 
-/** A live access token and its session; equal for unknown, expired and revoked tokens and for ended sessions. */
+/** A live access token with its session; undefined for unknown, expired and revoked tokens and for ended sessions. */
 export async function liveToken(knex: Knex, hash: Buffer, now: Date): Promise<LiveToken | undefined> {
   const row: (Row & { token_id: string; token_expires_at: Date }) | undefined = await knex('access_token as t')
     .join('session as s', 's.id', 't.session_id')
@@ -70,7 +70,7 @@ export async function sessionById(knex: Knex, id: string, now: Date): Promise<St
   return row && toSession(row)
 }
 
-/** Ends sessions in the transaction of the entry that says so. Answers how many. */
+/** Ends a session, in the transaction of the entry that records it. Returns 0 when it had ended before. */
 export const endSession = (tx: Knex.Transaction, id: string, reason: string, now: Date): Promise<number> =>
   tx('session').where({ id }).whereNull('ended_at').update({ ended_at: now, end_reason: reason })
 
@@ -80,7 +80,7 @@ export async function anySession(tx: Knex, id: string): Promise<StoredSession | 
   return row && toSession(row)
 }
 
-/** Ends the live sessions of a SPIFFE ID that began at a time or later. Answers their ids. */
+/** Ends the live sessions of a SPIFFE ID that began at `since` or later. Returns their ids. */
 export async function endSessionsOf(
   tx: Knex.Transaction,
   spiffeId: string,
@@ -98,7 +98,7 @@ export async function endSessionsOf(
   return rows.map((row) => row.id)
 }
 
-/** An access token by its public id, in whatever state. */
+/** An access token by its public id, in any state. */
 export async function tokenById(tx: Knex, id: string): Promise<{ id: string; expiresAt: Date } | undefined> {
   const row: { id: string; expires_at: Date } | undefined = await tx('access_token')
     .where({ id })
@@ -116,7 +116,7 @@ export async function revokeTokens(tx: Knex.Transaction, ids: readonly string[],
   }
 }
 
-/** Those of the given sessions that have not ended, whatever blocks say of them, each with its facts. */
+/** The facts of those sessions that have not ended. Does not check blocks. */
 export async function liveSessions(
   knex: Knex,
   ids: readonly string[],
@@ -134,7 +134,7 @@ export async function liveSessions(
   return live
 }
 
-/** The live sessions of an instance whose facts are others. */
+/** The live sessions of an instance whose facts differ. */
 export async function sessionsWithOtherFacts(
   knex: Knex,
   instance: Buffer,

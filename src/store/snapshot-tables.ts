@@ -1,4 +1,4 @@
-/** How each table in the snapshot is read: its row in our words, or nothing when the row no longer counts. */
+/** Converts the rows of each table of the snapshot to Purser's own types, or to undefined for deleted rows. */
 import { isReleasable } from './blocks.ts'
 import type {
   AccountPinRow,
@@ -14,7 +14,7 @@ import type {
   WorkloadRow,
 } from './rows.ts'
 
-/** Each reader names the shape of its own table's rows; a row comes from Knex untyped. */
+/** `read` declares the type of the table's rows, which Knex returns untyped. */
 export type Table<R, T> = { name: string; read: (row: R) => [id: string, value: T | undefined] }
 const table = <R, T>(name: string, read: Table<R, T>['read']): Table<R, T> => ({ name, read })
 
@@ -87,11 +87,11 @@ export type DatabaseRecord = {
   deleted_at: Date | null
 }
 
-/** A JSON tuple, so that no account name can reach into another's. */
+/** A JSON tuple, so that no account name can collide with another. */
 export const pinKey = (attestorId: string, account: string, uid: string): string =>
   JSON.stringify([attestorId, account, uid])
 
-/** No kind holds a space, so no value can reach into another kind's. */
+/** No kind contains a space, so no value can collide with one of another kind. */
 export const blockKey = (kind: BlockKind, value: string): string => `${kind} ${value}`
 
 export const tables = {
@@ -158,7 +158,7 @@ export const tables = {
         ...(row.reason !== null && { reason: row.reason }),
         at: row.at,
         until: row.until,
-        // Of the many that name one credential, nothing asks for it.
+        // Blocks of single credentials are many, and need no revocation in memory.
         ...(row.revocation !== null && isReleasable(row) && { revocation: row.revocation }),
         ...(row.workload_id !== null && { workloadId: row.workload_id }),
       },
@@ -210,7 +210,7 @@ export const tables = {
       ...(row.to_size !== null && { toSize: Number(row.to_size) }),
     },
   ]),
-  // By path: rows come in the order of their changes, so that a secret that was made again comes after the removed one.
+  // By path: rows come in the order of their changes, so a recreated secret follows the removed one.
   secrets: table('secret', (row: SecretRecord) => [
     row.path,
     row.deleted_at

@@ -1,6 +1,6 @@
 /**
- * The registrations in memory. A snapshot is immutable; a newer one is made by reading only the rows that changed
- * since its revision, so the hot path never asks the database who may do what.
+ * Registrations and policy in memory, so that requests need no query to be authorized. A snapshot is immutable. A newer
+ * one is built by reading the rows that changed since the revision of the previous one.
  */
 import type { Knex } from 'knex'
 import type { Database } from './database.ts'
@@ -38,19 +38,22 @@ export type Snapshot = {
 
 const names = Object.values(tables).map((table) => table.name)
 
-/** One question for all tables: of most changes all but one table know nothing. */
+/** One query for all tables: most changes affect one table only. */
 async function changedTables(tx: Knex, since: number): Promise<Set<string>> {
-  const each = names.map((name) => `select '${name}' as name where exists (select 1 from ${name} where changed > ?)`)
-  const { rows } = await tx.raw<{ rows: { name: string }[] }>(each.join(' union all '), Array(names.length).fill(since))
+  const queries = names.map((name) => `select '${name}' as name where exists (select 1 from ${name} where changed > ?)`)
+  const { rows } = await tx.raw<{ rows: { name: string }[] }>(
+    queries.join(' union all '),
+    Array(names.length).fill(since),
+  )
   return new Set(rows.map((row) => row.name))
 }
 
-/** Reads what changed since `previous` (everything without one), in one repeatable-read transaction. */
+/** Reads the changes since `previous`, or everything without it, in one repeatable-read transaction. */
 async function readSnapshot(knex: Knex, previous: Snapshot | undefined): Promise<Snapshot> {
   return knex.transaction(
     async (tx) => {
       const head = await readHead(tx)
-      if (!head) throw new Error('the database holds no Purser yet')
+      if (!head) throw new Error('the database has not been initialized: the log has no head row')
       if (previous && previous.revision === head.revision && previous.epoch === head.epoch) {
         return { ...previous, size: head.size, issuing: head.issuing }
       }
@@ -88,39 +91,37 @@ async function readSnapshot(knex: Knex, previous: Snapshot | undefined): Promise
 
 export type Snapshots = {
   current(): Snapshot
-  /** Asks the database now. Calls that overlap share one question, unless they came after it was asked. */
+  /** Reads the database now. Calls share a read that has not begun yet. */
   refresh(): Promise<Snapshot>
-  /** Milliseconds since the database last confirmed the revision: past 2,000 this replica must not say who is revoked. */
+  /** Milliseconds since the database last confirmed the revision. Above 2,000 this replica must not answer about revocations. */
   age(): number
   onChange(listener: (next: Snapshot, previous: Snapshot) => void): void
-  /** Runs before a newer snapshot becomes the current one; where it fails, that one is asked for again. */
+  /** Runs before a newer snapshot becomes current. If it fails, the snapshot is read again. */
   beforeChange(prepare: (next: Snapshot) => Promise<void>): void
-  /** Drops what ended before, which the database no longer holds. */
+  /** Drops rows that ended before these times, which the sweep has deleted from the database. */
   forgetEnded(before: { blocks: Date; apiTokens: Date }): void
   stop(): Promise<void>
 }
 
-const askEvery = 500
+const refreshMs = 500
 
-/** Opens the first snapshot and keeps it fresh by LISTEN/NOTIFY and by asking twice a second. */
+/** Reads the first snapshot and keeps it up to date by LISTEN/NOTIFY and a read twice a second. */
 export async function openSnapshots(
   db: Pick<Database, 'knex' | 'listen'>,
   parts: { now: () => number; onError: (error: unknown) => void },
 ): Promise<Snapshots> {
-  let asked = parts.now()
-  let confirmed = asked
+  let confirmedAt = parts.now()
   let current = await readSnapshot(db.knex, undefined)
   const listeners: ((next: Snapshot, previous: Snapshot) => void)[] = []
   const preparations: ((next: Snapshot) => Promise<void>)[] = []
   let running: Promise<Snapshot> | undefined
   let queued: Promise<Snapshot> | undefined
 
-  const ask = async (): Promise<Snapshot> => {
-    asked = parts.now()
-    const started = asked
+  const readNext = async (): Promise<Snapshot> => {
+    const startedAt = parts.now()
     const next = await readSnapshot(db.knex, current)
     if (next.revision !== current.revision) for (const prepare of preparations) await prepare(next)
-    confirmed = started
+    confirmedAt = startedAt
     const previous = current
     current = next
     if (next.revision !== previous.revision || next.epoch !== previous.epoch || next.issuing !== previous.issuing) {
@@ -130,7 +131,7 @@ export async function openSnapshots(
   }
   const refresh = (): Promise<Snapshot> => {
     if (!running) {
-      running = ask().finally(() => (running = undefined))
+      running = readNext().finally(() => (running = undefined))
       return running
     }
     queued ??= running
@@ -143,18 +144,18 @@ export async function openSnapshots(
   }
   const inBackground = (): void => void refresh().catch(parts.onError)
   const unlisten = await db.listen('purser_revision', inBackground)
-  const timer = setInterval(inBackground, askEvery)
+  const timer = setInterval(inBackground, refreshMs)
   timer.unref()
 
   return {
     current: () => current,
     refresh,
-    age: () => parts.now() - confirmed,
+    age: () => parts.now() - confirmedAt,
     onChange: (listener) => void listeners.push(listener),
     beforeChange: (prepare) => void preparations.push(prepare),
     forgetEnded(before) {
-      const blocks = kept(current.blocks, ({ until }) => until >= before.blocks)
-      const apiTokens = kept(current.apiTokens, ({ expiresAt }) => expiresAt >= before.apiTokens)
+      const blocks = retain(current.blocks, ({ until }) => until >= before.blocks)
+      const apiTokens = retain(current.apiTokens, ({ expiresAt }) => expiresAt >= before.apiTokens)
       if (blocks !== current.blocks || apiTokens !== current.apiTokens) current = { ...current, blocks, apiTokens }
     },
     async stop() {
@@ -165,8 +166,8 @@ export async function openSnapshots(
   }
 }
 
-/** The same map where nothing goes: what is derived from it is kept by its identity. */
-function kept<T>(rows: ReadonlyMap<string, T>, stays: (row: T) => boolean): ReadonlyMap<string, T> {
-  const live = [...rows].filter(([, row]) => stays(row))
+/** Returns the same map when all rows stay: derived values are cached by the map's identity. */
+function retain<T>(rows: ReadonlyMap<string, T>, isLive: (row: T) => boolean): ReadonlyMap<string, T> {
+  const live = [...rows].filter(([, row]) => isLive(row))
   return live.length < rows.size ? new Map(live) : rows
 }

@@ -1,20 +1,8 @@
-/** Rows that nobody will ask for again, a bounded number at a time. The log is never touched. */
+/** Deletes expired rows, a bounded number at a time. Never touches the log. */
 import type { Knex } from './database.ts'
 
-export type SweptTable =
-  | 'claim'
-  | 'access_token'
-  | 'idempotency'
-  | 'session'
-  | 'join_token'
-  | 'block'
-  | 'lost_batch'
-  | 'api_token'
-  | 'bootstrap_token'
-  | 'lease'
-
-/** What each table's rows are told apart by, and when they are over; `from` finds old ones by its index. */
-const swept: Record<SweptTable, { key: string; until: string; from?: string }> = {
+/** The key of each table and the column with the end of a row. `from`: an earlier time that is indexed. */
+const swept = {
   claim: { key: 'key', until: 'until' },
   access_token: { key: 'id', until: 'expires_at' },
   idempotency: { key: 'key', until: 'until' },
@@ -24,30 +12,21 @@ const swept: Record<SweptTable, { key: string; until: string; from?: string }> =
   lost_batch: { key: 'id', until: 'at' },
   api_token: { key: 'id', until: 'expires_at' },
   bootstrap_token: { key: 'id', until: 'expires_at' },
-  // An open one has no end.
+  // An open lease has no end.
   lease: { key: 'id', until: 'ended_at' },
-}
+} as const
 
-export const sweptTables: readonly SweptTable[] = [
-  'claim',
-  'access_token',
-  'idempotency',
-  'session',
-  'join_token',
-  'block',
-  'lost_batch',
-  'api_token',
-  'bootstrap_token',
-  'lease',
-]
+export type SweptTable = keyof typeof swept
+const isSwept = (name: string): name is SweptTable => Object.hasOwn(swept, name)
+export const sweptTables: readonly SweptTable[] = Object.keys(swept).filter(isSwept)
 
-/** Deletes at most `most` rows that were over before a time. Answers how many; fewer than `most` when none are left. */
+/** Deletes at most `max` rows that ended before a time. Returns their number, which is below `max` when none are left. */
 export function deleteExpired(knex: Knex, table: SweptTable, before: Date, max: number): Promise<number> {
-  const { key, until, from } = swept[table]
+  const { key, until, from }: { key: string; until: string; from?: string } = swept[table]
   return knex(table)
     .whereIn(key, (query) => {
-      const over = query.from(table).select(key).where(until, '<', before).limit(max)
-      if (from !== undefined) void over.where(from, '<', before)
+      const expired = query.from(table).select(key).where(until, '<', before).limit(max)
+      if (from !== undefined) void expired.where(from, '<', before)
     })
     .delete()
 }
