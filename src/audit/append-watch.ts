@@ -1,18 +1,18 @@
-/** Whether appends succeed now: readiness follows it. Where no request appends, a commit of its own tells. */
+/** Watches whether appends succeed, for the readiness check. Without recent appends it tries a commit of its own. */
 
 export type AppendWatch = {
-  /** An append of this process was acknowledged. */
+  /** Called when an append of this process is acknowledged. */
   succeeded: () => void
-  /** False from a commit that failed to the next one that succeeds. */
+  /** False between a failed commit and the next successful one. */
   succeeds: () => boolean
   stop: () => void
 }
 
 const everyMs = 1_000
-/** Milliseconds after an acknowledged commit for which none is tried. */
+/** Milliseconds after an acknowledged commit during which no commit is tried. */
 const quietMs = 5_000
 
-/** @param confirm commits as an append does, and fails within seconds where one can't */
+/** @param confirm commits as an append does, and fails within seconds when commits fail */
 export function watchAppends({ confirm, now }: { confirm: () => Promise<unknown>; now: () => number }): AppendWatch {
   let last = now()
   let failed = false
@@ -23,7 +23,7 @@ export function watchAppends({ confirm, now }: { confirm: () => Promise<unknown>
     failed = false
   }
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     if (running || (!failed && now() - last < quietMs)) return
     running = true
     try {
@@ -36,7 +36,7 @@ export function watchAppends({ confirm, now }: { confirm: () => Promise<unknown>
     }
   }
 
-  const timer = setInterval(() => void look(), everyMs)
+  const timer = setInterval(() => void check(), everyMs)
   timer.unref()
   return { succeeded, succeeds: () => !failed, stop: () => clearInterval(timer) }
 }

@@ -2,37 +2,37 @@ import { EMPTY_ROOT, nodeHash } from '@purser/sdk/verify'
 import { TILE_HEIGHT, TILE_WIDTH } from './tiles.ts'
 
 /**
- * What a process keeps of the tree; never changed in place. `tails[l]` are the hashes of binary level l that lie in the
- * tile which is not full yet, so their last one is the frontier of that level wherever the level's count is odd.
+ * The part of the tree that a process keeps in memory, immutable. `tails[l]` are the hashes of binary level l in the tile
+ * that is not full yet. The last of them is the frontier of that level when the level has an odd number of hashes.
  */
 export type TreeState = { size: number; tails: readonly (readonly Buffer[])[] }
 
 export const EMPTY_TREE: TreeState = { size: 0, tails: [] }
 
-/** A tile that became full: `hashes` are its 256 hashes, 8,192 bytes. `level` is a tile level, not a binary one. */
+/** A tile that became full. `hashes` are its 256 hashes, 8,192 bytes. `level` is a tile level, not a binary level. */
 export type FullTile = { level: number; index: number; hashes: Buffer }
 
-/** What appending some leaves made. */
+/** The result of appending leaves. */
 export type Batch = {
   /** index of the first leaf */
   first: number
   /** size and root of the tree with the leaves */
   size: number
   root: Buffer
-  /** The proof of a leaf of the batch in the tree of `size`, by its index in the log. Hashes nothing. */
+  /** The proof of a leaf of the batch in the tree of `size`, by its index in the log. Computes no hash. */
   inclusionProof: (index: number) => Buffer[]
   /** the tiles that the batch filled */
   fullTiles: FullTile[]
 }
 
-/** New hashes of one binary level, after the frontier where the level had an odd number: so it starts at an even index. */
+/** New hashes of one binary level, preceded by the frontier when the level had an odd number. It starts at an even index. */
 type Row = { start: number; hashes: readonly Buffer[] }
 
-/** The new state and batch, and by full tile its rows: its 256 / 2^r hashes r levels above its own. */
+/** The new state and batch, and the rows of each full tile: row r has the 256 / 2^r hashes that are r levels higher. */
 type Grown = { state: TreeState; batch: Batch; filled: (FullTile & { rows: Buffer[][] })[] }
 
 /**
- * The tree with some leaves appended: about one hash for a leaf and one for a level.
+ * Appends leaves to the tree, with about one hash for each leaf and each level.
  * @param leaves leaf hashes
  */
 export function growTree(from: TreeState, leaves: readonly Buffer[]): Grown {
@@ -43,7 +43,7 @@ export function growTree(from: TreeState, leaves: readonly Buffer[]): Grown {
   for (let level = 0; row.start + row.hashes.length > 0; level++) {
     rows.push(row)
     edges.push(edge)
-    // One hash over what is right of the level's last pair: trees split to the left (RFC 6962 §2.1).
+    // One hash covers everything to the right of the level's last pair: trees split to the left (RFC 6962 section 2.1).
     if ((row.start + row.hashes.length) % 2 === 1) {
       const last = element(row.hashes, row.hashes.length - 1)
       edge = edge ? nodeHash(last, edge) : last
@@ -70,7 +70,7 @@ function withFrontier({ size, tails }: TreeState, level: number, fresh: readonly
   return { start: start - 1, hashes: [element(tail, tail.length - 1), ...fresh] }
 }
 
-/** The nodes over a row; the last hash of an odd row has none yet. */
+/** The parents of a row. The last hash of an odd row has no parent yet. */
 export function pairs(hashes: readonly Buffer[]): Buffer[] {
   const parents: Buffer[] = []
   for (let i = 0; i + 1 < hashes.length; i += 2) parents.push(nodeHash(element(hashes, i), element(hashes, i + 1)))
@@ -91,7 +91,7 @@ function proofIn(rows: readonly Row[], edges: readonly (Buffer | undefined)[], i
   return proof
 }
 
-/** Adds the new hashes to the tails, and takes out the tiles that they fill. */
+/** Adds the new hashes to the tails, and removes full tiles from them. */
 function turnTiles(
   from: TreeState,
   size: number,
@@ -117,9 +117,9 @@ function turnTiles(
   return { tails, filled }
 }
 
-/** An element that the arithmetic says is there. */
+/** Returns an element that must exist by the arithmetic of the tree. */
 export function element<T>(list: readonly T[], index: number): T {
-  const found = list[index]
-  if (found === undefined) throw new Error(`the tree has no element ${index} where it must`)
-  return found
+  const value = list[index]
+  if (value === undefined) throw new Error(`the tree lacks its element ${index}`)
+  return value
 }

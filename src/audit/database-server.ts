@@ -1,7 +1,7 @@
 /**
- * Notices that the database fell over to another server. A promoted standby is at the next timeline of the same system:
- * what it had not received is lost, and where everything died together no head that is kept outside says so. The log
- * remembers the server that it was written on, and the append function refuses on any other.
+ * Detects a fail-over of the database to another server. A promoted standby has a later timeline of the same system and
+ * lacks the commits that it had not received. The head row names the server on which the log was written, and `log_append`
+ * refuses on any other. This works even when every replica and every external head is lost together with the server.
  */
 import { refuse } from '../errors.ts'
 import { newId } from '../names/id.ts'
@@ -12,18 +12,18 @@ import type { Doubt } from './doubt.ts'
 import { makeEntry, seal } from './seal.ts'
 
 /**
- * `confirm`: an operator accepts a change of server. `synchronous`: a promotion is accepted, since each entry waited for a
- * synchronous standby. `unchecked`: the provider's promise is taken for it.
+ * `confirm`: an operator must accept a change of server. `synchronous`: a promotion is accepted, since each entry waited
+ * for a synchronous standby. `unchecked`: any server is accepted, since the provider promises to lose no commit.
  */
 export type FailoverMode = 'confirm' | 'synchronous' | 'unchecked'
 
 export type BoundHead = Pick<Head, 'server' | 'synchronous'>
 
-/** Why the log must not go on here, or nothing. */
+/** Why the log must not continue on this server; undefined when it may. */
 export function judgeServer(head: BoundHead, facts: ServerFacts, mode: FailoverMode): Doubt | undefined {
   if (mode === 'unchecked') return undefined
   if (facts.server === undefined) {
-    return { kind: 'hidden', detail: 'log_server() answers nothing: no fail-over would be noticed', permanent: false }
+    return { kind: 'hidden', detail: 'log_server() returns null: a fail-over could not be detected', permanent: false }
   }
   if (mode === 'synchronous' && !facts.isSynchronous) {
     return { kind: 'asynchronous', detail: 'synchronous_standby_names is empty', permanent: false }
@@ -50,19 +50,19 @@ type Parts = {
   randomBytes: (size: number) => Buffer
 }
 
-/** Judges the server at each look, and binds the log to it where nothing speaks against it. */
+/** Returns a function that checks the server and binds the log to it when there is no doubt. */
 export function createServerWatch(parts: Parts): (head: BoundHead) => Promise<Doubt | undefined> {
   const { knex, mode } = parts
   let isBound = false
 
-  /** A change of server is an entry here too: a replica of another mode would bind the log to the next server without one. */
+  /** Records a change of server too. Otherwise a replica with another mode could bind the log to a new server without entry. */
   async function unbind(head: BoundHead): Promise<void> {
     if (head.server === undefined && !head.synchronous) return
     const { server } = await readServer(knex)
     if (head.server !== undefined && head.server !== server) {
       return acceptServer({ ...parts, from: head.server, to: server, basis: 'unchecked' })
     }
-    // Once in a process, so that replicas of both modes do not take turns.
+    // Once in a process, so that replicas with different modes do not alternate.
     if (!isBound) await unbindServer(knex)
   }
 
@@ -79,7 +79,7 @@ export function createServerWatch(parts: Parts): (head: BoundHead) => Promise<Do
       await acceptServer({ ...parts, from: head.server, to: facts.server, basis: 'synchronous' })
     }
     const synchronous = mode === 'synchronous'
-    // Withdrawn once in a process, so that replicas of both modes do not take turns.
+    // A process withdraws `synchronous` once, so that replicas with different modes do not alternate.
     const isOtherMode = synchronous ? !head.synchronous : head.synchronous && !isBound
     if (head.server === undefined || isOtherMode) {
       await bindServer(knex, { server: facts.server, synchronous })
@@ -91,14 +91,14 @@ export function createServerWatch(parts: Parts): (head: BoundHead) => Promise<Do
 
 type Acceptance = Omit<Parts, 'mode'> & {
   from: string
-  /** Nothing where Postgres hides it. */
+  /** Absent when the role may not read it. */
   to: string | undefined
-  /** `unchecked`: the log is bound to no server from here on. */
+  /** `unchecked`: unbinds the log from any server. */
   basis: 'synchronous' | 'accepted' | 'unchecked'
   reason?: string
 }
 
-/** Binds the log to the next server, or to none, with an entry that says so. Does nothing where another replica was faster. */
+/** Binds the log to another server, or to none, and records that. Does nothing when another replica has done so. */
 export async function acceptServer(acceptance: Acceptance): Promise<void> {
   const { knex, now, randomBytes, from, to, basis, reason } = acceptance
   const time = now()

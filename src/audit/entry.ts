@@ -1,8 +1,8 @@
-/** The shapes of a log entry, as hashed (RFC 8785 text; absent means absent, never null). */
+/** The types of a log entry. Its hash covers its canonical JSON (RFC 8785); absent members are omitted, never null. */
 import type { RefusalCode } from '../errors.ts'
 import { masked } from '../telemetry/mask.ts'
 
-/** Every action that the log can name. `docs/audit-events.md` lists them with their meaning. */
+/** Every action of the log. `docs/audit-events.md` lists them with their meaning. */
 export const actions = {
   'credentials.issue': 'A workload attested and was given what the entry lists',
   'credentials.self': 'A workload asked who it is',
@@ -87,7 +87,7 @@ export const actions = {
 export type Action = keyof typeof actions
 type Outcome = 'granted' | 'refused' | 'failed' | 'intended' | 'completed'
 
-/** Facts that an attestor verified, as keys and values; several values where the claim was an array. */
+/** Facts that an attestor verified. A claim with an array has several values. */
 export type SelectorRecord = Readonly<Record<string, string | string[]>>
 
 export type Actor = {
@@ -124,7 +124,7 @@ export type Issued = {
   leases?: { id: string; database: string; username: string; expiresAt: string }[]
 }
 
-/** What can be given out, for the metrics, whose labels are closed. */
+/** The kinds of issued credentials, for the labels of metrics. */
 export const issuedKinds = ['x509', 'jwt', 'accessToken', 'secret', 'lease'] as const
 
 export function countIssued(
@@ -138,7 +138,7 @@ export function countIssued(
   if (leases) count('lease', leases.length)
 }
 
-/** What a revocation ended, by the names that its verifiers know it by. */
+/** The credentials that a revocation ended, by the names that verifiers use. */
 export type Revoked = {
   serialNumbers?: string[]
   jtis?: string[]
@@ -160,11 +160,11 @@ export type LogEntry = {
   revoked?: Revoked
   resource?: { kind: string; id: string; name?: string; revision?: number }
   change?: { after: unknown }
-  /** What `explain` needs to say why: conditions, counts, names. Never a value of a secret or a token. */
+  /** Conditions, counts and names, from which `explain` derives the reason. Never a value of a secret or a token. */
   detail?: Record<string, unknown>
 }
 
-/** What a handler adds to the entry that the door opened; request and source where one change answers several. */
+/** The part of an entry that an action adds. It names request and source when one change answers several requests. */
 export type EntryPart = Partial<
   Pick<
     LogEntry,
@@ -172,15 +172,15 @@ export type EntryPart = Partial<
   >
 >
 
-const max = 256
+const maxBytes = 256
 
 /**
- * Strings from strangers are cut at 256 bytes and marked, so that nobody buys log space with a header. What looks like a
- * token in them is masked: the log outlives every token, and is read by more people.
+ * Cuts and marks a string from a request at 256 bytes, so that headers cannot fill the log. Masks what looks like a token,
+ * since the log outlives tokens and has more readers.
  */
 export function cut(text: string): string {
   const bytes = Buffer.from(text, 'utf8')
-  if (bytes.length <= max) return masked(text.toWellFormed())
-  const kept = bytes.subarray(0, max).toString('utf8').toWellFormed()
-  return `${masked(kept.replace(/\uFFFD+$/, ''))}…[cut]`
+  if (bytes.length <= maxBytes) return masked(text.toWellFormed())
+  const start = bytes.subarray(0, maxBytes).toString('utf8').toWellFormed()
+  return `${masked(start.replace(/\uFFFD+$/, ''))}…[cut]`
 }

@@ -1,4 +1,4 @@
-/** Every epoch of the log, to be read: the present one as it stands now, an older one as it ended. */
+/** Reads any epoch of the log: the present one in its current state, an older one in its last state. */
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import type { Knex } from '../store/database.ts'
 import { readLastNote } from '../store/epochs.ts'
@@ -6,7 +6,7 @@ import { type Log, originOf } from './log.ts'
 import { readTree } from './read-tree.ts'
 import type { Tree } from './tree.ts'
 
-/** A log and its newest head. The tree may have grown past `size` meanwhile; nothing beyond it is covered by `note`. */
+/** An epoch and its newest signed head. The tree may have grown beyond `size`; `note` covers only the first `size` entries. */
 export type EpochView = {
   epoch: number
   origin: string
@@ -18,8 +18,8 @@ export type EpochView = {
 
 export type Epochs = {
   /**
-   * Nothing where there is no such epoch.
-   * @throws Refusal `issuing_closed` for the present one, while its head may not be signed
+   * Returns undefined when there is no such epoch.
+   * @throws Refusal `issuing_closed` for the present epoch, while no head may be signed
    */
   view(epoch: number): Promise<EpochView | undefined>
 }
@@ -45,10 +45,10 @@ export function createEpochs({ knex, trustDomain, log }: Parts): Epochs {
     async view(epoch) {
       if (epoch === log.epoch()) return { epoch, origin: log.origin(), ...log.head(), tree: log.tree() }
       if (epoch > log.epoch()) return undefined
-      const kept = ended.get(epoch) ?? open(epoch)
-      ended.set(epoch, kept)
-      kept.catch(() => ended.delete(epoch))
-      return kept
+      const opened = ended.get(epoch) ?? open(epoch)
+      ended.set(epoch, opened)
+      opened.catch(() => ended.delete(epoch))
+      return opened
     },
   }
 }

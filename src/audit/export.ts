@@ -1,6 +1,6 @@
 /**
- * The log as JSON lines that verify offline. The format is @purser/sdk/verify's; hashes come from the tree and its tiles,
- * entries and nonces from their rows, so that a changed row disagrees with what it was exported beside.
+ * Exports the log as JSON lines that can be verified offline (format: @purser/sdk/verify). Hashes come from the tree and
+ * its tiles, entries and nonces from their rows, so that a changed row contradicts the exported hashes.
  */
 import {
   EXPORT_BLOCK,
@@ -14,7 +14,7 @@ import { type EntryRow, type Place, readEntries, redactionPlaces } from '../stor
 import type { EpochView } from './epochs.ts'
 import { HASH_BYTES } from './tiles.ts'
 
-/** Entries [from, to) of one epoch; `view` fixes the checkpoint. Sections are in order of their epochs. */
+/** Entries [from, to) of one epoch, under the checkpoint of `view`. Sections are ordered by epoch. */
 export type Section = { view: EpochView; from: number; to: number; vkeys: string[] }
 
 type Line = ExportHeader | ExportHashes | ExportEntry | ExportRedacted
@@ -23,9 +23,9 @@ const base64 = (bytes: Buffer): string => bytes.toString('base64')
 const text = (lines: readonly Line[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('')
 
 /**
- * Yields a header, then block by block. Reads as it is asked, and holds no transaction: what is committed never changes,
- * but for redactions.
- * @param section makes a section of an epoch that was not asked for, where a redaction entry is
+ * Yields a header and the blocks of each section. Reads on demand and without a transaction: committed entries never
+ * change, except by redaction.
+ * @param section opens a section of another epoch that contains a redaction entry
  */
 export async function* exportLines(
   knex: Knex,
@@ -33,23 +33,23 @@ export async function* exportLines(
   section: (epoch: number) => Promise<Section | undefined>,
 ): AsyncGenerator<string> {
   const places = await placesOf(knex, sections)
-  const asked = new Set(sections.map(({ view }) => view.epoch))
+  const epochs = new Set(sections.map(({ view }) => view.epoch))
   const all = [...sections]
   for (const epoch of new Set([...places.values()].map((place) => place.epoch))) {
-    const more = asked.has(epoch) ? undefined : await section(epoch)
-    if (more) all.push({ ...more, from: 0, to: 0 })
+    const other = epochs.has(epoch) ? undefined : await section(epoch)
+    if (other) all.push({ ...other, from: 0, to: 0 })
   }
   for (const section of all.sort((a, b) => a.view.epoch - b.view.epoch)) {
     yield text([await header(section)])
     for (const { epoch, index } of places.values()) {
       if (epoch === section.view.epoch && (index < section.from || index >= section.to))
-        yield text([await proven(knex, section, index)])
+        yield text([await provenLine(knex, section, index)])
     }
     yield* blocks(knex, section, places)
   }
 }
 
-/** The entries of the redactions that took something of the sections, by `nameOf`. */
+/** The positions of the redaction entries that redacted anything in the sections, by `nameOf`. */
 type Places = ReadonlyMap<string, Place>
 
 const nameOf = ({ epoch, index }: Place): string => `${epoch}/${index}`
@@ -90,20 +90,20 @@ async function* blocks(knex: Knex, { view, from, to }: Section, places: Places):
       ...(whole && { root: base64(await tree.blockRoot(block)) }),
     }
     const rows = await readEntries(knex, epoch, first, end)
-    if (rows.some(({ body }) => body === null)) await refuseLate(knex, { epoch, from: first, to: end }, places)
+    if (rows.some(({ body }) => body === null)) await refuseLateRedaction(knex, { epoch, from: first, to: end }, places)
     yield text([line, ...rows.map((row) => entryLine(epoch, row))])
     first = end
   }
 }
 
-/** What was redacted after this export had begun is covered by an entry that its checkpoint does not reach. */
-async function refuseLate(
+/** Refuses a redaction that happened during the export: the checkpoint does not cover its entry. */
+async function refuseLateRedaction(
   knex: Knex,
   { epoch, from, to }: { epoch: number; from: number; to: number },
   places: Places,
 ): Promise<void> {
   const late = (await redactionPlaces(knex, epoch, from, to)).find((place) => !places.has(nameOf(place)))
-  if (late) throw new Error(`entries were redacted meanwhile (${nameOf(late)})`)
+  if (late) throw new Error(`entries were redacted during the export (${nameOf(late)}): export again`)
 }
 
 function entryLine(epoch: number, { index, body, nonce }: EntryRow): ExportEntry | ExportRedacted {
@@ -111,9 +111,9 @@ function entryLine(epoch: number, { index, body, nonce }: EntryRow): ExportEntry
   return { epoch, index, entry: body, nonce: base64(nonce) }
 }
 
-async function proven(knex: Knex, { view }: Section, index: number): Promise<Line> {
+async function provenLine(knex: Knex, { view }: Section, index: number): Promise<Line> {
   const { epoch, size, tree } = view
-  if (index >= size) throw new Error(`entries were redacted meanwhile (${epoch}/${index})`)
+  if (index >= size) throw new Error(`entries were redacted during the export (${epoch}/${index}): export again`)
   const [row] = await readEntries(knex, epoch, index, index + 1)
   if (!row) throw new Error(`the log has no entry ${epoch}/${index}`)
   return { ...entryLine(epoch, row), inclusion: (await tree.inclusionProof(index, size)).map(base64) }

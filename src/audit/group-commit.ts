@@ -1,6 +1,6 @@
 /**
- * Group commit: whatever is waiting when the last batch came back leaves together, in one statement and one COMMIT.
- * One batch is under way at a time in a process, so under load batches grow by themselves.
+ * Group commit: all pending items leave in one statement and one COMMIT. A process sends one batch at a time, so batches
+ * grow under load.
  */
 import { Refusal, refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
@@ -13,25 +13,25 @@ type Outcome = { kind: 'appended'; position: Position } | Verdict
 type Pending = {
   item: AppendItem
   deadline: number
-  resolve: (placed: Outcome) => void
+  resolve: (outcome: Outcome) => void
   reject: (error: unknown) => void
 }
 
 export type GroupCommit = {
   /**
-   * Resolves once the item is durable, or with the verdict that left it out. Rejects with `log_unavailable` when the
-   * log can't be written in time, or when nobody can tell whether it was.
+   * Resolves when the item is durable, or with the verdict that left it out. Rejects with `log_unavailable` when the log
+   * cannot be written in time, or the outcome cannot be determined.
    */
   append(item: AppendItem): Promise<Outcome>
-  /** Resolves when nothing is waiting or under way. */
+  /** Resolves when no item is pending and no batch is on its way. */
   idle(): Promise<void>
 }
 
-/** What is wrong with the item itself is our own fault; anything else, and the log can't be written now. */
+/** The error for the caller: a refusal, a fault in the item itself, or otherwise that the log cannot be written now. */
 const callerError = (error: unknown): unknown =>
   error instanceof Refusal || isRowFault(error) ? error : logUnavailable()
 
-const maxInBatch = 256
+const maxBatch = 256
 
 type Parts = {
   knex: Knex
@@ -42,53 +42,53 @@ type Parts = {
 }
 
 export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): GroupCommit {
-  let waiting: Pending[] = []
+  let pending: Pending[] = []
   let flushing: Promise<void> | undefined
 
-  /** Two items with one claim never share a batch: the second must see what became of the first. */
+  /** Two items with the same claim never share a batch: the second must see the outcome of the first. */
   function takeBatch(): Pending[] {
     const batch: Pending[] = []
     const later: Pending[] = []
     const claims = new Set<string>()
-    for (const waiter of waiting) {
-      const { joinToken, claim: once } = waiter.item.effects ?? {}
-      const claim = joinToken ?? once?.key.toString('latin1')
-      if (batch.length < maxInBatch && (claim === undefined || !claims.has(claim))) {
+    for (const waiter of pending) {
+      const { joinToken, claim } = waiter.item.effects ?? {}
+      const key = joinToken ?? claim?.key.toString('latin1')
+      if (batch.length < maxBatch && (key === undefined || !claims.has(key))) {
         batch.push(waiter)
-        if (claim !== undefined) claims.add(claim)
+        if (key !== undefined) claims.add(key)
       } else later.push(waiter)
     }
-    waiting = later
+    pending = later
     return batch
   }
 
   async function settle(batch: Pending[], appended: Appended): Promise<void> {
-    const placed = batch.filter((_, n) => !appended.verdicts.has(n))
+    const items = batch.filter((_, n) => !appended.verdicts.has(n))
     batch.forEach((waiter, n) => {
       const verdict = appended.verdicts.get(n)
       if (verdict) waiter.resolve(verdict)
     })
-    if (placed.length === 0) return
+    if (items.length === 0) return
     const positions = await log.advance(
       appended.epoch,
       appended.first,
-      placed.map((waiter) => waiter.item.leaf),
+      items.map(({ item }) => item.leaf),
     )
-    positions.forEach((position, n) => placed[n]?.resolve({ kind: 'appended', position }))
+    positions.forEach((position, n) => items[n]?.resolve({ kind: 'appended', position }))
   }
 
   const patienceOf = (batch: Pending[]) => ({ until: Math.max(...batch.map((waiter) => waiter.deadline)), now })
 
-  /** The answer was lost. What is found was appended; what is not, goes again under another id. */
-  async function recover(batch: Pending[], id: string, epoch: number, from: number): Promise<void> {
-    const found = await resolveLostBatch(knex, { batch: id, epoch, from }, patienceOf(batch))
-    const indexes = batch.map((waiter) => found.get(waiter.item.leaf.toString('base64')))
+  /** Looks up a batch whose answer was lost. Items that were not appended are sent again under another batch id. */
+  async function resolveBatch(batch: Pending[], id: string, epoch: number, from: number): Promise<void> {
+    const indexByLeaf = await resolveLostBatch(knex, { batch: id, epoch, from }, patienceOf(batch))
+    const indexes = batch.map(({ item }) => indexByLeaf.get(item.leaf.toString('base64')))
     const first = Math.min(...indexes.filter((index) => index !== undefined))
-    const kept = batch.filter((_, n) => indexes[n] !== undefined)
-    waiting = [...batch.filter((_, n) => indexes[n] === undefined), ...waiting]
-    if (kept.length === 0) return
-    const appended = { epoch, first, size: first + kept.length, revision: 0, verdicts: new Map() }
-    await retryUntil(knex, () => settle(kept, appended), patienceOf(batch))
+    const items = batch.filter((_, n) => indexes[n] !== undefined)
+    pending = [...batch.filter((_, n) => indexes[n] === undefined), ...pending]
+    if (items.length === 0) return
+    const appended = { epoch, first, size: first + items.length, revision: 0, verdicts: new Map() }
+    await retryUntil(knex, () => settle(items, appended), patienceOf(batch))
   }
 
   async function send(batch: Pending[]): Promise<void> {
@@ -101,9 +101,9 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
       onBatch?.(batch.length, (now() - started) / 1000)
     } catch (error) {
       onError?.(error)
-      if (isConnectionError(error)) return recover(batch, id, epoch, from)
+      if (isConnectionError(error)) return resolveBatch(batch, id, epoch, from)
       if (isLockTimeout(error)) {
-        waiting = [...batch, ...waiting]
+        pending = [...batch, ...pending]
         return void (await freeHead(knex))
       }
       if (!isRowFault(error) || batch.length === 1) throw error
@@ -114,11 +114,11 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
   }
 
   async function flush(): Promise<void> {
-    // One turn, so that what arrives together leaves together.
+    // Waits one turn of the event loop, so that items that arrive together share a batch.
     await new Promise((resolve) => setImmediate(resolve))
-    while (waiting.length > 0) {
-      const late = waiting.filter((waiter) => waiter.deadline <= now())
-      waiting = waiting.filter((waiter) => waiter.deadline > now())
+    while (pending.length > 0) {
+      const late = pending.filter((waiter) => waiter.deadline <= now())
+      pending = pending.filter((waiter) => waiter.deadline > now())
       for (const waiter of late) waiter.reject(logUnavailable())
       const batch = takeBatch()
       if (batch.length === 0) break
@@ -130,23 +130,23 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     }
   }
 
-  const kick = (): void => {
+  const startFlush = (): void => {
     flushing ??= flush().finally(() => {
       flushing = undefined
-      if (waiting.length > 0) kick()
+      if (pending.length > 0) startFlush()
     })
   }
 
   return {
     append: (item) =>
       new Promise((resolve, reject) => {
-        // What is appended to a log that was put back would be a second history.
+        // An append to a restored older log would start a second history.
         if (log.rolledBack()) return reject(refuse('issuing_closed'))
-        waiting.push({ item, deadline: now() + patience, resolve, reject })
-        kick()
+        pending.push({ item, deadline: now() + patience, resolve, reject })
+        startFlush()
       }),
     async idle() {
-      // A flush that ends with something waiting starts the next.
+      // A flush that ends with pending items starts the next.
       for (let flush = flushing; flush; flush = flushing) await flush
     },
   }

@@ -1,20 +1,15 @@
-/** Heads of the log that are kept outside of its database, and what one of them says against it. */
+/** Compares signed heads that are kept outside of the database with its log. */
 import { VerifyError, openCheckpoint } from '@purser/sdk/verify'
 import { logVkey } from '../keys/keys.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { originOf } from './log.ts'
 import type { Tree } from './tree.ts'
 
-/** `where` is for people: a path, or the name of a setting. */
+/** A signed head from outside of the database. `where` is a path or the name of a setting, for messages. */
 export type HeadEvidence = { where: string; note: string }
 
-/** What the database says of its log. */
-export type LogIdentity = {
-  trustDomain: string
-  epoch: number
-  /** Of every epoch. */
-  vkeys: readonly string[]
-}
+/** The identity of the log in the database, with the verifier keys of all epochs. */
+export type LogIdentity = { trustDomain: string; epoch: number; vkeys: readonly string[] }
 
 export const logIdentity = ({ keys, trustDomain, epoch }: Snapshot): LogIdentity => {
   const logKeys = [...keys.values()].filter((row) => row.kind === 'log')
@@ -23,30 +18,31 @@ export const logIdentity = ({ keys, trustDomain, epoch }: Snapshot): LogIdentity
 }
 
 /**
- * Why the database can't be the newest one, or nothing. A head of an older epoch says nothing against a newer epoch: that
- * one began, by the root key, with what had been lost. The tree stands for a consistency proof: it has every leaf.
+ * Why the database can't be the newest one; undefined when the head agrees with it. A head of an older epoch does not
+ * contradict a newer epoch, which the holder of the root key started knowing that entries were lost. The tree has every
+ * leaf, so that its root at the head's size replaces a consistency proof.
  */
 export async function contradiction(
   tree: Pick<Tree, 'size' | 'rootAt'>,
   { trustDomain, epoch, vkeys }: LogIdentity,
   { where, note }: HeadEvidence,
 ): Promise<string | undefined> {
-  const known = openHead(note, vkeys)
-  if ('fault' in known) return `the head in ${where} can't be used (${known.fault}): it is another log's, or newer`
-  const [, of] = /\/log\/([1-9][0-9]*)$/.exec(known.origin) ?? []
-  if (known.origin !== `${trustDomain}/log/${of}`) return `the head in ${where} is of another log, ${known.origin}`
-  if (Number(of) < epoch) return undefined
-  if (Number(of) > epoch) return `${where} knows epoch ${of}, the database is in epoch ${epoch}`
-  if (known.size > tree.size) {
-    return `${where} knows a log of ${known.size} entries, the database has ${tree.size}`
+  const head = openHead(note, vkeys)
+  if ('fault' in head) return `the head in ${where} can't be used (${head.fault}): it is another log's, or newer`
+  const [, headEpoch] = /\/log\/([1-9][0-9]*)$/.exec(head.origin) ?? []
+  if (head.origin !== `${trustDomain}/log/${headEpoch}`) return `the head in ${where} is of another log, ${head.origin}`
+  if (Number(headEpoch) < epoch) return undefined
+  if (Number(headEpoch) > epoch) return `${where} knows epoch ${headEpoch}, the database is in epoch ${epoch}`
+  if (head.size > tree.size) {
+    return `${where} knows a log of ${head.size} entries, the database has ${tree.size}`
   }
-  if (known.size > 0 && !(await tree.rootAt(known.size)).equals(known.root)) {
-    return `${where} knows another log: the first ${known.size} entries of the database are not those that were signed`
+  if (head.size > 0 && !(await tree.rootAt(head.size)).equals(head.root)) {
+    return `${where} knows another log: the first ${head.size} entries of the database are not those that were signed`
   }
   return undefined
 }
 
-/** By a log key that the database knows. */
+/** Whether a log key of the database signed the head. */
 export const isSigned = ({ note }: HeadEvidence, { vkeys }: LogIdentity): boolean => !('fault' in openHead(note, vkeys))
 
 function openHead(

@@ -1,6 +1,6 @@
 /**
- * Rollback detection: once a second, off the path of any request, the newest signed head goes to places outside of the
- * database, and the database's head is held against what those places and this process know.
+ * Rollback detection. Once a second and outside of requests, it writes the newest signed head to places outside of the
+ * database, and compares the log in the database with the heads of those places and of this process.
  */
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { Refusal } from '../errors.ts'
@@ -13,9 +13,9 @@ import type { Log } from './log.ts'
 import type { Tree } from './tree.ts'
 
 export type HeadKeeper = {
-  /** One round at every place; resolves when it is over, whatever came of it. */
+  /** Runs one round at every place. Never rejects. */
   round(): Promise<void>
-  /** A last round, so that what a server issued last is known when it starts again. */
+  /** Runs a last round, so that the places have the last head at the next start. */
   stop(): Promise<void>
 }
 
@@ -24,30 +24,30 @@ type DatabaseHead = Pick<Head, 'epoch' | 'size' | 'closed' | 'server' | 'synchro
 type Parts = {
   log: Pick<Log, 'epoch' | 'size' | 'head' | 'signed' | 'confirm' | 'doubt'>
   identity: () => LogIdentity
-  /** The head row of the database. */
+  /** Reads the head row. */
   readHead: () => Promise<DatabaseHead | undefined>
-  /** The log's tree as the database has it now, past all that this process remembers. */
+  /** Reads the tree from the database, without the memory of this process. */
   readTree: (head: DatabaseHead) => Promise<Pick<Tree, 'size' | 'rootAt'>>
-  /** Why the log must not go on at this server of the database. */
+  /** Why the log must not continue on this database server; undefined when it may. */
   judgeServer: (head: DatabaseHead) => Promise<Doubt | undefined>
   /** Closes the log for every replica. */
   closeForAll: (reason: string, head: DatabaseHead) => Promise<unknown>
-  /** Of each, a head must be read, or its absence, before anything is issued; later failures are only told. */
+  /** Before anything is issued, each place must have been read once. Later failures are only reported. */
   places: readonly HeadPlace[]
-  /** `again`: it failed the last time too. */
+  /** `again`: the previous round failed too. */
   onFailure: (where: string, error: unknown, again: boolean) => void
   onKept?: (head: { epoch: number; size: number }) => void
 }
 
 const everyMs = 1000
 const isUnreachable = (error: unknown): boolean => isConnectionError(error) || isLockTimeout(error)
-/** Of one round. */
+/** Tries of one round. */
 const maxTries = 5
 
-/** Runs the first round; whether the log is open then, `log.doubt` says. */
+/** Runs the first round. Afterwards `log.doubt` says whether the log is open. */
 export async function startHeadKeeper(parts: Parts): Promise<HeadKeeper> {
   const { log, places } = parts
-  /** What each place held when it was last compared or written; empty where it held nothing. */
+  /** The note of each place when it was last compared or written; empty when it had none. */
   const agreed = new Map<HeadPlace, string>()
 
   const failing = new Set<HeadPlace>()
@@ -64,11 +64,11 @@ export async function startHeadKeeper(parts: Parts): Promise<HeadKeeper> {
   }
 
   /**
-   * In this order: whatever a place or this process knows was committed before the database is asked.
-   * Answers false where another replica was faster, so that what it wrote has to be looked at.
+   * Reads the place before the database, so that the database has everything that the head covers.
+   * Returns false when another replica wrote the place meanwhile, so that it must be read again.
    */
   async function tryAt(place: HeadPlace): Promise<boolean> {
-    const found = await place.read().catch((error) => {
+    const stored = await place.read().catch((error) => {
       fail(place, error)
       return undefined
     })
@@ -80,59 +80,59 @@ export async function startHeadKeeper(parts: Parts): Promise<HeadKeeper> {
         const detail =
           head.size < before
             ? `the database's log has ${head.size} entries, this process has seen ${before}`
-            : ((await compare(tree, place, found)) ?? head.closed?.reason)
+            : ((await compare(tree, place, stored)) ?? head.closed?.reason)
         if (detail !== undefined) return rollback(detail)
         return unread() ?? parts.judgeServer(head)
       })
     } finally {
-      if (log.doubt()?.kind === 'rollback' && !head.closed) await closeForAll(place, found)
+      if (log.doubt()?.kind === 'rollback' && !head.closed) await closeForAll(place, stored)
     }
-    if (!found) return true
-    const done = log.doubt() !== undefined || (await keep(place, found))
+    if (!stored) return true
+    const done = log.doubt() !== undefined || (await keep(place, stored))
     failing.delete(place)
     return done
   }
 
   /**
-   * Only where the database, as it is now, contradicts a head that its own log key signed. A file of another deployment
-   * closes this replica alone, and the newest database is not closed where a replica that was on an older one finds it.
-   * The database is read after the evidence: it has what was signed before, unless it was put back.
+   * Closes the log for every replica, but only when the database contradicts a head that its own log key signed. A file of
+   * another deployment closes this replica alone, and a replica that was on an older database does not close the newest
+   * one. The database is read after the evidence: it has every signed entry, unless it was restored.
    */
-  async function closeForAll(place: HeadPlace, found: StoredHead | undefined): Promise<void> {
+  async function closeForAll(place: HeadPlace, stored: StoredHead | undefined): Promise<void> {
     const own = log.signed()
     const evidence: HeadEvidence[] = [
-      ...(found && found.note !== '' ? [{ where: place.where, note: found.note }] : []),
+      ...(stored && stored.note !== '' ? [{ where: place.where, note: stored.note }] : []),
       ...(own ? [{ where: 'a replica', note: own.note }] : []),
     ]
     const head = await parts.readHead()
     if (!head || head.closed) return
     const tree = await parts.readTree(head)
-    for (const known of evidence) {
-      if (!isSigned(known, parts.identity())) continue
-      const reason = await contradiction(tree, { ...parts.identity(), epoch: head.epoch }, known)
+    for (const item of evidence) {
+      if (!isSigned(item, parts.identity())) continue
+      const reason = await contradiction(tree, { ...parts.identity(), epoch: head.epoch }, item)
       if (reason !== undefined) return void (await parts.closeForAll(reason, head))
     }
   }
 
-  /** What beat us is most often newer than ours, and then nothing is left to write. */
+  /** Retries after a concurrent write. The other head is mostly newer, and then nothing is left to write. */
   async function roundAt(place: HeadPlace): Promise<void> {
     for (let tries = 0; tries < maxTries; tries++) if (await tryAt(place)) return
   }
 
-  /** @param found an object, so that a place that holds nothing is not one that can't be read */
-  async function compare(tree: Tree, place: HeadPlace, found: StoredHead | undefined): Promise<string | undefined> {
-    if (!found || found.note === agreed.get(place)) return undefined
-    const { note } = found
+  /** @param stored undefined when the place can't be read; an empty note when it has no head */
+  async function compare(tree: Tree, place: HeadPlace, stored: StoredHead | undefined): Promise<string | undefined> {
+    if (!stored || stored.note === agreed.get(place)) return undefined
+    const { note } = stored
     const detail = note === '' ? undefined : await contradiction(tree, parts.identity(), { where: place.where, note })
     if (detail === undefined) agreed.set(place, note)
     return detail
   }
 
-  /** Other replicas write the same places: only a head that is older than ours is replaced. */
-  async function keep(place: HeadPlace, found: StoredHead): Promise<boolean> {
+  /** Replaces a head only when it is older than ours, since other replicas write the same places. */
+  async function keep(place: HeadPlace, stored: StoredHead): Promise<boolean> {
     const { note, size } = log.head()
     if (isOlder(agreed.get(place) ?? '', note)) {
-      if (!(await place.write(note, found))) return false
+      if (!(await place.write(note, stored))) return false
       agreed.set(place, note)
     }
     parts.onKept?.({ epoch: log.epoch(), size })
@@ -144,7 +144,7 @@ export async function startHeadKeeper(parts: Parts): Promise<HeadKeeper> {
     const current =
       running.get(place) ??
       roundAt(place)
-        // A refusal is the log's own word that it is closed; of a database out of reach others tell.
+        // A refusal means that the log is closed, and other parts report an unreachable database.
         .catch((error) => void (error instanceof Refusal || isUnreachable(error) || fail(place, error)))
         .finally(() => running.delete(place))
     running.set(place, current)
@@ -165,9 +165,9 @@ export async function startHeadKeeper(parts: Parts): Promise<HeadKeeper> {
   }
 }
 
-/** By epoch, then by size. Both were signed by our own log. */
-function isOlder(kept: string, note: string): boolean {
-  const [a, b] = [positionOf(kept), positionOf(note)]
+/** Compares by epoch, then by size. Our own log signed both. */
+function isOlder(stored: string, note: string): boolean {
+  const [a, b] = [positionOf(stored), positionOf(note)]
   return a.epoch < b.epoch || (a.epoch === b.epoch && a.size < b.size)
 }
 

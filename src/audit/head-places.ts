@@ -1,6 +1,6 @@
 /**
- * The newest signed head in a file of the data directory, or any other place outside of the database: so that a database
- * that was put back is noticed by whoever starts on it.
+ * Places outside of the database that keep the newest signed head: a file in the data directory, or an object behind a
+ * URL. With them a server detects at its start that the database was restored to an older state.
  */
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
@@ -8,25 +8,22 @@ import { dirname, join } from 'node:path'
 import type { Outbound } from '../outbound/client.ts'
 import { OutboundError } from '../outbound/errors.ts'
 
-/** The note, empty where none was kept yet, and the place's own name for that state, where it has such names. */
+/** The note, empty when there is none yet, and the entity tag of the place, if it has one. */
 export type StoredHead = { note: string; tag?: string }
 
-/** A place where one head is kept. */
+/** A place that keeps one head. */
 export type HeadPlace = {
-  /** For people. */
+  /** The path or setting, for messages. */
   where: string
-  /** Rejects when nobody can tell. */
+  /** Rejects when the place can't be read. */
   read(): Promise<StoredHead>
-  /** Answers false where somebody else wrote since `found` was read: then nothing was replaced. */
-  write(note: string, found: StoredHead): Promise<boolean>
+  /** Returns false, and replaces nothing, when another replica wrote after `previous` was read. */
+  write(note: string, previous: StoredHead): Promise<boolean>
 }
 
-/** The name in the data directory. */
-const headFileName = 'log-head'
-
-/** Replaced in one step, and on the disk before `write` resolves. */
+/** Replaces the file atomically. It is on the disk before `write` resolves. */
 export function headFile(dataDir: string): HeadPlace {
-  const path = join(dataDir, headFileName)
+  const path = join(dataDir, 'log-head')
   return {
     where: path,
     async read() {
@@ -41,7 +38,7 @@ export function headFile(dataDir: string): HeadPlace {
       const draft = `${path}.${randomUUID()}`
       await synced(draft, 'w', (file) => file.writeFile(note))
       await rename(draft, path)
-      // The rename itself lasts once the directory is written (fsync(2), NOTES), where a system can do that.
+      // A rename is durable once the directory is synced (fsync(2), NOTES), where the system supports that.
       await synced(dirname(path), 'r', async () => undefined).catch(() => undefined)
       return true
     },
@@ -64,26 +61,26 @@ async function synced(
 
 /**
  * An object that is read by GET and replaced by PUT; 404 means that there is none yet. Every replica writes it, so a PUT
- * names what it replaces (RFC 9110 section 13.1), where the store has strong entity tags and takes such conditions.
+ * is conditional (RFC 9110 section 13.1), where the store supports conditions and has strong entity tags.
  */
 export function headObject(url: string, outbound: Pick<Outbound, 'fetchBytes'>): HeadPlace {
   const options = { configured: true, maxBytes: 65_536 }
-  let takesConditions = true
+  let supportsConditions = true
   const statusOf = (error: unknown): number | undefined => (error instanceof OutboundError ? error.status : undefined)
 
-  async function write(note: string, found: StoredHead): Promise<boolean> {
-    const condition = takesConditions ? conditionOf(found) : {}
+  async function write(note: string, previous: StoredHead): Promise<boolean> {
+    const condition = supportsConditions ? conditionOf(previous) : {}
     const headers = { 'content-type': 'text/plain; charset=utf-8', ...condition }
     try {
       await outbound.fetchBytes(url, { ...options, method: 'PUT', body: note, headers })
       return true
     } catch (error) {
       const status = statusOf(error)
-      // 409 is what S3 says of two conditional writes at once.
+      // S3 answers 409 to concurrent conditional writes.
       if (status === 412 || status === 409) return false
-      if (status !== 501 || !takesConditions) throw error
-      takesConditions = false
-      return write(note, found)
+      if (status !== 501 || !supportsConditions) throw error
+      supportsConditions = false
+      return write(note, previous)
     }
   }
 
@@ -102,7 +99,7 @@ export function headObject(url: string, outbound: Pick<Outbound, 'fetchBytes'>):
   }
 }
 
-/** If-Match compares strongly: a weak tag never matches (section 8.8.3.2). */
+/** If-Match uses strong comparison: a weak tag never matches (RFC 9110 section 8.8.3.2). */
 function conditionOf({ note, tag }: StoredHead): Record<string, string> {
   if (tag !== undefined) return tag.startsWith('W/') ? {} : { 'if-match': tag }
   return note === '' ? { 'if-none-match': '*' } : {}

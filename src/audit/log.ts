@@ -1,16 +1,17 @@
 /**
- * One process's view of the log: the tree in memory, moved forward after each acknowledged COMMIT, and the checkpoints
- * that it signs. Nothing here is written under the head lock.
+ * The log as one process sees it: the tree in memory, which grows after each acknowledged COMMIT, and the checkpoints that
+ * the process signs. Writes nothing under the head lock.
  */
 import { type NoteSigner, type Receipt, formatProof, leafHash, signCheckpoint } from '@purser/sdk/verify'
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
-import { readLeaves, readTile, writeTiles } from '../store/log.ts'
+import { writeTiles } from '../store/log.ts'
 import { type Doubt, rollback } from './doubt.ts'
+import { readLeafHashes, readTree } from './read-tree.ts'
 import { HASH_BYTES, TILE_WIDTH } from './tiles.ts'
-import { type Batch, type Tree, restoreTree } from './tree.ts'
+import type { Batch, Tree } from './tree.ts'
 
-/** Where an entry stands, and what proves it. */
+/** The position of an entry in the log, with its proof. */
 export type Position = {
   epoch: number
   index: number
@@ -27,26 +28,26 @@ export type Log = {
   origin(): string
   size(): number
   /**
-   * The newest head that this process signed, and the entries that it covers.
-   * @throws Refusal `issuing_closed` while none may be signed: replicas must not serve heads that contradict each other
+   * The newest head that this process signed.
+   * @throws Refusal `issuing_closed` while no head may be signed: replicas must not serve contradicting heads
    */
   head(): SignedHead
-  /** The same in any state of the log, as evidence. */
+  /** The newest signed head in any state of the log, as evidence. */
   signed(): SignedHead | undefined
   checkpoint(): string
-  /** Takes over entries whose COMMIT was acknowledged; reads those that others appended before them. */
+  /** Adds entries whose COMMIT was acknowledged to the tree, after reading entries that other processes appended before. */
   advance(epoch: number, first: number, commitments: Buffer[]): Promise<Position[]>
   consistency(from: number, to: number): Promise<Buffer[]>
   tree(): Tree
   /**
-   * Catches up with the database's head and holds the tree against what is known of it elsewhere. Nothing is signed or
-   * issued before the first check that ends without a doubt.
-   * @param size read from the database after whatever `check` compares with
+   * Reads up to the database's head and compares the tree with external evidence. Nothing is signed or issued before the
+   * first check without a doubt.
+   * @param size the size in the head row, read after the evidence that `check` uses
    */
   confirm(epoch: number, size: number, check: (tree: Tree) => Promise<Doubt | undefined>): Promise<void>
-  /** Why nothing may be issued; nothing while all is well. */
+  /** Why nothing may be issued; undefined while issuing is allowed. */
   doubt(): Doubt | undefined
-  /** True while nothing may be issued: the database is not known to hold the newest log. */
+  /** True while there is a doubt. */
   rolledBack(): boolean
 }
 
@@ -55,7 +56,7 @@ type Parts = {
   epoch: number
   size: number
   trustDomain: string
-  /** The log keys that sign a head of that size, newest last. */
+  /** The log keys that sign a head of this size, newest last. */
   signers: (size: number) => NoteSigner[]
   onClosed?: (doubt: Doubt) => void
   onTileError?: (error: unknown) => void
@@ -63,16 +64,12 @@ type Parts = {
 
 export const originOf = (trustDomain: string, epoch: number): string => `${trustDomain}/log/${epoch}`
 
-/** Restores the tree from tiles and trailing leaves. It is closed until `confirm`. */
+/** Restores the tree from tiles and trailing leaves. The log stays closed until `confirm`. */
 export async function openLog(parts: Parts): Promise<Log> {
   const { knex, epoch } = parts
   const origin = originOf(parts.trustDomain, epoch)
-  const leaves = async (from: number, to: number): Promise<Buffer[]> =>
-    (await readLeaves(knex, epoch, from, to)).map((commitment) => leafHash(commitment))
-  const tree = await restoreTree(parts.size, {
-    readTile: (level, index) => readTile(knex, epoch, level, index),
-    readLeaves: leaves,
-  })
+  const leaves = (from: number, to: number): Promise<Buffer[]> => readLeafHashes(knex, epoch, from, to)
+  const tree = await readTree(knex, epoch, parts.size)
   let root = await tree.rootAt(tree.size)
   let head: SignedHead | undefined
   let doubt: Doubt | undefined = { kind: 'unread', detail: 'no head was read yet', permanent: false }
@@ -116,19 +113,18 @@ export async function openLog(parts: Parts): Promise<Log> {
     return added
   }
 
-  /** Others appended: read what is new, and hold the newest entry that we know against the database's. */
+  /** Reads entries of other processes, and compares our newest entry with the one in the database. */
   async function readUpTo(size: number): Promise<void> {
-    const known = tree.size
-    if (size < known) fail(`the database's log has ${size} entries, this process has seen ${known}`)
-    if (size === known) return
-    const from = Math.max(known - 1, 0)
-    const read = await leaves(from, size)
-    if (known > 0) {
-      const before = read.shift()
-      if (!before || !lastLeaf || !before.equals(lastLeaf))
-        fail(`entry ${known - 1} is not the one this process has seen`)
+    const ownSize = tree.size
+    if (size < ownSize) fail(`the database's log has ${size} entries, this process has seen ${ownSize}`)
+    if (size === ownSize) return
+    const hashes = await leaves(Math.max(ownSize - 1, 0), size)
+    if (ownSize > 0) {
+      const previous = hashes.shift()
+      if (!previous || !lastLeaf || !previous.equals(lastLeaf))
+        fail(`entry ${ownSize - 1} is not the one this process has seen`)
     }
-    add(read)
+    add(hashes)
   }
 
   function sign(): string {
@@ -142,8 +138,8 @@ export async function openLog(parts: Parts): Promise<Log> {
     return head
   }
 
-  /** Whether the tree has these very entries there: in a database put back, another entry took the index. */
-  async function holds(first: number, commitments: Buffer[]): Promise<boolean> {
+  /** Whether the tree has exactly these entries there. In a restored database another entry may have the index. */
+  async function hasEntries(first: number, commitments: Buffer[]): Promise<boolean> {
     for (const [n, bytes] of commitments.entries()) {
       const index = first + n
       const hashes = await tree.tile(0, Math.floor(index / TILE_WIDTH), (index % TILE_WIDTH) + 1)
@@ -154,10 +150,10 @@ export async function openLog(parts: Parts): Promise<Log> {
 
   async function place(first: number, commitments: Buffer[]): Promise<Position[]> {
     if (tree.size > first) {
-      // Another turn of this process read past them already, and may have broken off before it signed.
+      // An earlier turn of this process has read these entries, and may have failed before it signed.
       if (!head || head.size < tree.size) sign()
       const { note, size } = newest()
-      if (first + commitments.length > size || !(await holds(first, commitments)))
+      if (first + commitments.length > size || !(await hasEntries(first, commitments)))
         fail(`entries from ${first} on are not those that this process has seen there`)
       const at = (n: number): Promise<Buffer[]> => tree.inclusionProof(first + n, size)
       return Promise.all(
@@ -182,19 +178,19 @@ export async function openLog(parts: Parts): Promise<Log> {
     size: () => tree.size,
     head: newest,
     checkpoint: () => newest().note,
-    advance: (of, first, commitments) =>
+    advance: (current, first, commitments) =>
       inTurn(async () => {
         requireOpen()
-        requireEpoch(of)
+        requireEpoch(current)
         return place(first, commitments)
       }),
-    confirm: (of, size, check) =>
+    confirm: (current, size, check) =>
       inTurn(async () => {
         if (doubt?.permanent) return
-        requireEpoch(of)
+        requireEpoch(current)
         if (size > tree.size) await readUpTo(size)
-        const found = await check(tree)
-        if (found) return close(found)
+        const next = await check(tree)
+        if (next) return close(next)
         doubt = undefined
         if (!head || head.size < tree.size) sign()
       }),
@@ -206,10 +202,10 @@ export async function openLog(parts: Parts): Promise<Log> {
   }
 }
 
-/** A head that a caller holds; without an epoch, of the present one. */
+/** The head that a caller has verified before; of the present epoch by default. */
 export type Since = { sinceSize: number; epoch?: number }
 
-/** The receipt of one entry; with a head of its epoch, also the proof that the log only grew since then. */
+/** The receipt of an entry. With a head of the same epoch it includes a consistency proof. */
 export async function makeReceipt(
   log: Pick<Log, 'consistency'>,
   sealed: { body: string; nonce: Buffer },

@@ -1,18 +1,18 @@
-/** Batches whose answer was lost are looked up, never guessed (DESIGN.md, The log). */
+/** Looks up the outcome of batches whose answer was lost (docs/architecture.md, The log). */
 import { setTimeout as pause } from 'node:timers/promises'
 import { refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout } from '../store/database.ts'
 import { endSilentAppends, resolveBatch } from '../store/log.ts'
 
-/** Milliseconds that anybody waits for Postgres to answer again, and a change for its turn. */
+/** Milliseconds that a request waits for Postgres to answer again, or a change for its turn. */
 export const patience = 5_000
 
 export const logUnavailable = (): Error => refuse('log_unavailable', { retryAfterSeconds: 2 })
 
 /**
- * Runs `work` until it ends without trouble on the way to Postgres.
- * @param until the time, by `now`, after which nobody waits for it any more
- * @throws Refusal `log_unavailable` then, and whatever else `work` throws
+ * Retries `work` after connection errors and lock timeouts.
+ * @param until the time, by `now`, after which it gives up
+ * @throws Refusal `log_unavailable` after that time, and other errors of `work`
  */
 export async function retryUntil<T>(
   knex: Knex,
@@ -31,10 +31,10 @@ export async function retryUntil<T>(
   throw logUnavailable()
 }
 
-/** After a wait for the head lock that was too long: its holder may be gone without the server knowing. */
+/** Runs after a timeout of the head lock: its holder may have vanished without notice of the server. */
 export const freeHead = (knex: Knex): Promise<unknown> => endSilentAppends(knex).catch(() => undefined)
 
-/** Index by leaf of what was appended; the rest never will be, whatever may still be on its way. */
+/** The index of each appended leaf. The other items of the batch can no longer be appended. */
 export const resolveLostBatch = (
   knex: Knex,
   lost: Parameters<typeof resolveBatch>[1],

@@ -1,6 +1,6 @@
 /**
- * The one door to the log: decide, append, release. A reply exists for its caller only after its entry is durable, so a
- * handler can't answer before the record and can't forget it.
+ * The only entry point of the log: decide, append, release. A result is released only after its entry is durable, so an
+ * action can neither answer before the record exists nor omit the record.
  */
 import { type Receipt } from '@purser/sdk/verify'
 import { type ProvenCaller, type RefusalCode, refuse } from '../errors.ts'
@@ -17,31 +17,31 @@ import { logUnavailable, patience, retryUntil } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
 /**
- * What the last try taught: the newest generation of the caller's sessions that ended, when the one it used had; and that
- * a proof was used before with the same key, so that only what is bound to the key may be released; and that the facts of
- * the caller's session changed since it was read.
+ * What a failed try found. `endedGeneration`: the session had ended; this is the newest ended generation. `repeated`: the
+ * proof was used before with the same key, so only credentials that are bound to the key may be released. `factsChanged`:
+ * the facts of the caller's session changed after they were read.
  */
 export type Hints = { endedGeneration?: number; repeated?: true; factsChanged?: true }
 
-/** A decision to give something out, signed and ready, not yet released. */
+/** A decision to issue something, signed and ready, but not yet released. */
 export type Release<R> = {
   result: R
   entry: EntryPart
-  /** What the append does beside adding the entry. */
+  /** The effects of the append beside the entry. */
   effects?: Effects
-  /** Given also while issuing is closed for review: the server's own certificate, what auditors read. */
+  /** Released also while issuing is closed for review, such as the server's own certificate and reads of auditors. */
   whileClosed?: true
-  /** Whether the same decision, with the same bytes, would be made under a newer snapshot. */
+  /** Whether a newer snapshot leads to the same decision with the same bytes. */
   holds?: (snapshot: Snapshot) => boolean
-  /** Takes back what was done outside for it. Runs where nothing of it leaves: it is decided again, or refused. */
+  /** Reverts outside effects of the decision. Runs when it is not released, but refused or decided again. */
   undo?: () => Promise<void>
-  /** What refusals of the caller are counted by, where its proof was verified for this. */
+  /** The caller whose refusals are counted, when its proof was verified. */
   proven?: ProvenCaller
-  /** What the caller is refused with where somebody else's claim came first; unless given, a proof that was used. */
+  /** The refusal when another claim came first; by default that the proof was used before. */
   claimed?: () => Promise<Error>
 }
 
-/** A state change that was made in the transaction, and the rows that replicas must read anew. */
+/** A state change that the transaction contains, and the rows that replicas must read again. */
 export type Change<R> = {
   result: R
   entry: EntryPart
@@ -49,8 +49,8 @@ export type Change<R> = {
   more?: EntryPart[]
   changed?: Changed[]
   /**
-   * Runs in the transaction under the head lock, once the first entry has its place: for a row that must name it, and for
-   * rows that the group commit locks too (sessions), which nobody may hold who still waits for the head.
+   * Runs in the transaction under the head lock, when the first entry has its index. For rows that name the entry, and for
+   * rows that the group commit locks too (sessions): locking those before the head lock could deadlock.
    */
   placed?: (epoch: number, index: number) => Promise<unknown>
 }
@@ -67,11 +67,11 @@ export type Recorded<R> = {
 }
 
 export type Recorder = {
-  /** Runs `decide` and appends its entry in the group commit; decides again when the state moved on. */
+  /** Runs `decide` and appends its entry in the group commit. Decides again when the state has changed. */
   grant<R>(open: Opening, decide: (snapshot: Snapshot, hints: Hints) => Promise<Release<R>>): Promise<Recorded<R>>
   /** Runs `run` in a transaction whose last act is the entry. */
   change<R>(open: Opening, run: (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>): Promise<Recorded<R>>
-  /** Records what was not given. `failed` is our own fault. */
+  /** Records a refusal, or a failure of Purser. */
   note(
     open: Opening,
     outcome: 'refused' | 'failed',
@@ -80,7 +80,7 @@ export type Recorder = {
 }
 
 const maxTries = 3
-/** A decision that is still right is appended again: each time that it came too late, somebody else's change was made. */
+/** A decision that still holds is appended again. Each such try follows a concurrent change. */
 const maxAppends = 50
 
 type Parts = {
@@ -92,13 +92,13 @@ type Parts = {
   /** Wall clock, milliseconds. */
   now: () => number
   onError?: (error: unknown) => void
-  /** Told of what was given out, once its entry is durable. */
+  /** Called with the issued credentials once their entry is durable. */
   onIssued?: (issued: Issued) => void
 }
 
 export function createRecorder({ db, log, commit, snapshots, randomBytes, now, onError, onIssued }: Parts): Recorder {
-  const recorded = <R>(reply: R, sealed: Sealed, position: Position): Recorded<R> => ({
-    result: reply,
+  const recorded = <R>(result: R, sealed: Sealed, position: Position): Recorded<R> => ({
+    result,
     epoch: position.epoch,
     index: position.index,
     receipt: (since) => makeReceipt(log, sealed, position, since),
@@ -106,8 +106,8 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
   const sealPart = (open: Opening, part: EntryPart & { reason?: RefusalCode }): Sealed =>
     seal(makeEntry(open, part), randomBytes)
 
-  /** Postgres out of reach or out of room is no fault of ours: nothing was given out, and the caller may come again. */
-  async function reachable<T>(work: () => Promise<T>): Promise<T> {
+  /** Turns an unreachable or exhausted Postgres into a refusal: nothing was released, and the caller may retry. */
+  async function requireDatabase<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
@@ -119,8 +119,8 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
 
   const refresh = (): Promise<Snapshot> => retryUntil(db.knex, snapshots.refresh, { until: now() + patience, now })
 
-  /** Appends one decision; answers nothing when it must be made again. */
-  async function place<R>(
+  /** Appends one decision. Returns undefined when it must be decided again. */
+  async function append<R>(
     release: Release<R>,
     sealed: Sealed,
     revision: number,
@@ -130,10 +130,10 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     const { effects = {}, whileClosed } = release
     const item: AppendItem = { revision, leaf, nonce, body, at, terms, effects, ...(whileClosed && { whileClosed }) }
     for (let tries = 0; tries < maxAppends; tries++) {
-      const placed = await commit.append(item)
-      switch (placed.kind) {
+      const outcome = await commit.append(item)
+      switch (outcome.kind) {
         case 'appended':
-          return placed.position
+          return outcome.position
         case 'claimed':
           if (release.claimed) throw await release.claimed()
           throw refuse(effects.joinToken ? 'join_token' : 'proof_replayed', {
@@ -152,7 +152,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           throw logUnavailable()
         case 'ended':
           if (effects.liveSession) throw refuse('unauthenticated')
-          hints.endedGeneration = placed.generation
+          hints.endedGeneration = outcome.generation
           return undefined
         case 'epoch':
           await refresh()
@@ -171,7 +171,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
 
   return {
     grant: (open, decide) =>
-      reachable(async () => {
+      requireDatabase(async () => {
         const hints: Hints = {}
         for (let tries = 0; tries < maxTries; tries++) {
           if (log.rolledBack()) throw refuse('issuing_closed')
@@ -180,7 +180,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           const sealed = sealPart(open, release.entry)
           let position: Position | undefined
           try {
-            position = await place(release, sealed, snapshot.revision, hints)
+            position = await append(release, sealed, snapshot.revision, hints)
           } finally {
             if (!position) await release.undo?.()
           }
@@ -191,13 +191,13 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
         throw refuse('log_unavailable', { retryAfterSeconds: 1 })
       }),
 
-    change: (open, run) => reachable(() => commitChange(open, run)),
+    change: (open, run) => requireDatabase(() => commitChange(open, run)),
 
     async note(open, outcome, part) {
       const sealed = sealPart(open, { ...part, outcome })
-      const placed = await commit.append(sealed)
-      if (placed.kind !== 'appended') throw refuse('issuing_closed')
-      return recorded(undefined, sealed, placed.position)
+      const appended = await commit.append(sealed)
+      if (appended.kind !== 'appended') throw refuse('issuing_closed')
+      return recorded(undefined, sealed, appended.position)
     },
   }
 }

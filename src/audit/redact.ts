@@ -1,6 +1,6 @@
 /**
- * Retention: takes text, nonce and terms of entries, and names them in an entry that stays. What was hashed stays too, so
- * the log verifies as before. migrations/005-redaction.ts holds the rules that Postgres enforces.
+ * Redaction for retention: removes text, nonce and terms of entries, and lists them in a new entry. The commitments stay,
+ * so the log verifies as before. Postgres enforces the rules of migrations/005-redaction.ts.
  */
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
@@ -10,22 +10,23 @@ import type { LogEntry } from './entry.ts'
 import type { Change } from './record.ts'
 import { openLeaseIds } from '../store/leases.ts'
 
-/** Entries [from, to) of an epoch; `rule` says why they go. */
+/** Entries [from, to) of an epoch, and the retention rule. */
 export type Redaction = { epoch: number; from: number; to: number; rule: string }
 
-/** Entries that are younger than `minAgeSeconds` at `now` can't be taken. */
+/** Entries that are younger than `minAgeSeconds` at `now` can't be redacted. */
 export type RedactionTime = { now: Date; minAgeSeconds: number }
 
-type Read = { index: number; entry: LogEntry }
+type IndexedEntry = { index: number; entry: LogEntry }
 
-/** Taken under the head lock, so not more at once than an append may wait for. */
+/** A redaction holds the head lock, and appends wait for it. */
 export const maxRedacted = 5_000
 const page = 500
 
 /**
- * @returns how many entries it takes; those that tell how things came to be as they are stay
- * @throws Refusal `not_found` for entries that there are none of, `in_use` where a credential, lease or version in the range lives,
- *   `conflict` where one is too young, or nothing is left to take
+ * Entries that document the present state stay (`log_entry_stays`).
+ * @returns the number of redacted entries
+ * @throws Refusal `not_found` for indexes beyond the log, `in_use` when a credential, lease or version in the range is live,
+ *   `conflict` when an entry is too young, or nothing is left to redact
  */
 export async function redact(
   tx: Knex.Transaction,
@@ -37,26 +38,26 @@ export async function redact(
   for (let at = from; at < to; at += page) {
     const rows = await readRedactable(tx, epoch, at, Math.min(at + page, to))
     if (rows.length !== Math.min(page, to - at)) throw refuse('not_found', { detail: 'the log has no such entries' })
-    const takeable = rows.filter(({ stays }) => stays === false)
-    const read = takeable.flatMap(({ index, body }): Read[] =>
+    const redactable = rows.filter(({ stays }) => stays === false)
+    const entries = redactable.flatMap(({ index, body }): IndexedEntry[] =>
       body === null ? [] : [{ index, entry: JSON.parse(body) }],
     )
-    const lives = await judge(
+    const livePart = await createLivePart(
       tx,
-      read.map(({ entry }) => entry),
+      entries.map(({ entry }) => entry),
       now,
     )
-    for (const { index, entry } of read) {
-      const what = lives(entry)
-      if (what) throw refuse('in_use', { detail: `entry ${epoch}/${index} is of ${what} that lives` })
+    for (const { index, entry } of entries) {
+      const part = livePart(entry)
+      if (part) throw refuse('in_use', { detail: `entry ${epoch}/${index} issued ${part} that is live: end it first` })
       const last = runs.at(-1)
       if (last?.to === index) last.to = index + 1
       else runs.push({ from: index, to: index + 1 })
     }
-    const young = takeable.find((row) => row.at > youngest)
+    const young = redactable.find((row) => row.at > youngest)
     if (young) throw refuse('conflict', { detail: tooYoung(`${epoch}/${young.index}`, minAgeSeconds) })
   }
-  if (runs.length === 0) throw refuse('conflict', { detail: 'nothing in the range can be taken' })
+  if (runs.length === 0) throw refuse('conflict', { detail: 'the range has no entry that can be redacted' })
   const redacted = runs.reduce((sum, run) => sum + run.to - run.from, 0)
   return {
     result: { redacted },
@@ -87,18 +88,18 @@ const leasesOf = ({ issued, resource }: LogEntry): string[] => [
 ]
 const versionsOf = ({ issued }: LogEntry) => issued?.secrets ?? []
 
-/** Answers what it is of an entry that lives. What ends at no time of its own is asked of the database. */
-async function judge(
+/** Returns a function that names a live credential, lease or version of an entry. The database says which ones live. */
+async function createLivePart(
   tx: Knex,
   entries: readonly LogEntry[],
   now: Date,
 ): Promise<(entry: LogEntry) => string | undefined> {
   const leases = await openLeaseIds(tx, [...new Set(entries.flatMap(leasesOf))])
-  const named = new Map(entries.flatMap(versionsOf).map((one) => [versionKey(one), one]))
+  const named = new Map(entries.flatMap(versionsOf).map((version) => [versionKey(version), version]))
   const versions = await liveVersions(tx, [...named.values()], now)
   return (entry) => {
     if (isCredentialOf(entry, now)) return 'a credential'
     if (leasesOf(entry).some((id) => leases.has(id))) return 'a lease'
-    return versionsOf(entry).some((one) => versions.has(versionKey(one))) ? 'a version of a secret' : undefined
+    return versionsOf(entry).some((version) => versions.has(versionKey(version))) ? 'a version of a secret' : undefined
   }
 }

@@ -1,10 +1,10 @@
-/** Turns an entry into what is kept: canonical text, a fresh nonce, and the commitment that the tree hashes. */
+/** Seals an entry: canonical text, a random nonce, and the commitment that the tree hashes. */
 import { canonicalize, commitment } from '@purser/sdk/verify'
 import type { Action, Actor, LogEntry, EntryPart } from './entry.ts'
 import { termKeys } from '../store/term-keys.ts'
 import { entryTerms } from './terms.ts'
 
-/** What is known of a request before anything is decided. */
+/** The facts of a request before its decision. */
 export type Opening = {
   requestId: string
   action: Action
@@ -15,7 +15,7 @@ export type Opening = {
 
 export type Sealed = { leaf: Buffer; nonce: Buffer; body: string; at: string; terms: number[] }
 
-/** The entry of an opening and what the handler added to it. */
+/** Combines an opening and the part that an action adds. */
 export function makeEntry(open: Opening, part: EntryPart & { reason?: LogEntry['reason'] }): LogEntry {
   const { actor, outcome, action, reason, ...rest } = part
   return {
@@ -31,7 +31,7 @@ export function makeEntry(open: Opening, part: EntryPart & { reason?: LogEntry['
   }
 }
 
-/** Everything costly happens here, before any lock: the index is not in the entry, the proof binds it. */
+/** Does the expensive work before any lock is held. The entry has no index: its inclusion proof binds it. */
 export function seal(entry: LogEntry, randomBytes: (size: number) => Buffer): Sealed {
   const body = canonicalize(entry)
   const nonce = randomBytes(32)

@@ -1,11 +1,11 @@
-/** The auditor's search: what a filter means as a term, and one page of what holds them all. */
+/** The auditor's search: converts filters to terms, and reads one page of entries that have them all. */
 import type { Database } from '../store/database.ts'
 import { countRedacted, indexAt } from '../store/entries.ts'
 import { type Search, searchEntries } from '../store/search.ts'
 import type { LogEntry } from './entry.ts'
 import { holdsTerms } from './terms.ts'
 
-/** Filters of the API by name; each is one fact that an entry must have. */
+/** The filters of the API. An entry must match them all. */
 export const filterNames = [
   'actor',
   'session',
@@ -30,19 +30,16 @@ export function filterTerms(filters: Filters): string[] {
   return filterNames.flatMap((name) => {
     const value = filters[name]
     if (value === undefined) return []
-    // A workload as an actor is found by its SPIFFE ID (terms.ts), and an operator by its name.
+    // A workload as an actor has its SPIFFE ID as term (terms.ts), and an operator its name.
     if (name === 'actor' && value.startsWith('spiffe://')) return [`spiffeId=${value}`]
     return [`${name}=${name === 'actor' ? value.replace(/^operator:/, '') : value}`]
   })
 }
 
-/**
- * What an entry's time may be ahead of or behind its neighbours': the time is the request's beginning, by the clock of
- * its replica.
- */
+/** The maximum disorder of times: an entry has the time at which its request began, by the clock of its replica. */
 const disorderMs = 300_000
 
-/** The indexes of [0, size) among which everything of a span of time is. */
+/** A range of indexes within [0, size) that contains all entries of a span of time. */
 export async function rangeOfTime(
   db: Pick<Database, 'knex'>,
   epoch: number,
@@ -56,10 +53,10 @@ export async function rangeOfTime(
   return { from: Math.min(from, to), to }
 }
 
-/** `entry` is absent where retention took it: such an entry is found by its place alone. */
+/** `entry` is absent when it was redacted: such an entry has no terms and is found by its index only. */
 type Item = { index: number; entry?: LogEntry }
 
-/** `from` and `to` are the indexes that the page answers for. */
+/** The page covers the indexes [from, to). */
 export type Page = { items: Item[]; from: number; to: number; redacted: number }
 
 export async function searchPage(db: Pick<Database, 'knex' | 'kind'>, search: Search): Promise<Page> {
@@ -67,7 +64,7 @@ export async function searchPage(db: Pick<Database, 'knex' | 'kind'>, search: Se
   const items: Item[] = []
   for (const { index, body } of rows) {
     const entry: LogEntry | undefined = body === null ? undefined : JSON.parse(body)
-    // Rows come by keys that two terms may share.
+    // Two terms may share the key by which rows are found.
     if (entry === undefined ? search.terms.length === 0 : holdsTerms(entry, search.terms)) {
       items.push(entry ? { index, entry } : { index })
     }

@@ -1,7 +1,7 @@
-/** The words by which an entry can be found again: `key=value`, one for each filter of the search. */
+/** The search terms of an entry: `key=value`, for each filter of the search. */
 import type { LogEntry } from './entry.ts'
 
-/** Whether an entry has every term: rows are found by keys, which two terms may share (store/term-keys.ts). */
+/** Whether an entry has every term. A search by keys needs this check, since two terms may share a key (store/term-keys.ts). */
 export function holdsTerms(entry: LogEntry, terms: readonly string[]): boolean {
   const own = new Set(entryTerms(entry))
   return terms.every((term) => own.has(term))
@@ -22,7 +22,7 @@ export function entryTerms(entry: LogEntry): string[] {
   add('session', actor.session)
   add('sourceIp', entry.source?.ip)
   for (const [key, value] of Object.entries(actor.selectors ?? {})) {
-    for (const one of Array.isArray(value) ? value : [value]) add('selector', `${key}=${one}`)
+    for (const item of Array.isArray(value) ? value : [value]) add('selector', `${key}=${item}`)
   }
   if (issued?.x509) {
     add('serialNumber', issued.x509.serialNumber)
@@ -37,7 +37,7 @@ export function entryTerms(entry: LogEntry): string[] {
   add('tokenId', issued?.apiToken?.id)
   const { serialNumbers = [], jtis = [], sessions = [], accessTokens = [], leases = [] } = entry.revoked ?? {}
   for (const number of serialNumbers) add('serialNumber', number)
-  for (const one of jtis) add('jti', one)
+  for (const jti of jtis) add('jti', jti)
   for (const session of sessions) add('session', session)
   for (const token of accessTokens) add('tokenId', token)
   for (const lease of leases) add('leaseId', lease)

@@ -2,33 +2,33 @@ import { nodeHash } from '@purser/sdk/verify'
 import { pairs } from './batch.ts'
 import { HASH_BYTES, TILE_BYTES, TILE_HEIGHT, TILE_WIDTH } from './tiles.ts'
 
-/** How a tree reads what it does not hold in memory. Both only ever read what is committed and can't change. */
+/** How a tree reads what is not in memory. Both functions read committed data, which never changes. */
 export type TileReads = {
-  /** The 8,192 bytes of a full tile, or undefined where it isn't written (yet): then it is computed from below. */
+  /** The 8,192 bytes of a full tile, or undefined when it is not written yet: then it is computed from the level below. */
   readTile: (level: number, index: number) => Promise<Buffer | undefined>
-  /** The leaf hashes of entries [from, to), all of them, in order. Asked for at most 256 at a time. */
+  /** The leaf hashes of all entries [from, to) in order, at most 256 at a time. */
   readLeaves: (from: number, to: number) => Promise<Buffer[]>
 }
 
-/** The full tiles used last, with their inner hashes: a proof over tiles that are kept hashes next to nothing. */
+/** The most recently used full tiles with their inner hashes, so that proofs over cached tiles compute few hashes. */
 export type TileCache = {
   put: (level: number, index: number, rows: readonly (readonly Buffer[])[]) => void
-  /** The hash at a place in a full tile: `height` levels above the tile's own (0 to 7), `place` from its left. */
+  /** A hash in a full tile, `height` levels above its lowest (0 to 7), at offset `place` from the left. */
   hashAt: (level: number, index: number, height: number, place: number) => Promise<Buffer>
   /** The 8,192 bytes of a full tile. */
   bytes: (level: number, index: number) => Promise<Buffer>
-  /** Hashes [from, to) of a tile level; they lie in one tile, which need not be full. */
+  /** Hashes [from, to) of a tile level. They lie in one tile, which need not be full. */
   bottomRow: (level: number, from: number, to: number) => Promise<Buffer[]>
 }
 
-// A tile is kept as one block of 510 hashes: its own 256, then the 128 above them, and so on up to 2.
+// A cached tile is one block of 510 hashes: its 256 lowest, then the 128 above them, and so on up to 2.
 const BLOCK_HASHES = 2 * TILE_WIDTH - 2
 const rowStart = (height: number) => 2 * TILE_WIDTH - (2 * TILE_WIDTH) / 2 ** height
-// How many tiles below are read at once where a tile has to be computed.
+// The number of tiles that are read concurrently to compute a tile of the level above.
 const READ_AHEAD = 16
 
 export function createTileCache({ readTile, readLeaves }: TileReads, capacity: number): TileCache {
-  // A Map keeps the order of insertion: a tile that is used is inserted anew, and the first one is the one to go.
+  // A Map keeps the order of insertion. A used tile is inserted again, so the first one is the least recently used.
   const blocks = new Map<string, Promise<Buffer>>()
 
   function keep(key: string, block: Promise<Buffer>): Promise<Buffer> {
@@ -43,10 +43,10 @@ export function createTileCache({ readTile, readLeaves }: TileReads, capacity: n
 
   function get(level: number, index: number): Promise<Buffer> {
     const key = `${level}/${index}`
-    const kept = blocks.get(key)
-    if (kept) return keep(key, kept)
+    const cached = blocks.get(key)
+    if (cached) return keep(key, cached)
     const block = load(level, index)
-    // A failed read is not kept: whoever waits gets the failure, the next one reads again.
+    // A failed read is not cached: those who wait get the failure, the next caller reads again.
     block.catch(() => blocks.get(key) === block && blocks.delete(key))
     return keep(key, block)
   }

@@ -1,4 +1,4 @@
-// Paths of the log's tiles (C2SP tlog-tiles): `tile/<L>/<N>[.p/<W>]`, with `entries` for L where the commitments are.
+// Paths of the log's tiles (C2SP tlog-tiles): `tile/<L>/<N>[.p/<W>]`. For commitments, L is `entries`.
 
 /** Hashes in a full tile. */
 export const TILE_WIDTH = 256
@@ -7,7 +7,7 @@ export const TILE_HEIGHT = 8
 export const HASH_BYTES = 32
 export const TILE_BYTES = TILE_WIDTH * HASH_BYTES
 
-/** `level` is 'entries' for the commitments themselves; `width` is 256 for a full tile. */
+/** `level` is 'entries' for commitments; `width` is 256 for a full tile. */
 export type TilePath = { level: number | 'entries'; index: number; width: number }
 
 /** The path of a tile, from `tile/` on: index 1234067 is `x001/x234/067`. */
@@ -19,7 +19,7 @@ export function formatTilePath({ level, index, width }: TilePath): string {
   return `tile/${level}/${groups.join('/')}${width === TILE_WIDTH ? '' : `.p/${width}`}`
 }
 
-/** Reads a tile's path, from `tile/` on. Every tile has one path; anything else gives undefined. */
+/** Parses the path of a tile, from `tile/` on. Every tile has exactly one path. Returns undefined for any other text. */
 export function parseTilePath(path: string): TilePath | undefined {
   const [, levelText, groups, widthText] =
     /^tile\/(entries|0|[1-9][0-9]?)\/((?:x[0-9]{3}\/){0,5}[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/.exec(path) ?? []
@@ -30,6 +30,6 @@ export function parseTilePath(path: string): TilePath | undefined {
   if (level !== 'entries' && level > 63) return undefined
   if (!Number.isSafeInteger(index) || (widthText !== undefined && width >= TILE_WIDTH)) return undefined
   const tile: TilePath = { level, index, width }
-  // Leading groups of zeros would be a second path to the same tile.
+  // Leading groups of zeros would be a second path of the same tile.
   return formatTilePath(tile) === path ? tile : undefined
 }

@@ -7,8 +7,8 @@ export type { Batch, FullTile } from './batch.ts'
 export type { TileReads } from './tile-cache.ts'
 
 /**
- * The tree of one epoch in one process, over entries that are durable already. Its promises reject with what the reads
- * reject with, and with RangeError for sizes and indexes that the tree doesn't have.
+ * The tree of one epoch in one process, over durable entries. Its promises reject with errors of the reads, and with
+ * RangeError for sizes and indexes outside of the tree.
  */
 export type Tree = {
   readonly size: number
@@ -19,16 +19,16 @@ export type Tree = {
   inclusionProof: (index: number, size: number) => Promise<Buffer[]>
   /** For 1 <= from <= to <= the tree's size. */
   consistencyProof: (from: number, to: number) => Promise<Buffer[]>
-  /** What an export of entries [from, to) says about the rest of the tree of `size`: the subtrees left and right of it. */
+  /** The subtrees to the left and right of entries [from, to) in the tree of `size`, for an export of these entries. */
   outside: (from: number, to: number, size: number) => Promise<{ left: Buffer[]; right: Buffer[] }>
-  /** The root of the block of 256 entries with this index, which must be full. */
+  /** The root of a full block of 256 entries. */
   blockRoot: (index: number) => Promise<Buffer>
-  /** The first `width` hashes of a tile (1 to 256), or undefined where the tree has fewer. `level` is a tile level. */
+  /** The first `width` hashes of a tile (1 to 256), or undefined when the tree has fewer. `level` is a tile level. */
   tile: (level: number, index: number, width: number) => Promise<Buffer | undefined>
 }
 
 type Options = {
-  /** how many full tiles stay in memory, 16 kB each; 1,024 unless given */
+  /** the number of full tiles in memory, 16 kB each; 1,024 by default */
   cachedTiles?: number
 }
 
@@ -37,7 +37,7 @@ export function createTree(reads: TileReads, { cachedTiles = 1024 }: Options = {
   return treeFrom(EMPTY_TREE, createTileCache(reads, cachedTiles))
 }
 
-/** The tree of the first `size` leaves, from the tiles and the last leaves that are kept. */
+/** The tree of the first `size` leaves, restored from tiles and the trailing leaves. */
 export async function restoreTree(size: number, reads: TileReads, { cachedTiles = 1024 }: Options = {}): Promise<Tree> {
   const cache = createTileCache(reads, cachedTiles)
   const tails: (readonly Buffer[])[] = []
@@ -82,7 +82,7 @@ function treeFrom(initial: TreeState, cache: TileCache): Tree {
     return hashes
   }
 
-  function requireKept(size: number, min: number): void {
+  function requireSize(size: number, min: number): void {
     if (!Number.isSafeInteger(size) || size < min || size > state.size) {
       throw new RangeError(`no size from ${min} to the tree's ${state.size}: ${size}`)
     }
@@ -102,28 +102,28 @@ function treeFrom(initial: TreeState, cache: TileCache): Tree {
     },
     append,
     rootAt: async (size) => {
-      requireKept(size, 0)
+      requireSize(size, 0)
       return element(await rangeHashes([[0, size]]), 0)
     },
     inclusionProof: async (index, size) => {
-      requireKept(size, 1)
-      requireKept(index + 1, 1)
+      requireSize(size, 1)
+      requireSize(index + 1, 1)
       if (index >= size) throw new RangeError(`index ${index} is outside a tree of ${size}`)
       return rangeHashes(inclusionRanges(index, size))
     },
     consistencyProof: async (from, to) => {
-      requireKept(to, 1)
-      requireKept(from, 1)
+      requireSize(to, 1)
+      requireSize(from, 1)
       if (from > to) throw new RangeError(`no consistency proof from size ${from} to ${to}`)
       return rangeHashes(consistencyRanges(from, to))
     },
     outside: async (from, to, size) => {
-      requireKept(size, 0)
+      requireSize(size, 0)
       if (!(from >= 0 && from <= to && to <= size)) throw new RangeError(`no entries from ${from} to ${to} in ${size}`)
       return { left: await nodesOf(0, from), right: await nodesOf(to, size) }
     },
     blockRoot: async (index) => {
-      requireKept((index + 1) * TILE_WIDTH, TILE_WIDTH)
+      requireSize((index + 1) * TILE_WIDTH, TILE_WIDTH)
       return node(TILE_HEIGHT, index)
     },
     tile,

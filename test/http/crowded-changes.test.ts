@@ -33,7 +33,7 @@ it('a change beyond those that may wait is refused, and made when it comes again
     for (const { status, headers, body } of refused) {
       expect([status, body.code]).toEqual([503, 'log_unavailable'])
       expect(headers.get('retry-after')).toBe('2')
-      expect(body['detail']).toBe('too many changes wait for their turn')
+      expect(body['detail']).toBe('too many changes are waiting')
     }
   })
   await all
