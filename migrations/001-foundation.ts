@@ -1,11 +1,11 @@
 /**
- * The log, and what the main job keeps. One statement a `raw`, the same on Postgres and on PGlite.
- * Rows that every replica holds in memory carry `changed`: the revision of the head row that changed them.
+ * The log, sessions and tokens, registrations, and their tables. Each `raw` has one statement, the same on Postgres and
+ * PGlite. Tables of the snapshot have the column `changed`: the revision of the head row at their last change.
  */
 import type { Knex } from 'knex'
 
 const log = [
-  // One row: the lock that orders every append, and the revision that orders every decision.
+  // One row: its lock orders all appends, and its revision orders all decisions.
   `create table log_head (
      id smallint primary key default 1 check (id = 1),
      instance_id uuid not null,
@@ -22,7 +22,7 @@ const log = [
      started_at timestamptz not null,
      -- the signed head that the epoch before ended with
      previous_note text)`,
-  // leaf is the commitment HMAC-SHA-256(nonce, body); body and nonce may go (retention), leaf never.
+  // leaf is the commitment HMAC-SHA-256(nonce, body). A redaction may remove body and nonce, but never leaf.
   `create table log_entry (
      epoch int not null,
      idx bigint not null,
@@ -33,24 +33,24 @@ const log = [
      at timestamptz not null,
      terms bigint[] not null,
      primary key (epoch, idx))`,
-  // Keys of store/term-keys.ts. A small pending list, since an append that fills it merges it under the head lock:
-  // measured at 64 entries a batch, 57 µs an entry (37 without the index) and 20 to 30 ms for a merge; with the default
-  // of 4 MB a merge took 200 ms, without a pending list an entry cost 84 µs.
+  // terms holds keys of store/term-keys.ts. The pending list is small because an append that fills it merges it under the
+  // head lock. Measured with 64 entries a batch: 57 µs an entry (37 without the index) and 20 to 30 ms a merge. With the
+  // default of 4 MB a merge took 200 ms; without a pending list an entry took 84 µs.
   `create index log_entry_terms on log_entry using gin (terms) with (gin_pending_list_limit = 256)`,
   `create index log_entry_at on log_entry using brin (at)`,
   `create table log_tile (
      epoch int not null, level int not null, idx bigint not null, hashes bytea not null check (length(hashes) = 8192),
      primary key (epoch, level, idx))`,
-  // entry_epoch and entry_idx: where the log itself says so, an entry `log.redact` that no redaction can take.
-  // Batches that were given up: should one arrive late, by a network or a server that was slow, it is refused.
+  // Batches that were given up: a late one is refused.
   `create table lost_batch (id uuid primary key, at timestamptz not null default clock_timestamp())`,
+  // entry_epoch and entry_idx: the position of the entry `log.redact`, which itself can't be redacted.
   `create table log_redaction (
      id uuid primary key, epoch int not null, from_idx bigint not null, to_idx bigint not null,
      entry_epoch int not null, entry_idx bigint not null, tx bigint not null default (txid_current()))`,
 ]
 
 const frozen = [
-  // The log refuses every change but one: body and nonce to null, covered by a redaction of the same transaction.
+  // The log allows one change: body and nonce to null, covered by a redaction of the same transaction.
   `create function log_refuse() returns trigger language plpgsql as $$
    begin raise exception 'the log is append-only (% on %)', tg_op, tg_table_name using errcode = '42501'; end $$`,
   `create function log_entry_update() returns trigger language plpgsql as $$
@@ -64,7 +64,7 @@ const frozen = [
      then return new; end if;
      raise exception 'the log is append-only (UPDATE on log_entry %/%)', old.epoch, old.idx using errcode = '42501';
    end $$`,
-  // Looked at when the transaction ends: the redaction's row comes first, its entry last.
+  // Checked when the transaction ends: it inserts the redaction's row first and its entry last.
   `create function log_redaction_recorded() returns trigger language plpgsql as $$
    begin
      if not exists (select 1 from log_entry e where e.epoch = new.entry_epoch and e.idx = new.entry_idx
@@ -89,7 +89,7 @@ const frozen = [
 ]
 
 const issued = [
-  // What may happen once: a proof of a single-use attestor, the renewal by one certificate.
+  // Single uses: a proof of a single-use attestor, the renewal by a certificate.
   `create table claim (key bytea primary key, holder bytea not null, claimed_at timestamptz not null, until timestamptz not null)`,
   `create index claim_until on claim (until)`,
   `create table session (
@@ -97,11 +97,11 @@ const issued = [
      workload_id text not null, attestor_id text not null, spiffe_id text not null, selectors jsonb not null,
      account text, started_at timestamptz not null, expires_at timestamptz not null,
      ended_at timestamptz, end_reason text)`,
-  // An instance has sessions under each SPIFFE ID that it had, one after the other.
+  // An instance has successive sessions for each of its SPIFFE IDs.
   `create index session_instance on session (instance, generation)`,
   `create index session_account on session (attestor_id, account) where ended_at is null`,
   `create index session_spiffe_id on session (spiffe_id)`,
-  // For the sweep. Not of expires_at, which renewals move: an index of it would cost each of them.
+  // For the sweep. An index on expires_at would slow down renewals, which change it.
   `create index session_started_at on session using brin (started_at)`,
   `create table access_token (
      id text primary key, hash bytea not null unique, session_id text not null, expires_at timestamptz not null,
@@ -156,9 +156,9 @@ const doors = [
      key bytea primary key, request bytea not null, status int not null, resource_id text, log_epoch int not null,
      log_idx bigint not null, showed_once boolean not null, until timestamptz not null)`,
   `create index idempotency_until on idempotency (until)`,
-  // What was tried in vain at a door that takes secrets, since when: one row a door, whatever strangers send.
+  // Failed attempts at an endpoint that accepts secrets: one row for each endpoint.
   `create table tries (door text primary key, tries int not null, since timestamptz not null)`,
-  // Where a background job went on, for whichever replica runs it next.
+  // The progress of a background job, for the replica that runs it next.
   `create table job_state (name text primary key, state jsonb not null)`,
 ]
 

@@ -1,13 +1,13 @@
 /**
- * Secrets, their versions and who holds them; rotations; databases and the leases on them. Values are ciphertexts under data
- * keys of their own, each wrapped by the keyring (src/keys/data-keys.ts).
+ * Secrets, their versions and consumers; rotations; databases and their leases. Each value is encrypted by its own data
+ * key, which the keyring wraps (src/keys/data-keys.ts).
  */
 import type { Knex } from 'knex'
 import { logAppend } from './log-append.ts'
 
 const secrets = [
-  // A removed secret stays as a row without values: versions of its path go on where it ended, so that a path and a version
-  // name one value for ever.
+  // A removed secret stays as a row without values. A new secret of its path continues its version numbers, so that a path
+  // and a version always name one value.
   `create table secret (
      id text primary key, path text not null, version int not null, revision int not null, description text,
      labels jsonb not null default '{}', max_versions int not null, managed_by text, rotator text,
@@ -16,7 +16,7 @@ const secrets = [
   `create unique index secret_live_path on secret (path) where deleted_at is null`,
   `create index secret_path on secret (path)`,
   `create index secret_changed on secret (changed)`,
-  // ciphertext and data key go with destruction. A staged version was made by a rotation and is not the secret's yet.
+  // Destruction removes ciphertext and data key. A staged version belongs to a rotation that has not made it current yet.
   `create table secret_version (
      secret_id text not null references secret (id), version int not null, wrapping_key_id text references keyring_key (id),
      data_key bytea, ciphertext bytea, staged boolean not null default false, source text not null, created_by text not null,
@@ -24,7 +24,7 @@ const secrets = [
      destroyed_at timestamptz, primary key (secret_id, version))`,
   `create index secret_version_wrapping_key on secret_version (wrapping_key_id)`,
   `create index secret_version_expires_at on secret_version (expires_at) where destroyed_at is null`,
-  // holder: the id of a session, or 'operator:<name>' for a reader without one.
+  // holder: the id of a session, or 'operator:<name>'.
   `create table secret_consumer (
      secret_id text not null, version int not null, holder text not null, fetched_at timestamptz not null,
      acked_at timestamptz, primary key (secret_id, holder, version))`,
@@ -36,7 +36,7 @@ const rotations = [
      secret_id text primary key references secret (id), definition jsonb not null, revision int not null,
      next_at timestamptz, updated_at timestamptz not null)`,
   `create index rotation_policy_next_at on rotation_policy (next_at)`,
-  // One that has not ended is the only one of its secret. locked_until: a replica works on it.
+  // A secret has at most one running rotation. locked_until: a replica works on it until then.
   `create table rotation (
      id text primary key, secret_id text not null references secret (id), state text not null, rotator text not null,
      from_version int not null, to_version int, definition jsonb not null, excused jsonb not null default '[]',
@@ -48,7 +48,7 @@ const rotations = [
 ]
 
 const databases = [
-  // The administrative credential is sealed like a value of a secret; the next one is kept beside it while it is being set.
+  // The administrative credential is sealed like a value of a secret. The staged next one is stored beside it.
   `create table database (
      id text primary key, name text not null, kind text not null, definition jsonb not null, revision int not null,
      wrapping_key_id text references keyring_key (id), data_key bytea, ciphertext bytea,
@@ -56,14 +56,14 @@ const databases = [
      created_at timestamptz not null, changed bigint not null default 0, deleted_at timestamptz)`,
   `create unique index database_name on database (name) where deleted_at is null`,
   `create index database_changed on database (changed)`,
-  // intended (before its role is made) → active (with its entry) → revoking → revoked.
+  // intended (before its role is created) → active (with its entry) → revoking → revoked.
   `create table lease (
      id text primary key, database_id text not null references database (id), session_id text, workload_id text,
      spiffe_id text, username text not null unique, state text not null, created_at timestamptz not null,
      expires_at timestamptz not null, max_expires_at timestamptz not null, reason text, attempts int not null default 0,
      last_error text, next_attempt_at timestamptz, locked_until timestamptz, ended_at timestamptz)`,
-  // Each look of the job that ends them, and each list, reads what it answers: not every open lease (test/store/lease-plans.test.ts).
-  // One for each state, so that statistics of a quiet time offer no other way to what is being revoked.
+  // With these indexes, jobs and lists read only the leases that they return, not all open ones (test/store/lease-plans.test.ts).
+  // One index for each state: otherwise statistics of a quiet time can lead to a bad plan for revoking leases.
   `create index lease_intended on lease (id) where state = 'intended'`,
   `create index lease_held on lease (id) where state = 'active'`,
   `create index lease_revoked on lease (id) where state = 'revoked'`,
@@ -77,7 +77,7 @@ const databases = [
   `create index lease_workload on lease (workload_id, id) where state = 'active'`,
   `create index lease_session on lease (session_id, id)`,
   `create index session_ended_at on session (ended_at) where ended_at is not null`,
-  // Renewals between their two entries, by their requests.
+  // Renewals between their two entries, by the ids of their requests.
   `create table lease_renewal (
      id text primary key, lease_id text not null references lease (id) on delete cascade, begun_at timestamptz not null)`,
 ]

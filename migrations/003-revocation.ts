@@ -1,18 +1,18 @@
 /**
- * Blocks that last until they are released. An instance is keyed by its attestor and immutable ids. Rows from before
- * are keyed by the workload entry too: `session.entry_keyed` marks such sessions, `block.workload_id` names the entry.
+ * Blocks that last until they are released. The key of an instance consists of its attestor and immutable ids. In earlier
+ * rows it also includes the workload entry: `session.entry_keyed` marks such sessions, `block.workload_id` names the entry.
  */
 import type { Knex } from 'knex'
 import { logAppend } from './log-append.ts'
 
 const columns = [
-  // A server of the version before writes no such column while replicas are replaced: its rows are keyed by the entry.
+  // During an upgrade, servers of the previous version do not write this column: the keys of their rows include the entry.
   `alter table session add column entry_keyed boolean not null default true`,
-  // session_id: the session that a block of an instance was made with.
+  // session_id: the session whose revocation blocked the instance.
   `alter table block add column session_id text, add column workload_id text`,
 ]
 
-/** An instance that is blocked now stays so until it is released. The revision makes every replica read these rows. */
+/** Present blocks of instances last until they are released. The new revision makes every replica read these rows. */
 const carriedOver = [
   `update log_head set revision = revision + 1 where id = 1`,
   `update block set until = '9999-12-31T00:00:00Z', session_id = s.id, workload_id = s.workload_id, changed = h.revision

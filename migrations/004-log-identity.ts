@@ -1,10 +1,10 @@
 /**
- * What closes the log for every replica. `closed_reason`: a replica knows that the database was put back. `server`: where
- * the log was written last, as `log_server()` names it; empty where nothing watches over fail-overs. `synchronous`: each
- * entry since then waited for a synchronous standby.
+ * Columns that close the log for every replica. `closed_reason`: a replica has found that the database was restored to an
+ * older state. `server`: the server on which the log is written, by `log_server()`; null when fail-overs are not checked.
+ * `synchronous`: each entry since then waited for a synchronous standby.
  *
- * Not `breaking`: the version before runs on it, and may be rolled back to. It reads none of these columns, so `log_append`
- * makes its changes fail while the log takes no entries.
+ * Not `breaking`: the previous version runs on this schema, so a rollback to it is possible. It does not read these columns,
+ * so `log_append` makes its changes fail while the log accepts no entries.
  */
 import type { Knex } from 'knex'
 import { logAppend } from './log-append.ts'
@@ -15,8 +15,8 @@ const columns = [
 ]
 
 /**
- * System identifier and live timeline of the server: a promotion begins the next timeline at once, and
- * pg_control_checkpoint() follows with its first checkpoint. Nothing on a standby, and where the functions are hidden.
+ * System identifier and current timeline of the server. A promotion starts the next timeline at once, while
+ * pg_control_checkpoint() shows it only after the first checkpoint. Null on a standby, and without the needed privileges.
  */
 const logServer = `
 create or replace function log_server() returns text language plpgsql as $$

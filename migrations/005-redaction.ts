@@ -1,11 +1,11 @@
 /**
- * A redaction names the exact runs of entries that it takes. Rows from before held one run each; their entries name a
+ * A redaction names the exact runs of entries that it redacts. Earlier rows have one run each, and their entries name a
  * range and a number (sdk/src/verify/redactions.ts).
  */
 import type { Knex } from 'knex'
 
 const runs = [
-  // Generated, since the rows refuse UPDATE. The bounds stay for the release before, which reads them.
+  // A generated column, since UPDATE is refused. The bounds stay, because the previous release reads them.
   `alter table log_redaction add column runs int8multirange not null
      generated always as (int8multirange(int8range(from_idx, to_idx))) stored`,
   `alter table log_redaction alter column runs drop expression`,
@@ -13,7 +13,7 @@ const runs = [
 ]
 
 const rules = [
-  // Policy at any time, keys, revocations and the log's own story are read back from the log alone. What was refused is no part of it.
+  // Past policy, keys, revocations and the history of the log can only be read from the log, so these entries stay.
   `create function log_entry_stays(p_idx bigint, p_body text) returns boolean language plpgsql as $$
    declare
      entry json := p_body;
@@ -26,7 +26,7 @@ const rules = [
                or action ~ '^(log|key|root-key|revocation|identity|bootstrap)[.]' or action in ('session.end', 'token.revoke'))
        or outcome = 'granted' and action in ('lease.revoke', 'lease.abandon');
    end $$`,
-  // The log refuses every change but one: body and nonce to null, in a run of a redaction of the same transaction, after a day.
+  // The log allows one change: body and nonce to null after a day, in a run of a redaction of the same transaction.
   `create or replace function log_entry_update() returns trigger language plpgsql as $$
    begin
      if new.body is null and new.nonce is null and new.terms = '{}'
@@ -38,7 +38,7 @@ const rules = [
      then return new; end if;
      raise exception 'the log is append-only (UPDATE on log_entry %/%)', old.epoch, old.idx using errcode = '42501';
    end $$`,
-  // When the transaction ends, its entry names the same runs, and every text in them is gone.
+  // At the end of the transaction, the entry must name the same runs, and all their texts must be removed.
   `create or replace function log_redaction_recorded() returns trigger language plpgsql as $$
    declare
      entry json;

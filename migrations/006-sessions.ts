@@ -1,6 +1,6 @@
 /**
- * Sessions whose facts change: `facts` counts how often, so that what was decided under older facts is decided again. The
- * append lets a repeated claim release only what is bound to its key.
+ * Sessions with changing facts: `facts` counts the changes, so that decisions under older facts are repeated. The append
+ * lets a repeated claim release only what is bound to its key.
  */
 import type { Knex } from 'knex'
 import { logAppend } from './log-append.ts'

@@ -1,4 +1,4 @@
-/** Every migration, in order. Names are kept in the database: they never change, and carry no file extension. */
+/** All migrations in order. The database stores their names, which never change and have no file extension. */
 import type { Knex } from 'knex'
 import { foundation } from './001-foundation.ts'
 import { secretsMigration } from './002-secrets.ts'
@@ -11,7 +11,7 @@ export type Migration = {
   name: string
   up: (knex: Knex) => Promise<void>
   down?: (knex: Knex) => Promise<void>
-  /** A binary that doesn't know this migration must not run on its schema. Without it, the one before still may. */
+  /** Older binaries must not run on this schema. Otherwise the previous version may. */
   breaking?: true
 }
 

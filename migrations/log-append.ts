@@ -1,15 +1,21 @@
 /**
- * The group commit in one statement: lock the head, judge each item under the lock, insert what holds.
- * Statements inside a function take fresh snapshots, so each sees what the last holder of the lock committed.
- * Items: n, rev, closed (may go in while issuing is closed), leaf, nonce, body, at, terms; and where an item has them claim {key, holder, until, first (only a first claim takes it)}, session {…},
- * token {…}, use (a join token's id), alive (the id of a session that must not have ended), facts (the version of that session's facts, or of a renewed one's, that the item was decided under), reads [{secret, version, holder}], leases (ids of intended leases);
- * bytes in base64. `p_has` names those of the optional members that occur in the batch: what none has costs no statement.
- * A plan is kept for the life of a connection, and the first ones are made when the tables are empty: reading them whole
- * looks cheap then, and would cost more with every entry. So the settings leave the planner nothing but their keys.
- * A closed log takes nothing, nor does one on another server than it was written on, or without its synchronous standby. With
- * `refusable` in `p_has` the answer is that for another epoch, without verdicts. The version before sends no `refusable`: its
- * changes commit whatever the answer is, so it gets an exception.
- * Answers the verdicts of those that were not appended; the others took the indexes from `first` in order of n.
+ * The group commit in one statement: locks the head, checks each item under the lock, and inserts the valid ones.
+ * Each statement of a function takes a new snapshot, so it sees what the previous holder of the lock committed.
+ *
+ * Members of an item, with bytes in base64: n, rev, closed (appended also while issuing is closed), leaf, nonce, body, at,
+ * terms. Optional members: claim {key, holder, until, first (only a first claim is accepted)}, session {…}, token {…}, use
+ * (the id of a join token), alive (the id of a session that must not have ended), facts (the version of the session's facts
+ * on which the decision is based), reads [{secret, version, holder}], leases (ids of intended leases). `p_has` names the
+ * optional members that occur in the batch, and the statements of all others are skipped.
+ *
+ * A connection caches its plans, and plans from empty tables would scan whole tables later. The settings therefore leave
+ * only the indexes to the planner.
+ *
+ * A closed log accepts nothing, and neither does a log on another server or without its synchronous standby. With
+ * `refusable` in `p_has` the reply is then that for another epoch, without verdicts. The previous version does not send
+ * `refusable` and commits its changes after any reply, so it gets an exception.
+ *
+ * Returns the verdicts of the items that were not appended. The others have indexes from `first` on, in order of n.
  */
 export const logAppend = `
 create or replace function log_append(p_batch uuid, p_epoch int, p_items json, p_has text[]) returns json language plpgsql
@@ -27,7 +33,7 @@ begin
   if head.epoch <> p_epoch then
     return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
   end if;
-  -- A connection does not outlive its server, so the server is looked up once for each, until it is known.
+  -- A connection ends with its server, so one successful look-up for each connection is enough.
   if head.server is not null and coalesce(here, '') = '' then
     here := log_server();
     if here is not null then
@@ -64,7 +70,7 @@ begin
                                  or c.claimed_at < clock_timestamp() - interval '60 seconds'
                                  or (i.claim ->> 'first')::boolean)));
 
-  -- An intended lease that the sweep took meanwhile has no role any more.
+  -- The sweep has deleted the role of a lease that is no longer intended.
   if 'leases' = any(p_has) then
     select verdicts || coalesce(jsonb_object_agg(i.n, 'lapsed'), '{}') into verdicts
       from json_to_recordset(p_items) as i (n int, leases json)
@@ -77,7 +83,7 @@ begin
      where lease.id = l.id and not jsonb_exists(verdicts, i.n::text);
   end if;
 
-  -- A counted use, unless the claim says that the same key repeats one whose reply was lost.
+  -- Counts a use, unless the same key repeats a claim whose reply was lost.
   if 'use' = any(p_has) then
     update join_token set uses_left = uses_left - 1
       from json_to_recordset(p_items) as i (n int, claim json, use text)
@@ -107,9 +113,9 @@ begin
            entry_keyed = session.entry_keyed and excluded.entry_keyed
         where session.expires_at < excluded.expires_at or (session.entry_keyed and not excluded.entry_keyed);
 
-    -- An attestation states the facts of its instance for every session of it. A renewal states none, nor does the version
-    -- before, whose sessions carry no entryKeyed: its attestations and renewals look the same. The coalesce keeps the planner
-    -- from reading the whole index of open sessions (session_account) for each item.
+    -- An attestation sets the facts of all sessions of its instance. A renewal does not, and neither do items of the
+    -- previous version, whose attestations and renewals look the same: they have no entryKeyed. The coalesce keeps the
+    -- planner from reading the whole index of open sessions (session_account) for each item.
     update session set selectors = s.selectors, facts = session.facts + 1
       from json_to_recordset(p_items) as i (n int, session json, facts int),
            json_to_record(i.session) as s (instance text, "entryKeyed" boolean, selectors jsonb)
@@ -126,8 +132,8 @@ begin
      where i.token is not null and not jsonb_exists(verdicts, i.n::text);
   end if;
 
-  -- Who holds which version: a new row for each, and the time of its last read: to the minute, but for the order of its versions,
-  -- which says whether a consumer has moved.
+  -- A row for each holder and version, with the time of the last read. The time is exact to the minute, unless it decides the
+  -- order of the holder's versions, which shows whether a consumer has switched.
   if 'reads' = any(p_has) then
     insert into secret_consumer (secret_id, version, holder, fetched_at)
     select distinct on (r.secret, r.version, r.holder) r.secret, r.version, r.holder, i.at

@@ -1,3 +1,3 @@
-/** An object of JSON, neither null nor an array. */
+/** Whether a JSON value is an object, neither null nor an array. */
 export const isMembers = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

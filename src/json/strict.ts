@@ -1,9 +1,9 @@
 /**
- * JSON from strangers, read so that every other reader of the same bytes would see the same value.
+ * Strict JSON for untrusted input: every other parser reads the same value from the same bytes.
  *
- * RFC 8259 section 4 leaves duplicate names open and `JSON.parse` takes the last, while other verifiers take the first.
- * So one pass over the text refuses what readers disagree on (RFC 7493, I-JSON) and what costs too much, and `JSON.parse`
- * then judges the grammar and makes the value. The pass needs to be right only on texts that `JSON.parse` accepts.
+ * RFC 8259 section 4 does not define duplicate names. `JSON.parse` takes the last one, other parsers the first. One pass
+ * over the text refuses what parsers read differently (RFC 7493, I-JSON) and what is too expensive. Then `JSON.parse` checks
+ * the grammar and builds the value. The pass only needs to be correct for texts that `JSON.parse` accepts.
  */
 import { isUtf8 } from 'node:buffer'
 
@@ -19,7 +19,7 @@ export type JsonErrorCode =
   | 'lone_surrogate'
   | 'number_out_of_range'
 
-/** Never carries the text itself, which may hold secrets: a code, and where known a JSON pointer (RFC 6901) and a UTF-16 offset. */
+/** Has a code, and where possible a JSON pointer (RFC 6901) and a UTF-16 offset. Never has the text, which may hold secrets. */
 export class JsonError extends Error {
   readonly code: JsonErrorCode
   readonly pointer: string | undefined
@@ -35,13 +35,13 @@ export class JsonError extends Error {
 }
 
 export type JsonLimits = {
-  /** Arrays and objects inside each other; 32 unless given. */
+  /** Depth of nested arrays and objects, 32 by default. */
   maxDepth?: number
-  /** Members of objects and elements of arrays in the whole document together; 1,000 unless given. */
+  /** Members of objects and elements of arrays in the whole document, 1,000 by default. */
   maxMembers?: number
-  /** Bytes (of a string: UTF-16 units); unlimited unless given. */
+  /** Bytes, or UTF-16 units of a string. Unlimited by default. */
   maxBytes?: number
-  /** Numbers that change their value when read as a double are refused, unless another party wrote the document and no number in it is stored. */
+  /** `refuse` (default) refuses numbers that a double cannot represent. `round` is for documents whose numbers are not stored. */
   largeIntegers?: 'refuse' | 'round'
 }
 
@@ -62,11 +62,11 @@ const LETTER_U = 0x75
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
-// With the u flag a surrogate matches only where it has no partner.
+// With the u flag, a surrogate matches only without its partner.
 const loneSurrogate = /[\ud800-\udfff]/u
 const numberToken = /-?[0-9.eE+-]+/y
 const namesBeforeSet = 8
-/** Every double has a spelling of 25 characters at most. A longer token costs its reader more than it says. */
+/** Every double has a form of at most 25 characters. Longer tokens are expensive to parse and add nothing. */
 const maxNumberLength = 64
 
 /**
@@ -93,7 +93,7 @@ function decode(input: Uint8Array | string): string {
   return text
 }
 
-// The engine's own message quotes the text, so it goes no further.
+// Drops the message of the engine, which quotes the text.
 function parse(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -123,7 +123,7 @@ function scan(text: string, maxDepth: number, maxMembers: number, roundIntegers:
       }
       if (unicode && loneSurrogate.test(unquote(text, start, at, true)))
         throw errorAt('lone_surrogate', stack, start - 1)
-      // In a document that is JSON, a string followed by a colon is a member's name, and nothing else is.
+      // In valid JSON, a string is the name of a member exactly when a colon follows.
       if (top !== undefined && !top.array && followedByColon(text, at + 1)) {
         const name = unquote(text, start, at, escaped)
         top.key = name
@@ -170,7 +170,7 @@ function followedByColon(text: string, from: number): boolean {
   return code === COLON
 }
 
-// A few names are compared one by one, many by a set: the time stays proportional to the text.
+// Compares a few names one by one, and uses a set for many, so that the time stays proportional to the text.
 function addName(frame: Frame, name: string): boolean {
   if (frame.set === undefined) {
     if (frame.names.includes(name)) return false
@@ -185,7 +185,7 @@ function addName(frame: Frame, name: string): boolean {
 function inRange(token: string, roundIntegers: boolean): boolean {
   if (token.length > maxNumberLength) return false
   const value = Number(token)
-  // What isn't a number at all is a fault of grammar, which JSON.parse names.
+  // A token that is no number is a fault of grammar, which JSON.parse reports.
   if (Number.isNaN(value)) return true
   if (!Number.isFinite(value)) return false
   if (roundIntegers || (token.length < 16 && !/e/i.test(token))) return true
@@ -195,7 +195,7 @@ function inRange(token: string, roundIntegers: boolean): boolean {
 
 const numberGrammar = /^-?([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/
 
-/** Digits without zeros at their ends, and the power of ten of the last one: two spellings of a number have one. */
+/** The significant digits and the exponent of the last one: the same text for all forms of a number. */
 function decimal(token: string): string {
   const [, whole = '', fraction = '', power = '0'] = numberGrammar.exec(token) ?? []
   const digits = `${whole}${fraction}`.replace(/^0+/, '')

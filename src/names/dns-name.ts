@@ -1,4 +1,4 @@
-/** DNS names that a certificate may carry: lower-case LDH (RFC 1123 section 2.1, RFC 5890 section 2.3.1), no wildcard. */
+/** DNS names for certificates: lower-case LDH labels (RFC 1123 section 2.1, RFC 5890 section 2.3.1), no wildcard. */
 import { NameError } from './errors.ts'
 
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
@@ -6,8 +6,8 @@ const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 export function isDnsName(text: string): boolean {
   if (text.length > 253) return false
   const labels = text.split('.')
-  // A last label of digits makes it an IPv4 address for some readers: 10.0.0.1, and also 0x7f.1.
-  return labels.every((one) => label.test(one)) && !/^(?:[0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '')
+  // Some parsers read a name with a numeric last label as an IPv4 address: 10.0.0.1, and also 0x7f.1.
+  return labels.every((text) => label.test(text)) && !/^(?:[0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '')
 }
 
 /** The suffix itself, or a name below it (RFC 5280 section 4.2.1.10, dNSName). */

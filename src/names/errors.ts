@@ -16,7 +16,7 @@ export type NameErrorCode =
   | 'bad_audience'
   | 'bad_name'
 
-/** A name that breaks its rule. `detail` says which rule and never repeats the value, so that it may be shown; `key` is the selector key concerned. */
+/** An invalid name. `detail` states the broken rule without the value, so that it may be shown; `key` is the selector key. */
 export class NameError extends Error {
   readonly code: NameErrorCode
   readonly detail: string

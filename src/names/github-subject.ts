@@ -1,6 +1,6 @@
 /**
- * GitHub's immutable form of a token's subject: `repo:acme@7/shop@42:ref:refs/heads/main` names owner and repository with
- * their ids. An entry that was written for the form without ids no longer matches it.
+ * GitHub's immutable form of the subject of a token: `repo:acme@7/shop@42:ref:refs/heads/main` includes the ids of owner
+ * and repository. A workload entry for the form without ids does not match it.
  */
 const withIds = /^repo:([^/@:]+)@(\d+)\/([^/@:]+)@(\d+)(:.*)$/s
 

@@ -1,4 +1,4 @@
-/** The names that operators choose for entries and attestors, and the ids that Purser gives. */
+/** Names of entries and attestors, which operators choose, and ids, which Purser generates. */
 import { NameError } from './errors.ts'
 
 const idBytes = 16
@@ -13,7 +13,7 @@ export function parseEntryName(text: string): string {
   throw new NameError('bad_name', 'a name is 1 to 63 of a-z, 0-9 and hyphen, and does not begin with a hyphen')
 }
 
-/** A new id such as `ses_` and 32 hexadecimal digits: 128 random bits. `prefix` without its underscore. */
+/** A new id such as `ses_` and 32 hexadecimal digits, with 128 random bits. `prefix` has no underscore. */
 export function newId(prefix: string, randomBytes: (size: number) => Uint8Array): string {
   return `${prefix}_${Buffer.from(randomBytes(idBytes)).toString('hex')}`
 }

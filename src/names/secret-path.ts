@@ -7,17 +7,17 @@ export type PathPattern = {
   text: string
   /** Literal segments and `*`, without the trailing `**`. */
   segments: readonly string[]
-  /** Ends in `**`: everything below, and not the place itself. */
+  /** Ends in `**`: covers all paths below, but not the path itself. */
   subtree: boolean
 }
 
 const maxPathLength = 512
 const maxSegments = 64
 const segment = /^[a-z0-9._-]+$/
-// Vault clients read these as parts of its API rather than of a path.
+// Vault clients use these words as parts of its API.
 const reservedFirst = new Set(['sys', 'auth', 'data', 'metadata'])
 
-/** Whether a text may stand between the slashes of a secret path. */
+/** Whether a text is a valid segment of a secret path. */
 export function isPathSegment(text: string): boolean {
   return segment.test(text) && text !== '.' && text !== '..' && text !== '__proto__'
 }
@@ -37,7 +37,7 @@ export function parseSecretPath(text: string): SecretPath {
 }
 
 /**
- * A pattern of a grant: `*` stands for one whole segment, a trailing `**` for one or more.
+ * Parses the pattern of a grant: `*` matches one whole segment, a trailing `**` one or more.
  * @throws NameError `bad_pattern`
  */
 export function parsePathPattern(text: string): PathPattern {
@@ -57,19 +57,18 @@ export function parsePathPattern(text: string): PathPattern {
 
 /** Whether a pattern covers a path. */
 export function matchPath(pattern: PathPattern, path: SecretPath): boolean {
-  const wanted = pattern.segments
-  const given = path.segments
-  if (pattern.subtree ? given.length <= wanted.length : given.length !== wanted.length) return false
-  return wanted.every((one, index) => one === '*' || one === given[index])
+  const { segments, subtree } = pattern
+  const isLongEnough = subtree ? path.segments.length > segments.length : path.segments.length === segments.length
+  return isLongEnough && segments.every((text, index) => text === '*' || text === path.segments[index])
 }
 
-/** Whether there can be a path that a pattern covers and that begins with a text, which may end within a segment. */
-export function mayCoverUnder({ segments: wanted, subtree }: PathPattern, prefix: string): boolean {
+/** Whether a pattern can cover any path that begins with `prefix`, which may end within a segment. */
+export function mayCoverUnder({ segments, subtree }: PathPattern, prefix: string): boolean {
   const whole = prefix.split('/')
-  const begun = whole.pop() ?? ''
-  if (!whole.every(isPathSegment) || (begun !== '' && !segment.test(begun))) return false
-  const at = (index: number): string | undefined => wanted[index] ?? (subtree ? '*' : undefined)
-  if (!whole.every((one, index) => at(index) === '*' || at(index) === one)) return false
+  const partial = whole.pop() ?? ''
+  if (!whole.every(isPathSegment) || (partial !== '' && !segment.test(partial))) return false
+  const at = (index: number): string | undefined => segments[index] ?? (subtree ? '*' : undefined)
+  if (!whole.every((text, index) => at(index) === '*' || at(index) === text)) return false
   const last = at(whole.length)
-  return last !== undefined && (last === '*' || last.startsWith(begun))
+  return last !== undefined && (last === '*' || last.startsWith(partial))
 }

@@ -1,19 +1,19 @@
 /**
- * Selectors are the facts that an attestor verified; a match is the condition of a workload entry. Values are compared
- * whole and exactly: nothing in them is a pattern.
+ * Selectors are the facts that an attestor verified. The match of a workload entry is a condition on them. Values are
+ * compared exactly and as a whole: they contain no patterns.
  */
 import { NameError } from './errors.ts'
 
-/** Several values where the claim was an array. Made by `createSelectors`, so without a prototype; plain JSON. */
+/** Verified facts by their keys; a claim with an array has several values. Objects of `createSelectors` have no prototype. */
 export type Selectors = Readonly<Record<string, string | string[]>>
 
-/** Exact strings, any of several, or `"*"` for any verified value, which needs a `wide` entry. All keys must hold. */
+/** For each key an exact string, alternatives, or `"*"` for any verified value, which needs a `wide` entry. All must match. */
 export type Match = Readonly<Record<string, string | string[]>>
 
 export type Condition = {
   key: string
   wanted: string | string[]
-  /** Absent where the attestor reported no such fact. */
+  /** Absent when the attestor reported no such fact. */
   found?: string | string[]
   ok: boolean
 }
@@ -21,9 +21,9 @@ export type Condition = {
 const maxKeyLength = 256
 const maxValueLength = 1024
 const maxValues = 256
-// A kind, a colon, and a name that may be a claim like https://sts.amazonaws.com/…; without braces and bars, so that templates stay readable.
+// A kind, a colon, and a name, which may be a claim like https://sts.amazonaws.com/…. Templates need braces and bars.
 const key = /^[a-z][a-z0-9-]*:[!-z~]+$/
-// Control characters, lone surrogates, line separators, and the marks that reorder text on a screen.
+// Control characters, lone surrogates, line separators, and marks that reorder text on a screen.
 const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u
 
 /**
@@ -41,7 +41,7 @@ export function isSelectorValue(text: string): boolean {
 }
 
 /**
- * Makes selectors from verified facts. An empty array is no fact.
+ * Creates selectors from verified facts. Ignores empty arrays.
  * @throws NameError `bad_selector_key` or `bad_selector_value`
  */
 export function createSelectors(facts: Iterable<readonly [key: string, value: string | readonly string[]]>): Selectors {
@@ -57,7 +57,7 @@ export function createSelectors(facts: Iterable<readonly [key: string, value: st
 }
 
 /**
- * Checks what an operator wrote.
+ * Validates the match of an operator.
  * @throws NameError `bad_match`, `bad_selector_key`, `bad_selector_value`, or `not_wide` for a `"*"` in an entry that is not wide
  */
 export function parseMatch(value: Match, wide: boolean): Match {
@@ -78,12 +78,12 @@ export function parseMatch(value: Match, wide: boolean): Match {
   return match
 }
 
-/** The keys for which any verified value will do: a wide entry's SPIFFE ID and secret paths must each contain them. */
+/** The keys with `"*"`. The SPIFFE ID and each secret path of a wide entry must contain them. */
 export function wildKeys(match: Match): string[] {
   return Object.keys(match).filter((name) => match[name] === '*')
 }
 
-/** Whether all conditions hold. An empty match holds for nobody, and `"*"` for nobody in an entry that is not wide. */
+/** Whether all conditions hold. An empty match never holds, and `"*"` holds only in a wide entry. */
 export function matches(match: Match, selectors: Selectors, wide: boolean): boolean {
   let any = false
   for (const name in match) {
@@ -93,7 +93,7 @@ export function matches(match: Match, selectors: Selectors, wide: boolean): bool
   return any
 }
 
-/** The same, condition by condition, for `explain`. */
+/** The result of each condition, for `explain`. */
 export function explainMatch(match: Match, selectors: Selectors, wide: boolean): Condition[] {
   return Object.entries(match).map(([name, wanted]) => {
     const fact = selectorValue(selectors, name)
@@ -101,7 +101,7 @@ export function explainMatch(match: Match, selectors: Selectors, wide: boolean):
   })
 }
 
-/** The fact of that key, and never something inherited. */
+/** The fact with this key, ignoring inherited members. */
 export function selectorValue(selectors: Selectors, name: string): string | string[] | undefined {
   return Object.hasOwn(selectors, name) ? selectors[name] : undefined
 }
@@ -110,7 +110,7 @@ function holds(wanted: string | string[], fact: string | string[] | undefined, w
   if (fact === undefined) return false
   if (wanted === '*') return wide
   if (typeof wanted === 'string') return typeof fact === 'string' ? fact === wanted : fact.includes(wanted)
-  return typeof fact === 'string' ? wanted.includes(fact) : fact.some((one) => wanted.includes(one))
+  return typeof fact === 'string' ? wanted.includes(fact) : fact.some((value) => wanted.includes(value))
 }
 
 function checkKey(name: string): void {

@@ -1,14 +1,14 @@
 /**
- * SPIFFE IDs (SPIFFE-ID section 2), read by the characters alone. `new URL` is never used: it resolves `/../` and
- * `%2e%2e`, drops tabs and newlines, and keeps ports, queries and userinfo.
+ * Parses SPIFFE IDs (SPIFFE-ID section 2) character by character. `new URL` is unsuitable: it resolves `/../` and
+ * `%2e%2e`, drops tabs and newlines, and accepts ports, queries and userinfo.
  */
 import { NameError } from './errors.ts'
 
 export type SpiffeId = {
-  /** The whole text, `spiffe://<trust domain><path>`. */
+  /** `spiffe://<trust domain><path>` */
   id: string
   trustDomain: string
-  /** Empty for the trust domain's own ID, otherwise `/` and segments without a trailing `/`. */
+  /** Empty for the ID of the trust domain, otherwise `/` and segments without a trailing `/`. */
   path: string
   segments: readonly string[]
 }
@@ -19,21 +19,21 @@ const trustDomain = /^[a-z0-9._-]{1,255}$/
 const parts = /^spiffe:\/\/([^/]*)((?:\/.*)?)$/s
 const segment = /^[A-Za-z0-9._-]+$/
 
-/** The paths that are Purser's own: no attestor's prefix and no workload's ID lies under them. */
+/** The prefix of Purser's own paths. Prefixes of attestors and IDs of workloads must not lie under it. */
 export const reservedPrefix = '/purser/'
 
-/** Whether a text may stand between the slashes of a SPIFFE ID's path. */
+/** Whether a text is a valid segment of a SPIFFE ID's path. */
 export function isSpiffeSegment(text: string): boolean {
   return segment.test(text) && text !== '.' && text !== '..'
 }
 
-/** The specification reads capitals here; we refuse them, since nothing that we print may differ from what we compare. */
+/** The specification accepts capitals and compares in lower case. We refuse them, so that equal IDs have equal texts. */
 export function isTrustDomain(text: string): boolean {
   return trustDomain.test(text)
 }
 
 /**
- * @throws NameError `bad_trust_domain` (of a text that is otherwise like an ID) or `bad_spiffe_id`
+ * @throws NameError `bad_trust_domain` when only the trust domain is invalid, otherwise `bad_spiffe_id`
  */
 export function parseSpiffeId(text: string): SpiffeId {
   if (text.length > maxIdLength) throw new NameError('bad_spiffe_id', 'a SPIFFE ID is at most 2048 bytes long')
@@ -52,8 +52,8 @@ export function parseSpiffeId(text: string): SpiffeId {
 }
 
 /**
- * The subtree that an attestor vouches for: `/<segment>/`, or longer, beginning and ending in a slash.
- * @throws NameError `bad_prefix`, also for Purser's own
+ * Parses the prefix of an attestor's SPIFFE IDs: `/<segment>/` or longer, with a slash at both ends.
+ * @throws NameError `bad_prefix`, also for Purser's own paths
  */
 export function parsePrefix(text: string): string {
   const segments = text.slice(1, -1).split('/')
@@ -63,7 +63,7 @@ export function parsePrefix(text: string): string {
   return text
 }
 
-/** Whether one prefix contains the other, so that two attestors could vouch for one ID. */
+/** Whether one prefix contains the other, so that two attestors could attest the same ID. */
 export function prefixesOverlap(a: string, b: string): boolean {
   return a.startsWith(b) || b.startsWith(a)
 }
@@ -73,7 +73,7 @@ export function pathUnder(prefix: string, path: string): boolean {
   return path.length > prefix.length && path.startsWith(prefix)
 }
 
-/** Whether an ID's path is Purser's own, which is never granted. */
+/** Whether a path belongs to Purser itself. Such IDs are never granted. */
 export function isReservedPath(path: string): boolean {
   return `${path}/`.startsWith(reservedPrefix)
 }

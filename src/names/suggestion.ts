@@ -1,6 +1,6 @@
-/** "did you mean …", for a name that nothing reads. */
+/** Suggests a known name for an unknown one. */
 
-/** Levenshtein's distance, one row at a time. */
+/** The Levenshtein distance, computed row by row. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
@@ -14,13 +14,13 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0
 }
 
-/** @returns `: did you mean X?`, or nothing when no name is near */
-export function suggestion(name: string, known: Iterable<string>): string {
-  const given = name.slice(0, 100).toLowerCase()
-  let best: { name: string; distance: number } | undefined
-  for (const candidate of known) {
-    const far = distance(given, candidate.toLowerCase())
-    if (best === undefined || far < best.distance) best = { name: candidate, distance: far }
+/** @returns `: did you mean X?`, or an empty text when no candidate is similar */
+export function suggestion(name: string, candidates: Iterable<string>): string {
+  const text = name.slice(0, 100).toLowerCase()
+  let best: { name: string; edits: number } | undefined
+  for (const candidate of candidates) {
+    const edits = distance(text, candidate.toLowerCase())
+    if (best === undefined || edits < best.edits) best = { name: candidate, edits }
   }
-  return best !== undefined && best.distance <= Math.max(2, given.length / 4) ? `: did you mean ${best.name}?` : ''
+  return best !== undefined && best.edits <= Math.max(2, text.length / 4) ? `: did you mean ${best.name}?` : ''
 }

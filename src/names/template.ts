@@ -1,7 +1,7 @@
 /**
- * Templates put verified facts into SPIFFE IDs, secret path patterns and JWT claims: `…/ns/{k8s:ns}`. There are no
- * functions, no defaults and no escaping. A fact that isn't exactly one plain segment is refused (CVE-2021-27099,
- * GHSA-59w7-v8rr-pr4p), and the rendered whole is read again by the parser of its kind.
+ * Templates insert verified facts into SPIFFE IDs, secret path patterns and JWT claims: `…/ns/{k8s:ns}`. They have no
+ * functions, defaults or escapes. A fact must be exactly one plain segment (CVE-2021-27099, GHSA-59w7-v8rr-pr4p), and the
+ * parser of the kind checks the rendered text.
  */
 import { NameError } from './errors.ts'
 import { isPathSegment, parsePathPattern } from './secret-path.ts'
@@ -9,13 +9,13 @@ import { selectorValue, isSelectorKey, isSelectorValue } from './selectors.ts'
 import type { Selectors } from './selectors.ts'
 import { isSpiffeSegment, parseSpiffeId } from './spiffe-id.ts'
 
-/** What a template makes: a whole SPIFFE ID, a whole secret path pattern, or a claim's string. */
+/** The result of a template: a whole SPIFFE ID, a whole secret path pattern, or the string of a claim. */
 export type TemplateKind = 'spiffe-id' | 'secret-pattern' | 'claim'
 
 export type Template = {
   kind: TemplateKind
   text: string
-  /** Literal text at even places, keys of selectors at odd ones. */
+  /** Literal texts at even indexes, selector keys at odd ones. */
   parts: readonly string[]
 }
 
@@ -32,7 +32,7 @@ const rules: Record<TemplateKind, Rule> = {
 }
 
 /**
- * Reads a template and checks what it would make of plain facts.
+ * Parses a template, and validates its result for plain facts.
  * @throws NameError `bad_template`, or the code of the kind's own parser
  */
 export function parseTemplate(text: string, kind: TemplateKind): Template {
@@ -44,21 +44,21 @@ export function parseTemplate(text: string, kind: TemplateKind): Template {
   const template = { kind, text, parts }
   if (!templateKeys(template).every(isSelectorKey))
     throw new NameError('bad_template', 'a placeholder is the key of a selector in braces')
-  // A fact in the trust domain would let a workload choose it.
+  // With a placeholder there, a workload could choose its trust domain.
   if (kind === 'spiffe-id' && parts.length > 1 && !/^spiffe:\/\/[^/]+\//.test(parts[0] ?? ''))
     throw new NameError('bad_template', 'placeholders stand in the path of a SPIFFE ID only')
   rules[kind].check(fill(parts, () => 'x'))
   return template
 }
 
-/** The selector keys that a template needs, each once. */
+/** The distinct selector keys of a template. */
 export function templateKeys(template: Template): string[] {
   return [...new Set(template.parts.filter((_, index) => index % 2 === 1))]
 }
 
 /**
- * Whether different facts always give different texts. In a path each placeholder is a whole segment: `{k8s:ns}-{k8s:sa}`
- * gives namespace `a`, account `b-c` the name of `a-b`, `c`. A claim holds any characters, so it has one placeholder.
+ * Whether different facts always give different texts. In a path, each placeholder must be a whole segment: otherwise
+ * `{k8s:ns}-{k8s:sa}` gives the same text for `a` and `b-c` as for `a-b` and `c`. A claim may have one placeholder only.
  */
 export function keepsFactsApart({ kind, parts }: Template): boolean {
   if (kind === 'claim') return parts.length <= 3
@@ -67,7 +67,7 @@ export function keepsFactsApart({ kind, parts }: Template): boolean {
 }
 
 /**
- * Puts the facts in.
+ * Inserts the facts.
  * @throws NameError `fact_missing`, `fact_has_many_values`, `fact_not_plain`, or the code of the kind's own parser
  */
 export function render(template: Template, selectors: Selectors): string {

@@ -1,4 +1,4 @@
-/** Opaque tokens: 256 random bits behind a prefix that names their kind, stored as SHA-256, with a public id for the log. */
+/** Opaque tokens: a prefix with the kind and 256 random bits. Stored as SHA-256, with a public id for the log. */
 import { createHash } from 'node:crypto'
 import { newId } from './id.ts'
 
@@ -15,10 +15,10 @@ export function newToken(kind: TokenKind, randomBytes: (size: number) => Buffer)
   return { token, id: newId(`tok`, randomBytes), hash: hashToken(token) }
 }
 
-/** The kind of a token by its form, without saying that it exists. */
+/** The kind of a well-formed token, which need not exist. */
 export function tokenKind(token: string): TokenKind | undefined {
-  const found = kinds.find((kind) => token.startsWith(`purser_${kind}_`) && form.test(token))
-  // 43 characters hold 258 bits: of the four texts of one token only the canonical one counts.
+  const kind = kinds.find((name) => token.startsWith(`purser_${name}_`) && form.test(token))
+  // 43 characters have 258 bits, so four texts decode to the same token. Only the canonical one is valid.
   const text = token.slice(token.indexOf('_', 7) + 1)
-  return found && Buffer.from(text, 'base64url').toString('base64url') === text ? found : undefined
+  return kind && Buffer.from(text, 'base64url').toString('base64url') === text ? kind : undefined
 }

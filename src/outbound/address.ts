@@ -1,6 +1,6 @@
 /**
- * Where an IP address lies (the IANA special-purpose registries, RFC 6890). What isn't known to be public isn't: a new
- * special range is refused until somebody lists it.
+ * Classifies IP addresses by the IANA special-purpose registries (RFC 6890). An IPv6 address outside of the known public
+ * range counts as special.
  */
 import { BlockList, isIP } from 'node:net'
 
@@ -16,7 +16,7 @@ function ranges(family: 'ipv4' | 'ipv6', cidrs: readonly string[]): BlockList {
   return list
 }
 
-// Two clouds keep their metadata service inside ranges that are otherwise private: Alibaba and AWS.
+// Alibaba and AWS have their metadata services in ranges that are otherwise private.
 const metadata4 = ranges('ipv4', ['100.100.100.200/32'])
 const metadata6 = ranges('ipv6', ['fd00:ec2::/32'])
 const private4 = ranges('ipv4', ['10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'])
@@ -34,18 +34,18 @@ const special4 = ranges('ipv4', [
   '240.0.0.0/4',
 ])
 const global6 = ranges('ipv6', ['2000::/3'])
-// Teredo and other assignments of the IETF, documentation, and 6to4, which carries an IPv4 address of somebody's choice.
+// Teredo and other IETF assignments, documentation, and 6to4, which embeds an arbitrary IPv4 address.
 const special6 = ranges('ipv6', ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'])
-// IPv4 in IPv6 clothes: mapped (RFC 4291 section 2.5.5.2), and behind NAT64 (RFC 6052), where every IPv4 host of an IPv6-only network is.
-const carries4 = ranges('ipv6', ['::ffff:0:0/96', '64:ff9b::/96'])
+// Embedded IPv4 addresses: mapped (RFC 4291 section 2.5.5.2), and NAT64 (RFC 6052), which IPv6-only networks use for IPv4.
+const embedsIpv4 = ranges('ipv6', ['::ffff:0:0/96', '64:ff9b::/96'])
 
-/** Takes an address as `dns.lookup` or a URL's host gives it, an IPv6 address without brackets. */
+/** Classifies an address from `dns.lookup` or from the host of a URL, an IPv6 address without brackets. */
 export function zoneOf(address: string): Zone {
   const [bare = ''] = address.split('%')
   const family = isIP(bare)
   if (family === 4) return zoneOfIpv4(bare)
   if (family !== 6) return 'special'
-  if (carries4.check(bare, 'ipv6')) return zoneOfIpv4(last32Bits(bare))
+  if (embedsIpv4.check(bare, 'ipv6')) return zoneOfIpv4(last32Bits(bare))
   if (metadata6.check(bare, 'ipv6')) return 'special'
   if (private6.check(bare, 'ipv6')) return 'private'
   return global6.check(bare, 'ipv6') && !special6.check(bare, 'ipv6') ? 'public' : 'special'
@@ -57,7 +57,7 @@ function zoneOfIpv4(address: string): Zone {
 }
 
 function last32Bits(address: string): string {
-  // The URL parser writes an IPv6 address in groups of hexadecimal digits only (RFC 5952), whatever it was given.
+  // The URL parser normalizes an IPv6 address to groups of hexadecimal digits (RFC 5952).
   const groups = new URL(`http://[${address}]`).hostname.slice(1, -1).split(':')
   const [high = 0, low = 0] = groups.slice(-2).map((group) => Number.parseInt(group || '0', 16))
   return [high >> 8, high & 255, low >> 8, low & 255].join('.')

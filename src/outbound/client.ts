@@ -19,22 +19,20 @@ import type { Reach, Target } from './target.ts'
 
 export type FetchOptions = {
   /**
-   * True where an operator named this very URL for a place that may lie inside the network (a cluster's API server):
-   * private and loopback addresses are in reach. False for an issuer, and for what its documents point to: public
-   * addresses only. Link-local, metadata and other special addresses are reached through PURSER_FETCH_ALLOW alone.
+   * True for a URL that an operator configured for a target inside the network, such as the API server of a cluster:
+   * private and loopback addresses are allowed. False for an issuer and the URLs in its documents: public addresses only.
+   * Link-local, metadata and other special addresses need PURSER_FETCH_ALLOW.
    */
   configured: boolean
   method?: 'GET' | 'POST' | 'PUT'
-  /**
-   * All that is sent beside `host`, `content-length`, `accept-encoding`, `connection` and `user-agent`, which are ours.
-   */
+  /** Sent beside `host`, `content-length`, `accept-encoding`, `connection` and `user-agent`, which this client sets. */
   headers?: Readonly<Record<string, string>>
   body?: string | Uint8Array
-  /** Of the answer's body; 262,144 unless given. */
+  /** Maximum size of the reply's body, 262,144 by default. */
   maxBytes?: number
-  /** For everything from the name's resolution to the last byte; 5,000 unless given. */
+  /** Time limit from the resolution of the name to the last byte, 5,000 by default. */
   timeoutMs?: number
-  /** PEM certificates that are trusted in place of the system's roots. */
+  /** PEM certificates that replace the system's roots. */
   caPem?: string
   signal?: AbortSignal
 }
@@ -45,20 +43,27 @@ export type Outbound = {
   /** @throws OutboundError, and nothing else */
   fetchBytes(url: string, options: FetchOptions): Promise<Reply>
   /**
-   * The same, and the body read as strict JSON (5,000 members; large integers are rounded unless `json` says otherwise).
-   * @throws OutboundError, `bad_body` where it isn't that
+   * Fetches and parses strict JSON (by default 5,000 members, and large integers are rounded).
+   * @throws OutboundError, `bad_body` for other content
    */
   fetchJson(url: string, options: FetchOptions & { json?: JsonLimits }): Promise<JsonReply>
-  /** Whether PURSER_FETCH_ALLOW lists the place of a URL. False for what is no URL. */
+  /** Whether PURSER_FETCH_ALLOW lists the host of a URL. False for an invalid URL. */
   allows(url: string): boolean
   /** Closes idle connections. */
   close(): void
 }
 
-/** All addresses of a name, as `dns.lookup` answers. */
+/** Resolves a name to all of its addresses, as `dns.lookup` does. */
 export type Resolve = (host: string, callback: (error: Error | null, answers: LookupAddress[]) => void) => void
 
-const ours = new Set(['host', 'content-length', 'transfer-encoding', 'accept-encoding', 'connection', 'user-agent'])
+const reservedHeaders = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'accept-encoding',
+  'connection',
+  'user-agent',
+])
 const idleMs = 4000
 
 const systemResolve: Resolve = (host, callback) => {
@@ -66,14 +71,14 @@ const systemResolve: Resolve = (host, callback) => {
 }
 
 /**
- * @param parts `allow` is PURSER_FETCH_ALLOW, see `parseAllow`; `resolve` the system's resolver unless given
- * @throws OutboundError for an entry of `allow` that can't be read
+ * @param parts `allow` is PURSER_FETCH_ALLOW, see `parseAllow`; `resolve` defaults to the system's resolver
+ * @throws OutboundError for an invalid entry of `allow`
  */
 export function createOutbound(parts: { allow: readonly string[]; resolve?: Resolve }): Outbound {
   const rules = parts.allow.map(parseAllow)
   const resolve = parts.resolve ?? systemResolve
-  // A kept connection is used again only for requests of the same reach. Agents already keep private roots apart.
-  // No TLS session is kept: a resumed one would not look at the certificate again.
+  // A kept connection is reused only for requests of the same reach. Agents already separate private roots.
+  // TLS sessions are not cached: a resumed session would not verify the certificate again.
   const pool = { keepAlive: true, timeout: idleMs, maxSockets: 64, maxFreeSockets: 8 }
   const agents: Record<Reach, Agent> = {
     public: new Agent({ ...pool, maxCachedSessions: 0 }),
@@ -142,18 +147,19 @@ export function createOutbound(parts: { allow: readonly string[]; resolve?: Reso
 function requestHeaders(options: FetchOptions): Record<string, string | number> {
   const headers: Record<string, string | number> = { 'user-agent': 'purser', 'accept-encoding': 'identity' }
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (ours.has(name.toLowerCase())) throw new OutboundError('bad_request', `the header ${name} is not the caller's`)
+    if (reservedHeaders.has(name.toLowerCase()))
+      throw new OutboundError('bad_request', `the header ${name} is not the caller's`)
     headers[name] = value
   }
   if (options.body !== undefined) headers['content-length'] = Buffer.byteLength(options.body)
   return headers
 }
 
-/** Resolves a name once, looks at every answer, and hands over those very addresses to connect to (DNS rebinding). */
+/** Resolves a name once, checks every address, and connects to exactly these addresses (DNS rebinding). */
 function checkedLookup(target: Target, resolve: Resolve): LookupFunction {
   return (host, options, callback) => {
     resolve(host, (error, answers) => {
-      // With an error there are no answers at all, whatever the types of node:dns say.
+      // With an error, `answers` is undefined despite the types of node:dns.
       if (error !== null) return callback(error, '')
       const [first] = answers
       if (first === undefined || !covers(target.reach, addressesOf(answers))) callback(outOfReach(host), '')
@@ -171,7 +177,7 @@ function deadline(timeoutMs: number, outer: AbortSignal | undefined): { signal: 
     controller.abort(new OutboundError('timeout', `no complete answer within ${String(timeoutMs)} ms`))
   }, timeoutMs)
   const onOuter = (): void => {
-    controller.abort(new OutboundError('aborted', 'given up by the caller'))
+    controller.abort(new OutboundError('aborted', 'aborted by the caller'))
   }
   if (outer?.aborted) onOuter()
   else outer?.addEventListener('abort', onOuter, { once: true })

@@ -13,11 +13,11 @@ export type OutboundCode =
   | 'bad_body'
 
 /**
- * Why a fetch gave nothing. `detail` is for operators and holds our own words, system error codes and addresses: never
- * what the other side sent, nor a header that we sent.
+ * A failed fetch. `detail` is for operators. It has fixed texts, system error codes and addresses, but never content of
+ * the other side or a header of the request.
  */
 export class OutboundError extends Error {
-  /** Our own words: a log may show them. */
+  /** `detail` has nothing confidential. */
   readonly safeToLog = true
   readonly code: OutboundCode
   readonly detail: string

@@ -1,13 +1,13 @@
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:http'
 import { OutboundError } from './errors.ts'
 
-/** Always of status 2xx. */
+/** A reply with a status 2xx. */
 export type Reply = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
 const tlsFault =
   /^(?:ERR_TLS|ERR_SSL|ERR_OSSL|EPROTO|CERT_|CRL_|UNABLE_TO_|ERROR_IN_|SELF_SIGNED|DEPTH_ZERO|INVALID_|PATH_LENGTH|HOSTNAME_)/
 
-/** One request and its answer. `start` makes the request; it is made twice when a kept connection turns out to be closed. */
+/** Sends a request and reads its reply. Calls `start` a second time when a kept connection turns out to be closed. */
 export function exchange(
   start: (agent: RequestOptions['agent']) => ClientRequest,
   agent: RequestOptions['agent'],
@@ -19,7 +19,7 @@ export function exchange(
     try {
       request = start(agent)
     } catch {
-      // Node refuses header values with control characters by throwing; its words go no further.
+      // Node throws for header values with control characters. Its message is dropped, since it may quote them.
       reject(new OutboundError('bad_request', 'a header or the private roots are not well-formed'))
       return
     }
@@ -27,11 +27,9 @@ export function exchange(
       reject(error)
       request.destroy()
     }
-    // The promise is settled here rather than by the request's own event: one that waits for a connection has none.
+    // A request that waits for a connection emits no event, so the promise is settled here.
     const onLimit = (): void => {
-      fail(
-        limit.reason instanceof OutboundError ? limit.reason : new OutboundError('aborted', 'given up by the caller'),
-      )
+      fail(limit.reason instanceof OutboundError ? limit.reason : new OutboundError('aborted', 'aborted by the caller'))
     }
     if (limit.aborted) onLimit()
     else limit.addEventListener('abort', onLimit, { once: true })
@@ -39,19 +37,19 @@ export function exchange(
     let answered = false
     request.on('error', (error) => {
       const closed = request.reusedSocket && !answered && !limit.aborted
-      // RFC 9110 section 9.2.2: a request that means no change may be sent again, here on a connection of its own.
+      // RFC 9110 section 9.2.2: an idempotent request may be sent again, here on a new connection.
       if (closed && request.method === 'GET' && agent !== false) resolve(exchange(start, false, options, limit))
-      else fail(described(error))
+      else fail(toOutboundError(error))
     })
     request.on('response', (response) => {
       answered = true
       readReply(response, options.maxBytes).then(resolve, (error: unknown) => {
-        fail(error instanceof OutboundError ? error : described(error))
+        fail(toOutboundError(error))
       })
     })
     request.on('upgrade', (_response, socket) => {
       socket.destroy()
-      fail(new OutboundError('bad_status', 'the server answered 101, which was not asked for', 101))
+      fail(new OutboundError('bad_status', 'the server answered 101, which was not requested', 101))
     })
     request.end(options.body)
   })
@@ -65,7 +63,7 @@ async function readReply(response: IncomingMessage, maxBytes: number): Promise<R
   if (status < 200 || status > 299)
     throw new OutboundError('bad_status', `the server answered ${String(status)}`, status)
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
-    throw new OutboundError('bad_body', 'the answer is compressed, which was not asked for')
+    throw new OutboundError('bad_body', 'the answer is compressed, which was not requested')
   const tooLarge = (): OutboundError =>
     new OutboundError('too_large', `the answer is larger than ${String(maxBytes)} bytes`)
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
@@ -82,7 +80,7 @@ async function readReply(response: IncomingMessage, maxBytes: number): Promise<R
   return { status, headers, body: Buffer.concat(chunks, size) }
 }
 
-function described(error: unknown): OutboundError {
+function toOutboundError(error: unknown): OutboundError {
   if (error instanceof OutboundError) return error
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown'
   if (tlsFault.test(code)) return new OutboundError('tls', `no verified TLS connection (${code})`)

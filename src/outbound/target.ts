@@ -1,12 +1,12 @@
-/** Which URLs may be fetched at all, and how far into the network. */
+/** Decides which URLs may be fetched, and which addresses they may reach. */
 import { isIP } from 'node:net'
 import { zoneOf } from './address.ts'
 import type { Zone } from './address.ts'
 import { OutboundError } from './errors.ts'
 
 /**
- * `public`: addresses of the open internet. `inside`: private networks and loopback too. `any`: also link-local and
- * the like, since somebody listed exactly this place.
+ * `public`: public addresses. `inside`: private networks and loopback too. `any`: also link-local and other special
+ * addresses, since PURSER_FETCH_ALLOW lists exactly this host.
  */
 export type Reach = 'public' | 'inside' | 'any'
 
@@ -25,15 +25,15 @@ const places: Record<Reach, readonly Zone[]> = {
   any: ['public', 'private', 'special'],
 }
 
-/** Whether every address is one that the reach covers. One that isn't refuses all: the next answer could be that one. */
+/** Whether the reach covers every address. All must be covered, since a later connection may use any of them. */
 export function covers(reach: Reach, addresses: readonly string[]): boolean {
   return addresses.length > 0 && addresses.every((address) => places[reach].includes(zoneOf(address)))
 }
 
 /**
- * Reads one entry of PURSER_FETCH_ALLOW: an origin (`https://host`, `https://host:8443`, `http://127.0.0.1:8080`), or a
- * bare host, which stands for https at any port of it. A host is compared whole: no wildcards, no suffixes.
- * @throws OutboundError `bad_url`, or `not_https` for plain http to anything but a loopback address
+ * Parses an entry of PURSER_FETCH_ALLOW: an origin (`https://host`, `https://host:8443`, `http://127.0.0.1:8080`), or a
+ * bare host, which allows https on any port. Hosts are compared as a whole, without wildcards or suffixes.
+ * @throws OutboundError `bad_url`, or `not_https` for plain http to any address but loopback
  */
 export function parseAllow(entry: string): AllowRule {
   const origin = entry.includes('://')
@@ -45,7 +45,7 @@ export function parseAllow(entry: string): AllowRule {
   return origin ? { kind: 'origin', value: url.origin } : { kind: 'host', value: host }
 }
 
-/** Whether PURSER_FETCH_ALLOW lists the place of a URL; false for what can't be read as one. */
+/** Whether PURSER_FETCH_ALLOW lists the host of a URL. False for an invalid URL. */
 export function isListed(rules: readonly AllowRule[], text: string): boolean {
   try {
     return lists(rules, read(text).url)
@@ -55,7 +55,7 @@ export function isListed(rules: readonly AllowRule[], text: string): boolean {
 }
 
 /**
- * Reads a URL and decides how far it may reach. Plain http is for a literal loopback address whose exact origin is listed.
+ * Parses a URL and determines its reach. Plain http needs a literal loopback address whose exact origin is listed.
  * @throws OutboundError `bad_url`, `not_https`, or `not_allowed` for a literal address out of reach
  */
 export function readTarget(text: string, configured: boolean, rules: readonly AllowRule[]): Target {
@@ -65,7 +65,7 @@ export function readTarget(text: string, configured: boolean, rules: readonly Al
     throw new OutboundError('not_https', 'only https is fetched; http is for a loopback address in PURSER_FETCH_ALLOW')
   const bare = host.startsWith('[') ? host.slice(1, -1) : host
   const reach = listed ? 'any' : configured ? 'inside' : 'public'
-  // A literal address is connected to without a look-up, so it is looked at here.
+  // A literal address needs no look-up, so it is checked here.
   if (isIP(bare) !== 0 && !covers(reach, [bare])) throw outOfReach(bare)
   return { url, reach }
 }
@@ -83,16 +83,16 @@ function lists(rules: readonly AllowRule[], url: URL): boolean {
 function read(text: string): { url: URL; host: string; rest: string | undefined } {
   if (text.length > maxUrlLength) throw new OutboundError('bad_url', 'a URL is at most 2048 characters long')
   const [, , host, , rest] = shape.exec(text) ?? []
-  const written = host?.toLowerCase()
-  if (written === undefined) {
+  const lowerCaseHost = host?.toLowerCase()
+  if (lowerCaseHost === undefined) {
     if (/^[a-z][a-z0-9+.-]*:/i.test(text) && !/^https?:/i.test(text))
       throw new OutboundError('not_https', 'only https is fetched')
     throw new OutboundError('bad_url', 'a URL is https://host[:port]/path, without userinfo and fragment')
   }
   if (!URL.canParse(text)) throw new OutboundError('bad_url', 'the host or port of the URL is impossible')
   const url = new URL(text)
-  // 0x7f.1, 2130706433 and 0177.0.0.1 become 127.0.0.1 here; who means that address can write it.
-  if (url.hostname !== written && !written.startsWith('['))
+  // Refuses other forms of an IPv4 address: 0x7f.1, 2130706433 and 0177.0.0.1 all become 127.0.0.1 here.
+  if (url.hostname !== lowerCaseHost && !lowerCaseHost.startsWith('['))
     throw new OutboundError('bad_url', 'the host of the URL is not written in its plain form')
   return { url, host: url.hostname, rest }
 }

@@ -1,13 +1,13 @@
 /**
- * An error, as far as a log may show it. Messages quote what was parsed, and Postgres's quote values, so a message is
- * logged only where its class declares `safeToLog = true`; a stack is its frames, without the message on top.
+ * The loggable parts of an error. Messages may quote parsed input or values of Postgres, so a message is logged only when
+ * its class declares `safeToLog = true`. A stack consists of its frames, without the message.
  */
 export type LoggedError = { name: string; code?: string; message?: string; stack?: string[]; cause?: LoggedError }
 
 const word = (value: unknown): string | undefined =>
   typeof value === 'string' && /^[A-Za-z0-9_.$-]{1,64}$/.test(value) ? value : undefined
 
-/** @param options.stack for our own faults; who was merely refused needs none */
+/** @param options.stack include the stack, for faults of Purser; a refusal needs none */
 export function describeError(error: unknown, options: { stack: boolean }, depth = 0): LoggedError {
   if (!(error instanceof Error)) return { name: `thrown ${typeof error}` }
   const code = word('code' in error ? error.code : undefined)
@@ -21,7 +21,7 @@ export function describeError(error: unknown, options: { stack: boolean }, depth
   }
 }
 
-/** A message may itself hold lines that look like frames, so it is cut out before they are looked for. */
+/** Removes the message before it searches for frames, since a message may contain lines that look like frames. */
 function frames(error: Error): string[] {
   const stack = typeof error.stack === 'string' ? error.stack : ''
   const from = stack.indexOf(error.message)

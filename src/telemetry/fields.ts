@@ -1,6 +1,6 @@
 /**
- * Everything that a log line may carry. A field that is not listed here can't be passed, and is dropped at run time
- * where a cast got it past the compiler: bodies, headers, tokens and claims have no name to be logged under.
+ * The fields of a log line. The compiler refuses other fields, and at run time they are dropped: bodies, headers, tokens
+ * and claims have no field.
  */
 const fields = {
   requestId: 'string',
@@ -10,13 +10,13 @@ const fields = {
   durationMs: 'number',
   /** A code of src/errors.ts. */
   code: 'string',
-  /** Names and ids of our own things. */
+  /** Names and ids of Purser's resources. */
   attestor: 'string',
   workload: 'string',
   session: 'string',
   operator: 'string',
   keyId: 'string',
-  /** The path of a secret, of one that exists. */
+  /** The path of an existing secret. */
   secret: 'string',
   rotation: 'string',
   job: 'string',
@@ -33,34 +33,34 @@ const fields = {
   worker: 'number',
   pid: 'number',
   signal: 'string',
-  /** host:port of a listener of ours. */
+  /** host:port of a listener. */
   listen: 'string',
-  /** Origin that an outbound call went to. */
+  /** Origin of an outbound call. */
   origin: 'string',
   fingerprint: 'string',
   version: 'string',
-  /** A sentence of ours for people, as the warnings of the configuration. Never text of a request. */
+  /** A fixed text, such as a warning of the configuration. Never text of a request. */
   note: 'string',
 } as const satisfies Record<string, 'string' | 'number'>
 
 type Kinds = { string: string; number: number }
 
 export type LogFields = { [K in keyof typeof fields]?: Kinds[(typeof fields)[K]] | undefined } & {
-  /** What was thrown. Its class, code and place are logged; its message only where the class says that it is safe. */
+  /** An error. Its class, code and place are logged, and its message when the class declares it as safe. */
   err?: unknown
 }
 
-/** The listed fields that have the right type; long strings are cut. */
-export function loggedFields(given: LogFields): Record<string, string | number> {
-  const kept: Record<string, string | number> = {}
-  for (const [name, value] of Object.entries(given)) {
+/** The listed fields with values of the right type. Cuts long strings. */
+export function loggedFields(members: LogFields): Record<string, string | number> {
+  const logged: Record<string, string | number> = {}
+  for (const [name, value] of Object.entries(members)) {
     if (!isField(name) || typeof value !== fields[name]) continue
-    if (typeof value === 'string') kept[name] = value.length > max ? `${value.slice(0, max)}…` : value
-    else if (typeof value === 'number') kept[name] = value
+    if (typeof value === 'string') logged[name] = value.length > maxLength ? `${value.slice(0, maxLength)}…` : value
+    else if (typeof value === 'number') logged[name] = value
   }
-  return kept
+  return logged
 }
 
-const max = 512
+const maxLength = 512
 
 const isField = (name: string): name is keyof typeof fields => Object.hasOwn(fields, name)

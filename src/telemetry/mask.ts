@@ -1,4 +1,4 @@
-/** Tokens, keys and passwords by their shape, wherever somebody put one. */
+/** Matches tokens, keys and passwords by their form. */
 const secrets =
   /purser_(?:at|api|join|boot)_[\w-]+|eyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]*)?|-----BEGIN[^"]*|(?<=[a-z]:\/\/[^\s/@":]{0,99}:)[^\s/@"]+(?=@)/g
 

@@ -1,23 +1,23 @@
 /**
- * The metrics for Prometheus. Every label has a closed set of values, and every series exists from the start, so that
- * strangers cannot increase their number. One observation costs about 0.25 µs.
+ * Metrics for Prometheus. Every label has a closed set of values and every series exists from the start, so that no request
+ * can add series. One observation costs about 0.25 µs.
  */
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
-/** The words that label values are taken from. Anything else counts as `other`. */
+/** The possible values of labels. Any other value counts as `other`. */
 export type MetricWords = {
   /** Operation ids of the route list. */
   routes: readonly string[]
   /** Codes of src/errors.ts. */
   codes: readonly string[]
   attestorKinds: readonly string[]
-  /** What can be issued: `x509`, `jwt` and so on. */
+  /** Kinds of credentials: `x509`, `jwt` and so on. */
   credentials: readonly string[]
   /** Names of background jobs. */
   jobs?: readonly string[]
 }
 
-/** One process's metrics as data, to be sent to the process that renders them. */
+/** The metrics of one process as data, for the process that renders them. */
 export type MetricSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
 export type Metrics = ReturnType<typeof createMetrics>
@@ -34,21 +34,21 @@ const rotationSteps = ['secret.rotate', 'secret.retire', 'secret.rotation'] as c
 
 const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
-function labelSet(words: readonly string[]): { words: readonly string[]; of: (word: string) => string } {
-  const known = new Set(words)
-  return { words: [...known, 'other'], of: (word) => (known.has(word) ? word : 'other') }
+function labelSet(words: readonly string[]): { words: readonly string[]; labelFor: (word: string) => string } {
+  const set = new Set(words)
+  return { words: [...set, 'other'], labelFor: (word) => (set.has(word) ? word : 'other') }
 }
 
-/** @param options.process also Node's own: CPU, memory, event loop delay, garbage collection */
+/** @param options.process include Node's metrics: CPU, memory, event loop delay, garbage collection */
 export function createMetrics(words: MetricWords, options: { process?: boolean } = {}) {
   const registry = new Registry()
   const registers = [registry]
   if (options.process === true) collectDefaultMetrics({ register: registry })
 
   const counter = <L extends string>(name: string, help: string, labels: Record<L, readonly string[]>): Counter<L> => {
-    const made = new Counter<L>({ name: `purser_${name}`, help, labelNames: keysOf(labels), registers })
-    for (const each of combinations(labels)) made.inc(each, 0)
-    return made
+    const created = new Counter<L>({ name: `purser_${name}`, help, labelNames: keysOf(labels), registers })
+    for (const values of combinations(labels)) created.inc(values, 0)
+    return created
   }
   const histogram = <L extends string>(
     name: string,
@@ -56,11 +56,11 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     labels: Record<L, readonly string[]>,
     buckets: number[],
   ): Histogram<L> => {
-    const made = new Histogram<L>({ name: `purser_${name}`, help, labelNames: keysOf(labels), buckets, registers })
-    for (const each of combinations(labels)) made.zero(each)
-    return made
+    const created = new Histogram<L>({ name: `purser_${name}`, help, labelNames: keysOf(labels), buckets, registers })
+    for (const values of combinations(labels)) created.zero(values)
+    return created
   }
-  /** Replicas' workers each know a value; the largest is the newest. */
+  /** Each worker has its own value. The largest is the newest. */
   const gauge = (name: string, help: string, collect?: (set: (value: number) => void) => void): Gauge =>
     new Gauge({
       name: `purser_${name}`,
@@ -133,14 +133,14 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   return {
     /** @param done.seconds from the request's first byte to the end of its answer */
     request(done: { route: string; status: number; seconds: number }): void {
-      const name = route.of(done.route)
+      const name = route.labelFor(done.route)
       requests.inc({ route: name, status: statuses[Math.trunc(done.status / 100) - 1] ?? '5xx' })
       durations.observe({ route: name }, done.seconds)
     },
     attested: (attestorKind: string, outcome: (typeof attestations)[number]): void =>
-      attested.inc({ kind: kind.of(attestorKind), outcome }),
-    issued: (what: string, count = 1): void => issued.inc({ credential: credential.of(what) }, count),
-    refused: (what: string): void => refused.inc({ code: code.of(what) }),
+      attested.inc({ kind: kind.labelFor(attestorKind), outcome }),
+    issued: (what: string, count = 1): void => issued.inc({ credential: credential.labelFor(what) }, count),
+    refused: (what: string): void => refused.inc({ code: code.labelFor(what) }),
     rateLimited: (limit: (typeof limits)[number]): void => limited.inc({ limit }),
     summarised: (count: number): void => summarised.inc(count),
     appended(done: { path: (typeof paths)[number]; entries: number; seconds: number }): void {
@@ -158,16 +158,18 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
     },
     fetched: (outcome: (typeof fetches)[number], seconds: number): void => fetchSeconds.observe({ outcome }, seconds),
     valuesLeft: (count: number): void => valuesLeft.set(count),
-    jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.of(name), outcome }),
-    /** All that have not ended, as one look at the database found them. */
-    rotations(found: readonly { state: string; count: number; oldest: Date }[], overdue: number, now: Date): void {
-      for (const state of rotationStates) rotating.set({ state }, found.find((one) => one.state === state)?.count ?? 0)
+    jobRan: (name: string, outcome: (typeof runs)[number]): void => jobRuns.inc({ job: job.labelFor(name), outcome }),
+    /** Sets the counts of running rotations in each state. */
+    rotations(counts: readonly { state: string; count: number; oldest: Date }[], overdue: number, now: Date): void {
+      for (const state of rotationStates) {
+        rotating.set({ state }, counts.find((group) => group.state === state)?.count ?? 0)
+      }
       rotating.set({ state: 'overdue' }, overdue)
-      const oldest = Math.min(now.getTime(), ...found.map((one) => one.oldest.getTime()))
+      const oldest = Math.min(now.getTime(), ...counts.map((group) => group.oldest.getTime()))
       rotationAge.set((now.getTime() - oldest) / 1000)
     },
-    rotationAttemptFailed: (step: string): void => rotationFailures.inc({ step: rotationStep.of(step) }),
-    /** Asked at each scrape. */
+    rotationAttemptFailed: (step: string): void => rotationFailures.inc({ step: rotationStep.labelFor(step) }),
+    /** `seconds` is called at each scrape. */
     watchSnapshotAge(seconds: () => number): void {
       snapshotAge = seconds
     },
@@ -177,7 +179,7 @@ export function createMetrics(words: MetricWords, options: { process?: boolean }
   }
 }
 
-/** The text of several processes' metrics as one: counts are added, of gauges the largest is taken. */
+/** Renders the metrics of several processes as one text: adds counters, and takes the largest value of gauges. */
 export function renderTogether(snapshots: readonly MetricSnapshot[]): Promise<string> {
   return AggregatorRegistry.aggregate([...snapshots]).metrics()
 }
