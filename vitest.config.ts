@@ -10,6 +10,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 180_000,
     maxWorkers: 2,
+    // Files share their process: imports and compiled code are the larger part of a short file's time.
+    isolate: false,
     // A machine that is busy takes longer; what never comes still fails.
     expect: { poll: { timeout: 30_000 } },
   },

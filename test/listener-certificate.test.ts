@@ -200,7 +200,7 @@ describe('a listener with a certificate from files', () => {
     const [first, second] = [make('first'), make('second')]
     const [certFile, keyFile] = [file('tls.crt', first.cert), file('tls.key', first.key)]
     const env = { PURSER_TLS_CERT_FILE: certFile, PURSER_TLS_KEY_FILE: keyFile }
-    const purser = await startPurser({ store: 'embedded', tls: { roots: first.cert }, env })
+    const purser = await startPurser({ tls: { roots: first.cert }, env })
     const serialOf = (pem: string): string => new X509Certificate(pem).serialNumber.toLowerCase()
     const seen = async (): Promise<string> => {
       const { agent, get } = clientOf(purser.url, first.cert + second.cert)

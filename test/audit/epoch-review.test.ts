@@ -12,10 +12,11 @@ import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { entryOf } from '../support/operator.ts'
 import { createPlace } from '../support/place.ts'
 import { type Answer, type TestPurser, audience } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const newCsr = () => createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 
-describe.each(['embedded', 'postgres'] as const)('in a new epoch (%s)', (store) => {
+describe.each(frontDoorStores)('in a new epoch (%s)', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   let issuer: Issuer

@@ -6,6 +6,7 @@ import { hostileStrings } from '../support/hostile-strings.ts'
 import { createIssuer, type Issuer, registerLab } from '../support/issuer.ts'
 import { generous } from '../support/log-traffic.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 /** RFC 8785, written again from its text: members by UTF-16 units, nothing between tokens, the escapes of section 3.2.2.2. */
 function canonical(value: unknown): string {
@@ -44,7 +45,7 @@ function quote(text: string): string {
   return `"${out}"`
 }
 
-describe.each(['embedded', 'postgres'] as const)('strings from strangers (%s)', (store) => {
+describe.each(frontDoorStores)('strings from strangers (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
 

@@ -13,6 +13,7 @@ import { createIssuer, type Issuer, registerLab } from '../support/issuer.ts'
 import { openssl, scratch } from '../support/openssl.ts'
 import { createPlace } from '../support/place.ts'
 import type { Answer, TestPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
@@ -38,7 +39,7 @@ const given = (answer: Answer): Given => {
   return answer.body as unknown as Given
 }
 
-describe.each(['embedded', 'postgres'] as const)('a database that was put back (%s)', (store) => {
+describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   let issuer: Issuer

@@ -16,6 +16,7 @@ import { createIssuer, type Issuer, registerLab } from '../support/issuer.ts'
 import { generous, issueMany } from '../support/log-traffic.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 type Line = ExportHeader | ExportHashes | ExportEntry
 type Row = { idx: string; leaf: Buffer; nonce: Buffer; body: string }
@@ -23,7 +24,7 @@ type Row = { idx: string; leaf: Buffer; nonce: Buffer; body: string }
 const isEntry = (line: Line): line is ExportEntry => 'entry' in line
 const base64 = (bytes: Buffer) => bytes.toString('base64')
 
-describe.each(['embedded', 'postgres'] as const)('a tampered log (%s)', (store) => {
+describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   let issuer: Issuer

@@ -9,10 +9,11 @@ import { cli } from '../support/cli.ts'
 import { type Given, type Lab, createLab } from '../support/lab.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const canary = 'hunter2-correct-horse'
 
-describe.each(['postgres', 'embedded'] as const)('a restore on %s', (store) => {
+describe.each(frontDoorStores)('a restore on %s', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   let lab: Lab

@@ -6,8 +6,9 @@ import { definitionFor } from '../support/leases.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['postgres', 'embedded'] as const)('a rotated password, with Purser on %s', (store) => {
+describe.each(frontDoorStores)('a rotated password, with Purser on %s', (store) => {
   let target: TargetServer
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser

@@ -30,7 +30,7 @@ const run = (args: string[], stdin?: string) =>
 const verify = (...args: string[]) => cli(['audit', 'verify', ...args], { env: {} })
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true, env: generous })
+  purser = await startPurser({ tls: true, env: generous })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   receipts = await issueMany(purser, issuer, 30)

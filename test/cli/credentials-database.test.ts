@@ -12,7 +12,7 @@ let shop: Shop
 
 beforeAll(async () => {
   target = await startTarget()
-  shop = await startShop(target, { store: 'embedded', tls: true }, { defaultLifetimeSeconds: 6, maxLifetimeSeconds: 9 })
+  shop = await startShop(target, { tls: true }, { defaultLifetimeSeconds: 6, maxLifetimeSeconds: 9 })
   await shop.purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'stock' }))
   await shop.purser.asAdmin('POST', '/api/v1/workloads', {
     name: 'seller',

@@ -12,6 +12,7 @@ import { startCli } from '../support/cli.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
+import { frontDoorStore } from '../support/stores.ts'
 
 let place: Awaited<ReturnType<typeof createPlace>>
 let purser: TestPurser
@@ -21,7 +22,7 @@ let issuer: Issuer
 const often = { PURSER_BUNDLE_REFRESH_SECONDS: '4' }
 
 beforeAll(async () => {
-  place = await createPlace('embedded')
+  place = await createPlace(frontDoorStore)
   purser = await place.start('', often, true)
   issuer = await createIssuer()
   await registerLab(purser, issuer)

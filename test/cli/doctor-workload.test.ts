@@ -13,7 +13,7 @@ let purser: TestPurser
 let issuer: Issuer
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
 })

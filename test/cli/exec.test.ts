@@ -11,6 +11,7 @@ import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { createPlace } from '../support/place.ts'
 import { spawnPurser } from '../support/process.ts'
 import type { TestPurser } from '../support/purser.ts'
+import { frontDoorStore } from '../support/stores.ts'
 
 const canary = 'correct-horse-battery-staple'
 const patience = { timeout: 30_000, interval: 50 }
@@ -20,7 +21,7 @@ let purser: TestPurser
 let issuer: Issuer
 
 beforeAll(async () => {
-  place = await createPlace('embedded')
+  place = await createPlace(frontDoorStore)
   purser = await place.start('', {}, true)
   issuer = await createIssuer()
   await registerLab(purser, issuer)

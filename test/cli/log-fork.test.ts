@@ -9,10 +9,11 @@ import { createIssuer, registerLab } from '../support/issuer.ts'
 import { issueMany } from '../support/log-traffic.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const headOf = (note: string) => parseCheckpoint(parseNote(note).text)
 
-describe.each(['embedded', 'postgres'] as const)('log new-epoch beside a fork (%s)', (store) => {
+describe.each(frontDoorStores)('log new-epoch beside a fork (%s)', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   /** The file with the signed head of the other history, of fewer entries than the database has. */

@@ -7,8 +7,9 @@ import { createIssuer, registerLab } from '../support/issuer.ts'
 import { issueMany } from '../support/log-traffic.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
+import { bothStores } from '../support/stores.ts'
 
-describe.each(['embedded', 'postgres'] as const)('log new-epoch (%s)', (store) => {
+describe.each(bothStores)('log new-epoch (%s)', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   const run = (args: string[], env = {}) => cli(['log', 'new-epoch', ...args], { env: { ...place.env(), ...env } })

@@ -9,8 +9,9 @@ import { waiters } from '../support/head-lock.ts'
 import { createPlace } from '../support/place.ts'
 import { spawnPurser } from '../support/process.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['embedded', 'postgres'] as const)('root-key rotate (%s)', (store) => {
+describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   const [oldKey, newKey] = [() => place.env()['PURSER_ROOT_KEY'] ?? '', generateRootKey()]

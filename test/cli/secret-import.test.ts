@@ -17,7 +17,7 @@ const file = (name: string, content: string): string => {
   return join(folder, name)
 }
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
 })
 afterAll(async () => {
   await purser.stop()

@@ -33,7 +33,7 @@ async function done(argv: string[], stdin?: string): Promise<string> {
 const why = ['--reason', 'a test']
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   await purser.asAdmin('POST', '/api/v1/workloads', {

@@ -13,7 +13,7 @@ let dir: string
 let proof: string
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   lab = await createLab(purser)
   dir = await mkdtemp(join(tmpdir(), 'purser-verify-'))
   proof = join(dir, 'proof')

@@ -49,7 +49,7 @@ async function register(example: string, issuer: Issuer): Promise<void> {
 }
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   github = await createIssuer('https://token.actions.githubusercontent.com', 'g1', 'RS256')
   gitlab = await createIssuer('https://gitlab.com', 'l1', 'RS256')
   // As a checkout with its dependencies installed: the SDK is where Node looks for it.

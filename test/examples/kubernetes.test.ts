@@ -51,7 +51,7 @@ let purser: TestPurser
 let cluster: Issuer
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   cluster = await createIssuer('https://kubernetes.default.svc.cluster.local')
 })
 afterAll(async () => {

@@ -13,7 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), 'purser-page-'))
 let purser: TestPurser
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   // Paths in the page are relative to where the person is; the sources are found from their root.
   const loader = `"${process.execPath}" --conditions=purser-source --import "${join(root, 'node_modules/tsx/dist/loader.mjs')}"`
   writeFileSync(join(folder, 'purser'), `#!/bin/sh\nexec ${loader} "${join(root, 'src/main.ts')}" "$@"\n`)

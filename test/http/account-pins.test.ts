@@ -4,10 +4,11 @@ import { makeIdentities } from '../outbound/tls-server.ts'
 import { type KubeStandIn, type TokenOptions, startKubeStandIn } from '../support/kube-stand-in.ts'
 import { entriesOf, fault, readLog } from '../support/operator.ts'
 import { type Answer, type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const uidOf = (n: number) => `aaaaaaaa-0000-4000-8000-${String(n).padStart(12, '0')}`
 
-describe.each(['embedded', 'postgres'] as const)('accounts (%s)', (store) => {
+describe.each(frontDoorStores)('accounts (%s)', (store) => {
   let purser: TestPurser
   let kube: KubeStandIn
   let sa = ''

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault } from '../support/operator.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['embedded', 'postgres'] as const)('attestors (%s)', (store) => {
+describe.each(frontDoorStores)('attestors (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
   let ask: Ask

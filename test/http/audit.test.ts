@@ -10,6 +10,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { type Busy, startBusy } from '../support/log-traffic.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 type Item = { epoch: number; index: number; entry: { action: string; outcome: string; actor: Record<string, string> } }
 type List = {
@@ -19,7 +20,7 @@ type List = {
   checkpoint: string
 }
 
-describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store) => {
+describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
   let busy: Busy
   let receipts: Receipt[]
   const searched = async (query: string): Promise<List> => {
@@ -225,7 +226,7 @@ describe.each(['embedded', 'postgres'] as const)("auditors' routes (%s)", (store
 describe('an export under way', () => {
   it('ends in the middle when the right to it does, and the reader can tell', async () => {
     let ahead = 0
-    const own = await startBusy({ store: 'embedded', now: () => new Date(Date.now() + ahead) })
+    const own = await startBusy({ now: () => new Date(Date.now() + ahead) })
     const { purser } = own
     await own.issue(300)
     let blocks = 0

@@ -4,13 +4,14 @@ import { createClock } from '../support/clock.ts'
 import { type Lab, createLab } from '../support/lab.ts'
 import { type Ask, createAsk, entryOf, fault } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const web = 'spiffe://example.org/lab/web'
 const hour = 3600
 
 type Block = { id: string; kind: string; session?: string; spiffeId?: string; since: string; reason?: string }
 
-describe.each(['embedded', 'postgres'] as const)('a block (%s)', (store) => {
+describe.each(frontDoorStores)('a block (%s)', (store) => {
   const clock = createClock()
   let purser: TestPurser
   let ask: Ask

@@ -7,6 +7,7 @@ import { openPostgres } from '../../src/store/postgres.ts'
 import { testDatabase } from '../support/database.ts'
 import { readLog } from '../support/operator.ts'
 import { type Answer, type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const env = { PURSER_TRUSTED_PROXIES: '127.0.0.0/8', PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE: '1' }
 const waitsForLock = `datname = current_database() and wait_event_type = 'Lock'`
@@ -28,7 +29,7 @@ const statuses = (answers: Answer[]): number[] => answers.map((answer) => answer
 const bootstrapToken = async ({ dataDir }: TestPurser): Promise<string> =>
   (await readFile(join(dataDir, 'bootstrap-token'), 'utf8')).trim()
 
-describe.each(['postgres', 'embedded'] as const)('a flood of made-up bootstrap tokens (%s)', (store) => {
+describe.each(frontDoorStores)('a flood of made-up bootstrap tokens (%s)', (store) => {
   let purser: TestPurser
   beforeAll(async () => {
     purser = await startPurser({ store, env })

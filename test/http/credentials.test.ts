@@ -4,8 +4,9 @@ import { verifyReceipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['embedded', 'postgres'] as const)('POST /api/v1/credentials (%s)', (store) => {
+describe.each(frontDoorStores)('POST /api/v1/credentials (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
 

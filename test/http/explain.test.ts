@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 type Considered = {
   workload: { name: string }
@@ -19,7 +20,7 @@ type Explained = {
   grant?: { spiffeId: string; grants: Record<string, unknown>; sessionExpiresAt?: string }
 }
 
-describe.each(['embedded', 'postgres'] as const)('explain (%s)', (store) => {
+describe.each(frontDoorStores)('explain (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
   let ask: Ask

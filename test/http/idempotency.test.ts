@@ -3,6 +3,7 @@ import { canonicalize } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const workload = (name: string, more: Record<string, unknown> = {}) => ({
   name,
@@ -11,7 +12,7 @@ const workload = (name: string, more: Record<string, unknown> = {}) => ({
   ...more,
 })
 
-describe.each(['embedded', 'postgres'] as const)('Idempotency-Key (%s)', (store) => {
+describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
   let purser: TestPurser
   let ask: Ask
   let now = Date.now()

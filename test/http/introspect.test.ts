@@ -6,10 +6,11 @@ import { createClock } from '../support/clock.ts'
 import { type Given, type Lab, createLab } from '../support/lab.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const inactive = { active: false }
 
-describe.each(['embedded', 'postgres'] as const)('POST /api/v1/introspect (%s)', (store) => {
+describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   const clock = createClock()
   let purser: TestPurser
   let ask: Ask

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['embedded', 'postgres'] as const)('join tokens (%s)', (store) => {
+describe.each(frontDoorStores)('join tokens (%s)', (store) => {
   let purser: TestPurser
   let ask: Ask
   const join = async (token: string) => {

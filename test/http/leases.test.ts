@@ -5,8 +5,9 @@ import { ageEntries } from '../support/age-entries.ts'
 import { type Shop, definitionFor, rolesAt, shopEntry, startShop } from '../support/leases.ts'
 import { entriesOf, fault, readLog } from '../support/operator.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['postgres', 'embedded'] as const)('leases on %s', (store) => {
+describe.each(frontDoorStores)('leases on %s', (store) => {
   let target: TargetServer
   let shop: Shop
   beforeAll(async () => {

@@ -22,7 +22,7 @@ describe('lists', () => {
   }
 
   beforeAll(async () => {
-    purser = await startPurser({ store: 'embedded' })
+    purser = await startPurser()
     ask = createAsk(purser)
     const { jwk } = await createIssuer()
     for (const name of ['lab', 'two']) {

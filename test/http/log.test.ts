@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { generous, issueMany } from '../support/log-traffic.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const sha256 = (...parts: Buffer[]) => createHash('sha256').update(Buffer.concat(parts)).digest()
 
@@ -17,7 +18,7 @@ function root(leaves: Buffer[]): Buffer {
   return sha256(Buffer.from([1]), root(leaves.slice(0, k)), root(leaves.slice(k)))
 }
 
-describe.each(['embedded', 'postgres'] as const)('the public log (%s)', (store) => {
+describe.each(frontDoorStores)('the public log (%s)', (store) => {
   let purser: TestPurser
 
   beforeAll(async () => {

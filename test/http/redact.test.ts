@@ -7,8 +7,9 @@ import { loadOpenApi } from '../../src/http/openapi.ts'
 import { ageEntries } from '../support/age-entries.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['embedded', 'postgres'] as const)('POST /api/v1/log:redact (%s)', (store) => {
+describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
   let ahead = 0

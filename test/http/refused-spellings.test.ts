@@ -12,7 +12,7 @@ const entries = async (query: string) =>
   (await purser.asAdmin('GET', `/api/v1/audit/entries?${query}`)).body as unknown as Entries
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded' })
+  purser = await startPurser()
   await registerLab(purser, await createIssuer())
   for (const path of ['prod/api', 'prod/db', 'prod/web'])
     await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { n: 1 } }, { 'if-match': '"0"' })

@@ -4,11 +4,12 @@ import { type Given, type Lab, createLab } from '../support/lab.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import type { Answer, TestPurser } from '../support/purser.ts'
 import { startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 type Counts = { certificates: number; jwts: number; sessions: number; accessTokens: number }
 const none: Counts = { certificates: 0, jwts: 0, sessions: 0, accessTokens: 0 }
 
-describe.each(['embedded', 'postgres'] as const)('POST /api/v1/revocations (%s)', (store) => {
+describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   const clock = createClock()
   let purser: TestPurser
   let ask: Ask

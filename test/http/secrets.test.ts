@@ -4,10 +4,11 @@ import { beforeAll, afterAll, describe, expect, it } from 'vitest'
 import { createIssuer, registerLab, type Issuer } from '../support/issuer.ts'
 import { entriesOf, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const canary = 'correct-horse-battery-staple'
 
-describe.each(['postgres', 'embedded'] as const)('secrets on %s', (store) => {
+describe.each(frontDoorStores)('secrets on %s', (store) => {
   let purser: TestPurser
   let issuer: Issuer
   let access = ''

@@ -4,6 +4,7 @@ import { newToken } from '../../src/names/token.ts'
 import { waiters } from '../support/head-lock.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 type Listed = { id: string; operator: string; role: string; revokedAt?: string }
 
@@ -21,7 +22,7 @@ async function insertToken({ knex }: TestPurser, role: string, more: Record<stri
   return { token, id }
 }
 
-describe.each(['embedded', 'postgres'] as const)('API tokens (%s)', (store) => {
+describe.each(frontDoorStores)('API tokens (%s)', (store) => {
   let purser: TestPurser
   let ask: Ask
   const listed = async (): Promise<Listed[]> => (await ask('listTokens')).body.items as Listed[]

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const workload = (
   name: string,
@@ -14,7 +15,7 @@ const workload = (
   ...more,
 })
 
-describe.each(['embedded', 'postgres'] as const)('workload entries (%s)', (store) => {
+describe.each(frontDoorStores)('workload entries (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
   let ask: Ask

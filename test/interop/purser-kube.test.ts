@@ -27,6 +27,7 @@ let twin: Kube
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'purser-interop-'))
   purser = await startPurser({
+    store: 'embedded',
     env: {
       PURSER_AUDIENCES: ways.map(([, , name]) => name).join(','),
       PURSER_LIMIT_ADDRESS_PER_SECOND: '100000',

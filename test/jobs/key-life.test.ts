@@ -7,6 +7,7 @@ import { openssl, scratch } from '../support/openssl.ts'
 import { readLog } from '../support/operator.ts'
 import { bundleOf, jwksOf, kidsOf, rootsIn } from '../support/published.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const env = {
   PURSER_BUNDLE_REFRESH_SECONDS: '5',
@@ -18,7 +19,7 @@ const env = {
   PURSER_CA_ROOT_SECONDS: '50000',
 }
 
-describe.each(['embedded', 'postgres'] as const)('the life of keys (%s)', (store) => {
+describe.each(frontDoorStores)('the life of keys (%s)', (store) => {
   const clock = createClock()
   let purser: TestPurser
   let lab: Lab

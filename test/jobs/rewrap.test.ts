@@ -6,6 +6,7 @@ import { openRootKey } from '../../src/keys/root-key.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 let running: TestPurser[] = []
 afterEach(async () => {
@@ -46,7 +47,7 @@ const rewraps = async (purser: TestPurser) => (await readLog(purser)).filter((en
 const valuesLeft = async (purser: TestPurser): Promise<unknown> =>
   (await purser.metrics()).find((metric) => metric.name === 'purser_keyring_values_left')?.values[0]?.value
 
-describe.each(['postgres', 'embedded'] as const)('on %s', (store) => {
+describe.each(frontDoorStores)('on %s', (store) => {
   it('moves data keys alone: no value, no revision, and what was read before still opens', async () => {
     const purser = await started({ store })
     for (let n = 0; n < 5; n++) await put(purser, `prod/s${n}`, { n }, 0)

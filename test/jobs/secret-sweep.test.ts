@@ -4,10 +4,11 @@ import { createClock } from '../support/clock.ts'
 import { type Lab, createLab } from '../support/lab.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
 const day = 24 * 3600
 
-describe.each(['postgres', 'embedded'] as const)('the sweep of secrets on %s', (store) => {
+describe.each(frontDoorStores)('the sweep of secrets on %s', (store) => {
   const clock = createClock()
   let purser: TestPurser
   let lab: Lab

@@ -3,8 +3,9 @@ import { createClock } from '../support/clock.ts'
 import { type Lab, createLab } from '../support/lab.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { frontDoorStores } from '../support/stores.ts'
 
-describe.each(['embedded', 'postgres'] as const)('a key with certificates of several workloads (%s)', (store) => {
+describe.each(frontDoorStores)('a key with certificates of several workloads (%s)', (store) => {
   const clock = createClock()
   let purser: TestPurser
   let lab: Lab

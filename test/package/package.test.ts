@@ -39,7 +39,7 @@ beforeAll(async () => {
   await run('npm', ['install', '--offline', '--no-audit', tarball], { cwd: dir })
   const readme = await readFile(join(root, 'sdk/README.md'), 'utf8')
   example = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
 })

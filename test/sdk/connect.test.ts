@@ -18,7 +18,7 @@ let issuer: Issuer
 let dir: string
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   dir = await mkdtemp(join(tmpdir(), 'purser-sdk-'))

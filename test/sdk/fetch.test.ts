@@ -274,7 +274,7 @@ describe('a token that is refused as invalid', () => {
 })
 
 test('one workload calls another: the token is revoked, replaced, and the call succeeds', async () => {
-  const purser = await startPurser({ store: 'embedded', tls: true })
+  const purser = await startPurser({ tls: true })
   const issuer = await createIssuer()
   await registerLab(purser, issuer)
   const options = {

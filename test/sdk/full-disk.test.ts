@@ -1,22 +1,21 @@
 /** The state directory stops taking what is written: a restart must not present what was spent meanwhile. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTestPurser } from '@purser/sdk/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
-/** No test can fill a disk; this is what one that is full says. */
-const disk = vi.hoisted(() => ({ isFull: false }))
-vi.mock('node:fs/promises', async (importOriginal) => {
-  const original = await importOriginal<typeof import('node:fs/promises')>()
-  const open: typeof original.open = async (...given) => {
-    const file = await original.open(...given)
-    if (disk.isFull)
-      file.writeFile = () => Promise.reject(Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC' }))
-    return file
-  }
-  return { ...original, open }
-})
+/** A test can't fill a disk. From here on, every write to a file fails as on a full disk. */
+async function fillDisk(): Promise<() => void> {
+  const handle = await open(tmpdir())
+  const writes = vi
+    .spyOn(Object.getPrototypeOf(handle) as typeof handle, 'writeFile')
+    .mockRejectedValue(Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC' }))
+  await handle.close()
+  onTestFinished(() => writes.mockRestore())
+  return () => writes.mockRestore()
+}
 
 const spiffeId = 'spiffe://example.org/web'
 
@@ -24,7 +23,6 @@ function place() {
   const parent = mkdtempSync(join(tmpdir(), 'purser-state-'))
   const purser = createTestPurser()
   onTestFinished(() => {
-    disk.isFull = false
     purser.close()
     rmSync(parent, { recursive: true, force: true })
   })
@@ -40,13 +38,13 @@ function place() {
 test('a full disk: a restart finds nothing, rather than what was spent', async () => {
   const { file, warnings, start, asked } = place()
   const before = await start()
-  disk.isFull = true
+  const freeDisk = await fillDisk()
   await before.renew()
   expect(existsSync(file)).toBe(false)
   await before.renew()
   before.close()
   expect(warnings).toEqual([expect.stringContaining("can't be kept")])
-  disk.isFull = false
+  freeDisk()
   const after = await start()
   expect(asked()).toEqual([
     ['jwt', undefined],

@@ -35,7 +35,6 @@ async function client(options: ConnectOptions): Promise<{ client: Purser; warnin
 
 beforeAll(async () => {
   purser = await startPurser({
-    store: 'embedded',
     tls: true,
     now: clock.now,
     env: { PURSER_KEY_PUBLISH_SECONDS: `${overlap}` },

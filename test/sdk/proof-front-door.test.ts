@@ -21,7 +21,7 @@ const githubClaims = {
 } // prettier-ignore
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   lab = await createIssuer()
   await registerLab(purser, lab)
   github = await createIssuer('https://token.actions.githubusercontent.com', 'g1', 'RS256')

@@ -18,7 +18,7 @@ let purser: TestPurser
 let issuer: Issuer
 
 beforeEach(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   await purser.asAdmin('POST', '/api/v1/workloads', {

@@ -31,7 +31,7 @@ async function connected(options: ConnectOptions = {}, claims: Record<string, un
 
 beforeAll(async () => {
   const env = { PURSER_BUNDLE_REFRESH_SECONDS: '1', PURSER_KEY_PUBLISH_SECONDS: '2' }
-  purser = await startPurser({ store: 'embedded', tls: true, env })
+  purser = await startPurser({ tls: true, env })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   service = await connected()

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import {
   type Database,
   isConnectionError,
@@ -9,10 +9,9 @@ import {
 } from '../../src/store/database.ts'
 import { describeBothStores } from '../support/database.ts'
 
-beforeAll(() => {
-  // Dates must not depend on the zone of whoever runs the tests.
-  process.env['TZ'] = 'Asia/Kolkata'
-})
+// Dates must not depend on the time zone of the machine.
+beforeAll(() => void vi.stubEnv('TZ', 'Asia/Kolkata'))
+afterAll(() => void vi.unstubAllEnvs())
 
 const caught = (promise: PromiseLike<unknown>): Promise<unknown> =>
   Promise.resolve(promise).then(

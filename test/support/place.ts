@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { inject } from 'vitest'
 import { testDatabase } from './database.ts'
 import { type TestPurser, audience, startPurser, trustDomain } from './purser.ts'
+import type { StoreName } from './stores.ts'
 import { cloneDatabase } from './template.ts'
 
 /** A place for a Purser whose database can be kept as it is, and put back, while no server runs. */
-export async function createPlace(store: 'embedded' | 'postgres') {
+export async function createPlace(store: StoreName) {
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-put-back-'))
   const rootKey = randomBytes(32).toString('base64')
   const databases = store === 'postgres' ? [await testDatabase()] : []

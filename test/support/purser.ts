@@ -12,6 +12,7 @@ import type { Knex } from '../../src/store/database.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { testDatabase } from './database.ts'
 import { type Client, httpsFetch } from './https-fetch.ts'
+import { type StoreName, frontDoorStore } from './stores.ts'
 
 export const audience = 'https://purser.example.org'
 export const trustDomain = 'example.org'
@@ -47,7 +48,7 @@ export type TestPurser = Running & {
 }
 
 export type Options = {
-  store?: 'embedded' | 'postgres'
+  store?: StoreName
   /** Further settings, by their environment names. */
   env?: Record<string, string>
   /** TLS under Purser's own CA, or a given certificate's, as in production; plain HTTP on loopback otherwise. */
@@ -60,7 +61,8 @@ export type Options = {
 
 export async function startPurser(options: Options = {}): Promise<TestPurser> {
   const dataDir = options.again?.dataDir ?? (await mkdtemp(join(tmpdir(), 'purser-test-')))
-  const database = options.again?.url === undefined && options.store === 'postgres' ? await testDatabase() : undefined
+  const { store = options.again ? undefined : frontDoorStore } = options
+  const database = options.again?.url === undefined && store === 'postgres' ? await testDatabase() : undefined
   const url = options.again?.url ?? database?.url
   const rootKey = options.again?.rootKey ?? randomBytes(32).toString('base64')
   const logs: string[] = []

@@ -41,7 +41,7 @@ const web: Required<TestWorkload> = {
 const joined = { ...web, spiffeId: 'spiffe://example.org/join/joined' }
 
 beforeAll(async () => {
-  purser = await startPurser({ store: 'embedded', tls: true })
+  purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   const keys = { jwks: { keys: [issuer.jwk] } }
   await purser.asAdmin('POST', '/api/v1/attestors', {
