@@ -20,12 +20,16 @@ export type OpenApi = {
 
 const methods = ['get', 'put', 'post', 'delete', 'patch']
 
+let ownDocument: OpenApi | undefined
+
 /**
- * Reads the document. Validators are compiled when an operation is first used.
- * @param file found beside package.json, from `src/` and from `dist/` alike, unless given
- * @throws Error when the file is missing, isn't YAML, or holds a reference that leads nowhere
+ * The document of this version: beside package.json, from `src/` and from `dist/` alike. A process parses it once, which
+ * takes 150 ms, and compiles the validators of an operation when it is first used.
  */
-export function loadOpenApi(file: string = findDocument()): OpenApi {
+export const loadOpenApi = (): OpenApi => (ownDocument ??= readOpenApi(findDocument()))
+
+/** @throws Error when the file is missing, isn't YAML, or holds a reference that leads nowhere */
+export function readOpenApi(file: string): OpenApi {
   const text = readFileSync(file, 'utf8')
   const written: unknown = parse(text)
   const document = inline(written)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { array, assert, constantFrom, dictionary, letrec, oneof, property } from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { isUtcTime } from '../../src/http/openapi-compile.ts'
-import { loadOpenApi } from '../../src/http/openapi.ts'
+import { loadOpenApi, readOpenApi } from '../../src/http/openapi.ts'
 import type { OperationId } from '../../src/http/openapi.ts'
 
 const api = loadOpenApi()
@@ -453,7 +453,7 @@ describe('loading', () => {
   const load = (text: string) => {
     const file = join(folder, 'openapi.yaml')
     writeFileSync(file, text)
-    return loadOpenApi(file)
+    return readOpenApi(file)
   }
 
   it.each([
@@ -467,7 +467,7 @@ describe('loading', () => {
   })
 
   it('says where it looked for a missing file, and refuses an operation that does not exist', () => {
-    expect(() => loadOpenApi(join(folder, 'none.yaml'))).toThrow(/none\.yaml/)
+    expect(() => readOpenApi(join(folder, 'none.yaml'))).toThrow(/none\.yaml/)
     expect(() => load('paths: {}').operation('bootstrap')).toThrow(/no operation bootstrap/)
   })
 })

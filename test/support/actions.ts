@@ -22,6 +22,7 @@ import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { testDatabase } from './database.ts'
 import { audience, trustDomain } from './purser.ts'
+import { type StoreName, frontDoorStore } from './stores.ts'
 
 export const admin: Caller = {
   kind: 'operator',
@@ -57,13 +58,17 @@ export type TestActions = {
 }
 
 export type ActionOptions = {
-  store?: 'embedded' | 'postgres'
+  store?: StoreName
   /** Further settings, by their environment names. */
   env?: Record<string, string>
   now?: () => Date
 }
 
-export async function openActions({ store, env, now = () => new Date() }: ActionOptions = {}): Promise<TestActions> {
+export async function openActions({
+  store = frontDoorStore,
+  env,
+  now = () => new Date(),
+}: ActionOptions = {}): Promise<TestActions> {
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-test-'))
   const closing = createClosing()
   closing.add(() => rm(dataDir, { recursive: true, force: true }))

@@ -11,6 +11,7 @@ import { type Running, start } from '../../src/start/server.ts'
 import type { Knex } from '../../src/store/database.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { testDatabase } from './database.ts'
+import { type Earlier, copyFirstStart } from './first-start.ts'
 import { type Client, httpsFetch } from './https-fetch.ts'
 import { type StoreName, frontDoorStore } from './stores.ts'
 
@@ -55,16 +56,27 @@ export type Options = {
   tls?: boolean | { roots: string }
   /** A clock of the test's own. */
   now?: () => Date
+  /** A first start of its own, where a test looks at one; a copy otherwise, unless settings or the clock differ. */
+  firstStart?: boolean
   /** A database that exists, to start a second replica or to start again; `rootKey` and `admin` go with it. */
   again?: { url?: string; rootKey: string; dataDir?: string; admin: string }
 }
 
+/** Settings that a first start doesn't read. */
+const laterSettings = /^PURSER_(LIMIT_|FETCH_ALLOW|TRUSTED_PROXIES|ADMIN_LISTEN|DRAIN_SECONDS|BUNDLE_REFRESH_SECONDS)/
+
+const isOrdinary = ({ env = {}, now, firstStart }: Options): boolean =>
+  !now && !firstStart && Object.keys(env).every((name) => laterSettings.test(name))
+
 export async function startPurser(options: Options = {}): Promise<TestPurser> {
   const dataDir = options.again?.dataDir ?? (await mkdtemp(join(tmpdir(), 'purser-test-')))
-  const { store = options.again ? undefined : frontDoorStore } = options
-  const database = options.again?.url === undefined && store === 'postgres' ? await testDatabase() : undefined
-  const url = options.again?.url ?? database?.url
-  const rootKey = options.again?.rootKey ?? randomBytes(32).toString('base64')
+  const { store = frontDoorStore } = options
+  const earlier: Earlier | undefined =
+    options.again ??
+    (isOrdinary(options) ? await copyFirstStart(store, dataDir, (again) => startPurser({ again })) : undefined)
+  const database = earlier || store === 'embedded' ? undefined : await testDatabase()
+  const url = earlier?.url ?? database?.url
+  const rootKey = earlier?.rootKey ?? randomBytes(32).toString('base64')
   const logs: string[] = []
   const config = readConfig({
     env: {
@@ -105,7 +117,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
     return { status: response.status, headers: response.headers, text, body: isObject ? JSON.parse(text) : {} }
   }
 
-  let admin = options.again?.admin ?? ''
+  let admin = earlier?.admin ?? ''
   if (admin === '') {
     const bootstrap = (await readFile(join(dataDir, 'bootstrap-token'), 'utf8')).trim()
     const answer = await call('POST', '/api/v1/bootstrap', undefined, { token: bootstrap })
@@ -128,6 +140,7 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
     async stop() {
       await running.stop()
       await database?.drop()
+      await earlier?.drop?.()
       if (!options.again?.dataDir) await rm(dataDir, { recursive: true, force: true })
     },
   }

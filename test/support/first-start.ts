@@ -1,0 +1,58 @@
+/** First starts that servers of tests go on from: keys and a bootstrap take half a second, a copy of them a tenth. */
+import { randomBytes } from 'node:crypto'
+import { cp, mkdtemp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, inject } from 'vitest'
+import { testDatabase } from './database.ts'
+import type { StoreName } from './stores.ts'
+import { cloneDatabase } from './template.ts'
+
+/** What a server needs to go on from an earlier start. `drop` removes its database. */
+export type Earlier = { url?: string; rootKey: string; admin: string; drop?: () => Promise<void> }
+
+type Start = (again: {
+  url?: string
+  rootKey: string
+  dataDir: string
+  admin: string
+}) => Promise<{ admin: string; stop(): Promise<void> }>
+
+type FirstStart = { copy(dataDir: string): Promise<Earlier> }
+
+async function makeFirstStart(store: StoreName, start: Start): Promise<FirstStart> {
+  const dataDir = await mkdtemp(join(inject('runDirectory'), 'first-start-'))
+  const database = store === 'postgres' ? await testDatabase() : undefined
+  const rootKey = randomBytes(32).toString('base64')
+  const { admin, stop } = await start({ rootKey, dataDir, admin: '', ...(database && { url: database.url }) })
+  await stop()
+  return {
+    async copy(to) {
+      if (database) {
+        const { url, drop } = await cloneDatabase(inject('postgres').url, new URL(database.url).pathname.slice(1))
+        return { rootKey, admin, url, drop }
+      }
+      await cp(join(dataDir, 'db'), join(to, 'db'), { recursive: true })
+      return { rootKey, admin }
+    },
+  }
+}
+
+/** Of this process, whose test files share them. */
+const made: FirstStart[] = []
+let file: string | undefined
+let startsOfFile = 0
+const maxMade = 3
+
+/**
+ * A copy of a first start. Two servers of one test file never share keys: they get copies of different ones, until there
+ * is none left.
+ */
+export async function copyFirstStart(store: StoreName, dataDir: string, start: Start): Promise<Earlier | undefined> {
+  const { testPath } = expect.getState()
+  if (testPath !== file) startsOfFile = 0
+  file = testPath
+  const n = startsOfFile++
+  if (n >= maxMade) return undefined
+  const first = (made[n] ??= await makeFirstStart(store, start))
+  return first.copy(dataDir)
+}
