@@ -149,7 +149,7 @@ describe('the listener', () => {
   })
 
   it('where this Purser answers, ready; and one of another trust domain', async () => {
-    const purser = await startPurser({ tls: true })
+    const purser = await startPurser({ store: 'embedded', tls: true })
     onTestFinished(() => purser.stop())
     const where = new URL(purser.url).host
     const env = { ...settings(purser.dataDir), PURSER_LISTEN: where, PURSER_ROOT_KEY: rootKeyOf }

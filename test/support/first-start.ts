@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { cp, mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, inject } from 'vitest'
+import { inject } from 'vitest'
 import { testDatabase } from './database.ts'
 import type { StoreName } from './stores.ts'
 import { cloneDatabase } from './template.ts'
@@ -39,20 +39,24 @@ async function makeFirstStart(store: StoreName, start: Start): Promise<FirstStar
 
 /** Of this process, whose test files share them. */
 const made: FirstStart[] = []
-let file: string | undefined
-let startsOfFile = 0
+const inUse = new Set<number>()
 const maxMade = 3
 
 /**
- * A copy of a first start. Two servers of one test file never share keys: they get copies of different ones, until there
- * is none left.
+ * A copy of a first start that no other running server goes on from, so that two servers never share keys. Undefined
+ * where too many run.
  */
 export async function copyFirstStart(store: StoreName, dataDir: string, start: Start): Promise<Earlier | undefined> {
-  const { testPath } = expect.getState()
-  if (testPath !== file) startsOfFile = 0
-  file = testPath
-  const n = startsOfFile++
-  if (n >= maxMade) return undefined
+  const n = Array.from({ length: maxMade }, (_, index) => index).find((index) => !inUse.has(index))
+  if (n === undefined) return undefined
+  inUse.add(n)
   const first = (made[n] ??= await makeFirstStart(store, start))
-  return first.copy(dataDir)
+  const { drop, ...earlier } = await first.copy(dataDir)
+  return {
+    ...earlier,
+    async drop() {
+      inUse.delete(n)
+      await drop?.()
+    },
+  }
 }

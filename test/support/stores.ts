@@ -1,10 +1,10 @@
 /**
- * The stores that suites at the front door run on: Postgres, as production does. `PURSER_TEST_STORES=embedded` runs them
+ * The stores that suites at the front door run on: Postgres, as production does. `PURSER_TEST_STORE=embedded` runs them
  * on the embedded store (`npm run test:embedded`); the suites of test/store hold both stores to the same behaviour.
  */
 export type StoreName = 'postgres' | 'embedded'
 
-const isEmbedded = process.env['PURSER_TEST_STORES'] === 'embedded'
+const isEmbedded = process.env['PURSER_TEST_STORE'] === 'embedded'
 
 export const frontDoorStore: StoreName = isEmbedded ? 'embedded' : 'postgres'
 

