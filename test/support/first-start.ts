@@ -15,7 +15,7 @@ type Start = (again: {
   rootKey: string
   dataDir: string
   admin: string
-}) => Promise<{ admin: string; stop(): Promise<void> }>
+}) => Promise<{ admin: string; stop: () => Promise<void> }>
 
 type FirstStart = { copy(dataDir: string): Promise<Earlier> }
 
