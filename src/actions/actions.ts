@@ -1,17 +1,27 @@
 /** Every action, grouped by noun. */
+import type { LeaseParts } from '../secrets/leases/issue.ts'
+import { type AttestorActionParts, createAttestorActions } from './attestors/attestors.ts'
 import { createDatabaseActions } from './databases/databases.ts'
 import type { DatabaseParts } from './databases/write.ts'
+import { type KeyActionParts, createKeyActions } from './keys/keys.ts'
 import { createLeaseActions } from './leases/leases.ts'
-import type { LeaseParts } from '../secrets/leases/issue.ts'
-import type { RotationActionParts } from './rotations/state.ts'
+import { type LogActionParts, createLogActions } from './log/log.ts'
+import { type RevocationActionParts, createRevocationActions } from './revocations/revocations.ts'
 import { createRotationActions } from './rotations/rotations.ts'
+import type { RotationActionParts } from './rotations/state.ts'
 import { type SecretParts, createSecretActions } from './secrets/secrets.ts'
 import { type SessionActionParts, createSessionActions } from './sessions/sessions.ts'
+import { createTokenActions } from './tokens/tokens.ts'
+import { type WorkloadActionParts, createWorkloadActions } from './workloads/workloads.ts'
 
 export type ActionParts = SessionActionParts &
   SecretParts &
   RotationActionParts &
-  DatabaseParts & { leasing: LeaseParts }
+  DatabaseParts & { leasing: LeaseParts } & AttestorActionParts &
+  WorkloadActionParts &
+  RevocationActionParts &
+  KeyActionParts &
+  LogActionParts
 
 export const createActions = (parts: ActionParts) => ({
   sessions: createSessionActions(parts),
@@ -19,6 +29,12 @@ export const createActions = (parts: ActionParts) => ({
   rotations: createRotationActions(parts),
   leases: createLeaseActions(parts.leasing),
   databases: createDatabaseActions(parts),
+  attestors: createAttestorActions(parts),
+  workloads: createWorkloadActions(parts),
+  tokens: createTokenActions(parts),
+  revocations: createRevocationActions(parts),
+  keys: createKeyActions(parts),
+  log: createLogActions(parts),
 })
 
 export type Actions = ReturnType<typeof createActions>

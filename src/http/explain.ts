@@ -16,7 +16,7 @@ import type { Snapshot } from '../store/snapshot.ts'
 import { checkPinned, judgeAccount } from '../actions/credentials/account-pins.ts'
 import { type About, explanationView, refusedView } from './explain-view.ts'
 import { factsOf } from '../actions/credentials/facts.ts'
-import { findRecorded } from '../actions/recorded.ts'
+import { findRecorded } from '../audit/find-entries.ts'
 import { bodyOf, json } from './request.ts'
 import type { Issue } from './route.ts'
 

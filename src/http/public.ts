@@ -6,7 +6,7 @@ import { bundleSequence, trustedRoots } from '../keys/bundle.ts'
 import { publicKeyOf, publishedKeys } from '../keys/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { signingLogKeys } from './log-keys.ts'
+import { signingLogKeys } from '../audit/log-keys.ts'
 import { json } from './request.ts'
 import type { Read } from './route.ts'
 

@@ -8,3 +8,6 @@ export function rendered<T>(recorded: Recorded<T>, view: (result: T) => Reply): 
 export function rendered<T>(outcome: Change<T> | Release<T> | Recorded<T>, view: (result: T) => Reply) {
   return { ...outcome, result: view(outcome.result) }
 }
+
+/** The status of a PUT: its first revision was created. */
+export const createdStatus = ({ revision }: { revision: number }): number => (revision === 1 ? 201 : 200)

@@ -1,30 +1,52 @@
-/** `POST /api/v1/revocations`. */
-import { type Revocation, revoke, valuesOf } from '../actions/revocations/revoke.ts'
+/** Revocations, the blocks in force, and their release. */
+import { blockedCaller } from '../actions/revocations/release.ts'
 import type { Found } from '../actions/revocations/find.ts'
+import type { RevocationActions } from '../actions/revocations/revocations.ts'
+import { type Revocation, blockedKind, valuesOf } from '../actions/revocations/revoke.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
-import { isReleasable } from '../store/blocks.ts'
+import type { BlockInForce } from '../store/blocks.ts'
 import type { RevokedLease } from '../store/lease-ends.ts'
 import type { BlockKind, BlockRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type IdempotencyParts, idempotent } from './idempotency.ts'
+import { idempotent } from './idempotency.ts'
+import { type ListParts, createPages } from './lists.ts'
 import { rendered } from './rendered.ts'
 import { bodyOf, json } from './request.ts'
-import type { ChangeState } from './route.ts'
+import type { ChangeState, Read } from './route.ts'
 
-export type RevocationParts = IdempotencyParts & { randomBytes: (size: number) => Buffer }
+export type RevocationRouteParts = ListParts & { actions: { revocations: RevocationActions } }
 
-export function createRevocationRoutes(parts: RevocationParts): { create: ChangeState } {
-  const create: ChangeState = async (request, tx, snapshot) => {
-    const selection = bodyOf(request, 'createRevocation')
-    const change = await revoke(tx, snapshot, selection, { now: request.time, randomBytes: parts.randomBytes })
-    return rendered(change, (revocation) => json(showRevocation(revocation, snapshot), { status: 201 }))
+export function createRevocationRoutes(
+  parts: RevocationRouteParts,
+): { list: Read } & Record<'create' | 'release', ChangeState> {
+  const { revocations } = parts.actions
+  const page = createPages(parts)
+  return {
+    create: idempotent(parts, async (request, tx, snapshot) => {
+      const change = await revocations.create(request, tx, snapshot, bodyOf(request, 'createRevocation'))
+      return rendered(change, (revocation) => json(showRevocation(revocation, snapshot), { status: 201 }))
+    }),
+
+    async list(request, snapshot) {
+      const rows = await revocations.list(request)
+      return page(request, snapshot, { list: 'revocations', rows, keyOf: (block) => block.id, show: showBlock })
+    },
+
+    release: async (request, tx) =>
+      rendered(await revocations.release(request, tx, request.params.id ?? ''), (released) => json(released)),
   }
-  return { create: idempotent(parts, create) }
 }
+
+const showBlock = ({ revocation, since, reason, ...block }: BlockInForce) => ({
+  id: revocation,
+  ...blockedCaller(block),
+  since: rfc3339(since),
+  ...(reason !== undefined && { reason }),
+})
 
 function showRevocation({ id, found, blocks, sessions, leases }: Revocation, snapshot: Snapshot) {
   const count = (kind: BlockKind): number => valuesOf(blocks, kind).length
-  const kind = blocks.find(isReleasable)?.kind
+  const kind = blockedKind(blocks)
   return {
     id,
     revoked: {
@@ -39,14 +61,14 @@ function showRevocation({ id, found, blocks, sessions, leases }: Revocation, sna
   }
 }
 
-/** Leases end within a second: jobs take their roles away. */
+/** A job takes the role of a revoked lease away within a second. */
 const showRevokedLease = ({ id, databaseId, username }: RevokedLease, { databases }: Snapshot) => ({
   id,
   database: databases.get(databaseId)?.name ?? databaseId,
   username,
 })
 
-/** Verifiers that never ask take it until it ends: JWTs anywhere, certificates where no CRL is read. */
+/** What verifiers that do not check revocation accept until it expires: JWTs, and certificates where no CRL is read. */
 function outOfReach(found: Found, blocks: readonly BlockRow[]): Record<string, string>[] {
   const fresh = new Set(blocks.map((block) => block.value))
   return [

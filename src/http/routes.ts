@@ -1,53 +1,43 @@
 /** Every route of the native API, one line each: method, path, permission, limit, audit action, handler. */
 import { createIssueCredentials } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
-import { type AuditParts, createAuditRoutes } from './audit.ts'
-import { type BlockRouteParts, createBlockRoutes } from './blocks.ts'
-import { type BootstrapParts, createBootstrap } from './bootstrap.ts'
+import { type AuditRouteParts, createAuditRoutes } from './audit.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
 import { type DatabaseRouteParts, createDatabaseRoutes } from './databases.ts'
 import { type ExplainParts, createExplain } from './explain.ts'
 import type { Actions } from '../actions/actions.ts'
 import { createIntrospectRoute } from './introspect.ts'
-import { type JoinTokenParts, createJoinToken } from './join-tokens.ts'
 import { type KeyRouteParts, createKeyRoutes } from './keys.ts'
 import { type LeaseRouteParts, createLeaseRoutes } from './leases.ts'
-import type { ListParts } from './lists.ts'
-import { type LogParts, createLogRoutes } from './log.ts'
+import { type LogRouteParts, createLogRoutes } from './log.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
 import type { CredentialParts } from './credentials.ts'
-import { openLog } from './open-log.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
-import { type RevocationParts, createRevocationRoutes } from './revocations.ts'
-import { type RedactParts, createRedactEntries } from './redact.ts'
+import { type RevocationRouteParts, createRevocationRoutes } from './revocations.ts'
 import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
 import { type Route, act, change, issue, preparedChange, read } from './route.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
-import { createTokenRoutes } from './tokens.ts'
+import { type TokenRouteParts, createTokenRoutes } from './tokens.ts'
 import { type WatchRouteParts, createWatch } from './watch.ts'
 import { type WorkloadRouteParts, createWorkloadRoutes } from './workloads.ts'
 
 export type RouteParts = { actions: Actions } & CredentialParts &
-  BootstrapParts &
   PublicParts &
   OperationsParts &
   AttestorRouteParts &
   WorkloadRouteParts &
   ExplainParts &
-  JoinTokenParts &
+  TokenRouteParts &
   SecretRouteParts &
   RotationRouteParts &
   DatabaseRouteParts &
   LeaseRouteParts &
   WatchRouteParts &
-  ListParts &
-  AuditParts &
-  LogParts &
-  RedactParts &
+  AuditRouteParts &
+  LogRouteParts &
   KeyRouteParts &
-  RevocationParts &
-  BlockRouteParts &
+  RevocationRouteParts &
   CrlRouteParts
 
 export function createRoutes(parts: RouteParts): Route[] {
@@ -65,7 +55,6 @@ export function createRoutes(parts: RouteParts): Route[] {
   const log = createLogRoutes(parts)
   const keys = createKeyRoutes(parts)
   const revocations = createRevocationRoutes(parts)
-  const blocks = createBlockRoutes(parts)
   return [
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', createIssueCredentials(parts)),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
@@ -105,7 +94,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     act('POST', '/api/v1/leases/{id}:revoke', 'granted:leases.write', 'api', 'lease.revoke', leases.revoke),
     change('POST', '/api/v1/leases/{id}:abandon', 'leases.write', 'api', 'lease.abandon', leases.abandon),
 
-    change('POST', '/api/v1/bootstrap', 'bootstrap', 'api', 'bootstrap.exchange', createBootstrap(parts)),
+    change('POST', '/api/v1/bootstrap', 'bootstrap', 'api', 'bootstrap.exchange', tokens.exchangeBootstrap),
 
     read('GET', '/api/v1/attestors', 'attestors.read', 'api', 'attestor.read', attestors.list),
     change('POST', '/api/v1/attestors', 'attestors.write', 'api', 'attestor.create', attestors.create),
@@ -123,13 +112,13 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('POST', '/api/v1/workloads/{name}:enable', 'workloads.write', 'api', 'workload.enable', workloads.enable),
     issue('POST', '/api/v1/workloads:explain', 'workloads.explain', 'api', 'workload.explain', createExplain(parts)),
 
-    change('POST', '/api/v1/join-tokens', 'join-tokens.create', 'api', 'join-token.create', createJoinToken(parts)),
+    change('POST', '/api/v1/join-tokens', 'join-tokens.create', 'api', 'join-token.create', tokens.createJoinToken),
     read('GET', '/api/v1/tokens', 'tokens.read', 'api', 'token.list', tokens.list),
     change('DELETE', '/api/v1/tokens/{id}', 'tokens.write', 'api', 'token.revoke', tokens.revoke),
 
     change('POST', '/api/v1/revocations', 'revocations.create', 'api', 'revocation.create', revocations.create),
-    read('GET', '/api/v1/revocations', 'revocations.read', 'api', 'revocation.read', blocks.list),
-    change('POST', '/api/v1/revocations/{id}:release', 'revocations.release', 'api', 'revocation.release', blocks.release), // prettier-ignore
+    read('GET', '/api/v1/revocations', 'revocations.read', 'api', 'revocation.read', revocations.list),
+    change('POST', '/api/v1/revocations/{id}:release', 'revocations.release', 'api', 'revocation.release', revocations.release), // prettier-ignore
     read(
       'POST',
       '/api/v1/introspect',
@@ -141,14 +130,14 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/keys', 'keys.read', 'api', 'key.read', keys.list),
     change('POST', '/api/v1/keys/{kind}:rotate', 'keys.write', 'api', 'key.create', keys.rotate),
     change('POST', '/api/v1/keys/ca:csr', 'keys.write', 'api', 'key.csr', keys.csr),
-    change('POST', '/api/v1/keys/ca:import', 'keys.write', 'api', 'key.import', keys.importCa),
+    change('POST', '/api/v1/keys/ca:import', 'keys.write', 'api', 'key.import', keys.import),
 
     issue('GET', '/api/v1/audit/entries', 'audit.read', 'api', 'audit.search', audit.search),
     issue('GET', '/api/v1/audit/entries/{epoch}/{index}', 'audit.read', 'api', 'audit.read', audit.entry),
     issue('GET', '/api/v1/audit/export', 'audit.read', 'api', 'audit.export', audit.export),
     issue('GET', '/api/v1/audit/consistency', 'audit.read', 'api', 'audit.read', audit.consistency),
-    change('POST', '/api/v1/log:redact', 'keys.write', 'api', 'log.redact', createRedactEntries(parts)),
-    change('POST', '/api/v1/log:open', 'keys.write', 'api', 'log.open', openLog),
+    change('POST', '/api/v1/log:redact', 'keys.write', 'api', 'log.redact', log.redact),
+    change('POST', '/api/v1/log:open', 'keys.write', 'api', 'log.open', log.open),
 
     read('GET', '/.well-known/openid-configuration', 'none', 'public', 'none', anyone.openidConfiguration),
     read('GET', '/keys', 'none', 'public', 'none', anyone.jwks),

@@ -1,13 +1,16 @@
-/** Operators' API tokens: which there are, and revoking one. Their values are never stored, so never shown. */
-import { noContent } from './request.ts'
-import { refuse } from '../errors.ts'
+/** Bootstrap tokens, API tokens and join tokens. Values are never stored: each is shown once, by what issued it. */
+import type { TokenActions } from '../actions/tokens/tokens.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
-import { revokeApiToken } from '../store/api-tokens.ts'
 import type { ApiTokenRow } from '../store/rows.ts'
+import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
+import { rendered } from './rendered.ts'
+import { bodyOf, json, noContent } from './request.ts'
 import type { ChangeState, Read } from './route.ts'
 
-/** Newest first: ids break ties, and the key grows as time shrinks. */
+export type TokenRouteParts = ListParts & { actions: { tokens: TokenActions } }
+
+/** Newest first: the key grows as time shrinks, and ids break ties. */
 const newestFirst = (row: ApiTokenRow): string =>
   `${String(Number.MAX_SAFE_INTEGER - row.createdAt.getTime()).padStart(16, '0')} ${row.id}`
 
@@ -20,25 +23,25 @@ const show = ({ id, operator, role, createdAt, expiresAt, revokedAt }: ApiTokenR
   ...(revokedAt && { revokedAt: rfc3339(revokedAt) }),
 })
 
-export function createTokenRoutes(parts: ListParts): { list: Read; revoke: ChangeState } {
+type Routes = { list: Read } & Record<'exchangeBootstrap' | 'createJoinToken' | 'revoke', ChangeState>
+
+export function createTokenRoutes(parts: TokenRouteParts): Routes {
+  const { tokens } = parts.actions
   const page = createPages(parts)
   return {
+    exchangeBootstrap: async (request, tx) =>
+      rendered(await tokens.exchangeBootstrap(request, tx), (token) => json(token)),
+
+    createJoinToken: idempotent(parts, async (request, tx, snapshot) =>
+      rendered(await tokens.createJoinToken(request, tx, snapshot, bodyOf(request, 'createJoinToken')), (token) =>
+        json(token, { status: 201 }),
+      ),
+    ),
+
     list: async (request, snapshot) =>
       page(request, snapshot, { list: 'tokens', rows: snapshot.apiTokens.values(), keyOf: newestFirst, show }),
 
-    async revoke({ params, time }, tx, snapshot) {
-      const live = [...snapshot.apiTokens.values()].filter((row) => !row.revokedAt && row.expiresAt > time)
-      const token = live.find((row) => row.id === params.id)
-      if (!token) throw refuse('not_found')
-      if (token.role === 'admin' && live.filter((row) => row.role === 'admin').length === 1) {
-        throw refuse('conflict', { detail: 'it is the last admin token: nobody could make another' })
-      }
-      await revokeApiToken(tx, token.id, time)
-      return {
-        result: noContent,
-        entry: { resource: { kind: 'api-token', id: token.id, name: token.operator } },
-        changed: [{ table: 'api_token', where: { id: token.id } }],
-      }
-    },
+    revoke: async (request, tx, snapshot) =>
+      rendered(await tokens.revoke(request, tx, snapshot, request.params.id ?? ''), () => noContent),
   }
 }

@@ -103,6 +103,7 @@ export async function compose(parts: Parts): Promise<Product> {
     own: ownRules(config),
     audiences: config.audiences,
     minRedactionAge: config.minRedactionAge,
+    refresh: config.keys.bundleRefresh,
     log: log.log,
     epochs,
     logger,

@@ -15,7 +15,7 @@ import { newIssuingCa, newJwtKey, newLogKey, newMacKey, newRootCa } from '../key
 import type { RootKey } from '../keys/root-key.ts'
 import { newId } from '../names/id.ts'
 import { hashToken } from '../names/token.ts'
-import { bootstrapSeconds } from '../operators/bootstrap.ts'
+import { bootstrapSeconds } from '../actions/tokens/bootstrap.ts'
 import { insertBootstrapToken } from '../store/bootstrap-tokens.ts'
 import type { Database } from '../store/database.ts'
 import { insertFirstHead, lockFirstStart } from '../store/epochs.ts'

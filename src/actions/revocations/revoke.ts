@@ -23,6 +23,9 @@ const maxInEntry = 500
 export const valuesOf = (blocks: readonly BlockRow[], kind: BlockKind): string[] =>
   blocks.filter((block) => block.kind === kind).map((block) => block.value)
 
+/** What keeps the caller out until it is released: its instance or its SPIFFE ID. */
+export const blockedKind = (blocks: readonly BlockRow[]): BlockKind | undefined => blocks.find(isReleasable)?.kind
+
 function revokedOf({ blocks, sessions, leases }: Ended): Revoked {
   const serialNumbers = valuesOf(blocks, 'serialNumber')
   const jtis = valuesOf(blocks, 'jti')
@@ -40,7 +43,7 @@ function revokedOf({ blocks, sessions, leases }: Ended): Revoked {
 /** The log names everything, so that what was refused at any time can be read from it. */
 function entriesOf(id: string, selection: Selection, { blocks, sessions, leases }: Ended): EntryPart[] {
   const entries: EntryPart[] = []
-  const kind = blocks.find(isReleasable)?.kind
+  const kind = blockedKind(blocks)
   const max = Math.max(blocks.length, sessions.length, leases.length)
   const parts = Math.max(1, Math.ceil(max / maxInEntry))
   for (let n = 0; n < parts; n++) {

@@ -5,7 +5,7 @@ import { listRotations } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
-import { findRecorded } from '../recorded.ts'
+import { findRecorded } from '../../audit/find-entries.ts'
 import { secretOf } from './live.ts'
 
 export type ConsumerParts = {

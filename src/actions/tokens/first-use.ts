@@ -1,22 +1,38 @@
-/** The first use of an API token, recorded once: requests that use it first at the same time are one first use. */
-import type { Recorder } from '../../audit/record.ts'
+/** The first use of an API token ends the bootstrap token that it came from. It is recorded once, also among concurrent requests. */
+import type { Change, Recorder } from '../../audit/record.ts'
 import type { Opening } from '../../audit/seal.ts'
-import { markFirstUse } from '../../operators/bootstrap.ts'
+import { setFirstUsed } from '../../store/api-tokens.ts'
+import { endBootstrapTokenOf } from '../../store/bootstrap-tokens.ts'
+import type { Knex } from '../../store/database.ts'
 
 export type FirstUse = (open: Opening, tokenId: string) => Promise<void>
 
 /** Thrown inside the transaction, so that it rolls back: another request was first. */
-const recordedAlready = new Error('the first use is recorded already')
+const alreadyRecorded = new Error('the first use is recorded already')
 
 export function createFirstUse({ recorder }: { recorder: Pick<Recorder, 'change'> }): FirstUse {
   return async (open, tokenId) => {
     try {
-      await recorder.change({ ...open, action: 'token.use' }, async (tx, snapshot) => {
-        if (snapshot.apiTokens.get(tokenId)?.used) throw recordedAlready
+      await recorder.change(open, async (tx, snapshot) => {
+        if (snapshot.apiTokens.get(tokenId)?.used) throw alreadyRecorded
         return markFirstUse(tx, tokenId, open.time)
       })
     } catch (error) {
-      if (error !== recordedAlready) throw error
+      if (error !== alreadyRecorded) throw error
     }
+  }
+}
+
+async function markFirstUse(tx: Knex.Transaction, tokenId: string, now: Date): Promise<Change<undefined>> {
+  await setFirstUsed(tx, tokenId, now)
+  const bootstrapTokenEnded = await endBootstrapTokenOf(tx, tokenId, now)
+  return {
+    result: undefined,
+    entry: {
+      action: 'token.use',
+      resource: { kind: 'api-token', id: tokenId },
+      detail: { bootstrapTokenEnded },
+    },
+    changed: [{ table: 'api_token', where: { id: tokenId } }],
   }
 }

@@ -1,5 +1,5 @@
 /** The log's verification keys, as the snapshot has them. */
-import { originOf } from '../audit/log.ts'
+import { originOf } from './log.ts'
 import { logVkey } from '../keys/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'

@@ -1,6 +1,6 @@
 /** What the log says, for handlers that answer from it. */
-import type { LogEntry } from '../audit/entry.ts'
-import { holdsTerms } from '../audit/terms.ts'
+import type { LogEntry } from './entry.ts'
+import { holdsTerms } from './terms.ts'
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { findEntries } from '../store/search.ts'

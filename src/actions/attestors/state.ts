@@ -1,0 +1,13 @@
+import type { AttestorRow } from '../../store/rows.ts'
+
+/** An attestor with every default that it works by. It holds no secret: tokens are read from files that it names. */
+export function attestorState({ name, kind, issuer, audience, spiffeIdPrefix, definition }: AttestorRow) {
+  return {
+    ...definition,
+    name,
+    kind,
+    ...(issuer !== undefined && { issuer }),
+    ...(audience !== undefined && { audience }),
+    spiffeIdPrefix,
+  }
+}

@@ -1,0 +1,76 @@
+/** What attestors, workload entries and databases share: a unique name, and a revision that every change raises. */
+import type { EntryPart } from '../audit/entry.ts'
+import type { Change, Changed, Release } from '../audit/record.ts'
+import { refuse } from '../errors.ts'
+import { isUniqueViolation } from '../store/database.ts'
+import { byName } from '../store/registrations.ts'
+import { checkRevision } from './context.ts'
+
+type Kind = 'attestor' | 'workload' | 'database'
+type Registration = { id: string; name: string; revision: number }
+
+export const impossible = (pointer: string, detail: string): Error =>
+  refuse('impossible', { errors: [{ pointer, detail }] })
+
+/** @throws Refusal `not_found` */
+export function findByName<R extends Registration>(rows: ReadonlyMap<string, R>, name: string): R {
+  const row = byName(rows, name)
+  if (!row) throw refuse('not_found')
+  return row
+}
+
+/** @throws Refusal `not_found`, or `stale` with the live revision */
+export function findAtRevision<R extends Registration>(
+  rows: ReadonlyMap<string, R>,
+  name: string,
+  expected: number,
+): R {
+  const row = findByName(rows, name)
+  checkRevision(expected, row.revision)
+  return row
+}
+
+/** A replica that is behind does not know of every name yet. @throws Refusal `already_exists` */
+export async function insertUnique(insertion: Promise<unknown>): Promise<void> {
+  try {
+    await insertion
+  } catch (error) {
+    throw isUniqueViolation(error) ? refuse('already_exists') : error
+  }
+}
+
+const resourceOf = (kind: Kind, { id, name, revision }: Registration) => ({ kind, id, name, revision })
+const changedBy = (kind: Kind, { id }: Registration): Changed[] => [{ table: kind, where: { id } }]
+
+/** `state` goes into the log, so that what was in force at any time can be read from it. */
+export const written = (kind: Kind, row: Registration, state: object): { entry: EntryPart; changed: Changed[] } => ({
+  entry: { resource: resourceOf(kind, row), change: { after: state } },
+  changed: changedBy(kind, row),
+})
+
+export const removed = (kind: Kind, row: Registration): Change<undefined> => ({
+  result: undefined,
+  entry: { resource: resourceOf(kind, row) },
+  changed: changedBy(kind, row),
+})
+
+/** A check reaches out and changes nothing, so it is released in any state of the log. */
+export function checked<C extends { ok: boolean }>(
+  kind: Kind,
+  { id, name }: Registration,
+  checks: readonly C[],
+): Release<{ ok: boolean; checks: readonly C[] }> {
+  const result = { ok: checks.every((check) => check.ok), checks }
+  return { result, entry: { resource: { kind, id, name }, detail: result }, holds: () => true, whileClosed: true }
+}
+
+export const managedBy = <R extends { definition: { managedBy?: unknown } }>(
+  rows: Iterable<R>,
+  manager: string | undefined,
+): R[] => [...rows].filter((row) => manager === undefined || row.definition.managedBy === manager)
+
+/** The first five names, so that a problem stays readable. */
+export function fewOf(names: readonly string[]): string {
+  const more = names.length - 5
+  return names.slice(0, 5).join(', ') + (more > 0 ? ` and ${more} more` : '')
+}

@@ -1,0 +1,59 @@
+/**
+ * The way in before there are operators: one bootstrap token, valid for an hour, is exchanged for an admin API token.
+ * Replies get lost, so the exchange can be repeated until that token is first used; each exchange revokes the token of the
+ * one before.
+ */
+import type { Change } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
+import { type OpaqueToken, newToken } from '../../names/token.ts'
+import { insertApiToken, revokeApiToken } from '../../store/api-tokens.ts'
+import {
+  endLiveBootstrapTokens,
+  lockBootstrapToken,
+  insertBootstrapToken,
+  setApiToken,
+} from '../../store/bootstrap-tokens.ts'
+import type { Knex } from '../../store/database.ts'
+import type { Context } from '../context.ts'
+
+export const bootstrapSeconds = 3600
+const apiTokenSeconds = 30 * 24 * 3600
+
+export type AdminToken = { operator: 'admin'; tokenId: string; token: string; expiresAt: string }
+
+export const exchangeBootstrap =
+  ({ randomBytes }: { randomBytes: (size: number) => Buffer }) =>
+  /** @throws Refusal `unauthenticated`, the same for unknown, expired and dead tokens */
+  async ({ caller, time }: Pick<Context, 'caller' | 'time'>, tx: Knex.Transaction): Promise<Change<AdminToken>> => {
+    const bootstrap = caller.kind === 'bootstrap' ? await lockBootstrapToken(tx, caller.hash, time) : undefined
+    if (!bootstrap) throw refuse('unauthenticated')
+    const earlier = bootstrap.apiTokenId
+    if (earlier !== undefined) await revokeApiToken(tx, earlier, time)
+    const { id, token, hash } = newToken('api', randomBytes)
+    const expires = new Date(time.getTime() + apiTokenSeconds * 1000)
+    await insertApiToken(tx, { id, hash, operator: 'admin', role: 'admin', createdAt: time, expiresAt: expires })
+    await setApiToken(tx, bootstrap.id, id)
+    const expiresAt = expires.toISOString()
+    return {
+      result: { operator: 'admin', tokenId: id, token, expiresAt },
+      entry: {
+        actor: { kind: 'bootstrap', tokenId: bootstrap.id },
+        issued: { apiToken: { id, expiresAt } },
+        ...(earlier !== undefined && { detail: { revokedTokenId: earlier } }),
+      },
+      changed: [id, ...(earlier === undefined ? [] : [earlier])].map((id) => ({ table: 'api_token', where: { id } })),
+    }
+  }
+
+/** A new bootstrap token, beside the one of the first start: it ends those that are still live. */
+export async function replaceBootstrapToken(
+  tx: Knex.Transaction,
+  { id, hash }: Pick<OpaqueToken, 'id' | 'hash'>,
+  now: Date,
+): Promise<{ entry: Change<undefined>['entry']; expiresAt: string }> {
+  const ended = await endLiveBootstrapTokens(tx, now)
+  const expires = new Date(now.getTime() + bootstrapSeconds * 1000)
+  await insertBootstrapToken(tx, { id, hash, createdAt: now, expiresAt: expires })
+  const expiresAt = expires.toISOString()
+  return { entry: { resource: { kind: 'bootstrap-token', id }, detail: { expiresAt, ended } }, expiresAt }
+}

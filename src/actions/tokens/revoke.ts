@@ -1,0 +1,27 @@
+import type { Change } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
+import { revokeApiToken } from '../../store/api-tokens.ts'
+import type { Knex } from '../../store/database.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
+
+/** @throws Refusal `not_found` for a token that is not live, `conflict` for the last admin token */
+export async function revokeToken(
+  { time }: Pick<Context, 'time'>,
+  tx: Knex.Transaction,
+  { apiTokens }: Snapshot,
+  id: string,
+): Promise<Change<undefined>> {
+  const live = [...apiTokens.values()].filter((row) => !row.revokedAt && row.expiresAt > time)
+  const token = live.find((row) => row.id === id)
+  if (!token) throw refuse('not_found')
+  if (token.role === 'admin' && live.filter((row) => row.role === 'admin').length === 1) {
+    throw refuse('conflict', { detail: 'it is the last admin token: nobody could make another' })
+  }
+  await revokeApiToken(tx, id, time)
+  return {
+    result: undefined,
+    entry: { resource: { kind: 'api-token', id, name: token.operator } },
+    changed: [{ table: 'api_token', where: { id } }],
+  }
+}

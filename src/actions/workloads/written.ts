@@ -1,0 +1,18 @@
+import type { Change } from '../../audit/record.ts'
+import { entriesOf, workloadOf } from '../../authorize/entries.ts'
+import { type Warning, warningsFor } from '../../authorize/warnings.ts'
+import type { WorkloadRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { written } from '../registrations.ts'
+import { workloadState } from './state.ts'
+
+export type WrittenWorkload = { row: WorkloadRow; warnings: Warning[] }
+
+/** A write results in the entry as it is now, and in warnings about what is probably not meant. */
+export function writtenWorkload(row: WorkloadRow, snapshot: Snapshot): Change<WrittenWorkload> {
+  const others = entriesOf(snapshot.workloads, row.attestorId).filter(
+    (other) => other.row.id !== row.id && !other.row.disabled,
+  )
+  const warnings = row.disabled ? [] : warningsFor(workloadOf(row), others)
+  return { result: { row, warnings }, ...written('workload', row, workloadState(row)) }
+}
