@@ -1,6 +1,7 @@
 /**
- * `node --conditions=purser-source --import tsx bench/leases.ts [--leases 100000] [--seconds 15]`: a Purser whose tables hold so many open leases, filled
- * by SQL: what its job takes each second, what an issuance takes beside it, and lists; then the same with a third of them over.
+ * `node --conditions=purser-source --import tsx bench/leases.ts [--leases 100000] [--seconds 15]`: a Purser whose
+ * tables hold so many open leases, filled by SQL: what its job takes each second, what an issuance takes beside it, and
+ * lists; then the same with a third of them over.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
@@ -44,7 +45,7 @@ try {
   await purser.asAdmin('POST', '/api/v1/workloads', shopEntry())
   const shop = createShop(purser, issuer)
 
-  /** One issuance after the other, for so long or until told; and what both processes took of their cores. */
+  /** One issuance after another, for this time or until stopped; and the processor time of both processes. */
   async function beside(name: string, until: () => Promise<boolean>): Promise<void> {
     const times: number[] = []
     const loop = monitorEventLoopDelay({ resolution: 5 })

@@ -249,7 +249,7 @@ describe('limits of one attestor', () => {
     const forged = craft({ alg: 'ES256', kid: 'k1' }, { ...claims(), iss: own.issuer }, es256())
     const answers = await Promise.all(Array.from({ length: 30 }, () => send(forged)))
     expect(answers.filter((answer) => answer === '429 rate_limited').length).toBeGreaterThan(20)
-    // Issuers that nobody configured have no attestor's limit to use up.
+    // Unconfigured issuers use up no attestor's limit.
     expect(await send(await (await createIssuer('https://nobody.example')).token())).toBe('401 attestation_failed')
     const log = await readLog(small)
     expect(log.filter((entry) => entry.reason === 'rate_limited')).toHaveLength(0)

@@ -1,4 +1,4 @@
-/** Made-up bootstrap tokens in numbers: they cost a look, never a turn among the changes, and lock nobody out. */
+/** Floods of made-up bootstrap tokens: each costs a lookup, but no turn among the changes, and locks out no caller. */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

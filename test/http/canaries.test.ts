@@ -8,7 +8,7 @@ import { ask } from '../support/raw-http.ts'
 
 let purser: TestPurser
 let issuer: Issuer
-/** Each secret by what it is; a part of it that nobody writes by chance. */
+/** Each secret by its kind: a part of it that does not occur by chance. */
 const secrets = new Map<string, string>()
 const replies: string[] = []
 

@@ -1,4 +1,4 @@
-/** More changes at once than a replica can make: those that can't have their turn in time are told so at once. */
+/** More concurrent changes than a replica can make in time: the excess is refused at once. */
 import { expect, it, onTestFinished } from 'vitest'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'

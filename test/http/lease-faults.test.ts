@@ -1,4 +1,4 @@
-/** What is left when somebody dies or goes away at each step: a stated lease, and no role that nobody knows. */
+/** A process or server fails at each step: what remains is a lease in a defined state, and no unknown role. */
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withConnection } from '../../src/secrets/databases/connect.ts'

@@ -1,4 +1,4 @@
-/** What README.md says of parts that are not built yet: nobody is given less than was asked for without being told. */
+/** Parts that are not built yet (README.md): a request that needs one is refused, not silently fulfilled in part. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'

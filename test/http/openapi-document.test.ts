@@ -190,7 +190,7 @@ describe('openapi.yaml', () => {
   it.each(operations)('$id needs a credential unless its permission is none', ({ id, operation }) => {
     const open = nodes(operation['security']).some((choice) => Object.keys(choice).length === 0)
     const free = at(operation, 'x-purser')['permission'] === 'none'
-    // Metrics have a listener of their own, where nobody is asked.
+    // Metrics have their own listener, without authentication.
     if (id !== 'getMetrics') expect(open).toBe(free)
   })
 

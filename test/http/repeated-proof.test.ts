@@ -1,7 +1,7 @@
 /**
- * A proof that is taken once, presented again with the same key while the reply may be lost: an observer of the request can
- * do that too. So a repeat gets the certificate alone, which is of no use without the key; the key gets the rest over mTLS.
- * And a request that is refused for what was spent before makes no role in a database.
+ * A proof that is taken once, presented again with the same key while the reply may be lost: an observer of the request
+ * can do that too. So a repeat gets the certificate alone, which is of no use without the key; the key gets the rest
+ * over mTLS. And a request that is refused for a spent proof or certificate creates no database role.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'

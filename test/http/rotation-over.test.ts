@@ -1,4 +1,4 @@
-/** Rotations of a secret whose live version nobody may read any more: it was deleted, or has expired. */
+/** Rotations of a secret whose live version was deleted or has expired. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
 import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'

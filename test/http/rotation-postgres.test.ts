@@ -1,4 +1,7 @@
-/** A database password rotated under a workload that uses it: two roles take turns, and the old one is closed after it has moved. */
+/**
+ * A database password rotated under a workload that uses it: two roles take turns, and the old one is closed after it
+ * has moved.
+ */
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Clock, createClock } from '../support/clock.ts'
@@ -155,7 +158,7 @@ describe('the postgres rotator', () => {
       { rolname: 'orders_c', rolcanlogin: true },
       { rolname: 'orders_d', rolcanlogin: false },
     ])
-    // From PostgreSQL 16 on whoever makes a role is its member for administering it, and no more.
+    // From PostgreSQL 16 on, the creator of a role is its member with ADMIN OPTION only.
     const members = await target.sql<{ set_option?: boolean; inherit_option?: boolean }>(
       `select * from pg_auth_members m where m.roleid in ('orders_c'::regrole, 'orders_d'::regrole)`,
     )
@@ -202,7 +205,7 @@ describe('the postgres rotator', () => {
     await pod.fetch('foreign')
     await pass(60)
     expect((await now()).state).toBe('retired')
-    // Somebody died at the first attempt of one that can't be set: it fails at the next, and nobody waits for it for ever.
+    // A process died at the first attempt of a rotation that cannot be set: the next attempt fails it for good.
     expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
     const definition = purser.knex.raw(`jsonb_set(definition, '{rotator,roles}', '["else_a", "else_b"]')`)
     await purser.knex('rotation').where({ state: 'pending' }).update({ definition, attempts: 1 })

@@ -1,4 +1,4 @@
-/** The webhook rotator: told the same value until it confirms, by a call that only Purser can have made; failures are seen. */
+/** The webhook rotator: called with the same value until it confirms, with Purser's signature; failures are visible. */
 import { createHash } from 'node:crypto'
 import { type Server, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -18,7 +18,7 @@ let ask: Ask
 let target: Server
 let url: string
 let told: { body: Told; text: string; signature: string }[]
-/** What the target answers; unless given, that it did what it was told. */
+/** The target's reply. Default: a confirmation. */
 let answer: ((told: Told) => { status?: number; body: string }) | undefined
 
 beforeEach(async () => {

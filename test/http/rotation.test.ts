@@ -1,4 +1,7 @@
-/** A rotation by the front door: ends when every consumer has moved, or as its deadline says, and every verb on the stuck ones. */
+/**
+ * A rotation by the front door: ends when every consumer has moved, or as its deadline says, and every verb on the
+ * stuck ones.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Clock, createClock } from '../support/clock.ts'
 import { type Pod, createPods } from '../support/consumers.ts'
@@ -158,7 +161,7 @@ describe('ten pods of one entry', () => {
     for (const pod of others.slice(0, -1)) await pod.fetch()
     await pass(20)
     expect([(await view())['waitingFor'], await state()]).toEqual([1, 'waiting'])
-    // The old one works until then, for whoever asks for it.
+    // The old one works until then, for all readers.
     if (!last) throw new Error('no pod')
     expect((await readOld(last, 1)).status).toBe(200)
     await last.fetch()

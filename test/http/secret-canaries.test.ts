@@ -1,9 +1,10 @@
 /**
- * A hundred values that are written, read, rotated, refused, and mistyped in every place that takes text: none of them is found, in any
- * encoding, in a dump of Postgres, its data directory with the write-ahead log and its own log of every statement, in the
- * server's log, metrics, refusals, the audit export, kept idempotency outcomes, temporary files or any process's
- * arguments. Two places are words that an operator or a client writes to be kept, and so not among them:
- * `Purser-Reason` and `User-Agent`; what has the shape of a token or key is masked there as well (canaries.test.ts).
+ * A hundred values that are written, read, rotated, refused, and mistyped in every place that takes text: none of them
+ * is found, in any encoding, in a dump of Postgres, its data directory with the write-ahead log and its own log of
+ * every statement, in the server's log, metrics, refusals, the audit export, kept idempotency outcomes, temporary files
+ * or any process's arguments. Two places are words that an operator or a client writes to be kept, and so not among
+ * them: `Purser-Reason` and `User-Agent`; what has the shape of a token or key is masked there as well
+ * (canaries.test.ts).
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync, statSync } from 'node:fs'
@@ -19,7 +20,9 @@ import { type TestPurser, startPurser } from '../support/purser.ts'
 import { ask } from '../support/raw-http.ts'
 
 const many = '100000'
-/** What all values begin with and nothing else does: looked for in every encoding, where every value would take minutes. */
+/**
+ * What all values begin with and nothing else does: looked for in every encoding, where every value would take minutes.
+ */
 const marker = `canary${randomBytes(12).toString('hex')}`
 const values = Array.from({ length: 100 }, (_, n) => `${marker}${n}x${randomBytes(8).toString('hex')}`)
 const needles = [...encodingsOf(marker)]
@@ -136,7 +139,7 @@ async function expectRotated(): Promise<void> {
   throw new Error('rotations did not end')
 }
 
-/** Where somebody puts a value by mistake: each place once for each value, as an operator, as a workload and as a stranger. */
+/** Each value, sent by mistake in each place, as an operator, as a workload and as a stranger. */
 async function mistypeEach(): Promise<void> {
   const attested = await purser.call('POST', '/api/v1/credentials', { proof: await proof(), accessToken: {} })
   const { token } = attested.body['accessToken'] as { token: string }

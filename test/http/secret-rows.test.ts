@@ -33,7 +33,7 @@ const flipped = (bytes: Buffer, at: number): Buffer => {
   return copy
 }
 
-/** Each is written over the live row, before anybody has read it. */
+/** Each replaces the live row before it is first read. */
 it.each<[string, (rows: Rows) => Partial<Row>]>([
   ['the value of the version before', ({ old }) => ({ ciphertext: old.ciphertext, data_key: old.data_key })],
   ['its ciphertext alone', ({ old }) => ({ ciphertext: old.ciphertext })],

@@ -38,7 +38,7 @@ describe('DELETE /api/v1/credentials/self', () => {
     const ending = giveUp(client)
     try {
       await expect.poll(() => waiters(knex), { timeout: 1500 }).toBe(1)
-      // Answers at once, with an error where somebody else has the row.
+      // Answers at once, with an error if another transaction has locked the row.
       await expect(knex('session').where({ id: client.session }).forUpdate().noWait()).resolves.toHaveLength(1)
     } finally {
       await tx.commit()

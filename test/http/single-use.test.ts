@@ -124,7 +124,7 @@ describe('a join token', () => {
     expect(good(answers)).toHaveLength(1)
     expect(good(answers)[0]?.body.spiffeId).toBe('spiffe://example.org/join/agent')
     const refused = answers.filter(({ status }) => status !== 200)
-    // They go one after the other, so on a busy machine the last are told to come again.
+    // They run one after another, so on a busy machine the last ones get a Retry-After.
     expect(refused.every((answer) => ['401 attestation_failed', '503 log_unavailable'].includes(fault(answer)))).toBe(
       true,
     )

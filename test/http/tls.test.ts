@@ -134,7 +134,7 @@ describe('a handshake', () => {
     await expect(handshake({ ca: testCa(new Date()).root.pem })).rejects.toThrow(/self-signed|unable to/)
   })
 
-  // With SSL_OP_NO_TICKET, OpenSSL's TLS 1.3 still sends tickets, which name a session that nobody keeps.
+  // With SSL_OP_NO_TICKET, OpenSSL's TLS 1.3 still sends tickets, but stores no session for them.
   it('is resumed by nobody: not even whoever made it, and never as somebody else', async () => {
     const client = await svid()
     const first = await handshake(client)

@@ -1,4 +1,4 @@
-/** Watching secrets by the front door: TLS, two replicas on one Postgres; who may, what is told, and what ends it. */
+/** Watches of secrets over TLS, on two replicas of one Postgres: permissions, events, and ends. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createCsr } from '@purser/sdk/csr'
 import { generateKeyPairSync } from 'node:crypto'

@@ -8,7 +8,7 @@ export type Ran = { code: number; out: string; err: string }
 type Options = {
   env?: Record<string, string | undefined>
   stdin?: string
-  /** Called with what was written to stdout so far, each time that more is. */
+  /** Called with all of stdout so far, each time that it grows. */
   onOutput?: (out: string) => void
   /** The same for stderr. */
   onError?: (err: string) => void

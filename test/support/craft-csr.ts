@@ -23,7 +23,7 @@ export type CsrRecipe = {
   behind?: Asn1[]
 }
 
-/** A request with anything in it, signed properly unless told otherwise. */
+/** A certificate request with any content, by default with a valid signature. */
 export function craftCsr(recipe: CsrRecipe): Buffer {
   const { key, digest = 'sha256' } = recipe
   const spki = recipe.spki ?? createPublicKey(key).export({ type: 'spki', format: 'der' })

@@ -31,7 +31,7 @@ export async function testPostgres(
   }
 }
 
-/** The dump that embedded databases start from, in a fifth of the time: made by whoever in this run needs it first. */
+/** The dump that embedded databases start from, in a fifth of the time. The first test that needs it creates it. */
 async function dump(): Promise<Blob> {
   const path = join(inject('runDirectory'), 'embedded.tar')
   const made = await readFile(path).catch(() => undefined)

@@ -1,7 +1,10 @@
 /** The ways in which a text may stand in bytes without being seen by who looks for the text itself. */
 import { hash } from 'node:crypto'
 
-/** What of a base64 text doesn't depend on what stands around it: three beginnings, without the characters at their ends. */
+/**
+ * What of a base64 text doesn't depend on what stands around it: three beginnings, without the characters at their
+ * ends.
+ */
 const base64Of = (bytes: Buffer): string[] =>
   [0, 1, 2].map((shift) => {
     const text = Buffer.concat([Buffer.alloc(shift), bytes])
@@ -16,7 +19,9 @@ const escaped = (text: string): string =>
     .map((part) => `\\u${part.charCodeAt(0).toString(16).padStart(4, '0')}`)
     .join('')
 
-/** Needles for one value: as it is, backwards, in base64 and base64url, hexadecimal, percent and JSON escapes, UTF-16. */
+/**
+ * Needles for one value: as it is, backwards, in base64 and base64url, hexadecimal, percent and JSON escapes, UTF-16.
+ */
 export function encodingsOf(text: string): Map<string, Buffer> {
   const bytes = Buffer.from(text, 'utf8')
   const found = new Map<string, Buffer>()
@@ -39,7 +44,7 @@ export function encodingsOf(text: string): Map<string, Buffer> {
   return found
 }
 
-/** Hashes of the whole text, without a key: whoever has few guesses finds the text by them. */
+/** Unkeyed hashes of the whole text, by which a guess can be confirmed. */
 export const hashesOf = (text: string): Buffer[] =>
   (['md5', 'sha1', 'sha256', 'sha512'] as const).flatMap((algorithm) => {
     const bytes = hash(algorithm, text, 'buffer')

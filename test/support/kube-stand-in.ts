@@ -153,7 +153,7 @@ export async function startKubeStandIn({
     jwk,
     seen,
     state,
-    /** A token as the TokenRequest API makes it, bound to a pod unless told otherwise. */
+    /** A token as the TokenRequest API makes it, bound to a pod by default. */
     token(options: TokenOptions = {}): string {
       const { ns = 'prod', sa = 'web', saUid = 'aaaaaaaa-0000-4000-8000-000000000001', pod, node = 'n1' } = options
       const bound = pod === undefined ? { name: 'web-1', uid: 'bbbbbbbb-0000-4000-8000-000000000001' } : pod

@@ -76,7 +76,7 @@ export async function startShop(
   return createShop(purser, issuer)
 }
 
-/** As the server's own roles have it: nobody's but Purser's. */
+/** The roles at the server that Purser created for leases. */
 export async function rolesAt(target: Pick<TargetServer, 'sql'>): Promise<string[]> {
   const rows = await target.sql<{ rolname: string }>(
     `select rolname from pg_roles where rolname ~ '^purser_[0-9a-f]{8}_' order by 1`,

@@ -1,4 +1,4 @@
-/** A real Postgres for tests and measurements: one that is given, one in a container, or the one in node_modules. */
+/** A real Postgres for tests and benchmarks: a configured one, one in a container, or the one in node_modules. */
 import { type OwnOptions, type OwnPostgres as Own, startOwn } from '../../src/cli/demo/postgres/own.ts'
 import { startContainer } from './postgres-container.ts'
 

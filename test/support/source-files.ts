@@ -1,4 +1,4 @@
-/** What the source files are made of, for the rules of structure.test.ts: read with the compiler's own parser. */
+/** Facts about the source files for structure.test.ts, read with the compiler's parser. */
 import { readFileSync, readdirSync } from 'node:fs'
 import { posix } from 'node:path'
 import ts from 'typescript'
@@ -23,7 +23,7 @@ export const root = new URL('../..', import.meta.url).pathname
 
 const isGenerated = (path: string): boolean => path.endsWith('.generated.ts') || path.endsWith('.d.ts')
 
-/** Every TypeScript file of a folder that somebody wrote. */
+/** Every TypeScript file of a folder that is not generated. */
 export function readSources(folder: string): SourceFile[] {
   return readdirSync(posix.join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => posix.join(folder, name))

@@ -22,7 +22,7 @@ export function svidOf({ body, text }: Answer, { key }: Pick<Request, 'key'>): S
   return { key, cert, serialNumber, notAfter, session: session.id }
 }
 
-/** A pod or job of its own, unless the token of another is given. */
+/** A new pod or job, unless `token` is another's. */
 export async function attest(at: TestPurser, issuer: Issuer, token?: string): Promise<Svid> {
   const request = newRequest()
   const proof = { kind: 'jwt', token: token ?? (await issuer.token()) }
@@ -30,7 +30,7 @@ export async function attest(at: TestPurser, issuer: Issuer, token?: string): Pr
   return svidOf(await at.call('POST', '/api/v1/credentials', body), request)
 }
 
-/** @param more what is asked for beside the proof */
+/** @param more members of the request beside the proof */
 export const renew = (
   at: TestPurser,
   client: Svid,

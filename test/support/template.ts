@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import { migrate } from '../../src/store/migrate.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 
-/** Runs one statement on its own connection, as whoever the URL names. */
+/** Runs one statement on its own connection, as the URL's user. */
 async function administer<Row extends object>(url: string, sql: string, values: unknown[] = []): Promise<Row[]> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
   client.on('error', () => undefined)
@@ -30,7 +30,10 @@ async function dropDatabase(url: string, name: string): Promise<void> {
 
 const clonesOf = (template: string): string => `${template.replace('template', 'test')}_`
 
-/** Makes and migrates a database that nobody can connect to, since one connection would stop every clone. `drop` takes forgotten clones along. */
+/**
+ * Creates and migrates a database without connections, since one would stop every clone. `drop` also drops forgotten
+ * clones.
+ */
 export async function makeTemplate(url: string): Promise<{ name: string; version: string; drop: () => Promise<void> }> {
   const name = `purser_template_${randomBytes(6).toString('hex')}`
   await administer(url, `create database ${name}`)

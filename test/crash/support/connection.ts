@@ -88,7 +88,7 @@ function exchange(socket: Socket, request: Ask): Promise<Outcome> {
   })
 }
 
-/** `target` is asked for at each new connection, so a server may come back elsewhere. */
+/** `target` is called at each new connection, so a server may return elsewhere. */
 export function openConnection(target: () => Target): Connection {
   let socket: Socket | undefined
   return {

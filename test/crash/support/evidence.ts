@@ -1,15 +1,15 @@
-/** What clients were given, checked as it arrives, and kept to be held against the log that survives. */
+/** Everything that clients received: checked on arrival, and later compared with the log that survives. */
 import { X509Certificate, createHash } from 'node:crypto'
 import { type Vkeys, openCheckpoint, verifyReceipt } from '@purser/sdk/verify'
 import type { Answered } from './connection.ts'
 
-/** A signed head that somebody saw. */
+/** A signed head that a client saw. */
 export type Head = { size: number; root: string }
 /** One reply with credentials: its entry's place and leaf, by which the whole entry is known. */
 type Given = { index: number; leaf: string; requestId: string }
 /** A state change that was confirmed; `granted` unless it says otherwise. */
 type Changed = { index: number; action: string; name: string; outcome?: 'intended' }
-/** A role that somebody was given. */
+/** A role that a client received. */
 type GivenLease = { id: string; username: string; password: string }
 
 export type Evidence = {
@@ -17,10 +17,10 @@ export type Evidence = {
   changed: Changed[]
   /** Size to root; two roots for one size are a fork. */
   heads: Map<number, string>
-  /** What versions of secrets somebody was given, as JSON: by path, then version. */
+  /** Versions of secrets that clients received, as JSON: by path, then version. */
   values: Map<string, Map<number, string>>
   leases: GivenLease[]
-  /** Anything that a client found wrong with what it was given. */
+  /** Faults that clients found in what they received. */
   faults: string[]
   /** Takes a reply of POST /api/v1/credentials or /api/v1/secrets:read; answers the head that its receipt carries. */
   take(reply: Answered, since?: Head): Head | undefined

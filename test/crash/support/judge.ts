@@ -1,6 +1,6 @@
 /**
- * Holds the surviving log against everything that clients saw. It reads every row and computes tree, tiles and effects by
- * itself, in the plainest way, and lists whatever does not fit.
+ * Holds the surviving log against everything that clients saw. It reads every row and computes tree, tiles and effects
+ * by itself, in the plainest way, and lists whatever does not fit.
  */
 import { commitment, leafHash, nodeHash } from '@purser/sdk/verify'
 import type { Knex } from '../../../src/store/database.ts'
@@ -46,7 +46,10 @@ export type Entry = {
   detail?: Record<string, unknown>
 }
 
-/** Roots of the tree at the sizes asked for: complete subtrees from large to small, joined from the right (RFC 6962 §2.1). */
+/**
+ * Roots of the tree at these sizes: complete subtrees from large to small, joined from the right (RFC 6962 section
+ * 2.1).
+ */
 function rootsAt(leaves: Buffer[], sizes: ReadonlySet<number>): Map<number, string> {
   const roots = new Map<number, string>()
   const peaks: { height: number; hash: Buffer }[] = []

@@ -27,9 +27,9 @@ export type LoadOptions = {
   want?: Want[]
   /** The subject of its tokens, which is the name of its workload. */
   subject?: string
-  /** Its proof, a token of its own for each request unless given. */
+  /** Its proof. Default: a new token for each request. */
   proof?: () => string
-  /** Which replicas are asked; a connection stays with one until that one fails it. */
+  /** The replicas to use. A connection stays with one until that one fails. */
   replicas?: Replica[]
   onOutcome?: (outcome: Outcome, replica: Replica) => void
   /** Every n-th request is one that must be refused: its token is expired. */
@@ -77,7 +77,7 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
         grants.push({ at: performance.now(), by: replica })
         for (const count of waiters) count(replica)
       }
-      // A balancer sends nobody new to a replica that is leaving, and says so by /readyz.
+      // A balancer sends no new client to a replica that drains, which /readyz reports.
       const leaves = outcome.kind === 'answered' && outcome.headers.connection === 'close'
       if (leaves) at = (at + 1) % replicas.length
       else if (outcome.kind !== 'answered') {

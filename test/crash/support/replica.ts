@@ -29,9 +29,9 @@ export type Replica = {
   resume(): void
   /** Lines of its own log, of all its lives. */
   lines: Line[]
-  /** What it wrote to stderr: crashes, and what Node says of rejections that nobody handled. */
+  /** Its stderr: crashes, and Node's reports of unhandled rejections. */
   complaints: string[]
-  /** Exits that nobody asked for. */
+  /** Unexpected exits. */
   deaths: string[]
 }
 

@@ -46,7 +46,7 @@ export function startBorrowers({ cluster, target }: SecretLab, many: number): Bo
       const does = randomInt(4)
       if (does === 0) {
         const reply = await post('revoke')
-        // 202 is said while somebody works on it.
+        // 202 means that another process works on it.
         if (reply?.status === 200 && (await logsIn(target, username, password))) fault('was revoked, and logs in')
       }
       if (does === 1) await post('renew')

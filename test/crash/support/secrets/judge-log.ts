@@ -133,7 +133,7 @@ async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]>
   return problems
 }
 
-/** What became of each intent: said by the same request, or by whoever went on with its rotation or its lease. */
+/** The outcome of each intent, recorded by the same request or by the job that continued its rotation or lease. */
 async function judgeIntents(_: Knex, log: readonly Entry[]): Promise<string[]> {
   const subjectsOf = (entry: Entry): string[] => [
     entry.requestId,

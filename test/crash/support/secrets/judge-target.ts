@@ -1,4 +1,6 @@
-/** What is true at the target and for readers, held against what Purser says: values, logins, open connections, roles. */
+/**
+ * What is true at the target and for readers, held against what Purser says: values, logins, open connections, roles.
+ */
 import type { Knex } from '../../../../src/store/database.ts'
 import { rolesAt } from '../../../support/leases.ts'
 import type { Evidence } from '../evidence.ts'
@@ -30,7 +32,7 @@ async function storedVersions(knex: Knex): Promise<Stored[]> {
   }))
 }
 
-/** Every version that can be read, as the operator reads it: what a reader was given before is what it is now. */
+/** Every version that can be read, as the operator reads it, equals what readers received before. */
 async function readAll(
   lab: SecretLab,
   stored: readonly Stored[],

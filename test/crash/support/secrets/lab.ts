@@ -1,4 +1,6 @@
-/** Two replicas, a target Postgres, secrets that are rotated by every kind of rotator, and a database with leases on it. */
+/**
+ * Two replicas, a target Postgres, secrets that are rotated by every kind of rotator, and a database with leases on it.
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 import { type TargetServer, startTarget } from '../../../support/target.ts'
 import { type Cluster, askOnce, startCluster } from '../cluster.ts'
@@ -20,7 +22,7 @@ export type Counts = Map<string, number>
 
 /** Somebody who asks one thing after the other, at whichever replica answers. */
 export type Client = {
-  /** Nothing where no reply came: what was asked may have been done. */
+  /** `undefined` if no reply came: the request may have been executed. */
   ask(request: Ask): Promise<Answered | undefined>
   counts: Counts
   close(): void
@@ -81,7 +83,7 @@ const workload = (name: string, grants: object) => ({
   maxSessionSeconds: 7200,
 })
 
-/** @param sizes secrets of each rotator, and others that nobody rotates, whose data keys are many to wrap again */
+/** @param sizes secrets of each rotator, and many without one, whose data keys are wrapped again */
 export async function startSecretLab(sizes: { postgres: number; generated: number; kept: number }): Promise<SecretLab> {
   const target = await startTarget()
   const cluster = await startCluster({ replicas: 2 }).catch(async (error: unknown) => {

@@ -1,4 +1,4 @@
-/** Consumers: each a session that reads secrets again and again, logs in with what it was given, and says that it uses it. */
+/** Consumers: sessions that repeatedly read secrets, log in with them, and acknowledge them. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Knex } from '../../../../src/store/database.ts'
 import type { Head } from '../evidence.ts'
@@ -20,7 +20,7 @@ export function startPods(lab: SecretLab, knex: Knex, logins: Logins, many: numb
   const counts: Counts = new Map()
   let reads = 0
 
-  /** The live version logs in whenever it is asked for: it is set before it is live, and ended after it was. */
+  /** The live version must always log in: it is set before it is live, and ended afterwards. */
   async function use({ path, version, data }: Value): Promise<void> {
     const { username, password } = data
     if (username === undefined || password === undefined) return

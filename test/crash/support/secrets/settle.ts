@@ -1,10 +1,10 @@
-/** Time that passes while nobody serves, and the wait for what is left to be done. */
+/** Simulates time without a server, and waits for the remaining work. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Knex } from '../../../../src/store/database.ts'
 
 /**
- * What is worth two minutes to Purser (a claim of somebody who is gone, a role that was intended and never given out) is
- * made older by that, so that nobody has to wait for it. While no replica runs: these rows have one writer at a time.
+ * Purser waits two minutes for a dead process's claim, or for a role that was intended and never released. This ages
+ * their rows by that time. Run it only while no replica runs, since these rows have one writer at a time.
  */
 export async function passTwoMinutes(knex: Knex): Promise<void> {
   const before = (column: string) => knex.raw(`${column} - interval '2 minutes'`)
