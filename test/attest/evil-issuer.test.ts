@@ -66,7 +66,7 @@ it('an honest one is believed, and a forged proof of it is not', async () => {
   expect(await attestor.check(now)).toEqual([{ ok: true, what: 'discovery and keys', detail: '1 usable' }])
 })
 
-describe('an evil one', () => {
+describe('a hostile issuer', () => {
   let other: TestServer
   let otherUrl = ''
   const behaviours: [string, (self: () => string) => Answer, string][] = [

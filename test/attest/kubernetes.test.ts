@@ -177,7 +177,7 @@ describe('what is gone', () => {
   })
 })
 
-describe('what a cluster in bad hands answers to a review', () => {
+describe('replies of a hostile cluster to a review', () => {
   const set = (path: string, value: unknown) => (review: Review) => {
     const copy = structuredClone(review) as Record<string, unknown>
     const names = path.split('/')

@@ -243,7 +243,7 @@ describe('aws', () => {
   ) // prettier-ignore
 })
 
-describe('what an entry must ask for', () => {
+describe('conditions that an entry must state', () => {
   const main = { 'github:ref': 'refs/heads/main' }
   const guarded = { 'gitlab:ref-protected': 'true' }
   const cases: [string, Match, boolean][] = [

@@ -67,7 +67,7 @@ describe('replicas on a database that was put back', () => {
     for (const dir of dirs) await rm(dir, { recursive: true, force: true })
   })
 
-  it('a replica that kept no head issues, until one that did starts: then neither issues nor serves a head', async () => {
+  it('a replica without a kept head issues until one with a head starts: then neither issues or serves a head', async () => {
     second = await joinReplica(place, admin, dirs[0] ?? '')
     expect((await ask(second, issuer)).status).toBe(200)
     first = await place.start(admin)

@@ -40,7 +40,7 @@ describe('databases', () => {
     expect((await ask('getDatabase', { name: 'refused' })).status).toBe(404)
   })
 
-  it('are refused or kept with names as they are, whatever is in them', async () => {
+  it('keep hostile names exactly, or are refused', async () => {
     for (const [n, name] of hostileNames.entries()) {
       const grants = [{ schema: name, objects: 'tables', privileges: ['select'] }]
       const answer = await ask('createDatabase', {

@@ -184,7 +184,7 @@ describe('a request that asks for more', () => {
     expect(await send(csrPem(good), { generateKey: 'EC-P256' })).toMatchObject({ status: 400 })
   })
 
-  it('gets nothing that it asks for: neither names, nor CA, nor usages, nor times, nor its subject', async () => {
+  it('contributes no names, CA rights, usages, times or subject', async () => {
     const wishes = [
       'basicConstraints=critical,CA:TRUE,pathlen:3',
       'keyUsage=critical,keyCertSign,cRLSign',

@@ -313,7 +313,7 @@ describe('leases, when something fails', () => {
     expect(await rolesAt(target)).toEqual([])
   })
 
-  it('ends nothing early or late where the clock jumps', async () => {
+  it('ends nothing early or late when the clock jumps', async () => {
     const clock = createClock()
     const other = await startShop(target, { store: 'postgres', now: clock.now })
     try {

@@ -28,7 +28,7 @@ const ask = async (wanted: object, at = after): Promise<Answer> =>
   at.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await issuer.token() }, ...wanted })
 const csr = newRequest().csr
 
-it('leaves in no certificate, granted as it is', async () => {
+it('is in no certificate, even if a workload entry grants it', async () => {
   for (const wanted of [{ x509: { csr } }, { x509: { csr, dnsNames: ['web.lab'] } }]) {
     const answer = await ask(wanted)
     expect(fault(answer)).toBe('403 not_granted /x509/dnsNames')

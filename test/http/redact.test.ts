@@ -142,7 +142,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     expect([part.problems, part.redacted]).toEqual([[], 2])
   })
 
-  it('takes an entry once, and never what tells how things came to be as they are', async () => {
+  it('removes an entry once, and never one about policy, keys or revocations', async () => {
     await purser.asAdmin('POST', '/api/v1/revocations', { spiffeId: 'spiffe://example.org/lab/web' })
     ahead += 25 * 3600_000
     await ageEntries(purser.knex, 31)

@@ -149,7 +149,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       }
     })
 
-    it('asks an operator why, and names the operator as holder', async () => {
+    it('requires a reason of an operator, and names the operator as a holder', async () => {
       expect((await get('prod/db/password', purser.admin)).status).toBe(400)
       const answer = await get('prod/db/password', purser.admin, { 'purser-reason': 'incident 7' })
       expect([answer.status, answer.body['data']]).toEqual([200, { password: canary }])

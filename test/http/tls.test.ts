@@ -135,7 +135,7 @@ describe('a handshake', () => {
   })
 
   // With SSL_OP_NO_TICKET, OpenSSL's TLS 1.3 still sends tickets, but stores no session for them.
-  it('is resumed by nobody: not even whoever made it, and never as somebody else', async () => {
+  it('is never resumed, neither by its own client nor as another', async () => {
     const client = await svid()
     const first = await handshake(client)
     const sessions: Buffer[] = []

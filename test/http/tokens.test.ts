@@ -127,7 +127,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     }
   })
 
-  it('let nobody grant a role beyond their own', async () => {
+  it('grant no role beyond their own', async () => {
     const { token } = await insertToken(purser, 'operator')
     await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
     const workload = (role: string) => ({
@@ -148,7 +148,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect(fault(await ask('replaceWorkload', { name: 'pipeline', body: workload('admin'), ifMatch: 1 }))).toBe('200 ')
   })
 
-  it('are not taken where another kind of credential is asked for, nor the other way round', async () => {
+  it('are refused in place of another kind of credential, and the other way round', async () => {
     for (const kind of ['at', 'join', 'boot'] as const) {
       const { token } = newToken(kind, randomBytes)
       expect(fault(await ask('listWorkloads', { token }))).toBe('401 token_type')

@@ -27,7 +27,7 @@ describe('a connection to a target', () => {
     expect(await encrypted('127.0.0.1', { caPem, serverName: 'issuer.test' })).toEqual([{ ssl: true }])
   })
 
-  it('is none to whom another authority vouches for, or who has another name; nobody asks it for a login', async () => {
+  it('is refused under another authority or name, before any login', async () => {
     const before = target.log()
     for (const tls of [
       {},
