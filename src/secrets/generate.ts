@@ -1,4 +1,4 @@
-/** Values that a policy describes: passwords of an alphabet and a length, UUIDs, key pairs. */
+/** Generates values from a policy: passwords, UUIDs, key pairs. */
 import { generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Problem } from '../errors.ts'
@@ -11,16 +11,16 @@ const alphabets = {
   hex: '0123456789abcdef',
   digits: '0123456789',
   'url-safe': 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_',
-  // Without quotes, backslash, dollar and backtick: what breaks in shells, connection strings and files.
+  // Without quotes, backslash, dollar and backtick, which break in shells, connection strings and files.
   printable: 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#%&()*+,-./:;<=>?@[]^_{|}~',
 } as const
 
 type KeyPairKind = 'ed25519' | 'ec-p256' | 'rsa-2048'
 
-/** What one member of the value is. */
+/** How one member of the value is generated. */
 type FieldSpec =
   | { length: number; alphabet: keyof typeof alphabets }
-  /** Each of these characters is as likely. */
+  /** Each character is equally likely. */
   | { length: number; characters: string }
   | { uuid: true }
   | { keyPair: KeyPairKind }
@@ -96,22 +96,22 @@ async function generateField(spec: FieldSpec, randomBytes: (size: number) => Buf
 }
 
 /**
- * Members of the live value that no field names stay as they are.
- * @throws RotatorError where there are any, and nobody may read them any more: a rotation brings nothing back
+ * Members of the live value that no field names stay unchanged.
+ * @throws RotatorError where such members were deleted or have expired: a rotation does not bring them back
  */
 export async function generateData(
   fields: FieldSpecs,
   { current = {}, isOver = false }: Pick<Next, 'current' | 'isOver'>,
   randomBytes: (size: number) => Buffer,
 ): Promise<SecretData> {
-  if (isOver && Object.keys(current).some((name) => !Object.hasOwn(fields, name))) throw broughtBack()
-  const made = await Promise.all(
+  if (isOver && Object.keys(current).some((name) => !Object.hasOwn(fields, name))) throw restoresMembers()
+  const generated = await Promise.all(
     Object.entries(fields).map(async ([name, spec]) => [name, await generateField(spec, randomBytes)] as const),
   )
-  return { ...current, ...Object.fromEntries(made) }
+  return { ...current, ...Object.fromEntries(generated) }
 }
 
-const broughtBack = (): RotatorError =>
+const restoresMembers = (): RotatorError =>
   new RotatorError(
     'no_live_value',
     'the live version was deleted or has expired, and has members that no field names: undelete it, put one, or send data',

@@ -1,28 +1,28 @@
 /**
- * The paths of all secrets in their order, so that a list looks only where its caller may have something: its work is by
- * what is granted and shown, not by what there is.
+ * The sorted paths of all secrets. A list visits only the ranges that its caller is granted: its cost depends on what is
+ * granted and shown, not on all secrets.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 export type PathIndex = readonly string[]
 
-/** Of one map at a time. Sorting takes one pass where little changed since. */
+/** Keeps the index of one map. Sorting an almost sorted array takes one pass. */
 export function createPathIndex(): (secrets: ReadonlyMap<string, unknown>) => PathIndex {
   let indexed: ReadonlyMap<string, unknown> = new Map()
   let paths: string[] = []
   return (secrets) => {
     if (secrets === indexed) return paths
-    const known = paths.filter((path) => secrets.has(path))
+    const remaining = paths.filter((path) => secrets.has(path))
     const added = [...secrets.keys()].filter((path) => !indexed.has(path))
     indexed = secrets
-    paths = [...known, ...added].sort(byBytes)
+    paths = [...remaining, ...added].sort(byBytes)
     return paths
   }
 }
 
 const byBytes = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-/** The first position whose path is not before `text`. */
+/** The first position whose path is not less than `text`. */
 function positionOf(paths: PathIndex, text: string): number {
   let [low, high] = [0, paths.length]
   while (low < high) {
@@ -33,11 +33,11 @@ function positionOf(paths: PathIndex, text: string): number {
   return low
 }
 
-/** Looked at before others get a turn of the event loop. */
+/** Paths visited before other work gets a turn of the event loop. */
 const maxWithoutTurn = 500
 
 export type PathQuery = {
-  /** Texts of which one begins every path that the caller may have. */
+  /** Each path that the caller is granted begins with one of these. */
   roots: readonly string[]
   prefix: string
   /** The last path of the page before. */
@@ -49,22 +49,22 @@ export type PathQuery = {
 /** The next paths in their order, at most `max`. */
 export async function findPaths(paths: PathIndex, { roots, prefix, after, max, may }: PathQuery): Promise<string[]> {
   const matches: string[] = []
-  let looked = 0
+  let visited = 0
   for (const root of rangesOf(roots, prefix)) {
     const start = positionOf(paths, root)
-    // `after` itself was shown.
+    // The page before showed `after` itself.
     const next = after === undefined ? 0 : positionOf(paths, after + '\0')
     for (let n = Math.max(start, next); n < paths.length && matches.length < max; n++) {
       const path = paths[n] ?? ''
       if (!path.startsWith(root)) break
       if (may(path)) matches.push(path)
-      if (++looked % maxWithoutTurn === 0) await nextTurn()
+      if (++visited % maxWithoutTurn === 0) await nextTurn()
     }
   }
   return matches
 }
 
-/** Where roots and prefix both hold, in order, none inside another. */
+/** The intersections of roots and prefix, sorted, none within another. */
 function rangesOf(roots: readonly string[], prefix: string): string[] {
   const ranges = roots.flatMap((root) => (root.startsWith(prefix) ? [root] : prefix.startsWith(root) ? [prefix] : []))
   return [...new Set(ranges)]

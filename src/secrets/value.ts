@@ -1,4 +1,4 @@
-/** A secret's value: a JSON object, kept as its text under a data key of its own. */
+/** A secret's value: a JSON object, stored as text under its own data key. */
 import { refuse } from '../errors.ts'
 import { type SealingKeyring, openValue, sealValue } from '../keys/data-keys.ts'
 import type { SealedValue } from '../store/rows.ts'
@@ -6,7 +6,7 @@ import type { VersionRow } from '../store/secret-versions.ts'
 
 export type SecretData = Record<string, unknown>
 
-/** As the text that is kept. */
+/** Of the stored text. */
 const maxBytes = 192 * 1024
 
 type Place = { id: string; path: string }
@@ -24,7 +24,7 @@ export function sealData(keyring: SealingKeyring, secret: Place, version: number
   }
 }
 
-/** @throws EnvelopeError when the row was moved or changed, which is our own fault to a caller */
+/** @throws EnvelopeError where the row was moved or changed: an internal error to callers */
 export function openData(keyring: SealingKeyring, secret: Place, row: VersionRow): SecretData {
   if (!row.sealed) throw new Error('a destroyed version has no value')
   const bytes = openValue(keyring, placeOf(secret, row.version), row.sealed)

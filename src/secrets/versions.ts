@@ -1,61 +1,61 @@
 /**
- * Version rows as ciphertexts, the last used in memory. A kept row is used only for the revision of the secret that it was
- * read for, and the append judges whether that revision is still the live one: so a destroyed value never leaves.
+ * Version rows with their ciphertexts, the last used cached in memory. A cached row serves only the revision of the secret
+ * that it was read for, and the append checks that this revision is still live: a destroyed value never leaves.
  */
 import type { Database } from '../store/database.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { type VersionRow, readVersions } from '../store/secret-versions.ts'
 
-type WantedVersion = { secret: SecretRow; version: number }
+type VersionQuery = { secret: SecretRow; version: number }
 
 export type Versions = {
-  /** In the order asked for; nothing where there is no such version. One query for all that are not kept. */
-  find(wanted: readonly WantedVersion[]): Promise<(VersionRow | undefined)[]>
+  /** In the order of the queries; undefined where there is no such version. One SQL query for all that are not cached. */
+  find(queries: readonly VersionQuery[]): Promise<(VersionRow | undefined)[]>
 }
 
-/** Ciphertexts, in bytes; the keys of the map and the rows around them come on top. */
+/** Bytes of ciphertexts and rows, without the map's own. */
 const maxBytes = 32 * 1024 * 1024
 const rowBytes = 512
 
-const keyOf = ({ secret, version }: WantedVersion): string => `${secret.id}/${version}/${secret.revision}`
+const keyOf = ({ secret, version }: VersionQuery): string => `${secret.id}/${version}/${secret.revision}`
 const sizeOf = (row: VersionRow): number => rowBytes + (row.sealed?.ciphertext.length ?? 0)
 
-/** @param opened makes sure that these wrapping keys are in the keyring */
+/** @param loadKeys loads these wrapping keys into the keyring */
 export function createVersions(
   { knex }: Pick<Database, 'knex'>,
-  opened: (wrappingKeyIds: readonly string[]) => Promise<void>,
+  loadKeys: (wrappingKeyIds: readonly string[]) => Promise<void>,
 ): Versions {
-  // A Map keeps the order of insertion: what is used is inserted anew, and the first one is the one to go.
-  const kept = new Map<string, VersionRow>()
+  // A Map keeps the order of insertion: a used row is inserted again, and the first row is evicted.
+  const cache = new Map<string, VersionRow>()
   let bytes = 0
 
-  function keep(key: string, row: VersionRow): void {
-    const earlier = kept.get(key)
+  function store(key: string, row: VersionRow): void {
+    const earlier = cache.get(key)
     if (earlier) bytes -= sizeOf(earlier)
-    kept.delete(key)
-    kept.set(key, row)
+    cache.delete(key)
+    cache.set(key, row)
     bytes += sizeOf(row)
-    for (const [oldest, gone] of kept) {
+    for (const [oldest, evicted] of cache) {
       if (bytes <= maxBytes) break
-      kept.delete(oldest)
-      bytes -= sizeOf(gone)
+      cache.delete(oldest)
+      bytes -= sizeOf(evicted)
     }
   }
 
   return {
-    async find(wanted) {
-      const missing = wanted.filter((version) => !kept.has(keyOf(version)))
+    async find(queries) {
+      const missing = queries.filter((query) => !cache.has(keyOf(query)))
       const read = await readVersions(
         knex,
         missing.map(({ secret, version }) => ({ secretId: secret.id, version })),
       )
-      await opened(read.flatMap(({ sealed }) => (sealed ? [sealed.wrappingKeyId] : [])))
-      const found = new Map<string, VersionRow>()
-      for (const row of read) found.set(`${row.secretId}/${row.version}`, row)
-      return wanted.map((version) => {
-        const key = keyOf(version)
-        const row = kept.get(key) ?? found.get(`${version.secret.id}/${version.version}`)
-        if (row) keep(key, row)
+      await loadKeys(read.flatMap(({ sealed }) => (sealed ? [sealed.wrappingKeyId] : [])))
+      const rows = new Map<string, VersionRow>()
+      for (const row of read) rows.set(`${row.secretId}/${row.version}`, row)
+      return queries.map((query) => {
+        const key = keyOf(query)
+        const row = cache.get(key) ?? rows.get(`${query.secret.id}/${query.version}`)
+        if (row) store(key, row)
         return row
       })
     },

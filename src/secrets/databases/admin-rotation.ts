@@ -1,6 +1,6 @@
 /**
- * Replacing a database's administrative credential. The next one is staged, sealed, before the server hears of it: after a
- * crash at any step one of the two works, and which one is tried. Each step may be repeated.
+ * Replacing a database's administrative credential. The next one is staged, sealed, before it is set at the server: after
+ * a crash at any step one of the two works, and both are tried. Each step may be repeated.
  */
 import type { DatabaseRow, SealedValue } from '../../store/rows.ts'
 import { type AdminParts, currentPassword, openPassword, sealPassword } from './admin.ts'
@@ -19,7 +19,7 @@ export const nextAdmin = (
   randomBytes: RandomBytes,
 ): SealedValue => sealPassword(keyring, row.id, row.revision + 1, newPassword(randomBytes))
 
-/** The same credential, sealed for a row whose revision went on while it was being set. */
+/** The same credential, sealed for the row's later revision: the row changed while the credential was being set. */
 export const stagedAnew = (keyring: AdminParts['keyring'], row: DatabaseRow, staged: SealedValue): SealedValue =>
   sealPassword(keyring, row.id, row.revision + 1, openPassword(keyring, row.id, row.revision, staged))
 
@@ -37,8 +37,8 @@ async function opens(row: DatabaseRow, password: string): Promise<boolean> {
 }
 
 /**
- * Makes the staged credential the one that the server takes, and tries it.
- * @throws TargetError; what works then is what worked before, or both are tried again later
+ * Sets the staged credential at the server, and logs in with it.
+ * @throws TargetError; then the earlier credential still works, or a job tries both again
  */
 export async function setStaged(
   parts: AdminParts,
@@ -57,7 +57,7 @@ export async function setStaged(
   if (!(await opens(row, password))) throw new TargetError('wrong_credential', 'the server does not take what was set')
 }
 
-/** The row as it is once the staged credential is the only one. */
+/** The row with the staged credential as its only one. */
 export const switched = (row: DatabaseRow, staged: SealedValue): DatabaseRow => ({
   ...row,
   revision: row.revision + 1,

@@ -1,4 +1,4 @@
-/** Working as a database's administrator: its credential is opened for one connection, and kept nowhere. */
+/** Connections as a database's administrator. Its credential is decrypted for one connection, and not kept. */
 import { type SealingKeyring, openValue, sealValue } from '../../keys/data-keys.ts'
 import type { Knex } from '../../store/database.ts'
 import { stagedAdmin } from '../../store/databases.ts'
@@ -11,7 +11,7 @@ export type AdminParts = { db: { knex: Knex }; keyring: SealingKeyring }
 
 const placeOf = (id: string, revision: number) => ({ kind: 'database', id, revision }) as const
 
-/** @param revision that of the row which it is kept with */
+/** @param revision of the row that the password is stored in */
 export function sealPassword(keyring: SealingKeyring, id: string, revision: number, password: string): SealedValue {
   const bytes = Buffer.from(password, 'utf8')
   try {
@@ -30,7 +30,7 @@ export function openPassword(keyring: SealingKeyring, id: string, revision: numb
   }
 }
 
-/** The password that is being set is sealed for the revision that it will have. */
+/** A staged password is sealed for the next revision of its row. */
 async function stagedPassword({ db, keyring }: AdminParts, id: string): Promise<string | undefined> {
   const staged = await stagedAdmin(db.knex, id)
   return staged && openPassword(keyring, id, staged.revision + 1, staged.next)
@@ -42,8 +42,8 @@ export function currentPassword({ keyring }: Pick<AdminParts, 'keyring'>, row: D
 }
 
 /**
- * Runs work on a connection of the database's administrator. While its credential is being changed, either of the two may
- * be the one that the server takes.
+ * Runs work on a connection of the database's administrator. While the credential is being replaced, the server takes
+ * either the current or the staged one.
  * @throws TargetError
  */
 export async function asAdmin<T>(

@@ -7,15 +7,15 @@ import { quoteIdentifier, quoteLiteral } from './identifier.ts'
 import { administering, checkGroups, endConnections, inheriting, reachedBy, roleExists } from './roles.ts'
 import { TargetError } from './target-error.ts'
 
-/** What both inherit from owns what they make: a role that is closed takes nothing with it. */
+/** The owner, which both roles inherit from, owns the objects that they create: closing a role removes none. */
 async function joinOwner(session: SqlSession, username: string, owner: string): Promise<void> {
-  const [found] = await session.run(`select pg_has_role($1::name, $2::name, 'usage') as member`, [username, owner])
-  if (found?.['member'] === true) return
-  const how = await inheriting(session)
-  await administering(() => session.run(`grant ${quoteIdentifier(owner)} to ${quoteIdentifier(username)}${how}`))
+  const [row] = await session.run(`select pg_has_role($1::name, $2::name, 'usage') as member`, [username, owner])
+  if (row?.['member'] === true) return
+  const inherit = await inheriting(session)
+  await administering(() => session.run(`grant ${quoteIdentifier(owner)} to ${quoteIdentifier(username)}${inherit}`))
 }
 
-/** Gives a role its password, and lets it log in. One that is missing is made only where that is wanted. */
+/** Sets the password of a role and lets it log in. A missing role is created only with `create`. */
 export async function openRole(
   session: SqlSession,
   { username, owner, verifier, create }: { username: string; owner: string; verifier: string; create: boolean },
@@ -39,17 +39,16 @@ export async function openRole(
 }
 
 /**
- * A role that may more than its owner gives it is none whose password goes to workloads: by itself, or by what it is a
- * member of.
+ * Refuses a role that has privileges beyond its owner's, itself or through a membership: its password goes to workloads.
  */
 async function checkPlain(session: SqlSession, username: string): Promise<void> {
-  if ((await reachedBy(session, username)).some((one) => one.powerful))
+  if ((await reachedBy(session, username)).some((role) => role.powerful))
     throw new TargetError('too_powerful', 'a role of the policy is a privileged one, or reaches one')
 }
 
 /**
- * No login, no password that anybody knows, no connection. One that is gone already is closed. Where somebody dies at
- * it, the next one begins anew.
+ * Takes the login, the password and every connection of a role. A role that does not exist is closed already. After a
+ * crash the next attempt repeats every step.
  */
 export async function closeRole(session: SqlSession, username: string, verifier: string): Promise<void> {
   if (!(await roleExists(session, username))) return
@@ -57,7 +56,7 @@ export async function closeRole(session: SqlSession, username: string, verifier:
   await administering(() => session.run(`alter role ${name} nologin password ${quoteLiteral(verifier)}`))
   const [own] = await session.run(`select pg_has_role($1::name, 'usage') as member`, [username])
   if (own?.['member'] === true) return endConnections(session, username)
-  // Whoever may administer a role may be its member, which ending its connections takes: never for longer than that.
+  // Ending connections needs membership, which the administrator of a role may grant itself: for this transaction only.
   await session.together(async () => {
     await session.run(`grant ${name} to current_user${await inheriting(session)}`)
     await endConnections(session, username)

@@ -1,12 +1,12 @@
-/** Whether an administrator may administer the roles that it has to, and whether those that it makes can connect. */
+/** Checks that an administrator may administer its roles, and that the roles it creates can connect. */
 import type { Row, SqlSession } from './connect.ts'
 import type { DatabaseDefinition } from './definition.ts'
 import { quoteIdentifier } from './identifier.ts'
 import { administersByMembership } from './roles.ts'
 import { TargetError } from './target-error.ts'
 
-/** Before PostgreSQL 16 whoever may make roles may grant any that is no superuser. */
-export async function lookAtGroups(session: SqlSession, names: readonly string[], who: string): Promise<void> {
+/** Before PostgreSQL 16, a role with CREATEROLE may grant every role that is not a superuser. */
+export async function checkGrantable(session: SqlSession, names: readonly string[], grantee: string): Promise<void> {
   if (!(await administersByMembership(session))) return
   const rows: Row[] = await session.run(
     `select rolname as name from pg_roles
@@ -17,12 +17,12 @@ export async function lookAtGroups(session: SqlSession, names: readonly string[]
   const groups = rows.map((row) => quoteIdentifier(String(row['name']))).join(', ')
   throw new TargetError(
     'not_permitted',
-    `from PostgreSQL 16 on CREATEROLE alone grants no group: grant ${groups} to ${who} with admin option`,
+    `from PostgreSQL 16 on CREATEROLE alone grants no group: grant ${groups} to ${grantee} with admin option`,
   )
 }
 
-/** Another administrator may have made those that are there. */
-export async function lookAtRoles(session: SqlSession, prefix: string, who: string): Promise<void> {
+/** Another administrator may have created the existing roles. */
+export async function checkExistingRoles(session: SqlSession, prefix: string, grantee: string): Promise<void> {
   if (!(await administersByMembership(session))) return
   const rows: Row[] = await session.run(
     `select r.rolname as name, max(by.rolname) as maker
@@ -35,28 +35,28 @@ export async function lookAtRoles(session: SqlSession, prefix: string, who: stri
   )
   if (rows.length === 0) return
   const makers = [...new Set(rows.flatMap(({ maker }) => (typeof maker === 'string' ? [maker] : [])))]
-  const how =
+  const remedy =
     makers.length > 0
-      ? `grant ${makers.map(quoteIdentifier).join(', ')} to ${who} with inherit true`
-      : `grant each of them to ${who} WITH ADMIN OPTION`
+      ? `grant ${makers.map(quoteIdentifier).join(', ')} to ${grantee} with inherit true`
+      : `grant each of them to ${grantee} WITH ADMIN OPTION`
   throw new TargetError(
     'not_permitted',
-    `${rows.length} roles were made by somebody else, who alone may take them away from PostgreSQL 16 on: ${how}`,
+    `${rows.length} roles were made by somebody else, who alone may take them away from PostgreSQL 16 on: ${remedy}`,
   )
 }
 
-/** Grants are on schemas and what is in them: the right to connect comes from PUBLIC, as by default, or from a group. */
-export async function lookAtConnecting(session: SqlSession, { database, roles }: DatabaseDefinition): Promise<void> {
+/** Grants cover schemas and their objects; the right to connect comes from PUBLIC (the default) or from a group. */
+export async function checkConnect(session: SqlSession, { database, roles }: DatabaseDefinition): Promise<void> {
   const groups = roles.memberOf ?? []
-  const [found] = await session.run(
+  const [row] = await session.run(
     `select has_database_privilege('public', current_database(), 'connect')
          or exists (select from pg_roles where rolname = any($1) and has_database_privilege(oid, current_database(), 'connect')) as may`,
     [groups],
   )
-  if (found?.['may'] === true) return
-  const whom = groups[0] === undefined ? 'a NOLOGIN group, and name that in memberOf' : quoteIdentifier(groups[0])
+  if (row?.['may'] === true) return
+  const grantee = groups[0] === undefined ? 'a NOLOGIN group, and name that in memberOf' : quoteIdentifier(groups[0])
   throw new TargetError(
     'not_permitted',
-    `PUBLIC may not connect, and so no role that is made here: grant connect on database ${quoteIdentifier(database)} to ${whom}`,
+    `PUBLIC may not connect, and so no role that is made here: grant connect on database ${quoteIdentifier(database)} to ${grantee}`,
   )
 }

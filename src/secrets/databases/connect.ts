@@ -1,6 +1,6 @@
 /**
- * The client of other people's databases. Bounded in time whatever the other side does; verified by TLS unless it is on
- * this machine; nothing of Purser's own environment (PGHOST, .pgpass and so on) has a say.
+ * The client of target databases. Every step has a time limit; TLS verifies the server unless it is on this machine;
+ * Purser's own environment (PGHOST, .pgpass and so on) is ignored.
  */
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
 import { Client } from 'pg'
@@ -11,21 +11,21 @@ export type Credential = { username: string; password: string }
 
 export type Row = Record<string, unknown>
 
-/** A connection to a target, as far as anything here needs it. */
+/** A connection to a target. */
 export type SqlSession = {
-  /** One statement, by the extended protocol: a second one in the same text is a syntax error. */
+  /** Runs one statement by the extended protocol: a second statement in the text is a syntax error. */
   run(sql: string, values?: unknown[]): Promise<Row[]>
-  /** In one transaction. */
+  /** Runs work in one transaction. */
   together<T>(work: () => Promise<T>): Promise<T>
 }
 
 /**
- * Milliseconds. `whole`: no statement begins later. Setting a value and taking it back are two connections, and with both
- * an effect ends before another replica may take it for dead (jobs/rotation-attempt.ts).
+ * Milliseconds. `whole`: no statement begins later. Setting a value and taking it back use two connections: an effect
+ * with both ends within its claim (jobs/rotation-attempt.ts).
  */
 const limits = { connect: 5_000, answer: 15_000, statement: 10_000, lock: 5_000, whole: 30_000 }
 
-/** `verify-full` of libpq: the chain and the name; a name of its own where the host is an address or an alias. */
+/** Verifies chain and name, as libpq's `verify-full`. `serverName` replaces a host that is an address or an alias. */
 function tlsOf(host: string, { caPem, serverName, insecure }: TargetTls = {}): ConnectionOptions | false {
   if (insecure) return false
   return {
@@ -36,12 +36,12 @@ function tlsOf(host: string, { caPem, serverName, insecure }: TargetTls = {}): C
   }
 }
 
-/** What the server warns of and does not do: a GRANT that granted nothing (01007) is no error to Postgres. */
+/** Warnings of statements without an effect: to Postgres a GRANT that grants nothing (01007) is no error. */
 const unfinished = new Set(['01006', '01007'])
 
 /**
  * Opens a connection, works, and closes it.
- * @throws TargetError; whatever `work` throws that isn't Postgres's own
+ * @throws TargetError; errors of `work` that are not Postgres's pass through
  */
 export async function withConnection<T>(
   target: Target,
@@ -60,7 +60,7 @@ export async function withConnection<T>(
     application_name: 'purser',
     keepAlive: true,
   })
-  // Told by the statement that runs; without a listener an error between two of them would end the process.
+  // The running statement reports an error. Without a listener, one between two statements would end the process.
   client.on('error', () => undefined)
   const warnings: string[] = []
   const began = performance.now()
@@ -87,12 +87,12 @@ export async function withConnection<T>(
 
   const session: SqlSession = {
     run,
-    async together(inside) {
+    async together(steps) {
       await run('begin')
       try {
-        const done = await inside()
+        const result = await steps()
         await run('commit')
-        return done
+        return result
       } catch (error) {
         await run('rollback').catch(() => undefined)
         throw error
@@ -104,7 +104,7 @@ export async function withConnection<T>(
     await client.connect().catch((error: unknown) => {
       throw targetError(error)
     })
-    // After the connection rather than with it: a pooler in between refuses parameters that it doesn't know.
+    // Set after connecting: a pooler refuses startup parameters that it does not know.
     for (const [name, value] of [
       ['search_path', 'pg_catalog'],
       ['statement_timeout', String(limits.statement)],
@@ -119,14 +119,14 @@ export async function withConnection<T>(
   }
 }
 
-/** A server that says nothing any more must not be waited for. */
+/** Waits a second at most: the server may no longer answer. */
 async function close(client: Client): Promise<void> {
   const ended = client.end().catch(() => undefined)
   let timer: NodeJS.Timeout | undefined
-  const tired = new Promise<void>((resolve) => {
+  const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, 1_000)
     timer.unref()
   })
-  await Promise.race([ended, tired])
+  await Promise.race([ended, timeout])
   clearTimeout(timer)
 }

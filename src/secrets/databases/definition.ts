@@ -1,4 +1,4 @@
-/** A database as operators write it, and what is wrong with one: structured grants rather than SQL. */
+/** The definition of a database, and its faults. Grants are structured, not SQL. */
 import { isIP } from 'node:net'
 import type { Problem } from '../../errors.ts'
 import { faultOfAnchors } from '../../keys/trust-anchors.ts'
@@ -14,7 +14,7 @@ const privilegesOf = {
 
 export type ObjectKind = keyof typeof privilegesOf
 
-/** Without `names`: every object of that kind that the schema holds when the role is made. */
+/** Without `names`: every object of that kind in the schema when the role is created. */
 export type TargetGrant = { schema: string; objects: ObjectKind; names?: string[]; privileges: string[] }
 
 export type RolesDefinition = { grants: TargetGrant[]; memberOf?: string[]; connectionLimit?: number }
@@ -34,7 +34,7 @@ export type DatabaseDefinition = Target & {
   managedBy?: string
 }
 
-/** The door found no fault with what was stored. */
+/** Definitions are checked before they are stored. */
 const isDefinition = (value: Record<string, unknown>): value is DatabaseDefinition & Record<string, unknown> =>
   value.kind === 'postgres' && typeof value.host === 'string'
 

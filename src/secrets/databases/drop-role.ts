@@ -1,11 +1,12 @@
 /**
- * The end of a role, in steps that each may be repeated. What it owns goes on existing when the role goes, and runs with the rights of whoever owns it then: functions that are
- * SECURITY DEFINER, views, rules, expressions of indexes. So it goes to a role that may nothing, and never to the administrator.
+ * Drops a role, in steps that each may be repeated. Its objects stay, and some run with their owner's privileges:
+ * SECURITY DEFINER functions, views, rules, index expressions. They go to a role without privileges, never to the
+ * administrator.
  */
 import type { SqlSession } from './connect.ts'
 import { disarm, disarmShared, heirName } from './heirs.ts'
 import { quoteIdentifier } from './identifier.ts'
-import { administering, endConnections, inLine, inheriting, roleExists } from './roles.ts'
+import { administering, endConnections, lockPrivileges, inheriting, roleExists } from './roles.ts'
 
 async function ownsAnything(session: SqlSession, username: string): Promise<boolean> {
   const rows = await session.run(
@@ -16,8 +17,8 @@ async function ownsAnything(session: SqlSession, username: string): Promise<bool
   return rows.length > 0
 }
 
-/** In a transaction, as a member of that role. Most own nothing. */
-async function handOn(session: SqlSession, username: string, databaseId: string): Promise<void> {
+/** Runs in a transaction, as a member of the role. Most roles own nothing. */
+async function reassignOwned(session: SqlSession, username: string, databaseId: string): Promise<void> {
   if (!(await ownsAnything(session, username))) return
   await disarm(session, username)
   const name = await heirName(session, databaseId)
@@ -27,7 +28,7 @@ async function handOn(session: SqlSession, username: string, databaseId: string)
       `create role ${heir} nologin inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls`,
     )
   await session.run(`grant ${heir} to current_user${await inheriting(session)}`)
-  // Whoever is given a function must be able to make one there. The server quotes its own names.
+  // The new owner of a function needs CREATE on its schema. The server quotes its own names.
   const grants = await session.run(
     `select format('grant create on schema %I to %I', nspname, $2::text) as grant,
             format('revoke create on schema %I from %I', nspname, $2::text) as revoke from pg_namespace
@@ -40,8 +41,8 @@ async function handOn(session: SqlSession, username: string, databaseId: string)
 }
 
 /**
- * DROP OWNED revokes everything of a relation and so of its columns too, and fails where the administrator has no right that
- * columns have, such as USAGE of a sequence or DELETE alone. There, what was granted is revoked by name.
+ * DROP OWNED revokes privileges of a relation and of its columns, and fails where the administrator holds none that
+ * columns have, such as only USAGE of a sequence or DELETE. Such privileges are revoked by name.
  */
 async function revokeByName(session: SqlSession, username: string): Promise<void> {
   const revocations = await session.run(
@@ -64,21 +65,22 @@ async function revokeByName(session: SqlSession, username: string): Promise<void
 }
 
 /**
- * Takes a role away, whatever was left of it by an earlier try. What it owns stays: an end of a lease destroys no data. Answers whether it was there.
- * @param databaseId the id of its definition, which has an heir of its own
+ * Drops a role, whatever an earlier attempt left of it. Its objects stay: the end of a lease destroys no data.
+ * @param databaseId the id of the database, which has an heir of its own
+ * @returns whether the role existed
  */
 export async function dropRole(session: SqlSession, username: string, databaseId: string): Promise<boolean> {
   if (!(await roleExists(session, username))) return false
   const name = quoteIdentifier(username)
   await administering(() => session.run(`alter role ${name} nologin valid until '-infinity'`))
-  // Who makes a role may administer it (PostgreSQL 16), and before that any CREATEROLE may: membership lets it end the
-  // role's connections, and take over what it owns.
+  // The creator of a role administers it (PostgreSQL 16), before that every CREATEROLE does. Membership lets it end the
+  // role's connections, and reassign its objects.
   await session.run(`grant ${name} to current_user${await inheriting(session)}`)
   await endConnections(session, username)
   await session.together(async () => {
-    await inLine(session)
+    await lockPrivileges(session)
     await disarmShared(session)
-    await handOn(session, username, databaseId)
+    await reassignOwned(session, username, databaseId)
     await revokeByName(session, username)
     await session.run(`drop owned by ${name}`)
     await session.run(`drop role ${name}`)

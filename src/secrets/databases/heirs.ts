@@ -1,20 +1,20 @@
 /**
- * Roles that own what other roles left behind. One heir of each definition: a function or view that one tenant left must
- * not reach what another tenant left.
+ * Heirs: roles that own the objects of dropped roles. Each database has its own: a function or view of one tenant must
+ * not reach the objects of another.
  */
 import type { SqlSession } from './connect.ts'
 
-/** The heir that every definition of an administrator had before. */
+/** The heir that all databases of an administrator shared in earlier versions. */
 async function sharedHeir(session: SqlSession): Promise<string> {
   const [own] = await session.run(`select 'purser_remains_' || oid as name from pg_roles where rolname = current_user`)
   return String(own?.['name'])
 }
 
-/** Of one administrator, who makes it: another administrator of the definition may give it nothing. */
+/** Each administrator creates its own: another administrator could not reassign objects to it. */
 export const heirName = async (session: SqlSession, databaseId: string): Promise<string> =>
   `${await sharedHeir(session)}_${databaseId.replace(/^db_/, '')}`
 
-/** What a role owns in this database, with the rights that others have to it. */
+/** The objects that a role owns in this database, with the privileges of others on them. */
 const ownedAcls = `
   select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass::text as name, c.relowner as owner, c.relacl as acl
     from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
@@ -32,7 +32,7 @@ const invoker = `
   select format('alter routine %s security invoker', p.oid::regprocedure) as sql
     from pg_proc p join pg_roles r on r.oid = p.proowner where r.rolname = $1 and p.prosecdef and pg_has_role(current_user, p.proowner, 'usage')`
 
-/** Takes from what a role owns the power that it has over others: rights of its owner, and grants. The role's member runs it. */
+/** Makes the objects of a role harmless: no SECURITY DEFINER, no grants to others. A member of the role runs it. */
 export async function disarm(session: SqlSession, username: string): Promise<void> {
   await runEach(session, username, invoker)
   await runEach(
@@ -45,7 +45,7 @@ export async function disarm(session: SqlSession, username: string): Promise<voi
   )
 }
 
-/** Functions of the heir that all definitions shared run with the rights of their caller. Grants that an operator made stay. */
+/** Functions of the shared heir run with their caller's privileges. Grants that an operator made stay. */
 export async function disarmShared(session: SqlSession): Promise<void> {
   await runEach(session, await sharedHeir(session), invoker)
 }

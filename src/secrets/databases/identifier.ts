@@ -1,12 +1,12 @@
 /**
- * Names in SQL (PostgreSQL documentation, 4.1.1). Rejected, never repaired: a name that Postgres would cut to 63 bytes is
- * another name, and a quoted one that nobody expects is as good as a trap.
+ * Identifiers in SQL (PostgreSQL documentation, 4.1.1). Invalid ones are rejected, never repaired: a name that Postgres
+ * cuts to 63 bytes is another name.
  */
 
-/** NAMEDATALEN - 1: what is longer is cut by the server without an error. */
+/** NAMEDATALEN - 1: the server cuts longer names without an error. */
 const maxBytes = 63
 
-/** What a name of anything must be; nothing where there is no fault. */
+/** The fault of an identifier, if any. */
 export function faultOfIdentifier(text: string): string | undefined {
   if (text === '') return 'must not be empty'
   if (text.includes('\0')) return 'must not hold a NUL'
@@ -16,10 +16,10 @@ export function faultOfIdentifier(text: string): string | undefined {
   return undefined
 }
 
-/** Words that name no role but a meaning in GRANT, ALTER ROLE and SET ROLE. */
+/** Keywords of GRANT, ALTER ROLE and SET ROLE. */
 const reservedRoles = new Set(['public', 'none', 'current_user', 'session_user', 'current_role', 'user'])
 
-/** What the name of a role must be: none that Postgres keeps for itself. */
+/** The fault of a role name: Postgres reserves some. */
 export function faultOfRole(text: string): string | undefined {
   const lower = text.toLowerCase()
   if (lower.startsWith('pg_')) return 'must not begin with pg_: those roles are the server’s own'
@@ -27,21 +27,21 @@ export function faultOfRole(text: string): string | undefined {
   return faultOfIdentifier(text)
 }
 
-/** What the name of a schema must be: the server's own catalogs are nobody's to grant. */
+/** The fault of a schema name: the server's catalogs cannot be granted. */
 export function faultOfSchema(text: string): string | undefined {
   const lower = text.toLowerCase()
   if (lower.startsWith('pg_') || lower === 'information_schema') return 'is one of the server’s own'
   return faultOfIdentifier(text)
 }
 
-/** @throws Error for what no caller may hand on: definitions are checked at the door */
+/** @throws Error for an invalid identifier: definitions are checked before they are stored */
 export function quoteIdentifier(text: string): string {
   const fault = faultOfIdentifier(text)
   if (fault !== undefined) throw new Error(`an identifier ${fault}`)
   return `"${text.replaceAll('"', '""')}"`
 }
 
-/** For statements that take no parameters. Nothing but printable ASCII without quotes and backslashes is ever handed on. */
+/** For statements that take no parameters. Accepts printable ASCII without quotes and backslashes only. */
 export function quoteLiteral(text: string): string {
   if (!/^[\x20-\x7e]*$/.test(text) || /['\\]/.test(text)) throw new Error('a literal holds what would need an escape')
   return `'${text}'`

@@ -1,79 +1,81 @@
-/** Roles at a target: made whole or not at all. */
+/** Roles at a target: created whole or not at all. */
 import type { Row, SqlSession } from './connect.ts'
 import type { ObjectKind, RolesDefinition, TargetGrant } from './definition.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
 import { TargetError } from './target-error.ts'
 
-export const objects: Record<Exclude<ObjectKind, 'schema'>, { one: string; all: string }> = {
-  tables: { one: 'table', all: 'all tables in schema' },
-  sequences: { one: 'sequence', all: 'all sequences in schema' },
-  functions: { one: 'function', all: 'all functions in schema' },
+export const objects: Record<Exclude<ObjectKind, 'schema'>, { single: string; all: string }> = {
+  tables: { single: 'table', all: 'all tables in schema' },
+  sequences: { single: 'sequence', all: 'all sequences in schema' },
+  functions: { single: 'function', all: 'all functions in schema' },
 }
 
-/** Privileges are words of a closed list (definition.ts), names are quoted. */
+/** Privileges come from a closed list (definition.ts), names are quoted. */
 function grantSql({ schema, objects: kind, names, privileges }: TargetGrant, role: string): string[] {
   const words = privileges.join(', ')
   const within = quoteIdentifier(schema)
   if (kind === 'schema') return [`grant ${words} on schema ${within} to ${role}`]
-  const { one, all } = objects[kind]
+  const { single, all } = objects[kind]
   const on = names
-    ? `${one} ${names.map((name) => `${within}.${quoteIdentifier(name)}`).join(', ')}`
+    ? `${single} ${names.map((name) => `${within}.${quoteIdentifier(name)}`).join(', ')}`
     : `${all} ${within}`
   return [`grant usage on schema ${within} to ${role}`, `grant ${words} on ${on} to ${role}`]
 }
 
-/** Seconds are kept: the server compares with its own clock. */
 const until = (time: Date): string => quoteLiteral(time.toISOString())
 
-/** A role and every role that it is a member of; nothing where there is none of that name. */
+/** A role and every role that it is a member of; empty where the role does not exist. */
 export async function reachedBy(
   session: SqlSession,
   name: string,
-): Promise<{ asked: boolean; login: boolean; powerful: boolean }[]> {
+): Promise<{ isRoot: boolean; login: boolean; powerful: boolean }[]> {
   const rows = await session.run(
     `with recursive reached (oid) as (
        select oid from pg_roles where rolname = $1
        union select m.roleid from pg_auth_members m join reached on reached.oid = m.member)
-     select r.rolname = $1 as asked, r.rolcanlogin as login,
+     select r.rolname = $1 as root, r.rolcanlogin as login,
             r.rolsuper or r.rolcreaterole or r.rolcreatedb or r.rolreplication or r.rolbypassrls
               or r.rolname like 'pg\\_%' or r.rolname = current_user as powerful
        from reached join pg_roles r using (oid)`,
     [name],
   )
-  const is = (row: Row, what: string): boolean => row[what] === true
-  return rows.map((row) => ({ asked: is(row, 'asked'), login: is(row, 'login'), powerful: is(row, 'powerful') }))
+  const isTrue = (row: Row, column: string): boolean => row[column] === true
+  return rows.map((row) => ({
+    isRoot: isTrue(row, 'root'),
+    login: isTrue(row, 'login'),
+    powerful: isTrue(row, 'powerful'),
+  }))
 }
 
 /**
- * A group role is refused where it, or any role that it is a member of, could do what no workload may: that would make
- * more of the new role than its grants say.
+ * Refuses a group role that is privileged, itself or through a membership: a new role would have more than its grants.
  */
 export async function checkGroups(session: SqlSession, names: readonly string[]): Promise<void> {
   for (const name of names) {
     const reached = await reachedBy(session, name)
     if (reached.length === 0) throw new TargetError('missing', 'a group role of the definition does not exist')
-    if (reached.some((one) => one.asked && one.login))
+    if (reached.some((role) => role.isRoot && role.login))
       throw new TargetError('too_powerful', 'a group role of the definition can log in: it must be NOLOGIN')
-    if (reached.some((one) => one.powerful))
+    if (reached.some((role) => role.powerful))
       throw new TargetError('too_powerful', 'a group role of the definition reaches a privileged role')
   }
 }
 
 /**
- * Two that change the rights of one object at once fail with "tuple concurrently updated": those of ours go one after the
- * other, whichever replica or Purser they are of. "purser" in ASCII.
+ * Two concurrent changes of one object's privileges fail with "tuple concurrently updated". This lock serializes those of
+ * every replica and every Purser. "purser" in ASCII.
  */
-export const inLine = (session: SqlSession): Promise<unknown> =>
+export const lockPrivileges = (session: SqlSession): Promise<unknown> =>
   session.run('select pg_advisory_xact_lock($1)', ['123649733649778'])
 
 export type NewRole = { username: string; verifier: string; expiresAt: Date }
 
-/** In one transaction: where anything fails there is no role. */
+/** Creates a role and its grants in one transaction. */
 export async function createRole(session: SqlSession, definition: RolesDefinition, role: NewRole): Promise<void> {
   const name = quoteIdentifier(role.username)
   const { grants, memberOf = [], connectionLimit = -1 } = definition
   await session.together(async () => {
-    await inLine(session)
+    await lockPrivileges(session)
     await checkGroups(session, memberOf)
     await session.run(
       `create role ${name} login inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls ` +
@@ -84,7 +86,7 @@ export async function createRole(session: SqlSession, definition: RolesDefinitio
   })
 }
 
-/** @throws TargetError `missing` for a role that is gone */
+/** @throws TargetError `missing` for a role that does not exist */
 export async function extendRole(session: SqlSession, username: string, expiresAt: Date): Promise<void> {
   await administering(() => session.run(`alter role ${quoteIdentifier(username)} valid until ${until(expiresAt)}`))
 }
@@ -95,10 +97,10 @@ export async function roleExists(session: SqlSession, username: string): Promise
 
 const maxEndings = 20
 
-/** Ends its connections to any database of the server. None can be new: the role is NOLOGIN by then. */
+/** Ends the connections of a role to every database of the server. No new ones begin: the role is NOLOGIN. */
 export async function endConnections(session: SqlSession, username: string): Promise<void> {
   for (let tries = 0; tries < maxEndings; tries++) {
-    // In a transaction, what pg_stat_activity said first is what it says.
+    // Within a transaction pg_stat_activity repeats its first answer.
     await session.run('select pg_stat_clear_snapshot()')
     const rows = await session.run(
       'select pg_terminate_backend(pid) from pg_stat_activity where usename = $1 and pid <> pg_backend_pid()',
@@ -110,17 +112,17 @@ export async function endConnections(session: SqlSession, username: string): Pro
   throw new TargetError('in_the_way', 'connections of the role did not end')
 }
 
-/** From PostgreSQL 16 on CREATEROLE alone administers nobody: who makes a role may, and whoever that was granted to. */
+/** From PostgreSQL 16 on CREATEROLE alone administers no role: its creator does, and members with admin option. */
 export async function administersByMembership(session: SqlSession): Promise<boolean> {
   const [row] = await session.run(`select current_setting('server_version_num')::int >= 160000 as does`)
   return row?.['does'] === true
 }
 
-/** From PostgreSQL 16 on whether a membership gives privileges by itself is said with it; before, the member's INHERIT. */
+/** From PostgreSQL 16 on a grant of membership says whether it is inherited; before, INHERIT of the member does. */
 export const inheriting = async (session: SqlSession): Promise<string> =>
   (await administersByMembership(session)) ? ' with inherit true' : ''
 
-/** @throws TargetError `not_permitted` that says what to grant, where the administrator may not administer a role */
+/** @throws TargetError `not_permitted` with the grant that helps, where the administrator may not administer a role */
 export async function administering<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -133,7 +135,7 @@ export async function administering<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The names of roles that begin so; a prefix holds no wildcard. */
+/** The names of roles with a prefix. */
 export async function rolesWithPrefix(session: SqlSession, prefix: string): Promise<string[]> {
   const rows: Row[] = await session.run('select rolname from pg_roles where starts_with(rolname, $1) order by 1', [
     prefix,

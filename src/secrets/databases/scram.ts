@@ -1,13 +1,13 @@
 /**
- * SCRAM-SHA-256 verifiers (RFC 5802, 3; RFC 7677), in the form that Postgres keeps and takes in place of a password: so
- * a password never travels in SQL, and no log of statements shows one.
+ * SCRAM-SHA-256 verifiers (RFC 5802, 3; RFC 7677) in the form that Postgres stores, and accepts in place of a password:
+ * SQL and statement logs never hold a password.
  */
 import { createHash, createHmac, pbkdf2 } from 'node:crypto'
 import { promisify } from 'node:util'
 
 const derive = promisify(pbkdf2)
 
-/** As Postgres itself makes them; the passwords have 192 random bits, so that more would protect nothing. */
+/** Postgres's default. Passwords have 192 random bits: more iterations would protect nothing. */
 const iterations = 4096
 const saltBytes = 16
 const passwordBytes = 24
@@ -15,7 +15,7 @@ const passwordBytes = 24
 const hmac = (key: Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest()
 const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
 
-/** 32 characters of ASCII that need no escape anywhere: SASLprep (RFC 4013) leaves them as they are. */
+/** 32 ASCII characters that need no escaping; SASLprep (RFC 4013) does not change them. */
 export const newPassword = (randomBytes: (size: number) => Buffer): string =>
   randomBytes(passwordBytes).toString('base64url')
 
@@ -28,7 +28,7 @@ export async function scramVerifier(password: string, randomBytes: (size: number
   return verifierWith(password, randomBytes(saltBytes))
 }
 
-/** With a given salt, for what is compared with a server's own. */
+/** A verifier with a known salt, to compare with one of a server. */
 export async function verifierWith(password: string, salt: Buffer, rounds = iterations): Promise<string> {
   const salted = await derive(password, salt, rounds, 32, 'sha256')
   const stored = sha256(hmac(salted, 'Client Key'))

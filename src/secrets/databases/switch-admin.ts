@@ -1,4 +1,4 @@
-/** The last step of a new administrative credential: the staged one becomes the only one that is kept. */
+/** The last step of replacing an administrative credential: the staged one replaces the current one. */
 import type { Changed } from '../../audit/record.ts'
 import type { EntryPart } from '../../audit/entry.ts'
 import { refuse } from '../../errors.ts'
@@ -15,9 +15,9 @@ const changedMeanwhile = 'the database was changed meanwhile: its new credential
 type Switched = { row: DatabaseRow; entry: EntryPart; changed?: Changed[] }
 
 /**
- * Nothing to do where somebody else was faster.
- * @param row as it was when the credential was staged
- * @param live as it is known now
+ * Changes nothing where another replica has switched already.
+ * @param row when the credential was staged
+ * @param live the row of the snapshot
  * @throws Refusal `not_found` where it was removed; `conflict` where it was replaced and the credential is still being set
  */
 export async function switchAdmin(

@@ -1,4 +1,4 @@
-/** What went wrong at somebody else's database, in our words: its own messages quote names and values. */
+/** Faults of a target database in Purser's own words: the server's messages quote names and values. */
 
 export type TargetFault =
   | 'unreachable'
@@ -28,8 +28,8 @@ const codeOf = (error: unknown): string => {
   return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : ''
 }
 
-/** SQLSTATE (PostgreSQL documentation, appendix A), then what Node's sockets and TLS say. */
-const known: [RegExp, TargetFault, string][] = [
+/** SQLSTATE (PostgreSQL documentation, appendix A), then codes of Node's sockets and TLS. */
+const faultsByCode: [RegExp, TargetFault, string][] = [
   [/^28/, 'wrong_credential', 'the server does not take this user and password'],
   [/^3D000$/, 'missing', 'the server has no such database'],
   [/^42501$/, 'not_permitted', 'the administrative role may not do this'],
@@ -42,7 +42,7 @@ const known: [RegExp, TargetFault, string][] = [
   [/^(E[A-Z_]+)$/, 'unreachable', 'the server can’t be reached'],
 ]
 
-const words: [RegExp, TargetFault, string][] = [
+const faultsByMessage: [RegExp, TargetFault, string][] = [
   [/does not support SSL/, 'untrusted', 'the server speaks no TLS'],
   [/timeout|terminated|Connection ended|closed/i, 'unreachable', 'the server did not answer, or went away'],
 ]
@@ -50,10 +50,10 @@ const words: [RegExp, TargetFault, string][] = [
 export function targetError(error: unknown): TargetError {
   if (error instanceof TargetError) return error
   const code = codeOf(error)
-  const found =
+  const match =
     code === ''
-      ? words.find(([pattern]) => error instanceof Error && pattern.test(error.message))
-      : known.find(([pattern]) => pattern.test(code))
-  const [, fault, detail] = found ?? [undefined, 'failed' as const, 'the server refused']
+      ? faultsByMessage.find(([pattern]) => error instanceof Error && pattern.test(error.message))
+      : faultsByCode.find(([pattern]) => pattern.test(code))
+  const [, fault, detail] = match ?? [undefined, 'failed' as const, 'the server refused']
   return new TargetError(fault, code === '' ? detail : `${detail} (${code})`)
 }

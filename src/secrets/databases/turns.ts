@@ -1,4 +1,4 @@
-/** So many connections to one target at a time: a thousand starting containers are no reason for a thousand logins. */
+/** Bounds the connections to one target: a thousand starting containers must not make a thousand logins. */
 import { TargetError } from './target-error.ts'
 
 export type Turns = <T>(id: string, work: () => Promise<T>) => Promise<T>
@@ -10,7 +10,7 @@ export function createTurns({ together, waiting: maxWaiting }: { together: numbe
     lines.set(id, line)
     if (line.running >= together) {
       if (line.waiting.length >= maxWaiting) throw new TargetError('unreachable', 'too many wait for this database')
-      // Who ends hands its turn on, so that nobody who comes then is faster.
+      // A turn passes to the longest waiting: later callers do not overtake.
       await new Promise<void>((resolve) => line.waiting.push(resolve))
     } else line.running++
     try {

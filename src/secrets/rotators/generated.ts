@@ -1,8 +1,8 @@
-/** Values that count as soon as they are the secret's: nothing outside has to be told. */
+/** Generated values that work without a target. */
 import { type FieldSpecs, checkFields, generateData } from '../generate.ts'
 import type { Rotator, RotatorConfig } from './rotator.ts'
 
-/** The API description has judged the shape. */
+/** The schema of openapi.yaml validates the shape. */
 const hasFields = (config: RotatorConfig): config is RotatorConfig & { fields: FieldSpecs } => 'fields' in config
 
 export const generated = ({ randomBytes }: { randomBytes: (size: number) => Buffer }): Rotator => ({

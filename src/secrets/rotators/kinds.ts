@@ -1,4 +1,4 @@
-/** Every kind of rotator, one line each. */
+/** The kinds of rotators, one line each. */
 import { generated } from './generated.ts'
 import { type PostgresRotatorParts, postgres } from './postgres.ts'
 import type { Rotator, Rotators } from './rotator.ts'

@@ -1,4 +1,4 @@
-/** The password of a database role, by two roles that take turns: a value is `{ "username", "password" }`. */
+/** Rotates a database password between two roles that take turns. A value is `{ "username", "password" }`. */
 import { type Problem } from '../../errors.ts'
 import { byName } from '../../store/registrations.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
@@ -21,7 +21,7 @@ export type PostgresRotatorParts = AdminParts & {
   randomBytes: (size: number) => Buffer
 }
 
-/** The API description has judged the shape. */
+/** The schema of openapi.yaml validates the shape. */
 const isPostgres = (config: RotatorConfig): config is PostgresConfig => Array.isArray(config['roles'])
 
 function readConfig(config: RotatorConfig): PostgresConfig {
@@ -31,22 +31,22 @@ function readConfig(config: RotatorConfig): PostgresConfig {
 
 const untouched = (code: string, detail: string): RotatorError => new RotatorError(code, detail, { untouched: true })
 
-/** Shorter ones can be guessed from a stolen verifier. */
-const shortestPassword = 22
+/** Shorter passwords can be guessed from a stolen verifier. */
+const minPasswordLength = 22
 
 export function postgres(parts: PostgresRotatorParts): Rotator {
   const { snapshots, randomBytes } = parts
 
-  function databaseOf({ database }: PostgresConfig): DatabaseRow {
+  function databaseOf({ database }: Pick<PostgresConfig, 'database'>): DatabaseRow {
     const row = byName(snapshots.current().databases, database)
-    const gone = 'the database of the policy is not configured any more'
-    if (!row) throw new RotatorError('no_database', gone, { hopeless: true })
+    const detail = 'the database of the policy is not configured any more'
+    if (!row) throw new RotatorError('no_database', detail, { hopeless: true })
     return row
   }
 
-  async function opens(of: PostgresConfig, credential: Credential): Promise<boolean> {
+  async function opens(config: PostgresConfig, credential: Credential): Promise<boolean> {
     try {
-      await withConnection(definitionOf(databaseOf(of)), credential, (session) => session.run('select 1'))
+      await withConnection(definitionOf(databaseOf(config)), credential, (session) => session.run('select 1'))
       return true
     } catch (error) {
       if (error instanceof TargetError && error.fault === 'wrong_credential') return false
@@ -54,19 +54,19 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
     }
   }
 
-  /** What came before the policy is of somebody else's role, which is never touched: but nobody says that it ended while it works. */
-  async function checkEnded(of: PostgresConfig, { username, password }: SecretData): Promise<void> {
+  /** A value from before the policy names a role that Purser never touches; it may be recorded as ended only once it no longer works. */
+  async function checkEnded(config: PostgresConfig, { username, password }: SecretData): Promise<void> {
     if (typeof username !== 'string' || typeof password !== 'string') return
-    if (!(await opens(of, { username, password }))) return
+    if (!(await opens(config, { username, password }))) return
     throw new RotatorError(
       'not_ours',
       'the earlier value is of a role outside the policy, and still works: end it by hand',
     )
   }
 
-  async function close(of: PostgresConfig, username: string): Promise<void> {
+  async function close(config: PostgresConfig, username: string): Promise<void> {
     const verifier = await scramVerifier(newPassword(randomBytes), randomBytes)
-    await told(() => asAdmin(parts, databaseOf(of), (session) => closeRole(session, username, verifier)))
+    await asRotatorErrors(() => asAdmin(parts, databaseOf(config), (session) => closeRole(session, username, verifier)))
   }
 
   return {
@@ -82,12 +82,12 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       const row = byName(snapshot.databases, database)
       add('/database', row ? undefined : 'there is no database of that name')
       add('/owner', faultOfRole(owner))
-      const taken = new Set([owner, ...(row ? adminsAt(definitionOf(row), snapshot) : [])])
+      const reserved = new Set([owner, ...(row ? adminsAt(definitionOf(row), snapshot) : [])])
       roles.forEach((role, n) => {
         add(`/roles/${n}`, faultOfRole(role))
-        if (taken.has(role)) add(`/roles/${n}`, 'must be neither the owner, an administrator, nor the other role')
+        if (reserved.has(role)) add(`/roles/${n}`, 'must be neither the owner, an administrator, nor the other role')
         if (isLikeRoleName(role)) add(`/roles/${n}`, 'is what the role of a lease is called')
-        taken.add(role)
+        reserved.add(role)
       })
       return problems
     },
@@ -106,10 +106,10 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       const problems: Problem[] = []
       if (typeof username !== 'string' || !roles.includes(username) || username === current?.['username'])
         problems.push({ pointer: '/username', detail: 'must be the role whose turn it is' })
-      if (typeof password !== 'string' || password.length < shortestPassword || !/^[!-~]+$/.test(password))
+      if (typeof password !== 'string' || password.length < minPasswordLength || !/^[!-~]+$/.test(password))
         problems.push({
           pointer: '/password',
-          detail: `must be ${shortestPassword} or more characters of printable ASCII`,
+          detail: `must be ${minPasswordLength} or more characters of printable ASCII`,
         })
       return problems
     },
@@ -127,43 +127,41 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
     },
 
     async issue({ config, staged, current }) {
-      const of = readConfig(config)
-      const { username, password } = credentialOf(staged, of)
-      // Its live password would stop working under everybody who holds it.
+      const { owner, create = false, ...policy } = readConfig(config)
+      const { username, password } = credentialOf(staged, policy)
+      // The live password would stop working for its consumers.
       if (username === current?.['username'] && password !== current['password'])
         throw untouched('same_role', 'the new value is of the role that the live one is of')
       const verifier = await scramVerifier(password, randomBytes)
-      await told(() =>
-        asAdmin(parts, databaseOf(of), (session) =>
-          openRole(session, { username, owner: of.owner, verifier, create: of.create ?? false }),
-        ),
+      await asRotatorErrors(() =>
+        asAdmin(parts, databaseOf(policy), (session) => openRole(session, { username, owner, verifier, create })),
       )
     },
 
     async retire({ config, ended, kept }) {
-      const of = readConfig(config)
+      const policy = readConfig(config)
       if (!ended) {
-        for (const role of of.roles) if (role !== kept['username']) await close(of, role)
+        for (const role of policy.roles) if (role !== kept['username']) await close(policy, role)
         return
       }
       const { username } = ended
       if (typeof username !== 'string') return
-      if (!of.roles.includes(username)) return checkEnded(of, ended)
-      // A role has one password: where both are of one, the earlier is gone since the later was set.
-      if (username !== kept['username']) await close(of, username)
+      if (!policy.roles.includes(username)) return checkEnded(policy, ended)
+      // A role has one password: of two values with one role, the earlier ended when the later was set.
+      if (username !== kept['username']) await close(policy, username)
     },
 
     async works({ config, data }) {
-      const of = readConfig(config)
-      return opens(of, credentialOf(data, of))
+      const policy = readConfig(config)
+      return opens(policy, credentialOf(data, policy))
     },
   }
 }
 
-/** Roles belong to a whole server, whichever of its databases a definition names. */
+/** Roles belong to a server, not to one of its databases. */
 const serverOf = ({ host, port }: Target): string => `${host.toLowerCase()}:${port}`
 
-/** What a policy that sets the password of a role claims. */
+/** The name that a policy claims for the role whose password it sets. */
 export const roleAt = (target: Target, role: string): string => `${serverOf(target)} ${role}`
 
 const adminsAt = (target: Target, { databases }: Snapshot): string[] =>
@@ -172,8 +170,8 @@ const adminsAt = (target: Target, { databases }: Snapshot): string[] =>
     .filter((definition) => serverOf(definition) === serverOf(target))
     .map(({ admin }) => admin.username)
 
-/** Only the roles of the policy are ever touched, whatever somebody wrote into the secret. */
-function credentialOf({ username, password }: SecretData, { roles }: PostgresConfig): Credential {
+/** Refuses values that name another role than the policy's. */
+function credentialOf({ username, password }: SecretData, { roles }: Pick<PostgresConfig, 'roles'>): Credential {
   if (typeof username !== 'string' || typeof password !== 'string' || !roles.includes(username))
     throw untouched('not_ours', 'the value is of no role of the policy')
   return { username, password }
@@ -182,7 +180,7 @@ function credentialOf({ username, password }: SecretData, { roles }: PostgresCon
 const rotatorError = (error: unknown): unknown =>
   error instanceof TargetError ? new RotatorError(error.fault, error.detail) : error
 
-async function told(work: () => Promise<void>): Promise<void> {
+async function asRotatorErrors(work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (error) {

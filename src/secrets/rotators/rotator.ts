@@ -1,17 +1,17 @@
 /**
- * What makes the versions of a secret, and tells them to where they open something. One file a kind, and one line in
- * kinds.ts. A rotation generates its value first and stages it sealed, in the transaction of its `intended` entry; only
- * then there are effects, so that a crash never loses a value that was set somewhere. Effects are repeated until they
- * succeed, by whichever replica comes first: each is idempotent, and none runs inside a transaction.
+ * Rotators make the versions of a secret, and set them at a target. Each kind is one file and one line in kinds.ts. A
+ * rotation stages its value, sealed, in the transaction of its `intended` entry; effects follow, so that a crash never
+ * loses a value that was set at a target. Replicas repeat effects until they succeed: each is idempotent, and none runs
+ * in a transaction.
  */
 import type { Problem } from '../../errors.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { SecretData } from '../value.ts'
 
-/** The member `rotator` of a policy, as the operator wrote it and the API description let it pass. */
+/** The member `rotator` of a policy. The schema of openapi.yaml validates it. */
 export type RotatorConfig = { kind: string } & Record<string, unknown>
 
-/** What every effect is told. */
+/** What each effect receives. */
 export type Effect = {
   config: RotatorConfig
   rotationId: string
@@ -30,57 +30,56 @@ export type Next = {
   version: number
   /** The live value; absent where it was destroyed. */
   current?: SecretData
-  /** Nobody may read the live value any more: it was deleted, or has expired. Nothing of it may come along. */
+  /** The live value was deleted or has expired: the next value must not contain any of it. */
   isOver?: boolean
 }
 
 export type Rotator = {
   kind: string
   /**
-   * Whether a value counts only once it was set at a target. Then it isn't written by PUT, and no rotation begins while a
-   * live consumer holds the version before the live one, unless the policy's `allowOverlap` says so.
+   * Whether a value works only once it is set at a target. Then PUT cannot write it, and no rotation begins while a live
+   * consumer holds the version before the live one, unless the policy allows it (`allowOverlap`).
    */
   effects: boolean
-  /** What is wrong with the policy's part for it. Pointers are relative to `rotator`: `/url`. */
+  /** Faults of the configuration. Pointers are relative to `rotator`: `/url`. */
   check: (config: RotatorConfig, snapshot: Snapshot) => Problem[]
   /** Where values go in the clear, with earlier ones and members that do not change: the recipient can read the secret. */
   recipient?: (config: RotatorConfig) => string
-  /** What it changes by this policy, under names that are the same in each policy of its kind: two would undo each other. */
+  /** Names of what the policy changes, equal in all policies of the kind: two with one name would undo each other. */
   claims?: (config: RotatorConfig, snapshot: Snapshot) => Claimed[]
-  /** What is wrong with a value that the operator supplies, pointers relative to it; without this any is taken. */
+  /** Faults of a value that an operator supplies, pointers relative to it. Absent where every value is accepted. */
   checkSupplied?: (data: SecretData, next: Next) => Problem[]
-  /** Why a value can't be set again, where that is known before any effect: it was never this one's to set. */
+  /** Why a rollback cannot set a value again. */
   refusesAgain?: (data: SecretData, live: Pick<Next, 'config' | 'current'>) => string | undefined
-  /** The value of the next version, before any effect. @throws RotatorError where there can be none now */
+  /** Makes the value of the next version, without an effect. @throws RotatorError where it cannot */
   next: (next: Next) => Promise<SecretData>
   /**
-   * Makes the staged value work at the target, beside the live one as far as the target can. Again with the same staged
-   * value: the same outcome. A rollback calls it too, with an earlier value as the staged one.
+   * Makes the staged value work at the target, beside the live one where the target can. Idempotent. A rollback stages an
+   * earlier value.
    * @throws RotatorError
    */
   issue?: (effect: Effect & { version: number; staged: SecretData; current?: SecretData }) => Promise<void>
   /**
-   * Ends a value at the target, open connections included. `kept` goes on working, also where both name the same account.
-   * After a rollback, `ended` is the newer one. It is absent where its value was destroyed: then whatever the target knows
-   * beside `kept` ends.
+   * Ends a value at the target with its open connections. `kept` stays valid, also where both name one account. After a
+   * rollback, `ended` is the newer value. It is absent where it was destroyed: then every value except `kept` ends.
    * @throws RotatorError
    */
   retire?: (effect: Effect & { ended?: SecretData; kept: SecretData }) => Promise<void>
-  /** Whether a value opens its target now, tried there. @throws RotatorError where that can't be found out */
-  works?: (asked: { config: RotatorConfig; path: string; data: SecretData }) => Promise<boolean>
+  /** Tries whether a value works at the target. @throws RotatorError where that stays unknown */
+  works?: (value: { config: RotatorConfig; path: string; data: SecretData }) => Promise<boolean>
 }
 
 /**
- * An attempt that failed. Code and detail are shown to operators and kept in the log: our own words and system error
- * codes, never what the other side sent.
+ * A failed attempt. Operators and the log see code and detail: Purser's own words and system error codes, never text of
+ * the target.
  */
 export class RotatorError extends Error {
   readonly safeToLog = true
   readonly code: string
   readonly detail: string
-  /** Trying again can't help: somebody must change something first. */
+  /** Retrying cannot help until an operator changes something. */
   readonly hopeless: boolean
-  /** It failed by what a rotation is fixed to, before any effect: so did every attempt before, and nothing was ever set. */
+  /** It failed before any effect by what the rotation is fixed to: no attempt has set anything. */
   readonly untouched: boolean
 
   constructor(code: string, detail: string, options: { hopeless?: boolean; untouched?: boolean } = {}) {
@@ -93,5 +92,5 @@ export class RotatorError extends Error {
   }
 }
 
-/** By their kinds. */
+/** By kind. */
 export type Rotators = ReadonlyMap<string, Rotator>

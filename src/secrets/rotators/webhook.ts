@@ -1,6 +1,6 @@
 /**
- * A service of the operator's own sets the value where it belongs: it is told the new one over TLS, knows by a signature of
- * Purser's that it was told by nobody else, and says that it did. Told again after a failure, it is the same value.
+ * Sends the value to a service of the operator, which sets it at its target and confirms. Purser signs the request. A
+ * retry sends the same value.
  */
 import { createHash } from 'node:crypto'
 import type { Problem } from '../../errors.ts'
@@ -16,14 +16,14 @@ type WebhookConfig = RotatorConfig & { url: string; generate: FieldSpecs; caPem?
 export type WebhookParts = {
   outbound: Pick<Outbound, 'fetchJson' | 'allows'>
   randomBytes: (size: number) => Buffer
-  /** A compact JWT under Purser's ES256 JWT key with these claims, and issuer and times of its own. */
+  /** Signs a compact JWT with Purser's ES256 JWT key: these claims, issuer and times. */
   signClaims: (claims: { aud: string; jti: string; body_sha256: string }) => Promise<string>
 }
 
 const defaultTimeoutSeconds = 10
-const mostBytes = 16_384
+const maxBytes = 16_384
 
-/** The API description has judged the shape. */
+/** The schema of openapi.yaml validates the shape. */
 const isWebhook = (config: RotatorConfig): config is WebhookConfig => typeof config['url'] === 'string'
 
 function readConfig(config: RotatorConfig): WebhookConfig {
@@ -32,7 +32,7 @@ function readConfig(config: RotatorConfig): WebhookConfig {
 }
 
 export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Rotator {
-  async function tell(
+  async function send(
     { config, rotationId, path, attempt }: Effect,
     { version, data }: { version: number; data: SecretData },
   ): Promise<void> {
@@ -48,7 +48,7 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
       method: 'POST',
       headers: { 'content-type': 'application/json', 'purser-signature': signature },
       body,
-      maxBytes: mostBytes,
+      maxBytes,
       timeoutMs: timeoutSeconds * 1000,
       ...(caPem !== undefined && { caPem }),
     })
@@ -72,7 +72,7 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
     next: ({ config, ...live }) => generateData(readConfig(config).generate, live, randomBytes),
     async issue({ version, staged, ...effect }) {
       try {
-        await tell(effect, { version, data: staged })
+        await send(effect, { version, data: staged })
       } catch (error) {
         throw error instanceof OutboundError ? new RotatorError(error.code, error.detail) : error
       }
@@ -80,7 +80,7 @@ export function webhook({ outbound, randomBytes, signClaims }: WebhookParts): Ro
   }
 }
 
-/** It stands in the policy and in the log as it is, so it is no place for a credential: the signature is there for that. */
+/** The policy and the log show the URL: it must hold no credential. */
 function checkUrl(text: string, outbound: Pick<Outbound, 'allows'>): Problem[] {
   const problem = (detail: string): Problem[] => [{ pointer: '/url', detail }]
   if (!URL.canParse(text)) return problem('must be a URL')
@@ -91,7 +91,7 @@ function checkUrl(text: string, outbound: Pick<Outbound, 'allows'>): Problem[] {
   return bare ? [] : problem('must be without user name, query and fragment: the call is signed by Purser')
 }
 
-/** A 2xx alone is what any default page answers. */
+/** A default page answers 2xx too: only this body confirms. */
 const confirms = (json: unknown, rotationId: string): boolean =>
   typeof json === 'object' &&
   json !== null &&
