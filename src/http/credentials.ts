@@ -14,7 +14,7 @@ import { rfc3339 } from '../issue/lifetime.ts'
 import type { IssueX509, KeyOf, X509Reply, X509Request } from '../issue/x509.ts'
 import { trustedRoots } from '../keys/bundle.ts'
 import type { Keys } from '../keys/keys.ts'
-import { type ReadParts, type ReadSecrets, type Wanted, readSecrets } from '../secrets/read.ts'
+import { type ReadParts, type ReadSecrets, type SecretRequest, readSecrets } from '../secrets/read.ts'
 import type { SecretPath } from '../names/secret-path.ts'
 import type { Database } from '../store/database.ts'
 import type { Effects, SessionRow, TokenRow } from '../store/effects.ts'
@@ -37,7 +37,7 @@ type Body = {
   workload?: string
   x509?: X509Request
   jwts?: JwtRequest[]
-  secrets?: Wanted[]
+  secrets?: SecretRequest[]
   databases?: string[]
   accessToken?: { lifetimeSeconds?: number }
   receipt?: { sinceSize: number; epoch?: number }

@@ -26,16 +26,16 @@ export function createSecretRoutes(parts: SecretRouteParts) {
   const readOne: Issue = async (request, snapshot) => {
     const { version } = queryFor(request, 'readSecret')
     const path = request.params.path ?? ''
-    const wanted = version === undefined ? path : { path, version }
-    return rendered(await secrets.read(request, snapshot, [wanted], () => '/path/path'), ([value]) => {
+    const requested = version === undefined ? path : { path, version }
+    return rendered(await secrets.read(request, snapshot, [requested], () => '/path/path'), ([value]) => {
       if (!value) throw new Error('a read secret has no value')
       return json(value, { headers: etag(value.version), receipt: { put: (receipt) => ({ ...value, receipt }) } })
     })
   }
 
   const readMany: Issue = async (request, snapshot) => {
-    const { secrets: wanted, receipt: since } = bodyOf(request, 'readSecrets')
-    return rendered(await secrets.read(request, snapshot, wanted), (values) =>
+    const { secrets: requested, receipt: since } = bodyOf(request, 'readSecrets')
+    return rendered(await secrets.read(request, snapshot, requested), (values) =>
       json(
         { secrets: values },
         { receipt: { ...(since && { since }), put: (receipt) => ({ secrets: values, receipt }) } },

@@ -50,8 +50,7 @@ export function checkFields(fields: FieldSpecs, at: string): Problem[] {
 }
 
 /**
- * Bytes beyond the largest multiple of the alphabet's size are drawn again: the rest of a division favours the first
- * characters.
+ * Bytes beyond the largest multiple of the alphabet's size are drawn again: a bare modulo favours the first characters.
  */
 function password(characters: string, length: number, randomBytes: (size: number) => Buffer): string {
   const usable = 256 - (256 % characters.length)

@@ -1,4 +1,4 @@
-/** Grants → values: what a caller may have of what it asked for, all of it or a refusal that names the part. */
+/** Reads the values that a caller requests: all of them, or a refusal that names the part. */
 import { type Problem, type RefusalCode, refuse } from '../errors.ts'
 import type { SealingKeyring } from '../keys/data-keys.ts'
 import { NameError } from '../names/errors.ts'
@@ -10,15 +10,15 @@ import type { Snapshot } from '../store/snapshot.ts'
 import { type SecretData, openData } from './value.ts'
 import type { Versions } from './versions.ts'
 
-/** One secret as it is asked for; a version that is left out is the live one. */
-export type Wanted = string | { path: string; version?: number; optional?: boolean }
+/** A requested secret; the live version unless one is named. */
+export type SecretRequest = string | { path: string; version?: number; optional?: boolean }
 
 type SecretValue = { path: string; version: number; data: SecretData; metadata: { createdAt: string } }
 
 export type ReadParts = { versions: Versions; keyring: SealingKeyring }
 
 export type Reader = {
-  /** Whom the log says holds what was read: the id of a session, or `operator:<name>`. */
+  /** Who holds what is read, by the log: the id of a session, or `operator:<name>`. */
   holder: string
   may: (path: SecretPath) => boolean
 }
@@ -28,39 +28,39 @@ export type ReadSecrets = {
   /** For the entry, in the order of the reply. */
   record: { path: string; version: number }[]
   reads: SecretRead[]
-  /** Whether the same values would be read under a newer snapshot. */
+  /** Whether a newer snapshot gives the same values. */
   holds: (snapshot: Pick<Snapshot, 'secrets'>) => boolean
 }
 
-type Asked = { at: string; path: SecretPath; version?: number; optional: boolean }
-type Found = Asked & { secret: SecretRow; wanted: number }
+type Part = { pointer: string; path: SecretPath; version?: number; optional: boolean }
+type ExistingPart = Part & { secret: SecretRow; version: number }
 
 /**
- * @param at the pointer of each part in the request, for refusals
+ * @param pointerOf the pointer of each part in the request, for refusals
  * @throws Refusal `bad_path`, `not_granted` before anything says whether it exists, `not_found`
  */
 export async function readSecrets(
   { versions, keyring }: ReadParts,
-  wanted: readonly Wanted[],
+  requests: readonly SecretRequest[],
   reader: Reader,
   snapshot: Pick<Snapshot, 'secrets'>,
   now: Date,
-  at = (n: number): string => `/secrets/${n}`,
+  pointerOf = (index: number): string => `/secrets/${index}`,
 ): Promise<ReadSecrets> {
-  const asked = wanted.map((one, n) => understand(one, at(n)))
-  const denied = asked.filter((one) => !reader.may(one.path) && !one.optional)
+  const parts = requests.map((request, index) => partOf(request, pointerOf(index)))
+  const denied = parts.filter((part) => !reader.may(part.path) && !part.optional)
   if (denied.length > 0) throw refused('not_granted', denied, 'is not granted to the caller')
-  const granted = asked.filter((one) => reader.may(one.path))
-  const found = granted.flatMap((one): Found[] => {
-    const secret = snapshot.secrets.get(one.path.path)
-    return secret ? [{ ...one, secret, wanted: one.version ?? secret.version }] : []
+  const granted = parts.filter((part) => reader.may(part.path))
+  const existing = granted.flatMap((part): ExistingPart[] => {
+    const secret = snapshot.secrets.get(part.path.path)
+    return secret ? [{ ...part, secret, version: part.version ?? secret.version }] : []
   })
-  const rows = await versions.find(found.map(({ secret, wanted: version }) => ({ secret, version })))
-  const readable = found.flatMap((found, n) => {
-    const row = rows[n]
-    return row && isReadable(row, found.secret, now) ? [{ ...found, row }] : []
+  const rows = await versions.find(existing)
+  const readable = existing.flatMap((part, index) => {
+    const row = rows[index]
+    return row && isReadable(row, part.secret, now) ? [{ ...part, row }] : []
   })
-  const missing = granted.filter((one) => !one.optional && !readable.some((other) => other.at === one.at))
+  const missing = granted.filter((part) => !part.optional && !readable.some(({ pointer }) => pointer === part.pointer))
   if (missing.length > 0) throw refused('not_found', missing, 'does not exist, or has no such version now')
   return {
     values: readable.map(({ secret, row }) => ({
@@ -71,7 +71,7 @@ export async function readSecrets(
     })),
     record: readable.map(({ secret, row }) => ({ path: secret.path, version: row.version })),
     reads: readable.map(({ secret, row }) => ({ secret: secret.id, version: row.version, holder: reader.holder })),
-    // What is missing may exist by then; but it did not when the caller asked, and nothing of it leaves.
+    // An optional part that is missing may exist by then: nothing of it leaves.
     holds: (snapshot) =>
       readable.every(({ secret }) => snapshot.secrets.get(secret.path)?.revision === secret.revision),
   }
@@ -87,19 +87,19 @@ export function secretPath(text: string, pointer: string): SecretPath {
   }
 }
 
-function understand(one: Wanted, at: string): Asked {
-  if (typeof one === 'string') return { at, path: secretPath(one, at), optional: false }
-  const { path, version, optional = false } = one
-  return { at, path: secretPath(path, `${at}/path`), optional, ...(version !== undefined && { version }) }
+function partOf(request: SecretRequest, pointer: string): Part {
+  if (typeof request === 'string') return { pointer, path: secretPath(request, pointer), optional: false }
+  const { path, version, optional = false } = request
+  return { pointer, path: secretPath(path, `${pointer}/path`), optional, ...(version !== undefined && { version }) }
 }
 
-/** Whether anybody may still have the value of a version: it is the secret's, and neither deleted, retired, expired nor destroyed. */
+/** Whether a version still has a value to read: not staged, deleted, retired, expired or destroyed. */
 export function isReadable(row: VersionRow, secret: SecretRow, now: Date): boolean {
   if (!row.sealed || row.staged || row.version > secret.version) return false
   return !row.deletedAt && !row.retiredAt && (row.expiresAt === undefined || row.expiresAt > now)
 }
 
-const refused = (code: RefusalCode, parts: readonly Asked[], detail: string): Error => {
-  const errors: Problem[] = parts.slice(0, 20).map((part) => ({ pointer: part.at, detail }))
+const refused = (code: RefusalCode, parts: readonly Part[], detail: string): Error => {
+  const errors: Problem[] = parts.slice(0, 20).map(({ pointer }) => ({ pointer, detail }))
   return refuse(code, { errors })
 }

@@ -12,7 +12,7 @@ const attestor = {
   id: 'att_lab',
   name: 'lab',
   kind: 'oidc',
-  spiffeIdPrefix: 'spiffe://example.org/lab/',
+  spiffeIdPrefix: '/lab/',
   definition: {},
   revision: 1,
 }

@@ -1,10 +1,10 @@
-/** The databases of the one request: which of them the workload may have, and a role of its own in each. */
+/** Issues a role in each database that a workload requests and is granted. */
 import type { Actor, Issued } from '../../audit/entry.ts'
 import type { Decision } from '../../authorize/decide.ts'
 import { type Problem, type RefusalCode, refuse } from '../../errors.ts'
 import { endOf, rfc3339 } from '../../issue/lifetime.ts'
 import { definitionOf } from '../../secrets/databases/definition.ts'
-import { type LeaseParts, type Wished, issueLeases } from '../../secrets/leases/issue.ts'
+import { type LeaseParts, type LeaseRequest, issueLeases } from '../../secrets/leases/issue.ts'
 import { countOpenLeases } from '../../store/leases.ts'
 import type { SessionRow } from '../../store/effects.ts'
 import { byName } from '../../store/registrations.ts'
@@ -16,14 +16,14 @@ export type IssuedDatabases = {
   record: NonNullable<Issued['leases']>
   ids: string[]
   undo: () => Promise<void>
-  /** Whether the same roles would be made under a newer snapshot. */
+  /** Whether a newer snapshot gives the same roles. */
   holds: (snapshot: Pick<Snapshot, 'databases'>) => boolean
 }
 
 export type IssueDatabases = (
-  request: Pick<Context, 'requestId' | 'time' | 'address'>,
+  context: Pick<Context, 'requestId' | 'time' | 'address'>,
   snapshot: Snapshot,
-  asked: {
+  request: {
     names: readonly string[]
     decision: Decision
     session: SessionRow
@@ -31,30 +31,30 @@ export type IssueDatabases = (
   },
 ) => Promise<IssuedDatabases | undefined>
 
-/** Open at a time for one session: a pod that is restarted again and again takes roles that end by themselves, and no more. */
+/** Open leases of one session: a pod in a restart loop must not take more. */
 const maxOpen = 64
-/** When another one may have ended. Seconds. */
+/** Seconds until another lease may have ended. */
 const retryAfterSeconds = 60
 
 export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
-  return async (request, snapshot, { names, decision: { entry, grant }, session, actor }) => {
+  return async (context, snapshot, { names, decision: { entry, grant }, session, actor }) => {
     if (names.length === 0) return undefined
-    // The append decides; a look now spares roles that would be dropped at once.
+    // The append decides; this check spares roles that would be dropped at once.
     if (!snapshot.issuing) throw refuse('issuing_closed')
-    const wished = decideDatabases(snapshot, names, grant.databases, session, request.time)
-    if ((await countOpenLeases(parts.db.knex, session.id)) + wished.length > maxOpen) {
+    const requests = decideDatabases(snapshot, names, grant.databases, session, context.time)
+    if ((await countOpenLeases(parts.db.knex, session.id)) + requests.length > maxOpen) {
       const detail = `a session has at most ${maxOpen} open leases`
       throw refuse('rate_limited', { errors: [{ pointer: '/databases', detail }], retryAfterSeconds })
     }
     const open = {
-      requestId: request.requestId,
+      requestId: context.requestId,
       action: 'lease.issue' as const,
-      time: request.time,
+      time: context.time,
       actor,
-      source: { ip: request.address },
+      source: { ip: context.address },
     }
     const holder = { sessionId: session.id, workloadId: entry.row.id, spiffeId: grant.spiffeId }
-    const { values, ids, undo } = await issueLeases(parts, open, holder, wished, snapshot.instanceId)
+    const { values, ids, undo } = await issueLeases(parts, open, holder, requests, snapshot.instanceId)
     const shown = values.map((value) => ({ ...value, expiresAt: rfc3339(value.expiresAt) }))
     return {
       values: shown,
@@ -62,7 +62,7 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
       ids,
       undo,
       holds: ({ databases }) =>
-        wished.every(({ database }) => databases.get(database.id)?.revision === database.revision),
+        requests.every(({ database }) => databases.get(database.id)?.revision === database.revision),
     }
   }
 }
@@ -74,14 +74,14 @@ function decideDatabases(
   granted: readonly string[],
   session: Pick<SessionRow, 'expiresAt'>,
   now: Date,
-): Wished[] {
+): LeaseRequest[] {
   const at = (name: string): string => `/databases/${names.indexOf(name)}`
   const denied = names.filter((name) => !granted.includes(name))
   if (denied.length > 0) throw refused('not_granted', denied.map(at), 'is not granted to the caller')
   const missing = names.filter((name) => !byName(snapshot.databases, name))
   if (missing.length > 0)
     throw refused('not_found', missing.map(at), 'is granted, and no database of that name is configured')
-  return names.flatMap((name): Wished[] => {
+  return names.flatMap((name): LeaseRequest[] => {
     const database = byName(snapshot.databases, name)
     if (!database) return []
     const { defaultLifetimeSeconds, maxLifetimeSeconds } = definitionOf(database)

@@ -1,7 +1,7 @@
 /** Reads values: all that the caller asks for, or a refusal that names the part. */
 import type { Release } from '../../audit/record.ts'
 import { type SecretPath, parseSecretPath } from '../../names/secret-path.ts'
-import { type ReadParts, type ReadSecrets, type Wanted, readSecrets } from '../../secrets/read.ts'
+import { type ReadParts, type ReadSecrets, type SecretRequest, readSecrets } from '../../secrets/read.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { type Context, checkReason, revealReason } from '../context.ts'
 import { secretCaller } from './reader.ts'
@@ -14,13 +14,13 @@ export const createReadSecrets =
   async (
     context: Context,
     snapshot: Snapshot,
-    wanted: readonly Wanted[],
+    requests: readonly SecretRequest[],
     pointerOf?: (index: number) => string,
   ): Promise<Release<SecretValues>> => {
     const { holder, may, actor, live } = secretCaller(context, snapshot)
     checkReason(context, revealReason)
     const reader = { holder, may: (path: SecretPath) => may('read', path) }
-    const secrets = await readSecrets(parts, wanted, reader, snapshot, context.time, pointerOf)
+    const secrets = await readSecrets(parts, requests, reader, snapshot, context.time, pointerOf)
     return {
       result: secrets.values,
       entry: { ...(actor && { actor }), issued: { secrets: secrets.record } },

@@ -1,6 +1,6 @@
 /**
- * Leases for a session: intended in the log before there is a role, made all or none, and given out by the append that
- * names them. Whatever goes wrong on the way, they end; what a crash leaves behind, the job finds.
+ * Issues leases to a session, all or none: the intent is in the log before a role exists, and the append that names the
+ * leases releases them. After a failure they end; a job ends those that a crash leaves.
  */
 import type { EntryPart } from '../../audit/entry.ts'
 import type { Recorder } from '../../audit/record.ts'
@@ -31,33 +31,33 @@ export type LeaseParts = AdminParts & {
 
 export type Holder = { sessionId: string; workloadId: string; spiffeId: string }
 
-/** A database that was decided on, and until when. */
-export type Wished = { database: DatabaseRow; pointer: string; expiresAt: Date; maxExpiresAt: Date }
+/** A granted database, and until when. */
+export type LeaseRequest = { database: DatabaseRow; pointer: string; expiresAt: Date; maxExpiresAt: Date }
 
-type Made = { row: NewLease; database: DatabaseRow; pointer: string; password: string }
+type PlannedLease = { row: NewLease; database: DatabaseRow; pointer: string; password: string }
 
-export type Leased = {
+export type IssuedLeases = {
   values: { name: string; lease: string; username: string; password: string; expiresAt: Date }[]
   ids: string[]
-  /** Nothing of it leaves: the roles go. */
+  /** Drops the roles where the reply does not leave. */
   undo: () => Promise<void>
 }
 
-/** As long as an attempt to take roles away may last. */
-const busyMs = 60_000
+/** The longest attempt to drop roles. */
+const maxAttemptMs = 60_000
 
-/** @throws Refusal `unavailable` naming the part, where a role can't be made; then none is left */
+/** @throws Refusal `unavailable` that names the part where a role cannot be created; then none is left */
 export async function issueLeases(
   parts: LeaseParts,
   open: Opening,
   holder: Holder,
-  wished: readonly Wished[],
+  requests: readonly LeaseRequest[],
   instanceId: string,
-): Promise<Leased> {
-  const made = wished.map((one) => plan(parts, open.time, holder, one, instanceId))
-  await intend(parts, open, made)
-  const undo = (): Promise<void> => giveUp(parts, open, made)
-  const outcomes = await Promise.allSettled(made.map((made) => makeRole(parts, made)))
+): Promise<IssuedLeases> {
+  const leases = requests.map((request) => plan(parts, open.time, holder, request, instanceId))
+  await intend(parts, open, leases)
+  const undo = (): Promise<void> => giveUp(parts, open, leases)
+  const outcomes = await Promise.allSettled(leases.map((lease) => makeRole(parts, lease)))
   const failed = outcomes.findIndex((outcome) => outcome.status === 'rejected')
   const outcome = outcomes[failed]
   if (outcome?.status === 'rejected') {
@@ -65,26 +65,31 @@ export async function issueLeases(
     parts.log.warn('lease.not_made', { code: fault, note: detail })
     await undo()
     throw refuse('unavailable', {
-      errors: [{ pointer: made[failed]?.pointer ?? '', detail: 'no role can be made in this database now' }],
-      explanation: { database: made[failed]?.database.name, fault, detail },
+      errors: [{ pointer: leases[failed]?.pointer ?? '', detail: 'no role can be made in this database now' }],
+      explanation: { database: leases[failed]?.database.name, fault, detail },
       retryAfterSeconds: 5,
     })
   }
   return {
-    values: made.map(({ row, database, password }) => ({
+    values: leases.map(({ row, database, password }) => ({
       name: database.name,
       lease: row.id,
       username: row.username,
       password,
       expiresAt: row.expiresAt,
     })),
-    ids: made.map(({ row }) => row.id),
+    ids: leases.map(({ row }) => row.id),
     undo,
   }
 }
 
-function plan({ randomBytes }: LeaseParts, now: Date, holder: Holder, wished: Wished, instanceId: string): Made {
-  const { database, pointer, expiresAt, maxExpiresAt } = wished
+function plan(
+  { randomBytes }: LeaseParts,
+  now: Date,
+  holder: Holder,
+  { database, pointer, expiresAt, maxExpiresAt }: LeaseRequest,
+  instanceId: string,
+): PlannedLease {
   const id = newId('ls', randomBytes)
   return {
     row: {
@@ -102,29 +107,29 @@ function plan({ randomBytes }: LeaseParts, now: Date, holder: Holder, wished: Wi
   }
 }
 
-/** Intent before effect: from here on a crash leaves a row that the job takes back. */
-async function intend({ recorder }: LeaseParts, open: Opening, made: readonly Made[]): Promise<void> {
+/** The intent precedes the effect: after a crash, a job ends the leases of these rows. */
+async function intend({ recorder }: LeaseParts, open: Opening, leases: readonly PlannedLease[]): Promise<void> {
   await recorder.change({ ...open, action: 'lease.issue' }, async (tx, snapshot) => {
-    for (const { database } of made) {
+    for (const { database } of leases) {
       if (snapshot.databases.get(database.id)?.revision !== database.revision)
         throw refuse('log_unavailable', { retryAfterSeconds: 1, detail: 'the database was changed meanwhile' })
     }
     await insertLeases(
       tx,
-      made.map(({ row }) => row),
+      leases.map(({ row }) => row),
     )
-    return { result: undefined, ...entriesFor(made.map((made) => about(made, 'intended'))) }
+    return { result: undefined, ...entriesFor(leases.map((lease) => entryFor(lease, 'intended'))) }
   })
 }
 
-const about = ({ row, database }: Made, outcome: 'intended' | 'failed'): EntryPart =>
+const entryFor = ({ row, database }: PlannedLease, outcome: 'intended' | 'failed'): EntryPart =>
   leaseEntry(row, outcome, { database: database.name, expiresAt: row.expiresAt.toISOString() })
 
 function entriesFor([entry = {}, ...more]: EntryPart[]): { entry: EntryPart; more: EntryPart[] } {
   return { entry, more }
 }
 
-async function makeRole(parts: LeaseParts, { row, database, password }: Made): Promise<void> {
+async function makeRole(parts: LeaseParts, { row, database, password }: PlannedLease): Promise<void> {
   const verifier = await scramVerifier(password, parts.randomBytes)
   await parts.turns(database.id, () =>
     asAdmin(parts, database, (session) =>
@@ -137,25 +142,25 @@ async function makeRole(parts: LeaseParts, { row, database, password }: Made): P
   )
 }
 
-/** What can't be said or done now is the job's: the rows are there. */
-async function giveUp(parts: LeaseParts, open: Opening, made: readonly Made[]): Promise<void> {
+/** A job does what fails here: the rows stay. */
+async function giveUp(parts: LeaseParts, open: Opening, leases: readonly PlannedLease[]): Promise<void> {
   const now = open.time
-  const ids = made.map(({ row }) => row.id)
+  const ids = leases.map(({ row }) => row.id)
   const opening = { ...open, action: 'lease.issue' as const }
   try {
     await parts.recorder.change(opening, async (tx) => ({
       result: undefined,
-      ...entriesFor(made.map((made) => about(made, 'failed'))),
-      // Also active ones: a lost answer of the append may hide that they were given out, and nothing left.
+      ...entriesFor(leases.map((lease) => entryFor(lease, 'failed'))),
+      // Active ones too: where the answer of the append was lost, they may be active, though no reply left.
       placed: () =>
         beginRevoking(tx, ids, ['intended', 'active'], {
           reason: 'not_given_out',
           now,
-          until: new Date(now.getTime() + busyMs),
+          until: new Date(now.getTime() + maxAttemptMs),
         }),
     }))
     await parts.revokeRoles(
-      made.map(({ row }): LeaseRow => ({ ...row, state: 'revoking', attempts: 0 })),
+      leases.map(({ row }): LeaseRow => ({ ...row, state: 'revoking', attempts: 0 })),
       opening,
     )
   } catch (err) {

@@ -1,4 +1,4 @@
-/** Taking roles away: tried, and the log says what became of it. What fails is tried again, for ever, further apart. */
+/** Drops the roles of leases, and records the outcome. A failed attempt is repeated at growing intervals, without end. */
 import type { EntryPart } from '../../audit/entry.ts'
 import type { Recorder } from '../../audit/record.ts'
 import type { Opening } from '../../audit/seal.ts'
@@ -17,13 +17,13 @@ export type RevokeParts = AdminParts & {
   now: () => Date
 }
 
-/** Of leases that are being revoked, and are nobody else's meanwhile. Answers whose roles are gone. */
+/** Drops the roles of leases that are being revoked and claimed by the caller. Resolves to the leases whose roles are gone. */
 export type RevokeRoles = (leases: readonly LeaseRow[], open: Opening) => Promise<Set<string>>
 
-/** So often in vain: somebody should look. It is tried again all the same. */
+/** After so many failed attempts a lease counts as irrevocable; attempts go on. */
 export const irrevocableAfter = 10
 
-/** A batch that takes longer leaves the rest to the next: less than a connection may (databases/connect.ts). */
+/** A longer batch leaves the rest to the next. Shorter than the limit of a connection (databases/connect.ts). */
 const maxMs = 20_000
 
 type Failed = { lease: LeaseRow; error: TargetError }
@@ -34,19 +34,21 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
   async function dropAll(database: DatabaseRow, leases: readonly LeaseRow[]): Promise<Failed[]> {
     const failed: Failed[] = []
     const end = now().getTime() + maxMs
-    const left = [...leases]
+    const queue = [...leases]
     try {
       await asAdmin(parts, database, async (session) => {
-        for (let lease = left.shift(); lease; lease = left.shift()) {
+        for (let lease = queue[0]; lease; lease = queue[0]) {
           if (now().getTime() > end) throw new TargetError('failed', 'the server is slow')
-          const one = lease
-          await dropRole(session, one.username, database.id).catch((error: unknown) => {
-            failed.push({ lease: one, error: targetError(error) })
-          })
+          queue.shift()
+          try {
+            await dropRole(session, lease.username, database.id)
+          } catch (error) {
+            failed.push({ lease, error: targetError(error) })
+          }
         }
       })
     } catch (error) {
-      for (const lease of left) failed.push({ lease, error: targetError(error) })
+      for (const lease of queue) failed.push({ lease, error: targetError(error) })
     }
     return failed
   }
@@ -58,12 +60,12 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
     failed: readonly Failed[],
   ): Promise<void> {
     const time = now()
-    const done = leases.filter((lease) => !failed.some((one) => one.lease.id === lease.id))
+    const done = leases.filter((lease) => !failed.some((failure) => failure.lease.id === lease.id))
     const byDetail = new Map<string, LeaseRow[]>()
     for (const { lease, error } of failed) byDetail.set(error.message, [...(byDetail.get(error.message) ?? []), lease])
     const entries: EntryPart[] = [
       ...done.map((lease) => leaseEntry(lease, 'completed', { database: name, reason: lease.reason ?? '' })),
-      ...[...byDetail].map(([detail, stuck]) => inVain(name, detail, stuck)),
+      ...[...byDetail].map(([detail, stuck]) => failureEntry(name, detail, stuck)),
     ]
     const [entry, ...more] = entries
     if (!entry) return
@@ -92,20 +94,23 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
   return async (leases, open) => {
     const gone = new Set<string>()
     for (const id of new Set(leases.map((lease) => lease.databaseId))) {
-      const some = leases.filter((lease) => lease.databaseId === id)
+      const group = leases.filter((lease) => lease.databaseId === id)
       const database = snapshots.current().databases.get(id)
       const failed = database
-        ? await dropAll(database, some)
-        : some.map((lease) => ({ lease, error: new TargetError('missing', 'the database is not configured any more') }))
-      await record(open, database?.name ?? id, some, failed)
-      for (const lease of some) if (!failed.some((one) => one.lease.id === lease.id)) gone.add(lease.id)
+        ? await dropAll(database, group)
+        : group.map((lease) => ({
+            lease,
+            error: new TargetError('missing', 'the database is not configured any more'),
+          }))
+      await record(open, database?.name ?? id, group, failed)
+      for (const lease of group) if (!failed.some((failure) => failure.lease.id === lease.id)) gone.add(lease.id)
     }
     return gone
   }
 }
 
-/** One entry for what failed together: a server that is down is not said once for each of its roles. */
-const inVain = (database: string, detail: string, stuck: readonly LeaseRow[]): EntryPart => ({
+/** One entry for leases that failed alike: a server that is down makes one, not one for each role. */
+const failureEntry = (database: string, detail: string, stuck: readonly LeaseRow[]): EntryPart => ({
   outcome: 'failed',
   ...(stuck.length === 1 && stuck[0] && { resource: { kind: 'lease', id: stuck[0].id, name: stuck[0].username } }),
   detail: {

@@ -1,6 +1,6 @@
 /**
- * Who holds which version, and who is waited for. A consumer is a session: live while it can authenticate, and moved once
- * it fetched the new version, whatever it reads later.
+ * The consumers of a secret: who holds which version, and which of them a rotation waits for. A consumer is a session: live
+ * while it can authenticate, and moved once it has fetched the new version, whatever it reads later.
  */
 import { type HeldVersion, type HolderRow, readHolders, retiredVersions } from '../../store/consumers.ts'
 import type { Database, Knex } from '../../store/database.ts'
@@ -16,10 +16,10 @@ import { planOf } from './policy.ts'
 type Standing = 'live' | 'held' | 'ended' | 'contained' | 'reader'
 
 export type Consumer = HolderRow & {
-  /** What it fetched last. */
+  /** The version that it fetched last. */
   newest: HeldVersion
   standing: Standing
-  /** When it is live or held no more. */
+  /** When it stops being live or held. */
   until?: Date
   moved: boolean
   excused: boolean
@@ -32,13 +32,13 @@ export type ConsumersOf = (
   rotation: RotationRow | undefined,
   snapshot: Snapshot,
   now: Date,
-  /** Another connection than the common one, such as that of a transaction. */
+  /** The connection of a transaction. */
   knex?: Knex,
 ) => Promise<Consumer[]>
 
 export type ConsumerParts = {
   db: Pick<Database, 'knex'>
-  /** Why a session that has not ended can no longer authenticate: it is blocked, or its workload entry is not its own now. */
+  /** Why a session that has not ended can no longer authenticate: a block, or its workload entry. */
   barredBy: (snapshot: Snapshot, session: Session, now: Date) => 'block' | 'entry' | undefined
 }
 
@@ -56,7 +56,7 @@ export function createConsumers({ db, barredBy }: ConsumerParts): ConsumersOf {
       const moved = hasMoved(row.held, move)
       const excused = rotation?.excused.includes(row.holder) ?? false
       const counts = standing.standing === 'live' || standing.standing === 'held'
-      // Who never had an older version has nothing to move from. One that opens nothing any more was ended by an earlier rotation.
+      // A session that never held an older version has nothing to move from. An earlier rotation ended retired versions.
       const holdsOlder = row.held.some((version) => !isNew(version, move) && !retired.has(version.version))
       const waitedFor = counts && !moved && !excused && holdsOlder
       return [{ ...row, newest, ...standing, moved, excused, waitedFor }]
@@ -89,10 +89,10 @@ function holdSeconds(definition: Record<string, unknown> | undefined): number {
 
 type Move = { to: number; alike?: readonly number[]; moved: 'fetched' | 'acknowledged' }
 
-/** Before its value is live, a rotation has moved nobody. */
+/** A rotation moves consumers once its value is live. */
 function moveOf(secret: Pick<SecretRow, 'version'>, rotation: RotationRow | undefined): Move {
   const plan = rotation && planOf(rotation)
-  // After a rollback earlier versions hold the very same value.
+  // After a rollback an earlier version has the same value.
   const alike = rotation?.toVersion === secret.version ? plan?.alike : undefined
   return { to: secret.version, moved: plan?.moved ?? 'fetched', ...(alike && { alike }) }
 }
@@ -100,7 +100,7 @@ function moveOf(secret: Pick<SecretRow, 'version'>, rotation: RotationRow | unde
 const isAlike = ({ version }: HeldVersion, { alike = [] }: Move): boolean => alike.includes(version)
 const isNew = (version: HeldVersion, move: Move): boolean => version.version >= move.to || isAlike(version, move)
 
-/** After a rollback, an earlier version of the same value counts while the consumer fetched no other one after it. */
+/** After a rollback, an earlier version with the same value counts if the consumer fetched no other one later. */
 export function hasMoved(held: readonly HeldVersion[], move: Move): boolean {
   if (held.some((row) => row.version >= move.to && (move.moved === 'fetched' || row.ackedAt))) return true
   const alike = held.filter((row) => isAlike(row, move))

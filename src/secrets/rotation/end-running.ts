@@ -1,4 +1,4 @@
-/** The end of a rotation that another one takes over: a rollback, or a rotation that supersedes it. */
+/** Ends a running rotation that a rollback or a superseding rotation replaces. */
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationRow, updateRotation } from '../../store/rotations.ts'
@@ -12,8 +12,8 @@ export function refuseWhileWorking({ lockedUntil }: RotationRow, now: Date): voi
 }
 
 /**
- * Its versions have consumers that the next rotation waits for. Its row is locked.
- * @throws Refusal `conflict` before its value is the live one, during an attempt, or while older versions are being ended
+ * The next rotation waits for the consumers of its versions. The caller holds the lock of its row.
+ * @throws Refusal `conflict` before its value is live, during an attempt, or while older versions are being ended
  */
 export async function endRunning(
   tx: Knex.Transaction,

@@ -1,4 +1,4 @@
-/** What may not happen to a secret beside its rotations. */
+/** Changes that a rotation of the secret forbids. */
 import { refuse } from '../../errors.ts'
 import type { Knex } from '../../store/database.ts'
 import { lockRunning } from '../../store/rotations.ts'
@@ -8,8 +8,8 @@ import type { Rotators } from '../rotators/rotator.ts'
 const advice = 'wait for it, or retire, cancel or roll it back (:rotation, :rollback)'
 
 /**
- * Its row is locked, so no rotation begins meanwhile.
- * @param touched versions; all of them unless given
+ * The caller holds the lock of the secret's row: no rotation begins meanwhile.
+ * @param touched versions that the change concerns; all of them by default
  * @throws Refusal `conflict`
  */
 export async function refuseWhileRotating(
@@ -23,7 +23,7 @@ export async function refuseWhileRotating(
   throw refuse('conflict', { detail: `a rotation of this secret runs: ${advice}` })
 }
 
-/** A value that nobody set at the target would be the live one and open nothing. @throws Refusal `conflict` */
+/** A written value would become live without being set at the target. @throws Refusal `conflict` */
 export function refuseBesideTarget(rotators: Rotators, { rotator }: Pick<SecretRow, 'rotator'>): void {
   if (rotator === undefined || rotators.get(rotator)?.effects === false) return
   throw refuse('conflict', { detail: `the rotator ${rotator} sets this secret at its target: use :rotate` })

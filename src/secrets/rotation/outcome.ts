@@ -1,4 +1,4 @@
-/** What becomes of a rotation, each step in the transaction of its entry. Rows are locked: the rotation's and its secret's. */
+/** The steps of a rotation, each in the transaction of its entry. The rows of the rotation and its secret are locked. */
 import type { EntryPart } from '../../audit/entry.ts'
 import type { Changed } from '../../audit/record.ts'
 import type { Knex } from '../../store/database.ts'
@@ -13,7 +13,7 @@ import { pruneVersions } from './prune.ts'
 
 export type Step = { entry: EntryPart; changed?: Changed[] }
 
-/** Of an entry: a log of thousands of stuck consumers is no use to anyone. */
+/** Consumers named in one entry. */
 const maxNamed = 20
 
 export const namesOf = (consumers: readonly Pick<Consumer, 'holder'>[]): string[] =>
@@ -24,7 +24,7 @@ const settled = (rotation: RotationRow, now: Date): RotationRow => {
   return { ...rest, attempts: 0, updatedAt: now }
 }
 
-/** Its value was set wherever it opens something: now it is the live version. */
+/** Makes the new version live, after its value was set at the target. */
 export async function makeLive(
   tx: Knex.Transaction,
   secret: SecretRow,
@@ -54,7 +54,7 @@ export async function makeLive(
   }
 }
 
-/** The versions before are over: whoever holds one holds what opens nothing, and none can be read any more. */
+/** Retires the versions before: they open nothing at the target, and can no longer be read. */
 export async function endOlder(
   tx: Knex.Transaction,
   secret: SecretRow,
@@ -85,7 +85,7 @@ export async function endOlder(
   }
 }
 
-/** It ends without its value ever having been the secret's; that one goes. */
+/** Ends a rotation whose value never became live, and destroys the value. */
 export async function giveUp(
   tx: Knex.Transaction,
   secret: SecretRow,

@@ -1,4 +1,4 @@
-/** What an operator says about the rotation of a secret, and what one rotation runs by. */
+/** The rotation policy of a secret, and the plan that one rotation runs by. */
 import type { Problem } from '../../errors.ts'
 import type { RotationPolicyRow } from '../../store/rotation-policies.ts'
 import type { RotationRow } from '../../store/rotations.ts'
@@ -6,38 +6,38 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import type { RotatorConfig, Rotators } from '../rotators/rotator.ts'
 import { type Schedule, checkSchedule } from './schedule.ts'
 
-/** What happens at the deadline with the versions that some consumer still holds. */
+/** What happens at the deadline to versions that consumers still hold. */
 type OnDeadline = 'retire' | 'hold' | 'alert'
 
 /** How a rotation waits for its consumers. */
 export type Terms = {
-  /** From the moment that the new version is the live one. */
+  /** Counts from when the new version becomes live. */
   deadlineSeconds: number
   onDeadline: OnDeadline
-  /** A consumer has moved when it fetched the new version, or said that it uses it. */
+  /** A consumer has moved when it has fetched the new version, or acknowledged it. */
   moved: 'fetched' | 'acknowledged'
-  /** Begins also while a live consumer holds the version before the live one. */
+  /** Allows a rotation while a live consumer holds the version before the live one. */
   allowOverlap: boolean
 }
 
 export type Policy = Partial<Terms> & { rotator: RotatorConfig; schedule?: Schedule }
 
-/** Why the versions before are ended. */
+/** Why the versions before are retired. */
 export type Why = 'moved' | 'deadline' | 'operator'
 
-/** What one rotation runs by, fixed at its beginning but for what happens to it. */
+/** The plan of one rotation, fixed when it begins except for its progress. */
 export type Plan = Terms & {
   rotator: RotatorConfig
   /** The value is that of an earlier version. */
   rollbackTo?: number
-  /** Versions of that same value: who holds one holds the new one. */
+  /** Versions with that same value: their holders hold the new one. */
   alike?: number[]
   supplied?: true
-  /** Cancelled after attempts that may have set the value: the live one is set again, then it has failed. */
+  /** Cancelled after attempts that may have set the value: the live one is set again, then the rotation has failed. */
   undoing?: true
-  /** The versions before are being ended. */
+  /** The versions before are being retired. */
   retiring?: { why: Why; holders: string[] }
-  /** The deadline passed with `alert`, and the log says so. */
+  /** The deadline has passed with `alert`, and is recorded. */
   alerted?: true
 }
 
@@ -48,10 +48,10 @@ const defaultTerms: Terms = {
   allowOverlap: false,
 }
 
-/** What its schedule should have begun so long ago is overdue: something stands in its way. */
+/** A scheduled rotation is overdue when it is this late: something prevents it. */
 export const lateMs = 60_000
 
-/** For a secret without a policy, whose values are supplied. */
+/** For secrets without a policy, whose values operators supply. */
 const suppliedOnly: RotatorConfig = { kind: 'generated' }
 
 const isPolicy = (value: Record<string, unknown>): value is Policy => typeof value['rotator'] === 'object'
@@ -67,7 +67,7 @@ export function planOf(row: Pick<RotationRow, 'definition'>): Plan {
   throw new Error('the definition of a rotation is not one')
 }
 
-/** The terms of a rotation that begins now; what the operator says for this one comes first. */
+/** The plan of a new rotation. `own` terms override the policy's. */
 export function newPlan(policy: Policy | undefined, own: Partial<Terms> = {}): Plan {
   const { rotator = suppliedOnly, schedule: _, ...terms } = policy ?? {}
   return { ...defaultTerms, ...terms, ...own, rotator }
