@@ -1,10 +1,10 @@
 /** A dispatcher for undici, and so for `fetch`, whose connections are as new as the identity. */
 import { Agent, Dispatcher } from 'undici'
 import { PurserError } from './errors.ts'
-import type { Purser } from './purser.ts'
-import type { Accept } from './tls/accept.ts'
 import { peerOf } from './tls/peer.ts'
 import { pick } from './tls/server-options.ts'
+import type { Accept } from './types/tls-options.ts'
+import type { Purser } from './types/purser.ts'
 
 const names = [
   'bodyTimeout',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createCsr } from '../../sdk/src/csr.ts'
+import { createCsr } from '../../sdk/src/certificates/csr.ts'
 import { CsrError } from '../../src/issue/csr.ts'
 import { createCsrVerdicts } from '../../src/issue/csr-verdicts.ts'
 import { craftCsr, csrPem } from '../support/craft-csr.ts'

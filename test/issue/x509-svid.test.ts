@@ -1,6 +1,6 @@
 import { X509Certificate, createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { createCsr } from '../../sdk/src/csr.ts'
+import { createCsr } from '../../sdk/src/certificates/csr.ts'
 import { buildCrl } from '../../src/issue/crl.ts'
 import { readCsr } from '../../src/issue/csr.ts'
 import { LintError, type X509SvidRequest, createX509Issuer } from '../../src/issue/x509-svid.ts'

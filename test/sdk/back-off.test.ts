@@ -1,7 +1,7 @@
 /** How long nothing is asked, by what is left of what is held. */
 import { PurserError } from '@purser/sdk'
 import { expect, test } from 'vitest'
-import { createBackOff } from '../../sdk/src/back-off.ts'
+import { createBackOff } from '../../sdk/src/renewal/back-off.ts'
 
 function backOff(left: number) {
   const state = { left, at: 1_000_000 }

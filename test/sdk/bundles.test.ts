@@ -1,8 +1,8 @@
 /** The bundle as it is now: how old it may be, how often it is asked for. Clock and server are the test's. */
 import { PurserError } from '@purser/sdk'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createBundles } from '../../sdk/src/bundles.ts'
-import type { Bundle } from '../../sdk/src/bundle.ts'
+import { createBundles } from '../../sdk/src/bundle/bundle-cache.ts'
+import type { Bundle } from '../../sdk/src/bundle/bundle.ts'
 import { rootPem } from './fake-purser.ts'
 
 const x5c = rootPem.replace(/-----[A-Z ]+-----|\s/g, '')

@@ -1,6 +1,6 @@
 import { createPublicKey, createSecretKey } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { createCsr } from '../../sdk/src/csr.ts'
+import { createCsr } from '../../sdk/src/certificates/csr.ts'
 import { readCsr } from '../../src/issue/csr.ts'
 import { openssl } from '../support/openssl.ts'
 import { ecPair, edPair, rsaPair, spkiOf } from '../support/test-ca.ts'

@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { type DirectoryLock, lockDirectory } from '../../sdk/src/directory-lock.ts'
+import { type DirectoryLock, lockDirectory } from '../../sdk/src/state/directory-lock.ts'
 
 function place(name = 'purser-lock-'): string {
   const dir = mkdtempSync(join(tmpdir(), name))
@@ -13,7 +13,7 @@ function place(name = 'purser-lock-'): string {
   return dir
 }
 
-const sdk = new URL('../../sdk/src/directory-lock.ts', import.meta.url).href
+const sdk = new URL('../../sdk/src/state/directory-lock.ts', import.meta.url).href
 
 /** Another process that takes the lock, and is killed with it. */
 async function killedIn(dir: string): Promise<void> {

@@ -5,7 +5,7 @@ import { type RequestOptions, request } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { onTestFinished } from 'vitest'
-import type { X509 } from '../../sdk/src/purser.ts'
+import type { X509 } from '../../sdk/src/types/purser.ts'
 
 export async function listen(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1')

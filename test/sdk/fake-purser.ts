@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto'
 import { onTestFinished } from 'vitest'
 import { readCsr } from '../../src/issue/csr.ts'
 import { ecPair, newSerial, secondsFrom } from '../support/test-ca.ts'
-import { createCsr } from '../../sdk/src/csr.ts'
+import { createCsr } from '../../sdk/src/certificates/csr.ts'
 import { type Identity, createIdentities } from './fake-identities.ts'
 import { type FakeLog, createFakeLog } from './fake-log.ts'
 

@@ -1,6 +1,6 @@
 /** How long something is good, whatever the clocks say. */
 import { describe, expect, test } from 'vitest'
-import { lifetimeFrom, serverTime } from '../../sdk/src/lifetime.ts'
+import { lifetimeFrom, serverTime } from '../../sdk/src/time/lifetime.ts'
 
 const got = Date.parse('2026-11-24T23:00:00Z')
 

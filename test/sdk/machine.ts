@@ -1,7 +1,7 @@
 /** A machine of the test's own for the search of a proof: nothing of the real one shows through. */
 import { createGet } from '../../sdk/src/proof/get.ts'
-import type { Machine } from '../../sdk/src/proof/source.ts'
-import { type ProofSource, chooseProof } from '../../sdk/src/proof.ts'
+import type { Machine } from '../../sdk/src/proof/machine.ts'
+import { type ProofSource, chooseProof } from '../../sdk/src/proof/choose.ts'
 import { makeIdentities } from '../outbound/tls-server.ts'
 
 export const identities = makeIdentities()

@@ -1,7 +1,7 @@
 /** Many requests at a time are no leak: nobody's log is to say so. */
 import { createTestPurser } from '@purser/sdk/testing'
 import { expect, onTestFinished, test } from 'vitest'
-import { createTransport } from '../../sdk/src/transport.ts'
+import { createTransport } from '../../sdk/src/connection/transport.ts'
 import { rootPem, startFake } from './fake-purser.ts'
 
 function hear(): Error[] {

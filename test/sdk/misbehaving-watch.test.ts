@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failing } from './failing.ts'
 import { type Fake, type Misbehaviour, proofFor, startFake } from './fake-purser.ts'
 import { readEvents } from '../../sdk/src/secrets/sse.ts'
-import { waitAfter } from '../../sdk/src/secrets/back-off.ts'
+import { waitAfter } from '../../sdk/src/time/retry.ts'
 import { PurserError } from '../../sdk/src/errors.ts'
 
 const canary = 'correct-horse-battery-staple'

@@ -6,8 +6,8 @@ import * as fc from 'fast-check'
 import { type ConnectOptions, PurserError, connect } from '@purser/sdk'
 import { afterAll, describe, expect, test } from 'vitest'
 import { admitProof } from '../../sdk/src/proof/admit.ts'
-import { readFingerprint } from '../../sdk/src/certificates.ts'
-import { readAddress } from '../../sdk/src/address.ts'
+import { readFingerprint } from '../../sdk/src/certificates/certificates.ts'
+import { readAddress } from '../../sdk/src/connection/address.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'purser-options-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { chooseProof } from '../../sdk/src/proof.ts'
+import { chooseProof } from '../../sdk/src/proof/choose.ts'
 import { failing } from './failing.ts'
 import { choose, purserAudience, read } from './machine.ts'
 

@@ -1,12 +1,12 @@
 /** What a connected client keeps, and when it asks again; the requests are stand-ins, the clock is the test's. */
 import { PurserError } from '@purser/sdk'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { createEmitter } from '../../sdk/src/events.ts'
-import type { Credentials } from '../../sdk/src/fetch-credentials.ts'
-import { createHeld } from '../../sdk/src/held.ts'
-import { createKeeper } from '../../sdk/src/keeper.ts'
+import { createEmitter } from '../../sdk/src/events/emitter.ts'
+import type { Credentials } from '../../sdk/src/credentials/fetch-credentials.ts'
+import { createHeld } from '../../sdk/src/renewal/held-credentials.ts'
+import { createKeeper } from '../../sdk/src/renewal/renewal.ts'
 import { createPurser } from '../../sdk/src/purser.ts'
-import type { Wanted } from '../../sdk/src/settings.ts'
+import type { Wanted } from '../../sdk/src/credentials/settings.ts'
 import { createTls } from '../../sdk/src/tls/tls.ts'
 
 const start = Date.parse('2026-11-24T23:00:00Z')

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { connectBy } from '../../sdk/src/connect.ts'
-import type { ConnectOptions } from '../../sdk/src/options.ts'
-import type { Purser } from '../../sdk/src/purser.ts'
-import { createTransport } from '../../sdk/src/transport.ts'
+import type { ConnectOptions } from '../../sdk/src/types/options.ts'
+import { createTransport } from '../../sdk/src/connection/transport.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import type { Purser } from '../../sdk/src/types/purser.ts'
 
 const entry = { match: { 'oidc:sub': 'job' }, spiffeId: 'spiffe://example.org/lab/job' }
 const grants = {

@@ -19,7 +19,7 @@ import { join } from 'node:path'
 import type { Purser } from '@purser/sdk'
 import { type TestConnectOptions, type TestPurser, createTestPurser } from '@purser/sdk/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { readPrivate } from '../../sdk/src/private-file.ts'
+import { readPrivate } from '../../sdk/src/state/private-file.ts'
 import { failing } from './failing.ts'
 import { fakeTime, settled } from './fake-time.ts'
 

@@ -2,11 +2,11 @@
 import { X509Certificate } from 'node:crypto'
 import { PurserError } from '@purser/sdk'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createRevoked } from '../../sdk/src/revoked.ts'
-import type { Request } from '../../sdk/src/transport.ts'
+import { createRevoked } from '../../sdk/src/revocation/revoked.ts'
 import { buildCrl } from '../../src/issue/crl.ts'
 import { type TestCa, ecPair, secondsFrom, testCa } from '../support/test-ca.ts'
 import { issue, leafOf } from './workloads.ts'
+import type { Request } from '../../sdk/src/connection/http.ts'
 
 /** As the test CA's issuing certificate has it. */
 const purser = 'http://purser.test'

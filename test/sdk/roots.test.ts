@@ -1,9 +1,9 @@
 /** Which roots count: those of the bundle, and what a renewal says where it differs. */
 import { PurserError } from '@purser/sdk'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { Credentials } from '../../sdk/src/fetch-credentials.ts'
-import { createHeld } from '../../sdk/src/held.ts'
-import { createKeeper } from '../../sdk/src/keeper.ts'
+import type { Credentials } from '../../sdk/src/credentials/fetch-credentials.ts'
+import { createHeld } from '../../sdk/src/renewal/held-credentials.ts'
+import { createKeeper } from '../../sdk/src/renewal/renewal.ts'
 import { createCa, issue } from './workloads.ts'
 
 const [older, newer, newest] = [createCa(), createCa(), createCa()].map(({ root }) => root.pem) as [

@@ -1,6 +1,6 @@
 /** Tokens that say what a test wants, truly signed, and a verifier that knows the keys. Clock and network are the test's. */
 import { type KeyObject, generateKeyPairSync, sign as signBytes } from 'node:crypto'
-import { readBundle } from '../../sdk/src/bundle.ts'
+import { readBundle } from '../../sdk/src/bundle/bundle.ts'
 import type { Revocation } from '../../sdk/src/jwt/revocation.ts'
 import { createVerifyJwt } from '../../sdk/src/jwt/verify-jwt.ts'
 import { rootPem } from './fake-purser.ts'

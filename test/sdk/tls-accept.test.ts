@@ -2,7 +2,7 @@
 import type { Accept } from '@purser/sdk'
 import { array, assert, property, stringMatching } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readAccept } from '../../sdk/src/tls/accept.ts'
+import { readAccept } from '../../sdk/src/identity/accept.ts'
 
 const warnings: string[] = []
 const accepts = (accept: Accept): ((spiffeId: string) => boolean) =>

@@ -6,12 +6,12 @@ import { type ConnectionOptions, type TLSSocket, type TlsOptions, connect as con
 import { type Accept, peerOf } from '@purser/sdk'
 import { createDispatcher } from '@purser/sdk/undici'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { X509 } from '../../sdk/src/purser.ts'
 import { keyUsage } from '../../src/keys/extensions.ts'
 import { secondsFrom } from '../support/test-ca.ts'
 import { failing } from './failing.ts'
 import { get, listen } from './exchange.ts'
 import { type Workload, createCa, createWorkload, idOf, issue } from './workloads.ts'
+import type { X509 } from '../../sdk/src/types/purser.ts'
 
 const ca = createCa()
 const stranger = createCa()

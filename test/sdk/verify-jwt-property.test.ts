@@ -2,7 +2,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PurserError } from '@purser/sdk'
-import { readStrictObject } from '../../sdk/src/jwt/strict-json.ts'
+import { readStrictObject } from '../../sdk/src/json/strict.ts'
 import { parseStrict } from '../../src/json/strict.ts'
 import { createVerifier, good, header, signed, token } from './signed-tokens.ts'
 

@@ -3,8 +3,8 @@ import { PurserError } from '@purser/sdk'
 import { createTestPurser } from '@purser/sdk/testing'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createRevocation } from '../../sdk/src/jwt/revocation.ts'
-import type { Answer, Request } from '../../sdk/src/transport.ts'
 import { failing } from './failing.ts'
+import type { Request, Answer } from '../../sdk/src/connection/http.ts'
 
 const answer = (body: unknown, status = 200): Answer => {
   const text = typeof body === 'string' ? body : JSON.stringify(body)

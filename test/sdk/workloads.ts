@@ -2,8 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { Purser } from '@purser/sdk'
 import { onTestFinished } from 'vitest'
-import type { X509 } from '../../sdk/src/purser.ts'
-import type { Source } from '../../sdk/src/source.ts'
+import type { Source } from '../../sdk/src/identity/source.ts'
 import { createTls } from '../../sdk/src/tls/tls.ts'
 import { contextPrimitive, sequence } from '../../src/keys/asn1.ts'
 import { emptyName, keyIdOf } from '../../src/keys/ca-names.ts'
@@ -18,6 +17,7 @@ import {
   subjectKeyIdentifier,
 } from '../../src/keys/extensions.ts'
 import { type TestCa, ecPair, newSerial, secondsFrom, spkiOf, testCa } from '../support/test-ca.ts'
+import type { X509 } from '../../sdk/src/types/purser.ts'
 
 export const idOf = (name: string): string => `spiffe://example.org/lab/${name}`
 

@@ -1,50 +1,19 @@
 /** `purser.databases`: roles of this session's own, whoever wants to be told of the next one, and the end of the last. */
-import { unlessAborted } from '../deadline.ts'
+import { unlessAborted } from '../time/deadline.ts'
 import { PurserError, isConclusive, wordsOf } from '../errors.ts'
-import type { Credentials } from '../fetch-credentials.ts'
-import type { Held } from '../held.ts'
-import { holding } from '../holding.ts'
-import type { Credential } from '../jwt/credential.ts'
-import type { Wanted } from '../settings.ts'
-import type { Transport } from '../transport.ts'
+import type { Credentials } from '../credentials/fetch-credentials.ts'
+import type { Held } from '../renewal/held-credentials.ts'
+import { holding } from '../time/keep-alive.ts'
+import type { Credential } from '../identity/authentication.ts'
+import type { Wanted } from '../credentials/settings.ts'
+import type { Transport } from '../connection/transport.ts'
 import { createGiveUp } from './give-up.ts'
-import { createRoles } from './keep.ts'
+import { createRoles } from './roles.ts'
 import { createLeases } from './leases.ts'
-import { type Kept, type Line, type LineParts, isLive } from './line.ts'
-import { type DatabaseRole, checkDatabase } from './role.ts'
-import { type DatabaseWatch, type Follower, createFollower } from './watching.ts'
-
-export type Databases = {
-  /**
-   * A role of this session's own in a database that its workload is granted: the one that is held until its end, else
-   * another one, in a request that the log records and whose receipt is verified. Calls at the same time share it.
-   *
-   * What is held is renewed about half of its lifetime in. Where that is possible no longer (the longest life that the
-   * database allows, a lease that was ended, another session), another role is asked for before the end: whoever keeps
-   * connections watches for it. While Purser is away, the role that is held is given until its end.
-   * @param options.fresh asks Purser whether the role that is held still counts, for example after a login was refused:
-   *   renews it, or answers another one
-   * @param options.signal gives up waiting
-   * @throws PurserError `not_granted`, `not_found` and other refusals; `expired` where the role is over and no other could
-   *   be had, with what kept it from that as its cause; `bad_options`, `not_offered`, or what keeps Purser from being reached
-   */
-  get(name: string, options?: { fresh?: boolean; signal?: AbortSignal }): Promise<DatabaseRole>
-  /**
-   * Tells of each new role, which has a user name of its own, while the one before is still good where the server allows:
-   * enough for a pool to move without an error. The lease before is given up, and its connections end, once every
-   * listener of every watch of this database has fulfilled its promise, and never before: resolve when the old role is
-   * used no more. Where one fails, the role before lives until its own end. The role that `get()` gave is no news; one
-   * that nobody was given is told at once, and one is asked for where none is held. Keeps no process alive.
-   * @param options.signal ends it, as `close()` does
-   * @param options.giveUp `false` where a fulfilled promise says nothing about the role before: it lives until its own end
-   * @throws PurserError `bad_options`
-   */
-  watch(
-    name: string,
-    listener?: (role: DatabaseRole) => unknown,
-    options?: { signal?: AbortSignal; giveUp?: boolean },
-  ): DatabaseWatch
-}
+import { type Kept, type Line, type LineParts, isLive } from './holding.ts'
+import { checkDatabase } from '../credentials/role.ts'
+import { type Follower, createFollower } from './subscription.ts'
+import type { DatabaseRole, Databases } from '../types/databases.ts'
 
 type Parts = LineParts & {
   transport: Transport

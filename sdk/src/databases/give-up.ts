@@ -1,8 +1,8 @@
 /** Ends the leases that nobody uses any more, so that their roles go before their time. */
 import { isAway, wordsOf } from '../errors.ts'
-import { restFor, waitAfter } from '../secrets/back-off.ts'
+import { restFor, waitAfter } from '../time/retry.ts'
 import type { Leases } from './leases.ts'
-import { type Kept, isLive } from './line.ts'
+import { type Kept, isLive } from './holding.ts'
 
 type Parts = {
   leases: Pick<Leases, 'revoke'>

@@ -1,11 +1,11 @@
 /** What a session says of its leases: that one is to go on, and that one is not needed any more. */
-import { ask } from '../ask.ts'
+import { ask } from '../connection/ask.ts'
 import { PurserError } from '../errors.ts'
-import { text, time } from '../fields.ts'
-import type { Credential } from '../jwt/credential.ts'
-import { serverTime } from '../lifetime.ts'
-import type { Transport } from '../transport.ts'
-import type { DatabaseRole } from './role.ts'
+import { text, time } from '../json/fields.ts'
+import type { Credential } from '../identity/authentication.ts'
+import { serverTime } from '../time/lifetime.ts'
+import type { Transport } from '../connection/transport.ts'
+import type { DatabaseRole } from '../types/databases.ts'
 
 type Extended = {
   expiresAt: Date

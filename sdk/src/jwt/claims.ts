@@ -1,7 +1,7 @@
 /** The claims of a JWT-SVID whose signature held (SPIFFE JWT-SVID section 3). */
-import { readSpiffeId } from '../spiffe-id.ts'
+import { readSpiffeId } from '../identity/spiffe-id.ts'
 import { badToken } from './bad-token.ts'
-import { type JsonObject, readStrictObject } from './strict-json.ts'
+import { type JsonObject, readStrictObject } from '../json/strict.ts'
 
 export type Claims = {
   spiffeId: string

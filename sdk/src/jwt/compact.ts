@@ -1,7 +1,7 @@
 /** A JWT in its compact serialization, taken apart before anything of it is believed. */
 import { createHash } from 'node:crypto'
 import { badToken } from './bad-token.ts'
-import { type JsonObject, readStrictObject } from './strict-json.ts'
+import { type JsonObject, readStrictObject } from '../json/strict.ts'
 
 export type Compact = {
   alg: string

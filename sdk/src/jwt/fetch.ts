@@ -1,21 +1,13 @@
 /** `fetch` with a token for one audience, to the places that were named and to no other. */
-import { isLoopback } from '../address.ts'
-import { unlessAborted } from '../deadline.ts'
-import { elapsedMs } from '../elapsed.ts'
+import { isLoopback } from '../connection/address.ts'
+import { unlessAborted } from '../time/deadline.ts'
 import { PurserError } from '../errors.ts'
+import type { FetchOptions } from '../types/jwt.ts'
+import { elapsedMs } from '../time/lifetime.ts'
 
 type Fetch = typeof globalThis.fetch
 type Input = Parameters<Fetch>[0]
 type Init = Parameters<Fetch>[1]
-
-export type FetchOptions = {
-  /** Whom the token is for. */
-  audience: string
-  /** Where it may go: `https://host[:port]`, or `http://` to 127.0.0.0/8 or ::1. Requests to anywhere else are refused. */
-  origins: readonly string[]
-  /** Used instead of the global one, for example undici's with a dispatcher. */
-  fetch?: Fetch
-}
 
 type Parts = {
   jwt: (audience: string, options: { signal?: AbortSignal }) => Promise<string>

@@ -1,20 +1,22 @@
 /** Whether a token still counts: asked of Purser (RFC 7662), whose word is used again for a few seconds. */
-import { withDeadline } from '../deadline.ts'
-import { elapsedMs } from '../elapsed.ts'
+import { withDeadline } from '../time/deadline.ts'
 import { PurserError, isUnreached, wordsOf } from '../errors.ts'
-import { parseFields } from '../fields.ts'
-import { refusalOf } from '../refusal.ts'
-import type { Answer, Transport } from '../transport.ts'
+import { parseFields } from '../json/fields.ts'
+import { refusalOf } from '../connection/refusal.ts'
+import type { Transport } from '../connection/transport.ts'
 import { badToken } from './bad-token.ts'
-import type { Credential } from './credential.ts'
+import type { Credential } from '../identity/authentication.ts'
 import { createRecent } from './recent.ts'
+import type { VerifyJwtOptions } from '../types/jwt.ts'
+import { elapsedMs } from '../time/lifetime.ts'
+import type { Answer } from '../connection/http.ts'
 
-export type RevocationMode = 'ask' | 'require' | 'off'
+type RevocationMode = NonNullable<VerifyJwtOptions['revocation']>
 
 /** @throws PurserError `revoked`; with `require` also why it could not be asked */
 export type Revocation = (
   token: { token: string; signed: string; exp: number },
-  options: { revocation?: RevocationMode; revocationMaxAgeSeconds?: number },
+  options: Pick<VerifyJwtOptions, 'revocation' | 'revocationMaxAgeSeconds'>,
 ) => Promise<void>
 
 type Parts = {

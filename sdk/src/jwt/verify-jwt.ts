@@ -1,31 +1,18 @@
 /** Somebody else's JWT-SVID: who it is of, or why it is none (SPIFFE JWT-SVID section 3). */
 import { type KeyObject, verify } from 'node:crypto'
-import type { Bundle, JwtKey } from '../bundle.ts'
-import type { Bundles } from '../bundles.ts'
-import { unlessAborted } from '../deadline.ts'
+import type { Bundle, JwtKey } from '../bundle/bundle.ts'
+import type { Bundles } from '../bundle/bundle-cache.ts'
+import { unlessAborted } from '../time/deadline.ts'
 import { PurserError } from '../errors.ts'
-import { checkOptions } from '../known-options.ts'
-import { type Accept, readAccept } from '../tls/accept.ts'
+import { checkOptions } from '../identity/check-options.ts'
+import { readAccept } from '../identity/accept.ts'
 import { readAudience } from './audience.ts'
 import { badToken } from './bad-token.ts'
 import { type Claims, judgeClaims, readClaims } from './claims.ts'
 import { type Compact, checkLength, digestOf, readCompact } from './compact.ts'
 import { createRecent } from './recent.ts'
-import type { Revocation, RevocationMode } from './revocation.ts'
-import type { JsonObject } from './strict-json.ts'
-
-export type VerifyJwtOptions = {
-  /** The name or names that this service goes by: a token for anybody else is refused. There is no default. */
-  audience: string | readonly string[]
-  /** Which callers: an exact SPIFFE ID, a prefix that ends in `/*`, a list of these, or a function. Left out: any of the trust domain. */
-  accept?: Accept
-  /** Whether Purser is asked if the token still counts; see `Purser.verifyJwt`. */
-  revocation?: RevocationMode
-  /** Seconds that Purser's word on a token is used again for; 10 unless given. */
-  revocationMaxAgeSeconds?: number
-  /** Gives up waiting. */
-  signal?: AbortSignal
-}
+import type { Revocation } from './revocation.ts'
+import type { VerifyJwtOptions, VerifiedJwt } from '../types/jwt.ts'
 
 const names: Record<keyof VerifyJwtOptions, true> = {
   audience: true,
@@ -33,16 +20,6 @@ const names: Record<keyof VerifyJwtOptions, true> = {
   revocation: true,
   revocationMaxAgeSeconds: true,
   signal: true,
-}
-
-export type VerifiedJwt = {
-  spiffeId: string
-  audience: readonly string[]
-  expiresAt: Date
-  issuedAt: Date
-  jti: string
-  /** Every claim, frozen; objects in it inherit nothing. */
-  claims: JsonObject
 }
 
 export type VerifyJwt = (token: string, options: VerifyJwtOptions) => Promise<VerifiedJwt>

@@ -1,6 +1,6 @@
 /** Whether what a source gave may be sent: it must be meant for this server. */
 import { PurserError } from '../errors.ts'
-import { claimsOf } from '../jwt-claims.ts'
+import { claimsOf } from '../json/parse.ts'
 
 export type Proof = { kind: 'jwt' | 'join-token'; token: string }
 

@@ -2,12 +2,13 @@
  * The credentials of the role that this code runs as, in the order of AWS's own SDKs: environment, container endpoint
  * (ECS, EKS Pod Identity), instance metadata. They sign one request to STS and go nowhere else.
  */
-import { failed } from './get.ts'
+
 import { readToken } from './file.ts'
 import { instanceRole } from './aws-instance.ts'
 import { type Role, readCredentials } from './aws-role.ts'
 import type { Credentials } from './sigv4.ts'
-import { type Machine, inPod, noProof, variable } from './source.ts'
+import { type Machine, inPod, variable } from './machine.ts'
+import { noProof, failed } from './errors.ts'
 
 export function findRole(machine: Machine): Role | { dismissed: string } {
   const of = (name: string): string | undefined => variable(machine, name)

@@ -1,7 +1,8 @@
 /** The role of an EC2 machine, from its metadata service, version 2: a PUT gives a token, which the reads then carry. */
-import { type Answer, failed } from './get.ts'
+import type { Answer } from './get.ts'
 import { type Role, readCredentials } from './aws-role.ts'
-import { type Machine, noProof, variable } from './source.ts'
+import { type Machine, variable } from './machine.ts'
+import { noProof, failed } from './errors.ts'
 
 const who = "EC2's metadata service"
 const tokenLife = { 'x-aws-ec2-metadata-token-ttl-seconds': '60' }

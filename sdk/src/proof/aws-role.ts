@@ -1,5 +1,5 @@
-import { membersOf } from './json.ts'
 import type { Credentials } from './sigv4.ts'
+import { membersOf } from '../json/parse.ts'
 
 /** A role and where its credentials come from. `region` is what the place of the credentials knows beside the environment. */
 export type Role = {

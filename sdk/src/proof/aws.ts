@@ -4,9 +4,10 @@
  */
 import { findRole } from './aws-credentials.ts'
 import type { Role } from './aws-role.ts'
-import { type Answer, failed } from './get.ts'
+import type { Answer } from './get.ts'
 import { sign } from './sigv4.ts'
-import { type Look, type Machine, firstOf, noProof, variable } from './source.ts'
+import { type Look, type Machine, firstOf, variable } from './machine.ts'
+import { noProof, failed } from './errors.ts'
 
 const who = 'AWS STS'
 

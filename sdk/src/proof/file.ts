@@ -1,7 +1,8 @@
 /** Tokens in files: read on every use, since the kubelet replaces one well before it ends. */
 import { createReadStream, statSync } from 'node:fs'
 import { max } from './admit.ts'
-import { type Look, noProof, variable } from './source.ts'
+import { type Look, variable } from './machine.ts'
+import { noProof } from './errors.ts'
 
 /** @throws PurserError `no_proof`; it never quotes what is in the file */
 export async function readToken(path: string, chosen: string): Promise<string> {

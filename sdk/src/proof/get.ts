@@ -7,7 +7,7 @@ import { Agent as TlsAgent, request as tls } from 'node:https'
 import { isIP } from 'node:net'
 import { PurserError } from '../errors.ts'
 import { version } from '../version.ts'
-import { noProof } from './source.ts'
+import { failed } from './errors.ts'
 
 export type Question = {
   /** Who is asked, for messages. */
@@ -112,10 +112,6 @@ async function readAnswer(response: IncomingMessage, question: Question): Promis
   }
   return { status, headers, text: Buffer.concat(chunks, size).toString('utf8') }
 }
-
-/** The host and no more of the URL: what it asks for may be private. */
-export const failed = ({ who, url }: Pick<Question, 'who' | 'url'>, words: string, cause?: unknown): PurserError =>
-  noProof(`${who} (${url.host}) ${words}`, cause)
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown'

@@ -2,9 +2,10 @@
  * A job of GitHub Actions: the runner hands out a token for any audience to whoever holds the job's request token.
  * GitHub's tokens are taken once, so each use asks for a new one.
  */
-import { failed } from './get.ts'
-import { membersOf } from './json.ts'
-import { type Look, firstOf, noProof, variable } from './source.ts'
+
+import { type Look, firstOf, variable } from './machine.ts'
+import { membersOf } from '../json/parse.ts'
+import { noProof, failed } from './errors.ts'
 
 const permission = 'add `permissions: id-token: write` to the job (a pull request from a fork never has it)'
 const who = "GitHub's token service"

@@ -1,5 +1,5 @@
 /** A job of GitLab CI: its tokens are made when it starts, under the names and audiences that `.gitlab-ci.yml` gives. */
-import { type Look, audienceHere, variable } from './source.ts'
+import { type Look, audienceHere, variable } from './machine.ts'
 
 const lines = `
     id_tokens:

@@ -1,6 +1,7 @@
 /** A machine or service of Google Cloud: its metadata server makes a token for any audience (contract: section 5). */
-import { failed } from './get.ts'
-import { type Look, type Machine, firstOf, inPod, noProof, variable } from './source.ts'
+
+import { type Look, type Machine, firstOf, inPod, variable } from './machine.ts'
+import { noProof, failed } from './errors.ts'
 
 const who = "Google's metadata server"
 

@@ -1,7 +1,7 @@
 /** A join token that somebody handed over: for what no orchestrator vouches for. */
 import { PurserError } from '../errors.ts'
 import { readToken } from './file.ts'
-import { type Look, variable } from './source.ts'
+import { type Look, variable } from './machine.ts'
 
 export const joinToken: Look = (machine) => {
   const token = variable(machine, 'PURSER_JOIN_TOKEN')

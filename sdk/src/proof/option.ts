@@ -1,7 +1,8 @@
-import type { ProofOption } from '../options.ts'
+import type { ProofOption } from '../types/options.ts'
 import { wordsOf } from '../errors.ts'
 import { readToken } from './file.ts'
-import { type Look, noProof } from './source.ts'
+import type { Look } from './machine.ts'
+import { noProof } from './errors.ts'
 
 export const fromOption =
   (option: ProofOption | undefined): Look =>

@@ -1,4 +1,4 @@
-import { type Look, variable } from './source.ts'
+import { type Look, variable } from './machine.ts'
 
 /** The node agent's socket (SPIFFE Workload API). Named here so that nobody wonders why it was passed over. */
 export const workloadApi: Look = (machine) => ({

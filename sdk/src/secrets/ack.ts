@@ -1,11 +1,11 @@
 /** Tells Purser that a version is in use, so that a rotation needn't wait for this session. */
 import { PurserError, isAway } from '../errors.ts'
-import type { Credential } from '../jwt/credential.ts'
-import { refusalOf } from '../refusal.ts'
-import type { Transport } from '../transport.ts'
-import { restFor, waitAfter } from './back-off.ts'
+import type { Credential } from '../identity/authentication.ts'
+import { refusalOf } from '../connection/refusal.ts'
+import type { Transport } from '../connection/transport.ts'
+import { restFor, waitAfter } from '../time/retry.ts'
 import { shownBy } from './read.ts'
-import type { Secret } from './secret.ts'
+import type { Secret } from '../types/secrets.ts'
 
 export type Acks = {
   /** @throws PurserError */

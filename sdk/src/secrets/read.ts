@@ -1,19 +1,19 @@
 /** Recorded reads: each value that comes is held against its receipt, by the same rules as credentials. */
-import { account } from '../account.ts'
-import { ask } from '../ask.ts'
-import { differ, same } from '../compare-entry.ts'
+import { checkReceipt } from '../log/check-receipt.ts'
+import { ask } from '../connection/ask.ts'
+import { compareSecrets, differ, same } from '../credentials/compare-entry.ts'
 import { PurserError } from '../errors.ts'
-import { fields } from '../fields.ts'
-import type { Held } from '../held.ts'
-import type { Credential } from '../jwt/credential.ts'
-import { readReceipt } from '../reply.ts'
-import type { ServerView } from '../server-view.ts'
-import type { Settings } from '../settings.ts'
-import type { Transport } from '../transport.ts'
-import type { InTurn } from '../turn.ts'
+import { fields } from '../json/fields.ts'
+import type { Held } from '../renewal/held-credentials.ts'
+import type { Credential } from '../identity/authentication.ts'
+import { readReceipt } from '../credentials/reply.ts'
+import type { ServerView } from '../credentials/server-view.ts'
+import type { Settings } from '../credentials/settings.ts'
+import type { Transport } from '../connection/transport.ts'
+import type { InTurn } from '../time/turn.ts'
 import { isObject } from '../verify/canonical.ts'
-import { secretsOf, wordsFor } from './compare.ts'
-import { type SecretOption, type SecretReply, bytesFor, faultIn, readSecrets } from './secret.ts'
+import { type SecretReply, bytesFor, faultIn, readSecrets } from '../credentials/secret.ts'
+import type { SecretOption } from '../types/secrets.ts'
 
 /** With the session that the log says holds them. */
 export type ReadNow = (
@@ -71,7 +71,7 @@ async function readOnce(parts: ReadParts, wanted: readonly SecretOption[], signa
     const { spiffeId, session } = held.newest()
     let holder = session.id
     const receipt = json.receipt === undefined ? undefined : readReceipt(fields(json.receipt, 'receipt'))
-    await account(parts, view, receipt, signal, (entry) => {
+    await checkReceipt(parts, view, receipt, signal, (entry) => {
       const actor = isObject(entry.actor) ? entry.actor : {}
       const issued = isObject(entry.issued) ? entry.issued : {}
       same('action', entry.action, 'secret.read')
@@ -79,7 +79,7 @@ async function readOnce(parts: ReadParts, wanted: readonly SecretOption[], signa
       same('request id', entry.requestId, answer.headers['purser-request-id'])
       same('SPIFFE ID', actor.spiffeId, spiffeId)
       for (const kind of Object.keys(issued)) if (kind !== 'secrets') differ(kind, 'some', undefined)
-      same('secrets', secretsOf(issued.secrets), wordsFor(secrets))
+      compareSecrets(issued.secrets, secrets)
       if (typeof actor.session === 'string') holder = actor.session
     })
     return { secrets, session: holder }

@@ -1,8 +1,8 @@
 /** Gets what was told of, in as few requests as it takes, again until it has it. */
 import { PurserError, isAway, wordsOf } from '../errors.ts'
-import { restFor, waitAfter } from './back-off.ts'
+import { restFor, waitAfter } from '../time/retry.ts'
 import type { ReadNow } from './read.ts'
-import { type SecretReply, maxAtOnce } from './secret.ts'
+import { type SecretReply, maxAtOnce } from '../credentials/secret.ts'
 
 export type Refetch = { mark(path: string): void; forget(path: string): void }
 

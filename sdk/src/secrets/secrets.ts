@@ -1,51 +1,18 @@
 /** `purser.secrets`: what is held of secrets, whoever wants to be told of more, and what keeps the two together. */
-import type { Bundles } from '../bundles.ts'
-import { unlessAborted } from '../deadline.ts'
+import type { Bundles } from '../bundle/bundle-cache.ts'
+import { unlessAborted } from '../time/deadline.ts'
 import { PurserError } from '../errors.ts'
-import type { Held } from '../held.ts'
-import { holding } from '../holding.ts'
+import type { Held } from '../renewal/held-credentials.ts'
+import { holding } from '../time/keep-alive.ts'
 import { type Acks, createAcks } from './ack.ts'
 import { createReadNow, shownBy, type ReadParts } from './read.ts'
 import { createRefetch } from './refetch.ts'
-import { refusalOf } from '../refusal.ts'
-import type { Streams } from '../transport.ts'
-import { type Secret, type SecretOption, type SecretReply, checkPath, checkVersion, secretOf } from './secret.ts'
+import { refusalOf } from '../connection/refusal.ts'
+import type { Streams } from '../connection/transport.ts'
+import { type SecretReply, checkPath, checkVersion, secretOf } from '../credentials/secret.ts'
 import { createWatchStream } from './stream.ts'
-import { type SecretWatch, type Watching, createWatching } from './watching.ts'
-
-export type Secrets = {
-  /**
-   * A secret that this workload is granted. From memory where this session was given it before, by `connect()`, by `get()`
-   * or by a watch that keeps it current; what nobody watches stays as it was given. Else one request, which the log
-   * records and whose receipt is verified. Calls at the same time share it.
-   * @param options.version an older one, for as long as it can be read; the live one unless given
-   * @param options.fresh asks Purser, whatever is in memory
-   * @param options.signal gives up waiting
-   * @throws PurserError `not_granted`, `not_found`, `bad_options`, `not_requested` where this client has nothing to show for
-   *   itself, or what keeps Purser from being reached
-   */
-  get(path: string, options?: { version?: number; fresh?: boolean; signal?: AbortSignal }): Promise<Secret>
-  /**
-   * Keeps secrets current: Purser tells of a new version within a second, it is read, and the listener is called with it;
-   * once its promise is fulfilled, Purser is told that this session uses it (a rotation may wait for that). Versions that
-   * `connect()` or `get()` gave are no news. A connection that breaks, a replica that stops, and a credential that is
-   * renewed are seen to; changes meanwhile are told then, by what is there by then. Like everything here a watch keeps no
-   * process alive: one that has nothing else to do ends.
-   * @param options.signal ends it, as `close()` does
-   * @param options.acknowledge `false` where the program says by `ack()` that it uses a version
-   * @throws PurserError `bad_options`
-   */
-  watch(
-    paths: string | readonly string[],
-    listener?: (secret: Secret) => unknown,
-    options?: { signal?: AbortSignal; acknowledge?: boolean },
-  ): SecretWatch
-  /**
-   * Says that this session uses a version now, where no listener does by returning.
-   * @throws PurserError
-   */
-  ack(path: string, version: number, options?: { signal?: AbortSignal }): Promise<void>
-}
+import { type Watching, createWatching } from './subscription.ts'
+import type { SecretOption, Secret, Secrets } from '../types/secrets.ts'
 
 type Parts = ReadParts & {
   transport: Streams

@@ -1,8 +1,8 @@
 /** The one stream of a client: opened for what is watched, and opened again for as long as anything is. */
-import { createClosing } from '../closing.ts'
+import { createClosing } from '../time/closing.ts'
 import { PurserError, wordsOf } from '../errors.ts'
-import { parseFields, text, whole } from '../fields.ts'
-import { restFor, waitAfter } from './back-off.ts'
+import { parseFields, text, whole } from '../json/fields.ts'
+import { restFor, waitAfter } from '../time/retry.ts'
 import { type ServerEvent, readEvents } from './sse.ts'
 
 const over = (): PurserError => new PurserError('aborted', 'another stream is opened')

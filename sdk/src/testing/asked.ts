@@ -1,12 +1,12 @@
 /** A request for credentials, looked at before anything is decided. */
 import { type KeyObject, createPublicKey, generateKeyPairSync } from 'node:crypto'
-import type { Fields } from '../fields.ts'
+import type { Fields } from '../json/fields.ts'
 import { isObject } from '../verify/canonical.ts'
-import { type CsrKey, readCsr } from './csr.ts'
+import { type CsrKey, readCsr } from './read-csr.ts'
 import { invalid } from './refusal.ts'
-import type { SecretOption } from '../secrets/secret.ts'
 import { readDatabases, readWanted } from './wanted.ts'
 import { spkiOf } from './x509.ts'
+import type { SecretOption } from '../types/secrets.ts'
 
 export type Asked = {
   proof: Fields

@@ -3,13 +3,13 @@
  * is addressed to Purser and not over yet is looked at, since programs get that wrong.
  */
 import { X509Certificate, createPrivateKey, hash, randomBytes } from 'node:crypto'
-import type { Fields } from '../fields.ts'
-import { claimsOf } from '../jwt-claims.ts'
-import type { Presented } from '../transport.ts'
+import type { Fields } from '../json/fields.ts'
+import { claimsOf } from '../json/parse.ts'
 import type { Authority } from './authority.ts'
 import type { Entries, WorkloadEntry } from './entries.ts'
 import { hidden, invalid } from './refusal.ts'
 import type { Session, Sessions } from './sessions.ts'
+import type { Presented } from '../connection/http.ts'
 
 export type Attested = {
   kind: 'jwt' | 'join-token' | 'x509'

@@ -1,6 +1,6 @@
 /** A root and the issuing CA under it, in memory; what they signed, and what of it was revoked. */
 import { X509Certificate, generateKeyPairSync, hash } from 'node:crypto'
-import { encodePem } from '../der-write.ts'
+import { encodePem } from '../certificates/der-write.ts'
 import {
   type Signer,
   caExtensions,

@@ -1,7 +1,6 @@
 /** Who may have what: the workload entries of a test. */
 import { randomBytes } from 'node:crypto'
 import { PurserError } from '../errors.ts'
-import { minLeftSeconds } from './issue.ts'
 
 /** A workload entry. What is left out is generous: this is for tests of what uses credentials, not of who gets them. */
 export type TestWorkload = {
@@ -44,6 +43,8 @@ export type Entries = ReturnType<typeof createEntries>
  * Whole seconds. With less than 5 s left nothing is issued, and an end is cut to a whole second: one more, so that it is
  * not the moment that decides.
  */
+/** A credential that ends sooner is of no use. */
+export const minLeftSeconds = 5
 const minSeconds = minLeftSeconds + 1
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)

@@ -5,11 +5,9 @@ import type { Attested } from './attest.ts'
 import type { Authority } from './authority.ts'
 import type { JwtKeys } from './jwt-keys.ts'
 import { Refusal } from './refusal.ts'
+import { minLeftSeconds } from './entries.ts'
 
 type IssueParts = { authority: Authority; jwtKeys: JwtKeys; issuer: string; now: () => Date }
-
-/** Nobody can use what ends before it is read. */
-export const minLeftSeconds = 5
 
 /** RFC 3339 in UTC, without milliseconds where there are none. */
 export const rfc3339 = (time: Date): string => time.toISOString().replace('.000Z', 'Z')

@@ -1,6 +1,6 @@
 /** The keys of JWT-SVIDs: ES256, in memory. */
 import { type KeyObject, createPublicKey, generateKeyPairSync, hash, sign, verify } from 'node:crypto'
-import { claimsOf } from '../jwt-claims.ts'
+import { claimsOf } from '../json/parse.ts'
 import { canonicalize } from '../verify/canonical.ts'
 
 type JwtKey = { kid: string; privateKey: KeyObject; publicKey: KeyObject }

@@ -3,10 +3,10 @@
  * begin, go on and end by the rules of the real ones.
  */
 import { randomBytes } from 'node:crypto'
-import { checkDatabase } from '../databases/role.ts'
+import { checkDatabase } from '../credentials/role.ts'
 import { PurserError } from '../errors.ts'
-import type { WorkloadEntry } from './entries.ts'
-import { minLeftSeconds, rfc3339 } from './issue.ts'
+import { type WorkloadEntry, minLeftSeconds } from './entries.ts'
+import { rfc3339 } from './issue.ts'
 import { Refusal } from './refusal.ts'
 import type { Session } from './sessions.ts'
 

@@ -1,12 +1,13 @@
 /** Between clients and the Purser in this process: no socket, but what networks and busy servers do to a request. */
-import { createClosing } from '../closing.ts'
-import { withDeadline } from '../deadline.ts'
+import { createClosing } from '../time/closing.ts'
+import { withDeadline } from '../time/deadline.ts'
 import { PurserError } from '../errors.ts'
-import type { OpenRequest, Streamed } from '../open-stream.ts'
-import type { Answer, Request, Streams, Transport, createTransport } from '../transport.ts'
+import type { OpenRequest, Streamed } from '../connection/open-stream.ts'
+import type { Streams, Transport, createTransport } from '../connection/transport.ts'
 import { isObject } from '../verify/canonical.ts'
 import { Refusal, type RefusalCode } from './refusal.ts'
 import type { Handled, Server } from './server.ts'
+import type { Request, Answer } from '../connection/http.ts'
 
 /** One request as it was answered. Holds no token, key or proof. */
 export type TestRequest = {

@@ -1,7 +1,6 @@
 /** Everything that a Purser in memory is made of, and what its routes are given. */
 import { randomBytes } from 'node:crypto'
-import { type Fields, parseFields } from '../fields.ts'
-import type { Request } from '../transport.ts'
+import { type Fields, parseFields } from '../json/fields.ts'
 import { type Attest, createAttest } from './attest.ts'
 import { type Authority, createAuthority } from './authority.ts'
 import { type Entries, createEntries } from './entries.ts'
@@ -12,6 +11,7 @@ import { type Ledger, createLedger } from './ledger.ts'
 import { Refusal } from './refusal.ts'
 import { type TestSecrets, createSecretStore } from './secrets.ts'
 import { type Session, type Sessions, createSessions } from './sessions.ts'
+import type { Request } from '../connection/http.ts'
 
 export type Parts = {
   trustDomain: string

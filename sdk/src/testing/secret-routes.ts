@@ -1,6 +1,6 @@
 /** Reading, acknowledging and watching secrets, by the rules and in the words of the real server. */
 import { bundleLine, heldBack } from './secret-stream.ts'
-import type { OpenRequest } from '../open-stream.ts'
+import type { OpenRequest } from '../connection/open-stream.ts'
 import { isObject } from '../verify/canonical.ts'
 import { type Parts, type Route, bodyOf, entryOf } from './parts.ts'
 import { Refusal, invalid } from './refusal.ts'

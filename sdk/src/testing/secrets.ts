@@ -1,10 +1,11 @@
 /** Secrets in memory: versions, who was given them, and whoever is to be told of the next. */
 import { PurserError } from '../errors.ts'
-import type { Fields } from '../fields.ts'
-import { type SecretOption, checkPath } from '../secrets/secret.ts'
+import type { Fields } from '../json/fields.ts'
+import { checkPath } from '../credentials/secret.ts'
 import type { WorkloadEntry } from './entries.ts'
 import { Refusal } from './refusal.ts'
 import type { Session } from './sessions.ts'
+import type { SecretOption } from '../types/secrets.ts'
 
 type Version = { version: number; data: Fields; createdAt: Date }
 type Kept = { versions: Version[]; isThere: boolean }

@@ -1,7 +1,6 @@
 /** The routes that a client asks, answered in this process: what Purser would answer, from memory. */
 import type { PurserError } from '../errors.ts'
-import type { OpenRequest } from '../open-stream.ts'
-import type { Answer, Request } from '../transport.ts'
+import type { OpenRequest } from '../connection/open-stream.ts'
 import { version } from '../version.ts'
 import { createCredentialsRoute } from './credentials.ts'
 import { createLeaseRoutes } from './lease-routes.ts'
@@ -9,6 +8,7 @@ import { type Parts, type Reply, type Route, entryOf, newId } from './parts.ts'
 import { Refusal, problemOf } from './refusal.ts'
 import { createSecretRoutes } from './secret-routes.ts'
 import { createSessionRoutes } from './session-routes.ts'
+import type { Request, Answer } from '../connection/http.ts'
 
 /** What came of a request, for whoever looks at it afterwards. */
 export type Handled = { answer: Answer; requestId: string; reason: string | undefined; spiffeId: string | undefined }

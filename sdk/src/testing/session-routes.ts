@@ -1,5 +1,5 @@
 /** What a live session may ask: who it is, its own end, and whether a token is live (RFC 7662). */
-import type { Fields } from '../fields.ts'
+import type { Fields } from '../json/fields.ts'
 import { type Context, type Parts, type Route, bodyOf, sessionFields } from './parts.ts'
 import { Refusal, invalid } from './refusal.ts'
 import type { Session } from './sessions.ts'

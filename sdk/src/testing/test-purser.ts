@@ -1,9 +1,8 @@
 /** A Purser for unit tests: in this process and in memory, made of the code that clients verify the real one with. */
 import { connectBy } from '../connect.ts'
 import { PurserError } from '../errors.ts'
-import { holding } from '../holding.ts'
-import type { ConnectOptions } from '../options.ts'
-import type { Purser } from '../purser.ts'
+import { holding } from '../time/keep-alive.ts'
+import type { ConnectOptions } from '../types/options.ts'
 import type { TestWorkload } from './entries.ts'
 import type { TestLease } from './leases.ts'
 import { type TestRequest, createNetwork } from './network.ts'
@@ -12,6 +11,7 @@ import { type RefusalCode, isRefusalCode } from './refusal.ts'
 import type { TestConsumer } from './secrets.ts'
 import { createServer } from './server.ts'
 import type { Blockable, Revocable as RevocableByLog } from './sessions.ts'
+import type { Purser } from '../types/purser.ts'
 
 /** A workload entry, and any option of `connect()` but those that lead to a server elsewhere. */
 export type TestConnectOptions = TestWorkload &

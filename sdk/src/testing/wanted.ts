@@ -1,7 +1,8 @@
-import { checkDatabases } from '../databases/role.ts'
+import { checkDatabases } from '../credentials/role.ts'
 import { PurserError } from '../errors.ts'
-import { type SecretOption, checkSecretOptions } from '../secrets/secret.ts'
+import { checkSecretOptions } from '../credentials/secret.ts'
 import { invalid } from './refusal.ts'
+import type { SecretOption } from '../types/secrets.ts'
 
 function read<T>(pointer: string, check: () => T): T {
   try {

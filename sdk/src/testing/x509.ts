@@ -1,6 +1,6 @@
 /** Certificates and CRLs as Purser writes them (RFC 5280; SPIFFE X509-SVID), for authorities that live in memory. */
 import { type KeyObject, createPublicKey, hash, randomBytes, sign } from 'node:crypto'
-import { bitString, oid, sequence, tlv } from '../der-write.ts'
+import { bitString, oid, sequence, tlv } from '../certificates/der-write.ts'
 
 /** What signs: a name, DER, and an EC P-256 key with its identifier. */
 export type Signer = { name: Buffer; keyId: Buffer; key: KeyObject }

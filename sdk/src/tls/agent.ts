@@ -1,26 +1,13 @@
 /** An https.Agent whose connections are as new as the identity. */
-import { Agent, type AgentOptions as HttpsAgentOptions } from 'node:https'
+import { Agent } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Accept } from './accept.ts'
-import { type Destination, createDial } from './client.ts'
+import { createDial } from './client.ts'
 import type { TlsParts } from './judge.ts'
 import { knownOn } from './peer.ts'
 import { pick } from './server-options.ts'
 import { type Watch, endsAnyTime, endsBetweenRequests } from './watch.ts'
-
-const names = [
-  'keepAlive',
-  'keepAliveMsecs',
-  'maxFreeSockets',
-  'maxSockets',
-  'maxTotalSockets',
-  'scheduling',
-  'timeout',
-] as const satisfies readonly (keyof HttpsAgentOptions)[]
-
-/** As for `https.Agent`, without what decides whom to trust. Connections are kept unless `keepAlive` is false. */
-export type AgentOptions = { accept: Accept } & Pick<HttpsAgentOptions, (typeof names)[number]>
+import { type AgentOptions, type Destination, agentNames } from '../types/tls-options.ts'
 
 type Created = (error: unknown, socket?: TLSSocket) => void
 
@@ -35,7 +22,7 @@ export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: 
     (handedOver.has(socket) ? endsAnyTime : endsBetweenRequests)(why),
   )
   // Sessions would be offered for resumption, and a resumed peer isn't asked who it is.
-  const agent = new Agent({ keepAlive: true, ...pick(options, names), maxCachedSessions: 0 })
+  const agent = new Agent({ keepAlive: true, ...pick(options, agentNames), maxCachedSessions: 0 })
   let generation = 0
   const madeIn = new WeakMap<Socket, number>()
 

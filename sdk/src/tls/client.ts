@@ -1,35 +1,13 @@
 /** Connections to peers, verified by their SPIFFE ID; the name that was dialled proves nothing. */
 import { createHash } from 'node:crypto'
-import { type TcpNetConnectOpts, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'node:tls'
 import type { PurserError } from '../errors.ts'
-import type { Accept } from './accept.ts'
 import { contextOf } from './context.ts'
 import { type Judge, type TlsParts, createJudge } from './judge.ts'
 import { type KnownPeer, isMet, linked, sentIn } from './peer.ts'
 import { type Watch, endsAnyTime } from './watch.ts'
-
-const destination = [
-  'host',
-  'port',
-  'path',
-  'servername',
-  'family',
-  'hints',
-  'lookup',
-  'localAddress',
-  'localPort',
-  'autoSelectFamily',
-  'autoSelectFamilyAttemptTimeout',
-  'timeout',
-  'noDelay',
-  'keepAlive',
-  'keepAliveInitialDelay',
-  'ALPNProtocols',
-] as const
-
-/** Where to connect to, and how the socket is set up; not whom to trust. As for `tls.connect`. */
-export type Destination = Partial<Pick<ConnectionOptions & TcpNetConnectOpts, (typeof destination)[number]>>
+import { type Accept, type Destination, destinationNames } from '../types/tls-options.ts'
 
 /** For `tls.connect` and `https.request`, as of now: ask for fresh ones at each connection. */
 export const clientOptions = (parts: TlsParts, accept: Accept): ConnectionOptions =>
@@ -104,7 +82,7 @@ export function createDial(
 }
 
 function destinationOf(where: Destination): Destination {
-  const given = destination.flatMap((name) =>
+  const given = destinationNames.flatMap((name) =>
     where[name] === undefined || where[name] === null ? [] : [[name, where[name]] as const],
   )
   const named: Destination = Object.fromEntries(given)

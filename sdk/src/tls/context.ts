@@ -1,7 +1,7 @@
 /** What every TLS connection of a workload is made with: its certificate, the trust domain's roots, and nothing older than 1.3. */
 import { constants } from 'node:crypto'
 import type { SecureContextOptions } from 'node:tls'
-import type { X509 } from '../purser.ts'
+import type { X509 } from '../types/purser.ts'
 
 type Context = Required<Pick<SecureContextOptions, 'cert' | 'key' | 'ca' | 'minVersion' | 'secureOptions'>>
 

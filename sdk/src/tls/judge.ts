@@ -1,10 +1,11 @@
 /** Whether a peer that TLS verified is let in: at the handshake, and again at each later use of its connection. */
 import { X509Certificate } from 'node:crypto'
-import { readCertificates } from '../certificates.ts'
+import { readCertificates } from '../certificates/certificates.ts'
 import { PurserError } from '../errors.ts'
-import type { Source } from '../source.ts'
-import { type Accept, readAccept } from './accept.ts'
+import type { Source } from '../identity/source.ts'
+import { readAccept } from '../identity/accept.ts'
 import { type KnownPeer, readPeer } from './peer.ts'
+import type { Accept } from '../types/tls-options.ts'
 
 export type TlsParts = {
   source: Source

@@ -2,18 +2,11 @@
 import { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from 'node:tls'
-import { fieldsOf } from '../certificate-fields.ts'
-import { urisOf } from '../certificates.ts'
+import { fieldsOf } from '../certificates/fields.ts'
+import { urisOf } from '../certificates/certificates.ts'
 import { PurserError } from '../errors.ts'
-import { readSpiffeId } from '../spiffe-id.ts'
-
-export type Peer = {
-  readonly spiffeId: string
-  /** Without the scheme: `example.org`. */
-  readonly trustDomain: string
-  /** The leaf that it presented. */
-  readonly certificate: X509Certificate
-}
+import { readSpiffeId } from '../identity/spiffe-id.ts'
+import type { Peer } from '../types/tls.ts'
 
 /** A peer with its chain, leaf first, as far as each is signed by the next. */
 export type KnownPeer = { peer: Peer; chain: readonly X509Certificate[]; endsAt: number }

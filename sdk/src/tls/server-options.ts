@@ -2,59 +2,24 @@
 import type { ServerOptions as HttpOptions } from 'node:http'
 import type { TlsOptions } from 'node:tls'
 import { PurserError } from '../errors.ts'
-import type { Accept } from './accept.ts'
-
-const httpNames = [
-  'connectionsCheckingInterval',
-  'headersTimeout',
-  'highWaterMark',
-  'insecureHTTPParser',
-  'IncomingMessage',
-  'joinDuplicateHeaders',
-  'keepAlive',
-  'keepAliveInitialDelay',
-  'keepAliveTimeout',
-  'maxHeaderSize',
-  'noDelay',
-  'requestTimeout',
-  'requireHostHeader',
-  'ServerResponse',
-  'uniqueHeaders',
-] as const satisfies readonly (keyof HttpOptions)[]
-
-const socketNames = [
-  'allowHalfOpen',
-  'ALPNProtocols',
-  'highWaterMark',
-  'keepAlive',
-  'keepAliveInitialDelay',
-  'noDelay',
-  'pauseOnConnect',
-] as const satisfies readonly (keyof TlsOptions)[]
-
-type Common = {
-  /** Which peers are let in. There is no default: an empty list lets nobody in. */
-  accept: Accept
-  /** Milliseconds within which a TLS handshake must be complete; 10,000 unless given. */
-  handshakeTimeout?: number
-}
-
-/** As for `https.createServer`, without what decides whom to trust. */
-export type ServerOptions = Common & Pick<HttpOptions, (typeof httpNames)[number]>
-/** As for `tls.createServer`, without what decides whom to trust. */
-export type SocketServerOptions = Common & Pick<TlsOptions, (typeof socketNames)[number]>
+import {
+  type ServerOptions,
+  type SocketServerOptions,
+  httpServerNames,
+  socketServerNames,
+} from '../types/tls-options.ts'
 
 const handshakeTimeout = 10_000
 
 /** @throws PurserError `bad_options` */
 export const httpOptionsOf = (options: ServerOptions): HttpOptions & TlsOptions => ({
   handshakeTimeout,
-  ...pick(options, [...httpNames, 'handshakeTimeout']),
+  ...pick(options, [...httpServerNames, 'handshakeTimeout']),
 })
 /** @throws PurserError `bad_options` */
 export const socketOptionsOf = (options: SocketServerOptions): TlsOptions => ({
   handshakeTimeout,
-  ...pick(options, [...socketNames, 'handshakeTimeout']),
+  ...pick(options, [...socketServerNames, 'handshakeTimeout']),
 })
 
 /**

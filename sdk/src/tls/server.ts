@@ -8,8 +8,9 @@ import { contextOf } from './context.ts'
 import { type Judge, type TlsParts, createJudge } from './judge.ts'
 import { isMet, knownOn, linked, sentOn } from './peer.ts'
 import { answerRefusal, endUpgrade } from './refuse.ts'
-import { type ServerOptions, type SocketServerOptions, httpOptionsOf, socketOptionsOf } from './server-options.ts'
+import { httpOptionsOf, socketOptionsOf } from './server-options.ts'
 import { type Watch, endsAnyTime, endsBetweenRequests } from './watch.ts'
+import type { ServerOptions, SocketServerOptions } from '../types/tls-options.ts'
 
 /** Node asks for a certificate, and cuts whoever has none under our roots before anything is handled. */
 const clientsAreVerified = { requestCert: true, rejectUnauthorized: true }

@@ -1,7 +1,7 @@
 /** Open connections: they are looked at again at each change of roots, identity and CRLs, and end with the client. */
 import type { Socket } from 'node:net'
 import type { PurserError } from '../errors.ts'
-import type { Source } from '../source.ts'
+import type { Source } from '../identity/source.ts'
 
 /** Of a connection whose further requests are each judged: what must not wait for the next one. */
 export const endsBetweenRequests = ({ code }: PurserError): boolean => code === 'revoked'

@@ -9,7 +9,7 @@ import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, jwtVe
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createParts } from '../../../sdk/src/testing/parts.ts'
 import { createServer as createServerInMemory } from '../../../sdk/src/testing/server.ts'
-import { createCsr } from '../../../sdk/src/csr.ts'
+import { createCsr } from '../../../sdk/src/certificates/csr.ts'
 import { refusals } from '../../../src/errors.ts'
 import { lintLeaf } from '../../../src/issue/x509-lint.ts'
 import { childrenOf, fromDerStrict } from '../../../src/keys/asn1-strict.ts'

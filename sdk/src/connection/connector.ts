@@ -1,0 +1,50 @@
+/** Verified connections for clients that speak to the server themselves: the `purser` command, agents. */
+import type { Socket } from 'node:net'
+import { readAddress } from './address.ts'
+import { withDeadline } from '../time/deadline.ts'
+import { openConnection } from './handshake.ts'
+import { holding } from '../time/keep-alive.ts'
+import type { CaOption } from '../types/options.ts'
+import { chooseTrust, createServerTrust } from './trust.ts'
+
+export { PurserError } from '../errors.ts'
+
+export type Connector = {
+  /** `https://host:port`, without a slash at the end. */
+  origin: string
+  /**
+   * A new connection on which nothing was written yet. For a fingerprint, the first one asks the server for its root.
+   * @throws PurserError `unreachable`, `untrusted_server`, `fingerprint_mismatch`, `timeout`
+   */
+  connect(): Promise<Socket>
+}
+
+/**
+ * The server that is named, verified by the same rules as `connect()`: the given roots or fingerprint, else
+ * PURSER_CA_FILE, PURSER_CA_SHA256, else the roots that come with Node.js.
+ * @param options.timeoutMs milliseconds for each connection
+ * @throws PurserError `bad_options`
+ */
+export async function createConnector(options: {
+  addr: string
+  ca?: CaOption
+  env: Readonly<Record<string, string | undefined>>
+  timeoutMs: number
+}): Promise<Connector> {
+  const { ca, env, timeoutMs } = options
+  const address = readAddress(options.addr, false)
+  const trust = await chooseTrust(address, ca, env)
+  const server = createServerTrust(trust, address, timeoutMs)
+  return {
+    origin: address.origin,
+    async connect() {
+      const connecting = `connecting to ${address.origin}`
+      const socket = await holding(() =>
+        withDeadline(timeoutMs, [], connecting, async (signal) =>
+          openConnection(address, await server.anchors(signal), signal),
+        ),
+      )
+      return socket.ref()
+    },
+  }
+}

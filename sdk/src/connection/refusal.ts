@@ -1,0 +1,86 @@
+/** A server's refusal (RFC 9457) as an error that says what to do. */
+import { PurserError, oneLine } from '../errors.ts'
+import { isObject } from '../verify/canonical.ts'
+import type { Answer } from './http.ts'
+
+type Problem = {
+  code: string
+  title: string
+  detail?: string
+  requestId?: string
+  errors: { pointer: string; detail: string }[]
+  workloads: string[]
+}
+
+/** A broken problem is still a refusal: whatever can't be read is left out. */
+function readProblem(answer: Answer): Problem {
+  const problem: Problem = { code: 'refused', title: `status ${answer.status}`, errors: [], workloads: [] }
+  let body: unknown
+  try {
+    body = JSON.parse(answer.text)
+  } catch {
+    return problem
+  }
+  if (!isObject(body)) return problem
+  const { code, title, detail, requestId, errors, workloads } = body
+  if (typeof code === 'string' && /^[a-z][a-z0-9_]{0,63}$/.test(code)) problem.code = code
+  if (typeof title === 'string') problem.title = oneLine(title)
+  if (typeof detail === 'string') problem.detail = oneLine(detail)
+  if (typeof requestId === 'string' && /^req_[A-Za-z0-9_-]{1,64}$/.test(requestId)) problem.requestId = requestId
+  if (Array.isArray(errors)) problem.errors = errors.slice(0, 16).flatMap(readPart)
+  if (Array.isArray(workloads)) {
+    problem.workloads = workloads
+      .slice(0, 16)
+      .flatMap((workload) => (typeof workload === 'string' ? [oneLine(workload)] : []))
+  }
+  return problem
+}
+
+function readPart(one: unknown): { pointer: string; detail: string }[] {
+  if (!isObject(one)) return []
+  const { pointer, detail } = one
+  return typeof pointer === 'string' && typeof detail === 'string'
+    ? [{ pointer: oneLine(pointer), detail: oneLine(detail) }]
+    : []
+}
+
+function adviceFor({ code, workloads }: Problem, status: number): string | undefined {
+  switch (code) {
+    case 'several_workloads':
+      return `Name one of them by the option workload or PURSER_WORKLOAD: ${workloads.join(', ')}`
+    case 'not_granted':
+      return 'Ask for less, or have an operator grant it in the workload entry'
+    case 'expires_too_soon':
+      return 'Get a fresh proof; this one, or the session under it, is about to end'
+  }
+  if (status === 429 || status === 503) return 'Try again later'
+  return undefined
+}
+
+/** Seconds of a Retry-After header; undefined where there is none, or a date (Purser sends none). */
+export function retryAfter({ headers }: Answer): number | undefined {
+  const given = headers['retry-after']
+  return given !== undefined && /^\d{1,6}$/.test(given) ? Number(given) : undefined
+}
+
+/** @param what was asked for, in words */
+export function refusalOf(answer: Answer, what: string): PurserError {
+  const problem = readProblem(answer)
+  const header = answer.headers['purser-request-id']
+  const requestId =
+    problem.requestId ?? (typeof header === 'string' && /^req_[\w-]{1,64}$/.test(header) ? header : undefined)
+  const parts = problem.errors.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; ')
+  // The server's title says who may ask why; the end of this message does too.
+  const title = problem.code === 'attestation_failed' ? 'The proof was not accepted' : problem.title
+  const words = [title, problem.detail, parts].filter(Boolean).join(': ')
+  const advice = adviceFor(problem, answer.status)
+  const explain = requestId === undefined ? '' : `. An operator sees why with: purser explain ${requestId}`
+  const message = `Purser refused ${what} (${answer.status} ${problem.code}): ${words}${advice === undefined ? '' : `. ${advice}`}${explain}`
+  return new PurserError(problem.code, message, {
+    requestId,
+    status: answer.status,
+    detail: problem.detail ?? problem.title,
+    retryAfterSeconds: retryAfter(answer),
+    errors: problem.errors,
+  })
+}

@@ -1,0 +1,35 @@
+import { ask } from './ask.ts'
+import { PurserError } from '../errors.ts'
+import { list, text, whole } from '../json/fields.ts'
+import type { Transport } from './transport.ts'
+
+/** What `GET /api/v1/server` says. Believed only because the server was verified. */
+export type ServerInfo = {
+  version: string
+  trustDomain: string
+  issuer: string
+  audiences: string[]
+  features: string[]
+  /** vkeys of all epochs. */
+  logKeys: string[]
+  epoch: number
+}
+
+export async function readServerInfo(transport: Transport, signal: AbortSignal): Promise<ServerInfo> {
+  const request = { method: 'GET', path: '/api/v1/server', maxBytes: 64 * 1024 } as const
+  const { json } = await ask(transport, request, 'to say what it is', signal)
+  const info = {
+    version: text(json.version, 'version'),
+    trustDomain: text(json.trustDomain, 'trustDomain'),
+    issuer: text(json.issuer, 'issuer'),
+    audiences: list(json.audiences, 'audiences', text),
+    features: list(json.features, 'features', text),
+    logKeys: list(json.logKeys, 'logKeys', text),
+    epoch: whole(json.epoch, 'epoch'),
+  }
+  // It becomes part of names: of a log, of a file.
+  if (!/^[a-z0-9._-]{1,255}$/.test(info.trustDomain)) {
+    throw new PurserError('bad_reply', "the server's trust domain is none")
+  }
+  return info
+}

@@ -1,0 +1,131 @@
+/** The options and the environment, made into one thing, with what was passed over. */
+import { type Address, readAddress } from '../connection/address.ts'
+import { checkDatabases } from './role.ts'
+import { PurserError } from '../errors.ts'
+import type { ConnectOptions, X509Option } from '../types/options.ts'
+import { type ProofSource, chooseProof } from '../proof/choose.ts'
+import { checkSecretOptions } from './secret.ts'
+import { type Trust, chooseTrust } from '../connection/trust.ts'
+import { VerifyError } from '../verify/errors.ts'
+import { parseVkey } from '../verify/vkey.ts'
+import type { SecretOption } from '../types/secrets.ts'
+import type { Choice } from '../types/purser.ts'
+
+/** What one request asks for. */
+export type Wanted = {
+  x509?: X509Option
+  jwts: readonly string[]
+  accessToken?: { lifetimeSeconds?: number }
+  /** Of the first request alone. */
+  secrets?: readonly SecretOption[]
+  /** Of the first request, and of one of its own each time that a role is asked for. */
+  databases?: readonly string[]
+}
+
+export type Settings = {
+  address: Address
+  trust: Trust
+  proof: ProofSource
+  audience: string | undefined
+  attestor: string | undefined
+  workload: string | undefined
+  wanted: Wanted
+  jwtLifetimeSeconds: number | undefined
+  logKeys: readonly string[]
+  receipts: 'require' | 'warn' | 'off'
+  stateDir: string | undefined
+  /** Fraction of a lifetime. */
+  renewAt: number | undefined
+  timeoutMs: number
+  chosen: Choice[]
+}
+
+const bad = (why: string): PurserError => new PurserError('bad_options', why)
+
+const names: Record<keyof ConnectOptions, true> = {
+  addr: true,
+  ca: true,
+  allowPlainLoopback: true,
+  audience: true,
+  attestor: true,
+  workload: true,
+  proof: true,
+  x509: true,
+  jwts: true,
+  jwtLifetimeSeconds: true,
+  accessToken: true,
+  secrets: true,
+  databases: true,
+  logKey: true,
+  receipts: true,
+  renewAt: true,
+  stateDir: true,
+  signal: true,
+  timeoutMs: true,
+  onWarning: true,
+  env: true,
+}
+
+/** @throws PurserError `bad_options` */
+export async function readSettings(options: ConnectOptions): Promise<Settings> {
+  const unknown = Object.keys(options).filter((name) => !Object.hasOwn(names, name))
+  if (unknown.length > 0) throw bad(`unknown option: ${unknown.join(', ')}`)
+  const env = options.env ?? process.env
+  const from = (option: string | undefined, name: string): string | undefined => option ?? (env[name] || undefined)
+
+  const addr = from(options.addr, 'PURSER_ADDR')
+  if (addr === undefined) throw bad("the server's address is not known: give the option addr or set PURSER_ADDR")
+  const address = readAddress(addr, options.allowPlainLoopback === true)
+  const trust = await chooseTrust(address, options.ca, env)
+  const proof = chooseProof(options.proof, env)
+  const where = options.addr === undefined ? 'PURSER_ADDR' : 'option addr'
+  const { receipts = 'require', timeoutMs = 10_000, jwtLifetimeSeconds, renewAt } = options
+  if (!['require', 'warn', 'off'].includes(receipts)) throw bad("receipts is 'require', 'warn' or 'off'")
+  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
+    throw bad('timeoutMs is a whole number of milliseconds above 0')
+  if (renewAt !== undefined && !(renewAt >= 0.1 && renewAt <= 0.9)) throw bad('renewAt is a number from 0.1 to 0.9')
+  return {
+    address,
+    trust,
+    proof,
+    audience: from(options.audience, 'PURSER_AUDIENCE'),
+    attestor: from(options.attestor, 'PURSER_ATTESTOR'),
+    workload: from(options.workload, 'PURSER_WORKLOAD'),
+    wanted: wantedOf(options),
+    jwtLifetimeSeconds,
+    logKeys: readLogKeys(options.logKey ?? env.PURSER_LOG_KEY),
+    receipts,
+    stateDir: from(options.stateDir, 'PURSER_STATE_DIR'),
+    renewAt,
+    timeoutMs,
+    chosen: [
+      { about: 'server', chosen: `${address.origin} (${where})`, dismissed: [] },
+      { about: 'trust', chosen: trust.chosen, dismissed: trust.dismissed },
+      { about: 'proof', chosen: proof.chosen, dismissed: proof.dismissed },
+    ],
+  }
+}
+
+function wantedOf(options: ConnectOptions): Wanted {
+  const { x509 = true, jwts = [], accessToken = false, secrets = [], databases = [] } = options
+  return {
+    ...(x509 !== false && { x509: x509 === true ? {} : x509 }),
+    jwts: [...new Set(jwts)],
+    ...(accessToken !== false && { accessToken: accessToken === true ? {} : accessToken }),
+    ...(secrets.length > 0 && { secrets: checkSecretOptions(secrets) }),
+    ...(databases.length > 0 && { databases: checkDatabases(databases) }),
+  }
+}
+
+function readLogKeys(given: string | readonly string[] | undefined): string[] {
+  const vkeys = typeof given === 'string' ? given.split(/[\s,]+/).filter(Boolean) : [...(given ?? [])]
+  for (const vkey of vkeys) {
+    try {
+      parseVkey(vkey)
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error
+      throw bad(`the log's key (logKey, PURSER_LOG_KEY) is no verifier key: ${error.message}. GET /log/keys lists them`)
+    }
+  }
+  return vkeys
+}

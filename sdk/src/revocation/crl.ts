@@ -1,0 +1,99 @@
+/** Certificate revocation lists (RFC 5280 section 5): complete ones, of one issuer, verified. */
+import { type KeyObject, type X509Certificate, verify } from 'node:crypto'
+import { fieldsOf } from '../certificates/fields.ts'
+import {
+  type Der,
+  DerError,
+  expect,
+  inContext,
+  members,
+  readBits,
+  readDer,
+  readExtensions,
+} from '../certificates/der.ts'
+import { readInteger, readTime, tag } from '../certificates/der.ts'
+
+export type Crl = {
+  thisUpdate: Date
+  nextUpdate: Date
+  /** Grows with each CRL of an issuer. */
+  number: bigint
+  /** Serial numbers, lower-case hex without leading zeros. */
+  serials: ReadonlySet<string>
+}
+
+/**
+ * @param der as served
+ * @param issuer whose key must have signed it
+ * @throws DerError in words
+ */
+export function readCrl(der: Buffer, issuer: X509Certificate): Crl {
+  const [tbs, algorithm, signature, ...more] = members(expect(readDer(der), tag.sequence, 'the CRL'))
+  if (!tbs || !algorithm || more.length > 0) throw new DerError('the CRL has not three parts')
+  const parts = members(expect(tbs, tag.sequence, 'its signed part'))
+  const take = (when: (type: number) => boolean): Der | undefined =>
+    parts[0] && when(parts[0].tag) ? parts.shift() : undefined
+
+  // Before anything in it is believed.
+  const { subject, keyUsage } = fieldsOf(issuer)
+  if (keyUsage?.signsCrls === false) throw new DerError('its issuer may sign no CRLs')
+  if (!isSigned(tbs, algorithm, readBits(signature, 'its signature'), issuer.publicKey))
+    throw new DerError('its signature is not that of its issuer')
+
+  if (readInteger(parts.shift(), 'its version') !== '1') throw new DerError('it is not of version 2')
+  // section 5.1.1.2: the same within and beside what is signed
+  if (parts.shift()?.whole.equals(algorithm.whole) !== true) throw new DerError('its two algorithms differ')
+  if (parts.shift()?.whole.equals(subject) !== true) throw new DerError('it is of another issuer')
+  const thisUpdate = readTime(parts.shift(), 'its time')
+  const nextUpdate = readTime(parts.shift(), 'its end')
+  const revoked = take((type) => type === tag.sequence)
+  const extensions = take((type) => type === inContext(0))
+  if (parts.length > 0) throw new DerError('something follows its last part')
+  if (!extensions) throw new DerError('it has no number')
+  return { thisUpdate, nextUpdate, number: readExtras(extensions), serials: readSerials(revoked) }
+}
+
+const crlNumber = '551d14'
+
+/** Critical ones would say that this is not the whole list, or not of this issuer (sections 5.2.4, 5.2.5). */
+function readExtras({ content }: Der): bigint {
+  const extensions = readExtensions(readDer(content))
+  const number = extensions.get(crlNumber)
+  for (const { critical } of extensions.values()) {
+    if (critical) throw new DerError('it has a critical extension, and none is known here')
+  }
+  if (!number) throw new DerError('it has no number')
+  return BigInt(`0x${readInteger(readDer(number.value), 'its number')}`)
+}
+
+function readSerials(list: Der | undefined): Set<string> {
+  const serials = new Set<string>()
+  for (const entry of list ? members(list) : []) {
+    const [serial, at, extras, ...more] = members(expect(entry, tag.sequence, 'an entry'))
+    if (more.length > 0) throw new DerError('an entry has more than three parts')
+    readTime(at, "an entry's time")
+    // section 5.3: an entry with a critical extension that is not known may be about another issuer's certificate
+    if (extras && [...readExtensions(extras).values()].some(({ critical }) => critical))
+      throw new DerError('an entry has a critical extension, and none is known here')
+    serials.add(readInteger(serial, "an entry's serial number"))
+  }
+  return serials
+}
+
+/** AlgorithmIdentifiers as they are written (RFC 5758 section 3.2, RFC 4055 section 5, RFC 8410 section 3), in hex. */
+const algorithms: Readonly<Record<string, { type: string; digest: string | null }>> = {
+  '300a06082a8648ce3d040302': { type: 'ec', digest: 'sha256' },
+  '300a06082a8648ce3d040303': { type: 'ec', digest: 'sha384' },
+  '300a06082a8648ce3d040304': { type: 'ec', digest: 'sha512' },
+  '300d06092a864886f70d01010b0500': { type: 'rsa', digest: 'sha256' },
+  '300d06092a864886f70d01010c0500': { type: 'rsa', digest: 'sha384' },
+  '300d06092a864886f70d01010d0500': { type: 'rsa', digest: 'sha512' },
+  '300506032b6570': { type: 'ed25519', digest: null },
+}
+
+function isSigned(tbs: Der, { whole }: Der, signature: Buffer, key: KeyObject): boolean {
+  const algorithm = algorithms[whole.toString('hex')]
+  if (!algorithm || algorithm.type !== key.asymmetricKeyType)
+    throw new DerError('it is signed by an algorithm that is not known here, or not of the key of its issuer')
+  return verify(algorithm.digest, tbs.whole, key, signature)
+}

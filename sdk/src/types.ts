@@ -1,0 +1,11 @@
+/** The public types of this package. */
+export type { Heads, OwnErrorCode } from './errors.ts'
+export type * from './types/databases.ts'
+export type * from './types/events.ts'
+export type * from './types/jwt.ts'
+export type * from './types/options.ts'
+export type * from './types/purser.ts'
+export type * from './types/secrets.ts'
+export type * from './types/tls.ts'
+export type { Accept, AgentOptions, Destination, ServerOptions, SocketServerOptions } from './types/tls-options.ts'
+export type { Receipt } from './verify/receipt.ts'
