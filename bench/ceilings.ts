@@ -1,4 +1,4 @@
-/** What bounds an issuance in the same run: how fast this process signs certificates, and how fast Express answers nothing. */
+/** Upper bounds of the issuance rate on the same machine: the rate of signatures, and the rate of bare Express replies. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +11,7 @@ import { createIssuer, serialFrom } from '../src/keys/certificate.ts'
 import { load } from './processes.ts'
 import { printCeiling } from './print.ts'
 
-/** X.509-SVIDs signed in memory, from one checked CSR: no HTTP, no attestation, no log. */
+/** Measures the rate of X.509-SVIDs that are signed in memory from one checked CSR, without HTTP, attestation and log. */
 export function signingRate(): void {
   const now = new Date()
   const end = new Date(now.getTime() + 86_400_000)
@@ -51,7 +51,7 @@ export function signingRate(): void {
   )
 }
 
-/** Express 5, set up as src/start/app.ts does, answering a constant to a POST with a body of the same size, plain HTTP, in this process. */
+/** Measures Express 5, configured as in src/start/app.ts, with a constant reply to POST requests of the same size by plain HTTP. */
 export async function bareExpress(count: number): Promise<void> {
   const app = express()
   Object.assign(app, { request: IncomingMessage.prototype, response: ServerResponse.prototype })

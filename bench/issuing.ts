@@ -1,4 +1,4 @@
-/** What is measured: recorded issuances over HTTP, each request with a token of its own. */
+/** The measured requests: recorded issuances over HTTP, each with its own token. */
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import { SignJWT } from 'jose'
@@ -6,7 +6,7 @@ import { SignJWT } from 'jose'
 export const issuer = 'https://issuer.bench.example'
 export const audience = 'https://purser.bench.example'
 
-/** Kubernetes, GitHub, GitLab and Google sign with RSA; ES256 costs its verifier more. */
+/** Kubernetes, GitHub, GitLab and Google sign with RSA. Verifying ES256 is more expensive. */
 export type Alg = 'ES256' | 'RS256'
 export const issuerKeys = {
   ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
@@ -30,19 +30,19 @@ export const newCsr = (): string => createCsr(generateKeyPairSync('ec', { namedC
 
 export type What = 'x509' | 'jwt' | 'both'
 
-/** Whole HTTP requests. `fresh`: each with a key of its own, else one CSR for all. */
+/** Creates whole HTTP requests. `fresh`: each has its own key; otherwise all share one CSR. */
 export async function makeRequests(count: number, what: What, fresh: boolean, alg: Alg): Promise<string[]> {
   const csr = newCsr()
-  const made: string[] = []
+  const requests: string[] = []
   for (let n = 0; n < count; n++) {
     const body = {
       proof: { kind: 'jwt', token: await token(alg) },
       ...(what !== 'jwt' && { x509: { csr: fresh ? newCsr() : csr } }),
       ...(what !== 'x509' && { jwts: [{ audience: ['payments'] }] }),
     }
-    made.push(httpRequest('POST', '/api/v1/credentials', body))
+    requests.push(httpRequest('POST', '/api/v1/credentials', body))
   }
-  return made
+  return requests
 }
 
 export const httpRequest = (
@@ -52,7 +52,7 @@ export const httpRequest = (
   headers: Record<string, string> = {},
 ): string => {
   const text = body === undefined ? '' : JSON.stringify(body)
-  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   const content = text && `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n`
-  return `${method} ${path} HTTP/1.1\r\nhost: localhost\r\n${content}${more.join('')}\r\n${text}`
+  return `${method} ${path} HTTP/1.1\r\nhost: localhost\r\n${content}${lines.join('')}\r\n${text}`
 }

@@ -1,7 +1,6 @@
 /**
- * `node --conditions=purser-source --import tsx bench/leases.ts [--leases 100000] [--seconds 15]`: a Purser whose
- * tables hold so many open leases, filled by SQL: what its job takes each second, what an issuance takes beside it, and
- * lists; then the same with a third of them over.
+ * `node --conditions=purser-source --import tsx bench/leases.ts [--leases 100000] [--seconds 15]`: measures the lease job,
+ * issuances beside it, and lists, with many open leases that SQL inserts. Then measures again with a third of them expired.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
@@ -45,7 +44,7 @@ try {
   await purser.asAdmin('POST', '/api/v1/workloads', shopEntry())
   const shop = createShop(purser, issuer)
 
-  /** One issuance after another, for this time or until stopped; and the processor time of both processes. */
+  /** Measures successive issuances until `until` returns true, and the CPU of both processes meanwhile. */
   async function beside(name: string, until: () => Promise<boolean>): Promise<void> {
     const times: number[] = []
     const loop = monitorEventLoopDelay({ resolution: 5 })

@@ -1,6 +1,6 @@
 /**
- * The load: kept connections that each send the next request when the last was answered, written on bare sockets so
- * that the generator takes as little of the shared cores as it can. Runs in a process of its own; one JSON line out.
+ * The load generator: kept connections, each of which sends its next request after the previous reply. It uses bare sockets
+ * to take little CPU of the shared cores, and runs in its own process.
  */
 import { readFileSync } from 'node:fs'
 import { type Socket, connect as connectPlain } from 'node:net'
@@ -14,13 +14,13 @@ export type LoadJob = {
   roots?: string
   connections: number
   /**
-   * Whole HTTP requests, one after the other for all connections together. The first `warmUp` aren't counted. Several in a
-   * list are steps of one: made one after the other on one connection, and timed as one. `{token}` in a later step stands for
-   * the access token that the first was answered with.
+   * Whole HTTP requests, which all connections share. The first `warmUp` requests are not counted. A list has the steps of
+   * one request, which run on one connection and are timed together. `{token}` in a later step stands for the access token
+   * of the first reply.
    */
   requests: (string | string[])[]
   warmUp: number
-  /** So many are due each second, whether or not earlier ones were answered; without it each connection sends at once. */
+  /** Requests that are due each second, independent of replies. Without it each connection sends at once. */
   perSecond?: number
 }
 export type LoadResult = {
@@ -30,7 +30,8 @@ export type LoadResult = {
   p99: number
   failed: number
   first?: string
-  /** The last reply. */ text: string
+  /** The last reply. */
+  text: string
 }
 
 function open(job: LoadJob): Promise<Socket> {
@@ -45,24 +46,24 @@ function open(job: LoadJob): Promise<Socket> {
 
 const headEnd = Buffer.from('\r\n\r\n')
 
-/** Answers when a whole reply has arrived: status and the end of its body by content-length. */
+/** Sends a request and resolves with the whole reply, whose end is known by content-length. */
 function exchange(socket: Socket, request: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    let got: Buffer = Buffer.alloc(0)
+    let received: Buffer = Buffer.alloc(0)
     let whole = -1
     let status = 0
     const onData = (chunk: Buffer): void => {
-      got = got.length === 0 ? chunk : Buffer.concat([got, chunk])
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
       if (whole < 0) {
-        const at = got.indexOf(headEnd)
+        const at = received.indexOf(headEnd)
         if (at < 0) return
-        const head = got.toString('latin1', 0, at)
+        const head = received.toString('latin1', 0, at)
         status = Number(head.slice(9, 12))
         whole = at + 4 + Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
       }
-      if (got.length < whole) return
+      if (received.length < whole) return
       socket.off('data', onData).off('close', onClose)
-      resolve({ status, text: got.toString('utf8') })
+      resolve({ status, text: received.toString('utf8') })
     }
     const onClose = (): void => reject(new Error('the server closed the connection'))
     socket.on('data', onData).once('close', onClose)
@@ -102,7 +103,7 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
         const due = job.perSecond === undefined ? performance.now() : began + (n / job.perSecond) * 1000
         if (due > performance.now()) await pause(due - performance.now())
         const { status, text } = await steps(socket, job.requests[n] ?? '')
-        // From when it was due: what waits for a connection has been waiting for the server.
+        // Measured from the due time: a request that waits for a connection waits for the server.
         if (n >= job.warmUp) times.push(performance.now() - due)
         last = text
         if (!succeeded(status)) {

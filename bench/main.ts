@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: recorded issuances over kept connections, beside what bounds them in the same run: signing in this
- * process and a bare Express reply. Machines are noisy: read ratios, not the last digit.
+ * `npm run bench`: measures recorded issuances over kept connections, and their upper bounds on the same machine: signing
+ * in one process, and bare Express replies. Results are noisy, so compare ratios.
  */
 import { parseArgs } from 'node:util'
 import { startOwnPostgres } from '../test/support/postgres.ts'
@@ -69,14 +69,14 @@ function allCases(): Case[] {
 }
 
 const count = flags.quick ? 8_000 : 16_000
-/** The main cases last half a minute: a server that has just been started compiles as it goes. */
+/** The main cases last half a minute, since a new server still compiles its code. */
 function perCase({ connections, store }: Case): number {
   if (connections === 1) return count / 4
   return !flags.quick && store === 'postgres' && connections === 64 ? 4 * count : count
 }
 const profile = flags.profile === undefined ? {} : { profile: flags.profile }
 
-/** On a Postgres of its own, which is gone afterwards. */
+/** Runs `work` with its own Postgres, which is removed afterwards. */
 async function withPostgres(
   work: (postgres: Awaited<ReturnType<typeof startOwnPostgres>>) => Promise<void>,
 ): Promise<void> {
@@ -93,16 +93,17 @@ async function issuances(group: Case[], postgres?: Awaited<ReturnType<typeof sta
   if (!first) return
   const { workers, tls } = first
   await serving({ workers, tls, ...profile, ...(postgres && { postgres }) }, async ({ measure }) => {
-    for (const one of group) {
-      const requests = await makeRequests(perCase(one), one.what, one.fresh, one.alg)
+    for (const testCase of group) {
+      const { what, fresh, alg, connections } = testCase
+      const requests = await makeRequests(perCase(testCase), what, fresh, alg)
       const warmUp = Math.floor(requests.length / 4)
-      printRow(nameOf(one), await measure({ connections: one.connections, requests, warmUp }))
+      printRow(nameOf(testCase), await measure({ connections, requests, warmUp }))
     }
   })
 }
 
-const nameOf = (one: Case): string =>
-  `${one.store} ${one.workers}w ${one.tls ? 'TLS' : 'plain'} ${one.connections}c ${one.what}${one.fresh ? ' fresh CSR' : ''}${one.alg === 'RS256' ? ' RS256 proof' : ''}`
+const nameOf = ({ store, workers, tls, connections, what, fresh, alg }: Case): string =>
+  `${store} ${workers}w ${tls ? 'TLS' : 'plain'} ${connections}c ${what}${fresh ? ' fresh CSR' : ''}${alg === 'RS256' ? ' RS256 proof' : ''}`
 
 async function secrets(): Promise<void> {
   await withPostgres((postgres) =>
@@ -116,34 +117,34 @@ async function secrets(): Promise<void> {
   )
 }
 
-/** Cases that share a server run on it one after the other. */
+/** Groups cases that can share a server. */
 function grouped(list: Case[]): Case[][] {
   const groups = new Map<string, Case[]>()
-  for (const one of list) {
-    const key = `${one.store} ${one.workers} ${one.tls}`
-    groups.set(key, [...(groups.get(key) ?? []), one])
+  for (const testCase of list) {
+    const key = `${testCase.store} ${testCase.workers} ${testCase.tls}`
+    groups.set(key, [...(groups.get(key) ?? []), testCase])
   }
   return [...groups.values()]
 }
 
-const wanted = (part: string): boolean => flags.only === undefined || flags.only === part
+const isSelected = (part: string): boolean => flags.only === undefined || flags.only === part
 
-if (wanted('ceilings')) {
+if (isSelected('ceilings')) {
   printTitle('Ceilings, one process')
   signingRate()
   await bareExpress(flags.quick ? 4_000 : 12_000)
 }
-if (wanted('postgres') || wanted('embedded')) printTitle('Recorded issuances, each request with a token of its own')
+if (isSelected('postgres') || isSelected('embedded')) printTitle('Recorded issuances, each request with its own token')
 for (const group of grouped(cases())) {
   const store = group[0]?.store
-  if (store === 'postgres' && wanted(store)) await withPostgres((postgres) => issuances(group, postgres))
-  if (store === 'embedded' && wanted(store)) await issuances(group)
+  if (store === 'postgres' && isSelected(store)) await withPostgres((postgres) => issuances(group, postgres))
+  if (store === 'embedded' && isSelected(store)) await issuances(group)
 }
-if (wanted('secrets')) {
+if (isSelected('secrets')) {
   printTitle('Secrets on Postgres over TLS, each read recorded')
   await secrets()
 }
-if (wanted('startup')) {
+if (isSelected('startup')) {
   printTitle('Startup on the embedded store, a process for each')
   await serving({ workers: 1, tls: true }, ({ dataDir }) => startup(port, dataDir, flags.quick ? 20 : 100))
 }

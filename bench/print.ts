@@ -1,4 +1,4 @@
-/** The bench's lines: aligned, one a case. */
+/** Prints results as aligned lines, one for each case. */
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 export const printTitle = (title: string): void => say(`\n${title}`)
@@ -7,7 +7,7 @@ export function printCeiling(name: string, rate: number, micros: number): void {
   say(`  ${name.padEnd(46)} ${Math.round(rate).toLocaleString('en').padStart(8)}/s  ${Math.round(micros)} µs CPU each`)
 }
 
-/** Milliseconds of many runs. */
+/** Prints percentiles of the milliseconds of many runs. */
 export function printTimes(name: string, times: number[]): void {
   const sorted = times.toSorted((a, b) => a - b)
   const at = (share: number): string =>

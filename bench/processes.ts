@@ -1,4 +1,4 @@
-/** Child processes of the bench, and the CPU that they took. */
+/** Child processes of the bench, and their CPU time. */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { once } from 'node:events'
@@ -19,25 +19,25 @@ function family(pid: number): number[] {
       const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
       parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
     } catch {
-      // Gone meanwhile.
+      // The process has ended.
     }
   }
-  const found = [pid]
-  for (let n = 0; n < found.length; n++)
-    for (const [child, parent] of parents) if (parent === found[n]) found.push(child)
-  return found
+  const pids = [pid]
+  for (let n = 0; n < pids.length; n++)
+    for (const [child, parent] of parents) if (parent === pids[n]) pids.push(child)
+  return pids
 }
 
 /** User and system time of a process family so far, in microseconds (clock ticks are 10 ms). */
 export function cpuMicros(pid: number): number {
   let ticks = 0
-  for (const one of family(pid)) {
+  for (const member of family(pid)) {
     try {
-      const stat = readFileSync(`/proc/${one}/stat`, 'utf8')
+      const stat = readFileSync(`/proc/${member}/stat`, 'utf8')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       ticks += Number(fields[11]) + Number(fields[12])
     } catch {
-      // Gone meanwhile.
+      // The process has ended.
     }
   }
   return ticks * 10_000
@@ -45,7 +45,7 @@ export function cpuMicros(pid: number): number {
 
 export type Server = { pid: number; stop(): Promise<void> }
 
-/** The built server, as it is run in production. */
+/** Starts the built server, as in production. */
 export async function startServer(
   env: Record<string, string>,
   ready: (line: string) => boolean,
@@ -69,14 +69,14 @@ export async function startServer(
   return {
     pid: child.pid ?? 0,
     async stop() {
-      const gone = once(child, 'exit')
+      const exited = once(child, 'exit')
       child.kill('SIGTERM')
-      await gone
+      await exited
     },
   }
 }
 
-/** Runs the load in a process of its own. `onCounting` is called when the warm-up is over. */
+/** Runs the load in its own process. `onCounting` is called when the warm-up is over. */
 export async function load(job: LoadJob, onCounting: () => void): Promise<LoadResult> {
   const folder = await mkdtemp(join(tmpdir(), 'purser-bench-'))
   const file = join(folder, 'job.json')

@@ -1,11 +1,11 @@
-/** What the bench's server knows: an issuer, one workload, its secrets. */
+/** Registers an issuer, a workload and its secrets for the bench. */
 import { readFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { exportJWK } from 'jose'
 import { audience, issuer, issuerKeys } from './issuing.ts'
 
-type Place = { port: number; roots: string; dataDir: string }
+type ServerAccess = { port: number; roots: string; dataDir: string }
 
 type Call = (
   method: string,
@@ -15,37 +15,37 @@ type Call = (
 ) => Promise<Record<string, unknown>>
 
 const caller =
-  ({ port, roots }: Place, bearer: string): Call =>
-  (method, path, body, more = {}) =>
+  ({ port, roots }: ServerAccess, bearer: string): Call =>
+  (method, path, body, extraHeaders = {}) =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? '' : JSON.stringify(body)
       const headers = {
         authorization: `Bearer ${bearer}`,
         ...(text && { 'content-type': 'application/json' }),
-        ...more,
+        ...extraHeaders,
       }
-      const sent = request(
+      const call = request(
         { host: '127.0.0.1', port, path, method, ca: roots, servername: 'localhost', headers },
         (reply) => {
-          let got = ''
-          reply.on('data', (chunk: Buffer) => (got += chunk.toString()))
+          let received = ''
+          reply.on('data', (chunk: Buffer) => (received += chunk.toString()))
           reply.on('end', () => {
-            if ((reply.statusCode ?? 0) < 300) resolve(JSON.parse(got) as Record<string, unknown>)
-            else reject(new Error(`${path}: ${reply.statusCode} ${got}`))
+            if ((reply.statusCode ?? 0) < 300) resolve(JSON.parse(received) as Record<string, unknown>)
+            else reject(new Error(`${path}: ${reply.statusCode} ${received}`))
           })
         },
       )
-      sent.on('error', reject).end(text)
+      call.on('error', reject).end(text)
     })
 
-/** How many secrets there are under `prod/`, each a password of 32 characters. */
+/** The secrets under `prod/`, each a password of 32 characters. */
 export const secretPaths = Array.from({ length: 50 }, (_, n) => `prod/db-${n}/password`)
 
-/** Registers the bench's issuer, one workload and its secrets. Answers with the admin's token. */
-export async function register(place: Place): Promise<string> {
-  const bootstrap = (await readFile(join(place.dataDir, 'bootstrap-token'), 'utf8')).trim()
-  const admin = String((await caller(place, bootstrap)('POST', '/api/v1/bootstrap')).token)
-  const call = caller(place, admin)
+/** @returns the admin's API token */
+export async function register(server: ServerAccess): Promise<string> {
+  const bootstrap = (await readFile(join(server.dataDir, 'bootstrap-token'), 'utf8')).trim()
+  const admin = String((await caller(server, bootstrap)('POST', '/api/v1/bootstrap')).token)
+  const call = caller(server, admin)
   const keys = await Promise.all(
     Object.entries(issuerKeys).map(async ([alg, { publicKey }]) => ({
       ...(await exportJWK(publicKey)),

@@ -1,4 +1,4 @@
-/** What is measured of secrets: recorded reads, alone and beside writes, and a whole startup in one request or in five. */
+/** The measured requests for secrets: recorded reads, alone and beside writes, and a whole startup in one request or five. */
 import { httpRequest, newCsr, token } from './issuing.ts'
 import type { LoadJob } from './load.ts'
 import { secretPaths } from './register.ts'
@@ -13,13 +13,13 @@ export type SecretCase = {
 const csr = newCsr()
 const pathOf = (n: number): string => secretPaths[n % secretPaths.length] ?? ''
 
-const attest = async (asked: object): Promise<string> =>
-  httpRequest('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await token() }, ...asked })
+const attest = async (credentials: object): Promise<string> =>
+  httpRequest('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await token() }, ...credentials })
 
 const read = (n: number, bearer: string): string =>
   httpRequest('GET', `/api/v1/secrets/${pathOf(n)}`, undefined, { authorization: `Bearer ${bearer}` })
 
-/** Each write is of a secret of its own, so that none meets a stale precondition. */
+/** Each write has its own secret, so that no precondition fails. */
 const write = (n: number, bearer: string): string =>
   httpRequest(
     'PUT',
@@ -30,10 +30,10 @@ const write = (n: number, bearer: string): string =>
 
 const three = [0, 1, 2].map(pathOf)
 
-/** One container's start: attestation, certificate, JWT, three secrets. */
+/** The start of a container: attestation, certificate, JWT, three secrets. */
 const inOne = (): Promise<string> => attest({ x509: { csr }, jwts: [{ audience: ['payments'] }], secrets: three })
 
-/** The same made one by one: login, certificate and JWT, three reads. */
+/** The same in single requests: login, certificate and JWT, three reads. */
 async function inFive(): Promise<string[]> {
   const header = { authorization: 'Bearer {token}' }
   return [
@@ -45,10 +45,10 @@ async function inFive(): Promise<string[]> {
 
 /**
  * @param bearer an access token
- * @param admin an operator's
+ * @param admin an operator's API token
  */
 export async function secretCases(count: number, bearer: string, admin: string): Promise<SecretCase[]> {
-  const many = <T>(of: number, one: (n: number) => T): T[] => Array.from({ length: of }, (_, n) => one(n))
+  const many = <T>(length: number, create: (n: number) => T): T[] => Array.from({ length }, (_, n) => create(n))
   const steady = Math.min(count, 10_000)
   return [
     {
@@ -69,5 +69,5 @@ export async function secretCases(count: number, bearer: string, admin: string):
   ]
 }
 
-/** An access token of the bench's workload, from the reply to this. */
+/** A request whose reply has an access token of the bench's workload. */
 export const login = (): Promise<string> => attest({ accessToken: {} })

@@ -1,4 +1,4 @@
-/** A server of the bench: started once to be registered on, and again as it is measured. */
+/** The measured server: started once for registration, and again for the measurement. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ export type Serving = {
   roots: string
   /** The admin's API token. */
   admin: string
-  /** Runs a load, and answers with the CPU that each counted request took of the server's processes and of Postgres. */
+  /** Runs a load. The result includes the CPU of the server's processes and of Postgres for each counted request. */
   measure: (
     job: Omit<LoadJob, 'host' | 'port' | 'roots'>,
   ) => Promise<LoadResult & { serverMicros: number; databaseMicros?: number }>
@@ -90,7 +90,7 @@ async function freshDatabase(url: string): Promise<string> {
   await client.connect()
   await client.query(`create database ${name}`)
   await client.end()
-  const made = new URL(url)
-  made.pathname = `/${name}`
-  return made.toString()
+  const database = new URL(url)
+  database.pathname = `/${name}`
+  return database.toString()
 }

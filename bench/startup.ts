@@ -1,6 +1,6 @@
 /**
- * How long a container waits: from the start of its process to its first credential on a warm server, verified with its
- * receipt; beside the same two requests made bare, without key, checks or receipt, by a process that loads nothing.
+ * Measures the start of a container: from the start of its process to its first credential with verified receipt, on a warm
+ * server. For comparison, a process without the SDK sends the same two requests, without key, checks and receipt.
  */
 import { execFile } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
@@ -15,7 +15,7 @@ import { printTimes } from './print.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const run = promisify(execFile)
 
-/** Milliseconds since the process started, and of each step. */
+/** Milliseconds from the start of the process, and of each step. */
 type Times = Record<string, number>
 
 const withSdk = `
@@ -48,7 +48,7 @@ const got = performance.now()
 console.log(JSON.stringify({ total: got, node: booted, connect: got - booted }))
 agent.destroy()`
 
-/** @param port of a server that \`register\` was run on */
+/** @param port of a registered server */
 export async function startup(port: number, dataDir: string, runs: number): Promise<void> {
   const proofFile = join(dataDir, 'bench-proof')
   const env = {
@@ -61,7 +61,7 @@ export async function startup(port: number, dataDir: string, runs: number): Prom
   await readFile(env.PURSER_CA_FILE)
   const kinds = { sdk: withSdk, bare }
   const times: { sdk: Times[]; bare: Times[] } = { sdk: [], bare: [] }
-  // One after the other and in turn, so that both meet the same machine; the first of each warms up.
+  // The two kinds alternate, so that both run under the same conditions. The first run of each is a warm-up.
   for (let n = 0; n <= runs; n++) {
     for (const kind of ['sdk', 'bare'] as const) {
       await writeFile(proofFile, await token())

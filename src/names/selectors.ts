@@ -62,17 +62,17 @@ export function createSelectors(facts: Iterable<readonly [key: string, value: st
  */
 export function parseMatch(value: Match, wide: boolean): Match {
   const match: Record<string, string | string[]> = Object.create(null)
-  for (const [name, wanted] of Object.entries(value)) {
+  for (const [name, expected] of Object.entries(value)) {
     checkKey(name)
-    if (wanted === '*') {
+    if (expected === '*') {
       if (!wide) throw new NameError('not_wide', '"*" needs "wide": true', name)
-    } else if (typeof wanted === 'string') checkValue(name, wanted)
+    } else if (typeof expected === 'string') checkValue(name, expected)
     else {
-      if (wanted.length === 0) throw new NameError('bad_match', 'an empty list matches nothing', name)
-      if (wanted.includes('*')) throw new NameError('bad_match', '"*" stands alone, not in a list', name)
-      checkValues(name, wanted)
+      if (expected.length === 0) throw new NameError('bad_match', 'an empty list matches nothing', name)
+      if (expected.includes('*')) throw new NameError('bad_match', '"*" stands alone, not in a list', name)
+      checkValues(name, expected)
     }
-    match[name] = typeof wanted === 'string' ? wanted : [...wanted]
+    match[name] = typeof expected === 'string' ? expected : [...expected]
   }
   if (Object.keys(match).length === 0) throw new NameError('bad_match', 'an empty match would match nothing')
   return match
@@ -95,9 +95,9 @@ export function matches(match: Match, selectors: Selectors, wide: boolean): bool
 
 /** The result of each condition, for `explain`. */
 export function explainMatch(match: Match, selectors: Selectors, wide: boolean): Condition[] {
-  return Object.entries(match).map(([name, wanted]) => {
-    const fact = selectorValue(selectors, name)
-    return { key: name, wanted, ...(fact === undefined ? {} : { found: fact }), ok: holds(wanted, fact, wide) }
+  return Object.entries(match).map(([key, wanted]) => {
+    const fact = selectorValue(selectors, key)
+    return { key, wanted, ...(fact !== undefined && { found: fact }), ok: holds(wanted, fact, wide) }
   })
 }
 
@@ -106,11 +106,11 @@ export function selectorValue(selectors: Selectors, name: string): string | stri
   return Object.hasOwn(selectors, name) ? selectors[name] : undefined
 }
 
-function holds(wanted: string | string[], fact: string | string[] | undefined, wide: boolean): boolean {
+function holds(expected: string | string[], fact: string | string[] | undefined, wide: boolean): boolean {
   if (fact === undefined) return false
-  if (wanted === '*') return wide
-  if (typeof wanted === 'string') return typeof fact === 'string' ? fact === wanted : fact.includes(wanted)
-  return typeof fact === 'string' ? wanted.includes(fact) : fact.some((value) => wanted.includes(value))
+  if (expected === '*') return wide
+  if (typeof expected === 'string') return typeof fact === 'string' ? fact === expected : fact.includes(expected)
+  return typeof fact === 'string' ? expected.includes(fact) : fact.some((value) => expected.includes(value))
 }
 
 function checkKey(name: string): void {
