@@ -1,4 +1,4 @@
-/** Three replicas on one Postgres that was put back: the one that finds it out closes the log for all of them. */
+/** Three replicas on a Postgres that was restored to an older state: the one that detects it closes the log for all. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ type Check = { name: string; ok: boolean; detail?: string }
 const ask = async (purser: TestPurser, issuer: Issuer): Promise<Answer> =>
   purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await issuer.token() } })
 
-/** A further replica, with a data directory of its own. */
+/** Starts another replica with its own data directory. */
 async function joinReplica(place: Place, admin: string, dataDir: string): Promise<TestPurser> {
   const { DATABASE_URL: url = '', PURSER_ROOT_KEY: rootKey = '' } = place.env()
   return startPurser({ again: { url, rootKey, dataDir, admin } })
@@ -42,7 +42,7 @@ describe('replicas on a database that was put back', () => {
   let first: TestPurser
   let second: TestPurser
   let third: TestPurser
-  /** The head that the first replica served last, of the lost time. */
+  /** The last head that the first replica served before the restore. */
   let served: number
 
   beforeAll(async () => {

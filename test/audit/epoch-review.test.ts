@@ -1,6 +1,6 @@
 /**
- * What an operator reviews before a new epoch is opened (docs/running.md): what was revoked and used up before stays so,
- * and what is revoked during the review counts.
+ * The review before a new epoch is opened (docs/running.md): earlier revocations and single uses stay in force, and
+ * revocations during the review count.
  */
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
@@ -85,7 +85,7 @@ describe.each(frontDoorStores)('in a new epoch (%s)', (store) => {
     expect(again).toBe(first)
     expect(Object.values(sessions)).not.toContain(first)
     const rows: { generation: number }[] = await purser.knex('session').where({ id: first })
-    // The lost time could have had one of this number, too.
+    // The lost part of the log could have used this number too.
     expect(rows.map((row) => row.generation)).toEqual([0])
   })
 })

@@ -26,7 +26,7 @@ function treeOf(size: number) {
   return tree
 }
 
-/** A log of one process, over a database whose head the test moves. */
+/** The log of one process, over a database whose head the test moves. */
 function createProcess(size: number) {
   const tree = createTree({ readTile: nothing, readLeaves: nothing })
   const database = { epoch: 1, size, synchronous: false }
@@ -107,7 +107,7 @@ describe('the head that is kept outside of the database', () => {
     const process = createProcess(29)
     const keeper = await keep(process, [headFile(dir)])
     expect(process.log.closed()).toContain('knows a log of 30 entries, the database has 29')
-    // For good: that the database has grown to the size since proves nothing.
+    // The doubt is permanent: a database that has grown to the size since then proves nothing.
     process.database.size = 35
     await keeper.round()
     expect(process.log.closed()).toContain('knows a log of 30 entries')
@@ -206,7 +206,7 @@ describe('a head object behind a URL', () => {
     expect(puts.map(sizeOf)).toContain(10)
   })
 
-  /** An object store: RFC 9110 preconditions by entity tags, or none of that. */
+  /** An object store, with or without RFC 9110 preconditions by entity tags. */
   function createStore(kind: 'conditional' | 'refuses conditions' | 'weak tags' | 'no tags') {
     const store = { note: '', beforePut: async (_note: string): Promise<unknown> => undefined, answers: [] as number[] }
     const tag = (): string => `"${createHash('sha256').update(store.note).digest('hex')}"`
@@ -237,7 +237,7 @@ describe('a head object behind a URL', () => {
     const { url, outbound } = await serve(answer)
     const [slow, fast] = [createProcess(10), createProcess(25)]
     let other: ReturnType<typeof keep> | undefined
-    // Between the slow one's GET and its PUT.
+    // Between the GET and the PUT of the slow keeper.
     store.beforePut = async (note) => {
       if (sizeOf(note) !== 10) return
       slow.database.size = 25
@@ -279,7 +279,7 @@ describe('a head object behind a URL', () => {
     status = 200
     await keeper.round()
     expect(process.log.closed()).toBeUndefined()
-    // From here on its failures are told, and stop nothing.
+    // Later failures are reported, but stop nothing.
     status = 500
     await keeper.round()
     expect(process.log.closed()).toBeUndefined()

@@ -8,7 +8,7 @@ import { generous } from '../support/log-traffic.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { frontDoorStores } from '../support/stores.ts'
 
-/** RFC 8785, written again from its text: members by UTF-16 units, nothing between tokens, the escapes of section 3.2.2.2. */
+/** An independent RFC 8785: members sorted by UTF-16 units, no whitespace, the escapes of section 3.2.2.2. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (typeof value === 'object' && value !== null) {
@@ -71,7 +71,7 @@ describe.each(frontDoorStores)('strings from strangers (%s)', (store) => {
     const report = await verifyExport(lines, { vkeys: purser.vkeys })
     expect(report.problems).toEqual([])
     const entries = lines.map((line): ExportEntry => JSON.parse(line)).filter((line) => line.entry !== undefined)
-    // A line of the export is one entry: none of the texts has broken out of its own.
+    // Each line of the export is one entry: no text has started a new line.
     expect(entries).toHaveLength(report.entries)
 
     for (const [n, text] of hostileStrings.entries()) {
@@ -81,7 +81,7 @@ describe.each(frontDoorStores)('strings from strangers (%s)', (store) => {
       const value = JSON.parse(entry)
       expect(canonical(value)).toBe(entry)
       const selectors: Record<string, unknown> = value.actor.selectors ?? {}
-      // Longer than an attestor takes, or empty: left out; else what came in, to the byte.
+      // A text that is empty or too long for an attestor is left out. Others are recorded byte by byte.
       if (selectors['oidc:note'] !== undefined) expect(selectors['oidc:note']).toBe(text)
       expect([value.outcome, value.reason]).toEqual(['refused', 'no_workload'])
       const leaf = createHash('sha256')
@@ -102,9 +102,9 @@ describe.each(frontDoorStores)('strings from strangers (%s)', (store) => {
       const proof = { kind: 'jwt', token: forge(String(payload)) }
       const answer = await purser.call('POST', '/api/v1/credentials', { proof })
       expect(answer.status).toBeLessThan(500)
-      const found = await purser.asAdmin('GET', `/api/v1/audit/entries?requestId=${String(answer.body.requestId)}`)
-      expect(found.body.items).toMatchObject([{ entry: { outcome: 'refused', reason } }])
-      expect(found.text.length).toBeLessThan(4_000)
+      const search = await purser.asAdmin('GET', `/api/v1/audit/entries?requestId=${String(answer.body.requestId)}`)
+      expect(search.body.items).toMatchObject([{ entry: { outcome: 'refused', reason } }])
+      expect(search.text.length).toBeLessThan(4_000)
     }
     const agent = await purser.call('GET', '/api/v1/credentials/self', undefined, {
       headers: { 'user-agent': 'é'.repeat(300) },

@@ -25,7 +25,7 @@ describeBothStores('one process’s view of the log', (open) => {
     for (let n = 0; n < 5; n++) await commit(52)
   })
 
-  /** What the group commit does, up to the point at which the process takes the entries over. */
+  /** The group commit, up to the point at which the process adds the entries to its tree. */
   async function commit(count = 1): Promise<{ first: number; leaves: Buffer[] }> {
     const items = Array.from({ length: count }, sealed)
     const { first } = await appendItems(db.knex, newBatchId(), 1, items)
@@ -48,7 +48,7 @@ describeBothStores('one process’s view of the log', (open) => {
     verifyInclusion(position.index, size, leafHash(leaf), position.inclusion, root)
   }
 
-  /** What only the owner of the database can do: the last entries are gone, as after a backup was restored. */
+  /** Removes the last entries, as a restored backup does. Only the owner of the database can do this. */
   async function putBack(count: number): Promise<void> {
     await db.knex.transaction(async (tx) => {
       await tx.raw('set local session_replication_role = replica')
@@ -91,7 +91,7 @@ describeBothStores('one process’s view of the log', (open) => {
     for (let n = 0; n < 6; n++) {
       const mine = await commit(3)
       const other = await commit(2)
-      // The other process's batch is taken over first, over this one's.
+      // The tree first adds the batch of the other process, beyond this one.
       for (const [log, batch] of [
         [b, other],
         [a, mine],

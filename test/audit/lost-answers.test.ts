@@ -1,6 +1,6 @@
 /**
- * Appends whose answer is lost on the way: real Postgres, behind a network that loses it. Whatever was answered is in the
- * log once, whatever was not is told so, and nobody waits for ever.
+ * Appends whose answer is lost, with a real Postgres behind a network that loses it. Every append that succeeded is in the
+ * log once, every other one is refused, and none waits for ever.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -51,8 +51,8 @@ const change = ({ recorder }: Replica, id: string): Promise<{ index: number }> =
   recorder.change(opening(id), async () => ({ result: id, entry: {} }))
 
 /**
- * Once, at a message of a statement that begins so. With its Parse the server begins to work on it; with its Sync, outside
- * of a transaction, it commits.
+ * Breaks the connection once, at a message of a statement with this beginning. At Parse the server begins to work on it. At
+ * Sync, outside of a transaction, it commits.
  */
 function onceAt(proxy: Proxy, type: 'P' | 'S', start: string, inTransaction: boolean, action: Action): Promise<void> {
   return new Promise((resolve) => {
@@ -71,7 +71,7 @@ type Place = {
   far: Replica
   proxy: Proxy
   entries: () => Promise<string[]>
-  /** Makes Postgres say that its disk is full, until the answered function is called. */
+  /** Makes Postgres report a full disk, until the returned function is called. */
   full: () => Promise<() => Promise<void>>
 }
 
@@ -174,8 +174,8 @@ describe.concurrent('a lost answer', () => {
       proxy.mend()
       const outcome = await lost
       await pause(500)
-      const kept = outcome instanceof Error ? [] : ['lost']
-      expect(await entries()).toEqual(['before', 'other', 'another', ...kept])
+      const lostEntries = outcome instanceof Error ? [] : ['lost']
+      expect(await entries()).toEqual(['before', 'other', 'another', ...lostEntries])
     }),
   )
 

@@ -89,7 +89,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     await purser.stop()
 
     const offline = await openOffline(purser.config)
-    // The last entry is from before: that the server started again was not recorded.
+    // The last entry is older: the restart of the server is not recorded.
     const last = await offline.db.knex('log_entry').max({ idx: 'idx' }).first()
     expect(Number(last?.['idx'])).toBe(offline.head.size - 1)
     expect(offline.head.size).toBeLessThanOrEqual(lost.receipt.index)

@@ -15,7 +15,7 @@ const trustDomain = 'record.example'
 const signer = createNoteSigner(originOf(trustDomain, 1), privateKey)
 
 describeBothStores('a change', (open) => {
-  /** A recorder whose replica hears nothing of others' changes until it asks. */
+  /** A recorder on a replica whose snapshot is outdated until it refreshes. */
   async function start() {
     const db = await open()
     await db.knex('log_head').insert({
@@ -25,8 +25,8 @@ describeBothStores('a change', (open) => {
       epoch: 1,
     })
     const real = await openSnapshots(db, { now: Date.now, onError: () => undefined })
-    let known = real.current()
-    const snapshots = { current: () => known, refresh: async () => (known = await real.refresh()) }
+    let snapshot = real.current()
+    const snapshots = { current: () => snapshot, refresh: async () => (snapshot = await real.refresh()) }
     const log = await openLog({ knex: db.knex, epoch: 1, size: 0, trustDomain, signers: () => [signer] })
     await log.confirm(1, 0, async () => undefined)
     const commit = createGroupCommit({ knex: db.knex, log, now: Date.now })

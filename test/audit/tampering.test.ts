@@ -1,4 +1,4 @@
-/** What somebody with the database, or with an export, can change, on a real log: each change is found, with its index. */
+/** Changes of a database or an export by an attacker, on a real log: each one is detected, with its index. */
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -29,8 +29,8 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
   let putBack: () => Promise<void>
-  /** Kept elsewhere, made in the middle of the log's life. */
-  let kept: Receipt
+  /** A receipt from the middle of the log, stored elsewhere. */
+  let receipt: Receipt
   let lines: Line[]
   let last: number
 
@@ -41,12 +41,12 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
       .split('\n')
       .map((line): Line => JSON.parse(line))
   }
-  const judge = async (of: readonly Line[], receipt: Receipt = kept) => {
+  const judge = async (exportLines: readonly Line[], checked: Receipt = receipt) => {
     const report = await verifyExport(
-      of.map((line) => JSON.stringify(line)),
+      exportLines.map((line) => JSON.stringify(line)),
       {
         vkeys: purser.vkeys,
-        receipts: [receipt],
+        receipts: [checked],
       },
     )
     expect(report.ok).toBe(report.problemCount === 0)
@@ -63,7 +63,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     await purser.stop()
     putBack = await place.keep()
     purser = await place.start(admin, generous)
-    ;[kept] = (await issueMany(purser, issuer, 1)) as [Receipt]
+    ;[receipt] = (await issueMany(purser, issuer, 1)) as [Receipt]
     await issueMany(purser, issuer, 60)
     lines = await exported()
     last = Number(lines.findLast(isEntry)?.index)
@@ -75,7 +75,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
 
   it('is none yet: the export verifies, and the kept receipt with it', async () => {
     expect(last).toBeGreaterThan(320)
-    expect(kept.index).toBeGreaterThan(256)
+    expect(receipt.index).toBeGreaterThan(256)
     expect(await judge(lines)).toEqual([])
   })
 
@@ -85,7 +85,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
       if (!row) throw new Error(`no entry ${idx}`)
       return row
     }
-    /** What only a superuser can do; everything is put right again after the export. */
+    /** Runs a change that needs a superuser, and reverts it after the export. */
     async function exportedWith(
       indexes: number[],
       change: (row: Row, rows: Row[]) => Partial<{ [K in keyof Row]: Row[K] | null }> | 'deleted',
@@ -133,7 +133,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     })
 
     it('two entries were swapped', async () => {
-      const other = (row: Row, rows: Row[]) => rows.find((one) => one.idx !== row.idx) ?? row
+      const other = (row: Row, rows: Row[]) => rows.find((candidate) => candidate.idx !== row.idx) ?? row
       const swap = (row: Row, rows: Row[]) => {
         const { body, nonce, leaf } = other(row, rows)
         return { body, nonce, leaf }
@@ -188,8 +188,8 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     })
 
     it('a nonce was replaced', async () => {
-      const changed = edit(kept.index, (line) => [{ ...line, nonce: base64(randomBytes(32)) }])
-      expect(await judge(changed)).toEqual([`entry_mismatch ${kept.index}`])
+      const changed = edit(receipt.index, (line) => [{ ...line, nonce: base64(randomBytes(32)) }])
+      expect(await judge(changed)).toEqual([`entry_mismatch ${receipt.index}`])
     })
 
     it('the checkpoint was forged', async () => {
@@ -205,9 +205,9 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     })
 
     it('the receipt itself was edited', async () => {
-      const edited = { ...kept, entry: kept.entry.replace('"granted"', '"refused"') }
-      expect(await judge(lines, edited)).toEqual([`bad_receipt ${kept.index}`])
-      expect(await judge(lines, { ...kept, index: kept.index + 1 })).toEqual([`bad_receipt ${kept.index + 1}`])
+      const edited = { ...receipt, entry: receipt.entry.replace('"granted"', '"refused"') }
+      expect(await judge(lines, edited)).toEqual([`bad_receipt ${receipt.index}`])
+      expect(await judge(lines, { ...receipt, index: receipt.index + 1 })).toEqual([`bad_receipt ${receipt.index + 1}`])
     })
   })
 
@@ -215,19 +215,19 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     const { admin } = purser
     await purser.stop()
     await putBack()
-    // Nobody is left who knows better: the server goes on, and signs.
+    // No external head is left, so the server continues to sign.
     await rm(join(place.dataDir, 'log-head'))
     purser = await place.start(admin, generous)
-    const { size } = verifyReceipt(kept, { vkeys: purser.vkeys }).checkpoint
+    const { size } = verifyReceipt(receipt, { vkeys: purser.vkeys }).checkpoint
     const cut = await exported()
     const end = Number(cut.findLast(isEntry)?.index) + 1
-    expect(end).toBeLessThanOrEqual(kept.index)
+    expect(end).toBeLessThanOrEqual(receipt.index)
     expect(await judge(cut)).toEqual([`tail_cut ${end}-${size}`])
 
     await issueMany(purser, issuer, 40)
     const forked = await judge(await exported())
-    expect(forked).toContain(`fork ${kept.index}-${kept.index + 1}`)
-    // What both histories share is not named.
-    for (const one of forked) expect(Number(/ (\d+)/.exec(one)?.[1])).toBeGreaterThanOrEqual(256)
+    expect(forked).toContain(`fork ${receipt.index}-${receipt.index + 1}`)
+    // The common part of both histories is not reported.
+    for (const problem of forked) expect(Number(/ (\d+)/.exec(problem)?.[1])).toBeGreaterThanOrEqual(256)
   })
 })

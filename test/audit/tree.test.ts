@@ -7,17 +7,17 @@ import { naivePath, naiveProof, naiveRoot, numberedLeaves } from '../sdk/verify/
 const leaves = numberedLeaves(70_000)
 const rootAt = (size: number) => rootOf(leaves.slice(0, size))
 
-/** What a database keeps: the leaves, and those full tiles of which it was told. */
+/** A database in memory: leaves, and the full tiles that were written. */
 function keep(options: { withoutTile?: (tile: FullTile) => boolean } = {}) {
   const tiles = new Map<string, Buffer>()
-  const asked = { tiles: 0, leaves: 0 }
+  const counts = { tiles: 0, leaves: 0 }
   const reads: TileReads = {
     readTile: (level, index) => {
-      asked.tiles += 1
+      counts.tiles += 1
       return Promise.resolve(tiles.get(`${level}/${index}`))
     },
     readLeaves: (from, to) => {
-      asked.leaves += to - from
+      counts.leaves += to - from
       return Promise.resolve(leaves.slice(from, to))
     },
   }
@@ -26,7 +26,7 @@ function keep(options: { withoutTile?: (tile: FullTile) => boolean } = {}) {
       if (!options.withoutTile?.(tile)) tiles.set(`${tile.level}/${tile.index}`, tile.hashes)
     }
   }
-  return { reads, write, tiles, asked }
+  return { reads, write, tiles, counts }
 }
 
 function grow(tree: Tree, to: number, step: number, write: (tiles: FullTile[]) => void = () => undefined) {
@@ -84,8 +84,8 @@ describe('append', () => {
       })
       const bottom = Math.floor(tree.size / 256)
       const expected = Array.from({ length: bottom }, (_, i) => `0/${i}`)
-      expect(seen.filter((one) => one.startsWith('0/'))).toEqual(expected)
-      expect(seen.filter((one) => one.startsWith('1/'))).toEqual(bottom >= 256 ? ['1/0'] : [])
+      expect(seen.filter((path) => path.startsWith('0/'))).toEqual(expected)
+      expect(seen.filter((path) => path.startsWith('1/'))).toEqual(bottom >= 256 ? ['1/0'] : [])
     }
   })
 })
@@ -104,8 +104,8 @@ describe('proofs of any size', () => {
   })
 
   it('are right across tiles and levels, with tiles that were never written and a small cache', async () => {
-    const kept = keep({ withoutTile: ({ level, index }) => level === 1 || index % 3 === 0 })
-    const tree = grow(createTree(kept.reads, { cachedTiles: 20 }), 66_000, 3000, kept.write)
+    const stored = keep({ withoutTile: ({ level, index }) => level === 1 || index % 3 === 0 })
+    const tree = grow(createTree(stored.reads, { cachedTiles: 20 }), 66_000, 3000, stored.write)
     for (const [index, size] of [
       [0, 66_000],
       [65_999, 66_000],
@@ -117,16 +117,16 @@ describe('proofs of any size', () => {
   })
 
   it('read O(log n) tiles and no leaves once tiles are written, and nothing when they are in memory', async () => {
-    const kept = keep()
-    const grown = grow(createTree(kept.reads), 66_000, 3000, kept.write)
+    const stored = keep()
+    const grown = grow(createTree(stored.reads), 66_000, 3000, stored.write)
     await grown.consistencyProof(12_345, 65_999)
-    expect(kept.asked).toEqual({ tiles: 0, leaves: 0 })
-    const tree = await restoreTree(66_000, kept.reads, { cachedTiles: 1 })
-    kept.asked.tiles = 0
-    kept.asked.leaves = 0
+    expect(stored.counts).toEqual({ tiles: 0, leaves: 0 })
+    const tree = await restoreTree(66_000, stored.reads, { cachedTiles: 1 })
+    stored.counts.tiles = 0
+    stored.counts.leaves = 0
     await tree.inclusionProof(12_345, 66_000)
-    expect(kept.asked.tiles).toBeLessThanOrEqual(4)
-    expect(kept.asked.leaves).toBe(0)
+    expect(stored.counts.tiles).toBeLessThanOrEqual(4)
+    expect(stored.counts.leaves).toBe(0)
   })
 
   it('are refused for sizes and indexes that the tree does not have', async () => {
@@ -151,8 +151,8 @@ describe('proofs of any size', () => {
   })
 
   it('of what is outside a range are the subtrees there', async () => {
-    const kept = keep()
-    const tree = grow(createTree(kept.reads), 1000, 300, kept.write)
+    const stored = keep()
+    const tree = grow(createTree(stored.reads), 1000, 300, stored.write)
     const { left, right } = await tree.outside(300, 777, 999)
     const expected = (begin: number, end: number) =>
       subtreesOf(begin, end).map(({ level, index }) =>
@@ -166,27 +166,27 @@ describe('proofs of any size', () => {
 
 describe('restoreTree', () => {
   it('goes on where another process stopped, at any size', async () => {
-    const kept = keep({ withoutTile: ({ index }) => index === 1 })
-    const tree = createTree(kept.reads)
+    const stored = keep({ withoutTile: ({ index }) => index === 1 })
+    const tree = createTree(stored.reads)
     for (const size of [0, 1, 2, 255, 256, 257, 511, 512, 600, 65_535, 65_536, 65_537, 66_000]) {
-      grow(tree, size, 5000, kept.write)
-      const restored = await restoreTree(size, kept.reads)
+      grow(tree, size, 5000, stored.write)
+      const restored = await restoreTree(size, stored.reads)
       expect(restored.size).toBe(size)
       expect((await restored.rootAt(size)).equals(rootAt(size))).toBe(true)
-      const more = leaves.slice(size, size + 300)
-      const batch = restored.append(more)
+      const added = leaves.slice(size, size + 300)
+      const batch = restored.append(added)
       expect(batch.root.equals(rootAt(size + 300))).toBe(true)
       expect(batch.inclusionProof(size + 1)).toEqual(inclusionProofOf(leaves, size + 1, size + 300))
     }
   })
 
   it('fails when leaves or bytes of a tile are missing, and works when they are back', async () => {
-    const kept = keep()
-    grow(createTree(kept.reads), 600, 600, kept.write)
-    const short = { ...kept.reads, readLeaves: () => Promise.resolve(leaves.slice(0, 3)) }
+    const stored = keep()
+    grow(createTree(stored.reads), 600, 600, stored.write)
+    const short = { ...stored.reads, readLeaves: () => Promise.resolve(leaves.slice(0, 3)) }
     await expect(restoreTree(600, short)).rejects.toThrow('there are 3')
     let bytes = 8191
-    const cut = { ...kept.reads, readTile: () => Promise.resolve(kept.tiles.get('0/0')?.subarray(0, bytes)) }
+    const cut = { ...stored.reads, readTile: () => Promise.resolve(stored.tiles.get('0/0')?.subarray(0, bytes)) }
     await expect(restoreTree(300, cut)).rejects.toThrow('8191 bytes')
     bytes = 8192
     const tree = await restoreTree(300, cut)
@@ -194,12 +194,12 @@ describe('restoreTree', () => {
   })
 
   it('does not keep a failed read', async () => {
-    const kept = keep()
-    grow(createTree(kept.reads), 700, 700, kept.write)
+    const stored = keep()
+    grow(createTree(stored.reads), 700, 700, stored.write)
     let down = false
     const flaky: TileReads = {
-      ...kept.reads,
-      readTile: (level, index) => (down ? Promise.reject(new Error('down')) : kept.reads.readTile(level, index)),
+      ...stored.reads,
+      readTile: (level, index) => (down ? Promise.reject(new Error('down')) : stored.reads.readTile(level, index)),
     }
     const tree = await restoreTree(700, flaky, { cachedTiles: 1 })
     down = true
@@ -211,8 +211,8 @@ describe('restoreTree', () => {
 
 describe('tile', () => {
   it('gives full and partial tiles at every level, and nothing beyond the tree', async () => {
-    const kept = keep()
-    const tree = grow(createTree(kept.reads), 66_000, 10_000, kept.write)
+    const stored = keep()
+    const tree = grow(createTree(stored.reads), 66_000, 10_000, stored.write)
     const bottom = (from: number, to: number) => Buffer.concat(leaves.slice(from, to))
     expect(await tree.tile(0, 3, 256)).toEqual(bottom(768, 1024))
     expect(await tree.tile(0, 3, 7)).toEqual(bottom(768, 775))
@@ -239,9 +239,9 @@ it('any two ways to the same size, with proofs asked in between, agree', async (
   const steps = fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1, maxLength: 8 })
   await fc.assert(
     fc.asyncProperty(steps, fc.nat(), fc.nat(), fc.nat(3), async (counts, a, b, cachedTiles) => {
-      const kept = keep({ withoutTile: ({ index }) => index % 2 === 1 })
-      const tree = createTree(kept.reads, { cachedTiles })
-      for (const count of counts) kept.write(tree.append(leaves.slice(tree.size, tree.size + count)).fullTiles)
+      const stored = keep({ withoutTile: ({ index }) => index % 2 === 1 })
+      const tree = createTree(stored.reads, { cachedTiles })
+      for (const count of counts) stored.write(tree.append(leaves.slice(tree.size, tree.size + count)).fullTiles)
       if (tree.size === 0) return
       const size = 1 + (a % tree.size)
       const index = b % size

@@ -1,4 +1,4 @@
-/** Replicas that do not look at the server of the database, beside replicas that do. */
+/** Replicas that do not check the database server, beside replicas that do. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.ts'

@@ -1,13 +1,13 @@
-/** SIGTERM under load: whatever a client has sent is answered, and the process ends well. */
+/** SIGTERM under load: every request that was sent gets its reply, and the process exits with 0. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
 import { startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
 
-const drains = wanted('PURSER_CRASH_DRAINS', 6)
+const drains = countFor('PURSER_CRASH_DRAINS', 6)
 
 it.each([
   ['plain HTTP', false],
@@ -21,11 +21,11 @@ it.each([
     let slowest = 0
     for (let n = 0; n < drains; n++) {
       const replica = cluster.replicas[n % 2] as Replica
-      // Everybody went there when the other one was drained.
+      // All clients moved to it while the other replica was drained.
       await load.granted(100, replica)
-      const asked = performance.now()
+      const sentAt = performance.now()
       exits.push(await replica.stop())
-      slowest = Math.max(slowest, performance.now() - asked)
+      slowest = Math.max(slowest, performance.now() - sentAt)
       await pause(100)
       await replica.start()
     }
@@ -40,7 +40,7 @@ it.each([
     print(`drained over ${name}`, numbers, verdict)
     expect(verdict.problems).toEqual([])
     expect(exits).toEqual(exits.map(() => 0))
-    // Connections that can't be opened any more don't count: nothing was sent on them.
+    // Refused connections do not count: nothing was sent on them.
     expect([...load.counts.keys()].filter((what) => what !== 'refused').toSorted()).toEqual(['200', '401'])
     expect([...operator.counts.keys()].filter((what) => what !== 'refused').toSorted()).toEqual(['200', '201'])
     expect(verdict.issued).toBe(cluster.evidence.given.length)

@@ -1,4 +1,4 @@
-/** The embedded store survives the death of its process: its lock is taken over, and everything acknowledged is there. */
+/** The embedded store survives the death of its process: another takes its lock over and finds everything acknowledged. */
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -8,9 +8,9 @@ import { startCluster } from './support/cluster.ts'
 import { judge } from './support/judge.ts'
 import { startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 
-const kills = wanted('PURSER_CRASH_EMBEDDED_KILLS', 5)
+const kills = countFor('PURSER_CRASH_EMBEDDED_KILLS', 5)
 
 it(`is killed ${kills} times under load`, async () => {
   const cluster = await startCluster({ replicas: 1, embedded: true })

@@ -1,4 +1,4 @@
-/** Once a run: a Postgres of our own, a migrated template, and how the servers are started. */
+/** Runs once: starts a Postgres, creates a migrated template, and chooses how the servers are started. */
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,14 +1,14 @@
-/** Replicas that are killed at random moments: whatever a client received is in the log that survives. */
+/** Replicas that are killed at random moments: the surviving log has every credential that a client received. */
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
 import { startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
 
-const kills = wanted('PURSER_CRASH_KILLS', 50)
+const kills = countFor('PURSER_CRASH_KILLS', 50)
 
 it(`kills replicas ${kills} times under load`, async () => {
   const cluster = await startCluster({ replicas: 3 })
@@ -18,7 +18,7 @@ it(`kills replicas ${kills} times under load`, async () => {
     let killed = 0
     let inStart = 0
 
-    /** Ends it as it serves, and now and then as it starts. */
+    /** Kills the replica while it serves, and sometimes while it starts. */
     async function torment(replica: Replica): Promise<void> {
       while (killed < kills) {
         await load.granted(10, replica)

@@ -1,6 +1,6 @@
 /**
- * Many workloads that talk mutual TLS with tokens in it, through dozens of renewals each, a new root, new JWT keys, a
- * restart of Purser and its absence: no request of theirs may fail. Then an absence that outlasts the certificate.
+ * Many workloads that use mutual TLS and tokens through dozens of renewals, a new root, new JWT keys, a restart of Purser
+ * and its absence: none of their requests may fail. Then an absence that outlasts the certificates.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -12,12 +12,12 @@ import { requireIdentity } from '@purser/sdk/express'
 import express from 'express'
 import { expect, it } from 'vitest'
 import { type Cluster, startCluster } from './support/cluster.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 
-const seconds = wanted('PURSER_CRASH_MTLS_SECONDS', 300)
-const pairs = wanted('PURSER_CRASH_MTLS_PAIRS', 25)
-const awayMs = wanted('PURSER_CRASH_MTLS_AWAY_MS', 30_000)
-/** Seconds of a certificate and a token. Each is renewed after about ten of them, and outlasts the absence all the same. */
+const seconds = countFor('PURSER_CRASH_MTLS_SECONDS', 300)
+const pairs = countFor('PURSER_CRASH_MTLS_PAIRS', 25)
+const awayMs = countFor('PURSER_CRASH_MTLS_AWAY_MS', 30_000)
+/** Lifetime in seconds of certificates and tokens. They are renewed after about ten seconds, and outlast the absence. */
 const lifetimeSeconds = 60
 const renewAt = 0.165
 
@@ -78,7 +78,7 @@ async function serve(purser: Purser): Promise<Service> {
   return { port: (server.address() as AddressInfo).port, purser, served: () => served }
 }
 
-/** One request with certificate and token; answers what was wrong with it. */
+/** Sends one request with certificate and token, and returns its failure. */
 async function call(
   purser: Purser,
   agent: ReturnType<Purser['tls']['agent']>,
@@ -156,7 +156,7 @@ it(`no request fails in ${seconds} s among ${2 * pairs} workloads`, { timeout: (
     })
     expect(failures.slice(0, 10)).toEqual([])
     expect(sent).toBeGreaterThan(pairs * 10)
-    // A machine that is busy renews late, but renew it does, and everybody met the new root.
+    // A busy machine renews late, but every workload has renewed and has seen the new root.
     expect(Math.min(...times)).toBeGreaterThanOrEqual(Math.floor((seconds - awayMs / 1000) / (lifetimeSeconds * 0.5)))
     expect(Math.min(...renewals.map((renewal) => renewal.roots.size))).toBeGreaterThan(1)
     expect([...replica.complaints, ...replica.deaths]).toEqual([])

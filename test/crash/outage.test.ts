@@ -1,6 +1,6 @@
 /**
- * Postgres goes away under load and comes back: meanwhile clear refusals and nothing else, afterwards credentials again
- * without a restart of Purser, and never one without its entry. Then a network that loses the server's answers.
+ * Postgres stops under load and returns. Meanwhile clients get only clear refusals, and afterwards credentials again without
+ * a restart of Purser, each with its entry. Then a network that loses the server's answers.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,11 +11,11 @@ import { type Cluster, askOnce, labWorkloads, startCluster } from './support/clu
 import { type Outcome, openConnection } from './support/connection.ts'
 import { type Want, startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
 
-const outageMs = wanted('PURSER_CRASH_OUTAGE_MS', 10_000)
-/** Generous: measured are a few hundred ms after Postgres is up. */
+const outageMs = countFor('PURSER_CRASH_OUTAGE_MS', 10_000)
+/** A generous bound: recovery takes a few hundred ms after Postgres is up. */
 const maxRecoveryMs = 15_000
 
 let postgres: OwnPostgres
@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => postgres.stop())
 
-/** What is neither a credential nor a clear refusal that says when to come again. */
+/** Replies that are neither credentials nor refusals with a time to retry. */
 function collectOdd(): { odd: string[]; codes: Map<string, number>; onOutcome: (outcome: Outcome) => void } {
   const odd: string[] = []
   const codes = new Map<string, number>()
@@ -45,7 +45,7 @@ function collectOdd(): { odd: string[]; codes: Map<string, number>; onOutcome: (
   }
 }
 
-/** Whoever reads meanwhile, at each replica in turn: the same two kinds of answer. */
+/** Reads at each replica in turn get the same two kinds of reply. */
 async function startReader(
   cluster: Cluster,
   onOutcome: (outcome: Outcome) => void,
@@ -145,7 +145,7 @@ describe('answers of Postgres are lost', () => {
     })
     try {
       const watch = collectOdd()
-      // What comes late is refused for other reasons too, where a token was made or something changed meanwhile: not here.
+      // A late request can be refused for other reasons too, when a token or a policy changed meanwhile. Not in this test.
       const late = action === 'late'
       const want: Want[] = late ? ['x509', 'jwt'] : ['x509', 'jwt', 'accessToken']
       const load = startLoad(cluster, { connections: 16, want, onOutcome: watch.onOutcome })
@@ -159,7 +159,7 @@ describe('answers of Postgres are lost', () => {
           return action
         }
       }
-      await Promise.all([load.granted(wanted('PURSER_CRASH_LOST_GRANTS', 1_000)), pause(8_000)])
+      await Promise.all([load.granted(countFor('PURSER_CRASH_LOST_GRANTS', 1_000)), pause(8_000)])
       for (const proxy of proxies) proxy.judge = () => 'pass'
       await Promise.all([load.stop(), operator?.stop()])
       await pause(1_000)

@@ -1,24 +1,24 @@
 /**
- * One of three replicas is stopped, or cut off from Postgres, in the middle of an append, with the head lock in its hands.
- * The others go on within seconds; the one that comes back neither forks the log nor repeats what it sent.
+ * One of three replicas is stopped, or cut off from Postgres, in the middle of an append while it holds the head lock. The
+ * others continue within seconds. The returning replica neither forks the log nor repeats its append.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, inject, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
 import { startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 import { type Message, startProxy } from '../support/postgres-proxy.ts'
 import type { Replica } from './support/replica.ts'
 
-/** Generous: measured are 2 to 4 s. */
+/** A generous bound: it takes 2 to 4 s. */
 const maxSeconds = 15
-const awayMs = wanted('PURSER_CRASH_AWAY_MS', 8_000)
+const awayMs = countFor('PURSER_CRASH_AWAY_MS', 8_000)
 
-/** A change holds the lock from its look at the head to its COMMIT. */
+/** A change holds the lock from its read of the head to its COMMIT. */
 const inChange = ({ type, sql, inTransaction }: Message): boolean =>
   type === 'P' && inTransaction && sql.startsWith('select log_append')
-/** A group commit takes the lock in its one statement, which the server commits when it reads Sync. */
+/** A group commit takes the lock in its only statement, which the server commits when it reads Sync. */
 const inBatch = ({ type, sql, inTransaction }: Message): boolean =>
   type === 'S' && !inTransaction && sql.startsWith('select log_append')
 

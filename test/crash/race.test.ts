@@ -1,4 +1,4 @@
-/** What may happen once, and what may happen no more, on three replicas at once. */
+/** Single uses and revoked credentials, on three replicas at once. */
 import { generateKeyPairSync, randomInt, randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createCsr } from '@purser/sdk/csr'
@@ -7,10 +7,10 @@ import { type Cluster, askOnce, audience, startCluster } from './support/cluster
 import { type Outcome, openConnection } from './support/connection.ts'
 import type { Entry } from './support/judge.ts'
 import { startLoad, written } from './support/load.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
 
-const flips = wanted('PURSER_CRASH_FLIPS', 20)
+const flips = countFor('PURSER_CRASH_FLIPS', 20)
 const indexOf = (headers: Record<string, string>): number => Number(headers['purser-log-index']?.split('/')[1])
 
 let cluster: Cluster
@@ -49,7 +49,7 @@ describe('a grant that is revoked while 64 connections use it', () => {
     const ended = new Map<string, number>()
     const counts = new Map<string, number>()
     for (let n = 0; n < flips; n++) {
-      // One instance: whoever presents this very token.
+      // One instance: every caller presents the same token.
       const run = randomUUID()
       const proof = await cluster.issuer.token({ jti: run, run })
       const first = await askOnce(anyReplica(), ask(proof))
@@ -63,7 +63,7 @@ describe('a grant that is revoked while 64 connections use it', () => {
       for (const [what, count] of load.counts) counts.set(what, (counts.get(what) ?? 0) + count)
     }
     const verdict = await cluster.judge()
-    // Whatever the session is called: the same instance may not come back under another.
+    // The instance must not return with another session either.
     const wrong = grantedTo(verdict.log, 'web').filter(
       ({ index, actor }) => index > (ended.get(String(actor.selectors?.['oidc:run'])) ?? Infinity),
     )
@@ -79,7 +79,7 @@ const grantedTo = (log: Entry[], workload: string): Entry[] =>
     (entry) => entry.action === 'credentials.issue' && entry.outcome === 'granted' && entry.actor.workload === workload,
   )
 
-/** Entries that were decided under another revision of the workload than the log had by then. */
+/** Entries whose decision is based on an outdated revision of the workload. */
 function decidedUnder(log: Entry[], workload: string): string[] {
   let revision = 0
   const wrong: string[] = []
@@ -117,7 +117,7 @@ describe('a token that is taken once', () => {
   const token = (): Promise<string> =>
     cluster.issuer.token({ iss: `${cluster.issuer.issuer}/once`, sub: 'build', jti: randomUUID() })
 
-  /** Every request on a connection of its own, all connections open before the first is sent. */
+  /** Sends every request on its own connection. All connections are open before the first request. */
   async function together(requests: ReturnType<typeof ask>[]): Promise<Outcome[]> {
     const pairs = requests.map((request, n) => ({
       request,

@@ -1,6 +1,6 @@
 /**
- * Replicas that die while they rotate, make roles, take them away and wrap keys again: afterwards each rotation has ended as
- * it says, no role is nobody's, no value is lost, and nothing works any more that the log calls retired.
+ * Replicas that die while they rotate, create and drop roles, and rewrap keys. Afterwards the state of each rotation is
+ * true, each role belongs to a lease, no value is lost, and no value works that the log calls retired.
  */
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import { openPostgres } from '../../src/store/postgres.ts'
 import { rolesAt } from '../support/leases.ts'
 import type { TargetServer } from '../support/target.ts'
 import { written } from './support/load.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 import { startBorrowers } from './support/secrets/borrowers.ts'
 import { judgeSecretLog } from './support/secrets/judge-log.ts'
 import { judgeRoles, judgeTarget } from './support/secrets/judge-target.ts'
@@ -25,10 +25,10 @@ import {
   unsettledRotations,
 } from './support/secrets/settle.ts'
 
-const kills = wanted('PURSER_CRASH_SECRET_KILLS', 100)
-const kept = 300
+const kills = countFor('PURSER_CRASH_SECRET_KILLS', 100)
+const plainSecrets = 300
 
-/** Any moment; or one in which something is done at the target. */
+/** A random moment, or one in which a replica works on the target. */
 async function chance(target: TargetServer): Promise<void> {
   await pause(randomInt(1_200))
   if (randomInt(2) === 0) return
@@ -61,7 +61,7 @@ it(
   { timeout: 3_600_000 },
   async () => {
     const began = performance.now()
-    const lab = await startSecretLab({ postgres: 6, generated: 3, kept })
+    const lab = await startSecretLab({ postgres: 6, generated: 3, plain: plainSecrets })
     const { cluster, target } = lab
     const logins = createLogins(target)
     const db = openPostgres({ url: cluster.url ?? '', poolMax: 2 })
@@ -69,7 +69,7 @@ it(
     try {
       const pods = startPods(lab, knex, logins, 4)
       const borrowers = startBorrowers(lab, 3)
-      const operators = startOperators(lab, { kept, wrapMs: 4_000 })
+      const operators = startOperators(lab, { plain: plainSecrets, wrapMs: 4_000 })
       const { replicas } = cluster
       const [phases, phase] = clockOf(began)
       phase('set up')
@@ -105,7 +105,7 @@ it(
         ...(await unsettledKeys(knex)),
       ]
       const problems = await settled(left, 60_000)
-      // The job that looks for roles which no lease knows comes once a minute: without a need for it nobody waits.
+      // The job that searches for roles without a lease runs once a minute: waits for it only if there are such roles.
       phase('settling')
       problems.push(...(await settled(() => judgeRoles(lab, knex), 75_000)))
       await pods.stop()

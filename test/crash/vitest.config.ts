@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /**
- * Servers as real processes, killed, stopped and cut off under load: `npm run test:crash`, about twenty-five minutes on two
+ * Servers as real processes that are killed, stopped and cut off under load: `npm run test:crash`, about 25 minutes on two
  * cores. For longer runs: PURSER_CRASH_KILLS (50), PURSER_CRASH_SECRET_KILLS (100), PURSER_CRASH_EMBEDDED_KILLS (5),
  * PURSER_CRASH_FLIPS (20), PURSER_CRASH_WRITES (10000), PURSER_CRASH_DRAINS (6), PURSER_CRASH_OUTAGE_MS (10000),
  * PURSER_CRASH_AWAY_MS (8000), PURSER_CRASH_LOST_GRANTS (1000), PURSER_CRASH_MTLS_SECONDS (300),
@@ -15,7 +15,7 @@ export default defineConfig({
     globalSetup: ['test/crash/global-setup.ts'],
     testTimeout: 600_000,
     hookTimeout: 120_000,
-    // Each file loads the machine by itself.
+    // Each file uses the whole machine.
     fileParallelism: false,
   },
 })

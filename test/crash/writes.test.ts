@@ -1,14 +1,14 @@
-/** Thousands of writes of every kind on three replicas, some of which are killed: no gap, and one entry for each effect. */
+/** Thousands of writes of every kind on three replicas, some of which are killed: the log has no gap, and one entry for each effect. */
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
 import { startLoad, written } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
-import { print, wanted } from './support/print.ts'
+import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
 
-const writes = wanted('PURSER_CRASH_WRITES', 10_000)
+const writes = countFor('PURSER_CRASH_WRITES', 10_000)
 
 it(`keeps ${writes} concurrent writes in one order`, async () => {
   const cluster = await startCluster({ replicas: 3 })

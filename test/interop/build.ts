@@ -130,8 +130,8 @@ async function fetchModules(source: string): Promise<number> {
   const run = await go(source, ['list', '-mod=readonly', '-deps', '.'], 15 * MINUTE)
   if (run.code === 0) return run.stdout.trim().split('\n').length
   if (run.code === null) throw new PeersUnavailable('the Go modules did not arrive within 15 minutes')
-  const told = run.stderr.split('\n').find((line) => OUT_OF_REACH.test(line))
-  if (told !== undefined) throw new PeersUnavailable(`Go can't get the modules: ${told.trim().slice(0, 300)}`)
+  const reason = run.stderr.split('\n').find((line) => OUT_OF_REACH.test(line))
+  if (reason !== undefined) throw new PeersUnavailable(`Go can't get the modules: ${reason.trim().slice(0, 300)}`)
   throw new Error(`go list in ${source} failed:\n${lastLines(run.stderr)}`)
 }
 

@@ -83,8 +83,8 @@ describe('jwtsvid', () => {
   })
 
   it('refuses a token of another audience, key, trust domain or time', async () => {
-    const judge = async (made: Promise<string>) =>
-      check('jwtsvid', { token: await made, audience, trustDomain, bundle })
+    const judge = async (svid: Promise<string>) =>
+      check('jwtsvid', { token: await svid, audience, trustDomain, bundle })
     expect(await judge(token({ aud: 'https://other.example.org' }))).toEqual(refused('expected audience'))
     expect(await judge(token({ kid: 'key-2' }))).toEqual(refused('no JWT authority'))
     expect(await judge(token({ sub: 'spiffe://other.org/web' }))).toEqual(refused('no bundle found'))

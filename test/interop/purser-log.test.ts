@@ -33,7 +33,7 @@ afterAll(() => purser.stop())
 
 describe('heads', () => {
   it('are notes that golang.org/x/mod/sumdb/note opens with the listed key', async () => {
-    const notes = [receipts[0], receipts[40], receipts.at(-1)].map((one) => parseProof(one?.proof).checkpoint)
+    const notes = [receipts[0], receipts[40], receipts.at(-1)].map((receipt) => parseProof(receipt?.proof).checkpoint)
     for (const note of [...notes, (await purser.call('GET', '/log/1/checkpoint')).text]) {
       const text = note.slice(0, note.indexOf('\n\n') + 1)
       expect(await check('note', { note, vkeys: purser.vkeys })).toEqual({

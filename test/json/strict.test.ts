@@ -26,7 +26,7 @@ function errorOf(input: string | Uint8Array, limits?: JsonLimits): JsonError {
 const bytes = (...values: (number | string)[]) =>
   Buffer.concat(values.map((value) => (typeof value === 'number' ? Buffer.of(value) : Buffer.from(value, 'latin1'))))
 
-// The same faults as JSONTestSuite's n_ files, written again, and some of our own.
+// The faults of JSONTestSuite's n_ files, and further ones.
 const notJson = [
   '', ' ', '\n', '\t\r\n', '\u00a0', '\u2060', '\f', '\u3000[]', '[\u000b1]', '[\f]',
   '[', ']', '{', '}', '[[', '[]]', '[}', '{]', '[{]', '[[]', '[1', '[1,', '["a', '["a"', '["a",\n4\n,1,', '{"a"', '{"a":', '{"a":1', '{"a":1,', '[,',

@@ -147,7 +147,7 @@ describe('matching', () => {
     ])
   })
 
-  // Another reading of the rules, over sets.
+  // An independent implementation of the rules, with sets.
   function reference(match: Match, selectors: Selectors, wide: boolean): boolean {
     const facts = new Map(Object.entries(selectors).map(([key, value]) => [key, new Set([value].flat())]))
     const keys = Object.keys(match)
@@ -156,7 +156,7 @@ describe('matching', () => {
       const have = facts.get(key) ?? new Set()
       const want = match[key]
       if (want === '*' && !wide) return false
-      if (want === '*' ? have.size === 0 : ![want].flat().some((one) => have.has(one ?? ''))) return false
+      if (want === '*' ? have.size === 0 : ![want].flat().some((value) => have.has(value ?? ''))) return false
     }
     return true
   }

@@ -144,7 +144,7 @@ describe('a fact is one literal segment or refused, whatever it says', () => {
   const subtree = parseTemplate('a/{k8s:ns}/**', 'secret-pattern')
   const other = parseSecretPath('a/other/b')
 
-  // Half of it characters that mean something to somebody; the rest any code unit, broken ones too.
+  // Half of the characters have a special meaning somewhere. The others are any code units, also lone surrogates.
   const unit = fc.oneof(
     { weight: 3, arbitrary: fc.constantFrom('a', 'b', '0', '-', '_', '.', '..', '/', '*', '**', '%2e', '%2f', '\\', ',', ':', '{', '}', 'other') }, // prettier-ignore
     { weight: 2, arbitrary: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)) },

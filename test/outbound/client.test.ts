@@ -34,11 +34,11 @@ const failed = async (port: number, more: Partial<FetchOptions> = {}): Promise<O
   failure(outbound.fetchBytes(here(port), options(more)))
 
 function withResolver(resolve: Resolve, allow: string[] = []): Outbound {
-  const made = createOutbound({ allow, resolve })
+  const outbound = createOutbound({ allow, resolve })
   onTestFinished(() => {
-    made.close()
+    outbound.close()
   })
-  return made
+  return outbound
 }
 
 const answering =
@@ -398,14 +398,14 @@ describe('where it goes', () => {
 
   test('the address that was looked at is the one connected to, also when the next answer differs', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.setHeader('connection', 'close').end('in'))
-    const asked: string[] = []
+    const hosts: string[] = []
     const rebinding = withResolver((host, callback) => {
-      asked.push(host)
-      answering(asked.length === 1 ? '127.0.0.1' : '169.254.169.254')(host, callback)
+      hosts.push(host)
+      answering(hosts.length === 1 ? '127.0.0.1' : '169.254.169.254')(host, callback)
     })
     const url = `https://issuer.test:${String(server.port)}/`
     expect((await rebinding.fetchBytes(url, options())).body.toString()).toBe('in')
-    expect(asked).toEqual(['issuer.test'])
+    expect(hosts).toEqual(['issuer.test'])
     expect((await failure(rebinding.fetchBytes(url, options()))).code).toBe('not_allowed')
     expect(server.connections()).toBe(1)
   }) // prettier-ignore
@@ -462,7 +462,7 @@ describe('kept connections', () => {
     expect(server.maxOpen()).toBe(64)
   })
 
-  // The server drops every kept connection as soon as a second request comes.
+  // The server closes each kept connection at its second request.
   const dropping = async () => {
     let requests = 0
     const server = await rawTlsServer(ids.good, (socket) => {

@@ -1,4 +1,4 @@
-/** Real TLS servers on loopback, with certificates that the openssl binary made. */
+/** TLS servers on loopback, with certificates from the openssl binary. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { IncomingHttpHeaders, RequestListener } from 'node:http'

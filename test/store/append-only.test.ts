@@ -13,7 +13,7 @@ const sealed = (part: EntryPart, time = days(2)) =>
     randomBytes,
   )
 
-/** As in production (docs/running.md): every privilege but ownership. */
+/** Runs with the privileges of production (docs/running.md): all but ownership. */
 async function asApplication(db: Database, work: (tx: Knex.Transaction) => Promise<unknown>): Promise<void> {
   await db.knex.transaction(async (tx) => {
     const role = `app_${randomBytes(6).toString('hex')}`
@@ -46,7 +46,7 @@ describeBothStores('the log', (open) => {
   })
 
   type Run = readonly [from: number, to: number]
-  /** A redaction in one transaction; `says` is the detail of its entry, and `takes` the runs that lose their text. */
+  /** Redacts in one transaction. `says` is the detail of its entry, and `takes` are the runs that lose their text. */
   async function redact(
     runs: readonly Run[],
     {
@@ -113,8 +113,8 @@ describeBothStores('the log', (open) => {
     ])
     const after = await db.knex('log_entry').orderBy('idx')
     for (const [index, row] of before.entries()) {
-      const taken = [11, 12, 15].includes(index)
-      expect(after[index]).toEqual(taken ? { ...row, body: null, nonce: null, terms: [] } : row)
+      const redacted = [11, 12, 15].includes(index)
+      expect(after[index]).toEqual(redacted ? { ...row, body: null, nonce: null, terms: [] } : row)
     }
     // Not by a redaction of an earlier transaction.
     const sql = `update log_entry set body = null, nonce = null, terms = '{}' where idx = 13`

@@ -1,4 +1,4 @@
-/** The append must not read whole tables, however old the statistics are that its plan was made from. */
+/** The append must not scan whole tables, even with a plan from old statistics. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type AppendItem, appendItems } from '../../src/store/log.ts'
@@ -39,11 +39,11 @@ const item = (): AppendItem => ({
 it('looks sessions, claims and join tokens up by their keys', async () => {
   const scans = await db.knex.transaction(async (tx) => {
     for (let n = 0; n < 8; n++) await appendItems(tx, randomUUID(), 1, Array.from({ length: 64 }, item))
-    const found = await tx.raw<{ rows: { name: string; scans: string }[] }>(
+    const result = await tx.raw<{ rows: { name: string; scans: string }[] }>(
       `select relname as name, pg_stat_get_xact_numscans(oid) as scans from pg_class
         where relname in ('session', 'claim', 'join_token', 'log_entry')`,
     )
-    return Object.fromEntries(found.rows.map((row) => [row.name, Number(row.scans)]))
+    return Object.fromEntries(result.rows.map((row) => [row.name, Number(row.scans)]))
   })
   expect(scans).toEqual({ session: 0, claim: 0, join_token: 0, log_entry: 0 })
 })

@@ -41,8 +41,8 @@ describeBothStores('the dialect', (openStore) => {
     expect(await knex('item').where({ id: 1 }).del()).toBe(1)
     const raw = await knex.raw('delete from item where id = ?', [2])
     expect([raw.command, raw.rowCount, raw.rows]).toEqual(['DELETE', 1, []])
-    const made = await knex.raw('insert into item (id) values (7), (8) on conflict do nothing')
-    expect([made.command, made.rowCount]).toEqual(['INSERT', 2])
+    const inserted = await knex.raw('insert into item (id) values (7), (8) on conflict do nothing')
+    expect([inserted.command, inserted.rowCount]).toEqual(['INSERT', 2])
     expect((await knex.raw('create table other (a int)')).rowCount).toBeNull()
   })
 
@@ -234,7 +234,7 @@ describeBothStores('the dialect', (openStore) => {
     await knex.transaction(async (tx) => {
       await tx('item').where({ id: 1 }).forUpdate().first()
       await tx('item').insert({ id: 2 })
-      // Started now, it has its snapshot before the commit; then it waits.
+      // The statement takes its snapshot before the commit, and then waits.
       waiting = knex.raw('select after_lock() as many').then((result) => result)
       if (kind === 'embedded') return
       const blocked = `select 1 from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))`

@@ -84,15 +84,15 @@ describe('the lock file', () => {
     return child.pid ?? 0
   }
 
-  // Two in a hundred times two of them got it, when a dead holder's file was moved away without a gate.
+  // Without the gate, two processes took the lock of a dead holder in two of a hundred runs.
   it.each(Array.from({ length: 60 }, (_, n) => n))(
     'is given to one of many who want a dead one at once: %i',
     async () => {
       await holderWith({ pid: await deadPid() })
-      const taken = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path(), rhythm)))
-      const [winner, ...others] = taken.filter((result) => result.status === 'fulfilled')
+      const attempts = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path(), rhythm)))
+      const [winner, ...others] = attempts.filter((result) => result.status === 'fulfilled')
       expect(others).toEqual([])
-      for (const result of taken) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(StoreLocked)
+      for (const result of attempts) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(StoreLocked)
       await winner?.value.release()
       expect(await readdir(directory)).toEqual([])
     },

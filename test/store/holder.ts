@@ -1,4 +1,4 @@
-/** A process of its own that holds a data directory: `holder.ts <dir>` says "open", writes a row a line, and never ends by itself. */
+/** A process that holds a data directory: `holder.ts <dir>` prints "open", inserts a row for each input line, and never exits. */
 import { createInterface } from 'node:readline'
 import { openEmbedded } from '../../src/store/embedded.ts'
 

@@ -1,4 +1,4 @@
-/** With many leases open, nothing that happens each second or for each request reads all of them: judged by what its statements touch. */
+/** With many open leases, no job of each second and no request reads all of them: checked by the rows that their plans read. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { fillLeases } from '../support/fill-leases.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
@@ -21,7 +21,7 @@ type Plan = {
 
 let purser: TestPurser
 let statements: Statement[] = []
-/** It stands still, so that what is done once in a while is done when a test says so. */
+/** The clock stands still, so that periodic work runs only when a test advances it. */
 let time = new Date()
 
 beforeAll(async () => {
@@ -34,26 +34,26 @@ beforeAll(async () => {
   await purser.asAdmin('POST', '/api/v1/workloads', { ...shopEntry({}), name: 'other', match: { 'oidc:sub': 'x' } })
   await fillLeases(purser.knex, { many, over: false })
   time = new Date()
-  // The first look is at all of them.
+  // The first run reads all leases.
   await purser.runJobs()
   purser.knex.on('query', (statement: Statement) => void statements.push(statement))
 })
 beforeEach(() => (statements = []))
 afterAll(() => purser?.stop())
 
-/** Rows that the scans of a plan looked at. */
+/** The number of rows that the scans of a plan read. */
 function touched(plan: Plan): number {
   const own = plan['Relation Name'] === undefined ? 0 : ((plan['Actual Rows'] ?? 0) + (plan['Rows Removed by Filter'] ?? 0)) * (plan['Actual Loops'] ?? 1) // prettier-ignore
   return own + (plan.Plans ?? []).reduce((sum, child) => sum + touched(child), 0)
 }
 
-/** The most that any statement on leases touches, of those that read. */
+/** The maximum number of rows that a reading statement on leases touches. */
 async function maxTouched(): Promise<{ rows: number; sql: string; count: number }> {
   const reads = statements.filter(({ sql }) => /^(select|with)\b/i.test(sql) && /\b(?:lease|session)\b/.test(sql))
   let max = { rows: 0, sql: '', count: reads.length }
   for (const { sql, bindings } of reads) {
     const text = purser.knex.client.positionBindings(`explain (analyze, format json) ${sql}`) as string
-    // As the server itself sends it: planned for its values.
+    // Sent as the server sends it, so that it is planned for its values.
     const connection = await purser.knex.client.acquireConnection()
     const { rows } = await connection.query({ text, values: bindings ?? [], queryMode: 'extended' })
     await purser.knex.client.releaseConnection(connection)
@@ -87,7 +87,7 @@ it('an entry that is changed has its own looked at, not those of others', async 
 it('all are looked at once in a while, a page at a time', async () => {
   time = new Date(time.getTime() + 60_001)
   await purser.runJobs()
-  // With them all are counted, which is once.
+  // The count for the metrics reads all leases once.
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
   const { rows, sql, count } = await maxTouched()
   expect(count).toBeGreaterThan((2 * many) / page)
@@ -96,12 +96,12 @@ it('all are looked at once in a while, a page at a time', async () => {
 
 it('what is due is found among what is not: over in time, its session given up, never given out, being revoked', async () => {
   await fillLeases(purser.knex, { many, over: true })
-  // A server whose clock is a minute away from the database's ends nothing.
+  // A server whose clock differs from the database's by a minute ends no lease.
   time = new Date()
   await purser.runJobs()
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
   const { rows, sql } = await maxTouched()
-  // An expired page, or a session that ended with its lease: never those that go on.
+  // Reads a page of expired leases, or ended sessions with their leases, but no others.
   expect({ rows: rows <= (many * 2) / 9 + page * 2, sql }).toEqual({ rows: true, sql })
   const left = await purser.knex('lease').where({ state: 'active' }).count({ n: '*' })
   expect(Number(left[0]?.['n'])).toBe(many + (many * 2) / 3)
@@ -110,7 +110,7 @@ it('what is due is found among what is not: over in time, its session given up, 
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))
   const after = await maxTouched()
   expect({ rows: after.rows <= (many * 2) / 9 + page * 2, sql: after.sql }).toEqual({ rows: true, sql: after.sql })
-  // Taken under the head's lock, out of thousands: a batch.
+  // Under the head lock it reads one batch out of thousands.
   statements = statements.filter(({ sql }) => sql.includes('"next_attempt_at" <='))
   const taking = await maxTouched()
   expect({ rows: taking.rows <= 150, some: taking.count > 0, sql: taking.sql }).toMatchObject({
@@ -132,10 +132,10 @@ it('lists read what they show, whatever they are asked for', async () => {
     `session=${lease.session_id}`,
   ])
     await purser.asAdmin('GET', `/api/v1/leases?limit=10&${query}`)
-  // Without those of the job, which goes on beside.
-  statements = statements.filter(({ bindings }) => bindings?.at(-1) === 11)
   // The tests above moved most leases to another state: PostgreSQL plans for that once it has analyzed the table again.
   await purser.knex.raw('analyze lease')
+  // Leaves out the statements of the job, which runs meanwhile.
+  statements = statements.filter(({ bindings }) => bindings?.at(-1) === 11)
   const { rows, sql, count } = await maxTouched()
   expect(count).toBeGreaterThanOrEqual(8)
   expect({ rows: rows <= 22, sql }).toEqual({ rows: true, sql })

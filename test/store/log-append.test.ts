@@ -1,4 +1,4 @@
-/** What `log_append` answers when the log takes no entry, and what the version before may do on this schema. */
+/** The reply of `log_append` when the log accepts no entry, and the compatibility with the previous version. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/store/database.ts'
@@ -9,13 +9,13 @@ const epoch = 1
 const reason = 'the database was put back'
 const closed = { closed_reason: reason, closed_at: new Date() }
 
-const item = (more: Partial<AppendItem> = {}): AppendItem => ({
+const item = (members: Partial<AppendItem> = {}): AppendItem => ({
   leaf: randomBytes(32),
   nonce: randomBytes(32),
   body: '{}',
   at: new Date().toISOString(),
   terms: [1],
-  ...more,
+  ...members,
 })
 
 const instance = randomBytes(32)
@@ -40,8 +40,8 @@ describeBothStores('log_append', (open) => {
       .insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'https://x', epoch })
   })
 
-  const append = (more?: Partial<AppendItem>) => appendItems(db.knex, randomUUID(), epoch, [item(more)])
-  /** As the version before: it names the parts of its items, and adds no entryKeyed to a session. */
+  const append = (members?: Partial<AppendItem>) => appendItems(db.knex, randomUUID(), epoch, [item(members)])
+  /** Appends as the previous version does: it sends no entryKeyed and no `refusable`. */
   const appendBefore = (items: object[], parts: string[] = [], at = epoch) =>
     db.knex.raw<{ rows: { reply: object }[] }>('select log_append(?, ?, ?, ?) as reply', [
       randomUUID(),
@@ -96,8 +96,8 @@ describeBothStores('log_append', (open) => {
     expect(await zones()).toEqual(['b', 'b'])
     const { id, instance: mac, selectors, expiresAt } = session('ses_1', 'a')
     const renewed = { id, instance: mac.toString('base64'), selectors, until: expiresAt, generation: 0 }
-    const more = { workload: 'wl_1', attestor: 'att_1', spiffeId: 'spiffe://example.org/x', account: null }
-    await appendBefore([{ ...plain, session: { ...renewed, ...more } }], ['session'])
+    const members = { workload: 'wl_1', attestor: 'att_1', spiffeId: 'spiffe://example.org/x', account: null }
+    await appendBefore([{ ...plain, session: { ...renewed, ...members } }], ['session'])
     expect(await zones()).toEqual(['b', 'b'])
   })
 })

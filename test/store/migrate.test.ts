@@ -7,10 +7,10 @@ import { SchemaTooNew, migrate, pendingMigrations } from '../../src/store/migrat
 import { openPostgres } from '../../src/store/postgres.ts'
 import { describeBothStores, testDatabase, testPostgres } from '../support/database.ts'
 
-const makes = (name: string, table: string, more: Partial<Migration> = {}): Migration => ({
+const makes = (name: string, table: string, options: Partial<Migration> = {}): Migration => ({
   name,
   up: async (knex: Knex) => void (await knex.raw(`create table ${table} (id int primary key)`)),
-  ...more,
+  ...options,
 })
 
 it('has names in order that carry no file extension', () => {
@@ -63,7 +63,7 @@ it('is done once when many replicas start together, however long it takes', asyn
   const slow: Migration = {
     name: '900-slow',
     async up(knex) {
-      // Longer than the time that a connection otherwise waits for a lock.
+      // Longer than the usual lock timeout.
       await knex.raw('select pg_sleep(2.2)')
       await knex.raw('create table slow (id int)')
     },

@@ -16,7 +16,7 @@ const caught = (promise: PromiseLike<unknown>): Promise<unknown> =>
 
 const backend = async (knex: Knex): Promise<number> => (await knex.raw('select pg_backend_pid() as pid')).rows[0].pid
 
-/** A way to the server that can be cut without a word: bytes go nowhere, and no connection is closed. */
+/** A proxy that can be cut silently: it drops bytes without closing connections. */
 async function startProxy(url: string): Promise<{ url: string; cut(): void; stop(): void }> {
   const to = new URL(url)
   const sockets: Socket[] = []
@@ -55,10 +55,10 @@ describe.concurrent('the Postgres store', () => {
 
   async function use(
     run: (db: PostgresDatabase, errors: unknown[]) => Promise<void>,
-    more: object = {},
+    options: object = {},
   ): Promise<void> {
     const errors: unknown[] = []
-    const db = openPostgres({ url: database.url, poolMax: 4, onError: (error) => errors.push(error), ...more })
+    const db = openPostgres({ url: database.url, poolMax: 4, onError: (error) => errors.push(error), ...options })
     try {
       await run(db, errors)
     } finally {
@@ -80,7 +80,7 @@ describe.concurrent('the Postgres store', () => {
           const list = [...names, ...tcp, 'application_name'].map((name) => `current_setting('${name}')`)
           return (await tx.raw(`select array[${list.join(',')}] as all`)).rows[0].all
         }
-        // Side by side: the first one holds its connection until the second has one of its own.
+        // Concurrently: the first holds its connection until the second has another.
         const [first, second] = await knex.transaction(async (tx) => [
           [await read(tx), await backend(tx)],
           await knex.transaction(async (other) => [await read(other), await backend(other)]),
@@ -115,7 +115,7 @@ describe.concurrent('the Postgres store', () => {
       await holder('item').where({ id: 1 }).forUpdate()
       const waiting = knex.transaction(async (tx) => {
         await tx('item').insert({ id: 10 })
-        // A holder that idles is ended after the same 2 s: this one keeps busy.
+        // An idle holder would be terminated after the same 2 s, so this one stays busy.
         const waits = Promise.resolve(tx('item').where({ id: 1 }).forUpdate())
         const busy = Promise.resolve(holder.raw('select pg_sleep(2.5)'))
         await Promise.all([waits, busy])
@@ -142,7 +142,7 @@ describe.concurrent('the Postgres store', () => {
       await knex
         .transaction(async (tx) => tx.raw('select pg_terminate_backend(?, 5000)', [idle]))
         .catch(() => undefined)
-      // The pool may have handed out that very connection: then it ended itself.
+      // The pool may have returned that same connection, which then terminates itself.
       expect(await backend(knex)).not.toBe(idle)
       const sleeping = knex.transaction(async (tx) => {
         const pid = await backend(tx)
@@ -197,7 +197,7 @@ describe.concurrent('the Postgres store', () => {
   it('takes this server, and refuses one before 14', async () => {
     const old = await testPostgres()
     await checkPostgres(old.knex)
-    // Found before the real one by whoever searches public first.
+    // A search path with public first finds this function before the real one.
     await old.knex.raw(`create function public.current_setting(text) returns text language sql as
       $$ select case $1 when 'server_version_num' then '130014' else pg_catalog.current_setting($1) end $$`)
     const url = new URL(old.url)
@@ -238,7 +238,7 @@ describe('the Postgres store, when the server fails', () => {
     await unlisten()
     await server.stopHard()
     expect(isConnectionError(await caught(db.knex.raw(`select 1`)))).toBe(true)
-    // Asked for while nobody is there: heard once somebody is.
+    // Subscribed while the server is down: notified once it is up.
     const later = db.listen('d', (payload) => heard.push(`d ${payload}`))
     await server.start()
     await later

@@ -1,4 +1,4 @@
-/** The list of privileges that `purser doctor` asks for is written by hand: it knows every table, and what the sweep deletes. */
+/** The list of privileges for `purser doctor` is maintained by hand: it must include every table, and deletes of the sweep. */
 import { expect, it } from 'vitest'
 import { neededPrivileges } from '../../src/store/privileges.ts'
 import { sweptTables } from '../../src/store/sweep.ts'

@@ -1,4 +1,4 @@
-/** A database of the release before, whose redactions name ranges, brought up to date. */
+/** The upgrade of a database of the previous release, whose redactions name ranges. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { foundation } from '../../migrations/001-foundation.ts'
@@ -18,7 +18,7 @@ const sealed = (part: EntryPart) =>
     randomBytes,
   )
 
-/** By no function of the log, which needs today's tables. */
+/** Inserts directly, since the function of the log needs the present tables. */
 async function insertEntry(knex: Knex, idx: number, part: EntryPart): Promise<void> {
   const { leaf, nonce, body, at, terms } = sealed(part)
   await knex('log_entry').insert({ epoch: 1, idx, leaf, nonce, body, at, terms, batch: randomUUID() })

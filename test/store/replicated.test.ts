@@ -1,4 +1,4 @@
-/** How much a look at the head costs the appends of other replicas. The standby itself: test/interop/postgres. */
+/** How a read of the head affects appends of other replicas. test/interop/postgres has the standby. */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { lockHead } from '../../src/store/log.ts'

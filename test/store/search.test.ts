@@ -11,7 +11,7 @@ import { describeBothStores } from '../support/database.ts'
 
 const size = 2_400
 const start = Date.UTC(2026, 0, 1)
-/** Common, less common, in one place alone, and an id. */
+/** A common term, a less common one, a rare one, one of a range, and an id. */
 const termsOf = (index: number): string[] => [
   'action=credentials.issue',
   `workload=web${index % 7}`,
@@ -40,21 +40,21 @@ describeBothStores('entries', (open) => {
   })
 
   const whole: Search = { epoch: 1, from: 0, to: size, terms: [], order: 'desc', limit: 50 }
-  /** Every page, until the range is looked through. */
+  /** Reads pages until they cover the range. */
   async function all(search: Search, patience?: number): Promise<{ indexes: number[]; pages: SearchResult[] }> {
     const pages: SearchResult[] = []
     for (let rest = search; rest.from < rest.to;) {
-      const found = await searchEntries(db, rest, patience)
-      pages.push(found)
-      rest = search.order === 'asc' ? { ...rest, from: found.to } : { ...rest, to: found.from }
+      const page = await searchEntries(db, rest, patience)
+      pages.push(page)
+      rest = search.order === 'asc' ? { ...rest, from: page.to } : { ...rest, to: page.from }
     }
     return { indexes: pages.flatMap(({ rows }) => rows.map((row) => row.index)), pages }
   }
   const naive = ({ from, to, terms, order }: Search): number[] => {
-    const found = Array.from({ length: to - from }, (_, n) => from + n).filter((index) =>
+    const indexes = Array.from({ length: to - from }, (_, n) => from + n).filter((index) =>
       terms.every((term) => termsOf(index).includes(term)),
     )
-    return order === 'asc' ? found : found.toReversed()
+    return order === 'asc' ? indexes : indexes.toReversed()
   }
 
   it('are found by all their terms, in order, each once, in every range', async () => {
@@ -74,7 +74,7 @@ describeBothStores('entries', (open) => {
     )
   })
 
-  /** Each is common, and they never meet: whatever the planner hopes for, the whole log has to be walked. */
+  /** Both terms are common but never occur together, so the search must scan the whole log. */
   const endless: Search = { ...whole, terms: ['attestor=old', 'attestor=new'] }
 
   it('that are too many for the time are looked for page by page, and no page claims more than it looked at', async () => {
@@ -92,15 +92,15 @@ describeBothStores('entries', (open) => {
 
   it('are found all the same where Postgres had to give up in the middle', async () => {
     const search: Search = { ...whole, terms: ['workload=web1'], limit: 200 }
-    // The embedded store can't give up in the middle: it walks from the start.
+    // The embedded store never times out: it scans from the start.
     if (db.kind === 'embedded') return expect((await all(search, 0)).indexes).toEqual(naive(search))
-    let found: Promise<SearchResult> | undefined
+    let result: Promise<SearchResult> | undefined
     await db.knex.transaction(async (tx) => {
       await tx.raw('lock table log_entry in access exclusive mode')
-      found = searchEntries(db, search, 50)
+      result = searchEntries(db, search, 50)
       await pause(300)
     })
-    expect((await found)?.rows.map((row) => row.index)).toEqual(naive(search).slice(0, 200))
+    expect((await result)?.rows.map((row) => row.index)).toEqual(naive(search).slice(0, 200))
   })
 
   it('are found by time at once, wherever it is', async () => {

@@ -11,7 +11,7 @@ function recorded(level: LogLevel = 'info', worker?: number) {
   return { log, lines, last }
 }
 
-/** What a caller that escaped the compiler might pass. */
+/** Fields that a cast could pass. */
 const untyped = (fields: Record<string, unknown>): LogFields => fields
 
 test('a line is one JSON object with level, time, event and the given fields', () => {

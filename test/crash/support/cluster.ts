@@ -1,4 +1,4 @@
-/** Replicas on one database, an attestor, workloads that clients use, and what is needed to judge them. */
+/** Replicas on one database, an attestor, workloads for clients, and what is needed to judge them. */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -20,11 +20,11 @@ export type Cluster = {
   issuer: Issuer
   vkeys: string[]
   evidence: Evidence
-  /** The database itself, past every proxy. Absent for the embedded store. */
+  /** The database without any proxy. Absent for the embedded store. */
   url: string | undefined
   /** As the admin, at the replica (the first unless named); fails unless the status is 2xx. */
   asAdmin: (method: string, path: string, body?: unknown, at?: Replica) => Promise<Answered>
-  /** Holds the log against the evidence, the heads that replicas serve now among it. */
+  /** Compares the log with the evidence, including the heads that replicas serve now. */
   judge(): Promise<Verdict>
   stop(): Promise<void>
 }
@@ -33,7 +33,7 @@ export type ClusterOptions = {
   replicas: number
   /** The embedded store instead of Postgres. */
   embedded?: boolean
-  /** Another server than the run's own. */
+  /** A Postgres server other than that of the run. */
   postgres?: { url: string; template: string }
   /** How the n-th replica reaches the database. */
   through?: (n: number, url: string) => string
@@ -41,7 +41,7 @@ export type ClusterOptions = {
   env?: Record<string, string>
 }
 
-/** Sends one request on a connection of its own. */
+/** Sends one request on its own connection. */
 export async function askOnce(replica: Pick<Replica, 'target'>, request: Ask): Promise<Answered> {
   const connection = openConnection(() => replica.target())
   const outcome = await connection.ask(request)
@@ -50,7 +50,7 @@ export async function askOnce(replica: Pick<Replica, 'target'>, request: Ask): P
   return outcome
 }
 
-/** Entries that are made before any operator begins. */
+/** Workload entries that exist before any operator begins. */
 export const labWorkloads = ['web', 'target']
 
 const workload = (name: string) => ({

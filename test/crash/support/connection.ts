@@ -1,6 +1,6 @@
 /**
- * One kept HTTP/1.1 connection on a bare socket: light, and it knows exactly how far a request came. Replies of Purser
- * carry a content-length; one counts as received when its last byte was read.
+ * A kept HTTP/1.1 connection on a bare socket, which knows how far a request got. Replies of Purser have a content-length,
+ * and count as received when their last byte was read.
  */
 import { type Socket, connect } from 'node:net'
 import { type TLSSocket, connect as connectTls } from 'node:tls'
@@ -88,12 +88,12 @@ function exchange(socket: Socket, request: Ask): Promise<Outcome> {
   })
 }
 
-/** `target` is called at each new connection, so a server may return elsewhere. */
+/** `target` is called for each new connection, so a server may return on another port. */
 export function openConnection(target: () => Target): Connection {
   let socket: Socket | undefined
   return {
     async ask(request) {
-      // A server may close a kept connection between two requests: then nothing was sent on it.
+      // A server may close a kept connection between two requests. Then nothing was sent.
       if (!socket || socket.destroyed || socket.readableEnded) socket = await dial(target())
       if (!socket) return { kind: 'refused' }
       const outcome = await exchange(socket, request)

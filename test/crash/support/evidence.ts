@@ -1,13 +1,13 @@
-/** Everything that clients received: checked on arrival, and later compared with the log that survives. */
+/** Evidence of clients: what they received, checked on arrival and stored for the comparison with the surviving log. */
 import { X509Certificate, createHash } from 'node:crypto'
 import { type Vkeys, openCheckpoint, verifyReceipt } from '@purser/sdk/verify'
 import type { Answered } from './connection.ts'
 
-/** A signed head that a client saw. */
+/** A signed head that a client received. */
 export type Head = { size: number; root: string }
-/** One reply with credentials: its entry's place and leaf, by which the whole entry is known. */
+/** A reply with credentials: the position and leaf of its entry, which identify the whole entry. */
 type Given = { index: number; leaf: string; requestId: string }
-/** A state change that was confirmed; `granted` unless it says otherwise. */
+/** A confirmed change of state; `granted` by default. */
 type Changed = { index: number; action: string; name: string; outcome?: 'intended' }
 /** A role that a client received. */
 type GivenLease = { id: string; username: string; password: string }
@@ -15,14 +15,14 @@ type GivenLease = { id: string; username: string; password: string }
 export type Evidence = {
   given: Given[]
   changed: Changed[]
-  /** Size to root; two roots for one size are a fork. */
+  /** Roots by size. Two roots for one size are a fork. */
   heads: Map<number, string>
-  /** Versions of secrets that clients received, as JSON: by path, then version. */
+  /** The values that clients received, as JSON, by path and version. */
   values: Map<string, Map<number, string>>
   leases: GivenLease[]
-  /** Faults that clients found in what they received. */
+  /** Faults that a client found in a reply. */
   faults: string[]
-  /** Takes a reply of POST /api/v1/credentials or /api/v1/secrets:read; answers the head that its receipt carries. */
+  /** Records a reply of POST /api/v1/credentials or /api/v1/secrets:read, and returns the head in its receipt. */
   take(reply: Answered, since?: Head): Head | undefined
   sawCheckpoint(note: string): Head
 }
@@ -64,7 +64,7 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
     return head
   }
 
-  /** What was handed out must be what the entry names. */
+  /** The credentials of the reply must be those of the entry. */
   function compare(body: Credentials, { issued }: IssuedEntry): void {
     if (body.x509) {
       const der = new X509Certificate(body.x509.certificateChain).raw
@@ -79,14 +79,14 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
     const read = (body.secrets ?? []).map(({ path, version }) => `${path} ${version}`)
     if (String(read) !== String((issued?.secrets ?? []).map(({ path, version }) => `${path} ${version}`)))
       throw new Error('the entry names other secrets')
-    const made = (body.databases ?? []).map(({ lease, name, username }) => `${lease} ${name} ${username}`)
+    const pairs = (body.databases ?? []).map(({ lease, name, username }) => `${lease} ${name} ${username}`)
     if (
-      String(made) !== String((issued?.leases ?? []).map((lease) => `${lease.id} ${lease.database} ${lease.username}`))
+      String(pairs) !== String((issued?.leases ?? []).map((lease) => `${lease.id} ${lease.database} ${lease.username}`))
     )
       throw new Error('the entry names other leases')
   }
 
-  /** A path and a version name one value for ever. */
+  /** A path and a version always name the same value. */
   function keepValues({ secrets = [], databases = [] }: Credentials): void {
     for (const { path, version, data } of secrets) {
       const versions = values.get(path) ?? new Map<number, string>()

@@ -1,6 +1,6 @@
 /**
- * Holds the surviving log against everything that clients saw. It reads every row and computes tree, tiles and effects
- * by itself, in the plainest way, and lists whatever does not fit.
+ * Compares the surviving log with the evidence of clients. It reads every row, computes tree, tiles and effects with simple
+ * code of its own, and lists all contradictions.
  */
 import { commitment, leafHash, nodeHash } from '@purser/sdk/verify'
 import type { Knex } from '../../../src/store/database.ts'
@@ -46,10 +46,7 @@ export type Entry = {
   detail?: Record<string, unknown>
 }
 
-/**
- * Roots of the tree at these sizes: complete subtrees from large to small, joined from the right (RFC 6962 section
- * 2.1).
- */
+/** Roots of the tree at these sizes: complete subtrees from large to small, joined from the right (RFC 6962 section 2.1). */
 function rootsAt(leaves: Buffer[], sizes: ReadonlySet<number>): Map<number, string> {
   const roots = new Map<number, string>()
   const peaks: { height: number; hash: Buffer }[] = []
@@ -87,7 +84,7 @@ function tilesOf(leaves: Buffer[]): Map<string, Buffer> {
 
 const duplicates = (list: string[]): string[] => {
   const seen = new Set<string>()
-  return list.filter((one) => seen.size === seen.add(one).size)
+  return list.filter((item) => seen.size === seen.add(item).size)
 }
 
 async function readEntries(knex: Knex): Promise<EntryRow[]> {
@@ -156,7 +153,7 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
   }
 }
 
-/** One entry for each effect that was committed, and one effect for each entry that says so. */
+/** Each committed effect needs one entry, and each entry with an effect needs that effect. */
 async function judgeEffects(knex: Knex, entries: Entry[]): Promise<string[]> {
   const problems: string[] = []
   const granted = entries.filter((entry) => entry.outcome === 'granted')

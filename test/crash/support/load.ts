@@ -1,4 +1,4 @@
-/** Containers that ask for credentials, each on a kept connection of its own, as fast as they are answered. */
+/** Containers that request credentials, each on its own kept connection, as fast as they get replies. */
 import { generateKeyPairSync } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createCsr } from '@purser/sdk/csr'
@@ -8,11 +8,11 @@ import type { Head } from './evidence.ts'
 import type { Replica } from './replica.ts'
 
 export type Load = {
-  /** Lets requests that were sent end, or be lost. */
+  /** Waits for the replies to requests that were sent, or for their loss. */
   stop(): Promise<void>
   /** Replies by status, then `refused` and `lost`. */
   counts: Map<string, number>
-  /** Resolves when that many more were granted by the replica. */
+  /** Resolves after this number of further grants by the replica. */
   granted(more: number, by?: Replica): Promise<void>
   /** The longest time between two grants, of all or of one replica, since `since` (performance.now()). */
   maxSilence(since: number, by?: Replica): number
@@ -23,16 +23,16 @@ export type Want = 'x509' | 'jwt' | 'accessToken'
 
 export type LoadOptions = {
   connections: number
-  /** What a client asks for beside its proof; a CSR of its connection is added where it says `x509`. */
+  /** The requested credentials beside the proof. For `x509`, the CSR of the connection is added. */
   want?: Want[]
   /** The subject of its tokens, which is the name of its workload. */
   subject?: string
-  /** Its proof. Default: a new token for each request. */
+  /** The proof; by default each request has its own token. */
   proof?: () => string
-  /** The replicas to use. A connection stays with one until that one fails. */
+  /** The replicas. A connection stays with one until it fails. */
   replicas?: Replica[]
   onOutcome?: (outcome: Outcome, replica: Replica) => void
-  /** Every n-th request is one that must be refused: its token is expired. */
+  /** Every n-th request must be refused, since its token is expired. */
   refuseEvery?: number
 }
 
@@ -52,9 +52,9 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
     const csr = createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
     let since: Head | undefined
     const connection = openConnection(() => (replicas[at] as Replica).target())
-    for (let asked = n; !stopping.signal.aborted; asked++) {
+    for (let index = n; !stopping.signal.aborted; index++) {
       const replica = replicas[at] as Replica
-      const expired = refuseEvery > 0 && asked % refuseEvery === 0
+      const expired = refuseEvery > 0 && index % refuseEvery === 0
       const token =
         options.proof?.() ??
         (await issuer.token({ sub: subject, ...(expired && { exp: 1_700_000_000, iat: 1_600_000_000 }) }))
@@ -77,7 +77,7 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
         grants.push({ at: performance.now(), by: replica })
         for (const count of waiters) count(replica)
       }
-      // A balancer sends no new client to a replica that drains, which /readyz reports.
+      // A balancer sends no new client to a replica that leaves, as /readyz shows.
       const leaves = outcome.kind === 'answered' && outcome.headers.connection === 'close'
       if (leaves) at = (at + 1) % replicas.length
       else if (outcome.kind !== 'answered') {

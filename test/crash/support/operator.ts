@@ -1,4 +1,4 @@
-/** An operator who makes, switches and removes workload entries all the time, at whichever replica answers. */
+/** An operator who constantly creates, switches and removes workload entries, at any replica that answers. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Cluster } from './cluster.ts'
 import { openConnection } from './connection.ts'
@@ -17,7 +17,7 @@ export function startOperator(
   let at = 0
   const connection = openConnection(() => (replicas[at] as Replica).target())
 
-  /** Answers whether it was confirmed. */
+  /** Returns whether the change was confirmed. */
   async function change(action: string, entry: string, method: string, path: string, body?: unknown): Promise<boolean> {
     if (stopping.signal.aborted) return false
     const outcome = await connection.ask({ method, path, token: cluster.admin, ...(body !== undefined && { body }) })
@@ -38,14 +38,14 @@ export function startOperator(
     for (let n = 0; !stopping.signal.aborted; n++) {
       const entry = `${name}-${n}`
       const path = `/api/v1/workloads/${entry}`
-      const made = await change('workload.create', entry, 'POST', '/api/v1/workloads', {
+      const created = await change('workload.create', entry, 'POST', '/api/v1/workloads', {
         name: entry,
         attestor: 'lab',
         match: { 'oidc:sub': entry },
         spiffeId: `spiffe://crash.example/lab/${entry}`,
         grants: { jwt: { audiences: ['payments'] } },
       })
-      if (!made) continue
+      if (!created) continue
       await change('workload.disable', entry, 'POST', `${path}:disable`)
       await change('workload.enable', entry, 'POST', `${path}:enable`)
     }

@@ -1,4 +1,4 @@
-/** One line a test, with its numbers. */
+/** Prints one line with numbers for each test. */
 import type { Verdict } from './judge.ts'
 
 const shown = (value: string | number): string => (typeof value === 'number' ? String(Math.round(value)) : `(${value})`)
@@ -11,4 +11,4 @@ export function print(name: string, numbers: Record<string, string | number>, ve
 }
 
 /** A number from the environment, for longer runs. */
-export const wanted = (name: string, usual: number): number => Number(process.env[name] ?? usual)
+export const countFor = (name: string, usual: number): number => Number(process.env[name] ?? usual)

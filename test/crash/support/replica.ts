@@ -1,4 +1,4 @@
-/** A Purser as it runs in production: a process of its own, which can be killed, stopped and continued. */
+/** A Purser as in production: its own process, which can be killed, stopped and continued. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -14,22 +14,22 @@ type Line = { event: string; level: string; listen?: string }
 export type Replica = {
   name: string
   dataDir: string
-  /** Where it listens now; it may listen elsewhere after a start. */
+  /** Its present address, which may change at a start. */
   target(): Target
   pid(): number
   running(): boolean
-  /** Answers when it says that it is ready. */
+  /** Resolves when it is ready. */
   start(): Promise<void>
   /** SIGKILL. */
   kill(): Promise<void>
-  /** SIGTERM; answers the exit code. */
+  /** Sends SIGTERM, and returns the exit code. */
   stop(): Promise<number | null>
   /** SIGSTOP and SIGCONT. */
   pause(): void
   resume(): void
-  /** Lines of its own log, of all its lives. */
+  /** Lines of its server log, of all its processes. */
   lines: Line[]
-  /** Its stderr: crashes, and Node's reports of unhandled rejections. */
+  /** Its stderr: crashes, and Node's messages about unhandled rejections. */
   complaints: string[]
   /** Unexpected exits. */
   deaths: string[]

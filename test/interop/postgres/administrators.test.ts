@@ -204,8 +204,8 @@ it('an administrator that lacks everything is told what to have granted, and wit
   await target.sql(`create role bare_admin login password '${password}'`)
   await define('bare', 'bare_admin')
   await expect(issue('bare')).rejects.toThrow()
-  const told = await wrong('bare')
-  await run(remedies(told))
+  const problems = await wrong('bare')
+  await run(remedies(problems))
   expect(await wrong('bare')).toEqual([])
   const role = await issue('bare')
   const client = await target.login(role.username, role.password)
@@ -215,9 +215,9 @@ it('an administrator that lacks everything is told what to have granted, and wit
 
 it('a table that came later and can’t be granted is named by the check', async () => {
   await run(['create table store.later (n int)', 'alter table store.later owner to store_owner'])
-  const told = await wrong('creator')
-  expect(told).toEqual([expect.stringMatching(/: grant select, insert on all tables in schema "store" to /)])
-  await run(remedies(told))
+  const problems = await wrong('creator')
+  expect(problems).toEqual([expect.stringMatching(/: grant select, insert on all tables in schema "store" to /)])
+  await run(remedies(problems))
   expect(await wrong('creator')).toEqual([])
 })
 
@@ -232,21 +232,21 @@ it('a new administrator is told how to come by the roles that an earlier one mad
   const body = definitionFor(target, { name: 'first', roles, admin: { username: 'admin_two', password } })
   const headers = { 'if-match': '"1"' }
   await purser.asAdmin('PUT', '/api/v1/databases/first', body, headers)
-  const told = await wrong('first')
+  const problems = await wrong('first')
   const [version] = await target.sql<{ n: number }>(`select current_setting('server_version_num')::int as n`)
   // Before, whoever may make roles may take away anybody's.
-  expect(told).toHaveLength((version?.n ?? 0) >= 160000 ? 1 : 0)
-  if (told.length > 0) {
+  expect(problems).toHaveLength((version?.n ?? 0) >= 160000 ? 1 : 0)
+  if (problems.length > 0) {
     expect(await revoke(role)).toBe('revoking')
     expect(await shop.lease(role.lease)).toMatchObject({ last_error: expect.stringContaining('ADMIN OPTION') })
   }
-  await run(remedies(told))
+  await run(remedies(problems))
   expect(await wrong('first')).toEqual([])
   await shop.purser
     .knex('lease')
     .where({ id: role.lease })
     .update({ next_attempt_at: new Date(0) })
-  if (told.length === 0) expect(await revoke(role)).toBe('revoked')
+  if (problems.length === 0) expect(await revoke(role)).toBe('revoked')
   await purser.runJobs()
   expect(await rolesAt(target)).not.toContain(role.username)
 })

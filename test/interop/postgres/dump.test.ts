@@ -190,8 +190,8 @@ it('it issues nothing until the lost time is cut off, and drops no role until th
   await purser.stop()
   const checked = await run(['backup', 'check'])
   expect(checked).toMatchObject({ code: 1, out: expect.stringMatching(/^FAIL +epoch +no new epoch has begun$/m) })
-  const made = await run(['log', 'new-epoch', '--reason', 'restored from the dump'])
-  expect({ code: made.code, lost: /lost +entries \d+ to \d+/.test(made.out) }).toEqual({ code: 0, lost: true })
+  const epoch = await run(['log', 'new-epoch', '--reason', 'restored from the dump'])
+  expect({ code: epoch.code, lost: /lost +entries \d+ to \d+/.test(epoch.out) }).toEqual({ code: 0, lost: true })
   await start()
   for (const arrived of [kept, lost]) {
     const self = await purser.call('GET', '/api/v1/credentials/self', undefined, { token: arrived?.token ?? '' })

@@ -1,4 +1,4 @@
-/** Containers that come for a role of their own, renew it, give it back, end their session, or are never seen again. */
+/** Containers that lease a role and then renew it, return it, end their session, or vanish. */
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { TargetServer } from '../../../support/target.ts'
@@ -11,7 +11,7 @@ type Arrived = {
   databases: { lease: string; username: string; password: string }[]
 }
 
-/** Whether the server takes it. */
+/** Whether the server accepts the login. */
 export async function logsIn(target: TargetServer, username: string, password: string): Promise<boolean> {
   try {
     await (await target.login(username, password)).end()
@@ -46,7 +46,7 @@ export function startBorrowers({ cluster, target }: SecretLab, many: number): Bo
       const does = randomInt(4)
       if (does === 0) {
         const reply = await post('revoke')
-        // 202 means that another process works on it.
+        // 202 means that a replica is working on it.
         if (reply?.status === 200 && (await logsIn(target, username, password))) fault('was revoked, and logs in')
       }
       if (does === 1) await post('renew')

@@ -1,4 +1,4 @@
-/** Holds rotations, leases and consumers, as their tables have them, against the log: each says what the other says. */
+/** Compares the tables of rotations, leases and consumers with the log. */
 import type { Knex } from '../../../../src/store/database.ts'
 import type { Entry } from '../judge.ts'
 
@@ -7,7 +7,7 @@ type Rotation = { id: string; path: string; state: string; to_version: number }
 const of = (entry: Entry, name: string): unknown => entry.detail?.[name]
 const ids = (list: unknown): number[] => (Array.isArray(list) ? list.map(Number) : [])
 
-/** The entries that say of a rotation that it went a step on. */
+/** The entries that record a step of a rotation. */
 function stepsOf(log: readonly Entry[], id: string) {
   const mine = log.filter((entry) => of(entry, 'rotation') === id)
   const completed = mine.filter((entry) => entry.outcome === 'completed')
@@ -34,16 +34,16 @@ async function judgeRotations(knex: Knex, log: readonly Entry[]): Promise<string
     if (live.length > 1 || live.some((entry) => of(entry, 'version') !== version)) say('it went live otherwise')
     if (ended.length > 1) say('it ended the versions before more than once')
     if (ending.length > 0 && ended.length === 0) say('an end was intended, and nothing follows')
-    const told = { retired: live.length + ended.length === 2, held: live.length === 1 && held.length > 0 }
-    if (state === 'retired' && !told.retired) say('the log does not say so')
-    if (state === 'held' && !told.held) say('the log does not say so')
+    const complete = { retired: live.length + ended.length === 2, held: live.length === 1 && held.length > 0 }
+    if (state === 'retired' && !complete.retired) say('the log does not say so')
+    if (state === 'held' && !complete.held) say('the log does not say so')
     if (state === 'failed' && (live.length > 0 || failed.length === 0)) say('the log does not say so')
     if (state === 'rolled_back' && (live.length !== 1 || rolledBack.length !== 1)) say('the log does not say so')
     if (!['retired', 'held', 'failed', 'rolled_back'].includes(state)) say('that is no stated state')
   }
-  const known = new Set(rows.map((row) => row.id))
+  const rotationIds = new Set(rows.map((row) => row.id))
   for (const entry of log)
-    if (of(entry, 'toVersion') !== undefined && !known.has(String(of(entry, 'rotation'))))
+    if (of(entry, 'toVersion') !== undefined && !rotationIds.has(String(of(entry, 'rotation'))))
       problems.push(`entry ${entry.index} began a rotation that is not there`)
   return problems
 }
@@ -70,7 +70,7 @@ async function judgeVersions(knex: Knex, log: readonly Entry[]): Promise<string[
   return problems
 }
 
-/** One row for each session and version that an entry names, and none besides. */
+/** The table has exactly one row for each session and version that an entry names. */
 async function judgeConsumers(knex: Knex, log: readonly Entry[]): Promise<string[]> {
   const secrets: { id: string; path: string }[] = await knex('secret')
   const idOf = new Map(secrets.map(({ id, path }) => [path, id]))
@@ -94,10 +94,14 @@ async function judgeConsumers(knex: Knex, log: readonly Entry[]): Promise<string
   )
   const said = rows.filter((row) => row.acked_at).map((row) => key(row.secret_id, row.version, row.holder))
   return [
-    ...[...named].filter((one) => !kept.has(one)).map((one) => `the log says that it was read, no consumer: ${one}`),
-    ...[...kept].filter((one) => !named.has(one)).map((one) => `a consumer that is in no entry: ${one}`),
-    ...said.filter((one) => !acked.has(one)).map((one) => `acknowledged, in no entry: ${one}`),
-    ...[...acked].filter((one) => !said.includes(one)).map((one) => `an entry acknowledges, no consumer does: ${one}`),
+    ...[...named]
+      .filter((item) => !kept.has(item))
+      .map((item) => `the log says that it was read, no consumer: ${item}`),
+    ...[...kept].filter((item) => !named.has(item)).map((item) => `a consumer that is in no entry: ${item}`),
+    ...said.filter((item) => !acked.has(item)).map((item) => `acknowledged, in no entry: ${item}`),
+    ...[...acked]
+      .filter((item) => !said.includes(item))
+      .map((item) => `an entry acknowledges, no consumer does: ${item}`),
   ]
 }
 
@@ -123,17 +127,17 @@ async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]>
     if (state === 'revoked' && (ended < 0 || (ending < 0 && failed < 0))) say('the log does not say so')
     if (state !== 'active' && state !== 'revoked') say('that is no stated state')
     for (const entry of mine.filter((entry) => entry.action === 'lease.renew' && entry.outcome === 'intended')) {
-      const after = mine.filter((one) => one.index > entry.index && one.action === 'lease.renew')
+      const after = mine.filter((item) => item.index > entry.index && item.action === 'lease.renew')
       if (!after.some((entry) => entry.outcome === 'completed' || entry.outcome === 'failed'))
         say(`its renewal of entry ${entry.index} was intended, and nothing follows`)
     }
   }
-  const known = new Set(rows.map((row) => row.id))
-  for (const id of about.keys()) if (!known.has(id)) problems.push(`lease ${id} is in the log alone`)
+  const leaseIds = new Set(rows.map((row) => row.id))
+  for (const id of about.keys()) if (!leaseIds.has(id)) problems.push(`lease ${id} is in the log alone`)
   return problems
 }
 
-/** The outcome of each intent, recorded by the same request or by the job that continued its rotation or lease. */
+/** The outcome of each intent, recorded by the same request, or by the replica that continued its rotation or lease. */
 async function judgeIntents(_: Knex, log: readonly Entry[]): Promise<string[]> {
   const subjectsOf = (entry: Entry): string[] => [
     entry.requestId,
@@ -145,15 +149,15 @@ async function judgeIntents(_: Knex, log: readonly Entry[]): Promise<string[]> {
   for (const entry of log) {
     const given = entry.issued?.leases !== undefined || of(entry, 'do') === 'cancel'
     const isEnd = entry.outcome === 'completed' || entry.outcome === 'failed' || (entry.outcome === 'granted' && given)
-    if (isEnd) for (const one of subjectsOf(entry)) last.set(one, entry.index)
+    if (isEnd) for (const item of subjectsOf(entry)) last.set(item, entry.index)
   }
   return log
     .filter((entry) => entry.outcome === 'intended')
-    .filter((entry) => !subjectsOf(entry).some((one) => (last.get(one) ?? -1) > entry.index))
+    .filter((entry) => !subjectsOf(entry).some((item) => (last.get(item) ?? -1) > entry.index))
     .map((entry) => `entry ${entry.index} intended ${entry.action}, and nothing follows`)
 }
 
-/** What the log says by itself: of its order, and of each intent. */
+/** Checks of the log alone: its order, and the outcome of each intent. */
 export async function judgeSecretLog(knex: Knex, log: readonly Entry[]): Promise<string[]> {
   const judged = [judgeIntents, judgeRotations, judgeVersions, judgeConsumers, judgeLeases]
   return (await Promise.all(judged.map((intents) => intents(knex, log)))).flat()

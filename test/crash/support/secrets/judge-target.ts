@@ -1,6 +1,4 @@
-/**
- * What is true at the target and for readers, held against what Purser says: values, logins, open connections, roles.
- */
+/** Compares the target and the readers with the state of Purser: values, logins, open connections, roles. */
 import type { Knex } from '../../../../src/store/database.ts'
 import { rolesAt } from '../../../support/leases.ts'
 import type { Evidence } from '../evidence.ts'
@@ -32,7 +30,7 @@ async function storedVersions(knex: Knex): Promise<Stored[]> {
   }))
 }
 
-/** Every version that can be read, as the operator reads it, equals what readers received before. */
+/** Every readable version still has the value that readers received before. */
 async function readAll(
   lab: SecretLab,
   stored: readonly Stored[],
@@ -40,9 +38,9 @@ async function readAll(
 ): Promise<{ values: Map<string, Value>; problems: string[] }> {
   const values = new Map<string, Value>()
   const problems: string[] = []
-  const wanted = stored.filter((one) => one.readable)
-  for (let at = 0; at < wanted.length; at += 50) {
-    const page = wanted.slice(at, at + 50)
+  const readable = stored.filter((version) => version.readable)
+  for (let at = 0; at < readable.length; at += 50) {
+    const page = readable.slice(at, at + 50)
     const secrets = page.map(({ path, version }) => ({ path, version }))
     const reply = await lab.operate('POST', '/api/v1/secrets:read', { secrets }, { 'purser-reason': 'looked at again' })
     const read: { secrets: { path: string; version: number; data: Value }[] } = JSON.parse(reply.text)
@@ -50,10 +48,10 @@ async function readAll(
     for (const { path, version } of page)
       if (!values.has(`${path} ${version}`)) problems.push(`${path} version ${version} is not to be read`)
   }
-  const known = new Map(stored.map((one) => [`${one.path} ${one.version}`, one]))
+  const byVersion = new Map(stored.map((version) => [`${version.path} ${version.version}`, version]))
   for (const [path, versions] of evidence.values) {
     for (const [version, before] of versions) {
-      const row = known.get(`${path} ${version}`)
+      const row = byVersion.get(`${path} ${version}`)
       const now = values.get(`${path} ${version}`)
       if (!row) problems.push(`${path} version ${version} was given to somebody, and is not there`)
       else if (row.readable && JSON.stringify(now) !== before)
@@ -68,7 +66,7 @@ const isLogin = (value: Value | undefined): value is Required<Value> =>
 
 const keyOf = ({ username, password }: Value): string => JSON.stringify([username, password])
 
-/** @param logins of readers, some of which are still open */
+/** @param logins logins of readers, some of which are still open */
 export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly Login[]): Promise<string[]> {
   const { target, cluster, rotated } = lab
   const stored = await storedVersions(knex)
@@ -77,7 +75,7 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
   const turns = rotated.filter((secret) => secret.roles !== undefined)
 
   for (const { path } of turns) {
-    const live = stored.find((one) => one.path === path && one.live)
+    const live = stored.find((version) => version.path === path && version.live)
     const value = values.get(`${path} ${live?.version}`)
     if (!isLogin(value)) continue
     if (!(await logsIn(target, value.username, value.password)))
@@ -87,7 +85,7 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
     const was = cluster.evidence.values.get(path)?.get(version)
     if (!retired || was === undefined) continue
     const value: Value = JSON.parse(was)
-    // After a rollback the value of a version that ended is that of the live one.
+    // After a rollback, a retired version may have the value of the live one.
     if (!isLogin(value) || alive.has(keyOf(value))) continue
     if (await logsIn(target, value.username, value.password))
       problems.push(`version ${version} of ${path} is retired, and logs in`)
@@ -95,7 +93,7 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
   for (const login of logins)
     if (login.isOpen && !alive.has(keyOf(login))) problems.push(`a connection of ${login.username} outlived its value`)
 
-  // A role that may log in is that of a value which can be read: nothing was set there and then lost.
+  // Each role that may log in belongs to a readable value: no value was set at the target and then lost.
   const able = new Set(
     (await target.sql<{ rolname: string }>(`select rolname from pg_roles where rolcanlogin`)).map((row) => row.rolname),
   )
@@ -110,7 +108,7 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
   return problems
 }
 
-/** Roles of leases at the target are those of leases that are open, and each of those is there. */
+/** The roles of leases at the target are exactly those of open leases. */
 export async function judgeRoles({ target }: SecretLab, knex: Knex): Promise<string[]> {
   const there = new Set(await rolesAt(target))
   const open: string[] = await knex('lease').whereNull('ended_at').pluck('username')

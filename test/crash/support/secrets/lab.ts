@@ -1,6 +1,4 @@
-/**
- * Two replicas, a target Postgres, secrets that are rotated by every kind of rotator, and a database with leases on it.
- */
+/** Two replicas, a target Postgres, secrets for every kind of rotator, and a database with leases. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { type TargetServer, startTarget } from '../../../support/target.ts'
 import { type Cluster, askOnce, startCluster } from '../cluster.ts'
@@ -12,7 +10,7 @@ export type SecretLab = {
   cluster: Cluster
   target: TargetServer
   rotated: RotatedSecret[]
-  /** As the operator, at whichever replica serves: fails unless the status is 2xx. */
+  /** Calls any replica that serves, as the operator. Fails unless the status is 2xx. */
   operate(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answered>
   stop(): Promise<void>
 }
@@ -20,9 +18,9 @@ export type SecretLab = {
 /** Replies by status, then `refused` and `lost`. */
 export type Counts = Map<string, number>
 
-/** Somebody who asks one thing after the other, at whichever replica answers. */
+/** A client that sends one request after the other, at any replica that answers. */
 export type Client = {
-  /** `undefined` if no reply came: the request may have been executed. */
+  /** Undefined when no reply arrived: the request may have succeeded. */
   ask(request: Ask): Promise<Answered | undefined>
   counts: Counts
   close(): void
@@ -54,13 +52,13 @@ export function createClient({ replicas }: Pick<Cluster, 'replicas'>, first = 0)
   }
 }
 
-/** Runs work again and again until it is stopped, and lets the last one end. */
+/** Repeats work until `stop`, which waits for the last run. */
 export function repeat(work: () => Promise<void>): { stop(): Promise<void> } {
   const stopping = new AbortController()
   const running = (async () => {
     while (!stopping.signal.aborted) await work()
   })()
-  // Told by `stop`.
+  // `stop` reports it.
   running.catch(() => undefined)
   return {
     async stop() {
@@ -83,8 +81,12 @@ const workload = (name: string, grants: object) => ({
   maxSessionSeconds: 7200,
 })
 
-/** @param sizes secrets of each rotator, and many without one, whose data keys are wrapped again */
-export async function startSecretLab(sizes: { postgres: number; generated: number; kept: number }): Promise<SecretLab> {
+/** @param sizes the number of secrets for each rotator, and of others without rotation, which make rewraps long */
+export async function startSecretLab(sizes: {
+  postgres: number
+  generated: number
+  plain: number
+}): Promise<SecretLab> {
   const target = await startTarget()
   const cluster = await startCluster({ replicas: 2 }).catch(async (error: unknown) => {
     await target.stop()
@@ -99,8 +101,8 @@ export async function startSecretLab(sizes: { postgres: number; generated: numbe
 
   const operate: SecretLab['operate'] = async (method, path, body, headers = {}) => {
     const at = cluster.replicas.find((replica) => replica.running()) ?? first
-    const asked = { method, path, token: cluster.admin, headers, ...(body !== undefined && { body }) }
-    const reply = await askOnce(at, asked)
+    const request = { method, path, token: cluster.admin, headers, ...(body !== undefined && { body }) }
+    const reply = await askOnce(at, request)
     if (reply.status >= 300) throw new Error(`${method} ${path} answered ${reply.status}: ${reply.text}`)
     return reply
   }
@@ -146,7 +148,7 @@ export async function startSecretLab(sizes: { postgres: number; generated: numbe
         moved: n % 4 === 0 ? 'acknowledged' : 'fetched',
       })
     }
-    const numbers = Array.from({ length: sizes.kept }, (_, n) => n)
+    const numbers = Array.from({ length: sizes.plain }, (_, n) => n)
     const writer = async (): Promise<void> => {
       for (let n = numbers.pop(); n !== undefined; n = numbers.pop())
         await put(keptPath(n), { data: { of: n, count: 0 } })

@@ -1,11 +1,11 @@
-/** What readers do with a password: they log in, and stay. So what is called retired later has open connections to end. */
+/** Readers log in with a password and stay connected, so that retiring a value must end open connections. */
 import type { Client } from 'pg'
 import type { TargetServer } from '../../../support/target.ts'
 
 export type Login = { username: string; password: string; isOpen: boolean }
 
 export type Logins = {
-  /** Logs in with a value, once. Answers whether the server took it, then or earlier. */
+  /** Logs in with a value once. Returns whether the server accepted it, now or earlier. */
   take(value: { username: string; password: string }): Promise<boolean>
   all(): Login[]
   close(): Promise<void>
@@ -22,26 +22,26 @@ export function createLogins(target: Pick<TargetServer, 'login'>): Logins {
       login.isOpen = true
       login.client = client
     } catch {
-      // Whether it ought to have been taken is asked of the database of Purser.
+      // The database of Purser says whether the login should have been accepted.
     }
     return login
   }
 
-  const taken = new Set<Login & { client?: Client }>()
+  const accepted = new Set<Login & { client?: Client }>()
   return {
     async take({ username, password }) {
       const key = JSON.stringify([username, password])
       const login = await (logins.get(key) ?? open(username, password))
-      // One that was refused is tried again.
+      // A refused login is tried again.
       if (login.client) {
         logins.set(key, Promise.resolve(login))
-        taken.add(login)
+        accepted.add(login)
       }
       return login.client !== undefined
     },
-    all: () => [...taken],
+    all: () => [...accepted],
     async close() {
-      await Promise.all([...taken].map(async (login) => login.client?.end().catch(() => undefined)))
+      await Promise.all([...accepted].map(async (login) => login.client?.end().catch(() => undefined)))
     },
   }
 }

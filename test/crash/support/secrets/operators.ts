@@ -1,4 +1,4 @@
-/** Operators: one rotates and steers, one writes, one rotates the keyring, so that there is always something to wrap again. */
+/** Operators: one rotates and steers, one writes, one rotates the keyring, so that rewraps always run. */
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Answered } from '../connection.ts'
@@ -9,14 +9,14 @@ export type Operators = { counts: Counts; stop(): Promise<void> }
 const indexOf = (reply: Answered): number => Number(reply.headers['purser-log-index']?.split('/')[1])
 
 /** @param wrapMs between two rotations of the keyring */
-export function startOperators(lab: SecretLab, { kept, wrapMs }: { kept: number; wrapMs: number }): Operators {
+export function startOperators(lab: SecretLab, { plain, wrapMs }: { plain: number; wrapMs: number }): Operators {
   const { cluster, rotated } = lab
   const { evidence, admin } = cluster
   const steering = createClient(cluster, 0)
   const writing = createClient(cluster, 1)
   const wrapping = createClient(cluster, 0)
 
-  /** Mostly it rotates; a conflict is as good an answer as any. */
+  /** Mostly starts rotations. A conflict is an acceptable reply. */
   async function steer(): Promise<void> {
     const { path } = rotated[randomInt(rotated.length)] ?? { path: '' }
     const url = `/api/v1/secrets/${path}`
@@ -37,7 +37,7 @@ export function startOperators(lab: SecretLab, { kept, wrapMs }: { kept: number;
 
   const versions = new Map<string, number>()
   async function write(): Promise<void> {
-    const n = randomInt(kept)
+    const n = randomInt(plain)
     const path = keptPath(n)
     const version = versions.get(path) ?? 1
     const reply = await writing.ask({
@@ -51,7 +51,7 @@ export function startOperators(lab: SecretLab, { kept, wrapMs }: { kept: number;
       evidence.changed.push({ index: indexOf(reply), action: 'secret.put', name: path })
       versions.set(path, version + 1)
     }
-    // One whose answer was lost was written all the same.
+    // A write whose reply was lost may have succeeded.
     if (reply?.status === 412) versions.set(path, version + 1)
     await pause(40)
   }
@@ -66,7 +66,7 @@ export function startOperators(lab: SecretLab, { kept, wrapMs }: { kept: number;
   return {
     counts,
     async stop() {
-      await Promise.all(running.map((one) => one.stop()))
+      await Promise.all(running.map((operator) => operator.stop()))
       for (const client of [steering, writing, wrapping]) {
         client.close()
         for (const [what, count] of client.counts) counts.set(what, (counts.get(what) ?? 0) + count)

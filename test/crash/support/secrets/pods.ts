@@ -1,4 +1,4 @@
-/** Consumers: sessions that repeatedly read secrets, log in with them, and acknowledge them. */
+/** Consumers: sessions that repeatedly read secrets, log in with the values, and acknowledge them. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Knex } from '../../../../src/store/database.ts'
 import type { Head } from '../evidence.ts'
@@ -7,7 +7,7 @@ import type { Logins } from './logins.ts'
 
 export type Pods = {
   counts: Counts
-  /** Requests that were answered with values. */
+  /** Requests whose replies had values. */
   reads(): number
   stop(): Promise<void>
 }
@@ -20,13 +20,13 @@ export function startPods(lab: SecretLab, knex: Knex, logins: Logins, many: numb
   const counts: Counts = new Map()
   let reads = 0
 
-  /** The live version must always log in: it is set before it is live, and ended afterwards. */
+  /** The live version always logs in: it is set before it becomes live, and retired afterwards. */
   async function use({ path, version, data }: Value): Promise<void> {
     const { username, password } = data
     if (username === undefined || password === undefined) return
     if (await logins.take({ username, password })) return
     const row = await knex('secret').where({ path }).first('version')
-    // One that another rotation replaced meanwhile may have been ended, too.
+    // A version that another rotation replaced meanwhile may be retired.
     if (row?.version === version) evidence.faults.push(`${path} version ${version} is the live one and does not log in`)
   }
 

@@ -1,10 +1,10 @@
-/** Simulates time without a server, and waits for the remaining work. */
+/** Simulates time without servers, and waits for the remaining work. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Knex } from '../../../../src/store/database.ts'
 
 /**
- * Purser waits two minutes for a dead process's claim, or for a role that was intended and never released. This ages
- * their rows by that time. Run it only while no replica runs, since these rows have one writer at a time.
+ * Ages rows for which Purser waits two minutes (claims of a stopped replica, intended roles that were never issued), so that
+ * the test need not wait. Runs while no replica runs, since these rows have one writer at a time.
  */
 export async function passTwoMinutes(knex: Knex): Promise<void> {
   const before = (column: string) => knex.raw(`${column} - interval '2 minutes'`)
@@ -17,17 +17,17 @@ export async function passTwoMinutes(knex: Knex): Promise<void> {
   await knex('job_state').where({ name: 'orphan-roles' }).delete()
 }
 
-/** Answers what is left when it is nothing, or after so long. */
+/** Returns the remaining work when there is none, or at the time limit. */
 export async function settled(left: () => Promise<string[]>, ms: number): Promise<string[]> {
   const end = performance.now() + ms
   for (;;) {
-    const found = await left()
-    if (found.length === 0 || performance.now() > end) return found
+    const rest = await left()
+    if (rest.length === 0 || performance.now() > end) return rest
     await pause(200)
   }
 }
 
-/** Rotations that are in no stated state. */
+/** Rotations in an intermediate state. */
 export async function unsettledRotations(knex: Knex): Promise<string[]> {
   const rows: { id: string; state: string; path: string; attempts: number; last_error: string | null }[] = await knex(
     'rotation as r',
@@ -53,15 +53,15 @@ export async function unsettledLeases(knex: Knex): Promise<string[]> {
   ]
 }
 
-/** Values that an older wrapping key still wraps, and the last word of the newest. */
+/** Values that an older wrapping key still wraps, and the state of the newest rewrap. */
 export async function unsettledKeys(knex: Knex): Promise<string[]> {
   const newest = await knex('keyring_key').orderBy('created_at', 'desc').first('id')
   const versions: unknown[] = await knex('secret_version')
     .whereNotNull('wrapping_key_id')
     .whereNot('wrapping_key_id', newest.id)
     .select('version')
-  const kept = await knex('job_state').where({ name: 'rewrap' }).first('state')
+  const state = await knex('job_state').where({ name: 'rewrap' }).first('state')
   if (versions.length > 0) return [`${versions.length} values are wrapped by an older key`]
-  const { to, completed } = kept?.state ?? {}
+  const { to, completed } = state?.state ?? {}
   return to === newest.id && completed === true ? [] : [`rewrapping for ${newest.id} is not complete`]
 }
