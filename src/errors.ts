@@ -1,7 +1,6 @@
 /**
- * Every refusal that Purser makes, in one table: its code, its HTTP status, and the words that the caller may see.
- * `as` names the code shown instead, where the true one would tell a stranger what to try next; the log and
- * `purser explain` always carry the true one.
+ * One table of all refusals: code, HTTP status and the text that a caller may see. `as` names the code that is shown
+ * instead where the true one would help an attacker; the log and `purser explain` always carry the true one.
  */
 type Row = { status: number; title: string; as?: 'attestation_failed' }
 
@@ -12,24 +11,24 @@ export const refusals = {
   invalid_json: { status: 400, title: 'The body is not strict JSON' },
   invalid_request: { status: 400, title: 'The request does not match the API description' },
   bad_path: { status: 400, title: 'The path is not canonical' },
-  bad_cursor: { status: 400, title: 'The cursor was not made by this server for this list' },
+  bad_cursor: { status: 400, title: 'The cursor was not issued by this server for this list' },
   bad_authorization: { status: 400, title: 'The Authorization header is not one plain bearer token' },
   bad_http: { status: 400, title: 'The message is not one HTTP/1.1 request' },
-  length_required: { status: 411, title: 'A body needs a Content-Length; a body in chunks is not taken' },
+  length_required: { status: 411, title: 'A body needs a Content-Length; chunked bodies are not accepted' },
   headers_too_large: { status: 431, title: 'The request has more than 100 headers, or more than 16 KiB of them' },
   request_timeout: { status: 408, title: 'The request did not arrive in time' },
-  too_large: { status: 413, title: 'The body is larger than this route takes' },
+  too_large: { status: 413, title: 'The body is larger than this route accepts' },
   unsupported_media_type: {
     status: 415,
     title: 'The body must be application/json in UTF-8, without a content encoding',
   },
-  not_found: { status: 404, title: 'There is no such thing here' },
-  method_not_allowed: { status: 405, title: 'This path does not take that method' },
+  not_found: { status: 404, title: 'There is no such resource' },
+  method_not_allowed: { status: 405, title: 'This path does not support this method' },
   rate_limited: { status: 429, title: 'Too many requests; wait as Retry-After says' },
 
-  // Who is asking
+  // The caller
   unauthenticated: { status: 401, title: 'No valid credential was presented' },
-  token_type: { status: 401, title: 'This kind of credential is not taken here' },
+  token_type: { status: 401, title: 'This route does not accept this kind of credential' },
   forbidden: { status: 403, title: 'The caller may not do this' },
 
   // Proofs: the caller sees attestation_failed alone
@@ -40,15 +39,15 @@ export const refusals = {
   proof_malformed: hidden('The proof is not a compact JWS with strict JSON segments'),
   proof_too_large: hidden('The proof is larger than any issuer makes'),
   proof_header: hidden('The proof carries a header parameter that is refused'),
-  proof_algorithm: hidden('The proof is signed with an algorithm that this attestor does not take'),
+  proof_algorithm: hidden('The proof is signed with an algorithm that this attestor does not accept'),
   proof_key_unknown: hidden('The proof names a key that its issuer does not publish'),
   proof_signature: hidden('The signature of the proof does not verify'),
   proof_claims: hidden('A claim of the proof is missing or has the wrong type'),
-  proof_issuer: hidden('No attestor takes proofs of this issuer and audience'),
-  proof_audience: hidden('The proof is addressed to others beside Purser'),
+  proof_issuer: hidden('No attestor accepts proofs of this issuer and audience'),
+  proof_audience: hidden('The proof is also addressed to audiences other than Purser'),
   proof_expired: hidden('The proof is expired'),
   proof_not_yet_valid: hidden('The proof is not valid yet'),
-  proof_too_old: hidden('The proof was made longer ago than the attestor takes'),
+  proof_too_old: hidden('The proof was issued longer ago than the attestor allows'),
   proof_replayed: hidden('The proof was used before'),
   proof_not_pod_bound: hidden('The proof is not bound to a pod, and the workload entry requires it'),
   proof_rejected: hidden('The orchestrator does not vouch for the proof'),
@@ -60,29 +59,29 @@ export const refusals = {
   workload_disabled: hidden('The workload entry is disabled'),
   blocked: hidden('A revocation or containment covers this caller'),
   session_ended: hidden('The session is over'),
-  serial_spent: hidden('The certificate was renewed before: whoever presents it holds a copy of the key'),
+  serial_spent: hidden('The certificate was renewed already: its key has another holder'),
   client_certificate: hidden('No live client certificate of this trust domain was presented'),
-  template_value: hidden('A verified value does not make a plain path segment in the template of the workload entry'),
+  template_value: hidden('A verified value is not a plain path segment in the template of the workload entry'),
 
-  // What was asked for
+  // The request for credentials or secrets
   several_workloads: { status: 409, title: 'Several workload entries match; name one' },
-  not_granted: { status: 403, title: 'The workload is not granted this' },
-  not_available: { status: 422, title: 'This server does not offer that yet' },
+  not_granted: { status: 403, title: 'The grants of the workload do not include this' },
+  not_available: { status: 422, title: 'This server does not support this yet' },
   bad_csr: { status: 422, title: 'The certificate request is not acceptable' },
   expires_too_soon: { status: 422, title: 'The session or signing key ends too soon to issue anything under it' },
 
-  lease_over: { status: 409, title: 'The lease has ended, or is ending: ask for a new one' },
+  lease_over: { status: 409, title: 'The lease has ended or is ending: request a new one' },
 
-  // Keeping things
-  conflict: { status: 409, title: 'It contradicts what exists' },
+  // Changes
+  conflict: { status: 409, title: 'The change conflicts with the current state' },
   already_exists: { status: 409, title: 'The name is taken' },
-  already_done: { status: 409, title: 'This was done before; what it showed once is not kept' },
-  in_use: { status: 409, title: 'Something still uses it' },
+  already_done: { status: 409, title: 'This request was fulfilled before; a value shown once is not stored' },
+  in_use: { status: 409, title: 'The resource is still in use' },
   idempotency_mismatch: { status: 422, title: 'This Idempotency-Key was used for another request' },
   precondition_required: { status: 428, title: 'If-Match is required' },
-  stale: { status: 412, title: 'It was changed meanwhile' },
+  stale: { status: 412, title: 'The resource was changed meanwhile' },
   match_too_wide: { status: 422, title: 'The match lacks the conditions that make it safe' },
-  impossible: { status: 422, title: 'Well-formed, but it cannot be done' },
+  impossible: { status: 422, title: 'The request is valid but cannot be fulfilled' },
 
   // Ours
   log_unavailable: { status: 503, title: 'The log cannot be written now; nothing was done' },
@@ -111,14 +110,14 @@ export type RefusalInfo = {
   detail?: string
   /** For the log and `explain`: facts that only operators may see. */
   explanation?: Record<string, unknown>
-  /** For the log: who was refused, as far as it was proven. Members of the entry's actor. */
+  /** For the log: the proven facts about the caller. Members of the entry's actor. */
   actor?: Record<string, unknown>
   /** The name of the configured attestor that the proof led to, verified or not: for the log, and to count refusals by. */
   attestor?: string
   /** Set once a proof was verified: its refusals are counted by these. */
   proven?: ProvenCaller
   errors?: Problem[]
-  /** Further members of the problem: what was made before (`already_done`), the live revision (`stale`). */
+  /** Further members of the problem: the earlier resource (`already_done`), the live revision (`stale`). */
   members?: { id?: string; revision?: number; workloads?: string[] }
   retryAfterSeconds?: number
   headers?: Record<string, string>
@@ -127,7 +126,7 @@ export type RefusalInfo = {
 /** As openapi.yaml has it. */
 const maxProblems = 20
 
-/** The one error type for everything that a caller is told. Anything else that is thrown is our own fault: a bare 500. */
+/** The only error whose text a caller sees. Any other error is a fault of the server: a bare 500. */
 export class Refusal extends Error {
   readonly code: RefusalCode
   readonly info: RefusalInfo

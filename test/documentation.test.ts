@@ -126,7 +126,7 @@ describe('docs/errors.md', () => {
 Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and a \`requestId\`. The log has an entry with that id, unless refusals are only counted or nothing can be recorded now ([audit-events.md](audit-events.md)). \`detail\` and \`errors\` (JSON pointers into the request) say more if the caller may know it; they never repeat a value of the request. 429 and 503 carry \`Retry-After\`.
 
 \`\`\`json
-{ "type": "urn:purser:problem:not_granted", "title": "The workload is not granted this", "status": 403, "code": "not_granted", "requestId": "req_…", "errors": [{ "pointer": "/jwts/0/audience/0", "detail": "this audience is not granted" }] }
+{ "type": "urn:purser:problem:not_granted", "title": "The grants of the workload do not include this", "status": 403, "code": "not_granted", "requestId": "req_…", "errors": [{ "pointer": "/jwts/0/audience/0", "detail": "this audience is not granted" }] }
 \`\`\`
 `,
         ...table(

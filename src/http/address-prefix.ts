@@ -1,4 +1,4 @@
-/** Who counts as one stranger: an IPv4 address, or an IPv6 /64, which is what one subscriber is given (RFC 6177). */
+/** What counts as one anonymous caller: an IPv4 address, or an IPv6 /64, the size of one subscriber's network (RFC 6177). */
 import { isIP } from 'node:net'
 
 /** @returns `192.0.2.7` or `2001:db8:1:2::/64`; `unknown` for what is no address, such as a unix socket's peer */
@@ -8,7 +8,7 @@ export function addressPrefix(address: string | undefined): string {
   const kind = isIP(bare)
   if (kind === 4) return bare
   if (kind !== 6) return 'unknown'
-  // An IPv4 client of a dual-stack socket (RFC 4291 section 2.5.5.2) is the same stranger as over IPv4.
+  // An IPv4 client of a dual-stack socket (RFC 4291 section 2.5.5.2) is the same caller as over IPv4.
   const mapped = /^::ffff:([0-9.]+)$/i.exec(bare)
   if (mapped?.[1] !== undefined) return mapped[1]
   return `${firstGroups(bare).join(':')}::/64`

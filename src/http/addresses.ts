@@ -1,4 +1,4 @@
-/** Whose request it is, by address: the socket's, or behind trusted proxies the nearest one that isn't trusted. */
+/** The address of the caller: the socket's, or behind trusted proxies the nearest one that is not trusted. */
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 

@@ -14,7 +14,7 @@ type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remo
 
 const show = (row: AttestorRow) => ({ id: row.id, ...attestorState(row), revision: row.revision })
 
-const shown = (row: AttestorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
+const reply = (row: AttestorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
 
 export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
   const { attestors } = parts.actions
@@ -26,13 +26,13 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
       return page(request, snapshot, { list: 'attestors', rows, keyOf: (row) => row.name, show })
     },
 
-    get: async (request, snapshot) => shown(attestors.get(snapshot, nameOf(request))),
+    get: async (request, snapshot) => reply(attestors.get(snapshot, nameOf(request))),
 
     create: idempotent(
       parts,
       async (request, tx, snapshot) =>
         rendered(await attestors.create(request, tx, snapshot, bodyOf(request, 'createAttestor')), (row) =>
-          shown(row, 201),
+          reply(row, 201),
         ),
       (id, snapshot) => {
         const row = snapshot.attestors.get(id)
@@ -45,7 +45,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
       const spec = bodyOf(request, 'replaceAttestor')
       checkName(request, spec)
       const change = await attestors.replace(request, tx, snapshot, { spec, expected })
-      return rendered(change, (row) => shown(row, createdStatus(row)))
+      return rendered(change, (row) => reply(row, createdStatus(row)))
     },
 
     remove: async (request, tx, snapshot) =>

@@ -1,5 +1,5 @@
 /**
- * `/docs`: openapi.yaml as one page for people, made at start. It runs nothing and loads nothing, so its policy allows
+ * `/docs`: openapi.yaml as one page for people, built at start. It runs nothing and loads nothing, so its policy allows
  * nothing but its own style, by hash (CSP Level 3 section 2.3.1).
  */
 import { createHash } from 'node:crypto'
@@ -21,7 +21,7 @@ const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
 const escaped = (value: unknown): string =>
   (typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)).replaceAll(
     /[&<>"']/g,
-    (one) => entities[one] ?? '',
+    (character) => entities[character] ?? '',
   )
 
 /** What stands in backticks is code; an empty line begins a paragraph. Nothing else of Markdown is read. */

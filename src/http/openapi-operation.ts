@@ -1,8 +1,8 @@
-/** One operation of `openapi.yaml`: what its `x-purser` says, and its validators, each compiled when first asked. */
+/** One operation of `openapi.yaml`: what its `x-purser` says, and its validators, each compiled at its first use. */
 import type { Check } from './openapi-compile.ts'
 import type { operations } from './openapi.generated.ts'
 import { createParameters } from './openapi-parameters.ts'
-import type { Given, Parameters } from './openapi-parameters.ts'
+import type { Presented, Parameters } from './openapi-parameters.ts'
 import { problemsOf } from './openapi-problems.ts'
 import type { ValidationProblem } from './openapi-problems.ts'
 import { bound, close, isNode, nodes } from './openapi-schemas.ts'
@@ -49,7 +49,7 @@ export type Operation<Id extends OperationId = OperationId> = {
   /** Judges a parsed body, `undefined` where none was sent. At most 20 problems. */
   validateBody(value: unknown, mediaType?: string): ValidationProblem[]
   /** Reads copies of what Express and Node hand over. Either values or problems, 20 at most. */
-  validateParams(given: { path?: Given; query?: Given; headers?: Given }): Parsed<Id>
+  validateParams(presented: { path?: Presented; query?: Presented; headers?: Presented }): Parsed<Id>
   /** For tests: judges a JSON reply, and refuses members that the document doesn't list. */
   validateReply(status: number, value: unknown): ValidationProblem[]
 }
@@ -104,10 +104,10 @@ export function createOperation({ path, method, operationId, operation, shared, 
       const check = bodies.get(mediaType)
       return check ? problemsOf(check()(value)) : [fault(`must be ${[...bodies.keys()].join(' or ')}`)]
     },
-    validateParams(given) {
-      const inPath = read().path.read(given.path ?? {})
-      const inQuery = read().query.read(given.query ?? {})
-      const inHeader = read().header.read(given.headers ?? {})
+    validateParams(presented) {
+      const inPath = read().path.read(presented.path ?? {})
+      const inQuery = read().query.read(presented.query ?? {})
+      const inHeader = read().header.read(presented.headers ?? {})
       const values = { path: inPath.values, query: inQuery.values, ...conventional(inHeader.values) }
       const problems = [...inPath.problems, ...inQuery.problems, ...inHeader.problems].slice(0, 20)
       return hold(values, problems) ? { values, problems: [] } : { values: undefined, problems }
@@ -154,6 +154,6 @@ function jsonSchema(reply: Node): Node {
 }
 
 function lazy<T>(make: () => T): () => T {
-  let made: { value: T } | undefined
-  return () => (made ??= { value: make() }).value
+  let cached: { value: T } | undefined
+  return () => (cached ??= { value: make() }).value
 }

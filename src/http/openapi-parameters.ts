@@ -7,10 +7,10 @@ import { problemsOf } from './openapi-problems.ts'
 import type { ValidationProblem } from './openapi-problems.ts'
 
 type Place = 'path' | 'query' | 'header'
-export type Given = Readonly<Record<string, unknown>>
+export type Presented = Readonly<Record<string, unknown>>
 
 export type Parameters = {
-  read(given: Given): { values: Record<string, unknown>; problems: ValidationProblem[] }
+  read(presented: Presented): { values: Record<string, unknown>; problems: ValidationProblem[] }
 }
 
 /**
@@ -33,16 +33,17 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
     required: schemas.filter((schema) => schema.required).map((schema) => schema.name),
     properties: Object.fromEntries(schemas.map((schema) => [schema.name, schema.schema])),
   })
-  const known = new Map(schemas.map((schema) => [schema.name, schema]))
+  const schemasByName = new Map(schemas.map((schema) => [schema.name, schema]))
 
   return {
-    read(given) {
+    read(presented) {
       const values: Record<string, unknown> = Object.create(null)
       const problems: ValidationProblem[] = []
-      if (known.size === 0 && (place !== 'query' || Object.keys(given).length === 0)) return { values, problems }
-      if (place === 'query') Object.assign(values, given)
-      for (const { name, many, repeated, schema } of known.values()) {
-        const text = place === 'header' ? header(given[name.toLowerCase()]) : own(given, name)
+      if (schemasByName.size === 0 && (place !== 'query' || Object.keys(presented).length === 0))
+        return { values, problems }
+      if (place === 'query') Object.assign(values, presented)
+      for (const { name, many, repeated, schema } of schemasByName.values()) {
+        const text = place === 'header' ? header(presented[name.toLowerCase()]) : own(presented, name)
         const joined = many && Array.isArray(text) ? text.join('/') : text
         if (repeated) {
           if (joined !== undefined) values[name] = Array.isArray(joined) ? joined : [joined]
@@ -59,7 +60,8 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
   }
 }
 
-const own = (given: Given, name: string): unknown => (Object.hasOwn(given, name) ? given[name] : undefined)
+const own = (presented: Presented, name: string): unknown =>
+  Object.hasOwn(presented, name) ? presented[name] : undefined
 
 function coerce(schema: Node, text: unknown): unknown {
   if (typeof text !== 'string') return text

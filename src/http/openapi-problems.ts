@@ -14,7 +14,7 @@ const tag = 'kind'
 
 /**
  * @param errors of a validator made with `allErrors` and `verbose`
- * @param prefix pointer of what was validated
+ * @param prefix pointer of the validated value
  * @returns at most 20
  */
 export function problemsOf(errors: readonly ErrorObject[], prefix = ''): ValidationProblem[] {
@@ -87,8 +87,8 @@ const isTagFault = (error: ErrorObject, union: ErrorObject): boolean =>
 
 /** One error where each form has one of the same kind: the tag is missing, it names no form, or the type is no form's. */
 function sharedFault(forms: readonly ErrorObject[][], union: ErrorObject): ErrorObject | undefined {
-  const inEach = (wanted: (error: ErrorObject) => boolean): ErrorObject[] => {
-    const found = forms.flatMap((form) => form.find(wanted) ?? [])
+  const inEach = (isFault: (error: ErrorObject) => boolean): ErrorObject[] => {
+    const found = forms.flatMap((form) => form.find(isFault) ?? [])
     return found.length === forms.length ? found : []
   }
   const missing = inEach((error) => error.params['missingProperty'] === tag)
@@ -181,7 +181,9 @@ const articles: Record<string, string> = {
 }
 
 const types = (type: unknown): string =>
-  (Array.isArray(type) ? list(type) : [type]).map((one) => articles[String(one)] ?? String(one)).join(' or ')
+  (Array.isArray(type) ? list(type) : [type])
+    .map((typeName) => articles[String(typeName)] ?? String(typeName))
+    .join(' or ')
 
 const expected = (schema: unknown): string =>
   isNode(schema) && typeof schema['x-expected'] === 'string' ? schema['x-expected'] : 'of the documented form'

@@ -1,4 +1,4 @@
-/** `openapi.yaml` in memory: its references inlined, and its schemas made cheap to fail and, for tests, closed. */
+/** `openapi.yaml` in memory: its references inlined, and its schemas changed to fail cheaply and, for tests, closed. */
 
 /** A JSON object of the document. */
 export type Node = { readonly [name: string]: unknown }
@@ -64,7 +64,7 @@ export function bound(schema: Node): Node {
     const limit = result[max]
     const inside = keywords.filter((keyword) => keyword in result)
     if (typeof limit !== 'number' || inside.length === 0) continue
-    // What additionalProperties closes is told by the properties beside it: they stay together, and are few.
+    // additionalProperties closes the schema against the properties beside it, so both stay together.
     if (inside.some((keyword) => keyword === 'additionalProperties') && 'properties' in result) continue
     const looks = Object.fromEntries(inside.map((keyword) => [keyword, result[keyword]]))
     conditions.push({ if: { [min]: limit + 1 }, else: looks })
@@ -81,15 +81,15 @@ export function close(schema: Node): Node {
 
 /** Applies a function to each schema directly inside one. */
 function mapSchemas(schema: Node, change: (inner: Node) => Node): Node {
-  const one = (value: unknown): unknown => (isNode(value) ? change(value) : value)
+  const changed = (value: unknown): unknown => (isNode(value) ? change(value) : value)
   const result: Record<string, unknown> = { ...schema }
   for (const keyword of ['items', 'additionalProperties', 'propertyNames']) {
-    if (keyword in result) result[keyword] = one(result[keyword])
+    if (keyword in result) result[keyword] = changed(result[keyword])
   }
   for (const keyword of ['oneOf', 'anyOf', 'allOf']) {
-    if (keyword in result) result[keyword] = list(result[keyword]).map(one)
+    if (keyword in result) result[keyword] = list(result[keyword]).map(changed)
   }
-  if (isNode(result['properties'])) result['properties'] = mapValues(result['properties'], one)
+  if (isNode(result['properties'])) result['properties'] = mapValues(result['properties'], changed)
   return result
 }
 

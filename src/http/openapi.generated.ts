@@ -17,8 +17,8 @@ export interface paths {
          * Attest, and get everything in one request
          * @description The proof is in the body; a proof of kind `x509` is the client certificate of the connection. All or nothing: when one part is refused nothing is issued, and
          *     `errors` points at the part where the caller may know. Asked for nothing, it attests and answers with SPIFFE ID, session, grants and receipt.
-         *     A certificate renews its session until the session ends, and each serial number once: asked again within a minute for the same key it is served again, since replies
-         *     get lost; presented later, or for another key, it ends the session, since two hold its key then. What gets no new certificate spends none. TLS must end at Purser.
+         *     A certificate renews its session until the session ends, and each serial number once: a repeated renewal for the same key within a minute is served again, since replies
+         *     get lost; a later one, or one for another key, ends the session, since its key then has two holders. What gets no new certificate spends none. TLS must end at Purser.
          *     Where the entry gives another SPIFFE ID meanwhile, the session stands no more, and its renewal is refused: the workload attests anew.
          *     A proof of an attestor with `singleUse`, or a join token, is served again within a minute with a CSR of the same key: with the certificate alone, and `repeated`. JWTs,
          *     secrets, database roles and access tokens are not bound to the key, so the holder requests them with that certificate over mTLS.
@@ -44,7 +44,7 @@ export interface paths {
         post?: never;
         /**
          * Give the session up
-         * @description Its access tokens end with it, and its certificates and JWTs are refused wherever Purser is asked (renewal, introspection). A CRL lists what an operator revoked, not what
+         * @description Its access tokens end with it, and its certificates and JWTs are refused wherever Purser is consulted (renewal, introspection). A CRL lists what an operator revoked, not what
          *     a container that stopped has left behind. A session is not versioned, so there is no `If-Match`.
          */
         delete: operations["endSession"];
@@ -242,13 +242,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Be told, within a second, that a secret changed
+         * Receive an event within a second of a change of a secret
          * @description Server-sent events: names and versions, never a value. First `bundle`, then the watched secrets as they are, then `synced`; with `Last-Event-ID`, of the secrets only those that changed
          *     since. From then on `secret` (`path`, `version`, `revision`; or `path` and `deleted: true`) after each change of it, `bundle` (`sequence`) when roots or JWT keys change, and
-         *     `revoked` (`reason`: `credential` or `grant`) before the stream ends with the right to it. Several changes that come together are told as one, by what is then. An `id` comes once all of a
-         *     revision is told, and is good at every replica. A comment comes every 15 seconds where there is nothing to tell.
+         *     `revoked` (`reason`: `credential` or `grant`) before the stream ends with the right to it. Changes that come together are sent as one event with the latest state. An `id` comes once all events of a
+         *     revision are sent, and is valid at every replica. A comment comes every 15 seconds without events.
          *
-         *     A workload names paths that its grants let it `watch`, or a prefix, of which it is told what they do, and which is refused where they could do nothing; an operator any. The stream also ends, without words, with the credential that opened
+         *     A workload names paths that its grants let it `watch`, or a prefix: it receives events of the paths that its grants include, and a prefix that they cannot include is refused. An operator names any. The stream also ends, without words, with the credential that opened
          *     it, when the replica stops or does not hear from its database, and for a reader that takes nothing for 10 seconds. One session holds 16 at a time. Opening it is recorded, events are not.
          */
         get: operations["watch"];
@@ -334,7 +334,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Replace the administrative credential by one that nobody else knows
+         * Replace the administrative credential by one that only Purser knows
          * @description The next one is kept before the server hears of it; where that fails in the middle, it is gone on with in the background.
          */
         post: operations["rotateDatabaseAdmin"];
@@ -417,7 +417,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give up a lease whose role nobody can take away any more
+         * Give up a lease whose role cannot be taken away any more
          * @description For a server that is gone for good. It is tried no more, its database may be removed, and the log says that the role was left: nothing claims that it is gone. 409 unless it was
          *     tried to be revoked in vain. Should the server come back while its database is configured, the role is found within a minute and taken away. `Purser-Reason` is required.
          */
@@ -453,14 +453,14 @@ export interface paths {
         put: operations["putRotationPolicy"];
         /**
          * Say what becomes of a rotation that is stuck
-         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, whoever holds them; `hold` keeps them until somebody says
+         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, whoever holds them; `hold` keeps them until an operator decides
          *     otherwise; `excuse` waits no more for one holder, named by `session`; `cancel` takes the rotation back: before the new value was the live one it has then `failed`, else the
          *     earlier value becomes the live one again, as `:rollback` does it.
          */
         post: operations["steerRotation"];
         /**
          * Remove the rotation policy of a secret; 409 while a rotation runs
-         * @description Values are written as of any other secret from then on, and nothing rotates it by itself. What a target was told stays as it is there.
+         * @description Values are written as of any other secret from then on, and nothing rotates it by itself. A value that was set at a target stays there.
          */
         delete: operations["deleteRotationPolicy"];
         options?: never;
@@ -482,8 +482,8 @@ export interface paths {
         put?: never;
         /**
          * Rotate a secret now
-         * @description The new value is `data`, or made by the policy's rotator. It is kept before anything is told about it, and becomes the live version within a second where nothing outside has
-         *     to be told. The versions before are retired when every live consumer has moved, or as the deadline policy says. With `supersede` an emergency rotation takes the place of one
+         * @description The new value is `data`, or generated by the policy's rotator. It is stored before it is used, and becomes the live version within a second where no target outside has
+         *     to be set. The versions before are retired when every live consumer has moved, or as the deadline policy says. With `supersede` an emergency rotation takes the place of one
          *     that waits; it then waits for the consumers of every version before it.
          */
         post: operations["rotateSecret"];
@@ -508,7 +508,7 @@ export interface paths {
         /**
          * Make the value of an earlier version the live one again
          * @description Versions never go down: the earlier value becomes a new version whose `source` is `rollback`, by a rotation of its own. A rotation that was under way ends as `rolled_back`.
-         *     The withdrawn version is retired when its consumers have moved; whoever still holds `toVersion` has the right value already. 409 for a version that was retired: it opens
+         *     The withdrawn version is retired when its consumers have moved; a consumer that still holds `toVersion` has the right value already. 409 for a version that was retired: it opens
          *     nothing any more.
          */
         post: operations["rollBackSecret"];
@@ -732,7 +732,7 @@ export interface paths {
         put?: never;
         /**
          * Why something is granted or refused; issues nothing
-         * @description By a proof, by selectors at an attestor, or by the request id of a recorded refusal, so that nobody needs to paste a token.
+         * @description By a proof, by selectors at an attestor, or by the request id of a recorded refusal, so that no token needs to be pasted.
          */
         post: operations["explainWorkload"];
         delete?: never;
@@ -1054,7 +1054,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Open issuing after a new epoch, once what was revoked and blocked was reviewed
+         * Open issuing after a new epoch, once revocations and blocks were reviewed
          * @description 409 `conflict` when it is open. 503 `issuing_closed` while the database is not known to hold the newest log; then only a new epoch is a way on. `Purser-Reason` is required.
          */
         post: operations["openLog"];
@@ -1588,7 +1588,7 @@ export interface components {
         /** @description From the moment that the new version is the live one; seven days unless given */
         DeadlineSeconds: number;
         /**
-         * @description What happens at the deadline while somebody holds an earlier version: end it all the same, keep it until an operator says otherwise, or wait on and say so. `retire` unless given.
+         * @description What happens at the deadline while a consumer holds an earlier version: end it all the same, keep it until an operator decides otherwise, or wait on and report it. `retire` by default.
          * @enum {string}
          */
         OnDeadline: "retire" | "hold" | "alert";
@@ -1728,7 +1728,7 @@ export interface components {
             fetchedAt: components["schemas"]["Time"];
             acknowledgedAt?: components["schemas"]["Time"];
             aliveUntil?: components["schemas"]["Time"];
-            /** @description It is told of changes as they happen */
+            /** @description It receives changes as they happen */
             watching: boolean;
             /** @description It has the live version */
             moved: boolean;
@@ -1936,7 +1936,7 @@ export interface components {
             reason?: string;
             /** @description Tries to take the role away */
             attempts?: number;
-            /** @description Tried in vain so often that somebody should look; it is tried again all the same */
+            /** @description Failed so often that an operator should look; it is still retried */
             irrevocable?: boolean;
             lastError?: string;
             nextAttemptAt?: components["schemas"]["Time"];
@@ -2222,7 +2222,7 @@ export interface components {
         ExplainReply: {
             /** @enum {string} */
             outcome: "granted" | "refused";
-            /** @description The true code of the refusal, which the caller was not told */
+            /** @description The true code of the refusal, which the caller did not see */
             reason?: components["schemas"]["Code"];
             /** @description The same in words */
             detail?: string;
@@ -2274,7 +2274,7 @@ export interface components {
             /** @description Its public id, never the token */
             accessToken?: components["schemas"]["Id"];
             spiffeId?: components["schemas"]["SpiffeId"];
-            /** @description With `spiffeId`: only what was given at this time or later; left out, everything */
+            /** @description With `spiffeId`: only what was issued at this time or later; everything by default */
             since?: components["schemas"]["Time"];
             reason?: components["schemas"]["RevocationReason"];
         } & (unknown | unknown | unknown | unknown | unknown);
@@ -2869,7 +2869,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The values, in the order asked for */
+            /** @description The values, in the order of the request */
             200: {
                 headers: {
                     "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
@@ -4005,7 +4005,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Each entry that was considered, each condition with what was found, and the grant that would result */
+            /** @description Each entry that was considered, each condition with the value that it met, and the grant that would result */
             200: {
                 headers: {
                     "Purser-Request-Id": components["headers"]["Purser-Request-Id"];

@@ -10,7 +10,7 @@ import { inline, isNode, nodes } from './openapi-schemas.ts'
 export type { Operation, OperationId } from './openapi-operation.ts'
 
 export type OpenApi = {
-  /** The document's own bytes, for whoever asks for it. */
+  /** The document as it is served. */
   text: string
   /** The same, parsed, its references in place. */
   written: unknown

@@ -1,4 +1,4 @@
-/** Turns what was decided into bytes on the wire. The only place that writes to a response. */
+/** Writes a reply to the wire. No other file writes to a response. */
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { TLSSocket } from 'node:tls'

@@ -47,10 +47,10 @@ export function createTurnAway(parts: DoorParts): TurnAway {
   const answers = createAnswers(parts)
   return async (message, response, code, headers = {}) => {
     const open = openRequest(message, 'request.refused')
-    const taken = parts.limits.take({ address: open.source.ip, kind: 'public' })
-    const refusal = taken.ok
+    const admission = parts.limits.take({ address: open.source.ip, kind: 'public' })
+    const refusal = admission.ok
       ? refuse(code, { headers })
-      : refuse('rate_limited', { retryAfterSeconds: taken.retryAfterSeconds })
+      : refuse('rate_limited', { retryAfterSeconds: admission.retryAfterSeconds })
     await answers.refused(response, open, refusal)
   }
 }

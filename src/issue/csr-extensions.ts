@@ -10,7 +10,7 @@ export type Attribute = { type: Asn1; values: Asn1[] }
 const extensionRequests = ['1.2.840.113549.1.9.14', '1.3.6.1.4.1.311.2.1.14'].map(oid)
 
 /** What clients ask for as critical; all of it is ignored, as a request contributes its key alone. */
-const known = [
+const allowedExtensions = [
   extensionOid.subjectKeyIdentifier,
   extensionOid.keyUsage,
   extensionOid.subjectAltName,
@@ -32,7 +32,7 @@ export function checkRequestedExtensions(attributes: readonly Attribute[]): void
   const [list, ...lists] = request.values
   if (!list || lists.length > 0 || more.length > 0) throw new CsrError('extensions')
   for (const { id, critical } of read(list)) {
-    if (critical && !known.some((oid) => sameOid(id, oid))) throw new CsrError('extensions')
+    if (critical && !allowedExtensions.some((oid) => sameOid(id, oid))) throw new CsrError('extensions')
   }
 }
 

@@ -19,7 +19,7 @@ const nullDer = toDer(nothing())
 
 /**
  * A SubjectPublicKeyInfo (RFC 5280 section 4.1) that is one of ours: kind and size are settled before any arithmetic,
- * and what OpenSSL makes of the key must be written as it came, so that nobody reads another key from it.
+ * and what OpenSSL makes of the key must be written as it came, so that no reader derives another key from it.
  */
 export function readCsrKey(node: Asn1): { spki: Buffer; publicKey: KeyObject; keyType: KeyType } {
   const { keyType, key } = kindOf(node)

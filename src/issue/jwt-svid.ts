@@ -31,9 +31,9 @@ function chooseAudiences(
 ): JwtAudienceGrant[] {
   const errors: Problem[] = []
   const chosen = request.audience.flatMap((audience, n) => {
-    const found = granted.find((grant) => grant.audience === audience)
-    if (!found) errors.push({ pointer: `${pointer}/audience/${n}`, detail: 'this audience is not granted' })
-    return found ? [found] : []
+    const audienceGrant = granted.find((grant) => grant.audience === audience)
+    if (!audienceGrant) errors.push({ pointer: `${pointer}/audience/${n}`, detail: 'this audience is not granted' })
+    return audienceGrant ? [audienceGrant] : []
   })
   if (errors.length > 0) throw refuse('not_granted', { errors })
   const [first] = chosen

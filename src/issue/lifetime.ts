@@ -1,24 +1,24 @@
-/** When a credential ends: never after the session, the key that signs it, the entry's maximum, or what was asked for. */
+/** When a credential ends: never after the session, the key that signs it, the entry's maximum, or the request. */
 import { refuse } from '../errors.ts'
 
 /** Nobody can use a credential that ends before its reply is read. */
 const shortest = 5
 
 /**
- * @param wanted seconds that the caller asked for; more than allowed is shortened, and the reply says so by its expiry
+ * @param requestedSeconds shortened to the maximum; the expiry in the reply shows it
  * @param ends further ends that bound it
  * @returns whole seconds, since certificates and JWTs can't say more
  * @throws Refusal `expires_too_soon`
  */
-export function endOf(now: Date, wanted: number | undefined, max: number, ends: readonly Date[]): Date {
-  const seconds = Math.min(wanted ?? max, max)
+export function endOf(now: Date, requestedSeconds: number | undefined, max: number, ends: readonly Date[]): Date {
+  const seconds = Math.min(requestedSeconds ?? max, max)
   const end = Math.min(now.getTime() + seconds * 1000, ...ends.map((end) => end.getTime()))
   const whole = Math.floor(end / 1000) * 1000
   if (whole < now.getTime() + shortest * 1000) throw refuse('expires_too_soon')
   return new Date(whole)
 }
 
-/** About half of a lifetime from now, so that an outage as long as the rest harms nobody. */
+/** About half of a lifetime from now: clients survive an outage as long as the rest of it. */
 export const renewAfter = (now: Date, end: Date): Date =>
   new Date(Math.floor((now.getTime() + (end.getTime() - now.getTime()) / 2) / 1000) * 1000)
 

@@ -39,7 +39,8 @@ function asOurs(claims: Record<string, unknown>): OwnJwt | undefined {
   const aud = typeof claims.aud === 'string' ? [claims.aud] : claims.aud
   if (typeof iss !== 'string' || typeof sub !== 'string' || typeof jti !== 'string') return undefined
   if (typeof exp !== 'number' || typeof iat !== 'number' || typeof nbf !== 'number') return undefined
-  if (!Array.isArray(aud) || !aud.every((one): one is string => typeof one === 'string')) return undefined
+  if (!Array.isArray(aud) || !aud.every((audience): audience is string => typeof audience === 'string'))
+    return undefined
   return { iss, sub, aud, exp, iat, nbf, jti }
 }
 
@@ -67,7 +68,7 @@ export async function readJwtSvid(
   }
   const claims = asOurs(strictObject(payload) ?? {})
   const at = now.getTime() / 1000
-  // The same clock made them, so there is no skew to allow for.
+  // Purser's own clock set these times, so no skew is allowed for.
   if (!claims || claims.iss !== snapshot.issuer || claims.exp <= at || claims.nbf > at + 1) return undefined
   return claims
 }

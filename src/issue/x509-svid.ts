@@ -21,7 +21,7 @@ type Leaf = {
   /** 16 bytes from `serialFrom`. */
   serial: Buffer
   now: Date
-  /** Already the least of session, entry and what was asked for; the issuing CA's end is held against it here. */
+  /** At most the end of the session, the entry's maximum and the request; the end of the issuing CA is checked here. */
   notAfter: Date
 }
 
@@ -42,13 +42,13 @@ type IssuedX509 = {
 }
 
 export type X509Issuer = {
-  /** Throws LintError when what was asked for is outside the profile, which callers must have made impossible. */
+  /** @throws LintError for a request outside the profile, which callers have ruled out */
   issueSvid: (request: X509SvidRequest) => IssuedX509
   issueServerCertificate: (request: ServerCertificateRequest) => IssuedX509
 }
 
 const backdateMs = 10_000
-const nobody = emptyName()
+const emptySubject = emptyName()
 const notCa = basicConstraints(false)
 const usages = {
   plain: keyUsage('digitalSignature'),
@@ -96,7 +96,7 @@ export function createX509Issuer(parts: {
       {
         serial: profile.serial,
         issuerName: issuer.name,
-        subjectName: nobody,
+        subjectName: emptySubject,
         notBefore: profile.notBefore,
         notAfter: profile.notAfter,
         spki: profile.spki,

@@ -1,4 +1,4 @@
-/** grant → X.509-SVID, from a CSR's key or from a key made here for clients that can't make one. */
+/** grant → X.509-SVID, from a CSR's key, or from a key that is generated here for clients that cannot generate one. */
 import { type KeyObject, createHash, generateKeyPairSync } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { IssuedX509 as X509Record } from '../audit/entry.ts'
@@ -58,13 +58,13 @@ function makeKey(kind: 'EC-P256' | 'RSA-2048'): Subject {
 }
 
 /** Names left out mean all that are granted, an empty list means none. */
-function chooseNames(wanted: string[] | undefined, granted: readonly string[]): readonly string[] {
-  if (wanted === undefined) return granted
-  const errors: Problem[] = wanted.flatMap((name, n) =>
+function chooseNames(requested: string[] | undefined, granted: readonly string[]): readonly string[] {
+  if (requested === undefined) return granted
+  const errors: Problem[] = requested.flatMap((name, n) =>
     granted.includes(name) ? [] : [{ pointer: `/x509/dnsNames/${n}`, detail: 'this name is not granted' }],
   )
   if (errors.length > 0) throw refuse('not_granted', { errors })
-  return [...new Set(wanted)]
+  return [...new Set(requested)]
 }
 
 const permits = ({ nameConstraints }: CertificateIssuer, name: string): boolean =>
@@ -91,7 +91,7 @@ export type IssueServerCertificate = (
 
 const serverSeconds = 24 * 3600
 
-/** The SHA-256, in hex, of the key that a request is for; nothing where the key is yet to be made. */
+/** The SHA-256, in hex, of the key that a request is for; nothing where the key is generated here. */
 export type KeyOf = (request: X509Request) => string | undefined
 
 export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: IssueServerCertificate; keyOf: KeyOf } {
@@ -100,19 +100,19 @@ export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: Is
   let count = 0
 
   function issuerFor(ca: OpenCa): X509Issuer {
-    let made = issuers.get(ca.row.id)
-    if (!made) {
+    let issuer = issuers.get(ca.row.id)
+    if (!issuer) {
       const crlUrl = parts.crlUrl(ca.row.id)
-      made = createX509Issuer({ trustDomain: parts.trustDomain, issuer: ca.issuer, crlUrl, count: () => count })
-      issuers.set(ca.row.id, made)
+      issuer = createX509Issuer({ trustDomain: parts.trustDomain, issuer: ca.issuer, crlUrl, count: () => count })
+      issuers.set(ca.row.id, issuer)
     }
-    return made
+    return issuer
   }
 
-  const server: IssueServerCertificate = (publicKey, wanted, ca, now) => {
+  const server: IssueServerCertificate = (publicKey, requested, ca, now) => {
     // A listener that lacks a name still lets an operator in to rotate the CA.
-    const names = wanted.filter((name) => isIP(name) !== 0 || permits(ca.issuer, name))
-    if (names.length < wanted.length) parts.onNamesLeftOut(wanted.filter((name) => !names.includes(name)))
+    const names = requested.filter((name) => isIP(name) !== 0 || permits(ca.issuer, name))
+    if (names.length < requested.length) parts.onNamesLeftOut(requested.filter((name) => !names.includes(name)))
     const spki = publicKey.export({ type: 'spki', format: 'der' })
     const issued = issuerFor(ca).issueServerCertificate({
       key: { spki, keyType: 'EC-P256' },

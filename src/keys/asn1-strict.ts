@@ -1,7 +1,7 @@
 import asn1, { type Asn1 } from 'node-forge/lib/asn1.js'
 import { tag, toDer } from './asn1.ts'
 
-/** The bytes are not one DER value, or not in the shape that was asked for. */
+/** The bytes are not one DER value, or not of the expected shape. */
 export class Asn1Error extends Error {
   override readonly name = 'Asn1Error'
   /** Bytes follow a value that is complete. */
@@ -106,5 +106,5 @@ export function contentOf(node: Asn1 | undefined, type: number): Buffer {
 }
 
 /** OIDs are compared as bytes: dotted text loses what doesn't fit a number (CVE-2025-66030). */
-export const sameOid = (node: Asn1 | undefined, wanted: Asn1): boolean =>
-  node?.type === tag.oid && node.tagClass === 0 && node.value === wanted.value
+export const sameOid = (node: Asn1 | undefined, identifier: Asn1): boolean =>
+  node?.type === tag.oid && node.tagClass === 0 && node.value === identifier.value

@@ -4,7 +4,7 @@ import type { KeyKind, KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { isUpstream, publishedKeys } from './keys.ts'
 
-type Known = Pick<Snapshot, 'keys'>
+type KeySnapshot = Pick<Snapshot, 'keys'>
 
 const inBundle: ReadonlySet<KeyKind> = new Set(['root-ca', 'jwt-es256', 'jwt-rs256'])
 
@@ -13,20 +13,20 @@ const inBundle: ReadonlySet<KeyKind> = new Set(['root-ca', 'jwt-es256', 'jwt-rs2
  * that all replicas say the same, and it moves when and only when the contents do: also when a key goes by its time,
  * which changes no row.
  */
-export function bundleSequence(known: Known, now: Date): number {
-  const rows = [...known.keys.values()].filter((row) => inBundle.has(row.kind) && row.createdAt <= now)
+export function bundleSequence(snapshot: KeySnapshot, now: Date): number {
+  const rows = [...snapshot.keys.values()].filter((row) => inBundle.has(row.kind) && row.createdAt <= now)
   return rows.length + rows.filter((row) => row.withdrawnAt !== undefined || row.goneAt <= now).length
 }
 
 /** The PEM roots that clients and peers are to trust now. */
-export const trustedRoots = (known: Known, now: Date): string =>
-  publishedKeys(known, 'root-ca', now)
+export const trustedRoots = (snapshot: KeySnapshot, now: Date): string =>
+  publishedKeys(snapshot, 'root-ca', now)
     .map((row) => row.chain ?? '')
     .join('')
 
 /** The root at which an issuing key's chain ends, PEM; nothing where it is no longer published. */
-export function rootOver(known: Known, issuing: KeyRow, now: Date): string | undefined {
-  const roots = publishedKeys(known, 'root-ca', now)
+export function rootOver(snapshot: KeySnapshot, issuing: KeyRow, now: Date): string | undefined {
+  const roots = publishedKeys(snapshot, 'root-ca', now)
   if (issuing.issuerKeyId !== undefined) return roots.find((row) => row.id === issuing.issuerKeyId)?.chain
   const last = new X509Certificate(lastOf(issuing.chain ?? ''))
   return roots.find((row) => isUpstream(row) && last.checkIssued(new X509Certificate(row.chain ?? '')))?.chain

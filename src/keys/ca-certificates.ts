@@ -84,13 +84,13 @@ export function buildCaCsr(parts: CaNames & { keys: CaKeys }): { der: Buffer; pe
   const spki = spkiOf(parts.keys.publicKey)
   const keyId = keyIdOf(spki)
   const signer = createSigner(parts.keys.privateKey)
-  const wanted = sequence(caExtensions(parts, keyId, 0))
+  const extensions = sequence(caExtensions(parts, keyId, 0))
   const info = toDer(
     sequence([
       integer(0),
       caName('issuing', parts.trustDomain, keyId),
       raw(spki),
-      context(0, [sequence([oid(extensionRequest), set([wanted])])]),
+      context(0, [sequence([oid(extensionRequest), set([extensions])])]),
     ]),
   )
   const der = toDer(sequence([raw(info), signer.algorithm, bitString(signer.sign(info))]))

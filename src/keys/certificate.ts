@@ -22,7 +22,7 @@ export type CertificateParts = {
 
 export type Certificate = { der: Buffer; pem: string }
 
-/** A CA's certificate and key, with what every certificate under it needs made once. */
+/** A CA's certificate and key, with the parts of every certificate under it, built once. */
 export type CertificateIssuer = {
   certificate: X509Certificate
   pem: string
@@ -91,7 +91,7 @@ export function createIssuer(ca: { pem: string; privateKey: KeyObject }): Certif
 }
 
 function subjectKeyIdOf(extensions: Extension[]): Buffer {
-  const found = findExtension(extensions, extensionOid.subjectKeyIdentifier)
-  if (!found) throw new TypeError('a CA certificate names its key (RFC 5280 section 4.2.1.2)')
-  return contentOf(fromDerStrict(found.value), tag.octetString)
+  const extension = findExtension(extensions, extensionOid.subjectKeyIdentifier)
+  if (!extension) throw new TypeError('a CA certificate names its key (RFC 5280 section 4.2.1.2)')
+  return contentOf(fromDerStrict(extension.value), tag.octetString)
 }

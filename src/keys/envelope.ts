@@ -31,7 +31,7 @@ function associatedData(fields: readonly string[]): Buffer {
   return Buffer.concat(parts)
 }
 
-/** @param fields where the ciphertext belongs: the same must be given to open it */
+/** @param fields the place of the ciphertext: opening needs the same fields */
 export function encrypt(key: KeyObject, plaintext: Buffer, fields: readonly string[]): Buffer {
   const iv = randomBytes(ivBytes)
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes })
@@ -44,7 +44,7 @@ export function encrypt(key: KeyObject, plaintext: Buffer, fields: readonly stri
 export function decrypt(key: KeyObject, sealed: Buffer, fields: readonly string[]): Buffer {
   if (sealed.length < overhead || sealed[0] !== version) throw new EnvelopeError('unknown format')
   const iv = sealed.subarray(1, 1 + ivBytes)
-  // Node takes shorter tags unless told (measured); the length is fixed here and the whole tag is cut off the end.
+  // Node accepts shorter tags unless `authTagLength` is set (measured). The length is fixed here.
   const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes })
   decipher.setAAD(associatedData(fields))
   decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes))

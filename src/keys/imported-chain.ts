@@ -37,7 +37,7 @@ export type ImportedChainParts = {
 }
 
 /**
- * Checks what an upstream CA made of our request: our issuing CA first, each certificate signed by the next, a
+ * Checks the chain that an upstream CA issued for our request: our issuing CA first, each certificate signed by the next, a
  * self-signed root last. Every rule that a leaf's verifier would apply later is applied now, while an operator looks.
  * Throws ImportedChainError.
  */
@@ -93,8 +93,8 @@ function readAll(pem: string): Ca[] {
       label: i === 0 ? 'our issuing CA' : `certificate ${i + 1}`,
     }))
   } catch (error) {
-    const known = error instanceof PemError || error instanceof Asn1Error
-    throw new ImportedChainError(`not a chain of certificates in PEM${known ? `: ${error.message}` : ''}`)
+    const isFormatError = error instanceof PemError || error instanceof Asn1Error
+    throw new ImportedChainError(`not a chain of certificates in PEM${isFormatError ? `: ${error.message}` : ''}`)
   }
 }
 
@@ -161,7 +161,7 @@ const understood = [
   extensionOid.nameConstraints,
 ].map(oid)
 
-/** Rules for what is sent with leaves; a root's own extensions are hardly looked at by anybody. */
+/** Rules for what is sent with leaves; verifiers hardly read the extensions of a root. */
 function checkBelowRoot(ca: Ca): void {
   if (!soundSignatures.some((signature) => sameOid(ca.signatureAlgorithm, signature))) {
     throw new ImportedChainError(`${ca.label} is signed with an algorithm that verifiers refuse`)
@@ -170,22 +170,24 @@ function checkBelowRoot(ca: Ca): void {
     throw new ImportedChainError(`${ca.label} has an extended key usage, which verifiers read differently on a CA`)
   }
   if (
-    ca.extensions.some((extension) => extension.critical && !understood.some((known) => sameOid(extension.id, known)))
+    ca.extensions.some(
+      (extension) => extension.critical && !understood.some((identifier) => sameOid(extension.id, identifier)),
+    )
   ) {
     throw new ImportedChainError(`${ca.label} has a critical extension that verifiers may not know`)
   }
 }
 
 /** Critical, as RFC 5280 section 4.2.1.10 demands, and the same names in any order. */
-function checkNameConstraints({ extensions, label }: Ca, wanted: NameConstraints | undefined): void {
+function checkNameConstraints({ extensions, label }: Ca, requested: NameConstraints | undefined): void {
   const extension = findExtension(extensions, extensionOid.nameConstraints)
   if (!extension) return
-  if (!wanted) {
+  if (!requested) {
     throw new ImportedChainError(`${label} has name constraints, which the request did not ask for`)
   }
-  if (!extension.critical || sortedNames(readable(extensions)) !== sortedNames(wanted)) {
+  if (!extension.critical || sortedNames(readable(extensions)) !== sortedNames(requested)) {
     throw new ImportedChainError(
-      `${label} has other name constraints than the request: sign it with URI ${wanted.uri} and DNS ${wanted.dns.join(', ')} permitted, critical`,
+      `${label} has other name constraints than the request: sign it with URI ${requested.uri} and DNS ${requested.dns.join(', ')} permitted, critical`,
     )
   }
 }

@@ -19,19 +19,19 @@ export class UnknownWrappingKey extends Error {
 class OtherRootKey extends Error {
   /** Our own words: a log may show them. */
   readonly safeToLog = true
-  constructor(needed: string, given: string) {
+  constructor(needed: string, presented: string) {
     const after = 'after `purser root-key rotate` every replica needs the new one'
-    super(`the keyring was wrapped by root key ${needed}, not by the given ${given}; ${after}`)
+    super(`the keyring was wrapped by root key ${needed}, not by the given ${presented}; ${after}`)
     this.name = 'OtherRootKey'
   }
 }
 
 export type Keyring = {
   readonly instanceId: string
-  /** The key that wraps what is made now. */
+  /** The key that wraps new keys and values. */
   readonly currentId: string
   has(id: string): boolean
-  /** Opens wrapping keys that another replica made since. @throws as `openKeyring` */
+  /** Opens newer wrapping keys of another replica. @throws as `openKeyring` */
   add(rows: readonly KeyringRow[]): Promise<void>
   wrap(plaintext: Buffer, fields: readonly string[]): Buffer
   /** @throws EnvelopeError when the row was moved or changed; UnknownWrappingKey when its wrapping key is missing */
@@ -82,9 +82,9 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
   }
   currentId()
   const key = (id: string): KeyObject => {
-    const found = keys.get(id)
-    if (!found) throw new UnknownWrappingKey(id)
-    return found
+    const wrappingKey = keys.get(id)
+    if (!wrappingKey) throw new UnknownWrappingKey(id)
+    return wrappingKey
   }
   return {
     instanceId,
@@ -98,7 +98,7 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
   }
 }
 
-/** Makes sure that wrapping keys are in the keyring: another replica may have made them a moment ago. */
+/** Loads wrapping keys that the keyring lacks: another replica may just have added them. */
 export const openerOf =
   (keyring: Pick<Keyring, 'has' | 'add'>, read: () => Promise<KeyringRow[]>) =>
   async (ids: readonly string[]): Promise<void> => {

@@ -14,16 +14,16 @@ import { keyPlace, readPrivateKey } from './new-key.ts'
 export type OpenKey = { row: KeyRow; key: KeyObject }
 export type OpenCa = { row: KeyRow; issuer: CertificateIssuer; chain: string }
 
-type Known = Pick<Snapshot, 'keys'>
+type KeySnapshot = Pick<Snapshot, 'keys'>
 
 export type Keys = {
   /** The key of a kind that signs now. @throws Refusal `unavailable` when there is none */
-  signing(known: Known, kind: 'jwt-es256' | 'jwt-rs256' | 'mac', now: Date): OpenKey
-  issuingCa(known: Known, now: Date): OpenCa
-  rootCa(known: Known, now: Date): OpenCa
+  signing(snapshot: KeySnapshot, kind: 'jwt-es256' | 'jwt-rs256' | 'mac', now: Date): OpenKey
+  issuingCa(snapshot: KeySnapshot, now: Date): OpenCa
+  rootCa(snapshot: KeySnapshot, now: Date): OpenCa
   ca(row: KeyRow): OpenCa
   /** The log keys of this epoch whose range holds the size; during an overlap two, the older first. */
-  logSigners(known: Known, origin: string, epoch: number, size: number): NoteSigner[]
+  logSigners(snapshot: KeySnapshot, origin: string, epoch: number, size: number): NoteSigner[]
 }
 
 /** An issuing key whose certificate an upstream CA has yet to sign. */
@@ -33,8 +33,8 @@ export const isRequested = (row: KeyRow): boolean => row.kind === 'issuing-ca' &
 export const isUpstream = (row: KeyRow): boolean => row.kind === 'root-ca' && row.wrapped.length === 0
 
 /** Published and not yet gone, newest first. A withdrawn key is neither. */
-export const publishedKeys = (known: Known, kind: KeyKind, now: Date): KeyRow[] =>
-  [...known.keys.values()]
+export const publishedKeys = (snapshot: KeySnapshot, kind: KeyKind, now: Date): KeyRow[] =>
+  [...snapshot.keys.values()]
     .filter((row) => row.kind === kind && !row.withdrawnAt && row.createdAt <= now && row.goneAt > now)
     .filter((row) => !isRequested(row))
     .sort((a, b) => b.activeAt.getTime() - a.activeAt.getTime())
@@ -43,16 +43,16 @@ export const publishedKeys = (known: Known, kind: KeyKind, now: Date): KeyRow[] 
  * The key that signs now: the newest one past its first use. Past its retirement it still signs when nothing has
  * replaced it, since an outage of the rotation must not become an outage of issuing before the key itself ends.
  */
-export function signingKey(known: Known, kind: KeyKind, now: Date): KeyRow | undefined {
-  const usable = publishedKeys(known, kind, now).filter((row) => row.activeAt <= now && !isUpstream(row))
+export function signingKey(snapshot: KeySnapshot, kind: KeyKind, now: Date): KeyRow | undefined {
+  const usable = publishedKeys(snapshot, kind, now).filter((row) => row.activeAt <= now && !isUpstream(row))
   return usable.find((row) => row.retireAt > now) ?? usable[0]
 }
 
 const signsCredentials: ReadonlySet<KeyKind> = new Set(['issuing-ca', 'jwt-es256', 'jwt-rs256'])
 
 /** What was issued before is expired: no credential outlives its key, so a live one is younger than a key's first use. */
-export function oldestLive(known: Known, now: Date): Date {
-  const live = [...known.keys.values()].filter((row) => signsCredentials.has(row.kind) && row.goneAt > now)
+export function oldestLive(snapshot: KeySnapshot, now: Date): Date {
+  const live = [...snapshot.keys.values()].filter((row) => signsCredentials.has(row.kind) && row.goneAt > now)
   return new Date(Math.min(now.getTime() - accessTokenMs, ...live.map((row) => row.activeAt.getTime())))
 }
 /** An access token is signed by no key. */
@@ -61,11 +61,11 @@ const accessTokenMs = 3600_000
 const keyHashes = new WeakMap<Snapshot['keys'], Set<string>>()
 
 /** Whether a public key is one of our own, which no workload may have certified. By SHA-256 of its SPKI, hex. */
-export function isOwnKey(known: Known, publicKeySha256: string): boolean {
-  let hashes = keyHashes.get(known.keys)
+export function isOwnKey(snapshot: KeySnapshot, publicKeySha256: string): boolean {
+  let hashes = keyHashes.get(snapshot.keys)
   if (!hashes) {
-    hashes = new Set([...known.keys.values()].map((row) => createHash('sha256').update(row.publicKey).digest('hex')))
-    keyHashes.set(known.keys, hashes)
+    hashes = new Set([...snapshot.keys.values()].map((row) => createHash('sha256').update(row.publicKey).digest('hex')))
+    keyHashes.set(snapshot.keys, hashes)
   }
   return hashes.has(publicKeySha256)
 }
@@ -81,8 +81,8 @@ export function createKeys(keyring: Keyring): Keys {
   const cas = new Map<string, OpenCa>()
 
   function keyOf(row: KeyRow): KeyObject {
-    const known = open.get(row.id)
-    if (known) return known
+    const opened = open.get(row.id)
+    if (opened) return opened
     const secret = keyring.unwrap(row.wrappingKeyId, row.wrapped, keyPlace(row.kind, row.id))
     const key = row.kind === 'mac' ? createSecretKey(secret) : readPrivateKey(secret)
     secret.fill(0)
@@ -91,24 +91,24 @@ export function createKeys(keyring: Keyring): Keys {
   }
 
   function ca(row: KeyRow): OpenCa {
-    const known = cas.get(row.id)
-    if (known?.row === row) return known
+    const cached = cas.get(row.id)
+    if (cached?.row === row) return cached
     if (!row.chain) throw new Error(`key ${row.id} has no certificate`)
     // Its times may have changed, or its wrapping: the certificate is the same.
-    const issuer = known?.issuer ?? createIssuer({ pem: firstOf(row.chain), privateKey: keyOf(row) })
-    const made = { row, issuer, chain: row.chain }
-    cas.set(row.id, made)
-    return made
+    const issuer = cached?.issuer ?? createIssuer({ pem: firstOf(row.chain), privateKey: keyOf(row) })
+    const opened = { row, issuer, chain: row.chain }
+    cas.set(row.id, opened)
+    return opened
   }
 
-  function need(known: Known, kind: KeyKind, now: Date): KeyRow {
-    const row = signingKey(known, kind, now)
+  function requireKey(snapshot: KeySnapshot, kind: KeyKind, now: Date): KeyRow {
+    const row = signingKey(snapshot, kind, now)
     if (!row) throw refuse('unavailable', { detail: `there is no ${kind} key that signs now` })
     return row
   }
 
   const signers = new Map<string, NoteSigner>()
-  /** Asked at every batch, and making one costs a key import. */
+  /** Needed for every batch, and creating one costs a key import. */
   function noteSigner(origin: string, row: KeyRow): NoteSigner {
     let signer = signers.get(row.id)
     if (!signer) {
@@ -119,17 +119,17 @@ export function createKeys(keyring: Keyring): Keys {
   }
 
   return {
-    signing(known, kind, now) {
-      const row = need(known, kind, now)
+    signing(snapshot, kind, now) {
+      const row = requireKey(snapshot, kind, now)
       return { row, key: keyOf(row) }
     },
-    issuingCa: (known, now) => ca(need(known, 'issuing-ca', now)),
-    rootCa: (known, now) => ca(need(known, 'root-ca', now)),
+    issuingCa: (snapshot, now) => ca(requireKey(snapshot, 'issuing-ca', now)),
+    rootCa: (snapshot, now) => ca(requireKey(snapshot, 'root-ca', now)),
     ca,
     // By sizes and not by the clock, so that the ranges that /log/keys lists are exact. A withdrawn key may still sign
     // what lies in its range: another replica may not have signed those heads yet.
-    logSigners: (known, origin, epoch, size) =>
-      [...known.keys.values()]
+    logSigners: (snapshot, origin, epoch, size) =>
+      [...snapshot.keys.values()]
         .filter((row) => row.kind === 'log' && row.epoch === epoch)
         .filter((row) => (row.fromSize ?? 0) <= size && size <= (row.toSize ?? Infinity))
         .sort((a, b) => (a.fromSize ?? 0) - (b.fromSize ?? 0))

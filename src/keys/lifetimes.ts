@@ -12,12 +12,12 @@ export type Lifetimes = {
   rootCa: number
 }
 
-/** A request to an upstream CA that nobody answered in this time is forgotten. */
+/** A request to an upstream CA without an answer in this time is dropped. */
 const requestedSeconds = 90 * 24 * 3600
 
 export const after = (time: Date, seconds: number): Date => new Date(time.getTime() + seconds * 1000)
 
-/** @param published how long before its first use; 0 for the first keys of all, which nobody has cached yet */
+/** @param published how long before its first use; 0 for the first keys of all, which no client has cached yet */
 export function timesFor(
   kind: 'root-ca' | 'issuing-ca' | 'jwt',
   lifetimes: Lifetimes,

@@ -26,7 +26,7 @@ const namesOf = ({ trustDomain, nameConstraints }: KeyMaker) => ({
 
 const spki = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
 
-/** Certificates are valid from a little before they are made: other people's clocks run behind. */
+/** Certificates are valid from a little earlier: clocks of verifiers may be behind. */
 const backdate = (time: Date): Date => new Date(time.getTime() - 60_000)
 
 /** Where a wrapped private key belongs. */
@@ -62,7 +62,7 @@ export function newRootCa(maker: KeyMaker, times: KeyTimes): KeyRow {
     notBefore: backdate(times.createdAt),
     notAfter: times.goneAt,
   })
-  const made = row(
+  const keyRow = row(
     maker,
     'root-ca',
     'ES256',
@@ -71,7 +71,7 @@ export function newRootCa(maker: KeyMaker, times: KeyTimes): KeyRow {
     pkcs8(pair.privateKey),
     times,
   )
-  return { ...made, chain: certificate.pem }
+  return { ...keyRow, chain: certificate.pem }
 }
 
 /** @param crlUrl for certificates under the root: where the root's own CRL is */
@@ -93,19 +93,19 @@ export function newIssuingCa(
     ...(crlUrl !== undefined && { crlUrl }),
   })
   const id = hashId('ca', spki(pair.publicKey))
-  const made = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), {
+  const keyRow = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), {
     ...times,
     goneAt: notAfter,
   })
-  return { ...made, issuerKeyId: root.id, chain: certificate.pem }
+  return { ...keyRow, issuerKeyId: root.id, chain: certificate.pem }
 }
 
 /** An issuing key for an upstream CA to certify, and the request for it. It has no chain yet, so it signs nothing. */
 export function newRequestedCa(maker: KeyMaker, times: KeyTimes): { row: KeyRow; csr: string } {
   const pair = ecPair()
   const id = hashId('ca', spki(pair.publicKey))
-  const made = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), times)
-  return { row: made, csr: buildCaCsr({ ...namesOf(maker), keys: pair }).pem }
+  const keyRow = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), times)
+  return { row: keyRow, csr: buildCaCsr({ ...namesOf(maker), keys: pair }).pem }
 }
 
 const rsaPair = promisify(generateKeyPair)

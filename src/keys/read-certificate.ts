@@ -48,6 +48,6 @@ function readExtension(node: Asn1): Extension {
 }
 
 export function findExtension(extensions: Extension[], dotted: string): Extension | undefined {
-  const wanted = oid(dotted)
-  return extensions.find((extension) => sameOid(extension.id, wanted))
+  const identifier = oid(dotted)
+  return extensions.find((extension) => sameOid(extension.id, identifier))
 }

@@ -5,8 +5,8 @@ import { type NameConstraints, extensionOid } from './extensions.ts'
 import { type Extension, findExtension } from './read-certificate.ts'
 
 const treeOf = (extensions: Extension[], id: string): Asn1 | undefined => {
-  const found = findExtension(extensions, id)
-  return found && fromDerStrict(found.value)
+  const extension = findExtension(extensions, id)
+  return extension && fromDerStrict(extension.value)
 }
 
 /** Bits of the first byte of keyUsage (section 4.2.1.3): bit 0 is the highest. */
@@ -14,14 +14,14 @@ export const usageBit = { digitalSignature: 0x80, keyCertSign: 0x04, cRLSign: 0x
 
 /** The first byte; undefined where the extension is absent. */
 export function keyUsageOf(extensions: Extension[]): number | undefined {
-  const found = treeOf(extensions, extensionOid.keyUsage)
-  return found && (contentOf(found, tag.bitString)[1] ?? 0)
+  const extension = treeOf(extensions, extensionOid.keyUsage)
+  return extension && (contentOf(extension, tag.bitString)[1] ?? 0)
 }
 
 /** The CAs that may follow below (section 4.2.1.9); undefined where any number may. */
 export function pathLengthOf(extensions: Extension[]): number | undefined {
-  const found = treeOf(extensions, extensionOid.basicConstraints)
-  const pathLength = found && childrenOf(found, tag.sequence)[1]
+  const extension = treeOf(extensions, extensionOid.basicConstraints)
+  const pathLength = extension && childrenOf(extension, tag.sequence)[1]
   if (!pathLength) return undefined
   const content = contentOf(pathLength, tag.integer)
   return content.length > 4 || content[0]! >= 0x80 ? 0 : content.readUIntBE(0, content.length)
@@ -52,9 +52,9 @@ function permittedName(subtree: Asn1): { type: number; value: string } {
 
 /** Where CRLs are (section 4.2.1.13): the URLs of points that stand for all reasons. */
 export function crlUrlsOf(extensions: Extension[]): string[] {
-  const found = treeOf(extensions, extensionOid.crlDistributionPoints)
-  if (!found) return []
-  return childrenOf(found, tag.sequence).flatMap((point) => {
+  const extension = treeOf(extensions, extensionOid.crlDistributionPoints)
+  if (!extension) return []
+  return childrenOf(extension, tag.sequence).flatMap((point) => {
     const [first] = childrenOf(point, tag.sequence)
     const names = first?.type === 0 && first.tagClass === 0x80 ? childrenOf(first, 0, 0x80) : []
     const full = names.filter((name) => name.type === 0 && name.tagClass === 0x80)

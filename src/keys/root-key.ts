@@ -48,7 +48,7 @@ export const generateRootKey = (): string => randomBytes(32).toString('base64')
 
 export type RootKeySource =
   | { kind: 'value'; value: string }
-  /** `create`: made by itself when missing, only for the embedded store, whose folder holds database and root key. */
+  /** `create`: generated where it is missing; only for the embedded store, whose folder holds database and root key. */
   | { kind: 'file'; path: string; create: boolean }
 
 /**

@@ -22,7 +22,7 @@ export async function rotateKeyring(
   now: Date,
 ): Promise<{ row: KeyringRow; rewrapped: KeyRow[] }> {
   // The newest is the one that wraps: also where the clock was set back since the last.
-  const newest = Math.max(...wrapping.map((one) => one.createdAt.getTime()))
+  const newest = Math.max(...wrapping.map((key) => key.createdAt.getTime()))
   const createdAt = now.getTime() > newest ? now : after(new Date(newest), 1)
   const row = await newKeyringRow(rootKey, instanceId, id, createdAt)
   const keyring = await openKeyring(rootKey, instanceId, [...wrapping, row])
@@ -38,7 +38,7 @@ export type Rotated = {
   changed: { table: 'signing_key'; where: { id: string } }[]
 }
 
-/** Makes it and writes it, in the caller's transaction, under the lock that whoever changes keys takes. */
+/** Writes a new wrapping key in the caller's transaction, under the lock of every change of keys. */
 export async function writeRotatedKeyring(
   tx: Knex.Transaction,
   parts: { rootKey: RootKey; instanceId: string; id: string; now: Date },

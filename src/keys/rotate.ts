@@ -19,7 +19,7 @@ export type Rotator = {
 /** Rows as they are to be. `retired` got another end than planned; `withdrawn` counts no longer. */
 export type KeyChanges = { created: KeyRow[]; retired: KeyRow[]; withdrawn: KeyRow[] }
 
-/** What can't be done, for the operator who asked. */
+/** A rotation that is impossible now, in words for the operator. */
 export class RotationError extends Error {
   /** Our own words: a log may show them. */
   readonly safeToLog = true

@@ -14,11 +14,11 @@ export type Action =
   /** The overlap is over: the older log key signs no more. */
   | { do: 'end-log-key'; id: string }
 
-/** What nobody but an operator can do. */
+/** What only an operator can do. */
 export type Warning = {
   what: 'root_ends' | 'chain_ends'
   keyId: string
-  /** When issuing stops, if nobody does. */
+  /** When issuing stops otherwise. */
   at: Date
 }
 

@@ -1,5 +1,5 @@
 /**
- * Statements of Purser's own under its ES256 JWT key, for whoever asks /keys. Their type says that they are no JWT-SVID
+ * Statements of Purser's own under its ES256 JWT key, for readers of /keys. Their type says that they are no JWT-SVID
  * (RFC 8725 section 3.11), and they have no subject.
  */
 import { SignJWT } from 'jose'

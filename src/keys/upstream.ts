@@ -1,5 +1,5 @@
 /**
- * A chain that an upstream CA made for a key of ours. The bundle then holds the one self-signed root at which that chain
+ * A chain that an upstream CA issued for a key of ours. The bundle then holds the one self-signed root at which that chain
  * ends, until the last chain under it is expired; our own root leaves with the last issuing key under it.
  */
 import { X509Certificate } from 'node:crypto'
@@ -27,7 +27,7 @@ export type ImportParts = {
 const algorithms: Readonly<Record<string, string>> = { ec: 'ECDSA', rsa: 'RSA', ed25519: 'EdDSA' }
 
 /**
- * The imported key is beside the changes, since it was neither made nor retired: its certificate came.
+ * The imported key is no change of its own: it existed, and now has a certificate.
  * @throws RotationError, ImportedChainError
  */
 export function importChain(rows: readonly KeyRow[], parts: ImportParts): KeyChanges & { imported: KeyRow } {
@@ -43,9 +43,9 @@ export function importChain(rows: readonly KeyRow[], parts: ImportParts): KeyCha
   })
 
   const live = rows.filter((row) => !row.withdrawnAt && row.goneAt > now && !isRequested(row))
-  const known = live.find((row) => isUpstream(row) && row.chain === checked.root)
+  const knownRoot = live.find((row) => isUpstream(row) && row.chain === checked.root)
   const issuing = live.filter((row) => row.kind === 'issuing-ca')
-  const activeAt = firstUse(known, issuing, lifetimes, now)
+  const activeAt = firstUse(knownRoot, issuing, lifetimes, now)
   if (checked.notAfter <= after(activeAt, lifetimes.max.x509)) {
     throw new RotationError('the chain ends before the longest certificate under it would')
   }
@@ -57,22 +57,23 @@ export function importChain(rows: readonly KeyRow[], parts: ImportParts): KeyCha
     goneAt: checked.notAfter,
   }
   const times = { createdAt: now, activeAt: now, retireAt: imported.goneAt, goneAt: imported.goneAt }
-  const created = known ? [] : [upstreamRoot(checked.root, requested, times, parts.randomBytes)]
+  const created = knownRoot ? [] : [upstreamRoot(checked.root, requested, times, parts.randomBytes)]
   const retired = issuing.flatMap((row) => retire(row, activeAt, now))
   const ended = issuing.map((row) => retired.find((key) => key.id === row.id) ?? row)
   const roots = live
     .filter((row) => row.kind === 'root-ca' && !isUpstream(row) && row.retireAt > activeAt)
     .map((row) => endRoot(row, ended, activeAt))
-  const longer = known && known.goneAt < imported.goneAt ? [{ ...known, ...times, createdAt: known.createdAt }] : []
+  const longer =
+    knownRoot && knownRoot.goneAt < imported.goneAt ? [{ ...knownRoot, ...times, createdAt: knownRoot.createdAt }] : []
   return { imported, created, retired: [...retired, ...roots, ...longer], withdrawn: [] }
 }
 
-/** @throws RotationError where we asked for no such certificate */
+/** @throws RotationError for a certificate that was not requested */
 function requestedFor(rows: readonly KeyRow[], first: Buffer | undefined, now: Date): KeyRow {
   const spki = first && certificateOf(first).publicKey.export({ type: 'spki', format: 'der' })
-  const found = rows.find((row) => isRequested(row) && row.goneAt > now && spki?.equals(row.publicKey))
-  if (!found) throw new RotationError('the first certificate is not for a key that waits for one (ca:csr)')
-  return found
+  const requestedRow = rows.find((row) => isRequested(row) && row.goneAt > now && spki?.equals(row.publicKey))
+  if (!requestedRow) throw new RotationError('the first certificate is not for a key that waits for one (ca:csr)')
+  return requestedRow
 }
 
 function blocks(pem: string): Buffer[] {
@@ -100,9 +101,9 @@ function withRoot(chain: Buffer[], bundle: Buffer[]): Buffer[] {
 }
 
 /** Waits for the bundle to reach everybody, unless its root is there already, or nothing signs meanwhile. */
-function firstUse(known: KeyRow | undefined, issuing: readonly KeyRow[], lifetimes: Lifetimes, now: Date): Date {
+function firstUse(knownRoot: KeyRow | undefined, issuing: readonly KeyRow[], lifetimes: Lifetimes, now: Date): Date {
   if (!issuing.some((row) => row.activeAt <= now)) return now
-  const published = after(known?.createdAt ?? now, lifetimes.publish)
+  const published = after(knownRoot?.createdAt ?? now, lifetimes.publish)
   return published > now ? published : now
 }
 

@@ -29,9 +29,9 @@ export const permissions = {
 export type OperatorPermission = keyof typeof permissions
 
 /**
- * What a route asks of its caller. `none`: nobody is looked at, a proof may be in the body. `bootstrap`: the bootstrap
- * token. `self`: any live credential of the caller's own. `introspect`: the same, to ask about somebody else's token.
- * `granted:…`: a workload by a live credential of its own, whose grant the handler asks, or an operator with the permission.
+ * What a route requires of its caller. `none`: nothing; a proof may be in the body. `bootstrap`: the bootstrap token.
+ * `self`: any live credential of the caller. `introspect`: the same, for questions about the token of another.
+ * `granted:…`: a workload with a live credential, whose grant the handler checks, or an operator with the permission.
  */
 export type Permission =
   'none' | 'bootstrap' | 'self' | 'introspect' | OperatorPermission | `granted:${OperatorPermission}`
@@ -39,7 +39,7 @@ export type Permission =
 export const isOperatorPermission = (permission: string): permission is OperatorPermission =>
   Object.hasOwn(permissions, permission)
 
-/** What the route asks of an operator; nothing where it asks for no role. */
+/** The permission that an operator needs; nothing where no role is required. */
 export function operatorPermission(permission: Permission): OperatorPermission | undefined {
   const name = permission.replace(/^granted:/, '')
   return isOperatorPermission(name) ? name : undefined

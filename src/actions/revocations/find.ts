@@ -102,11 +102,11 @@ async function end(tx: Knex.Transaction, holder: Holder, since: Date, now: Date)
 }
 
 /**
- * Everything of a session or a SPIFFE ID: most of it is found and written before the head lock; from that on nobody else
- * appends, so the rest is what came meanwhile, and nothing is missed. The sessions' own rows are locked after the head,
- * in the order of the group commit: the other way round, an issuance of the same session and this would wait for each
- * other.
- * @param oldest what was issued before is expired in any case
+ * Everything of a session or a SPIFFE ID. Most of it is found and written before the head lock. No other append happens
+ * under that lock, so the second search finds what was issued meanwhile and misses nothing. The rows of sessions are
+ * locked after the head, in the order of the group commit: in the other order this and an issuance of the same session
+ * would deadlock.
+ * @param oldest credentials issued before are expired
  */
 async function everything(
   tx: Knex.Transaction,
@@ -136,7 +136,7 @@ async function everything(
 
 /**
  * Finds what a revocation covers and ends the sessions in it.
- * @param write takes what was found, in one or two parts
+ * @param write receives the findings, in one or two parts
  * @throws Refusal `not_found`
  */
 export async function findRevoked(
@@ -153,7 +153,7 @@ export async function findRevoked(
   } else await everything(tx, selection, oldest, now, write)
 }
 
-/** The rows that make every replica refuse what was found: a credential until its end, a caller until it is released. */
+/** The blocks by which every replica refuses a credential until it expires, and a caller until its release. */
 export function blocksOf(
   found: Found,
   reason: string | undefined,

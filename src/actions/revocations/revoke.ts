@@ -1,5 +1,5 @@
 /**
- * Revokes one certificate, JWT or access token, a session with everything it holds, or what a SPIFFE ID was given. Every
+ * Revokes one certificate, JWT or access token, a session with everything it holds, or everything of a SPIFFE ID. Every
  * replica refuses it from the entry's index on. The instance of a revoked session, or the SPIFFE ID, is blocked until an
  * operator releases it (release.ts).
  */
@@ -40,7 +40,7 @@ function revokedOf({ blocks, sessions, leases }: Ended): Revoked {
   }
 }
 
-/** The log names everything, so that what was refused at any time can be read from it. */
+/** The log names every revoked credential, so that refusals at any time can be explained from it. */
 function entriesOf(id: string, selection: Selection, { blocks, sessions, leases }: Ended): EntryPart[] {
   const entries: EntryPart[] = []
   const kind = blockedKind(blocks)

@@ -16,7 +16,7 @@ export async function revokeToken(
   const token = live.find((row) => row.id === id)
   if (!token) throw refuse('not_found')
   if (token.role === 'admin' && live.filter((row) => row.role === 'admin').length === 1) {
-    throw refuse('conflict', { detail: 'it is the last admin token: nobody could make another' })
+    throw refuse('conflict', { detail: 'it is the last admin token, without which no other can be issued' })
   }
   await revokeApiToken(tx, id, time)
   return {

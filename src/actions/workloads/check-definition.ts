@@ -25,7 +25,7 @@ export function checkDefinition(
   if (problems) throw refuse(problems.code, { errors: problems.errors })
   const role = definition.grants?.operator?.role
   if (role !== undefined && role !== 'operator' && !(caller.kind === 'operator' && caller.role === 'admin')) {
-    const detail = 'nobody grants a role beyond their own'
+    const detail = 'a caller cannot grant a role beyond their own'
     throw refuse('forbidden', { errors: [{ pointer: '/grants/operator/role', detail }] })
   }
   return attestor
