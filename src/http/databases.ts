@@ -1,14 +1,13 @@
 /** Databases in which Purser creates roles for workloads. */
 import type { DatabaseActions } from '../actions/databases/databases.ts'
 import type { WrittenDatabase } from '../actions/databases/write.ts'
-import { refuse } from '../errors.ts'
 import type { DatabaseRow } from '../store/rows.ts'
 import { showDatabase } from './database-view.ts'
 import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { createPages } from './lists.ts'
-import { etag, expectedRevision } from './preconditions.ts'
+import { checkName, etag, expectedRevision, nameOf, namedRevision } from './preconditions.ts'
 import { rendered } from './rendered.ts'
-import { type ApiRequest, type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
+import { type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
 import type { Act, ChangeState, Issue, Read } from './route.ts'
 
 export type DatabaseRouteParts = IdempotencyParts & { actions: { databases: DatabaseActions } }
@@ -35,15 +34,12 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts) {
   const replace: ChangeState = async (request, tx, snapshot) => {
     const expected = expectedRevision(request)
     const database = bodyOf(request, 'replaceDatabase')
-    if (database.name !== nameOf(request))
-      throw refuse('impossible', { errors: [{ pointer: '/name', detail: 'must be the name in the path' }] })
+    checkName(request, database)
     return rendered(await databases.replace(request, tx, snapshot, { expected, database }), showWritten)
   }
 
-  const remove: ChangeState = async (request, tx, snapshot) => {
-    const input = { expected: expectedRevision(request), name: nameOf(request) }
-    return rendered(await databases.delete(request, tx, snapshot, input), () => noContent)
-  }
+  const remove: ChangeState = async (request, tx, snapshot) =>
+    rendered(await databases.delete(request, tx, snapshot, namedRevision(request)), () => noContent)
 
   const check: Issue = async (request, snapshot) => rendered(await databases.check(snapshot, nameOf(request)), json)
 
@@ -52,8 +48,6 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts) {
 
   return { list, get, create: idempotent(parts, create, again), replace, remove, check, rotateAdmin }
 }
-
-const nameOf = ({ params }: ApiRequest): string => params.name ?? ''
 
 const replyWith = (row: DatabaseRow, status = 200): Reply =>
   json(showDatabase(row), { status, headers: etag(row.revision) })

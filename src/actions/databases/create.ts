@@ -3,18 +3,18 @@ import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
 import { sealPassword } from '../../secrets/databases/admin.ts'
-import { type Knex, isUniqueViolation } from '../../store/database.ts'
+import type { Knex } from '../../store/database.ts'
 import { insertDatabase } from '../../store/databases.ts'
 import { byName } from '../../store/registrations.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
+import { impossible, insertUnique } from '../registrations.ts'
 import {
   type DatabaseInput,
   type DatabaseParts,
   type WrittenDatabase,
   databaseChange,
-  impossible,
   readDefinition,
   refuseRotatedAdmin,
 } from './write.ts'
@@ -36,15 +36,11 @@ export const createNewDatabase =
     const { name, kind } = definition
     const admin = sealPassword(keyring, id, 1, password)
     const row: DatabaseRow = { id, name, kind, definition, revision: 1, admin, createdAt: time }
-    try {
-      await insertDatabase(tx, row)
-    } catch (error) {
-      throw isUniqueViolation(error) ? refuse('already_exists') : error
-    }
+    await insertUnique(insertDatabase(tx, row))
     const { entry, changed } = databaseChange(row)
     return {
       result: { database: row, isNew: true },
       entry: { action: 'database.create', ...entry },
-      ...(changed && { changed }),
+      changed,
     }
   }

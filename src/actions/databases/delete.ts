@@ -5,10 +5,9 @@ import type { Knex } from '../../store/database.ts'
 import { removeDatabase } from '../../store/databases.ts'
 import { isRotatedIn } from '../../store/rotation-policies.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
-import { databaseOf } from './find.ts'
+import type { Context } from '../context.ts'
+import { findAtRevision, removed } from '../registrations.ts'
 import { lockedCredential, refuseGranted, refuseUsed } from './in-use.ts'
-import { changedDatabase, databaseChange } from './write.ts'
 
 /** @throws Refusal `in_use` */
 export async function deleteDatabase(
@@ -17,18 +16,11 @@ export async function deleteDatabase(
   snapshot: Snapshot,
   { name, expected }: { name: string; expected: number },
 ): Promise<Change<undefined>> {
-  const row = databaseOf(snapshot, name)
-  checkRevision(expected, row.revision)
+  const row = findAtRevision(snapshot.databases, name, expected)
   await lockedCredential(tx, row, true)
   refuseGranted(row, snapshot)
   if (await isRotatedIn(tx, name)) throw refuse('in_use', { detail: 'secrets are rotated in it' })
   await removeDatabase(tx, row.id, time)
-  const { resource } = databaseChange(row).entry
-  return {
-    result: undefined,
-    entry: { ...(resource && { resource }) },
-    changed: changedDatabase(row),
-    // Without the credential no role can be dropped.
-    placed: () => refuseUsed(tx, row),
-  }
+  // Without the credential no role can be dropped.
+  return { ...removed('database', row), placed: () => refuseUsed(tx, row) }
 }

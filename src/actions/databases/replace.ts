@@ -8,6 +8,7 @@ import { updateDatabase } from '../../store/databases.ts'
 import { byName } from '../../store/registrations.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { type Context, checkRevision } from '../context.ts'
+import { impossible } from '../registrations.ts'
 import { createNewDatabase } from './create.ts'
 import { lockedCredential, refuseUsed } from './in-use.ts'
 import {
@@ -15,7 +16,6 @@ import {
   type DatabaseParts,
   type WrittenDatabase,
   databaseChange,
-  impossible,
   readDefinition,
   refuseRotatedAdmin,
 } from './write.ts'

@@ -8,13 +8,13 @@ import { targetError } from '../../secrets/databases/target-error.ts'
 import { lockDatabase, stageAdmin, stagedAdmin } from '../../store/databases.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
 import type { Acting } from '../context.ts'
-import { databaseOf } from './find.ts'
+import { findByName } from '../registrations.ts'
 
 export const createRotateAdmin =
   (parts: AdminParts & { randomBytes: (size: number) => Buffer }) =>
   async ({ begin, finish }: Acting, name: string): Promise<Recorded<DatabaseRow>> => {
     const { result: row } = await begin(async (tx, snapshot): Promise<Change<DatabaseRow>> => {
-      const database = databaseOf(snapshot, name)
+      const database = findByName(snapshot.databases, name)
       const locked = await lockDatabase(tx, database.id)
       if (locked?.revision !== database.revision) throw refuse('stale')
       // A credential that is staged already is set: the server may take it.

@@ -1,5 +1,4 @@
 /** What create and replace share: the definition that an operator writes, and the entry of a change. */
-import type { Change, Changed } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import type { AdminParts } from '../../secrets/databases/admin.ts'
 import { type DatabaseDefinition, definitionOf, faultsOf } from '../../secrets/databases/definition.ts'
@@ -9,6 +8,7 @@ import type { Rotators } from '../../secrets/rotators/rotator.ts'
 import type { Knex } from '../../store/database.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
+import { impossible, written } from '../registrations.ts'
 
 export type DatabaseParts = AdminParts & { randomBytes: (size: number) => Buffer; rotators: Rotators }
 
@@ -49,15 +49,4 @@ export async function refuseRotatedAdmin(
   if (path !== undefined) throw impossible('/admin/username', `is changed by the rotation policy of ${path}`)
 }
 
-export const impossible = (pointer: string, detail: string): Error =>
-  refuse('impossible', { errors: [{ pointer, detail }] })
-
-export const changedDatabase = ({ id }: DatabaseRow): Changed[] => [{ table: 'database', where: { id } }]
-
-export const databaseChange = (row: DatabaseRow): Pick<Change<unknown>, 'entry' | 'changed'> => ({
-  entry: {
-    resource: { kind: 'database', id: row.id, name: row.name, revision: row.revision },
-    change: { after: definitionOf(row) },
-  },
-  changed: changedDatabase(row),
-})
+export const databaseChange = (row: DatabaseRow) => written('database', row, definitionOf(row))
