@@ -14,7 +14,7 @@ import { type SessionActionParts, createSessionActions } from './sessions/sessio
 import { createTokenActions } from './tokens/tokens.ts'
 import { type WorkloadActionParts, createWorkloadActions } from './workloads/workloads.ts'
 
-export type ActionParts = SessionActionParts &
+type ActionParts = SessionActionParts &
   SecretParts &
   RotationActionParts &
   DatabaseParts & { leasing: LeaseParts } & AttestorActionParts &

@@ -27,7 +27,7 @@ type KeyedRequest = Pick<Context, 'caller' | 'time'> & {
   body: unknown
 }
 
-export type EarlierOutcome = Pick<StoredOutcome, 'status'> & { place: string }
+type EarlierOutcome = Pick<StoredOutcome, 'status'> & { place: string }
 
 type Repeatable<R> = {
   perform: () => Promise<Change<R>>

@@ -4,7 +4,7 @@ import { logVkey } from '../keys/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
-export type LogKey = { row: KeyRow; epoch: number; vkey: string }
+type LogKey = { row: KeyRow; epoch: number; vkey: string }
 
 /** Every key that ever signed the log, oldest first. Which sizes each signs is in its row: `fromSize`, `toSize`. */
 export function logKeysOf({ keys, trustDomain }: Pick<Snapshot, 'keys' | 'trustDomain'>): LogKey[] {

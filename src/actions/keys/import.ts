@@ -11,7 +11,7 @@ import type { Context } from '../context.ts'
 import { lockedKeys, orRefuse } from './locked.ts'
 
 /** Both PEM: the certificate of a requested key with what leads up to the root, and the root. */
-export type UpstreamChain = { certificateChain: string; trustBundle: string }
+type UpstreamChain = { certificateChain: string; trustBundle: string }
 
 /** Takes the chain that an upstream CA signed for a requested key. @throws Refusal `impossible` */
 export const importCa =

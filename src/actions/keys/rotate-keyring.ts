@@ -13,7 +13,7 @@ export type RotateKeyringParts = {
   keyring: Pick<Keyring, 'currentId'>
   randomBytes: (size: number) => Buffer
 }
-export type RotatedKeyring = { created: WrappingKey; replaced: WrappingKey[] }
+type RotatedKeyring = { created: WrappingKey; replaced: WrappingKey[] }
 
 /** A new wrapping key. It wraps private keys at once; a job wraps the values' data keys after it (jobs/rewrap.ts). */
 export const rotateKeyring =

@@ -10,7 +10,7 @@ import type { Context } from '../context.ts'
 import { lockedKeys, orRefuse } from './locked.ts'
 
 /** `level` is that of a CA; the issuing one unless given. */
-export type KeyRotation = { kind: 'ca' | 'jwt' | 'log'; level?: 'root' | 'issuing'; compromised?: boolean }
+type KeyRotation = { kind: 'ca' | 'jwt' | 'log'; level?: 'root' | 'issuing'; compromised?: boolean }
 
 async function changesFor(
   { kind, level, compromised = false }: KeyRotation,

@@ -9,7 +9,7 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import { impossible } from '../registrations.ts'
 import { type EpochParts, reading } from './epoch-view.ts'
 
-export type ExportQuery = { epoch?: number; from?: number; to?: number; since?: Date; until?: Date }
+type ExportQuery = { epoch?: number; from?: number; to?: number; since?: Date; until?: Date }
 
 const wholeOf = (view: EpochView | undefined, snapshot: Snapshot): Section | undefined =>
   view && { view, from: 0, to: view.size, vkeys: logVkeysOf(snapshot, view.epoch) }

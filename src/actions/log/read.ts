@@ -8,8 +8,8 @@ import { impossible } from '../registrations.ts'
 import { type EpochParts, epochView, reading } from './epoch-view.ts'
 
 export type ProvenEntry = { epoch: number; row: EntryRow; proof: string }
-export type Growth = { epoch: number; from: number; to: number }
-export type ProvenGrowth = Growth & { consistency: Buffer[]; checkpoint: string }
+type Growth = { epoch: number; from: number; to: number }
+type ProvenGrowth = Growth & { consistency: Buffer[]; checkpoint: string }
 
 /** @throws Refusal `not_found` */
 export const readEntry =

@@ -6,7 +6,7 @@ import { type EpochParts, epochView, reading } from './epoch-view.ts'
 /** Entries [from, to) of an epoch. */
 export type Span = { epoch: number; from: number; to: number }
 
-export type LogQuery = Filters & {
+type LogQuery = Filters & {
   epoch?: number
   since?: Date
   until?: Date

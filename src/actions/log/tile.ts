@@ -4,7 +4,7 @@ import { refuse } from '../../errors.ts'
 import type { Database } from '../../store/database.ts'
 import { readLeaves } from '../../store/log.ts'
 
-export type TileParts = { db: Pick<Database, 'knex'>; epochs: Epochs }
+type TileParts = { db: Pick<Database, 'knex'>; epochs: Epochs }
 
 /** Every epoch stays readable. @throws Refusal `not_found` */
 export async function publicView(epochs: Epochs, epoch: number): Promise<EpochView> {

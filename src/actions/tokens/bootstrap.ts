@@ -19,7 +19,7 @@ import type { Context } from '../context.ts'
 export const bootstrapSeconds = 3600
 const apiTokenSeconds = 30 * 24 * 3600
 
-export type AdminToken = { operator: 'admin'; tokenId: string; token: string; expiresAt: string }
+type AdminToken = { operator: 'admin'; tokenId: string; token: string; expiresAt: string }
 
 export const exchangeBootstrap =
   ({ randomBytes }: { randomBytes: (size: number) => Buffer }) =>

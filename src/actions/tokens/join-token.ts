@@ -11,8 +11,8 @@ import { impossible } from '../registrations.ts'
 
 const defaults = { lifetimeSeconds: 600, uses: 1 }
 
-export type JoinTokenSpec = { workload: string; lifetimeSeconds?: number; uses?: number }
-export type JoinToken = { id: string; token: string; workload: string; uses: number; expiresAt: string }
+type JoinTokenSpec = { workload: string; lifetimeSeconds?: number; uses?: number }
+type JoinToken = { id: string; token: string; workload: string; uses: number; expiresAt: string }
 
 /** A join token attests a workload that has no orchestrator's token. It belongs to one entry. */
 export const createJoinToken =
