@@ -1,16 +1,16 @@
 /**
- * What ends things by their time waits while this machine's clock is not the database's: a replica whose clock jumped a day
- * ahead would end every lease, every rotation and every session's consumers of all the others.
+ * Jobs that end something by its time wait while this machine's clock differs from the database's: a replica whose clock is
+ * a day ahead would end every lease and every rotation.
  */
 import type { Job } from './runner.ts'
 
-/** Further apart, and one of the two is wrong. Purser's own times are seconds at the least, and pauses are no jump. */
+/** A larger difference means that one of the clocks is wrong. */
 const maxApartMs = 60_000
-/** Several jobs run each second: they share an answer. */
-const goodForMs = 900
+/** Several jobs run each second: they share a reading. */
+const cacheMs = 900
 
 class ClockError extends Error {
-  /** Our own words: a log may show them. */
+  /** Purser's own words: a log may show them. */
   readonly safeToLog = true
   constructor(seconds: number) {
     super(
@@ -21,25 +21,25 @@ class ClockError extends Error {
 }
 
 type Parts = {
-  /** What the database says the time is. */
+  /** The clock of the database. */
   read: () => Promise<Date>
   now: () => Date
   /** Milliseconds of a clock that is never set back. */
   clock: () => number
 }
 
-/** @returns throws unless the two agree */
+/** @returns a check that throws where the clocks differ */
 export function createClockCheck({ read, now, clock }: Parts): () => Promise<void> {
   let agreed = { at: -Infinity, wall: 0 }
-  /** Since they agreed, both of this machine's clocks went the same way: one that was set is asked about at once. */
+  /** Whether this machine's two clocks have advanced alike since the last reading: a clock that was set is checked at once. */
   const isSteady = (): boolean =>
-    Math.abs(now().getTime() - agreed.wall - (clock() - agreed.at)) < maxApartMs && clock() - agreed.at < goodForMs
+    Math.abs(now().getTime() - agreed.wall - (clock() - agreed.at)) < maxApartMs && clock() - agreed.at < cacheMs
   return async () => {
     if (isSteady()) return
     const before = now().getTime()
-    const theirs = (await read()).getTime()
-    const apart = before - theirs
-    // The question may have waited: what lies between asking and hearing is nobody's fault.
+    const database = (await read()).getTime()
+    const apart = before - database
+    // The query may have waited: its duration is not a difference.
     const waited = Math.max(0, now().getTime() - before)
     if (apart > maxApartMs || apart < -(maxApartMs + waited)) throw new ClockError(Math.round(apart / 1000))
     agreed = { at: clock(), wall: now().getTime() }
@@ -47,9 +47,9 @@ export function createClockCheck({ read, now, clock }: Parts): () => Promise<voi
 }
 
 /**
- * The same job, where it may act.
- * @param may false while nothing outside may be touched: a database that was put back, or a copy of one, knows nothing of
- * the roles that were made since. Throws where the clock is wrong.
+ * Runs a job only where it may act.
+ * @param may false while nothing outside may be changed: a database that was restored or copied knows nothing of roles that
+ * were created since. Throws where the clock is wrong.
  */
 export const byTime = (job: Job, may: () => Promise<boolean>): Job => ({
   name: job.name,

@@ -1,4 +1,4 @@
-/** Makes the next keys when they are due, and says what only an operator can do. */
+/** Generates the next keys when they are due, and warns of what only an operator can do. */
 import { originOf } from '../audit/log.ts'
 import type { Change } from '../audit/record.ts'
 import { applyKeyChanges } from '../keys/apply-changes.ts'
@@ -38,19 +38,19 @@ export function keyRotation(parts: KeyRotationParts): Job {
     log.warn(`key.${what}`, { keyId, seconds, note: words[what] })
   }
 
-  /** The same plan under the lock, or none: what was made for another one is thrown away. */
+  /** Applies the plan if it is the same under the lock. Otherwise the keys are discarded. */
   async function carryOut(
     tx: Knex.Transaction,
     plan: Plan,
-    made: KeyRow[],
+    created: KeyRow[],
     time: Date,
   ): Promise<Change<undefined> | undefined> {
     const rows = await readKeys(tx)
     const current = planRotation(rows, rotator.lifetimes, time)
     if (JSON.stringify(current.actions) !== JSON.stringify(plan.actions)) return undefined
-    const { trustDomain, epoch } = snapshots.current()
-    const origin = originOf(trustDomain, epoch)
-    const applied = await applyKeyChanges(tx, { created: made, retired: [], withdrawn: [] }, origin)
+    const snapshot = snapshots.current()
+    const origin = originOf(snapshot.trustDomain, snapshot.epoch)
+    const applied = await applyKeyChanges(tx, { created, retired: [], withdrawn: [] }, origin)
     const ended = plan.actions.flatMap((action) => (action.do === 'end-log-key' ? [action.id] : []))
     const entries = [
       ...applied.entries,
@@ -64,8 +64,8 @@ export function keyRotation(parts: KeyRotationParts): Job {
       entry,
       more,
       changed: [...applied.changed, ...ended.map((id) => ({ table: 'signing_key' as const, where: { id } }))],
-      async placed(of, index) {
-        await applied.placed(of, index)
+      async placed(epoch, index) {
+        await applied.placed(epoch, index)
         for (const id of ended) await setLastSize(tx, id, index + entries.length)
       },
     }
@@ -80,12 +80,12 @@ export function keyRotation(parts: KeyRotationParts): Job {
       const plan = planRotation(rows, rotator.lifetimes, time)
       for (const warning of plan.warnings) warn(warning, time)
       if (plan.actions.length === 0) return
-      // An RSA key takes time to find: before the transaction, though another replica's may be the one that counts.
-      const made = await makePlanned(plan.actions, rows, time, rotator)
-      const done = await changeOnce({ ...parts, now: () => time }, keysLock, 'key.create', (tx) =>
-        carryOut(tx, plan, made, time),
+      // Generating an RSA key is slow: it precedes the transaction, though another replica's key may win.
+      const created = await makePlanned(plan.actions, rows, time, rotator)
+      const isChanged = await changeOnce({ ...parts, now: () => time }, keysLock, 'key.create', (tx) =>
+        carryOut(tx, plan, created, time),
       )
-      if (done) for (const row of made) log.info('key.created', { keyId: row.id, note: row.kind })
+      if (isChanged) for (const row of created) log.info('key.created', { keyId: row.id, note: row.kind })
     },
   }
 }

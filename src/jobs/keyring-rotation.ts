@@ -1,6 +1,6 @@
 /**
- * A wrapping key is used with random nonces, so it rotates long before 2^32 uses (NIST SP 800-38D, 8.3). Counted roughly, by what the
- * planner knows, and exactly only where that is much.
+ * A wrapping key is used with random nonces, so it rotates long before 2^32 uses (NIST SP 800-38D, 8.3). The planner's
+ * estimate comes first; an exact count follows where that is high.
  */
 import { writeRotatedKeyring } from '../keys/rotate-keyring.ts'
 import type { RootKey } from '../keys/root-key.ts'
@@ -43,13 +43,13 @@ export function keyringRotation(parts: KeyringRotationParts): Job {
     async run() {
       if (!(await isDue(db.knex))) return
       const id = newId('kek', randomBytes)
-      const made = await changeOnce(parts, lock, 'key.rewrap', async (tx, now) => {
+      const isRotated = await changeOnce(parts, lock, 'key.rewrap', async (tx, now) => {
         if (!(await isDue(tx))) return undefined
         const { instanceId } = snapshots.current()
         const { entry, changed } = await writeRotatedKeyring(tx, { rootKey, instanceId, id, now })
         return { result: undefined, entry: { ...entry, detail: { usedUp: keyring.currentId } }, changed }
       })
-      if (made) log.info('key.created', { keyId: id, note: 'keyring' })
+      if (isRotated) log.info('key.created', { keyId: id, note: 'keyring' })
     },
   }
 }

@@ -1,13 +1,13 @@
 /**
- * Says what became of renewals whose replica died: nothing, as far as anybody was told. The role may be valid for longer at
- * its server; the lease ends when it did, and its role with it.
+ * Records renewals whose replica died as failed. The role may be valid for longer at its server; its lease keeps its end, and
+ * the role ends with the lease.
  */
 import { databaseName, leaseEntry } from '../secrets/leases/entry.ts'
 import type { Database } from '../store/database.ts'
 import { hasRenewals, takeRenewals } from '../store/renewals.ts'
 import { type OnceParts, changeIf } from './once.ts'
 
-/** Longer than any renewal takes. */
+/** Longer than every renewal. */
 const strandedAfterMs = 60_000
 const page = 100
 

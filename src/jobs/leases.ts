@@ -1,6 +1,6 @@
 /**
- * Ends leases: at their time, with their session, with what their entry grants, and those that somebody intended and never
- * gave out. Then takes their roles away, as often as it needs.
+ * Ends leases: at their time, with their session, with their grant, and those that were intended and never issued. Then drops
+ * their roles, in as many attempts as that takes.
  */
 import type { Opening } from '../audit/seal.ts'
 import { grantOf } from '../authorize/decide.ts'
@@ -20,7 +20,7 @@ import {
 } from '../store/lease-ends.ts'
 import { type ActiveLease, type LeaseCounts, type LeaseRow, countLeases, activeLeases } from '../store/leases.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
-import { type Granting, concerned } from './lease-changes.ts'
+import { type Granting, affectedLeases } from './lease-changes.ts'
 import { endRenewals } from './lease-renewals.ts'
 import { type OnceParts, changeOnce, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
@@ -34,41 +34,42 @@ export type LeaseJobParts = OnceParts & {
 
 /** "plse" in ASCII. */
 const lock = 0x706c7365
-/** Longer than any request that makes roles takes. */
+/** Longer than every request that creates roles. */
 const strandedAfterMs = 60_000
-/** So many are read at a time, and so many begin to end in one change, which everybody's appends wait for. */
+/** Leases read at a time, and leases ended in one change: appends wait for a change. */
 const page = 500
-const together = 100
+const maxInChange = 100
 const maxPages = 10
 const maxBatches = 50
 const batch = 50
-/** For how long a replica has a batch to itself. */
-const busyMs = 120_000
-/** What a change in memory concerns is looked at with it, and every lease once in a while. */
-const lookEveryMs = 60_000
-/** How far clocks of replicas may be apart, and how long a change may take: sessions that ended so long before the last run are new. */
+/** How long a replica claims a batch. */
+const claimMs = 120_000
+/** Every lease is checked at this interval; those that a policy change affects, at once. */
+const checkAllEveryMs = 60_000
+/** Clock difference of replicas and duration of a change: a session may appear as ended this long after its end. */
 const lateMs = 120_000
-/** Nothing moves without a run that moves it. */
+/** Counts change only with a run that ends leases. */
 const countEveryMs = 15_000
 
-type Over = { lease: LeaseRow; reason: string }
+type EndingLease = { lease: LeaseRow; reason: string }
 
 export function leaseJob(parts: LeaseJobParts): Job {
   const { db, snapshots, revokeRoles, now, metrics } = parts
-  let looked: { known?: Granting; at: number } = { at: -Infinity }
-  let [ranAt, countedAt, moved] = [now().getTime(), -Infinity, false]
+  let checked: { snapshot?: Granting; at: number } = { at: -Infinity }
+  let [ranAt, countedAt, isChanged] = [now().getTime(), -Infinity, false]
 
-  /** Answers whether each of them is ended, or another replica is at it. */
-  async function end(over: readonly Over[]): Promise<boolean> {
-    let all = true
-    for (let at = 0; at < over.length; at += together) all = (await endSome(over.slice(at, at + together))) && all
-    return all
+  /** @returns whether every lease is ended, or another replica is ending it */
+  async function end(leases: readonly EndingLease[]): Promise<boolean> {
+    let isEnded = true
+    for (let at = 0; at < leases.length; at += maxInChange)
+      isEnded = (await endSome(leases.slice(at, at + maxInChange))) && isEnded
+    return isEnded
   }
 
-  async function endSome(over: readonly Over[]): Promise<boolean> {
-    moved = true
+  async function endSome(leases: readonly EndingLease[]): Promise<boolean> {
+    isChanged = true
     const snapshot = snapshots.current()
-    const entries = over.map(({ lease, reason }) =>
+    const entries = leases.map(({ lease, reason }) =>
       leaseEntry(lease, 'intended', { database: databaseName(snapshot, lease.databaseId), reason }),
     )
     try {
@@ -80,29 +81,29 @@ export function leaseJob(parts: LeaseJobParts): Job {
           more,
           async placed() {
             let begun = 0
-            for (const reason of new Set(over.map((over) => over.reason))) {
-              const ids = over.filter((over) => over.reason === reason).map((over) => over.lease.id)
+            for (const reason of new Set(leases.map((ending) => ending.reason))) {
+              const ids = leases.filter((ending) => ending.reason === reason).map(({ lease }) => lease.id)
               const from = reason === 'not_given_out' ? (['intended'] as const) : (['active'] as const)
               begun += await beginRevoking(tx, ids, from, { reason, now: time })
             }
-            // Given out, or ended by somebody else, since they were read: the entries would not be true.
-            if (begun !== over.length) throw movedOn
+            // A lease was issued or ended since it was read: its entry would be false.
+            if (begun !== leases.length) throw stale
           },
         }
       })
     } catch (error) {
-      if (error !== movedOn) throw error
+      if (error !== stale) throw error
       return false
     }
     return true
   }
 
-  /** Answers whether none is left. */
+  /** @returns whether none is left */
   async function endPages(find: (time: Date) => Promise<LeaseRow[]>, reason: string): Promise<boolean> {
     for (let pages = 0; pages < maxPages; pages++) {
-      const over = (await find(now())).map((lease) => ({ lease, reason }))
-      const ended = await end(over)
-      if (over.length < page) return ended
+      const leases = (await find(now())).map((lease) => ({ lease, reason }))
+      const isEnded = await end(leases)
+      if (leases.length < page) return isEnded
     }
     return false
   }
@@ -114,43 +115,43 @@ export function leaseJob(parts: LeaseJobParts): Job {
     if (await endPages(() => leasesOfEndedSessions(db.knex, since, page), 'session')) ranAt = began
     const before = new Date(now().getTime() - strandedAfterMs)
     await end((await staleIntendedLeases(db.knex, before, page)).map((lease) => ({ lease, reason: 'not_given_out' })))
-    await lookAtHeld()
+    await checkHeld()
   }
 
-  async function lookAtHeld(): Promise<void> {
+  async function checkHeld(): Promise<void> {
     const snapshot = snapshots.current()
     const time = now().getTime()
-    const whole = Math.abs(time - looked.at) >= lookEveryMs
-    const whose = whole ? 'all' : concerned(looked.known, snapshot)
+    const isFull = Math.abs(time - checked.at) >= checkAllEveryMs
+    const scope = isFull ? 'all' : affectedLeases(checked.snapshot, snapshot)
     let isSettled = true
-    for (let after = ''; whose.length > 0;) {
-      const held = await activeLeases(db.knex, after, page, whose)
-      if (!(await end(held.flatMap((lease): Over[] => asOver(lease, snapshot, now()))))) isSettled = false
+    for (let after = ''; scope.length > 0;) {
+      const held = await activeLeases(db.knex, after, page, scope)
+      if (!(await end(held.flatMap((lease): EndingLease[] => asOver(lease, snapshot, now()))))) isSettled = false
       const last = held.at(-1)
       if (!last || held.length < page) break
       after = last.id
     }
-    // Where one of a page had moved on, the others wait for the next run, and not for the next change.
-    if (isSettled) looked = { known: snapshot, at: whose === 'all' ? time : looked.at }
+    // Where a page was stale, the next run checks again instead of waiting for the next change.
+    if (isSettled) checked = { snapshot, at: scope === 'all' ? time : checked.at }
   }
 
   async function revokeDue(): Promise<void> {
     for (let batches = 0; batches < maxBatches; batches++) {
       const time = now()
-      const leases = await claimRevoking(db.knex, time, new Date(time.getTime() + busyMs), batch)
+      const leases = await claimRevoking(db.knex, time, new Date(time.getTime() + claimMs), batch)
       if (leases.length === 0) return
-      moved = true
+      isChanged = true
       await revokeRoles(leases, opening(parts))
     }
   }
 
-  /** Reads every open lease: not each second. */
+  /** Counting reads every open lease: not each second. */
   async function count(): Promise<void> {
     const time = now().getTime()
-    if (!moved && Math.abs(time - countedAt) < countEveryMs) return
+    if (!isChanged && Math.abs(time - countedAt) < countEveryMs) return
     metrics.leases(await countLeases(db.knex, irrevocableAfter))
     countedAt = time
-    moved = false
+    isChanged = false
   }
 
   return {
@@ -166,12 +167,12 @@ export function leaseJob(parts: LeaseJobParts): Job {
 }
 
 /** Thrown under the head lock, so that it rolls back. */
-const movedOn = new Error('the leases moved on')
+const stale = new Error('the leases have changed')
 
 const opening = (parts: LeaseJobParts): Opening => openBySystem('lease.revoke', parts)
 
 /** Whether its session still stands as far as memory knows, and is still granted the database. */
-function asOver(lease: ActiveLease, snapshot: Snapshot, now: Date): Over[] {
+function asOver(lease: ActiveLease, snapshot: Snapshot, now: Date): EndingLease[] {
   const { session, workloadId } = lease
   if (!session || session.endedAt || session.expiresAt <= now) return [{ lease, reason: 'session' }]
   const of = { id: lease.sessionId, workloadId, ...session }

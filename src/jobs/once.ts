@@ -1,4 +1,4 @@
-/** A change that one of many replicas makes, however many see that it is due. */
+/** A change that only one of the replicas makes, however many see that it is due. */
 import type { Action } from '../audit/entry.ts'
 import type { Change, Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
@@ -7,8 +7,8 @@ import type { Knex } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
-/** Thrown inside a transaction, so that it rolls back: nothing is left to do, or another replica is doing it. */
-const nothing = new Error('nothing to do')
+/** Thrown inside a transaction to roll it back: nothing is left to do, or another replica does it. */
+const nothingToDo = new Error('nothing to do')
 
 export type OnceParts = {
   recorder: Pick<Recorder, 'change'>
@@ -27,8 +27,8 @@ export const openBySystem = (
 })
 
 /**
- * Runs a change of our own.
- * @param run looks again at what is due, in the transaction; answers nothing where that is gone
+ * Runs a change of Purser itself.
+ * @param run checks again, in the transaction, what is due; undefined where nothing is
  * @returns whether the change was made here
  */
 export async function changeIf(
@@ -40,17 +40,17 @@ export async function changeIf(
   try {
     await recorder.change(open, async (tx, snapshot) => {
       const change = await run(tx, snapshot, open.time)
-      if (!change) throw nothing
+      if (!change) throw nothingToDo
       return change
     })
     return true
   } catch (error) {
-    if (error === nothing) return false
+    if (error === nothingToDo) return false
     throw error
   }
 }
 
-/** The same under an advisory lock that the transaction holds; skips where another has it. */
+/** Like `changeIf`, under an advisory lock of the transaction; skips where another replica holds it. */
 export const changeOnce = (
   parts: OnceParts,
   lock: number,

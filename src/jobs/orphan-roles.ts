@@ -1,7 +1,6 @@
 /**
- * Roles of ours that no open lease knows: a database that was restored, a COMMIT whose answer came after its role was
- * taken back. They are looked for at the target, since nothing here knows of them, and become leases that are being ended:
- * so they go as every lease's role goes, however often that takes.
+ * Finds roles of Purser without an open lease, as a restored database or a lost answer of COMMIT leaves them. Only the target
+ * knows of them. They become leases that are being revoked, and are dropped as the roles of leases are.
  */
 import { type AdminParts, asAdmin } from '../secrets/databases/admin.ts'
 import { rolesWithPrefix } from '../secrets/databases/roles.ts'
@@ -24,7 +23,7 @@ type Orphan = { id: string; username: string }
 
 const batch = 100
 const name = 'orphan-roles'
-/** One replica looks in this time, whichever comes first. */
+/** One replica searches in this time. */
 const everyMs = 60_000
 /** "porp" in ASCII. */
 const lock = 0x706f7270
@@ -32,7 +31,7 @@ const lock = 0x706f7270
 export function orphanRoles(parts: OrphanRolesParts): Job {
   const { db, snapshots, recorder, log, now } = parts
 
-  /** The roles first, and then the leases: a role that is there has its row. */
+  /** Reads the roles before the leases: the row of a lease precedes its role. */
   async function find(database: DatabaseRow, instanceId: string): Promise<Orphan[]> {
     const roles = await asAdmin(parts, database, (session) => rolesWithPrefix(session, rolePrefix(instanceId)))
     const ours = roles.flatMap((username) => {
@@ -40,22 +39,22 @@ export function orphanRoles(parts: OrphanRolesParts): Job {
       return id === undefined ? [] : [{ id, username }]
     })
     const usernames = ours.map((object) => object.username)
-    const known = await leasedUsernames(db.knex, usernames)
-    return ours.filter(({ username }) => !known.has(username))
+    const leased = await leasedUsernames(db.knex, usernames)
+    return ours.filter(({ username }) => !leased.has(username))
   }
 
   async function adopt(database: DatabaseRow, orphans: Orphan[]): Promise<void> {
     const time = now()
-    const { id, name: named } = database
+    const { id, name: databaseName } = database
     await recorder.change(openBySystem('lease.orphan', parts), async (tx) => ({
       result: undefined,
       entry: {
-        resource: { kind: 'database', id, name: named },
+        resource: { kind: 'database', id, name: databaseName },
         detail: { roles: orphans.map((orphan) => orphan.username) },
       },
       more: orphans.map((orphan) => ({
         action: 'lease.revoke',
-        ...leaseEntry(orphan, 'intended', { database: named, reason: 'orphan' }),
+        ...leaseEntry(orphan, 'intended', { database: databaseName, reason: 'orphan' }),
       })),
       placed: () => adoptRoles(tx, id, orphans, time),
     }))

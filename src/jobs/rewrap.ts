@@ -32,7 +32,7 @@ export type RewrapParts = OnceParts & {
 /** How far it is with the wrapping key `to`; `completed` once the log says so. */
 type State = { to: string; rewrapped: number; completed: boolean }
 
-const isState = (kept: unknown): kept is State => typeof kept === 'object' && kept !== null && 'to' in kept
+const isState = (state: unknown): state is State => typeof state === 'object' && state !== null && 'to' in state
 
 const name = 'rewrap'
 /** "prwr" in ASCII. */
@@ -58,9 +58,9 @@ const placeOfAdmin = ({ id, revision, next }: WrappedAdmin): ValuePlace => ({
 export function rewrap(parts: RewrapParts): Job {
   const { db, keyring, metrics, log } = parts
   let last: WrappedVersion | undefined
-  let [failures, told] = [0, 0]
+  let [failures, reported] = [0, 0]
 
-  /** What doesn't open is somebody's fault who may write the database: it is told, and the rest goes on. */
+  /** A key that does not open was changed in the database: it is reported, and the others go on. */
   function rewrapped<T extends WrappedVersion | WrappedAdmin>(
     rows: T[],
     placeOf: (row: T) => ValuePlace,
@@ -75,18 +75,18 @@ export function rewrap(parts: RewrapParts): Job {
     })
   }
 
-  function tell(): void {
+  function report(): void {
     const words = 'data keys do not open: their rows were changed, or moved; what they were for is lost'
-    if (failures > 0 && failures !== told) log.warn('key.rewrap_failed', { count: failures, note: words })
-    told = failures
+    if (failures > 0 && failures !== reported) log.warn('key.rewrap_failed', { count: failures, note: words })
+    reported = failures
   }
 
   async function stateOf(tx: Knex, to: string): Promise<State> {
-    const kept = await readJobState(tx, name)
-    return isState(kept) && kept.to === to ? kept : { to, rewrapped: 0, completed: false }
+    const state = await readJobState(tx, name)
+    return isState(state) && state.to === to ? state : { to, rewrapped: 0, completed: false }
   }
 
-  /** True while more may be left; nothing where another replica is at it. */
+  /** @returns whether more may be left; false where another replica rewraps */
   const onePage = (older: readonly string[]): Promise<boolean> =>
     db.knex.transaction(async (tx) => {
       if (!(await tryLock(tx, lock))) return false
@@ -101,11 +101,11 @@ export function rewrap(parts: RewrapParts): Job {
       return last !== undefined
     })
 
-  /** Said once for each wrapping key. */
+  /** Records the end once for each wrapping key. */
   async function complete(older: readonly string[]): Promise<void> {
     const { currentId } = keyring
     if ((await stateOf(db.knex, currentId)).completed) return
-    const said = await changeOnce(parts, lock, 'key.rewrap', async (tx) => {
+    const isRecorded = await changeOnce(parts, lock, 'key.rewrap', async (tx) => {
       const state = await stateOf(tx, currentId)
       if (state.completed || (await countWrapped(tx, older)) > 0) return undefined
       await writeJobState(tx, name, { ...state, completed: true })
@@ -116,7 +116,7 @@ export function rewrap(parts: RewrapParts): Job {
       }
       return { result: undefined, entry }
     })
-    if (said) log.info('key.rewrapped', { keyId: currentId })
+    if (isRecorded) log.info('key.rewrapped', { keyId: currentId })
   }
 
   return {
@@ -132,7 +132,7 @@ export function rewrap(parts: RewrapParts): Job {
       if ((await countWrapped(db.knex, older)) > 0) {
         for (let pages = 0; pages < maxPages && (await onePage(older)); pages++);
       }
-      tell()
+      report()
       const left = await countWrapped(db.knex, older)
       metrics.valuesLeft(left)
       if (left === 0) await complete(older)

@@ -1,4 +1,4 @@
-/** One attempt at an effect: claimed before it, recorded after it, whatever became of it. */
+/** One attempt at an effect: claimed before, recorded after, whatever its outcome. */
 import type { Action, EntryPart } from '../audit/entry.ts'
 import type { Change } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
@@ -16,24 +16,24 @@ import type { RotationJobParts } from './rotation.ts'
 
 export type Due = RotationRow & { path: string }
 
-/** More than an effect may take, its time-outs included. */
+/** Longer than every effect with its time-outs. */
 const claimMs = 120_000
 const maxDelay = 3600
 
-/** Seconds until the next attempt: twice as long each time, an hour at most, and not for all at one moment. */
+/** Seconds until the next attempt: exponential backoff with jitter, an hour at most. */
 export function delayAfter(attempts: number, randomBytes: (size: number) => Buffer): number {
   const whole = Math.min(2 ** Math.min(attempts, 20), maxDelay)
   return whole / 2 + (randomBytes(2).readUInt16BE() / 2 ** 16) * (whole / 2)
 }
 
-/** The secret of a rotation under its row's lock, as the snapshot has it. */
+/** The secret of a rotation, under its row's lock and equal to the snapshot's. */
 export async function secretUnderLock(
   tx: Knex.Transaction,
   snapshot: Snapshot,
   { path, secretId }: Pick<Due, 'path' | 'secretId'>,
 ): Promise<SecretRow> {
   const secret = snapshot.secrets.get(path)
-  // Behind, it is tried again on a newer snapshot: while a rotation runs its secret can't be destroyed.
+  // The change runs again on a newer snapshot. The secret exists: it cannot be destroyed while a rotation runs.
   if (!secret || secret.id !== secretId || (await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
   return secret
 }
@@ -41,7 +41,7 @@ export async function secretUnderLock(
 export type Attempt = {
   action: Action
   effect: (claimed: Due, plan: Plan) => Promise<void>
-  /** In the transaction of the entry that says that it succeeded. */
+  /** Runs in the transaction of the entry that records the success. */
   done: (
     tx: Knex.Transaction,
     secret: SecretRow,
@@ -56,45 +56,45 @@ export async function attempt(parts: RotationJobParts, due: Due, { action, effec
   const time = now()
   const claimed = await claimRotation(db.knex, due, time, new Date(time.getTime() + claimMs))
   if (!claimed) return false
-  const mine: Due = { ...claimed, path: due.path }
+  const attempted: Due = { ...claimed, path: due.path }
   const plan = planOf(claimed)
   try {
-    await effect(mine, plan)
+    await effect(attempted, plan)
   } catch (error) {
     metrics.rotationAttemptFailed(action)
-    log.warn('rotation.attempt_failed', { secret: due.path, rotation: due.id, count: mine.attempts, err: error })
-    await recordFailure(parts, mine, action, error)
+    log.warn('rotation.attempt_failed', { secret: due.path, rotation: due.id, count: attempted.attempts, err: error })
+    await recordFailure(parts, attempted, action, error)
     return false
   }
   return changeIf(parts, action, async (tx, snapshot, at) => {
-    const locked = await lockClaimed(tx, mine)
+    const locked = await lockClaimed(tx, attempted)
     if (!locked) return undefined
-    const secret = await secretUnderLock(tx, snapshot, mine)
+    const secret = await secretUnderLock(tx, snapshot, attempted)
     return { result: undefined, ...(await done(tx, secret, locked, at)) }
   })
 }
 
-/** Our own words alone: what else was thrown is in the server's log. */
-const wordsOf = (error: unknown): string =>
+/** Purser's own words: the server log has other errors. */
+const messageOf = (error: unknown): string =>
   error instanceof RotatorError ? error.message : 'internal: the attempt failed; the server log says more'
 
-async function recordFailure(parts: RotationJobParts, mine: Due, action: Action, error: unknown): Promise<void> {
-  const lastError = wordsOf(error)
+async function recordFailure(parts: RotationJobParts, due: Due, action: Action, error: unknown): Promise<void> {
+  const lastError = messageOf(error)
   const { hopeless, untouched } = error instanceof RotatorError ? error : { hopeless: false, untouched: false }
   await changeIf(parts, action, async (tx, snapshot, at) => {
-    const locked = await lockClaimed(tx, mine)
+    const locked = await lockClaimed(tx, due)
     if (!locked) return undefined
     const entry = (detail: Record<string, unknown>): EntryPart => ({
       outcome: 'failed',
-      resource: secretResource({ id: mine.secretId, path: mine.path }),
-      detail: { rotation: mine.id, attempt: mine.attempts, error: lastError, ...detail },
+      resource: secretResource({ id: due.secretId, path: due.path }),
+      detail: { rotation: due.id, attempt: due.attempts, error: lastError, ...detail },
     })
-    // Nothing was set by it, and no attempt before it may have: there is nothing to take back.
+    // Neither this attempt nor an earlier one set anything: there is nothing to undo.
     if (hopeless && locked.state === 'pending' && (untouched || locked.attempts === 1)) {
-      await giveUp(tx, await secretUnderLock(tx, snapshot, mine), locked, lastError, at)
+      await giveUp(tx, await secretUnderLock(tx, snapshot, due), locked, lastError, at)
       return { result: undefined, entry: entry({ state: 'failed' }) }
     }
-    const seconds = hopeless ? maxDelay : delayAfter(mine.attempts, parts.randomBytes)
+    const seconds = hopeless ? maxDelay : delayAfter(due.attempts, parts.randomBytes)
     const nextAttemptAt = new Date(at.getTime() + Math.ceil(seconds * 1000))
     const { lockedUntil: _, ...rest } = locked
     await updateRotation(tx, { ...rest, lastError, nextAttemptAt, updatedAt: at })

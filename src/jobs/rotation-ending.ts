@@ -1,4 +1,4 @@
-/** Ends the versions before the live one: when every consumer that is waited for has moved, or as the deadline policy says. */
+/** Retires the versions before the live one: when every consumer has moved, or as the policy says at the deadline. */
 import type { EntryPart } from '../audit/entry.ts'
 import type { Change } from '../audit/record.ts'
 import { secretResource } from '../secrets/entry.ts'
@@ -15,14 +15,14 @@ import { changeIf } from './once.ts'
 import { type Due, attempt, secretUnderLock } from './rotation-attempt.ts'
 import type { RotationJobParts } from './rotation.ts'
 
-/** Ending begins with no further version after it: well within a claim (rotation-attempt.ts). */
+/** No further version is ended after this time: well within a claim (rotation-attempt.ts). */
 const maxMs = 30_000
-/** A rotation that waits for long is looked at less often. */
-const rarestLookMs = 15_000
+/** A rotation that waits for long is checked less often. */
+const maxCheckMs = 15_000
 
 type Verdict =
   | { do: 'wait' }
-  /** The deadline passed: `hold` keeps the versions before, `alert` says so and waits on. */
+  /** The deadline has passed: `hold` keeps the versions before, `alert` records it and goes on waiting. */
   | { do: 'hold' | 'alert'; left: Consumer[] }
   | { do: 'retire'; why: 'moved' | 'deadline'; left: Consumer[] }
 
@@ -37,11 +37,11 @@ function judge({ deadlineAt }: Pick<RotationRow, 'deadlineAt'>, plan: Plan, left
 export function createEnding(parts: RotationJobParts): (due: Due) => Promise<void> {
   const { db, now, keyring, rotators, consumersOf, snapshots, log } = parts
 
-  /** Who is waited for, judged again in the transaction of the entry: somebody may have said something meanwhile. */
+  /** Judges the consumers again in the transaction of the entry: an operator may have changed the rotation meanwhile. */
   async function decide(
     due: Due,
     action: 'secret.rotation' | 'secret.retire',
-    wanted: Verdict['do'],
+    expected: Verdict['do'],
     carryOut: (
       tx: Knex.Transaction,
       secret: SecretRow,
@@ -56,7 +56,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
       if (row?.id !== due.id || row.state !== due.state || planOf(row).retiring) return undefined
       const consumers = await consumersOf(secret, row, snapshot, at, tx)
       const verdict = judge(row, planOf(row), waitedFor(consumers), at)
-      return verdict.do === wanted ? carryOut(tx, secret, row, verdict, at) : undefined
+      return verdict.do === expected ? carryOut(tx, secret, row, verdict, at) : undefined
     })
   }
 
@@ -76,9 +76,9 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     if (recorded) log.warn('rotation.deadline', { secret: due.path, rotation: due.id, note: how })
   }
 
-  /** Where nothing outside has to be told, this is all of it; else the intent, before any effect. */
+  /** Retires the versions where there is no target; otherwise records the intent, before any effect. */
   async function beginEnd(due: Due): Promise<void> {
-    const ended = await decide(due, 'secret.retire', 'retire', async (tx, secret, row, verdict, at) => {
+    const isRecorded = await decide(due, 'secret.retire', 'retire', async (tx, secret, row, verdict, at) => {
       if (verdict.do !== 'retire') throw new Error('decided otherwise')
       const plan = planOf(row)
       const retiring = { why: verdict.why, holders: namesOf(verdict.left) }
@@ -89,43 +89,43 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
       const detail = { rotation: row.id, why: verdict.why, holders: verdict.left.length, fromVersion: row.fromVersion }
       return { result: undefined, entry: { outcome: 'intended', resource: secretResource(secret), detail } }
     })
-    if (ended && !rotators.get(due.rotator)?.effects) isRetired(due)
+    if (isRecorded && !rotators.get(due.rotator)?.effects) logRetired(due)
   }
 
-  const isRetired = (due: Due): void => {
+  const logRetired = (due: Due): void => {
     log.info('rotation.retired', { secret: due.path, rotation: due.id })
   }
 
-  /** Versions that the log will call retired, the last first: each is one that opens nothing any more. */
-  async function endedWith({ secretId, fromVersion, toVersion }: Due, { alike = [] }: Plan): Promise<number[]> {
+  /** The versions to end at the target, the last first. The log calls them retired afterwards. */
+  async function versionsToEnd({ secretId, fromVersion, toVersion }: Due, { alike = [] }: Plan): Promise<number[]> {
     const before = (await listVersions(db.knex, secretId)).filter(
       ({ version, staged, retiredAt }) => version < toVersion && !staged && !retiredAt && !alike.includes(version),
     )
-    return [...new Set([fromVersion, ...before.map((one) => one.version)])]
+    return [...new Set([fromVersion, ...before.map((row) => row.version)])]
   }
 
   async function endAtTarget(due: Due, retiring: NonNullable<Plan['retiring']>): Promise<void> {
-    const done = await attempt(parts, due, {
+    const isDone = await attempt(parts, due, {
       action: 'secret.retire',
       async effect(claimed, plan) {
         const { id, path, secretId, fromVersion, toVersion, attempts } = claimed
         const { retire } = rotatorOf(rotators, plan)
         const place = { id: secretId, path }
         if (!retire) return
-        const kept = await valueOf(db.knex, keyring, place, toVersion)
-        if (!kept) throw new Error(`version ${toVersion}, which a rotation made live, has no value`)
-        const effect = { config: plan.rotator, rotationId: id, path, attempt: attempts, kept }
+        const remaining = await valueOf(db.knex, keyring, place, toVersion)
+        if (!remaining) throw new Error(`version ${toVersion}, which a rotation made live, has no value`)
+        const effect = { config: plan.rotator, rotationId: id, path, attempt: attempts, remaining }
         const began = now().getTime()
-        for (const version of await endedWith(claimed, plan)) {
+        for (const version of await versionsToEnd(claimed, plan)) {
           if (now().getTime() - began > maxMs) throw new RotatorError('slow', 'the target is slow')
           const ended = await valueOf(db.knex, keyring, place, version)
-          // Of one that was destroyed long ago nobody knows anything; of the last, that it was a role of the policy's.
+          // A destroyed value is unknown; of the last version, the target still knows the account.
           if (ended || version === fromVersion) await retire({ ...effect, ...(ended && { ended }) })
         }
       },
       done: (tx, secret, claimed, at) => endOlder(tx, secret, claimed, retiring, at),
     })
-    if (done) isRetired(due)
+    if (isDone) logRetired(due)
   }
 
   return async (due) => {
@@ -134,13 +134,13 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     const time = now()
     const snapshot = snapshots.current()
     const secret = snapshot.secrets.get(due.path)
-    // This replica hasn't heard yet that the new version is the live one.
+    // This replica's snapshot does not have the new version yet.
     if (secret?.version !== due.toVersion) return
     const verdict = judge(due, plan, waitedFor(await consumersOf(secret, due, snapshot, time)), time)
     if (verdict.do === 'retire') return beginEnd(due)
     if (verdict.do !== 'wait') return atDeadline(due, verdict.do)
     const age = time.getTime() - due.startedAt.getTime()
-    await postponeCheck(db.knex, due, time, new Date(time.getTime() + Math.min(Math.max(age / 20, 1000), rarestLookMs)))
+    await postponeCheck(db.knex, due, time, new Date(time.getTime() + Math.min(Math.max(age / 20, 1000), maxCheckMs)))
   }
 }
 

@@ -1,4 +1,4 @@
-/** Begins the rotations whose time has come by their policies' schedules. */
+/** Begins rotations by the schedules of their policies. */
 import type { EntryPart } from '../audit/entry.ts'
 import { Refusal } from '../errors.ts'
 import { secretResource } from '../secrets/entry.ts'
@@ -15,7 +15,7 @@ import type { RotationJobParts } from './rotation.ts'
 const max = 200
 /** "plrt" in ASCII. */
 const lock = 0x706c7274
-const sayLateEveryMs = 3600_000
+const reportLateEveryMs = 3600_000
 
 type DuePolicy = Awaited<ReturnType<typeof duePolicies>>[number]
 
@@ -27,13 +27,13 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     return schedule && nextRun(schedule, after, randomBytes)
   }
 
-  /** Whether its window has passed; a policy without one begins late. */
+  /** Whether the window has passed. Without a window, a rotation begins late. */
   function isMissed(policy: DuePolicy, at: Date): boolean {
     const window = policyOf(policy).schedule?.windowSeconds
     return window !== undefined && at.getTime() > policy.nextAt.getTime() + window * 1000
   }
 
-  /** Moved on to the next time, so that any other replica finds nothing due. */
+  /** Advances the policy to its next time in the same transaction: other replicas find nothing due. */
   async function begin(policy: DuePolicy): Promise<boolean> {
     const plan = newPlan(policyOf(policy))
     const live = snapshots.current().secrets.get(policy.path)
@@ -47,8 +47,8 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     })
   }
 
-  /** It can't begin, and the log says why. */
-  const leaveOut = (policy: DuePolicy, error: string): Promise<boolean> =>
+  /** Skips a rotation that cannot begin, and records why. */
+  const skip = (policy: DuePolicy, error: string): Promise<boolean> =>
     changeIf(parts, 'secret.rotate', async (tx, _, at) => {
       const next = nextOf(policy, at)
       if (!(await advancePolicy(tx, policy.secretId, policy.nextAt, next))) return undefined
@@ -61,11 +61,11 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
       return { result: undefined, entry }
     })
 
-  /** It waits until it can, and the log says so, once an hour for all replicas. */
-  async function sayLate(policy: DuePolicy, { info }: Refusal): Promise<void> {
+  /** Records once an hour, for all replicas, that a rotation waits. */
+  async function reportLate(policy: DuePolicy, { info }: Refusal): Promise<void> {
     const time = now()
     if (time.getTime() - policy.nextAt.getTime() < lateMs) return
-    if (!(await takeTurn(db.knex, `late-rotation/${policy.secretId}`, lock, time, sayLateEveryMs))) return
+    if (!(await takeTurn(db.knex, `late-rotation/${policy.secretId}`, lock, time, reportLateEveryMs))) return
     const error = `waits: ${info.detail ?? 'something stands in its way'}`
     log.warn('rotation.late', { secret: policy.path, note: error })
     await changeIf(parts, 'secret.rotate', async () => ({
@@ -78,22 +78,22 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     }))
   }
 
-  async function beginOne(policy: DuePolicy): Promise<void> {
+  async function beginOrSkip(policy: DuePolicy): Promise<void> {
     if (isMissed(policy, now())) {
-      await leaveOut(policy, policy.runs ? 'missed: the rotation before still runs' : 'missed: its window has passed')
+      await skip(policy, policy.runs ? 'missed: the rotation before still runs' : 'missed: its window has passed')
       return
     }
     if (policy.runs) return
-    // Whoever deleted it meant readers to get nothing: a schedule gives them nothing else.
-    if (policy.deleted) return void (await leaveOut(policy, 'deleted: its live version was deleted'))
+    // An operator deleted the value: a schedule does not give readers another.
+    if (policy.deleted) return void (await skip(policy, 'deleted: its live version was deleted'))
     try {
       await begin(policy)
     } catch (error) {
-      // A consumer stands in the way until it moves; a rotator that can't make a value is asked at the next time again.
-      if (error instanceof Refusal && error.code === 'conflict') return sayLate(policy, error)
-      const why = whyNot(error)
-      if (why === undefined) throw error
-      await leaveOut(policy, why)
+      // A conflict ends when a consumer moves. A rotator that cannot make a value tries again at the next time.
+      if (error instanceof Refusal && error.code === 'conflict') return reportLate(policy, error)
+      const reason = skipReason(error)
+      if (reason === undefined) throw error
+      await skip(policy, reason)
     }
   }
 
@@ -101,7 +101,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     const failures: unknown[] = []
     for (const policy of await duePolicies(db.knex, now(), max)) {
       try {
-        await beginOne(policy)
+        await beginOrSkip(policy)
       } catch (error) {
         failures.push(error)
       }
@@ -110,8 +110,8 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
   }
 }
 
-/** Why there is no value to rotate to, in our own words; nothing of what the next second may mend. */
-function whyNot(error: unknown): string | undefined {
+/** Why there is no value to rotate to; undefined for errors that a retry may mend. */
+function skipReason(error: unknown): string | undefined {
   if (error instanceof RotatorError) return error.message
   if (!(error instanceof Refusal) || !['too_large', 'not_available'].includes(error.code)) return undefined
   return `${error.code}: ${error.info.detail ?? 'there can be no value'}`

@@ -1,4 +1,4 @@
-/** Sets the staged value at the target and makes it the live version; or, of one that was cancelled, sets the live one again. */
+/** Sets the staged value at the target and makes it live. For a cancelled rotation, sets the live value again. */
 import { secretResource } from '../secrets/entry.ts'
 import { valueOf, rotatorOf } from '../secrets/rotation/begin.ts'
 import { giveUp, makeLive } from '../secrets/rotation/outcome.ts'
@@ -18,7 +18,7 @@ export function createSetting(parts: RotationJobParts) {
   const effectOf = ({ id, path, attempts }: Due) => ({ rotationId: id, path, attempt: attempts })
 
   async function forward(due: Due): Promise<void> {
-    const made = await attempt(parts, due, {
+    const isDone = await attempt(parts, due, {
       action: 'secret.rotate',
       async effect(claimed, plan) {
         const { issue } = rotatorOf(rotators, plan)
@@ -29,22 +29,22 @@ export function createSetting(parts: RotationJobParts) {
       },
       done: makeLive,
     })
-    if (made) log.info('rotation.issued', { secret: due.path, rotation: due.id, revision: due.toVersion })
+    if (isDone) log.info('rotation.issued', { secret: due.path, rotation: due.id, revision: due.toVersion })
   }
 
   async function back(due: Due): Promise<void> {
-    const made = await attempt(parts, due, {
+    const isDone = await attempt(parts, due, {
       action: 'secret.rotation',
       async effect(claimed, plan) {
         const { issue, retire, refusesAgain } = rotatorOf(rotators, plan)
         const { staged, current } = await valuesOf(claimed)
         if (!current) return
         const { rotator: config } = plan
-        const told = { ...effectOf(claimed), config }
-        // What was never this rotator's was not touched by it either.
+        const effect = { ...effectOf(claimed), config }
+        // The rotator never changed a value that it refuses.
         if (refusesAgain?.(current, { config }) === undefined)
-          await issue?.({ ...told, version: claimed.fromVersion, staged: current, current: staged })
-        await retire?.({ ...told, ended: staged, kept: current })
+          await issue?.({ ...effect, version: claimed.fromVersion, staged: current, current: staged })
+        await retire?.({ ...effect, ended: staged, remaining: current })
       },
       async done(tx, secret, claimed, now) {
         await giveUp(tx, secret, claimed, 'cancelled', now)
@@ -57,7 +57,7 @@ export function createSetting(parts: RotationJobParts) {
         }
       },
     })
-    if (made) log.info('rotation.cancelled', { secret: due.path, rotation: due.id })
+    if (isDone) log.info('rotation.cancelled', { secret: due.path, rotation: due.id })
   }
 
   return { forward, back }

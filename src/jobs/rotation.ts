@@ -1,7 +1,7 @@
 /**
- * Carries rotations on: begins those whose time has come, sets new values at their targets, waits for consumers, ends the
- * versions before. Every replica runs it. What one works on it claims for a while, so a replica that dies leaves nothing
- * behind but a claim that runs out; effects are repeated by the next one, with the same value.
+ * Runs rotations: begins scheduled ones, sets new values at their targets, waits for consumers, ends the versions before. Every
+ * replica runs it, and claims each rotation for a while. The claim of a replica that dies expires; the next replica repeats
+ * the effect with the same value.
  */
 import type { RotationParts } from '../secrets/rotation/begin.ts'
 import { lateMs, planOf } from '../secrets/rotation/policy.ts'
@@ -25,9 +25,9 @@ export type RotationJobParts = OnceParts &
     metrics: Pick<Metrics, 'rotations' | 'rotationAttemptFailed'>
   }
 
-/** Looked at in one run, and at a time: a target that doesn't answer keeps few others waiting. */
+/** Rotations in one run, and at a time: a target that does not answer delays few others. */
 const max = 200
-const atOnce = 16
+const concurrency = 16
 
 export function rotation(parts: RotationJobParts): Job {
   const { db, now, metrics } = parts
@@ -41,7 +41,7 @@ export function rotation(parts: RotationJobParts): Job {
     const worker = async (): Promise<void> => {
       for (let row = due.shift(); row; row = due.shift()) {
         try {
-          // Which state it is in is looked at again once it is claimed.
+          // The claim checks the state again.
           if (row.state !== 'pending') await end(row)
           else if (planOf(row).undoing) await set.back(row)
           else await set.forward(row)
@@ -50,7 +50,7 @@ export function rotation(parts: RotationJobParts): Job {
         }
       }
     }
-    await Promise.all(Array.from({ length: atOnce }, worker))
+    await Promise.all(Array.from({ length: concurrency }, worker))
     return failures
   }
 
@@ -62,7 +62,7 @@ export function rotation(parts: RotationJobParts): Job {
       const time = now()
       const overdue = await countOverdue(db.knex, new Date(time.getTime() - lateMs))
       metrics.rotations(await countRotations(db.knex), overdue, time)
-      // One that can't be recorded now doesn't keep the others from theirs.
+      // One failure must not stop the others.
       if (failures.length > 0) throw failures[0]
     },
   }

@@ -9,18 +9,18 @@ export type Job = {
 }
 
 export type Jobs = {
-  /** Runs every job once, now, one after the other, and in the order given. Errors go where they always go. */
+  /** Runs every job once, now, in order. */
   runAll: () => Promise<void>
-  /** Begins no further run, and waits for the one under way. */
+  /** Begins no further run, and waits for running ones. */
   stop: () => Promise<void>
 }
 
-/** After a failed run: the database may be away, and a line a second would say no more than one. */
+/** The pause after a failed run: the database may be away, and one log line a second would not help. */
 const restMs = 10_000
 
 /**
  * @param parts.clock milliseconds of a clock that is never set back
- * @param parts.onRun told of each run; `error` where it failed
+ * @param parts.onRun called after each run, with `error` where it failed
  */
 export function startJobs(
   jobs: readonly Job[],
@@ -41,10 +41,10 @@ export function startJobs(
     }
   }
 
-  /** A run that takes longer than its interval is not overtaken by the next. */
+  /** The runs of one job never overlap. */
   function once(job: Job): Promise<void> {
-    const under = running.get(job.name)
-    if (under) return under
+    const current = running.get(job.name)
+    if (current) return current
     if (stopped) return Promise.resolve()
     const run = attempt(job).finally(() => running.delete(job.name))
     running.set(job.name, run)
@@ -61,7 +61,7 @@ export function startJobs(
   return {
     async runAll() {
       for (const job of jobs) {
-        // One that began before the call may have looked before the caller's change.
+        // A run that began before the call may have missed the caller's change.
         await running.get(job.name)
         await once(job)
       }

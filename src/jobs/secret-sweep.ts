@@ -1,4 +1,4 @@
-/** Destroys versions some time after they expired, with an entry, and forgets consumers whose sessions are long over. */
+/** Destroys versions some time after they expired, with an entry, and deletes consumers whose sessions ended long ago. */
 import type { EntryPart } from '../audit/entry.ts'
 import { secretRevision } from '../secrets/entry.ts'
 import type { Database } from '../store/database.ts'
@@ -14,9 +14,9 @@ export type SecretSweepParts = OnceParts & { db: Pick<Database, 'knex'> }
 /** "pssw" in ASCII. */
 const lock = 0x70737377
 const day = 24 * 3600_000
-/** An expired version can't be read by anybody; for so long its ciphertext stays, should a clock have been wrong. */
+/** The ciphertext of an expired version stays for this time, in case a clock was wrong. */
 const expiredFor = 7 * day
-/** A rotation that begins later doesn't count them; the log has them for ever. */
+/** Rotations that begin later do not count them; the log keeps them. */
 const heldFor = 30 * day
 const maxSecrets = 50
 const page = 500
@@ -25,12 +25,12 @@ const maxPages = 20
 export function secretSweep(parts: SecretSweepParts): Job {
   const { db, now } = parts
 
-  /** One entry for each secret. The revision stays: nobody reads an expired version, so no answer changes. */
+  /** One entry for each secret. The revision stays: expired versions cannot be read, so no answer changes. */
   const destroyExpired = (): Promise<boolean> =>
     changeOnce(parts, lock, 'secret.destroy', async (tx, time) => {
       const entries: EntryPart[] = []
       for (const versions of await expiredVersions(tx, new Date(time.getTime() - expiredFor), maxSecrets)) {
-        // Whoever writes a secret has its row's lock before those of its versions.
+        // Writers lock the row of a secret before its versions.
         await lockSecret(tx, versions.id)
         await destroyVersions(tx, versions.id, versions.versions, time)
         entries.push({

@@ -21,7 +21,7 @@ export type SharedKeysParts = OnceParts & {
 type State = { epoch: number; index: number }
 
 /** Only this job writes it. */
-const isState = (kept: unknown): kept is State => typeof kept === 'object' && kept !== null && 'index' in kept
+const isState = (state: unknown): state is State => typeof state === 'object' && state !== null && 'index' in state
 
 const name = 'shared-keys'
 /** "pshk" in ASCII. */
@@ -63,8 +63,8 @@ export function sharedKeys(parts: SharedKeysParts): Job {
 
   async function stateOf(tx: Knex): Promise<State> {
     const { epoch } = snapshots.current()
-    const kept = await readJobState(tx, name)
-    return isState(kept) && kept.epoch === epoch ? kept : { epoch, index: 0 }
+    const state = await readJobState(tx, name)
+    return isState(state) && state.epoch === epoch ? state : { epoch, index: 0 }
   }
 
   const isAt = async (tx: Knex, { index }: State): Promise<boolean> => (await stateOf(tx)).index === index
@@ -88,8 +88,8 @@ export function sharedKeys(parts: SharedKeysParts): Job {
     }
   }
 
-  /** One page, under the lock: what it found, and nothing where another replica is looking. */
-  const look = (): Promise<{ from: State; to: State; alerts: EntryPart[]; whole: boolean } | undefined> =>
+  /** Searches one page, under the lock; undefined where another replica searches. */
+  const search = (): Promise<{ from: State; to: State; alerts: EntryPart[]; whole: boolean } | undefined> =>
     db.knex.transaction(async (tx) => {
       if (!(await tryLock(tx, lock))) return undefined
       const from = await stateOf(tx)
@@ -107,8 +107,8 @@ export function sharedKeys(parts: SharedKeysParts): Job {
       return { from, to, alerts, whole: next - from.index === page }
     })
 
-  /** Where another replica moved on meanwhile, it has said what there is to say. */
-  async function say(from: State, to: State, alerts: EntryPart[]): Promise<void> {
+  /** Records nothing where another replica has gone on: it has recorded these. */
+  async function recordAlerts(from: State, to: State, alerts: EntryPart[]): Promise<void> {
     const [entry, ...more] = alerts
     if (!entry) return
     const recorded = await changeOnce(parts, lock, 'key.shared', async (tx) => {
@@ -124,10 +124,10 @@ export function sharedKeys(parts: SharedKeysParts): Job {
     everySeconds: 30,
     async run() {
       for (let pages = 0; pages < maxPages; pages++) {
-        const found = await look()
-        if (!found) return
-        await say(found.from, found.to, found.alerts)
-        if (!found.whole) return
+        const result = await search()
+        if (!result) return
+        await recordAlerts(result.from, result.to, result.alerts)
+        if (!result.whole) return
       }
     },
   }

@@ -1,4 +1,4 @@
-/** Goes on with an administrative credential that somebody began to set: whoever did may be gone, or the server was away. */
+/** Finishes the replacement of administrative credentials that a replica began and did not finish. */
 import { type AdminParts } from '../secrets/databases/admin.ts'
 import { setStaged } from '../secrets/databases/admin-rotation.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
@@ -21,7 +21,7 @@ const everyMs = 30_000
 export function stagedAdmins(parts: StagedAdminParts): Job {
   const { db, snapshots, recorder, log, now, randomBytes } = parts
 
-  async function goOn(id: string): Promise<void> {
+  async function finish(id: string): Promise<void> {
     const row = snapshots.current().databases.get(id)
     const staged = await stagedAdmin(db.knex, id)
     if (!row || staged?.revision !== row.revision) return
@@ -39,7 +39,7 @@ export function stagedAdmins(parts: StagedAdminParts): Job {
       const ids = await databasesWithStagedAdmin(db.knex)
       if (ids.length === 0 || !(await takeTurn(db.knex, name, lock, now(), everyMs / 2))) return
       for (const id of ids) {
-        await goOn(id).catch((error: unknown) => {
+        await finish(id).catch((error: unknown) => {
           const { fault, detail } = targetError(error)
           log.warn('database.admin_not_set', { code: fault, note: detail })
         })

@@ -1,4 +1,4 @@
-/** Deletes what is over: claims, tokens, idempotency keys, sessions, blocks and lost batches whose time passed long enough ago. */
+/** Deletes rows some time after their end: claims, tokens, idempotency keys, sessions, blocks, lost batches, leases. */
 import type { Database } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
@@ -41,7 +41,7 @@ const maxPages = 20
 export function sweep({ db, snapshots, now }: SweepParts): Job {
   const endOf = (table: SweptTable): Date => new Date(now().getTime() - keptFor[table])
 
-  /** True while more may be left. */
+  /** @returns whether more may be left */
   const sweepPage = (table: SweptTable): Promise<boolean> =>
     db.knex.transaction(async (tx) => {
       if (!(await tryLock(tx, sweepLock))) return false

@@ -138,17 +138,17 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       )
     },
 
-    async retire({ config, ended, kept }) {
+    async retire({ config, ended, remaining }) {
       const policy = readConfig(config)
       if (!ended) {
-        for (const role of policy.roles) if (role !== kept['username']) await close(policy, role)
+        for (const role of policy.roles) if (role !== remaining['username']) await close(policy, role)
         return
       }
       const { username } = ended
       if (typeof username !== 'string') return
       if (!policy.roles.includes(username)) return checkEnded(policy, ended)
       // A role has one password: of two values with one role, the earlier ended when the later was set.
-      if (username !== kept['username']) await close(policy, username)
+      if (username !== remaining['username']) await close(policy, username)
     },
 
     async works({ config, data }) {

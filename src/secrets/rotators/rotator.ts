@@ -60,11 +60,11 @@ export type Rotator = {
    */
   issue?: (effect: Effect & { version: number; staged: SecretData; current?: SecretData }) => Promise<void>
   /**
-   * Ends a value at the target with its open connections. `kept` stays valid, also where both name one account. After a
-   * rollback, `ended` is the newer value. It is absent where it was destroyed: then every value except `kept` ends.
+   * Ends a value at the target with its open connections. `remaining` stays valid, also where both name one account. After a
+   * rollback, `ended` is the newer value. It is absent where it was destroyed: then every value except `remaining` ends.
    * @throws RotatorError
    */
-  retire?: (effect: Effect & { ended?: SecretData; kept: SecretData }) => Promise<void>
+  retire?: (effect: Effect & { ended?: SecretData; remaining: SecretData }) => Promise<void>
   /** Tries whether a value works at the target. @throws RotatorError where that stays unknown */
   works?: (value: { config: RotatorConfig; path: string; data: SecretData }) => Promise<boolean>
 }
