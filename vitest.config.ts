@@ -9,7 +9,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 180_000,
-    maxWorkers: 2,
+    // One more than the cores that CI has: many tests wait for a timer or a process.
+    maxWorkers: 3,
     // Files share their process: imports and compiled code are the larger part of a short file's time.
     isolate: false,
     // A machine that is busy takes longer; what never comes still fails.

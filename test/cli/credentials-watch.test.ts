@@ -12,6 +12,7 @@ import { startCli } from '../support/cli.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
+import { builtMain } from '../support/main.ts'
 import { frontDoorStore } from '../support/stores.ts'
 
 let place: Awaited<ReturnType<typeof createPlace>>
@@ -291,9 +292,8 @@ describe('the process itself', () => {
     const { out, log, token } = await prepare()
     const command =
       'mkdir $LOG; env > $LOG/env; tr "\\0" " " < /proc/$PPID/cmdline > $LOG/args; ps -eo args >> $LOG/args'
-    const main = ['--conditions=purser-source', '--import', 'tsx', 'src/main.ts']
     const argv = ['credentials', '--out', out, '--proof-file', token, '--audience', 'payments', '--access-token']
-    const child = spawn(process.execPath, [...main, ...argv, '--watch', '--on-renew', command], {
+    const child = spawn(process.execPath, [builtMain(), ...argv, '--watch', '--on-renew', command], {
       env: { ...environment(), LOG: log },
       cwd: new URL('../..', import.meta.url).pathname,
       stdio: ['ignore', 'ignore', 'inherit'],

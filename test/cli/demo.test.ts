@@ -8,6 +8,7 @@ import { describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { isJwtOf, spiffeIdOf } from '../../src/cli/demo/orders.ts'
 import { createStandIn } from '../../src/cli/stand-in.ts'
 import { cli, startCli } from '../support/cli.ts'
+import { builtMain } from '../support/main.ts'
 
 // A whole server starts twice here, in seconds on a machine that does nothing else.
 vi.setConfig({ testTimeout: 90_000 })
@@ -15,7 +16,7 @@ vi.setConfig({ testTimeout: 90_000 })
 const root = new URL('../../', import.meta.url).pathname
 
 it('purser demo --once ends with 0, and shows each step within 80 columns and 65 lines', () => {
-  const args = ['--conditions=purser-source', '--import', 'tsx', 'src/main.ts', 'demo', '--once']
+  const args = [builtMain(), 'demo', '--once']
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   for (const line of [

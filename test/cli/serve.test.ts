@@ -141,13 +141,13 @@ describe('a start that fails', () => {
   })
 })
 
-/** Process ids; tsx has a child of its own. */
+/** Process ids. */
 async function workersOf({ child }: PurserProcess): Promise<number[]> {
   const { out } = await runShell('ps', ['-axo', 'pid=,ppid=,args='])
   return out
     .split('\n')
     .map((line) => /^ *(\d+) +(\d+) (.*)$/.exec(line) ?? [])
-    .filter(([, , parent, args]) => Number(parent) === child.pid && args?.includes('src/main.ts'))
+    .filter(([, , parent, args]) => Number(parent) === child.pid && args?.includes('main.mjs'))
     .map(([, pid]) => Number(pid))
 }
 

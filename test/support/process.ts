@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { builtMain } from './main.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -19,8 +20,7 @@ export type PurserProcess = {
 
 /** Killed with the test, whatever became of it. */
 export function spawnPurser(argv: string[], env: Record<string, string>): PurserProcess {
-  const source = ['--conditions=purser-source', '--import', 'tsx', 'src/main.ts']
-  const child = spawn(process.execPath, [...source, ...argv], { cwd: root, env: { PATH: process.env.PATH, ...env } })
+  const child = spawn(process.execPath, [builtMain(), ...argv], { cwd: root, env: { PATH: process.env.PATH, ...env } })
   let [out, err] = ['', '']
   const waiting = new Set<() => void>()
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -1,6 +1,7 @@
 /** `purser` on a real terminal: a pty that Python's standard library opens, so that what a person sees is what is read. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { builtMain } from './main.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -34,7 +35,7 @@ export function onTerminal(
   env: Record<string, string>,
   typed: { prompt: string; text: string } = { prompt: '', text: '' },
 ): Promise<{ code: number | null; shown: string }> {
-  const purser = [process.execPath, '--conditions=purser-source', '--import', 'tsx', 'src/main.ts', ...argv]
+  const purser = [process.execPath, builtMain(), ...argv]
   const child = spawn('python3', ['-c', script, ...purser], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, TYPED: typed.text, PROMPT: typed.prompt },
