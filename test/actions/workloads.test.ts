@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type TestActions, openActions } from '../support/actions.ts'
+
+describe('workload actions without HTTP', () => {
+  let purser: TestActions
+  const definition = (more: Record<string, unknown> = {}) => ({
+    name: 'batch',
+    attestor: 'join',
+    spiffeId: 'spiffe://example.org/join/batch',
+    ...more,
+  })
+  beforeAll(async () => {
+    purser = await openActions()
+  })
+  afterAll(() => purser.stop())
+
+  it('create, replace, disable, enable and delete an entry, each with its entry in the log', async () => {
+    const { workloads } = purser.actions
+    const context = purser.context()
+    const created = await purser.change('workload.create', context, (tx, snapshot) =>
+      workloads.create(context, tx, snapshot, definition()),
+    )
+    const { id } = created.result.row
+    expect(created.entry).toMatchObject({
+      action: 'workload.create',
+      resource: { kind: 'workload', id, name: 'batch', revision: 1 },
+      change: { after: { name: 'batch', disabled: false } },
+    })
+
+    const replaced = await purser.change('workload.replace', context, (tx, snapshot) =>
+      workloads.replace(context, tx, snapshot, { definition: definition({ maxSessionSeconds: 600 }), expected: 1 }),
+    )
+    expect(replaced.entry).toMatchObject({ action: 'workload.replace', change: { after: { maxSessionSeconds: 600 } } })
+    expect(workloads.list(purser.snapshot(), { attestor: 'join' })).toEqual([replaced.result.row])
+    expect(workloads.list(purser.snapshot(), { managedBy: 'terraform' })).toEqual([])
+
+    const disable = () =>
+      purser.change('workload.disable', context, (tx, snapshot) => workloads.disable(context, tx, snapshot, 'batch'))
+    expect((await disable()).entry).toMatchObject({ action: 'workload.disable', change: { after: { disabled: true } } })
+    expect((await disable()).entry.change).toBeUndefined()
+    const enabled = await purser.change('workload.enable', context, (tx, snapshot) =>
+      workloads.enable(context, tx, snapshot, 'batch'),
+    )
+    expect(enabled.result.row).toMatchObject({ disabled: false, revision: 4 })
+
+    expect(await workloads.get(purser.snapshot(), 'batch')).toMatchObject({ id, revision: 4 })
+    const earlier = await workloads.get(purser.snapshot(), 'batch', 1)
+    expect(earlier).toMatchObject({ id, revision: 1, state: created.entry.change?.after })
+
+    const deleted = await purser.change('workload.delete', context, (tx, snapshot) =>
+      workloads.delete(context, tx, snapshot, { name: 'batch', expected: 4 }),
+    )
+    expect(deleted.entry).toMatchObject({ action: 'workload.delete', resource: { id, revision: 4 } })
+    await expect(workloads.get(purser.snapshot(), 'batch')).rejects.toMatchObject({ code: 'not_found' })
+  })
+})
