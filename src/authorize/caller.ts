@@ -1,34 +1,33 @@
-/** The caller of an action, and whether it still is one. */
+/** The caller of an action, and whether its right to call still stands. */
 import type { SelectorRecord } from '../audit/entry.ts'
 import type { Role } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { blockOf } from './session.ts'
-import { type Shown, counts, stands } from './standing.ts'
+import { type SessionCredential, isAccepted, stands } from './standing.ts'
 
-/** `until`: when the credential that was shown ends, whatever its session does. */
 export type Caller =
   | { kind: 'anonymous' }
   | { kind: 'operator'; operator: string; role: Role; tokenId: string; firstUse: boolean }
-  | { kind: 'session'; session: SessionCaller; shown: Shown; until: Date }
-  /** Holds a bootstrap token that was live a moment ago; the handler finds it. */
+  /** `until`: when the credential ends. Its session may end before. */
+  | { kind: 'session'; session: SessionCaller; credential: SessionCredential; until: Date }
+  /** Holds a bootstrap token that was live a moment ago; the action looks it up again. */
   | { kind: 'bootstrap'; hash: Buffer }
 
-type SessionCaller = {
+export type SessionCaller = {
   id: string
   spiffeId: string
   workloadId: string
   attestorId: string
   selectors: SelectorRecord
-  /** How often they changed. */
+  /** The version of the session's facts. */
   facts: number
   expiresAt: Date
 }
 
 /**
- * Whether a newer snapshot still knows the caller: what was revoked while a request was under way decides nothing more.
- * Sessions that ended otherwise are told by the append itself.
+ * Whether a newer snapshot still accepts the caller: a revocation also stops requests under way. The snapshot does not know
+ * sessions that ended otherwise; the append refuses those.
  */
-export function isStill(caller: Caller, snapshot: Snapshot, now: Date): boolean {
+export function isLive(caller: Caller, snapshot: Snapshot, now: Date): boolean {
   switch (caller.kind) {
     case 'anonymous':
     case 'bootstrap':
@@ -38,8 +37,6 @@ export function isStill(caller: Caller, snapshot: Snapshot, now: Date): boolean 
       return row !== undefined && !row.revokedAt && row.expiresAt > now
     }
     case 'session':
-      return (
-        counts(snapshot, caller.shown) && stands(snapshot, caller.session) && !blockOf(snapshot, caller.session, now)
-      )
+      return isAccepted(snapshot, caller.credential) && stands(snapshot, caller.session, now)
   }
 }

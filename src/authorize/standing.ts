@@ -1,28 +1,43 @@
-/** Whether a session still stands, and what is shown for it: judged at each use, not only when it attested. */
+/** Whether a session still stands, and whether a credential of it is still accepted. Both are judged at each use. */
 import { NameError } from '../names/errors.ts'
 import { type Selectors, matches } from '../names/selectors.ts'
 import { type Template, render } from '../names/template.ts'
 import { blockKey } from '../store/snapshot-tables.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { type Blockable, blockOf } from './blocks.ts'
 import { entryOf } from './entries.ts'
 
+type Attested = { workloadId: string; attestorId: string; spiffeId: string; selectors: Selectors }
+
 /**
- * False once the entry is gone, disabled, at another attestor, asks for what the session's facts don't hold, or makes
- * another SPIFFE ID of them: a session is of one identity, and whoever has another now attests anew.
+ * Why a session that has not ended no longer stands: a block covers it, or its workload entry no longer matches it. The
+ * snapshot does not know sessions that ended; the append refuses those.
  */
-export function stands(
-  snapshot: Pick<Snapshot, 'workloads'>,
-  session: { workloadId: string; attestorId: string; spiffeId: string; selectors: Selectors },
-): boolean {
-  const row = snapshot.workloads.get(session.workloadId)
+export function barrierOf(
+  snapshot: Pick<Snapshot, 'workloads' | 'blocks'>,
+  session: Attested & Blockable,
+  now: Date,
+): 'block' | 'entry' | undefined {
+  if (blockOf(snapshot, session, now)) return 'block'
+  return matchesEntry(snapshot, session) ? undefined : 'entry'
+}
+
+export const stands = (...args: Parameters<typeof barrierOf>): boolean => barrierOf(...args) === undefined
+
+/**
+ * False once the entry is gone, disabled, at another attestor, requires facts that the session lacks, or renders another
+ * SPIFFE ID from its facts. A session has one identity: a workload with a new one must attest again.
+ */
+export function matchesEntry({ workloads }: Pick<Snapshot, 'workloads'>, session: Attested): boolean {
+  const row = workloads.get(session.workloadId)
   if (!row || row.disabled || row.attestorId !== session.attestorId) return false
   const { match, wide, spiffeId } = entryOf(row)
-  if (!makes(spiffeId, session)) return false
-  // Without a match the proof itself belonged to the entry (a join token).
+  if (!rendersTo(spiffeId, session)) return false
+  // An entry without a match belongs to a join token, which names it.
   return Object.keys(match).length === 0 || matches(match, session.selectors, wide)
 }
 
-function makes(template: Template, { selectors, spiffeId }: { selectors: Selectors; spiffeId: string }): boolean {
+function rendersTo(template: Template, { selectors, spiffeId }: Attested): boolean {
   try {
     return render(template, selectors) === spiffeId
   } catch (error) {
@@ -31,15 +46,15 @@ function makes(template: Template, { selectors, spiffeId }: { selectors: Selecto
   }
 }
 
-/** What leads to a session: an access token by its public id, or a certificate and the key that issued it. */
-export type Shown = { accessToken: string } | { serialNumber: string; keyId: string }
+/** A credential of a session: an access token by its public id, or a certificate and the key that issued it. */
+export type SessionCredential = { accessToken: string } | { serialNumber: string; keyId: string }
 
-/**
- * Whether that itself counts still, whatever its session does: neither revoked, nor a certificate under an issuing key
- * that was withdrawn.
- */
-export function counts({ blocks, keys }: Pick<Snapshot, 'blocks' | 'keys'>, shown: Shown): boolean {
-  if ('accessToken' in shown) return !blocks.has(blockKey('accessToken', shown.accessToken))
-  const key = keys.get(shown.keyId)
-  return key !== undefined && !key.withdrawnAt && !blocks.has(blockKey('serialNumber', shown.serialNumber))
+/** Whether the credential is neither revoked nor issued by a key that was withdrawn. Its session is judged apart. */
+export function isAccepted(
+  { blocks, keys }: Pick<Snapshot, 'blocks' | 'keys'>,
+  credential: SessionCredential,
+): boolean {
+  if ('accessToken' in credential) return !blocks.has(blockKey('accessToken', credential.accessToken))
+  const key = keys.get(credential.keyId)
+  return key !== undefined && !key.withdrawnAt && !blocks.has(blockKey('serialNumber', credential.serialNumber))
 }

@@ -25,7 +25,7 @@ const unauthenticated = (): Error =>
   refuse('unauthenticated', { headers: { 'www-authenticate': 'Bearer realm="purser"' } })
 
 export type IdentifyParts = {
-  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate' | 'recent'>
+  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate' | 'cached'>
   bootstrapTries: BootstrapTries
   /** False on the listener of workloads where operators have one of their own. */
   acceptsApiTokens: boolean
@@ -48,13 +48,13 @@ export async function identify(
   if (permission === 'none') return { kind: 'anonymous' }
   const granted = permission.startsWith('granted:')
   const own = permission === 'self' || permission === 'introspect' || granted
-  const find = appended ? sessions.recent : sessions
+  const find = appended ? sessions.cached : sessions
   const token = bearerToken(message)
   if (token === undefined) {
     const certificate = own ? clientCertificate(message, now) : undefined
     const found = certificate && (await find.byCertificate(certificate, snapshot, now))
     if (!found) throw unauthenticated()
-    return { kind: 'session', session: found.session, shown: found, until: certificate.notAfter }
+    return { kind: 'session', session: found.session, credential: found, until: certificate.notAfter }
   }
   const kind = tokenKind(token)
   if (kind === undefined) throw unauthenticated()
@@ -67,7 +67,7 @@ export async function identify(
   if (kind === 'at' && own) {
     const found = await find.byAccessToken(hash, snapshot, now)
     if (!found) throw unauthenticated()
-    return { kind: 'session', session: found.session, shown: found, until: found.until }
+    return { kind: 'session', session: found.session, credential: found, until: found.until }
   }
   if (kind !== 'api' || !acceptsApiTokens) throw refuse('token_type')
   const row = findApiToken(snapshot, hash, now)

@@ -2,7 +2,7 @@
 import { parseSecretPath } from '../names/secret-path.ts'
 import { Refusal } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { isStill } from '../authorize/caller.ts'
+import { isLive } from '../authorize/caller.ts'
 import { type SecretCaller, secretCaller } from '../actions/secrets/reader.ts'
 import type { Ended } from './watch-events.ts'
 import type { Watcher } from './watch-stream.ts'
@@ -25,7 +25,7 @@ export const mayWatch = (watcher: Pick<Watcher, 'caller'>, path: string, snapsho
  */
 export function endOf(watcher: Watcher, snapshot: Snapshot, now: Date): Ended | undefined {
   const self = callerOf(watcher, snapshot)
-  if (!self || !isStill(watcher.caller, snapshot, now)) return 'credential'
+  if (!self || !isLive(watcher.caller, snapshot, now)) return 'credential'
   const { paths, prefix } = watcher
   if (!paths.every((path) => self.may('watch', parseSecretPath(path)))) return 'grant'
   return prefix === undefined || self.mayUnder('watch', prefix) ? undefined : 'grant'

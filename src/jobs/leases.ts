@@ -3,10 +3,8 @@
  * their roles, in as many attempts as that takes.
  */
 import type { Opening } from '../audit/seal.ts'
-import { grantOf } from '../authorize/decide.ts'
-import { entryOf } from '../authorize/entries.ts'
-import { blockOf } from '../authorize/session.ts'
-import { stands } from '../authorize/standing.ts'
+import { sessionGrant } from '../authorize/session-grant.ts'
+import { barrierOf } from '../authorize/standing.ts'
 import { Refusal } from '../errors.ts'
 import { databaseName, leaseEntry } from '../secrets/leases/entry.ts'
 import { type RevokeRoles, irrevocableAfter } from '../secrets/leases/revoke.ts'
@@ -171,31 +169,27 @@ const stale = new Error('the leases have changed')
 
 const opening = (parts: LeaseJobParts): Opening => openBySystem('lease.revoke', parts)
 
-/** Whether its session still stands as far as memory knows, and is still granted the database. */
+/** Why a lease ends before its time: its session no longer stands, or is no longer granted the database. */
 function asOver(lease: ActiveLease, snapshot: Snapshot, now: Date): EndingLease[] {
-  const { session, workloadId } = lease
-  if (!session || session.endedAt || session.expiresAt <= now) return [{ lease, reason: 'session' }]
-  const of = { id: lease.sessionId, workloadId, ...session }
-  if (!stands(snapshot, of)) return [{ lease, reason: 'workload' }]
-  if (blockOf(snapshot, of, now)) return [{ lease, reason: 'blocked' }]
-  const row = snapshot.workloads.get(workloadId)
-  const attestor = snapshot.attestors.get(session.attestorId)
-  const database = snapshot.databases.get(lease.databaseId)
-  if (!row || !attestor || !database) return [{ lease, reason: 'workload' }]
-  return grants(row, attestor, session.selectors, snapshot).includes(database.name)
-    ? []
-    : [{ lease, reason: 'not_granted' }]
+  const reason = reasonToEnd(lease, snapshot, now)
+  return reason === undefined ? [] : [{ lease, reason }]
 }
 
-/** A fact that fits no template any more grants nothing. */
-function grants(
-  row: Parameters<typeof entryOf>[0],
-  attestor: Parameters<typeof grantOf>[1]['attestor'],
-  selectors: Record<string, string | string[]>,
-  { trustDomain }: Snapshot,
-): string[] {
+function reasonToEnd({ session, ...lease }: ActiveLease, snapshot: Snapshot, now: Date): string | undefined {
+  if (!session || session.endedAt || session.expiresAt <= now) return 'session'
+  const holder = { id: lease.sessionId, workloadId: lease.workloadId, ...session }
+  const barrier = barrierOf(snapshot, holder, now)
+  if (barrier) return barrier === 'block' ? 'blocked' : 'workload'
+  const database = snapshot.databases.get(lease.databaseId)
+  const granted = grantedDatabases(snapshot, holder)
+  if (!database || !granted) return 'workload'
+  return granted.includes(database.name) ? undefined : 'not_granted'
+}
+
+/** An entry whose templates no longer fit the session's facts grants nothing. */
+function grantedDatabases(snapshot: Snapshot, session: Parameters<typeof sessionGrant>[1]): string[] | undefined {
   try {
-    return grantOf(entryOf(row), { attestor, selectors }, trustDomain).databases
+    return sessionGrant(snapshot, session)?.grant.databases
   } catch (error) {
     if (error instanceof Refusal) return []
     throw error

@@ -1,6 +1,5 @@
 /** The parts of rotations, for their routes and their job. */
-import { blockOf } from '../authorize/session.ts'
-import { stands } from '../authorize/standing.ts'
+import { barrierOf } from '../authorize/standing.ts'
 import type { SealingKeyring } from '../keys/data-keys.ts'
 import type { Keys } from '../keys/keys.ts'
 import { createClaimSigner } from '../keys/signed-claims.ts'
@@ -33,10 +32,7 @@ export function createRotationParts(parts: {
     rotators: createRotators({ db, keyring, snapshots, outbound, randomBytes, signClaims }),
     consumersOf: createConsumers({
       db,
-      barredBy(snapshot, session, at) {
-        if (blockOf(snapshot, session, at)) return 'block'
-        return stands(snapshot, session) ? undefined : 'entry'
-      },
+      barredBy: barrierOf,
     }),
   }
 }

@@ -7,7 +7,7 @@ import type { Attested } from '../../attest/attest.ts'
 import type { Recorder } from '../../audit/record.ts'
 import { type Decision, decide } from '../../authorize/decide.ts'
 import { instanceOf } from '../../authorize/session.ts'
-import { stands } from '../../authorize/standing.ts'
+import { matchesEntry } from '../../authorize/standing.ts'
 import { Refusal } from '../../errors.ts'
 import type { Database } from '../../store/database.ts'
 import { endSession, sessionsWithOtherFacts } from '../../store/sessions.ts'
@@ -36,7 +36,7 @@ export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
   ): Promise<void> {
     const { selectors } = attested
     const others = await sessionsWithOtherFacts(db.knex, instanceOf(mac, attested), selectors, time)
-    for (const session of others.filter((other) => !stands(snapshot, { ...other, selectors }))) {
+    for (const session of others.filter((other) => !matchesEntry(snapshot, { ...other, selectors }))) {
       const open = {
         requestId,
         action: 'session.end' as const,

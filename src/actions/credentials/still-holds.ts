@@ -2,8 +2,8 @@
 import type { Attested } from '../../attest/attest.ts'
 import type { Issued } from '../../audit/entry.ts'
 import { type Decision, decide } from '../../authorize/decide.ts'
-import { type Blockable, checkBlocks } from '../../authorize/session.ts'
-import { counts } from '../../authorize/standing.ts'
+import { type Blockable, checkBlocks } from '../../authorize/blocks.ts'
+import { isAccepted } from '../../authorize/standing.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { accountHolds } from './account-pins.ts'
@@ -30,7 +30,7 @@ export function stillHolds(
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((jwt) => jwt.keyId)]
   if (keyIds.some((id) => id !== undefined && snapshot.keys.get(id)?.withdrawnAt)) return false
   if (!accountHolds(snapshot, attested)) return false
-  if (attested.renews && !counts(snapshot, attested.renews)) return false
+  if (attested.renews && !isAccepted(snapshot, attested.renews)) return false
   try {
     checkBlocks(snapshot, session, now)
   } catch {

@@ -1,7 +1,6 @@
 /** Extends a lease of the caller's session, at the database's server first. */
 import type { Recorded } from '../../audit/record.ts'
-import { grantOf } from '../../authorize/decide.ts'
-import { entryOf } from '../../authorize/entries.ts'
+import { sessionGrant } from '../../authorize/session-grant.ts'
 import { refuse } from '../../errors.ts'
 import { asAdmin } from '../../secrets/databases/admin.ts'
 import { definitionOf } from '../../secrets/databases/definition.ts'
@@ -69,11 +68,9 @@ function extensionOf({ caller, time }: Context, lease: LeaseRow, snapshot: Snaps
   const { session } = caller
   if (lease.state !== 'active' || lease.expiresAt <= time) throw refuse('lease_over')
   const database = snapshot.databases.get(lease.databaseId)
-  const row = snapshot.workloads.get(session.workloadId)
-  const attestor = snapshot.attestors.get(session.attestorId)
-  if (!row || row.disabled || !attestor) throw refuse('unauthenticated')
-  const { databases } = grantOf(entryOf(row), { attestor, selectors: session.selectors }, snapshot.trustDomain)
-  if (!database || !databases.includes(database.name)) throw refuse('not_granted')
+  const decision = sessionGrant(snapshot, session)
+  if (!decision) throw refuse('unauthenticated')
+  if (!database || !decision.grant.databases.includes(database.name)) throw refuse('not_granted')
   const { defaultLifetimeSeconds } = definitionOf(database)
   const extended = Math.min(
     time.getTime() + defaultLifetimeSeconds * 1000,

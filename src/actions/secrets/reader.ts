@@ -1,13 +1,11 @@
 /** Who reads secrets: a workload within its grants, judged at each use, or an operator who says why. */
 import type { Actor } from '../../audit/entry.ts'
-import { type Decision, grantOf } from '../../authorize/decide.ts'
-import { entryOf } from '../../authorize/entries.ts'
 import { type SecretAction, maySecret, maySecretUnder, secretRoots } from '../../authorize/secret-grants.ts'
+import { sessionGrant } from '../../authorize/session-grant.ts'
 import { refuse } from '../../errors.ts'
 import type { SecretPath } from '../../names/secret-path.ts'
 import type { Effects } from '../../store/effects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import type { Caller } from '../../authorize/caller.ts'
 import type { Context } from '../context.ts'
 
 export type SecretCaller = {
@@ -23,22 +21,15 @@ export type SecretCaller = {
   live?: Pick<Effects, 'liveSession' | 'facts'>
 }
 
-/** What a session's entry grants it now, templates filled in. @throws Refusal `unauthenticated` where it stands no more */
-function sessionGrant(session: Extract<Caller, { kind: 'session' }>['session'], snapshot: Snapshot): Decision {
-  const row = snapshot.workloads.get(session.workloadId)
-  const attestor = snapshot.attestors.get(session.attestorId)
-  if (!row || !attestor) throw refuse('unauthenticated')
-  const entry = entryOf(row)
-  return { entry, grant: grantOf(entry, { attestor, selectors: session.selectors }, snapshot.trustDomain) }
-}
-
 /** @throws Refusal `token_type` for whoever is neither */
 export function secretCaller({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot): SecretCaller {
   if (caller.kind === 'operator')
     return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true, roots: () => [''] }
   if (caller.kind !== 'session') throw refuse('token_type')
   const { session } = caller
-  const { entry, grant } = sessionGrant(session, snapshot)
+  const decision = sessionGrant(snapshot, session)
+  if (!decision) throw refuse('unauthenticated')
+  const { entry, grant } = decision
   return {
     holder: session.id,
     may: (action, path) => maySecret(grant.secrets, action, path),

@@ -1,87 +1,83 @@
-/** The session behind a credential that a caller presents. Revocation is asked each time. */
-import { blockOf } from '../../authorize/session.ts'
-import { counts, stands } from '../../authorize/standing.ts'
+/** The session behind a credential that a caller presents. Whether it was revoked is judged at each look-up. */
+import { type ClientCertificate, isIssuedUnder } from '../../authorize/client-certificate.ts'
+import { isAccepted, stands } from '../../authorize/standing.ts'
 import type { Database } from '../../store/database.ts'
 import { findIssued } from '../../store/issued.ts'
-import { blockKey } from '../../store/snapshot-tables.ts'
 import { type LiveToken, type StoredSession, liveToken, sessionById } from '../../store/sessions.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { type ClientCertificate, isIssuedUnder } from '../../authorize/client-certificate.ts'
-import { createRecent } from './recent.ts'
+import { blockKey } from '../../store/snapshot-tables.ts'
+import { createLookupCache } from './lookup-cache.ts'
 
 export type FindSession = ReturnType<typeof createFindSession>
 
-type Certified = { session: StoredSession; serialNumber: string; keyId: string }
+type CertificateSession = { session: StoredSession; serialNumber: string; keyId: string }
 
-const shownBy = ({ id, expiresAt, session }: LiveToken) => ({ session, accessToken: id, until: expiresAt })
+const tokenSession = ({ id, expiresAt, session }: LiveToken) => ({ session, accessToken: id, until: expiresAt })
 
-/** What a credential leads to, from the log: there is no second table of what was issued. */
+/** Certificates and JWTs are found in the log: no second table repeats what was issued. */
 export function createFindSession({ knex }: Pick<Database, 'knex'>) {
-  const live = (session: StoredSession | undefined, snapshot: Snapshot, now: Date): StoredSession | undefined =>
-    session && stands(snapshot, session) && !blockOf(snapshot, session, now) ? session : undefined
+  // A credential belongs to one session and does not outlive it. Blocks are in the snapshot; the append judges whether
+  // the session ended and whether its facts changed.
+  const tokens = createLookupCache<LiveToken>()
+  const certificates = createLookupCache<CertificateSession>()
 
-  // A token or certificate leads to one session for its whole life, and does not outlive it. A block is in the snapshot; the
-  // append judges the session's end and the version of its facts.
-  const tokens = createRecent<LiveToken>()
-  const certificates = createRecent<Certified>()
+  const isLiveToken = ({ id, session }: LiveToken, snapshot: Snapshot, now: Date): boolean =>
+    isAccepted(snapshot, { accessToken: id }) && stands(snapshot, session, now)
 
-  const byId = async (id: string | undefined, snapshot: Snapshot, now: Date): Promise<StoredSession | undefined> =>
-    id === undefined ? undefined : live(await sessionById(knex, id, now), snapshot, now)
+  async function byId(id: string | undefined, snapshot: Snapshot, now: Date): Promise<StoredSession | undefined> {
+    const session = id === undefined ? undefined : await sessionById(knex, id, now)
+    return session && stands(snapshot, session, now) ? session : undefined
+  }
+
+  async function token(hash: Buffer, snapshot: Snapshot, now: Date): Promise<LiveToken | undefined> {
+    const row = await liveToken(knex, hash, now)
+    if (!row || !isLiveToken(row, snapshot, now)) return undefined
+    tokens.set(hash.toString('base64'), row, row.expiresAt)
+    return row
+  }
 
   /** The log names the certificate by its hash; the signature shows that the entry names the key that issued it. */
   async function byCertificate(
     { certificate, sha256 }: ClientCertificate,
     snapshot: Snapshot,
     now: Date,
-  ): Promise<Certified | undefined> {
+  ): Promise<CertificateSession | undefined> {
     const entry = await findIssued(knex, { sha256 })
     const x509 = entry?.issued.x509
     if (!x509 || !isIssuedUnder(snapshot, x509.keyId, certificate)) return undefined
-    const shown = { serialNumber: x509.serialNumber, keyId: x509.keyId }
-    const session = counts(snapshot, shown) ? await byId(entry.actor.session, snapshot, now) : undefined
+    const { serialNumber, keyId } = x509
+    if (!isAccepted(snapshot, { serialNumber, keyId })) return undefined
+    const session = await byId(entry.actor.session, snapshot, now)
     if (!session) return undefined
-    const found = { session, ...shown }
-    certificates.keep(sha256, found, session.expiresAt)
-    return found
-  }
-
-  async function token(hash: Buffer, snapshot: Snapshot, now: Date): Promise<LiveToken | undefined> {
-    const found = await liveToken(knex, hash, now)
-    if (!found || !counts(snapshot, { accessToken: found.id }) || !live(found.session, snapshot, now)) return undefined
-    tokens.keep(hash.toString('base64'), found, found.expiresAt)
-    return found
+    const result = { session, serialNumber, keyId }
+    certificates.set(sha256, result, session.expiresAt)
+    return result
   }
 
   return {
     token,
-    /** As `byAccessToken` and `byCertificate`, for what is appended: the append judges whether the session has ended. */
-    recent: {
+    async byAccessToken(hash: Buffer, snapshot: Snapshot, now: Date) {
+      const row = await token(hash, snapshot, now)
+      return row && tokenSession(row)
+    },
+    byCertificate,
+
+    /** From the cache where it can, for requests whose append judges whether the session ended. */
+    cached: {
       async byAccessToken(hash: Buffer, snapshot: Snapshot, now: Date) {
-        const key = hash.toString('base64')
-        const kept = tokens.get(key, now)
-        if (kept && counts(snapshot, { accessToken: kept.id }) && live(kept.session, snapshot, now))
-          return shownBy(kept)
-        const found = await token(hash, snapshot, now)
-        return found && shownBy(found)
+        const cached = tokens.get(hash.toString('base64'), now)
+        const row = cached && isLiveToken(cached, snapshot, now) ? cached : await token(hash, snapshot, now)
+        return row && tokenSession(row)
       },
       async byCertificate(presented: ClientCertificate, snapshot: Snapshot, now: Date) {
-        const kept = certificates.get(presented.sha256, now)
-        return kept && counts(snapshot, kept) && live(kept.session, snapshot, now)
-          ? kept
+        const cached = certificates.get(presented.sha256, now)
+        return cached && isAccepted(snapshot, cached) && stands(snapshot, cached.session, now)
+          ? cached
           : byCertificate(presented, snapshot, now)
       },
     },
-    async byAccessToken(hash: Buffer, snapshot: Snapshot, now: Date) {
-      const found = await token(hash, snapshot, now)
-      return found && shownBy(found)
-    },
 
-    byCertificate,
-
-    /**
-     * The session that a JWT of ours was issued to. Nothing also for one that the log doesn't know: a key of ours signed
-     * it where nobody recorded it.
-     */
+    /** Nothing for a JWT that the log does not list: a key of Purser's signed it, and no issuance was recorded. */
     async byJwt(jti: string, snapshot: Snapshot, now: Date) {
       if (snapshot.blocks.has(blockKey('jti', jti))) return undefined
       return byId((await findIssued(knex, { jti }))?.actor.session, snapshot, now)
