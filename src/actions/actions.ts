@@ -1,6 +1,7 @@
 /** Every action, grouped by noun. */
 import type { LeaseParts } from '../secrets/leases/issue.ts'
 import { type AttestorActionParts, createAttestorActions } from './attestors/attestors.ts'
+import { type CredentialActionParts, createCredentialActions } from './credentials/credentials.ts'
 import { createDatabaseActions } from './databases/databases.ts'
 import type { DatabaseParts } from './databases/write.ts'
 import { type KeyActionParts, createKeyActions } from './keys/keys.ts'
@@ -12,9 +13,12 @@ import type { RotationActionParts } from './rotations/state.ts'
 import { type SecretParts, createSecretActions } from './secrets/secrets.ts'
 import { type SessionActionParts, createSessionActions } from './sessions/sessions.ts'
 import { createTokenActions } from './tokens/tokens.ts'
+import { type WatchActionParts, createWatchActions } from './watch/watch.ts'
 import { type WorkloadActionParts, createWorkloadActions } from './workloads/workloads.ts'
 
 type ActionParts = SessionActionParts &
+  CredentialActionParts &
+  WatchActionParts &
   SecretParts &
   RotationActionParts &
   DatabaseParts & { leasing: LeaseParts } & AttestorActionParts &
@@ -23,18 +27,23 @@ type ActionParts = SessionActionParts &
   KeyActionParts &
   LogActionParts
 
-export const createActions = (parts: ActionParts) => ({
-  sessions: createSessionActions(parts),
-  secrets: createSecretActions(parts),
-  rotations: createRotationActions(parts),
-  leases: createLeaseActions(parts.leasing),
-  databases: createDatabaseActions(parts),
-  attestors: createAttestorActions(parts),
-  workloads: createWorkloadActions(parts),
-  tokens: createTokenActions(parts),
-  revocations: createRevocationActions(parts),
-  keys: createKeyActions(parts),
-  log: createLogActions(parts),
-})
+export function createActions(parts: ActionParts) {
+  const sessions = createSessionActions(parts)
+  return {
+    sessions,
+    credentials: createCredentialActions(parts, sessions.find),
+    watch: createWatchActions(parts),
+    secrets: createSecretActions(parts),
+    rotations: createRotationActions(parts),
+    leases: createLeaseActions(parts.leasing),
+    databases: createDatabaseActions(parts),
+    attestors: createAttestorActions(parts),
+    workloads: createWorkloadActions(parts),
+    tokens: createTokenActions(parts),
+    revocations: createRevocationActions(parts),
+    keys: createKeyActions(parts),
+    log: createLogActions(parts),
+  }
+}
 
 export type Actions = ReturnType<typeof createActions>

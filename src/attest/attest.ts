@@ -3,7 +3,7 @@ import { Refusal, refuse, shown } from '../errors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Attested, Attestor, Proof } from './attestor.ts'
-import { type Certified, attestCertificate } from './certificate.ts'
+import { type CertificateProof, attestCertificate } from './certificate.ts'
 import type { AttestorSpec, CheckedDefinition, DefinitionParts } from './definition.ts'
 import { type FindJoinToken, attestJoinToken, joinTokenKind } from './join-token.ts'
 import { checkDefinition, createAttestor } from './kinds.ts'
@@ -19,8 +19,8 @@ export type Presented = {
   proof: Proof
   /** The attestor that the caller names, where it does: it must be the one that the proof leads to. */
   attestor?: string | undefined
-  /** What a proof of kind `x509` rests on. */
-  certified?: Certified | undefined
+  /** The client certificate, for a proof of kind `x509`. */
+  certificate?: CertificateProof | undefined
   /** Where a stranger calls from, for the limits. Absent where an operator asks about somebody's proof. */
   address?: string
 }
@@ -83,9 +83,9 @@ export function createAttestors(parts: Parts): Attestors {
   }
 
   /** Where the proof leads, and what verifies it there. */
-  function lead(snapshot: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certified }: Presented, now: Date) {
+  function lead(snapshot: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certificate }: Presented, now: Date) {
     if (proof.kind === 'x509') {
-      const { row, attested } = attestCertificate(certified, snapshot.attestors)
+      const { row, attested } = attestCertificate(certificate, snapshot.attestors)
       if (named !== undefined && named !== row.name) throw refuse('attestor_unknown')
       return { row, verify: () => Promise.resolve(attested) }
     }

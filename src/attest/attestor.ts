@@ -28,7 +28,7 @@ export type Attested = {
   /** The end of the proof; absent where it has none (a join token). */
   expiresAt?: Date
   /** The proof's own id, where the attestor takes each proof once. */
-  once?: { id: string; until: Date }
+  singleUse?: { id: string; until: Date }
   /** True for a proof bound to a pod that is verified, false where it could have been and isn't. */
   podBound?: boolean
   /** A join token's own entry; a use of the token is taken for each key that it is redeemed with. */

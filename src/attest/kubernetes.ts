@@ -142,7 +142,7 @@ function attested(
     account: { name: `${namespace}/${account.name}`, uid: account.uid, provenAt },
     expiresAt: verified.expiresAt,
     podBound: pod !== undefined,
-    ...(singleUse && { once: onceFor(verified) }),
+    ...(singleUse && { singleUse: onceFor(verified) }),
   }
 }
 

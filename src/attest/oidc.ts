@@ -92,7 +92,7 @@ export function createOidcAttestor(row: AttestorRow, parts: AttestorParts): Atte
           selectors: createSelectors([...claimFacts(claims), ...(known?.facts ?? [])]),
           instance: known?.instance ?? [subject, tokenId ?? String(issuedAt.getTime())],
           expiresAt: verified.expiresAt,
-          ...(definition.singleUse && { once: onceFor(verified) }),
+          ...(definition.singleUse && { singleUse: onceFor(verified) }),
         }
       } catch (error) {
         if (error instanceof NameError) throw refuse('proof_claims', { explanation: { detail: error.detail } })

@@ -1,6 +1,6 @@
 import type { KeyActions } from '../actions/keys/keys.ts'
 import type { Snapshots } from '../store/snapshot.ts'
-import { freshSnapshot } from './freshness.ts'
+import { freshSnapshot } from '../actions/freshness.ts'
 import { publicHeaders } from './public.ts'
 import type { Read } from './route.ts'
 

@@ -1,85 +1,80 @@
-/** An explanation as a person reads it: what was found, in members and in words, and what to do next. */
+/** An explanation for people: the outcome in members and in words, and what to do next. */
+import type { Explained } from '../actions/workloads/explain.ts'
 import { adviceFor } from '../authorize/advice.ts'
-import type { Decision } from '../authorize/decide.ts'
-import type { Considered, Explanation } from '../authorize/explain.ts'
-import { type Problem, type RefusalCode, type RefusalInfo, refusals } from '../errors.ts'
+import type { Considered } from '../authorize/explain.ts'
+import { type Problem, refusals } from '../errors.ts'
+import { rfc3339 } from '../issue/lifetime.ts'
 import { type GithubSubject, readGithubSubject } from '../names/github-subject.ts'
 import type { Condition } from '../names/selectors.ts'
-import { rfc3339 } from '../issue/lifetime.ts'
-import type { SelectorRecord } from '../audit/entry.ts'
 import { grantsInShort } from './grants-in-short.ts'
 
-export type Refused = { reason: RefusalCode; info?: Pick<RefusalInfo, 'detail' | 'explanation'> }
+type Refused = Extract<Explained, { outcome: 'refused' }>
+type Granted = Extract<Explained, { outcome: 'granted' }>
 
-/** What is known of the caller, as far as it got. */
-export type About = {
-  attestor?: string
-  selectors?: SelectorRecord
-  sessionExpiresAt?: Date
-  /** The proof is taken once, or so many times: only the log's append can tell whether it is used up. */
-  counted?: boolean
-}
+export const showExplained = (explained: Explained) =>
+  explained.outcome === 'granted' ? showGranted(explained) : showRefused(explained)
 
-const known = ({ attestor, selectors }: About) => ({
+const showCaller = ({ attestor, selectors }: Explained) => ({
   ...(attestor !== undefined && { attestor }),
   ...(selectors && { selectors: { ...selectors } }),
 })
 
-/** A refusal, with the entries that were considered where it got that far. */
-export function refusedView(about: About, { reason, info }: Refused, entries: Considered[] = [], more = 0) {
+function showRefused(explained: Refused) {
+  const { outcome, reason, info, entries, more, grantedSinceBy } = explained
+  const isUnmatched = reason === 'no_workload'
   return {
-    outcome: 'refused' as const,
+    outcome,
     reason,
     detail: sentences([
       refusals[reason].title,
-      info?.detail,
-      facts(info?.explanation),
-      reason === 'no_workload' ? nearest(entries, more) : undefined,
+      info.detail,
+      facts(info.explanation),
+      isUnmatched ? nearest(entries, more) : undefined,
     ]),
-    next: (reason === 'no_workload' ? matchIds(entries) : undefined) ?? adviceFor(reason),
-    ...known(about),
+    next:
+      grantedSinceBy === undefined
+        ? ((isUnmatched ? adviceToMatchIds(entries) : undefined) ?? adviceFor(reason))
+        : `let it ask again: the entry ${grantedSinceBy} was changed since, and grants it`,
+    ...showCaller(explained),
     entries,
   }
 }
 
-function grantedView(about: About, { entry, grant }: Decision, entries: Considered[]) {
+function showGranted(explained: Granted) {
+  const { outcome, decision, entries, countedProof, sessionExpiresAt } = explained
+  const { entry, grant } = decision
   const { id, name, revision } = entry.row
   return {
-    outcome: 'granted' as const,
+    outcome,
     detail: sentences([
       `The workload entry ${name} matches, and the caller is ${grant.spiffeId}`,
-      about.counted ? 'Whether the proof is used up already is judged when it is presented' : undefined,
+      countedProof ? 'Whether the proof is used up already is judged when it is presented' : undefined,
     ]),
-    ...known(about),
+    ...showCaller(explained),
     entries,
     grant: {
       workload: { id, name, revision },
       spiffeId: grant.spiffeId,
       grants: grantsInShort(grant),
-      ...(about.sessionExpiresAt && { sessionExpiresAt: rfc3339(about.sessionExpiresAt) }),
+      ...(sessionExpiresAt && { sessionExpiresAt: rfc3339(sessionExpiresAt) }),
     },
   }
 }
 
-export const explanationView = (about: About, explanation: Explanation) =>
-  explanation.outcome === 'granted'
-    ? grantedView(about, explanation.decision, explanation.entries)
-    : refusedView(about, explanation, explanation.entries, explanation.more)
-
-/** What the log keeps beside the reason: which claim, which rule. */
+/** The facts that the log keeps beside the reason: which claim, which rule. */
 function facts(explanation: Record<string, unknown> | undefined): string | undefined {
   const { errors, ...others } = explanation ?? {}
-  const told = [
+  const parts = [
     ...Object.entries(others).map(
       ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
     ),
-    ...parts(errors),
+    ...problems(errors),
   ]
-  return told.length > 0 ? told.join(', ') : undefined
+  return parts.length > 0 ? parts.join(', ') : undefined
 }
 
-/** Which parts of the request were refused, as problems name them. */
-const parts = (errors: unknown): string[] =>
+/** The parts of the request that were refused. */
+const problems = (errors: unknown): string[] =>
   Array.isArray(errors)
     ? errors.flatMap((error: Partial<Problem> | null) =>
         error?.pointer ? [`${error.pointer}: ${error.detail ?? ''}`] : [],
@@ -87,36 +82,35 @@ const parts = (errors: unknown): string[] =>
     : []
 
 function nearest(entries: Considered[], more: number): string {
-  const first = entries.find(({ conditions }) => conditions.some(subjectWithIds)) ?? entries[0]
-  if (!first) return 'This attestor has no entry yet'
-  if (first.matched) return `It matches ${first.workload.name}, and named another`
-  const failed = first.conditions.filter((condition) => !condition.ok)
-  const told = failed.map((condition) => {
+  const entry = entries.find(({ conditions }) => conditions.some(subjectWithIds)) ?? entries[0]
+  if (!entry) return 'This attestor has no entry yet'
+  if (entry.matched) return `It matches ${entry.workload.name}, and named another`
+  const failed = entry.conditions.filter((condition) => !condition.ok)
+  const differences = failed.map((condition) => {
     const { key, wanted, found } = condition
     const hint = subjectWithIds(condition) ? ' (the entry matches by name, the token has ids)' : ''
     return `${key} is ${words(found)} and not ${words(wanted)}${hint}`
   })
   const others = more > 0 ? `; ${more} further entries are not shown` : ''
-  return `Nearest is ${first.workload.name}: ${told.join(', ')}${others}`
+  return `Nearest is ${entry.workload.name}: ${differences.join(', ')}${others}`
 }
 
-/** GitHub's new subject where an entry asks for the same names without ids. */
+/** GitHub's subject with ids, where an entry requires the same names without ids. */
 function subjectWithIds({ key, wanted, found }: Condition): GithubSubject | undefined {
   const subject = key === 'oidc:sub' && typeof found === 'string' ? readGithubSubject(found) : undefined
   return subject && [wanted].flat().includes(subject.names) ? subject : undefined
 }
 
-function matchIds(entries: Considered[]): string | undefined {
-  for (const condition of entries.flatMap(({ conditions }) => conditions)) {
-    const subject = subjectWithIds(condition)
-    if (!subject) continue
-    const { repositoryId, ownerId } = subject
-    return (
-      `match the ids instead of oidc:sub, as names can change hands: github:repository-id ${repositoryId} and a ref, ` +
-      `at an attestor with the preset github-actions; or oidc:repository_id ${repositoryId} and oidc:repository_owner_id ${ownerId}`
-    )
-  }
-  return undefined
+function adviceToMatchIds(entries: Considered[]): string | undefined {
+  const subject = entries.flatMap(({ conditions }) =>
+    conditions.flatMap((condition) => subjectWithIds(condition) ?? []),
+  )[0]
+  if (!subject) return undefined
+  const { repositoryId, ownerId } = subject
+  return (
+    `match the ids instead of oidc:sub, as names can change hands: github:repository-id ${repositoryId} and a ref, ` +
+    `at an attestor with the preset github-actions; or oidc:repository_id ${repositoryId} and oidc:repository_owner_id ${ownerId}`
+  )
 }
 
 const words = (value: string | string[] | undefined): string =>
@@ -124,7 +118,7 @@ const words = (value: string | string[] | undefined): string =>
     ? 'not known'
     : [value]
         .flat()
-        .map((one) => JSON.stringify(one))
+        .map((item) => JSON.stringify(item))
         .join(' or ')
 
 const sentences = (parts: (string | undefined)[]): string =>

@@ -2,7 +2,7 @@
 import { type DoubtKind, doubts } from '../audit/doubt.ts'
 import type { Log } from '../audit/log.ts'
 import type { DocsPage } from './docs-page.ts'
-import { staleAfterMs } from './freshness.ts'
+import { staleAfterMs } from '../actions/freshness.ts'
 import { json } from './request.ts'
 import type { Read } from './route.ts'
 

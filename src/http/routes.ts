@@ -1,17 +1,16 @@
 /** Every route of the native API, one line each: method, path, permission, limit, audit action, handler. */
-import { createIssueCredentials } from './credentials.ts'
+import { createCredentialRoute } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
 import { type AuditRouteParts, createAuditRoutes } from './audit.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
 import { type DatabaseRouteParts, createDatabaseRoutes } from './databases.ts'
-import { type ExplainParts, createExplain } from './explain.ts'
+import { createExplainRoute } from './explain.ts'
 import type { Actions } from '../actions/actions.ts'
 import { createIntrospectRoute } from './introspect.ts'
 import { type KeyRouteParts, createKeyRoutes } from './keys.ts'
 import { type LeaseRouteParts, createLeaseRoutes } from './leases.ts'
 import { type LogRouteParts, createLogRoutes } from './log.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
-import type { CredentialParts } from './credentials.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { type RevocationRouteParts, createRevocationRoutes } from './revocations.ts'
 import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
@@ -19,21 +18,18 @@ import { type Route, act, change, issue, preparedChange, read } from './route.ts
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
 import { type TokenRouteParts, createTokenRoutes } from './tokens.ts'
-import { type WatchRouteParts, createWatch } from './watch.ts'
+import { createWatchRoute } from './watch.ts'
 import { type WorkloadRouteParts, createWorkloadRoutes } from './workloads.ts'
 
-export type RouteParts = { actions: Actions } & CredentialParts &
-  PublicParts &
+export type RouteParts = { actions: Actions } & PublicParts &
   OperationsParts &
   AttestorRouteParts &
   WorkloadRouteParts &
-  ExplainParts &
   TokenRouteParts &
   SecretRouteParts &
   RotationRouteParts &
   DatabaseRouteParts &
   LeaseRouteParts &
-  WatchRouteParts &
   AuditRouteParts &
   LogRouteParts &
   KeyRouteParts &
@@ -43,7 +39,10 @@ export type RouteParts = { actions: Actions } & CredentialParts &
 export function createRoutes(parts: RouteParts): Route[] {
   const anyone = createPublicRoutes(parts)
   const operations = createOperationsRoutes(parts)
+  const credentials = createCredentialRoute(parts.actions.credentials)
   const self = createSelfRoutes(parts.actions.sessions)
+  const watch = createWatchRoute(parts.actions.watch)
+  const explain = createExplainRoute(parts.actions.workloads.explain)
   const attestors = createAttestorRoutes(parts)
   const workloads = createWorkloadRoutes(parts)
   const secrets = createSecretRoutes(parts)
@@ -56,7 +55,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const keys = createKeyRoutes(parts)
   const revocations = createRevocationRoutes(parts)
   return [
-    issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', createIssueCredentials(parts)),
+    issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', credentials),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
     change('DELETE', '/api/v1/credentials/self', 'self', 'api', 'session.end', self.end),
 
@@ -72,7 +71,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/secrets/{path}:versions', 'secrets.read', 'api', 'secret.versions', secrets.versions),
     read('GET', '/api/v1/secrets/{path}:metadata', 'secrets.read', 'api', 'secret.metadata', secrets.metadata),
     change('PUT', '/api/v1/secrets/{path}:metadata', 'secrets.write', 'api', 'secret.metadata', secrets.describe),
-    issue('GET', '/api/v1/watch', 'granted:secrets.read', 'api', 'secret.watch', createWatch(parts)),
+    issue('GET', '/api/v1/watch', 'granted:secrets.read', 'api', 'secret.watch', watch),
 
     read('GET', '/api/v1/secrets/{path}:rotation', 'secrets.read', 'api', 'secret.rotation', rotation.get),
     change('PUT', '/api/v1/secrets/{path}:rotation', 'secrets.write', 'api', 'secret.rotation', rotation.put),
@@ -110,7 +109,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('DELETE', '/api/v1/workloads/{name}', 'workloads.write', 'api', 'workload.delete', workloads.remove),
     change('POST', '/api/v1/workloads/{name}:disable', 'workloads.write', 'api', 'workload.disable', workloads.disable),
     change('POST', '/api/v1/workloads/{name}:enable', 'workloads.write', 'api', 'workload.enable', workloads.enable),
-    issue('POST', '/api/v1/workloads:explain', 'workloads.explain', 'api', 'workload.explain', createExplain(parts)),
+    issue('POST', '/api/v1/workloads:explain', 'workloads.explain', 'api', 'workload.explain', explain),
 
     change('POST', '/api/v1/join-tokens', 'join-tokens.create', 'api', 'join-token.create', tokens.createJoinToken),
     read('GET', '/api/v1/tokens', 'tokens.read', 'api', 'token.list', tokens.list),

@@ -1,34 +1,39 @@
-/** Server-sent events as they go over the wire (HTML Living Standard, section 9.2): names of secrets, never a value. */
-import type { SecretRow } from '../store/rows.ts'
-import type { Snapshot } from '../store/snapshot.ts'
+/** Events of a watch as server-sent events (HTML Living Standard, section 9.2). */
+import type { EventId, WatchEvent } from '../actions/watch/events.ts'
 
-/** Where a reader has come to: everything up to this revision of this epoch was told. */
-export type EventId = { epoch: number; revision: number }
+const showId = ({ epoch, revision }: EventId): string => `${epoch}.${revision}`
 
-export const eventIdOf = ({ epoch, revision }: Pick<Snapshot, 'epoch' | 'revision'>): string => `${epoch}.${revision}`
-
-/** Nothing for what is no id of ours: then everything is told anew. */
+/** Nothing for text that is no id of Purser's: the watch then sends the whole watched set. */
 export function readEventId(text: string | undefined): EventId | undefined {
   const [, epoch, revision] = /^(\d{1,9})\.(\d{1,15})$/.exec(text ?? '') ?? []
   return epoch === undefined ? undefined : { epoch: Number(epoch), revision: Number(revision) }
 }
 
-/** JSON of ours holds no line break, so one `data` line is enough. */
-const event = (name: string, data: object, id?: string): string =>
-  `event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`
+/** JSON without indentation has no line break, so one `data` line is enough. */
+const message = (name: string, data: object, id?: EventId): string =>
+  `event: ${name}\n${id === undefined ? '' : `id: ${showId(id)}\n`}data: ${JSON.stringify(data)}\n\n`
 
-/** Seen by proxies and by clients that wait for the first byte; a client that was cut off waits so long, milliseconds. */
-export const greeting = ': purser\nretry: 1000\n\n'
-export const heartbeat = ':\n\n'
+function showEvent(event: WatchEvent): string {
+  switch (event.kind) {
+    // Flushes proxies and tells clients how long to wait before they reconnect, in milliseconds.
+    case 'greeting':
+      return ': purser\nretry: 1000\n\n'
+    case 'heartbeat':
+      return ':\n\n'
+    case 'bundle':
+      return message('bundle', { sequence: event.sequence })
+    case 'secret': {
+      const { path, live, id } = event
+      return message('secret', live ? { path, ...live } : { path, deleted: true }, id)
+    }
+    case 'synced':
+      return message('synced', { complete: event.complete }, event.id)
+    case 'revoked':
+      return message('revoked', { reason: event.reason })
+  }
+}
 
-/** @param id for the last one that is told of a revision: who was cut off before it is told all of them again */
-export const secretEvent = (path: string, row: SecretRow | undefined, id?: string): string =>
-  event('secret', row ? { path, version: row.version, revision: row.revision } : { path, deleted: true }, id)
-
-export const bundleEvent = (sequence: number): string => event('bundle', { sequence })
-
-/** What came before was the watched set as it is, or with `complete: false` what of it changed since the id that was shown. */
-export const syncedEvent = (complete: boolean, id: string): string => event('synced', { complete }, id)
-
-export type Ended = 'credential' | 'grant'
-export const revokedEvent = (reason: Ended): string => event('revoked', { reason })
+/** One chunk for each batch, so that a reader takes a batch as a whole. */
+export async function* showEvents(batches: AsyncIterable<WatchEvent[]>): AsyncGenerator<string> {
+  for await (const events of batches) yield events.map(showEvent).join('')
+}

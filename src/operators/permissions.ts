@@ -47,3 +47,7 @@ export function operatorPermission(permission: Permission): OperatorPermission |
 
 export const roleMay = (role: Role, permission: OperatorPermission): boolean =>
   (permissions[permission] as readonly Role[]).includes(role)
+
+/** Whether routes of the permission take a credential that may be revoked. Metrics matter most while something is wrong. */
+export const takesCredential = (permission: Permission): boolean =>
+  permission !== 'none' && permission !== 'bootstrap' && permission !== 'metrics.read'

@@ -1,7 +1,4 @@
 /** The applications behind the listeners: every route, with what its handler needs. */
-import { createAccountPins } from '../actions/credentials/account-pins.ts'
-import { createDecideAttested } from '../actions/credentials/changed-facts.ts'
-import { createRenewal } from '../actions/credentials/renewal.ts'
 import { createFirstUse } from '../actions/tokens/first-use.ts'
 import type { Config } from '../config.ts'
 import { createAddressOf } from '../http/addresses.ts'
@@ -12,14 +9,12 @@ import type { Limits } from '../http/limits.ts'
 import type { OpenApi } from '../http/openapi.ts'
 import type { DoorParts } from '../http/route.ts'
 import { createRoutes } from '../http/routes.ts'
-import { createWatches } from '../http/watches.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { features, version } from '../version.ts'
 import { createApp, isForCrls, isForWorkloads } from './app.ts'
 import type { Closing } from './closing.ts'
 import type { Product } from './compose.ts'
 import { type Apps, metricsApp } from './listeners.ts'
-import { ownRules } from './own-rules.ts'
 
 type Parts = {
   config: Config
@@ -33,29 +28,17 @@ type Parts = {
 
 export function composeApps(parts: Parts): Apps {
   const { config, product, openapi, metrics, limits, closing, draining } = parts
-  const { now, randomBytes, logger, issue } = product
+  const { now, randomBytes, logger } = product
   const { db, snapshots } = product.store
   const { recorder } = product.log
   const sessions = product.actions.sessions.find
-  const onError = (err: unknown): void => logger.warn('watch.look_up_failed', { err })
-  const watches = createWatches({ db, snapshots, now, config, onError })
-  closing.add(() => watches.close())
+  closing.add(() => product.actions.watch.close())
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
   const routes = createRoutes({
     ...product.store,
     ...product.keys,
     ...product.secrets,
-    attestors: product.attestors,
-    accounts: createAccountPins({ recorder }),
-    decideAttested: createDecideAttested({ db, recorder }),
-    renewal: createRenewal({ sessions, recorder, db, log: logger, randomBytes }),
-    issueX509: issue.x509.svid,
-    keyOf: issue.x509.keyOf,
-    issueJwt: issue.jwt,
-    issueAccessToken: issue.accessToken,
-    own: ownRules(config),
-    watches,
-    isWatching: (session, path) => watches.watching(path, session),
+    isWatching: product.actions.watch.isWatching,
     actions: product.actions,
     log: product.log.log,
     version,

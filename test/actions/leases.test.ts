@@ -81,7 +81,7 @@ describe('lease actions without HTTP', () => {
   const holder = (): Caller => ({
     kind: 'session',
     session: { ...session, facts: 0 },
-    shown: { accessToken: 'at_test' },
+    credential: { accessToken: 'at_test' },
     until: session.expiresAt,
   })
 

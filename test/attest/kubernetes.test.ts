@@ -72,7 +72,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
     expect(attested.instance).toEqual(['pod', attested.selectors['k8s:pod-uid'], attested.selectors['k8s:sa-uid']])
     expect(attested.podBound).toBe(true)
     expect(attested.account).toMatchObject({ name: 'prod/web', uid: 'aaaaaaaa-0000-4000-8000-000000000001' })
-    expect(attested.once).toBeUndefined()
+    expect(attested.singleUse).toBeUndefined()
   })
 
   it('asks with our audience, as ourselves, and never with the workload’s token as credential', async () => {
@@ -405,7 +405,7 @@ describe('in-cluster', () => {
     const definition = { name: 'own', kind: 'kubernetes', issuer: kube.issuer, audience, verify: 'jwks-then-tokenreview', apiServer: 'in-cluster', keys: { discovery: true }, maxTokenAgeSeconds: 86_400, singleUse: true, otherAudiences: 'allow' } // prettier-ignore
     const row = { id: 'att_1', name: 'own', kind: 'kubernetes', spiffeIdPrefix: '/own/', definition, revision: 1 }
     kube.state.jwksUri = 'https://10.0.0.1:6443/openid/v1/jwks'
-    const { once } = await attestText(createAttestor(row, parts), kube.token(), new Date())
+    const { singleUse: once } = await attestText(createAttestor(row, parts), kube.token(), new Date())
     expect(once?.id).toMatch(/^[0-9a-f-]{36}$/)
     const as = [true, kube.caPem, `Bearer ${kube.reviewer}`]
     expect(asked).toEqual([

@@ -40,7 +40,7 @@ describe('github-actions', () => {
 
   it('gives short facts, each once, and takes each token once', async () => {
     const { attest } = await attestorOf('github-actions')
-    const { selectors, once, instance } = await attest(github)
+    const { selectors, singleUse: once, instance } = await attest(github)
     expect(selectors['github:repository-id']).toBe('42')
     expect(selectors['github:job-workflow-ref']).toBe(github.job_workflow_ref)
     expect(selectors['oidc:sub']).toBe(github.sub)
@@ -112,7 +112,7 @@ describe('gitlab-ci', () => {
 
   it('gives short facts, numbers and booleans as text, and takes a token as often as the job needs it', async () => {
     const { attest } = await attestorOf('gitlab-ci')
-    const { selectors, once, instance } = await attest({ ...gitlab, ref_protected: true })
+    const { selectors, singleUse: once, instance } = await attest({ ...gitlab, ref_protected: true })
     expect(selectors['gitlab:runner-id']).toBe('3')
     expect(selectors['gitlab:ref-protected']).toBe('true')
     expect(once).toBeUndefined()

@@ -46,7 +46,12 @@ function attestorOf(more: Record<string, unknown> = {}, keys: unknown[] = jwks) 
 const judge = (proof: string, more?: Record<string, unknown>) => codeOf(() => attestText(attestorOf(more), proof, now))
 
 it('a good token gives its facts', async () => {
-  const { selectors, instance, expiresAt, once } = await attestText(
+  const {
+    selectors,
+    instance,
+    expiresAt,
+    singleUse: once,
+  } = await attestText(
     attestorOf(),
     token({ sub: 'a:b', group: ['x', 'y'], admin: true, age: 5, nothing: null, empty: '' }),
     now,
@@ -165,7 +170,7 @@ describe('claims', () => {
   })
   it('a token without jti, where each is taken once', async () => {
     expect(await judge(token({ jti: undefined }), { singleUse: true })).toBe('proof_claims')
-    const { once } = await attestText(attestorOf({ singleUse: true }), token({ jti: 'X' }), now)
+    const { singleUse: once } = await attestText(attestorOf({ singleUse: true }), token({ jti: 'X' }), now)
     expect(once).toEqual({ id: 'X', until: new Date((seconds + 300) * 1000) })
   })
 
@@ -246,7 +251,7 @@ describe('text', () => {
     const twin = `${made.split('.').slice(0, 2).join('.')}.${Buffer.concat([bytes.subarray(0, 32), Buffer.from(s, 'hex')]).toString('base64url')}`
     const attestor = attestorOf({ singleUse: true })
     const [one, other] = [await attestText(attestor, made, now), await attestText(attestor, twin, now)]
-    expect(other.once).toEqual(one.once)
+    expect(other.singleUse).toEqual(one.singleUse)
     expect(other.instance).toEqual(one.instance)
   }) // prettier-ignore
 

@@ -1,42 +1,46 @@
-/** What a proof may do once, as the log's append judges it. */
+/** What a proof may do once, as a claim that the append judges. */
 import { type KeyObject, createHash, createHmac } from 'node:crypto'
 import type { Attested, Renewed } from '../../attest/attest.ts'
 import type { Claim } from '../../store/effects.ts'
 
-/** Kept a day longer than the proof lives, so that no clock that is behind takes it again. */
-const grace = 24 * 3600_000
+/** A claim is stored a day longer than its proof lives, so that a clock that is behind does not accept the proof again. */
+const graceMs = 24 * 3600_000
 
-/** A join token's uses are instances of their own, told apart by the key that each is redeemed with. */
+/** Each use of a join token is an instance of its own, named by the key that it certifies. */
 export const boundToKey = (attested: Attested, key: string): Attested => ({
   ...attested,
   instance: [...attested.instance, key],
 })
 
-/** For so long a proof or a serial number serves the same key again, since replies get lost. */
+/** A proof or a serial number serves the same key again for this long, since replies get lost. */
 export const repeatMs = 60_000
 
-/** What a request asks for that is of use without the key that it has certified. */
-export type Asked = { certified: string | undefined; unbound: boolean }
+/** `unbound`: the request includes credentials that are of use without the certified key. */
+type Use = { certifiedKey: string | undefined; unbound: boolean }
 
 /**
- * A join token gives one use to each key, and a proof that is taken once is keyed by attestor and its own id. The same key
- * may repeat either within 60 s. A repeat proves no possession of that key, so it gets only what is bound to it. Without a
- * CSR there is no key to recognize, so it cannot be repeated.
- * @param certified the SHA-256 of the key that is to be certified; where the key is yet to be made, the request's id
+ * A join token gives one use to each key; a single-use proof is claimed by attestor and its own id. The same key may repeat
+ * either within 60 s. A repeat does not prove possession of the key, so it releases only what is bound to it. Without a CSR
+ * there is no key to recognize, so there is no repeat.
+ * @param use.certifiedKey the SHA-256 of the key to certify; the request's id where Purser generates the key
  */
 export function claimFor(
   attested: Attested,
-  { certified, unbound }: Asked,
+  { certifiedKey, unbound }: Use,
   mac: KeyObject,
   requestId: string,
 ): Claim | undefined {
-  const { once, attestor, joinToken, renews } = attested
-  if (renews) return certified === undefined ? undefined : spends(renews, certified, mac)
+  const { singleUse, attestor, joinToken, renews } = attested
+  if (renews) return certifiedKey === undefined ? undefined : renewalClaim(renews, certifiedKey, mac)
   const first = unbound ? ({ first: true } as const) : {}
-  if (joinToken) return { ...useOf(joinToken, certified, mac), ...first }
-  if (!once) return undefined
-  const until = new Date(once.until.getTime() + grace)
-  return { key: keyed(mac, ['proof', attestor.id, once.id]), holder: sha256(certified ?? requestId), until, ...first }
+  if (joinToken) return { ...joinClaim(joinToken, certifiedKey, mac), ...first }
+  if (!singleUse) return undefined
+  return {
+    key: keyed(mac, ['proof', attestor.id, singleUse.id]),
+    holder: sha256(certifiedKey ?? requestId),
+    until: afterGrace(singleUse.until),
+    ...first,
+  }
 }
 
 /** The claim of a repeat, which releases only what is bound to the key. */
@@ -45,18 +49,20 @@ export const withoutFirst = ({ key, holder, until }: Claim): Claim => ({ key, ho
 export const serialKey = ({ session, serialNumber }: Renewed, mac: KeyObject): Buffer =>
   keyed(mac, ['renewal', session.id, serialNumber])
 
-/** A serial number renews once; what gets no new certificate spends none. */
-const spends = (renewed: Renewed, certified: string, mac: KeyObject): Claim => ({
+/** A serial number renews one certificate. A renewal without a certificate claims nothing. */
+const renewalClaim = (renewed: Renewed, certifiedKey: string, mac: KeyObject): Claim => ({
   key: serialKey(renewed, mac),
-  holder: sha256(certified),
-  until: new Date(renewed.session.expiresAt.getTime() + grace),
+  holder: sha256(certifiedKey),
+  until: afterGrace(renewed.session.expiresAt),
 })
 
-function useOf(token: NonNullable<Attested['joinToken']>, certified: string | undefined, mac: KeyObject): Claim {
-  if (certified === undefined) throw new Error('a join token was redeemed without a key')
-  const until = new Date(token.expiresAt.getTime() + grace)
-  return { key: keyed(mac, ['join', token.id, certified]), holder: sha256(certified), until }
+function joinClaim(token: NonNullable<Attested['joinToken']>, certifiedKey: string | undefined, mac: KeyObject): Claim {
+  if (certifiedKey === undefined) throw new Error('a join token was redeemed without a key')
+  const key = keyed(mac, ['join', token.id, certifiedKey])
+  return { key, holder: sha256(certifiedKey), until: afterGrace(token.expiresAt) }
 }
+
+const afterGrace = (end: Date): Date => new Date(end.getTime() + graceMs)
 
 const keyed = (mac: KeyObject, fields: readonly string[]): Buffer =>
   createHmac('sha256', mac).update(JSON.stringify(fields)).digest()

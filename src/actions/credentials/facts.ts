@@ -1,12 +1,12 @@
 import type { Attested } from '../../attest/attest.ts'
 import type { Facts } from '../../authorize/decide.ts'
 
-/** What was proved, as the decision takes it. */
-export const factsOf = (attested: Attested): Facts => ({
-  attestor: attested.attestor,
-  selectors: attested.selectors,
-  ...(attested.podBound !== undefined && { podBound: attested.podBound }),
-  ...(attested.joinToken && { workloadId: attested.joinToken.workloadId }),
-  // Renewal stays on its session's entry, which the session was found to stand on.
-  ...(attested.renews && { workloadId: attested.renews.session.workloadId }),
+/** The facts of a proof, as authorize/ takes them. */
+export const factsOf = ({ attestor, selectors, podBound, joinToken, renews }: Attested): Facts => ({
+  attestor,
+  selectors,
+  ...(podBound !== undefined && { podBound }),
+  ...(joinToken && { workloadId: joinToken.workloadId }),
+  // A renewal keeps the entry of its session.
+  ...(renews && { workloadId: renews.session.workloadId }),
 })

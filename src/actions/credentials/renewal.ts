@@ -1,10 +1,10 @@
 /**
- * Renewal by certificate (DESIGN.md, Attestation): each serial number renews once. One that is presented again, later or
- * for another key, shows that two hold the key: the session ends with everything that it was given.
+ * Renewal by certificate: each serial number renews once. A serial number that is presented again, later or for another
+ * key, shows that two parties hold its key: the session ends, and everything issued to it is revoked.
  */
 import type { KeyObject } from 'node:crypto'
 import type { Renewed } from '../../attest/attest.ts'
-import type { Certified } from '../../attest/certificate.ts'
+import type { CertificateProof } from '../../attest/certificate.ts'
 import type { Actor } from '../../audit/entry.ts'
 import type { Recorder } from '../../audit/record.ts'
 import { type Refusal, refuse } from '../../errors.ts'
@@ -13,75 +13,71 @@ import type { Database } from '../../store/database.ts'
 import type { Claim } from '../../store/effects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Logger } from '../../telemetry/log.ts'
-import { repeatMs, serialKey } from './claims.ts'
-import type { FindSession } from '../sessions/find.ts'
 import type { Context } from '../context.ts'
 import { revoke } from '../revocations/revoke.ts'
+import type { FindSession } from '../sessions/find.ts'
+import { repeatMs, serialKey } from './claims.ts'
 
 export type RenewalParts = {
   sessions: Pick<FindSession, 'byCertificate'>
   recorder: Pick<Recorder, 'change'>
   db: Pick<Database, 'knex'>
-  log: Pick<Logger, 'warn'>
+  logger: Pick<Logger, 'warn'>
   randomBytes: (size: number) => Buffer
 }
 
 export type Renewal = {
-  /** What a proof of kind `x509` rests on; nothing where no live certificate of ours was presented. */
-  certified(request: Pick<Context, 'clientCertificate' | 'time'>, snapshot: Snapshot): Promise<Certified | undefined>
+  /** The session behind the client certificate; nothing where the caller presented no certificate of Purser's. */
+  proof(context: Pick<Context, 'clientCertificate' | 'time'>, snapshot: Snapshot): Promise<CertificateProof | undefined>
   /**
-   * Refuses a serial number that was spent, before anything outside is touched. The append judges the claim for good; what
-   * gets no new certificate has none.
+   * Refuses a spent serial number before anything outside Purser is touched. The append judges the claim again. A renewal
+   * without a certificate has no claim.
    */
   checkUnspent(
-    request: Context,
+    context: Context,
     renewed: Renewed,
     claim: Claim | undefined,
     mac: KeyObject,
     actor: Actor,
   ): Promise<void>
-  /** Ends the session of a serial number that was spent, and answers with the refusal of who presented it. */
-  end(request: Context, renewed: Renewed, actor: Actor): Promise<Refusal>
+  /** Ends the session of a spent serial number. Returns the refusal for the caller. */
+  endSpent(context: Context, renewed: Renewed, actor: Actor): Promise<Refusal>
 }
 
-export function createRenewal(parts: RenewalParts): Renewal {
-  const { sessions, recorder, db, log, randomBytes } = parts
-
-  async function end(request: Context, { session, serialNumber }: Renewed, actor: Actor): Promise<Refusal> {
-    const { requestId, time, address: ip } = request
+export function createRenewal({ sessions, recorder, db, logger, randomBytes }: RenewalParts): Renewal {
+  async function endSpent(context: Context, { session, serialNumber }: Renewed, actor: Actor): Promise<Refusal> {
+    const { requestId, time, address: ip } = context
     const open = { requestId, action: 'session.end' as const, time, actor: { kind: 'system' as const }, source: { ip } }
     await recorder.change(open, async (tx, snapshot) => {
       const selection = { session: session.id, reason: 'keyCompromise' }
-      const { entry, more, changed } = await revoke(tx, snapshot, selection, {
-        now: time,
-        randomBytes,
-        mayReturn: true,
-      })
-      const change = { after: { ended: 'a certificate that was renewed before was presented again', serialNumber } }
-      const resource = { kind: 'session', id: session.id }
+      const change = await revoke(tx, snapshot, selection, { now: time, randomBytes, mayReturn: true })
+      const ended = 'a certificate that was renewed before was presented again'
       return {
+        ...change,
         result: undefined,
-        entry: { ...entry, resource, change },
-        ...(more && { more }),
-        ...(changed && { changed }),
+        entry: {
+          ...change.entry,
+          resource: { kind: 'session', id: session.id },
+          change: { after: { ended, serialNumber } },
+        },
       }
     })
-    log.warn('session.serial_spent', { requestId })
+    logger.warn('session.serial_spent', { requestId })
     return refuse('serial_spent', { actor })
   }
 
   return {
-    end,
-    async certified({ clientCertificate, time }, snapshot) {
-      const presented = clientCertificate()
-      return presented && { renews: await sessions.byCertificate(presented, snapshot, time) }
+    endSpent,
+    async proof({ clientCertificate, time }, snapshot) {
+      const certificate = clientCertificate()
+      return certificate && { renews: await sessions.byCertificate(certificate, snapshot, time) }
     },
-    async checkUnspent(request, renewed, claim, mac, actor) {
-      const before = new Date(request.time.getTime() - repeatMs)
+    async checkUnspent(context, renewed, claim, mac, actor) {
+      const since = new Date(context.time.getTime() - repeatMs)
       const spent = claim
-        ? (await claimState(db.knex, claim, before)) === 'spent'
-        : await claimedBefore(db.knex, serialKey(renewed, mac), before)
-      if (spent) throw await end(request, renewed, actor)
+        ? (await claimState(db.knex, claim, since)) === 'spent'
+        : await claimedBefore(db.knex, serialKey(renewed, mac), since)
+      if (spent) throw await endSpent(context, renewed, actor)
     },
   }
 }

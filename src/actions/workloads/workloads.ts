@@ -1,11 +1,12 @@
 import type { Database } from '../../store/database.ts'
 import { type CreateParts, createWorkload } from './create.ts'
 import { deleteWorkload } from './delete.ts'
+import { type ExplainParts, createExplainWorkload } from './explain.ts'
 import { getWorkload, listWorkloads } from './get.ts'
 import { replaceWorkload } from './replace.ts'
 import { setDisabled } from './set-disabled.ts'
 
-export type WorkloadActionParts = CreateParts & { db: Pick<Database, 'knex'> }
+export type WorkloadActionParts = CreateParts & ExplainParts & { db: Pick<Database, 'knex'> }
 export type WorkloadActions = ReturnType<typeof createWorkloadActions>
 
 export const createWorkloadActions = (parts: WorkloadActionParts) => ({
@@ -16,4 +17,5 @@ export const createWorkloadActions = (parts: WorkloadActionParts) => ({
   delete: deleteWorkload,
   disable: setDisabled(true),
   enable: setDisabled(false),
+  explain: createExplainWorkload(parts),
 })

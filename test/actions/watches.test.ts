@@ -1,7 +1,8 @@
 /** Streams of a watch by the clock: what ends them, what keeps them open, and that nothing of them stays. */
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createWatches, type Watches } from '../../src/http/watches.ts'
-import type { Watcher } from '../../src/http/watch-stream.ts'
+import { createWatches, type Watches } from '../../src/actions/watch/watches.ts'
+import type { Watcher } from '../../src/actions/watch/stream.ts'
+import { showEvents } from '../../src/http/watch-events.ts'
 import type { Database } from '../../src/store/database.ts'
 import type { SecretRow } from '../../src/store/rows.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
@@ -79,11 +80,10 @@ beforeEach(() => {
 const admin = { kind: 'operator', operator: 'admin', role: 'admin', tokenId: 'tok_1', firstUse: false } as const
 
 function open(more: Partial<Watcher> = {}) {
-  const { body } = watches.reply({ holder: 'operator:admin', caller: admin, paths: ['a'], ...more })
-  if (!('stream' in body) || !body.live) throw new Error('no stream')
+  const { events, ...live } = watches.open({ holder: 'operator:admin', caller: admin, paths: ['a'], ...more })
   const chunks: string[] = []
   let over = false
-  const { stream, live } = body
+  const stream = showEvents(events)
   const taken = (async () => {
     for await (const chunk of stream) chunks.push(chunk)
     over = true
@@ -124,11 +124,11 @@ describe('a stream', () => {
   ])('ends without words when %s, and counts no more', async (_, happens) => {
     const object = open({ until: new Date(Date.now() + 3_600_000) })
     await settled()
-    expect([watches.count(), watches.watching('a', 'operator:admin')]).toEqual([1, true])
+    expect([watches.count(), watches.isWatching('operator:admin', 'a')]).toEqual([1, true])
     happens()
     vi.advanceTimersByTime(1_000)
     await settled()
-    expect([object.isOver(), watches.count(), watches.watching('a', 'operator:admin')]).toEqual([true, 0, false])
+    expect([object.isOver(), watches.count(), watches.isWatching('operator:admin', 'a')]).toEqual([true, 0, false])
     expect(object.chunks.join('')).not.toContain('revoked')
   })
 
@@ -152,25 +152,24 @@ describe('a stream', () => {
   })
 
   it('is cut once its reader has taken nothing for ten seconds', async () => {
-    const { body } = watches.reply({ holder: 'operator:admin', caller: admin, paths: ['a'] })
-    if (!('stream' in body) || !body.live) throw new Error('no stream')
-    const iterator = body.stream[Symbol.asyncIterator]()
+    const { events, cut } = watches.open({ holder: 'operator:admin', caller: admin, paths: ['a'] })
+    const iterator = events[Symbol.asyncIterator]()
     await iterator.next()
     vi.advanceTimersByTime(9_000)
-    expect(body.live.cut.aborted).toBe(false)
+    expect(cut.aborted).toBe(false)
     vi.advanceTimersByTime(2_000)
-    expect(body.live.cut.aborted).toBe(true)
-    await iterator.return?.()
+    expect(cut.aborted).toBe(true)
+    await iterator.return?.(undefined)
     expect(watches.count()).toBe(0)
   })
 
   it('of which the reply never left takes no place; beyond the bound none is admitted, and one that closes makes room', async () => {
-    for (let n = 0; n < 100; n++) watches.reply({ holder: `operator:${n}`, caller: admin, paths: ['a'] })
+    for (let n = 0; n < 100; n++) watches.open({ holder: `operator:${n}`, caller: admin, paths: ['a'] })
     expect(watches.count()).toBe(0)
     const all = Array.from({ length: 5 }, (_, n) => open({ holder: `operator:${n}` }))
     await settled()
     expect(() => watches.admit('operator:x')).toThrow(expect.objectContaining({ code: 'rate_limited' }))
-    all[0]?.live.onClose()
+    all[0]?.live.close()
     await settled()
     expect(() => watches.admit('operator:x')).not.toThrow()
     watches.close()
@@ -178,14 +177,13 @@ describe('a stream', () => {
   })
 
   it('of a slow reader is told what is, once, whatever happened meanwhile', async () => {
-    const { body } = watches.reply({ holder: 'operator:admin', caller: admin, paths: [], prefix: '' })
-    if (!('stream' in body)) throw new Error('no stream')
-    const iterator = body.stream[Symbol.asyncIterator]()
+    const { events } = watches.open({ holder: 'operator:admin', caller: admin, paths: [], prefix: '' })
+    const iterator = showEvents(events)
     await iterator.next()
     await iterator.next()
     for (let version = 2; version < 50; version++) move({ secrets: new Map([['a', row('a', version)]]) })
     const { value } = (await iterator.next()) as { value: string }
     expect(value).toBe('event: secret\nid: 1.53\ndata: {"path":"a","version":49,"revision":49}\n\n')
-    await iterator.return?.()
+    await iterator.return(undefined)
   })
 })

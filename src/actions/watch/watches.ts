@@ -1,25 +1,32 @@
 /**
- * Every stream of this process: told of each newer snapshot, which every replica has within a second of a change, and
- * ended with the right to it. What a stream of another process does is not known here.
+ * The streams of this process. Each newer snapshot reaches every replica within a second of a change; it feeds the streams
+ * and ends those whose right ended. Streams of other processes are not known here.
  */
-import { refuse } from '../errors.ts'
-import { bundleSequence } from '../keys/bundle.ts'
-import type { Database } from '../store/database.ts'
-import { changedSecrets } from '../store/secrets.ts'
-import { liveSessions } from '../store/sessions.ts'
-import type { Snapshot, Snapshots } from '../store/snapshot.ts'
-import { staleAfterMs } from './freshness.ts'
-import type { Reply } from './request.ts'
-import { endOf, mayWatch } from './watch-right.ts'
-import { type Stream, type Watcher, createStream, end, tell } from './watch-stream.ts'
+import { refuse } from '../../errors.ts'
+import { bundleSequence } from '../../keys/bundle.ts'
+import type { Database } from '../../store/database.ts'
+import { changedSecrets } from '../../store/secrets.ts'
+import { liveSessions } from '../../store/sessions.ts'
+import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
+import { staleAfterMs } from '../freshness.ts'
+import type { WatchEvent } from './events.ts'
+import { endOf, mayWatch } from './right.ts'
+import { type Stream, type Watcher, createStream, end, eventsOf } from './stream.ts'
+
+export type OpenWatch = {
+  /** Batches of events. The stream counts as open once they are read. */
+  events: AsyncIterable<WatchEvent[]>
+  /** Aborted for a reader that takes nothing. */
+  cut: AbortSignal
+  close: () => void
+}
 
 export type Watches = {
   /** @throws Refusal `rate_limited` where there are too many, `unavailable` where this process stops */
   admit(holder: string): void
-  /** The stream as a reply: it begins when the reply leaves, and counts from then on. */
-  reply(watcher: Watcher): Reply
-  /** Whether a stream of this process watches that path for the session. Across replicas it is not known. */
-  watching(path: string, session: string): boolean
+  open(watcher: Watcher): OpenWatch
+  /** Whether a stream of this process watches the path for the session. */
+  isWatching(session: string, path: string): boolean
   count(): number
   /** Ends every stream, which would keep its connection until the deadline of a stop, and admits no more. */
   close(): void
@@ -33,30 +40,30 @@ export type WatchParts = {
   onError: (error: unknown) => void
 }
 
-/** Of one session, or one operator. */
+/** Streams of one session or operator. */
 const maxForEach = 16
 const tickMs = 1000
 const heartbeatMs = 15_000
-/** A reader that has not taken what it was offered for so long is let go; it may come again and be told the rest. */
+/** A reader that does not take what it was offered for this long is cut off. It may resume with the id of its last event. */
 const slowMs = 10_000
-/** Sessions that ended otherwise than by a block are looked up this often, all at once. */
+/** How often the database is asked for sessions that ended without a block: one query for all streams. */
 const lookUpMs = 2000
-/** As much patience as at the door: a machine may only have been busy. */
+/** As patient as `freshSnapshot`: the machine may only be busy. */
 const behindMs = staleAfterMs + 1000
 
 export function createWatches({ db, snapshots, now, config, onError }: WatchParts): Watches {
-  // A watch holds a connection, and watches leave half of them to others.
-  const max = Math.ceil(config.maxConnections / config.workers / 2)
+  // A watch holds a connection; half of the connections stay free for other requests.
+  const maxStreams = Math.ceil(config.maxConnections / config.workers / 2)
   const streams = new Set<Stream>()
   const byPath = new Map<string, Set<Stream>>()
   const ms = (): number => now().getTime()
   const sequence = (): number => bundleSequence(snapshots.current(), now())
-  let told = sequence()
+  let sentSequence = sequence()
   let closed = false
-  let lookedUp = -Infinity
+  let lookedUpAt = -Infinity
   let lookingUp = false
 
-  const of = (path: string): Stream[] => [
+  const streamsFor = (path: string): Stream[] => [
     ...(byPath.get(path) ?? []),
     ...[...streams].filter(({ prefix }) => prefix !== undefined && path.startsWith(prefix)),
   ]
@@ -83,18 +90,18 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
         detail: `${maxForEach} watches of one session are the most`,
         retryAfterSeconds: 5,
       })
-    if (streams.size >= max)
+    if (streams.size >= maxStreams)
       throw refuse('rate_limited', { detail: 'this replica holds as many watches as it may', retryAfterSeconds: 5 })
   }
 
-  /** All of it, unless the id that was shown says what was told already. */
+  /** Sends the whole watched set, unless the id that the reader presented shows what it was sent before. */
   async function begin(stream: Stream): Promise<boolean> {
     const { since, prefix } = stream
     if (since && since.revision > snapshots.current().revision) await snapshots.refresh().catch(onError)
     const { epoch, revision, secrets } = snapshots.current()
     if (since && since.epoch === epoch && since.revision <= revision) {
       const rows = await changedSecrets(db.knex, since.revision, stream)
-      // What this replica has not seen yet, it will be told.
+      // Later changes reach the stream with their snapshot.
       for (const row of rows) if (row.changed <= snapshots.current().revision) stream.pending.add(row.path)
       return false
     }
@@ -103,15 +110,15 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
     return true
   }
 
-  async function* run(stream: Stream): AsyncGenerator<string> {
+  async function* run(stream: Stream): AsyncGenerator<WatchEvent[]> {
     admit(stream.holder)
     add(stream)
     try {
       const { current } = snapshots
-      yield* tell(stream, {
+      yield* eventsOf(stream, {
         current,
-        sequence,
-        may: (stream, path) => mayWatch(stream, path, current()),
+        bundleSequence: sequence,
+        mayWatch: (watcher, path) => mayWatch(watcher, path, current()),
         begin,
         now: ms,
       })
@@ -120,94 +127,91 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
     }
   }
 
-  function tellBundle(): void {
+  function sendBundle(): void {
     const next = sequence()
-    if (next === told) return
-    told = next
+    if (next === sentSequence) return
+    sentSequence = next
     for (const stream of streams) {
-      stream.bundle = true
+      stream.bundleChanged = true
       stream.wake()
     }
   }
 
+  function endIfBarred(stream: Stream, snapshot: Snapshot): void {
+    const reason = endOf(stream, snapshot, now())
+    if (reason) end(stream, reason)
+  }
+
   snapshots.onChange((next, previous) => {
-    if (streams.size === 0) return void (told = sequence())
-    if (isOtherwise(next, previous)) {
-      for (const stream of streams) {
-        const why = next.epoch === previous.epoch ? endOf(stream, next, now()) : 'credential'
-        if (why) end(stream, why)
-      }
-    }
+    if (streams.size === 0) return void (sentSequence = sequence())
+    if (next.epoch !== previous.epoch) for (const stream of streams) end(stream, 'credential')
+    else if (mayChangeRights(next, previous)) for (const stream of streams) endIfBarred(stream, next)
     for (const path of changedPaths(next, previous)) {
-      for (const stream of of(path)) {
+      for (const stream of streamsFor(path)) {
         stream.pending.add(path)
         stream.wake()
       }
     }
-    tellBundle()
+    sendBundle()
   })
 
-  async function lookUp(): Promise<void> {
-    const sessions = [...streams].flatMap(({ caller }) => (caller.kind === 'session' ? [caller.session.id] : []))
-    const live = await liveSessions(db.knex, [...new Set(sessions)], now())
+  async function lookUpSessions(): Promise<void> {
+    const ids = [...streams].flatMap(({ caller }) => (caller.kind === 'session' ? [caller.session.id] : []))
+    const live = await liveSessions(db.knex, [...new Set(ids)], now())
     for (const stream of streams) {
       const { caller } = stream
-      if (caller.kind !== 'session' || !sessions.includes(caller.session.id)) continue
+      if (caller.kind !== 'session' || !ids.includes(caller.session.id)) continue
       const session = live.get(caller.session.id)
       if (!session) end(stream, 'credential')
       else if (session.facts !== caller.session.facts) {
         stream.caller = { ...caller, session: { ...caller.session, ...session } }
-        const why = endOf(stream, snapshots.current(), now())
-        if (why) end(stream, why)
+        endIfBarred(stream, snapshots.current())
       }
     }
   }
 
-  const timer = setInterval(() => {
+  function tick(): void {
     if (streams.size === 0) return
     const at = ms()
     const isBehind = snapshots.age() > behindMs
     for (const stream of streams) {
-      if (isBehind || (stream.until && stream.until.getTime() <= at)) end(stream, 'quietly')
+      if (isBehind || (stream.until && stream.until.getTime() <= at)) end(stream, 'silent')
       else if (stream.offeredAt !== undefined && at - stream.offeredAt > slowMs) stream.cut.abort()
-      else if (at - stream.takenAt >= heartbeatMs && !stream.beat) {
-        stream.beat = true
+      else if (at - stream.takenAt >= heartbeatMs && !stream.heartbeatDue) {
+        stream.heartbeatDue = true
         stream.wake()
       }
     }
-    tellBundle()
-    if (lookingUp || at - lookedUp < lookUpMs) return
-    lookedUp = at
+    sendBundle()
+    if (lookingUp || at - lookedUpAt < lookUpMs) return
+    lookedUpAt = at
     lookingUp = true
-    lookUp()
+    lookUpSessions()
       .catch(onError)
       .finally(() => (lookingUp = false))
-  }, tickMs)
+  }
+
+  const timer = setInterval(tick, tickMs)
   timer.unref()
 
   return {
     admit,
-    reply(watcher) {
+    open(watcher) {
       const stream = createStream(watcher, ms())
-      const live = { cut: stream.cut.signal, onClose: () => end(stream, 'quietly') }
-      return {
-        headers: { 'x-accel-buffering': 'no' },
-        body: { stream: run(stream), type: 'text/event-stream', live },
-      }
+      return { events: run(stream), cut: stream.cut.signal, close: () => end(stream, 'silent') }
     },
-    watching: (path, session) => of(path).some(({ holder, over }) => holder === session && !over),
+    isWatching: (session, path) => streamsFor(path).some(({ holder, ended }) => holder === session && !ended),
     count: () => streams.size,
     close() {
       closed = true
       clearInterval(timer)
-      for (const stream of streams) end(stream, 'quietly')
+      for (const stream of streams) end(stream, 'silent')
     },
   }
 }
 
-/** Whether anything else than secrets changed: then each stream's right to be is judged anew. */
-const isOtherwise = (next: Snapshot, previous: Snapshot): boolean =>
-  next.epoch !== previous.epoch ||
+/** Whether anything but secrets changed: then the right of each stream is judged anew. */
+const mayChangeRights = (next: Snapshot, previous: Snapshot): boolean =>
   next.workloads !== previous.workloads ||
   next.attestors !== previous.attestors ||
   next.blocks !== previous.blocks ||

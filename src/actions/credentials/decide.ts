@@ -1,6 +1,6 @@
 /**
- * An instance that attests with other facts, and is refused by them: its sessions that do not stand by the new facts end.
- * Where it is a workload by them, the append gives its sessions the new facts.
+ * Decides for an instance that attested. Where it is refused by facts that changed since it attested before, its sessions
+ * that the new facts do not match end. Where it is granted, the append gives its sessions the new facts.
  */
 import type { KeyObject } from 'node:crypto'
 import type { Attested } from '../../attest/attest.ts'
@@ -12,14 +12,14 @@ import { Refusal } from '../../errors.ts'
 import type { Database } from '../../store/database.ts'
 import { endSession, sessionsWithOtherFacts } from '../../store/sessions.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { factsOf } from './facts.ts'
 import type { Context } from '../context.ts'
+import { factsOf } from './facts.ts'
 
 export type DecideAttested = (
-  request: Pick<Context, 'requestId' | 'time' | 'address'>,
+  context: Pick<Context, 'requestId' | 'time' | 'address'>,
   snapshot: Snapshot,
   attested: Attested,
-  named: string | undefined,
+  workload: string | undefined,
   mac: KeyObject,
 ) => Promise<Decision>
 
@@ -28,22 +28,17 @@ const reason = 'its instance attested with other facts, which the workload entry
 type Parts = { db: Pick<Database, 'knex'>; recorder: Pick<Recorder, 'change'> }
 
 export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
-  async function endChanged(
+  async function endMismatched(
     { requestId, time, address: ip }: Parameters<DecideAttested>[0],
     snapshot: Snapshot,
     attested: Attested,
     mac: KeyObject,
   ): Promise<void> {
     const { selectors } = attested
-    const others = await sessionsWithOtherFacts(db.knex, instanceOf(mac, attested), selectors, time)
-    for (const session of others.filter((other) => !matchesEntry(snapshot, { ...other, selectors }))) {
-      const open = {
-        requestId,
-        action: 'session.end' as const,
-        time,
-        actor: { kind: 'system' as const },
-        source: { ip },
-      }
+    const actor = { kind: 'system' as const }
+    const open = { requestId, action: 'session.end' as const, time, actor, source: { ip } }
+    const sessions = await sessionsWithOtherFacts(db.knex, instanceOf(mac, attested), selectors, time)
+    for (const session of sessions.filter((session) => !matchesEntry(snapshot, { ...session, selectors }))) {
       await recorder.change(open, async (tx) => ({
         result: undefined,
         entry: { resource: { kind: 'session', id: session.id }, change: { after: { ended: reason } } },
@@ -53,12 +48,12 @@ export function createDecideAttested({ db, recorder }: Parts): DecideAttested {
     }
   }
 
-  return async (request, snapshot, attested, named, mac) => {
+  return async (context, snapshot, attested, workload, mac) => {
     try {
-      return decide(snapshot, factsOf(attested), named)
+      return decide(snapshot, factsOf(attested), workload)
     } catch (error) {
-      // Whatever the request names: the facts are the newer ones.
-      if (error instanceof Refusal && !attested.renews) await endChanged(request, snapshot, attested, mac)
+      // The facts are new, whichever entry the request names.
+      if (error instanceof Refusal && !attested.renews) await endMismatched(context, snapshot, attested, mac)
       throw error
     }
   }

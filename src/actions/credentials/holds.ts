@@ -1,23 +1,24 @@
 /** Whether an issuance that was decided under one snapshot would be decided alike under a newer one. */
 import type { Attested } from '../../attest/attest.ts'
 import type { Issued } from '../../audit/entry.ts'
+import { type Blockable, blockOf } from '../../authorize/blocks.ts'
 import { type Decision, decide } from '../../authorize/decide.ts'
-import { type Blockable, checkBlocks } from '../../authorize/blocks.ts'
 import { isAccepted } from '../../authorize/standing.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { accountHolds } from './account-pins.ts'
+import { accountHolds } from './account-standing.ts'
 import { factsOf } from './facts.ts'
 
 /**
- * The same entry revision, attestor, keys and proof, and no block: then the bytes that were signed are what would be
- * signed again.
+ * True for the same entry revision, attestor, keys and proof, and no block: the same bytes would be signed again.
+ * @param old the snapshot of the decision
+ * @param workload the entry that the request names
  */
-export function stillHolds(
+export function issuanceHolds(
   snapshot: Snapshot,
   old: Snapshot,
   attested: Attested,
-  named: string | undefined,
+  workload: string | undefined,
   { entry }: Decision,
   session: Blockable,
   issued: Issued,
@@ -26,24 +27,24 @@ export function stillHolds(
   const { attestorId } = entry.row
   if (snapshot.epoch !== old.epoch || !snapshot.issuing) return false
   if (snapshot.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
-  if (!decidedAlike(snapshot, attested, named, entry.row)) return false
+  if (!isDecidedAlike(snapshot, attested, workload, entry.row)) return false
   const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((jwt) => jwt.keyId)]
   if (keyIds.some((id) => id !== undefined && snapshot.keys.get(id)?.withdrawnAt)) return false
   if (!accountHolds(snapshot, attested)) return false
   if (attested.renews && !isAccepted(snapshot, attested.renews)) return false
-  try {
-    checkBlocks(snapshot, session, now)
-  } catch {
-    return false
-  }
-  return true
+  return blockOf(snapshot, session, now) === undefined
 }
 
-/** Entries come and go; what counts is whether these facts lead to this one, as it was. */
-function decidedAlike(snapshot: Snapshot, attested: Attested, named: string | undefined, row: WorkloadRow): boolean {
+/** Other entries may have changed: only whether these facts still lead to the same revision of this one matters. */
+function isDecidedAlike(
+  snapshot: Snapshot,
+  attested: Attested,
+  workload: string | undefined,
+  row: WorkloadRow,
+): boolean {
   if (snapshot.workloads.get(row.id)?.revision !== row.revision) return false
   try {
-    return decide(snapshot, factsOf(attested), named).entry.row.id === row.id
+    return decide(snapshot, factsOf(attested), workload).entry.row.id === row.id
   } catch {
     return false
   }

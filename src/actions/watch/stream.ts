@@ -1,0 +1,112 @@
+/**
+ * One stream of a watch. Pending changes are names alone; their state is read from the snapshot when the reader takes the
+ * next events. A slow reader gets the present state instead of every step to it, and costs a bounded number of names.
+ */
+import type { Caller } from '../../authorize/caller.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { EndReason, EventId, WatchEvent } from './events.ts'
+
+export type Watcher = {
+  /** The id of a session, or `operator:<name>`. */
+  holder: string
+  caller: Caller
+  paths: readonly string[]
+  prefix?: string
+  /** When the credential that opened the stream ends. */
+  until?: Date
+  /** Where an earlier stream of the reader was cut off. */
+  since?: EventId
+}
+
+export type Stream = Watcher & {
+  /** Paths with changes to send. */
+  pending: Set<string>
+  bundleChanged: boolean
+  heartbeatDue: boolean
+  /** Set once the stream ends. `silent`: the reader's own doing, or a stop of this process. */
+  ended?: EndReason | 'silent'
+  /** When the reader was offered events that it has not taken, and when it last took some. Milliseconds. */
+  offeredAt?: number
+  takenAt: number
+  wake: () => void
+  /** Ends the reply of a reader that takes nothing. */
+  cut: AbortController
+}
+
+export const createStream = (watcher: Watcher, now: number): Stream => ({
+  ...watcher,
+  pending: new Set(),
+  bundleChanged: true,
+  heartbeatDue: false,
+  takenAt: now,
+  wake: () => undefined,
+  cut: new AbortController(),
+})
+
+export function end(stream: Stream, reason: NonNullable<Stream['ended']>): void {
+  stream.ended ??= reason
+  stream.wake()
+}
+
+type EventParts = {
+  current: () => Snapshot
+  bundleSequence: () => number
+  mayWatch: (stream: Stream, path: string) => boolean
+  /** Fills `pending` for the start. Returns whether that is the whole watched set. */
+  begin: (stream: Stream) => Promise<boolean>
+  /** Milliseconds. */
+  now: () => number
+}
+
+/** More events leave in several batches, each of which the reader must have taken. */
+const maxBatch = 200
+
+export async function* eventsOf(stream: Stream, parts: EventParts): AsyncGenerator<WatchEvent[]> {
+  const { current, now } = parts
+  const offer = function* (events: WatchEvent[]): Generator<WatchEvent[]> {
+    stream.offeredAt = now()
+    yield events
+    delete stream.offeredAt
+    stream.takenAt = now()
+    stream.heartbeatDue = false
+  }
+
+  let complete: boolean | undefined
+
+  /** The state at the moment that it leaves. Only the last event has an id, once nothing is pending. */
+  function nextEvents(): WatchEvent[] {
+    const { epoch, revision, secrets } = current()
+    const paths = [...stream.pending].slice(0, maxBatch)
+    for (const path of paths) stream.pending.delete(path)
+    const allowed = paths.filter((path) => parts.mayWatch(stream, path))
+    const id = stream.pending.size === 0 ? { epoch, revision } : undefined
+    const events: WatchEvent[] = stream.bundleChanged ? [{ kind: 'bundle', sequence: parts.bundleSequence() }] : []
+    stream.bundleChanged = false
+    for (const [n, path] of allowed.entries()) {
+      const row = secrets.get(path)
+      const isLast = complete === undefined && n === allowed.length - 1
+      events.push({
+        kind: 'secret',
+        path,
+        ...(row && { live: { version: row.version, revision: row.revision } }),
+        ...(isLast && id && { id }),
+      })
+    }
+    if (complete !== undefined && id) {
+      events.push({ kind: 'synced', complete, id })
+      complete = undefined
+    }
+    return events
+  }
+
+  yield* offer([{ kind: 'greeting' }])
+  complete = await parts.begin(stream)
+  while (!stream.ended) {
+    if (complete !== undefined || stream.pending.size > 0 || stream.bundleChanged) {
+      const events = nextEvents()
+      if (events.length > 0) yield* offer(events)
+    } else if (stream.heartbeatDue) yield* offer([{ kind: 'heartbeat' }])
+    else await new Promise<void>((resolve) => (stream.wake = resolve))
+  }
+  if (stream.ended !== 'silent') yield* offer([{ kind: 'revoked', reason: stream.ended }])
+}
