@@ -1,24 +1,24 @@
 /**
- * How Purser reaches a cluster's API and authenticates there. It sends its own credential, and only to the configured
- * server. It never uses a workload's token as a credential, since a false API server could then replay that token.
+ * Calls a cluster's API with Purser's own credential, which goes to the configured server only. A workload's token is
+ * never used as a credential.
  */
 import { Refusal, refuse } from '../errors.ts'
 import type { FetchOptions, JsonReply } from '../outbound/client.ts'
 import { OutboundError } from '../outbound/errors.ts'
 import type { Place } from './key-source.ts'
 import type { AttestorParts } from './parts.ts'
-import { wordsOf } from './words.ts'
+import { describeRefusal } from './words.ts'
 
 /** As stored. `tokenFile` is read at each use: the kubelet writes a new token before the old one ends. */
 export type ApiServerDefinition = 'in-cluster' | { url: string; caPem: string; tokenFile: string }
 
 export type ApiServer = Place & {
   url: string
-  /** @throws Refusal `unavailable`, with the true cause in the server's log: none of it is the workload's doing */
+  /** @throws Refusal `unavailable`; the cause is in the server log, since the workload did not bring it about */
   post(path: string, body: string): Promise<JsonReply>
 }
 
-/** What a pod is given of its own cluster. */
+/** The files of a pod's service account. */
 const mount = '/var/run/secrets/kubernetes.io/serviceaccount'
 export const inCluster = {
   url: 'https://kubernetes.default.svc',
@@ -41,9 +41,7 @@ async function readOwnFile(what: string, path: string, readFile: AttestorParts['
   }
 }
 
-/**
- * A token out of a file that an operator named. Nothing but a JWT is ever sent: the file may be any that we can read.
- */
+/** Only a JWT is ever sent: an operator may name any file that Purser can read. */
 async function readToken(path: string, readFile: AttestorParts['readFile']): Promise<string> {
   const text = (await readOwnFile('token file', path, readFile)).trim()
   if (text.length <= maxTokenLength && compactJws.test(text)) return text
@@ -51,23 +49,23 @@ async function readToken(path: string, readFile: AttestorParts['readFile']): Pro
 }
 
 export function openApiServer(attestor: string, definition: ApiServerDefinition, parts: AttestorParts): ApiServer {
-  const own = definition === 'in-cluster'
-  const { url, tokenFile } = own ? inCluster : definition
+  const isInCluster = definition === 'in-cluster'
+  const { url, tokenFile } = isInCluster ? inCluster : definition
   const { origin } = new URL(url)
   const base = url.replace(/\/$/, '')
 
   async function options(): Promise<{ configured: true; caPem: string; headers: { authorization: string } }> {
     const token = await readToken(tokenFile, parts.readFile)
-    const caPem = own ? await readOwnFile('CA file', inCluster.caFile, parts.readFile) : definition.caPem
+    const caPem = isInCluster ? await readOwnFile('CA file', inCluster.caFile, parts.readFile) : definition.caPem
     return { configured: true, caPem, headers: { authorization: `Bearer ${token}` } }
   }
 
-  /** A cause that comes with every request is said once in a while, not each time. */
-  const saidAt = new Map<string, number>()
-  function say(note: string): void {
-    const at = saidAt.get(note)
+  /** Logs a repeated cause once a minute. */
+  const loggedAt = new Map<string, number>()
+  function warn(note: string): void {
+    const at = loggedAt.get(note)
     if (at !== undefined && parts.clock() - at < 60_000) return
-    saidAt.set(note, parts.clock())
+    loggedAt.set(note, parts.clock())
     parts.log.warn('attestor.api_server', { attestor, origin, note })
   }
 
@@ -79,10 +77,10 @@ export function openApiServer(attestor: string, definition: ApiServerDefinition,
       try {
         const { headers, ...place } = await options()
         const json = { 'content-type': 'application/json', accept: 'application/json' }
-        const sent: FetchOptions = { ...place, method: 'POST', headers: { ...headers, ...json }, body }
-        return await parts.outbound.fetchJson(base + path, { ...sent, maxBytes: reviewBytes })
+        const fetchOptions: FetchOptions = { ...place, method: 'POST', headers: { ...headers, ...json }, body }
+        return await parts.outbound.fetchJson(base + path, { ...fetchOptions, maxBytes: reviewBytes })
       } catch (error) {
-        throw ours(error, say)
+        throw unavailable(error, warn)
       }
     },
   }
@@ -94,12 +92,12 @@ const advice: Record<number, string> = {
   404: 'there is no TokenReview at this URL: is it a Kubernetes API server?',
 }
 
-/** The fault is ours or the cluster's, never the caller's: a 503 that is worth repeating. */
-function ours(error: unknown, say: (note: string) => void): unknown {
+/** A fault of Purser's configuration or the cluster, not of the caller: a 503, so that it retries. */
+function unavailable(error: unknown, warn: (note: string) => void): unknown {
   const cause =
     error instanceof OutboundError
       ? missing((error.status !== undefined && advice[error.status]) || error.message)
       : error
-  if (cause instanceof Refusal) say(wordsOf(cause))
+  if (cause instanceof Refusal) warn(describeRefusal(cause))
   return cause
 }

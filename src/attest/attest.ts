@@ -1,4 +1,4 @@
-/** proof → verified facts. The attestor is chosen by the proof's issuer and audience together; that pair is unique. */
+/** proof → verified facts. The proof's issuer and audience together choose the attestor: the pair is unique. */
 import { Refusal, refuse, shown } from '../errors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -14,21 +14,20 @@ export type { Attested, Proof, Renewed } from './attestor.ts'
 export { joinTokenKind } from './join-token.ts'
 export { attestorKinds, attestorRules } from './kinds.ts'
 
-/** What is presented, and by whom. */
 export type Presented = {
   proof: Proof
-  /** The attestor that the caller names, where it does: it must be the one that the proof leads to. */
+  /** The attestor that the caller names. The proof must lead to it. */
   attestor?: string | undefined
   /** The client certificate, for a proof of kind `x509`. */
   certificate?: CertificateProof | undefined
-  /** Where a stranger calls from, for the limits. Absent where an operator asks about somebody's proof. */
+  /** The caller's address, for the limits. Absent where an operator explains a proof. */
   address?: string
 }
 
 type Admission =
   { ok: false; retryAfterSeconds: number } | { ok: true; settle: (outcome: 'proven' | 'failed' | 'unjudged') => void }
 type Limits = {
-  /** Once an unverified proof has named an attestor that exists, before it is verified. */
+  /** Called before a proof is verified, once it has led to a configured attestor. */
   admitProof(caller: { attestor: string; address: string }): Admission
 }
 
@@ -36,24 +35,24 @@ type Parts = AttestorParts &
   DefinitionParts & {
     limits: Limits
     findJoinToken: FindJoinToken
-    /** Hears of each proof that was judged, by the kind of its attestor. */
+    /** Called for each proof that was judged. */
     onJudged?: (kind: string, outcome: 'granted' | 'refused') => void
     onLimited?: () => void
   }
 
 export type Attestors = {
   /**
-   * Verifies a proof and changes nothing: what may happen once is judged by the append.
-   * @throws Refusal with the true reason, of which callers see `attestation_failed`; `rate_limited`, or `unavailable`
-   * where the orchestrator is out of reach
+   * Verifies a proof and changes nothing: the append judges single use.
+   * @throws Refusal with the true reason, which callers see as `attestation_failed`; `rate_limited`; `unavailable` where the
+   * orchestrator is unreachable
    */
   attest(snapshot: Pick<Snapshot, 'attestors'>, presented: Presented, now: Date): Promise<Attested>
-  /** The working attestor of a row. `check` on it reaches the orchestrator. */
+  /** The attestor of a row. Its `check` reaches the orchestrator. */
   open(row: AttestorRow): Pick<Attestor, 'check'>
   /**
-   * Judges an attestor that an operator writes and fills in its defaults.
-   * @param replacing the id of the attestor that it is written over
-   * @throws Refusal `impossible` with everything that is wrong, or `conflict` with another attestor
+   * Checks a definition and fills in its defaults.
+   * @param replacing the id of the attestor that the definition replaces
+   * @throws Refusal `impossible` with every fault, or `conflict` with another attestor
    */
   checkDefinition(
     spec: AttestorSpec,
@@ -62,28 +61,28 @@ export type Attestors = {
   ): Promise<CheckedDefinition>
 }
 
-/** Attestors are made once for each revision of their row, with their key caches. */
+/** Attestors are created once for each revision of their row, with their key caches. */
 export function createAttestors(parts: Parts): Attestors {
-  const made = new Map<string, Attestor>()
+  const attestors = new Map<string, Attestor>()
 
   function open(row: AttestorRow): Attestor {
-    const known = made.get(row.id)
-    if (known && known.row.revision === row.revision) return known
+    const cached = attestors.get(row.id)
+    if (cached && cached.row.revision === row.revision) return cached
     const attestor = createAttestor(row, parts)
-    made.set(row.id, attestor)
+    attestors.set(row.id, attestor)
     return attestor
   }
 
   /** @throws Refusal `rate_limited` */
-  function admit(from: { attestor: string; address: string }): (outcome: 'proven' | 'failed' | 'unjudged') => void {
-    const admission = parts.limits.admitProof(from)
+  function admit(caller: { attestor: string; address: string }): (outcome: 'proven' | 'failed' | 'unjudged') => void {
+    const admission = parts.limits.admitProof(caller)
     if (admission.ok) return admission.settle
     parts.onLimited?.()
-    throw refuse('rate_limited', { retryAfterSeconds: admission.retryAfterSeconds, attestor: from.attestor })
+    throw refuse('rate_limited', { retryAfterSeconds: admission.retryAfterSeconds, attestor: caller.attestor })
   }
 
-  /** Where the proof leads, and what verifies it there. */
-  function lead(snapshot: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certificate }: Presented, now: Date) {
+  /** The attestor of a proof, and the function that verifies it. */
+  function route(snapshot: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certificate }: Presented, now: Date) {
     if (proof.kind === 'x509') {
       const { row, attested } = attestCertificate(certificate, snapshot.attestors)
       if (named !== undefined && named !== row.name) throw refuse('attestor_unknown')
@@ -91,19 +90,19 @@ export function createAttestors(parts: Parts): Attestors {
     }
     const { token } = proof
     if (proof.kind === 'join-token') {
-      const row = builtIn(snapshot.attestors, named)
+      const row = joinAttestor(snapshot.attestors, named)
       return { row, verify: () => attestJoinToken(row, token, parts.findJoinToken, now) }
     }
-    const read = readProofText(token)
-    const row = chosen(addressed(snapshot.attestors, read), named)
-    return { row, verify: () => open(row).attest(read, now) }
+    const proofText = readProofText(token)
+    const row = chooseAttestor(attestorsFor(snapshot.attestors, proofText), named)
+    return { row, verify: () => open(row).attest(proofText, now) }
   }
 
   return {
     open,
     checkDefinition: (spec, snapshot, replacing) => checkDefinition(spec, snapshot, parts, replacing),
     async attest(snapshot, presented, now) {
-      const { row, verify } = lead(snapshot, presented, now)
+      const { row, verify } = route(snapshot, presented, now)
       const { address } = presented
       const settle = address === undefined ? undefined : admit({ attestor: row.name, address })
       try {
@@ -120,16 +119,16 @@ export function createAttestors(parts: Parts): Attestors {
   }
 }
 
-/** An orchestrator that is out of reach says nothing about the proof. */
+/** An unreachable orchestrator leaves the proof unjudged. */
 const isFailedProof = (error: unknown): boolean =>
   error instanceof Refusal && shown(error.code).code === 'attestation_failed'
 
 const indexes = new WeakMap<Snapshot['attestors'], Map<string, AttestorRow>>()
-/** A JSON pair, so that no issuer can reach into another's audience. */
+/** A JSON pair is unambiguous: no issuer's text can extend into the audience. */
 const pair = (issuer: string, audience: string): string => JSON.stringify([issuer, audience])
 
-/** The attestors that take proofs of this issuer, for any of the proof's audiences. */
-function addressed(attestors: Snapshot['attestors'], proof: ProofText): AttestorRow[] {
+/** The attestors of the proof's issuer, for any of its audiences. */
+function attestorsFor(attestors: Snapshot['attestors'], proof: ProofText): AttestorRow[] {
   let index = indexes.get(attestors)
   if (!index) {
     index = new Map()
@@ -142,16 +141,16 @@ function addressed(attestors: Snapshot['attestors'], proof: ProofText): Attestor
   return [...new Set(audiences)].flatMap((audience) => index.get(pair(issuer, audience)) ?? [])
 }
 
-function chosen(rows: AttestorRow[], named: string | undefined): AttestorRow {
+function chooseAttestor(rows: AttestorRow[], named: string | undefined): AttestorRow {
   const [row] = rows
   if (!row) throw refuse('proof_issuer')
-  const found = named === undefined ? rows : rows.filter(({ name }) => name === named)
-  if (found[0] === undefined) throw refuse('attestor_unknown')
-  if (found.length === 1) return found[0]
+  const [match, ...others] = named === undefined ? rows : rows.filter(({ name }) => name === named)
+  if (!match) throw refuse('attestor_unknown')
+  if (others.length === 0) return match
   throw refuse('proof_issuer', { explanation: { detail: 'several attestors take this proof: name one' } })
 }
 
-function builtIn(attestors: Snapshot['attestors'], named: string | undefined): AttestorRow {
+function joinAttestor(attestors: Snapshot['attestors'], named: string | undefined): AttestorRow {
   const row = [...attestors.values()].find(({ kind }) => kind === joinTokenKind)
   if (!row || (named !== undefined && named !== row.name)) throw refuse('attestor_unknown')
   return row

@@ -1,24 +1,23 @@
-/** What an attestor is: something that turns a proof into verified facts. It reports and decides nothing. */
+/** An attestor turns a proof into verified facts. It reports them and decides nothing. */
 import type { Selectors } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { StoredSession } from '../store/sessions.ts'
 import type { ProofText } from './proof-text.ts'
 
-/** What a workload presents, as the API takes it. */
 export type Proof = { kind: 'jwt'; token: string } | { kind: 'join-token'; token: string } | { kind: 'x509' }
 
 /** A name that can be recreated, and the immutable id that the proof shows behind it. */
 type Account = {
   name: string
   uid: string
-  /** When the orchestrator said so: now where it was asked, else when it made the proof. */
+  /** When the orchestrator vouched for the id: now for a TokenReview, else when it signed the proof. */
   provenAt: Date
 }
 
-/** The session that a certificate of ours renews, and that certificate: its serial number, and the key that issued it. */
+/** The session that a certificate renews, with the certificate's serial number and issuing key. */
 export type Renewed = { session: StoredSession; serialNumber: string; keyId: string }
 
-/** What a proof proved. */
+/** The verified content of a proof. */
 export type Attested = {
   attestor: AttestorRow
   selectors: Selectors
@@ -27,23 +26,23 @@ export type Attested = {
   account?: Account
   /** The end of the proof; absent where it has none (a join token). */
   expiresAt?: Date
-  /** The proof's own id, where the attestor takes each proof once. */
+  /** The id of the proof, where the attestor accepts each proof once. */
   singleUse?: { id: string; until: Date }
-  /** True for a proof bound to a pod that is verified, false where it could have been and isn't. */
+  /** Whether the proof is bound to a pod. Absent for attestors without pods. */
   podBound?: boolean
-  /** A join token's own entry; a use of the token is taken for each key that it is redeemed with. */
+  /** The entry of a join token. Each key that it certifies is one use. */
   joinToken?: { id: string; workloadId: string; expiresAt: Date }
   renews?: Renewed
 }
 
-/** One thing that was looked at, and in `detail` what is wrong with it, or what was found. */
+/** The result of one check; `detail` says what is wrong, or what is there. */
 export type Finding = { ok: boolean; what: string; detail?: string }
 
-/** One configured attestor, ready to verify. Made once for each revision of its row. */
+/** A configured attestor. It is created once for each revision of its row. */
 export type Attestor = {
   row: AttestorRow
-  /** @throws Refusal with the true reason; callers see `attestation_failed`, or a 503 where the orchestrator is out of reach */
+  /** @throws Refusal with the true reason; callers see `attestation_failed`, or a 503 where the orchestrator is unreachable */
   attest(proof: ProofText, now: Date): Promise<Attested>
-  /** Reaches the orchestrator, reads its keys, and says in words what is wrong. Costs what a proof costs, and no more. */
+  /** Reaches the orchestrator and reads its keys. Costs no more than a proof. */
   check(now: Date): Promise<Finding[]>
 }

@@ -1,6 +1,6 @@
 /**
- * Whether an attestor can be kept, judged whole when it is written; what is kept has every default filled in. The shape is
- * openapi.yaml's and was checked at the door: here is what a schema can't say.
+ * Checks the definition of an attestor as a whole and fills in its defaults. The schema of openapi.yaml is checked before;
+ * these are the rules that a schema cannot express.
  */
 import { type Problem, refuse } from '../errors.ts'
 import { isMembers } from '../json/members.ts'
@@ -11,11 +11,11 @@ import { parsePrefix, prefixesOverlap } from '../names/spiffe-id.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { KeysDefinition } from './issuer-keys.ts'
-import { refusedBecause } from './key-set.ts'
+import { faultOfJwk } from './key-set.ts'
 import type { KubernetesDefinition } from './kubernetes.ts'
 import type { PresetName } from './presets.ts'
 
-/** An attestor as an operator writes it; which members there are depends on its kind (openapi.yaml). */
+/** A definition as an operator writes it. Its members depend on the kind (openapi.yaml). */
 export type AttestorSpec = {
   name: string
   kind: string
@@ -34,19 +34,18 @@ export type AttestorSpec = {
   apiServer?: 'in-cluster' | { url: string; caPem: string; tokenFile?: string; auth?: 'purser-jwt' }
 }
 
-/** What a row is made of. */
 export type CheckedDefinition = Pick<AttestorRow, 'name' | 'kind' | 'spiffeIdPrefix' | 'definition'> & {
   issuer: string
   audience: string
 }
 
 export type DefinitionParts = {
-  /** What proofs may be addressed to (PURSER_AUDIENCES). */
+  /** The audiences of this server (PURSER_AUDIENCES). */
   audiences: readonly string[]
   readFile: (path: string) => Promise<string>
 }
 
-/** Collects what is wrong, so that an operator hears of everything at once. */
+/** Collects faults, so that an operator sees all of them at once. */
 export type Report = (pointer: string, detail: string) => void
 
 export function checkCommon(spec: AttestorSpec, audiences: readonly string[], ownIssuer: string, report: Report): void {
@@ -59,7 +58,7 @@ export function checkCommon(spec: AttestorSpec, audiences: readonly string[], ow
         'use one of them here and in the orchestrator, or add yours to PURSER_AUDIENCES and restart the server',
     )
   if (issuer !== undefined) checkUrl('/issuer', issuer, report)
-  // What we issue would be a proof for us, and each session the beginning of another without end.
+  // Purser's own JWTs would be proofs, and each session could open another one without end.
   if (issuer === ownIssuer) report('/issuer', 'is Purser’s own')
   if (keys?.jwksUrl !== undefined) checkUrl('/keys/jwksUrl', keys.jwksUrl, report)
   if (keys?.jwks) checkInline(keys.jwks.keys, report)
@@ -82,38 +81,38 @@ export function checkAnchors(pointer: string, pem: string, report: Report): void
 function checkInline(keys: readonly unknown[], report: Report): void {
   const ids = keys.map((key) => (isMembers(key) ? key.kid : undefined))
   keys.forEach((key, n) => {
-    const why = refusedBecause(key)
+    const why = faultOfJwk(key)
     if (why !== undefined) report(`/keys/jwks/keys/${n}`, why)
     else if (ids.indexOf(ids[n]) !== n) report(`/keys/jwks/keys/${n}/kid`, 'is that of another key in the list')
   })
 }
 
 /**
- * What an attestor shares with none: its pair of issuer and audience, by which proofs find it, and its subtree.
+ * The pair of issuer and audience, which chooses an attestor for a proof, and the subtree of SPIFFE IDs must be unique.
  * @throws Refusal `conflict`
  */
 export function checkAgainst(
-  made: CheckedDefinition,
+  checked: CheckedDefinition,
   { attestors }: Pick<Snapshot, 'attestors'>,
   replacing: string | undefined,
 ): void {
   const errors: Problem[] = []
   for (const other of attestors.values()) {
     if (other.id === replacing) continue
-    if (prefixesOverlap(made.spiffeIdPrefix, other.spiffeIdPrefix))
+    if (prefixesOverlap(checked.spiffeIdPrefix, other.spiffeIdPrefix))
       errors.push({ pointer: '/spiffeIdPrefix', detail: `overlaps that of attestor ${other.name}` })
-    if (other.issuer === made.issuer && other.audience === made.audience)
-      errors.push({ pointer: '/issuer', detail: takenBy(other) })
+    if (other.issuer === checked.issuer && other.audience === checked.audience)
+      errors.push({ pointer: '/issuer', detail: conflictDetail(other) })
   }
   if (errors.length > 0) throw refuse('conflict', { errors: errors.slice(0, 20) })
 }
 
-/** Many clusters have the issuer that kubeadm sets, so the second one needs more than the fact. */
-function takenBy({ name, kind }: AttestorRow): string {
-  const taken = `attestor ${name} takes this issuer and audience already`
-  if (kind !== 'kubernetes') return `${taken}: change it, or give this one another audience`
+/** Many clusters share the issuer that kubeadm sets, so the text says how to tell them apart. */
+function conflictDetail({ name, kind }: AttestorRow): string {
+  const conflict = `attestor ${name} takes this issuer and audience already`
+  if (kind !== 'kubernetes') return `${conflict}: change it, or give this one another audience`
   return (
-    `${taken}. Clusters with the same issuer differ by audience: list another audience in PURSER_AUDIENCES, restart the server, ` +
+    `${conflict}. Clusters with the same issuer differ by audience: list another audience in PURSER_AUDIENCES, restart the server, ` +
     "and use it in this attestor and in its pods' projected tokens; or give the cluster an issuer of its own (--service-account-issuer of its API server)"
   )
 }

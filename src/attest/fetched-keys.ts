@@ -1,116 +1,114 @@
 /**
- * A cache of the keys that an issuer publishes. It reloads them before they are stale, so that proofs do not wait, and
- * when a proof names an unknown key. At most one reload runs at a time and one starts in ten seconds, so made-up key
- * ids cause no additional requests.
+ * The keys that an issuer publishes, cached so that a proof rarely waits for a fetch. They are reloaded before they get
+ * stale, and when a proof names an unknown key. One fetch is pending at a time and ten seconds lie between two, so that
+ * made-up key ids cause no further requests to the issuer.
  */
 import { refuse } from '../errors.ts'
 import { OutboundError } from '../outbound/errors.ts'
 import { type KeyList, type KeySet, createKeySet } from './key-set.ts'
 
-/** What a source answers: the entries of a JWKS, and how long the issuer wants them kept. */
+/** The entries of a JWKS, and how long the issuer allows to cache them. */
 export type Published = { keys: readonly unknown[]; maxAgeSeconds?: number }
 
 export type FetchedKeys = KeySet & {
-  /** Asks the issuer now, unless that is being done. @throws OutboundError */
-  refresh(): Promise<KeyList>
+  /** Fetches the keys now, or joins the pending fetch. @throws OutboundError */
+  reload(): Promise<KeyList>
 }
 
 export type KeyEvents = {
   ignored?: (key: { kid: string; why: string }) => void
-  /** Not one of the keys before is among those that were read now. */
+  /** None of the earlier keys is published any more. */
   replaced?: () => void
-  /** Nothing that was published can verify a proof. */
-  none?: () => void
+  /** No published key can verify a proof. */
+  unusable?: () => void
   failed?: (error: OutboundError) => void
 }
 
 type Parts = {
-  /** @throws OutboundError, or a Refusal where a credential of ours can't be had */
+  /** @throws OutboundError, or a Refusal where Purser lacks a credential of its own */
   source: () => Promise<Published>
   /** Milliseconds, of a clock that is never set back. */
   clock: () => number
-  /** For how long old keys count while the issuer can't be reached. */
+  /** How long cached keys are accepted while the issuer is unreachable. */
   keepSeconds: number
-  taken?: readonly string[] | undefined
+  allowedAlgorithms?: readonly string[] | undefined
   events?: KeyEvents
 }
 
-const cooldownMs = 10_000
-const shortestSeconds = 60
-const maxSeconds = 3_600
-const usualSeconds = 900
+const cooldownDuration = 10_000
+const minAgeSeconds = 60
+const maxAgeSeconds = 3_600
+const defaultAgeSeconds = 900
+/** The part of their age at which keys are reloaded in the background. */
+const reloadAfter = 0.8
 
-type Kept = { list: KeyList; at: number; lifeMs: number }
+type Cache = { list: KeyList; fetchedAt: number; maxAgeMs: number }
 
-export function createFetchedKeys({ source, clock, keepSeconds, taken, events = {} }: Parts): FetchedKeys {
-  let kept: Kept | undefined
-  let triedAt = Number.NEGATIVE_INFINITY
-  let failing = false
-  let flight: Promise<KeyList> | undefined
+export function createFetchedKeys({ source, clock, keepSeconds, allowedAlgorithms, events = {} }: Parts): FetchedKeys {
+  let cache: Cache | undefined
+  let lastAttempt = Number.NEGATIVE_INFINITY
+  let lastFailed = false
+  let pendingFetch: Promise<KeyList> | undefined
 
-  async function read(): Promise<KeyList> {
-    const at = clock()
-    triedAt = at
+  async function fetchKeys(): Promise<KeyList> {
+    const fetchedAt = clock()
+    lastAttempt = fetchedAt
     try {
-      const { keys, maxAgeSeconds = usualSeconds } = await source()
-      const list = await createKeySet(keys, taken)
-      for (const key of list.ignored) events.ignored?.(key)
-      if (list.usable === 0) events.none?.()
-      const before = kept?.list.kids ?? new Set()
-      if (before.size > 0 && ![...list.kids].some((kid) => before.has(kid))) events.replaced?.()
-      const seconds = Math.min(Math.max(maxAgeSeconds, shortestSeconds), maxSeconds)
-      kept = { list, at, lifeMs: seconds * 1000 }
-      failing = false
+      const published = await source()
+      const list = await createKeySet(published.keys, allowedAlgorithms)
+      report(list)
+      const age = Math.min(Math.max(published.maxAgeSeconds ?? defaultAgeSeconds, minAgeSeconds), maxAgeSeconds)
+      cache = { list, fetchedAt, maxAgeMs: age * 1000 }
+      lastFailed = false
       return list
     } catch (error) {
-      failing = true
+      lastFailed = true
       if (error instanceof OutboundError) events.failed?.(error)
       throw error
     }
   }
 
-  const refresh = (): Promise<KeyList> => {
-    flight ??= read().finally(() => (flight = undefined))
-    return flight
-  }
-  const inBackground = (): void => void refresh().catch(() => undefined)
-  /** A question that is allowed now: one that runs already, or a new one after the pause. */
-  const ask = (): Promise<KeyList> | undefined => flight ?? (clock() - triedAt >= cooldownMs ? refresh() : undefined)
-
-  /** The keys that count now. Waits for the issuer only where there is nothing to go on with. */
-  async function current(): Promise<KeyList> {
-    const age = kept ? clock() - kept.at : Number.POSITIVE_INFINITY
-    if (!kept || age > keepSeconds * 1000) return first()
-    if (age > kept.lifeMs * 0.8 && !flight && clock() - triedAt >= cooldownMs) {
-      // Old keys must not outlive their time because of a slow answer, nor stop everybody because of none.
-      const { list } = kept
-      if (age > kept.lifeMs && !failing) return refresh().catch(() => list)
-      inBackground()
-    }
-    return kept.list
+  function report(list: KeyList): void {
+    for (const key of list.ignored) events.ignored?.(key)
+    if (list.usable === 0) events.unusable?.()
+    const before = cache?.list.kids ?? new Set()
+    if (before.size > 0 && ![...list.kids].some((kid) => before.has(kid))) events.replaced?.()
   }
 
-  async function first(): Promise<KeyList> {
-    const asked = ask()
-    try {
-      if (asked) return await asked
-    } catch (error) {
-      if (!(error instanceof OutboundError)) throw error
-      throw unreachable(error.message)
-    }
-    throw unreachable('the last try failed a moment ago')
+  const reload = (): Promise<KeyList> => (pendingFetch ??= fetchKeys().finally(() => (pendingFetch = undefined)))
+  const hasCooledDown = (): boolean => clock() - lastAttempt >= cooldownDuration
+  /** Joins the pending fetch, or begins one unless the last was a moment ago. */
+  const tryReload = (): Promise<KeyList> | undefined => pendingFetch ?? (hasCooledDown() ? reload() : undefined)
+
+  /** Waits for the issuer only where there are no keys to go on with. */
+  async function currentKeys(): Promise<KeyList> {
+    const age = cache ? clock() - cache.fetchedAt : Number.POSITIVE_INFINITY
+    if (!cache || age > keepSeconds * 1000) return requireReload()
+    const { list, maxAgeMs } = cache
+    const isFresh = age <= maxAgeMs * reloadAfter
+    if (isFresh || pendingFetch || !hasCooledDown()) return list
+    // A slow issuer must not prolong the life of stale keys. One that fails must not delay every proof.
+    if (age > maxAgeMs && !lastFailed) return reload().catch(() => list)
+    reload().catch(() => undefined)
+    return list
+  }
+
+  async function requireReload(): Promise<KeyList> {
+    const reloaded = tryReload()
+    if (!reloaded) throw unreachable('the last attempt failed a moment ago')
+    return reloaded.catch((error) => {
+      throw error instanceof OutboundError ? unreachable(error.message) : error
+    })
   }
 
   return {
-    refresh,
+    reload,
     async find(kid, alg) {
-      const list = await current()
-      const known = await list.find(kid, alg)
-      if (known || (kid !== undefined && list.kids.has(kid))) return known
-      const asked = ask()
-      if (!asked) return undefined
-      const fresh = await asked.catch(() => undefined)
-      return fresh?.find(kid, alg)
+      const list = await currentKeys()
+      const key = await list.find(kid, alg)
+      if (key || (kid !== undefined && list.kids.has(kid))) return key
+      const reloaded = await tryReload()?.catch(() => undefined)
+      return reloaded?.find(kid, alg)
     },
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Join tokens: for what no orchestrator vouches for. A token belongs to one workload entry, and a use of it to the key
- * that it is redeemed with; what is left of it is counted where it is redeemed, in the append (migrations/001).
+ * Join tokens are for workloads without an orchestrator. A token belongs to one workload entry, and each use of it to the
+ * key that it certifies. The append counts the uses.
  */
 import { refuse } from '../errors.ts'
 import { createSelectors } from '../names/selectors.ts'
@@ -9,21 +9,21 @@ import type { JoinTokenRow } from '../store/join-tokens.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Attested } from './attestor.ts'
 
-/** The kind of the built-in attestor `join`, which the first start makes and nobody configures. */
+/** The kind of the built-in attestor `join`, which the first start creates. */
 export const joinTokenKind = 'join-token'
 
 export type FindJoinToken = (hash: Buffer) => Promise<JoinTokenRow | undefined>
 
-/** @throws Refusal `join_token`, the same for unknown and expired ones; a used-up one is refused by the append */
+/** @throws Refusal `join_token`, equal for unknown and expired tokens; the append refuses a spent one */
 export async function attestJoinToken(
   row: AttestorRow,
   token: string,
   find: FindJoinToken,
   now: Date,
 ): Promise<Attested> {
-  const found = tokenKind(token) === 'join' ? await find(hashToken(token)) : undefined
-  if (!found || found.expiresAt <= now) throw refuse('join_token')
-  const { id, workloadId, expiresAt } = found
+  const joinToken = tokenKind(token) === 'join' ? await find(hashToken(token)) : undefined
+  if (!joinToken || joinToken.expiresAt <= now) throw refuse('join_token')
+  const { id, workloadId, expiresAt } = joinToken
   return {
     attestor: row,
     selectors: createSelectors([['join:token', id]]),

@@ -1,18 +1,15 @@
-/** The keys of an issuer, as it published them: which of them count, and which one a proof is verified with. */
+/** Published keys: which of them are usable, and which one verifies a proof. */
 import { KeyObject, createPublicKey } from 'node:crypto'
 import { importJWK } from 'jose'
 import { isMembers } from '../json/members.ts'
 import { weaknessOf } from '../keys/weak-keys.ts'
 
 export type KeySet = {
-  /**
-   * The key of that id for that algorithm; nothing where there is none, or more than one. Without an id, the only one
-   * that fits.
-   */
+  /** The key with that id for that algorithm; without an id, the only key that fits. Nothing where several fit. */
   find(kid: string | undefined, alg: string): Promise<KeyObject | undefined>
 }
 
-/** What came of a list of keys: how many count, and why the others don't. */
+/** The usable keys of a list, and why the others are ignored. */
 export type KeyList = KeySet & {
   usable: number
   kids: ReadonlySet<string>
@@ -21,12 +18,12 @@ export type KeyList = KeySet & {
 
 type Jwk = Record<string, unknown>
 
-/** Every algorithm that an attestor can be told to take: asymmetric all of them (RFC 7518 section 3.1, RFC 8037). */
+/** The algorithms that attestors accept: asymmetric ones only (RFC 7518 section 3.1, RFC 8037). */
 export const algorithms = [
   'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA',
 ] as const // prettier-ignore
 
-/** More than any issuer publishes; beyond it a search for the right one would be paid by us. */
+/** More than any issuer publishes. The bound limits the cost of a search. */
 const maxKeys = 100
 const curves: Record<string, string> = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512', Ed25519: 'EdDSA' }
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']
@@ -34,10 +31,7 @@ const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']
 const base64urlBytes = (value: unknown): Buffer | undefined =>
   typeof value === 'string' && /^[A-Za-z0-9_-]+$/.test(value) ? Buffer.from(value, 'base64url') : undefined
 
-/**
- * Numbers of a size that an issuer publishes, without zeros before them; what they are worth is judged once they are a
- * key.
- */
+/** Checks sizes and leading zeros. Weaknesses of the numbers are judged once they are imported. */
 function isRsaSized({ n, e }: Jwk): boolean {
   const [modulus, exponent] = [base64urlBytes(n), base64urlBytes(e)]
   return (
@@ -49,7 +43,7 @@ function isRsaSized({ n, e }: Jwk): boolean {
   )
 }
 
-/** Why a key of a kind that is taken can't be relied on. OpenSSL refuses a point that is not on its curve. */
+/** Why a key of a supported type is weak. OpenSSL refuses a point that is not on its curve. */
 function weaknessOfJwk(jwk: Jwk): string | undefined {
   const numbers = ['kty', 'n', 'e', 'crv', 'x', 'y'].map((name) => [name, jwk[name]] as const)
   const key = Object.fromEntries(numbers.filter((member): member is [string, string] => typeof member[1] === 'string'))
@@ -60,15 +54,15 @@ function weaknessOfJwk(jwk: Jwk): string | undefined {
   }
 }
 
-/** The algorithms that a key by its type could serve, the one that it serves when it names none first. */
+/** The algorithms of a key's type. The first is the default of a key without `alg`. */
 function algorithmsOf(jwk: Jwk): readonly string[] {
   if (jwk.kty === 'RSA') return algorithms.filter((alg) => alg.startsWith('RS') || alg.startsWith('PS'))
   const alg = typeof jwk.crv === 'string' && Object.hasOwn(curves, jwk.crv) ? curves[jwk.crv] : undefined
   return alg !== undefined && (jwk.kty === 'OKP') === (alg === 'EdDSA') ? [alg] : []
 }
 
-/** Why a JWKS entry is left out; `undefined` for an acceptable public signature key (RFC 7517 section 4). */
-export function refusedBecause(jwk: unknown): string | undefined {
+/** Why an entry of a JWKS is ignored. Nothing for a usable public signature key. */
+export function faultOfJwk(jwk: unknown): string | undefined {
   if (!isMembers(jwk)) return 'it is not an object'
   const key = jwk
   if (privateMembers.some((name) => Object.hasOwn(key, name))) return 'it holds private members'
@@ -85,27 +79,25 @@ export function refusedBecause(jwk: unknown): string | undefined {
   return weaknessOfJwk(key)
 }
 
-/**
- * @param taken algorithms that an operator listed: an RSA key that names none then serves any of them, else RS256 alone
- */
-export async function createKeySet(keys: readonly unknown[], taken?: readonly string[]): Promise<KeyList> {
+/** @param allowedAlgorithms of the attestor: an RSA key without `alg` serves all of them, by default only RS256 */
+export async function createKeySet(keys: readonly unknown[], allowedAlgorithms?: readonly string[]): Promise<KeyList> {
   const usable: Jwk[] = []
   const ignored: KeyList['ignored'] = []
   const imported = new Map<string, KeyObject>()
-  const place = (n: number, alg: string): string => `${n} ${alg}`
+  const slot = (n: number, alg: string): string => `${n} ${alg}`
   for (const jwk of keys) {
     const why = usable.length >= maxKeys ? 'it comes after a hundred others' : await add(jwk)
     if (why !== undefined) ignored.push({ kid: kidOf(jwk), why })
   }
 
   async function add(jwk: unknown): Promise<string | undefined> {
-    const why = refusedBecause(jwk)
+    const why = faultOfJwk(jwk)
     if (why !== undefined || !isMembers(jwk)) return why ?? 'it is not an object'
     const n = usable.length
-    for (const alg of servedBy(jwk, taken)) {
+    for (const alg of servedBy(jwk, allowedAlgorithms)) {
       const key = await importJWK(jwk, alg).catch(() => undefined)
       if (key === undefined || key instanceof Uint8Array) return 'it can’t be imported'
-      imported.set(place(n, alg), KeyObject.from(key))
+      imported.set(slot(n, alg), KeyObject.from(key))
     }
     usable.push(jwk)
     return undefined
@@ -116,23 +108,21 @@ export async function createKeySet(keys: readonly unknown[], taken?: readonly st
     kids: new Set(usable.flatMap((jwk) => (typeof jwk.kid === 'string' ? [jwk.kid] : []))),
     ignored,
     async find(kid, alg) {
-      const found: KeyObject[] = []
-      usable.forEach((jwk, n) => {
-        const key = kid === undefined || jwk.kid === kid ? imported.get(place(n, alg)) : undefined
-        if (key) found.push(key)
-      })
-      return found.length === 1 ? found[0] : undefined
+      const candidates = usable.flatMap((jwk, n) =>
+        kid === undefined || jwk.kid === kid ? (imported.get(slot(n, alg)) ?? []) : [],
+      )
+      return candidates.length === 1 ? candidates[0] : undefined
     },
   }
 }
 
-function servedBy(jwk: Jwk, taken: readonly string[] | undefined): readonly string[] {
+function servedBy(jwk: Jwk, allowedAlgorithms: readonly string[] | undefined): readonly string[] {
   if (typeof jwk.alg === 'string') return [jwk.alg]
   const possible = algorithmsOf(jwk)
-  return taken ? possible.filter((alg) => taken.includes(alg)) : possible.slice(0, 1)
+  return allowedAlgorithms ? possible.filter((alg) => allowedAlgorithms.includes(alg)) : possible.slice(0, 1)
 }
 
-/** For operators: what names the entry, cut, since a stranger may have published it. */
+/** For operators; cut, since the issuer controls it. */
 function kidOf(jwk: unknown): string {
   const kid = typeof jwk === 'object' && jwk !== null && 'kid' in jwk ? jwk.kid : undefined
   return typeof kid === 'string' ? kid.slice(0, 64) : ''

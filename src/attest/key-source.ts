@@ -1,16 +1,16 @@
 /**
- * Where an issuer's keys are read from. A URL in an issuer's document is followed only within the operator's
- * configuration, so that no document can direct Purser, or one of its credentials, to another server.
+ * Fetches an issuer's keys. A discovery document may name another place; Purser follows it only to an origin that the
+ * operator's configuration allows, so that no document redirects Purser or one of its credentials.
  */
 import { isMembers } from '../json/members.ts'
 import type { Outbound } from '../outbound/client.ts'
 import { OutboundError } from '../outbound/errors.ts'
 import type { Published } from './fetched-keys.ts'
 
-/** A place that an operator named, and what is needed to be let in there. */
+/** An origin from the operator's configuration, and the credential for it. */
 export type Place = {
   origin: string
-  /** What goes to this origin and to no other. */
+  /** Sent to this origin only. */
   options: () => Promise<{ configured: boolean; caPem?: string; headers?: Record<string, string> }>
 }
 
@@ -18,13 +18,13 @@ export type Fetch = Pick<Outbound, 'fetchJson' | 'allows'>
 
 export const originOf = (url: string): string | undefined => (URL.canParse(url) ? new URL(url).origin : undefined)
 
-/** OpenID Connect Discovery 1.0, section 4: the issuer without a slash at its end, and the well-known path. */
+/** OpenID Connect Discovery 1.0, section 4: the issuer without its trailing slash, and the well-known path. */
 export const documentUrl = (issuer: string): string => `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
 
 /** @throws OutboundError */
 async function fetchFrom(fetch: Fetch, url: string, places: readonly Place[]) {
   const place = places.find(({ origin }) => origin === originOf(url))
-  // No Accept: a cluster's key set is application/jwk-set+json, and answers 406 to who asks for application/json.
+  // No Accept header: an API server's key set is application/jwk-set+json, and application/json gets 406.
   return fetch.fetchJson(url, place ? await place.options() : { configured: false })
 }
 
@@ -39,13 +39,13 @@ export async function readJwks(fetch: Fetch, url: string, places: readonly Place
 
 /**
  * Reads the discovery document, then the keys that it names.
- * @param from.document where the document is, when not at the issuer itself
- * @param from.otherwise the keys' URL that is taken when the document names a place that nobody configured
+ * @param from.document the URL of the document, where it is not at the issuer
+ * @param from.fallback the URL of the keys where the document names an origin that is not allowed
  * @throws OutboundError
  */
 export async function discover(
   fetch: Fetch,
-  from: { issuer: string; document?: string; otherwise?: string },
+  from: { issuer: string; document?: string; fallback?: string },
   places: readonly Place[],
 ): Promise<Published> {
   const { json } = await fetchFrom(fetch, from.document ?? documentUrl(from.issuer), places)
@@ -54,9 +54,9 @@ export async function discover(
     throw new OutboundError('bad_body', 'the discovery document is of another issuer than the configured one')
   const url = document.jwks_uri
   if (typeof url !== 'string') throw new OutboundError('bad_body', 'the discovery document names no jwks_uri')
-  const near = [originOf(from.issuer), ...places.map(({ origin }) => origin)].includes(originOf(url))
-  if (near || fetch.allows(url)) return readJwks(fetch, url, places)
-  if (from.otherwise !== undefined) return readJwks(fetch, from.otherwise, places)
+  const isConfigured = [originOf(from.issuer), ...places.map(({ origin }) => origin)].includes(originOf(url))
+  if (isConfigured || fetch.allows(url)) return readJwks(fetch, url, places)
+  if (from.fallback !== undefined) return readJwks(fetch, from.fallback, places)
   throw new OutboundError(
     'not_allowed',
     'the discovery document names a jwks_uri of another origin: give jwksUrl, or list the origin in PURSER_FETCH_ALLOW',

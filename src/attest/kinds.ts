@@ -17,18 +17,18 @@ import { checkKubernetes } from './kubernetes-definition.ts'
 import { createOidcAttestor, oidcReports } from './oidc.ts'
 import { checkOidc } from './oidc-definition.ts'
 import type { AttestorParts } from './parts.ts'
-import { tooWide } from './presets.ts'
+import { widthFault } from './presets.ts'
 
 type Kind = {
   create: (row: AttestorRow, parts: AttestorParts) => Attestor
-  /** Tells `report` what is wrong; what it answers is kept when nothing is. */
+  /** Reports every fault. The result is stored where there is none. */
   check: (
     spec: AttestorSpec,
     parts: DefinitionParts,
     ownIssuer: string,
     report: Report,
   ) => CheckedDefinition | Promise<CheckedDefinition>
-  /** Whether it can ever report such a fact. */
+  /** Whether the attestor can report such a fact. */
   reports: (key: string, row: Pick<AttestorRow, 'definition'>) => boolean
 }
 
@@ -37,7 +37,7 @@ const kinds: Record<string, Kind> = {
   oidc: { create: createOidcAttestor, check: checkOidc, reports: oidcReports },
 }
 
-/** Every kind there is, the built-in one included. */
+/** Every kind, the built-in one included. */
 export const attestorKinds: readonly string[] = [...Object.keys(kinds), joinTokenKind]
 
 function kindOf(name: string): Kind {
@@ -51,7 +51,7 @@ export const createAttestor = (row: AttestorRow, parts: AttestorParts): Attestor
 /**
  * @param spec as openapi.yaml has it
  * @param snapshot the other attestors, and Purser's own issuer
- * @param replacing the id of the attestor that this one is written over
+ * @param replacing the id of the attestor that this definition replaces
  * @throws Refusal `impossible` with everything that is wrong, or `conflict`
  */
 export async function checkDefinition(
@@ -62,19 +62,19 @@ export async function checkDefinition(
 ): Promise<CheckedDefinition> {
   const errors: { pointer: string; detail: string }[] = []
   const report: Report = (pointer, detail) => void errors.push({ pointer, detail })
-  const made = await kindOf(spec.kind).check(spec, parts, snapshot.issuer, report)
+  const checked = await kindOf(spec.kind).check(spec, parts, snapshot.issuer, report)
   if (errors.length > 0) throw refuse('impossible', { errors: errors.slice(0, 20) })
-  checkAgainst(made, snapshot, replacing)
-  return made
+  checkAgainst(checked, snapshot, replacing)
+  return checked
 }
 
-/** What a workload entry for this attestor is judged by. */
+/** The rules for workload entries of this attestor. */
 export function attestorRules(row: AttestorRow): {
   spiffeIdPrefix: string
   /** `token` where the proof itself names its entry. */
   matches: 'selectors' | 'token'
   reports: (key: string) => boolean
-  /** What makes a match too wide for it, in words. */
+  /** Why a match is too wide for the attestor. */
   tooWide: (match: Match, wide: boolean) => string | undefined
 } {
   const { kind, spiffeIdPrefix } = row
@@ -84,6 +84,6 @@ export function attestorRules(row: AttestorRow): {
     spiffeIdPrefix,
     matches: 'selectors',
     reports: (key) => kindOf(kind).reports(key, row),
-    tooWide: (match, wide) => tooWide(row, match, wide),
+    tooWide: (match, wide) => widthFault(row, match, wide),
   }
 }

@@ -1,17 +1,17 @@
 /**
- * What Kubernetes says of a service account's token, read strictly out of its claims (`kubernetes.io`) or out of a
- * TokenReview (token-review.ts): the same shape from both, so that they can be held against each other.
+ * The facts of a service account token, from its claims (`kubernetes.io`) or from a TokenReview (token-review.ts). Both have
+ * one shape, so that they can be compared.
  */
 import { type Refusal, refuse } from '../errors.ts'
 import { isMembers } from '../json/members.ts'
 
-export type Named = { name: string; uid: string }
+export type NamedObject = { name: string; uid: string }
 
 export type KubeFacts = {
   namespace: string
-  account: Named
-  pod?: Named
-  /** As the token states it. The API server does not check it against the Node object. */
+  account: NamedObject
+  pod?: NamedObject
+  /** The API server does not check it against the Node object. */
   node?: string
 }
 
@@ -24,7 +24,7 @@ const isNamespace = (value: unknown): value is string => typeof value === 'strin
 export const isObjectName = (value: unknown): value is string => typeof value === 'string' && subdomain.test(value)
 export const isUid = (value: unknown): value is string => typeof value === 'string' && uid.test(value)
 
-/** `system:serviceaccount:<namespace>:<name>`, and nothing that only looks like it: nodes and people have names too. */
+/** `system:serviceaccount:<namespace>:<name>`, exactly: nodes and people have usernames, too. */
 export function readUsername(text: unknown): { namespace: string; account: string } | undefined {
   const parts = typeof text === 'string' ? text.split(':') : []
   const [system, kind, namespace, account] = parts
@@ -36,18 +36,18 @@ const bad = (claim: string): Refusal => refuse('proof_claims', { explanation: { 
 
 type Members = Record<string, unknown>
 
-function named(of: Members, name: string): Named | undefined {
-  const value = of[name]
+function namedObject(members: Members, name: string): NamedObject | undefined {
+  const value = members[name]
   if (value === undefined) return undefined
   if (!isMembers(value) || !isObjectName(value.name) || !isUid(value.uid)) throw bad(`kubernetes.io/${name}`)
   return { name: value.name, uid: value.uid }
 }
 
-/** A pod whose Node object the server did not find names it without a UID. */
-function nodeOf(of: Members): string | undefined {
-  if (of.node === undefined) return undefined
-  if (!isMembers(of.node) || !isObjectName(of.node.name)) throw bad('kubernetes.io/node')
-  return of.node.name
+/** Without a UID: the API server omits it where it did not find the Node object. */
+function nodeName({ node }: Members): string | undefined {
+  if (node === undefined) return undefined
+  if (!isMembers(node) || !isObjectName(node.name)) throw bad('kubernetes.io/node')
+  return node.name
 }
 
 /**
@@ -59,15 +59,15 @@ export function readKubeClaims(claims: Members, subject: string): KubeFacts {
   if (!isMembers(own)) throw bad('kubernetes.io')
   if (own.warnafter !== undefined)
     throw refuse('proof_rejected', { explanation: { detail: 'the token was made for the API server (warnafter)' } })
-  const account = named(own, 'serviceaccount')
+  const account = namedObject(own, 'serviceaccount')
   if (!account) throw bad('kubernetes.io/serviceaccount')
   const name = readUsername(subject)
   if (!name || name.namespace !== own.namespace || name.account !== account.name) throw bad('sub')
-  const [pod, node] = [named(own, 'pod'), nodeOf(own)]
+  const [pod, node] = [namedObject(own, 'pod'), nodeName(own)]
   return { namespace: name.namespace, account, ...(pod && { pod }), ...(node !== undefined && { node }) }
 }
 
-/** The first fact in which two accounts of one token differ, by its name. */
+/** The name of the first fact in which the claims and the TokenReview differ. */
 export function disagreement(a: KubeFacts, b: KubeFacts): string | undefined {
   const pairs: [string, string | undefined, string | undefined][] = [
     ['namespace', a.namespace, b.namespace],
@@ -77,5 +77,5 @@ export function disagreement(a: KubeFacts, b: KubeFacts): string | undefined {
     ['pod’s UID', a.pod?.uid, b.pod?.uid],
     ['node', a.node, b.node],
   ]
-  return pairs.find(([, one, other]) => one !== other)?.[0]
+  return pairs.find(([, left, right]) => left !== right)?.[0]
 }

@@ -1,4 +1,4 @@
-/** A `kubernetes` attestor as an operator writes it, and as it is kept. */
+/** Checks the definition of a `kubernetes` attestor. */
 import { type ApiServerDefinition, inCluster } from './api-server.ts'
 import {
   type AttestorSpec,
@@ -15,8 +15,8 @@ import { readProofText } from './proof-text.ts'
 type ApiServerSpec = NonNullable<AttestorSpec['apiServer']>
 
 const day = 24 * 3600
-/** What API servers are addressed by: every pod holds a token for one of these (CVE-2025-32963). */
-const ofApiServers = /^(?:https:\/\/)?kubernetes(?:\.default(?:\.svc(?:\.[a-z0-9.-]+)?)?)?\/?$/
+/** Audiences of API servers: every pod holds a token for one of these (CVE-2025-32963). */
+const apiServerAudience = /^(?:https:\/\/)?kubernetes(?:\.default(?:\.svc(?:\.[a-z0-9.-]+)?)?)?\/?$/
 
 export async function checkKubernetes(
   spec: AttestorSpec,
@@ -31,10 +31,10 @@ export async function checkKubernetes(
   const issuer = spec.issuer ?? (spec.apiServer === 'in-cluster' ? await ownIssuerOf(readFile, report) : undefined)
   if (issuer === undefined && spec.apiServer !== 'in-cluster') report('/issuer', 'is required')
   checkCommon({ ...spec, ...(issuer !== undefined && { issuer }) }, audiences, ownIssuer, report)
-  if (spec.audience !== undefined && (spec.audience === issuer || ofApiServers.test(spec.audience)))
+  if (spec.audience !== undefined && (spec.audience === issuer || apiServerAudience.test(spec.audience)))
     report('/audience', 'must not be one of the API server’s own: every pod holds a token for that')
 
-  const { apiServer: _given, ...rest } = spec
+  const { apiServer: _, ...rest } = spec
   const definition: KubernetesDefinition = {
     ...rest,
     kind: 'kubernetes',
@@ -60,16 +60,16 @@ function checkApiServer(spec: ApiServerSpec, report: Report): ApiServerDefinitio
   checkAnchors(`${at}/caPem`, caPem, report)
   if (auth !== undefined) report(`${at}/auth`, 'this server can’t be a cluster’s issuer yet: give a tokenFile')
   if (tokenFile === undefined) return undefined
-  // The file's text goes to the configured URL as a credential, so Purser's own access to its own cluster must not be
-  // had for the asking (CVE-2026-2808): only "in-cluster", which fills in the URL too, uses that.
-  const plain = tokenFile.startsWith('/') && !tokenFile.split('/').some((part) => part === '..' || part === '.')
-  if (!plain || tokenFile.includes('//')) report(`${at}/tokenFile`, 'must be an absolute path without . and ..')
+  // The token goes to the configured URL. So an operator must not be able to name Purser's own account token, which would
+  // send its access to another server (CVE-2026-2808). Only "in-cluster" uses it, with the URL of its own cluster.
+  const isPlainPath = tokenFile.startsWith('/') && !tokenFile.split('/').some((part) => part === '..' || part === '.')
+  if (!isPlainPath || tokenFile.includes('//')) report(`${at}/tokenFile`, 'must be an absolute path without . and ..')
   if (/\/secrets\/kubernetes\.io\//.test(tokenFile))
     report(`${at}/tokenFile`, 'Purser’s own account is used with "in-cluster" alone: mount a projected token for this')
   return { url, caPem, tokenFile }
 }
 
-/** The cluster's issuer by the token that the cluster gave to Purser's own pod. */
+/** The issuer of the cluster that Purser runs in, from its pod's token. */
 async function ownIssuerOf(readFile: DefinitionParts['readFile'], report: Report): Promise<string | undefined> {
   const { tokenFile } = inCluster
   const text = await readFile(tokenFile).catch(() => undefined)

@@ -1,6 +1,6 @@
 /**
- * Kubernetes: a pod's projected service-account token. Verified by the cluster's keys, by the cluster itself (TokenReview,
- * which also knows that a pod or account is gone), or by both, and then they must say the same.
+ * Kubernetes: a pod's projected service account token. It is verified by the cluster's keys, by a TokenReview, which also
+ * detects deleted pods and accounts, or by both; then their facts must agree.
  */
 import { Refusal, refuse } from '../errors.ts'
 import { createSelectors } from '../names/selectors.ts'
@@ -14,10 +14,10 @@ import { type KubeFacts, disagreement, readKubeClaims } from './kube-facts.ts'
 import type { AttestorParts } from './parts.ts'
 import type { ProofText } from './proof-text.ts'
 import { readReview, reviewRequest } from './token-review.ts'
-import { type VerifiedClaims, type VerifyRules, onceFor, readClaims, verifyJwt } from './verify-jwt.ts'
-import { wordsOf } from './words.ts'
+import { type VerifiedClaims, type VerifyRules, singleUseOf, readClaims, verifyJwt } from './verify-jwt.ts'
+import { describeRefusal } from './words.ts'
 
-/** As stored: what the operator wrote, with every default filled in. */
+/** As stored, with every default filled in. */
 export type KubernetesDefinition = {
   name: string
   kind: 'kubernetes'
@@ -34,16 +34,16 @@ export type KubernetesDefinition = {
   managedBy?: string
 }
 
-/** checkKubernetes made what was stored. */
+/** Stored definitions passed checkKubernetes. */
 const isKubernetes = (value: Record<string, unknown>): value is KubernetesDefinition => value.kind === 'kubernetes'
 
 function definitionOf({ name, definition }: AttestorRow): KubernetesDefinition {
   if (isKubernetes(definition)) return definition
-  throw new Error(`attestor ${name} is no cluster`)
+  throw new Error(`attestor ${name} is not of kind kubernetes`)
 }
 
 const reviewPath = '/apis/authentication.k8s.io/v1/tokenreviews'
-/** Questions to one API server at a time; beyond it callers wait outside, not in our memory. */
+/** Concurrent reviews at one API server. Further callers are refused, so that they do not wait in memory. */
 const maxReviews = 256
 
 const reported = new Set(['k8s:ns', 'k8s:sa', 'k8s:sa-uid', 'k8s:pod-name', 'k8s:pod-uid', 'k8s:node'])
@@ -84,33 +84,40 @@ export function createKubernetesAttestor(row: AttestorRow, parts: AttestorParts)
 }
 
 /**
- * Where a cluster's keys are: with an API server, its own paths, also when the document names an address that only the
- * cluster's inside can reach; without one, the issuer, as for any other.
+ * With an API server, the keys are at its own paths, even if the discovery document names an address that only the cluster
+ * can reach. Without one, they are at the issuer.
  */
 function openClusterKeys(
-  { name, issuer, keys: definition, algorithms: taken }: KubernetesDefinition,
+  { name, issuer, keys: definition, algorithms: allowedAlgorithms }: KubernetesDefinition,
   apiServer: ApiServer | undefined,
   parts: AttestorParts,
 ): IssuerKeys {
-  const own = apiServer && { document: documentUrl(apiServer.url), otherwise: `${apiServer.url}/openid/v1/jwks` }
-  return openKeys(name, { ...parts, definition, issuer, taken, places: apiServer ? [apiServer] : [], ...own })
+  const paths = apiServer && { document: documentUrl(apiServer.url), fallback: `${apiServer.url}/openid/v1/jwks` }
+  return openKeys(name, {
+    ...parts,
+    definition,
+    issuer,
+    allowedAlgorithms,
+    places: apiServer ? [apiServer] : [],
+    ...paths,
+  })
 }
 
-/** The cluster's word on a token, held against what the token says of itself. */
+/** Compares the cluster's TokenReview with the token's claims. */
 function createReview(apiServer: ApiServer, audience: string) {
-  let asking = 0
+  let pending = 0
   return async ({ token }: ProofText, verified: VerifiedClaims, facts: KubeFacts): Promise<void> => {
-    if (asking >= maxReviews) throw refuse('unavailable', { retryAfterSeconds: 1 })
-    asking++
+    if (pending >= maxReviews) throw refuse('unavailable', { retryAfterSeconds: 1 })
+    pending++
     try {
       const { status, json } = await apiServer.post(reviewPath, reviewRequest(token, audience))
       if (status !== 201) throw refuse('proof_rejected', { explanation: { detail: `TokenReview: status ${status}` } })
       const reviewed = readReview(json, audience)
-      const other = disagreement(facts, reviewed.facts) ?? (sameToken(verified, reviewed) ? undefined : 'token id')
-      if (other !== undefined)
-        throw refuse('proof_rejected', { explanation: { detail: `token and TokenReview differ: ${other}` } })
+      const difference = disagreement(facts, reviewed.facts) ?? (sameToken(verified, reviewed) ? undefined : 'token id')
+      if (difference !== undefined)
+        throw refuse('proof_rejected', { explanation: { detail: `token and TokenReview differ: ${difference}` } })
     } finally {
-      asking--
+      pending--
     }
   }
 }
@@ -132,30 +139,30 @@ function attested(
   ]
   if (pod) facts.push(['k8s:pod-name', pod.name], ['k8s:pod-uid', pod.uid])
   if (node !== undefined) facts.push(['k8s:node', node])
-  // Without a pod nothing says which instance it is: each token stands for itself.
-  const itself = ['account', account.uid, verified.tokenId ?? String(verified.issuedAt.getTime())]
+  // Without a pod nothing identifies the instance, so each token is one.
+  const tokenInstance = ['account', account.uid, verified.tokenId ?? String(verified.issuedAt.getTime())]
   return {
     attestor: row,
     selectors: createSelectors(facts),
-    // A pod outlives an account that is recreated, and is then somebody else's.
-    instance: pod ? ['pod', pod.uid, account.uid] : itself,
+    // A pod may outlive its account. Under a recreated account it is another instance.
+    instance: pod ? ['pod', pod.uid, account.uid] : tokenInstance,
     account: { name: `${namespace}/${account.name}`, uid: account.uid, provenAt },
     expiresAt: verified.expiresAt,
     podBound: pod !== undefined,
-    ...(singleUse && { singleUse: onceFor(verified) }),
+    ...(singleUse && { singleUse: singleUseOf(verified) }),
   }
 }
 
-/** Asks about a token that nobody made: the answer shows whether we are let in, and that it says no to it. */
+/** Reviews a token that no issuer signed: the server must admit Purser and reject the token. */
 async function checkReview(apiServer: ApiServer, audience: string): Promise<Finding> {
   const what = 'TokenReview'
   try {
     const { json } = await apiServer.post(reviewPath, reviewRequest('e30.e30.AA', audience))
     readReview(json, audience)
-    return { ok: false, what, detail: 'the server vouches for a token that nobody made: it can’t be trusted' }
+    return { ok: false, what, detail: 'the server accepts a token that no issuer signed: do not trust it' }
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
-    const words = wordsOf(error)
+    const words = describeRefusal(error)
     const admitted = error.code === 'proof_rejected' && words.includes('does not vouch')
     return { ok: admitted, what, detail: admitted ? 'the server answers us' : words }
   }

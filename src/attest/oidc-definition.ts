@@ -1,10 +1,10 @@
-/** An `oidc` attestor as an operator writes it, and as it is kept: a preset fills in what it knows. */
+/** Checks the definition of an `oidc` attestor. A preset fills in its defaults. */
 import { type AttestorSpec, type CheckedDefinition, type Report, checkAnchors, checkCommon } from './definition.ts'
 import type { OidcDefinition } from './oidc.ts'
 import { presets } from './presets.ts'
 
-/** Seconds. Tokens of CI systems live for minutes, those of clouds for an hour. */
-const usualAge = 3600
+/** CI tokens live for minutes, those of clouds for an hour. */
+const defaultMaxAge = 3600
 
 export function checkOidc(
   spec: AttestorSpec,
@@ -16,8 +16,8 @@ export function checkOidc(
   const issuer = spec.issuer ?? preset?.issuer ?? ''
   checkCommon({ ...spec, issuer }, audiences, ownIssuer, report)
   if (spec.caPem !== undefined) checkAnchors('/caPem', spec.caPem, report)
-  const refused = preset?.refusesIssuer?.(issuer)
-  if (refused !== undefined) report('/issuer', refused)
+  const issuerFault = preset?.refusesIssuer?.(issuer)
+  if (issuerFault !== undefined) report('/issuer', issuerFault)
   if (preset && spec.algorithms?.some((alg) => !preset.algorithms.includes(alg)))
     report('/algorithms', `this issuer signs with ${preset.algorithms.join(' or ')}`)
   const definition: OidcDefinition = {
@@ -27,7 +27,7 @@ export function checkOidc(
     audience: spec.audience ?? '',
     spiffeIdPrefix: spec.spiffeIdPrefix ?? `/${spec.name}/`,
     keys: spec.keys ?? preset?.keys ?? { discovery: true },
-    maxTokenAgeSeconds: spec.maxTokenAgeSeconds ?? usualAge,
+    maxTokenAgeSeconds: spec.maxTokenAgeSeconds ?? defaultMaxAge,
     singleUse: spec.singleUse ?? preset?.singleUse ?? false,
     otherAudiences: spec.otherAudiences ?? 'refuse',
   }

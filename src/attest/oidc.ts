@@ -1,4 +1,4 @@
-/** Any OIDC issuer: its token's claims become facts (`oidc:sub`, `oidc:<claim>`). Presets add short names and rules. */
+/** Any OIDC issuer: claims become facts (`oidc:sub`, `oidc:<claim>`). Presets add short names and rules. */
 import { refuse } from '../errors.ts'
 import { NameError } from '../names/errors.ts'
 import { createSelectors, isSelectorKey, isSelectorValue } from '../names/selectors.ts'
@@ -8,9 +8,9 @@ import { type KeysDefinition, openKeys } from './issuer-keys.ts'
 import { algorithms } from './key-set.ts'
 import type { AttestorParts } from './parts.ts'
 import { type PresetName, presets } from './presets.ts'
-import { type VerifyRules, onceFor, verifyJwt } from './verify-jwt.ts'
+import { type VerifyRules, singleUseOf, verifyJwt } from './verify-jwt.ts'
 
-/** As stored: what the operator wrote, with every default filled in. */
+/** As stored, with every default filled in. */
 export type OidcDefinition = {
   name: string
   kind: 'oidc'
@@ -27,21 +27,21 @@ export type OidcDefinition = {
   managedBy?: string
 }
 
-/** checkOidc made what was stored. */
+/** Stored definitions passed checkOidc. */
 const isOidc = (value: Record<string, unknown>): value is OidcDefinition => value.kind === 'oidc'
 
 function definitionOf({ name, definition }: AttestorRow): OidcDefinition {
   if (isOidc(definition)) return definition
-  throw new Error(`attestor ${name} is no oidc attestor`)
+  throw new Error(`attestor ${name} is not of kind oidc`)
 }
 
-/** They say when and for whom, and never who. */
+/** Claims that do not identify the caller (RFC 7519 section 4.1). */
 const registered = new Set(['iss', 'aud', 'exp', 'iat', 'nbf', 'jti'])
 const maxValues = 256
 
 /**
- * Claims that are strings, booleans or arrays of strings. Others, and those that no entry could name or that would
- * disturb a screen, are left out: a fact that is missing matches nothing.
+ * Claims that are strings, booleans or arrays of strings. Others are left out, and those that no entry could name or that
+ * contain unprintable text: a fact that is missing matches nothing.
  */
 function* claimFacts(claims: Record<string, unknown>): Generator<[string, string | string[]]> {
   for (const [name, value] of Object.entries(claims)) {
@@ -53,9 +53,9 @@ function* claimFacts(claims: Record<string, unknown>): Generator<[string, string
   }
 }
 
-const isFact = (one: unknown): one is string => typeof one === 'string' && isSelectorValue(one)
+const isFact = (value: unknown): value is string => typeof value === 'string' && isSelectorValue(value)
 
-/** Any claim of the issuer's, and a preset's own short names. */
+/** Any claim of the issuer, and the short names of its preset. */
 export function oidcReports(key: string, { definition }: Pick<AttestorRow, 'definition'>): boolean {
   const preset = isOidc(definition) && definition.preset ? presets[definition.preset] : undefined
   return key.startsWith('oidc:') || (preset !== undefined && key.startsWith(preset.prefix))
@@ -69,7 +69,7 @@ export function createOidcAttestor(row: AttestorRow, parts: AttestorParts): Atte
     ...parts,
     definition: definition.keys,
     issuer,
-    taken: definition.algorithms,
+    allowedAlgorithms: definition.algorithms,
     places: publicPlace(issuer, caPem),
   })
   const rules: VerifyRules = {
@@ -85,14 +85,14 @@ export function createOidcAttestor(row: AttestorRow, parts: AttestorParts): Atte
     async attest(proof, now) {
       const verified = await verifyJwt(proof, keys, rules, now)
       const { claims, subject, tokenId, issuedAt } = verified
-      const known = preset?.read(claims)
+      const presetFacts = preset?.read(claims)
       try {
         return {
           attestor: row,
-          selectors: createSelectors([...claimFacts(claims), ...(known?.facts ?? [])]),
-          instance: known?.instance ?? [subject, tokenId ?? String(issuedAt.getTime())],
+          selectors: createSelectors([...claimFacts(claims), ...(presetFacts?.facts ?? [])]),
+          instance: presetFacts?.instance ?? [subject, tokenId ?? String(issuedAt.getTime())],
           expiresAt: verified.expiresAt,
-          ...(definition.singleUse && { singleUse: onceFor(verified) }),
+          ...(definition.singleUse && { singleUse: singleUseOf(verified) }),
         }
       } catch (error) {
         if (error instanceof NameError) throw refuse('proof_claims', { explanation: { detail: error.detail } })
@@ -103,7 +103,7 @@ export function createOidcAttestor(row: AttestorRow, parts: AttestorParts): Atte
   }
 }
 
-/** An issuer lies on the open internet unless PURSER_FETCH_ALLOW lists it; its roots may still be an operator's own. */
+/** An issuer is a public address unless PURSER_FETCH_ALLOW lists it. Its roots may still be an operator's. */
 function publicPlace(issuer: string, caPem: string | undefined) {
   if (caPem === undefined) return []
   return [{ origin: new URL(issuer).origin, options: async () => ({ configured: false, caPem }) }]

@@ -1,6 +1,6 @@
 /**
- * Issuers that many organizations share, one line each. A preset knows the issuer's algorithms, its immutable claims,
- * and the conditions that a workload entry must state, since names at such issuers can be taken over by others.
+ * Presets for issuers that many organizations share. A preset knows the issuer's algorithms, its immutable claims, and the
+ * conditions that an entry must have, since names at such issuers change hands.
  */
 import type { Match } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
@@ -26,25 +26,20 @@ type WithPreset = Pick<AttestorRow, 'definition'>
 const presetOf = ({ definition: { preset } }: WithPreset): Preset | undefined =>
   isPreset(preset) ? presets[preset] : undefined
 
-/**
- * What an entry at this attestor must ask for: one of these, each with all its keys. Empty where nothing is required.
- */
+/** An entry must have one of these sets of conditions. Empty where none is required. */
 export const requiredMatch = (attestor: WithPreset): readonly RequiredMatch[] => presetOf(attestor)?.requiredMatch ?? []
 
-/**
- * For the route that writes entries: what makes a match too wide for its attestor, in words, or nothing where it is
- * narrow enough (422 `match_too_wide`).
- */
-export const tooWide = (attestor: WithPreset, match: Match, wide: boolean): string | undefined =>
+/** Why a match is too wide for its attestor (`match_too_wide`). Nothing where it is narrow enough. */
+export const widthFault = (attestor: WithPreset, match: Match, wide: boolean): string | undefined =>
   lacksIds(attestor, match) ?? (wide ? undefined : lacksNarrowing(attestor, match))
 
-const asksFor = (match: Match, key: string): boolean => Object.hasOwn(match, key)
-const asksExactly = (match: Match, key: string): boolean => asksFor(match, key) && match[key] !== '*'
+const hasCondition = (match: Match, key: string): boolean => Object.hasOwn(match, key)
+const hasExactCondition = (match: Match, key: string): boolean => hasCondition(match, key) && match[key] !== '*'
 
 function lacksIds(attestor: WithPreset, match: Match): string | undefined {
   const required = requiredMatch(attestor)
   const isEnough = ({ exact, any = [] }: RequiredMatch): boolean =>
-    exact.every((key) => asksExactly(match, key)) && any.every((key) => asksFor(match, key))
+    exact.every((key) => hasExactCondition(match, key)) && any.every((key) => hasCondition(match, key))
   if (required.length === 0 || required.some(isEnough)) return undefined
   const ways = required.map(({ exact, any = [] }) =>
     [...exact, ...any.map((key) => `${key} (which may be "*")`)].join(' and '),
@@ -55,7 +50,7 @@ function lacksIds(attestor: WithPreset, match: Match): string | undefined {
 function lacksNarrowing(attestor: WithPreset, match: Match): string | undefined {
   const narrow = presetOf(attestor)?.narrowMatch
   const holds = ({ key, values }: Narrowing): boolean =>
-    asksExactly(match, key) && (!values || [match[key] ?? []].flat().every((value) => values.includes(value)))
+    hasExactCondition(match, key) && (!values || [match[key] ?? []].flat().every((value) => values.includes(value)))
   if (!narrow || narrow.ways.some((way) => way.every(holds))) return undefined
   const ways = narrow.ways.map((way) =>
     way.map(({ key, values }) => (values ? `${key}=${values.join(' or ')}` : key)).join(' and '),

@@ -1,4 +1,4 @@
-/** A compact JWS taken apart with strict JSON, before any key is looked up: what every check then uses. */
+/** Parses a compact JWS with strict JSON, before any key is looked up. Every check uses the result. */
 import { isMembers } from '../json/members.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { refuse } from '../errors.ts'
@@ -17,7 +17,7 @@ const refusedHeaders = ['crit', 'jku', 'jwk', 'x5u', 'x5c', 'b64', 'zip'] as con
 
 function segment(text: string): Record<string, unknown> {
   const bytes = Buffer.from(text, 'base64url')
-  // Other texts of the same bytes verify too (X6): only the one canonical text is taken.
+  // Several texts decode to the same bytes (RFC 4648 section 3.5). Only the canonical one is accepted.
   if (bytes.toString('base64url') !== text) throw refuse('proof_malformed')
   let value: unknown
   try {
@@ -42,7 +42,7 @@ export function readProofText(token: string): ProofText {
   return { token, header, claims: segment(body) }
 }
 
-/** The issuer and audiences that a proof says of itself: they only choose the attestor, which then verifies. */
+/** The issuer and audiences that a proof claims. They choose the attestor, which then verifies them. */
 export function addressOf(proof: ProofText): { issuer: string; audiences: string[] } {
   const { iss, aud } = proof.claims
   const audiences = typeof aud === 'string' ? [aud] : aud

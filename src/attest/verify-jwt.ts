@@ -1,6 +1,6 @@
 /**
- * The one verifier for all JWT proofs. It always checks issuer, audience, `exp`, `iat` and a maximum age (RFC 8725).
- * JWT libraries skip checks that a caller does not request; here no caller can omit one.
+ * Verifies all JWT proofs. Issuer, audience, `exp`, `iat` and a maximum age are required parameters here: JWT libraries skip
+ * the checks that a caller does not request.
  */
 import { refuse } from '../errors.ts'
 import { isSignedBy } from './jws-signature.ts'
@@ -24,14 +24,12 @@ export type VerifiedClaims = {
   tokenId?: string
 }
 
-/** The tolerated difference between clocks. */
+/** Clocks of issuers and servers differ. */
 const skewSeconds = 60
-/** No token is taken whose life is longer than this, whatever `maxTokenAgeSeconds` says: a year is a stolen key. */
+/** The longest lifetime of a token, whatever `maxTokenAgeSeconds` allows: a token that lives a year is a stolen key. */
 const maxLifetime = 7 * 24 * 3600
 const maxSubjectLength = 1024
-/**
- * No issuer names a subject so, and to a careless reader of logs and policies it would be a pattern or a path upwards.
- */
+/** Subjects that no issuer uses, and that logs and policies may mistake for a pattern or a path upwards. */
 const strangeSubject =
   /\*|(?:^|\/)\.{1,2}(?:\/|$)|[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u
 
@@ -46,8 +44,8 @@ function seconds(claims: Record<string, unknown>, name: string): number {
 }
 
 /**
- * The signature, and then the claims: an expired proof that is also forged is reported as forged (CVE-2024-51744).
- * @throws Refusal `proof_…` with the true reason, `unavailable` where the keys can't be had
+ * Verifies the signature before the claims: an expired proof that is also forged is reported as forged (CVE-2024-51744).
+ * @throws Refusal `proof_…` with the true reason, `unavailable` where the keys are unavailable
  */
 export async function verifyJwt(
   proof: ProofText,
@@ -63,8 +61,8 @@ export async function verifyJwt(
 }
 
 /**
- * What the proof says of itself, held against the rules. True only where its signature is verified, here or by the
- * orchestrator that made it.
+ * Checks the claims against the rules. They are trustworthy only where the signature is verified, here or by the
+ * orchestrator.
  * @throws Refusal `proof_…`
  */
 export function readClaims(proof: ProofText, rules: VerifyRules, now: Date): VerifiedClaims {
@@ -92,7 +90,7 @@ export function readClaims(proof: ProofText, rules: VerifyRules, now: Date): Ver
   }
 }
 
-/** Whom it names, and how it is signed: nothing here costs more than a comparison. */
+/** Checks that cost no more than a comparison: the address and the algorithm. */
 function checkHeader(proof: ProofText, rules: VerifyRules): { alg: string; kid: string | undefined } {
   if (!rules.issuer || !rules.audience || rules.algorithms.length === 0) throw new Error('a verifier without rules')
   const { issuer, audiences } = addressOf(proof)
@@ -103,8 +101,8 @@ function checkHeader(proof: ProofText, rules: VerifyRules): { alg: string; kid: 
   return { alg, kid }
 }
 
-/** @throws Refusal `proof_claims` where a proof that is taken once has no id of its own */
-export function onceFor({ tokenId, expiresAt }: VerifiedClaims): { id: string; until: Date } {
+/** @throws Refusal `proof_claims` where a single-use proof has no id */
+export function singleUseOf({ tokenId, expiresAt }: VerifiedClaims): { id: string; until: Date } {
   if (tokenId === undefined) return bad('jti')
   return { id: tokenId, until: expiresAt }
 }

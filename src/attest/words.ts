@@ -1,7 +1,7 @@
 import type { Refusal } from '../errors.ts'
 
-/** What a refusal says to operators, for findings and for the server's own log. */
-export function wordsOf({ code, info }: Refusal): string {
+/** The reason of a refusal, for findings and the server log. */
+export function describeRefusal({ code, info }: Refusal): string {
   const detail = info.explanation?.detail
   return typeof detail === 'string' ? detail : code
 }

@@ -27,7 +27,7 @@ export type SessionCaller = {
  * Whether a newer snapshot still accepts the caller: a revocation also stops requests under way. The snapshot does not know
  * sessions that ended otherwise; the append refuses those.
  */
-export function isLive(caller: Caller, snapshot: Snapshot, now: Date): boolean {
+export function isLiveCaller(caller: Caller, snapshot: Snapshot, now: Date): boolean {
   switch (caller.kind) {
     case 'anonymous':
     case 'bootstrap':

@@ -5,13 +5,13 @@
 import type { Release, Hints } from '../audit/record.ts'
 import { Refusal, refuse } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type Caller, isLive } from '../authorize/caller.ts'
+import { type Caller, isLiveCaller } from '../authorize/caller.ts'
 import type { ApiRequest, Reply } from './request.ts'
 import type { Issue } from './route.ts'
 
 /** Each try is judged by its own snapshot, the caller too: it may have been revoked since it was identified. */
 export function refuseUnlessStill({ caller, time }: ApiRequest, snapshot: Snapshot): void {
-  if (!isLive(caller, snapshot, time)) throw refuse('unauthenticated')
+  if (!isLiveCaller(caller, snapshot, time)) throw refuse('unauthenticated')
 }
 
 const factsOf = (caller: Caller): number | undefined => (caller.kind === 'session' ? caller.session.facts : undefined)
@@ -26,7 +26,7 @@ export function createGive(
     refuseUnlessStill(request, snapshot)
     const grant = await handler(request, snapshot, hints)
     const { holds } = grant
-    grant.holds = (snapshot) => isLive(request.caller, snapshot, request.time) && (holds?.(snapshot) ?? false)
+    grant.holds = (snapshot) => isLiveCaller(request.caller, snapshot, request.time) && (holds?.(snapshot) ?? false)
     return grant
   }
 

@@ -15,7 +15,7 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { type Caller, isLive } from '../authorize/caller.ts'
+import { type Caller, isLiveCaller } from '../authorize/caller.ts'
 import { type IdentifyParts, identify, operatorOf } from './caller.ts'
 import { clientCertificate } from './client-certificate.ts'
 import { createGive, refuseUnlessStill } from './give.ts'
@@ -212,7 +212,7 @@ export function createDoor(route: Route, operation: Operation, parts: DoorParts)
     if (!('stream' in body) || body.live) return reply
     async function* guarded(stream: AsyncIterable<string>): AsyncGenerator<string> {
       for await (const chunk of stream) {
-        if (!isLive(caller, snapshots.current(), now())) throw refuse('unauthenticated')
+        if (!isLiveCaller(caller, snapshots.current(), now())) throw refuse('unauthenticated')
         yield chunk
       }
     }

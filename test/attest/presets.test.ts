@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { createAttestor } from '../../src/attest/kinds.ts'
 import { checkDefinition } from '../../src/attest/kinds.ts'
-import { requiredMatch, tooWide } from '../../src/attest/presets.ts'
+import { requiredMatch, widthFault } from '../../src/attest/presets.ts'
 import { type Match, matches } from '../../src/names/selectors.ts'
 import { attestText, audience, codeOf, craft, jwkOf, noNetwork, now, partsFor, plain, rs256, rsa } from './tokens.ts'
 
@@ -266,10 +266,10 @@ describe('conditions that an entry must state', () => {
     ['aws', { 'aws:principal': 'arn:aws:iam::123456789012:role/web' }, false],
   ]
   it.each(cases)('%s: %j has the ids: %s', (preset, match, enough) => {
-    const words = tooWide({ definition: { preset } }, match, false)
+    const words = widthFault({ definition: { preset } }, match, false)
     expect(words === undefined).toBe(enough)
     if (words !== undefined) expect(words).toContain(requiredMatch({ definition: { preset } })[0]?.exact[0])
-    expect(tooWide({ definition: { preset } }, match, true) === undefined).toBe(enough)
+    expect(widthFault({ definition: { preset } }, match, true) === undefined).toBe(enough)
   })
 
   const runs: [string, Match, boolean][] = [
@@ -293,15 +293,15 @@ describe('conditions that an entry must state', () => {
   ]
   it.each(runs)('%s: an id with %j tells runs apart: %s', (preset, match, enough) => {
     const ids = preset === 'gitlab-ci' ? { 'gitlab:project-id': '42' } : { 'github:repository-id': '42' }
-    const words = tooWide({ definition: { preset } }, { ...ids, ...match }, false)
+    const words = widthFault({ definition: { preset } }, { ...ids, ...match }, false)
     expect(words === undefined).toBe(enough)
     if (words !== undefined) expect(words).toContain('or state "wide": true')
-    expect(tooWide({ definition: { preset } }, { ...ids, ...match }, true)).toBeUndefined()
+    expect(widthFault({ definition: { preset } }, { ...ids, ...match }, true)).toBeUndefined()
   })
 
   it('nothing is asked where there is no preset', () => {
-    expect(tooWide({ definition: {} }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
-    expect(tooWide({ definition: { preset: 'constructor' } }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
+    expect(widthFault({ definition: {} }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
+    expect(widthFault({ definition: { preset: 'constructor' } }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
   })
 })
 

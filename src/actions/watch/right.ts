@@ -1,5 +1,5 @@
 /** Whether a stream may go on, and what it may send. Its present grants decide, not those of its start. */
-import { isLive } from '../../authorize/caller.ts'
+import { isLiveCaller } from '../../authorize/caller.ts'
 import { Refusal } from '../../errors.ts'
 import { parseSecretPath } from '../../names/secret-path.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -25,7 +25,7 @@ export const mayWatch = (watcher: Pick<Watcher, 'caller'>, path: string, snapsho
  */
 export function endOf(watcher: Watcher, snapshot: Snapshot, now: Date): EndReason | undefined {
   const caller = callerOf(watcher, snapshot)
-  if (!caller || !isLive(watcher.caller, snapshot, now)) return 'credential'
+  if (!caller || !isLiveCaller(watcher.caller, snapshot, now)) return 'credential'
   const { paths, prefix } = watcher
   if (!paths.every((path) => caller.may('watch', parseSecretPath(path)))) return 'grant'
   return prefix === undefined || caller.mayUnder('watch', prefix) ? undefined : 'grant'

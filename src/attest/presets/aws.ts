@@ -1,6 +1,6 @@
 /**
  * AWS outbound federation, `sts:GetWebIdentityToken`. Each account has its own issuer. The caller chooses
- * `request_tags`, so they are no facts.
+ * `request_tags`, so they are not facts.
  */
 import { refuse } from '../../errors.ts'
 import { isMembers } from '../../json/members.ts'
@@ -33,7 +33,7 @@ export const aws: Preset = {
     const own = nested(claims, namespace)
     const account = idOf(own, 'aws_account')
     const principal = idOf(claims, 'sub')
-    // The account stands in two places; were they ever to differ, neither could be believed.
+    // The token names the account twice. If the names differ, neither is trustworthy.
     if (principalArn.exec(principal)?.[1] !== account)
       throw refuse('proof_claims', { explanation: { claim: 'aws_account' } })
     const tags = Object.hasOwn(own, 'principal_tags') ? nested(own, 'principal_tags') : {}
@@ -44,7 +44,7 @@ export const aws: Preset = {
       ...Object.keys(tags).flatMap((name) => fact(`aws:principal-tag:${name}`, textOf(tags, name))),
     ]
     const machine = textOf(own, 'ec2_source_instance_arn')
-    const itself = [principal, textOf(claims, 'jti') ?? idOf(claims, 'iat')]
-    return { facts, instance: machine === undefined ? ['aws-token', ...itself] : ['aws-instance', principal, machine] }
+    const token = [principal, textOf(claims, 'jti') ?? idOf(claims, 'iat')]
+    return { facts, instance: machine === undefined ? ['aws-token', ...token] : ['aws-instance', principal, machine] }
   },
 }

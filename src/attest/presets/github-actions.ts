@@ -1,6 +1,6 @@
 /**
- * GitHub Actions. Organizations choose the format of `sub`, and names of owners and repositories can be taken over.
- * Therefore `sub` is not parsed, and a workload entry must match ids.
+ * GitHub Actions. Organizations configure the contents of `sub`, and names of owners and repositories can be taken over. So
+ * `sub` is not parsed, and an entry must match ids.
  */
 import { refuse } from '../../errors.ts'
 import { type Preset, idOf, shortFacts, textOf } from './preset.ts'
@@ -23,7 +23,7 @@ export const githubActions: Preset = {
     { exact: ['github:repository-id'] },
     { exact: ['github:repository-owner-id'], any: ['github:repository-id'] },
   ],
-  // `github:workflow` is a name that any branch can give its own file; the refs of workflows say where the file lies.
+  // Any branch can choose its `github:workflow`, a display name; the refs of a workflow identify its file.
   narrowMatch: {
     why: 'a repository’s id alone admits every branch, pull request and workflow',
     ways: ['github:ref', 'github:environment', 'github:workflow-ref', 'github:job-workflow-ref'].map((key) => [
@@ -31,13 +31,13 @@ export const githubActions: Preset = {
     ]),
   },
   read(claims) {
-    // Such a run is started by whoever opens a pull request, and its token carries the base branch's ref. An entry for
-    // that ref would not see the difference, so it takes an attestor of kind oidc without this preset to allow it.
+    // Anyone who opens a pull request starts such a run, and its token has the base branch's ref, which an entry cannot
+    // tell from a run of that branch. An attestor of kind oidc without this preset can allow it.
     if (claims.event_name === 'pull_request_target')
-      throw refuse('proof_rejected', { explanation: { detail: 'runs of pull_request_target are not taken' } })
+      throw refuse('proof_rejected', { explanation: { detail: 'runs of pull_request_target are not accepted' } })
     const run = ['repository_id', 'run_id', 'run_attempt'].map((name) => idOf(claims, name))
     idOf(claims, 'repository_owner_id')
-    // Jobs of one run are told apart by their check run; tokens from before November 2025 have none.
+    // The check run distinguishes jobs of one run. Tokens from before November 2025 have none.
     const job = textOf(claims, 'check_run_id') ?? `sub ${idOf(claims, 'sub')}`
     return { facts: shortFacts('github', claims, names), instance: ['github-run', ...run, job] }
   },

@@ -1,4 +1,4 @@
-/** GitLab CI `id_tokens`. Their booleans are strings; their ids are strings or numbers. */
+/** GitLab CI `id_tokens`. Booleans are strings; ids are strings or numbers. */
 import { type Preset, fact, idOf, shortFacts, textOf } from './preset.ts'
 
 const names = [
@@ -11,7 +11,7 @@ const names = [
 
 const folders: Record<string, string> = { branch: 'refs/heads/', tag: 'refs/tags/' }
 
-/** A tag may be named like a branch, so `gitlab:ref` is the whole ref, `refs/heads/main`, as GitHub's is. */
+/** A tag and a branch may share a name, so `gitlab:ref` is the whole ref (`refs/heads/main`), as at GitHub. */
 function wholeRef(claims: Record<string, unknown>): string | undefined {
   const [path, ref, type] = ['ref_path', 'ref', 'ref_type'].map((name) => textOf(claims, name))
   if (path !== undefined) return path.startsWith('refs/') ? path : undefined
@@ -24,7 +24,7 @@ export const gitlabCi: Preset = {
   issuer: 'https://gitlab.com',
   keys: { discovery: true },
   algorithms: ['RS256'],
-  // A job may ask again with its one token as long as it runs.
+  // A job has one token for its whole run.
   singleUse: false,
   requiredMatch: [{ exact: ['gitlab:project-id'] }, { exact: ['gitlab:namespace-id'], any: ['gitlab:project-id'] }],
   narrowMatch: {

@@ -1,13 +1,13 @@
 /**
- * Google's instance identity and service accounts. All customers, and all people with a Google account, share this
- * issuer. Therefore only service accounts and machines are accepted, and workload entries must match ids.
+ * Google's instance identity and service accounts. All customers and all people with a Google account share this issuer:
+ * only service accounts and machines are accepted, and entries must match ids.
  */
 import { refuse } from '../../errors.ts'
 import { isMembers } from '../../json/members.ts'
 import { type Preset, fact, idOf, textOf } from './preset.ts'
 
 const issuer = 'https://accounts.google.com'
-/** `name@project.iam.gserviceaccount.com`, `123-compute@developer.gserviceaccount.com`: a domain that is Google's alone. */
+/** `name@project.iam.gserviceaccount.com`, `123-compute@developer.gserviceaccount.com`: a domain of Google's. */
 const serviceAccount = /^[^@\s]+@[a-z0-9-]+(?:\.[a-z0-9-]+)?\.gserviceaccount\.com$/
 
 type Claims = Record<string, unknown>
@@ -20,7 +20,7 @@ const within = (claims: Claims, name: string): Claims => {
 export const google: Preset = {
   prefix: 'gcp:',
   issuer,
-  refusesIssuer: (given) => (given === issuer ? undefined : `Google's issuer is ${issuer}`),
+  refusesIssuer: (text) => (text === issuer ? undefined : `Google's issuer is ${issuer}`),
   // The key set lies at another origin than the issuer.
   keys: { jwksUrl: 'https://www.googleapis.com/oauth2/v3/certs' },
   algorithms: ['RS256'],
@@ -31,7 +31,7 @@ export const google: Preset = {
     const machine = within(within(claims, 'google'), 'compute_engine')
     const instanceId = textOf(machine, 'instance_id')
     const email = textOf(claims, 'email')
-    // `true` and not "true": a string that says false is truthy (CVE-2026-55076).
+    // Not the string "true": code that tests for truth accepts the string "false" (CVE-2026-55076).
     const verified = claims.email_verified === true && email !== undefined && serviceAccount.test(email)
     if (instanceId === undefined && !verified)
       throw refuse('proof_rejected', { explanation: { detail: 'neither a machine nor a service account of Google' } })
