@@ -217,12 +217,22 @@ describe('comments', () => {
       ]),
   )
 
+  /** Files whose comments are being rewritten; this list only shrinks. */
+  const rewritten = new Set([
+    'sdk/src/renewal/next-credentials.ts',
+    'sdk/src/renewal/repeat-window.ts',
+    'src/actions/credentials/account-pins.ts',
+    'src/actions/credentials/renewal.ts',
+    'src/attest/certificate.ts',
+    'src/cli/given-proof.ts',
+  ])
+
   it('cite only documents of this repository, by their path from its root', () => {
     const cited = comments.flatMap(({ path, text }) =>
       text.flatMap((comment) => [...comment.matchAll(/[\w./-]+\.md\b/g)].map(([page]) => ({ path, page }))),
     )
     expect(cited.length).toBeGreaterThan(10)
-    expect(cited.filter(({ path, page }) => path.startsWith('test/') && !existsSync(join(root, page)))).toEqual([])
+    expect(cited.filter(({ path, page }) => !rewritten.has(path) && !existsSync(join(root, page)))).toEqual([])
   })
 
   it('cite headings that exist', () => {
