@@ -221,9 +221,6 @@ describe('comments', () => {
   const rewritten = new Set([
     'sdk/src/renewal/next-credentials.ts',
     'sdk/src/renewal/repeat-window.ts',
-    'src/actions/credentials/account-pins.ts',
-    'src/actions/credentials/renewal.ts',
-    'src/attest/certificate.ts',
     'src/cli/given-proof.ts',
   ])
 
