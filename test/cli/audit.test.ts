@@ -160,9 +160,10 @@ describe('audit export and verify', () => {
       const upstream = connect(Number(new URL(purser.url).port), '127.0.0.1')
       let bytes = 0
       upstream.on('data', (chunk: Buffer) => {
+        const rest = 16_384 - bytes
         bytes += chunk.length
-        if (bytes < 16_384) client.write(chunk)
-        else client.destroy()
+        if (chunk.length < rest) client.write(chunk)
+        else client.end(chunk.subarray(0, Math.max(0, rest)))
       })
       client.on('data', (chunk) => upstream.write(chunk))
       client.on('close', () => upstream.destroy())

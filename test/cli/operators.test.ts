@@ -30,7 +30,7 @@ async function json(line: string, stdin?: string): Promise<Record<string, unknow
 const log = expect.stringMatching(/log 1\/\d+\n$/)
 
 beforeAll(async () => {
-  purser = await startPurser({ firstStart: true, tls: true })
+  purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   const jwks = file('jwks.json', JSON.stringify({ keys: [issuer.jwk] }))
   const made = await run(`attestor create lab --kind oidc --issuer ${issuer.issuer} --jwks-file ${jwks}`)

@@ -27,6 +27,7 @@ async function makeFirstStart(store: StoreName, start: Start): Promise<FirstStar
   await stop()
   return {
     async copy(to) {
+      await cp(join(dataDir, 'bootstrap-token'), join(to, 'bootstrap-token'))
       if (database) {
         const { url, drop } = await cloneDatabase(inject('postgres').url, new URL(database.url).pathname.slice(1))
         return { rootKey, admin, url, drop }

@@ -56,8 +56,6 @@ export type Options = {
   tls?: boolean | { roots: string }
   /** A clock of the test's own. */
   now?: () => Date
-  /** A first start of its own, where a test looks at one; a copy otherwise, unless settings or the clock differ. */
-  firstStart?: boolean
   /** A database that exists, to start a second replica or to start again; `rootKey` and `admin` go with it. */
   again?: { url?: string; rootKey: string; dataDir?: string; admin: string }
 }
@@ -69,10 +67,8 @@ const aMinuteAgo = (): Date => new Date(Date.now() - 60_000)
 const laterSettings = /^PURSER_(LIMIT_|FETCH_ALLOW|TRUSTED_PROXIES|ADMIN_LISTEN|DRAIN_SECONDS|BUNDLE_REFRESH_SECONDS)/
 
 /** Whether a first start of some minutes ago, without these settings, differs in nothing that counts. */
-const isOrdinary = ({ env = {}, now, firstStart }: Options): boolean =>
-  !firstStart &&
-  (!now || Math.abs(now().getTime() - Date.now()) < 1_000) &&
-  Object.keys(env).every((name) => laterSettings.test(name))
+const isOrdinary = ({ env = {}, now }: Options): boolean =>
+  (!now || Math.abs(now().getTime() - Date.now()) < 1_000) && Object.keys(env).every((name) => laterSettings.test(name))
 
 export async function startPurser(options: Options = {}): Promise<TestPurser> {
   const dataDir = options.again?.dataDir ?? (await mkdtemp(join(tmpdir(), 'purser-test-')))
