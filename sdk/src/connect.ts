@@ -1,47 +1,47 @@
 import { randomInt } from 'node:crypto'
-import { createClosing } from './time/closing.ts'
+import { createTransport } from './connection/transport.ts'
+import { createServerTrust } from './connection/trust.ts'
+import { type Credentials, createFetchCredentials } from './credentials/fetch-credentials.ts'
+import { createServerView } from './credentials/server-view.ts'
+import { type Settings, readSettings } from './credentials/settings.ts'
 import { createDatabases } from './databases/databases.ts'
 import { PurserError, isConclusive } from './errors.ts'
 import { createEmitter } from './events/emitter.ts'
-import { type Credentials, createFetchCredentials } from './credentials/fetch-credentials.ts'
-import { createHeld } from './renewal/held-credentials.ts'
-import { holding } from './time/keep-alive.ts'
+import { warnBy } from './events/warn.ts'
+import { createAuthentication } from './identity/authentication.ts'
 import { createIdentity } from './identity/identity.ts'
-import { createCredential } from './identity/authentication.ts'
+import { readSpiffeId } from './identity/spiffe-id.ts'
 import { createRevocation } from './jwt/revocation.ts'
 import { createVerifyJwt } from './jwt/verify-jwt.ts'
-import { createKeeper } from './renewal/renewal.ts'
-import { type KeptIdentity, openIdentityFile } from './state/identity-file.ts'
-import type { ConnectOptions } from './types/options.ts'
 import { createPurser } from './purser.ts'
-import { createRenew } from './renewal/next-credentials.ts'
-import { createRevoked } from './revocation/revoked.ts'
+import { createHeldCredentials } from './renewal/held-credentials.ts'
+import { createNextCredentials } from './renewal/next-credentials.ts'
+import { createRenewal } from './renewal/renewal.ts'
+import { createRevokedCertificates } from './revocation/revoked.ts'
 import { createSecrets } from './secrets/secrets.ts'
-import { createServerView } from './credentials/server-view.ts'
-import { readSettings } from './credentials/settings.ts'
-import { readSpiffeId } from './identity/spiffe-id.ts'
-import { createTls } from './tls/tls.ts'
-import { createTransport } from './connection/transport.ts'
-import { createServerTrust } from './connection/trust.ts'
-import { createTurn } from './time/turn.ts'
-import { warnBy } from './events/warn.ts'
+import { type StoredIdentity, openIdentityFile } from './state/identity-file.ts'
+import { createClosing } from './time/closing.ts'
+import { keepAlive } from './time/keep-alive.ts'
 import { elapsedMs as elapsed } from './time/lifetime.ts'
+import { createTurn } from './time/turn.ts'
+import { createTls } from './tls/tls.ts'
+import type { ConnectOptions } from './types/options.ts'
 import type { Purser } from './types/purser.ts'
 
 /**
- * Attests this workload and gets its credentials, in one request, from options and environment: finds the server and
- * verifies it, finds the orchestrator's proof and looks whom it is addressed to, sends it, and verifies what came back
- * and its receipt. With a state directory, a certificate from before a restart is presented instead. What is held is
- * renewed from then on, until `close()`.
+ * Attests this workload and gets its credentials in one request, as options and environment say: finds and verifies the
+ * server, finds the orchestrator's proof and checks its audience, sends it, and verifies the answer and its receipt. With
+ * a state directory, it presents the certificate of an earlier start instead. It then renews all credentials until
+ * `close()`.
  *
- * @throws PurserError whose `code` tells what went wrong, and whose `message` what to do
+ * @throws PurserError with a `code` for the program, and a `message` that says what to do
  */
 export const connect = async (options: ConnectOptions = {}): Promise<Purser> =>
-  (await holding(() => connectBy(createTransport, options))).client
+  (await keepAlive(() => connectBy(createTransport, options))).client
 
 /**
- * @param makeTransport how the server is reached: `@purser/sdk/testing` answers in this process
- * @returns the client, and how to have it read bundle and CRLs now
+ * @param makeTransport how to reach the server; `@purser/sdk/testing` answers in this process
+ * @returns the client, and a function that makes it read bundle and CRLs now
  */
 export async function connectBy(
   makeTransport: typeof createTransport,
@@ -52,13 +52,13 @@ export async function connectBy(
   const now = (): number => Date.now()
   const random = (): number => randomInt(2 ** 32) / 2 ** 32
   const settings = await readSettings(options)
-  const { address, trust, timeoutMs, stateDir, wanted, renewAt, chosen } = settings
+  const { address, trust, timeoutMs, stateDir, selection, renewAt, chosen } = settings
   const controller = createClosing()
   const closing = controller.signal
 
   const serverTrust = createServerTrust(trust, address, timeoutMs)
   const transport = makeTransport({ address, anchors: serverTrust.anchors, timeoutMs })
-  const file = stateDir === undefined || !wanted.x509 ? undefined : await openIdentityFile(stateDir, warn)
+  const file = stateDir === undefined || !selection.x509 ? undefined : await openIdentityFile(stateDir, warn)
   const end = (): void => {
     controller.abort(new PurserError('closed', 'this Purser client was closed'))
     transport.close()
@@ -66,93 +66,106 @@ export async function connectBy(
   }
   try {
     const subject = file && (await settings.proof.subject())
-    const kept = isOurs(await file?.read(clock()), settings, subject)
-    // The server may be under a root by now that came after the one that is pinned.
-    if (kept) serverTrust.follow(kept.trustBundle)
+    const fileContent = await file?.read(clock())
+    const stored = fileContent && isFor(fileContent, settings, subject) ? fileContent : undefined
+    // The server's root may be newer than the configured one.
+    if (stored) serverTrust.follow(stored.trustBundle)
     const server = createServerView({ settings, transport, warn })
     const inTurn = createTurn()
     const fetchCredentials = createFetchCredentials({ settings, transport, server, inTurn, warn, now: clock, elapsed })
-    const identity = createIdentity({ file, kept, origin: address.origin, subject, presentable: address.tls })
-    const renew = createRenew({
+    const identity = createIdentity({ file, stored, origin: address.origin, subject, presentable: address.tls })
+    const nextCredentials = createNextCredentials({
       fetchCredentials,
       live: identity.live,
       now: clock,
       elapsed,
       warn,
       ...(file && { keepPending: identity.keepPending }),
-      ...(kept?.pending && { pending: kept.pending }),
+      ...(stored?.pending && { pending: stored.pending }),
     })
 
-    const { first, away } = await renew(wanted, options.signal ?? closing).then(
-      ({ given }) => ({ first: given, away: undefined }),
+    const { first, away } = await nextCredentials(selection, options.signal ?? closing).then(
+      ({ credentials }) => ({ first: credentials, away: undefined }),
       (error: unknown) => {
-        if (!kept || !(error instanceof PurserError) || isConclusive(error)) throw error
-        warn(`the identity that was kept in ${stateDir} is used until it can be renewed. ${error.message}`)
-        return { first: credentialsOf(kept), away: error }
+        if (!stored || !(error instanceof PurserError) || isConclusive(error)) throw error
+        warn(`the stored identity in ${stateDir} is used until it can be renewed. ${error.message}`)
+        return { first: credentialsOf(stored), away: error }
       },
     )
-    // What was kept stays as it is, with what is known of a renewal that was cut off.
+    // Without an answer, the file stays, with its note of an interrupted renewal.
     if (!away) await identity.keep(first)
-    const held = createHeld({ wanted, renewAt, now, elapsed, random }, first)
+    const held = createHeldCredentials({ selection, renewAt, now, elapsed, random }, first)
     const emitter = createEmitter(warn)
     const { keep } = identity
     const { follow } = serverTrust
-    const keeper = createKeeper({ held, renew, transport, emitter, keep, follow, away, closing, warn, elapsed, random })
-    const credential = createCredential(held, identity, now)
-    const revocation = createRevocation({ transport, credential, closing, warn, now })
+    const renewal = createRenewal({
+      held,
+      nextCredentials,
+      transport,
+      emitter,
+      keep,
+      follow,
+      away,
+      closing,
+      warn,
+      elapsed,
+      random,
+    })
+    const { bundles } = renewal
+    const authentication = createAuthentication(held, identity, now)
+    const revocation = createRevocation({ transport, authentication, closing, warn, now })
     const { trustDomain = '' } = readSpiffeId(first.spiffeId) ?? {}
-    const verifyJwt = createVerifyJwt({ bundles: keeper.bundles, revocation, trustDomain, closing, warn, now })
+    const verifyJwt = createVerifyJwt({ bundles, revocation, trustDomain, closing, warn, now })
     const issuer = async (signal: AbortSignal): Promise<string> => (await server(signal)).info.issuer
-    const revoked = createRevoked({ transport, issuer, roots: keeper.roots, warn, closing, now, random })
-    const source = identity.source({ held, keeper, revoked, closing })
+    const { roots } = renewal
+    const revoked = createRevokedCertificates({ transport, issuer, roots, warn, closing, now, random })
+    const source = identity.source({ held, renewal, revoked, closing })
     const tls = createTls({ source, warn, now })
-    const asking = { settings, transport, server, credential, held, warn, inTurn, closing, random, elapsed }
+    const requests = { settings, transport, server, authentication, held, warn, inTurn, closing, random, elapsed }
     const secrets = createSecrets({
-      ...asking,
+      ...requests,
       first: first.secrets ?? [],
-      wanted: wanted.secrets ?? [],
-      bundles: keeper.bundles,
-      onRenewed: (hear) => emitter.on('renewed', hear),
+      options: selection.secrets ?? [],
+      bundles,
+      onRenewed: (listener) => emitter.on('renewed', listener),
     })
     const databases = createDatabases({
-      ...asking,
+      ...requests,
       now,
       first,
-      wanted: wanted.databases ?? [],
-      obtain: keeper.obtain,
-      onAnswer(hear) {
-        emitter.on('renewed', hear)
-        emitter.on('reconnected', hear)
+      names: selection.databases ?? [],
+      obtain: renewal.obtain,
+      onAnswer(listener) {
+        emitter.on('renewed', listener)
+        emitter.on('reconnected', listener)
       },
     })
     const close = (): void => {
-      keeper.close()
+      renewal.close()
       end()
     }
-    const parts = { held, keeper, source, tls, verifyJwt, secrets, databases, emitter, chosen, closing, close }
+    const parts = { held, renewal, source, tls, verifyJwt, secrets, databases, emitter, chosen, closing, close }
     const client = createPurser(parts)
-    return { client, reread: () => Promise.allSettled([keeper.bundles.reread(), revoked.reread()]) }
+    return { client, reread: () => Promise.allSettled([bundles.reread(), revoked.reread()]) }
   } catch (error) {
     end()
     throw error
   }
 }
 
-/** Of this server, of whom the proof speaks of, and of the entry that is asked for; else it is left to the proof. */
-const isOurs = (
-  kept: KeptIdentity | undefined,
-  { address, workload }: { address: { origin: string }; workload: string | undefined },
+/** Whether a stored identity is of this server, of the proof's subject, and of the requested workload entry. */
+const isFor = (
+  stored: StoredIdentity,
+  { address, workload }: Pick<Settings, 'address' | 'workload'>,
   subject: string | undefined,
-): KeptIdentity | undefined =>
-  kept?.origin === address.origin &&
-  (workload === undefined || workload === kept.workload.name) &&
-  (subject === undefined || kept.subject === undefined || subject === kept.subject)
-    ? kept
-    : undefined
+): boolean =>
+  stored.origin === address.origin &&
+  (workload === undefined || workload === stored.workload.name) &&
+  (subject === undefined || stored.subject === undefined || subject === stored.subject)
 
-function credentialsOf(kept: KeptIdentity): Credentials {
-  const { spiffeId, workload, session, certificateChain, trustBundle, privateKey } = kept
-  const { serialNumber, notAfter, renewAfter } = kept
+function credentialsOf(stored: StoredIdentity): Credentials {
+  const { spiffeId, workload, session, certificateChain, trustBundle, privateKey } = stored
+  const { serialNumber, notAfter, renewAfter } = stored
   const x509 = { certificateChain, trustBundle, privateKey, serialNumber, notAfter, renewAfter }
   return { spiffeId, workload, session, x509, jwts: [] }
 }

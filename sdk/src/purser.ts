@@ -1,69 +1,58 @@
-/** What a program holds: the credentials as they are now. */
-
-import { unlessAborted } from './time/deadline.ts'
 import { PurserError } from './errors.ts'
 import type { Emitter } from './events/emitter.ts'
-import type { Held } from './renewal/held-credentials.ts'
-import { holding } from './time/keep-alive.ts'
+import type { IdentitySource } from './identity/source.ts'
 import { createFetch } from './jwt/fetch.ts'
-import type { VerifyJwt } from './jwt/verify-jwt.ts'
-import type { Keeper } from './renewal/renewal.ts'
-import type { Source } from './identity/source.ts'
-import type { Secrets } from './types/secrets.ts'
-import type { Databases } from './types/databases.ts'
-import type { Tls } from './types/tls.ts'
-import type { Choice, Purser } from './types/purser.ts'
+import type { HeldCredentials } from './renewal/held-credentials.ts'
+import type { Renewal } from './renewal/renewal.ts'
+import { unlessAborted } from './time/deadline.ts'
+import { keepAlive } from './time/keep-alive.ts'
+import type { Purser } from './types/purser.ts'
 
-type Parts = {
-  held: Held
-  keeper: Keeper
-  source: Pick<Source, 'identity'>
-  verifyJwt: VerifyJwt
-  tls: Tls
-  secrets: Secrets
-  databases: Databases
+type Parts = Pick<Purser, 'verifyJwt' | 'tls' | 'secrets' | 'databases' | 'chosen' | 'close'> & {
+  held: HeldCredentials
+  renewal: Renewal
+  source: Pick<IdentitySource, 'identity'>
   emitter: Emitter
-  chosen: readonly Choice[]
   closing: AbortSignal
-  close: () => void
 }
 
-/** A token that ends sooner is of no use to who receives it, but for one that lives for seconds. */
-const usable = { minMs: 5_000, minPart: 0.25 }
-/** How soon one that was refused is asked for again, while the last one lasts. */
+/** The least remaining lifetime of a token that is handed out: the smaller of the two. */
+const minLeft = { ms: 5_000, part: 0.25 }
+/** Pause before a refused token is requested again while the current one is valid. */
 const refusedMs = 5_000
 
+/** The client, over its parts. */
 export function createPurser(parts: Parts): Purser {
-  const { held, keeper, source, tls, verifyJwt, secrets, databases, emitter, chosen, closing, close } = parts
-  const underWay = new Map<string, Promise<string>>()
+  const { held, renewal, source, tls, verifyJwt, secrets, databases, emitter, chosen, closing, close } = parts
+  const pending = new Map<string, Promise<string>>()
 
-  function shared(audience: string): Promise<string> {
-    const asked = underWay.get(audience) ?? keeper.obtainJwt(audience).finally(() => underWay.delete(audience))
-    underWay.set(audience, asked)
-    return asked
+  function sharedRequest(audience: string): Promise<string> {
+    const token = pending.get(audience) ?? renewal.obtainJwt(audience).finally(() => pending.delete(audience))
+    pending.set(audience, token)
+    return token
   }
 
-  /** Used from now on, so that it is renewed ahead of its end. */
-  function used(audience: string, token: string): string {
+  /** Marks the token as in use, so that it is renewed ahead of its end. */
+  function use(audience: string, token: string): string {
     held.use(audience)
-    keeper.look()
+    renewal.check()
     return token
   }
 
   async function jwt(audience: string, { signal }: { signal?: AbortSignal } = {}): Promise<string> {
     if (closing.aborted) throw closing.reason
     if (typeof audience !== 'string' || audience === '') throw new PurserError('bad_options', 'an audience is text')
-    const kept = held.jwt(audience)
-    const isUsable = kept && kept.leftMs > Math.min(usable.minMs, kept.lifeMs * usable.minPart)
-    if (isUsable && !kept.refused) return used(audience, kept.token)
-    if (isUsable && kept.refused && kept.refused.agoMs < refusedMs) throw kept.refused.error
-    return used(audience, await holding(() => unlessAborted(signal, () => shared(audience))))
+    const current = held.jwt(audience)
+    const isUsable = current && current.leftMs > Math.min(minLeft.ms, current.lifeMs * minLeft.part)
+    if (isUsable && !current.refused) return use(audience, current.token)
+    if (isUsable && current.refused && current.refused.agoMs < refusedMs) throw current.refused.error
+    return use(audience, await keepAlive(() => unlessAborted(signal, () => sharedRequest(audience))))
   }
 
-  /** Somebody refused a token: the one that came since then, or the next. */
+  /** Another token than the refused one: the current one if it is newer, else the next. */
   async function freshJwt(audience: string, refused: string): Promise<string> {
     if (held.jwt(audience)?.token !== refused) return jwt(audience)
-    return used(audience, await holding(() => shared(audience)))
+    return use(audience, await keepAlive(() => sharedRequest(audience)))
   }
 
   return {
@@ -87,13 +76,13 @@ export function createPurser(parts: Parts): Purser {
     },
     chosen,
     jwt,
-    verifyJwt: (token, options) => holding(() => verifyJwt(token, options)),
+    verifyJwt: (token, options) => keepAlive(() => verifyJwt(token, options)),
     fetch: (options) => createFetch({ jwt, freshJwt }, options),
     tls,
     secrets,
     databases,
     renew: ({ signal } = {}) =>
-      closing.aborted ? Promise.reject(closing.reason) : holding(() => keeper.renewAll(signal)),
+      closing.aborted ? Promise.reject(closing.reason) : keepAlive(() => renewal.renewAll(signal)),
     on: emitter.on,
     close,
     toJSON: () => ({ spiffeId: held.newest().spiffeId, session: held.newest().session }),

@@ -10,9 +10,9 @@ function backOff(left: number) {
 }
 
 test.each([1000, 0, -5000])('at least a second lies between two renewals, with %d ms left of what came', (left) => {
-  const { renewed, leftMs, why } = backOff(left)
+  const { renewed, leftMs, reason } = backOff(left)
   renewed()
-  expect([leftMs(), why()]).toEqual([1000, undefined])
+  expect([leftMs(), reason()]).toEqual([1000, undefined])
 })
 
 test.each([
@@ -23,14 +23,14 @@ test.each([
   ['as long as it says, where nothing is left', -1, 40, 40_000],
   ['no shorter than without it', 3_600_000, 0, 1_000],
 ])('Retry-After counts for %s', (_, left, retryAfterSeconds, expected) => {
-  const { failed, leftMs, why } = backOff(left)
+  const { failed, leftMs, reason } = backOff(left)
   const error = new PurserError('rate_limited', '', { status: 429, retryAfterSeconds })
   failed(error)
-  expect([leftMs(), why()]).toEqual([expected, error])
+  expect([leftMs(), reason()]).toEqual([expected, error])
 })
 
 test('a refusal keeps nobody from asking for something else', () => {
-  const { failed, leftMs, why } = backOff(1_000_000)
+  const { failed, leftMs, reason } = backOff(1_000_000)
   failed(new PurserError('not_granted', '', { status: 403 }))
-  expect([leftMs(), why()]).toEqual([5_000, undefined])
+  expect([leftMs(), reason()]).toEqual([5_000, undefined])
 })

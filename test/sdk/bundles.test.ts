@@ -1,7 +1,7 @@
 /** The bundle as it is now: how old it may be, how often it is asked for. Clock and server are the test's. */
 import { PurserError } from '@purser/sdk'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createBundles } from '../../sdk/src/bundle/bundle-cache.ts'
+import { createBundleCache } from '../../sdk/src/bundle/bundle-cache.ts'
 import type { Bundle } from '../../sdk/src/bundle/bundle.ts'
 import { rootPem } from './fake-purser.ts'
 
@@ -11,7 +11,7 @@ function create(hint: unknown = 300) {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
   onTestFinished(() => void vi.useRealTimers())
   const state = { seconds: 1000, reads: 0, away: false, seen: [] as Bundle[] }
-  const bundles = createBundles({
+  const bundles = createBundleCache({
     transport: {
       exchange() {
         state.reads++

@@ -344,7 +344,7 @@ describe('when something is wrong', () => {
     expect((await purser.databases.get('long')).lease).toBe(role.lease)
     await vi.waitFor(async () => expect((await failing(purser.databases.get('long'))).code).toBe('expired'), patience)
     const error = await failing(purser.databases.get('long'))
-    expect(error.message).toMatch(/^the role in long ended at 20.*and no other could be had: /)
+    expect(error.message).toMatch(/^the role in long expired at 20.*and could not be replaced: /)
     expect(error.cause).toBeInstanceOf(PurserError)
     expect(error.message).not.toContain(role.password)
     network.mend()

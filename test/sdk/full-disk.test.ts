@@ -43,7 +43,7 @@ test('a full disk: a restart finds nothing, rather than what was spent', async (
   expect(existsSync(file)).toBe(false)
   await before.renew()
   before.close()
-  expect(warnings).toEqual([expect.stringContaining("can't be kept")])
+  expect(warnings).toEqual([expect.stringContaining("can't be stored")])
   freeDisk()
   const after = await start()
   expect(asked()).toEqual([

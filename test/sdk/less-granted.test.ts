@@ -52,7 +52,7 @@ test('an audience that is granted no more is left out, with a warning that names
   await web.renew()
   expect(web.x509.serialNumber).not.toBe(before.serialNumber)
   expect(await web.jwt('cloud')).not.toBe(before.cloud)
-  expect(warnings).toEqual([expect.stringMatching(/^a JWT for payments is not granted any more/)])
+  expect(warnings).toEqual([expect.stringMatching(/^a JWT for payments is no longer granted/)])
   // Whoever renews by hand may know that it is granted again.
   await grant(everything)
   await web.renew()

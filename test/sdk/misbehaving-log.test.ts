@@ -105,8 +105,8 @@ describe('what is kept in PURSER_STATE_DIR', () => {
     const fake = await plain()
     const options = optionsFor(fake, { stateDir: '/proc/purser', onWarning: (one) => warnings.push(one) })
     expect((await connect(options)).receipt?.index).toBe(3)
-    expect(warnings[0]).toContain("key and certificate can't be kept in /proc/purser")
-    expect(warnings.slice(1)).toEqual([expect.stringContaining("can't be kept in /proc/purser/log-example.org.json")])
+    expect(warnings[0]).toContain("key and certificate can't be stored in /proc/purser")
+    expect(warnings.slice(1)).toEqual([expect.stringContaining("can't be stored in /proc/purser/log-example.org.json")])
   })
 })
 

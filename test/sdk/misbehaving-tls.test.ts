@@ -24,7 +24,7 @@ describe.each([
   test.each([
     ['an expired chain', identities.expired, '127.0.0.1', /this machine's clock/],
     ['another host name', identities.otherName, '127.0.0.1', /other names than 127\.0\.0\.1/],
-    ['a workload that was granted the name', identities.workload, 'localhost', /is no Purser/],
+    ['a workload that was granted the name', identities.workload, 'localhost', /is not a Purser server/],
     [
       'our issuing CA named as issuer, with a forged signature',
       identities.forgedIssuer,

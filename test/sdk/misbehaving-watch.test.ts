@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failing } from './failing.ts'
 import { type Fake, type Misbehaviour, proofFor, startFake } from './fake-purser.ts'
 import { readEvents } from '../../sdk/src/secrets/sse.ts'
-import { waitAfter } from '../../sdk/src/time/retry.ts'
+import { delayAfter } from '../../sdk/src/time/retry.ts'
 import { PurserError } from '../../sdk/src/errors.ts'
 
 const canary = 'correct-horse-battery-staple'
@@ -236,7 +236,7 @@ test('events in any pieces are the same events', async () => {
 
 test('waits grow to a bound, and are never the same for all', () => {
   const waits = (error: unknown, random: number) =>
-    Array.from({ length: 12 }, (_, n) => waitAfter(error, n + 1, () => random))
+    Array.from({ length: 12 }, (_, n) => delayAfter(error, n + 1, () => random))
   const away = new PurserError('unreachable', '')
   expect([waits(away, 0)[0], waits(away, 1)[0], waits(away, 1).at(-1)]).toEqual([250, 500, 30_000])
   expect(waits(new PurserError('not_granted', '', { status: 403 }), 1).at(-1)).toBe(60_000)

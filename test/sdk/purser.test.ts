@@ -3,17 +3,17 @@ import { PurserError } from '@purser/sdk'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createEmitter } from '../../sdk/src/events/emitter.ts'
 import type { Credentials } from '../../sdk/src/credentials/fetch-credentials.ts'
-import { createHeld } from '../../sdk/src/renewal/held-credentials.ts'
-import { createKeeper } from '../../sdk/src/renewal/renewal.ts'
+import { createHeldCredentials } from '../../sdk/src/renewal/held-credentials.ts'
+import { createRenewal } from '../../sdk/src/renewal/renewal.ts'
 import { createPurser } from '../../sdk/src/purser.ts'
-import type { Wanted } from '../../sdk/src/credentials/settings.ts'
+import type { Selection } from '../../sdk/src/credentials/settings.ts'
 import { createTls } from '../../sdk/src/tls/tls.ts'
 
 const start = Date.parse('2026-11-24T23:00:00Z')
 let seconds = 0
 /** By how much our clock on the wall is ahead of the server's. */
 let ahead = 0
-let asked: Wanted[] = []
+let asked: Selection[] = []
 let events: string[] = []
 let warnings: string[] = []
 let failure: PurserError | undefined
@@ -29,7 +29,7 @@ beforeEach(() => {
 
 const at = (second: number): Date => new Date(start + second * 1000)
 
-const given = (wanted: Wanted, lifeSeconds = 300): Credentials => ({
+const given = (wanted: Selection, lifeSeconds = 300): Credentials => ({
   spiffeId: 'spiffe://example.org/lab/web',
   workload: { id: 'wl_1', name: 'web', revision: 1 },
   session: { id: 'ses_1', expiresAt: at(7200) },
@@ -49,14 +49,16 @@ const connected = (lifeSeconds?: number) => {
   const random = (): number => 0
   const closing = new AbortController().signal
   const first = given({ jwts: ['payments'] }, lifeSeconds)
-  const held = createHeld({ wanted: { jwts: [] }, renewAt: undefined, now, elapsed, random }, first)
+  const held = createHeldCredentials({ selection: { jwts: [] }, renewAt: undefined, now, elapsed, random }, first)
   const emitter = createEmitter(() => undefined)
   for (const name of ['disconnected', 'reconnected'] as const) emitter.on(name, () => void events.push(name))
-  const keeper = createKeeper({
+  const renewal = createRenewal({
     held,
-    renew: (wanted) => {
-      asked.push(wanted)
-      return failure ? Promise.reject(failure) : Promise.resolve({ given: given(wanted, lifeSeconds), by: 'proof' })
+    nextCredentials: (selection) => {
+      asked.push(selection)
+      return failure
+        ? Promise.reject(failure)
+        : Promise.resolve({ credentials: given(selection, lifeSeconds), by: 'proof' })
     },
     transport: {
       exchange: () => Promise.reject(failure ?? new Error()),
@@ -72,11 +74,11 @@ const connected = (lifeSeconds?: number) => {
     elapsed,
     random,
   })
-  onTestFinished(() => keeper.close())
+  onTestFinished(() => renewal.close())
   const source = {
     trustDomain: 'example.org',
     identity: (): never => expect.fail('no certificate is held here'),
-    onIdentity: keeper.onIdentity,
+    onIdentity: renewal.onIdentity,
     revoked: { includes: () => false, onNews: () => () => undefined },
     closing,
   }
@@ -85,8 +87,8 @@ const connected = (lifeSeconds?: number) => {
   const noSecret = (): never => expect.fail('no secret is asked for here')
   const secrets = { get: noSecret, watch: noSecret, ack: noSecret }
   const databases = { get: noSecret, watch: noSecret }
-  const { close } = keeper
-  const parts = { held, keeper, source, tls, verifyJwt, secrets, databases, emitter, chosen: [], closing, close }
+  const { close } = renewal
+  const parts = { held, renewal, source, tls, verifyJwt, secrets, databases, emitter, chosen: [], closing, close }
   return createPurser(parts)
 }
 
@@ -194,7 +196,7 @@ describe('while Purser is away', () => {
       await settled()
     }
     expect(asked.length).toBeGreaterThan(2)
-    expect(warnings).toEqual([expect.stringContaining('what is held goes on to serve')])
+    expect(warnings).toEqual([expect.stringContaining('stay in use until they expire')])
   })
 
   test('nobody asks before the next try is due, however often a token is wanted', async () => {

@@ -51,7 +51,7 @@ async function unverified(start: (warnings: string[]) => Promise<Purser>, fake: 
   const before = fake.seen.length
   const client = await start(warnings)
   expect(client.spiffeId).toBe('spiffe://example.org/lab/web')
-  expect(warnings).toEqual([expect.stringMatching(/^the identity that was kept .* is used until it can be renewed/)])
+  expect(warnings).toEqual([expect.stringMatching(/^the stored identity .* is used until it can be renewed/)])
   expect((await failing(client.renew())).code).toMatch(/^(?:untrusted_server|fingerprint_mismatch)$/)
   expect(fake.seen).toHaveLength(before)
 }

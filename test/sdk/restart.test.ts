@@ -314,7 +314,7 @@ describe('a restart', () => {
     const kept = JSON.parse(readFileSync(file, 'utf8')) as object
     writeFileSync(file, JSON.stringify({ ...kept, privateKey }))
     await start()
-    expect(warnings).toEqual([expect.stringContaining('not of each other')])
+    expect(warnings).toEqual([expect.stringContaining('do not belong together')])
     expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
   })
 
@@ -323,7 +323,7 @@ describe('a restart', () => {
     ;(await start()).close()
     chmodSync(file, 0o644)
     await start()
-    expect(warnings).toEqual([expect.stringContaining(`${file} is not used: it is open to everybody (mode 644)`)])
+    expect(warnings).toEqual([expect.stringContaining(`${file} is not used: it is open to everyone (mode 644)`)])
     expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
@@ -342,7 +342,7 @@ describe('a restart', () => {
     ;(await start()).close()
     const { uid } = statSync(file)
     expect(await readPrivate(file, uid)).toBe(readFileSync(file, 'utf8'))
-    await expect(readPrivate(file, uid + 1)).rejects.toThrow(`it belongs to the user ${uid}`)
+    await expect(readPrivate(file, uid + 1)).rejects.toThrow(`it belongs to user ${uid}`)
   })
 
   test('in a directory of another user keeps nothing, and works', async () => {
@@ -352,7 +352,7 @@ describe('a restart', () => {
     chownSync(stateDir, 12_345, 12_345)
     const client = await start({ stateDir })
     expect(client.x509.spiffeId).toBe(spiffeId)
-    expect(warnings).toContainEqual(expect.stringContaining(`can't be kept in ${stateDir}: it belongs to user 12345`))
+    expect(warnings).toContainEqual(expect.stringContaining(`can't be stored in ${stateDir}: it belongs to user 12345`))
     expect(readdirSync(stateDir)).toEqual([])
   })
 
@@ -361,7 +361,7 @@ describe('a restart', () => {
     writeFileSync(join(parent, 'file'), '')
     const client = await start({ stateDir: join(parent, 'file', 'state'), receipts: 'warn' })
     expect(client.x509.spiffeId).toBe(spiffeId)
-    expect(warnings.join('\n')).toContain("key and certificate can't be kept")
+    expect(warnings.join('\n')).toContain("key and certificate can't be stored")
   })
 })
 
@@ -426,7 +426,7 @@ setInterval(() => {}, 1000)`
     child.kill('SIGKILL')
     await once(child, 'close')
     await start()
-    expect(warnings).toEqual([expect.stringContaining('the certificate renews no more')])
+    expect(warnings).toEqual([expect.stringContaining("the certificate can't be renewed any more")])
   })
 
   test('holds nothing but what is kept, whatever happened', async () => {

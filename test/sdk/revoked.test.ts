@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { PurserError } from '@purser/sdk'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createRevoked } from '../../sdk/src/revocation/revoked.ts'
+import { createRevokedCertificates } from '../../sdk/src/revocation/revoked.ts'
 import { buildCrl } from '../../src/issue/crl.ts'
 import { type TestCa, ecPair, secondsFrom, testCa } from '../support/test-ca.ts'
 import { issue, leafOf } from './workloads.ts'
@@ -58,7 +58,7 @@ function create(roots = ca.root.pem) {
       return { status: answer ? 200 : 404, headers: {}, bytes, text: '' }
     },
   }
-  const revoked = createRevoked({
+  const revoked = createRevokedCertificates({
     transport,
     issuer: async () => purser,
     roots: () => roots,
@@ -126,7 +126,7 @@ describe('a certificate', () => {
     revoked.includes([leafBy(ca, url), issuing])
     await new Promise((resolve) => setTimeout(resolve, 100))
     expect(asked).toEqual([])
-    expect(warnings).toEqual([expect.stringContaining(`${url} is no CRL of Purser`)])
+    expect(warnings).toEqual([expect.stringContaining(`${url} is not below Purser`)])
   })
 
   test.each([
@@ -168,7 +168,7 @@ describe('a CRL', () => {
     seconds = 301
     await polled()
     await polled()
-    expect(warnings).toEqual([expect.stringMatching(/\/crl\/key_issuing .* ended at .* counts on: away/)])
+    expect(warnings).toEqual([expect.stringMatching(/\/crl\/key_issuing .* ended at .* stays in use: away/)])
     expect(isRevoked()).toBe(true)
     served['/crl/key_issuing'] = crlOf(ca.issuing, 6, [])
     await vi.waitFor(() => expect(isRevoked()).toBe(false), soon)
@@ -190,7 +190,7 @@ describe('a CRL', () => {
     await polled()
     await polled()
     expect(isRevoked()).toBe(true)
-    expect(warnings).toEqual([expect.stringContaining('the last one counts on')])
+    expect(warnings).toEqual([expect.stringContaining('the last one stays in use')])
   })
 
   test('of a replica that is behind takes nothing back, until the newer one ended', async () => {
@@ -207,7 +207,7 @@ describe('a CRL', () => {
     expect(revoked.includes([leafBy(ca), issuing])).toBe(false)
     await polled()
     await polled()
-    expect(warnings).toEqual([expect.stringContaining('there is none yet')])
+    expect(warnings).toEqual([expect.stringContaining('there is no earlier one')])
   })
 
   test('is asked for no more after close()', async () => {

@@ -2,8 +2,8 @@
 import { PurserError } from '@purser/sdk'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { Credentials } from '../../sdk/src/credentials/fetch-credentials.ts'
-import { createHeld } from '../../sdk/src/renewal/held-credentials.ts'
-import { createKeeper } from '../../sdk/src/renewal/renewal.ts'
+import { createHeldCredentials } from '../../sdk/src/renewal/held-credentials.ts'
+import { createRenewal } from '../../sdk/src/renewal/renewal.ts'
 import { createCa, issue } from './workloads.ts'
 
 const [older, newer, newest] = [createCa(), createCa(), createCa()].map(({ root }) => root.pem) as [
@@ -37,9 +37,12 @@ function create() {
   })
   const wanted = { jwts: [], x509: {} }
   const elapsed = (): number => performance.now()
-  const keeper = createKeeper({
-    held: createHeld({ wanted, renewAt: undefined, now: Date.now, elapsed, random: () => 0 }, given()),
-    renew: async () => ({ given: given(), by: 'certificate' }),
+  const renewal = createRenewal({
+    held: createHeldCredentials(
+      { selection: wanted, renewAt: undefined, now: Date.now, elapsed, random: () => 0 },
+      given(),
+    ),
+    nextCredentials: async () => ({ credentials: given(), by: 'certificate' }),
     transport: {
       async exchange() {
         if (state.away) throw new PurserError('unreachable', 'nobody is there')
@@ -58,58 +61,58 @@ function create() {
     elapsed,
     random: () => 0,
   })
-  onTestFinished(() => keeper.close())
-  return { state, keeper }
+  onTestFinished(() => renewal.close())
+  return { state, renewal }
 }
 
 test('a renewal by a replica that lags behind takes no root back that the bundle has', async () => {
-  const { state, keeper } = create()
+  const { state, renewal } = create()
   state.bundle = [older, newer]
-  await keeper.bundles.reread()
-  expect(keeper.roots()).toBe(both)
+  await renewal.bundles.reread()
+  expect(renewal.roots()).toBe(both)
   const heard = vi.fn()
-  keeper.onIdentity(() => heard(keeper.roots()))
-  await keeper.renewAll()
-  await keeper.bundles.reread()
-  expect(keeper.roots()).toBe(both)
+  renewal.onIdentity(() => heard(renewal.roots()))
+  await renewal.renewAll()
+  await renewal.bundles.reread()
+  expect(renewal.roots()).toBe(both)
   expect(heard.mock.calls.flat()).not.toContain(older)
   expect(state.followed.at(-1)).toBe(both)
 })
 
 test('nor does it bring one back that was withdrawn', async () => {
-  const { state, keeper } = create()
+  const { state, renewal } = create()
   state.bundle = [newer]
-  await keeper.bundles.reread()
-  await keeper.renewAll()
-  expect(keeper.roots()).toBe(newer)
+  await renewal.bundles.reread()
+  await renewal.renewAll()
+  expect(renewal.roots()).toBe(newer)
 })
 
 test('roots that are newer than the bundle that is known have it read at once', async () => {
-  const { state, keeper } = create()
-  await keeper.bundles.reread()
+  const { state, renewal } = create()
+  await renewal.bundles.reread()
   state.trustBundle = older + newest
   state.bundle = [older, newest]
-  await keeper.renewAll()
-  await vi.waitFor(() => expect(keeper.roots()).toBe(older + newest))
+  await renewal.renewAll()
+  await vi.waitFor(() => expect(renewal.roots()).toBe(older + newest))
 })
 
 test('where the bundle can’t be read, the newest word counts, until it can', async () => {
-  const { state, keeper } = create()
+  const { state, renewal } = create()
   state.bundle = [older, newer]
-  await keeper.bundles.reread()
+  await renewal.bundles.reread()
   state.away = true
-  await keeper.renewAll()
-  await vi.waitFor(() => expect(keeper.roots()).toBe(older))
+  await renewal.renewAll()
+  await vi.waitFor(() => expect(renewal.roots()).toBe(older))
   state.away = false
-  await keeper.bundles.reread()
-  expect(keeper.roots()).toBe(both)
+  await renewal.bundles.reread()
+  expect(renewal.roots()).toBe(both)
   expect(state.followed.at(-1)).toBe(both)
 })
 
 test('before any bundle was read, a renewal’s word counts', async () => {
-  const { state, keeper } = create()
+  const { state, renewal } = create()
   state.away = true
   state.trustBundle = both
-  await keeper.renewAll()
-  expect(keeper.roots()).toBe(both)
+  await renewal.renewAll()
+  expect(renewal.roots()).toBe(both)
 })

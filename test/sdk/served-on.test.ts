@@ -100,7 +100,7 @@ describe.each(others)('%s', (_, answers, code) => {
     expect(await client.jwt('payments')).toBe(token)
     expect(client.x509.spiffeId).toBe('spiffe://example.org/lab/web')
     expect(disconnected).toEqual([code])
-    expect(warnings).toEqual([expect.stringContaining('what is held goes on to serve')])
+    expect(warnings).toEqual([expect.stringContaining('stay in use until they expire')])
   })
 })
 

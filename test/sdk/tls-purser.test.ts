@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import { type Purser, connect, peerOf } from '@purser/sdk'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { readAddress } from '../../sdk/src/connection/address.ts'
-import { createRevoked } from '../../sdk/src/revocation/revoked.ts'
+import { createRevokedCertificates } from '../../sdk/src/revocation/revoked.ts'
 import { createTls } from '../../sdk/src/tls/tls.ts'
 import { createTransport } from '../../sdk/src/connection/transport.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
@@ -61,7 +61,7 @@ function impatient(client: Purser) {
   onTestFinished(() => transport.close())
   const warn = (warning: string) => expect.fail(warning)
   const common = { warn, now: Date.now, closing: controller.signal }
-  const revoked = createRevoked({
+  const revoked = createRevokedCertificates({
     ...common,
     transport,
     issuer: async () => audience,

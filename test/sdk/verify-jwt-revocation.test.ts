@@ -34,7 +34,7 @@ function createServer() {
       },
       rest: () => void state.rests++,
     },
-    credential: () => state.held,
+    authentication: () => state.held,
     closing: state.closing.signal,
     warn: (warning) => void state.warnings.push(warning),
     now: () => (state.seconds + state.stepped) * 1000,

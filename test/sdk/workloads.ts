@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { Purser } from '@purser/sdk'
 import { onTestFinished } from 'vitest'
-import type { Source } from '../../sdk/src/identity/source.ts'
+import type { IdentitySource } from '../../sdk/src/identity/source.ts'
 import { createTls } from '../../sdk/src/tls/tls.ts'
 import { contextPrimitive, sequence } from '../../src/keys/asn1.ts'
 import { emptyName, keyIdOf } from '../../src/keys/ca-names.ts'
@@ -77,7 +77,7 @@ export function issue(ca: TestCa, spiffeId = idOf('web'), wish: Wish = {}): X509
 }
 
 export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
-  source: Source
+  source: IdentitySource
   warnings: string[]
   /** A new certificate, or other roots, from now on. */
   become: (next: X509) => void
@@ -90,7 +90,7 @@ export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
   close: () => void
 }
 
-type Settings = { trustDomain?: string; now?: () => number; revoked?: Source['revoked'] }
+type Settings = { trustDomain?: string; now?: () => number; revoked?: IdentitySource['revoked'] }
 
 const hearing = (all: Set<() => void>) => (one: () => void) => {
   all.add(one)
@@ -106,11 +106,11 @@ export function createWorkload(first: X509, settings: Settings = {}): Workload {
   const warnings: string[] = []
   let current: X509 | undefined = first
 
-  const fromCrls: Source['revoked'] = settings.revoked ?? {
+  const fromCrls: IdentitySource['revoked'] = settings.revoked ?? {
     includes: (chain) => chain.some((certificate) => revoked.has(certificate.serialNumber.toLowerCase())),
     onNews: hearing(news),
   }
-  const source: Source = {
+  const source: IdentitySource = {
     trustDomain,
     identity() {
       if (controller.signal.aborted) throw controller.signal.reason

@@ -1,77 +1,77 @@
-/** The bundle as it is now, read again as often as it says, and at once where a key is missing in it. */
-import { ask } from '../connection/ask.ts'
+/** The current bundle: read again as often as it says, and at once if it lacks a key. */
+import { requestJson } from '../connection/request-json.ts'
 import { type Bundle, readBundle } from './bundle.ts'
 import { unlessAborted, withDeadline } from '../time/deadline.ts'
 import type { Transport } from '../connection/transport.ts'
 import { elapsedMs } from '../time/lifetime.ts'
 
-export type Bundles = {
-  known(): Bundle | undefined
-  /** The bundle that is known, unless it is older than it says it may be; then a fresh one, or the older one where Purser is away. */
+export type BundleCache = {
+  current(): Bundle | undefined
+  /** The cached bundle unless it is stale; then a fresh one, or the stale one while Purser is away. */
   get(signal?: AbortSignal): Promise<Bundle>
-  /** Asks now, but not more often than every few seconds: strangers may name any key. */
+  /** Reads the bundle now, but at most every few seconds, since untrusted tokens may name any key. */
   refresh(signal?: AbortSignal): Promise<Bundle>
-  /** Asks now, whenever it was asked before. */
+  /** Reads the bundle now, without that limit. */
   reread: () => Promise<Bundle>
   close(): void
 }
 
 type Parts = {
   transport: Transport
-  /** Called with each bundle that is read, and whether it differs from the one before, or comes first. */
-  onBundle: (bundle: Bundle, isNews: boolean) => void
+  /** Receives each bundle, and whether it differs from the previous one. The first one does. */
+  onBundle: (bundle: Bundle, isNew: boolean) => void
   closing: AbortSignal
-  /** For how old the bundle is; no setting of the clock moves it. */
+  /** Measures the age of the bundle. */
   elapsed?: () => number
   random: () => number
 }
 
 const minPauseMs = 5_000
-/** Whoever verifies something waits no longer than this while there are older keys. */
-const patienceMs = 2_000
-/** Soon after the start, but not in the way of it. */
-const firstAfterMs = 5_000
+/** The longest wait for fresh keys while there are older ones. */
+const maxWaitMs = 2_000
+/** The first read happens after the start, so that it does not slow it down. */
+const firstReadMs = 5_000
 
-export function createBundles({ transport, onBundle, closing, random, elapsed = elapsedMs }: Parts): Bundles {
+export function createBundleCache({ transport, onBundle, closing, random, elapsed = elapsedMs }: Parts): BundleCache {
   let bundle: Bundle | undefined
   let readAt = -Infinity
   let triedAt = -Infinity
   let failedAt = -Infinity
-  let underWay: Promise<Bundle> | undefined
+  let pending: Promise<Bundle> | undefined
   let timer: NodeJS.Timeout | undefined
 
   async function read(): Promise<Bundle> {
     triedAt = elapsed()
     const request = { method: 'GET', path: '/bundle', maxBytes: 256 * 1024 } as const
-    const { answer } = await ask(transport, request, 'its bundle', closing)
+    const { answer } = await requestJson(transport, request, 'its bundle', closing)
     const next = readBundle(answer.text)
-    const before = bundle
+    const previous = bundle
     bundle = next
     readAt = elapsed()
-    onBundle(next, !before || isOther(before, next))
+    onBundle(next, !previous || isOther(previous, next))
     return next
   }
-  const refreshNow = (): Promise<Bundle> => (underWay ??= read().finally(() => (underWay = undefined)))
+  const reread = (): Promise<Bundle> => (pending ??= read().finally(() => (pending = undefined)))
 
-  function plan(afterMs: number): void {
+  function schedule(delayMs: number): void {
     if (closing.aborted) return
     timer = setTimeout(() => {
-      refreshNow()
-        // Away, as renewal will say; what is known is kept.
+      reread()
+        // Renewal reports that Purser is away. The cached bundle stays.
         .catch(() => undefined)
-        .finally(() => plan((bundle?.refreshSeconds ?? 300) * 1_000 * (0.9 + random() / 10)))
-    }, afterMs).unref()
+        .finally(() => schedule((bundle?.refreshSeconds ?? 300) * 1_000 * (0.9 + random() / 10)))
+    }, delayMs).unref()
   }
-  plan(firstAfterMs * (0.5 + random() / 2))
+  schedule(firstReadMs * (0.5 + random() / 2))
 
   return {
-    known: () => bundle,
+    current: () => bundle,
     async get(signal) {
-      const fresh = bundle && elapsed() - readAt < bundle.refreshSeconds * 1_000 * 2
-      if (bundle && (fresh || elapsed() - failedAt < minPauseMs)) return bundle
+      const isFresh = bundle && elapsed() - readAt < bundle.refreshSeconds * 1_000 * 2
+      if (bundle && (isFresh || elapsed() - failedAt < minPauseMs)) return bundle
       try {
-        if (!bundle) return await unlessAborted(signal, refreshNow)
-        return await withDeadline(patienceMs, [signal], 'reading the bundle', refreshNow)
+        if (!bundle) return await unlessAborted(signal, reread)
+        return await withDeadline(maxWaitMs, [signal], 'reading the bundle', reread)
       } catch (error) {
         failedAt = elapsed()
         if (bundle && !signal?.aborted) return bundle
@@ -79,10 +79,10 @@ export function createBundles({ transport, onBundle, closing, random, elapsed = 
       }
     },
     refresh(signal) {
-      if (bundle && elapsed() - triedAt < minPauseMs && !underWay) return Promise.resolve(bundle)
-      return unlessAborted(signal, refreshNow)
+      if (bundle && elapsed() - triedAt < minPauseMs && !pending) return Promise.resolve(bundle)
+      return unlessAborted(signal, reread)
     },
-    reread: refreshNow,
+    reread,
     close: () => clearTimeout(timer),
   }
 }

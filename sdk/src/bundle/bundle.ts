@@ -12,25 +12,25 @@ export type Bundle = {
   /** By `kid`. */
   jwtKeys: ReadonlyMap<string, JwtKey>
   sequence: number | undefined
-  /** How long it may be kept: 5 seconds to an hour, whatever it says. */
+  /** How long to use it before reading it again: its hint, limited to 5 seconds to an hour. */
   refreshSeconds: number
 }
 
-/** Longer ones would overflow a timer, which is then over at once; shorter ones would be a loop. */
-const refreshBounds = { min: 5, max: 3600, unlessSaid: 300 }
+/** Seconds. A longer hint could overflow a timer, which would fire at once; a shorter one would cause a tight loop. */
+const refreshBounds = { min: 5, max: 3600, default: 300 }
 
 const bad = (why: string): PurserError => new PurserError('bad_reply', `the server's bundle is not usable: ${why}`)
 
 /**
  * Reads `GET /bundle` (SPIFFE Trust Domain and Bundle, section 4). Keys of an unknown use or type are left out, as the
- * standard says; a bundle without any root is none of Purser's.
+ * standard says. A bundle of Purser has at least one root.
  * @throws PurserError `bad_reply`
  */
 export function readBundle(json: string): Bundle {
   const value = parseFields(json, 'the bundle')
   const roots: string[] = []
   const jwtKeys = new Map<string, JwtKey>()
-  for (const jwk of list(value.keys, 'keys', (one) => one)) {
+  for (const jwk of list(value.keys, 'keys', (key) => key)) {
     if (!isObject(jwk)) throw bad('a key is not an object')
     if (jwk.use === 'x509-svid') roots.push(readRoot(jwk))
     if (jwk.use === 'jwt-svid') readJwtKey(jwk, jwtKeys)
@@ -46,28 +46,28 @@ export function readBundle(json: string): Bundle {
 }
 
 function refreshSecondsOf(hint: unknown): number {
-  const { min, max, unlessSaid } = refreshBounds
-  if (!Number.isSafeInteger(hint) || Number(hint) <= 0) return unlessSaid
+  const { min, max } = refreshBounds
+  if (!Number.isSafeInteger(hint) || Number(hint) <= 0) return refreshBounds.default
   return Math.min(Math.max(Number(hint), min), max)
 }
 
 function readRoot({ x5c }: Record<string, unknown>): string {
   const [der, ...more] = Array.isArray(x5c) ? x5c : []
-  if (typeof der !== 'string' || more.length > 0) throw bad('a root is not one certificate')
+  if (typeof der !== 'string' || more.length > 0) throw bad('a root is not exactly one certificate')
   try {
     const certificate = new X509Certificate(Buffer.from(der, 'base64'))
     if (certificate.ca) return certificate.toString()
   } catch (error) {
     throw bad(`a root can't be read (${String(error)})`)
   }
-  throw bad('a root is no certificate authority')
+  throw bad('a root is not a certificate authority')
 }
 
-/** What an attacker could turn against a verifier is left out: weak keys, symmetric ones, algorithms that Purser has not. */
+/** Skips keys that could endanger a verifier: weak and symmetric keys, and algorithms that Purser does not use. */
 function readJwtKey(jwk: Record<string, unknown>, into: Map<string, JwtKey>): void {
   const { kid, kty, crv } = jwk
   if (typeof kid !== 'string' || kid === '' || 'd' in jwk) return
-  if (into.has(kid)) throw bad('two JWT keys have one kid')
+  if (into.has(kid)) throw bad('two JWT keys have the same kid')
   const alg = kty === 'EC' && crv === 'P-256' ? 'ES256' : kty === 'RSA' ? 'RS256' : undefined
   if (!alg || (jwk.alg !== undefined && jwk.alg !== alg)) return
   try {
@@ -80,6 +80,6 @@ function readJwtKey(jwk: Record<string, unknown>, into: Map<string, JwtKey>): vo
     if (alg === 'RS256' && ((modulusLength ?? 0) < 2048 || (publicExponent ?? 0n) < 65_537n)) return
     into.set(kid, { key, alg })
   } catch {
-    // Not a key that this Node.js can use.
+    // This Node.js can't use the key.
   }
 }

@@ -1,9 +1,9 @@
-/** Verified connections for clients that speak to the server themselves: the `purser` command, agents. */
+/** Verified connections for clients with their own protocol code: the `purser` command, agents. */
 import type { Socket } from 'node:net'
 import { readAddress } from './address.ts'
 import { withDeadline } from '../time/deadline.ts'
 import { openConnection } from './handshake.ts'
-import { holding } from '../time/keep-alive.ts'
+import { keepAlive } from '../time/keep-alive.ts'
 import type { CaOption } from '../types/options.ts'
 import { chooseTrust, createServerTrust } from './trust.ts'
 
@@ -13,15 +13,14 @@ export type Connector = {
   /** `https://host:port`, without a slash at the end. */
   origin: string
   /**
-   * A new connection on which nothing was written yet. For a fingerprint, the first one asks the server for its root.
+   * A new connection on which nothing was written yet. With a fingerprint, the first call fetches the server's root.
    * @throws PurserError `unreachable`, `untrusted_server`, `fingerprint_mismatch`, `timeout`
    */
   connect(): Promise<Socket>
 }
 
 /**
- * The server that is named, verified by the same rules as `connect()`: the given roots or fingerprint, else
- * PURSER_CA_FILE, PURSER_CA_SHA256, else the roots that come with Node.js.
+ * Connects to a server and verifies it by the same rules as `connect()`: by the option `ca`, else PURSER_CA_FILE, PURSER_CA_SHA256, else the roots that come with Node.js.
  * @param options.timeoutMs milliseconds for each connection
  * @throws PurserError `bad_options`
  */
@@ -39,7 +38,7 @@ export async function createConnector(options: {
     origin: address.origin,
     async connect() {
       const connecting = `connecting to ${address.origin}`
-      const socket = await holding(() =>
+      const socket = await keepAlive(() =>
         withDeadline(timeoutMs, [], connecting, async (signal) =>
           openConnection(address, await server.anchors(signal), signal),
         ),

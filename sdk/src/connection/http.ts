@@ -5,7 +5,7 @@ import { PurserError } from '../errors.ts'
 import { connectionError } from './handshake.ts'
 import { version } from '../version.ts'
 
-/** A live X.509-SVID with its key, presented to the server: PEM. */
+/** A live X.509-SVID with its key, to present to the server (PEM). */
 export type Presented = { key: string; cert: string }
 
 export type Request = {
@@ -13,15 +13,15 @@ export type Request = {
   path: string
   /** JSON text. */
   body?: string
-  /** Bytes of the answer's body. */
+  /** Limit of the answer's body. */
   maxBytes: number
-  /** The certificate that the connection is made with; none unless given. */
+  /** The certificate of the connection. Default: none. */
   as?: Presented
   /** An access token. */
   bearer?: string
-  /** Called as the request is written: from then on the server may have acted on it. Nothing is sent when it throws. */
+  /** Called as the request is written; from then on the server may have acted on it. If it throws, nothing is sent. */
   onSent?: () => void
-  /** Called by `ask` with the status of each answer. */
+  /** `requestJson` calls it with the status of each answer. */
   onAnswer?: (status: number) => void
 }
 export type Answer = { status: number; headers: IncomingHttpHeaders; bytes: Buffer; text: string }
@@ -54,14 +54,14 @@ export async function readAnswer(
   if (status >= 300 && status < 400) {
     throw new PurserError(
       'redirected',
-      `${origin} answered ${status}; redirects are not followed, so give its own address`,
+      `${origin} answered ${status}; redirects are not followed, so use the server's own address`,
     )
   }
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
-    throw new PurserError('bad_reply', `${origin} compressed its answer, which was not asked for`)
+    throw new PurserError('bad_reply', `${origin} compressed its answer, which was not requested`)
   }
   const tooLarge = (): PurserError =>
-    new PurserError('too_large', `${origin} sent more than ${maxBytes} bytes, which no answer of Purser needs`)
+    new PurserError('too_large', `${origin} sent more than ${maxBytes} bytes, the limit of this answer`)
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0
@@ -74,9 +74,9 @@ export async function readAnswer(
     }
   } catch (error) {
     if (error instanceof PurserError) throw error
-    throw new PurserError('incomplete', `${origin} broke off in the middle of its answer`, { cause: error })
+    throw new PurserError('incomplete', `${origin} closed the connection during its answer`, { cause: error })
   }
-  if (!response.complete) throw new PurserError('incomplete', `${origin} broke off in the middle of its answer`)
+  if (!response.complete) throw new PurserError('incomplete', `${origin} closed the connection during its answer`)
   const bytes = Buffer.concat(chunks, size)
   return { status, headers, bytes, text: bytes.toString('utf8') }
 }

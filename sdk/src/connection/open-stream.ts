@@ -1,4 +1,4 @@
-/** An answer that goes on: bounded in the time to its head and between its parts, and in nothing else. */
+/** A streamed answer: its time to the header and between chunks is bounded, its length is not. */
 import { type IncomingHttpHeaders, type IncomingMessage, request as startRequest } from 'node:http'
 import type { Address } from './address.ts'
 import { abortedBy, withDeadline } from '../time/deadline.ts'
@@ -11,11 +11,11 @@ export type OpenRequest = Omit<Request, 'method' | 'body' | 'onSent' | 'onAnswer
 
 type Parts = { address: Address; anchors: (signal: AbortSignal) => Promise<Anchors>; timeoutMs: number }
 
-/** Purser says something every 15 seconds: three times without a word, and nobody is there. */
-const silenceMs = 45_000
+/** Purser sends something every 15 seconds; three missed intervals mean that the connection is dead. */
+const maxSilenceMs = 45_000
 
 /**
- * On a connection of its own, which ends with `signal`. Another status than 200 comes as an answer like any other.
+ * Opens a stream on its own connection, which ends with `signal`. Returns a regular answer for a status other than 200.
  * @throws PurserError
  */
 export async function openStream(
@@ -27,7 +27,7 @@ export async function openStream(
   const end = (): void => life.abort(abortedBy(signal))
   if (signal.aborted) throw abortedBy(signal)
   signal.addEventListener('abort', end, { once: true })
-  const over = (): void => signal.removeEventListener('abort', end)
+  const stopListening = (): void => signal.removeEventListener('abort', end)
   try {
     const what = `GET ${address.origin}${request.path.split('?')[0] ?? ''}`
     const message = await withDeadline(timeoutMs, [life.signal], what, async (within) => {
@@ -38,15 +38,16 @@ export async function openStream(
     })
     const { statusCode, headers } = message
     if (statusCode === 200 && /^text\/event-stream\b/.test(headers['content-type'] ?? '')) {
-      return { status: 200, headers, chunks: partsOf(message, life, address, over) }
+      return { status: 200, headers, chunks: chunksOf(message, life, address, stopListening) }
     }
     const answer = await withDeadline(timeoutMs, [life.signal], what, () => readAnswer(message, request, address))
-    if (answer.status === 200) throw new PurserError('bad_reply', `${address.origin} answered with no stream of events`)
-    over()
+    if (answer.status === 200)
+      throw new PurserError('bad_reply', `${address.origin} did not answer with an event stream`)
+    stopListening()
     life.abort()
     return answer
   } catch (error) {
-    over()
+    stopListening()
     life.abort()
     throw error
   }
@@ -68,10 +69,10 @@ function headOf(
     outgoing.on('error', (error) => reject(answerError(error, address)))
     outgoing.on('upgrade', () => {
       socket.destroy()
-      reject(new PurserError('bad_reply', `${address.origin} answered 101, which was not asked for`))
+      reject(new PurserError('bad_reply', `${address.origin} answered 101, which was not requested`))
     })
     outgoing.on('response', (response) => {
-      // What comes after its end, or of an answer that nobody reads, goes nowhere.
+      // Ignores errors after the end, and of an answer that is not read.
       response.on('error', () => undefined)
       resolve(response)
     })
@@ -79,32 +80,32 @@ function headOf(
   })
 }
 
-async function* partsOf(
+async function* chunksOf(
   message: IncomingMessage,
   life: AbortController,
   { origin }: Address,
-  over: () => void,
+  onEnd: () => void,
 ): AsyncGenerator<Uint8Array> {
   let silence: NodeJS.Timeout | undefined
-  const hear = (): void => {
+  const onData = (): void => {
     clearTimeout(silence)
-    const why = new PurserError('timeout', `${origin} said nothing for ${silenceMs / 1000} s`)
-    silence = setTimeout(() => life.abort(why), silenceMs).unref()
+    const reason = new PurserError('timeout', `${origin} sent nothing for ${maxSilenceMs / 1000} s`)
+    silence = setTimeout(() => life.abort(reason), maxSilenceMs).unref()
   }
   try {
-    hear()
+    onData()
     for await (const chunk of message) {
-      hear()
+      onData()
       yield Buffer.from(chunk)
     }
-    if (!message.complete) throw new PurserError('incomplete', `${origin} broke off`)
+    if (!message.complete) throw new PurserError('incomplete', `${origin} closed the connection`)
   } catch (error) {
     if (life.signal.aborted) throw life.signal.reason
     if (error instanceof PurserError) throw error
-    throw new PurserError('incomplete', `${origin} broke off`, { cause: error })
+    throw new PurserError('incomplete', `${origin} closed the connection`, { cause: error })
   } finally {
     clearTimeout(silence)
-    over()
-    life.abort(new PurserError('aborted', 'over'))
+    onEnd()
+    life.abort(new PurserError('aborted', 'finished'))
   }
 }

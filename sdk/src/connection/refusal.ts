@@ -1,4 +1,4 @@
-/** A server's refusal (RFC 9457) as an error that says what to do. */
+/** A server's refusal (RFC 9457) as an error with advice. */
 import { PurserError, oneLine } from '../errors.ts'
 import { isObject } from '../verify/canonical.ts'
 import type { Answer } from './http.ts'
@@ -12,7 +12,7 @@ type Problem = {
   workloads: string[]
 }
 
-/** A broken problem is still a refusal: whatever can't be read is left out. */
+/** A malformed problem is still a refusal: unreadable members are left out. */
 function readProblem(answer: Answer): Problem {
   const problem: Problem = { code: 'refused', title: `status ${answer.status}`, errors: [], workloads: [] }
   let body: unknown
@@ -36,9 +36,9 @@ function readProblem(answer: Answer): Problem {
   return problem
 }
 
-function readPart(one: unknown): { pointer: string; detail: string }[] {
-  if (!isObject(one)) return []
-  const { pointer, detail } = one
+function readPart(part: unknown): { pointer: string; detail: string }[] {
+  if (!isObject(part)) return []
+  const { pointer, detail } = part
   return typeof pointer === 'string' && typeof detail === 'string'
     ? [{ pointer: oneLine(pointer), detail: oneLine(detail) }]
     : []
@@ -49,33 +49,33 @@ function adviceFor({ code, workloads }: Problem, status: number): string | undef
     case 'several_workloads':
       return `Name one of them by the option workload or PURSER_WORKLOAD: ${workloads.join(', ')}`
     case 'not_granted':
-      return 'Ask for less, or have an operator grant it in the workload entry'
+      return 'Request less, or have an operator grant it in the workload entry'
     case 'expires_too_soon':
-      return 'Get a fresh proof; this one, or the session under it, is about to end'
+      return 'Get a fresh proof: this one, or its session, is about to expire'
   }
   if (status === 429 || status === 503) return 'Try again later'
   return undefined
 }
 
-/** Seconds of a Retry-After header; undefined where there is none, or a date (Purser sends none). */
+/** Seconds of a Retry-After header; undefined for a missing header or a date, which Purser does not send. */
 export function retryAfter({ headers }: Answer): number | undefined {
-  const given = headers['retry-after']
-  return given !== undefined && /^\d{1,6}$/.test(given) ? Number(given) : undefined
+  const value = headers['retry-after']
+  return value !== undefined && /^\d{1,6}$/.test(value) ? Number(value) : undefined
 }
 
-/** @param what was asked for, in words */
-export function refusalOf(answer: Answer, what: string): PurserError {
+/** @param purpose of the request, in words */
+export function refusalOf(answer: Answer, purpose: string): PurserError {
   const problem = readProblem(answer)
   const header = answer.headers['purser-request-id']
   const requestId =
     problem.requestId ?? (typeof header === 'string' && /^req_[\w-]{1,64}$/.test(header) ? header : undefined)
   const parts = problem.errors.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; ')
-  // The server's title says who may ask why; the end of this message does too.
+  // The server's title names who may see the reason, and so does the end of this message.
   const title = problem.code === 'attestation_failed' ? 'The proof was not accepted' : problem.title
   const words = [title, problem.detail, parts].filter(Boolean).join(': ')
   const advice = adviceFor(problem, answer.status)
   const explain = requestId === undefined ? '' : `. An operator sees why with: purser explain ${requestId}`
-  const message = `Purser refused ${what} (${answer.status} ${problem.code}): ${words}${advice === undefined ? '' : `. ${advice}`}${explain}`
+  const message = `Purser refused ${purpose} (${answer.status} ${problem.code}): ${words}${advice === undefined ? '' : `. ${advice}`}${explain}`
   return new PurserError(problem.code, message, {
     requestId,
     status: answer.status,

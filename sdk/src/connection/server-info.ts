@@ -1,9 +1,9 @@
-import { ask } from './ask.ts'
+import { requestJson } from './request-json.ts'
 import { PurserError } from '../errors.ts'
 import { list, text, whole } from '../json/fields.ts'
 import type { Transport } from './transport.ts'
 
-/** What `GET /api/v1/server` says. Believed only because the server was verified. */
+/** The answer of `GET /api/v1/server`. Trusted because the server was verified. */
 export type ServerInfo = {
   version: string
   trustDomain: string
@@ -17,7 +17,7 @@ export type ServerInfo = {
 
 export async function readServerInfo(transport: Transport, signal: AbortSignal): Promise<ServerInfo> {
   const request = { method: 'GET', path: '/api/v1/server', maxBytes: 64 * 1024 } as const
-  const { json } = await ask(transport, request, 'to say what it is', signal)
+  const { json } = await requestJson(transport, request, 'its description', signal)
   const info = {
     version: text(json.version, 'version'),
     trustDomain: text(json.trustDomain, 'trustDomain'),
@@ -27,9 +27,9 @@ export async function readServerInfo(transport: Transport, signal: AbortSignal):
     logKeys: list(json.logKeys, 'logKeys', text),
     epoch: whole(json.epoch, 'epoch'),
   }
-  // It becomes part of names: of a log, of a file.
+  // It becomes part of the names of logs and files.
   if (!/^[a-z0-9._-]{1,255}$/.test(info.trustDomain)) {
-    throw new PurserError('bad_reply', "the server's trust domain is none")
+    throw new PurserError('bad_reply', "the server's trust domain is malformed")
   }
   return info
 }

@@ -1,4 +1,4 @@
-/** Requests to one verified server: bounded in time and size, no redirects, no proxy, no cookies. */
+/** Requests to one verified server, bounded in time and size, without redirects, proxy or cookies. */
 import { Agent, request as startRequest } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Address } from './address.ts'
@@ -10,26 +10,26 @@ import { type OpenRequest, type Streamed, openStream } from './open-stream.ts'
 import { type Presented, type Request, type Answer, headersOf, answerError, readAnswer } from './http.ts'
 
 export type Transport = {
-  /** @throws PurserError, and nothing else */
+  /** @throws PurserError only */
   exchange(request: Request, signal?: AbortSignal): Promise<Answer>
-  /** Closes the connections that are kept for the next exchange. */
+  /** Closes idle connections. */
   rest(): void
-  /** Ends what is under way too; every exchange after it fails with `closed`. */
+  /** Ends pending exchanges too. Later exchanges fail with `closed`. */
   close(): void
 }
 
 export type Streams = {
   /**
-   * An answer that goes on until either side ends it, or `signal` does, on a connection of its own.
+   * A streamed answer on its own connection. It lasts until either side or `signal` ends it.
    * @throws PurserError
    */
   open(request: OpenRequest, signal: AbortSignal): Promise<Answer | Streamed>
 }
 
-/** One connection, and an agent that never connects: it keeps what was opened and verified for it. */
-type Line = { socket: Socket; agent: Agent; cert: string | undefined; busy: boolean }
+/** One verified connection, and an agent that uses it and never connects by itself. */
+type Connection = { socket: Socket; agent: Agent; cert: string | undefined; busy: boolean }
 
-/** @param parts.anchors asked at each new connection, since the roots of a trust domain move on */
+/** @param parts.anchors called at each new connection, since the roots of a trust domain change */
 export function createTransport(parts: {
   address: Address
   anchors: (signal: AbortSignal) => Promise<Anchors>
@@ -37,39 +37,39 @@ export function createTransport(parts: {
 }): Transport & Streams {
   const { address, anchors, timeoutMs } = parts
   const closing = createClosing()
-  const lines = new Set<Line>()
+  const connections = new Set<Connection>()
 
-  async function lineFor(as: Presented | undefined, signal: AbortSignal): Promise<Line> {
-    for (const line of lines) {
-      if (line.busy || line.socket.destroyed || line.cert !== as?.cert) continue
-      line.busy = true
-      return line
+  async function connectionFor(as: Presented | undefined, signal: AbortSignal): Promise<Connection> {
+    for (const connection of connections) {
+      if (connection.busy || connection.socket.destroyed || connection.cert !== as?.cert) continue
+      connection.busy = true
+      return connection
     }
     const socket = await openConnection(address, await anchors(signal), signal, as)
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     agent.createConnection = () => socket
-    const line = { socket, agent, cert: as?.cert, busy: true }
-    lines.add(line)
-    socket.once('close', () => lines.delete(line))
+    const connection = { socket, agent, cert: as?.cert, busy: true }
+    connections.add(connection)
+    socket.once('close', () => connections.delete(connection))
     if (closing.signal.aborted) socket.destroy()
-    return line
+    return connection
   }
 
   async function send(request: Request, signal: AbortSignal): Promise<Answer> {
-    const line = await lineFor(request.as, signal)
+    const connection = await connectionFor(request.as, signal)
     try {
-      return await answerTo(request, address, line.agent, signal)
+      return await answerTo(request, address, connection.agent, signal)
     } catch (error) {
-      line.socket.destroy()
+      connection.socket.destroy()
       throw error
     } finally {
-      line.busy = false
+      connection.busy = false
     }
   }
 
-  const end = (line: Line): void => {
-    line.socket.destroy()
-    line.agent.destroy()
+  const end = (connection: Connection): void => {
+    connection.socket.destroy()
+    connection.agent.destroy()
   }
 
   return {
@@ -79,11 +79,11 @@ export function createTransport(parts: {
       ),
     open: (request, signal) => openStream(parts, request, signal),
     rest() {
-      for (const line of lines) if (!line.busy) end(line)
+      for (const connection of connections) if (!connection.busy) end(connection)
     },
     close() {
       closing.abort(new PurserError('closed', 'this Purser client was closed'))
-      lines.forEach(end)
+      connections.forEach(end)
     },
   }
 }
@@ -95,11 +95,11 @@ function answerTo(request: Request, address: Address, agent: Agent, signal: Abor
     request.onSent?.()
     const outgoing = startRequest({ agent, method, path, headers, maxHeaderSize: 16_384, signal })
     outgoing.on('error', (error) => reject(signal.aborted ? signal.reason : answerError(error, address)))
-    // An agent gives out a kept connection as one that keeps the process alive.
+    // An agent refs an idle connection again when it reuses it.
     outgoing.on('socket', (socket) => socket.unref())
     outgoing.on('upgrade', (_, socket) => {
       socket.destroy()
-      reject(new PurserError('bad_reply', `${address.origin} answered 101, which was not asked for`))
+      reject(new PurserError('bad_reply', `${address.origin} answered 101, which was not requested`))
     })
     outgoing.on('response', (response) => {
       readAnswer(response, request, address).then(resolve, (error: unknown) => {

@@ -1,4 +1,4 @@
-/** What the server is verified against. */
+/** The trust anchors of the server: how they are chosen, and how they follow the trust domain's roots. */
 import { readFile } from 'node:fs/promises'
 import type { Address } from './address.ts'
 import { fingerprintOf, readCertificates, readFingerprint } from '../certificates/certificates.ts'
@@ -25,19 +25,19 @@ export async function chooseTrust(
     chosen,
     dismissed,
   })
-  if (!address.tls) return choice('plain', 'nothing: plain http on loopback, as allowPlainLoopback says', [])
+  if (!address.tls) return choice('plain', 'none: plain http on loopback (allowPlainLoopback)', [])
   if (option === 'system') return choice('system', 'the roots that come with Node.js (option ca)', [])
   if (option !== undefined && 'pem' in option)
     return choice({ pem: anchorsOf(option.pem, 'the option ca') }, 'the roots in the option ca', [])
   if (option !== undefined) {
-    const given = typeof option.sha256 === 'string' ? [option.sha256] : option.sha256
-    const sha256 = fingerprintsOf(given, 'the option ca')
+    const texts = typeof option.sha256 === 'string' ? [option.sha256] : option.sha256
+    const sha256 = fingerprintsOf(texts, 'the option ca')
     return choice({ sha256 }, `the root with SHA-256 ${sha256.join(' or ')} (option ca)`, [])
   }
   const file = env.PURSER_CA_FILE
   const prints = env.PURSER_CA_SHA256
   if (file && prints) {
-    throw bad('PURSER_CA_FILE and PURSER_CA_SHA256 are both set; give one, so that it is clear which counts')
+    throw bad('PURSER_CA_FILE and PURSER_CA_SHA256 are both set; set only one')
   }
   const dismissed = ['the option ca is not given']
   if (file !== undefined && file !== '') {
@@ -60,71 +60,70 @@ export async function chooseTrust(
 
 function anchorsOf(pem: unknown, where: string): string[] {
   const certificates = typeof pem === 'string' ? readCertificates(pem) : undefined
-  if (!certificates) throw bad(`${where} holds no readable PEM certificate`)
+  if (!certificates) throw bad(`${where} contains no readable PEM certificate`)
   return certificates.map(String)
 }
 
-function fingerprintsOf(given: readonly string[], where: string): string[] {
-  return given.length === 0
-    ? fail(`${where} names no fingerprint`)
-    : given.map(
-        (one) => readFingerprint(one) ?? fail(`${where}: a fingerprint is 64 hex digits, SHA-256 of the root's DER`),
+function fingerprintsOf(texts: readonly string[], where: string): string[] {
+  return texts.length === 0
+    ? fail(`${where} contains no fingerprint`)
+    : texts.map(
+        (text) => readFingerprint(text) ?? fail(`${where}: a fingerprint is 64 hex digits, SHA-256 of the root's DER`),
       )
 }
 function fail(why: string): never {
   throw bad(why)
 }
 
-/** What the server is verified against, as it is now. */
+/** The current trust anchors of the server. */
 export type ServerTrust = {
   /**
-   * The only anchors of verification. For a fingerprint the server is asked for its root first, on a connection that
-   * nothing else happens on; the answer is kept.
+   * The only anchors of verification. With a fingerprint, the first call gets the root from the server, on a connection
+   * that serves no other purpose.
    */
   anchors: (signal: AbortSignal) => Promise<Anchors>
   /**
-   * The roots of the trust domain moved on, as the verified server said: a server under one of them moves with them. A
-   * root that was given and never was one of the trust domain's, a company's, stays. A root that only a fingerprint was
-   * given of is known by these as well.
+   * Replaces anchors that are roots of the trust domain by its new roots, as the verified server named them. Other anchors,
+   * such as a company's root, stay. If only a fingerprint was configured, the roots may contain its certificate.
    * @param roots PEM
    */
   follow: (roots: string) => void
 }
 
 export function createServerTrust({ basis, chosen }: Trust, address: Address, timeoutMs: number): ServerTrust {
-  let known: Anchors | undefined =
+  let current: Anchors | undefined =
     typeof basis === 'string'
       ? { pem: undefined, words: chosen }
       : 'pem' in basis
         ? { pem: basis.pem, words: chosen }
         : undefined
-  /** The trust domain's own among the anchors; empty where the server's certificate is of somebody else's CA. */
-  let own = new Set<string>()
+  /** The anchors that are roots of the trust domain; empty if another CA issued the server's certificate. */
+  let ownRoots = new Set<string>()
 
   return {
     async anchors(signal) {
-      if (known || typeof basis === 'string' || 'pem' in basis) return known ?? { pem: undefined, words: chosen }
+      if (current || typeof basis === 'string' || 'pem' in basis) return current ?? { pem: undefined, words: chosen }
       const root = await withDeadline(timeoutMs, [signal], `the first handshake with ${address.origin}`, (within) =>
         findAnchor(address, basis.sha256, within),
       )
-      known = { pem: [root.toString()], words: chosen }
-      return known
+      current = { pem: [root.toString()], words: chosen }
+      return current
     },
     follow(roots) {
-      const read = readCertificates(roots)
-      if (!read) return
-      if (!known && typeof basis === 'object' && 'sha256' in basis) {
-        const pinned = read.filter((certificate) => basis.sha256.includes(fingerprintOf(certificate)))
-        // One that is missing may be what the server is under now: that is for the server's chain to say.
+      const certificates = readCertificates(roots)
+      if (!certificates) return
+      if (!current && typeof basis === 'object' && 'sha256' in basis) {
+        const pinned = certificates.filter((certificate) => basis.sha256.includes(fingerprintOf(certificate)))
+        // With a missing certificate, the server's chain decides: it may be the server's current root.
         if (basis.sha256.every((print) => pinned.some((certificate) => fingerprintOf(certificate) === print)))
-          known = { pem: pinned.map(String), words: chosen }
+          current = { pem: pinned.map(String), words: chosen }
       }
-      const next = read.map(String)
-      if (!known?.pem) return
-      if (own.size === 0) own = new Set(known.pem.filter((one) => next.includes(one)))
-      if (own.size === 0) return
-      known = { ...known, pem: [...known.pem.filter((one) => !own.has(one)), ...next] }
-      own = new Set(next)
+      const next = certificates.map(String)
+      if (!current?.pem) return
+      if (ownRoots.size === 0) ownRoots = new Set(current.pem.filter((pem) => next.includes(pem)))
+      if (ownRoots.size === 0) return
+      current = { ...current, pem: [...current.pem.filter((pem) => !ownRoots.has(pem)), ...next] }
+      ownRoots = new Set(next)
     },
   }
 }

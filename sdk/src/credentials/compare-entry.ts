@@ -1,4 +1,4 @@
-/** Whether the log's entry tells what this process received: the same things, and nothing beside them. */
+/** Compares the log's entry with the received credentials: it must name the same ones, and no others. */
 import { type X509Certificate, hash } from 'node:crypto'
 import { fingerprintOf } from '../certificates/certificates.ts'
 import { PurserError } from '../errors.ts'
@@ -42,26 +42,27 @@ export function compareEntry(entry: Record<string, unknown>, received: Received)
 
 function compareX509(logged: unknown, { x509 }: CredentialsReply, leaf: X509Certificate | undefined): void {
   if (!leaf || !x509) return same('certificate', logged === undefined ? undefined : 'one', undefined)
-  const of = named(logged)
-  // As the certificate itself says; Node leaves no leading zero out of a byte, but compares as hex all the same.
-  same('serial number of the certificate', hexOf(of.serialNumber), hexOf(leaf.serialNumber))
-  same('serial number in the answer', hexOf(of.serialNumber), hexOf(x509.serialNumber))
-  same('SHA-256 of the certificate', of.sha256, fingerprintOf(leaf))
+  const certificate = named(logged)
+  // Compared as hex: Node pads each byte.
+  same('serial number of the certificate', hexOf(certificate.serialNumber), hexOf(leaf.serialNumber))
+  same('serial number in the answer', hexOf(certificate.serialNumber), hexOf(x509.serialNumber))
+  same('SHA-256 of the certificate', certificate.sha256, fingerprintOf(leaf))
   const spki = leaf.publicKey.export({ type: 'spki', format: 'der' })
-  same('SHA-256 of the public key', of.publicKeySha256, hash('sha256', spki, 'hex'))
-  if (!sameTime(of.notAfter, x509.notAfter)) differ('end of the certificate', of.notAfter, x509.notAfter)
+  same('SHA-256 of the public key', certificate.publicKeySha256, hash('sha256', spki, 'hex'))
+  if (!sameTime(certificate.notAfter, x509.notAfter))
+    differ('end of the certificate', certificate.notAfter, x509.notAfter)
 }
 
 function compareJwts(logged: unknown[], { jwts }: CredentialsReply): void {
   same('number of JWTs', logged.length, jwts.length)
   const entries = logged.map(named)
   for (const jwt of jwts) {
-    const of = entries.find(({ jti }) => jti === jwt.jti)
-    if (!of) return differ('id of a JWT (jti)', entries.map(({ jti }) => jti).join(', '), jwt.jti)
-    same('audience of a JWT', items(of.audience).join(' '), jwt.audience.join(' '))
-    if (!sameTime(of.expiresAt, jwt.expiresAt)) differ('end of a JWT', of.expiresAt, jwt.expiresAt)
+    const logEntry = entries.find(({ jti }) => jti === jwt.jti)
+    if (!logEntry) return differ('id of a JWT (jti)', entries.map(({ jti }) => jti).join(', '), jwt.jti)
+    same('audience of a JWT', items(logEntry.audience).join(' '), jwt.audience.join(' '))
+    if (!sameTime(logEntry.expiresAt, jwt.expiresAt)) differ('end of a JWT', logEntry.expiresAt, jwt.expiresAt)
   }
-  // Two answers with one jti would both find the same record.
+  // Two JWTs with one jti would both match the same record.
   same('number of different JWTs', new Set(jwts.map(({ jti }) => jti)).size, jwts.length)
 }
 
@@ -104,8 +105,8 @@ export function same(what: string, logged: unknown, received: unknown): void {
 export function differ(what: string, logged: unknown, received: unknown): never {
   throw new PurserError(
     'receipt_mismatch',
-    `the log's entry is not about what was received: ${what} is ${shown(logged)} in the log and ${shown(received)} here. ` +
-      'The credential was thrown away; show the receipt and this message to whoever audits the log',
+    `the log's entry differs from the received credential: ${what} is ${shown(logged)} in the log and ${shown(received)} here. ` +
+      'The credential was discarded; show the receipt and this message to the auditor of the log',
   )
 }
 

@@ -1,8 +1,8 @@
-/** One request for credentials, from the proof to what was verified. The only place that a proof is sent from. */
+/** One request for credentials, from the proof to the verified answer. No other file sends a proof. */
 import { type KeyObject, createPrivateKey, generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
 import { checkReceipt } from '../log/check-receipt.ts'
-import { ask } from '../connection/ask.ts'
+import { requestJson } from '../connection/request-json.ts'
 import { checkReply } from './check-reply.ts'
 import { compareEntry } from './compare-entry.ts'
 import { createCsr } from '../certificates/csr.ts'
@@ -13,14 +13,14 @@ import { serverTime } from '../time/lifetime.ts'
 import { type Proof, admitProof } from '../proof/admit.ts'
 import { type AccessTokenReply, type CredentialsReply, type JwtReply, type X509Reply, readReply } from './reply.ts'
 import { type SecretReply, bytesFor } from './secret.ts'
-import type { Settings, Wanted } from './settings.ts'
+import type { Settings, Selection } from './settings.ts'
 import type { ServerView } from './server-view.ts'
 import type { Transport } from '../connection/transport.ts'
 import type { InTurn } from '../time/turn.ts'
 import type { Receipt } from '../verify/receipt.ts'
 import type { Presented } from '../connection/http.ts'
 
-/** What one request gave, verified. */
+/** The verified answer to one request. */
 export type Credentials = {
   spiffeId: string
   workload: CredentialsReply['workload']
@@ -28,25 +28,25 @@ export type Credentials = {
   x509?: X509Reply & { privateKey: string }
   jwts: JwtReply[]
   accessToken?: AccessTokenReply
-  /** Of the first request alone: renewal asks for none. */
+  /** Only after the first request: renewal requests none. */
   secrets?: SecretReply[]
-  /** Where it asked for any. */
+  /** If the request included any. */
   databases?: RoleReply[]
-  /** The server's clock as this was received; of what was kept over a restart that is not known. */
+  /** The server's clock at the receipt; undefined for a stored identity. */
   serverTime?: number
-  /** Absent with `receipts: 'off'`, and where one that doesn't verify was let pass by `warn`. */
+  /** Undefined with `receipts: 'off'`, and where `warn` ignored a fault. */
   receipt?: Receipt
 }
 
 type CredentialsRequest = {
-  wanted: Wanted
-  /** The live certificate that proves who asks; the orchestrator's token does unless given. */
+  selection: Selection
+  /** The live certificate that authenticates the request. Default: the orchestrator's proof. */
   as?: Presented
-  /** The key to be certified, unless the server makes one: the same again when a request is repeated. */
+  /** The key to certify, unless the server makes one. A repeated request needs the same key. */
   key?: KeyObject
-  /** Called as the request is written: from then on the server may have issued. Nothing is sent when it throws. */
+  /** Called as the request is written; from then on the server may have issued. If it throws, nothing is sent. */
   onSent?: () => void
-  /** Called with the status of each answer to it. */
+  /** Receives the status of each answer. */
   onAnswer?: (status: number) => void
 }
 
@@ -62,62 +62,64 @@ type Parts = {
   elapsed: () => number
 }
 
-/** The largest answer, without secrets. */
+/** The maximum size of an answer without secrets. */
 const maxBytes = 1024 * 1024
 
-const makePair = promisify(generateKeyPair)
+const generatePair = promisify(generateKeyPair)
 
-/** EC P-256, as Purser's own keys. */
-export const makeKey = async (): Promise<KeyObject> => (await makePair('ec', { namedCurve: 'P-256' })).privateKey
+/** EC P-256, like Purser's own keys. */
+export const makeKey = async (): Promise<KeyObject> => (await generatePair('ec', { namedCurve: 'P-256' })).privateKey
 
 export const createFetchCredentials =
   (parts: Parts): FetchCredentials =>
   (request, signal) =>
     parts.inTurn(async () => {
-      const { given, repeated } = await fetchOnce(parts, request, signal)
-      return repeated ? fetchRest(parts, request, given, signal) : given
+      const { credentials: credentials, repeated } = await fetchOnce(parts, request, signal)
+      return repeated ? fetchRest(parts, request, credentials, signal) : credentials
     })
 
-type Fetched = { given: Credentials; repeated: boolean }
+type Fetched = { credentials: Credentials; repeated: boolean }
 
-/** After a proof that was used before: the certificate shows whose key it is, and gets what is not bound to that key. */
+/** After a repeated proof, the server returns only the certificate, which then authenticates a request for the rest. */
 async function fetchRest(
   parts: Parts,
-  { wanted: { x509: _, ...rest } }: CredentialsRequest,
+  { selection: { x509: _, ...rest } }: CredentialsRequest,
   { x509 }: Credentials,
   signal: AbortSignal,
 ): Promise<Credentials> {
-  if (!x509) throw new PurserError('bad_reply', 'the server says that the proof was used before, and issued nothing')
+  if (!x509) throw new PurserError('bad_reply', 'the server reports a repeated proof, and issued no certificate')
   const as = { key: x509.privateKey, cert: x509.certificateChain }
-  const { given } = await fetchOnce(parts, { wanted: rest, as }, signal)
-  return { ...given, x509 }
+  const { credentials: credentials } = await fetchOnce(parts, { selection: rest, as }, signal)
+  return { ...credentials, x509 }
 }
 
 async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Fetched> {
   const { settings, transport } = parts
-  const { wanted, as, onSent, onAnswer } = request
-  const { secrets = [], databases = [] } = wanted
+  const { selection: selection, as, onSent, onAnswer } = request
+  const { secrets = [], databases = [] } = selection
   try {
     const view = await parts.server(signal)
     if (databases.length > 0 && !view.info.features.includes('databases'))
       throw new PurserError('not_offered', `the server (version ${view.info.version}) has no databases: update it`)
     const proof = as ? ({ kind: 'x509' } as const) : await proofFor(settings, view, signal)
-    const own = wanted.x509 && !wanted.x509.generateKey ? (request.key ?? (await makeKey())) : undefined
+    const ownKey = selection.x509 && !selection.x509.generateKey ? (request.key ?? (await makeKey())) : undefined
     const since = view.witness?.since()
     const body = {
       ...(!as && settings.attestor !== undefined && { attestor: settings.attestor }),
       proof,
-      // Renewal stays on its session's entry.
+      // Renewal keeps the entry of its session.
       ...(!as && settings.workload !== undefined && { workload: settings.workload }),
-      ...(wanted.x509 && { x509: { ...wanted.x509, ...(own && { csr: createCsr(own) }) } }),
-      ...(wanted.jwts.length > 0 && { jwts: wanted.jwts.map((jwt) => jwtRequest(jwt, settings.jwtLifetimeSeconds)) }),
-      ...(wanted.accessToken && { accessToken: wanted.accessToken }),
+      ...(selection.x509 && { x509: { ...selection.x509, ...(ownKey && { csr: createCsr(ownKey) }) } }),
+      ...(selection.jwts.length > 0 && {
+        jwts: selection.jwts.map((jwt) => jwtRequest(jwt, settings.jwtLifetimeSeconds)),
+      }),
+      ...(selection.accessToken && { accessToken: selection.accessToken }),
       ...(secrets.length > 0 && { secrets }),
       ...(databases.length > 0 && { databases }),
       ...(since && { receipt: since }),
     }
     const sentAt = parts.elapsed()
-    const { json, answer } = await ask(
+    const { json, answer } = await requestJson(
       transport,
       {
         method: 'POST',
@@ -132,19 +134,25 @@ async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: Abor
       signal,
     )
     const reply = readReply(json)
-    const key = own ?? madeThere(reply)
+    const key = ownKey ?? serverMadeKey(reply)
     const { trustDomain } = view.info
     const repeated = reply.repeated && !as
-    const due = repeated ? { ...(wanted.x509 && { x509: wanted.x509 }), jwts: [] } : wanted
-    const leaf = checkReply(reply, { wanted: due, trustDomain, key, now: parts.now(), serverTime: answer.headers.date })
+    const expected = repeated ? { ...(selection.x509 && { x509: selection.x509 }), jwts: [] } : selection
+    const leaf = checkReply(reply, {
+      selection: expected,
+      trustDomain,
+      key,
+      now: parts.now(),
+      serverTime: answer.headers.date,
+    })
     const requestId = answer.headers['purser-request-id']
     const receipt = await checkReceipt(parts, view, reply.receipt, signal, (entry) =>
       compareEntry(entry, { reply, leaf, requestId: typeof requestId === 'string' ? requestId : undefined }),
     )
     const time = serverTime(answer.headers.date, parts.now().getTime(), parts.elapsed() - sentAt)
     if (reply.databases.some(({ expiresAt }) => expiresAt.getTime() <= time))
-      throw new PurserError('bad_reply', 'what the server issued was thrown away: a role in a database is over already')
-    return { given: { ...credentialsOf(reply, key, receipt), serverTime: time }, repeated }
+      throw new PurserError('bad_reply', 'the answer was discarded: a role in a database has already expired')
+    return { credentials: { ...credentialsOf(reply, key, receipt), serverTime: time }, repeated }
   } finally {
     transport.rest()
   }
@@ -167,7 +175,7 @@ const jwtRequest = (audience: string, lifetimeSeconds: number | undefined): Reco
   ...(lifetimeSeconds !== undefined && { lifetimeSeconds }),
 })
 
-function madeThere({ x509 }: CredentialsReply): KeyObject | undefined {
+function serverMadeKey({ x509 }: CredentialsReply): KeyObject | undefined {
   if (x509?.privateKey === undefined) return undefined
   try {
     return createPrivateKey(x509.privateKey)

@@ -1,4 +1,4 @@
-/** What `POST /api/v1/credentials` answers, read field by field. */
+/** Parses the answer of `POST /api/v1/credentials`. */
 import { type RoleReply, readRoles } from './role.ts'
 import { type Fields, fields, holder, list, text, time, whole } from '../json/fields.ts'
 import { type SecretReply, readSecrets } from './secret.ts'
@@ -7,7 +7,7 @@ import type { Receipt } from '../verify/receipt.ts'
 export type X509Reply = {
   certificateChain: string
   trustBundle: string
-  /** Only where the server made the key. */
+  /** Only if the server made the key. */
   privateKey?: string
   serialNumber: string
   notAfter: Date
@@ -20,14 +20,14 @@ export type CredentialsReply = {
   spiffeId: string
   workload: { id: string; name: string; revision: number }
   session: { id: string; expiresAt: Date }
-  /** The proof was used before with the same key, so only the certificate came. */
+  /** The proof was used before with the same key, so the answer holds only the certificate. */
   repeated: boolean
   x509?: X509Reply
   jwts: JwtReply[]
   accessToken?: AccessTokenReply
   secrets: SecretReply[]
   databases: RoleReply[]
-  /** Read, and not verified yet. */
+  /** Parsed, not yet verified. */
   receipt?: Receipt
 }
 

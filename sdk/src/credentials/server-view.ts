@@ -1,9 +1,9 @@
-/** The server, once it is verified and has said what it is: whom proofs are addressed to, and the log that accounts for it. */
+/** The verified server's self-description, the audiences of proofs, and the witness of its log. */
 import { PurserError, wordsOf } from '../errors.ts'
 import { type HeadFile, createHeadFile } from '../state/head-file.ts'
 import { chooseLogKeys } from '../log/log-keys.ts'
 import { type ServerInfo, readServerInfo } from '../connection/server-info.ts'
-import type { Settings, Wanted } from './settings.ts'
+import type { Settings, Selection } from './settings.ts'
 import { createSuccession } from '../log/succession.ts'
 import type { Transport } from '../connection/transport.ts'
 import type { LogView } from '../log/check-receipt.ts'
@@ -17,63 +17,63 @@ type Parts = {
   warn: (warning: string) => void
 }
 
-/** Asks at its first call that succeeds, and keeps the answer. */
+/** Requests the description at the first call, and caches the first success. */
 export function createServerView({ settings, transport, warn }: Parts): (signal: AbortSignal) => Promise<ServerView> {
-  let known: ServerView | undefined
+  let cached: ServerView | undefined
   return async (signal) => {
-    if (known) return known
+    if (cached) return cached
     const info = await readServerInfo(transport, signal)
-    refuseUnlessOffered(settings.wanted, info)
+    refuseUnlessOffered(settings.selection, info)
     const file = settings.stateDir === undefined ? undefined : createHeadFile(settings.stateDir, info.trustDomain)
     const { witness, pinned } = await witnessFor(settings, info, file, warn)
     const succession = witness && createSuccession({ witness, pinned, warn })
-    known = {
+    cached = {
       info,
       audiences: audiencesOf(settings, info),
       witness,
       async keepHead(head, within) {
-        await succession?.look(head, async () => (await readServerInfo(transport, within)).logKeys)
-        const kept = { vkeys: witness?.vkeys() ?? [], checkpoint: head.note }
-        await file?.write(kept).catch((error: unknown) => {
-          warn(`the log's head can't be kept in ${file.path}: ${wordsOf(error)}`)
+        await succession?.check(head, async () => (await readServerInfo(transport, within)).logKeys)
+        const stored = { vkeys: witness?.vkeys() ?? [], checkpoint: head.note }
+        await file?.write(stored).catch((error: unknown) => {
+          warn(`the log's head can't be stored in ${file.path}: ${wordsOf(error)}`)
         })
       },
     }
-    return known
+    return cached
   }
 }
 
 function audiencesOf({ audience, chosen }: Settings, { audiences }: ServerInfo): readonly string[] {
-  const named = audience === undefined ? audiences : [audience]
+  const accepted = audience === undefined ? audiences : [audience]
   chosen.push({
     about: 'audience',
-    chosen: `${named.join(', ')} (${audience === undefined ? 'as the verified server says' : 'option audience or PURSER_AUDIENCE'})`,
+    chosen: `${accepted.join(', ')} (${audience === undefined ? 'named by the verified server' : 'option audience or PURSER_AUDIENCE'})`,
     dismissed: audience === undefined ? ['neither the option audience nor PURSER_AUDIENCE is given'] : [],
   })
-  return named
+  return accepted
 }
 
 const featureOf = { x509: 'x509', jwts: 'jwt', accessToken: 'access-token', secrets: 'secrets' } as const
 
-/** What is asked for, if the server has it: an older one would refuse the whole request, with the proof spent. */
-function refuseUnlessOffered(wanted: Wanted, { features, version }: ServerInfo): void {
-  const asked = {
-    x509: wanted.x509 !== undefined,
-    jwts: wanted.jwts.length > 0,
-    accessToken: wanted.accessToken !== undefined,
-    secrets: (wanted.secrets ?? []).length > 0,
+/** An older server would refuse the whole request, after the proof is spent. */
+function refuseUnlessOffered(selection: Selection, { features, version }: ServerInfo): void {
+  const isRequested = {
+    x509: selection.x509 !== undefined,
+    jwts: selection.jwts.length > 0,
+    accessToken: selection.accessToken !== undefined,
+    secrets: (selection.secrets ?? []).length > 0,
   }
   for (const part of ['x509', 'jwts', 'accessToken', 'secrets'] as const) {
-    if (asked[part] && !features.includes(featureOf[part])) {
+    if (isRequested[part] && !features.includes(featureOf[part])) {
       throw new PurserError(
         'not_offered',
-        `the server (version ${version}) does not offer ${part}; leave it out or update the server`,
+        `the server (version ${version}) does not offer ${part}; request less, or update the server`,
       )
     }
   }
 }
 
-/** The witness of this client, with the keys that it trusts. */
+/** The witness of this client, with its trusted keys. */
 async function witnessFor(
   { receipts, logKeys, chosen }: Settings,
   info: ServerInfo,
@@ -83,11 +83,11 @@ async function witnessFor(
   const none = { witness: undefined, pinned: false }
   if (receipts === 'off') return none
   try {
-    const kept = await file?.read()
-    const { about, chosen: words, dismissed, vkeys, pinned, warning } = chooseLogKeys(logKeys, kept, info)
+    const stored = await file?.read()
+    const { about, chosen: words, dismissed, vkeys, pinned, warning } = chooseLogKeys(logKeys, stored, info)
     chosen.push({ about, chosen: words, dismissed })
     if (warning !== undefined) warn(warning)
-    const witness = createWitness({ trustDomain: info.trustDomain, vkeys, pinned, kept: kept?.checkpoint })
+    const witness = createWitness({ trustDomain: info.trustDomain, vkeys, pinned, stored: stored?.checkpoint })
     return { witness, pinned }
   } catch (error) {
     if (receipts === 'require' || !(error instanceof PurserError)) throw error

@@ -1,4 +1,4 @@
-/** The options and the environment, made into one thing, with what was passed over. */
+/** Options and environment variables, validated, with the alternatives that were passed over. */
 import { type Address, readAddress } from '../connection/address.ts'
 import { checkDatabases } from './role.ts'
 import { PurserError } from '../errors.ts'
@@ -11,14 +11,14 @@ import { parseVkey } from '../verify/vkey.ts'
 import type { SecretOption } from '../types/secrets.ts'
 import type { Choice } from '../types/purser.ts'
 
-/** What one request asks for. */
-export type Wanted = {
+/** The credentials that one request includes. */
+export type Selection = {
   x509?: X509Option
   jwts: readonly string[]
   accessToken?: { lifetimeSeconds?: number }
-  /** Of the first request alone. */
+  /** Only in the first request. */
   secrets?: readonly SecretOption[]
-  /** Of the first request, and of one of its own each time that a role is asked for. */
+  /** In the first request, and in a separate request for each further role. */
   databases?: readonly string[]
 }
 
@@ -29,7 +29,7 @@ export type Settings = {
   audience: string | undefined
   attestor: string | undefined
   workload: string | undefined
-  wanted: Wanted
+  selection: Selection
   jwtLifetimeSeconds: number | undefined
   logKeys: readonly string[]
   receipts: 'require' | 'warn' | 'off'
@@ -74,15 +74,14 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
   const from = (option: string | undefined, name: string): string | undefined => option ?? (env[name] || undefined)
 
   const addr = from(options.addr, 'PURSER_ADDR')
-  if (addr === undefined) throw bad("the server's address is not known: give the option addr or set PURSER_ADDR")
+  if (addr === undefined) throw bad("the server's address is missing: give the option addr or set PURSER_ADDR")
   const address = readAddress(addr, options.allowPlainLoopback === true)
   const trust = await chooseTrust(address, options.ca, env)
   const proof = chooseProof(options.proof, env)
   const where = options.addr === undefined ? 'PURSER_ADDR' : 'option addr'
   const { receipts = 'require', timeoutMs = 10_000, jwtLifetimeSeconds, renewAt } = options
   if (!['require', 'warn', 'off'].includes(receipts)) throw bad("receipts is 'require', 'warn' or 'off'")
-  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
-    throw bad('timeoutMs is a whole number of milliseconds above 0')
+  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1) throw bad('timeoutMs is a positive integer, in milliseconds')
   if (renewAt !== undefined && !(renewAt >= 0.1 && renewAt <= 0.9)) throw bad('renewAt is a number from 0.1 to 0.9')
   return {
     address,
@@ -91,7 +90,7 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
     audience: from(options.audience, 'PURSER_AUDIENCE'),
     attestor: from(options.attestor, 'PURSER_ATTESTOR'),
     workload: from(options.workload, 'PURSER_WORKLOAD'),
-    wanted: wantedOf(options),
+    selection: selectionOf(options),
     jwtLifetimeSeconds,
     logKeys: readLogKeys(options.logKey ?? env.PURSER_LOG_KEY),
     receipts,
@@ -106,7 +105,7 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
   }
 }
 
-function wantedOf(options: ConnectOptions): Wanted {
+function selectionOf(options: ConnectOptions): Selection {
   const { x509 = true, jwts = [], accessToken = false, secrets = [], databases = [] } = options
   return {
     ...(x509 !== false && { x509: x509 === true ? {} : x509 }),
@@ -117,14 +116,16 @@ function wantedOf(options: ConnectOptions): Wanted {
   }
 }
 
-function readLogKeys(given: string | readonly string[] | undefined): string[] {
-  const vkeys = typeof given === 'string' ? given.split(/[\s,]+/).filter(Boolean) : [...(given ?? [])]
+function readLogKeys(value: string | readonly string[] | undefined): string[] {
+  const vkeys = typeof value === 'string' ? value.split(/[\s,]+/).filter(Boolean) : [...(value ?? [])]
   for (const vkey of vkeys) {
     try {
       parseVkey(vkey)
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error
-      throw bad(`the log's key (logKey, PURSER_LOG_KEY) is no verifier key: ${error.message}. GET /log/keys lists them`)
+      throw bad(
+        `the log's key (logKey, PURSER_LOG_KEY) is not a verifier key: ${error.message}. GET /log/keys lists the keys`,
+      )
     }
   }
   return vkeys

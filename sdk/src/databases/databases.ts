@@ -1,153 +1,156 @@
-/** `purser.databases`: roles of this session's own, whoever wants to be told of the next one, and the end of the last. */
-import { unlessAborted } from '../time/deadline.ts'
-import { PurserError, isConclusive, wordsOf } from '../errors.ts'
-import type { Credentials } from '../credentials/fetch-credentials.ts'
-import type { Held } from '../renewal/held-credentials.ts'
-import { holding } from '../time/keep-alive.ts'
-import type { Credential } from '../identity/authentication.ts'
-import type { Wanted } from '../credentials/settings.ts'
+/** `purser.databases`: this session's roles, the watches that follow them, and the early end of unused leases. */
 import type { Transport } from '../connection/transport.ts'
-import { createGiveUp } from './give-up.ts'
-import { createRoles } from './roles.ts'
-import { createLeases } from './leases.ts'
-import { type Kept, type Line, type LineParts, isLive } from './holding.ts'
+import type { Credentials } from '../credentials/fetch-credentials.ts'
 import { checkDatabase } from '../credentials/role.ts'
-import { type Follower, createFollower } from './subscription.ts'
+import type { Selection } from '../credentials/settings.ts'
+import { PurserError, isConclusive, purserErrorFrom } from '../errors.ts'
+import type { Authentication } from '../identity/authentication.ts'
+import type { HeldCredentials } from '../renewal/held-credentials.ts'
+import { unlessAborted } from '../time/deadline.ts'
+import { keepAlive } from '../time/keep-alive.ts'
 import type { DatabaseRole, Databases } from '../types/databases.ts'
+import { createGiveUp } from './give-up.ts'
+import { createLeases } from './leases.ts'
+import { type LeasedRole, type RoleState, type RoleStateParts, isLive } from './role-state.ts'
+import { createRoles } from './roles.ts'
+import { type Subscription, createSubscription } from './subscription.ts'
 
-type Parts = LineParts & {
+type Parts = RoleStateParts & {
   transport: Transport
-  credential: Credential
-  held: Pick<Held, 'newest' | 'x509' | 'accessToken'>
-  /** One request for credentials, among the renewals. */
-  obtain: (wanted: Wanted) => Promise<Credentials>
-  /** Came with the first request. */
+  authentication: Authentication
+  held: Pick<HeldCredentials, 'newest' | 'x509' | 'accessToken'>
+  /** Requests credentials, in turn with the renewals. */
+  obtain: (selection: Selection) => Promise<Credentials>
+  /** The answer to the first request. */
   first: Credentials
-  wanted: readonly string[]
-  /** Answers how to stop listening. */
-  onAnswer: (hear: () => void) => unknown
+  /** Databases that `connect()` requested. */
+  names: readonly string[]
+  onAnswer: (listener: () => void) => unknown
   closing: AbortSignal
   warn: (warning: string) => void
 }
 
 export function createDatabases(parts: Parts): Databases {
-  const { held, closing, warn, first } = parts
+  const { held, closing, warn, first, names } = parts
   const leases = createLeases(parts)
   const giveUp = createGiveUp({ ...parts, leases })
-  const followers = new Map<string, Set<Follower>>()
+  const subscriptions = new Map<string, Set<Subscription>>()
 
-  const followersOf = (name: string): Set<Follower> => followers.get(name) ?? new Set()
-  const openOnes = (name: string): Follower[] => [...followersOf(name)].filter(({ isOpen }) => isOpen)
+  const subscriptionsTo = (name: string): Set<Subscription> => subscriptions.get(name) ?? new Set()
+  const openSubscriptions = (name: string): Subscription[] => [...subscriptionsTo(name)].filter(({ isOpen }) => isOpen)
 
   const roles = createRoles({
     ...parts,
     leases,
-    ask: parts.obtain,
-    first: {
-      roles: first.databases ?? [],
-      serverTime: first.serverTime ?? parts.now(),
-      session: first.session,
+    fetch: parts.obtain,
+    first: { roles: first.databases ?? [], serverTime: first.serverTime ?? parts.now(), session: first.session },
+    isNeeded(state) {
+      const role = state.current()
+      const isInUse = isLive(role) && role.n === state.lastReturned()
+      return openSubscriptions(state.name).length > 0 || names.includes(state.name) || isInUse
     },
-    isWanted: ({ name, kept, gave }) =>
-      openOnes(name).length > 0 || parts.wanted.includes(name) || (isLive(kept) && kept.n === gave),
-    onNew: (line, kept) => openOnes(line.name).forEach((follower) => void deliver(line, kept, follower)),
-    onRenewed: ({ name }, { role }) => openOnes(name).forEach((follower) => follower.tell('renewed', role)),
-    onFailed: (line, error) => openOnes(line.name).forEach((follower) => follower.failed(errorOf(line, error))),
-    onUp: ({ name }) => openOnes(name).forEach((follower) => follower.recovered()),
+    onNew: (state, role) =>
+      openSubscriptions(state.name).forEach((subscription) => void deliver(state, role, subscription)),
+    onRenewed: ({ name }, { role }) =>
+      openSubscriptions(name).forEach((subscription) => subscription.emit('renewed', role)),
+    onFailed: (state, error) =>
+      openSubscriptions(state.name).forEach((subscription) => subscription.failed(explain(state, error))),
+    onRecovered: ({ name }) => openSubscriptions(name).forEach((subscription) => subscription.recovered()),
   })
-  // A role that was asked for by proof alone may be of a session of its own, which says nothing of the others.
-  const shown = (): string => `${held.x509()?.value.serialNumber} ${held.accessToken()?.id}`
-  let before = shown()
+  // The session counts only with a new certificate or access token: a role that was requested by proof alone may belong
+  // to another session, which does not affect the other roles.
+  const credentialIds = (): string => `${held.x509()?.value.serialNumber} ${held.accessToken()?.id}`
+  let lastIds = credentialIds()
   parts.onAnswer(() => {
-    const isNew = shown() !== before
-    before = shown()
+    const isNew = credentialIds() !== lastIds
+    lastIds = credentialIds()
     roles.onAnswer(isNew ? held.newest().session : undefined)
   })
-  // What was asked for at the start and isn't there, after a restart without Purser, is had as soon as it can be.
-  for (const name of parts.wanted) roles.line(name)
-  roles.look()
+  // After a restart without Purser, the roles that connect() requested are still missing: gets them when possible.
+  for (const name of names) roles.stateOf(name)
+  roles.check()
 
-  async function deliver(line: Line, kept: Kept, to: Follower): Promise<void> {
-    to.telling++
-    // Whoever watches has a turn to add its listeners.
+  async function deliver(state: RoleState, { n, role }: LeasedRole, subscription: Subscription): Promise<void> {
+    subscription.deliveries++
+    // Gives the caller of watch() a turn to add listeners.
     await Promise.resolve()
-    const outcome = await to.deliver(kept.role)
-    to.telling--
-    if (outcome === 'done' && to.givesUp) to.at = Math.max(to.at, kept.n)
-    const all = followersOf(line.name)
-    if (!to.isOpen && to.telling === 0) all.delete(to)
-    if (outcome === 'done') giveUpBefore(line, Math.min(to.at, ...[...all].map(({ at }) => at)))
+    const outcome = await subscription.deliver(role)
+    subscription.deliveries--
+    if (outcome === 'done' && subscription.givesUp) subscription.switchedTo = Math.max(subscription.switchedTo, n)
+    const all = subscriptionsTo(state.name)
+    if (!subscription.isOpen && subscription.deliveries === 0) all.delete(subscription)
+    if (outcome !== 'done' || closing.aborted) return
+    const oldestInUse = Math.min(subscription.switchedTo, ...[...all].map(({ switchedTo }) => switchedTo))
+    for (const unused of state.release(oldestInUse)) void giveUp(unused)
   }
 
-  /** Everybody who watches uses this one, or a later one. */
-  function giveUpBefore(line: Line, n: number): void {
-    if (closing.aborted) return
-    const over = line.before.filter((kept) => kept.n < n)
-    line.before = line.before.filter((kept) => kept.n >= n)
-    for (const kept of over) void giveUp(kept)
+  function explain(state: RoleState, error: unknown): PurserError {
+    const cause = purserErrorFrom(error)
+    const role = state.current()
+    if (!role || role.life.leftMs() > 0 || isConclusive(cause)) return cause
+    const end = role.role.expiresAt.toISOString()
+    const message = `the role in ${state.name} expired at ${end} and could not be replaced: ${cause.message}`
+    return new PurserError('expired', message, { cause })
   }
 
-  const errorOf = ({ name, kept }: Line, error: unknown): PurserError => {
-    const known = error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error), { cause: error })
-    if (!kept || kept.life.leftMs() > 0 || isConclusive(known)) return known
-    const end = kept.role.expiresAt.toISOString()
-    const words = `the role in ${name} ended at ${end}, and no other could be had: ${known.message}`
-    return new PurserError('expired', words, { cause: known })
-  }
-
-  async function ask(name: string, work: (name: string) => Promise<Kept>, signal?: AbortSignal): Promise<DatabaseRole> {
+  async function request(
+    name: string,
+    work: (name: string) => Promise<LeasedRole>,
+    signal?: AbortSignal,
+  ): Promise<DatabaseRole> {
     try {
-      return give(name, await holding(() => unlessAborted(signal, () => work(name))))
+      return toCaller(name, await keepAlive(() => unlessAborted(signal, () => work(name))))
     } catch (error) {
-      const line = roles.known(name)
-      throw line ? errorOf(line, error) : error
+      const state = roles.find(name)
+      throw state ? explain(state, error) : error
     }
   }
 
-  function give(name: string, kept: Kept): DatabaseRole {
-    const line = roles.line(name)
-    if (line.gave !== kept.n) {
-      line.gave = kept.n
-      roles.look()
+  function toCaller(name: string, { n, role }: LeasedRole): DatabaseRole {
+    const state = roles.stateOf(name)
+    if (state.lastReturned() !== n) {
+      state.returned(n)
+      roles.check()
     }
-    return kept.role
+    return role
   }
 
   return {
-    async get(given, { fresh = false, signal } = {}) {
+    async get(database, { fresh = false, signal } = {}) {
       if (closing.aborted) throw closing.reason
-      const name = checkDatabase(given)
-      const kept = roles.known(name)?.kept
-      if (isLive(kept) && !fresh) return give(name, kept)
-      return ask(name, isLive(kept) ? roles.renew : roles.obtain, signal)
+      const name = checkDatabase(database)
+      const role = roles.find(name)?.current()
+      if (isLive(role) && !fresh) return toCaller(name, role)
+      return request(name, isLive(role) ? roles.renew : roles.obtain, signal)
     },
 
-    watch(given, listener, { signal, giveUp: givesUp = true } = {}) {
+    watch(database, listener, { signal, giveUp: givesUp = true } = {}) {
       if (closing.aborted) throw closing.reason
-      const name = checkDatabase(given)
-      const line = roles.line(name)
-      const kept = isLive(line.kept) ? line.kept : undefined
-      const isNews = kept !== undefined && kept.n !== line.gave
-      const close = (): void => follower.watch.close()
-      const follower = createFollower(name, {
-        at: kept && !isNews ? kept.n : 0,
+      const name = checkDatabase(database)
+      const state = roles.stateOf(name)
+      const current = state.current()
+      const role = isLive(current) ? current : undefined
+      const isNew = role !== undefined && role.n !== state.lastReturned()
+      const close = (): void => subscription.watch.close()
+      const subscription = createSubscription(name, {
+        switchedTo: role && !isNew ? role.n : 0,
         givesUp,
         warn,
         onClose() {
-          if (follower.telling === 0) followersOf(name).delete(follower)
+          if (subscription.deliveries === 0) subscriptionsTo(name).delete(subscription)
           signal?.removeEventListener('abort', close)
         },
       })
-      if (listener) follower.watch.on('change', listener)
+      if (listener) subscription.watch.on('change', listener)
       if (signal?.aborted) {
         close()
-        return follower.watch
+        return subscription.watch
       }
       signal?.addEventListener('abort', close, { once: true })
-      followers.set(name, followersOf(name).add(follower))
-      if (isNews) void deliver(line, kept, follower)
-      roles.look()
-      return follower.watch
+      subscriptions.set(name, subscriptionsTo(name).add(subscription))
+      if (isNew) void deliver(state, role, subscription)
+      roles.check()
+      return subscription.watch
     },
   }
 }

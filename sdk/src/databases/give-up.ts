@@ -1,8 +1,7 @@
-/** Ends the leases that nobody uses any more, so that their roles go before their time. */
 import { isAway, wordsOf } from '../errors.ts'
-import { restFor, waitAfter } from '../time/retry.ts'
+import { delayAfter, sleep } from '../time/retry.ts'
 import type { Leases } from './leases.ts'
-import { type Kept, isLive } from './holding.ts'
+import { type LeasedRole, isLive } from './role-state.ts'
 
 type Parts = {
   leases: Pick<Leases, 'revoke'>
@@ -11,20 +10,19 @@ type Parts = {
   random: () => number
 }
 
-/** Again until it is taken, refused, or the role has ended by itself. */
+/** Ends the lease of an unused role early. Retries until Purser accepts or refuses, or the role expires. */
 export const createGiveUp =
   ({ leases, closing, warn, random }: Parts) =>
-  async (kept: Kept): Promise<void> => {
-    const { name, lease } = kept.role
-    for (let failures = 1; isLive(kept) && !closing.aborted; failures++) {
+  async (leased: LeasedRole): Promise<void> => {
+    const { name, lease } = leased.role
+    for (let failures = 1; isLive(leased) && !closing.aborted; failures++) {
       try {
-        await leases.revoke(kept.role, closing)
+        await leases.revoke(leased.role, closing)
         return
       } catch (error) {
         if (closing.aborted) return
-        if (!isAway(error))
-          return warn(`the lease ${lease} in ${name} is used no more, but could not be ended. ${wordsOf(error)}`)
-        await restFor(waitAfter(error, failures, random), closing)
+        if (!isAway(error)) return warn(`the unused lease ${lease} in ${name} could not be ended. ${wordsOf(error)}`)
+        await sleep(delayAfter(error, failures, random), closing)
       }
     }
   }

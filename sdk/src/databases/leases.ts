@@ -1,45 +1,38 @@
-/** What a session says of its leases: that one is to go on, and that one is not needed any more. */
-import { ask } from '../connection/ask.ts'
-import { PurserError } from '../errors.ts'
-import { text, time } from '../json/fields.ts'
-import type { Credential } from '../identity/authentication.ts'
-import { serverTime } from '../time/lifetime.ts'
+/** Renews and ends the leases of this session. */
+import { requestJson } from '../connection/request-json.ts'
 import type { Transport } from '../connection/transport.ts'
+import { PurserError } from '../errors.ts'
+import type { Authentication } from '../identity/authentication.ts'
+import { text, time } from '../json/fields.ts'
+import { serverTime } from '../time/lifetime.ts'
 import type { DatabaseRole } from '../types/databases.ts'
-
-type Extended = {
-  expiresAt: Date
-  /** No renewal makes it longer than that. */
-  maxExpiresAt: Date
-  /** The server's clock as this was received. */
-  serverTime: number
-}
+import type { Extension } from './role-state.ts'
 
 export type Leases = {
   /**
-   * @returns nothing where there is nothing left to renew, or nobody to renew it as: it ended, or is another session's
+   * @returns undefined where the lease has ended or belongs to another session, or this client has no credential
    * @throws PurserError
    */
-  renew(role: DatabaseRole, signal: AbortSignal): Promise<Extended | undefined>
-  /** What ended already is no failure. @throws PurserError */
+  renew(role: DatabaseRole, signal: AbortSignal): Promise<Extension | undefined>
+  /** A lease that has already ended is no failure. @throws PurserError */
   revoke(role: DatabaseRole, signal: AbortSignal): Promise<void>
 }
 
-type Parts = { transport: Transport; credential: Credential; now: () => number; elapsed: () => number }
+type Parts = { transport: Transport; authentication: Authentication; now: () => number; elapsed: () => number }
 
-/** A session that is over, whose lease this is not, or a lease that ended: all of them call for another role. */
+/** The session is over, the lease belongs to another session, or it has ended: another role is needed. */
 const gone = new Set(['lease_over', 'not_found', 'unauthenticated'])
 const isGone = (error: unknown): boolean =>
   error instanceof PurserError && error.status !== undefined && gone.has(error.code)
 
-export function createLeases({ transport, credential, now, elapsed }: Parts): Leases {
-  async function call(role: DatabaseRole, verb: 'renew' | 'revoke', what: string, signal: AbortSignal) {
-    const shown = credential()
-    if (!shown) return undefined
+export function createLeases({ transport, authentication, now, elapsed }: Parts): Leases {
+  async function call(role: DatabaseRole, verb: 'renew' | 'revoke', purpose: string, signal: AbortSignal) {
+    const credential = authentication()
+    if (!credential) return undefined
     const sentAt = elapsed()
     const request = { method: 'POST', path: `/api/v1/leases/${role.lease}:${verb}`, maxBytes: 64 * 1024 } as const
     try {
-      const { json, answer } = await ask(transport, { ...request, ...shown }, what, signal)
+      const { json, answer } = await requestJson(transport, { ...request, ...credential }, purpose, signal)
       return { json, time: serverTime(answer.headers.date, now(), elapsed() - sentAt) }
     } catch (error) {
       if (isGone(error)) return undefined
@@ -51,13 +44,13 @@ export function createLeases({ transport, credential, now, elapsed }: Parts): Le
 
   return {
     async renew(role, signal) {
-      const answered = await call(role, 'renew', 'to renew a role in a database', signal)
-      if (!answered) return undefined
-      const { json } = answered
+      const reply = await call(role, 'renew', 'to renew a role in a database', signal)
+      if (!reply) return undefined
+      const { json } = reply
       if (text(json.id, 'id') !== role.lease || text(json.username, 'username') !== role.username)
-        throw new PurserError('bad_reply', 'the server renewed another lease than the one that it was asked to')
+        throw new PurserError('bad_reply', 'the server renewed another lease than the requested one')
       const expiresAt = time(json.expiresAt, 'expiresAt')
-      return { expiresAt, maxExpiresAt: time(json.maxExpiresAt, 'maxExpiresAt'), serverTime: answered.time }
+      return { expiresAt, maxExpiresAt: time(json.maxExpiresAt, 'maxExpiresAt'), serverTime: reply.time }
     },
     async revoke(role, signal) {
       await call(role, 'revoke', 'to end a lease', signal)

@@ -1,156 +1,140 @@
-/**
- * Keeps a role in each database that somebody uses: renewed about half of its lifetime in, replaced where it can't be,
- * asked for again where it is over.
- */
+/** Keeps a role in each database that is in use: renews it about half of its lifetime in, or replaces it. */
 import type { Credentials } from '../credentials/fetch-credentials.ts'
-import { PurserError, wordsOf } from '../errors.ts'
-import type { Wanted } from '../credentials/settings.ts'
-import type { Leases } from './leases.ts'
-import {
-  type Kept,
-  type Line,
-  type LineParts,
-  dueInMs,
-  failed,
-  isLive,
-  newLine,
-  place,
-  prolong,
-  reached,
-  succeeded,
-} from './holding.ts'
 import type { RoleReply } from '../credentials/role.ts'
+import type { Selection } from '../credentials/settings.ts'
+import { PurserError, purserErrorFrom } from '../errors.ts'
+import type { Session } from '../types/purser.ts'
+import type { Leases } from './leases.ts'
+import { type LeasedRole, type RoleState, type RoleStateParts, createRoleState, isLive } from './role-state.ts'
 
 export type Roles = {
-  /** What is held for a database; nothing before anything was. */
-  known(name: string): Line | undefined
-  /** The same, made where it isn't there: something is to be held. */
-  line(name: string): Line
-  /** Another role than the one that is held. Calls at the same time share it. */
-  obtain: (name: string) => Promise<Kept>
-  /** What is held, where it goes on, or another one. Calls at the same time share it. */
-  renew: (name: string) => Promise<Kept>
-  /** Looks at the clock and at what is wanted now. */
-  look(): void
-  /** Purser answered. @param session that the newest certificate or access token is of; nothing where neither is new */
+  find(name: string): RoleState | undefined
+  /** The state of a database; creates it. */
+  stateOf(name: string): RoleState
+  /** Gets a new role. Concurrent calls share the request. */
+  obtain: (name: string) => Promise<LeasedRole>
+  /** Renews the current role, or gets a new one. Concurrent calls share the request. */
+  renew: (name: string) => Promise<LeasedRole>
+  /** Renews what is due, and sets the timer. */
+  check(): void
+  /** Purser answered. @param session of the newest certificate or access token; undefined if neither is new */
   onAnswer(session: Session | undefined): void
 }
 
-type Session = { id: string; expiresAt: Date }
-
-type Parts = LineParts & {
+type Parts = RoleStateParts & {
   first: { roles: readonly RoleReply[]; serverTime: number; session: Session }
-  ask: (wanted: Wanted) => Promise<Credentials>
+  fetch: (selection: Selection) => Promise<Credentials>
   leases: Pick<Leases, 'renew'>
-  /** Whether it is to be kept, or had, though nobody asks for it now. */
-  isWanted: (line: Line) => boolean
-  onNew: (line: Line, kept: Kept) => void
-  onRenewed: (line: Line, kept: Kept) => void
-  onFailed: (line: Line, error: PurserError) => void
-  onUp: (line: Line) => void
+  /** Whether to keep a role in this database. */
+  isNeeded: (state: RoleState) => boolean
+  onNew: (state: RoleState, role: LeasedRole) => void
+  onRenewed: (state: RoleState, role: LeasedRole) => void
+  onFailed: (state: RoleState, error: PurserError) => void
+  onRecovered: (state: RoleState) => void
   closing: AbortSignal
 }
 
-/** A clock may jump and a machine may sleep: the clock on the wall is looked at again at the latest then. */
+/** The wall clock may jump and a machine may sleep, so the clock is read at least this often. */
 const maxSleepMs = 30_000
 
 export function createRoles(parts: Parts): Roles {
-  const { ask, leases, isWanted, onNew, onRenewed, onFailed, onUp, closing, now, elapsed } = parts
-  const lines = new Map<string, Line>()
-  const obtaining = new Map<string, Promise<Kept>>()
-  const renewing = new Map<string, Promise<Kept>>()
+  const { fetch, leases, isNeeded, onNew, onRenewed, onFailed, onRecovered, closing, now } = parts
+  const states = new Map<string, RoleState>()
+  const obtaining = new Map<string, Promise<LeasedRole>>()
+  const renewing = new Map<string, Promise<LeasedRole>>()
   let { session } = parts.first
   let timer: NodeJS.Timeout | undefined
   closing.addEventListener('abort', () => clearTimeout(timer), { once: true })
 
-  function lineOf(name: string): Line {
-    const line = lines.get(name) ?? newLine(name)
-    lines.set(name, line)
-    return line
+  function stateOf(name: string): RoleState {
+    const state = states.get(name) ?? createRoleState(parts, name)
+    states.set(name, state)
+    return state
   }
 
-  function shared(all: Map<string, Promise<Kept>>, name: string, work: (name: string) => Promise<Kept>): Promise<Kept> {
-    const underWay = all.get(name) ?? work(name).finally(() => all.delete(name))
-    all.set(name, underWay)
-    return underWay
+  function shared(
+    pending: Map<string, Promise<LeasedRole>>,
+    name: string,
+    work: (name: string) => Promise<LeasedRole>,
+  ): Promise<LeasedRole> {
+    const promise = pending.get(name) ?? work(name).finally(() => pending.delete(name))
+    pending.set(name, promise)
+    return promise
   }
 
-  async function obtainOne(name: string): Promise<Kept> {
-    const { databases = [], serverTime = now() } = await ask({ jwts: [], databases: [name] })
+  async function obtainNow(name: string): Promise<LeasedRole> {
+    const { databases = [], serverTime = now() } = await fetch({ jwts: [], databases: [name] })
     const [reply] = databases
     if (!reply) throw new PurserError('bad_reply', 'the server answered without the role')
-    const line = lineOf(name)
-    const kept = place(parts, line, reply, serverTime)
-    succeeded(line, elapsed)
-    onUp(line)
-    onNew(line, kept)
-    look()
-    return kept
+    const state = stateOf(name)
+    const role = state.replace(reply, serverTime)
+    state.succeed()
+    onRecovered(state)
+    onNew(state, role)
+    check()
+    return role
   }
-  const obtain = (name: string): Promise<Kept> => shared(obtaining, name, obtainOne)
+  const obtain = (name: string): Promise<LeasedRole> => shared(obtaining, name, obtainNow)
 
-  /** @returns whether it goes on; else another one is needed */
-  async function extend(line: Line, kept: Kept): Promise<boolean> {
-    const extended = await leases.renew(kept.role, closing)
-    if (!extended) return false
-    const outcome = prolong(parts, kept, extended)
-    if (outcome === 'longer') onRenewed(line, kept)
-    return outcome !== 'never' && isLive(kept)
+  /** @returns the renewed role; undefined where another one is needed */
+  async function extend(state: RoleState, role: LeasedRole): Promise<LeasedRole | undefined> {
+    const extension = await leases.renew(role.role, closing)
+    if (!extension) return undefined
+    const { extended, outcome } = state.extend(role, extension)
+    if (outcome === 'longer') onRenewed(state, extended)
+    return outcome !== 'never' && isLive(extended) ? extended : undefined
   }
 
-  async function renewOne(name: string): Promise<Kept> {
-    const line = lineOf(name)
-    const { kept } = line
-    if (isLive(kept) && !kept.isLast && (await extend(line, kept))) return kept
-    return obtain(name)
+  async function renewNow(name: string): Promise<LeasedRole> {
+    const state = stateOf(name)
+    const role = state.current()
+    const extended = isLive(role) && !role.isLast ? await extend(state, role) : undefined
+    return extended ?? obtain(name)
   }
-  const renew = (name: string): Promise<Kept> => shared(renewing, name, renewOne)
+  const renew = (name: string): Promise<LeasedRole> => shared(renewing, name, renewNow)
 
-  async function attend(line: Line): Promise<void> {
-    line.busy = true
+  async function attempt(state: RoleState): Promise<void> {
+    state.begin()
     try {
-      await renew(line.name)
-      succeeded(line, elapsed)
-      onUp(line)
+      await renew(state.name)
+      state.succeed()
+      onRecovered(state)
     } catch (error) {
-      failed(line, error, parts)
-      const failure =
-        error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error), { cause: error })
-      if (!closing.aborted) onFailed(line, failure)
+      state.fail(error)
+      if (!closing.aborted) onFailed(state, purserErrorFrom(error))
     } finally {
-      line.busy = false
-      look()
+      state.end()
+      check()
     }
   }
 
-  function look(): void {
+  function check(): void {
     if (closing.aborted) return
-    const dueIn = (line: Line): number => (line.busy ? Infinity : dueInMs(line, isWanted(line), elapsed))
-    for (const line of lines.values()) if (dueIn(line) <= 0) void attend(line)
+    const dueInMs = (state: RoleState): number => state.dueInMs(isNeeded(state))
+    for (const state of states.values()) if (dueInMs(state) <= 0) void attempt(state)
     clearTimeout(timer)
-    const next = Math.min(maxSleepMs, ...[...lines.values()].map(dueIn))
-    if (lines.size > 0) timer = setTimeout(look, Math.max(Math.ceil(next), 10)).unref()
+    const next = Math.min(maxSleepMs, ...[...states.values()].map(dueInMs))
+    if (states.size > 0) timer = setTimeout(check, Math.max(Math.ceil(next), 10)).unref()
   }
 
-  for (const reply of parts.first.roles) place(parts, lineOf(reply.name), reply, parts.first.serverTime)
+  for (const reply of parts.first.roles) stateOf(reply.name).replace(reply, parts.first.serverTime)
 
   return {
-    known: (name) => lines.get(name),
-    line: lineOf,
+    find: (name) => states.get(name),
+    stateOf,
     obtain,
     renew,
-    look,
+    check,
     onAnswer(newest = session) {
-      const isAnother = newest.id !== session.id
+      const isOther = newest.id !== session.id
       const isLonger = newest.expiresAt > session.expiresAt
       session = newest
-      for (const line of lines.values()) {
-        reached(line)
-        const { kept } = line
-        // Another session's roles are about to go, or gone; and one that was held back may go on now.
-        if (kept && (isAnother || (isLonger && kept.isHeldBack))) Object.assign(kept, { renewAtAge: 0 })
+      for (const state of states.values()) {
+        state.reached()
+        // Roles of another session end with it; a role that the session's end limited may now live longer.
+        if (isOther || (isLonger && state.current()?.isHeldBack)) state.hurry()
       }
-      look()
+      check()
     },
   }
 }

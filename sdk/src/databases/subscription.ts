@@ -1,48 +1,42 @@
-/** Who is told of a new role in a database, and which role they took last. */
-import { type Telling, createTelling } from '../events/delivery.ts'
-import type { DatabaseWatchEvents, DatabaseWatch } from '../types/databases.ts'
+/** One watch of a database: its listeners, and the newest role that all of them have switched to. */
+import { type Delivery, createDelivery } from '../events/delivery.ts'
+import type { DatabaseWatch, DatabaseWatchEvents } from '../types/databases.ts'
 
-export type Follower = Pick<Telling<DatabaseWatchEvents>, 'deliver' | 'failed' | 'recovered' | 'tell'> & {
+export type Subscription = Pick<Delivery<DatabaseWatchEvents>, 'deliver' | 'failed' | 'recovered' | 'emit'> & {
   watch: DatabaseWatch
-  /** Counted as `Kept.n`: the newest that all of its listeners took. */
-  at: number
-  /** Whether what they took takes the place of what was before. */
+  /** The `n` of the newest role that its listeners have switched to. */
+  switchedTo: number
+  /** Whether a fulfilled promise means that earlier roles are unused. */
   givesUp: boolean
   isOpen: boolean
-  /** Roles that its listeners are told of just now. */
-  telling: number
+  /** Deliveries in progress. */
+  deliveries: number
 }
 
-export function createFollower(
-  name: string,
-  {
-    at,
-    givesUp,
-    warn,
-    onClose,
-  }: Pick<Follower, 'at' | 'givesUp'> & { warn: (warning: string) => void; onClose: () => void },
-): Follower {
-  const telling = createTelling<DatabaseWatchEvents>({
-    of: 'a watched database',
+type Parts = Pick<Subscription, 'switchedTo' | 'givesUp'> & { warn: (warning: string) => void; onClose: () => void }
+
+export function createSubscription(name: string, { switchedTo, givesUp, warn, onClose }: Parts): Subscription {
+  const { deliver, failed, recovered, emit, on, close } = createDelivery<DatabaseWatchEvents>({
+    subject: 'a watched database',
     name,
     keyOf: (role) => role.name,
     warn,
     onClose: () => {
-      follower.isOpen = false
+      subscription.isOpen = false
       onClose()
     },
   })
-  const { deliver, failed, recovered, tell, on, close } = telling
-  const follower: Follower = {
+  const watch = { name, on, close }
+  const subscription: Subscription = {
     deliver,
     failed,
     recovered,
-    tell,
-    watch: { name, on, close },
-    at,
+    emit,
+    watch,
+    switchedTo,
     givesUp,
     isOpen: true,
-    telling: 0,
+    deliveries: 0,
   }
-  return follower
+  return subscription
 }

@@ -1,6 +1,6 @@
 /**
- * Calls a function of somebody else's, of whose result nothing is made.
- * @param onFailure told what it throws, or what its promise rejects with: neither is to end a process
+ * Calls a function of the program and ignores its result.
+ * @param onFailure receives what it throws or rejects with, so that neither ends the process
  */
 export function callOut(call: () => unknown, onFailure: (error: unknown) => void): void {
   try {

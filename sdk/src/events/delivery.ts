@@ -1,99 +1,88 @@
-/** Who is told of something new, one thing after the other; and whether all of them took it. */
-import { callOut } from './call-out.ts'
+/** Delivers changes to the listeners of a watch, one after the other, and reports whether all of them succeeded. */
 import { type PurserError, wordsOf } from '../errors.ts'
+import { callOut } from './call-out.ts'
+import { addListener, createListeners } from './listeners.ts'
 
-type Events = { change: object; error: PurserError }
+type WatchEvents = { change: object; error: PurserError }
 
-/** `done` where each listener's promise was fulfilled, `nobody` where there is none. */
-type Outcome = 'done' | 'failed' | 'superseded' | 'nobody'
+/** `done`: every listener's promise was fulfilled. `none`: there is no listener. */
+type Outcome = 'done' | 'failed' | 'superseded' | 'none'
 
-export type Telling<E extends Events> = {
-  /** Answers how to stop listening. */
+export type Delivery<E extends WatchEvents> = {
   on: <N extends keyof E>(name: N, listener: (event: E[N]) => unknown) => () => void
-  /** The next one is told once the promises of all listeners are settled. */
+  /** Waits until all listeners have finished with the previous change. */
   deliver: (change: E['change']) => Promise<Outcome>
-  tell: <N extends keyof E>(name: N, event: E[N]) => void
-  /** Told once until `recovered`. */
+  emit: <N extends keyof E>(name: N, event: E[N]) => void
+  /** Emits an error once until `recovered`. */
   failed: (error: PurserError) => void
   recovered: () => void
   close: () => void
 }
 
-type Parts<E extends Events> = {
-  /** In words, for warnings: `a watched secret`, and what it is called. */
-  of: string
+type Parts<E extends WatchEvents> = {
+  /** For warnings, such as `a watched secret`. */
+  subject: string
   name: string
-  /** Of several changes with one key that came while a listener was busy, the newest alone is told. */
+  /** Of several changes with one key that arrive while listeners are busy, only the newest is delivered. */
   keyOf: (change: E['change']) => string
   warn: (warning: string) => void
   onClose: () => void
 }
 
-type Waiting<E extends Events> = { change: E['change']; settle: (outcome: Outcome) => void }
+type Pending<E extends WatchEvents> = { change: E['change']; settle: (outcome: Outcome) => void }
 
-export function createTelling<E extends Events>({ of, name, keyOf, warn, onClose }: Parts<E>): Telling<E> {
-  const listeners: { [N in keyof E]?: Set<(event: E[N]) => unknown> } = {}
-  const waiting = new Map<string, Waiting<E>>()
-  let busy = false
-  let closed = false
-  let told: string | undefined
+export function createDelivery<E extends WatchEvents>(parts: Parts<E>): Delivery<E> {
+  const { subject, name, keyOf, warn, onClose } = parts
+  const listeners = createListeners<E>()
+  const queue = new Map<string, Pending<E>>()
+  let isDelivering = false
+  let isClosed = false
+  let emittedError: string | undefined
 
-  function listenersOf<N extends keyof E>(event: N): Set<(event: E[N]) => unknown> {
-    const known: Set<(event: E[N]) => unknown> | undefined = listeners[event]
-    if (known) return known
-    const made = new Set<(event: E[N]) => unknown>()
-    listeners[event] = made
-    return made
-  }
+  const onFailure = (error: unknown): void => warn(`a listener of ${subject} (${name}) failed: ${wordsOf(error)}`)
 
-  const complain = (error: unknown): void => warn(`a listener of ${of} (${name}) failed: ${wordsOf(error)}`)
-
-  async function tellAll(change: E['change']): Promise<Outcome> {
-    const all = [...listenersOf('change')]
-    if (closed || all.length === 0) return 'nobody'
-    const settled = await Promise.allSettled(all.map(async (listener) => listener(change)))
-    const failures = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
-    failures.forEach(complain)
+  async function callListeners(change: E['change']): Promise<Outcome> {
+    const all = [...listeners('change')]
+    if (isClosed || all.length === 0) return 'none'
+    const results = await Promise.allSettled(all.map(async (listener) => listener(change)))
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
+    failures.forEach(onFailure)
     return failures.length === 0 ? 'done' : 'failed'
   }
 
-  async function pump(): Promise<void> {
-    busy = true
-    for (let [next] = waiting; next; [next] = waiting) {
+  async function deliverQueue(): Promise<void> {
+    isDelivering = true
+    for (let [next] = queue; next; [next] = queue) {
       const [key, { change, settle }] = next
-      waiting.delete(key)
-      settle(await tellAll(change))
+      queue.delete(key)
+      settle(await callListeners(change))
     }
-    busy = false
+    isDelivering = false
   }
 
-  function tell<N extends keyof E>(event: N, value: E[N]): void {
-    for (const listener of listenersOf(event)) callOut(() => listener(value), complain)
+  function emit<N extends keyof E>(event: N, value: E[N]): void {
+    for (const listener of listeners(event)) callOut(() => listener(value), onFailure)
   }
 
   return {
-    on(event, listener) {
-      const all = listenersOf(event)
-      all.add(listener)
-      return () => void all.delete(listener)
-    },
+    on: (event, listener) => addListener(listeners(event), listener),
     deliver: (change) =>
       new Promise((settle) => {
-        waiting.get(keyOf(change))?.settle('superseded')
-        waiting.set(keyOf(change), { change, settle })
-        if (!busy) void pump()
+        queue.get(keyOf(change))?.settle('superseded')
+        queue.set(keyOf(change), { change, settle })
+        if (!isDelivering) void deliverQueue()
       }),
-    tell,
+    emit,
     failed(error) {
-      if (closed || told === error.code) return
-      told = error.code
-      if (listenersOf('error').size === 0) warn(`${name}: what is held is used on. ${error.message}`)
-      tell('error', error)
+      if (isClosed || emittedError === error.code) return
+      emittedError = error.code
+      if (listeners('error').size === 0) warn(`${name}: the current value stays in use. ${error.message}`)
+      emit('error', error)
     },
-    recovered: () => void (told = undefined),
+    recovered: () => void (emittedError = undefined),
     close() {
-      if (closed) return
-      closed = true
+      if (isClosed) return
+      isClosed = true
       onClose()
     },
   }

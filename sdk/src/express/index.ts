@@ -11,7 +11,7 @@ import { readBearer } from './bearer.ts'
 import { type Answer, answerTo, send } from './answer.ts'
 import { readSpiffeId } from '../identity/spiffe-id.ts'
 import { readAccept } from '../identity/accept.ts'
-import { knownOn } from '../tls/peer.ts'
+import { verifiedPeerOf } from '../tls/peer.ts'
 import type { Accept } from '../types/tls-options.ts'
 import type { Purser } from '../types/purser.ts'
 
@@ -80,7 +80,7 @@ export function requireIdentity(
   }
 
   function byPeer({ socket }: Request): Identity {
-    const known = mtls ? knownOn(socket) : undefined
+    const known = mtls ? verifiedPeerOf(socket) : undefined
     const peer = known?.peer
     // A server of sockets (tls.socketServer) judges its peers at the handshake, and not at each request over it.
     if (known && known.endsAt <= Date.now()) {

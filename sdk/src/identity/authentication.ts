@@ -1,13 +1,13 @@
-import type { Held } from '../renewal/held-credentials.ts'
+import type { HeldCredentials } from '../renewal/held-credentials.ts'
 import type { Identity } from './identity.ts'
 import type { Request } from '../connection/http.ts'
 
-/** What this client is known by where it asks Purser something. */
-export type Credential = () => Pick<Request, 'as' | 'bearer'> | undefined
+/** The credential that this client presents to Purser; undefined if it has none. */
+export type Authentication = () => Pick<Request, 'as' | 'bearer'> | undefined
 
-/** The access token, which also passes where TLS ends before Purser, else the certificate, else nothing. */
-export const createCredential =
-  (held: Pick<Held, 'accessToken'>, identity: Pick<Identity, 'live'>, now: () => number): Credential =>
+/** Prefers the access token, which also works where TLS ends in front of Purser. */
+export const createAuthentication =
+  (held: Pick<HeldCredentials, 'accessToken'>, identity: Pick<Identity, 'live'>, now: () => number): Authentication =>
   () => {
     const accessToken = held.accessToken()
     if (accessToken && accessToken.expiresAt.getTime() > now()) return { bearer: accessToken.token }

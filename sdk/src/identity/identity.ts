@@ -1,40 +1,46 @@
-/** The certificate that this process is known by: what is presented, what is kept over a restart, and who may use it. */
+/** The certificate of this process: presented to Purser and to peers, and stored over a restart. */
 import { PurserError } from '../errors.ts'
 import type { Credentials } from '../credentials/fetch-credentials.ts'
-import type { Held } from '../renewal/held-credentials.ts'
-import type { Keeper } from '../renewal/renewal.ts'
-import type { IdentityFile, KeptIdentity, PendingKey } from '../state/identity-file.ts'
-import type { Revoked } from '../revocation/revoked.ts'
-import type { Source } from './source.ts'
+import type { HeldCredentials } from '../renewal/held-credentials.ts'
+import type { Renewal } from '../renewal/renewal.ts'
+import type { IdentityFile, StoredIdentity, PendingKey } from '../state/identity-file.ts'
+import type { RevokedCertificates } from '../revocation/revoked.ts'
+import type { IdentitySource } from './source.ts'
+import { readSpiffeId } from './spiffe-id.ts'
 
 type Parts = {
   file: IdentityFile | undefined
-  kept: KeptIdentity | undefined
+  stored: StoredIdentity | undefined
   origin: string
-  /** Whom the proof speaks of, hashed. */
+  /** The proof's subject, hashed. */
   subject: string | undefined
-  /** Whether the server's connection can show a certificate: not in plain HTTP. */
+  /** Whether the connection to the server can present a certificate: not with plain HTTP. */
   presentable: boolean
 }
 
 export type Identity = {
-  /** What renewal presents; nothing where there is no certificate yet, or no TLS. */
-  live: () => KeptIdentity | undefined
-  keep: (given: Credentials) => Promise<void>
-  /** @returns whether a restart can't find the certificate without what is pending */
+  /** The certificate to present to Purser; undefined before the first one, or without TLS. */
+  live: () => StoredIdentity | undefined
+  keep: (credentials: Credentials) => Promise<void>
+  /** @returns whether a restarted process can't find the certificate without its pending renewal */
   keepPending: (pending: PendingKey | undefined) => Promise<boolean>
-  source(parts: { held: Held; keeper: Keeper; revoked: Revoked; closing: AbortSignal }): Source
+  source(parts: {
+    held: HeldCredentials
+    renewal: Renewal
+    revoked: RevokedCertificates
+    closing: AbortSignal
+  }): IdentitySource
 }
 
-export function createIdentity({ file, kept, origin, subject, presentable }: Parts): Identity {
-  let current = kept
+export function createIdentity({ file, stored, origin, subject, presentable }: Parts): Identity {
+  let current = stored
 
   return {
     live: () => (presentable ? current : undefined),
     async keep({ spiffeId, workload, session, x509 }) {
       if (!x509) return
       const { certificateChain, trustBundle, privateKey, serialNumber, notAfter, renewAfter } = x509
-      const [, trustDomain = ''] = /^spiffe:\/\/([^/]+)/.exec(spiffeId) ?? []
+      const { trustDomain = '' } = readSpiffeId(spiffeId) ?? {}
       current = {
         origin,
         subject,
@@ -54,19 +60,20 @@ export function createIdentity({ file, kept, origin, subject, presentable }: Par
     async keepPending(pending) {
       return !current || !file || file.write({ ...current, pending })
     },
-    source: ({ held, keeper, revoked, closing }) => ({
+    source: ({ held, renewal, revoked, closing }) => ({
       get trustDomain() {
         return current?.trustDomain ?? ''
       },
       identity() {
         if (closing.aborted) throw closing.reason
         const x509 = held.x509()
-        if (!x509) throw new PurserError('not_requested', 'no certificate was asked for: connect without x509: false')
+        if (!x509)
+          throw new PurserError('not_requested', 'connect() requested no certificate: connect without x509: false')
         const { value, leftMs } = x509
-        if (leftMs <= 0) throw expired(value.notAfter, keeper.lastError())
-        return { ...value, trustBundle: keeper.roots(), spiffeId: held.newest().spiffeId }
+        if (leftMs <= 0) throw expired(value.notAfter, renewal.lastError())
+        return { ...value, trustBundle: renewal.roots(), spiffeId: held.newest().spiffeId }
       },
-      onIdentity: keeper.onIdentity,
+      onIdentity: renewal.onIdentity,
       revoked,
       closing,
     }),
@@ -74,8 +81,8 @@ export function createIdentity({ file, kept, origin, subject, presentable }: Par
 }
 
 function expired(notAfter: Date, cause: PurserError | undefined): PurserError {
-  const why = cause ? `: ${cause.message}` : ', and its renewal is under way'
-  return new PurserError('expired', `the certificate ended at ${notAfter.toISOString()}${why}`, {
+  const why = cause ? `: ${cause.message}` : ', and its renewal is in progress'
+  return new PurserError('expired', `the certificate expired at ${notAfter.toISOString()}${why}`, {
     cause,
     requestId: cause?.requestId,
     status: cause?.status,

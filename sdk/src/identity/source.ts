@@ -1,21 +1,21 @@
 /**
- * What this process is, now and at each change. TLS, renewal by certificate and whatever else presents the identity are
- * made of this, so that none of them keeps a certificate of its own.
+ * The identity of this process, now and at each change. TLS and all else that presents the certificate read it here, so
+ * that no part keeps an old one.
  */
-import type { Revoked } from '../revocation/revoked.ts'
+import type { RevokedCertificates } from '../revocation/revoked.ts'
 import type { X509 } from '../types/purser.ts'
 
-export type Source = {
+export type IdentitySource = {
   /** Without the scheme: `example.org`. */
   readonly trustDomain: string
   /**
-   * The certificate as it is now, with the newest roots as its `trustBundle`.
-   * @throws PurserError `expired` (with what kept it from being renewed as its cause), `not_requested`, `closed`
+   * The current certificate, with the newest roots as its `trustBundle`.
+   * @throws PurserError `expired` (with the failure of its renewal as its cause), `not_requested`, `closed`
    */
   identity(): X509
-  /** Hears of each new certificate and of each change of the roots. Answers how to stop hearing. */
-  onIdentity(hear: () => void): () => void
-  revoked: Revoked
-  /** Ends with the client: what it ends is not to be used any more. */
+  /** Calls the listener after each new certificate and each change of the roots. @returns a function that removes it */
+  onIdentity(listener: () => void): () => void
+  revoked: RevokedCertificates
+  /** Fires when the client closes. */
   closing: AbortSignal
 }

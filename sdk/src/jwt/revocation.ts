@@ -5,7 +5,7 @@ import { parseFields } from '../json/fields.ts'
 import { refusalOf } from '../connection/refusal.ts'
 import type { Transport } from '../connection/transport.ts'
 import { badToken } from './bad-token.ts'
-import type { Credential } from '../identity/authentication.ts'
+import type { Authentication } from '../identity/authentication.ts'
 import { createRecent } from './recent.ts'
 import type { VerifyJwtOptions } from '../types/jwt.ts'
 import { elapsedMs } from '../time/lifetime.ts'
@@ -21,7 +21,7 @@ export type Revocation = (
 
 type Parts = {
   transport: Pick<Transport, 'exchange' | 'rest'>
-  credential: Credential
+  authentication: Authentication
   closing: AbortSignal
   warn: (warning: string) => void
   /** The wall clock, for the end of tokens. */
@@ -43,7 +43,7 @@ const timeoutMs = 3_000
 const pauseMs = 5_000
 
 export function createRevocation(parts: Parts): Revocation {
-  const { transport, credential, closing, warn, now, elapsed = elapsedMs } = parts
+  const { transport, authentication: credential, closing, warn, now, elapsed = elapsedMs } = parts
   // By what is signed: other signatures of the same claims are the same token (RFC 7515 has many texts for one).
   const words = createRecent<Word>(maxKept)
   const underWay = new Map<string, Promise<Word>>()

@@ -1,7 +1,7 @@
 /** Somebody else's JWT-SVID: who it is of, or why it is none (SPIFFE JWT-SVID section 3). */
 import { type KeyObject, verify } from 'node:crypto'
 import type { Bundle, JwtKey } from '../bundle/bundle.ts'
-import type { Bundles } from '../bundle/bundle-cache.ts'
+import type { BundleCache } from '../bundle/bundle-cache.ts'
 import { unlessAborted } from '../time/deadline.ts'
 import { PurserError } from '../errors.ts'
 import { checkOptions } from '../identity/check-options.ts'
@@ -25,7 +25,7 @@ const names: Record<keyof VerifyJwtOptions, true> = {
 export type VerifyJwt = (token: string, options: VerifyJwtOptions) => Promise<VerifiedJwt>
 
 type Parts = {
-  bundles: Pick<Bundles, 'get' | 'refresh'>
+  bundles: Pick<BundleCache, 'get' | 'refresh'>
   revocation: Revocation
   trustDomain: string
   closing: AbortSignal

@@ -1,14 +1,14 @@
 import { PurserError } from '../errors.ts'
-import type { Kept } from '../state/head-file.ts'
+import type { StoredHead } from '../state/head-file.ts'
 import type { ServerInfo } from '../connection/server-info.ts'
 import { VerifyError } from '../verify/errors.ts'
 import { parseVkey } from '../verify/vkey.ts'
 import type { Choice } from '../types/purser.ts'
 
-/** The keys that the log is verified with, for the life of the client. */
+/** The keys that verify the log. */
 export type LogKeys = Choice & {
   vkeys: string[]
-  /** False where the server itself said the key, now or on an earlier start. */
+  /** False if the server itself named the key, now or at an earlier start. */
   pinned: boolean
   warning?: string
 }
@@ -23,30 +23,34 @@ const nameOf = (vkey: string): string | undefined => {
 }
 
 /**
- * The order is: what was given, what was kept from an earlier start, what the verified server says (trust on first use).
+ * The order is: configured keys, stored keys of an earlier start, the verified server's keys (trust on first use).
  * @throws PurserError `no_log_key`
  */
-export function chooseLogKeys(given: readonly string[], kept: Kept | undefined, info: ServerInfo): LogKeys {
+export function chooseLogKeys(
+  configured: readonly string[],
+  stored: StoredHead | undefined,
+  info: ServerInfo,
+): LogKeys {
   const origin = `${info.trustDomain}/log/${info.epoch}`
-  if (given.length > 0) {
-    if (!given.some((vkey) => nameOf(vkey) === origin)) {
+  if (configured.length > 0) {
+    if (!configured.some((vkey) => nameOf(vkey) === origin)) {
       throw new PurserError(
         'no_log_key',
-        `the given log key is of ${given.map(nameOf).join(', ')}, and the server's log is ${origin}. Compare with ` +
-          "an auditor what happened, and give the new log's key (logKey, PURSER_LOG_KEY) beside the old one",
+        `the configured log key is of ${configured.map(nameOf).join(', ')}, but the server's log is ${origin}. Ask an ` +
+          "auditor what happened, then add the new log's key (logKey, PURSER_LOG_KEY) to the old one",
       )
     }
-    return { about: 'log key', chosen: given.join(', '), dismissed: [], vkeys: [...given], pinned: true }
+    return { about: 'log key', chosen: configured.join(', '), dismissed: [], vkeys: [...configured], pinned: true }
   }
   const dismissed = ['neither the option logKey nor PURSER_LOG_KEY is given']
-  if (kept) {
-    const chosen = `${kept.vkeys.join(', ')} (kept since the first use)`
-    return { about: 'log key', chosen, dismissed, vkeys: kept.vkeys, pinned: false }
+  if (stored) {
+    const chosen = `${stored.vkeys.join(', ')} (stored at the first use)`
+    return { about: 'log key', chosen, dismissed, vkeys: stored.vkeys, pinned: false }
   }
   const vkeys = info.logKeys.filter((vkey) => nameOf(vkey) === origin)
   if (vkeys.length === 0)
-    throw new PurserError('no_log_key', `the server names no key of its log ${origin}; give one (PURSER_LOG_KEY)`)
-  const warning = `trust on first use: the key of the log was taken from the server that it accounts for. Pin it: PURSER_LOG_KEY=${vkeys.join(',')}`
+    throw new PurserError('no_log_key', `the server names no key of its log ${origin}; set PURSER_LOG_KEY`)
+  const warning = `trust on first use: the log's key comes from the server that the log records. Pin it: PURSER_LOG_KEY=${vkeys.join(',')}`
   return {
     about: 'log key',
     chosen: `${vkeys.join(', ')} (trust on first use)`,

@@ -1,6 +1,7 @@
 /**
- * A log key is replaced: for a day the older and the next one sign each head. Whoever pinned the older one is told to pin
- * the next as well; whoever took the server's word for the first takes it for the next, of a head that the first vouches for.
+ * Replacement of a log key: for a day, the old and the next key sign each head. A client that pinned the old key warns to
+ * pin the next one as well. A client that trusted the server's key on first use adopts the next key, from a head that the
+ * old key signed.
  */
 import { PurserError } from '../errors.ts'
 import { type SignedCheckpoint, openCheckpoint } from '../verify/checkpoint.ts'
@@ -10,29 +11,29 @@ import type { Witness } from './witness.ts'
 type Parts = { witness: Witness; pinned: boolean; warn: (warning: string) => void }
 
 export type Succession = {
-  /** @param serverKeys asks the verified server for the keys that sign now */
-  look(head: SignedCheckpoint, serverKeys: () => Promise<readonly string[]>): Promise<void>
+  /** @param serverKeys gets the keys that sign now from the verified server */
+  check(head: SignedCheckpoint, serverKeys: () => Promise<readonly string[]>): Promise<void>
 }
 
 export function createSuccession({ witness, pinned, warn }: Parts): Succession {
-  const told = new Set<string>()
+  const handled = new Set<string>()
 
   return {
-    async look(head, serverKeys) {
+    async check(head, serverKeys) {
       if (!witness.hasNewSigner(head)) return
       const named = await serverKeys().catch((error: unknown) => {
-        // The next head shows it again.
+        // The next head gives another chance.
         if (error instanceof PurserError) return []
         throw error
       })
-      const next = named.filter((vkey) => !witness.vkeys().includes(vkey) && !told.has(vkey) && signed(head, vkey))
+      const next = named.filter((vkey) => !witness.vkeys().includes(vkey) && !handled.has(vkey) && signed(head, vkey))
       for (const vkey of next) {
-        told.add(vkey)
+        handled.add(vkey)
         if (!pinned) witness.trust(vkey)
         warn(
           pinned
-            ? `the log's key is being replaced. Compare with an auditor, and pin the next one beside the present one before that one ends: PURSER_LOG_KEY=${[...witness.vkeys(), vkey].join(',')}`
-            : `the log's key is being replaced: its next key, ${vkey}, was taken from the server, as the first one was`,
+            ? `the log's key is being replaced. Verify the next key with an auditor, and pin it in addition before the current key ends: PURSER_LOG_KEY=${[...witness.vkeys(), vkey].join(',')}`
+            : `the log's key is being replaced: the next key, ${vkey}, comes from the server, like the first one`,
         )
       }
     },

@@ -1,4 +1,4 @@
-/** Every client is a witness: it verifies each receipt, and that the log only grew since the last one. */
+/** Every client is a witness of the log: it verifies each receipt, and that the log has only grown since the last one. */
 import { PurserError, wordsOf } from '../errors.ts'
 import { openCheckpoint, type SignedCheckpoint } from '../verify/checkpoint.ts'
 import { VerifyError } from '../verify/errors.ts'
@@ -8,64 +8,64 @@ import { type Receipt, type VerifiedReceipt, verifyReceipt } from '../verify/rec
 import { parseVkey } from '../verify/vkey.ts'
 
 export type Witness = {
-  /** What the next request asks to be proven: growth since the head that is kept. */
+  /** What the next receipt must prove: growth since the last head. */
   since(): { epoch: number; sinceSize: number } | undefined
   /**
-   * Verifies a receipt and takes its head over.
+   * Verifies a receipt and adopts its head.
+   * @param compare throws if the entry differs from what was received; the head is not adopted then
    * @returns the head that the receipt proves
-   * @param agree throws where the entry isn't about what was received; the head is not taken over then
-   * @throws PurserError `receipt_invalid`, `log_forked`, `log_epoch`, and what `agree` throws
+   * @throws PurserError `receipt_invalid`, `log_forked`, `log_epoch`, and what `compare` throws
    */
-  accept(receipt: Receipt | undefined, agree: (entry: Record<string, unknown>) => void): SignedCheckpoint
-  /** The keys that the log is verified with now. */
+  accept(receipt: Receipt | undefined, compare: (entry: Record<string, unknown>) => void): SignedCheckpoint
+  /** The keys that verify the log now. */
   vkeys(): string[]
-  /** Whether a key that isn't known signed this head of the log too, as the next one does while a log key is replaced. */
+  /** Whether an unknown key also signed this head, as the next key does during a replacement. */
   hasNewSigner(head: SignedCheckpoint): boolean
-  /** Takes a further key of the log over. */
+  /** Adds a key of the log. */
   trust(vkey: string): void
 }
 
 type Parts = {
   trustDomain: string
   vkeys: readonly string[]
-  /** Keys from elsewhere than the server: only they can vouch for a new epoch. */
+  /** Whether the keys come from another source than the server: only such keys can confirm a new epoch. */
   pinned: boolean
-  /** A checkpoint kept from an earlier start. */
-  kept: string | undefined
+  /** The checkpoint of an earlier start. */
+  stored: string | undefined
 }
 
-/** @throws PurserError `bad_state` when the kept checkpoint isn't signed by one of the keys */
-export function createWitness({ trustDomain, vkeys: first, pinned, kept }: Parts): Witness {
-  const vkeys = [...first]
-  let head = kept === undefined ? undefined : openKept(kept, vkeys)
+/** @throws PurserError `bad_state` if none of the keys signed the stored checkpoint */
+export function createWitness({ trustDomain, vkeys: initial, pinned, stored }: Parts): Witness {
+  const vkeys = [...initial]
+  let head = stored === undefined ? undefined : openStored(stored, vkeys)
 
   function sinceFor(epoch: number): SignedCheckpoint | undefined {
     if (!head) return undefined
-    const known = epochOf(head)
-    if (epoch === known) return head
-    if (epoch > known && pinned) return undefined
+    const current = epochOf(head)
+    if (epoch === current) return head
+    if (epoch > current && pinned) return undefined
     throw new PurserError(
       'log_epoch',
-      `the log was in epoch ${known} and is now in epoch ${epoch}, which cuts it off from what was seen before. ` +
-        (epoch > known
+      `the log was in epoch ${current} and is now in epoch ${epoch}, so its earlier growth can't be verified. ` +
+        (epoch > current
           ? "Once an auditor has confirmed it, pin the new log's key (PURSER_LOG_KEY)"
-          : 'An epoch never comes back'),
+          : 'An epoch never returns'),
     )
   }
 
   return {
     vkeys: () => [...vkeys],
     hasNewSigner({ note, origin }) {
-      const known = new Set(vkeys.map(parseVkey).map(({ name, id }) => `${name} ${id}`))
-      return parseNote(note).signatures.some(({ name, id }) => name === origin && !known.has(`${name} ${id}`))
+      const trusted = new Set(vkeys.map(parseVkey).map(({ name, id }) => `${name} ${id}`))
+      return parseNote(note).signatures.some(({ name, id }) => name === origin && !trusted.has(`${name} ${id}`))
     },
     trust: (vkey) => void vkeys.push(vkey),
     since: () => head && { epoch: epochOf(head), sinceSize: head.size },
-    accept(receipt, agree) {
+    accept(receipt, compare) {
       if (!receipt) {
         throw new PurserError(
           'receipt_invalid',
-          'the credential came without a receipt, and was thrown away: nothing shows that it is in the log',
+          'the credential has no receipt, so it was discarded: nothing proves that it is in the log',
         )
       }
       const { epoch } = receipt
@@ -79,10 +79,10 @@ export function createWitness({ trustDomain, vkeys: first, pinned, kept }: Parts
       if (since && verified.index < since.size) {
         throw new PurserError(
           'receipt_mismatch',
-          `the receipt is of entry ${verified.index}, which the log had before this request`,
+          `the receipt is for entry ${verified.index}, which is older than this request`,
         )
       }
-      agree(verified.entry)
+      compare(verified.entry)
       head = verified.checkpoint
       return head
     },
@@ -91,34 +91,34 @@ export function createWitness({ trustDomain, vkeys: first, pinned, kept }: Parts
 
 const epochOf = ({ origin }: { origin: string }): number => Number(origin.slice(origin.lastIndexOf('/') + 1))
 
-function openKept(note: string, vkeys: readonly string[]): SignedCheckpoint {
+function openStored(note: string, vkeys: readonly string[]): SignedCheckpoint {
   try {
     return openCheckpoint(note, vkeys)
   } catch (error) {
-    const why = `the head of the log kept in PURSER_STATE_DIR is not signed by the log's key: ${wordsOf(error)}`
-    throw new PurserError('bad_state', `${why}. Is it of another Purser? Remove it only when you know`, {
+    const why = `the log's key did not sign the log head in PURSER_STATE_DIR: ${wordsOf(error)}`
+    throw new PurserError('bad_state', `${why}. It may belong to another Purser; remove it only if you are sure`, {
       cause: error,
     })
   }
 }
 
-/** A fork is told apart from a receipt that is merely broken: two heads that a known key signed are evidence. */
+/** Distinguishes a fork from a broken receipt: two heads that a trusted key signed are evidence. */
 function receiptError(error: unknown, since: SignedCheckpoint | undefined, receipt: Receipt): unknown {
   if (!(error instanceof VerifyError)) return error
   if (since && ['log_shrank', 'bad_consistency'].includes(error.code)) {
-    // The signature on it was verified before growth was looked at.
+    // The signature of the received head was verified before the growth.
     const heads = { kept: since.note, received: parseProof(receipt.proof).checkpoint }
     return new PurserError(
       'log_forked',
-      `the log is not shown to be the one that was seen before (${error.message}). The credential was thrown away; ` +
-        'keep both heads (error.heads) and show them to whoever audits the log',
+      `the log contradicts what it showed before (${error.message}). The credential was discarded; ` +
+        'keep both heads (error.heads) and show them to the auditor of the log',
       { cause: error, heads },
     )
   }
   return new PurserError(
     'receipt_invalid',
-    `the receipt does not verify (${error.code}: ${error.message}), so the credential was thrown away. ` +
-      "Is the log's key (PURSER_LOG_KEY) that of this server?",
+    `the receipt does not verify (${error.code}: ${error.message}), so the credential was discarded. ` +
+      "Check that the log's key (PURSER_LOG_KEY) is this server's",
     { cause: error },
   )
 }

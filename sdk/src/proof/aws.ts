@@ -6,12 +6,12 @@ import { findRole } from './aws-credentials.ts'
 import type { Role } from './aws-role.ts'
 import type { Answer } from './get.ts'
 import { sign } from './sigv4.ts'
-import { type Look, type Machine, firstOf, variable } from './machine.ts'
+import { type Detect, type Machine, firstAudience, variable } from './machine.ts'
 import { noProof, failed } from './errors.ts'
 
 const who = 'AWS STS'
 
-export const aws: Look = (machine) => {
+export const aws: Detect = (machine) => {
   const role = findRole(machine)
   if ('dismissed' in role) return role
   return {
@@ -22,7 +22,7 @@ export const aws: Look = (machine) => {
       const url = endpointOf(machine, region)
       // Five minutes, STS's own default: a longer one is refused when it would outlive the role's session.
       const parameters = { Action: 'GetWebIdentityToken', Version: '2011-06-15', SigningAlgorithm: 'RS256' }
-      const body = String(new URLSearchParams({ ...parameters, 'Audience.member.1': firstOf(request) }))
+      const body = String(new URLSearchParams({ ...parameters, 'Audience.member.1': firstAudience(request) }))
       const type = { host: url.host, 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' }
       const scope = { region, service: 'sts', now: machine.now() }
       const headers = sign({ method: 'POST', query: '', headers: type, body }, credentials, scope)

@@ -12,7 +12,7 @@ import { gitlabCi } from './gitlab.ts'
 import { google } from './google.ts'
 import { joinToken } from './join-token.ts'
 import { fromOption } from './option.ts'
-import { type Look, type Machine, type Read, audienceHere } from './machine.ts'
+import { type Detect, type Machine, type Read, audiencePlaceholder } from './machine.ts'
 import { workloadApi } from './workload-api.ts'
 import type { Choice } from '../types/purser.ts'
 import { noProof } from './errors.ts'
@@ -24,7 +24,16 @@ export type ProofSource = Choice & {
 }
 
 /** After the option. What was given by hand comes first, then what is made for one workload, then what a machine has. */
-const order: readonly Look[] = [namedFile, joinToken, projectedToken, githubActions, gitlabCi, aws, google, workloadApi]
+const order: readonly Detect[] = [
+  namedFile,
+  joinToken,
+  projectedToken,
+  githubActions,
+  gitlabCi,
+  aws,
+  google,
+  workloadApi,
+]
 
 const here: Omit<Machine, 'env'> = {
   // Never the service account's default token: that one is addressed to the cluster's API server.
@@ -79,7 +88,7 @@ async function subjectOf(read: Read): Promise<string | undefined> {
 const nothing =
   ({ tokenFile }: Machine): Read =>
   async () => {
-    const kubernetes = `in Kubernetes, mount a projected serviceAccountToken with audience ${audienceHere} at ${tokenFile}`
+    const kubernetes = `in Kubernetes, mount a projected serviceAccountToken with audience ${audiencePlaceholder} at ${tokenFile}`
     const elsewhere = 'elsewhere, give the option proof, PURSER_PROOF_FILE or PURSER_JOIN_TOKEN'
     throw noProof(`no proof of this workload's identity was found: ${kubernetes}; ${elsewhere}`)
   }
@@ -93,6 +102,6 @@ const told =
     } catch (error) {
       if (!(error instanceof PurserError) || error.code !== 'no_proof' || dismissed.length === 0) throw error
       const words = [`${error.message}. Passed over:`, ...dismissed.map((one) => `- ${one}`)].join('\n')
-      throw noProof(words.replaceAll(audienceHere, request.audiences[0] ?? audienceHere), error)
+      throw noProof(words.replaceAll(audiencePlaceholder, request.audiences[0] ?? audiencePlaceholder), error)
     }
   }

@@ -1,7 +1,7 @@
 /** Tokens in files: read on every use, since the kubelet replaces one well before it ends. */
 import { createReadStream, statSync } from 'node:fs'
 import { max } from './admit.ts'
-import { type Look, variable } from './machine.ts'
+import { type Detect, variable } from './machine.ts'
 import { noProof } from './errors.ts'
 
 /** @throws PurserError `no_proof`; it never quotes what is in the file */
@@ -20,7 +20,7 @@ function whyNot(error: unknown): string {
   return code === 'ENOENT' || code === 'ENOTDIR' ? 'does not exist' : `can't be read (${code})`
 }
 
-export const namedFile: Look = (machine) => {
+export const namedFile: Detect = (machine) => {
   const path = variable(machine, 'PURSER_PROOF_FILE')
   if (path === undefined) return { dismissed: 'PURSER_PROOF_FILE is not set' }
   const chosen = `the file ${path} (PURSER_PROOF_FILE)`
@@ -28,7 +28,7 @@ export const namedFile: Look = (machine) => {
 }
 
 /** One that is there and can't be read is chosen: reading says why, and nothing else stands in for it silently. */
-export const projectedToken: Look = ({ tokenFile }) => {
+export const projectedToken: Detect = ({ tokenFile }) => {
   const chosen = `the file ${tokenFile} (where a projected token is mounted)`
   try {
     statSync(tokenFile)

@@ -3,14 +3,14 @@
  * GitHub's tokens are taken once, so each use asks for a new one.
  */
 
-import { type Look, firstOf, variable } from './machine.ts'
+import { type Detect, firstAudience, variable } from './machine.ts'
 import { membersOf } from '../json/parse.ts'
 import { noProof, failed } from './errors.ts'
 
 const permission = 'add `permissions: id-token: write` to the job (a pull request from a fork never has it)'
 const who = "GitHub's token service"
 
-export const githubActions: Look = (machine) => {
+export const githubActions: Detect = (machine) => {
   const place = variable(machine, 'ACTIONS_ID_TOKEN_REQUEST_URL')
   const bearer = variable(machine, 'ACTIONS_ID_TOKEN_REQUEST_TOKEN')
   if (place === undefined || bearer === undefined) {
@@ -26,7 +26,7 @@ export const githubActions: Look = (machine) => {
     async read(request) {
       const url = URL.canParse(place) ? new URL(place) : undefined
       if (url?.protocol !== 'https:') throw noProof('ACTIONS_ID_TOKEN_REQUEST_URL is no https URL')
-      url.searchParams.set('audience', firstOf(request))
+      url.searchParams.set('audience', firstAudience(request))
       const headers = { authorization: `Bearer ${bearer}`, accept: 'application/json' }
       const { status, text } = await machine.get({ who, url, headers, signal: request.signal })
       if (status !== 200) throw failed({ who, url }, `answered ${status} and no token: ${permission}`)

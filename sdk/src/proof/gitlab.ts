@@ -1,12 +1,12 @@
 /** A job of GitLab CI: its tokens are made when it starts, under the names and audiences that `.gitlab-ci.yml` gives. */
-import { type Look, audienceHere, variable } from './machine.ts'
+import { type Detect, audiencePlaceholder, variable } from './machine.ts'
 
 const lines = `
     id_tokens:
       PURSER_ID_TOKEN:
-        aud: ${audienceHere}`
+        aud: ${audiencePlaceholder}`
 
-export const gitlabCi: Look = (machine) => {
+export const gitlabCi: Detect = (machine) => {
   const token = variable(machine, 'PURSER_ID_TOKEN')
   if (token !== undefined) {
     return { chosen: "the CI job's token in PURSER_ID_TOKEN", read: () => Promise.resolve(token), isHere: true }

@@ -1,6 +1,6 @@
 /** A machine or service of Google Cloud: its metadata server makes a token for any audience (contract: section 5). */
 
-import { type Look, type Machine, firstOf, inPod, variable } from './machine.ts'
+import { type Detect, type Machine, firstAudience, inPod, variable } from './machine.ts'
 import { noProof, failed } from './errors.ts'
 
 const who = "Google's metadata server"
@@ -13,7 +13,7 @@ function signOf(machine: Machine): string | undefined {
   return machine.dmi('product_name').startsWith('Google') ? 'by its firmware' : undefined
 }
 
-export const google: Look = (machine) => {
+export const google: Detect = (machine) => {
   if (variable(machine, 'METADATA_SERVER_DETECTION') === 'none')
     return { dismissed: `${who} is not to be asked (METADATA_SERVER_DETECTION is none)` }
   const sign = signOf(machine)
@@ -29,7 +29,7 @@ export const google: Look = (machine) => {
       const host = variable(machine, 'GCE_METADATA_HOST') ?? 'metadata.google.internal'
       if (!/^[\w.:[\]-]+$/.test(host) || !URL.canParse(`http://${host}`)) throw noProof('GCE_METADATA_HOST is no host')
       const url = new URL(`http://${host}/computeMetadata/v1/instance/service-accounts/default/identity`)
-      url.searchParams.set('audience', firstOf(request))
+      url.searchParams.set('audience', firstAudience(request))
       url.searchParams.set('format', 'full')
       const headers = { 'metadata-flavor': 'Google' }
       const { status, headers: answered, text } = await machine.get({ who, url, headers, signal: request.signal })

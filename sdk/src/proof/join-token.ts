@@ -1,9 +1,9 @@
 /** A join token that somebody handed over: for what no orchestrator vouches for. */
 import { PurserError } from '../errors.ts'
 import { readToken } from './file.ts'
-import { type Look, variable } from './machine.ts'
+import { type Detect, variable } from './machine.ts'
 
-export const joinToken: Look = (machine) => {
+export const joinToken: Detect = (machine) => {
   const token = variable(machine, 'PURSER_JOIN_TOKEN')
   const path = variable(machine, 'PURSER_JOIN_TOKEN_FILE')
   if (token !== undefined && path !== undefined) {

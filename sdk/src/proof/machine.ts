@@ -23,13 +23,13 @@ export type Read = (request: ProofRequest) => Promise<string>
 type Found = { chosen: string; read: Read; isHere?: true } | { dismissed: string }
 
 /** Reads variables and at most one small file; whatever can take longer belongs into `read`. */
-export type Look = (machine: Machine) => Found
+export type Detect = (machine: Machine) => Found
 
 /** Stands for the audience in words that are written before the server has said it. */
-export const audienceHere = "<Purser's audience>"
+export const audiencePlaceholder = "<Purser's audience>"
 
 /** Sources that make a token for one audience make it for the first: any of them would do. */
-export function firstOf({ audiences }: ProofRequest): string {
+export function firstAudience({ audiences }: ProofRequest): string {
   const [first] = audiences
   if (first === undefined) throw noProof('the server names no audience: give the option audience or PURSER_AUDIENCE')
   return first

@@ -1,11 +1,11 @@
 import type { ProofOption } from '../types/options.ts'
 import { wordsOf } from '../errors.ts'
 import { readToken } from './file.ts'
-import type { Look } from './machine.ts'
+import type { Detect } from './machine.ts'
 import { noProof } from './errors.ts'
 
 export const fromOption =
-  (option: ProofOption | undefined): Look =>
+  (option: ProofOption | undefined): Detect =>
   () => {
     if (option === undefined) return { dismissed: 'the option proof is not given' }
     if (typeof option === 'string') {

@@ -1,7 +1,7 @@
-import { type Look, variable } from './machine.ts'
+import { type Detect, variable } from './machine.ts'
 
 /** The node agent's socket (SPIFFE Workload API). Named here so that nobody wonders why it was passed over. */
-export const workloadApi: Look = (machine) => ({
+export const workloadApi: Detect = (machine) => ({
   dismissed:
     variable(machine, 'SPIFFE_ENDPOINT_SOCKET') === undefined
       ? 'SPIFFE_ENDPOINT_SOCKET is not set'

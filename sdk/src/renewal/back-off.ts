@@ -1,68 +1,68 @@
-/** How long nothing is asked after a failure: for renewal, and for whoever asks for a token meanwhile. */
+/** Pauses after failures, for renewal and for requests of tokens meanwhile. */
 import { PurserError, isAway } from '../errors.ts'
-import type { Held } from './held-credentials.ts'
+import type { HeldCredentials } from './held-credentials.ts'
 
 export type BackOff = {
-  /** Milliseconds until the next try; 0 or less where it may be now. */
+  /** Milliseconds until the next attempt; 0 or less: now. */
   leftMs: () => number
-  /** Why nobody should ask Purser now, whatever for; undefined where nothing speaks against it. */
-  why: () => PurserError | undefined
+  /** Why Purser should not be called now for any purpose; undefined if it may be. */
+  reason: () => PurserError | undefined
   failed: (error: unknown) => void
-  /** Purser answered as it should: it is there again. */
+  /** Purser answered as it should. */
   reached(): void
-  /** What was due came. */
+  /** The due credentials were renewed. */
   renewed: () => void
 }
 
-type Parts = { held: Pick<Held, 'leftMs'>; elapsed: () => number; random: () => number }
+type Parts = { held: Pick<HeldCredentials, 'leftMs'>; elapsed: () => number; random: () => number }
 
-/** From the first wait to the longest. Purser may be back any moment; a refusal lasts until somebody does something. */
-const waits = { away: { shortest: 1_000, longest: 30_000 }, refused: { shortest: 5_000, longest: 60_000 } }
-/** A server whose credentials are due again as they come must not be asked without end. */
-const betweenMs = 1_000
-/** The longest that Retry-After counts where nothing is left to lose by it. */
-const longestAskedMs = 60_000
+/** Milliseconds. Purser may be back at any moment; a refusal lasts until an operator acts. */
+const delays = { away: { min: 1_000, max: 30_000 }, refused: { min: 5_000, max: 60_000 } }
+/** A server whose credentials are always due must not be called in a tight loop. */
+const minPauseMs = 1_000
+/** Caps Retry-After where no credential expires meanwhile. */
+const maxRequestedMs = 60_000
 
 export function createBackOff({ held, elapsed, random }: Parts): BackOff {
   let failures = 0
   /** By `elapsed`. */
   let since = -Infinity
   let until = -Infinity
-  let last: PurserError | undefined
+  let lastError: PurserError | undefined
 
-  /** Exponential, with jitter; never so long that what is held ends meanwhile though Purser is back. */
-  function waitFor(error: unknown): number {
-    const { shortest, longest } = isRefusal(error) ? waits.refused : waits.away
+  /** Exponential, with jitter; never so long that credentials expire although Purser is back. */
+  function delayFor(error: unknown): number {
+    const { min, max } = isRefusal(error) ? delays.refused : delays.away
     const left = held.leftMs()
-    const most = Math.min(longest, left > 0 ? Math.max(left / 5, shortest) : Math.max(longest / 3, shortest))
-    const wait = Math.min(shortest * 2 ** Math.min(failures - 1, 16), most) * (0.5 + random() / 2)
-    const asked = error instanceof PurserError ? (error.retryAfterSeconds ?? 0) * 1_000 : 0
-    return Math.max(wait, Math.min(asked, left > 0 && Number.isFinite(left) ? left / 2 : longestAskedMs))
+    const limit = Math.min(max, Math.max(left > 0 ? left / 5 : max / 3, min))
+    const delay = Math.min(min * 2 ** Math.min(failures - 1, 16), limit) * (0.5 + random() / 2)
+    const requestedMs = error instanceof PurserError ? (error.retryAfterSeconds ?? 0) * 1_000 : 0
+    return Math.max(delay, Math.min(requestedMs, left > 0 && Number.isFinite(left) ? left / 2 : maxRequestedMs))
   }
 
-  /** A machine may have slept meanwhile, and what was held be over. */
-  const end = (): number => (held.leftMs() > 0 ? until : Math.min(until, since + longestAskedMs))
+  /** The machine may have slept meanwhile, so that the credentials have expired. */
+  const end = (): number => (held.leftMs() > 0 ? until : Math.min(until, since + maxRequestedMs))
   const leftMs = (): number => end() - elapsed()
   return {
     leftMs,
-    why: () => (leftMs() > 0 && isAway(last) ? last : undefined),
+    reason: () => (leftMs() > 0 && isAway(lastError) ? lastError : undefined),
     failed(error) {
       failures++
-      last = error instanceof PurserError ? error : undefined
+      lastError = error instanceof PurserError ? error : undefined
       since = elapsed()
-      until = since + waitFor(error)
+      until = since + delayFor(error)
     },
     reached() {
-      if (!isAway(last)) return
+      if (!isAway(lastError)) return
       failures = 0
-      last = undefined
+      lastError = undefined
       until = -Infinity
     },
     renewed() {
       failures = 0
-      last = undefined
+      lastError = undefined
       since = elapsed()
-      until = since + betweenMs
+      until = since + minPauseMs
     },
   }
 }

@@ -1,64 +1,64 @@
-/** What a client holds, part by part: since when, until when, and when to get the next one. */
+/** The current credentials of a client, each with its remaining lifetime and the time of its renewal. */
 import type { PurserError } from '../errors.ts'
 import type { Credentials } from '../credentials/fetch-credentials.ts'
 import { type Clocks, type Lifetime, lifetimeFrom } from '../time/lifetime.ts'
 import type { AccessTokenReply, JwtReply } from '../credentials/reply.ts'
-import type { Wanted } from '../credentials/settings.ts'
+import type { Selection } from '../credentials/settings.ts'
 
 type Timed<T> = { value: T; life: Lifetime; renewAtAge: number }
 
-type Refused = { error: PurserError; at: number }
-type KeptJwt = Timed<JwtReply> & { isUsed: boolean; refused: Refused | undefined }
+type Refusal = { error: PurserError; at: number }
+type TimedJwt = Timed<JwtReply> & { isUsed: boolean; refused: Refusal | undefined }
 
 /** Milliseconds, as of now. */
-type Left = { lifeMs: number; leftMs: number }
-type HeldX509 = Left & { value: NonNullable<Credentials['x509']> }
-type HeldJwt = Left & {
+type Times = { lifeMs: number; leftMs: number }
+type HeldX509 = Times & { value: NonNullable<Credentials['x509']> }
+type HeldJwt = Times & {
   token: string
-  /** Why it is to be renewed no more, and for how long that has been known; undefined before it is time to renew. */
+  /** Why Purser refuses the next one, and for how long; undefined before it is time to renew. */
   refused: { error: PurserError; agoMs: number } | undefined
 }
 
-export type Held = {
-  /** Of the newest answer: who this is, and its receipt. */
+export type HeldCredentials = {
+  /** The newest answer: the identity, and the receipt. */
   newest(): Credentials
   x509(): HeldX509 | undefined
   accessToken(): AccessTokenReply | undefined
   jwt(audience: string): HeldJwt | undefined
-  /** Notes that somebody uses it, so that it is renewed ahead of its end. */
+  /** Marks a token as in use, so that it is renewed ahead of its end. */
   use(audience: string): void
-  /** Is renewed no more for so long, unless it comes all the same. */
+  /** Suspends the renewal of a token, unless an answer includes it. */
   postpone(audience: string, ms: number): void
-  /** Notes why the next one is not to be had. */
+  /** Notes why Purser refuses the next token. */
   refuse(audience: string, error: PurserError): void
-  take(given: Credentials): void
-  /** What is to be renewed now; undefined when nothing is. */
-  due(): Wanted | undefined
-  /** Everything that would be renewed sooner or later. */
-  all(): Wanted
-  /** Milliseconds until the next part is due: Infinity where there is none. */
+  store(credentials: Credentials): void
+  /** What to renew now; undefined if nothing is due. */
+  due(): Selection | undefined
+  /** Everything that is ever renewed. */
+  all(): Selection
+  /** Milliseconds until the next credential is due; Infinity without any. */
   dueInMs(): number
-  /** Milliseconds until the first of what is renewed ends: Infinity where there is nothing, 0 or less where one is over. */
+  /** Milliseconds until the first renewed credential expires: Infinity without any, 0 or less after it has expired. */
   leftMs(): number
 }
 
-export type HeldParts = Clocks & {
-  wanted: Wanted
-  /** Fraction of a lifetime after which to renew; the server's word, about half, unless given. */
+export type HeldCredentialsParts = Clocks & {
+  selection: Selection
+  /** Fraction of a lifetime after which to renew. Default: the server's advice, about half. */
   renewAt: number | undefined
   /** 0 to 1. */
   random: () => number
 }
 
-/** Part of the time until renewal by which it is brought forward at random, so that clients of one start drift apart. */
+/** Part of the time until renewal by which it is randomly brought forward, so that clients of one start drift apart. */
 const jitter = 0.1
-/** Parts of a lifetime, whatever the server says: not at once again, and not when it is too late. */
-const renewal = { earliest: 0.05, latest: 0.9 }
+/** Limits the server's advice, as parts of a lifetime. */
+const renewalPart = { min: 0.05, max: 0.9 }
 
-/** One part as of now, milliseconds. `early`: how much before its time it comes along with another. */
+/** One credential as of now, milliseconds. `early`: how long before its time it is renewed along with another. */
 type Part = { dueIn: number; early: number; left: number }
 
-/** What was asked for at the start and isn't there is always due. */
+/** A credential that connect() requested and that is missing is always due. */
 const missing: Part = { dueIn: -Infinity, early: 0, left: 0 }
 
 const partOf = ({ life, renewAtAge }: Timed<unknown>): Part => ({
@@ -67,42 +67,43 @@ const partOf = ({ life, renewAtAge }: Timed<unknown>): Part => ({
   left: life.leftMs(),
 })
 
-export function createHeld(parts: HeldParts, first: Credentials): Held {
-  const { wanted, renewAt, now, elapsed, random } = parts
+export function createHeldCredentials(parts: HeldCredentialsParts, first: Credentials): HeldCredentials {
+  const { selection: selection, renewAt, now, elapsed, random } = parts
   let newest = first
   let x509: Timed<NonNullable<Credentials['x509']>> | undefined
   let accessToken: Timed<AccessTokenReply> | undefined
-  const jwts = new Map<string, KeptJwt>()
-  /** Until when, by `elapsed`. */
-  const postponed = new Map<string, number>()
+  const jwts = new Map<string, TimedJwt>()
+  /** By `elapsed`. */
+  const postponedUntil = new Map<string, number>()
 
   function timed<T>(value: T, renewAfter: Date | undefined, end: Date): Timed<T> {
-    const at = newest.serverTime ?? now()
-    const life = lifetimeFrom(parts, end.getTime(), at)
+    const receivedAt = newest.serverTime ?? now()
+    const life = lifetimeFrom(parts, end.getTime(), receivedAt)
     const { lifeMs } = life
-    const half = renewAfter ? renewAfter.getTime() - at : lifeMs / 2
-    const planned = Math.min(renewAt === undefined ? half : lifeMs * renewAt, lifeMs * renewal.latest)
-    return { value, life, renewAtAge: Math.max(planned * (1 - jitter * random()), lifeMs * renewal.earliest) }
+    const advised = renewAfter ? renewAfter.getTime() - receivedAt : lifeMs / 2
+    const planned = Math.min(renewAt === undefined ? advised : lifeMs * renewAt, lifeMs * renewalPart.max)
+    return { value, life, renewAtAge: Math.max(planned * (1 - jitter * random()), lifeMs * renewalPart.min) }
   }
 
-  function take(given: Credentials): void {
-    newest = given
-    if (given.x509) x509 = timed(given.x509, given.x509.renewAfter, given.x509.notAfter)
-    if (given.accessToken) accessToken = timed(given.accessToken, undefined, given.accessToken.expiresAt)
+  function store(credentials: Credentials): void {
+    newest = credentials
+    if (credentials.x509) x509 = timed(credentials.x509, credentials.x509.renewAfter, credentials.x509.notAfter)
+    if (credentials.accessToken)
+      accessToken = timed(credentials.accessToken, undefined, credentials.accessToken.expiresAt)
     for (const [audience, { life }] of jwts) if (life.leftMs() <= 0) jwts.delete(audience)
-    for (const jwt of given.jwts) {
+    for (const jwt of credentials.jwts) {
       const audience = jwt.audience.join(' ')
-      postponed.delete(audience)
+      postponedUntil.delete(audience)
       jwts.set(audience, { ...timed(jwt, jwt.renewAfter, jwt.expiresAt), isUsed: false, refused: undefined })
     }
   }
 
-  /** Asked for at the start, or used since it came: others may lapse. */
+  /** Requested by connect(), or used since their receipt. Others may expire. */
   function liveJwts(): [string, Part][] {
-    const live = [...jwts].filter(([audience, { isUsed }]) => isUsed || wanted.jwts.includes(audience))
-    const missed = wanted.jwts.filter((jwt) => !jwts.has(jwt)).map((jwt): [string, Part] => [jwt, missing])
-    return [...live.map(([audience, jwt]): [string, Part] => [audience, partOf(jwt)]), ...missed].map(
-      ([audience, part]) => [audience, postponedTo(part, postponed.get(audience))],
+    const live = [...jwts].filter(([audience, { isUsed }]) => isUsed || selection.jwts.includes(audience))
+    const absent = selection.jwts.filter((jwt) => !jwts.has(jwt)).map((jwt): [string, Part] => [jwt, missing])
+    return [...live.map(([audience, jwt]): [string, Part] => [audience, partOf(jwt)]), ...absent].map(
+      ([audience, part]) => [audience, postponedTo(part, postponedUntil.get(audience))],
     )
   }
   const postponedTo = (part: Part, until: number | undefined): Part =>
@@ -110,20 +111,20 @@ export function createHeld(parts: HeldParts, first: Credentials): Held {
   const x509Part = (): Part => (x509 ? partOf(x509) : missing)
   const accessTokenPart = (): Part => (accessToken ? partOf(accessToken) : missing)
 
-  function pick(isDue: (part: Part) => boolean): Wanted {
+  function pick(isDue: (part: Part) => boolean): Selection {
     return {
-      ...(wanted.x509 && isDue(x509Part()) && { x509: wanted.x509 }),
+      ...(selection.x509 && isDue(x509Part()) && { x509: selection.x509 }),
       jwts: liveJwts().flatMap(([audience, part]) => (isDue(part) ? [audience] : [])),
-      ...(wanted.accessToken && isDue(accessTokenPart()) && { accessToken: wanted.accessToken }),
+      ...(selection.accessToken && isDue(accessTokenPart()) && { accessToken: selection.accessToken }),
     }
   }
   const live = (): Part[] => [
-    ...(wanted.x509 ? [x509Part()] : []),
-    ...(wanted.accessToken ? [accessTokenPart()] : []),
+    ...(selection.x509 ? [x509Part()] : []),
+    ...(selection.accessToken ? [accessTokenPart()] : []),
     ...liveJwts().map(([, part]) => part),
   ]
 
-  take(first)
+  store(first)
   return {
     newest: () => newest,
     x509: () => x509 && { value: x509.value, lifeMs: x509.life.lifeMs, leftMs: x509.life.leftMs() },
@@ -132,27 +133,27 @@ export function createHeld(parts: HeldParts, first: Credentials): Held {
       const jwt = jwts.get(audience)
       if (!jwt) return undefined
       const { value, life, renewAtAge, refused } = jwt
-      const told = refused && life.ageMs() >= renewAtAge
+      const isDue = life.ageMs() >= renewAtAge
       return {
         token: value.token,
         lifeMs: life.lifeMs,
         leftMs: life.leftMs(),
-        refused: told ? { error: refused.error, agoMs: elapsed() - refused.at } : undefined,
+        refused: refused && isDue ? { error: refused.error, agoMs: elapsed() - refused.at } : undefined,
       }
     },
     use(audience) {
       const jwt = jwts.get(audience)
       if (jwt) jwt.isUsed = true
     },
-    postpone: (audience, ms) => void postponed.set(audience, elapsed() + ms),
+    postpone: (audience, ms) => void postponedUntil.set(audience, elapsed() + ms),
     refuse(audience, error) {
       const jwt = jwts.get(audience)
       if (jwt) jwt.refused = { error, at: elapsed() }
     },
-    take,
+    store,
     due() {
       if (!live().some(({ dueIn }) => dueIn <= 0)) return undefined
-      // What is due soon comes along: one request for all.
+      // One request also renews what is due soon.
       return pick(({ dueIn, early }) => dueIn <= early)
     },
     all: () => pick(() => true),

@@ -1,7 +1,7 @@
-/** Whether Purser is there, as told to whoever listens: once when it goes, and once when it is back. */
-import type { BackOff } from './back-off.ts'
+/** Reports once when Purser becomes unreachable, and once when it is back. */
 import { type PurserError, isAway, isSuspect } from '../errors.ts'
 import type { Emitter } from '../events/emitter.ts'
+import type { BackOff } from './back-off.ts'
 
 export type Presence = {
   failed(failure: PurserError): void
@@ -11,7 +11,7 @@ export type Presence = {
 type Parts = {
   backOff: BackOff
   emit: Emitter['emit']
-  /** Why the identity that is held could not be renewed at the start; undefined where it was. */
+  /** Why the stored identity could not be renewed at the start; undefined if it was. */
   away: PurserError | undefined
   warn: (warning: string) => void
   elapsed: () => number
@@ -19,12 +19,12 @@ type Parts = {
 
 export function createPresence({ backOff, emit, away, warn, elapsed }: Parts): Presence {
   let awaySince = away && elapsed()
-  /** What was warned of since Purser was reached last. */
-  const suspected = new Set<string>()
+  /** Codes of the warnings since the last answer. */
+  const warnedOf = new Set<string>()
   if (away) backOff.failed(away)
 
   function answered(): void {
-    suspected.clear()
+    warnedOf.clear()
     backOff.reached()
     if (awaySince === undefined) return
     const afterMs = elapsed() - awaySince
@@ -37,14 +37,14 @@ export function createPresence({ backOff, emit, away, warn, elapsed }: Parts): P
     failed(failure) {
       if (failure.heads) emit('fork', { error: failure, heads: failure.heads })
       if (!isAway(failure)) {
-        // Not by a proof that was not found, for example.
+        // A local failure, such as a missing proof, is no answer.
         if (failure.status !== undefined || failure.heads) answered()
         return
       }
       backOff.failed(failure)
-      if (isSuspect(failure) && !suspected.has(failure.code)) {
-        suspected.add(failure.code)
-        warn(`what is held goes on to serve until it ends, and can't be renewed. ${failure.message}`)
+      if (isSuspect(failure) && !warnedOf.has(failure.code)) {
+        warnedOf.add(failure.code)
+        warn(`the current credentials can't be renewed, and stay in use until they expire. ${failure.message}`)
       }
       if (awaySince !== undefined) return
       awaySince = elapsed()

@@ -1,50 +1,53 @@
 /**
- * Keeps what a client holds alive: renews it ahead of its end, says what happens, and hands each new identity to whoever
- * presents it.
+ * Renews the credentials of a client ahead of their end, emits events, and hands each new identity to the parts that
+ * present it.
  */
 import { createBackOff } from './back-off.ts'
 import type { Bundle } from '../bundle/bundle.ts'
-import { type Bundles, createBundles } from '../bundle/bundle-cache.ts'
+import { type BundleCache, createBundleCache } from '../bundle/bundle-cache.ts'
 import { readCertificates } from '../certificates/certificates.ts'
+import { addListener } from '../events/listeners.ts'
 import { unlessAborted } from '../time/deadline.ts'
-import { PurserError, isConclusive, wordsOf } from '../errors.ts'
+import { createTurn } from '../time/turn.ts'
+import { PurserError, isConclusive, purserErrorFrom, wordsOf } from '../errors.ts'
 import type { Emitter } from '../events/emitter.ts'
 import type { Credentials } from '../credentials/fetch-credentials.ts'
-import type { Held } from './held-credentials.ts'
+import type { HeldCredentials } from './held-credentials.ts'
 import { createPresence } from './presence.ts'
-import type { By, Renew } from './next-credentials.ts'
+import type { NextCredentials } from './next-credentials.ts'
 import { createSchedule } from './schedule.ts'
-import type { Wanted } from '../credentials/settings.ts'
+import type { Selection } from '../credentials/settings.ts'
 import type { Transport } from '../connection/transport.ts'
 
-export type Keeper = {
-  bundles: Bundles
-  /** PEM: the newest roots that anything said. */
+export type Renewal = {
+  bundles: BundleCache
+  /** PEM: the newest roots, of a bundle or a certificate. */
   roots: () => string
-  /** Why the newest try to renew failed; undefined after one that didn't. */
+  /** Why the last attempt failed; undefined after a success. */
   lastError(): PurserError | undefined
-  /** Gets another token than the one that is held; not while Purser asked for patience or was just found away. */
+  /** Gets a new token, unless Purser sent Retry-After or was just unreachable. */
   obtainJwt(audience: string): Promise<string>
-  /** Gets what is kept elsewhere; not while Purser asked for patience or was just found away. */
-  obtain: (wanted: Wanted) => Promise<Credentials>
-  /** Gets everything anew; calls at the same time share a request. */
+  /** Gets credentials that others store, unless Purser sent Retry-After or was just unreachable. */
+  obtain: (selection: Selection) => Promise<Credentials>
+  /** Renews everything. Concurrent calls share the request. */
   renewAll(signal?: AbortSignal): Promise<void>
-  /** Something is used that was not before. */
-  look: () => void
-  onIdentity: (hear: () => void) => () => void
+  /** Renews what is due, for example after a token was first used. */
+  check: () => void
+  /** Calls the listener after each new certificate and each change of the roots. */
+  onIdentity: (listener: () => void) => () => void
   close: () => void
 }
 
-export type KeeperParts = {
-  held: Held
-  renew: Renew
+export type RenewalParts = {
+  held: HeldCredentials
+  nextCredentials: NextCredentials
   transport: Transport
   emitter: Emitter
-  /** Called with each new certificate, before anybody hears of it. */
-  keep: (given: Credentials) => Promise<void>
-  /** The roots moved on. */
+  /** Stores each new certificate, before the listeners hear of it. */
+  keep: (credentials: Credentials) => Promise<void>
+  /** Receives each change of the roots. */
   follow: (roots: string) => void
-  /** Why the identity that is held could not be renewed at the start; undefined where it was. */
+  /** Why the stored identity could not be renewed at the start; undefined if it was. */
   away: PurserError | undefined
   closing: AbortSignal
   warn: (warning: string) => void
@@ -53,34 +56,34 @@ export type KeeperParts = {
   random: () => number
 }
 
-/** How soon a token that was refused is asked for again, where it was asked for at the start. */
+/** Pause before a refused token is requested again, if connect() requested it. */
 const postponedMs = 60_000
 
-/** The same certificates, however they are written down. */
-const namesOf = (roots: string): string => (readCertificates(roots) ?? []).map(String).toSorted().join('')
+/** The same certificates in the same notation and order. */
+const canonicalRoots = (roots: string): string => (readCertificates(roots) ?? []).map(String).toSorted().join('')
 
-export function createKeeper(parts: KeeperParts): Keeper {
-  const { held, renew, transport, emitter, keep, follow, closing, warn, elapsed, random } = parts
+export function createRenewal(parts: RenewalParts): Renewal {
+  const { held, nextCredentials, transport, emitter, keep, follow, closing, warn, elapsed, random } = parts
   const { emit } = emitter
-  const hearers = new Set<() => void>()
+  const listeners = new Set<() => void>()
   let lastError = parts.away
   let roots = held.newest().x509?.trustBundle ?? ''
   follow(roots)
 
-  let first = true
-  const bundles = createBundles({ transport, onBundle, closing, random })
+  let isFirstBundle = true
+  const bundles = createBundleCache({ transport, onBundle, closing, random })
   const backOff = createBackOff({ held, elapsed, random })
   const presence = createPresence({ backOff, emit, away: parts.away, warn, elapsed })
-  const tellHearers = (): void => hearers.forEach((hear) => hear())
+  const notify = (): void => listeners.forEach((listener) => listener())
 
-  /** Every one counts, news or not: something else may have moved the roots since the one before. */
-  function onBundle(bundle: Bundle, isNews: boolean): void {
-    const moved = roots !== '' && namesOf(bundle.roots) !== namesOf(roots)
-    if (moved || isNews) setRoots(bundle.roots)
-    // The first that is read is news only where the certificate came with other roots.
-    if (moved || (isNews && !first)) emit('bundle', { sequence: bundle.sequence })
-    first = false
-    if (moved) tellHearers()
+  /** Even an unchanged bundle counts: a certificate may have changed the roots since the previous bundle. */
+  function onBundle(bundle: Bundle, isNew: boolean): void {
+    const isChanged = roots !== '' && canonicalRoots(bundle.roots) !== canonicalRoots(roots)
+    if (isChanged || isNew) setRoots(bundle.roots)
+    // The first bundle is an event only if it differs from the roots of the certificate.
+    if (isChanged || (isNew && !isFirstBundle)) emit('bundle', { sequence: bundle.sequence })
+    isFirstBundle = false
+    if (isChanged) notify()
   }
 
   function setRoots(next: string): void {
@@ -89,105 +92,99 @@ export function createKeeper(parts: KeeperParts): Keeper {
   }
 
   /**
-   * A renewal may come from a replica that lags behind, and would take back a root that is in use, or one that was
-   * withdrawn. So where it differs from the bundle, that one is asked for, and counts.
+   * A replica that lags behind could remove a new root, or restore a withdrawn one. So if the roots of a new certificate
+   * differ from the bundle, the client reads the bundle again, which counts.
    */
   function onX509({ trustBundle }: NonNullable<Credentials['x509']>): void {
-    if (namesOf(trustBundle) === namesOf(roots)) return
-    const isAlone = !bundles.known()
-    if (isAlone) setRoots(trustBundle)
-    // Its keys for tokens will have moved as well.
+    if (canonicalRoots(trustBundle) === canonicalRoots(roots)) return
+    const hasNoBundle = !bundles.current()
+    if (hasNoBundle) setRoots(trustBundle)
+    // The JWT keys may have changed as well.
     bundles.reread().catch(() => {
-      if (isAlone || closing.aborted) return
+      if (hasNoBundle || closing.aborted) return
       setRoots(trustBundle)
-      tellHearers()
+      notify()
     })
   }
 
   function onFailure(error: unknown): PurserError {
-    const failure =
-      error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error), { cause: error })
+    const failure = purserErrorFrom(error)
     if (closing.aborted) return failure
     lastError = failure
     presence.failed(failure)
     return failure
   }
 
-  /** Why the tokens among what was wanted are to be renewed no more. */
-  function onRefused(wanted: Wanted, failure: PurserError): void {
+  /** Notes why the requested tokens can't be renewed. */
+  function onRefused(selection: Selection, failure: PurserError): void {
     if (!isConclusive(failure)) return
-    const { refused } = partsOf(wanted, failure)
-    const audiences = failure.code === 'not_granted' ? refused : wanted.jwts
+    const { refused } = partsOf(selection, failure)
+    const audiences = failure.code === 'not_granted' ? refused : selection.jwts
     for (const audience of audiences) held.refuse(audience, failure)
   }
 
-  async function obtainNow(wanted: Wanted): Promise<Credentials> {
-    let got: { given: Credentials; by: By }
+  async function obtainNow(selection: Selection): Promise<Credentials> {
+    let renewed: Awaited<ReturnType<NextCredentials>>
     try {
-      got = await renew(wanted, closing)
+      renewed = await nextCredentials(selection, closing)
     } catch (error) {
       const failure = onFailure(error)
-      onRefused(wanted, failure)
+      onRefused(selection, failure)
       throw failure
     }
-    const { given, by } = got
+    const { credentials, by } = renewed
     presence.answered()
-    held.take(given)
-    if (given.x509) {
+    held.store(credentials)
+    if (credentials.x509) {
       lastError = undefined
-      onX509(given.x509)
-      await keep(given)
-      tellHearers()
+      onX509(credentials.x509)
+      await keep(credentials)
+      notify()
     }
-    const { serialNumber, notAfter } = given.x509 ?? {}
+    const { serialNumber, notAfter } = credentials.x509 ?? {}
     emit('renewed', { serialNumber, notAfter, by })
-    return given
+    return credentials
   }
 
-  /** One at a time, so that each presents the certificate that the one before brought. */
-  let turn: Promise<unknown> = Promise.resolve()
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work)
-    turn = result.catch(() => undefined)
-    return result
-  }
-  const obtain = (wanted: Wanted): Promise<Credentials> => inTurn(() => obtainNow(wanted))
+  /** One at a time, so that each request presents the newest certificate. */
+  const inTurn = createTurn()
+  const obtain = (selection: Selection): Promise<Credentials> => inTurn(() => obtainNow(selection))
 
-  async function obtainPatiently(wanted: Wanted): Promise<Credentials> {
-    const why = backOff.why()
-    if (why) throw why
-    return obtainNow(wanted)
+  async function obtainUnlessAway(selection: Selection): Promise<Credentials> {
+    const reason = backOff.reason()
+    if (reason) throw reason
+    return obtainNow(selection)
   }
 
   function obtainJwt(audience: string): Promise<string> {
-    const before = held.jwt(audience)?.token
+    const previous = held.jwt(audience)?.token
     return inTurn(async () => {
-      const came = held.jwt(audience)?.token
-      // With the renewal that was under way.
-      if (came !== undefined && came !== before) return came
-      const [jwt] = (await obtainPatiently({ jwts: [audience] })).jwts
+      // A renewal in progress may have brought a new token.
+      const current = held.jwt(audience)?.token
+      if (current !== undefined && current !== previous) return current
+      const [jwt] = (await obtainUnlessAway({ jwts: [audience] })).jwts
       if (!jwt) throw new PurserError('bad_reply', 'the server issued no JWT')
       return jwt.token
     })
   }
 
-  /** What is granted no more is left out, so that the rest doesn't lapse with it: a request is all or nothing. */
-  async function obtainGranted(wanted: Wanted): Promise<void> {
+  /** Leaves out what is no longer granted, so that the rest does not expire with it: a request is all or nothing. */
+  async function obtainGranted(selection: Selection): Promise<void> {
     try {
-      await obtain(wanted)
+      await obtain(selection)
     } catch (error) {
-      const { granted, refused } = partsOf(wanted, error)
+      const { granted, refused } = partsOf(selection, error)
       if (!granted) throw error
       for (const audience of refused) {
         held.postpone(audience, postponedMs)
-        warn(`a JWT for ${audience} is not granted any more, so it is renewed no longer. ${wordsOf(error)}`)
+        warn(`a JWT for ${audience} is no longer granted, so it is not renewed. ${wordsOf(error)}`)
       }
       await obtain(granted)
-      if (wanted.x509 && !granted.x509) throw error
+      if (selection.x509 && !granted.x509) throw error
     }
   }
 
-  let all: Promise<void> | undefined
+  let pending: Promise<void> | undefined
   const schedule = createSchedule({ held, renew: obtainGranted, backOff, emit, lastError: () => lastError })
 
   async function renewNow(): Promise<void> {
@@ -200,16 +197,13 @@ export function createKeeper(parts: KeeperParts): Keeper {
     roots: () => roots,
     lastError: () => lastError,
     obtainJwt,
-    obtain: (wanted) => inTurn(() => obtainPatiently(wanted)),
+    obtain: (selection) => inTurn(() => obtainUnlessAway(selection)),
     async renewAll(signal) {
-      await unlessAborted(signal, () => (all ??= renewNow().finally(() => (all = undefined))))
-      schedule.look()
+      await unlessAborted(signal, () => (pending ??= renewNow().finally(() => (pending = undefined))))
+      schedule.check()
     },
-    look: schedule.look,
-    onIdentity(hear) {
-      hearers.add(hear)
-      return () => void hearers.delete(hear)
-    },
+    check: schedule.check,
+    onIdentity: (listener) => addListener(listeners, listener),
     close() {
       schedule.close()
       bundles.close()
@@ -217,20 +211,20 @@ export function createKeeper(parts: KeeperParts): Keeper {
   }
 }
 
-/** By the JSON pointers of a refusal: what would be granted without them, if that is anything and anything less. */
-function partsOf(wanted: Wanted, error: unknown): { granted: Wanted | undefined; refused: string[] } {
+/** Splits a selection by the JSON pointers of a refusal. `granted` is undefined if nothing, or everything, is left. */
+function partsOf(selection: Selection, error: unknown): { granted: Selection | undefined; refused: string[] } {
   const pointers =
     error instanceof PurserError && error.code === 'not_granted' ? error.errors.map(({ pointer }) => pointer) : []
   const isRefused = (part: string): boolean =>
     pointers.some((pointer) => pointer === part || pointer.startsWith(`${part}/`))
-  const refused = wanted.jwts.filter((_, n) => isRefused(`/jwts/${n}`) || pointers.includes('/jwts'))
-  const { x509, jwts, accessToken } = wanted
+  const refused = selection.jwts.filter((_, n) => isRefused(`/jwts/${n}`) || pointers.includes('/jwts'))
+  const { x509, jwts, accessToken } = selection
   const granted = {
     ...(x509 && !isRefused('/x509') && { x509 }),
     jwts: jwts.filter((jwt) => !refused.includes(jwt)),
     ...(accessToken && !isRefused('/accessToken') && { accessToken }),
   }
-  const less = refused.length > 0 || Boolean(granted.x509) !== Boolean(x509)
-  const something = granted.x509 ?? granted.accessToken ?? granted.jwts[0]
-  return { granted: less && something !== undefined ? granted : undefined, refused }
+  const isLess = refused.length > 0 || Boolean(granted.x509) !== Boolean(x509)
+  const remainder = granted.x509 ?? granted.accessToken ?? granted.jwts[0]
+  return { granted: isLess && remainder !== undefined ? granted : undefined, refused }
 }

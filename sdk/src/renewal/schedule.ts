@@ -1,89 +1,89 @@
-/** When to renew, and what to say meanwhile: about half of a lifetime in, again with back-off, until it works or is over. */
-import type { BackOff } from './back-off.ts'
+/** When to renew: about half of a lifetime in, then with back-off; and when to report an expiring certificate. */
+import type { Selection } from '../credentials/settings.ts'
 import { type PurserError, isAway } from '../errors.ts'
 import type { Emitter } from '../events/emitter.ts'
-import type { Held } from './held-credentials.ts'
-import type { Wanted } from '../credentials/settings.ts'
+import type { BackOff } from './back-off.ts'
+import type { HeldCredentials } from './held-credentials.ts'
 
 export type Schedule = {
-  /** Looks at the clock and at what is held now, for example after something was used for the first time. */
-  look: () => void
+  /** Renews what is due and sets the timer, for example after a token was first used. */
+  check: () => void
   close(): void
 }
 
 type Parts = {
-  held: Held
-  /** Asks and takes what comes. Rejects with a PurserError; that Purser is away, the back-off is told by it. */
-  renew: (wanted: Wanted) => Promise<unknown>
+  held: HeldCredentials
+  /** Renews and stores the selection. Rejects with a PurserError; if Purser is away, the back-off already knows. */
+  renew: (selection: Selection) => Promise<unknown>
   backOff: BackOff
   emit: Emitter['emit']
-  /** Why the newest try failed; undefined after one that didn't. */
+  /** Why the last attempt failed; undefined after a success. */
   lastError: () => PurserError | undefined
 }
 
-/** A clock may jump and a machine may sleep: the clock on the wall is looked at again at the latest then. */
+/** The wall clock may jump and a machine may sleep, so the clock is read at least this often. */
 const maxSleepMs = 30_000
-/** Part of the certificate's lifetime that is left when it is told that it could not be renewed yet. */
-const expiring = 0.25
+/** The remaining part of the certificate's lifetime at which `expiring` is emitted. */
+const expiringPart = 0.25
 
 export function createSchedule({ held, renew, backOff, emit, lastError }: Parts): Schedule {
   let timer: NodeJS.Timeout | undefined
-  let closed = false
-  let busy = false
-  /** Of which certificate it was said already. */
-  let said: { serialNumber: string; expiring: boolean; expired: boolean } | undefined
+  let isClosed = false
+  let isRenewing = false
+  /** The events of the current certificate. */
+  let emitted: { serialNumber: string; expiring: boolean; expired: boolean } | undefined
 
-  function tell(): void {
+  function emitExpiry(): void {
     const x509 = held.x509()
     if (!x509) return
     const { serialNumber, notAfter } = x509.value
-    if (said?.serialNumber !== serialNumber) said = { serialNumber, expiring: false, expired: false }
-    if (!said.expiring && x509.leftMs <= x509.lifeMs * expiring) {
-      said.expiring = true
+    if (emitted?.serialNumber !== serialNumber) emitted = { serialNumber, expiring: false, expired: false }
+    if (!emitted.expiring && x509.leftMs <= x509.lifeMs * expiringPart) {
+      emitted.expiring = true
       if (x509.leftMs > 0) emit('expiring', { notAfter, error: lastError() })
     }
-    if (!said.expired && x509.leftMs <= 0) {
-      said.expired = true
+    if (!emitted.expired && x509.leftMs <= 0) {
+      emitted.expired = true
       emit('expired', { notAfter, error: lastError() })
     }
   }
 
-  async function attempt(wanted: Wanted): Promise<void> {
-    busy = true
+  async function attempt(selection: Selection): Promise<void> {
+    isRenewing = true
     try {
-      await renew(wanted)
+      await renew(selection)
       backOff.renewed()
     } catch (error) {
       if (!isAway(error)) backOff.failed(error)
     } finally {
-      busy = false
-      look()
+      isRenewing = false
+      check()
     }
   }
 
-  function nextLookMs(): number {
+  function nextCheckMs(): number {
     const x509 = held.x509()
-    const due = busy ? Infinity : Math.max(held.dueInMs(), backOff.leftMs())
-    const words = x509 ? [x509.leftMs - x509.lifeMs * expiring, x509.leftMs].filter((ms) => ms > 0) : []
-    return Math.min(due, ...words)
+    const due = isRenewing ? Infinity : Math.max(held.dueInMs(), backOff.leftMs())
+    const events = x509 ? [x509.leftMs - x509.lifeMs * expiringPart, x509.leftMs].filter((ms) => ms > 0) : []
+    return Math.min(due, ...events)
   }
 
-  function look(): void {
-    if (closed) return
-    tell()
-    // Whoever was told may have closed it.
-    if (closed) return
-    const wanted = busy || backOff.leftMs() > 0 ? undefined : held.due()
-    if (wanted) void attempt(wanted)
+  function check(): void {
+    if (isClosed) return
+    emitExpiry()
+    // A listener may have closed the client.
+    if (isClosed) return
+    const selection = isRenewing || backOff.leftMs() > 0 ? undefined : held.due()
+    if (selection) void attempt(selection)
     clearTimeout(timer)
-    timer = setTimeout(look, Math.min(Math.max(Math.ceil(nextLookMs()), 10), maxSleepMs)).unref()
+    timer = setTimeout(check, Math.min(Math.max(Math.ceil(nextCheckMs()), 10), maxSleepMs)).unref()
   }
 
-  look()
+  check()
   return {
-    look,
+    check,
     close() {
-      closed = true
+      isClosed = true
       clearTimeout(timer)
     },
   }

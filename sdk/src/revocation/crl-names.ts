@@ -1,4 +1,4 @@
-/** Which CRL would name a certificate, and whose it is. */
+/** Which CRL would list a certificate, and who signs it. */
 import type { X509Certificate } from 'node:crypto'
 import { fieldsOf } from '../certificates/fields.ts'
 import { readCertificates } from '../certificates/certificates.ts'
@@ -6,21 +6,21 @@ import { bareHex } from '../certificates/der.ts'
 
 export type CrlName = {
   key: string
-  /** As the certificate has it. */
+  /** The distribution point in the certificate. */
   url: string
-  /** What Purser is asked for, at the address that is known for it: `/crl/<key id>`. */
+  /** The path at the configured server: `/crl/<key id>`. */
   path: string
-  /** Who signed the certificate, and signs the CRL. */
+  /** Signs the certificate and the CRL. */
   issuer: X509Certificate
-  /** The certificate's, as a CRL is read. */
+  /** The certificate's serial number, in the form of a parsed CRL. */
   serial: string
 }
 
-/** @param roots PEM, as they are now: the issuers of what has none above it in its chain */
+/** @param roots PEM: the current roots, which issue the top of each chain */
 export function createCrlNames(
   roots: () => string,
 ): (certificate: X509Certificate, above: X509Certificate | undefined) => CrlName | undefined {
-  const known = new WeakMap<X509Certificate, CrlName>()
+  const cache = new WeakMap<X509Certificate, CrlName>()
   let text = ''
   let parsed: X509Certificate[] = []
   const current = (): X509Certificate[] => {
@@ -32,18 +32,18 @@ export function createCrlNames(
   }
 
   return (certificate, above) => {
-    const before = known.get(certificate)
-    if (before) return before
+    const cached = cache.get(certificate)
+    if (cached) return cached
     const url = urlOf(certificate)
     const [path] = /\/crl\/[\w-]{1,64}$/.exec(url ?? '') ?? []
     if (url === undefined || path === undefined) return undefined
     const issuer = [...(above ? [above] : []), ...current()].find(
-      (it) => certificate.checkIssued(it) && certificate.verify(it.publicKey),
+      (candidate) => certificate.checkIssued(candidate) && certificate.verify(candidate.publicKey),
     )
     if (!issuer) return undefined
     const serial = bareHex(certificate.serialNumber)
     const name = { key: `${url} ${issuer.fingerprint256}`, url, path, issuer, serial }
-    known.set(certificate, name)
+    cache.set(certificate, name)
     return name
   }
 }
@@ -52,7 +52,7 @@ function urlOf(certificate: X509Certificate): string | undefined {
   try {
     return fieldsOf(certificate).crlUrl
   } catch {
-    // Not one of Purser's, which are strict DER.
+    // Certificates of Purser are strict DER.
     return undefined
   }
 }

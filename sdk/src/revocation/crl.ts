@@ -23,44 +23,42 @@ export type Crl = {
 }
 
 /**
- * @param der as served
- * @param issuer whose key must have signed it
- * @throws DerError in words
+ * @param issuer must have signed it
+ * @throws DerError
  */
 export function readCrl(der: Buffer, issuer: X509Certificate): Crl {
   const [tbs, algorithm, signature, ...more] = members(expect(readDer(der), tag.sequence, 'the CRL'))
-  if (!tbs || !algorithm || more.length > 0) throw new DerError('the CRL has not three parts')
+  if (!tbs || !algorithm || more.length > 0) throw new DerError('the CRL does not have three parts')
   const parts = members(expect(tbs, tag.sequence, 'its signed part'))
-  const take = (when: (type: number) => boolean): Der | undefined =>
-    parts[0] && when(parts[0].tag) ? parts.shift() : undefined
+  const optional = (type: number): Der | undefined => (parts[0]?.tag === type ? parts.shift() : undefined)
 
-  // Before anything in it is believed.
+  // Checked before anything in it is trusted.
   const { subject, keyUsage } = fieldsOf(issuer)
-  if (keyUsage?.signsCrls === false) throw new DerError('its issuer may sign no CRLs')
+  if (keyUsage?.signsCrls === false) throw new DerError('its issuer may not sign CRLs')
   if (!isSigned(tbs, algorithm, readBits(signature, 'its signature'), issuer.publicKey))
-    throw new DerError('its signature is not that of its issuer')
+    throw new DerError('its signature is not its issuer’s')
 
   if (readInteger(parts.shift(), 'its version') !== '1') throw new DerError('it is not of version 2')
-  // section 5.1.1.2: the same within and beside what is signed
+  // section 5.1.1.2: the algorithm inside the signed part equals the one beside it
   if (parts.shift()?.whole.equals(algorithm.whole) !== true) throw new DerError('its two algorithms differ')
-  if (parts.shift()?.whole.equals(subject) !== true) throw new DerError('it is of another issuer')
+  if (parts.shift()?.whole.equals(subject) !== true) throw new DerError('it has another issuer')
   const thisUpdate = readTime(parts.shift(), 'its time')
   const nextUpdate = readTime(parts.shift(), 'its end')
-  const revoked = take((type) => type === tag.sequence)
-  const extensions = take((type) => type === inContext(0))
+  const revoked = optional(tag.sequence)
+  const extensions = optional(inContext(0))
   if (parts.length > 0) throw new DerError('something follows its last part')
   if (!extensions) throw new DerError('it has no number')
-  return { thisUpdate, nextUpdate, number: readExtras(extensions), serials: readSerials(revoked) }
+  return { thisUpdate, nextUpdate, number: readCrlNumber(extensions), serials: readSerials(revoked) }
 }
 
 const crlNumber = '551d14'
 
-/** Critical ones would say that this is not the whole list, or not of this issuer (sections 5.2.4, 5.2.5). */
-function readExtras({ content }: Der): bigint {
+/** Refuses critical extensions: they mark partial CRLs, and CRLs of other issuers (sections 5.2.4, 5.2.5). */
+function readCrlNumber({ content }: Der): bigint {
   const extensions = readExtensions(readDer(content))
   const number = extensions.get(crlNumber)
   for (const { critical } of extensions.values()) {
-    if (critical) throw new DerError('it has a critical extension, and none is known here')
+    if (critical) throw new DerError('it has an unknown critical extension')
   }
   if (!number) throw new DerError('it has no number')
   return BigInt(`0x${readInteger(readDer(number.value), 'its number')}`)
@@ -72,15 +70,15 @@ function readSerials(list: Der | undefined): Set<string> {
     const [serial, at, extras, ...more] = members(expect(entry, tag.sequence, 'an entry'))
     if (more.length > 0) throw new DerError('an entry has more than three parts')
     readTime(at, "an entry's time")
-    // section 5.3: an entry with a critical extension that is not known may be about another issuer's certificate
+    // section 5.3: an entry with an unknown critical extension may list a certificate of another issuer
     if (extras && [...readExtensions(extras).values()].some(({ critical }) => critical))
-      throw new DerError('an entry has a critical extension, and none is known here')
+      throw new DerError('an entry has an unknown critical extension')
     serials.add(readInteger(serial, "an entry's serial number"))
   }
   return serials
 }
 
-/** AlgorithmIdentifiers as they are written (RFC 5758 section 3.2, RFC 4055 section 5, RFC 8410 section 3), in hex. */
+/** Encoded AlgorithmIdentifiers (RFC 5758 section 3.2, RFC 4055 section 5, RFC 8410 section 3), in hex. */
 const algorithms: Readonly<Record<string, { type: string; digest: string | null }>> = {
   '300a06082a8648ce3d040302': { type: 'ec', digest: 'sha256' },
   '300a06082a8648ce3d040303': { type: 'ec', digest: 'sha384' },
@@ -94,6 +92,6 @@ const algorithms: Readonly<Record<string, { type: string; digest: string | null 
 function isSigned(tbs: Der, { whole }: Der, signature: Buffer, key: KeyObject): boolean {
   const algorithm = algorithms[whole.toString('hex')]
   if (!algorithm || algorithm.type !== key.asymmetricKeyType)
-    throw new DerError('it is signed by an algorithm that is not known here, or not of the key of its issuer')
+    throw new DerError('its signature algorithm is unknown, or does not fit its issuer’s key')
   return verify(algorithm.digest, tbs.whole, key, signature)
 }

@@ -1,134 +1,131 @@
 /**
- * What was revoked, by Purser's CRLs: that of each issuing key whose certificates were met, and the root's, which names
- * issuing keys that were withdrawn. Nobody waits for one: a certificate that is revoked loses its connections when the
- * CRL that names it arrives. Where none can be had, the last one counts on, also beyond its end, and that is warned of.
+ * Revoked certificates, by Purser's CRLs: those of the issuing keys whose certificates were seen, and the root's, which
+ * lists withdrawn issuing keys. No connection waits for a CRL: a revoked certificate loses its connections when the CRL
+ * arrives. If no CRL is available, the last one stays in use even after its end, with a warning.
  */
 import type { X509Certificate } from 'node:crypto'
 import { type CrlName, createCrlNames } from './crl-names.ts'
 import { type Crl, readCrl } from './crl.ts'
+import { addListener } from '../events/listeners.ts'
 import { DerError } from '../certificates/der.ts'
 import { PurserError, wordsOf } from '../errors.ts'
 import type { Transport } from '../connection/transport.ts'
 
-/** What Purser says was revoked, as of its newest CRLs. */
-export type Revoked = {
+export type RevokedCertificates = {
   /**
-   * True once a CRL names the certificate or one above it.
-   * @param chain leaf first; CRLs that aren't known yet are asked for, and until then the answer is without them
+   * Whether a CRL lists the certificate or an issuer above it.
+   * @param chain leaf first; fetches missing CRLs in the background, and answers without them meanwhile
    */
   includes(chain: readonly X509Certificate[]): boolean
-  /** Hears when there is news, so that open connections are looked at again. Answers how to stop hearing. */
-  onNews(hear: () => void): () => void
+  /** Calls the listener when a CRL lists more, to check open connections again. @returns a function that removes it */
+  onNews(listener: () => void): () => void
 }
 
 type Parts = {
   transport: Pick<Transport, 'exchange'>
-  /** What the verified server calls itself: a CRL of Purser's is under this URL. */
+  /** The issuer URL of the verified server: CRLs of Purser are below it. */
   issuer: (signal: AbortSignal) => Promise<string>
-  /** PEM: the roots as they are now. */
+  /** PEM: the current roots. */
   roots: () => string
   warn: (warning: string) => void
   closing: AbortSignal
   now: () => number
   random: () => number
-  /** Purser serves a CRL for at most a minute before it is made anew. */
+  /** Purser renews a CRL after at most a minute. */
   pollMs?: number
 }
 
-type List = CrlName & { crl: Crl | undefined; usedAt: number; underWay: boolean; warned: boolean }
+type List = CrlName & { crl: Crl | undefined; usedAt: number; isPending: boolean; hasWarned: boolean }
 
-/** An issuer rotates once in days: more than a few at a time are nobody's. */
+/** Issuers rotate within days, so honest certificates need only a few lists. */
 const maxLists = 64
 const maxBytes = 4 * 1024 * 1024
 
-/** `reread` asks for every list now. */
-export function createRevoked(parts: Parts): Revoked & { reread: () => Promise<void> } {
+/** `reread` fetches every list now. */
+export function createRevokedCertificates(parts: Parts): RevokedCertificates & { reread: () => Promise<void> } {
   const { transport, issuer, roots, warn, closing, now, random, pollMs = 60_000 } = parts
   const lists = new Map<string, List>()
-  const hearers = new Set<() => void>()
+  const listeners = new Set<() => void>()
   const nameOf = createCrlNames(roots)
   let timer: NodeJS.Timeout | undefined
 
   function listOf(name: CrlName): List {
-    const known = lists.get(name.key)
-    if (known) {
-      known.usedAt = now()
-      return known
+    const current = lists.get(name.key)
+    if (current) {
+      current.usedAt = now()
+      return current
     }
-    const made = { ...name, crl: undefined, usedAt: now(), underWay: false, warned: false }
-    lists.set(name.key, made)
+    const list = { ...name, crl: undefined, usedAt: now(), isPending: false, hasWarned: false }
+    lists.set(name.key, list)
     if (lists.size > maxLists) {
       const [oldest] = [...lists.values()].toSorted((a, b) => a.usedAt - b.usedAt)
       if (oldest) lists.delete(oldest.key)
     }
-    void refresh(made)
-    timer ??= plan()
-    return made
+    void refresh(list)
+    timer ??= schedule()
+    return list
   }
 
-  /** Rejects never. */
+  /** Never rejects. */
   async function refresh(list: List): Promise<void> {
-    if (list.underWay || closing.aborted) return
-    list.underWay = true
+    if (list.isPending || closing.aborted) return
+    list.isPending = true
     try {
       const next = await fetchCrl(list)
-      const before = list.crl
-      // A replica that is behind has less to say; what has ended says nothing.
-      if (before && next.number < before.number && before.nextUpdate.getTime() > now()) return
+      const current = list.crl
+      // A replica that lags behind sends an older CRL, which counts only if the current one has ended.
+      if (current && next.number < current.number && current.nextUpdate.getTime() > now()) return
       list.crl = next
-      list.warned = false
-      if ([...next.serials].some((serial) => !before?.serials.has(serial))) hearers.forEach((hear) => hear())
+      list.hasWarned = false
+      if ([...next.serials].some((serial) => !current?.serials.has(serial))) listeners.forEach((listener) => listener())
     } catch (error) {
       onFailure(list, error)
     } finally {
-      list.underWay = false
+      list.isPending = false
     }
   }
 
   async function fetchCrl({ url, path, issuer: certificate }: List): Promise<Crl> {
     if (url !== (await issuer(closing)) + path)
-      throw new DerError(`${url} is no CRL of Purser's, so it is not asked for`)
+      throw new DerError(`${url} is not below Purser's issuer URL, so it is not fetched`)
     const { status, bytes } = await transport.exchange({ method: 'GET', path, maxBytes }, closing)
     if (status !== 200) throw new PurserError('unreachable', `${path} answered ${status}`)
     return readCrl(bytes, certificate)
   }
 
-  /** Once, until it can be had again. That Purser is away is told elsewhere, and matters here once the last one has ended. */
+  /** Warns once until a fetch succeeds. While the last CRL is valid, it is enough that renewal reports an absent Purser. */
   function onFailure(list: List, error: unknown): void {
-    const stillGood = list.crl && list.crl.nextUpdate.getTime() > now()
-    if (closing.aborted || list.warned || (stillGood && !(error instanceof DerError))) return
-    list.warned = true
+    const isValid = list.crl && list.crl.nextUpdate.getTime() > now()
+    if (closing.aborted || list.hasWarned || (isValid && !(error instanceof DerError))) return
+    list.hasWarned = true
     const last = list.crl
-      ? `the last one ended at ${list.crl.nextUpdate.toISOString()} and counts on`
-      : 'there is none yet'
-    const state = stillGood ? 'the last one counts on' : last
+      ? `the last one ended at ${list.crl.nextUpdate.toISOString()} and stays in use`
+      : 'there is no earlier one'
+    const state = isValid ? 'the last one stays in use' : last
     warn(`the list of revoked certificates at ${list.path} can't be used, ${state}: ${wordsOf(error)}`)
   }
 
-  const plan = (): NodeJS.Timeout => setTimeout(poll, pollMs * (0.9 + random() / 10)).unref()
+  const schedule = (): NodeJS.Timeout => setTimeout(poll, pollMs * (0.9 + random() / 10)).unref()
 
   function poll(): void {
     for (const list of lists.values()) {
       if (Date.parse(list.issuer.validTo) <= now()) lists.delete(list.key)
       else void refresh(list)
     }
-    timer = lists.size > 0 ? plan() : undefined
+    timer = lists.size > 0 ? schedule() : undefined
   }
   closing.addEventListener('abort', () => clearTimeout(timer), { once: true })
 
   return {
     includes(chain: readonly X509Certificate[]): boolean {
-      // Each is asked for, whatever the first one says.
-      const found = chain.map((certificate, n) => {
+      // No shortcut: every list is fetched.
+      const verdicts = chain.map((certificate, n) => {
         const name = nameOf(certificate, chain[n + 1])
         return name !== undefined && listOf(name).crl?.serials.has(name.serial) === true
       })
-      return found.includes(true)
+      return verdicts.includes(true)
     },
-    onNews(hear) {
-      hearers.add(hear)
-      return () => void hearers.delete(hear)
-    },
+    onNews: (listener) => addListener(listeners, listener),
     async reread() {
       await Promise.all([...lists.values()].map(refresh))
     },

@@ -1,23 +1,23 @@
-/** Recorded reads: each value that comes is held against its receipt, by the same rules as credentials. */
-import { checkReceipt } from '../log/check-receipt.ts'
-import { ask } from '../connection/ask.ts'
+/** Reads secrets. Each read is recorded, and verified against its receipt by the same rules as credentials. */
+import { requestJson } from '../connection/request-json.ts'
+import type { Transport } from '../connection/transport.ts'
 import { compareSecrets, differ, same } from '../credentials/compare-entry.ts'
-import { PurserError } from '../errors.ts'
-import { fields } from '../json/fields.ts'
-import type { Held } from '../renewal/held-credentials.ts'
-import type { Credential } from '../identity/authentication.ts'
 import { readReceipt } from '../credentials/reply.ts'
+import { type SecretReply, bytesFor, readSecrets, secretsFault } from '../credentials/secret.ts'
 import type { ServerView } from '../credentials/server-view.ts'
 import type { Settings } from '../credentials/settings.ts'
-import type { Transport } from '../connection/transport.ts'
+import { PurserError } from '../errors.ts'
+import type { Authentication } from '../identity/authentication.ts'
+import { fields } from '../json/fields.ts'
+import { checkReceipt } from '../log/check-receipt.ts'
+import type { HeldCredentials } from '../renewal/held-credentials.ts'
 import type { InTurn } from '../time/turn.ts'
-import { isObject } from '../verify/canonical.ts'
-import { type SecretReply, bytesFor, faultIn, readSecrets } from '../credentials/secret.ts'
 import type { SecretOption } from '../types/secrets.ts'
+import { isObject } from '../verify/canonical.ts'
 
-/** With the session that the log says holds them. */
+/** @returns the secrets, and the session that the log names as their reader */
 export type ReadNow = (
-  wanted: readonly SecretOption[],
+  options: readonly SecretOption[],
   signal: AbortSignal,
 ) => Promise<{ secrets: SecretReply[]; session: string }>
 
@@ -25,51 +25,47 @@ export type ReadParts = {
   settings: Pick<Settings, 'receipts'>
   transport: Transport
   server: (signal: AbortSignal) => Promise<ServerView>
-  credential: Credential
-  held: Pick<Held, 'newest'>
+  authentication: Authentication
+  held: Pick<HeldCredentials, 'newest'>
   warn: (warning: string) => void
   inTurn: InTurn
 }
 
-/** What this client shows where it asks about secrets. @throws PurserError `not_requested` */
-export function shownBy(credential: Credential): NonNullable<ReturnType<Credential>> {
-  const shown = credential()
-  if (shown) return shown
+/** The credential to present when requesting secrets. @throws PurserError `not_requested` */
+export function authenticate(authentication: Authentication): NonNullable<ReturnType<Authentication>> {
+  const credential = authentication()
+  if (credential) return credential
   throw new PurserError(
     'not_requested',
-    'this client holds neither a live certificate that Purser sees nor an access token, so it can ask for no secret: connect with accessToken: true',
+    'this client has neither a live certificate that reaches Purser nor an access token, so it can request no secret: connect with accessToken: true',
   )
 }
 
 export const createReadNow =
   (parts: ReadParts): ReadNow =>
-  (wanted, signal) =>
-    parts.inTurn(() => readOnce(parts, wanted, signal))
+  (options, signal) =>
+    parts.inTurn(() => readOnce(parts, options, signal))
 
-async function readOnce(parts: ReadParts, wanted: readonly SecretOption[], signal: AbortSignal): ReturnType<ReadNow> {
-  const { transport, credential, held } = parts
+async function readOnce(parts: ReadParts, options: readonly SecretOption[], signal: AbortSignal): ReturnType<ReadNow> {
+  const { transport, authentication, held } = parts
   try {
     const view = await parts.server(signal)
     if (!view.info.features.includes('secrets'))
       throw new PurserError('not_offered', `the server (version ${view.info.version}) has no secrets: update it`)
     const since = view.witness?.since()
-    const { json, answer } = await ask(
-      transport,
-      {
-        method: 'POST',
-        path: '/api/v1/secrets:read',
-        body: JSON.stringify({ secrets: wanted, ...(since && { receipt: since }) }),
-        maxBytes: 256 * 1024 + bytesFor(wanted.length),
-        ...shownBy(credential),
-      },
-      'the secrets',
-      signal,
-    )
+    const request = {
+      method: 'POST',
+      path: '/api/v1/secrets:read',
+      body: JSON.stringify({ secrets: options, ...(since && { receipt: since }) }),
+      maxBytes: 256 * 1024 + bytesFor(options.length),
+      ...authenticate(authentication),
+    } as const
+    const { json, answer } = await requestJson(transport, request, 'the secrets', signal)
     const secrets = readSecrets(json.secrets)
-    const fault = faultIn(secrets, wanted)
-    if (fault !== undefined) throw new PurserError('bad_reply', `the secrets were thrown away: ${fault}`)
+    const fault = secretsFault(secrets, options)
+    if (fault !== undefined) throw new PurserError('bad_reply', `the secrets were discarded: ${fault}`)
     const { spiffeId, session } = held.newest()
-    let holder = session.id
+    let reader = session.id
     const receipt = json.receipt === undefined ? undefined : readReceipt(fields(json.receipt, 'receipt'))
     await checkReceipt(parts, view, receipt, signal, (entry) => {
       const actor = isObject(entry.actor) ? entry.actor : {}
@@ -80,9 +76,9 @@ async function readOnce(parts: ReadParts, wanted: readonly SecretOption[], signa
       same('SPIFFE ID', actor.spiffeId, spiffeId)
       for (const kind of Object.keys(issued)) if (kind !== 'secrets') differ(kind, 'some', undefined)
       compareSecrets(issued.secrets, secrets)
-      if (typeof actor.session === 'string') holder = actor.session
+      if (typeof actor.session === 'string') reader = actor.session
     })
-    return { secrets, session: holder }
+    return { secrets, session: reader }
   } finally {
     transport.rest()
   }

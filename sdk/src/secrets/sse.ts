@@ -1,15 +1,15 @@
-/** Server-sent events (HTML Living Standard, section 9.2.6), read from bytes of anybody's: bounded, and strict UTF-8. */
+/** Reads server-sent events (HTML Living Standard, section 9.2.6) from untrusted bytes: bounded, and strict UTF-8. */
 import { PurserError } from '../errors.ts'
 
 export type ServerEvent = { name: string; data: string; id: string | undefined }
 
-/** Of a line, and of all data of an event: far more than any of Purser's. */
-const max = 64 * 1024
+/** Characters of a line, and of an event's data. Purser's events are far shorter. */
+const maxLength = 64 * 1024
 
-const bad = (why: string): PurserError => new PurserError('bad_reply', `what the server tells is ${why}`)
+const bad = (why: string): PurserError => new PurserError('bad_reply', `the server's event stream ${why}`)
 
 /**
- * An event whose blank line doesn't come is none, as the standard says: it was cut off in its middle.
+ * An event without its closing blank line was cut off, and is ignored as the standard says.
  * @throws PurserError `bad_reply`, and what `chunks` throws
  */
 export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ServerEvent> {
@@ -17,7 +17,7 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
   let rest = ''
   let event: { name: string; data: string[]; size: number; id: string | undefined } = fresh()
 
-  function take(line: string): ServerEvent | undefined {
+  function readLine(line: string): ServerEvent | undefined {
     if (line === '') {
       const { name, data, id } = event
       event = fresh()
@@ -31,7 +31,7 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
     else if (field === 'data') {
       event.data.push(value)
       event.size += value.length
-      if (event.size > max) throw bad('longer than any event of Purser')
+      if (event.size > maxLength) throw bad('has an event of more than 64 KiB')
     }
     return undefined
   }
@@ -40,16 +40,16 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
     try {
       rest += decoder.decode(chunk, { stream: true })
     } catch {
-      throw bad('no UTF-8')
+      throw bad('is not UTF-8')
     }
-    // A carriage return at the end may be half of a line end.
+    // A carriage return at the end may be the first half of a line end.
     const lines = rest.split(/\r\n|\n|\r(?!$)/)
     rest = lines.pop() ?? ''
-    if (rest.length > max) throw bad('a line longer than any of Purser')
+    if (rest.length > maxLength) throw bad('has a line of more than 64 KiB')
     for (const line of lines) {
-      if (line.length > max) throw bad('a line longer than any of Purser')
-      const whole = take(line)
-      if (whole) yield whole
+      if (line.length > maxLength) throw bad('has a line of more than 64 KiB')
+      const complete = readLine(line)
+      if (complete) yield complete
     }
   }
 }

@@ -1,138 +1,143 @@
-/** The one stream of a client: opened for what is watched, and opened again for as long as anything is. */
-import { createClosing } from '../time/closing.ts'
-import { PurserError, wordsOf } from '../errors.ts'
+/** The one event stream of a client: opened for the watched paths, and reopened as long as there are any. */
+import type { OpenRequest } from '../connection/open-stream.ts'
+import { PurserError, purserErrorFrom } from '../errors.ts'
 import { parseFields, text, whole } from '../json/fields.ts'
-import { restFor, waitAfter } from '../time/retry.ts'
+import { createClosing } from '../time/closing.ts'
+import { delayAfter, sleep } from '../time/retry.ts'
 import { type ServerEvent, readEvents } from './sse.ts'
 
-const over = (): PurserError => new PurserError('aborted', 'another stream is opened')
-
-/** What the server says of a secret: its live version, or nothing where there is none. */
-type Told = { path: string; version: number | undefined }
+/** The live version of a secret; undefined where it has none. */
+type Announcement = { path: string; version: number | undefined }
 
 export type WatchStream = {
-  /** Watches these from now on; none ends it. */
+  /** Watches these paths from now on; an empty list ends the stream. */
   set(paths: readonly string[]): void
-  /** Opens another, which tells everything: another session holds the secrets now. */
+  /** Opens another stream, which announces every path: another session reads the secrets now. */
   restart(): void
 }
 
 type Parts = {
   open: (
     paths: readonly string[],
-    lastEventId: string | undefined,
+    lastEventId: OpenRequest['lastEventId'],
     signal: AbortSignal,
   ) => Promise<AsyncIterable<Uint8Array>>
-  onTold: (told: Told) => void
+  onAnnouncement: (announcement: Announcement) => void
   onBundle: (sequence: number) => void
-  /** All that changed while there was no stream was told. */
+  /** Every change during the interruption has been announced. */
   onUp: () => void
-  /** Why there is none now; of paths that are refused, which. */
+  /** Why there is no stream now, and for which paths. */
   onDown: (error: PurserError, paths: readonly string[]) => void
   closing: AbortSignal
   random: () => number
   elapsed: () => number
 }
 
-/** One that ends sooner is a failure, or two servers could keep each other busy. */
+/** A stream that ends sooner counts as a failure; otherwise two servers could keep each other busy. */
 const minUpMs = 5_000
-/** Within so long the clients of a replica that stops come to the others. */
-const afterEndMs = 1_000
-/** How soon a path that was refused is asked for again, together with the others. */
+/** The clients of a stopping replica spread their reconnection over this time. */
+const reconnectMs = 1_000
+/** Pause before a refused path is requested again, together with the others. */
 const refusedMs = 300_000
 
+const replaced = (): PurserError => new PurserError('aborted', 'another stream replaces this one')
+
 export function createWatchStream(parts: Parts): WatchStream {
-  const { open, onTold, onBundle, onUp, onDown, closing, random, elapsed } = parts
+  const { open, onAnnouncement, onBundle, onUp, onDown, closing, random, elapsed } = parts
   const refusedAt = new Map<string, number>()
-  let wanted: readonly string[] = []
+  let watched: readonly string[] = []
   let lastEventId: string | undefined
   let attempt: AbortController | undefined
-  let running = false
+  let isRunning = false
   closing.addEventListener('abort', () => attempt?.abort(closing.reason), { once: true })
 
-  function take({ name, data, id }: ServerEvent, paths: readonly string[]): boolean {
+  /** @returns whether every change has been announced now */
+  function handle({ name, data, id }: ServerEvent, paths: readonly string[]): boolean {
     if (name === 'secret') {
-      const { path, version, deleted } = parseFields(data, 'an event')
-      const told = { path: text(path, 'path'), version: deleted === true ? undefined : whole(version, 'version') }
-      if (paths.includes(told.path)) onTold(told)
+      const event = parseFields(data, 'an event')
+      const path = text(event.path, 'path')
+      const version = event.deleted === true ? undefined : whole(event.version, 'version')
+      if (paths.includes(path)) onAnnouncement({ path, version })
     } else if (name === 'bundle') onBundle(whole(parseFields(data, 'an event').sequence, 'sequence'))
     if (id !== undefined && /^[!-~]{1,64}$/.test(id)) lastEventId = id
     return name === 'synced'
   }
 
-  /** Resolves when the server ends it. Answers for how long it was up, milliseconds. */
+  /** Resolves when the server ends the stream. @returns milliseconds for which it was up */
   async function follow(paths: readonly string[], signal: AbortSignal): Promise<number> {
     let upAt: number | undefined
     for await (const event of readEvents(await open(paths, lastEventId, signal))) {
       if (signal.aborted) break
-      if (!take(event, paths)) continue
+      if (!handle(event, paths)) continue
       upAt ??= elapsed()
       onUp()
     }
     return upAt === undefined ? 0 : elapsed() - upAt
   }
 
-  /** Those that are not granted are left out, so that the rest doesn't go unwatched with them. */
-  function refused(error: PurserError, paths: readonly string[]): string[] {
+  /** Paths that are not granted are left out, so that the others stay watched. */
+  function refusedPaths(error: PurserError, paths: readonly string[]): string[] {
     if (error.code !== 'not_granted') return []
     return paths.filter((_, n) => error.errors.some(({ pointer }) => pointer === `/query/path/${n}`))
   }
 
   async function run(): Promise<void> {
     let failures = 0
-    while (!closing.aborted && wanted.length > 0) {
+    while (!closing.aborted && watched.length > 0) {
       attempt = createClosing()
       const { signal } = attempt
-      const paths = wanted.filter((path) => elapsed() - (refusedAt.get(path) ?? -Infinity) >= refusedMs)
-      const ages = wanted.filter((path) => !paths.includes(path)).map((path) => elapsed() - (refusedAt.get(path) ?? 0))
-      const anew =
-        ages.length === 0 ? undefined : setTimeout(() => attempt?.abort(over()), refusedMs - Math.max(...ages)).unref()
-      let wait = refusedMs
+      const ageOf = (path: string): number => elapsed() - (refusedAt.get(path) ?? -Infinity)
+      const paths = watched.filter((path) => ageOf(path) >= refusedMs)
+      const ages = watched.filter((path) => !paths.includes(path)).map(ageOf)
+      const retryRefused =
+        ages.length === 0
+          ? undefined
+          : setTimeout(() => attempt?.abort(replaced()), refusedMs - Math.max(...ages)).unref()
+      let delay = refusedMs
       try {
         if (paths.length > 0) {
           const upMs = await follow(paths, signal)
           failures = upMs >= minUpMs ? 0 : failures + 1
-          wait = failures === 0 ? random() * afterEndMs : waitAfter(undefined, failures, random)
+          delay = failures === 0 ? random() * reconnectMs : delayAfter(undefined, failures, random)
         }
       } catch (error) {
         if (signal.aborted) continue
-        const failure =
-          error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error), { cause: error })
-        const without = refused(failure, paths)
-        for (const path of without) refusedAt.set(path, elapsed())
+        const failure = purserErrorFrom(error)
+        const refused = refusedPaths(failure, paths)
+        for (const path of refused) refusedAt.set(path, elapsed())
         failures++
-        wait = without.length > 0 ? 0 : waitAfter(failure, failures, random)
-        onDown(failure, without.length > 0 ? without : paths)
+        delay = refused.length > 0 ? 0 : delayAfter(failure, failures, random)
+        onDown(failure, refused.length > 0 ? refused : paths)
       } finally {
-        clearTimeout(anew)
+        clearTimeout(retryRefused)
       }
-      await restFor(wait, signal)
+      await sleep(delay, signal)
     }
   }
 
-  function look(): void {
-    if (running || closing.aborted) return
-    running = true
-    // Whatever a listener of events throws is told elsewhere; this is for what nobody foresaw.
+  function start(): void {
+    if (isRunning || closing.aborted) return
+    isRunning = true
+    // Failures of listeners are reported elsewhere; this catches unforeseen ones.
     run()
-      .catch((error: unknown) => onDown(new PurserError('bad_reply', wordsOf(error), { cause: error }), wanted))
+      .catch((error: unknown) => onDown(purserErrorFrom(error), watched))
       .finally(() => {
-        running = false
-        if (wanted.length > 0) look()
+        isRunning = false
+        if (watched.length > 0) start()
       })
   }
 
   function restart(): void {
     lastEventId = undefined
     refusedAt.clear()
-    attempt?.abort(over())
-    look()
+    attempt?.abort(replaced())
+    start()
   }
 
   return {
     set(paths) {
-      if (paths.length === wanted.length && paths.every((path) => wanted.includes(path))) return
-      wanted = paths
+      if (paths.length === watched.length && paths.every((path) => watched.includes(path))) return
+      watched = paths
       restart()
     },
     restart,

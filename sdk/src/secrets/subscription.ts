@@ -1,28 +1,25 @@
-/** Who is told of a new version of secrets, and whether Purser is told that they took it. */
-import { type Telling, createTelling } from '../events/delivery.ts'
-import type { SecretWatchEvents, SecretWatch } from '../types/secrets.ts'
+/** One watch of secrets: its listeners, and whether the client acknowledges what they accept. */
+import { type Delivery, createDelivery } from '../events/delivery.ts'
+import type { SecretWatch, SecretWatchEvents } from '../types/secrets.ts'
 
-export type Watching = Pick<Telling<SecretWatchEvents>, 'deliver' | 'failed' | 'recovered'> & {
+export type Subscription = Pick<Delivery<SecretWatchEvents>, 'deliver' | 'failed' | 'recovered'> & {
   paths: readonly string[]
   removed(path: string): void
-  /** Whether Purser is told that what the listeners took is in use. */
+  /** Whether to tell Purser that a version is in use once the listeners have accepted it. */
   acknowledges: boolean
   watch: SecretWatch
 }
 
-export function createWatching(
-  paths: readonly string[],
-  { warn, onClose, acknowledges }: { warn: (warning: string) => void; onClose: () => void; acknowledges: boolean },
-): Watching {
-  const name = paths.join(', ')
-  const telling = createTelling<SecretWatchEvents>({
-    of: 'a watched secret',
-    name,
+type Parts = { warn: (warning: string) => void; onClose: () => void; acknowledges: boolean }
+
+export function createSubscription(paths: readonly string[], { warn, onClose, acknowledges }: Parts): Subscription {
+  const { deliver, failed, recovered, emit, on, close } = createDelivery<SecretWatchEvents>({
+    subject: 'a watched secret',
+    name: paths.join(', '),
     keyOf: ({ path }) => path,
     warn,
     onClose,
   })
-  const { deliver, failed, recovered, on, close } = telling
-  const removed = (path: string): void => telling.tell('removed', { path })
+  const removed = (path: string): void => emit('removed', { path })
   return { paths, acknowledges, deliver, failed, recovered, removed, watch: { paths, on, close } }
 }

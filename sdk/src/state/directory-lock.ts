@@ -1,9 +1,10 @@
 /**
- * One process at a time in a state directory: two that renew with one certificate look like a thief and an owner, and end
- * the session of both. A unix socket tells whether its holder lives, from other containers too, which no process id does.
+ * Allows one process at a time in a state directory: two processes that renew with one certificate look like an owner and
+ * a thief, and the server ends the session of both. A unix socket shows whether its holder is alive, also from another
+ * container, where a process id is useless.
  *
- * Each starter shows a socket of its own, and then looks at those of the others. Of two that start at once the one that
- * looks last sees the other; and a name that is never used again can be removed without a fear of removing another's.
+ * Each process creates its own socket, then looks at the sockets of the others. Of two that start at once, the one that
+ * looks last sees the other. Since names are never reused, a dead socket can be removed safely.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
@@ -15,27 +16,30 @@ import { hasCode, makeDirectory } from './private-file.ts'
 
 export type DirectoryLock = { release(): void }
 
-/** Of a unix socket's path, sun_path in unix(7), with its closing NUL. */
+/** Limit of a unix socket's path: sun_path in unix(7), without its closing NUL. */
 const maxPathLength = 107
-/** How often, and how far apart in milliseconds, the one that came first looks whether the others gave way. */
-const looks = { times: 20, pauseMs: 10 }
+/** How often the first process checks whether the later ones have given way. */
+const checks = { times: 20, pauseMs: 10 }
 
-/** @returns undefined where another process holds it. Errors of the file system are thrown as they are. */
+/**
+ * @returns undefined if another process holds the lock
+ * @throws errors of the file system
+ */
 export async function lockDirectory(dir: string): Promise<DirectoryLock | undefined> {
   await makeDirectory(dir)
   if (process.platform === 'win32') return lockPipe(dir)
   const name = newName()
   const path = join(dir, name)
-  // Under its name only once it listens: one that refuses is dead, and not about to be there.
+  // It gets its name once it listens, so that a named socket that refuses connections is dead.
   const hidden = join(dir, name.replace('lock', 'new'))
   const server = await listen(shortest(hidden))
   if (!server) return undefined
   const release = (): void => {
     server.close()
     try {
-      for (const one of [path, hidden]) rmSync(one, { force: true })
+      for (const socket of [path, hidden]) rmSync(socket, { force: true })
     } catch {
-      // Whoever comes next finds that nobody listens there.
+      // The next process finds a dead socket.
     }
   }
   try {
@@ -49,42 +53,42 @@ export async function lockDirectory(dir: string): Promise<DirectoryLock | undefi
   return undefined
 }
 
-/** By the clock of the whole machine that nobody sets, so that who comes later has the later name. */
+/** Ordered by the machine's monotonic clock, so that a later process has a later name. */
 const newName = (): string =>
   `lock.${(process.hrtime.bigint() / 1000n).toString(36).padStart(10, '0')}${randomBytes(3).toString('hex')}`
 
-/** Who came later gives way at once; who came first waits for that. */
+/** A later process gives way at once; the first one waits for that. */
 async function isFirst(dir: string, name: string): Promise<boolean> {
-  for (let n = 0; n < looks.times; n++) {
-    const others = await alive(dir, name)
+  for (let n = 0; n < checks.times; n++) {
+    const others = await liveLocks(dir, name)
     if (others.length === 0) return true
     if (others.some((other) => other < name)) return false
-    await pause(looks.pauseMs)
+    await pause(checks.pauseMs)
   }
   return false
 }
 
-/** Removes what processes left that were killed. */
-async function alive(dir: string, own: string): Promise<string[]> {
-  const found: string[] = []
+/** The locks of other live processes. Removes the locks of killed ones. */
+async function liveLocks(dir: string, own: string): Promise<string[]> {
+  const names: string[] = []
   for (const name of await readdir(dir)) {
     if (name === own || !/^lock(?:\.|$)/.test(name)) continue
     const path = join(dir, name)
     if (await isDead(shortest(path))) await rm(path, { force: true })
-    else found.push(name)
+    else names.push(name)
   }
-  return found
+  return names
 }
 
-/** A path of Node's `net`: the absolute or the relative one, whichever fits. */
+/** The shorter of the absolute and the relative path, for Node's `net`. */
 function shortest(path: string): string {
-  const [found = path] = [path, relative('.', path)].toSorted((a, b) => a.length - b.length)
-  if (Buffer.byteLength(found) > maxPathLength)
-    throw new Error(`the path of its lock, ${path}, is longer than the ${maxPathLength} bytes that a socket may have`)
-  return found
+  const [short = path] = [path, relative('.', path)].toSorted((a, b) => a.length - b.length)
+  if (Buffer.byteLength(short) > maxPathLength)
+    throw new Error(`the path of its lock, ${path}, is longer than ${maxPathLength} bytes, the limit of a socket`)
+  return short
 }
 
-/** A pipe of Windows is gone with its process. */
+/** Windows removes a pipe with its process. */
 async function lockPipe(dir: string): Promise<DirectoryLock | undefined> {
   const name = createHash('sha256')
     .update(resolve(join(dir, 'lock')))
@@ -94,7 +98,7 @@ async function lockPipe(dir: string): Promise<DirectoryLock | undefined> {
   return server && { release: () => void server.close() }
 }
 
-/** Undefined where the name is taken. */
+/** @returns undefined if the name is in use */
 function listen(path: string): Promise<Server | undefined> {
   return new Promise((done, reject) => {
     const server = createServer((socket) => socket.destroy())
@@ -103,7 +107,7 @@ function listen(path: string): Promise<Server | undefined> {
   })
 }
 
-/** Nobody listens there any more. Anything else, such as EACCES of another user's, tells nothing. */
+/** Whether no process listens there. Other errors, such as EACCES at another user's socket, prove nothing. */
 function isDead(path: string): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect({ path })

@@ -1,17 +1,17 @@
-/** The log's newest head, kept in PURSER_STATE_DIR over a restart: one small file for each trust domain. */
+/** The log's newest head in PURSER_STATE_DIR, for the next start: one small file for each trust domain. */
 import { join } from 'node:path'
 import { PurserError, wordsOf } from '../errors.ts'
 import { readPrivate, writePrivate } from './private-file.ts'
 import { isObject } from '../verify/canonical.ts'
 
-/** The keys that were trusted, and the signed checkpoint as text. */
-export type Kept = { vkeys: string[]; checkpoint: string }
+/** The trusted keys, and the signed checkpoint as text. */
+export type StoredHead = { vkeys: string[]; checkpoint: string }
 
 export type HeadFile = {
   path: string
-  /** @throws PurserError `bad_state` for a file that is there and can't be used */
-  read(): Promise<Kept | undefined>
-  write(kept: Kept): Promise<void>
+  /** @throws PurserError `bad_state` for an unusable file */
+  read(): Promise<StoredHead | undefined>
+  write(head: StoredHead): Promise<void>
 }
 
 export function createHeadFile(dir: string, trustDomain: string): HeadFile {
@@ -19,8 +19,8 @@ export function createHeadFile(dir: string, trustDomain: string): HeadFile {
   const bad = (why: string, cause?: unknown): PurserError =>
     new PurserError(
       'bad_state',
-      `${path} ${why}. It holds the log's newest head; remove it only when you know why it is broken, since a fork of ` +
-        'the log before now goes unnoticed then',
+      `${path} ${why}. It holds the log's newest head. Find out why before you remove it: without it, an earlier fork ` +
+        'of the log goes unnoticed',
       { cause },
     )
   return {
@@ -29,10 +29,10 @@ export function createHeadFile(dir: string, trustDomain: string): HeadFile {
       const text = await readPrivate(path).catch((error: unknown) =>
         raise(bad(`can't be read (${wordsOf(error)})`, error)),
       )
-      return text === undefined ? undefined : (readKept(text) ?? raise(bad('is damaged')))
+      return text === undefined ? undefined : (readHead(text) ?? raise(bad('is damaged')))
     },
-    async write(kept) {
-      await writePrivate(path, `${JSON.stringify({ v: 1, ...kept })}\n`)
+    async write(head) {
+      await writePrivate(path, `${JSON.stringify({ v: 1, ...head })}\n`)
     },
   }
 }
@@ -41,7 +41,7 @@ function raise(error: Error): never {
   throw error
 }
 
-function readKept(text: string): Kept | undefined {
+function readHead(text: string): StoredHead | undefined {
   try {
     const value: unknown = JSON.parse(text)
     if (!isObject(value)) return undefined

@@ -1,6 +1,5 @@
 /**
- * Key and certificate, kept in PURSER_STATE_DIR over a restart, so that it renews by certificate and a Purser that is away
- * doesn't keep a container from starting.
+ * Key and certificate in PURSER_STATE_DIR, for the next start: it can renew by certificate, and start while Purser is away.
  */
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { rm } from 'node:fs/promises'
@@ -11,13 +10,13 @@ import { wordsOf } from '../errors.ts'
 import { type Fields, fields, holder, parseFields, text, time } from '../json/fields.ts'
 import { readPrivate, writePrivate } from './private-file.ts'
 
-/** A renewal that was under way: its key, PEM, unless the server was to make it, and when it was sent first. */
+/** A renewal in progress: its key (PEM) unless the server makes it, and the time of its first sending. */
 export type PendingKey = { privateKey?: string; sentAt: Date }
 
-export type KeptIdentity = {
-  /** Of the server that issued it. */
+export type StoredIdentity = {
+  /** The issuing server. */
   origin: string
-  /** Whom the proof spoke of, hashed; undefined where that is not known. */
+  /** The proof's subject, hashed; undefined if unknown. */
   subject?: string | undefined
   trustDomain: string
   spiffeId: string
@@ -33,26 +32,26 @@ export type KeptIdentity = {
 }
 
 export type IdentityFile = {
-  /** What is there and still valid. Undefined else: one that is damaged is warned of, and never in the way. */
-  read(now: Date): Promise<KeptIdentity | undefined>
+  /** @returns undefined without a valid identity; a damaged file causes a warning */
+  read(now: Date): Promise<StoredIdentity | undefined>
   /**
-   * Takes the directory over where another process had it until now. Failures are warned of once: the identity itself is
-   * not at stake.
-   * @returns whether nothing older is there: this was written, or nothing is ours to be found
+   * Takes over the directory if another process has released it. Failures cause one warning, since the identity stays
+   * usable.
+   * @returns false if an older identity remains in the file
    */
-  write(kept: KeptIdentity): Promise<boolean>
+  write(identity: StoredIdentity): Promise<boolean>
   release(): void
 }
 
-/** @param warn told where the directory can't be used: another process has it, or the file system says no */
+/** @param warn receives why the directory is unusable: another process uses it, or the file system refuses */
 export async function openIdentityFile(dir: string, warn: (warning: string) => void): Promise<IdentityFile> {
   const path = join(dir, 'identity.json')
   let lock: DirectoryLock | undefined
   let isReleased = false
-  const told = new Set<string>()
+  const warned = new Set<string>()
   function warnOnce(about: string, warning: string): void {
-    if (!told.has(about)) warn(warning)
-    told.add(about)
+    if (!warned.has(about)) warn(warning)
+    warned.add(about)
   }
 
   async function isOurs(): Promise<boolean> {
@@ -60,22 +59,22 @@ export async function openIdentityFile(dir: string, warn: (warning: string) => v
     try {
       lock ??= await lockDirectory(dir)
     } catch (error) {
-      warnOnce('lock', `key and certificate can't be kept in ${dir}: ${wordsOf(error)}`)
+      warnOnce('lock', `key and certificate can't be stored in ${dir}: ${wordsOf(error)}`)
       return false
     }
     if (!lock)
       warnOnce(
         'lock',
-        `another process uses ${dir}, so key and certificate are not kept there until it ends: ` +
-          'give each process a directory',
+        `another process uses ${dir}, so key and certificate are not stored there until it ends: ` +
+          'give each process its own directory',
       )
-    // Closed meanwhile.
+    // The client was closed meanwhile.
     if (isReleased) lock?.release()
     return lock !== undefined && !isReleased
   }
 
   const failed = (error: unknown): false => {
-    warnOnce('file', `key and certificate can't be kept in ${path}: ${wordsOf(error)}`)
+    warnOnce('file', `key and certificate can't be stored in ${path}: ${wordsOf(error)}`)
     return false
   }
 
@@ -84,20 +83,20 @@ export async function openIdentityFile(dir: string, warn: (warning: string) => v
     async read(now) {
       if (!lock) return undefined
       try {
-        const found = await readPrivate(path)
-        if (found === undefined) return undefined
-        const kept = readKept(parseFields(found, 'the file'))
-        return kept.notAfter > now ? kept : undefined
+        const content = await readPrivate(path)
+        if (content === undefined) return undefined
+        const identity = readIdentity(parseFields(content, 'the file'))
+        return identity.notAfter > now ? identity : undefined
       } catch (error) {
         warn(`${path} is not used: ${wordsOf(error)}`)
         return undefined
       }
     },
-    async write(kept) {
+    async write(identity) {
       if (!(await isOurs())) return true
-      const text = `${JSON.stringify({ v: 1, ...kept })}\n`
+      const text = `${JSON.stringify({ v: 1, ...identity })}\n`
       if (await writePrivate(path, text).then(() => true, failed)) return true
-      // A full disk still lets go of what is there.
+      // On a full disk, the old file can still be removed.
       return rm(path, { force: true }).then(() => true, failed)
     },
     release() {
@@ -107,14 +106,15 @@ export async function openIdentityFile(dir: string, warn: (warning: string) => v
   }
 }
 
-/** Checked as far as a mix-up would hurt: key and certificate belong together, and the chain is readable. */
-function readKept(json: Fields): KeptIdentity {
+/** Checks that key and certificate belong together, and that the chain is readable. */
+function readIdentity(json: Fields): StoredIdentity {
   const { v, pending } = json
-  if (v !== 1) throw new Error('it was written by another version')
+  if (v !== 1) throw new Error('another version wrote it')
   const certificateChain = text(json.certificateChain, 'certificateChain')
   const privateKey = text(json.privateKey, 'privateKey')
   const [leaf] = readCertificates(certificateChain) ?? []
-  if (!leaf?.checkPrivateKey(createPrivateKey(privateKey))) throw new Error('key and certificate are not of each other')
+  if (!leaf?.checkPrivateKey(createPrivateKey(privateKey)))
+    throw new Error('key and certificate do not belong together')
   return {
     origin: text(json.origin, 'origin'),
     ...(json.subject !== undefined && { subject: text(json.subject, 'subject') }),

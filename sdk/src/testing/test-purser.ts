@@ -1,7 +1,7 @@
 /** A Purser for unit tests: in this process and in memory, made of the code that clients verify the real one with. */
 import { connectBy } from '../connect.ts'
 import { PurserError } from '../errors.ts'
-import { holding } from '../time/keep-alive.ts'
+import { keepAlive } from '../time/keep-alive.ts'
 import type { ConnectOptions } from '../types/options.ts'
 import type { TestWorkload } from './entries.ts'
 import type { TestLease } from './leases.ts'
@@ -150,7 +150,7 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
       logKey: ledger.vkey,
     }
     const transport = network.transportFor(() => clients.delete(self))
-    const made = await holding(() => connectBy(transport, all))
+    const made = await keepAlive(() => connectBy(transport, all))
     clients.set(self, made)
     return made.client
   }

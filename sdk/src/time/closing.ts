@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 
-/** What ends with a client. As many wait for it as there are requests at a time, which is no leak to be warned of. */
+/** A controller for the end of a client. Each pending request listens to its signal, which is no leak to warn about. */
 export function createClosing(): AbortController {
   const controller = new AbortController()
   setMaxListeners(0, controller.signal)

@@ -1,9 +1,10 @@
 import { PurserError } from '../errors.ts'
 
 /**
- * Runs `work` with a signal that fires at the deadline or with any of `signals`, and settles then even when `work`
- * doesn't. It keeps no process alive: see holding.ts. (`AbortSignal.any` and `.timeout` may be collected before they fire on some versions of Node 20.)
- * @param what for the message of the timeout: what took too long
+ * Runs `work` with a signal that fires at the deadline or with any of `signals`, and settles then even if `work` does not.
+ * It does not keep the process alive: see keep-alive.ts. (On some versions of Node 20, `AbortSignal.any` and `.timeout` may
+ * be collected before they fire.)
+ * @param what the operation, for the message of the timeout
  * @throws PurserError `timeout`, `aborted`, `closed`, or what `work` throws
  */
 export async function withDeadline<T>(
@@ -16,25 +17,25 @@ export async function withDeadline<T>(
   const timer = setTimeout(() => {
     controller.abort(new PurserError('timeout', `${what} took longer than ${timeoutMs} ms`))
   }, timeoutMs).unref()
-  const listening: (() => void)[] = []
+  const removals: (() => void)[] = []
   for (const signal of signals) {
     if (!signal) continue
     const onAbort = (): void => controller.abort(abortedBy(signal))
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
-    listening.push(() => signal.removeEventListener('abort', onAbort))
+    removals.push(() => signal.removeEventListener('abort', onAbort))
   }
   try {
     return await unlessAborted(controller.signal, () => work(controller.signal))
   } finally {
     clearTimeout(timer)
-    for (const stop of listening) stop()
-    // What `work` left behind ends with it.
-    controller.abort(new PurserError('aborted', 'over'))
+    for (const remove of removals) remove()
+    // Ends what `work` left behind.
+    controller.abort(new PurserError('aborted', 'finished'))
   }
 }
 
-/** @throws PurserError as soon as the signal fires; what `work` does afterwards is nobody's concern */
+/** @throws PurserError as soon as the signal fires; the outcome of `work` is ignored then */
 export function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   if (!signal) return work()
   return new Promise<T>((resolve, reject) => {
@@ -47,7 +48,7 @@ export function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Pr
   })
 }
 
-/** A wait that a signal cuts short. */
+/** @throws PurserError as soon as the signal fires */
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(done, ms).unref()
@@ -66,5 +67,5 @@ export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
 export function abortedBy(signal: AbortSignal): PurserError {
   const reason: unknown = signal.reason
   if (reason instanceof PurserError) return reason
-  return new PurserError('aborted', 'given up by its signal', { cause: reason })
+  return new PurserError('aborted', 'aborted by its signal', { cause: reason })
 }

@@ -1,12 +1,12 @@
 /**
- * Waits for something that somebody asked for. No timer or socket of this package keeps a process alive, so that one with
- * nothing else to do ends whatever goes on in the background; somebody who waits is something else to do.
+ * Keeps the process alive until `work` settles. Timers and sockets of this package do not, so that background work never
+ * holds back the end of a program; a caller who awaits a result does.
  */
-export async function holding<T>(work: () => Promise<T>): Promise<T> {
-  const hold = setInterval(() => undefined, 2 ** 30)
+export async function keepAlive<T>(work: () => Promise<T>): Promise<T> {
+  const timer = setInterval(() => undefined, 2 ** 30)
   try {
     return await work()
   } finally {
-    clearInterval(hold)
+    clearInterval(timer)
   }
 }

@@ -1,43 +1,43 @@
 /**
- * For how long something that was received is still good, counted from its receipt: whether the clock on the wall is
- * that of the server doesn't matter then, nor that somebody sets it.
+ * The remaining lifetime of something that was received, counted from its receipt. So it depends neither on the
+ * difference between this machine's clock and the server's, nor on later changes of this machine's clock.
  */
 export type Clocks = {
-  /** The clock on the wall. */
+  /** The wall clock, milliseconds. */
   now: () => number
-  /** One that nobody sets, which stands still while the machine sleeps (CLOCK_MONOTONIC, clock_gettime(2)). */
+  /** A clock that no one can set, and that stops while the machine sleeps (CLOCK_MONOTONIC, clock_gettime(2)). */
   elapsed: () => number
 }
 
 export type Lifetime = {
-  /** Milliseconds, when it was received. */
+  /** Milliseconds at the receipt. */
   lifeMs: number
-  /** By the clock that says more: one may have been set back, and the other have stood still. */
+  /** By the clock that shows more: one may have been set back, the other may have stopped. */
   ageMs: () => number
   leftMs: () => number
 }
 
 /**
  * @param end by the server's clock
- * @param serverTime what that clock said at the receipt
+ * @param serverTime the server's clock at the receipt
  */
 export function lifetimeFrom({ now, elapsed }: Clocks, end: number, serverTime: number): Lifetime {
-  const got = { wall: now(), elapsed: elapsed() }
+  const receivedAt = { wall: now(), elapsed: elapsed() }
   const lifeMs = end - serverTime
-  const byWall = (): number => now() - got.wall
-  const byElapsed = (): number => elapsed() - got.elapsed
+  const ageByWall = (): number => now() - receivedAt.wall
+  const ageByElapsed = (): number => elapsed() - receivedAt.elapsed
   return {
     lifeMs,
-    ageMs: () => Math.max(byElapsed(), byWall()),
-    // After a sleep the wall says both that the time is over and that the end has come; where a clock that was behind
-    // was set right, only the first.
-    leftMs: () => Math.min(lifeMs - byElapsed(), Math.max(lifeMs - byWall(), end - now())),
+    ageMs: () => Math.max(ageByElapsed(), ageByWall()),
+    // After a sleep, the wall clock shows both that the lifetime has passed and that the end is over. After a correction
+    // of a slow clock, it shows only the first.
+    leftMs: () => Math.min(lifeMs - ageByElapsed(), Math.max(lifeMs - ageByWall(), end - now())),
   }
 }
 
 /**
- * What the server's clock says now. Ours is believed as far as the Date header allows (RFC 9110 section 6.6.1: whole
- * seconds, rounded down), and else the latest that it can be.
+ * Estimates the server's clock: this machine's clock as far as the Date header agrees (RFC 9110 section 6.6.1: whole
+ * seconds, rounded down), else the latest time that the header allows.
  * @param tookMs since the request was sent
  */
 export function serverTime(date: string | undefined, now: number, tookMs: number): number {
@@ -47,7 +47,7 @@ export function serverTime(date: string | undefined, now: number, tookMs: number
 }
 
 /**
- * A clock that setting the machine's clock does not move, in milliseconds: for ages and pauses. Only values that carry a
+ * A clock in milliseconds that setting the machine's clock does not move: for ages and pauses. Only values that carry a
  * time (exp, iat, notAfter) are compared with the wall clock.
  */
 export const elapsedMs = (): number => performance.now()

@@ -1,6 +1,6 @@
-/** One after the other: whoever is accounted for by the log asks for growth since the head that the one before brought. */
 export type InTurn = <T>(work: () => Promise<T>) => Promise<T>
 
+/** Runs work one after the other, so that each request can prove the log's growth since the head of the previous one. */
 export function createTurn(): InTurn {
   let last: Promise<unknown> = Promise.resolve()
   return (work) => {

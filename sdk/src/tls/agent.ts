@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { createDial } from './client.ts'
 import type { TlsParts } from './judge.ts'
-import { knownOn } from './peer.ts'
+import { verifiedPeerOf } from './peer.ts'
 import { pick } from './server-options.ts'
 import { type Watch, endsAnyTime, endsBetweenRequests } from './watch.ts'
 import { type AgentOptions, type Destination, agentNames } from '../types/tls-options.ts'
@@ -27,7 +27,7 @@ export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: 
   const madeIn = new WeakMap<Socket, number>()
 
   const isOver = (socket: Socket): boolean => {
-    const known = knownOn(socket)
+    const known = verifiedPeerOf(socket)
     return madeIn.get(socket) !== generation || (known !== undefined && known.endsAt <= now())
   }
 
@@ -46,7 +46,7 @@ export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: 
     madeIn.set(socket, generation)
     socket.once('agentRemove', () => handedOver.add(socket))
     socket.once('secureConnect', () => {
-      const ends = (knownOn(socket)?.endsAt ?? 0) - now()
+      const ends = (verifiedPeerOf(socket)?.endsAt ?? 0) - now()
       const timer = setTimeout(dropIdle, Math.min(ends, maxMs)).unref()
       socket.once('close', () => clearTimeout(timer))
     })

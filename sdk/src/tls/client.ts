@@ -5,7 +5,7 @@ import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'n
 import type { PurserError } from '../errors.ts'
 import { contextOf } from './context.ts'
 import { type Judge, type TlsParts, createJudge } from './judge.ts'
-import { type KnownPeer, isMet, linked, sentIn } from './peer.ts'
+import { type VerifiedPeer, rememberPeer, chainOf, certificatesIn } from './peer.ts'
 import { type Watch, endsAnyTime } from './watch.ts'
 import { type Accept, type Destination, destinationNames } from '../types/tls-options.ts'
 
@@ -17,7 +17,7 @@ function optionsOf(
   { source }: TlsParts,
   judge: Judge,
   pool: string,
-  onKnown?: (known: KnownPeer) => void,
+  onKnown?: (known: VerifiedPeer) => void,
 ): ConnectionOptions {
   return {
     ...contextOf(source.identity()),
@@ -29,7 +29,7 @@ function optionsOf(
     sessionIdContext: pool,
     checkServerIdentity(_, certificate) {
       try {
-        const known = judge.meet(linked(sentIn(certificate)))
+        const known = judge.meet(chainOf(certificatesIn(certificate)))
         onKnown?.(known)
         return undefined
       } catch (error) {
@@ -65,10 +65,10 @@ export function createDial(
   const judge = createJudge(parts, accept)
   const pool = poolOf(accept)
   return (where) => {
-    let known: KnownPeer | undefined
+    let known: VerifiedPeer | undefined
     const options = optionsOf(parts, judge, pool, (peer) => (known = peer))
     const socket = connectTls({ ...destinationOf(where), ...options })
-    socket.once('secureConnect', () => known && isMet(socket, known))
+    socket.once('secureConnect', () => known && rememberPeer(socket, known))
     watch.add(
       socket,
       () => {

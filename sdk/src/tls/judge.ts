@@ -2,22 +2,22 @@
 import { X509Certificate } from 'node:crypto'
 import { readCertificates } from '../certificates/certificates.ts'
 import { PurserError } from '../errors.ts'
-import type { Source } from '../identity/source.ts'
+import type { IdentitySource } from '../identity/source.ts'
 import { readAccept } from '../identity/accept.ts'
-import { type KnownPeer, readPeer } from './peer.ts'
+import { type VerifiedPeer, readPeer } from './peer.ts'
 import type { Accept } from '../types/tls-options.ts'
 
 export type TlsParts = {
-  source: Source
+  source: IdentitySource
   warn: (warning: string) => void
   now: () => number
 }
 
 export type Judge = {
   /** @throws PurserError `bad_peer`, `expired`, `revoked` */
-  meet(chain: readonly X509Certificate[]): KnownPeer
+  meet(chain: readonly X509Certificate[]): VerifiedPeer
   /** Why a peer that was let in is not any more. */
-  look(known: KnownPeer): PurserError | undefined
+  look(known: VerifiedPeer): PurserError | undefined
 }
 
 /** @throws PurserError `bad_options`, `not_requested`, `expired`, `closed` */
@@ -27,16 +27,16 @@ export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Ju
   roots()
   const accepts = readAccept(accept, trustDomain, warn)
   /** Under which roots a peer was last found to be. */
-  const under = new WeakMap<KnownPeer, readonly X509Certificate[]>()
+  const under = new WeakMap<VerifiedPeer, readonly X509Certificate[]>()
 
-  function isUnder(known: KnownPeer, current: readonly X509Certificate[]): boolean {
+  function isUnder(known: VerifiedPeer, current: readonly X509Certificate[]): boolean {
     if (under.get(known) === current) return true
     const found = known.chain.some((certificate) => current.some((root) => isOf(certificate, root)))
     if (found) under.set(known, current)
     return found
   }
 
-  function look(known: KnownPeer): PurserError | undefined {
+  function look(known: VerifiedPeer): PurserError | undefined {
     const { peer, chain, endsAt } = known
     const { spiffeId, certificate } = peer
     if (endsAt <= now()) return new PurserError('expired', `the certificate of ${spiffeId} ended`)
@@ -64,7 +64,7 @@ const isOf = (certificate: X509Certificate, root: X509Certificate): boolean =>
   (certificate.checkIssued(root) && certificate.verify(root.publicKey))
 
 /** The roots as they are now; where our own certificate is over, as they were last. */
-function createRoots(source: Source): () => readonly X509Certificate[] {
+function createRoots(source: IdentitySource): () => readonly X509Certificate[] {
   let text: string | undefined
   let parsed: readonly X509Certificate[] = []
   return () => {

@@ -9,7 +9,7 @@ import { readSpiffeId } from '../identity/spiffe-id.ts'
 import type { Peer } from '../types/tls.ts'
 
 /** A peer with its chain, leaf first, as far as each is signed by the next. */
-export type KnownPeer = { peer: Peer; chain: readonly X509Certificate[]; endsAt: number }
+export type VerifiedPeer = { peer: Peer; chain: readonly X509Certificate[]; endsAt: number }
 
 const bad = (why: string): PurserError => new PurserError('bad_peer', `the peer's certificate ${why}`)
 
@@ -18,7 +18,7 @@ const bad = (why: string): PurserError => new PurserError('bad_peer', `the peer'
  * URI, a workload's of our trust domain, and no certificate authority's.
  * @throws PurserError `bad_peer`
  */
-export function readPeer(chain: readonly X509Certificate[], trustDomain: string): KnownPeer {
+export function readPeer(chain: readonly X509Certificate[], trustDomain: string): VerifiedPeer {
   const [leaf] = chain
   if (!leaf) throw bad('is missing')
   // Node quotes a name that could be read as two (CVE-2021-44532); no certificate of Purser's has one.
@@ -48,7 +48,7 @@ function isAuthority(leaf: X509Certificate): boolean {
  * The leaf and what is above it among the certificates that its peer sent, each really signed by the next. They may come
  * in any order, and with others (RFC 8446 section 4.4.2): only the leaf is first.
  */
-export function linked(sent: Iterable<X509Certificate>): X509Certificate[] {
+export function chainOf(sent: Iterable<X509Certificate>): X509Certificate[] {
   const others: X509Certificate[] = []
   for (const certificate of sent) if (others.push(certificate) === maxSent) break
   const chain: X509Certificate[] = []
@@ -69,21 +69,21 @@ const isSame =
     other.fingerprint256 === certificate.fingerprint256
 
 /** What a socket's peer sent, in its order. */
-export function* sentOn(socket: TLSSocket): Iterable<X509Certificate> {
+export function* certificatesOf(socket: TLSSocket): Iterable<X509Certificate> {
   for (let one = socket.getPeerX509Certificate(); one; one = one.issuerCertificate) yield one
 }
 
 /** The same in Node's older form, which ends in one that is its own issuer or has none. */
-export function* sentIn(certificate: PeerCertificate): Iterable<X509Certificate> {
+export function* certificatesIn(certificate: PeerCertificate): Iterable<X509Certificate> {
   for (let one: Partial<DetailedPeerCertificate> | undefined = certificate; one?.raw; one = one.issuerCertificate) {
     yield new X509Certificate(one.raw)
   }
 }
 
-const met = new WeakMap<Socket, KnownPeer>()
+const met = new WeakMap<Socket, VerifiedPeer>()
 
-export const knownOn = (socket: Socket): KnownPeer | undefined => met.get(socket)
-export const isMet = (socket: Socket, known: KnownPeer): unknown => met.set(socket, known)
+export const verifiedPeerOf = (socket: Socket): VerifiedPeer | undefined => met.get(socket)
+export const rememberPeer = (socket: Socket, known: VerifiedPeer): unknown => met.set(socket, known)
 
 /**
  * The verified peer of a connection that `purser.tls` made or took: of a request to `tls.server`, of a response on
@@ -91,7 +91,7 @@ export const isMet = (socket: Socket, known: KnownPeer): unknown => met.set(sock
  * @throws PurserError `bad_peer` where no peer was verified by `purser.tls`
  */
 export function peerOf(from: Socket | { readonly socket: Socket }): Peer {
-  const known = knownOn('socket' in from ? from.socket : from)
+  const known = verifiedPeerOf('socket' in from ? from.socket : from)
   if (!known) throw new PurserError('bad_peer', 'no peer was verified here: the connection is none of purser.tls')
   return known.peer
 }

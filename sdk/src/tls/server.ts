@@ -6,7 +6,7 @@ import { type Server, TLSSocket, createServer as createTls } from 'node:tls'
 import { PurserError, wordsOf } from '../errors.ts'
 import { contextOf } from './context.ts'
 import { type Judge, type TlsParts, createJudge } from './judge.ts'
-import { isMet, knownOn, linked, sentOn } from './peer.ts'
+import { rememberPeer, verifiedPeerOf, chainOf, certificatesOf } from './peer.ts'
 import { answerRefusal, endUpgrade } from './refuse.ts'
 import { httpOptionsOf, socketOptionsOf } from './server-options.ts'
 import { type Watch, endsAnyTime, endsBetweenRequests } from './watch.ts'
@@ -55,7 +55,7 @@ function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { wh
   function admit(socket: TLSSocket): boolean {
     try {
       if (!socket.authorized) throw new PurserError('bad_peer', 'not verified')
-      isMet(socket, judge.meet(linked(sentOn(socket))))
+      rememberPeer(socket, judge.meet(chainOf(certificatesOf(socket))))
     } catch {
       socket.destroy()
       return false
@@ -69,7 +69,7 @@ function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { wh
   }
 
   function verdict(socket: Socket): PurserError | undefined {
-    const known = knownOn(socket)
+    const known = verifiedPeerOf(socket)
     return known ? judge.look(known) : new PurserError('bad_peer', 'no peer was verified on this connection')
   }
 

@@ -1,7 +1,7 @@
 /** Open connections: they are looked at again at each change of roots, identity and CRLs, and end with the client. */
 import type { Socket } from 'node:net'
 import type { PurserError } from '../errors.ts'
-import type { Source } from '../identity/source.ts'
+import type { IdentitySource } from '../identity/source.ts'
 
 /** Of a connection whose further requests are each judged: what must not wait for the next one. */
 export const endsBetweenRequests = ({ code }: PurserError): boolean => code === 'revoked'
@@ -19,7 +19,7 @@ export type Watch = {
   add(socket: Socket, look: () => PurserError | undefined, end?: (why: PurserError) => void): void
 }
 
-type Parts = Pick<Source, 'revoked' | 'onIdentity' | 'closing'>
+type Parts = Pick<IdentitySource, 'revoked' | 'onIdentity' | 'closing'>
 
 export function createWatch({ revoked, onIdentity, closing }: Parts): Watch {
   const open = new Map<Socket, () => void>()

@@ -4,18 +4,21 @@ import { refusalOf, retryAfter } from './refusal.ts'
 import type { Transport } from './transport.ts'
 import type { Request, Answer } from './http.ts'
 
-/** Seconds: a server that is busy for longer is the caller's to come back to. */
+/** Seconds. A longer Retry-After is left to the caller. */
 const maxWait = 5
 
-export type Asked = { json: Fields; answer: Answer }
-
 /**
- * One question and its JSON. A server that is busy or can't record now (429, 503) is asked once more, after the few
- * seconds that its Retry-After names; nothing else is tried again.
- * @param what is asked for, in words
+ * Sends a request and parses its JSON answer. Repeats it once if the server is busy or can't record now (429, 503) and its
+ * Retry-After names a few seconds.
+ * @param purpose in words: Purser refused `purpose`
  * @throws PurserError
  */
-export async function ask(transport: Transport, request: Request, what: string, signal: AbortSignal): Promise<Asked> {
+export async function requestJson(
+  transport: Transport,
+  request: Request,
+  purpose: string,
+  signal: AbortSignal,
+): Promise<{ json: Fields; answer: Answer }> {
   const exchange = async (): Promise<Answer> => {
     const answer = await transport.exchange(request, signal)
     request.onAnswer?.(answer.status)
@@ -28,6 +31,6 @@ export async function ask(transport: Transport, request: Request, what: string, 
     await pause(wait * 1000, signal)
     answer = await exchange()
   }
-  if (answer.status < 200 || answer.status > 299) throw refusalOf(answer, what)
+  if (answer.status < 200 || answer.status > 299) throw refusalOf(answer, purpose)
   return { json: parseFields(answer.text, 'the body'), answer }
 }
