@@ -1,4 +1,4 @@
-/** The single checks that verifying others is made of, for a tool that tells of each one: the `purser` command. */
+/** The single checks of verification, for the `purser` command, which reports each of them. */
 export { type Bundle, readBundle } from './bundle/bundle.ts'
 export { fingerprintOf, readCertificates, urisOf } from './certificates/certificates.ts'
 export { type Crl, readCrl } from './revocation/crl.ts'

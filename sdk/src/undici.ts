@@ -1,4 +1,4 @@
-/** A dispatcher for undici, and so for `fetch`, whose connections are as new as the identity. */
+/** A dispatcher for undici, and so for `fetch`, that uses only connections of the current identity. */
 import { Agent, Dispatcher } from 'undici'
 import { PurserError } from './errors.ts'
 import { peerOf } from './tls/peer.ts'
@@ -26,27 +26,28 @@ type Connector = Extract<NonNullable<Agent.Options['connect']>, (...args: never[
 const maxMs = 2 ** 31 - 1
 
 /**
- * For `fetch(url, { dispatcher })` of undici and of Node: mutual TLS to whoever `accept` lets in, by SPIFFE ID and not by
- * the URL's host name. A new certificate, or other roots, mean new connections; what is under way on the earlier ones is
- * finished, unless its peer is let in no more. `https:` alone. Make one and keep it; `close()` it, or it ends with `purser.close()`.
+ * A dispatcher for `fetch(url, { dispatcher })` of undici and of Node: mutual TLS with the peers that `accept` names by
+ * SPIFFE ID, instead of the URL's host name. After a change of the certificate or the roots, it opens new connections;
+ * requests in flight finish, unless their peer is no longer accepted. Only `https:`. Create one and keep it; `close()` ends
+ * it, and so does `purser.close()`.
  *
- * @throws PurserError `bad_options`, `not_requested`, `expired`, `closed`; what comes later is a request's error (the
- *   `cause` of what `fetch` rejects with)
+ * @throws PurserError `bad_options`, `not_requested`, `expired`, `closed`; later failures are errors of the request (the
+ *   `cause` of the rejection of `fetch`)
  */
 export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, options: DispatcherOptions): Dispatcher {
   const { accept, connectTimeout = 10_000 } = options
-  // What is wrong with the options is said now.
+  // Reports wrong options now.
   purser.tls.client({ accept })
 
   const connect: Connector = ({ protocol, hostname, port, servername, localAddress }, callback) => {
     let timer: NodeJS.Timeout | undefined
     try {
-      if (protocol !== 'https:') throw new PurserError('bad_options', `mutual TLS is https:, not ${protocol}`)
-      const from = typeof localAddress === 'string' ? { localAddress } : {}
+      if (protocol !== 'https:') throw new PurserError('bad_options', `mutual TLS needs https:, not ${protocol}`)
+      const source = typeof localAddress === 'string' ? { localAddress } : {}
       const name = servername === undefined ? {} : { servername }
       const host = hostname.replace(/^\[(.*)\]$/, '$1')
-      const to = { host, port: Number(port || 443), ALPNProtocols: ['http/1.1'] }
-      const socket = purser.tls.connect({ accept, ...to, ...name, ...from })
+      const target = { host, port: Number(port || 443), ALPNProtocols: ['http/1.1'] }
+      const socket = purser.tls.connect({ accept, ...target, ...name, ...source })
       const onError = (error: Error): void => {
         clearTimeout(timer)
         callback(error, null)
@@ -58,8 +59,8 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
       socket.once('secureConnect', () => {
         clearTimeout(timer)
         socket.off('error', onError)
-        const ends = Date.parse(peerOf(socket).certificate.validTo) - Date.now()
-        const renew = setTimeout(replace, Math.min(ends, maxMs)).unref()
+        const leftMs = Date.parse(peerOf(socket).certificate.validTo) - Date.now()
+        const renew = setTimeout(replace, Math.min(leftMs, maxMs)).unref()
         socket.once('close', () => clearTimeout(renew))
         callback(null, socket)
       })
@@ -73,36 +74,40 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
   const agents = new Set<Agent>()
   let identity = identityOf(purser)
   let current = create()
-  let isOver = false
+  let isClosed = false
 
-  /** Its requests are finished; nobody gives it another. */
+  /** Lets the requests of a replaced agent finish. */
   function retire(agent: Agent): void {
     agents.add(agent)
     void closed(agent).then(() => agents.delete(agent))
   }
   function replace(): void {
-    // Closed: another agent would be open for good, and take requests again.
-    if (isOver) return
+    // After close(), another agent would stay open and accept requests.
+    if (isClosed) return
     const earlier = current
     current = create()
     retire(earlier)
   }
-  function look(): void {
+  function checkIdentity(): void {
     const now = identityOf(purser)
     if (now === identity) return
     identity = now
     replace()
   }
 
-  const stops = [purser.on('renewed', look), purser.on('bundle', look), purser.on('expired', look)]
+  const removals = [
+    purser.on('renewed', checkIdentity),
+    purser.on('bundle', checkIdentity),
+    purser.on('expired', checkIdentity),
+  ]
   const stop = (): void => {
-    isOver = true
-    stops.forEach((stop) => stop())
+    isClosed = true
+    removals.forEach((remove) => remove())
   }
 
   return Object.assign(new Dispatcher(), {
     dispatch(request: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler) {
-      look()
+      checkIdentity()
       return current.dispatch(request, handler)
     },
     close(callback?: () => void) {
@@ -118,7 +123,7 @@ export function createDispatcher(purser: Pick<Purser, 'tls' | 'on' | 'x509'>, op
   })
 }
 
-/** Destroyed is closed too. */
+/** A destroyed agent counts as closed. */
 const closed = (agent: Agent): Promise<void> => agent.close().catch(() => undefined)
 
 async function settle(all: Promise<unknown>, callback: (() => void) | undefined): Promise<void> {
@@ -126,7 +131,7 @@ async function settle(all: Promise<unknown>, callback: (() => void) | undefined)
   callback?.()
 }
 
-/** Certificate and roots, to tell one identity from the next; none once it ended. */
+/** Certificate and roots, to detect changes; undefined after the certificate has expired. */
 function identityOf(purser: Pick<Purser, 'x509'>): string | undefined {
   try {
     const { certificateChain, trustBundle } = purser.x509

@@ -1,4 +1,4 @@
-/** What a refused caller is told: RFC 6750 section 3, as RFC 9457 writes problems, and nothing of the reason beyond that. */
+/** The answer to a refused caller: RFC 6750 section 3, in the form of RFC 9457, without further reasons. */
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { PurserError } from '../errors.ts'
 
@@ -6,16 +6,16 @@ export type Answer = { status: number; headers: Record<string, string> }
 
 type Challenge = (error?: string) => Record<string, string>
 
-/** Seconds: what keeps keys from being had is tried again about as often. */
+/** Seconds, about the interval at which unavailable keys are requested again. */
 const retryAfterSeconds = 5
 
-/** @param about.bearer whether JWTs are taken here; otherwise there is nothing that a caller could be challenged to send */
+/** @param about.bearer whether JWTs are accepted; otherwise there is no challenge */
 export function answerTo(error: PurserError, { realm, bearer }: { realm: string; bearer: boolean }): Answer {
   const challenge: Challenge = (name) =>
     bearer ? { 'www-authenticate': `Bearer realm="${realm}"${name === undefined ? '' : `, error="${name}"`}` } : {}
   switch (error.code) {
     case 'unauthenticated':
-      // 401 without a challenge is none (RFC 9110 section 15.5.2).
+      // 401 requires a challenge (RFC 9110 section 15.5.2).
       return { status: bearer ? 401 : 403, headers: challenge() }
     case 'bad_authorization':
       return { status: 400, headers: challenge('invalid_request') }
@@ -29,7 +29,7 @@ export function answerTo(error: PurserError, { realm, bearer }: { realm: string;
 }
 
 export function send(response: ServerResponse, { status, headers }: Answer): void {
-  // Something else answered meanwhile, for example that this took too long.
+  // Another handler answered meanwhile, such as a timeout.
   if (response.headersSent) return
   const body = JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status })
   response.writeHead(status, {

@@ -1,6 +1,6 @@
 /**
- * The caller's identity on a request, for Express 4 and 5, and for anything else that hands on Node's own request and
- * response. Express itself is not imported.
+ * Middleware that puts the caller's identity on a request, for Express 4 and 5 and other frameworks that pass on Node's own
+ * request and response. It does not import Express.
  */
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -15,19 +15,19 @@ import { verifiedPeerOf } from '../tls/peer.ts'
 import type { Accept } from '../types/tls-options.ts'
 import type { Purser } from '../types/purser.ts'
 
-/** Who asks, proven. */
+/** The proven identity of a caller. */
 export type Identity = {
   spiffeId: string
-  /** A JWT-SVID in the Authorization header, or the certificate of a connection that `purser.tls` took. */
+  /** Proven by a JWT-SVID in the Authorization header, or by the certificate of a connection that `purser.tls` accepted. */
   by: 'jwt' | 'mtls'
-  /** Of the JWT: every claim, frozen. */
+  /** Every claim of the JWT, frozen. */
   claims?: Readonly<Record<string, unknown>>
-  /** Of the connection: the leaf. */
+  /** The leaf certificate of the connection. */
   certificate?: X509Certificate
 }
 
 declare global {
-  // Where Express's types are there, its request has the member too.
+  // Merges with Express's types, if they are installed.
   namespace Express {
     interface Request {
       identity?: Identity
@@ -36,15 +36,15 @@ declare global {
 }
 
 export type IdentityOptions = {
-  /** The name or names of this service, which JWTs must be for. With it JWTs are taken, and without it none. */
+  /** The name or names of this service, which JWTs must name as audience. Without it, JWTs are not accepted. */
   audience?: string | readonly string[]
-  /** Which callers; left out, any workload of the trust domain. */
+  /** Which callers are accepted. Default: every workload of the trust domain. */
   accept?: Accept
-  /** Whether the peer of a connection counts where there is no JWT: yes, unless `false`. Only connections of `purser.tls.server` have one. */
+  /** Whether the peer of a `purser.tls.server` connection identifies the caller if there is no JWT. Default: `true`. */
   mtls?: boolean
   /** As for `verifyJwt`. */
   revocation?: 'ask' | 'require' | 'off'
-  /** Told why somebody was refused, for the service's log; the caller is told no more than RFC 6750 says. */
+  /** Receives the reason of each refusal, for the service's log. The caller learns only what RFC 6750 defines. */
   onRefused?: (error: PurserError, request: IncomingMessage) => unknown
 }
 
@@ -60,10 +60,9 @@ type Request = IncomingMessage & { originalUrl?: string; identity?: Identity }
 export type Middleware = (request: Request, response: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
- * Middleware that lets nobody pass whose identity is not proven, and puts it on the request as `request.identity`.
- * Others are answered by RFC 6750, as `application/problem+json`: 401, without an error where there are no credentials;
- * 400 for more than one, or a token in the query; 403 where `accept` refuses; 503 with Retry-After where the keys can't
- * be had now.
+ * Middleware that passes only requests with a proven identity, which it sets as `request.identity`. It answers others by
+ * RFC 6750, as `application/problem+json`: 401, without an error code if there are no credentials; 400 for more than one
+ * credential, or a token in the query; 403 if `accept` refuses; 503 with Retry-After if the keys are unavailable now.
  * @throws PurserError `bad_options`
  */
 export function requireIdentity(
@@ -76,15 +75,18 @@ export function requireIdentity(
   const { trustDomain = '' } = readSpiffeId(purser.spiffeId) ?? {}
   const accepts = accept === undefined ? () => true : readAccept(accept, trustDomain, warn)
   if (audience === undefined && !mtls) {
-    throw new PurserError('bad_options', 'requireIdentity needs an audience for JWTs, or mtls, or both')
+    throw new PurserError('bad_options', 'requireIdentity needs an audience for JWTs, mtls, or both')
   }
 
   function byPeer({ socket }: Request): Identity {
-    const known = mtls ? verifiedPeerOf(socket) : undefined
-    const peer = known?.peer
-    // A server of sockets (tls.socketServer) judges its peers at the handshake, and not at each request over it.
-    if (known && known.endsAt <= Date.now()) {
-      throw new PurserError('unauthenticated', `the certificate of this connection ended: ${known.peer.spiffeId}`)
+    const verified = mtls ? verifiedPeerOf(socket) : undefined
+    const peer = verified?.peer
+    // tls.socketServer checks its peers at the handshake, not at each request.
+    if (verified && verified.endsAt <= Date.now()) {
+      throw new PurserError(
+        'unauthenticated',
+        `the certificate of this connection has expired: ${verified.peer.spiffeId}`,
+      )
     }
     if (peer?.trustDomain !== trustDomain) {
       throw new PurserError('unauthenticated', 'the request has neither a token nor a peer that purser.tls verified')
@@ -94,13 +96,13 @@ export function requireIdentity(
 
   async function identify(request: Request): Promise<Identity> {
     const token = audience === undefined ? undefined : readBearer(request)
-    // A token that does not hold is refused, whoever the peer is: one of the two is not what it seems.
+    // An invalid token is refused even if the peer is valid: token and connection may have different owners.
     if (audience === undefined || token === undefined) return byPeer(request)
     const { spiffeId, claims } = await purser.verifyJwt(token, { audience, ...(revocation && { revocation }) })
     return { spiffeId, by: 'jwt', claims }
   }
 
-  /** What is answered; undefined where the request passes. */
+  /** @returns the answer to a refused request; undefined if it passes */
   async function judge(request: Request): Promise<Answer | undefined> {
     try {
       const identity = await identify(request)
@@ -109,7 +111,7 @@ export function requireIdentity(
       return undefined
     } catch (error) {
       if (!(error instanceof PurserError) || error.code === 'bad_options') throw error
-      // What it throws is the caller's to hear of; nobody waits for a promise.
+      // An exception reaches next(); a promise is not awaited.
       Promise.resolve(onRefused?.(error, request)).catch((failure: unknown) => {
         warn(`onRefused rejected: ${wordsOf(failure)}`)
       })

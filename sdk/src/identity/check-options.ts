@@ -1,15 +1,18 @@
 import { PurserError } from '../errors.ts'
 
 /**
- * Options that say whom to let in. Left out, `accept` lets in the whole trust domain, so a name that is misspelt and a
- * value that is missing, such as a variable that isn't set, must not count as left out.
- * @param of what takes the options, in words
+ * Checks options that decide whom to accept. Without `accept` the whole trust domain is accepted, so a misspelt name, or a
+ * missing value such as an unset variable, must not count as absence.
+ * @param owner of the options, in words
  * @throws PurserError `bad_options`
  */
-export function checkOptions(options: object, names: Readonly<Record<string, true>>, of: string): void {
+export function checkOptions(options: object, names: Readonly<Record<string, true>>, owner: string): void {
   const unknown = Object.keys(options).filter((name) => !Object.hasOwn(names, name))
-  if (unknown.length > 0) throw new PurserError('bad_options', `no option of ${of}: ${unknown.join(', ')}`)
+  if (unknown.length > 0) throw new PurserError('bad_options', `${owner} has no option: ${unknown.join(', ')}`)
   if ('accept' in options && options.accept === undefined) {
-    throw new PurserError('bad_options', `${of} was given accept without a value: say who, or leave it out for anybody`)
+    throw new PurserError(
+      'bad_options',
+      `the option accept of ${owner} has no value: name the callers, or remove it to accept the whole trust domain`,
+    )
   }
 }

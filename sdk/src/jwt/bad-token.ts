@@ -1,9 +1,9 @@
 import { PurserError } from '../errors.ts'
 
-/** What a token is held against, in the order in which it is. */
+/** The checks of a token, in their order. */
 export type Check =
   'form' | 'header' | 'kid' | 'alg' | 'signature' | 'claims' | 'sub' | 'aud' | 'exp' | 'iat' | 'nbf' | 'jti'
 
-/** Names the check that failed and never the token, nor anything of it: the message may reach a log. */
+/** Names the failed check, and never a part of the token, since the message may reach a log. */
 export const badToken = (check: Check, why: string): PurserError =>
   new PurserError('bad_token', `the token is refused (${check}): ${why}`)

@@ -1,4 +1,4 @@
-/** A JWT in its compact serialization, taken apart before anything of it is believed. */
+/** Parses the compact serialization of a JWT. Nothing in it is trusted yet. */
 import { createHash } from 'node:crypto'
 import { badToken } from './bad-token.ts'
 import { type JsonObject, readStrictObject } from '../json/strict.ts'
@@ -7,43 +7,44 @@ export type Compact = {
   alg: string
   kid: string
   signature: Buffer
-  /** What is signed: header and payload as they are written. */
+  /** The signed part: encoded header and payload. */
   signed: string
   payload: Buffer
 }
 
-/** Purser writes none that is nearly as long, and servers of HTTP take no longer header. */
-const max = 16_384
+/** Purser's tokens are far shorter, and HTTP servers accept no longer header. */
+const maxLength = 16_384
 const compact = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 
-/** @throws PurserError `bad_token` for what is too much to look at, or no text */
+/** @throws PurserError `bad_token` for a token that is too long or not a string */
 export function checkLength(token: unknown): void {
-  if (typeof token !== 'string' || token.length > max) throw badToken('form', 'it is no text as short as a JWT is')
+  if (typeof token !== 'string' || token.length > maxLength)
+    throw badToken('form', 'it is not a string of at most 16 KiB')
 }
 
 /**
- * @throws PurserError `bad_token`: not three segments of base64url, or a header that JWT-SVIDs don't have
+ * @throws PurserError `bad_token` unless it has three segments of base64url and the header of a JWT-SVID
  */
 export function readCompact(token: string): Compact {
   const [, header = '', payload = '', signature = ''] = compact.exec(token) ?? []
-  if (signature === '') throw badToken('form', 'it is not three segments of base64url, as JWTs in compact form are')
+  if (signature === '') throw badToken('form', 'it does not have three segments of base64url')
   const [head, body, tail] = [header, payload, signature].map(decode)
-  if (!head || !body || !tail) throw badToken('form', 'a segment is not the one base64url text of its bytes')
+  if (!head || !body || !tail) throw badToken('form', 'a segment is not canonical base64url')
   const { alg, kid } = readHeader(readStrictObject(head))
   return { alg, kid, signature: tail, signed: `${header}.${payload}`, payload: body }
 }
 
-/** Many texts decode to the same bytes; one of them is canonical (RFC 4648 section 3.5). */
+/** Several texts decode to the same bytes; only one is canonical (RFC 4648 section 3.5). */
 function decode(segment: string): Buffer | undefined {
   const bytes = Buffer.from(segment, 'base64url')
   return bytes.toString('base64url') === segment ? bytes : undefined
 }
 
-/** SPIFFE JWT-SVID section 2: `alg`, `kid`, `typ`, and no other: no key or address of one is ever taken from a token. */
+/** SPIFFE JWT-SVID section 2: only `alg`, `kid` and `typ`. A token never supplies its own key or a key's URL. */
 function readHeader(header: JsonObject | undefined): { alg: string; kid: string } {
-  if (!header) throw badToken('header', 'it is not one JSON object, each name once')
+  if (!header) throw badToken('header', 'it is not a JSON object with unique names')
   const others = Object.keys(header).some((name) => !['alg', 'kid', 'typ'].includes(name))
-  if (others) throw badToken('header', 'it holds more than alg, kid and typ')
+  if (others) throw badToken('header', 'it has members other than alg, kid and typ')
   const { alg, kid, typ } = header
   if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE') throw badToken('header', 'typ is neither JWT nor JOSE')
   if (typeof kid !== 'string' || kid === '') throw badToken('kid', 'it names no key')

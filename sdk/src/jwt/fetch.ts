@@ -1,4 +1,4 @@
-/** `fetch` with a token for one audience, to the places that were named and to no other. */
+/** `fetch` with a token for one audience, only to the named origins. */
 import { isLoopback } from '../connection/address.ts'
 import { unlessAborted } from '../time/deadline.ts'
 import { PurserError } from '../errors.ts'
@@ -11,39 +11,39 @@ type Init = Parameters<Fetch>[1]
 
 type Parts = {
   jwt: (audience: string, options: { signal?: AbortSignal }) => Promise<string>
-  /** Another token than the one that was refused. */
+  /** Another token than the refused one. */
   freshJwt: (audience: string, refused: string) => Promise<string>
-  /** For the pause between replacements; no setting of the clock moves it. */
+  /** Measures the pause between replacements. */
   elapsed?: () => number
 }
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
 
-/** A server that refuses every token must not make each request an issuance. */
+/** Pause between replacements: a server that refuses every token must not cause an issuance at each request. */
 const pauseMs = 10_000
 
 /** @throws PurserError `bad_options` */
 export function createFetch({ jwt, freshJwt, elapsed = elapsedMs }: Parts, options: FetchOptions): Fetch {
   const { audience, fetch = globalThis.fetch } = options
-  if (typeof audience !== 'string' || audience === '') throw bad('fetch needs the audience that its token is for')
+  if (typeof audience !== 'string' || audience === '') throw bad('fetch needs the audience of its token')
   const origins = originsOf(options.origins)
-  let next: { at: number; token: Promise<string | undefined> } | undefined
+  let replacement: { at: number; token: Promise<string | undefined> } | undefined
 
-  /** Another token than one that was refused as invalid; undefined where there is none. Requests at the same time share it. */
-  async function tokenAfter(refused: string, signal: AbortSignal | undefined): Promise<string | undefined> {
-    if (!next || elapsed() - next.at >= pauseMs) {
-      next = { at: elapsed(), token: freshJwt(audience, refused).catch(() => undefined) }
+  /** Another token than the refused one; undefined if there is none. Concurrent requests share it. */
+  async function replacementFor(refused: string, signal: AbortSignal | undefined): Promise<string | undefined> {
+    if (!replacement || elapsed() - replacement.at >= pauseMs) {
+      replacement = { at: elapsed(), token: freshJwt(audience, refused).catch(() => undefined) }
     }
-    const { token } = next
-    const other = await unlessAborted(signal, () => token)
-    return other === refused ? undefined : other
+    const { token } = replacement
+    const next = await unlessAborted(signal, () => token)
+    return next === refused ? undefined : next
   }
 
   return async (input, init) => {
     const { url, headers, redirect, signal, repeatable } = readRequest(input, init)
-    // Not `url.origin`, which of a blob: URL is another's.
+    // Not `url.origin`: a blob: URL has the origin of its creator.
     if (!origins.has(`${url.protocol}//${url.host}`)) {
-      throw bad(`the token for ${audience} is not sent to ${url.origin}, which is none of: ${[...origins].join(', ')}`)
+      throw bad(`the token for ${audience} is not sent to ${url.origin}; allowed are ${[...origins].join(', ')}`)
     }
     if (headers.has('authorization')) {
       throw bad('the request has an Authorization header of its own; send it by another fetch')
@@ -51,7 +51,7 @@ export function createFetch({ jwt, freshJwt, elapsed = elapsedMs }: Parts, optio
     const send = async (token: string): Promise<Response> => {
       const own = new Headers(headers)
       own.set('authorization', `Bearer ${token}`)
-      // Followed by hand, which is not at all: the next place may be another than the one that was named.
+      // Redirects are not followed, since they may lead to another origin.
       const target = requestOf(input) ?? url
       const answer = await fetch(target, { ...init, headers: own, redirect: redirect === 'error' ? 'error' : 'manual' })
       if (redirect === 'manual' || !isRedirect(answer)) return answer
@@ -64,20 +64,20 @@ export function createFetch({ jwt, freshJwt, elapsed = elapsedMs }: Parts, optio
     const token = await jwt(audience, { ...(signal && { signal }) })
     const answer = await send(token)
     if (!repeatable || answer.status !== 401 || !saysInvalidToken(answer)) return answer
-    const other = await tokenAfter(token, signal)
-    if (other === undefined) return answer
+    const next = await replacementFor(token, signal)
+    if (next === undefined) return answer
     await answer.body?.cancel().catch(() => undefined)
-    return send(other)
+    return send(next)
   }
 }
 
-function originsOf(given: unknown): ReadonlySet<string> {
-  if (!Array.isArray(given) || given.length === 0) throw bad('fetch needs origins: where the token may be sent')
-  return new Set(given.map(originOf))
+function originsOf(origins: unknown): ReadonlySet<string> {
+  if (!Array.isArray(origins) || origins.length === 0) throw bad('fetch needs origins: where the token may be sent')
+  return new Set(origins.map(originOf))
 }
 
-function originOf(given: unknown): string {
-  const url = typeof given === 'string' && URL.canParse(given) ? new URL(given) : undefined
+function originOf(origin: unknown): string {
+  const url = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin) : undefined
   const plain = url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1'))
   if (!url || (url.protocol !== 'https:' && !plain)) {
     throw bad('an origin is https://host[:port]; plain http only to 127.0.0.0/8 or ::1')
@@ -89,11 +89,11 @@ function originOf(given: unknown): string {
 const requestOf = (input: Input): Request | undefined =>
   typeof input === 'string' || input instanceof URL ? undefined : input
 
-/** What is sent, by the rules of fetch: what `init` says counts before the request's own. */
+/** The request by the rules of fetch: `init` takes precedence. */
 function readRequest(input: Input, init: Init) {
   const request = requestOf(input)
   const text = typeof input === 'string' ? input : (request?.url ?? (input instanceof URL ? input.href : ''))
-  if (!URL.canParse(text)) throw bad('fetch with a token needs a whole URL')
+  if (!URL.canParse(text)) throw bad('fetch with a token needs an absolute URL')
   const body: unknown = init?.body ?? request?.body
   return {
     url: new URL(text),
@@ -104,7 +104,7 @@ function readRequest(input: Input, init: Init) {
   }
 }
 
-/** A stream is read once. */
+/** A stream can be read only once. */
 const isRepeatable = (body: unknown): boolean =>
   body === undefined ||
   body === null ||

@@ -3,17 +3,17 @@ export type Recent<T> = {
   set: (key: string, value: T) => void
 }
 
-/** What was used last, and no more than `most` of it: strangers can't make it grow. */
+/** A cache of the `max` most recently used values, so that untrusted input can't make it grow. */
 export function createRecent<T>(max: number): Recent<T> {
   // A Map iterates in the order of insertion.
-  const kept = new Map<string, T>()
+  const values = new Map<string, T>()
 
   function set(key: string, value: T): void {
-    kept.delete(key)
-    kept.set(key, value)
-    if (kept.size <= max) return
-    for (const oldest of kept.keys()) {
-      kept.delete(oldest)
+    values.delete(key)
+    values.set(key, value)
+    if (values.size <= max) return
+    for (const oldest of values.keys()) {
+      values.delete(oldest)
       return
     }
   }
@@ -21,7 +21,7 @@ export function createRecent<T>(max: number): Recent<T> {
   return {
     set,
     get(key) {
-      const value = kept.get(key)
+      const value = values.get(key)
       if (value !== undefined) set(key, value)
       return value
     },

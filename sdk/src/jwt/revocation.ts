@@ -1,6 +1,6 @@
-/** Whether a token still counts: asked of Purser (RFC 7662), whose word is used again for a few seconds. */
+/** Token revocation by introspection (RFC 7662). Purser's answer is reused for a few seconds. */
 import { withDeadline } from '../time/deadline.ts'
-import { PurserError, isUnreached, wordsOf } from '../errors.ts'
+import { PurserError, isUnreached, purserErrorFrom } from '../errors.ts'
 import { parseFields } from '../json/fields.ts'
 import { refusalOf } from '../connection/refusal.ts'
 import type { Transport } from '../connection/transport.ts'
@@ -13,7 +13,7 @@ import type { Answer } from '../connection/http.ts'
 
 type RevocationMode = NonNullable<VerifyJwtOptions['revocation']>
 
-/** @throws PurserError `revoked`; with `require` also why it could not be asked */
+/** @throws PurserError `revoked`; with `require` also the reason why Purser is unavailable */
 export type Revocation = (
   token: { token: string; signed: string; exp: number },
   options: Pick<VerifyJwtOptions, 'revocation' | 'revocationMaxAgeSeconds'>,
@@ -26,88 +26,90 @@ type Parts = {
   warn: (warning: string) => void
   /** The wall clock, for the end of tokens. */
   now: () => number
-  /** For how old an answer is; no setting of the clock moves it. */
+  /** Measures the age of answers. */
   elapsed?: () => number
 }
 
-/** `at` is of `elapsed`: by a clock that was set back, an old word would be new. */
-type Word = { active: boolean; at: number }
+/** `at` is by `elapsed`: a wall clock that was set back would make an old answer look new. */
+type Verdict = { active: boolean; at: number }
 
 const defaultAgeSeconds = 10
-/** While Purser is away, a token that counted this long ago still does. */
+/** The maximum age of an answer while Purser is away. */
 const maxAgeMs = 300_000
-const maxKept = 1_000
-/** Callers wait on this: sooner than whatever waits for them gives up. */
+const maxVerdicts = 1_000
+/** Short, since callers of the service wait for it. */
 const timeoutMs = 3_000
-/** After a question without an answer the next one waits this long, so that not every caller waits for the same. */
+/** Pause after a failure, so that not every caller waits for the timeout. */
 const pauseMs = 5_000
 
 export function createRevocation(parts: Parts): Revocation {
-  const { transport, authentication: credential, closing, warn, now, elapsed = elapsedMs } = parts
-  // By what is signed: other signatures of the same claims are the same token (RFC 7515 has many texts for one).
-  const words = createRecent<Word>(maxKept)
-  const underWay = new Map<string, Promise<Word>>()
-  let failed: { error: PurserError; at: number } | undefined
-  let warned = false
+  const { transport, authentication, closing, warn, now, elapsed = elapsedMs } = parts
+  // Keyed by the signed part, since one token has several texts (RFC 7515).
+  const verdicts = createRecent<Verdict>(maxVerdicts)
+  const pending = new Map<string, Promise<Verdict>>()
+  let lastFailure: { error: PurserError; at: number } | undefined
+  let hasWarned = false
 
   async function exchange(token: string): Promise<Answer> {
-    const shown = credential()
-    if (!shown) {
+    const credential = authentication()
+    if (!credential) {
       throw new PurserError(
         'not_requested',
-        'this client holds neither a certificate that Purser sees nor an access token',
+        'this client has neither a certificate that reaches Purser nor an access token',
       )
     }
     const body = JSON.stringify({ token })
-    const request = { method: 'POST', path: '/api/v1/introspect', body, maxBytes: 64 * 1024, ...shown } as const
-    return withDeadline(timeoutMs, [closing], 'asking Purser about a token', async (signal) => {
+    const request = { method: 'POST', path: '/api/v1/introspect', body, maxBytes: 64 * 1024, ...credential } as const
+    return withDeadline(timeoutMs, [closing], 'introspecting a token', async (signal) => {
       try {
         return await transport.exchange(request, signal)
       } catch (error) {
         if (signal.aborted || !isUnreached(error)) throw error
-        // The server may have closed the kept connection just then.
+        // The server may have just closed the idle connection.
         transport.rest()
         return transport.exchange(request, signal)
       }
     })
   }
 
-  async function ask(token: string, signed: string): Promise<Word> {
+  async function introspect(token: string, signed: string): Promise<Verdict> {
     const answer = await exchange(token)
-    if (answer.status !== 200) throw refusalOf(answer, 'to say whether a token counts')
+    if (answer.status !== 200) throw refusalOf(answer, 'to introspect a token')
     const { active } = parseFields(answer.text, 'the body')
-    if (typeof active !== 'boolean')
-      throw new PurserError('bad_reply', "the server's answer does not say active or not")
-    const word = { active, at: elapsed() }
-    words.set(signed, word)
-    failed = undefined
-    warned = false
-    return word
+    if (typeof active !== 'boolean') throw new PurserError('bad_reply', "the server's answer does not contain active")
+    const verdict = { active, at: elapsed() }
+    verdicts.set(signed, verdict)
+    lastFailure = undefined
+    hasWarned = false
+    return verdict
   }
 
-  function shared(token: string, signed: string): Promise<Word> {
-    if (failed && elapsed() - failed.at < pauseMs) return Promise.reject(failed.error)
-    const asked = underWay.get(signed) ?? ask(token, signed).finally(() => underWay.delete(signed))
-    underWay.set(signed, asked)
-    return asked
+  function sharedIntrospection(token: string, signed: string): Promise<Verdict> {
+    if (lastFailure && elapsed() - lastFailure.at < pauseMs) return Promise.reject(lastFailure.error)
+    const verdict = pending.get(signed) ?? introspect(token, signed).finally(() => pending.delete(signed))
+    pending.set(signed, verdict)
+    return verdict
   }
 
-  /** Purser's word, or the one that it gave before; undefined where neither can be had. */
-  async function wordOn(token: string, signed: string, mode: RevocationMode, ageMs: number): Promise<Word | undefined> {
-    const before = words.get(signed)
-    if (before && elapsed() - before.at < ageMs) return before
+  /** Purser's answer, or an earlier one; undefined if neither is available. */
+  async function verdictOn(
+    token: string,
+    signed: string,
+    mode: RevocationMode,
+    ageMs: number,
+  ): Promise<Verdict | undefined> {
+    const cached = verdicts.get(signed)
+    if (cached && elapsed() - cached.at < ageMs) return cached
     try {
-      return await shared(token, signed)
+      return await sharedIntrospection(token, signed)
     } catch (error) {
       if (closing.aborted) throw error
-      const failure = error instanceof PurserError ? error : new PurserError('bad_reply', wordsOf(error))
-      if (failed?.error !== failure) failed = { error: failure, at: elapsed() }
+      const failure = purserErrorFrom(error)
+      if (lastFailure?.error !== failure) lastFailure = { error: failure, at: elapsed() }
       if (mode === 'require') throw failure
-      if (before && (!before.active || elapsed() - before.at < maxAgeMs)) return before
-      if (!warned) {
-        warn(`tokens are accepted without Purser's word on whether they were revoked: ${failure.message}`)
-      }
-      warned = true
+      if (cached && (!cached.active || elapsed() - cached.at < maxAgeMs)) return cached
+      if (!hasWarned) warn(`tokens are accepted without a revocation check: ${failure.message}`)
+      hasWarned = true
       return undefined
     }
   }
@@ -120,10 +122,10 @@ export function createRevocation(parts: Parts): Revocation {
       throw new PurserError('bad_options', 'revocationMaxAgeSeconds is a number from 0 to 300')
     }
     if (revocation === 'off') return
-    const word = await wordOn(token, signed, revocation, revocationMaxAgeSeconds * 1000)
-    if (!word || word.active) return
-    // Purser allows for no difference of clocks: to it, this one is over.
+    const verdict = await verdictOn(token, signed, revocation, revocationMaxAgeSeconds * 1000)
+    if (!verdict || verdict.active) return
+    // Purser allows no clock skew: for Purser, this token has expired.
     if (exp * 1000 <= now()) throw badToken('exp', `it ended at ${new Date(exp * 1000).toISOString()}`)
-    throw new PurserError('revoked', 'the token was revoked, or the session that it was issued to is over')
+    throw new PurserError('revoked', 'the token was revoked, or its session has ended')
   }
 }

@@ -1,4 +1,4 @@
-/** Somebody else's JWT-SVID: who it is of, or why it is none (SPIFFE JWT-SVID section 3). */
+/** Verifies JWT-SVIDs of callers (SPIFFE JWT-SVID section 3). */
 import { type KeyObject, verify } from 'node:crypto'
 import type { Bundle, JwtKey } from '../bundle/bundle.ts'
 import type { BundleCache } from '../bundle/bundle-cache.ts'
@@ -33,49 +33,49 @@ type Parts = {
   now: () => number
 }
 
-/** A token whose signature held, and under which key. */
-type Known = { claims: Claims; signed: string; kid: string; key: KeyObject; under: Bundle }
+/** A token with a valid signature, and the key and bundle that verified it. */
+type VerifiedToken = { claims: Claims; signed: string; kid: string; key: KeyObject; bundle: Bundle }
 
-const maxKnown = 1_000
+const maxCached = 1_000
 
 export function createVerifyJwt({ bundles, revocation, trustDomain, closing, warn, now }: Parts): VerifyJwt {
-  // By the whole token: by what is signed alone, any signature would do the second time.
-  const known = createRecent<Known>(maxKnown)
+  // Keyed by the whole token: keyed by its signed part, any signature would pass the second time.
+  const cache = createRecent<VerifiedToken>(maxCached)
 
-  async function read(token: string, signal: AbortSignal | undefined): Promise<Known> {
+  async function read(token: string, signal: AbortSignal | undefined): Promise<VerifiedToken> {
     const digest = digestOf(token)
-    const before = known.get(digest)
-    if (before && isStillOf(before, await bundles.get(signal))) return before
+    const cached = cache.get(digest)
+    if (cached && isStillValid(cached, await bundles.get(signal))) return cached
     const compact = readCompact(token)
     const { kid } = compact
-    const { key, under } = await keyFor(kid, await bundles.get(signal), signal)
+    const { key, bundle } = await keyFor(kid, await bundles.get(signal), signal)
     checkSignature(compact, key)
     const claims = readClaims(compact.payload, trustDomain)
-    const read = { claims, signed: digestOf(compact.signed), kid, key: key.key, under }
-    known.set(digest, read)
-    return read
+    const verified = { claims, signed: digestOf(compact.signed), kid, key: key.key, bundle }
+    cache.set(digest, verified)
+    return verified
   }
 
-  /** A key that isn't known may be new: the bundle is asked for once more, within its limits. */
+  /** An unknown key may be new, so the bundle is read again, within its limits. */
   async function keyFor(
     kid: string,
-    bundle: Bundle,
+    cached: Bundle,
     signal: AbortSignal | undefined,
-  ): Promise<{ key: JwtKey; under: Bundle }> {
-    const under = bundle.jwtKeys.has(kid) ? bundle : await bundles.refresh(signal)
-    const key = under.jwtKeys.get(kid)
-    if (!key) throw badToken('kid', `no key of ${trustDomain} goes by the name that it gives`)
-    return { key, under }
+  ): Promise<{ key: JwtKey; bundle: Bundle }> {
+    const bundle = cached.jwtKeys.has(kid) ? cached : await bundles.refresh(signal)
+    const key = bundle.jwtKeys.get(kid)
+    if (!key) throw badToken('kid', `${trustDomain} has no key with this id`)
+    return { key, bundle }
   }
 
   return async (token, options) => {
     if (closing.aborted) throw closing.reason
     checkOptions(options, names, 'verifyJwt')
     const { accept, signal } = options
-    const wanted = readAudience(options.audience)
+    const audiences = readAudience(options.audience)
     checkLength(token)
     const { claims, signed } = await read(token, signal)
-    judgeClaims(claims, wanted, now())
+    judgeClaims(claims, audiences, now())
     const { spiffeId, audience, exp, iat, jti, all } = claims
     if (accept !== undefined && !readAccept(accept, trustDomain, warn)(spiffeId)) {
       throw new PurserError('bad_peer', `the token is of ${spiffeId}, which is not accepted here`)
@@ -86,19 +86,20 @@ export function createVerifyJwt({ bundles, revocation, trustDomain, closing, war
   }
 }
 
-/** A key that was withdrawn takes what it signed with it. */
-function isStillOf(known: Known, bundle: Bundle): boolean {
-  if (known.under === bundle) return true
-  if (bundle.jwtKeys.get(known.kid)?.key.equals(known.key) !== true) return false
-  known.under = bundle
+/** The tokens of a withdrawn key are no longer valid. */
+function isStillValid(token: VerifiedToken, bundle: Bundle): boolean {
+  if (token.bundle === bundle) return true
+  if (bundle.jwtKeys.get(token.kid)?.key.equals(token.key) !== true) return false
+  token.bundle = bundle
   return true
 }
 
 /** @throws PurserError `bad_token` */
-export function checkSignature({ alg, signed, signature }: Compact, { key, alg: ofKey }: JwtKey): void {
-  // The key says which algorithm it is for; a token only repeats it.
-  if (alg !== ofKey) throw badToken('alg', 'it is not the algorithm of the key that it names')
-  // RFC 7518 section 3.4: R and S one after the other, and not ASN.1.
+export function checkSignature({ alg, signed, signature }: Compact, { key, alg: keyAlg }: JwtKey): void {
+  // The key determines the algorithm; the token must agree.
+  if (alg !== keyAlg) throw badToken('alg', 'it is not the algorithm of its key')
+  // RFC 7518 section 3.4: R and S concatenated, not ASN.1.
   const withKey = alg === 'ES256' ? ({ key, dsaEncoding: 'ieee-p1363' } as const) : key
-  if (!verify('sha256', Buffer.from(signed), withKey, signature)) throw badToken('signature', 'it is not of that key')
+  if (!verify('sha256', Buffer.from(signed), withKey, signature))
+    throw badToken('signature', 'it does not verify with its key')
 }

@@ -1,4 +1,4 @@
-/** An https.Agent whose connections are as new as the identity. */
+/** An https.Agent that reuses only connections of the current identity. */
 import { Agent } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -11,39 +11,39 @@ import { type AgentOptions, type Destination, agentNames } from '../types/tls-op
 
 type Created = (error: unknown, socket?: TLSSocket) => void
 
-/** Longer waits overflow a timer. */
+/** A longer delay would overflow a timer. */
 const maxMs = 2 ** 31 - 1
 
 export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: AgentOptions): Agent {
   const { source } = parts
-  /** Out of the agent's hands, upgraded for example: no further request is made on them. */
+  /** Sockets that left the agent, such as upgraded ones: no further request uses them. */
   const handedOver = new WeakSet<Socket>()
-  const dial = createDial({ now, ...parts }, watch, options.accept, (why, socket) =>
-    (handedOver.has(socket) ? endsAnyTime : endsBetweenRequests)(why),
+  const dial = createDial({ now, ...parts }, watch, options.accept, (reason, socket) =>
+    (handedOver.has(socket) ? endsAnyTime : endsBetweenRequests)(reason),
   )
-  // Sessions would be offered for resumption, and a resumed peer isn't asked who it is.
+  // No session cache: the identity of a peer is not verified when a session is resumed.
   const agent = new Agent({ keepAlive: true, ...pick(options, agentNames), maxCachedSessions: 0 })
   let generation = 0
-  const madeIn = new WeakMap<Socket, number>()
+  const generationOf = new WeakMap<Socket, number>()
 
-  const isOver = (socket: Socket): boolean => {
-    const known = verifiedPeerOf(socket)
-    return madeIn.get(socket) !== generation || (known !== undefined && known.endsAt <= now())
+  const isStale = (socket: Socket): boolean => {
+    const peer = verifiedPeerOf(socket)
+    return generationOf.get(socket) !== generation || (peer !== undefined && peer.endsAt <= now())
   }
 
-  /** Only then is it out of the agent's hands: by itself a destroyed socket stays there until its handle is closed. */
+  /** Removes the socket from the agent at once: a destroyed socket would stay there until its handle is closed. */
   const drop = (socket: Socket): void => {
     socket.destroy()
     socket.emit('agentRemove')
   }
   function dropIdle(): void {
     const idle = Object.values(agent.freeSockets).flatMap((sockets) => [...(sockets ?? [])])
-    for (const socket of idle) if (isOver(socket)) drop(socket)
+    for (const socket of idle) if (isStale(socket)) drop(socket)
   }
 
   function create(where: Destination): TLSSocket {
     const socket = dial({ ...where, ALPNProtocols: ['http/1.1'] })
-    madeIn.set(socket, generation)
+    generationOf.set(socket, generation)
     socket.once('agentRemove', () => handedOver.add(socket))
     socket.once('secureConnect', () => {
       const ends = (verifiedPeerOf(socket)?.endsAt ?? 0) - now()
@@ -54,19 +54,19 @@ export function createAgent({ now, ...parts }: TlsParts, watch: Watch, options: 
   }
 
   Object.assign(agent, {
-    createConnection(where: Destination & { socketPath?: string }, created: Created): TLSSocket | undefined {
+    createConnection(where: Destination & { socketPath?: string }, done: Created): TLSSocket | undefined {
       try {
         return create(where)
       } catch (error) {
-        // Thrown here, it would come out of https.request(), where nobody catches anything.
-        process.nextTick(created, error)
+        // An exception would surface in https.request(), where programs do not expect one.
+        process.nextTick(done, error)
         return undefined
       }
     },
   })
-  // Ahead of the agent's own: what is destroyed is not used again, and a request that waits gets a new connection.
+  // Runs before the agent's own listener, so that a waiting request gets a new connection instead.
   agent.prependListener('free', (socket: Socket) => {
-    if (isOver(socket)) socket.destroy()
+    if (isStale(socket)) socket.destroy()
   })
 
   const stop = source.onIdentity(() => {

@@ -1,4 +1,4 @@
-/** Connections to peers, verified by their SPIFFE ID; the name that was dialled proves nothing. */
+/** Connections to peers, verified by SPIFFE ID instead of host name. */
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'node:tls'
@@ -9,7 +9,7 @@ import { type VerifiedPeer, rememberPeer, chainOf, certificatesIn } from './peer
 import { type Watch, endsAnyTime } from './watch.ts'
 import { type Accept, type Destination, destinationNames } from '../types/tls-options.ts'
 
-/** For `tls.connect` and `https.request`, as of now: ask for fresh ones at each connection. */
+/** Options for `tls.connect` and `https.request`, as of now. */
 export const clientOptions = (parts: TlsParts, accept: Accept): ConnectionOptions =>
   optionsOf(parts, createJudge(parts, accept), poolOf(accept))
 
@@ -17,20 +17,20 @@ function optionsOf(
   { source }: TlsParts,
   judge: Judge,
   pool: string,
-  onKnown?: (known: VerifiedPeer) => void,
+  onPeer?: (peer: VerifiedPeer) => void,
 ): ConnectionOptions {
   return {
     ...contextOf(source.identity()),
-    // Said outright: NODE_TLS_REJECT_UNAUTHORIZED must not switch it off.
+    // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED does not disable it.
     rejectUnauthorized: true,
-    // An agent that has a session of this server offers it unless told: resumed, nobody would ask who the peer is.
+    // Prevents an agent from resuming a session, since that skips the verification of the peer.
     session: undefined,
-    // Part of the name under which an agent keeps connections, so that none is used for another `accept`.
+    // Part of an agent's pool name, so that connections are not shared between different `accept` options.
     sessionIdContext: pool,
     checkServerIdentity(_, certificate) {
       try {
-        const known = judge.meet(chainOf(certificatesIn(certificate)))
-        onKnown?.(known)
+        const peer = judge.admit(chainOf(certificatesIn(certificate)))
+        onPeer?.(peer)
         return undefined
       } catch (error) {
         return error instanceof Error ? error : new Error(String(error))
@@ -39,54 +39,54 @@ function optionsOf(
   }
 }
 
-const functions = new WeakMap<object, number>()
-let counted = 0
+const functionNumbers = new WeakMap<object, number>()
+let functionCount = 0
 
 function poolOf(accept: Accept): string {
   if (typeof accept !== 'function')
     return createHash('sha256').update(JSON.stringify(accept)).digest('hex').slice(0, 32)
-  const number = functions.get(accept) ?? ++counted
-  functions.set(accept, number)
+  const number = functionNumbers.get(accept) ?? ++functionCount
+  functionNumbers.set(accept, number)
   return `accept ${number}`
 }
 
 export type Dial = (where: Destination) => TLSSocket
 
 /**
- * Makes connections that end when their peer is let in no more, or this client closed.
- * @param endsBy which reasons end one that is open; each but the end of a certificate unless given
+ * Creates connections that end when their peer is no longer accepted, or the client closes.
+ * @param endsOpen whether a reason ends an open connection. Default: every reason except expiry
  */
 export function createDial(
   parts: TlsParts,
   watch: Watch,
   accept: Accept,
-  endsBy: (why: PurserError, socket: TLSSocket) => boolean = endsAnyTime,
+  endsOpen: (reason: PurserError, socket: TLSSocket) => boolean = endsAnyTime,
 ): Dial {
   const judge = createJudge(parts, accept)
   const pool = poolOf(accept)
   return (where) => {
-    let known: VerifiedPeer | undefined
-    const options = optionsOf(parts, judge, pool, (peer) => (known = peer))
+    let peer: VerifiedPeer | undefined
+    const options = optionsOf(parts, judge, pool, (verified) => (peer = verified))
     const socket = connectTls({ ...destinationOf(where), ...options })
-    socket.once('secureConnect', () => known && rememberPeer(socket, known))
+    socket.once('secureConnect', () => peer && rememberPeer(socket, peer))
     watch.add(
       socket,
       () => {
-        const why = known && judge.look(known)
-        return why && endsBy(why, socket) ? why : undefined
+        const reason = peer && judge.check(peer)
+        return reason && endsOpen(reason, socket) ? reason : undefined
       },
-      (why) => socket.destroy(why),
+      (reason) => socket.destroy(reason),
     )
     return socket
   }
 }
 
 function destinationOf(where: Destination): Destination {
-  const given = destinationNames.flatMap((name) =>
+  const members = destinationNames.flatMap((name) =>
     where[name] === undefined || where[name] === null ? [] : [[name, where[name]] as const],
   )
-  const named: Destination = Object.fromEntries(given)
+  const result: Destination = Object.fromEntries(members)
   // RFC 6066 section 3: no addresses in SNI.
-  if (named.servername !== undefined && isIP(named.servername) !== 0) delete named.servername
-  return named
+  if (result.servername !== undefined && isIP(result.servername) !== 0) delete result.servername
+  return result
 }

@@ -1,4 +1,4 @@
-/** What every TLS connection of a workload is made with: its certificate, the trust domain's roots, and nothing older than 1.3. */
+/** TLS settings of every connection: the certificate, the trust domain's roots, and at least TLS 1.3. */
 import { constants } from 'node:crypto'
 import type { SecureContextOptions } from 'node:tls'
 import type { X509 } from '../types/purser.ts'
@@ -10,7 +10,7 @@ export const contextOf = ({ certificateChain, privateKey, trustBundle }: X509): 
   key: privateKey,
   ca: trustBundle,
   minVersion: 'TLSv1.3',
-  // A resumed session would skip the peer's certificate. Without this option a ticket holds the session; with it a ticket
-  // names one that the server would have to keep, and it keeps none.
+  // A resumed session would skip the verification of the peer. With this option, a ticket only refers to a session in the
+  // server's memory, which stores none.
   secureOptions: constants.SSL_OP_NO_TICKET,
 })

@@ -1,4 +1,4 @@
-/** Whether a peer that TLS verified is let in: at the handshake, and again at each later use of its connection. */
+/** Decides whether to accept a peer that TLS verified: at the handshake, and at each later use of the connection. */
 import { X509Certificate } from 'node:crypto'
 import { readCertificates } from '../certificates/certificates.ts'
 import { PurserError } from '../errors.ts'
@@ -15,33 +15,34 @@ export type TlsParts = {
 
 export type Judge = {
   /** @throws PurserError `bad_peer`, `expired`, `revoked` */
-  meet(chain: readonly X509Certificate[]): VerifiedPeer
-  /** Why a peer that was let in is not any more. */
-  look(known: VerifiedPeer): PurserError | undefined
+  admit(chain: readonly X509Certificate[]): VerifiedPeer
+  /** Why a peer is no longer accepted; undefined if it is. */
+  check(peer: VerifiedPeer): PurserError | undefined
 }
 
 /** @throws PurserError `bad_options`, `not_requested`, `expired`, `closed` */
 export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Judge {
   const { trustDomain } = source
   const roots = createRoots(source)
+  // Throws now if there is no certificate.
   roots()
   const accepts = readAccept(accept, trustDomain, warn)
-  /** Under which roots a peer was last found to be. */
-  const under = new WeakMap<VerifiedPeer, readonly X509Certificate[]>()
+  /** The roots that a peer was last verified with. */
+  const verifiedWith = new WeakMap<VerifiedPeer, readonly X509Certificate[]>()
 
-  function isUnder(known: VerifiedPeer, current: readonly X509Certificate[]): boolean {
-    if (under.get(known) === current) return true
-    const found = known.chain.some((certificate) => current.some((root) => isOf(certificate, root)))
-    if (found) under.set(known, current)
-    return found
+  function isUnder(peer: VerifiedPeer, current: readonly X509Certificate[]): boolean {
+    if (verifiedWith.get(peer) === current) return true
+    const isTrusted = peer.chain.some((certificate) => current.some((root) => isIssuedBy(certificate, root)))
+    if (isTrusted) verifiedWith.set(peer, current)
+    return isTrusted
   }
 
-  function look(known: VerifiedPeer): PurserError | undefined {
-    const { peer, chain, endsAt } = known
+  function check(verified: VerifiedPeer): PurserError | undefined {
+    const { peer, chain, endsAt } = verified
     const { spiffeId, certificate } = peer
-    if (endsAt <= now()) return new PurserError('expired', `the certificate of ${spiffeId} ended`)
-    if (!isUnder(known, roots()))
-      return new PurserError('bad_peer', `the certificate of ${spiffeId} is under no root that is trusted now`)
+    if (endsAt <= now()) return new PurserError('expired', `the certificate of ${spiffeId} has expired`)
+    if (!isUnder(verified, roots()))
+      return new PurserError('bad_peer', `the certificate of ${spiffeId} is under no trusted root`)
     if (source.revoked.includes(chain))
       return new PurserError('revoked', `the certificate ${certificate.serialNumber} of ${spiffeId} was revoked`)
     if (!accepts(spiffeId)) return new PurserError('bad_peer', `${spiffeId} is not accepted here`)
@@ -49,21 +50,21 @@ export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Ju
   }
 
   return {
-    meet(chain) {
-      const known = readPeer(chain, trustDomain)
-      const refused = look(known)
-      if (refused) throw refused
-      return known
+    admit(chain) {
+      const verified = readPeer(chain, trustDomain)
+      const refusal = check(verified)
+      if (refusal) throw refusal
+      return verified
     },
-    look,
+    check,
   }
 }
 
-const isOf = (certificate: X509Certificate, root: X509Certificate): boolean =>
+const isIssuedBy = (certificate: X509Certificate, root: X509Certificate): boolean =>
   certificate.fingerprint256 === root.fingerprint256 ||
   (certificate.checkIssued(root) && certificate.verify(root.publicKey))
 
-/** The roots as they are now; where our own certificate is over, as they were last. */
+/** The current roots; after our own certificate has expired, the last ones. */
 function createRoots(source: IdentitySource): () => readonly X509Certificate[] {
   let text: string | undefined
   let parsed: readonly X509Certificate[] = []

@@ -1,4 +1,4 @@
-/** Who is on the other end of a verified connection. */
+/** The peer of a verified connection. */
 import { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from 'node:tls'
@@ -8,28 +8,28 @@ import { PurserError } from '../errors.ts'
 import { readSpiffeId } from '../identity/spiffe-id.ts'
 import type { Peer } from '../types/tls.ts'
 
-/** A peer with its chain, leaf first, as far as each is signed by the next. */
+/** A peer with its chain, leaf first, each certificate signed by the next. `endsAt`: milliseconds since 1970. */
 export type VerifiedPeer = { peer: Peer; chain: readonly X509Certificate[]; endsAt: number }
 
 const bad = (why: string): PurserError => new PurserError('bad_peer', `the peer's certificate ${why}`)
 
 /**
- * Reads the chain of a peer by the rules of SPIFFE (X509-SVID section 5.2), TLS having verified it already: exactly one
- * URI, a workload's of our trust domain, and no certificate authority's.
+ * Checks a chain that TLS has verified by the rules of SPIFFE (X509-SVID section 5.2): exactly one URI, of a workload in our
+ * trust domain, and not of a certificate authority.
  * @throws PurserError `bad_peer`
  */
 export function readPeer(chain: readonly X509Certificate[], trustDomain: string): VerifiedPeer {
   const [leaf] = chain
   if (!leaf) throw bad('is missing')
-  // Node quotes a name that could be read as two (CVE-2021-44532); no certificate of Purser's has one.
+  // Node quotes a name that reads as several (CVE-2021-44532). Purser issues none.
   if (leaf.subjectAltName?.includes('"')) throw bad('has a name that reads as several')
   const [uri, ...more] = urisOf(leaf)
   if (uri === undefined) throw bad('has no SPIFFE ID')
   if (more.length > 0) throw bad('has more than one URI, which a SPIFFE certificate must not')
   const id = readSpiffeId(uri)
-  if (!id || id.path === '') throw bad('names no workload by its URI')
+  if (!id || id.path === '') throw bad('has a URI that is not the SPIFFE ID of a workload')
   if (id.trustDomain !== trustDomain) throw bad(`is of another trust domain, ${id.trustDomain}`)
-  if (leaf.ca || isAuthority(leaf)) throw bad("is an authority's, and those identify nobody")
+  if (leaf.ca || isAuthority(leaf)) throw bad('is of a certificate authority, not of a workload')
   const endsAt = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)))
   return { peer: { spiffeId: uri, trustDomain, certificate: leaf }, chain, endsAt }
 }
@@ -37,7 +37,7 @@ export function readPeer(chain: readonly X509Certificate[], trustDomain: string)
 function isAuthority(leaf: X509Certificate): boolean {
   try {
     const { isCa, keyUsage } = fieldsOf(leaf)
-    // Section 4.3 wants the extension to be there.
+    // Section 4.3 requires the extension.
     return isCa || !keyUsage || keyUsage.signsCertificates || keyUsage.signsCrls
   } catch {
     throw bad('is not strict DER')
@@ -45,8 +45,8 @@ function isAuthority(leaf: X509Certificate): boolean {
 }
 
 /**
- * The leaf and what is above it among the certificates that its peer sent, each really signed by the next. They may come
- * in any order, and with others (RFC 8446 section 4.4.2): only the leaf is first.
+ * Orders the certificates that a peer sent into a chain, each signed by the next. Only the leaf is certain to come first;
+ * others may be in any order or unrelated (RFC 8446 section 4.4.2).
  */
 export function chainOf(sent: Iterable<X509Certificate>): X509Certificate[] {
   const others: X509Certificate[] = []
@@ -68,30 +68,31 @@ const isSame =
   (other: X509Certificate): boolean =>
     other.fingerprint256 === certificate.fingerprint256
 
-/** What a socket's peer sent, in its order. */
+/** The certificates that a socket's peer sent, in its order. */
 export function* certificatesOf(socket: TLSSocket): Iterable<X509Certificate> {
-  for (let one = socket.getPeerX509Certificate(); one; one = one.issuerCertificate) yield one
+  for (let next = socket.getPeerX509Certificate(); next; next = next.issuerCertificate) yield next
 }
 
-/** The same in Node's older form, which ends in one that is its own issuer or has none. */
+/** The same for Node's older form, which ends with a certificate that is its own issuer or has none. */
 export function* certificatesIn(certificate: PeerCertificate): Iterable<X509Certificate> {
-  for (let one: Partial<DetailedPeerCertificate> | undefined = certificate; one?.raw; one = one.issuerCertificate) {
-    yield new X509Certificate(one.raw)
+  let next: Partial<DetailedPeerCertificate> | undefined = certificate
+  for (; next?.raw; next = next.issuerCertificate) {
+    yield new X509Certificate(next.raw)
   }
 }
 
-const met = new WeakMap<Socket, VerifiedPeer>()
+const peers = new WeakMap<Socket, VerifiedPeer>()
 
-export const verifiedPeerOf = (socket: Socket): VerifiedPeer | undefined => met.get(socket)
-export const rememberPeer = (socket: Socket, known: VerifiedPeer): unknown => met.set(socket, known)
+export const verifiedPeerOf = (socket: Socket): VerifiedPeer | undefined => peers.get(socket)
+export const rememberPeer = (socket: Socket, peer: VerifiedPeer): unknown => peers.set(socket, peer)
 
 /**
- * The verified peer of a connection that `purser.tls` made or took: of a request to `tls.server`, of a response on
- * `tls.agent`, or of the socket itself.
- * @throws PurserError `bad_peer` where no peer was verified by `purser.tls`
+ * The verified peer of a connection that `purser.tls` opened or accepted: of a request to `tls.server`, of a response
+ * through `tls.agent`, or of the socket itself.
+ * @throws PurserError `bad_peer` if `purser.tls` verified no peer
  */
 export function peerOf(from: Socket | { readonly socket: Socket }): Peer {
   const known = verifiedPeerOf('socket' in from ? from.socket : from)
-  if (!known) throw new PurserError('bad_peer', 'no peer was verified here: the connection is none of purser.tls')
+  if (!known) throw new PurserError('bad_peer', 'the connection is not one of purser.tls, so its peer is not verified')
   return known.peer
 }

@@ -1,19 +1,19 @@
-/** How a server answers a peer that it let in and does not let in any more: 401, and the connection ends. */
+/** The answer of a server to a peer that it no longer accepts: 401, and the end of the connection. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { PurserError } from '../errors.ts'
 
-/** Nothing of what `accept` says, nor of others: the peer learns what it knows about itself. */
+/** Reveals nothing about `accept` or other peers. */
 const details: Readonly<Record<string, string>> = {
-  expired: 'the certificate of this connection ended: connect anew with the one that replaced it',
+  expired: 'the certificate of this connection has expired: connect again with a new one',
   revoked: 'the certificate of this connection was revoked',
 }
 
 function bodyOf({ code }: PurserError): string {
   const detail = details[code] ?? 'the peer of this connection is not accepted'
   const title = 'The client certificate is not accepted'
-  const known = code in details ? code : 'bad_peer'
-  return JSON.stringify({ type: `urn:purser:problem:${known}`, title, status: 401, code: known, detail })
+  const shownCode = code in details ? code : 'bad_peer'
+  return JSON.stringify({ type: `urn:purser:problem:${shownCode}`, title, status: 401, code: shownCode, detail })
 }
 
 const headers = (body: string): Record<string, string | number> => ({
@@ -26,11 +26,11 @@ const headers = (body: string): Record<string, string | number> => ({
 export function answerRefusal(request: IncomingMessage, response: ServerResponse, why: PurserError): void {
   const body = bodyOf(why)
   response.writeHead(401, headers(body)).end(body)
-  // What it still sends is not waited for.
+  // Discards the rest of the request.
   request.resume()
 }
 
-/** There is no response to write on: the socket is what remains. */
+/** An upgrade has no response object, so the answer goes to the socket. */
 export function endUpgrade(socket: Socket, why: PurserError): void {
   const body = bodyOf(why)
   const lines = Object.entries(headers(body)).map(([name, value]) => `${name}: ${value}`)

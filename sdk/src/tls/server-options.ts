@@ -1,4 +1,4 @@
-/** The options of servers: sizes and times. What decides whom to trust is not among them. */
+/** The options of servers, checked. */
 import type { ServerOptions as HttpOptions } from 'node:http'
 import type { TlsOptions } from 'node:tls'
 import { PurserError } from '../errors.ts'
@@ -23,12 +23,12 @@ export const socketOptionsOf = (options: SocketServerOptions): TlsOptions => ({
 })
 
 /**
- * The options with these names, without `accept`.
- * @throws PurserError `bad_options` for any other: it would have no effect, or a dangerous one
+ * Picks the options with these names.
+ * @throws PurserError `bad_options` for another name than these and `accept`: it would have no effect, or a dangerous one
  */
 export function pick(options: object, names: readonly string[]): object {
-  const known = new Set([...names, 'accept'])
-  const unknown = Object.keys(options).filter((name) => !known.has(name))
-  if (unknown.length > 0) throw new PurserError('bad_options', `no option of purser.tls: ${unknown.join(', ')}`)
+  const allowed = new Set([...names, 'accept'])
+  const unknown = Object.keys(options).filter((name) => !allowed.has(name))
+  if (unknown.length > 0) throw new PurserError('bad_options', `purser.tls has no option: ${unknown.join(', ')}`)
   return Object.fromEntries(Object.entries(options).filter(([name, value]) => name !== 'accept' && value !== undefined))
 }

@@ -1,4 +1,4 @@
-/** Servers that only workloads of the trust domain reach, and of those the accepted ones. */
+/** Servers that accept only chosen workloads of the trust domain. */
 import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http'
 import { type Server as HttpsServer, createServer as createHttps } from 'node:https'
 import type { Socket } from 'node:net'
@@ -12,8 +12,8 @@ import { httpOptionsOf, socketOptionsOf } from './server-options.ts'
 import { type Watch, endsAnyTime, endsBetweenRequests } from './watch.ts'
 import type { ServerOptions, SocketServerOptions } from '../types/tls-options.ts'
 
-/** Node asks for a certificate, and cuts whoever has none under our roots before anything is handled. */
-const clientsAreVerified = { requestCert: true, rejectUnauthorized: true }
+/** Node requests a certificate, and closes connections without one under our roots before anything is handled. */
+const verifyClients = { requestCert: true, rejectUnauthorized: true }
 
 export function createHttpsServer(
   parts: TlsParts,
@@ -23,7 +23,7 @@ export function createHttpsServer(
 ): HttpsServer {
   const judge = createJudge(parts, options.accept)
   const context = contextOf(parts.source.identity())
-  const server = createHttps({ ...httpOptionsOf(options), ...context, ...clientsAreVerified }, onRequest)
+  const server = createHttps({ ...httpOptionsOf(options), ...context, ...verifyClients }, onRequest)
   guard(server, parts, watch, judge, { whileOpen: endsBetweenRequests })
   return server
 }
@@ -36,53 +36,53 @@ export function createSocketServer(
 ): Server {
   const judge = createJudge(parts, options.accept)
   const context = contextOf(parts.source.identity())
-  const server = createTls({ ...socketOptionsOf(options), ...context, ...clientsAreVerified }, onSocket)
+  const server = createTls({ ...socketOptionsOf(options), ...context, ...verifyClients }, onSocket)
   guard(server, parts, watch, judge, { whileOpen: endsAnyTime })
   return server
 }
 
-type Rules = { whileOpen: (why: PurserError) => boolean }
+type Rules = { whileOpen: (reason: PurserError) => boolean }
 
 /**
- * Everything that a server says passes here before anybody hears it: a listener that is added later, an upgrade's too,
- * sees no connection and no request of a peer that isn't accepted.
+ * Filters the events of a server before its listeners see them. So no listener, whenever it is added, receives a connection
+ * or request of a peer that is not accepted.
  */
 function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { whileOpen }: Rules): void {
   const { source, warn } = parts
-  /** Handed over to whoever listened: no further request on them will be judged. */
+  /** Upgraded connections and tunnels: their further data is not checked. */
   const handedOver = new WeakSet<Socket>()
 
   function admit(socket: TLSSocket): boolean {
     try {
       if (!socket.authorized) throw new PurserError('bad_peer', 'not verified')
-      rememberPeer(socket, judge.meet(chainOf(certificatesOf(socket))))
+      rememberPeer(socket, judge.admit(chainOf(certificatesOf(socket))))
     } catch {
       socket.destroy()
       return false
     }
     watch.add(socket, () => {
-      const why = verdict(socket)
+      const refusal = refusalOf(socket)
       const ends = handedOver.has(socket) ? endsAnyTime : whileOpen
-      return why && ends(why) ? why : undefined
+      return refusal && ends(refusal) ? refusal : undefined
     })
     return true
   }
 
-  function verdict(socket: Socket): PurserError | undefined {
-    const known = verifiedPeerOf(socket)
-    return known ? judge.look(known) : new PurserError('bad_peer', 'no peer was verified on this connection')
+  function refusalOf(socket: Socket): PurserError | undefined {
+    const peer = verifiedPeerOf(socket)
+    return peer ? judge.check(peer) : new PurserError('bad_peer', 'no peer was verified on this connection')
   }
 
-  /** What isn't of the kind that Node gives here is nobody's request, and passes no more than a stranger's. */
+  /** Events with unexpected arguments do not pass. */
   function passes(event: string | symbol, [first, second]: readonly unknown[]): boolean {
     if (event === 'secureConnection') return first instanceof TLSSocket && admit(first)
     if (!withRequest.has(event)) return true
     if (!(first instanceof IncomingMessage)) return false
-    const why = verdict(first.socket)
-    if (!why && handingOver.has(event)) handedOver.add(first.socket)
-    if (!why) return true
-    if (second instanceof ServerResponse) answerRefusal(first, second, why)
-    else endUpgrade(first.socket, why)
+    const refusal = refusalOf(first.socket)
+    if (!refusal && handingOver.has(event)) handedOver.add(first.socket)
+    if (!refusal) return true
+    if (second instanceof ServerResponse) answerRefusal(first, second, refusal)
+    else endUpgrade(first.socket, refusal)
     return false
   }
 
@@ -91,14 +91,14 @@ function guard(server: Server, parts: TlsParts, watch: Watch, judge: Judge, { wh
     emit: (event: string | symbol, ...args: unknown[]) => !passes(event, args) || emit(event, ...args),
   })
 
-  // Also those that haven't finished their handshake.
+  // Includes connections before the end of their handshake.
   server.on('connection', (socket: Socket) => watch.add(socket, () => undefined))
   const stop = source.onIdentity(() => {
     try {
       server.setSecureContext(contextOf(source.identity()))
     } catch (error) {
-      // Its end, or the client's, is told elsewhere.
-      if (!(error instanceof PurserError)) warn(`the server keeps its earlier certificate: ${wordsOf(error)}`)
+      // Renewal reports an expired certificate.
+      if (!(error instanceof PurserError)) warn(`the server keeps its previous certificate: ${wordsOf(error)}`)
     }
   })
   server.once('close', stop)

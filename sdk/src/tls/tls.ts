@@ -1,4 +1,4 @@
-/** Mutual TLS between workloads of one trust domain: `purser.tls`. */
+/** `purser.tls`: mutual TLS between workloads of one trust domain. */
 import { createAgent } from './agent.ts'
 import { clientOptions, createDial } from './client.ts'
 import type { TlsParts } from './judge.ts'

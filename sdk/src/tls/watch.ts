@@ -1,43 +1,43 @@
-/** Open connections: they are looked at again at each change of roots, identity and CRLs, and end with the client. */
+/** Open connections: checked again at each change of roots, identity and CRLs, and closed with the client. */
 import type { Socket } from 'node:net'
 import type { PurserError } from '../errors.ts'
 import type { IdentitySource } from '../identity/source.ts'
 
-/** Of a connection whose further requests are each judged: what must not wait for the next one. */
+/** For connections that are checked at each request: a revocation must not wait for the next one. */
 export const endsBetweenRequests = ({ code }: PurserError): boolean => code === 'revoked'
 /**
- * Of a connection over which nothing is judged any more: whatever is wrong with the peer, but that its certificate ended.
- * It was verified when the connection began, and the connection may be longer-lived than the certificate.
+ * For connections without further checks: every reason except expiry, since a connection may outlive the certificate that
+ * was valid at its beginning.
  */
 export const endsAnyTime = ({ code }: PurserError): boolean => code !== 'expired'
 
 export type Watch = {
   /**
-   * @param look asked when there is news: why the connection must end now
-   * @param end what is done then; it is destroyed unless given
+   * @param check returns why the connection must end now
+   * @param end ends it. Default: destroys the socket
    */
-  add(socket: Socket, look: () => PurserError | undefined, end?: (why: PurserError) => void): void
+  add(socket: Socket, check: () => PurserError | undefined, end?: (reason: PurserError) => void): void
 }
 
 type Parts = Pick<IdentitySource, 'revoked' | 'onIdentity' | 'closing'>
 
 export function createWatch({ revoked, onIdentity, closing }: Parts): Watch {
   const open = new Map<Socket, () => void>()
-  const lookAgain = (): void => {
-    for (const look of open.values()) look()
+  const checkAll = (): void => {
+    for (const check of open.values()) check()
   }
-  revoked.onNews(lookAgain)
-  onIdentity(lookAgain)
+  revoked.onNews(checkAll)
+  onIdentity(checkAll)
   const endAll = (): void => {
     for (const socket of open.keys()) socket.destroy()
   }
   closing.addEventListener('abort', endAll, { once: true })
 
   return {
-    add(socket, look, end = () => socket.destroy()) {
+    add(socket, check, end = () => socket.destroy()) {
       open.set(socket, () => {
-        const why = look()
-        if (why) end(why)
+        const reason = check()
+        if (reason) end(reason)
       })
       socket.once('close', () => open.delete(socket))
       if (closing.aborted) socket.destroy()
