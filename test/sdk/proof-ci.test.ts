@@ -21,7 +21,7 @@ describe('GitHub Actions', () => {
     ['answers another thing', 200, '{"token":"x"}', /without a token/],
     ['answers no text', 200, '{"value":7}', /without a token/],
     ['answers an empty one', 200, '{"value":""}', /without a token/],
-    ['redirects', 302, '', /answered 302, and a redirect is not followed/],
+    ['redirects', 302, '', /answered 302; redirects are not followed/],
     ['answers too much', 200, JSON.stringify({ value: 'x'.repeat(70_000) }), /64 KiB/],
   ])('its service %s', async (_, status, body, words) => {
     const elsewhere = await httpServer((_request, response) => response.end(JSON.stringify({ value: someToken })))

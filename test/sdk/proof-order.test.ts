@@ -51,7 +51,7 @@ test('the order, by taking one after the other away', () => {
     "the CI job's token in PURSER_ID_TOKEN",
     'a token of this AWS role by sts:GetWebIdentityToken (AWS_ACCESS_KEY_ID)',
     "a token of this machine from Google's metadata server (GCE_METADATA_HOST)",
-    'nothing: no proof was found',
+    'none: no proof was found',
   ])
 })
 
@@ -76,7 +76,7 @@ describe('where nothing is found', () => {
       '/nowhere/purser/token does not exist',
       'not a job of GitHub Actions (GITHUB_ACTIONS is not set)',
       'not a job of GitLab CI (neither GITLAB_CI nor PURSER_ID_TOKEN is set)',
-      'no sign of AWS (no credentials in the environment, no container credentials, no EC2)',
+      'no evidence of AWS (no credentials in the environment, no container credentials, no EC2)',
       'no sign of Google Cloud',
       'SPIFFE_ENDPOINT_SOCKET is not set',
     ])
@@ -105,12 +105,12 @@ describe('where nothing is found', () => {
     [
       'EC2 with its metadata switched off',
       { AWS_EXECUTION_ENV: 'AWS_ECS_EC2', AWS_EC2_METADATA_DISABLED: 'true' },
-      "EC2's metadata service is not to be asked (AWS_EC2_METADATA_DISABLED)",
+      "EC2's metadata service is disabled (AWS_EC2_METADATA_DISABLED)",
     ],
     [
       'a pod on EC2: the node is somebody else',
       { AWS_EXECUTION_ENV: 'x', KUBERNETES_SERVICE_HOST: '10.0.0.1' },
-      "in a pod EC2's metadata service speaks for the node: mount a projected token",
+      "in a pod, EC2's metadata service identifies the node: mount a projected token",
     ],
     [
       'a pod at Google',
@@ -142,7 +142,7 @@ describe('where nothing is found', () => {
 
   test('an empty variable is one that is not there', () => {
     const empty = Object.fromEntries(Object.keys(everything).map((name) => [name, '']))
-    expect(choose(empty).chosen).toBe('nothing: no proof was found')
+    expect(choose(empty).chosen).toBe('none: no proof was found')
   })
 
   test('a Chromebook is made by Google and is no cloud', () => {

@@ -157,7 +157,7 @@ describe('without an answer', () => {
     server.says = says
     await server.judge('one')
     await server.judge('two')
-    expect(server.warnings).toEqual([expect.stringContaining("without a revocation check")])
+    expect(server.warnings).toEqual([expect.stringContaining('without a revocation check')])
     expect(server.warnings[0]).not.toContain('token one')
     await failing(server.judge('one', { revocation: 'require' }))
     expect(server.warnings.length).toBe(1)

@@ -21,10 +21,11 @@ function schemeOf(key: KeyObject): Scheme {
 }
 
 /**
- * A certificate request (PKCS#10, RFC 2986) for the public half of a private key: PEM, with an empty subject and
- * nothing asked for, since Purser takes the key and the proof of possession and decides the rest by itself.
+ * A certificate request (PKCS#10, RFC 2986) for the public half of a private key, with an empty subject and no attributes:
+ * Purser uses only the key and the proof of possession.
  *
- * @param privateKey EC P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits; it doesn't leave the process
+ * @param privateKey EC P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits; it does not leave the process
+ * @returns PEM
  * @throws TypeError for any other key
  */
 export function createCsr(privateKey: KeyObject): string {

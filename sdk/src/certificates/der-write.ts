@@ -1,6 +1,6 @@
-/** DER (X.690), as far as certificate requests, certificates and CRLs need it written. */
+/** Writes the DER (X.690) of certificate requests, certificates and CRLs. */
 
-/** A tag, a length, contents. */
+/** Tag, length, contents. */
 export function tlv(tag: number, ...contents: Uint8Array[]): Buffer {
   const content = Buffer.concat(contents)
   const { length } = content
@@ -13,7 +13,7 @@ export function tlv(tag: number, ...contents: Uint8Array[]): Buffer {
 export const sequence = (...contents: Uint8Array[]): Buffer => tlv(0x30, ...contents)
 export const oid = (hex: string): Buffer => tlv(0x06, Buffer.from(hex, 'hex'))
 export const nothing: Uint8Array = Buffer.from([0x05, 0x00])
-/** Whole bytes: no unused bits. */
+/** Without unused bits. */
 export const bitString = (bytes: Uint8Array): Buffer => tlv(0x03, Buffer.from([0]), bytes)
 
 /** RFC 7468, with a newline at the end. */

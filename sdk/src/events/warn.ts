@@ -4,7 +4,7 @@ import type { ConnectOptions } from '../types/options.ts'
 
 const toProcess = (warning: string): void => process.emitWarning(warning, 'PurserWarning')
 
-/** @param onWarning where it fails, both are told to the process: what warns goes on with what it does */
+/** @param onWarning if it fails, both the failure and the warning go to the process */
 export const warnBy = (onWarning: ConnectOptions['onWarning']): ((warning: string) => void) =>
   onWarning
     ? (warning) =>

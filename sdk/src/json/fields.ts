@@ -1,11 +1,11 @@
-/** Reads an answer field by field: each function names what is wrong, and echoes no value. */
+/** Readers of JSON fields. Their errors name the faulty field, and contain no value. */
 import { PurserError } from '../errors.ts'
 import { isObject } from '../verify/canonical.ts'
 
 export type Fields = Record<string, unknown>
 
 const wrong = (name: string, expected: string): PurserError =>
-  new PurserError('bad_reply', `the server's answer is not one of Purser's: ${name} is not ${expected}`)
+  new PurserError('bad_reply', `the server's answer is not in Purser's format: ${name} is not ${expected}`)
 
 export function fields(value: unknown, name: string): Fields {
   if (!isObject(value)) throw wrong(name, 'an object')
@@ -22,18 +22,18 @@ export function whole(value: unknown, name: string): number {
   return Number(value)
 }
 
-export function list<T>(value: unknown, name: string, read: (one: unknown, name: string) => T): T[] {
+export function list<T>(value: unknown, name: string, read: (item: unknown, name: string) => T): T[] {
   if (!Array.isArray(value)) throw wrong(name, 'a list')
-  return value.map((one: unknown, n) => read(one, `${name}/${n}`))
+  return value.map((item: unknown, n) => read(item, `${name}/${n}`))
 }
 
 /** RFC 3339 in UTC, as Purser writes it. */
 export function time(value: unknown, name: string): Date {
-  const found = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z$/.test(text(value, name))
+  const parsed = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z$/.test(text(value, name))
     ? new Date(String(value))
     : undefined
-  if (!found || Number.isNaN(found.getTime())) throw wrong(name, 'a time in UTC')
-  return found
+  if (!parsed || Number.isNaN(parsed.getTime())) throw wrong(name, 'a time in UTC')
+  return parsed
 }
 
 export function parseFields(json: string, name: string): Fields {

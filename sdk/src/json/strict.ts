@@ -4,33 +4,33 @@ import { hasLoneSurrogate, isObject } from '../verify/canonical.ts'
 export type JsonObject = Readonly<Record<string, unknown>>
 
 const maxDepth = 16
-/** In a text that is JSON, these are all that a scan for names needs: strings whole, so that nothing inside one counts. */
+/** The tokens of valid JSON that a scan for duplicate names needs. Strings are whole tokens, so their content is skipped. */
 const tokens = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/gs
 
 /**
- * One JSON object, read so that every other reader of the same bytes sees the same: no name twice (RFC 8259 section 4
- * leaves open which one counts), no lone surrogate, nothing but UTF-8, no number that is out of range. What comes is
- * frozen and inherits nothing, so that no claim can pass for a member that every object has.
- * @returns undefined for anything else
+ * Parses a JSON object that every parser reads alike: without duplicate names (RFC 8259 section 4 leaves their meaning open),
+ * lone surrogates, invalid UTF-8, or numbers out of range. The result is frozen and has no prototype, so that no inherited
+ * member can pass for a claim.
+ * @returns undefined for any other input
  */
 export function readStrictObject(bytes: Uint8Array): JsonObject | undefined {
   if (!isUtf8(bytes)) return undefined
   const text = Buffer.from(bytes).toString('utf8')
   let value: unknown
   try {
-    // The grammar is judged here, before the scan, which is right only for what is JSON.
+    // Checks the grammar first, since the scan is correct only for valid JSON.
     JSON.parse(text)
     if (!isPlain(text)) return undefined
-    value = JSON.parse(text, bare)
+    value = JSON.parse(text, reviveStrictly)
   } catch {
     return undefined
   }
   return isObject(value) ? value : undefined
 }
 
-/** Called from the inside out; throws what ends the reading. */
-function bare(_: string, value: unknown): unknown {
-  // Beyond 2^53 - 1 an integer is not the one that was written.
+/** Called from the inside out. Throws to stop the parsing. */
+function reviveStrictly(_: string, value: unknown): unknown {
+  // An integer beyond 2^53 - 1 loses precision.
   if (
     typeof value === 'number' &&
     (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))

@@ -1,6 +1,6 @@
 /**
- * The credentials of the role that this code runs as, in the order of AWS's own SDKs: environment, container endpoint
- * (ECS, EKS Pod Identity), instance metadata. They sign one request to STS and go nowhere else.
+ * The credentials of this process's role, in the order of AWS's own SDKs: environment, container endpoint (ECS, EKS Pod
+ * Identity), instance metadata. They only sign one request to STS.
  */
 
 import { readToken } from './file.ts'
@@ -11,18 +11,18 @@ import { type Machine, inPod, variable } from './machine.ts'
 import { noProof, failed } from './errors.ts'
 
 export function findRole(machine: Machine): Role | { dismissed: string } {
-  const of = (name: string): string | undefined => variable(machine, name)
+  const env = (name: string): string | undefined => variable(machine, name)
   const [accessKeyId, secretAccessKey, sessionToken] = [
-    of('AWS_ACCESS_KEY_ID'),
-    of('AWS_SECRET_ACCESS_KEY'),
-    of('AWS_SESSION_TOKEN'),
+    env('AWS_ACCESS_KEY_ID'),
+    env('AWS_SECRET_ACCESS_KEY'),
+    env('AWS_SESSION_TOKEN'),
   ]
   if (accessKeyId !== undefined && secretAccessKey !== undefined) {
-    const given = { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) }
-    return { words: 'AWS_ACCESS_KEY_ID', credentials: () => Promise.resolve(given) }
+    const credentials = { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) }
+    return { words: 'AWS_ACCESS_KEY_ID', credentials: () => Promise.resolve(credentials) }
   }
-  const relative = of('AWS_CONTAINER_CREDENTIALS_RELATIVE_URI')
-  const full = of('AWS_CONTAINER_CREDENTIALS_FULL_URI')
+  const relative = env('AWS_CONTAINER_CREDENTIALS_RELATIVE_URI')
+  const full = env('AWS_CONTAINER_CREDENTIALS_FULL_URI')
   if (relative !== undefined || full !== undefined) {
     const name =
       relative === undefined ? 'AWS_CONTAINER_CREDENTIALS_FULL_URI' : 'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI'
@@ -32,18 +32,18 @@ export function findRole(machine: Machine): Role | { dismissed: string } {
 }
 
 function machineRole(machine: Machine): Role | { dismissed: string } {
-  const of = (name: string): string | undefined => variable(machine, name)
-  if (of('AWS_LAMBDA_FUNCTION_NAME') !== undefined)
+  const env = (name: string): string | undefined => variable(machine, name)
+  if (env('AWS_LAMBDA_FUNCTION_NAME') !== undefined)
     return { dismissed: 'AWS_LAMBDA_FUNCTION_NAME is set, but AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not' }
-  const named = ['AWS_EC2_METADATA_SERVICE_ENDPOINT', 'AWS_EXECUTION_ENV'].find((name) => of(name) !== undefined)
-  const sign = named ?? (machine.dmi('sys_vendor') === 'Amazon EC2' ? 'by its firmware' : undefined)
-  if (sign === undefined)
-    return { dismissed: 'no sign of AWS (no credentials in the environment, no container credentials, no EC2)' }
-  if (of('AWS_EC2_METADATA_DISABLED')?.toLowerCase() === 'true')
-    return { dismissed: "EC2's metadata service is not to be asked (AWS_EC2_METADATA_DISABLED)" }
-  if (inPod(machine) && of('AWS_EC2_METADATA_SERVICE_ENDPOINT') === undefined)
-    return { dismissed: "in a pod EC2's metadata service speaks for the node: mount a projected token" }
-  return { words: `EC2's metadata service, ${sign}`, ...instanceRole(machine) }
+  const named = ['AWS_EC2_METADATA_SERVICE_ENDPOINT', 'AWS_EXECUTION_ENV'].find((name) => env(name) !== undefined)
+  const evidence = named ?? (machine.dmi('sys_vendor') === 'Amazon EC2' ? 'by its firmware' : undefined)
+  if (evidence === undefined)
+    return { dismissed: 'no evidence of AWS (no credentials in the environment, no container credentials, no EC2)' }
+  if (env('AWS_EC2_METADATA_DISABLED')?.toLowerCase() === 'true')
+    return { dismissed: "EC2's metadata service is disabled (AWS_EC2_METADATA_DISABLED)" }
+  if (inPod(machine) && env('AWS_EC2_METADATA_SERVICE_ENDPOINT') === undefined)
+    return { dismissed: "in a pod, EC2's metadata service identifies the node: mount a projected token" }
+  return { words: `EC2's metadata service, ${evidence}`, ...instanceRole(machine) }
 }
 
 type Place = { name: string; relative: string | undefined; full: string | undefined }
@@ -54,7 +54,7 @@ async function fromContainer(
   signal: AbortSignal,
 ): Promise<Credentials> {
   const who = "AWS's container credentials"
-  // The path is appended to an address that is ours, so it can't name another one.
+  // The path is appended to a fixed address, so it can't change the host.
   const text = relative === undefined ? full : `http://169.254.170.2${relative.startsWith('/') ? '' : '/'}${relative}`
   if (text === undefined || !URL.canParse(text)) throw noProof(`${name} is no URL`)
   const url = new URL(text)

@@ -10,27 +10,27 @@ const roles = '/latest/meta-data/iam/security-credentials/'
 
 export const instanceRole = (machine: Machine): Pick<Role, 'credentials'> & Required<Pick<Role, 'region'>> => ({
   async credentials(signal) {
-    const ask = await openSession(machine, signal)
-    const list = await ask(roles)
+    const get = await openSession(machine, signal)
+    const list = await get(roles)
     if (list.status === 404) throw failed(list, 'knows no role: give this machine an instance profile')
     const [role = ''] = list.text.trim().split('\n')
     if (list.status !== 200 || !/^[\w+=,.@-]{1,128}$/.test(role)) throw failed(list, 'names no role')
-    const answer = await ask(roles + role)
+    const answer = await get(roles + role)
     const credentials = answer.status === 200 ? readCredentials(answer.text) : undefined
     if (!credentials) throw failed(answer, `answered ${answer.status} without credentials of the role ${role}`)
     return credentials
   },
   async region(signal) {
-    const ask = await openSession(machine, signal)
-    const answer = await ask('/latest/meta-data/placement/region')
+    const get = await openSession(machine, signal)
+    const answer = await get('/latest/meta-data/placement/region')
     if (answer.status !== 200) throw failed(answer, `answered ${answer.status} and no region: set AWS_REGION`)
     return answer.text.trim()
   },
 })
 
-type Asked = Answer & { who: string; url: URL }
+type MetadataAnswer = Answer & { who: string; url: URL }
 
-async function openSession(machine: Machine, signal: AbortSignal): Promise<(path: string) => Promise<Asked>> {
+async function openSession(machine: Machine, signal: AbortSignal): Promise<(path: string) => Promise<MetadataAnswer>> {
   const base = baseOf(machine)
   const url = new URL('/latest/api/token', base)
   const { status, text } = await machine.get({ who, url, method: 'PUT', headers: tokenLife, signal })

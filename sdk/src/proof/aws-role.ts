@@ -1,14 +1,14 @@
 import type { Credentials } from './sigv4.ts'
 import { membersOf } from '../json/parse.ts'
 
-/** A role and where its credentials come from. `region` is what the place of the credentials knows beside the environment. */
+/** A role and the source of its credentials. `region` is the region that the source knows, besides the environment. */
 export type Role = {
   words: string
   credentials: (signal: AbortSignal) => Promise<Credentials>
   region?: (signal: AbortSignal) => Promise<string>
 }
 
-/** The form that the container endpoint and the metadata service share. */
+/** The common form of the container endpoint and the metadata service. */
 export function readCredentials(text: string): Credentials | undefined {
   const { Code, AccessKeyId, SecretAccessKey, Token } = membersOf(text) ?? {}
   if (Code !== undefined && Code !== 'Success') return undefined
@@ -16,5 +16,5 @@ export function readCredentials(text: string): Credentials | undefined {
   return { accessKeyId: String(AccessKeyId), secretAccessKey: String(SecretAccessKey), sessionToken: String(Token) }
 }
 
-/** As it may stand in a header. */
+/** Valid in a header. */
 const isPlain = (value: unknown): boolean => typeof value === 'string' && /^[\x21-\x7e]{1,8192}$/.test(value)

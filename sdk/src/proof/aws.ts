@@ -1,6 +1,6 @@
 /**
- * AWS: a token for any audience by `sts:GetWebIdentityToken`, as the role that this code runs as (contract: section 5).
- * Only regional endpoints of STS have it.
+ * AWS: a token for any audience by `sts:GetWebIdentityToken`, with the role of this process. Only regional endpoints of STS
+ * offer it.
  */
 import { findRole } from './aws-credentials.ts'
 import type { Role } from './aws-role.ts'
@@ -20,7 +20,7 @@ export const aws: Detect = (machine) => {
       const region = await regionOf(machine, role, request.signal)
       const credentials = await role.credentials(request.signal)
       const url = endpointOf(machine, region)
-      // Five minutes, STS's own default: a longer one is refused when it would outlive the role's session.
+      // STS's default of five minutes: a longer lifetime is refused if it would outlive the role's session.
       const parameters = { Action: 'GetWebIdentityToken', Version: '2011-06-15', SigningAlgorithm: 'RS256' }
       const body = String(new URLSearchParams({ ...parameters, 'Audience.member.1': firstAudience(request) }))
       const type = { host: url.host, 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' }
@@ -34,8 +34,8 @@ export const aws: Detect = (machine) => {
 async function regionOf(machine: Machine, role: Role, signal: AbortSignal): Promise<string> {
   const region =
     variable(machine, 'AWS_REGION') ?? variable(machine, 'AWS_DEFAULT_REGION') ?? (await role.region?.(signal))
-  if (region === undefined) throw noProof('which region of AWS STS to ask is not known: set AWS_REGION')
-  // It becomes part of a host's name.
+  if (region === undefined) throw noProof('the region of AWS STS is unknown: set AWS_REGION')
+  // It becomes part of a host name.
   if (!/^[a-z]{2,4}(?:-[a-z]+){1,3}-\d{1,2}$/.test(region))
     throw noProof("AWS_REGION, or what EC2 says, is no region's name")
   return region
@@ -54,12 +54,12 @@ function endpointOf(machine: Machine, region: string): URL {
 const document =
   /^\s*(?:<\?xml[^<>]*\?>\s*)?<GetWebIdentityTokenResponse xmlns="https:\/\/sts\.amazonaws\.com\/doc\/2011-06-15\/">\s*<GetWebIdentityTokenResult>((?:\s*<(\w+)>[^<>&]*<\/\2>)*)\s*<\/GetWebIdentityTokenResult>\s*<ResponseMetadata>\s*<RequestId>[\w-]+<\/RequestId>\s*<\/ResponseMetadata>\s*<\/GetWebIdentityTokenResponse>\s*$/
 
-/** The whole answer must be of the one form that STS writes; anything else, a comment or an entity included, is none. */
+/** Accepts only the exact form that STS writes, without comments or entities. */
 function tokenIn({ status, text }: Answer, url: URL): string {
   if (status !== 200) throw refused(status, text, url)
   const result = document.exec(text)?.[1] ?? ''
   const [token, ...more] = [...result.matchAll(/<WebIdentityToken>([\w.-]+)<\/WebIdentityToken>/g)].map(
-    ([, one = '']) => one,
+    ([, text = '']) => text,
   )
   if (token === undefined || more.length > 0) throw failed({ who, url }, 'answered without a token')
   return token
@@ -73,7 +73,7 @@ const advice: Record<string, string> = {
   ExpiredToken: 'the credentials are expired',
 }
 
-/** By its code alone: the message may repeat what was signed, the session's token included. */
+/** Shows only the code: the message may repeat the signed request, including the session's token. */
 function refused(status: number, text: string, url: URL): Error {
   const code = /<Code>([A-Za-z.]{1,100})<\/Code>/.exec(text)?.[1]
   const known = code?.replace(/^(OutboundWebIdentityFederationDisabled)Exception$/, '$1') ?? ''

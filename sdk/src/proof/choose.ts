@@ -1,4 +1,4 @@
-/** The orchestrator's token: the order in which it is looked for, and what is said where it isn't found. */
+/** Chooses the source of the orchestrator's token, or explains why there is none. */
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { PurserError } from '../errors.ts'
@@ -19,11 +19,11 @@ import { noProof } from './errors.ts'
 
 export type ProofSource = Choice & {
   read: (request: ProofRequest) => Promise<string>
-  /** Who the token speaks of, unverified and hashed; undefined where that can't be told without asking a network. */
+  /** The token's subject, unverified and hashed; undefined if only a network request could reveal it. */
   subject: () => Promise<string | undefined>
 }
 
-/** After the option. What was given by hand comes first, then what is made for one workload, then what a machine has. */
+/** After the option: explicit sources first, then those of one workload, then those of the whole machine. */
 const order: readonly Detect[] = [
   namedFile,
   joinToken,
@@ -35,8 +35,8 @@ const order: readonly Detect[] = [
   workloadApi,
 ]
 
-const here: Omit<Machine, 'env'> = {
-  // Never the service account's default token: that one is addressed to the cluster's API server.
+const localMachine: Omit<Machine, 'env'> = {
+  // Never the service account's default token, whose audience is the cluster's API server.
   tokenFile: '/var/run/secrets/purser/token',
   dmi(name) {
     try {
@@ -50,7 +50,7 @@ const here: Omit<Machine, 'env'> = {
 }
 
 /**
- * The first source that is there, by the order in the README. Nothing is asked over a network before it is read.
+ * The first available source, by the order in the README. Only reading it may use a network.
  * @throws PurserError `bad_options`
  */
 export function chooseProof(
@@ -58,20 +58,20 @@ export function chooseProof(
   env: Machine['env'],
   parts: Partial<Omit<Machine, 'env'>> = {},
 ): ProofSource {
-  const machine = { ...here, ...parts, env }
+  const machine = { ...localMachine, ...parts, env }
   const dismissed: string[] = []
-  for (const look of [fromOption(option), ...order]) {
-    const found = look(machine)
-    if ('chosen' in found) {
-      const { chosen, read, isHere } = found
-      const subject = (): Promise<string | undefined> => (isHere ? subjectOf(read) : Promise.resolve(undefined))
-      return { about: 'proof', chosen, dismissed, read: told(read, dismissed), subject }
+  for (const detect of [fromOption(option), ...order]) {
+    const source = detect(machine)
+    if ('chosen' in source) {
+      const { chosen, read, isLocal } = source
+      const subject = (): Promise<string | undefined> => (isLocal ? subjectOf(read) : Promise.resolve(undefined))
+      return { about: 'proof', chosen, dismissed, read: withDismissed(read, dismissed), subject }
     }
-    dismissed.push(found.dismissed)
+    dismissed.push(source.dismissed)
   }
-  const read = told(nothing(machine), dismissed)
+  const read = withDismissed(noSource(machine), dismissed)
   const subject = (): Promise<undefined> => Promise.resolve(undefined)
-  return { about: 'proof', chosen: 'nothing: no proof was found', dismissed, read, subject }
+  return { about: 'proof', chosen: 'none: no proof was found', dismissed, read, subject }
 }
 
 async function subjectOf(read: Read): Promise<string | undefined> {
@@ -80,28 +80,28 @@ async function subjectOf(read: Read): Promise<string | undefined> {
     const { iss, sub } = claimsOf(token.trim()) ?? {}
     return typeof sub === 'string' ? hash('sha256', JSON.stringify([iss, sub])) : undefined
   } catch {
-    // Presenting it will say why.
+    // Presenting the proof will report the fault.
     return undefined
   }
 }
 
-const nothing =
+const noSource =
   ({ tokenFile }: Machine): Read =>
   async () => {
     const kubernetes = `in Kubernetes, mount a projected serviceAccountToken with audience ${audiencePlaceholder} at ${tokenFile}`
-    const elsewhere = 'elsewhere, give the option proof, PURSER_PROOF_FILE or PURSER_JOIN_TOKEN'
+    const elsewhere = 'elsewhere, set the option proof, PURSER_PROOF_FILE or PURSER_JOIN_TOKEN'
     throw noProof(`no proof of this workload's identity was found: ${kubernetes}; ${elsewhere}`)
   }
 
-/** Where there is no proof, the error also says what was passed over before: the right one may be among them. */
-const told =
+/** Adds the dismissed sources to a `no_proof` error: the right one may be among them. */
+const withDismissed =
   (read: Read, dismissed: readonly string[]): Read =>
   async (request) => {
     try {
       return await read(request)
     } catch (error) {
       if (!(error instanceof PurserError) || error.code !== 'no_proof' || dismissed.length === 0) throw error
-      const words = [`${error.message}. Passed over:`, ...dismissed.map((one) => `- ${one}`)].join('\n')
+      const words = [`${error.message}. Passed over:`, ...dismissed.map((reason) => `- ${reason}`)].join('\n')
       throw noProof(words.replaceAll(audiencePlaceholder, request.audiences[0] ?? audiencePlaceholder), error)
     }
   }

@@ -4,6 +4,6 @@ import { PurserError } from '../errors.ts'
 export const noProof = (words: string, cause?: unknown): PurserError =>
   new PurserError('no_proof', words, cause === undefined ? {} : { cause })
 
-/** The host and no more of the URL: what it asks for may be private. */
+/** Names only the host of the URL, whose query may be private. */
 export const failed = ({ who, url }: { who: string; url: URL }, words: string, cause?: unknown): PurserError =>
   noProof(`${who} (${url.host}) ${words}`, cause)

@@ -1,6 +1,6 @@
 /**
- * Asks what hands out tokens on this machine: bounded in time and size, no redirects, no proxy. Plain HTTP goes to this
- * machine and to the clouds' link-local addresses alone, where no network lies between.
+ * Requests to token services, bounded in time and size, without redirects or proxy. Plain HTTP goes only to this machine and
+ * the clouds' link-local addresses.
  */
 import { Agent as PlainAgent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as plain } from 'node:http' // prettier-ignore
 import { Agent as TlsAgent, request as tls } from 'node:https'
@@ -10,7 +10,7 @@ import { version } from '../version.ts'
 import { failed } from './errors.ts'
 
 export type Question = {
-  /** Who is asked, for messages. */
+  /** The service, for messages. */
   who: string
   method?: 'GET' | 'PUT' | 'POST'
   url: URL
@@ -27,26 +27,27 @@ const nearby = new Set([
   '169.254.169.254', '169.254.170.2', '169.254.170.23', '[fd00:ec2::254]', '[fd00:ec2::23]', 'metadata.google.internal',
 ]) // prettier-ignore
 
-/** Addresses of loopback, and no name: a resolver says where `localhost` leads. */
+/** Loopback addresses only: a resolver decides where the name `localhost` leads. */
 const isNearby = (host: string): boolean =>
   nearby.has(host) || host === '[::1]' || (isIP(host) === 4 && host.startsWith('127.'))
 
 const maxBytes = 65_536
 
-/** From the name's resolution to the end of the TLS handshake. What is on this machine answers at once, or isn't there. */
+/** For name resolution, connection and TLS handshake. A local service answers at once or does not exist. */
 const connectMs = 3000
 
-/** @param parts.ca roots as PEM, in place of those of Node.js */
+/** @param parts.ca PEM roots instead of those of Node.js */
 export function createGet({ ca }: { ca?: string } = {}): Get {
   return async (question) => {
     const { url, method = 'GET', headers, body, signal } = question
     const secure = url.protocol === 'https:'
     if (!secure && !(url.protocol === 'http:' && isNearby(url.hostname)))
-      throw failed(question, 'is asked over https alone; plain http is for this machine and its metadata service')
-    if (url.username !== '' || url.password !== '') throw failed(question, 'has a URL with a password in it')
+      throw failed(question, 'needs https; plain http is only for this machine and its metadata service')
+    if (url.username !== '' || url.password !== '')
+      throw failed(question, 'has a URL that contains a user name or password')
     signal.throwIfAborted()
 
-    // Agents of our own: the global ones take a proxy from the environment on newer versions of Node.
+    // Not the global agents, which use a proxy of the environment on newer versions of Node.
     const agent = secure ? new TlsAgent() : new PlainAgent()
     const options = {
       agent,
@@ -61,7 +62,7 @@ export function createGet({ ca }: { ca?: string } = {}): Get {
       },
     }
     try {
-      // Said outright: NODE_TLS_REJECT_UNAUTHORIZED must not switch it off.
+      // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED does not disable it.
       const verified = { rejectUnauthorized: true, minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) } as const
       const outgoing = secure ? tls(url, { ...options, ...verified }) : plain(url, options)
       const response = await answerTo(outgoing, body, secure ? 'secureConnect' : 'connect')
@@ -69,7 +70,7 @@ export function createGet({ ca }: { ca?: string } = {}): Get {
     } catch (error) {
       if (signal.aborted) throw signal.reason
       if (error instanceof PurserError) throw error
-      throw failed(question, `can't be asked (${codeOf(error)})`, error)
+      throw failed(question, `is unreachable (${codeOf(error)})`, error)
     } finally {
       agent.destroy()
     }
@@ -85,7 +86,7 @@ function answerTo(
     const late = Object.assign(new Error('no connection'), { code: `no connection within ${connectMs / 1000} s` })
     const timer = setTimeout(() => outgoing.destroy(late), connectMs).unref()
     outgoing.once('socket', (socket) => socket.unref().once(connected, () => clearTimeout(timer)))
-    // A server that switches protocols gives neither a response nor an error: only an end.
+    // A server that switches protocols causes neither a response nor an error, only the end.
     outgoing.once('close', () => {
       clearTimeout(timer)
       reject(Object.assign(new Error('no answer'), { code: 'no answer' }))
@@ -99,15 +100,15 @@ function answerTo(
 async function readAnswer(response: IncomingMessage, question: Question): Promise<Answer> {
   const { statusCode: status = 0, headers } = response
   if (status >= 300 && status < 400)
-    throw failed(question, `answered ${status}, and a redirect is not followed: it would take the request elsewhere`)
+    throw failed(question, `answered ${status}; redirects are not followed, since they may lead to another server`)
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
-    throw failed(question, 'compressed its answer, which was not asked for')
+    throw failed(question, 'compressed its answer, which was not requested')
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of response) {
     const bytes = Buffer.from(chunk)
     size += bytes.length
-    if (size > maxBytes) throw failed(question, 'sent more than 64 KiB, which no token needs')
+    if (size > maxBytes) throw failed(question, 'sent more than 64 KiB')
     chunks.push(bytes)
   }
   return { status, headers, text: Buffer.concat(chunks, size).toString('utf8') }

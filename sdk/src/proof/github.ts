@@ -1,6 +1,6 @@
 /**
- * A job of GitHub Actions: the runner hands out a token for any audience to whoever holds the job's request token.
- * GitHub's tokens are taken once, so each use asks for a new one.
+ * A job of GitHub Actions: the runner issues a token for any audience to the holder of the job's request token. Purser accepts
+ * each of GitHub's tokens once, so each use requests a new one.
  */
 
 import { type Detect, firstAudience, variable } from './machine.ts'

@@ -1,4 +1,4 @@
-/** A job of GitLab CI: its tokens are made when it starts, under the names and audiences that `.gitlab-ci.yml` gives. */
+/** A job of GitLab CI: its tokens are created at its start, with the names and audiences in `.gitlab-ci.yml`. */
 import { type Detect, audiencePlaceholder, variable } from './machine.ts'
 
 const lines = `
@@ -9,7 +9,7 @@ const lines = `
 export const gitlabCi: Detect = (machine) => {
   const token = variable(machine, 'PURSER_ID_TOKEN')
   if (token !== undefined) {
-    return { chosen: "the CI job's token in PURSER_ID_TOKEN", read: () => Promise.resolve(token), isHere: true }
+    return { chosen: "the CI job's token in PURSER_ID_TOKEN", read: () => Promise.resolve(token), isLocal: true }
   }
   return {
     dismissed:

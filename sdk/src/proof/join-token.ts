@@ -1,4 +1,4 @@
-/** A join token that somebody handed over: for what no orchestrator vouches for. */
+/** A join token from an operator, for workloads without an orchestrator. */
 import { PurserError } from '../errors.ts'
 import { readToken } from './file.ts'
 import { type Detect, variable } from './machine.ts'
@@ -7,10 +7,7 @@ export const joinToken: Detect = (machine) => {
   const token = variable(machine, 'PURSER_JOIN_TOKEN')
   const path = variable(machine, 'PURSER_JOIN_TOKEN_FILE')
   if (token !== undefined && path !== undefined) {
-    throw new PurserError(
-      'bad_options',
-      'PURSER_JOIN_TOKEN and PURSER_JOIN_TOKEN_FILE are both set; give one, so that it is clear which counts',
-    )
+    throw new PurserError('bad_options', 'PURSER_JOIN_TOKEN and PURSER_JOIN_TOKEN_FILE are both set; set only one')
   }
   if (token !== undefined) {
     return { chosen: 'the join token in PURSER_JOIN_TOKEN', read: () => Promise.resolve(token) }

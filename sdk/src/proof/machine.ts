@@ -1,14 +1,14 @@
-/** What every source of a proof has in common: a look that is over at once, and a read that may ask a network. */
+/** The interface of the sources of proofs: a fast detection, and a read that may use a network. */
 import type { ProofRequest } from '../types/options.ts'
 import type { Get } from './get.ts'
 import { noProof } from './errors.ts'
 
-/** What a source looks at. Everything of the machine comes in here, so that a test is a machine of its own. */
+/** What a source may inspect. Tests replace it. */
 export type Machine = {
   env: Readonly<Record<string, string | undefined>>
-  /** Where a projected token is mounted. */
+  /** The path of a projected token. */
   tokenFile: string
-  /** A file of the firmware's description, trimmed; empty where there is none. */
+  /** A value of the firmware's description, trimmed; empty if there is none. */
   dmi: (name: 'sys_vendor' | 'product_name') => string
   get: Get
   now: () => Date
@@ -17,30 +17,30 @@ export type Machine = {
 export type Read = (request: ProofRequest) => Promise<string>
 
 /**
- * Chosen, or passed over: both in words for a person, and without a secret.
- * @property isHere a file or a variable, of which a look costs nothing
+ * A chosen or dismissed source, with a reason for operators that holds no secret.
+ * @property isLocal a file or a variable, which is cheap to read
  */
-type Found = { chosen: string; read: Read; isHere?: true } | { dismissed: string }
+type Detection = { chosen: string; read: Read; isLocal?: true } | { dismissed: string }
 
-/** Reads variables and at most one small file; whatever can take longer belongs into `read`. */
-export type Detect = (machine: Machine) => Found
+/** Reads variables and at most one small file. Slower work belongs into `read`. */
+export type Detect = (machine: Machine) => Detection
 
-/** Stands for the audience in words that are written before the server has said it. */
+/** Placeholder for the audience, in texts that are written before the server has named it. */
 export const audiencePlaceholder = "<Purser's audience>"
 
-/** Sources that make a token for one audience make it for the first: any of them would do. */
+/** The audience for sources whose tokens have only one. */
 export function firstAudience({ audiences }: ProofRequest): string {
   const [first] = audiences
   if (first === undefined) throw noProof('the server names no audience: give the option audience or PURSER_AUDIENCE')
   return first
 }
 
-/** An empty variable counts as one that isn't there. */
+/** An empty variable counts as unset. */
 export const variable = ({ env }: Pick<Machine, 'env'>, name: string): string | undefined => env[name] || undefined
 
 /**
- * In a pod, a machine's metadata service speaks for the node, unless the cloud stands in for it pod by pod: nobody can
- * tell from inside. So there it is asked only where the environment names it.
+ * In a pod, the machine's metadata service may identify the node instead of the pod, which is not detectable from inside. So
+ * it is used there only if the environment names it.
  */
 export const inPod = (machine: Pick<Machine, 'env'>): boolean =>
   variable(machine, 'KUBERNETES_SERVICE_HOST') !== undefined

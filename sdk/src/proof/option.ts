@@ -9,11 +9,11 @@ export const fromOption =
   () => {
     if (option === undefined) return { dismissed: 'the option proof is not given' }
     if (typeof option === 'string') {
-      return { chosen: 'the token in the option proof', read: () => Promise.resolve(option), isHere: true }
+      return { chosen: 'the token in the option proof', read: () => Promise.resolve(option), isLocal: true }
     }
     if (typeof option === 'object') {
       const chosen = `the file ${option.file} (option proof)`
-      return { chosen, read: () => readToken(option.file, chosen), isHere: true }
+      return { chosen, read: () => readToken(option.file, chosen), isLocal: true }
     }
     return {
       chosen: 'the function in the option proof',

@@ -5,9 +5,9 @@ export type Credentials = { accessKeyId: string; secretAccessKey: string; sessio
 
 type Unsigned = {
   method: 'GET' | 'POST'
-  /** In canonical form: encoded as RFC 3986 says and sorted. Empty for a POST. */
+  /** In canonical form: encoded by RFC 3986, and sorted. Empty for a POST. */
   query: string
-  /** Lower-case names; `host` is among them. All are signed. */
+  /** Names in lower case, including `host`. All are signed. */
   headers: Readonly<Record<string, string>>
   body: string
 }
@@ -15,7 +15,7 @@ type Unsigned = {
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest()
 
-/** The headers of the signed request: those given, the time, the session's token and `authorization`. */
+/** @returns the headers of the signed request: the given ones, the time, the session's token and `authorization` */
 export function sign(
   { method, query, headers, body }: Unsigned,
   { accessKeyId, secretAccessKey, sessionToken }: Credentials,

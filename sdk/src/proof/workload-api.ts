@@ -1,6 +1,6 @@
 import { type Detect, variable } from './machine.ts'
 
-/** The node agent's socket (SPIFFE Workload API). Named here so that nobody wonders why it was passed over. */
+/** The node agent's socket (SPIFFE Workload API), listed to explain why it is dismissed. */
 export const workloadApi: Detect = (machine) => ({
   dismissed:
     variable(machine, 'SPIFFE_ENDPOINT_SOCKET') === undefined
