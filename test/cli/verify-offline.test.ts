@@ -82,7 +82,12 @@ describe('a JWT', () => {
     ['that names an address for its key', () => sign({}, { jku: 'https://evil.example' }), ['form'], /more than alg/],
     ['without a kid', () => sign({}, { kid: undefined }), ['form'], /names no key/],
     ['of an unknown key', () => sign({}, { kid: 'k9' }), ['key'], /no key of the bundle is named k9: there are k1/],
-    ['of a stranger under our kid', () => sign({}, {}, stranger.privateKey), ['signature'], /does not verify with its key/],
+    [
+      'of a stranger under our kid',
+      () => sign({}, {}, stranger.privateKey),
+      ['signature'],
+      /does not verify with its key/,
+    ],
     [
       'signed with the public key as a secret',
       () => `${part({ alg: 'HS256', kid: 'k1' })}.${part(plain)}.AAAA`,

@@ -26,7 +26,7 @@ type Context = {
  * @throws PurserError `bad_reply`
  */
 export function checkReply(reply: CredentialsReply, context: Context): X509Certificate | undefined {
-  const { selection: selection, trustDomain, key } = context
+  const { selection, trustDomain, key } = context
   if (!reply.spiffeId.startsWith(`spiffe://${trustDomain}/`)) {
     throw wrong(`the SPIFFE ID is not of the trust domain ${trustDomain}`)
   }

@@ -74,7 +74,7 @@ export const createFetchCredentials =
   (parts: Parts): FetchCredentials =>
   (request, signal) =>
     parts.inTurn(async () => {
-      const { credentials: credentials, repeated } = await fetchOnce(parts, request, signal)
+      const { credentials, repeated } = await fetchOnce(parts, request, signal)
       return repeated ? fetchRest(parts, request, credentials, signal) : credentials
     })
 
@@ -89,13 +89,13 @@ async function fetchRest(
 ): Promise<Credentials> {
   if (!x509) throw new PurserError('bad_reply', 'the server reports a repeated proof, and issued no certificate')
   const as = { key: x509.privateKey, cert: x509.certificateChain }
-  const { credentials: credentials } = await fetchOnce(parts, { selection: rest, as }, signal)
+  const { credentials } = await fetchOnce(parts, { selection: rest, as }, signal)
   return { ...credentials, x509 }
 }
 
 async function fetchOnce(parts: Parts, request: CredentialsRequest, signal: AbortSignal): Promise<Fetched> {
   const { settings, transport } = parts
-  const { selection: selection, as, onSent, onAnswer } = request
+  const { selection, as, onSent, onAnswer } = request
   const { secrets = [], databases = [] } = selection
   try {
     const view = await parts.server(signal)

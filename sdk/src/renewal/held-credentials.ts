@@ -68,7 +68,7 @@ const partOf = ({ life, renewAtAge }: Timed<unknown>): Part => ({
 })
 
 export function createHeldCredentials(parts: HeldCredentialsParts, first: Credentials): HeldCredentials {
-  const { selection: selection, renewAt, now, elapsed, random } = parts
+  const { selection, renewAt, now, elapsed, random } = parts
   let newest = first
   let x509: Timed<NonNullable<Credentials['x509']>> | undefined
   let accessToken: Timed<AccessTokenReply> | undefined

@@ -60,9 +60,9 @@ export function createNextCredentials(parts: NextCredentialsParts): NextCredenti
 
   async function byProof(selection: Selection, signal: AbortSignal): Promise<Renewed> {
     const key = await keyFor(selection)
-    const credentials = await fetchCredentials({ selection: selection, ...(key && { key }) }, signal)
+    const credentials = await fetchCredentials({ selection, ...(key && { key }) }, signal)
     if (selection.x509) settle()
-    return { credentials: credentials, by: 'proof' }
+    return { credentials, by: 'proof' }
   }
 
   async function prepare(key: KeyObject | undefined): Promise<boolean> {
@@ -92,13 +92,13 @@ export function createNextCredentials(parts: NextCredentialsParts): NextCredenti
     }
     const as = { key: current.privateKey, cert: current.certificateChain }
     const fetch = (within: AbortSignal): Promise<Credentials> =>
-      fetchCredentials({ selection: selection, as, onSent, onAnswer, ...(key && { key }) }, within)
+      fetchCredentials({ selection, as, onSent, onAnswer, ...(key && { key }) }, within)
     try {
       const credentials = await (left === Infinity
         ? fetch(signal)
         : withDeadline(Math.ceil(left), [signal], 'repeating the renewal', fetch))
       if (selection.x509) settle()
-      return { credentials: credentials, by: 'certificate' }
+      return { credentials, by: 'certificate' }
     } catch (error) {
       if (selection.x509 && !spent) await keepPending?.(undefined)
       if (sending.tooLate || (!sending.begun && leftFor(selection) <= 0)) return undefined
