@@ -9,7 +9,7 @@ import { PurserError } from '../errors.ts'
 import { version } from '../version.ts'
 import { failed } from './errors.ts'
 
-export type Question = {
+type Question = {
   /** The service, for messages. */
   who: string
   method?: 'GET' | 'PUT' | 'POST'

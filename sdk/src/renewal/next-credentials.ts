@@ -10,7 +10,7 @@ import { type Clocks, type FirstSent, leftToRepeat, sentBefore, sentNow } from '
 import type { PendingKey } from '../state/identity-file.ts'
 import type { Selection } from '../credentials/settings.ts'
 
-export type By = 'certificate' | 'proof'
+type By = 'certificate' | 'proof'
 type Renewed = { credentials: Credentials; by: By }
 export type NextCredentials = (selection: Selection, signal: AbortSignal) => Promise<Renewed>
 
