@@ -23,8 +23,7 @@ function family(pid: number): number[] {
     }
   }
   const pids = [pid]
-  for (let n = 0; n < pids.length; n++)
-    for (const [child, parent] of parents) if (parent === pids[n]) pids.push(child)
+  for (let n = 0; n < pids.length; n++) for (const [child, parent] of parents) if (parent === pids[n]) pids.push(child)
   return pids
 }
 

@@ -1,6 +1,6 @@
 /**
- * The server's configuration: flags, environment and an optional YAML file, read once into one frozen object, or every
- * fault at once. The settings are described in config/names.ts, and docs/configuration.md is written from that table.
+ * The server's configuration: flags, environment and an optional YAML file, read once into a frozen object. All faults
+ * are reported at once. config/names.ts describes the settings; docs/configuration.md is generated from it.
  */
 import { BadValue, ConfigError, type Fault } from './config/error.ts'
 import { type Report, type Values, join } from './config/join.ts'
@@ -13,11 +13,11 @@ export { ConfigError } from './config/error.ts'
 export type { Config } from './config/shape.ts'
 export type { Sources } from './config/sources.ts'
 
-/** What verbs need that touch the store alone: neither a name nor the root key. */
+/** The configuration of verbs that only use the store. */
 export type StoreConfig = Pick<Config, 'dataDir' | 'database' | 'log' | 'warnings'>
 
 /**
- * Reads the whole configuration, as every verb needs it that issues or opens keys.
+ * Reads the whole configuration.
  * @throws ConfigError with every fault
  */
 export function readConfig(sources: Sources): Config {
@@ -25,7 +25,7 @@ export function readConfig(sources: Sources): Config {
 }
 
 /**
- * Reads what `purser migrate` needs: a missing trust domain, public URL or root key is no fault here, a wrong one is.
+ * Reads what `purser migrate` needs. Trust domain, public URL and root key may be missing, but not invalid.
  * @throws ConfigError with every fault
  */
 export function readStoreConfig(sources: Sources): StoreConfig {
@@ -35,7 +35,7 @@ export function readStoreConfig(sources: Sources): StoreConfig {
   return frozen({ dataDir, database, log, warnings })
 }
 
-/** For the server's own log at start: JSON with every secret masked. */
+/** For the server log at start: JSON with masked secrets. */
 export function describeConfig(config: Config | StoreConfig): string {
   return JSON.stringify(config)
 }
@@ -44,25 +44,25 @@ function read(sources: Sources, options: Pick<Report, 'withoutRootKey'>): Config
   const faults: Fault[] = []
   const texts = gather(sources, faults)
   const parse = (setting: Setting<unknown>): unknown => {
-    const given = texts.get(setting.env)
-    if (given?.text !== undefined) {
+    const source = texts.get(setting.env)
+    if (source?.text !== undefined) {
       try {
-        return setting.parse(given.text)
+        return setting.parse(source.text)
       } catch (error) {
         if (!(error instanceof BadValue)) throw error
-        faults.push({ name: given.name, problem: error.message })
+        faults.push({ name: source.name, problem: error.message })
       }
     }
     return setting.default === undefined ? undefined : setting.parse(setting.default)
   }
   const values = Object.fromEntries(Object.entries(settings).map(([key, setting]) => [key, parse(setting)]))
   if (!isComplete(values)) throw new TypeError('a setting was not read')
-  const config = join(values, { given: new Set(texts.keys()), faults, warnings: [], ...options })
+  const config = join(values, { present: new Set(texts.keys()), faults, warnings: [], ...options })
   if (faults.length > 0) throw new ConfigError(faults)
   return config
 }
 
-/** Each key holds what its own row's parser made: a mapped type can say so, Object.entries can't. */
+/** Each value comes from the parser of its own row, which Object.entries cannot express. */
 function isComplete(values: Record<string, unknown>): values is Values {
   return Object.keys(settings).every((key) => Object.hasOwn(values, key))
 }

@@ -1,4 +1,4 @@
-/** What `purser log accept-failover` does: compares the log with every known head, and binds it to the present server. */
+/** `purser log accept-failover`: compares the log with every known head, and binds it to the current database server. */
 import { randomBytes } from 'node:crypto'
 import { acceptServer } from '../audit/database-server.ts'
 import { headFile, headObject } from '../audit/head-places.ts'
@@ -17,9 +17,9 @@ import { readText } from './settings.ts'
 
 export type Accepted = { from: string; to: string; size: number; compared: string[] }
 
-type Wanted = { reason: string; known: readonly string[] }
+type Options = { reason: string; known: readonly string[] }
 
-export async function acceptFailover(io: Io, { reason, known: files }: Wanted): Promise<Accepted> {
+export async function acceptFailover(io: Io, { reason, known: files }: Options): Promise<Accepted> {
   const config = readConfig({ env: io.env, readFile: io.readFile })
   const outbound = createOutbound({ allow: config.fetchAllow })
   const { headUrl } = config.log
@@ -34,9 +34,10 @@ export async function acceptFailover(io: Io, { reason, known: files }: Wanted): 
       if (head.closed) throw new CliError(`${head.closed.reason}: ${lost}`, exitCodes.unverified)
       const from = head.server
       const { server: to } = await readServer(knex)
-      if (from === undefined) throw new CliError('the log is bound to no server: there is nothing to accept')
-      if (to === undefined) throw new CliError('Postgres hides its system identifier or timeline: `purser doctor` says what to do') // prettier-ignore
-      if (from === to) throw new CliError(`the log is on this server already (${to}): there is nothing to accept`)
+      if (from === undefined)
+        throw new CliError('there is nothing to accept: the log is not bound to a database server')
+      if (to === undefined) throw new CliError('Postgres hides its system identifier or timeline: run `purser doctor`') // prettier-ignore
+      if (from === to) throw new CliError(`there is nothing to accept: the log is already bound to this server (${to})`)
       const logKeys = (await readKeys(knex)).filter((row) => row.kind === 'log')
       const vkeys = logKeys.map((row) => logVkey(row, originOf(head.trustDomain, row.epoch ?? 0)))
       const tree = await readTree(knex, head.epoch, head.size)
@@ -53,4 +54,4 @@ export async function acceptFailover(io: Io, { reason, known: files }: Wanted): 
   }
 }
 
-const lost = 'entries are lost, so the fail-over cannot be accepted. Restore the newest database, or stop every replica and run `purser log new-epoch`' // prettier-ignore
+const lost = 'entries were lost, so the fail-over cannot be accepted. Restore the newest database, or stop every replica and run `purser log new-epoch`' // prettier-ignore

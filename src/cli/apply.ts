@@ -1,4 +1,4 @@
-/** `apply`: what operators configure by name, as files say it: created, or replaced where it differs. */
+/** `apply`: creates what the files define, and replaces it where it differs. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
 import { type Api, type ServerFlags, ifFound, withApi } from './api.ts'
@@ -14,7 +14,7 @@ type Applied = { name: string; did: 'created' | 'replaced' | 'unchanged'; revisi
 type Live = ReplyOf<'GET', Registered['path']>
 
 export type Applicable = Registered & {
-  /** What the server fills in, so that a definition that leaves it out is no difference. */
+  /** Defaults of the server: a definition that omits them counts as equal. */
   defaults: Definition
 }
 
@@ -22,17 +22,17 @@ export function addApply(group: Command, io: Io, kind: Applicable): void {
   const { noun } = kind
   const command = group
     .command('apply')
-    .summary(`create or replace each ${noun} as files say; an equal one stays as it is`)
+    .summary(`create or replace each ${noun} that the files define`)
     .description(
-      `Creates or replaces each ${noun} as files say. What \`purser ${noun} get\` prints is such a file: what the server alone sets (id, revision, createdAt, warnings) is ignored.`,
+      `Creates or replaces each ${noun} that the files define; an unchanged ${noun} stays as it is. The output of \`purser ${noun} get\` is a valid file: members that only the server sets (id, revision, createdAt, warnings) are ignored.`,
     )
-    .requiredOption('-f, --file <file>', 'YAML or JSON, one or several documents; - is stdin', list)
-    .option('--dry-run', 'say what would change, and change nothing')
+    .requiredOption('-f, --file <file>', 'YAML or JSON with one or several documents; - for stdin', list)
+    .option('--dry-run', 'show what would change, and change nothing')
     .action(async (flags: Flags) => {
       const definitions = (await Promise.all(flags.file.map((path) => readDefinitions(io, path)))).flat()
       const items: Applied[] = []
       await withApi(io, flags, async (api) => {
-        // One after the other: where one is refused, the rest is left as it was, and what was done is shown.
+        // In order: after a refusal the rest stays untouched, and the output lists what was applied.
         for (const definition of definitions) items.push(await applyDefinition(api, kind, definition, flags, io))
       }).finally(() =>
         show(io, flags, { items }, () =>
@@ -57,7 +57,7 @@ async function applyDefinition(
   io: Io,
 ): Promise<Applied> {
   const { name } = definition
-  if (typeof name !== 'string') throw new CliError('each definition needs a name', exitCodes.usage)
+  if (typeof name !== 'string') throw new CliError('a definition has no name: add "name"', exitCodes.usage)
   const live = await ifFound(api.call('GET', kind.path, { path: { name } }))
   const body = writable(definition)
   checkSwitch(kind, definition, live)
@@ -78,7 +78,7 @@ function writable(definition: Definition): Definition {
   return rest
 }
 
-/** A write keeps the state of the switch, so a file that says otherwise would be ignored without a word. */
+/** A write does not change `disabled`, so a file that sets it would be ignored silently. */
 function checkSwitch({ noun }: Applicable, { name, disabled }: Definition, live: Live | undefined): void {
   if (disabled === undefined || disabled === (live && 'disabled' in live ? live.disabled : false)) return
   const verb = disabled === true ? 'disable' : 'enable'

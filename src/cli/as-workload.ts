@@ -1,4 +1,4 @@
-/** What verbs that act as a workload share: how server and proof are found, and one connection while they work. */
+/** Shared by verbs that act as a workload: their options, and a connection for their work. */
 import type { ConnectOptions, Purser } from '@purser/sdk'
 import { type Command, Option } from 'commander'
 import { type ServerFlags, defaultAddr } from './api.ts'
@@ -18,44 +18,47 @@ export type WorkloadFlags = ServerFlags & {
 
 export function withWorkload(command: Command): Command {
   return withServer(command)
-    .option('--attestor <name>', 'where the token alone does not tell (PURSER_ATTESTOR)')
-    .option('--workload <name>', 'the workload entry, where several match (PURSER_WORKLOAD)')
-    .option('--proof-file <file>', "the orchestrator's token (PURSER_PROOF_FILE; default: what is found here)")
-    .option('--log-key <vkey>', "the log's key (PURSER_LOG_KEY)")
+    .option('--attestor <name>', 'attestor of the proof, if several accept it (PURSER_ATTESTOR)')
+    .option('--workload <name>', 'workload entry, if several match (PURSER_WORKLOAD)')
+    .option(
+      '--proof-file <file>',
+      "file with the orchestrator's token (PURSER_PROOF_FILE; default: found automatically)",
+    )
+    .option('--log-key <vkey>', 'public key of the log (PURSER_LOG_KEY)')
     .addOption(
-      new Option('--receipts <mode>', 'what becomes of a credential whose receipt does not verify')
+      new Option('--receipts <mode>', 'require a valid receipt, warn about an invalid one, or do not verify')
         .choices(['require', 'warn', 'off'])
         .default('require'),
     )
 }
 
-/** A flag wins over the environment, and then over both of the variables that name roots. */
+/** A flag overrides the environment; a flag for roots overrides both variables. */
 function environmentOf(flags: WorkloadFlags, io: Io): Io['env'] {
-  const given = flags.caFile ?? flags.caSha256
+  const trust = flags.caFile ?? flags.caSha256
   return {
     ...io.env,
     PURSER_ADDR: setting(io, 'PURSER_ADDR', flags.addr) ?? defaultAddr,
-    PURSER_CA_FILE: given === undefined ? io.env.PURSER_CA_FILE : flags.caFile,
-    PURSER_CA_SHA256: given === undefined ? setting(io, 'PURSER_CA_SHA256') : flags.caSha256,
+    PURSER_CA_FILE: trust === undefined ? io.env.PURSER_CA_FILE : flags.caFile,
+    PURSER_CA_SHA256: trust === undefined ? setting(io, 'PURSER_CA_SHA256') : flags.caSha256,
   }
 }
 
 /**
- * Attests as this workload, and lets go of the connection when `work` is done.
- * @param wanted what the first request asks for
- * @throws CliError in place of what the SDK throws, also of what `work` lets through
+ * Attests as this workload, and closes the connection when `work` is done.
+ * @param request what the first request asks for
+ * @throws CliError in place of a PurserError, also of one that `work` throws
  */
 export async function asWorkload<T>(
   io: Io,
   flags: WorkloadFlags,
-  wanted: Pick<ConnectOptions, 'x509' | 'jwts' | 'jwtLifetimeSeconds' | 'accessToken' | 'secrets' | 'databases'>,
+  request: Pick<ConnectOptions, 'x509' | 'jwts' | 'jwtLifetimeSeconds' | 'accessToken' | 'secrets' | 'databases'>,
   work: (purser: Purser) => Promise<T>,
 ): Promise<T> {
   const { attestor, workload, proofFile, logKey, receipts } = flags
   const controller = new AbortController()
   io.onSignal(['SIGTERM', 'SIGINT'], () => controller.abort())
   const options: ConnectOptions = {
-    ...wanted,
+    ...request,
     env: environmentOf(flags, io),
     signal: controller.signal,
     onWarning: (warning) => remark(io, `warning: ${warning}`),
@@ -65,7 +68,7 @@ export async function asWorkload<T>(
     ...(proofFile !== undefined && { proof: { file: proofFile } }),
     ...(logKey !== undefined && { logKey }),
   }
-  // Loaded here, so that no other verb waits for it.
+  // Loaded on demand, so that other verbs start faster.
   const { connect } = await import('@purser/sdk')
   const purser = await sdkCall(() => connect(options))
   try {

@@ -1,4 +1,4 @@
-/** `purser attestor create`: a source of proofs from flags, or from a file. */
+/** `purser attestor create`: an attestor from flags or from a file. */
 import { type Command, Option } from 'commander'
 import { type Api, type ServerFlags, withApi } from './api.ts'
 import { type Definition, readDefinition } from './documents.ts'
@@ -33,24 +33,30 @@ const presets = ['github-actions', 'gitlab-ci', 'google', 'aws']
 export function addAttestorCreate(group: Command, io: Io): void {
   const command = group
     .command('create')
-    .summary('configure a source of proofs')
+    .summary('create an attestor')
     .argument('<name>')
-    .addOption(new Option('--kind <kind>', 'what it is').choices(['kubernetes', 'oidc']))
-    .addOption(new Option('--preset <name>', 'an issuer whose claims are known; implies --kind oidc').choices(presets))
-    .option('--issuer <url>', "the issuer of its tokens (Kubernetes: the cluster's --service-account-issuer)")
-    .option('--audience <name>', 'what its tokens are addressed to; left out, what the server names first')
-    .option('--prefix </path/>', 'the SPIFFE IDs that it may vouch for; left out, /<name>/')
-    .option('--jwks-url <url>', "where the issuer's keys are, instead of discovery")
-    .option('--jwks-file <file>', 'or the keys themselves, for places without a network')
-    .option('--in-cluster', 'the cluster that Purser itself runs in')
-    .option('--api-server <url>', "or where another cluster's API server is")
-    .option('--api-ca <file>', 'its roots, PEM')
-    .option('--api-token-file <path>', "on Purser's host: the token that it reviews tokens with")
-    .addOption(new Option('--verify <how>', 'Kubernetes').choices(['jwks-then-tokenreview', 'tokenreview', 'jwks']))
-    .option('--max-token-age <time>', 'refuse older tokens: 3600, 60m, 1h', seconds)
-    .option('--single-use', 'take each token once')
-    .option('--managed-by <hand>', 'who keeps it, such as git:shop')
-    .option('-f, --file <file>', 'the whole definition, YAML or JSON; - is stdin')
+    .addOption(new Option('--kind <kind>', 'kind of attestor').choices(['kubernetes', 'oidc']))
+    .addOption(new Option('--preset <name>', 'a known issuer; implies --kind oidc').choices(presets))
+    .option('--issuer <url>', "issuer of the tokens (Kubernetes: the cluster's --service-account-issuer)")
+    .option('--audience <name>', 'audience of the tokens (default: the first audience of the server)')
+    .option('--prefix </path/>', 'path prefix of the SPIFFE IDs that it may attest (default: /<name>/)')
+    .option('--jwks-url <url>', "URL of the issuer's keys, in place of discovery")
+    .option('--jwks-file <file>', "file with the issuer's keys, in place of a URL")
+    .option('--in-cluster', 'the cluster that Purser runs in')
+    .option('--api-server <url>', 'API server of another cluster; needs --api-ca and --api-token-file')
+    .option('--api-ca <file>', 'roots of that API server, PEM')
+    .option('--api-token-file <path>', "path on Purser's host: the token for its token reviews")
+    .addOption(
+      new Option('--verify <how>', 'how Kubernetes tokens are verified').choices([
+        'jwks-then-tokenreview',
+        'tokenreview',
+        'jwks',
+      ]),
+    )
+    .option('--max-token-age <time>', 'refuse tokens older than this, such as 1h', seconds)
+    .option('--single-use', 'accept each token once')
+    .option('--managed-by <hand>', 'who manages it, such as git:shop')
+    .option('-f, --file <file>', 'the whole definition, YAML or JSON; - for stdin')
     .action(async (name: string, flags: Flags) => {
       const { body, logIndex } = await withApi(io, flags, async (api) => {
         const definition = flags.file
@@ -59,9 +65,7 @@ export function addAttestorCreate(group: Command, io: Io): void {
         return api.call('POST', '/api/v1/attestors', { definition, reason: flags.reason })
       })
       show(io, flags, body, ({ spiffeIdPrefix, revision }) =>
-        table([
-          [`attestor ${name} created`, `vouches under ${spiffeIdPrefix}`, `revision ${revision}`, `log ${logIndex}`],
-        ]),
+        table([[`attestor ${name} created`, `attests ${spiffeIdPrefix}`, `revision ${revision}`, `log ${logIndex}`]]),
       )
     })
   withExamples(
@@ -74,7 +78,8 @@ export function addAttestorCreate(group: Command, io: Io): void {
 
 async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<Definition> {
   const kind = flags.kind ?? (flags.preset === undefined ? undefined : 'oidc')
-  if (kind === undefined) throw new CliError('say what it is with --kind, --preset or --file', exitCodes.usage)
+  if (kind === undefined)
+    throw new CliError('the kind of attestor is missing: give --kind, --preset or --file', exitCodes.usage)
   const { preset, issuer, prefix, verify, maxTokenAge, singleUse, managedBy } = flags
   return {
     name,
@@ -112,7 +117,7 @@ function apiServerOf({ inCluster, apiServer, apiCa, apiTokenFile }: Flags, io: I
   if (inCluster) return { apiServer: 'in-cluster' }
   if (apiServer === undefined) return {}
   if (apiCa === undefined || apiTokenFile === undefined) {
-    throw new CliError('--api-server goes with --api-ca and --api-token-file', exitCodes.usage)
+    throw new CliError('--api-server needs --api-ca and --api-token-file', exitCodes.usage)
   }
   return { apiServer: { url: apiServer, caPem: readText(io, apiCa, '--api-ca'), tokenFile: apiTokenFile } }
 }

@@ -1,4 +1,4 @@
-/** `purser attestor`: whose word Purser takes for who a workload is. */
+/** `purser attestor`: the issuers whose proofs of identity Purser trusts. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import { addApply } from './apply.ts'
@@ -13,18 +13,20 @@ type Flags = ServerFlags & OutputFlags
 const attestor = { noun: 'attestor', path: '/api/v1/attestors/{name}' } as const
 
 export function addAttestor(program: Command, io: Io): void {
-  const group = program.command('attestor').summary('configure whose word is taken: clusters, CI, clouds')
+  const group = program
+    .command('attestor')
+    .summary('configure attestors: the clusters, CI systems and clouds whose proofs Purser trusts')
   addAttestorCreate(group, io)
   addApply(group, io, { ...attestor, defaults: {} })
   addList(group, io)
   addGet(group, io, attestor, { summary: 'show one attestor', example: 'purser attestor get prod-eu' })
   addCheck(group, io, attestor, {
-    summary: 'reach an attestor, read its keys, and say what is wrong',
+    summary: 'test an attestor: reach its issuer and read its keys',
     example: 'purser attestor check prod-eu',
-    wrong: (name) => `attestor ${name} can't vouch for anybody as it is`,
+    wrong: (name) => `attestor ${name} cannot verify proofs: fix what failed above`,
   })
   addDelete(group, io, attestor, {
-    summary: 'remove an attestor that no workload entry uses',
+    summary: 'delete an attestor that no workload entry uses',
     example: 'purser attestor delete old-cluster',
   })
 }

@@ -1,6 +1,7 @@
-/** `purser backup`: after a database was put back, what needs hands. */
+/** `purser backup`: checks a restored database. */
 import { type Command, InvalidArgumentError } from 'commander'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { requireAttention } from './doctor/finding.ts'
+import type { Io } from './io.ts'
 import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, createStyle, show } from './output.ts'
 
@@ -13,23 +14,22 @@ function time(text: string): Date {
 }
 
 export function addBackup(program: Command, io: Io): void {
-  const group = program.command('backup').summary('what needs hands after a database was put back')
+  const group = program.command('backup').summary('check a restored database')
   const command = group
     .command('check')
-    .summary('look through a database that was put back; changes nothing')
+    .summary('check a restored database and list what needs attention; changes nothing')
     .description(
-      "Runs on the host, with the server's configuration and root key. It opens every live value, tries those that a rotator made where the rotator can, and lists what the lost time may have changed. docs/backup.md has the whole way.",
+      "Runs on the server's host with its configuration and root key. Decrypts every live value, tries rotated values at their targets where the rotator can, and lists what may have changed after the backup. docs/backup.md describes the whole restore.",
     )
-    .option('--since <time>', 'when the backup was made; the newest entry of the epoch before unless given', time)
+    .option('--since <time>', 'time of the backup (default: the newest entry of the previous epoch)', time)
     .action(async (flags: OutputFlags & { since?: Date }) => {
-      // Loaded here, so that no other verb waits for the code of a server.
+      // Loaded on demand, so that client verbs load no server code.
       const { checkBackup } = await import('./backup/check.ts')
       const { showFindings, worstFirst } = await import('./doctor/show.ts')
       const { since } = flags
       const findings = await checkBackup(io, { now: new Date(), ...(since && { since }) })
       show(io, flags, { findings: worstFirst(findings) }, () => showFindings(findings, createStyle(io)))
-      const bad = findings.filter(({ level }) => level === 'fail')
-      if (bad.length > 0) throw new CliError(`${bad.length} of what was found needs hands`, exitCodes.failed)
+      requireAttention(findings.filter(({ level }) => level === 'fail').length)
     })
   withExamples(withOutput(command), 'purser backup check', 'purser backup check --since 2026-11-25T22:00:00Z -o json')
 }

@@ -1,4 +1,4 @@
-/** A new bootstrap token for who has the server's root key and its database: recorded, and the only live one. */
+/** Creates a new bootstrap token with the server's root key and database. It is recorded, and replaces the old one. */
 import { randomBytes } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { makeEntry, seal } from '../audit/seal.ts'
@@ -20,15 +20,15 @@ type Reissued = { expiresAt: string }
 export async function reissue(io: Io, path: string, note: string | undefined): Promise<Reissued> {
   const config = readConfig({ env: io.env, readFile: io.readFile })
   const source = config.rootKey
-  // Never made here: a new root key could not open what the lost one closed.
+  // A missing root key is not created: a new one could not open this database.
   const rootKey = openRootKey(
     source.kind === 'value' ? { kind: 'value', value: source.value.reveal() } : { ...source, create: false },
   )
   const db = await openDatabase(config, createLogger({ level: 'warn', stream: io.stderr }))
   try {
     const head = await readHead(db.knex).catch(() => undefined)
-    if (!head) throw new CliError('this database has had no first start: `purser serve` makes it', exitCodes.usage)
-    // Only who can open the keyring may do this: fails for another root key.
+    if (!head) throw new CliError('the database is empty: run `purser serve` first', exitCodes.usage)
+    // Proves that the caller has the root key: another key does not open the keyring.
     await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex))
     const { token, expiresAt } = await record(db, note)
     rmSync(path, { force: true })
@@ -41,9 +41,9 @@ export async function reissue(io: Io, path: string, note: string | undefined): P
 
 function record(db: Pick<Database, 'knex'>, note: string | undefined): Promise<Reissued & { token: string }> {
   const now = new Date()
-  const made = newToken('boot', randomBytes)
+  const token = newToken('boot', randomBytes)
   return db.knex.transaction(async (tx) => {
-    const { entry, expiresAt } = await replaceBootstrapToken(tx, made, now)
+    const { entry, expiresAt } = await replaceBootstrapToken(tx, token, now)
     const open = {
       requestId: newId('req', randomBytes),
       action: 'bootstrap.create' as const,
@@ -53,7 +53,7 @@ function record(db: Pick<Database, 'knex'>, note: string | undefined): Promise<R
     const sealed = seal(makeEntry(open, entry), randomBytes)
     const head = await lockHead(tx)
     const appended = await appendItems(tx, newBatchId(), head.epoch, [sealed])
-    if (appended.verdicts.size > 0) throw new CliError('the log took no entry: nothing was made')
-    return { token: made.token, expiresAt }
+    if (appended.verdicts.size > 0) throw new CliError('the log refused the entry: no token was created')
+    return { token: token.token, expiresAt }
   })
 }

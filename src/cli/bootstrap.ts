@@ -1,4 +1,4 @@
-/** `purser bootstrap`: the way in, before there are people. The bootstrap token becomes an admin API token. */
+/** `purser bootstrap`: exchanges the bootstrap token for the first admin API token. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
@@ -15,21 +15,24 @@ export function addBootstrap(program: Command, io: Io): void {
     .command('bootstrap')
     .summary('exchange the bootstrap token for the first API token')
     .description(
-      'Exchanges the bootstrap token of the first start for an admin API token, shown once on stdout. On the host of the server it finds token and roots in the data directory.',
+      'Exchanges the bootstrap token of the first start for an admin API token, and prints that once to stdout. On the host of the server it finds the bootstrap token and the roots in the data directory.',
     )
     .option(
       '--token-file <file>',
-      'the bootstrap token (PURSER_BOOTSTRAP_TOKEN_FILE, else bootstrap-token in the data directory)',
+      'file with the bootstrap token (PURSER_BOOTSTRAP_TOKEN_FILE, else bootstrap-token in the data directory)',
     )
-    .option('--reissue', 'make a new bootstrap token, with root key and database of the server at hand')
-    .option('--reason <text>', 'with --reissue: why, for the audit log')
+    .option('--reissue', "create a new bootstrap token; needs the server's root key and database")
+    .option('--reason <text>', 'with --reissue: reason for the audit log')
     .action(async (flags: Flags) => {
       const dataDir = io.env.PURSER_DATA_DIR ?? './purser-data'
       const path = flags.tokenFile ?? io.env.PURSER_BOOTSTRAP_TOKEN_FILE ?? join(dataDir, 'bootstrap-token')
       if (flags.reissue) {
         const { reissue } = await import('./bootstrap-reissue.ts')
         const { expiresAt } = await reissue(io, path, flags.reason)
-        remark(io, `a new bootstrap token is in ${path}, good until ${expiresAt}: \`purser bootstrap\` exchanges it`)
+        remark(
+          io,
+          `a new bootstrap token is in ${path}, valid until ${expiresAt}: run \`purser bootstrap\` to exchange it`,
+        )
         return
       }
       const token = readText(io, path, 'the bootstrap token').trim()
@@ -39,7 +42,7 @@ export function addBootstrap(program: Command, io: Io): void {
       show(io, flags, body, (reply) => `${reply.token}\n`)
       remark(
         io,
-        `${body.tokenId}: an admin API token until ${body.expiresAt}. It is not shown again: set PURSER_API_TOKEN.`,
+        `${body.tokenId}: an admin API token, valid until ${body.expiresAt}. Set PURSER_API_TOKEN: it is not shown again.`,
       )
     })
   withExamples(
@@ -50,16 +53,16 @@ export function addBootstrap(program: Command, io: Io): void {
   )
 }
 
-/** A token that was exchanged, replaced or left too long is refused like one that never was. */
+/** The server refuses a spent, replaced or expired token like an unknown one. */
 function withAdvice(error: unknown): never {
   if (!(error instanceof CliError) || error.code !== 'unauthenticated') throw error
-  const words = `the bootstrap token is spent, expired or replaced
-  what to do: set PURSER_API_TOKEN to the API token that it made; where that is lost, on the host of the server:
+  const message = `the bootstrap token is spent, expired or replaced
+  what to do: set PURSER_API_TOKEN to the API token that it was exchanged for. If that is lost, run on the server's host:
               purser bootstrap --reissue --reason "the first API token was lost", then purser bootstrap`
-  throw new CliError(words, exitCodes.refused, error.code)
+  throw new CliError(message, exitCodes.refused, error.code)
 }
 
-/** The server wrote its roots beside the token; another choice of the caller's wins. */
+/** The roots that the server wrote beside the token, unless the caller chose others. */
 function localRoots({ env }: Io, flags: ServerFlags, dataDir: string): ServerFlags {
   const path = join(dataDir, 'ca.pem')
   const names = ['PURSER_CA_FILE', 'PURSER_CA_SHA256', 'PURSER_CA_SHA256_FILE']

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * A state directory with the log's newest head of the workload's own, so that growth is demanded; key, certificate and
- * files of the workload stay untouched: its serial number is its owner's to spend. It is gone when `work` is done.
+ * Gives `work` a temporary state directory with a copy of the newest log head, so that the log is still checked for
+ * consistency. The workload's key and certificate stay untouched: each certificate can be renewed once.
  */
 export async function withBorrowedState<T>(dir: string | undefined, work: (dir: string) => Promise<T>): Promise<T> {
   const copy = await mkdtemp(join(tmpdir(), 'purser-state-'))

@@ -1,10 +1,10 @@
-/** `purser credentials`: fetches as a workload would, and writes files for programs that read files. */
+/** `purser credentials`: attests as this workload and writes its credentials to files. */
 import type { Purser } from '@purser/sdk'
 import { type Command, Option } from 'commander'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
 import { createHook, factsOf } from './credentials/command.ts'
-import { type Wanted, contentsOf, takenNames } from './credentials/contents.ts'
-import { hearSignals, watch } from './credentials/watch.ts'
+import { type Selection, contentsOf, reservedNames } from './credentials/contents.ts'
+import { listenForSignals, watch } from './credentials/watch.ts'
 import { type Written, checkFolder, createFileStore } from './files.ts'
 import { presentsJoinToken } from './given-proof.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
@@ -28,28 +28,24 @@ type Flags = WorkloadFlags &
 export function addCredentials(program: Command, io: Io): void {
   const command = program
     .command('credentials')
-    .summary('attest as this workload and write what it gets to files')
+    .summary('attest as this workload and write its credentials to files')
     .description(
-      "Presents the orchestrator's token, verifies what comes back and its receipt, and writes tls.crt, tls.key, tls.pem (key and chain in one), ca.crt, jwt-<audience>, <database>.json and receipt.json, each with mode 0600 and moved into place whole.",
+      "Presents the orchestrator's token, verifies the reply and its receipt, and writes tls.crt, tls.key, tls.pem (key and chain), ca.crt, jwt-<audience>, <database>.json and receipt.json. Each file has mode 0600 and is replaced atomically.",
     )
-    .requiredOption('--out <dir>', 'directory for the files; made with mode 0700 where it is missing')
-    .option('--watch', 'stay, and write the files anew at each renewal; SIGHUP renews now, SIGTERM ends it')
-    .option('--on-renew <command>', 'run by sh each time that new files are complete, the first time too')
-    .option('--audience <audience>', 'also a JWT for this audience; may be repeated', list)
-    .option('--dns <name>', 'this name in the certificate; may be repeated (default: all that are granted)', list)
-    .option(
-      '--lifetime <duration>',
-      'of all that is issued, such as 15m; the server shortens what is too long',
-      seconds,
-    )
+    .requiredOption('--out <dir>', 'directory for the files; created with mode 0700 if it is missing')
+    .option('--watch', 'keep running and update the files at each renewal; SIGHUP renews now, SIGTERM ends')
+    .option('--on-renew <command>', 'command to run with sh each time new files are complete, including the first time')
+    .option('--audience <audience>', 'also get a JWT for this audience; may be repeated', list)
+    .option('--dns <name>', 'DNS name in the certificate; may be repeated (default: all granted names)', list)
+    .option('--lifetime <duration>', 'lifetime of the credentials, such as 15m; the server may shorten it', seconds)
     .addOption(
-      new Option('--generate-key <kind>', 'let the server make the private key')
+      new Option('--generate-key <kind>', 'let the server generate the private key')
         .choices(['no', 'EC-P256', 'RSA-2048'])
         .default('no'),
     )
-    .option('--no-x509', 'no certificate')
-    .option('--access-token', "also a token for Purser's own API")
-    .option('--database <name>', 'also a role of its own in this database; may be repeated', list)
+    .option('--no-x509', 'get no certificate')
+    .option('--access-token', "also get an access token for Purser's API")
+    .option('--database <name>', 'also get a role in this database; may be repeated', list)
     .action((flags: Flags) => run(flags, io))
   withExamples(
     withOutput(withWorkload(command)),
@@ -62,39 +58,43 @@ export function addCredentials(program: Command, io: Io): void {
 
 async function run(flags: Flags, io: Io): Promise<void> {
   const nothing = !flags.x509 && !flags.audience && !flags.accessToken && !flags.database
-  if (nothing) throw new CliError('--no-x509 leaves nothing to ask for: add --audience or --database', exitCodes.usage)
-  const taken = flags.database?.find((one) => takenNames.includes(one))
-  if (taken !== undefined)
-    throw new CliError(`${taken}.json is another file's name: that database can't be asked for here`, exitCodes.usage)
+  if (nothing) throw new CliError('nothing to get with --no-x509: add --audience or --database', exitCodes.usage)
+  const reserved = flags.database?.find((name) => reservedNames.includes(name))
+  if (reserved !== undefined)
+    throw new CliError(`--database ${reserved}: the name of its file, ${reserved}.json, is reserved`, exitCodes.usage)
   if (!flags.x509 && presentsJoinToken(io, flags.proofFile)) {
-    const words = 'a join token is bound at its use to a key, so it was not sent: leave --no-x509 out'
-    throw new CliError(words, exitCodes.usage)
+    const message = 'a join token needs a certificate, so it was not sent: remove --no-x509'
+    throw new CliError(message, exitCodes.usage)
   }
   const { out } = flags
-  // Before anything is issued.
-  await checkFolder(out, (words) => remark(io, words))
+  // Checked before anything is issued.
+  await checkFolder(out, (warning) => remark(io, warning))
   const unique = (all: string[] | undefined): string[] => [...new Set(all)]
-  const wanted: Wanted = { x509: flags.x509, audiences: unique(flags.audience), databases: unique(flags.database) }
+  const selection: Selection = {
+    x509: flags.x509,
+    audiences: unique(flags.audience),
+    databases: unique(flags.database),
+  }
   const store = createFileStore(out)
   let failure: string | undefined
   const hook = flags.onRenew === undefined ? undefined : createHook(io, flags.onRenew, onFailure)
-  const signals = flags.watch ? hearSignals(io) : undefined
+  const signals = flags.watch ? listenForSignals(io) : undefined
   if (!signals) io.onSignal(['SIGTERM', 'SIGINT'], (name) => void hook?.stop(name))
 
-  function onFailure(words: string): void {
-    failure = words
-    // The signal that ends the watch ends the command too: no news.
-    if (signals && !signals.isOver()) remark(io, `warning: ${words}`)
+  function onFailure(message: string): void {
+    failure = message
+    // The signal that ends the watch also ends the command, which is no failure.
+    if (signals && !signals.isOver()) remark(io, `warning: ${message}`)
   }
 
   await asWorkload(io, flags, requestOf(flags), async (purser) => {
-    const files = await store.write(await contentsOf(purser, wanted, fail))
+    const files = await store.write(await contentsOf(purser, selection, fail))
     const { spiffeId, workload, session, receipt, chosen } = purser
     const log = receipt && { epoch: receipt.epoch, index: receipt.index }
     const written = files.map(({ name: _, ...rest }) => rest)
     show(io, flags, { spiffeId, workload, session, files: written, receipt: log, chosen }, () => asText(purser, files))
     hook?.run(factsOf(purser, out, flags.x509, files))
-    if (signals) return watch({ io, purser, wanted, out, store, hook, signals })
+    if (signals) return watch({ io, purser, selection, out, store, hook, signals })
     await hook?.ended()
     if (failure !== undefined) throw new CliError(failure)
   })

@@ -1,4 +1,4 @@
-/** `purser database`: where roles are made for workloads, and with whose credential. */
+/** `purser database`: the databases in which Purser creates roles for workloads. */
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type Api, type ServerFlags, withApi } from './api.ts'
@@ -15,7 +15,7 @@ type Written = Flags & { file: string; passwordFile?: string; revision?: number 
 const registered = { noun: 'database', path: '/api/v1/databases/{name}' } as const
 
 export function addDatabase(program: Command, io: Io): void {
-  const group = program.command('database').summary('configure databases in which workloads get roles of their own')
+  const group = program.command('database').summary('configure databases in which workloads get their own roles')
   addWrite(group, io, 'create')
   addWrite(group, io, 'replace')
   addApply(group, io, { ...registered, defaults: {} })
@@ -25,26 +25,28 @@ export function addDatabase(program: Command, io: Io): void {
     example: 'purser database get orders',
   })
   addCheck(group, io, registered, {
-    summary: 'reach a database, and say what would keep roles from being made',
+    summary: 'test a database: connect, and check that roles can be created',
     example: 'purser database check orders',
-    wrong: (name) => `no roles can be made in ${name} as it is`,
+    wrong: (name) => `no roles can be created in ${name}: fix what failed above`,
   })
   addRotate(group, io)
   addDelete(group, io, registered, {
-    summary: 'remove a database that no workload entry grants',
+    summary: 'delete a database that no workload entry grants',
     example: 'purser database delete orders',
   })
 }
 
-/** The password is never an argument: arguments can be seen by everybody on the machine, and stay in histories. */
+/** The password is never an argument: other users see arguments, and shells keep them in their history. */
 function addWrite(group: Command, io: Io, verb: 'create' | 'replace'): void {
   const command = group
     .command(verb)
-    .summary(verb === 'create' ? 'configure a database' : 'configure it anew; without a password the one it has stays')
+    .summary(
+      verb === 'create' ? 'configure a database' : 'replace a definition; without --password-file the password stays',
+    )
     .argument('<name>')
-    .requiredOption('-f, --file <file>', 'the definition, YAML or JSON; - is stdin')
-    .option('--password-file <file>', "the administrator's password; - is stdin")
-  if (verb === 'replace') command.option('--revision <n>', 'only if it is still at this revision', positive)
+    .requiredOption('-f, --file <file>', 'the definition, YAML or JSON; - for stdin')
+    .option('--password-file <file>', "file with the administrator's password; - for stdin")
+  if (verb === 'replace') command.option('--revision <n>', 'only if this is still the current revision', positive)
   command.action(async (name: string, flags: Written) => {
     const definition = withPassword(await readDefinition(io, flags.file, name), await passwordOf(io, flags))
     const { body, logIndex } = await withApi(io, flags, (api) => write(api, verb, name, definition, flags))
@@ -70,9 +72,10 @@ async function write(api: Api, verb: 'create' | 'replace', name: string, definit
 
 async function passwordOf(io: Io, { file, passwordFile }: Written): Promise<string | undefined> {
   if (passwordFile === undefined) return undefined
-  if (passwordFile === '-' && file === '-') throw new CliError('only one of them can be stdin', exitCodes.usage)
-  const given = passwordFile === '-' ? await text(io.stdin) : readText(io, passwordFile, '--password-file')
-  return given.replace(/\r?\n$/, '')
+  if (passwordFile === '-' && file === '-')
+    throw new CliError('--file and --password-file cannot both be stdin', exitCodes.usage)
+  const content = passwordFile === '-' ? await text(io.stdin) : readText(io, passwordFile, '--password-file')
+  return content.replace(/\r?\n$/, '')
 }
 
 function withPassword(definition: Definition, password: string | undefined): Definition {
@@ -84,7 +87,7 @@ function withPassword(definition: Definition, password: string | undefined): Def
 function addList(group: Command, io: Io): void {
   const command = group
     .command('list')
-    .summary('list the databases')
+    .summary('list databases')
     .action(async (flags: Flags) => {
       const items = await withApi(io, flags, (api) => api.all('/api/v1/databases'))
       show(io, flags, { items }, () =>
@@ -105,7 +108,7 @@ function addList(group: Command, io: Io): void {
 function addRotate(group: Command, io: Io): void {
   const command = group
     .command('rotate-admin')
-    .summary("replace the administrator's password by one that nobody else knows")
+    .summary("replace the administrator's password with one that only Purser knows")
     .argument('<name>')
     .action(async (name: string, flags: Flags) => {
       const { body, logIndex } = await withApi(io, flags, (api) =>

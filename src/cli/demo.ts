@@ -1,4 +1,4 @@
-/** `purser demo`: the main job end to end in a few seconds, on this machine alone, and checked as it is shown. */
+/** `purser demo`: a complete walk-through on this machine that checks what it shows. */
 import type { Command } from 'commander'
 import { version } from '../version.ts'
 import { rotate, showHolders } from './demo/rotation.ts'
@@ -13,11 +13,11 @@ import { withExamples } from './options.ts'
 export function addDemo(program: Command, io: Io): void {
   const command = program
     .command('demo')
-    .summary('show the main job, end to end, in a few seconds')
+    .summary('walk through the main features in a few seconds')
     .description(
-      'Starts Purser in a folder of its own, with a stand-in for an orchestrator, gives workloads their identities, refuses one, rotates a database password under the service that uses it, and verifies the log. The database is the Postgres of a clone, or PURSER_DEMO_DATABASE_URL (a superuser; none leaves it out). Stays up for you to try more; Ctrl-C ends it and leaves nothing behind.',
+      'Starts a Purser server in a temporary folder, with a stand-in for an orchestrator. Gives workloads their identities, refuses one, rotates a database password while a service uses it, and verifies the log. Uses the Postgres in node_modules of a clone, or PURSER_DEMO_DATABASE_URL (of a superuser; "none" skips the rotation). Keeps running for further trials; Ctrl-C stops it and removes everything.',
     )
-    .option('--once', 'end when everything was shown: 0 where all of it held')
+    .option('--once', 'exit at the end: 0 if every check passed')
     .action((flags: { once?: boolean }) => demo(io, flags.once === true))
   withExamples(command, 'purser demo', 'purser demo --once')
 }
@@ -28,8 +28,8 @@ async function demo(io: Io, once: boolean): Promise<void> {
   const interrupted = new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
   const stage = await setStage(io)
   try {
-    const shown = play(stage, screen)
-    const requestId = await Promise.race([shown, interrupted])
+    const run = play(stage, screen)
+    const requestId = await Promise.race([run, interrupted])
     if (requestId === undefined) throw new CliError('interrupted')
     if (once) return
     io.stdout.write(whatToTry(commandName(io), stage, requestId))
@@ -39,7 +39,7 @@ async function demo(io: Io, once: boolean): Promise<void> {
   }
 }
 
-/** Answers the request id of the refusal; throws when anything that was shown does not hold. */
+/** Returns the request id of the refusal. @throws CliError when a check fails */
 async function play(stage: Stage, screen: Screen): Promise<string> {
   const started = performance.now()
   await register(stage)
@@ -56,13 +56,13 @@ async function play(stage: Stage, screen: Screen): Promise<string> {
 
   screen.line()
   const [checks, failures] = [screen.checks(), screen.failures()]
-  if (failures > 0) throw new CliError(`${failures} of ${checks} checks did not hold`)
-  screen.line(`All ${checks} checks held, in ${((performance.now() - started) / 1000).toFixed(1)} s.`)
+  if (failures > 0) throw new CliError(`${failures} of ${checks} checks failed`)
+  screen.line(`All ${checks} checks passed, in ${((performance.now() - started) / 1000).toFixed(1)} s.`)
   return requestId
 }
 
 const whatToTry = (purser: string, { envFile, database }: Stage, requestId: string): string => `
-Still running, until Ctrl-C. To try, in another terminal:
+The server runs until Ctrl-C. Try in another terminal:
 
 . ${envFile}    # where Purser is, and an operator's token
 ${'missing' in database ? '' : `${purser} secret rotate ${secretPath}\n${purser} secret consumers ${secretPath} --proof\n`}\

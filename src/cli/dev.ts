@@ -1,4 +1,4 @@
-/** `purser dev`: a server to play with, on the embedded store, with a stand-in orchestrator so that a first curl works. */
+/** `purser dev`: a development server on the embedded store, with a stand-in for an orchestrator. */
 import { X509Certificate } from 'node:crypto'
 import { join, resolve as absolute } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -20,38 +20,39 @@ const trustDomain = 'dev.purser.local'
 export function addDev(program: Command, io: Io): void {
   const command = program
     .command('dev')
-    .summary('run a server to play with, ready for a first curl')
+    .summary('run a development server, ready for a first request')
     .description(
-      'Runs a server on the embedded store, with a stand-in for an orchestrator, and prints what a first request needs. Ctrl-C stops it; started again, it goes on where it was.',
+      'Runs a development server on the embedded store, with a stand-in for an orchestrator, and prints a first request to try. Ctrl-C stops it; the next start continues with the same data.',
     )
-    .option('--data-dir <folder>', 'where everything is kept (PURSER_DATA_DIR, default ./purser-data)')
-    .option('--port <n>', 'listen on this port of 127.0.0.1; left out, 8443 or the next free one', port)
+    .option('--data-dir <folder>', 'data directory (PURSER_DATA_DIR, default ./purser-data)')
+    .option('--port <n>', 'port on 127.0.0.1 (default: 8443 or the next free port)', port)
     .action((flags: Flags) => dev(io, flags))
   withExamples(command, 'purser dev', 'purser dev --data-dir /tmp/purser --port 9443')
 }
 
 function port(value: string): number {
   const number = Number(value)
-  if (!/^\d{1,5}$/.test(value) || number < 1 || number > 65_535) throw new InvalidArgumentError('It must be a port.')
+  if (!/^\d{1,5}$/.test(value) || number < 1 || number > 65_535)
+    throw new InvalidArgumentError('It must be a port, 1 to 65535.')
   return number
 }
 
 async function dev(io: Io, flags: Flags): Promise<void> {
   const { DATABASE_URL: url, DATABASE_URL_FILE: urlFile, PURSER_MIGRATE_DATABASE_URL: _owner, ...env } = io.env
   if (url ?? urlFile)
-    remark(io, 'DATABASE_URL is left alone: dev runs on the embedded store, `purser serve` on Postgres')
+    remark(io, 'DATABASE_URL is ignored: dev uses the embedded store; use `purser serve` with Postgres')
   const dataDir = flags.dataDir ?? env.PURSER_DATA_DIR ?? './purser-data'
   const files = openDevFiles(dataDir)
-  const named = flags.port === undefined ? undefined : await freePort(flags.port, 1)
-  const first = await files.port(async () => named ?? freePort(8443))
-  const listen = named ?? (await freePort(first))
+  const chosen = flags.port === undefined ? undefined : await freePort(flags.port, 1)
+  const first = await files.port(async () => chosen ?? freePort(8443))
+  const listen = chosen ?? (await freePort(first))
   const config = readConfig({
     env,
-    overrides: { PURSER_DATA_DIR: dataDir, ...(named !== undefined && { PURSER_LISTEN: `127.0.0.1:${listen}` }) },
+    overrides: { PURSER_DATA_DIR: dataDir, ...(chosen !== undefined && { PURSER_LISTEN: `127.0.0.1:${listen}` }) },
     defaults: {
       PURSER_TRUST_DOMAIN: trustDomain,
       PURSER_LISTEN: `127.0.0.1:${listen}`,
-      // The database holds it for good, whichever port is free today.
+      // The database stores the issuer of the first start, whichever port is free today.
       PURSER_PUBLIC_URL: `https://localhost:${first}`,
       PURSER_LOG_LEVEL: 'error',
     },
@@ -94,7 +95,8 @@ async function dev(io: Io, flags: Flags): Promise<void> {
         pem: running.roots,
       }),
     )
-    if (listen !== first && named === undefined) remark(io, `port ${first} is taken, so this is ${listen}`)
+    if (listen !== first && chosen === undefined)
+      remark(io, `port ${first} is in use, so the server listens on ${listen}`)
     await new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
   } finally {
     clearInterval(refresh)
@@ -107,7 +109,7 @@ async function dev(io: Io, flags: Flags): Promise<void> {
 export const commandName = ({ env }: Pick<Io, 'env'>): string =>
   env.npm_lifecycle_event === undefined ? 'purser' : 'npm run -s purser --'
 
-type About = {
+type Facts = {
   url: string
   dataDir: string
   roots: string
@@ -117,24 +119,24 @@ type About = {
   pem: string
 }
 
-function greeting(io: Io, { url, dataDir, roots, token, files, logKey, pem }: About): string {
+function greeting(io: Io, { url, dataDir, roots, token, files, logKey, pem }: Facts): string {
   const style = createStyle(io)
   const bold = (text: string): string => style('bold', text)
   const { tokenFile } = files.workload('web')
   const fingerprint = new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
-  return `${bold(`Purser ${version}, to play with`)}. Its store outlives this process, not a power loss.
+  return `${bold(`Purser ${version}, development server`)}. Its data survives this process, but no power loss.
 
   address      ${bold(url)}
-  kept in      ${dataDir}
+  data         ${dataDir}
   roots        ${roots}
   fingerprint  ${fingerprint}
   admin token  ${token}
-  stand-in     attestor dev: a stand-in orchestrator, its token for the workload
-               web is in ${tokenFile}
-  log key      what receipts and exports are verified with
+  stand-in     the attestor dev, a stand-in for an orchestrator; its token for
+               the workload web is in ${tokenFile}
+  log key      verifies receipts and exports
   ${logKey}
 
-${bold("A workload's first request")}: certificate, JWT, secret and receipt in one
+${bold('A first request as a workload')}: certificate, JWT, secret and receipt
 
 curl --cacert ${roots} ${url}/api/v1/credentials \\
   -H 'content-type: application/json' -d @- <<EOF

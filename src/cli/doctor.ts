@@ -1,28 +1,28 @@
-/** `purser doctor`: what is wrong with a set-up, why it matters, and what to type. Changes nothing. */
+/** `purser doctor`: checks a deployment and says how to fix what is wrong. Changes nothing. */
 import type { Command } from 'commander'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, createStyle, show } from './output.ts'
-import type { Finding } from './doctor/finding.ts'
+import { type Finding, requireAttention } from './doctor/finding.ts'
 
 type Flags = OutputFlags & { asWorkload?: boolean; attest: boolean; strict?: boolean }
 
 export function addDoctor(program: Command, io: Io): void {
   const command = program
     .command('doctor')
-    .summary('say what is wrong with a set-up, why it matters, and what to type')
+    .summary('check a deployment, and say how to fix what is wrong')
     .description(
-      "Runs on the server's host with its configuration: settings, root key, data directory, listener, database, role, schema, keys, attestors, clocks, and the log against its outside copies. It opens the database itself, changes nothing, and needs no running server. With --as-workload it runs in a workload's place instead, with the environment of the SDK.",
+      "Runs on the server's host with its configuration. Checks settings, root key, data directory, listeners, database, role, schema, keys, attestors, clocks, and the log against the heads kept outside the database. It opens the database itself, changes nothing, and needs no running server. With --as-workload it checks a workload's side instead, with the environment of the SDK.",
     )
-    .option('--as-workload', "look from a workload's place: PURSER_ADDR, trust, proof, log key, state")
-    .option('--no-attest', 'with --as-workload: present the proof to nobody')
-    .option('--strict', 'warnings end with exit code 1, too')
+    .option('--as-workload', "check a workload's side: server address, trust, proof, log key, state directory")
+    .option('--no-attest', 'with --as-workload: do not send the proof')
+    .option('--strict', 'exit with 1 on warnings, too')
     .action(async (flags: Flags) => {
       const findings = await examine(flags, io)
       const { showFindings, worstFirst } = await import('./doctor/show.ts')
       show(io, flags, { findings: worstFirst(findings) }, () => showFindings(findings, createStyle(io)))
       const bad = findings.filter(({ level }) => level === 'fail' || (flags.strict === true && level === 'warn'))
-      if (bad.length > 0) throw new CliError(`${bad.length} of what was found needs hands`, exitCodes.failed)
+      requireAttention(bad.length)
     })
   withExamples(
     withOutput(command),
@@ -33,9 +33,9 @@ export function addDoctor(program: Command, io: Io): void {
 }
 
 async function examine(flags: Flags, io: Io): Promise<Finding[]> {
-  // Loaded here, so that no other verb waits for the code of a server.
+  // Loaded on demand, so that client verbs load no server code.
   if (flags.asWorkload) return (await import('./doctor/workload.ts')).examineWorkload({ io, attest: flags.attest, now })
-  if (!flags.attest) throw new CliError('--no-attest goes with --as-workload', exitCodes.usage)
+  if (!flags.attest) throw new CliError('--no-attest needs --as-workload', exitCodes.usage)
   return (await import('./doctor/server.ts')).examineServer({ io, now })
 }
 

@@ -1,4 +1,4 @@
-/** Definitions in files: YAML (of which JSON is a part), one or several documents, from a file or from stdin. */
+/** Definitions in YAML or JSON, one or several documents, from a file or stdin. */
 import { text } from 'node:stream/consumers'
 import { parseAllDocuments } from 'yaml'
 import { CliError, type Io, exitCodes } from './io.ts'
@@ -14,7 +14,7 @@ async function readInput(io: Pick<Io, 'stdin' | 'readFile'>, path: string): Prom
 const isDefinition = (value: unknown): value is Definition =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** @throws CliError with line and column of what is wrong */
+/** @throws CliError with line and column */
 export async function readDefinitions(io: Pick<Io, 'stdin' | 'readFile'>, path: string): Promise<Definition[]> {
   const documents = parseAllDocuments(await readInput(io, path), { uniqueKeys: true })
   return [...documents].flatMap((document) => {
@@ -22,29 +22,29 @@ export async function readDefinitions(io: Pick<Io, 'stdin' | 'readFile'>, path: 
     if (fault) throw wrong(path, fault.message)
     const value: unknown = document.toJS({ maxAliasCount: 0 })
     if (value === null) return []
-    if (!isDefinition(value)) throw wrong(path, 'each document must be one definition, an object')
+    if (!isDefinition(value)) throw wrong(path, 'each document must be an object with one definition')
     return [value]
   })
 }
 
 const serverFields = new Set(['id', 'revision', 'createdAt', 'warnings', 'lastUsedAt'])
 
-/** Without what the server alone sets, so that what `get` prints is a definition. */
+/** Removes the members that only the server sets, so that the output of `get` is a definition. */
 export const withoutServerFields = (definition: Definition): Definition =>
   Object.fromEntries(Object.entries(definition).filter(([name]) => !serverFields.has(name)))
 
-/** The only definition of a file, under the name that the command line gives. */
+/** The one definition in a file, under the name on the command line. */
 export async function readDefinition(
   io: Pick<Io, 'stdin' | 'readFile'>,
   path: string,
   name: string,
 ): Promise<Definition> {
-  const [one, second] = await readDefinitions(io, path)
-  if (!one || second) throw wrong(path, 'must hold one definition')
-  if (one.name !== undefined && one.name !== name)
-    throw wrong(path, `is named ${JSON.stringify(one.name)}, not ${name}`)
-  // An entry can't be created disabled, so `disabled: true` goes to the server, which refuses it.
-  const { disabled, ...rest } = withoutServerFields(one)
+  const [definition, second] = await readDefinitions(io, path)
+  if (!definition || second) throw wrong(path, 'must hold exactly one definition')
+  if (definition.name !== undefined && definition.name !== name)
+    throw wrong(path, `is named ${JSON.stringify(definition.name)}, not ${name}`)
+  // The server refuses `disabled: true`: an entry cannot be created disabled.
+  const { disabled, ...rest } = withoutServerFields(definition)
   return { ...rest, ...(disabled === true && { disabled }), name }
 }
 

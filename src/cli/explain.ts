@@ -15,13 +15,13 @@ export type Explanation = Schemas['ExplainReply']
 export function addExplain(program: Command, io: Io): void {
   const command = program
     .command('explain')
-    .summary('say why something is granted or refused')
-    .description('Says why something is granted or refused: by the request id of a refusal, by a proof, or by facts.')
-    .argument('[request]', 'the request id that the refused caller saw, req_…')
-    .option('--proof <token-file>', 'a proof, which is sent to the server')
-    .option('--attestor <name>', 'with --selector: who would vouch for the facts')
-    .option('--selector <key=value>', 'a fact, such as k8s:ns=prod', facts)
-    .option('--workload <name>', 'the entry to name, where several match')
+    .summary('explain why a request is granted or refused')
+    .description('Explains a decision. Give the request id of a refusal, a proof, or an attestor with facts.')
+    .argument('[request]', 'request id of the refusal, req_…')
+    .option('--proof <token-file>', 'file with a proof, which is sent to the server')
+    .option('--attestor <name>', 'with --selector: the attestor of the facts')
+    .option('--selector <key=value>', 'a fact, such as k8s:ns=prod; may be repeated', facts)
+    .option('--workload <name>', 'workload entry to choose if several match')
     .action(async (requestId: string | undefined, flags: Flags) => {
       const body = question(requestId, flags, io)
       const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/workloads:explain', { body }))
@@ -50,14 +50,14 @@ function question(requestId: string | undefined, flags: Flags, io: Io): Schemas[
   throw new CliError('give one of: a request id, --proof, or --attestor with --selector', exitCodes.usage)
 }
 
-const words = (value: string | string[] | undefined): string =>
+const textOf = (value: string | string[] | undefined): string =>
   value === undefined ? 'nothing' : Array.isArray(value) ? value.join(' or ') : value
 
-/** For people: the outcome, then each entry with what did not hold, then what to do. */
-export function explained(about: Explanation): string {
-  const { outcome, reason, detail, attestor, selectors, entries, grant, next } = about
+/** The outcome, then each entry with its failed conditions, then what to do. */
+export function explained(explanation: Explanation): string {
+  const { outcome, reason, detail, attestor, selectors, entries, grant, next } = explanation
   const head = [
-    [outcome, [reason, detail].filter((one) => one !== undefined).join(': ')],
+    [outcome, [reason, detail].filter((text) => text !== undefined).join(': ')],
     ...(attestor === undefined ? [] : [['attestor', attestor]]),
     ...(selectors === undefined ? [] : [['facts', pairs(selectors)]]),
     ...entries.map((entry) => [`entry ${entry.workload.name}`, verdict(entry)]),
@@ -76,7 +76,7 @@ function verdict({ matched, disabled, conditions }: Explanation['entries'][numbe
   if (matched) return disabled ? 'matches, but is disabled' : 'matches'
   const failed = conditions.filter(({ ok }) => !ok)
   return printable(
-    failed.map(({ key, wanted, found }) => `${key} is ${words(found)}, wanted ${words(wanted)}`).join('; '),
+    failed.map(({ key, wanted, found }) => `${key} is ${textOf(found)}, expected ${textOf(wanted)}`).join('; '),
   )
 }
 

@@ -1,4 +1,4 @@
-/** Files with secrets in them: 0600, and whole or not there at all. */
+/** Writes files with secrets: mode 0600, complete or not at all. */
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,15 +9,15 @@ export type File = { name: string; text: string; what: string; until?: Date }
 export type Written = { path: string; name: string; what: string; until?: Date }
 
 /**
- * Writes every file beside its place and then moves each there, so that no reader meets half of one, a link at the place
- * is replaced rather than followed, and the mode is ours from the first byte.
- * @throws CliError naming the directory
+ * Writes every file under a temporary name and then renames it: no reader sees a partial file, a symbolic link is
+ * replaced and not followed, and the mode is right from the first byte.
+ * @throws CliError that names the directory
  */
 export async function writeFiles(dir: string, files: readonly File[]): Promise<Written[]> {
   const suffix = `.new-${randomBytes(8).toString('hex')}`
   const placed = files.map(({ text, ...rest }) => ({ path: join(dir, rest.name), text, rest }))
   try {
-    await mkdir(dir, { mode: 0o700 }).catch(unlessThere)
+    await mkdir(dir, { mode: 0o700 }).catch(ignoreExisting)
     await checkFolder(dir)
     for (const { path, text } of placed) await writeNew(path + suffix, text)
     for (const { path } of placed) await rename(path + suffix, path)
@@ -32,51 +32,50 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
 }
 
 /**
- * A folder that is missing passes: it is made with mode 0700.
- * @throws CliError where others could put files of theirs in the place of ours
+ * A missing folder passes: it is created with mode 0700.
+ * @throws CliError when others could replace the files
  */
 export async function checkFolder(dir: string, warn: (words: string) => void = () => undefined): Promise<void> {
   const { fault, warning } = await lookAtFolder(dir, judgeFolder)
   if (warning !== undefined) warn(openTo(dir, warning))
   if (fault === undefined) return
-  const remedy = 'name a folder in it that is not there yet, which is made with mode 0700'
   throw new CliError(
-    `${dir} is no place for secrets: ${fault}. Own it and chmod go-w it, or ${remedy}`,
+    `${dir} is not safe for secrets: ${fault}. Own it and run chmod go-w, or name a new folder in it, which gets mode 0700`,
     exitCodes.usage,
   )
 }
 
-/** What a folder is accepted with. */
+/** The warning about a folder that is accepted although others can write to it. */
 export const openTo = (dir: string, warning: string): string =>
-  `warning: ${dir}: ${warning} and replace the files. Name a folder in it that is not there yet, which is made with mode 0700`
+  `warning: ${dir}: ${warning} and replace the files. Name a new folder in it, which gets mode 0700`
 
-/** Writes again only what is not as it was written before. */
+/** Writes only files that changed since the last write. */
 export type FileStore = {
-  /** @throws CliError naming the directory; what is there stays as it was as far as it was not replaced */
+  /** @throws CliError that names the directory; files that were not yet replaced stay as they were */
   write(files: readonly File[]): Promise<Written[]>
   /** The next write writes everything. */
   forget(): void
-  /** What lies there, as far as it was written from here. */
+  /** The files that this store wrote. */
   written(): Written[]
 }
 
 export function createFileStore(dir: string): FileStore {
-  const known = new Map<string, File>()
+  const current = new Map<string, File>()
   return {
     async write(files) {
-      const changed = files.filter(({ name, text }) => known.get(name)?.text !== text)
+      const changed = files.filter(({ name, text }) => current.get(name)?.text !== text)
       if (changed.length === 0) return []
-      for (const { name } of changed) known.delete(name)
+      for (const { name } of changed) current.delete(name)
       const written = await writeFiles(dir, changed)
-      for (const file of changed) known.set(file.name, file)
+      for (const file of changed) current.set(file.name, file)
       return written
     },
-    forget: () => known.clear(),
-    written: () => [...known.values()].map(({ text: _, ...rest }) => ({ path: join(dir, rest.name), ...rest })),
+    forget: () => current.clear(),
+    written: () => [...current.values()].map(({ text: _, ...rest }) => ({ path: join(dir, rest.name), ...rest })),
   }
 }
 
-function unlessThere(error: unknown): void {
+function ignoreExisting(error: unknown): void {
   if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
 }
 

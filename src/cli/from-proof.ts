@@ -1,6 +1,6 @@
 /**
- * What a proof says of its workload, for an entry that shall match it. The token is read here and sent nowhere; nothing of
- * it is verified, since the entry will only ever match facts that its attestor has verified.
+ * Reads the facts for a new entry from a workload's token. The token is not sent and not verified: an entry matches only
+ * facts that its attestor has verified.
  */
 import { readKubeClaims } from '../attest/kube-facts.ts'
 import { type PresetName, presets } from '../attest/presets.ts'
@@ -11,7 +11,7 @@ import type { Schemas } from './api-types.ts'
 import { CliError, exitCodes } from './io.ts'
 import type { Facts } from './options.ts'
 
-/** Of what a preset reads: the ids, since names at these issuers change hands, and what tells a repository's runs apart. */
+/** The facts to match: ids, since names at these issuers change hands, and what distinguishes runs of a repository. */
 const proposed: Record<PresetName, readonly string[]> = {
   'github-actions': ['github:repository-owner-id', 'github:repository-id', 'github:ref', 'github:environment'],
   'gitlab-ci': ['gitlab:namespace-id', 'gitlab:project-id', 'gitlab:ref', 'gitlab:ref-protected'],
@@ -19,7 +19,7 @@ const proposed: Record<PresetName, readonly string[]> = {
   aws: ['aws:account', 'aws:principal'],
 }
 
-/** @throws CliError where it is no token, or none of this attestor's kind */
+/** @throws CliError when it is not a token of this attestor's kind */
 export function matchFromProof(token: string, attestor: Schemas['Attestor']): Facts {
   const { name, kind } = attestor
   return reading(() => {
@@ -29,27 +29,31 @@ export function matchFromProof(token: string, attestor: Schemas['Attestor']): Fa
       const { namespace, account } = readKubeClaims(claims, subject)
       return { 'k8s:ns': namespace, 'k8s:sa': account.name, 'k8s:sa-uid': account.uid }
     }
-    if (kind !== 'oidc') throw new CliError(`attestor ${name} takes no token that can be read`, exitCodes.usage)
+    if (kind !== 'oidc')
+      throw new CliError(`attestor ${name} does not accept readable tokens: use --match`, exitCodes.usage)
     const { preset } = attestor
     if (preset === undefined) return { 'oidc:sub': subject }
     return Object.fromEntries(presets[preset].read(claims).facts.filter(([key]) => proposed[preset].includes(key)))
   })
 }
 
-/** The attestor of that name, or the one that takes proofs of this issuer and audience: their pair is unique. */
-export async function attestorFor(api: Api, named: string | undefined, token?: string): Promise<Schemas['Attestor']> {
-  if (named !== undefined) {
-    return (await api.call('GET', '/api/v1/attestors/{name}', { path: { name: named } })).body
+/** The attestor of that name, or the only one for the issuer and audience of the token. */
+export async function attestorFor(api: Api, name: string | undefined, token?: string): Promise<Schemas['Attestor']> {
+  if (name !== undefined) {
+    return (await api.call('GET', '/api/v1/attestors/{name}', { path: { name } })).body
   }
-  if (token === undefined) throw new CliError('name the attestor with --attestor', exitCodes.usage)
+  if (token === undefined) throw new CliError('the attestor is missing: give --attestor', exitCodes.usage)
   const { issuer, audiences } = reading(() => addressOf(readProofText(token.trim())))
   const all = await api.all('/api/v1/attestors')
-  const found = all.find(
+  const match = all.find(
     (attestor) =>
       attestor.kind !== 'join-token' && attestor.issuer === issuer && audiences.includes(attestor.audience ?? ''),
   )
-  if (found) return found
-  throw new CliError(`no attestor takes proofs of ${issuer} for ${audiences.join(', ')}`, exitCodes.usage)
+  if (match) return match
+  throw new CliError(
+    `no attestor accepts proofs of ${issuer} for ${audiences.join(', ')}: create one, or name one with --attestor`,
+    exitCodes.usage,
+  )
 }
 
 function reading<T>(read: () => T): T {
@@ -59,6 +63,9 @@ function reading<T>(read: () => T): T {
     if (!(error instanceof Refusal)) throw error
     const { explanation = {} } = error.info
     const more = Object.values(explanation).map(String).join(' ')
-    throw new CliError(`the proof: ${refusals[error.code].title}${more && ` (${more})`}`, exitCodes.usage)
+    throw new CliError(
+      `the proof cannot be read: ${refusals[error.code].title}${more && ` (${more})`}`,
+      exitCodes.usage,
+    )
   }
 }

@@ -1,22 +1,22 @@
-/** The proof that somebody put here, in the SDK's order (sdk/README.md, "The proof"), as far as nobody has to be asked for it. */
+/** Finds a proof in files and variables, in the order of the SDK (sdk/README.md, "The proof"). */
 import { existsSync } from 'node:fs'
 import type { Io } from './io.ts'
 
 export type GivenProof = {
-  /** A path, or the name of a variable. */
+  /** A path or the name of a variable. */
   place: string
   source: string
-  /** @throws what reading its file throws */
+  /** @throws when its file cannot be read */
   read: () => string
 }
 
-type Here = Pick<Io, 'env' | 'readFile'>
+type Environment = Pick<Io, 'env' | 'readFile'>
 
-/** Where a projected token is mounted (native-api.md, "Finding and trusting each other"). */
+/** The mount path of a projected service account token. */
 export const projectedToken = '/var/run/secrets/purser/token'
 
-/** @param proofFile what `--proof-file` says */
-export function givenProof({ env, readFile }: Here, proofFile?: string): GivenProof | undefined {
+/** @param proofFile the value of `--proof-file` */
+export function givenProof({ env, readFile }: Environment, proofFile?: string): GivenProof | undefined {
   const file = (place: string, source: string): GivenProof => ({ place, source, read: () => readFile(place).trim() })
   if (proofFile !== undefined) return file(proofFile, '--proof-file')
   if (env.PURSER_PROOF_FILE) return file(env.PURSER_PROOF_FILE, 'PURSER_PROOF_FILE')
@@ -28,12 +28,12 @@ export function givenProof({ env, readFile }: Here, proofFile?: string): GivenPr
 
 export const isJoinToken = (text: string): boolean => text.startsWith('purser_join_')
 
-/** Whether the SDK would present a join token: a use of it is gone then, and it asks for a key to be bound to. */
-export function presentsJoinToken(here: Here, proofFile?: string): boolean {
+/** Whether the SDK would present a join token, which uses it up and binds it to a key. */
+export function presentsJoinToken(environment: Environment, proofFile?: string): boolean {
   try {
-    return isJoinToken(givenProof(here, proofFile)?.read() ?? '')
+    return isJoinToken(givenProof(environment, proofFile)?.read() ?? '')
   } catch {
-    // A file that can't be read: the SDK says so.
+    // The SDK reports a file that cannot be read.
     return false
   }
 }

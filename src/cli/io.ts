@@ -1,4 +1,4 @@
-/** What a verb has of the process: handed in by main.ts, so that tests can hand in their own. */
+/** A verb's access to the process. main.ts provides it; tests provide their own. */
 import type { Readable, Writable } from 'node:stream'
 
 export type Io = {
@@ -9,7 +9,7 @@ export type Io = {
   stderr: Writable
   readFile: (path: string) => string
   pid: number
-  /** Sends a signal to the process group that a child of ours leads; one that is gone is none of our concern. */
+  /** Sends a signal to the process group that a child leads; a group that is gone is ignored. */
   signalGroup: (pid: number, name: NodeJS.Signals) => void
   onSignal: (names: readonly NodeJS.Signals[], listener: (name: NodeJS.Signals) => void) => void
 }
@@ -17,22 +17,22 @@ export type Io = {
 /** Exit codes that scripts can use. `docs/cli.md` lists them. */
 export const exitCodes = {
   ok: 0,
-  /** Something failed that none of the others names. */
+  /** A failure without a code of its own. */
   failed: 1,
-  /** The command or the configuration is wrong: nothing was tried. */
+  /** The command or the configuration is invalid: nothing was done. */
   usage: 2,
-  /** The server refused: the code is in the output. */
+  /** The server refused; the output has the code. */
   refused: 3,
-  /** A proof does not verify: tampering, or another log's. */
+  /** A proof does not verify: it was tampered with, or belongs to another log. */
   unverified: 4,
-  /** The server or its database can't be reached. */
+  /** The server or its database cannot be reached. */
   unreachable: 5,
 } as const
 
-/** Ends a verb with words for the person and a code for the script. */
+/** Ends a verb with a message for people and an exit code for scripts. */
 export class CliError extends Error {
   readonly exitCode: number
-  /** The server's code, where it refused. */
+  /** The code of the server's refusal. */
   readonly code: string | undefined
   constructor(message: string, exitCode: number = exitCodes.failed, code?: string) {
     super(message)
@@ -42,7 +42,7 @@ export class CliError extends Error {
   }
 }
 
-/** Ends a verb as the command that it ran ended: whatever there is to say, that one has said. */
+/** Ends a verb with the exit code of its child process, without a message. */
 export class ChildExit extends Error {
   readonly exitCode: number
   constructor(exitCode: number) {

@@ -1,4 +1,4 @@
-/** `purser join-token create`: a short-lived token for a workload that has no orchestrator to vouch for it. */
+/** `purser join-token create`: a short-lived token for a workload without an orchestrator. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
@@ -8,14 +8,14 @@ import { type OutputFlags, remark, show } from './output.ts'
 type Flags = ServerFlags & OutputFlags & { lifetime?: number; uses?: number; reason?: string }
 
 export function addJoinToken(program: Command, io: Io): void {
-  const group = program.command('join-token').summary('let in a workload that no orchestrator vouches for')
+  const group = program.command('join-token').summary('create join tokens for workloads without an orchestrator')
   const command = group
     .command('create')
-    .summary('make a token for one entry of the attestor join')
-    .description('Makes a join token. It is shown once, on stdout; Purser keeps its hash.')
+    .summary('create a join token for a workload entry of the attestor join')
+    .description('Creates a join token and prints it to stdout. It is shown once: Purser keeps only its hash.')
     .argument('<workload>')
-    .option('--lifetime <time>', 'how long it is good: 600, 10m, 1h (default 10m)', seconds)
-    .option('--uses <n>', 'how often it is good (default 1)', positive)
+    .option('--lifetime <time>', 'lifetime of the token, such as 1h (default 10m)', seconds)
+    .option('--uses <n>', 'how many times it can be used (default 1)', positive)
     .action(async (workload: string, flags: Flags) => {
       const { lifetime, uses, reason } = flags
       const body = {
@@ -26,7 +26,7 @@ export function addJoinToken(program: Command, io: Io): void {
       const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/join-tokens', { body, reason }))
       show(io, flags, reply.body, ({ token }) => `${token}\n`)
       const { id, expiresAt, uses: left } = reply.body
-      remark(io, `${id}: for ${workload}, good ${left === 1 ? 'once' : `${left} times`} until ${expiresAt}`)
+      remark(io, `${id}: for ${workload}, usable ${left === 1 ? 'once' : `${left} times`} until ${expiresAt}`)
     })
   withExamples(
     withReason(withOutput(withServer(command))),

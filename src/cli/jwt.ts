@@ -1,4 +1,4 @@
-/** `purser jwt`: one token for one audience, for a script that calls somebody. */
+/** `purser jwt`: prints one JWT for one audience, for scripts. */
 import type { Command } from 'commander'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
 import { withBorrowedState } from './borrowed-state.ts'
@@ -13,26 +13,27 @@ type Flags = WorkloadFlags & OutputFlags & { lifetime?: number; header?: boolean
 export function addJwt(program: Command, io: Io): void {
   const command = program
     .command('jwt')
-    .summary('attest as this workload and print one JWT')
+    .summary('attest as this workload and print a JWT')
     .description(
-      "Presents the orchestrator's token, verifies what comes back and its receipt, and prints a JWT-SVID for the audience, alone on stdout.",
+      "Presents the orchestrator's token, verifies the reply and its receipt, and prints a JWT-SVID for the audience to stdout.",
     )
-    .argument('<audience>', 'whom the token is for, as they call themselves')
-    .option('--lifetime <duration>', 'such as 5m; the server shortens what is too long', seconds)
-    .option('--header', 'as a header, Authorization: Bearer …, for curl -H @-')
+    .argument('<audience>', 'audience of the token: the name by which the recipient knows itself')
+    .option('--lifetime <duration>', 'lifetime, such as 5m; the server may shorten it', seconds)
+    .option('--header', 'print a header, Authorization: Bearer …, for curl -H @-')
     .action(async (audience: string, flags: Flags) => {
       const { lifetime, header } = flags
-      if (audience === '') throw new CliError('an audience is text', exitCodes.usage)
-      if (header && flags.output === 'json') throw new CliError('--header and --output json: give one', exitCodes.usage)
+      if (audience === '') throw new CliError('the audience is empty: name the recipient', exitCodes.usage)
+      if (header && flags.output === 'json')
+        throw new CliError('--header and --output json exclude each other: give one', exitCodes.usage)
       const jwts = { jwts: [audience], ...(lifetime !== undefined && { jwtLifetimeSeconds: lifetime }) }
-      const get = (env: Io['env'], x509: false | { dnsNames: [] }): Promise<string> =>
+      const request = (env: Io['env'], x509: false | { dnsNames: [] }): Promise<string> =>
         asWorkload({ ...io, env }, flags, { x509, ...jwts }, (purser) => purser.jwt(audience))
-      // A join token is bound at its use to a key: one is made and certified, and thrown away with its certificate.
+      // A join token must be bound to a key, so a key is created, certified, and discarded with its certificate.
       const token = presentsJoinToken(io, flags.proofFile)
         ? await withBorrowedState(io.env.PURSER_STATE_DIR, (dir) =>
-            get({ ...io.env, PURSER_STATE_DIR: dir }, { dnsNames: [] }),
+            request({ ...io.env, PURSER_STATE_DIR: dir }, { dnsNames: [] }),
           )
-        : await get(io.env, false)
+        : await request(io.env, false)
       const { jti, exp } = claimsOf(token)
       const value = { token, jti, expiresAt: new Date(Number(exp) * 1000).toISOString() }
       show(io, flags, value, () => `${header ? 'Authorization: Bearer ' : ''}${token}\n`)

@@ -1,4 +1,4 @@
-/** `purser keys csr` and `import`: issuing certificates from a CA that exists already. */
+/** `purser keys csr` and `import`: an issuing CA under an existing CA. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
@@ -16,12 +16,12 @@ export function addUpstream(group: Command, io: Io): void {
 function addCsr(group: Command, io: Io): void {
   const command = group
     .command('csr')
-    .summary('make an issuing key, and print the request for an upstream CA to sign')
+    .summary('create an issuing key and print its certificate request for an upstream CA')
     .action(async (flags: Flags) => {
       const { reason } = flags
       const { body } = await withApi(io, flags, (api) => api.call('POST', '/api/v1/keys/ca:csr', { reason }))
       show(io, flags, body, ({ csr }) => csr)
-      remark(io, `${body.keyId} signs nothing until its chain is imported: purser keys import`)
+      remark(io, `${body.keyId} signs nothing yet: let your CA sign the request, then run \`purser keys import\``)
     })
   withExamples(withReason(withOutput(withServer(command))), 'purser keys csr > purser.csr')
 }
@@ -29,9 +29,9 @@ function addCsr(group: Command, io: Io): void {
 function addImport(group: Command, io: Io): void {
   const command = group
     .command('import')
-    .summary('take the chain that an upstream CA signed')
-    .requiredOption('--chain <file>', 'our issuing certificate, then what leads up to the root, PEM')
-    .requiredOption('--root <file>', 'the self-signed root at which it ends, PEM')
+    .summary('import the certificate that an upstream CA signed')
+    .requiredOption('--chain <file>', 'the issuing certificate, then its chain up to the root, PEM')
+    .requiredOption('--root <file>', 'the self-signed root of the chain, PEM')
     .action(async (flags: Flags & { chain: string; root: string }) => {
       const body = {
         certificateChain: readText(io, flags.chain, '--chain'),

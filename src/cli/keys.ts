@@ -1,4 +1,4 @@
-/** `purser keys`: which keys there are, and their rotation out of turn. By themselves they rotate on time. */
+/** `purser keys`: lists keys and rotates them ahead of schedule. */
 import { type Command, Argument, Option } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
@@ -10,20 +10,20 @@ import { type OutputFlags, show, table } from './output.ts'
 type Flags = ServerFlags & OutputFlags & Schemas['RotateRequest'] & { reason?: string }
 
 export function addKeys(program: Command, io: Io): void {
-  const group = program.command('keys').summary('list keys, and rotate them out of turn')
+  const group = program.command('keys').summary('list keys, rotate them ahead of schedule, and use an upstream CA')
   addList(group, io)
   addRotate(group, io)
   addUpstream(group, io)
 }
 
-/** Keys that never end are written with the last year there is. */
+/** A key without an end has the year 9999. */
 const day = (time: string | undefined): string =>
   time === undefined || time.startsWith('9999') ? '-' : time.slice(0, 16).replace('T', ' ')
 
 function addList(group: Command, io: Io): void {
   const command = group
     .command('list')
-    .summary('list what is published or still wraps something; never a private key')
+    .summary('list keys that are published or still wrap values; never a private key')
     .action(async (flags: Flags) => {
       const items = await withApi(io, flags, (api) => api.all('/api/v1/keys'))
       show(io, flags, { items }, () =>
@@ -38,7 +38,7 @@ function addList(group: Command, io: Io): void {
             key.values === undefined ? '-' : String(key.values),
             key.id,
           ]),
-          ['KIND', 'STATE', 'ALGORITHM', 'SIGNS FROM', 'UNTIL', 'GONE', 'WRAPS', 'ID'],
+          ['KIND', 'STATE', 'ALGORITHM', 'SIGNS FROM', 'UNTIL', 'REMOVED', 'WRAPS', 'ID'],
         ),
       )
     })
@@ -48,13 +48,13 @@ function addList(group: Command, io: Io): void {
 function addRotate(group: Command, io: Io): void {
   const command = group
     .command('rotate')
-    .summary('make the next key now')
+    .summary('create the next key now')
     .description(
-      'The next key is published before it signs. With --compromised the present one is withdrawn at once, and what it signed is refused.',
+      'Publishes the next key, which signs once verifiers have had time to fetch it. With --compromised the current key is withdrawn at once, and what it signed is refused.',
     )
-    .addArgument(new Argument('<kind>', 'what to rotate').choices(['ca', 'jwt', 'keyring', 'log']))
-    .option('--compromised', 'somebody else has the present key: withdraw it at once')
-    .addOption(new Option('--level <level>', 'of the CA').choices(['issuing', 'root']))
+    .addArgument(new Argument('<kind>', 'kind of key').choices(['ca', 'jwt', 'keyring', 'log']))
+    .option('--compromised', 'the current key is in other hands: withdraw it at once')
+    .addOption(new Option('--level <level>', 'level of the CA').choices(['issuing', 'root']))
     .action(async (kind: 'ca' | 'jwt' | 'keyring' | 'log', flags: Flags) => {
       const { compromised, level, reason } = flags
       const body = { ...(compromised && { compromised }), ...(level !== undefined && { level }) }
@@ -64,7 +64,7 @@ function addRotate(group: Command, io: Io): void {
       show(io, flags, reply.body, ({ created, replaced }) =>
         table([
           ...created.map((key) => ['created', key.kind, key.state, `signs from ${day(key.activeAt)}`, key.id]),
-          ...replaced.map((key) => ['replaced', key.kind, key.state, `gone by ${day(key.goneAt)}`, key.id]),
+          ...replaced.map((key) => ['replaced', key.kind, key.state, `removed by ${day(key.goneAt)}`, key.id]),
         ]),
       )
     })

@@ -1,4 +1,4 @@
-/** `purser lease`: which sessions have roles in which databases, until when, and their end. */
+/** `purser lease`: the database roles of workloads, until when they live, and how to end them. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
@@ -10,31 +10,31 @@ type Flags = ServerFlags & OutputFlags & { reason?: string }
 type Lease = Schemas['Lease']
 
 export function addLease(program: Command, io: Io): void {
-  const group = program.command('lease').summary('see and end the roles that workloads have in databases')
+  const group = program.command('lease').summary('list and revoke the database roles of workloads')
   addList(group, io)
-  ending(group, io, {
+  addEnd(group, io, {
     verb: 'revoke',
-    summary: 'end a lease: its role and its connections go',
-    became: ({ id, state, username, database }) => [
-      `lease ${id} ${state === 'revoked' ? 'revoked' : 'is being revoked, and tried until it is'}`,
+    summary: 'revoke a lease: drop its role and close its connections',
+    outcome: ({ id, state, username, database }) => [
+      `lease ${id} ${state === 'revoked' ? 'revoked' : 'is being revoked; Purser retries until that succeeds'}`,
       `${username} in ${database}`,
     ],
     reason: 'incident 7',
   })
-  ending(group, io, {
+  addEnd(group, io, {
     verb: 'abandon',
-    summary: 'give up a lease whose server is gone for good: its role may still be there',
-    became: ({ id, username, database }) => [`lease ${id} abandoned`, `${username} in ${database} was not taken away`],
-    reason: 'the server was shut down for ever',
+    summary: 'give up a lease whose server is gone for good; its role may still exist',
+    outcome: ({ id, username, database }) => [`lease ${id} abandoned`, `${username} in ${database} was not dropped`],
+    reason: 'the server was shut down for good',
   })
 }
 
 function addList(group: Command, io: Io): void {
   const command = group
     .command('list')
-    .summary('list leases, open ones and those that ended lately')
-    .option('--database <name>', 'on one database')
-    .option('--session <id>', 'of one session')
+    .summary('list open leases and those that ended lately')
+    .option('--database <name>', 'only leases on this database')
+    .option('--session <id>', 'only leases of this session')
     .option('--state <state>', 'intended, active, revoking, revoked or abandoned')
     .action(async (flags: Flags & { database?: string; session?: string; state?: Lease['state'] }) => {
       const { database, session, state } = flags
@@ -61,22 +61,22 @@ function addList(group: Command, io: Io): void {
   )
 }
 
-/** What could not be ended yet says why. */
+/** The state of a lease; with the error when it could not be ended. */
 function stateOf({ state, irrevocable, attempts = 0, lastError }: Lease): string {
   if (lastError === undefined) return state
   return `${irrevocable ? 'IRREVOCABLE' : state}, tried ${attempts} times (${lastError})`
 }
 
-/** A verb that ends one lease, and what became of it in words. */
-function ending(
+/** A verb that ends one lease. */
+function addEnd(
   group: Command,
   io: Io,
   {
     verb,
     summary,
-    became,
+    outcome,
     reason,
-  }: { verb: 'revoke' | 'abandon'; summary: string; became: (lease: Lease) => string[]; reason: string },
+  }: { verb: 'revoke' | 'abandon'; summary: string; outcome: (lease: Lease) => string[]; reason: string },
 ): void {
   const command = group
     .command(verb)
@@ -87,7 +87,7 @@ function ending(
       const { body, logIndex } = await withApi(io, flags, (api) =>
         api.call('POST', `/api/v1/leases/{id}:${verb}`, { path: { id }, reason }),
       )
-      show(io, flags, body, (lease) => table([[...became(lease), `log ${logIndex}`]]))
+      show(io, flags, body, (lease) => table([[...outcome(lease), `log ${logIndex}`]]))
     })
   withExamples(
     withReason(withOutput(withServer(command))),

@@ -1,15 +1,17 @@
-/** `purser log`: the log's newest head, and the way on for a database that was put back. */
+/** `purser log`: the head of the log, redaction, and the steps after a fail-over or a restore. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { again, positive, whole, withExamples, withOutput, withServer } from './options.ts'
+import { repeated, positive, whole, withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 import { textOf } from './wire.ts'
 
 type Flags = ServerFlags & OutputFlags
 
 export function addLog(program: Command, io: Io): void {
-  const group = program.command('log').summary('the newest head; a new epoch after a rollback')
+  const group = program
+    .command('log')
+    .summary('print the head, redact entries, and go on after a fail-over or a restore')
   addHead(group, io)
   addRedact(group, io)
   addAcceptFailover(group, io)
@@ -20,7 +22,7 @@ export function addLog(program: Command, io: Io): void {
 function addHead(group: Command, io: Io): void {
   const command = group
     .command('head')
-    .summary('print the newest signed head, to be kept elsewhere')
+    .summary('print the newest signed head, to keep outside the database')
     .option('--epoch <number>', 'the last head of an older epoch', positive)
     .action(async (flags: Flags & { epoch?: number }) => {
       await withApi(io, flags, async (api) => {
@@ -35,14 +37,14 @@ function addHead(group: Command, io: Io): void {
 function addRedact(group: Command, io: Io): void {
   const command = group
     .command('redact')
-    .summary('take the text of entries that retention is over for')
+    .summary('remove the text of entries whose retention period is over')
     .description(
-      'Takes text and nonces; the log verifies as before, and an entry names what was taken, by whom and by which rule. Entries about policy, keys, revocations and redactions stay. Refused for entries younger than the minimum age of the server, and while a credential, lease or version of a secret in the range is live.',
+      'Removes the text and nonces of a range of entries. The log still verifies, and a new entry records the range, the operator and the rule. Entries about policy, keys, revocations and redactions stay. The server refuses entries younger than its minimum age, and a range with a live credential, lease or secret version.',
     )
-    .requiredOption('--epoch <number>', 'the epoch', positive)
-    .requiredOption('--from <index>', 'the first index', whole)
-    .requiredOption('--to <index>', 'the index after the last one, at most 5000 above the first', whole)
-    .requiredOption('--rule <text>', 'the rule of retention that asks for it')
+    .requiredOption('--epoch <number>', 'epoch of the range', positive)
+    .requiredOption('--from <index>', 'first index', whole)
+    .requiredOption('--to <index>', 'index after the last one, at most 5000 above the first', whole)
+    .requiredOption('--rule <text>', 'the retention rule, for the audit log')
     .action(
       async ({
         epoch,
@@ -54,7 +56,7 @@ function addRedact(group: Command, io: Io): void {
         const reply = await withApi(io, flags, (api) =>
           api.call('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule } }),
         )
-        show(io, flags, reply.body, ({ redacted }) => `took ${redacted} entries  log ${reply.logIndex}\n`)
+        show(io, flags, reply.body, ({ redacted }) => `redacted ${redacted} entries  log ${reply.logIndex}\n`)
       },
     )
   withExamples(
@@ -66,8 +68,8 @@ function addRedact(group: Command, io: Io): void {
 function addOpen(group: Command, io: Io): void {
   const command = group
     .command('open')
-    .summary('open issuing after a new epoch, once the review is over')
-    .requiredOption('--reason <text>', 'what was reviewed, for the audit log (up to 200 characters)')
+    .summary('open issuing after a new epoch and its review')
+    .requiredOption('--reason <text>', 'what was reviewed, for the audit log, up to 200 characters')
     .action(async (flags: Flags & { reason: string }) => {
       const { reason } = flags
       const { logIndex } = await withApi(io, flags, (api) => api.call('POST', '/api/v1/log:open', { reason }))
@@ -75,26 +77,29 @@ function addOpen(group: Command, io: Io): void {
     })
   withExamples(
     withOutput(withServer(command)),
-    'purser log open --reason "incident 42: revocations of the lost hour are made again"',
+    'purser log open --reason "incident 42: the revocations of the lost hour were repeated"',
   )
 }
 
 function addAcceptFailover(group: Command, io: Io): void {
   const command = group
     .command('accept-failover')
-    .summary('go on after a fail-over of Postgres that lost nothing')
+    .summary('accept a fail-over of Postgres that lost nothing')
     .description(
-      "Runs on the host, with the server's configuration, beside running servers. It compares the log with every known head and records the change of server. Only its operator knows whether the new server received every commit of the old one; where it did not, use new-epoch.",
+      "Runs on the server's host with its configuration, while servers run. Compares the log with every known head, and records the change of the database server. Use it only if the new database server received every commit of the old one; otherwise use new-epoch.",
     )
-    .requiredOption('--reason <text>', 'why nothing was lost, for the audit log (up to 200 characters)')
-    .option('--known <file>', 'another head of the log that was kept elsewhere', again)
+    .requiredOption('--reason <text>', 'why nothing was lost, for the audit log, up to 200 characters')
+    .option('--known <file>', 'file with another signed head of the log; may be repeated', repeated)
     .action(async ({ reason, known = [], ...flags }: OutputFlags & { reason: string; known?: string[] }) => {
-      if (reason.length > 200) throw new CliError('--reason has up to 200 characters', exitCodes.usage)
+      if (reason.length > 200) throw new CliError('--reason is too long: at most 200 characters', exitCodes.usage)
       const { acceptFailover } = await import('./accept-failover.ts')
       show(io, flags, await acceptFailover(io, { reason, known }), ({ from, to, size, compared }) =>
         table([
           ['server', `${to}, before ${from}`],
-          ['log', `${size} entries, which agree with ${compared.length === 0 ? 'no known head' : compared.join(', ')}`],
+          [
+            'log',
+            `${size} entries, compared with ${compared.length === 0 ? 'no head: none is known' : compared.join(', ')}`,
+          ],
         ]),
       )
       remark(io, 'running servers issue again within a second')
@@ -110,34 +115,34 @@ type NewEpochFlags = OutputFlags & { reason: string; known?: string[]; acceptFor
 function addNewEpoch(group: Command, io: Io): void {
   const command = group
     .command('new-epoch')
-    .summary('go on after a rollback: cut the lost time off')
+    .summary('begin a new log after the database was restored')
     .description(
-      "Runs on the host, with the server's configuration and root key, while no server runs. A new log, signed by a new key, begins with the heads of the older one. CA and JWT keys are replaced; every session, access token, API token and join token ends. Issuing stays closed until `purser log open`.",
+      "Runs on the server's host with its configuration and root key, while no server runs. Begins a new log with a new key, whose first entry holds the known heads of the old log. Replaces the CA and JWT keys, and ends every session, access token, API token and join token. Issuing stays closed until `purser log open`.",
     )
-    .requiredOption('--reason <text>', 'why, for the audit log (up to 200 characters)')
-    .option('--known <file>', 'another head of the older log that was kept elsewhere', again)
-    .option('--accept-fork', 'go on although a known head is signed over other entries; the log names it')
+    .requiredOption('--reason <text>', 'reason for the audit log, up to 200 characters')
+    .option('--known <file>', 'file with another signed head of the old log; may be repeated', repeated)
+    .option('--accept-fork', 'go on although a known head contradicts the old log; the new log records it')
     .action(async ({ reason, known = [], acceptFork = false, ...flags }: NewEpochFlags) => {
-      if (reason.length > 200) throw new CliError('--reason has up to 200 characters', exitCodes.usage)
-      // Loaded here, so that verbs that only ask load no server.
+      if (reason.length > 200) throw new CliError('--reason is too long: at most 200 characters', exitCodes.usage)
+      // Loaded on demand, so that client verbs load no server code.
       const { beginEpoch } = await import('./new-epoch.ts')
-      const made = await beginEpoch(io, { reason, known, acceptFork })
-      show(io, flags, made, (made) =>
+      const begun = await beginEpoch(io, { reason, known, acceptFork })
+      show(io, flags, begun, ({ epoch, previous, lost, forks, vkey, ended, replaced, ...rest }) =>
         table([
-          ['epoch', `${made.epoch}, after ${made.previous.size} entries of epoch ${made.previous.epoch}`],
-          ...(made.previous.closed === undefined ? [] : [['closed', made.previous.closed]]),
-          ['lost', made.lost],
-          ...made.forks.map((fork) => ['fork', fork]),
-          ['log key', made.vkey],
+          ['epoch', `${epoch}, after ${previous.size} entries of epoch ${previous.epoch}`],
+          ...(previous.closed === undefined ? [] : [['closed', previous.closed]]),
+          ['lost', lost],
+          ...forks.map((fork) => ['fork', fork]),
+          ['log key', vkey],
           [
             'ended',
-            `${made.ended.sessions} sessions, ${made.ended.accessTokens} access tokens, ${made.ended.joinTokens} join tokens, ${made.ended.apiTokens.length} API tokens`,
+            `${ended.sessions} sessions, ${ended.accessTokens} access tokens, ${ended.joinTokens} join tokens, ${ended.apiTokens.length} API tokens`,
           ],
-          ['replaced', made.replaced.join(', ')],
-          ['bootstrap', `${made.bootstrapTokenFile}, until ${made.bootstrapExpiresAt}`],
+          ['replaced', replaced.join(', ')],
+          ['bootstrap', `${rest.bootstrapTokenFile}, until ${rest.bootstrapExpiresAt}`],
         ]),
       )
-      remark(io, 'start the servers, review what was revoked and blocked, then: purser log open --reason …')
+      remark(io, 'next: start the servers, review workloads and revocations, then run `purser log open --reason …`')
     })
   withExamples(
     withOutput(command),

@@ -1,4 +1,4 @@
-/** `purser migrate`: the database's schema, brought up to this binary's. */
+/** `purser migrate`: updates the schema of the database. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { type StoreConfig, readStoreConfig } from '../config.ts'
@@ -13,11 +13,11 @@ type Flags = OutputFlags & { dryRun?: boolean }
 export function addMigrate(program: Command, io: Io): void {
   const command = program
     .command('migrate')
-    .summary("bring the database's schema up to date")
+    .summary("update the database's schema")
     .description(
-      'Changes the schema, all of it or nothing. Uses PURSER_MIGRATE_DATABASE_URL (the role that owns the schema), else DATABASE_URL, else the embedded store of the data directory.',
+      'Applies missing migrations in one transaction. Connects with PURSER_MIGRATE_DATABASE_URL (the role that owns the schema), else DATABASE_URL, else opens the embedded store in the data directory.',
     )
-    .option('--dry-run', 'say what is missing, and change nothing')
+    .option('--dry-run', 'show missing migrations, and change nothing')
     .action(async (flags: Flags) => {
       const config = readStoreConfig({ env: io.env, readFile: io.readFile })
       const migrations = await run(config, flags.dryRun === true)
@@ -33,7 +33,7 @@ export function addMigrate(program: Command, io: Io): void {
   )
 }
 
-/** The longest migration, rather than the longest request. */
+/** Migrations may take longer than requests. */
 const statementSeconds = 3600
 
 async function run(config: StoreConfig, dryRun: boolean): Promise<string[]> {

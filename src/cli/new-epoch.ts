@@ -1,4 +1,4 @@
-/** What `purser log new-epoch` does: finds the heads that are known, and begins the epoch. */
+/** `purser log new-epoch`: reads the known heads and begins the epoch. */
 import { randomBytes } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,16 +11,16 @@ import { createOutbound } from '../outbound/client.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { readText } from './settings.ts'
 
-type Made = Pick<NewEpoch, 'epoch' | 'vkey' | 'previous' | 'ended' | 'bootstrapExpiresAt'> & {
+type Begun = Pick<NewEpoch, 'epoch' | 'vkey' | 'previous' | 'ended' | 'bootstrapExpiresAt'> & {
   lost: string
   forks: string[]
   replaced: string[]
   bootstrapTokenFile: string
 }
 
-type Wanted = { reason: string; known: readonly string[]; acceptFork: boolean }
+type Options = { reason: string; known: readonly string[]; acceptFork: boolean }
 
-export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: Wanted): Promise<Made> {
+export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: Options): Promise<Begun> {
   const config = readConfig({ env: io.env, readFile: io.readFile })
   const outbound = createOutbound({ allow: config.fetchAllow })
   const { headUrl } = config.log
@@ -31,7 +31,7 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: W
     const given = files.map((path): HeadEvidence => ({ where: path, note: readText(io, path, '--known') }))
     const known = [...kept, ...given]
     const { keys: lifetimes } = config
-    const made = await newEpoch({
+    const begun = await newEpoch({
       ...offline,
       evidence: known,
       acceptFork,
@@ -42,8 +42,8 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: W
     })
     const bootstrapTokenFile = join(config.dataDir, 'bootstrap-token')
     rmSync(bootstrapTokenFile, { force: true })
-    writeFileSync(bootstrapTokenFile, `${made.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })
-    const { epoch, vkey, previous, ended, keys, bootstrapExpiresAt } = made
+    writeFileSync(bootstrapTokenFile, `${begun.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })
+    const { epoch, vkey, previous, ended, keys, bootstrapExpiresAt } = begun
     const replaced = [...new Set(keys.withdrawn.map((row) => row.kind))]
     const lost = lostWords(previous)
     const forks = previous.forks.map(({ where, size }) => `${where}: ${size} other entries`)
@@ -62,12 +62,15 @@ async function read(place: HeadPlace): Promise<HeadEvidence[]> {
     const { note } = await place.read()
     return note === '' ? [] : [{ where: place.where, note }]
   } catch {
-    throw new CliError(`the head in ${place.where} can't be read, and it may be the newest`, exitCodes.unreachable)
+    throw new CliError(
+      `cannot read the head in ${place.where}, which may be the newest: make it readable, then run this again`,
+      exitCodes.unreachable,
+    )
   }
 }
 
 function lostWords({ size, known }: NewEpoch['previous']): string {
-  if (!known) return 'nothing is known of later entries'
-  if (known.size <= size) return `${known.where} knows ${known.size} entries, so none that anybody knows of`
-  return `entries ${size} to ${known.size - 1}, which ${known.where} knows of`
+  if (!known) return 'unknown: no head is newer than the database'
+  if (known.size <= size) return `nothing known: the newest head, in ${known.where}, has ${known.size} entries`
+  return `entries ${size} to ${known.size - 1}, by the head in ${known.where}`
 }

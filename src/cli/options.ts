@@ -1,42 +1,42 @@
-/** Options that several verbs share, each said once. */
+/** Options that several verbs share. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
-/** What `--addr` and its kind leave to the environment is read in api.ts. */
+/** api.ts reads the environment where an option is missing. */
 export function withServer(command: Command): Command {
   return command
-    .option('--addr <url>', "the server's address (PURSER_ADDR, default https://127.0.0.1:8443)")
+    .option('--addr <url>', 'address of the server (PURSER_ADDR, default https://127.0.0.1:8443)')
     .option('--ca-file <file>', 'trust these roots (PURSER_CA_FILE)')
-    .option('--ca-sha256 <fingerprint>', 'or trust the root with this fingerprint (PURSER_CA_SHA256)')
+    .option('--ca-sha256 <fingerprint>', 'trust the root with this SHA-256 fingerprint (PURSER_CA_SHA256)')
 }
 
 export function withOutput(command: Command): Command {
   return command.addOption(
-    new Option('-o, --output <format>', 'for people or for programs').choices(['table', 'json']).default('table'),
+    new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'),
   )
 }
 
-/** Why, for the log: the entry's `actor.note`. */
+/** The log keeps the reason as the entry's `actor.note`. */
 export const withReason = (command: Command): Command =>
-  command.option('--reason <text>', 'why, for the audit log (up to 200 characters)')
+  command.option('--reason <text>', 'reason for the audit log, up to 200 characters')
 
 export const withExamples = (command: Command, ...lines: string[]): Command =>
   command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`)
 
-/** For options that may be given several times, whatever is in them. */
-export const again = (value: string, before: string[] = []): string[] => [...before, value]
+/** Collects an option that may be repeated; values may hold commas. */
+export const repeated = (value: string, before: string[] = []): string[] => [...before, value]
 
-/** For options that may be given several times: `-x a -x b`, or `-x a,b`. */
+/** Collects an option that may be repeated or hold a list: `-x a -x b`, or `-x a,b`. */
 export const list = (value: string, before: string[] = []): string[] => [...before, ...value.split(',').filter(Boolean)]
 
 export type Facts = Record<string, string | string[]>
 
-/** `--match k8s:ns=prod`; one key given twice is any of both values. */
+/** `--match k8s:ns=prod`. A key that is repeated matches any of its values. */
 export function facts(value: string, before: Facts = {}): Facts {
   const at = value.indexOf('=')
   if (at < 1 || at === value.length - 1) throw new InvalidArgumentError('It must be key=value, such as k8s:ns=prod.')
-  const [key, one] = [value.slice(0, at), value.slice(at + 1)]
+  const [key, added] = [value.slice(0, at), value.slice(at + 1)]
   const old = before[key]
-  return { ...before, [key]: old === undefined ? one : [...(Array.isArray(old) ? old : [old]), one] }
+  return { ...before, [key]: old === undefined ? added : [...(Array.isArray(old) ? old : [old]), added] }
 }
 
 const units: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
@@ -51,7 +51,7 @@ export function seconds(value: string): number {
   return Number(digits) * factor
 }
 
-/** A time, or a duration before now: as the server takes it, RFC 3339 in UTC. */
+/** A time, or a duration before now, as RFC 3339 in UTC. */
 export function pointInTime(value: string): string {
   if (/^\d+[smhd]$/.test(value)) {
     return new Date(Date.now() - seconds(value) * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
@@ -60,14 +60,14 @@ export function pointInTime(value: string): string {
   throw new InvalidArgumentError('It must be a time such as 2026-11-24T00:00:00Z, or a duration such as 30m, 1h or 7d.')
 }
 
-/** A whole number from 0 on. */
+/** A whole number, 0 or more. */
 export function whole(value: string): number {
-  if (!/^(?:0|[1-9]\d{0,14})$/.test(value)) throw new InvalidArgumentError('It must be a whole number from 0 on.')
+  if (!/^(?:0|[1-9]\d{0,14})$/.test(value)) throw new InvalidArgumentError('It must be a whole number, 0 or more.')
   return Number(value)
 }
 
-/** A whole number from 1 on. */
+/** A whole number, 1 or more. */
 export function positive(value: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('It must be a whole number from 1 on.')
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('It must be a whole number, 1 or more.')
   return Number(value)
 }

@@ -1,4 +1,4 @@
-/** A refusal of the server (RFC 9457) as words: what, where, and what to do about it. */
+/** A refusal of the server (RFC 9457) as a message: what is wrong, where, and what to do. */
 import { CliError, exitCodes } from './io.ts'
 import { printable } from './output.ts'
 
@@ -13,38 +13,40 @@ export type Problem = {
   workloads?: string[]
 }
 
-/** Codes that say the server could not do it now, rather than that it would not. */
-const notNow = new Set(['log_unavailable', 'unavailable', 'replica_behind'])
+/** Refusals that may pass: the server could not act now. */
+const temporary = new Set(['log_unavailable', 'unavailable', 'replica_behind'])
 
-const whatToDo: Record<string, (problem: Problem) => string> = {
-  unauthenticated: () => 'set PURSER_API_TOKEN to a live API token; `purser bootstrap` makes the first one',
-  token_type: () => 'PURSER_API_TOKEN must be an API token, purser_api_…',
-  forbidden: () => 'ask somebody whose role allows it',
+const remedies: Record<string, (problem: Problem) => string> = {
+  unauthenticated: () => 'set PURSER_API_TOKEN to a valid API token; `purser bootstrap` creates the first one',
+  token_type: () => 'set PURSER_API_TOKEN to an API token, purser_api_…',
+  forbidden: () => 'ask an operator whose role allows it',
   attestation_failed: ({ requestId }) => `an operator sees the reason with: purser explain ${requestId ?? 'req_…'}`,
-  stale: ({ revision }) => `it is at revision ${revision ?? 'another'} now: look at it, then try again`,
+  stale: ({ revision }) =>
+    `read the current state${revision === undefined ? '' : `, revision ${revision}`}, then try again`,
   several_workloads: ({ workloads = [] }) => `name one with --workload: ${workloads.join(', ')}`,
-  already_done: ({ id }) => (id === undefined ? 'it was done before' : `it was done before, and made ${id}`),
-  in_use: () => 'remove what uses it first',
+  already_done: ({ id }) =>
+    id === undefined ? 'nothing: it was done before' : `nothing: it was done before and created ${id}`,
+  in_use: () => 'remove the entries that use it first',
   rate_limited: () => 'wait, then try again',
-  issuing_closed: () => 'see the server log and `purser log --help`',
-  log_unavailable: () => 'nothing was done; try again once the database answers',
+  issuing_closed: () => 'read the server log and `purser log --help`',
+  log_unavailable: () => 'try again when the database answers; nothing was done',
   replica_behind: () => 'try again in a moment',
-  not_available: () => 'this server is older than the command, or the part is not built yet',
+  not_available: () => 'update the server: it is older than this command, or lacks this feature',
 }
 
-/** @param status of the reply, for those that carry no problem of ours */
+/** @param status the status of the reply, which names a refusal without a code */
 export function refusalOf(problem: Problem, status: number): CliError {
   const { code = `http_${status}`, title = 'The server refused', detail, requestId, errors = [] } = problem
   const lines = [`${title} (${status} ${code})`]
   if (detail !== undefined) lines.push(`  ${detail}`)
   for (const fault of errors) lines.push(`  ${fault.pointer || '/'}: ${fault.detail}`)
-  const advice = whatToDo[code]?.(problem)
+  const advice = remedies[code]?.(problem)
   if (advice !== undefined) lines.push(`  what to do: ${advice}`)
   if (requestId !== undefined && !advice?.includes(requestId)) lines.push(`  request: ${requestId}`)
   return new CliError(lines.map(printable).join('\n'), exitCodeOf(code, status), code)
 }
 
 function exitCodeOf(code: string, status: number): number {
-  if (notNow.has(code)) return exitCodes.unreachable
+  if (temporary.has(code)) return exitCodes.unreachable
   return status >= 500 && code !== 'issuing_closed' ? exitCodes.failed : exitCodes.refused
 }

@@ -1,4 +1,4 @@
-/** The `purser` command: one file a verb, and this list of them. */
+/** The `purser` command: one file per verb, and the list of verbs. */
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { version } from '../version.ts'
@@ -34,8 +34,8 @@ type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addBackup, addDoctor],
-  'What workloads do': [addCredentials, addExec, addJwt, addWhoami, addVerify],
-  'What operators do': [
+  'For workloads': [addCredentials, addExec, addJwt, addWhoami, addVerify],
+  'For operators': [
     addWorkload,
     addAttestor,
     addDatabase,
@@ -49,25 +49,35 @@ const verbs: Record<string, Verb[]> = {
     addToken,
     addLog,
   ],
-  'What auditors do': [addAudit],
+  'For auditors': [addAudit],
 }
 
 const epilogue = `
-Exit codes: 0 done, 1 failed, 2 wrong command or configuration, 3 the server refused,
-            4 a proof does not verify, 5 the server or its database can't be reached
+Environment:
+  PURSER_ADDR                       the address of the server
+  PURSER_CA_FILE, PURSER_CA_SHA256  the roots to trust, or a root's fingerprint (default: the roots of Node.js)
+  PURSER_API_TOKEN                  the API token of an operator
 
-A server is found by PURSER_ADDR, trusted by PURSER_CA_FILE or PURSER_CA_SHA256 (else the system's
-roots), and asked with PURSER_API_TOKEN. \`purser <verb> --help\` shows examples.`
+Exit codes: 0 success, 1 failure, 2 invalid command or configuration, 3 refused by the server,
+            4 a proof does not verify, 5 the server or its database cannot be reached
+
+Run \`purser <command> --help\` for options and examples.`
 
 export function createProgram(io: Io): Command {
   const program = new Command('purser')
     .description('Secrets and workload identity for containers, with a log that proves what was issued')
     .version(version)
-    // Verbs have options of their own by these names: `secret get --version 3`.
+    // A verb may have its own --version: `secret get --version 3`.
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
-    .configureHelp({ helpWidth: Math.min(io.stdout.columns ?? 100, 100) })
+    .configureHelp({
+      helpWidth: Math.min(io.stdout.columns ?? 100, 100),
+      // Some verbs accept further arguments only to refuse them.
+      visibleArguments: ({ registeredArguments }) =>
+        registeredArguments.filter(({ description }) => description !== ''),
+      subcommandTerm: (command) => `${command.name()} ${command.usage()}`,
+    })
     .addHelpText('after', epilogue)
   for (const [group, members] of Object.entries(verbs)) {
     program.commandsGroup(`${group}:`)
@@ -76,27 +86,27 @@ export function createProgram(io: Io): Command {
   return program
 }
 
-/** What a start refuses before it has done anything: by name, so that a verb that only asks loads no server. */
-const wrongStart = new Set(['StartError', 'RootKeyError', 'SchemaTooNew'])
+/** Errors of a start that has done nothing yet. They are matched by name, so that a client verb loads no server code. */
+const startErrors = new Set(['StartError', 'RootKeyError', 'SchemaTooNew'])
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode
-  if (error instanceof ConfigError || (error instanceof Error && wrongStart.has(error.name))) return exitCodes.usage
+  if (error instanceof ConfigError || (error instanceof Error && startErrors.has(error.name))) return exitCodes.usage
   if (error instanceof Error && error.name === 'ForkedLog') return exitCodes.unverified
   return exitCodes.failed
 }
 
-/** Runs one command line. Answers the exit code; never throws, never ends the process. */
+/** Runs one command line and returns the exit code. Never throws and never exits the process. */
 export async function runCli(io: Io): Promise<number> {
   try {
     await createProgram(io).parseAsync(io.argv, { from: 'user' })
     return exitCodes.ok
   } catch (error) {
     if (error instanceof ChildExit) return error.exitCode
-    // Commander has written its own words.
+    // Commander has printed its message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    const words = error instanceof Error ? error.message : 'failed'
-    io.stderr.write(error instanceof ConfigError ? `${words}\n` : `purser: ${words}\n`)
+    const message = error instanceof Error ? error.message : 'failed'
+    io.stderr.write(error instanceof ConfigError ? `${message}\n` : `purser: ${message}\n`)
     return exitCodeOf(error)
   }
 }

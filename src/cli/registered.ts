@@ -1,4 +1,4 @@
-/** The verbs that are alike for whatever operators configure by name: show one, try it, remove it. */
+/** The verbs that attestors, databases and workloads share: get, check, delete. */
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ServerFlags, withApi } from './api.ts'
@@ -26,7 +26,7 @@ export function addGet(group: Command, io: Io, { path }: Registered, { summary, 
   withExamples(withOutput(withServer(command)), example)
 }
 
-/** @param wrong what it means that something is wrong with the one of that name */
+/** @param wrong the error message when a check fails */
 export function addCheck(
   group: Command,
   io: Io,
@@ -40,7 +40,7 @@ export function addCheck(
     .action(async (name: string, flags: Flags) => {
       const { body } = await withApi(io, flags, (api) => api.call('POST', `${path}:check`, { path: { name } }))
       show(io, flags, body, ({ checks }) =>
-        table(checks.map(({ ok, what, detail = '' }) => [ok ? 'ok' : 'WRONG', what, detail])),
+        table(checks.map(({ ok, what, detail = '' }) => [ok ? 'ok' : 'FAIL', what, detail])),
       )
       if (!body.ok) throw new CliError(wrong(name), exitCodes.failed)
     })
@@ -52,7 +52,7 @@ export function addDelete(group: Command, io: Io, { noun, path }: Registered, { 
     .command('delete')
     .summary(summary)
     .argument('<name>')
-    .option('--revision <n>', 'only if it is still at this revision', positive)
+    .option('--revision <n>', 'only if this is still the current revision', positive)
     .action(async (name: string, flags: Flags & { revision?: number }) => {
       const index = await withApi(io, flags, async (api) => {
         const ifMatch = flags.revision ?? (await api.call('GET', path, { path: { name } })).body.revision

@@ -1,4 +1,4 @@
-/** `purser revocation`: the blocks in force, and their release. */
+/** `purser revocation`: lists and releases blocks. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
@@ -8,7 +8,7 @@ import { type OutputFlags, show, table } from './output.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
 export function addRevocation(program: Command, io: Io): void {
-  const group = program.command('revocation').summary('list and release the blocks that revocations left')
+  const group = program.command('revocation').summary('list and release the blocks that revocations set')
   addList(group, io)
   addRelease(group, io)
 }
@@ -19,7 +19,7 @@ const blocked = ({ kind, session, spiffeId = '' }: Schemas['ReleasedBlocks']['re
 function addList(group: Command, io: Io): void {
   const command = group
     .command('list')
-    .summary('list the instances and SPIFFE IDs that are refused until released')
+    .summary('list the instances and SPIFFE IDs that are blocked from attesting')
     .action(async (flags: Flags) => {
       const items = await withApi(io, flags, (api) => api.all('/api/v1/revocations'))
       const rows = items.map((block) => [block.id, blocked(block), block.since, block.reason ?? ''])
@@ -31,7 +31,7 @@ function addList(group: Command, io: Io): void {
 function addRelease(group: Command, io: Io): void {
   const command = group
     .command('release')
-    .summary('release a block: its instance or SPIFFE ID may attest again')
+    .summary('release a block, so that its instance or SPIFFE ID may attest again')
     .argument('<id>', 'the revocation, rev_…')
     .action(async (id: string, flags: Flags) => {
       const { reason } = flags

@@ -1,4 +1,4 @@
-/** `purser revoke`: one certificate, token or session, or what a SPIFFE ID was given. */
+/** `purser revoke`: revokes a certificate, a token, a session, or everything issued to a SPIFFE ID. */
 import { type Command, Option } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
@@ -6,11 +6,11 @@ import { CliError, type Io, exitCodes } from './io.ts'
 import { withExamples, withOutput, withReason, withServer } from './options.ts'
 import { type OutputFlags, show, table } from './output.ts'
 
-const what = ['serialNumber', 'jti', 'session', 'accessToken', 'spiffeId'] as const
+const subjects = ['serialNumber', 'jti', 'session', 'accessToken', 'spiffeId'] as const
 
 type Flags = ServerFlags &
   OutputFlags & { since?: string; because?: Schemas['RevocationReason']; reason?: string } & {
-    [K in (typeof what)[number]]?: string
+    [K in (typeof subjects)[number]]?: string
   }
 
 const causes = ['keyCompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn']
@@ -18,24 +18,27 @@ const causes = ['keyCompromise', 'affiliationChanged', 'superseded', 'cessationO
 export function addRevoke(program: Command, io: Io): void {
   const command = program
     .command('revoke')
-    .summary('stop a certificate, token or session, or all that a workload was given')
+    .summary('revoke a certificate, token or session, or everything issued to a SPIFFE ID')
     .description(
-      'Every replica refuses what is revoked within a second. The instance of a session, or the SPIFFE ID, is refused until `purser revocation release`.',
+      'Every replica refuses a revoked credential within a second. Revoking a session or a SPIFFE ID also blocks the instance or the SPIFFE ID from attesting, until `purser revocation release`.',
     )
     .option('--serial-number <hex>', 'a certificate')
     .option('--jti <id>', 'a JWT, by its jti')
-    .option('--session <id>', 'a session, ses_…, and everything that it was given')
+    .option('--session <id>', 'a session, ses_…, and everything issued in it')
     .option('--access-token <id>', 'an access token, by its public id')
-    .option('--spiffe-id <id>', 'everything that this SPIFFE ID was given')
-    .option('--since <time>', 'with --spiffe-id: only from this time on (2026-11-24T22:00:00Z)')
-    .addOption(new Option('--because <cause>', 'for the CRL').choices(causes))
+    .option('--spiffe-id <id>', 'everything issued to this SPIFFE ID')
+    .option('--since <time>', 'with --spiffe-id: only what was issued since, such as 2026-11-24T22:00:00Z')
+    .addOption(new Option('--because <cause>', 'reason code for the CRL').choices(causes))
     .action(async (flags: Flags) => {
-      const named = what.filter((one) => flags[one] !== undefined)
-      const [one] = named
-      if (one === undefined || named.length > 1)
-        throw new CliError('say what to revoke, by one option', exitCodes.usage)
+      const named = subjects.filter((subject) => flags[subject] !== undefined)
+      const [subject] = named
+      if (subject === undefined || named.length > 1)
+        throw new CliError(
+          'give exactly one option that says what to revoke; see `purser revoke --help`',
+          exitCodes.usage,
+        )
       const body = {
-        [one]: flags[one],
+        [subject]: flags[subject],
         ...(flags.since !== undefined && { since: flags.since }),
         ...(flags.because !== undefined && { reason: flags.because }),
       }
@@ -50,7 +53,7 @@ export function addRevoke(program: Command, io: Io): void {
   )
 }
 
-const keptOut = { instance: '  the instance', spiffeId: '  the SPIFFE ID' }
+const blockWords = { instance: '  the instance', spiffeId: '  the SPIFFE ID' }
 
 function revoked(
   { id, revoked: counts, blocks, leases = [], outOfReach = [] }: Schemas['Revocation'],
@@ -64,13 +67,13 @@ function revoked(
     counting(accessTokens, 'access token'),
   ].flat()
   const ending = leases.map((lease) => [`  lease ${lease.id} ends`, `${lease.username} in ${lease.database}`])
-  const blocked = blocks ? [[keptOut[blocks], `is refused until: purser revocation release ${id}`]] : []
+  const blocked = blocks ? [[blockWords[blocks], `is blocked until: purser revocation release ${id}`]] : []
   const rows = outOfReach.map(({ jwt, audience, serialNumber, until }) => [
-    '  still taken by those who never ask',
+    '  still accepted by verifiers that do not check revocation',
     jwt === undefined ? `certificate ${serialNumber ?? ''}` : `JWT ${jwt} for ${audience ?? 'its audience'}`,
     `until ${until}`,
   ])
-  return `revoked ${counted.length === 0 ? 'nothing that was live' : counted.join(', ')}  ${id}  log ${index}\n${table([...blocked, ...ending, ...rows])}`
+  return `revoked ${counted.length === 0 ? 'nothing: nothing of it was valid' : counted.join(', ')}  ${id}  log ${index}\n${table([...blocked, ...ending, ...rows])}`
 }
 
-const counting = (n: number, what: string): string[] => (n === 0 ? [] : [`${n} ${what}${n === 1 ? '' : 's'}`])
+const counting = (n: number, noun: string): string[] => (n === 0 ? [] : [`${n} ${noun}${n === 1 ? '' : 's'}`])

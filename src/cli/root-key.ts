@@ -1,4 +1,4 @@
-/** `purser root-key`: the one key that is not in the database. Without it the database can't be read. */
+/** `purser root-key`: the one key outside the database, without which its keys and values cannot be decrypted. */
 import type { Command } from 'commander'
 import { readConfig } from '../config.ts'
 import { generateRootKey, writeRootKey } from '../keys/root-key.ts'
@@ -7,7 +7,9 @@ import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, remark, show } from './output.ts'
 
 export function addRootKey(program: Command, io: Io): void {
-  const group = program.command('root-key').summary('make or replace the key that is not in the database')
+  const group = program
+    .command('root-key')
+    .summary('create or replace the root key, which encrypts the keys in the database')
   addGenerate(group, io)
   addRotate(group, io)
 }
@@ -15,11 +17,11 @@ export function addRootKey(program: Command, io: Io): void {
 function addGenerate(group: Command, io: Io): void {
   const command = group
     .command('generate')
-    .summary('make a root key: 32 random bytes, base64')
+    .summary('create a root key: 32 random bytes in base64')
     .description(
-      'Writes a new root key to stdout, or to a file of mode 0600 that must not exist yet. Keep a copy apart.',
+      'Writes a new root key to stdout, or to a new file with mode 0600. Keep a copy apart from the database.',
     )
-    .option('--out <file>', 'where to')
+    .option('--out <file>', 'write to this file, which must not exist')
     .action((flags: { out?: string }) => {
       const key = generateRootKey()
       if (flags.out === undefined) {
@@ -30,9 +32,8 @@ function addGenerate(group: Command, io: Io): void {
         writeRootKey(flags.out, key)
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed'
-        const why =
-          code === 'EEXIST' ? 'exists already, and a lost root key is a lost database' : `can't be written (${code})`
-        throw new CliError(`${flags.out} ${why}`, exitCodes.usage)
+        const why = code === 'EEXIST' ? 'it exists, and a lost root key is a lost database: name another file' : code
+        throw new CliError(`can't write ${flags.out}: ${why}`, exitCodes.usage)
       }
       remark(io, `root key written to ${flags.out}: set PURSER_ROOT_KEY_FILE, and keep a copy apart from the database`)
     })
@@ -42,28 +43,28 @@ function addGenerate(group: Command, io: Io): void {
 function addRotate(group: Command, io: Io): void {
   const command = group
     .command('rotate')
-    .summary('put the keyring under another root key')
+    .summary('replace the root key')
     .description(
-      "Runs on the host, with the server's configuration and both root keys, while no server runs. It happens whole or not at all, and may be run again. Afterwards the new root key alone opens the database; keep the older one as long as you keep backups of before.",
+      "Runs on the server's host with its configuration and both root keys, while no server runs. Encrypts the keyring with the new root key in one transaction; it is safe to run again. Afterwards only the new root key opens the database. Keep the old one as long as you keep older backups.",
     )
-    .requiredOption('--new-key-file <file>', 'the new root key, made by `purser root-key generate --out`')
-    .requiredOption('--reason <text>', 'why, for the audit log (up to 200 characters)')
+    .requiredOption('--new-key-file <file>', 'the new root key, from `purser root-key generate --out`')
+    .requiredOption('--reason <text>', 'reason for the audit log, up to 200 characters')
     .action(async ({ newKeyFile, reason, ...flags }: OutputFlags & { newKeyFile: string; reason: string }) => {
-      if (reason.length > 200) throw new CliError('--reason has up to 200 characters', exitCodes.usage)
-      // Loaded here, so that verbs that only ask load no server.
+      if (reason.length > 200) throw new CliError('--reason is too long: at most 200 characters', exitCodes.usage)
+      // Loaded on demand, so that client verbs load no server code.
       const { rotateRootKey } = await import('../start/rotate-root-key.ts')
       const config = readConfig({ env: io.env, readFile: io.readFile })
       const done = await rotateRootKey(config, { newKeyFile, reason, now: new Date() })
-      const what = done.rewrapped === 0 ? 'is under it already' : `${done.rewrapped} wrapping keys are under it now`
+      const what = done.rewrapped === 0 ? 'already in use' : `encrypts ${done.rewrapped} wrapping keys`
       show(io, flags, done, ({ to }) => `root key ${to}: ${what}\n`)
       remark(
         io,
-        `set PURSER_ROOT_KEY_FILE to ${newKeyFile}, or put it in the old one's place, for every replica; then start them`,
+        `next: set PURSER_ROOT_KEY_FILE to ${newKeyFile} on every replica, or put the file in the old one's place; then start them`,
       )
     })
   withExamples(
     withOutput(command),
     'purser root-key generate --out /etc/purser/root-key.new',
-    'purser root-key rotate --new-key-file /etc/purser/root-key.new --reason "somebody left"',
+    'purser root-key rotate --new-key-file /etc/purser/root-key.new --reason "an administrator left"',
   )
 }

@@ -1,7 +1,7 @@
 import { PurserError } from '@purser/sdk'
 import { CliError, exitCodes } from './io.ts'
 
-/** What the SDK threw, as an exit code that a script can use. The words are the SDK's own. */
+/** The exit code for an error of the SDK, which also gives the message. */
 function exitCodeOf({ code, status }: PurserError): number {
   if (status !== undefined) return status >= 500 ? exitCodes.unreachable : exitCodes.refused
   switch (code) {

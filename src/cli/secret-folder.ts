@@ -1,4 +1,4 @@
-/** Which folders take files with secrets, by who else may write in them (inode(7)). */
+/** Decides whether a folder is safe for secrets, by who else can write to it (inode(7)). */
 import { realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { folderFault } from '@purser/sdk/checks'
@@ -11,10 +11,10 @@ const anyWrite = 0o022
 const sticky = 0o1000
 
 /**
- * A group alone is let in with a warning: Kubernetes gives it volumes (fsGroup), and umask 002 gives it home folders. So
- * are all users to the root of a volume that is root's: an emptyDir has mode 0777, and is one pod's. A sticky one is a
- * place that users share.
- * @param parentDevice another one than the folder's where a volume is mounted
+ * A group that can write causes a warning only: Kubernetes sets it on volumes (fsGroup), and umask 002 on home folders.
+ * The same holds for all users at the root of a volume that root owns: an emptyDir has mode 0777 and belongs to one pod.
+ * A sticky folder is shared between users.
+ * @param parentDevice differs from the device of the folder if a volume is mounted there
  */
 export function judgeFolder(folder: Folder, parentDevice: number): Judgement {
   const fault = folderFault(folder)
@@ -25,7 +25,7 @@ export function judgeFolder(folder: Folder, parentDevice: number): Judgement {
   return folderFault({ uid, mode: mode & ~tolerated }) === undefined ? { warning: fault } : { fault }
 }
 
-/** For a folder whose files others must not even put beside ours: the sticky bit does not keep out links of theirs. */
+/** For a folder in which others must not create files at all: the sticky bit does not keep out their links. */
 export function judgePrivateFolder(folder: Folder, parentDevice: number): Judgement {
   const isShared = (folder.mode & sticky) !== 0
   if (!isShared) return judgeFolder(folder, parentDevice)
@@ -33,7 +33,7 @@ export function judgePrivateFolder(folder: Folder, parentDevice: number): Judgem
   return fault === undefined ? {} : { fault }
 }
 
-/** A folder that is missing has no fault: it is made with mode 0700. */
+/** A missing folder has no fault: it is created with mode 0700. */
 export async function lookAtFolder(path: string, judge: typeof judgeFolder): Promise<Judgement> {
   const folder = await stat(path).catch(() => undefined)
   if (!folder) return {}

@@ -1,4 +1,4 @@
-/** `purser secret`: values are kept, read and moved on. None is ever on the command line, which everybody on the machine sees. */
+/** `purser secret`: stores, reads and rotates secrets. Values are never arguments, which other users of the machine can see. */
 import type { Command } from 'commander'
 import type { Io } from './io.ts'
 import { addConsumers } from './secret/consumers.ts'
@@ -20,9 +20,9 @@ import { addUndelete } from './secret/undelete.ts'
 export function addSecret(program: Command, io: Io): void {
   const group = program
     .command('secret')
-    .summary('write, read, edit and destroy secrets')
-    .description('Values come from standard input, from files or from your editor, never from the command line.')
-    // `--password=…` is no option, and what stands behind it may be the value itself.
+    .summary('write, read, rotate and destroy secrets')
+    .description('Values come from stdin, a file or your editor, never from arguments.')
+    // An unknown option such as `--password=…` may hold a value, so the message omits it.
     .configureOutput({ outputError: (text, write) => write(withoutValues(text)) })
   for (const add of [addGet, addPut, addPatch, addEdit, addList, addHistory]) add(group, io)
   for (const add of [addRotate, addRotation, addConsumers, addStatus]) add(group, io)

@@ -1,4 +1,4 @@
-/** `purser serve`: the server, in as many workers as configured, until SIGTERM or SIGINT. */
+/** `purser serve`: runs the server and its workers until SIGTERM or SIGINT. */
 import type { Command } from 'commander'
 import { readConfig } from '../config.ts'
 import type { Io } from './io.ts'
@@ -10,11 +10,11 @@ export function addServe(program: Command, io: Io): void {
     .command('serve')
     .summary('run the server')
     .description(
-      'Runs the server until SIGTERM. Settings come from the environment and PURSER_CONFIG; docs/configuration.md lists them.',
+      'Runs the server until SIGTERM or SIGINT. Settings come from the environment and the YAML file that PURSER_CONFIG names; docs/configuration.md lists them.',
     )
     .action(async () => {
       const config = readConfig({ env: io.env, readFile: io.readFile })
-      // Loaded here, so that a verb that only asks a server doesn't wait for the code of one.
+      // Loaded on demand, so that client verbs load no server code.
       const { createLogger } = await import('../telemetry/log.ts')
       const { serve, workerNumber } = await import('../start/workers.ts')
       const worker = workerNumber()

@@ -1,19 +1,19 @@
-/** Settings of a client: a flag, then the environment, then the file that `<NAME>_FILE` names. */
+/** Settings of a client, in this order: the flag, the variable, the file that `<NAME>_FILE` names. */
 import { CliError, type Io, exitCodes } from './io.ts'
 
 export type SettingName = 'PURSER_ADDR' | 'PURSER_CA_FILE' | 'PURSER_CA_SHA256' | 'PURSER_API_TOKEN'
 
-/** @throws CliError where it is given twice, or its file can't be read */
+/** @throws CliError when the setting is set twice, or its file cannot be read */
 export function setting(io: Pick<Io, 'env' | 'readFile'>, name: SettingName, flag?: string): string | undefined {
   if (flag !== undefined) return flag
-  const given = io.env[name]
+  const value = io.env[name]
   const path = name.endsWith('_FILE') ? undefined : io.env[`${name}_FILE`]
-  if (given && path) throw new CliError(`give ${name} or ${name}_FILE, not both`, exitCodes.usage)
-  if (given) return given
+  if (value && path) throw new CliError(`${name} and ${name}_FILE are both set: set one, not both`, exitCodes.usage)
+  if (value) return value
   return path ? readText(io, path, `${name}_FILE`).trim() : undefined
 }
 
-/** @param what names the file in the message, which never quotes what is in it */
+/** @param what names the file in the error message, which never quotes the content */
 export function readText(io: Pick<Io, 'readFile'>, path: string, what: string): string {
   try {
     return io.readFile(path)

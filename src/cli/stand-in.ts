@@ -1,6 +1,6 @@
 /**
- * A stand-in for an orchestrator, for `purser dev` and `purser demo`: it signs tokens for whatever workload is named, as a
- * cluster or a CI system would for one that it started. Purser knows its key from an attestor with an inline key set.
+ * A stand-in for an orchestrator, for `purser dev` and `purser demo`: it signs a token for any workload, as a cluster or
+ * a CI system does for those it starts. Purser has its key from an attestor with an inline key set.
  */
 import { type KeyObject, createHash, createPublicKey, randomUUID, sign } from 'node:crypto'
 import type { Schemas } from './api-types.ts'
@@ -8,7 +8,7 @@ import type { Schemas } from './api-types.ts'
 export type StandIn = {
   issuer: string
   jwks: Schemas['Jwks']
-  /** A token that lives for `seconds`, by RFC 7519. */
+  /** A JWT (RFC 7519) that is valid for `seconds`. */
   token(subject: string, options: { audience: string; seconds: number; now?: Date }): string
 }
 
@@ -27,7 +27,7 @@ export function createStandIn(issuer: string, privateKey: KeyObject): StandIn {
       const iat = Math.floor(now.getTime() / 1000)
       const claims = { iss: issuer, sub: subject, aud: audience, iat, exp: iat + seconds, jti: randomUUID() }
       const text = `${base64url({ alg: 'ES256', typ: 'JWT', kid })}.${base64url(claims)}`
-      // JWS wants the two numbers side by side (RFC 7518 section 3.4), not DER.
+      // JWS signatures hold both numbers side by side, not in DER (RFC 7518 section 3.4).
       return `${text}.${sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
     },
   }

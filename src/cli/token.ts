@@ -1,4 +1,4 @@
-/** `purser token`: operators' API tokens. Their values are shown once, when they are made; here are only their ids. */
+/** `purser token`: the API tokens of operators, by id. A token itself is shown once, when it is created. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
 import type { Io } from './io.ts'
@@ -18,7 +18,7 @@ const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
 function addList(group: Command, io: Io): void {
   const command = group
     .command('list')
-    .summary('list the API tokens; never their values')
+    .summary('list API tokens, without their values')
     .action(async (flags: Flags) => {
       const items = await withApi(io, flags, (api) => api.all('/api/v1/tokens'))
       const rows = items.map(({ id, operator, role, createdAt, expiresAt, revokedAt }) => [
@@ -29,7 +29,7 @@ function addList(group: Command, io: Io): void {
         minute(expiresAt),
         revokedAt === undefined ? 'live' : 'revoked',
       ])
-      show(io, flags, { items }, () => table(rows, ['ID', 'OPERATOR', 'ROLE', 'MADE', 'UNTIL', 'STATE']))
+      show(io, flags, { items }, () => table(rows, ['ID', 'OPERATOR', 'ROLE', 'CREATED', 'EXPIRES', 'STATE']))
     })
   withExamples(withOutput(withServer(command)), 'purser token list')
 }
@@ -38,7 +38,7 @@ function addRevoke(group: Command, io: Io): void {
   const command = group
     .command('revoke')
     .summary('revoke an API token')
-    .argument('<id>', "the token's public id, tok_…, never the token")
+    .argument('<id>', 'public id of the token, tok_…; never the token itself')
     .action(async (id: string, flags: Flags) => {
       const { reason } = flags
       const { logIndex } = await withApi(io, flags, (api) =>

@@ -1,4 +1,4 @@
-/** `purser verify`: whether a JWT-SVID or a certificate holds, and why not. */
+/** `purser verify`: verifies a JWT-SVID or a certificate, check by check. */
 import type { Command } from 'commander'
 import { type Api, withApi } from './api.ts'
 import { type WorkloadFlags, withWorkload } from './as-workload.ts'
@@ -6,7 +6,7 @@ import { CliError, type Io, exitCodes } from './io.ts'
 import { list, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, createStyle, show } from './output.ts'
 import { type Anchors, anchorsOfFile, anchorsOfServer } from './verify/anchors.ts'
-import { type Report, reportWords } from './verify/checks.ts'
+import { type Report, formatReport } from './verify/checks.ts'
 import { type Input, readInput } from './verify/input.ts'
 import type { Judged } from './verify/judged.ts'
 
@@ -15,18 +15,18 @@ type Flags = WorkloadFlags & OutputFlags & { bundle?: string; trustDomain?: stri
 export function addVerify(program: Command, io: Io): void {
   const command = program
     .command('verify')
-    .summary('say whether a JWT or a certificate holds, check by check')
+    .summary('verify a JWT or a certificate, check by check')
     .description(
-      "Holds a JWT-SVID or a certificate against the bundle of its trust domain, and says what came of each check. It asks the server for the bundle and for what was revoked; with --bundle it asks nobody. Whether a JWT was revoked takes PURSER_API_TOKEN or this workload's own proof.",
+      'Verifies a JWT-SVID or a certificate against the bundle of its trust domain, and prints each check. Fetches the bundle and the revocation state from the server; with --bundle it works offline. The revocation state of a JWT needs PURSER_API_TOKEN or a proof of this workload.',
     )
-    .argument('<file>', 'a JWT, or a certificate with its chain in PEM; - for the standard input')
-    .option('--audience <audience>', 'whom the JWT must be for; may be repeated, one of them is enough', list)
-    .option('--bundle <file>', 'hold it against this SPIFFE bundle, or these roots in PEM, and ask nobody')
-    .option('--trust-domain <name>', 'that it must be of (default: as server or bundle say)')
+    .argument('<file>', 'a JWT, or a certificate with its chain in PEM; - for stdin')
+    .option('--audience <audience>', 'expected audience of the JWT; may be repeated, and one must match', list)
+    .option('--bundle <file>', 'verify offline against this SPIFFE bundle, or these roots in PEM')
+    .option('--trust-domain <name>', 'expected trust domain (default: that of the server or bundle)')
     .action(async (argument: string, flags: Flags) => {
       const report = await judge(io, await readInput(io, argument), flags)
-      show(io, flags, report, (report) => reportWords(report, createStyle(io)))
-      if (!report.verified) throw new CliError('it does not verify', exitCodes.unverified)
+      show(io, flags, report, () => formatReport(report, createStyle(io)))
+      if (!report.verified) throw new CliError('verification failed', exitCodes.unverified)
     })
   withExamples(
     withOutput(withWorkload(command)),
@@ -42,7 +42,7 @@ async function judge(io: Io, input: Input, flags: Flags): Promise<Report> {
   return withApi(io, flags, async (api) => reportOf(input, await anchorsOfServer(api, trustDomain), api, flags, io))
 }
 
-/** @param api undefined where nobody is to be asked */
+/** @param api undefined when working offline */
 async function reportOf(input: Input, anchors: Anchors, api: Api | undefined, flags: Flags, io: Io): Promise<Report> {
   const now = new Date()
   const report = ({ checks, facts }: Judged): Report => ({
@@ -52,8 +52,8 @@ async function reportOf(input: Input, anchors: Anchors, api: Api | undefined, fl
     checks: checks.all,
     facts,
   })
-  const offline = 'not asked: --bundle asks nobody'
-  // Loaded here, so that no other verb waits for it.
+  const offline = 'not checked: --bundle works offline'
+  // Loaded on demand, so that other verbs start faster.
   if (input.kind === 'jwt') {
     const { judgeJwt } = await import('./verify/jwt.ts')
     const judged = judgeJwt(input.token, anchors, flags.audience ?? [], now)

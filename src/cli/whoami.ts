@@ -1,4 +1,4 @@
-/** `purser whoami`: who Purser takes this process for, and by what. */
+/** `purser whoami`: the identity of this process, and the credential that proves it. */
 import type { Choice } from '@purser/sdk'
 import type { Command } from 'commander'
 import { withApi } from './api.ts'
@@ -12,47 +12,47 @@ import { setting } from './settings.ts'
 
 type Flags = WorkloadFlags & OutputFlags & { asWorkload?: boolean }
 
-/** Seconds: it is used once, at once. */
+/** Seconds: the token is used once, immediately. */
 const accessTokenSeconds = 60
 
 export function addWhoami(program: Command, io: Io): void {
   const command = program
     .command('whoami')
-    .summary('say who this process is to Purser')
+    .summary('show the identity of this process')
     .description(
-      'Says who Purser takes this process for, and by what: an operator where PURSER_API_TOKEN is set, else a workload, which attests for it and gets nothing but a token to ask with.',
+      'Shows who this process is to Purser, and which credential says so: an operator if PURSER_API_TOKEN is set, else a workload. A workload attests for this, and gets only a short-lived access token.',
     )
-    .option('--as-workload', 'attest, also where PURSER_API_TOKEN is set')
+    .option('--as-workload', 'attest as a workload, even if PURSER_API_TOKEN is set')
     .action(async (flags: Flags) => {
-      show(io, flags, await ask(flags, io), words)
+      show(io, flags, await identify(flags, io), textOf)
     })
   withExamples(withOutput(withWorkload(command)), 'purser whoami', 'purser whoami --as-workload --proof-file token.jwt')
 }
 
 type Caller = Schemas['Self'] & { by: string; why: string; chosen?: readonly Choice[] }
 
-async function ask(flags: Flags, io: Io): Promise<Caller> {
+async function identify(flags: Flags, io: Io): Promise<Caller> {
   const self = (token: string): Promise<Schemas['Self']> =>
     withApi(io, flags, async (api) => (await api.call('GET', '/api/v1/credentials/self', { token })).body)
   const apiToken = setting(io, 'PURSER_API_TOKEN')
   if (apiToken !== undefined && !flags.asWorkload) {
     const file = io.env.PURSER_API_TOKEN ? '' : '_FILE'
-    const why = `PURSER_API_TOKEN${file} is set; --as-workload looks at this process's own proof instead`
+    const why = `PURSER_API_TOKEN${file} is set; --as-workload attests with this process's own proof instead`
     return { ...(await self(apiToken)), by: `the token in PURSER_API_TOKEN${file}`, why }
   }
   if (presentsJoinToken(io, flags.proofFile)) {
-    const instead = 'purser credentials --out DIR uses it, and says who this is'
-    throw new CliError(`a join token is used up by asking, so it was not sent: ${instead}`, exitCodes.usage)
+    const remedy = 'purser credentials --out DIR uses it and shows the identity'
+    throw new CliError(`the join token was not sent, since that would use it up: ${remedy}`, exitCodes.usage)
   }
-  const wanted = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
-  return asWorkload(io, flags, wanted, async ({ accessToken, chosen }) => {
+  const request = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
+  return asWorkload(io, flags, request, async ({ accessToken, chosen }) => {
     const by = chosen.find(({ about }) => about === 'proof')?.chosen ?? 'its proof'
     const why = apiToken === undefined ? 'PURSER_API_TOKEN is not set' : '--as-workload was given'
     return { ...(await self(accessToken?.token ?? '')), by, why, chosen }
   })
 }
 
-function words({ kind, spiffeId, workload, attestor, session, selectors, ...caller }: Caller): string {
+function textOf({ kind, spiffeId, workload, attestor, session, selectors, ...caller }: Caller): string {
   const rows: [string, string | undefined][] =
     kind === 'operator'
       ? [

@@ -1,4 +1,4 @@
-/** One request and its reply on a verified connection, which is kept for the next. */
+/** Requests over one verified connection, which is kept open for the next request. */
 import { Agent, type IncomingMessage, request as startRequest } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Connector, PurserError, createConnector } from '@purser/sdk/connection'
@@ -7,19 +7,19 @@ import { CliError, exitCodes } from './io.ts'
 const timeoutMs = 30_000
 const maxBytes = 64 * 1024 * 1024
 
-type Sent = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
+type HttpRequest = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
 
 export type Wire = {
   /** @throws CliError with exit code `unreachable`, or `usage` where the settings are wrong */
-  send(request: Sent): Promise<IncomingMessage>
+  send(request: HttpRequest): Promise<IncomingMessage>
   close(): void
 }
 
-/** @param parts.env holds what the server is verified by, as the SDK reads it */
+/** @param parts.env the variables by which the SDK verifies the server */
 export function createWire(parts: { addr: string; env: Record<string, string | undefined> }): Wire {
   let connector: Connector | undefined
   let open: Socket | undefined
-  // An agent that never connects: it keeps the connection that was opened and verified for it.
+  // The agent never connects by itself: it keeps the verified connection.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   agent.createConnection = () => open
 
@@ -30,7 +30,7 @@ export function createWire(parts: { addr: string; env: Record<string, string | u
         if (!open || open.destroyed) open = await connector.connect()
         return await roundTrip(request, new URL(connector.origin).host, agent)
       } catch (error) {
-        throw inWords(error)
+        throw toCliError(error)
       }
     },
     close() {
@@ -40,10 +40,16 @@ export function createWire(parts: { addr: string; env: Record<string, string | u
   }
 }
 
-function roundTrip({ method, path, headers, payload }: Sent, host: string, agent: Agent): Promise<IncomingMessage> {
+function roundTrip(
+  { method, path, headers, payload }: HttpRequest,
+  host: string,
+  agent: Agent,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent = startRequest({ agent, method, path, headers: { host, ...headers } }, resolve)
-    sent.setTimeout(timeoutMs, () => sent.destroy(new CliError('no answer in 30 seconds', exitCodes.unreachable)))
+    sent.setTimeout(timeoutMs, () =>
+      sent.destroy(new CliError('the server did not answer within 30 seconds', exitCodes.unreachable)),
+    )
     sent.once('error', reject)
     sent.end(payload)
   })
@@ -59,12 +65,12 @@ export async function textOf(reply: IncomingMessage): Promise<string> {
       chunks.push(chunk)
     }
   } catch (error) {
-    throw inWords(error)
+    throw toCliError(error)
   }
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** An empty body (204) is an empty object; what is not JSON is nothing. */
+/** An empty body (204) is an empty object; undefined is not JSON. */
 export function jsonOf(text: string): unknown {
   try {
     return text === '' ? {} : JSON.parse(text)
@@ -73,12 +79,15 @@ export function jsonOf(text: string): unknown {
   }
 }
 
-/** The SDK's words say what to do; what broke after the connection was made has only a code. */
-function inWords(error: unknown): Error {
+/** Errors of the SDK say what to do; a connection that broke later has only a code. */
+function toCliError(error: unknown): Error {
   if (error instanceof CliError) return error
   if (error instanceof PurserError) {
     return new CliError(error.message, error.code === 'bad_options' ? exitCodes.usage : exitCodes.unreachable)
   }
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-  return new CliError(`the connection broke (${code}); whether it was done is not known`, exitCodes.unreachable)
+  return new CliError(
+    `the connection broke (${code}): check whether the request was carried out`,
+    exitCodes.unreachable,
+  )
 }

@@ -1,4 +1,4 @@
-/** `purser workload create`: an entry from flags, from a file, or from a workload's own token. */
+/** `purser workload create`: an entry from flags, from a file, or from a token of the workload. */
 import type { Command } from 'commander'
 import { type Api, type ServerFlags, withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
@@ -34,26 +34,28 @@ export function addWorkloadCreate(group: Command, io: Io): void {
   const command = group
     .command('create')
     .summary('register a workload')
-    .description('Registers a workload. It may have a certificate, and what else the options grant.')
-    .argument('<name>')
-    .option('--attestor <name>', 'who vouches for it')
-    .option('--match <key=value>', 'a fact that must hold; several all must, one key twice is any of both', facts)
-    .option('--spiffe-id <id>', "its SPIFFE ID; left out, <name> (Kubernetes: ns/…/sa/…) under the attestor's prefix")
-    .option('--no-x509', 'grant no certificate')
-    .option('--dns <name>', 'a DNS name for its certificates', list)
-    .option('--x509-lifetime <time>', 'the longest certificate: 3600, 60m, 1h', seconds)
-    .option('--audience <name>', 'an audience that it may have JWTs for', list)
-    .option('--jwt-lifetime <time>', 'the longest JWT', seconds)
-    .option('--session <time>', 'the longest session', seconds)
-    .option('--wide', 'allow * as a value in --match, and every branch of a repository')
-    .option('--no-pod-bound', 'also take Kubernetes tokens that name no pod')
-    .option('--pin-identity', 'a recreated account of the same name is a stranger')
-    .option('--managed-by <hand>', 'who keeps the entry, such as git:shop')
-    .option(
-      '--from-proof <token-file>',
-      "fill in the immutable ids of a workload's token, which is read here and not sent",
+    .description(
+      'Registers a workload. It may have a certificate, unless --no-x509 is given, and whatever the other options grant.',
     )
-    .option('-f, --file <file>', 'the whole entry, YAML or JSON; - is stdin')
+    .argument('<name>')
+    .option('--attestor <name>', 'attestor that verifies its proofs')
+    .option('--match <key=value>', 'a verified fact that it must have; a repeated key matches any of its values', facts)
+    .option(
+      '--spiffe-id <id>',
+      "its SPIFFE ID (default: the attestor's prefix, then <name>, or ns/…/sa/… in Kubernetes)",
+    )
+    .option('--no-x509', 'grant no certificate')
+    .option('--dns <name>', 'DNS name for its certificates; may be repeated', list)
+    .option('--x509-lifetime <time>', 'maximum lifetime of a certificate, such as 1h', seconds)
+    .option('--audience <name>', 'audience for its JWTs; may be repeated', list)
+    .option('--jwt-lifetime <time>', 'maximum lifetime of a JWT', seconds)
+    .option('--session <time>', 'maximum lifetime of a session', seconds)
+    .option('--wide', 'allow * as a value of --match, and every branch of a repository')
+    .option('--no-pod-bound', 'also accept Kubernetes tokens that name no pod')
+    .option('--pin-identity', 'refuse a recreated account of the same name')
+    .option('--managed-by <hand>', 'who manages the entry, such as git:shop')
+    .option('--from-proof <token-file>', "match the immutable ids in a workload's token; the token is not sent")
+    .option('-f, --file <file>', 'the whole entry, YAML or JSON; - for stdin')
     .action(async (name: string, flags: Flags) => {
       const reply = await withApi(io, flags, async (api) => {
         const definition = await (flags.file === undefined
@@ -82,16 +84,16 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
   const token = flags.fromProof === undefined ? undefined : readText(io, flags.fromProof, '--from-proof')
   const attestor = await attestorFor(api, flags.attestor, token)
   const match = { ...(token !== undefined && matchFromProof(token, attestor)), ...flags.match }
-  if (token !== undefined) remark(io, `from the proof, not verified: ${pairs(match)}`)
+  if (token !== undefined) remark(io, `read from the proof, not verified: ${pairs(match)}`)
   if (Object.keys(match).length === 0 && attestor.kind !== 'join-token') {
-    throw new CliError('say what must hold with --match key=value, or --from-proof', exitCodes.usage)
+    throw new CliError('nothing to match: give --match key=value or --from-proof', exitCodes.usage)
   }
   const { dns, x509Lifetime, audience, jwtLifetime, session, managedBy } = flags
   return {
     name,
     attestor: attestor.name,
     ...(attestor.kind !== 'join-token' && { match }),
-    spiffeId: flags.spiffeId ?? (await usualId(api, name, attestor, match)),
+    spiffeId: flags.spiffeId ?? (await defaultId(api, name, attestor, match)),
     grants: {
       ...(flags.x509 && {
         x509: { ...(dns && { dnsNames: dns }), ...(x509Lifetime && { maxLifetimeSeconds: x509Lifetime }) },
@@ -108,8 +110,8 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
   }
 }
 
-/** Where everybody would look for it: below the attestor's prefix, in a cluster by namespace and account. */
-async function usualId(api: Api, name: string, attestor: Schemas['Attestor'], match: Facts): Promise<string> {
+/** The conventional ID: below the attestor's prefix, in a cluster by namespace and account. */
+async function defaultId(api: Api, name: string, attestor: Schemas['Attestor'], match: Facts): Promise<string> {
   const { trustDomain } = (await api.call('GET', '/api/v1/server', { token: null })).body
   const { 'k8s:ns': ns, 'k8s:sa': sa } = match
   const inCluster = typeof ns === 'string' && typeof sa === 'string'

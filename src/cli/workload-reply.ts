@@ -1,9 +1,9 @@
-/** A workload entry as the API answers it, and how a write of one is shown. */
+/** Shows the result of writing a workload entry. */
 import type { Schemas } from './api-types.ts'
 import type { Io } from './io.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 
-/** What a write did, and what is probably not meant by it. */
+/** Shows what was written, and the warnings of the server. */
 export function showWritten(
   io: Io,
   flags: OutputFlags,

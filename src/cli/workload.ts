@@ -1,4 +1,4 @@
-/** `purser workload`: the registration entries, which workload may have what. */
+/** `purser workload`: registration entries, which say who a workload is and what it may have. */
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ServerFlags, withApi } from './api.ts'
@@ -16,28 +16,30 @@ type Flags = ServerFlags & OutputFlags & { reason?: string }
 const workload = { noun: 'workload', path: '/api/v1/workloads/{name}' } as const
 
 export function addWorkload(program: Command, io: Io): void {
-  const group = program.command('workload').summary('register workloads: who they are, and what they may have')
+  const group = program
+    .command('workload')
+    .summary('register workloads: how they are recognized, and what they may have')
   addWorkloadCreate(group, io)
-  addApply(group, io, { ...workload, defaults: filledIn })
+  addApply(group, io, { ...workload, defaults })
   addList(group, io)
   addGet(group, io)
-  addSwitch(group, io, 'disable', 'stop giving anything to a workload; needs no revision')
-  addSwitch(group, io, 'enable', 'serve a disabled workload again')
+  addSwitch(group, io, 'disable', 'stop issuing to a workload; needs no revision')
+  addSwitch(group, io, 'enable', 'issue to a disabled workload again')
   addDelete(group, io, workload, {
-    summary: 'remove an entry, and end its sessions',
+    summary: 'delete an entry and end its sessions',
     example: 'purser workload delete web --reason "retired"',
   })
 }
 
 /** Defaults of the server. */
-const filledIn = { grants: {}, requirePodBound: true, pinIdentity: false, wide: false }
+const defaults = { grants: {}, requirePodBound: true, pinIdentity: false, wide: false }
 
 function addList(group: Command, io: Io): void {
   const command = group
     .command('list')
-    .summary('list the entries')
-    .option('--attestor <name>', 'those of one attestor')
-    .option('--managed-by <hand>', 'those that are kept by this hand, such as git:shop')
+    .summary('list workload entries')
+    .option('--attestor <name>', 'only entries of this attestor')
+    .option('--managed-by <hand>', 'only entries managed by this, such as git:shop')
     .action(async (flags: Flags & { attestor?: string; managedBy?: string }) => {
       const { attestor, managedBy } = flags
       const items = await withApi(io, flags, (api) => api.all('/api/v1/workloads', { query: { attestor, managedBy } }))
@@ -64,9 +66,9 @@ const rowOf = ({ name, attestor, spiffeId, match, disabled, revision }: Schemas[
 function addGet(group: Command, io: Io): void {
   const command = group
     .command('get')
-    .summary('show one entry, as it is or as it was')
+    .summary('show a workload entry, current or older')
     .argument('<name>')
-    .option('--revision <n>', 'an older revision', positive)
+    .option('--revision <n>', 'show this revision', positive)
     .action(async (name: string, flags: Flags & { revision?: number }) => {
       const { revision } = flags
       const { body } = await withApi(io, flags, (api) =>

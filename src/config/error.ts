@@ -1,9 +1,9 @@
-/** One thing that is wrong with the configuration: the name as the operator wrote it, and what to do. */
+/** A fault of the configuration: the name as the operator wrote it, and what to do. */
 export type Fault = { name: string; problem: string }
 
-/** Every fault of one configuration at once. Its message names settings and never repeats a secret's value. */
+/** All faults of a configuration. The message names settings and never quotes a secret. */
 export class ConfigError extends Error {
-  /** Our own words: a log may show them. */
+  /** The message holds no untrusted text. */
   readonly safeToLog = true
   readonly faults: readonly Fault[]
   constructor(faults: readonly Fault[]) {
@@ -14,7 +14,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Thrown by the parser of one value; the reader adds the name. */
+/** Thrown by the parser of a value; the caller adds the name. */
 export class BadValue extends Error {
   constructor(problem: string) {
     super(problem)

@@ -1,39 +1,39 @@
-/** From single values to the Config that the server runs on, and the rules that hold between settings. */
+/** Builds the Config from single values, and checks the rules between settings. */
 import type { Fault } from './error.ts'
 import { caConstraints } from './name-constraints.ts'
 import type { settings } from './names.ts'
 import type { Config, Keys } from './shape.ts'
 import { isLoopback } from './values.ts'
 
-type Value<S> = S extends { parse: (given: string) => infer T }
+type Value<S> = S extends { parse: (text: string) => infer T }
   ? S extends { default: string }
     ? T
     : T | undefined
   : never
 
 /**
- * Each setting's value; its default's where the given text is a fault, so that the rules between settings can still be
- * checked: nothing of it is used then.
+ * The value of each setting. An invalid setting has its default, so that the rules between settings can still be checked;
+ * the result is not used then.
  */
 export type Values = { [K in keyof typeof settings]: Value<(typeof settings)[K]> }
 
 export type Report = {
-  /** Environment names of the settings for which the operator gave anything, right or wrong. */
-  given: ReadonlySet<string>
+  /** Environment names of the settings that are present, valid or not. */
+  present: ReadonlySet<string>
   faults: Fault[]
   warnings: string[]
   /** The verb works without the root key. */
   withoutRootKey?: true
 }
 
-const notGiven = (report: Report, name: string, problem: string): void => {
-  if (!report.given.has(name)) report.faults.push({ name, problem })
+const missing = (report: Report, name: string, problem: string): void => {
+  if (!report.present.has(name)) report.faults.push({ name, problem })
 }
 
 export function join(values: Values, report: Report): Config {
   const { faults, warnings } = report
   if (values.trustDomain === undefined) {
-    notGiven(report, 'PURSER_TRUST_DOMAIN', 'is required: the name of this deployment, such as example.org')
+    missing(report, 'PURSER_TRUST_DOMAIN', 'is required: the name of this deployment, such as example.org')
   }
   const { listen, adminListen, metricsListen, crlListen, dataDir } = values
   const reach = [listen, ...(adminListen ? [adminListen] : [])]
@@ -42,20 +42,20 @@ export function join(values: Values, report: Report): Config {
   if (values.audiences?.length === 0) {
     faults.push({
       name: 'PURSER_AUDIENCES',
-      problem: 'names nobody, so no proof could be taken: leave it out for the public URL',
+      problem: 'is an empty list, so no proof could be accepted: leave it out to use the public URL',
     })
   }
   const plain = [metricsListen, crlListen].filter((at) => at !== undefined)
   const fixed = [...reach, ...plain].filter((at) => at.port !== 0)
   if (new Set(fixed.map((at) => JSON.stringify([at.host, at.port]))).size < fixed.length) {
-    const problem = 'two listeners have one host and port: leave the second out to share'
+    const problem = 'two listeners have the same host and port: leave one out to share the other'
     faults.push({ name: 'PURSER_LISTEN, PURSER_ADMIN_LISTEN, PURSER_METRICS_LISTEN, PURSER_CRL_LISTEN', problem })
   }
   const tlsConfig = tls(values, publicUrl, local, report)
   const constraints = caConstraints(values, tlsConfig.kind === 'own-ca' ? tlsConfig.names : [], faults)
   const onPostgres = values.databaseUrl !== undefined
   if (!onPostgres && values.workers > 1)
-    warnings.push('PURSER_WORKERS: the embedded store takes one worker, so 1 is used')
+    warnings.push('PURSER_WORKERS: the embedded store supports one worker, so 1 is used')
 
   return {
     trustDomain: values.trustDomain ?? '',
@@ -97,23 +97,27 @@ function publicUrlOf(values: Values, local: boolean, report: Report): string {
   const { publicUrl, listen } = values
   if (publicUrl === undefined) {
     if (local) return `https://localhost${listen.port === 0 ? '' : `:${listen.port}`}`
-    notGiven(report, 'PURSER_PUBLIC_URL', 'is required when others can reach the listener: the https URL where they do')
+    missing(
+      report,
+      'PURSER_PUBLIC_URL',
+      'is required unless every listener is on loopback: the https URL of the server',
+    )
     return ''
   }
-  // contracts of the clouds: AWS IAM and most other relying parties want the bare https URL.
+  // AWS IAM and most other relying parties require an https URL without a port.
   if (new URL(publicUrl).port !== '')
-    report.warnings.push('PURSER_PUBLIC_URL names a port: AWS IAM takes no such issuer')
+    report.warnings.push('PURSER_PUBLIC_URL has a port: AWS IAM refuses such an issuer')
   if (publicUrl.length > 255)
-    report.warnings.push('PURSER_PUBLIC_URL has more than 255 characters: AWS IAM takes no such issuer')
+    report.warnings.push('PURSER_PUBLIC_URL has more than 255 characters: AWS IAM refuses such an issuer')
   return publicUrl
 }
 
 function tls(values: Values, publicUrl: string, local: boolean, report: Report): Config['tls'] {
   const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsNames, insecureHttp } = values
   const fault = (name: string, problem: string): void => void report.faults.push({ name, problem })
-  if (certFile !== undefined) notGiven(report, 'PURSER_TLS_KEY_FILE', 'is missing: PURSER_TLS_CERT_FILE needs its key')
+  if (certFile !== undefined) missing(report, 'PURSER_TLS_KEY_FILE', 'is missing: PURSER_TLS_CERT_FILE needs its key')
   if (keyFile !== undefined)
-    notGiven(report, 'PURSER_TLS_CERT_FILE', 'is missing: PURSER_TLS_KEY_FILE needs its certificate')
+    missing(report, 'PURSER_TLS_CERT_FILE', 'is missing: PURSER_TLS_KEY_FILE needs its certificate')
   const ownFiles = certFile !== undefined || keyFile !== undefined
   if (insecureHttp !== undefined) {
     if (!local) fault('PURSER_INSECURE_HTTP', 'is only for listeners on loopback: leave it out, or listen on 127.0.0.1')
@@ -123,10 +127,11 @@ function tls(values: Values, publicUrl: string, local: boolean, report: Report):
   }
   if (certFile !== undefined && keyFile !== undefined) {
     if (tlsNames !== undefined)
-      fault('PURSER_TLS_NAMES', 'has no effect on a given certificate: leave it or PURSER_TLS_CERT_FILE out')
+      fault('PURSER_TLS_NAMES', 'has no effect with PURSER_TLS_CERT_FILE: leave one of them out')
     return { kind: 'files', certFile, keyFile }
   }
-  if (tlsNames?.length === 0) fault('PURSER_TLS_NAMES', 'names nothing: leave it out for the names of the listeners')
+  if (tlsNames?.length === 0)
+    fault('PURSER_TLS_NAMES', 'is an empty list: leave it out to use the names of the listeners')
   const everywhere = ['0.0.0.0', '::']
   const hosts = [
     publicUrl && new URL(publicUrl).hostname.replace(/^\[|\]$/g, ''),
@@ -145,7 +150,7 @@ function database(values: Values, report: Report): Config['database'] {
     return { kind: 'postgres', url, migrateUrl, waitSeconds: values.databaseWait, ...mode }
   }
   if (migrateDatabaseUrl !== undefined) {
-    notGiven(report, 'DATABASE_URL', 'is missing: PURSER_MIGRATE_DATABASE_URL is the same database as another role')
+    missing(report, 'DATABASE_URL', 'is missing: PURSER_MIGRATE_DATABASE_URL is the same database as another role')
   }
   return { kind: 'embedded', migrate: migrate ?? 'auto', failover: 'unchecked' }
 }
@@ -155,15 +160,20 @@ function rootKey(values: Values, report: Report): Config['rootKey'] {
   if (value !== undefined && rootKeyFile !== undefined) {
     report.faults.push({
       name: 'PURSER_ROOT_KEY',
-      problem: 'is given twice: leave out PURSER_ROOT_KEY or PURSER_ROOT_KEY_FILE',
+      problem: 'is set twice: leave out PURSER_ROOT_KEY or PURSER_ROOT_KEY_FILE',
     })
   }
   if (value !== undefined) return { kind: 'value', value }
   const path = rootKeyFile ?? `${dataDir.replace(/\/+$/, '')}/root-key`
-  const create = !report.given.has('DATABASE_URL')
-  if (!create && rootKeyFile === undefined && report.withoutRootKey !== true && !report.given.has('PURSER_ROOT_KEY')) {
-    const problem = 'is required with DATABASE_URL: make a key with `purser root-key generate` and name its file here'
-    notGiven(report, 'PURSER_ROOT_KEY_FILE', problem)
+  const create = !report.present.has('DATABASE_URL')
+  if (
+    !create &&
+    rootKeyFile === undefined &&
+    report.withoutRootKey !== true &&
+    !report.present.has('PURSER_ROOT_KEY')
+  ) {
+    const problem = 'is required with DATABASE_URL: create a key with `purser root-key generate` and set its path here'
+    missing(report, 'PURSER_ROOT_KEY_FILE', problem)
   }
   return { kind: 'file', path, create }
 }
@@ -177,20 +187,20 @@ function keys(values: Values, report: Report): Keys {
   rule(
     keyPublish > bundleRefresh,
     'PURSER_KEY_PUBLISH_SECONDS',
-    `${more} PURSER_BUNDLE_REFRESH_SECONDS (${bundleRefresh}): readers keep the old keys that long`,
+    `${more} PURSER_BUNDLE_REFRESH_SECONDS (${bundleRefresh}): readers cache the old keys for that time`,
   )
   rule(
     caSign > keyPublish,
     'PURSER_CA_SIGN_SECONDS',
-    `${more} PURSER_KEY_PUBLISH_SECONDS (${keyPublish}): the next key waits that long`,
+    `${more} PURSER_KEY_PUBLISH_SECONDS (${keyPublish}): the next key waits for that time`,
   )
   rule(
     jwtSign > keyPublish,
     'PURSER_JWT_SIGN_SECONDS',
-    `${more} PURSER_KEY_PUBLISH_SECONDS (${keyPublish}): the next key waits that long`,
+    `${more} PURSER_KEY_PUBLISH_SECONDS (${keyPublish}): the next key waits for that time`,
   )
   const issuing = keyPublish + caSign + maxX509
-  rule(rootLifetime > issuing, 'PURSER_CA_ROOT_SECONDS', `${more} ${issuing}, what an issuing CA lives`)
+  rule(rootLifetime > issuing, 'PURSER_CA_ROOT_SECONDS', `${more} ${issuing}, the lifetime of an issuing CA`)
   return {
     publish: keyPublish,
     sign: { issuingCa: caSign, jwt: jwtSign },

@@ -1,4 +1,4 @@
-/** Which names the CA may sign for at all: its settings, and the rules between them (RFC 5280 section 4.2.1.10). */
+/** Name constraints of the CA: settings, and the rules between them (RFC 5280 section 4.2.1.10). */
 import { isIP } from 'node:net'
 import type { NameConstraints } from '../keys/extensions.ts'
 import { isDnsName } from '../names/dns-name.ts'
@@ -13,7 +13,7 @@ export const nameConstraintSettings = {
     parse: oneOf('trust-domain'),
     type: '`trust-domain`',
     absent: 'no constraints',
-    doc: 'Limits CA certificates that are made from now on to SPIFFE IDs of this trust domain and to the DNS names of PURSER_CA_DNS_SUFFIXES (RFC 5280 section 4.2.1.10). rustls-webpki 0.103.12 and later rejects such chains.',
+    doc: 'Limits new CA certificates to SPIFFE IDs of this trust domain and to the DNS names in PURSER_CA_DNS_SUFFIXES (RFC 5280 section 4.2.1.10). rustls-webpki 0.103.12 and later rejects such chains.',
   },
   caDnsSuffixes: {
     env: 'PURSER_CA_DNS_SUFFIXES',
@@ -21,8 +21,8 @@ export const nameConstraintSettings = {
     parse: listOf(dnsSuffix),
     type: 'list',
     list: true,
-    absent: 'no DNS name but those of the listeners',
-    doc: 'With PURSER_CA_NAME_CONSTRAINTS: the DNS names that workload entries may grant, each with all names below it.',
+    absent: 'only the DNS names of the listeners',
+    doc: 'With PURSER_CA_NAME_CONSTRAINTS: the DNS names that workload entries may grant, each including all names below it.',
   },
 } satisfies Record<string, Setting<unknown>>
 
@@ -32,7 +32,7 @@ type Values = {
   caDnsSuffixes?: string[] | undefined
 }
 
-/** What the CA is limited to; `suffixes` are for workloads, `dns` has the listeners' own names as well. */
+/** `suffixes` are for workloads; `dns` also has the names of the listeners. */
 export type CaConstraints = NameConstraints & { suffixes: readonly string[] }
 
 export function caConstraints(
@@ -50,7 +50,7 @@ export function caConstraints(
   }
   if (uri === undefined) return undefined
   if (!isDnsName(uri)) {
-    const problem = `needs a trust domain that is a DNS name, and ${uri} is none or reads as an IP address: leave it out`
+    const problem = `needs a trust domain that is a DNS name, which ${uri} is not: leave it out`
     faults.push({ name: 'PURSER_CA_NAME_CONSTRAINTS', problem })
   }
   const dns = [...new Set([...suffixes, ...serverNames.filter((name) => isIP(name) === 0)])]

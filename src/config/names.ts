@@ -1,6 +1,6 @@
 /**
- * Every setting of the server: its name in the environment, its place in the YAML file, how it is read, and the words of
- * docs/configuration.md. A new setting is one row here (or in tuning.ts) and one line in config.ts.
+ * Every setting of the server: its name in the environment, its path in the YAML file, its parser, and its description in
+ * docs/configuration.md. A new setting is one row here (or in tuning.ts) and one line in join.ts.
  */
 import { nameConstraintSettings } from './name-constraints.ts'
 import { type Setting, count, file, seconds } from './setting.ts'
@@ -14,15 +14,15 @@ export const settings = {
     parse: values.trustDomain,
     type: 'name',
     absent: 'required',
-    doc: "The SPIFFE trust domain of this deployment. A name other than the database's is refused.",
+    doc: 'The SPIFFE trust domain of this deployment. It must equal the one in the database.',
   },
   publicUrl: {
     env: 'PURSER_PUBLIC_URL',
     yaml: 'publicUrl',
     parse: values.issuerUrl,
     type: 'https URL',
-    absent: '`https://localhost:<port>` when listening on loopback, else required',
-    doc: "Where the world reaches Purser, and the issuer of its tokens, compared byte for byte. AWS takes no port and at most 255 characters. Another than the database's is refused.",
+    absent: '`https://localhost:<port>` if every listener is on loopback, else required',
+    doc: 'The public URL of the server, and the issuer of its tokens, which is compared byte for byte. It must equal the one in the database. AWS requires a URL without a port and with at most 255 characters.',
   },
   audiences: {
     env: 'PURSER_AUDIENCES',
@@ -31,7 +31,7 @@ export const settings = {
     type: 'list',
     list: true,
     absent: 'the public URL',
-    doc: 'What a proof may be addressed to: the audience of every attestor is one of these, and the first where it names none.',
+    doc: 'The accepted audiences of proofs. The audience of each attestor must be one of these; the default is the first.',
   },
   listen: {
     env: 'PURSER_LISTEN',
@@ -39,7 +39,7 @@ export const settings = {
     parse: values.address,
     type: 'host:port',
     default: '127.0.0.1:8443',
-    doc: 'The listener for everybody.',
+    doc: 'The main listener.',
   },
   adminListen: {
     env: 'PURSER_ADMIN_LISTEN',
@@ -47,7 +47,7 @@ export const settings = {
     parse: values.address,
     type: 'host:port',
     absent: 'the same listener',
-    doc: 'A listener of its own for what operators and auditors use. The other listener then refuses API tokens on every route.',
+    doc: 'A separate listener for operators and auditors. The main listener then refuses API tokens on every route.',
   },
   metricsListen: {
     env: 'PURSER_METRICS_LISTEN',
@@ -55,7 +55,7 @@ export const settings = {
     parse: values.address,
     type: 'host:port',
     absent: 'no such listener',
-    doc: 'A plain HTTP listener for /metrics alone.',
+    doc: 'A plain HTTP listener for /metrics only.',
   },
   crlListen: {
     env: 'PURSER_CRL_LISTEN',
@@ -63,7 +63,7 @@ export const settings = {
     parse: values.address,
     type: 'host:port',
     absent: 'no such listener',
-    doc: 'A plain HTTP listener for CRLs and CA certificates alone (RFC 5280 section 8): `/crl/…` and `/ca.pem`. Name it in PURSER_CRL_URL.',
+    doc: 'A plain HTTP listener for CRLs and CA certificates only (RFC 5280 section 8): `/crl/…` and `/ca.pem`. Set PURSER_CRL_URL to its URL.',
   },
   crlUrl: {
     env: 'PURSER_CRL_URL',
@@ -71,7 +71,7 @@ export const settings = {
     parse: values.crlUrl,
     type: 'http or https URL',
     absent: 'the public URL',
-    doc: 'Where verifiers reach `/crl/…`: the base of the distribution points in certificates. A verifier may not follow https, since that needs a CRL again.',
+    doc: 'The base URL of the CRL distribution points in certificates, where verifiers reach `/crl/…`. Some verifiers do not follow https, since that would need a CRL again.',
   },
   ...nameConstraintSettings,
   dataDir: {
@@ -80,7 +80,7 @@ export const settings = {
     parse: values.text,
     type: 'path',
     default: './purser-data',
-    doc: 'The embedded store, the root key made for it, `ca.pem`, `bootstrap-token`, and the newest log head.',
+    doc: 'The directory for the embedded store and its root key, `ca.pem`, `bootstrap-token`, and the newest log head.',
   },
   databaseUrl: {
     env: 'DATABASE_URL',
@@ -89,7 +89,7 @@ export const settings = {
     type: 'postgres URL',
     secret: true,
     absent: 'the embedded store in the data directory',
-    doc: 'PostgreSQL 14 or newer. May list several hosts (`postgres://user@host1:5432,host2:5432/purser`): the first that takes writes is used.',
+    doc: 'PostgreSQL 14 or newer. May list several hosts (`postgres://user@host1:5432,host2:5432/purser`): the first one that accepts writes is used.',
   },
   migrateDatabaseUrl: {
     env: 'PURSER_MIGRATE_DATABASE_URL',
@@ -98,13 +98,13 @@ export const settings = {
     type: 'postgres URL',
     secret: true,
     absent: '`DATABASE_URL`',
-    doc: 'The same database as the role that owns the schema, for `purser migrate`.',
+    doc: 'The same database with the role that owns the schema, for `purser migrate`.',
   },
   databaseWait: seconds(
     'PURSER_DATABASE_WAIT_SECONDS',
     'database.waitSeconds',
     { from: 0, to: 3600, default: 60 },
-    'How long a start waits for a database that can not be reached, before it ends with exit code 5.',
+    'How long a start waits for an unreachable database before it ends with exit code 5.',
   ),
   migrate: {
     env: 'PURSER_MIGRATE',
@@ -112,7 +112,7 @@ export const settings = {
     parse: values.oneOf('auto', 'check'),
     type: '`auto` or `check`',
     absent: '`check` with `DATABASE_URL`, else `auto`',
-    doc: 'At start, change the schema (`auto`) or only refuse one that does not fit (`check`).',
+    doc: 'At start, update the schema (`auto`), or refuse an outdated one (`check`).',
   },
   databaseFailover: {
     env: 'PURSER_DATABASE_FAILOVER',
@@ -120,7 +120,7 @@ export const settings = {
     parse: values.oneOf('confirm', 'synchronous', 'unchecked'),
     type: '`confirm`, `synchronous` or `unchecked`',
     default: 'confirm',
-    doc: 'What happens when Postgres is promoted or replaced. `confirm`: nothing is issued until `purser log accept-failover`. `synchronous`: entries need a synchronous standby, and its promotion is accepted. `unchecked`: Purser does not look. See [running.md](running.md#fail-over-of-postgres).',
+    doc: 'What happens after a standby is promoted or the Postgres server is replaced. `confirm`: nothing is issued until `purser log accept-failover`. `synchronous`: entries need a synchronous standby, and its promotion is accepted. `unchecked`: Purser does not check. See [running.md](running.md#fail-over-of-postgres).',
   },
   rootKey: {
     env: 'PURSER_ROOT_KEY',
@@ -130,21 +130,26 @@ export const settings = {
     secret: true,
     noFile: true,
     absent: '`PURSER_ROOT_KEY_FILE`',
-    doc: 'The one key that is not in the database. `purser root-key generate` makes one.',
+    doc: 'The root key, which encrypts the keys in the database. `purser root-key generate` creates one.',
   },
   rootKeyFile: file(
     'PURSER_ROOT_KEY_FILE',
     'rootKeyFile',
-    '`root-key` in the data directory, made by itself only for the embedded store',
-    "The root key's file, read at start: mode 0600, its owner and the folder's this user or root, and the folder closed to writes of other users (a group: with a warning).",
+    '`root-key` in the data directory, created only for the embedded store',
+    'The file with the root key, read at start. Its mode must be 0600. File and folder must belong to this user or root, and other users must not be able to write to the folder (a group causes a warning only).',
   ),
   tlsCertFile: file(
     'PURSER_TLS_CERT_FILE',
     'tls.certFile',
     "a certificate from Purser's own CA",
-    "The server's certificate chain, PEM, leaf first. Set with the key file or not at all.",
+    "The server's certificate chain, PEM, leaf first. Needs the key file.",
   ),
-  tlsKeyFile: file('PURSER_TLS_KEY_FILE', 'tls.keyFile', 'a key made at start', 'The key of that certificate, PEM.'),
+  tlsKeyFile: file(
+    'PURSER_TLS_KEY_FILE',
+    'tls.keyFile',
+    'a key generated at start',
+    'The key of that certificate, PEM.',
+  ),
   tlsNames: {
     env: 'PURSER_TLS_NAMES',
     yaml: 'tls.names',
@@ -152,7 +157,7 @@ export const settings = {
     type: 'list',
     list: true,
     absent: 'the hosts of the public URL and of the listeners, `localhost`, `127.0.0.1`, `::1`',
-    doc: 'Host names and addresses in the certificate that Purser makes for itself.',
+    doc: 'Host names and addresses in the certificate that Purser issues for itself.',
   },
   insecureHttp: {
     env: 'PURSER_INSECURE_HTTP',
@@ -169,7 +174,7 @@ export const settings = {
     type: 'list of networks',
     list: true,
     default: '',
-    doc: 'Peers whose X-Forwarded-For is believed, for limits and the log. Nobody unless named.',
+    doc: 'Proxies whose X-Forwarded-For is trusted, for limits and the log.',
   },
   fetchAllow: {
     env: 'PURSER_FETCH_ALLOW',
@@ -178,15 +183,15 @@ export const settings = {
     type: 'list of origins and hosts',
     list: true,
     default: '',
-    doc: 'Places that Purser may fetch from beside those written in an attestor, private addresses included: `https://host`, `https://host:8443`, a bare host (https at any port), or `http://127.0.0.1:8080` on loopback alone.',
+    doc: 'Origins from which Purser may fetch, besides those in attestors; also private addresses: `https://host`, `https://host:8443`, a bare host (https at any port), or `http://127.0.0.1:8080` on loopback only.',
   },
   logHeadUrl: {
     env: 'PURSER_LOG_HEAD_URL',
     yaml: 'log.headUrl',
     parse: values.httpsUrl,
     type: 'https URL',
-    absent: 'the data directory alone',
-    doc: 'An object outside the database that also keeps the newest signed head, so that a rollback is noticed.',
+    absent: 'the data directory only',
+    doc: 'The URL of an object outside the database that also keeps the newest signed head, so that a rollback is detected.',
   },
   logLevel: {
     env: 'PURSER_LOG_LEVEL',
@@ -194,43 +199,44 @@ export const settings = {
     parse: values.oneOf('debug', 'info', 'warn', 'error', 'silent'),
     type: '`debug`, `info`, `warn`, `error` or `silent`',
     default: 'info',
-    doc: 'How much the server writes to its own log. The audit log has no such switch.',
+    doc: 'The level of the server log. The audit log always has every entry.',
   },
   workers: count(
     'PURSER_WORKERS',
     'workers',
     { from: 1, to: 64, default: 1 },
-    'Processes that share the listener. The embedded store uses one.',
+    'Number of processes that share the listeners. The embedded store supports one.',
   ),
   bootstrapTokenFile: file(
     'PURSER_BOOTSTRAP_TOKEN_FILE',
     'bootstrapTokenFile',
-    'one is made and written to the data directory',
-    'The bootstrap token to take at first start.',
+    'a new token in the data directory',
+    'A file with the bootstrap token for the first start.',
   ),
   drainSeconds: seconds(
     'PURSER_DRAIN_SECONDS',
     'drainSeconds',
     { from: 0, to: 600, default: 20 },
-    'How long SIGTERM waits for requests that have begun.',
+    'How long a server waits for running requests after SIGTERM.',
   ),
 
   ...tuning,
 } satisfies Record<string, Setting<unknown>>
 
-/** Names of the YAML file itself and of clients: known, so not a fault, and no part of the server's configuration. */
+/** The name of the YAML file and the settings of clients: they are no faults, but not part of the server's configuration. */
 export const otherNames: Record<string, string> = {
   PURSER_CONFIG: 'The YAML file.',
-  PURSER_ADDR: "The server's address.",
-  PURSER_CA_FILE: 'Roots to trust it by.',
-  PURSER_CA_SHA256: 'Or the SHA-256 fingerprints of its root, comma-separated.',
-  PURSER_AUDIENCE: 'What the proof is addressed to. Default: what the server says, once trusted.',
-  PURSER_ATTESTOR: 'The attestor to name. Default: the one that takes the proof.',
-  PURSER_WORKLOAD: 'The workload entry to name, where several match.',
-  PURSER_PROOF_FILE: 'The proof. Default: what is found, in the order of [sdk/README.md](../sdk/README.md#the-proof).',
-  PURSER_JOIN_TOKEN: 'A join token, for a workload that no orchestrator vouches for; or `PURSER_JOIN_TOKEN_FILE`.',
-  PURSER_ID_TOKEN: 'The name under which a job of GitLab CI has its token (`id_tokens`).',
-  PURSER_LOG_KEY: "The log's public key (a vkey) that receipts are verified with.",
-  PURSER_STATE_DIR: 'Where key, certificate and the newest checkpoint are kept.',
-  PURSER_API_TOKEN: "An operator's API token.",
+  PURSER_ADDR: 'The address of the server.',
+  PURSER_CA_FILE: 'A file with the roots to trust.',
+  PURSER_CA_SHA256: 'The SHA-256 fingerprints of roots to trust, comma-separated.',
+  PURSER_AUDIENCE: 'The audience of the proof. Default: the audience that the verified server announces.',
+  PURSER_ATTESTOR: 'The attestor of the proof. Default: the one that accepts it.',
+  PURSER_WORKLOAD: 'The workload entry, if several match.',
+  PURSER_PROOF_FILE:
+    'A file with the proof. Default: found in the order of [sdk/README.md](../sdk/README.md#the-proof).',
+  PURSER_JOIN_TOKEN: 'A join token, for a workload without an orchestrator; or `PURSER_JOIN_TOKEN_FILE`.',
+  PURSER_ID_TOKEN: 'The token of a GitLab CI job (`id_tokens`).',
+  PURSER_LOG_KEY: 'The public key of the log (a vkey), to verify receipts.',
+  PURSER_STATE_DIR: 'The directory for key, certificate and the newest checkpoint.',
+  PURSER_API_TOKEN: 'The API token of an operator.',
 }

@@ -1,13 +1,13 @@
-/** A value that can't be printed by accident: only `reveal` tells it. It can't be cloned into another thread either. */
+/** A value that cannot be printed by accident: only `reveal` returns it. It cannot be cloned into another thread. */
 export type Secret = { reveal(): string; toString(): string; toJSON(): string }
 
-/** @param shown what logs, JSON and the debugger see instead */
-export function secret(value: string, shown = '(secret)'): Secret {
-  const say = () => shown
+/** @param mask the text in logs, JSON and the debugger */
+export function secret(value: string, mask = '(secret)'): Secret {
+  const masked = () => mask
   return Object.freeze({
     reveal: () => value,
-    toString: say,
-    toJSON: say,
-    [Symbol.for('nodejs.util.inspect.custom')]: say,
+    toString: masked,
+    toJSON: masked,
+    [Symbol.for('nodejs.util.inspect.custom')]: masked,
   })
 }

@@ -1,21 +1,21 @@
-/** One row of the tables of settings, and short ways to write the common kinds. */
+/** A row in the tables of settings, and helpers for common kinds. */
 import { text, wholeNumber } from './values.ts'
 
 export type Setting<T> = {
   env: string
-  /** Dotted place in the YAML file. */
+  /** Dotted path in the YAML file. */
   yaml: string
-  parse: (given: string) => T
-  /** Words for the documentation. */
+  parse: (text: string) => T
+  /** For the documentation. */
   type: string
-  /** Used when nothing is given, as text. */
+  /** The default, as text. */
   default?: string
-  /** Words for the documentation where there is no text to use. */
+  /** For the documentation, if the default is not a plain text. */
   absent?: string
   list?: true
-  /** Its value never appears in a fault. */
+  /** Faults never quote the value. */
   secret?: true
-  /** No second name `X_FILE` reads it from a file: it names a file itself, or that name has a row of its own. */
+  /** Has no `X_FILE` variant: it names a file itself, or that name is a setting of its own. */
   noFile?: true
   doc: string
 }

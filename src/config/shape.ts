@@ -1,16 +1,16 @@
-/** The one object that the server is built from. Frozen, and printable: secrets show themselves as `(secret)`. */
+/** The configuration of the server. Frozen, and safe to print: secrets print as `(secret)`. */
 import type { CaConstraints } from './name-constraints.ts'
 import type { Secret } from './secret.ts'
 import type { Address } from './values.ts'
 
-/** Frozen all the way down; a secret already is. */
+/** Deeply read-only; a secret is frozen already. */
 type Deep<T> = T extends string | number | boolean | Secret ? T : { readonly [K in keyof T]: Deep<T[K]> }
 
 export type Config = Deep<{
   trustDomain: string
-  /** The issuer: https, as relying parties compare it. */
+  /** The issuer, an https URL. */
   publicUrl: string
-  /** What proofs may be addressed to; the first is the default of an attestor. Never empty. */
+  /** The accepted audiences of proofs; the first is the default of an attestor. Never empty. */
   audiences: string[]
   listen: Address
   /** Absent: operators and auditors use `listen`. */
@@ -25,21 +25,21 @@ export type Config = Deep<{
   dataDir: string
   database: ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret; waitSeconds: number }) & {
     migrate: 'auto' | 'check'
-    /** What a change of the database server means for the log (audit/database-server.ts). */
+    /** How the log treats a change of the database server (audit/database-server.ts). */
     failover: 'confirm' | 'synchronous' | 'unchecked'
   }
-  /** `create`: made by itself when missing, only for the embedded store. */
+  /** `create`: a missing key is created, only for the embedded store. */
   rootKey: { kind: 'value'; value: Secret } | { kind: 'file'; path: string; create: boolean }
   /** Networks, `address/bits`. */
   trustedProxies: string[]
   /** Origins and hosts, as outbound/target.ts reads them. */
   fetchAllow: string[]
   log: { level: 'debug' | 'info' | 'warn' | 'error' | 'silent'; headUrl?: string }
-  /** 1 on the embedded store, whatever was asked. */
+  /** Always 1 on the embedded store. */
   workers: number
   bootstrapTokenFile?: string
   drainSeconds: number
-  /** Of one listener, for all workers together. */
+  /** Per listener, for all workers together. */
   maxConnections: number
   /** For all workers together. */
   limits: {
@@ -50,16 +50,16 @@ export type Config = Deep<{
     refusalsPerMinute: number
     allRefusalsPerMinute: number
   }
-  /** Seconds for which the keys of an issuer count that can't be reached. */
+  /** Seconds for which cached keys of an unreachable issuer are used. */
   keepIssuerKeys: number
-  /** Seconds for which every entry of the log keeps its text. */
+  /** Seconds for which an entry of the log cannot be redacted. */
   minRedactionAge: number
   keys: Keys
-  /** For people, at start: what works but is probably not meant. */
+  /** Shown at start: settings that work but are probably a mistake. */
   warnings: string[]
 }>
 
-/** Seconds, in the shape that keys/lifetimes.ts takes, and the cache lifetime that we advertise. */
+/** Seconds, in the shape of keys/lifetimes.ts, with the advertised cache lifetime. */
 export type Keys = {
   publish: number
   sign: { issuingCa: number; jwt: number }

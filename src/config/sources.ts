@@ -1,6 +1,6 @@
 /**
- * From flags, environment, YAML file and defaults to the text of each setting, the first of these that has it.
- * A setting given twice in one place is a fault, and so is a name that nothing reads.
+ * Reads the text of each setting from flags, environment, YAML file or defaults, in this order.
+ * A setting that is set twice in one source is a fault, and so is an unknown name.
  */
 import type { Fault } from './error.ts'
 import { otherNames, settings } from './names.ts'
@@ -11,23 +11,23 @@ import { readYaml } from './yaml.ts'
 export type Sources = {
   /** The process environment. */
   env: Readonly<Record<string, string | undefined>>
-  /** From the command line, by environment name: wins over the environment. */
+  /** Flags by environment name: override the environment. */
   overrides?: Readonly<Record<string, string>>
-  /** What a verb such as `dev` starts from, by environment name: everything wins over it. */
+  /** Defaults of a verb such as `dev`, by environment name. */
   defaults?: Readonly<Record<string, string>>
   /** Reads a text file, or throws. */
   readFile: (path: string) => string
 }
 
-/** The text of a setting and the name under which the operator gave it. */
-export type Given = { name: string; text: string }
+/** The text of a setting, and the name that the operator used. */
+export type SettingText = { name: string; text: string }
 
-/** The same, without a text where what was given is a fault. */
-export type Taken = { name: string; text?: string }
+/** The same, without a text if it is a fault. */
+type Chosen = { name: string; text?: string }
 
 const rows: readonly Setting<unknown>[] = Object.values(settings)
 
-/** Kubernetes puts such names into every pod beside a Service called `purser` (`enableServiceLinks`): not the operator's doing. */
+/** Kubernetes sets such variables in every pod if there is a Service called `purser` (`enableServiceLinks`). */
 function isServiceLink(name: string, value: string): boolean {
   if (/_SERVICE_PORT(?:_[A-Z0-9_]+)?$/.test(name)) return /^[0-9]{1,5}$/.test(value)
   if (name.endsWith('_SERVICE_HOST')) return /^[0-9a-f.:]+$/i.test(value)
@@ -45,20 +45,20 @@ function environmentNames(): Set<string> {
   return names
 }
 
-/** @returns the texts by environment name; what is wrong is added to `faults` */
-export function gather(sources: Sources, faults: Fault[]): Map<string, Taken> {
+/** @returns the texts by environment name; faults are added to `faults` */
+export function gather(sources: Sources, faults: Fault[]): Map<string, Chosen> {
   const { env, overrides = {}, defaults = {}, readFile } = sources
-  const known = environmentNames()
+  const names = environmentNames()
   for (const [name, value] of Object.entries(env)) {
-    if (value === undefined || !/^PURSER_/i.test(name) || known.has(name) || isServiceLink(name, value)) continue
+    if (value === undefined || !/^PURSER_/i.test(name) || names.has(name) || isServiceLink(name, value)) continue
     const bare = name.replace(/^PURSER_/, '')
     faults.push({
       name,
-      problem: `is not a setting${known.has(bare) ? `: did you mean ${bare}?` : suggestion(name, known)}`,
+      problem: `is not a setting${names.has(bare) ? `: did you mean ${bare}?` : suggestion(name, names)}`,
     })
   }
 
-  const fromFile = (name: string, path: string): Given | undefined => {
+  const fromFile = (name: string, path: string): SettingText | undefined => {
     try {
       return { name, text: readFile(path).replace(/\r?\n$/, '') }
     } catch (error) {
@@ -66,44 +66,45 @@ export function gather(sources: Sources, faults: Fault[]): Map<string, Taken> {
       return undefined
     }
   }
-  /** One place's answer: undefined where it is silent, without `text` where what it says is a fault. */
-  const pick = (row: Setting<unknown>, plain?: Given, path?: Given): Taken | undefined => {
+  /** The setting in one source: undefined if it is absent, without `text` if it is a fault. */
+  const pick = (row: Setting<unknown>, plain?: SettingText, path?: SettingText): Chosen | undefined => {
     if (plain === undefined && path === undefined) return undefined
     const name = plain?.name ?? path?.name ?? row.env
     if (plain !== undefined && path !== undefined) {
-      faults.push({ name, problem: `is given twice: leave out ${plain.name} or ${path.name}` })
+      faults.push({ name, problem: `is set twice: leave out ${plain.name} or ${path.name}` })
       return { name }
     }
-    const given = plain ?? (path && fromFile(path.name, path.text))
-    if (given?.text === '' && row.list === undefined) {
-      faults.push({ name, problem: 'is empty: give it a value or leave it out' })
+    const setting = plain ?? (path && fromFile(path.name, path.text))
+    if (setting?.text === '' && row.list === undefined) {
+      faults.push({ name, problem: 'is empty: set a value or leave it out' })
       return { name }
     }
-    return given ?? { name }
+    return setting ?? { name }
   }
-  const named = (place: Readonly<Record<string, string | undefined>>, name: string): Given | undefined => {
-    const text = place[name]
+  const read = (source: Readonly<Record<string, string | undefined>>, name: string): SettingText | undefined => {
+    const text = source[name]
     return text === undefined ? undefined : { name, text }
   }
 
   const configPath = overrides['PURSER_CONFIG'] ?? env['PURSER_CONFIG']
   const yamlText = configPath === undefined ? undefined : fromFile('PURSER_CONFIG', configPath)?.text
-  const yaml = yamlText === undefined ? new Map<string, Given>() : readYaml(configPath ?? '', yamlText, rows, faults)
+  const yaml =
+    yamlText === undefined ? new Map<string, SettingText>() : readYaml(configPath ?? '', yamlText, rows, faults)
 
-  const texts = new Map<string, Taken>()
+  const texts = new Map<string, Chosen>()
   for (const row of rows) {
-    const ask = row.noFile === undefined
-    const given =
-      pick(row, named(overrides, row.env)) ??
-      pick(row, named(env, row.env), ask ? named(env, `${row.env}_FILE`) : undefined) ??
-      pick(row, yaml.get(row.yaml), ask ? yaml.get(`${row.yaml}File`) : undefined) ??
-      pick(row, named(defaults, row.env))
-    if (given !== undefined) texts.set(row.env, given)
+    const allowsFile = row.noFile === undefined
+    const setting =
+      pick(row, read(overrides, row.env)) ??
+      pick(row, read(env, row.env), allowsFile ? read(env, `${row.env}_FILE`) : undefined) ??
+      pick(row, yaml.get(row.yaml), allowsFile ? yaml.get(`${row.yaml}File`) : undefined) ??
+      pick(row, read(defaults, row.env))
+    if (setting !== undefined) texts.set(row.env, setting)
   }
   return texts
 }
 
-/** `ENOENT` and its kind help; the rest of a message may quote what was read. */
+/** Codes such as `ENOENT` are shown; the rest of a message may quote the content. */
 function codeOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' && /^[A-Z_]+$/.test(code) ? ` (${code})` : ''

@@ -1,33 +1,33 @@
-/** The YAML file: the settings' names, nested. Scalars are taken as they are written, so `010` isn't silently eight or ten. */
+/** Reads the YAML file of nested settings. Scalars keep their text, so that `010` is not silently 8 or 10. */
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml'
 import type { Fault } from './error.ts'
 import { suggestion } from '../names/suggestion.ts'
 import type { Setting } from './setting.ts'
-import type { Given } from './sources.ts'
+import type { SettingText } from './sources.ts'
 
-/** @returns the texts by dotted place; `<place>File` names a file that holds the text */
+/** @returns the texts by dotted path; `<path>File` names a file with the text */
 export function readYaml(
   path: string,
   text: string,
   rows: readonly Setting<unknown>[],
   faults: Fault[],
-): Map<string, Given> {
+): Map<string, SettingText> {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, version: '1.2', prettyErrors: false })
   const at = (offset: number | undefined): string => `${path}:${lines.linePos(offset ?? 0).line}`
   for (const error of document.errors) {
-    faults.push({ name: at(error.pos[0]), problem: `is not the YAML that is expected (${error.code})` })
+    faults.push({ name: at(error.pos[0]), problem: `is not valid YAML (${error.code})` })
   }
   const places = new Map<string, Setting<unknown>>()
   for (const row of rows) places.set(row.yaml, row)
   for (const row of rows) if (row.noFile === undefined) places.set(`${row.yaml}File`, row)
 
-  const found = new Map<string, Given>()
+  const texts = new Map<string, SettingText>()
   const walk = (node: unknown, above: string): void => {
     if (!isMap(node)) {
       faults.push({
         name: `${at(rangeStart(node))} ${above}`.trim(),
-        problem: 'must hold settings, each as name: value',
+        problem: 'must hold settings as name: value',
       })
       return
     }
@@ -37,16 +37,16 @@ export function readYaml(
       const name = `${at(rangeStart(key))} ${place}`
       const row = places.get(place)
       if (row !== undefined) {
-        const given = scalarText(value, row.list === true && place === row.yaml)
-        if (given === undefined) {
+        const text = scalarText(value, row.list === true && place === row.yaml)
+        if (text === undefined) {
           faults.push({ name, problem: row.list ? 'must be a list of plain values' : 'must be one plain value' })
-        } else found.set(place, { name, text: given })
-      } else if ([...places.keys()].some((known) => known.startsWith(`${place}.`))) walk(value, place)
+        } else texts.set(place, { name, text })
+      } else if ([...places.keys()].some((path) => path.startsWith(`${place}.`))) walk(value, place)
       else faults.push({ name, problem: `is not a setting${suggestion(place, places.keys())}` })
     }
   }
   if (document.errors.length === 0 && document.contents !== null) walk(document.contents, '')
-  return found
+  return texts
 }
 
 const rangeStart = (node: unknown): number | undefined => (isNode(node) ? node.range?.[0] : undefined)

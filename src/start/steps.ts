@@ -1,5 +1,5 @@
 /** The steps of a start, so that a start that fails says in which of them. */
-export type Step =
+type Step =
   'store' | 'snapshot' | 'keys' | 'log' | 'secrets' | 'attestors' | 'routes' | 'certificate' | 'listeners' | 'jobs'
 
 export type Steps = {

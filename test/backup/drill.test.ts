@@ -85,7 +85,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     expect((await purser.call('POST', '/api/v1/credentials', { proof })).status).toBe(503)
   })
 
-  it('backup check lists what needs hands', async () => {
+  it('backup check lists what needs attention', async () => {
     await purser.stop()
     const tried: unknown[] = []
     const findings = await check({
@@ -98,7 +98,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     const of = (name: string) => findings.filter((finding) => finding.check === name)
     expect(of('epoch').map((one) => one.level)).toEqual(['ok', 'ok', 'note'])
     expect(of('values')).toEqual([
-      expect.objectContaining({ level: 'ok', what: '3 live values open with this root key' }),
+      expect.objectContaining({ level: 'ok', what: '3 live values decrypt with this root key' }),
     ])
     expect(of('rotators')).toEqual([
       expect.objectContaining({ level: 'fail', what: expect.stringContaining('prod/rotated') }),
@@ -139,7 +139,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     await purser.stop()
     const { code, out } = await run(['backup', 'check'])
     expect(code).toBe(1)
-    expect(out).toMatch(/^FAIL +values +1 do not open: prod\/b$/m)
+    expect(out).toMatch(/^FAIL +values +1 do not decrypt: prod\/b$/m)
     // Whoever guesses is turned away soon; here each guess is looked at.
     purser = await place.start(purser.admin, { PURSER_LIMIT_ADDRESS_PER_SECOND: '100000' })
   })

@@ -51,7 +51,7 @@ describe('audit search', () => {
     for (const row of rows) {
       expect(row).toMatch(/^\d+ +20\S+ \S+ +credentials\.issue +granted +spiffe:\/\/example\.org\/lab\/web/)
     }
-    expect(err).toMatch(/^looked at entries \d+ to \d+ of epoch 1\nthere is more/)
+    expect(err).toMatch(/^searched entries \d+ to \d+ of epoch 1\nthere are more/)
   })
 
   it('goes on from page to page, and gives JSON to programs', async () => {
@@ -60,7 +60,7 @@ describe('audit search', () => {
     expect(items).toHaveLength(30)
     expect([range.epoch, range.from, more]).toEqual([1, 0, false])
     expect(checkpoint).toContain('example.org/log/1')
-    expect(err).toContain('looked at entries 0 to')
+    expect(err).toContain('searched entries 0 to')
   })
 
   it('ends with 3 and the pointer where a filter is none', async () => {
@@ -75,7 +75,10 @@ describe('audit export and verify', () => {
 
   beforeAll(async () => {
     const { code, err } = await run(['audit', 'export', '--file', exported])
-    expect({ code, err }).toEqual({ code: 0, err: expect.stringMatching(/^this export is entry 1\/\d+ of the log\n$/) })
+    expect({ code, err }).toEqual({
+      code: 0,
+      err: expect.stringMatching(/^the log records this export as entry 1\/\d+\n$/),
+    })
   })
 
   it('prove what is there, and say what they can not exclude', async () => {
@@ -119,7 +122,7 @@ describe('audit export and verify', () => {
   ])('end with 4 and name it: %s', async (_, change, words) => {
     const changed = file('changed.jsonl', change(readFileSync(exported, 'utf8')))
     const { code, out, err } = await verify(changed, '--key', vkey)
-    expect({ code, err }).toEqual({ code: 4, err: 'purser: it does not verify\n' })
+    expect({ code, err }).toEqual({ code: 4, err: 'purser: verification failed\n' })
     expect(out).toMatch(words)
     expect(out).not.toContain('\u001b')
     expect(out).toMatch(/\nNOT VERIFIED\n$/)
@@ -173,7 +176,7 @@ describe('audit export and verify', () => {
     const { port } = proxy.address() as AddressInfo
     const cut = await run(['audit', 'export', '-f', next, '--addr', `https://127.0.0.1:${port}`])
     proxy.close()
-    expect(cut).toMatchObject({ code: 5, err: expect.stringContaining('the export is not whole') })
+    expect(cut).toMatchObject({ code: 5, err: expect.stringContaining('the export is incomplete') })
     expect(readdirSync(dirname(next))).toEqual([])
 
     expect((await run(['audit', 'export', '-f', next])).code).toBe(0)
@@ -184,7 +187,7 @@ describe('audit export and verify', () => {
 
   it('do not take the place of a folder or a device', async () => {
     const { code, err } = await run(['audit', 'export', '-f', folder, '--force'])
-    expect([code, err]).toEqual([2, expect.stringContaining('it is no regular file: name another')])
+    expect([code, err]).toEqual([2, expect.stringContaining('it is not a regular file: name another')])
     expect((await run(['audit', 'export', '-f', join(folder, 'absent', 'log.jsonl')])).err).toContain('ENOENT')
   })
 
@@ -202,7 +205,7 @@ describe('audit export and verify', () => {
     const [receipt] = receipts
     const good = await verify(file('one.json', JSON.stringify(receipt)), '--key', vkey)
     expect(good.code).toBe(0)
-    expect(good.out).toContain(`entry ${receipt?.index} is in the log as it stands here: credentials.issue granted`)
+    expect(good.out).toContain(`the log holds entry ${receipt?.index} unchanged: credentials.issue granted`)
     const edited = { ...receipt, entry: receipt?.entry.replace('granted', 'refused') }
     const bad = await verify(file('bad.json', JSON.stringify(edited)), '--key', vkey)
     expect(bad.code).toBe(4)
@@ -217,7 +220,7 @@ describe('audit export and verify', () => {
     const first = parseProof(receipts[0]?.proof).checkpoint
     const kept = file('first.note', first)
     const alone = await verify(file('two.json', JSON.stringify(receipts[29])), '--key', vkey, '--checkpoint', kept)
-    expect([alone.code, alone.out]).toEqual([0, expect.stringContaining('the receipt does not hold what it takes')])
+    expect([alone.code, alone.out]).toEqual([0, expect.stringContaining('the receipt has no consistency proof for it')])
     const { size } = openCheckpoint(first, [vkey])
     const token = await issuer.token()
     const { body } = await purser.call('POST', '/api/v1/credentials', {

@@ -89,7 +89,7 @@ test('with --watch the file is renewed, and then another role is in it, while th
   const second = role('orders')
   expect(second.username).toBe(first.username)
   expect(second.expiresAt > first.expiresAt).toBe(true)
-  await vi.waitFor(() => expect(err()).toContain('another role in orders; wrote orders.json'), patience)
+  await vi.waitFor(() => expect(err()).toContain('new role in orders; wrote orders.json'), patience)
   expect(role('orders').username).not.toBe(first.username)
   expect((await shop.lease(first.lease)).state).toBe('active')
   expect(await whoAmI(role('orders'))).toBe(role('orders').username)

@@ -109,7 +109,7 @@ describe('databases and leases on the command line', () => {
     })
     expect(await run(`lease abandon ${stuck.lease} --reason gone`)).toMatchObject({
       code: 0,
-      out: expect.stringContaining('was not taken away'),
+      out: expect.stringContaining('was not dropped'),
     })
     expect((await run('lease list --state abandoned')).out).toContain(stuck.lease)
   })

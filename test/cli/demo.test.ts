@@ -26,21 +26,21 @@ it('purser demo --once ends with 0, and shows each step within 80 columns and 65
     /^ {2}ok {3}web -> orders +200 /m,
     /^ {2}ok {3}batch -> orders +403 /m,
     /^ {2}ok {3}nobody -> orders +no connection/m,
-    /^ {2}ok {3}miner is told +attestation_failed, req_[0-9a-f]{32}$/m,
+    /^ {2}ok {3}miner gets +attestation_failed, req_[0-9a-f]{32}$/m,
     /^ {2}ok {3}purser explain +no_workload/m,
     /credentials\.issue +no_workload +miner/,
     /^1 .* certificate, JWT and secret in one request$/m,
     /PLAYED BY THIS PROCESS/,
-    /^ {2}ok {3}before +orders asks as shop_a, by version 1 of orders\/db$/m,
+    /^ {2}ok {3}before +orders queries as shop_a, with version 1 of orders\/db$/m,
     /^ {2}ok {3}rotate +version 2, and version 1 retired, in [\d.]+ s$/m,
-    /^ {2}ok {3}orders +went on as shop_b, not restarted; \d{3,} queries, 0 errors$/m,
-    /^ {2}ok {3}shop_a +worked until orders had moved, and is refused now$/m,
+    /^ {2}ok {3}orders +uses shop_b now, not restarted; \d{3,} queries, 0 errors$/m,
+    /^ {2}ok {3}shop_a +worked until orders had switched, and is refused now$/m,
     /^ {2}ok {3}receipts /m,
     /^ {2}ok {3}export +\d+ entries/m,
     /^ {2}ok {3}(\d+) edited +found at \1 /m,
     /^ {2}ok {3}(\d+) removed +found at \1 /m,
     /^ {2}ok {3}(\d+) and its hash +found at \1 /m,
-    /^All \d+ checks held, in [\d.]+ s\.$/m,
+    /^All \d+ checks passed, in [\d.]+ s\.$/m,
   ]) {
     expect(stdout).toMatch(line)
   }
@@ -125,7 +125,7 @@ it('stays up with commands that work, on a Postgres that is given, and leaves no
   )
   await client.end()
   expect(rows).toEqual([])
-  expect(out).toMatch(/^ {2}ok {3}demo\w{6}_a +worked until orders had moved, and is refused now$/m)
+  expect(out).toMatch(/^ {2}ok {3}demo\w{6}_a +worked until orders had switched, and is refused now$/m)
 })
 
 describe('the service orders', () => {

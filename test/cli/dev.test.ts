@@ -67,7 +67,7 @@ it('fits into 80 columns, and colours nothing that is no terminal', () => {
 it('refuses a port that it was told and that is taken', async () => {
   const { port } = new URL(dev?.url ?? '')
   const argv = ['dev', '--port', port, '--data-dir', join(dev?.dataDir ?? '', 'second')]
-  expect(await cli(argv)).toMatchObject({ code: 1, err: `purser: port ${port} is taken\n` })
+  expect(await cli(argv)).toMatchObject({ code: 1, err: `purser: port ${port} is in use\n` })
 })
 
 it('Ctrl-C stops it', async () => {
@@ -97,6 +97,6 @@ it('starts again as it was, on another port where its own is taken', async () =>
   const { out } = await cli(['explain', '--proof', join(dev.dataDir, 'dev/web.jwt')], { env })
   expect(out).toMatch(/^granted /)
   const { err } = await dev.stop()
-  expect(err).toContain('DATABASE_URL is left alone')
-  expect(err).toContain(`port ${port} is taken`)
+  expect(err).toContain('DATABASE_URL is ignored')
+  expect(err).toContain(`port ${port} is in use`)
 })

@@ -70,7 +70,7 @@ describe('an OIDC issuer', () => {
   it('that answers as it should is all right', async () => {
     const { port } = await issuerThat()
     const { out } = await diagnose(await issuerAt(port))
-    expect(out).toMatch(/\nok +attestor +ci: answers\n/)
+    expect(out).toMatch(/\nok +attestor +ci: works\n/)
     expect(out).toMatch(new RegExp(`\\nok +clock +agrees with the database, https://127\\.0\\.0\\.1:${port}\\n`))
   })
 
@@ -107,7 +107,7 @@ describe('an OIDC issuer', () => {
     const { PURSER_FETCH_ALLOW: _, ...set } = await issuerAt(port)
     const { first, out } = await diagnose(set)
     expect(first).toMatch(/^FAIL  attestor  ci: discovery and keys: not_allowed: /)
-    expect(out).toContain('list its origin in PURSER_FETCH_ALLOW')
+    expect(out).toContain('add it to PURSER_FETCH_ALLOW')
   })
 
   it('whose clock is elsewhere', async () => {
@@ -128,7 +128,7 @@ describe('an OIDC issuer', () => {
     const { port } = await issuerThat()
     const { out } = await diagnose({ ...(await issuerAt(port)), PURSER_AUDIENCES: 'https://renamed.example.org' })
     expect(out).toMatch(
-      /^warn +attestor +ci: takes proofs for https:\/\/purser\.example\.org, which PURSER_AUDIENCES lacks$/m,
+      /^warn +attestor +ci: accepts proofs for https:\/\/purser\.example\.org, which PURSER_AUDIENCES lacks$/m,
     )
   })
 })
@@ -154,7 +154,7 @@ describe('a cluster', () => {
 
   it('that reviews our tokens is all right', async () => {
     await cluster(undefined)
-    expect((await diagnose(env)).out).toMatch(/\nok +attestor +prod: answers\n/)
+    expect((await diagnose(env)).out).toMatch(/\nok +attestor +prod: works\n/)
   })
 
   it('in which the account may not create tokenreviews', async () => {
@@ -197,6 +197,6 @@ describe('a workload entry', () => {
 
   it('that breaks no rule is all right', async () => {
     await entry({})
-    expect((await diagnose(env)).out).toMatch(/\nok +workload entry +none breaks a rule\n/)
+    expect((await diagnose(env)).out).toMatch(/\nok +workload entry +all are valid\n/)
   })
 })

@@ -51,7 +51,7 @@ describe('where nothing is wrong', () => {
     expect(out).toMatch(/^ok +attestation +spiffe:\/\/example\.org\/lab\/web, workload web, session until 20/m)
     expect(out).toMatch(/^ok +trust +verified by the roots in \S+ca\.pem \(PURSER_CA_FILE\)$/m)
     expect(out).toMatch(
-      /^ok +proof +\S+token \(PURSER_PROOF_FILE\), of https:\/\/issuer\.lab\.example, \d+ s old, for \d+ min more$/m,
+      /^ok +proof +\S+token \(PURSER_PROOF_FILE\), issued by https:\/\/issuer\.lab\.example, \d+ s old, valid for \d+ min$/m,
     )
     expect(out).toMatch(/^ok +log key +PURSER_LOG_KEY pins example\.org\/log\/1$/m)
     expect(out).toMatch(/^ok +clock +agrees with the server$/m)
@@ -62,7 +62,7 @@ describe('where nothing is wrong', () => {
     const before = await entries()
     expect(await asWorkload({}, '--no-attest')).toMatchObject({
       code: 0,
-      first: expect.stringContaining('presented to nobody'),
+      first: expect.stringContaining('--no-attest'),
     })
     expect(await entries()).toBe(before)
   })
@@ -72,7 +72,7 @@ describe('where nothing is wrong', () => {
     writeFileSync(path, `purser_join_${'a'.repeat(43)}`)
     const before = await entries()
     const { code, first } = await asWorkload({ PURSER_PROOF_FILE: path })
-    expect([code, first]).toEqual([0, 'skipped  attestation  not tried: a join token is used up by it'])
+    expect([code, first]).toEqual([0, 'skipped  attestation  not tried: it would use up the join token'])
     expect(await entries()).toBe(before)
   })
 
@@ -88,7 +88,7 @@ describe('where nothing is wrong', () => {
     writeFileSync(path, `${token}\n`)
     const before = await entries()
     const { code, first, out } = await asWorkload({ PURSER_PROOF_FILE: undefined, ...env(token, path) })
-    expect([code, first]).toEqual([0, 'skipped  attestation  not tried: a join token is used up by it'])
+    expect([code, first]).toEqual([0, 'skipped  attestation  not tried: it would use up the join token'])
     expect(out).toMatch(new RegExp(`^ok +proof +a join token in \\S*${place} `, 'm'))
     expect(out).not.toMatch(/^(?:FAIL|warn)|no file/m)
     expect(out).not.toContain(token)
@@ -108,7 +108,7 @@ describe('the server', () => {
     [undefined, 'FAIL  address  PURSER_ADDR is not set'],
     ['purser.example.org', /^FAIL  address  .*https:\/\/host:port/],
     ['https://nowhere.invalid:8443', /^FAIL  address  nowhere\.invalid does not resolve \(E\w+\)$/],
-    ['https://127.0.0.1:1', "FAIL  address  https://127.0.0.1:1 can't be reached (ECONNREFUSED)"],
+    ['https://127.0.0.1:1', 'FAIL  address  https://127.0.0.1:1 cannot be reached (ECONNREFUSED)'],
   ])('at %j', async (PURSER_ADDR, words) => {
     const { code, first, out } = await asWorkload({ PURSER_ADDR })
     expect([code, first]).toEqual([1, typeof words === 'string' ? words : expect.stringMatching(words)])
@@ -121,16 +121,18 @@ describe('the server', () => {
     const path = join(folder(), 'ca.pem')
     writeFileSync(path, rootPem)
     const { first, out } = await asWorkload({ PURSER_CA_FILE: path })
-    expect(first).toBe(`FAIL  trust  ${purser.url} is not verified`)
+    expect(first).toBe(`FAIL  trust  the certificate of ${purser.url} does not verify`)
     expect(out).toMatch(/\n +why .*is under no trusted root.*\n +do +export PURSER_CA_FILE=/)
-    expect((await asWorkload({ PURSER_CA_FILE: undefined })).first).toBe(`FAIL  trust  ${purser.url} is not verified`)
+    expect((await asWorkload({ PURSER_CA_FILE: undefined })).first).toBe(
+      `FAIL  trust  the certificate of ${purser.url} does not verify`,
+    )
     expect((await asWorkload({ PURSER_CA_FILE: '/nonexistent' })).first).toContain('FAIL  trust  PURSER_CA_FILE')
   })
 
   it('with another fingerprint', async () => {
     const env = { PURSER_CA_FILE: undefined, PURSER_CA_SHA256: 'ab'.repeat(32) }
     const { first, out } = await asWorkload(env)
-    expect(first).toBe(`FAIL  trust  ${purser.url} has no root with the fingerprint of PURSER_CA_SHA256`)
+    expect(first).toBe(`FAIL  trust  no root of ${purser.url} has the fingerprint in PURSER_CA_SHA256`)
     expect(out).toContain('openssl x509 -in ca.pem -noout -fingerprint -sha256')
   })
 
@@ -142,7 +144,7 @@ describe('the server', () => {
       response.setHeader('date', new Date(Date.now() - 60_000).toUTCString()).end('{}')
     })
     const { first, out } = await asWorkload({ PURSER_ADDR: `https://127.0.0.1:${other.port}`, PURSER_CA_FILE: ca })
-    expect(first).toBe(`FAIL  server  https://127.0.0.1:${other.port} does not answer as a Purser`)
+    expect(first).toBe(`FAIL  server  https://127.0.0.1:${other.port} is not a Purser server`)
     expect(out).toMatch(/^FAIL +clock +this host is \d+ s ahead of the server$/m)
     expect(other.seen.map(({ url }) => url)).toEqual(['/api/v1/server'])
 
@@ -155,16 +157,20 @@ describe('the server', () => {
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => new Promise<void>((resolve) => void mute.close(() => resolve())))
     const addr = `https://127.0.0.1:${(mute.address() as AddressInfo).port}`
-    expect((await asWorkload({ PURSER_ADDR: addr })).first).toBe(`FAIL  trust  ${addr} is not verified`)
+    expect((await asWorkload({ PURSER_ADDR: addr })).first).toBe(
+      `FAIL  trust  the certificate of ${addr} does not verify`,
+    )
   })
 
   it('whose log is not the one that was pinned, or proves nothing', async () => {
     const { first } = await asWorkload({ PURSER_LOG_KEY: 'not a key' })
-    expect(first).toBe('FAIL  log key  PURSER_LOG_KEY is no verifier key (name+id+key)')
+    expect(first).toBe('FAIL  log key  PURSER_LOG_KEY is not a verifier key (name+id+key)')
 
     const fake = await startFake({ entry: (entry) => ({ ...entry, outcome: 'refused' }) })
     const other = await asWorkload({ PURSER_LOG_KEY: fake.state.log.vkey })
-    expect(other.first).toMatch(/^FAIL  log key  PURSER_LOG_KEY is of \S+: not a key that signs example\.org\/log\/1$/)
+    expect(other.first).toMatch(
+      /^FAIL  log key  PURSER_LOG_KEY belongs to \S+, which does not sign example\.org\/log\/1$/,
+    )
     const [ca, token] = [join(folder(), 'ca.pem'), join(folder(), 'token')]
     writeFileSync(ca, rootPem)
     writeFileSync(token, proofFor())
@@ -175,16 +181,16 @@ describe('the server', () => {
       PURSER_PROOF_FILE: token,
     }
     const lied = await asWorkload(env)
-    expect(lied.first).toBe('FAIL  log  what the server proves of its log does not hold (receipt_mismatch)')
+    expect(lied.first).toBe("FAIL  log  the server's proof of its log does not verify (receipt_mismatch)")
   })
 })
 
 describe('the proof', () => {
   it('is missing', async () => {
     const { first } = await asWorkload({ PURSER_PROOF_FILE: '/nonexistent/token' })
-    expect(first).toBe("FAIL  proof  /nonexistent/token can't be read (ENOENT; PURSER_PROOF_FILE)")
+    expect(first).toBe('FAIL  proof  cannot read /nonexistent/token (ENOENT; PURSER_PROOF_FILE)')
     const nowhere = await asWorkload({ PURSER_PROOF_FILE: undefined })
-    expect([nowhere.code, nowhere.first]).toEqual([1, 'FAIL  proof  none was found'])
+    expect([nowhere.code, nowhere.first]).toEqual([1, 'FAIL  proof  not found'])
   })
 
   it('is given twice, or in a file that is not there', async () => {
@@ -197,9 +203,9 @@ describe('the proof', () => {
       'FAIL  proof  PURSER_JOIN_TOKEN and PURSER_JOIN_TOKEN_FILE are both set',
     ])
     const { first } = await asWorkload(none)
-    expect(first).toBe(`FAIL  proof  ${path} can't be read (ENOENT; PURSER_JOIN_TOKEN_FILE)`)
+    expect(first).toBe(`FAIL  proof  cannot read ${path} (ENOENT; PURSER_JOIN_TOKEN_FILE)`)
     const broken = await asWorkload({ PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN: 'swordfish' })
-    expect(broken.first).toBe('FAIL  proof  PURSER_JOIN_TOKEN holds no JWT and no join token (the environment)')
+    expect(broken.first).toBe('FAIL  proof  PURSER_JOIN_TOKEN holds neither a JWT nor a join token (the environment)')
     expect(broken.out).not.toContain('swordfish')
     // What comes first in the SDK's order is what is looked at.
     expect((await asWorkload({ PURSER_JOIN_TOKEN: 'swordfish' })).code).toBe(0)
@@ -209,18 +215,18 @@ describe('the proof', () => {
     const path = join(folder(), 'token')
     writeFileSync(path, 'swordfish')
     const { first, out } = await asWorkload({ PURSER_PROOF_FILE: path })
-    expect(first).toBe(`FAIL  proof  ${path} holds no JWT and no join token (PURSER_PROOF_FILE)`)
+    expect(first).toBe(`FAIL  proof  ${path} holds neither a JWT nor a join token (PURSER_PROOF_FILE)`)
     expect(out).not.toContain('swordfish')
   })
 
   it('is for somebody else, and isn’t sent', async () => {
     const before = await entries()
     const { first, out } = await asWorkload({ PURSER_PROOF_FILE: await proofFile({ aud: 'vault' }) })
-    expect(first).toBe('FAIL  proof  it is addressed to vault, and not to Purser (https://purser.example.org)')
+    expect(first).toBe('FAIL  proof  its audience is vault, not Purser (https://purser.example.org)')
     expect(out).toContain('request a token with audience https://purser.example.org')
     const set = await asWorkload({ PURSER_AUDIENCE: 'vault', PURSER_PROOF_FILE: await proofFile({ aud: 'vault' }) })
     expect(set.first).toBe(
-      'FAIL  proof  PURSER_AUDIENCE is vault, and the server takes proofs for https://purser.example.org',
+      'FAIL  proof  PURSER_AUDIENCE is vault, but the server accepts proofs for https://purser.example.org',
     )
     expect(await entries()).toBe(before)
   })
@@ -231,7 +237,7 @@ describe('the proof', () => {
     expect(old.first).toMatch(/^FAIL  proof  it expired \d+ min ago \(20\S+Z\)$/)
     const early = await proofFile({ iat: now + 600, exp: now + 1200 })
     expect((await asWorkload({ PURSER_PROOF_FILE: early }, '--no-attest')).first).toMatch(
-      /^warn  proof  it was made \d+ min in the future$/,
+      /^warn  proof  it was issued \d+ min in the future$/,
     )
   })
 
@@ -242,7 +248,7 @@ describe('the proof', () => {
       expect.stringMatching(/^FAIL  attestation  the server refused the proof \(attestation_failed, req_\w+\)$/),
     ])
     const [, requestId = ''] = /(req_\w+)/.exec(first) ?? []
-    expect(out).toContain(`do   an operator: purser explain ${requestId}\n`)
+    expect(out).toContain(`do   ask an operator to run: purser explain ${requestId}\n`)
   })
 })
 
@@ -251,10 +257,10 @@ describe('the state directory', () => {
     const dir = folder()
     chmodSync(dir, 0o755)
     const { code, first } = await asWorkload({ PURSER_STATE_DIR: dir })
-    expect([code, first]).toEqual([1, `FAIL  state  ${dir} has mode 0755: others may use it`])
+    expect([code, first]).toEqual([1, `FAIL  state  ${dir} has mode 0755: others can access it`])
     const file = join(folder(), 'state')
     writeFileSync(file, '')
-    expect((await asWorkload({ PURSER_STATE_DIR: file })).first).toBe(`FAIL  state  ${file} is no directory`)
+    expect((await asWorkload({ PURSER_STATE_DIR: file })).first).toBe(`FAIL  state  ${file} is not a directory`)
   })
 
   it('whose head is of another log says so, and stays as it is', async () => {
@@ -262,7 +268,7 @@ describe('the state directory', () => {
     mkdirSync(dir, { recursive: true })
     writeFileSync(join(dir, 'log-example.org.json'), '{"damaged":', { mode: 0o600 })
     const { first } = await asWorkload({ PURSER_STATE_DIR: dir })
-    expect(first).toBe('FAIL  attestation  it failed (bad_state)')
+    expect(first).toBe('FAIL  attestation  attestation failed (bad_state)')
     expect(readdirSync(dir)).toEqual(['log-example.org.json'])
   })
 })

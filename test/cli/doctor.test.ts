@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openForLook } from '../../src/cli/doctor/open-database.ts'
-import { judgeRoom } from '../../src/cli/doctor/data-directory.ts'
+import { judgeFreeSpace } from '../../src/cli/doctor/data-directory.ts'
 import { generateRootKey } from '../../src/keys/root-key.ts'
 import { makeIdentities } from '../outbound/tls-server.ts'
 import { diagnose, findingsOf, folder, settings } from '../support/doctor.ts'
@@ -19,7 +19,7 @@ describe('the configuration', () => {
     const { code, first, out } = await diagnose(env)
     expect([code, first]).toEqual([1, expect.stringMatching(/^FAIL  configuration  PURSER_TRUST_DOMAIN: must be/)])
     expect(out).toMatch(/\nFAIL +configuration +PURSER_WORKERS: must be/)
-    expect(out).toMatch(/\nskipped +all the rest/)
+    expect(out).toMatch(/\nskipped +all other checks/)
   })
 
   it('with a name that nothing reads says which was meant', async () => {
@@ -69,13 +69,15 @@ describe('the root key', () => {
     writeFileSync(join(dir, 'purser-2026-11-24.sql.gz'), '')
     chmodSync(dir, 0o777)
     const { out } = await diagnose(withKey(path))
-    expect(out).toMatch(/warn +root key +it lies beside what looks like database backups: purser-2026-11-24\.sql\.gz\n/)
-    expect(out).toMatch(/FAIL +root key +others may write in \S+ \(mode 0777\)\n/)
+    expect(out).toMatch(
+      /warn +root key +it is stored beside what look like database backups: purser-2026-11-24\.sql\.gz\n/,
+    )
+    expect(out).toMatch(/FAIL +root key +others can write to \S+ \(mode 0777\)\n/)
 
     expect(out).toContain('the server refuses to start')
     chmodSync(dir, 0o2775)
     const group = await diagnose(withKey(path))
-    expect(group.out).toMatch(/FAIL +root key +others may write in \S+ \(mode 2775\)\n/)
+    expect(group.out).toMatch(/FAIL +root key +others can write to \S+ \(mode 2775\)\n/)
     expect(group.out).not.toContain('the server refuses to start')
 
     const given = { ...settings(folder()), PURSER_ROOT_KEY: generateRootKey() }
@@ -90,16 +92,16 @@ describe('the data directory', () => {
     const { code, first } = await diagnose(settings('/proc/1'))
     expect([code, first]).toEqual([
       1,
-      expect.stringMatching(/^FAIL  data directory  \/proc\/1 can't be written \(E\w+\)$/),
+      expect.stringMatching(/^FAIL  data directory  cannot write to \/proc\/1 \(E\w+\)$/),
     ])
   })
 
   it('that is a file, or can not be made', async () => {
     const file = join(folder(), 'data')
     writeFileSync(file, '')
-    expect((await diagnose(settings(file))).first).toBe(`FAIL  data directory  ${file} is no directory`)
+    expect((await diagnose(settings(file))).first).toBe(`FAIL  data directory  ${file} is not a directory`)
     const { first } = await diagnose(settings('/proc/none/purser-data'))
-    expect(first).toBe("FAIL  data directory  /proc/none/purser-data is missing and can't be made in /proc")
+    expect(first).toBe('FAIL  data directory  /proc/none/purser-data is missing and cannot be created in /proc')
   })
 
   it('in which others may write, or read the bootstrap token', async () => {
@@ -107,19 +109,19 @@ describe('the data directory', () => {
     writeFileSync(join(dir, 'bootstrap-token'), 'purser_boot_x\n')
     chmodSync(join(dir, 'bootstrap-token'), 0o644)
     expect((await diagnose(settings(dir))).first).toBe(
-      `FAIL  data directory  ${dir}/bootstrap-token has mode 0644: others may use it`,
+      `FAIL  data directory  ${dir}/bootstrap-token has mode 0644: others can access it`,
     )
     chmodSync(dir, 0o777)
     expect((await diagnose(settings(dir))).first).toBe(
-      `FAIL  data directory  ${dir} has mode 0777: others may write in it`,
+      `FAIL  data directory  ${dir} has mode 0777: others can write to it`,
     )
   })
 
   it('on a full disk', () => {
     const [mib, gib] = [2 ** 20, 2 ** 30]
-    expect(judgeRoom(10 * mib, 100 * gib)).toMatchObject([{ level: 'fail', what: '10 MiB of 100.0 GiB are free' }])
-    expect(judgeRoom(200 * mib, 100 * gib)).toMatchObject([{ level: 'warn' }])
-    expect(judgeRoom(2 * gib, 100 * gib)).toEqual([])
+    expect(judgeFreeSpace(10 * mib, 100 * gib)).toMatchObject([{ level: 'fail', what: '10 MiB of 100.0 GiB are free' }])
+    expect(judgeFreeSpace(200 * mib, 100 * gib)).toMatchObject([{ level: 'warn' }])
+    expect(judgeFreeSpace(2 * gib, 100 * gib)).toEqual([])
   })
 })
 
@@ -139,13 +141,13 @@ describe('the listener', () => {
   it('whose port another program has', async () => {
     const where = await takenBy('220 mail.example.org ESMTP\r\n')
     const { first, out } = await diagnose({ ...settings(folder()), PURSER_LISTEN: where })
-    expect(first).toBe(`FAIL  listener  ${where} is taken by another program, which is no Purser`)
+    expect(first).toBe(`FAIL  listener  ${where} is in use by another program`)
     expect(out).toContain('ss -ltnp')
   })
 
   it('on an address that is no address of this host', async () => {
     const { first } = await diagnose({ ...settings(folder()), PURSER_LISTEN: '192.0.2.1:8443' })
-    expect(first).toMatch(/^FAIL  listener  192\.0\.2\.1:8443 can't be listened on \(E\w+\)$/)
+    expect(first).toMatch(/^FAIL  listener  cannot listen on 192\.0\.2\.1:8443 \(E\w+\)$/)
   })
 
   it('where this Purser answers, ready; and one of another trust domain', async () => {
@@ -160,7 +162,7 @@ describe('the listener', () => {
 
     const other = { ...env, PURSER_DATA_DIR: folder(), PURSER_TRUST_DOMAIN: 'other.example' }
     expect((await diagnose(other)).first).toBe(
-      `FAIL  listener  ${where} is taken by the Purser of example.org, not of other.example`,
+      `FAIL  listener  ${where} is in use by the Purser of example.org, not of other.example`,
     )
   })
 })
@@ -194,7 +196,7 @@ describe('a certificate in files', () => {
     const { env, certFile } = files('no PEM', identities.good.key)
     expect((await diagnose(env)).first).toBe(`FAIL  certificate  ${certFile} holds no PEM certificate`)
     const gone = { ...env, PURSER_TLS_CERT_FILE: '/nonexistent' }
-    expect((await diagnose(gone)).first).toBe("FAIL  certificate  /nonexistent can't be read (ENOENT)")
+    expect((await diagnose(gone)).first).toBe('FAIL  certificate  cannot read /nonexistent (ENOENT)')
   })
 
   it('for other names than the public URL’s, and soon over: works, and is warned of', async () => {
@@ -202,7 +204,7 @@ describe('a certificate in files', () => {
     chmodSync(keyFile, 0o644)
     const { code, first, out } = await diagnose(env)
     expect([code, first]).toEqual([0, `warn  certificate  ${certFile} expires in 1 days`])
-    expect(out).toContain('is for DNS:elsewhere.test, and not for purser.example.org, the host of the public URL')
+    expect(out).toContain('is for DNS:elsewhere.test, not for purser.example.org, the host of the public URL')
     expect(out).toContain(`${keyFile} has mode 0644`)
     expect((await diagnose(env, '--strict')).code).toBe(1)
   })
@@ -223,7 +225,7 @@ describe('on the embedded store', () => {
     const { code, out } = await diagnose(settings(dataDir))
     expect(out).not.toMatch(/^(?:FAIL|warn|skipped)/m)
     expect(code).toBe(0)
-    const words = ['root key +opens the keyring', 'schema +up to date', 'keys +root-ca until', 'log +agrees with']
+    const words = ['root key +decrypts the keyring', 'schema +up to date', 'keys +root-ca until', 'log +agrees with']
     for (const word of words) expect(out).toMatch(new RegExp(`\nok +${word}`))
     expect(statSync(join(dataDir, 'log-head')).mtimeMs).toBe(before)
 
@@ -240,7 +242,7 @@ describe('on the embedded store', () => {
   it('a root key of another database', async () => {
     const env = { ...settings(dataDir), PURSER_ROOT_KEY: generateRootKey() }
     expect((await diagnose(env)).first).toMatch(
-      /^FAIL  root key  it is not this database's: local-\w+ is given, local-\w+ is needed$/,
+      /^FAIL  root key  it belongs to another database: this is local-\w+, local-\w+ is needed$/,
     )
   })
 
@@ -255,7 +257,7 @@ describe('on the embedded store', () => {
   it('before the first start nothing is wrong, and nothing is made', async () => {
     const fresh = join(folder(), 'data')
     const { code, out } = await diagnose(settings(fresh))
-    expect([code, out]).toEqual([0, expect.stringContaining('is not there yet: the first start makes it')])
+    expect([code, out]).toEqual([0, expect.stringContaining('does not exist yet: the first start creates it')])
     expect(statSync(fresh, { throwIfNoEntry: false })).toBeUndefined()
     const dir = folder()
     await diagnose(settings(dir))

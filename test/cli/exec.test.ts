@@ -134,7 +134,7 @@ describe('what the command is given', () => {
     expect(statSync(dir).isDirectory() && readdirSync(dir)).toEqual(['token'])
     execFileSync('chmod', ['777', dir])
     const other = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], says('1'))
-    expect((await other.ran).err).toContain('may be written by others')
+    expect((await other.ran).err).toContain('is not safe for secrets')
     expect(other.lines()).toEqual([])
   })
 
@@ -188,9 +188,9 @@ describe('what the command is given', () => {
     ['a zero byte', ['--secret', 'prod/odd#zero'], 1, 'zero byte'],
     ['two in one place', ['--secret', 'prod/db=A', '--secret', 'prod/one=A'], 2, 'two secrets'],
     ['no path', ['--secret', `NO PATH ${canary}`], 2, 'give path'],
-    ['a file elsewhere', ['--secret', 'prod/db=file:../x'], 2, 'plain name'],
-    ['a signal for variables', ['--secret', 'prod/db', '--on-change', 'signal:SIGHUP'], 2, 'does not change'],
-    ['no signal', ['--secret', 'prod/db=file:x', '--on-change', 'signal:SIGKILL'], 2, '--on-change is'],
+    ['a file elsewhere', ['--secret', 'prod/db=file:../x'], 2, 'file name'],
+    ['a signal for variables', ['--secret', 'prod/db', '--on-change', 'signal:SIGHUP'], 2, 'cannot change'],
+    ['no signal', ['--secret', 'prod/db=file:x', '--on-change', 'signal:SIGKILL'], 2, '--on-change must be'],
   ])('nothing is run for %s', async (_, flags, code, words) => {
     const { ran, lines } = await exec(flags, says('1'))
     const done = await ran

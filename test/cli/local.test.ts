@@ -33,7 +33,7 @@ describe('root-key generate', () => {
 
     const again = await cli(['root-key', 'generate', '--out', path])
     expect(again.code).toBe(2)
-    expect(again.err).toContain('exists already')
+    expect(again.err).toContain('it exists')
     expect(readFileSync(path, 'utf8')).toBe(key)
   })
 

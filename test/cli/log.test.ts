@@ -58,7 +58,7 @@ describe.each(bothStores)('log new-epoch (%s)', (store) => {
     const { code, out, err } = await run(reason)
     expect(code).toBe(0)
     expect(out).toMatch(/^epoch +2, after \d+ entries of epoch 1\n/)
-    expect(out).toMatch(/\nlost +entries \d+ to \d+, which \S+log-head knows of\n/)
+    expect(out).toMatch(/\nlost +entries \d+ to \d+, by the head in \S+log-head\n/)
     expect(out).toMatch(/\nended +\d+ sessions/)
     expect(out).toMatch(/\nreplaced +root-ca, issuing-ca, jwt-es256, jwt-rs256\n/)
     expect(err).toContain('purser log open')

@@ -119,7 +119,7 @@ describe('workload', () => {
     const token = await issuer.token({ sub: 'repo:7' })
     const { code, out, err } = await run(`workload create seven --from-proof ${file('seven.jwt', token)}`)
     expect({ code, out }).toEqual({ code: 0, out: log })
-    expect(err).toBe('from the proof, not verified: oidc:sub=repo:7\n')
+    expect(err).toBe('read from the proof, not verified: oidc:sub=repo:7\n')
     expect(purser.logs.join('')).not.toContain(token)
     expect(
       (await purser.call('GET', '/api/v1/workloads/seven', undefined, { token: purser.admin })).body.match,
@@ -133,7 +133,7 @@ describe('workload', () => {
     const { code, err } = await run(`workload create x --from-proof ${file('other.jwt', await other.token())}`)
     expect({ code, err }).toEqual({
       code: 2,
-      err: `purser: no attestor takes proofs of https://other.example for ${audience}\n`,
+      err: `purser: no attestor accepts proofs of https://other.example for ${audience}: create one, or name one with --attestor\n`,
     })
   })
 
@@ -232,7 +232,7 @@ describe('workload', () => {
     expect(await run('workload enable web')).toMatchObject({ code: 0, out: log })
     const stale = await run('workload delete seven --revision 9')
     expect(stale.code).toBe(3)
-    expect(stale.err).toContain('it is at revision 1 now')
+    expect(stale.err).toContain('read the current state, revision 1')
     expect(await run('workload delete seven')).toMatchObject({ code: 0, out: log })
     expect((await run('workload get seven')).code).toBe(3)
   })
@@ -317,7 +317,7 @@ describe('join-token', () => {
     await run('workload create agent --attestor join')
     const { code, out, err } = await run('join-token create agent --lifetime 1h --uses 2')
     expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/^purser_join_[\w-]{43}\n$/) })
-    expect(err).toMatch(/^tok_[0-9a-f]+: for agent, good 2 times until /)
+    expect(err).toMatch(/^tok_[0-9a-f]+: for agent, usable 2 times until /)
     expect(err).not.toContain('purser_join_')
   })
 
@@ -340,14 +340,14 @@ describe('revoke', () => {
     const all = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
     expect(all.out).toMatch(/^revoked 1 session /)
     const again = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
-    expect(again.out).toMatch(/^revoked nothing that was live /)
+    expect(again.out).toMatch(/^revoked nothing: nothing of it was valid /)
   })
 
   it('names the block that it left, which is listed and released', async () => {
     const spiffeId = 'spiffe://example.org/lab/orders'
     const { out } = await run(`revoke --spiffe-id ${spiffeId} --because keyCompromise`)
     const id = /rev_[0-9a-f]+/.exec(out)?.[0] ?? ''
-    expect(out).toMatch(`the SPIFFE ID  is refused until: purser revocation release ${id}`)
+    expect(out).toMatch(`the SPIFFE ID  is blocked until: purser revocation release ${id}`)
     expect((await run('revocation list')).out).toMatch(new RegExp(`^${id} +${spiffeId} +\\S+ +keyCompromise$`, 'm'))
     expect((await run(`revocation release ${id}`)).code).toBe(3)
     const released = await run(`revocation release ${id} --reason rebuilt`)

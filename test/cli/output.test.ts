@@ -129,7 +129,7 @@ describe('an explanation in words', () => {
       'refused     no_workload: No entry matches.',
       'attestor    prod-eu',
       'facts       k8s:ns=prod',
-      'entry web   k8s:sa is nothing, wanted web or www',
+      'entry web   k8s:sa is nothing, expected web or www',
       'entry old   matches, but is disabled',
       'what to do  register one',
       '',

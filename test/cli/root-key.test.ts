@@ -92,9 +92,9 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
     const { code, out, err } = await run()
     expect({ code, out }).toEqual({
       code: 0,
-      out: expect.stringMatching(/^root key local-\w+: 2 wrapping keys are under it now\n$/),
+      out: expect.stringMatching(/^root key local-\w+: encrypts 2 wrapping keys\n$/),
     })
-    expect(err).toContain('for every replica')
+    expect(err).toContain('on every replica')
     expect(out + err).not.toContain(newKey)
     const again = await run(['-o', 'json'])
     expect(JSON.parse(again.out)).toMatchObject({ rewrapped: 0 })
@@ -116,9 +116,9 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
 
   it('doctor knows that the key at hand is the one from before', async () => {
     const { out } = await cli(['doctor'], { env: place.env() })
-    expect(out).toMatch(/^FAIL +root key +it is the one from before `purser root-key rotate` \(\d{4}-/m)
-    expect(out).toContain('give every replica the new root key')
+    expect(out).toMatch(/^FAIL +root key +it is the key from before `purser root-key rotate` \(\d{4}-/m)
+    expect(out).toContain('set PURSER_ROOT_KEY_FILE to the new root key')
     const { out: good } = await cli(['doctor'], { env: { ...place.env(), PURSER_ROOT_KEY: newKey } })
-    expect(good).toMatch(/^ok +root key +opens the keyring/m)
+    expect(good).toMatch(/^ok +root key +decrypts the keyring/m)
   })
 })

@@ -164,7 +164,7 @@ describe('from KV version 2', () => {
 
     const told = await from([])
     expect(short(told).toSorted()).toEqual(expected)
-    expect(told.items.find((item) => item.from === 'gone')?.why).toContain('deleted or destroyed there')
+    expect(told.items.find((item) => item.from === 'gone')?.why).toContain('deleted or destroyed in Vault')
     expect(await value('app/db')).toEqual({ password: canary })
     expect(await value('app/db/replica')).toEqual({ password: 'replica', port: 5432 })
     expect(await value('app')).toEqual({ a: [1, { b: null }] })
@@ -206,8 +206,8 @@ describe('from KV version 2', () => {
     vault.secrets.set('two/A', [{ data: { n: 2 } }])
     const told = await from(['--rename-lower'])
     expect(told.items.map((item) => item.why)).toEqual([
-      expect.stringContaining('would come from two/a'),
-      expect.stringContaining('would come from two/A'),
+      expect.stringContaining('would also come from two/a'),
+      expect.stringContaining('would also come from two/A'),
     ])
   })
 
@@ -238,7 +238,7 @@ describe('from KV version 2', () => {
     expect(more.items.find((item) => item.from === 'hist/long')).toMatchObject({ did: 'changed', version: 16 })
     await purser.asAdmin('PUT', '/api/v1/secrets/hist/gaps', { data: { n: 'mine' } }, { 'if-match': '"2"' })
     const other = await from(['--prefix', 'hist', '--all-versions'])
-    expect(other.items.find((item) => item.from === 'hist/gaps')?.why).toContain('another history')
+    expect(other.items.find((item) => item.from === 'hist/gaps')?.why).toContain('a different history')
     expect(await value('hist/gaps')).toEqual({ n: 'mine' })
   })
 
@@ -303,14 +303,14 @@ describe('from a file of environment variables', () => {
   })
 
   it.each([
-    ['a line that is none', `A=1\n${canary}`, 'line 2: must be NAME=value'],
-    ['an open quote', `A="${canary}`, 'line 1: a quote that is opened'],
-    ['a name twice', `A=1\nB=2\nA=${canary}`, 'line 3: this name is there already'],
-    ['something behind', `A="1" ${canary}`, 'line 1: something stands behind'],
+    ['a line that is none', `A=1\n${canary}`, 'line 2: expected NAME=value'],
+    ['an open quote', `A="${canary}`, 'line 1: the quote is not closed'],
+    ['a name twice', `A=1\nB=2\nA=${canary}`, 'line 3: the name is used twice'],
+    ['something behind', `A="1" ${canary}`, 'line 1: unexpected text'],
     ['an escape that is none', `A="\\d${canary}"`, 'use single quotes'],
-    ['a line that goes on', 'A=1\\\n2', 'must be in double quotes'],
-    ['a value that some take for a comment', `A=1\nB=#${canary}`, 'line 2: is it a value?'],
-    ['a comment that some take for a value', `A= # ${canary}`, 'line 1: is it a value?'],
+    ['a line that goes on', 'A=1\\\n2', 'needs double quotes'],
+    ['a value that some take for a comment', `A=1\nB=#${canary}`, 'line 2: # is ambiguous'],
+    ['a comment that some take for a value', `A= # ${canary}`, 'line 1: # is ambiguous'],
   ])('%s is refused by its line, and not shown', async (_, text, words) => {
     const { code, out, err } = await run(['--from-env', file('bad.env', text), '--to', 'web/bad'])
     expect({ code, out }).toEqual({ code: 2, out: '' })
@@ -337,14 +337,14 @@ describe('from JSON and YAML', () => {
   })
 
   it.each([
-    ['a number that is not as JSON writes it', `a/b: { password: 0123 }`, 'line 1: is it text?'],
-    ['a number with an exponent', `a/b:\n  password: 1e3`, 'line 2: is it text?'],
-    ['a truth value in other letters', `a/b: { password: True }`, 'is it text?'],
+    ['a number that is not as JSON writes it', `a/b: { password: 0123 }`, 'line 1: ambiguous value'],
+    ['a number with an exponent', `a/b:\n  password: 1e3`, 'line 2: ambiguous value'],
+    ['a truth value in other letters', `a/b: { password: True }`, 'ambiguous value'],
     ['a name twice', `a/b: { x: ${canary} }\na/b: { x: 1 }`, 'DUPLICATE_KEY'],
     ['an alias', `a/b: &x { y: ${canary} }\na/c: *x`, 'line 2: aliases'],
     ['a name that is no text', `1: { x: ${canary} }`, 'names must be text'],
-    ['no YAML', `a: [${canary}`, 'is no YAML'],
-    ['a list', `- ${canary}`, 'must hold an object'],
+    ['no YAML', `a: [${canary}`, 'invalid YAML'],
+    ['a list', `- ${canary}`, 'is not an object of paths'],
   ])('%s is refused, and not shown', async (_, yaml, words) => {
     const { code, out, err } = await run(['--from-yaml', file('bad.yaml', yaml)])
     expect({ code, out }).toEqual({ code: 2, out: '' })

@@ -99,11 +99,11 @@ describe('a rotation', () => {
     )
     expect((await run(`rotation set prod/db --file ${policy} --revision 0`)).code).toBe(3)
     expect(await done('rotation show prod/db')).toContain('alphabet: alphanumeric')
-    expect(await done('status')).toBe('no rotation is under way\n')
+    expect(await done('status')).toBe('no rotation is in progress\n')
 
     for (const pod of pods) expect((await pod.fetch()).status).toBe(200)
     expect(await done('rotate prod/db --deadline 1h')).toMatch(
-      /^rotation of prod\/db begun, version 2 {2}rot_\w+ {2}log /,
+      /^rotation of prod\/db started, version 2 {2}rot_\w+ {2}log /,
     )
     await pass(1)
     await pods[0]?.fetch()

@@ -64,7 +64,7 @@ describe('a value on the command line is refused, and never repeated', () => {
     const { code, out, err } = await run(argv, '{}')
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).not.toContain(canary)
-    expect(err).toMatch(/standard input|no path|unknown option/)
+    expect(err).toMatch(/stdin|not a valid path|unknown option/)
   })
 })
 
@@ -78,7 +78,7 @@ describe('what is no value is refused, and never repeated', () => {
   ])('%s', async (_, more, stdin) => {
     const { code, out, err } = await run(['put', 'prod/none', ...more], stdin)
     expect({ code, out }).toEqual({ code: 2, out: '' })
-    expect(err).toMatch(/standard input (is no JSON|must hold a JSON object)/)
+    expect(err).toMatch(/standard input (is not valid JSON|is not a JSON object)/)
     expect(err).not.toContain('hunter2')
   })
 
@@ -94,10 +94,10 @@ describe('what is no value is refused, and never repeated', () => {
   })
 
   it.each<[string[], string]>([
-    [['--file', 'x', '--field', 'a'], 'not both'],
+    [['--file', 'x', '--field', 'a'], 'cannot be combined'],
     [['--file', '/nonexistent'], "can't read /nonexistent (ENOENT)"],
     [['--file-field', 'a'], 'name=file'],
-    [['--newline'], '--newline goes with --field'],
+    [['--newline'], '--newline needs --field'],
     [['--version', '-1'], 'whole number'],
   ])('put %j', async (more, words) => {
     const { code, err } = await run(['put', 'prod/none', ...more], '{}')
@@ -165,7 +165,7 @@ describe('put, patch and get', () => {
   it('of a member that is not there names those that are, and no value', async () => {
     const { code, out, err } = await run(['get', 'prod/db/password', '--field', 'toString', ...why])
     expect({ code, out }).toEqual({ code: 2, out: '' })
-    expect(err).toContain('it has: password')
+    expect(err).toContain('its members are: password')
     expect(err).not.toContain('second')
   })
 
@@ -173,7 +173,7 @@ describe('put, patch and get', () => {
     for (const version of ['0', '1', '7']) {
       const { code, out, err } = await run(['put', 'prod/db/password', '--version', version], '{ "password": "third" }')
       expect({ code, out }).toEqual({ code: 3, out: '' })
-      expect(err).toContain('nothing was changed here')
+      expect(err).toContain('nothing was written')
       expect(err).toContain('purser secret history prod/db/password')
       expect(err).not.toContain('third')
     }
@@ -188,7 +188,7 @@ describe('put, patch and get', () => {
     const left = Date.parse(items[0]?.expiresAt ?? '') - Date.now()
     expect(left).toBeGreaterThan(3000_000)
     expect(left).toBeLessThanOrEqual(3600_000)
-    expect((await run(['patch', 'prod/nowhere'], '{}')).err).toContain('purser secret put makes it')
+    expect((await run(['patch', 'prod/nowhere'], '{}')).err).toContain('create it with purser secret put')
   })
 
   it('of as many members as a value may have, and no more', async () => {
@@ -301,7 +301,7 @@ describe('edit', () => {
 
   it.each([
     ['an editor that fails', 'exit 3', 1, 'ended with 3'],
-    ['what is no JSON', 'echo hunter2 > "$1"', 2, 'what you saved is no JSON'],
+    ['what is no JSON', 'echo hunter2 > "$1"', 2, 'the saved file is not valid JSON'],
     ['a file that the editor took away', 'rm "$1"', 1, 'ENOENT'],
   ])('%s: nothing is written, and nothing is left', async (name, body, code, words) => {
     const ran = await edit(editor(name.replaceAll(' ', '-'), body))
@@ -325,7 +325,7 @@ describe('edit', () => {
     expect(await editing).toMatchObject({
       code: 3,
       out: '',
-      err: expect.stringContaining('somebody wrote it meanwhile'),
+      err: expect.stringContaining('so nothing was written'),
     })
     expect(await done(['get', 'prod/edited', '--field', 'password', ...why])).toBe('theirs')
     nothingLeft()

@@ -101,7 +101,7 @@ describe('a start that fails', () => {
     const purser = serve({ ...env, PURSER_WORKERS: workers })
     expect((await purser.ended).code).toBe(5)
     expect(purser.err()).toBe(
-      "purser: the database can't be reached (ECONNREFUSED): see DATABASE_URL; `purser doctor` says more\n",
+      "purser: the database can't be reached (ECONNREFUSED): check DATABASE_URL, or run `purser doctor`\n",
     )
     expect(purser.out() + purser.err()).not.toContain('hunter2')
   })

@@ -45,7 +45,7 @@ describe('--help', () => {
   it('of the whole lists the exit codes', async () => {
     const { code, out } = await cli(['--help'])
     expect(code).toBe(0)
-    expect(out).toMatch(/Exit codes: 0 done, 1 failed, 2 .* 3 .*\n.* 4 .* 5 /)
+    expect(out).toMatch(/Exit codes: 0 success, 1 failure, 2 .* 3 .*\n.* 4 .* 5 /)
   })
 })
 
@@ -60,12 +60,12 @@ describe('wrong words end with 2, on stderr, and stdout stays empty', () => {
     [['workload', 'create', 'web', '--jwt-lifetime', 'soon'], '15m'],
     [['workload', 'create', 'web', '--file', 'x', '--attestor', 'y'], 'leave the other options out'],
     [['workload', 'apply'], '--file'],
-    [['join-token', 'create', 'web', '--uses', '0'], 'whole number from 1'],
+    [['join-token', 'create', 'web', '--uses', '0'], 'whole number, 1 or more'],
     [['keys', 'rotate', 'everything'], 'Allowed choices are ca, jwt, keyring, log'],
     [['dev', '--port', '99999'], 'a port'],
     [['dev', 'more'], 'too many arguments'],
-    [['revoke'], 'say what to revoke, by one option'],
-    [['revoke', '--jti', 'a', '--session', 'b'], 'by one option'],
+    [['revoke'], 'give exactly one option'],
+    [['revoke', '--jti', 'a', '--session', 'b'], 'give exactly one option'],
     [['explain'], 'give one of'],
     [['explain', 'req_1', '--proof', 'x'], 'give one of'],
     [['explain', '--attestor', 'x'], 'give one of'],

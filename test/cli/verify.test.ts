@@ -54,9 +54,9 @@ describe('verify', () => {
     const { jwt } = await lab.get()
     const { code, out } = await run(['verify', '-'], server(), `${jwt}\n`)
     expect(code).toBe(0)
-    expect(out).toMatch(/ok +signature +that key signed it, with ES256/)
-    expect(out).toMatch(/- +audience +for payments/)
-    expect(out).toMatch(/- +revocation +not asked: that takes PURSER_API_TOKEN/)
+    expect(out).toMatch(/ok +signature +valid, ES256/)
+    expect(out).toMatch(/- +audience +payments/)
+    expect(out).toMatch(/- +revocation +not checked: it needs PURSER_API_TOKEN/)
     expect(out).toMatch(/\nverified\n$/)
     expect(out).not.toContain(jwt)
   })
@@ -69,11 +69,11 @@ describe('verify', () => {
     const path = await put(`Authorization: Bearer ${jwt}\n`)
     const before = await run(['verify', path, '--audience', 'payments'], env())
     expect(before).toMatchObject({ code: 0, err: '' })
-    expect(before.out).toMatch(new RegExp(`ok +revocation +Purser says that it counts: session ${session} of web`))
+    expect(before.out).toMatch(new RegExp(`ok +revocation +Purser reports it as active: session ${session} of web`))
     await revoke({ jti })
     const after = await run(['verify', path, '--audience', 'payments'], env())
-    expect(after).toMatchObject({ code: 4, err: expect.stringContaining('it does not verify') })
-    expect(after.out).toMatch(/FAILED +revocation +Purser says that it does not count/)
+    expect(after).toMatchObject({ code: 4, err: expect.stringContaining('verification failed') })
+    expect(after.out).toMatch(/FAILED +revocation +Purser reports it as inactive/)
     expect(after.out.match(/FAILED/g)).toHaveLength(1)
   })
 
@@ -81,7 +81,7 @@ describe('verify', () => {
     const { jwt } = await lab.get()
     const { code, out } = await run(['verify', await put(jwt)], { ...server(), PURSER_API_TOKEN: 'purser_api_x' })
     expect(code).toBe(0)
-    expect(out).toMatch(/- +revocation +it could not be asked: .*401/)
+    expect(out).toMatch(/- +revocation +could not be checked: .*401/)
   })
 
   test('a join token is not spent on a question', async () => {
@@ -89,13 +89,16 @@ describe('verify', () => {
     const join_ = join(dir, 'join')
     await writeFile(join_, `purser_join_${'a'.repeat(43)}`)
     const { code, out } = await run(['verify', await put(jwt), '--proof-file', join_])
-    expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/- +revocation +not asked: a join token/) })
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(/- +revocation +not checked, since it would use up the join token/),
+    })
   })
 
   test('a token in the argument is judged, and warned of', async () => {
     const { jwt } = await lab.get()
     const { code, err } = await run(['verify', jwt])
-    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('seen by everybody on this machine') })
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('other users of this machine can see') })
     expect(err).not.toContain(jwt)
   })
 
@@ -105,7 +108,7 @@ describe('verify', () => {
     const before = await run(['verify', path])
     expect(before).toMatchObject({ code: 0, err: '' })
     expect(before.out).toContain(serialNumber)
-    expect(before.out).toMatch(/ok +revocation +the CRL of .* does not name/)
+    expect(before.out).toMatch(/ok +revocation +the CRL of .* does not list/)
     expect(before.out).toMatch(/ok +revocation \(CA\) +the CRL of /)
     await revoke({ serialNumber })
     const after = await run(['verify', path, '-o', 'json'])
@@ -116,7 +119,7 @@ describe('verify', () => {
       {
         check: 'revocation',
         state: 'failed',
-        detail: expect.stringMatching(`names serial ${serialNumber.replace(/^0+/, '')}`),
+        detail: expect.stringMatching(`lists serial ${serialNumber.replace(/^0+/, '')}`),
       },
     ])
   })
@@ -125,8 +128,8 @@ describe('verify', () => {
     const { leaf } = await lab.get()
     const { code, out } = await run(['verify', await put(leaf)])
     expect(code).toBe(4)
-    expect(out).toMatch(/FAILED +chain +.*is the chain left out/)
-    expect(out).toMatch(/- +revocation +not asked: it is refused already/)
+    expect(out).toMatch(/FAILED +chain +.*the chain is incomplete/)
+    expect(out).toMatch(/- +revocation +not checked: another check failed/)
   })
 
   test('what `purser credentials` wrote, offline too', async () => {
@@ -146,7 +149,7 @@ describe('verify', () => {
 describe('jwt', () => {
   test.each([
     ['2 without a proof', ['payments', '--proof-file', '/nonexistent'], 2, 'no_proof'],
-    ['2 for nobody', [''], 2, 'an audience is text'],
+    ['2 for nobody', [''], 2, 'the audience is empty'],
     ['2 for a header in JSON', ['payments', '--header', '-o', 'json'], 2, 'give one'],
     ['3 for an audience that is not granted', ['elsewhere'], 3, 'not_granted'],
     ['5 where nobody is there', ['payments', '--addr', 'https://127.0.0.1:1'], 5, 'unreachable'],
@@ -281,10 +284,10 @@ describe('with a join token, which is bound at its use to a key', () => {
     const env = { ...server(), PURSER_JOIN_TOKEN: token }
     const before = await issued()
     const who = await run(['whoami'], env)
-    expect(who).toMatchObject({ code: 2, out: '', err: expect.stringContaining('a join token is used up by asking') })
+    expect(who).toMatchObject({ code: 2, out: '', err: expect.stringContaining('the join token was not sent') })
     const files = ['credentials', '--out', join(dir, 'none'), '--no-x509', '--audience', 'payments']
     const without = await run(files, env)
-    expect(without).toMatchObject({ code: 2, out: '', err: expect.stringContaining('leave --no-x509 out') })
+    expect(without).toMatchObject({ code: 2, out: '', err: expect.stringContaining('remove --no-x509') })
     expect(who.err + without.err).not.toContain(token)
     expect(await issued()).toEqual(before)
     // The token is as good as it was.
@@ -303,7 +306,7 @@ describe('with a join token, which is bound at its use to a key', () => {
     const before = await issued()
     const { code, out } = await run(['verify', '-'], env, jwt)
     expect(code).toBe(0)
-    expect(out).toMatch(/- +revocation +not asked: a join token is not spent on it/)
+    expect(out).toMatch(/- +revocation +not checked, since it would use up the join token/)
     expect(await issued()).toEqual(before)
   })
 })

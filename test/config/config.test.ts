@@ -103,8 +103,8 @@ test.each<[string, Record<string, string>, string]>([
     { PURSER_INSECURE_HTTP: 'loopback', PURSER_TLS_CERT_FILE: '/c', PURSER_TLS_KEY_FILE: '/k' },
     'contradicts',
   ],
-  ['everybody as a proxy', { PURSER_TRUSTED_PROXIES: '10.0.0.1,0.0.0.0/0' }, 'is everybody'],
-  ['all of IPv6 as a proxy', { PURSER_TRUSTED_PROXIES: '::/0' }, 'is everybody'],
+  ['everybody as a proxy', { PURSER_TRUSTED_PROXIES: '10.0.0.1,0.0.0.0/0' }, 'covers every address'],
+  ['all of IPv6 as a proxy', { PURSER_TRUSTED_PROXIES: '::/0' }, 'covers every address'],
   ['a network too long', { PURSER_TRUSTED_PROXIES: '10.0.0.0/33' }, 'must be an IP address or a network'],
   ['a network of words', { PURSER_TRUSTED_PROXIES: 'lan' }, 'must be an IP address or a network'],
   ['an empty item', { PURSER_TRUSTED_PROXIES: '10.0.0.1,,10.0.0.2' }, 'empty item'],
@@ -165,7 +165,7 @@ test.each<[string, Record<string, string>, string]>([
     { PURSER_CA_SIGN_SECONDS: '86400' },
     'must be more than PURSER_KEY_PUBLISH_SECONDS',
   ],
-  ['a root shorter than its issuing CA', { PURSER_CA_ROOT_SECONDS: '600000' }, 'what an issuing CA lives'],
+  ['a root shorter than its issuing CA', { PURSER_CA_ROOT_SECONDS: '600000' }, 'the lifetime of an issuing CA'],
   ['a path of two lines', { PURSER_DATA_DIR: '/a\n/b' }, 'must be one line'],
 ])('refused: %s', (_what, env, words) => {
   const found = faults({ env: { ...min, ...env } })

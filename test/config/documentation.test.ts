@@ -1,4 +1,4 @@
-/** docs/configuration.md is written from the table: `npx vitest run test/config -u` writes it anew. */
+/** docs/configuration.md is generated from the tables: `npx vitest run test/config -u` updates it. */
 import { format, resolveConfig } from 'prettier'
 import { expect, test } from 'vitest'
 import { otherNames, settings } from '../../src/config/names.ts'
@@ -6,18 +6,20 @@ import type { Setting } from '../../src/config/setting.ts'
 
 const head = `# Configuration
 
-<!-- Written from src/config/names.ts by test/config/documentation.test.ts. Edit there. -->
+<!-- Generated from src/config/names.ts by test/config/documentation.test.ts. Edit there. -->
 
-The server reads its settings once, at start, from the first of these places that has them:
+The server reads its settings once, at start. For each setting, the first of these sources counts:
 
-1. a flag of the command line, where the verb has one;
+1. a flag of the command, if there is one;
 2. the environment;
-3. the YAML file that \`PURSER_CONFIG\` names: the same settings, nested, as the second column says (\`tls.certFile\` is \`certFile\` under \`tls\`);
-4. what a verb such as \`purser dev\` starts from, and the defaults below.
+3. the YAML file that \`PURSER_CONFIG\` names: the same settings, nested as in the second column (\`tls.certFile\` is \`certFile\` under \`tls\`);
+4. the defaults of a command such as \`purser dev\`, then the defaults below.
 
-A setting marked *or file* may be read from a file instead: \`DATABASE_URL_FILE=/run/secrets/db\`, in YAML \`database: { urlFile: /run/secrets/db }\`. One line end at the end of the file is dropped.
-Giving a setting twice in one place, an empty value, and a name that nothing reads are faults; all faults are reported at once. Names that Kubernetes adds for a Service called \`purser\` are ignored.
-Lists are written \`a,b,c\`, in YAML also as lists; an empty list is nobody. Paths are relative to where the server was started.
+A setting marked *or file* can also be read from a file: \`DATABASE_URL_FILE=/run/secrets/db\`, in YAML \`database: { urlFile: /run/secrets/db }\`. A final line break in the file is dropped.
+
+The server does not start if a setting is set twice in one source, has an empty value, or has an unknown name. It reports all faults at once. Variables that Kubernetes adds for a Service called \`purser\` are ignored.
+
+A list is written \`a,b,c\`, in YAML also as a list. Paths are relative to the working directory of the server.
 `
 
 function line(row: Setting<unknown>): string {
@@ -32,15 +34,15 @@ test('docs/configuration.md says what the table says', async () => {
     head,
     '## Server',
     '',
-    '| environment | YAML | value | default | what it is |',
+    '| environment | YAML | value | default | description |',
     '|---|---|---|---|---|',
     ...rows.map(line),
     '',
     '## Clients',
     '',
-    'Read by the SDK, the agent and the `purser` command from the environment alone.',
+    'The SDK, the agent and the `purser` command read these from the environment.',
     '',
-    '| environment | what it is |',
+    '| environment | description |',
     '|---|---|',
     ...Object.entries(otherNames)
       .filter(([name]) => name !== 'PURSER_CONFIG')

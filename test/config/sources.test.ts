@@ -54,17 +54,17 @@ test('a file that cannot be read is a fault, with the reason', () => {
 test('a setting given twice in one place is a fault', () => {
   const files = { '/w': '1' }
   expect(faults({ env: { ...min, PURSER_WORKERS: '1', PURSER_WORKERS_FILE: '/w' }, files })).toEqual([
-    'PURSER_WORKERS: is given twice: leave out PURSER_WORKERS or PURSER_WORKERS_FILE',
+    'PURSER_WORKERS: is set twice: leave out PURSER_WORKERS or PURSER_WORKERS_FILE',
   ])
   expect(faults({ env: min, yaml: 'workers: 1\nworkersFile: /w\n', files })).toEqual([
-    '/etc/purser.yaml:1 workers: is given twice: leave out /etc/purser.yaml:1 workers or /etc/purser.yaml:2 workersFile',
+    '/etc/purser.yaml:1 workers: is set twice: leave out /etc/purser.yaml:1 workers or /etc/purser.yaml:2 workersFile',
   ])
   expect(faults({ env: { ...min, PURSER_ROOT_KEY: rootKey, PURSER_ROOT_KEY_FILE: '/k' } })).toHaveLength(1)
 })
 
 test('an empty value is a fault, an empty list is nobody', () => {
   expect(faults({ env: { ...min, PURSER_LISTEN: '' } })).toEqual([
-    'PURSER_LISTEN: is empty: give it a value or leave it out',
+    'PURSER_LISTEN: is empty: set a value or leave it out',
   ])
   expect(faults({ env: { PURSER_TRUST_DOMAIN: '' } })).toHaveLength(1)
   expect(read({ env: { ...min, PURSER_TRUSTED_PROXIES: '' } }).trustedProxies).toEqual([])
@@ -102,7 +102,7 @@ test.each([
     'log:\n  levle: info\n',
     ['/etc/purser.yaml:2 log.levle: is not a setting: did you mean log.level?'],
   ],
-  ['a group that holds a value', 'log: info', ['/etc/purser.yaml:1 log: must hold settings, each as name: value']],
+  ['a group that holds a value', 'log: info', ['/etc/purser.yaml:1 log: must hold settings as name: value']],
   ['a list where one value is expected', 'listen: [a, b]', ['/etc/purser.yaml:1 listen: must be one plain value']],
   ['a map where one value is expected', 'workers: { a: 1 }', ['/etc/purser.yaml:1 workers: must be one plain value']],
   ['nothing', 'workers:', ['/etc/purser.yaml:1 workers: must be one plain value']],
@@ -112,13 +112,9 @@ test.each([
     ['/etc/purser.yaml:1 fetchAllow: must be a list of plain values'],
   ],
   ['a list of lists', 'fetchAllow: [[a]]', ['/etc/purser.yaml:1 fetchAllow: must be a list of plain values']],
-  [
-    'the same name twice',
-    'workers: 1\nworkers: 2\n',
-    ['/etc/purser.yaml:2: is not the YAML that is expected (DUPLICATE_KEY)'],
-  ],
-  ['no YAML', 'a: [', ['/etc/purser.yaml:1: is not the YAML that is expected (BAD_COLLECTION_TYPE)']],
-  ['a list at the top', '- a', ['/etc/purser.yaml:1: must hold settings, each as name: value']],
+  ['the same name twice', 'workers: 1\nworkers: 2\n', ['/etc/purser.yaml:2: is not valid YAML (DUPLICATE_KEY)']],
+  ['no YAML', 'a: [', ['/etc/purser.yaml:1: is not valid YAML (BAD_COLLECTION_TYPE)']],
+  ['a list at the top', '- a', ['/etc/purser.yaml:1: must hold settings as name: value']],
   [
     'an octal-looking number, as written',
     'workers: 010',
@@ -128,11 +124,11 @@ test.each([
   ['a name that every object has', '__proto__: { a: 1 }', ['/etc/purser.yaml:1 __proto__: is not a setting']],
 ])('the file: %s', (_what, yaml, expected) => {
   const found = faults({ env: min, yaml })
-  if (yaml === 'a: [') expect(found[0]).toMatch(/^\/etc\/purser\.yaml:1: is not the YAML that is expected \([A-Z_]+\)$/)
+  if (yaml === 'a: [') expect(found[0]).toMatch(/^\/etc\/purser\.yaml:1: is not valid YAML \([A-Z_]+\)$/)
   else expect(found).toEqual(expected)
 })
 
 test('an anchor is refused: values are plain', () => {
   const bomb = 'limits: &a { burstSeconds: 1 }\nkeys: *a\n'
-  expect(faults({ env: min, yaml: bomb })).toEqual(['/etc/purser.yaml:2 keys: must hold settings, each as name: value'])
+  expect(faults({ env: min, yaml: bomb })).toEqual(['/etc/purser.yaml:2 keys: must hold settings as name: value'])
 })

@@ -1,4 +1,4 @@
-/** `purser audit export`: the log as JSON lines, as they come. */
+/** `purser audit export`: streams the log as JSON lines. */
 import { writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
@@ -22,20 +22,16 @@ type Flags = ServerFlags & {
 export function addExport(group: Command, io: Io): void {
   const command = group
     .command('export')
-    .summary('write the log as JSON lines that verify offline')
+    .summary('export the log as JSON lines that verify offline')
     .description(
-      'Every entry with its nonce, the tree that they stand in, and its signed head. The export is itself an entry of the log.',
+      'Exports every entry with its nonce, the Merkle tree, and the signed head. The export is itself recorded in the log.',
     )
-    .option(
-      '--since <time>',
-      'from the first entry of this time on: a time, or a duration before now such as 1h',
-      pointInTime,
-    )
-    .option('--until <time>', 'to the last entry before this time', pointInTime)
-    .option('--epoch <number>', 'this epoch alone', positive)
-    .option('--from <index>', 'the first index of the epoch', whole)
-    .option('--to <index>', 'the index after the last one', whole)
-    .option('-f, --file <file>', 'write to a new file (0600) instead of the standard output')
+    .option('--since <time>', 'only entries since this time: a time, or a duration before now such as 1h', pointInTime)
+    .option('--until <time>', 'only entries before this time', pointInTime)
+    .option('--epoch <number>', 'only this epoch', positive)
+    .option('--from <index>', 'first index in the epoch', whole)
+    .option('--to <index>', 'index after the last one', whole)
+    .option('-f, --file <file>', 'write to a new file with mode 0600 instead of stdout')
     .option('--force', 'overwrite the file')
     .action(async ({ file, force, ...flags }: Flags) => {
       const { since, until, epoch, from, to } = flags
@@ -45,14 +41,14 @@ export function addExport(group: Command, io: Io): void {
           try {
             await write(reply)
           } catch (error) {
-            throw new CliError(`the export is not whole (${codeOf(error)}): run it again`, exitCodes.unreachable)
+            throw new CliError(`the export is incomplete (${codeOf(error)}): run it again`, exitCodes.unreachable)
           }
           return String(reply.headers['purser-log-index'])
         }
         const index = await (file === undefined
           ? transfer((reply) => pipeline(reply, io.stdout, { end: false }))
           : writeWholeFile(file, { force }, (handle) => transfer((reply) => writeFile(handle, reply))))
-        remark(io, `this export is entry ${index} of the log`)
+        remark(io, `the log records this export as entry ${index}`)
       })
     })
   withExamples(

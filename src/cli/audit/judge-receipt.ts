@@ -1,4 +1,4 @@
-/** One receipt, judged by itself and against heads that were kept. */
+/** Verifies a receipt, also against signed heads that the caller kept. */
 import {
   type ExportReport,
   type Problem,
@@ -11,8 +11,8 @@ import {
 
 export type Verdict = Pick<ExportReport, 'ok' | 'proved' | 'notExcluded' | 'problems' | 'problemCount'>
 
-/** @throws VerifyError `bad_key` for a key of the caller's */
-export function judgeReceipt(receipt: unknown, vkeys: readonly string[], kept: readonly string[]): Verdict {
+/** @throws VerifyError `bad_key` for an invalid key */
+export function judgeReceipt(receipt: unknown, vkeys: readonly string[], notes: readonly string[]): Verdict {
   const proved: string[] = []
   const open: string[] = []
   const problems: Problem[] = []
@@ -27,10 +27,10 @@ export function judgeReceipt(receipt: unknown, vkeys: readonly string[], kept: r
   attempt('bad_receipt', () => {
     const { index, checkpoint, entry } = verifyReceipt(receipt, { vkeys })
     proved.push(
-      `${checkpoint.origin}: entry ${index} is in the log as it stands here: ${told(entry)}`,
-      `its head over ${checkpoint.size} entries is signed by the log's key`,
+      `${checkpoint.origin}: the log holds entry ${index} unchanged: ${summary(entry)}`,
+      `the log's key signed the head over ${checkpoint.size} entries`,
     )
-    for (const note of kept) {
+    for (const note of notes) {
       attempt('bad_checkpoint', () => compare(openCheckpoint(note, vkeys), checkpoint))
     }
   })
@@ -40,25 +40,25 @@ export function judgeReceipt(receipt: unknown, vkeys: readonly string[], kept: r
     const proof = growthIn(receipt)
     if (old.origin === head.origin && old.size === head.size) {
       verifyGrowth(old, head, [])
-      proved.push(`${which} is of this very log`)
+      proved.push(`${which} belongs to this log`)
     } else if (old.origin === head.origin && old.size < head.size && proof && grew(old, head, proof)) {
-      proved.push(`the log only grew since ${which} was signed`)
-    } else open.push(`that the log was another one when ${which} was signed: the receipt does not hold what it takes`)
+      proved.push(`the log only grew since ${which}`)
+    } else open.push(`that ${which} belongs to another log: the receipt has no consistency proof for it`)
   }
 
   const notExcluded = [
     ...open,
-    'that the log was rewritten since: compare with an export, or with a head that others keep',
-    'that the log showed others another history: no witness was asked',
+    'that the log was rewritten later: compare with an export, or with a head that others keep',
+    'that others were shown a different log: no witness was consulted',
   ]
   const ok = problems.length === 0
   return { ok, proved: ok ? proved : [], notExcluded: ok ? notExcluded : [], problems, problemCount: problems.length }
 }
 
-const told = ({ action, outcome, time }: Record<string, unknown>): string =>
+const summary = ({ action, outcome, time }: Record<string, unknown>): string =>
   [action, outcome, time].map(String).join(' ')
 
-/** A proof since another size proves nothing here, and nothing against the log either. */
+/** A consistency proof from another size proves nothing, neither for the log nor against it. */
 function grew(old: SignedCheckpoint, head: SignedCheckpoint, proof: readonly string[]): boolean {
   try {
     verifyGrowth(old, head, proof)

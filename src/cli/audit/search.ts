@@ -1,4 +1,4 @@
-/** `purser audit search`: entries that hold all the given facts, and which indexes were looked at. */
+/** `purser audit search`: entries that match all filters, and the range of indexes that was searched. */
 import { type Command, Option } from 'commander'
 import { type Api, type ServerFlags, withApi } from '../api.ts'
 import type { QueryOf, Schemas } from '../api-types.ts'
@@ -8,52 +8,52 @@ import { pointInTime, positive, withExamples, withOutput, withServer } from '../
 import { type OutputFlags, remark, show, table } from '../output.ts'
 
 const filters = {
-  actor: 'an operator, a SPIFFE ID, or a kind of actor',
-  session: 'a session, ses_…',
-  spiffeId: 'whom it was given to',
-  workload: 'the name of the workload entry',
-  attestor: 'the name of the attestor',
-  selector: 'a verified fact, key=value',
-  action: 'such as credentials.issue',
+  actor: 'operator, SPIFFE ID, or kind of actor',
+  session: 'session, ses_…',
+  spiffeId: 'SPIFFE ID of the workload',
+  workload: 'name of the workload entry',
+  attestor: 'name of the attestor',
+  selector: 'verified fact, key=value',
+  action: 'action, such as credentials.issue',
   outcome: 'granted, refused, failed, intended or completed',
-  reason: 'the code of a refusal',
-  serialNumber: 'of a certificate',
-  sha256: 'of a certificate, or of its public key',
-  jti: 'of a JWT',
-  path: 'a secret path',
-  requestId: 'req_…',
-  sourceIp: 'where the request came from',
-  since: 'not before this time, or this duration before now, such as 1h',
-  until: 'before this time',
-  epoch: 'another epoch than the present one',
+  reason: 'code of a refusal',
+  serialNumber: 'serial number of a certificate',
+  sha256: 'SHA-256 of a certificate or its public key',
+  jti: 'jti of a JWT',
+  path: 'path of a secret',
+  requestId: 'request id, req_…',
+  sourceIp: 'IP address of the client',
+  since: 'only entries since this time, or this duration before now, such as 1h',
+  until: 'only entries before this time',
+  epoch: 'epoch of the log (default: the current one)',
 } as const satisfies Partial<Record<keyof Query, string>>
 
 type Query = QueryOf<'GET', '/api/v1/audit/entries'>
 type Page = Schemas['EntryList']
-type Found = Omit<Page, 'nextCursor'> & { more: boolean }
+type Result = Omit<Page, 'nextCursor'> & { more: boolean }
 type Flags = ServerFlags & OutputFlags & Pick<Query, keyof typeof filters | 'order'> & { limit: number }
 
 const dashed = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 export function addSearch(group: Command, io: Io): void {
-  const command = group.command('search').summary('find entries that hold all the given facts, newest first')
+  const command = group.command('search').summary('find entries that match all filters, newest first')
   for (const [name, about] of Object.entries(filters)) {
     if (name === 'since' || name === 'until') command.option(`--${name} <time>`, about, pointInTime)
     else if (name === 'epoch') command.option('--epoch <number>', about, positive)
     else command.option(`--${dashed(name)} <value>`, about)
   }
   command
-    .addOption(new Option('--order <order>', 'by index').choices(['asc', 'desc']))
-    .option('-n, --limit <count>', 'how many entries at most', positive, 50)
+    .addOption(new Option('--order <order>', 'order by index').choices(['asc', 'desc']))
+    .option('-n, --limit <count>', 'maximum number of entries', positive, 50)
     .action(async (flags: Flags) => {
-      const found = await withApi(io, flags, (api) => search(api, flags))
-      show(io, flags, found, ({ items }) =>
+      const result = await withApi(io, flags, (api) => search(api, flags))
+      show(io, flags, result, ({ items }) =>
         table(items.map(row), ['INDEX', 'TIME', 'ACTION', 'OUTCOME', 'WHO', 'WHAT']),
       )
-      const { range, redacted, more } = found
-      const gone = redacted > 0 ? `, of which retention took ${redacted}` : ''
-      remark(io, `looked at entries ${range.from} to ${range.to - 1} of epoch ${range.epoch}${gone}`)
-      if (more) remark(io, 'there is more: raise --limit, or narrow the search')
+      const { range, redacted, more } = result
+      const note = redacted > 0 ? `, of which ${redacted} are redacted` : ''
+      remark(io, `searched entries ${range.from} to ${range.to - 1} of epoch ${range.epoch}${note}`)
+      if (more) remark(io, 'there are more entries: raise --limit, or narrow the search')
     })
   withExamples(
     withOutput(withServer(command)),
@@ -63,25 +63,25 @@ export function addSearch(group: Command, io: Io): void {
   )
 }
 
-/** Page after page; pages that looked long and found nothing are gone on from too. */
-async function search(api: Pick<Api, 'call'>, flags: Flags): Promise<Found> {
+/** Reads page by page; a page may be empty although the search goes on. */
+async function search(api: Pick<Api, 'call'>, flags: Flags): Promise<Result> {
   const { limit, addr: _addr, caFile: _caFile, caSha256: _caSha256, output: _output, ...selection } = flags
   const pageFrom = async (cursor: string | undefined, left: number): Promise<Page> => {
     const query = { ...selection, limit: Math.min(left, 200), cursor }
     return (await api.call('GET', '/api/v1/audit/entries', { query })).body
   }
   let page = await pageFrom(undefined, limit)
-  let found = foundIn(page)
-  while (page.nextCursor !== null && found.items.length < limit) {
-    page = await pageFrom(page.nextCursor, limit - found.items.length)
-    found = join(found, foundIn(page))
+  let result = resultOf(page)
+  while (page.nextCursor !== null && result.items.length < limit) {
+    page = await pageFrom(page.nextCursor, limit - result.items.length)
+    result = join(result, resultOf(page))
   }
-  return found
+  return result
 }
 
-const foundIn = ({ nextCursor, ...page }: Page): Found => ({ ...page, more: nextCursor !== null })
+const resultOf = ({ nextCursor, ...page }: Page): Result => ({ ...page, more: nextCursor !== null })
 
-function join(before: Found, next: Found): Found {
+function join(before: Result, next: Result): Result {
   return {
     ...next,
     items: [...before.items, ...next.items],
@@ -109,14 +109,14 @@ function resourceOf({ resource, detail }: Schemas['Entry']): string | undefined 
 }
 
 function issued(entry: Schemas['Entry']): string {
-  const given = issuedIn(entry)
+  const { x509, jwts = [], secrets = [], leases = [], accessToken, apiToken } = issuedIn(entry) ?? {}
   const parts = [
-    ...(given?.x509 ? [`certificate ${given.x509.serialNumber.slice(0, 8)}…`] : []),
-    ...(given?.jwts ?? []).map((jwt) => `JWT for ${jwt.audience.join(' ')}`),
-    ...(given?.secrets ?? []).map(({ path, version }) => `${path} version ${version}`),
-    ...(given?.leases ?? []).map(({ id, database }) => `lease ${id} in ${database}`),
-    ...(given?.accessToken ? ['access token'] : []),
-    ...(given?.apiToken ? ['API token'] : []),
+    ...(x509 ? [`certificate ${x509.serialNumber.slice(0, 8)}…`] : []),
+    ...jwts.map((jwt) => `JWT for ${jwt.audience.join(' ')}`),
+    ...secrets.map(({ path, version }) => `${path} version ${version}`),
+    ...leases.map(({ id, database }) => `lease ${id} in ${database}`),
+    ...(accessToken ? ['access token'] : []),
+    ...(apiToken ? ['API token'] : []),
   ]
   return parts.length === 0 ? '-' : parts.join(', ')
 }

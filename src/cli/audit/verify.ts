@@ -1,32 +1,32 @@
-/** `purser audit verify`: an export or a receipt, offline; by @purser/sdk/verify alone, as anybody else would. */
+/** `purser audit verify`: verifies an export or a receipt offline, with @purser/sdk/verify alone. */
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { type Problem, VerifyError, linesOf, verifyExport } from '@purser/sdk/verify'
 import type { Command } from 'commander'
 import { CliError, type Io, exitCodes } from '../io.ts'
-import { again, withExamples, withOutput } from '../options.ts'
+import { repeated, withExamples, withOutput } from '../options.ts'
 import { type OutputFlags, createStyle, printable, show } from '../output.ts'
 import { readText } from '../settings.ts'
 import { type Verdict, judgeReceipt } from './judge-receipt.ts'
 
 type Flags = OutputFlags & { key?: string[]; checkpoint?: string[]; receipt?: string[] }
-type Kept = { vkeys: string[]; checkpoints: string[]; receipts: unknown[] }
+type Evidence = { vkeys: string[]; checkpoints: string[]; receipts: unknown[] }
 
 export function addVerify(group: Command, io: Io): void {
   const command = group
     .command('verify')
     .summary('verify an export or a receipt, offline')
     .description(
-      'Says what is proved, what is wrong and where, and what could not be excluded. Asks nobody: give the keys and whatever you kept from a place that the makers of the file can not write to.',
+      'Reports what is proved, what is wrong and where, and what cannot be excluded. Works offline: take the keys, checkpoints and receipts from a place that the operators of the server cannot change.',
     )
-    .argument('<file>', 'an export, a receipt, or a reply that holds one; - for the standard input')
-    .option('--key <vkey>', "the log's public key (PURSER_LOG_KEY); one for each epoch", again)
-    .option('--checkpoint <file>', 'a signed head that you kept', again)
-    .option('--receipt <file>', 'a receipt that you kept', again)
+    .argument('<file>', 'an export, a receipt, or a reply with a receipt; - for stdin')
+    .option('--key <vkey>', "the log's public key (PURSER_LOG_KEY); repeat for each epoch", repeated)
+    .option('--checkpoint <file>', 'a signed head that you kept; may be repeated', repeated)
+    .option('--receipt <file>', 'a receipt that you kept; may be repeated', repeated)
     .action(async (file: string, flags: Flags) => {
-      const verdict = await judge(io, file, keptBy(io, flags))
-      show(io, flags, verdict, (verdict) => words(io, verdict))
-      if (!verdict.ok) throw new CliError('it does not verify', exitCodes.unverified)
+      const verdict = await judge(io, file, evidenceOf(io, flags))
+      show(io, flags, verdict, () => textOf(io, verdict))
+      if (!verdict.ok) throw new CliError('verification failed', exitCodes.unverified)
     })
   withExamples(
     withOutput(command),
@@ -35,10 +35,13 @@ export function addVerify(group: Command, io: Io): void {
   )
 }
 
-function keptBy(io: Io, flags: Flags): Kept {
+function evidenceOf(io: Io, flags: Flags): Evidence {
   const vkeys = flags.key ?? (io.env.PURSER_LOG_KEY ? [io.env.PURSER_LOG_KEY] : [])
   if (vkeys.length === 0) {
-    throw new CliError("give the log's public key: --key, or PURSER_LOG_KEY; /log/keys lists them", exitCodes.usage)
+    throw new CliError(
+      "the log's public key is missing: give --key or set PURSER_LOG_KEY; /log/keys lists the keys",
+      exitCodes.usage,
+    )
   }
   return {
     vkeys,
@@ -47,25 +50,26 @@ function keptBy(io: Io, flags: Flags): Kept {
   }
 }
 
-async function judge(io: Io, file: string, kept: Kept): Promise<Verdict> {
+async function judge(io: Io, file: string, evidence: Evidence): Promise<Verdict> {
   const lines = linesOf(bytesOf(file === '-' ? io.stdin : createReadStream(file)))
   try {
     const first = await lines.next()
     const text = first.done ? '' : first.value
-    if (text.includes('"purserExport"')) return await verifyExport(withFirst(text, lines), kept)
+    if (text.includes('"purserExport"')) return await verifyExport(withFirst(text, lines), evidence)
     let rest = text
     for await (const line of lines) rest += `\n${line}`
-    if (kept.receipts.length > 0) throw new CliError('--receipt goes with an export', exitCodes.usage)
-    return judgeReceipt(receiptIn(rest), kept.vkeys, kept.checkpoints)
+    if (evidence.receipts.length > 0)
+      throw new CliError('--receipt needs an export: give the receipt as the file', exitCodes.usage)
+    return judgeReceipt(receiptIn(rest), evidence.vkeys, evidence.checkpoints)
   } catch (error) {
-    // Of the library's errors only that of a bad key comes here: it is the caller's.
+    // The library throws only for an invalid key.
     if (error instanceof VerifyError) throw new CliError(`--key: ${error.message}`, exitCodes.usage)
     if (error instanceof Error && 'syscall' in error) throw new CliError(`can't read ${file}`, exitCodes.usage)
     throw error
   }
 }
 
-/** A stream may have been told to decode: the verifier does that itself. */
+/** A stream may already decode text; the verifier expects bytes. */
 async function* bytesOf(stream: Readable): AsyncGenerator<Buffer> {
   for await (const chunk of stream) yield Buffer.from(chunk)
 }
@@ -75,7 +79,7 @@ async function* withFirst(first: string, rest: AsyncIterable<string>): AsyncGene
   yield* rest
 }
 
-/** A receipt, alone or in the reply that it came with; anything else as it is, for the verifier to refuse. */
+/** A receipt, alone or in a reply. Anything else is returned as it is, and the verifier refuses it. */
 function receiptIn(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text)
@@ -85,7 +89,7 @@ function receiptIn(text: string): unknown {
   }
 }
 
-function words(io: Io, { ok, proved, notExcluded, problems, problemCount }: Verdict): string {
+function textOf(io: Io, { ok, proved, notExcluded, problems, problemCount }: Verdict): string {
   const style = createStyle(io)
   const block = (title: string, items: readonly string[]): string =>
     items.length === 0 ? '' : `${title}\n${items.map((item) => `  ${printable(item)}\n`).join('')}`

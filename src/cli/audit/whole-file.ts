@@ -1,11 +1,11 @@
-/** A file that is whole or absent: written beside its place, and moved there once nothing can fail any more. */
+/** Writes a file completely or not at all: under a temporary name first, then renamed. */
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
 import { CliError, exitCodes } from '../io.ts'
 
 /**
- * A link at the place is replaced rather than followed.
- * @throws CliError, before `fill` runs, where the file cannot be written
+ * A symbolic link is replaced, not followed.
+ * @throws CliError before `fill` runs when the file cannot be written
  */
 export async function writeWholeFile<T>(
   path: string,
@@ -16,9 +16,9 @@ export async function writeWholeFile<T>(
     throw unwritable(path, codeOf(error))
   }
   await checkPlace(path, force)
-  const beside = `${path}.new-${randomBytes(8).toString('hex')}`
+  const temporary = `${path}.new-${randomBytes(8).toString('hex')}`
   try {
-    const file = await open(beside, 'wx', 0o600).catch(fail)
+    const file = await open(temporary, 'wx', 0o600).catch(fail)
     let result: T
     try {
       result = await fill(file)
@@ -27,10 +27,10 @@ export async function writeWholeFile<T>(
     }
     // Another process may have written the file in the meantime.
     await checkPlace(path, force)
-    await rename(beside, path).catch(fail)
+    await rename(temporary, path).catch(fail)
     return result
   } finally {
-    await rm(beside, { force: true }).catch(() => undefined)
+    await rm(temporary, { force: true }).catch(() => undefined)
   }
 }
 
@@ -38,7 +38,7 @@ async function checkPlace(path: string, force: boolean): Promise<void> {
   const present = await lstat(path).catch(() => undefined)
   if (!present) return
   if (!force) throw unwritable(path, 'it exists: name another file, or overwrite it with --force')
-  if (!present.isFile() && !present.isSymbolicLink()) throw unwritable(path, 'it is no regular file: name another')
+  if (!present.isFile() && !present.isSymbolicLink()) throw unwritable(path, 'it is not a regular file: name another')
 }
 
 const unwritable = (path: string, why: string): Error => new CliError(`can't write ${path}: ${why}`, exitCodes.usage)

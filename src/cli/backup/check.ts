@@ -1,4 +1,4 @@
-/** Looks through a database that was put back: whether its values open, and what the lost time may have changed. */
+/** Checks a restored database: whether its values decrypt, and what may have changed after the backup. */
 import { readConfig } from '../../config.ts'
 import { type Offline, openOffline } from '../../start/open-offline.ts'
 import { databaseNames, lastEntries, countOpen } from '../../store/backup.ts'
@@ -12,8 +12,8 @@ type Parts = { now: Date; since?: Date; works?: Works }
 export async function checkBackup(io: Pick<Io, 'env' | 'readFile'>, parts: Parts): Promise<Finding[]> {
   const offline = await openOffline(readConfig({ env: io.env, readFile: io.readFile }))
   try {
-    const { findings, kept } = await lookAtEpoch(offline, parts)
-    const since = parts.since ?? kept
+    const { findings, backupTime } = await lookAtEpoch(offline, parts)
+    const since = parts.since ?? backupTime
     const tried = await withWorks(offline, async (works, admins) => [
       ...(await lookAtValues(offline, { since, works: parts.works ?? works })),
       ...lookAtAdmins(await admins()),
@@ -24,59 +24,60 @@ export async function checkBackup(io: Pick<Io, 'env' | 'readFile'>, parts: Parts
   }
 }
 
-/** Whether the lost time was cut off, and when what is here was kept. */
-async function lookAtEpoch({ db, head }: Offline, { now }: Parts): Promise<{ findings: Finding[]; kept: Date }> {
+/** Checks that a new epoch has begun, and finds out when the backup was taken. */
+async function lookAtEpoch({ db, head }: Offline, { now }: Parts): Promise<{ findings: Finding[]; backupTime: Date }> {
   const check = 'epoch'
   const epochs = await lastEntries(db.knex)
   const before = epochs.findLast(({ epoch }) => epoch < head.epoch)
-  const kept = before?.at ?? epochs.at(-1)?.at ?? now
+  const backupTime = before?.at ?? epochs.at(-1)?.at ?? now
   const { sessions } = await countOpen(db.knex, now)
   const findings: Finding[] = []
   if (head.epoch === 1) {
     findings.push(
       fail(check, 'no new epoch has begun', {
-        why: 'what was given out after the backup is taken as long as it lives, and nobody here knows of it',
-        do: 'end every replica, then: purser log new-epoch --reason "restored"',
+        why: 'credentials issued after the backup stay valid, and this database does not know them',
+        do: 'stop every replica, then: purser log new-epoch --reason "restored"',
       }),
     )
   } else {
-    findings.push(ok(check, `${head.epoch} began after what was kept at ${kept.toISOString()}`))
+    findings.push(ok(check, `epoch ${head.epoch} began after the backup of ${backupTime.toISOString()}`))
   }
-  if (head.epoch > 1 && !head.issuing && sessions === 0) findings.push(ok(check, 'no session of before lives'))
+  if (head.epoch > 1 && !head.issuing && sessions === 0) findings.push(ok(check, 'no earlier session is live'))
   if (head.epoch > 1 && !head.issuing) {
     findings.push(
-      note(check, 'issuing is closed until the review is over', {
-        do: 'make the revocations and blocks of the lost time again, then: purser log open --reason "…"',
+      note(check, 'issuing is closed until the review is done', {
+        do: 'repeat the revocations made after the backup, then: purser log open --reason "…"',
       }),
     )
   }
-  return { findings, kept }
+  return { findings, backupTime }
 }
 
-/** An administrator's password that was replaced in the lost time is known to nobody any more. */
+/** An administrator's password that was rotated after the backup is lost. */
 function lookAtAdmins(admins: Awaited<ReturnType<Admins>>): Finding[] {
-  const of = (is: (fault: string | undefined) => boolean): string[] =>
-    admins.filter(({ fault }) => is(fault)).map(({ name }) => name)
-  const [works, dead] = [of((fault) => fault === undefined), of((fault) => fault === 'wrong_credential')]
-  const untried = of((fault) => fault !== undefined && fault !== 'wrong_credential')
+  const namesWhere = (matches: (fault: string | undefined) => boolean): string[] =>
+    admins.filter(({ fault }) => matches(fault)).map(({ name }) => name)
+  const works = namesWhere((fault) => fault === undefined)
+  const refused = namesWhere((fault) => fault === 'wrong_credential')
+  const untried = namesWhere((fault) => fault !== undefined && fault !== 'wrong_credential')
   return [
-    ...(dead.length > 0
+    ...(refused.length > 0
       ? [
-          fail('databases', `${dead.length} do not take the administrator's password that is kept: ${some(dead)}`, {
-            why: 'it was replaced in the lost time, and nobody knows the new one: no role is made or taken away there',
-            do: 'set another at the server, and give it: purser database replace NAME --file … --password-file …',
+          fail('databases', `${refused.length} refuse the stored administrator's password: ${some(refused)}`, {
+            why: 'it was rotated after the backup, and the new one is lost: no role can be created or dropped there',
+            do: 'set a new password at the database server, then: purser database replace NAME --file … --password-file …',
           }),
         ]
       : []),
-    ...(works.length > 0 ? [ok('databases', `${works.length} take the administrator's password that is kept`)] : []),
+    ...(works.length > 0 ? [ok('databases', `${works.length} accept the stored administrator's password`)] : []),
     ...(untried.length > 0
       ? [
           skipped(
             'databases',
-            `${untried.length} could not be asked whether they take the administrator's password: ${some(untried)}`,
+            `${untried.length} could not be tried with the stored administrator's password: ${some(untried)}`,
             {
-              why: 'the server is not reached from here, or is not one to trust',
-              do: 'purser database check NAME, once a server runs',
+              why: 'the database server cannot be reached from here, or is not trusted',
+              do: 'when a server runs: purser database check NAME',
             },
           ),
         ]
@@ -90,17 +91,17 @@ async function lookAtDatabases({ db }: Offline, now: Date): Promise<Finding[]> {
   const findings: Finding[] = []
   if (rotations > 0) {
     findings.push(
-      warn('rotations', `${rotations} were under way when this was kept`, {
-        why: 'they go on here from where they were, and their target may be further',
+      warn('rotations', `${rotations} were in progress at the time of the backup`, {
+        why: 'they resume from that point, but their target may be further along',
         do: 'purser secret status',
       }),
     )
   }
   if (names.length > 0) {
     findings.push(
-      warn('leases', `roles that were made in the lost time are known to nobody: in ${some(names)}`, {
-        why: `their passwords work until somebody drops them; of before, ${leases} leases are open, and end by themselves`,
-        do: 'the orphan scan of each database drops them: look at its log lines, and at pg_roles',
+      warn('leases', `roles created after the backup may exist in ${some(names)}`, {
+        why: `their passwords work until the roles are dropped; ${leases} leases from before the backup are open and end by themselves`,
+        do: 'the orphan scan of each database drops them: check its log lines, and pg_roles',
       }),
     )
   }

@@ -1,12 +1,12 @@
-/** Every live value: whether it opens, and where a rotator made it, whether it still opens its target. */
+/** Checks every live value: whether it decrypts, and whether a rotated value still works at its target. */
 import { openData, type SecretData } from '../../secrets/value.ts'
 import type { Offline } from '../../start/open-offline.ts'
 import { type RestoredSecret, restoredSecrets } from '../../store/backup.ts'
 import { readVersions } from '../../store/secret-versions.ts'
 import { type Finding, fail, note, ok, skipped, some } from '../doctor/finding.ts'
 
-/** Tries a value at its target; nothing where its rotator has no way to. @throws where it can't be found out */
-export type Works = (asked: {
+/** Tries a value at its target; undefined when its rotator cannot. @throws when the target does not answer */
+export type Works = (value: {
   kind: string
   definition: unknown
   path: string
@@ -36,7 +36,7 @@ export async function lookAtValues(offline: Offline, parts: { since: Date; works
       const data = opened(offline, secret, row)
       if (data) seen.opened++
       else seen.lost.push(secret.path)
-      if (data && secret.rotator !== undefined) await tryOne(secret, data, parts.works, seen)
+      if (data && secret.rotator !== undefined) await tryValue(secret, data, parts.works, seen)
     }
     const last = secrets.at(-1)
     if (!last || secrets.length < page) return findingsOf(seen)
@@ -56,12 +56,12 @@ function opened(
   }
 }
 
-async function tryOne(secret: RestoredSecret, data: SecretData, works: Works | undefined, seen: Seen): Promise<void> {
+async function tryValue(secret: RestoredSecret, data: SecretData, works: Works | undefined, seen: Seen): Promise<void> {
   const { path, rotator: kind = '', definition } = secret
-  // What went wrong may quote what was tried: it counts as not tried.
-  const answer = await works?.({ kind, definition, path, data }).catch(() => undefined)
-  if (answer === undefined) seen.untried.push(`${path} (${kind})`)
-  else if (answer) seen.tried.push(path)
+  // The error may quote the value, so it is dropped: the value counts as not tried.
+  const accepted = await works?.({ kind, definition, path, data }).catch(() => undefined)
+  if (accepted === undefined) seen.untried.push(`${path} (${kind})`)
+  else if (accepted) seen.tried.push(path)
   else seen.dead.push(path)
 }
 
@@ -69,34 +69,34 @@ function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Seen)
   const findings: Finding[] = []
   if (lost.length > 0) {
     findings.push(
-      fail('values', `${lost.length} do not open: ${some(lost, max)}`, {
-        why: 'their rows were changed, or the wrapping key that they are under is not in this database',
-        do: 'put a new version of each: purser secret put',
+      fail('values', `${lost.length} do not decrypt: ${some(lost, max)}`, {
+        why: 'their rows were changed, or their wrapping key is not in this database',
+        do: 'write a new version of each: purser secret put',
       }),
     )
-  } else findings.push(ok('values', `${count} live values open with this root key`))
+  } else findings.push(ok('values', `${count} live values decrypt with this root key`))
   if (dead.length > 0) {
     findings.push(
-      fail('rotators', `${dead.length} live values open their target no more: ${some(dead, max)}`, {
-        why: 'they were rotated in the lost time: the target has a newer one, which is not here',
-        do: 'rotate each again (purser secret rotate), or put the value that the target has',
+      fail('rotators', `${dead.length} live values no longer work at their target: ${some(dead, max)}`, {
+        why: 'they were rotated after the backup: the target has a newer value, which is lost',
+        do: 'rotate each again (purser secret rotate), or write the value that the target has',
       }),
     )
   }
-  if (tried.length > 0) findings.push(ok('rotators', `${tried.length} live values open their target`))
+  if (tried.length > 0) findings.push(ok('rotators', `${tried.length} live values work at their target`))
   if (untried.length > 0) {
     findings.push(
       skipped('rotators', `${untried.length} live values were not tried at their target: ${some(untried, max)}`, {
-        why: 'their rotator has no way to, or the target is not reached from here; it may have a newer one',
+        why: 'their rotator cannot try values, or the target cannot be reached from here; it may have a newer value',
         do: 'try each by hand, or rotate it again: purser secret rotate',
       }),
     )
   }
   if (behind.length > 0) {
     findings.push(
-      note('versions', `${behind.length} changed within a day before what was kept, or since: ${some(behind, max)}`, {
-        why: 'what changes often has likely changed in the lost time too, and its next version number comes a second time',
-        do: 'ask who writes them: purser secret history PATH says who that is',
+      note('versions', `${behind.length} changed less than a day before the backup, or since: ${some(behind, max)}`, {
+        why: 'they have probably changed after the backup too, and their next version number will be used twice',
+        do: 'ask their writers, whom purser secret history PATH names',
       }),
     )
   }

@@ -1,4 +1,4 @@
-/** Whether what is kept still opens its target, for the look through a database that was put back. */
+/** Tries stored credentials at their targets, for the check of a restored database. */
 import type { Offline } from '../../start/open-offline.ts'
 import { createRandomBytes } from '../../start/random.ts'
 import { asAdmin } from '../../secrets/databases/admin.ts'
@@ -11,16 +11,16 @@ import type { Works } from './values.ts'
 const isConfig = (value: unknown): value is RotatorConfig =>
   typeof value === 'object' && value !== null && 'kind' in value && typeof value.kind === 'string'
 
-/** A policy's part for its rotator. */
+/** The rotator's configuration in a policy. */
 const rotatorOf = (definition: unknown): RotatorConfig | undefined =>
   typeof definition === 'object' && definition !== null && 'rotator' in definition && isConfig(definition.rotator)
     ? definition.rotator
     : undefined
 
-/** Each configured database, and what keeps its administrator out. */
+/** Each configured database, and why its administrator cannot log in. */
 export type Admins = () => Promise<{ name: string; fault?: TargetFault }[]>
 
-/** A webhook can only be told a value, not asked; what is generated opens nothing that Purser knows of. */
+/** Only the postgres rotator can try a value: a webhook only accepts values, and generated values have no target. */
 export async function withWorks<T>(
   { db, keyring }: Offline,
   work: (works: Works, admins: Admins) => Promise<T>,
@@ -32,15 +32,15 @@ export async function withWorks<T>(
     return config?.kind === rotator.kind ? rotator.works?.({ config, path, data }) : undefined
   }
   const admins: Admins = async () => {
-    const found: Awaited<ReturnType<Admins>> = []
+    const databases: Awaited<ReturnType<Admins>> = []
     for (const row of snapshots.current().databases.values()) {
       const fault = await asAdmin({ db, keyring }, row, (session) => session.run('select 1')).then(
         () => undefined,
         (error: unknown) => targetError(error).fault,
       )
-      found.push({ name: row.name, ...(fault && { fault }) })
+      databases.push({ name: row.name, ...(fault && { fault }) })
     }
-    return found
+    return databases
   }
   try {
     return await work(works, admins)

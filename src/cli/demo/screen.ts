@@ -1,19 +1,19 @@
-/** The demo's screen: short aligned lines, each either a fact or something that was checked. */
+/** The output of the demo: aligned lines, each a fact or the result of a check. */
 import type { Io } from '../io.ts'
 import { createStyle, printable } from '../output.ts'
 
 export type Screen = {
   title(text: string): void
   line(text?: string): void
-  /** A row of the step: whether it holds, what, and what came of it. */
+  /** A row with the result of a check. */
   check(holds: boolean, what: string, outcome: string): void
-  /** For what was shown in lines of another form: silent where it holds. */
+  /** A check that prints only a failure. */
   require(holds: boolean, otherwise: string): void
   failures(): number
   checks(): number
 }
 
-const widest = 16
+const columnWidth = 16
 
 export function createScreen(io: Pick<Io, 'stdout' | 'env'>): Screen {
   const style = createStyle(io)
@@ -21,7 +21,7 @@ export function createScreen(io: Pick<Io, 'stdout' | 'env'>): Screen {
   let checks = 0
   const write = (text: string): void => void io.stdout.write(`${text}\n`)
   const cells = (what: string, outcome: string): string =>
-    `${printable(what).padEnd(widest)} ${printable(outcome)}`.trimEnd()
+    `${printable(what).padEnd(columnWidth)} ${printable(outcome)}`.trimEnd()
 
   function mark(holds: boolean, what: string, outcome: string): void {
     write(`  ${holds ? style('green', 'ok  ') : style('red', 'FAIL')} ${cells(what, outcome)}`)

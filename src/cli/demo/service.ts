@@ -1,20 +1,20 @@
 /**
- * What `orders` does with its database all day, and how it moves to a new password: a pool made from the secret, questions
- * without a pause, and a new pool when Purser tells of a new version. In a container it is the same code.
+ * The service `orders`: a connection pool with the credential from the secret, constant queries, and a new pool when the
+ * secret gets a new version. The code in a container is the same.
  */
 import { setTimeout } from 'node:timers/promises'
 import type { Purser, Secret } from '@purser/sdk'
 import { Pool } from 'pg'
-import { type Database, letsIn } from './database.ts'
+import { type Database, canLogIn } from './database.ts'
 
 export type Service = {
-  /** Questions that the database answered, by the role that asked. */
+  /** Successful queries by role. */
   answered: ReadonlyMap<string, number>
   total(): number
   errors: readonly string[]
-  /** What became of each move, in order. */
+  /** Each switch to a new credential, in order. */
   moves: readonly { from: string; to: string; oldStillWorked: boolean }[]
-  /** Waits until so many more were answered. */
+  /** Waits for this many more queries. */
   serve(count: number): Promise<void>
   stop(): Promise<void>
 }
@@ -24,14 +24,14 @@ export const credentialIn = ({ data }: Secret): { username: string; password: st
   password: String(data.password),
 })
 
-/** Asks at a time. */
+/** Concurrent queries. */
 const lanes = 2
 
 export async function startService(database: Database, purser: Purser, path: string): Promise<Service> {
   const answered = new Map<string, number>()
   const errors: string[] = []
   const moves: { from: string; to: string; oldStillWorked: boolean }[] = []
-  const total = (): number => [...answered.values()].reduce((sum, one) => sum + one, 0)
+  const total = (): number => [...answered.values()].reduce((sum, count) => sum + count, 0)
   const stopping = new AbortController()
   const fail = (error: unknown): void => void errors.push(error instanceof Error ? error.message : 'unknown')
 
@@ -39,7 +39,7 @@ export async function startService(database: Database, purser: Purser, path: str
     const { username: user, password } = credentialIn(secret)
     const { host, port, database: name } = database
     const pool = new Pool({ host, port, database: name, user, password, max: lanes, query_timeout: 10_000 })
-    // A connection that ends under a pool that serves is an error like any other.
+    // An idle connection that breaks counts as an error.
     pool.on('error', (error) => {
       if (!stopping.signal.aborted) fail(error)
     })
@@ -53,9 +53,9 @@ export async function startService(database: Database, purser: Purser, path: str
     const [before, from, to] = [pool, credentialIn(secret), credentialIn(next)]
     const fresh = open(next)
     await fresh.query('select 1')
-    moves.push({ from: from.username, to: to.username, oldStillWorked: await letsIn(database, from) })
+    moves.push({ from: from.username, to: to.username, oldStillWorked: await canLogIn(database, from) })
     ;[secret, pool] = [next, fresh]
-    // Ends once what was asked there is answered. That this promise is fulfilled tells Purser that the move is made.
+    // Waits for running queries. When this promise resolves, the SDK acknowledges the version.
     await before.end()
   })
 

@@ -1,4 +1,4 @@
-/** What the demo plays on: a whole Purser on the embedded store in a folder of its own, and an operator's token. */
+/** The environment of the demo: a Purser server on the embedded store in a temporary folder, and an operator's token. */
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,27 +15,27 @@ export type Stage = {
   audience: string
   /** PEM. */
   roots: string
-  /** The log's verification keys, which no later reply is asked for. */
+  /** The verification keys of the log. */
   vkeys: string[]
-  /** As the operator. */
+  /** A client with the operator's token. */
   api: Api
   standIn: StandIn
-  /** A file that a shell reads to become this operator, too. */
+  /** A file for a shell to source, with the operator's environment. */
   envFile: string
-  /** Of somebody else, in which Purser rotates a password. */
+  /** The database in which Purser rotates a password. */
   database: Database | NoDatabase
-  /** What is over before the stage is, the last one first. */
+  /** Registers a clean-up step; they run in reverse order. */
   atEnd(end: () => unknown): void
   stop(): Promise<void>
 }
 
 const trustDomain = 'demo.purser.local'
 
-/** Nothing of it is left when it can't be set, or once it is stopped. */
+/** Everything is removed when it fails, and when it is stopped. */
 export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'purser-demo-'))
   const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
-  /** One that fails keeps none of the others. */
+  /** Runs every step, even after a failure. */
   const stop = async (): Promise<void> => {
     const failures: unknown[] = []
     for (const end of ends.toReversed()) {
@@ -67,7 +67,7 @@ async function build(
   folder: string,
   ends: (() => unknown)[],
 ): Promise<Omit<Stage, 'stop' | 'atEnd' | 'database'>> {
-  // Of the caller's environment nothing is taken: the demo is the same everywhere.
+  // The caller's environment is ignored, so that the demo is the same everywhere.
   const config = readConfig({
     env: {},
     overrides: {

@@ -1,4 +1,4 @@
-/** Three things that somebody with the database might do to history, each done to a copy of its export. */
+/** Three ways to tamper with the log, applied to a copy of its export. */
 import { type Problem, type Receipt, entryLeaf, verifyExport } from '@purser/sdk/verify'
 
 type Line = { epoch?: number; index?: number; entry?: string; nonce?: string; hashes?: string; first?: number }
@@ -9,23 +9,23 @@ function parsed(text: string): Line {
   return isLine(line) ? line : {}
 }
 
-/** A changed copy of the lines: `change` answers the new line, or nothing to leave it out. */
+/** A changed copy of the lines: `change` returns the new line, or undefined to remove it. */
 const copy = (lines: readonly string[], change: (line: Line, text: string) => string | undefined): string[] =>
   lines.flatMap((text) => change(parsed(text), text) ?? [])
 
 const edited = (entry: string): string => entry.replace('/stand-in/', '/stand-by/')
 
-/** One entry says something else than it said. */
+/** Changes an entry. */
 export const edit = (lines: readonly string[], index: number): string[] =>
   copy(lines, (line, text) =>
     line.index === index && line.entry ? JSON.stringify({ ...line, entry: edited(line.entry) }) : text,
   )
 
-/** One entry is gone. */
+/** Removes an entry. */
 export const remove = (lines: readonly string[], index: number): string[] =>
   copy(lines, (line, text) => (line.index === index ? undefined : text))
 
-/** One entry says something else, and the tree's hash of it was made anew to fit. */
+/** Changes an entry and its hash in the tree. */
 export function rewrite(lines: readonly string[], index: number): string[] {
   const changed = edit(lines, index)
   const { entry = '', nonce = '' } = parsed(changed.find((text) => parsed(text).index === index) ?? '{}')
@@ -40,7 +40,7 @@ export function rewrite(lines: readonly string[], index: number): string[] {
   })
 }
 
-/** The first thing that the verifier finds, given what was kept elsewhere. */
+/** The first problem that the verifier finds, with keys and receipts from elsewhere. */
 export async function firstProblem(
   lines: readonly string[],
   kept: { vkeys: readonly string[]; receipts: readonly Receipt[] },

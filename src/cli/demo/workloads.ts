@@ -1,4 +1,4 @@
-/** The demo's workloads: registered by an operator, started by the stand-in, given an identity by Purser. */
+/** The demo's workloads: registered by an operator, and started by the stand-in. */
 import { type Purser, PurserError, connect } from '@purser/sdk'
 import type { Schemas } from '../api-types.ts'
 import type { Database } from './database.ts'
@@ -7,13 +7,13 @@ import type { Stage } from './stage.ts'
 export const names = ['web', 'orders', 'batch'] as const
 export type Name = (typeof names)[number]
 
-/** Whom each may send a JWT to. */
+/** The audience of each workload's JWTs. */
 const audiences: Record<Name, string> = { web: 'orders', orders: 'payments', batch: 'orders' }
 
 export const idOf = ({ trustDomain }: Pick<Stage, 'trustDomain'>, name: Name): string =>
   `spiffe://${trustDomain}/stand-in/${name}`
 
-/** What the password of orders' database is kept as. */
+/** The secret with the credential for the database of orders. */
 export const secretPath = 'orders/db'
 
 const secretsOf = ({ database }: Pick<Stage, 'database'>, name: Name): string[] =>
@@ -38,14 +38,14 @@ export async function register(stage: Stage): Promise<void> {
         jwt: { audiences: [audiences[name]], maxLifetimeSeconds: 300 },
         ...(paths.length > 0 && { secrets: [{ paths, actions: ['read', 'watch'] }] }),
       },
-      // Longer than anybody looks at the demo.
+      // Long enough for any demo.
       maxSessionSeconds: 43_200,
     }
     await api.call('POST', '/api/v1/workloads', { body })
   }
 }
 
-/** Its password goes to Purser, and how it is rotated: two roles take turns, and the earlier waits for who uses it. */
+/** Registers the database, its credential and a rotation policy: two roles alternate, and the old one waits for its consumers. */
 async function registerDatabase({ api }: Stage, { host, port, database, name, admin, first }: Database): Promise<void> {
   const insecure = host === 'localhost' || host.startsWith('127.')
   const definition: Schemas['DatabaseSpec'] = {
@@ -73,15 +73,15 @@ async function registerDatabase({ api }: Stage, { host, port, database, name, ad
   await api.call('PUT', '/api/v1/secrets/{path}:rotation', { ...secret, body: policy })
 }
 
-/** As a container does at its start: the token that it was given, one request, everything verified. */
+/** Attests as a container does at its start: its token, one request, everything verified. */
 export async function attest(stage: Stage, name: Name): Promise<Purser> {
-  const asked = { jwts: [audiences[name]], secrets: secretsOf(stage, name) }
-  const purser = await connect({ ...connection(stage), proof: tokenOf(stage, name), ...asked })
+  const request = { jwts: [audiences[name]], secrets: secretsOf(stage, name) }
+  const purser = await connect({ ...connection(stage), proof: tokenOf(stage, name), ...request })
   stage.atEnd(() => purser.close())
   return purser
 }
 
-/** One that nobody registered. Answers what it was told. */
+/** Attests as an unregistered workload, and returns the refusal. */
 export async function attestStranger(stage: Stage, name: string): Promise<PurserError> {
   try {
     const purser = await connect({ ...connection(stage), proof: tokenOf(stage, name) })

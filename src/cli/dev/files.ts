@@ -1,24 +1,24 @@
-/** What `purser dev` keeps in its data directory, so that it comes up again as it was. */
+/** Files that `purser dev` keeps in its data directory, so that the next start continues. */
 import { type KeyObject, createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The stand-in starts two, so that one can call the other. */
+/** Two workloads, so that one can call the other. */
 export const devWorkloads = ['web', 'orders'] as const
 export type DevWorkload = (typeof devWorkloads)[number]
 
 export type DevFiles = {
-  /** Where the stand-in's token for a workload is, and the environment that its SDK needs. */
+  /** The files with a workload's token from the stand-in, and with the environment for its SDK. */
   workload(name: DevWorkload): { tokenFile: string; envFile: string }
   adminFile: string
-  /** The port of the first start, which is in the issuer's name for good. */
+  /** The port of the first start, which is part of the issuer. */
   port(first: () => Promise<number>): Promise<number>
   standInKey(): KeyObject
   admin(): string | undefined
   keepAdmin(token: string): void
   keepToken(name: DevWorkload, token: string): void
   keepEnv(name: DevWorkload, env: Readonly<Record<string, string>>): void
-  /** What a shell reads to become the operator. */
+  /** A file for a shell to source, with the operator's environment. */
   operatorFile: string
   keepOperator(env: Readonly<Record<string, string>>): void
 }
@@ -32,7 +32,7 @@ export function openDevFiles(dataDir: string): DevFiles {
   const envOf = (name: DevWorkload): string => join(folder, `${name}.env`)
   const read = (path: string): string | undefined => (existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined)
 
-  /** Whole or not at all: curl may read it just now. */
+  /** Atomic, since curl may read the file at the same time. */
   function write(path: string, text: string): void {
     writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 })
     renameSync(`${path}.new`, path)
@@ -48,8 +48,8 @@ export function openDevFiles(dataDir: string): DevFiles {
     workload: (name) => ({ tokenFile: tokenOf(name), envFile: envOf(name) }),
     adminFile,
     async port(first) {
-      const kept = Number(read(portFile))
-      if (Number.isInteger(kept) && kept > 0) return kept
+      const stored = Number(read(portFile))
+      if (Number.isInteger(stored) && stored > 0) return stored
       const port = await first()
       write(portFile, String(port))
       return port

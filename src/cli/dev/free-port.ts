@@ -1,4 +1,4 @@
-/** A port on loopback that nobody listens on: the wanted one, or the next. */
+/** Finds a free port on loopback. */
 import { createServer } from 'node:net'
 import { CliError } from '../io.ts'
 
@@ -9,8 +9,10 @@ const isFree = (port: number): Promise<boolean> =>
     probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
   })
 
-/** @throws CliError where all of `tries` are taken */
-export async function freePort(wanted: number, tries = 50): Promise<number> {
-  for (let port = wanted; port < wanted + tries && port < 65_536; port++) if (await isFree(port)) return port
-  throw new CliError(tries === 1 ? `port ${wanted} is taken` : `the ports from ${wanted} on are taken: see --port`)
+/** @throws CliError when all ports are in use */
+export async function freePort(start: number, tries = 50): Promise<number> {
+  for (let port = start; port < start + tries && port < 65_536; port++) if (await isFree(port)) return port
+  throw new CliError(
+    tries === 1 ? `port ${start} is in use` : `ports ${start} to ${start + tries - 1} are in use: give --port`,
+  )
 }

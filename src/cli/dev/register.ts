@@ -1,4 +1,4 @@
-/** The registrations that a first curl needs: the stand-in as an attestor, and its workloads. */
+/** Registers the stand-in as an attestor, its workloads and a sample secret. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,19 +8,19 @@ import { CliError } from '../io.ts'
 import type { StandIn } from '../stand-in.ts'
 import { type DevFiles, type DevWorkload, devWorkloads } from './files.ts'
 
-/** A sample, which web may read. */
+/** A sample secret, which web may read. */
 export const devSecret = 'dev/web/database'
 
-/** The admin token that was kept, or the one that the first start's bootstrap token is exchanged for. */
+/** The stored admin token, or a new one in exchange for the bootstrap token. */
 export async function adminToken(api: Api, files: DevFiles, dataDir: string): Promise<string> {
-  const kept = files.admin()
-  if (kept !== undefined) {
-    await api.call('GET', '/api/v1/credentials/self', { token: kept }).catch((error: unknown) => {
+  const stored = files.admin()
+  if (stored !== undefined) {
+    await api.call('GET', '/api/v1/credentials/self', { token: stored }).catch((error: unknown) => {
       if (!(error instanceof CliError)) throw error
-      const way = 'stop, run `purser bootstrap --reissue`, remove it, and start again'
-      throw new CliError(`${files.adminFile} is no longer taken: ${way}`, error.exitCode)
+      const remedy = 'stop, delete the file, run `purser bootstrap --reissue`, and start again'
+      throw new CliError(`the token in ${files.adminFile} is no longer valid: ${remedy}`, error.exitCode)
     })
-    return kept
+    return stored
   }
   const bootstrap = readFileSync(join(dataDir, 'bootstrap-token'), 'utf8').trim()
   const { body } = await api.call('POST', '/api/v1/bootstrap', { token: bootstrap })
@@ -28,7 +28,7 @@ export async function adminToken(api: Api, files: DevFiles, dataDir: string): Pr
   return body.token
 }
 
-/** Creates what isn't there, and leaves what is: it may have been changed since. */
+/** Creates what is missing. Existing objects stay, since they may have been changed. */
 export async function register(
   api: Api,
   token: string,

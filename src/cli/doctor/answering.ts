@@ -1,6 +1,6 @@
 /**
- * Who answers on a port of this host. Nobody is verified and nothing is sent but two questions that anyone may ask: what
- * comes back says what is wrong, and no more hangs on it.
+ * Asks a port of this host which server it is. The server is not verified: the two requests are public, and the answer
+ * only goes into a finding.
  */
 import { type IncomingMessage, request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
@@ -16,21 +16,21 @@ export type Answering = {
 const timeoutMs = 3000
 const maxBytes = 65_536
 
-/** Undefined where nobody does who speaks as a Purser. */
-export async function whoAnswers(
+/** Undefined when no Purser server answers. */
+export async function identifyServer(
   { host, port }: { host: string; port: number },
   secure: boolean,
 ): Promise<Answering | undefined> {
-  const to = { host: { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host, port, secure }
-  const info = await getJson(to, '/api/v1/server')
+  const target = { host: { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host, port, secure }
+  const info = await getJson(target, '/api/v1/server')
   const { trustDomain, version } = info ?? {}
   if (typeof trustDomain !== 'string' || typeof version !== 'string') return undefined
-  const { checks } = (await getJson(to, '/readyz')) ?? {}
+  const { checks } = (await getJson(target, '/readyz')) ?? {}
   return { trustDomain, version, failing: Array.isArray(checks) ? checks.flatMap(failingName) : ['/readyz'] }
 }
 
-const failingName = (one: unknown): string[] =>
-  isMembers(one) && one.ok !== true && typeof one.name === 'string' ? [one.name] : []
+const failingName = (check: unknown): string[] =>
+  isMembers(check) && check.ok !== true && typeof check.name === 'string' ? [check.name] : []
 
 function getJson(
   { host, port, secure }: { host: string; port: number; secure: boolean },
@@ -38,8 +38,10 @@ function getJson(
 ): Promise<Record<string, unknown> | undefined> {
   return new Promise((resolve) => {
     const options = { host, port, path, agent: false as const, signal: AbortSignal.timeout(timeoutMs) }
-    const take = (reply: IncomingMessage): void => void readJson(reply).then(resolve, () => resolve(undefined))
-    const sent = secure ? tlsRequest({ ...options, rejectUnauthorized: false }, take) : plainRequest(options, take)
+    const onReply = (reply: IncomingMessage): void => void readJson(reply).then(resolve, () => resolve(undefined))
+    const sent = secure
+      ? tlsRequest({ ...options, rejectUnauthorized: false }, onReply)
+      : plainRequest(options, onReply)
     sent.once('error', () => resolve(undefined))
     sent.end()
   })

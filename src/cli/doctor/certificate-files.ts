@@ -1,4 +1,4 @@
-/** A certificate that is given in files: belongs to its key, is valid now, and names what clients call. */
+/** Checks the certificate files: the key fits, the certificate is valid now, and it names the public host. */
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -6,14 +6,14 @@ import type { Config } from '../../config.ts'
 import { type Finding, codeOf, fail, isWorking, modeOf, ok, warn } from './finding.ts'
 
 const check = 'certificate'
-const why = 'no client can verify the server'
+const why = 'clients cannot verify the server'
 
 export function lookAtCertificate({ tls, publicUrl }: Pick<Config, 'tls' | 'publicUrl'>, now: Date): Finding[] {
   const host = new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')
   if (tls.kind === 'off') return []
   if (tls.kind === 'own-ca') {
-    if (tls.names.includes(host)) return [ok(check, `made by Purser's own CA for ${tls.names.join(', ')}`)]
-    const remedy = `add ${host} to PURSER_TLS_NAMES, unless something in front of Purser answers there`
+    if (tls.names.includes(host)) return [ok(check, `issued by Purser's own CA for ${tls.names.join(', ')}`)]
+    const remedy = `add ${host} to PURSER_TLS_NAMES, unless a proxy in front of Purser has that name`
     return [warn(check, `PURSER_TLS_NAMES lacks ${host}, the host of the public URL`, { why: foreign, do: remedy })]
   }
   const { certFile, keyFile } = tls
@@ -25,7 +25,7 @@ export function lookAtCertificate({ tls, publicUrl }: Pick<Config, 'tls' | 'publ
   if (read.cert instanceof Error || read.key instanceof Error) return unread
   const leaf = leafOf(read.cert)
   if (!leaf) {
-    const remedy = 'write the chain there as PEM, the server’s own certificate first'
+    const remedy = 'write the chain there as PEM, with the server certificate first'
     return [fail(check, `${certFile} holds no PEM certificate`, { why: 'the server does not start', do: remedy })]
   }
   const findings = [
@@ -37,7 +37,7 @@ export function lookAtCertificate({ tls, publicUrl }: Pick<Config, 'tls' | 'publ
   return isWorking(findings) && findings.length === 0 ? [ok(check, `${certFile}, until ${leaf.validTo}`)] : findings
 }
 
-const foreign = 'who calls the server by that name can not verify it'
+const foreign = 'clients that use this name cannot verify the server'
 
 function readText(path: string): string | Error {
   try {
@@ -48,7 +48,7 @@ function readText(path: string): string | Error {
 }
 
 const unreadable = (path: string, error: Error): Finding =>
-  fail(check, `${path} can't be read (${codeOf(error) ?? 'unknown'})`, {
+  fail(check, `cannot read ${path} (${codeOf(error) ?? 'unknown'})`, {
     why: 'the server does not start',
     do: `ls -l ${path}`,
   })
@@ -72,7 +72,7 @@ function aboutPair(leaf: X509Certificate, key: string, files: { certFile: string
   } catch {
     return [fail(check, `${keyFile} holds no private key in PEM without a passphrase`, advice)]
   }
-  const order = leaf.ca ? ': the first certificate is a CA’s; the server’s own comes first' : ''
+  const order = leaf.ca ? ': the first certificate belongs to a CA, but the server certificate must come first' : ''
   return [fail(check, `${keyFile} is not the key of ${certFile}${order}`, advice)]
 }
 
@@ -80,9 +80,9 @@ const soonDays = 7
 
 function aboutTime(leaf: X509Certificate, certFile: string, now: Date): Finding[] {
   const [from, until] = [new Date(leaf.validFrom), new Date(leaf.validTo)]
-  const remedy = `write a renewed one to ${certFile} and its key: the server takes both within a second`
-  if (until <= now) return [fail(check, `${certFile} expired ${until.toISOString()}`, { why, do: remedy })]
-  if (from > now) return [fail(check, `${certFile} is valid from ${from.toISOString()} only`, { why, do: remedy })]
+  const remedy = `write a renewed certificate to ${certFile}, and its key: the server loads both within a second`
+  if (until <= now) return [fail(check, `${certFile} expired at ${until.toISOString()}`, { why, do: remedy })]
+  if (from > now) return [fail(check, `${certFile} is not valid before ${from.toISOString()}`, { why, do: remedy })]
   const days = (until.getTime() - now.getTime()) / 86_400_000
   if (days > soonDays) return []
   return [warn(check, `${certFile} expires in ${Math.floor(days)} days`, { why, do: remedy })]
@@ -91,10 +91,10 @@ function aboutTime(leaf: X509Certificate, certFile: string, now: Date): Finding[
 function aboutName(leaf: X509Certificate, host: string, certFile: string): Finding[] {
   const named = isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)
   if (named !== undefined) return []
-  const names = leaf.subjectAltName ?? 'nobody'
-  const remedy = `have it issued for ${host} as well, unless something in front of Purser answers there`
+  const names = leaf.subjectAltName ?? 'no host'
+  const remedy = `get a certificate for ${host} as well, unless a proxy in front of Purser has that name`
   return [
-    warn(check, `${certFile} is for ${names}, and not for ${host}, the host of the public URL`, {
+    warn(check, `${certFile} is for ${names}, not for ${host}, the host of the public URL`, {
       why: foreign,
       do: remedy,
     }),
@@ -104,7 +104,7 @@ function aboutName(leaf: X509Certificate, host: string, certFile: string): Findi
 function aboutMode(keyFile: string): Finding[] {
   const { mode } = statSync(keyFile)
   if ((mode & 0o077) === 0) return []
-  const danger = 'who has it can pose as this server'
+  const danger = 'a reader of the key can pose as this server'
   return [
     warn(check, `${keyFile} has mode ${modeOf(mode)}: others may read it`, { why: danger, do: `chmod 600 ${keyFile}` }),
   ]

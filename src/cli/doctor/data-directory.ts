@@ -1,4 +1,4 @@
-/** The data directory: there, writable by this user and nobody else, on a disk with room. */
+/** Checks the data directory: it exists, only this user can write to it, and its disk has space. */
 import { randomUUID } from 'node:crypto'
 import { type Stats, existsSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -13,50 +13,50 @@ export function lookAtDataDirectory({ dataDir }: Pick<Config, 'dataDir'>): Findi
   try {
     stats = statSync(dataDir)
   } catch (error) {
-    return codeOf(error) === 'ENOENT' ? notYet(dataDir) : [unusable(`${dataDir} can't be looked at`, error)]
+    return codeOf(error) === 'ENOENT' ? missing(dataDir) : [unusable(`cannot read ${dataDir}`, error)]
   }
-  if (!stats.isDirectory()) return [unusable(`${dataDir} is no directory`)]
-  const closed = writeFault(dataDir)
-  if (closed) return [closed]
+  if (!stats.isDirectory()) return [unusable(`${dataDir} is not a directory`)]
+  const fault = writeFault(dataDir)
+  if (fault) return [fault]
   const { bavail, bsize, blocks } = statfsSync(dataDir)
   const findings = [
     ...aboutOwner(dataDir, stats),
     ...aboutMode(dataDir, stats),
     ...aboutFiles(dataDir),
-    ...judgeRoom(bavail * bsize, blocks * bsize),
+    ...judgeFreeSpace(bavail * bsize, blocks * bsize),
   ]
   return findings.length > 0 ? findings : [ok(check, `${dataDir}, ${sizeOf(bavail * bsize)} free`)]
 }
 
 const why =
-  'the newest signed head, the roots for clients and the bootstrap token are kept there; without them it does not start'
+  'the server keeps the newest signed head, the roots for clients and the bootstrap token there; it does not start without it'
 
 function unusable(what: string, error?: unknown): Finding {
   const code = codeOf(error)
-  const remedy = "make it for the server's user: mkdir -m 700 and chown, or name another in PURSER_DATA_DIR"
+  const remedy = "create it for the server's user (mkdir -m 700, chown), or set PURSER_DATA_DIR to another"
   return fail(check, code === undefined ? what : `${what} (${code})`, { why, do: remedy })
 }
 
-/** Whether it could be made: nothing is made here. */
-function notYet(dataDir: string): Finding[] {
+/** A missing directory is fine if the server can create it. */
+function missing(dataDir: string): Finding[] {
   let above = dirname(resolve(dataDir))
   while (!existsSync(above) && above !== dirname(above)) above = dirname(above)
-  const closed = writeFault(above)
+  const fault = writeFault(above)
   return [
-    closed
-      ? unusable(`${dataDir} is missing and can't be made in ${above}`)
-      : note(check, `${dataDir} is not there yet: the first start makes it`),
+    fault
+      ? unusable(`${dataDir} is missing and cannot be created in ${above}`)
+      : note(check, `${dataDir} does not exist yet: the first start creates it`),
   ]
 }
 
-/** Tried rather than asked: a read-only mount or a full disk is in no mode. */
+/** Writes a probe file: the mode does not show a read-only mount or a full disk. */
 function writeFault(folder: string): Finding | undefined {
   const probe = join(folder, `.doctor-${randomUUID()}`)
   try {
     writeFileSync(probe, 'purser doctor\n', { mode: 0o600, flag: 'wx' })
     return undefined
   } catch (error) {
-    return unusable(`${folder} can't be written`, error)
+    return unusable(`cannot write to ${folder}`, error)
   } finally {
     rmSync(probe, { force: true })
   }
@@ -67,7 +67,7 @@ function aboutOwner(dataDir: string, { uid }: Stats): Finding[] {
   if (own === undefined || own === uid) return []
   return [
     note(check, `${dataDir} belongs to user ${uid}, and this is user ${own}`, {
-      why: "what this user may read and write says nothing about the server's",
+      why: "the permissions of this user say nothing about the server's",
       do: `sudo -u '#${uid}' purser doctor`,
     }),
   ]
@@ -76,36 +76,36 @@ function aboutOwner(dataDir: string, { uid }: Stats): Finding[] {
 function aboutMode(dataDir: string, { mode }: Stats): Finding[] {
   const remedy = `chmod 700 ${dataDir}`
   if ((mode & 0o022) !== 0) {
-    const danger = 'others may put their own files there: a head that hides a rollback, or the roots that clients trust'
-    return [fail(check, `${dataDir} has mode ${modeOf(mode)}: others may write in it`, { why: danger, do: remedy })]
+    const danger = 'others can replace files: the head that shows a rollback, or the roots that clients trust'
+    return [fail(check, `${dataDir} has mode ${modeOf(mode)}: others can write to it`, { why: danger, do: remedy })]
   }
   if ((mode & 0o055) === 0) return []
-  return [warn(check, `${dataDir} has mode ${modeOf(mode)}: others may look into it`, { do: remedy })]
+  return [warn(check, `${dataDir} has mode ${modeOf(mode)}: others can read it`, { do: remedy })]
 }
 
-/** What opens a door or holds a key. `ca.pem` is for everybody. */
-const secrets = [
-  { name: 'bootstrap-token', why: 'it makes the first admin while it lives' },
-  { name: 'db', why: 'it is the database, wrapped keys included' },
-  { name: 'log-head', why: 'who changes it stops the server, or hides a rollback' },
+/** Files that must stay private. `ca.pem` is public. */
+const privateFiles = [
+  { name: 'bootstrap-token', why: 'a reader can become the first admin while it is valid' },
+  { name: 'db', why: 'it is the database, with all wrapped keys' },
+  { name: 'log-head', why: 'a changed head stops the server, or hides a rollback' },
 ]
 
 function aboutFiles(dataDir: string): Finding[] {
-  return secrets.flatMap(({ name, why: reason }): Finding[] => {
+  return privateFiles.flatMap(({ name, why: reason }): Finding[] => {
     const path = join(dataDir, name)
-    const found = statSync(path, { throwIfNoEntry: false })
-    if (!found || (found.mode & 0o077) === 0) return []
-    const remedy = `chmod ${found.isDirectory() ? '700' : '600'} ${path}`
-    return [fail(check, `${path} has mode ${modeOf(found.mode)}: others may use it`, { why: reason, do: remedy })]
+    const stats = statSync(path, { throwIfNoEntry: false })
+    if (!stats || (stats.mode & 0o077) === 0) return []
+    const remedy = `chmod ${stats.isDirectory() ? '700' : '600'} ${path}`
+    return [fail(check, `${path} has mode ${modeOf(stats.mode)}: others can access it`, { why: reason, do: remedy })]
   })
 }
 
 const mib = 2 ** 20
 
-/** Bytes. A head is small; a store that meets a full disk stops everything. */
-export function judgeRoom(free: number, total: number): Finding[] {
+/** Bytes. On a full disk the embedded store stops. */
+export function judgeFreeSpace(free: number, total: number): Finding[] {
   const what = `${sizeOf(free)} of ${sizeOf(total)} are free`
-  const remedy = 'make room: du -x / 2>/dev/null | sort -n | tail'
+  const remedy = 'free disk space: du -x / 2>/dev/null | sort -n | tail'
   if (free < 64 * mib) return [fail(check, what, { why: 'nothing is issued when the disk is full', do: remedy })]
   return free < 1024 * mib ? [warn(check, what, { do: remedy })] : []
 }

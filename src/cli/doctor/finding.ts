@@ -1,22 +1,29 @@
-/** What a check found: what it is, why it matters, what to type. */
+/** A finding of a check: what is wrong, why it matters, and what to do. */
+import { CliError, exitCodes } from '../io.ts'
+
 export const levels = ['fail', 'warn', 'skipped', 'note', 'ok'] as const
 export type Level = (typeof levels)[number]
 
-/** `fail`: it doesn't work, or a promise isn't kept. `warn`: it works and shouldn't stay so. `note`: to be known. */
+/** `fail`: broken, or a guarantee is lost. `warn`: works, but should be fixed. `note`: worth knowing. */
 export type Finding = { level: Level; check: string; what: string; why?: string; do?: string }
 
-/** Why it matters, and what to type. */
 type Advice = { why?: string; do?: string }
 
-const at =
+const findingAt =
   (level: Level) =>
   (check: string, what: string, advice: Advice = {}): Finding => ({ level, check, what, ...advice })
 
-export const fail = at('fail')
-export const warn = at('warn')
-export const note = at('note')
-export const skipped = at('skipped')
-export const ok = at('ok')
+export const fail = findingAt('fail')
+export const warn = findingAt('warn')
+export const note = findingAt('note')
+export const skipped = findingAt('skipped')
+export const ok = findingAt('ok')
+
+/** @throws CliError with exit code 1 when findings need attention */
+export function requireAttention(count: number): void {
+  if (count === 0) return
+  throw new CliError(count === 1 ? '1 finding needs attention' : `${count} findings need attention`, exitCodes.failed)
+}
 
 export const isWorking = (findings: readonly Finding[]): boolean => findings.every(({ level }) => level !== 'fail')
 

@@ -1,4 +1,4 @@
-/** Where each kind of key is in its life, and whether what signs can be opened. */
+/** Checks the life cycle of each kind of key, and that signing keys decrypt. */
 import type { Config } from '../../config.ts'
 import type { Keyring } from '../../keys/keyring.ts'
 import { createKeys, isRequested, signingKey } from '../../keys/keys.ts'
@@ -18,7 +18,7 @@ type Parts = { config: Config; head: Head; keyring: Keyring | undefined; now: Da
 
 export async function lookAtKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
   const rows = await readKeys(knex)
-  const findings = [...judgeKeys(rows, parts), ...(parts.keyring ? openEach(rows, parts.keyring, parts.now) : [])]
+  const findings = [...judgeKeys(rows, parts), ...(parts.keyring ? decryptEach(rows, parts.keyring, parts.now) : [])]
   const kinds = all.map((kind) => `${kind} until ${day(signing(rows, kind, parts.now)?.retireAt)}`)
   return findings.length > 0 ? findings : [ok(check, kinds.filter((kind) => !kind.endsWith('-')).join(', '))]
 }
@@ -32,7 +32,7 @@ function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Find
     ...aboutLogKey(rows, head.epoch),
     ...issuing.flatMap((kind) => (absent.includes(kind) ? [] : overdue(kind, rows, plan, parts))),
     ...plan.warnings.filter((warning) => warning.at > now).map((warning) => endsSoon(warning, now)),
-    ...(serving ? [] : makesNext(plan, now)),
+    ...(serving ? [] : upcoming(plan, now)),
   ]
 }
 
@@ -47,25 +47,25 @@ function noSigner(kind: KeyKind, rows: readonly KeyRow[]): Finding {
     .filter((row) => row.kind === kind && !row.withdrawnAt && !isRequested(row))
     .sort((a, b) => b.goneAt.getTime() - a.goneAt.getTime())
   const end = newest ? `: the last one ended ${day(newest.goneAt)}` : ''
-  const why = 'what it signs can not be issued'
+  const why = 'nothing that it signs can be issued'
   if (kind === 'issuing-ca' && underUpstream(rows)) {
     const remedy = 'purser keys csr > purser.csr, let your CA sign it, then: purser keys import'
-    return fail(check, `the imported issuing-ca is over${end}`, { why, do: remedy })
+    return fail(check, `the imported issuing-ca has expired${end}`, { why, do: remedy })
   }
   if (kind === 'root-ca') {
     const remedy = 'purser keys rotate ca --level root, and give clients the new roots'
     return fail(check, `no root-ca is valid${end}`, { why: 'no certificate can be issued or verified', do: remedy })
   }
-  return fail(check, `no ${kind} signs${end}`, { why, do: 'start a server: it makes the next one within a second' })
+  return fail(check, `no ${kind} signs${end}`, { why, do: 'start a server: it creates the next one within a second' })
 }
 
 function aboutLogKey(rows: readonly KeyRow[], epoch: number): Finding[] {
   if (rows.some((row) => row.kind === 'log' && row.epoch === epoch && row.toSize === undefined)) return []
   const why = 'no head can be signed, so nothing is issued'
-  return [fail(check, `no log key signs in epoch ${epoch}`, { why, do: 'put the newest backup of the database back' })]
+  return [fail(check, `no log key signs in epoch ${epoch}`, { why, do: 'restore the newest backup of the database' })]
 }
 
-/** A server makes the next one in time; past it, none did. Nobody waits for a minute of its own. */
+/** How long a server may be late with the next key before it counts as overdue. */
 const graceSeconds = 120
 
 function overdue(
@@ -81,20 +81,20 @@ function overdue(
   if (now < after(due, graceSeconds)) return []
   const passed = row.retireAt <= now
   const what = passed
-    ? `rotation of ${kind} is overdue: its time was over ${day(row.retireAt)}`
+    ? `rotation of ${kind} is overdue since ${day(row.retireAt)}`
     : `the next ${kind} is missing: it was due ${day(due)}`
   const remedy = serving
-    ? "look for job.failed in the server's log; or by hand: purser keys rotate " +
+    ? "look for job.failed in the server's log, or rotate by hand: purser keys rotate " +
       (kind === 'issuing-ca' ? 'ca' : 'jwt')
-    : 'start a server: it makes the next one within a second'
+    : 'start a server: it creates the next one within a second'
   const why = `issuing with it ends ${day(row.goneAt)}`
   return [passed ? fail(check, what, { why, do: remedy }) : warn(check, what, { why, do: remedy })]
 }
 
-/** What is due by rights and not late: with no server running nobody makes it. */
-function makesNext({ actions }: Plan, now: Date): Finding[] {
+/** Keys that are due soon, and that only a running server creates. */
+function upcoming({ actions }: Plan, now: Date): Finding[] {
   const kinds = actions.flatMap((action) => (action.do === 'make' && action.activeAt > now ? [action.kind] : []))
-  return kinds.length === 0 ? [] : [note(check, `the next ${kinds.join(', ')} will be made when a server starts`)]
+  return kinds.length === 0 ? [] : [note(check, `the next ${kinds.join(', ')} will be created when a server starts`)]
 }
 
 function endsSoon({ what, at }: Warning, now: Date): Finding {
@@ -102,28 +102,28 @@ function endsSoon({ what, at }: Warning, now: Date): Finding {
   const left = `${day(at)}, in ${days} days`
   if (what === 'chain_ends') {
     const remedy = 'purser keys csr > purser.csr, let your CA sign it, then: purser keys import'
-    const why = 'it is not replaced by itself, and no certificate is issued after it'
+    const why = 'it is not replaced automatically, and no certificate is issued after it'
     return warn(check, `the imported issuing-ca ends ${left}`, { why, do: remedy })
   }
   const why = 'no issuing key can outlive it'
   return warn(check, `the root-ca ends ${left}`, { why, do: 'purser keys rotate ca --level root' })
 }
 
-/** A row that was moved or changed does not open. */
-function openEach(rows: readonly KeyRow[], keyring: Keyring, now: Date): Finding[] {
+/** A row that was moved or changed does not decrypt. */
+function decryptEach(rows: readonly KeyRow[], keyring: Keyring, now: Date): Finding[] {
   const keys = createKeys(keyring)
-  const known = { keys: new Map(rows.map((row) => [row.id, row])) }
+  const snapshot = { keys: new Map(rows.map((row) => [row.id, row])) }
   return all.flatMap((kind): Finding[] => {
-    const row = signingKey(known, kind, now)
+    const row = signingKey(snapshot, kind, now)
     if (!row) return []
     try {
       if (kind === 'root-ca' || kind === 'issuing-ca') keys.ca(row)
-      else keys.signing(known, kind, now)
+      else keys.signing(snapshot, kind, now)
       return []
     } catch {
-      const remedy = `put the newest backup back and ask who may write there; or replace it: purser keys rotate`
-      const why = 'its row was moved or changed, and what it signs can not be issued'
-      return [fail(check, `the private key of ${kind} ${row.id} does not open`, { why, do: remedy })]
+      const remedy = `restore the newest backup and find out who can write to the database, or replace the key: purser keys rotate`
+      const why = 'its row was moved or changed, and nothing that it signs can be issued'
+      return [fail(check, `the private key of ${kind} ${row.id} does not decrypt`, { why, do: remedy })]
     }
   })
 }

@@ -1,4 +1,4 @@
-/** The log in the database, held against the newest heads that are kept outside of it. */
+/** Compares the log in the database with the newest heads outside of it. */
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
 import { type HeadPlace, headFile, headObject } from '../../audit/head-places.ts'
 import { doubts } from '../../audit/doubt.ts'
@@ -17,36 +17,36 @@ import { readServer } from '../../store/database-server.ts'
 import { type Finding, codeOf, fail, note, ok } from './finding.ts'
 
 const check = 'log'
-const stopped = 'nothing is issued until it is known that no entry was lost'
+const stopped = 'nothing is issued until it is certain that no entry was lost'
 
 type Parts = { config: Config; head: Head }
 
-/** Heads are read before the database's: a server that is running moves both on. */
+/** The outside heads are read first, since a running server advances both. */
 export async function lookAtLog(knex: Knex, { config, head: opened }: Parts): Promise<Finding[]> {
   const outbound = createOutbound({ allow: config.fetchAllow })
   const { headUrl } = config.log
   const places = [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])]
   try {
-    const kept = await Promise.all(places.map(readPlace))
+    const copies = await Promise.all(places.map(readPlace))
     const head = (await readHead(knex)) ?? opened
     const tree = await treeOf(knex, head)
     if (!tree) return [gap(head)]
     const vkeys = await vkeysOf(knex, head)
-    const found = await Promise.all(kept.map((kept) => judge(kept, tree, head, vkeys)))
+    const compared = await Promise.all(copies.map((copy) => judge(copy, tree, head, vkeys)))
     return [
       ...aboutIssuing(head),
       ...(await aboutServer(knex, head, config)),
-      ...found.flat(),
-      ...(headUrl === undefined ? [inside(config)] : []),
+      ...compared.flat(),
+      ...(headUrl === undefined ? [onlyInside(config)] : []),
     ]
   } finally {
     outbound.close()
   }
 }
 
-type Kept = { where: string; note: string } | { where: string; fault: string }
+type Copy = { where: string; note: string } | { where: string; fault: string }
 
-async function readPlace(place: HeadPlace): Promise<Kept> {
+async function readPlace(place: HeadPlace): Promise<Copy> {
   try {
     return { where: place.where, note: (await place.read()).note }
   } catch (error) {
@@ -58,7 +58,7 @@ async function treeOf(knex: Knex, { epoch, size }: Head): Promise<Tree | undefin
   try {
     return await readTree(knex, epoch, size)
   } catch (error) {
-    // A fault of the database itself has a code; a hole in the log has none.
+    // An error of the database has a code; a gap in the log has none.
     if (codeOf(error) !== undefined) throw error
     return undefined
   }
@@ -66,8 +66,8 @@ async function treeOf(knex: Knex, { epoch, size }: Head): Promise<Tree | undefin
 
 const gap = ({ epoch, size }: Head): Finding =>
   fail(check, `entries are missing among the ${size} of epoch ${epoch}`, {
-    why: 'somebody took them out, or a backup was put back in part; the server does not start',
-    do: 'put the newest whole backup back, and keep this database as evidence',
+    why: 'they were deleted, or a backup was restored in part; the server does not start',
+    do: 'restore the newest complete backup, and keep this database as evidence',
   })
 
 async function vkeysOf(knex: Knex, { trustDomain }: Head): Promise<string[]> {
@@ -75,23 +75,26 @@ async function vkeysOf(knex: Knex, { trustDomain }: Head): Promise<string[]> {
   return rows.map((row) => logVkey(row, originOf(trustDomain, row.epoch ?? 0)))
 }
 
-async function judge(kept: Kept, tree: Tree, head: Head, vkeys: string[]): Promise<Finding[]> {
-  const { where } = kept
-  if ('fault' in kept) {
-    const remedy = `make it readable: the server reads it once at its start, and writes it every second`
+async function judge(copy: Copy, tree: Tree, head: Head, vkeys: string[]): Promise<Finding[]> {
+  const { where } = copy
+  if ('fault' in copy) {
+    const remedy = `make it readable and writable: the server reads it at its start and writes it every second`
     return [
-      fail(check, `the head in ${where} can't be read (${kept.fault}): it may be newer`, { why: stopped, do: remedy }),
+      fail(check, `cannot read the head in ${where} (${copy.fault}), which may be newer`, {
+        why: stopped,
+        do: remedy,
+      }),
     ]
   }
-  if (kept.note === '') return [note(check, `no head was kept in ${where} yet`)]
+  if (copy.note === '') return [note(check, `no head is in ${where} yet`)]
   const { trustDomain, epoch } = head
-  const what = await contradiction(tree, { trustDomain, epoch, vkeys }, kept)
+  const what = await contradiction(tree, { trustDomain, epoch, vkeys }, copy)
   if (what !== undefined) {
     const remedy =
-      'put the newest database back; if this is it: end every replica, then purser log new-epoch --reason "…"'
+      'restore the newest database; if this is the newest, stop every replica, then: purser log new-epoch --reason "…"'
     return [fail(check, what, { why: stopped, do: remedy })]
   }
-  const { size } = parseCheckpoint(parseNote(kept.note).text)
+  const { size } = parseCheckpoint(parseNote(copy.note).text)
   return [ok(check, `agrees with ${where}: ${size} of ${head.size} entries of epoch ${epoch}`)]
 }
 
@@ -101,24 +104,24 @@ function aboutIssuing({ issuing, epoch, closed }: Head): Finding[] {
     const what = `closed since ${closed.at.toISOString()}: ${closed.reason}`
     return [
       fail(check, what, {
-        why: 'a replica found that this database was put back: no replica issues or serves a head',
+        why: 'a replica noticed that an older database was restored: no replica issues or serves a head',
         do: doubts.rollback.do,
       }),
     ]
   }
   return [
     fail(check, `issuing is closed since epoch ${epoch} began`, {
-      why: 'after a new epoch an operator first looks at workloads, attestors and revocations; until then nothing is issued',
-      do: 'review them, then: purser log open --reason "reviewed"',
+      why: 'after a new epoch an operator reviews workloads, attestors and revocations; until then nothing is issued',
+      do: 'after the review: purser log open --reason "reviewed"',
     }),
   ]
 }
 
-/** What the set-up promises for a fail-over of Postgres. */
+/** What the configuration guarantees after a fail-over of Postgres. */
 const guarantees: Record<FailoverMode, string> = {
   confirm: 'after a fail-over nothing is issued until purser log accept-failover',
   synchronous: 'entries need a synchronous standby, and its promotion is accepted: promote no other standby',
-  unchecked: 'a fail-over is not noticed: a commit that it loses is lost unseen',
+  unchecked: 'a fail-over goes unnoticed, and so do the commits that it loses',
 }
 
 async function aboutServer(knex: Knex, head: Head, { database }: Config): Promise<Finding[]> {
@@ -127,15 +130,15 @@ async function aboutServer(knex: Knex, head: Head, { database }: Config): Promis
   const doubt = judgeServer(head, facts, database.failover)
   if (doubt)
     return [fail(check, doubt.detail, { why: 'nothing is issued: entries may be lost', do: doubts[doubt.kind].do })]
-  const words = `PURSER_DATABASE_FAILOVER=${database.failover}: ${guarantees[database.failover]}`
-  return [database.failover === 'unchecked' ? note(check, words) : ok(check, words)]
+  const guarantee = `PURSER_DATABASE_FAILOVER=${database.failover}: ${guarantees[database.failover]}`
+  return [database.failover === 'unchecked' ? note(check, guarantee) : ok(check, guarantee)]
 }
 
-const inside = ({ database }: Config): Finding =>
-  note(check, 'the newest head is kept in the data directory alone', {
+const onlyInside = ({ database }: Config): Finding =>
+  note(check, 'the newest head is only in the data directory', {
     why:
       database.kind === 'embedded'
-        ? 'who puts the whole directory back, database and head, is noticed by clients and auditors only'
-        : 'who puts both back, database and data directory, is noticed by clients and auditors only',
-    do: 'PURSER_LOG_HEAD_URL=https://… keeps it in an object elsewhere as well',
+        ? 'if the whole directory is restored, database and head, only clients and auditors notice'
+        : 'if both are restored, database and data directory, only clients and auditors notice',
+    do: 'set PURSER_LOG_HEAD_URL=https://… to keep it in an object elsewhere as well',
   })

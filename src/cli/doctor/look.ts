@@ -1,4 +1,4 @@
-/** Runs one check: whatever happens in it becomes a finding, and nobody waits without a word. */
+/** Runs a check. An error becomes a finding, and a slow check is announced. */
 import type { Io } from '../io.ts'
 import { remark } from '../output.ts'
 import { describeError } from '../../telemetry/error.ts'
@@ -10,7 +10,7 @@ const patienceMs = 3000
 
 export function createLook(io: Pick<Io, 'stderr'>): Look {
   return async (check, work) => {
-    const timer = setTimeout(() => remark(io, `looking at: ${check} …`), patienceMs)
+    const timer = setTimeout(() => remark(io, `still checking: ${check} …`), patienceMs)
     try {
       return await work()
     } catch (error) {
@@ -21,10 +21,10 @@ export function createLook(io: Pick<Io, 'stderr'>): Look {
   }
 }
 
-/** A message may quote what was read, so only our own words and codes are shown. */
+/** A message may quote what was read, so only our own messages and codes are shown. */
 function unfinished(check: string, error: unknown): Finding {
-  // SQLSTATE insufficient_privilege: what the role lacks is a finding of its own.
-  if (codeOf(error) === '42501') return skipped(check, 'the role may not read what is needed for it')
+  // SQLSTATE insufficient_privilege: the role check reports what is missing.
+  if (codeOf(error) === '42501') return skipped(check, 'the role lacks the privilege to read what this check needs')
   const { name, code, message } = describeError(error, { stack: false })
-  return fail(check, `could not be looked at: ${message ?? [name, code].filter(Boolean).join(' ')}`)
+  return fail(check, `the check failed: ${message ?? [name, code].filter(Boolean).join(' ')}`)
 }

@@ -1,4 +1,4 @@
-/** Opens the database to look at it, and puts what keeps it shut into words. Nothing is made and nothing migrated. */
+/** Opens the database for the checks, or reports why it cannot be opened. Creates and migrates nothing. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../config.ts'
@@ -16,7 +16,7 @@ const check = 'database'
 
 type Opened = { db: Database } | { findings: Finding[] }
 
-/** @param uid of this user; another's store isn't opened */
+/** @param uid the current user; the store of another user is not opened */
 export const openForLook = (
   { database, dataDir }: Pick<Config, 'database' | 'dataDir'>,
   uid: number | undefined = ownUid(),
@@ -25,30 +25,30 @@ export const openForLook = (
 async function openStore(dataDir: string, own: number | undefined): Promise<Opened> {
   const folder = join(dataDir, 'db')
   if (!hasDatabase(folder)) {
-    return { findings: [note(check, 'the embedded store is not there yet: the first start makes it')] }
+    return { findings: [note(check, 'the embedded store does not exist yet: the first start creates it')] }
   }
   const { uid } = statSync(folder)
   if (own !== undefined && own !== uid) {
-    const why = `it belongs to user ${uid}; opened by user ${own} it would be left with files that its owner can't write`
+    const why = `it belongs to user ${uid}; user ${own} would leave files that the owner cannot write`
     return { findings: [skipped(check, `${folder} was not opened`, { why, do: `sudo -u '#${uid}' purser doctor` })] }
   }
   try {
     return { db: await openEmbedded({ dataDir: folder }) }
   } catch (error) {
-    if (error instanceof StoreLocked) return { findings: [held(error)] }
-    const words = codeOf(error) ?? (error instanceof Error ? error.name : 'unknown')
+    if (error instanceof StoreLocked) return { findings: [locked(error)] }
+    const reason = codeOf(error) ?? (error instanceof Error ? error.name : 'unknown')
     const why = 'nothing is issued without it'
-    const remedy = `put a copy of the whole data directory back that was made while no server ran`
+    const remedy = `restore a copy of the whole data directory that was made while no server ran`
     return {
-      findings: [fail(check, `the embedded store in ${folder} can't be opened (${words})`, { why, do: remedy })],
+      findings: [fail(check, `cannot open the embedded store in ${folder} (${reason})`, { why, do: remedy })],
     }
   }
 }
 
-const held = ({ pid }: StoreLocked): Finding =>
-  skipped(check, `process ${pid} has the embedded store open, so what is in it was not looked at`, {
-    why: 'schema, keys, attestors and the log are in there; two who have it open lose rows',
-    do: `stop process ${pid} and run this again; or ask it: purser keys list, purser attestor check NAME`,
+const locked = ({ pid }: StoreLocked): Finding =>
+  skipped(check, `process ${pid} has the embedded store open, so its content was not checked`, {
+    why: 'schema, keys, attestors and the log are in it, and only one process may open it',
+    do: `stop process ${pid} and run this again, or use: purser keys list, purser attestor check NAME`,
   })
 
 async function openServer(url: string): Promise<Opened> {
@@ -62,7 +62,7 @@ async function openServer(url: string): Promise<Opened> {
   }
 }
 
-/** Who and where, of a URL that also holds a password. */
+/** The parts of a database URL without its password. */
 type Place = { where: string; role: string; name: string }
 
 function placeOf(text: string): Place {
@@ -71,25 +71,25 @@ function placeOf(text: string): Place {
   const name = decodeURIComponent(url.pathname.slice(1))
   return {
     where: urls.map((host) => new URL(host).host || 'the local socket').join(','),
-    role: decodeURIComponent(url.username) || 'of this user',
-    name: name === '' ? 'of the role’s name' : name,
+    role: decodeURIComponent(url.username) || 'named like this user',
+    name: name === '' ? 'named like the role' : name,
   }
 }
 
 const why = 'nothing is issued while it does not answer'
 
-/** SQLSTATE classes 28 and 3D, what Node’s sockets say, and what its TLS says. */
+/** Errors by SQLSTATE (classes 28 and 3D), and by the codes of Node's sockets and TLS. */
 function connectionFault(url: string, error: unknown): Finding {
   const { where, role, name } = placeOf(url)
   const code = codeOf(error) ?? ''
-  const said = error instanceof Error ? error.message : ''
-  if (code === '28P01' || /password must be a string/.test(said)) {
+  const message = error instanceof Error ? error.message : ''
+  if (code === '28P01' || /password must be a string/.test(message)) {
     const remedy = 'set the right password in DATABASE_URL (or the file of DATABASE_URL_FILE)'
     return fail(check, `${where} refuses the password of role ${role}`, { why, do: remedy })
   }
   if (code === '28000') {
-    const remedy = `on its host: let the role in (pg_hba.conf, create role), or name another in DATABASE_URL`
-    return fail(check, `${where} lets role ${role} not in`, { why, do: remedy })
+    const remedy = `on its host, allow the role (pg_hba.conf, create role), or use another role in DATABASE_URL`
+    return fail(check, `${where} does not let role ${role} in`, { why, do: remedy })
   }
   if (code === '3D000') {
     return fail(check, `${where} has no database ${name}`, { why, do: `createdb ${name}, then: purser migrate` })
@@ -99,24 +99,24 @@ function connectionFault(url: string, error: unknown): Finding {
     return fail(check, `role ${role} may not connect to database ${name}`, { why, do: remedy })
   }
   if (code === '53300') {
-    const remedy = 'raise max_connections there, or run fewer replicas and workers: each takes up to 11'
+    const remedy = 'raise max_connections there, or run fewer replicas and workers: each needs up to 11'
     return fail(check, `${where} has no connection left`, { why, do: remedy })
   }
-  if (/does not support SSL/.test(said)) {
-    const remedy = 'switch ssl on there, or say sslmode=disable in DATABASE_URL where the network is your own'
-    return fail(check, `${where} speaks no TLS, and DATABASE_URL asks for it`, { why, do: remedy })
+  if (/does not support SSL/.test(message)) {
+    const remedy = 'turn ssl on there, or, on a network of your own, set sslmode=disable in DATABASE_URL'
+    return fail(check, `${where} does not support TLS, but DATABASE_URL requires it`, { why, do: remedy })
   }
   if (/^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/.test(code)) {
     const remedy = 'name its root in DATABASE_URL: ?sslmode=verify-full&sslrootcert=/path/to/root.pem'
-    return fail(check, `${where} is not verified over TLS (${code})`, { why, do: remedy })
+    return fail(check, `the TLS certificate of ${where} does not verify (${code})`, { why, do: remedy })
   }
   const reason = code === '' ? 'no answer in time' : code
   const { urls } = databaseHosts(url)
-  const asking = urls
+  const probes = urls
     .map((host) => new URL(host))
     .map(({ hostname, port }) => `pg_isready -h ${hostname} -p ${port || '5432'}`)
-  const remedy = `${asking.join('; ')}; is DATABASE_URL right, and does a firewall lie between?`
+  const remedy = `check DATABASE_URL and firewalls: ${probes.join('; ')}`
   if (error instanceof NoHost) return fail(check, error.message, { why, do: remedy })
-  if (isConnectionError(error)) return fail(check, `${where} can't be reached (${reason})`, { why, do: remedy })
-  return fail(check, `${where} does not take the connection (${reason})`, { why, do: remedy })
+  if (isConnectionError(error)) return fail(check, `${where} cannot be reached (${reason})`, { why, do: remedy })
+  return fail(check, `${where} refuses the connection (${reason})`, { why, do: remedy })
 }

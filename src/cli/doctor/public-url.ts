@@ -1,4 +1,4 @@
-/** Where the world reaches Purser: the issuer that relying parties read keys from. */
+/** Checks the public URL, where relying parties read discovery and keys. */
 import { lookup } from 'node:dns/promises'
 import type { Config } from '../../config.ts'
 import { isLoopback } from '../../config/values.ts'
@@ -10,7 +10,7 @@ export async function lookAtPublicUrl({ publicUrl, database }: Config): Promise<
   const host = new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')
   if (isLoopback(host)) {
     const level = database.kind === 'postgres' ? note : ok
-    return [level(check, `${publicUrl} is this host's own: nobody else can read keys and discovery there`)]
+    return [level(check, `${publicUrl} is only reachable from this host: others cannot read discovery and keys there`)]
   }
   try {
     await lookup(host)
@@ -19,7 +19,7 @@ export async function lookAtPublicUrl({ publicUrl, database }: Config): Promise<
     return [
       note(check, `${host} does not resolve from here (${codeOf(error) ?? 'unknown'})`, {
         why: 'relying parties (clouds, services that verify JWTs) read discovery and keys there',
-        do: `from where they are: curl ${publicUrl}/.well-known/openid-configuration`,
+        do: `on a host of theirs: curl ${publicUrl}/.well-known/openid-configuration`,
       }),
     ]
   }

@@ -1,4 +1,4 @@
-/** What the server's role may do with the database: all that it needs, and not more. */
+/** Checks that the server's database role has the privileges it needs, and no more. */
 import type { Knex } from '../../store/database.ts'
 import { readPostgresFacts } from '../../store/postgres-facts.ts'
 import { type Lacking, lackingPrivileges } from '../../store/privileges.ts'
@@ -11,25 +11,25 @@ const verbs = { select: 'read', insert: 'insert into', update: 'update', delete:
 export async function lookAtRole(knex: Knex): Promise<Finding[]> {
   const { role, superuser, ownsLog } = await readPostgresFacts(knex)
   const lacking = (await lackingPrivileges(knex)).map((privilege) => toFinding(role, privilege))
-  const findings = [...lacking, ...tooMuch({ role, superuser, ownsLog })]
-  return findings.length > 0 ? findings : [ok(check, `${role} may do what serving takes, and does not own the log`)]
+  const findings = [...lacking, ...excessive({ role, superuser, ownsLog })]
+  return findings.length > 0 ? findings : [ok(check, `${role} has the privileges it needs, and does not own the log`)]
 }
 
 function toFinding(role: string, { privilege, tables }: Lacking): Finding {
   return fail(check, `role ${role} may not ${verbs[privilege]} ${some(tables)}`, {
-    why: 'what the server does with it fails; without an entry in the log nothing is issued',
+    why: 'the server needs this privilege, and issues nothing without an entry in the log',
     do: `as the schema's owner: grant ${privilege} on ${tables.join(', ')} to "${role.replaceAll('"', '""')}"`,
   })
 }
 
-/** An owner can switch off the triggers that refuse changes to the log. */
-function tooMuch({ role, superuser, ownsLog }: { role: string; superuser: boolean; ownsLog: boolean }): Finding[] {
+/** An owner can disable the triggers that protect the log. */
+function excessive({ role, superuser, ownsLog }: { role: string; superuser: boolean; ownsLog: boolean }): Finding[] {
   if (!superuser && !ownsLog) return []
   const what = superuser ? `role ${role} is a superuser` : `role ${role} owns the log's tables`
   return [
     warn(check, what, {
-      why: 'who takes over a replica could switch off the triggers that keep the log from being changed',
-      do: 'let another role own the schema (PURSER_MIGRATE_DATABASE_URL) and grant this one select, insert, update, delete on it',
+      why: 'an attacker on a replica could disable the triggers that protect the log',
+      do: 'let another role own the schema (PURSER_MIGRATE_DATABASE_URL), and grant this one select, insert, update and delete',
     }),
   ]
 }

@@ -1,4 +1,4 @@
-/** The server's side, in the order in which a start meets it: what is wrong first is the likeliest cause of the rest. */
+/** Checks the server's side in the order of a start: the first failure is the likeliest cause of the others. */
 import type { Config } from '../../config.ts'
 import type { Keyring } from '../../keys/keyring.ts'
 import type { RootKey } from '../../keys/root-key.ts'
@@ -9,7 +9,7 @@ import { readAttestors, readWorkloads } from '../../store/registrations.ts'
 import type { Io } from '../io.ts'
 import { lookAtAttestors } from './attestors.ts'
 import { lookAtCertificate } from './certificate-files.ts'
-import { hearDatabase, judgeClock } from './clock.ts'
+import { judgeClock, readDatabaseClock } from './clock.ts'
 import { lookAtConfiguration } from './configuration.ts'
 import { lookAtDataDirectory } from './data-directory.ts'
 import { type Finding, note, skipped } from './finding.ts'
@@ -36,22 +36,22 @@ export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
   findings.push(
     ...(await look('data directory', () => lookAtDataDirectory(config))),
     ...(await look('root key', () => {
-      const looked = lookAtRootKey(config)
-      if (looked.rootKey) seen.rootKey = looked.rootKey
-      return looked.findings
+      const result = lookAtRootKey(config)
+      if (result.rootKey) seen.rootKey = result.rootKey
+      return result.findings
     })),
     ...(await look('certificate', () => lookAtCertificate(config, now()))),
     ...(await look('listener', async () => {
-      const looked = await lookAtListeners(config)
-      seen.serving = looked.serving
-      return looked.findings
+      const result = await lookAtListeners(config)
+      seen.serving = result.serving
+      return result.findings
     })),
     ...(await look('public URL', () => lookAtPublicUrl(config))),
   )
   const opened = await look('database', async () => {
-    const found = await openForLook(config)
-    if ('db' in found) seen.db = found.db
-    return 'findings' in found ? found.findings : []
+    const result = await openForLook(config)
+    if ('db' in result) seen.db = result.db
+    return 'findings' in result ? result.findings : []
   })
   const { db } = seen
   if (!db) return [...findings, ...opened, ...unseen(opened)]
@@ -62,10 +62,10 @@ export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
   }
 }
 
-/** What hangs on the database, where that has not been said already. */
+/** The checks that need the database, unless its own finding says so. */
 function unseen([why]: readonly Finding[]): Finding[] {
   if (why?.level !== 'fail') return []
-  return [skipped('the rest', 'schema, keys, attestors, workload entries, clock and log: they are in the database')]
+  return [skipped('other checks', 'schema, keys, attestors, workload entries, clock and log need the database')]
 }
 
 type Inside = { config: Config; rootKey?: RootKey; serving: boolean; now: () => Date; look: Look }
@@ -76,44 +76,42 @@ async function insideOf(db: Database, { config, rootKey, serving, now, look }: I
   const findings = [
     ...(await look('database', () => (db.kind === 'postgres' ? lookAtPostgres(knex, config) : [embedded]))),
     ...(await look('schema', async () => {
-      const looked = await lookAtSchema(db, config)
-      if (looked.head) seen.head = looked.head
-      return looked.findings
+      const result = await lookAtSchema(db, config)
+      if (result.head) seen.head = result.head
+      return result.findings
     })),
     ...(db.kind === 'postgres' ? await look('role', () => lookAtRole(knex)) : []),
   ]
-  const known = seen.head
-  if (!known) {
-    const heard = await look('clock', async () => judgeClock([await hearDatabase(knex, now)]))
+  const { head } = seen
+  if (!head) {
+    const clock = await look('clock', async () => judgeClock([await readDatabaseClock(knex, now)]))
     return [
       ...findings,
-      ...heard,
-      skipped('the rest', 'keys, attestors, workload entries and log: the schema does not hold them'),
+      ...clock,
+      skipped('other checks', 'keys, attestors, workload entries and log need the complete schema'),
     ]
   }
   return [
     ...findings,
     ...(await look('root key', async () => {
       if (!rootKey) return []
-      const looked = await lookAtKeyring(db, known, rootKey)
-      if (looked.keyring) seen.keyring = looked.keyring
-      return looked.findings
+      const result = await lookAtKeyring(db, head, rootKey)
+      if (result.keyring) seen.keyring = result.keyring
+      return result.findings
     })),
-    ...(await look('keys', () =>
-      lookAtKeys(knex, { config, head: known, keyring: seen.keyring, now: now(), serving }),
-    )),
+    ...(await look('keys', () => lookAtKeys(knex, { config, head, keyring: seen.keyring, now: now(), serving }))),
     ...(await look('attestor', async () => {
-      const { findings: found, heard } = await lookAtAttestors(await readAttestors(knex), config, now)
-      return [...judgeClock([await hearDatabase(knex, now), ...heard]), ...found]
+      const { findings: attestors, readings } = await lookAtAttestors(await readAttestors(knex), config, now)
+      return [...judgeClock([await readDatabaseClock(knex, now), ...readings]), ...attestors]
     })),
     ...(await look('workload entry', async () =>
       lookAtEntries(await readWorkloads(knex), await readAttestors(knex), ownRules(config)),
     )),
-    ...(await look('log', () => lookAtLog(knex, { config, head: known }))),
+    ...(await look('log', () => lookAtLog(knex, { config, head }))),
   ]
 }
 
-const embedded = note('database', 'the embedded store: it survives the end of the process, and no power loss', {
-  why: 'it is for trying out; what it acknowledged may be lost with the power, and promise 1 with it',
-  do: 'DATABASE_URL=postgres://…, PostgreSQL 14 or newer',
+const embedded = note('database', 'the embedded store survives the end of the process, but no power loss', {
+  why: 'it is for trials: a power loss can lose entries of credentials that were issued',
+  do: 'for production, set DATABASE_URL=postgres://… (PostgreSQL 14 or newer)',
 })

@@ -1,10 +1,10 @@
-/** Findings for people: the worst first, each with its reason and remedy, then what is all right in short. */
+/** Formats findings: the worst first, with reason and remedy, then a summary. */
 import { type Style, printable } from '../output.ts'
 import { type Finding, type Level, levels } from './finding.ts'
 
 const colours = { fail: 'red', warn: 'yellow', note: 'cyan', skipped: 'gray', ok: 'green' } as const
 
-/** Stable: what was looked at first, and so is the likeliest cause of what follows, stays first among its equals. */
+/** Stable: within a level the order of the checks stays, since earlier failures often cause later ones. */
 export const worstFirst = (findings: readonly Finding[]): Finding[] =>
   levels.flatMap((level) => findings.filter((finding) => finding.level === level))
 
@@ -15,20 +15,20 @@ export function showFindings(findings: readonly Finding[], style: Style): string
   const checkWidth = width(ordered.map(({ check }) => check))
   const indent = ' '.repeat(levelWidth + 2)
 
-  const lines = ordered.flatMap((one, n) => {
-    const label = (one.level === 'fail' ? 'FAIL' : one.level).padEnd(levelWidth)
-    const head = `${style(colours[one.level], label)}  ${printable(one.check).padEnd(checkWidth)}  ${printable(one.what)}`
-    const why = one.why === undefined ? [] : [`${indent}why  ${printable(one.why)}`]
-    const remedy = one.do === undefined ? [] : [`${indent}do   ${printable(one.do)}`]
-    // What has no advice stands in one block; each of the others has air before it.
+  const lines = ordered.flatMap((finding, n) => {
+    const label = (finding.level === 'fail' ? 'FAIL' : finding.level).padEnd(levelWidth)
+    const head = `${style(colours[finding.level], label)}  ${printable(finding.check).padEnd(checkWidth)}  ${printable(finding.what)}`
+    const why = finding.why === undefined ? [] : [`${indent}why  ${printable(finding.why)}`]
+    const remedy = finding.do === undefined ? [] : [`${indent}do   ${printable(finding.do)}`]
+    // Findings without advice form one block; a blank line separates the others.
     const before = ordered[n - 1]
-    const apart = before !== undefined && (hasAdvice(before) || hasAdvice(one))
+    const apart = before !== undefined && (hasAdvice(before) || hasAdvice(finding))
     return [...(apart ? [''] : []), head, ...why, ...remedy]
   })
   return `${lines.join('\n')}\n\n${summary(ordered)}\n`
 }
 
-const hasAdvice = (one: Finding): boolean => one.why !== undefined || one.do !== undefined
+const hasAdvice = (finding: Finding): boolean => finding.why !== undefined || finding.do !== undefined
 
 function summary(findings: readonly Finding[]): string {
   const count = (level: Level): number => findings.filter((finding) => finding.level === level).length

@@ -1,4 +1,4 @@
-/** Workload entries that break a rule which is newer than they are. They are still served as they were written. */
+/** Finds workload entries that break a newer rule. The server still issues by them. */
 import { attestorRules } from '../../attest/attest.ts'
 import { checkWorkload } from '../../authorize/check-definition.ts'
 import { workloadOf } from '../../authorize/entries.ts'
@@ -18,7 +18,7 @@ export function lookAtEntries(
     const attestor = byId.get(row.attestorId)
     return attestor ? judge(row, attestor, own) : []
   })
-  return findings.length > 0 ? findings : [ok(check, 'none breaks a rule')]
+  return findings.length > 0 ? findings : [ok(check, 'all are valid')]
 }
 
 function judge(row: WorkloadRow, attestor: AttestorRow, own: OwnRules): Finding[] {
@@ -27,7 +27,7 @@ function judge(row: WorkloadRow, attestor: AttestorRow, own: OwnRules): Finding[
   const faults = problems.map(({ pointer, detail }) => `${pointer} ${detail}`).join('; ')
   return [
     warn(check, `${row.name}: ${faults}`, {
-      why: 'the server issues by it as before, and refuses its next write',
+      why: 'the server still issues by it, but refuses the next write',
       do: `purser workload get ${row.name} > entry.json, correct it, then: purser workload apply -f entry.json`,
     }),
   ]

@@ -1,4 +1,4 @@
-/** The orchestrator's token, or a join token, where it was put for this workload: whose, for whom, and how long still. It is read and sent nowhere. */
+/** Checks the proof of this workload: issuer, audience and lifetime. The proof is read, but not sent. */
 import { Refusal } from '../../errors.ts'
 import { readProofText } from '../../attest/proof-text.ts'
 import { givenProof, isJoinToken, projectedToken } from '../given-proof.ts'
@@ -6,49 +6,49 @@ import type { Io } from '../io.ts'
 import { type Finding, codeOf, fail, note, ok, warn } from './finding.ts'
 
 const check = 'proof'
-const why = 'it is what this workload proves with who it is'
+const why = 'this workload attests with it'
 
-/** @param audiences of the server, where it could be asked */
+/** @param audiences the audiences of the server, if it answered */
 export function lookAtProof(
   { env, readFile }: Pick<Io, 'env' | 'readFile'>,
   audiences: readonly string[] | undefined,
   now: Date,
 ): Finding[] {
-  const given = givenProof({ env, readFile })
+  const proof = givenProof({ env, readFile })
   if (!env.PURSER_PROOF_FILE && env.PURSER_JOIN_TOKEN && env.PURSER_JOIN_TOKEN_FILE) {
-    const both = 'which of them counts would be a guess, so the SDK takes neither'
+    const both = 'the SDK cannot know which one to use, so it uses neither'
     return [
       fail(check, 'PURSER_JOIN_TOKEN and PURSER_JOIN_TOKEN_FILE are both set', { why: both, do: 'unset one of them' }),
     ]
   }
-  // Elsewhere (a CI job's variables, a cloud's metadata) only the SDK looks, and says what it found.
-  if (!given) {
-    return [note(check, `none is given: neither PURSER_PROOF_FILE nor PURSER_JOIN_TOKEN, nor a file ${projectedToken}`)]
+  // Only the SDK looks at other places, such as the variables of a CI job or the metadata of a cloud.
+  if (!proof) {
+    return [note(check, `not set: neither PURSER_PROOF_FILE nor PURSER_JOIN_TOKEN, and no file ${projectedToken}`)]
   }
-  const { place: path, source } = given
+  const { place: path, source } = proof
   let text: string
   try {
-    text = given.read()
+    text = proof.read()
   } catch (error) {
-    const remedy = 'mount a projected serviceAccountToken there, or name the right file in PURSER_PROOF_FILE'
-    return [fail(check, `${path} can't be read (${codeOf(error) ?? 'unknown'}; ${source})`, { why, do: remedy })]
+    const remedy = 'mount a projected serviceAccountToken there, or set PURSER_PROOF_FILE to the right file'
+    return [fail(check, `cannot read ${path} (${codeOf(error) ?? 'unknown'}; ${source})`, { why, do: remedy })]
   }
   if (isJoinToken(text)) return [ok(check, `a join token in ${path} (${source})`)]
   const claims = claimsOf(text)
   if (!claims) {
-    const remedy = 'it must hold the token alone: three parts in base64url with dots between'
-    return [fail(check, `${path} holds no JWT and no join token (${source})`, { why, do: remedy })]
+    const remedy = 'the file must hold only the token: three base64url parts, separated by dots'
+    return [fail(check, `${path} holds neither a JWT nor a join token (${source})`, { why, do: remedy })]
   }
-  const wanted = env.PURSER_AUDIENCE ? [env.PURSER_AUDIENCE] : audiences
+  const expected = env.PURSER_AUDIENCE ? [env.PURSER_AUDIENCE] : audiences
   const findings = [
     ...aboutSetting(env.PURSER_AUDIENCE, audiences),
-    ...aboutAudience(claims, wanted, path),
+    ...aboutAudience(claims, expected, path),
     ...aboutTimes(claims, now, path),
   ]
   const { iss } = claims
   return findings.length > 0
     ? findings
-    : [ok(check, `${path} (${source}), of ${String(iss)}, ${timeLeft(claims, now)}`)]
+    : [ok(check, `${path} (${source}), issued by ${String(iss)}, ${timeLeft(claims, now)}`)]
 }
 
 function claimsOf(token: string): Record<string, unknown> | undefined {
@@ -63,39 +63,39 @@ function claimsOf(token: string): Record<string, unknown> | undefined {
 function aboutSetting(audience: string | undefined, audiences: readonly string[] | undefined): Finding[] {
   if (!audience || !audiences || audiences.includes(audience)) return []
   return [
-    fail(check, `PURSER_AUDIENCE is ${audience}, and the server takes proofs for ${audiences.join(', ')}`, {
-      why: 'it refuses a proof for anybody else',
-      do: 'unset PURSER_AUDIENCE: the server says what it takes',
+    fail(check, `PURSER_AUDIENCE is ${audience}, but the server accepts proofs for ${audiences.join(', ')}`, {
+      why: 'the server refuses a proof with another audience',
+      do: 'unset PURSER_AUDIENCE: the SDK then uses the audience of the server',
     }),
   ]
 }
 
 function aboutAudience(
   { aud }: Record<string, unknown>,
-  wanted: readonly string[] | undefined,
+  expected: readonly string[] | undefined,
   path: string,
 ): Finding[] {
-  const named = [aud].flat().map(String)
-  if (!wanted || named.some((one) => wanted.includes(one))) return []
+  const actual = [aud].flat().map(String)
+  if (!expected || actual.some((audience) => expected.includes(audience))) return []
   return [
-    fail(check, `it is addressed to ${named.join(', ')}, and not to Purser (${wanted.join(', ')})`, {
-      why: 'the SDK does not send it: whoever gets it could use it there',
-      do: `request a token with audience ${wanted[0] ?? ''} (in a pod: audience of the projected serviceAccountToken at ${path})`,
+    fail(check, `its audience is ${actual.join(', ')}, not Purser (${expected.join(', ')})`, {
+      why: 'the SDK does not send it: the recipient could use it at its audience',
+      do: `request a token with audience ${expected[0] ?? ''} (in a pod: audience of the projected serviceAccountToken at ${path})`,
     }),
   ]
 }
 
-/** Of `exp` and `iat` (RFC 7519 section 4.1), by this machine's clock. */
+/** Checks `exp` and `iat` (RFC 7519 section 4.1) by the clock of this machine. */
 function aboutTimes({ exp, iat }: Record<string, unknown>, now: Date, path: string): Finding[] {
   const seconds = now.getTime() / 1000
   if (typeof exp === 'number' && exp <= seconds) {
-    const remedy = `get a new one; a kubelet writes it to ${path} well before: is this a copy, or the clock wrong? date -u`
+    const remedy = `get a new token; a kubelet renews ${path} in time, so this may be a copy, or the clock may be wrong: date -u`
     return [fail(check, `it expired ${ago(seconds - exp)} ago (${isoOf(exp)})`, { why, do: remedy })]
   }
   if (typeof iat === 'number' && iat > seconds + 30) {
-    const remedy = 'compare the clocks: date -u'
+    const remedy = 'compare the clocks of both hosts: date -u'
     return [
-      warn(check, `it was made ${ago(iat - seconds)} in the future`, {
+      warn(check, `it was issued ${ago(iat - seconds)} in the future`, {
         why: 'the server refuses it until then',
         do: remedy,
       }),
@@ -113,6 +113,6 @@ function ago(seconds: number): string {
 
 function timeLeft({ exp, iat }: Record<string, unknown>, now: Date): string {
   const seconds = now.getTime() / 1000
-  const age = typeof iat === 'number' ? `${ago(seconds - iat)} old` : 'of unknown age'
-  return typeof exp === 'number' ? `${age}, for ${ago(exp - seconds)} more` : age
+  const age = typeof iat === 'number' ? `${ago(seconds - iat)} old` : 'age unknown'
+  return typeof exp === 'number' ? `${age}, valid for ${ago(exp - seconds)}` : age
 }

@@ -1,10 +1,10 @@
-/** The server that PURSER_ADDR names: found, reached, verified, and what it says of itself. */
+/** Checks the server in PURSER_ADDR: it resolves, answers, is verified, and is ready. */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { PurserError, createConnector } from '@purser/sdk/connection'
 import { CliError } from '../io.ts'
 import { createWire, jsonOf, textOf } from '../wire.ts'
-import { heardFrom, judgeClock } from './clock.ts'
+import { judgeClock, readDateHeader } from './clock.ts'
 import { type Finding, codeOf, fail, note, ok, skipped } from './finding.ts'
 import { isMembers } from '../../json/members.ts'
 
@@ -17,12 +17,12 @@ export type ServerInfo = {
   logKeys: string[]
   epoch: number
 }
-type Looked = { info?: ServerInfo; findings: Finding[] }
+type Result = { info?: ServerInfo; findings: Finding[] }
 
 const timeoutMs = 10_000
-const why = 'nothing can be fetched or renewed; what is held works until it expires'
+const why = 'credentials cannot be fetched or renewed; current ones work until they expire'
 
-export async function lookAtServer(env: Env, now: () => Date): Promise<Looked> {
+export async function lookAtServer(env: Env, now: () => Date): Promise<Result> {
   const addr = env.PURSER_ADDR
   if (!addr) {
     const remedy = 'export PURSER_ADDR=https://purser.example.org:8443'
@@ -38,14 +38,14 @@ export async function lookAtServer(env: Env, now: () => Date): Promise<Looked> {
     if (!(error instanceof PurserError)) throw error
     return { findings: [connectionFault(addr, error), later] }
   }
-  const reached = [ok('address', `${addr} is reached`), ok('trust', `verified by ${trustWords(env)}`)]
-  const asked = await ask(addr, env, now)
-  return { ...asked, findings: [...reached, ...asked.findings] }
+  const reached = [ok('address', `${addr} answers`), ok('trust', `verified by ${describeTrust(env)}`)]
+  const result = await examine(addr, env, now)
+  return { ...result, findings: [...reached, ...result.findings] }
 }
 
-const later = skipped('server', 'what it says of itself was not asked')
+const later = skipped('server', 'not checked: it was not reached')
 
-function trustWords(env: Env): string {
+function describeTrust(env: Env): string {
   if (env.PURSER_CA_FILE) return `the roots in ${env.PURSER_CA_FILE} (PURSER_CA_FILE)`
   if (env.PURSER_CA_SHA256) return `the root whose SHA-256 is in PURSER_CA_SHA256`
   return 'the roots that come with Node.js (neither PURSER_CA_FILE nor PURSER_CA_SHA256 is set)'
@@ -59,7 +59,7 @@ async function lookUp(addr: string): Promise<Finding | undefined> {
     return undefined
   } catch (error) {
     const what = `${host} does not resolve (${codeOf(error) ?? 'unknown'})`
-    return fail('address', what, { why, do: `is PURSER_ADDR right? getent hosts ${host}` })
+    return fail('address', what, { why, do: `check PURSER_ADDR: getent hosts ${host}` })
   }
 }
 
@@ -72,31 +72,31 @@ function connectionFault(addr: string, error: PurserError): Finding {
     }
     case 'fingerprint_mismatch': {
       const remedy =
-        'take the fingerprint from the server’s own ca.pem: openssl x509 -in ca.pem -noout -fingerprint -sha256'
-      return fail('trust', `${addr} has no root with the fingerprint of PURSER_CA_SHA256`, { why: reason, do: remedy })
+        'get the fingerprint from ca.pem in the server’s data directory: openssl x509 -in ca.pem -noout -fingerprint -sha256'
+      return fail('trust', `no root of ${addr} has the fingerprint in PURSER_CA_SHA256`, { why: reason, do: remedy })
     }
     case 'untrusted_server': {
-      const remedy = 'export PURSER_CA_FILE=/path/to/ca.pem: the file ca.pem of the server’s data directory'
-      return fail('trust', `${addr} is not verified`, { why: reason, do: remedy })
+      const remedy = 'export PURSER_CA_FILE=/path/to/ca.pem, with ca.pem from the server’s data directory'
+      return fail('trust', `the certificate of ${addr} does not verify`, { why: reason, do: remedy })
     }
   }
   const cause = codeOf(error.cause) ?? error.code
   const { host = addr } = URL.canParse(addr) ? new URL(addr) : {}
-  const remedy = `is the server up, and PURSER_ADDR right? nc -vz ${host.replace(/:(\d+)$/, ' $1')}; a network policy may forbid it`
-  return fail('address', `${addr} can't be reached (${cause})`, { why, do: remedy })
+  const remedy = `check the server, PURSER_ADDR and network policies: nc -vz ${host.replace(/:(\d+)$/, ' $1')}`
+  return fail('address', `${addr} cannot be reached (${cause})`, { why, do: remedy })
 }
 
-async function ask(addr: string, env: Env, now: () => Date): Promise<Looked> {
+async function examine(addr: string, env: Env, now: () => Date): Promise<Result> {
   const wire = createWire({ addr, env })
   try {
     const before = now()
     const reply = await wire.send({ method: 'GET', path: '/api/v1/server', headers: {} })
-    const heard = heardFrom('the server', reply.headers.date, before, now())
-    const clock = judgeClock(heard ? [heard] : [])
+    const reading = readDateHeader('the server', reply.headers.date, before, now())
+    const clock = judgeClock(reading ? [reading] : [])
     const info = infoOf(jsonOf(await textOf(reply)))
     if (!info) {
-      const remedy = `curl -k ${addr}/api/v1/server; is PURSER_ADDR the address of a Purser?`
-      return { findings: [fail('server', `${addr} does not answer as a Purser`, { why, do: remedy }), ...clock] }
+      const remedy = `check that PURSER_ADDR is a Purser server: curl -k ${addr}/api/v1/server`
+      return { findings: [fail('server', `${addr} is not a Purser server`, { why, do: remedy }), ...clock] }
     }
     const ready = await wire.send({ method: 'GET', path: '/readyz', headers: {} })
     return { info, findings: [...aboutServer(info, jsonOf(await textOf(ready))), ...clock] }
@@ -109,7 +109,7 @@ async function ask(addr: string, env: Env, now: () => Date): Promise<Looked> {
 }
 
 const isTexts = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every((one) => typeof one === 'string')
+  Array.isArray(value) && value.every((item) => typeof item === 'string')
 
 function infoOf(value: unknown): ServerInfo | undefined {
   if (!isMembers(value)) return undefined
@@ -119,18 +119,18 @@ function infoOf(value: unknown): ServerInfo | undefined {
   return { version, trustDomain, audiences, features, logKeys, epoch }
 }
 
-/** What the SDK may ask for; a server that lacks one is older than the client. */
-const wanted = ['x509', 'jwt', 'access-token', 'renewal']
+/** The features that the SDK uses; a server without one is older than the client. */
+const usedFeatures = ['x509', 'jwt', 'access-token', 'renewal']
 
 function aboutServer({ version, trustDomain, features }: ServerInfo, readiness: unknown): Finding[] {
   const checks = isMembers(readiness) && Array.isArray(readiness.checks) ? readiness.checks : []
   const failing = checks.flatMap((check) => (isMembers(check) && check.ok === false ? [String(check.name)] : []))
   const findings: Finding[] = []
   if (failing.length > 0) {
-    const remedy = "on the server's host: purser doctor"
-    findings.push(fail('server', `it is not ready: ${failing.join(', ')}`, { why, do: remedy }))
+    const remedy = "on the server's host, run: purser doctor"
+    findings.push(fail('server', `the server is not ready: ${failing.join(', ')}`, { why, do: remedy }))
   }
-  const lacking = wanted.filter((one) => !features.includes(one))
+  const lacking = usedFeatures.filter((feature) => !features.includes(feature))
   if (lacking.length > 0) {
     findings.push(note('server', `Purser ${version} does not offer ${lacking.join(', ')}`, { do: 'update the server' }))
   }

@@ -1,4 +1,4 @@
-/** PURSER_STATE_DIR: what a restart goes on with. Looked at and left as it is. */
+/** Checks PURSER_STATE_DIR, with which a restart continues. Changes nothing. */
 import { constants, accessSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Finding, codeOf, fail, modeOf, note, ok } from './finding.ts'
@@ -9,21 +9,21 @@ const check = 'state'
 export function lookAtStateDirectory({ PURSER_STATE_DIR: dir }: Env): Finding[] {
   if (!dir) {
     return [
-      note(check, 'PURSER_STATE_DIR is not set: nothing is kept over a restart', {
-        why: 'after one the log is trusted on first use again, and the orchestrator must be there to prove anew',
-        do: 'export PURSER_STATE_DIR=/var/lib/purser, a volume of this workload alone',
+      note(check, 'PURSER_STATE_DIR is not set: no state survives a restart', {
+        why: 'after a restart the log is trusted on first use again, and the workload needs a new proof',
+        do: 'export PURSER_STATE_DIR=/var/lib/purser, on a volume of this workload alone',
       }),
     ]
   }
-  const why = 'the SDK keeps key, certificate and the log’s newest head there'
+  const why = 'the SDK keeps the key, the certificate and the newest log head there'
   const stats = statSync(dir, { throwIfNoEntry: false })
-  if (!stats) return [note(check, `${dir} is not there yet: the SDK makes it`)]
+  if (!stats) return [note(check, `${dir} does not exist yet: the SDK creates it`)]
   if (!stats.isDirectory())
-    return [fail(check, `${dir} is no directory`, { why, do: 'name another in PURSER_STATE_DIR' })]
-  const shut = accessFault(dir)
-  if (shut !== undefined) {
-    const remedy = `chown it to the workload's user, or name another in PURSER_STATE_DIR`
-    return [fail(check, `${dir} can't be written (${shut})`, { why, do: remedy })]
+    return [fail(check, `${dir} is not a directory`, { why, do: 'set PURSER_STATE_DIR to a directory' })]
+  const code = accessFault(dir)
+  if (code !== undefined) {
+    const remedy = `chown it to the workload's user, or set PURSER_STATE_DIR to another directory`
+    return [fail(check, `cannot write to ${dir} (${code})`, { why, do: remedy })]
   }
   const findings = [
     ...((stats.mode & 0o077) === 0 ? [] : [open(dir, stats.mode, '700')]),
@@ -37,8 +37,8 @@ export function lookAtStateDirectory({ PURSER_STATE_DIR: dir }: Env): Finding[] 
 }
 
 const open = (path: string, mode: number, should: string): Finding =>
-  fail(check, `${path} has mode ${modeOf(mode)}: others may use it`, {
-    why: 'a private key and what the log is judged by are in there',
+  fail(check, `${path} has mode ${modeOf(mode)}: others can access it`, {
+    why: 'it holds a private key and the newest log head',
     do: `chmod ${should} ${path}`,
   })
 

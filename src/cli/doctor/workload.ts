@@ -1,4 +1,4 @@
-/** A workload's place, in the order in which the SDK goes: where is the server, is it believed, who am I to it. */
+/** Checks a workload's side in the order of the SDK: server, proof, log key, state, attestation. */
 import type { Io } from '../io.ts'
 import { type Finding, isWorking, skipped } from './finding.ts'
 import { createLook } from './look.ts'
@@ -16,19 +16,18 @@ export async function examineWorkload({ io, attest, now }: Parts): Promise<Findi
   const server: { info?: ServerInfo } = {}
   const findings = [
     ...(await look('server', async () => {
-      const looked = await lookAtServer(env, now)
-      if (looked.info) server.info = looked.info
-      return looked.findings
+      const result = await lookAtServer(env, now)
+      if (result.info) server.info = result.info
+      return result.findings
     })),
     ...(await look('proof', () => lookAtProof(io, server.info?.audiences, now()))),
     ...(await look('log key', () => lookAtLogKey(env, server.info))),
     ...(await look('state', () => lookAtStateDirectory(env))),
   ]
-  if (!attest) return [...findings, skipped('attestation', 'the proof was presented to nobody, as --no-attest says')]
-  if (!isWorking(findings))
-    return [...findings, skipped('attestation', 'not tried: what failed above would fail there')]
+  if (!attest) return [...findings, skipped('attestation', 'not tried: --no-attest')]
+  if (!isWorking(findings)) return [...findings, skipped('attestation', 'not tried: fix the failures above first')]
   const attested = await look('attestation', () => lookAtAttestation(env, findings))
-  // Where the SDK itself looked for a proof, its word replaces that there was no file.
-  const told = attested.some(({ check }) => check === 'proof')
-  return [...findings.filter(({ check, level }) => !(told && check === 'proof' && level === 'note')), ...attested]
+  // If the SDK reports the proof, its finding replaces the note that no file was found.
+  const hasProof = attested.some(({ check }) => check === 'proof')
+  return [...findings.filter(({ check, level }) => !(hasProof && check === 'proof' && level === 'note')), ...attested]
 }

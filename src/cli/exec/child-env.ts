@@ -1,10 +1,10 @@
-/** The environment of a command: which variables a secret may name, and which of ours are not handed on. */
+/** The environment of a command: which variables a secret may set, and which variables are not passed on. */
 
-/** Each decides how a program is loaded, what it runs, or whom it trusts. A prefix ends with `*`. No list knows every program. */
+/** Variables that decide how a program is loaded, what it runs, or what it trusts. `*` ends a prefix. The list cannot be complete. */
 const powerful = [
   // The dynamic loader and the C library (ld.so(8), dyld(1)).
   'LD_*', 'DYLD_*', 'GLIBC_TUNABLES', 'GCONV_PATH', 'LOCPATH', 'NLSPATH', 'MALLOC_*', 'HOSTALIASES', 'RES_OPTIONS', 'LOCALDOMAIN',
-  // Shells, and what is looked up by way of the environment.
+  // Shells, and paths that programs look up.
   'PATH', 'IFS', 'ENV', 'BASH_*', 'BASHOPTS', 'SHELL', 'SHELLOPTS', 'PS4', 'PROMPT_COMMAND', 'CDPATH', 'FPATH', 'ZDOTDIR',
   'HOME', 'XDG_*', 'TMPDIR', 'EDITOR', 'VISUAL', 'PAGER', 'MANPAGER', 'BROWSER', 'LESSOPEN', 'LESSCLOSE', 'TERMINFO', 'TERMINFO_DIRS',
   // Interpreters, virtual machines and their package managers.
@@ -16,12 +16,12 @@ const powerful = [
   'ASPNETCORE_HOSTINGSTARTUP*', 'PGOPTIONS', 'MYSQL_HOME',
   // Programs that run what their settings name.
   'GIT_*', 'SSH_*', 'SUDO_*', 'KUBECONFIG', 'DOCKER_*', 'AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE', 'PGSERVICEFILE', 'PGSYSCONFDIR',
-  // Whom a program trusts, and by way of whom it connects.
+  // Trust, proxies and endpoints.
   'AWS_ENDPOINT_URL*', 'AWS_CONTAINER_CREDENTIALS_*', 'OPENSSL_*', 'SSL_CERT_*', 'SSLKEYLOGFILE', 'CURL_*', 'REQUESTS_CA_BUNDLE', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY',
   // Purser's own.
   'PURSER_*',
 ] // prettier-ignore
-/** How programs that are not in the list name such settings. */
+/** Suffixes of such variables of other programs. */
 const suffixes = [
   '_OPTS', '_OPTIONS', '_ARGS', '_FLAGS', '_PATH', '_HOME', '_MODULE', '_MODULES', '_PLUGINS', '_PRELOAD', '_COMMAND', '_CMD', '_EDITOR', '_PAGER',
   '_PROXY', '_ENDPOINT_URL', '_CA_BUNDLE', '_CONFIG_IMPORT', '_CONFIG_FILE', '_CONFIG_LOCATION', '_INIT_SCRIPT', '_STARTUP', '_HOSTINGSTARTUPASSEMBLIES',
@@ -29,15 +29,15 @@ const suffixes = [
 const names = new Set(powerful.filter((name) => !name.endsWith('*')))
 const prefixes = powerful.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1))
 
-/** Whether a variable must be asked for by its name: the writer of a secret names its members. */
+/** Whether a variable must be named explicitly, since the writer of a secret chooses the names of its members. */
 export function isPowerful(name: string): boolean {
   const upper = name.toUpperCase()
   const fits = prefixes.some((prefix) => upper.startsWith(prefix)) || suffixes.some((suffix) => upper.endsWith(suffix))
   return fits || names.has(upper)
 }
 
-/** How the command finds Purser, should it be a client too. Proofs, tokens, keys and the state directory stay here. */
-const handedOn = new Set(['PURSER_ADDR', 'PURSER_CA_FILE', 'PURSER_CA_SHA256', 'PURSER_AUDIENCE', 'PURSER_LOG_KEY'])
+/** Passed on, so that the command can be a client too. Proofs, tokens, keys and the state directory are not. */
+const passedOn = new Set(['PURSER_ADDR', 'PURSER_CA_FILE', 'PURSER_CA_SHA256', 'PURSER_AUDIENCE', 'PURSER_LOG_KEY'])
 
 export const childEnv = (env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> =>
-  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PURSER_') || handedOn.has(name)))
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PURSER_') || passedOn.has(name)))

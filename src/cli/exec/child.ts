@@ -1,22 +1,22 @@
-/** The command: started, told of signals, ended in good time and started again. */
+/** The child process: start, signals, restart. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { CliError } from '../io.ts'
 
 export type Child = {
-  /** Resolves once it runs. @throws CliError 127 or 126, as shells do, where it can't be run */
+  /** Resolves once it runs. @throws CliError 127 or 126, as in shells, when it cannot be run */
   start(env: Record<string, string | undefined>): Promise<void>
-  /** Ends the one that runs, if it has not ended by itself, and starts another. Answers false where it had. */
+  /** Ends the running process and starts another. Returns false if it had ended by itself. */
   restart(env: Record<string, string | undefined>): Promise<boolean>
   signal(name: NodeJS.Signals): void
-  /** The exit code of the one that ended without being replaced; 128 and its number for a signal. */
+  /** The exit code of the process that ended without being replaced; 128 and the number of a signal. */
   ended: Promise<number>
 }
 
 export function createChild(command: string, args: readonly string[], graceMs: number): Child {
   let running: ChildProcess | undefined
   let isReplaced = false
-  /** What came between two of them. */
+  /** A signal that came between two processes. */
   let missed: NodeJS.Signals | undefined
   let settle: (code: number) => void = () => undefined
   const ended = new Promise<number>((resolve) => (settle = resolve))
@@ -69,5 +69,5 @@ export function createChild(command: string, args: readonly string[], graceMs: n
 
 function notRun(command: string, error: Error): CliError {
   const code = 'code' in error ? String(error.code) : 'unknown'
-  return new CliError(`${command} can't be run (${code})`, code === 'ENOENT' ? 127 : 126)
+  return new CliError(`cannot run ${command} (${code})`, code === 'ENOENT' ? 127 : 126)
 }

@@ -1,4 +1,4 @@
-/** Where files with secrets lie while the command runs: in memory where the machine has a place for that, and nobody's else. */
+/** The private directory for secret files while the command runs, in memory if possible. */
 import { constants } from 'node:fs'
 import { access, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,14 +10,14 @@ import { judgePrivateFolder, lookAtFolder } from '../secret-folder.ts'
 export type Directory = {
   path: string
   write(files: readonly File[]): Promise<void>
-  /** What was written here, and the directory where it was made here. */
+  /** Removes the files, and the directory if it was created here. */
   remove(): Promise<void>
 }
 
 /** A tmpfs on Linux. */
 const inMemory = '/dev/shm'
 
-async function placeFor(): Promise<string> {
+async function parentFolder(): Promise<string> {
   try {
     await access(inMemory, constants.W_OK | constants.X_OK)
     return inMemory
@@ -26,28 +26,27 @@ async function placeFor(): Promise<string> {
   }
 }
 
-/** @param given a directory of the caller's choice, which stays; one of our own, mode 0700, unless given */
-export async function openDirectory(given: string | undefined, warn: (words: string) => void): Promise<Directory> {
-  const path = given ?? (await mkdtemp(join(await placeFor(), 'purser-exec-')))
-  if (given !== undefined) await checkPrivate(given, warn)
+/** @param chosen a directory of the caller, which stays (default: a new one with mode 0700) */
+export async function openDirectory(chosen: string | undefined, warn: (words: string) => void): Promise<Directory> {
+  const path = chosen ?? (await mkdtemp(join(await parentFolder(), 'purser-exec-')))
+  if (chosen !== undefined) await checkPrivate(chosen, warn)
   const store = createFileStore(path)
   return {
     path,
     write: async (files) => void (await store.write(files)),
     async remove() {
       for (const file of store.written()) await rm(file.path, { force: true })
-      if (given === undefined) await rm(path, { recursive: true, force: true })
+      if (chosen === undefined) await rm(path, { recursive: true, force: true })
     },
   }
 }
 
-/** One that is there and that others may write to could have links of theirs in it. */
+/** If others can write to a directory, it may hold their links. */
 async function checkPrivate(path: string, warn: (words: string) => void): Promise<void> {
   const { fault, warning } = await lookAtFolder(path, judgePrivateFolder)
   if (warning !== undefined) warn(openTo(path, warning))
   if (fault !== undefined)
     throw new CliError(
-      `${path} may be written by others, so no secret is put there: ${fault}. chown it and chmod go-w it, or name a folder ` +
-        'in it that is not there yet',
+      `${path} is not safe for secrets: ${fault}. Own it and run chmod go-w, or name a new folder in it`,
     )
 }

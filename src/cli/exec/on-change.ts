@@ -1,4 +1,4 @@
-/** What becomes of a command whose secrets changed: one act for all that came together. */
+/** The option `--on-change`, and one act for changes that come together. */
 import { CliError, exitCodes } from '../io.ts'
 import { constants } from 'node:os'
 
@@ -13,29 +13,29 @@ export function readOnChange(text: string): OnChange {
   const full = `SIG${name ?? ''}`
   if (name !== undefined && isSignal(full) && !['SIGKILL', 'SIGSTOP'].includes(full))
     return { kind: 'signal', name: full }
-  throw new CliError('--on-change is restart, none, or signal: and a name such as SIGHUP', exitCodes.usage)
+  throw new CliError('--on-change must be restart, none, or signal:NAME, such as signal:SIGHUP', exitCodes.usage)
 }
 
-/** Versions of a rotation of several secrets come together, or nearly so. Milliseconds. */
+/** Milliseconds to wait for further changes: a rotation may change several secrets. */
 const togetherMs = 200
 
 /**
- * @param act runs once for all that come while it waits, and again for what comes while it runs
- * @returns a call that resolves when an act that began after it is done
+ * @param act runs once for all calls that come while it waits, and again for calls that come while it runs
+ * @returns a function that resolves when an act that began after the call is done
  */
 export function together(act: () => Promise<void>): () => Promise<void> {
   let next: Promise<void> | undefined
   let last: Promise<unknown> = Promise.resolve()
   return () => {
     if (next) return next
-    const mine = last
+    const run = last
       .then(() => new Promise((resolve) => setTimeout(resolve, togetherMs)))
       .then(() => {
         next = undefined
         return act()
       })
-    next = mine
-    last = mine.catch(() => undefined)
-    return mine
+    next = run
+    last = run.catch(() => undefined)
+    return run
   }
 }

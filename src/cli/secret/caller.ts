@@ -1,4 +1,4 @@
-/** Asks as the operator of PURSER_API_TOKEN, or as this workload, which attests for it. */
+/** Calls the API as the operator of PURSER_API_TOKEN, or as this workload, which attests first. */
 import type { Command } from 'commander'
 import { type Api, withApi } from '../api.ts'
 import { type WorkloadFlags, asWorkload, withWorkload } from '../as-workload.ts'
@@ -8,13 +8,13 @@ import { usage } from './place.ts'
 
 export type CallerFlags = WorkloadFlags & { asWorkload?: true }
 
-/** Seconds: it is used once, at once. */
+/** Seconds: the token is used once, immediately. */
 const accessTokenSeconds = 60
 
 export const withCaller = (command: Command): Command =>
-  withWorkload(command).option('--as-workload', "ask as this workload, by the orchestrator's token, within its grants")
+  withWorkload(command).option('--as-workload', 'act as this workload, within its grants')
 
-/** @param work with the token to ask with; none for an operator's */
+/** @param work gets the access token of the workload; undefined for an operator */
 export async function asCaller<T>(
   io: Io,
   flags: CallerFlags,
@@ -22,10 +22,10 @@ export async function asCaller<T>(
 ): Promise<T> {
   if (!flags.asWorkload) return withApi(io, flags, (api) => work(api))
   if (presentsJoinToken(io, flags.proofFile)) {
-    throw usage('a join token is used up by asking, so it was not sent: PURSER_API_TOKEN asks as an operator')
+    throw usage('the join token was not sent, since that would use it up: set PURSER_API_TOKEN to act as an operator')
   }
-  const wanted = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
-  return asWorkload(io, flags, wanted, ({ accessToken }) =>
+  const request = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
+  return asWorkload(io, flags, request, ({ accessToken }) =>
     withApi(io, flags, (api) => work(api, accessToken?.token ?? '')),
   )
 }

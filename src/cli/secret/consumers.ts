@@ -1,4 +1,4 @@
-/** `purser secret consumers`: who holds which version now. */
+/** `purser secret consumers`: who holds which version. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
@@ -11,10 +11,10 @@ import { consumerTable } from './rotation-reply.ts'
 type Flags = ServerFlags & OutputFlags & { version?: number; waitedFor?: true; proof?: true }
 
 export function addConsumers(group: Command, io: Io): void {
-  const command = withPath(group.command('consumers').summary('who holds which version, and who is waited for'))
-    .option('--version <n>', 'those that hold this one', positive)
-    .option('--waited-for', 'those that a rotation waits for')
-    .option('--proof', "the entry that gave it to each, verified offline with the log's key (PURSER_LOG_KEY)")
+  const command = withPath(group.command('consumers').summary('list who holds which version'))
+    .option('--version <n>', 'only consumers that hold this version', positive)
+    .option('--waited-for', 'only consumers that a rotation waits for')
+    .option('--proof', "prove each row by its log entry, verified offline with the log's key (PURSER_LOG_KEY)")
     .action(async (path: string, refused: string[], flags: Flags) => {
       const place = { path: { path: secretPath(path, refused) } }
       const vkeys = flags.proof && logKeys(io)
@@ -28,7 +28,7 @@ export function addConsumers(group: Command, io: Io): void {
         if (!vkeys) return show(io, flags, { items }, () => consumerTable(items))
         const proven = await prove(api, path, items, vkeys)
         show(io, flags, { items: proven }, () => proofTable(proven))
-        if (!proven.every(isProven)) throw new CliError('not all of it is proved', exitCodes.unverified)
+        if (!proven.every(isProven)) throw new CliError('not every consumer is proved by the log', exitCodes.unverified)
       })
     })
   withExamples(

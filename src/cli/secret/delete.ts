@@ -1,4 +1,4 @@
-/** `purser secret delete`: the live version can be read no more; `undelete` brings it back. */
+/** `purser secret delete`: deletes the live version; `undelete` restores it. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
@@ -9,12 +9,12 @@ import { findSecret, secretPath, underVersion, withPath, written } from './place
 type Flags = ServerFlags & OutputFlags & { version?: number; reason?: string }
 
 export function addDelete(group: Command, io: Io): void {
-  const command = withPath(group.command('delete').summary('delete the live version; undelete brings it back'))
-    .option('--version <n>', 'only if it is still the live one', positive)
+  const command = withPath(group.command('delete').summary('delete the live version; undelete restores it'))
+    .option('--version <n>', 'only if this is still the live version', positive)
     .action(async (path: string, refused: string[], flags: Flags) => {
       const place = { path: { path: secretPath(path, refused) } }
       await withApi(io, flags, async (api) => {
-        // Where there is none the server says so.
+        // The server refuses version 0 with its own message.
         const version = flags.version ?? (await findSecret(api, path))?.version ?? 0
         const request = { ...place, ifMatch: version, reason: flags.reason }
         const { body, logIndex } = await underVersion(path, version, () =>

@@ -1,4 +1,4 @@
-/** `purser secret destroy`: values and their data keys go, for ever. That they were there stays. */
+/** `purser secret destroy`: destroys values and their data keys for good. The history stays. */
 import type { Command } from 'commander'
 import type { Io } from '../io.ts'
 import { withExamples, withOutput, withReason, withServer } from '../options.ts'
@@ -7,13 +7,14 @@ import { type VersionFlags, changeVersions, withVersions } from './versions.ts'
 
 export function addDestroy(group: Command, io: Io): void {
   const command = withVersions(
-    withPath(group.command('destroy').summary('destroy the values of versions, or the whole secret, for ever')),
-    'which',
+    withPath(group.command('destroy').summary('destroy versions, or the whole secret, for good')),
+    'versions to destroy, such as 1,2',
   )
-    .option('--all', 'every version, and the secret itself; nothing brings it back')
+    .option('--all', 'destroy every version and the secret itself')
     .action((path: string, refused: string[], flags: VersionFlags & { all?: true }) => {
       const { versions, all } = flags
-      if ((versions === undefined) === (all === undefined)) throw usage('say what to destroy: --versions 1,2 or --all')
+      if ((versions === undefined) === (all === undefined))
+        throw usage('nothing to destroy: give --versions 1,2 or --all')
       const body = all ? { all } : { versions: versions ?? [] }
       const did = all ? 'destroyed with all its versions' : `versions ${String(versions?.join(', '))} destroyed`
       return changeVersions(io, 'destroy', path, refused, flags, body, did)

@@ -1,4 +1,4 @@
-/** `purser secret edit`: the value in your editor, and what you saved as the next version. */
+/** `purser secret edit`: opens the value in an editor, and writes the saved text as the next version. */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
@@ -7,16 +7,16 @@ import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io } from '../io.ts'
 import { withExamples, withOutput, withReason, withServer } from '../options.ts'
 import { type OutputFlags, remark, show } from '../output.ts'
-import { objectOf } from './given.ts'
+import { objectOf } from './value.ts'
 import { findSecret, secretPath, underVersion, usage, withPath, written } from './place.ts'
 import { createPrivateFile } from './private-file.ts'
 
 type Flags = ServerFlags & OutputFlags & { reason?: string }
 
 export function addEdit(group: Command, io: Io): void {
-  const command = withPath(group.command('edit').summary('change a value in your editor'))
+  const command = withPath(group.command('edit').summary('edit a value in your editor'))
     .description(
-      '$VISUAL or $EDITOR gets a file that only you can read, in memory where there is such a place; it is overwritten and removed afterwards, whatever happens. Nothing is written where nothing was changed, or where somebody else wrote meanwhile.',
+      'Opens the value with $VISUAL or $EDITOR in a file that only you can read, in memory if possible. The file is overwritten and removed afterwards. Writes nothing if the value did not change, or if another version was written meanwhile.',
     )
     .action((path: string, refused: string[], flags: Flags) => edit(io, path, refused, flags))
   withExamples(
@@ -28,14 +28,14 @@ export function addEdit(group: Command, io: Io): void {
 async function edit(io: Io, path: string, refused: readonly string[], flags: Flags): Promise<void> {
   const place = { path: { path: secretPath(path, refused) }, reason: flags.reason }
   const editor = io.env.VISUAL || io.env.EDITOR
-  if (!editor) throw usage('set VISUAL or EDITOR to the editor that you want')
+  if (!editor) throw usage('no editor: set VISUAL or EDITOR')
   if (!flags.reason?.trim())
-    throw usage('say why with --reason "…": the value is read, and the log says by whom and why')
+    throw usage('--reason is required, since the value is read: give --reason "…" for the audit log')
   await withApi(io, flags, async (api) => {
     const live = await findSecret(api, path)
     const before = live ? (await api.call('GET', '/api/v1/secrets/{path}', place)).body : { data: {}, version: 0 }
-    const text = await inEditor(io, editor, `${JSON.stringify(before.data, null, 2)}\n`)
-    const data = objectOf(text, 'what you saved')
+    const text = await editText(io, editor, `${JSON.stringify(before.data, null, 2)}\n`)
+    const data = objectOf(text, 'the saved file')
     if (isDeepStrictEqual(data, before.data)) {
       show(io, flags, { path, version: before.version, changed: false }, () => `secret ${path} unchanged\n`)
       return
@@ -48,20 +48,20 @@ async function edit(io: Io, path: string, refused: readonly string[], flags: Fla
   })
 }
 
-/** @returns what was saved; the file is gone by then, and also where this throws */
-async function inEditor(io: Io, editor: string, text: string): Promise<string> {
+/** @returns the saved text. The file is always removed. */
+async function editText(io: Io, editor: string, text: string): Promise<string> {
   const file = createPrivateFile(io.env, text)
   try {
     if (!file.inMemory)
-      remark(io, 'there is no place in memory for the file, so it lies on the disk until it is removed')
-    // As git does it: the setting may hold arguments. The value is in the file alone, never among them.
+      remark(io, 'warning: no in-memory file system was found, so the value is on disk while the editor runs')
+    // As in git, the setting may hold arguments. The value is only in the file.
     const isPlain = /^[\w./ -]+$/.test(editor)
     const line = `${isPlain ? 'exec ' : ''}${editor} "$@"`
     const child = spawn('sh', ['-c', line, editor, file.path], { env: io.env, stdio: 'inherit' })
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject)
       child.once('close', resolve)
-      // Ctrl-C is the editor's own affair; what would end us ends it, and nobody waits for it.
+      // The editor handles Ctrl-C. Other signals end it at once.
       io.onSignal(['SIGINT'], () => undefined)
       io.onSignal(['SIGTERM', 'SIGHUP'], (name) => {
         file.wipe()

@@ -1,4 +1,4 @@
-/** `purser secret get`: a value, into a file or a pipe, and to a terminal only for whoever says so. */
+/** `purser secret get`: prints a value to a file or a pipe, and to a terminal only with --reveal. */
 import { basename, dirname } from 'node:path'
 import type { Command } from 'commander'
 import type { Schemas } from '../api-types.ts'
@@ -13,11 +13,11 @@ type Flags = CallerFlags &
   OutputFlags & { version?: number; field?: string; out?: string; reveal?: true; reason?: string }
 
 export function addGet(group: Command, io: Io): void {
-  const command = withPath(group.command('get').summary('read a value; the log says who did, and why'))
-    .option('--version <n>', 'an older version', positive)
-    .option('--field <name>', 'one member alone, as its text')
-    .option('--out <file>', 'into a file of mode 0600, in place of standard output')
-    .option('--reveal', 'show it on a terminal')
+  const command = withPath(group.command('get').summary('read a value; the audit log records who, and why'))
+    .option('--version <n>', 'read this version', positive)
+    .option('--field <name>', 'only this member, as text')
+    .option('--out <file>', 'write to a file with mode 0600 instead of stdout')
+    .option('--reveal', 'allow the value on a terminal')
     .action((path: string, refused: string[], flags: Flags) => get(io, path, refused, flags))
   withExamples(
     withReason(withOutput(withCaller(command))),
@@ -29,13 +29,13 @@ export function addGet(group: Command, io: Io): void {
 
 async function get(io: Io, path: string, refused: readonly string[], flags: Flags): Promise<void> {
   const place = { path: { path: secretPath(path, refused) } }
-  // Before anything is asked for: a read that nobody sees would still be in the log.
+  // Checked before the read, which the log would record.
   const shown = flags.out === undefined && io.stdout.isTTY === true
   if (shown && !flags.reveal) {
-    throw usage('a value is shown on a terminal only with --reveal and --reason; --out and a pipe take it unseen')
+    throw usage('a value is not shown on a terminal: give --reveal and --reason, or use --out or a pipe')
   }
   if (!flags.asWorkload && !flags.reason?.trim()) {
-    throw usage('say why with --reason "…": it goes into the log, beside who read it')
+    throw usage('--reason is required: give --reason "…" for the audit log')
   }
   if (flags.out !== undefined && basename(flags.out) === '') throw usage('--out must name a file')
   if (flags.out !== undefined) await checkFolder(dirname(flags.out), (words) => remark(io, words))
@@ -52,17 +52,17 @@ async function get(io: Io, path: string, refused: readonly string[], flags: Flag
   })
 }
 
-/** What a member's text may do to a terminal is left out, but its line breaks. */
+/** Escapes control characters, except line breaks. */
 const printableLines = (text: string): string => text.split('\n').map(printable).join('\n')
 
-/** Alone, exactly as it is kept; as an object, JSON with a line break. */
+/** One member exactly as it is stored; the whole value as JSON with a line break. */
 function textOf(body: Schemas['SecretValue'], { field, output }: Flags): string {
   if (field === undefined) {
     const { path, version, data } = body
     return `${JSON.stringify(output === 'json' ? { ...body, path, version } : data, null, 2)}\n`
   }
   if (!Object.hasOwn(body.data, field)) {
-    throw usage(`version ${body.version} has no member of that name; it has: ${Object.keys(body.data).join(', ')}`)
+    throw usage(`version ${body.version} has no such member; its members are: ${Object.keys(body.data).join(', ')}`)
   }
   const value = body.data[field]
   if (output === 'json') return `${JSON.stringify(value)}\n`

@@ -1,4 +1,4 @@
-/** `purser secret history`: every version, who made it, and what became of it. */
+/** `purser secret history`: the versions of a secret, their authors and states. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Schemas } from '../api-types.ts'
@@ -12,7 +12,7 @@ type State = Pick<Schemas['SecretVersion'], 'current' | 'expiresAt' | 'deletedAt
 export const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
 
 export function addHistory(group: Command, io: Io): void {
-  const command = withPath(group.command('history').summary('list the versions, newest first; never a value')).action(
+  const command = withPath(group.command('history').summary('list versions, newest first, without values')).action(
     async (path: string, refused: string[], flags: ServerFlags & OutputFlags) => {
       const place = { path: { path: secretPath(path, refused) } }
       const { body } = await withApi(io, flags, (api) => api.call('GET', '/api/v1/secrets/{path}:versions', place))
@@ -25,7 +25,7 @@ export function addHistory(group: Command, io: Io): void {
             actorName(item.createdBy),
             minute(item.createdAt),
           ]),
-          ['VERSION', 'STATE', 'BY', 'WHO', 'MADE'],
+          ['VERSION', 'STATE', 'SOURCE', 'CREATED BY', 'CREATED'],
         ),
       )
     },
@@ -33,7 +33,7 @@ export function addHistory(group: Command, io: Io): void {
   withExamples(withOutput(withServer(command)), 'purser secret history prod/db/password')
 }
 
-/** The most final one: a destroyed version may have been deleted before. */
+/** The most final state: a destroyed version may have been deleted before. */
 export function stateOf({ current, destroyedAt, deletedAt, retiredAt, expiresAt }: State): string {
   if (destroyedAt !== undefined) return `destroyed ${minute(destroyedAt)}`
   if (deletedAt !== undefined) return `deleted ${minute(deletedAt)}`

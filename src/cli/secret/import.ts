@@ -1,11 +1,11 @@
-/** `purser secret import`: values of elsewhere, under their names or others, with a dry run and a report; run again, it goes on. */
+/** `purser secret import`: imports values from Vault, OpenBao or files. It is safe to run again. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io } from '../io.ts'
-import { again, withExamples, withOutput, withReason, withServer } from '../options.ts'
+import { repeated, withExamples, withOutput, withReason, withServer } from '../options.ts'
 import { type OutputFlags, remark, show, table } from '../output.ts'
 import { readText } from '../settings.ts'
-import { type Done, applyOne } from './import/apply.ts'
+import { type Done, importValues } from './import/apply.ts'
 import { parseEnvFile } from './import/env-file.ts'
 import { kv2 } from './import/kv2.ts'
 import { nameAll } from './import/names.ts'
@@ -35,24 +35,24 @@ type Item = { from: string; path?: string; did: Done['did'] | 'refused'; version
 export function addImport(group: Command, io: Io): void {
   const command = group
     .command('import')
-    .summary('take values over from Vault, OpenBao or files')
+    .summary('import values from Vault, OpenBao or files')
     .description(
-      'A JSON or YAML file holds paths, each with its value; a file of environment variables is one secret, at --to. From Vault or OpenBao every secret of a KV version 2 mount is taken that the token may read. What is there already with the same value is left alone, so a run that broke off is run again.',
+      'From Vault or OpenBao, imports every secret of a KV version 2 mount that the token may read. A JSON or YAML file holds paths, each with its value. A file of environment variables becomes one secret, at --to. Values that are already stored are left alone, so an interrupted import can be run again.',
     )
-    .option('--from-vault <url>', 'Vault or OpenBao; its token is in VAULT_TOKEN, or in --token-file')
-    .option('--mount <name>', 'the KV version 2 mount', 'secret')
-    .option('--prefix <path>', 'only what is below it', '')
-    .option('--namespace <name>', 'its namespace (VAULT_NAMESPACE)')
-    .option('--token-file <file>', "the file that Vault's token is in")
-    .option('--vault-ca-file <file>', "roots that Vault is verified with (VAULT_CACERT), else the system's")
-    .option('--all-versions', 'every version that can be read, oldest first; else the newest')
-    .option('--from-env <file>', 'NAME=value lines; - is standard input')
-    .option('--from-json <file>', '{ "prod/db/password": { "password": "…" } }; - is standard input')
-    .option('--from-yaml <file>', 'the same as YAML')
-    .option('--to <prefix>', 'below this path; for --from-env the path itself')
-    .option('--rename-lower', 'names with capitals in lower case')
-    .option('--rename <name=path>', 'another path for one name; may be given several times', again)
-    .option('--dry-run', 'say what would be done, and do nothing')
+    .option('--from-vault <url>', 'address of Vault or OpenBao; its token is in VAULT_TOKEN or --token-file')
+    .option('--mount <name>', 'KV version 2 mount', 'secret')
+    .option('--prefix <path>', 'only secrets below this path', '')
+    .option('--namespace <name>', 'namespace in Vault (VAULT_NAMESPACE)')
+    .option('--token-file <file>', 'file with the token of Vault')
+    .option('--vault-ca-file <file>', 'roots to trust for Vault (VAULT_CACERT, default: the roots of Node.js)')
+    .option('--all-versions', 'import every readable version, not only the newest')
+    .option('--from-env <file>', 'file of NAME=value lines; - for stdin')
+    .option('--from-json <file>', 'file such as { "prod/db/password": { "password": "…" } }; - for stdin')
+    .option('--from-yaml <file>', 'the same in YAML')
+    .option('--to <prefix>', 'import below this path; with --from-env, to this path')
+    .option('--rename-lower', 'convert names to lower case')
+    .option('--rename <name=path>', 'import one name to another path; may be repeated', repeated)
+    .option('--dry-run', 'show what would change, and change nothing')
     .action((flags: Flags) => importAll(io, flags))
   withExamples(
     withReason(withOutput(withServer(command))),
@@ -70,13 +70,13 @@ async function textFrom(io: Io, file: string, what: string): Promise<string> {
 
 async function sourceOf(io: Io, flags: Flags): Promise<Source> {
   const { fromVault, fromEnv, fromJson, fromYaml } = flags
-  if ([fromVault, fromEnv, fromJson, fromYaml].filter((one) => one !== undefined).length !== 1) {
-    throw usage('give one of --from-vault, --from-env, --from-json and --from-yaml')
+  if ([fromVault, fromEnv, fromJson, fromYaml].filter((source) => source !== undefined).length !== 1) {
+    throw usage('no single source: give one of --from-vault, --from-env, --from-json and --from-yaml')
   }
   if (fromVault !== undefined) return vaultSource(io, fromVault, flags)
-  if (flags.allVersions) throw usage('--all-versions goes with --from-vault: files have one value of each')
+  if (flags.allVersions) throw usage('--all-versions needs --from-vault: files hold one version')
   if (fromEnv !== undefined) {
-    if (flags.to === undefined) throw usage('--from-env needs --to: the path of the secret that the variables become')
+    if (flags.to === undefined) throw usage('--from-env needs --to, the path of the secret')
     return fromTree(fromEnv, { [flags.to]: parseEnvFile(await textFrom(io, fromEnv, '--from-env'), fromEnv) })
   }
   if (fromJson !== undefined) {
@@ -89,7 +89,8 @@ async function sourceOf(io: Io, flags: Flags): Promise<Source> {
 function vaultSource(io: Io, addr: string, flags: Flags): Source {
   const { tokenFile, vaultCaFile = io.env.VAULT_CACERT, namespace = io.env.VAULT_NAMESPACE } = flags
   const token = tokenFile === undefined ? io.env.VAULT_TOKEN : readText(io, tokenFile, '--token-file').trim()
-  if (!token) throw usage("set VAULT_TOKEN, or give --token-file: Vault's token, which may list and read")
+  if (!token)
+    throw usage('no token for Vault: set VAULT_TOKEN or give --token-file; the token must be able to list and read')
   return kv2({
     addr,
     mount: flags.mount,
@@ -100,67 +101,69 @@ function vaultSource(io: Io, addr: string, flags: Flags): Source {
   })
 }
 
-function renamesOf(given: readonly string[]): Map<string, string> {
+function renamesOf(options: readonly string[]): Map<string, string> {
   return new Map(
-    given.map((one) => {
-      const at = one.lastIndexOf('=')
-      if (at < 1 || at === one.length - 1) throw usage('--rename must be name=path, such as App/DB=prod/app/db')
-      return [one.slice(0, at), one.slice(at + 1)]
+    options.map((option) => {
+      const at = option.lastIndexOf('=')
+      if (at < 1 || at === option.length - 1) throw usage('--rename must be name=path, such as App/DB=prod/app/db')
+      return [option.slice(0, at), option.slice(at + 1)]
     }),
   )
 }
 
-/** Milliseconds between two words about how far it is. */
+/** Milliseconds between progress remarks. */
 const progressMs = 5000
 
 async function importAll(io: Io, flags: Flags): Promise<void> {
   const { reason, dryRun = false, allVersions: all = false } = flags
-  if (!reason?.trim()) throw usage('say why with --reason "…": values that are here already are read, to compare them')
+  if (!reason?.trim())
+    throw usage('--reason is required, since stored values are read to compare them: give --reason "…"')
   const renames = renamesOf(flags.rename ?? [])
   const source = await sourceOf(io, flags)
   const names = await source.names()
-  if (names.length === 0) remark(io, `warning: nothing was found in ${source.where}`)
+  if (names.length === 0) remark(io, `warning: ${source.where} has no secrets`)
   const to = flags.fromEnv === undefined ? (flags.to ?? '') : ''
   const named = nameAll(names, { to, lower: flags.renameLower ?? false, renames })
-  for (const name of renames.keys()) if (!names.includes(name)) remark(io, `warning: there is no ${name} to rename`)
+  for (const name of renames.keys()) if (!names.includes(name)) remark(io, `warning: --rename ${name}: no such name`)
   const items: Item[] = []
-  let told = Date.now()
+  let reportedAt = Date.now()
   await withApi(io, flags, async (api) => {
-    for (const one of named) {
-      items.push(await importOne(one))
-      if (Date.now() - told < progressMs) continue
-      told = Date.now()
+    for (const target of named) {
+      items.push(await importSecret(target))
+      if (Date.now() - reportedAt < progressMs) continue
+      reportedAt = Date.now()
       remark(io, `${items.length} of ${named.length} …`)
     }
 
-    async function importOne(one: (typeof named)[number]): Promise<Item> {
-      const { from } = one
-      if ('refused' in one) return { from, did: 'refused', why: one.refused }
+    async function importSecret(target: (typeof named)[number]): Promise<Item> {
+      const { from } = target
+      if ('refused' in target) return { from, did: 'refused', why: target.refused }
+      const { path } = target
       const values = await source.values(from, all)
       const done =
-        'refused' in values ? values : await applyOne({ api, reason: reason ?? '', dryRun, all }, one.path, values)
-      if ('refused' in done) return { from, path: one.path, did: 'refused', why: done.refused }
-      return { from, path: one.path, did: done.did, version: done.version }
+        'refused' in values ? values : await importValues({ api, reason: reason ?? '', dryRun, all }, path, values)
+      if ('refused' in done) return { from, path, did: 'refused', why: done.refused }
+      return { from, path, did: done.did, version: done.version }
     }
   }).finally(() => report(io, flags, source, items, named.length))
   const refused = items.filter((item) => item.did === 'refused').length
-  if (refused > 0) throw new CliError(`${refused} of ${items.length} were refused; the report says why`)
+  if (refused > 0) throw new CliError(`${refused} of ${items.length} were refused: see the report`)
 }
 
 const outcomes = ['created', 'changed', 'unchanged', 'refused'] as const
 
-function report(io: Io, flags: Flags, { where }: Source, items: readonly Item[], of: number): void {
+function report(io: Io, flags: Flags, { where }: Source, items: readonly Item[], total: number): void {
   const count = (did: Item['did']): number => items.filter((item) => item.did === did).length
   const counts = Object.fromEntries(outcomes.map((did) => [did, count(did)]))
   const dryRun = flags.dryRun ?? false
-  show(io, flags, { from: where, dryRun, counts, left: of - items.length, items }, () => {
+  show(io, flags, { from: where, dryRun, counts, left: total - items.length, items }, () => {
     const rows = items.map(({ from, path, did, version, why }) => [
       dryRun && (did === 'created' || did === 'changed') ? `would be ${did}` : did,
       path ?? from,
       why ?? `version ${version ?? 0}`,
     ])
     const sums = outcomes.map((did) => `${count(did)} ${did}`).join(', ')
-    const left = items.length < of ? `, ${of - items.length} not looked at` : ''
+    const left = items.length < total ? `, ${total - items.length} not processed` : ''
     return `${table(rows)}${dryRun ? 'dry run: ' : ''}${sums}${left}\n`
   })
 }

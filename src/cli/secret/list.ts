@@ -1,4 +1,4 @@
-/** `purser secret list`: names and versions, as far as the caller may list them. */
+/** `purser secret list`: the paths that the caller may list. */
 import type { Command } from 'commander'
 import type { Io } from '../io.ts'
 import { withExamples, withOutput } from '../options.ts'
@@ -9,8 +9,8 @@ import { minute, stateOf } from './history.ts'
 export function addList(group: Command, io: Io): void {
   const command = group
     .command('list')
-    .summary('list paths; never a value')
-    .argument('[prefix]', 'only paths that begin with it', '')
+    .summary('list secrets, without values')
+    .argument('[prefix]', 'only paths with this prefix', '')
     .action(async (prefix: string, flags: CallerFlags & OutputFlags) => {
       const items = await asCaller(io, flags, (api, token) =>
         api.all('/api/v1/secrets', { query: { prefix: prefix === '' ? undefined : prefix }, token }),

@@ -1,10 +1,10 @@
-/** `purser secret metadata`: what is said about a secret, shown or changed. */
+/** `purser secret metadata`: shows or changes description, labels and limits of a secret. */
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Schemas } from '../api-types.ts'
 import type { Io } from '../io.ts'
-import { again, facts, positive, withExamples, withOutput, withReason, withServer } from '../options.ts'
+import { repeated, facts, positive, withExamples, withOutput, withReason, withServer } from '../options.ts'
 import { type OutputFlags, show } from '../output.ts'
 import { findSecret, secretPath, underVersion, withPath } from './place.ts'
 
@@ -19,17 +19,17 @@ type Flags = ServerFlags &
   }
 
 export function addMetadata(group: Command, io: Io): void {
-  const command = withPath(group.command('metadata').summary('show or change what is said about a secret'))
-    .option('--description <text>', 'what it is for; never a value')
-    .option('--label <key=value>', 'add or replace a label; may be given several times', facts)
-    .option('--remove-label <key>', 'remove a label', again)
-    .option('--max-versions <n>', 'how many are kept; older ones are destroyed at the next write', positive)
-    .option('--managed-by <hand>', 'who keeps it, such as git:shop')
+  const command = withPath(group.command('metadata').summary('show or change the metadata of a secret'))
+    .option('--description <text>', 'purpose of the secret; never a value')
+    .option('--label <key=value>', 'add or replace a label; may be repeated', facts)
+    .option('--remove-label <key>', 'remove a label; may be repeated', repeated)
+    .option('--max-versions <n>', 'number of versions to keep; the next write destroys older ones', positive)
+    .option('--managed-by <hand>', 'who manages it, such as git:shop')
     .action(async (path: string, refused: string[], flags: Flags) => {
       const place = { path: { path: secretPath(path, refused) } }
       const body = await withApi(io, flags, async (api) => {
         const live = await findSecret(api, path)
-        // Where there is none, the server's own words.
+        // The server reports a missing secret.
         if (!live || !isChange(flags)) return (await api.call('GET', '/api/v1/secrets/{path}:metadata', place)).body
         const request = { ...place, body: merged(live, flags), ifMatch: live.revision, reason: flags.reason }
         const write = () => api.call('PUT', '/api/v1/secrets/{path}:metadata', request)
@@ -45,7 +45,7 @@ export function addMetadata(group: Command, io: Io): void {
 }
 
 const isChange = ({ description, label, removeLabel, maxVersions, managedBy }: Flags): boolean =>
-  [description, label, removeLabel, maxVersions, managedBy].some((one) => one !== undefined)
+  [description, label, removeLabel, maxVersions, managedBy].some((value) => value !== undefined)
 
 function merged(live: Schemas['Secret'], flags: Flags) {
   const { description = live.description, maxVersions = live.maxVersions, managedBy = live.managedBy } = flags

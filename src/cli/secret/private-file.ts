@@ -1,6 +1,6 @@
 /**
- * A file for an editor, in a folder of its own that nobody else may enter, in memory where there is such a place; whatever
- * the editor leaves beside it goes too. Overwriting is no promise on a disk (copy on write, wear levelling): hence memory first.
+ * A file for an editor, in a private folder, in memory if possible. Files that the editor leaves beside it are removed too.
+ * Memory comes first, since overwriting does not reliably erase data on a disk (copy on write, wear levelling).
  */
 import {
   type Stats,
@@ -32,9 +32,9 @@ function isMemory(folder: string): boolean {
   }
 }
 
-/** Made at once, so that no signal comes between its making and its wiping. */
+/** Synchronous, so that no signal arrives before it can be wiped. */
 export function createPrivateFile(env: Io['env'], text: string): PrivateFile {
-  const places = [env.XDG_RUNTIME_DIR, '/dev/shm'].filter((one) => one !== undefined && isMemory(one))
+  const places = [env.XDG_RUNTIME_DIR, '/dev/shm'].filter((folder) => folder !== undefined && isMemory(folder))
   const parent = places[0] ?? tmpdir()
   const folder = mkdtempSync(join(parent, 'purser-edit-'))
   const path = join(folder, 'secret.json')
@@ -62,7 +62,7 @@ function namesIn(folder: string): string[] {
 function overwrite(path: string): void {
   try {
     const stats: Stats = lstatSync(path)
-    // A link's target is not ours to write on.
+    // The target of a link must not be overwritten.
     if (!stats.isFile()) return
     const file = openSync(path, 'r+')
     try {
@@ -72,6 +72,6 @@ function overwrite(path: string): void {
       closeSync(file)
     }
   } catch {
-    // Removed with its folder all the same.
+    // The folder is removed in any case.
   }
 }

@@ -1,4 +1,4 @@
-/** What each consumer holds, proved: the entry by which it was given, verified offline with the log's public key alone. */
+/** Proves what each consumer holds by its log entry, verified offline with the public key of the log. */
 import { VerifyError, verifyReceipt } from '@purser/sdk/verify'
 import type { Issued } from '../../audit/entry.ts'
 import type { Api } from '../api.ts'
@@ -6,14 +6,14 @@ import type { ItemOf, Schemas } from '../api-types.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { actorName, table } from '../output.ts'
 
-/** `receipt` is what `purser audit verify` takes; `problem` says why there is no proof. */
+/** `purser audit verify` accepts `receipt`; `problem` says why there is no proof. */
 export type Proof = { epoch: number; index: number; receipt: Schemas['ProvenEntry'] } | { problem: string }
 type Consumer = Schemas['Consumer']
 export type Proven = Consumer & { proof: Proof }
 
 type Item = ItemOf<'/api/v1/audit/entries'>
 
-/** @throws CliError where nobody said whose log it is: what a server says of itself proves nothing */
+/** @throws CliError without a key from outside: a key from the server itself proves nothing */
 export function logKeys({ env }: Pick<Io, 'env'>): string[] {
   const keys = (env.PURSER_LOG_KEY ?? '').split(/[\s,]+/).filter((key) => key !== '')
   if (keys.length > 0) return keys
@@ -38,13 +38,15 @@ async function proofOf(
   consumer: Consumer,
   vkeys: readonly string[],
 ): Promise<Proof> {
-  const found = await find(api, path, consumer)
-  if (!found) return { problem: 'the log has no entry of it' }
-  const { epoch, index } = found
+  const item = await findEntry(api, path, consumer)
+  if (!item) return { problem: 'the log has no entry for it' }
+  const { epoch, index } = item
   const { body: receipt } = await api.call('GET', '/api/v1/audit/entries/{epoch}/{index}', { path: { epoch, index } })
   try {
     const { entry } = verifyReceipt(receipt, { vkeys })
-    return gives(entry, path, consumer) ? { epoch, index, receipt } : { problem: `entry ${index} says something else` }
+    return records(entry, path, consumer)
+      ? { epoch, index, receipt }
+      : { problem: `entry ${index} records something else` }
   } catch (error) {
     if (error instanceof VerifyError && error.code === 'bad_key')
       throw new CliError(`PURSER_LOG_KEY: ${error.message}`, exitCodes.usage)
@@ -53,22 +55,22 @@ async function proofOf(
   }
 }
 
-/** The newest that gave it that version: found by the server, and believed only once it is verified. */
-async function find(api: Pick<Api, 'call'>, path: string, consumer: Consumer): Promise<Item | undefined> {
+/** The newest entry that issued this version to this consumer. The server finds it; it counts once verified. */
+async function findEntry(api: Pick<Api, 'call'>, path: string, consumer: Consumer): Promise<Item | undefined> {
   const { holder } = consumer
   const who = holder.startsWith('ses_') ? { session: holder } : { actor: actorName(holder) }
   let cursor: string | undefined
   do {
     const query = { ...who, path, outcome: 'granted', order: 'desc', limit: 200, cursor } as const
     const { body }: { body: Schemas['EntryList'] } = await api.call('GET', '/api/v1/audit/entries', { query })
-    const item = body.items.find(({ entry }) => entry && gives(entry, path, consumer))
+    const item = body.items.find(({ entry }) => entry && records(entry, path, consumer))
     if (item) return item
     cursor = body.nextCursor ?? undefined
   } while (cursor !== undefined)
   return undefined
 }
 
-function gives(entry: Record<string, unknown>, path: string, { holder, version }: Consumer): boolean {
+function records(entry: Record<string, unknown>, path: string, { holder, version }: Consumer): boolean {
   const { actor, issued }: { actor?: Partial<Schemas['Entry']['actor']>; issued?: Issued } = entry
   const who = actor?.session ?? `operator:${actor?.operator ?? ''}`
   return who === holder && (issued?.secrets ?? []).some((secret) => secret.path === path && secret.version === version)
@@ -87,5 +89,5 @@ export const proofTable = (items: readonly Proven[]): string =>
         'problem' in item.proof ? 'NO PROOF' : `entry ${item.proof.index}`,
         'problem' in item.proof ? item.proof.problem : 'verified',
       ]),
-    ['WHO', 'HOLDER', 'VERSION', 'GIVEN BY', 'PROOF'],
+    ['WHO', 'HOLDER', 'VERSION', 'ENTRY', 'PROOF'],
   )

@@ -1,15 +1,15 @@
-/** `purser secret put`: a new version, or a new secret. */
+/** `purser secret put`: writes a new version, or creates the secret. */
 import type { Command } from 'commander'
 import type { Io } from '../io.ts'
 import { seconds, whole, withExamples, withOutput, withReason, withServer } from '../options.ts'
-import { withValue } from './given.ts'
+import { withValue } from './value.ts'
 import { withPath } from './place.ts'
 import { type WriteFlags, writeSecret } from './write.ts'
 
 export function addPut(group: Command, io: Io): void {
-  const command = withPath(group.command('put').summary('write a new version, or make the secret'))
-    .option('--version <n>', 'only over this version; 0: only where there is none', whole)
-    .option('--expires <duration>', 'when this version can be read no more, from now: 90d', seconds)
+  const command = withPath(group.command('put').summary('write a new version, or create a secret'))
+    .option('--version <n>', 'only if this is still the live version; 0 creates, and never replaces', whole)
+    .option('--expires <duration>', 'make this version unreadable after this time, such as 90d', seconds)
     .action((path: string, refused: string[], flags: WriteFlags) => writeSecret(io, 'PUT', path, refused, flags))
   withExamples(
     withReason(withOutput(withServer(withValue(command)))),

@@ -1,4 +1,4 @@
-/** Rotations as routes answer them, and as people read them. */
+/** Formats rotations and consumers. */
 import type { Schemas } from '../api-types.ts'
 import { actorName, table } from '../output.ts'
 import { minute } from './history.ts'
@@ -12,26 +12,26 @@ const line = (name: string, value: string | undefined): string[][] => (value ===
 const versions = ({ fromVersion, toVersion, rollbackTo }: Rotation): string =>
   `${fromVersion} → ${toVersion}${rollbackTo === undefined ? '' : ` (the value of ${rollbackTo})`}`
 
-function doing({ retiring, undoing }: Rotation): string {
-  if (retiring !== undefined) return ', the versions before are being ended'
-  return undoing ? ', cancelled: the live value is being set again' : ''
+function activity({ retiring, undoing }: Rotation): string {
+  if (retiring !== undefined) return ', retiring earlier versions'
+  return undoing ? ', cancelled: restoring the live value at the target' : ''
 }
 
-export function rotationWords(view: SecretRotation): string {
+export function formatRotation(view: SecretRotation): string {
   const { path, version, policy, nextAt, overdue, rotation, waitingFor } = view
   const schedule = policy?.schedule && `${policy.schedule.cron} (${policy.schedule.timeZone ?? 'UTC'})`
   const about = [
     ['secret', `${path}, version ${version}`],
     ...line('rotator', policy?.rotator.kind ?? 'none: values are supplied'),
     ...line('schedule', schedule),
-    ...line('next', nextAt && `${minute(nextAt)}${overdue ? ', OVERDUE: something stands in its way' : ''}`),
+    ...line('next', nextAt && `${minute(nextAt)}${overdue ? ', OVERDUE: it is blocked' : ''}`),
   ]
   if (!rotation) return table([...about, ['rotation', 'none yet']])
   const { state, requestedBy, deadlineAt, onDeadline, attempts, lastError, nextAttemptAt, endedAt } = rotation
   return table([
     ...about,
     ['rotation', `${rotation.id}, ${versions(rotation)}, by ${actorName(requestedBy)}`],
-    ['state', `${state}${doing(rotation)}`],
+    ['state', `${state}${activity(rotation)}`],
     ...line('ended', endedAt && minute(endedAt)),
     ...line('waits for', waitingFor === undefined ? undefined : `${waitingFor} of its consumers`),
     ...line('deadline', deadlineAt && endedAt === undefined ? `${minute(deadlineAt)}, then ${onDeadline}` : undefined),
@@ -41,13 +41,13 @@ export function rotationWords(view: SecretRotation): string {
   ])
 }
 
-const whatIs = ({ moved, excused, waitedFor, standing }: Consumer): string => {
+const consumerState = ({ moved, excused, waitedFor, standing }: Consumer): string => {
   if (waitedFor) return 'waited for'
   if (moved) return 'moved'
   return excused ? 'excused' : standing
 }
 
-/** Those that a rotation waits for first. */
+/** Consumers that a rotation waits for come first. */
 export function consumerTable(items: readonly Consumer[]): string {
   const rows = items.toSorted((a, b) => Number(b.waitedFor) - Number(a.waitedFor) || a.version - b.version)
   return table(
@@ -56,7 +56,7 @@ export function consumerTable(items: readonly Consumer[]): string {
       row.pod ?? row.job ?? row.workload ?? '',
       row.address ?? '',
       String(row.version),
-      whatIs(row),
+      consumerState(row),
       minute(row.fetchedAt),
       row.acknowledgedAt === undefined ? '' : minute(row.acknowledgedAt),
       row.aliveUntil === undefined ? row.standing : minute(row.aliveUntil),

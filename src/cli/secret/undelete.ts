@@ -1,4 +1,4 @@
-/** `purser secret undelete`: what was deleted can be read again; what was destroyed can't. */
+/** `purser secret undelete`: restores deleted versions. Destroyed versions cannot be restored. */
 import type { Command } from 'commander'
 import type { Io } from '../io.ts'
 import { withExamples, withOutput, withReason, withServer } from '../options.ts'
@@ -7,8 +7,8 @@ import { type VersionFlags, changeVersions, withVersions } from './versions.ts'
 
 export function addUndelete(group: Command, io: Io): void {
   const command = withVersions(
-    withPath(group.command('undelete').summary('bring deleted versions back')),
-    'which; the live one unless given',
+    withPath(group.command('undelete').summary('restore deleted versions')),
+    'versions to restore, such as 2,3 (default: the live version)',
   ).action((path: string, refused: string[], flags: VersionFlags) => {
     const body = flags.versions === undefined ? {} : { versions: flags.versions }
     const which = flags.versions === undefined ? 'the live version' : `versions ${flags.versions.join(', ')}`

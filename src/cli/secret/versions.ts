@@ -1,4 +1,4 @@
-/** A verb about some versions of a secret. */
+/** Shared by verbs that act on versions of a secret. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
@@ -17,7 +17,7 @@ function versions(value: string, before: number[] = []): number[] {
 export const withVersions = (command: Command, what: string): Command =>
   command.option('--versions <list>', what, versions)
 
-/** @param body what the route is asked; `did` says it afterwards */
+/** @param did the result, for the message */
 export async function changeVersions(
   io: Io,
   verb: 'undelete' | 'destroy',

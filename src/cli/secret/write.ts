@@ -1,8 +1,8 @@
-/** What `put` and `patch` share: the value, the precondition, and what is told of the outcome. */
+/** Shared by `put` and `patch`: reads the value, writes it under a precondition, and shows the result. */
 import { type ServerFlags, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
 import { type OutputFlags, show } from '../output.ts'
-import { type ValueFlags, readGiven } from './given.ts'
+import { type ValueFlags, readValue } from './value.ts'
 import { findSecret, secretPath, underVersion, usage, written } from './place.ts'
 
 export type WriteFlags = ServerFlags &
@@ -17,11 +17,11 @@ export async function writeSecret(
   flags: WriteFlags,
 ): Promise<void> {
   const place = { path: { path: secretPath(path, refused) }, reason: flags.reason }
-  const data = await readGiven(io, flags)
+  const data = await readValue(io, flags)
   const { expires } = flags
   await withApi(io, flags, async (api) => {
     const version = flags.version ?? (await findSecret(api, path))?.version ?? 0
-    if (method === 'PATCH' && version === 0) throw usage(`there is no ${path} to change: purser secret put makes it`)
+    if (method === 'PATCH' && version === 0) throw usage(`${path} does not exist: create it with purser secret put`)
     const body = {
       data,
       ...(expires !== undefined && { expiresAt: new Date(Date.now() + expires * 1000).toISOString() }),

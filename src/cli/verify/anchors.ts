@@ -1,4 +1,4 @@
-/** What a credential is held against: the trust domain's bundle, from its server or from a file. */
+/** The trust anchors: the bundle of the trust domain, from its server or from a file. */
 import type { X509Certificate } from 'node:crypto'
 import { PurserError } from '@purser/sdk/connection'
 import { type Bundle, readBundle, readCertificates, urisOf } from '@purser/sdk/checks'
@@ -9,16 +9,16 @@ import { textOf } from '../wire.ts'
 
 export type Anchors = {
   roots: X509Certificate[]
-  /** Undefined where a file of roots was given: it holds no such keys. */
+  /** Undefined for a file of roots, which holds no JWT keys. */
   jwtKeys: Bundle['jwtKeys'] | undefined
-  /** Undefined where nothing says it. */
+  /** Undefined when it is unknown. */
   trustDomain: string | undefined
   issuer: string | undefined
-  /** In words. */
+  /** Source of the anchors, for messages. */
   from: string
 }
 
-/** @throws CliError where the server can't be reached, or its answer is no bundle */
+/** @throws CliError when the server cannot be reached, or does not return a bundle */
 export async function anchorsOfServer(api: Api, trustDomain: string | undefined): Promise<Anchors> {
   const about = await api.call('GET', '/api/v1/server', { token: null })
   const text = await textOf(await api.open('/bundle', { token: null }))
@@ -31,15 +31,15 @@ export async function anchorsOfServer(api: Api, trustDomain: string | undefined)
   }
 }
 
-/** A SPIFFE bundle, as `GET /bundle` answers, or roots in PEM, as ca.crt holds. */
+/** A SPIFFE bundle, as from `GET /bundle`, or roots in PEM, as in ca.crt. */
 export function anchorsOfFile(io: Pick<Io, 'readFile'>, path: string, trustDomain: string | undefined): Anchors {
   const text = readText(io, path, '--bundle')
   const wrong = (why: string): CliError => new CliError(`--bundle: ${path}: ${why}`, exitCodes.usage)
   const roots = text.includes('-----BEGIN ') ? readCertificates(text) : undefined
-  const found = roots ? { roots, jwtKeys: undefined } : anchorsOf(readBundleOf(text, wrong))
+  const anchors = roots ? { roots, jwtKeys: undefined } : anchorsOf(readBundleOf(text, wrong))
   return {
-    ...found,
-    trustDomain: trustDomain ?? trustDomainOf(found.roots),
+    ...anchors,
+    trustDomain: trustDomain ?? trustDomainOf(anchors.roots),
     issuer: undefined,
     from: `the bundle in ${path}`,
   }
@@ -59,7 +59,7 @@ function readBundleOf(text: string, wrong: (why: string) => CliError): Bundle {
   }
 }
 
-/** A root names its trust domain (SPIFFE X509-SVID section 2.2), unless it is somebody else's. */
+/** A root of a SPIFFE CA names its trust domain (SPIFFE X509-SVID section 2.2). */
 function trustDomainOf(roots: readonly X509Certificate[]): string | undefined {
   const [first, ...others] = new Set(roots.flatMap((root) => urisOf(root).map((uri) => uri.slice('spiffe://'.length))))
   return others.length === 0 ? first : undefined

@@ -1,4 +1,4 @@
-/** Every check of an X.509-SVID (SPIFFE X509-SVID sections 2 to 5), each told. */
+/** The checks of an X.509-SVID (SPIFFE X509-SVID sections 2 to 5). */
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { fingerprintOf, readCertificates, readSpiffeId, urisOf } from '@purser/sdk/checks'
 import { type Extension, readCertificate } from '../../keys/read-certificate.ts'
@@ -8,7 +8,7 @@ import { type Checks, createChecks, moment } from './checks.ts'
 import { type Judged, judgeTrustDomain } from './judged.ts'
 import { findPath, nameOf } from './path.ts'
 
-/** With the way up to the root, where there is one. */
+/** With the path to the root, if there is one. */
 export type JudgedCertificate = Judged & { path: X509Certificate[] }
 
 export function judgeCertificate(pem: string, anchors: Anchors, now: Date): JudgedCertificate {
@@ -16,10 +16,10 @@ export function judgeCertificate(pem: string, anchors: Anchors, now: Date): Judg
   const [leaf, ...pool] = readCertificates(pem) ?? []
   const extensions = leaf && extensionsOf(leaf)
   if (!leaf || !extensions) {
-    checks.failed('form', 'it holds no certificate of version 3 in PEM that can be read, or one that is no strict DER')
+    checks.failed('form', 'not a readable X.509 version 3 certificate in PEM and strict DER')
     return { checks, facts: {}, path: [] }
   }
-  checks.ok('form', pool.length === 0 ? 'one certificate' : `a certificate and ${pool.length} more of its chain`)
+  checks.ok('form', pool.length === 0 ? 'one certificate' : `a certificate, and ${pool.length} more of its chain`)
   judgeNames(checks, leaf, anchors)
   judgeLeaf(checks, leaf, extensions)
   judgeKey(checks, leaf, pem)
@@ -36,12 +36,12 @@ function extensionsOf(certificate: X509Certificate): Extension[] | undefined {
   }
 }
 
-/** Section 2: exactly one URI, which is the SPIFFE ID; section 5.2: one that isn't so is refused. */
+/** Sections 2 and 5.2: exactly one URI, which is the SPIFFE ID. */
 function judgeNames(checks: Checks, leaf: X509Certificate, { trustDomain }: Anchors): void {
   const uris = urisOf(leaf)
   const id = readSpiffeId(uris[0] ?? '')
   if (uris.length !== 1) {
-    checks.failed('SPIFFE ID', `its subject alternative name holds ${uris.length} URIs, where an SVID has one`)
+    checks.failed('SPIFFE ID', `its subject alternative name has ${uris.length} URIs, but an SVID has one`)
   } else if (!id || id.path === '') checks.failed('SPIFFE ID', `${uris[0] ?? ''} is not the SPIFFE ID of a workload`)
   else checks.ok('SPIFFE ID', uris[0] ?? '')
   judgeTrustDomain(checks, id?.trustDomain, trustDomain)
@@ -49,17 +49,17 @@ function judgeNames(checks: Checks, leaf: X509Certificate, { trustDomain }: Anch
 
 /** Section 4: a leaf signs messages and no certificates. */
 function judgeLeaf(checks: Checks, leaf: X509Certificate, extensions: Extension[]): void {
-  if (leaf.ca) checks.failed('leaf', 'it is a CA (basicConstraints), and no SVID of a workload')
+  if (leaf.ca) checks.failed('leaf', 'it is a CA (basicConstraints), not the SVID of a workload')
   else checks.ok('leaf', 'CA is false')
   const usage = keyUsageOf(extensions) ?? 0
   if ((usage & usageBit.digitalSignature) === 0) checks.failed('key usage', 'digitalSignature is missing')
   else if ((usage & (usageBit.keyCertSign | usageBit.cRLSign)) !== 0) {
-    checks.failed('key usage', 'keyCertSign or cRLSign is set, which a leaf must not have')
-  } else checks.ok('key usage', 'digitalSignature, and neither keyCertSign nor cRLSign')
-  // Node calls extendedKeyUsage so.
+    checks.failed('key usage', 'keyCertSign or cRLSign is set, which is forbidden for a leaf')
+  } else checks.ok('key usage', 'digitalSignature, without keyCertSign and cRLSign')
+  // In Node.js, `keyUsage` is the extendedKeyUsage.
   const purposes = leaf.keyUsage as string[] | undefined
   const named = (purposes ?? []).map((purpose) => purposeNames[purpose] ?? purpose)
-  if (!purposes) checks.ok('purposes', 'any: it names none')
+  if (!purposes) checks.ok('purposes', 'any: none is named')
   else if (purposes.some((purpose) => purpose in purposeNames)) checks.ok('purposes', named.join(', '))
   else checks.failed('purposes', `${named.join(', ')}: neither serverAuth nor clientAuth`)
 }
@@ -69,14 +69,14 @@ const purposeNames: Readonly<Record<string, string>> = {
   '1.3.6.1.5.5.7.3.2': 'clientAuth',
 }
 
-/** Where a key lies beside it, as in tls.pem. */
+/** The file may also hold the key, as tls.pem does. */
 function judgeKey(checks: Checks, leaf: X509Certificate, pem: string): void {
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return
   try {
-    if (leaf.checkPrivateKey(createPrivateKey(pem))) checks.ok('private key', 'the one beside it is its own')
-    else checks.failed('private key', "the one beside it is another certificate's")
+    if (leaf.checkPrivateKey(createPrivateKey(pem))) checks.ok('private key', 'the key in the file belongs to it')
+    else checks.failed('private key', 'the key in the file belongs to another certificate')
   } catch {
-    checks.failed('private key', 'the one beside it can not be read')
+    checks.failed('private key', 'the key in the file cannot be read')
   }
 }
 
@@ -89,7 +89,7 @@ function judgePath(
   const { certificates, broken } = findPath(leaf, pool, roots)
   if (broken === undefined) {
     const above = certificates.slice(1).map(nameOf).join(', then ')
-    checks.ok('chain', above === '' ? `it is a root of ${from} itself` : above)
+    checks.ok('chain', above === '' ? `it is itself a root in ${from}` : above)
   } else checks.failed('chain', broken)
   return certificates
 }
@@ -98,9 +98,12 @@ function judgeTimes(checks: Checks, path: readonly X509Certificate[], now: Date)
   for (const [n, certificate] of path.entries()) {
     const [begin, end] = [new Date(certificate.validFrom), new Date(certificate.validTo)]
     const what = n === 0 ? 'it' : nameOf(certificate)
-    if (end <= now) return checks.failed('times', `${what} ended at ${moment(end, now)}`)
+    if (end <= now) return checks.failed('times', `${what} expired at ${moment(end, now)}`)
     if (begin > now) {
-      return checks.failed('times', `${what} begins at ${moment(begin, now)}: is this machine's clock right?`)
+      return checks.failed(
+        'times',
+        `${what} is not valid before ${moment(begin, now)}: check the clock of this machine`,
+      )
     }
   }
   const [leaf] = path
@@ -115,7 +118,7 @@ function factsOf(leaf: X509Certificate): Record<string, unknown> {
     ...(leaf.subject ? { subject: leaf.subject.replaceAll('\n', ', ') } : {}),
     issuer: (leaf.issuer ?? '').replaceAll('\n', ', '),
     serialNumber: leaf.serialNumber.toLowerCase(),
-    key: [asymmetricKeyType, namedCurve ?? modulusLength].filter((one) => one !== undefined).join(' '),
+    key: [asymmetricKeyType, namedCurve ?? modulusLength].filter((value) => value !== undefined).join(' '),
     notBefore: new Date(leaf.validFrom).toISOString(),
     notAfter: new Date(leaf.validTo).toISOString(),
     sha256: fingerprintOf(leaf),

@@ -1,4 +1,4 @@
-/** Whether a certificate, or a CA above it, was revoked: by Purser's CRLs (RFC 5280 section 5). */
+/** Checks in Purser's CRLs whether a certificate or a CA above it was revoked (RFC 5280 section 5). */
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type Crl, DerError, readCrl } from '@purser/sdk/checks'
@@ -14,37 +14,42 @@ const maxBytes = 4 * 1024 * 1024
 
 /** @param path the leaf first, the root last */
 export async function judgeCrls(checks: Checks, path: readonly X509Certificate[], api: Api, now: Date): Promise<void> {
-  if (!checks.sound()) return checks.skipped(check, 'not asked: it is refused already')
+  if (!checks.sound()) return checks.skipped(check, 'not checked: another check failed')
   for (const [n, certificate] of path.entries()) {
     const issuer = path[n + 1]
-    // A root revokes nobody but others.
+    // A root has no issuer that could revoke it.
     if (!issuer) return
-    await judgeOne(checks, n === 0 ? check : `${check} (CA)`, certificate, { issuer, api, now })
+    await judgeCertificate(checks, n === 0 ? check : `${check} (CA)`, certificate, { issuer, api, now })
   }
 }
 
 type Context = { issuer: X509Certificate; api: Api; now: Date }
 
-async function judgeOne(checks: Checks, name: string, certificate: X509Certificate, context: Context): Promise<void> {
+async function judgeCertificate(
+  checks: Checks,
+  name: string,
+  certificate: X509Certificate,
+  context: Context,
+): Promise<void> {
   const { api, issuer, now } = context
   const [url] = crlUrlsOf(readCertificate(certificate.raw).extensions)
-  // Asked for at the address that was verified, whatever host the certificate names.
+  // Fetched from the verified server, whatever host the certificate names.
   const [at, keyId] = /\/crl\/([\w-]{1,64})$/.exec(url ?? '') ?? []
   if (url === undefined) return checks.skipped(name, `${nameOf(certificate)} names no CRL`)
-  if (keyId === undefined) return checks.skipped(name, `${url} is no CRL of Purser's, so it is not asked for`)
+  if (keyId === undefined) return checks.skipped(name, `${url} is not a CRL of Purser, so it was not fetched`)
   let crl: Crl
   try {
     crl = readCrl(await bytesOf(await api.open('/crl/{keyId}', { path: { keyId }, token: null })), issuer)
   } catch (error) {
-    if (error instanceof DerError) return checks.failed(name, `the CRL at ${at} can not be believed: ${error.message}`)
+    if (error instanceof DerError) return checks.failed(name, `the CRL at ${at} does not verify: ${error.message}`)
     if (!(error instanceof CliError)) throw error
-    return checks.skipped(name, `the CRL at ${at} can not be had: ${error.message.replaceAll('\n', '; ')}`)
+    return checks.skipped(name, `the CRL at ${at} could not be fetched: ${error.message.replaceAll('\n', '; ')}`)
   }
   const serial = certificate.serialNumber.toLowerCase().replace(/^0+(?=.)/, '')
-  const made = `the CRL of ${crl.thisUpdate.toISOString()}`
-  if (crl.serials.has(serial)) checks.failed(name, `${made} names serial ${serial}: it was revoked`)
-  else if (crl.nextUpdate <= now) checks.failed(name, `${made} ended at ${moment(crl.nextUpdate, now)}`)
-  else checks.ok(name, `${made} does not name ${nameOf(certificate)}`)
+  const source = `the CRL of ${crl.thisUpdate.toISOString()}`
+  if (crl.serials.has(serial)) checks.failed(name, `${source} lists serial ${serial}: it was revoked`)
+  else if (crl.nextUpdate <= now) checks.failed(name, `${source} expired at ${moment(crl.nextUpdate, now)}`)
+  else checks.ok(name, `${source} does not list ${nameOf(certificate)}`)
 }
 
 async function bytesOf(reply: IncomingMessage): Promise<Buffer> {

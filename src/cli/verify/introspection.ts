@@ -1,4 +1,4 @@
-/** Whether a JWT was revoked: Purser's word (RFC 7662), which an operator or any workload may ask for. */
+/** Checks by introspection (RFC 7662) whether a JWT was revoked. Operators and workloads may call it. */
 import { withApi } from '../api.ts'
 import type { Schemas } from '../api-types.ts'
 import { type WorkloadFlags, asWorkload } from '../as-workload.ts'
@@ -10,37 +10,37 @@ import type { Checks } from './checks.ts'
 type Introspection = Schemas['Introspection']
 
 const check = 'revocation'
-/** Seconds: it is used once, at once. */
+/** Seconds: the token is used once, immediately. */
 const accessTokenSeconds = 60
 
 export async function judgeRevocation(checks: Checks, token: string, flags: WorkloadFlags, io: Io): Promise<void> {
-  if (!checks.sound()) return checks.skipped(check, 'not asked: it is refused already')
+  if (!checks.sound()) return checks.skipped(check, 'not checked: another check failed')
   try {
     const apiToken = setting(io, 'PURSER_API_TOKEN')
-    if (apiToken !== undefined) return tell(checks, await ask(io, flags, token, apiToken))
+    if (apiToken !== undefined) return judge(checks, await introspect(io, flags, token, apiToken))
     if (!givenProof(io, flags.proofFile)) {
-      return checks.skipped(check, 'not asked: that takes PURSER_API_TOKEN, or a proof of this workload (--proof-file)')
+      return checks.skipped(check, 'not checked: it needs PURSER_API_TOKEN, or a proof of this workload (--proof-file)')
     }
-    // One of few uses would be gone.
+    // It would use up the join token.
     if (presentsJoinToken(io, flags.proofFile)) {
-      return checks.skipped(check, 'not asked: a join token is not spent on it; set PURSER_API_TOKEN')
+      return checks.skipped(check, 'not checked, since it would use up the join token: set PURSER_API_TOKEN')
     }
-    const wanted = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
-    const word = await asWorkload(io, flags, wanted, ({ accessToken }) =>
-      ask(io, flags, token, accessToken?.token ?? ''),
+    const request = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
+    const reply = await asWorkload(io, flags, request, ({ accessToken }) =>
+      introspect(io, flags, token, accessToken?.token ?? ''),
     )
-    tell(checks, word)
+    judge(checks, reply)
   } catch (error) {
     if (!(error instanceof CliError)) throw error
-    checks.skipped(check, `it could not be asked: ${error.message.replaceAll('\n', '; ')}`)
+    checks.skipped(check, `could not be checked: ${error.message.replaceAll('\n', '; ')}`)
   }
 }
 
-const ask = (io: Io, flags: WorkloadFlags, token: string, by: string): Promise<Introspection> =>
+const introspect = (io: Io, flags: WorkloadFlags, token: string, by: string): Promise<Introspection> =>
   withApi(io, flags, async (api) => (await api.call('POST', '/api/v1/introspect', { body: { token }, token: by })).body)
 
-function tell(checks: Checks, { active, session, workload }: Introspection): void {
-  if (!active) return checks.failed(check, 'Purser says that it does not count: revoked, or its session is over')
-  const of = [session && `session ${session}`, workload && `of ${workload}`].filter(Boolean).join(' ')
-  checks.ok(check, `Purser says that it counts${of === '' ? '' : `: ${of}`}`)
+function judge(checks: Checks, { active, session, workload }: Introspection): void {
+  if (!active) return checks.failed(check, 'Purser reports it as inactive: it was revoked, or its session has ended')
+  const origin = [session && `session ${session}`, workload && `of ${workload}`].filter(Boolean).join(' ')
+  checks.ok(check, `Purser reports it as active${origin === '' ? '' : `: ${origin}`}`)
 }

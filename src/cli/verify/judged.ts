@@ -1,11 +1,12 @@
 import type { Checks } from './checks.ts'
 
-/** What came of a credential, and what it says, whether or not it is to be believed. */
+/** The checks of a credential and its content, whether or not it verifies. */
 export type Judged = { checks: Checks; facts: Record<string, unknown> }
 
-export function judgeTrustDomain(checks: Checks, found: string | undefined, wanted: string | undefined): void {
-  if (found === undefined) checks.failed('trust domain', 'without a SPIFFE ID it is of none')
-  else if (wanted === undefined) checks.skipped('trust domain', `${found}: the bundle names none; give --trust-domain`)
-  else if (found === wanted) checks.ok('trust domain', found)
-  else checks.failed('trust domain', `it is of ${found}, and this is ${wanted}`)
+export function judgeTrustDomain(checks: Checks, actual: string | undefined, expected: string | undefined): void {
+  if (actual === undefined) checks.failed('trust domain', 'unknown, since it has no SPIFFE ID')
+  else if (expected === undefined)
+    checks.skipped('trust domain', `${actual}: the bundle names none; give --trust-domain`)
+  else if (actual === expected) checks.ok('trust domain', actual)
+  else checks.failed('trust domain', `it belongs to ${actual}, not to ${expected}`)
 }

@@ -1,4 +1,4 @@
-/** Every check of a JWT-SVID that the SDK makes (SPIFFE JWT-SVID sections 2 and 3), each told. */
+/** The checks of a JWT-SVID (SPIFFE JWT-SVID sections 2 and 3), as the SDK makes them. */
 import {
   type Claims,
   type Compact,
@@ -13,22 +13,22 @@ import type { Anchors } from './anchors.ts'
 import { type Checks, createChecks, moment } from './checks.ts'
 import { type Judged, judgeTrustDomain } from './judged.ts'
 
-export function judgeJwt(token: string, anchors: Anchors, wanted: readonly string[], now: Date): Judged {
+export function judgeJwt(token: string, anchors: Anchors, audiences: readonly string[], now: Date): Judged {
   const checks = createChecks()
   const compact = attempt(checks, 'form', () => readCompact(token))
   if (!compact) return { checks, facts: {} }
-  checks.ok('form', `three segments, ${token.length} bytes; alg, kid and typ in the header, and no other`)
+  checks.ok('form', `three segments, ${token.length} bytes; the header has alg, kid and typ only`)
   judgeSignature(checks, compact, anchors)
   const raw = objectIn(compact.payload)
   const id = readSpiffeId(String(raw.sub))
   judgeTrustDomain(checks, id?.trustDomain, anchors.trustDomain)
-  // That it is of another one is said above, and no reason not to look at the rest.
+  // A wrong trust domain is reported above; the other checks go on.
   const claims = attempt(checks, 'claims', () => readClaims(compact.payload, id?.trustDomain ?? ''))
-  if (claims) judgeContent(checks, claims, anchors, wanted, now)
+  if (claims) judgeContent(checks, claims, anchors, audiences, now)
   return { checks, facts: factsOf(compact, raw) }
 }
 
-/** What the SDK refuses a token for, without the words that are its alone. */
+/** Runs a check of the SDK, and reports its refusal without the SDK's prefix. */
 function attempt<T>(checks: Checks, check: string, work: () => T): T | undefined {
   try {
     return work()
@@ -43,33 +43,39 @@ function attempt<T>(checks: Checks, check: string, work: () => T): T | undefined
 function judgeSignature(checks: Checks, compact: Compact, { jwtKeys, from }: Anchors): void {
   const { kid } = compact
   const key = jwtKeys?.get(kid)
-  if (!jwtKeys) checks.failed('key', `${from} holds roots alone; give a SPIFFE bundle, as GET /bundle answers`)
+  if (!jwtKeys) checks.failed('key', `${from} holds only roots: give a SPIFFE bundle, as from GET /bundle`)
   else if (!key) {
     const names = [...jwtKeys.keys()].join(', ') || 'none'
-    const why = "Another trust domain's, or rotated out since"
-    checks.failed('key', `no key of the bundle is named ${kid.slice(0, 200)}: there are ${names}. ${why}`)
+    const why = 'it belongs to another trust domain, or was rotated'
+    checks.failed('key', `the bundle has no key ${kid.slice(0, 200)} (${why}); it has ${names}`)
   } else {
     checks.ok('key', `${kid} is in the bundle`)
     const isSigned = attempt(checks, 'signature', () => {
       checkSignature(compact, key)
       return true
     })
-    if (isSigned) checks.ok('signature', `that key signed it, with ${key.alg}`)
+    if (isSigned) checks.ok('signature', `valid, ${key.alg}`)
   }
 }
 
-function judgeContent(checks: Checks, claims: Claims, { issuer }: Anchors, wanted: readonly string[], now: Date): void {
+function judgeContent(
+  checks: Checks,
+  claims: Claims,
+  { issuer }: Anchors,
+  audiences: readonly string[],
+  now: Date,
+): void {
   const { spiffeId, audience, exp, all } = claims
-  checks.ok('claims', `complete, of ${spiffeId}`)
+  checks.ok('claims', `complete, for ${spiffeId}`)
   const iss = String(all.iss).slice(0, 200)
-  if (issuer === undefined) checks.skipped('issuer', `${iss}: a bundle does not say whose it is`)
+  if (issuer === undefined) checks.skipped('issuer', `${iss}: a bundle does not name its issuer`)
   else if (all.iss === issuer) checks.ok('issuer', issuer)
-  else checks.failed('issuer', `${iss}, and the server is ${issuer}`)
+  else checks.failed('issuer', `${iss}, not ${issuer}, which is the server`)
   const named = audience.join(', ')
-  if (wanted.length === 0) {
-    checks.skipped('audience', `for ${named}: --audience holds it against the name of whoever takes it`)
-  } else if (audience.some((one) => wanted.includes(one))) checks.ok('audience', `for ${named}`)
-  else checks.failed('audience', `for ${named}, and not for ${wanted.join(' or ')}`)
+  if (audiences.length === 0) {
+    checks.skipped('audience', `${named}: give --audience to check it`)
+  } else if (audience.some((name) => audiences.includes(name))) checks.ok('audience', named)
+  else checks.failed('audience', `${named}, not ${audiences.join(' or ')}`)
   const isNow = attempt(checks, 'times', () => {
     judgeClaims(claims, audience, now.getTime())
     return true

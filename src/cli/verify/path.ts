@@ -1,4 +1,4 @@
-/** From a leaf up to a root of the bundle (RFC 5280 section 6.1), with a reason where that fails. */
+/** Builds the path from a leaf to a root of the bundle (RFC 5280 section 6.1). */
 import type { X509Certificate } from 'node:crypto'
 import { pathLengthOf } from '../../keys/read-extensions.ts'
 import { readCertificate } from '../../keys/read-certificate.ts'
@@ -6,20 +6,20 @@ import { readCertificate } from '../../keys/read-certificate.ts'
 const max = 8
 
 export type Path = {
-  /** The leaf first; the root last, where it was reached. */
+  /** The leaf first; the root last, if it was reached. */
   certificates: X509Certificate[]
-  /** Why it doesn't lead to a root. */
+  /** Why the path does not reach a root. */
   broken?: string
 }
 
-/** OpenSSL looks at names, key identifiers and keyUsage in `checkIssued`, and leaves the signature to us. */
+/** `checkIssued` compares names, key identifiers and keyUsage, but does not verify the signature. */
 const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
   issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 
 export const nameOf = (certificate: X509Certificate): string =>
   (certificate.subject ?? '').replaceAll('\n', ', ') || `serial ${certificate.serialNumber.toLowerCase()}`
 
-/** @param pool what came with the leaf */
+/** @param pool the other certificates in the input */
 export function findPath(
   leaf: X509Certificate,
   pool: readonly X509Certificate[],
@@ -37,23 +37,23 @@ export function findPath(
     certificates.push(next)
     top = next
   }
-  return { certificates, broken: `it is longer than ${max} certificates` }
+  return { certificates, broken: `the chain is longer than ${max} certificates` }
 }
 
 function whyNot(certificate: X509Certificate, others: readonly X509Certificate[]): string {
   const issuer = (certificate.issuer ?? '').replaceAll('\n', ', ')
   const named = others.filter((other) => other !== certificate && other.subject === certificate.issuer)
-  if (named.some((other) => !other.ca)) return `${nameOf(certificate)} is signed by ${issuer}, which is no CA`
-  if (named.length > 0) return `${nameOf(certificate)} says that ${issuer} signed it, and that key did not`
-  return `${nameOf(certificate)} is signed by ${issuer}, which is neither in the bundle nor in what was given: is the chain left out, or is it another trust domain's?`
+  if (named.some((other) => !other.ca)) return `${nameOf(certificate)} is signed by ${issuer}, which is not a CA`
+  if (named.length > 0) return `${nameOf(certificate)} names ${issuer} as its issuer, but the signature does not verify`
+  return `${nameOf(certificate)} is signed by ${issuer}, which is neither in the bundle nor in the input: the chain is incomplete, or belongs to another trust domain`
 }
 
-/** How many CAs may stand below each. */
+/** Checks the path length constraints. */
 function checkLengths(certificates: X509Certificate[]): Path {
   for (const [n, ca] of certificates.entries()) {
     const max = n === 0 ? undefined : pathLengthOf(readCertificate(ca.raw).extensions)
     if (max !== undefined && max < n - 1) {
-      return { certificates, broken: `${nameOf(ca)} allows ${max} CAs below it, and there are ${n - 1}` }
+      return { certificates, broken: `${nameOf(ca)} allows ${max} CAs below it, but there are ${n - 1}` }
     }
   }
   return { certificates }

@@ -145,7 +145,7 @@ describe('an asynchronous standby that takes over', () => {
       { from: expect.stringMatching(/\/1$/), to: expect.stringMatching(/\/2$/), basis: 'accepted' },
     ])
     const again = await verb(promoted, ['log', 'accept-failover', '--reason', reason])
-    expect([again.code, again.err]).toEqual([1, expect.stringContaining('is on this server already')])
+    expect([again.code, again.err]).toEqual([1, expect.stringContaining('is already bound to this server')])
   })
 
   it('a new epoch begins on the server that it is run on', async () => {

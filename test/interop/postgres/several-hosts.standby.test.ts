@@ -44,7 +44,7 @@ const listening = `select from pg_stat_activity where application_name = 'purser
 
 it('a standby alone is told by doctor, and migrated by nobody', async () => {
   const { out } = await run(['doctor'], pair.standby.url)
-  expect(out).toContain('this is a standby: it takes no writes')
+  expect(out).toContain('this is a standby, which refuses writes')
   const only = `${pair.standby.url}?target_session_attrs=read-write`
   const { host } = new URL(only)
   const refused = await run(['migrate'], only)

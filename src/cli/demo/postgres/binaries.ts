@@ -1,6 +1,6 @@
 /**
- * The Postgres that comes with the development dependencies, made runnable without its install script. The demo has
- * somebody else's database from it, and the tests theirs; an installed Purser comes without.
+ * The Postgres of the development dependencies, made runnable without its install script, for the demo and the tests. An
+ * installed Purser does not include it.
  */
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, symlink } from 'node:fs/promises'
@@ -14,9 +14,9 @@ const run = promisify(execFile)
 export type Binaries = {
   initdb: string
   postgres: string
-  /** Who runs them: Postgres refuses root. */
+  /** The user to run as: Postgres refuses root. */
   as: { uid?: number; gid?: number }
-  /** A copy that was made for this run, to be removed after it. */
+  /** A temporary copy, to be removed afterwards. */
   copy?: string
 }
 
@@ -27,7 +27,7 @@ function findNative(): string {
   return join(dirname(binaries), '..', 'native')
 }
 
-/** What the package's install script would do: tarballs of npm carry no links, so it lists them. */
+/** Creates the links of the install script: npm tarballs cannot hold links, so the package lists them. */
 async function makeLinks(native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
   const links: { source: string; target: string }[] = JSON.parse(list)
@@ -38,7 +38,7 @@ async function makeLinks(native: string): Promise<void> {
   }
 }
 
-/** A user without a name is not root. */
+/** A user id without an entry is not root. */
 function isRoot(): boolean {
   try {
     return userInfo().uid === 0
@@ -47,7 +47,7 @@ function isRoot(): boolean {
   }
 }
 
-async function nobody(): Promise<Binaries['as']> {
+async function unprivilegedUser(): Promise<Binaries['as']> {
   if (!isRoot()) return {}
   const id = async (flag: string, name: string): Promise<number> => Number((await run('id', [flag, name])).stdout)
   for (const name of ['postgres', 'nobody']) {
@@ -59,11 +59,11 @@ async function nobody(): Promise<Binaries['as']> {
 
 /**
  * Finds the binaries, and copies them to where the other user can read them when the checkout is closed to it (/root).
- * @param given a folder with `bin/postgres` and `bin/initdb`, in place of the one in node_modules
+ * @param folder a folder with `bin/postgres` and `bin/initdb`, in place of the one in node_modules
  */
-export async function findBinaries(given?: string): Promise<Binaries> {
-  let native = given ?? findNative()
-  const as = await nobody()
+export async function findBinaries(folder?: string): Promise<Binaries> {
+  let native = folder ?? findNative()
+  const as = await unprivilegedUser()
   const at = (folder: string, name: string): string => join(folder, 'bin', name)
   const works = (): Promise<boolean> =>
     run(at(native, 'postgres'), ['--version'], as).then(
@@ -79,7 +79,7 @@ export async function findBinaries(given?: string): Promise<Binaries> {
     await makeLinks(native)
     await run('chmod', ['-R', 'a+rX', copy])
     await run('chmod', ['a+x', at(native, 'postgres'), at(native, 'initdb')])
-    // Says what is missing, a shared library most likely.
+    // Throws with the cause, most likely a missing shared library.
     await run(at(native, 'postgres'), ['--version'], as)
   }
   return { initdb: at(native, 'initdb'), postgres: at(native, 'postgres'), as, ...(copy !== undefined && { copy }) }

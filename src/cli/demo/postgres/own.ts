@@ -1,4 +1,4 @@
-/** The Postgres of node_modules, in a directory of its own, as a process of ours: gone when it is stopped. */
+/** Runs the Postgres of node_modules as a child process with a temporary data directory. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { type Binaries, findBinaries } from './binaries.ts'
 export type OwnPostgres = {
   /** Of a superuser, in the database `postgres`. */
   url: string
-  /** For people: which Postgres this is. */
+  /** Which Postgres this is, for display. */
   what: string
   pid(): number
   /** Its data directory. */
@@ -20,14 +20,14 @@ export type OwnPostgres = {
   stop(): Promise<void>
   /** A fast shutdown and a start on the same port with the same data. */
   restart(): Promise<void>
-  /** SIGKILL to the server, as a crash would; `start` recovers it. */
+  /** Kills the server as a crash would; `start` recovers it. */
   stopHard(): Promise<void>
   start(): Promise<void>
 }
 
 export type OwnOptions = {
   env: Readonly<Record<string, string | undefined>>
-  /** Of the superuser, and then everybody needs one; left out, everybody on this machine is let in. */
+  /** The superuser's password. Without one, every local connection is trusted. */
   password?: string
   /** Go to `postgres -c`. */
   settings?: Record<string, string>
@@ -37,14 +37,14 @@ export type OwnOptions = {
   native?: string
   /** The URL of a primary: the server is a streaming standby of it, and `pg_basebackup` stands beside initdb. */
   primary?: string
-  /** Told what the server logs. */
+  /** Called with the output of the server. */
   onLog?: (text: string) => void
 }
 
 const run = promisify(execFile)
 const roomNeeded = 2 ** 30
 
-/** Where fsync costs nothing, when there is room: the server keeps `fsync=on`, as Purser demands. */
+/** Prefers memory, where fsync is free: Purser requires `fsync=on`. */
 async function parentDirectory(): Promise<string> {
   const memory = await statfs('/dev/shm').catch(() => undefined)
   return memory && memory.bavail * memory.bsize > roomNeeded ? '/dev/shm' : tmpdir()
@@ -59,7 +59,7 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
-/** Ends the server and removes its data should this process die without a word: the pipe closes. */
+/** Ends the server and removes its data if this process dies: the pipe closes. */
 function startWatcher(data: string, copy: string | undefined): ChildProcess | undefined {
   if (platform() === 'win32') return undefined
   const script = 'cat >/dev/null; kill -INT "$(head -1 "$0/postmaster.pid")" 2>/dev/null; sleep 1; rm -rf "$@"'
@@ -71,7 +71,7 @@ function startWatcher(data: string, copy: string | undefined): ChildProcess | un
   return watcher
 }
 
-/** Where initdb reads the password from, for as long as it does: arguments can be seen by everybody on the machine. */
+/** Gives initdb the password in a temporary file, since other users can see arguments. */
 async function withPasswordFile(
   { password, beside, as }: { password: string; beside: string; as: Binaries['as'] },
   work: (flags: string[]) => Promise<unknown>,
@@ -96,7 +96,7 @@ const copyPrimary = (
     as,
   )
 
-/** @throws Error with the reason where there is none to be had here */
+/** @throws Error with the reason when Postgres cannot run here */
 export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   const { password } = options
   const { initdb, postgres, as, copy } = await findBinaries(options.native)
@@ -142,7 +142,7 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
     server = child
   }
 
-  /** After a crash the old server's children may still be leaving. */
+  /** After a crash, children of the old server may still be exiting. */
   async function start(): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {

@@ -1,4 +1,4 @@
-/** Writes what is not here yet. The same value again is no new version, so a run that broke off is simply run again. */
+/** Writes missing values. An equal value is not written again, so an interrupted import can be repeated. */
 import { isDeepStrictEqual } from 'node:util'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Api, ifFound } from '../../api.ts'
@@ -10,17 +10,17 @@ export type Done = { did: 'created' | 'changed' | 'unchanged'; version: number; 
 
 type Parts = { api: Pick<Api, 'call'>; reason: string; dryRun: boolean; all: boolean; retryAfterMs?: number }
 
-const mostTries = 6
-/** What a secret keeps unless told otherwise, and what it can be told. */
-const [keptVersions, mostVersions] = [10, 100]
+const maxTries = 6
+/** The default and the maximum number of versions that a secret keeps. */
+const [defaultVersions, maxVersions] = [10, 100]
 
-/** The value that can be read now, or as a version; nothing where there is none. */
+/** The live value, or that of a version; undefined if there is none. */
 async function valueOf({ api, reason }: Parts, path: string, version?: number): Promise<Data | undefined> {
   const request = { path: { path: secretPath(path) }, query: { version }, reason }
   return (await ifFound(api.call('GET', '/api/v1/secrets/{path}', request)))?.data
 }
 
-/** Of the values here, which are the first so many of those there, or the last of them: what is left to write. */
+/** The values that remain to write after those `here`; undefined when the histories differ. */
 function missingOf(here: readonly Data[], there: readonly Data[]): Data[] | undefined {
   if (here.length === 0) return [...there]
   for (let end = there.length; end >= here.length; end--) {
@@ -44,15 +44,15 @@ async function write(parts: Parts, path: string, version: number, data: Data): P
   return (await parts.api.call('PUT', '/api/v1/secrets/{path}', request)).body.version
 }
 
-/** So that the older ones that are written first are still there at the end. */
+/** Raises the number of kept versions, so that the first ones written stay. */
 async function keepAll(parts: Parts, path: string, count: number): Promise<void> {
-  if (count <= keptVersions) return
+  if (count <= defaultVersions) return
   const live = await findSecret(parts.api, path)
   if (!live || live.maxVersions >= count) return
   const { description, labels, managedBy } = live
   const body = {
     labels,
-    maxVersions: Math.min(count, mostVersions),
+    maxVersions: Math.min(count, maxVersions),
     ...(description !== undefined && { description }),
     ...(managedBy !== undefined && { managedBy }),
   }
@@ -61,19 +61,19 @@ async function keepAll(parts: Parts, path: string, count: number): Promise<void>
 }
 
 /** @param values oldest first, at least one */
-async function applyOnce(parts: Parts, path: string, values: readonly Data[]): Promise<Done | { refused: string }> {
+async function importOnce(parts: Parts, path: string, values: readonly Data[]): Promise<Done | { refused: string }> {
   const live = await findSecret(parts.api, path)
-  const wanted = parts.all ? values.slice(-mostVersions) : values.slice(-1)
+  const chosen = parts.all ? values.slice(-maxVersions) : values.slice(-1)
   const here = live ? (parts.all ? await historyOf(parts, path) : await newest(parts, path)) : []
-  const missing = missingOf(here, wanted) ?? (parts.all ? undefined : wanted)
-  if (!missing) return { refused: 'it has another history here: import it without --all-versions' }
+  const missing = missingOf(here, chosen) ?? (parts.all ? undefined : chosen)
+  if (!missing) return { refused: 'it has a different history here: import it without --all-versions' }
   let version = live?.version ?? 0
   if (missing.length === 0) return { did: 'unchanged', version }
   const did = live ? 'changed' : 'created'
   if (parts.dryRun) return { did, version: version + missing.length, versions: missing.length }
   for (const [n, data] of missing.entries()) {
     version = await write(parts, path, version, data)
-    if (n === 0) await keepAll(parts, path, wanted.length)
+    if (n === 0) await keepAll(parts, path, chosen.length)
   }
   return { did, version, versions: missing.length }
 }
@@ -83,8 +83,8 @@ async function newest(parts: Parts, path: string): Promise<Data[]> {
   return data ? [data] : []
 }
 
-/** What the server refuses of one value is told, and the others go on; what it can't do now is tried again. */
-export async function applyOne(
+/** Reports a refusal of one value, so that the others go on; retries what the server cannot do now. */
+export async function importValues(
   parts: Parts,
   path: string,
   values: readonly Data[],
@@ -92,11 +92,11 @@ export async function applyOne(
   const { retryAfterMs = 1000 } = parts
   for (let tries = 1; ; tries++) {
     try {
-      return await applyOnce(parts, path, values)
+      return await importOnce(parts, path, values)
     } catch (error) {
       if (!(error instanceof CliError)) throw error
       const isPassing = error.code === 'rate_limited' || error.exitCode === exitCodes.unreachable
-      if (isPassing && tries < mostTries) {
+      if (isPassing && tries < maxTries) {
         await pause(retryAfterMs * 2 ** (tries - 1))
         continue
       }

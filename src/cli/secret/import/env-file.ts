@@ -1,6 +1,6 @@
 /**
- * A file of environment variables: NAME=value, `export` before it, comments, single quotes as they are, double quotes with
- * \n, \r, \t, \", \\ and \$ and over several lines. Nothing is expanded. What readers of such files disagree on is refused.
+ * Parses a file of environment variables: NAME=value, optionally after `export`, and comments. Single quotes are literal;
+ * double quotes allow \n, \r, \t, \", \\, \$ and several lines. Nothing is expanded, and ambiguous syntax is refused.
  */
 import { usage } from '../place.ts'
 import type { Data } from './source.ts'
@@ -12,16 +12,16 @@ const double = /"((?:[^"\\]|\\[^])*)"/y
 const bare = /[^\r\n]*/y
 const escapes: Record<string, string> = { n: '\n', r: '\r', t: '\t', '"': '"', '\\': '\\', $: '$' }
 
-/** @throws CliError with the line, and nothing of it */
+/** @throws CliError with the line number, and nothing of the text */
 export function parseEnvFile(text: string, where: string): Data {
   const data: Data = {}
   let at = 0
   const take = (pattern: RegExp): RegExpExecArray | undefined => {
     pattern.lastIndex = at
-    const found = pattern.exec(text)
-    if (!found) return undefined
+    const match = pattern.exec(text)
+    if (!match) return undefined
     at = pattern.lastIndex
-    return found
+    return match
   }
   const wrong = (why: string): Error => usage(`${where}, line ${text.slice(0, at).split('\n').length}: ${why}`)
 
@@ -31,28 +31,28 @@ export function parseEnvFile(text: string, where: string): Data {
     const text = take(double)
     if (text) return unescape(text[1] ?? '')
     const line = take(bare)?.[0] ?? ''
-    if (/^['"]/.test(line)) throw wrong('a quote that is opened here is not closed')
-    // To a shell a value, to others a comment and an empty value.
-    if (line.startsWith('#')) throw wrong('is it a value? then put it in quotes; else put the comment on its own line')
-    if (line.endsWith('\\')) throw wrong('a value over several lines must be in double quotes')
+    if (/^['"]/.test(line)) throw wrong('the quote is not closed')
+    // A shell reads a value here, other readers an empty value and a comment.
+    if (line.startsWith('#')) throw wrong('# is ambiguous here: quote the value, or put the comment on its own line')
+    if (line.endsWith('\\')) throw wrong('a value over several lines needs double quotes')
     return line.replace(/[ \t]+#.*$/, '').trimEnd()
   }
   function unescape(text: string): string {
-    return text.replaceAll(/\\([^])/g, (_, one: string) => {
-      const found = escapes[one]
-      if (found === undefined) throw wrong('a backslash in double quotes that is no escape: use single quotes')
-      return found
+    return text.replaceAll(/\\([^])/g, (_, character: string) => {
+      const escaped = escapes[character]
+      if (escaped === undefined) throw wrong('unknown escape in double quotes: use single quotes')
+      return escaped
     })
   }
 
   while (at < text.length) {
     if (take(blank)) continue
     const [, name] = take(start) ?? []
-    if (name === undefined) throw wrong('must be NAME=value, a comment, or empty')
-    if (name === '__proto__') throw wrong('this name is of no use')
-    if (Object.hasOwn(data, name)) throw wrong('this name is there already')
+    if (name === undefined) throw wrong('expected NAME=value, a comment, or an empty line')
+    if (name === '__proto__') throw wrong('the name __proto__ cannot be used')
+    if (Object.hasOwn(data, name)) throw wrong('the name is used twice')
     data[name] = value()
-    if (!take(blank)) throw wrong('something stands behind the closing quote')
+    if (!take(blank)) throw wrong('unexpected text after the closing quote')
   }
   return data
 }

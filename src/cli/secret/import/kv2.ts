@@ -1,4 +1,4 @@
-/** A KV version 2 mount of Vault or OpenBao, read through its HTTP API: what one token may list and read. */
+/** Reads a KV version 2 mount of Vault or OpenBao through its HTTP API, as far as the token permits. */
 import { type RequestOptions, request as plain } from 'node:http'
 import { request as overTls } from 'node:https'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -12,7 +12,7 @@ import type { Data, Source } from './source.ts'
 export type Kv2Options = {
   addr: string
   mount: string
-  /** Only what is below it. */
+  /** Only secrets below this path. */
   prefix: string
   token: string
   namespace?: string
@@ -21,16 +21,16 @@ export type Kv2Options = {
   retryAfterMs?: number
 }
 
-type Answer = { status: number; body: unknown }
+type VaultReply = { status: number; body: unknown }
 
 const timeoutMs = 30_000
 const maxTries = 5
-/** Folders inside each other: Vault itself has no bound. */
-const deepest = 64
+/** Levels of folders: Vault has no limit. */
+const maxDepth = 64
 
 const encoded = (path: string): string => path.split('/').map(encodeURIComponent).join('/')
 
-/** @throws CliError for an address that a token must not be sent to */
+/** @throws CliError for an address to which the token must not be sent */
 function endpointOf(addr: string): URL {
   const url = URL.canParse(addr) ? new URL(addr) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.search || url.hash || url.pathname !== '/') {
@@ -38,7 +38,7 @@ function endpointOf(addr: string): URL {
   }
   const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
   if (url.protocol === 'http:' && !isHere)
-    throw usage('--from-vault must be https: the token and every value go over it')
+    throw usage('--from-vault must be https, since it carries the token and every value')
   return url
 }
 
@@ -47,31 +47,31 @@ export function kv2(options: Kv2Options): Source {
   const url = endpointOf(options.addr)
   const mount = options.mount.replace(/^\/+|\/+$/g, '')
   const prefix = options.prefix.replace(/^\/+|\/+$/g, '')
-  if (!/^[!-~]+$/.test(token)) throw usage('the token of Vault is not one token')
+  if (!/^[!-~]+$/.test(token)) throw usage('the token of Vault is not a single token')
   const headers = {
     'x-vault-token': token,
     'x-vault-request': 'true',
     ...(namespace !== undefined && { 'x-vault-namespace': namespace }),
   }
 
-  async function once(path: string): Promise<Answer & { wait: number }> {
+  async function once(path: string): Promise<VaultReply & { wait: number }> {
     const reply = await new Promise<Parameters<typeof textOf>[0]>((resolve, reject) => {
-      const asked: RequestOptions = {
+      const options: RequestOptions = {
         method: 'GET',
         path: `/v1/${path}`,
         host: hostOf(url),
         port: portOf(url),
         headers,
       }
-      // Said outright: NODE_TLS_REJECT_UNAUTHORIZED must not switch it off.
+      // Set explicitly, so that NODE_TLS_REJECT_UNAUTHORIZED cannot disable it.
       const verified = { rejectUnauthorized: true, ...(ca !== undefined && { ca }) }
-      const sent = url.protocol === 'https:' ? overTls({ ...asked, ...verified }) : plain(asked)
+      const sent = url.protocol === 'https:' ? overTls({ ...options, ...verified }) : plain(options)
       sent.once('response', resolve)
       sent.setTimeout(timeoutMs, () => sent.destroy(new Error('timeout')))
       sent.once('error', (error: Error & { code?: string }) => {
-        const words = `Vault at ${url.origin} can't be reached or verified (${error.code ?? error.message})`
-        const told = `${words}; what was imported stays, and a further run goes on there`
-        reject(isBroken(error.code) ? new Broken(told) : new CliError(told, exitCodes.unreachable))
+        const problem = `Vault at ${url.origin} cannot be reached or verified (${error.code ?? error.message})`
+        const message = `${problem}: run the import again, which continues where it stopped`
+        reject(isBroken(error.code) ? new Broken(message) : new CliError(message, exitCodes.unreachable))
       })
       sent.end()
     })
@@ -81,30 +81,33 @@ export function kv2(options: Kv2Options): Source {
     return { status, body: status < 400 || status === 404 ? read(text) : undefined, wait: wait > 0 ? wait * 1000 : 0 }
   }
 
-  /** @throws CliError where Vault refuses, or is not there after some tries */
-  async function ask(path: string): Promise<Answer> {
+  /** @throws CliError when Vault refuses, or does not answer after several tries */
+  async function fetch(path: string): Promise<VaultReply> {
     for (let tries = 1; ; tries++) {
-      const answer = await once(path).catch((error: unknown) => {
-        // A connection that was kept may have ended on the other side; reading again is no harm.
+      const reply = await once(path).catch((error: unknown) => {
+        // The server may have closed a kept connection; a read can be repeated.
         if (error instanceof Broken && tries < maxTries) return undefined
         throw error
       })
-      if (!answer) continue
-      const { status, wait } = answer
-      if (status === 200 || status === 404) return answer
+      if (!reply) continue
+      const { status, wait } = reply
+      if (status === 200 || status === 404) return reply
       const isPassing = status === 429 || status === 412 || (status >= 500 && status !== 501)
       if (isPassing && tries < maxTries) {
         await pause(Math.min(wait || retryAfterMs * 2 ** (tries - 1), 30_000))
         continue
       }
-      if (status === 403) return answer
-      throw new CliError(`Vault answered ${status} for ${mount}: nothing more was imported`, exitCodes.unreachable)
+      if (status === 403) return reply
+      throw new CliError(
+        `Vault answered ${status} for ${mount}, so the import stopped: run it again`,
+        exitCodes.unreachable,
+      )
     }
   }
 
-  /** @returns names below a folder, and its folders with a slash at their end */
+  /** @returns the names in a folder; subfolders end with a slash */
   async function list(folder: string): Promise<string[]> {
-    const { status, body } = await ask(
+    const { status, body } = await fetch(
       `${encoded(mount)}/metadata/${folder === '' ? '' : `${encoded(folder)}/`}?list=true`,
     )
     if (status === 404) return []
@@ -115,7 +118,7 @@ export function kv2(options: Kv2Options): Source {
   }
 
   async function* below(folder: string, depth: number): AsyncGenerator<string> {
-    if (depth > deepest) throw new CliError(`${mount} has folders more than ${deepest} deep`)
+    if (depth > maxDepth) throw new CliError(`${mount} has folders more than ${maxDepth} levels deep`)
     for (const key of await list(folder)) {
       const path = folder === '' ? key : `${folder}/${key}`
       if (key.endsWith('/')) yield* below(path.slice(0, -1), depth + 1)
@@ -123,57 +126,57 @@ export function kv2(options: Kv2Options): Source {
     }
   }
 
-  /** The numbers of versions that can still be read, oldest first. */
+  /** The readable versions, oldest first. */
   async function readable(name: string): Promise<number[]> {
-    const { status, body } = await ask(`${encoded(mount)}/metadata/${encoded(name)}`)
+    const { status, body } = await fetch(`${encoded(mount)}/metadata/${encoded(name)}`)
     if (status === 403) throw denied(`read the metadata of ${name}`)
     const versions = memberOf(memberOf(body, 'data'), 'versions')
     if (!isMembers(versions)) throw notKv2(mount)
     return Object.entries(versions)
-      .filter(([, one]) => memberOf(one, 'destroyed') !== true && !isPast(memberOf(one, 'deletion_time')))
+      .filter(([, version]) => memberOf(version, 'destroyed') !== true && !isPast(memberOf(version, 'deletion_time')))
       .map(([number]) => Number(number))
       .sort((a, b) => a - b)
   }
 
   async function value(name: string, version?: number): Promise<Data | { refused: string }> {
     const query = version === undefined ? '' : `?version=${version}`
-    const { status, body } = await ask(`${encoded(mount)}/data/${encoded(name)}${query}`)
-    if (status === 403) return { refused: 'Vault does not let this token read it' }
+    const { status, body } = await fetch(`${encoded(mount)}/data/${encoded(name)}${query}`)
+    if (status === 403) return { refused: 'the token of Vault may not read it' }
     const data = memberOf(memberOf(body, 'data'), 'data')
     if (status === 404) {
       const isThere = isMembers(memberOf(memberOf(body, 'data'), 'metadata'))
-      return { refused: isThere ? 'its version was deleted or destroyed there' : 'it is not there any more' }
+      return { refused: isThere ? 'its version was deleted or destroyed in Vault' : 'it no longer exists in Vault' }
     }
-    return isMembers(data) ? { data } : { refused: 'its value is no object' }
+    return isMembers(data) ? { data } : { refused: 'its value is not an object' }
   }
 
   return {
     where: `${url.origin}/v1/${mount}`,
     async names() {
-      const found: string[] = []
-      for await (const name of below(prefix, 0)) found.push(name)
-      return found
+      const names: string[] = []
+      for await (const name of below(prefix, 0)) names.push(name)
+      return names
     },
     async values(name, all) {
       try {
         const versions = all ? await readable(name) : [undefined]
-        const found: Data[] = []
+        const values: Data[] = []
         for (const version of versions) {
-          const one = await value(name, version)
-          if (isRefused(one)) return one
-          const { data } = one
-          if (isMembers(data)) found.push(data)
+          const result = await value(name, version)
+          if (isRefused(result)) return result
+          if (isMembers(result.data)) values.push(result.data)
         }
-        return found.length > 0 ? found : { refused: 'every version was deleted or destroyed there' }
+        return values.length > 0 ? values : { refused: 'every version was deleted or destroyed in Vault' }
       } catch (error) {
-        if (error instanceof JsonError) return { refused: `its value is no JSON that can be kept (${error.code})` }
+        if (error instanceof JsonError)
+          return { refused: `its value is not JSON that Purser can store (${error.code})` }
         throw error
       }
     },
   }
 }
 
-/** A connection that ended while it was used. */
+/** The connection broke during a request. */
 class Broken extends CliError {
   constructor(message: string) {
     super(message, exitCodes.unreachable)
@@ -182,22 +185,22 @@ class Broken extends CliError {
 }
 const isBroken = (code: string | undefined): boolean => code === 'ECONNRESET' || code === 'EPIPE'
 
-const isRefused = (one: object): one is { refused: string } => 'refused' in one
+const isRefused = (result: object): result is { refused: string } => 'refused' in result
 
 const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '')
 const portOf = (url: URL): number => (url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port))
 
-/** Numbers beyond what readers of JSON agree on would be another value here: refused, by name. */
+/** Strict: a number that JSON readers disagree on would change, so it is refused. */
 const read = (text: string): unknown =>
   text === '' ? undefined : parseStrict(text, { maxMembers: 1_000_000, maxDepth: 64 })
 
 const memberOf = (value: unknown, name: string): unknown =>
   isMembers(value) && Object.hasOwn(value, name) ? value[name] : undefined
 
-/** An end in the future is `delete_version_after`: it can be read until then. */
+/** `delete_version_after` sets a time in the future, until which the version is readable. */
 const isPast = (time: unknown): boolean => typeof time === 'string' && time !== '' && Date.parse(time) <= Date.now()
 
 const denied = (what: string): CliError =>
-  new CliError(`Vault does not let this token ${what}: it needs read and list below the mount`, exitCodes.refused)
+  new CliError(`the token of Vault may not ${what}: give it read and list below the mount`, exitCodes.refused)
 const notKv2 = (mount: string): CliError =>
-  new CliError(`${mount} did not answer as a KV version 2 mount: is it one, and --mount its name?`, exitCodes.refused)
+  new CliError(`${mount} is not a KV version 2 mount: check --mount`, exitCodes.refused)

@@ -1,4 +1,4 @@
-/** Names of elsewhere → paths here. What is no path is refused with a proposal: nothing gets another name unasked. */
+/** Maps source names to paths. An invalid path is refused with a proposal; nothing is renamed silently. */
 import { NameError } from '../../../names/errors.ts'
 import { parseSecretPath } from '../../../names/secret-path.ts'
 
@@ -22,14 +22,13 @@ function propose(path: string): string | undefined {
     .toLowerCase()
     .split('/')
     .map((part) => part.replaceAll(/[^a-z0-9._-]+/g, '-').replace(/^-+(?=.)|(?<=.)-+$/g, ''))
-    .filter((one) => one !== '')
+    .filter((part) => part !== '')
     .join('/')
   return fault(proposal) === undefined ? proposal : undefined
 }
 
-function nameOne(from: string, { to, lower, renames }: Rules): Named {
-  const given = renames.get(from)
-  const path = given ?? joined(to, lower ? from.toLowerCase() : from)
+function nameTarget(from: string, { to, lower, renames }: Rules): Named {
+  const path = renames.get(from) ?? joined(to, lower ? from.toLowerCase() : from)
   const wrong = fault(path)
   if (wrong === undefined) return { from, path }
   const proposal = propose(path)
@@ -38,18 +37,18 @@ function nameOne(from: string, { to, lower, renames }: Rules): Named {
   return { from, refused: `${wrong}${advice}` }
 }
 
-/** Two names that come to one path are both refused: which one counts is not for us to say. */
+/** Refuses names that map to the same path: only the caller can choose. */
 export function nameAll(names: readonly string[], rules: Rules): Named[] {
-  const named = names.map((name) => nameOne(name, rules))
+  const named = names.map((name) => nameTarget(name, rules))
   const counts = new Map<string, string[]>()
-  for (const one of named) if ('path' in one) counts.set(one.path, [...(counts.get(one.path) ?? []), one.from])
-  return named.map((one) => {
-    const same = 'path' in one ? (counts.get(one.path) ?? []) : []
-    if (same.length < 2 || !('path' in one)) return one
-    const others = same.filter((name) => name !== one.from).join(', ')
-    return {
-      from: one.from,
-      refused: `${one.path} would come from ${others} as well; give one another name by --rename`,
-    }
+  for (const target of named) {
+    if ('path' in target) counts.set(target.path, [...(counts.get(target.path) ?? []), target.from])
+  }
+  return named.map((target) => {
+    if (!('path' in target)) return target
+    const { from, path } = target
+    const others = (counts.get(path) ?? []).filter((name) => name !== from)
+    if (others.length === 0) return target
+    return { from, refused: `${path} would also come from ${others.join(', ')}; rename one with --rename` }
   })
 }

@@ -2,10 +2,10 @@
 export type Data = Record<string, unknown>
 
 export type Source = {
-  /** For the report: never with a token. */
+  /** For the report, without a token. */
   where: string
-  /** Names as the source has them, folders with slashes. */
+  /** Names in the source, with slashes between folders. */
   names: () => Promise<string[]>
-  /** The values of a name, oldest first and the newest alone unless all are asked for; or why there is none. */
+  /** All values of a name, oldest first, or only the newest; or why there is none. */
   values: (name: string, all: boolean) => Promise<Data[] | { refused: string }>
 }

@@ -1,39 +1,39 @@
-/** JSON and YAML files: paths, each with the object that is its value. */
+/** JSON and YAML files: an object of paths, each with its value. */
 import { LineCounter, isScalar, parseDocument, visit } from 'yaml'
 import { isMembers } from '../../../json/members.ts'
-import { objectOf } from '../given.ts'
+import { objectOf } from '../value.ts'
 import { usage } from '../place.ts'
 import type { Source } from './source.ts'
 
 export const parseJsonFile = (text: string, where: string): Record<string, unknown> => objectOf(text, where)
 
 /**
- * Numbers and truth values must read as JSON would write them: of `0123`, `1e3` or `True` nobody knows whether they were
- * meant as text, and a password that changes on its way is found too late.
- * @throws CliError with the line, and nothing of it
+ * Numbers and booleans must be written as in JSON: `0123`, `1e3` or `True` may be meant as text, and a password must not
+ * change silently.
+ * @throws CliError with the line number, and nothing of the text
  */
 export function parseYamlFile(text: string, where: string): Record<string, unknown> {
   const lines = new LineCounter()
   const document = parseDocument(text, { uniqueKeys: true, lineCounter: lines, prettyErrors: false })
   const wrong = (offset: number, why: string): Error => usage(`${where}, line ${lines.linePos(offset).line}: ${why}`)
   const [fault] = [...document.errors, ...document.warnings]
-  if (fault) throw wrong(fault.pos[0], `is no YAML that can be kept (${fault.code})`)
+  if (fault) throw wrong(fault.pos[0], `invalid YAML (${fault.code})`)
   visit(document, {
     Alias(_, node) {
-      throw wrong(node.range?.[0] ?? 0, 'aliases are not followed: write the value out')
+      throw wrong(node.range?.[0] ?? 0, 'aliases are not supported: repeat the value')
     },
     Scalar(key, node) {
       const { value, source, range } = node
       if (typeof value === 'string' || (value === null && key === 'value' && source === '')) return
       if (JSON.stringify(value) === source) return
-      throw wrong(range?.[0] ?? 0, 'is it text? then put it in quotes; else write it as JSON does')
+      throw wrong(range?.[0] ?? 0, 'ambiguous value: quote it if it is text, else write it as in JSON')
     },
     Pair(_, { key }) {
-      if (!isScalar(key) || typeof key.value !== 'string') throw wrong(0, 'names must be text: put them in quotes')
+      if (!isScalar(key) || typeof key.value !== 'string') throw wrong(0, 'names must be text: quote them')
     },
   })
   const value: unknown = document.toJS({ maxAliasCount: 0 })
-  if (!isMembers(value)) throw usage(`${where} must hold an object: paths, each with its value`)
+  if (!isMembers(value)) throw usage(`${where} is not an object of paths, each with its value`)
   return value
 }
 
@@ -44,7 +44,9 @@ export function fromTree(where: string, tree: Record<string, unknown>): Source {
     names: () => Promise.resolve(Object.keys(tree)),
     values(name) {
       const value = tree[name]
-      return Promise.resolve(isMembers(value) ? [value] : { refused: 'its value is no object: { "password": … }' })
+      return Promise.resolve(
+        isMembers(value) ? [value] : { refused: 'its value is not an object, such as { "password": … }' },
+      )
     },
   }
 }

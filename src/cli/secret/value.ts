@@ -1,4 +1,4 @@
-/** The value that a write is given: from standard input and files, as text that is exactly what was meant. */
+/** Reads the value of a write from stdin and files. Text is used exactly as it is. */
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -6,7 +6,7 @@ import type { Command } from 'commander'
 import { isMembers } from '../../json/members.ts'
 import { JsonError, parseStrict } from '../../json/strict.ts'
 import type { Io } from '../io.ts'
-import { again } from '../options.ts'
+import { repeated } from '../options.ts'
 import { readText } from '../settings.ts'
 import { usage } from './place.ts'
 
@@ -14,45 +14,45 @@ export type ValueFlags = { field?: string; file?: string; fileField?: string[]; 
 
 export const withValue = (command: Command): Command =>
   command
-    .option('--file <file>', 'the value, a JSON object; without it and the next two, standard input')
-    .option('--field <name>', 'one member, whose text is on standard input; its last line break is left off')
-    .option('--newline', 'with --field: keep the last line break')
-    .option('--file-field <name=file>', 'one member, whose text is the file; may be given several times', again)
+    .option('--file <file>', 'file with the value, a JSON object (default: stdin)')
+    .option('--field <name>', 'read one member as text from stdin, without its final line break')
+    .option('--newline', 'with --field: keep the final line break')
+    .option('--file-field <name=file>', 'read one member as text from a file; may be repeated', repeated)
 
-/** @throws CliError, which never quotes what was read */
-export async function readGiven(io: Io, flags: ValueFlags): Promise<Record<string, unknown>> {
+/** @throws CliError that never quotes the value */
+export async function readValue(io: Io, flags: ValueFlags): Promise<Record<string, unknown>> {
   const { field, file, fileField = [], newline } = flags
   if (file !== undefined && (field !== undefined || fileField.length > 0)) {
-    throw usage('give --file, or --field and --file-field, not both')
+    throw usage('--file cannot be combined with --field or --file-field')
   }
-  if (newline && field === undefined) throw usage('--newline goes with --field')
+  if (newline && field === undefined) throw usage('--newline needs --field')
   if (field === undefined && fileField.length === 0) {
     if (file !== undefined && file !== '-') return objectOf(textFile(io, file, '--file'), '--file')
-    if (io.stdin.isTTY) throw usage('the value is read from standard input: pipe it, or use `purser secret edit`')
+    if (io.stdin.isTTY) throw usage('the value is read from stdin: pipe it in, or use `purser secret edit`')
     return objectOf(await textOfStdin(io), 'standard input')
   }
   const data: Record<string, unknown> = {}
-  for (const one of fileField) {
-    const at = one.indexOf('=')
-    if (at < 1 || at === one.length - 1) throw usage('--file-field must be name=file, such as tls.key=server.key')
-    add(data, one.slice(0, at), textFile(io, one.slice(at + 1), '--file-field'))
+  for (const option of fileField) {
+    const at = option.indexOf('=')
+    if (at < 1 || at === option.length - 1) throw usage('--file-field must be name=file, such as tls.key=server.key')
+    add(data, option.slice(0, at), textFile(io, option.slice(at + 1), '--file-field'))
   }
   if (field !== undefined) {
-    if (field.includes('=')) throw usage('--field takes a name alone: its text is read from standard input')
-    const text = await (io.stdin.isTTY ? askHidden(io, `text of ${field}: `) : textOfStdin(io))
+    if (field.includes('=')) throw usage('--field takes only a name: the text is read from stdin')
+    const text = await (io.stdin.isTTY ? readHidden(io, `text of ${field}: `) : textOfStdin(io))
     add(data, field, newline ? text : text.replace(/\r?\n$/, ''))
   }
   return data
 }
 
 function add(data: Record<string, unknown>, name: string, text: string): void {
-  if (name === '__proto__') throw usage('a member of this name is of no use')
+  if (name === '__proto__') throw usage('the name __proto__ cannot be used')
   if (Object.hasOwn(data, name)) throw usage(`the member ${JSON.stringify(name)} is given twice`)
   data[name] = text
 }
 
 const noText = (where: string): Error =>
-  usage(`${where} is not UTF-8 text: write such values as base64, in a member whose name says so`)
+  usage(`${where} is not UTF-8 text: encode binary values, for example as base64`)
 
 function textFile(io: Io, path: string, what: string): string {
   const text = readText(io, path, what)
@@ -68,7 +68,7 @@ async function textOfStdin(io: Io): Promise<string> {
   }
 }
 
-/** @throws CliError with the place of the fault, and nothing of the text */
+/** @throws CliError with the line of the fault, and nothing of the text */
 export function objectOf(text: string, where: string): Record<string, unknown> {
   let value: unknown
   try {
@@ -76,23 +76,23 @@ export function objectOf(text: string, where: string): Record<string, unknown> {
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     const line = error.offset === undefined ? '' : `, line ${text.slice(0, error.offset).split('\n').length}`
-    throw usage(`${where} is no JSON that can be kept (${error.code}${line}); a value is an object of members`)
+    throw usage(`${where} is not valid JSON (${error.code}${line}): a value is an object, such as { "password": "…" }`)
   }
-  if (!isMembers(value)) throw usage(`${where} must hold a JSON object: { "password": "…" }`)
+  if (!isMembers(value)) throw usage(`${where} is not a JSON object: a value is an object, such as { "password": "…" }`)
   return value
 }
 
-/** A line from a terminal, which doesn't show it. */
-async function askHidden(io: Io, prompt: string): Promise<string> {
+/** Reads a line from a terminal without echo. */
+async function readHidden(io: Io, prompt: string): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: io.stdin, output: nowhere, terminal: true })
-  // Asked for only once the terminal shows nothing any more.
+  // The prompt is printed once echo is off.
   io.stderr.write(prompt)
   try {
     return await new Promise<string>((resolve, reject) => {
       lines.once('line', resolve)
-      lines.once('SIGINT', () => reject(usage('given up: nothing was written')))
-      lines.once('close', () => reject(usage('nothing was given')))
+      lines.once('SIGINT', () => reject(usage('cancelled: nothing was written')))
+      lines.once('close', () => reject(usage('no input: nothing was written')))
     })
   } finally {
     lines.close()
