@@ -33,7 +33,7 @@ export const admin: Caller = {
 }
 
 /** A result and its entry in the log. */
-export type Done<R> = { result: R; entry: LogEntry }
+type Done<R> = { result: R; entry: LogEntry }
 
 export type TestActions = {
   actions: Actions
