@@ -174,7 +174,7 @@ describe('is refused:', () => {
           ...head.slice(4),
           numbered(),
         ),
-      'is not a valid time',
+      'not a valid time',
     ],
     ['something else', () => toDer(octetString(Buffer.from('hello'))), 'missing'],
   ])('%s', (_, make, why) => {

@@ -283,7 +283,7 @@ describe('over mutual TLS', () => {
     onTestFinished(() => void vi.restoreAllMocks())
     expectRefusal(await ask(), 403, undefined)
     expect([state.passed, state.refused[0]?.code]).toEqual([1, 'unauthenticated'])
-    expect(state.refused[0]?.message).toContain('ended')
+    expect(state.refused[0]?.message).toContain('has expired')
   })
 
   test('a token comes before the peer, and one that does not hold is not made up for by it', async () => {

@@ -70,7 +70,7 @@ describe.each(['at the start', 'later'] as const)('%s', (when) => {
     ['none', roles(() => undefined), 'bad_reply'],
     ['without a password', roles(first({ password: undefined })), 'bad_reply'],
     ['whose lease leads elsewhere', roles(first({ lease: 'ls_/../../tokens' })), 'bad_reply'],
-    ['that is over already', roles(first({ expiresAt: '2020-01-01T00:00:00Z' })), 'receipt_mismatch'],
+    ['that is already expired', roles(first({ expiresAt: '2020-01-01T00:00:00Z' })), 'receipt_mismatch'],
     ['of another name than the log says', roles(first({ username: 'postgres' })), 'receipt_mismatch'],
   ])('roles: %s', async (_, reply, code) => {
     const error = await lied({ reply })
@@ -78,13 +78,13 @@ describe.each(['at the start', 'later'] as const)('%s', (when) => {
     expect(error.message).not.toContain(password)
   })
 
-  test('a role that is over already, as the log says too', async () => {
+  test('a role that is already expired, as the log says too', async () => {
     const over = { expiresAt: '2020-01-01T00:00:00Z' }
     const error = await lied({
       reply: roles((all) => all.map((json) => ({ ...json, ...over }))),
       entry: leases((all) => all.map((json) => ({ ...json, ...over }))),
     })
-    expect([error.code, error.message]).toEqual(['bad_reply', expect.stringContaining('over already')])
+    expect([error.code, error.message]).toEqual(['bad_reply', expect.stringContaining('already expired')])
   })
 })
 

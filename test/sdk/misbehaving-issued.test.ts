@@ -19,8 +19,8 @@ const optionsFor = (fake: Fake, more: ConnectOptions = {}): ConnectOptions => ({
 describe('what was issued', () => {
   const past = secondsFrom(new Date(), -3600)
   test.each<[string, Misbehaviour, ConnectOptions, RegExp]>([
-    ['for another key', { leaf: { otherKey: true } }, {}, /another key/],
-    ['of another SPIFFE ID', { leaf: { spiffeId: 'spiffe://example.org/lab/other' } }, {}, /not of the SPIFFE ID/],
+    ['for another key', { leaf: { otherKey: true } }, {}, /not for this process's key/],
+    ['of another SPIFFE ID', { leaf: { spiffeId: 'spiffe://example.org/lab/other' } }, {}, /has another SPIFFE ID/],
     ['already over', { leaf: { now: past, notAfter: secondsFrom(past, 60) } }, {}, /clock says/],
     [
       'a JWT already over',
@@ -52,7 +52,7 @@ describe('what was issued', () => {
       'with more than was asked for',
       { reply: (json) => ({ ...json, accessToken: { token: 't', id: 'i', expiresAt: '2036-01-01T00:00:00Z' } }) },
       {},
-      /unasked/,
+      /was not requested/,
     ],
     [
       'under a root that its bundle lacks',

@@ -114,7 +114,7 @@ describe('a true receipt that is not about what came', () => {
     const purser = await connect(optionsFor(fake))
     const error = await failing(purser.jwt('b'))
     expect(error.code).toBe('receipt_mismatch')
-    expect(error.message).toContain('before this request')
+    expect(error.message).toContain('older than this request')
     purser.close()
 
     // A client that has seen nothing yet tells by the entry.

@@ -76,7 +76,7 @@ describe('STS', () => {
     ['does not do it in this account, by its other name', 403, refusal('OutboundWebIdentityFederationDisabled'), /enable outbound/],
     ['takes the signature for another', 403, refusal('SignatureDoesNotMatch'), /answered 403 SignatureDoesNotMatch\./],
     ['fails', 500, 'oops', /answered 500/],
-    ['redirects', 307, '', /redirect is not followed/],
+    ['redirects', 307, '', /redirects are not followed/],
     ['answers too much', 200, good + ' '.repeat(70_000), /64 KiB/],
     ['answers JSON', 200, JSON.stringify({ WebIdentityToken: someToken }), /without a token/],
     ['answers nothing', 200, '', /without a token/],
@@ -142,7 +142,7 @@ describe('container credentials', () => {
 
   test.each<[string, number, string, RegExp]>([
     ['forbids it', 403, '', /answered 403 and no credentials/],
-    ['redirects', 302, '', /redirect is not followed/],
+    ['redirects', 302, '', /redirects are not followed/],
     ['answers a page', 200, '<html>', /without credentials/],
     ['answers an error', 200, JSON.stringify({ ...JSON.parse(asJson), Code: 'AccessDenied' }), /without credentials/],
     ['answers half', 200, JSON.stringify({ ...JSON.parse(asJson), Token: undefined }), /without credentials/],
@@ -164,7 +164,7 @@ describe('container credentials', () => {
         AWS_REGION: region,
       }
       const { message } = await failing(read(at(env)))
-      expect(message).toContain('https alone')
+      expect(message).toContain('needs https')
       expect(message).not.toContain('AUTHORIZATION')
     },
   )
@@ -224,7 +224,7 @@ describe('EC2', () => {
   test.each<[string, Record<string, string | number>, RegExp]>([
     ['gives no token of its own', { 'PUT /latest/api/token': 403 }, /answered 403 and no token of its own \(IMDSv2\)/],
     ['gives a token that fits in no header', { 'PUT /latest/api/token': 'a b' }, /no token of its own/],
-    ['redirects', { 'PUT /latest/api/token': 302 }, /redirect is not followed/],
+    ['redirects', { 'PUT /latest/api/token': 302 }, /redirects are not followed/],
     ['knows no role', { 'GET /latest/meta-data/iam/security-credentials/': 404 }, /give this machine an instance profile/],
     ['names a path in place of a role', { 'GET /latest/meta-data/iam/security-credentials/': '../../user-data' }, /names no role/],
     ['gives no credentials', { 'GET /latest/meta-data/iam/security-credentials/web-role': '{"Code":"Failed"}' }, /without credentials of the role web-role/],
@@ -240,7 +240,7 @@ describe('EC2', () => {
 
   test.each(['http://10.0.0.1', 'http://evil.example', 'nowhere'])('is not asked at %s', async (url) => {
     const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: url, AWS_REGION: region }
-    expect((await failing(read(at(env)))).message).toMatch(/https alone|is no URL/)
+    expect((await failing(read(at(env)))).message).toMatch(/needs https|is no URL/)
   })
 
   test("the role's credentials and the machine's region", async () => {

@@ -49,7 +49,7 @@ describe('plain http', () => {
     'ftp://127.0.0.1/',
   ])('does not go to %s', async (url) => {
     const error = await failing(ask(url, AbortSignal.abort(new PurserError('aborted', 'it was let through'))))
-    expect(error).toMatchObject({ code: 'no_proof', message: expect.stringContaining('https alone') })
+    expect(error).toMatchObject({ code: 'no_proof', message: expect.stringContaining('needs https') })
   })
 
   // A signal that has fired already shows that the address is let through, without a packet to it.

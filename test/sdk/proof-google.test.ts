@@ -16,7 +16,7 @@ describe('its metadata server', () => {
     ['says that it is another', 200, { 'metadata-flavor': 'google' }, someToken, /without "Metadata-Flavor: Google"/],
     ['knows no service account', 404, flavor, 'not found', /attach one to this machine/],
     ['forbids it', 403, flavor, '', /answered 403 and no token/],
-    ['redirects', 301, { ...flavor, location: 'http://127.0.0.1:1/' }, '', /redirect is not followed/],
+    ['redirects', 301, { ...flavor, location: 'http://127.0.0.1:1/' }, '', /redirects are not followed/],
     ['answers too much', 200, flavor, 'x'.repeat(70_000), /64 KiB/],
   ])('%s', async (_, status, headers, body, words) => {
     const { port } = await standIn(status, headers, body)
@@ -34,7 +34,7 @@ describe('its metadata server', () => {
 
   test('is not at a host of somebody else', async () => {
     const error = await failing(read(choose({ GCE_METADATA_HOST: 'metadata.example.org' })))
-    expect(error.message).toContain('https alone')
+    expect(error.message).toContain('needs https')
   })
 
   test('makes a token for the first audience, with what it knows of the machine', async () => {
