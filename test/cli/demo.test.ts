@@ -67,7 +67,7 @@ it('purser demo --once ends with 0, and shows each step within 80 columns and 65
 })
 
 it.each([
-  ['none', { status: 0, line: /^ {2}There is no Postgres for it: PURSER_DEMO_DATABASE_URL says none$/m }],
+  ['none', { status: 0, line: /^ {2}There is no Postgres for it: PURSER_DEMO_DATABASE_URL is none$/m }],
   ['postgres://127.0.0.1', { status: 2, line: /PURSER_DEMO_DATABASE_URL must be postgres:/ }],
   ['postgres://x:Pa5sw0rd@127.0.0.1:1/x', { status: 5, line: /PURSER_DEMO_DATABASE_URL: .*ECONNREFUSED/ }],
 ])('with the database %s', async (url, { status, line }) => {
