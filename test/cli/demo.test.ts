@@ -74,7 +74,7 @@ it.each([
   const { code, out, err } = await cli(['demo', '--once'], { env: { PURSER_DEMO_DATABASE_URL: url } })
   expect({ code, text: out + err }).toEqual({ code: status, text: expect.stringMatching(line) })
   expect(out + err).not.toContain('Pa5sw0rd')
-  if (status === 0) expect(out).toMatch(/^5, 6 {2}LEFT OUT: .*\n {2}There is no Postgres .*\n\n7 {2}The log proves/m)
+  if (status === 0) expect(out).toMatch(/^5, 6 {2}SKIPPED: .*\n {2}There is no Postgres .*\n\n7 {2}The log verifies/m)
 })
 
 it('stays up with commands that work, on a Postgres that is given, and leaves nothing behind', async () => {

@@ -79,7 +79,12 @@ describe('a JWT', () => {
       ['form'],
       /./,
     ],
-    ['that names an address for its key', () => sign({}, { jku: 'https://evil.example' }), ['form'], /other than alg/],
+    [
+      'that names an address for its key',
+      () => sign({}, { jku: 'https://evil.example' }),
+      ['form'],
+      /members other than alg/,
+    ],
     ['without a kid', () => sign({}, { kid: undefined }), ['form'], /names no key/],
     ['of an unknown key', () => sign({}, { kid: 'k9' }), ['key'], /the bundle has no key k9 .*it has k1/],
     [
