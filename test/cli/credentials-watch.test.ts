@@ -244,7 +244,7 @@ test('a log that forked is warned of, and both of its heads are kept', async () 
   await until(() => expect(existsSync(join(out, 'log-fork.json'))).toBe(true))
   signal('SIGTERM')
   expect((await ran).code).toBe(0)
-  expect(err).toMatch(/warning: .*not shown to be the one that was seen before/)
+  expect(err).toMatch(/warning: .*contradicts what it showed before/)
   expect(err).toContain(join(out, 'log-fork.json'))
   const heads = JSON.parse(await readFile(join(out, 'log-fork.json'), 'utf8')) as Record<string, string>
   expect(heads.kept).toMatch(/^example\.org\/log\/1\n/)

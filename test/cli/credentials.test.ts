@@ -81,7 +81,11 @@ describe('exit codes', () => {
     const out = await folder()
     const flags = ['--out', out, '--proof-file', await proofFile()]
     await chmod(out, 0o777)
-    expect(await run(flags)).toMatchObject({ code: 2, out: '', err: expect.stringContaining('others may write in it') })
+    expect(await run(flags)).toMatchObject({
+      code: 2,
+      out: '',
+      err: expect.stringContaining('other users may write in it'),
+    })
     await chmod(out, 0o700)
     await chown(out, 12_345, 12_345)
     expect(await run(flags)).toMatchObject({ code: 2, err: expect.stringContaining('it belongs to user 12345') })
@@ -92,7 +96,7 @@ describe('exit codes', () => {
     const out = await folder()
     await chmod(out, 0o2775)
     const { code, err } = await run(['--out', out, '--proof-file', await proofFile()])
-    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('others may write in it (mode 2775)') })
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('other users may write in it (mode 2775)') })
     expect(await modeOf(join(out, 'tls.key'))).toBe(0o600)
   })
 

@@ -4,8 +4,8 @@ import { judgeFolder, judgePrivateFolder } from '../../src/cli/secret-folder.ts'
 
 const own = process.geteuid?.() ?? 0
 const [disk, volume] = [1, 2]
-const open = { fault: expect.stringContaining('others may write in it') }
-const warned = { warning: expect.stringContaining('others may write in it') }
+const open = { fault: expect.stringContaining('other users may write in it') }
+const warned = { warning: expect.stringContaining('other users may write in it') }
 
 it.each([
   ['of this user alone', { uid: own, mode: 0o40700, dev: disk }, {}],

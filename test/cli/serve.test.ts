@@ -58,13 +58,16 @@ describe('a root key in a folder that others may write in', () => {
   it('is refused, with what to do', async () => {
     const purser = withRootKey(0o777)
     expect((await purser.ended).code).not.toBe(0)
-    expect(purser.err()).toMatch(/others may write in it \(mode 0777\)\. chown the folder, and chmod go-w it/)
+    expect(purser.err()).toMatch(/other users may write in it \(mode 0777\)\. chown the folder, and chmod go-w it/)
   })
 
   it('is taken with a warning where those others are a group, as on a Kubernetes volume with fsGroup', async () => {
     const purser = withRootKey(0o2775)
     const [line] = await purser.says('root-key.folder')
-    expect(line).toMatchObject({ level: 'warn', note: expect.stringContaining('others may write in it (mode 2775)') })
+    expect(line).toMatchObject({
+      level: 'warn',
+      note: expect.stringContaining('other users may write in it (mode 2775)'),
+    })
     await purser.says('server.ready')
   })
 })
