@@ -124,7 +124,7 @@ function greeting(io: Io, { url, dataDir, roots, token, files, logKey, pem }: Fa
   const bold = (text: string): string => style('bold', text)
   const { tokenFile } = files.workload('web')
   const fingerprint = new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
-  return `${bold(`Purser ${version}, development server`)}. Its data survives this process, but no power loss.
+  return `${bold(`Purser ${version}, development server`)}. Data survives restarts, but no power loss.
 
   address      ${bold(url)}
   data         ${dataDir}

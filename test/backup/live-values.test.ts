@@ -56,7 +56,7 @@ describe.each(frontDoorStores)('a rotated password, with Purser on %s', (store) 
   })
 
   it('is of a database that takes its administrator, or is named where it does so no more', async () => {
-    expect((await check()).out).toMatch(/^ok +databases +1 take/m)
+    expect((await check()).out).toMatch(/^ok +databases +1 accept/m)
     await target.sql(`alter role purser_admin password 'replaced-in-the-lost-time'`)
     const { code, out } = await check()
     expect(code).not.toBe(0)

@@ -38,25 +38,26 @@ async function makeFirstStart(store: StoreName, start: Start): Promise<FirstStar
   }
 }
 
-/** Of this process, whose test files share them. */
-const made: FirstStart[] = []
-const inUse = new Set<number>()
-const maxMade = 3
+/** The first starts of this process, which its test files share. */
+const firstStarts: Record<StoreName, FirstStart[]> = { embedded: [], postgres: [] }
+const inUse = new Set<string>()
+const maxFirstStarts = 3
 
 /**
  * A copy of a first start that no other running server goes on from, so that two servers never share keys. Undefined
  * where too many run.
  */
 export async function copyFirstStart(store: StoreName, dataDir: string, start: Start): Promise<Earlier | undefined> {
-  const n = Array.from({ length: maxMade }, (_, index) => index).find((index) => !inUse.has(index))
+  const n = Array.from({ length: maxFirstStarts }, (_, index) => index).find((index) => !inUse.has(`${store} ${index}`))
   if (n === undefined) return undefined
-  inUse.add(n)
-  const first = (made[n] ??= await makeFirstStart(store, start))
+  const name = `${store} ${n}`
+  inUse.add(name)
+  const first = (firstStarts[store][n] ??= await makeFirstStart(store, start))
   const { drop, ...earlier } = await first.copy(dataDir)
   return {
     ...earlier,
     async drop() {
-      inUse.delete(n)
+      inUse.delete(name)
       await drop?.()
     },
   }
