@@ -12,7 +12,7 @@ export type Caller =
   /** Holds a bootstrap token that was live a moment ago; the action looks it up again. */
   | { kind: 'bootstrap'; hash: Buffer }
 
-export type SessionCaller = {
+type SessionCaller = {
   id: string
   spiffeId: string
   workloadId: string

@@ -20,7 +20,7 @@ import { factsOf } from '../credentials/facts.ts'
 import { findRecorded } from '../../audit/find-entries.ts'
 
 /** A recorded request, a proof, or facts. `workload` is the entry that the workload names. */
-export type ExplainRequest = {
+type ExplainRequest = {
   requestId?: string
   proof?: Proof
   attestor?: string
