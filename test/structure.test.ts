@@ -128,6 +128,26 @@ describe('imports', () => {
     expect(cyclesOf(sdk)).toEqual([])
   })
 
+  it('of store/ are types alone in http/: what needs a query is an action', () => {
+    const queries = src
+      .filter((file) => inside(file, 'src/http/'))
+      .flatMap(({ path, valueImports }) =>
+        valueImports
+          .filter((imported) => imported.startsWith('src/store/'))
+          .map((imported) => `${path} imports ${imported}`),
+      )
+    expect(queries).toEqual([])
+  })
+
+  it('of actions/ know no wire: neither Express, nor Node’s HTTP, nor types of openapi.yaml', () => {
+    const actions = src.filter((file) => inside(file, 'src/actions/'))
+    expect(actions.length).toBeGreaterThan(50)
+    expect(
+      violations(actions, (_, imported) => /^(express|node:https?|src\/(http|start|cli)\/)/.test(imported)),
+    ).toEqual([])
+    expect(actions.filter(({ text }) => /\b(IncomingMessage|ServerResponse|Express|bodyOf)\b/.test(text))).toEqual([])
+  })
+
   it('leave src/ only for the list of migrations, and the SDK never leaves its package', () => {
     const outside = (file: SourceFile, imported: string): boolean =>
       /^(migrations|sdk|test|bench)\//.test(imported) &&

@@ -66,6 +66,9 @@ export type Recorded<R> = {
   receipt: (since?: Since) => Promise<Receipt>
 }
 
+/** Whether an error says that the database cannot be reached. */
+export const isDatabaseAway = (error: unknown): boolean => isConnectionError(error)
+
 export type Recorder = {
   /** Runs `decide` and appends its entry in the group commit. Decides again when the state has changed. */
   grant<R>(open: Opening, decide: (snapshot: Snapshot, hints: Hints) => Promise<Release<R>>): Promise<Recorded<R>>

@@ -6,7 +6,7 @@ import { hashToken, tokenKind } from '../names/token.ts'
 import { findApiToken } from '../operators/api-tokens.ts'
 import { type Permission, operatorPermission, roleMay } from '../operators/permissions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { BootstrapTries } from './bootstrap-tries.ts'
+import type { BootstrapTries } from '../actions/tokens/bootstrap-tries.ts'
 import { clientCertificate } from './client-certificate.ts'
 import type { FindSession } from '../actions/sessions/find.ts'
 

@@ -3,10 +3,9 @@
  * answer. The same for routes and for what no route takes.
  */
 import type { ServerResponse } from 'node:http'
-import type { Recorder } from '../audit/record.ts'
+import { type Recorder, isDatabaseAway } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import { Refusal, type RefusalCode, type RefusalInfo, refuse } from '../errors.ts'
-import { isConnectionError } from '../store/database.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Limits } from './limits.ts'
@@ -67,7 +66,7 @@ export function createAnswers({ recorder, limits, log, metrics }: RefusalParts):
       sendRefusal(response, open.requestId, await settle(open, refusal))
     },
     async failed(response, open, route, error) {
-      if (isConnectionError(error)) {
+      if (isDatabaseAway(error)) {
         log.error('store.unreachable', { requestId: open.requestId, route, err: error })
         metrics.refused('unavailable')
         return sendRefusal(response, open.requestId, refuse('unavailable', { retryAfterSeconds: 2 }))

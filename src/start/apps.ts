@@ -2,7 +2,7 @@
 import { createFirstUse } from '../actions/tokens/first-use.ts'
 import type { Config } from '../config.ts'
 import { createAddressOf } from '../http/addresses.ts'
-import { createBootstrapTries } from '../http/bootstrap-tries.ts'
+import { createBootstrapTries } from '../actions/tokens/bootstrap-tries.ts'
 import { createAnswerBroken } from '../http/broken-messages.ts'
 import { createDocsPage } from '../http/docs-page.ts'
 import type { Limits } from '../http/limits.ts'

@@ -3,10 +3,10 @@
  * live tokens is shared by all who wait for it, and only a token that is live has a turn among the changes. In vain
  * there are so many tries a minute for all replicas together, from all addresses; the token that is real spends none.
  */
-import { refuse } from '../errors.ts'
-import { readLiveBootstrapTokens } from '../store/bootstrap-tokens.ts'
-import type { Database } from '../store/database.ts'
-import { countAttempt } from '../store/attempts.ts'
+import { refuse } from '../../errors.ts'
+import { readLiveBootstrapTokens } from '../../store/bootstrap-tokens.ts'
+import type { Database } from '../../store/database.ts'
+import { countAttempt } from '../../store/attempts.ts'
 
 export type BootstrapTries = {
   /** @throws Refusal `unauthenticated`, `rate_limited` */
