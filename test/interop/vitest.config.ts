@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/interop/**/*.test.ts'],
     exclude: ['test/interop/postgres/**'],
-    globalSetup: ['test/interop/global-setup.ts'],
+    globalSetup: ['test/interop/global-setup.ts', 'test/support/global-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
