@@ -78,21 +78,25 @@ export function createSecretStore(now: () => Date) {
 
     /** All of them, or a refusal that names the part. @throws Refusal */
     read(wanted: readonly SecretOption[], entry: WorkloadEntry, session: Session) {
-      const asked = wanted.map((option) => (typeof option === 'string' ? { path: option } : option))
-      const found = asked.map(({ path, version }) => (isGranted(entry, path) ? find(path, version) : undefined))
+      const secrets = wanted.map((option) => (typeof option === 'string' ? { path: option } : option))
+      const found = secrets.map(({ path, version }) => (isGranted(entry, path) ? find(path, version) : undefined))
       const refused = (
         code: 'not_granted' | 'not_found',
         detail: string,
         isIt: (path: string, n: number) => boolean,
       ) => {
-        const errors = asked.flatMap((one, n) =>
-          'optional' in one && one.optional ? [] : isIt(one.path, n) ? [{ pointer: `/secrets/${n}`, detail }] : [],
+        const errors = secrets.flatMap((secret, n) =>
+          'optional' in secret && secret.optional
+            ? []
+            : isIt(secret.path, n)
+              ? [{ pointer: `/secrets/${n}`, detail }]
+              : [],
         )
         if (errors.length > 0) throw new Refusal(code, { errors })
       }
       refused('not_granted', 'is not granted to the caller', (path) => !isGranted(entry, path))
       refused('not_found', 'does not exist, or has no such version now', (_, n) => found[n] === undefined)
-      const given = asked.flatMap(({ path }, n) => {
+      const given = secrets.flatMap(({ path }, n) => {
         const version = found[n]
         return version ? [{ path, ...version }] : []
       })

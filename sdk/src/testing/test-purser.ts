@@ -118,7 +118,7 @@ const defined = <T extends object>(all: { [K in keyof T]: T[K] | undefined }): P
  */
 export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?: string } = {}): TestPurser {
   if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain)) throw new PurserError('bad_options', 'trustDomain is no trust domain')
-  // The machine's clock, or what a test made of it: TLS looks at no other.
+  // The machine's clock, or the clock of a test: TLS looks at no other.
   const parts = createParts(trustDomain, () => new Date())
   const { authority, jwtKeys, ledger, entries, sessions, attests, now } = parts
   const server = createServer(parts)
@@ -150,9 +150,9 @@ export function createTestPurser({ trustDomain = 'example.org' }: { trustDomain?
       logKey: ledger.vkey,
     }
     const transport = network.transportFor(() => clients.delete(self))
-    const made = await keepAlive(() => connectBy(transport, all))
-    clients.set(self, made)
-    return made.client
+    const connected = await keepAlive(() => connectBy(transport, all))
+    clients.set(self, connected)
+    return connected.client
   }
 
   const tellClients = (): Promise<unknown> => Promise.all([...clients.values()].map(({ reread }) => reread()))
