@@ -63,20 +63,6 @@ function climbing(files: SourceFile[], folder: string, list: readonly string[][]
   )
 }
 
-/** Files of src/ that still import each other, by name. Remove a line with its cycle; add none. */
-const oldCycles = [
-  'append-wire log',
-  'grant secret-grants',
-  'change record',
-  'sources yaml',
-  'give route',
-  'rotation rotation-attempt rotation-ending',
-  'rotation rotation-ending',
-  'rotation rotation-setting',
-  'rotation rotation-schedules',
-]
-const nameOf = (path: string): string => posix.basename(path, '.ts')
-
 /** Cycles of imports, types included: each as the files that import each other, in the order of the imports. */
 function cyclesOf(files: SourceFile[]): string[][] {
   const byPath = new Map(files.map((file) => [file.path, file]))
@@ -123,8 +109,7 @@ describe('imports', () => {
   })
 
   it('form no cycle', () => {
-    const isAllowed = (cycle: string[]): boolean => oldCycles.includes(cycle.map(nameOf).toSorted().join(' '))
-    expect(cyclesOf(src).filter((cycle) => !isAllowed(cycle))).toEqual([])
+    expect(cyclesOf(src)).toEqual([])
     expect(cyclesOf(sdk)).toEqual([])
   })
 

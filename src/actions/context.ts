@@ -1,4 +1,5 @@
 /** What an action knows of the request behind it. Nothing of HTTP. */
+import { type Actor, cut } from '../audit/entry.ts'
 import type { Change, Recorded } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import type { Caller } from '../authorize/caller.ts'
@@ -53,4 +54,20 @@ export function operatorName({ caller }: Pick<Context, 'caller'>): string {
  */
 export function checkRevision(expected: number, live: number): void {
   if (expected !== live) throw refuse('stale', { members: { revision: live } })
+}
+
+/** The caller as the log names it. The action adds whose bootstrap token or proof it was. */
+export function actorOf(caller: Caller, note?: string): Actor {
+  const noted = note === undefined ? {} : { note: cut(note) }
+  switch (caller.kind) {
+    case 'anonymous':
+    case 'bootstrap':
+      return { kind: 'anonymous', ...noted }
+    case 'operator':
+      return { kind: 'operator', operator: caller.operator, tokenId: caller.tokenId, ...noted }
+    case 'session': {
+      const { id, spiffeId, workloadId } = caller.session
+      return { kind: 'workload', session: id, spiffeId, workloadId, ...noted }
+    }
+  }
 }

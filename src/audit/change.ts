@@ -1,4 +1,5 @@
 /** Commits a change of state: its SQL and its entry in one transaction, the entry last, under the head lock. */
+import type { Receipt } from '@purser/sdk/verify'
 import { Refusal, refuse } from '../errors.ts'
 import { UnknownWrappingKey } from '../keys/keyring.ts'
 import { markChanged } from '../store/changes.ts'
@@ -7,10 +8,34 @@ import { isConnectionError, isLockTimeout } from '../store/database.ts'
 import { appendItems, lockHead, newBatchId, readHead } from '../store/log.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Actor, EntryPart } from './entry.ts'
-import type { Log, Position } from './log.ts'
+import type { Log, Position, Since } from './log.ts'
 import { freeHead, logUnavailable, resolveLostBatch, patience, retryUntil } from './lost-batch.ts'
-import type { Change, Recorded } from './record.ts'
 import type { Opening, Sealed } from './seal.ts'
+
+/** A state change that the transaction contains, and the rows that replicas must read again. */
+export type Change<R> = {
+  result: R
+  entry: EntryPart
+  /** Further entries of the same change, appended after the first. */
+  more?: EntryPart[]
+  changed?: Changed[]
+  /**
+   * Runs in the transaction under the head lock, when the first entry has its index. For rows that name the entry, and for
+   * rows that the group commit locks too (sessions): locking those before the head lock could deadlock.
+   */
+  placed?: (epoch: number, index: number) => Promise<unknown>
+}
+export type Changed = {
+  table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key' | 'secret' | 'database'
+  where: Record<string, string>
+}
+
+export type Recorded<R> = {
+  result: R
+  epoch: number
+  index: number
+  receipt: (since?: Since) => Promise<Receipt>
+}
 
 type Parts = {
   db: Pick<Database, 'knex'>

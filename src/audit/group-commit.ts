@@ -4,7 +4,8 @@
  */
 import { Refusal, refuse } from '../errors.ts'
 import { type Knex, isConnectionError, isLockTimeout, isRowFault } from '../store/database.ts'
-import { type AppendItem, type Appended, type Verdict, appendItems, newBatchId } from '../store/log.ts'
+import type { AppendItem, Verdict } from '../store/append-wire.ts'
+import { type Appended, appendItems, newBatchId } from '../store/log.ts'
 import type { Log, Position } from './log.ts'
 import { freeHead, logUnavailable, resolveLostBatch, patience, retryUntil } from './lost-batch.ts'
 

@@ -2,17 +2,16 @@
  * The only entry point of the log: decide, append, release. A result is released only after its entry is durable, so an
  * action can neither answer before the record exists nor omit the record.
  */
-import { type Receipt } from '@purser/sdk/verify'
 import { type ProvenCaller, type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isExhausted } from '../store/database.ts'
 import type { Effects } from '../store/effects.ts'
-import type { AppendItem } from '../store/log.ts'
+import type { AppendItem } from '../store/append-wire.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
-import { createChanges } from './change.ts'
+import { type Change, type Recorded, createChanges } from './change.ts'
 import type { EntryPart, Issued } from './entry.ts'
 import type { GroupCommit } from './group-commit.ts'
-import { type Log, type Position, type Since, makeReceipt } from './log.ts'
+import { type Log, type Position, makeReceipt } from './log.ts'
 import { logUnavailable, patience, retryUntil } from './lost-batch.ts'
 import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 
@@ -41,30 +40,7 @@ export type Release<R> = {
   claimed?: () => Promise<Error>
 }
 
-/** A state change that the transaction contains, and the rows that replicas must read again. */
-export type Change<R> = {
-  result: R
-  entry: EntryPart
-  /** Further entries of the same change, appended after the first. */
-  more?: EntryPart[]
-  changed?: Changed[]
-  /**
-   * Runs in the transaction under the head lock, when the first entry has its index. For rows that name the entry, and for
-   * rows that the group commit locks too (sessions): locking those before the head lock could deadlock.
-   */
-  placed?: (epoch: number, index: number) => Promise<unknown>
-}
-export type Changed = {
-  table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key' | 'secret' | 'database'
-  where: Record<string, string>
-}
-
-export type Recorded<R> = {
-  result: R
-  epoch: number
-  index: number
-  receipt: (since?: Since) => Promise<Receipt>
-}
+export type { Change, Changed, Recorded } from './change.ts'
 
 /** Whether an error says that the database cannot be reached. */
 export const isDatabaseAway = (error: unknown): boolean => isConnectionError(error)

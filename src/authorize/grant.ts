@@ -1,7 +1,7 @@
 /** The shapes of a workload entry, as operators write it and as it is evaluated. */
 import type { Match } from '../names/selectors.ts'
 import type { Role } from '../store/rows.ts'
-import type { SecretAction, SecretGrant } from './secret-grants.ts'
+import type { SecretGrant, SecretGrantDefinition } from './secret-grants.ts'
 
 type JwtAudience = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
 
@@ -17,7 +17,7 @@ export type WorkloadDefinition = {
       audiences: (string | { audience: string; alg?: 'ES256' | 'RS256'; claims?: Record<string, string> })[]
       maxLifetimeSeconds?: number
     }
-    secrets?: { paths: string[]; actions: SecretAction[] }[]
+    secrets?: SecretGrantDefinition[]
     databases?: string[]
     /** Kept and checked; served by a later version. */
     operator?: { role: Role; paths?: string[]; attestors?: string[] }

@@ -2,9 +2,11 @@
 import { type PathPattern, type SecretPath, matchPath, mayCoverUnder, parsePathPattern } from '../names/secret-path.ts'
 import type { Selectors } from '../names/selectors.ts'
 import { type Template, parseTemplate, render } from '../names/template.ts'
-import type { WorkloadDefinition } from './grant.ts'
 
 export type SecretAction = 'read' | 'list' | 'watch'
+
+/** As an operator writes it. */
+export type SecretGrantDefinition = { paths: string[]; actions: SecretAction[] }
 
 /** As an entry has it: a pattern without placeholders is parsed once, the others for each caller. */
 export type SecretRule = { actions: readonly SecretAction[]; patterns: readonly (PathPattern | Template)[] }
@@ -12,10 +14,8 @@ export type SecretRule = { actions: readonly SecretAction[]; patterns: readonly 
 /** With every template filled in. */
 export type SecretGrant = { actions: readonly SecretAction[]; patterns: readonly PathPattern[] }
 
-type Written = NonNullable<NonNullable<WorkloadDefinition['grants']>['secrets']>
-
-export const readSecretRules = (written: Written): SecretRule[] =>
-  written.map(({ actions, paths }) => ({
+export const readSecretRules = (definitions: readonly SecretGrantDefinition[]): SecretRule[] =>
+  definitions.map(({ actions, paths }) => ({
     actions,
     patterns: paths.map((text) => {
       const template = parseTemplate(text, 'secret-pattern')

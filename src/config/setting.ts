@@ -48,3 +48,6 @@ export const file = (env: string, yaml: string, absent: string, doc: string): Se
 })
 
 export const day = 86_400
+
+/** The text of a setting, and the name that the operator used. */
+export type SettingText = { name: string; text: string }

@@ -5,7 +5,7 @@
 import type { Fault } from './error.ts'
 import { otherNames, settings } from './names.ts'
 import { suggestion } from '../names/suggestion.ts'
-import type { Setting } from './setting.ts'
+import type { Setting, SettingText } from './setting.ts'
 import { readYaml } from './yaml.ts'
 
 export type Sources = {
@@ -18,9 +18,6 @@ export type Sources = {
   /** Reads a text file, or throws. */
   readFile: (path: string) => string
 }
-
-/** The text of a setting, and the name that the operator used. */
-export type SettingText = { name: string; text: string }
 
 /** The same, without a text if it is a fault. */
 type Chosen = { name: string; text?: string }

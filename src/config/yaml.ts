@@ -2,8 +2,7 @@
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml'
 import type { Fault } from './error.ts'
 import { suggestion } from '../names/suggestion.ts'
-import type { Setting } from './setting.ts'
-import type { SettingText } from './sources.ts'
+import type { Setting, SettingText } from './setting.ts'
 
 /** @returns the texts by dotted path; `<path>File` names a file with the text */
 export function readYaml(

@@ -3,10 +3,11 @@ import { attestorState } from '../actions/attestors/state.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { checkName, etag, expectedRevision, nameOf, namedRevision } from './preconditions.ts'
+import { nameOf } from './params.ts'
+import { checkName, etag, expectedRevision, namedRevision } from './preconditions.ts'
 import { createdStatus, rendered } from './rendered.ts'
-import { type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
-import type { ChangeState, Issue, Read } from './route.ts'
+import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
+import type { ChangeState, Issue, Read } from './route-kinds.ts'
 
 export type AttestorRouteParts = ListParts & { actions: { attestors: AttestorActions } }
 
@@ -22,7 +23,7 @@ export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
 
   return {
     async list(request, snapshot) {
-      const rows = attestors.list(snapshot, queryFor(request, 'listAttestors').managedBy)
+      const rows = attestors.list(snapshot, queryOf(request, 'listAttestors').managedBy)
       return page(request, snapshot, { list: 'attestors', rows, keyOf: (row) => row.name, show })
     },
 

@@ -7,8 +7,8 @@ import type { Keys } from '../keys/keys.ts'
 import { suggestion } from '../names/suggestion.ts'
 import { openCursor, sealCursor } from './cursors.ts'
 import { rendered } from './rendered.ts'
-import { json, queryFor } from './request.ts'
-import type { Issue } from './route.ts'
+import { json, queryOf } from './request.ts'
+import type { Issue } from './route-kinds.ts'
 
 export type AuditRouteParts = { actions: { log: LogActions }; keys: Pick<Keys, 'signing'> }
 
@@ -42,7 +42,7 @@ export function createAuditRoutes({ actions: { log }, keys }: AuditRouteParts): 
   return {
     async search(request, snapshot) {
       const { time, caller } = request
-      const { cursor, limit, ...query } = queryFor(request, 'searchEntries')
+      const { cursor, limit, ...query } = queryOf(request, 'searchEntries')
       checkAction(query.action)
       const { key } = keys.signing(snapshot, 'mac', time)
       const scope = { list: 'entries', filters: query, caller, time }
@@ -72,12 +72,12 @@ export function createAuditRoutes({ actions: { log }, keys }: AuditRouteParts): 
       }),
 
     consistency: async (request) =>
-      rendered(await log.proveGrowth(queryFor(request, 'getConsistency')), ({ consistency, checkpoint, ...growth }) =>
+      rendered(await log.proveGrowth(queryOf(request, 'getConsistency')), ({ consistency, checkpoint, ...growth }) =>
         json({ ...growth, consistency: consistency.map((hash) => hash.toString('base64')), checkpoint }),
       ),
 
     export: async (request, snapshot) =>
-      rendered(await log.export(snapshot, timesIn(queryFor(request, 'exportEntries'))), (stream) => ({
+      rendered(await log.export(snapshot, timesIn(queryOf(request, 'exportEntries'))), (stream) => ({
         body: { stream, type: 'application/jsonl' },
       })),
   }

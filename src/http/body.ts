@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { Refusal, refuse } from '../errors.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { masked } from '../telemetry/mask.ts'
-import { pairsOf } from './query.ts'
+import { parsePairs } from './query.ts'
 
 /** In UTF-8, said so or not said at all; other charsets and encodings are refused rather than guessed. */
 const typed = /^(application\/(?:json|x-www-form-urlencoded))(?:\s*;\s*charset="?utf-8"?)?$/i
@@ -43,7 +43,7 @@ function parseJson(bytes: Buffer): unknown {
 /** Members of a form, each once (RFC 6749 section 3.2), as OAuth clients send it. */
 function parseForm(bytes: Buffer): Record<string, string> {
   const form: Record<string, string> = Object.create(null)
-  for (const [name, value] of pairsOf(bytes.toString('latin1'))) {
+  for (const [name, value] of parsePairs(bytes.toString('latin1'))) {
     if (name in form) throw refuse('invalid_request', { errors: [{ pointer: '', detail: 'a parameter occurs twice' }] })
     form[name] = value
   }

@@ -2,10 +2,10 @@
 import type { CredentialActions } from '../actions/credentials/credentials.ts'
 import type { CredentialRequest, IssuedCredentials } from '../actions/credentials/issue.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
-import { grantsInShort } from './grants-in-short.ts'
+import { showGrant } from './grant-view.ts'
 import { rendered } from './rendered.ts'
 import { bodyOf } from './request.ts'
-import type { Issue } from './route.ts'
+import type { Issue } from './route-kinds.ts'
 
 export function createCredentialRoute({ issue }: CredentialActions): Issue {
   return async (request, snapshot, hints) => {
@@ -27,7 +27,7 @@ function showCredentials(credentials: IssuedCredentials) {
     spiffeId: grant.spiffeId,
     workload,
     session: { id: session.id, expiresAt: rfc3339(session.expiresAt) },
-    grants: grantsInShort(grant),
+    grants: showGrant(grant),
     ...(repeated && { repeated }),
     ...(x509 && { x509 }),
     ...(jwts && { jwts }),

@@ -2,7 +2,7 @@ import type { KeyActions } from '../actions/keys/keys.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import { freshSnapshot } from '../actions/freshness.ts'
 import { publicHeaders } from './public.ts'
-import type { Read } from './route.ts'
+import type { Read } from './route-kinds.ts'
 
 export type CrlRouteParts = {
   actions: { keys: Pick<KeyActions, 'crl'> }

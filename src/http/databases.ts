@@ -5,10 +5,11 @@ import type { DatabaseRow } from '../store/rows.ts'
 import { showDatabase } from './database-view.ts'
 import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { createPages } from './lists.ts'
-import { checkName, etag, expectedRevision, nameOf, namedRevision } from './preconditions.ts'
+import { nameOf } from './params.ts'
+import { checkName, etag, expectedRevision, namedRevision } from './preconditions.ts'
 import { rendered } from './rendered.ts'
-import { type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
-import type { Act, ChangeState, Issue, Read } from './route.ts'
+import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
+import type { Act, ChangeState, Issue, Read } from './route-kinds.ts'
 
 export type DatabaseRouteParts = IdempotencyParts & { actions: { databases: DatabaseActions } }
 
@@ -17,7 +18,7 @@ export function createDatabaseRoutes(parts: DatabaseRouteParts) {
   const page = createPages(parts)
 
   const list: Read = async (request, snapshot) => {
-    const rows = databases.list(snapshot, queryFor(request, 'listDatabases').managedBy)
+    const rows = databases.list(snapshot, queryOf(request, 'listDatabases').managedBy)
     return page(request, snapshot, { list: 'databases', rows, keyOf: (row) => row.name, show: showDatabase })
   }
 

@@ -6,7 +6,7 @@ import { type Problem, refusals } from '../errors.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { type GithubSubject, readGithubSubject } from '../names/github-subject.ts'
 import type { Condition } from '../names/selectors.ts'
-import { grantsInShort } from './grants-in-short.ts'
+import { showGrant } from './grant-view.ts'
 
 type Refused = Extract<Explained, { outcome: 'refused' }>
 type Granted = Extract<Explained, { outcome: 'granted' }>
@@ -55,7 +55,7 @@ function showGranted(explained: Granted) {
     grant: {
       workload: { id, name, revision },
       spiffeId: grant.spiffeId,
-      grants: grantsInShort(grant),
+      grants: showGrant(grant),
       ...(sessionExpiresAt && { sessionExpiresAt: rfc3339(sessionExpiresAt) }),
     },
   }

@@ -3,7 +3,7 @@ import type { ExplainWorkload } from '../actions/workloads/explain.ts'
 import { showExplained } from './explain-view.ts'
 import { rendered } from './rendered.ts'
 import { bodyOf, json } from './request.ts'
-import type { Issue } from './route.ts'
+import type { Issue } from './route-kinds.ts'
 
 export const createExplainRoute =
   (explain: ExplainWorkload): Issue =>

@@ -2,7 +2,7 @@
 import { type IdempotencyParts, once } from '../actions/idempotency.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { json } from './request.ts'
-import type { ChangeState } from './route.ts'
+import type { ChangeState } from './route-kinds.ts'
 
 export type { IdempotencyParts } from '../actions/idempotency.ts'
 
@@ -13,14 +13,10 @@ export type Again = (id: string, snapshot: Snapshot, now: Date) => unknown
  * Wraps the handler of a change.
  * @param again answers a repeat; without it the reply showed something once, and a repeat is 409
  */
-export function idempotent<Prepared = undefined>(
-  parts: IdempotencyParts,
-  handler: ChangeState<Prepared>,
-  again?: Again,
-): ChangeState<Prepared> {
-  return async (request, tx, snapshot, prepared) => {
+export function idempotent(parts: IdempotencyParts, handler: ChangeState, again?: Again): ChangeState {
+  return async (request, tx, snapshot) => {
     const { idempotencyKey } = request
-    const perform = () => handler(request, tx, snapshot, prepared)
+    const perform = () => handler(request, tx, snapshot)
     if (idempotencyKey === undefined) return perform()
     return once(parts, { ...request, idempotencyKey }, tx, snapshot, {
       perform,

@@ -1,7 +1,7 @@
 /** `POST /api/v1/introspect` (RFC 7662). */
 import type { SessionActions } from '../actions/sessions/sessions.ts'
 import { bodyOf, json } from './request.ts'
-import type { Read } from './route.ts'
+import type { Read } from './route-kinds.ts'
 
 export function createIntrospectRoute({ introspect }: Pick<SessionActions, 'introspect'>): Read {
   return async (request, snapshot) => {

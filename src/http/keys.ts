@@ -9,7 +9,7 @@ import { type KeyView, showKey, showWrappingKey } from './key-view.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { rendered } from './rendered.ts'
 import { type Reply, bodyOf, json } from './request.ts'
-import type { ChangeState, Read } from './route.ts'
+import type { ChangeState, Read } from './route-kinds.ts'
 
 export type KeyRouteParts = ListParts & { actions: { keys: KeyActions } }
 

@@ -3,9 +3,10 @@ import type { NamedLease } from '../actions/leases/find.ts'
 import type { LeaseActions } from '../actions/leases/leases.ts'
 import { showLease } from './database-view.ts'
 import { type ListParts, createPages } from './lists.ts'
+import { idOf } from './params.ts'
 import { rendered } from './rendered.ts'
-import { type ApiRequest, type Reply, json, queryFor } from './request.ts'
-import type { Act, ChangeState, Read } from './route.ts'
+import { type Reply, json, queryOf } from './request.ts'
+import type { Act, ChangeState, Read } from './route-kinds.ts'
 
 export type LeaseRouteParts = ListParts & { actions: { leases: LeaseActions } }
 
@@ -14,7 +15,7 @@ export function createLeaseRoutes(parts: LeaseRouteParts) {
   const page = createPages(parts)
 
   const list: Read = async (request, snapshot) => {
-    const { limit: _, cursor: __, ...filter } = queryFor(request, 'listLeases')
+    const { limit: _, cursor: __, ...filter } = queryOf(request, 'listLeases')
     const rows = (after: string | undefined, max: number) => leases.list(snapshot, filter, { after, max })
     return page(request, snapshot, { list: 'leases', rows, keyOf: ({ lease }) => lease.id, show: showLease })
   }
@@ -30,8 +31,6 @@ export function createLeaseRoutes(parts: LeaseRouteParts) {
 
   return { list, renew, revoke, abandon }
 }
-
-const idOf = ({ params }: ApiRequest): string => params.id ?? ''
 
 const showRevoked = (revoked: NamedLease): Reply =>
   json(showLease(revoked), { status: revoked.lease.state === 'revoked' ? 200 : 202 })

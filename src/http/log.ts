@@ -4,7 +4,7 @@ import { logKeysOf } from '../audit/log-keys.ts'
 import { publicHeaders } from './public.ts'
 import { rendered } from './rendered.ts'
 import { bodyOf, json, noContent } from './request.ts'
-import type { ChangeState, Read } from './route.ts'
+import type { ChangeState, Read } from './route-kinds.ts'
 
 export type LogRouteParts = {
   actions: { log: LogActions }

@@ -4,7 +4,7 @@ import type { Log } from '../audit/log.ts'
 import type { DocsPage } from './docs-page.ts'
 import { staleAfterMs } from '../actions/freshness.ts'
 import { json } from './request.ts'
-import type { Read } from './route.ts'
+import type { Read } from './route-kinds.ts'
 
 export type OperationsParts = {
   log: Pick<Log, 'doubt'>

@@ -1,6 +1,7 @@
 /** `If-Match` (RFC 9110 section 13.1.1): what is replaced or removed is named by the revision that the caller read. */
 import { impossible } from '../actions/registrations.ts'
 import { refuse } from '../errors.ts'
+import { nameOf } from './params.ts'
 import type { ApiRequest } from './request.ts'
 
 /** @throws Refusal `precondition_required` (428), whether or not there is such a resource */
@@ -10,9 +11,6 @@ export function expectedRevision({ ifMatch }: Pick<ApiRequest, 'ifMatch'>): numb
   }
   return Number(ifMatch)
 }
-
-/** The name in the path. */
-export const nameOf = ({ params }: Pick<ApiRequest, 'params'>): string => params.name ?? ''
 
 /** What is removed, at the revision that the caller read. */
 export const namedRevision = (request: Pick<ApiRequest, 'params' | 'ifMatch'>): { name: string; expected: number } => ({

@@ -8,7 +8,7 @@ import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { signingLogKeys } from '../audit/log-keys.ts'
 import { json } from './request.ts'
-import type { Read } from './route.ts'
+import type { Read } from './route-kinds.ts'
 
 export type PublicParts = {
   log: Pick<Log, 'epoch'>

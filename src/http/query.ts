@@ -5,13 +5,13 @@ import { refuse } from '../errors.ts'
  * @returns repeated names as lists
  * @throws Refusal `invalid_request`
  */
-export function queryOf(url: string): Record<string, string | string[]> {
+export function parseQuery(url: string): Record<string, string | string[]> {
   const query: Record<string, string | string[]> = Object.create(null)
   const at = url.indexOf('?')
   if (at < 0) return query
   if (needlessEscape.test(url.slice(at)))
     throw notEncoded('letters, digits, hyphen, dot and underscore are not percent-encoded')
-  for (const [name, value] of pairsOf(url.slice(at + 1))) {
+  for (const [name, value] of parsePairs(url.slice(at + 1))) {
     const before = query[name]
     query[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value]
   }
@@ -22,7 +22,7 @@ export function queryOf(url: string): Record<string, string | string[]> {
  * The names and values of `a=1&b=2`, as forms and URLSearchParams write them.
  * @throws Refusal `invalid_request`
  */
-export function pairsOf(text: string): [string, string][] {
+export function parsePairs(text: string): [string, string][] {
   if (/[^\x21-\x7e]/.test(text)) throw notEncoded()
   return text
     .split('&')

@@ -49,28 +49,25 @@ export type BodyOf<Id extends OperationId> = operations[Id] extends {
   : never
 
 /** True for the operation by whose schema the door judged the body. */
-const isJudged = <Id extends OperationId>(
+const hasBodyOf = <Id extends OperationId>(
   request: Pick<ApiRequest, 'operation' | 'body'>,
   id: Id,
 ): request is { operation: Id; body: BodyOf<Id> } => request.operation === id && request.body !== undefined
 
 export function bodyOf<Id extends OperationId>(request: Pick<ApiRequest, 'operation' | 'body'>, id: Id): BodyOf<Id> {
-  if (isJudged(request, id)) return request.body
+  if (hasBodyOf(request, id)) return request.body
   throw new Error(`the body is not that of ${id}`)
 }
 
 /** The query of an operation, as openapi.yaml has it. */
 type QueryOf<Id extends OperationId> = NonNullable<operations[Id]['parameters']['query']>
 
-const isAsked = <Id extends OperationId>(
+const hasQueryOf = <Id extends OperationId>(
   request: Pick<ApiRequest, 'operation' | 'query'>,
   id: Id,
 ): request is { operation: Id; query: QueryOf<Id> } => request.operation === id
 
-export function queryFor<Id extends OperationId>(
-  request: Pick<ApiRequest, 'operation' | 'query'>,
-  id: Id,
-): QueryOf<Id> {
-  if (isAsked(request, id)) return request.query
+export function queryOf<Id extends OperationId>(request: Pick<ApiRequest, 'operation' | 'query'>, id: Id): QueryOf<Id> {
+  if (hasQueryOf(request, id)) return request.query
   throw new Error(`the query is not that of ${id}`)
 }

@@ -10,9 +10,10 @@ import type { BlockKind, BlockRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
+import { idOf } from './params.ts'
 import { rendered } from './rendered.ts'
 import { bodyOf, json } from './request.ts'
-import type { ChangeState, Read } from './route.ts'
+import type { ChangeState, Read } from './route-kinds.ts'
 
 export type RevocationRouteParts = ListParts & { actions: { revocations: RevocationActions } }
 
@@ -33,7 +34,7 @@ export function createRevocationRoutes(
     },
 
     release: async (request, tx) =>
-      rendered(await revocations.release(request, tx, request.params.id ?? ''), (released) => json(released)),
+      rendered(await revocations.release(request, tx, idOf(request)), (released) => json(released)),
   }
 }
 

@@ -2,18 +2,17 @@
 import type { RotationActions } from '../actions/rotations/rotations.ts'
 import type { SecretRotation } from '../actions/rotations/state.ts'
 import { refuse } from '../errors.ts'
-import type { Prepared } from '../secrets/rotation/begin.ts'
 import type { Policy } from '../secrets/rotation/policy.ts'
 import type { Verb } from '../secrets/rotation/steer.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { createPages } from './lists.ts'
-import { pathOf } from './paths.ts'
+import { pathOf } from './params.ts'
 import { etag, expectedRevision } from './preconditions.ts'
 import { rendered } from './rendered.ts'
-import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
+import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import { showRotation, showSecretRotation } from './rotation-view.ts'
-import type { Before, ChangeState, Read } from './route.ts'
+import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
 
 export type RotationRouteParts = IdempotencyParts & { actions: { rotations: RotationActions } }
 
@@ -39,13 +38,15 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     return rendered(await rotations.delete(request, tx, snapshot, { path, expected }), () => noContent)
   }
 
-  const before: Before<Prepared | undefined> = (request, snapshot) =>
-    rotations.prepare(request, snapshot, readRotateBody(request))
-
-  const rotate: ChangeState<Prepared | undefined> = async (request, tx, snapshot, prepared) =>
-    rendered(await rotations.rotate(request, tx, snapshot, readRotateBody(request), prepared), (rotation) =>
-      replyWith(rotation, request.time, 202),
-    )
+  const rotate: PrepareChange = async (request, snapshot) => {
+    const input = readRotateBody(request)
+    const prepared = await rotations.prepare(request, snapshot, input)
+    const change: ChangeState = async (_, tx, fresh) =>
+      rendered(await rotations.rotate(request, tx, fresh, input, prepared), (rotation) =>
+        replyWith(rotation, request.time, 202),
+      )
+    return idempotent(parts, change, again)
+  }
 
   const rollBack: ChangeState = async (request, tx, snapshot) => {
     const { toVersion } = bodyOf(request, 'rollBackSecret')
@@ -64,7 +65,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
   }
 
   const list: Read = async (request, snapshot) => {
-    const { prefix = '' } = queryFor(request, 'listRotations')
+    const { prefix = '' } = queryOf(request, 'listRotations')
     const rows = await rotations.list(prefix)
     const show = (row: (typeof rows)[number]) => ({ path: row.path, ...showRotation(row) })
     return page(request, snapshot, { list: 'rotations', rows, keyOf: (row) => row.path, show })
@@ -79,7 +80,7 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     get,
     put,
     remove,
-    rotate: { before, handler: idempotent(parts, rotate, again) },
+    rotate,
     rollBack: idempotent(parts, rollBack, again),
     steer,
     list,

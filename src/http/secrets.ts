@@ -2,15 +2,14 @@
 import type { SecretActions } from '../actions/secrets/secrets.ts'
 import { secretState } from '../actions/secrets/state.ts'
 import type { WrittenSecret } from '../actions/secrets/write.ts'
-import { secretPath } from '../secrets/read.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { etag, expectedRevision } from './preconditions.ts'
-import { pathOf } from './paths.ts'
+import { pathOf } from './params.ts'
 import { rendered } from './rendered.ts'
-import { type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
+import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import { showConsumer } from './rotation-view.ts'
-import type { ChangeState, Issue, Read } from './route.ts'
+import type { ChangeState, Issue, Read } from './route-kinds.ts'
 import { showListed, showVersion } from './secret-view.ts'
 
 export type SecretRouteParts = ListParts & {
@@ -24,7 +23,7 @@ export function createSecretRoutes(parts: SecretRouteParts) {
   const page = createPages(parts)
 
   const readOne: Issue = async (request, snapshot) => {
-    const { version } = queryFor(request, 'readSecret')
+    const { version } = queryOf(request, 'readSecret')
     const path = request.params.path ?? ''
     const requested = version === undefined ? path : { path, version }
     return rendered(await secrets.read(request, snapshot, [requested], () => '/path/path'), ([value]) => {
@@ -44,14 +43,14 @@ export function createSecretRoutes(parts: SecretRouteParts) {
   }
 
   const list: Read = async (request, snapshot) => {
-    const { prefix = '' } = queryFor(request, 'listSecrets')
+    const { prefix = '' } = queryOf(request, 'listSecrets')
     const rows = secrets.list(request, snapshot, prefix)
     return page(request, snapshot, { list: 'secrets', rows, keyOf: ({ secret }) => secret.path, show: showListed })
   }
 
   const acknowledge: ChangeState = async (request, tx, snapshot) => {
     const { version } = bodyOf(request, 'ackSecret')
-    const path = secretPath(request.params.path ?? '', '/path/path')
+    const path = pathOf(request)
     return rendered(await secrets.acknowledge(request, tx, snapshot, { path, version }), () => noContent)
   }
 

@@ -3,7 +3,7 @@ import type { SessionActions } from '../actions/sessions/sessions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { rendered } from './rendered.ts'
 import { json, noContent } from './request.ts'
-import type { ChangeState, Read } from './route.ts'
+import type { ChangeState, Read } from './route-kinds.ts'
 
 export function createSelfRoutes({ self, end }: Pick<SessionActions, 'self' | 'end'>): { who: Read; end: ChangeState } {
   return {

@@ -4,9 +4,10 @@ import { rfc3339 } from '../issue/lifetime.ts'
 import type { ApiTokenRow } from '../store/rows.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
+import { idOf } from './params.ts'
 import { rendered } from './rendered.ts'
 import { bodyOf, json, noContent } from './request.ts'
-import type { ChangeState, Read } from './route.ts'
+import type { ChangeState, Read } from './route-kinds.ts'
 
 export type TokenRouteParts = ListParts & { actions: { tokens: TokenActions } }
 
@@ -42,6 +43,6 @@ export function createTokenRoutes(parts: TokenRouteParts): Routes {
       page(request, snapshot, { list: 'tokens', rows: snapshot.apiTokens.values(), keyOf: newestFirst, show }),
 
     revoke: async (request, tx, snapshot) =>
-      rendered(await tokens.revoke(request, tx, snapshot, request.params.id ?? ''), () => noContent),
+      rendered(await tokens.revoke(request, tx, snapshot, idOf(request)), () => noContent),
   }
 }

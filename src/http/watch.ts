@@ -1,13 +1,13 @@
 /** `GET /api/v1/watch`. */
 import type { WatchActions } from '../actions/watch/watch.ts'
 import { rendered } from './rendered.ts'
-import { queryFor } from './request.ts'
-import type { Issue } from './route.ts'
+import { queryOf } from './request.ts'
+import type { Issue } from './route-kinds.ts'
 import { readEventId, showEvents } from './watch-events.ts'
 
 export function createWatchRoute({ open }: Pick<WatchActions, 'open'>): Issue {
   return async (request, snapshot) => {
-    const { path: paths = [], prefix } = queryFor(request, 'watch')
+    const { path: paths = [], prefix } = queryOf(request, 'watch')
     const since = readEventId(request.lastEventId)
     const query = { paths, ...(prefix !== undefined && { prefix }), ...(since && { since }) }
     return rendered(await open(request, snapshot, query), ({ events, cut, close }) => ({

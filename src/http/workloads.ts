@@ -4,10 +4,11 @@ import type { WrittenWorkload } from '../actions/workloads/written.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { checkName, etag, expectedRevision, nameOf, namedRevision } from './preconditions.ts'
+import { nameOf } from './params.ts'
+import { checkName, etag, expectedRevision, namedRevision } from './preconditions.ts'
 import { createdStatus, rendered } from './rendered.ts'
-import { type Reply, bodyOf, json, noContent, queryFor } from './request.ts'
-import type { ChangeState, Read } from './route.ts'
+import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
+import type { ChangeState, Read } from './route-kinds.ts'
 
 export type WorkloadRouteParts = ListParts & { actions: { workloads: WorkloadActions } }
 
@@ -24,12 +25,12 @@ export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
 
   return {
     async list(request, snapshot) {
-      const rows = workloads.list(snapshot, queryFor(request, 'listWorkloads'))
+      const rows = workloads.list(snapshot, queryOf(request, 'listWorkloads'))
       return page(request, snapshot, { list: 'workloads', rows, keyOf: (row) => row.name, show })
     },
 
     async get(request, snapshot) {
-      const { revision: earlier } = queryFor(request, 'getWorkload')
+      const { revision: earlier } = queryOf(request, 'getWorkload')
       const { id, state, revision } = await workloads.get(snapshot, nameOf(request), earlier)
       return json({ id, ...state, revision }, { headers: etag(revision) })
     },

@@ -12,8 +12,7 @@ import { type RotationRow, lockRunning, postponeCheck, updateRotation } from '..
 import type { SecretRow } from '../store/rows.ts'
 import { listVersions } from '../store/secret-versions.ts'
 import { changeIf } from './once.ts'
-import { type Due, attempt, secretUnderLock } from './rotation-attempt.ts'
-import type { RotationJobParts } from './rotation.ts'
+import { type Due, type RotationJobParts, attempt, secretUnderLock } from './rotation-attempt.ts'
 
 /** No further version is ended after this time: well within a claim (rotation-attempt.ts). */
 const maxMs = 30_000

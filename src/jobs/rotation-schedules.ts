@@ -9,8 +9,7 @@ import { RotatorError } from '../secrets/rotators/rotator.ts'
 import { takeTurn } from '../store/jobs.ts'
 import { duePolicies, advancePolicy } from '../store/rotation-policies.ts'
 import { changeIf } from './once.ts'
-import { secretUnderLock } from './rotation-attempt.ts'
-import type { RotationJobParts } from './rotation.ts'
+import { type RotationJobParts, secretUnderLock } from './rotation-attempt.ts'
 
 const max = 200
 /** "plrt" in ASCII. */

@@ -2,8 +2,7 @@
 import { secretResource } from '../secrets/entry.ts'
 import { valueOf, rotatorOf } from '../secrets/rotation/begin.ts'
 import { giveUp, makeLive } from '../secrets/rotation/outcome.ts'
-import { type Due, attempt } from './rotation-attempt.ts'
-import type { RotationJobParts } from './rotation.ts'
+import { type Due, type RotationJobParts, attempt } from './rotation-attempt.ts'
 
 export function createSetting(parts: RotationJobParts) {
   const { db, keyring, rotators, log } = parts

@@ -3,27 +3,14 @@
  * replica runs it, and claims each rotation for a while. The claim of a replica that dies expires; the next replica repeats
  * the effect with the same value.
  */
-import type { RotationParts } from '../secrets/rotation/begin.ts'
 import { lateMs, planOf } from '../secrets/rotation/policy.ts'
-import type { Database } from '../store/database.ts'
 import { countOverdue } from '../store/rotation-policies.ts'
 import { countRotations, dueRotations } from '../store/rotations.ts'
-import type { Snapshots } from '../store/snapshot.ts'
-import type { Logger } from '../telemetry/log.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
-import type { OnceParts } from './once.ts'
+import type { RotationJobParts } from './rotation-attempt.ts'
 import { createEnding } from './rotation-ending.ts'
 import { createSetting } from './rotation-setting.ts'
 import { createSchedules } from './rotation-schedules.ts'
 import type { Job } from './runner.ts'
-
-export type RotationJobParts = OnceParts &
-  RotationParts & {
-    db: Pick<Database, 'knex'>
-    snapshots: Pick<Snapshots, 'current'>
-    log: Pick<Logger, 'info' | 'warn'>
-    metrics: Pick<Metrics, 'rotations' | 'rotationAttemptFailed'>
-  }
 
 /** Rotations in one run, and at a time: a target that does not answer delays few others. */
 const max = 200

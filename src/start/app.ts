@@ -1,11 +1,10 @@
-/** The Express application: each route behind its door. */
+/** The Express application: each route with its endpoint. */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
-import type { Route, DoorParts } from '../http/route.ts'
-import { createDoor } from '../http/route.ts'
+import { type EndpointParts, createEndpoint } from '../http/route.ts'
+import { type Route, methodsOf } from '../http/route-kinds.ts'
 import type { OpenApi, Operation } from '../http/openapi.ts'
-import { methodsOf } from '../http/methods.ts'
-import { createUnrouted } from '../http/unrouted.ts'
+import { createUnmatched } from '../http/unmatched.ts'
 import { isOperatorPermission } from '../operators/permissions.ts'
 
 /** `/a/{name}:check` in the syntax of Express 5 (path-to-regexp 8); a parameter of many segments is a wildcard. */
@@ -32,10 +31,10 @@ const paramsOf = (request: Request): Record<string, string> =>
 const verbs = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'delete' } as const
 
 /** @throws Error when a route is not in openapi.yaml */
-export function createApp(routes: readonly Route[], openapi: OpenApi, parts: DoorParts): Express {
+export function createApp(routes: readonly Route[], openapi: OpenApi, parts: EndpointParts): Express {
   const app = express()
   // Express changes the prototype of each message, which makes every later access to it slow (75 of 125 µs of a bare reply
-  // over TLS). The doors use nothing of Express's prototypes.
+  // over TLS). Endpoints use nothing of Express's prototypes.
   Object.assign(app, { request: IncomingMessage.prototype, response: ServerResponse.prototype })
   app.disable('x-powered-by')
   app.disable('etag')
@@ -44,28 +43,28 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: Doo
   app.enable('strict routing')
   app.set('query parser', false)
   const served = [...routes].sort(bySpecificity).map((route) => ({ route, operation: operationOf(route, openapi) }))
-  const unrouted = createUnrouted(
+  const unmatched = createUnmatched(
     parts,
     served.map(({ route, operation }) => ({ ...operation, methods: methodsOf(route) })),
   )
   app.use((message: Request, response: Response, next: NextFunction) => {
-    const fault = unrouted.faultOf(message)
-    return fault === undefined ? next() : unrouted.turnAway(message, response, fault)
+    const fault = unmatched.faultOf(message)
+    return fault === undefined ? next() : unmatched.reject(message, response, fault)
   })
   for (const { route, operation } of served) {
-    const door = createDoor(route, operation, parts)
+    const endpoint = createEndpoint(route, operation, parts)
     const methods = methodsOf(route)
     app[verbs[route.method]](expressPath(operation), (message: Request, response: Response, next: NextFunction) => {
       const params = paramsOf(message)
       // Express passes HEAD to the handler of GET, and `/a/x:check` to that of `/a/{name}`.
       const isOurs = methods.includes(message.method) && !Object.values(params).some((value) => value.includes(':'))
-      return isOurs ? door(message, response, params) : next()
+      return isOurs ? endpoint(message, response, params) : next()
     })
   }
-  app.use((message: Request, response: Response) => unrouted.answer(message, response))
+  app.use((message: Request, response: Response) => unmatched.answer(message, response))
   // Express recognizes an error handler by its four parameters. The default one shows a stack to the caller.
   app.use((error: unknown, message: Request, response: Response, _: NextFunction) =>
-    unrouted.failed(error, message, response),
+    unmatched.failed(error, message, response),
   )
   return app
 }

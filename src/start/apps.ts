@@ -1,13 +1,14 @@
 /** The applications behind the listeners: every route, with what its handler needs. */
+import { createIdentify } from '../actions/sessions/identify.ts'
+import { createBootstrapTries } from '../actions/tokens/bootstrap-tries.ts'
 import { createFirstUse } from '../actions/tokens/first-use.ts'
 import type { Config } from '../config.ts'
 import { createAddressOf } from '../http/addresses.ts'
-import { createBootstrapTries } from '../actions/tokens/bootstrap-tries.ts'
-import { createAnswerBroken } from '../http/broken-messages.ts'
+import { createHandleClientError } from '../http/client-errors.ts'
 import { createDocsPage } from '../http/docs-page.ts'
 import type { Limits } from '../http/limits.ts'
 import type { OpenApi } from '../http/openapi.ts'
-import type { DoorParts } from '../http/route.ts'
+import type { EndpointParts } from '../http/route.ts'
 import { createRoutes } from '../http/routes.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { features, version } from '../version.ts'
@@ -31,7 +32,7 @@ export function composeApps(parts: Parts): Apps {
   const { now, randomBytes, logger } = product
   const { db, snapshots } = product.store
   const { recorder } = product.log
-  const sessions = product.actions.sessions.find
+  const bootstrapTries = createBootstrapTries({ db, now, clock: () => performance.now() })
   closing.add(() => product.actions.watch.close())
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
   const routes = createRoutes({
@@ -53,11 +54,10 @@ export function composeApps(parts: Parts): Apps {
     openapiBytes: Buffer.from(openapi.text),
     docs: createDocsPage(openapi.written),
   })
-  const door: DoorParts = {
+  const endpoint: EndpointParts = {
     recorder,
     snapshots,
-    sessions,
-    bootstrapTries: createBootstrapTries({ db, now, clock: () => performance.now() }),
+    identify: createIdentify({ sessions: product.actions.sessions.find, bootstrapTries }),
     limits,
     log: logger,
     metrics,
@@ -67,13 +67,13 @@ export function composeApps(parts: Parts): Apps {
     firstUse: createFirstUse({ recorder }),
     acceptsApiTokens: true,
   }
-  const workloadDoor = { ...door, acceptsApiTokens: false }
-  const operators = createApp(routes, openapi, door)
+  const workloadEndpoint = { ...endpoint, acceptsApiTokens: false }
+  const operators = createApp(routes, openapi, endpoint)
   return {
     operators,
-    everybody: config.adminListen ? createApp(routes.filter(isForWorkloads), openapi, workloadDoor) : operators,
-    ...(config.crlListen && { crls: createApp(routes.filter(isForCrls), openapi, workloadDoor) }),
-    answerBroken: createAnswerBroken(door),
+    everybody: config.adminListen ? createApp(routes.filter(isForWorkloads), openapi, workloadEndpoint) : operators,
+    ...(config.crlListen && { crls: createApp(routes.filter(isForCrls), openapi, workloadEndpoint) }),
+    handleClientError: createHandleClientError(endpoint),
     metrics: metricsApp(renderMetrics),
   }
 }

@@ -9,7 +9,7 @@ import { type Server as HttpsServer, createServer as createHttpsServer } from 'n
 import { Server as NetServer, Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import type { AnswerBroken } from '../http/broken-messages.ts'
+import type { HandleClientError } from '../http/client-errors.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { type ServerIdentity, timeouts, tlsOptions } from './tls.ts'
 
@@ -31,7 +31,7 @@ type Bounds = {
   /** Called when connections are closed for that, at most once a minute. */
   onFull?: () => void
   /** Answers bytes that Node's parser refuses; by default Node sends a bare 400. */
-  answerBroken?: AnswerBroken
+  handleClientError?: HandleClientError
 }
 
 /** http/framing.ts checks it instead, so that the refusal has a body. */
@@ -41,7 +41,7 @@ export async function listen(
   app: RequestListener,
   address: Address,
   identity: ServerIdentity | undefined,
-  { waits = timeouts, maxConnections, onFull, answerBroken }: Bounds = {},
+  { waits = timeouts, maxConnections, onFull, handleClientError }: Bounds = {},
 ): Promise<Listener> {
   let leaving = false
   const unanswered = new Set<ServerResponse>()
@@ -56,10 +56,10 @@ export async function listen(
     : createHttpServer({ ...waits, ...ownChecks }, serve)
   // Node would drop headers beyond a number; http/framing.ts refuses the message.
   server.maxHeadersCount = 0
-  if (answerBroken)
+  if (handleClientError)
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       if (!(socket instanceof Socket)) return void socket.destroy()
-      answerBroken(error, socket, () => [...unanswered].find((response) => response.socket === socket))
+      handleClientError(error, socket, () => [...unanswered].find((response) => response.socket === socket))
     })
   server.setTimeout(waits.idleTimeout)
   if (maxConnections !== undefined) keepBelow(server, maxConnections, atMostEvery(60_000, onFull))
@@ -125,7 +125,7 @@ export type Apps = {
   operators: RequestListener
   metrics?: RequestListener | undefined
   crls?: RequestListener
-  answerBroken?: AnswerBroken
+  handleClientError?: HandleClientError
 }
 
 type Settings = Pick<Config, 'listen' | 'adminListen' | 'metricsListen' | 'crlListen' | 'maxConnections' | 'workers'>
@@ -138,13 +138,17 @@ export async function openListeners(
   { listen: address, adminListen, metricsListen, crlListen, ...config }: Settings,
   identity: ServerIdentity | undefined,
   opened: Listener[],
-  { everybody, operators, metrics, crls, answerBroken }: Apps,
+  { everybody, operators, metrics, crls, handleClientError }: Apps,
   log: Pick<Logger, 'warn'>,
 ): Promise<Urls> {
   const maxConnections = Math.ceil(config.maxConnections / config.workers)
   async function open(app: RequestListener, at: Address, identity: ServerIdentity | undefined): Promise<string> {
     const onFull = (): void => log.warn('listener.full', { listen: `${at.host}:${at.port}`, count: maxConnections })
-    const listener = await listen(app, at, identity, { maxConnections, onFull, ...(answerBroken && { answerBroken }) })
+    const listener = await listen(app, at, identity, {
+      maxConnections,
+      onFull,
+      ...(handleClientError && { handleClientError }),
+    })
     opened.push(listener)
     return listener.url
   }

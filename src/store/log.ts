@@ -1,33 +1,8 @@
 /** The rows of the log. Every append goes through `log_append` (migrations/log-append.ts). */
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
-import { readVerdict, toWire } from './append-wire.ts'
-import { type Effects, effectNames } from './effects.ts'
-
-export type AppendItem = {
-  /** The revision on which the decision is based; absent for entries that any revision allows (refusals, acts of Purser). */
-  revision?: number
-  /** Appended also while issuing is closed, such as reads of those who review the log. */
-  whileClosed?: true
-  leaf: Buffer
-  nonce: Buffer
-  body: string
-  at: string
-  /** The keys of the entry's terms (term-keys.ts). */
-  terms: number[]
-  effects?: Effects
-}
-
-/**
- * Why an item was left out. `facts`: the facts of its session changed. `repeated`: its claim is not the first, and only a
- * first claim may release it. `lapsed`: the sweep has deleted one of its leases. `ended`: its session ended; `generation`
- * is the newest ended one of the instance's sessions with that SPIFFE ID.
- */
-export type Verdict =
-  | { kind: 'stale' | 'closed' | 'claimed' | 'facts' | 'repeated' | 'lapsed' }
-  | { kind: 'ended'; generation: number }
-  /** A new epoch has begun: the process must read the head again. */
-  | { kind: 'epoch' }
+import { type AppendItem, type Verdict, readVerdict, toWire } from './append-wire.ts'
+import { effectNames } from './effects.ts'
 
 export type Appended = {
   epoch: number

@@ -6,7 +6,8 @@ import { createApp } from '../../src/start/app.ts'
 import { type RefusalCode, refusals, refuse, shown } from '../../src/errors.ts'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { json } from '../../src/http/request.ts'
-import { type DoorParts, type Read, read } from '../../src/http/route.ts'
+import type { EndpointParts } from '../../src/http/route.ts'
+import { type Read, read } from '../../src/http/route-kinds.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { readLog } from '../support/operator.ts'
@@ -102,7 +103,7 @@ describe('an answer', () => {
   })
 })
 
-describe('a door that breaks', () => {
+describe('an endpoint with a fault', () => {
   const openapi = loadOpenApi()
   const lines: string[] = []
   const metrics = createMetrics({ routes: [], codes: [], attestorKinds: [], credentials: [] })
@@ -119,7 +120,7 @@ describe('a door that breaks', () => {
 
   async function answerOf(handler: Read, more: Partial<typeof parts> = {}): Promise<RawAnswer> {
     const routes = [read('GET', '/api/v1/server', 'none', 'public', 'none', handler)]
-    const app = createApp(routes, openapi, { ...parts, ...more } as unknown as DoorParts)
+    const app = createApp(routes, openapi, { ...parts, ...more } as unknown as EndpointParts)
     const server: Server = createServer(app)
     onTestFinished(() => void server.close())
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -1,8 +1,7 @@
 /** Rules of HTTP that hold for every route of the list: framing, headers, methods, the order of checks, and what each answer carries. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadOpenApi } from '../../src/http/openapi.ts'
-import { methodsOf } from '../../src/http/methods.ts'
-import type { Route } from '../../src/http/route.ts'
+import { type Route, methodsOf } from '../../src/http/route-kinds.ts'
 import { entriesOf } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { type RawAnswer, ask, exchange, open } from '../support/raw-http.ts'

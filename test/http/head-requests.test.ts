@@ -1,6 +1,6 @@
 /** HEAD on every route of the list: it reads nothing, records no read and moves no consumer (RFC 9110 section 9.3.2). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Route } from '../../src/http/route.ts'
+import type { Route } from '../../src/http/route-kinds.ts'
 import { createClock } from '../support/clock.ts'
 import { type Pod, createPods } from '../support/consumers.ts'
 import { createAsk, readLog } from '../support/operator.ts'

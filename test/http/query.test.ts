@@ -1,11 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Refusal } from '../../src/errors.ts'
-import { queryOf } from '../../src/http/query.ts'
+import { parseQuery } from '../../src/http/query.ts'
 
 const refusal = (url: string): string => {
   try {
-    return `taken: ${JSON.stringify(queryOf(url))}`
+    return `taken: ${JSON.stringify(parseQuery(url))}`
   } catch (error) {
     if (error instanceof Refusal) return error.code
     throw error
@@ -42,11 +42,11 @@ describe('a query', () => {
     ['/x?a=1&a=2&a=3', { a: ['1', '2', '3'] }],
     ['/x?a=1?b=2', { a: '1?b=2' }],
   ])('is read once: %s', (url, expected) => {
-    expect({ ...queryOf(url) }).toEqual(expected)
+    expect({ ...parseQuery(url) }).toEqual(expected)
   })
 
   it('reaches no prototype', () => {
-    const query = queryOf('/x?__proto__=1&__proto__=2&constructor=3')
+    const query = parseQuery('/x?__proto__=1&__proto__=2&constructor=3')
     expect(Object.getPrototypeOf(query)).toBe(null)
     expect(Object.keys(query)).toEqual(['__proto__', 'constructor'])
     expect(Object.hasOwn(Object.prototype, '1')).toBe(false)
@@ -58,7 +58,7 @@ describe('a query', () => {
       fc.property(fc.array(fc.tuple(text, text)), (pairs) => {
         const expected = new Map<string, string[]>()
         for (const [name, value] of pairs) expected.set(name, [...(expected.get(name) ?? []), value])
-        const found = queryOf(`/x?${new URLSearchParams(pairs).toString()}`)
+        const found = parseQuery(`/x?${new URLSearchParams(pairs).toString()}`)
         const lists = Object.entries(found).map(([name, value]) => [name, Array.isArray(value) ? value : [value]])
         expect(new Map(lists as [string, string[]][])).toEqual(expected)
       }),

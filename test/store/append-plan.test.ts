@@ -1,7 +1,8 @@
 /** The append must not scan whole tables, even with a plan from old statistics. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type AppendItem, appendItems } from '../../src/store/log.ts'
+import type { AppendItem } from '../../src/store/append-wire.ts'
+import { appendItems } from '../../src/store/log.ts'
 import { testPostgres } from '../support/database.ts'
 
 let db: Awaited<ReturnType<typeof testPostgres>>

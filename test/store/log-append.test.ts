@@ -2,7 +2,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/store/database.ts'
-import { type AppendItem, appendItems } from '../../src/store/log.ts'
+import type { AppendItem } from '../../src/store/append-wire.ts'
+import { appendItems } from '../../src/store/log.ts'
 import { describeBothStores } from '../support/database.ts'
 
 const epoch = 1

@@ -5,8 +5,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Actions } from '../../src/actions/actions.ts'
-import type { Acting, Context } from '../../src/actions/context.ts'
-import type { Action, Actor, LogEntry } from '../../src/audit/entry.ts'
+import { type Acting, type Context, actorOf } from '../../src/actions/context.ts'
+import type { Action, LogEntry } from '../../src/audit/entry.ts'
 import type { Change, Hints, Recorded, Recorder, Release } from '../../src/audit/record.ts'
 import type { Caller } from '../../src/authorize/caller.ts'
 import { readConfig } from '../../src/config.ts'
@@ -131,11 +131,4 @@ export async function openActions({
     },
     stop: () => closing.run(),
   }
-}
-
-function actorOf(caller: Caller): Actor {
-  if (caller.kind === 'operator') return { kind: 'operator', operator: caller.operator, tokenId: caller.tokenId }
-  if (caller.kind !== 'session') return { kind: 'anonymous' }
-  const { id, spiffeId, workloadId } = caller.session
-  return { kind: 'workload', session: id, spiffeId, workloadId }
 }

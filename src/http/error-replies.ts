@@ -1,6 +1,6 @@
 /**
- * What a refused request leaves behind: its entry, or within the limits for strangers its count, and only then the
- * answer. The same for routes and for what no route takes.
+ * Replies to requests that were refused or failed. A refusal is first recorded, or within the limits for anonymous callers
+ * counted, and then sent. Routes use it, and so do requests that match no route.
  */
 import type { ServerResponse } from 'node:http'
 import { type Recorder, isDatabaseAway } from '../audit/record.ts'
@@ -11,44 +11,44 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Limits } from './limits.ts'
 import { sendFailure, sendRefusal } from './reply.ts'
 
-export type RefusalParts = {
+export type ErrorReplyParts = {
   recorder: Pick<Recorder, 'note'>
   limits: Pick<Limits, 'noteRefusal'>
   log: Pick<Logger, 'error'>
   metrics: Pick<Metrics, 'refused'>
 }
 
-export type Answers = {
+export type ErrorReplies = {
   refused(response: ServerResponse, open: Opening, refusal: Refusal): Promise<void>
   /**
-   * Our own fault: recorded where it can be, within the same limits. A database that is away is nobody's, and to record
-   * that would only wait for it once more.
+   * A fault of the server. It is recorded within the same limits, unless the database is unreachable: recording that would
+   * wait for the database once more.
    */
   failed(response: ServerResponse, open: Opening, route: string, error: unknown): Promise<void>
 }
 
-/** Said because the database doesn't answer: to record that would only wait for it once more. Nothing was decided. */
+/** Refusals that mean that the database does not answer. Nothing was decided, and recording them would wait once more. */
 const unrecordable: ReadonlySet<RefusalCode> = new Set(['replica_behind', 'log_unavailable'])
 
-export function createAnswers({ recorder, limits, log, metrics }: RefusalParts): Answers {
+export function createErrorReplies({ recorder, limits, log, metrics }: ErrorReplyParts): ErrorReplies {
   function isRecorded(open: Opening, code: RefusalCode, { attestor, actor, proven }: RefusalInfo = {}): boolean {
-    // A session or an API token is registered, so its refusals are not limited, except those above a rate limit: a loop
-    // would buy an append for each request.
-    const known = open.actor.kind !== 'anonymous' || actor?.kind === 'operator'
-    if (known && code !== 'rate_limited') return true
+    // Sessions and API tokens are registered, so their refusals are recorded without a limit. Those of a rate limit are
+    // not: otherwise a client in a loop would cause an append with each request.
+    const isRegistered = open.actor.kind !== 'anonymous' || actor?.kind === 'operator'
+    if (isRegistered && code !== 'rate_limited') return true
     return limits.noteRefusal({ reason: code, attestor, address: open.source?.ip, proven }) === 'record'
   }
 
   async function record(open: Opening, { code, info }: Refusal): Promise<void> {
     const { explanation, attestor, errors } = info
-    // The attestor that an unverified proof led to is ours, so it may be named and searched for.
+    // The name of a configured attestor, also when the proof was not verified, so that a search finds the entry.
     const actor = { ...open.actor, ...(attestor !== undefined && { attestor }), ...info.actor }
-    // Which part was refused, for explain; what strangers get wrong buys no room in the log.
+    // For `explain`. Errors of anonymous callers are left out: they would let them fill the log.
     const detail = { ...explanation, ...(errors && actor.kind !== 'anonymous' && { errors }) }
     await recorder.note(open, 'refused', { reason: code, actor, ...(Object.keys(detail).length > 0 && { detail }) })
   }
 
-  /** What the caller is told: the refusal, or that not even that could be written, and nothing else. */
+  /** Records or counts a refusal. Returns what the caller receives: the refusal, or that it could not be recorded. */
   async function settle(open: Opening, refusal: Refusal): Promise<Refusal> {
     if (unrecordable.has(refusal.code)) return refusal
     try {
@@ -72,8 +72,8 @@ export function createAnswers({ recorder, limits, log, metrics }: RefusalParts):
         return sendRefusal(response, open.requestId, refuse('unavailable', { retryAfterSeconds: 2 }))
       }
       log.error('request.failed', { requestId: open.requestId, route, err: error })
-      const named = open.action !== 'request.refused'
-      if (named && isRecorded(open, 'internal')) await recorder.note(open, 'failed', {}).catch(() => undefined)
+      const hasAction = open.action !== 'request.refused'
+      if (hasAction && isRecorded(open, 'internal')) await recorder.note(open, 'failed', {}).catch(() => undefined)
       sendFailure(response, open.requestId)
     },
   }

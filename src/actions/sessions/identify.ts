@@ -1,0 +1,77 @@
+/** Identifies the caller by the one credential that it presents: a bearer token, or a client certificate. */
+import type { Caller } from '../../authorize/caller.ts'
+import type { ClientCertificate } from '../../authorize/client-certificate.ts'
+import { refuse } from '../../errors.ts'
+import { hashToken, tokenKind } from '../../names/token.ts'
+import { findApiToken } from '../../operators/api-tokens.ts'
+import { type Permission, operatorPermission, roleMay } from '../../operators/permissions.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { BootstrapTries } from '../tokens/bootstrap-tries.ts'
+import type { FindSession } from './find.ts'
+
+/** A certificate counts only where no token is presented. */
+export type Presented = { token: string | undefined; certificate: () => ClientCertificate | undefined }
+
+export type Requirement = {
+  permission: Exclude<Permission, 'none'>
+  acceptsApiTokens: boolean
+  /** Whether a session may come from the cache, because the append checks that it has not ended. */
+  mayUseCache: boolean
+}
+
+/**
+ * @returns nothing for an unknown, expired or revoked credential
+ * @throws Refusal `token_type` for a credential of another kind, which its form reveals; `forbidden`; `rate_limited`
+ */
+export type Identify = (
+  presented: Presented,
+  requirement: Requirement,
+  snapshot: Snapshot,
+  now: Date,
+) => Promise<Caller | undefined>
+
+type IdentifyParts = {
+  sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate' | 'cached'>
+  bootstrapTries: BootstrapTries
+}
+
+export function createIdentify({ sessions, bootstrapTries }: IdentifyParts): Identify {
+  return async ({ token, certificate }, { permission, acceptsApiTokens, mayUseCache }, snapshot, now) => {
+    const acceptsSessions = permission === 'self' || permission === 'introspect' || permission.startsWith('granted:')
+    const find = mayUseCache ? sessions.cached : sessions
+    if (token === undefined) {
+      const presented = acceptsSessions ? certificate() : undefined
+      const credential = presented && (await find.byCertificate(presented, snapshot, now))
+      return credential && { kind: 'session', session: credential.session, credential, until: presented.notAfter }
+    }
+    const kind = tokenKind(token)
+    if (kind === undefined) return undefined
+    const hash = hashToken(token)
+    if (permission === 'bootstrap') {
+      if (kind !== 'boot') throw refuse('token_type')
+      await bootstrapTries.admit(hash)
+      return { kind: 'bootstrap', hash }
+    }
+    if (kind === 'at' && acceptsSessions) {
+      const credential = await find.byAccessToken(hash, snapshot, now)
+      return credential && { kind: 'session', session: credential.session, credential, until: credential.until }
+    }
+    if (kind !== 'api' || !acceptsApiTokens) throw refuse('token_type')
+    const operator = findOperator(token, snapshot, now)
+    const required = operatorPermission(permission)
+    if (operator && required && !roleMay(operator.role, required)) {
+      throw refuse('forbidden', { actor: { kind: 'operator', operator: operator.operator, tokenId: operator.tokenId } })
+    }
+    return operator
+  }
+}
+
+/** The operator with that API token, if it is live. */
+export function findOperator(
+  token: string,
+  snapshot: Snapshot,
+  now: Date,
+): Extract<Caller, { kind: 'operator' }> | undefined {
+  const row = tokenKind(token) === 'api' ? findApiToken(snapshot, hashToken(token), now) : undefined
+  return row && { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
+}
