@@ -1,6 +1,6 @@
 /**
- * One table of all refusals: code, HTTP status and the text that a caller may see. `as` names the code that is shown
- * instead where the true one would help an attacker; the log and `purser explain` always carry the true one.
+ * The table of all refusals: code, HTTP status and the text for the caller. `as` is the code that the caller sees if the true
+ * one would help an attacker; the log and `purser explain` always have the true one.
  */
 type Row = { status: number; title: string; as?: 'attestation_failed' }
 
@@ -83,7 +83,7 @@ export const refusals = {
   match_too_wide: { status: 422, title: 'The match lacks the conditions that make it safe' },
   impossible: { status: 422, title: 'The request is valid but cannot be fulfilled' },
 
-  // Ours
+  // The server
   log_unavailable: { status: 503, title: 'The log cannot be written now; nothing was done' },
   unavailable: { status: 503, title: 'A service behind Purser cannot be reached now' },
   replica_behind: { status: 503, title: 'This replica has not confirmed its state lately' },
@@ -93,28 +93,28 @@ export const refusals = {
 
 export type RefusalCode = keyof typeof refusals
 
-/** One fault in the request: an RFC 6901 pointer and words that never echo the value. */
+/** A fault in the request: an RFC 6901 pointer, and words that never repeat the value. */
 export type Problem = { pointer: string; detail: string }
 
-/** What the refusals of a verified proof are limited by. Every member is opaque or a configured name. */
+/** The keys by which refusals of a verified proof are limited. Each is opaque or a configured name. */
 export type ProvenCaller = {
   attestor: string
-  /** One for each set of verified facts. */
+  /** The same for equal verified facts. */
   identity: string
-  /** Set where the attestor accepts each proof once. */
+  /** Set if the attestor accepts each proof once. */
   singleUseProof?: string
 }
 
 export type RefusalInfo = {
-  /** For the caller, beside the title. Never holds a stranger's text, a secret or a token. */
+  /** For the caller, beside the title. Never contains a text of an anonymous caller, a secret or a token. */
   detail?: string
   /** For the log and `explain`: facts that only operators may see. */
   explanation?: Record<string, unknown>
-  /** For the log: the proven facts about the caller. Members of the entry's actor. */
+  /** For the log: verified facts about the caller, as members of the entry's actor. */
   actor?: Record<string, unknown>
-  /** The name of the configured attestor that the proof led to, verified or not: for the log, and to count refusals by. */
+  /** For the log and the limits: the configured attestor that the proof names, whether or not it was verified. */
   attestor?: string
-  /** Set once a proof was verified: its refusals are counted by these. */
+  /** Set once a proof was verified. Its refusals are limited by these keys. */
   proven?: ProvenCaller
   errors?: Problem[]
   /** Further members of the problem: the earlier resource (`already_done`), the live revision (`stale`). */
@@ -123,7 +123,7 @@ export type RefusalInfo = {
   headers?: Record<string, string>
 }
 
-/** As openapi.yaml has it. */
+/** The limit in openapi.yaml. */
 const maxProblems = 20
 
 /** The only error whose text a caller sees. Any other error is a fault of the server: a bare 500. */
@@ -140,7 +140,7 @@ export class Refusal extends Error {
 
 export const refuse = (code: RefusalCode, info?: RefusalInfo): Refusal => new Refusal(code, info)
 
-/** The row that the caller sees: the true one, or the one that stands for it. */
+/** The code, status and title that the caller sees. */
 export function shown(code: RefusalCode): { code: RefusalCode; status: number; title: string } {
   const row: Row = refusals[code]
   if (row.as) return { code: row.as, status: row.status, title: refusals[row.as].title }

@@ -7,7 +7,7 @@ import { type SessionCredential, isAccepted, stands } from './standing.ts'
 export type Caller =
   | { kind: 'anonymous' }
   | { kind: 'operator'; operator: string; role: Role; tokenId: string; firstUse: boolean }
-  /** `until`: when the credential ends. Its session may end before. */
+  /** `until`: the end of the credential. Its session may end earlier. */
   | { kind: 'session'; session: SessionCaller; credential: SessionCredential; until: Date }
   /** Holds a bootstrap token that was live a moment ago; the action looks it up again. */
   | { kind: 'bootstrap'; hash: Buffer }
@@ -24,8 +24,8 @@ type SessionCaller = {
 }
 
 /**
- * Whether a newer snapshot still accepts the caller: a revocation also stops requests under way. The snapshot does not know
- * sessions that ended otherwise; the append refuses those.
+ * Whether a newer snapshot still accepts the caller, so that a revocation also stops requests under way. The snapshot does
+ * not know sessions that ended otherwise; the append refuses those.
  */
 export function isLiveCaller(caller: Caller, snapshot: Snapshot, now: Date): boolean {
   switch (caller.kind) {

@@ -1,6 +1,6 @@
 /**
- * Whether a workload entry can be kept: judged whole when it is written, so that issuing never meets one that breaks a
- * rule. Pure; what the rules are drawn from (configuration, the attestor's kind) comes in as arguments.
+ * Validates a workload entry when it is written, so that issuing never reads an invalid one. Pure: the configuration and the
+ * rules of the attestor are arguments.
  */
 import type { Problem } from '../errors.ts'
 import { isReservedPath, parseSpiffeId, reservedPrefix } from '../names/spiffe-id.ts'
@@ -10,7 +10,7 @@ import type { AttestorRules, OwnRules } from './entry-rules.ts'
 import type { WorkloadDefinition } from './grant.ts'
 import { type EntryProblem, impossible } from './problems.ts'
 
-/** @returns everything that is wrong, with pointers into the entry; empty when it can be kept */
+/** @returns all problems, with pointers into the entry; undefined for a valid entry */
 export function checkWorkload(
   definition: WorkloadDefinition,
   attestor: AttestorRules,
@@ -27,17 +27,17 @@ export function checkWorkload(
   return { code, errors: problems.slice(0, maxProblems).map(({ pointer, detail }) => ({ pointer, detail })) }
 }
 
-/** As many as openapi.yaml lets a problem hold. */
+/** The limit in openapi.yaml. */
 const maxProblems = 20
 
 /**
- * The literal beginning alone must lie under the prefix: what a fact fills in never decides where an ID belongs.
- * The rendered one is held against the prefix again before signing (decide.ts).
+ * The literal beginning of the template must lie under the attestor's prefix, so that no fact decides where an ID belongs.
+ * The rendered ID is checked against the prefix again before signing (decide.ts).
  */
 export function checkSpiffeId(text: string, attestor: AttestorRules, trustDomain: string): EntryProblem[] {
   const at = '/spiffeId'
-  const broken = checkFacts(at, text, 'spiffe-id', attestor)
-  if (broken.length > 0) return broken
+  const problems = checkFacts(at, text, 'spiffe-id', attestor)
+  if (problems.length > 0) return problems
   const id = parseSpiffeId(text.replaceAll(/\{[^{}]*\}/g, 'x'))
   if (id.trustDomain !== trustDomain) return [impossible(at, `must be of the trust domain ${trustDomain}`)]
   if (isReservedPath(id.path)) return [impossible(at, `${reservedPrefix} is Purser's own`)]

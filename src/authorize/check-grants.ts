@@ -1,4 +1,4 @@
-/** What an entry grants: nothing that is Purser's own, nothing longer than keys allow, nothing that doesn't parse. */
+/** Validates the grants of an entry: they parse, contain no name of Purser itself, and last no longer than the keys allow. */
 import { isUnder, parseDnsName } from '../names/dns-name.ts'
 import { parsePathPattern } from '../names/secret-path.ts'
 import { type TemplateKind, keepsFactsApart, parseTemplate, templateKeys } from '../names/template.ts'
@@ -9,13 +9,13 @@ import { type EntryProblem, brokenRule, impossible, pointer } from './problems.t
 
 type Grants = NonNullable<WorkloadDefinition['grants']>
 
-/** A template that parses, whose facts the attestor can report, and that names no two workloads alike. */
+/** The template parses, the attestor can report its facts, and different facts give different texts. */
 const checkTemplate = (at: string, text: string, kind: TemplateKind, attestor: AttestorRules): EntryProblem[] => [
   ...checkFacts(at, text, kind, attestor),
   ...checkApart(at, text, kind),
 ]
 
-/** What an entry needs to be served at all. */
+/** The template parses, and the attestor can report its facts. An entry without that cannot be served. */
 export function checkFacts(at: string, text: string, kind: TemplateKind, attestor: AttestorRules): EntryProblem[] {
   let keys: string[] = []
   const broken = brokenRule(at, () => (keys = templateKeys(parseTemplate(text, kind))))
@@ -23,15 +23,15 @@ export function checkFacts(at: string, text: string, kind: TemplateKind, attesto
   return [...broken, ...unknown.map((key) => impossible(at, `this attestor never reports the fact {${key}}`))]
 }
 
-/** Entries that are older than this rule are served until their next write. */
+/** Different facts give different texts. Entries that are older than this rule are served until their next write. */
 export function checkApart(at: string, text: string, kind: TemplateKind): EntryProblem[] {
-  let keeps = true
-  const broken = brokenRule(at, () => (keeps = keepsFactsApart(parseTemplate(text, kind))))
-  return broken.length > 0 || keeps ? [] : [impossible(at, apart[kind])]
+  let isInjective = true
+  const broken = brokenRule(at, () => (isInjective = keepsFactsApart(parseTemplate(text, kind))))
+  return broken.length > 0 || isInjective ? [] : [impossible(at, placeholderRules[kind])]
 }
 
 const wholeSegment = 'a placeholder must be a whole path segment, or different workloads can get the same name'
-const apart: Readonly<Record<TemplateKind, string>> = {
+const placeholderRules: Readonly<Record<TemplateKind, string>> = {
   'spiffe-id': wholeSegment,
   'secret-pattern': wholeSegment,
   claim: 'a claim takes one placeholder, or different workloads can get the same claim: give each fact its own claim',
@@ -58,13 +58,13 @@ export function checkGrants(grants: Grants, attestor: AttestorRules, own: OwnRul
 const checkDnsNames = (names: string[], own: OwnRules): EntryProblem[] =>
   names.flatMap((name, n) => {
     const at = pointer('grants', 'x509', 'dnsNames', n)
-    if (own.names.has(name)) return [impossible(at, "is one of Purser's own host names")]
+    if (own.names.has(name)) return [impossible(at, 'is a host name of Purser itself')]
     const broken = brokenRule(at, () => parseDnsName(name))
     if (broken.length > 0 || !own.dnsSuffixes || isUnder(name, own.dnsSuffixes)) return broken
-    return [impossible(at, 'is under none of the DNS suffixes that the CA is limited to (PURSER_CA_DNS_SUFFIXES)')]
+    return [impossible(at, 'is under none of the DNS suffixes of the CA (PURSER_CA_DNS_SUFFIXES)')]
   })
 
-/** Left out, it is the usual one, which a server may be set below. */
+/** The default applies if it is left out. The limit of a server may be lower than the default. */
 function checkLifetime(
   kind: 'x509' | 'jwt',
   grant: { maxLifetimeSeconds?: number } | undefined,
@@ -82,17 +82,17 @@ function checkAudiences(
   own: OwnRules,
 ): EntryProblem[] {
   const seen = new Set<string>()
-  return audiences.flatMap((one, n) => {
-    const { audience, claims } = typeof one === 'string' ? { audience: one, claims: {} } : { claims: {}, ...one }
+  return audiences.flatMap((grant, n) => {
+    const { audience, claims } = typeof grant === 'string' ? { audience: grant, claims: {} } : { claims: {}, ...grant }
     const at = pointer('grants', 'jwt', 'audiences', n)
     const twice = seen.has(audience) ? [impossible(at, 'is granted twice')] : []
     seen.add(audience)
     return [
       ...twice,
-      ...(own.audiences.has(audience) ? [impossible(at, 'is how Purser itself is addressed')] : []),
+      ...(own.audiences.has(audience) ? [impossible(at, 'is an audience of Purser itself')] : []),
       ...Object.entries(claims).flatMap(([name, text]) => {
         const inside = pointer('grants', 'jwt', 'audiences', n, 'claims', name)
-        if (own.claims.has(name)) return [impossible(inside, "is a claim of Purser's own")]
+        if (own.claims.has(name)) return [impossible(inside, 'is a claim that Purser sets itself')]
         return checkTemplate(inside, text, 'claim', attestor)
       }),
     ]

@@ -1,4 +1,4 @@
-/** Whom an entry is for: its match, and what a wide one must say of each thing that it takes any value of. */
+/** Validates the match of an entry. A wide entry must state each selector of which it accepts any value. */
 import { parseMatch, wildKeys } from '../names/selectors.ts'
 import type { AttestorRules } from './entry-rules.ts'
 import type { WorkloadDefinition } from './grant.ts'
@@ -10,16 +10,16 @@ export function checkMatch(definition: WorkloadDefinition, attestor: AttestorRul
     return match ? [impossible('/match', 'is left out here: a join token belongs to one entry')] : []
   }
   if (!match || Object.keys(match).length === 0) return [tooWide('/match', 'is required for this attestor')]
-  const wider = attestor.tooWide(match, definition.wide ?? false)
+  const missing = attestor.tooWide(match, definition.wide ?? false)
   return [
-    // One at a time, so that each fault is told and not only the first.
-    ...Object.entries(match).flatMap(([key, wanted]) => {
+    // Each condition by itself, so that all faults are reported and not only the first.
+    ...Object.entries(match).flatMap(([key, condition]) => {
       const at = pointer('match', key)
-      const broken = brokenRule(at, () => parseMatch({ [key]: wanted }, definition.wide ?? false))
+      const broken = brokenRule(at, () => parseMatch({ [key]: condition }, definition.wide ?? false))
       if (broken.length > 0) return broken
       return attestor.reports(key) ? [] : [impossible(at, 'this attestor never reports such a fact')]
     }),
-    ...(wider === undefined ? [] : [tooWide('/match', wider)]),
+    ...(missing === undefined ? [] : [tooWide('/match', missing)]),
     ...checkWide(definition),
   ]
 }
@@ -31,7 +31,7 @@ export function checkMatch(definition: WorkloadDefinition, attestor: AttestorRul
 function checkWide({ match, spiffeId, grants }: WorkloadDefinition): EntryProblem[] {
   return wildKeys(match ?? {}).flatMap((key) => {
     const missing = (text: string, at: string): EntryProblem[] =>
-      text.includes(`{${key}}`) ? [] : [tooWide(at, `must contain {${key}}, since the match takes any value of it`)]
+      text.includes(`{${key}}`) ? [] : [tooWide(at, `must contain {${key}}, since the match accepts any value of it`)]
     return [
       ...missing(spiffeId, '/spiffeId'),
       ...(grants?.secrets ?? []).flatMap(({ paths }, n) =>

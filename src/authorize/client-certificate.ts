@@ -5,12 +5,12 @@ import type { Snapshot } from '../store/snapshot.ts'
 
 export type ClientCertificate = {
   certificate: X509Certificate
-  /** Of the DER, lower-case hex. */
+  /** Of the DER, in lower-case hex. */
   sha256: string
   notAfter: Date
 }
 
-/** Whether that issuing key of ours signed the certificate. */
+/** Whether an issuing key of Purser signed the certificate. */
 export function isIssuedUnder({ keys }: Pick<Snapshot, 'keys'>, keyId: string, certificate: X509Certificate): boolean {
   const row = keys.get(keyId)
   return row?.kind === 'issuing-ca' && certificate.verify(publicKeyOf(row))

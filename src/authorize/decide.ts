@@ -10,20 +10,20 @@ import { type WorkloadEntry, defaultLifetimes, entriesOf } from './entries.ts'
 import type { Grant } from './grant.ts'
 import { secretGrantsOf } from './secret-grants.ts'
 
-/** What is known of a caller whose proof holds. */
+/** The verified facts about a caller. */
 export type Facts = {
   attestor: AttestorRow
   selectors: Selectors
   podBound?: boolean
-  /** Set where the proof itself belongs to one entry (a join token). */
+  /** Set if the proof itself belongs to one entry (a join token). */
   workloadId?: string
 }
 
 export type Decision = { entry: WorkloadEntry; grant: Grant }
 
 /**
- * @param named the entry that the caller asks for, where several match
- * @throws Refusal; `several_workloads` names them, since the caller is each of them
+ * @param named the entry that the caller names, in case several match
+ * @throws Refusal; `several_workloads` lists the entries, which the caller may know because it matches all of them
  */
 export function decide(snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts: Facts, named?: string): Decision {
   const candidates = entriesOf(snapshot.workloads, facts.attestor.id).filter((entry) =>
@@ -43,7 +43,7 @@ export function decide(snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>, fa
   return { entry, grant: grantOf(entry, facts, snapshot.trustDomain) }
 }
 
-/** Fills the templates, and holds the rendered SPIFFE ID against the attestor's prefix: the output, not the inputs. */
+/** Renders the templates, and checks the rendered SPIFFE ID, not its inputs, against the attestor's prefix. */
 export function grantOf(entry: WorkloadEntry, facts: Facts, trustDomain: string): Grant {
   try {
     const spiffeId = render(entry.spiffeId, facts.selectors)

@@ -28,16 +28,16 @@ export const defaultLifetimes = { x509: 3600, jwt: 300, accessToken: 3600 } as c
 const templates = (claims: Record<string, string>): Record<string, Template> =>
   Object.fromEntries(Object.entries(claims).map(([name, text]) => [name, parseTemplate(text, 'claim')]))
 
-/** openapi.yaml and check-definition.ts found no fault with what was stored. */
+/** openapi.yaml and check-definition.ts validated the stored definition. */
 const isDefinition = (value: Record<string, unknown>): value is WorkloadDefinition => typeof value.spiffeId === 'string'
 
-/** What the operator wrote. */
+/** The definition as the operator wrote it. */
 export function workloadOf({ id, definition }: Pick<WorkloadRow, 'id' | 'definition'>): WorkloadDefinition {
   if (isDefinition(definition)) return definition
   throw new Error(`the definition of ${id} is not one`)
 }
 
-/** @throws NameError when the definition breaks a rule of names, which the door has made impossible for stored rows */
+/** @throws NameError if the definition breaks a rule of names. Stored definitions were validated when they were written */
 export function readEntry(row: WorkloadRow): WorkloadEntry {
   const definition = workloadOf(row)
   const { x509, jwt, secrets, databases } = definition.grants ?? {}

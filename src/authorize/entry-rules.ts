@@ -1,28 +1,28 @@
-/** What the rules for workload entries are drawn from: the configuration, and the attestor that an entry is for. */
-
+/** The facts that the rules for workload entries need: from the configuration, and from the attestor of an entry. */
 import type { Match } from '../names/selectors.ts'
 
-/** What is Purser's own and never granted, and how long its keys sign for. */
+/** Names of Purser itself, which are never granted, and the lifetimes that its keys allow. */
 export type OwnRules = {
   trustDomain: string
-  /** Host names that Purser is reached by. */
+  /** Host names of Purser. */
   names: ReadonlySet<string>
-  /** The public URL, and what proofs are addressed to. */
+  /** The public URL, and the audiences of proofs. */
   audiences: ReadonlySet<string>
-  /** What DNS names must lie under, where the CA has name constraints. */
+  /** The suffixes of DNS names, if the CA has name constraints. */
   dnsSuffixes?: readonly string[]
+  /** Claims that Purser sets itself. */
   claims: ReadonlySet<string>
   /** Seconds. */
   max: { x509: number; jwt: number }
 }
 
-/** What matters of the attestor that an entry is for. */
+/** The attestor of an entry. */
 export type AttestorRules = {
   spiffeIdPrefix: string
-  /** `token` where the proof itself names its entry (join tokens). */
+  /** `token` if the proof itself names its entry (join tokens). */
   matches: 'selectors' | 'token'
-  /** Whether it can ever report such a fact. */
+  /** Whether it can report a fact with this key. */
   reports: (key: string) => boolean
-  /** What makes a match too wide for it, in words. */
+  /** The conditions that a match lacks for this attestor, in words. */
   tooWide: (match: Match, wide: boolean) => string | undefined
 }

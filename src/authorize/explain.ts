@@ -1,4 +1,4 @@
-/** Why a caller is granted or refused: the decision itself, with every condition of every entry that was considered. */
+/** Explains a decision: its outcome, with every condition of every entry that was considered. */
 import { Refusal, type RefusalCode, type RefusalInfo } from '../errors.ts'
 import { type Condition, explainMatch } from '../names/selectors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -13,16 +13,15 @@ export type Considered = {
 }
 
 export type Explanation = {
-  /** Those that matched first, then by how little was missing. */
+  /** Matching entries first, then by the number of failed conditions. */
   entries: Considered[]
-  /** How many more were considered. */
+  /** The number of further entries that were considered. */
   more: number
 } & ({ outcome: 'granted'; decision: Decision } | { outcome: 'refused'; reason: RefusalCode; info: RefusalInfo })
 
-/** A page that a person reads. */
 const maxEntries = 50
 
-/** Asks `decide` itself, so that what is explained is what happens. */
+/** Calls `decide` itself, so that the explanation cannot differ from the decision. */
 export function explain(
   snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>,
   facts: Facts,
@@ -41,9 +40,9 @@ export function explain(
 
 function consider({ row, match, wide }: WorkloadEntry, facts: Facts): Considered {
   const { id, name, revision, disabled } = row
-  const ofToken = facts.workloadId !== undefined
-  const conditions = ofToken ? [] : explainMatch(match, facts.selectors, wide)
-  const matched = ofToken
+  const isFromToken = facts.workloadId !== undefined
+  const conditions = isFromToken ? [] : explainMatch(match, facts.selectors, wide)
+  const matched = isFromToken
     ? id === facts.workloadId
     : conditions.length > 0 && conditions.every((condition) => condition.ok)
   return { workload: { id, name, revision }, matched, disabled, conditions }

@@ -5,7 +5,7 @@ import type { SecretGrant, SecretGrantDefinition } from './secret-grants.ts'
 
 type JwtAudience = { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, string> }
 
-/** As stored: checked at the door, defaults not filled in. */
+/** As stored: validated when it was written, without defaults. */
 export type WorkloadDefinition = {
   name: string
   attestor: string
@@ -19,7 +19,7 @@ export type WorkloadDefinition = {
     }
     secrets?: SecretGrantDefinition[]
     databases?: string[]
-    /** Kept and checked; served by a later version. */
+    /** Stored and validated, but not served yet. */
     operator?: { role: Role; paths?: string[]; attestors?: string[] }
   }
   maxSessionSeconds?: number
@@ -31,7 +31,7 @@ export type WorkloadDefinition = {
   labels?: Record<string, string>
 }
 
-/** What a workload may have, with every template filled in. Lifetimes in seconds. */
+/** What a workload may have, with all templates rendered. Lifetimes are in seconds. */
 export type Grant = {
   spiffeId: string
   x509?: { dnsNames: string[]; maxLifetimeSeconds: number }

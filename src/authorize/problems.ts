@@ -1,4 +1,4 @@
-/** What is wrong with a workload entry: where, in words, and with which code it is refused. */
+/** Problems of a workload entry: a pointer, words, and the code of the refusal. */
 import type { Problem } from '../errors.ts'
 import { NameError } from '../names/errors.ts'
 
@@ -11,10 +11,10 @@ export const tooWide = (pointer: string, detail: string): EntryProblem => ({ cod
 export const pointer = (...steps: (string | number)[]): string =>
   steps.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 
-/** The rule of names that reading breaks, if it breaks one. */
-export function brokenRule(at: string, read: () => unknown): EntryProblem[] {
+/** The rule of names that a parser reports as broken, if any. */
+export function brokenRule(at: string, parse: () => unknown): EntryProblem[] {
   try {
-    read()
+    parse()
     return []
   } catch (error) {
     if (!(error instanceof NameError)) throw error

@@ -1,4 +1,4 @@
-/** Which secrets a workload may read, list and watch: patterns with the verified facts in them. */
+/** The secrets that a workload may read, list and watch: path patterns with verified facts in them. */
 import { type PathPattern, type SecretPath, matchPath, mayCoverUnder, parsePathPattern } from '../names/secret-path.ts'
 import type { Selectors } from '../names/selectors.ts'
 import { type Template, parseTemplate, render } from '../names/template.ts'
@@ -8,10 +8,10 @@ export type SecretAction = 'read' | 'list' | 'watch'
 /** As an operator writes it. */
 export type SecretGrantDefinition = { paths: string[]; actions: SecretAction[] }
 
-/** As an entry has it: a pattern without placeholders is parsed once, the others for each caller. */
+/** As an entry has it. A pattern without placeholders is parsed once, a template for each caller. */
 export type SecretRule = { actions: readonly SecretAction[]; patterns: readonly (PathPattern | Template)[] }
 
-/** With every template filled in. */
+/** With all templates rendered. */
 export type SecretGrant = { actions: readonly SecretAction[]; patterns: readonly PathPattern[] }
 
 export const readSecretRules = (definitions: readonly SecretGrantDefinition[]): SecretRule[] =>
@@ -23,18 +23,18 @@ export const readSecretRules = (definitions: readonly SecretGrantDefinition[]): 
     }),
   }))
 
-/** @throws NameError as `render` */
+/** @throws NameError like `render` */
 export const secretGrantsOf = (rules: readonly SecretRule[], selectors: Selectors): SecretGrant[] =>
   rules.map(({ actions, patterns }) => ({
     actions,
     patterns: patterns.map((pattern) => ('parts' in pattern ? parsePathPattern(render(pattern, selectors)) : pattern)),
   }))
 
-/** Deny by default: only a pattern of a grant with that action allows. */
+/** Deny by default: a pattern of a grant with the action must match. */
 export const maySecret = (grants: readonly SecretGrant[], action: SecretAction, path: SecretPath): boolean =>
   grants.some((grant) => grant.actions.includes(action) && grant.patterns.some((pattern) => matchPath(pattern, path)))
 
-/** Texts of which one begins every path that the grants allow: what stands before the first `*` of each pattern. */
+/** The literal beginning of each pattern, before its first `*`. Every path that the grants allow begins with one of them. */
 export const secretRoots = (grants: readonly SecretGrant[], action: SecretAction): string[] =>
   grants.flatMap(({ actions, patterns }) => (actions.includes(action) ? patterns.map(rootOf) : []))
 
@@ -44,7 +44,7 @@ function rootOf({ segments, subtree }: PathPattern): string {
   return literal.length > 0 && (wild >= 0 || subtree) ? `${literal.join('/')}/` : literal.join('/')
 }
 
-/** Whether any path that begins with a text could be allowed, by the grants alone: what secrets there are is not asked. */
+/** Whether the grants could allow a path with this prefix, whether or not such a secret exists. */
 export const maySecretUnder = (grants: readonly SecretGrant[], action: SecretAction, prefix: string): boolean =>
   grants.some(
     (grant) => grant.actions.includes(action) && grant.patterns.some((pattern) => mayCoverUnder(pattern, prefix)),

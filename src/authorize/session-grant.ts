@@ -4,9 +4,9 @@ import { type Decision, grantOf } from './decide.ts'
 import { entryOf } from './entries.ts'
 
 /**
- * What the workload entry of a session grants it now: an entry may have changed since the session attested. Nothing where
- * the entry is gone or disabled, or its attestor is gone.
- * @throws Refusal `template_value` where a template of the entry no longer fits the session's facts
+ * The grant of a session by the current workload entry, which may have changed since the session attested. Undefined if the
+ * entry was deleted or disabled, or its attestor was deleted.
+ * @throws Refusal `template_value` if a template of the entry no longer fits the session's facts
  */
 export function sessionGrant(
   { workloads, attestors, trustDomain }: Pick<Snapshot, 'workloads' | 'attestors' | 'trustDomain'>,

@@ -1,4 +1,4 @@
-/** A session: one attested instance under one SPIFFE ID. Its id is derived, so a returning instance needs no look-up. */
+/** A session: one attested instance under one SPIFFE ID. Its id is derived, so that a known instance needs no look-up. */
 import { type KeyObject, createHmac } from 'node:crypto'
 import type { AttestorRow } from '../store/rows.ts'
 import type { SessionRow } from '../store/effects.ts'
@@ -14,13 +14,13 @@ export type Instance = {
   expiresAt?: Date
 }
 
-/** The lifetime of a session where neither the proof nor the entry limits it. */
+/** The lifetime of a session if neither the proof nor the entry limits it. */
 const defaultSessionSeconds = 12 * 3600
 
 /**
  * @param key the MAC key: it keeps ids unguessable. It outlives epochs, as do the blocks and claims that it names
- * @param epoch of the log. It keeps ids apart from those of a time that the log lost
- * @param endedGeneration the newest generation that ended, of this instance's sessions under its SPIFFE ID
+ * @param epoch of the log, so that ids differ from those of an earlier epoch whose entries were lost
+ * @param endedGeneration the newest generation of the instance's sessions with this SPIFFE ID that has ended
  */
 export function openSession(
   { entry, grant }: Decision,

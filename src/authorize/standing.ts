@@ -1,4 +1,4 @@
-/** Whether a session still stands, and whether a credential of it is still accepted. Both are judged at each use. */
+/** Whether a session is still valid, and whether its credential is still accepted. Both are checked at each use. */
 import { NameError } from '../names/errors.ts'
 import { type Selectors, matches } from '../names/selectors.ts'
 import { type Template, render } from '../names/template.ts'
@@ -49,7 +49,7 @@ function rendersTo(template: Template, { selectors, spiffeId }: Attested): boole
 /** A credential of a session: an access token by its public id, or a certificate and the key that issued it. */
 export type SessionCredential = { accessToken: string } | { serialNumber: string; keyId: string }
 
-/** Whether the credential is neither revoked nor issued by a key that was withdrawn. Its session is judged apart. */
+/** Whether the credential is neither revoked nor issued by a withdrawn key. Its session is checked separately. */
 export function isAccepted(
   { blocks, keys }: Pick<Snapshot, 'blocks' | 'keys'>,
   credential: SessionCredential,

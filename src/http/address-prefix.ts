@@ -1,7 +1,7 @@
-/** What counts as one anonymous caller: an IPv4 address, or an IPv6 /64, the size of one subscriber's network (RFC 6177). */
+/** The prefix that identifies an anonymous caller: an IPv4 address, or an IPv6 /64, the network of one subscriber (RFC 6177). */
 import { isIP } from 'node:net'
 
-/** @returns `192.0.2.7` or `2001:db8:1:2::/64`; `unknown` for what is no address, such as a unix socket's peer */
+/** @returns `192.0.2.7` or `2001:db8:1:2::/64`; `unknown` for other texts, such as the peer of a unix socket */
 export function addressPrefix(address: string | undefined): string {
   if (address === undefined) return 'unknown'
   const bare = address.split('%', 1)[0] ?? ''

@@ -1,4 +1,4 @@
-/** The address of the caller: the socket's, or behind trusted proxies the nearest one that is not trusted. */
+/** The address of the caller: that of the socket, or behind trusted proxies the nearest address that is not trusted. */
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 

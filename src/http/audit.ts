@@ -1,4 +1,4 @@
-/** The auditor's routes: searching, one entry with its proof, growth between two sizes, and the export. */
+/** Routes for auditors: search, one entry with its proof, consistency between two sizes, export. */
 import type { LogActions } from '../actions/log/log.ts'
 import type { LogPage, Span } from '../actions/log/search.ts'
 import { impossible } from '../actions/registrations.ts'
@@ -18,7 +18,7 @@ function checkAction(action: string | undefined): void {
   throw impossible('/query/action', `there is no such action${advice}`)
 }
 
-/** The query with its times as dates. */
+/** A query with its times as dates. */
 const timesIn = <Q extends { since?: string; until?: string }>({ since, until, ...query }: Q) => ({
   ...query,
   ...(since !== undefined && { since: new Date(since) }),

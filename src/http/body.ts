@@ -1,32 +1,32 @@
-/** Reads a body: bounded before it is parsed, strict when it is. */
+/** Reads the body of a request. Its size is limited before it is parsed; its JSON is strict. */
 import type { IncomingMessage } from 'node:http'
 import { Refusal, refuse } from '../errors.ts'
 import { JsonError, parseStrict } from '../json/strict.ts'
 import { masked } from '../telemetry/mask.ts'
 import { parsePairs } from './query.ts'
 
-/** In UTF-8, said so or not said at all; other charsets and encodings are refused rather than guessed. */
-const typed = /^(application\/(?:json|x-www-form-urlencoded))(?:\s*;\s*charset="?utf-8"?)?$/i
+/** UTF-8 is the default and the only charset. */
+const contentType = /^(application\/(?:json|x-www-form-urlencoded))(?:\s*;\s*charset="?utf-8"?)?$/i
 
 type Body = { body: unknown; mediaType?: string }
 
 /**
- * @param takes `maxBodyBytes` 0: nothing is read
- * @returns no `body` where there is none
+ * @param accepted nothing is read when `maxBodyBytes` is 0
+ * @returns `body` is undefined when there is none
  * @throws Refusal `too_large`, `unsupported_media_type`, `invalid_json`, `invalid_request`
  */
 export async function readBody(
   message: IncomingMessage,
-  takes: { maxBodyBytes: number; mediaTypes: readonly string[] },
+  accepted: { maxBodyBytes: number; mediaTypes: readonly string[] },
 ): Promise<Body> {
-  if (takes.maxBodyBytes === 0) return { body: undefined }
+  if (accepted.maxBodyBytes === 0) return { body: undefined }
   const { 'content-length': length, 'content-type': type, 'content-encoding': encoding } = message.headers
   if (encoding !== undefined && encoding !== 'identity') throw refuse('unsupported_media_type')
-  if (length !== undefined && Number(length) > takes.maxBodyBytes) throw refuse('too_large')
-  const bytes = await collect(message, takes.maxBodyBytes)
+  if (length !== undefined && Number(length) > accepted.maxBodyBytes) throw refuse('too_large')
+  const bytes = await collect(message, accepted.maxBodyBytes)
   if (bytes.length === 0) return { body: undefined }
-  const mediaType = typed.exec(type ?? '')?.[1]?.toLowerCase()
-  if (mediaType === undefined || !takes.mediaTypes.includes(mediaType)) throw refuse('unsupported_media_type')
+  const mediaType = contentType.exec(type ?? '')?.[1]?.toLowerCase()
+  if (mediaType === undefined || !accepted.mediaTypes.includes(mediaType)) throw refuse('unsupported_media_type')
   return { body: mediaType === 'application/json' ? parseJson(bytes) : parseForm(bytes), mediaType }
 }
 
@@ -40,7 +40,7 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-/** Members of a form, each once (RFC 6749 section 3.2), as OAuth clients send it. */
+/** The members of a form of an OAuth client, each of which occurs once (RFC 6749 section 3.2). */
 function parseForm(bytes: Buffer): Record<string, string> {
   const form: Record<string, string> = Object.create(null)
   for (const [name, value] of parsePairs(bytes.toString('latin1'))) {
@@ -61,13 +61,13 @@ function collect(message: IncomingMessage, max: number): Promise<Buffer> {
         reject(refuse('too_large'))
       } else chunks.push(chunk)
     })
-    // The sender went away in the middle: its doing, not a fault of ours.
-    const onGone = (error?: Error): void => reject(error instanceof Refusal ? error : refuse('invalid_request'))
+    // The client closed the connection before the end of the body: a refusal, not a fault of the server.
+    const onClose = (error?: Error): void => reject(error instanceof Refusal ? error : refuse('invalid_request'))
     message.on('end', () => {
-      message.off('close', onGone)
+      message.off('close', onClose)
       const [first, second] = chunks
       resolve(first && !second ? first : Buffer.concat(chunks))
     })
-    message.on('error', onGone).on('close', onGone)
+    message.on('error', onClose).on('close', onClose)
   })
 }

@@ -1,6 +1,6 @@
 /**
  * The client certificate of a connection. A serial number is unique only under its issuer, and every CA under an upstream
- * root passes the handshake, so a certificate is known by its SHA-256 and by the key that signed it.
+ * root passes the handshake, so a certificate is identified by its SHA-256 and the key that signed it.
  */
 import { hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'

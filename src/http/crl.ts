@@ -6,7 +6,7 @@ import type { Read } from './route-kinds.ts'
 
 export type CrlRouteParts = {
   actions: { keys: Pick<KeyActions, 'crl'> }
-  /** Seconds for which readers may keep keys and bundle. */
+  /** Seconds for which clients may cache keys and bundle. */
   refresh: number
   now: () => Date
   snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh'>

@@ -1,6 +1,6 @@
 /**
- * Where a list goes on, as an opaque text that only this deployment can make. A cursor that was edited or has expired, or
- * that belongs to another caller, list or filter, is refused: nothing that a caller writes reaches a query.
+ * Cursors: a position in a list, as opaque text with a MAC. A cursor that was edited, has expired or belongs to another
+ * caller, list or filter is refused, so that no text of a caller reaches a query.
  */
 import { type KeyObject, createHmac, timingSafeEqual } from 'node:crypto'
 import { refuse } from '../errors.ts'
@@ -8,12 +8,12 @@ import type { Caller } from '../authorize/caller.ts'
 
 type Filters = Readonly<Record<string, unknown>>
 
-/** What a cursor is good for. */
+/** What a cursor is bound to. */
 export type CursorScope = { list: string; filters: Filters; caller: Caller; time: Date }
 
 const lifetimeSeconds = 3600
 
-function holderOf(caller: Caller): string {
+function callerName(caller: Caller): string {
   if (caller.kind === 'operator') return `operator ${caller.tokenId}`
   return caller.kind === 'session' ? `session ${caller.session.id}` : caller.kind
 }
@@ -21,14 +21,14 @@ function holderOf(caller: Caller): string {
 function seal(key: KeyObject, { list, filters, caller }: CursorScope, after: string, until: number): string {
   const members = Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))
   const mac = createHmac('sha256', key)
-    .update(JSON.stringify(['cursor', list, members, holderOf(caller), until, after]))
+    .update(JSON.stringify(['cursor', list, members, callerName(caller), until, after]))
     .digest('base64url')
   return `${Buffer.from(after).toString('base64url')}.${until}.${mac}`
 }
 
 const secondsOf = (time: Date): number => Math.floor(time.getTime() / 1000)
 
-/** @param after the key of the last row that was shown */
+/** @param after the key of the last row of the page */
 export const sealCursor = (key: KeyObject, scope: CursorScope, after: string): string =>
   seal(key, scope, after, secondsOf(scope.time) + lifetimeSeconds)
 
@@ -37,10 +37,10 @@ export function openCursor(key: KeyObject, scope: CursorScope, cursor: string): 
   const [text = '', expiry = ''] = cursor.split('.')
   const after = Buffer.from(text, 'base64url').toString()
   const until = Number(expiry)
-  // The canonical text is compared, so no other spelling of the same bytes passes.
+  // The texts are compared, so that a second spelling of the same bytes is refused.
   const expected = Buffer.from(seal(key, scope, after, until))
   const presented = Buffer.from(cursor)
-  const same = expected.length === presented.length && timingSafeEqual(expected, presented)
-  if (!same || until < secondsOf(scope.time)) throw refuse('bad_cursor')
+  const isAuthentic = expected.length === presented.length && timingSafeEqual(expected, presented)
+  if (!isAuthentic || until < secondsOf(scope.time)) throw refuse('bad_cursor')
   return after
 }

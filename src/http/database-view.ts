@@ -1,9 +1,10 @@
-/** Databases and leases as replies show them: never a credential. */
+/** The views of databases and leases, without credentials. */
 import type { NamedLease } from '../actions/leases/find.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { definitionOf } from '../secrets/databases/definition.ts'
 import { irrevocableAfter } from '../secrets/leases/revoke.ts'
 import type { DatabaseRow } from '../store/rows.ts'
+import { timeMember } from './times.ts'
 
 export const showDatabase = (row: DatabaseRow) => ({
   id: row.id,
@@ -26,7 +27,7 @@ export const showLease = ({ lease: row, database }: NamedLease) => ({
     attempts: row.attempts,
     irrevocable: row.attempts >= irrevocableAfter,
     ...(row.lastError !== undefined && { lastError: row.lastError }),
-    ...(row.nextAttemptAt && { nextAttemptAt: rfc3339(row.nextAttemptAt) }),
+    ...timeMember('nextAttemptAt', row.nextAttemptAt),
   }),
-  ...(row.endedAt && { endedAt: rfc3339(row.endedAt) }),
+  ...timeMember('endedAt', row.endedAt),
 })

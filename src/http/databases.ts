@@ -1,4 +1,4 @@
-/** Databases in which Purser creates roles for workloads. */
+/** Databases, in which Purser creates roles for workloads: register, check, replace, rotate their credential, remove. */
 import type { DatabaseActions } from '../actions/databases/databases.ts'
 import type { WrittenDatabase } from '../actions/databases/write.ts'
 import type { DatabaseRow } from '../store/rows.ts'

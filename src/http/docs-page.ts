@@ -1,6 +1,6 @@
 /**
- * `/docs`: openapi.yaml as one page for people, built at start. It runs nothing and loads nothing, so its policy allows
- * nothing but its own style, by hash (CSP Level 3 section 2.3.1).
+ * `/docs`: openapi.yaml as one HTML page, built at start. The page has no scripts and loads nothing, so its policy allows
+ * only its own style, by hash (CSP Level 3 section 2.3.1).
  */
 import { createHash } from 'node:crypto'
 import { type Node, isNode, nodes, targetOf } from './openapi-schemas.ts'
@@ -24,7 +24,7 @@ const escaped = (value: unknown): string =>
     (character) => entities[character] ?? '',
   )
 
-/** What stands in backticks is code; an empty line begins a paragraph. Nothing else of Markdown is read. */
+/** Of Markdown, only code in backticks and paragraphs are supported. */
 const inText = (value: unknown): string => escaped(value).replaceAll(/`([^`]+)`/g, '<code>$1</code>')
 const paragraphs = (value: unknown): string =>
   inText(value)
@@ -35,12 +35,12 @@ const paragraphs = (value: unknown): string =>
 
 const object = (value: unknown): Node => (isNode(value) ? value : {})
 
-/** @param document openapi.yaml as it is written, its references in place: they are the names that a page can show */
+/** @param document openapi.yaml with its references, whose names the page shows */
 export function createDocsPage(document: unknown): DocsPage {
   const { info, tags, paths } = object(document)
   const { title, version, description } = object(info)
-  /** What a reference names, or the thing itself. */
-  const real = (value: unknown): Node => {
+  /** The target of a reference, or the value itself. */
+  const resolved = (value: unknown): Node => {
     const { $ref: reference } = object(value)
     return object(typeof reference === 'string' ? targetOf(document, reference) : value)
   }
@@ -50,57 +50,57 @@ export function createDocsPage(document: unknown): DocsPage {
       .filter((method) => isNode(object(item)[method]))
       .map((method) => {
         const operation = object(object(item)[method])
-        const parameters = [...nodes(object(item)['parameters']), ...nodes(operation['parameters'])].map(real)
+        const parameters = [...nodes(object(item)['parameters']), ...nodes(operation['parameters'])].map(resolved)
         return { name: `${method.toUpperCase()} ${path}`, operation, parameters }
       }),
   )
   type Described = (typeof operations)[number]
 
-  /** `application/json: Attestor`, for each type that a body or reply may have. */
+  /** `application/json: Attestor`, for each media type of a body or reply. */
   const contents = (value: unknown): string =>
-    Object.entries(object(real(value)['content']))
+    Object.entries(object(resolved(value)['content']))
       .map(([type, media]) => `${escaped(type)}${schemaName(object(media)['schema'])}`)
       .join(', ')
 
   const facts = ({ operation, parameters }: Described): [string, string][] => {
     const { permission, action, limit } = object(operation['x-purser'])
-    const taken = parameters.map(
+    const parameterList = parameters.map(
       (parameter) => `${inText(`\`${String(parameter['name'])}\``)} (${escaped(parameter['in'])})`,
     )
     const replies = Object.entries(object(operation['responses'])).map(([status, reply]): [string, string] => {
       const body = contents(reply)
-      return [status, `${inText(real(reply)['description'])}${body && ` (${body})`}`]
+      return [status, `${inText(resolved(reply)['description'])}${body && ` (${body})`}`]
     })
     return [
       ['permission', escaped(permission)],
       ['recorded as', escaped(action)],
       ['limit', escaped(limit)],
-      ...(taken.length > 0 ? [['parameters', taken.join(', ')] as [string, string]] : []),
+      ...(parameterList.length > 0 ? [['parameters', parameterList.join(', ')] as [string, string]] : []),
       ...('requestBody' in operation ? [['body', contents(operation['requestBody'])] as [string, string]] : []),
       ...replies,
     ]
   }
 
   const section = (described: Described): string => {
-    const { operationId, summary, description: more } = described.operation
+    const { operationId, summary, description } = described.operation
     const list = facts(described).map(([name, text]) => `<dt>${escaped(name)}</dt><dd>${text}</dd>\n`)
     return `<section id="${escaped(operationId)}">
 <h3><code>${escaped(described.name)}</code></h3>
 <p>${inText(summary)}</p>
-${paragraphs(more)}<dl>
+${paragraphs(description)}<dl>
 ${list.join('')}</dl>
 </section>
 `
   }
 
   const groups = nodes(tags).map((tag) => {
-    const own = operations.filter(({ operation }) => [operation['tags']].flat().includes(tag['name']))
+    const tagged = operations.filter(({ operation }) => [operation['tags']].flat().includes(tag['name']))
     const head = `<h2 id="${escaped(tag['name'])}">${escaped(tag['name'])}</h2>\n<p>${inText(tag['description'])}</p>\n`
-    const links = own.map(
+    const links = tagged.map(
       ({ name, operation }) =>
         `<li><a href="#${escaped(operation['operationId'])}"><code>${escaped(name)}</code></a></li>\n`,
     )
-    return `${head}<ul>\n${links.join('')}</ul>\n${own.map(section).join('')}`
+    return `${head}<ul>\n${links.join('')}</ul>\n${tagged.map(section).join('')}`
   })
 
   const html = `<!doctype html>
@@ -118,7 +118,7 @@ ${groups.join('')}</html>
   return { bytes: Buffer.from(html), policy }
 }
 
-/** The name by which a schema is found in the document, or its plain type. */
+/** The name of a referenced schema, or the type of an inline one. */
 function schemaName(schema: unknown): string {
   const { $ref: reference, type } = object(schema)
   if (typeof reference === 'string') return `: <code>${escaped(reference.slice(reference.lastIndexOf('/') + 1))}</code>`

@@ -1,4 +1,4 @@
-/** An explanation for people: the outcome in members and in words, and what to do next. */
+/** The view of an explanation: the outcome as members and in words, and what to do next. */
 import type { Explained } from '../actions/workloads/explain.ts'
 import { adviceFor } from '../authorize/advice.ts'
 import type { Considered } from '../authorize/explain.ts'
@@ -34,7 +34,7 @@ function showRefused(explained: Refused) {
     next:
       grantedSinceBy === undefined
         ? ((isUnmatched ? adviceToMatchIds(entries) : undefined) ?? adviceFor(reason))
-        : `let it ask again: the entry ${grantedSinceBy} was changed since, and grants it`,
+        : `let the workload retry: the entry ${grantedSinceBy} has changed since and grants the request`,
     ...showCaller(explained),
     entries,
   }
@@ -48,7 +48,7 @@ function showGranted(explained: Granted) {
     outcome,
     detail: sentences([
       `The workload entry ${name} matches, and the caller is ${grant.spiffeId}`,
-      countedProof ? 'Whether the proof is used up already is judged when it is presented' : undefined,
+      countedProof ? 'The proof is single-use: whether it was used before is checked when it is presented' : undefined,
     ]),
     ...showCaller(explained),
     entries,
@@ -61,7 +61,7 @@ function showGranted(explained: Granted) {
   }
 }
 
-/** The facts that the log keeps beside the reason: which claim, which rule. */
+/** The facts that the log has beside the reason, such as the claim or the rule. */
 function facts(explanation: Record<string, unknown> | undefined): string | undefined {
   const { errors, ...others } = explanation ?? {}
   const parts = [
@@ -84,14 +84,14 @@ const problems = (errors: unknown): string[] =>
 function nearest(entries: Considered[], more: number): string {
   const entry = entries.find(({ conditions }) => conditions.some(subjectWithIds)) ?? entries[0]
   if (!entry) return 'This attestor has no entry yet'
-  if (entry.matched) return `It matches ${entry.workload.name}, and named another`
+  if (entry.matched) return `The entry ${entry.workload.name} matches, but the request named another`
   const failed = entry.conditions.filter((condition) => !condition.ok)
   const differences = failed.map((condition) => {
     const { key, wanted, found } = condition
     const hint = subjectWithIds(condition) ? ' (the entry matches by name, the token has ids)' : ''
     return `${key} is ${words(found)} and not ${words(wanted)}${hint}`
   })
-  const others = more > 0 ? `; ${more} further entries are not shown` : ''
+  const others = more > 0 ? `; ${more} more entries are not shown` : ''
   return `Nearest is ${entry.workload.name}: ${differences.join(', ')}${others}`
 }
 
@@ -115,7 +115,7 @@ function adviceToMatchIds(entries: Considered[]): string | undefined {
 
 const words = (value: string | string[] | undefined): string =>
   value === undefined
-    ? 'not known'
+    ? 'unknown'
     : [value]
         .flat()
         .map((item) => JSON.stringify(item))

@@ -1,12 +1,12 @@
-/** What must hold of a message before its path is looked at (RFC 9112): one reading of where it ends, and few headers. */
+/** Checks of a message before its path is read (RFC 9112): its end is unambiguous, and its headers are few. */
 import type { IncomingMessage } from 'node:http'
 import type { RefusalCode } from '../errors.ts'
 
 const maxHeaders = 100
 
 /**
- * A body in chunks is refused (RFC 9112 section 6.3 allows 411): Node's parser takes chunk extensions, which
- * intermediaries read in different ways, and offers no switch against them.
+ * A chunked body is refused (RFC 9112 section 6.3 allows 411): Node's parser accepts chunk extensions, which
+ * intermediaries interpret differently, and has no option to refuse them.
  */
 export function faultOfFraming({ headers, rawHeaders, httpVersionMinor }: IncomingMessage): RefusalCode | undefined {
   if (headers['transfer-encoding'] !== undefined) return 'length_required'

@@ -6,12 +6,12 @@ import type { ChangeState } from './route-kinds.ts'
 
 export type { IdempotencyParts } from '../actions/idempotency.ts'
 
-/** The live resource of that id as a reply shows it, or the promise of it; nothing once it is gone. */
+/** The view of the live resource with an id; undefined once it is deleted. */
 export type Again = (id: string, snapshot: Snapshot, now: Date) => unknown
 
 /**
- * Wraps the handler of a change.
- * @param again answers a repeat; without it the reply showed something once, and a repeat is 409
+ * Wraps the handler of a change, so that a repeated request changes nothing.
+ * @param again the body of the reply to a repeat. Without it a repeat is 409: the first reply had a value that is shown once
  */
 export function idempotent(parts: IdempotencyParts, handler: ChangeState, again?: Again): ChangeState {
   return async (request, tx, snapshot) => {

@@ -1,4 +1,4 @@
-/** A key as operators see it: where it is in its life, and all of it that is public. */
+/** The view of a key: its state and its public parts. */
 import { originOf } from '../audit/log.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { isRequested, isUpstream, logVkey, signingKey } from '../keys/keys.ts'
@@ -6,6 +6,7 @@ import { endless } from '../keys/lifetimes.ts'
 import type { WrappingKey } from '../store/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { timeMember } from './times.ts'
 
 export type KeyView = {
   id: string
@@ -23,9 +24,8 @@ function stateOf(row: KeyRow, snapshot: Pick<Snapshot, 'keys'>, now: Date): KeyV
   return signingKey(snapshot, row.kind, now)?.id === row.id ? 'active' : 'retiring'
 }
 
-/** Times that say "until something ends it" are left out. */
-const when = (name: 'activeAt' | 'retireAt' | 'goneAt', time: Date): Record<string, string> =>
-  time < endless ? { [name]: rfc3339(time) } : {}
+/** A time that means "without an end" is left out. */
+const limited = (time: Date): Date | undefined => (time < endless ? time : undefined)
 
 export function showKey(row: KeyRow, snapshot: Pick<Snapshot, 'keys' | 'trustDomain'>, now: Date): KeyView {
   const { id, kind, algorithm, issuerKeyId, chain, epoch, withdrawnAt } = row
@@ -38,16 +38,16 @@ export function showKey(row: KeyRow, snapshot: Pick<Snapshot, 'keys' | 'trustDom
     ...(chain !== undefined && { certificateChain: chain }),
     ...(kind === 'log' && epoch !== undefined && { epoch, vkey: logVkey(row, originOf(snapshot.trustDomain, epoch)) }),
     createdAt: rfc3339(row.createdAt),
-    ...when('activeAt', row.activeAt),
-    ...when('retireAt', row.retireAt),
-    ...when('goneAt', row.goneAt),
-    ...(withdrawnAt && { withdrawnAt: rfc3339(withdrawnAt) }),
+    ...timeMember('activeAt', limited(row.activeAt)),
+    ...timeMember('retireAt', limited(row.retireAt)),
+    ...timeMember('goneAt', limited(row.goneAt)),
+    ...timeMember('withdrawnAt', withdrawnAt),
   }
 }
 
 /**
- * @param current the id of the wrapping key in use
- * @param values how many values' data keys it wraps now
+ * @param current the id of the wrapping key that is in use
+ * @param values the number of values whose data keys it wraps
  */
 export const showWrappingKey = (row: WrappingKey, current: string, values?: number): KeyView => ({
   id: row.id,

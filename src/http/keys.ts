@@ -1,4 +1,4 @@
-/** The life of keys, as operators steer it: list, rotate, withdraw, and take an issuing certificate from an upstream CA. */
+/** Keys: list, rotate, withdraw, and import an issuing certificate of an upstream CA. */
 import type { KeyActions } from '../actions/keys/keys.ts'
 import { refuse } from '../errors.ts'
 import type { KeyChanges } from '../keys/rotate.ts'
@@ -63,7 +63,7 @@ export function createKeyRoutes(
   }
 }
 
-/** Shows keys that changed: their states follow from the new rows, which the snapshot does not hold yet. */
+/** Shows keys that a change wrote. Their states follow from the new rows, which the snapshot does not have yet. */
 function showAmong(rows: readonly KeyRow[], { trustDomain }: Snapshot, now: Date): (row: KeyRow) => KeyView {
   const keys = new Map(rows.map((row) => [row.id, row]))
   return (row) => showKey(row, { keys, trustDomain }, now)

@@ -1,4 +1,4 @@
-/** Leases: listed, renewed by the session that holds them, revoked by it or by an operator, abandoned. */
+/** Leases: list, renew by the session that holds the lease, revoke by that session or an operator, abandon. */
 import type { NamedLease } from '../actions/leases/find.ts'
 import type { LeaseActions } from '../actions/leases/leases.ts'
 import { showLease } from './database-view.ts'

@@ -1,21 +1,21 @@
 /**
- * Limits of the hot path, before anything is parsed, verified or recorded: strangers buy neither processor time nor
- * leaves of the log without limit. In memory, divided by workers; those of login and bootstrap are in Postgres.
+ * Rate limits, checked before a request is parsed, verified or recorded: they bound the processor time and the log entries
+ * that anonymous callers can use. They are in memory and divided by the workers; the limit of bootstrap is in Postgres.
  */
 import { addressPrefix } from './address-prefix.ts'
 import { type ProofLimits, createProofLimits } from './proof-limits.ts'
 import { createBuckets } from './token-buckets.ts'
 import { type Allowance, type Summaries, createSummaries } from './refusal-summaries.ts'
 
-/** What a route names: proofs, calls with a credential, or what anyone may read. `none` is for health checks. */
+/** The limit of a route: for proofs, for calls with a credential, for public data, or none (health checks). */
 export type LimitKind = 'attest' | 'api' | 'public' | 'none'
 
 /** For all workers together. */
 export type Rates = Allowance & {
-  /** From one address: `attest` and `api` each. */
+  /** Of one address, for `attest` and for `api`. */
   addressPerSecond: number
   publicPerSecond: number
-  /** Proofs of one attestor that fail (proof-limits.ts). */
+  /** Failed proofs of one attestor (proof-limits.ts). */
   attestorPerSecond: number
   burstSeconds: number
 }
@@ -24,18 +24,16 @@ type Verdict = { ok: true } | { ok: false; retryAfterSeconds: number }
 
 export type Limits = Summaries &
   Pick<ProofLimits, 'admitProof'> & {
-    /** At the door, before the body is read. */
+    /** Called before the body is read. */
     take(caller: { kind: LimitKind; address: string | undefined }): Verdict
   }
 
-const mostAddresses = 50_000
+const maxAddresses = 50_000
 
-/**
- * @param parts.now wall clock, milliseconds
- */
+/** @param parts.now wall clock, milliseconds */
 export function createLimits(parts: { limits: Rates; workers: number; now: () => number }): Limits {
   const { limits, workers, now } = parts
-  const rate = (perSecond: number, max = mostAddresses) =>
+  const rate = (perSecond: number, max = maxAddresses) =>
     createBuckets({ perSecond: perSecond / workers, burst: (perSecond / workers) * limits.burstSeconds, max }, now)
 
   const byAddress = {
@@ -44,10 +42,7 @@ export function createLimits(parts: { limits: Rates; workers: number; now: () =>
     public: rate(limits.publicPerSecond),
   }
   const perWorker = limits.attestorPerSecond / workers
-  const proofs = createProofLimits(
-    { perSecond: perWorker, burst: perWorker * limits.burstSeconds, maxAddresses: mostAddresses },
-    now,
-  )
+  const proofs = createProofLimits({ perSecond: perWorker, burst: perWorker * limits.burstSeconds, maxAddresses }, now)
   const summaries = createSummaries({ limits, workers, now })
 
   return {

@@ -1,4 +1,4 @@
-/** Pages of what is held in memory. Everything but `limit` and `cursor` in the query is a filter of the list. */
+/** Pages of lists. Query parameters other than `limit` and `cursor` are filters. */
 import type { Keys } from '../keys/keys.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { openCursor, sealCursor } from './cursors.ts'
@@ -7,11 +7,11 @@ import { type ApiRequest, type Reply, json } from './request.ts'
 export type ListParts = { keys: Pick<Keys, 'signing'> }
 
 type Listed<T> = {
-  /** Which list it is: a cursor of another is refused. */
+  /** The name of the list. A cursor of another list is refused. */
   list: string
-  /** All of them, or the next `max` after a key, in order. */
+  /** All rows, or a function that reads the next `max` rows after a key, in order. */
   rows: Iterable<T> | ((after: string | undefined, max: number) => Promise<readonly T[]>)
-  /** What the rows are ordered by, each its own. */
+  /** A unique key, by which the rows are ordered. */
   keyOf: (row: T) => string
   show: (row: T) => unknown
 }

@@ -1,4 +1,4 @@
-/** The public log (its heads, its hashes by tile and the keys that sign it), and what operators do with it. */
+/** The public log (checkpoints, tiles, log keys), and its redaction and opening by operators. */
 import type { LogActions } from '../actions/log/log.ts'
 import { logKeysOf } from '../audit/log-keys.ts'
 import { publicHeaders } from './public.ts'
@@ -8,7 +8,7 @@ import type { ChangeState, Read } from './route-kinds.ts'
 
 export type LogRouteParts = {
   actions: { log: LogActions }
-  /** Seconds for which readers may keep the list of keys. */
+  /** Seconds for which clients may cache the list of keys. */
   refresh: number
 }
 

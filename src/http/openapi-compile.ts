@@ -1,15 +1,15 @@
-/** Ajv, set up once: strict about the schemas, never changing a value, and saying everything that is wrong with it. */
+/** Configures Ajv: schemas are strict, values are never changed, and all errors are reported. */
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { ErrorObject } from 'ajv/dist/2020.js'
 import type { Node } from './openapi-schemas.ts'
 
-/** A compiled schema: its errors, none when the value is valid. */
+/** A compiled schema. Returns the errors of a value. */
 export type Check = (value: unknown) => readonly ErrorObject[]
 
 export function createCompiler(): (schema: Node) => Check {
   const ajv = new Ajv2020({
     strict: true,
-    // `bound` moves keywords away from their `type` and `oneOf` names members without it; a test is strict about these, too.
+    // Off: `bound` separates keywords from their `type`, and `oneOf` lists members without one. A test sets both.
     strictTypes: false,
     strictRequired: false,
     allErrors: true,

@@ -1,4 +1,4 @@
-/** One operation of `openapi.yaml`: what its `x-purser` says, and its validators, each compiled at its first use. */
+/** One operation of `openapi.yaml`: the members of its `x-purser`, and its validators, each compiled at its first use. */
 import type { Check } from './openapi-compile.ts'
 import type { operations } from './openapi.generated.ts'
 import { createParameters } from './openapi-parameters.ts'
@@ -14,11 +14,11 @@ type ParametersOf<Id extends OperationId, Place extends 'path' | 'query'> = NonN
   operations[Id]['parameters'][Place]
 >
 
-/** What the parameters say, as their schemas have them. */
+/** The values of the parameters, with the types of their schemas. */
 type Values<Id extends OperationId = OperationId> = {
   path: ParametersOf<Id, 'path'>
   query: ParametersOf<Id, 'query'>
-  /** A revision, 0 to create. Missing where `takes.ifMatch`: the route answers 428. */
+  /** A revision; 0 to create. The route answers 428 if it is required and missing. */
   ifMatch?: number
   idempotencyKey?: string
   reason?: string
@@ -30,27 +30,27 @@ type Parsed<Id extends OperationId = OperationId> =
 
 export type Operation<Id extends OperationId = OperationId> = {
   operationId: Id
-  /** In capitals. */
+  /** In upper case. */
   method: string
   /** As in the document: `/api/v1/workloads/{name}:disable`. */
   path: string
-  /** The path parameters that may hold slashes. */
+  /** The path parameters that may contain slashes. */
   manySegments: readonly string[]
   permission: string
   /** An action of the log, or `none`. */
   action: string
   limit: string
-  /** Bytes; 0 where there is no body. */
+  /** Bytes; 0 if the operation has no body. */
   maxBodyBytes: number
-  /** What the body may be; empty where there is none. */
+  /** Of the body; empty if the operation has none. */
   mediaTypes: readonly string[]
-  /** Which of the conventional headers it takes; any other operation ignores them. */
+  /** The conventional headers that the operation reads. Other operations ignore them. */
   takes: { ifMatch: boolean; idempotencyKey: boolean; reason: boolean }
-  /** Judges a parsed body, `undefined` where none was sent. At most 20 problems. */
+  /** Validates a parsed body, which is `undefined` if none was sent. At most 20 problems. */
   validateBody(value: unknown, mediaType?: string): ValidationProblem[]
-  /** Reads copies of what Express and Node hand over. Either values or problems, 20 at most. */
+  /** Validates copies of the parameters from Express and Node. At most 20 problems. */
   validateParams(presented: { path?: Presented; query?: Presented; headers?: Presented }): Parsed<Id>
-  /** For tests: judges a JSON reply, and refuses members that the document doesn't list. */
+  /** For tests: validates a JSON reply, and refuses members that the document does not list. */
   validateReply(status: number, value: unknown): ValidationProblem[]
 }
 
@@ -78,9 +78,9 @@ export function createOperation({ path, method, operationId, operation, shared, 
     ]),
   )
   const read = lazy(() => {
-    const of = (place: 'path' | 'query' | 'header'): Parameters =>
+    const parametersIn = (place: 'path' | 'query' | 'header'): Parameters =>
       createParameters(place, parameters, (schema) => compile(bound(schema)))
-    return { path: of('path'), query: of('query'), header: of('header') }
+    return { path: parametersIn('path'), query: parametersIn('query'), header: parametersIn('header') }
   })
   const takes = (header: string): boolean =>
     parameters.some((parameter) => parameter['in'] === 'header' && parameter['name'] === header)
@@ -110,7 +110,7 @@ export function createOperation({ path, method, operationId, operation, shared, 
       const inHeader = read().header.read(presented.headers ?? {})
       const values = { path: inPath.values, query: inQuery.values, ...conventional(inHeader.values) }
       const problems = [...inPath.problems, ...inQuery.problems, ...inHeader.problems].slice(0, 20)
-      return hold(values, problems) ? { values, problems: [] } : { values: undefined, problems }
+      return isValid(values, problems) ? { values, problems: [] } : { values: undefined, problems }
     },
     validateReply(status, value) {
       const check = replies.get(String(status)) ?? replies.get('default')
@@ -120,8 +120,8 @@ export function createOperation({ path, method, operationId, operation, shared, 
   }
 }
 
-/** The generated types say of values what the document's validators have just found no fault with. */
-const hold = (values: object, problems: readonly ValidationProblem[]): values is Values =>
+/** The validators of the document accepted the values, so they have the generated types. */
+const isValid = (values: object, problems: readonly ValidationProblem[]): values is Values =>
   'path' in values && problems.length === 0
 
 const ifMatch = 'If-Match'
@@ -146,14 +146,14 @@ const node = (value: unknown): Node => (isNode(value) ? value : {})
 
 const fault = (detail: string): ValidationProblem => ({ pointer: '', detail })
 
-/** Of a reply's media types, the one that is JSON. */
+/** The schema of the JSON media type of a reply. */
 function jsonSchema(reply: Node): Node {
   const json = Object.entries(node(reply['content'])).find(([type]) => /^application\/(?:problem\+)?json$/.test(type))
   if (!json) throw new Error('openapi.yaml has no JSON for this reply')
   return node(node(json[1])['schema'])
 }
 
-function lazy<T>(make: () => T): () => T {
+function lazy<T>(create: () => T): () => T {
   let cached: { value: T } | undefined
-  return () => (cached ??= { value: make() }).value
+  return () => (cached ??= { value: create() }).value
 }

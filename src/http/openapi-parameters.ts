@@ -1,4 +1,4 @@
-/** Path, query and header parameters, which arrive as text: read as what the document says, on copies. */
+/** Converts path, query and header parameters from text to the types of the document. */
 import { isUtf8 } from 'node:buffer'
 import type { Check } from './openapi-compile.ts'
 import { isNode } from './openapi-schemas.ts'
@@ -14,14 +14,14 @@ export type Parameters = {
 }
 
 /**
- * The parameters of one place. In a query, unknown ones are refused; in headers they are none of our business.
- * A whole number is decimal digits and nothing else: Ajv's own coercion would read `1e3`, `0x10` and ` 5 `.
+ * The parameters of one place. Unknown query parameters are refused; unknown headers are ignored. An integer has decimal
+ * digits only: Ajv's coercion would accept `1e3`, `0x10` and ` 5 `.
  */
 export function createParameters(place: Place, all: readonly Node[], compile: (schema: Node) => Check): Parameters {
-  const mine = all.filter((parameter) => parameter['in'] === place)
-  const schemas = mine.map((parameter) => ({
+  const placed = all.filter((parameter) => parameter['in'] === place)
+  const schemas = placed.map((parameter) => ({
     name: String(parameter['name']),
-    // Whether a header is missing is the route's question: for If-Match the answer is 428.
+    // The route checks required headers: it answers 428 if If-Match is missing.
     required: parameter['required'] === true && place !== 'header',
     many: parameter['x-segments'] === 'many',
     repeated: isNode(parameter['schema']) && parameter['schema']['type'] === 'array',
@@ -43,7 +43,7 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
         return { values, problems }
       if (place === 'query') Object.assign(values, presented)
       for (const { name, many, repeated, schema } of schemasByName.values()) {
-        const text = place === 'header' ? header(presented[name.toLowerCase()]) : own(presented, name)
+        const text = place === 'header' ? header(presented[name.toLowerCase()]) : ownMember(presented, name)
         const joined = many && Array.isArray(text) ? text.join('/') : text
         if (repeated) {
           if (joined !== undefined) values[name] = Array.isArray(joined) ? joined : [joined]
@@ -53,14 +53,14 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
         } else if (joined !== undefined) values[name] = coerce(schema, joined)
         else if (schema['default'] !== undefined) values[name] = schema['default']
       }
-      const failed = problemsOf(check(values), `/${place}`)
-      problems.push(...failed.filter((problem) => !problems.some((earlier) => earlier.pointer === problem.pointer)))
+      const failures = problemsOf(check(values), `/${place}`)
+      problems.push(...failures.filter((problem) => !problems.some((earlier) => earlier.pointer === problem.pointer)))
       return { values, problems }
     },
   }
 }
 
-const own = (presented: Presented, name: string): unknown =>
+const ownMember = (presented: Presented, name: string): unknown =>
   Object.hasOwn(presented, name) ? presented[name] : undefined
 
 function coerce(schema: Node, text: unknown): unknown {
@@ -70,7 +70,7 @@ function coerce(schema: Node, text: unknown): unknown {
   return text
 }
 
-/** Node reads header bytes as Latin-1; a client that sent UTF-8 meant it. */
+/** Node decodes headers as Latin-1. Bytes that are valid UTF-8 are decoded as UTF-8. */
 function header(value: unknown): unknown {
   if (typeof value !== 'string') return value
   const bytes = Buffer.from(value, 'latin1')

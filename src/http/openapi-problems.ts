@@ -1,15 +1,15 @@
-/** Ajv's errors as the problems that a caller is shown: where, and in plain words what is wanted. Never the value. */
+/** Converts Ajv's errors to problems for the caller: a pointer, and the expected form in words. They never contain the value. */
 import type { ErrorObject } from 'ajv/dist/2020.js'
 import type { Problem } from '../errors.ts'
 import { masked } from '../telemetry/mask.ts'
 import { isNode, list } from './openapi-schemas.ts'
 
-/** One fault: a JSON pointer (RFC 6901) and words that never echo the value; a name that looks like a token or a value is masked. */
+/** A JSON pointer (RFC 6901) and the problem in words. A name that looks like a token or a value is masked. */
 export type ValidationProblem = Problem
 
 const max = 20
 const maxPointerLength = 256
-/** The member by which the forms of a union tell themselves apart. */
+/** The member that distinguishes the forms of a union. */
 const tag = 'kind'
 
 /**
@@ -18,45 +18,45 @@ const tag = 'kind'
  * @returns at most 20
  */
 export function problemsOf(errors: readonly ErrorObject[], prefix = ''): ValidationProblem[] {
-  const found = new Map<string, ValidationProblem>()
-  const kept = settleUnions(errors)
-  const wrongType = new Set(kept.filter((error) => error.keyword === 'type').map((error) => error.instancePath))
-  for (const error of kept) {
-    if (found.size === max) break
-    // What has the wrong type has everything else wrong, too.
+  const problems = new Map<string, ValidationProblem>()
+  const relevant = settleUnions(errors)
+  const wrongType = new Set(relevant.filter((error) => error.keyword === 'type').map((error) => error.instancePath))
+  for (const error of relevant) {
+    if (problems.size === max) break
+    // Further errors of a value with a wrong type add nothing.
     if (error.keyword !== 'type' && wrongType.has(error.instancePath) && !error.propertyName) continue
-    // These two only say that an inner error exists.
+    // These only say that an inner error exists.
     if (error.keyword === 'if' || error.keyword === 'propertyNames') continue
     const problem = { pointer: masked(cut(withoutValues(prefix + pointer(error)))), detail: words(error) }
-    found.set(`${problem.pointer} ${problem.detail}`, problem)
+    problems.set(`${problem.pointer} ${problem.detail}`, problem)
   }
-  return [...found.values()]
+  return [...problems.values()]
 }
 
-/** Of a failed union: the errors of the form that was evidently meant, or one error for the union as a whole. */
+/** Reduces the errors of a failed union to those of the form that was evidently meant, or to one error of the union. */
 function settleUnions(errors: readonly ErrorObject[]): ErrorObject[] {
-  const kept = new Set(errors)
-  const instead = new Map<ErrorObject, ErrorObject>()
-  // Ajv reports a union right after its forms, so from the end the outer ones come first.
+  const remaining = new Set(errors)
+  const replacements = new Map<ErrorObject, ErrorObject>()
+  // Ajv reports a union right after its forms. Backwards, outer unions come before inner ones.
   for (let n = errors.length - 1; n >= 0; n--) {
     const union = errors[n]
-    if (!union || !isUnion(union) || !kept.has(union)) continue
-    const inside = errorsInside(errors, n, union).filter((error) => kept.has(error))
+    if (!union || !isUnion(union) || !remaining.has(union)) continue
+    const inside = errorsInside(errors, n, union).filter((error) => remaining.has(error))
     const forms = byForm(inside, union)
-    const meant = forms.filter((form) => form.length > 0 && !form.some((error) => excludes(error, union)))
-    const clear = meant.length === 1 && forms.every((form) => form.length > 0)
-    const shared = clear ? undefined : sharedFault(forms, union)
-    const show = new Set(clear ? meant[0] : [])
-    for (const error of inside) if (!show.has(error)) kept.delete(error)
-    if (shared) instead.set(union, shared)
-    else if (clear) kept.delete(union)
+    const candidates = forms.filter((form) => form.length > 0 && !form.some((error) => excludes(error, union)))
+    const isClear = candidates.length === 1 && forms.every((form) => form.length > 0)
+    const shared = isClear ? undefined : sharedFault(forms, union)
+    const shown = new Set(isClear ? candidates[0] : [])
+    for (const error of inside) if (!shown.has(error)) remaining.delete(error)
+    if (shared) replacements.set(union, shared)
+    else if (isClear) remaining.delete(union)
   }
-  return errors.flatMap((error) => (kept.has(error) ? (instead.get(error) ?? error) : []))
+  return errors.flatMap((error) => (remaining.has(error) ? (replacements.get(error) ?? error) : []))
 }
 
 const isUnion = (error: ErrorObject): boolean => error.keyword === 'oneOf' || error.keyword === 'anyOf'
 
-/** The errors of a union's forms, which stand right before its own. */
+/** The errors of a union's forms, which precede its own. */
 function errorsInside(errors: readonly ErrorObject[], end: number, union: ErrorObject): ErrorObject[] {
   let start = end
   while (start > 0 && isInside(errors[start - 1], union)) start--
@@ -75,7 +75,7 @@ function byForm(errors: readonly ErrorObject[], union: ErrorObject): ErrorObject
   return forms
 }
 
-/** Whether an error says that another form of the union is meant: another type, or another tag. */
+/** Whether an error shows that another form of the union is meant: another type, or another tag. */
 const excludes = (error: ErrorObject, union: ErrorObject): boolean =>
   isTypeFault(error, union) || isTagFault(error, union)
 
@@ -85,11 +85,11 @@ const isTypeFault = (error: ErrorObject, union: ErrorObject): boolean =>
 const isTagFault = (error: ErrorObject, union: ErrorObject): boolean =>
   error.instancePath === `${union.instancePath}/${tag}` && error.keyword === 'const'
 
-/** One error where each form has one of the same kind: the tag is missing, it names no form, or the type is no form's. */
+/** One error for errors that all forms share: the tag is missing, the tag is unknown, or no form has the type. */
 function sharedFault(forms: readonly ErrorObject[][], union: ErrorObject): ErrorObject | undefined {
   const inEach = (isFault: (error: ErrorObject) => boolean): ErrorObject[] => {
-    const found = forms.flatMap((form) => form.find(isFault) ?? [])
-    return found.length === forms.length ? found : []
+    const faults = forms.flatMap((form) => form.find(isFault) ?? [])
+    return faults.length === forms.length ? faults : []
   }
   const missing = inEach((error) => error.params['missingProperty'] === tag)
   if (missing[0]) return missing[0]
@@ -111,7 +111,7 @@ function pointer(error: ErrorObject): string {
 const cut = (text: string): string =>
   text.length <= maxPointerLength ? text : `${text.slice(0, maxPointerLength).toWellFormed()}…`
 
-/** A long run of letters and digits together is no name of a member, but a value that was put where a name belongs. */
+/** A long run of letters and digits is not the name of a member, but a value in the place of a name. */
 const withoutValues = (text: string): string =>
   text.replaceAll(/[A-Za-z0-9+=_-]{16,}/g, (run) => (/[0-9]/.test(run) && /[A-Za-z]/.test(run) ? '[masked]' : run))
 

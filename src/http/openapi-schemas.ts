@@ -1,4 +1,4 @@
-/** `openapi.yaml` in memory: its references inlined, and its schemas changed to fail cheaply and, for tests, closed. */
+/** The schemas of `openapi.yaml`: resolves references, bounds the work on oversized values, and for tests closes objects. */
 
 /** A JSON object of the document. */
 export type Node = { readonly [name: string]: unknown }
@@ -7,20 +7,20 @@ export const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
- * Copies a document with each `$ref` replaced by what it names; members beside a `$ref` win over the target's (OpenAPI
- * 3.1 allows them in schemas). One target becomes one object, however often it is named.
+ * Copies a document with each `$ref` replaced by its target. Members beside a `$ref` override those of the target (OpenAPI
+ * 3.1 allows them in schemas). All references to one target share one object.
  * @throws Error when a reference leads nowhere, outside the document, or in a circle
  */
 export function inline(document: unknown): unknown {
-  const done = new Map<string, unknown>()
-  const open = new Set<string>()
+  const resolved = new Map<string, unknown>()
+  const resolving = new Set<string>()
   const follow = (reference: string): unknown => {
-    if (done.has(reference)) return done.get(reference)
-    if (open.has(reference)) throw new Error(`${reference} leads in a circle`)
-    open.add(reference)
+    if (resolved.has(reference)) return resolved.get(reference)
+    if (resolving.has(reference)) throw new Error(`${reference} leads in a circle`)
+    resolving.add(reference)
     const target = copy(targetOf(document, reference))
-    open.delete(reference)
-    done.set(reference, target)
+    resolving.delete(reference)
+    resolved.set(reference, target)
     return target
   }
   const copy = (value: unknown): unknown => {
@@ -34,7 +34,7 @@ export function inline(document: unknown): unknown {
   return copy(document)
 }
 
-/** What a local reference names (RFC 6901 section 6, without percent-encoding). */
+/** The target of a local reference (RFC 6901 section 6, without percent-encoding). */
 export function targetOf(document: unknown, reference: string): unknown {
   if (!reference.startsWith('#/')) throw new Error(`${reference} is not inside the document`)
   let at = document
@@ -46,7 +46,7 @@ export function targetOf(document: unknown, reference: string): unknown {
   return at
 }
 
-/** A limit, its opposite, and what looks inside. */
+/** A limit, its opposite, and the keywords that inspect the content. */
 const guards = [
   ['maxItems', 'minItems', ['items', 'uniqueItems']],
   ['maxProperties', 'minProperties', ['propertyNames', 'additionalProperties']],
@@ -54,8 +54,8 @@ const guards = [
 ] as const
 
 /**
- * The same schema, where what is too large is not looked into: with all errors wanted, Ajv would judge each of a million
- * items although `maxItems` has failed already.
+ * Changes a schema so that the content of an oversized value is not inspected. With `allErrors`, Ajv would otherwise
+ * validate each of a million items after `maxItems` has failed.
  */
 export function bound(schema: Node): Node {
   const result: Record<string, unknown> = { ...mapSchemas(schema, bound) }
@@ -66,20 +66,20 @@ export function bound(schema: Node): Node {
     if (typeof limit !== 'number' || inside.length === 0) continue
     // additionalProperties closes the schema against the properties beside it, so both stay together.
     if (inside.some((keyword) => keyword === 'additionalProperties') && 'properties' in result) continue
-    const looks = Object.fromEntries(inside.map((keyword) => [keyword, result[keyword]]))
-    conditions.push({ if: { [min]: limit + 1 }, else: looks })
+    const inspection = Object.fromEntries(inside.map((keyword) => [keyword, result[keyword]]))
+    conditions.push({ if: { [min]: limit + 1 }, else: inspection })
     for (const keyword of inside) delete result[keyword]
   }
   return conditions.length === 0 ? result : { ...result, allOf: [...list(result['allOf']), ...conditions] }
 }
 
-/** The same schema, where objects that list members have no others: replies are open in the contract, not in our tests. */
+/** Changes a schema so that objects have only the listed members. For tests: clients accept further members of a reply. */
 export function close(schema: Node): Node {
   const inner = mapSchemas(schema, close)
   return 'properties' in inner && !('additionalProperties' in inner) ? { ...inner, additionalProperties: false } : inner
 }
 
-/** Applies a function to each schema directly inside one. */
+/** Applies a function to each schema directly inside a schema. */
 function mapSchemas(schema: Node, change: (inner: Node) => Node): Node {
   const changed = (value: unknown): unknown => (isNode(value) ? change(value) : value)
   const result: Record<string, unknown> = { ...schema }

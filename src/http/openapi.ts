@@ -1,4 +1,4 @@
-/** `openapi.yaml`: read once, served as it is, and what every request is judged by. */
+/** `openapi.yaml`: read once and served unchanged. Every request is validated against it. */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
@@ -12,7 +12,7 @@ export type { Operation, OperationId } from './openapi-operation.ts'
 export type OpenApi = {
   /** The document as it is served. */
   text: string
-  /** The same, parsed, its references in place. */
+  /** Parsed, with its references. */
   written: unknown
   operations: readonly Operation[]
   operation<Id extends OperationId>(operationId: Id): Operation<Id>
@@ -56,7 +56,7 @@ export function readOpenApi(file: string): OpenApi {
   }
 }
 
-/** The generated types name every operation of the document; a test holds the two together. */
+/** The generated types name every operation of the document; a test compares the two. */
 const isOperationId = (name: unknown): name is OperationId => typeof name === 'string'
 
 const isOperation = <Id extends OperationId>(operation: Operation, operationId: Id): operation is Operation<Id> =>

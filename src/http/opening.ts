@@ -1,4 +1,4 @@
-/** What is known of a request before anything is decided: an id of our own, a time, and where it comes from. */
+/** Opens the log entry of a request: request id, time and source. The caller is not identified yet. */
 import type { IncomingMessage } from 'node:http'
 import { type Action, cut } from '../audit/entry.ts'
 import type { Opening } from '../audit/seal.ts'
@@ -7,7 +7,7 @@ import { newId } from '../names/id.ts'
 export type OpeningParts = {
   now: () => Date
   randomBytes: (size: number) => Buffer
-  /** The caller's address, behind proxies that are trusted. */
+  /** The caller's address, also behind trusted proxies. */
   addressOf: (message: IncomingMessage) => string
 }
 

@@ -1,4 +1,4 @@
-/** For those who run the server: alive, ready, measured, described. */
+/** Routes for the operation of the server: health, readiness, metrics, API description. */
 import { type DoubtKind, doubts } from '../audit/doubt.ts'
 import type { Log } from '../audit/log.ts'
 import type { DocsPage } from './docs-page.ts'
@@ -10,18 +10,18 @@ export type OperationsParts = {
   log: Pick<Log, 'doubt'>
   /** Milliseconds since the database last confirmed the state. */
   snapshotAge: () => number
-  /** Whether appends succeed: the database may answer reads alone, or wait for a standby that is away. */
+  /** Whether appends succeed. A database may serve reads only, or wait for an absent standby. */
   appends: () => boolean
-  /** True once SIGTERM was heard. */
+  /** True after SIGTERM. */
   draining: () => boolean
   renderMetrics: () => Promise<{ text: string; type: string }>
-  /** Bytes rather than text: replies that wait to be read share them. */
+  /** Bytes, which pending replies share. */
   openapiBytes: Buffer
   docs: DocsPage
 }
 
-/** Anyone may read it: the facts are in the server's log. */
-const inWords = (kind: DoubtKind): string => `${doubts[kind].problem}: ${doubts[kind].do}`
+/** Without facts, since the route is public. The server's log has them. */
+const doubtInWords = (kind: DoubtKind): string => `${doubts[kind].problem}: ${doubts[kind].do}`
 
 export function createOperationsRoutes(
   parts: OperationsParts,
@@ -33,7 +33,7 @@ export function createOperationsRoutes(
       const checks = [
         { name: 'database', ok: parts.snapshotAge() <= staleAfterMs },
         { name: 'appends', ok: parts.appends() },
-        { name: 'log', ok: doubt === undefined, ...(doubt && { detail: inWords(doubt.kind) }) },
+        { name: 'log', ok: doubt === undefined, ...(doubt && { detail: doubtInWords(doubt.kind) }) },
         { name: 'issuing', ok: snapshot.issuing },
         { name: 'serving', ok: !parts.draining() },
       ]

@@ -1,14 +1,14 @@
 /**
- * How many proofs one attestor verifies. Only proofs that fail use the allowance up: each takes its part before it is
- * verified, and gets it back unless it fails. Anyone can name an attestor in a forged proof, so the allowance is spent by
- * address first; and it is kept four times, by whether the address has proven itself lately and whether it has failed
- * lately. Forgers of many addresses so use up what is left for failing addresses, and no workload's first proof waits.
+ * Limits the failed proofs of one attestor. A proof takes a token before it is verified, and returns it unless it fails.
+ * Anyone can name an attestor in a forged proof, so each address has a limit of its own. The attestor's limit exists four
+ * times, for addresses with or without a recent success and with or without a recent failure. Forgers with many addresses
+ * use up the limit of failing addresses only, and the first proof of a new workload does not wait.
  */
 import { addressPrefix } from './address-prefix.ts'
-import { createBuckets, forgetOldest } from './token-buckets.ts'
+import { createBuckets, evictOldest } from './token-buckets.ts'
 
 type Rules = {
-  /** Proofs of one attestor that fail, of each of the four groups. */
+  /** Failed proofs of one attestor, in each of the four groups. */
   perSecond: number
   burst: number
   maxAddresses: number
@@ -16,20 +16,20 @@ type Rules = {
 
 type ProofVerdict =
   | { ok: false; retryAfterSeconds: number }
-  /** `unjudged`: the attestor could not be asked. */
+  /** `unjudged`: the proof could not be verified, since the orchestrator cannot be reached. */
   | { ok: true; settle: (outcome: 'proven' | 'failed' | 'unjudged') => void }
 
 export type ProofLimits = {
-  /** Once an unverified proof has named an attestor that exists, before it is verified. */
+  /** Called for a proof that names a configured attestor, before it is verified. */
   admitProof(caller: ProofCaller): ProofVerdict
-  /** A proof was verified, and no workload entry matches it: that costs the same as a forged one. */
+  /** Counts a verified proof that no workload entry matches like a failed one. */
   spendProof(caller: ProofCaller): void
 }
 type ProofCaller = { attestor: string; address: string | undefined }
 
 /** One address can use up a tenth of its group. */
 const shareOfAddress = 0.1
-/** Proofs come again at each renewal, so an address that is silent for longer is a stranger again. */
+/** Workloads present proofs at each renewal. An address without one for longer counts as unknown. */
 const provenForMs = 3_600_000
 const failedForMs = 60_000
 
@@ -76,7 +76,7 @@ export function createProofLimits({ perSecond, burst, maxAddresses }: Rules, now
   }
 }
 
-/** Names that are marked for a time; the oldest are forgotten first. */
+/** Remembers names for a time. The oldest are evicted first. */
 function createMarks(forMs: number, maxMarks: number, now: () => number) {
   const markedAt = new Map<string, number>()
   return {
@@ -87,7 +87,7 @@ function createMarks(forMs: number, maxMarks: number, now: () => number) {
     set(name: string): void {
       markedAt.delete(name)
       markedAt.set(name, now())
-      if (markedAt.size > maxMarks) forgetOldest(markedAt)
+      if (markedAt.size > maxMarks) evictOldest(markedAt)
     },
   }
 }

@@ -1,4 +1,4 @@
-/** What anyone may read: discovery, keys, the bundle, the root. */
+/** Public routes: OIDC discovery, JWKS, SPIFFE bundle, root certificates, facts about the server. */
 import type { KeyObject } from 'node:crypto'
 import { X509Certificate } from 'node:crypto'
 import type { Log } from '../audit/log.ts'
@@ -15,7 +15,7 @@ export type PublicParts = {
   version: string
   audiences: readonly string[]
   features: readonly string[]
-  /** Seconds that readers may keep keys and bundle. */
+  /** Seconds for which clients may cache keys and bundle. */
   refresh: number
   now: () => Date
 }
@@ -38,7 +38,7 @@ export const publicHeaders = (seconds: number): Record<string, string> => ({
 
 export function createPublicRoutes(parts: PublicParts) {
   const { now, log } = parts
-  const kept = (): Record<string, string> => publicHeaders(parts.refresh)
+  const cacheable = (): Record<string, string> => publicHeaders(parts.refresh)
   const jwtKeys = (snapshot: Snapshot): KeyRow[] => jwtKinds.flatMap((kind) => publishedKeys(snapshot, kind, now()))
 
   const openidConfiguration: Read = async (_, { issuer }) =>
@@ -46,20 +46,20 @@ export function createPublicRoutes(parts: PublicParts) {
       {
         issuer,
         jwks_uri: `${issuer}/keys`,
-        // Required of every provider (OpenID Connect Discovery 1.0 section 3). Purser has no login, so it is 404.
+        // Required by OpenID Connect Discovery 1.0 section 3. Purser has no login, so this path answers 404.
         authorization_endpoint: `${issuer}/authorize`,
         response_types_supported: ['id_token'],
         subject_types_supported: ['public'],
         id_token_signing_alg_values_supported: ['RS256', 'ES256'],
         claims_supported: ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti'],
       },
-      { headers: kept() },
+      { headers: cacheable() },
     )
 
   const jwks: Read = async (_, snapshot) =>
-    json({ keys: jwtKeys(snapshot).map((row) => jwtJwk(row, 'sig')) }, { headers: kept() })
+    json({ keys: jwtKeys(snapshot).map((row) => jwtJwk(row, 'sig')) }, { headers: cacheable() })
 
-  /** SPIFFE bundle: one entry for each root, then the JWT keys. */
+  /** The SPIFFE bundle: one key for each root, then the JWT keys. */
   const bundle: Read = async (_, snapshot) => {
     const roots = publishedKeys(snapshot, 'root-ca', now()).map((row) => {
       const certificate = new X509Certificate(row.chain ?? '')
@@ -70,11 +70,11 @@ export function createPublicRoutes(parts: PublicParts) {
       spiffe_sequence: bundleSequence(snapshot, now()),
       spiffe_refresh_hint: parts.refresh,
     }
-    return json(value, { headers: kept() })
+    return json(value, { headers: cacheable() })
   }
 
   const caPem: Read = async (_, snapshot) => ({
-    headers: kept(),
+    headers: cacheable(),
     body: { text: trustedRoots(snapshot, now()), type: 'application/pem-certificate-chain' },
   })
 

@@ -1,8 +1,8 @@
-/** What is percent-encoded, decoded once: an escape that is none, or bytes that are no UTF-8, are refused rather than replaced. */
+/** Decodes queries and forms, once. Invalid escapes and bytes that are not UTF-8 are refused, not replaced. */
 import { refuse } from '../errors.ts'
 
 /**
- * @returns repeated names as lists
+ * @returns a list of values for a repeated name
  * @throws Refusal `invalid_request`
  */
 export function parseQuery(url: string): Record<string, string | string[]> {
@@ -12,8 +12,8 @@ export function parseQuery(url: string): Record<string, string | string[]> {
   if (needlessEscape.test(url.slice(at)))
     throw notEncoded('letters, digits, hyphen, dot and underscore are not percent-encoded')
   for (const [name, value] of parsePairs(url.slice(at + 1))) {
-    const before = query[name]
-    query[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value]
+    const earlier = query[name]
+    query[name] = earlier === undefined ? value : [...[earlier].flat(), value]
   }
   return query
 }
@@ -33,7 +33,7 @@ export function parsePairs(text: string): [string, string][] {
     })
 }
 
-/** A plus is a space. */
+/** A plus is a space, as forms encode it. */
 function decode(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
@@ -42,7 +42,7 @@ function decode(text: string): string {
   }
 }
 
-/** Escapes of what no encoder escapes (RFC 3986 section 2.3): another spelling of the same value. */
+/** Escapes of unreserved characters, which no encoder writes (RFC 3986 section 2.3): a second spelling of a value. */
 const needlessEscape = /%(?:2[de]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f)/i
 
 const notEncoded = (detail = 'not percent-encoded UTF-8'): Error =>

@@ -1,67 +1,67 @@
 /**
- * Which refusals of workloads and strangers get an audit entry of their own, and the entries that stand for the others: one a minute
- * for each attestor, reason and address prefix, with their number. Nothing is left uncounted.
+ * Decides which refusals have a log entry of their own. The others are counted: one entry a minute for each attestor, reason
+ * and address prefix has their number. Every refusal is recorded or counted.
  */
 import type { ProvenCaller, RefusalCode } from '../errors.ts'
 import { addressPrefix } from './address-prefix.ts'
 import { createBuckets } from './token-buckets.ts'
 
 /**
- * Refusals a minute that get an entry of their own, for all workers together. A tenth of each holds for callers whose
- * proof was verified: of the first for one identity, of the second for all identities of one attestor that no workload
- * entry matches. Anyone can have a valid token of a public issuer, so a proof alone buys no room in the log.
+ * Refusals a minute that have an entry of their own, for all workers together. Callers with a verified proof have limits of
+ * their own: a tenth of the first for one identity, and a tenth of the second for all identities of one attestor that no
+ * workload entry matches. Anyone can get a valid token of a public issuer, so a proof alone must not fill the log.
  */
 export type Allowance = {
   /** Of one address. */
   refusalsPerMinute: number
-  /** Of all addresses; and of those identities of one attestor that a workload entry matches. */
+  /** Of all addresses, and of all identities of one attestor that a workload entry matches. */
   allRefusalsPerMinute: number
 }
 
 type Refused = {
-  /** Name of a configured attestor; absent where the proof named none. Never text of the proof. */
+  /** The name of a configured attestor; absent if the proof names none. Never a text of the proof. */
   attestor?: string | undefined
   reason: RefusalCode
   address: string | undefined
-  /** Set once the proof was verified: then the address does not count. */
+  /** Set if the proof was verified: its limits replace those of the address. */
   proven?: ProvenCaller | undefined
 }
 
 export type Summary = {
   attestor?: string
   reason: RefusalCode
-  /** `*`: addresses beyond the number that is told apart in one minute. */
+  /** `*`: addresses beyond the number that one minute lists. */
   addressPrefix: string
   count: number
-  /** Milliseconds: when the first of them was refused. */
+  /** When the first of them was refused, in milliseconds. */
   since: number
 }
 
 export type Summaries = {
   noteRefusal: (refused: Refused) => 'record' | 'summarise'
-  /** Hands out, once, what is a minute old; `all` also what is younger, before the process ends. */
+  /** Removes and returns the summaries that are a minute old; with `all` also younger ones, before the process ends. */
   dueSummaries: (options?: { all?: boolean }) => Summary[]
-  /** They could not be recorded: counted on, and due again. */
+  /** Takes back summaries that could not be recorded. They keep counting, and stay due. */
   putBack: (summaries: readonly Summary[]) => void
 }
 
 /**
- * Never recorded by themselves: what a limit turned away, which is the leaf that a stranger would be buying, and what
- * isn't there, which every scanner and every browser's favicon asks for.
+ * Refusals that are only counted. A rate limit would be pointless if each of its refusals were recorded. Unknown paths are
+ * requested by every scanner, and by browsers that look for a favicon.
  */
 const onlyCounted: ReadonlySet<RefusalCode> = new Set(['rate_limited', 'not_found', 'method_not_allowed'])
 
 const minute = 60_000
 /** Seconds. */
 const day = 86_400
-const maxNamedApart = 1_000
+const maxSummaries = 1_000
 
 export function createSummaries(parts: { limits: Allowance; workers: number; now: () => number }): Summaries {
   const { limits, workers, now } = parts
   const rate = (perSecond: number, burst: number) => createBuckets({ perSecond, burst, max: 50_000 }, now)
   const perMinute = (count: number) => rate(count / workers / 60, count / workers)
   const byAddress = perMinute(limits.refusalsPerMinute)
-  const altogether = perMinute(limits.allRefusalsPerMinute)
+  const allAddresses = perMinute(limits.allRefusalsPerMinute)
   const bySingleUseProof = rate(1 / day, 1)
   const byIdentity = perMinute(limits.refusalsPerMinute / 10)
   const unregistered = perMinute(limits.allRefusalsPerMinute / 10)
@@ -71,17 +71,17 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
   const add = (refused: Omit<Summary, 'since'>, since: number): void => {
     const keyOf = (prefix: string): string => JSON.stringify([refused.attestor ?? null, refused.reason, prefix])
     const own = keyOf(refused.addressPrefix)
-    const prefix = open.has(own) || open.size < maxNamedApart ? refused.addressPrefix : '*'
+    const prefix = open.has(own) || open.size < maxSummaries ? refused.addressPrefix : '*'
     const key = prefix === refused.addressPrefix ? own : keyOf(prefix)
-    const kept = open.get(key)
-    if (kept === undefined) open.set(key, { ...refused, addressPrefix: prefix, since })
+    const summary = open.get(key)
+    if (summary === undefined) open.set(key, { ...refused, addressPrefix: prefix, since })
     else {
-      kept.count += refused.count
-      kept.since = Math.min(kept.since, since)
+      summary.count += refused.count
+      summary.since = Math.min(summary.since, since)
     }
   }
 
-  /** Refusals of identities that no entry matches have their own allowance: they leave room for those of registered ones. */
+  /** Identities that no workload entry matches have a separate limit, so that they cannot use up that of registered ones. */
   function hasRoomForProven({ attestor, identity, singleUseProof }: ProvenCaller, reason: RefusalCode): boolean {
     if (singleUseProof !== undefined && bySingleUseProof.take(JSON.stringify([singleUseProof, reason])) > 0)
       return false
@@ -90,7 +90,7 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
   }
 
   const hasRoom = ({ reason, proven }: Refused, prefix: string): boolean =>
-    proven ? hasRoomForProven(proven, reason) : byAddress.take(prefix) === 0 && altogether.take('all') === 0
+    proven ? hasRoomForProven(proven, reason) : byAddress.take(prefix) === 0 && allAddresses.take('all') === 0
 
   return {
     noteRefusal(refused) {
@@ -103,7 +103,7 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
     dueSummaries({ all = false } = {}) {
       const due: Summary[] = []
       for (const [key, summary] of open) {
-        // A clock that was set back must not hold them.
+        // The absolute value, so that a clock that was set back does not delay them.
         if (!all && Math.abs(now() - summary.since) < minute) continue
         open.delete(key)
         due.push(summary)

@@ -1,7 +1,7 @@
 import type { Change, Recorded, Release } from '../audit/record.ts'
 import type { Reply } from './request.ts'
 
-/** What an action decided or recorded, with the reply that shows its result. Its entry and effects stay as they are. */
+/** Replaces the result of an action by the reply that shows it. Entry and effects stay as they are. */
 export function rendered<T>(decided: Change<T>, view: (result: T) => Reply): Change<Reply>
 export function rendered<T>(decided: Release<T>, view: (result: T) => Reply): Release<Reply>
 export function rendered<T>(recorded: Recorded<T>, view: (result: T) => Reply): Recorded<Reply>
@@ -9,5 +9,5 @@ export function rendered<T>(outcome: Change<T> | Release<T> | Recorded<T>, view:
   return { ...outcome, result: view(outcome.result) }
 }
 
-/** The status of a PUT: its first revision was created. */
+/** The status of a PUT: 201 if it created the resource. */
 export const createdStatus = ({ revision }: { revision: number }): number => (revision === 1 ? 201 : 200)

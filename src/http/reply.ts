@@ -1,11 +1,11 @@
-/** Writes a reply to the wire. No other file writes to a response. */
+/** Writes replies. No other file writes to a response. */
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { TLSSocket } from 'node:tls'
 import { type Refusal, type RefusalCode, refusals, shown } from '../errors.ts'
 import type { Reply } from './request.ts'
 
-/** For every reply of the API: nothing is cached, sniffed, framed or run. */
+/** Headers of every reply: it is not cached, sniffed, framed or executed. */
 const apiHeaders = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
@@ -18,11 +18,11 @@ const apiHeaders = {
 /** Only over TLS (RFC 6797 section 7.2). */
 const secureHeaders = { ...apiHeaders, 'strict-transport-security': 'max-age=31536000' } as const
 
-/** The request knows its socket, also while an earlier response has it. */
+/** `request.socket` is also set while an earlier response uses the connection; `response.socket` is not. */
 const headersFor = ({ req }: ServerResponse): Readonly<Record<string, string>> =>
   req.socket instanceof TLSSocket ? secureHeaders : apiHeaders
 
-/** The connection ends with the reply where the rest of a message is not read, or where the next one may begin is unknown. */
+/** Refusals that close the connection: the rest of the message is not read, or its end is unknown. */
 const endsConnection: ReadonlySet<RefusalCode> = new Set([
   'too_large',
   'length_required',
@@ -34,8 +34,7 @@ const endsConnection: ReadonlySet<RefusalCode> = new Set([
 function send(response: ServerResponse, status: number, headers: Record<string, string>, body: Buffer | string): void {
   const length = Buffer.byteLength(body)
   response.writeHead(status, { 'content-length': length, ...headersFor(response), ...headers })
-  // Node joins head and text into one write. As many bytes as characters is ASCII, which is the same in Latin-1, and that
-  // it copies without looking at each character.
+  // Node writes head and body at once. As many bytes as characters mean ASCII, which Node copies fastest as Latin-1.
   response.end(body, length === body.length ? 'latin1' : 'utf8')
 }
 
@@ -43,11 +42,11 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
   const headers = { 'purser-request-id': requestId, ...reply.headers }
   const { body } = reply
   const status = reply.status ?? 200
-  if ('json' in body) {
-    send(response, status, { 'content-type': 'application/json', ...headers }, JSON.stringify(body.json))
-  } else if ('text' in body) send(response, status, { 'content-type': body.type, ...headers }, body.text)
-  else if ('bytes' in body) send(response, status, { 'content-type': body.type, ...headers }, body.bytes)
-  else {
+  if (!('stream' in body)) {
+    const content = 'json' in body ? JSON.stringify(body.json) : 'text' in body ? body.text : body.bytes
+    const type = 'json' in body ? 'application/json' : body.type
+    send(response, status, { 'content-type': type, ...headers }, content)
+  } else {
     response.writeHead(status, { ...headersFor(response), 'content-type': body.type, ...headers })
     const { live } = body
     if (live) {
@@ -58,7 +57,7 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
   }
 }
 
-/** RFC 9457. What the caller may not know is replaced by what stands for it. */
+/** RFC 9457. A code that the caller must not see is replaced (errors.ts). */
 export function sendRefusal(response: ServerResponse, requestId: string, refusal: Refusal): void {
   const { code, status, title } = shown(refusal.code)
   const { detail, errors, members, retryAfterSeconds, headers } = refusal.info
@@ -88,7 +87,7 @@ export function sendRefusal(response: ServerResponse, requestId: string, refusal
   )
 }
 
-/** Our own fault: a request id and nothing else. */
+/** A fault of the server. The caller sees the request id only. */
 export function sendFailure(response: ServerResponse, requestId: string): void {
   const { status, title } = refusals.internal
   const problem = { type: 'urn:purser:problem:internal', title, status, code: 'internal', requestId }

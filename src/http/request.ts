@@ -1,4 +1,4 @@
-/** What handlers see of a request, and what they answer. Nothing of Express. */
+/** What handlers receive and return. They do not see Express. */
 import type { Receipt } from '@purser/sdk/verify'
 import type { Since } from '../audit/log.ts'
 import type { Context } from '../actions/context.ts'
@@ -9,18 +9,18 @@ export type ApiRequest = Context & {
   operation: OperationId
   params: Record<string, string>
   query: Record<string, unknown>
-  /** Valid by openapi.yaml; handlers name the type of their operation's body. */
+  /** Valid by openapi.yaml. `bodyOf` gives it its type. */
   body: unknown
   ifMatch?: string
-  /** Where a reader of events was cut off, as it says. */
+  /** The id of the last event that the client received. */
   lastEventId?: string
 }
 
-/** Of a stream without an end of its own, which judges its caller itself. */
+/** A stream without an end, which checks its caller itself. */
 type Live = {
-  /** Ends the reply, also towards a reader that takes nothing. */
+  /** Ends the reply, also if the client does not read it. */
   cut: AbortSignal
-  /** Called when the reply is over, however that came. */
+  /** Called at the end of the reply, whatever the cause. */
   onClose: () => void
 }
 
@@ -31,9 +31,9 @@ export type Reply = {
     | { json: unknown }
     | { text: string; type: string }
     | { bytes: Buffer; type: string }
-    /** Chunks leave one by one after the entry; a stop in the middle is visible to the reader. */
+    /** Sent in chunks after the entry. The client notices a reply that was cut off. */
     | { stream: AsyncIterable<string>; type: string; live?: Live }
-  /** Puts the receipt into the JSON body, with the growth since a head that the caller holds. */
+  /** Adds the receipt to the JSON body, with a consistency proof from a head that the caller has. */
   receipt?: { since?: Since; put: (receipt: Receipt) => unknown }
 }
 
@@ -41,14 +41,14 @@ export const json = (value: unknown, more: Omit<Reply, 'body'> = {}): Reply => (
 
 export const noContent: Reply = { status: 204, body: { text: '', type: 'text/plain' } }
 
-/** The body of an operation, as openapi.yaml has it. */
+/** The type of an operation's body in openapi.yaml. */
 export type BodyOf<Id extends OperationId> = operations[Id] extends {
   requestBody?: { content: { 'application/json': infer Body } }
 }
   ? Body
   : never
 
-/** True for the operation by whose schema the door judged the body. */
+/** True for the operation whose schema validated the body. */
 const hasBodyOf = <Id extends OperationId>(
   request: Pick<ApiRequest, 'operation' | 'body'>,
   id: Id,
@@ -59,7 +59,7 @@ export function bodyOf<Id extends OperationId>(request: Pick<ApiRequest, 'operat
   throw new Error(`the body is not that of ${id}`)
 }
 
-/** The query of an operation, as openapi.yaml has it. */
+/** The type of an operation's query in openapi.yaml. */
 type QueryOf<Id extends OperationId> = NonNullable<operations[Id]['parameters']['query']>
 
 const hasQueryOf = <Id extends OperationId>(

@@ -1,4 +1,4 @@
-/** Revocations, the blocks in force, and their release. */
+/** Revocations: create, list the blocks in force, release. */
 import { blockedCaller } from '../actions/revocations/release.ts'
 import type { Found } from '../actions/revocations/find.ts'
 import type { RevocationActions } from '../actions/revocations/revocations.ts'
@@ -62,22 +62,22 @@ function showRevocation({ id, found, blocks, sessions, leases }: Revocation, sna
   }
 }
 
-/** A job takes the role of a revoked lease away within a second. */
+/** A job drops the role of a revoked lease within a second. */
 const showRevokedLease = ({ id, databaseId, username }: RevokedLease, { databases }: Snapshot) => ({
   id,
   database: databases.get(databaseId)?.name ?? databaseId,
   username,
 })
 
-/** What verifiers that do not check revocation accept until it expires: JWTs, and certificates where no CRL is read. */
+/** Revoked credentials that some verifiers accept until they expire: JWTs, and certificates where no CRL is read. */
 function outOfReach(found: Found, blocks: readonly BlockRow[]): Record<string, string>[] {
-  const fresh = new Set(blocks.map((block) => block.value))
+  const blocked = new Set(blocks.map((block) => block.value))
   return [
     ...found.jwts.flatMap(({ jti, audience, until }) =>
-      fresh.has(jti) ? audience.map((name) => ({ jwt: jti, audience: name, until: rfc3339(until) })) : [],
+      blocked.has(jti) ? audience.map((name) => ({ jwt: jti, audience: name, until: rfc3339(until) })) : [],
     ),
     ...found.certificates.flatMap(({ serialNumber, until }) =>
-      fresh.has(serialNumber) ? [{ serialNumber, until: rfc3339(until) }] : [],
+      blocked.has(serialNumber) ? [{ serialNumber, until: rfc3339(until) }] : [],
     ),
   ]
 }

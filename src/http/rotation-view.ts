@@ -1,4 +1,4 @@
-/** Rotations as replies and the log show them. */
+/** The views of rotations and consumers. */
 import type { SecretRotation } from '../actions/rotations/state.ts'
 import type { ListedConsumer } from '../actions/secrets/consumers.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
@@ -6,8 +6,7 @@ import { lateMs, planOf, policyOf } from '../secrets/rotation/policy.ts'
 import type { SelectorRecord } from '../audit/entry.ts'
 import type { RotationRow } from '../store/rotations.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-
-const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
+import { timeMember } from './times.ts'
 
 export function showRotation(row: RotationRow) {
   const { deadlineSeconds, onDeadline, moved, rollbackTo, retiring, undoing } = planOf(row)
@@ -22,15 +21,15 @@ export function showRotation(row: RotationRow) {
     deadlineSeconds,
     onDeadline,
     moved,
-    ...time('deadlineAt', row.deadlineAt),
+    ...timeMember('deadlineAt', row.deadlineAt),
     ...(row.excused.length > 0 && { excused: row.excused }),
     ...(retiring && { retiring: retiring.why }),
     ...(undoing && { undoing }),
     attempts: row.attempts,
     ...(row.lastError !== undefined && { lastError: row.lastError }),
-    ...(row.endedAt === undefined && time('nextAttemptAt', row.nextAttemptAt)),
+    ...(row.endedAt === undefined && timeMember('nextAttemptAt', row.nextAttemptAt)),
     startedAt: rfc3339(row.startedAt),
-    ...time('endedAt', row.endedAt),
+    ...timeMember('endedAt', row.endedAt),
   }
 }
 
@@ -41,14 +40,14 @@ export const showSecretRotation = (
   path: secret.path,
   version: secret.version,
   revision: policy?.revision ?? 0,
-  ...(policy && { policy: policyOf(policy), ...time('nextAt', policy.nextAt) }),
+  ...(policy && { policy: policyOf(policy), ...timeMember('nextAt', policy.nextAt) }),
   ...(policy?.nextAt && now.getTime() - policy.nextAt.getTime() >= lateMs && { overdue: true }),
   ...(last && { rotation: showRotation(last) }),
   ...(waitingFor !== undefined && { waitingFor }),
   history: before.map(showRotation),
 })
 
-/** What the run or job of a pipeline is called, by the issuers that name one. */
+/** The selectors that name the run or job of a pipeline. */
 const jobKeys = ['github:run-id', 'gitlab:job-id', 'oidc:run_id', 'oidc:job_id']
 
 const first = (selectors: SelectorRecord, keys: readonly string[]): string | undefined =>
@@ -73,8 +72,8 @@ export function showConsumer(consumer: ListedConsumer, snapshot: Pick<Snapshot, 
     ...(address !== undefined && { address }),
     version: newest.version,
     fetchedAt: rfc3339(newest.fetchedAt),
-    ...time('acknowledgedAt', newest.ackedAt),
-    ...time('aliveUntil', until),
+    ...timeMember('acknowledgedAt', newest.ackedAt),
+    ...timeMember('aliveUntil', until),
     watching,
     moved,
     excused,

@@ -1,4 +1,4 @@
-/** Every route of the native API, one line each: method, path, permission, limit, audit action, handler. */
+/** Every route of the native API: method, path, permission, limit, audit action, handler. */
 import { createCredentialRoute } from './credentials.ts'
 import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
 import { type AuditRouteParts, createAuditRoutes } from './audit.ts'

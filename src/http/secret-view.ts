@@ -1,17 +1,16 @@
-/** Secrets and versions as replies show them: never a value. */
+/** The views of secrets and versions, without values. */
 import type { ListedSecret } from '../actions/secrets/list.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { SecretRow } from '../store/rows.ts'
 import type { VersionRow } from '../store/secret-versions.ts'
-
-const time = (name: string, at: Date | undefined) => (at ? { [name]: rfc3339(at) } : {})
+import { timeMember } from './times.ts'
 
 export const showListed = ({ secret: { path, version, updatedAt }, ends }: ListedSecret) => ({
   path,
   version,
   updatedAt: rfc3339(updatedAt),
-  ...time('deletedAt', ends?.deletedAt),
-  ...time('destroyedAt', ends?.destroyedAt),
+  ...timeMember('deletedAt', ends?.deletedAt),
+  ...timeMember('destroyedAt', ends?.destroyedAt),
 })
 
 export const showVersion = (row: Omit<VersionRow, 'sealed'>, secret: SecretRow) => ({
@@ -20,8 +19,8 @@ export const showVersion = (row: Omit<VersionRow, 'sealed'>, secret: SecretRow) 
   source: row.source,
   createdBy: row.createdBy,
   createdAt: rfc3339(row.createdAt),
-  ...time('expiresAt', row.expiresAt),
-  ...time('deletedAt', row.deletedAt),
-  ...time('retiredAt', row.retiredAt),
-  ...time('destroyedAt', row.destroyedAt),
+  ...timeMember('expiresAt', row.expiresAt),
+  ...timeMember('deletedAt', row.deletedAt),
+  ...timeMember('retiredAt', row.retiredAt),
+  ...timeMember('destroyedAt', row.destroyedAt),
 })

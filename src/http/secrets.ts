@@ -1,4 +1,4 @@
-/** Secrets: values and names for callers that are granted them, versions and metadata for operators. */
+/** Secrets: values and names for callers with a grant, versions and metadata for operators. */
 import type { SecretActions } from '../actions/secrets/secrets.ts'
 import { secretState } from '../actions/secrets/state.ts'
 import type { WrittenSecret } from '../actions/secrets/write.ts'

@@ -1,4 +1,4 @@
-/** The session of a workload: described and given up by its holder. */
+/** The caller itself: describe it, end its session. */
 import type { SessionActions } from '../actions/sessions/sessions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { rendered } from './rendered.ts'

@@ -1,4 +1,4 @@
-/** Writes what was counted instead of recorded, so that nothing that was refused is missing from the log. */
+/** Records the numbers of refusals that have no entry of their own (refusal-summaries.ts). */
 import type { Recorder } from '../audit/record.ts'
 import { newId } from '../names/id.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -14,13 +14,13 @@ export type SummaryParts = {
 }
 
 export type SummaryEntries = {
-  /** Writes what is due; what can't be written now stays counted. */
+  /** Records the summaries that are due. One that cannot be recorded stays counted. */
   write(options?: { all?: boolean }): Promise<void>
-  /** Stops asking, and writes what is left. */
+  /** Stops the timer, and records all summaries. */
   stop(): Promise<void>
 }
 
-const askEvery = 5_000
+const intervalMs = 5_000
 
 export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
   const { limits, recorder, metrics, now, randomBytes, onError } = parts
@@ -40,8 +40,8 @@ export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
   async function write(options?: { all?: boolean }): Promise<void> {
     const due = limits.dueSummaries(options)
     const written = await Promise.allSettled(due.map(record))
-    const left = due.filter((_, n) => written[n]?.status === 'rejected')
-    limits.putBack(left)
+    const failed = due.filter((_, n) => written[n]?.status === 'rejected')
+    limits.putBack(failed)
     const failure = written.find((result) => result.status === 'rejected')
     if (failure) onError(failure.reason)
   }
@@ -49,7 +49,7 @@ export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
   let running: Promise<void> = Promise.resolve()
   const timer = setInterval(() => {
     running = running.then(() => write())
-  }, askEvery)
+  }, intervalMs)
   timer.unref()
 
   return {

@@ -1,27 +1,27 @@
 /**
- * Token buckets by name, in memory, a bounded number of them.
+ * Token buckets by name, in memory and bounded in number.
  *
- * Why not rate-limiter-flexible (the choice for login, in Postgres): on this path a promise and a timer for each name
- * cost more than the decision, and its memory store has no bound on how many names strangers make up. A bucket is two
- * numbers.
+ * Why not rate-limiter-flexible: a promise and a timer for each name cost more than the decision, and its memory store does
+ * not bound the number of names, which anonymous callers choose. A bucket is two numbers.
  */
 export type Buckets = {
-  /** Takes one token. @returns 0, or the seconds until there is one */
+  /** Takes one token. @returns 0, or the seconds until a token is available */
   take(name: string): number
-  /** Returns a token that was taken and not used. */
+  /** Returns a token that was taken but not used. */
   giveBack(name: string): void
 }
 
 type Bucket = { tokens: number; at: number }
 
 /**
- * @param rules.perSecond the rate; @param rules.burst how many at once; @param rules.most the most names kept
- * @param now milliseconds; a clock that goes back refills nothing
+ * @param rules.burst tokens of a full bucket, at least one
+ * @param rules.max number of buckets
+ * @param now milliseconds; a clock that is set back refills nothing
  */
 export function createBuckets(rules: { perSecond: number; burst: number; max: number }, now: () => number): Buckets {
   const { perSecond, max } = rules
   const burst = Math.max(1, rules.burst)
-  // Insertion order is the order of last use. Whoever is forgotten starts with a full bucket.
+  // The order of insertion is that of the last use. A name that was evicted starts again with a full bucket.
   const buckets = new Map<string, Bucket>()
   return {
     take(name) {
@@ -29,7 +29,7 @@ export function createBuckets(rules: { perSecond: number; burst: number; max: nu
       const bucket = buckets.get(name) ?? { tokens: burst, at }
       buckets.delete(name)
       buckets.set(name, bucket)
-      if (buckets.size > max) forgetOldest(buckets)
+      if (buckets.size > max) evictOldest(buckets)
       const elapsed = Math.max(0, at - bucket.at) / 1000
       bucket.tokens = Math.min(burst, bucket.tokens + elapsed * perSecond)
       bucket.at = at
@@ -44,7 +44,7 @@ export function createBuckets(rules: { perSecond: number; burst: number; max: nu
   }
 }
 
-export function forgetOldest(map: Map<string, unknown> | Set<string>): void {
+export function evictOldest(map: Map<string, unknown> | Set<string>): void {
   for (const oldest of map.keys()) {
     map.delete(oldest)
     return

@@ -1,4 +1,4 @@
-/** Bootstrap tokens, API tokens and join tokens. Values are never stored: each is shown once, by what issued it. */
+/** Bootstrap tokens, API tokens and join tokens. Their values are not stored: the reply that issues one shows it once. */
 import type { TokenActions } from '../actions/tokens/tokens.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { ApiTokenRow } from '../store/rows.ts'
@@ -8,10 +8,11 @@ import { idOf } from './params.ts'
 import { rendered } from './rendered.ts'
 import { bodyOf, json, noContent } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
+import { timeMember } from './times.ts'
 
 export type TokenRouteParts = ListParts & { actions: { tokens: TokenActions } }
 
-/** Newest first: the key grows as time shrinks, and ids break ties. */
+/** A key that orders the newest token first. */
 const newestFirst = (row: ApiTokenRow): string =>
   `${String(Number.MAX_SAFE_INTEGER - row.createdAt.getTime()).padStart(16, '0')} ${row.id}`
 
@@ -21,7 +22,7 @@ const show = ({ id, operator, role, createdAt, expiresAt, revokedAt }: ApiTokenR
   role,
   createdAt: rfc3339(createdAt),
   expiresAt: rfc3339(expiresAt),
-  ...(revokedAt && { revokedAt: rfc3339(revokedAt) }),
+  ...timeMember('revokedAt', revokedAt),
 })
 
 type Routes = { list: Read } & Record<'exchangeBootstrap' | 'createJoinToken' | 'revoke', ChangeState>

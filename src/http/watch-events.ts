@@ -1,9 +1,9 @@
-/** Events of a watch as server-sent events (HTML Living Standard, section 9.2). */
+/** The events of a watch as server-sent events (HTML Living Standard, section 9.2). */
 import type { EventId, WatchEvent } from '../actions/watch/events.ts'
 
 const showId = ({ epoch, revision }: EventId): string => `${epoch}.${revision}`
 
-/** Nothing for text that is no id of Purser's: the watch then sends the whole watched set. */
+/** Undefined for other texts: the watch then sends the whole watched set. */
 export function readEventId(text: string | undefined): EventId | undefined {
   const [, epoch, revision] = /^(\d{1,9})\.(\d{1,15})$/.exec(text ?? '') ?? []
   return epoch === undefined ? undefined : { epoch: Number(epoch), revision: Number(revision) }
@@ -33,7 +33,7 @@ function showEvent(event: WatchEvent): string {
   }
 }
 
-/** One chunk for each batch, so that a reader takes a batch as a whole. */
+/** One chunk for each batch, so that a reader receives a batch as a whole. */
 export async function* showEvents(batches: AsyncIterable<WatchEvent[]>): AsyncGenerator<string> {
   for await (const events of batches) yield events.map(showEvent).join('')
 }

@@ -4,7 +4,7 @@ import type { Snapshot } from '../store/snapshot.ts'
 
 const byHash = new WeakMap<Snapshot['apiTokens'], Map<string, ApiTokenRow>>()
 
-/** The live token of that hash; equal for unknown, expired and revoked ones. */
+/** The live token with a hash; undefined for unknown, expired and revoked tokens. */
 export function findApiToken(snapshot: Pick<Snapshot, 'apiTokens'>, hash: Buffer, now: Date): ApiTokenRow | undefined {
   let index = byHash.get(snapshot.apiTokens)
   if (!index) {

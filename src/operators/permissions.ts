@@ -1,4 +1,4 @@
-/** Who may do what. Every route names one permission; the compiler knows them all. */
+/** Permissions and the roles that have them. Every route names one permission. */
 import type { Role } from '../store/rows.ts'
 
 export const permissions = {
@@ -29,9 +29,9 @@ export const permissions = {
 export type OperatorPermission = keyof typeof permissions
 
 /**
- * What a route requires of its caller. `none`: nothing; a proof may be in the body. `bootstrap`: the bootstrap token.
- * `self`: any live credential of the caller. `introspect`: the same, for questions about the token of another.
- * `granted:…`: a workload with a live credential, whose grant the handler checks, or an operator with the permission.
+ * What a route requires of its caller. `none`: nothing; a proof may be in the body. `bootstrap`: a bootstrap token. `self`:
+ * any live credential. `introspect`: any live credential, for a request about the token of another. `granted:…`: a live
+ * credential of a workload, whose grant the handler checks, or an operator with the permission.
  */
 export type Permission =
   'none' | 'bootstrap' | 'self' | 'introspect' | OperatorPermission | `granted:${OperatorPermission}`
@@ -39,7 +39,7 @@ export type Permission =
 export const isOperatorPermission = (permission: string): permission is OperatorPermission =>
   Object.hasOwn(permissions, permission)
 
-/** The permission that an operator needs; nothing where no role is required. */
+/** The permission that an operator needs; undefined if no role is required. */
 export function operatorPermission(permission: Permission): OperatorPermission | undefined {
   const name = permission.replace(/^granted:/, '')
   return isOperatorPermission(name) ? name : undefined
@@ -48,6 +48,6 @@ export function operatorPermission(permission: Permission): OperatorPermission |
 export const roleMay = (role: Role, permission: OperatorPermission): boolean =>
   (permissions[permission] as readonly Role[]).includes(role)
 
-/** Whether routes of the permission take a credential that may be revoked. Metrics matter most while something is wrong. */
+/** Whether routes with the permission take a credential that may be revoked. Metrics stay available on a replica that is behind. */
 export const takesCredential = (permission: Permission): boolean =>
   permission !== 'none' && permission !== 'bootstrap' && permission !== 'metrics.read'

@@ -56,7 +56,7 @@ describe('warnings', () => {
     const others = Array.from({ length: 300 }, (_, n) => entry(`w${n}`, { 'k8s:ns': 'prod' }))
     const found = warningsFor(definition('web', { 'k8s:sa': 'web' }), others)
     expect(found).toHaveLength(21)
-    expect(found.at(-1)?.detail).toBe('and 280 more entries')
+    expect(found.at(-1)?.detail).toBe('280 more entries overlap')
   })
 
   const google = '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q'

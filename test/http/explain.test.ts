@@ -194,7 +194,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect((await explain({ ...body, workload: 'web-two' })).grant?.spiffeId).toBe('spiffe://example.org/lab/web-two')
     const other = await explain({ ...body, workload: 'api' })
     expect(other).toMatchObject({ outcome: 'refused', reason: 'no_workload' })
-    expect(other.detail).toContain('It matches web, and named another')
+    expect(other.detail).toContain('The entry web matches, but the request named another')
     await ask('disableWorkload', { name: 'web-two' })
     expect(await explain({ ...body, workload: 'web-two' })).toMatchObject({
       outcome: 'refused',
