@@ -4,47 +4,42 @@ import type { Issued } from '../../audit/entry.ts'
 import { type Blockable, blockOf } from '../../authorize/blocks.ts'
 import { type Decision, decide } from '../../authorize/decide.ts'
 import { isAccepted } from '../../authorize/standing.ts'
-import type { WorkloadRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { accountHolds } from './account-standing.ts'
 import { factsOf } from './facts.ts'
 
-/**
- * True for the same entry revision, attestor, keys and proof, and no block: the same bytes would be signed again.
- * @param old the snapshot of the decision
- * @param workload the entry that the request names
- */
-export function issuanceHolds(
-  snapshot: Snapshot,
-  old: Snapshot,
-  attested: Attested,
-  workload: string | undefined,
-  { entry }: Decision,
-  session: Blockable,
-  issued: Issued,
-  now: Date,
-): boolean {
-  const { attestorId } = entry.row
-  if (snapshot.epoch !== old.epoch || !snapshot.issuing) return false
-  if (snapshot.attestors.get(attestorId)?.revision !== old.attestors.get(attestorId)?.revision) return false
-  if (!isDecidedAlike(snapshot, attested, workload, entry.row)) return false
-  const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((jwt) => jwt.keyId)]
-  if (keyIds.some((id) => id !== undefined && snapshot.keys.get(id)?.withdrawnAt)) return false
-  if (!accountHolds(snapshot, attested)) return false
-  if (attested.renews && !isAccepted(snapshot, attested.renews)) return false
-  return blockOf(snapshot, session, now) === undefined
+/** An issuance that is signed but not appended yet: what it was decided from, and what it contains. */
+export type Issuance = {
+  attested: Attested
+  /** The snapshot of the decision. */
+  snapshot: Snapshot
+  /** The entry that the request names. */
+  workload: string | undefined
+  decision: Decision
+  session: Blockable
+  issued: Issued
 }
 
-/** Other entries may have changed: only whether these facts still lead to the same revision of this one matters. */
-function isDecidedAlike(
-  snapshot: Snapshot,
-  attested: Attested,
-  workload: string | undefined,
-  row: WorkloadRow,
-): boolean {
-  if (snapshot.workloads.get(row.id)?.revision !== row.revision) return false
+/** True for the same entry revision, attestor, keys and proof, and no block: the same bytes would be signed again. */
+export function issuanceHolds(issuance: Issuance, newer: Snapshot, now: Date): boolean {
+  const { attested, snapshot, decision, session, issued } = issuance
+  const { attestorId } = decision.entry.row
+  if (newer.epoch !== snapshot.epoch || !newer.issuing) return false
+  if (newer.attestors.get(attestorId)?.revision !== snapshot.attestors.get(attestorId)?.revision) return false
+  if (!isDecidedAlike(issuance, newer)) return false
+  const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((jwt) => jwt.keyId)]
+  if (keyIds.some((id) => id !== undefined && newer.keys.get(id)?.withdrawnAt)) return false
+  if (!accountHolds(newer, attested)) return false
+  if (attested.renews && !isAccepted(newer, attested.renews)) return false
+  return blockOf(newer, session, now) === undefined
+}
+
+/** Other entries may have changed. It matters only whether the facts still lead to the same revision of this entry. */
+function isDecidedAlike({ attested, workload, decision }: Issuance, newer: Snapshot): boolean {
+  const { id, revision } = decision.entry.row
+  if (newer.workloads.get(id)?.revision !== revision) return false
   try {
-    return decide(snapshot, factsOf(attested), workload).entry.row.id === row.id
+    return decide(newer, factsOf(attested), workload).entry.row.id === id
   } catch {
     return false
   }

@@ -104,6 +104,7 @@ export function createIssueCredentials(parts: IssueParts): IssueCredentials {
     const leased = await issueDatabases(context, snapshot, { names, decision, session, actor })
     if (leased) issued.leases = leased.record
 
+    const issuance = { attested, snapshot, workload: request.workload, decision, session, issued }
     const { id, name, revision } = entry.row
     return {
       result: {
@@ -127,9 +128,7 @@ export function createIssueCredentials(parts: IssueParts): IssueCredentials {
       },
       proven: provenCaller(proven),
       holds: (newer) =>
-        issuanceHolds(newer, snapshot, attested, request.workload, decision, session, issued, now) &&
-        (secrets?.holds(newer) ?? true) &&
-        (leased?.holds(newer) ?? true),
+        issuanceHolds(issuance, newer, now) && (secrets?.holds(newer) ?? true) && (leased?.holds(newer) ?? true),
       ...(leased && { undo: leased.undo }),
       ...(renews && { claimed: () => renewal.endSpent(context, renews, actor) }),
     }
