@@ -41,9 +41,9 @@ export function checkGrants(grants: Grants, attestor: AttestorRules, own: OwnRul
   const { x509, jwt, secrets, operator } = grants
   return [
     ...checkDnsNames(x509?.dnsNames ?? [], own),
-    ...checkLifetime('x509', x509, own),
+    ...checkLifetime('x509', x509, own.max.x509),
     ...checkAudiences(jwt?.audiences ?? [], attestor, own),
-    ...checkLifetime('jwt', jwt, own),
+    ...checkLifetime('jwt', jwt, own.max.jwt),
     ...(secrets ?? []).flatMap(({ paths }, n) =>
       paths.flatMap((path, m) =>
         checkTemplate(pointer('grants', 'secrets', n, 'paths', m), path, 'secret-pattern', attestor),
@@ -66,11 +66,10 @@ const checkDnsNames = (names: string[], own: OwnRules): EntryProblem[] =>
 
 /** The default applies if it is left out. The limit of a server may be lower than the default. */
 function checkLifetime(
-  kind: 'x509' | 'jwt',
+  kind: keyof typeof defaultLifetimes,
   grant: { maxLifetimeSeconds?: number } | undefined,
-  own: OwnRules,
+  max: number,
 ): EntryProblem[] {
-  const max = own.max[kind]
   if (!grant || (grant.maxLifetimeSeconds ?? defaultLifetimes[kind]) <= max) return []
   const detail = `must be at most ${max}, the longest that this server's keys sign for`
   return [impossible(pointer('grants', kind, 'maxLifetimeSeconds'), detail)]

@@ -6,7 +6,7 @@ import { isReservedPath, parseSpiffeId, pathUnder } from '../names/spiffe-id.ts'
 import { render } from '../names/template.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type WorkloadEntry, defaultLifetimes, entriesOf } from './entries.ts'
+import { type WorkloadEntry, entriesOf } from './entries.ts'
 import type { Grant } from './grant.ts'
 import { secretGrantsOf } from './secret-grants.ts'
 
@@ -50,7 +50,7 @@ export function grantOf(entry: WorkloadEntry, facts: Facts, trustDomain: string)
     checkSpiffeId(spiffeId, facts.attestor.spiffeIdPrefix, trustDomain)
     return {
       spiffeId,
-      ...(entry.x509 && { x509: entry.x509 }),
+      ...entry.fixed,
       ...(entry.jwt && {
         jwt: {
           maxLifetimeSeconds: entry.jwt.maxLifetimeSeconds,
@@ -64,8 +64,6 @@ export function grantOf(entry: WorkloadEntry, facts: Facts, trustDomain: string)
         },
       }),
       secrets: secretGrantsOf(entry.secrets, facts.selectors),
-      databases: entry.databases,
-      accessToken: { maxLifetimeSeconds: defaultLifetimes.accessToken },
     }
   } catch (error) {
     if (!(error instanceof NameError)) throw error

@@ -3,7 +3,7 @@ import type { Match } from '../names/selectors.ts'
 import { type Template, parseTemplate } from '../names/template.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { WorkloadDefinition } from './grant.ts'
+import type { Grant, WorkloadDefinition } from './grant.ts'
 import { type SecretRule, readSecretRules } from './secret-grants.ts'
 
 export type WorkloadEntry = {
@@ -11,13 +11,13 @@ export type WorkloadEntry = {
   match: Match
   wide: boolean
   spiffeId: Template
-  x509?: { dnsNames: string[]; maxLifetimeSeconds: number }
+  /** What has no templates. */
+  fixed: Pick<Grant, 'x509' | 'databases' | 'accessToken'>
   jwt?: {
     audiences: { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, Template> }[]
     maxLifetimeSeconds: number
   }
   secrets: SecretRule[]
-  databases: string[]
   maxSessionSeconds?: number
   requirePodBound: boolean
   pinIdentity: boolean
@@ -46,9 +46,13 @@ export function readEntry(row: WorkloadRow): WorkloadEntry {
     match: definition.match ?? {},
     wide: definition.wide ?? false,
     spiffeId: parseTemplate(definition.spiffeId, 'spiffe-id'),
-    ...(x509 && {
-      x509: { dnsNames: x509.dnsNames ?? [], maxLifetimeSeconds: x509.maxLifetimeSeconds ?? defaultLifetimes.x509 },
-    }),
+    fixed: {
+      ...(x509 && {
+        x509: { dnsNames: x509.dnsNames ?? [], maxLifetimeSeconds: x509.maxLifetimeSeconds ?? defaultLifetimes.x509 },
+      }),
+      databases: databases ?? [],
+      accessToken: { maxLifetimeSeconds: defaultLifetimes.accessToken },
+    },
     ...(jwt && {
       jwt: {
         audiences: jwt.audiences.map((audience) =>
@@ -60,7 +64,6 @@ export function readEntry(row: WorkloadRow): WorkloadEntry {
       },
     }),
     secrets: readSecretRules(secrets ?? []),
-    databases: databases ?? [],
     ...(definition.maxSessionSeconds !== undefined && { maxSessionSeconds: definition.maxSessionSeconds }),
     requirePodBound: definition.requirePodBound ?? true,
     pinIdentity: definition.pinIdentity ?? false,

@@ -38,7 +38,7 @@ export async function refuseUsed(tx: Knex.Transaction, { id, name }: DatabaseRow
 /** @throws Refusal `in_use` */
 export function refuseGranted(row: DatabaseRow, { workloads }: Snapshot): void {
   const users = [...workloads.values()]
-    .filter((workload) => entryOf(workload).databases.includes(row.name))
+    .filter((workload) => entryOf(workload).fixed.databases.includes(row.name))
     .map((workload) => workload.name)
   if (users.length === 0) return
   throw refuse('in_use', { detail: `workload entries grant it: ${users.toSorted().slice(0, 5).join(', ')}` })
