@@ -31,7 +31,7 @@ export type CredentialRequest = SignRequest & {
   databases?: string[]
 }
 
-export type IssuedCredentials = Pick<Signed, 'x509' | 'jwts' | 'accessToken'> & {
+export type IssuedCredentials = Omit<Signed, 'issued' | 'token' | 'secrets'> & {
   workload: { id: string; name: string; revision: number }
   grant: Grant
   session: Pick<SessionRow, 'id' | 'expiresAt'>
