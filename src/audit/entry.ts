@@ -1,5 +1,6 @@
 /** The types of a log entry. Its hash covers its canonical JSON (RFC 8785); absent members are omitted, never null. */
 import type { RefusalCode } from '../errors.ts'
+import type { Issued } from '../store/issued.ts'
 import { masked } from '../telemetry/mask.ts'
 
 /** Every action of the log. `docs/audit-events.md` lists them with their meaning. */
@@ -105,37 +106,23 @@ export type Actor = {
   note?: string
 }
 
-export type IssuedX509 = {
-  serialNumber: string
-  sha256: string
-  publicKeySha256: string
-  notAfter: string
-  keyId: string
-  dnsNames?: string[]
+/** The labels of issued credentials in metrics; none for what no workload is issued. */
+const labels: Readonly<Record<keyof Issued, string | undefined>> = {
+  x509: 'x509',
+  jwts: 'jwt',
+  accessToken: 'accessToken',
+  apiToken: undefined,
+  secrets: 'secret',
+  leases: 'lease',
 }
-export type IssuedJwt = { jti: string; audience: string[]; expiresAt: string; keyId: string }
+const labelOf: Readonly<Record<string, string | undefined>> = labels
+export const issuedLabels = Object.values(labels).filter((label) => label !== undefined)
 
-export type Issued = {
-  x509?: IssuedX509
-  jwts?: IssuedJwt[]
-  accessToken?: { id: string; expiresAt: string }
-  apiToken?: { id: string; expiresAt: string }
-  secrets?: { path: string; version: number }[]
-  leases?: { id: string; database: string; username: string; expiresAt: string }[]
-}
-
-/** The kinds of issued credentials, for the labels of metrics. */
-export const issuedKinds = ['x509', 'jwt', 'accessToken', 'secret', 'lease'] as const
-
-export function countIssued(
-  { x509, jwts, accessToken, secrets, leases }: Issued,
-  count: (kind: (typeof issuedKinds)[number], times: number) => void,
-): void {
-  if (x509) count('x509', 1)
-  if (jwts) count('jwt', jwts.length)
-  if (accessToken) count('accessToken', 1)
-  if (secrets) count('secret', secrets.length)
-  if (leases) count('lease', leases.length)
+export function countIssued(issued: Issued, count: (label: string, times: number) => void): void {
+  for (const [member, part] of Object.entries(issued)) {
+    const label = labelOf[member]
+    if (label !== undefined) count(label, Array.isArray(part) ? part.length : 1)
+  }
 }
 
 /** The credentials that a revocation ended, by the names that verifiers use. */

@@ -5,6 +5,7 @@
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
 import { type Run, readRedactable, redactEntries } from '../store/entries.ts'
+import { credentialsOf } from '../store/issued.ts'
 import { liveVersions, versionKey } from '../store/secret-versions.ts'
 import type { LogEntry } from './entry.ts'
 import type { Change } from './record.ts'
@@ -73,13 +74,10 @@ const tooYoung = (place: string, seconds: number): string =>
   `entry ${place} is younger than ${seconds} seconds (PURSER_MIN_REDACTION_AGE_SECONDS): end the range before it`
 
 function isCredentialOf({ issued }: LogEntry, now: Date): boolean {
-  const ends = [
-    issued?.x509?.notAfter,
-    ...(issued?.jwts ?? []).map((jwt) => jwt.expiresAt),
-    issued?.accessToken?.expiresAt,
-    issued?.apiToken?.expiresAt,
-  ]
-  return ends.some((end) => end !== undefined && new Date(end) > now)
+  if (!issued) return false
+  const ends = credentialsOf(issued).map(({ until }) => until)
+  if (issued.apiToken) ends.push(new Date(issued.apiToken.expiresAt))
+  return ends.some((end) => end > now)
 }
 
 const leasesOf = ({ issued, resource }: LogEntry): string[] => [

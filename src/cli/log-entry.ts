@@ -1,5 +1,5 @@
 /** Entries of the log, as the API shows them. */
-import type { Issued } from '../audit/entry.ts'
+import type { Issued } from '../store/issued.ts'
 import type { Schemas } from './api-types.ts'
 
 /** openapi.yaml leaves open what `issued` holds, since older and newer servers list other kinds. */

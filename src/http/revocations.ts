@@ -70,14 +70,15 @@ const showRevokedLease = ({ id, databaseId, username }: RevokedLease, { database
 })
 
 /** Revoked credentials that some verifiers accept until they expire: JWTs, and certificates where no CRL is read. */
-function outOfReach(found: Found, blocks: readonly BlockRow[]): Record<string, string>[] {
+function outOfReach({ credentials }: Found, blocks: readonly BlockRow[]): Record<string, string>[] {
   const blocked = new Set(blocks.map((block) => block.value))
+  const revoked = credentials.filter(({ id }) => blocked.has(id))
   return [
-    ...found.jwts.flatMap(({ jti, audience, until }) =>
-      blocked.has(jti) ? audience.map((name) => ({ jwt: jti, audience: name, until: rfc3339(until) })) : [],
+    ...revoked.flatMap(({ kind, id, audience = [], until }) =>
+      kind === 'jti' ? audience.map((name) => ({ jwt: id, audience: name, until: rfc3339(until) })) : [],
     ),
-    ...found.certificates.flatMap(({ serialNumber, until }) =>
-      blocked.has(serialNumber) ? [{ serialNumber, until: rfc3339(until) }] : [],
+    ...revoked.flatMap(({ kind, id, until }) =>
+      kind === 'serialNumber' ? [{ serialNumber: id, until: rfc3339(until) }] : [],
     ),
   ]
 }

@@ -3,7 +3,7 @@
  */
 import { type KeyObject, sign } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { IssuedJwt as JwtRecord } from '../audit/entry.ts'
+import type { IssuedJwt as JwtRecord } from '../store/issued.ts'
 import { type Problem, refuse } from '../errors.ts'
 import type { OpenKey } from '../keys/keys.ts'
 import { endOf, renewAfter, rfc3339 } from './lifetime.ts'

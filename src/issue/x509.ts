@@ -1,7 +1,7 @@
 /** grant → X.509-SVID, from a CSR's key, or from a key that is generated here for clients that cannot generate one. */
 import { type KeyObject, createHash, generateKeyPairSync } from 'node:crypto'
 import { isIP } from 'node:net'
-import type { IssuedX509 as X509Record } from '../audit/entry.ts'
+import type { IssuedX509 as X509Record } from '../store/issued.ts'
 import { type Problem, refuse } from '../errors.ts'
 import type { OpenCa } from '../keys/keys.ts'
 import { type CertificateIssuer, serialFrom } from '../keys/certificate.ts'

@@ -1,6 +1,6 @@
 /** Starts and stops a server: composes the product, opens its listeners, runs its jobs. */
 import { attestorKinds } from '../attest/attest.ts'
-import { issuedKinds } from '../audit/entry.ts'
+import { issuedLabels } from '../audit/entry.ts'
 import { logIdentity } from '../audit/head-evidence.ts'
 import type { Config } from '../config.ts'
 import { refusals } from '../errors.ts'
@@ -66,7 +66,7 @@ async function build(config: Config, parts: Parts, closing: Closing, steps: Step
       routes: openapi.operations.map((operation) => operation.operationId),
       codes: Object.keys(refusals),
       attestorKinds,
-      credentials: issuedKinds,
+      credentials: issuedLabels,
       jobs: jobNames,
     },
     { process: true },

@@ -1,16 +1,57 @@
-/** Issued credentials, read from the log: there is no other table of them. */
+/** Issued credentials as entries of the log name them, and read from the log: there is no other table of them. */
 import type { Knex } from './database.ts'
 import type { Place } from './entries.ts'
 import { termKeys } from './term-keys.ts'
 
+export type IssuedX509 = {
+  serialNumber: string
+  sha256: string
+  publicKeySha256: string
+  notAfter: string
+  keyId: string
+  dnsNames?: string[]
+}
+export type IssuedJwt = { jti: string; audience: string[]; expiresAt: string; keyId: string }
+
+export type Issued = {
+  x509?: IssuedX509
+  jwts?: IssuedJwt[]
+  accessToken?: { id: string; expiresAt: string }
+  apiToken?: { id: string; expiresAt: string }
+  secrets?: { path: string; version: number }[]
+  leases?: { id: string; database: string; username: string; expiresAt: string }[]
+}
+
+/** A credential of a workload, under the name that a revocation blocks. */
+export type IssuedCredential = {
+  kind: 'serialNumber' | 'jti' | 'accessToken'
+  id: string
+  until: Date
+  /** The key that signed it. */
+  keyId?: string
+  audience?: string[]
+}
+
+export function credentialsOf({ x509, jwts = [], accessToken }: Issued): IssuedCredential[] {
+  const credentials: IssuedCredential[] = []
+  if (x509) {
+    const { serialNumber: id, notAfter, keyId } = x509
+    credentials.push({ kind: 'serialNumber', id, until: new Date(notAfter), keyId })
+  }
+  for (const { jti: id, audience, expiresAt, keyId } of jwts) {
+    credentials.push({ kind: 'jti', id, until: new Date(expiresAt), keyId, audience })
+  }
+  if (accessToken) {
+    const { id, expiresAt } = accessToken
+    credentials.push({ kind: 'accessToken', id, until: new Date(expiresAt) })
+  }
+  return credentials
+}
+
 /** The parts of an entry that name the issued credentials and their holder. */
 export type IssuedEntry = {
   actor: { session?: string; spiffeId?: string; workload?: string; workloadId?: string }
-  issued: {
-    x509?: { serialNumber: string; sha256: string; notAfter: string; keyId: string }
-    jwts?: { jti: string; audience: string[]; expiresAt: string; keyId: string }[]
-    accessToken?: { id: string; expiresAt: string }
-  }
+  issued: Issued
 }
 
 type Row = { epoch: number; idx: string; body: string }
@@ -45,9 +86,11 @@ export async function findIssued(
   return rows
     .map((row) => read(row.body))
     .find((entry) => {
-      const { x509, jwts } = entry?.issued ?? {}
-      if ('jti' in name) return jwts?.some(({ jti }) => jti === name.jti)
-      return 'sha256' in name ? x509?.sha256 === name.sha256 : x509?.serialNumber === name.serialNumber
+      const { issued = {} } = entry ?? {}
+      if ('sha256' in name) return issued.x509?.sha256 === name.sha256
+      return credentialsOf(issued).some(({ kind, id }) =>
+        'jti' in name ? kind === 'jti' && id === name.jti : kind === 'serialNumber' && id === name.serialNumber,
+      )
     })
 }
 

@@ -1,9 +1,9 @@
 /** Whether an issuance that was decided under one snapshot would be decided alike under a newer one. */
 import type { Attested } from '../../attest/attest.ts'
-import type { Issued } from '../../audit/entry.ts'
 import { type Blockable, blockOf } from '../../authorize/blocks.ts'
 import { type Decision, decide } from '../../authorize/decide.ts'
 import { isAccepted } from '../../authorize/standing.ts'
+import { type Issued, credentialsOf } from '../../store/issued.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { accountHolds } from './account-standing.ts'
 import { factsOf } from './facts.ts'
@@ -27,8 +27,8 @@ export function issuanceHolds(issuance: Issuance, newer: Snapshot, now: Date): b
   if (newer.epoch !== snapshot.epoch || !newer.issuing) return false
   if (newer.attestors.get(attestorId)?.revision !== snapshot.attestors.get(attestorId)?.revision) return false
   if (!isDecidedAlike(issuance, newer)) return false
-  const keyIds = [issued.x509?.keyId, ...(issued.jwts ?? []).map((jwt) => jwt.keyId)]
-  if (keyIds.some((id) => id !== undefined && newer.keys.get(id)?.withdrawnAt)) return false
+  const isWithdrawn = (keyId: string | undefined) => keyId !== undefined && newer.keys.get(keyId)?.withdrawnAt
+  if (credentialsOf(issued).some(({ keyId }) => isWithdrawn(keyId))) return false
   if (!accountHolds(newer, attested)) return false
   if (attested.renews && !isAccepted(newer, attested.renews)) return false
   return blockOf(newer, session, now) === undefined

@@ -1,5 +1,4 @@
 /** Signs what a request asks for, all or nothing. Everything is signed in memory: nothing leaves before its entry. */
-import type { Issued } from '../../audit/entry.ts'
 import type { Grant } from '../../authorize/grant.ts'
 import { maySecret } from '../../authorize/secret-grants.ts'
 import { type Refusal, refuse } from '../../errors.ts'
@@ -10,6 +9,7 @@ import { trustedRoots } from '../../keys/bundle.ts'
 import type { Keys } from '../../keys/keys.ts'
 import { type ReadParts, type ReadSecrets, type SecretRequest, readSecrets } from '../../secrets/read.ts'
 import type { SessionRow, TokenRow } from '../../store/effects.ts'
+import type { Issued } from '../../store/issued.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 export type SignParts = {

@@ -4,7 +4,7 @@ import { newId } from '../../names/id.ts'
 import type { Knex } from '../../store/database.ts'
 import { lockRevocations, untilReleased } from '../../store/blocks.ts'
 import type { Place } from '../../store/entries.ts'
-import { type IssuedEntry, findIssued, issuedTo } from '../../store/issued.ts'
+import { type IssuedCredential, credentialsOf, findIssued, issuedTo } from '../../store/issued.ts'
 import { lockHead } from '../../store/log.ts'
 import type { BlockKind, BlockRow } from '../../store/rows.ts'
 import { anySession, endSession, endSessionsOf, tokenById } from '../../store/sessions.ts'
@@ -20,11 +20,9 @@ export type Selection = {
   reason?: string
 }
 
-/** Live credentials, by the names that verifiers know. */
 export type Found = {
-  certificates: { serialNumber: string; keyId: string; until: Date }[]
-  jwts: { jti: string; audience: string[]; keyId: string; until: Date }[]
-  accessTokens: { id: string; until: Date }[]
+  /** Live ones. */
+  credentials: IssuedCredential[]
   /** Those that were ended. */
   sessions: string[]
   /** The caller that is kept out until the block is released. */
@@ -36,44 +34,21 @@ type KeptOut = { kind: 'instance' | 'spiffeId'; value: string; sessionId?: strin
 
 export type Write = (found: Found) => Promise<void>
 
-const nothing = (): Found => ({ certificates: [], jwts: [], accessTokens: [], sessions: [] })
-
-/** Adds what an entry issued and is not expired. */
-function add(found: Found, { issued }: IssuedEntry, now: Date): void {
-  const { x509, jwts = [], accessToken } = issued
-  const live = (end: string): boolean => new Date(end) > now
-  if (x509 && live(x509.notAfter)) {
-    found.certificates.push({
-      serialNumber: x509.serialNumber,
-      keyId: x509.keyId,
-      until: new Date(x509.notAfter),
-    })
-  }
-  for (const { jti, audience, keyId, expiresAt } of jwts) {
-    if (live(expiresAt)) found.jwts.push({ jti, audience, keyId, until: new Date(expiresAt) })
-  }
-  if (accessToken && live(accessToken.expiresAt)) {
-    found.accessTokens.push({ id: accessToken.id, until: new Date(accessToken.expiresAt) })
-  }
-}
+const isLive = ({ until }: IssuedCredential, now: Date): boolean => until > now
 
 /** One credential of that name and nothing else that came with it. @throws Refusal `not_found` */
-async function one(tx: Knex, selection: Selection, now: Date): Promise<Found> {
-  const { serialNumber, jti, accessToken } = selection
-  const found = nothing()
+async function findCredential(tx: Knex, { serialNumber, jti, accessToken }: Selection): Promise<IssuedCredential> {
   if (accessToken !== undefined) {
     const token = await tokenById(tx, accessToken)
     if (!token) throw refuse('not_found')
-    if (token.expiresAt > now) found.accessTokens.push({ id: token.id, until: token.expiresAt })
-    return found
+    return { kind: 'accessToken', id: token.id, until: token.expiresAt }
   }
-  const entry = await findIssued(tx, jti === undefined ? { serialNumber: serialNumber ?? '' } : { jti })
-  if (!entry) throw refuse('not_found')
-  const all = nothing()
-  add(all, entry, now)
-  found.certificates = all.certificates.filter((certificate) => certificate.serialNumber === serialNumber)
-  found.jwts = all.jwts.filter((jwt) => jwt.jti === jti)
-  return found
+  const name = jti === undefined ? { serialNumber: serialNumber ?? '' } : { jti }
+  const entry = await findIssued(tx, name)
+  const credential =
+    entry && credentialsOf(entry.issued).find(({ kind, id }) => kind in name && id === (jti ?? serialNumber))
+  if (!credential) throw refuse('not_found')
+  return credential
 }
 
 /** What to look for: everything that was issued to a session or a SPIFFE ID. */
@@ -120,12 +95,12 @@ async function everything(
   const named = 'session' in holder ? { session: holder.session.id } : holder
   let next: Place = { epoch: 0, index: 0 }
   async function collect(): Promise<Found> {
-    const found = nothing()
+    const credentials: IssuedCredential[] = []
     for await (const { entry, place } of issuedTo(tx, named, since > oldest ? since : oldest, next)) {
-      add(found, entry, now)
+      credentials.push(...credentialsOf(entry.issued).filter((credential) => isLive(credential, now)))
       next = { epoch: place.epoch, index: place.index + 1 }
     }
-    return found
+    return { credentials, sessions: [] }
   }
   const already = await collect()
   await lockRevocations(tx)
@@ -147,9 +122,9 @@ export async function findRevoked(
   write: Write,
 ): Promise<void> {
   if (selection.session === undefined && selection.spiffeId === undefined) {
-    const found = await one(tx, selection, now)
+    const credential = await findCredential(tx, selection)
     await lockRevocations(tx)
-    await write(found)
+    await write({ credentials: isLive(credential, now) ? [credential] : [], sessions: [] })
   } else await everything(tx, selection, oldest, now, write)
 }
 
@@ -171,11 +146,7 @@ export function blocksOf(
   })
   const keptOut = ({ kind, value, ...more }: KeptOut): BlockRow => ({ ...block(kind, value, untilReleased), ...more })
   return [
-    ...found.certificates.map((certificate) =>
-      block('serialNumber', certificate.serialNumber, certificate.until, certificate.keyId),
-    ),
-    ...found.jwts.map((jwt) => block('jti', jwt.jti, jwt.until, jwt.keyId)),
-    ...found.accessTokens.map((token) => block('accessToken', token.id, token.until)),
+    ...found.credentials.map(({ kind, id, until, keyId }) => block(kind, id, until, keyId)),
     ...(found.kept ? [keptOut(found.kept)] : []),
   ]
 }

@@ -1,6 +1,6 @@
 /** Proves what each consumer holds by its log entry, verified offline with the public key of the log. */
 import { VerifyError, verifyReceipt } from '@purser/sdk/verify'
-import type { Issued } from '../../audit/entry.ts'
+import type { Issued } from '../../store/issued.ts'
 import type { Api } from '../api.ts'
 import type { ItemOf, Schemas } from '../api-types.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
