@@ -17,7 +17,7 @@ import { type WatchActionParts, createWatchActions } from './watch/watch.ts'
 import { type WorkloadActionParts, createWorkloadActions } from './workloads/workloads.ts'
 
 type ActionParts = SessionActionParts &
-  CredentialActionParts &
+  Omit<CredentialActionParts, 'issueDatabases' | 'sessions'> &
   WatchActionParts &
   SecretParts &
   RotationActionParts &
@@ -29,13 +29,14 @@ type ActionParts = SessionActionParts &
 
 export function createActions(parts: ActionParts) {
   const sessions = createSessionActions(parts)
+  const leases = createLeaseActions(parts.leasing)
   return {
     sessions,
-    credentials: createCredentialActions(parts, sessions.find),
+    credentials: createCredentialActions({ ...parts, issueDatabases: leases.issue, sessions: sessions.find }),
     watch: createWatchActions(parts),
     secrets: createSecretActions(parts),
     rotations: createRotationActions(parts),
-    leases: createLeaseActions(parts.leasing),
+    leases,
     databases: createDatabaseActions(parts),
     attestors: createAttestorActions(parts),
     workloads: createWorkloadActions(parts),

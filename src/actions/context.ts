@@ -23,6 +23,14 @@ export type Context = {
   reason?: string
 }
 
+/** An action that changes state: its SQL and its entry in one transaction. */
+export type ChangeAction<Input, Result = undefined> = (
+  context: Context,
+  tx: Knex.Transaction,
+  snapshot: Snapshot,
+  input: Input,
+) => Promise<Change<Result>>
+
 /** How an action records an effect outside of Purser: its intent before, its outcome after. */
 export type Acting = {
   open: Opening

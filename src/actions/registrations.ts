@@ -7,6 +7,9 @@ import { byName } from '../store/registrations.ts'
 import { checkRevision } from './context.ts'
 
 type Kind = 'attestor' | 'workload' | 'database'
+/** A registration at the revision that the caller read. */
+export type NamedRevision = { name: string; expected: number }
+
 type Registration = { id: string; name: string; revision: number }
 
 export const impossible = (pointer: string, detail: string): Error =>
@@ -22,8 +25,7 @@ export function findByName<R extends Registration>(rows: ReadonlyMap<string, R>,
 /** @throws Refusal `not_found`, or `stale` with the live revision */
 export function findAtRevision<R extends Registration>(
   rows: ReadonlyMap<string, R>,
-  name: string,
-  expected: number,
+  { name, expected }: NamedRevision,
 ): R {
   const row = findByName(rows, name)
   checkRevision(expected, row.revision)

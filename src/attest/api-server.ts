@@ -5,9 +5,8 @@
 import { Refusal, refuse } from '../errors.ts'
 import type { FetchOptions, JsonReply } from '../outbound/client.ts'
 import { OutboundError } from '../outbound/errors.ts'
+import { type AttestorParts, describeRefusal } from './attestor.ts'
 import type { Place } from './key-source.ts'
-import type { AttestorParts } from './parts.ts'
-import { describeRefusal } from './words.ts'
 
 /** As stored. `tokenFile` is read at each use: the kubelet writes a new token before the old one ends. */
 export type ApiServerDefinition = 'in-cluster' | { url: string; caPem: string; tokenFile: string }

@@ -2,12 +2,11 @@
 import { Refusal, refuse, shown } from '../errors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Attested, Attestor, Proof } from './attestor.ts'
+import type { Attested, Attestor, AttestorParts, Proof } from './attestor.ts'
 import { type CertificateProof, attestCertificate } from './certificate.ts'
 import type { AttestorSpec, CheckedDefinition, DefinitionParts } from './definition.ts'
 import { type FindJoinToken, attestJoinToken, joinTokenKind } from './join-token.ts'
 import { checkDefinition, createAttestor } from './kinds.ts'
-import type { AttestorParts } from './parts.ts'
 import { type ProofText, addressOf, readProofText } from './proof-text.ts'
 
 export type { Attested, Proof, Renewed } from './attestor.ts'

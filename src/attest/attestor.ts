@@ -1,7 +1,10 @@
 /** An attestor turns a proof into verified facts. It reports them and decides nothing. */
+import type { Refusal } from '../errors.ts'
 import type { Selectors } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { StoredSession } from '../store/sessions.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Fetch } from './key-source.ts'
 import type { ProofText } from './proof-text.ts'
 
 export type Proof = { kind: 'jwt'; token: string } | { kind: 'join-token'; token: string } | { kind: 'x509' }
@@ -45,4 +48,21 @@ export type Attestor = {
   attest(proof: ProofText, now: Date): Promise<Attested>
   /** Reaches the orchestrator and reads its keys. Costs no more than a proof. */
   check(now: Date): Promise<Finding[]>
+}
+
+export type AttestorParts = {
+  outbound: Fetch
+  /** Milliseconds, of a clock that is never set back. */
+  clock: () => number
+  /** Reads a token or CA file of the configuration at each use, since the kubelet renews them. */
+  readFile: (path: string) => Promise<string>
+  log: Pick<Logger, 'info' | 'warn'>
+  /** How long cached keys are accepted while their issuer is unreachable. Default: a day. */
+  keepKeysSeconds?: number
+}
+
+/** The reason of a refusal, for findings and the server log. */
+export function describeRefusal({ code, info }: Refusal): string {
+  const detail = info.explanation?.detail
+  return typeof detail === 'string' ? detail : code
 }

@@ -3,7 +3,7 @@ import { refuse } from '../errors.ts'
 import type { Match } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Attestor } from './attestor.ts'
+import type { Attestor, AttestorParts } from './attestor.ts'
 import {
   type AttestorSpec,
   type CheckedDefinition,
@@ -12,11 +12,10 @@ import {
   checkAgainst,
 } from './definition.ts'
 import { joinTokenKind } from './join-token.ts'
-import { createKubernetesAttestor, kubernetesReports } from './kubernetes.ts'
 import { checkKubernetes } from './kubernetes-definition.ts'
-import { createOidcAttestor, oidcReports } from './oidc.ts'
+import { createKubernetesAttestor, kubernetesReports } from './kubernetes.ts'
 import { checkOidc } from './oidc-definition.ts'
-import type { AttestorParts } from './parts.ts'
+import { createOidcAttestor, oidcReports } from './oidc.ts'
 import { widthFault } from './presets.ts'
 
 type Kind = {

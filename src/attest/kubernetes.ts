@@ -6,16 +6,14 @@ import { Refusal, refuse } from '../errors.ts'
 import { createSelectors } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import { type ApiServer, type ApiServerDefinition, openApiServer } from './api-server.ts'
-import type { Attested, Attestor, Finding } from './attestor.ts'
+import { type Attested, type Attestor, type AttestorParts, type Finding, describeRefusal } from './attestor.ts'
 import { type IssuerKeys, type KeysDefinition, openKeys } from './issuer-keys.ts'
 import { algorithms } from './key-set.ts'
 import { documentUrl } from './key-source.ts'
 import { type KubeFacts, disagreement, readKubeClaims } from './kube-facts.ts'
-import type { AttestorParts } from './parts.ts'
 import type { ProofText } from './proof-text.ts'
 import { readReview, reviewRequest } from './token-review.ts'
-import { type VerifiedClaims, type VerifyRules, singleUseOf, readClaims, verifyJwt } from './verify-jwt.ts'
-import { describeRefusal } from './words.ts'
+import { type VerifiedClaims, type VerifyRules, readClaims, singleUseOf, verifyJwt } from './verify-jwt.ts'
 
 /** As stored, with every default filled in. */
 export type KubernetesDefinition = {

@@ -1,5 +1,5 @@
 /** The events of a watch as server-sent events (HTML Living Standard, section 9.2). */
-import type { EventId, WatchEvent } from '../actions/watch/events.ts'
+import type { EventId, WatchEvent } from '../actions/watch/stream.ts'
 
 const showId = ({ epoch, revision }: EventId): string => `${epoch}.${revision}`
 

@@ -1,6 +1,5 @@
-import { workloadState } from '../actions/workloads/state.ts'
+import { type WrittenWorkload, workloadState } from '../actions/workloads/state.ts'
 import type { WorkloadActions } from '../actions/workloads/workloads.ts'
-import type { WrittenWorkload } from '../actions/workloads/written.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'

@@ -1,8 +1,7 @@
 import { type KeyObject, createPublicKey } from 'node:crypto'
 import { Asn1Error, childrenOf, contentOf, fromDerStrict, sameOid } from '../keys/asn1-strict.ts'
 import { type Asn1, integer, nothing, oid, sequence, tag, toDer } from '../keys/asn1.ts'
-import { isWeakEd25519 } from '../keys/weak-keys.ts'
-import { weaknessOfRsa } from '../keys/weak-rsa.ts'
+import { isWeakEd25519, weaknessOfRsa } from '../keys/weak-keys.ts'
 import { CsrError } from './csr-error.ts'
 
 export type KeyType = 'EC-P256' | 'EC-P384' | 'Ed25519' | 'RSA'

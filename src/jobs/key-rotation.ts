@@ -1,8 +1,7 @@
 /** Generates the next keys when they are due, and warns of what only an operator can do. */
 import { originOf } from '../audit/log.ts'
 import type { Change } from '../audit/record.ts'
-import { applyKeyChanges } from '../keys/apply-changes.ts'
-import { describeKey } from '../keys/describe-key.ts'
+import { applyKeyChanges, describeKey } from '../keys/apply-changes.ts'
 import { type Rotator, makePlanned } from '../keys/rotate.ts'
 import { type Plan, type Warning, planRotation } from '../keys/rotation.ts'
 import type { Knex } from '../store/database.ts'

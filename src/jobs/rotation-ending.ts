@@ -2,7 +2,7 @@
 import type { EntryPart } from '../audit/entry.ts'
 import type { Change } from '../audit/record.ts'
 import { secretResource } from '../secrets/entry.ts'
-import { valueOf, rotatorOf } from '../secrets/rotation/begin.ts'
+import { rotatorOf, valueOf } from '../secrets/rotation/begin.ts'
 import type { Consumer } from '../secrets/rotation/consumers.ts'
 import { endOlder, namesOf } from '../secrets/rotation/outcome.ts'
 import { type Plan, planOf } from '../secrets/rotation/policy.ts'

@@ -7,7 +7,7 @@ import { lateMs, newPlan, policyOf } from '../secrets/rotation/policy.ts'
 import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
 import { takeTurn } from '../store/jobs.ts'
-import { duePolicies, advancePolicy } from '../store/rotation-policies.ts'
+import { type DuePolicy, advancePolicy, duePolicies } from '../store/rotation-policies.ts'
 import { changeIf } from './once.ts'
 import { type RotationJobParts, secretUnderLock } from './rotation-attempt.ts'
 
@@ -15,8 +15,6 @@ const max = 200
 /** "plrt" in ASCII. */
 const lock = 0x706c7274
 const reportLateEveryMs = 3600_000
-
-type DuePolicy = Awaited<ReturnType<typeof duePolicies>>[number]
 
 export function createSchedules(parts: RotationJobParts): () => Promise<unknown[]> {
   const { db, now, log, randomBytes, snapshots } = parts

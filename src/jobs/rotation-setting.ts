@@ -1,6 +1,6 @@
 /** Sets the staged value at the target and makes it live. For a cancelled rotation, sets the live value again. */
 import { secretResource } from '../secrets/entry.ts'
-import { valueOf, rotatorOf } from '../secrets/rotation/begin.ts'
+import { rotatorOf, valueOf } from '../secrets/rotation/begin.ts'
 import { giveUp, makeLive } from '../secrets/rotation/outcome.ts'
 import { type Due, type RotationJobParts, attempt } from './rotation-attempt.ts'
 

@@ -1,9 +1,8 @@
 /** Finishes the replacement of administrative credentials that a replica began and did not finish. */
-import { type AdminParts } from '../secrets/databases/admin.ts'
-import { setStaged } from '../secrets/databases/admin-rotation.ts'
+import { setStaged, switchAdmin } from '../secrets/databases/admin-rotation.ts'
+import type { AdminParts } from '../secrets/databases/admin.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
-import { switchAdmin } from '../secrets/databases/switch-admin.ts'
-import { databasesWithStagedAdmin, stagedAdmin } from '../store/databases.ts'
+import { databasesWithStagedAdmin } from '../store/databases.ts'
 import { takeTurn } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -19,13 +18,11 @@ const lock = 0x70737461
 const everyMs = 30_000
 
 export function stagedAdmins(parts: StagedAdminParts): Job {
-  const { db, snapshots, recorder, log, now, randomBytes } = parts
+  const { db, snapshots, recorder, log, now } = parts
 
   async function finish(id: string): Promise<void> {
     const row = snapshots.current().databases.get(id)
-    const staged = await stagedAdmin(db.knex, id)
-    if (!row || staged?.revision !== row.revision) return
-    await setStaged(parts, row, staged.next, randomBytes)
+    if (!row || !(await setStaged(parts, row))) return
     await recorder.change(openBySystem('database.rotate-admin', parts), async (tx, snapshot) => {
       const { entry, changed } = await switchAdmin(tx, row, snapshot.databases.get(id))
       return { result: undefined, entry, ...(changed && { changed }) }

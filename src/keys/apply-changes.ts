@@ -2,7 +2,7 @@
 import type { Knex } from '../store/database.ts'
 import { insertKey, setFirstSize, setLastSize, updateKey } from '../store/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
-import { type Described, describeKey } from './describe-key.ts'
+import { logVkey } from './keys.ts'
 import type { KeyChanges } from './rotate.ts'
 
 export type Applied = {
@@ -36,6 +36,32 @@ export async function applyKeyChanges(tx: Knex.Transaction, changes: KeyChanges,
       const size = index + entries.length
       for (const row of created) if (row.kind === 'log') await setFirstSize(tx, row.id, size)
       for (const row of withdrawn) if (row.kind === 'log') await setLastSize(tx, row.id, size)
+    },
+  }
+}
+
+export type Described = {
+  resource: { kind: 'key'; id: string; name: string }
+  change: { after: Record<string, string> }
+}
+
+/** @param origin of a log key, for its vkey */
+export function describeKey(row: KeyRow, origin?: string): Described {
+  const { id, kind, algorithm, activeAt, retireAt, goneAt, withdrawnAt } = row
+  return {
+    resource: { kind: 'key', id, name: kind },
+    change: {
+      after: {
+        kind,
+        algorithm,
+        publicKey: row.publicKey.toString('base64'),
+        ...(row.chain !== undefined && { chain: row.chain }),
+        ...(origin !== undefined && { vkey: logVkey(row, origin) }),
+        activeAt: activeAt.toISOString(),
+        retireAt: retireAt.toISOString(),
+        goneAt: goneAt.toISOString(),
+        ...(withdrawnAt && { withdrawnAt: withdrawnAt.toISOString() }),
+      },
     },
   }
 }

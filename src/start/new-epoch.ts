@@ -4,28 +4,28 @@
  * have issued ends: keys are replaced, sessions and tokens end. Revocations, blocks and spent claims stay. Issuing stays
  * closed until an operator has reviewed them.
  */
+import { replaceBootstrapToken } from '../actions/tokens/bootstrap.ts'
 import type { EntryPart } from '../audit/entry.ts'
 import type { HeadEvidence } from '../audit/head-evidence.ts'
 import { originOf } from '../audit/log.ts'
 import { makeEntry, seal } from '../audit/seal.ts'
-import { type KnownEpoch, endEpoch, readHeads } from './ended-epoch.ts'
-import { describeKey } from '../keys/describe-key.ts'
+import { describeKey } from '../keys/apply-changes.ts'
 import { createKeys, logVkey } from '../keys/keys.ts'
 import { type Lifetimes, endlessFrom } from '../keys/lifetimes.ts'
 import { type KeyMaker, newLogKey } from '../keys/new-key.ts'
 import { type KeyChanges, type Rotator, rotateRoot, rotateScheduled } from '../keys/rotate.ts'
 import { newId } from '../names/id.ts'
 import { newToken } from '../names/token.ts'
+import { markChanged } from '../store/changes.ts'
+import { excludeServers } from '../store/database-server.ts'
+import { type EndedAccess, endAllAccess } from '../store/end-access.ts'
+import { startEpoch } from '../store/epochs.ts'
+import { insertKey, lockKeys, readKeys, setLastSize, updateKey } from '../store/keys.ts'
+import { appendItems, lockHead, newBatchId } from '../store/log.ts'
+import type { KeyRow } from '../store/rows.ts'
+import { type KnownEpoch, endEpoch, readHeads } from './ended-epoch.ts'
 import type { Offline } from './open-offline.ts'
 import { StartError } from './open-store.ts'
-import { replaceBootstrapToken } from '../actions/tokens/bootstrap.ts'
-import { markChanged } from '../store/changes.ts'
-import { type EndedAccess, endAllAccess } from '../store/end-access.ts'
-import { insertKey, lockKeys, readKeys, setLastSize, updateKey } from '../store/keys.ts'
-import { startEpoch } from '../store/epochs.ts'
-import { appendItems, lockHead, newBatchId } from '../store/log.ts'
-import { excludeServers } from '../store/server-lock.ts'
-import type { KeyRow } from '../store/rows.ts'
 
 type Parts = Offline & {
   /** Signed heads from outside the database, in any order. */

@@ -9,13 +9,13 @@ import { isMembers } from '../json/members.ts'
 import { openKeyring, underRootKey } from '../keys/keyring.ts'
 import { type RootKey, openRootKey } from '../keys/root-key.ts'
 import { newId } from '../names/id.ts'
-import { configuredRootKey, openOwnDatabase } from './open-offline.ts'
-import { StartError } from './open-store.ts'
+import { excludeServers } from '../store/database-server.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { readJobState, writeJobState } from '../store/jobs.ts'
 import { lockKeys, readWrappingKeys, rewrapWrappingKey } from '../store/keys.ts'
 import { appendItems, lockHead, newBatchId } from '../store/log.ts'
-import { excludeServers } from '../store/server-lock.ts'
+import { configuredRootKey, openOwnDatabase } from './open-offline.ts'
+import { StartError } from './open-store.ts'
 
 export type RootKeyRotated = { from: string; to: string; rewrapped: number }
 

@@ -1,4 +1,5 @@
 /** Operators' API tokens. */
+import { columnsOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { Role } from './rows.ts'
 
@@ -12,14 +13,7 @@ export type NewApiToken = {
 }
 
 export const insertApiToken = (tx: Knex.Transaction, token: NewApiToken): Promise<unknown> =>
-  tx('api_token').insert({
-    id: token.id,
-    hash: token.hash,
-    operator: token.operator,
-    role: token.role,
-    created_at: token.createdAt,
-    expires_at: token.expiresAt,
-  })
+  tx('api_token').insert(columnsOf(token))
 
 export const setFirstUsed = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
   tx('api_token').where({ id }).update({ first_used_at: now })

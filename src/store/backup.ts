@@ -1,4 +1,5 @@
 /** Reads the state of a database that was restored from a backup. Changes nothing. */
+import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 
 export type RestoredSecret = {
@@ -12,28 +13,14 @@ export type RestoredSecret = {
 
 /** Live secrets after a path, ordered by path, with their rotators and the definitions of their policies. */
 export async function restoredSecrets(knex: Knex, after: string, max: number): Promise<RestoredSecret[]> {
-  const rows: {
-    id: string
-    path: string
-    version: number
-    updated_at: Date
-    rotator: string | null
-    definition: unknown
-  }[] = await knex('secret as s')
+  const rows: Columns<RestoredSecret>[] = await knex('secret as s')
     .leftJoin('rotation_policy as p', 'p.secret_id', 's.id')
     .whereNull('s.deleted_at')
     .where('s.path', '>', after)
     .orderBy('s.path')
     .limit(max)
     .select('s.id', 's.path', 's.version', 's.updated_at', 's.rotator', 'p.definition')
-  return rows.map(({ id, path, version, updated_at: updatedAt, rotator, definition }) => ({
-    id,
-    path,
-    version,
-    updatedAt,
-    ...(rotator !== null && { rotator }),
-    ...(definition !== null && { definition }),
-  }))
+  return rows.map(membersOf<RestoredSecret>)
 }
 
 /** The time of the newest entry of each epoch. */

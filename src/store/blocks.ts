@@ -1,4 +1,5 @@
 /** Blocks record revocations. Every replica holds them in memory. */
+import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { BlockKind, BlockRow } from './rows.ts'
 
@@ -19,6 +20,9 @@ export const isReleasable = ({ kind }: Pick<BlockRow, 'kind'>): boolean => relea
 export const lockRevocations = (tx: Knex.Transaction): Promise<unknown> =>
   tx.raw('select pg_advisory_xact_lock(?)', [revocationsLock])
 
+/** A block that replaces another one clears the columns that it lacks. */
+const absentColumns = { keyId: null, reason: null, sessionId: null, workloadId: null }
+
 /**
  * Writes the blocks of one revocation, under `lockRevocations`. An existing block of a credential stays as it is. An
  * existing block that can be released moves to this revocation, so that the release of the earlier one does not lift it.
@@ -31,18 +35,7 @@ export async function insertBlocks(
 ): Promise<BlockRow[]> {
   const added = new Set<string>()
   for (let at = 0; at < blocks.length; at += 500) {
-    const rows = blocks.slice(at, at + 500).map((block) => ({
-      id: block.id,
-      kind: block.kind,
-      value: block.value,
-      key_id: block.keyId ?? null,
-      reason: block.reason ?? null,
-      at: block.at,
-      until: block.until,
-      session_id: block.sessionId ?? null,
-      workload_id: block.workloadId ?? null,
-      revocation,
-    }))
+    const rows = blocks.slice(at, at + 500).map((block) => columnsOf({ ...absentColumns, ...block, revocation }))
     const inserted: { id: string }[] = await tx('block')
       .insert(rows)
       .onConflict(['kind', 'value'])
@@ -64,54 +57,34 @@ export type BlockInForce = {
   since: Date
 }
 
-type BlockRecord = {
-  id: string
-  kind: BlockKind
-  value: string
-  revocation: string
-  reason: string | null
-  at: Date
-  session_id: string | null
-  spiffe_id: string | null
-}
-
-function toBlock(row: BlockRecord): BlockInForce {
-  const spiffeId = row.kind === 'spiffeId' ? row.value : row.spiffe_id
-  return {
-    id: row.id,
-    revocation: row.revocation,
-    kind: row.kind,
-    since: row.at,
-    ...(row.session_id !== null && { session: row.session_id }),
-    ...(spiffeId !== null && { spiffeId }),
-    ...(row.reason !== null && { reason: row.reason }),
-  }
-}
-
 const inForce = (knex: Knex, now: Date) =>
   knex('block as b')
     .leftJoin('session as s', 's.id', 'b.session_id')
     .whereIn('b.kind', releasable)
     .whereNotNull('b.revocation')
     .where('b.until', '>', now)
-    .select('b.id', 'b.kind', 'b.value', 'b.revocation', 'b.reason', 'b.at', 'b.session_id', 's.spiffe_id')
+    .select('b.id', 'b.revocation', 'b.kind', 'b.reason', 'b.at as since', 'b.session_id as session')
+    .select(knex.raw(`case b.kind when 'spiffeId' then b.value else s.spiffe_id end as spiffe_id`))
 
 /** The revocations that block instances of an attestor now. The value of such a block includes the attestor's id. */
 export async function revocationsAt(knex: Knex, attestorId: string, now: Date): Promise<string[]> {
-  const blocks: BlockRecord[] = await inForce(knex, now).where({ 'b.kind': 'instance', 's.attestor_id': attestorId })
+  const blocks: Columns<BlockInForce>[] = await inForce(knex, now).where({
+    'b.kind': 'instance',
+    's.attestor_id': attestorId,
+  })
   return [...new Set(blocks.map(({ revocation }) => revocation))]
 }
 
 /** The blocks of callers that are in force now. */
 export async function listBlocks(knex: Knex, now: Date): Promise<BlockInForce[]> {
-  const rows: BlockRecord[] = await inForce(knex, now)
-  return rows.map(toBlock)
+  const rows: Columns<BlockInForce>[] = await inForce(knex, now)
+  return rows.map(membersOf<BlockInForce>)
 }
 
 /** Ends the blocks of one revocation, under `lockRevocations`. The credentials that it revoked stay revoked. */
 export async function releaseBlocks(tx: Knex.Transaction, revocation: string, now: Date): Promise<BlockInForce[]> {
-  const rows: BlockRecord[] = await inForce(tx, now).where('b.revocation', revocation)
+  const rows: Columns<BlockInForce>[] = await inForce(tx, now).where('b.revocation', revocation)
   const ids = rows.map((row) => row.id)
   await tx('block').whereIn('id', ids).update({ until: now })
-  return rows.map(toBlock)
+  return rows.map(membersOf<BlockInForce>)
 }

@@ -1,4 +1,5 @@
 /** Bootstrap tokens, stored as hashes, each with the API token that it was exchanged for. */
+import { columnsOf } from './columns.ts'
 import type { Knex } from './database.ts'
 
 export type BootstrapToken = { id: string; hash: Buffer; createdAt: Date; expiresAt: Date }
@@ -6,12 +7,7 @@ export type BootstrapToken = { id: string; hash: Buffer; createdAt: Date; expire
 type Row = { id: string; expires_at: Date; api_token_id: string | null; dead_at: Date | null }
 
 export const insertBootstrapToken = (tx: Knex.Transaction, token: BootstrapToken): Promise<unknown> =>
-  tx('bootstrap_token').insert({
-    id: token.id,
-    hash: token.hash,
-    created_at: token.createdAt,
-    expires_at: token.expiresAt,
-  })
+  tx('bootstrap_token').insert(columnsOf(token))
 
 /** Hashes in hex of the live bootstrap tokens: at most one, since a new token ends the earlier ones. */
 export async function readLiveBootstrapTokens(knex: Knex, now: Date): Promise<ReadonlySet<string>> {

@@ -1,5 +1,7 @@
 /** Which holders fetched which versions of a secret. `log_append` writes the fetches. */
+import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
+import type { StoredSession } from './sessions.ts'
 
 export type HeldVersion = { version: number; fetchedAt: Date; ackedAt?: Date }
 
@@ -10,51 +12,18 @@ export type HolderRow = {
   /** Newest fetch first. */
   held: HeldVersion[]
   /** Absent for an operator, and for a session whose row was swept after its end. */
-  session?: {
-    id: string
-    instance: Buffer
-    spiffeId: string
-    workloadId: string
-    attestorId: string
-    selectors: Record<string, string | string[]>
-    expiresAt: Date
-    endedAt?: Date
-  }
+  session?: { id: string } & HolderSession
 }
 
-type HeldRecord = {
-  holder: string
-  version: number
-  fetched_at: Date
-  acked_at: Date | null
-  session_id: string | null
-  instance: Buffer
-  spiffe_id: string
-  workload_id: string
-  attestor_id: string
-  selectors: Record<string, string | string[]>
-  expires_at: Date
-  ended_at: Date | null
-}
+type HolderSession = Pick<
+  StoredSession,
+  'instance' | 'spiffeId' | 'workloadId' | 'attestorId' | 'selectors' | 'expiresAt'
+> & { endedAt?: Date }
 
-const sessionOf = (row: HeldRecord): Pick<HolderRow, 'session'> =>
-  row.session_id === null
-    ? {}
-    : {
-        session: {
-          id: row.session_id,
-          instance: row.instance,
-          spiffeId: row.spiffe_id,
-          workloadId: row.workload_id,
-          attestorId: row.attestor_id,
-          selectors: row.selectors,
-          expiresAt: row.expires_at,
-          ...(row.ended_at !== null && { endedAt: row.ended_at }),
-        },
-      }
+type Fetched = HeldVersion & { holder: string; sessionId?: string } & HolderSession
 
 export async function readHolders(knex: Knex, secretId: string): Promise<HolderRow[]> {
-  const rows: HeldRecord[] = await knex('secret_consumer as c')
+  const rows: Columns<Fetched>[] = await knex('secret_consumer as c')
     .leftJoin('session as s', 's.id', 'c.holder')
     .where('c.secret_id', secretId)
     .orderBy([
@@ -77,14 +46,11 @@ export async function readHolders(knex: Knex, secretId: string): Promise<HolderR
     )
   const holders = new Map<string, HolderRow>()
   for (const row of rows) {
-    const held = {
-      version: row.version,
-      fetchedAt: row.fetched_at,
-      ...(row.acked_at !== null && { ackedAt: row.acked_at }),
-    }
-    const holder = holders.get(row.holder)
+    const { holder: name, version, fetchedAt, ackedAt, sessionId: id, ...session } = membersOf<Fetched>(row)
+    const held = { version, fetchedAt, ...(ackedAt && { ackedAt }) }
+    const holder = holders.get(name)
     if (holder) holder.held.push(held)
-    else holders.set(row.holder, { holder: row.holder, held: [held], ...sessionOf(row) })
+    else holders.set(name, { holder: name, held: [held], ...(id !== undefined && { session: { id, ...session } }) })
   }
   return [...holders.values()]
 }

@@ -1,5 +1,5 @@
-/** The database server on which the log is written, as Postgres reports it and as the head row records it. */
-import type { Knex } from 'knex'
+/** The database server: on which one the log is written, and the lock that running servers of Purser share on it. */
+import type { Knex } from './database.ts'
 
 export type ServerFacts = {
   /** `<system identifier>/<timeline>`; absent when the role may not read them. */
@@ -23,3 +23,17 @@ export const bindServer = (knex: Knex, binding: { server: string | null; synchro
 /** Lets the log accept entries on any server, unless it is bound to a server other than this. */
 export const unbindServer = (knex: Knex): Promise<unknown> =>
   knex('log_head').whereNull('server').orWhereRaw('server = log_server()').update({ server: null, synchronous: false })
+
+/** "pser" in ASCII. */
+export const serversLock = 0x70736572
+
+/**
+ * Keeps servers off this database for the rest of the transaction. Only one process can open the embedded store anyway.
+ * @returns false when a server is running
+ */
+export async function excludeServers(tx: Knex.Transaction): Promise<boolean> {
+  const { rows } = await tx.raw<{ rows: { alone: boolean }[] }>('select pg_try_advisory_xact_lock(?) as alone', [
+    serversLock,
+  ])
+  return rows[0]?.alone === true
+}

@@ -1,4 +1,5 @@
 /** Databases in which Purser creates roles, with the sealed administrative credential and the staged next one. */
+import { type Columns, columnsOf, membersOf, sealedIn } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { DatabaseRow, SealedValue } from './rows.ts'
 
@@ -10,16 +11,8 @@ const sealedColumns = (sealed: SealedValue | undefined, prefix: '' | 'next_' = '
   [`${prefix}ciphertext`]: sealed?.ciphertext ?? null,
 })
 
-export const insertDatabase = (tx: Tx, row: DatabaseRow): Promise<unknown> =>
-  tx('database').insert({
-    id: row.id,
-    name: row.name,
-    kind: row.kind,
-    definition: JSON.stringify(row.definition),
-    revision: row.revision,
-    created_at: row.createdAt,
-    ...sealedColumns(row.admin),
-  })
+export const insertDatabase = (tx: Tx, { admin, ...row }: DatabaseRow): Promise<unknown> =>
+  tx('database').insert({ ...columnsOf(row), ...sealedColumns(admin) })
 
 /** Updates everything but name and kind. Replaces a staged credential of the earlier revision by `next`. */
 export const updateDatabase = (tx: Tx, row: DatabaseRow, next?: SealedValue): Promise<unknown> =>
@@ -37,32 +30,24 @@ export const removeDatabase = (tx: Tx, id: string, now: Date): Promise<unknown> 
     .where({ id })
     .update({ deleted_at: now, ...sealedColumns(undefined), ...sealedColumns(undefined, 'next_') })
 
-type Staged = {
-  id: string
-  revision: number
-  next_wrapping_key_id: string | null
-  next_data_key: Buffer | null
-  next_ciphertext: Buffer | null
-}
+type Staged = { revision: number } & Partial<SealedValue>
 
-const toSealed = (row: Staged): SealedValue | undefined =>
-  row.next_wrapping_key_id !== null && row.next_data_key !== null && row.next_ciphertext !== null
-    ? { wrappingKeyId: row.next_wrapping_key_id, dataKey: row.next_data_key, ciphertext: row.next_ciphertext }
-    : undefined
-
-const stagedColumns = ['id', 'revision', 'next_wrapping_key_id', 'next_data_key', 'next_ciphertext'] as const
-
-const liveDatabase = (knex: Knex, id: string) => knex('database').where({ id }).whereNull('deleted_at')
+/** The staged credential of a database that was not removed. */
+const stagedIn = (knex: Knex, id: string) =>
+  knex('database').where({ id }).whereNull('deleted_at').select({
+    revision: 'revision',
+    wrapping_key_id: 'next_wrapping_key_id',
+    data_key: 'next_data_key',
+    ciphertext: 'next_ciphertext',
+  })
 
 /** Locks the row. Returns its revision and the staged credential, or undefined for a removed database. */
 export async function lockDatabase(
   tx: Tx,
   id: string,
 ): Promise<{ revision: number; staged: SealedValue | undefined } | undefined> {
-  const row: Staged | undefined = await liveDatabase(tx, id)
-    .forUpdate()
-    .first(...stagedColumns)
-  return row && { revision: row.revision, staged: toSealed(row) }
+  const row: Columns<Staged> | undefined = await stagedIn(tx, id).forUpdate().first()
+  return row && { revision: row.revision, staged: sealedIn(membersOf(row)) }
 }
 
 export const stageAdmin = (tx: Tx, id: string, next: SealedValue): Promise<unknown> =>
@@ -73,8 +58,8 @@ export async function stagedAdmin(
   knex: Knex,
   id: string,
 ): Promise<{ revision: number; next: SealedValue } | undefined> {
-  const row: Staged | undefined = await liveDatabase(knex, id).first(...stagedColumns)
-  const next = row && toSealed(row)
+  const row: Columns<Staged> | undefined = await stagedIn(knex, id).first()
+  const next = row && sealedIn(membersOf(row))
   return row && next && { revision: row.revision, next }
 }
 

@@ -1,4 +1,5 @@
 /** Rows of signing keys and wrapping keys. All private keys are wrapped: none can be used without the root key. */
+import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { KeyRow } from './rows.ts'
 import { type KeyRecord, tables } from './snapshot-tables.ts'
@@ -18,21 +19,7 @@ const times = (row: KeyRow): Record<string, unknown> => ({
 })
 
 export const insertKey = (tx: Knex.Transaction, row: KeyRow, changed = 0): Promise<unknown> =>
-  tx('signing_key').insert({
-    id: row.id,
-    kind: row.kind,
-    algorithm: row.algorithm,
-    public_key: row.publicKey,
-    wrapped: row.wrapped,
-    wrapping_key_id: row.wrappingKeyId,
-    issuer_key_id: row.issuerKeyId ?? null,
-    created_at: row.createdAt,
-    epoch: row.epoch ?? null,
-    from_size: row.fromSize ?? null,
-    to_size: row.toSize ?? null,
-    changed,
-    ...times(row),
-  })
+  tx('signing_key').insert({ ...columnsOf(row), changed })
 
 /** All keys, ended ones included, as the transaction sees them. */
 export async function readKeys(tx: Knex): Promise<KeyRow[]> {
@@ -58,23 +45,13 @@ export const setLastSize = (tx: Knex.Transaction, id: string, size: number): Pro
 export type WrappingKey = { id: string; wrapped: Buffer; rootKeyId: string; createdAt: Date }
 
 export const insertWrappingKey = (tx: Knex.Transaction, row: WrappingKey): Promise<unknown> =>
-  tx('keyring_key').insert({
-    id: row.id,
-    wrapped: row.wrapped,
-    root_key_id: row.rootKeyId,
-    created_at: row.createdAt,
-  })
+  tx('keyring_key').insert(columnsOf(row))
 
 /** Stores the key wrapped by another root key. Returns the number of updated rows. */
 export const rewrapWrappingKey = (tx: Knex.Transaction, row: WrappingKey): Promise<number> =>
   tx('keyring_key').where({ id: row.id }).update({ wrapped: row.wrapped, root_key_id: row.rootKeyId })
 
 export async function readWrappingKeys(knex: Knex): Promise<WrappingKey[]> {
-  const rows: { id: string; wrapped: Buffer; root_key_id: string; created_at: Date }[] = await knex('keyring_key')
-  return rows.map((row) => ({
-    id: row.id,
-    wrapped: row.wrapped,
-    rootKeyId: row.root_key_id,
-    createdAt: row.created_at,
-  }))
+  const rows: Columns<WrappingKey>[] = await knex('keyring_key')
+  return rows.map(membersOf<WrappingKey>)
 }

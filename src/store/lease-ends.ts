@@ -1,4 +1,5 @@
 /** The end of leases: which ones are due, and their revocation until the role is dropped or abandoned. See leases.ts for locks. */
+import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import { type LeaseRecord, type LeaseRow, type LeaseState, openLeases, toLease } from './leases.ts'
 import { lockHead } from './log.ts'
@@ -139,11 +140,11 @@ type Holder = { kind: 'spiffeId' | 'instance'; value: string }
 /** Open leases of every session of a SPIFFE ID or an instance. */
 export async function leasesOfHolder(tx: Knex, { kind, value }: Holder): Promise<RevokedLease[]> {
   const holder = kind === 'spiffeId' ? { 's.spiffe_id': value } : { 's.instance': Buffer.from(value, 'hex') }
-  const rows: { id: string; database_id: string; username: string }[] = await tx('session as s')
+  const rows: Columns<RevokedLease>[] = await tx('session as s')
     .join('lease as l', 'l.session_id', 's.id')
     .where(holder)
     .whereIn('l.state', ['intended', 'active'])
     .orderBy('l.id')
     .select('l.id', 'l.database_id', 'l.username')
-  return rows.map((row) => ({ id: row.id, databaseId: row.database_id, username: row.username }))
+  return rows.map(membersOf<RevokedLease>)
 }

@@ -2,7 +2,9 @@
  * Leases: database roles that were created for one session. The group commit locks these rows too, under the head lock.
  * Therefore existing rows are only written under the head lock (`placed` or `underHead`), which avoids deadlocks.
  */
+import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
+import type { StoredSession } from './sessions.ts'
 
 type Tx = Knex.Transaction
 
@@ -32,59 +34,22 @@ export type LeaseRow = {
   endedAt?: Date
 }
 
-export type LeaseRecord = {
-  id: string
-  database_id: string
-  session_id: string | null
-  workload_id: string | null
-  spiffe_id: string | null
-  username: string
-  state: LeaseState
-  created_at: Date
-  expires_at: Date
-  max_expires_at: Date
-  reason: string | null
-  attempts: number
-  last_error: string | null
-  next_attempt_at: Date | null
-  ended_at: Date | null
-}
+/** The lease of an orphaned role has no holder. */
+type Holder = 'sessionId' | 'workloadId' | 'spiffeId'
+type StoredLease = Omit<LeaseRow, Holder> & Partial<Pick<LeaseRow, Holder>>
+export type LeaseRecord = Columns<StoredLease>
 
 export const toLease = (row: LeaseRecord): LeaseRow => ({
-  id: row.id,
-  databaseId: row.database_id,
-  sessionId: row.session_id ?? '',
-  workloadId: row.workload_id ?? '',
-  spiffeId: row.spiffe_id ?? '',
-  username: row.username,
-  state: row.state,
-  createdAt: row.created_at,
-  expiresAt: row.expires_at,
-  maxExpiresAt: row.max_expires_at,
-  ...(row.reason !== null && { reason: row.reason }),
-  attempts: row.attempts,
-  ...(row.last_error !== null && { lastError: row.last_error }),
-  ...(row.next_attempt_at !== null && { nextAttemptAt: row.next_attempt_at }),
-  ...(row.ended_at !== null && { endedAt: row.ended_at }),
+  sessionId: '',
+  workloadId: '',
+  spiffeId: '',
+  ...membersOf<StoredLease>(row),
 })
 
 export type NewLease = Omit<LeaseRow, 'state' | 'attempts' | 'reason' | 'lastError' | 'nextAttemptAt' | 'endedAt'>
 
 export const insertLeases = (tx: Tx, rows: readonly NewLease[]): Promise<unknown> =>
-  tx('lease').insert(
-    rows.map((row) => ({
-      id: row.id,
-      database_id: row.databaseId,
-      session_id: row.sessionId,
-      workload_id: row.workloadId,
-      spiffe_id: row.spiffeId,
-      username: row.username,
-      state: 'intended',
-      created_at: row.createdAt,
-      expires_at: row.expiresAt,
-      max_expires_at: row.maxExpiresAt,
-    })),
-  )
+  tx('lease').insert(rows.map((row) => columnsOf({ ...row, state: 'intended' })))
 
 export async function leaseById(knex: Knex, id: string): Promise<LeaseRow | undefined> {
   const row: LeaseRecord | undefined = await knex('lease').where({ id }).first()
@@ -134,17 +99,12 @@ export async function leasedUsernames(knex: Knex, usernames: readonly string[]):
   return new Set(rows.map((row) => row.username))
 }
 
-/** An active lease with its session, where the database still has that row. */
-export type ActiveLease = LeaseRow & {
-  session?: {
-    attestorId: string
-    spiffeId: string
-    selectors: Record<string, string | string[]>
-    instance: Buffer
-    expiresAt: Date
-    endedAt?: Date
-  }
+type LeaseSession = Pick<StoredSession, 'attestorId' | 'spiffeId' | 'selectors' | 'instance' | 'expiresAt'> & {
+  endedAt?: Date
 }
+
+/** An active lease with its session, where the database still has that row. */
+export type ActiveLease = LeaseRow & { session?: LeaseSession }
 
 /**
  * Active leases with their sessions, ordered by id, after the id `after`: all, or those of some workload entries. Runs two
@@ -156,15 +116,6 @@ export async function activeLeases(
   max: number,
   workloadIds: 'all' | readonly string[] = 'all',
 ): Promise<ActiveLease[]> {
-  type Session = {
-    id: string
-    attestor_id: string
-    spiffe_id: string
-    selectors: Record<string, string | string[]>
-    instance: Buffer
-    expires_at: Date
-    ended_at: Date | null
-  }
   const rows: LeaseRecord[] = await knex('lease')
     .where({ state: 'active' })
     .where('id', '>', after)
@@ -172,25 +123,13 @@ export async function activeLeases(
     .orderBy('id')
     .limit(max)
   const ids = [...new Set(rows.flatMap((row) => row.session_id ?? []))]
-  const sessions: Session[] = await knex('session')
+  const sessions: (Columns<LeaseSession> & { id: string })[] = await knex('session')
     .whereRaw('id = any(?)', [ids])
     .select('id', 'attestor_id', 'spiffe_id', 'selectors', 'instance', 'expires_at', 'ended_at')
-  const byId = new Map(sessions.map((session) => [session.id, session]))
+  const byId = new Map(sessions.map(({ id, ...session }) => [id, membersOf<LeaseSession>(session)]))
   return rows.map((row) => {
     const session = byId.get(row.session_id ?? '')
-    return {
-      ...toLease(row),
-      ...(session && {
-        session: {
-          attestorId: session.attestor_id,
-          spiffeId: session.spiffe_id,
-          selectors: session.selectors,
-          instance: session.instance,
-          expiresAt: session.expires_at,
-          ...(session.ended_at !== null && { endedAt: session.ended_at }),
-        },
-      }),
-    }
+    return { ...toLease(row), ...(session && { session }) }
   })
 }
 

@@ -1,8 +1,8 @@
 /** LISTEN on a separate connection, which reconnects by itself. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
+import { serversLock } from './database-server.ts'
 import { type Database, isConnectionError } from './database.ts'
-import { serversLock } from './server-lock.ts'
 
 type Subscriber = { fn: (payload: string) => void; onGap: (() => void) | undefined }
 
@@ -39,7 +39,7 @@ export function createListener(
       for (const { fn } of channels.get(channel) ?? []) call(() => fn(payload ?? ''))
     })
     try {
-      // Each server listens. Work that must not run beside a server checks this lock (server-lock.ts).
+      // Each server listens. Work that must not run beside a server checks this lock (database-server.ts).
       await client.query('select pg_advisory_lock_shared($1)', [serversLock])
       // The iteration of a Map includes channels that are added meanwhile.
       for (const channel of channels.keys()) await client.query(`listen ${quoted(channel)}`)

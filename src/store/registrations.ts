@@ -3,38 +3,25 @@
  * read only stamped rows: a row that is based on an older snapshot is never used.
  */
 import type { Knex } from 'knex'
+import { columnsOf } from './columns.ts'
 import type { AttestorRow, WorkloadRow } from './rows.ts'
 import { type AttestorRecord, type WorkloadRecord, tables } from './snapshot-tables.ts'
 
 type Tx = Knex.Transaction
 
-const attestorColumns = (row: AttestorRow): Record<string, unknown> => ({
-  issuer: row.issuer ?? null,
-  audience: row.audience ?? null,
-  spiffe_id_prefix: row.spiffeIdPrefix,
-  definition: JSON.stringify(row.definition),
-  revision: row.revision,
-})
-
-const workloadColumns = (row: WorkloadRow): Record<string, unknown> => ({
-  definition: JSON.stringify(row.definition),
-  disabled: row.disabled,
-  revision: row.revision,
-})
-
-export const insertAttestor = (tx: Tx, row: AttestorRow): Promise<unknown> =>
-  tx('attestor').insert({ id: row.id, name: row.name, kind: row.kind, ...attestorColumns(row) })
+export const insertAttestor = (tx: Tx, row: AttestorRow): Promise<unknown> => tx('attestor').insert(columnsOf(row))
 
 /** Updates everything but name and kind. */
-export const updateAttestor = (tx: Tx, row: AttestorRow): Promise<unknown> =>
-  tx('attestor').where({ id: row.id }).update(attestorColumns(row))
+export const updateAttestor = (tx: Tx, { id, name: _, kind: __, ...row }: AttestorRow): Promise<unknown> =>
+  tx('attestor')
+    .where({ id })
+    .update(columnsOf({ issuer: null, audience: null, ...row }))
 
-export const insertWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> =>
-  tx('workload').insert({ id: row.id, name: row.name, attestor_id: row.attestorId, ...workloadColumns(row) })
+export const insertWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> => tx('workload').insert(columnsOf(row))
 
 /** Updates everything but name and attestor. */
-export const updateWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> =>
-  tx('workload').where({ id: row.id }).update(workloadColumns(row))
+export const updateWorkload = (tx: Tx, { id, definition, disabled, revision }: WorkloadRow): Promise<unknown> =>
+  tx('workload').where({ id }).update(columnsOf({ definition, disabled, revision }))
 
 /** Marks the row as deleted. It stays, so that replicas see the deletion and its id stays unique. Its name is free again. */
 export const removeRegistration = (tx: Tx, table: 'attestor' | 'workload', id: string, now: Date): Promise<unknown> =>

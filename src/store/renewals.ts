@@ -1,4 +1,5 @@
 /** Renewals of leases in progress: a row lives from the `intended` entry to the entry with the outcome. */
+import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
@@ -21,7 +22,7 @@ export async function hasRenewals(knex: Knex, before: Date): Promise<boolean> {
 
 /** Deletes and returns renewals that began before a time, whose replica has stopped. Skips those that another replica takes. */
 export async function takeRenewals(tx: Tx, before: Date, max: number): Promise<Renewal[]> {
-  const rows: { id: string; lease_id: string; username: string; database_id: string }[] = await tx('lease_renewal as r')
+  const rows: Columns<Renewal>[] = await tx('lease_renewal as r')
     .join('lease as l', 'l.id', 'r.lease_id')
     .where('r.begun_at', '<', before)
     .orderBy('r.begun_at')
@@ -35,10 +36,5 @@ export async function takeRenewals(tx: Tx, before: Date, max: number): Promise<R
       rows.map((row) => row.id),
     )
     .delete()
-  return rows.map((row) => ({
-    id: row.id,
-    leaseId: row.lease_id,
-    username: row.username,
-    databaseId: row.database_id,
-  }))
+  return rows.map(membersOf<Renewal>)
 }

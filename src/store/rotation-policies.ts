@@ -1,4 +1,5 @@
 /** Rotation policies of secrets, at most one for each secret. */
+import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
@@ -11,14 +12,9 @@ export type RotationPolicyRow = {
   nextAt?: Date
 }
 
-type PolicyRecord = { secret_id: string; definition: Record<string, unknown>; revision: number; next_at: Date | null }
+type PolicyRecord = Columns<RotationPolicyRow>
 
-const toPolicy = (row: PolicyRecord): RotationPolicyRow => ({
-  secretId: row.secret_id,
-  definition: row.definition,
-  revision: row.revision,
-  ...(row.next_at !== null && { nextAt: row.next_at }),
-})
+const toPolicy = (row: PolicyRecord): RotationPolicyRow => membersOf(row)
 
 export async function readPolicy(knex: Knex, secretId: string): Promise<RotationPolicyRow | undefined> {
   const row: PolicyRecord | undefined = await knex('rotation_policy').where({ secret_id: secretId }).first()
@@ -48,15 +44,11 @@ export async function advancePolicy(tx: Tx, secretId: string, from: Date, to: Da
 export const removePolicy = (tx: Tx, secretId: string): Promise<number> =>
   tx('rotation_policy').where({ secret_id: secretId }).delete()
 
-type Due = { path: string; runs: boolean; deleted: boolean }
+export type DuePolicy = RotationPolicyRow & { nextAt: Date; path: string; runs: boolean; deleted: boolean }
 
 /** Due policies, oldest first. `runs`: a rotation of the secret is running. `deleted`: its current version was deleted. */
-export async function duePolicies(
-  knex: Knex,
-  now: Date,
-  max: number,
-): Promise<(RotationPolicyRow & { nextAt: Date } & Due)[]> {
-  const rows: (PolicyRecord & { next_at: Date } & Due)[] = await knex('rotation_policy as p')
+export async function duePolicies(knex: Knex, now: Date, max: number): Promise<DuePolicy[]> {
+  const rows: Columns<DuePolicy>[] = await knex('rotation_policy as p')
     .join('secret as s', 's.id', 'p.secret_id')
     .join('secret_version as v', (on) => void on.on('v.secret_id', 's.id').andOn('v.version', 's.version'))
     .whereNull('s.deleted_at')
@@ -69,10 +61,7 @@ export async function duePolicies(
       knex.raw('v.deleted_at is not null as deleted'),
       knex.raw('exists (select 1 from rotation r where r.secret_id = p.secret_id and r.ended_at is null) as runs'),
     )
-  return rows.map((row) => {
-    const { next_at: nextAt, path, runs, deleted } = row
-    return { ...toPolicy(row), nextAt, path, runs, deleted }
-  })
+  return rows.map(membersOf<DuePolicy>)
 }
 
 /** The number of policies whose rotation should have begun before a time. */
@@ -97,7 +86,7 @@ export async function otherPolicies(
     .whereNot('p.secret_id', secretId ?? '')
     .whereRaw(`p.definition -> 'rotator' ->> 'kind' = ?`, [kind])
     .select('p.*', 's.path')
-  return rows.map((row) => ({ ...toPolicy(row), path: row.path }))
+  return rows.map(membersOf<RotationPolicyRow & { path: string }>)
 }
 
 /** Whether a rotation policy sets its values in the database of this name. */

@@ -1,4 +1,5 @@
 /** Rotations of secrets. A unique index ensures that one rotation of a secret runs at a time. */
+import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 
 type Tx = Knex.Transaction
@@ -30,47 +31,11 @@ export type RotationRow = {
   endedAt?: Date
 }
 
-type RotationRecord = {
-  id: string
-  secret_id: string
-  state: RotationState
-  rotator: string
-  from_version: number
-  to_version: number
-  definition: Record<string, unknown>
-  excused: string[]
-  requested_by: string
-  attempts: number
-  last_error: string | null
-  next_attempt_at: Date | null
-  locked_until: Date | null
-  deadline_at: Date | null
-  started_at: Date
-  updated_at: Date
-  ended_at: Date | null
-}
+type RotationRecord = Columns<RotationRow>
 
-const toRotation = (row: RotationRecord): RotationRow => ({
-  id: row.id,
-  secretId: row.secret_id,
-  state: row.state,
-  rotator: row.rotator,
-  fromVersion: row.from_version,
-  toVersion: row.to_version,
-  definition: row.definition,
-  excused: row.excused,
-  requestedBy: row.requested_by,
-  attempts: row.attempts,
-  ...(row.last_error !== null && { lastError: row.last_error }),
-  ...(row.next_attempt_at !== null && { nextAttemptAt: row.next_attempt_at }),
-  ...(row.locked_until !== null && { lockedUntil: row.locked_until }),
-  ...(row.deadline_at !== null && { deadlineAt: row.deadline_at }),
-  startedAt: row.started_at,
-  updatedAt: row.updated_at,
-  ...(row.ended_at !== null && { endedAt: row.ended_at }),
-})
+const toRotation = (row: RotationRecord): RotationRow => membersOf(row)
 
-const columns = (row: RotationRow): Record<string, unknown> => ({
+const progressColumns = (row: RotationRow): Record<string, unknown> => ({
   state: row.state,
   definition: JSON.stringify(row.definition),
   excused: JSON.stringify(row.excused),
@@ -83,20 +48,10 @@ const columns = (row: RotationRow): Record<string, unknown> => ({
   ended_at: row.endedAt ?? null,
 })
 
-export const insertRotation = (tx: Tx, row: RotationRow): Promise<unknown> =>
-  tx('rotation').insert({
-    id: row.id,
-    secret_id: row.secretId,
-    rotator: row.rotator,
-    from_version: row.fromVersion,
-    to_version: row.toVersion,
-    requested_by: row.requestedBy,
-    started_at: row.startedAt,
-    ...columns(row),
-  })
+export const insertRotation = (tx: Tx, row: RotationRow): Promise<unknown> => tx('rotation').insert(columnsOf(row))
 
 export const updateRotation = (tx: Tx, row: RotationRow): Promise<unknown> =>
-  tx('rotation').where({ id: row.id }).update(columns(row))
+  tx('rotation').where({ id: row.id }).update(progressColumns(row))
 
 /** The running rotation of a secret, with its row locked. */
 export async function lockRunning(tx: Tx, secretId: string): Promise<RotationRow | undefined> {
@@ -126,7 +81,7 @@ export async function runningRotations(knex: Knex): Promise<(RotationRow & { pat
     .join('secret as s', 's.id', 'r.secret_id')
     .whereNull('r.ended_at')
     .select('r.*', 's.path')
-  return rows.map((row) => ({ ...toRotation(row), path: row.path }))
+  return rows.map(membersOf<RotationRow & { path: string }>)
 }
 
 /** Whether a running rotation uses the database of this name, by the policy with which it began. */
@@ -151,7 +106,7 @@ export async function dueRotations(knex: Knex, now: Date, max: number): Promise<
     .orderBy('next_attempt_at')
     .limit(max)
     .select('rotation.*', 's.path')
-  return rows.map((row) => ({ ...toRotation(row), path: row.path }))
+  return rows.map(membersOf<RotationRow & { path: string }>)
 }
 
 /** The number of running rotations in each state, and the start of the oldest. */

@@ -1,4 +1,5 @@
 /** Versions of secrets with their ciphertexts. Only the wrapping and the times of a version change later. */
+import { type Columns, columnsOf, membersOf, sealedIn } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { SealedValue, SecretRow } from './rows.ts'
 
@@ -24,53 +25,17 @@ export type VersionRow = {
   destroyedAt?: Date
 }
 
-type VersionRecord = {
-  secret_id: string
-  version: number
-  wrapping_key_id: string | null
-  data_key: Buffer | null
-  ciphertext: Buffer | null
-  staged: boolean
-  source: VersionSource
-  created_by: string
-  created_at: Date
-  expires_at: Date | null
-  deleted_at: Date | null
-  retired_at: Date | null
-  destroyed_at: Date | null
+type StoredVersion = Omit<VersionRow, 'sealed'> & Partial<SealedValue>
+type VersionRecord = Columns<StoredVersion>
+
+function toVersion(row: VersionRecord): VersionRow {
+  const { wrappingKeyId, dataKey, ciphertext, ...version } = membersOf<StoredVersion>(row)
+  const sealed = sealedIn({ wrappingKeyId, dataKey, ciphertext })
+  return { ...version, ...(sealed && { sealed }) }
 }
 
-const toVersion = (row: VersionRecord): VersionRow => ({
-  secretId: row.secret_id,
-  version: row.version,
-  ...(row.wrapping_key_id !== null &&
-    row.data_key !== null &&
-    row.ciphertext !== null && {
-      sealed: { wrappingKeyId: row.wrapping_key_id, dataKey: row.data_key, ciphertext: row.ciphertext },
-    }),
-  staged: row.staged,
-  source: row.source,
-  createdBy: row.created_by,
-  createdAt: row.created_at,
-  ...(row.expires_at !== null && { expiresAt: row.expires_at }),
-  ...(row.deleted_at !== null && { deletedAt: row.deleted_at }),
-  ...(row.retired_at !== null && { retiredAt: row.retired_at }),
-  ...(row.destroyed_at !== null && { destroyedAt: row.destroyed_at }),
-})
-
-export const insertVersion = (tx: Tx, row: VersionRow & { sealed: SealedValue }): Promise<unknown> =>
-  tx('secret_version').insert({
-    secret_id: row.secretId,
-    version: row.version,
-    wrapping_key_id: row.sealed.wrappingKeyId,
-    data_key: row.sealed.dataKey,
-    ciphertext: row.sealed.ciphertext,
-    staged: row.staged,
-    source: row.source,
-    created_by: row.createdBy,
-    created_at: row.createdAt,
-    expires_at: row.expiresAt ?? null,
-  })
+export const insertVersion = (tx: Tx, { sealed, ...row }: VersionRow & { sealed: SealedValue }): Promise<unknown> =>
+  tx('secret_version').insert(columnsOf({ ...row, ...sealed }))
 
 /** Versions of secrets with their ciphertexts. */
 export async function readVersions(
@@ -89,11 +54,11 @@ const describedColumns = ['secret_id', 'version', 'staged', 'source', 'created_b
 
 /** All versions of a secret, newest first, without values: a hundred values may take 19 MiB. */
 export async function listVersions(knex: Knex, secretId: string): Promise<Omit<VersionRow, 'sealed'>[]> {
-  const rows: VersionRecord[] = await knex('secret_version')
+  const rows: Columns<Omit<VersionRow, 'sealed'>>[] = await knex('secret_version')
     .where({ secret_id: secretId })
     .orderBy('version', 'desc')
     .select(describedColumns)
-  return rows.map((row) => toVersion({ ...row, wrapping_key_id: null, data_key: null, ciphertext: null }))
+  return rows.map(membersOf<Omit<VersionRow, 'sealed'>>)
 }
 
 type VersionEnds = Pick<VersionRow, 'deletedAt' | 'destroyedAt'>
@@ -101,22 +66,14 @@ type VersionEnds = Pick<VersionRow, 'deletedAt' | 'destroyedAt'>
 /** The secrets whose current version was deleted or destroyed, by their ids. */
 export async function readEnds(knex: Knex, secrets: readonly SecretRow[]): Promise<Map<string, VersionEnds>> {
   if (secrets.length === 0) return new Map()
-  const rows: Pick<VersionRecord, 'secret_id' | 'deleted_at' | 'destroyed_at'>[] = await knex('secret_version')
+  const rows: (Columns<VersionEnds> & { secret_id: string })[] = await knex('secret_version')
     .whereIn(
       ['secret_id', 'version'],
       secrets.map(({ id, version }) => [id, version]),
     )
     .whereRaw('coalesce(deleted_at, destroyed_at) is not null')
     .select('secret_id', 'deleted_at', 'destroyed_at')
-  return new Map(
-    rows.map((row) => [
-      row.secret_id,
-      {
-        ...(row.deleted_at !== null && { deletedAt: row.deleted_at }),
-        ...(row.destroyed_at !== null && { destroyedAt: row.destroyed_at }),
-      },
-    ]),
-  )
+  return new Map(rows.map(({ secret_id: id, ...ends }) => [id, membersOf<VersionEnds>(ends)]))
 }
 
 const versionsOf = (tx: Tx, secretId: string, versions: readonly number[]) =>

@@ -1,4 +1,5 @@
 /** Secrets without their values. Decisions about reads use the snapshot; secret-versions.ts has the ciphertexts. */
+import { columnsOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { SecretRow } from './rows.ts'
 
@@ -15,8 +16,7 @@ const columns = (row: SecretRow): Record<string, unknown> => ({
   updated_at: row.updatedAt,
 })
 
-export const insertSecret = (tx: Tx, row: SecretRow): Promise<unknown> =>
-  tx('secret').insert({ id: row.id, path: row.path, created_at: row.createdAt, ...columns(row) })
+export const insertSecret = (tx: Tx, row: SecretRow): Promise<unknown> => tx('secret').insert(columnsOf(row))
 
 /** Updates everything but the path and the time of creation. */
 export const updateSecret = (tx: Tx, row: SecretRow): Promise<unknown> =>

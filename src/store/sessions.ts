@@ -1,5 +1,6 @@
 /** Sessions and access tokens. `log_append` inserts them. */
 import type { Knex } from 'knex'
+import { type Columns, membersOf } from './columns.ts'
 
 export type StoredSession = {
   id: string
@@ -16,35 +17,11 @@ export type StoredSession = {
   account?: string
 }
 
-type Row = {
-  id: string
-  instance: Buffer
-  entry_keyed: boolean
-  generation: number
-  facts: number
-  account: string | null
-  spiffe_id: string
-  workload_id: string
-  attestor_id: string
-  selectors: Record<string, string | string[]>
-  expires_at: Date
-}
+type Row = Columns<StoredSession>
 
 const columns = ['id', 'instance', 'entry_keyed', 'generation', 'facts', 'account', 'spiffe_id', 'workload_id', 'attestor_id', 'selectors', 'expires_at'].map((name) => `s.${name}`) // prettier-ignore
 
-const toSession = (row: Row): StoredSession => ({
-  id: row.id,
-  spiffeId: row.spiffe_id,
-  workloadId: row.workload_id,
-  attestorId: row.attestor_id,
-  selectors: row.selectors,
-  expiresAt: row.expires_at,
-  instance: row.instance,
-  entryKeyed: row.entry_keyed,
-  generation: row.generation,
-  facts: row.facts,
-  ...(row.account !== null && { account: row.account }),
-})
+const toSession = (row: Row): StoredSession => membersOf(row)
 
 export type LiveToken = { id: string; expiresAt: Date; session: StoredSession }
 
@@ -58,10 +35,12 @@ export async function liveToken(knex: Knex, hash: Buffer, now: Date): Promise<Li
     .where('s.expires_at', '>', now)
     .whereNull('s.ended_at')
     .first([...columns, 't.id as token_id', 't.expires_at as token_expires_at'])
-  return row && { id: row.token_id, expiresAt: row.token_expires_at, session: toSession(row) }
+  if (!row) return undefined
+  const { token_id: tokenId, token_expires_at: tokenEnd, ...session } = row
+  return { id: tokenId, expiresAt: tokenEnd, session: toSession(session) }
 }
 
-export async function sessionById(knex: Knex, id: string, now: Date): Promise<StoredSession | undefined> {
+export async function liveSessionById(knex: Knex, id: string, now: Date): Promise<StoredSession | undefined> {
   const row: Row | undefined = await knex('session as s')
     .where('s.id', id)
     .where('s.expires_at', '>', now)
@@ -75,7 +54,7 @@ export const endSession = (tx: Knex.Transaction, id: string, reason: string, now
   tx('session').where({ id }).whereNull('ended_at').update({ ended_at: now, end_reason: reason })
 
 /** A session, live or ended. */
-export async function anySession(tx: Knex, id: string): Promise<StoredSession | undefined> {
+export async function sessionById(tx: Knex, id: string): Promise<StoredSession | undefined> {
   const row: Row | undefined = await tx('session as s').where('s.id', id).first(columns)
   return row && toSession(row)
 }
@@ -103,7 +82,7 @@ export async function tokenById(tx: Knex, id: string): Promise<{ id: string; exp
   const row: { id: string; expires_at: Date } | undefined = await tx('access_token')
     .where({ id })
     .first('id', 'expires_at')
-  return row && { id: row.id, expiresAt: row.expires_at }
+  return row && membersOf(row)
 }
 
 /** Revokes access tokens by their public ids. */

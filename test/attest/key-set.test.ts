@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createKeySet } from '../../src/attest/key-set.ts'
-import { weaknessOfRsa } from '../../src/keys/weak-rsa.ts'
+import { weaknessOfRsa } from '../../src/keys/weak-keys.ts'
 import { adjacentRsa, rocaRsa, squareRsa } from '../support/weak-rsa.ts'
 import { ec, jwkOf, rsa } from './tokens.ts'
 

@@ -1,7 +1,6 @@
 /** Tokens that no well-meaning issuer makes: every byte of header, payload and signature is the test's. */
 import { type KeyObject, createHmac, generateKeyPairSync, sign } from 'node:crypto'
-import type { Attested, Attestor } from '../../src/attest/attestor.ts'
-import type { AttestorParts } from '../../src/attest/parts.ts'
+import type { Attested, Attestor, AttestorParts } from '../../src/attest/attestor.ts'
 import { readProofText } from '../../src/attest/proof-text.ts'
 import { Refusal } from '../../src/errors.ts'
 import { OutboundError } from '../../src/outbound/errors.ts'

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createCsr } from '../../sdk/src/certificates/csr.ts'
-import { CsrError } from '../../src/issue/csr.ts'
-import { createCsrVerdicts } from '../../src/issue/csr-verdicts.ts'
+import { CsrError, createCsrVerdicts } from '../../src/issue/csr.ts'
 import { craftCsr, csrPem } from '../support/craft-csr.ts'
 import { ecPair, spkiOf } from '../support/test-ca.ts'
 

@@ -6,8 +6,7 @@ import { boolean, octetString, oid, raw, sequence, toDer } from '../../src/keys/
 import { readExtensions } from '../../src/keys/read-certificate.ts'
 import { isGeneralNames } from '../../src/keys/read-extensions.ts'
 import { faultOfAnchors } from '../../src/keys/trust-anchors.ts'
-import { weaknessOf } from '../../src/keys/weak-keys.ts'
-import { bitsOf, squareRoot, weaknessOfRsa } from '../../src/keys/weak-rsa.ts'
+import { bitsOf, squareRoot, weaknessOf, weaknessOfRsa } from '../../src/keys/weak-keys.ts'
 import { adjacentRsa, rocaRsa, squareRsa } from '../support/weak-rsa.ts'
 
 describe('arithmetic', () => {

@@ -1,13 +1,10 @@
 import type { Attestors } from '../../attest/attest.ts'
 import type { AttestorSpec } from '../../attest/definition.ts'
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
-import type { Knex } from '../../store/database.ts'
 import { byName, insertAttestor } from '../../store/registrations.ts'
 import type { AttestorRow } from '../../store/rows.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
+import type { ChangeAction } from '../context.ts'
 import { insertUnique, written } from '../registrations.ts'
 import { attestorState } from './state.ts'
 
@@ -17,13 +14,8 @@ export type CreateParts = {
 }
 
 export const createAttestor =
-  ({ attestors, randomBytes }: CreateParts) =>
-  async (
-    _: Pick<Context, 'caller'>,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    spec: AttestorSpec,
-  ): Promise<Change<AttestorRow>> => {
+  ({ attestors, randomBytes }: CreateParts): ChangeAction<AttestorSpec, AttestorRow> =>
+  async (_, tx, snapshot, spec) => {
     if (byName(snapshot.attestors, spec.name)) throw refuse('already_exists')
     const definition = await attestors.checkDefinition(spec, snapshot)
     const row = { ...definition, id: newId('att', randomBytes), revision: 1 }

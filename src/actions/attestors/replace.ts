@@ -1,28 +1,22 @@
 import { attestorRules } from '../../attest/attest.ts'
 import type { AttestorSpec } from '../../attest/definition.ts'
-import type { Change } from '../../audit/record.ts'
 import { checkSpiffeId } from '../../authorize/check-definition.ts'
 import { entriesOf } from '../../authorize/entries.ts'
 import { refuse } from '../../errors.ts'
-import type { Knex } from '../../store/database.ts'
 import { byName, updateAttestor } from '../../store/registrations.ts'
 import type { AttestorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
 import { fewOf, written } from '../registrations.ts'
-import { refuseBuiltIn } from './built-in.ts'
 import { type CreateParts, createAttestor } from './create.ts'
-import { attestorState } from './state.ts'
+import { attestorState, refuseBuiltIn } from './state.ts'
 
 /** Replaces the attestor of that name; an expected revision of 0 creates it. */
-export function replaceAttestor(parts: CreateParts) {
+export function replaceAttestor(
+  parts: CreateParts,
+): ChangeAction<{ spec: AttestorSpec; expected: number }, AttestorRow> {
   const create = createAttestor(parts)
-  return async (
-    context: Pick<Context, 'caller'>,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    { spec, expected }: { spec: AttestorSpec; expected: number },
-  ): Promise<Change<AttestorRow>> => {
+  return async (context, tx, snapshot, { spec, expected }) => {
     const old = byName(snapshot.attestors, spec.name)
     checkRevision(expected, old?.revision ?? 0)
     if (!old) return create(context, tx, snapshot, spec)

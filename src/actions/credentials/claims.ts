@@ -1,6 +1,9 @@
 /** What a proof may do once, as a claim that the append judges. */
 import { type KeyObject, createHash, createHmac } from 'node:crypto'
 import type { Attested, Renewed } from '../../attest/attest.ts'
+import { refuse } from '../../errors.ts'
+import { claimState } from '../../store/claims.ts'
+import type { Knex } from '../../store/database.ts'
 import type { Claim } from '../../store/effects.ts'
 
 /** A claim is stored a day longer than its proof lives, so that a clock that is behind does not accept the proof again. */
@@ -68,3 +71,25 @@ const keyed = (mac: KeyObject, fields: readonly string[]): Buffer =>
   createHmac('sha256', mac).update(JSON.stringify(fields)).digest()
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** The parts of a request that are of use without the certified key. */
+type Unbound = { jwts?: unknown; secrets?: unknown; databases?: unknown; accessToken?: unknown }
+
+export const includesUnbound = ({ jwts, secrets, databases, accessToken }: Unbound): boolean =>
+  [jwts, secrets, databases, accessToken].some((part) => part !== undefined)
+
+/** The same request without those parts. */
+export function withoutUnbound<T extends Unbound>(request: T): Omit<T, keyof Unbound> {
+  const { jwts: _, secrets: __, databases: ___, accessToken: ____, ...bound } = request
+  return bound
+}
+
+/**
+ * Whether the claim seems to be a repeat: a single-use proof that is presented again with the same key. The append decides; this look spares outside effects that would be undone.
+ * @throws Refusal where another key claimed it, or the same key too long ago
+ */
+export async function seemsRepeated(knex: Knex, claim: Claim, { joinToken }: Attested, now: Date): Promise<boolean> {
+  const state = await claimState(knex, claim, new Date(now.getTime() - repeatMs))
+  if (state === 'spent') throw refuse(joinToken ? 'join_token' : 'proof_replayed')
+  return state === 'repeatable'
+}

@@ -1,14 +1,11 @@
 /** Configures a new database. */
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
 import { sealPassword } from '../../secrets/databases/admin.ts'
-import type { Knex } from '../../store/database.ts'
 import { insertDatabase } from '../../store/databases.ts'
 import { byName } from '../../store/registrations.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
+import type { ChangeAction } from '../context.ts'
 import { impossible, insertUnique } from '../registrations.ts'
 import {
   type DatabaseInput,
@@ -21,13 +18,8 @@ import {
 
 /** @throws Refusal `already_exists`, `impossible` */
 export const createNewDatabase =
-  ({ keyring, randomBytes, rotators }: DatabaseParts) =>
-  async (
-    { time }: Context,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    input: DatabaseInput,
-  ): Promise<Change<WrittenDatabase>> => {
+  ({ keyring, randomBytes, rotators }: DatabaseParts): ChangeAction<DatabaseInput, WrittenDatabase> =>
+  async ({ time }, tx, snapshot, input) => {
     if (byName(snapshot.databases, input.name)) throw refuse('already_exists')
     const { definition, password } = readDefinition(input)
     if (password === undefined) throw impossible('/admin/password', 'a new database needs its credential')

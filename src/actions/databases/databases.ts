@@ -1,7 +1,8 @@
 /** The actions on databases. */
+import { checkDatabase } from '../../secrets/databases/check.ts'
+import { rolePrefix } from '../../secrets/leases/role-name.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { findByName, managedBy } from '../registrations.ts'
-import { createCheckDatabase } from './check.ts'
+import { checked, findByName, managedBy } from '../registrations.ts'
 import { createNewDatabase } from './create.ts'
 import { deleteDatabase } from './delete.ts'
 import { createReplaceDatabase } from './replace.ts'
@@ -16,6 +17,9 @@ export const createDatabaseActions = (parts: DatabaseParts) => ({
   create: createNewDatabase(parts),
   replace: createReplaceDatabase(parts),
   delete: deleteDatabase,
-  check: createCheckDatabase(parts),
+  check: async (snapshot: Snapshot, name: string) => {
+    const row = findByName(snapshot.databases, name)
+    return checked('database', row, await checkDatabase(parts, row, rolePrefix(snapshot.instanceId)))
+  },
   rotateAdmin: createRotateAdmin(parts),
 })

@@ -1,25 +1,17 @@
 /** Removes a database with its credential, where nothing uses it. */
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
-import type { Knex } from '../../store/database.ts'
 import { removeDatabase } from '../../store/databases.ts'
 import { isRotatedIn } from '../../store/rotation-policies.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
-import { findAtRevision, removed } from '../registrations.ts'
-import { lockedCredential, refuseGranted, refuseUsed } from './in-use.ts'
+import type { ChangeAction } from '../context.ts'
+import { type NamedRevision, findAtRevision, removed } from '../registrations.ts'
+import { lockedCredential, refuseGranted, refuseUsed } from './write.ts'
 
 /** @throws Refusal `in_use` */
-export async function deleteDatabase(
-  { time }: Context,
-  tx: Knex.Transaction,
-  snapshot: Snapshot,
-  { name, expected }: { name: string; expected: number },
-): Promise<Change<undefined>> {
-  const row = findAtRevision(snapshot.databases, name, expected)
+export const deleteDatabase: ChangeAction<NamedRevision> = async ({ time }, tx, snapshot, target) => {
+  const row = findAtRevision(snapshot.databases, target)
   await lockedCredential(tx, row, true)
   refuseGranted(row, snapshot)
-  if (await isRotatedIn(tx, name)) throw refuse('in_use', { detail: 'secrets are rotated in it' })
+  if (await isRotatedIn(tx, row.name)) throw refuse('in_use', { detail: 'secrets are rotated in it' })
   await removeDatabase(tx, row.id, time)
   // Without the credential no role can be dropped.
   return { ...removed('database', row), placed: () => refuseUsed(tx, row) }

@@ -1,38 +1,31 @@
 /** Replaces the definition of a database, and its administrative credential where one is sent. */
-import type { Change } from '../../audit/record.ts'
-import { currentPassword, sealPassword } from '../../secrets/databases/admin.ts'
 import { stagedAnew } from '../../secrets/databases/admin-rotation.ts'
+import { currentPassword, sealPassword } from '../../secrets/databases/admin.ts'
 import { type DatabaseDefinition, definitionOf } from '../../secrets/databases/definition.ts'
-import type { Knex } from '../../store/database.ts'
 import { updateDatabase } from '../../store/databases.ts'
 import { byName } from '../../store/registrations.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
 import { impossible } from '../registrations.ts'
 import { createNewDatabase } from './create.ts'
-import { lockedCredential, refuseUsed } from './in-use.ts'
 import {
   type DatabaseInput,
   type DatabaseParts,
   type WrittenDatabase,
   databaseChange,
+  lockedCredential,
   readDefinition,
   refuseRotatedAdmin,
+  refuseUsed,
 } from './write.ts'
 
 /** `expected`: the revision that the caller read, 0 for a new database. */
 type Input = { expected: number; database: DatabaseInput }
 
-export function createReplaceDatabase(parts: DatabaseParts) {
+export function createReplaceDatabase(parts: DatabaseParts): ChangeAction<Input, WrittenDatabase> {
   const { keyring, rotators } = parts
   const create = createNewDatabase(parts)
 
-  return async (
-    context: Context,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    { expected, database }: Input,
-  ): Promise<Change<WrittenDatabase>> => {
+  return async (context, tx, snapshot, { expected, database }) => {
     const old = byName(snapshot.databases, database.name)
     checkRevision(expected, old?.revision ?? 0)
     if (!old) return create(context, tx, snapshot, database)

@@ -1,5 +1,5 @@
 import type { Change } from '../../audit/record.ts'
-import { describeKey } from '../../keys/describe-key.ts'
+import { describeKey } from '../../keys/apply-changes.ts'
 import { requestedFrom } from '../../keys/lifetimes.ts'
 import { newRequestedCa } from '../../keys/new-key.ts'
 import type { Rotator } from '../../keys/rotate.ts'

@@ -1,13 +1,20 @@
 import { originOf } from '../../audit/log.ts'
-import type { Change } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
 import { applyKeyChanges } from '../../keys/apply-changes.ts'
-import { type KeyChanges, type Rotator, rotateLogKey, rotateRoot, rotateScheduled } from '../../keys/rotate.ts'
+import { ImportedChainError } from '../../keys/imported-chain.ts'
+import {
+  type KeyChanges,
+  RotationError,
+  type Rotator,
+  rotateLogKey,
+  rotateRoot,
+  rotateScheduled,
+} from '../../keys/rotate.ts'
 import type { Knex } from '../../store/database.ts'
 import { keepOpen } from '../../store/keep-open.ts'
+import { lockKeys, readKeys } from '../../store/keys.ts'
 import type { KeyRow } from '../../store/rows.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
-import { lockedKeys, orRefuse } from './locked.ts'
+import type { ChangeAction } from '../context.ts'
 
 /** `level` is that of a CA; the issuing one unless given. */
 type KeyRotation = { kind: 'ca' | 'jwt' | 'log'; level?: 'root' | 'issuing'; compromised?: boolean }
@@ -26,16 +33,29 @@ async function changesFor(
 
 /** Rotates keys ahead of their schedule, or withdraws compromised ones. @throws Refusal `impossible` */
 export const rotateKeys =
-  ({ rotator }: { rotator: Rotator }) =>
-  async (
-    { time }: Pick<Context, 'time'>,
-    tx: Knex.Transaction,
-    { trustDomain, epoch }: Snapshot,
-    rotation: KeyRotation,
-  ): Promise<Change<KeyChanges>> => {
+  ({ rotator }: { rotator: Rotator }): ChangeAction<KeyRotation, KeyChanges> =>
+  async ({ time }, tx, { trustDomain, epoch }, rotation) => {
     const rows = await lockedKeys(tx)
     const changes = await orRefuse(() => keepOpen(tx, changesFor(rotation, rows, time, rotator)))
     const { entries, changed, placed } = await applyKeyChanges(tx, changes, originOf(trustDomain, epoch))
     const [entry = {}, ...more] = entries
     return { result: changes, entry, more, changed, placed }
   }
+
+/** The keys under the lock that jobs and operators take before they change any. */
+export async function lockedKeys(tx: Knex.Transaction): Promise<KeyRow[]> {
+  await lockKeys(tx)
+  return readKeys(tx)
+}
+
+/** @throws Refusal `impossible` for a rotation or a chain that cannot be */
+export async function orRefuse<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof RotationError || error instanceof ImportedChainError) {
+      throw refuse('impossible', { detail: error.message })
+    }
+    throw error
+  }
+}

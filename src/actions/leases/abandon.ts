@@ -1,20 +1,12 @@
 /** Gives a lease up whose server is gone for good: the log says that its role was not dropped. */
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { databaseName, leaseEntry } from '../../secrets/leases/entry.ts'
-import type { Knex } from '../../store/database.ts'
 import { abandonLease as endLease } from '../../store/lease-ends.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkReason } from '../context.ts'
+import { type ChangeAction, checkReason } from '../context.ts'
 import { type NamedLease, leaseOf } from './find.ts'
 
 /** @throws Refusal `conflict` for a lease that no attempt to revoke has failed for */
-export async function abandonLease(
-  context: Context,
-  tx: Knex.Transaction,
-  snapshot: Snapshot,
-  id: string,
-): Promise<Change<NamedLease>> {
+export const abandonLease: ChangeAction<string, NamedLease> = async (context, tx, snapshot, id) => {
   checkReason(context, 'must say why nobody will take the role away: it goes into the log')
   const lease = await leaseOf(context, tx, id)
   if (lease.state !== 'revoking' || lease.attempts === 0)

@@ -1,13 +1,13 @@
 /** What a revocation covers: found in the log before any lock is taken, and once more, for what came since, under it. */
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
-import type { Knex } from '../../store/database.ts'
 import { lockRevocations, untilReleased } from '../../store/blocks.ts'
+import type { Knex } from '../../store/database.ts'
 import type { Place } from '../../store/entries.ts'
 import { type IssuedCredential, credentialsOf, findIssued, issuedTo } from '../../store/issued.ts'
 import { lockHead } from '../../store/log.ts'
 import type { BlockKind, BlockRow } from '../../store/rows.ts'
-import { anySession, endSession, endSessionsOf, tokenById } from '../../store/sessions.ts'
+import { endSession, endSessionsOf, sessionById, tokenById } from '../../store/sessions.ts'
 
 /** A valid body of the route has exactly one of the first five. */
 export type Selection = {
@@ -52,12 +52,12 @@ async function findCredential(tx: Knex, { serialNumber, jti, accessToken }: Sele
 }
 
 /** What to look for: everything that was issued to a session or a SPIFFE ID. */
-type Holder = { session: NonNullable<Awaited<ReturnType<typeof anySession>>> } | { spiffeId: string }
+type Holder = { session: NonNullable<Awaited<ReturnType<typeof sessionById>>> } | { spiffeId: string }
 
 /** @throws Refusal `not_found` for a session that there never was */
 async function holderOf(tx: Knex, { session: id, spiffeId = '' }: Selection): Promise<Holder> {
   if (id === undefined) return { spiffeId }
-  const session = await anySession(tx, id)
+  const session = await sessionById(tx, id)
   if (!session) throw refuse('not_found')
   return { session }
 }

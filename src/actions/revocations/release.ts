@@ -3,8 +3,7 @@ import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { type BlockInForce, lockRevocations, releaseBlocks } from '../../store/blocks.ts'
 import type { Knex } from '../../store/database.ts'
-import type { Context } from '../context.ts'
-import { checkReason } from '../context.ts'
+import { type Context, checkReason } from '../context.ts'
 
 type Named = Pick<BlockInForce, 'kind' | 'session' | 'spiffeId'>
 

@@ -1,21 +1,13 @@
 /** Removes the rotation policy of a secret. The versions that its rotations made stay. */
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { changedSecret, secretRevision } from '../../secrets/entry.ts'
-import type { Knex } from '../../store/database.ts'
 import { readPolicy, removePolicy } from '../../store/rotation-policies.ts'
 import { lockRunning } from '../../store/rotations.ts'
 import { updateSecret } from '../../store/secrets.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
-import { lockedSecret } from '../secrets/live.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
+import { type PathRevision, lockedSecret } from '../secrets/state.ts'
 
-export async function deletePolicy(
-  { time }: Context,
-  tx: Knex.Transaction,
-  snapshot: Snapshot,
-  { path, expected }: { path: string; expected: number },
-): Promise<Change<undefined>> {
+export const deletePolicy: ChangeAction<PathRevision> = async ({ time }, tx, snapshot, { path, expected }) => {
   const secret = await lockedSecret(tx, snapshot, path)
   const old = await readPolicy(tx, secret.id)
   if (!old) throw refuse('not_found', { detail: 'it has no rotation policy' })

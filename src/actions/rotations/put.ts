@@ -1,16 +1,12 @@
 /** Sets the rotation policy of a secret. */
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { changedSecret, secretRevision } from '../../secrets/entry.ts'
-import { claimedElsewhere } from '../../secrets/rotation/claims.ts'
-import { type Policy, checkPolicy, policyOf } from '../../secrets/rotation/policy.ts'
+import { type Policy, checkPolicy, claimedElsewhere, policyOf } from '../../secrets/rotation/policy.ts'
 import { nextRun } from '../../secrets/rotation/schedule.ts'
-import type { Knex } from '../../store/database.ts'
 import { readPolicy, writePolicy } from '../../store/rotation-policies.ts'
 import { updateSecret } from '../../store/secrets.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkReason, checkRevision } from '../context.ts'
-import { lockedSecret } from '../secrets/live.ts'
+import { type ChangeAction, checkReason, checkRevision } from '../context.ts'
+import { lockedSecret } from '../secrets/state.ts'
 import { type RotationActionParts, type SecretRotation, readRotation } from './state.ts'
 
 /** `expected`: the revision of the policy that the caller read, 0 for a new one. */
@@ -19,13 +15,8 @@ type Input = { path: string; expected: number; policy: Policy }
 const recipientReason = 'must say why values of this secret are sent there: it goes into the log'
 
 export const createPutPolicy =
-  (parts: RotationActionParts) =>
-  async (
-    context: Context,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    { path, expected, policy }: Input,
-  ): Promise<Change<SecretRotation & { isNew: boolean }>> => {
+  (parts: RotationActionParts): ChangeAction<Input, SecretRotation & { isNew: boolean }> =>
+  async (context, tx, snapshot, { path, expected, policy }) => {
     const { rotators, randomBytes } = parts
     const { time } = context
     const secret = await lockedSecret(tx, snapshot, path)

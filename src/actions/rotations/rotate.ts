@@ -8,7 +8,7 @@ import type { Knex } from '../../store/database.ts'
 import { type RotationPolicyRow, readPolicy } from '../../store/rotation-policies.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { type Context, operatorName } from '../context.ts'
-import { lockedSecret } from '../secrets/live.ts'
+import { lockedSecret } from '../secrets/state.ts'
 import { type RotationActionParts, type SecretRotation, readRotation, refusingFaults } from './state.ts'
 
 type Input = {

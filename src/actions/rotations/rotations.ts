@@ -2,7 +2,7 @@
 import { runningRotations } from '../../store/rotations.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
-import { secretOf } from '../secrets/live.ts'
+import { secretOf } from '../secrets/state.ts'
 import { deletePolicy } from './delete.ts'
 import { createPutPolicy } from './put.ts'
 import { createRollBack } from './roll-back.ts'

@@ -1,22 +1,16 @@
 /** Records that a consumer uses a version that it fetched: rotations may wait for it. */
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import type { SecretPath } from '../../names/secret-path.ts'
 import { secretResource } from '../../secrets/entry.ts'
-import type { Knex } from '../../store/database.ts'
 import { ackVersion } from '../../store/consumers.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
-import { secretOf } from './live.ts'
+import type { ChangeAction } from '../context.ts'
 import { secretCaller } from './reader.ts'
+import { secretOf } from './state.ts'
+
+type Input = { path: SecretPath; version: number }
 
 /** @throws Refusal `token_type`, `not_granted` before anything says whether it exists, `not_found` */
-export async function acknowledgeSecret(
-  { caller, time }: Context,
-  tx: Knex.Transaction,
-  snapshot: Snapshot,
-  { path, version }: { path: SecretPath; version: number },
-): Promise<Change<undefined>> {
+export const acknowledgeSecret: ChangeAction<Input> = async ({ caller, time }, tx, snapshot, { path, version }) => {
   if (caller.kind !== 'session') throw refuse('token_type')
   const { may, holder, actor } = secretCaller({ caller }, snapshot)
   if (!may('read', path))

@@ -1,12 +1,12 @@
 /** Lists who holds a secret now: sessions, and readers without one. */
+import { findRecorded } from '../../audit/find-entries.ts'
 import type { Consumer, ConsumersOf } from '../../secrets/rotation/consumers.ts'
 import type { Database } from '../../store/database.ts'
 import { listRotations } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
-import { findRecorded } from '../../audit/find-entries.ts'
-import { secretOf } from './live.ts'
+import { secretOf } from './state.ts'
 
 export type ConsumerParts = {
   db: Pick<Database, 'knex'>

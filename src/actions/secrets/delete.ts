@@ -1,20 +1,16 @@
 /** Deletes the live version: it can be brought back (undelete.ts). */
-import type { Change } from '../../audit/record.ts'
-import { refuseWhileRotating } from '../../secrets/rotation/guard.ts'
-import type { Knex } from '../../store/database.ts'
+import { refuseWhileRotating } from '../../secrets/rotation/running.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import { deleteVersions } from '../../store/secret-versions.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
-import { lockedSecret } from './live.ts'
-import { touched } from './touch.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
+import { type PathRevision, lockedSecret, touched } from './state.ts'
 
-export async function deleteSecret(
-  { time }: Context,
-  tx: Knex.Transaction,
-  snapshot: Snapshot,
-  { path, expected }: { path: string; expected: number },
-): Promise<Change<SecretRow>> {
+export const deleteSecret: ChangeAction<PathRevision, SecretRow> = async (
+  { time },
+  tx,
+  snapshot,
+  { path, expected },
+) => {
   const secret = await lockedSecret(tx, snapshot, path)
   checkRevision(expected, secret.version)
   const versions = [secret.version]

@@ -1,12 +1,8 @@
 /** Replaces the metadata of a secret. */
-import type { Change } from '../../audit/record.ts'
-import type { Knex } from '../../store/database.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import { updateSecret } from '../../store/secrets.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
-import { lockedSecret } from './live.ts'
-import { secretChange } from './state.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
+import { lockedSecret, secretChange } from './state.ts'
 import { defaultMaxVersions } from './write.ts'
 
 /** `expected`: the revision of the metadata that the caller read. */
@@ -14,12 +10,8 @@ type Input = { path: string; expected: number } & Partial<
   Pick<SecretRow, 'description' | 'labels' | 'maxVersions' | 'managedBy'>
 >
 
-export async function describeSecret(
-  { time }: Context,
-  tx: Knex.Transaction,
-  snapshot: Snapshot,
-  { path, expected, labels = {}, maxVersions = defaultMaxVersions, ...texts }: Input,
-): Promise<Change<SecretRow>> {
+export const describeSecret: ChangeAction<Input, SecretRow> = async ({ time }, tx, snapshot, input) => {
+  const { path, expected, labels = {}, maxVersions = defaultMaxVersions, ...texts } = input
   const secret = await lockedSecret(tx, snapshot, path)
   checkRevision(expected, secret.revision)
   const { description: _, managedBy: __, ...rest } = secret

@@ -1,24 +1,20 @@
 /** Destroys the ciphertexts of versions, or the whole secret with its rotation policy. */
-import type { Change } from '../../audit/record.ts'
 import { changedSecret, secretRevision } from '../../secrets/entry.ts'
-import { refuseWhileRotating } from '../../secrets/rotation/guard.ts'
-import type { Knex } from '../../store/database.ts'
+import { refuseWhileRotating } from '../../secrets/rotation/running.ts'
 import { removePolicy } from '../../store/rotation-policies.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import { destroyVersions, listVersions } from '../../store/secret-versions.ts'
 import { removeSecret } from '../../store/secrets.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
-import { lockedSecret } from './live.ts'
-import { touched } from './touch.ts'
+import type { ChangeAction } from '../context.ts'
+import { type PathVersions, lockedSecret, touched } from './state.ts'
 
 /** @returns the secret; undefined where all of it was destroyed */
-export async function destroySecret(
-  { time }: Context,
-  tx: Knex.Transaction,
-  snapshot: Snapshot,
-  input: { path: string; versions?: readonly number[] },
-): Promise<Change<SecretRow | undefined>> {
+export const destroySecret: ChangeAction<PathVersions, SecretRow | undefined> = async (
+  { time },
+  tx,
+  snapshot,
+  input,
+) => {
   const secret = await lockedSecret(tx, snapshot, input.path)
   await refuseWhileRotating(tx, secret, input.versions)
   if (input.versions) {

@@ -1,20 +1,16 @@
 /** Writes a version from the live one and a merge patch (RFC 7396) of its first level: null removes a member. */
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { isReadable } from '../../secrets/read.ts'
 import { type SecretData, openData } from '../../secrets/value.ts'
-import type { Knex } from '../../store/database.ts'
 import { readVersions } from '../../store/secret-versions.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
 import { type WriteParts, type WrittenSecret, writableSecret, writeVersion } from './write.ts'
 
 type Input = { path: string; expected: number; data: SecretData }
 
 export const createPatchSecret =
-  (parts: WriteParts) =>
-  async (context: Context, tx: Knex.Transaction, snapshot: Snapshot, input: Input): Promise<Change<WrittenSecret>> => {
-    const { path, expected, data } = input
+  (parts: WriteParts): ChangeAction<Input, WrittenSecret> =>
+  async (context, tx, snapshot, { path, expected, data }) => {
     const secret = await writableSecret(parts.rotators, path, tx, snapshot)
     checkRevision(expected, secret.version)
     const [current] = await readVersions(tx, [{ secretId: secret.id, version: secret.version }])

@@ -1,17 +1,14 @@
 /** Writes a version of a secret, and creates the secret where there is none. */
-import type { Change } from '../../audit/record.ts'
 import type { SecretData } from '../../secrets/value.ts'
-import type { Knex } from '../../store/database.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
 import { type WriteParts, type WrittenSecret, writableSecret, writeVersion } from './write.ts'
 
 /** `expected`: the live version that the caller read, 0 for a new secret. */
 type Input = { path: string; expected: number; data: SecretData; expiresAt?: Date }
 
 export const createPutSecret =
-  (parts: WriteParts) =>
-  async (context: Context, tx: Knex.Transaction, snapshot: Snapshot, input: Input): Promise<Change<WrittenSecret>> => {
+  (parts: WriteParts): ChangeAction<Input, WrittenSecret> =>
+  async (context, tx, snapshot, input) => {
     const { expected, ...version } = input
     const old = snapshot.secrets.get(input.path)
     checkRevision(expected, old?.version ?? 0)

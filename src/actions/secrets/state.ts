@@ -1,8 +1,36 @@
-/** What the log records of a secret: its state, never a value. */
+/** A secret that a change concerns, and what the log records of it: its state, never a value. */
 import type { Change } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
 import { rfc3339 } from '../../issue/lifetime.ts'
 import { changedSecret, secretRevision } from '../../secrets/entry.ts'
+import type { Knex } from '../../store/database.ts'
 import type { SecretRow } from '../../store/rows.ts'
+import { lockSecret, updateSecret } from '../../store/secrets.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+
+/** A secret at the revision that the caller read. */
+export type PathRevision = { path: string; expected: number }
+
+/** Versions of a secret. */
+export type PathVersions = { path: string; versions?: readonly number[] }
+
+/** @throws Refusal `not_found` */
+export function secretOf(snapshot: Pick<Snapshot, 'secrets'>, path: string): SecretRow {
+  const secret = snapshot.secrets.get(path)
+  if (!secret) throw refuse('not_found')
+  return secret
+}
+
+/** Under its row's lock. @throws Refusal `stale` where the snapshot is behind the row: the change runs again on a newer one */
+export async function lockedSecret(
+  tx: Knex.Transaction,
+  snapshot: Pick<Snapshot, 'secrets'>,
+  path: string,
+): Promise<SecretRow> {
+  const secret = secretOf(snapshot, path)
+  if ((await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
+  return secret
+}
 
 export const secretState = (row: SecretRow) => ({
   path: row.path,
@@ -25,3 +53,21 @@ export const secretChange = (
   entry: { resource: secretRevision(row), change: { after: secretState(row) }, ...(detail && { detail }) },
   changed: changedSecret(row),
 })
+
+/**
+ * A change of versions that leaves values as they are.
+ * @param count of the versions that were changed
+ * @throws Refusal `not_found` where there were none
+ */
+export async function touched(
+  tx: Knex.Transaction,
+  secret: SecretRow,
+  { versions, count }: { versions: readonly number[]; count: number },
+  time: Date,
+): Promise<Change<SecretRow>> {
+  if (count === 0)
+    throw refuse('not_found', { errors: [{ pointer: '/versions', detail: 'no version is in the state for it' }] })
+  const row = { ...secret, revision: secret.revision + 1, updatedAt: time }
+  await updateSecret(tx, row)
+  return { result: row, ...secretChange(row, { versions }) }
+}

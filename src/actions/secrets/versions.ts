@@ -3,7 +3,7 @@ import type { Database } from '../../store/database.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import { type VersionRow, listVersions } from '../../store/secret-versions.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { secretOf } from './live.ts'
+import { secretOf } from './state.ts'
 
 export const createSecretVersions =
   ({ db }: { db: Pick<Database, 'knex'> }) =>

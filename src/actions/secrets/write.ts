@@ -3,8 +3,8 @@ import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import type { SealingKeyring } from '../../keys/data-keys.ts'
 import { newId } from '../../names/id.ts'
-import { refuseBesideTarget, refuseWhileRotating } from '../../secrets/rotation/guard.ts'
-import { pruneVersions } from '../../secrets/rotation/prune.ts'
+import { pruneVersions } from '../../secrets/rotation/outcome.ts'
+import { refuseBesideTarget, refuseWhileRotating } from '../../secrets/rotation/running.ts'
 import type { Rotators } from '../../secrets/rotators/rotator.ts'
 import { type SecretData, sealData } from '../../secrets/value.ts'
 import { type Knex, isUniqueViolation } from '../../store/database.ts'
@@ -13,8 +13,7 @@ import { type VersionSource, insertVersion } from '../../store/secret-versions.t
 import { insertSecret, lastVersionOf, updateSecret } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { type Context, operatorName } from '../context.ts'
-import { lockedSecret } from './live.ts'
-import { secretChange } from './state.ts'
+import { lockedSecret, secretChange } from './state.ts'
 
 export type WriteParts = { keyring: SealingKeyring; rotators: Rotators; randomBytes: (size: number) => Buffer }
 

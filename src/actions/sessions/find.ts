@@ -3,9 +3,9 @@ import { type ClientCertificate, isIssuedUnder } from '../../authorize/client-ce
 import { isAccepted, stands } from '../../authorize/standing.ts'
 import type { Database } from '../../store/database.ts'
 import { findIssued } from '../../store/issued.ts'
-import { type LiveToken, type StoredSession, liveToken, sessionById } from '../../store/sessions.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
+import { type LiveToken, type StoredSession, liveSessionById, liveToken } from '../../store/sessions.ts'
 import { blockKey } from '../../store/snapshot-tables.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
 import { createLookupCache } from './lookup-cache.ts'
 
 export type FindSession = ReturnType<typeof createFindSession>
@@ -25,7 +25,7 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
     isAccepted(snapshot, { accessToken: id }) && stands(snapshot, session, now)
 
   async function byId(id: string | undefined, snapshot: Snapshot, now: Date): Promise<StoredSession | undefined> {
-    const session = id === undefined ? undefined : await sessionById(knex, id, now)
+    const session = id === undefined ? undefined : await liveSessionById(knex, id, now)
     return session && stands(snapshot, session, now) ? session : undefined
   }
 

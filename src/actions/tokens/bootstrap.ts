@@ -9,8 +9,8 @@ import { type OpaqueToken, newToken } from '../../names/token.ts'
 import { insertApiToken, revokeApiToken } from '../../store/api-tokens.ts'
 import {
   endLiveBootstrapTokens,
-  lockBootstrapToken,
   insertBootstrapToken,
+  lockBootstrapToken,
   setApiToken,
 } from '../../store/bootstrap-tokens.ts'
 import type { Knex } from '../../store/database.ts'

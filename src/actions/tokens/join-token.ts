@@ -1,12 +1,9 @@
 import { joinTokenKind } from '../../attest/attest.ts'
-import type { Change } from '../../audit/record.ts'
 import { rfc3339 } from '../../issue/lifetime.ts'
 import { newToken } from '../../names/token.ts'
-import type { Knex } from '../../store/database.ts'
 import { insertJoinToken } from '../../store/join-tokens.ts'
 import { byName } from '../../store/registrations.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
+import type { ChangeAction } from '../context.ts'
 import { impossible } from '../registrations.ts'
 
 const defaults = { lifetimeSeconds: 600, uses: 1 }
@@ -16,13 +13,8 @@ type JoinToken = { id: string; token: string; workload: string; uses: number; ex
 
 /** A join token attests a workload that has no orchestrator's token. It belongs to one entry. */
 export const createJoinToken =
-  ({ randomBytes }: { randomBytes: (size: number) => Buffer }) =>
-  async (
-    { time }: Pick<Context, 'time'>,
-    tx: Knex.Transaction,
-    { workloads, attestors }: Snapshot,
-    spec: JoinTokenSpec,
-  ): Promise<Change<JoinToken>> => {
+  ({ randomBytes }: { randomBytes: (size: number) => Buffer }): ChangeAction<JoinTokenSpec, JoinToken> =>
+  async ({ time }, tx, { workloads, attestors }, spec) => {
     const { workload: name, lifetimeSeconds, uses } = { ...defaults, ...spec }
     const workload = byName(workloads, name)
     if (!workload) throw impossible('/workload', 'there is no workload entry of that name')
@@ -32,7 +24,14 @@ export const createJoinToken =
     const { token, id, hash } = newToken('join', randomBytes)
     const expires = new Date(time.getTime() + lifetimeSeconds * 1000)
     const expiresAt = rfc3339(expires)
-    await insertJoinToken(tx, { id, hash, workloadId: workload.id, uses, createdAt: time, expiresAt: expires })
+    await insertJoinToken(tx, {
+      id,
+      hash,
+      workloadId: workload.id,
+      usesLeft: uses,
+      createdAt: time,
+      expiresAt: expires,
+    })
     return {
       result: { id, token, workload: name, uses, expiresAt },
       entry: {

@@ -1,17 +1,9 @@
-import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { revokeApiToken } from '../../store/api-tokens.ts'
-import type { Knex } from '../../store/database.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
+import type { ChangeAction } from '../context.ts'
 
 /** @throws Refusal `not_found` for a token that is not live, `conflict` for the last admin token */
-export async function revokeToken(
-  { time }: Pick<Context, 'time'>,
-  tx: Knex.Transaction,
-  { apiTokens }: Snapshot,
-  id: string,
-): Promise<Change<undefined>> {
+export const revokeToken: ChangeAction<string> = async ({ time }, tx, { apiTokens }, id) => {
   const live = [...apiTokens.values()].filter((row) => !row.revokedAt && row.expiresAt > time)
   const token = live.find((row) => row.id === id)
   if (!token) throw refuse('not_found')

@@ -6,7 +6,7 @@ import { secretPath } from '../../secrets/read.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
 import { secretCaller } from '../secrets/reader.ts'
-import type { EventId } from './events.ts'
+import type { EventId } from './stream.ts'
 import type { OpenWatch, Watches } from './watches.ts'
 
 export type WatchRequest = { paths: readonly string[]; prefix?: string; since?: EventId }

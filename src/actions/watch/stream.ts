@@ -2,9 +2,27 @@
  * One stream of a watch. Pending changes are names alone; their state is read from the snapshot when the reader takes the
  * next events. A slow reader gets the present state instead of every step to it, and costs a bounded number of names.
  */
-import type { Caller } from '../../authorize/caller.ts'
+import { type Caller, isLiveCaller } from '../../authorize/caller.ts'
+import { Refusal } from '../../errors.ts'
+import { parseSecretPath } from '../../names/secret-path.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import type { EndReason, EventId, WatchEvent } from './events.ts'
+import { type SecretCaller, secretCaller } from '../secrets/reader.ts'
+
+/** How far a reader has come: it was sent every change up to this revision of this epoch. */
+export type EventId = { epoch: number; revision: number }
+
+/** The watcher's credential or its grant ended. */
+export type EndReason = 'credential' | 'grant'
+
+export type WatchEvent =
+  | { kind: 'greeting' }
+  | { kind: 'heartbeat' }
+  | { kind: 'bundle'; sequence: number }
+  /** `live` is absent for a secret that was deleted. `id` is set on the last event of a revision. */
+  | { kind: 'secret'; path: string; live?: { version: number; revision: number }; id?: EventId }
+  /** The events before were the watched set; with `complete: false`, the changes since the id that the reader presented. */
+  | { kind: 'synced'; complete: boolean; id: EventId }
+  | { kind: 'revoked'; reason: EndReason }
 
 export type Watcher = {
   /** The id of a session, or `operator:<name>`. */
@@ -109,4 +127,29 @@ export async function* eventsOf(stream: Stream, parts: EventParts): AsyncGenerat
     else await new Promise<void>((resolve) => (stream.wake = resolve))
   }
   if (stream.ended !== 'silent') yield* offer([{ kind: 'revoked', reason: stream.ended }])
+}
+
+function callerOf({ caller }: Pick<Watcher, 'caller'>, snapshot: Snapshot): SecretCaller | undefined {
+  try {
+    return secretCaller({ caller }, snapshot)
+  } catch (error) {
+    if (error instanceof Refusal) return undefined
+    throw error
+  }
+}
+
+/** The present grants of the caller decide what a stream may send, not those of its start. */
+export const mayWatch = (watcher: Pick<Watcher, 'caller'>, path: string, snapshot: Snapshot): boolean =>
+  callerOf(watcher, snapshot)?.may('watch', parseSecretPath(path)) ?? false
+
+/**
+ * Why the stream must end. A prefix loses single paths without ending; it ends once no path under it could be granted. Only
+ * grants decide: an end that depended on which secrets exist would reveal them.
+ */
+export function endOf(watcher: Watcher, snapshot: Snapshot, now: Date): EndReason | undefined {
+  const caller = callerOf(watcher, snapshot)
+  if (!caller || !isLiveCaller(watcher.caller, snapshot, now)) return 'credential'
+  const { paths, prefix } = watcher
+  if (!paths.every((path) => caller.may('watch', parseSecretPath(path)))) return 'grant'
+  return prefix === undefined || caller.mayUnder('watch', prefix) ? undefined : 'grant'
 }

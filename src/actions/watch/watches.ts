@@ -9,9 +9,7 @@ import { changedSecrets } from '../../store/secrets.ts'
 import { liveSessions } from '../../store/sessions.ts'
 import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
 import { staleAfterMs } from '../freshness.ts'
-import type { WatchEvent } from './events.ts'
-import { endOf, mayWatch } from './right.ts'
-import { type Stream, type Watcher, createStream, end, eventsOf } from './stream.ts'
+import { type Stream, type WatchEvent, type Watcher, createStream, end, endOf, eventsOf, mayWatch } from './stream.ts'
 
 export type OpenWatch = {
   /** Batches of events. The stream counts as open once they are read. */

@@ -1,15 +1,15 @@
-import type { Change } from '../../audit/record.ts'
+import { attestorRules } from '../../attest/attest.ts'
+import { checkWorkload } from '../../authorize/check-definition.ts'
 import type { OwnRules } from '../../authorize/entry-rules.ts'
 import type { WorkloadDefinition } from '../../authorize/grant.ts'
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
-import type { Knex } from '../../store/database.ts'
 import { byName, insertWorkload } from '../../store/registrations.ts'
+import type { AttestorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
-import { insertUnique } from '../registrations.ts'
-import { checkDefinition } from './check-definition.ts'
-import { type WrittenWorkload, writtenWorkload } from './written.ts'
+import type { ChangeAction, Context } from '../context.ts'
+import { impossible, insertUnique } from '../registrations.ts'
+import { type WrittenWorkload, writtenWorkload } from './state.ts'
 
 export type CreateParts = {
   randomBytes: (size: number) => Buffer
@@ -18,13 +18,8 @@ export type CreateParts = {
 }
 
 export const createWorkload =
-  ({ randomBytes, own }: CreateParts) =>
-  async (
-    context: Pick<Context, 'caller'>,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    definition: WorkloadDefinition,
-  ): Promise<Change<WrittenWorkload>> => {
+  ({ randomBytes, own }: CreateParts): ChangeAction<WorkloadDefinition, WrittenWorkload> =>
+  async (context, tx, snapshot, definition) => {
     const { name } = definition
     if (byName(snapshot.workloads, name)) throw refuse('already_exists')
     const { id: attestorId } = checkDefinition(context, definition, snapshot, own)
@@ -33,3 +28,25 @@ export const createWorkload =
     const { entry, ...change } = writtenWorkload(row, snapshot)
     return { ...change, entry: { action: 'workload.create', ...entry } }
   }
+
+/**
+ * The attestor of a definition that can be kept.
+ * @throws Refusal `impossible` or `match_too_wide` with everything that is wrong, `forbidden` for a role beyond the caller's
+ */
+export function checkDefinition(
+  { caller }: Pick<Context, 'caller'>,
+  definition: WorkloadDefinition,
+  snapshot: Snapshot,
+  own: OwnRules,
+): AttestorRow {
+  const attestor = byName(snapshot.attestors, definition.attestor)
+  if (!attestor) throw impossible('/attestor', 'there is no attestor of that name')
+  const problems = checkWorkload(definition, attestorRules(attestor), own)
+  if (problems) throw refuse(problems.code, { errors: problems.errors })
+  const role = definition.grants?.operator?.role
+  if (role !== undefined && role !== 'operator' && !(caller.kind === 'operator' && caller.role === 'admin')) {
+    const detail = 'a caller cannot grant a role beyond their own'
+    throw refuse('forbidden', { errors: [{ pointer: '/grants/operator/role', detail }] })
+  }
+  return attestor
+}

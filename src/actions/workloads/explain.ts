@@ -1,6 +1,7 @@
 /** Explains why a workload is granted or refused. It runs the code that decides, issues nothing, and is itself recorded. */
 import { type Attestors, type Proof, joinTokenKind } from '../../attest/attest.ts'
 import type { LogEntry, SelectorRecord } from '../../audit/entry.ts'
+import { findRecorded } from '../../audit/find-entries.ts'
 import type { Release } from '../../audit/record.ts'
 import { blockOf } from '../../authorize/blocks.ts'
 import { type Explanation, explain } from '../../authorize/explain.ts'
@@ -15,9 +16,8 @@ import { byName } from '../../store/registrations.ts'
 import type { BlockRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
-import { checkAccount, checkPinned } from '../credentials/account-standing.ts'
-import { factsOf } from '../credentials/facts.ts'
-import { findRecorded } from '../../audit/find-entries.ts'
+import { checkAccount, checkPinned } from '../credentials/accounts.ts'
+import { factsOf } from '../credentials/decide.ts'
 
 /** A recorded request, a proof, or facts. `workload` is the entry that the workload names. */
 type ExplainRequest = {

@@ -1,23 +1,16 @@
-import type { Change } from '../../audit/record.ts'
 import type { WorkloadDefinition } from '../../authorize/grant.ts'
 import { refuse } from '../../errors.ts'
-import type { Knex } from '../../store/database.ts'
 import { byName, updateWorkload } from '../../store/registrations.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import { type Context, checkRevision } from '../context.ts'
-import { checkDefinition } from './check-definition.ts'
-import { type CreateParts, createWorkload } from './create.ts'
-import { type WrittenWorkload, writtenWorkload } from './written.ts'
+import { type ChangeAction, checkRevision } from '../context.ts'
+import { type CreateParts, checkDefinition, createWorkload } from './create.ts'
+import { type WrittenWorkload, writtenWorkload } from './state.ts'
 
 /** Replaces the entry of the definition's name; an expected revision of 0 creates it. */
-export function replaceWorkload(parts: CreateParts) {
+export function replaceWorkload(
+  parts: CreateParts,
+): ChangeAction<{ definition: WorkloadDefinition; expected: number }, WrittenWorkload> {
   const create = createWorkload(parts)
-  return async (
-    context: Pick<Context, 'caller'>,
-    tx: Knex.Transaction,
-    snapshot: Snapshot,
-    { definition, expected }: { definition: WorkloadDefinition; expected: number },
-  ): Promise<Change<WrittenWorkload>> => {
+  return async (context, tx, snapshot, { definition, expected }) => {
     const old = byName(snapshot.workloads, definition.name)
     checkRevision(expected, old?.revision ?? 0)
     if (!old) return create(context, tx, snapshot, definition)

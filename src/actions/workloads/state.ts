@@ -1,5 +1,9 @@
-import { workloadOf } from '../../authorize/entries.ts'
+import type { Change } from '../../audit/record.ts'
+import { entriesOf, workloadOf } from '../../authorize/entries.ts'
+import { type Warning, warningsFor } from '../../authorize/warnings.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { written } from '../registrations.ts'
 
 /**
  * A workload entry with the defaults that it is evaluated by. The log keeps it as `change.after`, so that the policy at
@@ -15,4 +19,15 @@ export function workloadState(row: WorkloadRow) {
     wide: wide ?? false,
     disabled: row.disabled,
   }
+}
+
+export type WrittenWorkload = { row: WorkloadRow; warnings: Warning[] }
+
+/** A write results in the entry as it is now, and in warnings about what is probably not meant. */
+export function writtenWorkload(row: WorkloadRow, snapshot: Snapshot): Change<WrittenWorkload> {
+  const others = entriesOf(snapshot.workloads, row.attestorId).filter(
+    (other) => other.row.id !== row.id && !other.row.disabled,
+  )
+  const warnings = row.disabled ? [] : warningsFor(workloadOf(row), others)
+  return { result: { row, warnings }, ...written('workload', row, workloadState(row)) }
 }

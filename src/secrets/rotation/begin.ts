@@ -10,12 +10,12 @@ import { insertVersion, readVersions } from '../../store/secret-versions.ts'
 import { lastVersionOf } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { secretResource } from '../entry.ts'
-import type { Rotator, Rotators } from '../rotators/rotator.ts'
 import { isReadable } from '../read.ts'
+import type { Rotator, Rotators } from '../rotators/rotator.ts'
 import { type SecretData, openData, sealData } from '../value.ts'
 import type { ConsumersOf } from './consumers.ts'
-import { endRunning } from './end-running.ts'
 import type { Plan } from './policy.ts'
+import { endRunning } from './running.ts'
 
 export type RotationParts = {
   rotators: Rotators

@@ -4,12 +4,11 @@ import type { Changed } from '../../audit/record.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationRow, retireVersions, unstage, updateRotation } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
-import { destroyVersions } from '../../store/secret-versions.ts'
+import { destroyVersions, listVersions } from '../../store/secret-versions.ts'
 import { updateSecret } from '../../store/secrets.ts'
 import { changedSecret, secretRevision } from '../entry.ts'
 import type { Consumer } from './consumers.ts'
 import { type Why, planOf } from './policy.ts'
-import { pruneVersions } from './prune.ts'
 
 export type Step = { entry: EntryPart; changed?: Changed[] }
 
@@ -96,4 +95,25 @@ export async function giveUp(
   await destroyVersions(tx, secret.id, [rotation.toVersion], now)
   const { lockedUntil: _, nextAttemptAt: __, ...rest } = rotation
   await updateRotation(tx, { ...rest, state: 'failed', lastError, updatedAt: now, endedAt: now })
+}
+
+/**
+ * Destroys the oldest versions beyond the secret's `maxVersions`.
+ * @param needed versions that a running rotation needs
+ * @returns the destroyed versions
+ */
+export async function pruneVersions(
+  tx: Knex.Transaction,
+  secret: Pick<SecretRow, 'id' | 'maxVersions'>,
+  now: Date,
+  needed: readonly number[] = [],
+): Promise<number[]> {
+  const rows = await listVersions(tx, secret.id)
+  const beyond = rows
+    .filter((row) => !row.staged && !row.destroyedAt)
+    .slice(secret.maxVersions)
+    .map((row) => row.version)
+    .filter((version) => !needed.includes(version))
+  await destroyVersions(tx, secret.id, beyond, now)
+  return beyond
 }

@@ -4,9 +4,9 @@ import type { Knex } from '../../store/database.ts'
 import { type RotationRow, versionsWithSameValue } from '../../store/rotations.ts'
 import { readVersions } from '../../store/secret-versions.ts'
 import { openData } from '../value.ts'
-import { type Begun, type Beginning, type RotationParts, beginRotation, rotatorOf, valueOf } from './begin.ts'
-import { endRunning } from './end-running.ts'
+import { type Beginning, type Begun, type RotationParts, beginRotation, rotatorOf, valueOf } from './begin.ts'
 import { type Plan, planOf } from './policy.ts'
+import { endRunning } from './running.ts'
 
 type Rollback = Omit<Beginning, 'data' | 'plan'> & {
   toVersion: number

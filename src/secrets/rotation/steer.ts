@@ -9,8 +9,8 @@ import { secretResource } from '../entry.ts'
 import { type RotationParts, rotatorOf } from './begin.ts'
 import { giveUp, namesOf } from './outcome.ts'
 import { type Plan, planOf } from './policy.ts'
-import { refuseWhileWorking } from './end-running.ts'
 import { rollBack } from './roll-back.ts'
+import { refuseWhileWorking } from './running.ts'
 
 export type Verb =
   { do: 'extend'; seconds: number } | { do: 'excuse'; holder: string } | { do: 'retire' | 'hold' | 'cancel' }
