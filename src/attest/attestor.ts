@@ -38,6 +38,23 @@ export type Attested = {
   renews?: Renewed
 }
 
+/** Where an issuer's keys are: one of the three. */
+export type KeysDefinition = { discovery?: true; jwksUrl?: string; jwks?: { keys: unknown[] } }
+
+/** The members of a stored definition of any kind, with every default filled in. */
+export type CommonDefinition = {
+  name: string
+  issuer: string
+  audience: string
+  spiffeIdPrefix: string
+  keys: KeysDefinition
+  algorithms?: string[]
+  maxTokenAgeSeconds: number
+  singleUse: boolean
+  otherAudiences: 'allow' | 'refuse'
+  managedBy?: string
+}
+
 /** The result of one check; `detail` says what is wrong, or what is there. */
 export type Finding = { ok: boolean; what: string; detail?: string }
 

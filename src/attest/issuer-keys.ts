@@ -1,13 +1,10 @@
 /** The keys of one attestor: inline, at a URL, or found by discovery. Changes of fetched keys go to the server log. */
 import { Refusal } from '../errors.ts'
 import { OutboundError } from '../outbound/errors.ts'
-import { type AttestorParts, type Finding, describeRefusal } from './attestor.ts'
+import { type AttestorParts, type Finding, type KeysDefinition, describeRefusal } from './attestor.ts'
 import { type FetchedKeys, type KeyEvents, createFetchedKeys } from './fetched-keys.ts'
 import { type KeyList, type KeySet, createKeySet } from './key-set.ts'
 import { type Place, discover, originOf, readJwks } from './key-source.ts'
-
-/** One of the three. */
-export type KeysDefinition = { discovery?: true; jwksUrl?: string; jwks?: { keys: unknown[] } }
 
 type Parts = AttestorParts & {
   definition: KeysDefinition

@@ -6,8 +6,15 @@ import { Refusal, refuse } from '../errors.ts'
 import { createSelectors } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import { type ApiServer, type ApiServerDefinition, openApiServer } from './api-server.ts'
-import { type Attested, type Attestor, type AttestorParts, type Finding, describeRefusal } from './attestor.ts'
-import { type IssuerKeys, type KeysDefinition, openKeys } from './issuer-keys.ts'
+import {
+  type Attested,
+  type Attestor,
+  type AttestorParts,
+  type CommonDefinition,
+  type Finding,
+  describeRefusal,
+} from './attestor.ts'
+import { type IssuerKeys, openKeys } from './issuer-keys.ts'
 import { algorithms } from './key-set.ts'
 import { documentUrl } from './key-source.ts'
 import { type KubeFacts, disagreement, readKubeClaims } from './kube-facts.ts'
@@ -15,21 +22,10 @@ import type { ProofText } from './proof-text.ts'
 import { readReview, reviewRequest } from './token-review.ts'
 import { type VerifiedClaims, type VerifyRules, readClaims, singleUseOf, verifyJwt } from './verify-jwt.ts'
 
-/** As stored, with every default filled in. */
-export type KubernetesDefinition = {
-  name: string
+export type KubernetesDefinition = CommonDefinition & {
   kind: 'kubernetes'
-  issuer: string
-  audience: string
-  spiffeIdPrefix: string
   verify: 'jwks-then-tokenreview' | 'tokenreview' | 'jwks'
   apiServer?: ApiServerDefinition
-  keys: KeysDefinition
-  algorithms?: string[]
-  maxTokenAgeSeconds: number
-  singleUse: boolean
-  otherAudiences: 'allow' | 'refuse'
-  managedBy?: string
 }
 
 /** Stored definitions passed checkKubernetes. */
@@ -50,16 +46,10 @@ export const kubernetesReports = (key: string): boolean => reported.has(key)
 
 export function createKubernetesAttestor(row: AttestorRow, parts: AttestorParts): Attestor {
   const definition = definitionOf(row)
-  const { issuer, audience, verify } = definition
+  const { audience, verify } = definition
   const apiServer = definition.apiServer && openApiServer(row.name, definition.apiServer, parts)
   const keys = openClusterKeys(definition, apiServer, parts)
-  const rules: VerifyRules = {
-    issuer,
-    audience,
-    algorithms: definition.algorithms ?? algorithms,
-    maxTokenAgeSeconds: definition.maxTokenAgeSeconds,
-    otherAudiences: definition.otherAudiences,
-  }
+  const rules: VerifyRules = { ...definition, algorithms: definition.algorithms ?? algorithms }
   const review = apiServer && verify !== 'jwks' ? createReview(apiServer, audience) : undefined
   if (verify !== 'jwks' && !review) throw new Error('an attestor that reviews tokens without an API server')
 

@@ -3,28 +3,13 @@ import { refuse } from '../errors.ts'
 import { NameError } from '../names/errors.ts'
 import { createSelectors, isSelectorKey, isSelectorValue } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
-import type { Attestor, AttestorParts } from './attestor.ts'
-import { type KeysDefinition, openKeys } from './issuer-keys.ts'
+import type { Attestor, AttestorParts, CommonDefinition } from './attestor.ts'
+import { openKeys } from './issuer-keys.ts'
 import { algorithms } from './key-set.ts'
 import { type PresetName, presets } from './presets.ts'
 import { type VerifyRules, singleUseOf, verifyJwt } from './verify-jwt.ts'
 
-/** As stored, with every default filled in. */
-export type OidcDefinition = {
-  name: string
-  kind: 'oidc'
-  preset?: PresetName
-  issuer: string
-  audience: string
-  spiffeIdPrefix: string
-  keys: KeysDefinition
-  caPem?: string
-  algorithms?: string[]
-  maxTokenAgeSeconds: number
-  singleUse: boolean
-  otherAudiences: 'allow' | 'refuse'
-  managedBy?: string
-}
+export type OidcDefinition = CommonDefinition & { kind: 'oidc'; preset?: PresetName; caPem?: string }
 
 /** Stored definitions passed checkOidc. */
 const isOidc = (value: Record<string, unknown>): value is OidcDefinition => value.kind === 'oidc'
@@ -72,11 +57,8 @@ export function createOidcAttestor(row: AttestorRow, parts: AttestorParts): Atte
     places: publicPlace(issuer, caPem),
   })
   const rules: VerifyRules = {
-    issuer,
-    audience: definition.audience,
+    ...definition,
     algorithms: definition.algorithms ?? preset?.algorithms ?? algorithms,
-    maxTokenAgeSeconds: definition.maxTokenAgeSeconds,
-    otherAudiences: definition.otherAudiences,
   }
 
   return {

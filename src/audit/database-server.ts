@@ -4,12 +4,11 @@
  * refuses on any other. This works even when every replica and every external head is lost together with the server.
  */
 import { refuse } from '../errors.ts'
-import { newId } from '../names/id.ts'
 import type { Knex } from '../store/database.ts'
 import { type Head, appendItems, lockHead, newBatchId } from '../store/log.ts'
 import { type ServerFacts, bindServer, readServer, unbindServer } from '../store/database-server.ts'
 import type { Doubt } from './doubt.ts'
-import { makeEntry, seal } from './seal.ts'
+import { sealSystem } from './seal.ts'
 
 /**
  * `confirm`: an operator must accept a change of server. `synchronous`: a promotion is accepted, since each entry waited
@@ -101,20 +100,14 @@ type Acceptance = Omit<Parts, 'mode'> & {
 /** Binds the log to another server, or to none, and records that. Does nothing when another replica has done so. */
 export async function acceptServer(acceptance: Acceptance): Promise<void> {
   const { knex, now, randomBytes, from, to, basis, reason } = acceptance
-  const time = now()
-  const open = {
-    requestId: newId('req', randomBytes),
-    action: 'log.failover' as const,
-    time,
-    actor: { kind: 'system' as const, ...(reason !== undefined && { note: reason }) },
-  }
+  const facts = { action: 'log.failover' as const, time: now(), randomBytes, note: reason }
   await knex.transaction(async (tx) => {
     const head = await lockHead(tx)
     if (head.server !== from) return
-    const entry = makeEntry(open, { detail: { from, ...(to !== undefined && { to }), basis, size: head.size } })
+    const entry = { detail: { from, ...(to !== undefined && { to }), basis, size: head.size } }
     const server = basis === 'unchecked' ? null : (to ?? null)
     await bindServer(tx, { server, synchronous: basis === 'synchronous' })
-    const { verdicts } = await appendItems(tx, newBatchId(), head.epoch, [seal(entry, randomBytes)])
+    const { verdicts } = await appendItems(tx, newBatchId(), head.epoch, sealSystem(facts, [entry]))
     if (verdicts.size > 0) throw refuse('issuing_closed')
   })
 }

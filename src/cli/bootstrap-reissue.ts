@@ -1,11 +1,10 @@
 /** Creates a new bootstrap token with the server's root key and database. It is recorded, and replaces the old one. */
 import { randomBytes } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
-import { makeEntry, seal } from '../audit/seal.ts'
+import { sealSystem } from '../audit/seal.ts'
 import { readConfig } from '../config.ts'
 import { openKeyring } from '../keys/keyring.ts'
 import { openRootKey } from '../keys/root-key.ts'
-import { newId } from '../names/id.ts'
 import { newToken } from '../names/token.ts'
 import { openDatabase } from '../start/open-store.ts'
 import { replaceBootstrapToken } from '../actions/tokens/bootstrap.ts'
@@ -44,15 +43,9 @@ function record(db: Pick<Database, 'knex'>, note: string | undefined): Promise<R
   const token = newToken('boot', randomBytes)
   return db.knex.transaction(async (tx) => {
     const { entry, expiresAt } = await replaceBootstrapToken(tx, token, now)
-    const open = {
-      requestId: newId('req', randomBytes),
-      action: 'bootstrap.create' as const,
-      time: now,
-      actor: { kind: 'system' as const, ...(note !== undefined && { note }) },
-    }
-    const sealed = seal(makeEntry(open, entry), randomBytes)
+    const sealed = sealSystem({ action: 'bootstrap.create', time: now, randomBytes, note }, [entry])
     const head = await lockHead(tx)
-    const appended = await appendItems(tx, newBatchId(), head.epoch, [sealed])
+    const appended = await appendItems(tx, newBatchId(), head.epoch, sealed)
     if (appended.verdicts.size > 0) throw new CliError('the log refused the entry: no token was created')
     return { token: token.token, expiresAt }
   })

@@ -76,14 +76,11 @@ export function createX509Issuer(parts: {
 
   function issue(
     leaf: Leaf,
-    wanted: Pick<LeafProfile, 'purpose' | 'spiffeId' | 'dnsNames' | 'ipAddresses'>,
+    names: Pick<LeafProfile, 'purpose' | 'spiffeId' | 'dnsNames' | 'ipAddresses'>,
   ): IssuedX509 {
     const profile: LeafProfile = {
-      purpose: wanted.purpose,
+      ...names,
       trustDomain,
-      spiffeId: wanted.spiffeId,
-      dnsNames: wanted.dnsNames,
-      ipAddresses: wanted.ipAddresses,
       spki: leaf.key.spki,
       keyEncipherment: leaf.key.keyType === 'RSA',
       serial: leaf.serial,

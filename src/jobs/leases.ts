@@ -16,11 +16,11 @@ import {
   leasesOfEndedSessions,
   staleIntendedLeases,
 } from '../store/lease-ends.ts'
-import { type ActiveLease, type LeaseCounts, type LeaseRow, countLeases, activeLeases } from '../store/leases.ts'
+import { type ActiveLease, type LeaseCounts, type LeaseRow, activeLeases, countLeases } from '../store/leases.ts'
+import { hasRenewals, takeRenewals } from '../store/renewals.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import { type Granting, affectedLeases } from './lease-changes.ts'
-import { endRenewals } from './lease-renewals.ts'
-import { type OnceParts, changeOnce, openBySystem } from './once.ts'
+import { type OnceParts, changeIf, changeOnce, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
 
 export type LeaseJobParts = OnceParts & {
@@ -32,7 +32,7 @@ export type LeaseJobParts = OnceParts & {
 
 /** "plse" in ASCII. */
 const lock = 0x706c7365
-/** Longer than every request that creates roles. */
+/** Longer than every request that creates or renews roles. */
 const strandedAfterMs = 60_000
 /** Leases read at a time, and leases ended in one change: appends wait for a change. */
 const page = 500
@@ -194,4 +194,22 @@ function grantedDatabases(snapshot: Snapshot, session: Parameters<typeof session
     if (error instanceof Refusal) return []
     throw error
   }
+}
+
+/**
+ * Records renewals whose replica died as failed. The role may be valid for longer at its server; its lease keeps its end,
+ * and the role ends with the lease.
+ */
+async function endRenewals(parts: LeaseJobParts): Promise<void> {
+  const before = new Date(parts.now().getTime() - strandedAfterMs)
+  if (!(await hasRenewals(parts.db.knex, before))) return
+  await changeIf(parts, 'lease.renew', async (tx, snapshot) => {
+    const [entry, ...more] = (await takeRenewals(tx, before, maxInChange)).map(({ leaseId, username, databaseId }) =>
+      leaseEntry({ id: leaseId, username }, 'failed', {
+        database: databaseName(snapshot, databaseId),
+        error: 'interrupted: its replica stopped, and the lease keeps its end',
+      }),
+    )
+    return entry && { result: undefined, entry, more }
+  })
 }

@@ -1,8 +1,7 @@
 /** A change that only one of the replicas makes, however many see that it is due. */
 import type { Action } from '../audit/entry.ts'
 import type { Change, Recorder } from '../audit/record.ts'
-import type { Opening } from '../audit/seal.ts'
-import { newId } from '../names/id.ts'
+import { type Opening, systemOpening } from '../audit/seal.ts'
 import type { Knex } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -16,15 +15,8 @@ export type OnceParts = {
   randomBytes: (size: number) => Buffer
 }
 
-export const openBySystem = (
-  action: Action,
-  { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>,
-): Opening => ({
-  requestId: newId('req', randomBytes),
-  action,
-  time: now(),
-  actor: { kind: 'system' },
-})
+export const openBySystem = (action: Action, { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>): Opening =>
+  systemOpening({ action, time: now(), randomBytes })
 
 /**
  * Runs a change of Purser itself.

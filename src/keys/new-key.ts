@@ -32,26 +32,32 @@ const backdate = (time: Date): Date => new Date(time.getTime() - 60_000)
 /** Where a wrapped private key belongs. */
 export const keyPlace = (kind: KeyKind, id: string): string[] => ['signing-key', kind, id]
 
-function row(
-  maker: Pick<KeyMaker, 'keyring'>,
-  kind: KeyKind,
-  algorithm: string,
-  id: string,
-  publicKey: Buffer,
-  secret: Buffer,
+type KeyName = Pick<KeyRow, 'id' | 'kind' | 'algorithm'>
+
+function wrappedRow(
+  { keyring }: KeyMaker,
+  name: KeyName,
+  key: { publicKey: Buffer; secret: Buffer },
   times: KeyTimes,
 ): KeyRow {
-  const { keyring } = maker
-  const wrapped = keyring.wrap(secret, keyPlace(kind, id))
-  return { id, kind, algorithm, publicKey, wrapped, wrappingKeyId: keyring.currentId, ...times }
+  const wrapped = keyring.wrap(key.secret, keyPlace(name.kind, name.id))
+  return { ...name, publicKey: key.publicKey, wrapped, wrappingKeyId: keyring.currentId, ...times }
 }
 
-const pkcs8 = (key: KeyObject): Buffer => key.export({ type: 'pkcs8', format: 'der' })
+type KeyPair = { publicKey: KeyObject; privateKey: KeyObject }
+
+function pairRow(maker: KeyMaker, name: KeyName, { publicKey, privateKey }: KeyPair, times: KeyTimes): KeyRow {
+  const secret = privateKey.export({ type: 'pkcs8', format: 'der' })
+  return wrappedRow(maker, name, { publicKey: spki(publicKey), secret }, times)
+}
+
+const caRow = (maker: KeyMaker, kind: 'root-ca' | 'issuing-ca', pair: KeyPair, times: KeyTimes): KeyRow =>
+  pairRow(maker, { id: hashId('ca', spki(pair.publicKey)), kind, algorithm: 'ES256' }, pair, times)
 
 const hashId = (prefix: string, publicKey: Buffer): string =>
   `${prefix}-${createHash('sha256').update(publicKey).digest('hex').slice(0, 32)}`
 
-const ecPair = (): { publicKey: KeyObject; privateKey: KeyObject } => generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const ecPair = (): KeyPair => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
 export function newRootCa(maker: KeyMaker, times: KeyTimes): KeyRow {
   const pair = ecPair()
@@ -62,16 +68,7 @@ export function newRootCa(maker: KeyMaker, times: KeyTimes): KeyRow {
     notBefore: backdate(times.createdAt),
     notAfter: times.goneAt,
   })
-  const keyRow = row(
-    maker,
-    'root-ca',
-    'ES256',
-    hashId('ca', spki(pair.publicKey)),
-    spki(pair.publicKey),
-    pkcs8(pair.privateKey),
-    times,
-  )
-  return { ...keyRow, chain: certificate.pem }
+  return { ...caRow(maker, 'root-ca', pair, times), chain: certificate.pem }
 }
 
 /** @param crlUrl for certificates under the root: where the root's own CRL is */
@@ -92,20 +89,14 @@ export function newIssuingCa(
     notAfter,
     ...(crlUrl !== undefined && { crlUrl }),
   })
-  const id = hashId('ca', spki(pair.publicKey))
-  const keyRow = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), {
-    ...times,
-    goneAt: notAfter,
-  })
-  return { ...keyRow, issuerKeyId: root.id, chain: certificate.pem }
+  const row = caRow(maker, 'issuing-ca', pair, { ...times, goneAt: notAfter })
+  return { ...row, issuerKeyId: root.id, chain: certificate.pem }
 }
 
 /** An issuing key for an upstream CA to certify, and the request for it. It has no chain yet, so it signs nothing. */
 export function newRequestedCa(maker: KeyMaker, times: KeyTimes): { row: KeyRow; csr: string } {
   const pair = ecPair()
-  const id = hashId('ca', spki(pair.publicKey))
-  const keyRow = row(maker, 'issuing-ca', 'ES256', id, spki(pair.publicKey), pkcs8(pair.privateKey), times)
-  return { row: keyRow, csr: buildCaCsr({ ...namesOf(maker), keys: pair }).pem }
+  return { row: caRow(maker, 'issuing-ca', pair, times), csr: buildCaCsr({ ...namesOf(maker), keys: pair }).pem }
 }
 
 const rsaPair = promisify(generateKeyPair)
@@ -115,27 +106,20 @@ export async function newJwtKey(maker: KeyMaker, kind: 'jwt-es256' | 'jwt-rs256'
   // An RSA key takes a tenth of a second to find: not on this thread.
   const pair = kind === 'jwt-es256' ? ecPair() : await rsaPair('rsa', { modulusLength: 2048, publicExponent: 65537 })
   const id = await calculateJwkThumbprint(await exportJWK(pair.publicKey))
-  return row(
-    maker,
-    kind,
-    kind === 'jwt-es256' ? 'ES256' : 'RS256',
-    id,
-    spki(pair.publicKey),
-    pkcs8(pair.privateKey),
-    times,
-  )
+  return pairRow(maker, { id, kind, algorithm: kind === 'jwt-es256' ? 'ES256' : 'RS256' }, pair, times)
 }
 
 export function newLogKey(maker: KeyMaker, times: KeyTimes, epoch: number, fromSize: number): KeyRow {
   const pair = generateKeyPairSync('ed25519')
   const id = hashId('log', spki(pair.publicKey))
-  return { ...row(maker, 'log', 'Ed25519', id, spki(pair.publicKey), pkcs8(pair.privateKey), times), epoch, fromSize }
+  return { ...pairRow(maker, { id, kind: 'log', algorithm: 'Ed25519' }, pair, times), epoch, fromSize }
 }
 
 /** Keys session ids, instances that are kept out, claims, and list cursors. */
 export function newMacKey(maker: KeyMaker, times: KeyTimes): KeyRow {
   const id = `mac-${maker.randomBytes(16).toString('hex')}`
-  return row(maker, 'mac', 'HS256', id, Buffer.alloc(0), maker.randomBytes(32), times)
+  const key = { publicKey: Buffer.alloc(0), secret: maker.randomBytes(32) }
+  return wrappedRow(maker, { id, kind: 'mac', algorithm: 'HS256' }, key, times)
 }
 
 /** The same key under the keyring's present wrapping key. A root of an upstream CA has nothing to wrap. */

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { bootstrapSeconds } from '../actions/tokens/bootstrap.ts'
 import type { EntryPart } from '../audit/entry.ts'
 import { originOf } from '../audit/log.ts'
-import { makeEntry, seal } from '../audit/seal.ts'
+import { sealSystem } from '../audit/seal.ts'
 import { describeKey } from '../keys/apply-changes.ts'
 import type { NameConstraints } from '../keys/extensions.ts'
 import { newKeyringRow, openKeyring } from '../keys/keyring.ts'
@@ -116,13 +116,7 @@ export async function firstStart(parts: Parts): Promise<boolean> {
   if (await readHead(db.knex)) return false
   const state = await createState(parts)
   const origin = originOf(trustDomain, 1)
-  const open = {
-    requestId: newId('req', randomBytes),
-    action: 'log.epoch' as const,
-    time: now,
-    actor: { kind: 'system' as const },
-  }
-  const sealed = entriesOf(state, origin).map((part) => seal(makeEntry(open, part), randomBytes))
+  const sealed = sealSystem({ action: 'log.epoch', time: now, randomBytes }, entriesOf(state, origin))
   return db.knex.transaction(async (tx) => {
     await lockFirstStart(tx)
     if (await readHead(tx)) return false

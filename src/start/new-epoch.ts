@@ -8,13 +8,12 @@ import { replaceBootstrapToken } from '../actions/tokens/bootstrap.ts'
 import type { EntryPart } from '../audit/entry.ts'
 import type { HeadEvidence } from '../audit/head-evidence.ts'
 import { originOf } from '../audit/log.ts'
-import { makeEntry, seal } from '../audit/seal.ts'
+import { sealSystem } from '../audit/seal.ts'
 import { describeKey } from '../keys/apply-changes.ts'
 import { createKeys, logVkey } from '../keys/keys.ts'
 import { type Lifetimes, endlessFrom } from '../keys/lifetimes.ts'
 import { type KeyMaker, newLogKey } from '../keys/new-key.ts'
 import { type KeyChanges, type Rotator, rotateRoot, rotateScheduled } from '../keys/rotate.ts'
-import { newId } from '../names/id.ts'
 import { newToken } from '../names/token.ts'
 import { markChanged } from '../store/changes.ts'
 import { excludeServers } from '../store/database-server.ts'
@@ -87,7 +86,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     const oldLogKeys = rows.filter((row) => row.kind === 'log' && row.epoch === old.epoch && row.toSize === undefined)
     for (const row of oldLogKeys) await setLastSize(tx, row.id, old.size)
     const before = await endEpoch(tx, old, rows, { heads, keyring, acceptFork: parts.acceptFork ?? false })
-    await startEpoch(tx, { epoch, origin, reason, previousNote: before.previousNote, now })
+    await startEpoch(tx, { epoch, origin, reason, previousNote: before.previousNote, startedAt: now })
     await markChanged(tx, old.revision + 1, [
       ...[logKey, ...changes.created, ...changes.withdrawn, ...oldLogKeys].map(({ id }) => changedKey(id)),
       ...ended.apiTokens.map((id) => ({ table: 'api_token', where: { id } })),
@@ -109,13 +108,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
       ...changes.withdrawn.map((row) => ({ action: 'key.withdraw' as const, ...describeKey(row) })),
       { action: 'bootstrap.create', ...bootstrap.entry },
     ]
-    const open = {
-      requestId: newId('req', randomBytes),
-      action: 'log.epoch' as const,
-      time: now,
-      actor: { kind: 'system' as const, note: reason },
-    }
-    const sealed = entries.map((part) => seal(makeEntry(open, part), randomBytes))
+    const sealed = sealSystem({ action: 'log.epoch', time: now, randomBytes, note: reason }, entries)
     const { verdicts } = await appendItems(tx, newBatchId(), epoch, sealed)
     if (verdicts.size > 0) throw new StartError('the log took no entry, and nothing was changed: run `purser doctor`')
     return {

@@ -3,12 +3,11 @@
  * wrapping key with the older root key. After a crash exactly one of the two root keys works.
  */
 import { randomBytes } from 'node:crypto'
-import { makeEntry, seal } from '../audit/seal.ts'
+import { sealSystem } from '../audit/seal.ts'
 import type { Config } from '../config.ts'
 import { isMembers } from '../json/members.ts'
 import { openKeyring, underRootKey } from '../keys/keyring.ts'
 import { type RootKey, openRootKey } from '../keys/root-key.ts'
-import { newId } from '../names/id.ts'
 import { excludeServers } from '../store/database-server.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { readJobState, writeJobState } from '../store/jobs.ts'
@@ -60,17 +59,12 @@ async function rewrapAll(
   for (const row of others) await rewrapWrappingKey(tx, await underRootKey(from, to, instanceId, row))
   await openKeyring(to, instanceId, await readWrappingKeys(tx))
   await writeJobState(tx, stateName, { from: from.id, to: to.id, at: now.toISOString() })
-  const open = {
-    requestId: newId('req', randomBytes),
-    action: 'root-key.rotate' as const,
-    time: now,
-    actor: { kind: 'system' as const, note: reason },
-  }
   const entry = {
     resource: { kind: 'root-key', id: to.id },
     detail: { from: from.id, rewrapped: others.map((row) => row.id) },
   }
-  const { verdicts } = await appendItems(tx, newBatchId(), epoch, [seal(makeEntry(open, entry), randomBytes)])
+  const sealed = sealSystem({ action: 'root-key.rotate', time: now, randomBytes, note: reason }, [entry])
+  const { verdicts } = await appendItems(tx, newBatchId(), epoch, sealed)
   if (verdicts.size > 0) throw new StartError('the log is closed, and nothing was changed: run `purser doctor`')
   return { from: from.id, to: to.id, rewrapped: others.length }
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import type { Recorder } from '../audit/record.ts'
+import { systemOpening } from '../audit/seal.ts'
 import type { Config } from '../config.ts'
 import { Refusal } from '../errors.ts'
 import type { IssueServerCertificate } from '../issue/x509.ts'
@@ -11,7 +12,6 @@ import { createRootCertificate } from '../keys/ca-certificates.ts'
 import { serialFrom } from '../keys/certificate.ts'
 import type { Keys } from '../keys/keys.ts'
 import { rootOver } from '../keys/bundle.ts'
-import { newId } from '../names/id.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
 /**
@@ -66,12 +66,7 @@ export async function serverIdentity(tls: Tls, roots: string, parts: IdentityPar
   }
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const now = parts.now()
-  const open = {
-    requestId: newId('req', parts.randomBytes),
-    action: 'server.certificate' as const,
-    time: now,
-    actor: { kind: 'system' as const },
-  }
+  const open = systemOpening({ action: 'server.certificate', time: now, randomBytes: parts.randomBytes })
   const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
   const release = await parts.recorder
     .grant(open, async (snapshot) => {

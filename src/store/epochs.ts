@@ -1,5 +1,6 @@
 /** The start and the end of an epoch of the log. */
 import type { Knex } from 'knex'
+import { columnsOf } from './columns.ts'
 
 /** The last signed head of an ended epoch; undefined for the present epoch and for one that never existed. */
 export async function readLastNote(knex: Knex, epoch: number): Promise<string | undefined> {
@@ -15,15 +16,9 @@ export async function readLastNote(knex: Knex, epoch: number): Promise<string | 
 /** Starts an epoch without entries, closed for issuing. Requires the head lock, and that no server uses the database. */
 export async function startEpoch(
   tx: Knex.Transaction,
-  next: { epoch: number; origin: string; reason: string; previousNote: string; now: Date },
+  next: { epoch: number; origin: string; reason: string; previousNote: string; startedAt: Date },
 ): Promise<void> {
-  await tx('log_epoch').insert({
-    epoch: next.epoch,
-    origin: next.origin,
-    reason: next.reason,
-    started_at: next.now,
-    previous_note: next.previousNote,
-  })
+  await tx('log_epoch').insert(columnsOf(next))
   await tx('log_head').update({
     epoch: next.epoch,
     size: 0,

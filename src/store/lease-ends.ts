@@ -100,15 +100,26 @@ export async function claimRevoking(knex: Knex, now: Date, until: Date, max: num
   })
 }
 
-/** Active leases that have expired. */
-export async function expiredLeases(knex: Knex, now: Date, max: number): Promise<LeaseRow[]> {
-  const rows: LeaseRecord[] = await openLeases(knex)
-    .where({ state: 'active' })
-    .where('expires_at', '<=', now)
-    .orderBy('expires_at')
-    .limit(max)
+/** Open leases in a state, with a time before another one; the earliest first. */
+async function leasesBefore(
+  knex: Knex,
+  state: LeaseState,
+  column: 'expires_at' | 'created_at',
+  time: Date,
+  max: number,
+): Promise<LeaseRow[]> {
+  const due = openLeases(knex).where({ state }).where(column, '<=', time)
+  const rows: LeaseRecord[] = await due.orderBy(column).limit(max)
   return rows.map(toLease)
 }
+
+/** Active leases that have expired. */
+export const expiredLeases = (knex: Knex, now: Date, max: number): Promise<LeaseRow[]> =>
+  leasesBefore(knex, 'active', 'expires_at', now, max)
+
+/** Leases that were intended before a time and never issued: the replica that created them has stopped. */
+export const staleIntendedLeases = (knex: Knex, before: Date, max: number): Promise<LeaseRow[]> =>
+  leasesBefore(knex, 'intended', 'created_at', before, max)
 
 /** Active leases of sessions that ended after `since`. For other reasons to end a lease see `activeLeases`. */
 export async function leasesOfEndedSessions(knex: Knex, since: Date, max: number): Promise<LeaseRow[]> {
@@ -119,16 +130,6 @@ export async function leasesOfEndedSessions(knex: Knex, since: Date, max: number
     .orderBy('s.ended_at')
     .limit(max)
     .select('l.*')
-  return rows.map(toLease)
-}
-
-/** Leases that were intended before a time and never issued: the replica that created them has stopped. */
-export async function staleIntendedLeases(knex: Knex, before: Date, max: number): Promise<LeaseRow[]> {
-  const rows: LeaseRecord[] = await openLeases(knex)
-    .where({ state: 'intended' })
-    .where('created_at', '<', before)
-    .orderBy('created_at')
-    .limit(max)
   return rows.map(toLease)
 }
 

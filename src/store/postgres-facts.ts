@@ -1,5 +1,6 @@
 /** Facts about a Postgres server and the role of the connection, for `purser doctor`. Changes nothing. */
 import type { Knex } from 'knex'
+import { type Columns, membersOf } from './columns.ts'
 
 export type PostgresFacts = {
   version: string
@@ -21,28 +22,14 @@ export type PostgresFacts = {
   ownsLog: boolean
 }
 
-type Row = {
-  version: string
-  number: string
-  fsync: string
-  full_page_writes: string
-  standby: boolean
-  read_only: string
-  waits_for: string
-  role: string
-  superuser: boolean
-  owns_log: boolean
-  encrypted: boolean
-}
-
 export async function readPostgresFacts(knex: Knex): Promise<PostgresFacts> {
-  const { rows } = await knex.raw<{ rows: Row[] }>(
+  const { rows } = await knex.raw<{ rows: Columns<Omit<PostgresFacts, 'standbys'>>[] }>(
     `select current_setting('server_version') as version,
-            current_setting('server_version_num') as number,
-            current_setting('fsync') as fsync,
-            current_setting('full_page_writes') as full_page_writes,
+            current_setting('server_version_num')::int as version_number,
+            current_setting('fsync') = 'on' as fsync,
+            current_setting('full_page_writes') = 'on' as full_page_writes,
             pg_is_in_recovery() as standby,
-            current_setting('default_transaction_read_only') as read_only,
+            current_setting('default_transaction_read_only') = 'on' as read_only,
             current_setting('synchronous_standby_names') as waits_for,
             current_user::text as role,
             r.rolsuper as superuser,
@@ -53,20 +40,7 @@ export async function readPostgresFacts(knex: Knex): Promise<PostgresFacts> {
   )
   const [row] = rows
   if (!row) throw new Error('the role of this connection is not in pg_roles')
-  return {
-    version: row.version,
-    versionNumber: Number(row.number),
-    fsync: row.fsync === 'on',
-    fullPageWrites: row.full_page_writes === 'on',
-    standby: row.standby,
-    readOnly: row.read_only === 'on',
-    waitsFor: row.waits_for,
-    standbys: await readStandbys(knex),
-    encrypted: row.encrypted,
-    role: row.role,
-    superuser: row.superuser,
-    ownsLog: row.owns_log,
-  }
+  return { ...membersOf<Omit<PostgresFacts, 'standbys'>>(row), standbys: await readStandbys(knex) }
 }
 
 /** Leaves out base backups, which also stream but cannot take over. */

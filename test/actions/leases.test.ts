@@ -4,6 +4,8 @@ import type { IssuedDatabases } from '../../src/actions/leases/issue.ts'
 import type { Caller } from '../../src/authorize/caller.ts'
 import { decide } from '../../src/authorize/decide.ts'
 import type { SessionRow } from '../../src/store/effects.ts'
+import { beginRevoking } from '../../src/store/lease-ends.ts'
+import { type LeaseRow, leaseById } from '../../src/store/leases.ts'
 import { insertAttestor, insertWorkload } from '../../src/store/registrations.ts'
 import { type TestActions, openActions } from '../support/actions.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
@@ -34,10 +36,13 @@ describe('lease actions without HTTP', () => {
   let target: TargetServer
   let purser: TestActions
   let session: SessionRow
+  /** Milliseconds by which each reading advances Purser's clock. */
+  let secondHand = 0
+  let ahead = 0
 
   beforeAll(async () => {
     target = await startTarget()
-    purser = await openActions()
+    purser = await openActions({ now: () => new Date(Date.now() + (ahead += secondHand)) })
     session = {
       id: `ses_${randomBytes(16).toString('hex')}`,
       instance: randomBytes(32),
@@ -127,6 +132,35 @@ describe('lease actions without HTTP', () => {
     expect(result).toMatchObject({ database: 'orders', lease: { state: 'revoked' } })
     expect(entry).toMatchObject({ action: 'lease.revoke', detail: { state: 'revoked' } })
     await expect(target.login(username, password)).rejects.toThrow()
+  })
+
+  it('leaves the roles that a slow server had no time for to the next attempt', async () => {
+    const roles = [await issue(), await issue(), await issue(), await issue()]
+    const ids = roles.map(({ lease }) => lease)
+    const rows = async (): Promise<(LeaseRow | undefined)[]> => Promise.all(ids.map((id) => leaseById(purser.knex, id)))
+    const context = purser.context()
+    await purser.change('lease.revoke', context, async (tx) => ({
+      result: undefined,
+      entry: {},
+      placed: () => beginRevoking(tx, ids, ['active'], { reason: 'revoked', now: context.time }),
+    }))
+    const revoking = (await rows()).filter((row) => row !== undefined)
+    const { requestId, time } = context
+    secondHand = 8_000
+    const gone = await purser.revokeRoles(revoking, {
+      requestId,
+      action: 'lease.revoke',
+      time,
+      actor: { kind: 'system' },
+    })
+    secondHand = 0
+    // A batch has 20 s, and its third role would be begun after 24.
+    expect([...gone].toSorted()).toEqual(ids.slice(0, 2).toSorted())
+    const late = { state: 'revoking', attempts: 1, lastError: 'failed: the server is slow' }
+    expect(await rows()).toMatchObject([{ state: 'revoked' }, { state: 'revoked' }, late, late])
+    for (const { username, password } of roles.slice(2)) await (await target.login(username, password)).end()
+    for (const { username, password } of roles.slice(0, 2))
+      await expect(target.login(username, password)).rejects.toThrow()
   })
 
   it('abandons a lease after an attempt that failed', async () => {

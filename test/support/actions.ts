@@ -13,6 +13,7 @@ import { readConfig } from '../../src/config.ts'
 import { refusals } from '../../src/errors.ts'
 import { createLimits } from '../../src/http/limits.ts'
 import { newId } from '../../src/names/id.ts'
+import type { RevokeRoles } from '../../src/secrets/leases/revoke.ts'
 import { createClosing } from '../../src/start/closing.ts'
 import { compose } from '../../src/start/compose.ts'
 import { createSteps } from '../../src/start/steps.ts'
@@ -38,6 +39,7 @@ type Done<R> = { result: R; entry: LogEntry }
 export type TestActions = {
   actions: Actions
   recorder: Recorder
+  revokeRoles: RevokeRoles
   knex: Knex
   snapshot: () => Snapshot
   now: () => Date
@@ -111,6 +113,7 @@ export async function openActions({
   return {
     actions,
     recorder,
+    revokeRoles: product.secrets.revokeRoles,
     knex: db.knex,
     snapshot: () => snapshots.current(),
     now,

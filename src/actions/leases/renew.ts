@@ -29,7 +29,7 @@ export const createRenewLease =
       return { result, entry: leaseEntry(lease, 'intended', detailOf(result)) }
     })
     const { lease, database, expiresAt } = extension
-    // A renewal that takes too long is recorded as failed by a job (jobs/lease-renewals.ts).
+    // A renewal that takes too long is recorded as failed by a job (jobs/leases.ts).
     const endRenewal = async (tx: Knex.Transaction): Promise<void> => {
       if (!(await deleteRenewal(tx, requestId))) throw refuse('unavailable', { retryAfterSeconds: 5 })
     }

@@ -1,7 +1,7 @@
 /** The shape of a preset, and functions that read claims for it. */
 import { refuse } from '../../errors.ts'
 import { isSelectorKey, isSelectorValue } from '../../names/selectors.ts'
-import type { KeysDefinition } from '../issuer-keys.ts'
+import type { KeysDefinition } from '../attestor.ts'
 
 type Claims = Record<string, unknown>
 type Fact = readonly [key: string, value: string]
