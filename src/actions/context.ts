@@ -46,7 +46,7 @@ export function checkReason({ caller, reason }: Pick<Context, 'caller' | 'reason
   throw refuse('invalid_request', { errors: [{ pointer: '/header/Purser-Reason', detail }] })
 }
 
-/** The reason that reading a value asks for. */
+/** The detail of a refusal to show a value without a reason. */
 export const revealReason = 'must say why you look at the value: it goes into the log'
 
 /** The operator as versions and rotations name it. @throws Refusal `token_type` */

@@ -22,10 +22,10 @@ export type IssuerKeys = KeySet & { check(): Promise<Finding[]> }
 const day = 24 * 3600
 
 export function openKeys(name: string, parts: Parts): IssuerKeys {
-  const { definition, outbound, places, allowedAlgorithms: taken } = parts
+  const { definition, outbound, places, allowedAlgorithms } = parts
   const { jwks, jwksUrl: url } = definition
   if (jwks) {
-    const list = createKeySet(jwks.keys, taken)
+    const list = createKeySet(jwks.keys, allowedAlgorithms)
     return {
       find: async (kid, alg) => (await list).find(kid, alg),
       check: async () => [keysFinding('the inline keys', await list)],
@@ -35,7 +35,7 @@ export function openKeys(name: string, parts: Parts): IssuerKeys {
     source: () => (url === undefined ? discover(outbound, parts, places) : readJwks(outbound, url, places)),
     clock: parts.clock,
     keepSeconds: parts.keepKeysSeconds ?? day,
-    allowedAlgorithms: taken,
+    allowedAlgorithms,
     events: logEvents(name, originOf(url ?? parts.document ?? parts.issuer), parts.log),
   })
   return {

@@ -1,6 +1,6 @@
 /** Revocations: create, list the blocks in force, release. */
 import { blockedCaller } from '../actions/revocations/release.ts'
-import type { Found } from '../actions/revocations/find.ts'
+import type { Coverage } from '../actions/revocations/find.ts'
 import type { RevocationActions } from '../actions/revocations/revocations.ts'
 import { type Revocation, blockedKind, valuesOf } from '../actions/revocations/revoke.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
@@ -45,7 +45,7 @@ const showBlock = ({ revocation, since, reason, ...block }: BlockInForce) => ({
   ...(reason !== undefined && { reason }),
 })
 
-function showRevocation({ id, found, blocks, sessions, leases }: Revocation, snapshot: Snapshot) {
+function showRevocation({ id, coverage, blocks, sessions, leases }: Revocation, snapshot: Snapshot) {
   const count = (kind: BlockKind): number => valuesOf(blocks, kind).length
   const kind = blockedKind(blocks)
   return {
@@ -58,7 +58,7 @@ function showRevocation({ id, found, blocks, sessions, leases }: Revocation, sna
     },
     ...(kind && { blocks: kind }),
     leases: leases.map((lease) => showRevokedLease(lease, snapshot)),
-    outOfReach: found.flatMap((part) => outOfReach(part, blocks)),
+    outOfReach: coverage.flatMap((part) => outOfReach(part, blocks)),
   }
 }
 
@@ -70,7 +70,7 @@ const showRevokedLease = ({ id, databaseId, username }: RevokedLease, { database
 })
 
 /** Revoked credentials that some verifiers accept until they expire: JWTs, and certificates where no CRL is read. */
-function outOfReach({ credentials }: Found, blocks: readonly BlockRow[]): Record<string, string>[] {
+function outOfReach({ credentials }: Coverage, blocks: readonly BlockRow[]): Record<string, string>[] {
   const blocked = new Set(blocks.map((block) => block.value))
   const revoked = credentials.filter(({ id }) => blocked.has(id))
   return [

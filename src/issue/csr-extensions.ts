@@ -9,7 +9,7 @@ export type Attribute = { type: Asn1; values: Asn1[] }
 /** `extensionRequest` (RFC 2985 section 5.4.2), and the name that Microsoft's tools give it. */
 const extensionRequests = ['1.2.840.113549.1.9.14', '1.3.6.1.4.1.311.2.1.14'].map(oid)
 
-/** What clients ask for as critical; all of it is ignored, as a request contributes its key alone. */
+/** Critical extensions that clients request. All are ignored: a request contributes its key alone. */
 const allowedExtensions = [
   extensionOid.subjectKeyIdentifier,
   extensionOid.keyUsage,

@@ -45,8 +45,8 @@ function asOurs(claims: Record<string, unknown>): OwnJwt | undefined {
 }
 
 /**
- * Nothing for whatever is not a JWT-SVID of ours that is valid now: the caller learns no more than that. Whether it was
- * revoked is not asked here.
+ * The claims of a JWT-SVID of Purser that is valid now; undefined for any other text, without the reason. Does not check
+ * revocation.
  */
 export async function readJwtSvid(
   token: string,

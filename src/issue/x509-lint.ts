@@ -50,12 +50,12 @@ export function lintLeaf(tbs: Buffer, profile: LeafProfile, issuer: LintIssuer):
     ['the key of the request', text(profile.spki)],
     ['the extensions of the profile', tlv(0xa3, tlv(0x30, extensions(profile, by.keyId)))],
   ] as const
-  const found = text(tbs)
+  const actual = text(tbs)
   const expected = tlv(0x30, members.map(([, bytes]) => bytes).join(''))
-  if (found === expected) return
-  let at = found.length - (expected.length - headLength(expected))
+  if (actual === expected) return
+  let at = actual.length - (expected.length - headLength(expected))
   for (const [what, bytes] of members) {
-    must(found.startsWith(bytes, at), what)
+    must(actual.startsWith(bytes, at), what)
     at += bytes.length
   }
   must(false, 'the bytes of the profile')
@@ -80,14 +80,14 @@ function must(holds: boolean, what: string): void {
 }
 
 type IssuerParts = { algorithm: string; name: string; keyId: string }
-const known = new WeakMap<LintIssuer, IssuerParts>()
+const cachedParts = new WeakMap<LintIssuer, IssuerParts>()
 
 function issuerParts(issuer: LintIssuer): IssuerParts {
-  let parts = known.get(issuer)
+  let parts = cachedParts.get(issuer)
   if (!parts) {
     const { signer, name, keyId } = issuer
     parts = { algorithm: text(toDer(signer.algorithm)), name: text(toDer(name)), keyId: text(keyId) }
-    known.set(issuer, parts)
+    cachedParts.set(issuer, parts)
   }
   return parts
 }

@@ -7,16 +7,10 @@ import { type Plan, type Warning, planRotation } from '../keys/rotation.ts'
 import type { Knex } from '../store/database.ts'
 import { keysLock, readKeys, setLastSize } from '../store/keys.ts'
 import type { KeyRow } from '../store/rows.ts'
-import type { Snapshots } from '../store/snapshot.ts'
-import type { Logger } from '../telemetry/log.ts'
-import { type OnceParts, changeOnce } from './once.ts'
+import { type JobParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
 
-export type KeyRotationParts = OnceParts & {
-  snapshots: Pick<Snapshots, 'current'>
-  rotator: Rotator
-  log: Pick<Logger, 'info' | 'warn'>
-}
+export type KeyRotationParts = JobParts & { rotator: Rotator }
 
 const words: Record<Warning['what'], string> = {
   root_ends: 'the root CA ends soon: rotate it (keys ca:rotate with level root)',

@@ -2,26 +2,21 @@
  * A wrapping key is used with random nonces, so it rotates long before 2^32 uses (NIST SP 800-38D, 8.3). The planner's
  * estimate comes first; an exact count follows where that is high.
  */
-import { writeRotatedKeyring } from '../keys/rotate-keyring.ts'
-import type { RootKey } from '../keys/root-key.ts'
 import type { Keyring } from '../keys/keyring.ts'
+import type { RootKey } from '../keys/root-key.ts'
+import { writeRotatedKeyring } from '../keys/rotate-keyring.ts'
 import { newId } from '../names/id.ts'
-import type { Database, Knex } from '../store/database.ts'
+import type { Knex } from '../store/database.ts'
 import { readWrappingKeys } from '../store/keys.ts'
-import { estimateVersions, countKeyUses } from '../store/rewrap.ts'
-import type { Snapshots } from '../store/snapshot.ts'
-import type { Logger } from '../telemetry/log.ts'
-import { type OnceParts, changeOnce } from './once.ts'
+import { countKeyUses, estimateVersions } from '../store/rewrap.ts'
+import { type JobParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
 
-export type KeyringRotationParts = OnceParts & {
-  db: Pick<Database, 'knex'>
-  snapshots: Pick<Snapshots, 'current'>
+export type KeyringRotationParts = JobParts & {
   rootKey: RootKey
   keyring: Pick<Keyring, 'currentId'>
   /** Uses of one wrapping key. */
   maxUses?: number
-  log: Pick<Logger, 'info'>
 }
 
 /** "pkyr" in ASCII. */

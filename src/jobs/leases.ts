@@ -8,7 +8,6 @@ import { barrierOf } from '../authorize/standing.ts'
 import { Refusal } from '../errors.ts'
 import { databaseName, leaseEntry } from '../secrets/leases/entry.ts'
 import { type RevokeRoles, irrevocableAfter } from '../secrets/leases/revoke.ts'
-import type { Database } from '../store/database.ts'
 import {
   beginRevoking,
   claimRevoking,
@@ -18,14 +17,12 @@ import {
 } from '../store/lease-ends.ts'
 import { type ActiveLease, type LeaseCounts, type LeaseRow, activeLeases, countLeases } from '../store/leases.ts'
 import { hasRenewals, takeRenewals } from '../store/renewals.ts'
-import type { Snapshot, Snapshots } from '../store/snapshot.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 import { type Granting, affectedLeases } from './lease-changes.ts'
-import { type OnceParts, changeIf, changeOnce, openBySystem } from './once.ts'
+import { type JobParts, changeIf, changeOnce, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
 
-export type LeaseJobParts = OnceParts & {
-  db: Pick<Database, 'knex'>
-  snapshots: Pick<Snapshots, 'current'>
+export type LeaseJobParts = JobParts & {
   revokeRoles: RevokeRoles
   metrics: { leases: (counts: LeaseCounts) => void }
 }

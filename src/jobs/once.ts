@@ -2,18 +2,25 @@
 import type { Action } from '../audit/entry.ts'
 import type { Change, Recorder } from '../audit/record.ts'
 import { type Opening, systemOpening } from '../audit/seal.ts'
-import type { Knex } from '../store/database.ts'
+import type { Database, Knex } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
-import type { Snapshot } from '../store/snapshot.ts'
+import type { Snapshot, Snapshots } from '../store/snapshot.ts'
+import type { Logger } from '../telemetry/log.ts'
 
 /** Thrown inside a transaction to roll it back: nothing is left to do, or another replica does it. */
 const nothingToDo = new Error('nothing to do')
 
-export type OnceParts = {
+/** The parts of every job. */
+export type JobParts = {
+  db: Pick<Database, 'knex'>
+  snapshots: Pick<Snapshots, 'current'>
   recorder: Pick<Recorder, 'change'>
   now: () => Date
   randomBytes: (size: number) => Buffer
+  log: Pick<Logger, 'info' | 'warn'>
 }
+
+export type OnceParts = Pick<JobParts, 'recorder' | 'now' | 'randomBytes'>
 
 export const openBySystem = (action: Action, { now, randomBytes }: Pick<OnceParts, 'now' | 'randomBytes'>): Opening =>
   systemOpening({ action, time: now(), randomBytes })

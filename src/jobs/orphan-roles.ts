@@ -11,13 +11,8 @@ import { takeTurn } from '../store/jobs.ts'
 import { adoptRoles } from '../store/lease-ends.ts'
 import { leasedUsernames } from '../store/leases.ts'
 import type { DatabaseRow } from '../store/rows.ts'
-import type { Snapshots } from '../store/snapshot.ts'
-import type { Logger } from '../telemetry/log.ts'
-import { type OnceParts, openBySystem } from './once.ts'
+import { type JobParts, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
-
-export type OrphanRolesParts = OnceParts &
-  AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<Logger, 'warn'> }
 
 type Orphan = { id: string; username: string }
 
@@ -28,7 +23,7 @@ const everyMs = 60_000
 /** "porp" in ASCII. */
 const lock = 0x706f7270
 
-export function orphanRoles(parts: OrphanRolesParts): Job {
+export function orphanRoles(parts: JobParts & AdminParts): Job {
   const { db, snapshots, recorder, log, now } = parts
 
   /** Reads the roles before the leases: the row of a lease precedes its role. */

@@ -1,10 +1,10 @@
 /**
- * Puts every data key under the newest wrapping key, a page at a time. Where it stands is what the rows say, so any replica goes on where
- * another stopped. Values aren't touched, and no revision moves on: older wrapping keys stay, so what was read before still opens.
+ * Puts every data key under the newest wrapping key, a page at a time. The rows show the progress, so any replica continues
+ * where another stopped. Values and revisions stay: older wrapping keys stay too, so a row that was read before still opens.
  */
-import { type Keyring } from '../keys/keyring.ts'
 import { type ValuePlace, rewrapValue } from '../keys/data-keys.ts'
-import type { Database, Knex } from '../store/database.ts'
+import type { Keyring } from '../keys/keyring.ts'
+import type { Knex } from '../store/database.ts'
 import { readJobState, tryLock, writeJobState } from '../store/jobs.ts'
 import { readWrappingKeys } from '../store/keys.ts'
 import {
@@ -17,17 +17,11 @@ import {
   replaceVersionKeys,
   versionsWrappedBy,
 } from '../store/rewrap.ts'
-import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { type OnceParts, changeOnce } from './once.ts'
+import { type JobParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
 
-export type RewrapParts = OnceParts & {
-  db: Pick<Database, 'knex'>
-  keyring: Keyring
-  metrics: Pick<Metrics, 'valuesLeft'>
-  log: Pick<Logger, 'info' | 'warn'>
-}
+export type RewrapParts = JobParts & { keyring: Keyring; metrics: Pick<Metrics, 'valuesLeft'> }
 
 /** How far it is with the wrapping key `to`; `completed` once the log says so. */
 type State = { to: string; rewrapped: number; completed: boolean }

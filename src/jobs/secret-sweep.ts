@@ -1,15 +1,12 @@
 /** Destroys versions some time after they expired, with an entry, and deletes consumers whose sessions ended long ago. */
 import type { EntryPart } from '../audit/entry.ts'
 import { secretRevision } from '../secrets/entry.ts'
-import type { Database } from '../store/database.ts'
-import { tryLock } from '../store/jobs.ts'
 import { deleteConsumers } from '../store/consumers.ts'
-import { lockSecret } from '../store/secrets.ts'
-import { type OnceParts, changeOnce } from './once.ts'
-import type { Job } from './runner.ts'
+import { tryLock } from '../store/jobs.ts'
 import { destroyVersions, expiredVersions } from '../store/secret-versions.ts'
-
-export type SecretSweepParts = OnceParts & { db: Pick<Database, 'knex'> }
+import { lockSecret } from '../store/secrets.ts'
+import { type JobParts, changeOnce } from './once.ts'
+import type { Job } from './runner.ts'
 
 /** "pssw" in ASCII. */
 const lock = 0x70737377
@@ -22,7 +19,7 @@ const maxSecrets = 50
 const page = 500
 const maxPages = 20
 
-export function secretSweep(parts: SecretSweepParts): Job {
+export function secretSweep(parts: JobParts): Job {
   const { db, now } = parts
 
   /** One entry for each secret. The revision stays: expired versions cannot be read, so no answer changes. */

@@ -3,20 +3,12 @@
  * keys, so that issuances do not pay for it.
  */
 import type { EntryPart } from '../audit/entry.ts'
-import type { Database, Knex } from '../store/database.ts'
 import { oldestLive } from '../keys/keys.ts'
 import { type KeyUse, certifiedKeys, sharedKeyAlerts, usesOfKeys } from '../store/certified-keys.ts'
+import type { Knex } from '../store/database.ts'
 import { readJobState, tryLock, writeJobState } from '../store/jobs.ts'
-import type { Snapshots } from '../store/snapshot.ts'
-import type { Logger } from '../telemetry/log.ts'
-import { type OnceParts, changeOnce } from './once.ts'
+import { type JobParts, changeOnce } from './once.ts'
 import type { Job } from './runner.ts'
-
-export type SharedKeysParts = OnceParts & {
-  db: Pick<Database, 'knex'>
-  snapshots: Pick<Snapshots, 'current'>
-  log: Pick<Logger, 'warn'>
-}
 
 type State = { epoch: number; index: number }
 
@@ -58,7 +50,7 @@ async function namedBefore(tx: Knex, key: string): Promise<Set<string>> {
   return new Set((await sharedKeyAlerts(tx, key)).flat())
 }
 
-export function sharedKeys(parts: SharedKeysParts): Job {
+export function sharedKeys(parts: JobParts): Job {
   const { db, snapshots, now, log } = parts
 
   async function stateOf(tx: Knex): Promise<State> {

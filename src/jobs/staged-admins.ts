@@ -1,23 +1,17 @@
 /** Finishes the replacement of administrative credentials that a replica began and did not finish. */
-import { setStaged, switchAdmin } from '../secrets/databases/admin-rotation.ts'
-import type { AdminParts } from '../secrets/databases/admin.ts'
+import { type AdminRotationParts, setStaged, switchAdmin } from '../secrets/databases/admin-rotation.ts'
 import { targetError } from '../secrets/databases/target-error.ts'
 import { databasesWithStagedAdmin } from '../store/databases.ts'
 import { takeTurn } from '../store/jobs.ts'
-import type { Snapshots } from '../store/snapshot.ts'
-import type { Logger } from '../telemetry/log.ts'
-import { type OnceParts, openBySystem } from './once.ts'
+import { type JobParts, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
-
-export type StagedAdminParts = OnceParts &
-  AdminParts & { snapshots: Pick<Snapshots, 'current'>; log: Pick<Logger, 'warn'> }
 
 const name = 'staged-admins'
 /** "psta" in ASCII. */
 const lock = 0x70737461
 const everyMs = 30_000
 
-export function stagedAdmins(parts: StagedAdminParts): Job {
+export function stagedAdmins(parts: JobParts & AdminRotationParts): Job {
   const { db, snapshots, recorder, log, now } = parts
 
   async function finish(id: string): Promise<void> {

@@ -21,7 +21,7 @@ type Validity = { serial: Buffer; notBefore: Date; notAfter: Date }
 const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
 
 /** What a CA is named, and where the configuration sets it, which names it may sign for. */
-type CaNames = { trustDomain: string; nameConstraints?: NameConstraints }
+type CaNames = { trustDomain: string; nameConstraints?: NameConstraints | undefined }
 
 /**
  * What every CA of ours says (SPIFFE X509-SVID section 2.2): a CA, for certificates and CRLs, its SAN the trust domain
@@ -57,7 +57,7 @@ export function createIssuingCertificate(
   parts: CaNames & { root: CertificateIssuer; publicKey: KeyObject; crlUrl?: string } & Validity,
 ): Certificate {
   const { trustDomain, root, crlUrl } = parts
-  const constraints = root.nameConstraints ?? parts.nameConstraints
+  const names = { trustDomain, nameConstraints: root.nameConstraints ?? parts.nameConstraints }
   if (parts.notBefore < root.notBefore || parts.notAfter > root.notAfter) {
     throw new RangeError('an issuing CA cannot outlive its root')
   }
@@ -69,7 +69,7 @@ export function createIssuingCertificate(
     subjectName: caName('issuing', trustDomain, keyId),
     spki,
     extensions: [
-      ...caExtensions({ ...parts, ...(constraints && { nameConstraints: constraints }) }, keyId, 0),
+      ...caExtensions(names, keyId, 0),
       root.authorityKeyIdentifier,
       ...(crlUrl === undefined ? [] : [crlDistributionPoint(crlUrl)]),
     ],

@@ -31,8 +31,8 @@ export type ImportedChainParts = {
   /** The key that the request was for. */
   publicKey: KeyObject
   trustDomain: string
-  /** What the request asks for: our issuing CA must have these, and no CA of the chain any others. */
-  nameConstraints?: NameConstraints
+  /** Those of the request: our issuing CA must have these, and no CA of the chain any others. */
+  nameConstraints?: NameConstraints | undefined
   now: Date
 }
 

@@ -15,14 +15,11 @@ export type KeyMaker = {
   keyring: Keyring
   trustDomain: string
   /** For the CAs that it makes; an issuing CA under a root that has some takes the root's. */
-  nameConstraints?: NameConstraints
+  nameConstraints?: NameConstraints | undefined
   randomBytes: (size: number) => Buffer
 }
 
-const namesOf = ({ trustDomain, nameConstraints }: KeyMaker) => ({
-  trustDomain,
-  ...(nameConstraints && { nameConstraints }),
-})
+const namesOf = ({ trustDomain, nameConstraints }: KeyMaker) => ({ trustDomain, nameConstraints })
 
 const spki = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
 

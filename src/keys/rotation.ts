@@ -53,8 +53,7 @@ function firstUse(last: KeyRow | undefined, lifetimes: Lifetimes, now: Date): Da
   return last.retireAt > published ? last.retireAt : published
 }
 
-export function planRotation(known: Iterable<KeyRow>, lifetimes: Lifetimes, now: Date): Plan {
-  const rows = [...known]
+export function planRotation(rows: readonly KeyRow[], lifetimes: Lifetimes, now: Date): Plan {
   const plan: Plan = { actions: [], warnings: [] }
   for (const kind of scheduledKinds) {
     const [last] = rows.filter((row) => row.kind === kind && alive(row, now)).sort(byActivity)

@@ -17,8 +17,8 @@ export type ImportParts = {
   /** PEM: the root. */
   trustBundle: string
   trustDomain: string
-  /** What a request asks for, and the certificate must have. */
-  nameConstraints?: NameConstraints
+  /** Those of the request, which the certificate must have. */
+  nameConstraints?: NameConstraints | undefined
   lifetimes: Lifetimes
   now: Date
   randomBytes: (size: number) => Buffer
@@ -38,7 +38,7 @@ export function importChain(rows: readonly KeyRow[], parts: ImportParts): KeyCha
     pem: chain.map((der) => encodePem('CERTIFICATE', der)).join(''),
     publicKey: publicKeyOf(requested),
     trustDomain,
-    ...(parts.nameConstraints && { nameConstraints: parts.nameConstraints }),
+    nameConstraints: parts.nameConstraints,
     now,
   })
 

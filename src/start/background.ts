@@ -3,26 +3,24 @@ import { byTime } from '../jobs/clock.ts'
 import { type KeyRotationParts, keyRotation } from '../jobs/key-rotation.ts'
 import { type KeyringRotationParts, keyringRotation } from '../jobs/keyring-rotation.ts'
 import { type LeaseJobParts, leaseJob } from '../jobs/leases.ts'
-import { type OrphanRolesParts, orphanRoles } from '../jobs/orphan-roles.ts'
+import { orphanRoles } from '../jobs/orphan-roles.ts'
 import { type RewrapParts, rewrap } from '../jobs/rewrap.ts'
 import type { RotationJobParts } from '../jobs/rotation-attempt.ts'
 import { rotation } from '../jobs/rotation.ts'
 import { type Job, type Jobs, startJobs } from '../jobs/runner.ts'
-import { type SecretSweepParts, secretSweep } from '../jobs/secret-sweep.ts'
-import { type SharedKeysParts, sharedKeys } from '../jobs/shared-keys.ts'
-import { type StagedAdminParts, stagedAdmins } from '../jobs/staged-admins.ts'
+import { secretSweep } from '../jobs/secret-sweep.ts'
+import { sharedKeys } from '../jobs/shared-keys.ts'
+import { stagedAdmins } from '../jobs/staged-admins.ts'
 import { type SweepParts, sweep } from '../jobs/sweep.ts'
+import type { AdminParts } from '../secrets/databases/admin.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 export type BackgroundParts = KeyRotationParts &
   KeyringRotationParts &
   RewrapParts &
-  SecretSweepParts &
-  SharedKeysParts &
   RotationJobParts &
   LeaseJobParts &
-  OrphanRolesParts &
-  StagedAdminParts &
+  AdminParts &
   SweepParts & {
     /** Renews the listeners' certificate. */
     listener: Job

@@ -86,7 +86,7 @@ export async function compose(parts: Parts): Promise<Product> {
 
   steps.begin('secrets')
   const common = { db, snapshots, outbound, now, randomBytes, log: logger, recorder: log.recorder }
-  const secrets = composeSecrets({ ...common, keyring: keys.keyring, openedKeys: keys.openedKeys, keys: keys.keys })
+  const secrets = composeSecrets({ ...common, keys })
 
   steps.begin('attestors')
   const attestors = composeAttestors(parts, { db, outbound })

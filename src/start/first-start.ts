@@ -32,7 +32,7 @@ type Parts = {
   /** The base of the distribution points in certificates. */
   crlUrl: string
   /** Name constraints of the CA (RFC 5280, section 4.2.1.10), where configured. */
-  nameConstraints?: NameConstraints
+  nameConstraints?: NameConstraints | undefined
   lifetimes: Lifetimes
   /** `purser_boot_…`; the database stores its hash. */
   bootstrapToken: string
@@ -54,15 +54,11 @@ const joinAttestor = (id: string): AttestorRow => ({
 async function createState({ rootKey, trustDomain, crlUrl, nameConstraints, lifetimes, now, randomBytes }: Parts) {
   const instanceId = randomUUID()
   const wrapping = await newKeyringRow(rootKey, instanceId, newId('kek', randomBytes), now)
-  const maker = {
-    keyring: await openKeyring(rootKey, instanceId, [wrapping]),
-    trustDomain,
-    ...(nameConstraints && { nameConstraints }),
-    randomBytes,
-  }
+  const keyring = await openKeyring(rootKey, instanceId, [wrapping])
+  const maker = { keyring, trustDomain, nameConstraints, randomBytes }
   const logKey = newLogKey(maker, endlessFrom(now), 1, 0)
   const root = newRootCa(maker, timesFor('root-ca', lifetimes, now, 0))
-  const rootCa = createKeys(maker.keyring).ca(root)
+  const rootCa = createKeys(keyring).ca(root)
   const issuing = newIssuingCa(
     maker,
     { id: root.id, issuer: rootCa.issuer },

@@ -32,16 +32,10 @@ export async function composeKeys({ config, rootKey, db, snapshots, randomBytes 
   // Before this replica sees what they wrap.
   snapshots.beforeChange((snapshot) => openedKeys([...snapshot.keys.values()].map((row) => row.wrappingKeyId)))
   const keys = createKeys(keyring)
-  const { publish, sign, max, rootCa } = config.keys
   const rotator = {
-    maker: {
-      keyring,
-      trustDomain,
-      ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
-      randomBytes,
-    },
+    maker: { keyring, trustDomain, nameConstraints: config.nameConstraints, randomBytes },
     keys,
-    lifetimes: { publish, sign, max, rootCa },
+    lifetimes: config.keys,
     crlUrl: (keyId: string) => `${config.crlUrl}/crl/${keyId}`,
   }
   return { rootKey, keyring, openedKeys, keys, rotator }

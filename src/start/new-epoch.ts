@@ -63,7 +63,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
   const heads = readHeads(parts.evidence, trustDomain)
   const epoch = Math.max(parts.head.epoch, heads[0]?.epoch ?? 0) + 1
   const origin = originOf(trustDomain, epoch)
-  const maker: KeyMaker = { keyring, trustDomain, ...(nameConstraints && { nameConstraints }), randomBytes }
+  const maker: KeyMaker = { keyring, trustDomain, nameConstraints, randomBytes }
   const logKey = newLogKey(maker, endlessFrom(now), epoch, 0)
   // Outside the transaction: an RSA key takes longer to generate than a transaction may be idle.
   const rows = await readKeys(db.knex)

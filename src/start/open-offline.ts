@@ -18,7 +18,7 @@ export type Offline = {
   /** The base of the distribution points in certificates. */
   crlUrl: string
   /** Name constraints of new CAs, where configured. */
-  nameConstraints?: NameConstraints
+  nameConstraints?: NameConstraints | undefined
 }
 
 /** Offline work may take longer than any request. */
@@ -67,7 +67,7 @@ export async function openOffline(config: Config): Promise<Offline> {
     db,
     head,
     crlUrl: config.crlUrl,
-    ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
+    nameConstraints: config.nameConstraints,
     keyring: await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex)),
   }))
 }

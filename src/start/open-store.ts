@@ -81,8 +81,6 @@ export async function openStore(
     }
     await bringUpToDate(db, config, log)
     const { token, fromFile } = bootstrapToken(config, randomBytes)
-    const { publish, sign, max, rootCa } = config.keys
-    const lifetimes = { publish, sign, max, rootCa }
     const { trustDomain, publicUrl: issuer } = config
     const first = await firstStart({
       db,
@@ -90,8 +88,8 @@ export async function openStore(
       trustDomain,
       issuer,
       crlUrl: config.crlUrl,
-      ...(config.nameConstraints && { nameConstraints: config.nameConstraints }),
-      lifetimes,
+      nameConstraints: config.nameConstraints,
+      lifetimes: config.keys,
       bootstrapToken: token,
       now: now(),
       randomBytes,

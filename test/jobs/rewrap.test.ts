@@ -150,7 +150,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
       maxUses: 3,
       now: () => new Date(),
       randomBytes,
-      log: { info: () => undefined },
+      log: { info: () => undefined, warn: () => undefined },
       snapshots: { current: () => ({ instanceId: head.instance_id }) as Snapshot },
       // What the entry says is the recorder's affair, and tested with the others.
       recorder: {

@@ -1,4 +1,4 @@
-/** Signs what a request asks for, all or nothing. Everything is signed in memory: nothing leaves before its entry. */
+/** Signs every credential of a request, or none. It signs in memory: no credential leaves before its entry. */
 import type { Grant } from '../../authorize/grant.ts'
 import { maySecret } from '../../authorize/secret-grants.ts'
 import { type Refusal, refuse } from '../../errors.ts'

@@ -14,21 +14,11 @@ type ImportParts = { rotator: Rotator; randomBytes: (size: number) => Buffer }
 /** Takes the chain that an upstream CA signed for a requested key. @throws Refusal `impossible` */
 export const importCa =
   ({ rotator, randomBytes }: ImportParts): ChangeAction<UpstreamChain, KeyRow> =>
-  async ({ time: now }, tx, { trustDomain }, { certificateChain, trustBundle }) => {
+  async ({ time: now }, tx, { trustDomain }, chain) => {
     const rows = await lockedKeys(tx)
-    const { lifetimes } = rotator
-    const { nameConstraints } = rotator.maker
-    const { imported, ...changes } = await orRefuse(() =>
-      importChain(rows, {
-        certificateChain,
-        trustBundle,
-        trustDomain,
-        ...(nameConstraints && { nameConstraints }),
-        lifetimes,
-        now,
-        randomBytes,
-      }),
-    )
+    const { lifetimes, maker } = rotator
+    const parts = { trustDomain, nameConstraints: maker.nameConstraints, lifetimes, now, randomBytes }
+    const { imported, ...changes } = await orRefuse(() => importChain(rows, { ...chain, ...parts }))
     await updateKey(tx, imported)
     const { entries, changed } = await applyKeyChanges(tx, changes, '')
     return {

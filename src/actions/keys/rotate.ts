@@ -16,7 +16,7 @@ import { lockKeys, readKeys } from '../../store/keys.ts'
 import type { KeyRow } from '../../store/rows.ts'
 import type { ChangeAction } from '../context.ts'
 
-/** `level` is that of a CA; the issuing one unless given. */
+/** `level` is that of a CA, by default the issuing one. */
 type KeyRotation = { kind: 'ca' | 'jwt' | 'log'; level?: 'root' | 'issuing'; compromised?: boolean }
 
 async function changesFor(

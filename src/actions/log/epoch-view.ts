@@ -6,7 +6,7 @@ import { impossible } from '../registrations.ts'
 
 export type EpochParts = { log: Pick<Log, 'epoch'>; epochs: Epochs }
 
-/** @param epoch the present one unless given. @throws Refusal `impossible` for an epoch that does not exist */
+/** @param epoch by default the present one. @throws Refusal `impossible` for an epoch that does not exist */
 export async function epochView({ log, epochs }: EpochParts, epoch: number = log.epoch()): Promise<EpochView> {
   const view = await epochs.view(epoch)
   if (!view) throw impossible('/query/epoch', 'there is no such epoch')

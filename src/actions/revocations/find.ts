@@ -20,19 +20,19 @@ export type Selection = {
   reason?: string
 }
 
-export type Found = {
+export type Coverage = {
   /** Live ones. */
   credentials: IssuedCredential[]
   /** Those that were ended. */
   sessions: string[]
   /** The caller that is kept out until the block is released. */
-  kept?: KeptOut
+  caller?: BlockedCaller
 }
 
 /** `workloadId`: the entry that the MAC of an instance includes, where an earlier version wrote it. */
-type KeptOut = { kind: 'instance' | 'spiffeId'; value: string; sessionId?: string; workloadId?: string }
+type BlockedCaller = { kind: 'instance' | 'spiffeId'; value: string; sessionId?: string; workloadId?: string }
 
-export type Write = (found: Found) => Promise<void>
+export type Write = (coverage: Coverage) => Promise<void>
 
 const isLive = ({ until }: IssuedCredential, now: Date): boolean => until > now
 
@@ -62,17 +62,17 @@ async function holderOf(tx: Knex, { session: id, spiffeId = '' }: Selection): Pr
   return { session }
 }
 
-async function end(tx: Knex.Transaction, holder: Holder, since: Date, now: Date): Promise<Partial<Found>> {
+async function end(tx: Knex.Transaction, holder: Holder, since: Date, now: Date): Promise<Partial<Coverage>> {
   if ('spiffeId' in holder) {
     const { spiffeId } = holder
     const sessions = await endSessionsOf(tx, spiffeId, since, 'revoked', now)
-    return { sessions, kept: { kind: 'spiffeId', value: spiffeId } }
+    return { sessions, caller: { kind: 'spiffeId', value: spiffeId } }
   }
   const { id, instance, expiresAt, entryKeyed, workloadId } = holder.session
   const ended = (await endSession(tx, id, 'revoked', now)) === 1 && expiresAt > now
   return {
     sessions: ended ? [id] : [],
-    kept: { kind: 'instance', value: instance.toString('hex'), sessionId: id, ...(entryKeyed && { workloadId }) },
+    caller: { kind: 'instance', value: instance.toString('hex'), sessionId: id, ...(entryKeyed && { workloadId }) },
   }
 }
 
@@ -94,7 +94,7 @@ async function everything(
   const since = selection.since === undefined ? new Date(0) : new Date(selection.since)
   const named = 'session' in holder ? { session: holder.session.id } : holder
   let next: Place = { epoch: 0, index: 0 }
-  async function collect(): Promise<Found> {
+  async function collect(): Promise<Coverage> {
     const credentials: IssuedCredential[] = []
     for await (const { entry, place } of issuedTo(tx, named, since > oldest ? since : oldest, next)) {
       credentials.push(...credentialsOf(entry.issued).filter((credential) => isLive(credential, now)))
@@ -130,7 +130,7 @@ export async function findRevoked(
 
 /** The blocks by which every replica refuses a credential until it expires, and a caller until its release. */
 export function blocksOf(
-  found: Found,
+  coverage: Coverage,
   reason: string | undefined,
   now: Date,
   randomBytes: (size: number) => Buffer,
@@ -144,9 +144,12 @@ export function blocksOf(
     at: now,
     until,
   })
-  const keptOut = ({ kind, value, ...more }: KeptOut): BlockRow => ({ ...block(kind, value, untilReleased), ...more })
+  const blockOfCaller = ({ kind, value, ...more }: BlockedCaller): BlockRow => ({
+    ...block(kind, value, untilReleased),
+    ...more,
+  })
   return [
-    ...found.credentials.map(({ kind, id, until, keyId }) => block(kind, id, until, keyId)),
-    ...(found.kept ? [keptOut(found.kept)] : []),
+    ...coverage.credentials.map(({ kind, id, until, keyId }) => block(kind, id, until, keyId)),
+    ...(coverage.caller ? [blockOfCaller(coverage.caller)] : []),
   ]
 }

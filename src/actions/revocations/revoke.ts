@@ -13,7 +13,7 @@ import { type RevokedLease, leasesOfHolder } from '../../store/lease-ends.ts'
 import type { BlockKind, BlockRow } from '../../store/rows.ts'
 import { revokeTokens } from '../../store/sessions.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { type Found, type Selection, blocksOf, findRevoked } from './find.ts'
+import { type Coverage, type Selection, blocksOf, findRevoked } from './find.ts'
 
 type Ended = { blocks: readonly BlockRow[]; sessions: readonly string[]; leases: readonly RevokedLease[] }
 
@@ -57,7 +57,7 @@ function entriesOf(id: string, selection: Selection, { blocks, sessions, leases 
   return entries
 }
 
-export type Revocation = { id: string; found: Found[] } & Ended
+export type Revocation = { id: string; coverage: Coverage[] } & Ended
 
 /**
  * Revokes in the transaction, and says what the log says of it.
@@ -71,26 +71,26 @@ export async function revoke(
   { now, randomBytes, mayReturn }: { now: Date; randomBytes: (size: number) => Buffer; mayReturn?: boolean },
 ): Promise<Change<Revocation>> {
   const id = newId('rev', randomBytes)
-  const found: Found[] = []
+  const coverage: Coverage[] = []
   const blocks: BlockRow[] = []
-  await findRevoked(tx, selection, oldestLive(snapshot, now), now, async ({ kept, ...rest }) => {
-    const part = { ...rest, ...(kept && !mayReturn && { kept }) }
+  await findRevoked(tx, selection, oldestLive(snapshot, now), now, async ({ caller, ...rest }) => {
+    const part = { ...rest, ...(caller && !mayReturn && { caller }) }
     const written = await insertBlocks(tx, id, blocksOf(part, selection.reason, now, randomBytes))
     await revokeTokens(tx, valuesOf(written, 'accessToken'), now)
-    found.push(part)
+    coverage.push(part)
     blocks.push(...written)
   })
-  const sessions = found.flatMap((part) => part.sessions)
-  const kept = found.flatMap((part) => part.kept ?? [])[0]
-  const leases = kept ? await leasesOfHolder(tx, kept) : []
+  const sessions = coverage.flatMap((part) => part.sessions)
+  const caller = coverage.flatMap((part) => part.caller ?? [])[0]
+  const leases = caller ? await leasesOfHolder(tx, caller) : []
   const ended = { blocks, sessions, leases }
   const [entry = {}, ...more] = entriesOf(id, selection, ended)
   return {
-    result: { id, found, ...ended },
+    result: { id, coverage, ...ended },
     entry,
     ...(more.length > 0 && { more }),
-    // Also where nothing is new in memory: a session that ended is asked of the database, but what was decided under
-    // it before goes again.
+    // Also where no block is new. The end of a session is in the database alone, and this makes replicas decide again what
+    // they decided under the session.
     changed: [{ table: 'block', where: { revocation: id } }],
   }
 }

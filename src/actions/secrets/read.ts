@@ -1,4 +1,4 @@
-/** Reads values: all that the caller asks for, or a refusal that names the part. */
+/** Reads all requested values, or refuses and names the part. */
 import type { Release } from '../../audit/record.ts'
 import { type SecretPath, parseSecretPath } from '../../names/secret-path.ts'
 import { type ReadParts, type ReadSecrets, type SecretRequest, readSecrets } from '../../secrets/read.ts'

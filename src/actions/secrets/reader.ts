@@ -1,4 +1,4 @@
-/** Who reads secrets: a workload within its grants, judged at each use, or an operator who says why. */
+/** The reader of secrets: a workload within its grants, which are judged at each use, or an operator with a reason. */
 import type { Actor } from '../../audit/entry.ts'
 import { type SecretAction, maySecret, maySecretUnder, secretRoots } from '../../authorize/secret-grants.ts'
 import { sessionGrant } from '../../authorize/session-grant.ts'
@@ -21,7 +21,7 @@ export type SecretCaller = {
   live?: Pick<Effects, 'liveSession' | 'facts'>
 }
 
-/** @throws Refusal `token_type` for whoever is neither */
+/** @throws Refusal `token_type` for any other caller */
 export function secretCaller({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot): SecretCaller {
   if (caller.kind === 'operator')
     return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true, roots: () => [''] }

@@ -1,7 +1,7 @@
 /**
- * Anyone can make up a token of the bootstrap form. What such a try costs is bounded, however many come: one look at the
- * live tokens is shared by all who wait for it, and only a token that is live has a turn among the changes. In vain
- * there are so many tries a minute for all replicas together, from all addresses; the token that is real spends none.
+ * Anyone can make up a token of the bootstrap form, so the cost of such tries is bounded. Concurrent tries share one query
+ * for the live tokens, and only a live token takes a turn among the changes. All replicas together allow a number of failed
+ * tries a minute, from all addresses; the real token does not count.
  */
 import { refuse } from '../../errors.ts'
 import { readLiveBootstrapTokens } from '../../store/bootstrap-tokens.ts'
@@ -26,7 +26,7 @@ export function createBootstrapTries(parts: {
   const liveTokens = shared(() => readLiveBootstrapTokens(knex, now()))
 
   let emptyUntil = -Infinity
-  /** Seconds until there is a try, 0 where this was one. One after the other: beyond the last, none asks the database. */
+  /** Seconds until the next try, 0 where this is one. Tries run in turn: after the last of a minute, none reads the database. */
   const take = inTurn(async (): Promise<number> => {
     if (clock() < emptyUntil) return (emptyUntil - clock()) / 1000
     const { attempts, secondsLeft } = await countAttempt(knex, 'bootstrap')
@@ -53,12 +53,12 @@ function inTurn<T>(work: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** Calls share one question, which is asked after each of them came. */
-function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+/** Concurrent calls share one run of `read`, which begins after each of them. */
+function shared<T>(read: () => Promise<T>): () => Promise<T> {
   let next: Promise<T> | undefined
   const inOrder = inTurn(() => {
     next = undefined
-    return ask()
+    return read()
   })
   return () => (next ??= inOrder())
 }

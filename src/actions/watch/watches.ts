@@ -44,7 +44,7 @@ const tickMs = 1000
 const heartbeatMs = 15_000
 /** A reader that does not take what it was offered for this long is cut off. It may resume with the id of its last event. */
 const slowMs = 10_000
-/** How often the database is asked for sessions that ended without a block: one query for all streams. */
+/** The interval of the query for sessions that ended without a block, one for all streams. */
 const lookUpMs = 2000
 /** As patient as `freshSnapshot`: the machine may only be busy. */
 const behindMs = staleAfterMs + 1000

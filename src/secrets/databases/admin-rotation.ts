@@ -9,7 +9,7 @@ import type { Knex } from '../../store/database.ts'
 import { lockDatabase, stagedAdmin, updateDatabase } from '../../store/databases.ts'
 import type { DatabaseRow, SealedValue } from '../../store/rows.ts'
 import { type AdminParts, currentPassword, openPassword, sealPassword } from './admin.ts'
-import { withConnection } from './connect.ts'
+import { opens, withConnection } from './connect.ts'
 import { definitionOf } from './definition.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
 import { newPassword, scramVerifier } from './scram.ts'
@@ -25,19 +25,6 @@ export const nextAdmin = ({ keyring, randomBytes }: AdminRotationParts, row: Dat
 export const stagedAnew = (keyring: AdminParts['keyring'], row: DatabaseRow, staged: SealedValue): SealedValue =>
   sealPassword(keyring, row.id, row.revision + 1, openPassword(keyring, row.id, row.revision, staged))
 
-async function opens(row: DatabaseRow, password: string): Promise<boolean> {
-  const definition = definitionOf(row)
-  try {
-    await withConnection(definition, { username: definition.admin.username, password }, (session) =>
-      session.run('select 1'),
-    )
-    return true
-  } catch (error) {
-    if (error instanceof TargetError && error.fault === 'wrong_credential') return false
-    throw error
-  }
-}
-
 /**
  * Sets the credential that is staged for this revision of the row at the server, and logs in with it.
  * @returns whether one is staged
@@ -49,12 +36,13 @@ export async function setStaged(parts: AdminRotationParts, row: DatabaseRow): Pr
   const definition = definitionOf(row)
   const { username } = definition.admin
   const password = openPassword(parts.keyring, row.id, row.revision + 1, staged.next)
-  if (await opens(row, password)) return true
+  if (await opens(definition, { username, password })) return true
   const verifier = await scramVerifier(password, parts.randomBytes)
   await withConnection(definition, { username, password: currentPassword(parts, row) }, (session) =>
     session.run(`alter role ${quoteIdentifier(username)} password ${quoteLiteral(verifier)}`),
   )
-  if (!(await opens(row, password))) throw new TargetError('wrong_credential', 'the server does not take what was set')
+  if (!(await opens(definition, { username, password })))
+    throw new TargetError('wrong_credential', 'the server does not take what was set')
   return true
 }
 

@@ -119,6 +119,17 @@ export async function withConnection<T>(
   }
 }
 
+/** Whether the server takes a credential. @throws TargetError where that stays unknown */
+export async function opens(target: Target, credential: Credential): Promise<boolean> {
+  try {
+    await withConnection(target, credential, (session) => session.run('select 1'))
+    return true
+  } catch (error) {
+    if (error instanceof TargetError && error.fault === 'wrong_credential') return false
+    throw error
+  }
+}
+
 /** Waits a second at most: the server may no longer answer. */
 async function close(client: Client): Promise<void> {
   const ended = client.end().catch(() => undefined)

@@ -5,7 +5,7 @@ import type { DatabaseRow } from '../../store/rows.ts'
 import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
 import { type AdminParts, asAdmin } from '../databases/admin.ts'
 import { closeRole, openRole } from '../databases/alternate.ts'
-import { type Credential, withConnection } from '../databases/connect.ts'
+import { type Credential, opens } from '../databases/connect.ts'
 import { type Target, definitionOf } from '../databases/definition.ts'
 import { faultOfRole } from '../databases/identifier.ts'
 import { newPassword, scramVerifier } from '../databases/scram.ts'
@@ -44,20 +44,13 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
     return row
   }
 
-  async function opens(config: PostgresConfig, credential: Credential): Promise<boolean> {
-    try {
-      await withConnection(definitionOf(databaseOf(config)), credential, (session) => session.run('select 1'))
-      return true
-    } catch (error) {
-      if (error instanceof TargetError && error.fault === 'wrong_credential') return false
-      throw rotatorError(error)
-    }
-  }
+  const takes = (config: PostgresConfig, credential: Credential): Promise<boolean> =>
+    asRotatorErrors(() => opens(definitionOf(databaseOf(config)), credential))
 
   /** A value from before the policy names a role that Purser never touches; it may be recorded as ended only once it no longer works. */
   async function checkEnded(config: PostgresConfig, { username, password }: SecretData): Promise<void> {
     if (typeof username !== 'string' || typeof password !== 'string') return
-    if (!(await opens(config, { username, password }))) return
+    if (!(await takes(config, { username, password }))) return
     throw new RotatorError(
       'not_ours',
       'the earlier value is of a role outside the policy, and still works: end it by hand',
@@ -153,7 +146,7 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
 
     async works({ config, data }) {
       const policy = readConfig(config)
-      return opens(policy, credentialOf(data, policy))
+      return takes(policy, credentialOf(data, policy))
     },
   }
 }
@@ -177,13 +170,10 @@ function credentialOf({ username, password }: SecretData, { roles }: Pick<Postgr
   return { username, password }
 }
 
-const rotatorError = (error: unknown): unknown =>
-  error instanceof TargetError ? new RotatorError(error.fault, error.detail) : error
-
-async function asRotatorErrors(work: () => Promise<void>): Promise<void> {
+async function asRotatorErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
-    await work()
+    return await work()
   } catch (error) {
-    throw rotatorError(error)
+    throw error instanceof TargetError ? new RotatorError(error.fault, error.detail) : error
   }
 }
