@@ -56,10 +56,13 @@ describe('key actions without HTTP', () => {
       'keyUsage=critical,keyCertSign,cRLSign',
       'subjectAltName=URI:spiffe://example.org',
     ])
-    const importCa = (trustBundle: string) =>
-      purser.change('key.import', context, (tx, snapshot) =>
-        keys.import(context, tx, snapshot, { certificateChain, trustBundle }),
+    // A request of its own: the certificate is valid from its signature on.
+    const importCa = (trustBundle: string) => {
+      const importing = purser.context()
+      return purser.change('key.import', importing, (tx, snapshot) =>
+        keys.import(importing, tx, snapshot, { certificateChain, trustBundle }),
       )
+    }
     await expect(importCa(certificateChain)).rejects.toMatchObject({ code: 'impossible' })
     const imported = await importCa(upstream.root)
     expect(imported.result.id).toBe(keyId)
