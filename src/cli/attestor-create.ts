@@ -55,7 +55,7 @@ export function addAttestorCreate(group: Command, io: Io): void {
     )
     .option('--max-token-age <time>', 'refuse tokens older than this, such as 1h', seconds)
     .option('--single-use', 'accept each token once')
-    .option('--managed-by <hand>', 'who manages it, such as git:shop')
+    .option('--managed-by <source>', 'source that manages it, such as git:shop')
     .option('-f, --file <file>', 'the whole definition, YAML or JSON; - for stdin')
     .action(async (name: string, flags: Flags) => {
       const { body, logIndex } = await withApi(io, flags, async (api) => {

@@ -53,7 +53,7 @@ function addRotate(group: Command, io: Io): void {
       'Publishes the next key, which signs once verifiers have had time to fetch it. With --compromised the current key is withdrawn at once, and what it signed is refused.',
     )
     .addArgument(new Argument('<kind>', 'kind of key').choices(['ca', 'jwt', 'keyring', 'log']))
-    .option('--compromised', 'the current key is in other hands: withdraw it at once')
+    .option('--compromised', 'the current key has leaked: withdraw it at once')
     .addOption(new Option('--level <level>', 'level of the CA').choices(['issuing', 'root']))
     .action(async (kind: 'ca' | 'jwt' | 'keyring' | 'log', flags: Flags) => {
       const { compromised, level, reason } = flags

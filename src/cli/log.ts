@@ -11,7 +11,7 @@ type Flags = ServerFlags & OutputFlags
 export function addLog(program: Command, io: Io): void {
   const group = program
     .command('log')
-    .summary('print the head, redact entries, and go on after a fail-over or a restore')
+    .summary('print the head, redact entries, and continue after a fail-over or a restore')
   addHead(group, io)
   addRedact(group, io)
   addAcceptFailover(group, io)
@@ -121,7 +121,7 @@ function addNewEpoch(group: Command, io: Io): void {
     )
     .requiredOption('--reason <text>', 'reason for the audit log, up to 200 characters')
     .option('--known <file>', 'file with another signed head of the old log; may be repeated', repeated)
-    .option('--accept-fork', 'go on although a known head contradicts the old log; the new log records it')
+    .option('--accept-fork', 'begin the epoch although a known head contradicts the old log; the new log records it')
     .action(async ({ reason, known = [], acceptFork = false, ...flags }: NewEpochFlags) => {
       if (reason.length > 200) throw new CliError('--reason is too long: at most 200 characters', exitCodes.usage)
       // Loaded on demand, so that client verbs load no server code.

@@ -30,6 +30,8 @@ import { addVerify } from './verify.ts'
 import { addWhoami } from './whoami.ts'
 import { addWorkload } from './workload.ts'
 
+const sentence = (text: string): string => text && `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
+
 type Verb = (program: Command, io: Io) => void
 
 const verbs: Record<string, Verb[]> = {
@@ -77,6 +79,7 @@ export function createProgram(io: Io): Command {
       visibleArguments: ({ registeredArguments }) =>
         registeredArguments.filter(({ description }) => description !== ''),
       subcommandTerm: (command) => `${command.name()} ${command.usage()}`,
+      commandDescription: (command) => command.description() || sentence(command.summary()),
     })
     .addHelpText('after', epilogue)
   for (const [group, members] of Object.entries(verbs)) {

@@ -35,11 +35,15 @@ export function addWorkloadCreate(group: Command, io: Io): void {
     .command('create')
     .summary('register a workload')
     .description(
-      'Registers a workload. It may have a certificate, unless --no-x509 is given, and whatever the other options grant.',
+      'Registers a workload: the facts that identify it, and its grants. Grants a certificate unless --no-x509 is set. Grants of secrets and databases need --file.',
     )
     .argument('<name>')
     .option('--attestor <name>', 'attestor that verifies its proofs')
-    .option('--match <key=value>', 'a verified fact that it must have; a repeated key matches any of its values', facts)
+    .option(
+      '--match <key=value>',
+      'a fact (selector) that the attestor must have verified; a repeated key matches any of its values',
+      facts,
+    )
     .option(
       '--spiffe-id <id>',
       "its SPIFFE ID (default: the attestor's prefix, then <name>, or ns/…/sa/… in Kubernetes)",
@@ -53,7 +57,7 @@ export function addWorkloadCreate(group: Command, io: Io): void {
     .option('--wide', 'allow * as a value of --match, and every branch of a repository')
     .option('--no-pod-bound', 'also accept Kubernetes tokens that name no pod')
     .option('--pin-identity', 'refuse a recreated account of the same name')
-    .option('--managed-by <hand>', 'who manages the entry, such as git:shop')
+    .option('--managed-by <source>', 'source that manages the entry, such as git:shop')
     .option('--from-proof <token-file>', "match the immutable ids in a workload's token; the token is not sent")
     .option('-f, --file <file>', 'the whole entry, YAML or JSON; - for stdin')
     .action(async (name: string, flags: Flags) => {

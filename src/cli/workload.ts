@@ -23,7 +23,7 @@ export function addWorkload(program: Command, io: Io): void {
   addApply(group, io, { ...workload, defaults })
   addList(group, io)
   addGet(group, io)
-  addSwitch(group, io, 'disable', 'stop issuing to a workload; needs no revision')
+  addSwitch(group, io, 'disable', 'stop issuing to a workload, and refuse its sessions')
   addSwitch(group, io, 'enable', 'issue to a disabled workload again')
   addDelete(group, io, workload, {
     summary: 'delete an entry and end its sessions',
@@ -39,7 +39,7 @@ function addList(group: Command, io: Io): void {
     .command('list')
     .summary('list workload entries')
     .option('--attestor <name>', 'only entries of this attestor')
-    .option('--managed-by <hand>', 'only entries managed by this, such as git:shop')
+    .option('--managed-by <source>', 'only entries managed by this source, such as git:shop')
     .action(async (flags: Flags & { attestor?: string; managedBy?: string }) => {
       const { attestor, managedBy } = flags
       const items = await withApi(io, flags, (api) => api.all('/api/v1/workloads', { query: { attestor, managedBy } }))

@@ -21,8 +21,8 @@ export function addVerify(group: Command, io: Io): void {
     )
     .argument('<file>', 'an export, a receipt, or a reply with a receipt; - for stdin')
     .option('--key <vkey>', "the log's public key (PURSER_LOG_KEY); repeat for each epoch", repeated)
-    .option('--checkpoint <file>', 'a signed head that you kept; may be repeated', repeated)
-    .option('--receipt <file>', 'a receipt that you kept; may be repeated', repeated)
+    .option('--checkpoint <file>', 'a signed head that you saved; may be repeated', repeated)
+    .option('--receipt <file>', 'a receipt that you saved; may be repeated', repeated)
     .action(async (file: string, flags: Flags) => {
       const verdict = await judge(io, file, evidenceOf(io, flags))
       show(io, flags, verdict, () => textOf(io, verdict))

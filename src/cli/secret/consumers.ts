@@ -1,4 +1,4 @@
-/** `purser secret consumers`: who holds which version. */
+/** `purser secret consumers`: which session has which version. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes } from '../io.ts'
@@ -11,7 +11,7 @@ import { consumerTable } from './rotation-reply.ts'
 type Flags = ServerFlags & OutputFlags & { version?: number; waitedFor?: true; proof?: true }
 
 export function addConsumers(group: Command, io: Io): void {
-  const command = withPath(group.command('consumers').summary('list who holds which version'))
+  const command = withPath(group.command('consumers').summary('list which session has which version'))
     .option('--version <n>', 'only consumers that hold this version', positive)
     .option('--waited-for', 'only consumers that a rotation waits for')
     .option('--proof', "prove each row by its log entry, verified offline with the log's key (PURSER_LOG_KEY)")

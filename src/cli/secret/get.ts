@@ -13,7 +13,9 @@ type Flags = CallerFlags &
   OutputFlags & { version?: number; field?: string; out?: string; reveal?: true; reason?: string }
 
 export function addGet(group: Command, io: Io): void {
-  const command = withPath(group.command('get').summary('read a value; the audit log records who, and why'))
+  const command = withPath(
+    group.command('get').summary('read a value; the audit log records the reader and the reason'),
+  )
     .option('--version <n>', 'read this version', positive)
     .option('--field <name>', 'only this member, as text')
     .option('--out <file>', 'write to a file with mode 0600 instead of stdout')

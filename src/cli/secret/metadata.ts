@@ -24,7 +24,7 @@ export function addMetadata(group: Command, io: Io): void {
     .option('--label <key=value>', 'add or replace a label; may be repeated', facts)
     .option('--remove-label <key>', 'remove a label; may be repeated', repeated)
     .option('--max-versions <n>', 'number of versions to keep; the next write destroys older ones', positive)
-    .option('--managed-by <hand>', 'who manages it, such as git:shop')
+    .option('--managed-by <source>', 'source that manages it, such as git:shop')
     .action(async (path: string, refused: string[], flags: Flags) => {
       const place = { path: { path: secretPath(path, refused) } }
       const body = await withApi(io, flags, async (api) => {

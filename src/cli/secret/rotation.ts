@@ -19,7 +19,7 @@ export function addRotation(group: Command, io: Io): void {
   addShow(verbs, io)
   addSet(verbs, io)
   addRemove(verbs, io)
-  addControl(verbs, io, 'retire', 'retire earlier versions now, whoever holds them')
+  addControl(verbs, io, 'retire', 'retire earlier versions now, even if consumers still use them')
   addControl(verbs, io, 'hold', 'keep earlier versions until an operator decides')
   addControl(verbs, io, 'cancel', 'cancel the rotation: the earlier value becomes live again')
   addExtend(verbs, io)
