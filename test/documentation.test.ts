@@ -44,7 +44,25 @@ describe('docs/audit-events.md', () => {
 
 <!-- The tables are written from src/audit/entry.ts by test/documentation.test.ts. Edit there. -->
 
-The log has an entry for everything that Purser issues or changes, and for each refusal within the limits below. An entry is canonical JSON (RFC 8785). A member without a value is left out, never null. An entry does not contain its index: its proof binds the two together.
+The log has an entry for everything that Purser issues or changes, and for each refusal within the limits below. An entry is canonical JSON (RFC 8785). A member without a value is left out, never null. An entry does not contain its index: its inclusion proof binds the two together.
+
+The entry of a certificate, a JWT and a secret, with shortened ids:
+
+\`\`\`json
+{
+  "v": 1, "time": "2026-11-27T00:45:24.427Z", "requestId": "req_d2d1…", "action": "credentials.issue", "outcome": "granted",
+  "actor": {
+    "kind": "workload", "attestor": "dev", "attestorId": "att_d456…", "selectors": { "oidc:sub": "web" },
+    "workload": "web", "workloadId": "wl_97ba…", "revision": 1, "spiffeId": "spiffe://dev.purser.local/dev/web", "session": "ses_9f45…"
+  },
+  "source": { "ip": "127.0.0.1", "userAgent": "curl/7.88.1" },
+  "issued": {
+    "x509": { "serialNumber": "39e7…", "sha256": "a7a2…", "publicKeySha256": "e5ac…", "notAfter": "2026-11-27T01:45:24Z", "keyId": "ca-972e…", "dnsNames": ["web.dev.internal"] },
+    "jwts": [{ "jti": "65a2…", "audience": ["orders"], "expiresAt": "2026-11-27T00:50:24Z", "keyId": "OdHs…" }],
+    "secrets": [{ "path": "dev/web/database", "version": 1 }]
+  }
+}
+\`\`\`
 
 ${table(
   ['member', 'meaning'],
@@ -58,13 +76,13 @@ ${table(
     ],
     [
       '`reason`',
-      'the true code of a refusal ([errors.md](errors.md)), also if the caller was shown `attestation_failed`',
+      'the true code of a refusal ([errors.md](errors.md)), also if the caller received `attestation_failed`',
     ],
     [
       '`actor`',
       '`kind` is `workload`, `operator`, `bootstrap`, `system` or `anonymous`; then what was verified: attestor, selectors, SPIFFE ID, workload entry with its revision, session, or operator and token id. `note` is the caller’s `Purser-Reason`',
     ],
-    ['`source`', 'address and `User-Agent`, cut at 256 bytes. In a summary: the address prefix'],
+    ['`source`', 'address and `User-Agent`, cut at 256 bytes. In a `request.summary`: the address prefix'],
     [
       '`issued`',
       'what was issued. For a certificate: serial number, SHA-256 and end. For JWTs: `jti`, audience and end. For tokens: their public ids. Never a credential itself',
@@ -78,12 +96,12 @@ ${table(
   ],
 ).join('\n')}
 
-**Refusals.** Refusals of strangers are recorded one by one up to a limit (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`). Beyond it they are counted, and so are requests for unknown paths and requests that a rate limit refused. Once a minute, an entry \`request.summary\` records the count for each attestor, reason and address prefix.
+**Refusals.** Refusals of callers without a verified proof or live credential are recorded one by one up to a limit (\`PURSER_LIMIT_REFUSALS_PER_MINUTE\`). Beyond it they are counted, and so are requests for unknown paths and requests that a rate limit refused. Once a minute, an entry \`request.summary\` records the count for each attestor, reason and address prefix.
 
 Refusals of a verified proof have their own limits:
 
 - a single-use proof: one entry for each reason
-- one identity: a tenth of that setting
+- one identity: a tenth of \`PURSER_LIMIT_REFUSALS_PER_MINUTE\`
 - all identities of one attestor that no workload entry matches: a tenth of \`PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE\`; all other identities: the whole of it
 
 Refusals of sessions and API tokens are recorded one by one, except those that a rate limit refused.
@@ -94,7 +112,7 @@ Two refusals have no entry, since the database does not answer: \`log_unavailabl
 
 - **Values, and the log itself**: each read has an entry, before its reply leaves. This concerns values of secrets (\`secret.read\`), watches on them, searches, single entries and exports of the log, explanations, and checks of attestors and databases.
 - **Other reads that need a credential**: a successful read has no entry, a refused one has. This concerns definitions and lists of workload entries, attestors, databases, leases, tokens, keys and blocks; names, versions, metadata, consumers and rotations of secrets; introspection; and a caller's own identity. The table marks them as \`refusals\`, or as \`changes\` if an action also has routes that change something.
-- **What anyone may read** (bundle, key sets, CRLs, \`ca.pem\`, checkpoints, tiles, log keys, health): no entry. A refusal is \`request.refused\`.
+- **Public routes** (bundle, key sets, CRLs, \`ca.pem\`, checkpoints, tiles, log keys, health): no entry. A refusal is \`request.refused\`.
 
 The first use of an API token has an entry (\`token.use\`), whatever it is used for.
 
@@ -123,7 +141,7 @@ describe('docs/errors.md', () => {
 
 <!-- The tables are written from src/errors.ts, src/authorize/advice.ts and sdk/src/error-codes.ts by test/documentation.test.ts. Edit there. -->
 
-Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and a \`requestId\`. The log has an entry with that id, unless refusals are only counted or nothing can be recorded now ([audit-events.md](audit-events.md)). \`detail\` and \`errors\` (JSON pointers into the request) say more if the caller may know it; they never repeat a value of the request. 429 and 503 carry \`Retry-After\`.
+Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` and a \`requestId\`. The log has an entry with that id, unless refusals are only counted or nothing can be recorded now ([audit-events.md](audit-events.md)). \`detail\` and \`errors\` (JSON pointers into the request) give details that the caller may know; they never repeat a value of the request. 429 and 503 carry \`Retry-After\`.
 
 \`\`\`json
 { "type": "urn:purser:problem:not_granted", "title": "The grants of the workload do not include this", "status": 403, "code": "not_granted", "requestId": "req_…", "errors": [{ "pointer": "/jwts/0/audience/0", "detail": "this audience is not granted" }] }
@@ -136,9 +154,9 @@ Every refusal is \`application/problem+json\` (RFC 9457) with a stable \`code\` 
             .map((code) => [`\`${code}\``, String(refusals[code].status), refusals[code].title, advice[code]]),
         ),
         `
-## What a failed attestation shows
+## Reasons of a failed attestation
 
-A caller that fails attestation gets 401 \`attestation_failed\`, and nothing else. The log has the true code as \`reason\`, and \`purser explain req_…\` says what would have to change.
+A caller that fails attestation gets 401 \`attestation_failed\`, and nothing else. The log has the true code as \`reason\`, and \`purser explain req_…\` shows the reason and what would have to change.
 `,
         ...table(
           ['reason', 'meaning', 'what to do'],
@@ -147,7 +165,7 @@ A caller that fails attestation gets 401 \`attestation_failed\`, and nothing els
         `
 ## Codes of the SDK
 
-A \`PurserError\` of \`@purser/sdk\` has the server's code, \`status\` and \`requestId\` if the server refused, and otherwise one of these codes. Its message says what to do in this case.
+A \`PurserError\` of \`@purser/sdk\` has the server's code, \`status\` and \`requestId\` if the server refused, and otherwise one of these codes. Its message says what to do.
 `,
         ...table(
           ['code', 'meaning', 'what to do'],

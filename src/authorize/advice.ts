@@ -48,7 +48,7 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   proof_too_large: 'check that the file holds one token and nothing else',
   proof_header: 'check which issuer signed the token: its header names a key or an extension of its own',
   proof_algorithm: "add the algorithm to the attestor's `algorithms` if its issuer uses it",
-  proof_key_unknown: 'check with :check which keys the issuer of the attestor publishes',
+  proof_key_unknown: 'run `purser attestor check`, which shows the keys that the issuer publishes',
   proof_signature:
     "compare the attestor's keys with those of its issuer: another issuer with the same name may have signed the token",
   proof_claims: 'request a token with the claim from the orchestrator',
@@ -60,22 +60,23 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   proof_too_old: `${newProof}, or raise \`maxTokenAgeSeconds\` at the attestor`,
   proof_replayed: `the attestor accepts each token once: ${newProof}`,
   proof_not_pod_bound: 'mount a projected token, or set `requirePodBound` to false in the workload entry',
-  proof_rejected: 'check the attestor with :check, and that the pod and its service account still exist',
-  join_token: 'create a new token with POST /api/v1/join-tokens',
+  proof_rejected: 'run `purser attestor check`, and check that the pod and its service account still exist',
+  join_token: 'create a new token with `purser join-token create`',
   attestor_unknown: 'name the attestor that accepts this proof, or leave the name out',
   client_certificate: 'connect with a live certificate of this trust domain, over TLS that ends at Purser',
   identity_superseded: 'restart the workload, so that it gets a token of the current account',
   identity_changed: 'if the account was recreated on purpose, set `pinIdentity` to false, or match its new id',
   no_workload: 'register a workload entry that matches these facts, or correct the nearest entry',
-  workload_disabled: 'enable the entry with :enable once the reason for disabling it is gone',
+  workload_disabled: 'run `purser workload enable` once the reason for disabling the entry is gone',
   blocked: 'once its cause is resolved, release the block: purser revocation release <id> --reason …',
   serial_spent:
     'search who renewed this serial number, and from where (audit search --serial-number): its key or the state directory was copied',
   session_ended: 'attest again with a new proof of the orchestrator',
-  template_value: 'change the template, or run the workload under a name of plain characters',
+  template_value:
+    'change the template, or run the workload under a name of letters, digits, dots, hyphens and underscores',
   several_workloads: 'have the workload name one entry, or narrow the matches of the entries',
   not_granted: 'add the grant to the workload entry if the workload should have it',
-  unavailable: 'check with :check what the attestor cannot reach',
+  unavailable: 'run `purser attestor check`, which shows what the attestor cannot reach',
 }
 
 export const adviceFor = (reason: RefusalCode): string => advice[reason]

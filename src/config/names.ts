@@ -31,7 +31,7 @@ export const settings = {
     type: 'list',
     list: true,
     absent: 'the public URL',
-    doc: 'The accepted audiences of proofs. The audience of each attestor must be one of these; the default is the first.',
+    doc: 'The accepted audiences of proofs. Each attestor uses one of them; an attestor without an audience uses the first.',
   },
   listen: {
     env: 'PURSER_LISTEN',
@@ -183,7 +183,7 @@ export const settings = {
     type: 'list of origins and hosts',
     list: true,
     default: '',
-    doc: 'Origins from which Purser may fetch, besides those in attestors; also private addresses: `https://host`, `https://host:8443`, a bare host (https at any port), or `http://127.0.0.1:8080` on loopback only.',
+    doc: 'Hosts that Purser may call at any address. Otherwise it calls issuers, and the URLs that they publish, at public addresses only, and no host at a link-local or metadata address. Forms: `https://host`, `https://host:8443`, a bare host (https at any port), or `http://127.0.0.1:8080` (loopback only).',
   },
   logHeadUrl: {
     env: 'PURSER_LOG_HEAD_URL',
@@ -236,7 +236,7 @@ export const otherNames: Record<string, string> = {
     'A file with the proof. Default: found in the order of [sdk/README.md](../sdk/README.md#the-proof).',
   PURSER_JOIN_TOKEN: 'A join token, for a workload without an orchestrator; or `PURSER_JOIN_TOKEN_FILE`.',
   PURSER_ID_TOKEN: 'The token of a GitLab CI job (`id_tokens`).',
-  PURSER_LOG_KEY: 'The public key of the log (a vkey), to verify receipts.',
+  PURSER_LOG_KEY: 'The public key of the log, to verify receipts: a `vkey` of `GET /log/keys`.',
   PURSER_STATE_DIR: 'The directory for key, certificate and the newest checkpoint.',
   PURSER_API_TOKEN: 'The API token of an operator.',
 }

@@ -18,7 +18,7 @@ export const tuning = {
     'PURSER_LIMIT_ATTESTOR_PER_SECOND',
     'limits.attestorPerSecond',
     { from: 1, to: 1_000_000, default: 2_000 },
-    'Failing proofs per second for one attestor; one address may use a tenth. Addresses that failed within a minute, addresses that attested within an hour, and all others have separate limits.',
+    'Failing proofs per second for one attestor; one address may use a tenth of it. The limit applies separately to three groups of addresses: those that failed within a minute, those that attested within an hour, and all others. So failures of strangers do not lock out workloads.',
   ),
   limitBurst: count(
     'PURSER_LIMIT_BURST_SECONDS',

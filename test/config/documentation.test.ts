@@ -40,7 +40,7 @@ test('docs/configuration.md says what the table says', async () => {
     '',
     '## Clients',
     '',
-    'The SDK, the agent and the `purser` command read these from the environment.',
+    'The SDK and the `purser` command read these from the environment.',
     '',
     '| environment | description |',
     '|---|---|',
