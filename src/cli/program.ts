@@ -61,7 +61,7 @@ Environment:
   PURSER_API_TOKEN                  the API token of an operator
 
 Exit codes: 0 success, 1 failure, 2 invalid command or configuration, 3 refused by the server,
-            4 a proof does not verify, 5 the server or its database cannot be reached
+            4 verification failed, 5 the server or its database cannot be reached
 
 Run \`purser <command> --help\` for options and examples.`
 
