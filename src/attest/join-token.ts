@@ -5,8 +5,8 @@
 import { refuse } from '../errors.ts'
 import { createSelectors } from '../names/selectors.ts'
 import { hashToken, tokenKind } from '../names/token.ts'
-import type { JoinTokenRow } from '../store/join-tokens.ts'
 import type { AttestorRow } from '../store/rows.ts'
+import type { JoinTokenRow } from '../store/tokens.ts'
 import type { Attested } from './attestor.ts'
 
 /** The kind of the built-in attestor `join`, which the first start creates. */

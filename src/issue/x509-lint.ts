@@ -1,6 +1,6 @@
 import { toDer } from '../keys/asn1.ts'
+import { keyIdOf } from '../keys/ca-certificates.ts'
 import type { CertificateIssuer } from '../keys/certificate.ts'
-import { keyIdOf } from '../keys/ca-names.ts'
 
 /** What was about to be signed is not the certificate that was decided. Always a fault of ours. */
 export class LintError extends Error {

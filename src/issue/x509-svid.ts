@@ -1,6 +1,6 @@
 import { X509Certificate, hash } from 'node:crypto'
 import { isIP } from 'node:net'
-import { emptyName, keyIdOf } from '../keys/ca-names.ts'
+import { emptyName, keyIdOf } from '../keys/ca-certificates.ts'
 import { type CertificateIssuer, buildCertificate } from '../keys/certificate.ts'
 import {
   basicConstraints,

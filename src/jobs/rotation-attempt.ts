@@ -7,22 +7,16 @@ import type { RotationParts } from '../secrets/rotation/begin.ts'
 import { giveUp } from '../secrets/rotation/outcome.ts'
 import { type Plan, planOf } from '../secrets/rotation/policy.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
-import type { Database, Knex } from '../store/database.ts'
+import type { Knex } from '../store/database.ts'
 import { type RotationRow, claimRotation, lockClaimed, updateRotation } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { lockSecret } from '../store/secrets.ts'
-import type { Snapshot, Snapshots } from '../store/snapshot.ts'
-import type { Logger } from '../telemetry/log.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { type OnceParts, changeIf } from './once.ts'
+import { type JobParts, changeIf } from './once.ts'
 
-export type RotationJobParts = OnceParts &
-  RotationParts & {
-    db: Pick<Database, 'knex'>
-    snapshots: Pick<Snapshots, 'current'>
-    log: Pick<Logger, 'info' | 'warn'>
-    metrics: Pick<Metrics, 'rotations' | 'rotationAttemptFailed'>
-  }
+export type RotationJobParts = JobParts &
+  RotationParts & { metrics: Pick<Metrics, 'rotations' | 'rotationAttemptFailed'> }
 
 export type Due = RotationRow & { path: string }
 

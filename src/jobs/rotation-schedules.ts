@@ -50,12 +50,7 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
       const next = nextOf(policy, at)
       if (!(await advancePolicy(tx, policy.secretId, policy.nextAt, next))) return undefined
       log.warn('rotation.left_out', { secret: policy.path, note: error })
-      const entry: EntryPart = {
-        outcome: 'failed',
-        resource: secretResource({ id: policy.secretId, path: policy.path }),
-        detail: { requestedBy: 'schedule', error, ...(next && { nextAt: next.toISOString() }) },
-      }
-      return { result: undefined, entry }
+      return { result: undefined, entry: failed(policy, error, next && { nextAt: next.toISOString() }) }
     })
 
   /** Records once an hour, for all replicas, that a rotation waits. */
@@ -65,14 +60,8 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     if (!(await takeTurn(db.knex, `late-rotation/${policy.secretId}`, lock, time, reportLateEveryMs))) return
     const error = `waits: ${info.detail ?? 'something stands in its way'}`
     log.warn('rotation.late', { secret: policy.path, note: error })
-    await changeIf(parts, 'secret.rotate', async () => ({
-      result: undefined,
-      entry: {
-        outcome: 'failed',
-        resource: secretResource({ id: policy.secretId, path: policy.path }),
-        detail: { requestedBy: 'schedule', error, dueAt: policy.nextAt.toISOString() },
-      },
-    }))
+    const entry = failed(policy, error, { dueAt: policy.nextAt.toISOString() })
+    await changeIf(parts, 'secret.rotate', async () => ({ result: undefined, entry }))
   }
 
   async function beginOrSkip(policy: DuePolicy): Promise<void> {
@@ -106,6 +95,12 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
     return failures
   }
 }
+
+const failed = ({ secretId, path }: DuePolicy, error: string, more: object = {}): EntryPart => ({
+  outcome: 'failed',
+  resource: secretResource({ id: secretId, path }),
+  detail: { requestedBy: 'schedule', error, ...more },
+})
 
 /** Why there is no value to rotate to; undefined for errors that a retry may mend. */
 function skipReason(error: unknown): string | undefined {

@@ -1,5 +1,5 @@
-import type { KeyObject } from 'node:crypto'
-import { type Asn1, bitString, context, integer, oid, raw, sequence, set, toDer } from './asn1.ts'
+import { type KeyObject, hash } from 'node:crypto'
+import { type Asn1, bitString, context, integer, oid, printable, raw, sequence, set, toDer, utf8 } from './asn1.ts'
 import { type Certificate, type CertificateIssuer, buildCertificate } from './certificate.ts'
 import {
   type NameConstraints,
@@ -10,7 +10,6 @@ import {
   subjectAltName,
   subjectKeyIdentifier,
 } from './extensions.ts'
-import { caName, keyIdOf } from './ca-names.ts'
 import { encodePem } from './pem.ts'
 import { createSigner } from './signer.ts'
 
@@ -96,3 +95,27 @@ export function buildCaCsr(parts: CaNames & { keys: CaKeys }): { der: Buffer; pe
   const der = toDer(sequence([raw(info), signer.algorithm, bitString(signer.sign(info))]))
   return { der, pem: encodePem('CERTIFICATE REQUEST', der) }
 }
+
+const attribute = (type: string, value: Asn1): Asn1 => set([sequence([oid(type), value])])
+
+/** The empty subject of an SVID. */
+export const emptyName = (): Asn1 => sequence([])
+
+/**
+ * The subject of a CA: a name to read, and the start of its key's identifier as X.520 serialNumber, so that no two
+ * keys share a subject (CRLs and chains are found by it). A common name holds 64 characters at most (RFC 5280
+ * appendix A, ub-common-name), a trust domain 255: the rest is cut, for the identity is in the SAN.
+ */
+export function caName(role: 'root' | 'issuing', trustDomain: string, keyId: Buffer): Asn1 {
+  const commonName = `Purser ${role} CA ${trustDomain}`.slice(0, 64)
+  return sequence([
+    attribute('2.5.4.3', utf8(commonName)),
+    attribute('2.5.4.5', printable(keyId.toString('hex', 0, 8))),
+  ])
+}
+
+/**
+ * A key's identifier: the first 160 bits of the SHA-256 of its SPKI (after RFC 7093 section 2). So a certificate's
+ * identifier is the beginning of the `publicKeySha256` in the log.
+ */
+export const keyIdOf = (spki: Uint8Array): Buffer => hash('sha256', spki, 'buffer').subarray(0, 20)

@@ -16,13 +16,13 @@ import { newIssuingCa, newJwtKey, newLogKey, newMacKey, newRootCa } from '../key
 import type { RootKey } from '../keys/root-key.ts'
 import { newId } from '../names/id.ts'
 import { hashToken } from '../names/token.ts'
-import { insertBootstrapToken } from '../store/bootstrap-tokens.ts'
 import type { Database } from '../store/database.ts'
 import { insertFirstHead, lockFirstStart } from '../store/epochs.ts'
 import { insertKey, insertWrappingKey } from '../store/keys.ts'
 import { appendItems, newBatchId, readHead } from '../store/log.ts'
 import { insertAttestor } from '../store/registrations.ts'
 import type { AttestorRow } from '../store/rows.ts'
+import { insertBootstrapToken } from '../store/tokens.ts'
 
 type Parts = {
   db: Pick<Database, 'knex'>

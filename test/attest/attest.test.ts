@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Attestors, type Presented, createAttestors } from '../../src/attest/attest.ts'
 import type { Refusal } from '../../src/errors.ts'
-import type { JoinTokenRow } from '../../src/store/join-tokens.ts'
 import type { AttestorRow } from '../../src/store/rows.ts'
+import type { JoinTokenRow } from '../../src/store/tokens.ts'
 import { audience, codeOf, jwkOf, noNetwork, now, partsFor, rsa, token } from './tokens.ts'
 
 const rowOf = (name: string, issuer: string, aud: string, revision = 1): AttestorRow => ({

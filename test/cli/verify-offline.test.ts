@@ -2,17 +2,17 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import { SignJWT, exportJWK } from 'jose'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { keyIdOf, emptyName } from '../../src/keys/ca-names.ts'
+import { contextPrimitive, oid, sequence } from '../../src/keys/asn1.ts'
+import { emptyName, keyIdOf } from '../../src/keys/ca-certificates.ts'
 import { buildCertificate } from '../../src/keys/certificate.ts'
 import {
   basicConstraints,
-  extension,
   extendedKeyUsage,
+  extension,
   keyUsage,
   subjectAltName,
   subjectKeyIdentifier,
 } from '../../src/keys/extensions.ts'
-import { contextPrimitive, oid, sequence } from '../../src/keys/asn1.ts'
 import { type Ran, cli } from '../support/cli.ts'
 import { scratch } from '../support/openssl.ts'
 import { type TestCa, ecPair, edPair, newSerial, rsaPair, secondsFrom, spkiOf, testCa } from '../support/test-ca.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type LeafProfile, LintError, lintLeaf } from '../../src/issue/x509-lint.ts'
 import { type Asn1, octetString, oid, sequence } from '../../src/keys/asn1.ts'
-import { caName, emptyName, keyIdOf } from '../../src/keys/ca-names.ts'
+import { caName, emptyName, keyIdOf } from '../../src/keys/ca-certificates.ts'
 import { type CertificateIssuer, type CertificateParts, buildCertificate } from '../../src/keys/certificate.ts'
 import {
   type NameConstraints,

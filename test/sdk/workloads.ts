@@ -4,8 +4,9 @@ import type { Purser } from '@purser/sdk'
 import { onTestFinished } from 'vitest'
 import type { IdentitySource } from '../../sdk/src/identity/source.ts'
 import { createTls } from '../../sdk/src/tls/tls.ts'
+import type { X509 } from '../../sdk/src/types/purser.ts'
 import { contextPrimitive, sequence } from '../../src/keys/asn1.ts'
-import { emptyName, keyIdOf } from '../../src/keys/ca-names.ts'
+import { emptyName, keyIdOf } from '../../src/keys/ca-certificates.ts'
 import { buildCertificate } from '../../src/keys/certificate.ts'
 import {
   basicConstraints,
@@ -17,7 +18,6 @@ import {
   subjectKeyIdentifier,
 } from '../../src/keys/extensions.ts'
 import { type TestCa, ecPair, newSerial, secondsFrom, spkiOf, testCa } from '../support/test-ca.ts'
-import type { X509 } from '../../sdk/src/types/purser.ts'
 
 export const idOf = (name: string): string => `spiffe://example.org/lab/${name}`
 

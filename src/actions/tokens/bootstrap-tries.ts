@@ -4,9 +4,9 @@
  * tries a minute, from all addresses; the real token does not count.
  */
 import { refuse } from '../../errors.ts'
-import { readLiveBootstrapTokens } from '../../store/bootstrap-tokens.ts'
-import type { Database } from '../../store/database.ts'
 import { countAttempt } from '../../store/attempts.ts'
+import type { Database } from '../../store/database.ts'
+import { readLiveBootstrapTokens } from '../../store/tokens.ts'
 
 export type BootstrapTries = {
   /** @throws Refusal `unauthenticated`, `rate_limited` */

@@ -6,14 +6,15 @@
 import type { Change } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { type OpaqueToken, newToken } from '../../names/token.ts'
-import { insertApiToken, revokeApiToken } from '../../store/api-tokens.ts'
+import type { Knex } from '../../store/database.ts'
 import {
   endLiveBootstrapTokens,
+  insertApiToken,
   insertBootstrapToken,
   lockBootstrapToken,
+  revokeApiToken,
   setApiToken,
-} from '../../store/bootstrap-tokens.ts'
-import type { Knex } from '../../store/database.ts'
+} from '../../store/tokens.ts'
 import type { Context } from '../context.ts'
 
 export const bootstrapSeconds = 3600

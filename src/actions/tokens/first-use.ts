@@ -1,9 +1,8 @@
 /** The first use of an API token ends the bootstrap token that it came from. It is recorded once, also among concurrent requests. */
 import type { Change, Recorder } from '../../audit/record.ts'
 import type { Opening } from '../../audit/seal.ts'
-import { setFirstUsed } from '../../store/api-tokens.ts'
-import { endBootstrapTokenOf } from '../../store/bootstrap-tokens.ts'
 import type { Knex } from '../../store/database.ts'
+import { endBootstrapTokenOf, setFirstUsed } from '../../store/tokens.ts'
 
 export type FirstUse = (open: Opening, tokenId: string) => Promise<void>
 

@@ -1,8 +1,8 @@
 import { joinTokenKind } from '../../attest/attest.ts'
 import { rfc3339 } from '../../issue/lifetime.ts'
 import { newToken } from '../../names/token.ts'
-import { insertJoinToken } from '../../store/join-tokens.ts'
 import { byName } from '../../store/registrations.ts'
+import { insertJoinToken } from '../../store/tokens.ts'
 import type { ChangeAction } from '../context.ts'
 import { impossible } from '../registrations.ts'
 

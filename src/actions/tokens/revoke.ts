@@ -1,5 +1,5 @@
 import { refuse } from '../../errors.ts'
-import { revokeApiToken } from '../../store/api-tokens.ts'
+import { revokeApiToken } from '../../store/tokens.ts'
 import type { ChangeAction } from '../context.ts'
 
 /** @throws Refusal `not_found` for a token that is not live, `conflict` for the last admin token */

@@ -1,7 +1,27 @@
-/** Bootstrap tokens, stored as hashes, each with the API token that it was exchanged for. */
-import { columnsOf } from './columns.ts'
+/** API tokens of operators, bootstrap tokens and join tokens. All are stored as hashes. */
+import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
+import type { Role } from './rows.ts'
 
+export type NewApiToken = {
+  id: string
+  hash: Buffer
+  operator: string
+  role: Role
+  createdAt: Date
+  expiresAt: Date
+}
+
+export const insertApiToken = (tx: Knex.Transaction, token: NewApiToken): Promise<unknown> =>
+  tx('api_token').insert(columnsOf(token))
+
+export const setFirstUsed = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
+  tx('api_token').where({ id }).update({ first_used_at: now })
+
+export const revokeApiToken = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
+  tx('api_token').where({ id }).whereNull('revoked_at').update({ revoked_at: now })
+
+/** Each bootstrap token has the API token that it was exchanged for. */
 export type BootstrapToken = { id: string; hash: Buffer; createdAt: Date; expiresAt: Date }
 
 type Row = { id: string; expires_at: Date; api_token_id: string | null; dead_at: Date | null }
@@ -27,6 +47,7 @@ export async function lockBootstrapToken(
   return { id: row.id, apiTokenId: row.api_token_id ?? undefined }
 }
 
+/** Sets the API token that a bootstrap token was exchanged for. */
 export const setApiToken = (tx: Knex.Transaction, id: string, apiTokenId: string): Promise<unknown> =>
   tx('bootstrap_token').where({ id }).update({ api_token_id: apiTokenId })
 
@@ -41,4 +62,19 @@ export async function endLiveBootstrapTokens(tx: Knex.Transaction, now: Date): P
   const live = tx('bootstrap_token').whereNull('dead_at').where('expires_at', '>', now)
   const ended: { id: string }[] = await live.update({ dead_at: now }).returning('id')
   return ended.map(({ id }) => id)
+}
+
+export type JoinTokenRow = { id: string; workloadId: string; expiresAt: Date }
+export type NewJoinToken = JoinTokenRow & { hash: Buffer; usesLeft: number; createdAt: Date }
+
+export const insertJoinToken = (tx: Knex.Transaction, row: NewJoinToken): Promise<unknown> =>
+  tx('join_token').insert(columnsOf(row))
+
+/** The token with this hash, also when it is used up or expired: the append counts uses, and the caller checks the expiry. */
+export async function findJoinToken(knex: Knex, hash: Buffer): Promise<JoinTokenRow | undefined> {
+  const row: Columns<JoinTokenRow> | undefined = await knex('join_token')
+    .select('id', 'workload_id', 'expires_at')
+    .where({ hash })
+    .first()
+  return row && membersOf(row)
 }
