@@ -2,14 +2,14 @@
 import type { IncomingMessage } from 'node:http'
 import { version } from '../version.ts'
 import type { AnyRequest, ItemOf, Method, PathOf, ReplyOf, RequestArgument } from './api-types.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { CliError, type Io, usageError } from './io.ts'
 import { type Problem, refusalOf } from './problem.ts'
 import { setting } from './settings.ts'
 import { createWire, jsonOf, textOf } from './wire.ts'
 
 export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string }
 
-type ApiReply<T> = {
+export type ApiReply<T> = {
   /** The index of the entry that the log has of this request. */
   logIndex: string | undefined
   /** JSON; an empty object where the reply has no body. */
@@ -43,12 +43,11 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
     if (chosen === null) return {}
     const token = chosen ?? setting(io, 'PURSER_API_TOKEN')
     if (!token) {
-      throw new CliError(
+      throw usageError(
         'no API token: set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE); `purser bootstrap` creates the first one',
-        exitCodes.usage,
       )
     }
-    if (!/^[!-~]+$/.test(token)) throw new CliError('PURSER_API_TOKEN is not one token', exitCodes.usage)
+    if (!/^[!-~]+$/.test(token)) throw usageError('PURSER_API_TOKEN is not one token')
     return { authorization: `Bearer ${token}` }
   }
 

@@ -1,15 +1,16 @@
 /** `apply`: creates what the files define, and replaces it where it differs. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
-import { type Api, type ServerFlags, ifFound, withApi } from './api.ts'
+import { type Api, ifFound } from './api.ts'
 import type { ReplyOf } from './api-types.ts'
 import { type Definition, readDefinitions, withoutServerFields } from './documents.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
-import { list, withExamples, withOutput, withReason, withServer } from './options.ts'
-import { type OutputFlags, remark, show, table } from './output.ts'
+import { type Io, usageError } from './io.ts'
+import { list } from './options.ts'
+import { remark, show, table } from './output.ts'
 import type { Registered } from './registered.ts'
+import { type VerbFlags, addVerb } from './verb.ts'
 
-type Flags = ServerFlags & OutputFlags & { file: string[]; reason?: string; dryRun?: boolean }
+type Flags = VerbFlags & { file: string[]; dryRun?: boolean }
 type Applied = { name: string; did: 'created' | 'replaced' | 'unchanged'; revision: number }
 type Live = ReplyOf<'GET', Registered['path']>
 
@@ -20,31 +21,32 @@ export type Applicable = Registered & {
 
 export function addApply(group: Command, io: Io, kind: Applicable): void {
   const { noun } = kind
-  const command = group
-    .command('apply')
-    .summary(`create or replace each ${noun} that the files define`)
-    .description(
-      `Creates or replaces each ${noun} that the files define; an unchanged ${noun} stays as it is. The output of \`purser ${noun} get\` is a valid file: members that only the server sets (id, revision, createdAt, warnings) are ignored.`,
-    )
-    .requiredOption('-f, --file <file>', 'YAML or JSON with one or several documents; - for stdin', list)
-    .option('--dry-run', 'show what would change, and change nothing')
-    .action(async (flags: Flags) => {
+  addVerb(group, io, {
+    usage: 'apply',
+    summary: `create or replace each ${noun} that the files define`,
+    description: `Creates or replaces each ${noun} that the files define; an unchanged ${noun} stays as it is. The output of \`purser ${noun} get\` is a valid file: members that only the server sets (id, revision, createdAt, warnings) are ignored.`,
+    options: (command) =>
+      command
+        .requiredOption('-f, --file <file>', 'YAML or JSON with one or several documents; - for stdin', list)
+        .option('--dry-run', 'show what would change, and change nothing'),
+    reason: true,
+    examples: [
+      `purser ${noun} apply -f ${noun}s.yaml --reason "$(git rev-parse HEAD)"`,
+      `purser ${noun} apply -f ${noun}s.yaml --dry-run`,
+    ],
+    run: async (api, flags: Flags) => {
       const definitions = (await Promise.all(flags.file.map((path) => readDefinitions(io, path)))).flat()
       const items: Applied[] = []
-      await withApi(io, flags, async (api) => {
+      try {
         // In order: after a refusal the rest stays untouched, and the output lists what was applied.
         for (const definition of definitions) items.push(await applyDefinition(api, kind, definition, flags, io))
-      }).finally(() =>
+      } finally {
         show(io, flags, { items }, () =>
           table(items.map((item) => [`${noun} ${item.name}`, words(item, flags), `revision ${item.revision}`])),
-        ),
-      )
-    })
-  withExamples(
-    withReason(withOutput(withServer(command))),
-    `purser ${noun} apply -f ${noun}s.yaml --reason "$(git rev-parse HEAD)"`,
-    `purser ${noun} apply -f ${noun}s.yaml --dry-run`,
-  )
+        )
+      }
+    },
+  })
 }
 
 const words = ({ did }: Applied, { dryRun }: Flags): string => (dryRun && did !== 'unchanged' ? `would be ${did}` : did)
@@ -57,7 +59,7 @@ async function applyDefinition(
   io: Io,
 ): Promise<Applied> {
   const { name } = definition
-  if (typeof name !== 'string') throw new CliError('a definition has no name: add "name"', exitCodes.usage)
+  if (typeof name !== 'string') throw usageError('a definition has no name: add "name"')
   const live = await ifFound(api.call('GET', kind.path, { path: { name } }))
   const body = writable(definition)
   checkSwitch(kind, definition, live)
@@ -82,8 +84,7 @@ function writable(definition: Definition): Definition {
 function checkSwitch({ noun }: Applicable, { name, disabled }: Definition, live: Live | undefined): void {
   if (disabled === undefined || disabled === (live && 'disabled' in live ? live.disabled : false)) return
   const verb = disabled === true ? 'disable' : 'enable'
-  throw new CliError(
+  throw usageError(
     `${noun} ${String(name)}: apply does not change "disabled": remove it from the file, and use purser ${noun} ${verb} ${String(name)}`,
-    exitCodes.usage,
   )
 }

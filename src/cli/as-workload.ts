@@ -1,11 +1,11 @@
 /** Shared by verbs that act as a workload: their options, and a connection for their work. */
 import type { ConnectOptions, Purser } from '@purser/sdk'
+import { PurserError } from '@purser/sdk/connection'
 import { type Command, Option } from 'commander'
 import { type ServerFlags, defaultAddr } from './api.ts'
-import type { Io } from './io.ts'
+import { CliError, type Io, exitCodes } from './io.ts'
 import { withServer } from './options.ts'
 import { remark } from './output.ts'
-import { sdkCall } from './sdk-call.ts'
 import { setting } from './settings.ts'
 
 export type WorkloadFlags = ServerFlags & {
@@ -31,6 +31,16 @@ export function withWorkload(command: Command): Command {
         .default('require'),
     )
 }
+
+/** Attests for one call of the API, with an access token that is used immediately. */
+export const withAccessToken = <T>(
+  io: Io,
+  flags: WorkloadFlags,
+  work: (token: string, purser: Purser) => Promise<T>,
+): Promise<T> =>
+  asWorkload(io, flags, { x509: false, accessToken: { lifetimeSeconds: 60 } }, (purser) =>
+    work(purser.accessToken?.token ?? '', purser),
+  )
 
 /** A flag overrides the environment; a flag for roots overrides both variables. */
 function environmentOf(flags: WorkloadFlags, io: Io): Io['env'] {
@@ -70,10 +80,41 @@ export async function asWorkload<T>(
   }
   // Loaded on demand, so that other verbs start faster.
   const { connect } = await import('@purser/sdk')
-  const purser = await sdkCall(() => connect(options))
   try {
-    return await sdkCall(() => work(purser))
-  } finally {
-    purser.close()
+    const purser = await connect(options)
+    try {
+      return await work(purser)
+    } finally {
+      purser.close()
+    }
+  } catch (error) {
+    if (!(error instanceof PurserError)) throw error
+    throw new CliError(`${error.code}: ${error.message}`, exitCodeOf(error))
   }
+}
+
+/** The exit code for an error of the SDK, which also gives the message. */
+function exitCodeOf({ code, status }: PurserError): number {
+  if (status !== undefined) return status >= 500 ? exitCodes.unreachable : exitCodes.refused
+  switch (code) {
+    case 'bad_options':
+    case 'no_proof':
+    case 'bad_proof':
+    case 'wrong_audience':
+    case 'no_log_key':
+      return exitCodes.usage
+    case 'receipt_invalid':
+    case 'receipt_mismatch':
+    case 'log_forked':
+    case 'log_epoch':
+    case 'bad_state':
+      return exitCodes.unverified
+    case 'unreachable':
+    case 'timeout':
+    case 'incomplete':
+    case 'untrusted_server':
+    case 'fingerprint_mismatch':
+      return exitCodes.unreachable
+  }
+  return exitCodes.failed
 }

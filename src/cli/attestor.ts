@@ -1,14 +1,10 @@
 /** `purser attestor`: the issuers whose proofs of identity Purser trusts. */
 import type { Command } from 'commander'
-import { type ServerFlags, withApi } from './api.ts'
 import { addApply } from './apply.ts'
 import { addAttestorCreate } from './attestor-create.ts'
 import type { Io } from './io.ts'
-import { withExamples, withOutput, withServer } from './options.ts'
-import { type OutputFlags, show, table } from './output.ts'
 import { addCheck, addDelete, addGet } from './registered.ts'
-
-type Flags = ServerFlags & OutputFlags
+import { addList } from './verb.ts'
 
 const attestor = { noun: 'attestor', path: '/api/v1/attestors/{name}' } as const
 
@@ -18,37 +14,27 @@ export function addAttestor(program: Command, io: Io): void {
     .summary('configure attestors: the clusters, CI systems and clouds whose proofs Purser trusts')
   addAttestorCreate(group, io)
   addApply(group, io, { ...attestor, defaults: {} })
-  addList(group, io)
-  addGet(group, io, attestor, { summary: 'show one attestor', example: 'purser attestor get prod-eu' })
+  addList(group, io, {
+    summary: 'list the attestors',
+    examples: ['purser attestor list'],
+    items: (api) => api.all('/api/v1/attestors'),
+    header: ['NAME', 'KIND', 'ISSUER', 'SPIFFE IDS UNDER', 'REV'],
+    row: (item) => [
+      item.name,
+      ('preset' in item && item.preset) || item.kind,
+      'issuer' in item ? (item.issuer ?? '-') : '-',
+      item.spiffeIdPrefix,
+      String(item.revision),
+    ],
+  })
+  addGet(group, io, attestor, { summary: 'show one attestor', examples: ['purser attestor get prod-eu'] })
   addCheck(group, io, attestor, {
     summary: 'test an attestor: reach its issuer and read its keys',
-    example: 'purser attestor check prod-eu',
-    wrong: (name) => `attestor ${name} cannot verify proofs: fix what failed above`,
+    examples: ['purser attestor check prod-eu'],
+    failure: (name) => `attestor ${name} cannot verify proofs: fix what failed above`,
   })
   addDelete(group, io, attestor, {
     summary: 'delete an attestor that no workload entry uses',
-    example: 'purser attestor delete old-cluster',
+    examples: ['purser attestor delete old-cluster'],
   })
-}
-
-function addList(group: Command, io: Io): void {
-  const command = group
-    .command('list')
-    .summary('list the attestors')
-    .action(async (flags: Flags) => {
-      const items = await withApi(io, flags, (api) => api.all('/api/v1/attestors'))
-      show(io, flags, { items }, () =>
-        table(
-          items.map((item) => [
-            item.name,
-            ('preset' in item && item.preset) || item.kind,
-            'issuer' in item ? (item.issuer ?? '-') : '-',
-            item.spiffeIdPrefix,
-            String(item.revision),
-          ]),
-          ['NAME', 'KIND', 'ISSUER', 'SPIFFE IDS UNDER', 'REV'],
-        ),
-      )
-    })
-  withExamples(withOutput(withServer(command)), 'purser attestor list')
 }

@@ -1,17 +1,15 @@
 /** `purser database`: the databases in which Purser creates roles for workloads. */
-import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { type Api, type ServerFlags, withApi } from './api.ts'
+import type { Api } from './api.ts'
 import { addApply } from './apply.ts'
 import { type Definition, readDefinition } from './documents.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
-import { positive, withExamples, withOutput, withReason, withServer } from './options.ts'
-import { type OutputFlags, show, table } from './output.ts'
+import { type Io, usageError } from './io.ts'
+import { positive } from './options.ts'
 import { addCheck, addDelete, addGet } from './registered.ts'
-import { readText } from './settings.ts'
+import { readInput } from './settings.ts'
+import { type VerbFlags, addChange, addList } from './verb.ts'
 
-type Flags = ServerFlags & OutputFlags & { reason?: string }
-type Written = Flags & { file: string; passwordFile?: string; revision?: number }
+type Written = VerbFlags & { file: string; passwordFile?: string; revision?: number }
 const registered = { noun: 'database', path: '/api/v1/databases/{name}' } as const
 
 export function addDatabase(program: Command, io: Io): void {
@@ -19,47 +17,68 @@ export function addDatabase(program: Command, io: Io): void {
   addWrite(group, io, 'create')
   addWrite(group, io, 'replace')
   addApply(group, io, { ...registered, defaults: {} })
-  addList(group, io)
+  addList(group, io, {
+    summary: 'list databases',
+    examples: ['purser database list'],
+    items: (api) => api.all('/api/v1/databases'),
+    header: ['NAME', 'DATABASE', 'ADMINISTRATOR', 'REV'],
+    row: ({ name, database, host, port, admin, revision }) => [
+      name,
+      `${database} at ${host}:${port}`,
+      admin.username,
+      String(revision),
+    ],
+  })
   addGet(group, io, registered, {
     summary: 'show one database, without its credential',
-    example: 'purser database get orders',
+    examples: ['purser database get orders'],
   })
   addCheck(group, io, registered, {
     summary: 'test a database: connect, and check that roles can be created',
-    example: 'purser database check orders',
-    wrong: (name) => `no roles can be created in ${name}: fix what failed above`,
+    examples: ['purser database check orders'],
+    failure: (name) => `no roles can be created in ${name}: fix what failed above`,
   })
-  addRotate(group, io)
+  addChange(group, io, {
+    usage: 'rotate-admin <name>',
+    summary: "replace the administrator's password with one that only Purser knows",
+    examples: ['purser database rotate-admin orders'],
+    call: (api, { reason }, name) => api.call('POST', `${registered.path}:rotate-admin`, { path: { name }, reason }),
+    row: ({ name, admin, revision }) => [
+      `database ${name}: ${admin.username} has a new password`,
+      `revision ${revision}`,
+    ],
+  })
   addDelete(group, io, registered, {
     summary: 'delete a database that no workload entry grants',
-    example: 'purser database delete orders',
+    examples: ['purser database delete orders'],
   })
 }
 
 /** The password is never an argument: other users see arguments, and shells keep them in their history. */
 function addWrite(group: Command, io: Io, verb: 'create' | 'replace'): void {
-  const command = group
-    .command(verb)
-    .summary(
+  addChange(group, io, {
+    usage: `${verb} <name>`,
+    summary:
       verb === 'create' ? 'configure a database' : 'replace a definition; without --password-file the password stays',
-    )
-    .argument('<name>')
-    .requiredOption('-f, --file <file>', 'the definition, YAML or JSON; - for stdin')
-    .option('--password-file <file>', "file with the administrator's password; - for stdin")
-  if (verb === 'replace') command.option('--revision <n>', 'only if this is still the current revision', positive)
-  command.action(async (name: string, flags: Written) => {
-    const definition = withPassword(await readDefinition(io, flags.file, name), await passwordOf(io, flags))
-    const { body, logIndex } = await withApi(io, flags, (api) => write(api, verb, name, definition, flags))
-    show(io, flags, body, ({ host, port, database, revision }) =>
-      table([
-        [`database ${name} ${verb}d`, `${database} at ${host}:${port}`, `revision ${revision}`, `log ${logIndex}`],
-      ]),
-    )
+    options: (command) => {
+      command
+        .requiredOption('-f, --file <file>', 'the definition, YAML or JSON; - for stdin')
+        .option('--password-file <file>', "file with the administrator's password; - for stdin")
+      return verb === 'create'
+        ? command
+        : command.option('--revision <n>', 'only if this is still the current revision', positive)
+    },
+    examples: [`purser database ${verb} orders --file orders.yaml --password-file admin-password`],
+    call: async (api, flags: Written, name) => {
+      const definition = withPassword(await readDefinition(io, flags.file, name), await passwordOf(io, flags))
+      return write(api, verb, name, definition, flags)
+    },
+    row: ({ name, host, port, database, revision }) => [
+      `database ${name} ${verb}d`,
+      `${database} at ${host}:${port}`,
+      `revision ${revision}`,
+    ],
   })
-  withExamples(
-    withReason(withOutput(withServer(command))),
-    `purser database ${verb} orders --file orders.yaml --password-file admin-password`,
-  )
 }
 
 async function write(api: Api, verb: 'create' | 'replace', name: string, definition: Definition, flags: Written) {
@@ -72,51 +91,12 @@ async function write(api: Api, verb: 'create' | 'replace', name: string, definit
 
 async function passwordOf(io: Io, { file, passwordFile }: Written): Promise<string | undefined> {
   if (passwordFile === undefined) return undefined
-  if (passwordFile === '-' && file === '-')
-    throw new CliError('--file and --password-file cannot both be stdin', exitCodes.usage)
-  const content = passwordFile === '-' ? await text(io.stdin) : readText(io, passwordFile, '--password-file')
-  return content.replace(/\r?\n$/, '')
+  if (passwordFile === '-' && file === '-') throw usageError('--file and --password-file cannot both be stdin')
+  return (await readInput(io, passwordFile, '--password-file')).replace(/\r?\n$/, '')
 }
 
 function withPassword(definition: Definition, password: string | undefined): Definition {
   if (password === undefined) return definition
   const { admin } = definition
   return { ...definition, admin: { ...(typeof admin === 'object' ? admin : {}), password } }
-}
-
-function addList(group: Command, io: Io): void {
-  const command = group
-    .command('list')
-    .summary('list databases')
-    .action(async (flags: Flags) => {
-      const items = await withApi(io, flags, (api) => api.all('/api/v1/databases'))
-      show(io, flags, { items }, () =>
-        table(
-          items.map(({ name, database, host, port, admin, revision }) => [
-            name,
-            `${database} at ${host}:${port}`,
-            admin.username,
-            String(revision),
-          ]),
-          ['NAME', 'DATABASE', 'ADMINISTRATOR', 'REV'],
-        ),
-      )
-    })
-  withExamples(withOutput(withServer(command)), 'purser database list')
-}
-
-function addRotate(group: Command, io: Io): void {
-  const command = group
-    .command('rotate-admin')
-    .summary("replace the administrator's password with one that only Purser knows")
-    .argument('<name>')
-    .action(async (name: string, flags: Flags) => {
-      const { body, logIndex } = await withApi(io, flags, (api) =>
-        api.call('POST', `${registered.path}:rotate-admin`, { path: { name }, reason: flags.reason }),
-      )
-      show(io, flags, body, ({ admin, revision }) =>
-        table([[`database ${name}: ${admin.username} has a new password`, `revision ${revision}`, `log ${logIndex}`]]),
-      )
-    })
-  withExamples(withReason(withOutput(withServer(command))), 'purser database rotate-admin orders')
 }

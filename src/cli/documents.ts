@@ -1,28 +1,20 @@
 /** Definitions in YAML or JSON, one or several documents, from a file or stdin. */
-import { text } from 'node:stream/consumers'
 import { parseAllDocuments } from 'yaml'
-import { CliError, type Io, exitCodes } from './io.ts'
-import { readText } from './settings.ts'
+import { isMembers } from '../json/members.ts'
+import { CliError, type Io, usageError } from './io.ts'
+import { readInput } from './settings.ts'
 
 export type Definition = Record<string, unknown>
 
-/** The text of a file, or of stdin for `-`. */
-async function readInput(io: Pick<Io, 'stdin' | 'readFile'>, path: string): Promise<string> {
-  return path === '-' ? text(io.stdin) : readText(io, path, '--file')
-}
-
-const isDefinition = (value: unknown): value is Definition =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /** @throws CliError with line and column */
 export async function readDefinitions(io: Pick<Io, 'stdin' | 'readFile'>, path: string): Promise<Definition[]> {
-  const documents = parseAllDocuments(await readInput(io, path), { uniqueKeys: true })
+  const documents = parseAllDocuments(await readInput(io, path, '--file'), { uniqueKeys: true })
   return [...documents].flatMap((document) => {
     const [fault] = document.errors
     if (fault) throw wrong(path, fault.message)
     const value: unknown = document.toJS({ maxAliasCount: 0 })
     if (value === null) return []
-    if (!isDefinition(value)) throw wrong(path, 'each document must be an object with one definition')
+    if (!isMembers(value)) throw wrong(path, 'each document must be an object with one definition')
     return [value]
   })
 }
@@ -48,4 +40,4 @@ export async function readDefinition(
   return { ...rest, ...(disabled === true && { disabled }), name }
 }
 
-const wrong = (path: string, why: string): CliError => new CliError(`${path}: ${why}`, exitCodes.usage)
+const wrong = (path: string, why: string): CliError => usageError(`${path}: ${why}`)

@@ -1,38 +1,39 @@
 /** `purser explain`: why something is granted or refused, in words. It issues nothing. */
 import type { Command } from 'commander'
-import { type ServerFlags, withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
-import { isJoinToken } from './given-proof.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
-import { type Facts, facts, withExamples, withOutput, withServer } from './options.ts'
-import { type OutputFlags, pairs, printable, show, table } from './output.ts'
+import { isJoinToken } from './proof-source.ts'
+import { type Io, usageError } from './io.ts'
+import { type Facts, facts } from './options.ts'
+import { pairs, printable, show, table } from './output.ts'
 import { readText } from './settings.ts'
+import { type VerbFlags, addVerb } from './verb.ts'
 
-type Flags = ServerFlags & OutputFlags & { proof?: string; attestor?: string; selector?: Facts; workload?: string }
+type Flags = VerbFlags & { proof?: string; attestor?: string; selector?: Facts; workload?: string }
 
 export type Explanation = Schemas['ExplainReply']
 
 export function addExplain(program: Command, io: Io): void {
-  const command = program
-    .command('explain')
-    .summary('explain why a request is granted or refused')
-    .description('Explains a decision. Give the request id of a refusal, a proof, or an attestor with facts.')
-    .argument('[request]', 'request id of the refusal, req_…')
-    .option('--proof <token-file>', 'file with a proof, which is sent to the server')
-    .option('--attestor <name>', 'with --selector: the attestor of the facts')
-    .option('--selector <key=value>', 'a fact, such as k8s:ns=prod; may be repeated', facts)
-    .option('--workload <name>', 'workload entry to choose if several match')
-    .action(async (requestId: string | undefined, flags: Flags) => {
-      const body = question(requestId, flags, io)
-      const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/workloads:explain', { body }))
-      show(io, flags, reply.body, explained)
-    })
-  withExamples(
-    withOutput(withServer(command)),
-    'purser explain req_0f9a3c51e7bd48629d1c0a4be5f73826',
-    'purser explain --attestor prod-eu --selector k8s:ns=prod --selector k8s:sa=web',
-    'purser explain --proof token.jwt',
-  )
+  addVerb(program, io, {
+    usage: 'explain',
+    summary: 'explain why a request is granted or refused',
+    description: 'Explains a decision. Give the request id of a refusal, a proof, or an attestor with facts.',
+    options: (command) =>
+      command
+        .argument('[request]', 'request id of the refusal, req_…')
+        .option('--proof <token-file>', 'file with a proof, which is sent to the server')
+        .option('--attestor <name>', 'with --selector: the attestor of the facts')
+        .option('--selector <key=value>', 'a fact, such as k8s:ns=prod; may be repeated', facts)
+        .option('--workload <name>', 'workload entry to choose if several match'),
+    examples: [
+      'purser explain req_0f9a3c51e7bd48629d1c0a4be5f73826',
+      'purser explain --attestor prod-eu --selector k8s:ns=prod --selector k8s:sa=web',
+      'purser explain --proof token.jwt',
+    ],
+    run: async (api, flags: Flags, requestId?: string) => {
+      const { body } = await api.call('POST', '/api/v1/workloads:explain', { body: question(requestId, flags, io) })
+      show(io, flags, body, explained)
+    },
+  })
 }
 
 function question(requestId: string | undefined, flags: Flags, io: Io): Schemas['ExplainRequest'] {
@@ -47,7 +48,7 @@ function question(requestId: string | undefined, flags: Flags, io: Io): Schemas[
       return { proof: { kind: isJoinToken(token) ? 'join-token' : 'jwt', token }, ...named }
     }
   }
-  throw new CliError('give one of: a request id, --proof, or --attestor with --selector', exitCodes.usage)
+  throw usageError('give one of: a request id, --proof, or --attestor with --selector')
 }
 
 const textOf = (value: string | string[] | undefined): string =>

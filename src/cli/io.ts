@@ -42,6 +42,13 @@ export class CliError extends Error {
   }
 }
 
+/** The command line or a setting is wrong: nothing was done. */
+export const usageError = (message: string): CliError => new CliError(message, exitCodes.usage)
+
+/** The code of an error of Node.js or a library, such as `ENOENT`. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
 /** Ends a verb with the exit code of its child process, without a message. */
 export class ChildExit extends Error {
   readonly exitCode: number

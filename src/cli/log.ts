@@ -1,12 +1,13 @@
 /** `purser log`: the head of the log, redaction, and the steps after a fail-over or a restore. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { type Io, usageError } from './io.ts'
 import { repeated, positive, whole, withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
+import { type VerbFlags, addVerb } from './verb.ts'
 import { textOf } from './wire.ts'
 
-type Flags = ServerFlags & OutputFlags
+type RedactFlags = VerbFlags & { epoch: number; from: number; to: number; rule: string }
 
 export function addLog(program: Command, io: Io): void {
   const group = program
@@ -24,7 +25,7 @@ function addHead(group: Command, io: Io): void {
     .command('head')
     .summary('print the newest signed head, to keep outside the database')
     .option('--epoch <number>', 'the last head of an older epoch', positive)
-    .action(async (flags: Flags & { epoch?: number }) => {
+    .action(async (flags: ServerFlags & { epoch?: number }) => {
       await withApi(io, flags, async (api) => {
         const epoch = flags.epoch ?? (await api.call('GET', '/api/v1/server', { token: null })).body.epoch
         const reply = await api.open('/log/{epoch}/checkpoint', { path: { epoch }, token: null })
@@ -35,50 +36,37 @@ function addHead(group: Command, io: Io): void {
 }
 
 function addRedact(group: Command, io: Io): void {
-  const command = group
-    .command('redact')
-    .summary('remove the text of entries whose retention period is over')
-    .description(
+  addVerb(group, io, {
+    usage: 'redact',
+    summary: 'remove the text of entries whose retention period is over',
+    description:
       'Removes the text and nonces of a range of entries. The log still verifies, and a new entry records the range, the operator and the rule. Entries about policy, keys, revocations and redactions stay. The server refuses entries younger than its minimum age, and a range with a live credential, lease or secret version.',
-    )
-    .requiredOption('--epoch <number>', 'epoch of the range', positive)
-    .requiredOption('--from <index>', 'first index', whole)
-    .requiredOption('--to <index>', 'index after the last one, at most 5000 above the first', whole)
-    .requiredOption('--rule <text>', 'the retention rule, for the audit log')
-    .action(
-      async ({
-        epoch,
-        from,
-        to,
-        rule,
-        ...flags
-      }: Flags & { epoch: number; from: number; to: number; rule: string }) => {
-        const reply = await withApi(io, flags, (api) =>
-          api.call('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule } }),
-        )
-        show(io, flags, reply.body, ({ redacted }) => `redacted ${redacted} entries  log ${reply.logIndex}\n`)
-      },
-    )
-  withExamples(
-    withOutput(withServer(command)),
-    'purser log redact --epoch 1 --from 5000 --to 10000 --rule "one year, data protection concept 4.2"',
-  )
+    options: (command) =>
+      command
+        .requiredOption('--epoch <number>', 'epoch of the range', positive)
+        .requiredOption('--from <index>', 'first index', whole)
+        .requiredOption('--to <index>', 'index after the last one, at most 5000 above the first', whole)
+        .requiredOption('--rule <text>', 'the retention rule, for the audit log'),
+    examples: ['purser log redact --epoch 1 --from 5000 --to 10000 --rule "one year, data protection concept 4.2"'],
+    run: async (api, { epoch, from, to, rule, ...flags }: RedactFlags) => {
+      const reply = await api.call('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule } })
+      show(io, flags, reply.body, ({ redacted }) => `redacted ${redacted} entries  log ${reply.logIndex}\n`)
+    },
+  })
 }
 
 function addOpen(group: Command, io: Io): void {
-  const command = group
-    .command('open')
-    .summary('open issuing after a new epoch and its review')
-    .requiredOption('--reason <text>', 'what was reviewed, for the audit log, up to 200 characters')
-    .action(async (flags: Flags & { reason: string }) => {
-      const { reason } = flags
-      const { logIndex } = await withApi(io, flags, (api) => api.call('POST', '/api/v1/log:open', { reason }))
+  addVerb(group, io, {
+    usage: 'open',
+    summary: 'open issuing after a new epoch and its review',
+    options: (command) =>
+      command.requiredOption('--reason <text>', 'what was reviewed, for the audit log, up to 200 characters'),
+    examples: ['purser log open --reason "incident 42: the revocations of the lost hour were repeated"'],
+    run: async (api, { reason, ...flags }) => {
+      const { logIndex } = await api.call('POST', '/api/v1/log:open', { reason })
       show(io, flags, { index: logIndex }, () => `issuing is open  log ${logIndex}\n`)
-    })
-  withExamples(
-    withOutput(withServer(command)),
-    'purser log open --reason "incident 42: the revocations of the lost hour were repeated"',
-  )
+    },
+  })
 }
 
 function addAcceptFailover(group: Command, io: Io): void {
@@ -91,7 +79,7 @@ function addAcceptFailover(group: Command, io: Io): void {
     .requiredOption('--reason <text>', 'why nothing was lost, for the audit log, up to 200 characters')
     .option('--known <file>', 'file with another signed head of the log; may be repeated', repeated)
     .action(async ({ reason, known = [], ...flags }: OutputFlags & { reason: string; known?: string[] }) => {
-      if (reason.length > 200) throw new CliError('--reason is too long: at most 200 characters', exitCodes.usage)
+      if (reason.length > 200) throw usageError('--reason is too long: at most 200 characters')
       const { acceptFailover } = await import('./accept-failover.ts')
       show(io, flags, await acceptFailover(io, { reason, known }), ({ from, to, size, compared }) =>
         table([
@@ -123,7 +111,7 @@ function addNewEpoch(group: Command, io: Io): void {
     .option('--known <file>', 'file with another signed head of the old log; may be repeated', repeated)
     .option('--accept-fork', 'begin the epoch although a known head contradicts the old log; the new log records it')
     .action(async ({ reason, known = [], acceptFork = false, ...flags }: NewEpochFlags) => {
-      if (reason.length > 200) throw new CliError('--reason is too long: at most 200 characters', exitCodes.usage)
+      if (reason.length > 200) throw usageError('--reason is too long: at most 200 characters')
       // Loaded on demand, so that client verbs load no server code.
       const { beginEpoch } = await import('./new-epoch.ts')
       const begun = await beginEpoch(io, { reason, known, acceptFork })

@@ -35,6 +35,9 @@ export const pairs = (facts: Readonly<Record<string, string | readonly string[]>
 /** The name of an operator without its prefix, as `audit search` filters by it. */
 export const actorName = (actor: string): string => actor.replace(/^operator:/, '')
 
+/** A time up to its minute. */
+export const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
+
 export type OutputFlags = { output?: 'table' | 'json' }
 
 /** Prints `value` as JSON with `--output json`, else as `text` formats it. */

@@ -1,56 +1,52 @@
 /** `purser revoke`: revokes a certificate, a token, a session, or everything issued to a SPIFFE ID. */
 import { type Command, Option } from 'commander'
-import { type ServerFlags, withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
-import { withExamples, withOutput, withReason, withServer } from './options.ts'
-import { type OutputFlags, show, table } from './output.ts'
+import { type Io, usageError } from './io.ts'
+import { show, table } from './output.ts'
+import { type VerbFlags, addVerb } from './verb.ts'
 
 const subjects = ['serialNumber', 'jti', 'session', 'accessToken', 'spiffeId'] as const
 
-type Flags = ServerFlags &
-  OutputFlags & { since?: string; because?: Schemas['RevocationReason']; reason?: string } & {
-    [K in (typeof subjects)[number]]?: string
-  }
+type Flags = VerbFlags & { since?: string; because?: Schemas['RevocationReason'] } & {
+  [K in (typeof subjects)[number]]?: string
+}
 
 const causes = ['keyCompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn']
 
 export function addRevoke(program: Command, io: Io): void {
-  const command = program
-    .command('revoke')
-    .summary('revoke a certificate, token or session, or everything issued to a SPIFFE ID')
-    .description(
+  addVerb(program, io, {
+    usage: 'revoke',
+    summary: 'revoke a certificate, token or session, or everything issued to a SPIFFE ID',
+    description:
       'Every replica refuses a revoked credential within a second. Revoking a session or a SPIFFE ID also blocks the instance or the SPIFFE ID from attesting, until `purser revocation release`.',
-    )
-    .option('--serial-number <hex>', 'a certificate')
-    .option('--jti <id>', 'a JWT, by its jti')
-    .option('--session <id>', 'a session, ses_…, and everything issued in it')
-    .option('--access-token <id>', 'an access token, by its public id')
-    .option('--spiffe-id <id>', 'everything issued to this SPIFFE ID')
-    .option('--since <time>', 'with --spiffe-id: only what was issued since, such as 2026-11-24T22:00:00Z')
-    .addOption(new Option('--because <cause>', 'reason code for the CRL').choices(causes))
-    .action(async (flags: Flags) => {
+    options: (command) =>
+      command
+        .option('--serial-number <hex>', 'a certificate')
+        .option('--jti <id>', 'a JWT, by its jti')
+        .option('--session <id>', 'a session, ses_…, and everything issued in it')
+        .option('--access-token <id>', 'an access token, by its public id')
+        .option('--spiffe-id <id>', 'everything issued to this SPIFFE ID')
+        .option('--since <time>', 'with --spiffe-id: only what was issued since, such as 2026-11-24T22:00:00Z')
+        .addOption(new Option('--because <cause>', 'reason code for the CRL').choices(causes)),
+    reason: true,
+    examples: [
+      'purser revoke --serial-number 5a3c0de1f2b94786a1b2c3d4e5f60718 --because keyCompromise',
+      'purser revoke --spiffe-id spiffe://example.org/prod-eu/ns/prod/sa/web --since 2026-11-24T22:00:00Z --reason "incident 42"',
+    ],
+    run: async (api, flags: Flags) => {
       const named = subjects.filter((subject) => flags[subject] !== undefined)
       const [subject] = named
       if (subject === undefined || named.length > 1)
-        throw new CliError(
-          'give exactly one option that says what to revoke; see `purser revoke --help`',
-          exitCodes.usage,
-        )
+        throw usageError('give exactly one option that says what to revoke; see `purser revoke --help`')
       const body = {
         [subject]: flags[subject],
         ...(flags.since !== undefined && { since: flags.since }),
         ...(flags.because !== undefined && { reason: flags.because }),
       }
-      const { reason } = flags
-      const reply = await withApi(io, flags, (api) => api.call('POST', '/api/v1/revocations', { body, reason }))
+      const reply = await api.call('POST', '/api/v1/revocations', { body, reason: flags.reason })
       show(io, flags, reply.body, (revocation) => revoked(revocation, reply.logIndex))
-    })
-  withExamples(
-    withReason(withOutput(withServer(command))),
-    'purser revoke --serial-number 5a3c0de1f2b94786a1b2c3d4e5f60718 --because keyCompromise',
-    'purser revoke --spiffe-id spiffe://example.org/prod-eu/ns/prod/sa/web --since 2026-11-24T22:00:00Z --reason "incident 42"',
-  )
+    },
+  })
 }
 
 const blockWords = { instance: '  the instance', spiffeId: '  the SPIFFE ID' }

@@ -2,20 +2,16 @@
 import type { Command } from 'commander'
 import type { Io } from './io.ts'
 import { addConsumers } from './secret/consumers.ts'
-import { addDelete } from './secret/delete.ts'
-import { addDestroy } from './secret/destroy.ts'
 import { addEdit } from './secret/edit.ts'
 import { addGet } from './secret/get.ts'
-import { addHistory } from './secret/history.ts'
+import { addHistory, addList } from './secret/history.ts'
 import { addImport } from './secret/import.ts'
-import { addList } from './secret/list.ts'
 import { addMetadata } from './secret/metadata.ts'
-import { addPatch } from './secret/patch.ts'
-import { addPut } from './secret/put.ts'
 import { addRotate } from './secret/rotate.ts'
 import { addRotation } from './secret/rotation.ts'
 import { addStatus } from './secret/status.ts'
-import { addUndelete } from './secret/undelete.ts'
+import { addDelete, addDestroy, addUndelete } from './secret/versions.ts'
+import { addPatch, addPut } from './secret/write.ts'
 
 export function addSecret(program: Command, io: Io): void {
   const group = program

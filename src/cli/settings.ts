@@ -1,5 +1,6 @@
 /** Settings of a client, in this order: the flag, the variable, the file that `<NAME>_FILE` names. */
-import { CliError, type Io, exitCodes } from './io.ts'
+import { text } from 'node:stream/consumers'
+import { type Io, codeOf, usageError } from './io.ts'
 
 export type SettingName = 'PURSER_ADDR' | 'PURSER_CA_FILE' | 'PURSER_CA_SHA256' | 'PURSER_API_TOKEN'
 
@@ -8,17 +9,21 @@ export function setting(io: Pick<Io, 'env' | 'readFile'>, name: SettingName, fla
   if (flag !== undefined) return flag
   const value = io.env[name]
   const path = name.endsWith('_FILE') ? undefined : io.env[`${name}_FILE`]
-  if (value && path) throw new CliError(`${name} and ${name}_FILE are both set: set one, not both`, exitCodes.usage)
+  if (value && path) throw usageError(`${name} and ${name}_FILE are both set: set one, not both`)
   if (value) return value
   return path ? readText(io, path, `${name}_FILE`).trim() : undefined
 }
+
+/** The text of a file, or of stdin for `-`. */
+export const readInput = async (io: Pick<Io, 'stdin' | 'readFile'>, path: string, what: string): Promise<string> =>
+  path === '-' ? text(io.stdin) : readText(io, path, what)
 
 /** @param what names the file in the error message, which never quotes the content */
 export function readText(io: Pick<Io, 'readFile'>, path: string, what: string): string {
   try {
     return io.readFile(path)
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
-    throw new CliError(`${what}: can't read ${path}${code}`, exitCodes.usage)
+    const code = codeOf(error)
+    throw usageError(`${what}: can't read ${path}${code === undefined ? '' : ` (${code})`}`)
   }
 }

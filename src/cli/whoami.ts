@@ -3,17 +3,14 @@ import type { Choice } from '@purser/sdk'
 import type { Command } from 'commander'
 import { withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
-import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
-import { presentsJoinToken } from './given-proof.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { type WorkloadFlags, withAccessToken, withWorkload } from './as-workload.ts'
+import { presentsJoinToken } from './proof-source.ts'
+import { type Io, usageError } from './io.ts'
 import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, pairs, show, table } from './output.ts'
 import { setting } from './settings.ts'
 
 type Flags = WorkloadFlags & OutputFlags & { asWorkload?: boolean }
-
-/** Seconds: the token is used once, immediately. */
-const accessTokenSeconds = 60
 
 export function addWhoami(program: Command, io: Io): void {
   const command = program
@@ -42,13 +39,12 @@ async function identify(flags: Flags, io: Io): Promise<Caller> {
   }
   if (presentsJoinToken(io, flags.proofFile)) {
     const remedy = 'purser credentials --out DIR uses it and shows the identity'
-    throw new CliError(`the join token was not sent, since that would use it up: ${remedy}`, exitCodes.usage)
+    throw usageError(`the join token was not sent, since that would use it up: ${remedy}`)
   }
-  const request = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
-  return asWorkload(io, flags, request, async ({ accessToken, chosen }) => {
+  return withAccessToken(io, flags, async (token, { chosen }) => {
     const by = chosen.find(({ about }) => about === 'proof')?.chosen ?? 'its proof'
     const why = apiToken === undefined ? 'PURSER_API_TOKEN is not set' : '--as-workload was given'
-    return { ...(await self(accessToken?.token ?? '')), by, why, chosen }
+    return { ...(await self(token)), by, why, chosen }
   })
 }
 

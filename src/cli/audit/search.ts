@@ -1,11 +1,12 @@
 /** `purser audit search`: entries that match all filters, and the range of indexes that was searched. */
 import { type Command, Option } from 'commander'
-import { type Api, type ServerFlags, withApi } from '../api.ts'
+import type { Api, ServerFlags } from '../api.ts'
 import type { QueryOf, Schemas } from '../api-types.ts'
 import { issuedIn } from '../log-entry.ts'
 import type { Io } from '../io.ts'
-import { pointInTime, positive, withExamples, withOutput, withServer } from '../options.ts'
+import { pointInTime, positive } from '../options.ts'
 import { type OutputFlags, remark, show, table } from '../output.ts'
+import { addVerb } from '../verb.ts'
 
 const filters = {
   actor: 'operator, SPIFFE ID, or kind of actor',
@@ -36,17 +37,17 @@ type Flags = ServerFlags & OutputFlags & Pick<Query, keyof typeof filters | 'ord
 const dashed = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 export function addSearch(group: Command, io: Io): void {
-  const command = group.command('search').summary('find entries that match all filters, newest first')
-  for (const [name, about] of Object.entries(filters)) {
-    if (name === 'since' || name === 'until') command.option(`--${name} <time>`, about, pointInTime)
-    else if (name === 'epoch') command.option('--epoch <number>', about, positive)
-    else command.option(`--${dashed(name)} <value>`, about)
-  }
-  command
-    .addOption(new Option('--order <order>', 'order by index').choices(['asc', 'desc']))
-    .option('-n, --limit <count>', 'maximum number of entries', positive, 50)
-    .action(async (flags: Flags) => {
-      const result = await withApi(io, flags, (api) => search(api, flags))
+  addVerb(group, io, {
+    usage: 'search',
+    summary: 'find entries that match all filters, newest first',
+    options: withFilters,
+    examples: [
+      'purser audit search --workload web --since 2026-11-24T00:00:00Z',
+      'purser audit search --serial-number 5a3c0de1f2b94786a1b2c3d4e5f60718 -o json',
+      'purser audit search --outcome refused --attestor prod-eu -n 200',
+    ],
+    run: async (api, flags: Flags) => {
+      const result = await search(api, flags)
       show(io, flags, result, ({ items }) =>
         table(items.map(row), ['INDEX', 'TIME', 'ACTION', 'OUTCOME', 'WHO', 'WHAT']),
       )
@@ -54,13 +55,19 @@ export function addSearch(group: Command, io: Io): void {
       const note = redacted > 0 ? `, of which ${redacted} are redacted` : ''
       remark(io, `searched entries ${range.from} to ${range.to - 1} of epoch ${range.epoch}${note}`)
       if (more) remark(io, 'there are more entries: raise --limit, or narrow the search')
-    })
-  withExamples(
-    withOutput(withServer(command)),
-    'purser audit search --workload web --since 2026-11-24T00:00:00Z',
-    'purser audit search --serial-number 5a3c0de1f2b94786a1b2c3d4e5f60718 -o json',
-    'purser audit search --outcome refused --attestor prod-eu -n 200',
-  )
+    },
+  })
+}
+
+function withFilters(command: Command): Command {
+  for (const [name, about] of Object.entries(filters)) {
+    if (name === 'since' || name === 'until') command.option(`--${name} <time>`, about, pointInTime)
+    else if (name === 'epoch') command.option('--epoch <number>', about, positive)
+    else command.option(`--${dashed(name)} <value>`, about)
+  }
+  return command
+    .addOption(new Option('--order <order>', 'order by index').choices(['asc', 'desc']))
+    .option('-n, --limit <count>', 'maximum number of entries', positive, 50)
 }
 
 /** Reads page by page; a page may be empty although the search goes on. */

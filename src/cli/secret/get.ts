@@ -3,11 +3,11 @@ import { basename, dirname } from 'node:path'
 import type { Command } from 'commander'
 import type { Schemas } from '../api-types.ts'
 import { checkFolder, writeFiles } from '../files.ts'
-import type { Io } from '../io.ts'
+import { type Io, usageError } from '../io.ts'
 import { positive, withExamples, withOutput, withReason } from '../options.ts'
 import { type OutputFlags, printable, remark } from '../output.ts'
 import { type CallerFlags, asCaller, withCaller } from './caller.ts'
-import { secretPath, usage, withPath } from './place.ts'
+import { withPath } from './place.ts'
 
 type Flags = CallerFlags &
   OutputFlags & { version?: number; field?: string; out?: string; reveal?: true; reason?: string }
@@ -20,7 +20,7 @@ export function addGet(group: Command, io: Io): void {
     .option('--field <name>', 'only this member, as text')
     .option('--out <file>', 'write to a file with mode 0600 instead of stdout')
     .option('--reveal', 'allow the value on a terminal')
-    .action((path: string, refused: string[], flags: Flags) => get(io, path, refused, flags))
+    .action((path: string, _refused: unknown, flags: Flags) => get(io, path, flags))
   withExamples(
     withReason(withOutput(withCaller(command))),
     'purser secret get prod/db/password --field password --reveal --reason "incident 42"',
@@ -29,21 +29,21 @@ export function addGet(group: Command, io: Io): void {
   )
 }
 
-async function get(io: Io, path: string, refused: readonly string[], flags: Flags): Promise<void> {
-  const place = { path: { path: secretPath(path, refused) } }
+async function get(io: Io, path: string, flags: Flags): Promise<void> {
   // Checked before the read, which the log would record.
   const shown = flags.out === undefined && io.stdout.isTTY === true
   if (shown && !flags.reveal) {
-    throw usage('a value is not shown on a terminal: give --reveal and --reason, or use --out or a pipe')
+    throw usageError('a value is not shown on a terminal: give --reveal and --reason, or use --out or a pipe')
   }
   if (!flags.asWorkload && !flags.reason?.trim()) {
-    throw usage('--reason is required: give --reason "…" for the audit log')
+    throw usageError('--reason is required: give --reason "…" for the audit log')
   }
-  if (flags.out !== undefined && basename(flags.out) === '') throw usage('--out must name a file')
+  if (flags.out !== undefined && basename(flags.out) === '') throw usageError('--out must name a file')
   if (flags.out !== undefined) await checkFolder(dirname(flags.out), (words) => remark(io, words))
   await asCaller(io, flags, async (api, token) => {
     const { version, reason } = flags
-    const { body } = await api.call('GET', '/api/v1/secrets/{path}', { ...place, query: { version }, reason, token })
+    const request = { path: { path }, query: { version }, reason, token }
+    const { body } = await api.call('GET', '/api/v1/secrets/{path}', request)
     const text = textOf(body, flags)
     if (flags.out === undefined) {
       io.stdout.write(shown ? `${printableLines(text)}\n` : text)
@@ -64,7 +64,9 @@ function textOf(body: Schemas['SecretValue'], { field, output }: Flags): string 
     return `${JSON.stringify(output === 'json' ? { ...body, path, version } : data, null, 2)}\n`
   }
   if (!Object.hasOwn(body.data, field)) {
-    throw usage(`version ${body.version} has no such member; its members are: ${Object.keys(body.data).join(', ')}`)
+    throw usageError(
+      `version ${body.version} has no such member; its members are: ${Object.keys(body.data).join(', ')}`,
+    )
   }
   const value = body.data[field]
   if (output === 'json') return `${JSON.stringify(value)}\n`

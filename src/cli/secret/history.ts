@@ -1,40 +1,57 @@
-/** `purser secret history`: the versions of a secret, their authors and states. */
+/** `purser secret list` and `history`: secrets and their versions, without values. */
 import type { Command } from 'commander'
-import { type ServerFlags, withApi } from '../api.ts'
 import type { Schemas } from '../api-types.ts'
 import type { Io } from '../io.ts'
-import { withExamples, withOutput, withServer } from '../options.ts'
-import { type OutputFlags, actorName, show, table } from '../output.ts'
-import { secretPath, withPath } from './place.ts'
+import { withExamples, withOutput } from '../options.ts'
+import { type OutputFlags, actorName, minute, show, table } from '../output.ts'
+import { addVerb } from '../verb.ts'
+import { type CallerFlags, asCaller, withCaller } from './caller.ts'
+import { withPath } from './place.ts'
 
 type State = Pick<Schemas['SecretVersion'], 'current' | 'expiresAt' | 'deletedAt' | 'retiredAt' | 'destroyedAt'>
 
-export const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
+/** The paths that the caller may list. */
+export function addList(group: Command, io: Io): void {
+  const command = group
+    .command('list')
+    .summary('list secrets, without values')
+    .argument('[prefix]', 'only paths with this prefix', '')
+    .action(async (prefix: string, flags: CallerFlags & OutputFlags) => {
+      const query = { prefix: prefix === '' ? undefined : prefix }
+      const items = await asCaller(io, flags, (api, token) => api.all('/api/v1/secrets', { query, token }))
+      const rows = items.map((secret) => [
+        secret.path,
+        String(secret.version),
+        stateOf({ ...secret, current: true }),
+        minute(secret.updatedAt),
+      ])
+      show(io, flags, { items }, () => table(rows, ['PATH', 'VERSION', 'STATE', 'CHANGED']))
+    })
+  withExamples(withOutput(withCaller(command)), 'purser secret list prod/', 'purser secret list --as-workload -o json')
+}
 
 export function addHistory(group: Command, io: Io): void {
-  const command = withPath(group.command('history').summary('list versions, newest first, without values')).action(
-    async (path: string, refused: string[], flags: ServerFlags & OutputFlags) => {
-      const place = { path: { path: secretPath(path, refused) } }
-      const { body } = await withApi(io, flags, (api) => api.call('GET', '/api/v1/secrets/{path}:versions', place))
-      show(io, flags, body, ({ items }) =>
-        table(
-          items.map((item) => [
-            String(item.version),
-            stateOf(item),
-            item.source,
-            actorName(item.createdBy),
-            minute(item.createdAt),
-          ]),
-          ['VERSION', 'STATE', 'SOURCE', 'CREATED BY', 'CREATED'],
-        ),
-      )
+  addVerb(group, io, {
+    usage: 'history',
+    summary: 'list versions, newest first, without values',
+    options: withPath,
+    examples: ['purser secret history prod/db/password'],
+    run: async (api, flags, path) => {
+      const { body } = await api.call('GET', '/api/v1/secrets/{path}:versions', { path: { path } })
+      const rows = body.items.map((version) => [
+        String(version.version),
+        stateOf(version),
+        version.source,
+        actorName(version.createdBy),
+        minute(version.createdAt),
+      ])
+      show(io, flags, body, () => table(rows, ['VERSION', 'STATE', 'SOURCE', 'CREATED BY', 'CREATED']))
     },
-  )
-  withExamples(withOutput(withServer(command)), 'purser secret history prod/db/password')
+  })
 }
 
 /** The most final state: a destroyed version may have been deleted before. */
-export function stateOf({ current, destroyedAt, deletedAt, retiredAt, expiresAt }: State): string {
+function stateOf({ current, destroyedAt, deletedAt, retiredAt, expiresAt }: State): string {
   if (destroyedAt !== undefined) return `destroyed ${minute(destroyedAt)}`
   if (deletedAt !== undefined) return `deleted ${minute(deletedAt)}`
   if (retiredAt !== undefined) return `retired ${minute(retiredAt)}`

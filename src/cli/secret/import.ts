@@ -1,96 +1,94 @@
 /** `purser secret import`: imports values from Vault, OpenBao or files. It is safe to run again. */
 import type { Command } from 'commander'
-import { type ServerFlags, withApi } from '../api.ts'
-import { CliError, type Io } from '../io.ts'
-import { repeated, withExamples, withOutput, withReason, withServer } from '../options.ts'
-import { type OutputFlags, remark, show, table } from '../output.ts'
-import { readText } from '../settings.ts'
-import { type Done, importValues } from './import/apply.ts'
+import type { Api } from '../api.ts'
+import { CliError, type Io, usageError } from '../io.ts'
+import { repeated } from '../options.ts'
+import { remark, show, table } from '../output.ts'
+import { readInput, readText } from '../settings.ts'
+import { type VerbFlags, addVerb } from '../verb.ts'
+import { type ImportParts, type Imported, importValues } from './import/apply.ts'
 import { parseEnvFile } from './import/env-file.ts'
 import { kv2 } from './import/kv2.ts'
-import { nameAll } from './import/names.ts'
+import { type Named, nameAll } from './import/names.ts'
 import type { Source } from './import/source.ts'
 import { fromTree, parseJsonFile, parseYamlFile } from './import/tree-file.ts'
-import { usage } from './place.ts'
 
-type From = { fromVault?: string; fromEnv?: string; fromJson?: string; fromYaml?: string }
-type Flags = ServerFlags &
-  OutputFlags &
-  From & {
-    mount: string
-    prefix: string
-    namespace?: string
-    tokenFile?: string
-    vaultCaFile?: string
-    allVersions?: true
-    to?: string
-    renameLower?: true
-    rename?: string[]
-    dryRun?: true
-    reason?: string
-  }
-
-type Item = { from: string; path?: string; did: Done['did'] | 'refused'; version?: number; why?: string }
-
-export function addImport(group: Command, io: Io): void {
-  const command = group
-    .command('import')
-    .summary('import values from Vault, OpenBao or files')
-    .description(
-      'From Vault or OpenBao, imports every secret of a KV version 2 mount that the token may read. A JSON or YAML file holds paths, each with its value. A file of environment variables becomes one secret, at --to. Values that are already stored are left alone, so an interrupted import can be run again.',
-    )
-    .option('--from-vault <url>', 'address of Vault or OpenBao; its token is in VAULT_TOKEN or --token-file')
-    .option('--mount <name>', 'KV version 2 mount', 'secret')
-    .option('--prefix <path>', 'only secrets below this path', '')
-    .option('--namespace <name>', 'namespace in Vault (VAULT_NAMESPACE)')
-    .option('--token-file <file>', 'file with the token of Vault')
-    .option('--vault-ca-file <file>', 'roots to trust for Vault (VAULT_CACERT, default: the roots of Node.js)')
-    .option('--all-versions', 'import every readable version, not only the newest')
-    .option('--from-env <file>', 'file of NAME=value lines; - for stdin')
-    .option('--from-json <file>', 'file such as { "prod/db/password": { "password": "…" } }; - for stdin')
-    .option('--from-yaml <file>', 'the same in YAML')
-    .option('--to <prefix>', 'import below this path; with --from-env, to this path')
-    .option('--rename-lower', 'convert names to lower case')
-    .option('--rename <name=path>', 'import one name to another path; may be repeated', repeated)
-    .option('--dry-run', 'show what would change, and change nothing')
-    .action((flags: Flags) => importAll(io, flags))
-  withExamples(
-    withReason(withOutput(withServer(command))),
-    'purser secret import --from-vault https://vault.example.org:8200 --mount kv --dry-run --reason "moving"',
-    'purser secret import --from-env .env --to prod/web/env --reason "moving"',
-    'sops -d secrets.yaml | purser secret import --from-yaml - --to prod --reason "moving"',
-  )
+type Flags = VerbFlags & {
+  fromVault?: string
+  fromEnv?: string
+  fromJson?: string
+  fromYaml?: string
+  mount: string
+  prefix: string
+  namespace?: string
+  tokenFile?: string
+  vaultCaFile?: string
+  allVersions?: true
+  to?: string
+  renameLower?: true
+  rename?: string[]
+  dryRun?: true
 }
 
-async function textFrom(io: Io, file: string, what: string): Promise<string> {
-  if (file !== '-') return readText(io, file, what)
-  const { text } = await import('node:stream/consumers')
-  return text(io.stdin)
+type Item = { from: string; path?: string; did: Imported['did'] | 'refused'; version?: number; why?: string }
+
+export function addImport(group: Command, io: Io): void {
+  addVerb(group, io, {
+    usage: 'import',
+    summary: 'import values from Vault, OpenBao or files',
+    description:
+      'From Vault or OpenBao, imports every secret of a KV version 2 mount that the token may read. A JSON or YAML file holds paths, each with its value. A file of environment variables becomes one secret, at --to. Values that are already stored are left alone, so an interrupted import can be run again.',
+    options: (command) =>
+      command
+        .option('--from-vault <url>', 'address of Vault or OpenBao; its token is in VAULT_TOKEN or --token-file')
+        .option('--mount <name>', 'KV version 2 mount', 'secret')
+        .option('--prefix <path>', 'only secrets below this path', '')
+        .option('--namespace <name>', 'namespace in Vault (VAULT_NAMESPACE)')
+        .option('--token-file <file>', 'file with the token of Vault')
+        .option('--vault-ca-file <file>', 'roots to trust for Vault (VAULT_CACERT, default: the roots of Node.js)')
+        .option('--all-versions', 'import every readable version, not only the newest')
+        .option('--from-env <file>', 'file of NAME=value lines; - for stdin')
+        .option('--from-json <file>', 'file such as { "prod/db/password": { "password": "…" } }; - for stdin')
+        .option('--from-yaml <file>', 'the same in YAML')
+        .option('--to <prefix>', 'import below this path; with --from-env, to this path')
+        .option('--rename-lower', 'convert names to lower case')
+        .option('--rename <name=path>', 'import one name to another path; may be repeated', repeated)
+        .option('--dry-run', 'show what would change, and change nothing'),
+    reason: true,
+    examples: [
+      'purser secret import --from-vault https://vault.example.org:8200 --mount kv --dry-run --reason "moving"',
+      'purser secret import --from-env .env --to prod/web/env --reason "moving"',
+      'sops -d secrets.yaml | purser secret import --from-yaml - --to prod --reason "moving"',
+    ],
+    run: (api, flags: Flags) => importAll(io, api, flags),
+  })
 }
 
 async function sourceOf(io: Io, flags: Flags): Promise<Source> {
   const { fromVault, fromEnv, fromJson, fromYaml } = flags
   if ([fromVault, fromEnv, fromJson, fromYaml].filter((source) => source !== undefined).length !== 1) {
-    throw usage('no single source: give one of --from-vault, --from-env, --from-json and --from-yaml')
+    throw usageError('no single source: give one of --from-vault, --from-env, --from-json and --from-yaml')
   }
   if (fromVault !== undefined) return vaultSource(io, fromVault, flags)
-  if (flags.allVersions) throw usage('--all-versions needs --from-vault: files hold one version')
+  if (flags.allVersions) throw usageError('--all-versions needs --from-vault: files hold one version')
   if (fromEnv !== undefined) {
-    if (flags.to === undefined) throw usage('--from-env needs --to, the path of the secret')
-    return fromTree(fromEnv, { [flags.to]: parseEnvFile(await textFrom(io, fromEnv, '--from-env'), fromEnv) })
+    if (flags.to === undefined) throw usageError('--from-env needs --to, the path of the secret')
+    return fromTree(fromEnv, { [flags.to]: parseEnvFile(await readInput(io, fromEnv, '--from-env'), fromEnv) })
   }
   if (fromJson !== undefined) {
-    return fromTree(fromJson, parseJsonFile(await textFrom(io, fromJson, '--from-json'), fromJson))
+    return fromTree(fromJson, parseJsonFile(await readInput(io, fromJson, '--from-json'), fromJson))
   }
   const file = fromYaml ?? '-'
-  return fromTree(file, parseYamlFile(await textFrom(io, file, '--from-yaml'), file))
+  return fromTree(file, parseYamlFile(await readInput(io, file, '--from-yaml'), file))
 }
 
 function vaultSource(io: Io, addr: string, flags: Flags): Source {
   const { tokenFile, vaultCaFile = io.env.VAULT_CACERT, namespace = io.env.VAULT_NAMESPACE } = flags
   const token = tokenFile === undefined ? io.env.VAULT_TOKEN : readText(io, tokenFile, '--token-file').trim()
   if (!token)
-    throw usage('no token for Vault: set VAULT_TOKEN or give --token-file; the token must be able to list and read')
+    throw usageError(
+      'no token for Vault: set VAULT_TOKEN or give --token-file; the token must be able to list and read',
+    )
   return kv2({
     addr,
     mount: flags.mount,
@@ -105,7 +103,7 @@ function renamesOf(options: readonly string[]): Map<string, string> {
   return new Map(
     options.map((option) => {
       const at = option.lastIndexOf('=')
-      if (at < 1 || at === option.length - 1) throw usage('--rename must be name=path, such as App/DB=prod/app/db')
+      if (at < 1 || at === option.length - 1) throw usageError('--rename must be name=path, such as App/DB=prod/app/db')
       return [option.slice(0, at), option.slice(at + 1)]
     }),
   )
@@ -114,10 +112,10 @@ function renamesOf(options: readonly string[]): Map<string, string> {
 /** Milliseconds between progress remarks. */
 const progressMs = 5000
 
-async function importAll(io: Io, flags: Flags): Promise<void> {
+async function importAll(io: Io, api: Api, flags: Flags): Promise<void> {
   const { reason, dryRun = false, allVersions: all = false } = flags
   if (!reason?.trim())
-    throw usage('--reason is required, since stored values are read to compare them: give --reason "…"')
+    throw usageError('--reason is required, since stored values are read to compare them: give --reason "…"')
   const renames = renamesOf(flags.rename ?? [])
   const source = await sourceOf(io, flags)
   const names = await source.names()
@@ -127,27 +125,28 @@ async function importAll(io: Io, flags: Flags): Promise<void> {
   for (const name of renames.keys()) if (!names.includes(name)) remark(io, `warning: --rename ${name}: no such name`)
   const items: Item[] = []
   let reportedAt = Date.now()
-  await withApi(io, flags, async (api) => {
+  try {
     for (const target of named) {
-      items.push(await importSecret(target))
+      items.push(await importSecret({ api, reason, dryRun, all }, source, target))
       if (Date.now() - reportedAt < progressMs) continue
       reportedAt = Date.now()
       remark(io, `${items.length} of ${named.length} …`)
     }
-
-    async function importSecret(target: (typeof named)[number]): Promise<Item> {
-      const { from } = target
-      if ('refused' in target) return { from, did: 'refused', why: target.refused }
-      const { path } = target
-      const values = await source.values(from, all)
-      const done =
-        'refused' in values ? values : await importValues({ api, reason: reason ?? '', dryRun, all }, path, values)
-      if ('refused' in done) return { from, path, did: 'refused', why: done.refused }
-      return { from, path, did: done.did, version: done.version }
-    }
-  }).finally(() => report(io, flags, source, items, named.length))
+  } finally {
+    report(io, flags, source, items, named.length)
+  }
   const refused = items.filter((item) => item.did === 'refused').length
   if (refused > 0) throw new CliError(`${refused} of ${items.length} were refused: see the report`)
+}
+
+async function importSecret(parts: ImportParts, source: Source, target: Named): Promise<Item> {
+  const { from } = target
+  if ('refused' in target) return { from, did: 'refused', why: target.refused }
+  const { path } = target
+  const values = await source.values(from, parts.all)
+  const outcome = 'refused' in values ? values : await importValues(parts, path, values)
+  if ('refused' in outcome) return { from, path, did: 'refused', why: outcome.refused }
+  return { from, path, did: outcome.did, version: outcome.version }
 }
 
 const outcomes = ['created', 'changed', 'unchanged', 'refused'] as const

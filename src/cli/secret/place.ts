@@ -2,36 +2,38 @@
 import type { Command } from 'commander'
 import { NameError } from '../../names/errors.ts'
 import { parseSecretPath } from '../../names/secret-path.ts'
-import { type Api, ifFound } from '../api.ts'
+import { type Api, type ApiReply, ifFound } from '../api.ts'
 import type { Schemas } from '../api-types.ts'
-import { CliError, exitCodes } from '../io.ts'
+import { CliError, exitCodes, usageError } from '../io.ts'
 
-/** Further arguments are accepted only to be refused without being quoted: they may be a value. */
-export const withPath = (command: Command): Command =>
+/**
+ * The argument `<path>`, or an optional one. Further arguments are accepted only to be refused without being quoted:
+ * they may be a value.
+ */
+export const withPath = (command: Command, argument = '<path>'): Command =>
   command
-    .argument('<path>', 'path of the secret, such as prod/db/password')
-    .argument('[refused...]')
-    .usage('[options] <path>')
+    .argument(argument, 'path of the secret, such as prod/db/password', secretPath)
+    .argument('[refused...]', '', refuseValue)
+    .usage(`[options] ${argument}`)
+
+function refuseValue(): never {
+  const why = 'a value cannot be an argument, since other users can see it and the shell keeps it in its history'
+  throw usageError(`${why}: pass it on stdin or with --file; see \`purser secret put --help\``)
+}
 
 /** @throws CliError for an invalid path, which it does not quote: it may be a value */
-export function secretPath(path: string, refused: readonly string[] = []): string {
-  if (refused.length > 0) {
-    const why = 'a value cannot be an argument, since other users can see it and the shell keeps it in its history'
-    throw usage(`${why}: pass it on stdin or with --file; see \`purser secret put --help\``)
-  }
+function secretPath(path: string): string {
   try {
     return parseSecretPath(path).path
   } catch (error) {
-    if (error instanceof NameError) throw usage(`this is not a valid path of a secret: ${error.detail}`)
+    if (error instanceof NameError) throw usageError(`this is not a valid path of a secret: ${error.detail}`)
     throw error
   }
 }
 
-export const usage = (message: string): CliError => new CliError(message, exitCodes.usage)
-
 /** The metadata of a secret; undefined if there is none. */
 export const findSecret = (api: Pick<Api, 'call'>, path: string): Promise<Schemas['Secret'] | undefined> =>
-  ifFound(api.call('GET', '/api/v1/secrets/{path}:metadata', { path: { path: secretPath(path) } }))
+  ifFound(api.call('GET', '/api/v1/secrets/{path}:metadata', { path: { path } }))
 
 /** Runs a write under a precondition, and explains a failed one. */
 export async function underVersion<T>(path: string, version: number, write: () => Promise<T>): Promise<T> {
@@ -45,4 +47,8 @@ export async function underVersion<T>(path: string, version: number, write: () =
   }
 }
 
-export const written = (what: string, logIndex: string | undefined): string => `${what}  log ${logIndex}\n`
+/** The reply of a change, with the path and the index of the log entry in its JSON. */
+export const withIndex = <T extends object>(path: string, { body, logIndex }: ApiReply<T>) => ({
+  body: { path, ...body, logIndex },
+  logIndex,
+})

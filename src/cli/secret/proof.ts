@@ -3,7 +3,7 @@ import { VerifyError, verifyReceipt } from '@purser/sdk/verify'
 import type { Issued } from '../../store/issued.ts'
 import type { Api } from '../api.ts'
 import type { ItemOf, Schemas } from '../api-types.ts'
-import { CliError, type Io, exitCodes } from '../io.ts'
+import { type Io, usageError } from '../io.ts'
 import { actorName, table } from '../output.ts'
 
 /** `purser audit verify` accepts `receipt`; `problem` says why there is no proof. */
@@ -17,7 +17,7 @@ type Item = ItemOf<'/api/v1/audit/entries'>
 export function logKeys({ env }: Pick<Io, 'env'>): string[] {
   const keys = (env.PURSER_LOG_KEY ?? '').split(/[\s,]+/).filter((key) => key !== '')
   if (keys.length > 0) return keys
-  throw new CliError("--proof needs the log's public key in PURSER_LOG_KEY; /log/keys lists it", exitCodes.usage)
+  throw usageError("--proof needs the log's public key in PURSER_LOG_KEY; /log/keys lists it")
 }
 
 export const prove = (
@@ -48,8 +48,7 @@ async function proofOf(
       ? { epoch, index, receipt }
       : { problem: `entry ${index} records something else` }
   } catch (error) {
-    if (error instanceof VerifyError && error.code === 'bad_key')
-      throw new CliError(`PURSER_LOG_KEY: ${error.message}`, exitCodes.usage)
+    if (error instanceof VerifyError && error.code === 'bad_key') throw usageError(`PURSER_LOG_KEY: ${error.message}`)
     if (error instanceof VerifyError) return { problem: `entry ${index} does not verify (${error.code})` }
     throw error
   }

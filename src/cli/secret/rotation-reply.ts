@@ -1,7 +1,6 @@
 /** Formats rotations and consumers. */
 import type { Schemas } from '../api-types.ts'
-import { actorName, table } from '../output.ts'
-import { minute } from './history.ts'
+import { actorName, minute, table } from '../output.ts'
 
 type Rotation = Schemas['Rotation']
 type SecretRotation = Schemas['SecretRotation']

@@ -5,10 +5,9 @@ import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { isMembers } from '../../json/members.ts'
 import { JsonError, parseStrict } from '../../json/strict.ts'
-import type { Io } from '../io.ts'
+import { type Io, usageError } from '../io.ts'
 import { repeated } from '../options.ts'
 import { readText } from '../settings.ts'
-import { usage } from './place.ts'
 
 export type ValueFlags = { field?: string; file?: string; fileField?: string[]; newline?: true }
 
@@ -23,22 +22,23 @@ export const withValue = (command: Command): Command =>
 export async function readValue(io: Io, flags: ValueFlags): Promise<Record<string, unknown>> {
   const { field, file, fileField = [], newline } = flags
   if (file !== undefined && (field !== undefined || fileField.length > 0)) {
-    throw usage('--file cannot be combined with --field or --file-field')
+    throw usageError('--file cannot be combined with --field or --file-field')
   }
-  if (newline && field === undefined) throw usage('--newline needs --field')
+  if (newline && field === undefined) throw usageError('--newline needs --field')
   if (field === undefined && fileField.length === 0) {
     if (file !== undefined && file !== '-') return objectOf(textFile(io, file, '--file'), '--file')
-    if (io.stdin.isTTY) throw usage('the value is read from stdin: pipe it in, or use `purser secret edit`')
+    if (io.stdin.isTTY) throw usageError('the value is read from stdin: pipe it in, or use `purser secret edit`')
     return objectOf(await textOfStdin(io), 'standard input')
   }
   const data: Record<string, unknown> = {}
   for (const option of fileField) {
     const at = option.indexOf('=')
-    if (at < 1 || at === option.length - 1) throw usage('--file-field must be name=file, such as tls.key=server.key')
+    if (at < 1 || at === option.length - 1)
+      throw usageError('--file-field must be name=file, such as tls.key=server.key')
     add(data, option.slice(0, at), textFile(io, option.slice(at + 1), '--file-field'))
   }
   if (field !== undefined) {
-    if (field.includes('=')) throw usage('--field takes only a name: the text is read from stdin')
+    if (field.includes('=')) throw usageError('--field takes only a name: the text is read from stdin')
     const text = await (io.stdin.isTTY ? readHidden(io, `text of ${field}: `) : textOfStdin(io))
     add(data, field, newline ? text : text.replace(/\r?\n$/, ''))
   }
@@ -46,13 +46,13 @@ export async function readValue(io: Io, flags: ValueFlags): Promise<Record<strin
 }
 
 function add(data: Record<string, unknown>, name: string, text: string): void {
-  if (name === '__proto__') throw usage('the name __proto__ cannot be used')
-  if (Object.hasOwn(data, name)) throw usage(`the member ${JSON.stringify(name)} is given twice`)
+  if (name === '__proto__') throw usageError('the name __proto__ cannot be used')
+  if (Object.hasOwn(data, name)) throw usageError(`the member ${JSON.stringify(name)} is given twice`)
   data[name] = text
 }
 
 const noText = (where: string): Error =>
-  usage(`${where} is not UTF-8 text: encode binary values, for example as base64`)
+  usageError(`${where} is not UTF-8 text: encode binary values, for example as base64`)
 
 function textFile(io: Io, path: string, what: string): string {
   const text = readText(io, path, what)
@@ -76,9 +76,12 @@ export function objectOf(text: string, where: string): Record<string, unknown> {
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     const line = error.offset === undefined ? '' : `, line ${text.slice(0, error.offset).split('\n').length}`
-    throw usage(`${where} is not valid JSON (${error.code}${line}): a value is an object, such as { "password": "…" }`)
+    throw usageError(
+      `${where} is not valid JSON (${error.code}${line}): a value is an object, such as { "password": "…" }`,
+    )
   }
-  if (!isMembers(value)) throw usage(`${where} is not a JSON object: a value is an object, such as { "password": "…" }`)
+  if (!isMembers(value))
+    throw usageError(`${where} is not a JSON object: a value is an object, such as { "password": "…" }`)
   return value
 }
 
@@ -91,8 +94,8 @@ async function readHidden(io: Io, prompt: string): Promise<string> {
   try {
     return await new Promise<string>((resolve, reject) => {
       lines.once('line', resolve)
-      lines.once('SIGINT', () => reject(usage('cancelled: nothing was written')))
-      lines.once('close', () => reject(usage('no input: nothing was written')))
+      lines.once('SIGINT', () => reject(usageError('cancelled: nothing was written')))
+      lines.once('close', () => reject(usageError('no input: nothing was written')))
     })
   } finally {
     lines.close()

@@ -1,34 +1,77 @@
-/** Shared by verbs that act on versions of a secret. */
-import { type Command, InvalidArgumentError } from 'commander'
-import { type ServerFlags, withApi } from '../api.ts'
-import type { Io } from '../io.ts'
+/** `purser secret delete`, `undelete` and `destroy`: ends versions of a secret, or restores them. The history stays. */
+import type { Command } from 'commander'
+import { type Io, usageError } from '../io.ts'
 import { positive } from '../options.ts'
-import { type OutputFlags, show } from '../output.ts'
-import { secretPath, written } from './place.ts'
+import { type VerbFlags, addChange } from '../verb.ts'
+import { findSecret, underVersion, withIndex, withPath } from './place.ts'
 
-export type VersionFlags = ServerFlags & OutputFlags & { versions?: number[]; reason?: string }
+type Flags = VerbFlags & { versions?: number[] }
 
-function versions(value: string, before: number[] = []): number[] {
-  const more = value.split(',').map((part) => positive(part.trim()))
-  if (more.length === 0) throw new InvalidArgumentError('It must name versions, such as 2,3.')
-  return [...before, ...more]
+const versionList = (value: string, before: number[] = []): number[] => [
+  ...before,
+  ...value.split(',').map((part) => positive(part.trim())),
+]
+
+export function addDelete(group: Command, io: Io): void {
+  addChange(group, io, {
+    usage: 'delete',
+    summary: 'delete the live version; undelete restores it',
+    options: (command) => withPath(command).option('--version <n>', 'only if this is still the live version', positive),
+    examples: ['purser secret delete prod/db/password --reason "unused"'],
+    call: async (api, flags: VerbFlags & { version?: number }, path) => {
+      // The server refuses version 0 with its own message.
+      const version = flags.version ?? (await findSecret(api, path))?.version ?? 0
+      const request = { path: { path }, ifMatch: version, reason: flags.reason }
+      const write = () => api.call('DELETE', '/api/v1/secrets/{path}', request)
+      const { body, logIndex } = await underVersion(path, version, write)
+      return withIndex(path, { body: { ...body, deleted: version }, logIndex })
+    },
+    row: ({ path, deleted }) => [`secret ${path} version ${deleted} deleted`],
+  })
 }
 
-export const withVersions = (command: Command, what: string): Command =>
-  command.option('--versions <list>', what, versions)
+export function addUndelete(group: Command, io: Io): void {
+  addChange(group, io, {
+    usage: 'undelete',
+    summary: 'restore deleted versions',
+    options: (command) => {
+      const about = 'versions to restore, such as 2,3 (default: the live version)'
+      return withPath(command).option('--versions <list>', about, versionList)
+    },
+    examples: ['purser secret undelete prod/db/password', 'purser secret undelete prod/db/password --versions 2,3'],
+    call: async (api, { versions, reason }: Flags, path) => {
+      const body = versions === undefined ? {} : { versions }
+      return withIndex(
+        path,
+        await api.call('POST', '/api/v1/secrets/{path}:undelete', { path: { path }, body, reason }),
+      )
+    },
+    row: ({ path }, { versions }) => [
+      `secret ${path} ${versions === undefined ? 'the live version' : `versions ${versions.join(', ')}`} undeleted`,
+    ],
+  })
+}
 
-/** @param did the result, for the message */
-export async function changeVersions(
-  io: Io,
-  verb: 'undelete' | 'destroy',
-  path: string,
-  refused: readonly string[],
-  flags: VersionFlags,
-  body: { versions?: number[]; all?: true },
-  did: string,
-): Promise<void> {
-  const request = { path: { path: secretPath(path, refused) }, body, reason: flags.reason }
-  const reply = await withApi(io, flags, (api) => api.call('POST', `/api/v1/secrets/{path}:${verb}`, request))
-  const { logIndex } = reply
-  show(io, flags, Object.assign({ path }, reply.body, { logIndex }), () => written(`secret ${path} ${did}`, logIndex))
+export function addDestroy(group: Command, io: Io): void {
+  addChange(group, io, {
+    usage: 'destroy',
+    summary: 'destroy versions, or the whole secret, for good',
+    options: (command) =>
+      withPath(command)
+        .option('--versions <list>', 'versions to destroy, such as 1,2', versionList)
+        .option('--all', 'destroy every version and the secret itself'),
+    examples: [
+      'purser secret destroy prod/db/password --versions 1,2',
+      'purser secret destroy prod/old --all --reason "retired"',
+    ],
+    call: async (api, { versions, all, reason }: Flags & { all?: true }, path) => {
+      if ((versions === undefined) === (all === undefined))
+        throw usageError('nothing to destroy: give --versions 1,2 or --all')
+      const body = all ? { all } : { versions: versions ?? [] }
+      return withIndex(path, await api.call('POST', '/api/v1/secrets/{path}:destroy', { path: { path }, body, reason }))
+    },
+    row: ({ path }, { versions }) => [
+      `secret ${path} ${versions === undefined ? 'destroyed with all its versions' : `versions ${versions.join(', ')} destroyed`}`,
+    ],
+  })
 }

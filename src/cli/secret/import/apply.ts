@@ -3,20 +3,26 @@ import { isDeepStrictEqual } from 'node:util'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Api, ifFound } from '../../api.ts'
 import { CliError, exitCodes } from '../../io.ts'
-import { findSecret, secretPath } from '../place.ts'
+import { findSecret } from '../place.ts'
 import type { Data } from './source.ts'
 
-export type Done = { did: 'created' | 'changed' | 'unchanged'; version: number; versions?: number }
+export type Imported = { did: 'created' | 'changed' | 'unchanged'; version: number; versions?: number }
 
-type Parts = { api: Pick<Api, 'call'>; reason: string; dryRun: boolean; all: boolean; retryAfterMs?: number }
+export type ImportParts = {
+  api: Pick<Api, 'call'>
+  reason: string
+  dryRun: boolean
+  all: boolean
+  retryAfterMs?: number
+}
 
 const maxTries = 6
 /** The default and the maximum number of versions that a secret keeps. */
 const [defaultVersions, maxVersions] = [10, 100]
 
 /** The live value, or that of a version; undefined if there is none. */
-async function valueOf({ api, reason }: Parts, path: string, version?: number): Promise<Data | undefined> {
-  const request = { path: { path: secretPath(path) }, query: { version }, reason }
+async function valueOf({ api, reason }: ImportParts, path: string, version?: number): Promise<Data | undefined> {
+  const request = { path: { path }, query: { version }, reason }
   return (await ifFound(api.call('GET', '/api/v1/secrets/{path}', request)))?.data
 }
 
@@ -29,8 +35,8 @@ function missingOf(here: readonly Data[], there: readonly Data[]): Data[] | unde
   return undefined
 }
 
-async function historyOf(parts: Parts, path: string): Promise<Data[]> {
-  const { body } = await parts.api.call('GET', '/api/v1/secrets/{path}:versions', { path: { path: secretPath(path) } })
+async function historyOf(parts: ImportParts, path: string): Promise<Data[]> {
+  const { body } = await parts.api.call('GET', '/api/v1/secrets/{path}:versions', { path: { path } })
   const here: Data[] = []
   for (const { version } of body.items.toReversed()) {
     const data = await valueOf(parts, path, version)
@@ -39,13 +45,13 @@ async function historyOf(parts: Parts, path: string): Promise<Data[]> {
   return here
 }
 
-async function write(parts: Parts, path: string, version: number, data: Data): Promise<number> {
-  const request = { path: { path: secretPath(path) }, body: { data }, ifMatch: version, reason: parts.reason }
+async function write(parts: ImportParts, path: string, version: number, data: Data): Promise<number> {
+  const request = { path: { path }, body: { data }, ifMatch: version, reason: parts.reason }
   return (await parts.api.call('PUT', '/api/v1/secrets/{path}', request)).body.version
 }
 
 /** Raises the number of kept versions, so that the first ones written stay. */
-async function keepAll(parts: Parts, path: string, count: number): Promise<void> {
+async function keepAll(parts: ImportParts, path: string, count: number): Promise<void> {
   if (count <= defaultVersions) return
   const live = await findSecret(parts.api, path)
   if (!live || live.maxVersions >= count) return
@@ -56,12 +62,16 @@ async function keepAll(parts: Parts, path: string, count: number): Promise<void>
     ...(description !== undefined && { description }),
     ...(managedBy !== undefined && { managedBy }),
   }
-  const request = { path: { path: secretPath(path) }, body, ifMatch: live.revision, reason: parts.reason }
+  const request = { path: { path }, body, ifMatch: live.revision, reason: parts.reason }
   await parts.api.call('PUT', '/api/v1/secrets/{path}:metadata', request)
 }
 
 /** @param values oldest first, at least one */
-async function importOnce(parts: Parts, path: string, values: readonly Data[]): Promise<Done | { refused: string }> {
+async function importOnce(
+  parts: ImportParts,
+  path: string,
+  values: readonly Data[],
+): Promise<Imported | { refused: string }> {
   const live = await findSecret(parts.api, path)
   const chosen = parts.all ? values.slice(-maxVersions) : values.slice(-1)
   const here = live ? (parts.all ? await historyOf(parts, path) : await newest(parts, path)) : []
@@ -78,17 +88,17 @@ async function importOnce(parts: Parts, path: string, values: readonly Data[]): 
   return { did, version, versions: missing.length }
 }
 
-async function newest(parts: Parts, path: string): Promise<Data[]> {
+async function newest(parts: ImportParts, path: string): Promise<Data[]> {
   const data = await valueOf(parts, path)
   return data ? [data] : []
 }
 
 /** Reports a refusal of one value, so that the others go on; retries what the server cannot do now. */
 export async function importValues(
-  parts: Parts,
+  parts: ImportParts,
   path: string,
   values: readonly Data[],
-): Promise<Done | { refused: string }> {
+): Promise<Imported | { refused: string }> {
   const { retryAfterMs = 1000 } = parts
   for (let tries = 1; ; tries++) {
     try {

@@ -2,8 +2,8 @@
  * Parses a file of environment variables: NAME=value, optionally after `export`, and comments. Single quotes are literal;
  * double quotes allow \n, \r, \t, \", \\, \$ and several lines. Nothing is expanded, and ambiguous syntax is refused.
  */
-import { usage } from '../place.ts'
 import type { Data } from './source.ts'
+import { usageError } from '../../io.ts'
 
 const start = /[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*/y
 const blank = /[ \t]*(?:#[^\n]*)?(?:\r?\n|$)/y
@@ -23,7 +23,7 @@ export function parseEnvFile(text: string, where: string): Data {
     at = pattern.lastIndex
     return match
   }
-  const wrong = (why: string): Error => usage(`${where}, line ${text.slice(0, at).split('\n').length}: ${why}`)
+  const wrong = (why: string): Error => usageError(`${where}, line ${text.slice(0, at).split('\n').length}: ${why}`)
 
   function value(): string {
     const quoted = take(single)

@@ -4,9 +4,8 @@ import { request as overTls } from 'node:https'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isMembers } from '../../../json/members.ts'
 import { JsonError, parseStrict } from '../../../json/strict.ts'
-import { CliError, exitCodes } from '../../io.ts'
+import { CliError, exitCodes, usageError } from '../../io.ts'
 import { textOf } from '../../wire.ts'
-import { usage } from '../place.ts'
 import type { Data, Source } from './source.ts'
 
 export type Kv2Options = {
@@ -34,11 +33,11 @@ const encoded = (path: string): string => path.split('/').map(encodeURIComponent
 function endpointOf(addr: string): URL {
   const url = URL.canParse(addr) ? new URL(addr) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.search || url.hash || url.pathname !== '/') {
-    throw usage('--from-vault must be an address such as https://vault.example.org:8200')
+    throw usageError('--from-vault must be an address such as https://vault.example.org:8200')
   }
   const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
   if (url.protocol === 'http:' && !isHere)
-    throw usage('--from-vault must be https, since it carries the token and every value')
+    throw usageError('--from-vault must be https, since it carries the token and every value')
   return url
 }
 
@@ -47,7 +46,7 @@ export function kv2(options: Kv2Options): Source {
   const url = endpointOf(options.addr)
   const mount = options.mount.replace(/^\/+|\/+$/g, '')
   const prefix = options.prefix.replace(/^\/+|\/+$/g, '')
-  if (!/^[!-~]+$/.test(token)) throw usage('the token of Vault is not a single token')
+  if (!/^[!-~]+$/.test(token)) throw usageError('the token of Vault is not a single token')
   const headers = {
     'x-vault-token': token,
     'x-vault-request': 'true',

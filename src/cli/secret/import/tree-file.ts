@@ -2,8 +2,8 @@
 import { LineCounter, isScalar, parseDocument, visit } from 'yaml'
 import { isMembers } from '../../../json/members.ts'
 import { objectOf } from '../value.ts'
-import { usage } from '../place.ts'
 import type { Source } from './source.ts'
+import { usageError } from '../../io.ts'
 
 export const parseJsonFile = (text: string, where: string): Record<string, unknown> => objectOf(text, where)
 
@@ -15,7 +15,8 @@ export const parseJsonFile = (text: string, where: string): Record<string, unkno
 export function parseYamlFile(text: string, where: string): Record<string, unknown> {
   const lines = new LineCounter()
   const document = parseDocument(text, { uniqueKeys: true, lineCounter: lines, prettyErrors: false })
-  const wrong = (offset: number, why: string): Error => usage(`${where}, line ${lines.linePos(offset).line}: ${why}`)
+  const wrong = (offset: number, why: string): Error =>
+    usageError(`${where}, line ${lines.linePos(offset).line}: ${why}`)
   const [fault] = [...document.errors, ...document.warnings]
   if (fault) throw wrong(fault.pos[0], `invalid YAML (${fault.code})`)
   visit(document, {
@@ -33,7 +34,7 @@ export function parseYamlFile(text: string, where: string): Record<string, unkno
     },
   })
   const value: unknown = document.toJS({ maxAliasCount: 0 })
-  if (!isMembers(value)) throw usage(`${where} is not an object of paths, each with its value`)
+  if (!isMembers(value)) throw usageError(`${where} is not an object of paths, each with its value`)
   return value
 }
 
