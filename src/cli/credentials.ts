@@ -6,8 +6,8 @@ import { createHook, factsOf } from './credentials/command.ts'
 import { type Selection, contentsOf, reservedNames } from './credentials/contents.ts'
 import { listenForSignals, watch } from './credentials/watch.ts'
 import { type Written, checkFolder, createFileStore } from './files.ts'
-import { presentsJoinToken } from './given-proof.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { presentsJoinToken } from './proof-source.ts'
+import { CliError, type Io, usageError } from './io.ts'
 import { list, seconds, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 
@@ -58,13 +58,13 @@ export function addCredentials(program: Command, io: Io): void {
 
 async function run(flags: Flags, io: Io): Promise<void> {
   const nothing = !flags.x509 && !flags.audience && !flags.accessToken && !flags.database
-  if (nothing) throw new CliError('nothing to get with --no-x509: add --audience or --database', exitCodes.usage)
+  if (nothing) throw usageError('nothing to get with --no-x509: add --audience or --database')
   const reserved = flags.database?.find((name) => reservedNames.includes(name))
   if (reserved !== undefined)
-    throw new CliError(`--database ${reserved}: the name of its file, ${reserved}.json, is reserved`, exitCodes.usage)
+    throw usageError(`--database ${reserved}: the name of its file, ${reserved}.json, is reserved`)
   if (!flags.x509 && presentsJoinToken(io, flags.proofFile)) {
     const message = 'a join token needs a certificate, so it was not sent: remove --no-x509'
-    throw new CliError(message, exitCodes.usage)
+    throw usageError(message)
   }
   const { out } = flags
   // Checked before anything is issued.

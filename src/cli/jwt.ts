@@ -3,8 +3,8 @@ import type { Command } from 'commander'
 import { type WorkloadFlags, asWorkload, withWorkload } from './as-workload.ts'
 import { withBorrowedState } from './borrowed-state.ts'
 import { claimsOf } from './credentials/contents.ts'
-import { presentsJoinToken } from './given-proof.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { presentsJoinToken } from './proof-source.ts'
+import { type Io, usageError } from './io.ts'
 import { seconds, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, show } from './output.ts'
 
@@ -22,9 +22,8 @@ export function addJwt(program: Command, io: Io): void {
     .option('--header', 'print a header, Authorization: Bearer …, for curl -H @-')
     .action(async (audience: string, flags: Flags) => {
       const { lifetime, header } = flags
-      if (audience === '') throw new CliError('the audience is empty: name the recipient', exitCodes.usage)
-      if (header && flags.output === 'json')
-        throw new CliError('--header and --output json exclude each other: give one', exitCodes.usage)
+      if (audience === '') throw usageError('the audience is empty: name the recipient')
+      if (header && flags.output === 'json') throw usageError('--header and --output json exclude each other: give one')
       const jwts = { jwts: [audience], ...(lifetime !== undefined && { jwtLifetimeSeconds: lifetime }) }
       const request = (env: Io['env'], x509: false | { dnsNames: [] }): Promise<string> =>
         asWorkload({ ...io, env }, flags, { x509, ...jwts }, (purser) => purser.jwt(audience))

@@ -6,9 +6,8 @@ import { CliError, type Io, exitCodes } from './io.ts'
 import { list, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, createStyle, show } from './output.ts'
 import { type Anchors, anchorsOfFile, anchorsOfServer } from './verify/anchors.ts'
-import { type Report, formatReport } from './verify/checks.ts'
-import { type Input, readInput } from './verify/input.ts'
-import type { Judged } from './verify/judged.ts'
+import { type Judged, type Report, formatReport } from './verify/checks.ts'
+import { type Credential, readCredential } from './verify/input.ts'
 
 type Flags = WorkloadFlags & OutputFlags & { bundle?: string; trustDomain?: string; audience?: string[] }
 
@@ -24,7 +23,7 @@ export function addVerify(program: Command, io: Io): void {
     .option('--bundle <file>', 'verify offline against this SPIFFE bundle, or these roots in PEM')
     .option('--trust-domain <name>', 'expected trust domain (default: that of the server or bundle)')
     .action(async (argument: string, flags: Flags) => {
-      const report = await judge(io, await readInput(io, argument), flags)
+      const report = await judge(io, await readCredential(io, argument), flags)
       show(io, flags, report, () => formatReport(report, createStyle(io)))
       if (!report.verified) throw new CliError('verification failed', exitCodes.unverified)
     })
@@ -36,14 +35,20 @@ export function addVerify(program: Command, io: Io): void {
   )
 }
 
-async function judge(io: Io, input: Input, flags: Flags): Promise<Report> {
+async function judge(io: Io, input: Credential, flags: Flags): Promise<Report> {
   const { bundle, trustDomain } = flags
   if (bundle !== undefined) return reportOf(input, anchorsOfFile(io, bundle, trustDomain), undefined, flags, io)
   return withApi(io, flags, async (api) => reportOf(input, await anchorsOfServer(api, trustDomain), api, flags, io))
 }
 
 /** @param api undefined when working offline */
-async function reportOf(input: Input, anchors: Anchors, api: Api | undefined, flags: Flags, io: Io): Promise<Report> {
+async function reportOf(
+  input: Credential,
+  anchors: Anchors,
+  api: Api | undefined,
+  flags: Flags,
+  io: Io,
+): Promise<Report> {
   const now = new Date()
   const report = ({ checks, facts }: Judged): Report => ({
     kind: input.kind,

@@ -2,10 +2,9 @@
 import { Agent, type IncomingMessage, request as startRequest } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Connector, PurserError, createConnector } from '@purser/sdk/connection'
-import { CliError, exitCodes } from './io.ts'
+import { CliError, codeOf, exitCodes } from './io.ts'
 
 const timeoutMs = 30_000
-const maxBytes = 64 * 1024 * 1024
 
 type HttpRequest = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
 
@@ -55,19 +54,21 @@ function roundTrip(
   })
 }
 
-export async function textOf(reply: IncomingMessage): Promise<string> {
+export const textOf = async (reply: IncomingMessage): Promise<string> => (await bytesOf(reply)).toString('utf8')
+
+export async function bytesOf(reply: IncomingMessage, maxMib = 64): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   try {
     for await (const chunk of reply as AsyncIterable<Buffer>) {
       size += chunk.length
-      if (size > maxBytes) throw new CliError('the reply is larger than 64 MiB')
+      if (size > maxMib * 2 ** 20) throw new CliError(`the reply is larger than ${maxMib} MiB`)
       chunks.push(chunk)
     }
   } catch (error) {
     throw toCliError(error)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 /** An empty body (204) is an empty object; undefined is not JSON. */
@@ -85,7 +86,7 @@ function toCliError(error: unknown): Error {
   if (error instanceof PurserError) {
     return new CliError(error.message, error.code === 'bad_options' ? exitCodes.usage : exitCodes.unreachable)
   }
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  const code = codeOf(error) ?? 'unknown'
   return new CliError(
     `the connection broke (${code}): check whether the request was carried out`,
     exitCodes.unreachable,

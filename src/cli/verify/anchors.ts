@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 import { PurserError } from '@purser/sdk/connection'
 import { type Bundle, readBundle, readCertificates, urisOf } from '@purser/sdk/checks'
 import type { Api } from '../api.ts'
-import { CliError, type Io, exitCodes } from '../io.ts'
+import { CliError, type Io, usageError } from '../io.ts'
 import { readText } from '../settings.ts'
 import { textOf } from '../wire.ts'
 
@@ -34,7 +34,7 @@ export async function anchorsOfServer(api: Api, trustDomain: string | undefined)
 /** A SPIFFE bundle, as from `GET /bundle`, or roots in PEM, as in ca.crt. */
 export function anchorsOfFile(io: Pick<Io, 'readFile'>, path: string, trustDomain: string | undefined): Anchors {
   const text = readText(io, path, '--bundle')
-  const wrong = (why: string): CliError => new CliError(`--bundle: ${path}: ${why}`, exitCodes.usage)
+  const wrong = (why: string): CliError => usageError(`--bundle: ${path}: ${why}`)
   const roots = text.includes('-----BEGIN ') ? readCertificates(text) : undefined
   const anchors = roots ? { roots, jwtKeys: undefined } : anchorsOf(readBundleOf(text, wrong))
   return {

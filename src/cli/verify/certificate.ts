@@ -4,8 +4,7 @@ import { fingerprintOf, readCertificates, readSpiffeId, urisOf } from '@purser/s
 import { type Extension, readCertificate } from '../../keys/read-certificate.ts'
 import { keyUsageOf, usageBit } from '../../keys/read-extensions.ts'
 import type { Anchors } from './anchors.ts'
-import { type Checks, createChecks, moment } from './checks.ts'
-import { type Judged, judgeTrustDomain } from './judged.ts'
+import { type Checks, type Judged, createChecks, judgeTrustDomain, moment } from './checks.ts'
 import { findPath, nameOf } from './path.ts'
 
 /** With the path to the root, if there is one. */

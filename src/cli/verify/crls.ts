@@ -1,16 +1,16 @@
 /** Checks in Purser's CRLs whether a certificate or a CA above it was revoked (RFC 5280 section 5). */
 import type { X509Certificate } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import { type Crl, DerError, readCrl } from '@purser/sdk/checks'
 import { crlUrlsOf } from '../../keys/read-extensions.ts'
 import { readCertificate } from '../../keys/read-certificate.ts'
 import type { Api } from '../api.ts'
 import { CliError } from '../io.ts'
+import { bytesOf } from '../wire.ts'
 import { type Checks, moment } from './checks.ts'
 import { nameOf } from './path.ts'
 
 const check = 'revocation'
-const maxBytes = 4 * 1024 * 1024
+const maxMib = 4
 
 /** @param path the leaf first, the root last */
 export async function judgeCrls(checks: Checks, path: readonly X509Certificate[], api: Api, now: Date): Promise<void> {
@@ -39,7 +39,7 @@ async function judgeCertificate(
   if (keyId === undefined) return checks.skipped(name, `${url} is not a CRL of Purser, so it was not fetched`)
   let crl: Crl
   try {
-    crl = readCrl(await bytesOf(await api.open('/crl/{keyId}', { path: { keyId }, token: null })), issuer)
+    crl = readCrl(await bytesOf(await api.open('/crl/{keyId}', { path: { keyId }, token: null }), maxMib), issuer)
   } catch (error) {
     if (error instanceof DerError) return checks.failed(name, `the CRL at ${at} does not verify: ${error.message}`)
     if (!(error instanceof CliError)) throw error
@@ -50,19 +50,4 @@ async function judgeCertificate(
   if (crl.serials.has(serial)) checks.failed(name, `${source} lists serial ${serial}: it was revoked`)
   else if (crl.nextUpdate <= now) checks.failed(name, `${source} expired at ${moment(crl.nextUpdate, now)}`)
   else checks.ok(name, `${source} does not list ${nameOf(certificate)}`)
-}
-
-async function bytesOf(reply: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for await (const chunk of reply as AsyncIterable<Buffer>) {
-      size += chunk.length
-      if (size > maxBytes) throw new CliError('it is larger than 4 MiB')
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    throw error instanceof CliError ? error : new CliError('the connection broke')
-  }
-  return Buffer.concat(chunks)
 }

@@ -1,8 +1,8 @@
 /** Checks by introspection (RFC 7662) whether a JWT was revoked. Operators and workloads may call it. */
 import { withApi } from '../api.ts'
 import type { Schemas } from '../api-types.ts'
-import { type WorkloadFlags, asWorkload } from '../as-workload.ts'
-import { givenProof, presentsJoinToken } from '../given-proof.ts'
+import { type WorkloadFlags, withAccessToken } from '../as-workload.ts'
+import { findProof, presentsJoinToken } from '../proof-source.ts'
 import { CliError, type Io } from '../io.ts'
 import { setting } from '../settings.ts'
 import type { Checks } from './checks.ts'
@@ -10,26 +10,20 @@ import type { Checks } from './checks.ts'
 type Introspection = Schemas['Introspection']
 
 const check = 'revocation'
-/** Seconds: the token is used once, immediately. */
-const accessTokenSeconds = 60
 
 export async function judgeRevocation(checks: Checks, token: string, flags: WorkloadFlags, io: Io): Promise<void> {
   if (!checks.sound()) return checks.skipped(check, 'not checked: another check failed')
   try {
     const apiToken = setting(io, 'PURSER_API_TOKEN')
     if (apiToken !== undefined) return judge(checks, await introspect(io, flags, token, apiToken))
-    if (!givenProof(io, flags.proofFile)) {
+    if (!findProof(io, flags.proofFile)) {
       return checks.skipped(check, 'not checked: it needs PURSER_API_TOKEN, or a proof of this workload (--proof-file)')
     }
     // It would use up the join token.
     if (presentsJoinToken(io, flags.proofFile)) {
       return checks.skipped(check, 'not checked, since it would use up the join token: set PURSER_API_TOKEN')
     }
-    const request = { x509: false, accessToken: { lifetimeSeconds: accessTokenSeconds } }
-    const reply = await asWorkload(io, flags, request, ({ accessToken }) =>
-      introspect(io, flags, token, accessToken?.token ?? ''),
-    )
-    judge(checks, reply)
+    judge(checks, await withAccessToken(io, flags, (accessToken) => introspect(io, flags, token, accessToken)))
   } catch (error) {
     if (!(error instanceof CliError)) throw error
     checks.skipped(check, `could not be checked: ${error.message.replaceAll('\n', '; ')}`)

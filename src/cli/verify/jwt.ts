@@ -10,8 +10,7 @@ import {
 } from '@purser/sdk/checks'
 import { PurserError } from '@purser/sdk/connection'
 import type { Anchors } from './anchors.ts'
-import { type Checks, createChecks, moment } from './checks.ts'
-import { type Judged, judgeTrustDomain } from './judged.ts'
+import { type Checks, type Judged, createChecks, judgeTrustDomain, moment } from './checks.ts'
 
 export function judgeJwt(token: string, anchors: Anchors, audiences: readonly string[], now: Date): Judged {
   const checks = createChecks()

@@ -1,11 +1,12 @@
-/** Finds a proof in files and variables, in the order of the SDK (sdk/README.md, "The proof"). */
+/** Finds the proof of this workload in files and variables, in the order of the SDK (sdk/src/proof/choose.ts). */
 import { existsSync } from 'node:fs'
 import type { Io } from './io.ts'
 
-export type GivenProof = {
+export type ProofSource = {
   /** A path or the name of a variable. */
   place: string
-  source: string
+  /** Where the place comes from. */
+  origin: string
   /** @throws when its file cannot be read */
   read: () => string
 }
@@ -16,12 +17,12 @@ type Environment = Pick<Io, 'env' | 'readFile'>
 export const projectedToken = '/var/run/secrets/purser/token'
 
 /** @param proofFile the value of `--proof-file` */
-export function givenProof({ env, readFile }: Environment, proofFile?: string): GivenProof | undefined {
-  const file = (place: string, source: string): GivenProof => ({ place, source, read: () => readFile(place).trim() })
+export function findProof({ env, readFile }: Environment, proofFile?: string): ProofSource | undefined {
+  const file = (place: string, origin: string): ProofSource => ({ place, origin, read: () => readFile(place).trim() })
   if (proofFile !== undefined) return file(proofFile, '--proof-file')
   if (env.PURSER_PROOF_FILE) return file(env.PURSER_PROOF_FILE, 'PURSER_PROOF_FILE')
   const token = env.PURSER_JOIN_TOKEN
-  if (token) return { place: 'PURSER_JOIN_TOKEN', source: 'the environment', read: () => token.trim() }
+  if (token) return { place: 'PURSER_JOIN_TOKEN', origin: 'the environment', read: () => token.trim() }
   if (env.PURSER_JOIN_TOKEN_FILE) return file(env.PURSER_JOIN_TOKEN_FILE, 'PURSER_JOIN_TOKEN_FILE')
   return existsSync(projectedToken) ? file(projectedToken, 'where a projected token is mounted') : undefined
 }
@@ -31,7 +32,7 @@ export const isJoinToken = (text: string): boolean => text.startsWith('purser_jo
 /** Whether the SDK would present a join token, which uses it up and binds it to a key. */
 export function presentsJoinToken(environment: Environment, proofFile?: string): boolean {
   try {
-    return isJoinToken(givenProof(environment, proofFile)?.read() ?? '')
+    return isJoinToken(findProof(environment, proofFile)?.read() ?? '')
   } catch {
     // The SDK reports a file that cannot be read.
     return false
