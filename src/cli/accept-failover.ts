@@ -1,7 +1,6 @@
 /** `purser log accept-failover`: compares the log with every known head, and binds it to the current database server. */
 import { randomBytes } from 'node:crypto'
 import { acceptServer } from '../audit/database-server.ts'
-import { headFile, headObject } from '../audit/head-places.ts'
 import { contradiction } from '../audit/head-evidence.ts'
 import { originOf } from '../audit/log.ts'
 import { readTree } from '../audit/read-tree.ts'
@@ -11,9 +10,8 @@ import { openOwnDatabase } from '../start/open-offline.ts'
 import { createOutbound } from '../outbound/client.ts'
 import { readKeys } from '../store/keys.ts'
 import { readServer } from '../store/database-server.ts'
-import { readPlaces } from './new-epoch.ts'
+import { headPlaces, readHeads } from './new-epoch.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
-import { readText } from './settings.ts'
 
 export type Accepted = { from: string; to: string; size: number; compared: string[] }
 
@@ -22,13 +20,8 @@ type Options = { reason: string; known: readonly string[] }
 export async function acceptFailover(io: Io, { reason, known: files }: Options): Promise<Accepted> {
   const config = readConfig({ env: io.env, readFile: io.readFile })
   const outbound = createOutbound({ allow: config.fetchAllow })
-  const { headUrl } = config.log
-  const places = [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])]
   try {
-    const known = [
-      ...(await readPlaces(places)),
-      ...files.map((path) => ({ where: path, note: readText(io, path, '--known') })),
-    ]
+    const known = await readHeads(io, headPlaces(config, outbound), files)
     return await openOwnDatabase(config, async ({ db, head }) => {
       const { knex } = db
       if (head.closed) throw new CliError(`${head.closed.reason}: ${lost}`, exitCodes.unverified)

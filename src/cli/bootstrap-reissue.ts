@@ -4,29 +4,25 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { sealSystem } from '../audit/seal.ts'
 import { readConfig } from '../config.ts'
 import { openKeyring } from '../keys/keyring.ts'
-import { openRootKey } from '../keys/root-key.ts'
 import { newToken } from '../names/token.ts'
+import { configuredRootKey } from '../start/open-offline.ts'
 import { openDatabase } from '../start/open-store.ts'
 import { replaceBootstrapToken } from '../actions/tokens/bootstrap.ts'
 import type { Database } from '../store/database.ts'
 import { readWrappingKeys } from '../store/keys.ts'
 import { appendItems, lockHead, newBatchId, readHead } from '../store/log.ts'
 import { createLogger } from '../telemetry/log.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { CliError, type Io, usageError } from './io.ts'
 
 type Reissued = { expiresAt: string }
 
 export async function reissue(io: Io, path: string, note: string | undefined): Promise<Reissued> {
   const config = readConfig({ env: io.env, readFile: io.readFile })
-  const source = config.rootKey
-  // A missing root key is not created: a new one could not open this database.
-  const rootKey = openRootKey(
-    source.kind === 'value' ? { kind: 'value', value: source.value.reveal() } : { ...source, create: false },
-  )
+  const rootKey = configuredRootKey(config)
   const db = await openDatabase(config, createLogger({ level: 'warn', stream: io.stderr }))
   try {
     const head = await readHead(db.knex).catch(() => undefined)
-    if (!head) throw new CliError('the database is empty: run `purser serve` first', exitCodes.usage)
+    if (!head) throw usageError('the database is empty: run `purser serve` first')
     // Proves that the caller has the root key: another key does not open the keyring.
     await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex))
     const { token, expiresAt } = await record(db, note)

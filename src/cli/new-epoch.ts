@@ -4,10 +4,10 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type HeadPlace, headFile, headObject } from '../audit/head-places.ts'
 import type { HeadEvidence } from '../audit/head-evidence.ts'
-import { readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config.ts'
 import { type NewEpoch, newEpoch } from '../start/new-epoch.ts'
 import { openOffline } from '../start/open-offline.ts'
-import { createOutbound } from '../outbound/client.ts'
+import { type Outbound, createOutbound } from '../outbound/client.ts'
 import { CliError, type Io, exitCodes } from './io.ts'
 import { readText } from './settings.ts'
 
@@ -23,23 +23,11 @@ type Options = { reason: string; known: readonly string[]; acceptFork: boolean }
 export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: Options): Promise<Begun> {
   const config = readConfig({ env: io.env, readFile: io.readFile })
   const outbound = createOutbound({ allow: config.fetchAllow })
-  const { headUrl } = config.log
-  const places = [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])]
   const offline = await openOffline(config)
   try {
-    const kept = await readPlaces(places)
-    const given = files.map((path): HeadEvidence => ({ where: path, note: readText(io, path, '--known') }))
-    const known = [...kept, ...given]
+    const evidence = await readHeads(io, headPlaces(config, outbound), files)
     const { keys: lifetimes } = config
-    const begun = await newEpoch({
-      ...offline,
-      evidence: known,
-      acceptFork,
-      reason,
-      lifetimes,
-      now: new Date(),
-      randomBytes,
-    })
+    const begun = await newEpoch({ ...offline, evidence, acceptFork, reason, lifetimes, now: new Date(), randomBytes })
     const bootstrapTokenFile = join(config.dataDir, 'bootstrap-token')
     rmSync(bootstrapTokenFile, { force: true })
     writeFileSync(bootstrapTokenFile, `${begun.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })
@@ -54,8 +42,21 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: O
   }
 }
 
-export const readPlaces = async (places: readonly HeadPlace[]): Promise<HeadEvidence[]> =>
-  (await Promise.all(places.map(read))).flat()
+/** Where a server with this configuration keeps the newest head. */
+export const headPlaces = ({ dataDir, log: { headUrl } }: Config, outbound: Outbound): HeadPlace[] => [
+  headFile(dataDir),
+  ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)]),
+]
+
+/** @param files the values of `--known` */
+export async function readHeads(
+  io: Pick<Io, 'readFile'>,
+  places: readonly HeadPlace[],
+  files: readonly string[],
+): Promise<HeadEvidence[]> {
+  const stored = (await Promise.all(places.map(read))).flat()
+  return [...stored, ...files.map((path) => ({ where: path, note: readText(io, path, '--known') }))]
+}
 
 async function read(place: HeadPlace): Promise<HeadEvidence[]> {
   try {

@@ -74,7 +74,7 @@ describe('an OIDC issuer', () => {
     expect(out).toMatch(new RegExp(`\\nok +clock +agrees with the database, https://127\\.0\\.0\\.1:${port}\\n`))
   })
 
-  it('that nobody answers for', async () => {
+  it('whose issuer cannot be reached', async () => {
     const { code, first, out } = await diagnose(await issuerAt(1))
     expect([code, first]).toEqual([1, 'FAIL  attestor  ci: discovery and keys: unreachable: no answer (ECONNREFUSED)'])
     expect(out).toContain(
@@ -82,7 +82,7 @@ describe('an OIDC issuer', () => {
     )
   })
 
-  it('whose certificate is under a CA that nobody named', async () => {
+  it('whose certificate is from an unknown CA', async () => {
     const { port } = await issuerThat()
     const other = await httpsServer(identities.otherCa, (_, response) => response.end('{}'))
     expect((await diagnose(await issuerAt(other.port))).first).toMatch(

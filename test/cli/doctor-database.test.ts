@@ -72,7 +72,7 @@ async function withRole(url: string, ...more: string[]): Promise<{ role: string;
     url,
     `create role ${role} login password 'hunter2'`,
     `grant select, insert, update, delete on all tables in schema public to ${role}`,
-    ...more.map((one) => one.replaceAll('ROLE', role)),
+    ...more.map((statement) => statement.replaceAll('ROLE', role)),
   )
   onTestFinished(async () => void (await sql(url, `drop owned by ${role} cascade`, `drop role ${role}`)))
   const own = new URL(url)
@@ -81,7 +81,7 @@ async function withRole(url: string, ...more: string[]): Promise<{ role: string;
 }
 
 describe('what keeps the database shut', () => {
-  it('nobody answers there, and its password stays unsaid', async () => {
+  it('no server answers, and the password is not printed', async () => {
     const { code, first, out, err } = await diagnose(envOf('postgres://purser:hunter2@127.0.0.1:1/purser'))
     expect([code, first]).toEqual([1, 'FAIL  database  127.0.0.1:1 cannot be reached (ECONNREFUSED)'])
     expect(out).toContain('pg_isready -h 127.0.0.1 -p 1')
@@ -214,7 +214,7 @@ describe('the role', () => {
     expect(out).toMatch(/\nskipped +keys +the role lacks the privilege to read what this check needs\n/)
   })
 
-  it('that has what serving takes, and no more, is all right', async () => {
+  it('with exactly the privileges that a server needs has no finding', async () => {
     const { url, env } = await copy()
     const own = await withRole(url)
     const { code, out } = await diagnose({ ...env, DATABASE_URL: own.url })
@@ -270,7 +270,7 @@ describe('the keys', () => {
     expect(out).toContain('purser keys csr')
   })
 
-  it('one of which was changed in the database', async () => {
+  it('with a row that was changed in the database', async () => {
     const { env } = await copy(
       `update signing_key set wrapped = overlay(wrapped placing '\\x00'::bytea from 20) where kind = 'mac'`,
     )
@@ -279,7 +279,7 @@ describe('the keys', () => {
 })
 
 describe('the log', () => {
-  it('that is behind the head that is kept outside', async () => {
+  it('that is behind the head outside of the database', async () => {
     const { url, env } = await copy()
     // The server goes on elsewhere, and what it left in the data directory is newer than this copy.
     const dataDir = folder()
@@ -340,7 +340,7 @@ it('beside a server that runs and is not ready', async () => {
   expect(out).toMatch(/^FAIL +log +issuing is closed since epoch 1 began$/m)
 })
 
-describe('what no database here can be made to show', () => {
+describe('findings that no test database can cause', () => {
   const facts: PostgresFacts = {
     version: '18.4',
     versionNumber: 180_004,
@@ -368,7 +368,7 @@ describe('what no database here can be made to show', () => {
     ])
   })
 
-  it('standbys that commits wait for, and one that is not there', () => {
+  it('standbys that commits wait for, and a missing standby', () => {
     const waitsFor = 'ANY 1 (*)'
     const judged = (...syncs: (string | null)[]): string[] =>
       whats(judgeStandbys({ ...facts, waitsFor, standbys: syncs.map((sync) => ({ name: 'a', sync })) }))

@@ -43,7 +43,7 @@ const entries = async (): Promise<number> => {
 }
 
 describe('where nothing is wrong', () => {
-  it('says who this is, and by what it is believed', async () => {
+  it('names the workload and the proof', async () => {
     const state = folder()
     const { code, out } = await asWorkload({ PURSER_STATE_DIR: state })
     expect(code).toBe(0)
@@ -58,7 +58,7 @@ describe('where nothing is wrong', () => {
     expect(readdirSync(state)).toEqual([])
   })
 
-  it('presents the proof to nobody with --no-attest', async () => {
+  it('does not send the proof with --no-attest', async () => {
     const before = await entries()
     expect(await asWorkload({}, '--no-attest')).toMatchObject({
       code: 0,
@@ -95,7 +95,7 @@ describe('where nothing is wrong', () => {
     expect(await entries()).toBe(before)
   })
 
-  it('notes what is not pinned and not kept', async () => {
+  it('notes a log key that is not pinned, and a missing state directory', async () => {
     const { code, out } = await asWorkload({ PURSER_LOG_KEY: undefined, PURSER_STATE_DIR: undefined })
     expect(code).toBe(0)
     expect(out).toContain(`export PURSER_LOG_KEY=${purser.vkeys.join(',')}`)
@@ -136,7 +136,7 @@ describe('the server', () => {
     expect(out).toContain('openssl x509 -in ca.pem -noout -fingerprint -sha256')
   })
 
-  it('that is no Purser, speaks no TLS, or lives by another clock', async () => {
+  it('that is not Purser, does not use TLS, or has another clock', async () => {
     const identities = makeIdentities()
     const ca = join(folder(), 'ca.pem')
     writeFileSync(ca, identities.ca)
@@ -162,7 +162,7 @@ describe('the server', () => {
     )
   })
 
-  it('whose log is not the one that was pinned, or proves nothing', async () => {
+  it('whose log differs from the pinned log, or does not verify', async () => {
     const { first } = await asWorkload({ PURSER_LOG_KEY: 'not a key' })
     expect(first).toBe('FAIL  log key  PURSER_LOG_KEY is not a verifier key (name+id+key)')
 
@@ -193,7 +193,7 @@ describe('the proof', () => {
     expect([nowhere.code, nowhere.first]).toEqual([1, 'FAIL  proof  not found'])
   })
 
-  it('is given twice, or in a file that is not there', async () => {
+  it('is set twice, or in a missing file', async () => {
     const token = `purser_join_${'a'.repeat(43)}`
     const path = '/nonexistent/token'
     const none = { PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN_FILE: path }
@@ -219,7 +219,7 @@ describe('the proof', () => {
     expect(out).not.toContain('swordfish')
   })
 
-  it('is for somebody else, and isn’t sent', async () => {
+  it('is for another audience, and is not sent', async () => {
     const before = await entries()
     const { first, out } = await asWorkload({ PURSER_PROOF_FILE: await proofFile({ aud: 'vault' }) })
     expect(first).toBe('FAIL  proof  its audience is vault, not Purser (https://purser.example.org)')
@@ -263,7 +263,7 @@ describe('the state directory', () => {
     expect((await asWorkload({ PURSER_STATE_DIR: file })).first).toBe(`FAIL  state  ${file} is not a directory`)
   })
 
-  it('whose head is of another log says so, and stays as it is', async () => {
+  it('with a head of another log is reported, and not changed', async () => {
     const dir = folder()
     mkdirSync(dir, { recursive: true })
     writeFileSync(join(dir, 'log-example.org.json'), '{"damaged":', { mode: 0o600 })

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { openForLook } from '../../src/cli/doctor/open-database.ts'
+import { openForCheck } from '../../src/cli/doctor/open-database.ts'
 import { judgeFreeSpace } from '../../src/cli/doctor/data-directory.ts'
 import { generateRootKey } from '../../src/keys/root-key.ts'
 import { makeIdentities } from '../outbound/tls-server.ts'
@@ -22,7 +22,7 @@ describe('the configuration', () => {
     expect(out).toMatch(/\nskipped +all other checks/)
   })
 
-  it('with a name that nothing reads says which was meant', async () => {
+  it('with an unknown name proposes the right name', async () => {
     const { first } = await diagnose({ ...settings(folder()), PURSER_LISTN: '127.0.0.1:1' })
     expect(first).toBe('FAIL  configuration  PURSER_LISTN: is not a setting: did you mean PURSER_LISTEN?')
   })
@@ -80,10 +80,10 @@ describe('the root key', () => {
     expect(group.out).toMatch(/FAIL +root key +others can write to \S+ \(mode 2775\)\n/)
     expect(group.out).not.toContain('the server refuses to start')
 
-    const given = { ...settings(folder()), PURSER_ROOT_KEY: generateRootKey() }
-    const { code, out: said } = await diagnose(given)
+    const env = { ...settings(folder()), PURSER_ROOT_KEY: generateRootKey() }
+    const { code, out: said } = await diagnose(env)
     expect([code, said]).toEqual([0, expect.stringMatching(/note +root key +it is in the environment\n/)])
-    expect(said).not.toContain(given.PURSER_ROOT_KEY)
+    expect(said).not.toContain(env.PURSER_ROOT_KEY)
   })
 })
 
@@ -96,7 +96,7 @@ describe('the data directory', () => {
     ])
   })
 
-  it('that is a file, or can not be made', async () => {
+  it('that is a file, or cannot be created', async () => {
     const file = join(folder(), 'data')
     writeFileSync(file, '')
     expect((await diagnose(settings(file))).first).toBe(`FAIL  data directory  ${file} is not a directory`)
@@ -150,7 +150,7 @@ describe('the listener', () => {
     expect(first).toMatch(/^FAIL  listener  cannot listen on 192\.0\.2\.1:8443 \(E\w+\)$/)
   })
 
-  it('where this Purser answers, ready; and one of another trust domain', async () => {
+  it('where this Purser answers and is ready, and where a server of another trust domain answers', async () => {
     const purser = await startPurser({ store: 'embedded', tls: true })
     onTestFinished(() => purser.stop())
     const where = new URL(purser.url).host
@@ -246,15 +246,15 @@ describe('on the embedded store', () => {
     )
   })
 
-  it('of another user is not opened: files of this one would be left in it', async () => {
-    const opened = await openForLook(
+  it('of another user is not opened, since this user would leave files in it', async () => {
+    const opened = await openForCheck(
       { dataDir, database: { kind: 'embedded', migrate: 'auto', failover: 'unchecked' } },
       4242,
     )
     expect(opened).toMatchObject({ findings: [{ level: 'skipped', do: expect.stringContaining('sudo -u') }] })
   })
 
-  it('before the first start nothing is wrong, and nothing is made', async () => {
+  it('before the first start has no finding, and creates nothing', async () => {
     const fresh = join(folder(), 'data')
     const { code, out } = await diagnose(settings(fresh))
     expect([code, out]).toEqual([0, expect.stringContaining('does not exist yet: the first start creates it')])
@@ -265,6 +265,6 @@ describe('on the embedded store', () => {
   })
 })
 
-it('takes --no-attest with --as-workload alone', async () => {
+it('accepts --no-attest only with --as-workload', async () => {
   expect(await diagnose(settings(folder()), '--no-attest')).toMatchObject({ code: 2, out: '' })
 })

@@ -3,7 +3,7 @@ import { openData, type SecretData } from '../../secrets/value.ts'
 import type { Offline } from '../../start/open-offline.ts'
 import { type RestoredSecret, restoredSecrets } from '../../store/backup.ts'
 import { readVersions } from '../../store/secret-versions.ts'
-import { type Finding, fail, note, ok, skipped, some } from '../doctor/finding.ts'
+import { type Finding, collect, fail, note, ok, skipped, some } from '../doctor/finding.ts'
 
 /** Tries a value at its target; undefined when its rotator cannot. @throws when the target does not answer */
 export type Works = (value: {
@@ -19,7 +19,7 @@ const max = 20
 
 type Seen = { opened: number; lost: string[]; behind: string[]; tried: string[]; dead: string[]; untried: string[] }
 
-export async function lookAtValues(offline: Offline, parts: { since: Date; works?: Works }): Promise<Finding[]> {
+export async function checkValues(offline: Offline, parts: { since: Date; works?: Works }): Promise<Finding[]> {
   const { db } = offline
   const seen: Seen = { opened: 0, lost: [], behind: [], tried: [], dead: [], untried: [] }
   for (let after = ''; ;) {
@@ -66,39 +66,28 @@ async function tryValue(secret: RestoredSecret, data: SecretData, works: Works |
 }
 
 function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Seen): Finding[] {
-  const findings: Finding[] = []
-  if (lost.length > 0) {
-    findings.push(
-      fail('values', `${lost.length} do not decrypt: ${some(lost, max)}`, {
-        why: 'their rows were changed, or their wrapping key is not in this database',
-        do: 'write a new version of each: purser secret put',
-      }),
-    )
-  } else findings.push(ok('values', `${count} live values decrypt with this root key`))
-  if (dead.length > 0) {
-    findings.push(
+  return collect(
+    lost.length > 0
+      ? fail('values', `${lost.length} do not decrypt: ${some(lost, max)}`, {
+          why: 'their rows were changed, or their wrapping key is not in this database',
+          do: 'write a new version of each: purser secret put',
+        })
+      : ok('values', `${count} live values decrypt with this root key`),
+    dead.length > 0 &&
       fail('rotators', `${dead.length} live values no longer work at their target: ${some(dead, max)}`, {
         why: 'they were rotated after the backup: the target has a newer value, which is lost',
         do: 'rotate each again (purser secret rotate), or write the value that the target has',
       }),
-    )
-  }
-  if (tried.length > 0) findings.push(ok('rotators', `${tried.length} live values work at their target`))
-  if (untried.length > 0) {
-    findings.push(
+    tried.length > 0 && ok('rotators', `${tried.length} live values work at their target`),
+    untried.length > 0 &&
       skipped('rotators', `${untried.length} live values were not tried at their target: ${some(untried, max)}`, {
         why: 'their rotator cannot try values, or the target cannot be reached from here; it may have a newer value',
         do: 'try each by hand, or rotate it again: purser secret rotate',
       }),
-    )
-  }
-  if (behind.length > 0) {
-    findings.push(
+    behind.length > 0 &&
       note('versions', `${behind.length} changed less than a day before the backup, or since: ${some(behind, max)}`, {
         why: 'they have probably changed after the backup too, and their next version number will be used twice',
         do: 'ask their writers, whom purser secret history PATH names',
       }),
-    )
-  }
-  return findings
+  )
 }

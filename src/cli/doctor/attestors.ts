@@ -7,12 +7,12 @@ import type { Config } from '../../config.ts'
 import { createOutbound } from '../../outbound/client.ts'
 import type { AttestorRow } from '../../store/rows.ts'
 import { type ClockReading, withClockReadings } from './clock.ts'
-import { type Finding, fail, note, ok, warn } from './finding.ts'
+import { type Finding, collectOr, fail, note, ok, warn } from './finding.ts'
 
 const check = 'attestor'
 const noLog = { info: () => undefined, warn: () => undefined }
 
-export async function lookAtAttestors(
+export async function checkAttestors(
   rows: Iterable<AttestorRow>,
   { fetchAllow, audiences }: Pick<Config, 'fetchAllow' | 'audiences'>,
   now: () => Date,
@@ -29,7 +29,7 @@ export async function lookAtAttestors(
   const readings: ClockReading[] = []
   try {
     const results = await Promise.all(
-      configured.map(async (row): Promise<Finding[]> => {
+      configured.map(async (row) => {
         const parts = {
           outbound: withClockReadings(outbound, (reading) => readings.push({ ...reading, attestor: row.name }), now),
           clock: () => performance.now(),
@@ -37,24 +37,22 @@ export async function lookAtAttestors(
           log: noLog,
         }
         const checks = await createAttestor(row, parts).check(now())
-        return [...checks.flatMap((check) => judge(row, check)), ...aboutAudience(row, audiences)]
+        const works = ok(check, `${row.name}: works`)
+        return collectOr(works, ...checks.map((result) => judge(row, result)), judgeAudience(row, audiences))
       }),
     )
-    const findings = results.map((list, n) => (list.length > 0 ? list : [ok(check, `${configured[n]?.name}: works`)]))
-    return { findings: findings.flat(), readings }
+    return { findings: results.flat(), readings }
   } finally {
     outbound.close()
   }
 }
 
-function judge(row: AttestorRow, { ok: good, what, detail = 'no' }: Checked): Finding[] {
-  if (good) return []
-  return [
-    fail(check, `${row.name}: ${what}: ${detail}`, {
-      why: 'its workloads cannot attest once the keys that a running server has cached are too old (PURSER_KEEP_ISSUER_KEYS_SECONDS)',
-      do: `${remedyFor(row, detail)}; then: purser attestor check ${row.name}`,
-    }),
-  ]
+function judge(row: AttestorRow, { ok, what, detail = 'no' }: Checked): Finding | undefined {
+  if (ok) return undefined
+  return fail(check, `${row.name}: ${what}: ${detail}`, {
+    why: 'its workloads cannot attest once the keys that a running server has cached are too old (PURSER_KEEP_ISSUER_KEYS_SECONDS)',
+    do: `${remedyFor(row, detail)}; then: purser attestor check ${row.name}`,
+  })
 }
 
 function remedyFor({ name, issuer = '', kind }: AttestorRow, detail: string): string {
@@ -77,12 +75,10 @@ function remedyFor({ name, issuer = '', kind }: AttestorRow, detail: string): st
 }
 
 /** Clients request tokens for the audiences that the server announces. */
-function aboutAudience({ name, audience }: AttestorRow, audiences: readonly string[]): Finding[] {
-  if (audience === undefined || audiences.includes(audience)) return []
-  return [
-    warn(check, `${name}: accepts proofs for ${audience}, which PURSER_AUDIENCES lacks`, {
-      why: 'clients send a proof only if the server announces its audience',
-      do: `add ${audience} to PURSER_AUDIENCES`,
-    }),
-  ]
+function judgeAudience({ name, audience }: AttestorRow, audiences: readonly string[]): Finding | undefined {
+  if (audience === undefined || audiences.includes(audience)) return undefined
+  return warn(check, `${name}: accepts proofs for ${audience}, which PURSER_AUDIENCES lacks`, {
+    why: 'clients send a proof only if the server announces its audience',
+    do: `add ${audience} to PURSER_AUDIENCES`,
+  })
 }

@@ -1,15 +1,14 @@
 /** Checks the settings and reports every fault at once. All other checks need the settings. */
 import { type Config, ConfigError, readConfig } from '../../config.ts'
 import type { Io } from '../io.ts'
-import { type Finding, fail, note, ok, skipped, warn } from './finding.ts'
+import { type Finding, collectOr, fail, note, ok, skipped, warn } from './finding.ts'
 
 const check = 'configuration'
 
-export function lookAtConfiguration(io: Pick<Io, 'env' | 'readFile'>): { config?: Config; findings: Finding[] } {
+export function checkConfiguration(io: Pick<Io, 'env' | 'readFile'>): { config?: Config; findings: Finding[] } {
   try {
     const config = readConfig({ env: io.env, readFile: io.readFile })
-    const warnings = config.warnings.map(warningFinding)
-    return { config, findings: warnings.length > 0 ? warnings : [ok(check, 'valid')] }
+    return { config, findings: collectOr(ok(check, 'valid'), config.warnings.map(warningFinding)) }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const advice = {

@@ -3,29 +3,30 @@ import { randomUUID } from 'node:crypto'
 import { type Stats, existsSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Config } from '../../config.ts'
-import { type Finding, codeOf, fail, modeOf, note, ok, warn } from './finding.ts'
+import { codeOf } from '../io.ts'
+import { type Finding, collectOr, fail, modeOf, note, ok, warn } from './finding.ts'
 import { ownUid } from './root-key.ts'
 
 const check = 'data directory'
 
-export function lookAtDataDirectory({ dataDir }: Pick<Config, 'dataDir'>): Finding[] {
+export function checkDataDirectory({ dataDir }: Pick<Config, 'dataDir'>): Finding[] {
   let stats: Stats
   try {
     stats = statSync(dataDir)
   } catch (error) {
-    return codeOf(error) === 'ENOENT' ? missing(dataDir) : [unusable(`cannot read ${dataDir}`, error)]
+    return codeOf(error) === 'ENOENT' ? [missing(dataDir)] : [unusable(`cannot read ${dataDir}`, error)]
   }
   if (!stats.isDirectory()) return [unusable(`${dataDir} is not a directory`)]
   const fault = writeFault(dataDir)
   if (fault) return [fault]
   const { bavail, bsize, blocks } = statfsSync(dataDir)
-  const findings = [
-    ...aboutOwner(dataDir, stats),
-    ...aboutMode(dataDir, stats),
-    ...aboutFiles(dataDir),
-    ...judgeFreeSpace(bavail * bsize, blocks * bsize),
-  ]
-  return findings.length > 0 ? findings : [ok(check, `${dataDir}, ${sizeOf(bavail * bsize)} free`)]
+  return collectOr(
+    ok(check, `${dataDir}, ${sizeOf(bavail * bsize)} free`),
+    judgeOwner(dataDir, stats),
+    judgeMode(dataDir, stats),
+    judgeFiles(dataDir),
+    judgeFreeSpace(bavail * bsize, blocks * bsize),
+  )
 }
 
 const why =
@@ -38,15 +39,12 @@ function unusable(what: string, error?: unknown): Finding {
 }
 
 /** A missing directory is fine if the server can create it. */
-function missing(dataDir: string): Finding[] {
+function missing(dataDir: string): Finding {
   let above = dirname(resolve(dataDir))
   while (!existsSync(above) && above !== dirname(above)) above = dirname(above)
-  const fault = writeFault(above)
-  return [
-    fault
-      ? unusable(`${dataDir} is missing and cannot be created in ${above}`)
-      : note(check, `${dataDir} does not exist yet: the first start creates it`),
-  ]
+  return writeFault(above)
+    ? unusable(`${dataDir} is missing and cannot be created in ${above}`)
+    : note(check, `${dataDir} does not exist yet: the first start creates it`)
 }
 
 /** Writes a probe file: the mode does not show a read-only mount or a full disk. */
@@ -62,25 +60,23 @@ function writeFault(folder: string): Finding | undefined {
   }
 }
 
-function aboutOwner(dataDir: string, { uid }: Stats): Finding[] {
+function judgeOwner(dataDir: string, { uid }: Stats): Finding | undefined {
   const own = ownUid()
-  if (own === undefined || own === uid) return []
-  return [
-    note(check, `${dataDir} belongs to user ${uid}, and this is user ${own}`, {
-      why: "the permissions of this user say nothing about the server's",
-      do: `sudo -u '#${uid}' purser doctor`,
-    }),
-  ]
+  if (own === undefined || own === uid) return undefined
+  return note(check, `${dataDir} belongs to user ${uid}, and this is user ${own}`, {
+    why: "the permissions of this user say nothing about the server's",
+    do: `sudo -u '#${uid}' purser doctor`,
+  })
 }
 
-function aboutMode(dataDir: string, { mode }: Stats): Finding[] {
+function judgeMode(dataDir: string, { mode }: Stats): Finding | undefined {
   const remedy = `chmod 700 ${dataDir}`
   if ((mode & 0o022) !== 0) {
     const danger = 'others can replace files: the head that shows a rollback, or the roots that clients trust'
-    return [fail(check, `${dataDir} has mode ${modeOf(mode)}: others can write to it`, { why: danger, do: remedy })]
+    return fail(check, `${dataDir} has mode ${modeOf(mode)}: others can write to it`, { why: danger, do: remedy })
   }
-  if ((mode & 0o055) === 0) return []
-  return [warn(check, `${dataDir} has mode ${modeOf(mode)}: others can read it`, { do: remedy })]
+  if ((mode & 0o055) === 0) return undefined
+  return warn(check, `${dataDir} has mode ${modeOf(mode)}: others can read it`, { do: remedy })
 }
 
 /** Files that must stay private. `ca.pem` is public. */
@@ -90,7 +86,7 @@ const privateFiles = [
   { name: 'log-head', why: 'a changed head stops the server, or hides a rollback' },
 ]
 
-function aboutFiles(dataDir: string): Finding[] {
+function judgeFiles(dataDir: string): Finding[] {
   return privateFiles.flatMap(({ name, why: reason }): Finding[] => {
     const path = join(dataDir, name)
     const stats = statSync(path, { throwIfNoEntry: false })

@@ -27,6 +27,17 @@ export function requireAttention(count: number): void {
 
 export const isWorking = (findings: readonly Finding[]): boolean => findings.every(({ level }) => level !== 'fail')
 
+/** False and undefined: there is nothing to report. */
+type Part = Finding | readonly Finding[] | false | undefined
+
+export const collect = (...parts: readonly Part[]): Finding[] => parts.flatMap((part) => part || [])
+
+/** @param otherwise the finding if there is no other */
+export function collectOr(otherwise: Finding, ...parts: readonly Part[]): Finding[] {
+  const findings = collect(...parts)
+  return findings.length > 0 ? findings : [otherwise]
+}
+
 /** `a, b, c and 4 more`. */
 export function some(names: readonly string[], max = 3): string {
   const more = names.length - max
@@ -35,6 +46,3 @@ export function some(names: readonly string[], max = 3): string {
 
 /** `0600`. */
 export const modeOf = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0')
-
-export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined

@@ -9,7 +9,7 @@ import { type Finding, fail, ok } from './finding.ts'
 
 const check = 'root key'
 
-export async function lookAtKeyring(
+export async function checkKeyring(
   db: Database,
   head: Head,
   rootKey: RootKey,

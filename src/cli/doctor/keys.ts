@@ -8,7 +8,7 @@ import type { Knex } from '../../store/database.ts'
 import { readKeys } from '../../store/keys.ts'
 import type { Head } from '../../store/log.ts'
 import type { KeyKind, KeyRow } from '../../store/rows.ts'
-import { type Finding, fail, note, ok, warn } from './finding.ts'
+import { type Finding, collect, collectOr, fail, note, ok, warn } from './finding.ts'
 
 const check = 'keys'
 const issuing = ['issuing-ca', 'jwt-es256', 'jwt-rs256'] as const
@@ -16,24 +16,27 @@ const all = ['root-ca', ...issuing, 'mac'] as const
 
 type Parts = { config: Config; head: Head; keyring: Keyring | undefined; now: Date; serving: boolean }
 
-export async function lookAtKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
+export async function checkKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
   const rows = await readKeys(knex)
-  const findings = [...judgeKeys(rows, parts), ...(parts.keyring ? decryptEach(rows, parts.keyring, parts.now) : [])]
   const kinds = all.map((kind) => `${kind} until ${day(signing(rows, kind, parts.now)?.retireAt)}`)
-  return findings.length > 0 ? findings : [ok(check, kinds.filter((kind) => !kind.endsWith('-')).join(', '))]
+  return collectOr(
+    ok(check, kinds.filter((kind) => !kind.endsWith('-')).join(', ')),
+    judgeKeys(rows, parts),
+    parts.keyring && decryptEach(rows, parts.keyring, parts.now),
+  )
 }
 
 function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Finding[] {
   const { config, head, now, serving } = parts
   const plan = planRotation(rows, config.keys, now)
   const absent = all.filter((kind) => signing(rows, kind, now) === undefined)
-  return [
-    ...absent.map((kind) => noSigner(kind, rows)),
-    ...aboutLogKey(rows, head.epoch),
-    ...issuing.flatMap((kind) => (absent.includes(kind) ? [] : overdue(kind, rows, plan, parts))),
-    ...plan.warnings.filter((warning) => warning.at > now).map((warning) => endsSoon(warning, now)),
-    ...(serving ? [] : upcoming(plan, now)),
-  ]
+  return collect(
+    absent.map((kind) => noSigner(kind, rows)),
+    judgeLogKey(rows, head.epoch),
+    ...issuing.filter((kind) => !absent.includes(kind)).map((kind) => overdue(kind, rows, plan, parts)),
+    plan.warnings.filter((warning) => warning.at > now).map((warning) => endsSoon(warning, now)),
+    !serving && upcoming(plan, now),
+  )
 }
 
 const signing = (rows: readonly KeyRow[], kind: KeyKind, now: Date): KeyRow | undefined =>
@@ -59,10 +62,10 @@ function noSigner(kind: KeyKind, rows: readonly KeyRow[]): Finding {
   return fail(check, `no ${kind} signs${end}`, { why, do: 'start a server: it creates the next one within a second' })
 }
 
-function aboutLogKey(rows: readonly KeyRow[], epoch: number): Finding[] {
-  if (rows.some((row) => row.kind === 'log' && row.epoch === epoch && row.toSize === undefined)) return []
+function judgeLogKey(rows: readonly KeyRow[], epoch: number): Finding | undefined {
+  if (rows.some((row) => row.kind === 'log' && row.epoch === epoch && row.toSize === undefined)) return undefined
   const why = 'no head can be signed, so nothing is issued'
-  return [fail(check, `no log key signs in epoch ${epoch}`, { why, do: 'restore the newest backup of the database' })]
+  return fail(check, `no log key signs in epoch ${epoch}`, { why, do: 'restore the newest backup of the database' })
 }
 
 /** How long a server may be late with the next key before it counts as overdue. */
@@ -73,12 +76,12 @@ function overdue(
   rows: readonly KeyRow[],
   plan: Plan,
   { config, now, serving }: Omit<Parts, 'keyring'>,
-): Finding[] {
-  if (kind === 'issuing-ca' && underUpstream(rows)) return []
+): Finding | undefined {
+  if (kind === 'issuing-ca' && underUpstream(rows)) return undefined
   const row = signing(rows, kind, now)
-  if (!row || !plan.actions.some((action) => action.do === 'make' && action.kind === kind)) return []
+  if (!row || !plan.actions.some((action) => action.do === 'make' && action.kind === kind)) return undefined
   const due = after(row.retireAt, -config.keys.publish)
-  if (now < after(due, graceSeconds)) return []
+  if (now < after(due, graceSeconds)) return undefined
   const passed = row.retireAt <= now
   const what = passed
     ? `rotation of ${kind} is overdue since ${day(row.retireAt)}`
@@ -88,13 +91,14 @@ function overdue(
       (kind === 'issuing-ca' ? 'ca' : 'jwt')
     : 'start a server: it creates the next one within a second'
   const why = `issuing with it ends ${day(row.goneAt)}`
-  return [passed ? fail(check, what, { why, do: remedy }) : warn(check, what, { why, do: remedy })]
+  return (passed ? fail : warn)(check, what, { why, do: remedy })
 }
 
 /** Keys that are due soon, and that only a running server creates. */
-function upcoming({ actions }: Plan, now: Date): Finding[] {
+function upcoming({ actions }: Plan, now: Date): Finding | undefined {
   const kinds = actions.flatMap((action) => (action.do === 'make' && action.activeAt > now ? [action.kind] : []))
-  return kinds.length === 0 ? [] : [note(check, `the next ${kinds.join(', ')} will be created when a server starts`)]
+  if (kinds.length === 0) return undefined
+  return note(check, `the next ${kinds.join(', ')} will be created when a server starts`)
 }
 
 function endsSoon({ what, at }: Warning, now: Date): Finding {

@@ -2,33 +2,31 @@
 import { createServer } from 'node:net'
 import type { Config } from '../../config.ts'
 import { type Answering, identifyServer } from './answering.ts'
-import { type Finding, codeOf, fail, ok } from './finding.ts'
+import { codeOf } from '../io.ts'
+import { type Finding, fail, ok } from './finding.ts'
 
 const check = 'listener'
 
 type Address = Config['listen']
 
 /** `serving`: a Purser server of this trust domain runs here. */
-export async function lookAtListeners(config: Config): Promise<{ serving: boolean; findings: Finding[] }> {
+export async function checkListeners(config: Config): Promise<{ serving: boolean; findings: Finding[] }> {
   const { listen, adminListen, metricsListen, crlListen, tls, trustDomain } = config
-  const first = await lookAtListener('PURSER_LISTEN', listen, tls.kind !== 'off', trustDomain)
-  const findings = [...first.findings]
-  if (adminListen) {
-    findings.push(
-      ...(await lookAtListener('PURSER_ADMIN_LISTEN', adminListen, tls.kind !== 'off', trustDomain)).findings,
-    )
+  const secure = tls.kind !== 'off'
+  const { serving, findings } = await checkListener('PURSER_LISTEN', listen, secure, trustDomain)
+  const others: [string, Address | undefined, boolean][] = [
+    ['PURSER_ADMIN_LISTEN', adminListen, secure],
+    // These do not tell their trust domain: they belong to this server if the main listener does.
+    ['PURSER_METRICS_LISTEN', serving ? undefined : metricsListen, false],
+    ['PURSER_CRL_LISTEN', serving ? undefined : crlListen, false],
+  ]
+  for (const [setting, address, isSecure] of others) {
+    if (address) findings.push(...(await checkListener(setting, address, isSecure, trustDomain)).findings)
   }
-  // These listeners do not tell their trust domain: they belong to this server if the main listener does.
-  if (metricsListen && !first.serving) {
-    findings.push(...(await lookAtListener('PURSER_METRICS_LISTEN', metricsListen, false, trustDomain)).findings)
-  }
-  if (crlListen && !first.serving) {
-    findings.push(...(await lookAtListener('PURSER_CRL_LISTEN', crlListen, false, trustDomain)).findings)
-  }
-  return { serving: first.serving, findings }
+  return { serving, findings }
 }
 
-async function lookAtListener(
+async function checkListener(
   setting: string,
   address: Address,
   secure: boolean,
@@ -40,7 +38,10 @@ async function lookAtListener(
   if (code === undefined) return { serving: false, findings: [ok(check, `${where} is free: no server runs here`)] }
   if (code === 'EADDRINUSE') {
     const answer = await identifyServer(address, secure)
-    return { serving: answer?.trustDomain === trustDomain, findings: aboutAnswer(setting, where, answer, trustDomain) }
+    return {
+      serving: answer?.trustDomain === trustDomain,
+      findings: [judgeAnswer(setting, where, answer, trustDomain)],
+    }
   }
   const remedy =
     code === 'EACCES'
@@ -60,23 +61,21 @@ function bindFault({ host, port }: Address): Promise<string | undefined> {
   })
 }
 
-function aboutAnswer(setting: string, where: string, answer: Answering | undefined, trustDomain: string): Finding[] {
+function judgeAnswer(setting: string, where: string, answer: Answering | undefined, trustDomain: string): Finding {
   if (!answer) {
     const remedy = `find it: ss -ltnp 'sport = :${where.slice(where.lastIndexOf(':') + 1)}'; stop it, or set another port in ${setting}`
-    return [fail(check, `${where} is in use by another program`, { why, do: remedy })]
+    return fail(check, `${where} is in use by another program`, { why, do: remedy })
   }
   if (answer.trustDomain !== trustDomain) {
     const what = `${where} is in use by the Purser of ${answer.trustDomain}, not of ${trustDomain}`
-    return [fail(check, what, { why, do: `stop it, or set another port in ${setting}` })]
+    return fail(check, what, { why, do: `stop it, or set another port in ${setting}` })
   }
   const { version, failing } = answer
-  if (failing.length === 0) return [ok(check, `Purser ${version} answers on ${where}, and is ready`)]
-  return [
-    fail(check, `the Purser on ${where} is not ready: ${failing.join(', ')}`, {
-      why: 'it issues nothing, and load balancers send no requests there',
-      do: remedies[failing[0] ?? ''] ?? "read the server's log",
-    }),
-  ]
+  if (failing.length === 0) return ok(check, `Purser ${version} answers on ${where}, and is ready`)
+  return fail(check, `the Purser on ${where} is not ready: ${failing.join(', ')}`, {
+    why: 'it issues nothing, and load balancers send no requests there',
+    do: remedies[failing[0] ?? ''] ?? "read the server's log",
+  })
 }
 
 /** By the names of the checks in /readyz (src/http/operations.ts). */

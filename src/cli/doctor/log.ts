@@ -1,6 +1,6 @@
 /** Compares the log in the database with the newest heads outside of it. */
 import { parseCheckpoint, parseNote } from '@purser/sdk/verify'
-import { type HeadPlace, headFile, headObject } from '../../audit/head-places.ts'
+import type { HeadPlace } from '../../audit/head-places.ts'
 import { doubts } from '../../audit/doubt.ts'
 import { type FailoverMode, judgeServer } from '../../audit/database-server.ts'
 import { contradiction } from '../../audit/head-evidence.ts'
@@ -14,7 +14,9 @@ import type { Knex } from '../../store/database.ts'
 import { readKeys } from '../../store/keys.ts'
 import { type Head, readHead } from '../../store/log.ts'
 import { readServer } from '../../store/database-server.ts'
-import { type Finding, codeOf, fail, note, ok } from './finding.ts'
+import { codeOf } from '../io.ts'
+import { headPlaces } from '../new-epoch.ts'
+import { type Finding, collect, fail, note, ok } from './finding.ts'
 
 const check = 'log'
 const stopped = 'nothing is issued until it is certain that no entry was lost'
@@ -22,23 +24,21 @@ const stopped = 'nothing is issued until it is certain that no entry was lost'
 type Parts = { config: Config; head: Head }
 
 /** The outside heads are read first, since a running server advances both. */
-export async function lookAtLog(knex: Knex, { config, head: opened }: Parts): Promise<Finding[]> {
+export async function checkLog(knex: Knex, { config, head: opened }: Parts): Promise<Finding[]> {
   const outbound = createOutbound({ allow: config.fetchAllow })
-  const { headUrl } = config.log
-  const places = [headFile(config.dataDir), ...(headUrl === undefined ? [] : [headObject(headUrl, outbound)])]
   try {
-    const copies = await Promise.all(places.map(readPlace))
+    const copies = await Promise.all(headPlaces(config, outbound).map(readPlace))
     const head = (await readHead(knex)) ?? opened
     const tree = await treeOf(knex, head)
     if (!tree) return [gap(head)]
     const vkeys = await vkeysOf(knex, head)
     const compared = await Promise.all(copies.map((copy) => judge(copy, tree, head, vkeys)))
-    return [
-      ...aboutIssuing(head),
-      ...(await aboutServer(knex, head, config)),
-      ...compared.flat(),
-      ...(headUrl === undefined ? [onlyInside(config)] : []),
-    ]
+    return collect(
+      judgeIssuing(head),
+      await judgeFailover(knex, head, config),
+      compared,
+      config.log.headUrl === undefined && onlyInside(config),
+    )
   } finally {
     outbound.close()
   }
@@ -75,46 +75,38 @@ async function vkeysOf(knex: Knex, { trustDomain }: Head): Promise<string[]> {
   return rows.map((row) => logVkey(row, originOf(trustDomain, row.epoch ?? 0)))
 }
 
-async function judge(copy: Copy, tree: Tree, head: Head, vkeys: string[]): Promise<Finding[]> {
+async function judge(copy: Copy, tree: Tree, head: Head, vkeys: string[]): Promise<Finding> {
   const { where } = copy
   if ('fault' in copy) {
-    const remedy = `make it readable and writable: the server reads it at its start and writes it every second`
-    return [
-      fail(check, `cannot read the head in ${where} (${copy.fault}), which may be newer`, {
-        why: stopped,
-        do: remedy,
-      }),
-    ]
+    return fail(check, `cannot read the head in ${where} (${copy.fault}), which may be newer`, {
+      why: stopped,
+      do: 'make it readable and writable: the server reads it at its start and writes it every second',
+    })
   }
-  if (copy.note === '') return [note(check, `no head is in ${where} yet`)]
+  if (copy.note === '') return note(check, `no head is in ${where} yet`)
   const { trustDomain, epoch } = head
   const what = await contradiction(tree, { trustDomain, epoch, vkeys }, copy)
   if (what !== undefined) {
     const remedy =
       'restore the newest database; if this is the newest, stop every replica, then: purser log new-epoch --reason "…"'
-    return [fail(check, what, { why: stopped, do: remedy })]
+    return fail(check, what, { why: stopped, do: remedy })
   }
   const { size } = parseCheckpoint(parseNote(copy.note).text)
-  return [ok(check, `agrees with ${where}: ${size} of ${head.size} entries of epoch ${epoch}`)]
+  return ok(check, `agrees with ${where}: ${size} of ${head.size} entries of epoch ${epoch}`)
 }
 
-function aboutIssuing({ issuing, epoch, closed }: Head): Finding[] {
-  if (issuing) return []
+function judgeIssuing({ issuing, epoch, closed }: Head): Finding | undefined {
+  if (issuing) return undefined
   if (closed) {
-    const what = `closed since ${closed.at.toISOString()}: ${closed.reason}`
-    return [
-      fail(check, what, {
-        why: 'a replica noticed that an older database was restored: no replica issues or serves a head',
-        do: doubts.rollback.do,
-      }),
-    ]
+    return fail(check, `closed since ${closed.at.toISOString()}: ${closed.reason}`, {
+      why: 'a replica noticed that an older database was restored: no replica issues or serves a head',
+      do: doubts.rollback.do,
+    })
   }
-  return [
-    fail(check, `issuing is closed since epoch ${epoch} began`, {
-      why: 'after a new epoch an operator reviews workloads, attestors and revocations; until then nothing is issued',
-      do: 'after the review: purser log open --reason "reviewed"',
-    }),
-  ]
+  return fail(check, `issuing is closed since epoch ${epoch} began`, {
+    why: 'after a new epoch an operator reviews workloads, attestors and revocations; until then nothing is issued',
+    do: 'after the review: purser log open --reason "reviewed"',
+  })
 }
 
 /** What the configuration guarantees after a fail-over of Postgres. */
@@ -124,14 +116,14 @@ const guarantees: Record<FailoverMode, string> = {
   unchecked: 'a fail-over goes unnoticed, and so do the commits that it loses',
 }
 
-async function aboutServer(knex: Knex, head: Head, { database }: Config): Promise<Finding[]> {
-  if (database.kind === 'embedded') return []
+async function judgeFailover(knex: Knex, head: Head, { database }: Config): Promise<Finding | undefined> {
+  if (database.kind === 'embedded') return undefined
   const facts = await readServer(knex)
   const doubt = judgeServer(head, facts, database.failover)
   if (doubt)
-    return [fail(check, doubt.detail, { why: 'nothing is issued: entries may be lost', do: doubts[doubt.kind].do })]
+    return fail(check, doubt.detail, { why: 'nothing is issued: entries may be lost', do: doubts[doubt.kind].do })
   const guarantee = `PURSER_DATABASE_FAILOVER=${database.failover}: ${guarantees[database.failover]}`
-  return [database.failover === 'unchecked' ? note(check, guarantee) : ok(check, guarantee)]
+  return (database.failover === 'unchecked' ? note : ok)(check, guarantee)
 }
 
 const onlyInside = ({ database }: Config): Finding =>

@@ -9,7 +9,8 @@ import { hasDatabase, openEmbedded } from '../../store/embedded.ts'
 import { StoreLocked } from '../../store/lock.ts'
 import { openPostgres } from '../../store/postgres.ts'
 import { readClock } from '../../store/postgres-facts.ts'
-import { type Finding, codeOf, fail, note, skipped } from './finding.ts'
+import { codeOf } from '../io.ts'
+import { type Finding, fail, note, skipped } from './finding.ts'
 import { ownUid } from './root-key.ts'
 
 const check = 'database'
@@ -17,7 +18,7 @@ const check = 'database'
 type Opened = { db: Database } | { findings: Finding[] }
 
 /** @param uid the current user; the store of another user is not opened */
-export const openForLook = (
+export const openForCheck = (
   { database, dataDir }: Pick<Config, 'database' | 'dataDir'>,
   uid: number | undefined = ownUid(),
 ): Promise<Opened> => (database.kind === 'embedded' ? openStore(dataDir, uid) : openServer(database.url.reveal()))

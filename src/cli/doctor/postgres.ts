@@ -5,11 +5,11 @@ import { databaseHosts } from '../../names/database-url.ts'
 import type { Knex } from '../../store/database.ts'
 import { openPostgres } from '../../store/postgres.ts'
 import { type PostgresFacts, readBackend, readClock, readPostgresFacts } from '../../store/postgres-facts.ts'
-import { type Finding, fail, note, ok, some, warn } from './finding.ts'
+import { type Finding, collect, fail, note, ok, some, warn } from './finding.ts'
 
 const check = 'database'
 
-export async function lookAtPostgres(knex: Knex, { database }: Config): Promise<Finding[]> {
+export async function checkPostgres(knex: Knex, { database }: Config): Promise<Finding[]> {
   const facts = await readPostgresFacts(knex)
   const url = database.kind === 'postgres' ? database.url.reveal() : ''
   const medianMs = await measureRoundTrips(knex)
@@ -24,30 +24,33 @@ export async function lookAtPostgres(knex: Knex, { database }: Config): Promise<
 }
 
 export function judgeServer(facts: PostgresFacts): Finding[] {
-  const findings: Finding[] = []
-  if (facts.versionNumber < 140_000) {
-    const why = 'the server refuses to start: it needs features of PostgreSQL 14'
-    findings.push(
-      fail(check, `this is PostgreSQL ${facts.version}, but 14 or newer is needed`, { why, do: 'upgrade PostgreSQL' }),
-    )
-  }
-  if (facts.standby) {
-    const remedy = 'point DATABASE_URL at the primary, or list its hosts: postgres://user@host1:5432,host2:5432/purser'
-    findings.push(fail(check, 'this is a standby, which refuses writes', { why: writes, do: remedy }))
-  }
-  if (facts.readOnly) {
-    const remedy = `alter role ${facts.role} reset default_transaction_read_only; also check the settings of the database`
-    findings.push(fail(check, 'default_transaction_read_only is on for this role', { why: writes, do: remedy }))
-  }
-  if (!facts.fsync) {
-    const why = 'a crash could lose entries of credentials that were issued, so the server refuses to start'
-    findings.push(fail(check, 'fsync is off', { why, do: setting('fsync') }))
-  }
-  if (!facts.fullPageWrites) {
-    const why = 'a power loss can leave half-written pages, unless the file system writes whole pages (ZFS)'
-    findings.push(warn(check, 'full_page_writes is off', { why, do: setting('full_page_writes') }))
-  }
-  return findings
+  return collect(
+    facts.versionNumber < 140_000 &&
+      fail(check, `this is PostgreSQL ${facts.version}, but 14 or newer is needed`, {
+        why: 'the server refuses to start: it needs features of PostgreSQL 14',
+        do: 'upgrade PostgreSQL',
+      }),
+    facts.standby &&
+      fail(check, 'this is a standby, which refuses writes', {
+        why: writes,
+        do: 'point DATABASE_URL at the primary, or list its hosts: postgres://user@host1:5432,host2:5432/purser',
+      }),
+    facts.readOnly &&
+      fail(check, 'default_transaction_read_only is on for this role', {
+        why: writes,
+        do: `alter role ${facts.role} reset default_transaction_read_only; also check the settings of the database`,
+      }),
+    !facts.fsync &&
+      fail(check, 'fsync is off', {
+        why: 'a crash could lose entries of credentials that were issued, so the server refuses to start',
+        do: setting('fsync'),
+      }),
+    !facts.fullPageWrites &&
+      warn(check, 'full_page_writes is off', {
+        why: 'a power loss can leave half-written pages, unless the file system writes whole pages (ZFS)',
+        do: setting('full_page_writes'),
+      }),
+  )
 }
 
 const writes = 'no entry can be written, so nothing is issued'

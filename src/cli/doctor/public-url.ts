@@ -2,11 +2,12 @@
 import { lookup } from 'node:dns/promises'
 import type { Config } from '../../config.ts'
 import { isLoopback } from '../../config/values.ts'
-import { type Finding, codeOf, note, ok } from './finding.ts'
+import { codeOf } from '../io.ts'
+import { type Finding, note, ok } from './finding.ts'
 
 const check = 'public URL'
 
-export async function lookAtPublicUrl({ publicUrl, database }: Config): Promise<Finding[]> {
+export async function checkPublicUrl({ publicUrl, database }: Config): Promise<Finding[]> {
   const host = new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')
   if (isLoopback(host)) {
     const level = database.kind === 'postgres' ? note : ok

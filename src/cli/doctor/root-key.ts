@@ -5,38 +5,34 @@ import { basename, dirname, join } from 'node:path'
 import type { Config } from '../../config.ts'
 import { type RootKey, openRootKey } from '../../keys/root-key.ts'
 import { hasDatabase } from '../../store/embedded.ts'
-import { type Finding, codeOf, fail, isWorking, modeOf, note, ok, some, warn } from './finding.ts'
+import { codeOf } from '../io.ts'
+import { type Finding, collect, collectOr, fail, isWorking, modeOf, note, ok, some, warn } from './finding.ts'
 
 const check = 'root key'
 
 type Result = { rootKey?: RootKey; findings: Finding[] }
 
-export function lookAtRootKey({ rootKey: source, dataDir, database }: Config): Result {
+export function checkRootKey({ rootKey: source, dataDir, database }: Config): Result {
   if (source.kind === 'value') {
-    const rootKey = openRootKey({ kind: 'value', value: source.value.reveal() })
-    return {
-      rootKey,
-      findings: [
-        note(check, 'it is in the environment', {
-          why: 'others can read it from the process, and tools that print environments leak it',
-          do: 'store it in a file with mode 0600, and set PURSER_ROOT_KEY_FILE',
-        }),
-      ],
-    }
+    const exposed = note(check, 'it is in the environment', {
+      why: 'others can read it from the process, and tools that print environments leak it',
+      do: 'store it in a file with mode 0600, and set PURSER_ROOT_KEY_FILE',
+    })
+    return { rootKey: openRootKey({ kind: 'value', value: source.value.reveal() }), findings: [exposed] }
   }
   const { path } = source
   const stored = database.kind === 'postgres' || hasDatabase(join(dataDir, 'db'))
   const stats = statOf(path)
   if (stats instanceof Error) return { findings: [missing(path, stats, stored)] }
-  const findings = [...aboutFile(path, stats), ...aboutPlace(path)]
+  const findings = collectOr(ok(check, `${path}, mode ${modeOf(stats.mode)}`), judgeFile(path, stats), judgePlace(path))
   if (!isWorking(findings)) return { findings }
   try {
-    const rootKey = openRootKey({ kind: 'file', path, create: false })
-    return { rootKey, findings: findings.length > 0 ? findings : [ok(check, `${path}, mode ${modeOf(stats.mode)}`)] }
+    return { rootKey: openRootKey({ kind: 'file', path, create: false }), findings }
   } catch (error) {
     const code = codeOf(error)
     const what = code === undefined ? `${path} does not hold 32 bytes in base64` : `cannot read ${path} (${code})`
-    return { findings: [...findings, fail(check, what, { why: lost, do: restore(path) })] }
+    const faults = findings.filter(({ level }) => level !== 'ok')
+    return { findings: [...faults, fail(check, what, { why: lost, do: restore(path) })] }
   }
 }
 
@@ -61,50 +57,43 @@ function missing(path: string, error: Error, stored: boolean): Finding {
   })
 }
 
-function aboutFile(path: string, stats: Stats): Finding[] {
-  if (!stats.isFile()) return [fail(check, `${path} is not a file`, { why: lost, do: restore(path) })]
+function judgeFile(path: string, stats: Stats): Finding | undefined {
+  if (!stats.isFile()) return fail(check, `${path} is not a file`, { why: lost, do: restore(path) })
   if ((stats.mode & 0o077) !== 0) {
-    return [
-      fail(check, `${path} has mode ${modeOf(stats.mode)}: others can read or change it`, {
-        why: 'with it and a copy of the database, others have every private key; the server refuses to start',
-        do: `chmod 600 ${path}`,
-      }),
-    ]
+    return fail(check, `${path} has mode ${modeOf(stats.mode)}: others can read or change it`, {
+      why: 'with it and a copy of the database, others have every private key; the server refuses to start',
+      do: `chmod 600 ${path}`,
+    })
   }
   const uid = ownUid()
-  if (uid === undefined || stats.uid === uid) return []
-  return [
-    warn(check, `${path} belongs to user ${stats.uid}, and this is user ${uid}`, {
-      why: 'the server only reads a root key that its own user or root owns',
-      do: `run doctor as the server's user; if that is this one: chown ${uid} ${path}`,
-    }),
-  ]
+  if (uid === undefined || stats.uid === uid) return undefined
+  return warn(check, `${path} belongs to user ${stats.uid}, and this is user ${uid}`, {
+    why: 'the server only reads a root key that its own user or root owns',
+    do: `run doctor as the server's user; if that is this user: chown ${uid} ${path}`,
+  })
 }
 
 const isBackup = (name: string): boolean =>
   /\.(?:sql|dump|pgdump|backup|bak|basebackup)(?:\.(?:gz|zst|xz|bz2|lz4|age|gpg))?$|^base\.tar/i.test(name)
 
-/** Whoever can write to the folder can replace the key; a backup beside the key gives everything away. */
-function aboutPlace(path: string): Finding[] {
+/** A user who can write to the folder can replace the key. A thief of a backup beside the key can decrypt it. */
+function judgePlace(path: string): Finding[] {
   const folder = dirname(path)
-  const findings: Finding[] = []
   const { mode } = statSync(folder)
-  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
-    const why = `others can replace the file${(mode & 0o002) === 0 ? '' : '; the server refuses to start'}`
-    findings.push(
-      fail(check, `others can write to ${folder} (mode ${modeOf(mode)})`, { why, do: `chmod go-w ${folder}` }),
-    )
-  }
   const backups = namesIn(folder).filter((name) => name !== basename(path) && isBackup(name))
-  if (backups.length > 0) {
-    findings.push(
+  return collect(
+    (mode & 0o022) !== 0 &&
+      (mode & 0o1000) === 0 &&
+      fail(check, `others can write to ${folder} (mode ${modeOf(mode)})`, {
+        why: `others can replace the file${(mode & 0o002) === 0 ? '' : '; the server refuses to start'}`,
+        do: `chmod go-w ${folder}`,
+      }),
+    backups.length > 0 &&
       warn(check, `it is stored beside what look like database backups: ${some(backups)}`, {
         why: 'a stolen backup is useless without the root key, and complete with it',
         do: `move the backups, and keep a copy of ${path} apart from them`,
       }),
-    )
-  }
-  return findings
+  )
 }
 
 function namesIn(folder: string): string[] {

@@ -4,7 +4,7 @@ import type { Database } from '../../store/database.ts'
 import { type Head, readHead } from '../../store/log.ts'
 import { type GuardFault, brokenGuards } from '../../store/log-guards.ts'
 import { SchemaTooNew, newerMigrations, pendingMigrations } from '../../store/migrate.ts'
-import { type Finding, fail, isWorking, note, ok, some } from './finding.ts'
+import { type Finding, collect, collectOr, fail, isWorking, note, ok, some } from './finding.ts'
 
 const check = 'schema'
 
@@ -14,18 +14,18 @@ type Result = {
   findings: Finding[]
 }
 
-export async function lookAtSchema(db: Database, config: Config): Promise<Result> {
-  const findings = await aboutMigrations(db, config)
+export async function checkSchema(db: Database, config: Config): Promise<Result> {
+  const findings = await judgeMigrations(db, config)
   if (!isWorking(findings)) return { findings }
   const head = await readHead(db.knex)
   if (!head)
-    return { findings: [...findings, note(check, 'the database is empty: the first purser serve initializes it')] }
+    return { findings: collect(findings, note(check, 'the database is empty: the first purser serve initializes it')) }
   const guards = await brokenGuards(db.knex)
-  const all = [...findings, ...aboutIdentity(head, config), ...guards.map(toFinding)]
-  return { head, findings: all.length > 0 ? all : [ok(check, 'up to date, and its triggers protect the log')] }
+  const sound = ok(check, 'up to date, and its triggers protect the log')
+  return { head, findings: collectOr(sound, findings, judgeIdentity(head, config), guards.map(toFinding)) }
 }
 
-async function aboutMigrations(db: Database, { database }: Config): Promise<Finding[]> {
+async function judgeMigrations(db: Database, { database }: Config): Promise<Finding[]> {
   const isAutomatic = database.migrate === 'auto'
   try {
     const pending = await pendingMigrations(db)
@@ -45,20 +45,15 @@ async function aboutMigrations(db: Database, { database }: Config): Promise<Find
 }
 
 /** The server compares these at its start. */
-function aboutIdentity(head: Head, { trustDomain, publicUrl }: Config): Finding[] {
-  const findings: Finding[] = []
+function judgeIdentity(head: Head, { trustDomain, publicUrl }: Config): Finding[] {
   const why = 'the server refuses to start: it would issue names of another deployment'
-  if (head.trustDomain !== trustDomain) {
-    const what = `the database belongs to trust domain ${head.trustDomain}, not to ${trustDomain}`
-    findings.push(
-      fail(check, what, { why, do: `set PURSER_TRUST_DOMAIN=${head.trustDomain}, or another DATABASE_URL` }),
-    )
-  }
-  if (head.issuer !== publicUrl) {
-    const what = `the database's issuer is ${head.issuer}, not ${publicUrl}`
-    findings.push(fail(check, what, { why, do: `set PURSER_PUBLIC_URL=${head.issuer}` }))
-  }
-  return findings
+  const foreign = `the database belongs to trust domain ${head.trustDomain}, not to ${trustDomain}`
+  const moved = `the database's issuer is ${head.issuer}, not ${publicUrl}`
+  return collect(
+    head.trustDomain !== trustDomain &&
+      fail(check, foreign, { why, do: `set PURSER_TRUST_DOMAIN=${head.trustDomain}, or another DATABASE_URL` }),
+    head.issuer !== publicUrl && fail(check, moved, { why, do: `set PURSER_PUBLIC_URL=${head.issuer}` }),
+  )
 }
 
 const toFinding = ({ table, trigger, fault }: GuardFault): Finding =>

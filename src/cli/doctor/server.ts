@@ -7,84 +7,84 @@ import type { Head } from '../../store/log.ts'
 import { ownRules } from '../../start/own-rules.ts'
 import { readAttestors, readWorkloads } from '../../store/registrations.ts'
 import type { Io } from '../io.ts'
-import { lookAtAttestors } from './attestors.ts'
-import { lookAtCertificate } from './certificate-files.ts'
+import { checkAttestors } from './attestors.ts'
+import { checkCertificate } from './certificate-files.ts'
 import { judgeClock, readDatabaseClock } from './clock.ts'
-import { lookAtConfiguration } from './configuration.ts'
-import { lookAtDataDirectory } from './data-directory.ts'
+import { checkConfiguration } from './configuration.ts'
+import { checkDataDirectory } from './data-directory.ts'
 import { type Finding, note, skipped } from './finding.ts'
-import { lookAtKeyring } from './keyring.ts'
-import { lookAtKeys } from './keys.ts'
-import { lookAtListeners } from './listener.ts'
-import { lookAtLog } from './log.ts'
-import { type Look, createLook } from './look.ts'
-import { openForLook } from './open-database.ts'
-import { lookAtPostgres } from './postgres.ts'
-import { lookAtPublicUrl } from './public-url.ts'
-import { lookAtRole } from './role.ts'
-import { lookAtRootKey } from './root-key.ts'
-import { lookAtSchema } from './schema.ts'
-import { lookAtEntries } from './workload-entries.ts'
+import { checkKeyring } from './keyring.ts'
+import { checkKeys } from './keys.ts'
+import { checkListeners } from './listener.ts'
+import { checkLog } from './log.ts'
+import { type RunCheck, createRunCheck } from './run-check.ts'
+import { openForCheck } from './open-database.ts'
+import { checkPostgres } from './postgres.ts'
+import { checkPublicUrl } from './public-url.ts'
+import { checkRole } from './role.ts'
+import { checkRootKey } from './root-key.ts'
+import { checkSchema } from './schema.ts'
+import { checkEntries } from './workload-entries.ts'
 
 type Parts = { io: Io; now: () => Date }
 
 export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
-  const { config, findings } = lookAtConfiguration(io)
+  const { config, findings } = checkConfiguration(io)
   if (!config) return findings
-  const look = createLook(io)
-  const seen: { rootKey?: RootKey; serving: boolean; db?: Database } = { serving: false }
+  const run = createRunCheck(io)
+  const results: { rootKey?: RootKey; serving: boolean; db?: Database } = { serving: false }
   findings.push(
-    ...(await look('data directory', () => lookAtDataDirectory(config))),
-    ...(await look('root key', () => {
-      const result = lookAtRootKey(config)
-      if (result.rootKey) seen.rootKey = result.rootKey
+    ...(await run('data directory', () => checkDataDirectory(config))),
+    ...(await run('root key', () => {
+      const result = checkRootKey(config)
+      if (result.rootKey) results.rootKey = result.rootKey
       return result.findings
     })),
-    ...(await look('certificate', () => lookAtCertificate(config, now()))),
-    ...(await look('listener', async () => {
-      const result = await lookAtListeners(config)
-      seen.serving = result.serving
+    ...(await run('certificate', () => checkCertificate(config, now()))),
+    ...(await run('listener', async () => {
+      const result = await checkListeners(config)
+      results.serving = result.serving
       return result.findings
     })),
-    ...(await look('public URL', () => lookAtPublicUrl(config))),
+    ...(await run('public URL', () => checkPublicUrl(config))),
   )
-  const opened = await look('database', async () => {
-    const result = await openForLook(config)
-    if ('db' in result) seen.db = result.db
+  const opened = await run('database', async () => {
+    const result = await openForCheck(config)
+    if ('db' in result) results.db = result.db
     return 'findings' in result ? result.findings : []
   })
-  const { db } = seen
-  if (!db) return [...findings, ...opened, ...unseen(opened)]
+  const { db } = results
+  if (!db) return [...findings, ...opened, ...skippedChecks(opened)]
   try {
-    return [...findings, ...(await insideOf(db, { ...seen, config, now, look }))]
+    return [...findings, ...(await checkDatabase(db, { ...results, config, now, run }))]
   } finally {
     await db.close()
   }
 }
 
 /** The checks that need the database, unless its own finding says so. */
-function unseen([why]: readonly Finding[]): Finding[] {
+function skippedChecks([why]: readonly Finding[]): Finding[] {
   if (why?.level !== 'fail') return []
   return [skipped('other checks', 'schema, keys, attestors, workload entries, clock and log need the database')]
 }
 
-type Inside = { config: Config; rootKey?: RootKey; serving: boolean; now: () => Date; look: Look }
+type DatabaseParts = { config: Config; rootKey?: RootKey; serving: boolean; now: () => Date; run: RunCheck }
 
-async function insideOf(db: Database, { config, rootKey, serving, now, look }: Inside): Promise<Finding[]> {
+async function checkDatabase(db: Database, { config, rootKey, serving, now, run }: DatabaseParts): Promise<Finding[]> {
   const { knex } = db
-  const seen: { head?: Head; keyring?: Keyring } = {}
+  const results: { head?: Head; keyring?: Keyring } = {}
   const findings = [
-    ...(await look('database', () => (db.kind === 'postgres' ? lookAtPostgres(knex, config) : [embedded]))),
-    ...(await look('schema', async () => {
-      const result = await lookAtSchema(db, config)
-      if (result.head) seen.head = result.head
+    ...(await run('database', () => (db.kind === 'postgres' ? checkPostgres(knex, config) : [embedded]))),
+    ...(await run('schema', async () => {
+      const result = await checkSchema(db, config)
+      if (result.head) results.head = result.head
       return result.findings
     })),
-    ...(db.kind === 'postgres' ? await look('role', () => lookAtRole(knex)) : []),
+    ...(db.kind === 'postgres' ? await run('role', () => checkRole(knex)) : []),
   ]
-  const { head } = seen
+  const { head } = results
   if (!head) {
-    const clock = await look('clock', async () => judgeClock([await readDatabaseClock(knex, now)]))
+    const clock = await run('clock', async () => judgeClock([await readDatabaseClock(knex, now)]))
     return [
       ...findings,
       ...clock,
@@ -93,21 +93,21 @@ async function insideOf(db: Database, { config, rootKey, serving, now, look }: I
   }
   return [
     ...findings,
-    ...(await look('root key', async () => {
+    ...(await run('root key', async () => {
       if (!rootKey) return []
-      const result = await lookAtKeyring(db, head, rootKey)
-      if (result.keyring) seen.keyring = result.keyring
+      const result = await checkKeyring(db, head, rootKey)
+      if (result.keyring) results.keyring = result.keyring
       return result.findings
     })),
-    ...(await look('keys', () => lookAtKeys(knex, { config, head, keyring: seen.keyring, now: now(), serving }))),
-    ...(await look('attestor', async () => {
-      const { findings: attestors, readings } = await lookAtAttestors(await readAttestors(knex), config, now)
+    ...(await run('keys', () => checkKeys(knex, { config, head, keyring: results.keyring, now: now(), serving }))),
+    ...(await run('attestor', async () => {
+      const { findings: attestors, readings } = await checkAttestors(await readAttestors(knex), config, now)
       return [...judgeClock([await readDatabaseClock(knex, now), ...readings]), ...attestors]
     })),
-    ...(await look('workload entry', async () =>
-      lookAtEntries(await readWorkloads(knex), await readAttestors(knex), ownRules(config)),
+    ...(await run('workload entry', async () =>
+      checkEntries(await readWorkloads(knex), await readAttestors(knex), ownRules(config)),
     )),
-    ...(await look('log', () => lookAtLog(knex, { config, head }))),
+    ...(await run('log', () => checkLog(knex, { config, head }))),
   ]
 }
 

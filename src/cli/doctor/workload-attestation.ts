@@ -9,7 +9,7 @@ import type { Env } from './workload-server.ts'
 
 const check = 'attestation'
 
-export async function lookAtAttestation(env: Env, before: readonly Finding[]): Promise<Finding[]> {
+export async function checkAttestation(env: Env, before: readonly Finding[]): Promise<Finding[]> {
   if (before.some(({ check, what }) => check === 'proof' && what.startsWith('a join token'))) {
     return [skipped(check, 'not tried: it would use up the join token')]
   }
@@ -21,7 +21,7 @@ export async function lookAtAttestation(env: Env, before: readonly Finding[]): P
     purser.close()
     const { spiffeId, workload, session, chosen } = purser
     const who = `${spiffeId}, workload ${workload.name}, session until ${session.expiresAt.toISOString()}`
-    return [ok(check, who), ...aboutProof(chosen, before)]
+    return [ok(check, who), ...judgeProof(chosen, before)]
   } catch (error) {
     if (!(error instanceof PurserError)) throw error
     return [refused(error)]
@@ -29,7 +29,7 @@ export async function lookAtAttestation(env: Env, before: readonly Finding[]): P
 }
 
 /** The proof that the SDK found, unless the proof check has already reported it. */
-function aboutProof(chosen: readonly Choice[], before: readonly Finding[]): Finding[] {
+function judgeProof(chosen: readonly Choice[], before: readonly Finding[]): Finding[] {
   if (before.some(({ check, level }) => check === 'proof' && level === 'ok')) return []
   return chosen.filter(({ about }) => about === 'proof').map((choice) => ok('proof', choice.chosen))
 }

@@ -5,7 +5,7 @@ import type { Env, ServerInfo } from './workload-server.ts'
 
 const check = 'log key'
 
-export function lookAtLogKey(env: Env, info: ServerInfo | undefined): Finding[] {
+export function checkLogKey(env: Env, info: ServerInfo | undefined): Finding {
   const pinned = (env.PURSER_LOG_KEY ?? '').split(/[\s,]+/).filter(Boolean)
   const current = info?.logKeys.filter((vkey) => nameOf(vkey) === originOf(info)) ?? []
   if (pinned.length === 0) {
@@ -13,26 +13,26 @@ export function lookAtLogKey(env: Env, info: ServerInfo | undefined): Finding[] 
       current.length > 0
         ? `compare with an auditor, then: export PURSER_LOG_KEY=${current.join(',')}`
         : 'export PURSER_LOG_KEY=…'
-    return [
-      note(check, 'PURSER_LOG_KEY is not set: the log key is trusted on first use', {
-        why: 'a compromised server could show a forged log',
-        do: remedy,
-      }),
-    ]
+    return note(check, 'PURSER_LOG_KEY is not set: the log key is trusted on first use', {
+      why: 'a compromised server could show a forged log',
+      do: remedy,
+    })
   }
   const broken = pinned.filter((vkey) => nameOf(vkey) === undefined)
   if (broken.length > 0) {
     const remedy = 'get the key: curl $PURSER_ADDR/log/keys'
-    return [fail(check, 'PURSER_LOG_KEY is not a verifier key (name+id+key)', { why: receipts, do: remedy })]
+    return fail(check, 'PURSER_LOG_KEY is not a verifier key (name+id+key)', { why: receipts, do: remedy })
   }
-  if (!info) return [ok(check, 'pinned by PURSER_LOG_KEY')]
-  if (pinned.some((vkey) => current.includes(vkey))) return [ok(check, `PURSER_LOG_KEY pins ${originOf(info)}`)]
-  return [
-    fail(check, `PURSER_LOG_KEY belongs to ${pinned.map(nameOf).join(', ')}, which does not sign ${originOf(info)}`, {
+  if (!info) return ok(check, 'pinned by PURSER_LOG_KEY')
+  if (pinned.some((vkey) => current.includes(vkey))) return ok(check, `PURSER_LOG_KEY pins ${originOf(info)}`)
+  return fail(
+    check,
+    `PURSER_LOG_KEY belongs to ${pinned.map(nameOf).join(', ')}, which does not sign ${originOf(info)}`,
+    {
       why: receipts,
       do: `ask an auditor why (a new epoch, a new key), then: export PURSER_LOG_KEY=${current.join(',')}`,
-    }),
-  ]
+    },
+  )
 }
 
 const receipts = 'receipts do not verify, and the SDK refuses credentials without a valid receipt'

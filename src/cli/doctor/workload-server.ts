@@ -2,10 +2,10 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { PurserError, createConnector } from '@purser/sdk/connection'
-import { CliError } from '../io.ts'
+import { CliError, codeOf } from '../io.ts'
 import { createWire, jsonOf, textOf } from '../wire.ts'
 import { judgeClock, readDateHeader } from './clock.ts'
-import { type Finding, codeOf, fail, note, ok, skipped } from './finding.ts'
+import { type Finding, collect, fail, note, ok, skipped } from './finding.ts'
 import { isMembers } from '../../json/members.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -22,7 +22,7 @@ type Result = { info?: ServerInfo; findings: Finding[] }
 const timeoutMs = 10_000
 const why = 'credentials cannot be fetched or renewed; current ones work until they expire'
 
-export async function lookAtServer(env: Env, now: () => Date): Promise<Result> {
+export async function checkServer(env: Env, now: () => Date): Promise<Result> {
   const addr = env.PURSER_ADDR
   if (!addr) {
     const remedy = 'export PURSER_ADDR=https://purser.example.org:8443'
@@ -99,7 +99,7 @@ async function examine(addr: string, env: Env, now: () => Date): Promise<Result>
       return { findings: [fail('server', `${addr} is not a Purser server`, { why, do: remedy }), ...clock] }
     }
     const ready = await wire.send({ method: 'GET', path: '/readyz', headers: {} })
-    return { info, findings: [...aboutServer(info, jsonOf(await textOf(ready))), ...clock] }
+    return { info, findings: [...judgeServer(info, jsonOf(await textOf(ready))), ...clock] }
   } catch (error) {
     if (!(error instanceof CliError)) throw error
     return { findings: [fail('server', error.message, { why })] }
@@ -122,17 +122,15 @@ function infoOf(value: unknown): ServerInfo | undefined {
 /** The features that the SDK uses; a server without one is older than the client. */
 const usedFeatures = ['x509', 'jwt', 'access-token', 'renewal']
 
-function aboutServer({ version, trustDomain, features }: ServerInfo, readiness: unknown): Finding[] {
+function judgeServer({ version, trustDomain, features }: ServerInfo, readiness: unknown): Finding[] {
   const checks = isMembers(readiness) && Array.isArray(readiness.checks) ? readiness.checks : []
   const failing = checks.flatMap((check) => (isMembers(check) && check.ok === false ? [String(check.name)] : []))
-  const findings: Finding[] = []
-  if (failing.length > 0) {
-    const remedy = "on the server's host, run: purser doctor"
-    findings.push(fail('server', `the server is not ready: ${failing.join(', ')}`, { why, do: remedy }))
-  }
   const lacking = usedFeatures.filter((feature) => !features.includes(feature))
-  if (lacking.length > 0) {
-    findings.push(note('server', `Purser ${version} does not offer ${lacking.join(', ')}`, { do: 'update the server' }))
-  }
-  return [...findings, ok('server', `Purser ${version} of ${trustDomain}, offers ${features.join(', ')}`)]
+  const unready = `the server is not ready: ${failing.join(', ')}`
+  const older = `Purser ${version} does not offer ${lacking.join(', ')}`
+  return collect(
+    failing.length > 0 && fail('server', unready, { why, do: "on the server's host, run: purser doctor" }),
+    lacking.length > 0 && note('server', older, { do: 'update the server' }),
+    ok('server', `Purser ${version} of ${trustDomain}, offers ${features.join(', ')}`),
+  )
 }

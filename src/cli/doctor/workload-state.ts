@@ -1,12 +1,13 @@
 /** Checks PURSER_STATE_DIR, with which a restart continues. Changes nothing. */
 import { constants, accessSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Finding, codeOf, fail, modeOf, note, ok } from './finding.ts'
+import { codeOf } from '../io.ts'
+import { type Finding, collectOr, fail, modeOf, note, ok } from './finding.ts'
 import type { Env } from './workload-server.ts'
 
 const check = 'state'
 
-export function lookAtStateDirectory({ PURSER_STATE_DIR: dir }: Env): Finding[] {
+export function checkStateDirectory({ PURSER_STATE_DIR: dir }: Env): Finding[] {
   if (!dir) {
     return [
       note(check, 'PURSER_STATE_DIR is not set: no state survives a restart', {
@@ -25,22 +26,21 @@ export function lookAtStateDirectory({ PURSER_STATE_DIR: dir }: Env): Finding[] 
     const remedy = `chown it to the workload's user, or set PURSER_STATE_DIR to another directory`
     return [fail(check, `cannot write to ${dir} (${code})`, { why, do: remedy })]
   }
-  const findings = [
-    ...((stats.mode & 0o077) === 0 ? [] : [open(dir, stats.mode, '700')]),
-    ...readdirSync(dir).flatMap((name): Finding[] => {
-      const path = join(dir, name)
-      const file = statSync(path, { throwIfNoEntry: false })
-      return !file?.isFile() || (file.mode & 0o077) === 0 ? [] : [open(path, file.mode, '600')]
-    }),
-  ]
-  return findings.length > 0 ? findings : [ok(check, `${dir}, mode ${modeOf(stats.mode)}`)]
+  const files = readdirSync(dir).map((name) => {
+    const path = join(dir, name)
+    const file = statSync(path, { throwIfNoEntry: false })
+    return file?.isFile() ? judgeMode(path, file.mode, '600') : undefined
+  })
+  return collectOr(ok(check, `${dir}, mode ${modeOf(stats.mode)}`), judgeMode(dir, stats.mode, '700'), ...files)
 }
 
-const open = (path: string, mode: number, should: string): Finding =>
-  fail(check, `${path} has mode ${modeOf(mode)}: others can access it`, {
+function judgeMode(path: string, mode: number, expected: string): Finding | undefined {
+  if ((mode & 0o077) === 0) return undefined
+  return fail(check, `${path} has mode ${modeOf(mode)}: others can access it`, {
     why: 'it holds a private key and the newest log head',
-    do: `chmod ${should} ${path}`,
+    do: `chmod ${expected} ${path}`,
   })
+}
 
 function accessFault(dir: string): string | undefined {
   try {

@@ -1,18 +1,20 @@
 /** Runs a check. An error becomes a finding, and a slow check is announced. */
-import type { Io } from '../io.ts'
-import { remark } from '../output.ts'
 import { describeError } from '../../telemetry/error.ts'
-import { type Finding, codeOf, fail, skipped } from './finding.ts'
+import { type Io, codeOf } from '../io.ts'
+import { remark } from '../output.ts'
+import { type Finding, fail, skipped } from './finding.ts'
 
-export type Look = (check: string, work: () => Finding[] | Promise<Finding[]>) => Promise<Finding[]>
+type Findings = Finding | Finding[]
+
+export type RunCheck = (check: string, work: () => Findings | Promise<Findings>) => Promise<Finding[]>
 
 const patienceMs = 3000
 
-export function createLook(io: Pick<Io, 'stderr'>): Look {
+export function createRunCheck(io: Pick<Io, 'stderr'>): RunCheck {
   return async (check, work) => {
     const timer = setTimeout(() => remark(io, `still checking: ${check} …`), patienceMs)
     try {
-      return await work()
+      return [await work()].flat()
     } catch (error) {
       return [unfinished(check, error)]
     } finally {
