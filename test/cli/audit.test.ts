@@ -42,7 +42,7 @@ afterAll(async () => {
 })
 
 describe('audit search', () => {
-  it('shows rows for people, and says which indexes it looked at', async () => {
+  it('prints a table, and the range of indexes that it searched', async () => {
     const { code, out, err } = await run(['audit', 'search', '--workload', 'web', '--limit', '3'])
     expect(code).toBe(0)
     const [head, ...rows] = out.trimEnd().split('\n')
@@ -119,7 +119,7 @@ describe('audit export and verify', () => {
       (text: string) => text.replace('"epoch":1,"index":3', '"epoch":1,"index":"\u001b[2J"'),
       /wrong:/,
     ],
-  ])('end with 4 and name it: %s', async (_, change, words) => {
+  ])('end with 4 and are named: %s', async (_, change, words) => {
     const changed = file('changed.jsonl', change(readFileSync(exported, 'utf8')))
     const { code, out, err } = await verify(changed, '--key', vkey)
     expect({ code, err }).toEqual({ code: 4, err: 'purser: verification failed\n' })
@@ -128,13 +128,13 @@ describe('audit export and verify', () => {
     expect(out).toMatch(/\nNOT VERIFIED\n$/)
   })
 
-  it('find a cut tail by a kept head, printed by `log head`', async () => {
+  it('detect a missing tail by an earlier head, printed by `log head`', async () => {
     const { out: head } = await run(['log', 'head'])
-    const kept = file('head.note', head)
+    const headFile = file('head.note', head)
     const part = file('part.jsonl')
     await run(['audit', 'export', '--file', part])
-    expect((await verify(part, '--key', vkey, '--checkpoint', kept)).code).toBe(0)
-    const { code, out } = await verify(exported, '--key', vkey, '--checkpoint', kept)
+    expect((await verify(part, '--key', vkey, '--checkpoint', headFile)).code).toBe(0)
+    const { code, out } = await verify(exported, '--key', vkey, '--checkpoint', headFile)
     expect(code).toBe(4)
     expect(out).toMatch(/tail_cut: the checkpoint over \d+ entries is newer than the export: .*Export the log again/)
   })
@@ -201,7 +201,7 @@ describe('audit export and verify', () => {
     expect(wrong.err).toContain('a time such as 2026-11-24T00:00:00Z, or a duration such as 30m')
   })
 
-  it('verify one receipt', async () => {
+  it('verify a receipt', async () => {
     const [receipt] = receipts
     const good = await verify(file('one.json', JSON.stringify(receipt)), '--key', vkey)
     expect(good.code).toBe(0)
@@ -216,10 +216,10 @@ describe('audit export and verify', () => {
     expect((await verify(file('none.json', 'nothing'), '--key', vkey)).code).toBe(4)
   })
 
-  it('compare one receipt with a kept head, where it holds what that takes', async () => {
+  it('compare a receipt with an earlier head, if it has the consistency proof', async () => {
     const first = parseProof(receipts[0]?.proof).checkpoint
-    const kept = file('first.note', first)
-    const alone = await verify(file('two.json', JSON.stringify(receipts[29])), '--key', vkey, '--checkpoint', kept)
+    const headFile = file('first.note', first)
+    const alone = await verify(file('two.json', JSON.stringify(receipts[29])), '--key', vkey, '--checkpoint', headFile)
     expect([alone.code, alone.out]).toEqual([0, expect.stringContaining('the receipt has no consistency proof for it')])
     const { size } = openCheckpoint(first, [vkey])
     const token = await issuer.token()
@@ -227,7 +227,7 @@ describe('audit export and verify', () => {
       proof: { kind: 'jwt', token },
       receipt: { sinceSize: size },
     })
-    const grown = await verify(file('grown.json', JSON.stringify(body)), '--key', vkey, '--checkpoint', kept)
+    const grown = await verify(file('grown.json', JSON.stringify(body)), '--key', vkey, '--checkpoint', headFile)
     expect([grown.code, grown.out]).toEqual([0, expect.stringContaining('the log only grew since the checkpoint')])
     const edited = file('edited.note', first.replace(`\n${size}\n`, `\n${size + 1}\n`))
     expect((await verify(join(folder, 'grown.json'), '--key', vkey, '--checkpoint', edited)).code).toBe(4)

@@ -80,7 +80,7 @@ test('writes NAME.json for the owner alone, with a role that works, and no passw
   }
 })
 
-test('with --watch the file is renewed, and then another role is in it, while the one before lives on', async () => {
+test('--watch renews the file, then replaces the role in it, while the earlier role stays valid', async () => {
   const { ran, err, role, signal } = await credentials('--watch', '--database', 'orders')
   const patience = { timeout: 30_000, interval: 50 }
   await vi.waitFor(() => expect(role('orders').username).toMatch(/^purser_/), patience)

@@ -117,7 +117,7 @@ describe('the command', () => {
     expect((await ran).out).not.toContain('out\n')
   }, 90_000)
 
-  test('that is no command, and one that kills itself, are warned of', async () => {
+  test('a missing command and one that ends by a signal cause a warning', async () => {
     const { says } = await watching(['--on-renew', 'exec /nonexistent/tool'])
     await says('ended with exit code 127')
     const other = await watching(['--on-renew', 'kill -9 $$'])
@@ -162,7 +162,7 @@ describe('the command', () => {
   }, 60_000)
 })
 
-test('renewals before and after a server that was away past the end: each set is of one generation', async () => {
+test('renewals before and after an outage past the expiry: each set of files belongs together', async () => {
   const command =
     'mkdir -p $LOG; cp $PURSER_OUT/tls.pem $LOG/$PURSER_SERIAL_NUMBER; cat $PURSER_OUT/tls.key $PURSER_OUT/tls.crt | cmp - $PURSER_OUT/tls.pem'
   const watch = await watching(['--lifetime', '8s', '--audience', 'payments', '--on-renew', command])
@@ -227,7 +227,7 @@ test('with PURSER_STATE_DIR a restart needs no proof: it renews by certificate',
   expect(serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))).not.toBe(first)
 }, 60_000)
 
-test('a log that forked is warned of, and both of its heads are kept', async () => {
+test('a forked log causes a warning, and both heads are written to a file', async () => {
   const { dir, out, token } = await prepare()
   const fake = await startFake()
   await writeFile(join(dir, 'ca.pem'), rootPem)
@@ -253,7 +253,7 @@ test('a log that forked is warned of, and both of its heads are kept', async () 
   expect(await readFile(join(out, 'receipt.json'), 'utf8')).toBe(receipt)
 }, 60_000)
 
-test('tokens alone are kept fresh, and say what changed', async () => {
+test('tokens without a certificate are renewed, and the output names what changed', async () => {
   const command = 'echo "$PURSER_CHANGED|$PURSER_SERIAL_NUMBER|$PURSER_NOT_AFTER" >> $LOG'
   const argv = ['--no-x509', '--audience', 'payments', '--access-token', '--lifetime', '6s', '--on-renew', command]
   const { logged, out, says } = await watching(argv)
@@ -266,7 +266,7 @@ test('tokens alone are kept fresh, and say what changed', async () => {
   expect(logged()[0]).toBe('jwt-payments access-token receipt.json||')
 }, 90_000)
 
-test('SIGHUP renews now and writes every file anew; a place that takes none is warned of, not the end', async () => {
+test('SIGHUP renews at once and writes every file; a directory that cannot be written causes a warning', async () => {
   const { out, dir, says, signal, err } = await watching([])
   await until(() => expect(existsSync(join(out, 'receipt.json'))).toBe(true))
   const serial = serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))

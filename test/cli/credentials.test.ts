@@ -73,11 +73,11 @@ describe('exit codes', () => {
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('--out') })
   })
 
-  test('2 when nothing is asked for', async () => {
+  test('2 when nothing is requested', async () => {
     expect((await run(['--out', await folder(), '--no-x509'])).code).toBe(2)
   })
 
-  test('2 with a folder that others may write in, or of another user, before anything is asked for', async () => {
+  test('2 with a folder that others can write to or that another user owns, before any request', async () => {
     const out = await folder()
     const flags = ['--out', out, '--proof-file', await proofFile()]
     await chmod(out, 0o777)
@@ -100,7 +100,7 @@ describe('exit codes', () => {
     expect(await modeOf(join(out, 'tls.key'))).toBe(0o600)
   })
 
-  test('2 without a proof, and with one for somebody else', async () => {
+  test('2 without a proof, and with a proof for another audience', async () => {
     const out = await folder()
     expect(await run(['--out', out, '--proof-file', join(out, 'none')])).toMatchObject({ code: 2, out: '' })
     const foreign = await run(['--out', out, '--proof-file', await proofFile({ aud: 'vault' })])
@@ -127,8 +127,8 @@ describe('exit codes', () => {
       spiffeId: 'spiffe://example.org/join/by-hand',
       grants: { x509: { dnsNames: [], maxLifetimeSeconds: 600 } },
     })
-    const made = await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: 'by-hand', lifetimeSeconds: 600 })
-    const { code, out } = await run(['--out', await folder()], { PURSER_JOIN_TOKEN: String(made.body.token) })
+    const created = await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: 'by-hand', lifetimeSeconds: 600 })
+    const { code, out } = await run(['--out', await folder()], { PURSER_JOIN_TOKEN: String(created.body.token) })
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('spiffe://example.org/join/by-hand') })
   })
 
@@ -154,7 +154,7 @@ describe('exit codes', () => {
     expect(await readdir(out)).toEqual(['ca.pem', 'token'])
   })
 
-  test('5 when nobody is there, and when somebody else is', async () => {
+  test('5 when no server answers, and when another server does', async () => {
     const [out, token] = [await folder(), await proofFile()]
     const argv = ['--out', out, '--proof-file', token]
     expect((await run([...argv, '--addr', 'https://127.0.0.1:1'])).code).toBe(5)
@@ -165,7 +165,7 @@ describe('exit codes', () => {
 })
 
 describe('files', () => {
-  test('hold what a workload gets, for nobody else to read', async () => {
+  test('hold the credentials of the workload, readable only by their owner', async () => {
     const out = join(await folder(), 'made')
     await purser.asAdmin('POST', '/api/v1/workloads', {
       name: 'files',
@@ -239,7 +239,7 @@ describe('files', () => {
     expect((await readdir(out)).sort()).toEqual(['ca.crt', 'receipt.json', 'tls.crt', 'tls.key', 'tls.pem'])
   })
 
-  test('an audience that is a URL or climbs is one file name', async () => {
+  test('an audience that is a URL or has dots becomes one file name', async () => {
     const [dir, token] = [await folder(), await proofFile({ sub: 'urls' })]
     const audiences = ['https://cloud.example/x', '../../up']
     await purser.asAdmin('POST', '/api/v1/workloads', {
@@ -268,7 +268,7 @@ describe('files', () => {
     expect(await readdir(dir)).toEqual(['a'])
   })
 
-  test('a place that takes none is said, and nothing is left there', async () => {
+  test('a directory that cannot be written is named, and no file stays in it', async () => {
     const [dir, token] = [await folder(), await proofFile()]
     await writeFile(join(dir, 'file'), '')
     const taken = await run(['--out', join(dir, 'file'), '--proof-file', token])
@@ -298,7 +298,7 @@ test('--output json is for programs: what was written, of whom, until when, and 
   for (const secret of ['PRIVATE', 'eyJ']) expect(said).not.toContain(secret)
 })
 
-test('a key of the log that nobody pinned is a warning on stderr', async () => {
+test('a log key that is not pinned causes a warning on stderr', async () => {
   const [out, token] = [await folder(), await proofFile()]
   const { code, err } = await run(['--out', out, '--proof-file', token], { PURSER_LOG_KEY: undefined })
   expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('trust on first use') })

@@ -37,8 +37,8 @@ describe('databases and leases on the command line', () => {
     const path = file('orders.json', JSON.stringify(definition))
     expect(await run(`database create orders --file ${path}`)).toMatchObject({ code: 3 })
     expect(await run('database create orders --file - --password-file -', '{}')).toMatchObject({ code: 2 })
-    const made = await run(`database create orders --file ${path} --password-file -`, `${target.admin.password}\n`)
-    expect(made).toMatchObject({
+    const created = await run(`database create orders --file ${path} --password-file -`, `${target.admin.password}\n`)
+    expect(created).toMatchObject({
       code: 0,
       err: '',
       out: expect.stringMatching(/^database orders created .* log 1\/\d+\n$/),
@@ -95,8 +95,8 @@ describe('databases and leases on the command line', () => {
     expect(again.out).not.toContain(held.lease)
     expect((await run('revocation list')).out).not.toContain(id)
     expect((await run('lease list --database orders --state revoked')).out).toContain(held.lease)
-    const found = await purser.asAdmin('GET', `/api/v1/audit/entries?leaseId=${held.lease}&action=revocation.create`)
-    expect(found.body['items']).toMatchObject([{ entry: { revoked: { leases: [held.lease] } } }])
+    const entries = await purser.asAdmin('GET', `/api/v1/audit/entries?leaseId=${held.lease}&action=revocation.create`)
+    expect(entries.body['items']).toMatchObject([{ entry: { revoked: { leases: [held.lease] } } }])
     await run(`revocation release ${/rev_[0-9a-f]+/.exec(again.out)?.[0] ?? ''} --reason test`)
     expect(await run(`lease revoke ls_${'0'.repeat(32)}`)).toMatchObject({ code: 3 })
 

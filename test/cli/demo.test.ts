@@ -46,8 +46,8 @@ it('purser demo --once ends with 0, and shows each step within 80 columns and 65
   }
   // The new version was fetched, and said to be in use, before the old one was retired.
   const at = '\\d\\d:\\d\\d:\\d\\d'
-  const told = [...stdout.matchAll(new RegExp(`^ {2}(\\d+) +${at} +(secret\\..*)$`, 'gm'))]
-  expect(told.map(([, , what = '']) => what.split(/ {2,}/))).toEqual([
+  const rows = [...stdout.matchAll(new RegExp(`^ {2}(\\d+) +${at} +(secret\\..*)$`, 'gm'))]
+  expect(rows.map(([, , what = '']) => what.split(/ {2,}/))).toEqual([
     ['secret.rotate', 'intended', 'admin', 'version 2'],
     ['secret.rotate', 'completed', 'system', 'version 2'],
     ['secret.read', 'granted', 'orders', 'version 2'],
@@ -55,7 +55,7 @@ it('purser demo --once ends with 0, and shows each step within 80 columns and 65
     ['secret.retire', 'intended', 'system', 'version 1'],
     ['secret.retire', 'completed', 'system', 'version 1'],
   ])
-  const indexes = told.map(([, index]) => Number(index))
+  const indexes = rows.map(([, index]) => Number(index))
   expect(indexes).toEqual(indexes.toSorted((a, b) => a - b))
   expect(stdout).toMatch(new RegExp(`^ {2}orders +ses_\\w+ +2 +entry ${indexes[2]} +verified$`, 'm'))
 
@@ -77,7 +77,7 @@ it.each([
   if (status === 0) expect(out).toMatch(/^5, 6 {2}SKIPPED: .*\n {2}There is no Postgres .*\n\n7 {2}The log verifies/m)
 })
 
-it('stays up with commands that work, on a Postgres that is given, and leaves nothing behind', async () => {
+it("keeps running and prints working commands, on the caller's Postgres, and removes everything", async () => {
   const { url } = inject('postgres')
   let up: (out: string) => void = () => undefined
   const ready = new Promise<string>((resolve) => (up = resolve))
@@ -133,10 +133,10 @@ describe('the service orders', () => {
   const issuer = createStandIn('https://issuer.example', privateKey)
   const jwks = issuer.jwks as { keys: { kid: string }[] }
   const now = new Date()
-  const wanted = { audience: 'orders', spiffeId: 'web', now }
+  const expected = { audience: 'orders', spiffeId: 'web', now }
 
-  it('takes a JWT of whom it serves', () => {
-    expect(isJwtOf(issuer.token('web', { audience: 'orders', seconds: 60 }), jwks, wanted)).toBe(true)
+  it('accepts a JWT of the workload that it serves', () => {
+    expect(isJwtOf(issuer.token('web', { audience: 'orders', seconds: 60 }), jwks, expected)).toBe(true)
   })
 
   it.each([
@@ -154,11 +154,11 @@ describe('the service orders', () => {
       'whose claims were changed',
       issuer.token('batch', { audience: 'orders', seconds: 60 }).replace(/\.[^.]+\./, '.e30.'),
     ],
-  ])('refuses one %s', (_, token) => {
-    expect(isJwtOf(token, jwks, wanted)).toBe(false)
+  ])('refuses a JWT %s', (_, token) => {
+    expect(isJwtOf(token, jwks, expected)).toBe(false)
   })
 
-  it('takes one URI for an SVID, and none of two', () => {
+  it('reads a single URI as the SPIFFE ID, and refuses two', () => {
     expect(spiffeIdOf({ subjectAltName: 'URI:spiffe://a/web, DNS:web' })).toBe('spiffe://a/web')
     expect(spiffeIdOf({ subjectAltName: 'URI:spiffe://a/web, URI:spiffe://a/b' })).toBeUndefined()
     expect(spiffeIdOf(undefined)).toBeUndefined()

@@ -20,7 +20,7 @@ afterAll(async () => {
 const printed = (out: string, pattern: RegExp): string => pattern.exec(out)?.[1] ?? ''
 const adminIn = (out: string): string => printed(out, /^ {2}admin token +(purser_api_[\w-]{43})$/m)
 
-it('prints a curl that gets certificate, JWT, secret and receipt as it stands, and the command that says who holds that', async () => {
+it('prints a working curl for certificate, JWT, secret and receipt, and the command that lists the consumers', async () => {
   dev = await startDev()
   const curl = /^curl [\s\S]*?^EOF$/m.exec(dev.out)?.[0] ?? ''
   const { code, out } = await runShell('sh', ['-s'], { input: `${curl}\n` })
@@ -64,7 +64,7 @@ it('fits into 80 columns, and colours nothing that is no terminal', () => {
   expect(dev?.out).not.toContain('\u001b')
 })
 
-it('refuses a port that it was told and that is taken', async () => {
+it('refuses a port in --port that is in use', async () => {
   const { port } = new URL(dev?.url ?? '')
   const argv = ['dev', '--port', port, '--data-dir', join(dev?.dataDir ?? '', 'second')]
   expect(await cli(argv)).toMatchObject({ code: 1, err: `purser: port ${port} is in use\n` })

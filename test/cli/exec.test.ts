@@ -88,14 +88,14 @@ async function exec(flags: string[], script: string) {
 const says = (words: string): string => `require('fs').appendFileSync(process.env.LOG, ${words} + '\\n')`
 const stays = 'setInterval(() => {}, 1000)'
 
-describe('what the command is given', () => {
+describe('the environment and files of the command', () => {
   beforeAll(async () => {
     await put('prod/db', { username: 'app', password: canary }, 0)
     await put('prod/one', { key: `${canary}-one` }, 0)
     await put('prod/odd', { 'a-b.c': 1, nested: { x: [true] }, zero: 'a\0b' }, 0)
   })
 
-  test('variables, each in the way that it was asked for', async () => {
+  test('variables, by each form of the option', async () => {
     const flags = ['prod/db', 'prod/one=ONE', 'prod/db#password=PGPASSWORD', 'prod/db=ALL', 'prod/odd#nested']
     const { ran, lines } = await exec(
       flags.flatMap((flag) => ['--secret', flag]),
@@ -112,7 +112,7 @@ describe('what the command is given', () => {
     })
   })
 
-  test('files that nobody else may read, in a directory that is gone afterwards', async () => {
+  test('files that only their owner can read, in a directory that is removed at the end', async () => {
     const { ran, lines } = await exec(
       ['--secret', 'prod/one=file:key', '--secret', 'prod/db#password=file:password'],
       says(
@@ -191,7 +191,7 @@ describe('what the command is given', () => {
     ['a file elsewhere', ['--secret', 'prod/db=file:../x'], 2, 'file name'],
     ['a signal for variables', ['--secret', 'prod/db', '--on-change', 'signal:SIGHUP'], 2, 'cannot change'],
     ['no signal', ['--secret', 'prod/db=file:x', '--on-change', 'signal:SIGKILL'], 2, '--on-change must be'],
-  ])('nothing is run for %s', async (_, flags, code, words) => {
+  ])('no command runs for %s', async (_, flags, code, words) => {
     const { ran, lines } = await exec(flags, says('1'))
     const done = await ran
     expect([done.code, lines()]).toEqual([code, []])
@@ -208,7 +208,7 @@ describe('what the command is given', () => {
   })
 })
 
-test('what comes together is one act, and what comes while it runs one more', async () => {
+test('calls that come together cause one act, and calls during it cause another', async () => {
   let acts = 0
   let release = (): void => undefined
   const act = together(async () => {
@@ -247,7 +247,7 @@ describe('when it changes', () => {
     expect(err()).not.toContain(canary)
   })
 
-  test('one that takes no SIGTERM is killed after the grace', async () => {
+  test('a command that ignores SIGTERM is killed after the grace period', async () => {
     await put('prod/deaf', { v: '1' }, 0)
     const { lines } = await exec(
       ['--secret', 'prod/deaf', '--grace', '1s'],
@@ -258,7 +258,7 @@ describe('when it changes', () => {
     await vi.waitFor(() => expect(lines()).toEqual(['1', '2']), patience)
   })
 
-  test('or it is told by a signal, once its files are new, and runs on', async () => {
+  test('or it gets a signal once its files are new, and continues', async () => {
     await put('prod/s', { v: '1' }, 0)
     const { lines } = await exec(
       ['--secret', 'prod/s=file:s', '--on-change', 'signal:HUP'],
@@ -288,7 +288,7 @@ describe('when it changes', () => {
     expect(err()).toContain('prod/n is at version 2')
   })
 
-  test('and what only variables have is not fetched again: the command still has the old one', async () => {
+  test('and a secret in variables only is not fetched again: the command still has the old version', async () => {
     await put('prod/kept', { v: '1' }, 0)
     await put('prod/written', { v: '1' }, 0)
     const { err, lines } = await exec(
@@ -300,10 +300,10 @@ describe('when it changes', () => {
     await put('prod/written', { v: '2' }, 1)
     await vi.waitFor(() => expect(err()).toContain('prod/written is at version 2'), patience)
     const { body } = await purser.asAdmin('GET', '/api/v1/secrets/prod/kept:consumers')
-    expect((body['items'] as { version: number }[]).map((one) => one.version)).toEqual([1])
+    expect((body['items'] as { version: number }[]).map((consumer) => consumer.version)).toEqual([1])
   })
 
-  test('a new version that can not be given: the command runs on with what it has, and nothing is acknowledged', async () => {
+  test('a new version that cannot be rendered: the command continues with the old version, and nothing is acknowledged', async () => {
     await put('prod/bad', { v: '1' }, 0)
     const { err, lines } = await exec(
       ['--secret', 'prod/bad#v'],

@@ -23,13 +23,13 @@ describe('root-key generate', () => {
     expect(other.out).not.toBe(ran.out)
   })
 
-  it('writes a file that only its owner reads, and never over one that is there', async () => {
+  it('writes a file that only its owner can read, and never replaces a file', async () => {
     const path = join(folder(), 'root-key')
-    const made = await cli(['root-key', 'generate', '--out', path])
-    expect(made).toMatchObject({ code: 0, out: '' })
+    const generated = await cli(['root-key', 'generate', '--out', path])
+    expect(generated).toMatchObject({ code: 0, out: '' })
     expect(statSync(path).mode & 0o777).toBe(0o600)
     const key = readFileSync(path, 'utf8')
-    expect(made.err).not.toContain(key.trim())
+    expect(generated.err).not.toContain(key.trim())
 
     const again = await cli(['root-key', 'generate', '--out', path])
     expect(again.code).toBe(2)
@@ -37,7 +37,7 @@ describe('root-key generate', () => {
     expect(readFileSync(path, 'utf8')).toBe(key)
   })
 
-  it('says what is wrong with the place', async () => {
+  it('names the fault of the folder', async () => {
     const { code, err } = await cli(['root-key', 'generate', '--out', '/nonexistent/key'])
     expect(code).toBe(2)
     expect(err).toContain('ENOENT')
@@ -80,8 +80,8 @@ describe('bootstrap --reissue', () => {
     const other = { ...env, PURSER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64') }
     expect((await cli(['bootstrap', '--reissue'], { env: other })).err).toContain('root key')
 
-    const made = await cli(['bootstrap', '--reissue', '--reason', 'lost'], { env })
-    expect(made).toMatchObject({ code: 0, out: '', err: expect.stringContaining(path) })
+    const reissued = await cli(['bootstrap', '--reissue', '--reason', 'lost'], { env })
+    expect(reissued).toMatchObject({ code: 0, out: '', err: expect.stringContaining(path) })
     expect(statSync(path).mode & 0o777).toBe(0o600)
     const earlier = readFileSync(path, 'utf8').trim()
     expect((await cli(['bootstrap', '--reissue'], { env })).code).toBe(0)
@@ -91,14 +91,14 @@ describe('bootstrap --reissue', () => {
     const exchanged = await cli(['bootstrap'], { env: client })
     expect(exchanged).toMatchObject({ code: 0, out: expect.stringMatching(/^purser_api_[\w-]{43}\n$/) })
     expect(exchanged.err).not.toContain('purser_api_')
-    const found = await first.call('GET', '/api/v1/audit/entries?action=bootstrap.create', undefined, {
+    const entries = await first.call('GET', '/api/v1/audit/entries?action=bootstrap.create', undefined, {
       token: exchanged.out.trim(),
     })
-    expect(found.status).toBe(200)
-    expect(found.text).toContain('"note":"lost"')
+    expect(entries.status).toBe(200)
+    expect(entries.text).toContain('"note":"lost"')
   })
 
-  it('of a database without a first start says so', async () => {
+  it('of a database without a first start is refused', async () => {
     const { url, drop } = await emptyDatabase()
     onTestFinished(drop)
     const dir = folder()

@@ -72,7 +72,7 @@ describe.each(frontDoorStores)('log new-epoch beside a fork (%s)', (store) => {
     expect(err).toContain('--accept-fork')
   })
 
-  it('goes on with --accept-fork: the log names the fork, and the verifier says so', async () => {
+  it('continues with --accept-fork: the log records the fork, and the verifier reports it', async () => {
     const { code, out } = await run('--known', fork, '--accept-fork')
     expect(code).toBe(0)
     expect(out).toMatch(/\nfork +\S+fork: \d+ other entries\n/)

@@ -54,7 +54,7 @@ describe.each(bothStores)('log new-epoch (%s)', (store) => {
     expect(unread).toMatchObject({ code: 5, err: expect.stringContaining('PURSER_LOG_HEAD_URL') })
   })
 
-  it('says what is lost, what was replaced, and where the way in is', async () => {
+  it('prints the lost entries, the replaced keys and the bootstrap token file', async () => {
     const { code, out, err } = await run(reason)
     expect(code).toBe(0)
     expect(out).toMatch(/^epoch +2, after \d+ entries of epoch 1\n/)

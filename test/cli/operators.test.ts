@@ -33,8 +33,8 @@ beforeAll(async () => {
   purser = await startPurser({ tls: true })
   issuer = await createIssuer()
   const jwks = file('jwks.json', JSON.stringify({ keys: [issuer.jwk] }))
-  const made = await run(`attestor create lab --kind oidc --issuer ${issuer.issuer} --jwks-file ${jwks}`)
-  expect(made).toMatchObject({ code: 0, err: '', out: log })
+  const created = await run(`attestor create lab --kind oidc --issuer ${issuer.issuer} --jwks-file ${jwks}`)
+  expect(created).toMatchObject({ code: 0, err: '', out: log })
 })
 afterAll(async () => {
   await purser.stop()
@@ -74,7 +74,7 @@ describe('trust', () => {
     expect(await cli(['workload', 'list', '--addr', addr, '--ca-file', ca], { env })).toMatchObject({ code: 0 })
   })
 
-  it('a token that is none ends with 3 and says what to set', async () => {
+  it('an invalid token ends with 3 and names the variable to set', async () => {
     const { code, err } = await cli(['workload', 'list'], { env: { ...trusted(), PURSER_API_TOKEN: 'purser_api_x' } })
     expect(code).toBe(3)
     expect(err).toMatch(/\(4\d\d \w+\)/)
@@ -97,10 +97,10 @@ describe('workload', () => {
   })
 
   it('create fills in the SPIFFE ID, and grants what the options say', async () => {
-    const made = await json(
+    const created = await json(
       'workload create web --attestor lab --match oidc:sub=web --dns web.lab,www.lab --audience payments --jwt-lifetime 5m --session 2h --reason first',
     )
-    expect(made).toMatchObject({
+    expect(created).toMatchObject({
       name: 'web',
       spiffeId: 'spiffe://example.org/lab/web',
       match: { 'oidc:sub': 'web' },
@@ -109,7 +109,7 @@ describe('workload', () => {
     })
   })
 
-  it('create says the same name is taken', async () => {
+  it('create refuses a name that is in use', async () => {
     const { code, err } = await run('workload create web --attestor lab --match oidc:sub=web')
     expect(code).toBe(3)
     expect(err).toContain('409 already_exists')
@@ -128,7 +128,7 @@ describe('workload', () => {
     })
   })
 
-  it('create --from-proof of a stranger says that no attestor takes it', async () => {
+  it('create --from-proof of an unknown issuer reports that no attestor accepts it', async () => {
     const other = await createIssuer('https://other.example')
     const { code, err } = await run(`workload create x --from-proof ${file('other.jwt', await other.token())}`)
     expect({ code, err }).toEqual({
@@ -137,13 +137,13 @@ describe('workload', () => {
     })
   })
 
-  it('create --from-proof of what is no token says so, and does not show it', async () => {
+  it('create --from-proof refuses text that is no token, and does not print it', async () => {
     const { code, err } = await run(`workload create x --attestor lab --from-proof ${file('no.jwt', 'hunter2')}`)
     expect(code).toBe(2)
     expect(err).not.toContain('hunter2')
   })
 
-  it('apply creates, leaves alone, replaces, and says what it would do', async () => {
+  it('apply creates, replaces or leaves unchanged, and --dry-run shows the plan', async () => {
     const yaml = (seconds: number): string =>
       ['orders', 'stock']
         .map(
@@ -163,7 +163,7 @@ describe('workload', () => {
     expect(await did('workload apply -f -', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
   })
 
-  describe('what get prints, apply takes', () => {
+  describe('apply accepts the output of get', () => {
     const applied = async (line: string, text: string) => {
       const { items } = (await json(line, text)) as { items: { name: string; did: string; revision: number }[] }
       return items.map(({ name, did, revision }) => `${name} ${did} ${revision}`)
@@ -185,7 +185,7 @@ describe('workload', () => {
       expect(await applied(`${noun} apply -f -`, out)).toEqual([`${name} replaced ${revision + 2}`])
     })
 
-    it('but apply does not turn the switch, and says which verb does', async () => {
+    it('but apply does not change "disabled", and names the verb that does', async () => {
       const { out } = await run('workload get orders')
       const off = out.replace('disabled: false', 'disabled: true')
       for (const line of ['workload apply -f -', 'workload apply -f - --dry-run']) {
@@ -251,9 +251,9 @@ describe('workload', () => {
 })
 
 describe('attestor', () => {
-  it('create takes the first audience of the server, and a preset', async () => {
-    const made = await json('attestor create github --preset github-actions')
-    expect(made).toMatchObject({ kind: 'oidc', preset: 'github-actions', audience, spiffeIdPrefix: '/github/' })
+  it('create uses the first audience of the server, and a preset', async () => {
+    const created = await json('attestor create github --preset github-actions')
+    expect(created).toMatchObject({ kind: 'oidc', preset: 'github-actions', audience, spiffeIdPrefix: '/github/' })
   })
 
   it('create shows what a server refuses', async () => {
@@ -279,7 +279,7 @@ describe('attestor', () => {
     expect(await run('attestor delete github')).toMatchObject({ code: 0, out: log })
   })
 
-  it('create --file takes the whole definition', async () => {
+  it('create --file reads the whole definition', async () => {
     const definition = {
       kind: 'oidc',
       issuer: 'https://file.example',
@@ -327,7 +327,7 @@ describe('join-token', () => {
 })
 
 describe('revoke', () => {
-  it('stops a certificate and says who will go on taking it; again, there is nothing', async () => {
+  it('revokes a certificate and names verifiers that still accept it; a second time revokes nothing', async () => {
     const { body } = await purser.call('POST', '/api/v1/credentials', {
       proof: { kind: 'jwt', token: await issuer.token({ sub: 'orders' }) },
       x509: { generateKey: 'EC-P256' },
@@ -356,7 +356,7 @@ describe('revoke', () => {
     expect((await run('revocation list')).out).not.toContain(id)
   })
 
-  it('of what was never given ends with 3', async () => {
+  it('of an unknown credential ends with 3', async () => {
     expect((await run(`revoke --session ses_${'0'.repeat(32)}`)).code).toBe(3)
   })
 })
@@ -384,7 +384,7 @@ describe('keys', () => {
 })
 
 describe('token', () => {
-  it('lists ids and never values; a revoked one is of no more use', async () => {
+  it('lists ids and never values; a revoked token is refused', async () => {
     const { items } = (await json('token list')) as { items: { id: string }[] }
     expect(items).toHaveLength(1)
     expect((await run('token list')).out).toMatch(/^tok_[0-9a-f]+ +admin +admin .* live$/m)
@@ -394,7 +394,7 @@ describe('token', () => {
 })
 
 describe('bootstrap', () => {
-  it('is refused once the token that it made was used', async () => {
+  it('is refused once its API token was used', async () => {
     const env = { ...trusted(), PURSER_DATA_DIR: purser.dataDir }
     const again = await cli(['bootstrap'], { env })
     expect(again.code).toBe(3)

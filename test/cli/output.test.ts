@@ -40,12 +40,12 @@ describe('table', () => {
     expect(table([])).toBe('')
   })
 
-  it('keeps a cell that tries to be two lines on one', () => {
+  it('keeps a cell with a line break on one line', () => {
     expect(table([['a\nb', 'c']])).toBe('a\\u000ab  c\n')
   })
 })
 
-it('pairs shows several values of one key', () => {
+it('pairs shows several values of a key', () => {
   expect(pairs({ 'k8s:ns': 'prod', 'oidc:groups': ['a', 'b'] })).toBe('k8s:ns=prod oidc:groups=[a, b]')
 })
 
@@ -63,8 +63,8 @@ describe('colour', () => {
   })
 })
 
-describe('a refusal in words', () => {
-  it('says what, where, what to do, and the request', () => {
+describe('the message of a refusal', () => {
+  it('names the fault, its place, the remedy and the request', () => {
     const error = refusalOf(
       {
         code: 'match_too_wide',
@@ -95,7 +95,7 @@ describe('a refusal in words', () => {
     expect(refusalOf({ code, title: 'No' }, status).exitCode).toBe(expected)
   })
 
-  it('of something that is no Purser still says the status', () => {
+  it('of another server has the status', () => {
     expect(refusalOf({}, 502).message).toBe('The server refused (502 http_502)')
   })
 
@@ -104,8 +104,8 @@ describe('a refusal in words', () => {
   })
 })
 
-describe('an explanation in words', () => {
-  it('says what each entry wanted and what was found', () => {
+describe('the text of an explanation', () => {
+  it('shows the expected and the actual value of each condition', () => {
     const text = explained({
       outcome: 'refused',
       reason: 'no_workload',
@@ -136,7 +136,7 @@ describe('an explanation in words', () => {
     ])
   })
 
-  it('says what would be granted', () => {
+  it('shows the grant', () => {
     const text = explained({
       outcome: 'granted',
       entries: [],

@@ -88,7 +88,7 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
     })
   }
 
-  it('puts every wrapping key under the new one, says so in the log, and may be run again', async () => {
+  it('encrypts every wrapping key with the new key, records that in the log, and is safe to repeat', async () => {
     const { code, out, err } = await run()
     expect({ code, out }).toEqual({
       code: 0,
@@ -114,7 +114,7 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
     await running.stop()
   })
 
-  it('doctor knows that the key at hand is the one from before', async () => {
+  it('doctor recognizes the earlier key', async () => {
     const { out } = await cli(['doctor'], { env: place.env() })
     expect(out).toMatch(/^FAIL +root key +it is the key from before `purser root-key rotate` \(\d{4}-/m)
     expect(out).toContain('set PURSER_ROOT_KEY_FILE to the new root key')

@@ -41,13 +41,13 @@ const run = (argv: string[], more: Record<string, string> = {}, stdin?: string) 
 async function report(argv: string[], more: Record<string, string> = {}, stdin?: string): Promise<Report> {
   const { code, out, err } = await run([...argv, '-o', 'json'], more, stdin)
   if (out === '') throw new Error(err)
-  const told: Report = JSON.parse(out)
-  expect({ code, refused: told.counts['refused'], err }).toEqual({
-    code: told.counts['refused'] === 0 ? 0 : 1,
-    refused: told.counts['refused'],
+  const result: Report = JSON.parse(out)
+  expect({ code, refused: result.counts['refused'], err }).toEqual({
+    code: result.counts['refused'] === 0 ? 0 : 1,
+    refused: result.counts['refused'],
     err: code === 0 ? '' : expect.stringContaining('were refused'),
   })
-  return told
+  return result
 }
 const short = ({ items }: Report): string[] => items.map((item) => `${item.did} ${item.path ?? item.from}`)
 const value = async (path: string, version?: number): Promise<unknown> =>
@@ -89,7 +89,7 @@ describe('from KV version 2', () => {
     expect(vault.asked).toEqual([])
   })
 
-  it('a token that Vault does not take, a mount that is none, and a Vault that is not there end it in words', async () => {
+  it('a refused token, an unknown mount and an unreachable Vault end it with a message', async () => {
     const wrong = await run(['--from-vault', vault.url, '--mount', 'kv'], { VAULT_TOKEN: 'wrong-token' })
     expect([wrong.code, wrong.err]).toEqual([3, expect.stringContaining('read and list below the mount')])
     expect(wrong.err).not.toContain('wrong-token')
@@ -100,7 +100,7 @@ describe('from KV version 2', () => {
     vault = await startKv2({ mount: 'kv' })
   })
 
-  it('verifies Vault before the token is sent, by roots of its own where told', async () => {
+  it('verifies Vault before the token is sent, with the roots of --vault-ca-file if set', async () => {
     const [key, cert] = [join(folder, 'vault.key'), join(folder, 'vault.crt')]
     const name = ['-subj', '/CN=vault', '-addext', 'subjectAltName=IP:127.0.0.1']
     openssl([
@@ -133,14 +133,14 @@ describe('from KV version 2', () => {
     )
     expect([switchedOff.code, over.asked]).toEqual([5, []])
     const token = file('vault-token', `${over.token}\n`)
-    const told = await report(['--from-vault', over.url, '--token-file', token, '--namespace', 'team'], {
+    const imported = await report(['--from-vault', over.url, '--token-file', token, '--namespace', 'team'], {
       VAULT_CACERT: cert,
     })
-    expect(short(told)).toEqual(['created tls/a'])
+    expect(short(imported)).toEqual(['created tls/a'])
     await over.stop()
   })
 
-  it('takes over every folder; a dry run says the same and does nothing; a second run changes nothing', async () => {
+  it('imports every folder; a dry run reports the same and changes nothing; a second run changes nothing', async () => {
     vault.secrets.set('app/db', [{ data: { password: 'old' } }, { data: { password: canary } }])
     vault.secrets.set('app/db/replica', [{ data: { password: 'replica', port: 5432 } }])
     vault.secrets.set('app', [{ data: { a: [1, { b: null }] } }])
@@ -162,9 +162,9 @@ describe('from KV version 2', () => {
     expect(dry).toMatchObject({ dryRun: true, left: 0, counts: { created: 3, refused: 3 } })
     expect((await purser.asAdmin('GET', '/api/v1/secrets?prefix=app')).body['items']).toEqual([])
 
-    const told = await from([])
-    expect(short(told).toSorted()).toEqual(expected)
-    expect(told.items.find((item) => item.from === 'gone')?.why).toContain('deleted or destroyed in Vault')
+    const imported = await from([])
+    expect(short(imported).toSorted()).toEqual(expected)
+    expect(imported.items.find((item) => item.from === 'gone')?.why).toContain('deleted or destroyed in Vault')
     expect(await value('app/db')).toEqual({ password: canary })
     expect(await value('app/db/replica')).toEqual({ password: 'replica', port: 5432 })
     expect(await value('app')).toEqual({ a: [1, { b: null }] })
@@ -181,7 +181,7 @@ describe('from KV version 2', () => {
     expect(again.counts).toEqual({ created: 0, changed: 1, unchanged: 2, refused: 3 })
   })
 
-  it('no name changes unasked: what is no path is refused with a proposal', async () => {
+  it('no name changes silently: an invalid path is refused with a proposal', async () => {
     vault.secrets.set('Shop/DB', [{ data: { n: 1 } }])
     vault.secrets.set('Shop/ü name', [{ data: { n: 2 } }])
     vault.secrets.set('sys/x', [{ data: { n: 3 } }])
@@ -201,11 +201,11 @@ describe('from KV version 2', () => {
     expect(await value('moved/shop/other')).toEqual({ n: 2 })
   })
 
-  it('two names that would be one path are both refused', async () => {
+  it('two names with the same path are both refused', async () => {
     vault.secrets.set('two/a', [{ data: { n: 1 } }])
     vault.secrets.set('two/A', [{ data: { n: 2 } }])
-    const told = await from(['--rename-lower'])
-    expect(told.items.map((item) => item.why)).toEqual([
+    const imported = await from(['--rename-lower'])
+    expect(imported.items.map((item) => item.why)).toEqual([
       expect.stringContaining('would also come from two/a'),
       expect.stringContaining('would also come from two/A'),
     ])
@@ -215,12 +215,12 @@ describe('from KV version 2', () => {
     vault.secrets.set('odd/large', [{ data: { a: canary.repeat(10_000) } }])
     vault.secrets.set('odd/ok', [{ data: { a: 1 } }])
     vault.secrets.set('odd/proto', [{ data: JSON.parse(`{ "__proto__": "${canary}" }`) as Record<string, unknown> }])
-    const told = await from([])
-    expect(short(told)).toEqual(['refused odd/large', 'created odd/ok', 'refused odd/proto'])
-    expect(JSON.stringify(told)).not.toContain('hunter2')
+    const imported = await from([])
+    expect(short(imported)).toEqual(['refused odd/large', 'created odd/ok', 'refused odd/proto'])
+    expect(JSON.stringify(imported)).not.toContain('hunter2')
   })
 
-  it('every version: oldest first, those that are gone left out, more than are kept by default, and again nothing', async () => {
+  it('every version: oldest first, without destroyed ones, beyond the default limit, and nothing the second time', async () => {
     const versions = Array.from({ length: 14 }, (_, n) => ({ data: { n } }))
     vault.secrets.set('hist/long', versions)
     vault.secrets.set('hist/gaps', [
@@ -242,25 +242,25 @@ describe('from KV version 2', () => {
     expect(await value('hist/gaps')).toEqual({ n: 'mine' })
   })
 
-  it('waits where Vault says so; where it breaks off, the report says how far it came, and the next run goes on', async () => {
+  it('waits as Vault requests; after a failure the report shows the progress, and the next run continues', async () => {
     for (const name of ['a', 'b', 'c']) vault.secrets.set(`res/${name}`, [{ data: { name } }])
     vault.next.push({ status: 429, headers: { 'retry-after': '0' } }, { status: 503 })
     expect((await from(['--prefix', 'res', '--dry-run'])).counts['created']).toBe(3)
 
-    const asked = vault.asked.length
+    const requestCount = vault.asked.length
     const breaking = run(['--from-vault', vault.url, '--mount', 'kv', '--prefix', 'res', '-o', 'json'], {
       VAULT_TOKEN: vault.token,
     })
-    while (!vault.asked.slice(asked).some((one) => one.endsWith('/res/a')))
+    while (!vault.asked.slice(requestCount).some((path) => path.endsWith('/res/a')))
       await new Promise((resolve) => setTimeout(resolve, 5))
     vault.next.push({ status: 501 })
     const { code, out } = await breaking
-    const told: Report = JSON.parse(out)
+    const interrupted: Report = JSON.parse(out)
     expect(code).toBe(5)
-    expect(told.left).toBeGreaterThan(0)
-    expect(told.left + (told.counts['created'] ?? 0)).toBe(3)
+    expect(interrupted.left).toBeGreaterThan(0)
+    expect(interrupted.left + (interrupted.counts['created'] ?? 0)).toBe(3)
     const again = await from(['--prefix', 'res'])
-    expect(again.counts).toMatchObject({ created: told.left, unchanged: 3 - told.left, refused: 0 })
+    expect(again.counts).toMatchObject({ created: interrupted.left, unchanged: 3 - interrupted.left, refused: 0 })
   })
 
   it('the log has every value that was written, by whom and why, and none of them', async () => {
@@ -289,8 +289,8 @@ describe('from a file of environment variables', () => {
       '',
       'F_1=a=b#c',
     ].join('\n')
-    const told = await report(['--from-env', file('.env', text), '--to', 'web/env'])
-    expect(short(told)).toEqual(['created web/env'])
+    const imported = await report(['--from-env', file('.env', text), '--to', 'web/env'])
+    expect(short(imported)).toEqual(['created web/env'])
     expect(await value('web/env')).toEqual({
       A: 'one',
       B: 'two # \\n $X',
@@ -311,7 +311,7 @@ describe('from a file of environment variables', () => {
     ['a line that goes on', 'A=1\\\n2', 'needs double quotes'],
     ['a value that some take for a comment', `A=1\nB=#${canary}`, 'line 2: # is ambiguous'],
     ['a comment that some take for a value', `A= # ${canary}`, 'line 1: # is ambiguous'],
-  ])('%s is refused by its line, and not shown', async (_, text, words) => {
+  ])('%s is refused with its line, and not printed', async (_, text, words) => {
     const { code, out, err } = await run(['--from-env', file('bad.env', text), '--to', 'web/bad'])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain(words)
@@ -324,10 +324,10 @@ describe('from a file of environment variables', () => {
 })
 
 describe('from JSON and YAML', () => {
-  it('takes paths with their values, each alone', async () => {
+  it('imports each path with its value', async () => {
     const json = `{ "j/a": { "password": "${canary}" }, "j/b": "text", "J/C": {} }`
-    const told = await report(['--from-json', file('x.json', json)])
-    expect(short(told)).toEqual(['created j/a', 'refused j/b', 'refused J/C'])
+    const imported = await report(['--from-json', file('x.json', json)])
+    expect(short(imported)).toEqual(['created j/a', 'refused j/b', 'refused J/C'])
     const yaml = 'y/a:\n  password: "0123"\n  port: 5432\n  on: yes\n  nothing: null\ny/b: { list: [1, "two"] }\n'
     expect(short(await report(['--from-yaml', '-', '--to', 'tree'], {}, yaml))).toEqual([
       'created tree/y/a',
@@ -345,7 +345,7 @@ describe('from JSON and YAML', () => {
     ['a name that is no text', `1: { x: ${canary} }`, 'names must be text'],
     ['no YAML', `a: [${canary}`, 'invalid YAML'],
     ['a list', `- ${canary}`, 'is not an object of paths'],
-  ])('%s is refused, and not shown', async (_, yaml, words) => {
+  ])('%s is refused, and not printed', async (_, yaml, words) => {
     const { code, out, err } = await run(['--from-yaml', file('bad.yaml', yaml)])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain(words)

@@ -111,7 +111,7 @@ describe('what is no value is refused, and never repeated', () => {
 })
 
 describe('put, patch and get', () => {
-  it('makes, replaces and reads; the value is alone on stdout, and the log says who read it and why', async () => {
+  it('creates, replaces and reads; stdout has only the value, and the log records the reader and the reason', async () => {
     expect(await done(['put', 'prod/db/password'], `{ "username": "app", "password": "${canary}" }`)).toMatch(
       /^secret prod\/db\/password created, version 1 {2}log 1\/\d+\n$/,
     )
@@ -169,7 +169,7 @@ describe('put, patch and get', () => {
     expect(err).not.toContain('second')
   })
 
-  it('writes over the version that it was told, or says that somebody was faster', async () => {
+  it('replaces the version of --version, or reports that another version was written first', async () => {
     for (const version of ['0', '1', '7']) {
       const { code, out, err } = await run(['put', 'prod/db/password', '--version', version], '{ "password": "third" }')
       expect({ code, out }).toEqual({ code: 3, out: '' })
@@ -225,8 +225,8 @@ describe('versions', () => {
     const [, version] = (await done(['history', 'prod/spelling'])).split('\n')
     const who = /put +(\S+)/.exec(version ?? '')?.[1] ?? ''
     const { out } = await cli(['audit', 'search', '--action', 'secret.put', '--actor', who], { env: operator() })
-    const found = out.split('\n').find((line) => line.includes('prod/spelling'))
-    expect(found?.split(/ {2,}/)[4]).toBe(who)
+    const row = out.split('\n').find((line) => line.includes('prod/spelling'))
+    expect(row?.split(/ {2,}/)[4]).toBe(who)
     await done(['get', 'prod/spelling', ...why])
     expect(await done(['consumers', 'prod/spelling'])).toMatch(/^admin +/m)
   })
@@ -263,8 +263,8 @@ describe('versions', () => {
     await done(['put', 'prod/said'], '{ "a": 1 }')
     const change = ['--label', 'team=shop', '--label', 'env=prod', '--description', 'for tests', '--max-versions', '3']
     await done(['metadata', 'prod/said', ...change])
-    const said = JSON.parse(await done(['metadata', 'prod/said', '--remove-label', 'env', '-o', 'json']))
-    expect(said).toMatchObject({ labels: { team: 'shop' }, description: 'for tests', maxVersions: 3, version: 1 })
+    const metadata = JSON.parse(await done(['metadata', 'prod/said', '--remove-label', 'env', '-o', 'json']))
+    expect(metadata).toMatchObject({ labels: { team: 'shop' }, description: 'for tests', maxVersions: 3, version: 1 })
     expect(await done(['metadata', 'prod/said'])).toMatch(/^description: for tests$/m)
   })
 })
@@ -303,7 +303,7 @@ describe('edit', () => {
     ['an editor that fails', 'exit 3', 1, 'ended with 3'],
     ['what is no JSON', 'echo hunter2 > "$1"', 2, 'the saved file is not valid JSON'],
     ['a file that the editor took away', 'rm "$1"', 1, 'ENOENT'],
-  ])('%s: nothing is written, and nothing is left', async (name, body, code, words) => {
+  ])('%s: nothing is written, and no file stays', async (name, body, code, words) => {
     const ran = await edit(editor(name.replaceAll(' ', '-'), body))
     expect(ran).toMatchObject({ code, out: '', err: expect.stringContaining(words) })
     expect(ran.err).not.toContain('hunter2')
@@ -311,7 +311,7 @@ describe('edit', () => {
     nothingLeft()
   })
 
-  it('writes nothing where nothing was changed, or where somebody else wrote meanwhile', async () => {
+  it('writes nothing if the value did not change, or if another version was written meanwhile', async () => {
     expect(await edit('true')).toMatchObject({ code: 0, out: 'secret prod/edited unchanged\n' })
     const wait = join(folder, 'opened')
     const slow = editor(
@@ -383,7 +383,7 @@ describe('on a terminal', () => {
     expect({ code, shown }).toEqual({ code: 0, shown: `${canary}\\u001b[2J\r\n` })
   })
 
-  it('a member is asked for without showing what is typed', async () => {
+  it('reads a member from the terminal without echo', async () => {
     const typed = { prompt: 'text of password: ', text: `${canary}\r` }
     const { code, shown } = await onTerminal(['secret', 'put', 'prod/typed', '--field', 'password'], operator(), typed)
     expect({ code, shown: shown.replace(/log .*/s, '') }).toEqual({
@@ -400,7 +400,7 @@ describe('on a terminal', () => {
   })
 })
 
-it('nothing of all that told a value to the server log or to the audit log', async () => {
+it('no value is in the server log or the audit log', async () => {
   expect(purser.logs.join('')).not.toContain('hunter2')
   expect(JSON.stringify(await readLog(purser))).not.toContain('hunter2')
 })

@@ -109,7 +109,7 @@ describe('a start that fails', () => {
     expect(purser.out() + purser.err()).not.toContain('hunter2')
   })
 
-  it('on a database that refuses a statement shows its words, and not the statement', async () => {
+  it('on a database that refuses a statement prints its message, and not the statement', async () => {
     const { DATABASE_URL: url = '', ...env } = await postgres()
     const db = openPostgres({ url })
     await db.knex.raw('drop table log_head cascade')
@@ -128,9 +128,9 @@ describe('a start that fails', () => {
     const config = readConfig({ env, readFile: () => '' })
     const lines: string[] = []
     const log = createLogger({ level: 'info', stream: { write: (line: string) => lines.push(line) } })
-    const before = process.getActiveResourcesInfo().filter((one) => one === 'TCPServerWrap').length
+    const before = process.getActiveResourcesInfo().filter((resource) => resource === 'TCPServerWrap').length
     await expect(start(config, { log })).rejects.toThrow('EADDRINUSE')
-    expect(process.getActiveResourcesInfo().filter((one) => one === 'TCPServerWrap')).toHaveLength(before)
+    expect(process.getActiveResourcesInfo().filter((resource) => resource === 'TCPServerWrap')).toHaveLength(before)
     expect(lines.filter((line) => line.includes('close_failed'))).toEqual([])
 
     const db = openPostgres({ url: store['DATABASE_URL'] ?? '' })
@@ -166,7 +166,7 @@ it('waits for a database that is away at its start', async () => {
 })
 
 describe('a server of several workers', () => {
-  it('replaces one that dies later, and ends with 0 when it is told to', async () => {
+  it('replaces a worker that dies later, and ends with 0 after SIGTERM', async () => {
     const purser = serve({ ...(await postgres()), PURSER_WORKERS: '2' })
     const ready = await purser.says('server.ready', 2)
     const [worker] = await workersOf(purser)

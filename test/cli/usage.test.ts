@@ -22,15 +22,15 @@ const program = createProgram({
 })
 
 function* verbsOf(command: Command, path: string[] = []): Generator<string[]> {
-  for (const one of command.commands) {
-    if (one.commands.length === 0) yield [...path, one.name()]
-    else yield* verbsOf(one, [...path, one.name()])
+  for (const subcommand of command.commands) {
+    if (subcommand.commands.length === 0) yield [...path, subcommand.name()]
+    else yield* verbsOf(subcommand, [...path, subcommand.name()])
   }
 }
 const verbs = [...verbsOf(program)]
 
 describe('--help', () => {
-  it('knows the verbs', () => {
+  it('lists the verbs', () => {
     expect(verbs.length).toBeGreaterThan(20)
   })
 
@@ -49,7 +49,7 @@ describe('--help', () => {
   })
 })
 
-describe('wrong words end with 2, on stderr, and stdout stays empty', () => {
+describe('an invalid command line ends with 2, on stderr, and stdout stays empty', () => {
   it.each([
     [['workloda', 'list'], "unknown command 'workloda'\n(Did you mean workload?)"],
     [['workload', 'lits'], '(Did you mean list?)'],
@@ -82,7 +82,7 @@ describe('wrong words end with 2, on stderr, and stdout stays empty', () => {
 })
 
 describe('settings of a client', () => {
-  const ask = (env: Record<string, string>) => cli(['workload', 'list'], { env })
+  const listWorkloads = (env: Record<string, string>) => cli(['workload', 'list'], { env })
 
   it.each([
     ['no token', {}, 'set PURSER_API_TOKEN'],
@@ -94,22 +94,22 @@ describe('settings of a client', () => {
     ['two kinds of trust', { PURSER_API_TOKEN: 'x', PURSER_CA_FILE: 'a', PURSER_CA_SHA256: 'b' }, 'PURSER_CA'],
     ['no fingerprint', { PURSER_API_TOKEN: 'x', PURSER_CA_SHA256: 'zz' }, '64 hex'],
   ])('%s ends with 2', async (_, env, words) => {
-    const { code, out, err } = await ask(env)
+    const { code, out, err } = await listWorkloads(env)
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain(words)
   })
 
-  it('5 where nobody listens', async () => {
-    const { code, out, err } = await ask({ PURSER_API_TOKEN: 'x', PURSER_ADDR: 'https://127.0.0.1:1' })
+  it('5 where no server listens', async () => {
+    const { code, out, err } = await listWorkloads({ PURSER_API_TOKEN: 'x', PURSER_ADDR: 'https://127.0.0.1:1' })
     expect({ code, out }).toEqual({ code: 5, out: '' })
     expect(err).toContain('https://127.0.0.1:1')
   })
 
-  it('5 where somebody listens who speaks no TLS', async () => {
+  it('5 where the server does not use TLS', async () => {
     const server = createServer((socket) => socket.end('hello\n'))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo
-    const { code } = await ask({ PURSER_API_TOKEN: 'x', PURSER_ADDR: `https://127.0.0.1:${port}` })
+    const { code } = await listWorkloads({ PURSER_API_TOKEN: 'x', PURSER_ADDR: `https://127.0.0.1:${port}` })
     server.close()
     expect(code).toBe(5)
   })

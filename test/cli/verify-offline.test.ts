@@ -35,7 +35,7 @@ async function judge(input: string, bundle: string, more: string[] = []) {
   const result = JSON.parse(ran.out) as Result
   const named = (state: string): string[] =>
     result.checks.filter((check) => check.state === state).map(({ check }) => check)
-  const detail = (check: string): string => result.checks.find((one) => one.check === check)?.detail ?? ''
+  const detail = (check: string): string => result.checks.find((entry) => entry.check === check)?.detail ?? ''
   expect(ran.code).toBe(result.verified ? 0 : 4)
   return { ...ran, result, failed: named('failed'), ok: named('ok'), skipped: named('skipped'), detail }
 }
@@ -63,7 +63,7 @@ describe('a JWT', () => {
       .sign(by)
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-  test('that holds: every check is told, and what could not be', async () => {
+  test('that verifies: every check is printed, and each skipped one', async () => {
     const { failed, ok, skipped, result } = await judge(await sign(), bundle, ['--audience', 'other,payments'])
     expect(failed).toEqual([])
     expect(ok).toEqual(['form', 'key', 'signature', 'trust domain', 'claims', 'audience', 'times'])
@@ -75,7 +75,7 @@ describe('a JWT', () => {
     ['without a signature', async () => (await sign()).replace(/[^.]+$/, ''), ['form'], /three segments/],
     [
       'with another text of the same bytes',
-      async () => (await sign()).replace(/.$/, (one) => next(one)),
+      async () => (await sign()).replace(/.$/, (character) => next(character)),
       ['form'],
       /./,
     ],
@@ -128,9 +128,9 @@ describe('a JWT', () => {
 
   /** Bits of the last character that stand for nothing. */
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-  const next = (one: string): string => alphabet[alphabet.indexOf(one) + 1] ?? ''
+  const next = (character: string): string => alphabet[alphabet.indexOf(character) + 1] ?? ''
 
-  test('that is changed: what else is wrong is told as well', async () => {
+  test('that was changed: every other fault is printed as well', async () => {
     const [header, , signature] = (await sign()).split('.')
     const changed = `${header}.${part({ ...plain, sub: 'spiffe://evil.org/x', iat: at(-600), nbf: at(-600), exp: at(-100), aud: 'x' })}.${signature}`
     const { failed } = await judge(changed, bundle, ['--audience', 'payments'])
@@ -190,7 +190,7 @@ describe('a certificate', () => {
   const whole = (pem: string): string => pem + pemOf(ca.issuing)
   const privatePem = (object: KeyObject): string => String(object.export({ type: 'pkcs8', format: 'pem' }))
 
-  test('that holds, with its key beside it: every check is told', async () => {
+  test('that verifies, with its key in the same file: every check is printed', async () => {
     const { failed, ok, skipped } = await judge(privatePem(key.privateKey) + whole(leaf()), pemOf(ca.root))
     expect(failed).toEqual([])
     expect(skipped).toEqual(['revocation'])
@@ -284,7 +284,7 @@ describe('a certificate', () => {
   test('of a CA that may have no CA below it', async () => {
     const below = testCa(now)
     // An issuing CA, pathLen 0, that signs as if it were a root.
-    const made = buildCertificate({
+    const certificate = buildCertificate({
       serial: newSerial(),
       issuerName: ca.issuing.name,
       subjectName: below.issuing.name,
@@ -299,7 +299,10 @@ describe('a certificate', () => {
       ],
       signer: ca.issuing.signer,
     }).pem
-    const { failed, detail } = await judge(leaf({ by: below.issuing }) + made + pemOf(ca.issuing), pemOf(ca.root))
+    const { failed, detail } = await judge(
+      leaf({ by: below.issuing }) + certificate + pemOf(ca.issuing),
+      pemOf(ca.root),
+    )
     expect(failed).toEqual(['chain'])
     expect(detail('chain')).toContain('allows 0 CAs below it, but there are 1')
   })

@@ -50,7 +50,7 @@ describe('verify', () => {
     expect(other).toMatchObject({ code: 5, out: '' })
   })
 
-  test('a JWT that holds, of which nobody can say whether it was revoked', async () => {
+  test('a JWT that verifies, without a check of its revocation', async () => {
     const { jwt } = await lab.get()
     const { code, out } = await run(['verify', '-'], server(), `${jwt}\n`)
     expect(code).toBe(0)
@@ -77,7 +77,7 @@ describe('verify', () => {
     expect(after.out.match(/FAILED/g)).toHaveLength(1)
   })
 
-  test('an operator whose token is none: it could not be asked, and that is said', async () => {
+  test('an operator with an invalid token: the check of the revocation is skipped with the reason', async () => {
     const { jwt } = await lab.get()
     const { code, out } = await run(['verify', await put(jwt)], { ...server(), PURSER_API_TOKEN: 'purser_api_x' })
     expect(code).toBe(0)
@@ -124,7 +124,7 @@ describe('verify', () => {
     ])
   })
 
-  test('the leaf alone: what is missing, and nobody is asked about the rest', async () => {
+  test('the leaf alone: the missing issuer is named, and no CRL is fetched', async () => {
     const { leaf } = await lab.get()
     const { code, out } = await run(['verify', await put(leaf)])
     expect(code).toBe(4)
@@ -158,7 +158,7 @@ describe('jwt', () => {
     expect(ran).toEqual({ code, out: '', err: expect.stringContaining(words) })
   })
 
-  test('prints one token alone, as long as asked for', async () => {
+  test('prints only a token, with the requested lifetime', async () => {
     const { code, out, err } = await run(['jwt', 'payments', '--lifetime', '30s'], asWorkload())
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/)
@@ -179,7 +179,7 @@ describe('jwt', () => {
 })
 
 describe('whoami', () => {
-  test('nobody at all: what was looked for', async () => {
+  test('without any proof: names the places that were searched', async () => {
     const { code, out, err } = await run(['whoami'])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain('PURSER_PROOF_FILE is not set')
@@ -266,7 +266,7 @@ describe('with a join token, which is bound at its use to a key', () => {
         return { PURSER_PROOF_FILE: file }
       },
     ],
-  ])('jwt prints a token by one %s, and leaves the state directory as it is', async (_, env) => {
+  ])('jwt prints a token with a join token in %s, and does not change the state directory', async (_, env) => {
     const state = await mkdtemp(join(dir, 'state-'))
     const { code, out, err } = await run(['jwt', 'payments'], {
       ...server(),
@@ -294,7 +294,7 @@ describe('with a join token, which is bound at its use to a key', () => {
     expect((await run(['jwt', 'payments'], env)).code).toBe(0)
   })
 
-  test('whoami of an operator is asked by the operator’s token, whatever else is there', async () => {
+  test('whoami of an operator uses the API token, even if there is a proof', async () => {
     const { code, out } = await run(['whoami'], { ...asOperator(), PURSER_JOIN_TOKEN: `purser_join_${'a'.repeat(43)}` })
     expect(code).toBe(0)
     expect(out).toMatch(/^operator +admin$/m)
