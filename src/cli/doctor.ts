@@ -1,6 +1,6 @@
 /** `purser doctor`: checks a deployment and says how to fix what is wrong. Changes nothing. */
 import type { Command } from 'commander'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { type Io, usageError } from './io.ts'
 import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, createStyle, show } from './output.ts'
 import { type Finding, requireAttention } from './doctor/finding.ts'
@@ -35,7 +35,7 @@ export function addDoctor(program: Command, io: Io): void {
 async function examine(flags: Flags, io: Io): Promise<Finding[]> {
   // Loaded on demand, so that client verbs load no server code.
   if (flags.asWorkload) return (await import('./doctor/workload.ts')).examineWorkload({ io, attest: flags.attest, now })
-  if (!flags.attest) throw new CliError('--no-attest needs --as-workload', exitCodes.usage)
+  if (!flags.attest) throw usageError('--no-attest needs --as-workload')
   return (await import('./doctor/server.ts')).examineServer({ io, now })
 }
 

@@ -7,7 +7,7 @@ import { createChild } from './exec/child.ts'
 import { type Directory, openDirectory } from './exec/directory.ts'
 import { type Mapping, readMappings, render } from './exec/mapping.ts'
 import { readOnChange, together } from './exec/on-change.ts'
-import { ChildExit, CliError, type Io, exitCodes } from './io.ts'
+import { ChildExit, type Io, usageError } from './io.ts'
 import { repeated, seconds, withExamples } from './options.ts'
 import { remark } from './output.ts'
 
@@ -70,7 +70,7 @@ async function run(name: string, args: string[], flags: Flags, io: Io): Promise<
   if (onChange.kind === 'signal' && mappings.some(({ as }) => as.kind !== 'file')) {
     const message =
       '--on-change signal needs files (path=file:name): the environment of a running command cannot change. Use files, or --on-change restart'
-    throw new CliError(message, exitCodes.usage)
+    throw usageError(message)
   }
   const paths = pathsOf(mappings)
   const request = { x509: flags.x509, accessToken: !flags.x509, secrets: paths }

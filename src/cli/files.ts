@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CliError, exitCodes } from './io.ts'
-import { judgeFolder, lookAtFolder } from './secret-folder.ts'
+import { CliError, codeOf, exitCodes, usageError } from './io.ts'
+import { judgeFolder, examineFolder } from './secret-folder.ts'
 
 export type File = { name: string; text: string; what: string; until?: Date }
 export type Written = { path: string; name: string; what: string; until?: Date }
@@ -23,8 +23,7 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
     for (const { path } of placed) await rename(path + suffix, path)
   } catch (error) {
     if (error instanceof CliError) throw error
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    throw new CliError(`can't write to ${dir} (${code})`, exitCodes.failed)
+    throw new CliError(`can't write to ${dir} (${codeOf(error) ?? 'unknown'})`, exitCodes.failed)
   } finally {
     await Promise.allSettled(placed.map(({ path }) => rm(path + suffix, { force: true })))
   }
@@ -36,12 +35,11 @@ export async function writeFiles(dir: string, files: readonly File[]): Promise<W
  * @throws CliError when others could replace the files
  */
 export async function checkFolder(dir: string, warn: (words: string) => void = () => undefined): Promise<void> {
-  const { fault, warning } = await lookAtFolder(dir, judgeFolder)
+  const { fault, warning } = await examineFolder(dir, judgeFolder)
   if (warning !== undefined) warn(openTo(dir, warning))
   if (fault === undefined) return
-  throw new CliError(
+  throw usageError(
     `${dir} is not safe for secrets: ${fault}. Own it and run chmod go-w, or name a new folder in it, which gets mode 0700`,
-    exitCodes.usage,
   )
 }
 
@@ -76,7 +74,7 @@ export function createFileStore(dir: string): FileStore {
 }
 
 function ignoreExisting(error: unknown): void {
-  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  if (codeOf(error) !== 'EEXIST') throw error
 }
 
 async function writeNew(path: string, text: string): Promise<void> {

@@ -8,7 +8,7 @@ import { addressOf, readProofText } from '../attest/proof-text.ts'
 import { Refusal, refusals } from '../errors.ts'
 import type { Api } from './api.ts'
 import type { Schemas } from './api-types.ts'
-import { CliError, exitCodes } from './io.ts'
+import { usageError } from './io.ts'
 import type { Facts } from './options.ts'
 
 /** The facts to match: ids, since names at these issuers change hands, and what distinguishes runs of a repository. */
@@ -29,8 +29,7 @@ export function matchFromProof(token: string, attestor: Schemas['Attestor']): Fa
       const { namespace, account } = readKubeClaims(claims, subject)
       return { 'k8s:ns': namespace, 'k8s:sa': account.name, 'k8s:sa-uid': account.uid }
     }
-    if (kind !== 'oidc')
-      throw new CliError(`attestor ${name} does not accept readable tokens: use --match`, exitCodes.usage)
+    if (kind !== 'oidc') throw usageError(`attestor ${name} does not accept readable tokens: use --match`)
     const { preset } = attestor
     if (preset === undefined) return { 'oidc:sub': subject }
     return Object.fromEntries(presets[preset].read(claims).facts.filter(([key]) => proposed[preset].includes(key)))
@@ -42,7 +41,7 @@ export async function attestorFor(api: Api, name: string | undefined, token?: st
   if (name !== undefined) {
     return (await api.call('GET', '/api/v1/attestors/{name}', { path: { name } })).body
   }
-  if (token === undefined) throw new CliError('the attestor is missing: give --attestor', exitCodes.usage)
+  if (token === undefined) throw usageError('the attestor is missing: give --attestor')
   const { issuer, audiences } = reading(() => addressOf(readProofText(token.trim())))
   const all = await api.all('/api/v1/attestors')
   const match = all.find(
@@ -50,9 +49,8 @@ export async function attestorFor(api: Api, name: string | undefined, token?: st
       attestor.kind !== 'join-token' && attestor.issuer === issuer && audiences.includes(attestor.audience ?? ''),
   )
   if (match) return match
-  throw new CliError(
+  throw usageError(
     `no attestor accepts proofs of ${issuer} for ${audiences.join(', ')}: create one, or name one with --attestor`,
-    exitCodes.usage,
   )
 }
 
@@ -63,9 +61,6 @@ function reading<T>(read: () => T): T {
     if (!(error instanceof Refusal)) throw error
     const { explanation = {} } = error.info
     const more = Object.values(explanation).map(String).join(' ')
-    throw new CliError(
-      `the proof cannot be read: ${refusals[error.code].title}${more && ` (${more})`}`,
-      exitCodes.usage,
-    )
+    throw usageError(`the proof cannot be read: ${refusals[error.code].title}${more && ` (${more})`}`)
   }
 }

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { readConfig } from '../config.ts'
 import { generateRootKey, writeRootKey } from '../keys/root-key.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import { type Io, codeOf, usageError } from './io.ts'
 import { withExamples, withOutput } from './options.ts'
 import { type OutputFlags, remark, show } from './output.ts'
 
@@ -31,9 +31,9 @@ function addGenerate(group: Command, io: Io): void {
       try {
         writeRootKey(flags.out, key)
       } catch (error) {
-        const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed'
+        const code = codeOf(error) ?? 'failed'
         const why = code === 'EEXIST' ? 'it exists, and a lost root key is a lost database: name another file' : code
-        throw new CliError(`can't write ${flags.out}: ${why}`, exitCodes.usage)
+        throw usageError(`can't write ${flags.out}: ${why}`)
       }
       remark(io, `root key written to ${flags.out}: set PURSER_ROOT_KEY_FILE, and keep a copy apart from the database`)
     })
@@ -50,7 +50,7 @@ function addRotate(group: Command, io: Io): void {
     .requiredOption('--new-key-file <file>', 'the new root key, from `purser root-key generate --out`')
     .requiredOption('--reason <text>', 'reason for the audit log, up to 200 characters')
     .action(async ({ newKeyFile, reason, ...flags }: OutputFlags & { newKeyFile: string; reason: string }) => {
-      if (reason.length > 200) throw new CliError('--reason is too long: at most 200 characters', exitCodes.usage)
+      if (reason.length > 200) throw usageError('--reason is too long: at most 200 characters')
       // Loaded on demand, so that client verbs load no server code.
       const { rotateRootKey } = await import('../start/rotate-root-key.ts')
       const config = readConfig({ env: io.env, readFile: io.readFile })

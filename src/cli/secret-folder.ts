@@ -34,7 +34,7 @@ export function judgePrivateFolder(folder: Folder, parentDevice: number): Judgem
 }
 
 /** A missing folder has no fault: it is created with mode 0700. */
-export async function lookAtFolder(path: string, judge: typeof judgeFolder): Promise<Judgement> {
+export async function examineFolder(path: string, judge: typeof judgeFolder): Promise<Judgement> {
   const folder = await stat(path).catch(() => undefined)
   if (!folder) return {}
   const parent = await stat(dirname(await realpath(path)))

@@ -1,5 +1,5 @@
 /** The error of a verb whose database cannot be reached. */
-import { CliError, exitCodes } from './io.ts'
+import { CliError, codeOf, exitCodes } from './io.ts'
 
 /** @throws CliError with exit code 5 when the database cannot be reached, else the error itself */
 export async function refuseUnreachable(error: unknown): Promise<never> {
@@ -7,8 +7,7 @@ export async function refuseUnreachable(error: unknown): Promise<never> {
   const { isConnectionError } = await import('../store/database.ts')
   const { NoHost } = await import('../store/connect.ts')
   if (!(error instanceof Error) || !isConnectionError(error)) throw error
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'no answer in time'
-  const reason = error instanceof NoHost ? error.message : code
+  const reason = error instanceof NoHost ? error.message : (codeOf(error) ?? 'no answer in time')
   throw new CliError(
     `the database can't be reached (${reason}): check DATABASE_URL, or run \`purser doctor\``,
     exitCodes.unreachable,

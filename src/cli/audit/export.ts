@@ -4,10 +4,10 @@ import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
-import { CliError, type Io, exitCodes } from '../io.ts'
+import { CliError, type Io, exitCodes, codeOf } from '../io.ts'
 import { pointInTime, positive, whole, withExamples, withServer } from '../options.ts'
 import { remark } from '../output.ts'
-import { codeOf, writeWholeFile } from './whole-file.ts'
+import { writeWholeFile } from './whole-file.ts'
 
 type Flags = ServerFlags & {
   since?: string
@@ -41,7 +41,10 @@ export function addExport(group: Command, io: Io): void {
           try {
             await write(reply)
           } catch (error) {
-            throw new CliError(`the export is incomplete (${codeOf(error)}): run it again`, exitCodes.unreachable)
+            throw new CliError(
+              `the export is incomplete (${codeOf(error) ?? 'unknown'}): run it again`,
+              exitCodes.unreachable,
+            )
           }
           return String(reply.headers['purser-log-index'])
         }

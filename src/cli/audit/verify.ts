@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { type Problem, VerifyError, linesOf, verifyExport } from '@purser/sdk/verify'
 import type { Command } from 'commander'
-import { CliError, type Io, exitCodes } from '../io.ts'
+import { CliError, type Io, exitCodes, usageError } from '../io.ts'
 import { repeated, withExamples, withOutput } from '../options.ts'
 import { type OutputFlags, createStyle, printable, show } from '../output.ts'
 import { readText } from '../settings.ts'
@@ -38,10 +38,7 @@ export function addVerify(group: Command, io: Io): void {
 function evidenceOf(io: Io, flags: Flags): Evidence {
   const vkeys = flags.key ?? (io.env.PURSER_LOG_KEY ? [io.env.PURSER_LOG_KEY] : [])
   if (vkeys.length === 0) {
-    throw new CliError(
-      "the log's public key is missing: give --key or set PURSER_LOG_KEY; /log/keys lists the keys",
-      exitCodes.usage,
-    )
+    throw usageError("the log's public key is missing: give --key or set PURSER_LOG_KEY; /log/keys lists the keys")
   }
   return {
     vkeys,
@@ -58,13 +55,12 @@ async function judge(io: Io, file: string, evidence: Evidence): Promise<Verdict>
     if (text.includes('"purserExport"')) return await verifyExport(withFirst(text, lines), evidence)
     let rest = text
     for await (const line of lines) rest += `\n${line}`
-    if (evidence.receipts.length > 0)
-      throw new CliError('--receipt needs an export: give the receipt as the file', exitCodes.usage)
+    if (evidence.receipts.length > 0) throw usageError('--receipt needs an export: give the receipt as the file')
     return judgeReceipt(receiptIn(rest), evidence.vkeys, evidence.checkpoints)
   } catch (error) {
     // The library throws only for an invalid key.
-    if (error instanceof VerifyError) throw new CliError(`--key: ${error.message}`, exitCodes.usage)
-    if (error instanceof Error && 'syscall' in error) throw new CliError(`can't read ${file}`, exitCodes.usage)
+    if (error instanceof VerifyError) throw usageError(`--key: ${error.message}`)
+    if (error instanceof Error && 'syscall' in error) throw usageError(`can't read ${file}`)
     throw error
   }
 }

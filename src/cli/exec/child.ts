@@ -1,7 +1,7 @@
 /** The child process: start, signals, restart. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { CliError } from '../io.ts'
+import { CliError, codeOf } from '../io.ts'
 
 export type Child = {
   /** Resolves once it runs. @throws CliError 127 or 126, as in shells, when it cannot be run */
@@ -68,6 +68,6 @@ export function createChild(command: string, args: readonly string[], graceMs: n
 }
 
 function notRun(command: string, error: Error): CliError {
-  const code = 'code' in error ? String(error.code) : 'unknown'
+  const code = codeOf(error) ?? 'unknown'
   return new CliError(`cannot run ${command} (${code})`, code === 'ENOENT' ? 127 : 126)
 }

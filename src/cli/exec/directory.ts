@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CliError } from '../io.ts'
 import { type File, createFileStore, openTo } from '../files.ts'
-import { judgePrivateFolder, lookAtFolder } from '../secret-folder.ts'
+import { judgePrivateFolder, examineFolder } from '../secret-folder.ts'
 
 export type Directory = {
   path: string
@@ -43,7 +43,7 @@ export async function openDirectory(chosen: string | undefined, warn: (words: st
 
 /** If others can write to a directory, it may hold their links. */
 async function checkPrivate(path: string, warn: (words: string) => void): Promise<void> {
-  const { fault, warning } = await lookAtFolder(path, judgePrivateFolder)
+  const { fault, warning } = await examineFolder(path, judgePrivateFolder)
   if (warning !== undefined) warn(openTo(path, warning))
   if (fault !== undefined)
     throw new CliError(

@@ -1,5 +1,5 @@
 /** The option `--secret`: maps a secret, or one member, to variables or files. */
-import { CliError, exitCodes } from '../io.ts'
+import { CliError, usageError } from '../io.ts'
 import { isPowerful } from './child-env.ts'
 
 export type Mapping = {
@@ -9,7 +9,7 @@ export type Mapping = {
   as: { kind: 'variable'; name: string } | { kind: 'variables'; prefix: string } | { kind: 'file'; name: string }
 }
 
-const invalid = (why: string): CliError => new CliError(`--secret: ${why}`, exitCodes.usage)
+const invalid = (why: string): CliError => usageError(`--secret: ${why}`)
 
 const isName = (text: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(text)
 const asName = (text: string): string => text.toUpperCase().replace(/[^A-Z0-9]/g, '_')

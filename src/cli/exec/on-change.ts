@@ -1,5 +1,5 @@
 /** The option `--on-change`, and one act for changes that come together. */
-import { CliError, exitCodes } from '../io.ts'
+import { usageError } from '../io.ts'
 import { constants } from 'node:os'
 
 export type OnChange = { kind: 'restart' } | { kind: 'none' } | { kind: 'signal'; name: NodeJS.Signals }
@@ -13,7 +13,7 @@ export function readOnChange(text: string): OnChange {
   const full = `SIG${name ?? ''}`
   if (name !== undefined && isSignal(full) && !['SIGKILL', 'SIGSTOP'].includes(full))
     return { kind: 'signal', name: full }
-  throw new CliError('--on-change must be restart, none, or signal:NAME, such as signal:SIGHUP', exitCodes.usage)
+  throw usageError('--on-change must be restart, none, or signal:NAME, such as signal:SIGHUP')
 }
 
 /** Milliseconds to wait for further changes: a rotation may change several secrets. */
