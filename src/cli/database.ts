@@ -1,6 +1,5 @@
 /** `purser database`: the databases in which Purser creates roles for workloads. */
 import type { Command } from 'commander'
-import type { Api } from './api.ts'
 import { addApply } from './apply.ts'
 import { type Definition, readDefinition } from './documents.ts'
 import { type Io, usageError } from './io.ts'
@@ -71,7 +70,11 @@ function addWrite(group: Command, io: Io, verb: 'create' | 'replace'): void {
     examples: [`purser database ${verb} orders --file orders.yaml --password-file admin-password`],
     call: async (api, flags: Written, name) => {
       const definition = withPassword(await readDefinition(io, flags.file, name), await passwordOf(io, flags))
-      return write(api, verb, name, definition, flags)
+      const { reason } = flags
+      if (verb === 'create') return api.call('POST', '/api/v1/databases', { definition, reason })
+      const place = { path: { name } }
+      const ifMatch = flags.revision ?? (await api.call('GET', registered.path, place)).body.revision
+      return api.call('PUT', registered.path, { ...place, definition, ifMatch, reason })
     },
     row: ({ name, host, port, database, revision }) => [
       `database ${name} ${verb}d`,
@@ -79,14 +82,6 @@ function addWrite(group: Command, io: Io, verb: 'create' | 'replace'): void {
       `revision ${revision}`,
     ],
   })
-}
-
-async function write(api: Api, verb: 'create' | 'replace', name: string, definition: Definition, flags: Written) {
-  const { reason } = flags
-  if (verb === 'create') return api.call('POST', '/api/v1/databases', { definition, reason })
-  const { path } = registered
-  const ifMatch = flags.revision ?? (await api.call('GET', path, { path: { name } })).body.revision
-  return api.call('PUT', path, { path: { name }, definition, ifMatch, reason })
 }
 
 async function passwordOf(io: Io, { file, passwordFile }: Written): Promise<string | undefined> {

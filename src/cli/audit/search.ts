@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { Api, ServerFlags } from '../api.ts'
 import type { QueryOf, Schemas } from '../api-types.ts'
-import { issuedIn } from '../log-entry.ts'
+import type { Issued } from '../../store/issued.ts'
 import type { Io } from '../io.ts'
 import { pointInTime, positive } from '../options.ts'
 import { type OutputFlags, remark, show, table } from '../output.ts'
@@ -116,7 +116,7 @@ function resourceOf({ resource, detail }: Schemas['Entry']): string | undefined 
 }
 
 function issued(entry: Schemas['Entry']): string {
-  const { x509, jwts = [], secrets = [], leases = [], accessToken, apiToken } = issuedIn(entry) ?? {}
+  const { x509, jwts = [], secrets = [], leases = [], accessToken, apiToken }: Issued = entry.issued ?? {}
   const parts = [
     ...(x509 ? [`certificate ${x509.serialNumber.slice(0, 8)}…`] : []),
     ...jwts.map((jwt) => `JWT for ${jwt.audience.join(' ')}`),

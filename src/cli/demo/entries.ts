@@ -1,6 +1,6 @@
 /** Prints entries of the log, one per line. */
 import type { QueryOf, Schemas } from '../api-types.ts'
-import { issuedIn } from '../log-entry.ts'
+import type { Issued } from '../../store/issued.ts'
 import { table } from '../output.ts'
 import type { Screen } from './screen.ts'
 import type { Stage } from './stage.ts'
@@ -14,7 +14,7 @@ export async function readEntries({ api }: Stage, query: QueryOf<'GET', '/api/v1
 }
 
 function whatOf({ resource, detail = {}, ...entry }: Entry): string {
-  const issued = issuedIn(entry)
+  const issued: Issued | undefined = entry.issued
   if (issued?.x509) return `certificate ${issued.x509.serialNumber.slice(0, 8)}…`
   const { version, versions, toVersion, fromVersion } = detail
   const [secretVersion] = issued?.secrets?.map((secret) => secret.version) ?? (Array.isArray(versions) ? versions : [])
