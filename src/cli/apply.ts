@@ -42,14 +42,15 @@ export function addApply(group: Command, io: Io, kind: Applicable): void {
         for (const definition of definitions) items.push(await applyDefinition(api, kind, definition, flags, io))
       } finally {
         show(io, flags, { items }, () =>
-          table(items.map((item) => [`${noun} ${item.name}`, words(item, flags), `revision ${item.revision}`])),
+          table(items.map((item) => [`${noun} ${item.name}`, outcomeOf(item, flags), `revision ${item.revision}`])),
         )
       }
     },
   })
 }
 
-const words = ({ did }: Applied, { dryRun }: Flags): string => (dryRun && did !== 'unchanged' ? `would be ${did}` : did)
+const outcomeOf = ({ did }: Applied, { dryRun }: Flags): string =>
+  dryRun && did !== 'unchanged' ? `would be ${did}` : did
 
 async function applyDefinition(
   api: Api,

@@ -6,7 +6,7 @@ import { childEnv } from './exec/child-env.ts'
 import { createChild } from './exec/child.ts'
 import { type Directory, openDirectory } from './exec/directory.ts'
 import { type Mapping, readMappings, render } from './exec/mapping.ts'
-import { readOnChange, together } from './exec/on-change.ts'
+import { coalesce, readOnChange } from './exec/on-change.ts'
 import { ChildExit, type Io, usageError } from './io.ts'
 import { repeated, seconds, withExamples } from './options.ts'
 import { remark } from './output.ts'
@@ -80,7 +80,7 @@ async function run(name: string, args: string[], flags: Flags, io: Io): Promise<
       ? await openDirectory(flags.dir, (words) => remark(io, words))
       : undefined
     try {
-      const prepare = (): Promise<Record<string, string | undefined>> => prepared(purser, mappings, directory, io)
+      const prepare = (): Promise<Record<string, string | undefined>> => prepareCommand(purser, mappings, directory, io)
       await child.start(await prepare())
       io.onSignal(forwarded, (signal) => {
         if (io.stdout.isTTY !== true || !keySignals.has(signal)) child.signal(signal)
@@ -101,7 +101,7 @@ async function run(name: string, args: string[], flags: Flags, io: Io): Promise<
 }
 
 /** Writes all files, and returns the environment of the command. */
-async function prepared(purser: Purser, mappings: readonly Mapping[], directory: Directory | undefined, io: Io) {
+async function prepareCommand(purser: Purser, mappings: readonly Mapping[], directory: Directory | undefined, io: Io) {
   const secrets = new Map<string, Secret>()
   for (const { path } of mappings) secrets.set(path, await purser.secrets.get(path))
   const { env, files } = render(mappings, (path) => secrets.get(path)?.data ?? {})
@@ -117,7 +117,7 @@ function watchAll(
   io: Io,
   act: () => Promise<void>,
 ): void {
-  const actOnce = together(act)
+  const actOnce = coalesce(act)
   for (const path of paths) {
     const watch = purser.secrets.watch(
       path,

@@ -31,7 +31,7 @@ export function addExplain(program: Command, io: Io): void {
     ],
     run: async (api, flags: Flags, requestId?: string) => {
       const { body } = await api.call('POST', '/api/v1/workloads:explain', { body: question(requestId, flags, io) })
-      show(io, flags, body, explained)
+      show(io, flags, body, formatExplanation)
     },
   })
 }
@@ -55,7 +55,7 @@ const textOf = (value: string | string[] | undefined): string =>
   value === undefined ? 'nothing' : Array.isArray(value) ? value.join(' or ') : value
 
 /** The outcome, then each entry with its failed conditions, then what to do. */
-export function explained(explanation: Explanation): string {
+export function formatExplanation(explanation: Explanation): string {
   const { outcome, reason, detail, attestor, selectors, entries, grant, next } = explanation
   const head = [
     [outcome, [reason, detail].filter((text) => text !== undefined).join(': ')],

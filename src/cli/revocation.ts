@@ -12,7 +12,7 @@ export function addRevocation(program: Command, io: Io): void {
     examples: ['purser revocation list'],
     items: (api) => api.all('/api/v1/revocations'),
     header: ['REVOCATION', 'BLOCKED', 'SINCE', 'CAUSE'],
-    row: (block) => [block.id, blocked(block), block.since, block.reason ?? ''],
+    row: (block) => [block.id, subjectOf(block), block.since, block.reason ?? ''],
   })
   addVerb(group, io, {
     usage: 'release',
@@ -23,11 +23,11 @@ export function addRevocation(program: Command, io: Io): void {
     run: async (api, flags, id) => {
       const request = { path: { id }, reason: flags.reason }
       const { body, logIndex } = await api.call('POST', '/api/v1/revocations/{id}:release', request)
-      const rows = body.released.map((block) => [`released ${blocked(block)}`, `log ${logIndex}`])
+      const rows = body.released.map((block) => [`released ${subjectOf(block)}`, `log ${logIndex}`])
       show(io, flags, body, () => table(rows))
     },
   })
 }
 
-const blocked = ({ kind, session, spiffeId = '' }: Schemas['ReleasedBlocks']['released'][number]): string =>
+const subjectOf = ({ kind, session, spiffeId = '' }: Schemas['ReleasedBlocks']['released'][number]): string =>
   kind === 'spiffeId' ? spiffeId : `instance of ${session ?? 'a session'} ${spiffeId}`.trimEnd()

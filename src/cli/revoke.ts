@@ -44,23 +44,23 @@ export function addRevoke(program: Command, io: Io): void {
         ...(flags.because !== undefined && { reason: flags.because }),
       }
       const reply = await api.call('POST', '/api/v1/revocations', { body, reason: flags.reason })
-      show(io, flags, reply.body, (revocation) => revoked(revocation, reply.logIndex))
+      show(io, flags, reply.body, (revocation) => formatRevocation(revocation, reply.logIndex))
     },
   })
 }
 
 const blockWords = { instance: '  the instance', spiffeId: '  the SPIFFE ID' }
 
-function revoked(
+function formatRevocation(
   { id, revoked: counts, blocks, leases = [], outOfReach = [] }: Schemas['Revocation'],
   index?: string,
 ): string {
   const { certificates, jwts, sessions, accessTokens } = counts
   const counted = [
-    counting(certificates, 'certificate'),
-    counting(jwts, 'JWT'),
-    counting(sessions, 'session'),
-    counting(accessTokens, 'access token'),
+    countOf(certificates, 'certificate'),
+    countOf(jwts, 'JWT'),
+    countOf(sessions, 'session'),
+    countOf(accessTokens, 'access token'),
   ].flat()
   const ending = leases.map((lease) => [`  lease ${lease.id} ends`, `${lease.username} in ${lease.database}`])
   const blocked = blocks ? [[blockWords[blocks], `is blocked until: purser revocation release ${id}`]] : []
@@ -72,4 +72,4 @@ function revoked(
   return `revoked ${counted.length === 0 ? 'nothing: nothing of it was valid' : counted.join(', ')}  ${id}  log ${index}\n${table([...blocked, ...ending, ...rows])}`
 }
 
-const counting = (n: number, noun: string): string[] => (n === 0 ? [] : [`${n} ${noun}${n === 1 ? '' : 's'}`])
+const countOf = (n: number, noun: string): string[] => (n === 0 ? [] : [`${n} ${noun}${n === 1 ? '' : 's'}`])

@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { together } from '../../src/cli/exec/on-change.ts'
+import { coalesce } from '../../src/cli/exec/on-change.ts'
 import { startCli } from '../support/cli.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { createPlace } from '../support/place.ts'
@@ -211,7 +211,7 @@ describe('the environment and files of the command', () => {
 test('calls that come together cause one act, and calls during it cause another', async () => {
   let acts = 0
   let release = (): void => undefined
-  const act = together(async () => {
+  const act = coalesce(async () => {
     acts++
     await new Promise<void>((resolve) => (release = resolve))
   })

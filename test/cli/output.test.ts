@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import { assert, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { explained } from '../../src/cli/explain.ts'
+import { formatExplanation } from '../../src/cli/explain.ts'
 import { exitCodes } from '../../src/cli/io.ts'
 import { createScreen } from '../../src/cli/demo/screen.ts'
 import { createStyle, pairs, printable, table } from '../../src/cli/output.ts'
@@ -106,7 +106,7 @@ describe('the message of a refusal', () => {
 
 describe('the text of an explanation', () => {
   it('shows the expected and the actual value of each condition', () => {
-    const text = explained({
+    const text = formatExplanation({
       outcome: 'refused',
       reason: 'no_workload',
       detail: 'No entry matches.',
@@ -137,7 +137,7 @@ describe('the text of an explanation', () => {
   })
 
   it('shows the grant', () => {
-    const text = explained({
+    const text = formatExplanation({
       outcome: 'granted',
       entries: [],
       grant: {

@@ -34,7 +34,7 @@ type Page = Schemas['EntryList']
 type Result = Omit<Page, 'nextCursor'> & { more: boolean }
 type Flags = ServerFlags & OutputFlags & Pick<Query, keyof typeof filters | 'order'> & { limit: number }
 
-const dashed = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+const optionName = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 export function addSearch(group: Command, io: Io): void {
   addVerb(group, io, {
@@ -63,7 +63,7 @@ function withFilters(command: Command): Command {
   for (const [name, about] of Object.entries(filters)) {
     if (name === 'since' || name === 'until') command.option(`--${name} <time>`, about, pointInTime)
     else if (name === 'epoch') command.option('--epoch <number>', about, positive)
-    else command.option(`--${dashed(name)} <value>`, about)
+    else command.option(`--${optionName(name)} <value>`, about)
   }
   return command
     .addOption(new Option('--order <order>', 'order by index').choices(['asc', 'desc']))
@@ -106,7 +106,14 @@ function row({ index, entry }: Page['items'][number]): string[] {
   const { time, action, outcome, reason, actor } = entry
   const who = actor.operator ?? actor.spiffeId ?? actor.attestor ?? actor.kind
   const result = reason === undefined ? outcome : `${outcome}: ${reason}`
-  return [String(index), time.slice(0, 19).replace('T', ' '), action, result, who, resourceOf(entry) ?? issued(entry)]
+  return [
+    String(index),
+    time.slice(0, 19).replace('T', ' '),
+    action,
+    result,
+    who,
+    resourceOf(entry) ?? describeIssued(entry),
+  ]
 }
 
 function resourceOf({ resource, detail }: Schemas['Entry']): string | undefined {
@@ -115,7 +122,7 @@ function resourceOf({ resource, detail }: Schemas['Entry']): string | undefined 
   return `${resource.kind} ${resource.name ?? resource.id}${typeof database === 'string' ? ` in ${database}` : ''}`
 }
 
-function issued(entry: Schemas['Entry']): string {
+function describeIssued(entry: Schemas['Entry']): string {
   const { x509, jwts = [], secrets = [], leases = [], accessToken, apiToken }: Issued = entry.issued ?? {}
   const parts = [
     ...(x509 ? [`certificate ${x509.serialNumber.slice(0, 8)}…`] : []),

@@ -17,11 +17,11 @@ const page = 200
 const day = 24 * 3600_000
 const max = 20
 
-type Seen = { opened: number; lost: string[]; behind: string[]; tried: string[]; dead: string[]; untried: string[] }
+type Tally = { opened: number; lost: string[]; behind: string[]; tried: string[]; dead: string[]; untried: string[] }
 
 export async function checkValues(offline: Offline, parts: { since: Date; works?: Works }): Promise<Finding[]> {
   const { db } = offline
-  const seen: Seen = { opened: 0, lost: [], behind: [], tried: [], dead: [], untried: [] }
+  const tally: Tally = { opened: 0, lost: [], behind: [], tried: [], dead: [], untried: [] }
   for (let after = ''; ;) {
     const secrets = await restoredSecrets(db.knex, after, page)
     const rows = await readVersions(
@@ -31,20 +31,20 @@ export async function checkValues(offline: Offline, parts: { since: Date; works?
     const byId = new Map(rows.map((row) => [row.secretId, row]))
     for (const secret of secrets) {
       const row = byId.get(secret.id)
-      if (secret.updatedAt.getTime() > parts.since.getTime() - day) seen.behind.push(secret.path)
+      if (secret.updatedAt.getTime() > parts.since.getTime() - day) tally.behind.push(secret.path)
       if (!row?.sealed || row.deletedAt) continue
-      const data = opened(offline, secret, row)
-      if (data) seen.opened++
-      else seen.lost.push(secret.path)
-      if (data && secret.rotator !== undefined) await tryValue(secret, data, parts.works, seen)
+      const data = openValue(offline, secret, row)
+      if (data) tally.opened++
+      else tally.lost.push(secret.path)
+      if (data && secret.rotator !== undefined) await tryValue(secret, data, parts.works, tally)
     }
     const last = secrets.at(-1)
-    if (!last || secrets.length < page) return findingsOf(seen)
+    if (!last || secrets.length < page) return findingsOf(tally)
     after = last.path
   }
 }
 
-function opened(
+function openValue(
   { keyring }: Offline,
   secret: RestoredSecret,
   row: Parameters<typeof openData>[2],
@@ -56,16 +56,21 @@ function opened(
   }
 }
 
-async function tryValue(secret: RestoredSecret, data: SecretData, works: Works | undefined, seen: Seen): Promise<void> {
+async function tryValue(
+  secret: RestoredSecret,
+  data: SecretData,
+  works: Works | undefined,
+  tally: Tally,
+): Promise<void> {
   const { path, rotator: kind = '', definition } = secret
   // The error may quote the value, so it is dropped: the value counts as not tried.
   const accepted = await works?.({ kind, definition, path, data }).catch(() => undefined)
-  if (accepted === undefined) seen.untried.push(`${path} (${kind})`)
-  else if (accepted) seen.tried.push(path)
-  else seen.dead.push(path)
+  if (accepted === undefined) tally.untried.push(`${path} (${kind})`)
+  else if (accepted) tally.tried.push(path)
+  else tally.dead.push(path)
 }
 
-function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Seen): Finding[] {
+function findingsOf({ opened: count, lost, behind, tried, dead, untried }: Tally): Finding[] {
   return collect(
     lost.length > 0
       ? fail('values', `${lost.length} do not decrypt: ${some(lost, max)}`, {

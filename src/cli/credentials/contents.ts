@@ -42,7 +42,7 @@ export async function contentsOf(
 async function x509Files(purser: Purser): Promise<File[]> {
   const { certificateChain, privateKey, trustBundle, notAfter } = purser.x509
   return [
-    { name: 'ca.crt', text: normalized(trustBundle), what: 'roots to verify peers' },
+    { name: 'ca.crt', text: normalizeRoots(trustBundle), what: 'roots to verify peers' },
     { name: 'tls.key', text: privateKey, what: 'private key', until: notAfter },
     { name: 'tls.crt', text: certificateChain, what: 'certificate and chain', until: notAfter },
     { name: 'tls.pem', text: privateKey + certificateChain, what: 'key, certificate and chain', until: notAfter },
@@ -50,7 +50,7 @@ async function x509Files(purser: Purser): Promise<File[]> {
 }
 
 /** The same roots always give the same text. */
-const normalized = (roots: string): string => readCertificates(roots)?.map(String).join('') ?? roots
+const normalizeRoots = (roots: string): string => readCertificates(roots)?.map(String).join('') ?? roots
 
 async function jwtFile(purser: Purser, audience: string): Promise<File[]> {
   const text = await purser.jwt(audience)

@@ -116,7 +116,7 @@ function createSync({ io, purser, selection, out, store, hook }: WatchParts): Sy
     const changed = await store.write(files)
     if (changed.length === 0) return
     const hasX509 = files.some(({ name }) => name === 'tls.crt')
-    remark(io, `${why}; ${described(purser, changed)}`)
+    remark(io, `${why}; ${describeChange(purser, changed)}`)
     if (!stopping) hook?.run(factsOf(purser, out, hasX509, changed))
   }
 
@@ -177,7 +177,7 @@ function createSync({ io, purser, selection, out, store, hook }: WatchParts): Sy
   }
 }
 
-function described(purser: Purser, changed: readonly Written[]): string {
+function describeChange(purser: Purser, changed: readonly Written[]): string {
   const names = changed.map(({ name }) => name)
   const certificate = names.includes('tls.crt')
     ? `serial ${purser.x509.serialNumber}, until ${purser.x509.notAfter.toISOString()}; `

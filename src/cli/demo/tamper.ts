@@ -4,21 +4,21 @@ import { type Problem, type Receipt, entryLeaf, verifyExport } from '@purser/sdk
 type Line = { epoch?: number; index?: number; entry?: string; nonce?: string; hashes?: string; first?: number }
 
 const isLine = (value: unknown): value is Line => typeof value === 'object' && value !== null
-function parsed(text: string): Line {
+function parseLine(text: string): Line {
   const line: unknown = JSON.parse(text)
   return isLine(line) ? line : {}
 }
 
 /** A changed copy of the lines: `change` returns the new line, or undefined to remove it. */
 const copy = (lines: readonly string[], change: (line: Line, text: string) => string | undefined): string[] =>
-  lines.flatMap((text) => change(parsed(text), text) ?? [])
+  lines.flatMap((text) => change(parseLine(text), text) ?? [])
 
-const edited = (entry: string): string => entry.replace('/stand-in/', '/stand-by/')
+const editEntry = (entry: string): string => entry.replace('/stand-in/', '/stand-by/')
 
 /** Changes an entry. */
 export const edit = (lines: readonly string[], index: number): string[] =>
   copy(lines, (line, text) =>
-    line.index === index && line.entry ? JSON.stringify({ ...line, entry: edited(line.entry) }) : text,
+    line.index === index && line.entry ? JSON.stringify({ ...line, entry: editEntry(line.entry) }) : text,
   )
 
 /** Removes an entry. */
@@ -28,7 +28,7 @@ export const remove = (lines: readonly string[], index: number): string[] =>
 /** Changes an entry and its hash in the tree. */
 export function rewrite(lines: readonly string[], index: number): string[] {
   const changed = edit(lines, index)
-  const { entry = '', nonce = '' } = parsed(changed.find((text) => parsed(text).index === index) ?? '{}')
+  const { entry = '', nonce = '' } = parseLine(changed.find((text) => parseLine(text).index === index) ?? '{}')
   const leaf = entryLeaf(nonce, entry)
   return copy(changed, (line, text) => {
     if (line.hashes === undefined || line.first === undefined) return text

@@ -14,7 +14,7 @@ export function checkDataDirectory({ dataDir }: Pick<Config, 'dataDir'>): Findin
   try {
     stats = statSync(dataDir)
   } catch (error) {
-    return codeOf(error) === 'ENOENT' ? [missing(dataDir)] : [unusable(`cannot read ${dataDir}`, error)]
+    return codeOf(error) === 'ENOENT' ? [missingFinding(dataDir)] : [unusable(`cannot read ${dataDir}`, error)]
   }
   if (!stats.isDirectory()) return [unusable(`${dataDir} is not a directory`)]
   const fault = writeFault(dataDir)
@@ -39,7 +39,7 @@ function unusable(what: string, error?: unknown): Finding {
 }
 
 /** A missing directory is fine if the server can create it. */
-function missing(dataDir: string): Finding {
+function missingFinding(dataDir: string): Finding {
   let above = dirname(resolve(dataDir))
   while (!existsSync(above) && above !== dirname(above)) above = dirname(above)
   return writeFault(above)

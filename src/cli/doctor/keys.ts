@@ -18,7 +18,7 @@ type Parts = { config: Config; head: Head; keyring: Keyring | undefined; now: Da
 
 export async function checkKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
   const rows = await readKeys(knex)
-  const kinds = all.map((kind) => `${kind} until ${day(signing(rows, kind, parts.now)?.retireAt)}`)
+  const kinds = all.map((kind) => `${kind} until ${day(signerOf(rows, kind, parts.now)?.retireAt)}`)
   return collectOr(
     ok(check, kinds.filter((kind) => !kind.endsWith('-')).join(', ')),
     judgeKeys(rows, parts),
@@ -29,17 +29,17 @@ export async function checkKeys(knex: Knex, parts: Parts): Promise<Finding[]> {
 function judgeKeys(rows: readonly KeyRow[], parts: Omit<Parts, 'keyring'>): Finding[] {
   const { config, head, now, serving } = parts
   const plan = planRotation(rows, config.keys, now)
-  const absent = all.filter((kind) => signing(rows, kind, now) === undefined)
+  const absent = all.filter((kind) => signerOf(rows, kind, now) === undefined)
   return collect(
     absent.map((kind) => noSigner(kind, rows)),
     judgeLogKey(rows, head.epoch),
     ...issuing.filter((kind) => !absent.includes(kind)).map((kind) => overdue(kind, rows, plan, parts)),
     plan.warnings.filter((warning) => warning.at > now).map((warning) => endsSoon(warning, now)),
-    !serving && upcoming(plan, now),
+    !serving && upcomingKeys(plan, now),
   )
 }
 
-const signing = (rows: readonly KeyRow[], kind: KeyKind, now: Date): KeyRow | undefined =>
+const signerOf = (rows: readonly KeyRow[], kind: KeyKind, now: Date): KeyRow | undefined =>
   signingKey({ keys: new Map(rows.map((row) => [row.id, row])) }, kind, now)
 
 const day = (time: Date | undefined): string =>
@@ -78,7 +78,7 @@ function overdue(
   { config, now, serving }: Omit<Parts, 'keyring'>,
 ): Finding | undefined {
   if (kind === 'issuing-ca' && underUpstream(rows)) return undefined
-  const row = signing(rows, kind, now)
+  const row = signerOf(rows, kind, now)
   if (!row || !plan.actions.some((action) => action.do === 'make' && action.kind === kind)) return undefined
   const due = after(row.retireAt, -config.keys.publish)
   if (now < after(due, graceSeconds)) return undefined
@@ -95,7 +95,7 @@ function overdue(
 }
 
 /** Keys that are due soon, and that only a running server creates. */
-function upcoming({ actions }: Plan, now: Date): Finding | undefined {
+function upcomingKeys({ actions }: Plan, now: Date): Finding | undefined {
   const kinds = actions.flatMap((action) => (action.do === 'make' && action.activeAt > now ? [action.kind] : []))
   if (kinds.length === 0) return undefined
   return note(check, `the next ${kinds.join(', ')} will be created when a server starts`)

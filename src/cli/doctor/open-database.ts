@@ -36,7 +36,7 @@ async function openStore(dataDir: string, own: number | undefined): Promise<Open
   try {
     return { db: await openEmbedded({ dataDir: folder }) }
   } catch (error) {
-    if (error instanceof StoreLocked) return { findings: [locked(error)] }
+    if (error instanceof StoreLocked) return { findings: [lockedFinding(error)] }
     const reason = codeOf(error) ?? (error instanceof Error ? error.name : 'unknown')
     const why = 'nothing is issued without it'
     const remedy = `restore a copy of the whole data directory that was made while no server ran`
@@ -46,7 +46,7 @@ async function openStore(dataDir: string, own: number | undefined): Promise<Open
   }
 }
 
-const locked = ({ pid }: StoreLocked): Finding =>
+const lockedFinding = ({ pid }: StoreLocked): Finding =>
   skipped(check, `process ${pid} has the embedded store open, so its content was not checked`, {
     why: 'schema, keys, attestors and the log are in it, and only one process may open it',
     do: `stop process ${pid} and run this again, or use: purser keys list, purser attestor check NAME`,

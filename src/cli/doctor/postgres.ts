@@ -43,18 +43,18 @@ export function judgeServer(facts: PostgresFacts): Finding[] {
     !facts.fsync &&
       fail(check, 'fsync is off', {
         why: 'a crash could lose entries of credentials that were issued, so the server refuses to start',
-        do: setting('fsync'),
+        do: remedyFor('fsync'),
       }),
     !facts.fullPageWrites &&
       warn(check, 'full_page_writes is off', {
         why: 'a power loss can leave half-written pages, unless the file system writes whole pages (ZFS)',
-        do: setting('full_page_writes'),
+        do: remedyFor('full_page_writes'),
       }),
   )
 }
 
 const writes = 'no entry can be written, so nothing is issued'
-const setting = (name: string): string => `as a superuser: alter system set ${name} = on; select pg_reload_conf()`
+const remedyFor = (name: string): string => `as a superuser: alter system set ${name} = on; select pg_reload_conf()`
 
 /** A role without pg_monitor sees the standbys, but not whether commits wait for them. */
 export function judgeStandbys({ standbys, waitsFor }: PostgresFacts): Finding[] {
@@ -67,8 +67,8 @@ export function judgeStandbys({ standbys, waitsFor }: PostgresFacts): Finding[] 
     return [warn(check, `its standby is asynchronous (${names})`, { why, do: remedy })]
   }
   const unknown = standbys.some(({ sync }) => sync === null)
-  const waits = standbys.some(({ sync }) => sync === 'sync' || sync === 'quorum')
-  if (waits || unknown) return []
+  const isWaiting = standbys.some(({ sync }) => sync === 'sync' || sync === 'quorum')
+  if (isWaiting || unknown) return []
   const what = `commits wait for ${waitsFor}, but no such standby is connected`
   return [
     fail(check, what, { why: writes, do: 'start the standby, or remove its name from synchronous_standby_names' }),

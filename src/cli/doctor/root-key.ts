@@ -23,7 +23,7 @@ export function checkRootKey({ rootKey: source, dataDir, database }: Config): Re
   const { path } = source
   const stored = database.kind === 'postgres' || hasDatabase(join(dataDir, 'db'))
   const stats = statOf(path)
-  if (stats instanceof Error) return { findings: [missing(path, stats, stored)] }
+  if (stats instanceof Error) return { findings: [missingFinding(path, stats, stored)] }
   const findings = collectOr(ok(check, `${path}, mode ${modeOf(stats.mode)}`), judgeFile(path, stats), judgePlace(path))
   if (!isWorking(findings)) return { findings }
   try {
@@ -47,7 +47,7 @@ function statOf(path: string): Stats | Error {
   }
 }
 
-function missing(path: string, error: Error, stored: boolean): Finding {
+function missingFinding(path: string, error: Error, stored: boolean): Finding {
   const code = codeOf(error) ?? 'unreadable'
   if (code !== 'ENOENT') return fail(check, `cannot read ${path} (${code})`, { why: lost })
   if (!stored) return note(check, `${path} does not exist yet: the first start creates it`)

@@ -16,7 +16,7 @@ export function createRunCheck(io: Pick<Io, 'stderr'>): RunCheck {
     try {
       return [await work()].flat()
     } catch (error) {
-      return [unfinished(check, error)]
+      return [errorFinding(check, error)]
     } finally {
       clearTimeout(timer)
     }
@@ -24,7 +24,7 @@ export function createRunCheck(io: Pick<Io, 'stderr'>): RunCheck {
 }
 
 /** A message may quote what was read, so only our own messages and codes are shown. */
-function unfinished(check: string, error: unknown): Finding {
+function errorFinding(check: string, error: unknown): Finding {
   // SQLSTATE insufficient_privilege: the role check reports what is missing.
   if (codeOf(error) === '42501') return skipped(check, 'the role lacks the privilege to read what this check needs')
   const { name, code, message } = describeError(error, { stack: false })

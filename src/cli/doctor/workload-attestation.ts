@@ -24,7 +24,7 @@ export async function checkAttestation(env: Env, before: readonly Finding[]): Pr
     return [ok(check, who), ...judgeProof(chosen, before)]
   } catch (error) {
     if (!(error instanceof PurserError)) throw error
-    return [refused(error)]
+    return [refusalFinding(error)]
   }
 }
 
@@ -34,7 +34,7 @@ function judgeProof(chosen: readonly Choice[], before: readonly Finding[]): Find
   return chosen.filter(({ about }) => about === 'proof').map((choice) => ok('proof', choice.chosen))
 }
 
-function refused(error: PurserError): Finding {
+function refusalFinding(error: PurserError): Finding {
   const { code, message, requestId, status } = error
   const remedy = requestId === undefined ? undefined : `ask an operator to run: purser explain ${requestId}`
   switch (code) {

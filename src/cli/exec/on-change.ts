@@ -17,19 +17,19 @@ export function readOnChange(text: string): OnChange {
 }
 
 /** Milliseconds to wait for further changes: a rotation may change several secrets. */
-const togetherMs = 200
+const quietMs = 200
 
 /**
  * @param act runs once for all calls that come while it waits, and again for calls that come while it runs
  * @returns a function that resolves when an act that began after the call is done
  */
-export function together(act: () => Promise<void>): () => Promise<void> {
+export function coalesce(act: () => Promise<void>): () => Promise<void> {
   let next: Promise<void> | undefined
   let last: Promise<unknown> = Promise.resolve()
   return () => {
     if (next) return next
     const run = last
-      .then(() => new Promise((resolve) => setTimeout(resolve, togetherMs)))
+      .then(() => new Promise((resolve) => setTimeout(resolve, quietMs)))
       .then(() => {
         next = undefined
         return act()

@@ -34,18 +34,18 @@ export function addMetadata(group: Command, io: Io): void {
       'purser secret metadata prod/db/password --label team=shop --max-versions 5',
     ],
     run: async (api, flags: Flags, path) => {
-      const body = await changed(api, flags, path)
+      const body = await showOrChange(api, flags, path)
       show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
     },
   })
 }
 
-async function changed(api: Api, flags: Flags, path: string): Promise<Schemas['Secret']> {
+async function showOrChange(api: Api, flags: Flags, path: string): Promise<Schemas['Secret']> {
   const place = { path: { path } }
   const live = await findSecret(api, path)
   // The server reports a missing secret.
   if (!live || !isChange(flags)) return (await api.call('GET', '/api/v1/secrets/{path}:metadata', place)).body
-  const request = { ...place, body: merged(live, flags), ifMatch: live.revision, reason: flags.reason }
+  const request = { ...place, body: mergeMetadata(live, flags), ifMatch: live.revision, reason: flags.reason }
   const write = () => api.call('PUT', '/api/v1/secrets/{path}:metadata', request)
   return (await underVersion(path, live.revision, write)).body
 }
@@ -53,7 +53,7 @@ async function changed(api: Api, flags: Flags, path: string): Promise<Schemas['S
 const isChange = ({ description, label, removeLabel, maxVersions, managedBy }: Flags): boolean =>
   [description, label, removeLabel, maxVersions, managedBy].some((value) => value !== undefined)
 
-function merged(live: Schemas['Secret'], flags: Flags) {
+function mergeMetadata(live: Schemas['Secret'], flags: Flags) {
   const { description = live.description, maxVersions = live.maxVersions, managedBy = live.managedBy } = flags
   const labels = Object.entries({ ...live.labels, ...flags.label }).filter(([key]) => !flags.removeLabel?.includes(key))
   return {

@@ -27,7 +27,7 @@ const maxTries = 5
 /** Levels of folders: Vault has no limit. */
 const maxDepth = 64
 
-const encoded = (path: string): string => path.split('/').map(encodeURIComponent).join('/')
+const encodePath = (path: string): string => path.split('/').map(encodeURIComponent).join('/')
 
 /** @throws CliError for an address to which the token must not be sent */
 function endpointOf(addr: string): URL {
@@ -107,10 +107,10 @@ export function kv2(options: Kv2Options): Source {
   /** @returns the names in a folder; subfolders end with a slash */
   async function list(folder: string): Promise<string[]> {
     const { status, body } = await fetch(
-      `${encoded(mount)}/metadata/${folder === '' ? '' : `${encoded(folder)}/`}?list=true`,
+      `${encodePath(mount)}/metadata/${folder === '' ? '' : `${encodePath(folder)}/`}?list=true`,
     )
     if (status === 404) return []
-    if (status === 403) throw denied(`list ${mount}/${folder}`)
+    if (status === 403) throw deniedError(`list ${mount}/${folder}`)
     const keys = memberOf(memberOf(body, 'data'), 'keys')
     if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) throw notKv2(mount)
     return keys
@@ -127,8 +127,8 @@ export function kv2(options: Kv2Options): Source {
 
   /** The readable versions, oldest first. */
   async function readable(name: string): Promise<number[]> {
-    const { status, body } = await fetch(`${encoded(mount)}/metadata/${encoded(name)}`)
-    if (status === 403) throw denied(`read the metadata of ${name}`)
+    const { status, body } = await fetch(`${encodePath(mount)}/metadata/${encodePath(name)}`)
+    if (status === 403) throw deniedError(`read the metadata of ${name}`)
     const versions = memberOf(memberOf(body, 'data'), 'versions')
     if (!isMembers(versions)) throw notKv2(mount)
     return Object.entries(versions)
@@ -139,7 +139,7 @@ export function kv2(options: Kv2Options): Source {
 
   async function value(name: string, version?: number): Promise<Data | { refused: string }> {
     const query = version === undefined ? '' : `?version=${version}`
-    const { status, body } = await fetch(`${encoded(mount)}/data/${encoded(name)}${query}`)
+    const { status, body } = await fetch(`${encodePath(mount)}/data/${encodePath(name)}${query}`)
     if (status === 403) return { refused: 'the token of Vault may not read it' }
     const data = memberOf(memberOf(body, 'data'), 'data')
     if (status === 404) {
@@ -199,7 +199,7 @@ const memberOf = (value: unknown, name: string): unknown =>
 /** `delete_version_after` sets a time in the future, until which the version is readable. */
 const isPast = (time: unknown): boolean => typeof time === 'string' && time !== '' && Date.parse(time) <= Date.now()
 
-const denied = (what: string): CliError =>
+const deniedError = (what: string): CliError =>
   new CliError(`the token of Vault may not ${what}: give it read and list below the mount`, exitCodes.refused)
 const notKv2 = (mount: string): CliError =>
   new CliError(`${mount} is not a KV version 2 mount: check --mount`, exitCodes.refused)

@@ -15,7 +15,7 @@ function fault(path: string): string | undefined {
   }
 }
 
-const joined = (to: string, name: string): string => (to === '' ? name : `${to.replace(/\/+$/, '')}/${name}`)
+const joinPath = (to: string, name: string): string => (to === '' ? name : `${to.replace(/\/+$/, '')}/${name}`)
 
 function propose(path: string): string | undefined {
   const proposal = path
@@ -28,11 +28,11 @@ function propose(path: string): string | undefined {
 }
 
 function nameTarget(from: string, { to, lower, renames }: Rules): Named {
-  const path = renames.get(from) ?? joined(to, lower ? from.toLowerCase() : from)
+  const path = renames.get(from) ?? joinPath(to, lower ? from.toLowerCase() : from)
   const wrong = fault(path)
   if (wrong === undefined) return { from, path }
   const proposal = propose(path)
-  const lowered = fault(joined(to, from.toLowerCase())) === undefined ? '--rename-lower, or ' : ''
+  const lowered = fault(joinPath(to, from.toLowerCase())) === undefined ? '--rename-lower, or ' : ''
   const advice = proposal === undefined ? '' : `; ${lowered}--rename '${from}=${proposal}'`
   return { from, refused: `${wrong}${advice}` }
 }
