@@ -69,7 +69,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     (await entriesOf(purser, answer.headers.get('purser-request-id'))).find((e) => e.action === 'credentials.issue')
       ?.reason
 
-  it('are kept at first sight, once, before what is issued to them', async () => {
+  it('are pinned once, when first attested, before anything is issued to them', async () => {
     const answers = await Promise.all(Array.from({ length: 40 }, () => present(token(1))))
     expect(new Set(answers.map(fault))).toEqual(new Set(['200 ']))
     const seen = await about('identity.pin')
@@ -85,12 +85,12 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(log.findIndex((entry) => entry.resource?.name === `east/prod/${sa}`)).toBeLessThan(issued)
   })
 
-  it('are not kept where no entry matches', async () => {
+  it('are not pinned if no entry matches', async () => {
     expect(fault(await present(token(1, { ns: 'unknown' })))).toBe('401 attestation_failed')
     expect(await about('identity.pin')).toHaveLength(0)
   })
 
-  it('with another id are another principal: an entry of its own, and the older sessions end', async () => {
+  it('with another id are another principal: the change has its own entry, and the older sessions end', async () => {
     const old = await present(token(1))
     expect(fault(await who(old))).toBe('200 ')
     const fresh = await present(token(2))
@@ -105,7 +105,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     })
   })
 
-  it('that are recreated under a pod that goes on: the pod is a new instance', async () => {
+  it('that are recreated while their pod keeps running make the pod a new instance', async () => {
     const pod = { name: 'p', uid: `bbbbbbbb-0000-4000-8000-${String(round).padStart(12, '9')}` }
     const old = await present(token(1, { pod }))
     const fresh = await present(token(2, { pod }))
@@ -113,7 +113,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect([fault(await who(old)), fault(await who(fresh))]).toEqual(['401 unauthenticated', '200 '])
   })
 
-  it('that were replaced are refused from then on, also with a new token, and the new one goes on', async () => {
+  it('that were replaced are refused, also with a new token, and the new account continues', async () => {
     await present(token(1))
     const fresh = await present(token(2))
     for (const made of [token(1), token(1, { at: now() + 55 })]) {
@@ -126,7 +126,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(await about('identity.change')).toHaveLength(1)
   })
 
-  it('that come late are not taken for newer ones: their token was made before we met the present one', async () => {
+  it('with a token older than the current pin are not accepted as newer accounts', async () => {
     const present2 = await present(token(2, { at: now() - 30 }))
     const late = await present(token(1, { at: now() - 60 }))
     expect(fault(late)).toBe('401 attestation_failed')
@@ -135,7 +135,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(await about('identity.change')).toHaveLength(0)
   })
 
-  it('an entry with pinIdentity is for the account that it met first', async () => {
+  it('with another id are refused by an entry with pinIdentity', async () => {
     expect(fault(await present(token(1, { ns: 'pinned' })))).toBe('200 ')
     for (let n = 0; n < 2; n++) {
       const answer = await present(token(2, { ns: 'pinned' }))
@@ -147,7 +147,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(await reasonOf(await present(token(1, { ns: 'pinned' })))).toBe('identity_superseded')
   })
 
-  it('k8s:sa-uid in the match makes a recreated account a stranger, or names it', async () => {
+  it('that are recreated do not match an entry with the earlier k8s:sa-uid', async () => {
     expect(fault(await present(token(1, { ns: 'named' })))).toBe('200 ')
     expect(fault(await present(token(2, { ns: 'named' })))).toBe('200 ')
     const stranger = await present(token(3, { ns: 'named' }))
@@ -157,7 +157,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(await reasonOf(await present(token(2, { ns: 'named' })))).toBe('identity_superseded')
   })
 
-  it('of another cluster, or namespace, are others', async () => {
+  it('of another cluster or namespace are other accounts', async () => {
     await present(token(1))
     expect(fault(await present(token(2, { claims: { iss: 'https://west.example' } })))).toBe('200 ')
     expect(fault(await present(token(3, { ns: 'pinned' })))).toBe('200 ')
@@ -165,7 +165,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(await about('identity.change')).toHaveLength(0)
   })
 
-  it('recreated while 30 requests of each are under way: one principal is left', async () => {
+  it('that are recreated during 60 requests leave one principal', async () => {
     await present(token(1))
     const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => present(token(n % 2 ? 1 : 2))))
     expect(new Set(answers.map(fault))).toEqual(new Set(['200 ', '401 attestation_failed']))

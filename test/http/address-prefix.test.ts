@@ -26,7 +26,7 @@ test.each([
   expect(addressPrefix(address)).toBe(prefix)
 })
 
-test('every spelling of an address is the same stranger, and so is every address of its /64', () => {
+test('all spellings of an address and all addresses of its /64 have one prefix', () => {
   fc.assert(
     fc.property(fc.tuple(...Array.from({ length: 8 }, () => fc.integer({ min: 0, max: 0xffff }))), (groups) => {
       const plain = groups.map((g) => g.toString(16)).join(':')

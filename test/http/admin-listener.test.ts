@@ -59,7 +59,7 @@ describe('the listener of workloads, where operators have their own', () => {
     ])
   })
 
-  it('refuses an API token as it refuses one that nobody issued', async () => {
+  it('refuses an API token like one that was never issued', async () => {
     const unknown = `purser_api_${Buffer.alloc(32, 9).toString('base64url')}`
     const replies = [purser.admin, unknown].map((token) => askAt(purser.url, 'GET', '/api/v1/credentials/self', token))
     const [known, other] = await Promise.all(replies)

@@ -57,7 +57,7 @@ describe('an answer', () => {
     ['GET /api/v1/workloads', 401, 'unauthenticated'],
     ['GET /metrics', 401, 'unauthenticated'],
     ['DELETE /api/v1/credentials/self', 401, 'unauthenticated'],
-  ])('that refuses is a problem and nothing else: %s', async (line, status, code) => {
+  ])('to a refused request is a bare problem: %s', async (line, status, code) => {
     const answer = await ask(purser.url, `${line} HTTP/1.1`)
     expect(answer.status).toBe(status)
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
@@ -65,13 +65,13 @@ describe('an answer', () => {
     hasHeaders(answer)
   })
 
-  it('that grants has the same headers', async () => {
+  it('to a granted request has the same headers', async () => {
     hasHeaders(await asAdmin('GET /api/v1/workloads'))
     hasHeaders(await asAdmin('GET /metrics'))
     expect((await ask(purser.url, 'GET /keys HTTP/1.1')).headers.get('cache-control')).toMatch(/^public, max-age=/)
   })
 
-  it('to our own fault is a request id, and the server’s own log knows neither the statement nor its values', async () => {
+  it('to a fault of the server is a request id, and the server log has neither the statement nor its values', async () => {
     await purser.knex.raw('alter table bootstrap_token rename to canary')
     onTestFinished(() => purser.knex.raw('alter table canary rename to bootstrap_token'))
     const token = `purser_boot_${'A'.repeat(43)}`
@@ -85,7 +85,7 @@ describe('an answer', () => {
     expect(logged.join('')).not.toMatch(/canary|select |bootstrap_token/)
   })
 
-  it('leaves the number of metric series as it was, whatever was asked', async () => {
+  it('does not change the number of metric series, whatever the request', async () => {
     const series = async (): Promise<string[]> =>
       (await asAdmin('GET /metrics')).text
         .split('\n')
@@ -127,7 +127,7 @@ describe('an endpoint with a fault', () => {
     return ask(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, 'GET /api/v1/server HTTP/1.1')
   }
 
-  it('shows a request id, whoever threw what', async () => {
+  it('shows only a request id, whatever was thrown', async () => {
     for (const thrown of [new Error('canary'), 'canary', undefined, { status: 418, expose: true, message: 'canary' }]) {
       const answer = await answerOf(() => Promise.reject(thrown))
       expect(answer.status).toBe(500)
@@ -137,7 +137,7 @@ describe('an endpoint with a fault', () => {
     expect(lines.join('')).not.toContain('canary')
   })
 
-  it('shows no more when even its last act fails', async () => {
+  it('shows only a request id if recording the failure also fails', async () => {
     const broken = {
       ...metrics,
       request: () => {
@@ -157,14 +157,14 @@ describe('an endpoint with a fault', () => {
     isBare(answer, 'internal')
   })
 
-  it('gives no refusal that it can’t record', async () => {
+  it('sends no refusal that cannot be recorded', async () => {
     const answer = await answerOf(() => Promise.reject(refuse('conflict', { detail: 'canary' })))
     expect(answer.status).toBe(503)
     isBare(answer, 'log_unavailable')
     expect(answer.headers.get('retry-after')).toBe('2')
   })
 
-  it.each(['plain', 'é', 'ÿ€', '日本', '🚢 and more', '\ud800', ''])('sends %j whole, in UTF-8', async (text) => {
+  it.each(['plain', 'é', 'ÿ€', '日本', '🚢 and more', '\ud800', ''])('sends %j unchanged in UTF-8', async (text) => {
     const answer = await answerOf(async () => json({ text }))
     // What `ask` read is one character a byte.
     const bytes = Buffer.from(answer.text, 'latin1')
@@ -172,7 +172,7 @@ describe('an endpoint with a fault', () => {
     expect(bytes.toString('utf8')).toBe(JSON.stringify({ text }))
   })
 
-  it('sees Node’s own messages: a prototype of Express’s under them makes everything after it slow', async () => {
+  it('receives messages with Node’s own prototypes, since those of Express make every access slow', async () => {
     const prototypes: unknown[] = []
     const addressOf = (message: object): string => {
       prototypes.push(Object.getPrototypeOf(message))
@@ -184,7 +184,7 @@ describe('an endpoint with a fault', () => {
     expect(prototypes[0]).toBe(IncomingMessage.prototype)
   })
 
-  it('answers as always when nothing breaks', async () => {
+  it('answers normally without a fault', async () => {
     expect(await answerOf(async () => json({ fine: true }))).toMatchObject({ status: 200, text: '{"fine":true}' })
   })
 })
@@ -200,7 +200,7 @@ describe('what a failed attestation shows', () => {
     )
   })
 
-  it('tells no reason apart by its name', () => {
+  it('does not depend on the name of the reason', () => {
     expect(codes.filter((code) => code.startsWith('proof_') && !hidden.includes(code))).toEqual([])
   })
 })

@@ -110,7 +110,7 @@ describe('a refused proof', () => {
     for (const part of [head, body, signature]) if (part.length > 20) expect(kept).not.toContain(part)
   })
 
-  it('unknown attestor, another’s attestor, disabled and denied entries: nobody can tell them apart', async () => {
+  it('has the same reply for an unknown attestor, another attestor, and disabled or denied entries', async () => {
     await purser.asAdmin('POST', '/api/v1/workloads', { name: 'off', attestor: 'lab', match: { 'oidc:sub': 'off' }, spiffeId: 'spiffe://example.org/lab/off' }) // prettier-ignore
     await purser.asAdmin('POST', '/api/v1/workloads/off:disable')
     const answers = [
@@ -125,12 +125,12 @@ describe('a refused proof', () => {
     expect(new Set(seen).size).toBe(1)
   })
 
-  it('larger than any issuer makes is turned away by its size', async () => {
+  it('is refused by its size if it is larger than any issuer signs', async () => {
     expect(fault(await present('a'.repeat(16_385)))).toBe('400 invalid_request /proof/token')
     expect((await present('.'.repeat(1_048_576))).status).toBe(413)
   })
 
-  it('our own JWT-SVID is no proof here', async () => {
+  it('includes a JWT-SVID of Purser itself', async () => {
     const { body } = await present(await issuer.token())
     const [{ token }] = body.jwts as [{ token: string }]
     expect(fault(await present(token))).toBe('401 attestation_failed')
@@ -138,7 +138,7 @@ describe('a refused proof', () => {
 })
 
 describe('issuers that can’t be reached', () => {
-  it('one that is down, or inside the network, is a 503 that is worth repeating', async () => {
+  it('are answered with 503 and Retry-After, whether down or inside the network', async () => {
     const far = await createIssuer('https://127.0.0.1:9/issuer')
     await purser.asAdmin('POST', '/api/v1/attestors', { name: 'far', kind: 'oidc', issuer: far.issuer, audience })
     const answer = await present(await far.token())
@@ -192,7 +192,7 @@ describe('clusters (stand-in API servers)', () => {
     expect(entry).toMatchObject({ action: 'identity.pin', resource: { kind: 'account', name: 'east/prod/web' } })
   })
 
-  it('a token without a pod: only where the entry says so', async () => {
+  it('a token without a pod is accepted only if the entry allows it', async () => {
     const kube = await startCluster()
     await registerCluster('podless', kube)
     const token = kube.token({ pod: null, sa: 'cert-manager' })
@@ -203,7 +203,7 @@ describe('clusters (stand-in API servers)', () => {
     expect((await present(token)).status).toBe(200)
   })
 
-  it('a reviewer that may not is our fault: 503 and a line in our log; then it recovers', async () => {
+  it('a reviewer without permission causes 503 and a line in the server log, until it has the permission', async () => {
     const kube = await startCluster()
     const tokenFile = await registerCluster('blind', kube)
     await writeFile(tokenFile, 'eyJhbGciOiJub25lIn0.e30.d3Jvbmc')
@@ -217,7 +217,7 @@ describe('clusters (stand-in API servers)', () => {
     expect((await present(kube.token())).status).toBe(200)
   })
 
-  it('a cluster that says another’s names speaks for its own subtree alone, 200 of 200', async () => {
+  it('a cluster that reports names of another cluster is limited to its own prefix, 200 of 200 times', async () => {
     const [good, evil] = [await startCluster(), await startCluster()]
     await registerCluster('cluster-a', good)
     await registerCluster('cluster-b', evil)
@@ -239,7 +239,7 @@ describe('clusters (stand-in API servers)', () => {
 })
 
 describe('limits of one attestor', () => {
-  it('come before verification: 429, and addresses that have proven themselves go on', async () => {
+  it('apply before verification with 429, and addresses with an earlier valid proof continue', async () => {
     const small = await startPurser({ env: { PURSER_LIMIT_ATTESTOR_PER_SECOND: '1', PURSER_LIMIT_BURST_SECONDS: '3' } })
     onTestFinished(() => small.stop())
     const own = await createIssuer()
@@ -255,7 +255,7 @@ describe('limits of one attestor', () => {
     expect(log.filter((entry) => entry.reason === 'rate_limited')).toHaveLength(0)
   })
 
-  it('are spent by forged proofs of twenty addresses, and let new pods in', async () => {
+  it('are used up by forged proofs of twenty addresses, and still admit new pods', async () => {
     const env = {
       PURSER_LIMIT_ATTESTOR_PER_SECOND: '20',
       PURSER_LIMIT_ADDRESS_PER_SECOND: '1000',

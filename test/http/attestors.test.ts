@@ -34,7 +34,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     ['an id of its own', { id: 'att_1' }, '400 invalid_request /id'],
     ['a revision', { revision: 7 }, '400 invalid_request /revision'],
     ['a column', { spiffe_id_prefix: '/x/' }, '400 invalid_request /spiffe_id_prefix'],
-  ])('are refused with %s, and nothing is kept', async (_, more, expected) => {
+  ])('are refused with %s, and nothing is stored', async (_, more, expected) => {
     expect(fault(await ask('createAttestor', { body: attestor('bad', more) }))).toContain(expected)
     expect(fault(await ask('getAttestor', { name: 'bad' }))).toBe('404 not_found')
   })
@@ -62,7 +62,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     expect(fault(await ask('createAttestor', { body: inside }))).toBe('409 conflict /spiffeIdPrefix')
   })
 
-  it('are replaced under the revision that was read, and keep name and kind', async () => {
+  it('are replaced at the revision that was read, and keep name and kind', async () => {
     const next = attestor('lab', { maxTokenAgeSeconds: 600 })
     expect(fault(await ask('replaceAttestor', { name: 'lab', body: next }))).toBe('428 precondition_required')
     const stale = await ask('replaceAttestor', { name: 'lab', body: next, ifMatch: 2 })
@@ -83,7 +83,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     expect(replaced.headers.get('etag')).toBe('"2"')
   })
 
-  it('verify by what they say now, at once', async () => {
+  it('verify by their new definition at once', async () => {
     await ask('createWorkload', {
       body: { name: 'web', attestor: 'lab', match: { 'oidc:sub': 'web' }, spiffeId: 'spiffe://example.org/lab/web' },
     })
@@ -98,7 +98,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     expect((await attest()).status).toBe(200)
   })
 
-  it('neither leave entries outside their subtree, nor go while entries use them', async () => {
+  it('cannot move away from their entries, and cannot be deleted while entries use them', async () => {
     const moved = attestor('lab', { spiffeIdPrefix: '/elsewhere/' })
     const replaced = await ask('replaceAttestor', { name: 'lab', body: moved, ifMatch: 4 })
     expect([fault(replaced), String(replaced.body.detail)]).toEqual(['409 in_use', expect.stringContaining('web')])
@@ -115,7 +115,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     expect(fault(await ask('createAttestor', { body: attestor('lab') }))).toBe('201 ')
   })
 
-  it('of every kind and preset show what they work by, and judge what entries ask for', async () => {
+  it('of every kind and preset show their settings, and validate the matches of entries', async () => {
     const cluster = { kind: 'kubernetes', issuer: 'https://cluster.example', audience, verify: 'jwks' }
     const made = await ask('createAttestor', {
       body: { ...cluster, name: 'cluster', keys: { jwks: { keys: [issuer.jwk] } } },
@@ -169,7 +169,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     }
   })
 
-  describe('that can not be kept say what to do', () => {
+  describe('that are invalid are refused with advice', () => {
     const detailOf = async (body: Record<string, unknown>): Promise<[string, string]> => {
       const answer = await ask('createAttestor', { body: { name: 'second', kind: 'kubernetes', audience, ...body } })
       const [error] = answer.body.errors as { pointer: string; detail: string }[]
@@ -177,7 +177,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     }
     const keys = async () => ({ jwks: { keys: [(await createIssuer()).jwk] } })
 
-    it('about an audience that the server does not have', async () => {
+    it('for an audience that the server does not have', async () => {
       const definition = { kind: 'oidc', issuer: 'https://ci.example', audience: 'other', keys: await keys() }
       const [what, detail] = await detailOf(definition)
       expect(what).toBe('422 impossible /audience')
@@ -185,14 +185,14 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
       expect(detail).toContain('add yours to PURSER_AUDIENCES and restart the server')
     })
 
-    it('about "in-cluster" where the server is in none', async () => {
+    it('for "in-cluster" outside a cluster', async () => {
       const [what, detail] = await detailOf({ apiServer: 'in-cluster' })
       expect(what).toBe('422 impossible /apiServer')
       expect(detail).toContain('this server does not run in a cluster')
       expect(detail).toContain('--api-server')
     })
 
-    it('about a second cluster with the issuer of the first', async () => {
+    it('for a second cluster with the issuer of the first', async () => {
       const issuer = 'https://kubernetes.default.svc.cluster.local'
       const object = { kind: 'kubernetes', verify: 'jwks', issuer, audience, keys: await keys() }
       const first = await ask('createAttestor', { body: { ...object, name: 'first' } })
@@ -205,7 +205,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     })
   })
 
-  it('include one that is built in, shown like the others and not to be touched', async () => {
+  it('include a built-in one, which is shown like the others and cannot be changed', async () => {
     const { body } = await ask('getAttestor', { name: 'join' })
     expect(body).toMatchObject({ name: 'join', kind: 'join-token', spiffeIdPrefix: '/join/', revision: 1 })
     expect(fault(await ask('deleteAttestor', { name: 'join', ifMatch: 1 }))).toBe('409 conflict')
@@ -216,7 +216,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     expect((await ask('checkAttestor', { name: 'join' })).body).toMatchObject({ ok: true })
   })
 
-  it('are checked on request: what was found is answered and recorded', async () => {
+  it('are checked on request, and the findings are returned and recorded', async () => {
     const checked = await ask('checkAttestor', { name: 'lab' })
     expect(fault(checked)).toBe('200 ')
     expect(checked.body.ok).toBe(true)

@@ -80,14 +80,14 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     expect((await searched(`action=credentials.issue&limit=50&cursor=${nextCursor}`)).items).toHaveLength(50)
   })
 
-  it('take wildcards of LIKE literally', async () => {
+  it('treat wildcards of LIKE as literals', async () => {
     for (const value of ['%', '_', 'credentials%', '\\']) {
       const { items } = await searched(`actor=${encodeURIComponent(value)}`)
       expect(items).toEqual([])
     }
   })
 
-  it('find an entry by every fact that it holds, and by all of them at once', async () => {
+  it('find an entry by each of its facts, and by all of them at once', async () => {
     const { index } = verifyReceipt(receipts[0], { vkeys: busy.purser.vkeys })
     const whole = await busy.purser.asAdmin('GET', `/api/v1/audit/entries/1/${index}`)
     const entry = JSON.parse(String(whole.body.entry))
@@ -113,7 +113,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     expect((await searched(String(all))).items).toEqual([])
   })
 
-  it.each(['asc', 'desc'])('give every entry once, page by page, %s', async (order) => {
+  it.each(['asc', 'desc'])('return every entry once, page by page, %s', async (order) => {
     const found: number[] = []
     let cursor: string | null = ''
     let covered = 0
@@ -132,7 +132,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     expect(covered).toBeGreaterThan(Math.max(...found))
   })
 
-  it('answer for the time that was asked', async () => {
+  it('return the entries of a time range', async () => {
     expect((await searched('until=2020-01-01T00:00:00Z')).items).toEqual([])
     expect((await searched('since=2099-01-01T00:00:00Z')).items).toEqual([])
     const { items } = await searched(
@@ -141,7 +141,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     expect(items.map((item) => item.index)).toEqual([3, 4])
   })
 
-  it('prove an entry, and say no more than that it is unknown otherwise', async () => {
+  it('prove an entry, and report any other as unknown', async () => {
     for (const path of ['1/999999', '2/0', '1/x', '1/-1', '0/0']) {
       const answer = await busy.purser.call('GET', `/api/v1/audit/entries/${path}`, undefined, {
         token: busy.purser.admin,
@@ -155,7 +155,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     expect(commitment(nonce, String(body.entry)).toString('base64')).toBe(body.commitment)
   })
 
-  it('prove growth between two sizes', async () => {
+  it('prove consistency between two sizes', async () => {
     for (const query of ['from=0', 'from=5&to=4', 'from=1&to=999999', 'from=1&epoch=7']) {
       const answer = await busy.purser.call('GET', `/api/v1/audit/consistency?${query}`, undefined, {
         token: busy.purser.admin,
@@ -173,7 +173,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     verifyGrowth(first, newest, body.consistency as string[])
   })
 
-  it('export what verifies offline, and nothing that came after it began', async () => {
+  it('export a log that verifies offline, without later entries', async () => {
     const answer = await busy.purser.asAdmin('GET', '/api/v1/audit/export')
     const [epoch, index] = String(answer.headers.get('purser-log-index')).split('/').map(Number)
     const report = await verifyExport(answer.text.split('\n'), { vkeys: busy.purser.vkeys, receipts })
@@ -187,7 +187,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     })
   })
 
-  it('export a part that says which part it is', async () => {
+  it('export a part that states its range', async () => {
     const answer = await busy.purser.asAdmin('GET', '/api/v1/audit/export?from=10&to=20')
     const report = await verifyExport(answer.text.split('\n'), { vkeys: busy.purser.vkeys, receipts })
     expect(report.problems).toEqual([])
@@ -212,7 +212,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     ).toEqual([])
   })
 
-  it('are recorded, with what was looked for', async () => {
+  it('are recorded with their filters', async () => {
     await searched('workload=web&limit=1')
     const { items } = await searched('action=audit.search&limit=1')
     expect(items[0]?.entry).toMatchObject({
@@ -224,7 +224,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
 })
 
 describe('an export under way', () => {
-  it('ends in the middle when the right to it does, and the reader can tell', async () => {
+  it('is cut off when its caller loses the right to it, and the client notices', async () => {
     let ahead = 0
     const own = await startBusy({ now: () => new Date(Date.now() + ahead) })
     const { purser } = own

@@ -101,7 +101,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-it('keeps out an instance that was blocked, under its entry and under others', async () => {
+it('keeps a blocked instance out, under its entry and under others', async () => {
   expect(await reasonOf(await attest('blocked'))).toBe('blocked')
   expect(await reasonOf(await attest('removed'))).toBe('blocked')
   await register('second')
@@ -110,7 +110,7 @@ it('keeps out an instance that was blocked, under its entry and under others', a
   expect(await reasonOf(await attest('free', 'second'))).toBe('granted')
 })
 
-it('lists what was blocked with its session, until it is released', async () => {
+it('lists a block with its session until it is released', async () => {
   const { body } = await purser.asAdmin('GET', '/api/v1/revocations')
   const items = body.items as { id: string; session: string }[]
   expect(items.map((block) => block.session).toSorted()).toEqual([sessions.blocked, sessions.removed].toSorted())
@@ -119,7 +119,7 @@ it('lists what was blocked with its session, until it is released', async () => 
   expect(await reasonOf(await attest('blocked', 'web'))).toBe('granted')
 })
 
-it('continues a session, and blocks its instance when it is revoked after the upgrade', async () => {
+it('continues a session, and blocks its instance if it is revoked after the upgrade', async () => {
   expect((await attest('busy', 'web')).body).toMatchObject({ session: { id: sessions.busy } })
   for (const jti of ['busy', 'quiet'] as const) {
     await purser.asAdmin('POST', '/api/v1/revocations', { session: sessions[jti] })

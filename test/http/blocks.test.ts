@@ -61,7 +61,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
     expect(fault(await release(id))).toBe('200 ')
   })
 
-  it('of an instance holds under a second entry, and under one that was removed and made again', async () => {
+  it('of an instance holds under a second entry, and under an entry that was deleted and created again', async () => {
     const { session } = await lab.get(pod)
     const id = await revoke({ session })
     await register({ ...definition, name: 'web-2', spiffeId: 'spiffe://example.org/lab/web-2' })
@@ -74,7 +74,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
     await release(id)
   })
 
-  it('of an instance stops its sessions under other entries too', async () => {
+  it('of an instance also stops its sessions under other entries', async () => {
     await register({ ...definition, name: 'web-3', spiffeId: 'spiffe://example.org/lab/web-3' })
     const first = await lab.get(pod, { workload: 'web' })
     const second = await lab.get(pod, { workload: 'web-3', jwts: [], x509: undefined })
@@ -84,7 +84,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
     await release(id)
   })
 
-  it('of a SPIFFE ID keeps every instance of it out until it is released', async () => {
+  it('of a SPIFFE ID keeps all its instances out until it is released', async () => {
     const before = await lab.get({ jti: 'before' })
     await register({ ...definition, name: 'api', match: { 'oidc:sub': 'api' }, spiffeId: `${web}/api` })
     const id = await revoke({ spiffeId: web, reason: 'keyCompromise' })
@@ -100,7 +100,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
     await remove('api')
   })
 
-  it('of a SPIFFE ID since a time stops what it was given before, for as long as it is blocked', async () => {
+  it('of a SPIFFE ID since a time also stops earlier credentials while it is in force', async () => {
     const before = await lab.get({ jti: 'early' })
     clock.advance(60)
     const after = await lab.get({ jti: 'late' })
@@ -111,7 +111,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
     expect([await isActive(before.accessToken), await isActive(after.accessToken)]).toEqual([true, false])
   })
 
-  it('is released with a reason, by an operator, once', async () => {
+  it('is released once, by an operator with a reason', async () => {
     const { session, accessToken } = await lab.get(pod)
     const id = await revoke({ session, reason: 'privilegeWithdrawn' })
     const since = clock.now().toISOString().replace('.000Z', 'Z')
@@ -138,7 +138,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
     expect((await lab.get(pod)).session).not.toBe(session)
   })
 
-  it('is of the newest revocation that asked for it, and comes back with the next one', async () => {
+  it('belongs to the newest revocation, and is created again by the next one', async () => {
     const first = await revoke({ spiffeId: web })
     const second = await revoke({ spiffeId: web })
     expect((await blocks()).map((block) => block.id)).toEqual([second])
@@ -165,7 +165,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
     await release(String(answer.body.id))
   })
 
-  it('of an instance keeps its attestor until it is released: instances of another attestor are others', async () => {
+  it('of an instance keeps its attestor until it is released, and does not cover other attestors', async () => {
     const { session } = await lab.get(pod)
     const id = await revoke({ session })
     for (const { name } of (await ask('listWorkloads')).body.items as { name: string }[]) await remove(name)

@@ -36,7 +36,7 @@ describe.each(frontDoorStores)('a flood of made-up bootstrap tokens (%s)', (stor
     return () => purser.stop()
   })
 
-  it('is told "unknown" a number of times a minute, from all addresses together, and then to come back later', async () => {
+  it('gets 401 up to a limit per minute for all addresses together, then 429', async () => {
     const answers = await tryMany(purser, perMinute + 40)
     expect(statuses(answers).filter((status) => status === 401)).toHaveLength(perMinute)
     const limited = answers.filter((answer) => answer.status !== 401)
@@ -50,7 +50,7 @@ describe.each(frontDoorStores)('a flood of made-up bootstrap tokens (%s)', (stor
     expect(recorded.map((entry) => entry.action)).toEqual(['bootstrap.exchange'])
   })
 
-  it('leaves the way in open for the token that is real', async () => {
+  it('does not block the real token', async () => {
     const [flood, answer] = await Promise.all([
       tryMany(purser, 200),
       purser.call('POST', '/api/v1/bootstrap', undefined, { token: await bootstrapToken(purser) }),
@@ -61,7 +61,7 @@ describe.each(frontDoorStores)('a flood of made-up bootstrap tokens (%s)', (stor
 })
 
 describe('on Postgres', () => {
-  it('such a flood takes no turn among the changes', async () => {
+  it('a flood of made-up bootstrap tokens does not enter the queue of changes', async () => {
     const purser = await startPurser({ store: 'postgres', env })
     onTestFinished(() => purser.stop())
     await tryOne(purser)
@@ -85,7 +85,7 @@ describe('on Postgres', () => {
     await change
   })
 
-  it('replicas share what such tokens may cost', async () => {
+  it('replicas share the limit of made-up bootstrap tokens', async () => {
     const database = await testDatabase()
     onTestFinished(database.drop)
     const again = { url: database.url, rootKey: randomBytes(32).toString('base64'), admin: '' }

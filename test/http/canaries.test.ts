@@ -149,7 +149,7 @@ describe('secrets', () => {
     expect(places['the log']).toContain('"note":"[masked]"')
   })
 
-  it('stay out of the database, but as hashes and under the root key', async () => {
+  it('are in the database only as hashes or encrypted under the root key', async () => {
     const tables: { tablename: string }[] = await purser
       .knex('pg_tables')
       .select('tablename')

@@ -75,8 +75,8 @@ const readBy = (held: Held, tag: string, by: 'certificate' | 'token', at = purse
 const tagOf = async (held: Held): Promise<unknown> =>
   ((await selfOf(purser, held)).body.selectors as Record<string, unknown> | undefined)?.['oidc:tag']
 
-describe('an instance that attests with other facts, and is the same workload by them', () => {
-  it('continues its session, with the newer facts', async () => {
+describe('an instance that attests with changed facts and is still the same workload', () => {
+  it('continues its session with the newer facts', async () => {
     const held = await arrive('blue')
     expect(await tagOf(held)).toBe('blue')
     expect(svidOf(await attest('green', held.instance), request).session).toBe(held.session)
@@ -104,7 +104,7 @@ describe('an instance that attests with other facts, and is the same workload by
     },
   )
 
-  it('renews with them', async () => {
+  it('renews with the newer facts', async () => {
     const held = await arrive('blue')
     await attest('green', held.instance)
     const { body } = await renew(replica, held, { jwts: [{ audience: ['payments'] }] })
@@ -114,8 +114,8 @@ describe('an instance that attests with other facts, and is the same workload by
   })
 })
 
-describe('an instance that attests with other facts, and is that workload no more', () => {
-  it('is another one: what it held before is refused', async () => {
+describe('an instance that attests with changed facts and is no longer the same workload', () => {
+  it('becomes another workload, and its earlier credentials are refused', async () => {
     const held = await arrive('blue')
     expect(fault(await readBy(held, 'blue', 'token', replica))).toBe('200 ')
     const next = await attest('other', held.instance)
@@ -128,7 +128,7 @@ describe('an instance that attests with other facts, and is that workload no mor
     expect(fault(await renew(purser, held, {}))).toBe('401 attestation_failed')
   })
 
-  it('is none: its session ends, and the log says why', async () => {
+  it('matches no entry: its session ends, and the log says why', async () => {
     const held = await arrive('blue')
     expect(fault(await readBy(held, 'blue', 'token', replica))).toBe('200 ')
     const refused = await attest('unknown', held.instance)
@@ -147,7 +147,7 @@ describe('an instance that attests with other facts, and is that workload no mor
     ['names an entry that matches it no more', 'other', { workload: 'tagged' }],
     ['matches an entry that is disabled', 'retired', {}],
     ['matches several entries', 'twin', {}],
-  ])('ends its session where it is refused and %s', async (_, tag, more) => {
+  ])('loses its session if it is refused and %s', async (_, tag, more) => {
     const held = await arrive('blue')
     const refused = await attest(tag, held.instance, purser, more)
     expect(refused.status).toBeGreaterThanOrEqual(400)
@@ -158,7 +158,7 @@ describe('an instance that attests with other facts, and is that workload no mor
     ])
   })
 
-  it('keeps the session that stands by the newer facts, where another entry is named in error', async () => {
+  it('keeps its session if the newer facts still match and another entry was named by mistake', async () => {
     const held = await arrive('blue')
     expect((await attest('green', held.instance, purser, { workload: 'none' })).status).toBe(401)
     expect((await selfOf(purser, held)).status).toBe(200)

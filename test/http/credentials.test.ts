@@ -41,7 +41,7 @@ describe.each(frontDoorStores)('POST /api/v1/credentials (%s)', (store) => {
     expect(answer.headers.get('purser-log-index')).toBe(`1/${verified.index}`)
   })
 
-  it('proves growth since a head of this epoch, and says nothing of heads that this log never had', async () => {
+  it('proves consistency with a head of this epoch, and omits the proof for heads that the log never had', async () => {
     const grown = async (receipt: Record<string, unknown>): Promise<boolean> => {
       const answer = await ask({ proof: { kind: 'jwt', token: await issuer.token() }, receipt })
       expect(answer.status).toBe(200)

@@ -54,14 +54,14 @@ describe('GET /crl/{keyId}', () => {
     return openssl([...args, file('leaf.pem', given.leaf)]).output
   }
 
-  it('is only of a CA key of ours', async () => {
+  it('exists only for CA keys of Purser', async () => {
     const jwt = await active('jwt-es256')
     for (const id of ['nobody', jwt.id, (await active('log')).id]) {
       expect((await purser.call('GET', `/crl/${id}`)).status).toBe(404)
     }
   })
 
-  it('is empty at first, for the issuing CA and for the root, and its certificates name it', async () => {
+  it('is empty at first, for the issuing CA and the root, and their certificates name it', async () => {
     const given = await lab.get()
     const [issuing, root] = [await active('issuing-ca'), await active('root-ca')]
     expect(await shown(issuing.id)).toContain('No Revoked Certificates.')
@@ -85,14 +85,14 @@ describe('GET /crl/{keyId}', () => {
     expect(await verify(other, '-crl_check')).toContain('OK')
   })
 
-  it('lists what a revoked session held', async () => {
+  it('lists the certificates of a revoked session', async () => {
     const instance = { jti: 'crl-session' }
     const all = [await lab.get(instance), await lab.get(instance)]
     await ask('createRevocation', { body: { session: all[0]?.session } })
     for (const given of all) expect(await verify(given, '-crl_check')).toContain('certificate revoked')
   })
 
-  it('is made anew as time goes by, under a new number, and is always current', async () => {
+  it('is issued again with a new number as time passes, and is always current', async () => {
     const { id } = await active('issuing-ca')
     const before = await numberOf(id)
     clock.advance(301)
@@ -102,7 +102,7 @@ describe('GET /crl/{keyId}', () => {
     expect(response.headers.get('cache-control')).toBe('public, max-age=60')
   })
 
-  it('has the withdrawn issuing CA in that of the root', async () => {
+  it('of the root lists a withdrawn issuing CA', async () => {
     const given = await lab.get()
     const [issuing, root] = [await active('issuing-ca'), await active('root-ca')]
     await ask('rotateKey', { name: 'ca', body: { compromised: true } })
@@ -122,7 +122,7 @@ describe('GET /crl/{keyId}', () => {
     expect(await verify(await lab.get(), '-crl_check_all')).toContain('OK')
   })
 
-  it('drops a certificate some time after its end, and ends itself with the last one that its key signed', async () => {
+  it('drops a certificate some time after it expires, and ends with the last certificate of its key', async () => {
     const given = await lab.get()
     const { id } = await active('issuing-ca')
     await ask('createRevocation', { body: { serialNumber: given.serialNumber } })

@@ -8,7 +8,7 @@ import { type Answer, audience, startPurser } from '../support/purser.ts'
 const maxWaiting = 500
 const maxOfOneWorkload = 50
 
-it('a change beyond those that may wait is refused, and made when it comes again', async () => {
+it('a change beyond the queue limit is refused, and succeeds when it is repeated', async () => {
   const purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
   onTestFinished(() => purser.stop())
   const url = purser.config.database.kind === 'postgres' ? purser.config.database.url.reveal() : ''
@@ -40,7 +40,7 @@ it('a change beyond those that may wait is refused, and made when it comes again
   expect((await change()).status).toBe(201)
 }, 120_000)
 
-it('a workload that acknowledges without end leaves operators and other workloads their places', async () => {
+it('a workload that acknowledges endlessly leaves room in the queue for operators and other workloads', async () => {
   const purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
   onTestFinished(() => purser.stop())
   const issuer = await createIssuer()

@@ -28,7 +28,7 @@ const refused = (open: () => unknown): string => {
 }
 
 describe('cursors', () => {
-  it('open where they were made', () => {
+  it('open in their own scope', () => {
     assert(
       property(string({ unit: 'grapheme', maxLength: 200 }), (after) => {
         expect(openCursor(key, scope, sealCursor(key, scope, after))).toBe(after)
@@ -56,7 +56,7 @@ describe('cursors', () => {
     expect(refused(open)).toBe('bad_cursor')
   })
 
-  it('are refused with any one character changed, added or left out', () => {
+  it('are refused if any character is changed, added or removed', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.'
     assert(
       property(integer({ min: 0, max: cursor.length - 1 }), integer({ min: 0, max: alphabet.length - 1 }), (at, n) => {

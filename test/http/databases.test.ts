@@ -54,7 +54,7 @@ describe('databases', () => {
     }
   })
 
-  it('are made, shown without their credential, replaced under a precondition, and removed', async () => {
+  it('are created, shown without their credential, replaced with a precondition, and deleted', async () => {
     const made = await ask('createDatabase', { body: body({ name: 'life' }), idempotencyKey: 'k1' })
     expect([made.status, made.headers.get('etag')]).toEqual([201, '"1"'])
     expect(made.body['admin']).toEqual({ username: 'purser_admin' })
@@ -82,13 +82,13 @@ describe('databases', () => {
     expect([row.ciphertext, row.data_key]).toEqual([null, null])
   })
 
-  it('stay while an entry grants them', async () => {
+  it('cannot be deleted while an entry grants them', async () => {
     await ask('createDatabase', { body: body() })
     await purser.asAdmin('POST', '/api/v1/workloads', shopEntry({ databases: ['orders'] }))
     expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
   })
 
-  it('say what is wrong with them', async () => {
+  it('report their problems when checked', async () => {
     const check = async (name: string, more: object) => {
       await ask('createDatabase', { body: body({ name, ...more }) })
       const { body: found } = await ask('checkDatabase', { name })
@@ -118,7 +118,7 @@ describe('databases', () => {
   describe('whose administrative credential is rotated', () => {
     const stagedRow = async () => purser.knex('database').where({ name: 'orders' }).first()
 
-    it('have one that nobody knew before, and the old one opens nothing', async () => {
+    it('get a new password, and the old one is refused', async () => {
       const answer = await ask('rotateDatabaseAdmin', { name: 'orders' })
       expect([answer.status, answer.body['revision']]).toEqual([200, 2])
       await expect(target.login(target.admin.username, target.admin.password)).rejects.toThrow()
@@ -133,7 +133,7 @@ describe('databases', () => {
       expect(target.log()).not.toMatch(/alter role [^\n]* password '(?!SCRAM-SHA-256\$)/)
     })
 
-    it('are gone on with where the server was away, and work all the while', async () => {
+    it('continue the rotation after an outage of the server, and stay usable', async () => {
       await target.stopHard()
       expect((await ask('rotateDatabaseAdmin', { name: 'orders' })).status).toBe(503)
       const before = await stagedRow()
@@ -150,7 +150,7 @@ describe('databases', () => {
       expect((await ask('checkDatabase', { name: 'orders' })).body['ok']).toBe(true)
     })
 
-    it('are gone on with where somebody died between the server and the switch', async () => {
+    it('continue the rotation after a crash between the change and the switch', async () => {
       const before = await stagedRow()
       const answer = await ask('rotateDatabaseAdmin', { name: 'orders' })
       expect(answer.body['revision']).toBe(4)

@@ -28,7 +28,7 @@ describe('GET /docs', () => {
   })
   afterAll(() => purser.stop())
 
-  it('is HTML for anyone, under a policy that lets nothing in but its own style', () => {
+  it('is public HTML with a policy that allows only its own style', () => {
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
@@ -56,7 +56,7 @@ describe('GET /docs', () => {
     },
   )
 
-  it('says what each takes and answers, by the names of the description', () => {
+  it('lists parameters, bodies and replies of each operation by the names of the document', () => {
     const issue = plain(sectionOf(answer.text, 'issueCredentials'))
     expect(issue).toContain('Attest, and get everything in one request')
     expect(issue).toContain('All or nothing: when one part is refused nothing is issued')
@@ -68,7 +68,7 @@ describe('GET /docs', () => {
   })
 })
 
-it('nothing of the description is markup', () => {
+it('texts of the document are escaped', () => {
   const hostile = `<script>alert("1")</script> & <b onclick='x'>`
   const page = createDocsPage({
     info: { title: hostile, version: '1', description: hostile },

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { type Listener, listen } from '../../src/start/listeners.ts'
 import { open } from '../support/raw-http.ts'
 
-describe('a listener that leaves', () => {
+describe('a listener that is draining', () => {
   const waiting: ServerResponse[] = []
   let listener: Listener | undefined
   const app: RequestListener = (request, response) => {
@@ -18,7 +18,7 @@ describe('a listener that leaves', () => {
     while (!holds()) await new Promise((resolve) => setImmediate(resolve))
   }
 
-  it('answers a request that had begun, on a connection that ends with it', async () => {
+  it('answers a request that has begun, and then closes its connection', async () => {
     const { url, ...leaving } = await start()
     const slow = await open(url)
     slow.socket.write(request('/slow'))
@@ -30,7 +30,7 @@ describe('a listener that leaves', () => {
     expect(slow.text()).toMatch(/^HTTP\/1\.1 200 [^]*connection: close[^]*at last$/i)
   })
 
-  it('answers what comes on a kept connection, and on a new one, before they could know', async () => {
+  it('answers requests on kept and new connections until clients can know', async () => {
     const { url, ...leaving } = await start()
     const kept = await open(url)
     kept.socket.write(request('/'))
@@ -45,7 +45,7 @@ describe('a listener that leaves', () => {
     await expect(open(url)).rejects.toThrow('ECONNREFUSED')
   })
 
-  it('ends connections that say nothing, and at the last moment all others', async () => {
+  it('closes idle connections, and at the deadline all others', async () => {
     const { url, ...leaving } = await start()
     const idle = await open(url)
     const slow = await open(url)

@@ -70,7 +70,7 @@ describe('every route', () => {
     }
   })
 
-  it.each(each)('takes 100 headers and refuses more: %s', async (_, route) => {
+  it.each(each)('accepts 100 headers and refuses more: %s', async (_, route) => {
     // Host and Connection are among them.
     const headers = (count: number): string[] => Array.from({ length: count - 2 }, (_, n) => `x-${n}: ${n}`)
     expect((await ask(purser.url, lineOf(route), headers(100))).status).not.toBe(431)
@@ -78,7 +78,7 @@ describe('every route', () => {
       isProblem(await ask(purser.url, lineOf(route), headers(count)), 431, 'headers_too_large')
   })
 
-  it.each(each)('judges the form of a request before its caller: %s', async (_, route) => {
+  it.each(each)('validates the form of a request before its caller: %s', async (_, route) => {
     const operation = operations.find(({ method, path }) => method === route.method && path === route.path)
     const malformed: [string, boolean | undefined][] = [
       ['If-Match: x', operation?.takes.ifMatch],
@@ -94,7 +94,7 @@ describe('every route', () => {
     }
   })
 
-  it.each(each)('names its methods where it is asked for another: %s', async (_, route) => {
+  it.each(each)('lists its methods in Allow for another method: %s', async (_, route) => {
     const allowed = routes.filter(({ path }) => path === route.path).flatMap(methodsOf)
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       if (allowed.includes(method)) continue
@@ -107,7 +107,7 @@ describe('every route', () => {
     }
   })
 
-  it('answers strangers with the same headers, and tells browsers to use TLS where TLS is', async () => {
+  it('sends anonymous callers the same headers, and HSTS only over TLS', async () => {
     const secure = await startPurser({ store: 'postgres', tls: true })
     try {
       for (const { method, path } of routes) {
@@ -124,20 +124,20 @@ describe('every route', () => {
   })
 })
 
-describe('a message that is no request', () => {
+describe('a message that is not a request', () => {
   it.each([
     ['a method that HTTP does not have', 'GETX /healthz HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['no Host', 'GET /healthz HTTP/1.1\r\n\r\n'],
     ['two lengths', 'POST /api/v1/bootstrap HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}'],
     ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
-  ])('is a problem, and recorded: %s', async (_, bytes) => {
+  ])('gets a problem and is recorded: %s', async (_, bytes) => {
     const [answer, ...more] = await exchange(purser.url, Buffer.from(bytes, 'latin1'))
     isProblem(answer, 400, 'bad_http')
     await isRecorded(answer, 'bad_http')
     expect(more).toEqual([])
   })
 
-  it('is a problem, and recorded: larger headers than Node takes', async () => {
+  it('gets a problem and is recorded: larger headers than Node accepts', async () => {
     const [answer] = await exchange(
       purser.url,
       `GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(70_000)}\r\n\r\n`,
@@ -146,14 +146,14 @@ describe('a message that is no request', () => {
     await isRecorded(answer, 'headers_too_large')
   })
 
-  it('comes after the answers to the requests before it', async () => {
+  it('is answered after the requests before it', async () => {
     const good = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
     const answers = await exchange(purser.url, `${good}${good}nonsense\r\n\r\n`)
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 400])
     isProblem(answers[2], 400, 'bad_http')
   })
 
-  it('counts against the limits of strangers', async () => {
+  it('counts against the limits of anonymous callers', async () => {
     const few = await startPurser({
       store: 'postgres',
       env: { PURSER_LIMIT_PUBLIC_PER_SECOND: '1', PURSER_LIMIT_BURST_SECONDS: '1' },
@@ -169,7 +169,7 @@ describe('a message that is no request', () => {
 })
 
 describe('a request that stops', () => {
-  it('in its body is refused once, when its sender ends', async () => {
+  it('within its body is refused once, when the client closes the connection', async () => {
     const { socket, text, closed } = await open(purser.url)
     socket.end(
       `POST /api/v1/bootstrap HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{`,

@@ -58,11 +58,11 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     [{ attestor: 'join', selectors: { 'oidc:sub': 'web' } }, '422 impossible /attestor'],
     [{ attestor: 'lab', selectors: { 'oidc:sub': 'a\nb' } }, '422 impossible /selectors'],
     [{ requestId: `req_${'0'.repeat(32)}` }, '404 not_found'],
-  ])('has nothing to say to %j', async (body, expected) => {
+  ])('refuses %j', async (body, expected) => {
     expect(fault(await ask('explainWorkload', { body }))).toContain(expected)
   })
 
-  it('tells an operator, and nobody else, why a proof was refused', async () => {
+  it('shows only operators why a proof was refused', async () => {
     const forged = await createIssuer()
     const refused = await attest({ proof: { kind: 'jwt', token: await forged.token() } })
     expect(refused.text).not.toContain('proof_signature')
@@ -82,13 +82,13 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     [{ exp: Math.floor(Date.now() / 1000) - 5 }, 'proof_expired'],
     [{ aud: 'https://elsewhere.example' }, 'proof_issuer'],
     [{ sub: undefined }, 'proof_claims'],
-  ])('says of a proof with %j that it is %s', async (claims, reason) => {
+  ])('explains a proof with %j by %s', async (claims, reason) => {
     const explained = await explain({ proof: await proof(claims) })
     expect(explained).toMatchObject({ outcome: 'refused', reason, entries: [] })
     expect(explained.next).toBeTruthy()
   })
 
-  it('names each condition of each entry, the nearest first, and what was found', async () => {
+  it('lists each condition of each entry with the fact, the nearest entry first', async () => {
     const explained = await explain({ proof: await proof({ sub: 'api', env: 'test' }) })
     expect(explained).toMatchObject({ outcome: 'refused', reason: 'no_workload', attestor: 'lab' })
     expect(explained.entries.map((entry) => [entry.workload.name, entry.matched])).toEqual([
@@ -103,7 +103,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(explained.next).toContain('register')
   })
 
-  it('says of the subject of GitHub that has ids which entry matches it by name, and what to match instead', async () => {
+  it('names the entry that matches a GitHub subject with ids by name, and the ids to match instead', async () => {
     const entry = { name: 'by-name', attestor: 'lab', match: { 'oidc:sub': 'repo:acme/shop:ref:refs/heads/main' } }
     const body = { ...entry, spiffeId: 'spiffe://example.org/lab/by-name' }
     expect(fault(await ask('createWorkload', { body }))).toBe('201 ')
@@ -118,7 +118,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(fault(await ask('deleteWorkload', { name: 'by-name', ifMatch: 1 }))).toBe('204 ')
   })
 
-  it('shows the grant that would result, gives nothing, spends nothing', async () => {
+  it('shows the resulting grant without issuing or using up anything', async () => {
     const mine = await proof()
     const before = await purser.knex('session').count('* as count')
     const explained = await explain({ proof: mine })
@@ -147,7 +147,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     })
   })
 
-  it('says by request id what was refused then, and whether that has changed', async () => {
+  it('explains a recorded refusal by its request id, and whether the result has changed', async () => {
     const refused = await attest({ proof: await proof({ sub: 'late' }) })
     expect(fault(refused)).toBe('401 attestation_failed')
     const then = await byRequest(refused)
@@ -176,7 +176,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(explained.detail).toContain('/jwts/0/audience/1')
   })
 
-  it('says of several matching entries which they are, and what naming one would give', async () => {
+  it('lists several matching entries, and the grant of a named one', async () => {
     const second = {
       name: 'web-two',
       attestor: 'lab',
@@ -203,7 +203,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     await ask('deleteWorkload', { name: 'web-two', ifMatch: 2 })
   })
 
-  it('is recorded: who asked about what, and never the proof', async () => {
+  it('is recorded with operator and subject, without the proof', async () => {
     const { token } = await proof()
     const answer = await ask('explainWorkload', { body: { proof: { kind: 'jwt', token } }, reason: 'ticket 8' })
     expect(await entryOf(purser, answer)).toMatchObject({
@@ -217,7 +217,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(everything).not.toContain(token.split('.')[1])
   })
 
-  it('says what a join token opens, and spends no use of it', async () => {
+  it('explains a join token without using it up', async () => {
     const agent = { name: 'agent', attestor: 'join', spiffeId: 'spiffe://example.org/join/agent' }
     await ask('createWorkload', { body: agent })
     const { token } = (await ask('createJoinToken', { body: { workload: 'agent' } })).body
@@ -232,7 +232,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(await explain({ proof: unknown })).toMatchObject({ outcome: 'refused', reason: 'join_token', entries: [] })
   })
 
-  it('says which revocation covers a caller that would be granted otherwise', async () => {
+  it('names the revocation that covers a caller with a grant', async () => {
     const until = new Date(Date.now() + 3_600_000)
     await purser.knex.transaction(async (tx) => {
       const [head]: { revision: string }[] = await tx('log_head')
@@ -252,7 +252,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(explained.grant).toBeUndefined()
   })
 
-  it('does not tell what operators did: that is for those who may read the log', async () => {
+  it('does not explain requests of operators, which only auditors may read', async () => {
     const answer = await ask('createWorkload', {
       body: { name: 'x', attestor: 'nobody', spiffeId: 'spiffe://example.org/a/b' },
     })

@@ -44,7 +44,7 @@ async function started(
 }
 
 describe('a flood', () => {
-  it('of forged proofs: some are judged, few are recorded one by one, all are counted', async () => {
+  it('of forged proofs is verified and recorded up to a limit, and counted beyond it', async () => {
     const { purser, stopAndRead } = await started()
     const issuer = await createIssuer()
     await registerLab(purser, issuer)
@@ -106,19 +106,19 @@ describe('a flood', () => {
       return alone.length
     }
 
-    it('replayed from twenty addresses: a single-use proof has one entry', async () => {
+    it('replayed from twenty addresses has one entry for a single-use proof', async () => {
       let token: Promise<string> | undefined
       const replay = (issuer: Issuer) => (token ??= issuer.token({ sub: 'stranger' }))
       expect(await floodWith(replay, true)).toBe(1)
     })
 
-    it('replayed from twenty addresses: another proof has the entries of one identity', async () => {
+    it('replayed from twenty addresses has the entries of one identity for a reusable proof', async () => {
       const again = (issuer: Issuer) => issuer.token({ sub: 'stranger' })
       // An allowance of 6, which grows by one in ten seconds.
       expect([6, 7, 8]).toContain(await floodWith(again, false))
     })
 
-    it('of as many identities: they have the entries of one attestor', async () => {
+    it('of as many identities has the entries of one attestor', async () => {
       const identity = (issuer: Issuer, n: number) => issuer.token({ sub: `stranger-${n}` })
       // An allowance of 120, which grows by two a second.
       const alone = await floodWith(identity, false)
@@ -127,7 +127,7 @@ describe('a flood', () => {
     })
   })
 
-  it('of made-up bootstrap tokens buys no more of the log', async () => {
+  it('of made-up bootstrap tokens has no further entries', async () => {
     const { purser, stopAndRead } = await started()
     for (let n = 0; n < 30; n++) {
       const token = `purser_boot_${randomBytes(32).toString('base64url')}`
@@ -152,7 +152,7 @@ describe('a flood', () => {
     expect(entries.map(({ action, detail }) => [action, detail?.count])).toEqual([['request.summary', limited.length]])
   })
 
-  it('of paths that are not there leaves one entry with their number', async () => {
+  it('of unknown paths has one entry with their number', async () => {
     const { purser, stopAndRead } = await started()
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, n) => ask(purser.url, `GET /wp-admin/${n}.php HTTP/1.1`)),
@@ -168,7 +168,7 @@ describe('a flood', () => {
     })
   })
 
-  it('is turned away before a body is read, and never where health is asked', async () => {
+  it('is refused before a body is read, and never at health checks', async () => {
     const { purser } = await started()
     while ((await purser.call('POST', '/api/v1/credentials', {})).status !== 429);
     const { socket, text, closed } = await open(purser.url)
@@ -184,7 +184,7 @@ describe('summaries', () => {
   afterEach(() => vi.useRealTimers())
   const due = { reason: 'no_workload', addressPrefix: '198.51.100.9', count: 7, since: 0 } as const
 
-  it('that can’t be written now are counted on and written later', async () => {
+  it('that cannot be recorded keep counting and are recorded later', async () => {
     vi.useFakeTimers()
     const noted: unknown[] = []
     const back: unknown[] = []

@@ -68,14 +68,14 @@ describe('HEAD', () => {
     expect(answer.headers.get('allow')).toBe('GET, HEAD')
   })
 
-  it('is no read in the log', async () => {
+  it('is not recorded as a read', async () => {
     const granted = (await readLog(purser)).filter(({ action }) =>
       /^(?:secret|audit|workload|attestor|key|lease)\.(?:read|list|search|export|watch)$/.test(action),
     )
     expect(granted).toEqual([])
   })
 
-  it('moves no consumer, so a rotation keeps waiting for it', async () => {
+  it('does not count as a fetch, so a rotation keeps waiting', async () => {
     const operator = createAsk(purser)
     await operator('putSecret', { name: 'prod/db', body: { data: { password: 'first-password' } }, ifMatch: 0 })
     const rotator = { kind: 'generated', fields: { password: { length: 32, alphabet: 'alphanumeric' } } }

@@ -42,7 +42,7 @@ const refusedBy = (reason: string, action = 'credentials.issue'): unknown => ({
 
 const asked = JSON.stringify({ proof: { kind: 'jwt', token: 'a.b.c' } })
 
-describe('what a body is called', () => {
+describe('the content type of a body', () => {
   it.each([
     ['no type', []],
     ['text', ['Content-Type: text/plain']],
@@ -60,7 +60,7 @@ describe('what a body is called', () => {
     ['deflate', [jsonType, 'Content-Encoding: deflate']],
     ['two encodings', [jsonType, 'Content-Encoding: identity, gzip']],
     ['an encoding in two headers', [jsonType, 'Content-Encoding: identity', 'Content-Encoding: gzip']],
-  ])('is 415 unless it is JSON as it is: %s', async (_, headers) => {
+  ])('is refused with 415 unless it is plain JSON: %s', async (_, headers) => {
     const body = headers.some((header) => header.endsWith('gzip')) ? gzipSync(asked) : asked
     const answer = await post(body, headers)
     expect(answer).toMatchObject({ status: 415, code: 'unsupported_media_type' })
@@ -75,17 +75,17 @@ describe('what a body is called', () => {
   )
 })
 
-describe('a body of no measure', () => {
+describe('a body beyond its limits', () => {
   const filled = (size: number): string => {
     const [head, tail] = ['{"proof":{"kind":"jwt","token":"', '"}}']
     return head + 'a'.repeat(size - head.length - tail.length) + tail
   }
 
-  it('is taken up to the limit of its route', async () => {
+  it('is accepted up to the limit of its route', async () => {
     expect(await post(filled(limit))).not.toMatchObject({ status: 413 })
   })
 
-  it('is 413 one byte beyond, before anything of it is read', async () => {
+  it('is refused with 413 one byte beyond, before it is read', async () => {
     const { socket, text, closed } = await open(purser.url)
     socket.write(`${line}\r\nHost: x\r\n${jsonType}\r\nContent-Length: ${limit + 1}\r\n\r\n`)
     await closed
@@ -93,7 +93,7 @@ describe('a body of no measure', () => {
     expect(text()).toContain('"too_large"')
   })
 
-  it('is 411 in chunks, and what comes behind is no request', async () => {
+  it('is refused with 411 if chunked, and the bytes behind it are no request', async () => {
     const chunk = `4000\r\n${'a'.repeat(0x4000)}\r\n`
     const second = 'GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n'
     const head = `${line}\r\nHost: x\r\n${jsonType}\r\nTransfer-Encoding: chunked\r\n\r\n`
@@ -104,7 +104,7 @@ describe('a body of no measure', () => {
     expect(await recorded(answers[0] as RawAnswer)).toEqual(refusedBy('length_required', 'request.refused'))
   })
 
-  it('that never ends is not read', async () => {
+  it('without an end is not read', async () => {
     const { socket, text, closed } = await open(purser.url)
     socket.write(`${line}\r\nHost: x\r\n${jsonType}\r\nTransfer-Encoding: chunked\r\n\r\n`)
     const chunk = Buffer.from(`10000\r\n${'a'.repeat(0x10000)}\r\n`)
@@ -122,7 +122,7 @@ describe('a body of no measure', () => {
     expect(sent).toBeLessThan(32 * 1024 * kib)
   })
 
-  it('that stops in the middle is refused, and recorded, when its sender goes', async () => {
+  it('that stops in the middle is refused and recorded when the client closes the connection', async () => {
     const before = (await readLog(purser)).length
     const { socket, closed } = await open(purser.url)
     socket.write(`${line}\r\nHost: x\r\n${jsonType}\r\nContent-Length: 100\r\n\r\n{"proof":`)
@@ -169,19 +169,19 @@ describe('JSON that is not strict', () => {
     ['10,000 levels', deep(10_000)],
     ['10,000 levels that never close', '['.repeat(10_000)],
     ['half a value', asked.slice(0, -1)],
-  ])('is 400 and recorded: %s', async (_, body) => {
+  ])('is refused with 400 and recorded: %s', async (_, body) => {
     const answer = await post(body)
     expect(answer).toMatchObject({ status: 400, code: 'invalid_json' })
     expect(answer.text).not.toContain(canary)
     expect(await recorded(answer)).toEqual(refusedBy('invalid_json'))
   })
 
-  it('is 400 with 5,000 members', async () => {
+  it('is refused with 400 for 5,000 members', async () => {
     const members = Array.from({ length: 5_000 }, (_, n) => `"${n}":1`).join(',')
     expect(await post(`{${members}}`)).toMatchObject({ status: 400 })
   })
 
-  it('is never taken and never a fault of ours, whatever the bytes', async () => {
+  it('is never accepted and never a fault of the server, whatever the bytes', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(
@@ -199,7 +199,7 @@ describe('JSON that is not strict', () => {
   })
 })
 
-describe('members that nobody offered', () => {
+describe('unknown members', () => {
   const faults = async (path: string, body: unknown): Promise<{ status: number; pointers: string[]; text: string }> => {
     const { status, text, body: problem } = await purser.call('POST', path, body, { token: purser.admin })
     const errors = (problem.errors ?? []) as { pointer: string }[]

@@ -71,7 +71,7 @@ const nested = Buffer.concat([...Array.from({ length: 4_000 }, () => Buffer.of(0
 /** By the openssl binary, as a client would. */
 const made = (...args: string[]): string => opensslOutput(['req', '-new', '-nodes', '-keyout', '/dev/null', ...args])
 
-describe('a request that is none', () => {
+describe('a malformed certificate request', () => {
   it.each([
     ['words', 'hello', 'not_pem'],
     ['two blocks', csrPem(good) + csrPem(good), 'not_pem'],
@@ -87,7 +87,7 @@ describe('a request that is none', () => {
   ])('is refused: %s', (_, csr, reason) => refused(csr, reason))
 })
 
-describe('a key that nobody should have', () => {
+describe('a weak or foreign key', () => {
   it.each([
     ['a point off its curve', csrPem(craftCsr({ key, spki: ecSpki(p256, offCurve) })), 'unsupported_key'],
     ['the point at infinity', csrPem(craftCsr({ key, spki: ecSpki(p256, Buffer.of(0)) })), 'unsupported_key'],
@@ -114,7 +114,7 @@ describe('a key that nobody should have', () => {
     ['of adjacent primes', adjacentRsa],
   ])('is refused: RSA %s', (_, make) => refused(weakCsr(make()), 'weak_key'))
 
-  it('is refused: one of Purser’s own, whose possession nobody can prove', async () => {
+  it('is refused: a key of Purser itself', async () => {
     const issued = await send(csrPem(good))
     const { certificateChain } = issued.body.x509 as { certificateChain: string }
     const issuing = new X509Certificate(certificateChain.slice(certificateChain.lastIndexOf('-----BEGIN')))
@@ -130,7 +130,7 @@ describe('a key that nobody should have', () => {
   })
 })
 
-describe('extensions that nobody can read in one way', () => {
+describe('ambiguous extensions', () => {
   const request = (...values: Asn1[]): Asn1 => sequence([oid('1.2.840.113549.1.9.14'), set(values)])
   const named = (id: string, critical = false): Asn1 =>
     sequence([oid(id), ...(critical ? [boolean(true)] : []), octetString(toDer(nothing()))])
@@ -148,13 +148,13 @@ describe('extensions that nobody can read in one way', () => {
     ['a list that holds something else', [request(sequence([nothing()]))]],
   ])('are refused: %s', (_, attributes) => refused(withAttributes(...attributes), 'extensions'))
 
-  it('are taken and ignored where each is known, or may be ignored', async () => {
+  it('are accepted and ignored if each is known or not critical', async () => {
     const attributes = request(sequence([named(keyUsage, true), named(altName, true), named(unknown)]))
     expect((await send(withAttributes(attributes))).status).toBe(200)
   })
 })
 
-describe('a signature that proves nothing', () => {
+describe('an invalid signature', () => {
   const rsa = rsaPair()
   const flipped = Buffer.from(good)
   flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 1
@@ -174,13 +174,13 @@ describe('a signature that proves nothing', () => {
   ])('is refused: %s', (_, csr, reason) => refused(csr, reason))
 })
 
-describe('a request that asks for more', () => {
-  it('of a megabyte is too large a body', async () => {
+describe('a request with further demands', () => {
+  it('of a megabyte is refused as too large', async () => {
     expect(await send(csrPem(Buffer.alloc(1 << 20)))).toMatchObject({ status: 413, body: { code: 'too_large' } })
     expect(await send(csrPem(Buffer.alloc(20_000)))).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
   })
 
-  it('beside a key that the server makes is refused', async () => {
+  it('beside generateKey is refused', async () => {
     expect(await send(csrPem(good), { generateKey: 'EC-P256' })).toMatchObject({ status: 400 })
   })
 
@@ -214,7 +214,7 @@ describe('a request that asks for more', () => {
     expect(leaf.publicKey.equals(createPublicKey(openssl(['req', '-pubkey', '-noout'], csr).output))).toBe(true)
   })
 
-  it('gets its own SPIFFE ID whatever it writes in the subject', async () => {
+  it('gets its own SPIFFE ID whatever the subject', async () => {
     for (const subject of ['/CN=spiffe:\\/\\/example.org\\/lab\\/admin', `/CN=${'a'.repeat(64)}`, '/CN=web\\00admin']) {
       const csr = made('-utf8', '-subj', subject, '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256')
       const answer = await send(csr)

@@ -58,13 +58,13 @@ describe('a path with a second spelling', () => {
     '/api/v1/workloads/keys',
     '/api/v1/workloads/a.css',
     '/metrics?x=/healthz',
-  ])('needs the same credential as without what was added: %s', async (path) => {
+  ])('needs the same credential with an addition: %s', async (path) => {
     const answer = await ask(purser.url, `GET ${path} HTTP/1.1`)
     expect([400, 401]).toContain(answer.status)
     expect(['invalid_request', 'unauthenticated']).toContain(answer.code)
   })
 
-  it('with a colon that no route takes is refused rather than handed to another route', async () => {
+  it('with an unknown suffix after a colon is refused, not passed to another route', async () => {
     for (const path of [
       '/api/v1/workloads/web:bogus',
       '/api/v1/workloads/:disable',
@@ -90,20 +90,23 @@ describe('a path with a second spelling', () => {
 })
 
 describe('a method', () => {
-  it.each(['OPTIONS', 'TRACE', 'PROPFIND', 'PATCH', 'SEARCH'])('that no route has is 405: %s', async (method) => {
-    const answer = await ask(purser.url, `${method} /api/v1/workloads HTTP/1.1`, [bearer()])
-    expect(answer).toMatchObject({ status: 405, code: 'method_not_allowed' })
-    expect(answer.headers.get('allow')).toBe('GET, POST')
-    expect(answer.text).not.toContain(purser.admin)
-  })
+  it.each(['OPTIONS', 'TRACE', 'PROPFIND', 'PATCH', 'SEARCH'])(
+    'without a route is refused with 405: %s',
+    async (method) => {
+      const answer = await ask(purser.url, `${method} /api/v1/workloads HTTP/1.1`, [bearer()])
+      expect(answer).toMatchObject({ status: 405, code: 'method_not_allowed' })
+      expect(answer.headers.get('allow')).toBe('GET, POST')
+      expect(answer.text).not.toContain(purser.admin)
+    },
+  )
 
-  it.each(['get', 'Get', 'GETX', 'G E T'])('that HTTP does not have ends the connection: %s', async (method) => {
+  it.each(['get', 'Get', 'GETX', 'G E T'])('that HTTP does not define closes the connection: %s', async (method) => {
     const [answer, ...more] = await exchange(purser.url, `${method} /healthz HTTP/1.1\r\nHost: x\r\n\r\n`)
     expect(answer?.status).toBe(400)
     expect(more).toEqual([])
   })
 
-  it('CONNECT and upgrades open nothing', async () => {
+  it('of CONNECT or an upgrade opens no tunnel', async () => {
     expect(await exchange(purser.url, 'CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n')).toEqual(
       [],
     )
@@ -116,7 +119,7 @@ describe('a method', () => {
 })
 
 describe('another origin', () => {
-  it.each(['https://evil.example', 'null', 'https://purser.example.org'])('is let in nowhere: %s', async (origin) => {
+  it.each(['https://evil.example', 'null', 'https://purser.example.org'])('gets no CORS access: %s', async (origin) => {
     const read = await ask(purser.url, 'GET /api/v1/workloads HTTP/1.1', [bearer(), `Origin: ${origin}`])
     expect(read.status).toBe(200)
     const preflight = await ask(purser.url, 'OPTIONS /api/v1/workloads HTTP/1.1', [
@@ -130,7 +133,7 @@ describe('another origin', () => {
     }
   })
 
-  it('may read what anyone may read, without credentials', async () => {
+  it('may read public data without credentials', async () => {
     const answer = await ask(purser.url, 'GET /keys HTTP/1.1', ['Origin: https://evil.example'])
     expect(answer.headers.get('access-control-allow-origin')).toBe('*')
     expect(answer.headers.has('access-control-allow-credentials')).toBe(false)
@@ -165,7 +168,7 @@ describe('a message with two readings', () => {
   it.each([
     ['another coding', post(['Transfer-Encoding: xchunked'], `0\r\n\r\n${second}`)],
     ['a chunk size that is none', post(['Transfer-Encoding: chunked'], `0x2\r\n{}\r\n0\r\n\r\n${second}`)],
-  ])('is refused for want of a length, and nothing behind it is read: %s', async (_, bytes) => {
+  ])('is refused without a length, and nothing behind it is read: %s', async (_, bytes) => {
     const answers = await exchange(purser.url, bytes)
     expect(answers.map(({ status }) => status)).toEqual([411])
   })
@@ -179,7 +182,7 @@ describe('a message with two readings', () => {
     expect(answers[1]?.text).not.toContain('trustDomain')
   })
 
-  it('gets no more room than a header needs', async () => {
+  it('has a limit for the size of its headers', async () => {
     const [answer] = await exchange(
       purser.url,
       `GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(70_000)}\r\n\r\n`,
@@ -188,7 +191,7 @@ describe('a message with two readings', () => {
   })
 })
 
-describe('what the log says of a caller', () => {
+describe('the caller in the log', () => {
   it('is the address of the socket, whatever headers claim', async () => {
     const answer = await ask(purser.url, 'GET /api/v1/workloads HTTP/1.1', [
       'X-Forwarded-For: 203.0.113.9',

@@ -29,7 +29,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     expect(fault(answer)).toBe('400 invalid_request /header/Idempotency-Key')
   })
 
-  it('is another request with another body', async () => {
+  it('is refused with another body', async () => {
     const idempotencyKey = 'k-mismatch'
     expect(fault(await ask('createWorkload', { body: workload('one'), idempotencyKey }))).toBe('201 ')
     expect(fault(await ask('createWorkload', { body: workload('two'), idempotencyKey }))).toBe(
@@ -38,7 +38,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     expect(fault(await ask('getWorkload', { name: 'two' }))).toBe('404 not_found')
   })
 
-  it('leaves nothing of the body by which a guess at a value in it could be tried', async () => {
+  it('stores nothing of the body that could verify a guess of a value', async () => {
     await ask('putSecret', { name: 'prod/guessed', body: { data: { password: 'first' } }, ifMatch: 0 })
     const body = { data: { password: 'hunter2' } }
     const idempotencyKey = '0b7cf2f5-95d2-4f2e-8a7b-1f4c4a7c51de'
@@ -52,14 +52,14 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     for (const bytes of kept) expect([guess, informed]).not.toContain(Buffer.from(bytes).toString('hex'))
   })
 
-  it('is not kept by what was refused', async () => {
+  it('is not stored for a refused request', async () => {
     const idempotencyKey = 'k-refused'
     const bad = workload('later', { spiffeId: 'spiffe://example.org/elsewhere/later' })
     expect(fault(await ask('createWorkload', { body: bad, idempotencyKey }))).toBe('422 impossible /spiffeId')
     expect(fault(await ask('createWorkload', { body: workload('later'), idempotencyKey }))).toBe('201 ')
   })
 
-  it('answers a repeat with what was made and where it is in the log, and makes nothing', async () => {
+  it('answers a repeat with the resource and its log index, and creates nothing', async () => {
     const idempotencyKey = 'k-repeat'
     const body = workload('again', { labels: { a: '1', b: '2' } })
     const first = await ask('createWorkload', { body, idempotencyKey })
@@ -78,7 +78,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     expect(repeat?.change).toBeUndefined()
   })
 
-  it('says that it was done when what was made is gone again', async () => {
+  it('refuses a repeat with already_done if the resource was deleted', async () => {
     const idempotencyKey = 'k-gone'
     const { body } = await ask('createWorkload', { body: workload('brief'), idempotencyKey })
     await ask('deleteWorkload', { name: 'brief', ifMatch: 1 })
@@ -86,7 +86,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     expect([fault(answer), answer.body.id]).toEqual(['409 already_done', body.id])
   })
 
-  it('shows nothing twice that is shown once', async () => {
+  it('does not show a value again that is shown once', async () => {
     await ask('createWorkload', { body: workload('agent') })
     const asked = { body: { workload: 'agent' }, idempotencyKey: 'k-token' }
     const first = await ask('createJoinToken', asked)
@@ -98,20 +98,20 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     expect(Number(tokens?.count)).toBe(1)
   })
 
-  it('is one key for each route', async () => {
+  it('is separate for each route', async () => {
     const idempotencyKey = 'k-route'
     expect(fault(await ask('createWorkload', { body: workload('route'), idempotencyKey }))).toBe('201 ')
     expect(fault(await ask('createJoinToken', { body: { workload: 'route' }, idempotencyKey }))).toBe('201 ')
   })
 
-  it('lets fifty that are sent at once make one', async () => {
+  it('creates one resource for fifty concurrent requests', async () => {
     const asked = { body: { workload: 'agent', uses: 2 }, idempotencyKey: 'k-fifty' }
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask('createJoinToken', asked)))
     expect(answers.filter((answer) => answer.status === 201)).toHaveLength(1)
     expect(new Set(answers.filter((answer) => answer.status !== 201).map(fault))).toEqual(new Set(['409 already_done']))
   })
 
-  it('is forgotten after a day', async () => {
+  it('expires after a day', async () => {
     const asked = { body: { workload: 'agent', uses: 3 }, idempotencyKey: 'k-day' }
     expect(fault(await ask('createJoinToken', asked))).toBe('201 ')
     now += 24 * 3600_000 - 60_000
@@ -120,7 +120,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     expect(fault(await ask('createJoinToken', asked))).toBe('201 ')
   })
 
-  it('keeps no reply: the table holds hashes, a status and an id', async () => {
+  it('stores no reply, only hashes, a status and an id', async () => {
     const rows: Record<string, unknown>[] = await purser.knex('idempotency').select('*')
     const text = JSON.stringify(rows)
     expect(text).not.toMatch(/purser_join_|k-token|agent|admin/)

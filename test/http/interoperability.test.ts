@@ -14,7 +14,7 @@ describe('discovery', () => {
   })
   afterAll(() => purser.stop())
 
-  it('has an https URL wherever strict clients want one', async () => {
+  it('has https URLs where strict clients require them', async () => {
     const { body } = await purser.call('GET', '/.well-known/openid-configuration')
     for (const name of ['issuer', 'jwks_uri', 'authorization_endpoint']) {
       const url = new URL(String(body[name]))
@@ -23,7 +23,7 @@ describe('discovery', () => {
     expect((await purser.call('GET', '/authorize')).status).toBe(404)
   })
 
-  it('finds the same keys at /.well-known/jwks.json', async () => {
+  it('serves the same keys at /.well-known/jwks.json', async () => {
     const [keys, alias] = [await purser.call('GET', '/keys'), await purser.call('GET', '/.well-known/jwks.json')]
     expect([alias.status, alias.text]).toEqual([200, keys.text])
     for (const name of ['content-type', 'cache-control', 'access-control-allow-origin'])
@@ -77,7 +77,7 @@ describe('CRLs over plain HTTP', () => {
     return opensslOutput(['crl', '-inform', 'DER', '-in', file, '-noout', '-issuer'])
   }
 
-  it('are named by every certificate, and are there', async () => {
+  it('are named by every certificate and served there', async () => {
     const { leaf, issuing } = await (await createLab(purser)).get()
     for (const pem of [leaf, issuing]) {
       const point = pointOf(pem) ?? ''
@@ -88,7 +88,7 @@ describe('CRLs over plain HTTP', () => {
     expect(new X509Certificate(issuing).checkIssued(new X509Certificate(roots))).toBe(true)
   })
 
-  it('come with nothing else', async () => {
+  it('are the only routes of their listener', async () => {
     for (const line of [
       'GET /api/v1/server',
       'GET /keys',

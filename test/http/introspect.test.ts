@@ -36,7 +36,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
       .setProtectedHeader({ alg: 'ES256', kid: given.kid, typ: 'JWT', ...header })
       .sign(key)
 
-  it('wants a credential, and of its body one token', async () => {
+  it('requires a credential and exactly one token in its body', async () => {
     const anonymous = await purser.call('POST', '/api/v1/introspect', { token: given.jwt })
     expect(fault(anonymous)).toBe('401 unauthenticated')
     expect(fault(await ask('introspectToken', { body: {} }))).toBe('400 invalid_request /token')
@@ -48,7 +48,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     )
   })
 
-  it('says the same of everything that is not a live token of ours', async () => {
+  it('has one reply for everything that is not a live token of Purser', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const [header = '', payload = '', signature = ''] = given.jwt.split('.')
     const none = Buffer.from('{"alg":"none","kid":"x"}').toString('base64url')
@@ -73,14 +73,14 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     }
   })
 
-  it('believes no key that is not published, whatever its algorithm claims', async () => {
+  it('accepts only published keys, whatever the algorithm of the token', async () => {
     const secret = new TextEncoder().encode(JSON.stringify((await purser.call('GET', '/keys')).body))
     expect(await introspect(await forged(secret, { alg: 'HS256' }))).toEqual(inactive)
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
     expect(await introspect(await forged(rsa.privateKey, { alg: 'RS256' }))).toEqual(inactive)
   })
 
-  it('shows a live JWT-SVID with what it says', async () => {
+  it('shows a live JWT-SVID with its claims', async () => {
     const claims = decodeJwt(given.jwt)
     expect(await introspect(given.jwt)).toEqual({
       active: true,
@@ -97,13 +97,13 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     })
   })
 
-  it('shows an RS256 JWT as well', async () => {
+  it('shows a live RS256 JWT', async () => {
     const { jwt } = await lab.get({}, { jwts: [{ audience: ['cloud'] }] })
     expect(decodeProtectedHeader(jwt).alg).toBe('RS256')
     expect(await introspect(jwt)).toMatchObject({ active: true, aud: ['cloud'] })
   })
 
-  it('shows a live access token, and nothing that the caller could use', async () => {
+  it('shows a live access token without anything that the caller could use', async () => {
     expect(await introspect(given.accessToken)).toEqual({
       active: true,
       token_type: 'access_token',
@@ -115,7 +115,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     })
   })
 
-  it('answers a workload about another’s token, and OAuth clients by form', async () => {
+  it('answers workloads about tokens of others, and OAuth clients that send a form', async () => {
     const other = await lab.get()
     const form = new URLSearchParams({ token: given.jwt, token_type_hint: 'access_token' })
     const send = (raw: string, type = 'application/x-www-form-urlencoded') =>
@@ -134,7 +134,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     )
   })
 
-  it('takes a form at no other route', async () => {
+  it('is the only route that accepts a form', async () => {
     const answer = await purser.call('POST', '/api/v1/revocations', undefined, {
       raw: `jti=${given.jti}`,
       token: purser.admin,
@@ -143,7 +143,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     expect(fault(answer)).toBe('415 unsupported_media_type')
   })
 
-  it('knows nothing any more once the session was given up, or its entry disabled', async () => {
+  it('reports a token as inactive after its session ended or its entry was disabled', async () => {
     const one = await lab.get({ jti: 'leaves' })
     await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: one.accessToken })
     expect(await introspect(one.jwt)).toEqual(inactive)
@@ -154,7 +154,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     expect(await introspect(given.jwt)).toMatchObject({ active: true })
   })
 
-  it('knows nothing of what the log does not hold: a key of ours signed it where nobody recorded it', async () => {
+  it('reports a token as inactive that a key of Purser signed but the log does not have', async () => {
     await purser.knex.raw('alter table log_entry disable trigger user')
     const hidden = await lab.get({ jti: 'unrecorded' })
     expect(await introspect(hidden.jwt)).toMatchObject({ active: true })
@@ -162,7 +162,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     expect(await introspect(hidden.jwt)).toEqual(inactive)
   })
 
-  it('ends with the token, to the second', async () => {
+  it('reports a token as active until the second of its end', async () => {
     const { jwt } = await lab.get()
     clock.advance(299)
     expect(await introspect(jwt)).toMatchObject({ active: true })
@@ -172,7 +172,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
 })
 
 describe('a replica that is cut off from its database', () => {
-  it('says that it is behind wherever a revocation might be missing, and recovers by itself', async () => {
+  it('answers 503 wherever a revocation might be missing, and recovers by itself', async () => {
     const purser = await startPurser({ store: 'postgres' })
     const ask = createAsk(purser)
     const lab = await createLab(purser)

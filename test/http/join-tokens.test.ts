@@ -36,11 +36,11 @@ describe.each(frontDoorStores)('join tokens (%s)', (store) => {
     [{ workload: 'agent', hash: 'x' }, '400 invalid_request /hash'],
     [{ workload: 'agent', uses_left: 9 }, '400 invalid_request /uses_left'],
     [{}, '400 invalid_request /workload'],
-  ])('are not made of %j', async (body, expected) => {
+  ])('are refused for %j', async (body, expected) => {
     expect(fault(await ask('createJoinToken', { body }))).toBe(expected)
   })
 
-  it('are shown once, and kept as a hash', async () => {
+  it('are shown once and stored as a hash', async () => {
     const made = await ask('createJoinToken', { body: { workload: 'agent', lifetimeSeconds: 60 } })
     expect(fault(made)).toBe('201 ')
     const token = String(made.body.token)
@@ -55,7 +55,7 @@ describe.each(frontDoorStores)('join tokens (%s)', (store) => {
     expect(JSON.stringify([await readLog(purser), rows, purser.logs])).not.toContain(token)
   })
 
-  it('are redeemed as often as they say, each time by another key', async () => {
+  it('are redeemed up to their number of uses, each time by another key', async () => {
     const { body } = await ask('createJoinToken', { body: { workload: 'agent', uses: 2 } })
     const token = String(body.token)
     const answers = await Promise.all(Array.from({ length: 10 }, () => join(token)))
@@ -66,7 +66,7 @@ describe.each(frontDoorStores)('join tokens (%s)', (store) => {
     )
   })
 
-  it('open nothing once their entry is gone', async () => {
+  it('are refused once their entry is deleted', async () => {
     const brief = { name: 'brief', attestor: 'join', spiffeId: 'spiffe://example.org/join/brief' }
     await ask('createWorkload', { body: brief })
     const { body } = await ask('createJoinToken', { body: { workload: 'brief' } })

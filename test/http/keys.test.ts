@@ -41,7 +41,7 @@ describe('rotating keys by request', () => {
   const stateOf = async (id: string): Promise<string | undefined> => (await list()).find((key) => key.id === id)?.state
   const crl = (id: string) => purser.call('GET', `/crl/${id}`)
 
-  it('takes no other kind, no level but of a CA, and no token of a workload', async () => {
+  it('refuses other kinds, a level for other keys than CAs, and tokens of workloads', async () => {
     expect(fault(await rotate('mac'))).toBe('400 invalid_request /path/kind')
     expect(fault(await rotate('jwt', { level: 'root' }))).toBe('400 invalid_request /level')
     expect(fault(await rotate('ca', { force: true }))).toBe('400 invalid_request /force')
@@ -104,7 +104,7 @@ describe('rotating keys by request', () => {
     expect(withdrawn[0]?.actor).toMatchObject({ kind: 'operator', operator: 'admin' })
   })
 
-  it('signs with the next issuing CA a day after it was asked for, under the same root', async () => {
+  it('signs with the next issuing CA a day after the rotation, under the same root', async () => {
     const before = await lab.get()
     const { created, replaced } = await rotated('ca')
     expect([created, replaced].map((list) => list.map((key) => key.kind))).toEqual([['issuing-ca'], ['issuing-ca']])
@@ -124,7 +124,7 @@ describe('rotating keys by request', () => {
     expect((await lab.get()).issuing).toBe(created[0]?.certificateChain)
   })
 
-  it('rotates the root: both are trusted until the old one has nothing left that is valid', async () => {
+  it('rotates the root: both are trusted until nothing under the old one is valid', async () => {
     const before = await lab.get()
     const { created } = await rotated('ca', { level: 'root' })
     expect(created.map((key) => [key.kind, key.state])).toEqual([
@@ -144,7 +144,7 @@ describe('rotating keys by request', () => {
     expect(rootsIn(await bundleOf(purser))).toEqual([root.fingerprint256])
   })
 
-  it('withdraws a compromised root with all that is under it', async () => {
+  it('withdraws a compromised root with all keys under it', async () => {
     const before = await lab.get()
     const { created } = await rotated('ca', { level: 'root', compromised: true })
     const roots = rootsIn(await bundleOf(purser))
@@ -154,7 +154,7 @@ describe('rotating keys by request', () => {
     expect(after.roots).not.toContain(before.roots)
   })
 
-  it('announces a new log key under the old one, and both sign from then on until the overlap is over', async () => {
+  it('announces a new log key under the old one, and both sign during the overlap', async () => {
     const old = purser.vkeys[0] ?? ''
     const answer = await rotate('log')
     const [created] = (answer.body as unknown as Rotated).created
@@ -208,7 +208,7 @@ describe('rotating keys by request', () => {
     await lab.get()
   })
 
-  it('does a repeated request once', async () => {
+  it('performs a repeated request once', async () => {
     const first = await rotate('jwt', {}, { idempotencyKey: 'k-1' })
     const again = await rotate('jwt', {}, { idempotencyKey: 'k-1' })
     expect([fault(first), fault(again)]).toEqual(['200 ', '409 already_done'])

@@ -17,7 +17,7 @@ describe('leases', () => {
   })
   const isGone = async (username: string): Promise<boolean> => !(await rolesAt(target)).includes(username)
 
-  it('are so many for one session, and no more until one has ended', async () => {
+  it('are limited for each session until one has ended', async () => {
     // The same proof is the same instance, as a pod's token is through all its restarts.
     const again = { proof: { kind: 'jwt', token: await shop.issuer.token({ sub: 'shop' }) }, databases: ['orders'] }
     const { body } = await shop.attest(again)
@@ -44,7 +44,7 @@ describe('leases', () => {
       .delete()
   })
 
-  it('are left alone while the log is closed: a database that was put back knows nothing of the roles made since', async () => {
+  it('are not ended while the log is closed, since a restored database does not know later roles', async () => {
     const { body } = await shop.attest({ databases: ['orders'] })
     const [role] = body['databases'] as { lease: string; username: string }[]
     await shop.purser.knex('log_head').update({ issuing: false })
@@ -66,7 +66,7 @@ describe('leases', () => {
       .toBe(true)
   })
 
-  it('are left alone while this machine’s clock is not the database’s', async () => {
+  it('are not ended while the clock differs from the clock of the database', async () => {
     const { body } = await shop.attest({ databases: ['orders'] })
     const [role] = body['databases'] as { lease: string; username: string }[]
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 86_400_000 })

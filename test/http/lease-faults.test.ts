@@ -67,7 +67,7 @@ describe('leases, when something fails', () => {
     return row
   }
 
-  it('answers 503 while the database is down, and keeps nothing', async () => {
+  it('answers 503 while the database is down, and stores nothing', async () => {
     await target.stopHard()
     const answer = await shop.attest({ databases: ['orders'], accessToken: {} })
     expect(fault(answer)).toBe('503 unavailable /databases/0')
@@ -82,7 +82,7 @@ describe('leases, when something fails', () => {
     expect(await rolesAt(target)).toEqual([])
   })
 
-  it('tries again for ever where the database is down at the end, and says so', async () => {
+  it('retries without end if the database is down at the end of a lease, and reports it', async () => {
     const { role } = await shop.arrive()
     await target.stopHard()
     const answer = await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, {
@@ -149,14 +149,14 @@ describe('leases, when something fails', () => {
         await shop.purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'another' }))
       },
     ],
-  ])('takes back what somebody left who died %s', async (_, leave) => {
+  ])('drops what a replica left that died %s', async (_, leave) => {
     await leave()
     await settle()
     expect(await openLeases()).toEqual([])
     expect(await rolesAt(target)).toEqual([])
   })
 
-  it('says of a renewal whose replica died that it failed, once; one that ended leaves nothing to say', async () => {
+  it('records a renewal whose replica died as failed, once, and nothing if the lease has ended', async () => {
     const { token, role } = await shop.arrive()
     const renewed = await shop.purser.call('POST', `/api/v1/leases/${role.lease}:renew`, undefined, { token })
     expect(renewed.status).toBe(200)
@@ -179,7 +179,7 @@ describe('leases, when something fails', () => {
     expect(await openLeases()).toEqual([])
   })
 
-  it('leaves alone what another replica works on, and what was intended just now', async () => {
+  it('leaves leases alone that another replica processes or that were intended just now', async () => {
     const fresh = await stranded({ created_at: new Date() })
     const busy = await stranded({
       state: 'revoking',
@@ -195,7 +195,7 @@ describe('leases, when something fails', () => {
     expect(await openLeases()).toEqual([])
   })
 
-  it('finds roles that no lease knows, in one sweep, and leaves those of another Purser', async () => {
+  it('finds roles without a lease in one sweep, and leaves those of another Purser', async () => {
     const ours = await prefix()
     const orphans = Array.from({ length: 5 }, () => ours + randomBytes(16).toString('hex'))
     for (const name of orphans) await makeRole(name)
@@ -219,7 +219,7 @@ describe('leases, when something fails', () => {
     await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, { token: shop.purser.admin })
   })
 
-  it('tries to take away what no lease knew until it is gone, and again if it comes back', async () => {
+  it('retries to drop a role without a lease until it is gone, and again if it returns', async () => {
     const ended = await stranded({ state: 'revoked', ended_at: new Date(0), attempts: 3 })
     await makeRole(ended.username)
     const blocker = await target.login('postgres', '')
@@ -240,7 +240,7 @@ describe('leases, when something fails', () => {
     expect(await shop.lease(ended.id)).toMatchObject({ state: 'revoked', reason: 'orphan', attempts: 0 })
   })
 
-  it('are abandoned by an operator who says why, once they were tried; the role goes if its server comes back', async () => {
+  it('are abandoned by an operator with a reason after a failed attempt, and the role is dropped if its server returns', async () => {
     const ask = createAsk(shop.purser)
     const { role, token } = await shop.arrive()
     const abandon = (reason?: string) => ask('abandonLease', { name: role.lease, ...(reason && { reason }) })
@@ -296,7 +296,7 @@ describe('leases, when something fails', () => {
     expect(await rolesAt(target)).toEqual([])
   })
 
-  it('gives out nothing whose intent was taken back meanwhile', async () => {
+  it('issues nothing whose intent was undone meanwhile', async () => {
     // The sweep of a replica whose clock runs ahead: the append finds the lease in no state to be given out.
     const taking = setInterval(() => {
       void knex()('lease')
@@ -330,7 +330,7 @@ describe('leases, when something fails', () => {
     }
   })
 
-  it('is done once by two replicas', async () => {
+  it('is processed once by two replicas', async () => {
     const { admin } = shop.purser
     const { database, rootKey } = shop.purser.config
     if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')

@@ -33,7 +33,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect((await admin('PUT', '/api/v1/workloads/shop', shopEntry(grants), headers)).status).toBe(200)
   }
 
-  it('are in the one request: a role that works, and a log that says so before and with it', async () => {
+  it('are issued with the credentials: a working role, an intent in the log before it, and its entry', async () => {
     const { status, body, headers } = await shop.attest({ databases: ['orders'], jwts: [] })
     expect(status).toBe(200)
     const [role] = body['databases'] as {
@@ -65,7 +65,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(valid?.rolvaliduntil.toISOString()).toBe(new Date(role?.expiresAt ?? '').toISOString())
   })
 
-  it('are all there or none: a part that is refused makes no role, and one that can’t be made leaves none', async () => {
+  it('are issued all or not at all: a refused part or a failed role leaves no role', async () => {
     const before = await rolesAt(target)
     for (const [asked, expected] of [
       [{ databases: ['orders', 'billing'] }, '403 not_granted /databases/1'],
@@ -104,7 +104,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(await shop.purser.knex('lease').whereNull('ended_at').whereNot({ state: 'active' })).toEqual([])
   })
 
-  it('end by their session, with their connections', async () => {
+  it('end with their session, and with their connections', async () => {
     const { role, token, requestId } = await shop.arrive()
     expect(requestId).toMatch(/^req_/)
     const client = await target.login(role.username, role.password)
@@ -123,7 +123,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(fault(await renew(role.lease, token))).toBe('409 lease_over')
   })
 
-  it('keep what the log says of them from retention for as long as they are open', async () => {
+  it('keep their entries from redaction while they are open', async () => {
     const { body, headers } = await shop.attest({ databases: ['orders'] })
     const [epoch, index] = (headers.get('purser-log-index') ?? '').split('/').map(Number)
     const [role] = body['databases'] as { lease: string }[]
@@ -138,7 +138,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect((await take(Number(index))).body['redacted']).toBe(1)
   })
 
-  it('end by an operator, and by nobody else', async () => {
+  it('are ended by operators, and by no other session', async () => {
     const { role } = await shop.arrive()
     const stranger = await shop.attest({ accessToken: {} }, 'other')
     const token = (stranger.body['accessToken'] as { token: string }).token
@@ -150,7 +150,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(await gone(role.username)).toBe(true)
   })
 
-  it('keep their database where it is: nothing is said to be gone that was looked for elsewhere', async () => {
+  it('keep their database in place, so that no role is looked for elsewhere', async () => {
     const { role } = await shop.arrive()
     const replace = async (more: object) => {
       const { body } = await admin('GET', '/api/v1/databases/orders')
@@ -167,7 +167,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(await replace({})).toBe('200 ')
   })
 
-  it('are renewed by their session up to their longest life', async () => {
+  it('are renewed by their session up to their maximum lifetime', async () => {
     const { role, token } = await shop.arrive()
     await shop.purser
       .knex('lease')
@@ -199,7 +199,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect((await shop.lease(role.lease)).state).toBe('revoked')
   })
 
-  it('are not renewed once the entry grants the database no more, and end', async () => {
+  it('are not renewed and end once the entry no longer grants the database', async () => {
     const { role, token } = await shop.arrive()
     await setGrants({})
     expect(fault(await renew(role.lease, token))).toMatch(/^(403 not_granted|409 lease_over)$/)
@@ -240,7 +240,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(text).not.toContain('SCRAM')
   })
 
-  it('leave no password anywhere', async () => {
+  it('leave no password in any row or log', async () => {
     const { role } = await shop.arrive()
     const tables = ['lease', 'database', 'log_entry', 'idempotency', 'job_state']
     const rows = await Promise.all(tables.map((table) => shop.purser.knex(table)))

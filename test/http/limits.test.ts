@@ -24,7 +24,7 @@ const through = (tries: number, take: () => { ok: boolean }): number =>
 
 const stranger = '198.51.100.9'
 
-test('an address gets its burst, then its rate, and is told when to come back', () => {
+test('an address has its burst, then its rate, and learns when to retry', () => {
   const { limits, pass } = limited()
   const attest = () => limits.take({ kind: 'attest', address: stranger })
   expect(through(100, attest)).toBe(20)
@@ -35,7 +35,7 @@ test('an address gets its burst, then its rate, and is told when to come back', 
   expect(through(100, attest)).toBe(20)
 })
 
-test('one IPv6 /64 is one stranger; other addresses and other kinds are not touched', () => {
+test('one IPv6 /64 shares a limit; other addresses and kinds are not affected', () => {
   const { limits } = limited()
   for (let i = 0; i < 100; i++) limits.take({ kind: 'attest', address: `2001:db8:0:1::${i.toString(16)}` })
   expect(limits.take({ kind: 'attest', address: '2001:db8:0:1:ffff::1' }).ok).toBe(false)
@@ -71,13 +71,13 @@ describe('proofs at one attestor', () => {
   }
   const forgers = (n: number): string => `203.0.113.${n % 20}`
 
-  test('take nothing while they hold, or while the orchestrator is out of reach', () => {
+  test('use up nothing while they are valid, or while the orchestrator is unreachable', () => {
     const object = limited()
     expect(through(1_000, () => present(object, stranger, 'proven'))).toBe(1_000)
     expect(through(1_000, () => present(object, '10.9.9.9', 'unjudged'))).toBe(1_000)
   })
 
-  test('that fail use up the part of their address first', () => {
+  test('that fail use up the limit of their address first', () => {
     const object = limited(1, roomy)
     expect(through(1_000, () => present(object, stranger, 'failed'))).toBe(20)
     expect(object.limits.admitProof({ attestor: 'prod', address: stranger })).toEqual({
@@ -98,14 +98,14 @@ describe('proofs at one attestor', () => {
     expect(through(500, () => present(object, `10.0.${n++ % 250}.1`, 'proven'))).toBe(500)
   })
 
-  test('of an address that fails after it has proven itself take nothing from strangers', () => {
+  test('of an address that fails after a success use up nothing of new addresses', () => {
     const object = limited(1, roomy)
     for (let n = 0; n < 20; n++) present(object, forgers(n), 'proven')
     for (let n = 0; n < 10_000; n++) present(object, forgers(n), 'failed')
     expect(through(10, () => present(object, stranger, 'failed'))).toBe(10)
   })
 
-  test('under way count until they are judged', () => {
+  test('under way count until they are verified', () => {
     const object = limited(1, roomy)
     const admissions = Array.from({ length: 50 }, () =>
       object.limits.admitProof({ attestor: 'prod', address: stranger }),
@@ -126,14 +126,14 @@ describe('proofs at one attestor', () => {
     expect(through(1_000, presentUnregistered)).toBe(20)
   })
 
-  test('cannot be joined into the names of others', () => {
+  test('cannot collide with the names of others', () => {
     const object = limited(1, roomy)
     for (let n = 0; n < 1_000; n++) present(object, stranger, 'failed', 'a')
     expect(present(object, stranger, 'proven', `a","${stranger}`)).toEqual({ ok: true })
   })
 })
 
-test('buckets are forgotten by last use, never more than the bound', () => {
+test('buckets are evicted by last use, within the bound', () => {
   const buckets = createBuckets({ perSecond: 1, burst: 1, max: 3 }, () => 0)
   for (const name of ['a', 'b', 'c']) expect(buckets.take(name)).toBe(0)
   expect(buckets.take('a')).toBeGreaterThan(0)

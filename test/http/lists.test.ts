@@ -53,7 +53,7 @@ describe('lists', () => {
     },
   )
 
-  it('refuse a limit given twice, and filters that are none', async () => {
+  it('refuse a repeated limit, and unknown filters', async () => {
     const get = async (query: string) =>
       fault(await purser.call('GET', `/api/v1/workloads?${query}`, undefined, { token: purser.admin }))
     expect(await get('limit=1&limit=2')).toBe('400 invalid_request /query/limit')
@@ -69,7 +69,7 @@ describe('lists', () => {
     expect((await page({ limit: '25' })).nextCursor).toBeNull()
   })
 
-  it('filter by attestor and by whoever keeps a row, exactly', async () => {
+  it('filter by attestor and managedBy, exactly', async () => {
     expect(await all({ attestor: 'two', limit: '2' })).toEqual(names.filter((_, n) => (24 - n) % 5 === 0))
     expect(await all({ managedBy: 'git:ops', limit: '4' })).toEqual(names.filter((_, n) => (24 - n) % 2 === 1))
     for (const managedBy of ['git:%', 'git:s_op', 'GIT:shop', 'git:shop/']) expect(await all({ managedBy })).toEqual([])
@@ -78,7 +78,7 @@ describe('lists', () => {
     expect(attestors.items.map((item) => item.name)).toEqual(['two'])
   })
 
-  it('go on behind a row that was removed meanwhile', async () => {
+  it('continue after a row that was deleted meanwhile', async () => {
     const { items, nextCursor } = await page({ limit: '3' })
     await ask('deleteWorkload', { name: items[2]?.name ?? '', ifMatch: 1 })
     const next = await page({ limit: '3', cursor: nextCursor ?? '' })

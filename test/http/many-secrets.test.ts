@@ -50,13 +50,13 @@ describe('GET /api/v1/secrets', () => {
     expect(await listAll(purser.admin, query)).toEqual(paths)
   })
 
-  it('shows what begins with a prefix, within the grant', async () => {
+  it('shows secrets under a prefix, within the grant', async () => {
     expect(await listAll(token, 'prefix=prod/&limit=2')).toEqual(['prod/a/one', 'prod/b/one', 'prod/exact'])
     expect(await listAll(token, 'prefix=prod/ex')).toEqual(['prod/exact'])
     expect(await listAll(token, 'prefix=other/')).toEqual([])
   })
 
-  it('shows what was made since', async () => {
+  it('shows secrets that were created since', async () => {
     await purser.asAdmin('PUT', '/api/v1/secrets/test/b', { data: { x: 'y' } }, { 'if-match': '"0"' })
     expect(await listAll(token, 'prefix=test/')).toEqual(['test/a/one', 'test/b', 'test/deep/er/x'])
   })
@@ -66,7 +66,7 @@ describe('a search of 20,000 paths', () => {
   const index = createPathIndex()(new Map(Array.from({ length: 20_000 }, (_, n) => [`app-${n}/db`, n])))
   const search = { roots: [''], prefix: '', after: undefined, max: 51 }
 
-  it('follows what comes and goes', () => {
+  it('follows creations and deletions', () => {
     const pathsOf = createPathIndex()
     const mapOf = (...paths: string[]) => new Map(paths.map((path) => [path, path]))
     expect(pathsOf(mapOf('b', 'a'))).toEqual(['a', 'b'])
@@ -74,7 +74,7 @@ describe('a search of 20,000 paths', () => {
     expect(pathsOf(mapOf())).toEqual([])
   })
 
-  it('looks no further than its page, nor beside what is granted', async () => {
+  it('reads only its page, and only granted paths', async () => {
     let looked = 0
     const may = (): boolean => ++looked > 0
     expect(await findPaths(index, { ...search, may })).toEqual(index.slice(0, 51))
@@ -87,7 +87,7 @@ describe('a search of 20,000 paths', () => {
     expect(looked).toBe(2)
   })
 
-  it('gives others their turn, where it has to look at all', async () => {
+  it('yields to other requests during a full search', async () => {
     let turns = 0
     let over = false
     const count = (): void => {

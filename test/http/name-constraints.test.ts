@@ -96,7 +96,7 @@ describe('a leaf outside', () => {
     ['a trust domain below ours', 'a.example.org', []],
     ['another DNS name', 'example.org', ['web.other']],
     ['a DNS name that only ends alike', 'example.org', ['evillab']],
-  ])('is refused by OpenSSL, although our key signed it: %s', async (_, trustDomain, dnsNames) => {
+  ])('is refused by OpenSSL, although a key of Purser signed it: %s', async (_, trustDomain, dnsNames) => {
     const { ok, output } = verify(await forged(trustDomain, dnsNames))
     expect([ok, output]).toEqual([false, expect.stringContaining('permitted subtree violation')])
   })
@@ -110,7 +110,7 @@ describe('a leaf outside', () => {
       expect(fault(await register(purser, 'outside', name))).toBe('422 impossible /grants/x509/dnsNames/0')
   })
 
-  it('is not issued where an entry granted it before', async () => {
+  it('is not issued under an earlier grant', async () => {
     const narrower = await replica({ ...constrained, PURSER_CA_DNS_SUFFIXES: 'corp.example' })
     const answer = await ask(narrower, 'web')
     expect(fault(answer)).toBe('403 not_granted /x509/dnsNames')
@@ -166,7 +166,7 @@ describe('wider settings', () => {
     PURSER_TLS_NAMES: '127.0.0.1,a.example',
   }
 
-  it('hold for the keys that are made under them', async () => {
+  it('apply to keys that are created under them', async () => {
     const later = await replica(wider)
     expect(later.logs.join('')).toMatch(/constraints leave out a\.example.*server\.certificate_names/)
     expect(fault(await register(later, 'other', 'web.other'))).toBe('201 ')

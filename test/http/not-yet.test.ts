@@ -15,7 +15,7 @@ describe('a part that is not built yet', () => {
   afterAll(() => purser.stop())
   const ask = (more: object) => purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token }, ...more })
 
-  it('is nothing to refuse where none is asked for', async () => {
+  it('is not refused if it is not requested', async () => {
     expect((await ask({ secrets: [], databases: [] })).status).toBe(200)
   })
 

@@ -55,7 +55,7 @@ const walk = (value: unknown, visit: (value: unknown, path: string) => void, pat
 }
 
 describe('openapi.yaml', () => {
-  it('has exactly the operations that clients are built on', () => {
+  it('has exactly the operations that clients use', () => {
     expect(operations.map((operation) => `${operation.method.toUpperCase()} ${operation.path} ${operation.id}`))
       .toMatchInlineSnapshot(`
       [
@@ -149,7 +149,7 @@ describe('openapi.yaml', () => {
     expect(new Set(operations.map((operation) => operation.id)).size).toBe(operations.length)
   })
 
-  it('says nothing by accident: no member without a value, no schema that is a stray word', () => {
+  it('has no members without a value and no schemas that are plain words', () => {
     const empty: string[] = []
     walk(raw, (value, path) => {
       if (value === null || value === '') empty.push(path)
@@ -168,7 +168,7 @@ describe('openapi.yaml', () => {
     expect(unused).toEqual([])
   })
 
-  it('holds only security schemes that exist', () => {
+  it('names only security schemes that exist', () => {
     const schemes = Object.keys(at(document, 'components', 'securitySchemes'))
     for (const { id, operation } of operations) {
       expect(nodes(operation['security']).length, id).toBeGreaterThan(0)
@@ -177,7 +177,7 @@ describe('openapi.yaml', () => {
     }
   })
 
-  it.each(operations)('$id says who may call it, what it is recorded as, and how much it takes', ({ operation }) => {
+  it.each(operations)('$id states permission, audit action and limits', ({ operation }) => {
     const { permission, action, limit, maxBodyBytes, ...more } = at(operation, 'x-purser')
     const granted = Object.keys(permissions).map((name) => `granted:${name}`)
     expect([...Object.keys(permissions), ...granted, 'none', 'bootstrap', 'self', 'introspect']).toContain(permission)
@@ -207,7 +207,7 @@ describe('openapi.yaml', () => {
     expect(declared.map((node) => `{${String(node['name'])}}`).sort()).toEqual((path.match(/\{[^}]+\}/g) ?? []).sort())
   })
 
-  it('takes If-Match where what is versioned is written by PUT or DELETE, and Idempotency-Key where something is made', () => {
+  it('accepts If-Match where PUT or DELETE writes a versioned resource, and Idempotency-Key where POST creates one', () => {
     const taking = (header: string): string[] =>
       operations
         .filter((operation) => operation.parameters.some((parameter) => parameter['name'] === header))
@@ -240,7 +240,7 @@ describe('openapi.yaml', () => {
     ])
   })
 
-  it('closes every object that a request may hold, or bounds its names', () => {
+  it('closes every object of a request, or bounds its names', () => {
     const open = requestSchemas.filter(({ schema }) => {
       if (!list(schema['type']).concat(schema['type']).includes('object')) return false
       if (schema['additionalProperties'] === false) return false
@@ -249,7 +249,7 @@ describe('openapi.yaml', () => {
     expect(open.map((one) => one.path)).toEqual([])
   })
 
-  it('bounds every string, array and number that a request may hold', () => {
+  it('bounds every string, array and number of a request', () => {
     const limits = { string: 'maxLength', array: 'maxItems', integer: 'maximum' } as const
     const unbounded = requestSchemas.filter(({ schema }) =>
       Object.entries(limits).some(
@@ -261,7 +261,7 @@ describe('openapi.yaml', () => {
     expect(unbounded.map((one) => one.path)).toEqual([])
   })
 
-  it('says in words what each pattern of a request means', () => {
+  it('describes each pattern of a request in words', () => {
     const silent = requestSchemas.filter(({ schema }) => 'pattern' in schema && !('x-expected' in schema))
     expect(silent.map((one) => one.path)).toEqual([])
   })
@@ -314,7 +314,7 @@ describe('openapi.yaml', () => {
 })
 
 describe('src/http/openapi.generated.ts', () => {
-  it('is what npm run types makes of the document now', async () => {
+  it('is what npm run types generates from the document', async () => {
     const root = new URL('../../', import.meta.url)
     const made = COMMENT_HEADER + astToString(await openapiTS(new URL('openapi.yaml', root)))
     expect(readFileSync(new URL('src/http/openapi.generated.ts', root), 'utf8')).toBe(made)

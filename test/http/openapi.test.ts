@@ -21,14 +21,14 @@ const workload = { name: 'web', attestor: 'prod-eu', spiffeId: 'spiffe://example
 const cluster = { name: 'prod-eu', kind: 'kubernetes', audience: 'https://purser.example.org' }
 
 describe('bodies', () => {
-  it('says that a body is missing, and lets it be where it is optional', () => {
+  it('reports a missing body, unless it is optional', () => {
     expect(faults('issueCredentials', undefined)).toEqual({ '': 'is required' })
     expect(faults('bootstrap', undefined)).toEqual({})
     expect(faults('rotateKey', undefined)).toEqual({})
     expect(faults('whoAmI', {})).toEqual({ '': 'this operation takes no body' })
   })
 
-  it.each([[[]], ['text'], [1], [null], [true]])('refuses %j where an object is due', (body) => {
+  it.each([[[]], ['text'], [1], [null], [true]])('refuses %j instead of an object', (body) => {
     expect(faults('issueCredentials', body)).toEqual({ '': 'must be an object' })
   })
 
@@ -47,7 +47,7 @@ describe('bodies', () => {
     })
   })
 
-  it('never repairs: a number in a string, null for nothing, a lone value for a list', () => {
+  it('repairs nothing: a number in a string, null, a value instead of a list', () => {
     expect(
       faults('issueCredentials', {
         proof,
@@ -71,18 +71,18 @@ describe('bodies', () => {
     [{ kind: 'jwt', token: '' }, { '/proof/token': 'must not be empty' }],
     [{ kind: 'x509', token: 'x' }, { '/proof/token': 'is not known here' }],
     [{ kind: 'join-token', token: 'purser_at_x' }, { '/proof/token': 'must be a join token, purser_join_…' }],
-  ])('tells of the kind of proof that was meant: %j', (given, wanted) => {
+  ])('reports the errors of the kind of proof that was meant: %j', (given, wanted) => {
     expect(faults('issueCredentials', { proof: given })).toEqual(wanted)
   })
 
-  it('refuses a proof that is longer than any issuer makes', () => {
+  it('refuses a proof that is longer than any issuer signs', () => {
     const token = 'x'.repeat(16_385)
     expect(faults('issueCredentials', { proof: { kind: 'jwt', token } })).toEqual({
       '/proof/token': 'must have at most 16384 characters',
     })
   })
 
-  it('wants exactly one of csr and generateKey', () => {
+  it('requires exactly one of csr and generateKey', () => {
     const wanted = { '/x509': 'must have exactly one of csr, generateKey' }
     expect(faults('issueCredentials', { proof, x509: {} })).toEqual(wanted)
     expect(faults('issueCredentials', { proof, x509: { csr: 'x', generateKey: 'EC-P256' } })).toEqual(wanted)
@@ -92,7 +92,7 @@ describe('bodies', () => {
     })
   })
 
-  it('takes a secret by its path or with more to say, and tells which of the two is wrong', () => {
+  it('accepts a secret as path or object, and reports which form is wrong', () => {
     expect(
       faults('issueCredentials', {
         proof,
@@ -105,7 +105,7 @@ describe('bodies', () => {
     })
   })
 
-  it('keeps the order of the document where many forms are wrong', () => {
+  it('reports errors of several forms in the order of the document', () => {
     const secrets = Array.from({ length: 64 }, () => ({ wrong: 1, more: 2 }))
     const problems = api.operation('issueCredentials').validateBody({ proof, secrets })
     expect(problems.slice(0, 4)).toEqual([
@@ -116,7 +116,7 @@ describe('bodies', () => {
     ])
   })
 
-  it('tells kinds of attestors apart, and forms inside them', () => {
+  it('distinguishes kinds of attestors, and forms inside them', () => {
     expect(faults('createAttestor', { name: 'x' })).toEqual({ '/kind': 'is required' })
     expect(faults('createAttestor', { ...cluster, kind: 'docker' })).toEqual({
       '/kind': 'must be one of kubernetes, oidc',
@@ -166,7 +166,7 @@ describe('bodies', () => {
     expect(faults('createWorkload', workload)).toEqual({})
   })
 
-  it('revokes exactly one thing, and takes since only with a SPIFFE ID', () => {
+  it('accepts exactly one subject of a revocation, and since only with a SPIFFE ID', () => {
     const object = { '': 'must have exactly one of serialNumber, jti, session, accessToken, spiffeId' }
     expect(faults('createRevocation', {})).toEqual(object)
     expect(faults('createRevocation', { jti: 'a', accessToken: 'b' })).toEqual(object)
@@ -185,7 +185,7 @@ describe('bodies', () => {
     expect(faults('explainWorkload', { proof })).toEqual({ '/proof/kind': 'must be one of jwt, join-token' })
   })
 
-  it('judges a form by the form’s own schema', () => {
+  it('validates a form by its own schema', () => {
     const introspect = api.operation('introspectToken')
     const form = 'application/x-www-form-urlencoded'
     expect(introspect.mediaTypes).toEqual(['application/json', form])
@@ -201,7 +201,7 @@ describe('bodies', () => {
     expect(api.operation('issueCredentials').validateBody({ proof, ...many })).toHaveLength(20)
   })
 
-  it('does not look into what is too large already', () => {
+  it('does not inspect oversized values', () => {
     const secrets = Array.from({ length: 200_000 }, () => 'NO')
     expect(faults('issueCredentials', { proof, secrets })).toEqual({ '/secrets': 'must have at most 64 items' })
     const match = Object.fromEntries(secrets.map((value, n) => [`n${n}`, value]))
@@ -212,7 +212,7 @@ describe('bodies', () => {
     })
   })
 
-  it('cuts the pointer that a stranger made long', () => {
+  it('cuts long pointers', () => {
     const [only] = api.operation('issueCredentials').validateBody({ proof, ['x'.repeat(10_000)]: 1 })
     expect(only?.pointer).toHaveLength(257)
     expect(only?.pointer.endsWith('…')).toBe(true)
@@ -267,7 +267,7 @@ describe('parameters', () => {
     expect(query({}).values?.query).toEqual({ limit: 50 })
   })
 
-  it('refuses what is repeated or unknown, without its value', () => {
+  it('refuses repeated and unknown parameters without showing their values', () => {
     expect(query({ limit: ['1', '2'], access_token: 'purser_at_x' }).problems).toEqual([
       { pointer: '/query/limit', detail: 'must be given once' },
       { pointer: '/query/access_token', detail: 'is not known here' },
@@ -283,7 +283,7 @@ describe('parameters', () => {
     expect(api.operation('getServer').validateParams({ query: { x: '1' } }).problems).toHaveLength(1)
   })
 
-  it('says what is missing', () => {
+  it('reports missing parameters', () => {
     expect(api.operation('getConsistency').validateParams({ query: {} }).problems).toEqual([
       { pointer: '/query/from', detail: 'is required' },
     ])
@@ -407,7 +407,7 @@ describe('replies, in tests', () => {
     ).toEqual(['/hash', '/tokenId'])
   })
 
-  it('judges any other status as a problem', () => {
+  it('validates any other status as a problem', () => {
     const problem = {
       type: 'urn:purser:problem:stale',
       title: 't',

@@ -44,7 +44,7 @@ it('is the audience of no JWT', async () => {
   expect(fault(await ask({ jwts: [{ audience: ['cloud'] }] }))).toBe('200 ')
 })
 
-it('is renewed by nobody who has it', async () => {
+it('cannot be renewed by a holder of an earlier certificate', async () => {
   const held = await attest(before, issuer)
   expect(fault(await renew(after, held, { x509: { csr } }))).toBe('403 not_granted /x509/dnsNames')
   expect(fault(await renew(after, held, { jwts: [{ audience: ['payments'] }] }))).toBe(

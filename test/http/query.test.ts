@@ -26,7 +26,7 @@ describe('a query', () => {
     'a=1&b=%f8%88%80%80%80',
     'a=b c',
     'a=\u00e9',
-  ])('that decodes to nothing is refused: %s', (query) => {
+  ])('that cannot be decoded is refused: %s', (query) => {
     expect(refusal(`/x?${query}`)).toBe('invalid_request')
   })
 
@@ -41,7 +41,7 @@ describe('a query', () => {
     ['/x?a=b+c%2B', { a: 'b c+' }],
     ['/x?a=1&a=2&a=3', { a: ['1', '2', '3'] }],
     ['/x?a=1?b=2', { a: '1?b=2' }],
-  ])('is read once: %s', (url, expected) => {
+  ])('is decoded once: %s', (url, expected) => {
     expect({ ...parseQuery(url) }).toEqual(expected)
   })
 

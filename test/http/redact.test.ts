@@ -39,7 +39,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
   })
   afterAll(() => purser.stop())
 
-  it('refuses what can not be', async () => {
+  it('refuses impossible ranges', async () => {
     const rule = 'a year'
     const say = async (body: object) => {
       const answer = await redact(body)
@@ -54,13 +54,13 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     expect((await purser.call('POST', '/api/v1/log:redact', { epoch: 1, from, to, rule })).status).toBe(401)
   })
 
-  it('takes nothing while a credential in the range lives', async () => {
+  it('removes nothing while a credential in the range is live', async () => {
     const answer = await redact({ epoch: 1, from, to, rule: 'a year' })
     expect([answer.status, answer.body.code]).toEqual([409, 'in_use'])
     expect((await purser.asAdmin('GET', `/api/v1/audit/entries/1/${from}`)).body.entry).toBeDefined()
   })
 
-  it('takes nothing younger than the minimum age', async () => {
+  it('removes nothing younger than the minimum age', async () => {
     ahead = 2 * 3600_000
     const answer = await redact({ epoch: 1, from, to, rule: 'a year' })
     expect([answer.status, answer.body.code]).toEqual([409, 'conflict'])
@@ -71,7 +71,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     await ageEntries(purser.knex, 1)
   })
 
-  it('takes text, nonce and terms, and says so', async () => {
+  it('removes text, nonce and terms, and records it', async () => {
     const { body, status } = await redact({ epoch: 1, from, to: from + 6, rule: 'a month is enough' })
     expect(body).toEqual({ epoch: 1, from, to: from + 6, redacted: 5 })
     const operation = loadOpenApi().operations.find((operation) => operation.operationId === 'redactEntries')
@@ -114,7 +114,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     ])
   })
 
-  it('takes nothing of who was given a version of a secret that has not ended', async () => {
+  it('keeps entries of consumers of a version that has not ended', async () => {
     const put = (version: number) =>
       purser.asAdmin('PUT', '/api/v1/secrets/prod/db', { data: { n: version } }, { 'if-match': `"${version}"` })
     await put(0)
@@ -172,7 +172,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
   const empty = (index: number) =>
     `update log_entry set body = null, nonce = null, terms = '{}' where epoch = 1 and idx = ${index}`
 
-  it('shows by its index a text that the owner of the tables removed inside a range that was redacted', async () => {
+  it('shows by its index a text that the owner of the tables removed inside a redacted range', async () => {
     await asOwner(empty(from + 2))
     const report = await verifyExport(await exported(), { vkeys: purser.vkeys })
     expect(report.problems).toMatchObject([{ code: 'redaction_not_covered', epoch: 1, index: from + 2 }])
@@ -187,7 +187,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     expect(again.problems).toEqual(report.problems)
   })
 
-  it('shows by its index a text that no redaction took', async () => {
+  it('shows by its index a text that no redaction removed', async () => {
     await asOwner(empty(to - 1))
     const report = await verifyExport(await exported(), { vkeys: purser.vkeys })
     expect(report.problems.map(({ code, index }) => `${code} ${index}`)).toEqual([

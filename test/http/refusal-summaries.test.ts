@@ -19,7 +19,7 @@ function noted(workers = 1, change: Partial<typeof numbers> = {}) {
 
 const refusal = { attestor: 'prod', reason: 'no_workload', address: '198.51.100.9' } as const
 
-test('the first refusals of a stranger are recorded one by one, the rest as one entry a minute with their number', () => {
+test('the first refusals of an anonymous caller are recorded one by one, the others as one entry a minute with their number', () => {
   const { noteRefusal, dueSummaries, pass, time } = noted()
   const start = time()
   const answers = Array.from({ length: 10 }, () => noteRefusal(refusal))
@@ -34,13 +34,13 @@ test('the first refusals of a stranger are recorded one by one, the rest as one 
   expect(noteRefusal(refusal)).toBe('record')
 })
 
-test('what a limit turned away is never recorded by itself', () => {
+test('a refusal of a rate limit is only counted', () => {
   const { noteRefusal, dueSummaries } = noted()
   expect(noteRefusal({ reason: 'rate_limited', address: undefined })).toBe('summarise')
   expect(dueSummaries({ all: true })).toMatchObject([{ reason: 'rate_limited', addressPrefix: 'unknown', count: 1 }])
 })
 
-test('what is not there is counted, since every scanner asks for it', () => {
+test('requests for unknown paths are only counted, since every scanner makes them', () => {
   const { noteRefusal, dueSummaries } = noted()
   for (const reason of ['not_found', 'method_not_allowed'] as const) {
     expect(noteRefusal({ reason, address: '198.51.100.9' })).toBe('summarise')
@@ -58,7 +58,7 @@ describe('refusals of a verified proof', () => {
   const recorded = (count: number, note: (n: number) => 'record' | 'summarise'): number =>
     Array.from({ length: count }, (_, n) => note(n)).filter((answer) => answer === 'record').length
 
-  test('of one identity are recorded up to its allowance, whatever its addresses, and take nothing from strangers', () => {
+  test('of one identity are recorded up to its limit, whatever its addresses, and use up nothing of anonymous callers', () => {
     const { noteRefusal, dueSummaries, pass } = noted(1, big)
     const flood = () => recorded(200, (n) => noteRefusal({ ...proven('a'), address: `10.0.0.${n % 20}` }))
     expect(flood()).toBe(6)
@@ -91,7 +91,7 @@ describe('refusals of a verified proof', () => {
   })
 })
 
-test('strangers of many addresses together buy no more than the whole allowance', () => {
+test('anonymous callers with many addresses share one limit', () => {
   const { noteRefusal, dueSummaries, pass } = noted()
   const flood = (): number =>
     Array.from({ length: 5_000 }, (_, i) =>
@@ -107,12 +107,12 @@ test('strangers of many addresses together buy no more than the whole allowance'
   expect(flood()).toBe(30)
 })
 
-test('the allowance is divided by the workers', () => {
+test('the limit is divided by the workers', () => {
   const { noteRefusal } = noted(3)
   expect(Array.from({ length: 4 }, () => noteRefusal(refusal))).toEqual(['record', 'record', 'summarise', 'summarise'])
 })
 
-test('attestor, reason and address each make an entry of their own', () => {
+test('each attestor, reason and address has an entry of its own', () => {
   const { noteRefusal, dueSummaries } = noted()
   const limitedAt = (attestor: string | undefined, address: string) =>
     noteRefusal({ attestor, reason: 'rate_limited', address })
@@ -131,7 +131,7 @@ test('attestor, reason and address each make an entry of their own', () => {
   ])
 })
 
-test('a summary that could not be recorded is counted on and due again at once', () => {
+test('a summary that could not be recorded keeps counting and stays due', () => {
   const { noteRefusal, dueSummaries, putBack, pass, time } = noted()
   const start = time()
   const limited = { ...refusal, reason: 'rate_limited' } as const
@@ -143,7 +143,7 @@ test('a summary that could not be recorded is counted on and due again at once',
   expect(dueSummaries()).toMatchObject([{ count: 2, since: start }])
 })
 
-test('a clock that was set back holds nothing', () => {
+test('a clock that was set back delays no summary', () => {
   const { noteRefusal, dueSummaries, pass } = noted()
   noteRefusal({ ...refusal, reason: 'rate_limited' })
   pass(-3_600_000)

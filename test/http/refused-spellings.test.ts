@@ -28,9 +28,12 @@ describe('a prefix of secret paths', () => {
     },
   )
 
-  it.each(['', 'prod', 'prod/', 'prod%2f', 'prod%2Fweb', '.env', 'a..b/', 'a.'])('is taken as %s', async (prefix) => {
-    expect((await admin('GET', `/api/v1/secrets?prefix=${prefix}`)).status).toBe(200)
-  })
+  it.each(['', 'prod', 'prod/', 'prod%2f', 'prod%2Fweb', '.env', 'a..b/', 'a.'])(
+    'is accepted as %s',
+    async (prefix) => {
+      expect((await admin('GET', `/api/v1/secrets?prefix=${prefix}`)).status).toBe(200)
+    },
+  )
 })
 
 describe('a number', () => {
@@ -67,14 +70,14 @@ describe('a cursor', () => {
 })
 
 describe('the audit search', () => {
-  it('refuses an action that there is not, and names the nearest one', async () => {
+  it('refuses an unknown action, and names the nearest one', async () => {
     const answer = await admin('GET', '/api/v1/audit/entries?action=secret.reed')
     expect([answer.status, answer.body.code]).toEqual([422, 'impossible'])
     expect(JSON.stringify(answer.body['errors'])).toContain('did you mean secret.read?')
     expect((await admin('GET', '/api/v1/audit/entries?action=to.string')).status).toBe(422)
   })
 
-  it('finds an operator by its name and as the history of a secret names it', async () => {
+  it('finds an operator by name and by the form in the history of a secret', async () => {
     const [plain, prefixed] = [
       await entries('actor=admin&action=secret.put'),
       await entries('actor=operator:admin&action=secret.put'),
@@ -83,7 +86,7 @@ describe('the audit search', () => {
     expect(prefixed.items).toEqual(plain.items)
   })
 
-  it('has the refusal of a known token under its operator', async () => {
+  it('finds the refusal of a known token under its operator', async () => {
     const { status, headers } = await admin('GET', '/api/v1/audit/entries?since=1h')
     expect(status).toBe(400)
     const { items } = await entries(`requestId=${headers.get('purser-request-id')}`)

@@ -53,7 +53,7 @@ describe('sessions of an entry that is given another SPIFFE ID', () => {
     expect([await self(before), (await introspect(before.jwt)).active]).toEqual([web, true])
   })
 
-  it('stand no more: neither access token nor JWT nor certificate of the earlier one is honoured', async () => {
+  it('are no longer valid: access token, JWT and certificate are refused', async () => {
     await rewrite({ spiffeId: shop })
     expect(await self(before)).toBe(401)
     expect((await selfOf(purser, before)).status).toBe(401)
@@ -61,7 +61,7 @@ describe('sessions of an entry that is given another SPIFFE ID', () => {
     expect(await introspect(before.jwt)).toEqual({ active: false })
   })
 
-  it('are not renewed into the new one: the workload attests anew', async () => {
+  it('are not renewed under the new ID: the workload must attest again', async () => {
     await rewrite({ spiffeId: shop })
     for (const more of [{}, { jwts: [{ audience: ['payments'] }] }, { x509: { csr: newRequest().csr } }]) {
       const answer = await renew(purser, before, more)
@@ -70,7 +70,7 @@ describe('sessions of an entry that is given another SPIFFE ID', () => {
     }
   })
 
-  it('of the same instance are others, which say who they are, and end with what they are called', async () => {
+  it('of the same instance are separate for each SPIFFE ID', async () => {
     await rewrite({ spiffeId: shop })
     const after = await attest(token)
     expect([after.spiffeId, await self(after)]).toEqual([shop, shop])
@@ -83,14 +83,14 @@ describe('sessions of an entry that is given another SPIFFE ID', () => {
     await ask('releaseRevocation', { name: String(revoked.body.id), reason: 'the next test is of this SPIFFE ID too' })
   })
 
-  it('stay away where one of them was revoked: the instance is the same', async () => {
+  it('are refused if one of them was revoked, since the instance is the same', async () => {
     await ask('createRevocation', { body: { session: before.session } })
     await rewrite({ spiffeId: shop })
     const answer = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token } })
     expect((await entryOf(purser, answer))?.reason).toBe('blocked')
   })
 
-  it('go on where the change was another, and where the SPIFFE ID is what it was', async () => {
+  it('continue if another member changed, or the SPIFFE ID is restored', async () => {
     await rewrite({ maxSessionSeconds: 3600 })
     expect(await self(before)).toBe(web)
     await rewrite({ spiffeId: shop })

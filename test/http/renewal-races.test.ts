@@ -64,13 +64,13 @@ describe.each(wanted)('a renewal that asks for %s while its certificate', (_, mo
     expect(await reasonOf(late)).toEqual(['session_ended'])
   })
 
-  it('is of an entry that is disabled gets nothing', async () => {
+  it('has its entry disabled gets nothing', async () => {
     const [, late] = await meanwhile(() => purser.asAdmin('POST', '/api/v1/workloads/web:disable'))
     await purser.asAdmin('POST', '/api/v1/workloads/web:enable')
     expect(fault(late)).toBe(refusal)
   })
 
-  it('is as good as before gets it, whatever else was changed', async () => {
+  it('stays valid succeeds, whatever else was changed', async () => {
     const other = await attest(purser, issuer)
     const [, late] = await meanwhile(() =>
       purser.asAdmin('POST', '/api/v1/revocations', { serialNumber: other.serialNumber }),

@@ -53,13 +53,13 @@ const refusalOf = async ({ headers }: Answer) =>
 const reasonOf = async (answer: Answer): Promise<unknown> => (await refusalOf(answer))?.reason
 
 describe('a proof of kind x509', () => {
-  it('is refused without a certificate, and with one of somebody else', async () => {
+  it('is refused without a certificate', async () => {
     const none = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' } })
     expect(fault(none)).toBe(refusal)
     expect(await reasonOf(none)).toBe('client_certificate')
   })
 
-  it('renews its session, which ends when it did before, and again by what it got', async () => {
+  it('renews credentials without extending the session, and again with the new certificate', async () => {
     const first = await attest()
     const [before] = await purser.knex('session').where({ id: first.session })
     const second = await renewed(first)
@@ -71,7 +71,7 @@ describe('a proof of kind x509', () => {
     expect(await self(third)).toBe(200)
   })
 
-  it('gives JWTs and access tokens without spending anything, until its certificate was spent a minute ago', async () => {
+  it('issues JWTs and access tokens without spending the serial number, until a minute after it was spent', async () => {
     const first = await attest()
     const wanted = { jwts: [{ audience: ['payments'] }], accessToken: {} }
     for (const _ of [1, 2, 3]) expect(fault(await renew(first, wanted))).toBe('200 ')
@@ -84,7 +84,7 @@ describe('a proof of kind x509', () => {
     expect(await self(second)).toBe(401)
   })
 
-  it('stays on its entry and at its attestor', async () => {
+  it('is bound to its entry and attestor', async () => {
     await purser.asAdmin('POST', '/api/v1/workloads', {
       name: 'twin',
       attestor: 'lab',
@@ -104,7 +104,7 @@ describe('a proof of kind x509', () => {
 })
 
 describe('a serial number', () => {
-  it('is good for the same key for a minute, since replies get lost, and then ends the session', async () => {
+  it('may be used again with the same key for a minute, since replies get lost; later use ends the session', async () => {
     const first = await attest()
     const request = newRequest()
     const again = { x509: { csr: request.csr } }
@@ -116,7 +116,7 @@ describe('a serial number', () => {
     expect(await Promise.all([first, ...given].map(self))).toEqual([401, 401, 401])
   })
 
-  it('presented by a thief beside its owner ends the session, and the log says why', async () => {
+  it('that is renewed with two keys ends the session, and the log says why', async () => {
     const token = await issuer.token()
     const owner = await attest(token)
     const stolen = { ...owner }
@@ -144,7 +144,7 @@ describe('a serial number', () => {
     expect(await self(back)).toBe(200)
   })
 
-  it('renews for one of many that present it at once with keys of their own', async () => {
+  it('is renewed for one of many concurrent requests with different keys', async () => {
     const first = await attest()
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, n) =>
@@ -156,7 +156,7 @@ describe('a serial number', () => {
     expect(await self(first)).toBe(401)
   })
 
-  it('of two containers of one pod: each has its own line', async () => {
+  it('of two containers of one pod is renewed separately', async () => {
     const token = await issuer.token()
     let [svid, two] = [await attest(token), await attest(token)]
     expect(svid.session).toBe(two.session)
@@ -185,13 +185,13 @@ describe('renewal ends', () => {
     return purser.asAdmin('PUT', '/api/v1/workloads/web', definition, { 'if-match': headers.get('etag') ?? '"1"' })
   }
 
-  it('at the next request, also on a connection that is open, when the entry is disabled', async () => {
+  it('at the next request, also on an open connection, when the entry is disabled', async () => {
     const [before, after] = await throughOneConnection(() => purser.asAdmin('POST', '/api/v1/workloads/web:disable'))
     await purser.asAdmin('POST', '/api/v1/workloads/web:enable')
     expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
   })
 
-  it('when the entry asks for facts that the session does not have', async () => {
+  it('when the entry requires facts that the session does not have', async () => {
     const [before, after] = await throughOneConnection(() => web((one) => ({ ...one, match: { 'oidc:sub': 'other' } })))
     await web((one) => ({ ...one, match: { 'oidc:sub': 'web' } }))
     expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
@@ -208,14 +208,14 @@ describe('renewal ends', () => {
     expect(await reasonOf(after)).toBe('session_ended')
   })
 
-  it('when the session was given up', async () => {
+  it('when the session was ended by its holder', async () => {
     const [before, after] = await throughOneConnection((client) =>
       purser.call('DELETE', '/api/v1/credentials/self', undefined, { client }),
     )
     expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
   })
 
-  it('for what the entry grants no more, by what it grants now', async () => {
+  it('for everything that the entry no longer grants', async () => {
     const client = await attest()
     await web((one) => ({ ...one, grants: { x509: { dnsNames: ['web.lab'] } } }))
     const answer = await renew(client, { jwts: [{ audience: ['payments'] }] })
@@ -223,7 +223,7 @@ describe('renewal ends', () => {
     expect(fault(answer)).toBe('403 not_granted /jwts')
   })
 
-  it('with the session: nothing that it gives lasts longer', async () => {
+  it('with the session: no credential lasts longer', async () => {
     const client = await attest()
     const end = new Date(Date.now() + 120_000)
     await purser.knex('session').where({ id: client.session }).update({ expires_at: end })

@@ -67,7 +67,7 @@ const aMinuteLater = () =>
   purser.knex('claim').update({ claimed_at: purser.knex.raw(`claimed_at - interval '61 seconds'`) })
 
 describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, newProof) => {
-  it('gets the certificate alone, in the log as well, and no role is made', async () => {
+  it('gets only the certificate, also in the log, and no role is created', async () => {
     const [proof, request] = [await newProof(), newRequest()]
     const first = await present(proof, request.csr)
     expect([fault(first), partsOf(first), first.body.repeated]).toEqual(['200 ', unboundParts, undefined])
@@ -80,7 +80,7 @@ describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, new
     expect([await rolesAt(target), statements()]).toEqual([roles, made])
   })
 
-  it('lets the key have the rest over mTLS', async () => {
+  it('allows the key to get the rest over mTLS', async () => {
     const [proof, request] = [await newProof(), newRequest()]
     await present(proof, request.csr)
     const mine = svidOf(await present(proof, request.csr), request)
@@ -88,7 +88,7 @@ describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, new
     expect([fault(rest), partsOf(rest)]).toEqual(['200 ', unboundParts])
   })
 
-  it('gets everything once, of many that ask at the same time', async () => {
+  it('gets everything once among concurrent requests', async () => {
     const [proof, request] = [await newProof(), newRequest()]
     const { databases: __, ...wanted } = unbound
     const answers = await Promise.all(Array.from({ length: 12 }, () => present(proof, request.csr, wanted)))
@@ -97,7 +97,7 @@ describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, new
   })
 })
 
-describe('a request that is refused for what was spent', () => {
+describe('a request that is refused for a spent proof or certificate', () => {
   const nothingMade = async (attempt: () => Promise<Answer>): Promise<void> => {
     const before = { roles: await rolesAt(target), made: statements(), leases: await purser.knex('lease').count() }
     expect(fault(await attempt())).toBe('401 attestation_failed')
@@ -106,7 +106,7 @@ describe('a request that is refused for what was spent', () => {
     expect(after).toEqual(before)
   }
 
-  it('leaves no role: a proof that another key has used', async () => {
+  it('leaves no role: a proof that was used with another key', async () => {
     const proof = await proofOf['a proof of an attestor with singleUse']()
     await present(proof, newRequest().csr, {})
     await nothingMade(() => present(proof, newRequest().csr))
@@ -125,7 +125,7 @@ describe('a request that is refused for what was spent', () => {
     expect((await selfOf(purser, renewed)).status).toBe(401)
   })
 
-  it('leaves no role: a certificate that was spent a minute ago, and no new one is asked for', async () => {
+  it('leaves no role: a certificate that was spent a minute ago, without a request for a new one', async () => {
     const request = newRequest()
     const held = svidOf(await present(await proofOf['a join token'](), request.csr, {}), request)
     await renew(purser, held, { x509: { csr: newRequest().csr } })

@@ -32,7 +32,7 @@ const waiting = (count: number) => expect.poll(() => waiters(purser.knex), { tim
 const revoke = (at: TestPurser, body: Record<string, string>): Promise<Answer> =>
   at.call('POST', '/api/v1/revocations', body, { token: purser.admin })
 
-it('never wait for each other while one of them has the log', async () => {
+it('never wait for each other while one of them holds the head lock', async () => {
   const { session, serialNumber } = await lab.get({ jti: 'pod' }, { jwts: undefined, accessToken: undefined })
   const before = await deadlocks()
 

@@ -42,7 +42,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   /** Another pod of the same workload. */
   const elsewhere = (): Promise<Given> => lab.get({ sub: 'web', jti: undefined })
 
-  it('wants exactly one thing to revoke, and `since` only with a SPIFFE ID', async () => {
+  it('requires exactly one subject, and accepts `since` only with a SPIFFE ID', async () => {
     expect(fault(await revoke({}))).toMatch(/^400 invalid_request/)
     expect(fault(await revoke({ jti: 'a', serialNumber: 'ab' }))).toMatch(/^400 invalid_request/)
     expect(fault(await revoke({ jti: 'a', since: clock.now().toISOString() }))).toMatch(/^400 invalid_request/)
@@ -50,7 +50,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect(fault(await revoke({ jti: 'a', reason: 'cACompromise' }))).toBe('400 invalid_request /reason')
   })
 
-  it('knows nothing that was never issued', async () => {
+  it('refuses a subject that was never issued', async () => {
     for (const body of [
       { serialNumber: '01'.repeat(16) },
       { jti: 'f'.repeat(32) },
@@ -69,7 +69,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect(fault(await revoke({ jti }, { token: 'purser_api_nobody' }))).toBe('401 unauthenticated')
   })
 
-  it('revokes one JWT and nothing beside it', async () => {
+  it('revokes one JWT and nothing else', async () => {
     const given = await lab.get()
     const answer = await revoked({ jti: given.jti })
     expect(answer.counts).toEqual({ ...none, jwts: 1 })
@@ -105,7 +105,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect([again.counts, again.body.outOfReach]).toEqual([none, []])
   })
 
-  it('revokes a session with all that it holds, and its instance does not come back as another', async () => {
+  it('revokes a session with all its credentials, and its instance cannot attest again', async () => {
     const instance = { sub: 'web', jti: 'one-instance' }
     const first = await lab.get(instance)
     const second = await lab.get(instance)
@@ -125,7 +125,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     )
   })
 
-  it('misses nothing that the session is given meanwhile', async () => {
+  it('includes credentials that the session is issued meanwhile', async () => {
     const instance = { jti: 'busy' }
     const { session } = await lab.get(instance)
     const given: Given[] = []
@@ -148,14 +148,14 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect((await lab.ask(instance)).status).toBe(401)
   })
 
-  it('blocks also what a session that was given up left behind', async () => {
+  it('also blocks the credentials of a session that was ended by its holder', async () => {
     const given = await lab.get({ jti: 'leaver' })
     await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: given.accessToken })
     const { counts } = await revoked({ session: given.session })
     expect(counts).toEqual({ certificates: 1, jwts: 1, sessions: 0, accessTokens: 1 })
   })
 
-  it('revokes what a SPIFFE ID was given since a time, and lets it attest again once it is released', async () => {
+  it('revokes credentials of a SPIFFE ID since a time, until it is released', async () => {
     const before = await elsewhere()
     clock.advance(60)
     const since = clock.now().toISOString()
@@ -169,7 +169,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect(await alive(await elsewhere())).toEqual(both)
   })
 
-  it('revokes everything that a SPIFFE ID holds', async () => {
+  it('revokes all credentials of a SPIFFE ID', async () => {
     const all = [await elsewhere(), await elsewhere(), await lab.get({ jti: 'third' })]
     const what = { spiffeId: 'spiffe://example.org/lab/web', reason: 'privilegeWithdrawn' }
     const { counts, body } = await revoked(what)
@@ -179,7 +179,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     for (const given of all) expect(await alive(given)).toEqual({ jwt: false, accessToken: false })
   })
 
-  it('names however many there are, in as many entries as it takes', async () => {
+  it('names any number of credentials, in several entries', async () => {
     const instance = { jti: 'many' }
     const jwts = Array.from({ length: 8 }, () => ({ audience: ['payments'] }))
     const { session } = await lab.get(instance)
@@ -194,7 +194,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect(new Set(entries.flatMap((entry) => entry.revoked?.jtis ?? [])).size).toBe(1 + 65 * 8)
   })
 
-  it('leaves alone what is expired', async () => {
+  it('ignores expired credentials', async () => {
     const given = await lab.get()
     clock.advance(3700)
     expect((await revoked({ jti: given.jti })).counts).toEqual(none)
@@ -202,7 +202,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect((await revoked({ accessToken: given.accessTokenId })).counts).toEqual(none)
   })
 
-  it('does a repeated request once, and says why in the log', async () => {
+  it('performs a repeated request once, and records the reason', async () => {
     const { jti } = await lab.get()
     const first = await revoke({ jti }, { idempotencyKey: 'once', reason: 'incident 7' })
     const again = await revoke({ jti }, { idempotencyKey: 'once' })

@@ -25,7 +25,7 @@ const isStaged = async (): Promise<boolean> => {
   return row.next_ciphertext !== null
 }
 
-it('is not lost where one was given while the server was being told', async () => {
+it('is not lost if an operator supplies a credential during the change', async () => {
   const blocker = await target.login('postgres', '')
   await blocker.query('begin')
   await blocker.query('lock table pg_authid in share mode')
@@ -51,7 +51,7 @@ it('is not lost where one was given while the server was being told', async () =
   expect((await ask('getDatabase', { name: 'orders' })).body['revision']).toBe(3)
 })
 
-it('goes on from the one that was given where the one before had ceased to work', async () => {
+it('continues from a supplied credential if the earlier one no longer works', async () => {
   await target.stopHard()
   expect((await ask('rotateDatabaseAdmin', { name: 'orders' })).status).toBe(503)
   await target.start()
@@ -66,7 +66,7 @@ it('goes on from the one that was given where the one before had ceased to work'
   await expect(target.login('purser_admin', 'given-by-hand')).rejects.toThrow()
 })
 
-it('of another role is staged no more once an operator names a different one', async () => {
+it('is no longer staged once an operator names another role', async () => {
   await target.stopHard()
   expect((await ask('rotateDatabaseAdmin', { name: 'orders' })).status).toBe(503)
   await target.start()

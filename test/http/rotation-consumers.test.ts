@@ -87,7 +87,7 @@ describe('a rotation', () => {
     expect(await state()).toBe('retired')
   })
 
-  it('waits again for a session whose entry was disabled for a moment', async () => {
+  it('waits again for a session whose entry was disabled temporarily', async () => {
     const pod = await startWaiting()
     await purser.asAdmin('POST', '/api/v1/workloads/shop:disable')
     await purser.asAdmin('POST', '/api/v1/workloads/shop:enable')
@@ -107,7 +107,7 @@ describe('a rotation', () => {
     expect((await purser.call('GET', '/api/v1/secrets/prod/db?version=2', undefined, read)).status).toBe(200)
   })
 
-  it('keeps what its policy states', async () => {
+  it('keeps the terms of its policy', async () => {
     const body = { ...policy, deadlineSeconds: 3600, onDeadline: 'alert' }
     await ask('putRotationPolicy', { name: 'prod/db', body, ifMatch: 1 })
     await startWaiting()
@@ -116,7 +116,7 @@ describe('a rotation', () => {
     expect(await state()).toBe('waiting')
   })
 
-  it('does not wait again for a consumer that moved and then reads the old version', async () => {
+  it('does not wait again for a consumer that has moved and reads the old version later', async () => {
     const pod = await startWaiting()
     const other = await pods.start('pod-1')
     await other.fetch('db?version=1')
@@ -133,7 +133,7 @@ describe('a rotation', () => {
 })
 
 describe('an emergency rotation', () => {
-  it('supersedes one that waits, only where it says so', async () => {
+  it('supersedes a waiting rotation only with supersede', async () => {
     const pod = await startWaiting()
     const before = (await view()).rotation
     expect(fault(await rotate())).toBe('409 conflict')
@@ -164,7 +164,7 @@ describe('an emergency rotation', () => {
     expect(await state()).toBe('retired')
   })
 
-  it('supersedes one that is held, and begins where none runs', async () => {
+  it('supersedes a held rotation, and begins if none runs', async () => {
     await startWaiting()
     await ask('steerRotation', { name: 'prod/db', body: { do: 'hold' } })
     expect(fault(await rotate({ supersede: true, deadlineSeconds: 0 }))).toBe('202 ')
@@ -173,7 +173,7 @@ describe('an emergency rotation', () => {
     expect(fault(await rotate({ supersede: true }))).toBe('202 ')
   })
 
-  it('does not supersede one whose value is not the live one yet', async () => {
+  it('does not supersede a rotation whose value is not live yet', async () => {
     expect(fault(await rotate())).toBe('202 ')
     expect(fault(await rotate({ supersede: true }))).toBe('409 conflict')
   })

@@ -41,7 +41,7 @@ const read = (name: string) =>
   })
 
 describe('a live version that was deleted', () => {
-  it('gives none of its members to the next one', async () => {
+  it('passes none of its members on to the next version', async () => {
     const name = await secretWith({ password: 'old', host: 'deleted-with-it' }, { rotator: generated })
     await ask('deleteSecret', { name, ifMatch: 1 })
     const refused = await rotate(name)
@@ -55,7 +55,7 @@ describe('a live version that was deleted', () => {
     expect((await read(name)).body['data']).toEqual({ password: 'mine', host: 'new' })
   })
 
-  it('is followed by a new one where everything in it is generated', async () => {
+  it('is followed by a new one if all members are generated', async () => {
     const name = await secretWith({ password: 'old' }, { rotator: generated })
     await ask('deleteSecret', { name, ifMatch: 1 })
     expect((await rotate(name)).status).toBe(202)
@@ -63,7 +63,7 @@ describe('a live version that was deleted', () => {
     expect((await read(name)).body['data']).toEqual({ password: expect.stringMatching(/^[0-9a-f]{32}$/) })
   })
 
-  it('is not brought back by a schedule, which says so and goes on once it is undeleted', async () => {
+  it('is not restored by a schedule, which reports it and continues once it is undeleted', async () => {
     const schedule = { cron: '0 * * * *' }
     const name = await secretWith({ password: 'old' }, { rotator: generated, schedule })
     await ask('deleteSecret', { name, ifMatch: 1 })
@@ -82,7 +82,7 @@ describe('a live version that was deleted', () => {
 })
 
 describe('a live version that has expired', () => {
-  it('gives none of its members to the next one', async () => {
+  it('passes none of its members on to the next version', async () => {
     const expiresAt = new Date(clock.now().getTime() + 60_000).toISOString()
     const name = await secretWith({ password: 'old', host: 'h' }, { rotator: generated }, { expiresAt })
     clock.advance(120)
@@ -92,7 +92,7 @@ describe('a live version that has expired', () => {
   })
 })
 
-it('a value that would be too large is left out by a schedule, once, and the log says so', async () => {
+it('a schedule skips a value that would be too large once, and records it', async () => {
   const fields = { password: { length: 400, alphabet: 'hex' } }
   const schedule = { cron: '0 * * * *' }
   const policy = { rotator: { kind: 'generated', fields }, schedule }

@@ -95,7 +95,7 @@ describe('refused', () => {
     expect((await set(name, { rotator: generated })).status).toBe(201)
   })
 
-  it('to a workload, whatever it may read', async () => {
+  it('for a workload, whatever its grants', async () => {
     const name = await newSecret()
     const pod = await pods.start('pod-0')
     const { body } = await purser.call('POST', '/api/v1/credentials', {
@@ -134,7 +134,7 @@ describe('refused', () => {
 describe('terms', () => {
   const read = async (pod: Awaited<ReturnType<Pods['start']>>, name: string) => pod.fetch(name.slice('prod/'.length))
 
-  it('moved: acknowledged waits for the word of the consumer', async () => {
+  it('moved: acknowledged waits for the acknowledgement of the consumer', async () => {
     await ask('putSecret', { name: 'prod/db', body: { data: { password: 'first' } }, ifMatch: 0 })
     await set('prod/db', { rotator: generated, moved: 'acknowledged' })
     const pod = await pods.start('pod-2')
@@ -152,7 +152,7 @@ describe('terms', () => {
     expect(await stateOf('prod/db')).toBe('retired')
   })
 
-  it('moved: acknowledged waits for nobody who never had an older version: there is nothing to move from', async () => {
+  it('moved: acknowledged ignores sessions that never held an older version', async () => {
     const name = await newSecret()
     await set(name, { rotator: generated, moved: 'acknowledged' })
     const old = await pods.start('pod-0')
@@ -189,7 +189,7 @@ describe('terms', () => {
     expect(await stateOf(name)).toBe('retired')
   })
 
-  it('an operator who looked is listed with an address, and not waited for', async () => {
+  it('an operator who read the value is listed with an address, and not waited for', async () => {
     const name = await newSecret()
     await purser.asAdmin('GET', `/api/v1/secrets/${name}`, undefined, { 'purser-reason': 'test' })
     await ask('rotateSecret', { name, body: { data: { password: 'b' } } })
@@ -201,7 +201,7 @@ describe('terms', () => {
     expect(await stateOf(name)).toBe('retired')
   })
 
-  it('alert says so once, and waits on', async () => {
+  it('alert warns once, and keeps waiting', async () => {
     const name = await newSecret()
     await set(name, { rotator: generated, deadlineSeconds: 0, onDeadline: 'alert' })
     const pod = await pods.start('pod-0')

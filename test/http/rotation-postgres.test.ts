@@ -81,7 +81,7 @@ describe('the postgres rotator', () => {
     expect(fault(answer)).toContain(expected)
   })
 
-  it('says what is missing, is tried again, and makes roles where it is told to', async () => {
+  it('reports what is missing, is retried, and creates roles if the policy says so', async () => {
     await ask('putRotationPolicy', {
       name: 'prod/db',
       body: { rotator, deadlineSeconds: 60, onDeadline: 'retire' },
@@ -105,7 +105,7 @@ describe('the postgres rotator', () => {
     await client.end()
   })
 
-  it('lets the old one work until its consumer has moved, and closes it with its connections', async () => {
+  it('keeps the old role until its consumer has moved, and then ends it with its connections', async () => {
     // What came before was no role of the policy, and opens nothing: it has ended.
     await pass(120)
     expect(await state()).toBe('retired')
@@ -142,7 +142,7 @@ describe('the postgres rotator', () => {
     }
   })
 
-  it('makes its roles where it is told to, and stays no member of those that it closed', async () => {
+  it('creates roles if the policy says so, and is no member of roles that it has ended', async () => {
     await ask('putSecret', { name: 'prod/made', body: { data: {} }, ifMatch: 0 })
     const own = { ...rotator, roles: ['orders_c', 'orders_d'], create: true }
     await ask('putRotationPolicy', { name: 'prod/made', body: { rotator: own }, ifMatch: 0 })
@@ -166,7 +166,7 @@ describe('the postgres rotator', () => {
     expect(fault(await ask('deleteDatabase', { name: 'orders', ifMatch: 1 }))).toBe('409 in_use')
   })
 
-  it('closes the role of a live value that was destroyed, though nobody knows any more which it was', async () => {
+  it('ends the role of a destroyed live value, although its name is no longer known', async () => {
     const name = 'prod/gone'
     const roles = ['gone_a', 'gone_b']
     await ask('putSecret', { name, body: { data: {} }, ifMatch: 0 })
@@ -189,7 +189,7 @@ describe('the postgres rotator', () => {
     await refused(live.data)
   })
 
-  it('goes back to no value that it could not set: the rotation that runs is left as it is', async () => {
+  it('does not roll back to a value that it could not set, and leaves the running rotation as it is', async () => {
     const name = 'prod/foreign'
     const roles = ['foreign_a', 'foreign_b']
     await ask('putSecret', { name, body: { data: { username: 'somebody', password: 'from-before' } }, ifMatch: 0 })
@@ -213,7 +213,7 @@ describe('the postgres rotator', () => {
     expect(await now()).toMatchObject({ state: 'failed', lastError: expect.stringContaining('not_ours') })
   })
 
-  it('shares no role with another policy, by whichever database of the server, and locks out no administrator', async () => {
+  it('shares no role with another policy on any database of the server, and never changes an administrator', async () => {
     await ask('putSecret', { name: 'prod/again', body: { data: {} }, ifMatch: 0 })
     const put = (name: string, more: object, ifMatch = 0) =>
       ask('putRotationPolicy', { name, body: { rotator: { ...rotator, ...more } }, ifMatch })
@@ -237,7 +237,7 @@ describe('the postgres rotator', () => {
     expect((await put('prod/again', shared)).status).toBe(201)
   })
 
-  it('says that no version has ended whose role still lets in, however long ago it was the live one', async () => {
+  it('ends no version whose role can still log in, however old the version', async () => {
     const value = (username: string) => ({ data: { username, password: `of-${username}` } })
     for (const [n, username] of ['elder_a', 'elder_b'].entries()) {
       await target.sql(`create role ${username} login password 'of-${username}'`)
@@ -258,7 +258,7 @@ describe('the postgres rotator', () => {
     expect(await now()).toMatchObject({ state: 'retired' })
   })
 
-  it('touches no role that is not the policy’s, whatever the value says', async () => {
+  it('changes only roles of its policy, whatever the value contains', async () => {
     const answer = await ask('rotateSecret', {
       name: 'prod/db',
       body: { data: { username: 'purser_admin', password: 'x'.repeat(32) } },

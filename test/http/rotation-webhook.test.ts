@@ -85,7 +85,7 @@ async function startPod(): Promise<Pod> {
 }
 
 describe('a webhook', () => {
-  it('is told the value before anybody else has it, and who tells', async () => {
+  it('receives the value before any consumer, with the name of the sender', async () => {
     answer = (body) => ({ body: confirmed(body) })
     await rotate()
     await pass(0)
@@ -115,7 +115,7 @@ describe('a webhook', () => {
     ])
   })
 
-  it('that fails is seen, and told the same value again until it confirms; its words go nowhere', async () => {
+  it('that fails is reported, and receives the same value until it confirms; its reply is not stored', async () => {
     answer = () => ({ status: 500, body: 'remote-secret-words' })
     const pod = await startPod()
     await pod.fetch()
@@ -149,7 +149,7 @@ describe('a webhook', () => {
     expect(everything).not.toContain(told[0]?.body.data.password)
   })
 
-  it('is told the live value again where a rotation is cancelled after an attempt', async () => {
+  it('receives the live value again if a rotation is cancelled after an attempt', async () => {
     answer = () => ({ status: 503, body: '{}' })
     await rotate()
     await pass(0)
@@ -170,7 +170,7 @@ describe('a webhook', () => {
     expect(await reveal()).toMatchObject({ version: 3 })
   })
 
-  it('is told the earlier value where the new one is rolled back', async () => {
+  it('receives the earlier value if the new one is rolled back', async () => {
     const pod = await startPod()
     await pod.fetch()
     await rotate()
@@ -182,7 +182,7 @@ describe('a webhook', () => {
     expect(await reveal()).toMatchObject({ version: 3, data: { password: 'first-password' } })
   })
 
-  it('is told nothing before somebody said why: it gets earlier values, and members that nobody generates', async () => {
+  it('receives nothing without a reason, since it gets earlier values and members that are not generated', async () => {
     const rotator = {
       kind: 'webhook',
       url: `${url}/mine`,
@@ -199,7 +199,7 @@ describe('a webhook', () => {
     expect(intended).toMatchObject({ outcome: 'intended', detail: { tells: rotator.url, toVersion: 2 } })
   })
 
-  it('takes a value that the operator supplies, and no PUT beside it', async () => {
+  it('accepts a value that the operator supplies, and no PUT at the same time', async () => {
     const put = { name: 'prod/db', body: { data: { password: 'x' } }, ifMatch: 1 }
     expect(fault(await ask('putSecret', put))).toBe('409 conflict')
     expect(fault(await ask('patchSecret', put))).toBe('409 conflict')
@@ -224,7 +224,7 @@ describe('a webhook', () => {
     await purser.knex('secret_version').update({ retired_at: null })
   }
 
-  it('does not begin while a live consumer holds the version before the live one, unless that is allowed', async () => {
+  it('does not begin while a live consumer holds the version before the live one, unless the policy allows it', async () => {
     await leaveBehind()
     const refused = await rotate()
     expect([fault(refused), refused.body['detail']]).toEqual(['409 conflict', expect.stringContaining('allowOverlap')])
@@ -232,7 +232,7 @@ describe('a webhook', () => {
     expect((await rotate()).status).toBe(202)
   })
 
-  it('that does not begin by its schedule is seen, and the log says why once an hour', async () => {
+  it('that does not begin by its schedule is reported, and recorded once an hour with the reason', async () => {
     await leaveBehind()
     await policy({ schedule: { cron: '0 * * * *' } }, 1)
     expect(await view()).not.toHaveProperty('overdue')
@@ -254,7 +254,7 @@ describe('a webhook', () => {
     expect(await late()).toHaveLength(1)
   })
 
-  it('begins while a live consumer holds the live value under the version that it first had', async () => {
+  it('begins while a live consumer holds the live value under its first version', async () => {
     const pod = await startPod()
     await pod.fetch()
     await rotate()

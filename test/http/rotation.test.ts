@@ -58,15 +58,15 @@ const rotate = (body: object = {}) => ask('rotateSecret', { name: 'prod/db', bod
 const namesIn = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
 const readOld = (pod: Pod, version: number) => pod.fetch(`db?version=${version}`)
 
-describe('a consumer that is waited for after its session', () => {
-  it('is so for no longer than it is remembered', async () => {
+describe('a consumer that counts after its session', () => {
+  it('counts for at most as long as consumers are stored', async () => {
     const holding = (holdSeconds: number) => startPods(1, { consumers: { countUntil: 'session', holdSeconds } })
     await expect(holding(2_592_001)).rejects.toThrow(/holdSeconds/)
   })
 })
 
-describe('a pod that goes back', () => {
-  it('to the version before, moments after it had moved, has moved all the same', async () => {
+describe('a pod that reads an earlier version again', () => {
+  it('right after it moved still counts as moved', async () => {
     await put({ password: 'first-password' }, 0)
     await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
     const [one, other] = await startPods(2)
@@ -85,8 +85,8 @@ describe('a pod that goes back', () => {
   })
 })
 
-describe('a value that came back', () => {
-  it('is waited for by whoever held it under its first version, in the next rotation too', async () => {
+describe('a value that was rolled back to', () => {
+  it('counts as the version under which consumers first fetched it, also in the next rotation', async () => {
     await put({ password: 'first-password' }, 0)
     await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
     const [stays, moves] = await startPods(2)
@@ -115,7 +115,7 @@ describe('a value that came back', () => {
     expect([(await readOld(stays, 1)).status, (await readOld(stays, 3)).status]).toEqual([404, 404])
   })
 
-  it('is its first version however often it came back', async () => {
+  it('counts as its first version however often it is rolled back to', async () => {
     const back = (toVersion: number) => ask('rollBackSecret', { name: 'prod/db', body: { toVersion } })
     await put({ password: 'first-password' }, 0)
     await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
@@ -174,7 +174,7 @@ describe('ten pods of one entry', () => {
     expect(older).toHaveProperty('retiredAt')
   })
 
-  it('lose the old version at the deadline, where the policy says so, and the log names who still held it', async () => {
+  it('lose the old version at the deadline if the policy says so, and the log names the remaining holders', async () => {
     await put({ password: 'first-password' }, 0)
     const pods = await startPods(10)
     await fetchAll(pods)
@@ -224,7 +224,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect([(await view())['waitingFor'], await state()]).toEqual([2, 'waiting'])
   })
 
-  it('are shown with what is known of each', async () => {
+  it('are listed with the facts of each', async () => {
     const { body } = await ask('listConsumers', { name: 'prod/db', query: { limit: '50' } })
     const items = body['items'] as Record<string, unknown>[]
     expect(items).toHaveLength(20)
@@ -251,7 +251,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(items.filter((item) => item['moved'])).toHaveLength(18)
   })
 
-  it('extend: the deadline moves, and the rotation waits on', async () => {
+  it('extend: the deadline moves, and the rotation keeps waiting', async () => {
     const before = (await view())['rotation'] as Rotation
     expect(fault(await steer({ do: 'extend' }))).toBe('400 invalid_request /seconds')
     const { body } = await steer({ do: 'extend', seconds: 3600 })
@@ -263,7 +263,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(await state()).toBe('held')
   })
 
-  it('hold: kept until an operator says otherwise, past the deadline too', async () => {
+  it('hold: the rotation waits for an operator, also past the deadline', async () => {
     expect(((await steer({ do: 'hold' })).body['rotation'] as Rotation).state).toBe('held')
     await pass(100_000)
     expect(await state()).toBe('held')
@@ -273,7 +273,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(await state()).toBe('waiting')
   })
 
-  it('retire: ended now, whoever holds it, and the log says who', async () => {
+  it('retire: the old version ends now, and the log names its holders', async () => {
     await steer({ do: 'retire' })
     await pass(1)
     expect(await state()).toBe('retired')
@@ -284,7 +284,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(namesIn(entry?.detail?.['stillHeldBy']).toSorted()).toEqual(stuck.toSorted())
   })
 
-  it('excuse: one holder by one, then it is over; never whom nobody knows', async () => {
+  it('excuse: holders one by one until the rotation ends; an unknown holder is refused', async () => {
     expect(fault(await steer({ do: 'excuse' }))).toBe('400 invalid_request /session')
     expect(fault(await steer({ do: 'excuse', session: 'ses_nobody' }))).toBe('422 impossible /session')
     const { body } = await steer({ do: 'excuse', session: stuck[0] })
@@ -296,7 +296,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(await state()).toBe('retired')
   })
 
-  it('excuse: leaves what is held as it is while others still hold the old one', async () => {
+  it('excuse: keeps the old version while others hold it', async () => {
     await steer({ do: 'hold' })
     await steer({ do: 'excuse', session: stuck[0] })
     await pods[1]?.fetch()
@@ -307,7 +307,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(await state()).toBe('retired')
   })
 
-  it('cancel: the earlier value is live again as a new version, and the withdrawn one is waited for', async () => {
+  it('cancel: the earlier value is live again as a new version, and consumers of the withdrawn one are waited for', async () => {
     const [old] = pods
     const { body } = await steer({ do: 'cancel' })
     const [cancelled] = body['history'] as Rotation[]
@@ -324,7 +324,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect((await pods[3]?.fetch())?.body['data']).toEqual({ password: 'first-password' })
   })
 
-  it('rollback: to what still works, and to nothing else', async () => {
+  it('rollback: only to a version that still works', async () => {
     const back = (toVersion: number) => ask('rollBackSecret', { name: 'prod/db', body: { toVersion } })
     expect(fault(await back(2))).toBe('422 impossible /toVersion')
     expect(fault(await back(7))).toBe('422 impossible /toVersion')
@@ -336,7 +336,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(fault(await back(2))).toBe('409 conflict')
   })
 
-  it('end with their sessions: given up, revoked, or over', async () => {
+  it('end with their sessions: ended by the holder, revoked, or expired', async () => {
     await pods[0]?.leave()
     await pass(20)
     expect((await view())['waitingFor']).toBe(1)
@@ -345,7 +345,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(await state()).toBe('retired')
   })
 
-  it('are in the metrics, and in the list of what has not ended', async () => {
+  it('are in the metrics, and in the list of running rotations', async () => {
     const { text } = await purser.asAdmin('GET', '/metrics')
     expect(text).toMatch(/^purser_rotations\{state="waiting"\} 1$/m)
     expect(Number(/^purser_rotation_oldest_seconds (\S+)$/m.exec(text)?.[1])).toBeGreaterThan(20)
@@ -354,7 +354,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect((await ask('listRotations', { query: { prefix: 'test/' } })).body['items']).toEqual([])
   })
 
-  it('keep everybody else from writing beside the rotation', async () => {
+  it('prevent other writes during the rotation', async () => {
     const beside = async () => [
       fault(await put({ password: 'third' }, 2)),
       fault(await ask('patchSecret', { name: 'prod/db', body: { data: { a: 1 } }, ifMatch: 2 })),

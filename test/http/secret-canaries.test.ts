@@ -230,7 +230,7 @@ function holders(folder: string): string[] {
 }
 
 describe('secret values', () => {
-  it('would be found where they stand in the clear, in each encoding', () => {
+  it('would be found in the clear, in each encoding', () => {
     for (const [how, needle] of needles)
       expect(found(Buffer.concat([Buffer.from('before'), needle, Buffer.from('after')]))).toContain(how)
     for (const before of ['', 'a', 'ab']) {
@@ -259,7 +259,7 @@ describe('secret values', () => {
     expect(holders(dataDir)).toEqual([])
   })
 
-  it('are in no row as a hash that a guess could be held against', async () => {
+  it('are in no row as a hash that could verify a guess', async () => {
     const tables: string[] = await purser.knex('pg_tables').where({ schemaname: 'public' }).pluck('tablename')
     const rows = await Promise.all(
       tables.map((name): Promise<{ text: string }[]> =>

@@ -48,7 +48,7 @@ it.each<[string, (rows: Rows) => Partial<Row>]>([
   ['a bit of the value', ({ live }) => ({ ciphertext: flipped(live.ciphertext, 13) })],
   ['a bit of the tag', ({ live }) => ({ ciphertext: flipped(live.ciphertext, -1) })],
   ['a bit of the data key', ({ live }) => ({ data_key: flipped(live.data_key, -1) })],
-])('%s opens nothing, and is our fault in the log', async (_, change) => {
+])('%s cannot be decrypted, and is recorded as a fault of the server', async (_, change) => {
   const path = `prod/row-${count++}`
   await put(path, 'hunter2-old', 0)
   await put(path, 'hunter2-live', 1)
@@ -71,7 +71,7 @@ it.each<[string, (rows: Rows) => Partial<Row>]>([
   expect((await read(`${path}-other`)).status).toBe(200)
 })
 
-it('a value of before its path was destroyed does not open where the path was made anew', async () => {
+it('a value from before its path was destroyed cannot be decrypted after the path was created again', async () => {
   const path = 'prod/anew'
   await put(path, 'hunter2-destroyed', 0)
   const [before] = await rowsOf(path)
@@ -85,7 +85,7 @@ it('a value of before its path was destroyed does not open where the path was ma
   expect((await read(path)).status).toBe(500)
 })
 
-it('a version that is called by the number of another does not open', async () => {
+it('a version with the number of another cannot be decrypted', async () => {
   const path = 'prod/renumbered'
   await put(path, 'hunter2-first', 0)
   await put(path, 'hunter2-second', 1)

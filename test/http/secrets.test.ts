@@ -63,7 +63,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       await made('prod/listed/x', { key: canary })
     })
 
-    it('is part of the one request, and the log names path, version and session before anything leaves', async () => {
+    it('is part of the request for credentials, and the log names path, version and session before the reply', async () => {
       const { status, body } = await attest({ secrets: ['prod/db/password', { path: 'prod/db/none', optional: true }] })
       expect(status).toBe(200)
       expect(body['secrets']).toEqual([
@@ -83,7 +83,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect(entry.issued.secrets).toHaveLength(1)
     })
 
-    it('takes an access token, and answers with a receipt that verifies', async () => {
+    it('accepts an access token, and returns a receipt that verifies', async () => {
       const answer = await get('prod/db/password')
       expect(answer.status).toBe(200)
       expect(answer.headers.get('etag')).toBe('"1"')
@@ -142,14 +142,14 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       '__proto__',
       `a/${'b'.repeat(512)}`,
       'a/'.repeat(64) + 'b',
-    ])('is 400 for the path %s', async (path) => {
+    ])('is refused with 400 for the path %s', async (path) => {
       for (const token of [access, purser.admin]) {
         const answer = await get(path, token, { 'purser-reason': 'test' })
         expect([path.slice(0, 20), answer.status, answer.body.code]).toEqual([path.slice(0, 20), 400, 'bad_path'])
       }
     })
 
-    it('requires a reason of an operator, and names the operator as a holder', async () => {
+    it('requires a reason from operators, and lists the operator as a holder', async () => {
       expect((await get('prod/db/password', purser.admin)).status).toBe(400)
       const answer = await get('prod/db/password', purser.admin, { 'purser-reason': 'incident 7' })
       expect([answer.status, answer.body['data']]).toEqual([200, { password: canary }])
@@ -157,7 +157,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect(entry?.actor).toMatchObject({ kind: 'operator', note: 'incident 7' })
     })
 
-    it('remembers which session holds which version, and takes its acknowledgement', async () => {
+    it('records which session holds which version, and accepts its acknowledgement', async () => {
       const ack = (version: number) =>
         purser.call('POST', '/api/v1/secrets/prod/db/password:ack', { version }, { token: access })
       expect((await ack(7)).status).toBe(404)
@@ -170,7 +170,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect(rows).toHaveLength(1)
     })
 
-    it('ends with the session, also where its token was looked up before', async () => {
+    it('ends with the session, also for a cached token', async () => {
       const { body } = await attest({ accessToken: {} }, 'shop')
       const token = (body['accessToken'] as { token: string }).token
       expect((await get('prod/db/password', token)).status).toBe(200)
@@ -198,7 +198,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
   })
 
   describe('writing', () => {
-    it('wants a precondition, and says the live version of a stale one', async () => {
+    it('requires a precondition, and returns the live version for a stale one', async () => {
       const path = 'prod/shop/pre'
       const bare = await purser.call('PUT', `/api/v1/secrets/${path}`, { data: {} }, { token: purser.admin })
       expect([bare.status, bare.body.code]).toEqual([428, 'precondition_required'])
@@ -208,7 +208,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect((await put(path, { n: 2 }, 1)).body['version']).toBe(2)
     })
 
-    it('lets one of many writers of one version win, and leaves no gap', async () => {
+    it('lets one of many concurrent writers win, without a gap in the versions', async () => {
       const path = 'prod/shop/race'
       await made(path, { n: 0 })
       const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => put(path, { n }, 1)))
@@ -217,7 +217,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect((body['items'] as { version: number }[]).map((one) => one.version)).toEqual([2, 1])
     })
 
-    it('changes members and keeps the rest', async () => {
+    it('changes members and keeps the others', async () => {
       const path = 'prod/shop/patch'
       await made(path, { user: 'app', password: 'old', host: 'h' })
       const patched = await purser.call(
@@ -234,7 +234,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect((await get(`${path}?version=1`)).body['data']).toEqual({ user: 'app', password: 'old', host: 'h' })
     })
 
-    it('changes nothing but the members that it names, and brings back no value that nobody may read', async () => {
+    it('changes only the members of the request, and restores no deleted value', async () => {
       const patch = (path: string, version: number) =>
         purser.call(
           'PATCH',
@@ -252,7 +252,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect((await get(path)).status).toBe(404)
     })
 
-    it('deletes, brings back and destroys', async () => {
+    it('deletes, undeletes and destroys', async () => {
       const path = 'prod/shop/life'
       await made(path, { n: 1 })
       await put(path, { n: 2 }, 1)
@@ -275,7 +275,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect([row.ciphertext, row.data_key]).toEqual([null, null])
     })
 
-    it('goes on with the versions of a path that was destroyed as a whole', async () => {
+    it('continues the version numbers of a path that was destroyed as a whole', async () => {
       const path = 'prod/shop/again'
       await made(path, { n: 1 })
       await put(path, { n: 2 }, 1)
@@ -286,7 +286,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect((await get(`${path}?version=2`)).status).toBe(404)
     })
 
-    it('keeps so many versions', async () => {
+    it('keeps a limited number of versions', async () => {
       const path = 'prod/shop/most'
       await made(path, { n: 1 })
       const described = await purser.call(
@@ -305,7 +305,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       expect((await get(`${path}?version=2`)).status).toBe(200)
     })
 
-    it('takes a value until its end', async () => {
+    it('accepts a value with an end', async () => {
       const path = 'prod/shop/ends'
       const soon = new Date(Date.now() + 1500).toISOString()
       expect((await put(path, { n: 1 }, 0, { expiresAt: '2020-01-01T00:00:00Z' })).status).toBe(422)
@@ -344,7 +344,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       return (body['items'] as Record<string, unknown>[])[0]
     }
 
-    it('says when it was deleted or destroyed, to workloads too, and nothing once it has one', async () => {
+    it('shows when it was deleted or destroyed, also to workloads, until it has a value again', async () => {
       const path = 'prod/listed/gone'
       await made(path, { n: 1 })
       expect(await item(path)).toEqual({ path, version: 1, updatedAt: expect.any(String) })
@@ -364,7 +364,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
     })
   })
 
-  it('counts what was given out', async () => {
+  it('counts the values that were read', async () => {
     const count = async (kind: string): Promise<number> => {
       const { text } = await purser.asAdmin('GET', '/metrics')
       return Number(new RegExp(`^purser_issued_total\\{credential="${kind}"\\} (\\d+)$`, 'm').exec(text)?.[1])
@@ -380,7 +380,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
     expect(await count('x509')).toBe(certificates + 1)
   })
 
-  it('keeps no value in the clear, in the log or elsewhere', async () => {
+  it('stores no value in the clear, in the log or elsewhere', async () => {
     const log = JSON.stringify(await readLog(purser))
     expect(log).not.toContain(canary)
     expect(purser.logs.join('\n')).not.toContain(canary)
@@ -388,7 +388,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
     for (const row of rows) expect(row.ciphertext?.includes(canary) ?? false).toBe(false)
   })
 
-  it('opens nothing that was moved to another version, path or secret', async () => {
+  it('cannot decrypt a value that was moved to another version, path or secret', async () => {
     await made('prod/shop/m1', { n: 'one' })
     await made('prod/shop/m2', { n: 'two' })
     const [one, two] = await Promise.all(

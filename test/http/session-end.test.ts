@@ -30,7 +30,7 @@ const giveUp = (client: Svid, at = replica): Promise<Answer> =>
   at.call('DELETE', '/api/v1/credentials/self', undefined, { client })
 
 describe('DELETE /api/v1/credentials/self', () => {
-  it('holds nothing of its session while it waits for the log: an append holds the log and needs the session', async () => {
+  it('holds no lock on its session while it waits for the head lock, which would deadlock with an append', async () => {
     const client = await attest(purser, issuer)
     const { knex } = purser
     const tx = await knex.transaction()
@@ -46,7 +46,7 @@ describe('DELETE /api/v1/credentials/self', () => {
     expect((await ending).status).toBe(204)
   })
 
-  it('ends the session also while its instance attests again, which is another session then', async () => {
+  it('ends the session also while its instance attests again, which opens another session', async () => {
     const token = await issuer.token()
     const client = await attest(purser, issuer, token)
     const [again, ended] = await inOrder<[Svid, Answer]>(
@@ -67,7 +67,7 @@ describe('DELETE /api/v1/credentials/self', () => {
     expect((await selfOf(purser, after)).status).toBe(200)
   })
 
-  it('leaves its instance one session, however often it attests after that', async () => {
+  it('leaves its instance one session, however often it attests later', async () => {
     const token = await issuer.token()
     const sessions: string[] = []
     for (const _ of [1, 2, 3]) {
@@ -79,7 +79,7 @@ describe('DELETE /api/v1/credentials/self', () => {
     expect(new Set(sessions).size).toBe(3)
   })
 
-  it('is done once', async () => {
+  it('succeeds once', async () => {
     const client = await attest(purser, issuer)
     const answers = await inOrder<[Answer, Answer]>(
       purser,
@@ -94,7 +94,7 @@ describe('a credential that is revoked while it ends its session', () => {
   it.each([
     ['an access token', (_: Svid, { id }: Token) => ({ accessToken: id })],
     ['a certificate', ({ serialNumber }: Svid) => ({ serialNumber })],
-  ])('%s ends nothing: the session goes on', async (_, revoked) => {
+  ])('%s does not end the session', async (_, revoked) => {
     const proof = await issuer.token()
     const [client, other] = [await attest(purser, issuer, proof), await attest(purser, issuer, proof)]
     expect(other.session).toBe(client.session)

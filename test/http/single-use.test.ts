@@ -47,8 +47,8 @@ const parallel = (count: number, work: (n: number) => Promise<Answer>): Promise<
 const aMinuteLater = () =>
   first.knex('claim').update({ claimed_at: first.knex.raw(`claimed_at - interval '61 seconds'`) })
 
-describe('a proof that is taken once', () => {
-  it('200 at once with keys of their own: exactly one', async () => {
+describe('a single-use proof', () => {
+  it('is accepted once among 200 concurrent requests with different keys', async () => {
     const token = await issuer.token()
     const answers = await parallel(200, (n) => present(n, token, withKey()))
     expect(good(answers)).toHaveLength(1)
@@ -64,7 +64,7 @@ describe('a proof that is taken once', () => {
     for (const entry of recorded) expect(entry).toMatchObject({ reason: 'proof_replayed', actor })
   })
 
-  it('the same key is served again for a minute, each time as a new entry; then no longer', async () => {
+  it('is accepted again with the same key for a minute, each time with a new entry', async () => {
     const token = await issuer.token()
     const mine = withKey()
     const answers = [await present(0, token, mine), await present(1, token, mine), await present(2, token, mine)]
@@ -76,7 +76,7 @@ describe('a proof that is taken once', () => {
     expect(fault(await present(1, token, mine))).toBe('401 attestation_failed')
   })
 
-  it('without a key, or with one that is made here, nobody can repeat', async () => {
+  it('cannot be repeated without a key, or with a key that the server generates', async () => {
     for (const more of [{}, { jwts: [{ audience: ['payments'] }] }, { accessToken: {} }, { x509: { generateKey: 'EC-P256' } }]) {
       const token = await issuer.token()
       expect(fault(await present(0, token, more))).toBe('200 ')
@@ -84,7 +84,7 @@ describe('a proof that is taken once', () => {
     }
   }) // prettier-ignore
 
-  it('another text of the same token is the same token', async () => {
+  it('is the same token in another encoding', async () => {
     const now = Math.floor(Date.now() / 1000)
     const claims = { iss: issuer.issuer, aud: audience, sub: 'web', iat: now, exp: now + 600, jti: 'the-one' }
     const make = (more: Record<string, unknown> = {}) =>
@@ -98,7 +98,7 @@ describe('a proof that is taken once', () => {
     expect(fault(await present(2, make({ jti: 'The-One' }), withKey()))).toBe('200 ')
   })
 
-  it('is not spent by a request that is refused for something else', async () => {
+  it('is not spent by a request that is refused for another reason', async () => {
     const token = await issuer.token()
     const asked = { ...withKey(), jwts: [{ audience: ['nobody'] }] }
     expect(fault(await present(0, token, asked))).toBe('403 not_granted /jwts/0/audience/0')
@@ -118,7 +118,7 @@ describe('a join token', () => {
   const redeem = (n: number, token: string, more: Record<string, unknown> = withKey()): Promise<Answer> =>
     at(n).call('POST', '/api/v1/credentials', { proof: { kind: 'join-token', token }, ...more })
 
-  it('200 at once on three replicas: exactly one', async () => {
+  it('is accepted once among 200 concurrent requests at three replicas', async () => {
     const token = await make()
     const answers = await parallel(200, (n) => redeem(n, token))
     expect(good(answers)).toHaveLength(1)
@@ -133,7 +133,7 @@ describe('a join token', () => {
     expect(await first.knex('join_token').where({ uses_left: 0 }).count()).not.toEqual([{ count: '0' }])
   })
 
-  it('of seven uses: seven, of 60 at once', async () => {
+  it('with seven uses is accepted seven times among 60 concurrent requests', async () => {
     const token = await make(7)
     const answers = good(await parallel(60, (n) => redeem(n, token)))
     expect(answers).toHaveLength(7)
@@ -141,7 +141,7 @@ describe('a join token', () => {
     expect(new Set(answers.map(({ body }) => (body.session as { id: string }).id)).size).toBe(7)
   })
 
-  it('is served again to the same key, takes no second use, and continues its session; after a minute no longer', async () => {
+  it('is accepted again with the same key for a minute, without a second use and with the same session', async () => {
     const token = await make(2)
     const key = newKey()
     const answers = [await redeem(0, token, withKey(key)), await redeem(1, token, withKey(key)), await redeem(2, token, withKey(key))] // prettier-ignore
@@ -154,7 +154,7 @@ describe('a join token', () => {
     expect(fault(await redeem(2, token, withKey(key)))).toBe('401 attestation_failed')
   })
 
-  it('40 replies lost at once, by one key: one use', async () => {
+  it('is used once for 40 concurrent requests with one key', async () => {
     const token = await make(2)
     const mine = withKey()
     expect(good(await parallel(40, (n) => redeem(n, token, mine)))).toHaveLength(40)
@@ -162,7 +162,7 @@ describe('a join token', () => {
     expect(fault(await redeem(0, token))).toBe('401 attestation_failed')
   })
 
-  it('is not redeemed without a key: whoever reads the reply could use it too', async () => {
+  it('is refused without a key, since a reader of the reply could use it again', async () => {
     const token = await make()
     for (const more of [{}, { jwts: [{ audience: ['payments'] }] }, { accessToken: {} }]) {
       expect(fault(await redeem(0, token, more))).toBe('400 invalid_request /x509')
@@ -171,7 +171,7 @@ describe('a join token', () => {
     expect(fault(await redeem(0, token, { x509: { generateKey: 'EC-P256' } }))).toBe('401 attestation_failed')
   })
 
-  it('is not spent by a request that is refused for something else', async () => {
+  it('is not spent by a request that is refused for another reason', async () => {
     const token = await make()
     const bad = '-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n'
     for (const more of [{ x509: { csr: bad } }, { ...withKey(), jwts: [{ audience: ['nobody'] }] }]) {
@@ -180,7 +180,7 @@ describe('a join token', () => {
     expect(fault(await redeem(0, token))).toBe('200 ')
   })
 
-  it('nothing but the token itself opens it, and its text is nowhere', async () => {
+  it('is accepted only as a whole, and is stored only as a hash', async () => {
     const token = await make()
     const others = [token.slice(0, -1), `${token}A`, token.replace('join', 'api'), `purser_join_${'A'.repeat(43)}`]
     for (const other of others) expect([400, 401]).toContain((await redeem(0, other)).status)

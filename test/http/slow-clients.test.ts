@@ -42,7 +42,7 @@ describe('a listener', () => {
     return () => clearInterval(timer)
   }
 
-  it('waits for headers no longer than it says, however steadily they come', async () => {
+  it('waits for headers no longer than its timeout, however steadily they arrive', async () => {
     const before = begun
     const { socket, text, closed } = await open(listener.url)
     socket.write('GET / HTTP/1.1\r\nX-Slow: ')
@@ -53,7 +53,7 @@ describe('a listener', () => {
     expect(begun).toBe(before)
   })
 
-  it('waits for a body no longer than it says', async () => {
+  it('waits for a body no longer than its timeout', async () => {
     const { socket, text, closed } = await open(listener.url)
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n')
     const stop = drip((one) => socket.write(one), 'a')
@@ -62,7 +62,7 @@ describe('a listener', () => {
     expect(text()).not.toContain('all of it')
   })
 
-  it('ends connections that say nothing, or nothing more', async () => {
+  it('closes connections that send nothing, or nothing more', async () => {
     const silent = await open(listener.url)
     const kept = await open(listener.url)
     kept.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -109,13 +109,13 @@ describe.each(['plain', 'TLS'] as const)('a reply that is not read (%s)', (kind)
     return { client, response: responses[0] as ServerResponse }
   }
 
-  it('is given up, and its socket with it', async () => {
+  it('is cut off, and its socket closed', async () => {
     const { response } = await begun(300)
     await once(response, 'close')
     expect(response.writableFinished).toBe(false)
   })
 
-  it('is not given up while it is read, however long that takes', async () => {
+  it('is not cut off while it is read, however slowly', async () => {
     const warnings: Error[] = []
     const warned = (warning: Error): void => void warnings.push(warning)
     process.on('warning', warned)
@@ -141,7 +141,7 @@ describe('Purser', () => {
   })
   afterAll(() => purser.stop())
 
-  it('waits for seconds, not for Node’s minutes', () => {
+  it('has timeouts of seconds, not the minutes of Node', () => {
     expect(timeouts.headersTimeout).toBeLessThanOrEqual(10_000)
     expect(timeouts.requestTimeout).toBeLessThanOrEqual(30_000)
     expect(timeouts.keepAliveTimeout).toBeLessThanOrEqual(60_000)
@@ -150,7 +150,7 @@ describe('Purser', () => {
     expect(timeouts.connectionsCheckingInterval).toBeLessThanOrEqual(5_000)
   })
 
-  it('answers others beside hundreds of connections in the middle of a request, and some that read no reply', async () => {
+  it('serves others beside hundreds of unfinished requests and unread replies', async () => {
     const half =
       'POST /api/v1/credentials HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{'
     const stuck = await Promise.all(
@@ -178,8 +178,8 @@ describe('Purser', () => {
   })
 })
 
-describe('more connections than there may be', () => {
-  it('are closed before any TLS, and others are served', async () => {
+describe('connections beyond the limit', () => {
+  it('are closed before the TLS handshake, and others are served', async () => {
     const purser = await startPurser({ store: 'postgres', tls: true, env: { PURSER_MAX_CONNECTIONS: '10' } })
     onTestFinished(() => purser.stop())
     expect((await purser.asAdmin('GET', '/api/v1/workloads')).status).toBe(200)
@@ -201,7 +201,7 @@ describe('more connections than there may be', () => {
     expect(purser.logs.filter((line) => line.includes('listener.full'))).toHaveLength(1)
   })
 
-  it('find no answer and take none from others; operators have their own listener', async () => {
+  it('get no reply and do not affect others; operators have their own listener', async () => {
     const env = { PURSER_MAX_CONNECTIONS: '20', PURSER_ADMIN_LISTEN: '127.0.0.1:0' }
     const { url, drop } = await testDatabase()
     onTestFinished(drop)

@@ -122,7 +122,7 @@ describe('a handshake', () => {
     }
   })
 
-  it('shows a chain of our own that verifies, and speaks HTTP/1.1 alone', async () => {
+  it('presents a chain that verifies, and offers only HTTP/1.1', async () => {
     const socket = await handshake({ ALPNProtocols: ['h2', 'http/1.1'] })
     expect([socket.authorized, socket.getProtocol(), socket.alpnProtocol]).toEqual([true, 'TLSv1.3', 'http/1.1'])
     const { subjectaltname } = socket.getPeerCertificate()
@@ -130,7 +130,7 @@ describe('a handshake', () => {
     socket.destroy()
   })
 
-  it('fails for a client that knows another root', async () => {
+  it('fails for a client that trusts another root', async () => {
     await expect(handshake({ ca: testCa(new Date()).root.pem })).rejects.toThrow(/self-signed|unable to/)
   })
 
@@ -163,12 +163,12 @@ describe('a handshake', () => {
 })
 
 describe('a client certificate', () => {
-  it('is not needed where nobody must be known', async () => {
+  it('is not required on public routes', async () => {
     expect((await get('/api/v1/server')).status).toBe(200)
     expect((await self({})).status).toBe(401)
   })
 
-  it('of ours is its workload, on every request of its connection', async () => {
+  it('of a workload identifies it on every request of its connection', async () => {
     const client = await svid()
     expect(await self(client)).toMatchObject({
       status: 200,
@@ -176,12 +176,12 @@ describe('a client certificate', () => {
     })
   })
 
-  it('of ours is no operator', async () => {
+  it('of a workload is no operator', async () => {
     const answer = await get('/api/v1/workloads', await svid())
     expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } })
   })
 
-  it('of another CA is nobody, not even with the serial number of a live one, and the connection holds', async () => {
+  it('of another CA is no caller, even with the serial number of a live one, and the connection stays open', async () => {
     const ca = testCa(new Date())
     const { serialNumber } = new X509Certificate((await svid()).cert)
     const answer = await self(leafOf(ca.issuing, [ca.issuing.pem, ca.root.pem], Buffer.from(serialNumber, 'hex')))
@@ -190,7 +190,7 @@ describe('a client certificate', () => {
     expect(await entriesOf(purser, answer.body.requestId)).toMatchObject([{ reason: 'unauthenticated' }])
   })
 
-  it('of another Purser with the same trust domain is nobody', async () => {
+  it('of another Purser with the same trust domain is no caller', async () => {
     const other = await startPurser({ store: 'postgres', tls: true })
     onTestFinished(() => other.stop())
     await registerLab(other, issuer)
@@ -199,7 +199,7 @@ describe('a client certificate', () => {
     expect((await self(client)).status).toBe(401)
   })
 
-  it('signed by a leaf of ours is nobody', async () => {
+  it('signed by a leaf is no caller', async () => {
     const client = await svid()
     const file = scratch()
     file('leaf.pem', leafPem(client.cert))
@@ -213,12 +213,12 @@ describe('a client certificate', () => {
     expect((await self({ key: readFileSync(file('key.pem'), 'utf8'), cert })).status).toBe(401)
   })
 
-  it('without what leads to our root is nobody', async () => {
+  it('without its intermediate is no caller', async () => {
     const client = await svid()
     expect((await self({ ...client, cert: leafPem(client.cert) })).status).toBe(401)
   })
 
-  it('that is expired, or not valid yet, is nobody', async () => {
+  it('that is expired or not valid yet is no caller', async () => {
     ahead = 2 * hour
     const early = await svid()
     ahead = 0
@@ -228,7 +228,7 @@ describe('a client certificate', () => {
     expect((await self(early)).status).toBe(401)
   })
 
-  it('that expires on an open connection is nobody from then on', async () => {
+  it('that expires on an open connection is no caller from then on', async () => {
     const client = await svid()
     const socket = await handshake(client)
     expect(await whoIs(socket)).toMatch(/^HTTP\/1\.1 200 /)
@@ -239,7 +239,7 @@ describe('a client certificate', () => {
     socket.destroy()
   })
 
-  it('whose session was given up is nobody, on the same connection', async () => {
+  it('of an ended session is no caller, on the same connection', async () => {
     const client = await svid()
     expect((await self(client, { method: 'DELETE' })).status).toBe(204)
     expect((await self(client)).status).toBe(401)
@@ -270,8 +270,8 @@ describe('a client certificate', () => {
   })
 })
 
-describe('given certificate files', () => {
-  it('are what the server shows, while clients are still judged by our own roots', async () => {
+describe('configured certificate files', () => {
+  it('are presented by the server, while clients are verified by the roots of Purser', async () => {
     const file = scratch()
     const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file('key.pem')]
     const named = ['-subj', '/CN=given', '-addext', 'subjectAltName=IP:127.0.0.1', '-out', file('cert.pem')]

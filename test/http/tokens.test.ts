@@ -42,7 +42,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect(answer.text).not.toContain('hash')
   })
 
-  it('are never revoked to the last that may make others', async () => {
+  it('cannot all be revoked: one admin token stays', async () => {
     const [only] = await listed()
     const answer = await ask('revokeToken', { name: only?.id ?? '' })
     expect(fault(answer)).toBe('409 conflict')
@@ -50,7 +50,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect((await ask('whoAmI')).status).toBe(200)
   })
 
-  it('are counted as long as they live: neither an auditor, nor a revoked, nor an expired one is another admin', async () => {
+  it('count as another admin only while they are live admin tokens', async () => {
     const [only] = await listed()
     await insertToken(purser, 'auditor')
     await insertToken(purser, 'admin', { revoked_at: new Date() })
@@ -59,7 +59,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect(fault(await ask('revokeToken', { name: only?.id ?? '' }))).toBe('409 conflict')
   })
 
-  it('leave the list a month after their end, without a restart', async () => {
+  it('leave the list a month after they end, without a restart', async () => {
     const days = (count: number): Date => new Date(Date.now() - count * 86_400_000)
     const gone = await insertToken(purser, 'auditor', { created_at: days(61), expires_at: days(31) })
     const ended = await insertToken(purser, 'auditor', { created_at: days(59), expires_at: days(29) })
@@ -87,7 +87,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect(fault(await ask('revokeToken', { name: 'tok_nobody' }))).toBe('404 not_found')
   })
 
-  it('open what their role may, and nothing else is said', async () => {
+  it('allow what their role may do, and reveal nothing else', async () => {
     const name = 'nobody'
     const workload = { name, attestor: 'join', spiffeId: 'spiffe://example.org/join/nobody' }
     const attestor = { name, kind: 'oidc', issuer: 'https://x.example', audience: 'https://purser.example.org' }
@@ -127,7 +127,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     }
   })
 
-  it('grant no role beyond their own', async () => {
+  it('cannot grant a role beyond their own', async () => {
     const { token } = await insertToken(purser, 'operator')
     await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
     const workload = (role: string) => ({
@@ -148,7 +148,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect(fault(await ask('replaceWorkload', { name: 'pipeline', body: workload('admin'), ifMatch: 1 }))).toBe('200 ')
   })
 
-  it('are refused in place of another kind of credential, and the other way round', async () => {
+  it('are refused instead of another kind of credential, and vice versa', async () => {
     for (const kind of ['at', 'join', 'boot'] as const) {
       const { token } = newToken(kind, randomBytes)
       expect(fault(await ask('listWorkloads', { token }))).toBe('401 token_type')
@@ -191,7 +191,7 @@ describe('a token that is revoked while its request waits for the log', () => {
     expect(await entryOf(purser, answer)).toMatchObject({ outcome: 'refused', reason: 'unauthenticated' })
   })
 
-  it('is told nothing', async () => {
+  it('reveals nothing to its holder', async () => {
     const body = { attestor: 'join', selectors: { 'a:b': 'c' } }
     const lab = { name: 'lab', kind: 'oidc', issuer: 'https://lab.example', audience: 'https://purser.example.org' }
     await ask('createAttestor', { body: lab })
@@ -218,7 +218,7 @@ describe('the first use of a token', () => {
     await purser.stop()
   })
 
-  it('is recorded once, however many requests use it first, and wherever', async () => {
+  it('is recorded once among concurrent requests at several replicas', async () => {
     const { token, id } = await insertToken(purser, 'admin')
     const known = async (at: TestPurser) => (await at.call('GET', '/api/v1/tokens', undefined, { token: purser.admin })).text // prettier-ignore
     for (const at of [purser, replica]) await expect.poll(() => known(at), { timeout: 5000 }).toContain(id)

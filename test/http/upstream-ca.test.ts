@@ -53,7 +53,7 @@ describe('an issuing CA of an upstream CA', () => {
     (await readLog(purser)).filter((entry) => entry.action === 'key.create' && entry.resource?.name === 'issuing-ca')
       .length
 
-  it('is asked for with a key that signs nothing yet', async () => {
+  it('is requested with a key that signs nothing yet', async () => {
     const before = await lab.get()
     const { keyId, csr } = await request()
     expect(openssl(['req', '-verify', '-noout', '-text'], csr).output).toContain('URI:spiffe://example.org')
@@ -63,7 +63,7 @@ describe('an issuing CA of an upstream CA', () => {
     expect((await lab.get()).issuing).toBe(before.issuing)
   })
 
-  it('is not taken where anything about the chain is wrong, and nothing changes', async () => {
+  it('is refused for any fault of its chain, and nothing changes', async () => {
     const before = rootsIn(await bundleOf(purser))
     const { csr } = await request()
     const [company, other] = [upstreamCa(), upstreamCa()]
@@ -85,7 +85,7 @@ describe('an issuing CA of an upstream CA', () => {
     expect(rootsIn(await bundleOf(purser))).toEqual(before)
   })
 
-  it('signs once its root was published for long enough, and leaves verify under the company’s root', async () => {
+  it('signs once its root has been published for long enough, and leaves verify under the company’s root', async () => {
     const own = rootsIn(await bundleOf(purser))
     const company = upstreamCa({ key: ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-384'] })
     const middle = company.intermediate('middle', 'root', ca(',pathlen:1'))
@@ -124,7 +124,7 @@ describe('an issuing CA of an upstream CA', () => {
     expect(fault(await ask('rotateKey', { name: 'ca' }))).toBe('422 impossible')
   })
 
-  it('is renewed under the same root without waiting, and under a root that comes back with a higher sequence', async () => {
+  it('is renewed under the same root without waiting, and under an earlier root with a higher sequence', async () => {
     const bundle = await bundleOf(purser)
     const old = await lab.get()
     const again = upstreamCa()
@@ -142,7 +142,7 @@ describe('an issuing CA of an upstream CA', () => {
     expect((await bundleOf(purser)).spiffe_sequence).toBe(bundle.spiffe_sequence + 1)
   })
 
-  it('gives way to a root of our own when an operator says so', async () => {
+  it('is replaced by a root of Purser on the request of an operator', async () => {
     clock.advance(1)
     const answer = await ask('rotateKey', { name: 'ca', body: { level: 'root', compromised: true } })
     expect(fault(answer)).toBe('200 ')
@@ -156,7 +156,7 @@ describe('an issuing CA of an upstream CA', () => {
     await lab.get()
   })
 
-  it('warns for as long as the chain’s end comes nearer, and stops issuing at that end', async () => {
+  it('warns before its chain expires, and stops issuing when it expires', async () => {
     const { csr } = await request()
     const short = upstreamCa()
     await take(short.signed(csr, 'root', ours), short.root)

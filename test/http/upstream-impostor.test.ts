@@ -96,7 +96,7 @@ describe('a client certificate of another CA under an upstream root', () => {
     expect(await self(victim)).toBe(200)
   })
 
-  it('with a spent serial number ends nobody’s session', async () => {
+  it('with a spent serial number ends no session', async () => {
     const victim = await attest(purser, issuer)
     const request = newRequest()
     const next = svidOf(await renew(purser, victim, { x509: { csr: request.csr } }), request)
@@ -105,7 +105,7 @@ describe('a client certificate of another CA under an upstream root', () => {
     expect(await self(next)).toBe(200)
   })
 
-  it('is no caller either where a row of the database says that Purser issued it', async () => {
+  it('is no caller even if a row of the database claims that Purser issued it', async () => {
     const victim = await attest(purser, issuer)
     const impostor = await impostorOf(victim)
     const { raw } = new X509Certificate(impostor.cert)

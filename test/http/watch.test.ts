@@ -93,13 +93,13 @@ describe('who may watch', () => {
     expect([answer.status, answer.body.code]).toEqual([status, code])
   })
 
-  it('a refusal names the part, whether or not there is such a secret', async () => {
+  it('a refusal names the part, whether or not the secret exists', async () => {
     const { token } = await attest()
     const answer = await first.call('GET', '/api/v1/watch?path=prod/a&path=shut/none', undefined, { token })
     expect(answer.body['errors']).toEqual([{ pointer: '/query/path/1', detail: 'is not granted to the caller' }])
   })
 
-  it('a prefix under which the grants have nothing is refused alike, whether or not there are secrets', async () => {
+  it('a prefix without grants is refused, whether or not secrets exist under it', async () => {
     await put('hidden/one', 0)
     const { token } = await attest()
     for (const prefix of ['hidden/', 'hidden/one', 'hidden/none', 'shut/', 'h', 'prodding/', 'prod//', '/prod']) {
@@ -115,7 +115,7 @@ describe('who may watch', () => {
     }
   })
 
-  it('whose it is to watch under a prefix stays, also while all that is there is somebody else’s', async () => {
+  it('a caller with a grant under a prefix stays connected while only secrets of others exist there', async () => {
     await put('teams/theirs/one', 0)
     const grants = { secrets: [{ paths: ['teams/ours/*'], actions: ['watch'] }] }
     await first.asAdmin('POST', '/api/v1/workloads', { ...workload('ours'), grants })
@@ -129,7 +129,7 @@ describe('who may watch', () => {
     expect(names(one)).not.toContain('revoked')
   })
 
-  it('opening is recorded, with the names that exist and how many do not, and events are names only', async () => {
+  it('opening is recorded with the existing names and the number of others, and events have names only', async () => {
     await put('prod/recorded', 0)
     const { token, session } = await attest()
     const one = await reader(first, '?path=prod/recorded&path=prod/hunter2', { token })
@@ -145,7 +145,7 @@ describe('who may watch', () => {
     expect(told(one)[0]).toEqual({ path: 'prod/recorded', version: 1, revision: 1 })
   })
 
-  it('a certificate does as a token does', async () => {
+  it('a certificate is accepted like a token', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const { certificate } = await attest('shop', { x509: { csr: createCsr(privateKey) } })
     const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
@@ -164,8 +164,8 @@ describe('who may watch', () => {
   })
 })
 
-describe('what is told', () => {
-  it('a change at one replica reaches a stream at the other, in order and whole, for what is watched alone', async () => {
+describe('the events of a watch', () => {
+  it('a change at one replica reaches streams at the other, in order, complete, and only if it is watched', async () => {
     const { token } = await attest()
     await put('prod/across', 0)
     const one = await reader(second, '?path=prod/across&path=prod/later', { token })
@@ -187,7 +187,7 @@ describe('what is told', () => {
     expect(told(one).some(({ path }) => path === 'prod/unwatched')).toBe(false)
   })
 
-  it('after a cut, at another replica: what came meanwhile, once, and nothing that was told', async () => {
+  it('a reader that reconnects to another replica receives missed changes once, and no earlier ones', async () => {
     const { token } = await attest()
     for (const path of ['prod/r1', 'prod/r2', 'prod/r3']) await put(path, 0)
     const query = '?path=prod/r1&path=prod/r2&path=prod/r3'
@@ -214,7 +214,7 @@ describe('what is told', () => {
     ['none of ours', 'hello'],
     ['of another epoch', '7.1'],
     ['of a revision that never was', '1.999999999'],
-  ])('an id %s counts as none: all is told', async (_, lastEventId) => {
+  ])('an id %s is ignored: the whole state is sent', async (_, lastEventId) => {
     const { token } = await attest()
     const one = await reader(first, '?path=prod/recorded', { token, lastEventId })
     await synced(one)
@@ -222,7 +222,7 @@ describe('what is told', () => {
     expect(one.events.find(({ name }) => name === 'synced')?.data).toEqual({ complete: true })
   })
 
-  it('cut off at random while another writes at both replicas: every secret ends at its last version, none goes back', async () => {
+  it('a reader that is cut off at random ends with the last version of every secret, and never receives an earlier one', async () => {
     const { token } = await attest()
     const paths = ['prod/s1', 'prod/s2', 'prod/s3', 'prod/s4']
     const query = `?${paths.map((path) => `path=${path}`).join('&')}`
@@ -301,8 +301,8 @@ describe('openapi.yaml', () => {
   })
 })
 
-describe('what ends it', () => {
-  it('a grant that is taken away, at the other replica too', async () => {
+describe('the end of a watch', () => {
+  it('comes with the removal of the grant, also at the other replica', async () => {
     const { token } = await attest('other')
     const all = [await reader(first, '?path=prod/a', { token }), await reader(second, '?path=prod/a', { token })]
     for (const reader of all) await synced(reader)
@@ -319,7 +319,7 @@ describe('what ends it', () => {
     }
   })
 
-  it('a session that was given up, at the other replica too', async () => {
+  it('comes with the end of the session, also at the other replica', async () => {
     const { token } = await attest()
     const all = [await reader(first, '?path=prod/a', { token }), await reader(second, '?path=prod/a', { token })]
     for (const reader of all) await synced(reader)
@@ -330,7 +330,7 @@ describe('what ends it', () => {
     }
   })
 
-  it.each(['session', 'accessToken'] as const)('a revoked %s', async (kind) => {
+  it.each(['session', 'accessToken'] as const)('comes with the revocation of the %s', async (kind) => {
     const { token, session, tokenId } = await attest()
     const one = await reader(second, '?path=prod/a', { token })
     await synced(one)
@@ -339,14 +339,14 @@ describe('what ends it', () => {
     expect(names(one).at(-1)).toBe('revoked')
   })
 
-  it('the end of the access token that opened it, without words: the next one opens another', async () => {
+  it('comes silently with the end of the access token, and the next token opens another watch', async () => {
     const { token } = await attest('shop', { accessToken: { lifetimeSeconds: 6 } })
     const one = await reader(first, '?path=prod/a', { token })
     await one.ended
     expect(names(one)).not.toContain('revoked')
   })
 
-  it('a reader that goes away leaves nothing behind', async () => {
+  it('comes with the disconnection of the reader, and frees its place', async () => {
     const { token } = await attest()
     for (let n = 0; n < 40; n++) {
       const one = await reader(first, '?path=prod/a', { token })
@@ -359,7 +359,7 @@ describe('what ends it', () => {
     await synced(last)
   })
 
-  it('there are no more than so many of one session, and others have theirs', async () => {
+  it('makes room within the limit of one session, which does not affect others', async () => {
     const { token } = await attest()
     const all = await Promise.all(Array.from({ length: 16 }, () => reader(first, '?path=prod/a', { token })))
     for (const reader of all) await synced(reader)
@@ -375,7 +375,7 @@ describe('what ends it', () => {
     for (const reader of all) reader.cut()
   })
 
-  it('a reader that takes nothing is let go, and costs the others nothing', async () => {
+  it('comes for a reader that reads nothing, without effect on others', async () => {
     await first.knex.raw(
       `insert into secret (id, path, version, revision, max_versions, created_at, updated_at, changed)
          select 'sec_many' || n, 'many/' || repeat('x', 490) || n, 1, 1, 10, now(), now(),
@@ -405,7 +405,7 @@ describe('what ends it', () => {
     }
   })
 
-  it('a replica that stops: streams end at once rather than at its deadline, and no more are opened', async () => {
+  it('comes at once when the replica stops, which opens no more watches', async () => {
     const { token } = await attest()
     const third = await startPurser({ tls: true, again: againOf(first), env: { PURSER_DRAIN_SECONDS: '60' } })
     const one = await reader(third, '?path=prod/a', { token })
@@ -423,7 +423,7 @@ function againOf(purser: TestPurser) {
   return { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
 }
 
-it('counts among the times of answers until it begins, not for as long as it lasts', async () => {
+it('a watch counts in the response times until it begins, not until it ends', async () => {
   const purser = await startPurser({ tls: true })
   try {
     await purser.asAdmin('PUT', '/api/v1/secrets/prod/timed', { data: { a: 'b' } }, { 'if-match': '"0"' })

@@ -44,7 +44,7 @@ describe('a JWK of an issuer', () => {
 const certificate = (...args: string[]): string =>
   opensslOutput(['req', '-x509', '-new', '-nodes', '-subj', '/CN=root', '-days', '10', ...args])
 
-describe('a root that another server is verified by', () => {
+describe('a configured root for another server', () => {
   function weakRoots(): [string, string][] {
     const roca = scratch()('roca.key', String(rocaPrivateKey().export({ type: 'pkcs8', format: 'pem' })))
     const generated = ['-keyout', '/dev/null', '-newkey']
@@ -104,7 +104,7 @@ describe('a root that another server is verified by', () => {
         }),
     ],
   ]
-  it.each(places)('is refused where its key is weak: %s', async (_, pointer, write) => {
+  it.each(places)('is refused if its key is weak: %s', async (_, pointer, write) => {
     for (const [what, pem] of weakRoots()) {
       const answer = await write(pem)
       expect(fault(answer), what).toBe(`422 impossible ${pointer}`)
@@ -157,7 +157,7 @@ describe('a chain of an upstream CA', () => {
     expect(await importOf([...key, name], undefined, rootKey)).toMatch(/weak RSA key.*ROCA/)
   })
 
-  it('is taken with a serial number of 20 bytes and the widest arc', async () => {
+  it('is accepted with a serial number of 20 bytes and the widest arc', async () => {
     const wide = `7f${'ff'.repeat(19)}`
     expect(await importOf([...key, name, '1.3.6.1.4.1.4294967295=DER:0500'], wide)).toMatch(/^200 /)
   })

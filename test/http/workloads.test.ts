@@ -36,7 +36,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
       ...(workloadName !== undefined && { workload: workloadName }),
     })
 
-  it('are refused whole, with every fault, and nothing is kept', async () => {
+  it('are refused as a whole, with every fault, and nothing is stored', async () => {
     const wrong = workload('bad', {
       spiffeId: 'spiffe://other.example/lab/bad',
       grants: {
@@ -56,7 +56,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect(fault(await ask('getWorkload', { name: 'bad' }))).toBe('404 not_found')
   })
 
-  describe('whose placeholders could name two workloads alike', () => {
+  describe('whose placeholders could give two workloads the same name', () => {
     const wide = { 'oidc:ns': '*', 'oidc:sa': '*' }
     const joined = workload('joined', {
       match: wide,
@@ -83,12 +83,12 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
       expect(fault(await ask('createWorkload', { body: joined }))).toBe(`422 impossible ${places}`)
     })
 
-    it('are refused without a wildcard too: other values than those of the match fill a template', async () => {
+    it('are also refused without a wildcard, since a template may contain other facts than the match', async () => {
       const narrow = workload('joined', { spiffeId: 'spiffe://example.org/lab/{oidc:ns}-{oidc:sa}' })
       expect(fault(await ask('createWorkload', { body: narrow }))).toBe('422 impossible /spiffeId')
     })
 
-    it('are served as before where they exist, and refused at the next write', async () => {
+    it('are served if they exist already, and refused at the next write', async () => {
       expect(fault(await ask('createWorkload', { body: apart }))).toBe('201 ')
       expect((await identityOf('a', 'b-c')).body.spiffeId).toBe('spiffe://example.org/lab/ns/a/sa/b-c')
       expect((await identityOf('a-b', 'c')).body.spiffeId).toBe('spiffe://example.org/lab/ns/a-b/sa/c')
@@ -106,7 +106,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
       ['DNS names', { x509: { dnsNames: ['{oidc:ns}.svc'] } }, '/grants/x509/dnsNames/0'],
       ['databases', { databases: ['{oidc:ns}'] }, '/grants/databases/0'],
       ["an operator's paths", { operator: { role: 'operator', paths: ['{oidc:ns}'] } }, '/grants/operator/paths/0'],
-    ])('%s take no placeholder at all', async (_, grants, place) => {
+    ])('%s accept no placeholder', async (_, grants, place) => {
       expect(fault(await ask('createWorkload', { body: workload('literal', { grants }) }))).toContain(place)
     })
   })
@@ -141,7 +141,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     'lastUsedAt',
     '__proto__',
     'constructor',
-  ])('take no member %s from whoever writes them', async (member) => {
+  ])('refuse a member %s of a writer', async (member) => {
     // prettier-ignore
     const raw = JSON.stringify(workload('mass')).replace('{', `{"${member}":1,`)
     for (const [method, path] of [
@@ -159,7 +159,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect(fault(await ask('getWorkload', { name: 'mass' }))).toBe('404 not_found')
   })
 
-  it('are made, read, and served; the name is taken afterwards', async () => {
+  it('are created, read and served, and their name is taken', async () => {
     const made = await ask('createWorkload', {
       body: workload('web', { labels: { team: 'shop' } }),
       reason: 'ticket 7',
@@ -190,7 +190,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     })
   })
 
-  it('are replaced under the revision that was read, and no other', async () => {
+  it('are replaced only at the revision that was read', async () => {
     await ask('createWorkload', { body: workload('api') })
     const next = workload('api', { spiffeId: 'spiffe://example.org/lab/api-two' })
     expect(fault(await ask('replaceWorkload', { name: 'api', body: next }))).toBe('428 precondition_required')
@@ -206,7 +206,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect((await attest('api')).body.spiffeId).toBe('spiffe://example.org/lab/api-two')
   })
 
-  it('are made by PUT with If-Match "0", and with no other', async () => {
+  it('are created by PUT only with If-Match "0"', async () => {
     expect(fault(await ask('replaceWorkload', { name: 'put', body: workload('put'), ifMatch: 1 }))).toBe('412 stale')
     const made = await ask('replaceWorkload', { name: 'put', body: workload('put'), ifMatch: 0 })
     expect(fault(made)).toBe('201 ')
@@ -222,7 +222,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect(fault(await ask('replaceWorkload', { name: 'put', body: moved, ifMatch: 1 }))).toBe('409 conflict /attestor')
   })
 
-  it('give nothing while they are disabled, without a revision, as often as it is said', async () => {
+  it('issue nothing while they are disabled; disabling needs no revision and can be repeated', async () => {
     await ask('createWorkload', { body: workload('off') })
     const off = await ask('disableWorkload', { name: 'off', reason: '3 a.m.' })
     expect(off.body).toMatchObject({ disabled: true, revision: 2 })
@@ -237,7 +237,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect(fault(await ask('enableWorkload', { name: 'nobody' }))).toBe('404 not_found')
   })
 
-  it('take from sessions what their facts no longer hold for', async () => {
+  it('end the access of sessions whose facts no longer match', async () => {
     await ask('createWorkload', { body: workload('narrow', { match: { 'oidc:team': 'ops' } }) })
     const issued = await purser.call('POST', '/api/v1/credentials', {
       proof: { kind: 'jwt', token: await issuer.token({ team: 'ops', env: 'test' }) },
@@ -255,7 +255,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect(fault(await ask('whoAmI', { token }))).toBe('401 unauthenticated')
   })
 
-  it('are gone when they are deleted, and their sessions with them; the name is free', async () => {
+  it('end with their sessions when they are deleted, and free their name', async () => {
     const { body: first } = await ask('createWorkload', { body: workload('gone') })
     const issued = await purser.call('POST', '/api/v1/credentials', {
       proof: { kind: 'jwt', token: await issuer.token({ sub: 'gone' }) },
@@ -292,7 +292,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     )
   })
 
-  it('warn of each other', async () => {
+  it('report overlaps with each other as warnings', async () => {
     await ask('createWorkload', { body: workload('wide-a', { match: { 'oidc:team': 'shop' } }) })
     const second = workload('wide-b', { match: { 'oidc:team': 'shop', 'oidc:env': 'prod' } })
     const { body } = await ask('createWorkload', { body: second })
@@ -320,7 +320,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
   })
 })
 
-describe('a hundred writers with one revision, at two replicas', () => {
+describe('a hundred concurrent writers with one revision at two replicas', () => {
   const env = { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' }
   let purser: TestPurser
   let second: TestPurser
