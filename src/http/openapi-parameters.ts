@@ -48,7 +48,7 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
         if (repeated) {
           if (joined !== undefined) values[name] = Array.isArray(joined) ? joined : [joined]
         } else if (Array.isArray(joined)) {
-          problems.push({ pointer: `/${place}/${name}`, detail: 'must be given once' })
+          problems.push({ pointer: `/${place}/${name}`, detail: 'must occur once' })
           delete values[name]
         } else if (joined !== undefined) values[name] = coerce(schema, joined)
         else if (schema['default'] !== undefined) values[name] = schema['default']

@@ -1,7 +1,7 @@
 /** `If-Match` (RFC 9110 section 13.1.1): a caller replaces or removes the revision that it read. */
 import { impossible } from '../actions/registrations.ts'
 import { refuse } from '../errors.ts'
-import { nameOf } from './params.ts'
+import { nameOf, pathOf } from './params.ts'
 import type { ApiRequest } from './request.ts'
 
 /** @throws Refusal `precondition_required` (428), whether or not the resource exists */
@@ -16,6 +16,12 @@ export function expectedRevision({ ifMatch }: Pick<ApiRequest, 'ifMatch'>): numb
 export const namedRevision = (request: Pick<ApiRequest, 'params' | 'ifMatch'>): { name: string; expected: number } => ({
   expected: expectedRevision(request),
   name: nameOf(request),
+})
+
+/** The secret to change, with the revision that the caller read. */
+export const pathRevision = (request: Pick<ApiRequest, 'params' | 'ifMatch'>): { path: string; expected: number } => ({
+  expected: expectedRevision(request),
+  path: pathOf(request).path,
 })
 
 /** @throws Refusal `impossible` if the body has another name than the path */

@@ -8,7 +8,7 @@ import type { Snapshot } from '../store/snapshot.ts'
 import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { createPages } from './lists.ts'
 import { pathOf } from './params.ts'
-import { etag, expectedRevision } from './preconditions.ts'
+import { etag, pathRevision } from './preconditions.ts'
 import { rendered } from './rendered.ts'
 import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import { showRotation, showSecretRotation } from './rotation-view.ts'
@@ -24,19 +24,14 @@ export function createRotationRoutes(parts: RotationRouteParts) {
     replyWith(await rotations.get(request, snapshot, pathOf(request).path), request.time)
 
   const put: ChangeState = async (request, tx, snapshot) => {
-    const expected = expectedRevision(request)
-    const policy = readPolicyBody(bodyOf(request, 'putRotationPolicy'))
-    const { path } = pathOf(request)
-    return rendered(await rotations.put(request, tx, snapshot, { path, expected, policy }), ({ isNew, ...rotation }) =>
+    const input = { policy: readPolicyBody(bodyOf(request, 'putRotationPolicy')), ...pathRevision(request) }
+    return rendered(await rotations.put(request, tx, snapshot, input), ({ isNew, ...rotation }) =>
       replyWith(rotation, request.time, isNew ? 201 : 200),
     )
   }
 
-  const remove: ChangeState = async (request, tx, snapshot) => {
-    const expected = expectedRevision(request)
-    const { path } = pathOf(request)
-    return rendered(await rotations.delete(request, tx, snapshot, { path, expected }), () => noContent)
-  }
+  const remove: ChangeState = async (request, tx, snapshot) =>
+    rendered(await rotations.delete(request, tx, snapshot, pathRevision(request)), () => noContent)
 
   const rotate: PrepareChange = async (request, snapshot) => {
     const input = readRotateBody(request)

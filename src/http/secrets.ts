@@ -4,7 +4,7 @@ import { secretState } from '../actions/secrets/state.ts'
 import type { WrittenSecret } from '../actions/secrets/write.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { type ListParts, createPages } from './lists.ts'
-import { etag, expectedRevision } from './preconditions.ts'
+import { etag, pathRevision } from './preconditions.ts'
 import { pathOf } from './params.ts'
 import { rendered } from './rendered.ts'
 import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
@@ -55,37 +55,26 @@ export function createSecretRoutes(parts: SecretRouteParts) {
   }
 
   const put: ChangeState = async (request, tx, snapshot) => {
-    const expected = expectedRevision(request)
     const { data, expiresAt } = bodyOf(request, 'putSecret')
-    const { path } = pathOf(request)
-    const input = { path, expected, data, ...(expiresAt && { expiresAt: new Date(expiresAt) }) }
+    const input = { ...pathRevision(request), data, ...(expiresAt && { expiresAt: new Date(expiresAt) }) }
     return rendered(await secrets.put(request, tx, snapshot, input), showWritten)
   }
 
   const patch: ChangeState = async (request, tx, snapshot) => {
-    const expected = expectedRevision(request)
-    const { data } = bodyOf(request, 'patchSecret')
-    const { path } = pathOf(request)
-    return rendered(await secrets.patch(request, tx, snapshot, { path, expected, data }), showWritten)
+    const input = { ...pathRevision(request), data: bodyOf(request, 'patchSecret').data }
+    return rendered(await secrets.patch(request, tx, snapshot, input), showWritten)
   }
 
-  const remove: ChangeState = async (request, tx, snapshot) => {
-    const expected = expectedRevision(request)
-    const { path } = pathOf(request)
-    return rendered(await secrets.delete(request, tx, snapshot, { path, expected }), showVersioned)
-  }
+  const remove: ChangeState = async (request, tx, snapshot) =>
+    rendered(await secrets.delete(request, tx, snapshot, pathRevision(request)), showVersioned)
 
   const undelete: ChangeState = async (request, tx, snapshot) => {
-    const { path } = pathOf(request)
-    const { versions } = bodyOf(request, 'undeleteSecret')
-    const input = { path, ...(versions && { versions }) }
+    const input = { ...bodyOf(request, 'undeleteSecret'), path: pathOf(request).path }
     return rendered(await secrets.undelete(request, tx, snapshot, input), showVersioned)
   }
 
   const destroy: ChangeState = async (request, tx, snapshot) => {
-    const { path } = pathOf(request)
-    const { versions } = bodyOf(request, 'destroySecret')
-    const input = { path, ...(versions && { versions }) }
+    const input = { ...bodyOf(request, 'destroySecret'), path: pathOf(request).path }
     return rendered(await secrets.destroy(request, tx, snapshot, input), (secret) =>
       secret ? showVersioned(secret) : noContent,
     )
@@ -99,9 +88,7 @@ export function createSecretRoutes(parts: SecretRouteParts) {
   const metadata: Read = async (request, snapshot) => showMetadata(secrets.get(snapshot, pathOf(request).path))
 
   const describe: ChangeState = async (request, tx, snapshot) => {
-    const expected = expectedRevision(request)
-    const { path } = pathOf(request)
-    const input = { ...bodyOf(request, 'describeSecret'), path, expected }
+    const input = { ...bodyOf(request, 'describeSecret'), ...pathRevision(request) }
     return rendered(await secrets.describe(request, tx, snapshot, input), showMetadata)
   }
 

@@ -269,7 +269,7 @@ describe('parameters', () => {
 
   it('refuses repeated and unknown parameters without showing their values', () => {
     expect(query({ limit: ['1', '2'], access_token: 'purser_at_x' }).problems).toEqual([
-      { pointer: '/query/limit', detail: 'must be given once' },
+      { pointer: '/query/limit', detail: 'must occur once' },
       { pointer: '/query/access_token', detail: 'is not known here' },
     ])
     expect(
