@@ -48,7 +48,9 @@ function showGranted(explained: Granted) {
     outcome,
     detail: sentences([
       `The workload entry ${name} matches, and the caller is ${grant.spiffeId}`,
-      countedProof ? 'The proof is single-use: whether it was used before is checked when it is presented' : undefined,
+      countedProof
+        ? 'The proof has a limited number of uses: whether it is used up is checked when it is presented'
+        : undefined,
     ]),
     ...showCaller(explained),
     entries,

@@ -224,7 +224,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     for (let again = 0; again < 3; again++) {
       const explained = await explain({ proof: { kind: 'join-token', token } })
       expect(explained).toMatchObject({ outcome: 'granted', attestor: 'join', grant: { spiffeId: agent.spiffeId } })
-      expect(explained.detail).toContain('judged when it is presented')
+      expect(explained.detail).toContain('checked when it is presented')
     }
     const rows: { uses_left: number }[] = await purser.knex('join_token').select('uses_left')
     expect(rows).toEqual([{ uses_left: 1 }])
