@@ -29,7 +29,7 @@ async function connected(purser: TestPurser, options: Partial<TestConnectOptions
 }
 
 /** Requests for credentials, and how many seconds after the first. */
-const asked = ({ requests }: TestPurser) => {
+const credentialRequests = ({ requests }: TestPurser) => {
   const all = requests.filter(({ path }) => path === '/api/v1/credentials')
   return all.map((request) => ({ ...request, second: (request.at.getTime() - (all[0]?.at.getTime() ?? 0)) / 1000 }))
 }
@@ -46,10 +46,10 @@ describe('renewal', () => {
     })
     const before = { serial: serialOf(client), session: client.session.id, token: client.accessToken?.token }
     await pass(0.44 * hour)
-    expect(asked(purser)).toHaveLength(1)
+    expect(credentialRequests(purser)).toHaveLength(1)
     await pass(0.08 * hour)
-    expect(asked(purser).slice(1)).toMatchObject([
-      { by: 'certificate', status: 200, asked: { x509: true, jwts: ['payments'], accessToken: true } },
+    expect(credentialRequests(purser).slice(1)).toMatchObject([
+      { by: 'certificate', status: 200, requested: { x509: true, jwts: ['payments'], accessToken: true } },
     ])
     expect(serialOf(client)).not.toBe(before.serial)
     expect(client.session.id).toBe(before.session)
@@ -57,7 +57,7 @@ describe('renewal', () => {
     const { serialNumber, notAfter } = client.x509
     expect(happened).toEqual({ renewed: [{ serialNumber, notAfter, by: 'certificate' }] })
     await client.jwt('payments')
-    expect(asked(purser)).toHaveLength(2)
+    expect(credentialRequests(purser)).toHaveLength(2)
   })
 
   test.each([0.1, 0.3, 0.9])('comes when renewAt says so: %d of a lifetime', async (renewAt) => {
@@ -65,9 +65,9 @@ describe('renewal', () => {
     const purser = inMemory()
     await connected(purser, { renewAt })
     await pass(renewAt * 0.89 * hour)
-    expect(asked(purser)).toHaveLength(1)
+    expect(credentialRequests(purser)).toHaveLength(1)
     await pass(renewAt * 0.12 * hour)
-    expect(asked(purser)).toHaveLength(2)
+    expect(credentialRequests(purser)).toHaveLength(2)
   })
 
   test('goes by the proof where the session ends, and by the certificate again afterwards: never a gap', async () => {
@@ -87,7 +87,7 @@ describe('renewal', () => {
     expect(by.length).toBeLessThan(25)
     expect(serials.size).toBeGreaterThan(10)
     expect(happened).toEqual({ renewed: happened.renewed })
-    expect(asked(purser).filter(({ status }) => status !== 200)).toEqual([])
+    expect(credentialRequests(purser).filter(({ status }) => status !== 200)).toEqual([])
   })
 
   test('is one request, however many ask for it', async () => {
@@ -99,7 +99,7 @@ describe('renewal', () => {
     const all = Promise.all(Array.from({ length: 10 }, () => client.renew()))
     await pass(30)
     await all
-    expect(asked(purser)).toHaveLength(2)
+    expect(credentialRequests(purser)).toHaveLength(2)
   })
 
   test('given up by one who waited goes on for the others', async () => {
@@ -110,7 +110,7 @@ describe('renewal', () => {
     controller.abort()
     expect((await gaveUp).code).toBe('aborted')
     await stayed
-    expect(asked(purser)).toHaveLength(2)
+    expect(credentialRequests(purser)).toHaveLength(2)
   })
 
   test('comes at most once a second, however short the lifetime', async () => {
@@ -118,7 +118,7 @@ describe('renewal', () => {
     const purser = inMemory()
     await connected(purser, { lifetimeSeconds: 6, renewAt: 0.1 })
     await pass(20, 0.1)
-    const at = asked(purser).map((object) => Math.round(object.second * 1000))
+    const at = credentialRequests(purser).map(({ second }) => Math.round(second * 1000))
     expect(at.length).toBeGreaterThan(10)
     expect(Math.min(...at.slice(2).map((ms, n) => ms - (at[n + 1] ?? 0)))).toBeGreaterThanOrEqual(1000)
   })
@@ -130,13 +130,18 @@ describe('renewal', () => {
     const first = await client.jwt('used')
     await client.jwt('lapsing')
     await pass(200)
-    expect(asked(purser).map((object) => object.asked?.jwts)).toEqual([[], ['used'], ['lapsing'], ['used', 'lapsing']])
+    expect(credentialRequests(purser).map(({ requested }) => requested?.jwts)).toEqual([
+      [],
+      ['used'],
+      ['lapsing'],
+      ['used', 'lapsing'],
+    ])
     expect(await client.jwt('used')).not.toBe(first)
     await pass(200)
     expect(
-      asked(purser)
+      credentialRequests(purser)
         .slice(4)
-        .map((object) => object.asked?.jwts),
+        .map(({ requested }) => requested?.jwts),
     ).toEqual([['used']])
   })
 })
@@ -184,7 +189,7 @@ describe('while Purser is away', () => {
     await connected(purser)
     purser.away()
     await pass(2 * hour, 1)
-    const at = asked(purser)
+    const at = credentialRequests(purser)
       .slice(1)
       .map(({ second }) => second)
     const gaps = at.slice(1).map((second, n) => second - (at[n] ?? 0))
@@ -201,7 +206,7 @@ describe('while Purser is away', () => {
     const { client, happened } = await connected(purser)
     purser.refuse('rate_limited', { retryAfterSeconds: 300 })
     await pass(0.8 * hour, 5)
-    const at = asked(purser)
+    const at = credentialRequests(purser)
       .slice(1)
       .map(({ second }) => second)
     expect(at.length).toBeGreaterThan(2)
@@ -221,10 +226,10 @@ describe('while Purser is away', () => {
     const { happened } = await connected(purser, options)
     purser.refuse('rate_limited', { retryAfterSeconds: 900_000 })
     await pass(0.55 * hour)
-    expect(asked(purser)).toHaveLength(2)
+    expect(credentialRequests(purser)).toHaveLength(2)
     purser.back()
     await pass(0.4 * hour)
-    expect(asked(purser).slice(2)).toMatchObject([{ status: 200 }])
+    expect(credentialRequests(purser).slice(2)).toMatchObject([{ status: 200 }])
     expect([happened.renewed?.length, happened.expired]).toEqual([1, undefined])
   })
 
@@ -289,7 +294,7 @@ describe('while Purser is away', () => {
     await pass(3)
     await renewed
     expect(happened.disconnected).toBeUndefined()
-    expect(asked(purser).map(({ second }) => Math.floor(second))).toEqual([0, 0, 2])
+    expect(credentialRequests(purser).map(({ second }) => Math.floor(second))).toEqual([0, 0, 2])
   })
 
   test('a server that takes requests and answers none costs one deadline, and no more', async () => {
@@ -305,7 +310,7 @@ describe('while Purser is away', () => {
     purser.back()
     await pass(60)
     await client.renew()
-    expect(asked(purser).at(-1)?.by).toBe('jwt')
+    expect(credentialRequests(purser).at(-1)?.by).toBe('jwt')
   })
 
   test('a machine that slept past the end says so at once', async () => {
@@ -328,7 +333,7 @@ describe('a renewal whose answer was lost', () => {
     const { session } = client
     purser.loseAnswers(3)
     await pass(0.52 * hour, 1)
-    expect(asked(purser).slice(1)).toMatchObject([
+    expect(credentialRequests(purser).slice(1)).toMatchObject([
       ...Array.from({ length: 3 }, () => ({ by: 'certificate', status: 0, reason: undefined })),
       { by: 'certificate', status: 200 },
     ])
@@ -336,7 +341,7 @@ describe('a renewal whose answer was lost', () => {
     expect(new X509Certificate(client.x509.certificateChain).serialNumber.toLowerCase()).toBe(serialOf(client))
     // And the next renews as if nothing had been.
     await client.renew()
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
   test('is not repeated later, when it would look like theft: the proof is presented', async () => {
@@ -350,13 +355,13 @@ describe('a renewal whose answer was lost', () => {
     purser.back()
     await pass(60, 1)
     expect(
-      asked(purser)
+      credentialRequests(purser)
         .filter(({ status }) => status === 200)
         .map(({ by }) => by),
     ).toEqual(['jwt', 'jwt'])
-    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+    expect(credentialRequests(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
     await client.renew()
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
   test('and no proof beside it: what is held is served until its end, rather than revoked as stolen', async () => {
@@ -375,7 +380,7 @@ describe('a renewal whose answer was lost', () => {
     purser.back()
     await pass(0.39 * hour)
     expect(serialOf(client)).toBe(serial)
-    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+    expect(credentialRequests(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
     works = true
     await pass(30, 1)
     expect(serialOf(client)).not.toBe(serial)
@@ -392,7 +397,7 @@ describe('a renewal whose answer was lost', () => {
     await pass(0.2 * hour)
     purser.back()
     await pass(61)
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
     expect(client.session.id).toBe(session.id)
   })
 
@@ -407,12 +412,12 @@ describe('a renewal whose answer was lost', () => {
     purser.refuse('log_unavailable', { retryAfterSeconds: 60 })
     await pass(0.2 * hour)
     purser.back()
-    const before = asked(purser).length
+    const before = credentialRequests(purser).length
     await pass(0.39 * hour)
     expect(serialOf(client)).toBe(serialNumber)
     await pass(60, 1)
     expect(
-      asked(purser)
+      credentialRequests(purser)
         .slice(before)
         .filter(({ by }) => by === 'certificate'),
     ).toEqual([])
@@ -435,9 +440,9 @@ describe('a renewal whose answer was lost', () => {
     time.sleep(slept)
     time.setBack(setBack)
     purser.back()
-    const before = asked(purser).length
+    const before = credentialRequests(purser).length
     await client.renew()
-    expect(asked(purser).slice(before)).toMatchObject([{ by: 'jwt', status: 200 }])
+    expect(credentialRequests(purser).slice(before)).toMatchObject([{ by: 'jwt', status: 200 }])
   })
 
   test('by a key that the server makes is never repeated by certificate: it could not be told from another', async () => {
@@ -448,13 +453,13 @@ describe('a renewal whose answer was lost', () => {
     await failing(client.renew())
     await pass(1)
     await client.renew()
-    expect(asked(purser).map(({ by, status }) => [by, status])).toEqual([
+    expect(credentialRequests(purser).map(({ by, status }) => [by, status])).toEqual([
       ['jwt', 200],
       ['certificate', 0],
       ['jwt', 200],
     ])
     await client.renew()
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
   test.each([
@@ -469,7 +474,7 @@ describe('a renewal whose answer was lost', () => {
     await settled()
     await pass(3)
     await renewed
-    expect(asked(purser).map((object) => object.by)).toEqual(['jwt', 'certificate', by])
+    expect(credentialRequests(purser).map(({ by: kind }) => kind)).toEqual(['jwt', 'certificate', by])
   })
 })
 
@@ -483,11 +488,11 @@ describe('what ends for good', () => {
     expect(() => client.x509).toThrow(expect.objectContaining({ code: 'expired', status: 401 }))
     expect(happened.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
     expect(happened.disconnected).toBeUndefined()
-    const reasons = new Set(asked(purser).map(({ reason }) => reason))
+    const reasons = new Set(credentialRequests(purser).map(({ reason }) => reason))
     // The last, where the clock moved on between the decision to present it and the server's look at it.
     for (const one of [undefined, 'session_ended', 'blocked', 'client_certificate']) reasons.delete(one)
     expect([...reasons]).toEqual([])
-    expect(asked(purser).length).toBeLessThan(400)
+    expect(credentialRequests(purser).length).toBeLessThan(400)
   })
 
   test('a fork of the log: it is told with both heads, nothing of it is taken over, and what is held is served', async () => {
@@ -533,7 +538,7 @@ test('new roots are told, and are what peers are verified with at once', async (
   expect([roots(web.client), roots(api.client)]).toEqual([1, 1])
   // The certificate is under a root that is no more.
   await web.client.renew()
-  expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+  expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
   expect(web.client.x509.trustBundle).toBe(purser.roots)
 })
 

@@ -1,4 +1,4 @@
-/** A root and the issuing CA under it, in memory; what they signed, and what of it was revoked. */
+/** Root CAs and issuing CAs in memory, with their revocations. */
 import { X509Certificate, generateKeyPairSync, hash } from 'node:crypto'
 import { encodePem } from '../certificates/der-write.ts'
 import {
@@ -31,7 +31,7 @@ type Signed = { chain: string; der: Buffer; serialNumber: string; caId: string }
 export type Authority = ReturnType<typeof createAuthority>
 
 const year = 365 * 86_400_000
-/** Clocks of verifiers run behind. */
+/** Allows for clocks of verifiers that run behind. */
 const backdateMs = 10_000
 const crlBackdateMs = 60_000
 const crlLifeMs = 900_000
@@ -68,26 +68,21 @@ export function createAuthority(trustDomain: string, issuer: string) {
   }
 
   let roots = [newCa()]
-  let issuing = roots.map((root) => newCa(root))
-  /** What signs: the last of what is published, unless it only waits for its first use. */
-  let current = issuing[0]
-
-  const newest = (): Ca => {
-    if (!current) throw new Error('there is no issuing CA')
-    return current
-  }
+  /** The CA that signs. Published ones may wait for their first use. */
+  let current = newCa(roots[0])
+  let issuing = [current]
 
   const live = (at: Date): Ca[] =>
     [...roots, ...issuing].filter(({ certificate }) => new Date(certificate.validTo) > at)
 
   return {
-    /** PEM: what peers are to trust. */
+    /** PEM: the trust anchors of peers. */
     roots: (): string => roots.map(({ pem }) => pem).join(''),
     rootCertificates: (): X509Certificate[] => roots.map(({ certificate }) => certificate),
-    issuingEnd: (): Date => new Date(newest().certificate.validTo),
+    issuingEnd: (): Date => new Date(current.certificate.validTo),
 
     sign({ spki, rsa, spiffeId, dnsNames, notAfter }: Leaf, now: Date): Signed {
-      const ca = newest()
+      const ca = current
       const serial = newSerial()
       const notBefore = Math.max(now.getTime() - backdateMs, new Date(ca.certificate.validFrom).getTime())
       const { keyId: issuerKeyId, crlUrl } = ca
@@ -104,7 +99,7 @@ export function createAuthority(trustDomain: string, issuer: string) {
       return { chain, der, serialNumber: serial.toString('hex'), caId: ca.id }
     },
 
-    /** Whether one of the CAs that still count signed it. */
+    /** The issuing CA that signed it, unless that CA was withdrawn. */
     signedBy: (leaf: X509Certificate): Ca | undefined =>
       issuing.find(({ certificate }) => leaf.checkIssued(certificate) && leaf.verify(certificate.publicKey)),
     counts: (caId: string): boolean => issuing.some(({ id }) => id === caId),
@@ -113,9 +108,9 @@ export function createAuthority(trustDomain: string, issuer: string) {
       issuing.find(({ id }) => id === caId)?.revoked.push(revocation)
     },
 
-    /** DER; undefined for a key that there isn't, or that was withdrawn and says nothing any more. */
+    /** DER; undefined for an unknown or withdrawn CA. */
     crl(id: string, now: Date): Buffer | undefined {
-      const ca = live(now).find((one) => one.id === id)
+      const ca = live(now).find((candidate) => candidate.id === id)
       if (!ca) return undefined
       crls++
       return signCrl({
@@ -123,30 +118,25 @@ export function createAuthority(trustDomain: string, issuer: string) {
         number: (BigInt(now.getTime()) << 16n) | (crls & 0xffffn),
         thisUpdate: new Date(now.getTime() - crlBackdateMs),
         nextUpdate: new Date(now.getTime() + crlLifeMs),
-        // One CRL after its end a certificate is still in it (RFC 5280 section 3.3).
+        // A certificate stays on the list until one CRL after its end (RFC 5280 section 3.3).
         revoked: ca.revoked.filter(({ until }) => until.getTime() + crlLifeMs > now.getTime()),
       })
     },
 
-    /** Another issuing CA, or with `root` another root and one under it; they sign from `use` on. */
+    /** Publishes another issuing CA, with `root` under another root. It signs after `use()`. */
     publish({ root }: { root: boolean }): { use(): void } {
       const above = root ? newCa() : roots.at(-1)
       if (root && above) roots.push(above)
       const next = newCa(above)
       issuing.push(next)
-      return {
-        use: () => {
-          current = next
-        },
-      }
+      return { use: () => void (current = next) }
     },
 
-    /** Every issuing CA but what signs now counts no more, as the CRL of its root says; with `root` nor does another root. */
+    /** Withdraws every issuing CA except the current one, by the CRL of its root; with `root`, also the other roots. */
     withdrawOlder({ root: withRoots }: { root: boolean }, now: Date): void {
-      const kept = newest()
       for (const ca of issuing) {
         const { serialNumber, validTo } = ca.certificate
-        if (ca === kept) continue
+        if (ca === current) continue
         ca.above?.revoked.push({
           serialNumber: serialNumber.toLowerCase(),
           at: now,
@@ -154,8 +144,8 @@ export function createAuthority(trustDomain: string, issuer: string) {
           reason: 'cACompromise',
         })
       }
-      issuing = [kept]
-      if (withRoots) roots = roots.filter((root) => root === kept.above)
+      issuing = [current]
+      if (withRoots) roots = roots.filter((root) => root === current.above)
     },
   }
 }

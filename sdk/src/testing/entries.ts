@@ -1,26 +1,29 @@
-/** Who may have what: the workload entries of a test. */
-import { randomBytes } from 'node:crypto'
+/** The workload entries of a test, and their grants. */
 import { PurserError } from '../errors.ts'
+import { newId } from './format.ts'
 
-/** A workload entry. What is left out is generous: this is for tests of what uses credentials, not of who gets them. */
+/** A workload entry. Its defaults grant almost everything, since tests are of programs that use credentials. */
 export type TestWorkload = {
   /** With a path under the trust domain: `spiffe://example.org/web`. */
   spiffeId: string
-  /** Granted DNS names; none unless given. */
+  /** Granted DNS names. Default: none. */
   dnsNames?: readonly string[]
-  /** Granted audiences; every one unless given. */
+  /** Granted audiences. Default: all. */
   audiences?: readonly string[]
-  /** Paths of secrets that are granted, with `*` and a trailing `**`; every one unless given. */
+  /** Granted paths of secrets, with `*` and a trailing `**`. Default: all. */
   secretPaths?: readonly string[]
-  /** Databases that are granted, by name; every one unless given. */
+  /** Names of granted databases. Default: all. */
   databaseNames?: readonly string[]
-  /** The longest life of a certificate: 3600 unless given, 6 at least. */
+  /** The maximum lifetime of a certificate, at least 6. Default: 3600. */
   lifetimeSeconds?: number
-  /** The longest life of a JWT-SVID: 300 unless given. */
+  /** The maximum lifetime of a JWT-SVID. Default: 300. */
   jwtLifetimeSeconds?: number
-  /** How long an attestation lasts: 43,200 unless given. */
+  /** The lifetime of a session. Default: 43,200. */
   sessionSeconds?: number
 }
+
+/** An entry's members that a test sets. */
+type Changes = { [K in keyof TestWorkload]: TestWorkload[K] | undefined } & { spiffeId: string }
 
 export type WorkloadEntry = {
   id: string
@@ -54,7 +57,7 @@ export function createEntries(trustDomain: string) {
 
   const nameOf = (spiffeId: string): string => spiffeId.slice(`spiffe://${trustDomain}/`.length).replaceAll('/', '-')
 
-  function check({ spiffeId, ...numbers }: TestWorkload): void {
+  function check({ spiffeId, ...numbers }: Changes): void {
     const prefix = `spiffe://${trustDomain}/`
     const path = spiffeId.startsWith(prefix) ? spiffeId.slice(prefix.length) : ''
     const whole = path.split('/').every((segment) => /^[A-Za-z0-9._-]+$/.test(segment) && !/^\.\.?$/.test(segment))
@@ -63,20 +66,20 @@ export function createEntries(trustDomain: string) {
     for (const name of ['lifetimeSeconds', 'jwtLifetimeSeconds', 'sessionSeconds'] as const) {
       const seconds = numbers[name]
       if (seconds !== undefined && !(Number.isSafeInteger(seconds) && seconds >= minSeconds))
-        throw bad(`${name} is a whole number of seconds, ${minSeconds} or more: nobody can use what ends sooner`)
+        throw bad(`${name} is a whole number of seconds, at least ${minSeconds}: a credential with less is not issued`)
     }
   }
 
   return {
-    /** Adds an entry, or changes one by what is given. @throws PurserError `bad_options` */
-    put(workload: TestWorkload): WorkloadEntry {
+    /** Adds an entry, or changes the members of one that have a value. @throws PurserError `bad_options` */
+    put(workload: Changes): WorkloadEntry {
       check(workload)
-      const { spiffeId, ...given } = workload
-      const known = entries.get(spiffeId)
-      const changed = Object.entries(given).filter(([, value]) => value !== undefined)
-      if (known && changed.length === 0) return known
+      const { spiffeId, ...members } = workload
+      const before = entries.get(spiffeId)
+      const changed = Object.entries(members).filter(([, value]) => value !== undefined)
+      if (before && changed.length === 0) return before
       const entry = {
-        id: `wl_${randomBytes(16).toString('hex')}`,
+        id: newId('wl'),
         name: nameOf(spiffeId),
         spiffeId,
         dnsNames: [],
@@ -86,16 +89,16 @@ export function createEntries(trustDomain: string) {
         lifetimeSeconds: 3600,
         jwtLifetimeSeconds: 300,
         sessionSeconds: 12 * 3600,
-        ...known,
+        ...before,
         ...Object.fromEntries(changed),
-        revision: (known?.revision ?? 0) + 1,
+        revision: (before?.revision ?? 0) + 1,
       }
       entries.set(spiffeId, entry)
       return entry
     },
     remove: (spiffeId: string): boolean => entries.delete(spiffeId),
     get: (spiffeId: string): WorkloadEntry | undefined => entries.get(spiffeId),
-    /** By what a proof says: a SPIFFE ID, or an entry's name. */
+    /** By the subject of a proof: a SPIFFE ID, or the name of an entry. */
     find: (subject: string): WorkloadEntry | undefined =>
       entries.get(subject) ?? [...entries.values()].find(({ name }) => name === subject),
   }

@@ -1,4 +1,4 @@
-/** A Purser for other people's unit tests: in memory, in process, never for anything else. */
+/** A Purser in memory, for unit tests of programs that use the SDK. */
 export { type TestConnectOptions, type Revocable, type TestPurser, createTestPurser } from './test-purser.ts'
 export type { TestWorkload } from './entries.ts'
 export type { TestLease } from './leases.ts'

@@ -1,13 +1,13 @@
 /**
- * Databases by name alone, and roles in them that are invented: no server knows their user names and passwords. Leases
- * begin, go on and end by the rules of the real ones.
+ * Databases as mere names, and invented roles in them: no server knows their user names and passwords. Leases follow the
+ * rules of the real server.
  */
 import { randomBytes } from 'node:crypto'
 import { checkDatabase } from '../credentials/role.ts'
 import { PurserError } from '../errors.ts'
 import { type WorkloadEntry, minLeftSeconds } from './entries.ts'
-import { rfc3339 } from './issue.ts'
-import { Refusal } from './refusal.ts'
+import { newId, rfc3339 } from './format.ts'
+import { Refusal, refuseItems } from './refusal.ts'
 import type { Session } from './sessions.ts'
 
 type Lifetimes = { defaultLifetimeSeconds: number; maxLifetimeSeconds: number }
@@ -19,8 +19,8 @@ type Lease = {
   createdAt: Date
   expiresAt: Date
   maxExpiresAt: Date
-  /** Why it ended before its time. */
-  reason: 'given_up' | 'revoked' | 'session_over' | undefined
+  /** It ended before its time. */
+  isRevoked: boolean
 }
 
 /** A lease as a test sees it. */
@@ -29,12 +29,10 @@ export type TestLease = {
   session: string
   spiffeId: string
   username: string
-  /** `revoked` where it was given up, ended by `revoke()` or with its session; `over` after its time. */
+  /** `revoked`: given up, ended by `revoke()`, or ended with its session. `over`: expired. */
   state: 'active' | 'over' | 'revoked'
   expiresAt: Date
 }
-
-export type TestLeases = ReturnType<typeof createLeaseStore>
 
 const isGranted = ({ databaseNames }: Pick<WorkloadEntry, 'databaseNames'>, name: string): boolean =>
   databaseNames === undefined || databaseNames.includes(name)
@@ -43,42 +41,38 @@ export function createLeaseStore(now: () => Date) {
   const databases = new Map<string, Lifetimes>()
   const leases = new Map<string, Lease>()
 
-  const stateOf = ({ reason, expiresAt }: Lease): TestLease['state'] =>
-    reason !== undefined ? 'revoked' : expiresAt > now() ? 'active' : 'over'
+  const stateOf = ({ isRevoked, expiresAt }: Lease): TestLease['state'] =>
+    isRevoked ? 'revoked' : expiresAt > now() ? 'active' : 'over'
   const after = (seconds: number): number => now().getTime() + seconds * 1000
-  const end = (lease: Lease, reason: Lease['reason']): void => {
-    if (stateOf(lease) === 'active') lease.reason = reason
+  const end = (lease: Lease): void => {
+    if (stateOf(lease) === 'active') lease.isRevoked = true
   }
 
-  /** Whole seconds, as all that is issued. */
-  function make(database: string, session: Session): Lease & { password: string } {
-    const { defaultLifetimeSeconds, maxLifetimeSeconds } = databases.get(database) ?? {
-      defaultLifetimeSeconds: 0,
-      maxLifetimeSeconds: 0,
-    }
-    const expiresAt = Math.floor(Math.min(after(defaultLifetimeSeconds), session.expiresAt.getTime()) / 1000) * 1000
+  /** Ends in whole seconds, like all credentials. */
+  function create(database: string, lifetimes: Lifetimes, session: Session): Lease {
+    const end = Math.min(after(lifetimes.defaultLifetimeSeconds), session.expiresAt.getTime())
+    const expiresAt = Math.floor(end / 1000) * 1000
     if (expiresAt < after(minLeftSeconds)) throw new Refusal('expires_too_soon')
     return {
-      id: `ls_${randomBytes(16).toString('hex')}`,
+      id: newId('ls'),
       database,
       username: `purser_test_${randomBytes(8).toString('hex')}`,
-      password: randomBytes(24).toString('base64url'),
       session,
       createdAt: now(),
       expiresAt: new Date(expiresAt),
-      maxExpiresAt: new Date(after(maxLifetimeSeconds)),
-      reason: undefined,
+      maxExpiresAt: new Date(after(lifetimes.maxLifetimeSeconds)),
+      isRevoked: false,
     }
   }
 
-  /** As good as none where it is somebody else's. @throws Refusal `not_found` */
+  /** @throws Refusal `not_found`, also for the lease of another session */
   function find(id: string, session: Session): Lease {
     const lease = leases.get(id)
     if (!lease || lease.session !== session) throw new Refusal('not_found')
     return lease
   }
 
-  const show = (lease: Lease) => ({
+  const viewOf = (lease: Lease) => ({
     id: lease.id,
     database: lease.database,
     username: lease.username,
@@ -92,38 +86,41 @@ export function createLeaseStore(now: () => Date) {
   })
 
   return {
-    /** Makes a database, or changes it. @throws PurserError `bad_options` */
+    /** Creates a database, or changes its lifetimes. @throws PurserError `bad_options` */
     set(name: string, { defaultLifetimeSeconds = 3600, maxLifetimeSeconds = 86_400 }: Partial<Lifetimes>): void {
       const min = minLeftSeconds + 1
-      const isWhole = [defaultLifetimeSeconds, maxLifetimeSeconds].every((one) => Number.isSafeInteger(one))
-      if (!isWhole || defaultLifetimeSeconds < min || maxLifetimeSeconds < defaultLifetimeSeconds)
-        throw new PurserError('bad_options', `lifetimes are whole seconds, ${min} or more, the longest the longer one`)
+      const areWhole = [defaultLifetimeSeconds, maxLifetimeSeconds].every((seconds) => Number.isSafeInteger(seconds))
+      if (!areWhole || defaultLifetimeSeconds < min || maxLifetimeSeconds < defaultLifetimeSeconds)
+        throw new PurserError(
+          'bad_options',
+          `lifetimes are whole seconds, at least ${min}, and the maximum is not below the default`,
+        )
       databases.set(checkDatabase(name), { defaultLifetimeSeconds, maxLifetimeSeconds })
     },
 
-    /** A role in each of them, or a refusal that names the part. @throws Refusal */
+    /** A role in each database, or a refusal that names the faulty ones. @throws Refusal */
     issue(names: readonly string[], entry: WorkloadEntry, session: Session) {
-      const refused = (code: 'not_granted' | 'not_found', detail: string, isIt: (name: string) => boolean): void => {
-        const errors = names.flatMap((name, n) => (isIt(name) ? [{ pointer: `/databases/${n}`, detail }] : []))
-        if (errors.length > 0) throw new Refusal(code, { errors })
-      }
-      refused('not_granted', 'is not granted to the caller', (name) => !isGranted(entry, name))
-      const unknown = 'is granted, and no database of that name is configured'
-      refused('not_found', unknown, (name) => !databases.has(name))
-      const made = names.map((name) => make(name, session))
+      const missing = 'is granted, and no database of that name is configured'
+      const isRefused = (name: string): boolean => !isGranted(entry, name)
+      refuseItems('not_granted', 'is not granted to the caller', '/databases', names, isRefused)
+      refuseItems('not_found', missing, '/databases', names, (name) => !databases.has(name))
+      const issued = names.flatMap((name) => {
+        const lifetimes = databases.get(name)
+        return lifetimes ? [create(name, lifetimes, session)] : []
+      })
       return {
-        /** Called once it is certain that they leave. */
-        gave(): void {
-          for (const { password: _, ...lease } of made) leases.set(lease.id, lease)
+        /** Called once no refusal can follow. */
+        commit(): void {
+          for (const lease of issued) leases.set(lease.id, lease)
         },
-        reply: made.map(({ id, database, username, password, expiresAt }) => ({
+        reply: issued.map(({ id, database, username, expiresAt }) => ({
           name: database,
           lease: id,
           username,
-          password,
+          password: randomBytes(24).toString('base64url'),
           expiresAt: rfc3339(expiresAt),
         })),
-        record: made.map(({ id, database, username, expiresAt }) => ({
+        issued: issued.map(({ id, database, username, expiresAt }) => ({
           id,
           database,
           username,
@@ -139,27 +136,27 @@ export function createLeaseStore(now: () => Date) {
       if (stateOf(lease) !== 'active') throw new Refusal('lease_over')
       if (!lifetimes || !isGranted(entry, lease.database)) throw new Refusal('not_granted')
       const ends = [lease.maxExpiresAt.getTime(), session.expiresAt.getTime()]
-      const wanted = Math.min(after(lifetimes.defaultLifetimeSeconds), ...ends)
-      lease.expiresAt = new Date(Math.max(wanted, lease.expiresAt.getTime()))
-      return show(lease)
+      const next = Math.min(after(lifetimes.defaultLifetimeSeconds), ...ends)
+      lease.expiresAt = new Date(Math.max(next, lease.expiresAt.getTime()))
+      return viewOf(lease)
     },
 
-    /** By whom it belongs to. @throws Refusal `not_found` */
+    /** Ends a lease for its session. @throws Refusal `not_found` */
     giveUp(id: string, session: Session) {
       const lease = find(id, session)
-      end(lease, 'given_up')
-      return show(lease)
+      end(lease)
+      return viewOf(lease)
     },
 
-    /** As an operator would. @throws PurserError `not_found` */
+    /** Ends a lease for an operator. @throws PurserError `not_found` */
     revoke(id: string): void {
       const lease = leases.get(id)
       if (!lease) throw new PurserError('not_found', 'there is no such lease')
-      end(lease, 'revoked')
+      end(lease)
     },
 
     sessionEnded(session: string): void {
-      for (const lease of leases.values()) if (lease.session.id === session) end(lease, 'session_over')
+      for (const lease of leases.values()) if (lease.session.id === session) end(lease)
     },
 
     list: (database: string): TestLease[] =>

@@ -1,4 +1,4 @@
-/** The log, in memory: the tree, notes and receipts of the real one, so that a client verifies them as strictly. */
+/** The log in memory: a Merkle tree with signed checkpoints and receipts, which clients verify as of the real log. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { canonicalize } from '../verify/canonical.ts'
 import { signCheckpoint } from '../verify/checkpoint.ts'
@@ -9,11 +9,9 @@ import { type Range, consistencyRanges, inclusionRanges, joinSubtrees, subtreesO
 import type { Receipt } from '../verify/receipt.ts'
 import { createNoteSigner } from '../verify/vkey.ts'
 
-export type Ledger = ReturnType<typeof createLedger>
-
 const epoch = 1
 
-/** Leaves, and the complete subtrees over them, so that a proof costs no look at every leaf. */
+/** The leaves and all complete subtrees, so that a proof does not hash every leaf. */
 function createTree() {
   const levels: Buffer[][] = [[]]
   const at = (level: number): Buffer[] => (levels[level] ??= [])
@@ -30,7 +28,7 @@ function createTree() {
         if (left && right) at(level + 1).push(nodeHash(left, right))
       }
     },
-    /** The last leaf goes, with every subtree that it completed. */
+    /** Removes the last leaf, with every subtree that it completed. */
     pop(): void {
       for (let level = 0; ; level++) {
         const completed = at(level).length % 2 === 0
@@ -41,7 +39,7 @@ function createTree() {
   }
 }
 
-export function createLedger(trustDomain: string) {
+export function createLedger(trustDomain: string, now: () => Date) {
   const origin = `${trustDomain}/log/${epoch}`
   const signer = createNoteSigner(origin, generateKeyPairSync('ed25519').privateKey)
   const tree = createTree()
@@ -50,9 +48,13 @@ export function createLedger(trustDomain: string) {
     epoch,
     vkey: signer.vkey,
 
-    /** Appends an entry and answers its receipt, with proof of growth since `sinceSize`. */
-    append(content: Record<string, unknown>, sinceSize?: number): Receipt {
-      const entry = canonicalize(content)
+    /**
+     * Appends an entry.
+     * @param entryPart the entry without version and time
+     * @returns its receipt, with a proof of growth since `sinceSize`
+     */
+    append(entryPart: Record<string, unknown>, sinceSize?: number): Receipt {
+      const entry = canonicalize({ v: 1, time: now().toISOString(), ...entryPart })
       const nonce = randomBytes(32).toString('base64')
       const index = tree.size()
       tree.push(entryLeaf(nonce, entry))
@@ -72,7 +74,7 @@ export function createLedger(trustDomain: string) {
       }
     },
 
-    /** Another history under the same key: what the newest entry said, it says no longer. */
+    /** Replaces the newest entry, so that the same key signs another history. */
     fork(): void {
       tree.pop()
       tree.push(randomBytes(32))

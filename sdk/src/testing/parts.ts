@@ -1,40 +1,27 @@
-/** Everything that a Purser in memory is made of, and what its routes are given. */
-import { randomBytes } from 'node:crypto'
-import { type Fields, parseFields } from '../json/fields.ts'
-import { type Attest, createAttest } from './attest.ts'
-import { type Authority, createAuthority } from './authority.ts'
-import { type Entries, createEntries } from './entries.ts'
-import { rfc3339 } from './issue.ts'
-import { type JwtKeys, createJwtKeys } from './jwt-keys.ts'
-import { type TestLeases, createLeaseStore } from './leases.ts'
-import { type Ledger, createLedger } from './ledger.ts'
-import { Refusal } from './refusal.ts'
-import { type TestSecrets, createSecretStore } from './secrets.ts'
-import { type Session, type Sessions, createSessions } from './sessions.ts'
+/** The parts of a Purser in memory, and the context of its routes. */
 import type { Request } from '../connection/http.ts'
+import { type Fields, parseFields } from '../json/fields.ts'
+import { createAttestation } from './attestation.ts'
+import { createAuthority } from './authority.ts'
+import { createEntries } from './entries.ts'
+import { rfc3339 } from './format.ts'
+import { createJwtKeys } from './jwt-keys.ts'
+import { createLeaseStore } from './leases.ts'
+import { createLedger } from './ledger.ts'
+import { Refusal } from './refusal.ts'
+import { createSecretStore } from './secrets.ts'
+import { type Session, createSessions } from './sessions.ts'
 
-export type Parts = {
-  trustDomain: string
-  /** Of JWT-SVIDs; proofs are addressed to it. */
-  issuer: string
-  now: () => Date
-  authority: Authority
-  jwtKeys: JwtKeys
-  ledger: Ledger
-  entries: Entries
-  sessions: Sessions
-  attests: Attest
-  secrets: TestSecrets
-  leases: TestLeases
-}
+export type Parts = ReturnType<typeof createParts>
 
 export type Reply = { status?: number; json?: unknown; bytes?: Buffer; type?: string }
-export type Context = { request: Request; requestId: string; noteWho: (spiffeId: string) => void }
+export type Context = { request: Request; requestId: string; noteCaller: (spiffeId: string) => void }
 export type Route = (context: Context) => Reply
 
-export const newId = (prefix: string): string => `${prefix}_${randomBytes(16).toString('hex')}`
+export const noContent: Reply = { status: 204, bytes: Buffer.alloc(0), type: 'text/plain' }
 
-export function createParts(trustDomain: string, now: () => Date): Parts {
+export function createParts(trustDomain: string, now: () => Date) {
+  /** The issuer of JWT-SVIDs, and the audience of proofs. */
   const issuer = 'https://purser.test'
   const authority = createAuthority(trustDomain, issuer)
   const entries = createEntries(trustDomain)
@@ -46,23 +33,15 @@ export function createParts(trustDomain: string, now: () => Date): Parts {
     issuer,
     now,
     authority,
-    jwtKeys: createJwtKeys(),
-    ledger: createLedger(trustDomain),
     entries,
     sessions,
-    secrets: createSecretStore(now),
     leases,
-    attests: createAttest({ audience: issuer, authority, entries, sessions, now }),
+    jwtKeys: createJwtKeys(),
+    ledger: createLedger(trustDomain, now),
+    secrets: createSecretStore(now),
+    attestation: createAttestation({ audience: issuer, authority, entries, sessions, now }),
   }
 }
-
-export const entryOf = ({ now }: Parts, requestId: string, action: string, more: Fields): Fields => ({
-  v: 1,
-  time: now().toISOString(),
-  requestId,
-  action,
-  ...more,
-})
 
 export function sessionFields({ entries }: Parts, { id, entry, expiresAt }: Session): Fields {
   const { id: entryId, name, revision } = entries.get(entry.spiffeId) ?? { id: entry.id, name: '', revision: 0 }

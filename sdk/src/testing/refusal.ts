@@ -1,4 +1,4 @@
-/** Refusals in the words of the real server: code, status and title as in `docs/errors.md`. */
+/** Refusals with the codes, statuses and titles of the real server (docs/errors.md). */
 
 const table = {
   invalid_json: [400, 'The body is not strict JSON'],
@@ -23,7 +23,7 @@ export type RefusalCode = keyof typeof table
 
 type Part = { pointer: string; detail: string }
 type More = {
-  /** The true code, where callers see `attestation_failed`. */
+  /** The true code, if callers see only `attestation_failed`. */
   reason?: string
   detail?: string
   errors?: Part[]
@@ -49,13 +49,25 @@ export class Refusal extends Error {
   }
 }
 
-/** A proof or certificate that isn't accepted: callers are never told why. */
+/** The refusal of a proof or certificate. The caller does not learn the reason. */
 export const hidden = (reason: string): Refusal => new Refusal('attestation_failed', { reason })
 
 export const invalid = (pointer: string, detail: string): Refusal =>
   new Refusal('invalid_request', { errors: [{ pointer, detail }] })
 
-/** RFC 9457. */
+/** Throws if an item has the fault. The refusal points to each such item. @throws Refusal */
+export function refuseItems<T>(
+  code: RefusalCode,
+  detail: string,
+  pointer: string,
+  items: readonly T[],
+  isFaulty: (item: T) => boolean,
+): void {
+  const errors = items.flatMap((item, n) => (isFaulty(item) ? [{ pointer: `${pointer}/${n}`, detail }] : []))
+  if (errors.length > 0) throw new Refusal(code, { errors })
+}
+
+/** A problem document (RFC 9457). */
 export function problemOf({ code, detail, errors, retryAfterSeconds }: Refusal, requestId: string) {
   const [status, title] = table[code]
   const retry = retryAfterSeconds ?? (status === 503 || status === 429 ? 1 : undefined)

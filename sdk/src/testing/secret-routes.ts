@@ -1,88 +1,77 @@
-/** Reading, acknowledging and watching secrets, by the rules and in the words of the real server. */
-import { bundleLine, heldBack } from './secret-stream.ts'
+/** Reads, acknowledges and watches secrets by the rules of the real server. */
 import type { OpenRequest } from '../connection/open-stream.ts'
 import { isObject } from '../verify/canonical.ts'
-import { type Parts, type Route, bodyOf, entryOf } from './parts.ts'
-import { Refusal, invalid } from './refusal.ts'
+import { readSecretOptions } from './credentials-request.ts'
+import { type EventQueue, createEventQueue } from './event-queue.ts'
+import { type Parts, type Route, bodyOf, noContent } from './parts.ts'
+import { invalid, refuseItems } from './refusal.ts'
 import { isGranted } from './secrets.ts'
-import type { Session } from './sessions.ts'
-import type { FindCaller } from './session-routes.ts'
-import { readWanted } from './wanted.ts'
+import type { SessionRoutes } from './session-routes.ts'
 
-export function createSecretRoutes(parts: Parts, { caller }: { caller: FindCaller }) {
-  const { secrets, entries, sessions, ledger } = parts
+/** `bundleChanged` announces the new bundle. */
+export type Watch = EventQueue & { bundleChanged: () => void }
 
-  function entryFor(session: Session) {
-    const entry = entries.get(session.entry.spiffeId)
-    if (!entry) throw new Refusal('unauthenticated')
-    return entry
-  }
-
-  const actorOf = ({ id, entry: { id: workloadId, spiffeId } }: Session) => ({
-    kind: 'workload',
-    session: id,
-    spiffeId,
-    workloadId,
-  })
-
+export function createSecretRoutes({ secrets, sessions, ledger, issuer }: Parts, { caller }: SessionRoutes) {
   const read: Route = (context) => {
-    const session = caller(context)
+    const { session, entry } = caller(context)
     const body = bodyOf(context.request)
-    const found = secrets.read(readWanted(body.secrets), entryFor(session), session)
-    found.gave()
+    const selected = secrets.read(readSecretOptions(body.secrets), entry, session)
+    selected.commit()
     const since = isObject(body.receipt) ? body.receipt.sinceSize : undefined
-    const more = { outcome: 'granted', actor: actorOf(session), issued: { secrets: found.record } }
-    const entry = entryOf(parts, context.requestId, 'secret.read', more)
+    const { requestId } = context
+    const { id: workloadId, spiffeId } = session.entry
+    const actor = { kind: 'workload', session: session.id, spiffeId, workloadId }
+    const logEntry = {
+      requestId,
+      action: 'secret.read',
+      outcome: 'granted',
+      actor,
+      issued: { secrets: selected.issued },
+    }
     return {
-      json: { secrets: found.reply, receipt: ledger.append(entry, typeof since === 'number' ? since : undefined) },
+      json: {
+        secrets: selected.reply,
+        receipt: ledger.append(logEntry, typeof since === 'number' ? since : undefined),
+      },
     }
   }
 
   const ack =
     (path: string): Route =>
     (context) => {
-      const session = caller(context)
+      const { session } = caller(context)
       const { version } = bodyOf(context.request)
       if (typeof version !== 'number') throw invalid('/version', 'it must be a whole number')
       secrets.ack(path, version, session)
-      return { status: 204, bytes: Buffer.alloc(0), type: 'text/plain' }
+      return noContent
     }
 
   /** @throws Refusal */
-  function watch(request: OpenRequest, noteWho: (spiffeId: string) => void, sequence: () => number) {
-    const query = new URL(request.path, parts.issuer).searchParams
-    const paths = query.getAll('path')
-    const session = caller({ request: { ...request, method: 'GET' }, requestId: '', noteWho })
-    const denied = paths.flatMap((path, n) =>
-      isGranted(entryFor(session), path)
-        ? []
-        : [{ pointer: `/query/path/${n}`, detail: 'is not granted to the caller' }],
-    )
-    if (denied.length > 0) throw new Refusal('not_granted', { errors: denied })
-    const line = heldBack()
-    const tell = (path: string, id?: string): void => {
-      const found = secrets.live(path)
-      line.event(
-        'secret',
-        found ? { path, version: found.version, revision: found.version } : { path, deleted: true },
-        id,
-      )
+  function watch(request: OpenRequest, noteCaller: (spiffeId: string) => void, sequence: () => number): Watch {
+    const paths = new URL(request.path, issuer).searchParams.getAll('path')
+    const { session, entry } = caller({ request: { ...request, method: 'GET' }, requestId: '', noteCaller })
+    refuseItems('not_granted', 'is not granted to the caller', '/query/path', paths, (path) => !isGranted(entry, path))
+    const queue = createEventQueue()
+    const bundleChanged = (): void => queue.event('bundle', { sequence: sequence() })
+    const announce = (path: string, id?: string): void => {
+      const { version } = secrets.live(path) ?? {}
+      queue.event('secret', version === undefined ? { path, deleted: true } : { path, version, revision: version }, id)
     }
-    line.event(...bundleLine(sequence()))
-    for (const path of paths) tell(path)
-    line.event('synced', { complete: true }, secrets.id())
-    const stops = [
-      secrets.onMove((path) => {
-        if (paths.includes(path)) tell(path, secrets.id())
+    bundleChanged()
+    for (const path of paths) announce(path)
+    queue.event('synced', { complete: true }, secrets.id())
+    const removals = [
+      secrets.onChange((path) => {
+        if (paths.includes(path)) announce(path, secrets.id())
       }),
       sessions.onEnd((ended) => {
         if (ended !== session.id) return
-        line.event('revoked', { reason: 'credential' })
-        line.end()
+        queue.event('revoked', { reason: 'credential' })
+        queue.end()
       }),
     ]
-    line.onEnd(() => stops.forEach((stop) => stop()))
-    return { ...line, moved: () => line.event(...bundleLine(sequence())) }
+    queue.onEnd(() => removals.forEach((remove) => remove()))
+    return { ...queue, bundleChanged }
   }
 
   return { read, ack, watch }

@@ -1,8 +1,8 @@
-/** Certificates and CRLs as Purser writes them (RFC 5280; SPIFFE X509-SVID), for authorities that live in memory. */
+/** Encodes certificates and CRLs as Purser does (RFC 5280; SPIFFE X509-SVID). */
 import { type KeyObject, createPublicKey, hash, randomBytes, sign } from 'node:crypto'
 import { bitString, oid, sequence, tlv } from '../certificates/der-write.ts'
 
-/** What signs: a name, DER, and an EC P-256 key with its identifier. */
+/** An issuer: its name (DER), and its EC P-256 key with the key's identifier. */
 export type Signer = { name: Buffer; keyId: Buffer; key: KeyObject }
 
 type CertificateParts = {
@@ -19,13 +19,13 @@ type Revoked = { serialNumber: string; at: Date; reason?: keyof typeof reasons |
 
 const ascii = (text: string): Buffer => Buffer.from(text, 'ascii')
 const bytes = (...values: number[]): Buffer => Buffer.from(values)
-/** Section 4.1.2.5: two digits of the year until 2049. */
+/** UTCTime until 2049, then GeneralizedTime (section 4.1.2.5). */
 function time(at: Date): Buffer {
   const text = at.toISOString().replace(/[-:T]|\.\d+/g, '')
   return at.getUTCFullYear() < 2050 ? tlv(0x17, ascii(text.slice(2))) : tlv(0x18, ascii(text))
 }
 
-/** Positive, and as short as its value. */
+/** A non-negative INTEGER in its shortest form. */
 function integer(value: Buffer): Buffer {
   const start = value.findIndex((byte) => byte !== 0)
   const digits = start === -1 ? bytes(0) : value.subarray(start)
@@ -34,7 +34,7 @@ function integer(value: Buffer): Buffer {
 
 const number = (value: bigint): Buffer => integer(Buffer.from(value.toString(16).padStart(16, '0'), 'hex'))
 
-/** 16 random bytes, the first 01 to 7f: positive, and always as long. */
+/** 16 random bytes. The first is 01 to 7f, so that the number is positive and has a fixed length. */
 export function newSerial(): Buffer {
   const serial = randomBytes(16)
   serial[0] = ((serial[0] ?? 0) % 127) + 1
@@ -43,12 +43,12 @@ export function newSerial(): Buffer {
 
 export const spkiOf = (key: KeyObject): Buffer =>
   (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' })
-/** After RFC 7093 section 2. */
+/** The key identifier of RFC 7093 section 2, method 1. */
 export const keyIdOf = (spki: Buffer): Buffer => hash('sha256', spki, 'buffer').subarray(0, 20)
 
 export const emptyName = sequence()
 
-/** Common name, and the start of the key's identifier as X.520 serialNumber: no two keys share a name. */
+/** Common name, and the start of the key's identifier as X.520 serialNumber, so that each key has its own name. */
 export function caName(role: 'root' | 'issuing', trustDomain: string, keyId: Buffer): Buffer {
   const words = `Purser test ${role} CA ${trustDomain}`.slice(0, 64)
   const attribute = (type: string, value: Buffer): Buffer => tlv(0x31, sequence(oid(type), value))
@@ -66,10 +66,10 @@ const authorityKeyIdentifier = (keyId: Buffer): Buffer => extension('551d23', fa
 const subjectKeyIdentifier = (spki: Buffer): Buffer => extension('551d0e', false, tlv(0x04, keyIdOf(spki)))
 const crlPoint = (url: string): Buffer =>
   extension('551d1f', false, sequence(sequence(tlv(0xa0, tlv(0xa0, tlv(0x86, ascii(url)))))))
-/** Unused bits, then the bits, of which the first is digitalSignature (section 4.2.1.3). */
+/** The number of unused bits, then the bits; digitalSignature is the first (section 4.2.1.3). */
 const keyUsage = (unused: number, bits: number): Buffer => extension('551d0f', true, tlv(0x03, bytes(unused, bits)))
 
-/** Of an X.509-SVID: digitalSignature (RSA also keyEncipherment), for servers and clients, its SPIFFE ID and DNS names. */
+/** The extensions of an X.509-SVID: digitalSignature (RSA also keyEncipherment), for servers and clients. */
 export const leafExtensions = (leaf: {
   spki: Buffer
   rsa: boolean
@@ -89,7 +89,7 @@ export const leafExtensions = (leaf: {
 ]
 const dnsName = (name: string): Buffer => tlv(0x82, ascii(name))
 
-/** Of a CA: keyCertSign and cRLSign, the trust domain without a path; under a root also whose it is, and for leaves alone. */
+/** The extensions of a CA: keyCertSign and cRLSign. An issuing CA has path length 0 and names its root and the root's CRL. */
 export const caExtensions = (
   trustDomain: string,
   spki: Buffer,
@@ -106,7 +106,7 @@ export const caExtensions = (
 const algorithm = sequence(oid('2a8648ce3d040302'))
 const signed = (key: KeyObject, tbs: Buffer): Buffer => sequence(tbs, algorithm, bitString(sign('sha256', tbs, key)))
 
-/** Version 3. Times are cut to whole seconds. */
+/** A certificate of version 3. Times have whole seconds. */
 export function signCertificate(parts: CertificateParts): Buffer {
   const { signer, subject, serial, notBefore, notAfter, spki, extensions } = parts
   const tbs = sequence(
@@ -122,10 +122,10 @@ export function signCertificate(parts: CertificateParts): Buffer {
   return signed(signer.key, tbs)
 }
 
-/** Section 5.3.1. */
+/** CRLReason, section 5.3.1. */
 const reasons = { keyCompromise: 1, cACompromise: 2 } as const
 
-/** Version 2, of everything that the signer issued. @param parts.number grows with each of them */
+/** A complete CRL of version 2. @param parts.number grows with each CRL */
 export function signCrl(parts: {
   signer: Signer
   number: bigint
@@ -140,7 +140,7 @@ export function signCrl(parts: {
     signer.name,
     time(parts.thisUpdate),
     time(parts.nextUpdate),
-    // Absent where nothing is revoked, never empty (section 5.1.2.6).
+    // The list is absent instead of empty (section 5.1.2.6).
     ...(revoked.length === 0 ? [] : [sequence(...revoked.map(crlEntry))]),
     tlv(0xa0, sequence(authorityKeyIdentifier(signer.keyId), extension('551d14', false, number(parts.number)))),
   )

@@ -13,7 +13,7 @@ function inMemory(options?: { trustDomain?: string }): TestPurser {
 }
 
 const spiffeId = 'spiffe://example.org/web'
-const asked = ({ requests }: TestPurser) => requests.filter(({ path }) => path === '/api/v1/credentials')
+const credentialRequests = ({ requests }: TestPurser) => requests.filter(({ path }) => path === '/api/v1/credentials')
 const chainOf = ({ x509 }: Purser): X509Certificate[] =>
   x509.certificateChain
     .split(/(?<=-----END CERTIFICATE-----\n)/)
@@ -71,7 +71,7 @@ describe('a workload', () => {
     purser.unregister(spiffeId)
     expect((await failing(web.renew())).code).toBe('attestation_failed')
     expect(
-      asked(purser)
+      credentialRequests(purser)
         .slice(1)
         .map(({ reason }) => reason),
     ).toEqual(['session_ended', 'no_workload'])
@@ -110,7 +110,7 @@ describe('a proof', () => {
     expect((await failing(purser.connect({ spiffeId, proof }))).code).toBe('wrong_audience')
     const over = purser.proof(spiffeId, { exp: 1 })
     expect((await failing(purser.connect({ spiffeId, proof: over }))).code).toBe('attestation_failed')
-    expect(asked(purser).at(-1)?.reason).toBe('proof_expired')
+    expect(credentialRequests(purser).at(-1)?.reason).toBe('proof_expired')
   })
 
   test('may be a join token, as often as it has uses', async () => {
@@ -120,7 +120,7 @@ describe('a proof', () => {
     await purser.connect({ spiffeId, proof })
     await purser.connect({ spiffeId, proof })
     expect((await failing(purser.connect({ spiffeId, proof }))).code).toBe('attestation_failed')
-    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+    expect(credentialRequests(purser).map(({ by, reason }) => [by, reason])).toEqual([
       ['join-token', undefined],
       ['join-token', undefined],
       ['join-token', 'join_token'],
@@ -144,7 +144,7 @@ describe('a rotation', () => {
     const { roots } = purser
     await purser.rotateCa()
     await web.renew()
-    expect(asked(purser).at(-1)?.by).toBe('certificate')
+    expect(credentialRequests(purser).at(-1)?.by).toBe('certificate')
     expect(chainOf(web)[1]?.fingerprint256).not.toBe(before)
     expect(purser.roots).toBe(roots)
     expect(isUnder(web, roots)).toBe(true)
@@ -155,7 +155,7 @@ describe('a rotation', () => {
     const web = await purser.connect({ spiffeId })
     await purser.rotateCa({ compromised: true })
     await web.renew()
-    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+    expect(credentialRequests(purser).map(({ by, reason }) => [by, reason])).toEqual([
       ['jwt', undefined],
       ['certificate', 'client_certificate'],
       ['jwt', undefined],
@@ -199,7 +199,7 @@ describe('revoke()', () => {
     await purser.revoke({ serialNumber: web.x509.serialNumber.toUpperCase() })
     await web.renew()
     expect(
-      asked(purser)
+      credentialRequests(purser)
         .slice(1)
         .map(({ by, reason }) => [by, reason]),
     ).toEqual([
@@ -215,8 +215,8 @@ describe('revoke()', () => {
     await purser.revoke({ spiffeId })
     await api.renew()
     for (const client of [web, more]) expect((await failing(client.renew())).code).toBe('attestation_failed')
-    expect(asked(purser).filter(({ reason }) => reason === 'session_ended')).toHaveLength(2)
-    expect(asked(purser).filter(({ reason }) => reason === 'blocked')).toHaveLength(2)
+    expect(credentialRequests(purser).filter(({ reason }) => reason === 'session_ended')).toHaveLength(2)
+    expect(credentialRequests(purser).filter(({ reason }) => reason === 'blocked')).toHaveLength(2)
     purser.release({ spiffeId })
     expect(() => purser.release({ spiffeId })).toThrow('nothing of that name is blocked')
     for (const client of [web, more]) await client.renew()
@@ -288,5 +288,5 @@ test('what was asked is there to be looked at, and holds no secret', async () =>
       ['POST', '/api/v1/credentials', 'certificate', spiffeId, 200],
     ],
   )
-  expect(purser.requests[2]).toMatchObject({ asked: { x509: false, jwts: ['bank'], accessToken: false } })
+  expect(purser.requests[2]).toMatchObject({ requested: { x509: false, jwts: ['bank'], accessToken: false } })
 })

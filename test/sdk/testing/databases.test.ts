@@ -46,7 +46,7 @@ test('a role is invented, in the log and in the list of leases, and in no reques
   expect(purser.leases('orders')).toEqual([
     { lease, session: session.id, spiffeId, username, state: 'active', expiresAt },
   ])
-  expect(purser.requests.at(-1)?.asked?.databases).toEqual(['orders'])
+  expect(purser.requests.at(-1)?.requested?.databases).toEqual(['orders'])
   expect(JSON.stringify(purser.requests)).not.toContain(role.password)
 })
 

@@ -40,7 +40,7 @@ function serverInMemory() {
     server.handle({ method, path, maxBytes: 0, ...(body !== undefined && { body: JSON.stringify(body) }) }).answer
   const issue = (x509: Record<string, unknown>) => {
     const answer = ask('POST', '/api/v1/credentials', {
-      proof: { kind: 'jwt', token: parts.attests.proofFor(spiffeId, {}) },
+      proof: { kind: 'jwt', token: parts.attestation.proofFor(spiffeId, {}) },
       x509,
     })
     return { answer, x509: (JSON.parse(answer.text) as { x509: Record<string, string> }).x509 }
@@ -171,7 +171,7 @@ describe('a JWT-SVID', () => {
   test('verifies with jose against the key set, and its header holds nothing else', async () => {
     const { parts, ask } = serverInMemory()
     const answer = ask('POST', '/api/v1/credentials', {
-      proof: { kind: 'jwt', token: parts.attests.proofFor(spiffeId, {}) },
+      proof: { kind: 'jwt', token: parts.attestation.proofFor(spiffeId, {}) },
       jwts: [{ audience: ['payments', 'ledger'] }],
     })
     const [jwt] = (JSON.parse(answer.text) as { jwts: { token: string; jti: string }[] }).jwts

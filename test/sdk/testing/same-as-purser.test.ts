@@ -108,8 +108,8 @@ function inMemory(): World {
       const type = answer.headers['content-type'] ?? ''
       return { ...answer, type, body: type.endsWith('json') ? (JSON.parse(answer.text) as Answer['body']) : {} }
     },
-    proof: async (claims = {}) => parts.attests.proofFor('lab-web', { jti: `${Math.random()}`, ...claims }),
-    joinToken: async (uses) => parts.attests.joinToken(joined.spiffeId, { uses, lifetimeSeconds: 600 }),
+    proof: async (claims = {}) => parts.attestation.proofFor('lab-web', { jti: `${Math.random()}`, ...claims }),
+    joinToken: async (uses) => parts.attestation.joinToken(joined.spiffeId, { uses, lifetimeSeconds: 600 }),
     revoke: async (what) => parts.sessions.revoke(what),
     removeWeb: async () => void parts.entries.remove(web.spiffeId),
     async aMinuteLater() {

@@ -1,15 +1,15 @@
 /**
- * Proof in, session out. Nothing is attested: a proof is any JWT whose `sub` names an entry, whoever signed it. Whether it
- * is addressed to Purser and not over yet is looked at, since programs get that wrong.
+ * Exchanges a proof for a session. It attests nothing: a proof is any JWT whose `sub` names an entry, whoever signed it.
+ * Audience and expiry are checked, since programs set them.
  */
 import { X509Certificate, createPrivateKey, hash, randomBytes } from 'node:crypto'
+import type { Presented } from '../connection/http.ts'
 import type { Fields } from '../json/fields.ts'
 import { claimsOf } from '../json/parse.ts'
 import type { Authority } from './authority.ts'
 import type { Entries, WorkloadEntry } from './entries.ts'
 import { hidden, invalid } from './refusal.ts'
 import type { Session, Sessions } from './sessions.ts'
-import type { Presented } from '../connection/http.ts'
 
 export type Attested = {
   kind: 'jwt' | 'join-token' | 'x509'
@@ -22,23 +22,22 @@ export type Attested = {
 }
 
 type JoinToken = { spiffeId: string; uses: number; expiresAt: Date; keys: Set<string> }
-export type Attest = ReturnType<typeof createAttest>
 
 type Parts = { audience: string; authority: Authority; entries: Entries; sessions: Sessions; now: () => Date }
 
-export function createAttest({ audience, authority, entries, sessions, now }: Parts) {
+export function createAttestation({ audience, authority, entries, sessions, now }: Parts) {
   const joinTokens = new Map<string, JoinToken>()
 
-  /** @returns a live certificate's serial number: its key is shown by having it, as TLS would */
+  /** @returns the serial number of a live certificate whose key the caller has, as TLS would show; else undefined */
   function serialOf(as: Presented | undefined): string | undefined {
     if (!as) return undefined
     const leaf = new X509Certificate(as.cert)
-    const valid = new Date(leaf.validFrom) <= now() && new Date(leaf.validTo) > now()
-    if (!valid || !authority.signedBy(leaf) || !leaf.checkPrivateKey(createPrivateKey(as.key))) return undefined
+    const isValid = new Date(leaf.validFrom) <= now() && new Date(leaf.validTo) > now()
+    if (!isValid || !authority.signedBy(leaf) || !leaf.checkPrivateKey(createPrivateKey(as.key))) return undefined
     return leaf.serialNumber.toLowerCase()
   }
 
-  const opened = (kind: Attested['kind'], instance: string, entry: WorkloadEntry | undefined): Attested => {
+  function openSession(kind: Attested['kind'], instance: string, entry: WorkloadEntry | undefined): Attested {
     if (!entry) throw hidden('no_workload')
     const session = sessions.open(instance, entry)
     if (!session) throw hidden('blocked')
@@ -52,19 +51,20 @@ export function createAttest({ audience, authority, entries, sessions, now }: Pa
     if (![aud].flat().includes(audience)) throw hidden('proof_issuer')
     if (typeof exp === 'number' && exp * 1000 <= now().getTime()) throw hidden('proof_expired')
     const instance = typeof jti === 'string' ? jti : hash('sha256', token)
-    return opened('jwt', `jwt ${instance}`, typeof sub === 'string' ? entries.find(sub) : undefined)
+    return openSession('jwt', `jwt ${instance}`, typeof sub === 'string' ? entries.find(sub) : undefined)
   }
 
-  /** A use is bound to the key that it is redeemed with; whoever repeats it with that key is served again. */
+  /** A use is bound to the key that it certifies: the same key may repeat it. */
   function byJoinToken(token: string, key: string | undefined): Attested {
     if (key === undefined) throw invalid('/x509', 'a join token is bound at its use to a key')
-    const found = joinTokens.get(token)
-    if (!found || found.expiresAt <= now()) throw hidden('join_token')
-    if (!found.keys.has(key) && found.keys.size >= found.uses) throw hidden('join_token')
-    const attested = opened('join-token', `join ${token} ${key}`, entries.get(found.spiffeId))
-    const repeated = found.keys.has(key) ? ({ repeated: true } as const) : {}
-    found.keys.add(key)
-    return { ...attested, ...repeated }
+    const joinToken = joinTokens.get(token)
+    if (!joinToken || joinToken.expiresAt <= now()) throw hidden('join_token')
+    const { spiffeId, uses, keys } = joinToken
+    const isRepeated = keys.has(key)
+    if (!isRepeated && keys.size >= uses) throw hidden('join_token')
+    const attested = openSession('join-token', `join ${token} ${key}`, entries.get(spiffeId))
+    keys.add(key)
+    return { ...attested, ...(isRepeated && { repeated: true }) }
   }
 
   function byCertificate(as: Presented | undefined): Attested {
@@ -79,7 +79,7 @@ export function createAttest({ audience, authority, entries, sessions, now }: Pa
   return {
     serialOf,
     /**
-     * @param key the SHA-256 of the key that is to be certified, where there is one
+     * @param key the SHA-256 of the key to certify; undefined without a certificate
      * @throws Refusal
      */
     attest(proof: Fields, as: Presented | undefined, key: string | undefined): Attested {
@@ -91,12 +91,12 @@ export function createAttest({ audience, authority, entries, sessions, now }: Pa
       throw invalid('/proof/kind', 'it is jwt, join-token or x509')
     },
 
-    /** What stands in for an orchestrator's token. */
+    /** A JWT in place of an orchestrator's token. */
     proofFor(spiffeId: string, claims: Fields): string {
-      const at = Math.floor(now().getTime() / 1000)
-      const all = { iss: 'https://issuer.test', sub: spiffeId, aud: audience, iat: at, exp: at + 3600, ...claims }
-      const parts = [JSON.stringify({ alg: 'ES256', kid: 'nobody' }), JSON.stringify(all), 'signed by nobody']
-      return parts.map((part) => Buffer.from(part).toString('base64url')).join('.')
+      const iat = Math.floor(now().getTime() / 1000)
+      const all = { iss: 'https://issuer.test', sub: spiffeId, aud: audience, iat, exp: iat + 3600, ...claims }
+      const segments = [JSON.stringify({ alg: 'ES256', kid: 'none' }), JSON.stringify(all), 'not signed']
+      return segments.map((segment) => Buffer.from(segment).toString('base64url')).join('.')
     },
 
     joinToken(spiffeId: string, { uses, lifetimeSeconds }: { uses: number; lifetimeSeconds: number }): string {

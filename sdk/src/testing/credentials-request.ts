@@ -1,14 +1,16 @@
-/** A request for credentials, looked at before anything is decided. */
+/** Parses a request for credentials, before anything is decided. */
 import { type KeyObject, createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { checkDatabases } from '../credentials/role.ts'
+import { checkSecretOptions } from '../credentials/secret.ts'
+import { PurserError } from '../errors.ts'
 import type { Fields } from '../json/fields.ts'
+import type { SecretOption } from '../types/secrets.ts'
 import { isObject } from '../verify/canonical.ts'
 import { type CsrKey, readCsr } from './read-csr.ts'
 import { invalid } from './refusal.ts'
-import { readDatabases, readWanted } from './wanted.ts'
 import { spkiOf } from './x509.ts'
-import type { SecretOption } from '../types/secrets.ts'
 
-export type Asked = {
+export type CredentialsRequest = {
   proof: Fields
   workload: string | undefined
   x509: { subject: CsrKey; privateKey?: KeyObject; dnsNames?: string[]; lifetimeSeconds?: number } | undefined
@@ -19,26 +21,42 @@ export type Asked = {
   sinceSize: number | undefined
 }
 
-const texts = (value: unknown, pointer: string): string[] => {
-  if (!Array.isArray(value)) throw invalid(pointer, 'it must be a list of texts')
-  return value.map((one) => (typeof one === 'string' ? one : raise(invalid(pointer, 'it must be a list of texts'))))
+function object(value: unknown, pointer: string): Fields {
+  if (!isObject(value)) throw invalid(pointer, 'it must be an object')
+  return value
 }
-const lifetime = ({ lifetimeSeconds: value }: Fields, pointer: string): { lifetimeSeconds?: number } => {
+const optional = (value: unknown, pointer: string): Fields | undefined =>
+  value === undefined ? undefined : object(value, pointer)
+
+function texts(value: unknown, pointer: string): string[] {
+  if (Array.isArray(value) && value.every((item): item is string => typeof item === 'string')) return value
+  throw invalid(pointer, 'it must be a list of texts')
+}
+
+function lifetime({ lifetimeSeconds: value }: Fields, pointer: string): { lifetimeSeconds?: number } {
   if (value === undefined) return {}
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return { lifetimeSeconds: value }
   throw invalid(`${pointer}/lifetimeSeconds`, 'it must be a whole number of seconds')
 }
-const optional = (value: unknown, pointer: string): Fields | undefined =>
-  value === undefined || isObject(value) ? value : raise(invalid(pointer, 'it must be an object'))
 
-function raise(error: Error): never {
-  throw error
+/** Runs a check of the client. @throws Refusal `invalid_request` where it fails */
+function checked<T>(pointer: string, check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof PurserError) throw invalid(pointer, error.message)
+    throw error
+  }
 }
 
-/** @throws Refusal */
-export function readAsked(body: Fields): Asked {
-  const { proof, workload, jwts = [], secrets = [], databases = [] } = body
-  if (!isObject(proof)) throw invalid('/proof', 'it must be an object')
+/** @throws Refusal `invalid_request` */
+export const readSecretOptions = (value: unknown): SecretOption[] =>
+  checked('/secrets', () => checkSecretOptions(value))
+
+/** @throws Refusal `invalid_request`, `bad_csr` */
+export function readCredentialsRequest(body: Fields): CredentialsRequest {
+  const { workload, jwts = [], secrets = [], databases = [] } = body
+  const proof = object(body.proof, '/proof')
   if (workload !== undefined && typeof workload !== 'string') throw invalid('/workload', 'it must be text')
   if (!Array.isArray(jwts)) throw invalid('/jwts', 'it must be a list')
   const x509 = optional(body.x509, '/x509')
@@ -48,31 +66,18 @@ export function readAsked(body: Fields): Asked {
     proof,
     workload,
     x509: x509 && readX509(x509),
-    jwts: jwts.map((one: unknown, n) => {
-      const jwt = optional(one, `/jwts/${n}`) ?? {}
+    jwts: jwts.map((item: unknown, n) => {
+      const jwt = object(item, `/jwts/${n}`)
       return { audience: texts(jwt.audience, `/jwts/${n}/audience`), ...lifetime(jwt, `/jwts/${n}`) }
     }),
     accessToken: accessToken && lifetime(accessToken, '/accessToken'),
-    secrets: readWanted(secrets),
-    databases: readDatabases(databases),
+    secrets: readSecretOptions(secrets),
+    databases: checked('/databases', () => checkDatabases(databases)),
     sinceSize: typeof sinceSize === 'number' ? sinceSize : undefined,
   }
 }
 
-/** Whether it asks for what is of use without the key that is certified. */
-export const asksUnbound = ({ jwts, accessToken, secrets, databases }: Asked): boolean =>
-  accessToken !== undefined || jwts.length + secrets.length + databases.length > 0
-
-/** The same request for the certificate alone. */
-export const boundOnly = (asked: Asked): Asked => ({
-  ...asked,
-  jwts: [],
-  accessToken: undefined,
-  secrets: [],
-  databases: [],
-})
-
-function readX509(x509: Fields): NonNullable<Asked['x509']> {
+function readX509(x509: Fields): NonNullable<CredentialsRequest['x509']> {
   const { csr, generateKey, dnsNames } = x509
   return {
     ...(typeof csr === 'string' ? { subject: readCsr(csr) } : newSubject(generateKey)),
