@@ -1,9 +1,9 @@
 import { VerifyError, type VerifyCode } from './errors.ts'
 
 /**
- * Standard base64 (RFC 4648 §4) with padding, and nothing else: Buffer.from skips characters that it does not know and
- * takes base64url too, so two texts would stand for the same bytes.
- * @param length the number of bytes that it must hold, if that is fixed
+ * Decodes standard base64 with padding (RFC 4648 §4). It refuses all else: Buffer.from skips unknown characters and accepts
+ * base64url, so several texts would decode to the same bytes.
+ * @param length the required number of bytes
  */
 export function decodeBase64(text: unknown, length?: number, code: VerifyCode = 'bad_base64'): Buffer {
   if (typeof text !== 'string') throw new VerifyError(code, 'base64 text expected')

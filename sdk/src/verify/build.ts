@@ -2,7 +2,7 @@ import { VerifyError } from './errors.ts'
 import { EMPTY_ROOT, nodeHash } from './merkle.ts'
 import { consistencyRanges, inclusionRanges, joinSubtrees, subtreesOf, type Range } from './ranges.ts'
 
-/** The root over a list of leaf hashes. Hashes once per leaf. */
+/** The root over a list of leaf hashes. Computes one hash for each leaf. */
 export function rootOf(leaves: readonly Uint8Array[]): Buffer {
   return leaves.length === 0 ? EMPTY_ROOT : rangeOf(leaves, [0, leaves.length])
 }

@@ -2,17 +2,17 @@ import { VerifyError } from './errors.ts'
 
 const MAX_DEPTH = 64
 
-/** Lone surrogates have no UTF-8 form, so nothing could be hashed that reads back as the same text. */
+/** A lone surrogate has no UTF-8 form, so a hash of the text could not be reproduced. */
 export const hasLoneSurrogate = (text: string): boolean => !text.isWellFormed()
 
-/** Anything with named members, arrays excepted. */
+/** Whether a value is an object and not an array. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
- * A value as canonical JSON (RFC 8785): no spaces, members sorted by UTF-16 code units, numbers as ECMAScript prints
- * them. Members whose value is `undefined` are left out, as JSON.stringify does.
- * @throws VerifyError `not_canonical` for what JSON can't hold: NaN, infinities, BigInt, functions, symbols, lone
+ * Serializes a value as canonical JSON (RFC 8785): without spaces, members sorted by UTF-16 code units, numbers as
+ * ECMAScript prints them. Omits members whose value is `undefined`, as JSON.stringify does.
+ * @throws VerifyError `not_canonical` for what JSON can't represent: NaN, infinities, BigInt, functions, symbols, lone
  *   surrogates, `undefined` in arrays, objects other than plain ones, more than 64 levels
  */
 export function canonicalize(value: unknown): string {
@@ -37,9 +37,9 @@ function write(value: unknown, depth: number): string {
   }
 }
 
-// JSON.stringify escapes exactly what RFC 8785 §3.2.2.2 escapes, and lone surrogates, which are refused instead.
+// JSON.stringify escapes as RFC 8785 §3.2.2.2 requires. It also escapes lone surrogates, which are refused instead.
 function writeString(text: string): string {
-  if (hasLoneSurrogate(text)) throw new VerifyError('not_canonical', 'a string holds a lone surrogate')
+  if (hasLoneSurrogate(text)) throw new VerifyError('not_canonical', 'a string contains a lone surrogate')
   return JSON.stringify(text)
 }
 
@@ -56,7 +56,7 @@ function writeObject(members: unknown, depth: number): string {
     throw new VerifyError('not_canonical', 'an object is not a plain one')
   }
   let text = '{'
-  // sort() without a comparator compares UTF-16 code units, as RFC 8785 §3.2.3 asks.
+  // sort() without a comparator compares UTF-16 code units, as RFC 8785 §3.2.3 requires.
   for (const name of Object.keys(members).sort()) {
     const member = members[name]
     if (member === undefined) continue
@@ -66,8 +66,8 @@ function writeObject(members: unknown, depth: number): string {
 }
 
 /**
- * Parses the text of an entry, which must be a JSON object in canonical form: what was hashed is the text, so another
- * text for the same value must not pass for it.
+ * Parses the text of an entry: a JSON object in canonical form. The hash covers the text, so a value must have only one
+ * text.
  * @throws VerifyError `not_canonical`
  */
 export function parseCanonical(text: string): Record<string, unknown> {

@@ -4,14 +4,14 @@ import { EMPTY_ROOT, HASH_SIZE, requireSize, sameHash } from './merkle.ts'
 import { openNote, signNote, type Vkeys } from './note.ts'
 import { requireKeyName, type NoteSigner } from './vkey.ts'
 
-/** A log's head: its name, how many entries it has, and the root over them. */
+/** The head of a log: its name, the number of its entries, and the root over them. */
 export type Checkpoint = { origin: string; size: number; root: Buffer }
 
-/** A checkpoint whose signature was verified, with the note that proves it. */
+/** A checkpoint with a verified signature, and its note. */
 export type SignedCheckpoint = Checkpoint & { note: string; signedBy: string[] }
 
 /**
- * The text of a checkpoint (C2SP tlog-checkpoint), without extension lines: some cosignatures would not cover them.
+ * Formats a checkpoint (C2SP tlog-checkpoint). It has no extension lines, since some cosignatures would not cover them.
  * @throws VerifyError `bad_checkpoint`
  */
 export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
@@ -22,7 +22,7 @@ export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
 }
 
 /**
- * Reads the text of a checkpoint. Extension lines are allowed and ignored.
+ * Parses the text of a checkpoint, and ignores extension lines.
  * @throws VerifyError `bad_checkpoint`
  */
 export function parseCheckpoint(text: string): Checkpoint {
@@ -36,13 +36,14 @@ export function parseCheckpoint(text: string): Checkpoint {
   const size = Number(digits)
   requireSize(size, 'size', 'bad_checkpoint')
   const root = decodeBase64(encoded, HASH_SIZE, 'bad_checkpoint')
-  if (size === 0 && !sameHash(root, EMPTY_ROOT)) throw new VerifyError('bad_checkpoint', 'a root over no entries')
+  if (size === 0 && !sameHash(root, EMPTY_ROOT))
+    throw new VerifyError('bad_checkpoint', 'the root of an empty log is not the hash of nothing')
   return { origin, size, root }
 }
 
 /**
- * Signs a head. The caller answers for it: a log that signs two heads which aren't consistent has forked.
- * @param signers one or more; during the change of a log key, the old and the new one
+ * Signs a head. The caller is responsible for consistency: a log that signs two inconsistent heads has forked.
+ * @param signers at least one; during the replacement of a log key, the old and the new one
  * @returns the note
  * @throws VerifyError `bad_checkpoint`, `bad_note`
  */
@@ -51,8 +52,8 @@ export function signCheckpoint(origin: string, size: number, root: Buffer, signe
 }
 
 /**
- * Opens a signed checkpoint. At least one known key named like the origin must have signed it: a key of one log, or of
- * a witness, does not speak for another.
+ * Verifies a signed checkpoint. A known key with the name of its origin must have signed it: keys of witnesses and of other
+ * logs do not count.
  * @throws VerifyError `bad_note`, `bad_signature`, `bad_key`, `bad_checkpoint`
  */
 export function openCheckpoint(note: unknown, vkeys: Vkeys): SignedCheckpoint {

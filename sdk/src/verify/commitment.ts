@@ -3,14 +3,14 @@ import { decodeBase64 } from './base64.ts'
 import { VerifyError } from './errors.ts'
 import { leafHash } from './merkle.ts'
 
-/** Exactly this long: HMAC pads shorter keys with zeros, so two nonces of different lengths could commit alike (RFC 2104 §2). */
+/** Bytes. The length is fixed, since HMAC pads shorter keys with zeros: two nonces could give one commitment (RFC 2104 §2). */
 export const NONCE_SIZE = 32
 
 /**
- * What stands in the tree for an entry: `HMAC-SHA-256(nonce, entry)`. Without the nonce it tells nothing about the entry.
+ * The commitment to an entry, `HMAC-SHA-256(nonce, entry)`, which the tree hashes. Without the nonce it reveals nothing.
  * @param nonce 32 random bytes
  * @param entry canonical JSON text
- * @throws VerifyError `bad_commitment` when the nonce has another length
+ * @throws VerifyError `bad_commitment` if the nonce has another length
  */
 export function commitment(nonce: Uint8Array, entry: string): Buffer {
   if (nonce.length !== NONCE_SIZE) throw new VerifyError('bad_commitment', `a nonce has ${NONCE_SIZE} bytes`)
@@ -18,7 +18,7 @@ export function commitment(nonce: Uint8Array, entry: string): Buffer {
 }
 
 /**
- * The leaf hash of an entry as it stands in a receipt or an export.
+ * The leaf hash of an entry, from its text and nonce in a receipt or an export.
  * @param nonce base64
  * @throws VerifyError `bad_commitment`
  */

@@ -1,17 +1,17 @@
 import type { Problem } from './problems.ts'
 import type { Run } from './runs.ts'
 
-/** The form of redaction entries before runs: of its range it covers as many entries as `left` says, and not which. */
+/** The range of an older redaction entry, which has no runs: it covers any `left` entries of the range. */
 export type CountedRange = Run & { left: number }
 
-/** Takes runs of entries without their text off the ranges that hold them, and answers what is left uncovered. */
-export function spendRanges(runs: readonly Run[], ranges: readonly CountedRange[]): Problem[] {
+/** Subtracts runs of redacted entries from the ranges that contain them. @returns a problem for each uncovered run */
+export function coverRanges(runs: readonly Run[], ranges: readonly CountedRange[]): Problem[] {
   const open = ranges.map((range) => ({ ...range }))
   const overspent = new Set<CountedRange>()
   const problems: Problem[] = []
 
-  /** Off the range that ends first: the others may be needed further on. */
-  function spend(run: Run): void {
+  /** Uses the range that ends first, since later runs may need the others. */
+  function cover(run: Run): void {
     const near = open.filter(({ epoch, from, to }) => epoch === run.epoch && from < run.to && to > run.from)
     const bounds = near.flatMap(({ from, to }) => [from, to])
     for (let { from } = run; from < run.to;) {
@@ -33,7 +33,7 @@ export function spendRanges(runs: readonly Run[], ranges: readonly CountedRange[
     }
   }
 
-  for (const run of runs) spend(run)
+  for (const run of runs) cover(run)
   return problems
 }
 
@@ -42,7 +42,7 @@ const notCovered = ({ epoch, from, to }: Run): Problem => ({
   epoch,
   index: from,
   ...(to > from + 1 && { to }),
-  detail: 'the text is gone, and no redaction entry covers it',
+  detail: 'the text is missing, and no redaction entry covers it',
 })
 
 const tooMany = ({ epoch, from, to }: Run): Problem => ({
@@ -50,5 +50,5 @@ const tooMany = ({ epoch, from, to }: Run): Problem => ({
   epoch,
   index: from,
   to,
-  detail: 'more texts are gone in this range than its redaction entry covers',
+  detail: 'more texts are missing in this range than its redaction entry covers',
 })

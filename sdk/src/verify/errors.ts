@@ -1,4 +1,4 @@
-/** Every way in which verification can fail. The codes are stable: programs may compare them, and tests do. */
+/** The codes of all failures of verification. They are stable: programs may compare them. */
 export type VerifyCode =
   | 'bad_argument'
   | 'bad_base64'
@@ -17,7 +17,7 @@ export type VerifyCode =
   | 'log_shrank'
   | 'bad_export'
 
-/** The one error that this library throws, whatever it was given. `code` is stable; `message` is for people. */
+/** The only error that this library throws. `code` is stable; `message` is for people. */
 export class VerifyError extends Error {
   readonly code: VerifyCode
 

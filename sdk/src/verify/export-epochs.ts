@@ -9,8 +9,8 @@ import type { Problems } from './problems.ts'
 type Head = { size: number; root: Buffer }
 
 /**
- * Checks where each epoch says that it came from against the older epoch's section.
- * @returns what the epochs admit: sentences for people
+ * Compares the older log that each epoch names with the section of that log.
+ * @returns sentences for people about the losses and forks that the epochs declare
  */
 export function checkEpochs(sections: readonly Section[], problems: Problems): string[] {
   const notes: string[] = []
@@ -22,14 +22,14 @@ export function checkEpochs(sections: readonly Section[], problems: Problems): s
         code: 'bad_epoch_start',
         epoch,
         index: 0,
-        detail: 'the epoch does not start by naming the older log',
+        detail: 'the first entry of the epoch does not name the older log',
       })
       continue
     }
     const { database, known, forks } = previous
     if (known && known.size > database.size) {
       const lost = `entries ${database.size} to ${known.size - 1} of epoch ${previous.epoch}`
-      notes.push(`what was in ${lost}: epoch ${epoch} began because they were lost, and says so`)
+      notes.push(`the content of ${lost}: epoch ${epoch} began because they were lost, and says so`)
     }
     for (const { size } of forks)
       notes.push(`epoch ${epoch} names a signed head over ${size} other entries of epoch ${previous.epoch}: a fork`)

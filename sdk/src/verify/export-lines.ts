@@ -4,7 +4,7 @@ import { entryLeaf } from './commitment.ts'
 import { VerifyError } from './errors.ts'
 import { HASH_SIZE } from './merkle.ts'
 
-/** Longer lines are refused unread. In UTF-16 code units. */
+/** UTF-16 code units. Longer lines are refused without parsing. */
 export const MAX_LINE = 1024 * 1024
 
 export type HeaderLine = {
@@ -18,7 +18,7 @@ export type HeaderLine = {
   right: Buffer[]
 }
 export type HashesLine = { kind: 'hashes'; first: number; leaves: Buffer[]; root?: Buffer }
-/** `leaf` is computed from entry and nonce; without it `fault` says why it could not be. */
+/** `leaf` is computed from entry and nonce; `fault` is the reason if that is impossible. */
 export type EntryLine = {
   kind: 'entry'
   epoch: number
@@ -31,7 +31,7 @@ export type EntryLine = {
 export type RedactedLine = { kind: 'redacted'; epoch: number; index: number }
 export type BadLine = { kind: 'bad'; why: string }
 
-/** Reads one line of an export. Never throws: what can't be read is a line too. */
+/** Parses a line of an export. It never throws: an unreadable line has the kind `bad`. */
 export function parseLine(text: string): HeaderLine | HashesLine | EntryLine | RedactedLine | BadLine {
   if (text.length > MAX_LINE) return { kind: 'bad', why: 'the line is longer than 1 MiB' }
   try {
@@ -44,14 +44,14 @@ export function parseLine(text: string): HeaderLine | HashesLine | EntryLine | R
     const inclusion = line.inclusion === undefined ? {} : { inclusion: hashList(line.inclusion, 'inclusion') }
     return { kind: 'entry', epoch, index, ...inclusion, ...readEntry(line) }
   } catch (error) {
-    // JSON.parse throws SyntaxError; everything of ours throws VerifyError.
+    // JSON.parse throws SyntaxError; all functions of this package throw VerifyError.
     return { kind: 'bad', why: error instanceof VerifyError ? error.message : 'the line is not JSON' }
   }
 }
 
 function parseHeader(line: Record<string, unknown>): HeaderLine {
   const { purserExport, origin, checkpoint } = line
-  if (purserExport !== 1) throw new VerifyError('bad_export', 'the export is of an unknown version')
+  if (purserExport !== 1) throw new VerifyError('bad_export', 'the export has an unknown version')
   if (typeof origin !== 'string' || typeof checkpoint !== 'string') {
     throw new VerifyError('bad_export', 'origin and checkpoint are text')
   }
@@ -94,8 +94,8 @@ function number(value: unknown, what: string): number {
 }
 
 function hashList(value: unknown, what: string): Buffer[] {
-  // No list of subtrees or proof is longer than twice the tree's 53 levels.
+  // A list of subtrees or a proof has at most twice as many hashes as the tree's 53 levels.
   if (!Array.isArray(value) || value.length > 106)
     throw new VerifyError('bad_export', `${what} is not a list of hashes`)
-  return value.map((one) => decodeBase64(one, HASH_SIZE, 'bad_export'))
+  return value.map((hash) => decodeBase64(hash, HASH_SIZE, 'bad_export'))
 }

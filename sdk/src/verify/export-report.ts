@@ -1,16 +1,19 @@
 import type { Section } from './export-section.ts'
-import type { Kept } from './kept.ts'
+import type { Evidence } from './evidence.ts'
 import type { Problem } from './problems.ts'
 
 type Findings = {
   sections: readonly Section[]
-  kept: readonly Kept[]
+  evidence: readonly Evidence[]
   uncovered: readonly Problem[]
   notes: readonly string[]
 }
 
-/** Says in words what an export proves, and what it can't, whether or not anything was found wrong. */
-export function describe({ sections, kept, uncovered, notes }: Findings): { proved: string[]; notExcluded: string[] } {
+/** Describes in sentences what an export proves and what it does not exclude, with or without problems. */
+export function describe({ sections, evidence, uncovered, notes }: Findings): {
+  proved: string[]
+  notExcluded: string[]
+} {
   const proved: string[] = []
   const notExcluded: string[] = []
   for (const section of sections) {
@@ -25,29 +28,29 @@ export function describe({ sections, kept, uncovered, notes }: Findings): { prov
       if (sound && signed && covered) {
         proved.push(`${name}: each of the ${redacted} redacted entries is covered by a redaction entry in the log`)
       }
-      notExcluded.push(`${name}: anything about what the ${redacted} redacted entries said`)
+      notExcluded.push(`${name}: anything about the content of the ${redacted} redacted entries`)
     }
-    proved.push(...section.kept.proved.map((one) => `${name}: ${one}`))
-    notExcluded.push(...section.kept.open.map((one) => `${name}: ${one}`))
+    proved.push(...section.evidence.proved.map((sentence) => `${name}: ${sentence}`))
+    notExcluded.push(...section.evidence.open.map((sentence) => `${name}: ${sentence}`))
     if (from > 0) notExcluded.push(`${name}: anything about entries 0 to ${from - 1}, which are not in the export`)
     if (head && to < head.size) {
       notExcluded.push(`${name}: anything about entries ${to} to ${head.size - 1}, which are not in the export`)
     }
     if (head) notExcluded.push(`${name}: that entries were appended after the first ${head.size}`)
-    if (!kept.some((kept) => kept.head.origin === section.origin)) {
+    if (!evidence.some(({ head }) => head.origin === section.origin)) {
       notExcluded.push(
         `${name}: that the whole log was rewritten and signed again, or its end cut off: no checkpoint or receipt kept elsewhere was given`,
       )
     }
   }
-  for (const { what, head } of kept) {
+  for (const { name, head } of evidence) {
     if (!sections.some(({ origin }) => origin === head.origin)) {
-      notExcluded.push(`anything about the ${what} of ${head.origin}: the export has no section of that log`)
+      notExcluded.push(`anything about the ${name} of ${head.origin}: the export has no section of that log`)
     }
   }
   notExcluded.push(
     ...notes,
-    'that the log showed others another history: no witness was asked',
+    'that the log showed another history to others: no witness was asked',
     'that a key signed something that Purser never recorded',
   )
   return { proved, notExcluded }

@@ -1,35 +1,34 @@
 import { openCheckpoint, parseCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { VerifyError } from './errors.ts'
 import type { EntryLine, HashesLine, HeaderLine, RedactedLine } from './export-lines.ts'
-import { compareKept } from './compare-kept.ts'
-import type { Kept } from './kept.ts'
+import { type Comparison, type Evidence, compareEvidence } from './evidence.ts'
 import { verifyInclusion } from './merkle.ts'
 import { parseNote, type Vkeys } from './note.ts'
 import type { Problem, Problems } from './problems.ts'
 import { subtreesOf } from './ranges.ts'
 import { requireEpoch } from './receipt.ts'
 import type { Redactions } from './redactions.ts'
-import { createSectionEntries, type Found } from './section-entries.ts'
+import { createSectionEntries, type Content } from './section-entries.ts'
 import { createSectionTree } from './section-tree.ts'
 
-/** What a section turned out to hold. */
+/** A verified section. */
 export type Section = {
   epoch: number
   origin: string
   from: number
   to: number
-  /** the head in its header, and whether a key of the caller's signed it */
+  /** The head in its header, and whether one of the caller's keys signed it. */
   head?: Checkpoint
   signed: boolean
-  /** entries with their text, and entries that were redacted */
+  /** The number of entries with their text, and of redacted entries. */
   entries: number
   redacted: number
-  /** no problem is in it */
+  /** It has no problem. */
   sound: boolean
-  /** the epoch's first entry, where it is here and proved */
+  /** The first entry of the epoch, if the section has it and proves it. */
   first?: Record<string, unknown>
-  /** what is proved about the things kept elsewhere, and what can't be told about them */
-  kept: { proved: string[]; open: string[] }
+  /** What kept evidence proves about it, and what it leaves open. */
+  evidence: Omit<Comparison, 'differing'>
 }
 
 export type OpenSection = {
@@ -39,31 +38,31 @@ export type OpenSection = {
   close: () => Section
 }
 
-type Parts = { vkeys: Vkeys; kept: readonly Kept[]; problems: Problems; redactions: Redactions }
+type Parts = { vkeys: Vkeys; evidence: readonly Evidence[]; problems: Problems; redactions: Redactions }
 
-/** Verifies one section line by line. Everything wrong is reported and none of it ends the work. */
-export function openSection(header: HeaderLine, { vkeys, kept: allKept, problems, redactions }: Parts): OpenSection {
+/** Verifies a section line by line. Problems are reported, and do not end the verification. */
+export function openSection(header: HeaderLine, { vkeys, evidence, problems, redactions }: Parts): OpenSection {
   const { epoch, origin } = header
   const before = problems.total
   const report = (problem: Omit<Problem, 'epoch'>) => problems.add({ ...problem, epoch })
   const { head, signed } = openHead(header, vkeys, report)
   const { from, to } = checkRange(header, head, report)
-  const kept = allKept.filter((kept) => kept.head.origin === origin)
-  const tree = createSectionTree(kept.flatMap(({ anchors }) => anchors))
+  const ownEvidence = evidence.filter(({ head }) => head.origin === origin)
+  const tree = createSectionTree(ownEvidence.flatMap(({ anchors }) => anchors))
   let first: Record<string, unknown> | undefined
   let count = 0
   let redacted = 0
 
-  const places = createSectionEntries({ from, to }, tree, report, (index, found) => {
-    if (found === 'redacted') {
+  const places = createSectionEntries({ from, to }, tree, report, (index, content) => {
+    if (content === 'redacted') {
       redacted += 1
-      redactions.taken(epoch, index)
+      redactions.redacted(epoch, index)
       return
     }
     count += 1
-    if (found === 'bad' || !found.entry) return
-    if (index === 0) first = found.entry
-    redactions.entry(epoch, index, found.entry)
+    if (content === 'bad' || !content.entry) return
+    if (index === 0) first = content.entry
+    redactions.entry(epoch, index, content.entry)
   })
   tree.addOutside(subtreesOf(0, from), header.left)
 
@@ -81,14 +80,13 @@ export function openSection(header: HeaderLine, { vkeys, kept: allKept, problems
       outsideEntry(line, line.inclusion)
     } else {
       if (line.fault) report({ code: 'entry_mismatch', index, detail: line.fault })
-      places.entry(index, foundIn(line))
+      places.entry(index, contentOf(line))
     }
   }
 
   function outsideEntry({ index, leaf, entry, fault }: EntryLine, inclusion: Buffer[]): void {
     try {
-      if (!leaf || !entry || !head)
-        throw new VerifyError('bad_inclusion', fault ?? 'there is no checkpoint to prove it by')
+      if (!leaf || !entry || !head) throw new VerifyError('bad_inclusion', fault ?? 'the section has no checkpoint')
       verifyInclusion(index, head.size, leaf, inclusion, head.root)
       redactions.entry(epoch, index, entry)
     } catch (error) {
@@ -102,30 +100,23 @@ export function openSection(header: HeaderLine, { vkeys, kept: allKept, problems
     const isWhole = head !== undefined && !tree.lost
     if (isWhole) tree.addOutside(subtreesOf(to, head.size), header.right)
     const leadsToHead = isWhole && tree.leavesLeadTo(head.root)
-    const { differing, ...told } = compareKept(kept, tree, head, report)
+    const { differing, ...compared } = compareEvidence(ownEvidence, tree, head, report)
     for (const { begin, end } of differing) {
-      const place = { index: begin, to: end }
-      if (leadsToHead)
-        report({ code: 'fork', ...place, detail: 'what was kept elsewhere is signed over other entries here' })
-      else
-        report({
-          code: 'root_mismatch',
-          ...place,
-          detail: 'these are not the entries that what was kept is signed over',
-        })
+      const code = leadsToHead ? 'fork' : 'root_mismatch'
+      report({ code, index: begin, to: end, detail: 'the kept evidence was signed over other entries than these' })
     }
     if (isWhole && !leadsToHead) {
       const blamed = tree.blocksLeadTo(head.root) ? badBlocks : []
       for (const block of blamed) {
-        const detail = 'entries and hashes of this block were changed: its root is another one'
+        const detail = 'entries and hashes of this block were changed: it has another root'
         report({ code: 'block_mismatch', index: block.first, to: block.end, detail })
       }
       if (blamed.length === 0 && differing.length === 0) {
-        const detail = 'the entries do not lead to the root of the checkpoint: one or more were changed'
+        const detail = 'the entries do not lead to the root of the checkpoint: some were changed'
         report({ code: 'root_mismatch', ...(to > from && { index: from, to }), detail })
       }
     } else if (leadsToHead) {
-      const detail = 'the root given for this block is not that of its hashes, which are right'
+      const detail = 'the root of this block is wrong, and its hashes are right'
       for (const { first: index, end } of badBlocks) report({ code: 'block_mismatch', index, to: end, detail })
     }
     return {
@@ -136,7 +127,7 @@ export function openSection(header: HeaderLine, { vkeys, kept: allKept, problems
       signed,
       entries: count,
       redacted,
-      kept: told,
+      evidence: compared,
       ...(head && { head }),
       ...(first && { first }),
       sound: problems.total === before && leadsToHead,
@@ -146,13 +137,13 @@ export function openSection(header: HeaderLine, { vkeys, kept: allKept, problems
   return { epoch, hashes: places.hashes, entry, close }
 }
 
-/** Texts are let go at once, but of the entries that say something about others. */
-function foundIn({ index, leaf, entry, fault }: EntryLine): Found {
+/** Keeps no text in memory, except of entries that concern others. */
+function contentOf({ index, leaf, entry, fault }: EntryLine): Content {
   if (fault !== undefined || !leaf || !entry) return 'bad'
   return index === 0 || entry.action === 'log.redact' ? { leaf, entry } : { leaf }
 }
 
-/** The head in a header; one that nobody known signed is still worth comparing with. */
+/** The head in a header. Without a valid signature, it still serves for comparison. */
 function openHead(
   { checkpoint, origin, epoch }: HeaderLine,
   vkeys: Vkeys,
@@ -165,7 +156,7 @@ function openHead(
     return { head, signed: true }
   } catch (error) {
     if (!(error instanceof VerifyError)) throw error
-    report({ code: 'bad_signature', detail: `the section's checkpoint is not to be trusted: ${error.message}` })
+    report({ code: 'bad_signature', detail: `the section's checkpoint is not trusted: ${error.message}` })
     return { ...readHead(checkpoint), signed: false }
   }
 }
@@ -178,7 +169,7 @@ function readHead(note: string): { head?: Checkpoint } {
   }
 }
 
-/** Which entries a section has, [from, to); none where the header contradicts itself. */
+/** The entries [from, to) of a section; none if the header contradicts itself. */
 function checkRange(
   { from, to, left, right }: HeaderLine,
   head: Checkpoint | undefined,
@@ -191,7 +182,7 @@ function checkRange(
   if (head && to > head.size)
     report({ code: 'bad_header', detail: `the checkpoint covers ${head.size} entries, not ${to}` })
   else if (left.length !== subtreesOf(0, from).length || (head && right.length !== subtreesOf(to, head.size).length)) {
-    report({ code: 'bad_header', detail: 'the hashes left and right of the section do not fit its range' })
+    report({ code: 'bad_header', detail: 'the hashes left and right of the section do not match its range' })
   }
   return { from, to }
 }

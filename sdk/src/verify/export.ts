@@ -2,41 +2,41 @@ import { parseLine } from './export-lines.ts'
 import { openSection, type OpenSection, type Section } from './export-section.ts'
 import { checkEpochs } from './export-epochs.ts'
 import { describe } from './export-report.ts'
-import { openKept } from './kept.ts'
+import { openEvidence } from './evidence.ts'
 import type { Vkeys } from './note.ts'
 import { createProblems, type Problem } from './problems.ts'
 import { createRedactions } from './redactions.ts'
 import { parseVkey } from './vkey.ts'
 
 export type ExportOptions = {
-  /** the log's keys, of every epoch in the export, from a place that the export's maker can't change */
+  /** The log's keys of every epoch in the export, from a place that the exporter can't change. */
   vkeys: Vkeys
-  /** signed checkpoints kept elsewhere */
+  /** Signed checkpoints that were kept outside of the server. */
   checkpoints?: readonly string[]
-  /** receipts kept elsewhere */
+  /** Receipts that were kept outside of the server. */
   receipts?: readonly unknown[]
 }
 
 export type ExportReport = {
-  /** nothing is wrong; what is not proved is in `notExcluded` all the same */
+  /** No problem was found. `notExcluded` lists what the export can't prove. */
   ok: boolean
-  /** sentences for people */
+  /** Sentences for people. */
   proved: string[]
   notExcluded: string[]
-  /** by epoch and index; at most 1,000 of them, `problemCount` is how many there were */
+  /** Ordered by epoch and index; at most 1,000. `problemCount` counts all. */
   problems: Problem[]
   problemCount: number
   sections: Section[]
-  /** entries with their text, and redacted ones, that the tree agrees with */
+  /** Entries that agree with the tree: those with their text, and redacted ones. */
   entries: number
   redacted: number
 }
 
 /**
- * Verifies an audit export offline, line by line: memory does not grow with the number of entries that are in their
- * places. It goes on after a problem and names the index of each, or the smallest range that the hashes allow.
- * @param lines of the format in export-format.ts, without their newlines
- * @throws VerifyError `bad_key` for a verifier key of the caller's; never for what is in the export or was kept
+ * Verifies an audit export offline, line by line, in memory that does not grow with the number of entries in their places.
+ * It continues after a problem, and names the index of each, or the smallest range that the hashes allow.
+ * @param lines in the format of export-format.ts, without newlines
+ * @throws VerifyError `bad_key` for a malformed key of the caller; never for the export or the kept evidence
  */
 export async function verifyExport(
   lines: AsyncIterable<string> | Iterable<string>,
@@ -45,7 +45,7 @@ export async function verifyExport(
   const keys = vkeys.map((vkey) => (typeof vkey === 'string' ? parseVkey(vkey) : vkey))
   const problems = createProblems()
   const redactions = createRedactions()
-  const kept = openKept({ ...(checkpoints && { checkpoints }), ...(receipts && { receipts }) }, keys, problems)
+  const evidence = openEvidence({ ...(checkpoints && { checkpoints }), ...(receipts && { receipts }) }, keys, problems)
   const sections: Section[] = []
   let open: OpenSection | undefined
   let lineNumber = 0
@@ -66,7 +66,7 @@ export async function verifyExport(
         const detail = `the section of epoch ${line.epoch} comes after that of ${last.epoch}`
         problems.add({ code: 'bad_header', epoch: line.epoch, detail })
       }
-      open = openSection(line, { vkeys: keys, kept, problems, redactions })
+      open = openSection(line, { vkeys: keys, evidence, problems, redactions })
     } else if (line.kind === 'bad' || !open) {
       const why = line.kind === 'bad' ? line.why : 'it comes before any header'
       const epoch = open ? { epoch: open.epoch } : {}
@@ -83,7 +83,7 @@ export async function verifyExport(
   const ok = problems.total === 0
   return {
     ok,
-    ...describe({ sections, kept, uncovered, notes }),
+    ...describe({ sections, evidence, uncovered, notes }),
     problems: problems.list().toSorted(byPlace),
     problemCount: problems.total,
     sections,

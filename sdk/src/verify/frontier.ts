@@ -2,16 +2,16 @@ import { VerifyError } from './errors.ts'
 import { nodeHash } from './merkle.ts'
 import { joinSubtrees } from './ranges.ts'
 
-/** A tree that is only appended to, as its complete subtrees: O(log n) memory however many leaves went in. */
+/** An append-only tree that keeps only the roots of its complete subtrees: O(log n) memory. */
 export type Frontier = {
-  /** How many leaves it covers. */
+  /** The number of leaves. */
   readonly size: number
-  /** Appends a complete subtree of 2^level leaves, which must be aligned to its own width. */
+  /** Appends a complete subtree of 2^level leaves, aligned to its own width. */
   push: (level: number, hash: Uint8Array) => void
   root: () => Buffer
 }
 
-/** @param onNode called with every complete subtree that is pushed or results */
+/** @param onNode called with every complete subtree that is appended or results from it */
 export function createFrontier(onNode?: (level: number, index: number, hash: Uint8Array) => void): Frontier {
   const stack: { level: number; hash: Uint8Array }[] = []
   let size = 0

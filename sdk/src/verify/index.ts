@@ -1,6 +1,6 @@
 /**
- * Verifies what a Purser log proves, offline and without dependencies. Every function that is given something that
- * strangers may have made throws a VerifyError and nothing else.
+ * Verifies receipts, checkpoints and exports of a Purser log, offline and without dependencies. A function of untrusted input
+ * throws only VerifyError.
  */
 export { VerifyError, type VerifyCode } from './errors.ts'
 export {

@@ -1,12 +1,12 @@
 import { MAX_LINE } from './export-lines.ts'
 
 /**
- * Splits bytes into lines for verifyExport, without ever holding more than one line. A line that is too long comes cut
- * just above the limit, so that it is refused in its place.
+ * Splits bytes into lines for verifyExport, with at most one line in memory. A line that is too long is cut just above the
+ * limit, so that verifyExport refuses it in its place.
  * @param chunks UTF-8, such as a file's read stream
  */
 export async function* linesOf(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<string> {
-  // Bytes that aren't UTF-8 become U+FFFD: the entry then has another hash, and its index is named.
+  // Invalid UTF-8 becomes U+FFFD: the entry then has another hash, and its index is reported.
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   let line = ''
   for await (const chunk of chunks) {

@@ -1,8 +1,7 @@
 import { hash } from 'node:crypto'
 import { VerifyError, type VerifyCode } from './errors.ts'
 
-// Sizes and indexes are JavaScript numbers up to 2^53 - 1. Bit operators would cut them at 32 bits, so halving is
-// Math.floor(n / 2) throughout.
+// Sizes and indexes are JavaScript numbers up to 2^53 - 1. Bit operators would cut them at 32 bits.
 
 /** The length of every hash in the tree, in bytes. */
 export const HASH_SIZE = 32
@@ -21,7 +20,7 @@ export function leafHash(data: Uint8Array): Buffer {
   return hash('sha256', input, 'buffer')
 }
 
-// Hashing is synchronous and copies nothing out, so one scratch block serves every call.
+// Hashing is synchronous and keeps no reference to its input, so one buffer serves every call.
 const pair = Buffer.alloc(1 + 2 * HASH_SIZE)
 pair[0] = 0x01
 
@@ -50,33 +49,52 @@ function requireHashes(hashes: readonly Uint8Array[], code: VerifyCode): void {
 }
 
 /**
- * The root that a proof leads to, from a leaf at `index` in a tree of `size` leaves (RFC 9162 §2.1.3.2).
- * @throws VerifyError `bad_inclusion` when the proof's length does not fit index and size
+ * Climbs from a node to the root, one sibling at a time (RFC 9162 §2.1.3.2).
+ * @param last the index of the last node at the level of `index`
+ * @param join called with each sibling, and whether that is on the left
+ */
+function climb(
+  index: number,
+  last: number,
+  siblings: readonly Uint8Array[],
+  fail: (why: string) => never,
+  join: (sibling: Uint8Array, isLeft: boolean) => void,
+): void {
+  let [position, lastPosition] = [index, last]
+  for (const sibling of siblings) {
+    if (lastPosition === 0) fail('the proof is too long')
+    const isLeft = odd(position) || position === lastPosition
+    join(sibling, isLeft)
+    // At the right edge, the proof has no hash for levels at which the node has no sibling.
+    if (isLeft) {
+      while (!odd(position) && position !== 0) {
+        position = half(position)
+        lastPosition = half(lastPosition)
+      }
+    }
+    position = half(position)
+    lastPosition = half(lastPosition)
+  }
+  if (lastPosition !== 0) fail('the proof is too short')
+}
+
+const failInclusion = (why: string): never => {
+  throw new VerifyError('bad_inclusion', why)
+}
+
+/**
+ * Computes the root from an inclusion proof for the leaf at `index` in a tree of `size` leaves (RFC 9162 §2.1.3.2).
+ * @throws VerifyError `bad_inclusion` if the proof's length does not match index and size
  */
 export function rootFromInclusion(index: number, size: number, leaf: Uint8Array, proof: readonly Uint8Array[]): Buffer {
   requireSize(index, 'index', 'bad_inclusion')
   requireSize(size, 'size', 'bad_inclusion')
   requireHashes([leaf, ...proof], 'bad_inclusion')
   if (index >= size) throw new VerifyError('bad_inclusion', `index ${index} is outside a tree of ${size}`)
-  let position = index
-  let last = size - 1
   let root: Buffer = Buffer.from(leaf)
-  for (const sibling of proof) {
-    if (last === 0) throw new VerifyError('bad_inclusion', 'the proof is too long')
-    if (odd(position) || position === last) {
-      root = nodeHash(sibling, root)
-      // The right edge: levels at which this node has no sibling are passed without a hash.
-      while (!odd(position) && position !== 0) {
-        position = half(position)
-        last = half(last)
-      }
-    } else {
-      root = nodeHash(root, sibling)
-    }
-    position = half(position)
-    last = half(last)
-  }
-  if (last !== 0) throw new VerifyError('bad_inclusion', 'the proof is too short')
+  climb(index, size - 1, proof, failInclusion, (sibling, isLeft) => {
+    root = isLeft ? nodeHash(sibling, root) : nodeHash(root, sibling)
+  })
   return root
 }
 
@@ -97,8 +115,8 @@ export function verifyInclusion(
 }
 
 /**
- * Checks that the tree (`size2`, `root2`) only appended to the tree (`size1`, `root1`) (RFC 9162 §2.1.4.2). `size1` of 0
- * is refused: nothing can be proved from the empty tree, so a caller that has seen nothing must say so itself.
+ * Checks that the tree (`size2`, `root2`) extends the tree (`size1`, `root1`) (RFC 9162 §2.1.4.2). It refuses a `size1` of 0,
+ * since a proof from the empty tree proves nothing.
  * @throws VerifyError `bad_consistency`
  */
 export function verifyConsistency(
@@ -114,7 +132,7 @@ export function verifyConsistency(
   requireSize(size1, 'size', 'bad_consistency')
   requireSize(size2, 'size', 'bad_consistency')
   requireHashes([root1, root2, ...proof], 'bad_consistency')
-  if (size1 === 0 || size1 > size2) fail(`no tree of ${size2} can be proved to grow from one of ${size1}`)
+  if (size1 === 0 || size1 > size2) fail(`there is no proof from size ${size1} to size ${size2}`)
   if (size1 === size2) {
     if (proof.length !== 0) fail('a proof between equal sizes must be empty')
     if (!sameHash(root1, root2)) fail(`two roots for size ${size1}`)
@@ -126,27 +144,15 @@ export function verifyConsistency(
     position = half(position)
     last = half(last)
   }
-  // Where size1 is a power of two its whole tree is one node of the new one, and the proof leaves it out.
+  // If size1 is a power of two, the old root is a node of the new tree, and the proof omits it.
   const path = position === 0 ? [root1, ...proof] : proof
   const seed = path[0] ?? fail('the proof is empty')
   let old: Uint8Array = seed
   let grown: Uint8Array = seed
-  for (const step of path.slice(1)) {
-    if (last === 0) fail('the proof is too long')
-    if (odd(position) || position === last) {
-      old = nodeHash(step, old)
-      grown = nodeHash(step, grown)
-      while (!odd(position) && position !== 0) {
-        position = half(position)
-        last = half(last)
-      }
-    } else {
-      grown = nodeHash(grown, step)
-    }
-    position = half(position)
-    last = half(last)
-  }
-  if (last !== 0) fail('the proof is too short')
+  climb(position, last, path.slice(1), fail, (sibling, isLeft) => {
+    if (isLeft) old = nodeHash(sibling, old)
+    grown = isLeft ? nodeHash(sibling, grown) : nodeHash(grown, sibling)
+  })
   if (!sameHash(old, root1)) fail(`the proof does not start from the root kept for size ${size1}`)
   if (!sameHash(grown, root2)) fail(`the proof does not lead to the root of size ${size2}`)
 }

@@ -3,24 +3,24 @@ import { hasLoneSurrogate } from './canonical.ts'
 import { VerifyError } from './errors.ts'
 import { parseVkey, requireKeyName, type NoteSigner, type NoteVerifier } from './vkey.ts'
 
-// C2SP signed-note wants at least 16 signatures accepted and some limit; a post-quantum one has nearly 5 kB.
+// C2SP signed-note requires a verifier to accept 16 signatures, and to have a limit. A post-quantum signature has almost 5 kB.
 const MAX_SIGNATURES = 64
 const MAX_NOTE = 512 * 1024
 const DASH = '\u2014 '
 
-/** One signature line. `id` is the key id as 8 hex digits. */
+/** A signature line. `id` is the key id as 8 hex digits. */
 export type NoteSignature = { name: string; id: string; signature: Buffer }
 
-/** A note whose signatures nobody has checked yet. `text` ends in a newline. */
+/** A note with unverified signatures. `text` ends in a newline. */
 export type ParsedNote = { text: string; signatures: NoteSignature[] }
 
-/** Verifier keys, as text or already read with `parseVkey`. */
+/** Verifier keys, as text or as results of `parseVkey`. */
 export type Vkeys = readonly (string | NoteVerifier)[]
 
 function requireText(text: string, what: string): void {
   if (hasLoneSurrogate(text)) throw new VerifyError('bad_note', `${what} is not valid Unicode`)
-  // No control character below U+0020 but the newline (C2SP signed-note, Format).
-  if (/[^\n\P{Cc}\u007f-\u009f]/u.test(text)) throw new VerifyError('bad_note', `${what} holds a control character`)
+  // Below U+0020, only the newline is allowed (C2SP signed-note, Format).
+  if (/[^\n\P{Cc}\u007f-\u009f]/u.test(text)) throw new VerifyError('bad_note', `${what} contains a control character`)
 }
 
 /**
@@ -42,7 +42,7 @@ function formatSignature({ name, id, signature }: NoteSignature): string {
 }
 
 /**
- * Splits a note into its text and its signature lines, and checks none of them.
+ * Parses a note into its text and its signatures, without verifying them.
  * @throws VerifyError `bad_note`
  */
 export function parseNote(note: unknown): ParsedNote {
@@ -70,28 +70,28 @@ function parseSignature(line: string): NoteSignature {
   return { name, id: bytes.toString('hex', 0, 4), signature: bytes.subarray(4) }
 }
 
-/** Which key a signature claims to be of: name and id together, never one alone. */
+/** Name and id together identify the key of a signature. */
 const sameKey = (a: { name: string; id: string }, b: { name: string; id: string }) => a.name === b.name && a.id === b.id
 
 /**
- * Opens a note. Signatures of keys that aren't in `vkeys` are ignored; one of a known key that does not verify rejects
- * the whole note, and so does a note without any signature of a known key.
+ * Verifies a note. Signatures of unknown keys are ignored. The note is refused if a signature of a known key does not verify,
+ * or if it has none.
  * @returns the text, and the names of the keys that signed it
  * @throws VerifyError `bad_note`, `bad_signature`, `bad_key`
  */
 export function openNote(note: unknown, vkeys: Vkeys): { text: string; signedBy: string[] } {
-  const known = vkeys.map((vkey) => (typeof vkey === 'string' ? parseVkey(vkey) : vkey))
+  const verifiers = vkeys.map((vkey) => (typeof vkey === 'string' ? parseVkey(vkey) : vkey))
   const { text, signatures } = parseNote(note)
   const signedBy = new Set<string>()
   for (const signature of signatures) {
-    // Two different keys may share name and id (32 bits can be searched), so every match must verify.
-    for (const key of known.filter((verifier) => sameKey(verifier, signature))) {
+    // Different keys may share name and id, since 32 bits can be searched. So every matching key must verify.
+    for (const key of verifiers.filter((verifier) => sameKey(verifier, signature))) {
       if (!key.verify(text, signature.signature)) {
         throw new VerifyError('bad_signature', `the signature of ${key.name} does not verify`)
       }
       signedBy.add(key.name)
     }
   }
-  if (signedBy.size === 0) throw new VerifyError('bad_signature', 'no signature of a known key')
+  if (signedBy.size === 0) throw new VerifyError('bad_signature', 'no known key signed the note')
   return { text, signedBy: [...signedBy] }
 }

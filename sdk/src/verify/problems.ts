@@ -1,4 +1,4 @@
-/** What can be wrong with an export. Stable, like VerifyCode. */
+/** The codes of problems of an export. They are stable, like VerifyCode. */
 export type ProblemCode =
   | 'bad_line'
   | 'bad_header'
@@ -18,20 +18,20 @@ export type ProblemCode =
   | 'bad_receipt'
   | 'bad_checkpoint'
 
-/** One thing that is wrong: at `index`, or anywhere in [index, to) where `to` is given. */
+/** A problem at `index`, or anywhere in [index, to). */
 export type Problem = { epoch?: number; index?: number; to?: number; code: ProblemCode; detail: string }
 
 export type Problems = {
   add: (problem: Problem) => void
-  /** At most the limit; `total` counts the others too. */
+  /** At most `limit` problems; `total` counts all. */
   list: () => Problem[]
   readonly total: number
 }
 
-/** Collects problems. Equal ones at adjacent indexes become one with a range, so that one shifted line isn't a thousand. */
+/** Collects problems. Equal problems at adjacent indexes are merged into one with a range. */
 export function createProblems(limit = 1000): Problems {
-  const kept: Problem[] = []
-  // The problem of each code that was added last, which the next one may continue.
+  const listed: Problem[] = []
+  // The latest problem of each code, which the next one may continue.
   const latest = new Map<ProblemCode, Problem>()
   let total = 0
 
@@ -44,12 +44,12 @@ export function createProblems(limit = 1000): Problems {
     total += 1
     const copy = { ...problem }
     latest.set(problem.code, copy)
-    if (kept.length < limit) kept.push(copy)
+    if (listed.length < limit) listed.push(copy)
   }
 
   return {
     add,
-    list: () => kept,
+    list: () => listed,
     get total() {
       return total
     },

@@ -6,12 +6,12 @@ const HEADER = 'c2sp.org/tlog-proof@v1'
 // A tree of 2^53 leaves has 53 levels.
 const MAX_HASHES = 53
 
-/** An inclusion proof with the checkpoint that it leads to (C2SP tlog-proof). `extra` is authenticated by nothing. */
+/** An inclusion proof with its checkpoint (C2SP tlog-proof). Nothing authenticates `extra`. */
 export type Proof = { index: number; hashes: Buffer[]; checkpoint: string; extra?: Buffer }
 
 /**
- * A proof as text.
- * @param proof `checkpoint` is the signed note, which is put in as it is
+ * Formats a proof.
+ * @param proof `checkpoint` is the signed note
  * @throws VerifyError `bad_proof`
  */
 export function formatProof({ index, hashes, checkpoint, extra }: Proof): string {
@@ -24,7 +24,7 @@ export function formatProof({ index, hashes, checkpoint, extra }: Proof): string
 }
 
 /**
- * Reads a proof and checks its form alone: neither signature nor inclusion.
+ * Parses a proof. It verifies neither signature nor inclusion.
  * @throws VerifyError `bad_proof`
  */
 export function parseProof(text: unknown): Proof {

@@ -1,13 +1,13 @@
 import { VerifyError } from './errors.ts'
 import { EMPTY_ROOT, nodeHash, requireSize } from './merkle.ts'
 
-/** Leaves `[begin, end)`, as one hash: a subtree of the tree, complete or at its right edge. */
+/** Leaves `[begin, end)` that share a subtree, which is complete or at the right edge of the tree. */
 export type Range = readonly [begin: number, end: number]
 
 /** A complete subtree: leaves `[index · 2^level, (index + 1) · 2^level)`. */
 export type Subtree = { level: number; index: number }
 
-/** How many bits a number up to 2^53 has. */
+/** The number of bits of a number up to 2^53. */
 function bitLength(n: number): number {
   return n < 2 ** 32 ? 32 - Math.clz32(n) : 64 - Math.clz32(Math.floor(n / 2 ** 32))
 }
@@ -16,8 +16,8 @@ function bitLength(n: number): number {
 const splitOf = (n: number) => 2 ** (bitLength(n - 1) - 1)
 
 /**
- * Which ranges an inclusion proof is made of, from the leaf's sibling up (RFC 6962 §2.1.1).
- * @throws VerifyError `bad_argument` when index is not below size
+ * The ranges of an inclusion proof, from the leaf's sibling upwards (RFC 6962 §2.1.1).
+ * @throws VerifyError `bad_argument` unless index < size
  */
 export function inclusionRanges(index: number, size: number): Range[] {
   requireSize(index, 'index')
@@ -40,7 +40,7 @@ export function inclusionRanges(index: number, size: number): Range[] {
 }
 
 /**
- * Which ranges a consistency proof between two sizes is made of (RFC 6962 §2.1.2); none between equal sizes.
+ * The ranges of a consistency proof between two sizes (RFC 6962 §2.1.2); none between equal sizes.
  * @throws VerifyError `bad_argument` unless 1 <= from <= to
  */
 export function consistencyRanges(from: number, to: number): Range[] {
@@ -60,12 +60,12 @@ export function consistencyRanges(from: number, to: number): Range[] {
       begin = middle
     }
   }
-  // The old tree's last subtree: its verifier knows it already when it is the whole old tree.
+  // The last subtree of the old tree. If it is the whole old tree, the verifier knows its root.
   if (begin !== 0) ranges.push([begin, end])
   return ranges.toReversed()
 }
 
-/** The complete subtrees that leaves `[begin, end)` consist of, left to right: the fewest there are. */
+/** The minimal list of complete subtrees that cover leaves `[begin, end)`, left to right. */
 export function subtreesOf(begin: number, end: number): Subtree[] {
   const subtrees: Subtree[] = []
   let at = begin
@@ -83,8 +83,8 @@ export function subtreesOf(begin: number, end: number): Subtree[] {
 }
 
 /**
- * One hash for a range of a proof from the hashes of its `subtreesOf`: the smaller ones to the right are joined first,
- * since the split is at the largest power of two (RFC 6962 §2.1).
+ * Joins the hashes of the `subtreesOf` a range to its hash. It begins with the smaller ones on the right, since a tree is split
+ * at the largest power of two (RFC 6962 §2.1).
  */
 export function joinSubtrees(hashes: readonly Uint8Array[]): Buffer {
   let joined: Uint8Array | undefined

@@ -7,32 +7,32 @@ import { EMPTY_ROOT, HASH_SIZE, sameHash, verifyConsistency, verifyInclusion } f
 import type { Vkeys } from './note.ts'
 import { parseProof } from './proof.ts'
 
-/** No entry comes near it: what is longer is refused before anything is parsed. In UTF-16 code units. */
+/** UTF-16 code units. Entries are far shorter; a longer one is refused before parsing. */
 const MAX_ENTRY = 1024 * 1024
 
 /** Proof that an entry is in the log, as Purser's API returns it. */
 export type Receipt = {
   epoch: number
   index: number
-  /** canonical JSON (RFC 8785), exactly the text that was committed to */
+  /** Canonical JSON (RFC 8785): the text that the commitment covers. */
   entry: string
-  /** base64, 32 bytes */
+  /** Base64, 32 bytes. */
   nonce: string
-  /** C2SP tlog-proof text with the signed checkpoint */
+  /** C2SP tlog-proof with the signed checkpoint. */
   proof: string
-  /** base64 hashes: the log only grew since the checkpoint that the caller named */
+  /** Base64 hashes: a proof that the log only grew since the caller's checkpoint. */
   consistency?: string[]
 }
 
-/** A head kept from earlier. `root` may be base64. Give `origin` where it is known: another one is another epoch. */
+/** An earlier head that the caller kept. `root` may be base64. Set `origin` if known: it also identifies the epoch. */
 export type KeptHead = { origin?: string; size: number; root: Uint8Array | string }
 
 export type ReceiptOptions = {
-  /** the log's keys, from a place that the one who made the receipt can't change */
+  /** The log's keys, from a place that the issuer of the receipt can't change. */
   vkeys: Vkeys
-  /** the log's full name, when only this one will do */
+  /** The required name of the log. */
   origin?: string
-  /** the head that the caller keeps: the receipt's consistency proof must start from it */
+  /** The caller's kept head. The receipt's consistency proof must start from it. */
   since?: KeptHead
 }
 
@@ -41,7 +41,7 @@ export type VerifiedReceipt = {
   index: number
   checkpoint: SignedCheckpoint
   entry: Record<string, unknown>
-  /** the entry's leaf hash, and the hashes that lead from it to the checkpoint's root */
+  /** The entry's leaf hash, and the hashes that lead from it to the checkpoint's root. */
   leaf: Buffer
   hashes: Buffer[]
 }
@@ -55,8 +55,8 @@ export function requireEpoch(origin: string, epoch: number): void {
 
 /**
  * Verifies a receipt offline: the signed checkpoint, the entry's inclusion at its index, and, with `since`, that the log
- * only grew since then. Replace the kept head by the returned checkpoint when that one is larger.
- * @param receipt anything, such as parsed JSON from a stranger
+ * only grew since that head. Replace the kept head by the returned checkpoint if that is larger.
+ * @param receipt untrusted, such as parsed JSON
  * @throws VerifyError `bad_receipt`, `bad_proof`, `bad_note`, `bad_signature`, `bad_key`, `bad_checkpoint`,
  *   `origin_mismatch`, `index_mismatch`, `not_canonical`, `bad_commitment`, `bad_inclusion`, `log_shrank`,
  *   `bad_consistency`
@@ -92,17 +92,17 @@ export function verifyGrowth(
     throw new VerifyError('origin_mismatch', `the kept head is of ${since.origin}, the new one of ${origin}`)
   }
   if (since.size > size) throw new VerifyError('log_shrank', `the log had ${since.size} entries, and now ${size}`)
-  const kept =
+  const sinceRoot =
     typeof since.root === 'string' ? decodeBase64(since.root, HASH_SIZE, 'bad_consistency') : Buffer.from(since.root)
-  const hashes = proof.map((one) => decodeBase64(one, HASH_SIZE, 'bad_consistency'))
+  const hashes = proof.map((hash) => decodeBase64(hash, HASH_SIZE, 'bad_consistency'))
   if (since.size === 0) {
-    // Every tree grows from the empty one, so there is nothing to prove (RFC 6962 §2.1.2 starts at 1).
-    if (hashes.length !== 0 || !sameHash(kept, EMPTY_ROOT)) {
+    // Every tree extends the empty tree, so there is nothing to prove (RFC 6962 §2.1.2 starts at 1).
+    if (hashes.length !== 0 || !sameHash(sinceRoot, EMPTY_ROOT)) {
       throw new VerifyError('bad_consistency', 'the kept head is empty but has a root or a proof')
     }
     return
   }
-  verifyConsistency(since.size, size, hashes, kept, root)
+  verifyConsistency(since.size, size, hashes, sinceRoot, root)
 }
 
 function requireReceipt(receipt: unknown): Receipt {
@@ -120,4 +120,4 @@ function requireReceipt(receipt: unknown): Receipt {
 }
 
 const isTexts = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every((one) => typeof one === 'string')
+  Array.isArray(value) && value.every((item) => typeof item === 'string')

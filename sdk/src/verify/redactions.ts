@@ -1,37 +1,37 @@
 import { isObject } from './canonical.ts'
-import { type CountedRange, spendRanges } from './counted-ranges.ts'
+import { type CountedRange, coverRanges } from './counted-ranges.ts'
 import type { Problem } from './problems.ts'
 import { type Run, merged, without } from './runs.ts'
 
 export type Redactions = {
-  /** An entry without its text. */
-  taken: (epoch: number, index: number) => void
-  /** An entry that is proved to be in the log: it covers others when it is a redaction entry. */
+  /** Adds an entry without its text. */
+  redacted: (epoch: number, index: number) => void
+  /** Adds an entry that is proved to be in the log. A redaction entry covers others. */
   entry: (epoch: number, index: number, entry: Record<string, unknown>) => void
   readonly count: number
-  /** One problem for each run of entries that nothing covers. */
+  /** A problem for each run of redacted entries that no redaction entry covers. */
   uncovered: () => Problem[]
 }
 
-/** Matches the entries that were taken with the entries that say so. */
+/** Matches redacted entries with the redaction entries that cover them. */
 export function createRedactions(): Redactions {
-  const taken: Run[] = []
+  const redacted: Run[] = []
   const covers: Run[] = []
   const ranges: CountedRange[] = []
   let count = 0
 
   return {
-    taken(epoch, index) {
+    redacted(epoch, index) {
       count += 1
-      const last = taken.at(-1)
+      const last = redacted.at(-1)
       if (last?.epoch === epoch && last.to === index) last.to = index + 1
-      else taken.push({ epoch, from: index, to: index + 1 })
+      else redacted.push({ epoch, from: index, to: index + 1 })
     },
     entry(epoch, index, entry) {
       const { action, outcome, detail } = entry
       if (action !== 'log.redact' || (outcome !== 'granted' && outcome !== 'completed') || !isObject(detail)) return
       if (typeof detail.epoch !== 'number' || detail.epoch > epoch) return
-      // A redaction covers what is before it, and never the first entry of an epoch, which names the epoch's origin.
+      // It covers only entries before itself, and never the first entry of an epoch, which names the older log.
       const last = detail.epoch < epoch ? Infinity : index
       const clip = ({ from, to }: Bounds): Run => ({
         epoch: Number(detail.epoch),
@@ -44,7 +44,7 @@ export function createRedactions(): Redactions {
     get count() {
       return count
     },
-    uncovered: () => spendRanges(without(merged(taken), merged(covers)), ranges),
+    uncovered: () => coverRanges(without(merged(redacted), merged(covers)), ranges),
   }
 }
 
@@ -56,7 +56,7 @@ const isBounds = (value: unknown): value is [number, number] =>
   value.every((bound) => Number.isSafeInteger(bound)) &&
   value[0] < value[1]
 
-/** Of a list that holds anything else than runs, none. */
+/** A list with anything but runs counts as empty. */
 function readRuns(value: unknown): Bounds[] {
   if (!Array.isArray(value) || !value.every(isBounds)) return []
   return value.map(([from, to]) => ({ from, to }))

@@ -4,35 +4,35 @@ import { sameHash } from './merkle.ts'
 import type { Problem } from './problems.ts'
 import type { SectionTree } from './section-tree.ts'
 
-/** What a line says about an index: an entry, that it was redacted, or nothing that can be used. */
-export type Found = { leaf: Buffer; entry?: Record<string, unknown> } | 'redacted' | 'bad'
+/** The content of a line for an index: an entry, a redacted entry, or nothing usable. */
+export type Content = { leaf: Buffer; entry?: Record<string, unknown> } | 'redacted' | 'bad'
 
-type Block = { first: number; leaves: Buffer[]; root?: Buffer; found: (Found | undefined)[]; highest: number }
+type Block = { first: number; leaves: Buffer[]; root?: Buffer; contents: (Content | undefined)[]; highest: number }
 
 export type SectionEntries = {
   hashes: (line: HashesLine) => void
-  entry: (index: number, found: Found) => void
-  /** Ends the section and names what is missing. Returns the blocks whose leaves don't have the root given for them. */
+  entry: (index: number, content: Content) => void
+  /** Ends the section and reports missing entries. @returns the blocks whose leaves do not have the root in their line */
   close: () => { first: number; end: number }[]
 }
 
-// Lines out of their place are remembered up to here; an export that has more of them proves nothing anyway.
+// The maximum number of misplaced lines in memory. An export with more of them proves nothing anyway.
 const MAX_STRAYS = 65_536
 
 /**
- * Puts the lines of a section in their places, [from, to), and compares each with the tree's hash for it. Every index is
- * settled once: as it should be, or with one problem.
- * @param accepted called for each index whose line agrees with the tree's hash
+ * Sorts the lines of a section into the indexes [from, to), and compares each with the tree's hash. Each index is accepted
+ * once, or reported once.
+ * @param accept called for each index whose line agrees with the tree's hash
  */
 export function createSectionEntries(
   { from, to }: { from: number; to: number },
   tree: SectionTree,
   report: (problem: Omit<Problem, 'epoch'>) => void,
-  accepted: (index: number, found: Found) => void,
+  accept: (index: number, content: Content) => void,
 ): SectionEntries {
   let next = from
   let block: Block | undefined
-  const strays = new Map<number, Found>()
+  const strays = new Map<number, Content>()
   const missing = new Map<number, Buffer | undefined>()
   const badBlocks: { first: number; end: number }[] = []
 
@@ -46,21 +46,22 @@ export function createSectionEntries(
     }
     closeBlock()
     if (first > next) closeGap(first)
-    block = { first, leaves, ...(root && { root }), found: leaves.map(() => undefined), highest: -1 }
+    block = { first, leaves, ...(root && { root }), contents: leaves.map(() => undefined), highest: -1 }
     next = first + leaves.length
   }
 
-  function entry(index: number, found: Found): void {
+  function entry(index: number, content: Content): void {
     const place = block ? index - block.first : -1
     if (!block || place < 0 || place >= block.leaves.length) {
-      if (strays.has(index)) report({ code: 'duplicate_entry', index, detail: 'the entry is here more than once' })
-      else if (strays.size < MAX_STRAYS) strays.set(index, found)
+      if (strays.has(index))
+        report({ code: 'duplicate_entry', index, detail: 'the export has this entry more than once' })
+      else if (strays.size < MAX_STRAYS) strays.set(index, content)
       else report({ code: 'out_of_order', index, detail: 'too many entries are out of place' })
-    } else if (block.found[place] !== undefined) {
-      report({ code: 'duplicate_entry', index, detail: 'the entry is here more than once' })
+    } else if (block.contents[place] !== undefined) {
+      report({ code: 'duplicate_entry', index, detail: 'the export has this entry more than once' })
     } else {
       if (place < block.highest) reportOutOfOrder(index)
-      block.found[place] = found
+      block.contents[place] = content
       block.highest = Math.max(block.highest, place)
     }
   }
@@ -68,40 +69,43 @@ export function createSectionEntries(
   const reportOutOfOrder = (index: number) =>
     report({ code: 'out_of_order', index, detail: 'the entry is not in its place' })
 
-  function takeStray(index: number): Found | undefined {
-    const found = strays.get(index)
+  function takeStray(index: number): Content | undefined {
+    const content = strays.get(index)
     strays.delete(index)
-    return found
+    return content
   }
 
-  function settle(index: number, leaf: Buffer | undefined, found: Found): void {
-    if (found === 'bad') return
-    if (found !== 'redacted' && leaf && !sameHash(found.leaf, leaf)) {
+  function settle(index: number, leaf: Buffer | undefined, content: Content): void {
+    if (content === 'bad') return
+    if (content !== 'redacted' && leaf && !sameHash(content.leaf, leaf)) {
       report({
         code: 'entry_mismatch',
         index,
-        detail: 'entry, nonce or hash was changed: the tree has another hash for this index',
+        detail: 'entry, nonce or hash was changed: the tree has another hash at this index',
       })
     } else {
-      accepted(index, found)
+      accept(index, content)
     }
   }
 
   function closeBlock(): void {
     if (!block) return
-    const { first, leaves, root, found } = block
+    const { first, leaves, root, contents } = block
     block = undefined
     leaves.forEach((leaf, place) => {
       const index = first + place
-      let one = found[place]
-      if (one === undefined && (one = takeStray(index)) !== undefined) reportOutOfOrder(index)
-      if (one === undefined) missing.set(index, leaf)
-      else settle(index, leaf, one)
+      const inPlace = contents[place]
+      const content = inPlace ?? takeStray(index)
+      if (content === undefined) missing.set(index, leaf)
+      else {
+        if (!inPlace) reportOutOfOrder(index)
+        settle(index, leaf, content)
+      }
     })
     if (!tree.addLeaves(leaves, root)) badBlocks.push({ first, end: first + leaves.length })
   }
 
-  /** Entries from `next` to `end` came without hashes: their own hashes take their place if they are all here. */
+  /** Closes the entries from `next` to `end` that have no line of hashes. Their own hashes replace it if all are here. */
   function closeGap(end: number): void {
     report({ code: 'hashes_missing', index: next, to: end, detail: "the tree's hashes for these entries are missing" })
     const here = [...strays.keys()].filter((index) => index >= next && index < end).sort((a, b) => a - b)
@@ -109,9 +113,9 @@ export function createSectionEntries(
     let expected = next
     for (const index of here) {
       if (index > expected) reportMissing(expected, index)
-      const found = takeStray(index) ?? 'bad'
-      settle(index, undefined, found)
-      if (typeof found === 'object') leaves.push(found.leaf)
+      const content = takeStray(index) ?? 'bad'
+      settle(index, undefined, content)
+      if (typeof content === 'object') leaves.push(content.leaf)
       expected = index + 1
     }
     if (expected < end) reportMissing(expected, end)
@@ -126,14 +130,14 @@ export function createSectionEntries(
   function close(): { first: number; end: number }[] {
     closeBlock()
     if (next < to) closeGap(to)
-    // What is left belongs to blocks that had ended before the line came, or to no place in the section.
-    for (const [index, found] of strays) {
+    // The remaining lines came after the end of their block, or have no place in the section.
+    for (const [index, content] of strays) {
       if (missing.has(index)) {
         reportOutOfOrder(index)
-        settle(index, missing.get(index), found)
+        settle(index, missing.get(index), content)
         missing.delete(index)
       } else if (index >= from && index < to) {
-        report({ code: 'duplicate_entry', index, detail: 'the entry is here more than once' })
+        report({ code: 'duplicate_entry', index, detail: 'the export has this entry more than once' })
       } else {
         report({ code: 'unexpected_entry', index, detail: 'the section has no such index' })
       }

@@ -1,39 +1,42 @@
 import { EXPORT_BLOCK } from './export-format.ts'
 import { createFrontier } from './frontier.ts'
-import type { Anchor } from './kept.ts'
 import { sameHash } from './merkle.ts'
 import { joinSubtrees, subtreesOf, type Subtree } from './ranges.ts'
 
 const BLOCK_LEVEL = Math.log2(EXPORT_BLOCK)
 
-/** The tree that an export's hashes lead to, built twice: from the leaf hashes, and from the roots given for blocks. */
+/** The hash of leaves [begin, end), which a signature confirms. */
+export type Anchor = { begin: number; end: number; hash: Uint8Array }
+
+/** The tree of an export's hashes, computed twice: from the leaf hashes, and from the roots of the blocks. */
 export type SectionTree = {
-  /** Appends complete subtrees: what is left or right of the section. */
+  /** Appends complete subtrees left or right of the section. */
   addOutside: (subtrees: readonly Subtree[], hashes: readonly Buffer[]) => void
-  /** Appends leaves. False when they are a whole block that does not have the root that was given for it. */
+  /** Appends leaves. @returns false if they are a whole block with another root than `root` */
   addLeaves: (leaves: readonly Buffer[], root?: Buffer) => boolean
-  /** Says that some leaves are unknown: nothing that comes after can be joined to what came before. */
+  /** Notes that leaves are unknown, so that later leaves can't be joined to earlier ones. */
   lose: () => void
   readonly lost: boolean
-  /** Whether the leaves, and whether the blocks' roots, lead to a root. */
+  /** Whether the leaves lead to a root, and whether the blocks' roots do. */
   leavesLeadTo: (root: Uint8Array) => boolean
   blocksLeadTo: (root: Uint8Array) => boolean
-  /** Whether an anchor's hash is what the leaves give; undefined where the export doesn't tell. */
+  /** Whether the leaves lead to an anchor's hash; undefined if the export lacks hashes for it. */
   agrees: (anchor: Anchor) => boolean | undefined
 }
 
 const keyOf = ({ level, index }: Subtree) => `${level}/${index}`
 
-/** @param anchors what will be asked: only their subtrees are remembered */
+/** @param anchors the only arguments of `agrees`: only their subtrees stay in memory */
 export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
-  const wanted = new Map<string, Uint8Array | undefined>()
+  const subtreeHashes = new Map<string, Uint8Array | undefined>()
   for (const { begin, end } of anchors)
-    for (const subtree of subtreesOf(begin, end)) wanted.set(keyOf(subtree), undefined)
+    for (const subtree of subtreesOf(begin, end)) subtreeHashes.set(keyOf(subtree), undefined)
   let blockRoot: Uint8Array | undefined
   let lost = false
   const leafTree = createFrontier((level, index, hash) => {
     if (level === BLOCK_LEVEL) blockRoot = hash
-    if (wanted.size > 0 && wanted.has(keyOf({ level, index }))) wanted.set(keyOf({ level, index }), hash)
+    if (subtreeHashes.size > 0 && subtreeHashes.has(keyOf({ level, index })))
+      subtreeHashes.set(keyOf({ level, index }), hash)
   })
   const blockTree = createFrontier()
 
@@ -67,7 +70,7 @@ export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
     agrees({ begin, end, hash }) {
       const parts: Uint8Array[] = []
       for (const subtree of subtreesOf(begin, end)) {
-        const part = wanted.get(keyOf(subtree))
+        const part = subtreeHashes.get(keyOf(subtree))
         if (!part) return undefined
         parts.push(part)
       }

@@ -2,18 +2,18 @@ import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto
 import { decodeBase64 } from './base64.ts'
 import { VerifyError } from './errors.ts'
 
-// Ed25519, the only type of signature that Node 20 can check of those that C2SP assigns to logs.
+// Ed25519: of the signature types that C2SP assigns to logs, the only one that Node 20 supports.
 const ED25519 = 0x01
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
-/** A public key that notes are checked with. `id` is the 4-byte key id as 8 hex digits. */
+/** Verifies notes with a public key. `id` is the 4-byte key id as 8 hex digits. */
 export type NoteVerifier = {
   name: string
   id: string
   verify: (text: string, signature: Uint8Array) => boolean
 }
 
-/** A private key that notes are signed with. */
+/** Signs notes with a private key. */
 export type NoteSigner = {
   name: string
   id: string
@@ -21,10 +21,10 @@ export type NoteSigner = {
   sign: (text: string) => Buffer
 }
 
-/** Key names are not empty and hold no Unicode space and no plus (C2SP signed-note, Format). */
+/** A key name is not empty, and contains no Unicode space and no plus (C2SP signed-note, Format). */
 export function requireKeyName(name: string): void {
   if (name === '' || /[\p{White_Space}\p{Cc}\p{Surrogate}+]/u.test(name)) {
-    throw new VerifyError('bad_key', 'a key name is not empty and holds no space, control character or plus')
+    throw new VerifyError('bad_key', 'a key name is not empty, and contains no space, control character or plus')
   }
 }
 
@@ -40,7 +40,7 @@ function rawPublicKey(key: KeyObject): Buffer {
 }
 
 /**
- * A verifier key as text: `name+hex(key id)+base64(type ‖ public key)`.
+ * Formats a verifier key: `name+hex(key id)+base64(type ‖ public key)`.
  * @param key an Ed25519 key, public or private
  * @throws VerifyError `bad_key`
  */
@@ -51,19 +51,19 @@ export function formatVkey(name: string, key: KeyObject): string {
 }
 
 /**
- * Reads a verifier key. Worth keeping: making the key costs more than a signature check.
- * @throws VerifyError `bad_key` when it is malformed, its id is not that of name and key, or it isn't an Ed25519 key
+ * Parses a verifier key. Cache the result: it costs more than the verification of a signature.
+ * @throws VerifyError `bad_key` for a malformed key, an id that does not match name and key, or another type than Ed25519
  */
 export function parseVkey(vkey: string): NoteVerifier {
-  // Only the first two plus signs separate: base64 may hold more.
+  // Only the first two plus signs are separators: base64 may contain more.
   const [, name, id, encoded] = /^([^+]*)\+([0-9a-f]{8})\+(.*)$/s.exec(vkey) ?? []
   if (name === undefined || id === undefined) throw new VerifyError('bad_key', 'a verifier key is name+id+key')
   requireKeyName(name)
   const typeAndKey = decodeBase64(encoded, undefined, 'bad_key')
   if (typeAndKey[0] !== ED25519 || typeAndKey.length !== 33) {
-    throw new VerifyError('bad_key', 'only Ed25519 verifier keys (type 01) are known')
+    throw new VerifyError('bad_key', 'only Ed25519 verifier keys (type 01) are supported')
   }
-  if (keyId(name, typeAndKey) !== id) throw new VerifyError('bad_key', 'the key id is not that of name and key')
+  if (keyId(name, typeAndKey) !== id) throw new VerifyError('bad_key', 'the key id does not match name and key')
   const key = importRaw(typeAndKey.subarray(1))
   return {
     name,
@@ -81,7 +81,7 @@ function importRaw(raw: Uint8Array): KeyObject {
 }
 
 /**
- * A signer of notes.
+ * Creates a signer of notes.
  * @param privateKey an Ed25519 private key
  * @throws VerifyError `bad_key`
  */
