@@ -1,4 +1,4 @@
-/** Roles in databases, in the SDK against a Purser over TLS and a real Postgres: had, renewed, replaced, given up. */
+/** Roles in databases, in the SDK against a Purser over TLS and a real Postgres: issued, renewed, replaced, given up. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +18,10 @@ const patience = { timeout: 30_000, interval: 20 }
 let target: TargetServer
 let shop: Shop
 
-/** `orders` lives for an hour; `brief` for 6 s at a time and at most 9; `long` for 6 s at a time. */
+/**
+ * Roles in `orders` live for an hour, and can be renewed. So do those in `capped`, but an hour is also their maximum. Roles in
+ * `brief` live for 6 s at a time. Those in `ending` are replaced after 10 s and expire after 21.
+ */
 beforeAll(async () => {
   target = await startTarget()
   shop = await startShop(
@@ -26,20 +29,22 @@ beforeAll(async () => {
     { store: 'postgres', tls: true },
     { defaultLifetimeSeconds: 3600, maxLifetimeSeconds: 7200 },
   )
-  const more = { defaultLifetimeSeconds: 6 }
-  for (const [name, maxLifetimeSeconds] of [
-    ['brief', 9],
-    ['long', 3600],
+  for (const more of [
+    { name: 'capped', defaultLifetimeSeconds: 3600, maxLifetimeSeconds: 3600 },
+    { name: 'brief', defaultLifetimeSeconds: 6, maxLifetimeSeconds: 3600 },
+    { name: 'ending', defaultLifetimeSeconds: 20, maxLifetimeSeconds: 21 },
   ])
-    await admin('POST', '/api/v1/databases', definitionFor(target, { ...more, name, maxLifetimeSeconds }))
+    await admin('POST', '/api/v1/databases', definitionFor(target, more))
   for (const name of ['seller', 'fickle', 'greedy']) await admin('POST', '/api/v1/workloads', entryFor(name, granted))
 })
+const clients: Purser[] = []
 afterAll(async () => {
+  for (const purser of clients) purser.close()
   await shop?.purser.stop()
   await target.stop()
 })
 
-const granted = ['orders', 'brief', 'long', 'nowhere']
+const granted = ['orders', 'capped', 'brief', 'ending', 'nowhere']
 const entryFor = (name: string, databases: string[]) => ({
   name,
   attestor: 'lab',
@@ -65,11 +70,25 @@ async function client(more: ConnectOptions = {}, sub = 'seller'): Promise<Connec
     ...more,
   })
   purser.on('disconnected', ({ error }) => events.push(error.code))
-  onTestFinished(() => purser.close())
+  clients.push(purser)
   return { purser, warnings, events }
 }
 
-const whoAmI = async ({ username, password }: DatabaseRole): Promise<unknown> => {
+/** Replaces the role in `capped`: its first renewal reaches the maximum lifetime, so the second one returns another role. */
+async function replaceRole(purser: Purser): Promise<DatabaseRole> {
+  const role = await purser.databases.get('capped')
+  const renewed = await purser.databases.get('capped', { fresh: true })
+  expect(renewed.lease).toBe(role.lease)
+  return purser.databases.get('capped', { fresh: true })
+}
+/** Moves the end of a role into the past, at Purser. */
+const expire = async ({ lease }: DatabaseRole): Promise<unknown> =>
+  shop.purser
+    .knex('lease')
+    .where({ id: lease })
+    .update({ expires_at: new Date(Date.now() - 1_000) })
+
+const currentUser = async ({ username, password }: DatabaseRole): Promise<unknown> => {
   const session = await target.login(username, password)
   try {
     return (await session.query('select current_user as me')).rows[0]?.me
@@ -78,7 +97,12 @@ const whoAmI = async ({ username, password }: DatabaseRole): Promise<unknown> =>
   }
 }
 const stateOf = async ({ lease }: DatabaseRole): Promise<string> => (await shop.lease(lease)).state
-/** Why it ended, once it has. */
+/** A client that gives a lease up does so at once, so that a second shows that it does not. */
+async function staysActive(role: DatabaseRole): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  expect(await stateOf(role)).toBe('active')
+}
+/** The reason of a lease's end, after that end. */
 async function reasonOf(role: DatabaseRole): Promise<unknown> {
   await vi.waitFor(async () => {
     await shop.purser.runJobs()
@@ -86,7 +110,7 @@ async function reasonOf(role: DatabaseRole): Promise<unknown> {
   }, patience)
   return (await shop.lease(role.lease))['reason']
 }
-/** A promise, and how it is fulfilled. */
+/** A promise, and the function that fulfils it. */
 const gate = () => {
   let open = (): void => undefined
   const opened = new Promise<void>((resolve) => (open = resolve))
@@ -94,7 +118,7 @@ const gate = () => {
 }
 
 describe('get()', () => {
-  test('refuses names that are none, and tells refusals by their code, none of which means that Purser is away', async () => {
+  test('refuses malformed names, and reports refusals by their codes, none of which means that Purser is away', async () => {
     const { purser, events } = await client({ jwts: ['payments'] })
     for (const wrong of ['Orders', '', 'a/b', '../orders', 'a'.repeat(64), 7 as unknown as string])
       expect((await failing(purser.databases.get(wrong))).code).toBe('bad_options')
@@ -106,46 +130,48 @@ describe('get()', () => {
     expect(await rolesAt(target)).toEqual([])
     await target.stopHard()
     expect((await failing(purser.databases.get('orders'))).code).toBe('unavailable')
-    // A database that is down keeps nobody from anything else.
+    // A database that is down affects no other request.
     await purser.jwt('payments')
     await purser.renew()
     await target.start()
     expect(events).toEqual([])
-    expect(await whoAmI(await purser.databases.get('orders'))).toMatch(/^purser_/)
+    expect(await currentUser(await purser.databases.get('orders'))).toMatch(/^purser_/)
   })
 
-  test('what came with connect() costs no further request; two names at once are two roles, one name at once is one', async () => {
+  test('roles of connect() need no further request; concurrent calls for one name share a role', async () => {
     const { purser } = await client({ databases: ['orders'] })
     const role = await purser.databases.get('orders')
     expect(role).toMatchObject({ name: 'orders', lease: expect.stringMatching(/^ls_/) })
-    expect(await whoAmI(role)).toBe(role.username)
-    const all = await Promise.all(['orders', 'brief', 'long', 'brief', 'long'].map((one) => purser.databases.get(one)))
-    expect(all.map(({ name }) => name)).toEqual(['orders', 'brief', 'long', 'brief', 'long'])
+    expect(await currentUser(role)).toBe(role.username)
+    const all = await Promise.all(
+      ['orders', 'capped', 'brief', 'capped', 'brief'].map((name) => purser.databases.get(name)),
+    )
+    expect(all.map(({ name }) => name)).toEqual(['orders', 'capped', 'brief', 'capped', 'brief'])
     expect([all[0], all[1], all[2]]).toEqual([role, all[3], all[4]])
     expect(new Set(all.map(({ lease }) => lease)).size).toBe(3)
-    expect(await Promise.all(all.map(whoAmI))).toEqual(all.map(({ username }) => username))
+    expect(await Promise.all(all.map(currentUser))).toEqual(all.map(({ username }) => username))
   })
 
-  test('works for a client that has an access token, and for one that shows its proof alone', async () => {
+  test('works for a client with an access token, and for a client with only its proof', async () => {
     for (const how of [{ accessToken: true }, {}]) {
       const { purser } = await client({ x509: false, ...how })
-      expect(await whoAmI(await purser.databases.get('orders'))).toMatch(/^purser_/)
+      expect(await currentUser(await purser.databases.get('orders'))).toMatch(/^purser_/)
     }
   })
 
-  test('shows a password in nothing but itself', async () => {
+  test('shows a password in no output of the role', async () => {
     const { purser, warnings } = await client({ databases: ['orders'] })
     const role = await purser.databases.get('orders')
     expect(role.password).toMatch(/^[\w-]{32}$/)
-    for (const one of [role, { role }, [role], { ...role }, purser, purser.databases]) {
-      expect(inspect(one, { depth: 10 })).not.toContain(role.password)
-      expect(JSON.stringify(one)).not.toContain(role.password)
+    for (const value of [role, { role }, [role], { ...role }, purser, purser.databases]) {
+      expect(inspect(value, { depth: 10 })).not.toContain(role.password)
+      expect(JSON.stringify(value)).not.toContain(role.password)
     }
     expect(inspect(role)).toContain(role.username)
     expect(JSON.stringify(await readLog(shop.purser)) + warnings.join()).not.toContain(role.password)
   })
 
-  test('gives another one where the lease was ended and the caller asks whether it counts', async () => {
+  test('returns another role if the lease was ended and the caller requests a fresh one', async () => {
     const { purser } = await client({ databases: ['orders'] })
     const role = await purser.databases.get('orders')
     const again = await purser.databases.get('orders', { fresh: true })
@@ -158,251 +184,271 @@ describe('get()', () => {
     expect(await purser.databases.get('orders')).toBe(one)
   })
 
-  test('is refused beyond what one session may have open, which keeps it from nothing else', async () => {
+  test('is refused above the limit of one session, which limits nothing else', async () => {
     const { purser, events } = await client({ databases: ['orders'] }, 'greedy')
     const { lease } = await purser.databases.get('orders')
     const row = await shop.purser.knex('lease').where({ id: lease }).first()
     const more = Array.from({ length: 63 }, (_, n) => ({ ...row, id: `ls_${n}`, username: `purser_none_${n}` }))
     await shop.purser.knex('lease').insert(more)
-    expect(await failing(purser.databases.get('long'))).toMatchObject({ code: 'rate_limited', retryAfterSeconds: 60 })
+    expect(await failing(purser.databases.get('brief'))).toMatchObject({ code: 'rate_limited', retryAfterSeconds: 60 })
     await purser.renew()
     expect(events).toEqual([])
     await shop.purser.knex('lease').where('username', 'like', 'purser_none_%').delete()
-    expect((await purser.databases.get('long')).name).toBe('long')
+    expect((await purser.databases.get('brief')).name).toBe('brief')
   })
 
-  test('can be given up by a signal, and by close()', async () => {
+  test('ends by a signal, and by close()', async () => {
     const { purser } = await client()
     const controller = new AbortController()
     controller.abort()
     expect((await failing(purser.databases.get('orders', { signal: controller.signal }))).code).toBe('aborted')
-    const waiting = failing(purser.databases.get('long'))
+    const waiting = failing(purser.databases.get('brief'))
     purser.close()
     expect((await waiting).code).toBe('closed')
-    expect((await failing(purser.databases.get('long'))).code).toBe('closed')
-    expect(() => purser.databases.watch('long')).toThrow(PurserError)
+    expect((await failing(purser.databases.get('brief'))).code).toBe('closed')
+    expect(() => purser.databases.watch('brief')).toThrow(PurserError)
   })
 })
 
-describe('what is held', () => {
-  test('is renewed under the same name, in the background', async () => {
-    const { purser } = await client({ databases: ['long'] })
-    const role = await purser.databases.get('long')
+describe('a role', () => {
+  test.concurrent('is renewed under the same name, in the background', async () => {
+    const { purser } = await client({ databases: ['brief'] })
+    const role = await purser.databases.get('brief')
     const renewed: DatabaseRole[] = []
     const changed: DatabaseRole[] = []
-    const watch = purser.databases.watch('long', (next) => changed.push(next))
+    const watch = purser.databases.watch('brief', (next) => changed.push(next))
     watch.on('renewed', (next) => renewed.push(next))
     await vi.waitFor(() => expect(renewed.length).toBeGreaterThan(2), patience)
-    const now = await purser.databases.get('long')
+    const now = await purser.databases.get('brief')
     expect(now).toBe(renewed.at(-1))
     expect(now.expiresAt.getTime()).toBeGreaterThan(role.expiresAt.getTime() + 3_000)
     expect([now.username, now.password]).toEqual([role.username, role.password])
-    expect(await whoAmI(now)).toBe(role.username)
+    expect(await currentUser(now)).toBe(role.username)
     expect(changed).toEqual([])
   })
 
-  test('is left to lapse where nobody was given it', async () => {
+  test.concurrent('expires unless a caller received it', async () => {
     const { purser } = await client()
-    const watch = purser.databases.watch('long')
+    const watch = purser.databases.watch('brief')
     let role: DatabaseRole | undefined
     watch.on('change', (next) => {
       role = next
       watch.close()
     })
     await vi.waitFor(() => expect(role).toBeDefined(), patience)
-    if (!role) throw new Error('nobody was told')
+    if (!role) throw new Error('the watch delivered no role')
     const end = role.expiresAt.getTime()
     await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(end + 500), patience)
     // Never renewed: its end is the one that it came with.
     expect((await shop.lease(role.lease))['expires_at']).toEqual(role.expiresAt)
-    expect((await purser.databases.get('long')).lease).not.toBe(role.lease)
+    expect((await purser.databases.get('brief')).lease).not.toBe(role.lease)
   })
 
-  test('is replaced when its longest life is reached; the old role works until every listener is done, and then goes', async () => {
-    const { purser, warnings } = await client({ databases: ['brief'] })
-    const old = await purser.databases.get('brief')
+  test.concurrent(
+    'is left by a pool under load without an error, and its role ends once the pool is done',
+    async () => {
+      const { purser, warnings } = await client({ databases: ['ending'] })
+      const poolFor = ({ username, password }: DatabaseRole): Pool => {
+        const { host, port, database } = target
+        const pool = new Pool({ host, port, database, user: username, password, max: 4 })
+        pool.on('error', (error) => failures.push(error))
+        return pool
+      }
+      const failures: unknown[] = []
+      const seen = new Set<unknown>()
+      const old = await purser.databases.get('ending')
+      let pool = poolFor(old)
+      const moved = new AbortController()
+      purser.databases.watch('ending', async (role) => {
+        const before = pool
+        pool = poolFor(role)
+        while (before.waitingCount > 0) await new Promise((resolve) => setTimeout(resolve, 20))
+        await before.end()
+        moved.abort()
+      })
+      const work = async (): Promise<void> => {
+        while (!moved.signal.aborted) {
+          const { rows } = await pool.query<{ me: string }>('select current_user as me, pg_sleep(0.02)')
+          seen.add(rows[0]?.me)
+        }
+      }
+      const all = await Promise.allSettled(Array.from({ length: 8 }, work))
+      expect([...all.filter(({ status }) => status === 'rejected'), ...failures]).toEqual([])
+      expect(await reasonOf(old)).toBe('given_up')
+      const { rows } = await pool.query<{ me: string }>('select current_user as me')
+      expect([...seen.add(rows[0]?.me)]).toEqual([old.username, (await purser.databases.get('ending')).username])
+      await pool.end()
+      expect([failures, warnings]).toEqual([[], []])
+    },
+  )
+
+  test('is replaced at its maximum lifetime; the old role works until every listener is done, and then ends', async () => {
+    const { purser, warnings } = await client({ databases: ['capped'] })
+    const old = await purser.databases.get('capped')
     const session = await target.login(old.username, old.password)
     const ended = new Promise((resolve) => session.once('end', resolve))
     const [mayGo, alsoMayGo] = [gate(), gate()]
-    const told: DatabaseRole[] = []
-    purser.databases.watch('brief', async (role) => {
-      told.push(role)
+    const delivered: DatabaseRole[] = []
+    purser.databases.watch('capped', async (role) => {
+      delivered.push(role)
       await mayGo.opened
     })
-    purser.databases.watch('brief', async () => alsoMayGo.opened)
-    await vi.waitFor(() => expect(told).toHaveLength(1), patience)
-    const [next] = told
-    if (!next) throw new Error('nobody was told')
+    purser.databases.watch('capped', async () => alsoMayGo.opened)
+    const next = await replaceRole(purser)
+    await vi.waitFor(() => expect(delivered).toEqual([next]), patience)
     expect(next.username).not.toBe(old.username)
-    expect(await purser.databases.get('brief')).toBe(next)
+    expect(await purser.databases.get('capped')).toBe(next)
     mayGo.open()
-    expect(await whoAmI(next)).toBe(next.username)
-    // One of the two still holds it.
+    expect(await currentUser(next)).toBe(next.username)
+    // One of the two listeners is not done.
     expect((await session.query('select current_user as me')).rows[0]?.me).toBe(old.username)
     expect(await stateOf(old)).toBe('active')
     alsoMayGo.open()
     await ended
     expect(await reasonOf(old)).toBe('given_up')
     expect(await rolesAt(target)).not.toContain(old.username)
-    expect(await whoAmI(next)).toBe(next.username)
+    expect(await currentUser(next)).toBe(next.username)
     expect(warnings).toEqual([])
   })
 
-  test('is left by a pool under load without an error, and its role goes once the pool is done', async () => {
-    const { purser, warnings } = await client({ databases: ['brief'] })
-    const poolFor = ({ username, password }: DatabaseRole): Pool => {
-      const { host, port, database } = target
-      const pool = new Pool({ host, port, database, user: username, password, max: 4 })
-      pool.on('error', (error) => failures.push(error))
-      return pool
-    }
-    const failures: unknown[] = []
-    const seen = new Set<unknown>()
-    const old = await purser.databases.get('brief')
-    let pool = poolFor(old)
-    const moved = new AbortController()
-    purser.databases.watch('brief', async (role) => {
-      const before = pool
-      pool = poolFor(role)
-      while (before.waitingCount > 0) await new Promise((resolve) => setTimeout(resolve, 20))
-      await before.end()
-      moved.abort()
-    })
-    const work = async (): Promise<void> => {
-      while (!moved.signal.aborted) {
-        const { rows } = await pool.query<{ me: string }>('select current_user as me, pg_sleep(0.02)')
-        seen.add(rows[0]?.me)
-      }
-    }
-    const all = await Promise.allSettled(Array.from({ length: 8 }, work))
-    expect([...all.filter(({ status }) => status === 'rejected'), ...failures]).toEqual([])
-    expect(await reasonOf(old)).toBe('given_up')
-    const { rows } = await pool.query<{ me: string }>('select current_user as me')
-    expect([...seen.add(rows[0]?.me)]).toEqual([old.username, (await purser.databases.get('brief')).username])
-    await pool.end()
-    expect([failures, warnings]).toEqual([[], []])
-  })
-
-  test('is not given up for a listener that fails, nor for a watch without one: it lives until its own end', async () => {
-    const { purser, warnings } = await client({ databases: ['brief'] })
-    const old = await purser.databases.get('brief')
-    const silent = purser.databases.watch('brief')
-    purser.databases.watch('brief', async ({ username }) => Promise.reject(new Error(`no pool for ${username}`)))
-    const told: DatabaseRole[] = []
-    purser.databases.watch('brief', (role) => told.push(role))
+  test('is not given up for a listener that fails, nor for a watch without listeners: it lives until its own end', async () => {
+    const { purser, warnings } = await client({ databases: ['capped'] })
+    const old = await purser.databases.get('capped')
+    const silent = purser.databases.watch('capped')
+    purser.databases.watch('capped', async ({ username }) => Promise.reject(new Error(`no pool for ${username}`)))
+    const delivered: DatabaseRole[] = []
+    purser.databases.watch('capped', (role) => delivered.push(role))
+    await replaceRole(purser)
     await vi.waitFor(() => expect(warnings).toHaveLength(1), patience)
-    expect(warnings[0]).toMatch(/a listener of a watched database \(brief\) failed: no pool for purser_/)
-    expect(told).toHaveLength(1)
+    expect(warnings[0]).toMatch(/a listener of a watched database \(capped\) failed: no pool for purser_/)
+    expect(delivered).toHaveLength(1)
     silent.close()
-    expect(await whoAmI(old)).toBe(old.username)
+    expect(await currentUser(old)).toBe(old.username)
+    await staysActive(old)
+    await expire(old)
     expect(await reasonOf(old)).toBe('over')
   })
 })
 
 describe('when something is wrong', () => {
-  test('a lease that an operator ended is found out by the renewal, and the watch is told of another role', async () => {
-    const { purser } = await client({ databases: ['long'] })
-    const role = await purser.databases.get('long')
-    const told: DatabaseRole[] = []
-    purser.databases.watch('long', (next) => told.push(next))
-    await admin('POST', `/api/v1/leases/${role.lease}:revoke`)
-    await vi.waitFor(() => expect(told).toHaveLength(1), patience)
-    expect(told[0]?.username).not.toBe(role.username)
-    expect(told[0] && (await whoAmI(told[0]))).toBe(told[0]?.username)
-  })
+  test.concurrent(
+    'the renewal notices a lease that an operator ended, and the watch delivers another role',
+    async () => {
+      const { purser } = await client({ databases: ['brief'] })
+      const role = await purser.databases.get('brief')
+      const delivered: DatabaseRole[] = []
+      purser.databases.watch('brief', (next) => delivered.push(next))
+      await admin('POST', `/api/v1/leases/${role.lease}:revoke`)
+      await vi.waitFor(() => expect(delivered).toHaveLength(1), patience)
+      expect(delivered[0]?.username).not.toBe(role.username)
+      expect(delivered[0] && (await currentUser(delivered[0]))).toBe(delivered[0]?.username)
+    },
+  )
 
-  test('a grant that is gone: the watch is told why, what is held serves until its end, and then the refusal does', async () => {
-    const { purser, events } = await client({ databases: ['long'] }, 'fickle')
-    const role = await purser.databases.get('long')
-    const errors: string[] = []
-    purser.databases.watch('long').on('error', ({ code }) => errors.push(code))
-    const { body } = await admin('GET', '/api/v1/workloads/fickle')
-    const headers = { 'if-match': `"${String(body['revision'])}"` }
-    await admin('PUT', '/api/v1/workloads/fickle', entryFor('fickle', []), headers)
-    await vi.waitFor(() => expect(errors).toContain('not_granted'), patience)
-    if (role.expiresAt.getTime() > Date.now() + 1_000)
-      expect((await purser.databases.get('long')).lease).toBe(role.lease)
-    await vi.waitFor(
-      async () => expect((await failing(purser.databases.get('long'))).code).toBe('not_granted'),
-      patience,
-    )
-    expect(new Set(errors)).toEqual(new Set(['not_granted']))
-    expect(events).toEqual([])
-  })
+  test.concurrent(
+    'a removed grant: the watch reports it, the role serves until its end, and then get() is refused',
+    async () => {
+      const { purser, events } = await client({ databases: ['brief'] }, 'fickle')
+      const role = await purser.databases.get('brief')
+      const errors: string[] = []
+      purser.databases.watch('brief').on('error', ({ code }) => errors.push(code))
+      const { body } = await admin('GET', '/api/v1/workloads/fickle')
+      const headers = { 'if-match': `"${String(body['revision'])}"` }
+      await admin('PUT', '/api/v1/workloads/fickle', entryFor('fickle', []), headers)
+      await vi.waitFor(() => expect(errors).toContain('not_granted'), patience)
+      if (role.expiresAt.getTime() > Date.now() + 1_000)
+        expect((await purser.databases.get('brief')).lease).toBe(role.lease)
+      await vi.waitFor(
+        async () => expect((await failing(purser.databases.get('brief'))).code).toBe('not_granted'),
+        patience,
+      )
+      expect(new Set(errors)).toEqual(new Set(['not_granted']))
+      expect(events).toEqual([])
+    },
+  )
 
-  test('Purser away past the end: served until then, then expired with its cause, and another role once it is back', async () => {
-    const network = await startNetwork(shop.purser.url)
-    onTestFinished(() => network.stop())
-    const { purser } = await client({ addr: network.url, databases: ['long'] })
-    const role = await purser.databases.get('long')
-    const told: DatabaseRole[] = []
-    const errors: PurserError[] = []
-    purser.databases.watch('long', (next) => told.push(next)).on('error', (error) => errors.push(error))
-    network.cut()
-    await vi.waitFor(() => expect(errors).toHaveLength(1), patience)
-    expect(errors[0]?.code).toMatch(/unreachable|incomplete/)
-    expect((await purser.databases.get('long')).lease).toBe(role.lease)
-    await vi.waitFor(async () => expect((await failing(purser.databases.get('long'))).code).toBe('expired'), patience)
-    const error = await failing(purser.databases.get('long'))
-    expect(error.message).toMatch(/^the role in long expired at 20.*and could not be replaced: /)
-    expect(error.cause).toBeInstanceOf(PurserError)
-    expect(error.message).not.toContain(role.password)
-    network.mend()
-    await vi.waitFor(() => expect(told).toHaveLength(1), patience)
-    expect(await purser.databases.get('long')).toBe(told[0])
-    expect(told[0] && (await whoAmI(told[0]))).toBe(told[0]?.username)
-  })
+  test.concurrent(
+    'Purser away past the end: served until then, then expired with its cause, and another role once it is back',
+    async ({ onTestFinished }) => {
+      const network = await startNetwork(shop.purser.url)
+      onTestFinished(() => network.stop())
+      const { purser } = await client({ addr: network.url, databases: ['brief'] })
+      const role = await purser.databases.get('brief')
+      const delivered: DatabaseRole[] = []
+      const errors: PurserError[] = []
+      purser.databases.watch('brief', (next) => delivered.push(next)).on('error', (error) => errors.push(error))
+      network.cut()
+      await vi.waitFor(() => expect(errors).toHaveLength(1), patience)
+      expect(errors[0]?.code).toMatch(/unreachable|incomplete/)
+      expect((await purser.databases.get('brief')).lease).toBe(role.lease)
+      await vi.waitFor(
+        async () => expect((await failing(purser.databases.get('brief'))).code).toBe('expired'),
+        patience,
+      )
+      const error = await failing(purser.databases.get('brief'))
+      expect(error.message).toMatch(/^the role in brief expired at 20.*and could not be replaced: /)
+      expect(error.cause).toBeInstanceOf(PurserError)
+      expect(error.message).not.toContain(role.password)
+      network.mend()
+      await vi.waitFor(() => expect(delivered).toHaveLength(1), patience)
+      expect(await purser.databases.get('brief')).toBe(delivered[0])
+      expect(delivered[0] && (await currentUser(delivered[0]))).toBe(delivered[0]?.username)
+    },
+  )
 
-  test('another session: its roles are other ones, and the watch is told', async () => {
+  test('another session has other roles, and the watch delivers them', async () => {
     let jti = 'one'
     const { purser } = await client({ databases: ['orders'], proof: () => shop.issuer.token({ sub: 'seller', jti }) })
     const role = await purser.databases.get('orders')
-    const told: DatabaseRole[] = []
-    purser.databases.watch('orders', (next) => told.push(next))
+    const delivered: DatabaseRole[] = []
+    purser.databases.watch('orders', (next) => delivered.push(next))
     const before = purser.session.id
     jti = 'two'
     await admin('POST', '/api/v1/revocations', { session: before })
     await purser.renew()
     expect(purser.session.id).not.toBe(before)
-    await vi.waitFor(() => expect(told).toHaveLength(1), patience)
-    expect(told[0]?.username).not.toBe(role.username)
-    expect(told[0] && (await whoAmI(told[0]))).toBe(told[0]?.username)
+    await vi.waitFor(() => expect(delivered).toHaveLength(1), patience)
+    expect(delivered[0]?.username).not.toBe(role.username)
+    expect(delivered[0] && (await currentUser(delivered[0]))).toBe(delivered[0]?.username)
   })
 
-  test('close() in the middle of a listener: nothing is given up, and nothing goes on', async () => {
-    const { purser, warnings } = await client({ databases: ['brief'] })
-    const old = await purser.databases.get('brief')
+  test('close() while a listener runs: nothing is given up, and nothing follows', async () => {
+    const { purser, warnings } = await client({ databases: ['capped'] })
+    const old = await purser.databases.get('capped')
     const mayGo = gate()
-    const told: DatabaseRole[] = []
-    purser.databases.watch('brief', async (role) => {
-      told.push(role)
+    const delivered: DatabaseRole[] = []
+    purser.databases.watch('capped', async (role) => {
+      delivered.push(role)
       await mayGo.opened
     })
-    await vi.waitFor(() => expect(told).toHaveLength(1), patience)
+    await replaceRole(purser)
+    await vi.waitFor(() => expect(delivered).toHaveLength(1), patience)
     purser.close()
     mayGo.open()
+    await staysActive(old)
+    await expire(old)
     expect(await reasonOf(old)).toBe('over')
-    expect(told).toHaveLength(1)
+    expect(delivered).toHaveLength(1)
     expect(warnings).toEqual([])
   })
 })
 
-test('a watch that ends is told of nothing more, nor is one whose signal was fired', async () => {
+test('a closed or aborted watch delivers nothing more', async () => {
   const { purser } = await client({ databases: ['orders'] })
   const role = await purser.databases.get('orders')
-  const told: DatabaseRole[] = []
+  const delivered: DatabaseRole[] = []
   const controller = new AbortController()
-  purser.databases.watch('orders', (next) => told.push(next), { signal: controller.signal })
-  purser.databases.watch('orders', (next) => told.push(next)).close()
-  purser.databases.watch('orders', (next) => told.push(next), { signal: AbortSignal.abort() })
+  purser.databases.watch('orders', (next) => delivered.push(next), { signal: controller.signal })
+  purser.databases.watch('orders', (next) => delivered.push(next)).close()
+  purser.databases.watch('orders', (next) => delivered.push(next), { signal: AbortSignal.abort() })
   controller.abort()
   await admin('POST', `/api/v1/leases/${role.lease}:revoke`)
   const next = await purser.databases.get('orders', { fresh: true })
   expect(next.lease).not.toBe(role.lease)
-  expect(told).toEqual([])
+  expect(delivered).toEqual([])
 })
 
-test('after a restart while Purser is away, what was asked for is had as soon as it is back', async () => {
+test('after a restart while Purser is away, requested roles arrive as soon as it is back', async () => {
   const stateDir = mkdtempSync(join(tmpdir(), 'purser-state-'))
   const network = await startNetwork(shop.purser.url)
   onTestFinished(() => {
@@ -415,11 +461,11 @@ test('after a restart while Purser is away, what was asked for is had as soon as
   first.purser.close()
   network.cut()
   const { purser } = await client(options)
-  const told: DatabaseRole[] = []
-  purser.databases.watch('orders', (next) => told.push(next))
+  const delivered: DatabaseRole[] = []
+  purser.databases.watch('orders', (next) => delivered.push(next))
   expect((await failing(purser.databases.get('orders'))).code).toMatch(/unreachable|incomplete/)
   network.mend()
-  await vi.waitFor(() => expect(told).toHaveLength(1), patience)
-  expect(told[0]?.username).not.toBe(role.username)
-  expect(await purser.databases.get('orders')).toBe(told[0])
+  await vi.waitFor(() => expect(delivered).toHaveLength(1), patience)
+  expect(delivered[0]?.username).not.toBe(role.username)
+  expect(await purser.databases.get('orders')).toBe(delivered[0])
 })
