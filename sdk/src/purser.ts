@@ -16,7 +16,7 @@ type Parts = Pick<Purser, 'verifyJwt' | 'tls' | 'secrets' | 'databases' | 'chose
   closing: AbortSignal
 }
 
-/** The least remaining lifetime of a token that is handed out: the smaller of the two. */
+/** The minimum remaining lifetime of a token that is returned: the smaller of the two. */
 const minLeft = { ms: 5_000, part: 0.25 }
 /** Pause before a refused token is requested again while the current one is valid. */
 const refusedMs = 5_000

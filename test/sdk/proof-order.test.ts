@@ -77,7 +77,7 @@ describe('where nothing is found', () => {
       'not a job of GitHub Actions (GITHUB_ACTIONS is not set)',
       'not a job of GitLab CI (neither GITLAB_CI nor PURSER_ID_TOKEN is set)',
       'no evidence of AWS (no credentials in the environment, no container credentials, no EC2)',
-      'no sign of Google Cloud',
+      'no evidence of Google Cloud',
       'SPIFFE_ENDPOINT_SOCKET is not set',
     ])
     const error = await failing(read(source))
@@ -115,12 +115,12 @@ describe('where nothing is found', () => {
     [
       'a pod at Google',
       { K_SERVICE: 'x', KUBERNETES_SERVICE_HOST: '10.0.0.1' },
-      "in a pod Google's metadata server may speak for the node: mount a projected token, or set GCE_METADATA_HOST to have it asked",
+      "in a pod Google's metadata server may speak for the node: mount a projected token, or set GCE_METADATA_HOST to use it",
     ],
     [
       "Google's metadata switched off",
       { GCE_METADATA_HOST: '127.0.0.1:1', METADATA_SERVER_DETECTION: 'none' },
-      "Google's metadata server is not to be asked (METADATA_SERVER_DETECTION is none)",
+      "Google's metadata server is disabled (METADATA_SERVER_DETECTION is none)",
     ],
     [
       'the socket of an agent',
@@ -147,7 +147,7 @@ describe('where nothing is found', () => {
 
   test('a Chromebook is made by Google and is no cloud', () => {
     expect(choose({}, { dmi: (name) => (name === 'sys_vendor' ? 'Google' : 'Eve') }).dismissed).toContain(
-      'no sign of Google Cloud',
+      'no evidence of Google Cloud',
     )
   })
 })

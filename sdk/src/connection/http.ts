@@ -63,20 +63,27 @@ export async function readAnswer(
   const tooLarge = (): PurserError =>
     new PurserError('too_large', `${origin} sent more than ${maxBytes} bytes, the limit of this answer`)
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for await (const chunk of response) {
-      const bytes = Buffer.from(chunk)
-      size += bytes.length
-      if (size > maxBytes) throw tooLarge()
-      chunks.push(bytes)
-    }
-  } catch (error) {
+  const bytes = await readBody(response, maxBytes, tooLarge).catch((error: unknown) => {
     if (error instanceof PurserError) throw error
     throw new PurserError('incomplete', `${origin} closed the connection during its answer`, { cause: error })
-  }
+  })
   if (!response.complete) throw new PurserError('incomplete', `${origin} closed the connection during its answer`)
-  const bytes = Buffer.concat(chunks, size)
   return { status, headers, bytes, text: bytes.toString('utf8') }
+}
+
+/** @throws the result of `tooLarge`, and errors of the connection */
+export async function readBody(
+  response: IncomingMessage,
+  maxBytes: number,
+  tooLarge: () => PurserError,
+): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response) {
+    const bytes = Buffer.from(chunk)
+    size += bytes.length
+    if (size > maxBytes) throw tooLarge()
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks, size)
 }

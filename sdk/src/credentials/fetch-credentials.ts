@@ -6,6 +6,7 @@ import { requestJson } from '../connection/request-json.ts'
 import { checkReply } from './check-reply.ts'
 import { compareEntry } from './compare-entry.ts'
 import { createCsr } from '../certificates/csr.ts'
+import type { Holder } from '../json/fields.ts'
 import type { RoleReply } from './role.ts'
 import { withDeadline } from '../time/deadline.ts'
 import { PurserError } from '../errors.ts'
@@ -21,10 +22,7 @@ import type { Receipt } from '../verify/receipt.ts'
 import type { Presented } from '../connection/http.ts'
 
 /** The verified answer to one request. */
-export type Credentials = {
-  spiffeId: string
-  workload: CredentialsReply['workload']
-  session: CredentialsReply['session']
+export type Credentials = Holder & {
   x509?: X509Reply & { privateKey: string }
   jwts: JwtReply[]
   accessToken?: AccessTokenReply

@@ -1,6 +1,6 @@
 /** Parses the answer of `POST /api/v1/credentials`. */
 import { type RoleReply, readRoles } from './role.ts'
-import { type Fields, fields, holder, list, text, time, whole } from '../json/fields.ts'
+import { type Fields, type Holder, fields, holder, list, text, time, whole } from '../json/fields.ts'
 import { type SecretReply, readSecrets } from './secret.ts'
 import type { Receipt } from '../verify/receipt.ts'
 
@@ -16,10 +16,7 @@ export type X509Reply = {
 export type JwtReply = { audience: string[]; token: string; jti: string; expiresAt: Date; renewAfter: Date }
 export type AccessTokenReply = { token: string; id: string; expiresAt: Date }
 
-export type CredentialsReply = {
-  spiffeId: string
-  workload: { id: string; name: string; revision: number }
-  session: { id: string; expiresAt: Date }
+export type CredentialsReply = Holder & {
   /** The proof was used before with the same key, so the answer holds only the certificate. */
   repeated: boolean
   x509?: X509Reply

@@ -39,22 +39,8 @@ export function createIdentity({ file, stored, origin, subject, presentable }: P
     live: () => (presentable ? current : undefined),
     async keep({ spiffeId, workload, session, x509 }) {
       if (!x509) return
-      const { certificateChain, trustBundle, privateKey, serialNumber, notAfter, renewAfter } = x509
       const { trustDomain = '' } = readSpiffeId(spiffeId) ?? {}
-      current = {
-        origin,
-        subject,
-        trustDomain,
-        spiffeId,
-        workload,
-        session,
-        certificateChain,
-        trustBundle,
-        privateKey,
-        serialNumber,
-        notAfter,
-        renewAfter,
-      }
+      current = { origin, subject, trustDomain, spiffeId, workload, session, ...x509 }
       await file?.write(current)
     },
     async keepPending(pending) {

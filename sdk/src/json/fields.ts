@@ -46,7 +46,7 @@ export function parseFields(json: string, name: string): Fields {
   return fields(value, name)
 }
 
-type Holder = {
+export type Holder = {
   spiffeId: string
   workload: { id: string; name: string; revision: number }
   session: { id: string; expiresAt: Date }

@@ -76,7 +76,7 @@ const advice: Record<string, string> = {
 /** Shows only the code: the message may repeat the signed request, including the session's token. */
 function refused(status: number, text: string, url: URL): Error {
   const code = /<Code>([A-Za-z.]{1,100})<\/Code>/.exec(text)?.[1]
-  const known = code?.replace(/^(OutboundWebIdentityFederationDisabled)Exception$/, '$1') ?? ''
-  const what = Object.hasOwn(advice, known) ? `: ${advice[known] ?? ''}` : ''
+  const adviceKey = code?.replace(/^(OutboundWebIdentityFederationDisabled)Exception$/, '$1') ?? ''
+  const what = Object.hasOwn(advice, adviceKey) ? `: ${advice[adviceKey] ?? ''}` : ''
   return failed({ who, url }, `answered ${status}${code === undefined ? '' : ` ${code}`}${what}`)
 }

@@ -5,6 +5,7 @@
 import { Agent as PlainAgent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as plain } from 'node:http' // prettier-ignore
 import { Agent as TlsAgent, request as tls } from 'node:https'
 import { isIP } from 'node:net'
+import { readBody } from '../connection/http.ts'
 import { PurserError } from '../errors.ts'
 import { version } from '../version.ts'
 import { failed } from './errors.ts'
@@ -103,15 +104,8 @@ async function readAnswer(response: IncomingMessage, question: Question): Promis
     throw failed(question, `answered ${status}; redirects are not followed, since they may lead to another server`)
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
     throw failed(question, 'compressed its answer, which was not requested')
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of response) {
-    const bytes = Buffer.from(chunk)
-    size += bytes.length
-    if (size > maxBytes) throw failed(question, 'sent more than 64 KiB')
-    chunks.push(bytes)
-  }
-  return { status, headers, text: Buffer.concat(chunks, size).toString('utf8') }
+  const body = await readBody(response, maxBytes, () => failed(question, 'sent more than 64 KiB'))
+  return { status, headers, text: body.toString('utf8') }
 }
 
 const codeOf = (error: unknown): string =>

@@ -15,12 +15,12 @@ function evidenceOf(machine: Machine): string | undefined {
 
 export const google: Detect = (machine) => {
   if (variable(machine, 'METADATA_SERVER_DETECTION') === 'none')
-    return { dismissed: `${who} is not to be asked (METADATA_SERVER_DETECTION is none)` }
+    return { dismissed: `${who} is disabled (METADATA_SERVER_DETECTION is none)` }
   const evidence = evidenceOf(machine)
-  if (evidence === undefined) return { dismissed: 'no sign of Google Cloud' }
+  if (evidence === undefined) return { dismissed: 'no evidence of Google Cloud' }
   if (inPod(machine) && variable(machine, 'GCE_METADATA_HOST') === undefined) {
     return {
-      dismissed: `in a pod ${who} may speak for the node: mount a projected token, or set GCE_METADATA_HOST to have it asked`,
+      dismissed: `in a pod ${who} may speak for the node: mount a projected token, or set GCE_METADATA_HOST to use it`,
     }
   }
   return {

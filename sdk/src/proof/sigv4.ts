@@ -15,7 +15,7 @@ type Unsigned = {
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest()
 
-/** @returns the headers of the signed request: the given ones, the time, the session's token and `authorization` */
+/** @returns the headers of the signed request: those of the request, the time, the session's token and `authorization` */
 export function sign(
   { method, query, headers, body }: Unsigned,
   { accessKeyId, secretAccessKey, sessionToken }: Credentials,

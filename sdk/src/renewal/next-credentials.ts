@@ -4,9 +4,9 @@
  */
 import { type KeyObject, createPrivateKey } from 'node:crypto'
 import { withDeadline } from '../time/deadline.ts'
+import { type Lifetime, lifetimeFrom } from '../time/lifetime.ts'
 import { PurserError } from '../errors.ts'
 import { type Credentials, type FetchCredentials, makeKey } from '../credentials/fetch-credentials.ts'
-import { type Clocks, type FirstSent, leftToRepeat, sentBefore, sentNow } from './repeat-window.ts'
 import type { PendingKey } from '../state/identity-file.ts'
 import type { Selection } from '../credentials/settings.ts'
 
@@ -16,7 +16,10 @@ export type NextCredentials = (selection: Selection, signal: AbortSignal) => Pro
 
 type Live = { certificateChain: string; privateKey: string; notAfter: Date; session: { expiresAt: Date } }
 
-export type NextCredentialsParts = Clocks & {
+export type NextCredentialsParts = {
+  now: () => Date
+  /** A clock that setting the machine's clock does not move: performance.now(). */
+  elapsed: () => number
   fetchCredentials: FetchCredentials
   /** The current certificate with its session; undefined if none can be presented. */
   live: () => Live | undefined
@@ -30,18 +33,32 @@ export type NextCredentialsParts = Clocks & {
   pending?: PendingKey
 }
 
-/** The least remaining lifetime of a certificate that is presented. */
+/** The minimum remaining lifetime of a certificate that is presented. */
 const minLeftMs = 2_000
+
+/**
+ * The server accepts a serial number again for the same key within 60 s, since an answer may get lost. `window` is a part of
+ * that time. Without a local key, a repetition would be another request.
+ */
+type Presentation = { at: Date; key: KeyObject | undefined; window: Lifetime }
+const repeatMs = 50_000
 
 const pem = (key: KeyObject): string => String(key.export({ type: 'pkcs8', format: 'pem' }))
 
 export function createNextCredentials(parts: NextCredentialsParts): NextCredentials {
-  const { fetchCredentials, live, now, warn, keepPending } = parts
+  const { fetchCredentials, live, now, elapsed, warn, keepPending } = parts
+  const clocks = { now: () => now().getTime(), elapsed }
   const { privateKey, sentAt } = parts.pending ?? {}
   /** The key to certify next. */
   let nextKey = privateKey === undefined ? undefined : createPrivateKey(privateKey)
-  /** When the current certificate was first presented; undefined if it was not, or the server refused it. */
-  let spent: FirstSent | undefined = sentAt && sentBefore(sentAt, parts, nextKey)
+  /** The first presentation of the current certificate; undefined if there was none, or the server refused it. */
+  let spent = sentAt && presentation(sentAt, nextKey)
+
+  /** @param at may be of an earlier process; a time in the future means that the window is over */
+  function presentation(at: Date, key: KeyObject | undefined): Presentation {
+    const end = at > now() ? 0 : at.getTime() + repeatMs
+    return { at, key, window: lifetimeFrom(clocks, end, clocks.now()) }
+  }
 
   /** A new certificate arrived, whose serial number was never presented. */
   function settle(): void {
@@ -55,7 +72,7 @@ export function createNextCredentials(parts: NextCredentialsParts): NextCredenti
   /** Milliseconds for which presenting the certificate again can't look like a second holder. */
   function leftFor({ x509 }: Selection): number {
     if (!spent) return Infinity
-    return spent.key && spent.key === nextKey && !x509?.generateKey ? leftToRepeat(spent, parts) : 0
+    return spent.key && spent.key === nextKey && !x509?.generateKey ? spent.window.leftMs() : 0
   }
 
   async function byProof(selection: Selection, signal: AbortSignal): Promise<Renewed> {
@@ -84,7 +101,7 @@ export function createNextCredentials(parts: NextCredentialsParts): NextCredenti
       if (sending.tooLate) throw new PurserError('timeout', 'repeating the renewal took too long')
       sending.begun = true
       before = spent
-      if (selection.x509) spent ??= sentNow(parts, key)
+      if (selection.x509) spent ??= presentation(now(), key)
     }
     // A refusal changes nothing. After a 5xx, the server may have recorded the renewal.
     const onAnswer = (status: number): void => {

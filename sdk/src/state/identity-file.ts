@@ -7,21 +7,18 @@ import { join } from 'node:path'
 import { readCertificates } from '../certificates/certificates.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { wordsOf } from '../errors.ts'
-import { type Fields, fields, holder, parseFields, text, time } from '../json/fields.ts'
+import { type Fields, type Holder, fields, holder, parseFields, text, time } from '../json/fields.ts'
 import { readPrivate, writePrivate } from './private-file.ts'
 
 /** A renewal in progress: its key (PEM) unless the server makes it, and the time of its first sending. */
 export type PendingKey = { privateKey?: string; sentAt: Date }
 
-export type StoredIdentity = {
+export type StoredIdentity = Holder & {
   /** The issuing server. */
   origin: string
   /** The proof's subject, hashed; undefined if unknown. */
   subject?: string | undefined
   trustDomain: string
-  spiffeId: string
-  workload: { id: string; name: string; revision: number }
-  session: { id: string; expiresAt: Date }
   certificateChain: string
   trustBundle: string
   privateKey: string

@@ -92,7 +92,8 @@ export const rememberPeer = (socket: Socket, peer: VerifiedPeer): unknown => pee
  * @throws PurserError `bad_peer` if `purser.tls` verified no peer
  */
 export function peerOf(from: Socket | { readonly socket: Socket }): Peer {
-  const known = verifiedPeerOf('socket' in from ? from.socket : from)
-  if (!known) throw new PurserError('bad_peer', 'the connection is not one of purser.tls, so its peer is not verified')
-  return known.peer
+  const verified = verifiedPeerOf('socket' in from ? from.socket : from)
+  if (!verified)
+    throw new PurserError('bad_peer', 'the connection is not one of purser.tls, so its peer is not verified')
+  return verified.peer
 }
