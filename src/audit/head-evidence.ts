@@ -1,8 +1,7 @@
 /** Compares signed heads that are kept outside of the database with its log. */
 import { VerifyError, openCheckpoint } from '@purser/sdk/verify'
-import { logVkey } from '../keys/keys.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { originOf } from './log.ts'
+import { logKeysOf } from './log-keys.ts'
 import type { Tree } from './tree.ts'
 
 /** A signed head from outside of the database. `where` is a path or the name of a setting, for messages. */
@@ -11,11 +10,11 @@ export type HeadEvidence = { where: string; note: string }
 /** The identity of the log in the database, with the verifier keys of all epochs. */
 export type LogIdentity = { trustDomain: string; epoch: number; vkeys: readonly string[] }
 
-export const logIdentity = ({ keys, trustDomain, epoch }: Snapshot): LogIdentity => {
-  const logKeys = [...keys.values()].filter((row) => row.kind === 'log')
-  const vkeys = logKeys.map((row) => logVkey(row, originOf(trustDomain, row.epoch ?? 0)))
-  return { trustDomain, epoch, vkeys }
-}
+export const logIdentity = (snapshot: Pick<Snapshot, 'keys' | 'trustDomain' | 'epoch'>): LogIdentity => ({
+  trustDomain: snapshot.trustDomain,
+  epoch: snapshot.epoch,
+  vkeys: logKeysOf(snapshot).map(({ vkey }) => vkey),
+})
 
 /**
  * Why the database can't be the newest one; undefined when the head agrees with it. A head of an older epoch does not

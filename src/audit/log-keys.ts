@@ -20,8 +20,6 @@ export function logKeysOf({ keys, trustDomain }: Pick<Snapshot, 'keys' | 'trustD
 export const logVkeysOf = (snapshot: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
   logKeysOf(snapshot).flatMap((key) => (key.epoch === epoch ? [key.vkey] : []))
 
-/** Those that sign the present epoch's heads now. */
+/** The keys that sign the heads of the present epoch now. */
 export const signingLogKeys = (snapshot: Pick<Snapshot, 'keys' | 'trustDomain'>, epoch: number): string[] =>
-  logKeysOf(snapshot).flatMap(({ row, vkey, ...one }) =>
-    one.epoch === epoch && row.toSize === undefined ? [vkey] : [],
-  )
+  logKeysOf(snapshot).flatMap((key) => (key.epoch === epoch && key.row.toSize === undefined ? [key.vkey] : []))
