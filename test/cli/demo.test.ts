@@ -1,4 +1,7 @@
-/** The demo: its checks fail when what they check is wrong, and what it leaves to try works. */
+/**
+ * The demo: its checks fail when what they check is wrong, and what it leaves to try works. test/package/demo.test.ts runs
+ * it as people do.
+ */
 import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -8,63 +11,9 @@ import { describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { isJwtOf, spiffeIdOf } from '../../src/cli/demo/orders.ts'
 import { createStandIn } from '../../src/cli/stand-in.ts'
 import { cli, startCli } from '../support/cli.ts'
-import { builtMain } from '../support/main.ts'
 
 // A whole server starts twice here, in seconds on a machine that does nothing else.
 vi.setConfig({ testTimeout: 90_000 })
-
-const root = new URL('../../', import.meta.url).pathname
-
-it('purser demo --once ends with 0, and shows each step within 80 columns and 65 lines', () => {
-  const args = [builtMain(), 'demo', '--once']
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-  for (const line of [
-    /STAND-IN/,
-    /^ {2}ok {3}web +spiffe:\/\/demo\.purser\.local\/stand-in\/web +entry \d+$/m,
-    /^ {2}ok {3}orders +spiffe:\/\/demo\.purser\.local\/stand-in\/orders +entry \d+$/m,
-    /^ {2}ok {3}web -> orders +200 /m,
-    /^ {2}ok {3}batch -> orders +403 /m,
-    /^ {2}ok {3}nobody -> orders +no connection/m,
-    /^ {2}ok {3}miner gets +attestation_failed, req_[0-9a-f]{32}$/m,
-    /^ {2}ok {3}purser explain +no_workload/m,
-    /credentials\.issue +no_workload +miner/,
-    /^1 .* certificate, JWT and secret in one request$/m,
-    /PLAYED BY THIS PROCESS/,
-    /^ {2}ok {3}before +orders queries as shop_a, with version 1 of orders\/db$/m,
-    /^ {2}ok {3}rotate +version 2, and version 1 retired, in [\d.]+ s$/m,
-    /^ {2}ok {3}orders +uses shop_b now, not restarted; \d{3,} queries, 0 errors$/m,
-    /^ {2}ok {3}shop_a +worked until orders had switched, and is refused now$/m,
-    /^ {2}ok {3}receipts /m,
-    /^ {2}ok {3}export +\d+ entries/m,
-    /^ {2}ok {3}(\d+) edited +found at \1 /m,
-    /^ {2}ok {3}(\d+) removed +found at \1 /m,
-    /^ {2}ok {3}(\d+) and its hash +found at \1 /m,
-    /^All \d+ checks passed, in [\d.]+ s\.$/m,
-  ]) {
-    expect(stdout).toMatch(line)
-  }
-  // The new version was fetched, and said to be in use, before the old one was retired.
-  const at = '\\d\\d:\\d\\d:\\d\\d'
-  const rows = [...stdout.matchAll(new RegExp(`^ {2}(\\d+) +${at} +(secret\\..*)$`, 'gm'))]
-  expect(rows.map(([, , what = '']) => what.split(/ {2,}/))).toEqual([
-    ['secret.rotate', 'intended', 'admin', 'version 2'],
-    ['secret.rotate', 'completed', 'system', 'version 2'],
-    ['secret.read', 'granted', 'orders', 'version 2'],
-    ['secret.ack', 'granted', 'orders', 'version 2'],
-    ['secret.retire', 'intended', 'system', 'version 1'],
-    ['secret.retire', 'completed', 'system', 'version 1'],
-  ])
-  const indexes = rows.map(([, index]) => Number(index))
-  expect(indexes).toEqual(indexes.toSorted((a, b) => a - b))
-  expect(stdout).toMatch(new RegExp(`^ {2}orders +ses_\\w+ +2 +entry ${indexes[2]} +verified$`, 'm'))
-
-  const lines = stdout.split('\n')
-  expect(lines.filter((line) => line.length > 80)).toEqual([])
-  expect(lines.length).toBeLessThanOrEqual(65)
-  expect(stdout).not.toContain('\u001b')
-  expect(stdout).not.toContain('FAIL')
-})
 
 it.each([
   ['none', { status: 0, line: /^ {2}There is no Postgres for it: PURSER_DEMO_DATABASE_URL is none$/m }],

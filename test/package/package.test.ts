@@ -1,6 +1,6 @@
 /** The packed server in an empty folder, and the packed SDK in another: the README's first example on this Node.js and on the newest, and its types. */
 import { execFile, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ const run = promisify(execFile)
 
 type Packed = { filename: string; size: number; unpackedSize: number; files: { path: string }[] }
 type Manifest = {
-  exports: Record<string, unknown>
+  exports: Record<string, Record<string, string>>
   dependencies?: object
   peerDependenciesMeta?: Record<string, { optional?: boolean }>
 }
@@ -129,6 +129,50 @@ describe.each(nodes)('on %s', (_, node) => {
       key: '-----BEGIN PRIVATE KEY-----',
       roots: '-----BEGIN CERTIFICATE-----',
     })
+  })
+})
+
+const { exports: entries }: Manifest = JSON.parse(readFileSync(join(root, 'sdk/package.json'), 'utf8'))
+
+describe('the packed files', () => {
+  it('are what was built and the README, and no source', () => {
+    const paths = packed.files.map(({ path }) => path)
+    expect(paths).toEqual(expect.arrayContaining(['README.md', 'package.json']))
+    expect(paths.filter((path) => !/^(?:README\.md|package\.json|dist\/[\w/-]+\.(?:js|d\.ts))$/.test(path))).toEqual([])
+  })
+
+  it.each(Object.entries(entries))('have the entry %s with its types', (_, { types = '', default: code = '' }) => {
+    const paths = packed.files.map(({ path }) => path)
+    expect(paths).toEqual(expect.arrayContaining([code.slice(2), types.slice(2)]))
+  })
+
+  // A package may load itself by its name. Its optional peers are installed beside its source only.
+  const load = (type: string, code: string) =>
+    run(process.execPath, [`--input-type=${type}`, '--no-warnings', '-e', code], { cwd: join(root, 'sdk') })
+
+  it.each(Object.keys(entries))('load as %s', async (name) => {
+    const code = `import * as all from '@purser/sdk${name.slice(1)}'; console.log(Object.keys(all).length > 0)`
+    expect((await load('module', code)).stdout).toBe('true\n')
+  })
+
+  it.each([
+    [
+      'ES modules',
+      'module',
+      "import { connect, PurserError } from '@purser/sdk'; import { verifyReceipt } from '@purser/sdk/verify'",
+    ],
+    // Node loads ES modules by require since 20.19.
+    [
+      'CommonJS',
+      'commonjs',
+      "const { connect, PurserError } = require('@purser/sdk'); const { verifyReceipt } = require('@purser/sdk/verify')",
+    ],
+  ])('run as %s', async (_, type, code) => {
+    const { stdout } = await load(
+      type,
+      `${code}; console.log(typeof connect, typeof PurserError, typeof verifyReceipt)`,
+    )
+    expect(stdout).toBe('function function function\n')
   })
 })
 

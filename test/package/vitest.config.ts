@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** The SDK as its users get it: packed, installed in an empty folder, run and type-checked there. `npm run test:package`. */
+/** What users get: the packages, installed in an empty folder, run and type-checked there, and the demo. `npm run test:package`. */
 export default defineConfig({
   resolve: { conditions: ['purser-source'] },
   ssr: { resolve: { conditions: ['purser-source'] } },
