@@ -20,7 +20,7 @@ import { type Env, diagnose, folder } from '../support/doctor.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { issueMany } from '../support/log-traffic.ts'
 import { createPlace } from '../support/place.ts'
-import { startOwnPostgres } from '../support/postgres.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { cloneDatabase } from '../support/template.ts'
 import { startTransactionPooler } from '../support/transaction-pooler.ts'
 
@@ -109,14 +109,14 @@ describe('what keeps the database shut', () => {
 })
 
 describe('a Postgres of its own', () => {
-  let own: Awaited<ReturnType<typeof startOwnPostgres>>
+  let own: Awaited<ReturnType<typeof startTestServer>>
   beforeAll(async () => {
     // Whoever isn't `postgres` needs a password here.
     const file = join('/tmp', `purser-hba-${randomBytes(5).toString('hex')}`)
     await writeFile(file, 'host all postgres 127.0.0.1/32 trust\nhost replication postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n') // prettier-ignore
     await chmod(file, 0o644)
     const settings = { fsync: 'off', full_page_writes: 'off', wal_level: 'replica', max_wal_senders: '2' }
-    own = await startOwnPostgres({ settings: { ...settings, hba_file: file } })
+    own = await startTestServer({ settings: { ...settings, hba_file: file } })
   })
   afterAll(() => own.stop())
 

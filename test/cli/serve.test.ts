@@ -10,7 +10,8 @@ import { openPostgres } from '../../src/store/postgres.ts'
 import { excludeServers } from '../../src/store/database-server.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { testDatabase } from '../support/database.ts'
-import { startOwnPostgres } from '../support/postgres.ts'
+import { copyEmbedded } from '../support/embedded-template.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { type PurserProcess, spawnPurser } from '../support/process.ts'
 import { audience, trustDomain } from '../support/purser.ts'
 import { runShell } from '../support/shell.ts'
@@ -47,22 +48,23 @@ const serve = (env: Record<string, string>): PurserProcess =>
   spawnPurser(['serve'], settings({ PURSER_DATA_DIR: folder(), ...env }))
 
 describe('a root key in a folder that others may write in', () => {
-  function withRootKey(mode: number): PurserProcess {
-    const dir = folder()
+  async function withRootKey(mode: number): Promise<PurserProcess> {
+    const [dir, dataDir] = [folder(), folder()]
     const path = join(dir, 'root-key')
     writeFileSync(path, Buffer.alloc(32, 7).toString('base64'), { mode: 0o600 })
     chmodSync(dir, mode)
-    return serve({ PURSER_ROOT_KEY_FILE: path })
+    await copyEmbedded(join(dataDir, 'db'))
+    return serve({ PURSER_ROOT_KEY_FILE: path, PURSER_DATA_DIR: dataDir })
   }
 
   it('is refused, with what to do', async () => {
-    const purser = withRootKey(0o777)
+    const purser = await withRootKey(0o777)
     expect((await purser.ended).code).not.toBe(0)
     expect(purser.err()).toMatch(/other users may write in it \(mode 0777\)\. chown the folder, and chmod go-w it/)
   })
 
   it('is taken with a warning where those others are a group, as on a Kubernetes volume with fsGroup', async () => {
-    const purser = withRootKey(0o2775)
+    const purser = await withRootKey(0o2775)
     const [line] = await purser.says('root-key.folder')
     expect(line).toMatchObject({
       level: 'warn',
@@ -155,7 +157,7 @@ async function workersOf({ child }: PurserProcess): Promise<number[]> {
 }
 
 it('waits for a database that is away at its start', async () => {
-  const own = await startOwnPostgres()
+  const own = await startTestServer()
   onTestFinished(() => own.stop())
   await own.stopHard()
   const key = Buffer.alloc(32, 7).toString('base64')

@@ -15,7 +15,8 @@ import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodingsOf, hashesOf } from '../support/encodings.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
-import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts'
+import type { OwnPostgres } from '../support/postgres.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { ask } from '../support/raw-http.ts'
 
@@ -40,7 +41,7 @@ const replies: string[] = []
 const statements: string[] = []
 
 beforeAll(async () => {
-  postgres = await startOwnPostgres({
+  postgres = await startTestServer({
     settings: { log_statement: 'all', log_min_duration_statement: '0' },
     onLog: (text) => statements.push(text),
   })

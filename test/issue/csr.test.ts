@@ -11,9 +11,19 @@ import { ecPair, spkiOf } from '../support/test-ca.ts'
 const ec = ecPair()
 const refusalOfDer = (der: Buffer) => csrRefusal(csrPem(der))
 
+const keys = new Map<string, string>()
+
+/** A key of `openssl genpkey`, the same for the same options: an RSA key takes a tenth of a second or more. */
+function keyOf(genpkey: string[]): string {
+  const name = genpkey.join(' ')
+  const pem = keys.get(name) ?? opensslOutput(['genpkey', ...genpkey])
+  keys.set(name, pem)
+  return pem
+}
+
 /** A request by `openssl req` for a key that `openssl genpkey` made. */
 function byOpenssl(genpkey: string[], req: string[] = []): string {
-  const key = scratch()('key.pem', opensslOutput(['genpkey', ...genpkey]))
+  const key = scratch()('key.pem', keyOf(genpkey))
   return opensslOutput(['req', '-new', '-key', key, '-subj', '/CN=x', ...req])
 }
 const p256 = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-pkeyopt', 'ec_param_enc:named_curve']

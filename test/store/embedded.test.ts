@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openEmbedded } from '../../src/store/embedded.ts'
 import { StoreLocked, takeLock } from '../../src/store/lock.ts'
+import { copyEmbedded } from '../support/embedded-template.ts'
 
 let directory: string
 beforeEach(async () => {
@@ -35,6 +36,7 @@ describe('the embedded store on disk', () => {
   })
 
   it('refuses a second opener, naming the first, until it is gone; then finds all that was acknowledged', async () => {
+    await copyEmbedded(directory)
     const holder = spawn(
       process.execPath,
       ['--import', 'tsx', fileURLToPath(new URL('./holder.ts', import.meta.url)), directory],
@@ -78,17 +80,18 @@ describe('the lock file', () => {
   }
 
   /** The id of a process that has ended. */
-  async function deadPid(): Promise<number> {
+  let deadPid = 0
+  beforeAll(async () => {
     const child = spawn(process.execPath, ['-e', ''])
     await once(child, 'exit')
-    return child.pid ?? 0
-  }
+    deadPid = child.pid ?? 0
+  })
 
   // Without the gate, two processes took the lock of a dead holder in two of a hundred runs.
   it.each(Array.from({ length: 60 }, (_, n) => n))(
     'is given to one of many who want a dead one at once: %i',
     async () => {
-      await holderWith({ pid: await deadPid() })
+      await holderWith({ pid: deadPid })
       const attempts = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path(), rhythm)))
       const [winner, ...others] = attempts.filter((result) => result.status === 'fulfilled')
       expect(others).toEqual([])
@@ -104,7 +107,7 @@ describe('the lock file', () => {
   })
 
   it('of another container is respected while it is touched, and taken over when it falls silent', async () => {
-    await holderWith({ world: 'another boot', pid: await deadPid() })
+    await holderWith({ world: 'another boot', pid: deadPid })
     const file = path()
     const touch = setInterval(() => void utimes(file, new Date(), new Date()), 20)
     const refused = await takeLock(file, rhythm).catch((error: unknown) => error)

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isConnectionError, isLockTimeout } from '../../src/store/database.ts'
 import { type PostgresDatabase, UnfitPostgres, checkPostgres, openPostgres } from '../../src/store/postgres.ts'
 import { testDatabase, testPostgres } from '../support/database.ts'
-import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts'
+import type { OwnPostgres } from '../support/postgres.ts'
+import { startTestServer } from '../support/test-server.ts'
 
 const caught = (promise: PromiseLike<unknown>): Promise<unknown> =>
   Promise.resolve(promise).then(
@@ -212,7 +213,7 @@ describe.concurrent('the Postgres store', () => {
 describe('the Postgres store, when the server fails', () => {
   let server: OwnPostgres
   beforeAll(async () => {
-    server = await startOwnPostgres()
+    server = await startTestServer()
   })
   afterAll(() => server.stop())
 
@@ -275,7 +276,7 @@ describe('the Postgres store, when the server fails', () => {
   })
 
   it('refuses a server with fsync=off', async () => {
-    const careless = await startOwnPostgres({ settings: { fsync: 'off' } })
+    const careless = await startTestServer({ settings: { fsync: 'off' } })
     const db = openPostgres({ url: careless.url })
     await expect(checkPostgres(db.knex)).rejects.toThrow(/fsync=off/)
     await db.close()

@@ -1,12 +1,12 @@
 /** The databases of tests: migrated, empty, each test file's own. */
-import { randomUUID } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, inject } from 'vitest'
 import type { Database } from '../../src/store/database.ts'
 import { type EmbeddedDatabase, openEmbedded } from '../../src/store/embedded.ts'
-import { migrate } from '../../src/store/migrate.ts'
 import { type PostgresDatabase, type PostgresOptions, openPostgres } from '../../src/store/postgres.ts'
+import { copyEmbedded } from './embedded-template.ts'
 import { cloneDatabase } from './template.ts'
 
 /** A migrated database on the run's Postgres. `drop` ends whatever is connected to it. */
@@ -31,25 +31,18 @@ export async function testPostgres(
   }
 }
 
-/** The dump that embedded databases start from, in a fifth of the time. The first test that needs it creates it. */
-async function dump(): Promise<Blob> {
-  const path = join(inject('runDirectory'), 'embedded.tar')
-  const made = await readFile(path).catch(() => undefined)
-  if (made) return new Blob([new Uint8Array(made)])
-  const db = await openEmbedded({ dataDir: undefined })
-  await migrate(db)
-  const blob = await db.pglite.dumpDataDir('none')
-  await db.close()
-  // Two may make it at once; neither sees the other's half.
-  const draft = `${path}.${randomUUID()}`
-  await writeFile(draft, new Uint8Array(await blob.arrayBuffer()))
-  await rename(draft, path)
-  return blob
-}
-
-/** A migrated embedded database in memory. */
+/** A migrated embedded database, in a directory of its own. */
 async function testEmbedded(): Promise<EmbeddedDatabase> {
-  return openEmbedded({ dataDir: undefined, load: await dump() })
+  const dataDir = await mkdtemp(join(tmpdir(), 'purser-embedded-'))
+  await copyEmbedded(dataDir)
+  const db = await openEmbedded({ dataDir })
+  return {
+    ...db,
+    async close() {
+      await db.close()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
 }
 
 /**

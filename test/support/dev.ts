@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ran, startCli } from './cli.ts'
+import { copyEmbedded } from './embedded-template.ts'
 
 export type Dev = {
   /** What it has printed. */
@@ -28,6 +29,7 @@ async function anyPort(): Promise<string> {
 export async function startDev(options: { dataDir?: string; env?: Record<string, string> } = {}): Promise<Dev> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'purser-dev-'))
   const where = options.dataDir === undefined ? ['--port', await anyPort()] : []
+  if (options.dataDir === undefined) await copyEmbedded(join(dataDir, 'db'))
   let up: (out: string) => void = () => undefined
   const ready = new Promise<string>((resolve) => (up = resolve))
   const { ran, interrupt } = startCli(['dev', '--data-dir', dataDir, ...where], {

@@ -1,9 +1,10 @@
 /** First starts that servers of tests go on from: keys and a bootstrap take half a second, a copy of them a tenth. */
 import { randomBytes } from 'node:crypto'
-import { cp, mkdtemp } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { testDatabase } from './database.ts'
+import { copyDirectory, sharedDirectory } from './shared-directory.ts'
 import type { StoreName } from './stores.ts'
 import { cloneDatabase } from './template.ts'
 
@@ -17,48 +18,46 @@ type Start = (again: {
   admin: string
 }) => Promise<{ admin: string; stop: () => Promise<void> }>
 
-type FirstStart = { copy(dataDir: string): Promise<Earlier> }
+type FirstStart = { rootKey: string; admin: string; database?: string }
 
-async function makeFirstStart(store: StoreName, start: Start): Promise<FirstStart> {
-  const dataDir = await mkdtemp(join(inject('runDirectory'), 'first-start-'))
+async function makeFirstStart(store: StoreName, dataDir: string, start: Start): Promise<FirstStart> {
   const database = store === 'postgres' ? await testDatabase() : undefined
   const rootKey = randomBytes(32).toString('base64')
   const { admin, stop } = await start({ rootKey, dataDir, admin: '', ...(database && { url: database.url }) })
   await stop()
-  return {
-    async copy(to) {
-      await cp(join(dataDir, 'bootstrap-token'), join(to, 'bootstrap-token'))
-      if (database) {
-        const { url, drop } = await cloneDatabase(inject('postgres').url, new URL(database.url).pathname.slice(1))
-        return { rootKey, admin, url, drop }
-      }
-      await cp(join(dataDir, 'db'), join(to, 'db'), { recursive: true })
-      return { rootKey, admin }
-    },
-  }
+  return { rootKey, admin, ...(database && { database: new URL(database.url).pathname.slice(1) }) }
 }
 
-/** The first starts of this process, which its test files share. */
-const firstStarts: Record<StoreName, FirstStart[]> = { embedded: [], postgres: [] }
+/** The number of first starts that this process has copied and whose servers run. */
 const inUse = new Set<string>()
 const maxFirstStarts = 3
 
 /**
- * A copy of a first start that no other running server goes on from, so that two servers never share keys. Undefined
- * where too many run.
+ * A copy of a first start that no other running server of this process goes on from, so that two servers never share
+ * keys. Undefined where too many run. All workers of a run share the first starts.
  */
 export async function copyFirstStart(store: StoreName, dataDir: string, start: Start): Promise<Earlier | undefined> {
-  const n = Array.from({ length: maxFirstStarts }, (_, index) => index).find((index) => !inUse.has(`${store} ${index}`))
-  if (n === undefined) return undefined
-  const name = `${store} ${n}`
+  const numbers = Array.from({ length: maxFirstStarts }, (_, n) => n)
+  const name = numbers.map((n) => `first-start-${store}-${n}`).find((name) => !inUse.has(name))
+  if (name === undefined) return undefined
   inUse.add(name)
-  const first = (firstStarts[store][n] ??= await makeFirstStart(store, start))
-  const { drop, ...earlier } = await first.copy(dataDir)
+  const directory = await sharedDirectory(name, async (draft) => {
+    const first = await makeFirstStart(store, draft, start)
+    await writeFile(join(draft, 'first-start.json'), JSON.stringify(first))
+  })
+  const first: FirstStart = JSON.parse(await readFile(join(directory, 'first-start.json'), 'utf8'))
+  const { rootKey, admin } = first
+  await copyFile(join(directory, 'bootstrap-token'), join(dataDir, 'bootstrap-token'))
+  const database =
+    first.database === undefined ? undefined : await cloneDatabase(inject('postgres').url, first.database)
+  if (!database) await copyDirectory(join(directory, 'db'), join(dataDir, 'db'))
   return {
-    ...earlier,
+    rootKey,
+    admin,
+    ...(database && { url: database.url }),
     async drop() {
       inUse.delete(name)
-      await drop?.()
+      await database?.drop()
     },
   }
 }

@@ -1,5 +1,5 @@
 /** Once a run: one Postgres, and one template database that is migrated. What a test needs is cloned from it. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -19,6 +19,8 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   try {
     const template = await makeTemplate(postgres.url)
     const runDirectory = await mkdtemp(join(tmpdir(), 'purser-test-'))
+    // Postgres runs as another user than root.
+    await chmod(runDirectory, 0o711)
     process.stdout.write(`Postgres for the tests: ${postgres.what}, ${template.version}\n`)
     project.provide('postgres', { url: postgres.url, template: template.name })
     project.provide('runDirectory', runDirectory)

@@ -1,10 +1,11 @@
 /** Databases that are kept as they are and put back, as a restored backup is. */
 import { randomBytes } from 'node:crypto'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { testDatabase } from './database.ts'
+import { copyDirectory } from './shared-directory.ts'
 import { type TestPurser, audience, startPurser, trustDomain } from './purser.ts'
 import type { StoreName } from './stores.ts'
 import { cloneDatabase } from './template.ts'
@@ -31,10 +32,10 @@ export async function createPlace(store: StoreName) {
     async keep(): Promise<() => Promise<void>> {
       if (url === undefined) {
         const copy = join(dataDir, 'backup')
-        await cp(join(dataDir, 'db'), copy, { recursive: true })
+        await copyDirectory(join(dataDir, 'db'), copy)
         return async () => {
           await rm(join(dataDir, 'db'), { recursive: true })
-          await cp(copy, join(dataDir, 'db'), { recursive: true })
+          await copyDirectory(copy, join(dataDir, 'db'))
         }
       }
       const copy = await cloneDatabase(inject('postgres').url, new URL(url).pathname.slice(1))

@@ -1,5 +1,5 @@
 /** A whole Purser for front-door tests: real HTTP, a real store, an issuer whose tokens it attests. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import type { Agent } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -11,6 +11,7 @@ import { type Running, start } from '../../src/start/server.ts'
 import type { Knex } from '../../src/store/database.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { testDatabase } from './database.ts'
+import { copyEmbedded } from './embedded-template.ts'
 import { type Earlier, copyFirstStart } from './first-start.ts'
 import { type Client, httpsFetch } from './https-fetch.ts'
 import { type StoreName, frontDoorStore } from './stores.ts'
@@ -81,6 +82,8 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
   const database = earlier || store === 'embedded' ? undefined : await testDatabase()
   const url = earlier?.url ?? database?.url
   const rootKey = earlier?.rootKey ?? randomBytes(32).toString('base64')
+  const embedded = join(dataDir, 'db')
+  if (url === undefined && !existsSync(embedded)) await copyEmbedded(embedded)
   const logs: string[] = []
   const config = readConfig({
     env: {
@@ -112,9 +115,10 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
       },
       ...(payload !== undefined && { body: typeof payload === 'string' ? payload : new Uint8Array(payload) }),
     }
-    const roots = typeof options.tls === 'object' ? options.tls.roots : readFileSync(join(dataDir, 'ca.pem'), 'utf8')
+    const roots = () =>
+      typeof options.tls === 'object' ? options.tls.roots : readFileSync(join(dataDir, 'ca.pem'), 'utf8')
     const response = await (options.tls
-      ? httpsFetch(running.url + path, { ...init, ca: roots, ...(client && { client }), ...(agent && { agent }) })
+      ? httpsFetch(running.url + path, { ...init, ca: roots(), ...(client && { client }), ...(agent && { agent }) })
       : fetch(running.url + path, init))
     const text = await response.text()
     const isObject = /[/+]json(?:;|$)/.test(response.headers.get('content-type') ?? '') && text.startsWith('{')

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { findBinaries } from '../../src/cli/demo/postgres/binaries.ts'
-import { startOwnPostgres } from './postgres.ts'
+import { startTestServer } from './test-server.ts'
 
 export type TargetServer = {
   host: string
@@ -37,7 +37,7 @@ export async function startTarget(identity?: { cert: string; key: string }): Pro
     const { as } = await findBinaries()
     if (as.uid !== undefined && as.gid !== undefined) await chown(key, as.uid, as.gid)
   }
-  const postgres = await startOwnPostgres({
+  const postgres = await startTestServer({
     settings: {
       hba_file: hba,
       log_statement: 'all',

@@ -35,6 +35,8 @@ export type OwnOptions = {
   on?: string
   /** Where another version is: a folder with `bin/postgres` and `bin/initdb`. */
   native?: string
+  /** A data directory of `createData` to copy: initdb takes a second. */
+  from?: string
   /** The URL of a primary: the server is a streaming standby of it, and `pg_basebackup` stands beside initdb. */
   primary?: string
   /** Called with the output of the server. */
@@ -96,6 +98,22 @@ const copyPrimary = (
     as,
   )
 
+// Locale C and UTF-8 wherever the tests run, so that order never depends on the machine.
+const initdbFlags = ['--username=postgres', '--encoding=UTF8', '--no-locale', '--no-sync', '--no-instructions']
+
+const variablesFor = (env: OwnOptions['env']): OwnOptions['env'] => ({ ...env, LC_ALL: 'C', TZ: 'UTC' })
+
+/** Makes a data directory of an empty one. Its server trusts every local connection. */
+export async function createData(data: string, { env, native }: Pick<OwnOptions, 'env' | 'native'>): Promise<void> {
+  const { initdb, as, copy } = await findBinaries(native)
+  if (as.uid !== undefined && as.gid !== undefined) await chown(data, as.uid, as.gid)
+  try {
+    await run(initdb, [`--pgdata=${data}`, ...initdbFlags, '--auth=trust'], { ...as, env: variablesFor(env) })
+  } finally {
+    if (copy !== undefined) await rm(copy, { recursive: true, force: true })
+  }
+}
+
 /** @throws Error with the reason when Postgres cannot run here */
 export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   const { password } = options
@@ -103,7 +121,7 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   const data = await mkdtemp(join(options.on ?? (await parentDirectory()), 'purser-pgdata-'))
   await chmod(data, 0o700)
   if (as.uid !== undefined && as.gid !== undefined) await chown(data, as.uid, as.gid)
-  const env = { ...options.env, LC_ALL: 'C', TZ: 'UTC' }
+  const env = variablesFor(options.env)
   const watcher = startWatcher(data, copy)
   let server: ChildProcess | undefined
   const remove = async (): Promise<void> => {
@@ -164,11 +182,10 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
   }
 
   try {
-    // Locale C and UTF-8 wherever the tests run, so that order never depends on the machine.
-    const flags = ['--username=postgres', '--encoding=UTF8', '--no-locale', '--no-sync', '--no-instructions']
-    const init = (auth: string[]) => run(initdb, [`--pgdata=${data}`, ...flags, ...auth], { ...as, env })
-    const { primary } = options
-    if (primary !== undefined) await copyPrimary(join(dirname(initdb), 'pg_basebackup'), { primary, data, as })
+    const init = (auth: string[]) => run(initdb, [`--pgdata=${data}`, ...initdbFlags, ...auth], { ...as, env })
+    const { primary, from } = options
+    if (from !== undefined) await run('cp', ['-a', `${from}/.`, data])
+    else if (primary !== undefined) await copyPrimary(join(dirname(initdb), 'pg_basebackup'), { primary, data, as })
     else if (password === undefined) await init(['--auth=trust'])
     else await withPasswordFile({ password, beside: data, as }, init)
     await start()
