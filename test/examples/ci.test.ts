@@ -9,6 +9,7 @@ import { parse } from 'yaml'
 import { readSettings } from '../../sdk/src/credentials/settings.ts'
 import { otherNames } from '../../src/config/names.ts'
 import { httpServer, httpsServer, makeIdentities } from '../outbound/tls-server.ts'
+import { sdkImport } from '../support/built-sdk.ts'
 import { cli } from '../support/cli.ts'
 import { commandsIn } from '../support/commands.ts'
 import { type Issuer, createIssuer } from '../support/issuer.ts'
@@ -69,7 +70,7 @@ async function runJob(example: string, command: string, env: Env): Promise<{ cod
     env: {
       PATH: process.env.PATH,
       // The SDK of the workspace is not built.
-      NODE_OPTIONS: `--conditions=purser-source --import ${new URL('node_modules/tsx/dist/loader.mjs', `file://${root}/`).href}`,
+      NODE_OPTIONS: `--import ${sdkImport()}`,
       NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
       AWS_EC2_METADATA_DISABLED: 'true',
       METADATA_SERVER_DETECTION: 'none',

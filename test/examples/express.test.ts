@@ -1,6 +1,7 @@
 /** examples/express, run as its README says. */
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { sdkImport } from '../support/built-sdk.ts'
 import { type Dev, startDev } from '../support/dev.ts'
 import { runShell } from '../support/shell.ts'
 
@@ -29,7 +30,7 @@ it('calls one service from the other, each known by its SPIFFE ID', async () => 
 })
 
 it('turns away a workload that is not the one it accepts', async () => {
-  const node = `node --conditions=purser-source --import tsx --env-file=${dev.dataDir}/dev/orders.env`
+  const node = `node --import ${sdkImport()} --env-file=${dev.dataDir}/dev/orders.env`
   const orders = `PORT=19444 ${node} examples/express/orders.js > ${dev.dataDir}/up & trap "kill $!" EXIT`
   const wait = `for n in $(seq 100); do grep -q listens ${dev.dataDir}/up && break; sleep 0.2; done`
   const { code, err } = await runShell('sh', ['-c', `${orders}; ${wait}; PORT=19444 ${node} examples/express/web.js`], {

@@ -6,10 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { sdkImport } from '../support/built-sdk.ts'
 import { cli } from '../support/cli.ts'
 import { type Dev, startDev } from '../support/dev.ts'
 import { findBinaries } from '../../src/cli/demo/postgres/binaries.ts'
-import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts'
+import type { OwnPostgres } from '../support/postgres.ts'
+import { startTestServer } from '../support/test-server.ts'
 import { runShell } from '../support/shell.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
@@ -43,7 +45,7 @@ async function startAs(name: string): Promise<OwnPostgres> {
   if (as.uid !== undefined && as.gid !== undefined) {
     for (const file of ['', 'tls.crt', 'tls.key', 'ca.crt', 'pg_hba.conf']) await chown(join(out, file), as.uid, as.gid)
   }
-  const server = await startOwnPostgres({
+  const server = await startTestServer({
     settings: {
       ssl: 'on',
       ssl_cert_file: join(out, 'tls.crt'),
@@ -70,7 +72,9 @@ const runClient = (url: string) =>
     'env',
     [
       `DATABASE_URL=${url}`,
-      ...'node --conditions=purser-source --import tsx'.split(' '),
+      'node',
+      '--import',
+      sdkImport(),
       `--env-file=${dev.dataDir}/dev/web.env`,
       'examples/postgres/client.js',
     ],

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { sdkProgram } from '../support/built-sdk.ts'
 import { type Dev, startDev } from '../support/dev.ts'
 import { httpsFetch } from '../support/https-fetch.ts'
 import { definitionFor } from '../support/leases.ts'
@@ -56,8 +57,7 @@ afterAll(async () => {
 })
 
 function run(as: string, code: string): ChildProcess {
-  const flags = ['--conditions=purser-source', '--import', 'tsx', `--env-file=${dev.dataDir}/dev/${as}.env`]
-  const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', code], {
+  const child = spawn(process.execPath, [`--env-file=${dev.dataDir}/dev/${as}.env`, ...sdkProgram(code)], {
     cwd: root,
     env: { PATH: process.env.PATH, PGHOST: target.host, PGPORT: String(target.port), PGDATABASE: target.database },
     stdio: ['ignore', 'pipe', 'pipe'],

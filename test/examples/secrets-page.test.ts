@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { builtMain } from '../support/main.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { runShell } from '../support/shell.ts'
 import { root } from '../support/source-files.ts'
@@ -14,9 +15,7 @@ let purser: TestPurser
 
 beforeAll(async () => {
   purser = await startPurser({ tls: true })
-  // Paths in the page are relative to where the person is; the sources are found from their root.
-  const loader = `"${process.execPath}" --conditions=purser-source --import "${join(root, 'node_modules/tsx/dist/loader.mjs')}"`
-  writeFileSync(join(folder, 'purser'), `#!/bin/sh\nexec ${loader} "${join(root, 'src/main.ts')}" "$@"\n`)
+  writeFileSync(join(folder, 'purser'), `#!/bin/sh\nexec "${process.execPath}" "${builtMain()}" "$@"\n`)
   chmodSync(join(folder, 'purser'), 0o755)
 })
 afterAll(async () => {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test, vi } from 'vitest'
+import { sdkProgram } from '../support/built-sdk.ts'
 import { type Misbehaviour, proofFor, rootPem, startFake } from './fake-purser.ts'
 
 const credentials = '/api/v1/credentials'
@@ -27,14 +28,7 @@ async function run(
   const options = { addr: fake.url, ca: { pem: rootPem }, proof: proofFor(), logKey: fake.state.log.vkey, ...more }
   const child = spawn(
     process.execPath,
-    [
-      '--conditions=purser-source',
-      '--import',
-      'tsx',
-      '--input-type=module',
-      '-e',
-      `import { connect } from '@purser/sdk'\nconst options = ${JSON.stringify(options)}\n${program}`,
-    ],
+    sdkProgram(`import { connect } from '@purser/sdk'\nconst options = ${JSON.stringify(options)}\n${program}`),
     { stdio: ['pipe', 'pipe', 'inherit'] },
   )
   let output = ''
@@ -92,8 +86,7 @@ test('a watch, open or on its way, does not keep a process that has nothing else
     const purser = await connect(${JSON.stringify(options)})
     purser.secrets.watch('prod/db')
     process.stdin.on('end', () => console.log('over')).resume()`
-  const flags = ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', program]
-  const child = spawn(process.execPath, flags, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, sdkProgram(program), { stdio: ['pipe', 'pipe', 'inherit'] })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   await vi.waitFor(() => expect(opened).toBe(1), { timeout: 30_000 })

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { connect as connectTls, createServer } from 'node:tls'
 import { type ConnectOptions, connect } from '@purser/sdk'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sdkProgram } from '../support/built-sdk.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { openssl, scratch } from '../support/openssl.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
@@ -291,14 +292,10 @@ test('a program that connects and does nothing else ends by itself', async () =>
   const program = `import { connect } from '@purser/sdk'
 const { spiffeId, jwt } = await connect()
 console.log(spiffeId, (await jwt('payments')).length > 100)`
-  const child = spawn(
-    process.execPath,
-    ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', program],
-    {
-      env: { ...process.env, ...environment() },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+  const child = spawn(process.execPath, sdkProgram(program), {
+    env: { ...process.env, ...environment() },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const [code] = (await once(child, 'close')) as [number]

@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sdkProgram } from '../support/built-sdk.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
 import { httpServer, httpsServer } from '../outbound/tls-server.ts'
@@ -59,8 +60,7 @@ try {
 }`
 
 async function run(env: Record<string, string>): Promise<Record<string, unknown>> {
-  const argv = ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', program]
-  const child = spawn(process.execPath, argv, {
+  const child = spawn(process.execPath, sdkProgram(program), {
     env: {
       PATH: process.env.PATH,
       // As an administrator of the stand-ins' network would: the SDK has no switch for it.

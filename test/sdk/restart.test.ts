@@ -20,6 +20,7 @@ import type { Purser } from '@purser/sdk'
 import { type TestConnectOptions, type TestPurser, createTestPurser } from '@purser/sdk/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readPrivate } from '../../sdk/src/state/private-file.ts'
+import { sdkProgram } from '../support/built-sdk.ts'
 import { failing } from './failing.ts'
 import { fakeTime, settled } from './fake-time.ts'
 
@@ -457,7 +458,7 @@ test('a stolen key, used beside its owner: the session ends with all that it gav
 })
 
 const run = (program: string) =>
-  spawn(process.execPath, ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', program], {
+  spawn(process.execPath, sdkProgram(program), {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 

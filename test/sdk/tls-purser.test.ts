@@ -10,6 +10,7 @@ import { readAddress } from '../../sdk/src/connection/address.ts'
 import { createRevokedCertificates } from '../../sdk/src/revocation/revoked.ts'
 import { createTls } from '../../sdk/src/tls/tls.ts'
 import { createTransport } from '../../sdk/src/connection/transport.ts'
+import { sdkProgram } from '../support/built-sdk.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
 import { get, listen } from './exchange.ts'
@@ -170,14 +171,10 @@ const ended = Promise.all([once(socket, 'close'), once(server, 'close')])
 purser.close()
 await ended
 console.log('ended')`
-  const child = spawn(
-    process.execPath,
-    ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', program],
-    {
-      env: { ...process.env, ...environment(), TOKEN: await issuer.token() },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+  const child = spawn(process.execPath, sdkProgram(program), {
+    env: { ...process.env, ...environment(), TOKEN: await issuer.token() },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const [code] = (await once(child, 'close')) as [number]

@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import type { DatabaseRole } from '@purser/sdk'
 import { createTestPurser } from '@purser/sdk/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { sdkProgram } from '../../support/built-sdk.ts'
 import { failing } from '../failing.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -146,8 +147,7 @@ test('nothing that is kept or watched keeps a process alive', async () => {
     const web = await purser.connect({ spiffeId: '${spiffeId}', databases: ['orders'] })
     web.databases.watch('orders', () => undefined)
     console.log((await web.databases.get('orders')).name)`
-  const flags = ['--conditions=purser-source', '--import', 'tsx', '--input-type=module', '-e', code]
-  expect((await promisify(execFile)(process.execPath, flags)).stdout).toBe('orders\n')
+  expect((await promisify(execFile)(process.execPath, sdkProgram(code))).stdout).toBe('orders\n')
 })
 
 test('while it is away what is held is given, and a renewal that is refused is told', async () => {
