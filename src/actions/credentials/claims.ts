@@ -1,7 +1,8 @@
 /** What a proof may do once, as a claim that the append judges. */
 import { type KeyObject, createHash, createHmac } from 'node:crypto'
-import type { Attested, Renewed } from '../../attest/attest.ts'
+import type { Attested, Proof, Renewed } from '../../attest/attest.ts'
 import { refuse } from '../../errors.ts'
+import type { X509Request } from '../../issue/x509.ts'
 import { claimState } from '../../store/claims.ts'
 import type { Knex } from '../../store/database.ts'
 import type { Claim } from '../../store/effects.ts'
@@ -72,20 +73,27 @@ const keyed = (mac: KeyObject, fields: readonly string[]): Buffer =>
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
 
-/** The parts of a request that are of use without the certified key. */
-type Unbound = { jwts?: unknown; secrets?: unknown; databases?: unknown; accessToken?: unknown }
+/**
+ * What a repeat may have: parts that are of no use without the certified key. Every other part is withheld from it, also a
+ * kind of credential that is added later.
+ */
+type Bound = { proof: Proof; attestor?: string; workload?: string; x509?: X509Request }
 
-export const includesUnbound = ({ jwts, secrets, databases, accessToken }: Unbound): boolean =>
-  [jwts, secrets, databases, accessToken].some((part) => part !== undefined)
-
-/** The same request without those parts. */
-export function withoutUnbound<T extends Unbound>(request: T): Omit<T, keyof Unbound> {
-  const { jwts: _, secrets: __, databases: ___, accessToken: ____, ...bound } = request
-  return bound
+export function includesUnbound({ proof: _, attestor: __, workload: ___, x509: ____, ...unbound }: Bound): boolean {
+  return Object.values(unbound).some((part) => part !== undefined)
 }
 
+/** The same request without the other parts. */
+export const withoutUnbound = ({ proof, attestor, workload, x509 }: Bound): Bound => ({
+  proof,
+  ...(attestor !== undefined && { attestor }),
+  ...(workload !== undefined && { workload }),
+  ...(x509 && { x509 }),
+})
+
 /**
- * Whether the claim seems to be a repeat: a single-use proof that is presented again with the same key. The append decides; this look spares outside effects that would be undone.
+ * Whether the claim seems to be a repeat: a single-use proof that is presented again with the same key. The append decides;
+ * this look avoids outside effects that would be undone.
  * @throws Refusal where another key claimed it, or the same key too long ago
  */
 export async function seemsRepeated(knex: Knex, claim: Claim, { joinToken }: Attested, now: Date): Promise<boolean> {
