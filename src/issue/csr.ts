@@ -15,7 +15,7 @@ export type CsrVerdict = { spki: Buffer; publicKey: KeyObject; publicKeySha256: 
 /** Told the SHA-256 of an SPKI in hex: a CA key, a blocked key. */
 export type RefuseKey = (publicKeySha256: string) => boolean
 
-export const maxCsrBytes = 16_384
+const maxCsrBytes = 16_384
 // RFC 7468 section 7: the second is what older tools write, keytool among them
 const labels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST']
 

@@ -10,9 +10,9 @@ import type { BootstrapTries } from '../tokens/bootstrap-tries.ts'
 import type { FindSession } from './find.ts'
 
 /** A certificate counts only where no token is presented. */
-export type Presented = { token: string | undefined; certificate: () => ClientCertificate | undefined }
+type Presented = { token: string | undefined; certificate: () => ClientCertificate | undefined }
 
-export type Requirement = {
+type Requirement = {
   permission: Exclude<Permission, 'none'>
   acceptsApiTokens: boolean
   /** Whether a session may come from the cache, because the append checks that it has not ended. */
