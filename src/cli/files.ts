@@ -47,20 +47,14 @@ export async function checkFolder(dir: string, warn: (words: string) => void = (
 export const openTo = (dir: string, warning: string): string =>
   `warning: ${dir}: ${warning} and replace the files. Name a new folder in it, which gets mode 0700`
 
-/** Writes only files that changed since the last write. */
-export type FileStore = {
-  /** @throws CliError that names the directory; files that were not yet replaced stay as they were */
-  write(files: readonly File[]): Promise<Written[]>
-  /** The next write writes everything. */
-  forget(): void
-  /** The files that this store wrote. */
-  written(): Written[]
-}
+export type FileStore = ReturnType<typeof createFileStore>
 
-export function createFileStore(dir: string): FileStore {
+/** Writes only files that changed since the last write. */
+export function createFileStore(dir: string) {
   const current = new Map<string, File>()
   return {
-    async write(files) {
+    /** @throws CliError that names the directory; files that were not yet replaced stay as they were */
+    async write(files: readonly File[]): Promise<Written[]> {
       const changed = files.filter(({ name, text }) => current.get(name)?.text !== text)
       if (changed.length === 0) return []
       for (const { name } of changed) current.delete(name)
@@ -68,8 +62,11 @@ export function createFileStore(dir: string): FileStore {
       for (const file of changed) current.set(file.name, file)
       return written
     },
+    /** The next write writes everything. */
     forget: () => current.clear(),
-    written: () => [...current.values()].map(({ text: _, ...rest }) => ({ path: join(dir, rest.name), ...rest })),
+    /** The files that this store wrote. */
+    written: (): Written[] =>
+      [...current.values()].map(({ text: _, ...rest }) => ({ path: join(dir, rest.name), ...rest })),
   }
 }
 

@@ -5,25 +5,22 @@
 import { type KeyObject, createHash, createPublicKey, randomUUID, sign } from 'node:crypto'
 import type { Schemas } from './api-types.ts'
 
-export type StandIn = {
-  issuer: string
-  jwks: Schemas['Jwks']
-  /** A JWT (RFC 7519) that is valid for `seconds`. */
-  token(subject: string, options: { audience: string; seconds: number; now?: Date }): string
-}
+export type StandIn = ReturnType<typeof createStandIn>
+type TokenOptions = { audience: string; seconds: number; now?: Date }
 
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 /** @param privateKey EC P-256 */
-export function createStandIn(issuer: string, privateKey: KeyObject): StandIn {
+export function createStandIn(issuer: string, privateKey: KeyObject) {
   const { x = '', y = '' } = createPublicKey(privateKey).export({ format: 'jwk' })
   const [kty, crv] = ['EC', 'P-256'] as const
   // RFC 7638: the thumbprint names the key.
   const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
   return {
     issuer,
-    jwks: { keys: [{ kty, crv, x, y, kid, alg: 'ES256', use: 'sig' }] },
-    token(subject, { audience, seconds, now = new Date() }) {
+    jwks: { keys: [{ kty, crv, x, y, kid, alg: 'ES256', use: 'sig' }] } satisfies Schemas['Jwks'],
+    /** A JWT (RFC 7519) that is valid for `seconds`. */
+    token(subject: string, { audience, seconds, now = new Date() }: TokenOptions): string {
       const iat = Math.floor(now.getTime() / 1000)
       const claims = { iss: issuer, sub: subject, aud: audience, iat, exp: iat + seconds, jti: randomUUID() }
       const text = `${base64url({ alg: 'ES256', typ: 'JWT', kid })}.${base64url(claims)}`

@@ -18,19 +18,10 @@ export type ErrorReplyParts = {
   metrics: Pick<Metrics, 'refused'>
 }
 
-export type ErrorReplies = {
-  refused(response: ServerResponse, open: Opening, refusal: Refusal): Promise<void>
-  /**
-   * A fault of the server. It is recorded within the same limits, unless the database is unreachable: recording that would
-   * wait for the database once more.
-   */
-  failed(response: ServerResponse, open: Opening, route: string, error: unknown): Promise<void>
-}
-
 /** Refusals that mean that the database does not answer. Nothing was decided, and recording them would wait once more. */
 const unrecordable: ReadonlySet<RefusalCode> = new Set(['replica_behind', 'log_unavailable'])
 
-export function createErrorReplies({ recorder, limits, log, metrics }: ErrorReplyParts): ErrorReplies {
+export function createErrorReplies({ recorder, limits, log, metrics }: ErrorReplyParts) {
   function isRecorded(open: Opening, code: RefusalCode, { attestor, actor, proven }: RefusalInfo = {}): boolean {
     // Sessions and API tokens are registered, so their refusals are recorded without a limit. Those of a rate limit are
     // not: otherwise a client in a loop would cause an append with each request.
@@ -61,11 +52,15 @@ export function createErrorReplies({ recorder, limits, log, metrics }: ErrorRepl
   }
 
   return {
-    async refused(response, open, refusal) {
+    async refused(response: ServerResponse, open: Opening, refusal: Refusal): Promise<void> {
       metrics.refused(refusal.code)
       sendRefusal(response, open.requestId, await settle(open, refusal))
     },
-    async failed(response, open, route, error) {
+    /**
+     * A fault of the server. It is recorded within the same limits, unless the database is unreachable: recording that
+     * would wait for the database once more.
+     */
+    async failed(response: ServerResponse, open: Opening, route: string, error: unknown): Promise<void> {
       if (isDatabaseAway(error)) {
         log.error('store.unreachable', { requestId: open.requestId, route, err: error })
         metrics.refused('unavailable')

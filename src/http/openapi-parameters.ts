@@ -9,15 +9,13 @@ import type { ValidationProblem } from './openapi-problems.ts'
 type Place = 'path' | 'query' | 'header'
 export type Presented = Readonly<Record<string, unknown>>
 
-export type Parameters = {
-  read(presented: Presented): { values: Record<string, unknown>; problems: ValidationProblem[] }
-}
+export type Parameters = ReturnType<typeof createParameters>
 
 /**
  * The parameters of one place. Unknown query parameters are refused; unknown headers are ignored. An integer has decimal
  * digits only: Ajv's coercion would accept `1e3`, `0x10` and ` 5 `.
  */
-export function createParameters(place: Place, all: readonly Node[], compile: (schema: Node) => Check): Parameters {
+export function createParameters(place: Place, all: readonly Node[], compile: (schema: Node) => Check) {
   const placed = all.filter((parameter) => parameter['in'] === place)
   const schemas = placed.map((parameter) => ({
     name: String(parameter['name']),
@@ -36,7 +34,7 @@ export function createParameters(place: Place, all: readonly Node[], compile: (s
   const schemasByName = new Map(schemas.map((schema) => [schema.name, schema]))
 
   return {
-    read(presented) {
+    read(presented: Presented): { values: Record<string, unknown>; problems: ValidationProblem[] } {
       const values: Record<string, unknown> = Object.create(null)
       const problems: ValidationProblem[] = []
       if (schemasByName.size === 0 && (place !== 'query' || Object.keys(presented).length === 0))

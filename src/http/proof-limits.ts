@@ -19,12 +19,7 @@ type ProofVerdict =
   /** `unjudged`: the proof could not be verified, since the orchestrator cannot be reached. */
   | { ok: true; settle: (outcome: 'proven' | 'failed' | 'unjudged') => void }
 
-export type ProofLimits = {
-  /** Called for a proof that names a configured attestor, before it is verified. */
-  admitProof(caller: ProofCaller): ProofVerdict
-  /** Counts a verified proof that no workload entry matches like a failed one. */
-  spendProof(caller: ProofCaller): void
-}
+export type ProofLimits = ReturnType<typeof createProofLimits>
 type ProofCaller = { attestor: string; address: string | undefined }
 
 /** One address can use up a tenth of its group. */
@@ -34,7 +29,7 @@ const provenForMs = 3_600_000
 const failedForMs = 60_000
 
 /** @param now wall clock, milliseconds */
-export function createProofLimits({ perSecond, burst, maxAddresses }: Rules, now: () => number): ProofLimits {
+export function createProofLimits({ perSecond, burst, maxAddresses }: Rules, now: () => number) {
   const rate = (share: number) =>
     createBuckets({ perSecond: perSecond * share, burst: burst * share, max: maxAddresses }, now)
   const byAddress = rate(shareOfAddress)
@@ -48,7 +43,8 @@ export function createProofLimits({ perSecond, burst, maxAddresses }: Rules, now
   }
 
   return {
-    admitProof(caller) {
+    /** Called for a proof that names a configured attestor, before it is verified. */
+    admitProof(caller: ProofCaller): ProofVerdict {
       const { source, group } = namesOf(caller)
       const wait = byAddress.take(source)
       if (wait > 0) return { ok: false, retryAfterSeconds: Math.ceil(wait) }
@@ -67,7 +63,8 @@ export function createProofLimits({ perSecond, burst, maxAddresses }: Rules, now
         },
       }
     },
-    spendProof(caller) {
+    /** Counts a verified proof that no workload entry matches like a failed one. */
+    spendProof(caller: ProofCaller): void {
       const { source, group } = namesOf(caller)
       byAddress.take(source)
       byGroup.take(group)

@@ -37,13 +37,7 @@ export type Summary = {
   since: number
 }
 
-export type Summaries = {
-  noteRefusal: (refused: Refused) => 'record' | 'summarise'
-  /** Removes and returns the summaries that are a minute old; with `all` also younger ones, before the process ends. */
-  dueSummaries: (options?: { all?: boolean }) => Summary[]
-  /** Takes back summaries that could not be recorded. They keep counting, and stay due. */
-  putBack: (summaries: readonly Summary[]) => void
-}
+export type Summaries = ReturnType<typeof createSummaries>
 
 /**
  * Refusals that are only counted. A rate limit would be pointless if each of its refusals were recorded. Unknown paths are
@@ -56,7 +50,7 @@ const minute = 60_000
 const day = 86_400
 const maxSummaries = 1_000
 
-export function createSummaries(parts: { limits: Allowance; workers: number; now: () => number }): Summaries {
+export function createSummaries(parts: { limits: Allowance; workers: number; now: () => number }) {
   const { limits, workers, now } = parts
   const rate = (perSecond: number, burst: number) => createBuckets({ perSecond, burst, max: 50_000 }, now)
   const perMinute = (count: number) => rate(count / workers / 60, count / workers)
@@ -93,14 +87,15 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
     proven ? hasRoomForProven(proven, reason) : byAddress.take(prefix) === 0 && allAddresses.take('all') === 0
 
   return {
-    noteRefusal(refused) {
+    noteRefusal(refused: Refused): 'record' | 'summarise' {
       const { reason, address, proven, attestor = proven?.attestor } = refused
       const prefix = addressPrefix(address)
       if (!onlyCounted.has(reason) && hasRoom(refused, prefix)) return 'record'
       add({ ...(attestor !== undefined && { attestor }), reason, addressPrefix: prefix, count: 1 }, now())
       return 'summarise'
     },
-    dueSummaries({ all = false } = {}) {
+    /** Removes and returns the summaries that are a minute old; with `all` also younger ones, before the process ends. */
+    dueSummaries({ all = false }: { all?: boolean } = {}): Summary[] {
       const due: Summary[] = []
       for (const [key, summary] of open) {
         // The absolute value, so that a clock that was set back does not delay them.
@@ -110,7 +105,8 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
       }
       return due
     },
-    putBack(summaries) {
+    /** Takes back summaries that could not be recorded. They keep counting, and stay due. */
+    putBack(summaries: readonly Summary[]): void {
       for (const { since, ...counted } of summaries) add(counted, since)
     },
   }

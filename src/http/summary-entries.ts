@@ -13,16 +13,9 @@ export type SummaryParts = {
   onError: (error: unknown) => void
 }
 
-export type SummaryEntries = {
-  /** Records the summaries that are due. One that cannot be recorded stays counted. */
-  write(options?: { all?: boolean }): Promise<void>
-  /** Stops the timer, and records all summaries. */
-  stop(): Promise<void>
-}
-
 const intervalMs = 5_000
 
-export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
+export function startSummaryEntries(parts: SummaryParts) {
   const { limits, recorder, metrics, now, randomBytes, onError } = parts
 
   async function record({ attestor, reason, addressPrefix, count, since }: Summary): Promise<void> {
@@ -37,6 +30,7 @@ export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
     metrics.summarised(count)
   }
 
+  /** Records the summaries that are due. One that cannot be recorded stays counted. */
   async function write(options?: { all?: boolean }): Promise<void> {
     const due = limits.dueSummaries(options)
     const written = await Promise.allSettled(due.map(record))
@@ -54,7 +48,8 @@ export function startSummaryEntries(parts: SummaryParts): SummaryEntries {
 
   return {
     write,
-    async stop() {
+    /** Stops the timer, and records all summaries. */
+    async stop(): Promise<void> {
       clearInterval(timer)
       await running
       await write({ all: true })

@@ -1,30 +1,22 @@
+type Bucket = { tokens: number; at: number }
+
 /**
  * Token buckets by name, in memory and bounded in number.
  *
  * Why not rate-limiter-flexible: a promise and a timer for each name cost more than the decision, and its memory store does
  * not bound the number of names, which anonymous callers choose. A bucket is two numbers.
- */
-export type Buckets = {
-  /** Takes one token. @returns 0, or the seconds until a token is available */
-  take(name: string): number
-  /** Returns a token that was taken but not used. */
-  giveBack(name: string): void
-}
-
-type Bucket = { tokens: number; at: number }
-
-/**
  * @param rules.burst tokens of a full bucket, at least one
  * @param rules.max number of buckets
  * @param now milliseconds; a clock that is set back refills nothing
  */
-export function createBuckets(rules: { perSecond: number; burst: number; max: number }, now: () => number): Buckets {
+export function createBuckets(rules: { perSecond: number; burst: number; max: number }, now: () => number) {
   const { perSecond, max } = rules
   const burst = Math.max(1, rules.burst)
   // The order of insertion is that of the last use. A name that was evicted starts again with a full bucket.
   const buckets = new Map<string, Bucket>()
   return {
-    take(name) {
+    /** Takes one token. @returns 0, or the seconds until a token is available */
+    take(name: string): number {
       const at = now()
       const bucket = buckets.get(name) ?? { tokens: burst, at }
       buckets.delete(name)
@@ -37,7 +29,8 @@ export function createBuckets(rules: { perSecond: number; burst: number; max: nu
       bucket.tokens -= 1
       return 0
     },
-    giveBack(name) {
+    /** Returns a token that was taken but not used. */
+    giveBack(name: string): void {
       const bucket = buckets.get(name)
       if (bucket) bucket.tokens = Math.min(burst, bucket.tokens + 1)
     },

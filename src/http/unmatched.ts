@@ -15,16 +15,6 @@ type Reject = (
   headers?: Record<string, string>,
 ) => Promise<void>
 
-export type Unmatched = {
-  /** The fault of a message that no route may receive. */
-  faultOf(message: IncomingMessage): RefusalCode | undefined
-  reject: Reject
-  /** Refuses a request that no route received. */
-  answer(message: IncomingMessage, response: ServerResponse): Promise<void>
-  /** Answers an error that an endpoint did not catch. */
-  failed(error: unknown, message: IncomingMessage, response: ServerResponse): void
-}
-
 /**
  * ASCII segments without escapes or dot segments, one slash between them. Each path has one spelling, so that the path
  * that is authorized is the path that is read. Origin form only (RFC 9112 section 3.2.1).
@@ -56,21 +46,25 @@ export function createReject(parts: EndpointParts): Reject {
 
 type Served = Pick<Operation, 'path' | 'manySegments'> & { methods: readonly string[] }
 
-export function createUnmatched(parts: EndpointParts, served: readonly Served[]): Unmatched {
+export function createUnmatched(parts: EndpointParts, served: readonly Served[]) {
   const openRequest = createOpenRequest(parts)
   const reject = createReject(parts)
   const paths = served.map((operation) => ({ methods: operation.methods, pattern: pathPattern(operation) }))
 
   return {
-    faultOf: (message) => faultOfFraming(message) ?? (canonical.test(message.url ?? '') ? undefined : 'bad_path'),
+    /** The fault of a message that no route may receive. */
+    faultOf: (message: IncomingMessage): RefusalCode | undefined =>
+      faultOfFraming(message) ?? (canonical.test(message.url ?? '') ? undefined : 'bad_path'),
     reject,
-    answer(message, response) {
+    /** Refuses a request that no route received. */
+    answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
       const path = (message.url ?? '').split('?')[0] ?? ''
       const allowed = paths.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
       if (allowed.length === 0) return reject(message, response, path.includes(':') ? 'bad_path' : 'not_found')
       return reject(message, response, 'method_not_allowed', { allow: [...new Set(allowed)].join(', ') })
     },
-    failed(error, message, response) {
+    /** Answers an error that an endpoint did not catch. */
+    failed(error: unknown, message: IncomingMessage, response: ServerResponse): void {
       const { requestId } = openRequest(message, 'request.refused')
       parts.log.error('request.failed', { requestId, err: error })
       if (response.headersSent) response.destroy()

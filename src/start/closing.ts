@@ -1,16 +1,13 @@
-/** Closes parts in the opposite order of their opening, when a server stops or its start fails. */
-export type Closing = {
-  /** Adds the closing of a part that was just opened. */
-  add(close: () => unknown): void
-  /** Closes every part once, in spite of failures; then throws the first failure. */
-  run(): Promise<void>
-}
+export type Closing = ReturnType<typeof createClosing>
 
-export function createClosing(): Closing {
+/** Closes parts in the opposite order of their opening, when a server stops or its start fails. */
+export function createClosing() {
   const open: (() => unknown)[] = []
   return {
-    add: (close) => void open.push(close),
-    async run() {
+    /** Adds the closing of a part that was just opened. */
+    add: (close: () => unknown) => void open.push(close),
+    /** Closes every part once, in spite of failures; then throws the first failure. */
+    async run(): Promise<void> {
       const failures: unknown[] = []
       for (let close = open.pop(); close; close = open.pop()) {
         try {

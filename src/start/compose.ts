@@ -1,8 +1,8 @@
 /** What Purser does, without a way in: groups of parts that the routes, the jobs and tests are built from. */
 import { readFile } from 'node:fs/promises'
-import { type Actions, createActions } from '../actions/actions.ts'
+import { createActions } from '../actions/actions.ts'
 import { type Attestors, createAttestors } from '../attest/attest.ts'
-import { type Epochs, createEpochs } from '../audit/epochs.ts'
+import { createEpochs } from '../audit/epochs.ts'
 import type { Config } from '../config.ts'
 import type { Limits } from '../http/limits.ts'
 import { createIssueAccessToken } from '../issue/access-token.ts'
@@ -16,26 +16,15 @@ import { findJoinToken } from '../store/tokens.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Closing } from './closing.ts'
-import { type KeyGroup, composeKeys } from './keys.ts'
-import { type LogGroup, composeLog } from './log.ts'
+import { composeKeys } from './keys.ts'
+import { composeLog } from './log.ts'
 import { type Opened, openStore } from './open-store.ts'
 import { ownRules } from './own-rules.ts'
 import { createRandomBytes } from './random.ts'
-import { type SecretGroup, composeSecrets } from './secrets.ts'
+import { composeSecrets } from './secrets.ts'
 import type { Steps } from './steps.ts'
 
-export type Product = {
-  now: () => Date
-  randomBytes: (size: number) => Buffer
-  logger: Logger
-  store: { db: Database; snapshots: Snapshots }
-  keys: KeyGroup
-  log: LogGroup & { epochs: Epochs }
-  issue: ReturnType<typeof composeIssue>
-  secrets: SecretGroup
-  attestors: Attestors
-  actions: Actions
-}
+export type Product = Awaited<ReturnType<typeof compose>>
 
 type Parts = {
   config: Config
@@ -49,7 +38,7 @@ type Parts = {
   opened?: Opened
 }
 
-export async function compose(parts: Parts): Promise<Product> {
+export async function compose(parts: Parts) {
   const { config, logger, metrics, now, closing, steps } = parts
   const randomBytes = createRandomBytes()
 
@@ -91,7 +80,7 @@ export async function compose(parts: Parts): Promise<Product> {
   steps.begin('attestors')
   const attestors = composeAttestors(parts, { db, outbound })
   const issue = composeIssue(config, { snapshots, randomBytes, logger })
-  const actionParts = {
+  const actions = createActions({
     ...common,
     ...keys,
     ...secrets,
@@ -101,15 +90,13 @@ export async function compose(parts: Parts): Promise<Product> {
     issueJwt: issue.jwt,
     issueAccessToken: issue.accessToken,
     own: ownRules(config),
-    audiences: config.audiences,
     minRedactionAge: config.minRedactionAge,
     refresh: config.keys.bundleRefresh,
     log: log.log,
     epochs,
     logger,
     config,
-  }
-  const actions = createActions(actionParts)
+  })
   const groups = { store: { db, snapshots }, keys, log: { ...log, epochs }, issue, secrets, attestors, actions }
   return { now, randomBytes, logger, ...groups }
 }

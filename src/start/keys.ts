@@ -1,21 +1,14 @@
 /** The keys of a server: the keyring, the functions that use it, and what rotates them. */
 import type { Config } from '../config.ts'
-import { type Keyring, openKeyring, openerOf } from '../keys/keyring.ts'
-import { type Keys, createKeys } from '../keys/keys.ts'
+import { openKeyring, openerOf } from '../keys/keyring.ts'
+import { createKeys } from '../keys/keys.ts'
 import type { RootKey } from '../keys/root-key.ts'
 import type { Rotator } from '../keys/rotate.ts'
 import type { Database } from '../store/database.ts'
 import { readWrappingKeys } from '../store/keys.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 
-export type KeyGroup = {
-  rootKey: RootKey
-  keyring: Keyring
-  /** Opens wrapping keys of other replicas: a value may be rewrapped (jobs/rewrap.ts) before its key is known here. */
-  openedKeys: (ids: readonly string[]) => Promise<void>
-  keys: Keys
-  rotator: Rotator
-}
+export type KeyGroup = Awaited<ReturnType<typeof composeKeys>>
 
 type Parts = {
   config: Pick<Config, 'crlUrl' | 'keys' | 'nameConstraints'>
@@ -25,18 +18,19 @@ type Parts = {
   randomBytes: (size: number) => Buffer
 }
 
-export async function composeKeys({ config, rootKey, db, snapshots, randomBytes }: Parts): Promise<KeyGroup> {
+export async function composeKeys({ config, rootKey, db, snapshots, randomBytes }: Parts) {
   const { instanceId, trustDomain } = snapshots.current()
   const keyring = await openKeyring(rootKey, instanceId, await readWrappingKeys(db.knex))
+  /** Opens wrapping keys of other replicas: a value may be rewrapped (jobs/rewrap.ts) before its key is known here. */
   const openedKeys = openerOf(keyring, () => readWrappingKeys(db.knex))
   // Before this replica sees what they wrap.
   snapshots.beforeChange((snapshot) => openedKeys([...snapshot.keys.values()].map((row) => row.wrappingKeyId)))
   const keys = createKeys(keyring)
-  const rotator = {
+  const rotator: Rotator = {
     maker: { keyring, trustDomain, nameConstraints: config.nameConstraints, randomBytes },
     keys,
     lifetimes: config.keys,
-    crlUrl: (keyId: string) => `${config.crlUrl}/crl/${keyId}`,
+    crlUrl: (keyId) => `${config.crlUrl}/crl/${keyId}`,
   }
   return { rootKey, keyring, openedKeys, keys, rotator }
 }

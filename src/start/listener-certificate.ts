@@ -11,12 +11,6 @@ import { blockKey } from '../store/snapshot-tables.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import { type IdentityParts, type ServerIdentity, type Tls, serverIdentity } from './tls.ts'
 
-export type ListenerCertificate = {
-  /** Undefined where the listeners are plain HTTP. */
-  identity: ServerIdentity | undefined
-  job: Job
-}
-
 export type ListenerCertificateParts = IdentityParts & {
   tls: Tls | { kind: 'off' }
   snapshots: Pick<Snapshots, 'current'>
@@ -26,7 +20,7 @@ export type ListenerCertificateParts = IdentityParts & {
   onRenewed: () => void
 }
 
-export async function keepListenerCertificate(parts: ListenerCertificateParts): Promise<ListenerCertificate> {
+export async function keepListenerCertificate(parts: ListenerCertificateParts) {
   const { tls, snapshots, now, swap } = parts
   const rootsNow = (): string => trustedRoots(snapshots.current(), now())
   const make = (): Promise<ServerIdentity | undefined> =>
@@ -56,27 +50,29 @@ export async function keepListenerCertificate(parts: ListenerCertificateParts): 
     return snapshot.blocks.has(blockKey('serialNumber', issued.serialNumber))
   }
 
+  const job: Job = {
+    name: 'listener-certificate',
+    everySeconds: 1,
+    async run() {
+      const next = rootsNow()
+      const changed = next !== roots
+      roots = next
+      if (changed) write(roots)
+      if (!identity) return
+      const due = isDue(identity)
+      const renewed = due ? await make() : identity
+      if (!renewed || !(due || changed)) return
+      // Throws where the key does not match the certificate: the files may be half replaced. The next run tries again.
+      swap({ ...renewed, ca: roots })
+      identity = renewed
+      if (due) parts.onRenewed()
+    },
+  }
   return {
+    /** Undefined where the listeners are plain HTTP. */
     get identity() {
       return identity
     },
-    job: {
-      name: 'listener-certificate',
-      everySeconds: 1,
-      async run() {
-        const next = rootsNow()
-        const changed = next !== roots
-        roots = next
-        if (changed) write(roots)
-        if (!identity) return
-        const due = isDue(identity)
-        const renewed = due ? await make() : identity
-        if (!renewed || !(due || changed)) return
-        // Throws where the key does not match the certificate: the files may be half replaced. The next run tries again.
-        swap({ ...renewed, ca: roots })
-        identity = renewed
-        if (due) parts.onRenewed()
-      },
-    },
+    job,
   }
 }

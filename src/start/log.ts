@@ -1,5 +1,5 @@
 /** The log of a server: opened, its head kept outside the database, and its two append paths. */
-import { type AppendWatch, watchAppends } from '../audit/append-watch.ts'
+import { watchAppends } from '../audit/append-watch.ts'
 import { createGroupCommit } from '../audit/group-commit.ts'
 import { headFile, headObject } from '../audit/head-places.ts'
 import { doubts } from '../audit/doubt.ts'
@@ -7,9 +7,9 @@ import { createServerWatch } from '../audit/database-server.ts'
 import { countIssued } from '../audit/entry.ts'
 import { startHeadKeeper } from '../audit/head-keeper.ts'
 import { logIdentity } from '../audit/head-evidence.ts'
-import { type Log, openLog, originOf } from '../audit/log.ts'
+import { openLog, originOf } from '../audit/log.ts'
 import { readTree } from '../audit/read-tree.ts'
-import { type Recorder, createRecorder } from '../audit/record.ts'
+import { createRecorder } from '../audit/record.ts'
 import type { Closing } from './closing.ts'
 import type { Config } from '../config.ts'
 import type { Keys } from '../keys/keys.ts'
@@ -20,13 +20,6 @@ import { confirmCommits, createReplicatedHead } from '../store/replicated.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-
-export type LogGroup = {
-  log: Log
-  recorder: Recorder
-  /** Whether appends succeed, for /readyz. */
-  appends: AppendWatch
-}
 
 type Parts = {
   db: Database
@@ -40,7 +33,7 @@ type Parts = {
   randomBytes: (size: number) => Buffer
 }
 
-export async function composeLog(parts: Parts): Promise<LogGroup> {
+export async function composeLog(parts: Parts) {
   const { db, snapshots, keys, config, outbound, metrics, closing, logger, randomBytes } = parts
   const snapshot = snapshots.current()
   const onError = (event: string) => (error: unknown) => logger.warn(event, { err: error })
@@ -75,6 +68,7 @@ export async function composeLog(parts: Parts): Promise<LogGroup> {
     if (next.issuing !== previous.issuing) void head.round()
   })
   closing.add(() => head.stop())
+  /** Whether appends succeed, for /readyz. */
   const appends = watchAppends({ confirm: () => confirmCommits(db.knex), now: Date.now })
   closing.add(() => appends.stop())
   const commit = createGroupCommit({

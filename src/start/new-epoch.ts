@@ -95,13 +95,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     const entries: EntryPart[] = [
       {
         resource: { kind: 'epoch', id: String(epoch) },
-        detail: {
-          origin,
-          reason,
-          vkey: logVkey(logKey, origin),
-          ended,
-          previous: before.detail,
-        },
+        detail: { origin, reason, vkey: logVkey(logKey, origin), ended, previous: before.detail },
       },
       { action: 'key.create', ...describeKey(logKey, origin) },
       ...changes.created.map((row) => ({ action: 'key.create' as const, ...describeKey(row) })),
@@ -147,9 +141,5 @@ async function replaceKeys(rows: readonly KeyRow[], parts: Parts, maker: KeyMake
   }
   const ca = await rotateRoot(rows, true, now, rotator)
   const jwt = await rotateScheduled(['jwt-es256', 'jwt-rs256'], rows, true, now, rotator)
-  return {
-    created: [...ca.created, ...jwt.created],
-    retired: [],
-    withdrawn: [...ca.withdrawn, ...jwt.withdrawn],
-  }
+  return { created: [...ca.created, ...jwt.created], retired: [], withdrawn: [...ca.withdrawn, ...jwt.withdrawn] }
 }

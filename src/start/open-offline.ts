@@ -1,8 +1,7 @@
 /** Opens the store for commands that run without a server. They never make a first start. */
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import type { NameConstraints } from '../keys/extensions.ts'
-import { type Keyring, openKeyring } from '../keys/keyring.ts'
+import { openKeyring } from '../keys/keyring.ts'
 import { type RootKey, openRootKey } from '../keys/root-key.ts'
 import { StartError } from './open-store.ts'
 import type { Database } from '../store/database.ts'
@@ -11,15 +10,7 @@ import { readWrappingKeys } from '../store/keys.ts'
 import { type Head, readHead } from '../store/log.ts'
 import { requireFit, openPostgres } from '../store/postgres.ts'
 
-export type Offline = {
-  db: Database
-  head: Head
-  keyring: Keyring
-  /** The base of the distribution points in certificates. */
-  crlUrl: string
-  /** Name constraints of new CAs, where configured. */
-  nameConstraints?: NameConstraints | undefined
-}
+export type Offline = Awaited<ReturnType<typeof openOffline>>
 
 /** Offline work may take longer than any request. */
 const statementSeconds = 3600
@@ -61,13 +52,14 @@ export async function openOwnDatabase<T>(
 }
 
 /** @throws StartError, RootKeyError, StoreLocked, errors of Postgres */
-export async function openOffline(config: Config): Promise<Offline> {
+export async function openOffline(config: Config) {
   const rootKey = configuredRootKey(config)
+  const { crlUrl, nameConstraints } = config
   return openOwnDatabase(config, async ({ db, head }) => ({
     db,
     head,
-    crlUrl: config.crlUrl,
-    nameConstraints: config.nameConstraints,
+    crlUrl,
+    nameConstraints,
     keyring: await openKeyring(rootKey, head.instanceId, await readWrappingKeys(db.knex)),
   }))
 }

@@ -2,13 +2,13 @@
 type Step =
   'store' | 'snapshot' | 'keys' | 'log' | 'secrets' | 'attestors' | 'routes' | 'certificate' | 'listeners' | 'jobs'
 
-export type Steps = {
-  /** Begins a step; the one before is done. */
-  begin(step: Step): void
-  current(): Step
-}
+export type Steps = ReturnType<typeof createSteps>
 
-export function createSteps(): Steps {
+export function createSteps() {
   let current: Step = 'store'
-  return { begin: (step) => void (current = step), current: () => current }
+  return {
+    /** Begins a step; the one before is done. */
+    begin: (step: Step) => void (current = step),
+    current: () => current,
+  }
 }

@@ -5,16 +5,7 @@ import { unlessAborted, withDeadline } from '../time/deadline.ts'
 import type { Transport } from '../connection/transport.ts'
 import { elapsedMs } from '../time/lifetime.ts'
 
-export type BundleCache = {
-  current(): Bundle | undefined
-  /** The cached bundle unless it is stale; then a fresh one, or the stale one while Purser is away. */
-  get(signal?: AbortSignal): Promise<Bundle>
-  /** Reads the bundle now, but at most every few seconds, since untrusted tokens may name any key. */
-  refresh(signal?: AbortSignal): Promise<Bundle>
-  /** Reads the bundle now, without that limit. */
-  reread: () => Promise<Bundle>
-  close(): void
-}
+export type BundleCache = ReturnType<typeof createBundleCache>
 
 type Parts = {
   transport: Transport
@@ -32,7 +23,7 @@ const maxWaitMs = 2_000
 /** The first read happens after the start, so that it does not slow it down. */
 const firstReadMs = 5_000
 
-export function createBundleCache({ transport, onBundle, closing, random, elapsed = elapsedMs }: Parts): BundleCache {
+export function createBundleCache({ transport, onBundle, closing, random, elapsed = elapsedMs }: Parts) {
   let bundle: Bundle | undefined
   let readAt = -Infinity
   let triedAt = -Infinity
@@ -51,6 +42,7 @@ export function createBundleCache({ transport, onBundle, closing, random, elapse
     onBundle(next, !previous || isOther(previous, next))
     return next
   }
+  /** Reads the bundle now, without the limit of `refresh`. */
   const reread = (): Promise<Bundle> => (pending ??= read().finally(() => (pending = undefined)))
 
   function schedule(delayMs: number): void {
@@ -66,7 +58,8 @@ export function createBundleCache({ transport, onBundle, closing, random, elapse
 
   return {
     current: () => bundle,
-    async get(signal) {
+    /** The cached bundle unless it is stale; then a fresh one, or the stale one while Purser is away. */
+    async get(signal?: AbortSignal): Promise<Bundle> {
       const isFresh = bundle && elapsed() - readAt < bundle.refreshSeconds * 1_000 * 2
       if (bundle && (isFresh || elapsed() - failedAt < minPauseMs)) return bundle
       try {
@@ -78,7 +71,8 @@ export function createBundleCache({ transport, onBundle, closing, random, elapse
         throw error
       }
     },
-    refresh(signal) {
+    /** Reads the bundle now, but at most every few seconds, since untrusted tokens may name any key. */
+    refresh(signal?: AbortSignal): Promise<Bundle> {
       if (bundle && elapsed() - triedAt < minPauseMs && !pending) return Promise.resolve(bundle)
       return unlessAborted(signal, reread)
     },

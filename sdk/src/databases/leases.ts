@@ -8,15 +8,7 @@ import { serverTime } from '../time/lifetime.ts'
 import type { DatabaseRole } from '../types/databases.ts'
 import type { Extension } from './role-state.ts'
 
-export type Leases = {
-  /**
-   * @returns undefined where the lease has ended or belongs to another session, or this client has no credential
-   * @throws PurserError
-   */
-  renew(role: DatabaseRole, signal: AbortSignal): Promise<Extension | undefined>
-  /** A lease that has already ended is no failure. @throws PurserError */
-  revoke(role: DatabaseRole, signal: AbortSignal): Promise<void>
-}
+export type Leases = ReturnType<typeof createLeases>
 
 type Parts = { transport: Transport; authentication: Authentication; now: () => number; elapsed: () => number }
 
@@ -25,7 +17,7 @@ const gone = new Set(['lease_over', 'not_found', 'unauthenticated'])
 const isGone = (error: unknown): boolean =>
   error instanceof PurserError && error.status !== undefined && gone.has(error.code)
 
-export function createLeases({ transport, authentication, now, elapsed }: Parts): Leases {
+export function createLeases({ transport, authentication, now, elapsed }: Parts) {
   async function call(role: DatabaseRole, verb: 'renew' | 'revoke', purpose: string, signal: AbortSignal) {
     const credential = authentication()
     if (!credential) return undefined
@@ -43,7 +35,11 @@ export function createLeases({ transport, authentication, now, elapsed }: Parts)
   }
 
   return {
-    async renew(role, signal) {
+    /**
+     * @returns undefined where the lease has ended or belongs to another session, or this client has no credential
+     * @throws PurserError
+     */
+    async renew(role: DatabaseRole, signal: AbortSignal): Promise<Extension | undefined> {
       const reply = await call(role, 'renew', 'to renew a role in a database', signal)
       if (!reply) return undefined
       const { json } = reply
@@ -52,7 +48,8 @@ export function createLeases({ transport, authentication, now, elapsed }: Parts)
       const expiresAt = time(json.expiresAt, 'expiresAt')
       return { expiresAt, maxExpiresAt: time(json.maxExpiresAt, 'maxExpiresAt'), serverTime: reply.time }
     },
-    async revoke(role, signal) {
+    /** A lease that has already ended is no failure. @throws PurserError */
+    async revoke(role: DatabaseRole, signal: AbortSignal): Promise<void> {
       await call(role, 'revoke', 'to end a lease', signal)
     },
   }

@@ -23,34 +23,7 @@ export type LeasedRole = Readonly<{
 
 export type Extension = { expiresAt: Date; maxExpiresAt: Date; serverTime: number }
 
-/** Changes only by its transitions. */
-export type RoleState = {
-  readonly name: string
-  current(): LeasedRole | undefined
-  /** The `n` of the role that a caller received last; 0 before the first. */
-  lastReturned(): number
-  /** Milliseconds until the role needs attention, 0 or less for now; Infinity if it is not needed or being renewed. */
-  dueInMs(isNeeded: boolean): number
-
-  /** Transition: a new role replaces the current one, which may stay in use. */
-  replace(reply: RoleReply, serverTime: number): LeasedRole
-  /** Transition: the lease of a role has another end. @returns whether it gained time, may do so later, or never will */
-  extend(role: LeasedRole, extension: Extension): { extended: LeasedRole; outcome: 'longer' | 'later' | 'never' }
-  /** Transition: renew as soon as possible. */
-  hurry(): void
-  /** Transition: an attempt to renew begins, and ends. */
-  begin(): void
-  end(): void
-  succeed(): void
-  /** Transition: waits as long as Retry-After says, but never so long that the role expires although Purser is back. */
-  fail(error: unknown): void
-  /** Transition: Purser answered, so a wait for its return is over. */
-  reached(): void
-  /** Transition: a caller received role `n`. */
-  returned(n: number): void
-  /** Transition: no program uses roles before `n`. @returns these */
-  release(n: number): LeasedRole[]
-}
+export type RoleState = ReturnType<typeof createRoleState>
 
 export type RoleStateParts = Clocks & { random: () => number }
 
@@ -63,7 +36,10 @@ const minPauseMs = 500
 
 export const isLive = (role: LeasedRole | undefined): role is LeasedRole => role !== undefined && role.life.leftMs() > 0
 
-export function createRoleState(parts: RoleStateParts, name: string): RoleState {
+type Extended = { extended: LeasedRole; outcome: 'longer' | 'later' | 'never' }
+
+/** Changes only by its transitions. */
+export function createRoleState(parts: RoleStateParts, name: string) {
   const { elapsed, random } = parts
   let current: LeasedRole | undefined
   /** Oldest first. */
@@ -84,13 +60,16 @@ export function createRoleState(parts: RoleStateParts, name: string): RoleState 
   return {
     name,
     current: () => current,
+    /** The `n` of the role that a caller received last; 0 before the first. */
     lastReturned: () => lastReturned,
-    dueInMs(isNeeded) {
+    /** Milliseconds until the role needs attention, 0 or less for now; Infinity if it is not needed or being renewed. */
+    dueInMs(isNeeded: boolean): number {
       const due = isLive(current) ? current.renewAtAge - current.life.ageMs() : 0
       return isNeeded && !isRenewing ? Math.max(due, nextAttemptAt - elapsed()) : Infinity
     },
 
-    replace(reply, serverTime) {
+    /** Transition: a new role replaces the current one, which may stay in use. */
+    replace(reply: RoleReply, serverTime: number): LeasedRole {
       previous = [...previous, ...(current ? [current] : [])].filter(isLive)
       const role = roleOf(reply)
       const times = timing(role.expiresAt, serverTime)
@@ -98,7 +77,8 @@ export function createRoleState(parts: RoleStateParts, name: string): RoleState 
       current = { n, role, ...times, maxMs: times.life.lifeMs, isLast: false, isHeldBack: false }
       return current
     },
-    extend(leased, { expiresAt, maxExpiresAt, serverTime }) {
+    /** Transition: the lease of a role has another end. @returns whether it gained time, may do so later, or never will */
+    extend(leased: LeasedRole, { expiresAt, maxExpiresAt, serverTime }: Extension): Extended {
       const { name: database, lease, username, password } = leased.role
       const role = roleOf({ name: database, lease, username, password, expiresAt })
       const times = timing(expiresAt, serverTime)
@@ -111,28 +91,34 @@ export function createRoleState(parts: RoleStateParts, name: string): RoleState 
       if (isShort && isLast) return { extended, outcome: 'never' }
       return { extended, outcome: expiresAt > leased.role.expiresAt ? 'longer' : 'later' }
     },
-    hurry() {
+    /** Transition: renew as soon as possible. */
+    hurry(): void {
       if (current) current = { ...current, renewAtAge: 0 }
     },
+    /** Transition: an attempt to renew begins, and ends. */
     begin: () => void (isRenewing = true),
     end: () => void (isRenewing = false),
-    succeed() {
+    succeed(): void {
       failures = 0
       lastError = undefined
       nextAttemptAt = elapsed() + minPauseMs
     },
-    fail(error) {
+    /** Transition: waits as long as Retry-After says, but never so long that the role expires although Purser is back. */
+    fail(error: unknown): void {
       failures++
       lastError = error
       const delay = delayAfter(error, failures, random)
       const left = current?.life.leftMs() ?? 0
       nextAttemptAt = elapsed() + (left > 0 ? Math.min(delay, Math.max(left / 2, minPauseMs)) : delay)
     },
-    reached() {
+    /** Transition: Purser answered, so a wait for its return is over. */
+    reached(): void {
       if (isAway(lastError)) nextAttemptAt = -Infinity
     },
-    returned: (n) => void (lastReturned = n),
-    release(n) {
+    /** Transition: a caller received role `n`. */
+    returned: (n: number) => void (lastReturned = n),
+    /** Transition: no program uses roles before `n`. @returns these */
+    release(n: number): LeasedRole[] {
       const unused = previous.filter((role) => role.n < n)
       previous = previous.filter((role) => role.n >= n)
       return unused

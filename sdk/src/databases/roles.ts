@@ -7,20 +7,6 @@ import type { Session } from '../types/purser.ts'
 import type { Leases } from './leases.ts'
 import { type LeasedRole, type RoleState, type RoleStateParts, createRoleState, isLive } from './role-state.ts'
 
-export type Roles = {
-  find(name: string): RoleState | undefined
-  /** The state of a database; creates it. */
-  stateOf(name: string): RoleState
-  /** Gets a new role. Concurrent calls share the request. */
-  obtain: (name: string) => Promise<LeasedRole>
-  /** Renews the current role, or gets a new one. Concurrent calls share the request. */
-  renew: (name: string) => Promise<LeasedRole>
-  /** Renews what is due, and sets the timer. */
-  check(): void
-  /** Purser answered. @param session of the newest certificate or access token; undefined if neither is new */
-  onAnswer(session: Session | undefined): void
-}
-
 type Parts = RoleStateParts & {
   first: { roles: readonly RoleReply[]; serverTime: number; session: Session }
   fetch: (selection: Selection) => Promise<Credentials>
@@ -37,7 +23,7 @@ type Parts = RoleStateParts & {
 /** The wall clock may jump and a machine may sleep, so the clock is read at least this often. */
 const maxSleepMs = 30_000
 
-export function createRoles(parts: Parts): Roles {
+export function createRoles(parts: Parts) {
   const { fetch, leases, isNeeded, onNew, onRenewed, onFailed, onRecovered, closing, now } = parts
   const states = new Map<string, RoleState>()
   const obtaining = new Map<string, Promise<LeasedRole>>()
@@ -46,6 +32,7 @@ export function createRoles(parts: Parts): Roles {
   let timer: NodeJS.Timeout | undefined
   closing.addEventListener('abort', () => clearTimeout(timer), { once: true })
 
+  /** The state of a database; creates it. */
   function stateOf(name: string): RoleState {
     const state = states.get(name) ?? createRoleState(parts, name)
     states.set(name, state)
@@ -74,6 +61,7 @@ export function createRoles(parts: Parts): Roles {
     check()
     return role
   }
+  /** Gets a new role. Concurrent calls share the request. */
   const obtain = (name: string): Promise<LeasedRole> => shared(obtaining, name, obtainNow)
 
   /** @returns the renewed role; undefined where another one is needed */
@@ -91,6 +79,7 @@ export function createRoles(parts: Parts): Roles {
     const extended = isLive(role) && !role.isLast ? await extend(state, role) : undefined
     return extended ?? obtain(name)
   }
+  /** Renews the current role, or gets a new one. Concurrent calls share the request. */
   const renew = (name: string): Promise<LeasedRole> => shared(renewing, name, renewNow)
 
   async function attempt(state: RoleState): Promise<void> {
@@ -108,6 +97,7 @@ export function createRoles(parts: Parts): Roles {
     }
   }
 
+  /** Renews what is due, and sets the timer. */
   function check(): void {
     if (closing.aborted) return
     const dueInMs = (state: RoleState): number => state.dueInMs(isNeeded(state))
@@ -120,12 +110,13 @@ export function createRoles(parts: Parts): Roles {
   for (const reply of parts.first.roles) stateOf(reply.name).replace(reply, parts.first.serverTime)
 
   return {
-    find: (name) => states.get(name),
+    find: (name: string): RoleState | undefined => states.get(name),
     stateOf,
     obtain,
     renew,
     check,
-    onAnswer(newest = session) {
+    /** Purser answered. @param newest session of the newest certificate or access token; undefined if neither is new */
+    onAnswer(newest: Session | undefined = session): void {
       const isOther = newest.id !== session.id
       const isLonger = newest.expiresAt > session.expiresAt
       session = newest

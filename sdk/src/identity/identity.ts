@@ -18,35 +18,27 @@ type Parts = {
   presentable: boolean
 }
 
-export type Identity = {
-  /** The certificate to present to Purser; undefined before the first one, or without TLS. */
-  live: () => StoredIdentity | undefined
-  keep: (credentials: Credentials) => Promise<void>
-  /** @returns whether a restarted process can't find the certificate without its pending renewal */
-  keepPending: (pending: PendingKey | undefined) => Promise<boolean>
-  source(parts: {
-    held: HeldCredentials
-    renewal: Renewal
-    revoked: RevokedCertificates
-    closing: AbortSignal
-  }): IdentitySource
-}
+type SourceParts = { held: HeldCredentials; renewal: Renewal; revoked: RevokedCertificates; closing: AbortSignal }
 
-export function createIdentity({ file, stored, origin, subject, presentable }: Parts): Identity {
+export type Identity = ReturnType<typeof createIdentity>
+
+export function createIdentity({ file, stored, origin, subject, presentable }: Parts) {
   let current = stored
 
   return {
+    /** The certificate to present to Purser; undefined before the first one, or without TLS. */
     live: () => (presentable ? current : undefined),
-    async keep({ spiffeId, workload, session, x509 }) {
+    async keep({ spiffeId, workload, session, x509 }: Credentials): Promise<void> {
       if (!x509) return
       const { trustDomain = '' } = readSpiffeId(spiffeId) ?? {}
       current = { origin, subject, trustDomain, spiffeId, workload, session, ...x509 }
       await file?.write(current)
     },
-    async keepPending(pending) {
+    /** @returns whether a restarted process can't find the certificate without its pending renewal */
+    async keepPending(pending: PendingKey | undefined): Promise<boolean> {
       return !current || !file || file.write({ ...current, pending })
     },
-    source: ({ held, renewal, revoked, closing }) => ({
+    source: ({ held, renewal, revoked, closing }: SourceParts): IdentitySource => ({
       get trustDomain() {
         return current?.trustDomain ?? ''
       },

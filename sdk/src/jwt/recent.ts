@@ -1,10 +1,5 @@
-export type Recent<T> = {
-  get: (key: string) => T | undefined
-  set: (key: string, value: T) => void
-}
-
 /** A cache of the `max` most recently used values, so that untrusted input can't make it grow. */
-export function createRecent<T>(max: number): Recent<T> {
+export function createRecent<T>(max: number) {
   // A Map iterates in the order of insertion.
   const values = new Map<string, T>()
 
@@ -20,7 +15,7 @@ export function createRecent<T>(max: number): Recent<T> {
 
   return {
     set,
-    get(key) {
+    get(key: string): T | undefined {
       const value = values.get(key)
       if (value !== undefined) set(key, value)
       return value

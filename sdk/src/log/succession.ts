@@ -10,16 +10,12 @@ import type { Witness } from './witness.ts'
 
 type Parts = { witness: Witness; pinned: boolean; warn: (warning: string) => void }
 
-export type Succession = {
-  /** @param serverKeys gets the keys that sign now from the verified server */
-  check(head: SignedCheckpoint, serverKeys: () => Promise<readonly string[]>): Promise<void>
-}
-
-export function createSuccession({ witness, pinned, warn }: Parts): Succession {
+export function createSuccession({ witness, pinned, warn }: Parts) {
   const handled = new Set<string>()
 
   return {
-    async check(head, serverKeys) {
+    /** @param serverKeys gets the keys that sign now from the verified server */
+    async check(head: SignedCheckpoint, serverKeys: () => Promise<readonly string[]>): Promise<void> {
       if (!witness.hasNewSigner(head)) return
       const named = await serverKeys().catch((error: unknown) => {
         // The next head gives another chance.

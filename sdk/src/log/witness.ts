@@ -7,23 +7,7 @@ import { parseProof } from '../verify/proof.ts'
 import { type Receipt, type VerifiedReceipt, verifyReceipt } from '../verify/receipt.ts'
 import { parseVkey } from '../verify/vkey.ts'
 
-export type Witness = {
-  /** What the next receipt must prove: growth since the last head. */
-  since(): { epoch: number; sinceSize: number } | undefined
-  /**
-   * Verifies a receipt and adopts its head.
-   * @param compare throws if the entry differs from what was received; the head is not adopted then
-   * @returns the head that the receipt proves
-   * @throws PurserError `receipt_invalid`, `log_forked`, `log_epoch`, and what `compare` throws
-   */
-  accept(receipt: Receipt | undefined, compare: (entry: Record<string, unknown>) => void): SignedCheckpoint
-  /** The keys that verify the log now. */
-  vkeys(): string[]
-  /** Whether an unknown key also signed this head, as the next key does during a replacement. */
-  hasNewSigner(head: SignedCheckpoint): boolean
-  /** Adds a key of the log. */
-  trust(vkey: string): void
-}
+export type Witness = ReturnType<typeof createWitness>
 
 type Parts = {
   trustDomain: string
@@ -35,7 +19,7 @@ type Parts = {
 }
 
 /** @throws PurserError `bad_state` if none of the keys signed the stored checkpoint */
-export function createWitness({ trustDomain, vkeys: initial, pinned, stored }: Parts): Witness {
+export function createWitness({ trustDomain, vkeys: initial, pinned, stored }: Parts) {
   const vkeys = [...initial]
   let head = stored === undefined ? undefined : openStored(stored, vkeys)
 
@@ -54,14 +38,24 @@ export function createWitness({ trustDomain, vkeys: initial, pinned, stored }: P
   }
 
   return {
+    /** The keys that verify the log now. */
     vkeys: () => [...vkeys],
-    hasNewSigner({ note, origin }) {
+    /** Whether an unknown key also signed this head, as the next key does during a replacement. */
+    hasNewSigner({ note, origin }: SignedCheckpoint): boolean {
       const trusted = new Set(vkeys.map(parseVkey).map(({ name, id }) => `${name} ${id}`))
       return parseNote(note).signatures.some(({ name, id }) => name === origin && !trusted.has(`${name} ${id}`))
     },
-    trust: (vkey) => void vkeys.push(vkey),
+    /** Adds a key of the log. */
+    trust: (vkey: string) => void vkeys.push(vkey),
+    /** What the next receipt must prove: growth since the last head. */
     since: () => head && { epoch: epochOf(head), sinceSize: head.size },
-    accept(receipt, compare) {
+    /**
+     * Verifies a receipt and adopts its head.
+     * @param compare throws if the entry differs from what was received; the head is not adopted then
+     * @returns the head that the receipt proves
+     * @throws PurserError `receipt_invalid`, `log_forked`, `log_epoch`, and what `compare` throws
+     */
+    accept(receipt: Receipt | undefined, compare: (entry: Record<string, unknown>) => void): SignedCheckpoint {
       if (!receipt) {
         throw new PurserError(
           'receipt_invalid',

@@ -2,17 +2,7 @@
 import { PurserError, isAway } from '../errors.ts'
 import type { HeldCredentials } from './held-credentials.ts'
 
-export type BackOff = {
-  /** Milliseconds until the next attempt; 0 or less: now. */
-  leftMs: () => number
-  /** Why Purser should not be called now for any purpose; undefined if it may be. */
-  reason: () => PurserError | undefined
-  failed: (error: unknown) => void
-  /** Purser answered as it should. */
-  reached(): void
-  /** The due credentials were renewed. */
-  renewed: () => void
-}
+export type BackOff = ReturnType<typeof createBackOff>
 
 type Parts = { held: Pick<HeldCredentials, 'leftMs'>; elapsed: () => number; random: () => number }
 
@@ -23,7 +13,7 @@ const minPauseMs = 1_000
 /** Caps Retry-After where no credential expires meanwhile. */
 const maxRequestedMs = 60_000
 
-export function createBackOff({ held, elapsed, random }: Parts): BackOff {
+export function createBackOff({ held, elapsed, random }: Parts) {
   let failures = 0
   /** By `elapsed`. */
   let since = -Infinity
@@ -42,23 +32,27 @@ export function createBackOff({ held, elapsed, random }: Parts): BackOff {
 
   /** The machine may have slept meanwhile, so that the credentials have expired. */
   const end = (): number => (held.leftMs() > 0 ? until : Math.min(until, since + maxRequestedMs))
+  /** Milliseconds until the next attempt; 0 or less: now. */
   const leftMs = (): number => end() - elapsed()
   return {
     leftMs,
+    /** Why Purser should not be called now for any purpose; undefined if it may be. */
     reason: () => (leftMs() > 0 && isAway(lastError) ? lastError : undefined),
-    failed(error) {
+    failed(error: unknown): void {
       failures++
       lastError = error instanceof PurserError ? error : undefined
       since = elapsed()
       until = since + delayFor(error)
     },
-    reached() {
+    /** Purser answered as it should. */
+    reached(): void {
       if (!isAway(lastError)) return
       failures = 0
       lastError = undefined
       until = -Infinity
     },
-    renewed() {
+    /** The due credentials were renewed. */
+    renewed(): void {
       failures = 0
       lastError = undefined
       since = elapsed()

@@ -19,28 +19,7 @@ type HeldJwt = Times & {
   refused: { error: PurserError; agoMs: number } | undefined
 }
 
-export type HeldCredentials = {
-  /** The newest answer: the identity, and the receipt. */
-  newest(): Credentials
-  x509(): HeldX509 | undefined
-  accessToken(): AccessTokenReply | undefined
-  jwt(audience: string): HeldJwt | undefined
-  /** Marks a token as in use, so that it is renewed ahead of its end. */
-  use(audience: string): void
-  /** Suspends the renewal of a token, unless an answer includes it. */
-  postpone(audience: string, ms: number): void
-  /** Notes why Purser refuses the next token. */
-  refuse(audience: string, error: PurserError): void
-  store(credentials: Credentials): void
-  /** What to renew now; undefined if nothing is due. */
-  due(): Selection | undefined
-  /** Everything that is ever renewed. */
-  all(): Selection
-  /** Milliseconds until the next credential is due; Infinity without any. */
-  dueInMs(): number
-  /** Milliseconds until the first renewed credential expires: Infinity without any, 0 or less after it has expired. */
-  leftMs(): number
-}
+export type HeldCredentials = ReturnType<typeof createHeldCredentials>
 
 export type HeldCredentialsParts = Clocks & {
   selection: Selection
@@ -67,7 +46,7 @@ const partOf = ({ life, renewAtAge }: Timed<unknown>): Part => ({
   left: life.leftMs(),
 })
 
-export function createHeldCredentials(parts: HeldCredentialsParts, first: Credentials): HeldCredentials {
+export function createHeldCredentials(parts: HeldCredentialsParts, first: Credentials) {
   const { selection, renewAt, now, elapsed, random } = parts
   let newest = first
   let x509: Timed<NonNullable<Credentials['x509']>> | undefined
@@ -126,10 +105,12 @@ export function createHeldCredentials(parts: HeldCredentialsParts, first: Creden
 
   store(first)
   return {
+    /** The newest answer: the identity, and the receipt. */
     newest: () => newest,
-    x509: () => x509 && { value: x509.value, lifeMs: x509.life.lifeMs, leftMs: x509.life.leftMs() },
+    x509: (): HeldX509 | undefined =>
+      x509 && { value: x509.value, lifeMs: x509.life.lifeMs, leftMs: x509.life.leftMs() },
     accessToken: () => accessToken?.value,
-    jwt(audience) {
+    jwt(audience: string): HeldJwt | undefined {
       const jwt = jwts.get(audience)
       if (!jwt) return undefined
       const { value, life, renewAtAge, refused } = jwt
@@ -141,23 +122,30 @@ export function createHeldCredentials(parts: HeldCredentialsParts, first: Creden
         refused: refused && isDue ? { error: refused.error, agoMs: elapsed() - refused.at } : undefined,
       }
     },
-    use(audience) {
+    /** Marks a token as in use, so that it is renewed ahead of its end. */
+    use(audience: string): void {
       const jwt = jwts.get(audience)
       if (jwt) jwt.isUsed = true
     },
-    postpone: (audience, ms) => void postponedUntil.set(audience, elapsed() + ms),
-    refuse(audience, error) {
+    /** Suspends the renewal of a token, unless an answer includes it. */
+    postpone: (audience: string, ms: number) => void postponedUntil.set(audience, elapsed() + ms),
+    /** Notes why Purser refuses the next token. */
+    refuse(audience: string, error: PurserError): void {
       const jwt = jwts.get(audience)
       if (jwt) jwt.refused = { error, at: elapsed() }
     },
     store,
-    due() {
+    /** What to renew now; undefined if nothing is due. */
+    due(): Selection | undefined {
       if (!live().some(({ dueIn }) => dueIn <= 0)) return undefined
       // One request also renews what is due soon.
       return pick(({ dueIn, early }) => dueIn <= early)
     },
+    /** Everything that is ever renewed. */
     all: () => pick(() => true),
+    /** Milliseconds until the next credential is due; Infinity without any. */
     dueInMs: () => Math.min(...live().map(({ dueIn }) => dueIn)),
+    /** Milliseconds until the first renewed credential expires: Infinity without any, 0 or less after it has expired. */
     leftMs: () => Math.min(...live().map(({ left }) => left)),
   }
 }

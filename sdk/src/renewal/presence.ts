@@ -3,11 +3,6 @@ import { type PurserError, isAway, isSuspect } from '../errors.ts'
 import type { Emitter } from '../events/emitter.ts'
 import type { BackOff } from './back-off.ts'
 
-export type Presence = {
-  failed(failure: PurserError): void
-  answered(): void
-}
-
 type Parts = {
   backOff: BackOff
   emit: Emitter['emit']
@@ -17,7 +12,7 @@ type Parts = {
   elapsed: () => number
 }
 
-export function createPresence({ backOff, emit, away, warn, elapsed }: Parts): Presence {
+export function createPresence({ backOff, emit, away, warn, elapsed }: Parts) {
   let awaySince = away && elapsed()
   /** Codes of the warnings since the last answer. */
   const warnedOf = new Set<string>()
@@ -34,7 +29,7 @@ export function createPresence({ backOff, emit, away, warn, elapsed }: Parts): P
 
   return {
     answered,
-    failed(failure) {
+    failed(failure: PurserError): void {
       if (failure.heads) emit('fork', { error: failure, heads: failure.heads })
       if (!isAway(failure)) {
         // A local failure, such as a missing proof, is no answer.

@@ -4,7 +4,7 @@
  */
 import { createBackOff } from './back-off.ts'
 import type { Bundle } from '../bundle/bundle.ts'
-import { type BundleCache, createBundleCache } from '../bundle/bundle-cache.ts'
+import { createBundleCache } from '../bundle/bundle-cache.ts'
 import { readCertificates } from '../certificates/certificates.ts'
 import { addListener } from '../events/listeners.ts'
 import { unlessAborted } from '../time/deadline.ts'
@@ -19,24 +19,7 @@ import { createSchedule } from './schedule.ts'
 import type { Selection } from '../credentials/settings.ts'
 import type { Transport } from '../connection/transport.ts'
 
-export type Renewal = {
-  bundles: BundleCache
-  /** PEM: the newest roots, of a bundle or a certificate. */
-  roots: () => string
-  /** Why the last attempt failed; undefined after a success. */
-  lastError(): PurserError | undefined
-  /** Gets a new token, unless Purser sent Retry-After or was just unreachable. */
-  obtainJwt(audience: string): Promise<string>
-  /** Gets credentials that others store, unless Purser sent Retry-After or was just unreachable. */
-  obtain: (selection: Selection) => Promise<Credentials>
-  /** Renews everything. Concurrent calls share the request. */
-  renewAll(signal?: AbortSignal): Promise<void>
-  /** Renews what is due, for example after a token was first used. */
-  check: () => void
-  /** Calls the listener after each new certificate and each change of the roots. */
-  onIdentity: (listener: () => void) => () => void
-  close: () => void
-}
+export type Renewal = ReturnType<typeof createRenewal>
 
 export type RenewalParts = {
   held: HeldCredentials
@@ -62,7 +45,7 @@ const postponedMs = 60_000
 /** The same certificates in the same notation and order. */
 const canonicalRoots = (roots: string): string => (readCertificates(roots) ?? []).map(String).toSorted().join('')
 
-export function createRenewal(parts: RenewalParts): Renewal {
+export function createRenewal(parts: RenewalParts) {
   const { held, nextCredentials, transport, emitter, keep, follow, closing, warn, elapsed, random } = parts
   const { emit } = emitter
   const listeners = new Set<() => void>()
@@ -156,6 +139,7 @@ export function createRenewal(parts: RenewalParts): Renewal {
     return obtainNow(selection)
   }
 
+  /** Gets a new token, unless Purser sent Retry-After or was just unreachable. */
   function obtainJwt(audience: string): Promise<string> {
     const previous = held.jwt(audience)?.token
     return inTurn(async () => {
@@ -194,17 +178,22 @@ export function createRenewal(parts: RenewalParts): Renewal {
 
   return {
     bundles,
+    /** PEM: the newest roots, of a bundle or a certificate. */
     roots: () => roots,
+    /** Why the last attempt failed; undefined after a success. */
     lastError: () => lastError,
     obtainJwt,
-    obtain: (selection) => inTurn(() => obtainUnlessAway(selection)),
-    async renewAll(signal) {
+    /** Gets credentials that others store, unless Purser sent Retry-After or was just unreachable. */
+    obtain: (selection: Selection): Promise<Credentials> => inTurn(() => obtainUnlessAway(selection)),
+    /** Renews everything. Concurrent calls share the request. */
+    async renewAll(signal?: AbortSignal): Promise<void> {
       await unlessAborted(signal, () => (pending ??= renewNow().finally(() => (pending = undefined))))
       schedule.check()
     },
     check: schedule.check,
-    onIdentity: (listener) => addListener(listeners, listener),
-    close() {
+    /** Calls the listener after each new certificate and each change of the roots. */
+    onIdentity: (listener: () => void) => addListener(listeners, listener),
+    close(): void {
       schedule.close()
       bundles.close()
     },

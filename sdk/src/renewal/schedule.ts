@@ -5,12 +5,6 @@ import type { Emitter } from '../events/emitter.ts'
 import type { BackOff } from './back-off.ts'
 import type { HeldCredentials } from './held-credentials.ts'
 
-export type Schedule = {
-  /** Renews what is due and sets the timer, for example after a token was first used. */
-  check: () => void
-  close(): void
-}
-
 type Parts = {
   held: HeldCredentials
   /** Renews and stores the selection. Rejects with a PurserError; if Purser is away, the back-off already knows. */
@@ -26,7 +20,7 @@ const maxSleepMs = 30_000
 /** The remaining part of the certificate's lifetime at which `expiring` is emitted. */
 const expiringPart = 0.25
 
-export function createSchedule({ held, renew, backOff, emit, lastError }: Parts): Schedule {
+export function createSchedule({ held, renew, backOff, emit, lastError }: Parts) {
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
   let isRenewing = false
@@ -68,6 +62,7 @@ export function createSchedule({ held, renew, backOff, emit, lastError }: Parts)
     return Math.min(due, ...events)
   }
 
+  /** Renews what is due and sets the timer, for example after a token was first used. */
   function check(): void {
     if (isClosed) return
     emitExpiry()
@@ -82,7 +77,7 @@ export function createSchedule({ held, renew, backOff, emit, lastError }: Parts)
   check()
   return {
     check,
-    close() {
+    close(): void {
       isClosed = true
       clearTimeout(timer)
     },

@@ -7,18 +7,6 @@ import { delayAfter, sleep } from '../time/retry.ts'
 import type { Secret } from '../types/secrets.ts'
 import { authenticate } from './read.ts'
 
-export type Acks = {
-  /** @throws PurserError */
-  send(path: string, version: number, signal: AbortSignal): Promise<void>
-  /** Retries until Purser accepts or refuses, or a newer version replaces this one. */
-  sendInBackground(path: string, version: number): void
-  /**
-   * Acknowledges the version that a program holds when it begins to watch: after a restart within a session, it has the
-   * new version from the start, and no change event follows. No rotation waits for a first or an old version.
-   */
-  sendAtStart(secret: Pick<Secret, 'path' | 'version' | 'createdAt'>): void
-}
-
 /** A version that is older than this is not acknowledged at the start: no rotation waits that long by default. */
 const newForMs = 7 * 86_400_000
 
@@ -30,11 +18,12 @@ type Parts = {
   random: () => number
 }
 
-export function createAcks({ transport, authentication, closing, warn, random }: Parts): Acks {
+export function createAcks({ transport, authentication, closing, warn, random }: Parts) {
   /** Versions to acknowledge, by path. */
   const pending = new Map<string, number>()
   const sentAtStart = new Map<string, number>()
 
+  /** @throws PurserError */
   async function send(path: string, version: number, signal: AbortSignal): Promise<void> {
     const request = { method: 'POST', path: `/api/v1/secrets/${path}:ack`, maxBytes: 64 * 1024 } as const
     const body = JSON.stringify({ version })
@@ -59,6 +48,7 @@ export function createAcks({ transport, authentication, closing, warn, random }:
     }
   }
 
+  /** Retries until Purser accepts or refuses, or a newer version replaces this one. */
   function sendInBackground(path: string, version: number): void {
     pending.set(path, version)
     void retry(path, version).finally(() => {
@@ -69,7 +59,11 @@ export function createAcks({ transport, authentication, closing, warn, random }:
   return {
     send,
     sendInBackground,
-    sendAtStart({ path, version, createdAt }) {
+    /**
+     * Acknowledges the version that a program holds when it begins to watch: after a restart within a session, it has the
+     * new version from the start, and no change event follows. No rotation waits for a first or an old version.
+     */
+    sendAtStart({ path, version, createdAt }: Pick<Secret, 'path' | 'version' | 'createdAt'>): void {
       if (version === 1 || sentAtStart.get(path) === version || Date.now() - createdAt.getTime() > newForMs) return
       sentAtStart.set(path, version)
       sendInBackground(path, version)

@@ -4,8 +4,6 @@ import { PurserError, isAway, purserErrorFrom } from '../errors.ts'
 import { delayAfter, sleep } from '../time/retry.ts'
 import type { ReadNow } from './read.ts'
 
-export type Refetch = { mark(path: string): void; forget(path: string): void }
-
 type Parts = {
   read: ReadNow
   store: (secret: SecretReply, session: string) => void
@@ -16,7 +14,7 @@ type Parts = {
   random: () => number
 }
 
-export function createRefetch({ read, store, isBehind, onFailed, closing, random }: Parts): Refetch {
+export function createRefetch({ read, store, isBehind, onFailed, closing, random }: Parts) {
   const marked = new Set<string>()
   let isRunning = false
 
@@ -68,10 +66,10 @@ export function createRefetch({ read, store, isBehind, onFailed, closing, random
   }
 
   return {
-    mark(path) {
+    mark(path: string): void {
       marked.add(path)
       if (!isRunning) start()
     },
-    forget: (path) => void marked.delete(path),
+    forget: (path: string) => void marked.delete(path),
   }
 }

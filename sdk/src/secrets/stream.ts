@@ -9,13 +9,6 @@ import { type ServerEvent, readEvents } from './sse.ts'
 /** The live version of a secret; undefined where it has none. */
 type Announcement = { path: string; version: number | undefined }
 
-export type WatchStream = {
-  /** Watches these paths from now on; an empty list ends the stream. */
-  set(paths: readonly string[]): void
-  /** Opens another stream, which announces every path: another session reads the secrets now. */
-  restart(): void
-}
-
 type Parts = {
   open: (
     paths: readonly string[],
@@ -42,7 +35,7 @@ const refusedMs = 300_000
 
 const replaced = (): PurserError => new PurserError('aborted', 'another stream replaces this one')
 
-export function createWatchStream(parts: Parts): WatchStream {
+export function createWatchStream(parts: Parts) {
   const { open, onAnnouncement, onBundle, onUp, onDown, closing, random, elapsed } = parts
   const refusedAt = new Map<string, number>()
   let watched: readonly string[] = []
@@ -127,6 +120,7 @@ export function createWatchStream(parts: Parts): WatchStream {
       })
   }
 
+  /** Opens another stream, which announces every path: another session reads the secrets now. */
   function restart(): void {
     lastEventId = undefined
     refusedAt.clear()
@@ -135,7 +129,8 @@ export function createWatchStream(parts: Parts): WatchStream {
   }
 
   return {
-    set(paths) {
+    /** Watches these paths from now on; an empty list ends the stream. */
+    set(paths: readonly string[]): void {
       if (paths.length === watched.length && paths.every((path) => watched.includes(path))) return
       watched = paths
       restart()

@@ -7,14 +7,9 @@ import { isObject } from '../verify/canonical.ts'
 /** The trusted keys, and the signed checkpoint as text. */
 export type StoredHead = { vkeys: string[]; checkpoint: string }
 
-export type HeadFile = {
-  path: string
-  /** @throws PurserError `bad_state` for an unusable file */
-  read(): Promise<StoredHead | undefined>
-  write(head: StoredHead): Promise<void>
-}
+export type HeadFile = ReturnType<typeof createHeadFile>
 
-export function createHeadFile(dir: string, trustDomain: string): HeadFile {
+export function createHeadFile(dir: string, trustDomain: string) {
   const path = join(dir, `log-${trustDomain}.json`)
   const bad = (why: string, cause?: unknown): PurserError =>
     new PurserError(
@@ -25,13 +20,14 @@ export function createHeadFile(dir: string, trustDomain: string): HeadFile {
     )
   return {
     path,
-    async read() {
+    /** @throws PurserError `bad_state` for an unusable file */
+    async read(): Promise<StoredHead | undefined> {
       const text = await readPrivate(path).catch((error: unknown) =>
         raise(bad(`can't be read (${wordsOf(error)})`, error)),
       )
       return text === undefined ? undefined : (readHead(text) ?? raise(bad('is damaged')))
     },
-    async write(head) {
+    async write(head: StoredHead): Promise<void> {
       await writePrivate(path, `${JSON.stringify({ v: 1, ...head })}\n`)
     },
   }

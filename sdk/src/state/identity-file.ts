@@ -28,20 +28,10 @@ export type StoredIdentity = Holder & {
   pending?: PendingKey | undefined
 }
 
-export type IdentityFile = {
-  /** @returns undefined without a valid identity; a damaged file causes a warning */
-  read(now: Date): Promise<StoredIdentity | undefined>
-  /**
-   * Takes over the directory if another process has released it. Failures cause one warning, since the identity stays
-   * usable.
-   * @returns false if an older identity remains in the file
-   */
-  write(identity: StoredIdentity): Promise<boolean>
-  release(): void
-}
+export type IdentityFile = Awaited<ReturnType<typeof openIdentityFile>>
 
 /** @param warn receives why the directory is unusable: another process uses it, or the file system refuses */
-export async function openIdentityFile(dir: string, warn: (warning: string) => void): Promise<IdentityFile> {
+export async function openIdentityFile(dir: string, warn: (warning: string) => void) {
   const path = join(dir, 'identity.json')
   let lock: DirectoryLock | undefined
   let isReleased = false
@@ -77,7 +67,8 @@ export async function openIdentityFile(dir: string, warn: (warning: string) => v
 
   await isOurs()
   return {
-    async read(now) {
+    /** @returns undefined without a valid identity; a damaged file causes a warning */
+    async read(now: Date): Promise<StoredIdentity | undefined> {
       if (!lock) return undefined
       try {
         const content = await readPrivate(path)
@@ -89,14 +80,19 @@ export async function openIdentityFile(dir: string, warn: (warning: string) => v
         return undefined
       }
     },
-    async write(identity) {
+    /**
+     * Takes over the directory if another process has released it. Failures cause one warning, since the identity stays
+     * usable.
+     * @returns false if an older identity remains in the file
+     */
+    async write(identity: StoredIdentity): Promise<boolean> {
       if (!(await isOurs())) return true
       const text = `${JSON.stringify({ v: 1, ...identity })}\n`
       if (await writePrivate(path, text).then(() => true, failed)) return true
       // On a full disk, the old file can still be removed.
       return rm(path, { force: true }).then(() => true, failed)
     },
-    release() {
+    release(): void {
       isReleased = true
       lock?.release()
     },

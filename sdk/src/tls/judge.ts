@@ -13,15 +13,10 @@ export type TlsParts = {
   now: () => number
 }
 
-export type Judge = {
-  /** @throws PurserError `bad_peer`, `expired`, `revoked` */
-  admit(chain: readonly X509Certificate[]): VerifiedPeer
-  /** Why a peer is no longer accepted; undefined if it is. */
-  check(peer: VerifiedPeer): PurserError | undefined
-}
+export type Judge = ReturnType<typeof createJudge>
 
 /** @throws PurserError `bad_options`, `not_requested`, `expired`, `closed` */
-export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Judge {
+export function createJudge({ source, warn, now }: TlsParts, accept: Accept) {
   const { trustDomain } = source
   const roots = createRoots(source)
   // Throws now if there is no certificate.
@@ -37,6 +32,7 @@ export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Ju
     return isTrusted
   }
 
+  /** Why a peer is no longer accepted; undefined if it is. */
   function check(verified: VerifiedPeer): PurserError | undefined {
     const { peer, chain, endsAt } = verified
     const { spiffeId, certificate } = peer
@@ -50,7 +46,8 @@ export function createJudge({ source, warn, now }: TlsParts, accept: Accept): Ju
   }
 
   return {
-    admit(chain) {
+    /** @throws PurserError `bad_peer`, `expired`, `revoked` */
+    admit(chain: readonly X509Certificate[]): VerifiedPeer {
       const verified = readPeer(chain, trustDomain)
       const refusal = check(verified)
       if (refusal) throw refusal

@@ -11,17 +11,12 @@ export const endsBetweenRequests = ({ code }: PurserError): boolean => code === 
  */
 export const endsAnyTime = ({ code }: PurserError): boolean => code !== 'expired'
 
-export type Watch = {
-  /**
-   * @param check returns why the connection must end now
-   * @param end ends it. Default: destroys the socket
-   */
-  add(socket: Socket, check: () => PurserError | undefined, end?: (reason: PurserError) => void): void
-}
+export type Watch = ReturnType<typeof createWatch>
 
 type Parts = Pick<IdentitySource, 'revoked' | 'onIdentity' | 'closing'>
+type End = (reason: PurserError) => unknown
 
-export function createWatch({ revoked, onIdentity, closing }: Parts): Watch {
+export function createWatch({ revoked, onIdentity, closing }: Parts) {
   const open = new Map<Socket, () => void>()
   const checkAll = (): void => {
     for (const check of open.values()) check()
@@ -34,7 +29,11 @@ export function createWatch({ revoked, onIdentity, closing }: Parts): Watch {
   closing.addEventListener('abort', endAll, { once: true })
 
   return {
-    add(socket, check, end = () => socket.destroy()) {
+    /**
+     * @param check returns why the connection must end now
+     * @param end ends it. Default: destroys the socket
+     */
+    add(socket: Socket, check: () => PurserError | undefined, end: End = () => socket.destroy()): void {
       open.set(socket, () => {
         const reason = check()
         if (reason) end(reason)

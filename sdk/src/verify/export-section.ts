@@ -1,6 +1,6 @@
 import { openCheckpoint, parseCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { VerifyError } from './errors.ts'
-import type { EntryLine, HashesLine, HeaderLine, RedactedLine } from './export-lines.ts'
+import type { EntryLine, HeaderLine, RedactedLine } from './export-lines.ts'
 import { type Comparison, type Evidence, compareEvidence } from './evidence.ts'
 import { verifyInclusion } from './merkle.ts'
 import { parseNote, type Vkeys } from './note.ts'
@@ -31,17 +31,12 @@ export type Section = {
   evidence: Omit<Comparison, 'differing'>
 }
 
-export type OpenSection = {
-  epoch: number
-  hashes: (line: HashesLine) => void
-  entry: (line: EntryLine | RedactedLine) => void
-  close: () => Section
-}
+export type OpenSection = ReturnType<typeof openSection>
 
 type Parts = { vkeys: Vkeys; evidence: readonly Evidence[]; problems: Problems; redactions: Redactions }
 
 /** Verifies a section line by line. Problems are reported, and do not end the verification. */
-export function openSection(header: HeaderLine, { vkeys, evidence, problems, redactions }: Parts): OpenSection {
+export function openSection(header: HeaderLine, { vkeys, evidence, problems, redactions }: Parts) {
   const { epoch, origin } = header
   const before = problems.total
   const report = (problem: Omit<Problem, 'epoch'>) => problems.add({ ...problem, epoch })

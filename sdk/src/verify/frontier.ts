@@ -2,20 +2,15 @@ import { VerifyError } from './errors.ts'
 import { nodeHash } from './merkle.ts'
 import { joinSubtrees } from './ranges.ts'
 
-/** An append-only tree that keeps only the roots of its complete subtrees: O(log n) memory. */
-export type Frontier = {
-  /** The number of leaves. */
-  readonly size: number
-  /** Appends a complete subtree of 2^level leaves, aligned to its own width. */
-  push: (level: number, hash: Uint8Array) => void
-  root: () => Buffer
-}
-
-/** @param onNode called with every complete subtree that is appended or results from it */
-export function createFrontier(onNode?: (level: number, index: number, hash: Uint8Array) => void): Frontier {
+/**
+ * An append-only tree that keeps only the roots of its complete subtrees: O(log n) memory.
+ * @param onNode called with every complete subtree that is appended or results from it
+ */
+export function createFrontier(onNode?: (level: number, index: number, hash: Uint8Array) => void) {
   const stack: { level: number; hash: Uint8Array }[] = []
   let size = 0
 
+  /** Appends a complete subtree of 2^level leaves, aligned to its own width. */
   function push(level: number, hash: Uint8Array): void {
     if (size % 2 ** level !== 0) throw new VerifyError('bad_argument', `no subtree of level ${level} starts at ${size}`)
     let top = { level, hash }
@@ -30,6 +25,7 @@ export function createFrontier(onNode?: (level: number, index: number, hash: Uin
   }
 
   return {
+    /** The number of leaves. */
     get size() {
       return size
     },

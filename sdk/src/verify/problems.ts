@@ -21,15 +21,10 @@ export type ProblemCode =
 /** A problem at `index`, or anywhere in [index, to). */
 export type Problem = { epoch?: number; index?: number; to?: number; code: ProblemCode; detail: string }
 
-export type Problems = {
-  add: (problem: Problem) => void
-  /** At most `limit` problems; `total` counts all. */
-  list: () => Problem[]
-  readonly total: number
-}
+export type Problems = ReturnType<typeof createProblems>
 
 /** Collects problems. Equal problems at adjacent indexes are merged into one with a range. */
-export function createProblems(limit = 1000): Problems {
+export function createProblems(limit = 1000) {
   const listed: Problem[] = []
   // The latest problem of each code, which the next one may continue.
   const latest = new Map<ProblemCode, Problem>()
@@ -49,6 +44,7 @@ export function createProblems(limit = 1000): Problems {
 
   return {
     add,
+    /** At most `limit` problems; `total` counts all. */
     list: () => listed,
     get total() {
       return total

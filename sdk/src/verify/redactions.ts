@@ -3,31 +3,25 @@ import { type CountedRange, coverRanges } from './counted-ranges.ts'
 import type { Problem } from './problems.ts'
 import { type Run, merged, without } from './runs.ts'
 
-export type Redactions = {
-  /** Adds an entry without its text. */
-  redacted: (epoch: number, index: number) => void
-  /** Adds an entry that is proved to be in the log. A redaction entry covers others. */
-  entry: (epoch: number, index: number, entry: Record<string, unknown>) => void
-  readonly count: number
-  /** A problem for each run of redacted entries that no redaction entry covers. */
-  uncovered: () => Problem[]
-}
+export type Redactions = ReturnType<typeof createRedactions>
 
 /** Matches redacted entries with the redaction entries that cover them. */
-export function createRedactions(): Redactions {
+export function createRedactions() {
   const redacted: Run[] = []
   const covers: Run[] = []
   const ranges: CountedRange[] = []
   let count = 0
 
   return {
-    redacted(epoch, index) {
+    /** Adds an entry without its text. */
+    redacted(epoch: number, index: number): void {
       count += 1
       const last = redacted.at(-1)
       if (last?.epoch === epoch && last.to === index) last.to = index + 1
       else redacted.push({ epoch, from: index, to: index + 1 })
     },
-    entry(epoch, index, entry) {
+    /** Adds an entry that is proved to be in the log. A redaction entry covers others. */
+    entry(epoch: number, index: number, entry: Record<string, unknown>): void {
       const { action, outcome, detail } = entry
       if (action !== 'log.redact' || (outcome !== 'granted' && outcome !== 'completed') || !isObject(detail)) return
       if (typeof detail.epoch !== 'number' || detail.epoch > epoch) return
@@ -44,7 +38,8 @@ export function createRedactions(): Redactions {
     get count() {
       return count
     },
-    uncovered: () => coverRanges(without(merged(redacted), merged(covers)), ranges),
+    /** A problem for each run of redacted entries that no redaction entry covers. */
+    uncovered: (): Problem[] => coverRanges(without(merged(redacted), merged(covers)), ranges),
   }
 }
 

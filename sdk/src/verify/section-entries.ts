@@ -9,13 +9,6 @@ export type Content = { leaf: Buffer; entry?: Record<string, unknown> } | 'redac
 
 type Block = { first: number; leaves: Buffer[]; root?: Buffer; contents: (Content | undefined)[]; highest: number }
 
-export type SectionEntries = {
-  hashes: (line: HashesLine) => void
-  entry: (index: number, content: Content) => void
-  /** Ends the section and reports missing entries. @returns the blocks whose leaves do not have the root in their line */
-  close: () => { first: number; end: number }[]
-}
-
 // The maximum number of misplaced lines in memory. An export with more of them proves nothing anyway.
 const MAX_STRAYS = 65_536
 
@@ -29,7 +22,7 @@ export function createSectionEntries(
   tree: SectionTree,
   report: (problem: Omit<Problem, 'epoch'>) => void,
   accept: (index: number, content: Content) => void,
-): SectionEntries {
+) {
   let next = from
   let block: Block | undefined
   const strays = new Map<number, Content>()
@@ -127,6 +120,7 @@ export function createSectionEntries(
   const reportMissing = (index: number, end: number) =>
     report({ code: 'missing_entry', index, to: end, detail: 'the entry is missing' })
 
+  /** Ends the section and reports missing entries. @returns the blocks whose leaves do not have the root in their line */
   function close(): { first: number; end: number }[] {
     closeBlock()
     if (next < to) closeGap(to)

@@ -8,26 +8,15 @@ const BLOCK_LEVEL = Math.log2(EXPORT_BLOCK)
 /** The hash of leaves [begin, end), which a signature confirms. */
 export type Anchor = { begin: number; end: number; hash: Uint8Array }
 
-/** The tree of an export's hashes, computed twice: from the leaf hashes, and from the roots of the blocks. */
-export type SectionTree = {
-  /** Appends complete subtrees left or right of the section. */
-  addOutside: (subtrees: readonly Subtree[], hashes: readonly Buffer[]) => void
-  /** Appends leaves. @returns false if they are a whole block with another root than `root` */
-  addLeaves: (leaves: readonly Buffer[], root?: Buffer) => boolean
-  /** Notes that leaves are unknown, so that later leaves can't be joined to earlier ones. */
-  lose: () => void
-  readonly lost: boolean
-  /** Whether the leaves lead to a root, and whether the blocks' roots do. */
-  leavesLeadTo: (root: Uint8Array) => boolean
-  blocksLeadTo: (root: Uint8Array) => boolean
-  /** Whether the leaves lead to an anchor's hash; undefined if the export lacks hashes for it. */
-  agrees: (anchor: Anchor) => boolean | undefined
-}
+export type SectionTree = ReturnType<typeof createSectionTree>
 
 const keyOf = ({ level, index }: Subtree) => `${level}/${index}`
 
-/** @param anchors the only arguments of `agrees`: only their subtrees stay in memory */
-export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
+/**
+ * The tree of an export's hashes, computed twice: from the leaf hashes, and from the roots of the blocks.
+ * @param anchors the only arguments of `agrees`: only their subtrees stay in memory
+ */
+export function createSectionTree(anchors: readonly Anchor[]) {
   const subtreeHashes = new Map<string, Uint8Array | undefined>()
   for (const { begin, end } of anchors)
     for (const subtree of subtreesOf(begin, end)) subtreeHashes.set(keyOf(subtree), undefined)
@@ -40,6 +29,7 @@ export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
   })
   const blockTree = createFrontier()
 
+  /** Appends leaves. @returns false if they are a whole block with another root than `root` */
   function addLeaves(leaves: readonly Buffer[], root?: Buffer): boolean {
     if (lost) return true
     const whole = leaves.length === EXPORT_BLOCK && leafTree.size % EXPORT_BLOCK === 0
@@ -50,7 +40,8 @@ export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
   }
 
   return {
-    addOutside(subtrees, hashes) {
+    /** Appends complete subtrees left or right of the section. */
+    addOutside(subtrees: readonly Subtree[], hashes: readonly Buffer[]): void {
       if (subtrees.length !== hashes.length) lost = true
       if (lost) return
       subtrees.forEach(({ level }, i) => {
@@ -61,13 +52,16 @@ export function createSectionTree(anchors: readonly Anchor[]): SectionTree {
       })
     },
     addLeaves,
+    /** Notes that leaves are unknown, so that later leaves can't be joined to earlier ones. */
     lose: () => void (lost = true),
     get lost() {
       return lost
     },
-    leavesLeadTo: (root) => !lost && sameHash(leafTree.root(), root),
-    blocksLeadTo: (root) => !lost && sameHash(blockTree.root(), root),
-    agrees({ begin, end, hash }) {
+    /** Whether the leaves lead to a root, and whether the blocks' roots do. */
+    leavesLeadTo: (root: Uint8Array): boolean => !lost && sameHash(leafTree.root(), root),
+    blocksLeadTo: (root: Uint8Array): boolean => !lost && sameHash(blockTree.root(), root),
+    /** Whether the leaves lead to an anchor's hash; undefined if the export lacks hashes for it. */
+    agrees({ begin, end, hash }: Anchor): boolean | undefined {
       const parts: Uint8Array[] = []
       for (const subtree of subtreesOf(begin, end)) {
         const part = subtreeHashes.get(keyOf(subtree))

@@ -2,20 +2,11 @@
 import type { Io } from '../io.ts'
 import { createStyle, printable } from '../output.ts'
 
-export type Screen = {
-  title(text: string): void
-  line(text?: string): void
-  /** A row with the result of a check. */
-  check(holds: boolean, what: string, outcome: string): void
-  /** A check that prints only a failure. */
-  require(holds: boolean, otherwise: string): void
-  failures(): number
-  checks(): number
-}
+export type Screen = ReturnType<typeof createScreen>
 
 const columnWidth = 16
 
-export function createScreen(io: Pick<Io, 'stdout' | 'env'>): Screen {
+export function createScreen(io: Pick<Io, 'stdout' | 'env'>) {
   const style = createStyle(io)
   let failures = 0
   let checks = 0
@@ -32,13 +23,15 @@ export function createScreen(io: Pick<Io, 'stdout' | 'env'>): Screen {
   }
 
   return {
-    title: (text) => write(`\n${style('bold', text)}`),
+    title: (text: string) => write(`\n${style('bold', text)}`),
     line: (text = '') => write(text),
-    check(holds, what, outcome) {
+    /** A row with the result of a check. */
+    check(holds: boolean, what: string, outcome: string): void {
       count(holds)
       mark(holds, what, outcome)
     },
-    require(holds, otherwise) {
+    /** A check that prints only a failure. */
+    require(holds: boolean, otherwise: string): void {
       count(holds)
       if (!holds) mark(false, 'but', otherwise)
     },

@@ -7,18 +7,6 @@ import type { Purser, Secret } from '@purser/sdk'
 import { Pool } from 'pg'
 import { type Database, canLogIn } from './database.ts'
 
-export type Service = {
-  /** Successful queries by role. */
-  answered: ReadonlyMap<string, number>
-  total(): number
-  errors: readonly string[]
-  /** Each switch to a new credential, in order. */
-  moves: readonly { from: string; to: string; oldStillWorked: boolean }[]
-  /** Waits for this many more queries. */
-  serve(count: number): Promise<void>
-  stop(): Promise<void>
-}
-
 export const credentialIn = ({ data }: Secret): { username: string; password: string } => ({
   username: String(data.username),
   password: String(data.password),
@@ -27,9 +15,11 @@ export const credentialIn = ({ data }: Secret): { username: string; password: st
 /** Concurrent queries. */
 const lanes = 2
 
-export async function startService(database: Database, purser: Purser, path: string): Promise<Service> {
+export async function startService(database: Database, purser: Purser, path: string) {
+  /** Successful queries by role. */
   const answered = new Map<string, number>()
   const errors: string[] = []
+  /** Each switch to a new credential, in order. */
   const moves: { from: string; to: string; oldStillWorked: boolean }[] = []
   const total = (): number => [...answered.values()].reduce((sum, count) => sum + count, 0)
   const stopping = new AbortController()
@@ -80,11 +70,12 @@ export async function startService(database: Database, purser: Purser, path: str
     total,
     errors,
     moves,
-    async serve(count) {
+    /** Waits for this many more queries. */
+    async serve(count: number): Promise<void> {
       const until = total() + count
       while (total() < until && errors.length === 0) await setTimeout(10)
     },
-    async stop() {
+    async stop(): Promise<void> {
       stopping.abort()
       watch.close()
       await Promise.all(running)

@@ -7,23 +7,11 @@ import { join } from 'node:path'
 export const devWorkloads = ['web', 'orders'] as const
 export type DevWorkload = (typeof devWorkloads)[number]
 
-export type DevFiles = {
-  /** The files with a workload's token from the stand-in, and with the environment for its SDK. */
-  workload(name: DevWorkload): { tokenFile: string; envFile: string }
-  adminFile: string
-  /** The port of the first start, which is part of the issuer. */
-  port(first: () => Promise<number>): Promise<number>
-  standInKey(): KeyObject
-  admin(): string | undefined
-  keepAdmin(token: string): void
-  keepToken(name: DevWorkload, token: string): void
-  keepEnv(name: DevWorkload, env: Readonly<Record<string, string>>): void
-  /** A file for a shell to source, with the operator's environment. */
-  operatorFile: string
-  keepOperator(env: Readonly<Record<string, string>>): void
-}
+export type DevFiles = ReturnType<typeof openDevFiles>
 
-export function openDevFiles(dataDir: string): DevFiles {
+type Variables = Readonly<Record<string, string>>
+
+export function openDevFiles(dataDir: string) {
   const folder = join(dataDir, 'dev')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const [portFile, keyFile] = [join(folder, 'port'), join(folder, 'stand-in.key')]
@@ -38,23 +26,24 @@ export function openDevFiles(dataDir: string): DevFiles {
     renameSync(`${path}.new`, path)
   }
 
+  /** A file for a shell to source, with the operator's environment. */
   const operatorFile = join(folder, 'operator.sh')
-  const lines = (env: Readonly<Record<string, string>>, line: (name: string, value: string) => string): string =>
-    Object.entries(env)
-      .map(([name, value]) => line(name, value))
-      .join('\n')
+  const writeLines = (path: string, env: Variables, line: (variable: [string, string]) => string): void =>
+    write(path, Object.entries(env).map(line).join('\n'))
 
   return {
-    workload: (name) => ({ tokenFile: tokenOf(name), envFile: envOf(name) }),
+    /** The files with a workload's token from the stand-in, and with the environment for its SDK. */
+    workload: (name: DevWorkload) => ({ tokenFile: tokenOf(name), envFile: envOf(name) }),
     adminFile,
-    async port(first) {
+    /** The port of the first start, which is part of the issuer. */
+    async port(first: () => Promise<number>): Promise<number> {
       const stored = Number(read(portFile))
       if (Number.isInteger(stored) && stored > 0) return stored
       const port = await first()
       write(portFile, String(port))
       return port
     },
-    standInKey() {
+    standInKey(): KeyObject {
       const pem = read(keyFile)
       if (pem !== undefined) return createPrivateKey(pem)
       const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -62,18 +51,11 @@ export function openDevFiles(dataDir: string): DevFiles {
       return privateKey
     },
     admin: () => read(adminFile),
-    keepAdmin: (token) => write(adminFile, token),
-    keepToken: (name, token) => write(tokenOf(name), token),
-    keepEnv: (name, env) =>
-      write(
-        envOf(name),
-        lines(env, (key, value) => `${key}=${value}`),
-      ),
+    keepAdmin: (token: string) => write(adminFile, token),
+    keepToken: (name: DevWorkload, token: string) => write(tokenOf(name), token),
+    keepEnv: (name: DevWorkload, env: Variables) => writeLines(envOf(name), env, (variable) => variable.join('=')),
     operatorFile,
-    keepOperator: (env) =>
-      write(
-        operatorFile,
-        lines(env, (key, value) => `export ${key}='${value.replaceAll("'", String.raw`'\''`)}'`),
-      ),
+    keepOperator: (env: Variables) =>
+      writeLines(operatorFile, env, ([name, value]) => `export ${name}='${value.replaceAll("'", String.raw`'\''`)}'`),
   }
 }
