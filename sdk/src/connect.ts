@@ -74,13 +74,14 @@ export async function connectBy(
     const inTurn = createTurn()
     const fetchCredentials = createFetchCredentials({ settings, transport, server, inTurn, warn, now: clock, elapsed })
     const identity = createIdentity({ file, stored, origin: address.origin, subject, presentable: address.tls })
+    const { live, keep, keepPending } = identity
     const nextCredentials = createNextCredentials({
       fetchCredentials,
-      live: identity.live,
+      live,
       now: clock,
       elapsed,
       warn,
-      ...(file && { keepPending: identity.keepPending }),
+      ...(file && { keepPending }),
       ...(stored?.pending && { pending: stored.pending }),
     })
 
@@ -93,10 +94,9 @@ export async function connectBy(
       },
     )
     // Without an answer, the file stays, with its note of an interrupted renewal.
-    if (!away) await identity.keep(first)
+    if (!away) await keep(first)
     const held = createHeldCredentials({ selection, renewAt, now, elapsed, random }, first)
     const emitter = createEmitter(warn)
-    const { keep } = identity
     const { follow } = serverTrust
     const renewal = createRenewal({
       held,

@@ -2,9 +2,9 @@
 import { Refusal, refuse, shown } from '../errors.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Attested, Attestor, AttestorParts, Proof } from './attestor.ts'
+import type { Attestor, AttestorParts, Proof } from './attestor.ts'
 import { type CertificateProof, attestCertificate } from './certificate.ts'
-import type { AttestorSpec, CheckedDefinition, DefinitionParts } from './definition.ts'
+import type { AttestorSpec, DefinitionParts } from './definition.ts'
 import { type FindJoinToken, attestJoinToken, joinTokenKind } from './join-token.ts'
 import { checkDefinition, createAttestor } from './kinds.ts'
 import { type ProofText, addressOf, readProofText } from './proof-text.ts'
@@ -39,29 +39,10 @@ type Parts = AttestorParts &
     onLimited?: () => void
   }
 
-export type Attestors = {
-  /**
-   * Verifies a proof and changes nothing: the append judges single use.
-   * @throws Refusal with the true reason, which callers see as `attestation_failed`; `rate_limited`; `unavailable` where the
-   * orchestrator is unreachable
-   */
-  attest(snapshot: Pick<Snapshot, 'attestors'>, presented: Presented, now: Date): Promise<Attested>
-  /** The attestor of a row. Its `check` reaches the orchestrator. */
-  open(row: AttestorRow): Pick<Attestor, 'check'>
-  /**
-   * Checks a definition and fills in its defaults.
-   * @param replacing the id of the attestor that the definition replaces
-   * @throws Refusal `impossible` with every fault, or `conflict` with another attestor
-   */
-  checkDefinition(
-    spec: AttestorSpec,
-    snapshot: Pick<Snapshot, 'attestors' | 'issuer'>,
-    replacing?: string,
-  ): Promise<CheckedDefinition>
-}
+export type Attestors = ReturnType<typeof createAttestors>
 
 /** Attestors are created once for each revision of their row, with their key caches. */
-export function createAttestors(parts: Parts): Attestors {
+export function createAttestors(parts: Parts) {
   const attestors = new Map<string, Attestor>()
 
   function open(row: AttestorRow): Attestor {
@@ -98,9 +79,21 @@ export function createAttestors(parts: Parts): Attestors {
   }
 
   return {
+    /** The attestor of a row. Its `check` reaches the orchestrator. */
     open,
-    checkDefinition: (spec, snapshot, replacing) => checkDefinition(spec, snapshot, parts, replacing),
-    async attest(snapshot, presented, now) {
+    /**
+     * Checks a definition and fills in its defaults.
+     * @param replacing the id of the attestor that the definition replaces
+     * @throws Refusal `impossible` with every fault, or `conflict` with another attestor
+     */
+    checkDefinition: (spec: AttestorSpec, snapshot: Pick<Snapshot, 'attestors' | 'issuer'>, replacing?: string) =>
+      checkDefinition(spec, snapshot, parts, replacing),
+    /**
+     * Verifies a proof and changes nothing: the append judges single use.
+     * @throws Refusal with the true reason, which callers see as `attestation_failed`; `rate_limited`; `unavailable` where the
+     * orchestrator is unreachable
+     */
+    async attest(snapshot: Pick<Snapshot, 'attestors'>, presented: Presented, now: Date) {
       const { row, verify } = route(snapshot, presented, now)
       const { address } = presented
       const settle = address === undefined ? undefined : admit({ attestor: row.name, address })

@@ -2,7 +2,7 @@
 import type { Fault } from './error.ts'
 import { caConstraints } from './name-constraints.ts'
 import type { settings } from './names.ts'
-import type { Config, Keys } from './shape.ts'
+import type { Secret } from './secret.ts'
 import { isLoopback } from './values.ts'
 
 type Value<S> = S extends { parse: (text: string) => infer T }
@@ -26,11 +26,22 @@ export type Report = {
   withoutRootKey?: true
 }
 
+type Tls = { kind: 'own-ca'; names: string[] } | { kind: 'files'; certFile: string; keyFile: string } | { kind: 'off' }
+
+type Database = ({ kind: 'embedded' } | { kind: 'postgres'; url: Secret; migrateUrl: Secret; waitSeconds: number }) & {
+  migrate: 'auto' | 'check'
+  /** How the log treats a change of the database server (audit/database-server.ts). */
+  failover: 'confirm' | 'synchronous' | 'unchecked'
+}
+
+/** `create`: a missing key is created, only for the embedded store. */
+type RootKey = { kind: 'value'; value: Secret } | { kind: 'file'; path: string; create: boolean }
+
 const missing = (report: Report, name: string, problem: string): void => {
   if (!report.present.has(name)) report.faults.push({ name, problem })
 }
 
-export function join(values: Values, report: Report): Config {
+export function join(values: Values, report: Report) {
   const { faults, warnings } = report
   if (values.trustDomain === undefined) {
     missing(report, 'PURSER_TRUST_DOMAIN', 'is required: the name of this deployment, such as example.org')
@@ -59,25 +70,35 @@ export function join(values: Values, report: Report): Config {
 
   return {
     trustDomain: values.trustDomain ?? '',
+    /** The issuer, an https URL. */
     publicUrl,
+    /** The accepted audiences of proofs; the first is the default of an attestor. Never empty. */
     audiences: values.audiences ?? [publicUrl],
     listen,
+    /** Absent: operators and auditors use `listen`. */
     ...(adminListen && { adminListen }),
     ...(metricsListen && { metricsListen }),
     ...(crlListen && { crlListen }),
+    /** The base of the distribution points in certificates. */
     crlUrl: values.crlUrl ?? publicUrl,
+    /** Absent: certificates of CAs have no name constraints. */
     ...(constraints && { nameConstraints: constraints }),
     tls: tlsConfig,
     dataDir,
     database: database(values, report),
     rootKey: rootKey(values, report),
+    /** Networks, `address/bits`. */
     trustedProxies: values.trustedProxies,
+    /** Origins and hosts, as outbound/target.ts reads them. */
     fetchAllow: values.fetchAllow,
     log: { level: values.logLevel, ...(values.logHeadUrl !== undefined && { headUrl: values.logHeadUrl }) },
+    /** Always 1 on the embedded store. */
     workers: onPostgres ? values.workers : 1,
     ...(values.bootstrapTokenFile !== undefined && { bootstrapTokenFile: values.bootstrapTokenFile }),
     drainSeconds: values.drainSeconds,
+    /** Per listener, for all workers together. */
     maxConnections: values.maxConnections,
+    /** For all workers together. */
     limits: {
       addressPerSecond: values.limitAddress,
       publicPerSecond: values.limitPublic,
@@ -86,9 +107,12 @@ export function join(values: Values, report: Report): Config {
       refusalsPerMinute: values.limitRefusals,
       allRefusalsPerMinute: values.limitAllRefusals,
     },
+    /** Seconds for which cached keys of an unreachable issuer are used. */
     keepIssuerKeys: values.keepIssuerKeys,
+    /** Seconds for which an entry of the log cannot be redacted. */
     minRedactionAge: values.minRedactionAge,
     keys: keys(values, report),
+    /** Shown at start: settings that work but are probably a mistake. */
     warnings,
   }
 }
@@ -112,7 +136,7 @@ function publicUrlOf(values: Values, local: boolean, report: Report): string {
   return publicUrl
 }
 
-function tls(values: Values, publicUrl: string, local: boolean, report: Report): Config['tls'] {
+function tls(values: Values, publicUrl: string, local: boolean, report: Report): Tls {
   const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsNames, insecureHttp } = values
   const fault = (name: string, problem: string): void => void report.faults.push({ name, problem })
   if (certFile !== undefined) missing(report, 'PURSER_TLS_KEY_FILE', 'is missing: PURSER_TLS_CERT_FILE needs its key')
@@ -142,7 +166,7 @@ function tls(values: Values, publicUrl: string, local: boolean, report: Report):
   return { kind: 'own-ca', names: tlsNames ?? [...new Set(names)] }
 }
 
-function database(values: Values, report: Report): Config['database'] {
+function database(values: Values, report: Report): Database {
   const { databaseUrl: url, migrateDatabaseUrl, migrate, databaseFailover: failover } = values
   if (url !== undefined) {
     const migrateUrl = migrateDatabaseUrl ?? url
@@ -155,7 +179,7 @@ function database(values: Values, report: Report): Config['database'] {
   return { kind: 'embedded', migrate: migrate ?? 'auto', failover: 'unchecked' }
 }
 
-function rootKey(values: Values, report: Report): Config['rootKey'] {
+function rootKey(values: Values, report: Report): RootKey {
   const { rootKey: value, rootKeyFile, dataDir } = values
   if (value !== undefined && rootKeyFile !== undefined) {
     report.faults.push({
@@ -178,7 +202,8 @@ function rootKey(values: Values, report: Report): Config['rootKey'] {
   return { kind: 'file', path, create }
 }
 
-function keys(values: Values, report: Report): Keys {
+/** Seconds, in the shape of keys/lifetimes.ts, with the advertised cache lifetime. */
+function keys(values: Values, report: Report) {
   const { keyPublish, bundleRefresh, caSign, jwtSign, maxX509, maxJwt, rootLifetime } = values
   const rule = (holds: boolean, name: string, problem: string): void => {
     if (!holds) report.faults.push({ name, problem })

@@ -87,7 +87,7 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
     proven ? hasRoomForProven(proven, reason) : byAddress.take(prefix) === 0 && allAddresses.take('all') === 0
 
   return {
-    noteRefusal(refused: Refused): 'record' | 'summarise' {
+    noteRefusal: (refused: Refused): 'record' | 'summarise' => {
       const { reason, address, proven, attestor = proven?.attestor } = refused
       const prefix = addressPrefix(address)
       if (!onlyCounted.has(reason) && hasRoom(refused, prefix)) return 'record'
@@ -95,7 +95,7 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
       return 'summarise'
     },
     /** Removes and returns the summaries that are a minute old; with `all` also younger ones, before the process ends. */
-    dueSummaries({ all = false }: { all?: boolean } = {}): Summary[] {
+    dueSummaries: ({ all = false }: { all?: boolean } = {}): Summary[] => {
       const due: Summary[] = []
       for (const [key, summary] of open) {
         // The absolute value, so that a clock that was set back does not delay them.
@@ -106,7 +106,7 @@ export function createSummaries(parts: { limits: Allowance; workers: number; now
       return due
     },
     /** Takes back summaries that could not be recorded. They keep counting, and stay due. */
-    putBack(summaries: readonly Summary[]): void {
+    putBack: (summaries: readonly Summary[]): void => {
       for (const { since, ...counted } of summaries) add(counted, since)
     },
   }

@@ -26,17 +26,7 @@ class OtherRootKey extends Error {
   }
 }
 
-export type Keyring = {
-  readonly instanceId: string
-  /** The key that wraps new keys and values. */
-  readonly currentId: string
-  has(id: string): boolean
-  /** Opens newer wrapping keys of another replica. @throws as `openKeyring` */
-  add(rows: readonly KeyringRow[]): Promise<void>
-  wrap(plaintext: Buffer, fields: readonly string[]): Buffer
-  /** @throws EnvelopeError when the row was moved or changed; UnknownWrappingKey when its wrapping key is missing */
-  unwrap(wrappingKeyId: string, wrapped: Buffer, fields: readonly string[]): Buffer
-}
+export type Keyring = Awaited<ReturnType<typeof openKeyring>>
 
 const place = (instanceId: string, id: string): string[] => ['keyring', instanceId, id]
 
@@ -60,7 +50,7 @@ export async function underRootKey(
 }
 
 /** Opens every wrapping key. @throws when the root key is another one than the rows were wrapped by */
-export async function openKeyring(root: RootKey, instanceId: string, rows: readonly KeyringRow[]): Promise<Keyring> {
+export async function openKeyring(root: RootKey, instanceId: string, rows: readonly KeyringRow[]) {
   const keys = new Map<string, KeyObject>()
   let current: KeyringRow | undefined
 
@@ -88,13 +78,18 @@ export async function openKeyring(root: RootKey, instanceId: string, rows: reado
   }
   return {
     instanceId,
+    /** The key that wraps new keys and values. */
     get currentId() {
       return currentId()
     },
-    has: (id) => keys.has(id),
+    has: (id: string) => keys.has(id),
+    /** Opens newer wrapping keys of another replica. @throws as `openKeyring` */
     add,
-    wrap: (plaintext, fields) => encrypt(key(currentId()), plaintext, [instanceId, currentId(), ...fields]),
-    unwrap: (id, wrapped, fields) => decrypt(key(id), wrapped, [instanceId, id, ...fields]),
+    wrap: (plaintext: Buffer, fields: readonly string[]) =>
+      encrypt(key(currentId()), plaintext, [instanceId, currentId(), ...fields]),
+    /** @throws EnvelopeError when the row was moved or changed; UnknownWrappingKey when its wrapping key is missing */
+    unwrap: (id: string, wrapped: Buffer, fields: readonly string[]) =>
+      decrypt(key(id), wrapped, [instanceId, id, ...fields]),
   }
 }
 

@@ -16,15 +16,7 @@ export type OpenCa = { row: KeyRow; issuer: CertificateIssuer; chain: string }
 
 type KeySnapshot = Pick<Snapshot, 'keys'>
 
-export type Keys = {
-  /** The key of a kind that signs now. @throws Refusal `unavailable` when there is none */
-  signing(snapshot: KeySnapshot, kind: 'jwt-es256' | 'jwt-rs256' | 'mac', now: Date): OpenKey
-  issuingCa(snapshot: KeySnapshot, now: Date): OpenCa
-  rootCa(snapshot: KeySnapshot, now: Date): OpenCa
-  ca(row: KeyRow): OpenCa
-  /** The log keys of this epoch whose range holds the size; during an overlap two, the older first. */
-  logSigners(snapshot: KeySnapshot, origin: string, epoch: number, size: number): NoteSigner[]
-}
+export type Keys = ReturnType<typeof createKeys>
 
 /** An issuing key whose certificate an upstream CA has yet to sign. */
 export const isRequested = (row: KeyRow): boolean => row.kind === 'issuing-ca' && row.chain === undefined
@@ -76,7 +68,7 @@ export const publicKeyOf = (row: KeyRow): KeyObject =>
 /** The log's verification key in C2SP form. */
 export const logVkey = (row: KeyRow, origin: string): string => formatVkey(origin, publicKeyOf(row))
 
-export function createKeys(keyring: Keyring): Keys {
+export function createKeys(keyring: Keyring) {
   const open = new Map<string, KeyObject>()
   const cas = new Map<string, OpenCa>()
 
@@ -119,16 +111,18 @@ export function createKeys(keyring: Keyring): Keys {
   }
 
   return {
-    signing(snapshot, kind, now) {
+    /** The key of a kind that signs now. @throws Refusal `unavailable` when there is none */
+    signing(snapshot: KeySnapshot, kind: 'jwt-es256' | 'jwt-rs256' | 'mac', now: Date): OpenKey {
       const row = requireKey(snapshot, kind, now)
       return { row, key: keyOf(row) }
     },
-    issuingCa: (snapshot, now) => ca(requireKey(snapshot, 'issuing-ca', now)),
-    rootCa: (snapshot, now) => ca(requireKey(snapshot, 'root-ca', now)),
+    issuingCa: (snapshot: KeySnapshot, now: Date) => ca(requireKey(snapshot, 'issuing-ca', now)),
+    rootCa: (snapshot: KeySnapshot, now: Date) => ca(requireKey(snapshot, 'root-ca', now)),
     ca,
     // By sizes and not by the clock, so that the ranges that /log/keys lists are exact. A withdrawn key may still sign
     // what lies in its range: another replica may not have signed those heads yet.
-    logSigners: (snapshot, origin, epoch, size) =>
+    /** The log keys of this epoch whose range holds the size; during an overlap two, the older first. */
+    logSigners: (snapshot: KeySnapshot, origin: string, epoch: number, size: number): NoteSigner[] =>
       [...snapshot.keys.values()]
         .filter((row) => row.kind === 'log' && row.epoch === epoch)
         .filter((row) => (row.fromSize ?? 0) <= size && size <= (row.toSize ?? Infinity))

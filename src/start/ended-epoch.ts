@@ -16,15 +16,6 @@ import type { KeyRow } from '../store/rows.ts'
 
 export type KnownEpoch = HeadEvidence & { head: Checkpoint; epoch: number }
 
-export type EndedEpoch = {
-  /** The head that the epoch ends with. */
-  previousNote: string
-  /** What the first entry of the next epoch says of this one. */
-  detail: Record<string, unknown>
-  newest?: KnownEpoch
-  forks: KnownEpoch[]
-}
-
 /** The log key signed entries that the database does not have. */
 class ForkedLog extends Error {
   constructor(forks: readonly KnownEpoch[]) {
@@ -61,7 +52,7 @@ type Parts = { heads: readonly KnownEpoch[]; acceptFork: boolean; keyring: Keyri
  * finds where the two differ.
  * @throws ForkedLog unless forks are accepted; StartError where a head was signed by another log
  */
-export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], parts: Parts): Promise<EndedEpoch> {
+export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], parts: Parts) {
   const { epoch, size, trustDomain, closed } = old
   const { heads, acceptFork, keyring } = parts
   const origin = originOf(trustDomain, epoch)
@@ -79,7 +70,9 @@ export async function endEpoch(tx: Knex, old: Head, rows: readonly KeyRow[], par
   const sign = (): string =>
     signCheckpoint(origin, size, root, createKeys(keyring).logSigners({ keys }, origin, epoch, size))
   return {
+    /** The head that the epoch ends with. */
     previousNote: latest && forks.includes(latest) ? latest.note : sign(),
+    /** What the first entry of the next epoch says of this one. */
     detail: {
       epoch,
       database: { size, root: root.toString('base64') },

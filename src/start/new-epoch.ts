@@ -17,7 +17,7 @@ import { type KeyChanges, type Rotator, rotateRoot, rotateScheduled } from '../k
 import { newToken } from '../names/token.ts'
 import { markChanged } from '../store/changes.ts'
 import { excludeServers } from '../store/database-server.ts'
-import { type EndedAccess, endAllAccess } from '../store/end-access.ts'
+import { endAllAccess } from '../store/end-access.ts'
 import { startEpoch } from '../store/epochs.ts'
 import { insertKey, lockKeys, readKeys, setLastSize, updateKey } from '../store/keys.ts'
 import { appendItems, lockHead, newBatchId } from '../store/log.ts'
@@ -37,27 +37,10 @@ type Parts = Offline & {
   randomBytes: (size: number) => Buffer
 }
 
-export type NewEpoch = {
-  epoch: number
-  vkey: string
-  /** The epoch before: as the database has it, and the newest head from elsewhere. */
-  previous: {
-    epoch: number
-    size: number
-    known?: { where: string; size: number }
-    forks: { where: string; size: number }[]
-    /** The reason for which a replica closed the log. */
-    closed?: string
-  }
-  ended: EndedAccess
-  keys: { created: KeyRow[]; withdrawn: KeyRow[] }
-  /** Shown once, for the operator who reviews. */
-  bootstrapToken: string
-  bootstrapExpiresAt: string
-}
+export type NewEpoch = Awaited<ReturnType<typeof newEpoch>>
 
 /** @throws StartError while a server runs, or for a head that cannot be read; ForkedLog */
-export async function newEpoch(parts: Parts): Promise<NewEpoch> {
+export async function newEpoch(parts: Parts) {
   const { db, keyring, nameConstraints, now, randomBytes, reason } = parts
   const { trustDomain } = parts.head
   const heads = readHeads(parts.evidence, trustDomain)
@@ -108,6 +91,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
     return {
       epoch,
       vkey: logVkey(logKey, origin),
+      /** The epoch before: as the database has it, and the newest head from elsewhere. */
       previous: {
         epoch: old.epoch,
         size: old.size,
@@ -117,6 +101,7 @@ export async function newEpoch(parts: Parts): Promise<NewEpoch> {
       },
       ended,
       keys: { created: [logKey, ...changes.created], withdrawn: changes.withdrawn },
+      /** Shown once, for the operator who reviews. */
       bootstrapToken: boot.token,
       bootstrapExpiresAt: bootstrap.expiresAt,
     }

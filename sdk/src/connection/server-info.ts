@@ -4,18 +4,9 @@ import { list, text, whole } from '../json/fields.ts'
 import type { Transport } from './transport.ts'
 
 /** The answer of `GET /api/v1/server`. Trusted because the server was verified. */
-export type ServerInfo = {
-  version: string
-  trustDomain: string
-  issuer: string
-  audiences: string[]
-  features: string[]
-  /** vkeys of all epochs. */
-  logKeys: string[]
-  epoch: number
-}
+export type ServerInfo = Awaited<ReturnType<typeof readServerInfo>>
 
-export async function readServerInfo(transport: Transport, signal: AbortSignal): Promise<ServerInfo> {
+export async function readServerInfo(transport: Transport, signal: AbortSignal) {
   const request = { method: 'GET', path: '/api/v1/server', maxBytes: 64 * 1024 } as const
   const { json } = await requestJson(transport, request, 'its description', signal)
   const info = {
@@ -24,6 +15,7 @@ export async function readServerInfo(transport: Transport, signal: AbortSignal):
     issuer: text(json.issuer, 'issuer'),
     audiences: list(json.audiences, 'audiences', text),
     features: list(json.features, 'features', text),
+    /** vkeys of all epochs. */
     logKeys: list(json.logKeys, 'logKeys', text),
     epoch: whole(json.epoch, 'epoch'),
   }

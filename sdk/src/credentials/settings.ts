@@ -1,11 +1,11 @@
 /** Options and environment variables, validated, with the alternatives that were passed over. */
-import { type Address, readAddress } from '../connection/address.ts'
+import { readAddress } from '../connection/address.ts'
 import { checkDatabases } from './role.ts'
 import { PurserError } from '../errors.ts'
 import type { ConnectOptions, X509Option } from '../types/options.ts'
-import { type ProofSource, chooseProof } from '../proof/choose.ts'
+import { chooseProof } from '../proof/choose.ts'
 import { checkSecretOptions } from './secret.ts'
-import { type Trust, chooseTrust } from '../connection/trust.ts'
+import { chooseTrust } from '../connection/trust.ts'
 import { VerifyError } from '../verify/errors.ts'
 import { parseVkey } from '../verify/vkey.ts'
 import type { SecretOption } from '../types/secrets.ts'
@@ -22,23 +22,7 @@ export type Selection = {
   databases?: readonly string[]
 }
 
-export type Settings = {
-  address: Address
-  trust: Trust
-  proof: ProofSource
-  audience: string | undefined
-  attestor: string | undefined
-  workload: string | undefined
-  selection: Selection
-  jwtLifetimeSeconds: number | undefined
-  logKeys: readonly string[]
-  receipts: 'require' | 'warn' | 'off'
-  stateDir: string | undefined
-  /** Fraction of a lifetime. */
-  renewAt: number | undefined
-  timeoutMs: number
-  chosen: Choice[]
-}
+export type Settings = Awaited<ReturnType<typeof readSettings>>
 
 const bad = (why: string): PurserError => new PurserError('bad_options', why)
 
@@ -67,7 +51,7 @@ const names: Record<keyof ConnectOptions, true> = {
 }
 
 /** @throws PurserError `bad_options` */
-export async function readSettings(options: ConnectOptions): Promise<Settings> {
+export async function readSettings(options: ConnectOptions) {
   const unknown = Object.keys(options).filter((name) => !Object.hasOwn(names, name))
   if (unknown.length > 0) throw bad(`unknown option: ${unknown.join(', ')}`)
   const env = options.env ?? process.env
@@ -83,6 +67,11 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
   if (!['require', 'warn', 'off'].includes(receipts)) throw bad("receipts is 'require', 'warn' or 'off'")
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1) throw bad('timeoutMs is a positive integer, in milliseconds')
   if (renewAt !== undefined && !(renewAt >= 0.1 && renewAt <= 0.9)) throw bad('renewAt is a number from 0.1 to 0.9')
+  const chosen: Choice[] = [
+    { about: 'server', chosen: `${address.origin} (${where})`, dismissed: [] },
+    { about: 'trust', chosen: trust.chosen, dismissed: trust.dismissed },
+    { about: 'proof', chosen: proof.chosen, dismissed: proof.dismissed },
+  ]
   return {
     address,
     trust,
@@ -95,13 +84,10 @@ export async function readSettings(options: ConnectOptions): Promise<Settings> {
     logKeys: readLogKeys(options.logKey ?? env.PURSER_LOG_KEY),
     receipts,
     stateDir: from(options.stateDir, 'PURSER_STATE_DIR'),
+    /** Fraction of a lifetime. */
     renewAt,
     timeoutMs,
-    chosen: [
-      { about: 'server', chosen: `${address.origin} (${where})`, dismissed: [] },
-      { about: 'trust', chosen: trust.chosen, dismissed: trust.dismissed },
-      { about: 'proof', chosen: proof.chosen, dismissed: proof.dismissed },
-    ],
+    chosen,
   }
 }
 

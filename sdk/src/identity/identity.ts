@@ -28,16 +28,15 @@ export function createIdentity({ file, stored, origin, subject, presentable }: P
   return {
     /** The certificate to present to Purser; undefined before the first one, or without TLS. */
     live: () => (presentable ? current : undefined),
-    async keep({ spiffeId, workload, session, x509 }: Credentials): Promise<void> {
+    keep: async ({ spiffeId, workload, session, x509 }: Credentials): Promise<void> => {
       if (!x509) return
       const { trustDomain = '' } = readSpiffeId(spiffeId) ?? {}
       current = { origin, subject, trustDomain, spiffeId, workload, session, ...x509 }
       await file?.write(current)
     },
     /** @returns whether a restarted process can't find the certificate without its pending renewal */
-    async keepPending(pending: PendingKey | undefined): Promise<boolean> {
-      return !current || !file || file.write({ ...current, pending })
-    },
+    keepPending: async (pending: PendingKey | undefined): Promise<boolean> =>
+      !current || !file || file.write({ ...current, pending }),
     source: ({ held, renewal, revoked, closing }: SourceParts): IdentitySource => ({
       get trustDomain() {
         return current?.trustDomain ?? ''

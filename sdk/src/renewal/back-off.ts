@@ -38,21 +38,21 @@ export function createBackOff({ held, elapsed, random }: Parts) {
     leftMs,
     /** Why Purser should not be called now for any purpose; undefined if it may be. */
     reason: () => (leftMs() > 0 && isAway(lastError) ? lastError : undefined),
-    failed(error: unknown): void {
+    failed: (error: unknown): void => {
       failures++
       lastError = error instanceof PurserError ? error : undefined
       since = elapsed()
       until = since + delayFor(error)
     },
     /** Purser answered as it should. */
-    reached(): void {
+    reached: (): void => {
       if (!isAway(lastError)) return
       failures = 0
       lastError = undefined
       until = -Infinity
     },
     /** The due credentials were renewed. */
-    renewed(): void {
+    renewed: (): void => {
       failures = 0
       lastError = undefined
       since = elapsed()

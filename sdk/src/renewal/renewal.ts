@@ -193,7 +193,7 @@ export function createRenewal(parts: RenewalParts) {
     check: schedule.check,
     /** Calls the listener after each new certificate and each change of the roots. */
     onIdentity: (listener: () => void) => addListener(listeners, listener),
-    close(): void {
+    close: (): void => {
       schedule.close()
       bundles.close()
     },

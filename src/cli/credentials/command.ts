@@ -7,14 +7,9 @@ import type { Io } from '../io.ts'
 import type { Written } from '../files.ts'
 
 /** Variables for the command. None is secret: `ps` and /proc show them to others. */
-export type Facts = {
-  PURSER_OUT: string
-  PURSER_CHANGED: string
-  PURSER_SERIAL_NUMBER: string | undefined
-  PURSER_NOT_AFTER: string | undefined
-}
+export type Facts = ReturnType<typeof factsOf>
 
-export function factsOf(purser: Purser, out: string, hasX509: boolean, changed: readonly Written[]): Facts {
+export function factsOf(purser: Purser, out: string, hasX509: boolean, changed: readonly Written[]) {
   const x509 = hasX509 ? purser.x509 : undefined
   return {
     PURSER_OUT: absolute(out),
@@ -24,20 +19,13 @@ export function factsOf(purser: Purser, out: string, hasX509: boolean, changed: 
   }
 }
 
-export type Hook = {
-  /** Runs the command, or once more after the current run. */
-  run(facts: Facts): void
-  /** Waits for the current run. */
-  ended(): Promise<void>
-  /** Passes the signal on, and waits for the command to end. */
-  stop(name: NodeJS.Signals): Promise<void>
-}
+export type Hook = ReturnType<typeof createHook>
 
 /** Milliseconds until a stopped command is killed. */
 const stopTimeoutMs = 10_000
 
 /** @param onFailure gets a message when a run fails */
-export function createHook(io: Io, command: string, onFailure: (message: string) => void): Hook {
+export function createHook(io: Io, command: string, onFailure: (message: string) => void) {
   let child: ChildProcess | undefined
   let next: Facts | undefined
   let current: Promise<void> = Promise.resolve()
@@ -66,12 +54,15 @@ export function createHook(io: Io, command: string, onFailure: (message: string)
   }
 
   return {
-    run(facts) {
+    /** Runs the command, or once more after the current run. */
+    run(facts: Facts): void {
       next = facts
       if (!child) current = runAll(facts)
     },
+    /** Waits for the current run. */
     ended: () => current,
-    async stop(name) {
+    /** Passes the signal on, and waits for the command to end. */
+    async stop(name: NodeJS.Signals): Promise<void> {
       next = undefined
       const { pid } = child ?? {}
       if (pid === undefined) return

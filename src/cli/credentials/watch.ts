@@ -17,13 +17,9 @@ type WatchParts = {
 }
 
 /** Signals are handled from the start, also while the first files are written. */
-export type Signals = {
-  stopped: Promise<NodeJS.Signals>
-  isOver: () => boolean
-  onHangup: (listener: () => void) => void
-}
+export type Signals = ReturnType<typeof listenForSignals>
 
-export function listenForSignals(io: Pick<Io, 'onSignal'>): Signals {
+export function listenForSignals(io: Pick<Io, 'onSignal'>) {
   let stop: (name: NodeJS.Signals) => void = () => undefined
   let hangup: () => void = () => undefined
   let over = false
@@ -33,7 +29,7 @@ export function listenForSignals(io: Pick<Io, 'onSignal'>): Signals {
     stop(name)
   })
   io.onSignal(['SIGHUP'], () => hangup())
-  return { stopped, isOver: () => over, onHangup: (listener) => (hangup = listener) }
+  return { stopped, isOver: () => over, onHangup: (listener: () => void) => (hangup = listener) }
 }
 
 /** Milliseconds until a failed write is retried: a disk may be full for a while. */
@@ -93,16 +89,8 @@ export async function watch(parts: WatchParts): Promise<void> {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 const cause = (error: Error | undefined): string => (error ? `: ${error.message}` : '')
 
-type Sync = {
-  /** Writes what has changed. */
-  request(reason: string): void
-  forget(): void
-  /** Waits for the set of files that is being written. */
-  stop(): Promise<void>
-}
-
 /** Writes one set of files at a time, so that they belong together, and again if more changed meanwhile. */
-function createSync({ io, purser, selection, out, store, hook }: WatchParts): Sync {
+function createSync({ io, purser, selection, out, store, hook }: WatchParts) {
   let reason: string | undefined
   let current: Promise<void> | undefined
   let stopping = false
@@ -167,8 +155,10 @@ function createSync({ io, purser, selection, out, store, hook }: WatchParts): Sy
   }
 
   return {
+    /** Writes what has changed. */
     request: look,
     forget: () => store.forget(),
+    /** Waits for the set of files that is being written. */
     async stop() {
       stopping = true
       clearTimeout(timer)

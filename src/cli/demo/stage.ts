@@ -6,33 +6,15 @@ import { join } from 'node:path'
 import { readConfig } from '../../config.ts'
 import { type Api, createApi, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
-import { type StandIn, createStandIn } from '../stand-in.ts'
-import { type Database, type NoDatabase, openDatabase } from './database.ts'
+import { createStandIn } from '../stand-in.ts'
+import { openDatabase } from './database.ts'
 
-export type Stage = {
-  url: string
-  trustDomain: string
-  audience: string
-  /** PEM. */
-  roots: string
-  /** The verification keys of the log. */
-  vkeys: string[]
-  /** A client with the operator's token. */
-  api: Api
-  standIn: StandIn
-  /** A file for a shell to source, with the operator's environment. */
-  envFile: string
-  /** The database in which Purser rotates a password. */
-  database: Database | NoDatabase
-  /** Registers a clean-up step; they run in reverse order. */
-  atEnd(end: () => unknown): void
-  stop(): Promise<void>
-}
+export type Stage = Awaited<ReturnType<typeof setStage>>
 
 const trustDomain = 'demo.purser.local'
 
 /** Everything is removed when it fails, and when it is stopped. */
-export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>): Promise<Stage> {
+export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>) {
   const folder = mkdtempSync(join(tmpdir(), 'purser-demo-'))
   const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
   /** Runs every step, even after a failure. */
@@ -55,18 +37,17 @@ export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>): Pro
   })
   try {
     const built = await build(io, folder, ends)
-    return { ...built, database: await opening, atEnd: (end) => void ends.push(end), stop }
+    /** Registers a clean-up step; they run in reverse order. */
+    const atEnd = (end: () => unknown): void => void ends.push(end)
+    /** `database`: in it Purser rotates a password. */
+    return { ...built, database: await opening, atEnd, stop }
   } catch (error) {
     await stop()
     throw error
   }
 }
 
-async function build(
-  io: Pick<Io, 'stderr' | 'readFile'>,
-  folder: string,
-  ends: (() => unknown)[],
-): Promise<Omit<Stage, 'stop' | 'atEnd' | 'database'>> {
+async function build(io: Pick<Io, 'stderr' | 'readFile'>, folder: string, ends: (() => unknown)[]) {
   // The caller's environment is ignored, so that the demo is the same everywhere.
   const config = readConfig({
     env: {},
@@ -93,10 +74,14 @@ async function build(
     url: running.url,
     trustDomain,
     audience: config.audiences[0] ?? config.publicUrl,
+    /** PEM. */
     roots: running.roots,
+    /** The verification keys of the log. */
     vkeys: running.vkeys,
+    /** A client with the operator's token. */
     api,
     standIn: createStandIn(`https://stand-in.${trustDomain}`, privateKey),
+    /** A file for a shell to source, with the operator's environment. */
     envFile: writeEnv(join(folder, 'env'), { ...env, PURSER_LOG_KEY: running.vkeys.join(',') }),
   }
 }

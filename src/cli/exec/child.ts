@@ -3,17 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { CliError, codeOf } from '../io.ts'
 
-export type Child = {
-  /** Resolves once it runs. @throws CliError 127 or 126, as in shells, when it cannot be run */
-  start(env: Record<string, string | undefined>): Promise<void>
-  /** Ends the running process and starts another. Returns false if it had ended by itself. */
-  restart(env: Record<string, string | undefined>): Promise<boolean>
-  signal(name: NodeJS.Signals): void
-  /** The exit code of the process that ended without being replaced; 128 and the number of a signal. */
-  ended: Promise<number>
-}
+export type Child = ReturnType<typeof createChild>
 
-export function createChild(command: string, args: readonly string[], graceMs: number): Child {
+export function createChild(command: string, args: readonly string[], graceMs: number) {
   let running: ChildProcess | undefined
   let isReplaced = false
   /** A signal that came between two processes. */
@@ -37,13 +29,16 @@ export function createChild(command: string, args: readonly string[], graceMs: n
   }
 
   return {
+    /** The exit code of the process that ended without being replaced; 128 and the number of a signal. */
     ended,
+    /** Resolves once it runs. @throws CliError 127 or 126, as in shells, when it cannot be run */
     start,
-    signal(name) {
+    signal(name: NodeJS.Signals): void {
       if (isReplaced && !running) missed = name
       else running?.kill(name)
     },
-    async restart(env) {
+    /** Ends the running process and starts another. Returns false if it had ended by itself. */
+    async restart(env: Record<string, string | undefined>): Promise<boolean> {
       const child = running
       if (!child) return false
       isReplaced = true

@@ -7,12 +7,7 @@ import { CliError } from '../io.ts'
 import { type File, createFileStore, openTo } from '../files.ts'
 import { judgePrivateFolder, examineFolder } from '../secret-folder.ts'
 
-export type Directory = {
-  path: string
-  write(files: readonly File[]): Promise<void>
-  /** Removes the files, and the directory if it was created here. */
-  remove(): Promise<void>
-}
+export type Directory = Awaited<ReturnType<typeof openDirectory>>
 
 /** A tmpfs on Linux. */
 const inMemory = '/dev/shm'
@@ -27,13 +22,14 @@ async function parentFolder(): Promise<string> {
 }
 
 /** @param chosen a directory of the caller, which stays (default: a new one with mode 0700) */
-export async function openDirectory(chosen: string | undefined, warn: (words: string) => void): Promise<Directory> {
+export async function openDirectory(chosen: string | undefined, warn: (words: string) => void) {
   const path = chosen ?? (await mkdtemp(join(await parentFolder(), 'purser-exec-')))
   if (chosen !== undefined) await checkPrivate(chosen, warn)
   const store = createFileStore(path)
   return {
     path,
-    write: async (files) => void (await store.write(files)),
+    write: async (files: readonly File[]) => void (await store.write(files)),
+    /** Removes the files, and the directory if it was created here. */
     async remove() {
       for (const file of store.written()) await rm(file.path, { force: true })
       if (chosen === undefined) await rm(path, { recursive: true, force: true })

@@ -9,16 +9,9 @@ type Check = {
 }
 
 /** Checks go on after a failure, so that all mistakes are shown at once. */
-export type Checks = {
-  all: Check[]
-  ok(check: string, detail: string): void
-  failed(check: string, detail: string): void
-  skipped(check: string, detail: string): void
-  /** Whether no check has failed. A skipped check is not a failure. */
-  sound(): boolean
-}
+export type Checks = ReturnType<typeof createChecks>
 
-export function createChecks(): Checks {
+export function createChecks() {
   const all: Check[] = []
   const add = (state: Check['state']) => (check: string, detail: string) => void all.push({ check, state, detail })
   return {
@@ -26,6 +19,7 @@ export function createChecks(): Checks {
     ok: add('ok'),
     failed: add('failed'),
     skipped: add('skipped'),
+    /** Whether no check has failed. A skipped check is not a failure. */
     sound: () => all.every(({ state }) => state !== 'failed'),
   }
 }

