@@ -9,15 +9,13 @@ import { createdStatus, rendered } from './rendered.ts'
 import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import type { ChangeState, Issue, Read } from './route-kinds.ts'
 
-export type AttestorRouteParts = ListParts & { actions: { attestors: AttestorActions } }
-
 type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remove', ChangeState> & { check: Issue }
 
 const show = (row: AttestorRow) => ({ id: row.id, ...attestorState(row), revision: row.revision })
 
 const reply = (row: AttestorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
 
-export function createAttestorRoutes(parts: AttestorRouteParts): Routes {
+export function createAttestorRoutes(parts: ListParts & { actions: { attestors: AttestorActions } }): Routes {
   const { attestors } = parts.actions
   const page = createPages(parts)
 

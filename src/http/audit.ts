@@ -10,8 +10,6 @@ import { rendered } from './rendered.ts'
 import { json, queryOf } from './request.ts'
 import type { Issue } from './route-kinds.ts'
 
-export type AuditRouteParts = { actions: { log: LogActions }; keys: Pick<Keys, 'signing'> }
-
 function checkAction(action: string | undefined): void {
   if (action === undefined || Object.hasOwn(loggedActions, action)) return
   const advice = suggestion(action, Object.keys(loggedActions)) || '; docs/audit-events.md lists them'
@@ -38,7 +36,13 @@ const showItem = (epoch: number, { index, entry }: LogPage['items'][number]) => 
 
 type Routes = Record<'search' | 'entry' | 'consistency' | 'export', Issue>
 
-export function createAuditRoutes({ actions: { log }, keys }: AuditRouteParts): Routes {
+export function createAuditRoutes({
+  actions: { log },
+  keys,
+}: {
+  actions: { log: LogActions }
+  keys: Pick<Keys, 'signing'>
+}): Routes {
   return {
     async search(request, snapshot) {
       const { time, caller } = request

@@ -11,9 +11,7 @@ import { rendered } from './rendered.ts'
 import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import type { Act, ChangeState, Issue, Read } from './route-kinds.ts'
 
-export type DatabaseRouteParts = IdempotencyParts & { actions: { databases: DatabaseActions } }
-
-export function createDatabaseRoutes(parts: DatabaseRouteParts) {
+export function createDatabaseRoutes(parts: IdempotencyParts & { actions: { databases: DatabaseActions } }) {
   const { databases } = parts.actions
   const page = createPages(parts)
 

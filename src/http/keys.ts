@@ -11,10 +11,8 @@ import { rendered } from './rendered.ts'
 import { type Reply, bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 
-export type KeyRouteParts = ListParts & { actions: { keys: KeyActions } }
-
 export function createKeyRoutes(
-  parts: KeyRouteParts,
+  parts: ListParts & { actions: { keys: KeyActions } },
 ): { list: Read } & Record<'rotate' | 'csr' | 'import', ChangeState> {
   const { keys } = parts.actions
   const page = createPages(parts)

@@ -8,9 +8,7 @@ import { rendered } from './rendered.ts'
 import { type Reply, json, queryOf } from './request.ts'
 import type { Act, ChangeState, Read } from './route-kinds.ts'
 
-export type LeaseRouteParts = ListParts & { actions: { leases: LeaseActions } }
-
-export function createLeaseRoutes(parts: LeaseRouteParts) {
+export function createLeaseRoutes(parts: ListParts & { actions: { leases: LeaseActions } }) {
   const { leases } = parts.actions
   const page = createPages(parts)
 

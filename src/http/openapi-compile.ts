@@ -1,6 +1,5 @@
 /** Configures Ajv: schemas are strict, values are never changed, and all errors are reported. */
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import type { ErrorObject } from 'ajv/dist/2020.js'
+import { type ErrorObject, Ajv2020 } from 'ajv/dist/2020.js'
 import type { Node } from './openapi-schemas.ts'
 
 /** A compiled schema. Returns the errors of a value. */

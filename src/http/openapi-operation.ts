@@ -1,12 +1,9 @@
 /** One operation of `openapi.yaml`: the members of its `x-purser`, and its validators, each compiled at its first use. */
 import type { Check } from './openapi-compile.ts'
 import type { operations } from './openapi.generated.ts'
-import { createParameters } from './openapi-parameters.ts'
-import type { Presented, Parameters } from './openapi-parameters.ts'
-import { problemsOf } from './openapi-problems.ts'
-import type { ValidationProblem } from './openapi-problems.ts'
-import { bound, close, isNode, nodes } from './openapi-schemas.ts'
-import type { Node } from './openapi-schemas.ts'
+import { type Parameters, type Presented, createParameters } from './openapi-parameters.ts'
+import { type ValidationProblem, problemsOf } from './openapi-problems.ts'
+import { type Node, bound, isNode, nodes } from './openapi-schemas.ts'
 
 export type OperationId = keyof operations
 
@@ -50,8 +47,6 @@ export type Operation<Id extends OperationId = OperationId> = {
   validateBody(value: unknown, mediaType?: string): ValidationProblem[]
   /** Validates copies of the parameters from Express and Node. At most 20 problems. */
   validateParams(presented: { path?: Presented; query?: Presented; headers?: Presented }): Parsed<Id>
-  /** For tests: validates a JSON reply, and refuses members that the document does not list. */
-  validateReply(status: number, value: unknown): ValidationProblem[]
 }
 
 type Parts = {
@@ -70,12 +65,6 @@ export function createOperation({ path, method, operationId, operation, shared, 
   const content = Object.entries(node(node(operation['requestBody'])['content']))
   const bodies = new Map(
     content.map(([type, media]) => [type, lazy(() => compile(bound(node(node(media)['schema']))))]),
-  )
-  const replies = new Map(
-    Object.entries(node(operation['responses'])).map(([status, reply]) => [
-      status,
-      lazy(() => compile(close(jsonSchema(node(reply))))),
-    ]),
   )
   const read = lazy(() => {
     const parametersIn = (place: 'path' | 'query' | 'header'): Parameters =>
@@ -112,11 +101,6 @@ export function createOperation({ path, method, operationId, operation, shared, 
       const problems = [...inPath.problems, ...inQuery.problems, ...inHeader.problems].slice(0, 20)
       return isValid(values, problems) ? { values, problems: [] } : { values: undefined, problems }
     },
-    validateReply(status, value) {
-      const check = replies.get(String(status)) ?? replies.get('default')
-      if (!check) throw new Error(`openapi.yaml has no reply ${String(status)} for ${method} ${path}`)
-      return problemsOf(check()(value))
-    },
   }
 }
 
@@ -145,13 +129,6 @@ function conventional(headers: Readonly<Record<string, unknown>>): Partial<Value
 const node = (value: unknown): Node => (isNode(value) ? value : {})
 
 const fault = (detail: string): ValidationProblem => ({ pointer: '', detail })
-
-/** The schema of the JSON media type of a reply. */
-function jsonSchema(reply: Node): Node {
-  const json = Object.entries(node(reply['content'])).find(([type]) => /^application\/(?:problem\+)?json$/.test(type))
-  if (!json) throw new Error('openapi.yaml has no JSON for this reply')
-  return node(node(json[1])['schema'])
-}
 
 function lazy<T>(create: () => T): () => T {
   let cached: { value: T } | undefined

@@ -1,10 +1,8 @@
 /** Converts path, query and header parameters from text to the types of the document. */
 import { isUtf8 } from 'node:buffer'
 import type { Check } from './openapi-compile.ts'
-import { isNode } from './openapi-schemas.ts'
-import type { Node } from './openapi-schemas.ts'
-import { problemsOf } from './openapi-problems.ts'
-import type { ValidationProblem } from './openapi-problems.ts'
+import { type Node, isNode } from './openapi-schemas.ts'
+import { type ValidationProblem, problemsOf } from './openapi-problems.ts'
 
 type Place = 'path' | 'query' | 'header'
 export type Presented = Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-/** The schemas of `openapi.yaml`: resolves references, bounds the work on oversized values, and for tests closes objects. */
+/** The schemas of `openapi.yaml`: resolves references, and bounds the work on oversized values. */
 
 /** A JSON object of the document. */
 export type Node = { readonly [name: string]: unknown }
@@ -73,14 +73,8 @@ export function bound(schema: Node): Node {
   return conditions.length === 0 ? result : { ...result, allOf: [...list(result['allOf']), ...conditions] }
 }
 
-/** Changes a schema so that objects have only the listed members. For tests: clients accept further members of a reply. */
-export function close(schema: Node): Node {
-  const inner = mapSchemas(schema, close)
-  return 'properties' in inner && !('additionalProperties' in inner) ? { ...inner, additionalProperties: false } : inner
-}
-
 /** Applies a function to each schema directly inside a schema. */
-function mapSchemas(schema: Node, change: (inner: Node) => Node): Node {
+export function mapSchemas(schema: Node, change: (inner: Node) => Node): Node {
   const changed = (value: unknown): unknown => (isNode(value) ? change(value) : value)
   const result: Record<string, unknown> = { ...schema }
   for (const keyword of ['items', 'additionalProperties', 'propertyNames']) {

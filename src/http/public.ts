@@ -1,6 +1,5 @@
 /** Public routes: OIDC discovery, JWKS, SPIFFE bundle, root certificates, facts about the server. */
-import type { KeyObject } from 'node:crypto'
-import { X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import type { Log } from '../audit/log.ts'
 import { bundleSequence, trustedRoots } from '../keys/bundle.ts'
 import { publicKeyOf, publishedKeys } from '../keys/keys.ts'

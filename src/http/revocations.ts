@@ -15,10 +15,8 @@ import { rendered } from './rendered.ts'
 import { bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 
-export type RevocationRouteParts = ListParts & { actions: { revocations: RevocationActions } }
-
 export function createRevocationRoutes(
-  parts: RevocationRouteParts,
+  parts: ListParts & { actions: { revocations: RevocationActions } },
 ): { list: Read } & Record<'create' | 'release', ChangeState> {
   const { revocations } = parts.actions
   const page = createPages(parts)

@@ -14,9 +14,7 @@ import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, noContent, quer
 import { showRotation, showSecretRotation } from './rotation-view.ts'
 import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
 
-export type RotationRouteParts = IdempotencyParts & { actions: { rotations: RotationActions } }
-
-export function createRotationRoutes(parts: RotationRouteParts) {
+export function createRotationRoutes(parts: IdempotencyParts & { actions: { rotations: RotationActions } }) {
   const { rotations } = parts.actions
   const page = createPages(parts)
 

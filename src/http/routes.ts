@@ -1,39 +1,32 @@
 /** Every route of the native API: method, path, permission, limit, audit action, handler. */
 import { createCredentialRoute } from './credentials.ts'
-import { type AttestorRouteParts, createAttestorRoutes } from './attestors.ts'
-import { type AuditRouteParts, createAuditRoutes } from './audit.ts'
+import { createAttestorRoutes } from './attestors.ts'
+import { createAuditRoutes } from './audit.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
-import { type DatabaseRouteParts, createDatabaseRoutes } from './databases.ts'
+import { createDatabaseRoutes } from './databases.ts'
 import { createExplainRoute } from './explain.ts'
 import type { Actions } from '../actions/actions.ts'
+import type { IdempotencyParts } from './idempotency.ts'
 import { createIntrospectRoute } from './introspect.ts'
-import { type KeyRouteParts, createKeyRoutes } from './keys.ts'
-import { type LeaseRouteParts, createLeaseRoutes } from './leases.ts'
+import { createKeyRoutes } from './keys.ts'
+import { createLeaseRoutes } from './leases.ts'
 import { type LogRouteParts, createLogRoutes } from './log.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
-import { type RevocationRouteParts, createRevocationRoutes } from './revocations.ts'
-import { type RotationRouteParts, createRotationRoutes } from './rotation.ts'
+import { createRevocationRoutes } from './revocations.ts'
+import { createRotationRoutes } from './rotation.ts'
 import { type Route, act, change, issue, preparedChange, read } from './route-kinds.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
-import { type TokenRouteParts, createTokenRoutes } from './tokens.ts'
+import { createTokenRoutes } from './tokens.ts'
 import { createWatchRoute } from './watch.ts'
-import { type WorkloadRouteParts, createWorkloadRoutes } from './workloads.ts'
+import { createWorkloadRoutes } from './workloads.ts'
 
 export type RouteParts = { actions: Actions } & PublicParts &
   OperationsParts &
-  AttestorRouteParts &
-  WorkloadRouteParts &
-  TokenRouteParts &
+  IdempotencyParts &
   SecretRouteParts &
-  RotationRouteParts &
-  DatabaseRouteParts &
-  LeaseRouteParts &
-  AuditRouteParts &
   LogRouteParts &
-  KeyRouteParts &
-  RevocationRouteParts &
   CrlRouteParts
 
 export function createRoutes(parts: RouteParts): Route[] {

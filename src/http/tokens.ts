@@ -10,8 +10,6 @@ import { bodyOf, json, noContent } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 import { timeMember } from './times.ts'
 
-export type TokenRouteParts = ListParts & { actions: { tokens: TokenActions } }
-
 /** A key that orders the newest token first. */
 const newestFirst = (row: ApiTokenRow): string =>
   `${String(Number.MAX_SAFE_INTEGER - row.createdAt.getTime()).padStart(16, '0')} ${row.id}`
@@ -27,7 +25,7 @@ const show = ({ id, operator, role, createdAt, expiresAt, revokedAt }: ApiTokenR
 
 type Routes = { list: Read } & Record<'exchangeBootstrap' | 'createJoinToken' | 'revoke', ChangeState>
 
-export function createTokenRoutes(parts: TokenRouteParts): Routes {
+export function createTokenRoutes(parts: ListParts & { actions: { tokens: TokenActions } }): Routes {
   const { tokens } = parts.actions
   const page = createPages(parts)
   return {

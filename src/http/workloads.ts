@@ -9,8 +9,6 @@ import { createdStatus, rendered } from './rendered.ts'
 import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 
-export type WorkloadRouteParts = ListParts & { actions: { workloads: WorkloadActions } }
-
 type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remove' | 'disable' | 'enable', ChangeState>
 
 const show = (row: WorkloadRow) => ({ id: row.id, ...workloadState(row), revision: row.revision })
@@ -18,7 +16,7 @@ const show = (row: WorkloadRow) => ({ id: row.id, ...workloadState(row), revisio
 const written = ({ row, warnings }: WrittenWorkload, status = 200): Reply =>
   json({ ...show(row), warnings }, { status, headers: etag(row.revision) })
 
-export function createWorkloadRoutes(parts: WorkloadRouteParts): Routes {
+export function createWorkloadRoutes(parts: ListParts & { actions: { workloads: WorkloadActions } }): Routes {
   const { workloads } = parts.actions
   const page = createPages(parts)
 

@@ -5,8 +5,7 @@
  */
 import { NameError } from './errors.ts'
 import { isPathSegment, parsePathPattern } from './secret-path.ts'
-import { selectorValue, isSelectorKey, isSelectorValue } from './selectors.ts'
-import type { Selectors } from './selectors.ts'
+import { type Selectors, selectorValue, isSelectorKey, isSelectorValue } from './selectors.ts'
 import { isSpiffeSegment, parseSpiffeId } from './spiffe-id.ts'
 
 /** The result of a template: a whole SPIFFE ID, a whole secret path pattern, or the string of a claim. */

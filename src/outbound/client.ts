@@ -3,19 +3,15 @@
  * calls). It connects by https to the resolved address that it checked, without redirects, proxies, cookies or
  * credentials of its own, bounded in time and size.
  */
-import { lookup } from 'node:dns'
-import type { LookupAddress } from 'node:dns'
+import { type LookupAddress, lookup } from 'node:dns'
 import { Agent as PlainAgent, request as plainRequest } from 'node:http'
 import type { ClientRequest, IncomingHttpHeaders, RequestOptions } from 'node:http'
 import { Agent, request as tlsRequest } from 'node:https'
 import type { LookupFunction } from 'node:net'
-import { JsonError, parseStrict } from '../json/strict.ts'
-import type { JsonLimits } from '../json/strict.ts'
+import { type JsonLimits, JsonError, parseStrict } from '../json/strict.ts'
 import { OutboundError } from './errors.ts'
-import { exchange } from './exchange.ts'
-import type { Reply } from './exchange.ts'
-import { covers, isListed, outOfReach, parseAllow, readTarget } from './target.ts'
-import type { Reach, Target } from './target.ts'
+import { type Reply, exchange } from './exchange.ts'
+import { type Reach, type Target, covers, isListed, outOfReach, parseAllow, readTarget } from './target.ts'
 
 export type FetchOptions = {
   /**

@@ -1,7 +1,6 @@
 /** Decides which URLs may be fetched, and which addresses they may reach. */
 import { isIP } from 'node:net'
-import { zoneOf } from './address.ts'
-import type { Zone } from './address.ts'
+import { type Zone, zoneOf } from './address.ts'
 import { OutboundError } from './errors.ts'
 
 /**

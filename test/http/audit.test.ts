@@ -8,9 +8,9 @@ import {
   verifyReceipt,
 } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadOpenApi } from '../../src/http/openapi.ts'
 import { type Busy, startBusy } from '../support/log-traffic.ts'
 import { frontDoorStores } from '../support/stores.ts'
+import { validateReply } from '../support/replies.ts'
 
 type Item = { epoch: number; index: number; entry: { action: string; outcome: string; actor: Record<string, string> } }
 type List = {
@@ -196,20 +196,16 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
   })
 
   it('answer as openapi.yaml says', async () => {
-    const { operations } = loadOpenApi()
     for (const [id, path] of [
       ['searchEntries', 'entries?limit=200'],
       ['getEntry', 'entries/1/1'],
       ['getConsistency', 'consistency?from=1'],
-    ]) {
-      const operation = operations.find((operation) => operation.operationId === id)
+    ] as const) {
       const { body, status } = await busy.purser.asAdmin('GET', `/api/v1/audit/${path}`)
-      expect(operation?.validateReply(status, body)).toEqual([])
+      expect(validateReply(id, status, body)).toEqual([])
     }
     const keys = await busy.purser.call('GET', '/log/keys')
-    expect(
-      operations.find((operation) => operation.operationId === 'getLogKeys')?.validateReply(200, keys.body),
-    ).toEqual([])
+    expect(validateReply('getLogKeys', 200, keys.body)).toEqual([])
   })
 
   it('are recorded with their filters', async () => {

@@ -8,6 +8,7 @@ import { loadOpenApi } from '../../src/http/openapi.ts'
 import { inline, isNode, list, nodes } from '../../src/http/openapi-schemas.ts'
 import type { Node } from '../../src/http/openapi-schemas.ts'
 import { permissions } from '../../src/operators/permissions.ts'
+import { validateReply } from '../support/replies.ts'
 
 const api = loadOpenApi()
 const raw: unknown = parse(api.text)
@@ -308,7 +309,7 @@ describe('openapi.yaml', () => {
         'content',
       )
       const examples = Object.values(at(content, 'application/json', 'examples'))
-      expect(examples.map((example) => operation.validateReply(200, node(example)['value']))).toEqual([[]])
+      expect(examples.map((example) => validateReply(operation.operationId, 200, node(example)['value']))).toEqual([[]])
     },
   )
 })

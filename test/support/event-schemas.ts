@@ -2,8 +2,9 @@
 import { createCompiler } from '../../src/http/openapi-compile.ts'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { problemsOf } from '../../src/http/openapi-problems.ts'
-import { close, inline, isNode, nodes } from '../../src/http/openapi-schemas.ts'
+import { inline, isNode, nodes } from '../../src/http/openapi-schemas.ts'
 import type { Node } from '../../src/http/openapi-schemas.ts'
+import { close } from './replies.ts'
 
 const at = (value: unknown, ...steps: string[]): Node =>
   steps.reduce<Node>((from, step) => (isNode(from[step]) ? from[step] : {}), isNode(value) ? value : {})
