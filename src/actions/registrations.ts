@@ -3,7 +3,7 @@ import type { EntryPart } from '../audit/entry.ts'
 import type { Change, Changed, Release } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
 import { isUniqueViolation } from '../store/database.ts'
-import { byName } from '../store/registrations.ts'
+import { type NamedRows, byName } from '../store/registrations.ts'
 import { checkRevision } from './context.ts'
 
 type Kind = 'attestor' | 'workload' | 'database'
@@ -16,17 +16,14 @@ export const impossible = (pointer: string, detail: string): Error =>
   refuse('impossible', { errors: [{ pointer, detail }] })
 
 /** @throws Refusal `not_found` */
-export function findByName<R extends Registration>(rows: ReadonlyMap<string, R>, name: string): R {
+export function findByName<R extends Registration>(rows: NamedRows<R>, name: string): R {
   const row = byName(rows, name)
   if (!row) throw refuse('not_found')
   return row
 }
 
 /** @throws Refusal `not_found`, or `stale` with the live revision */
-export function findAtRevision<R extends Registration>(
-  rows: ReadonlyMap<string, R>,
-  { name, expected }: NamedRevision,
-): R {
+export function findAtRevision<R extends Registration>(rows: NamedRows<R>, { name, expected }: NamedRevision): R {
   const row = findByName(rows, name)
   checkRevision(expected, row.revision)
   return row

@@ -1,12 +1,12 @@
 /** Verified facts → one entry and what it grants. Pure: the same facts and snapshot give the same answer. */
 import { refuse } from '../errors.ts'
 import { NameError } from '../names/errors.ts'
-import { type Selectors, matches } from '../names/selectors.ts'
+import type { Selectors } from '../names/selectors.ts'
 import { isReservedPath, parseSpiffeId, pathUnder } from '../names/spiffe-id.ts'
 import { render } from '../names/template.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type WorkloadEntry, entriesOf } from './entries.ts'
+import { type WorkloadEntry, matchingEntries } from './entries.ts'
 import type { Grant } from './grant.ts'
 import { secretGrantsOf } from './secret-grants.ts'
 
@@ -26,11 +26,7 @@ export type Decision = { entry: WorkloadEntry; grant: Grant }
  * @throws Refusal; `several_workloads` lists the entries, which the caller may know because it matches all of them
  */
 export function decide(snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts: Facts, named?: string): Decision {
-  const candidates = entriesOf(snapshot.workloads, facts.attestor.id).filter((entry) =>
-    facts.workloadId === undefined
-      ? matches(entry.match, facts.selectors, entry.wide)
-      : entry.row.id === facts.workloadId,
-  )
+  const candidates = matchingEntries(snapshot.workloads, facts)
   const chosen = named === undefined ? candidates : candidates.filter((entry) => entry.row.name === named)
   const enabled = chosen.filter((entry) => !entry.row.disabled)
   const [entry] = enabled

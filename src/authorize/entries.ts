@@ -1,5 +1,5 @@
 /** Workload entries, read once for each revision of their row: templates parsed, defaults filled in. */
-import type { Match } from '../names/selectors.ts'
+import { type Match, type Selectors, matches } from '../names/selectors.ts'
 import { type Template, parseTemplate } from '../names/template.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -71,8 +71,6 @@ export function readEntry(row: WorkloadRow): WorkloadEntry {
 }
 
 const read = new WeakMap<WorkloadRow, WorkloadEntry>()
-const byAttestor = new WeakMap<Snapshot['workloads'], Map<string, WorkloadEntry[]>>()
-
 export function entryOf(row: WorkloadRow): WorkloadEntry {
   const known = read.get(row)
   if (known) return known
@@ -81,17 +79,25 @@ export function entryOf(row: WorkloadRow): WorkloadEntry {
   return entry
 }
 
-/** The entries of one attestor, in order of their names. */
-export function entriesOf(workloads: Snapshot['workloads'], attestorId: string): WorkloadEntry[] {
-  let index = byAttestor.get(workloads)
-  if (!index) {
-    index = new Map()
-    for (const row of [...workloads.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const list = index.get(row.attestorId)
-      if (list) list.push(entryOf(row))
-      else index.set(row.attestorId, [entryOf(row)])
-    }
-    byAttestor.set(workloads, index)
+/** All entries of one attestor, in any order: for rare changes of an attestor, since there may be a hundred thousand. */
+export const entriesOf = (workloads: Snapshot['workloads'], attestorId: string): WorkloadEntry[] =>
+  [...workloads.ofAttestor(attestorId)].map(entryOf)
+
+/** The entries of one attestor that the same instance could match as this match, and some others, in the order of their names. */
+export const entriesNear = (workloads: Snapshot['workloads'], attestorId: string, match: Match): WorkloadEntry[] =>
+  workloads.mayOverlap(attestorId, match).map(entryOf)
+
+/** The entries that the facts match, in the order of their names. An entry for a join token is matched by its id alone. */
+export function matchingEntries(
+  workloads: Snapshot['workloads'],
+  { attestor, selectors, workloadId }: { attestor: { id: string }; selectors: Selectors; workloadId?: string },
+): WorkloadEntry[] {
+  if (workloadId !== undefined) {
+    const row = workloads.get(workloadId)
+    return row?.attestorId === attestor.id ? [entryOf(row)] : []
   }
-  return index.get(attestorId) ?? []
+  return workloads
+    .candidates(attestor.id, selectors)
+    .map(entryOf)
+    .filter((entry) => matches(entry.match, selectors, entry.wide))
 }

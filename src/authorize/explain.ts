@@ -3,7 +3,7 @@ import { Refusal, type RefusalCode, type RefusalInfo } from '../errors.ts'
 import { type Condition, explainMatch } from '../names/selectors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type Decision, type Facts, decide } from './decide.ts'
-import { type WorkloadEntry, entriesOf } from './entries.ts'
+import { type WorkloadEntry, entryOf } from './entries.ts'
 
 export type Considered = {
   workload: { id: string; name: string; revision: number }
@@ -27,15 +27,34 @@ export function explain(
   facts: Facts,
   named: string | undefined,
 ): Explanation {
-  const all = entriesOf(snapshot.workloads, facts.attestor.id).map((entry) => consider(entry, facts))
-  const entries = all.sort((a, b) => missing(a) - missing(b)).slice(0, maxEntries)
-  const considered = { entries, more: all.length - entries.length }
+  const { entries: all, total } = nearEntries(snapshot.workloads, facts)
+  const compared = all.map((entry) => consider(entry, facts))
+  const entries = compared.sort(byNearness).slice(0, maxEntries)
+  const considered = { entries, more: total - entries.length }
   try {
     return { ...considered, outcome: 'granted', decision: decide(snapshot, facts, named) }
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     return { ...considered, outcome: 'refused', reason: error.code, info: error.info }
   }
+}
+
+/** By what is missing, then by name. */
+const byNearness = (a: Considered, b: Considered): number =>
+  missing(a) - missing(b) || (a.workload.name < b.workload.name ? -1 : 1)
+
+/** An explanation compares so many entries, those that may match first. */
+const maxCompared = 5_000
+
+function nearEntries(workloads: Snapshot['workloads'], { attestor, selectors, workloadId }: Facts) {
+  const likely = workloadId === undefined ? workloads.candidates(attestor.id, selectors) : [workloads.get(workloadId)]
+  const rows = new Set(likely)
+  for (const row of workloads.ofAttestor(attestor.id)) {
+    if (rows.size >= maxCompared) break
+    rows.add(row)
+  }
+  const entries = [...rows].flatMap((row) => (row?.attestorId === attestor.id ? [entryOf(row)] : []))
+  return { entries, total: workloads.countOf(attestor.id) }
 }
 
 function consider({ row, match, wide }: WorkloadEntry, facts: Facts): Considered {

@@ -2,7 +2,6 @@
 import { NameError } from '../names/errors.ts'
 import { type Selectors, matches } from '../names/selectors.ts'
 import { type Template, render } from '../names/template.ts'
-import { blockKey } from '../store/snapshot-tables.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type Blockable, blockOf } from './blocks.ts'
 import { entryOf } from './entries.ts'
@@ -54,7 +53,7 @@ export function isAccepted(
   { blocks, keys }: Pick<Snapshot, 'blocks' | 'keys'>,
   credential: SessionCredential,
 ): boolean {
-  if ('accessToken' in credential) return !blocks.has(blockKey('accessToken', credential.accessToken))
+  if ('accessToken' in credential) return !blocks.isRevoked('accessToken', credential.accessToken)
   const key = keys.get(credential.keyId)
-  return key !== undefined && !key.withdrawnAt && !blocks.has(blockKey('serialNumber', credential.serialNumber))
+  return key !== undefined && !key.withdrawnAt && !blocks.isRevoked('serialNumber', credential.serialNumber)
 }

@@ -1,6 +1,5 @@
 /** Warnings about entries that are valid but probably not intended. The reply to a write has them. */
-import type { Match } from '../names/selectors.ts'
-import { wildKeys } from '../names/selectors.ts'
+import { overlap, wildKeys } from '../names/selectors.ts'
 import type { WorkloadEntry } from './entries.ts'
 import type { WorkloadDefinition } from './grant.ts'
 
@@ -8,20 +7,7 @@ export type Warning = { code: string; detail: string; workload?: string }
 
 const maxOverlaps = 20
 
-/**
- * Whether one set of facts with single values could satisfy both matches. A fact with several values (an array claim) can
- * satisfy more; such a caller gets 409 `several_workloads`, and must name the entry.
- */
-export function overlap(a: Match, b: Match): boolean {
-  return Object.entries(a).every(([key, condition]) => {
-    const other = Object.hasOwn(b, key) ? b[key] : undefined
-    if (other === undefined || condition === '*' || other === '*') return true
-    const values = [other].flat()
-    return [condition].flat().some((value) => values.includes(value))
-  })
-}
-
-/** @param others the enabled entries of the same attestor, without this one */
+/** @param others enabled entries of the same attestor, without this one: at least those that overlap it */
 export function warningsFor(definition: WorkloadDefinition, others: readonly WorkloadEntry[]): Warning[] {
   return [
     ...overlaps(definition, others),

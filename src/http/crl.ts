@@ -15,6 +15,6 @@ export type CrlRouteParts = {
 export const createCrlRoute =
   ({ actions, refresh, now, snapshots }: CrlRouteParts): Read =>
   async ({ params }) => {
-    const bytes = actions.keys.crl(await freshSnapshot(snapshots), params.keyId ?? '', now())
+    const bytes = await actions.keys.crl(await freshSnapshot(snapshots), params.keyId ?? '', now())
     return { headers: publicHeaders(Math.min(refresh, 60)), body: { bytes, type: 'application/pkix-crl' } }
   }

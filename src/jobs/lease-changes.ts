@@ -1,32 +1,47 @@
 /** The leases that a change of policy may end: checking all of them takes seconds where there are a hundred thousand. */
-import type { Snapshot } from '../store/snapshot.ts'
-
-export type Granting = Pick<Snapshot, 'workloads' | 'attestors' | 'databases' | 'blocks'>
+import type { Snapshots, SnapshotUpdate } from '../store/snapshot.ts'
 
 /** The leases to check: all, or those of these workload entries. */
-export type LeaseScope = 'all' | string[]
+type LeaseScope = 'all' | string[]
+
+export type LeaseChanges = {
+  /** What to check now. Later changes begin anew. */
+  take(): LeaseScope
+  /** Adds a scope whose check did not succeed. */
+  add(scope: LeaseScope): void
+}
 
 /** For more entries, checking all leases is cheaper. */
 const maxEntries = 100
 
-/**
- * A newer snapshot shares the maps and rows that did not change: a changed secret, key or token affects no lease.
- */
-export function affectedLeases(before: Granting | undefined, snapshot: Granting): LeaseScope {
-  if (!before || before.attestors !== snapshot.attestors || before.databases !== snapshot.databases) return 'all'
-  if (before.blocks !== snapshot.blocks && hasNewBlock(before, snapshot)) return 'all'
-  if (before.workloads === snapshot.workloads) return []
-  const changed = new Set<string>()
-  for (const [id, row] of snapshot.workloads) if (before.workloads.get(id) !== row) changed.add(id)
-  for (const id of before.workloads.keys()) if (!snapshot.workloads.has(id)) changed.add(id)
-  return changed.size > maxEntries ? 'all' : [...changed]
+/** Collects the changes. At first every lease is to be checked. */
+export function collectLeaseChanges(snapshots: Pick<Snapshots, 'onChange'>): LeaseChanges {
+  let isAll = true
+  let entries = new Set<string>()
+
+  function add(scope: LeaseScope): void {
+    if (scope !== 'all') for (const id of scope) entries.add(id)
+    if (scope === 'all' || entries.size > maxEntries) isAll = true
+    if (isAll) entries = new Set()
+  }
+
+  snapshots.onChange(({ rows }) => add(scopeOf(rows)))
+  return {
+    add,
+    take() {
+      const scope = isAll ? 'all' : [...entries]
+      isAll = false
+      entries = new Set()
+      return scope
+    },
+  }
 }
 
-/** A block of one token or certificate does not end its session's leases. */
-function hasNewBlock(before: Granting, snapshot: Granting): boolean {
-  for (const [key, block] of snapshot.blocks) {
-    if (before.blocks.get(key) === block) continue
-    if (block.kind === 'session' || block.kind === 'instance' || block.kind === 'spiffeId') return true
-  }
-  return false
+/** A changed secret, key or token affects no lease. A block of one token or certificate does not end its session's leases. */
+function scopeOf({ attestors, databases, blocks = [], workloads = [] }: SnapshotUpdate['rows']): LeaseScope {
+  const blocksCaller = blocks.some(
+    ([, row]) => row?.kind === 'session' || row?.kind === 'instance' || row?.kind === 'spiffeId',
+  )
+  if (attestors || databases || blocksCaller) return 'all'
+  return workloads.map(([id]) => id)
 }

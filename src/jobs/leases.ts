@@ -17,12 +17,13 @@ import {
 } from '../store/lease-ends.ts'
 import { type ActiveLease, type LeaseCounts, type LeaseRow, activeLeases, countLeases } from '../store/leases.ts'
 import { hasRenewals, takeRenewals } from '../store/renewals.ts'
-import type { Snapshot } from '../store/snapshot.ts'
-import { type Granting, affectedLeases } from './lease-changes.ts'
+import type { Snapshot, Snapshots } from '../store/snapshot.ts'
+import { collectLeaseChanges } from './lease-changes.ts'
 import { type JobParts, changeIf, changeOnce, openBySystem } from './once.ts'
 import type { Job } from './runner.ts'
 
 export type LeaseJobParts = JobParts & {
+  snapshots: Pick<Snapshots, 'current' | 'onChange'>
   revokeRoles: RevokeRoles
   metrics: { leases: (counts: LeaseCounts) => void }
 }
@@ -50,7 +51,8 @@ type EndingLease = { lease: LeaseRow; reason: string }
 
 export function leaseJob(parts: LeaseJobParts): Job {
   const { db, snapshots, revokeRoles, now, metrics } = parts
-  let checked: { snapshot?: Granting; at: number } = { at: -Infinity }
+  const changes = collectLeaseChanges(snapshots)
+  let checkedAllAt = -Infinity
   let [ranAt, countedAt, isChanged] = [now().getTime(), -Infinity, false]
 
   /** @returns whether every lease is ended, or another replica is ending it */
@@ -116,8 +118,9 @@ export function leaseJob(parts: LeaseJobParts): Job {
   async function checkHeld(): Promise<void> {
     const snapshot = snapshots.current()
     const time = now().getTime()
-    const isFull = Math.abs(time - checked.at) >= checkAllEveryMs
-    const scope = isFull ? 'all' : affectedLeases(checked.snapshot, snapshot)
+    const isDue = Math.abs(time - checkedAllAt) >= checkAllEveryMs
+    const affected = changes.take()
+    const scope = isDue ? 'all' : affected
     let isSettled = true
     for (let after = ''; scope.length > 0;) {
       const held = await activeLeases(db.knex, after, page, scope)
@@ -127,7 +130,8 @@ export function leaseJob(parts: LeaseJobParts): Job {
       after = last.id
     }
     // Where a page was stale, the next run checks again instead of waiting for the next change.
-    if (isSettled) checked = { snapshot, at: scope === 'all' ? time : checked.at }
+    if (!isSettled) changes.add(scope)
+    else if (scope === 'all') checkedAllAt = time
   }
 
   async function revokeDue(): Promise<void> {

@@ -93,6 +93,19 @@ export function matches(match: Match, selectors: Selectors, wide: boolean): bool
   return any
 }
 
+/**
+ * Whether one set of facts with single values could satisfy both matches. A fact with several values (an array claim) can
+ * satisfy more; such a caller gets 409 `several_workloads`, and must name the entry.
+ */
+export function overlap(a: Match, b: Match): boolean {
+  return Object.entries(a).every(([key, expected]) => {
+    const other = Object.hasOwn(b, key) ? b[key] : undefined
+    if (other === undefined || expected === '*' || other === '*') return true
+    const values = [other].flat()
+    return [expected].flat().some((value) => values.includes(value))
+  })
+}
+
 /** The result of each condition, for `explain`. */
 export function explainMatch(match: Match, selectors: Selectors, wide: boolean): Condition[] {
   return Object.entries(match).map(([key, wanted]) => {

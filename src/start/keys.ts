@@ -14,7 +14,7 @@ type Parts = {
   config: Pick<Config, 'crlUrl' | 'keys' | 'nameConstraints'>
   rootKey: RootKey
   db: Pick<Database, 'knex'>
-  snapshots: Pick<Snapshots, 'current' | 'beforeChange'>
+  snapshots: Pick<Snapshots, 'current' | 'beforeKeys'>
   randomBytes: (size: number) => Buffer
 }
 
@@ -24,7 +24,7 @@ export async function composeKeys({ config, rootKey, db, snapshots, randomBytes 
   /** Opens wrapping keys of other replicas: a value may be rewrapped (jobs/rewrap.ts) before its key is known here. */
   const openedKeys = openerOf(keyring, () => readWrappingKeys(db.knex))
   // Before this replica sees what they wrap.
-  snapshots.beforeChange((snapshot) => openedKeys([...snapshot.keys.values()].map((row) => row.wrappingKeyId)))
+  snapshots.beforeKeys((rows) => openedKeys(rows.map((row) => row.wrappingKeyId)))
   const keys = createKeys(keyring)
   const rotator: Rotator = {
     maker: { keyring, trustDomain, nameConstraints: config.nameConstraints, randomBytes },

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import type { Job } from '../jobs/runner.ts'
 import { trustedRoots } from '../keys/bundle.ts'
 import { signingKey } from '../keys/keys.ts'
-import { blockKey } from '../store/snapshot-tables.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import { type IdentityParts, type ServerIdentity, type Tls, serverIdentity } from './tls.ts'
 
@@ -47,7 +46,7 @@ export async function keepListenerCertificate(parts: ListenerCertificateParts) {
     // Without a signing key there is no better certificate.
     const signing = signingKey(snapshot, 'issuing-ca', time)
     if (signing && signing.id !== issued.keyId) return true
-    return snapshot.blocks.has(blockKey('serialNumber', issued.serialNumber))
+    return snapshot.blocks.isRevoked('serialNumber', issued.serialNumber)
   }
 
   const job: Job = {

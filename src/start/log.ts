@@ -64,7 +64,7 @@ export async function composeLog(parts: Parts) {
     },
     onKept: (head) => metrics.logHead(head),
   })
-  snapshots.onChange((next, previous) => {
+  snapshots.onChange(({ next, previous }) => {
     if (next.issuing !== previous.issuing) void head.round()
   })
   closing.add(() => head.stop())

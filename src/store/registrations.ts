@@ -27,8 +27,12 @@ export const updateWorkload = (tx: Tx, { id, definition, disabled, revision }: W
 export const removeRegistration = (tx: Tx, table: 'attestor' | 'workload', id: string, now: Date): Promise<unknown> =>
   tx(table).where({ id }).update({ deleted_at: now })
 
+/** Few rows by their ids, or many with an index of their names. */
+export type NamedRows<T> = ReadonlyMap<string, T> | { byName: (name: string) => T | undefined }
+
 /** The registration with this name. */
-export function byName<T extends { name: string }>(rows: ReadonlyMap<string, T>, name: string): T | undefined {
+export function byName<T extends { name: string }>(rows: NamedRows<T>, name: string): T | undefined {
+  if ('byName' in rows) return rows.byName(name)
   for (const row of rows.values()) if (row.name === name) return row
   return undefined
 }

@@ -10,13 +10,15 @@ import type {
   KeyKind,
   KeyRow,
   Role,
-  SecretRow,
   WorkloadRow,
 } from './rows.ts'
 
 /** `read` declares the type of the table's rows, which Knex returns untyped. */
-export type Table<R, T> = { name: string; read: (row: R) => [id: string, value: T | undefined] }
+export type Table<R, T> = { name: string; read: (row: R) => ChangedRow<T> }
 const table = <R, T>(name: string, read: Table<R, T>['read']): Table<R, T> => ({ name, read })
+
+/** A row by its id. Deleted rows have no value. */
+export type ChangedRow<T> = [id: string, value: T | undefined]
 
 export type AttestorRecord = {
   id: string
@@ -59,21 +61,6 @@ export type KeyRecord = {
   to_size: string | null
 }
 
-export type SecretRecord = {
-  id: string
-  path: string
-  version: number
-  revision: number
-  description: string | null
-  labels: Record<string, string>
-  max_versions: number
-  managed_by: string | null
-  rotator: string | null
-  created_at: Date
-  updated_at: Date
-  deleted_at: Date | null
-}
-
 export type DatabaseRecord = {
   id: string
   name: string
@@ -86,13 +73,6 @@ export type DatabaseRecord = {
   created_at: Date
   deleted_at: Date | null
 }
-
-/** A JSON tuple, so that no account name can collide with another. */
-export const pinKey = (attestorId: string, account: string, uid: string): string =>
-  JSON.stringify([attestorId, account, uid])
-
-/** No kind contains a space, so no value can collide with one of another kind. */
-export const blockKey = (kind: BlockKind, value: string): string => `${kind} ${value}`
 
 export const tables = {
   attestors: table('attestor', (row: AttestorRecord) => [
@@ -126,7 +106,7 @@ export const tables = {
   pins: table(
     'account_pin',
     (row: { attestor_id: string; account: string; uid: string; first_seen: Date; superseded_at: Date | null }) => [
-      pinKey(row.attestor_id, row.account, row.uid),
+      row.uid,
       {
         attestorId: row.attestor_id,
         account: row.account,
@@ -149,7 +129,7 @@ export const tables = {
       revocation: string | null
       workload_id: string | null
     }) => [
-      blockKey(row.kind, row.value),
+      row.id,
       {
         id: row.id,
         kind: row.kind,
@@ -210,25 +190,6 @@ export const tables = {
       ...(row.to_size !== null && { toSize: Number(row.to_size) }),
     },
   ]),
-  // By path: rows come in the order of their changes, so a recreated secret follows the removed one.
-  secrets: table('secret', (row: SecretRecord) => [
-    row.path,
-    row.deleted_at
-      ? undefined
-      : {
-          id: row.id,
-          path: row.path,
-          version: row.version,
-          revision: row.revision,
-          ...(row.description !== null && { description: row.description }),
-          labels: row.labels,
-          maxVersions: row.max_versions,
-          ...(row.managed_by !== null && { managedBy: row.managed_by }),
-          ...(row.rotator !== null && { rotator: row.rotator }),
-          createdAt: row.created_at,
-          updatedAt: row.updated_at,
-        },
-  ]),
   databases: table('database', (row: DatabaseRecord) => [
     row.id,
     row.deleted_at
@@ -254,6 +215,10 @@ export const tables = {
   blocks: Table<never, BlockRow>
   apiTokens: Table<never, ApiTokenRow>
   keys: Table<never, KeyRow>
-  secrets: Table<never, SecretRow>
   databases: Table<never, DatabaseRow>
+}
+
+/** The rows of each table that changed, in the order of their changes; absent where none did. */
+export type ChangedRows = {
+  [N in keyof typeof tables]?: ReturnType<(typeof tables)[N]['read']>[] | undefined
 }

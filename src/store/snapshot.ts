@@ -1,21 +1,20 @@
 /**
- * Registrations and policy in memory, so that requests need no query to be authorized. A snapshot is immutable. A newer
- * one is built by reading the rows that changed since the revision of the previous one.
+ * Registrations and policy in memory, so that requests need no query to be authorized.
+ *
+ * Rows are immutable. Small tables are copied when they change; workload entries, blocks and pins are updated in place,
+ * so that an update costs what changed. A snapshot that is held across an update therefore shows newer rows under its
+ * older revision. This is safe, since nothing is decided by it alone: the append compares the revision, and a decision
+ * under an older one is judged again.
  */
 import type { Knex } from 'knex'
 import type { Database } from './database.ts'
-import { readHead } from './log.ts'
-import type {
-  AccountPinRow,
-  ApiTokenRow,
-  AttestorRow,
-  BlockRow,
-  DatabaseRow,
-  KeyRow,
-  SecretRow,
-  WorkloadRow,
-} from './rows.ts'
-import { type Table, tables } from './snapshot-tables.ts'
+import type { Head } from './log.ts'
+import { type Blocks, BlockTable } from './memory/blocks.ts'
+import { type Pins, PinTable } from './memory/pins.ts'
+import { type Workloads, WorkloadTable } from './memory/workloads.ts'
+import type { ApiTokenRow, AttestorRow, DatabaseRow, KeyRow } from './rows.ts'
+import { loadTables, readChangedRows } from './snapshot-rows.ts'
+import type { ChangedRow, ChangedRows } from './snapshot-tables.ts'
 
 export type Snapshot = {
   readonly instanceId: string
@@ -26,68 +25,16 @@ export type Snapshot = {
   readonly revision: number
   readonly issuing: boolean
   readonly attestors: ReadonlyMap<string, AttestorRow>
-  readonly workloads: ReadonlyMap<string, WorkloadRow>
-  readonly pins: ReadonlyMap<string, AccountPinRow>
-  readonly blocks: ReadonlyMap<string, BlockRow>
+  readonly workloads: Workloads
+  readonly pins: Pins
+  readonly blocks: Blocks
   readonly apiTokens: ReadonlyMap<string, ApiTokenRow>
   readonly keys: ReadonlyMap<string, KeyRow>
-  /** By path. */
-  readonly secrets: ReadonlyMap<string, SecretRow>
   readonly databases: ReadonlyMap<string, DatabaseRow>
 }
 
-const names = Object.values(tables).map((table) => table.name)
-
-/** One query for all tables: most changes affect one table only. */
-async function changedTables(tx: Knex, since: number): Promise<Set<string>> {
-  const queries = names.map((name) => `select '${name}' as name where exists (select 1 from ${name} where changed > ?)`)
-  const { rows } = await tx.raw<{ rows: { name: string }[] }>(
-    queries.join(' union all '),
-    Array(names.length).fill(since),
-  )
-  return new Set(rows.map((row) => row.name))
-}
-
-/** Reads the changes since `previous`, or everything without it, in one repeatable-read transaction. */
-async function readSnapshot(knex: Knex, previous: Snapshot | undefined): Promise<Snapshot> {
-  return knex.transaction(
-    async (tx) => {
-      const head = await readHead(tx)
-      if (!head) throw new Error('the database has not been initialized: the log has no head row')
-      if (previous && previous.revision === head.revision && previous.epoch === head.epoch) {
-        return { ...previous, size: head.size, issuing: head.issuing }
-      }
-      const since = previous?.revision ?? -1
-      const changed = await changedTables(tx, since)
-      const read = async <R, T>(
-        table: Table<R, T>,
-        old: ReadonlyMap<string, T> | undefined,
-      ): Promise<ReadonlyMap<string, T>> => {
-        if (old && !changed.has(table.name)) return old
-        const rows: R[] = await tx(table.name).where('changed', '>', since).orderBy('changed')
-        const next = new Map(old)
-        for (const row of rows) {
-          const [id, value] = table.read(row)
-          if (value === undefined) next.delete(id)
-          else next.set(id, value)
-        }
-        return next
-      }
-      return {
-        ...head,
-        attestors: await read(tables.attestors, previous?.attestors),
-        workloads: await read(tables.workloads, previous?.workloads),
-        pins: await read(tables.pins, previous?.pins),
-        blocks: await read(tables.blocks, previous?.blocks),
-        apiTokens: await read(tables.apiTokens, previous?.apiTokens),
-        keys: await read(tables.keys, previous?.keys),
-        secrets: await read(tables.secrets, previous?.secrets),
-        databases: await read(tables.databases, previous?.databases),
-      }
-    },
-    { isolationLevel: 'repeatable read', readOnly: true },
-  )
-}
+/** A newer snapshot, the one before, and the rows that differ. */
+export type SnapshotUpdate = { next: Snapshot; previous: Snapshot; rows: ChangedRows }
 
 export type Snapshots = {
   current(): Snapshot
@@ -95,39 +42,44 @@ export type Snapshots = {
   refresh(): Promise<Snapshot>
   /** Milliseconds since the database last confirmed the revision. Above 2,000 this replica must not answer about revocations. */
   age(): number
-  onChange(listener: (next: Snapshot, previous: Snapshot) => void): void
-  /** Runs before a newer snapshot becomes current. If it fails, the snapshot is read again. */
-  beforeChange(prepare: (next: Snapshot) => Promise<void>): void
+  onChange(listener: (update: SnapshotUpdate) => void): void
+  /** Runs before keys become current. If it fails, the changes are read again. */
+  beforeKeys(prepare: (keys: readonly KeyRow[]) => Promise<void>): void
   /** Drops rows that ended before these times, which the sweep has deleted from the database. */
   forgetEnded(before: { blocks: Date; apiTokens: Date }): void
   stop(): Promise<void>
 }
 
+type Parts = {
+  now: () => number
+  onError: (error: unknown) => void
+  /** Called during a long first read, with the rows of a table so far. */
+  onProgress?: (table: string, rows: number) => void
+}
+
 const refreshMs = 500
 
 /** Reads the first snapshot and keeps it up to date by LISTEN/NOTIFY and a read twice a second. */
-export async function openSnapshots(
-  db: Pick<Database, 'knex' | 'listen'>,
-  parts: { now: () => number; onError: (error: unknown) => void },
-): Promise<Snapshots> {
+export async function openSnapshots(db: Pick<Database, 'knex' | 'listen'>, parts: Parts): Promise<Snapshots> {
   let confirmedAt = parts.now()
-  let current = await readSnapshot(db.knex, undefined)
-  const listeners: ((next: Snapshot, previous: Snapshot) => void)[] = []
-  const preparations: ((next: Snapshot) => Promise<void>)[] = []
+  const tables = createTables()
+  let current = await firstSnapshot(db.knex, tables, parts.onProgress)
+  const listeners: ((update: SnapshotUpdate) => void)[] = []
+  const preparations: ((keys: readonly KeyRow[]) => Promise<void>)[] = []
   let running: Promise<Snapshot> | undefined
   let queued: Promise<Snapshot> | undefined
 
   const readNext = async (): Promise<Snapshot> => {
     const startedAt = parts.now()
-    const next = await readSnapshot(db.knex, current)
-    if (next.revision !== current.revision) for (const prepare of preparations) await prepare(next)
+    const { head, rows } = await readChangedRows(db.knex, current)
+    const keys = (rows.keys ?? []).flatMap(([, row]) => row ?? [])
+    if (keys.length > 0) for (const prepare of preparations) await prepare(keys)
     confirmedAt = startedAt
+    if (isSamePolicy(head, current)) return current
     const previous = current
-    current = next
-    if (next.revision !== previous.revision || next.epoch !== previous.epoch || next.issuing !== previous.issuing) {
-      for (const listener of listeners) listener(next, previous)
-    }
-    return next
+    current = updated(tables, previous, head, rows)
+    for (const listener of listeners) listener({ next: current, previous, rows })
+    return current
   }
   const refresh = (): Promise<Snapshot> => {
     if (!running) {
@@ -152,11 +104,11 @@ export async function openSnapshots(
     refresh,
     age: () => parts.now() - confirmedAt,
     onChange: (listener) => void listeners.push(listener),
-    beforeChange: (prepare) => void preparations.push(prepare),
+    beforeKeys: (prepare) => void preparations.push(prepare),
     forgetEnded(before) {
-      const blocks = retain(current.blocks, ({ until }) => until >= before.blocks)
-      const apiTokens = retain(current.apiTokens, ({ expiresAt }) => expiresAt >= before.apiTokens)
-      if (blocks !== current.blocks || apiTokens !== current.apiTokens) current = { ...current, blocks, apiTokens }
+      tables.blocks.forget(before.blocks)
+      const live = [...current.apiTokens].filter(([, { expiresAt }]) => expiresAt >= before.apiTokens)
+      if (live.length < current.apiTokens.size) current = { ...current, apiTokens: new Map(live) }
     },
     async stop() {
       clearInterval(timer)
@@ -166,8 +118,77 @@ export async function openSnapshots(
   }
 }
 
-/** Returns the same map when all rows stay: derived values are cached by the map's identity. */
-function retain<T>(rows: ReadonlyMap<string, T>, isLive: (row: T) => boolean): ReadonlyMap<string, T> {
-  const live = [...rows].filter(([, row]) => isLive(row))
-  return live.length < rows.size ? new Map(live) : rows
+/** The tables that are updated in place. */
+const createTables = () => ({ workloads: new WorkloadTable(), pins: new PinTable(), blocks: new BlockTable() })
+type Tables = ReturnType<typeof createTables>
+
+async function firstSnapshot(knex: Knex, tables: Tables, onProgress: Parts['onProgress']): Promise<Snapshot> {
+  const small = {
+    attestors: new Map<string, AttestorRow>(),
+    apiTokens: new Map<string, ApiTokenRow>(),
+    keys: new Map<string, KeyRow>(),
+    databases: new Map<string, DatabaseRow>(),
+  }
+  const head = await loadTables(knex, {
+    onRows(rows) {
+      updateInPlace(tables, rows)
+      setRows(small.attestors, rows.attestors)
+      setRows(small.apiTokens, rows.apiTokens)
+      setRows(small.keys, rows.keys)
+      setRows(small.databases, rows.databases)
+    },
+    onRevoked: ({ kind, names, hour }) => tables.blocks.addRevoked(kind, names, hour),
+    ...(onProgress && { onProgress }),
+  })
+  return { ...policyOf(head), ...small, ...tables }
+}
+
+/** What a snapshot has of the head row. */
+const policyOf = ({ instanceId, trustDomain, issuer, epoch, size, revision, issuing }: Head) => ({
+  instanceId,
+  trustDomain,
+  issuer,
+  epoch,
+  size,
+  revision,
+  issuing,
+})
+
+const isSamePolicy = (head: Head, { revision, epoch, issuing }: Snapshot): boolean =>
+  head.revision === revision && head.epoch === epoch && head.issuing === issuing
+
+function updated(tables: Tables, previous: Snapshot, head: Head, rows: ChangedRows): Snapshot {
+  updateInPlace(tables, rows)
+  return {
+    ...previous,
+    ...policyOf(head),
+    attestors: withRows(previous.attestors, rows.attestors),
+    apiTokens: withRows(previous.apiTokens, rows.apiTokens),
+    keys: withRows(previous.keys, rows.keys),
+    databases: withRows(previous.databases, rows.databases),
+  }
+}
+
+function updateInPlace({ workloads, pins, blocks }: Tables, rows: ChangedRows): void {
+  for (const [id, row] of rows.workloads ?? []) {
+    if (row) workloads.set(row)
+    else workloads.delete(id)
+  }
+  for (const [, pin] of rows.pins ?? []) if (pin) pins.set(pin)
+  for (const [, block] of rows.blocks ?? []) if (block) blocks.set(block)
+}
+
+/** The same map where nothing changed: derived values are cached by its identity. */
+function withRows<T>(old: ReadonlyMap<string, T>, rows: ChangedRow<T>[] = []): ReadonlyMap<string, T> {
+  if (rows.length === 0) return old
+  const next = new Map(old)
+  setRows(next, rows)
+  return next
+}
+
+function setRows<T>(map: Map<string, T>, rows: ChangedRow<T>[] = []): void {
+  for (const [id, row] of rows) {
+    if (row === undefined) map.delete(id)
+    else map.set(id, row)
+  }
 }

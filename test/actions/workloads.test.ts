@@ -31,8 +31,11 @@ describe('workload actions without HTTP', () => {
       workloads.replace(context, tx, snapshot, { definition: definition({ maxSessionSeconds: 600 }), expected: 1 }),
     )
     expect(replaced.entry).toMatchObject({ action: 'workload.replace', change: { after: { maxSessionSeconds: 600 } } })
-    expect(workloads.list(purser.snapshot(), { attestor: 'join' })).toEqual([replaced.result.row])
-    expect(workloads.list(purser.snapshot(), { managedBy: 'terraform' })).toEqual([])
+    const list = (filters: Parameters<typeof workloads.list>[1], after?: string) =>
+      workloads.list(purser.snapshot(), filters)(after, 10)
+    expect(await list({ attestor: 'join' })).toEqual([replaced.result.row])
+    expect(await list({ attestor: 'join' }, 'batch')).toEqual([])
+    expect(await list({ managedBy: 'terraform' })).toEqual([])
 
     const disable = () =>
       purser.change('workload.disable', context, (tx, snapshot) => workloads.disable(context, tx, snapshot, 'batch'))

@@ -2,7 +2,8 @@ import { constantFrom, dictionary, oneof, property, assert, uniqueArray } from '
 import { describe, expect, it } from 'vitest'
 import { entryOf } from '../../src/authorize/entries.ts'
 import type { WorkloadDefinition } from '../../src/authorize/grant.ts'
-import { overlap, warningsFor } from '../../src/authorize/warnings.ts'
+import { warningsFor } from '../../src/authorize/warnings.ts'
+import { overlap } from '../../src/names/selectors.ts'
 import { type Match, createSelectors, matches } from '../../src/names/selectors.ts'
 
 const definition = (name: string, match: Match, more: Partial<WorkloadDefinition> = {}): WorkloadDefinition => ({

@@ -11,7 +11,6 @@ import { refuse } from '../../errors.ts'
 import type { Match } from '../../names/selectors.ts'
 import { endAccountSessions, insertPin, supersedePins } from '../../store/account-pins.ts'
 import type { Knex } from '../../store/database.ts'
-import { pinKey } from '../../store/snapshot-tables.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
 
@@ -172,11 +171,9 @@ type AccountStanding = 'none' | 'pinned' | 'new' | 'recreated' | 'superseded'
  */
 function accountStanding({ pins }: Pins, { attestor, account }: Attested): AccountStanding {
   if (!account) return 'none'
-  const pin = pins.get(pinKey(attestor.id, account.name, account.uid))
+  const pin = pins.get(attestor.id, account.name, account.uid)
   if (pin) return pin.superseded ? 'superseded' : 'pinned'
-  const others = [...pins.values()].filter(
-    (other) => other.attestorId === attestor.id && other.account === account.name,
-  )
+  const others = pins.ofAccount(attestor.id, account.name)
   if (others.length === 0) return 'new'
   return others.every((other) => other.firstSeen < account.provenAt) ? 'recreated' : 'superseded'
 }
@@ -203,15 +200,6 @@ export function checkPinned(entry: { pinIdentity: boolean; match: Match }, recre
 
 const accountName = (attestorId: string, name: string): string => JSON.stringify([attestorId, name])
 
-const supersededNames = new WeakMap<Snapshot['pins'], Set<string>>()
-
-/** Whether the account has a superseded id. The names of such accounts are collected once for each snapshot. */
-function supersededAnother({ pins }: Pins, { attestor, account }: Attested): boolean {
-  let names = supersededNames.get(pins)
-  if (!names) {
-    names = new Set()
-    for (const pin of pins.values()) if (pin.superseded) names.add(accountName(pin.attestorId, pin.account))
-    supersededNames.set(pins, names)
-  }
-  return account !== undefined && names.has(accountName(attestor.id, account.name))
-}
+/** Whether the account has a superseded id. */
+const supersededAnother = ({ pins }: Pins, { attestor, account }: Attested): boolean =>
+  account !== undefined && pins.ofAccount(attestor.id, account.name).some((pin) => pin.superseded)

@@ -3,10 +3,13 @@ import { X509Certificate } from 'node:crypto'
 import { refuse } from '../../errors.ts'
 import { type CrlParts as BuiltCrl, buildCrl } from '../../issue/crl.ts'
 import { type Keys, isRequested, isUpstream } from '../../keys/keys.ts'
-import type { BlockRow, KeyRow } from '../../store/rows.ts'
+import { revokedCertificates } from '../../store/blocks.ts'
+import type { Database } from '../../store/database.ts'
+import type { KeyRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 export type CrlParts = {
+  db: Pick<Database, 'knex'>
   keys: Pick<Keys, 'ca'>
   /** Seconds for which readers may keep keys and bundle; a CRL is built anew as often. */
   refresh: number
@@ -41,21 +44,24 @@ const signsCrls = (row: KeyRow, at: Date): boolean =>
   row.goneAt > at
 
 /** @returns the present CRL of a CA key as DER. @throws Refusal `not_found` */
-export function createCrls({ keys, refresh }: CrlParts): (snapshot: Snapshot, keyId: string, at: Date) => Buffer {
+export function createCrls({
+  db,
+  keys,
+  refresh,
+}: CrlParts): (snapshot: Snapshot, keyId: string, at: Date) => Promise<Buffer> {
   const cache = new Map<string, CachedCrl>()
   const lifetimeMs = Math.max(periods * refresh * 1000, minLifetimeMs)
 
   /** An entry stays for one CRL that is built after its certificate ended (section 3.3). */
   const isListed = (until: Date, at: Date): boolean => until.getTime() + lifetimeMs > at.getTime()
 
-  function revokedLeaves({ blocks }: Snapshot, key: KeyRow, at: Date): Revoked[] {
-    const isOurs = (block: BlockRow): boolean => block.kind === 'serialNumber' && block.keyId === key.id
-    return [...blocks.values()]
-      .filter((block) => isOurs(block) && isListed(block.until, at))
-      .map((block) => {
-        const reason = reasons[block.reason ?? '']
-        return { serial: Buffer.from(block.value, 'hex'), at: block.at, ...(reason && { reason }) }
-      })
+  async function revokedLeaves({ revision }: Snapshot, key: KeyRow, at: Date): Promise<Revoked[]> {
+    const listedUntil = new Date(at.getTime() - lifetimeMs)
+    const rows = await revokedCertificates(db.knex, { keyId: key.id, revision, listedUntil })
+    return rows.map((row) => {
+      const reason = reasons[row.reason ?? '']
+      return { serial: Buffer.from(row.serialNumber, 'hex'), at: row.at, ...(reason && { reason }) }
+    })
   }
 
   const revokedIssuers = ({ keys: rows }: Snapshot, root: KeyRow, at: Date): Revoked[] =>
@@ -65,7 +71,7 @@ export function createCrls({ keys, refresh }: CrlParts): (snapshot: Snapshot, ke
         : [],
     )
 
-  function build(snapshot: Snapshot, row: KeyRow, at: Date): CachedCrl {
+  async function build(snapshot: Snapshot, row: KeyRow, at: Date): Promise<CachedCrl> {
     const seconds = Math.floor(at.getTime() / 1000)
     const { der } = buildCrl({
       issuer: keys.ca(row).issuer,
@@ -74,17 +80,17 @@ export function createCrls({ keys, refresh }: CrlParts): (snapshot: Snapshot, ke
       number: (BigInt(snapshot.revision) << 40n) | BigInt(seconds),
       thisUpdate: new Date(at.getTime() - backdateMs),
       nextUpdate: new Date(at.getTime() + lifetimeMs),
-      revoked: row.kind === 'root-ca' ? revokedIssuers(snapshot, row, at) : revokedLeaves(snapshot, row, at),
+      revoked: row.kind === 'root-ca' ? revokedIssuers(snapshot, row, at) : await revokedLeaves(snapshot, row, at),
     })
     return { revision: snapshot.revision, builtAt: at.getTime(), der }
   }
 
-  return (snapshot, keyId, at) => {
+  return async (snapshot, keyId, at) => {
     const row = snapshot.keys.get(keyId)
     if (!row || !signsCrls(row, at)) throw refuse('not_found')
     let crl = cache.get(row.id)
     if (crl?.revision !== snapshot.revision || Math.abs(at.getTime() - crl.builtAt) > refresh * 1000) {
-      crl = build(snapshot, row, at)
+      crl = await build(snapshot, row, at)
       cache.set(row.id, crl)
     }
     return crl.der

@@ -4,7 +4,6 @@ import { isAccepted, stands } from '../../authorize/standing.ts'
 import type { Database } from '../../store/database.ts'
 import { findIssued } from '../../store/issued.ts'
 import { type LiveToken, type StoredSession, liveSessionById, liveToken } from '../../store/sessions.ts'
-import { blockKey } from '../../store/snapshot-tables.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { createLookupCache } from './lookup-cache.ts'
 
@@ -79,7 +78,7 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
 
     /** Nothing for a JWT that the log does not list: a key of Purser's signed it, and no issuance was recorded. */
     async byJwt(jti: string, snapshot: Snapshot, now: Date) {
-      if (snapshot.blocks.has(blockKey('jti', jti))) return undefined
+      if (snapshot.blocks.isRevoked('jti', jti)) return undefined
       return byId((await findIssued(knex, { jti }))?.actor.session, snapshot, now)
     },
   }

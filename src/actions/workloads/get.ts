@@ -1,9 +1,10 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readRevision } from '../../audit/find-entries.ts'
 import type { Database } from '../../store/database.ts'
 import { byName } from '../../store/registrations.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { findByName, managedBy } from '../registrations.ts'
+import { findByName } from '../registrations.ts'
 import { workloadState } from './state.ts'
 
 /** A workload entry as it is now, or at an earlier revision from the log. @throws Refusal `not_found` */
@@ -22,13 +23,25 @@ export const getWorkload =
     return { id, state: await readRevision(db.knex, 'workload', id, revision), revision }
   }
 
+/** Lists entries in the order of their names. @returns the next `max` after a name */
 export function listWorkloads(
   { workloads, attestors }: Snapshot,
-  filters: { attestor?: string; managedBy?: string },
-): WorkloadRow[] {
-  const { attestor } = filters
-  const attestorId = attestor === undefined ? undefined : byName(attestors, attestor)?.id
-  return managedBy(workloads.values(), filters.managedBy).filter(
-    (row) => attestor === undefined || row.attestorId === attestorId,
-  )
+  { attestor, managedBy }: { attestor?: string; managedBy?: string },
+): (after: string | undefined, max: number) => Promise<WorkloadRow[]> {
+  const attestorId = attestor === undefined ? undefined : (byName(attestors, attestor)?.id ?? '')
+  const isListed = ({ attestorId: id, definition }: WorkloadRow): boolean =>
+    (attestorId === undefined || id === attestorId) && (managedBy === undefined || definition.managedBy === managedBy)
+  return async (after, max) => {
+    const rows: WorkloadRow[] = []
+    let visited = 0
+    for (const row of workloads.inOrder(after)) {
+      if (isListed(row)) rows.push(row)
+      if (rows.length === max) break
+      if (++visited % maxWithoutTurn === 0) await nextTurn()
+    }
+    return rows
+  }
 }
+
+/** Entries visited before other work gets a turn of the event loop. */
+const maxWithoutTurn = 1_000

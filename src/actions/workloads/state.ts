@@ -1,5 +1,5 @@
 import type { Change } from '../../audit/record.ts'
-import { entriesOf, workloadOf } from '../../authorize/entries.ts'
+import { entriesNear, workloadOf } from '../../authorize/entries.ts'
 import { type Warning, warningsFor } from '../../authorize/warnings.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -25,9 +25,10 @@ export type WrittenWorkload = { row: WorkloadRow; warnings: Warning[] }
 
 /** A write results in the entry as it is now, and in warnings about what is probably not meant. */
 export function writtenWorkload(row: WorkloadRow, snapshot: Snapshot): Change<WrittenWorkload> {
-  const others = entriesOf(snapshot.workloads, row.attestorId).filter(
+  const definition = workloadOf(row)
+  const others = entriesNear(snapshot.workloads, row.attestorId, definition.match ?? {}).filter(
     (other) => other.row.id !== row.id && !other.row.disabled,
   )
-  const warnings = row.disabled ? [] : warningsFor(workloadOf(row), others)
+  const warnings = row.disabled ? [] : warningsFor(definition, others)
   return { result: { row, warnings }, ...written('workload', row, workloadState(row)) }
 }

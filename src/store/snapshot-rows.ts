@@ -1,0 +1,121 @@
+/** Reads the rows of a snapshot: all of them in pages at the start, and later those that changed. */
+import type { Knex } from 'knex'
+import { type Head, readHead } from './log.ts'
+import { type CredentialKind, callerKinds, credentialKinds } from './memory/blocks.ts'
+import { type ChangedRow, type ChangedRows, type Table, tables } from './snapshot-tables.ts'
+
+const tableNames = Object.values(tables).map((table) => table.name)
+
+const inOneSnapshot = { isolationLevel: 'repeatable read', readOnly: true } as const
+
+async function requireHead(knex: Knex): Promise<Head> {
+  const head = await readHead(knex)
+  if (!head) throw new Error('the database has not been initialized: the log has no head row')
+  return head
+}
+
+/** One query for all tables: most changes affect one table only. */
+async function changedTables(tx: Knex, since: number): Promise<Set<string>> {
+  const queries = tableNames.map(
+    (name) => `select '${name}' as name where exists (select 1 from ${name} where changed > ?)`,
+  )
+  const { rows } = await tx.raw<{ rows: { name: string }[] }>(
+    queries.join(' union all '),
+    queries.map(() => since),
+  )
+  return new Set(rows.map((row) => row.name))
+}
+
+/** The head, and what changed since a revision. A read that finds nothing new is one query. */
+export async function readChangedRows(
+  knex: Knex,
+  since: Pick<Head, 'revision' | 'epoch'>,
+): Promise<{ head: Head; rows: ChangedRows }> {
+  const head = await requireHead(knex)
+  if (head.revision === since.revision && head.epoch === since.epoch) return { head, rows: {} }
+  return knex.transaction(async (tx) => {
+    const latest = await requireHead(tx)
+    const changed = await changedTables(tx, since.revision)
+    async function read<R, T>({ name, read: convert }: Table<R, T>): Promise<ChangedRow<T>[] | undefined> {
+      if (!changed.has(name)) return undefined
+      const records: R[] = await tx(name).where('changed', '>', since.revision).orderBy('changed')
+      return records.map((record) => convert(record))
+    }
+    const rows = {
+      attestors: await read(tables.attestors),
+      workloads: await read(tables.workloads),
+      pins: await read(tables.pins),
+      blocks: await read(tables.blocks),
+      apiTokens: await read(tables.apiTokens),
+      keys: await read(tables.keys),
+      databases: await read(tables.databases),
+    }
+    return { head: latest, rows }
+  }, inOneSnapshot)
+}
+
+/** Names of revoked credentials that are forgotten after the same hour, in hours since 1970. */
+type RevokedNames = { kind: CredentialKind; names: string[]; hour: number }
+
+type Receivers = {
+  onRows: (rows: ChangedRows) => void
+  onRevoked: (revoked: RevokedNames) => void
+  /** The rows of a table so far. */
+  onProgress?: (table: string, rows: number) => void
+}
+
+const pageRows = 5_000
+
+/** Reads every table through cursors, so that no more than a page of rows is in memory twice. */
+export async function loadTables(knex: Knex, { onRows, onRevoked, onProgress }: Receivers): Promise<Head> {
+  return knex.transaction(async (tx) => {
+    const head = await requireHead(tx)
+    async function load<R, T>(
+      { name, read }: Table<R, T>,
+      toRows: (rows: ChangedRow<T>[]) => ChangedRows,
+      condition = '',
+    ): Promise<void> {
+      let count = 0
+      for await (const records of pagesOf<R>(tx, `select * from ${name} ${condition}`)) {
+        onRows(toRows(records.map((record) => read(record))))
+        count += records.length
+        onProgress?.(name, count)
+      }
+    }
+    await load(tables.attestors, (attestors) => ({ attestors }))
+    await load(tables.workloads, (workloads) => ({ workloads }))
+    await load(tables.pins, (pins) => ({ pins }))
+    await load(tables.blocks, (blocks) => ({ blocks }), `where kind in (${quoted(callerKinds)})`)
+    await load(tables.apiTokens, (apiTokens) => ({ apiTokens }))
+    await load(tables.keys, (keys) => ({ keys }))
+    await load(tables.databases, (databases) => ({ databases }))
+    let revoked = 0
+    for await (const records of pagesOf<RevokedRecord>(tx, revokedQuery, 1)) {
+      for (const { kind, hour, names } of records) {
+        const list = names.split(' ')
+        onRevoked({ kind, names: list, hour: Number(hour) })
+        onProgress?.('revoked credentials', (revoked += list.length))
+      }
+    }
+    return head
+  }, inOneSnapshot)
+}
+
+const quoted = (kinds: readonly string[]): string => kinds.map((kind) => `'${kind}'`).join(', ')
+
+type RevokedRecord = { kind: CredentialKind; hour: string; names: string }
+
+/** A million names in a few hundred rows: a row for each would take seconds to read. No name contains a space. */
+const revokedQuery = `
+  select kind, ceil(extract(epoch from until) / 3600)::bigint as hour, string_agg(value, ' ') as names
+    from block where kind in (${quoted(credentialKinds)}) group by kind, hour, hashtext(value) & 63`
+
+async function* pagesOf<R>(tx: Knex, query: string, size = pageRows): AsyncGenerator<R[]> {
+  await tx.raw(`declare snapshot_rows no scroll cursor for ${query}`)
+  for (;;) {
+    const { rows } = await tx.raw<{ rows: R[] }>(`fetch ${size} from snapshot_rows`)
+    if (rows.length > 0) yield rows
+    if (rows.length < size) break
+  }
+  await tx.raw('close snapshot_rows')
+}
