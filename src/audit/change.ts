@@ -1,5 +1,6 @@
 /** Commits a change of state: its SQL and its entry in one transaction, the entry last, under the head lock. */
 import type { Receipt } from '@purser/sdk/verify'
+import pLimit from 'p-limit'
 import { Refusal, refuse } from '../errors.ts'
 import { UnknownWrappingKey } from '../keys/keyring.ts'
 import { markChanged } from '../store/changes.ts'
@@ -51,6 +52,8 @@ type Run<R> = (tx: Knex.Transaction, snapshot: Snapshot) => Promise<Change<R>>
 
 /** A change that is based on an older revision is retried. With changes at every replica, each try competes with a few. */
 const maxTries = 50
+/** Each holds a connection, and the others of the pool belong to appends and reads. Changes of policy outdate each other. */
+const maxConcurrent = 4
 /** More changes could not be committed within `patience`. */
 const maxWaiting = 500
 /** Changes of workloads leave room for operators, and those of one workload leave room for the others. */
@@ -74,15 +77,12 @@ function isCrowded(waiting: readonly Actor[], { kind, workloadId }: Actor): bool
 export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => Promise<Recorded<R>> {
   const { db, log, snapshots, refresh, now } = parts
 
-  /** Changes of one process run one after the other: concurrent ones would make each other stale. */
-  let turn: Promise<unknown> = Promise.resolve()
+  const limit = pLimit(maxConcurrent)
   const waiting: Actor[] = []
   async function inTurn<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
     if (isCrowded(waiting, actor)) throw crowded()
     waiting.push(actor)
-    const result = turn.then(work).finally(() => waiting.splice(waiting.indexOf(actor), 1))
-    turn = result.catch(() => undefined)
-    return result
+    return limit(work).finally(() => waiting.splice(waiting.indexOf(actor), 1))
   }
 
   /** Whether the snapshot is outdated: a resource that another replica has created must not be reported as missing. */
@@ -105,7 +105,7 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
         if (head.epoch !== log.epoch()) throw refuse('issuing_closed')
         if (head.revision !== snapshot.revision) throw stale
         attempt = { change, sealed, first: head.size }
-        await markChanged(tx, head.revision + 1, change.changed ?? [])
+        await markChanged(tx, head, change.changed ?? [])
         await change.placed?.(head.epoch, head.size)
         const { verdicts } = await appendItems(tx, batch, head.epoch, sealed)
         if (verdicts.size > 0) throw refuse('issuing_closed')

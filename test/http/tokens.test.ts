@@ -227,8 +227,8 @@ describe('the first use of a token', () => {
     const uses = [purser, purser, replica, replica].map((at) =>
       at.call('GET', '/api/v1/workloads', undefined, { token }),
     )
-    // One of each replica waits for the head; the others wait for those.
-    await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(2)
+    // All of them are being recorded, and wait for the head.
+    await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(4)
     await tx.commit()
     expect((await Promise.all(uses)).map((answer) => answer.status)).toEqual([200, 200, 200, 200])
     const first = (await readLog(purser)).filter((entry) => entry.action === 'token.use' && entry.resource?.id === id)
