@@ -8,6 +8,7 @@ import { bareExpress, signingRate } from './ceilings.ts'
 import { startup } from './startup.ts'
 import { type Alg, type What, makeRequests } from './issuing.ts'
 import { printRow, printTitle } from './print.ts'
+import { scale } from './scale.ts'
 import { login, secretCases } from './secrets.ts'
 import { port, serving } from './serving.ts'
 
@@ -18,13 +19,14 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     match: { type: 'string' },
     profile: { type: 'string' },
+    scale: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--only postgres|embedded|secrets|ceilings|startup] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--only postgres|embedded|secrets|ceilings|startup] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -128,6 +130,12 @@ function grouped(list: Case[]): Case[][] {
 }
 
 const isSelected = (part: string): boolean => flags.only === undefined || flags.only === part
+
+if (flags.scale !== undefined) {
+  const sizes = flags.scale.split(',').map(Number)
+  await scale(sizes, Number(flags.workers), flags.quick ? 8_000 : 16_000)
+  process.exit(0)
+}
 
 if (isSelected('ceilings')) {
   printTitle('Ceilings, one process')

@@ -27,6 +27,9 @@ function family(pid: number): number[] {
   return pids
 }
 
+/** The processes that a process started, and those that they started. */
+export const childrenOf = (pid: number): number[] => family(pid).slice(1)
+
 /** User and system time of a process family so far, in microseconds (clock ticks are 10 ms). */
 export function cpuMicros(pid: number): number {
   let ticks = 0

@@ -19,14 +19,45 @@ const attest = async (credentials: object): Promise<string> =>
 const read = (n: number, bearer: string): string =>
   httpRequest('GET', `/api/v1/secrets/${pathOf(n)}`, undefined, { authorization: `Bearer ${bearer}` })
 
-/** Each write has its own secret, so that no precondition fails. */
-const write = (n: number, bearer: string): string =>
+/** A write of a secret that no other write of the same `group` and version has, so that no precondition fails. */
+const write = (n: number, bearer: string, group = 'written', version = 0): string =>
   httpRequest(
     'PUT',
-    `/api/v1/secrets/written/${process.pid}/${n}`,
+    `/api/v1/secrets/${group}/${process.pid}/${n}`,
     { data: { password: 'y'.repeat(32) } },
-    { authorization: `Bearer ${bearer}`, 'if-match': '"0"' },
+    { authorization: `Bearer ${bearer}`, 'if-match': `"${version}"` },
   )
+
+const many = <T>(length: number, create: (n: number) => T): T[] => Array.from({ length }, (_, n) => create(n))
+
+/** Reads at a steady rate, the same with writes, and as many reads as the server answers. */
+export function readCases(count: number, bearer: string, admin?: string): SecretCase[] {
+  const steady = Math.min(count, 10_000)
+  const mixed = (n: number): string =>
+    admin !== undefined && n % 10 === 9 ? write(n, admin, 'mixed') : read(n, bearer)
+  return [
+    {
+      name: 'reads, steady 500 a second',
+      perSecond: 500,
+      connections: 64,
+      requests: many(steady, (n) => read(n, bearer)),
+    },
+    ...(admin === undefined
+      ? []
+      : [{ name: 'the same with 10 % writes', perSecond: 500, connections: 64, requests: many(steady, mixed) }]),
+    { name: 'reads, as many as go', connections: 64, requests: many(count, (n) => read(n, bearer)) },
+  ]
+}
+
+/** Writes of new secrets, and of the same ones again. */
+export const writeCases = (count: number, admin: string, group: number): SecretCase[] =>
+  [16, 64].flatMap((connections) => {
+    const at = (version: number) => many(count, (n) => write(n, admin, `w${group}-${connections}`, version))
+    return [
+      { name: `writes of new secrets ${connections}c`, connections, requests: at(0) },
+      { name: `writes of existing secrets ${connections}c`, connections, requests: at(1) },
+    ]
+  })
 
 const three = [0, 1, 2].map(pathOf)
 
@@ -48,22 +79,9 @@ async function inFive(): Promise<string[]> {
  * @param admin an operator's API token
  */
 export async function secretCases(count: number, bearer: string, admin: string): Promise<SecretCase[]> {
-  const many = <T>(length: number, create: (n: number) => T): T[] => Array.from({ length }, (_, n) => create(n))
-  const steady = Math.min(count, 10_000)
   return [
-    {
-      name: 'reads, steady 500 a second',
-      perSecond: 500,
-      connections: 64,
-      requests: many(steady, (n) => read(n, bearer)),
-    },
-    {
-      name: 'the same with 10 % writes',
-      perSecond: 500,
-      connections: 64,
-      requests: many(steady, (n) => (n % 10 === 9 ? write(n, admin) : read(n, bearer))),
-    },
-    { name: 'reads, as many as go', connections: 64, requests: many(count, (n) => read(n, bearer)) },
+    ...readCases(count, bearer, admin),
+    ...writeCases(count / 4, admin, 0),
     { name: 'startup in one request', connections: 16, requests: await Promise.all(many(count / 2, inOne)) },
     { name: 'startup in five requests', connections: 16, requests: await Promise.all(many(count / 4, inFive)) },
   ]

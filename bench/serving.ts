@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { audience } from './issuing.ts'
 import type { LoadJob, LoadResult } from './load.ts'
-import { type Server, cpuMicros, load, startServer } from './processes.ts'
+import { type Server, childrenOf, cpuMicros, load, startServer } from './processes.ts'
 import { register } from './register.ts'
 
 export const port = 18_743
@@ -17,6 +17,10 @@ export type Serving = {
   roots: string
   /** The admin's API token. */
   admin: string
+  /** Until every worker was ready. */
+  startSeconds: number
+  /** The processes that serve. */
+  workerPids: () => number[]
   /** Runs a load. The result includes the CPU of the server's processes and of Postgres for each counted request. */
   measure: (
     job: Omit<LoadJob, 'host' | 'port' | 'roots'>,
@@ -33,8 +37,17 @@ const common = (dataDir: string): Record<string, string> => ({
   PURSER_LOG_LEVEL: 'info',
 })
 
+type Options = {
+  postgres?: Postgres
+  workers: number
+  tls: boolean
+  profile?: string
+  /** Adds to the database before the measured start. */
+  fill?: (url: string) => Promise<void>
+}
+
 export async function serving(
-  { postgres, workers, tls, profile }: { postgres?: Postgres; workers: number; tls: boolean; profile?: string },
+  { postgres, workers, tls, profile, fill }: Options,
   work: (serving: Serving) => Promise<void>,
 ): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
@@ -54,6 +67,8 @@ export async function serving(
     const roots = await readFile(join(dataDir, 'ca.pem'), 'utf8')
     const admin = await register({ port, roots, dataDir })
     await registration.stop()
+    if (env.DATABASE_URL !== undefined) await fill?.(env.DATABASE_URL)
+    const began = performance.now()
     const plain = tls ? {} : { PURSER_INSECURE_HTTP: 'loopback' }
     const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
     const running = await startServer({ ...env, ...plain, PURSER_WORKERS: String(workers) }, isReady, profiling)
@@ -62,6 +77,8 @@ export async function serving(
       dataDir,
       roots,
       admin,
+      startSeconds: (performance.now() - began) / 1000,
+      workerPids: () => (workers === 1 ? [running.pid] : childrenOf(running.pid)),
       async measure(job) {
         let [cpu, dbCpu] = [0, 0]
         const result = await load({ host: '127.0.0.1', port, ...(tls && { roots }), ...job }, () => {
