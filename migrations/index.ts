@@ -6,6 +6,7 @@ import { revocation } from './003-revocation.ts'
 import { logIdentity } from './004-log-identity.ts'
 import { redactionMigration } from './005-redaction.ts'
 import { sessionsMigration } from './006-sessions.ts'
+import { stateMigration } from './007-state.ts'
 
 export type Migration = {
   name: string
@@ -22,4 +23,5 @@ export const migrations: readonly Migration[] = [
   logIdentity,
   redactionMigration,
   sessionsMigration,
+  stateMigration,
 ]

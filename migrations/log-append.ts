@@ -5,8 +5,12 @@
  * Members of an item, with bytes in base64: n, rev, closed (appended also while issuing is closed), leaf, nonce, body, at,
  * terms. Optional members: claim {key, holder, until, first (only a first claim is accepted)}, session {…}, token {…}, use
  * (the id of a join token), alive (the id of a session that must not have ended), facts (the version of the session's facts
- * on which the decision is based), reads [{secret, version, holder}], leases (ids of intended leases). `p_has` names the
- * optional members that occur in the batch, and the statements of all others are skipped.
+ * on which the decision is based), reads [{secret, version, holder, revision (of the secret when it was read)}], leases (ids
+ * of intended leases), ack {secret, version, holder}. `p_has` names the optional members that occur in the batch, and the statements of all others are
+ * skipped. `p_writes` has new versions of secrets (secret-writes.ts): apart from the items, which are parsed many times.
+ *
+ * `policy` in `p_has`: `rev` is the number of the last change of policy. Callers without it, of the previous version, keep
+ * secrets in memory too: for them each change makes a decision stale.
  *
  * A connection caches its plans, and plans from empty tables would scan whole tables later. The settings therefore leave
  * only the indexes to the planner.
@@ -17,14 +21,20 @@
  *
  * Returns the verdicts of the items that were not appended. The others have indexes from `first` on, in order of n.
  */
+import { applyWrites, checkWrites } from './secret-writes.ts'
+
 export const logAppend = `
-create or replace function log_append(p_batch uuid, p_epoch int, p_items json, p_has text[]) returns json language plpgsql
+create or replace function log_append(p_batch uuid, p_epoch int, p_items json, p_has text[], p_writes json default null)
+  returns json language plpgsql
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   head log_head%rowtype;
   here text := current_setting('purser.server', true);
   verdicts jsonb := '{}';
   appended bigint;
+  decided_on bigint;
+  stamp bigint;
+  written boolean := false;
 begin
   select * into head from log_head where id = 1 for update;
   if exists (select 1 from lost_batch where id = p_batch) then
@@ -48,9 +58,10 @@ begin
     return json_build_object('epoch', head.epoch, 'size', head.size, 'revision', head.revision, 'first', head.size);
   end if;
 
+  decided_on := case when 'policy' = any(p_has) then head.policy_revision else head.revision end;
   select coalesce(jsonb_object_agg(i.n, case
       when i.rev is not null and not head.issuing and not i.closed then 'closed'
-      when i.rev is not null and i.rev < head.revision then 'stale'
+      when i.rev is not null and i.rev < decided_on then 'stale'
       when j.id is not null and c.key is null then 'claimed'
       when s.ended_at is not null then 'ended:' || (
         select max(g.generation) from session g
@@ -64,11 +75,37 @@ begin
     left join join_token j on j.id = i.use and (j.uses_left = 0 or j.expires_at <= clock_timestamp())
     left join claim c on c.key = decode(i.claim ->> 'key', 'base64')
     left join session s on s.id = coalesce(i.session ->> 'id', i.alive)
-   where i.rev is not null and ((not head.issuing and not i.closed) or i.rev < head.revision or s.ended_at is not null
+   where i.rev is not null and ((not head.issuing and not i.closed) or i.rev < decided_on or s.ended_at is not null
       or i.facts <> s.facts or (j.id is not null and c.key is null)
       or (c.key is not null and (c.holder <> decode(i.claim ->> 'holder', 'base64')
                                  or c.claimed_at < clock_timestamp() - interval '60 seconds'
                                  or (i.claim ->> 'first')::boolean)));
+
+  -- The secret was written, deleted or removed since its value was read.
+  if 'reads' = any(p_has) then
+    select verdicts || coalesce(jsonb_object_agg(i.n, 'moved'), '{}') into verdicts
+      from json_to_recordset(p_items) as i (n int, reads json)
+     where not jsonb_exists(verdicts, i.n::text) and exists (
+       select 1 from json_to_recordset(i.reads) as r (secret text, revision int)
+         left join secret s on s.id = r.secret and s.deleted_at is null
+        where r.revision is not null and s.revision is distinct from r.revision);
+  end if;
+
+  if 'ack' = any(p_has) then
+    select verdicts || coalesce(jsonb_object_agg(i.n, 'unknown'), '{}') into verdicts
+      from json_to_recordset(p_items) as i (n int, ack json), json_to_record(i.ack) as a (secret text, version int, holder text)
+     where not jsonb_exists(verdicts, i.n::text) and not exists (
+       select 1 from secret_consumer c where c.secret_id = a.secret and c.holder = a.holder and c.version = a.version);
+
+    -- A repeated acknowledgement keeps the first time.
+    update secret_consumer c set acked_at = coalesce(c.acked_at, i.at)
+      from json_to_recordset(p_items) as i (n int, at timestamptz, ack json),
+           json_to_record(i.ack) as a (secret text, version int, holder text)
+     where c.secret_id = a.secret and c.holder = a.holder and c.version = a.version and not jsonb_exists(verdicts, i.n::text);
+  end if;
+
+  if p_writes is not null then${checkWrites}
+  end if;
 
   -- The sweep has deleted the role of a lease that is no longer intended.
   if 'leases' = any(p_has) then
@@ -156,7 +193,15 @@ begin
    where not jsonb_exists(verdicts, i.n::text);
   get diagnostics appended = row_count;
 
-  update log_head set size = head.size + appended where id = 1;
+  if p_writes is not null then
+    stamp := head.revision + 1;${applyWrites}
+  end if;
+  if written then
+    update log_head set size = head.size + appended, revision = stamp, secret_changes = secret_changes + 1 where id = 1;
+    perform pg_notify('purser_secrets', stamp::text);
+  else
+    update log_head set size = head.size + appended where id = 1;
+  end if;
   return json_build_object('epoch', head.epoch, 'size', head.size + appended, 'revision', head.revision,
                            'first', head.size, 'verdicts', verdicts);
 end $$`

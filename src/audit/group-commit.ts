@@ -33,6 +33,15 @@ const callerError = (error: unknown): unknown =>
   error instanceof Refusal || isRowFault(error) ? error : logUnavailable()
 
 const maxBatch = 256
+/** Of ciphertexts in one batch: the head lock is held while Postgres stores them. */
+const maxBatchBytes = 4 * 1024 * 1024
+
+/** What two items of one batch may not have in common. */
+function uniqueKey({ effects = {} }: AppendItem): string | undefined {
+  const { joinToken, claim, write } = effects
+  if (write) return `path ${write.path}`
+  return joinToken ?? claim?.key.toString('latin1')
+}
 
 type Parts = {
   knex: Knex
@@ -46,17 +55,20 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
   let pending: Pending[] = []
   let flushing: Promise<void> | undefined
 
-  /** Two items with the same claim never share a batch: the second must see the outcome of the first. */
+  /** Two items with the same claim or path never share a batch: the second must see the outcome of the first. */
   function takeBatch(): Pending[] {
     const batch: Pending[] = []
     const later: Pending[] = []
-    const claims = new Set<string>()
+    const keys = new Set<string>()
+    let bytes = 0
     for (const waiter of pending) {
-      const { joinToken, claim } = waiter.item.effects ?? {}
-      const key = joinToken ?? claim?.key.toString('latin1')
-      if (batch.length < maxBatch && (key === undefined || !claims.has(key))) {
+      const key = uniqueKey(waiter.item)
+      const size = waiter.item.effects?.write?.sealed.ciphertext.length ?? 0
+      const fits = batch.length < maxBatch && (bytes === 0 || bytes + size <= maxBatchBytes)
+      if (fits && (key === undefined || !keys.has(key))) {
         batch.push(waiter)
-        if (key !== undefined) claims.add(key)
+        bytes += size
+        if (key !== undefined) keys.add(key)
       } else later.push(waiter)
     }
     pending = later

@@ -2,6 +2,7 @@
  * The only entry point of the log: decide, append, release. A result is released only after its entry is durable, so an
  * action can neither answer before the record exists nor omit the record.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { type ProvenCaller, type RefusalCode, refuse } from '../errors.ts'
 import type { Database, Knex } from '../store/database.ts'
 import { isConnectionError, isExhausted } from '../store/database.ts'
@@ -19,9 +20,9 @@ import { type Opening, type Sealed, makeEntry, seal } from './seal.ts'
 /**
  * What a failed try found. `endedGeneration`: the session had ended; this is the newest ended generation. `repeated`: the
  * proof was used before with the same key, so only credentials that are bound to the key may be released. `factsChanged`:
- * the facts of the caller's session changed after they were read.
+ * the facts of the caller's session changed after they were read. `secretsMoved`: a secret changed after it was read.
  */
-export type Hints = { endedGeneration?: number; repeated?: true; factsChanged?: true }
+export type Hints = { endedGeneration?: number; repeated?: true; factsChanged?: true; secretsMoved?: true }
 
 /** A decision to issue something, signed and ready, but not yet released. */
 export type Release<R> = {
@@ -60,6 +61,8 @@ export type Recorder = {
 }
 
 const maxTries = 3
+/** A secret may be written often, and its row is locked while a change of it waits for the head. */
+const maxTriesOfMoved = 50
 /** A decision that still holds is appended again. Each such try follows a concurrent change. */
 const maxAppends = 50
 
@@ -126,6 +129,11 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
         case 'repeated':
           hints.repeated = true
           return undefined
+        case 'moved':
+          hints.secretsMoved = true
+          return undefined
+        case 'unknown':
+          throw refuse('not_found')
         case 'closed':
           throw refuse('issuing_closed')
         case 'lapsed':
@@ -153,8 +161,9 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
     grant: (open, decide) =>
       requireDatabase(async () => {
         const hints: Hints = {}
-        for (let tries = 0; tries < maxTries; tries++) {
+        for (let tries = 0; tries < (hints.secretsMoved ? maxTriesOfMoved : maxTries); tries++) {
           if (log.rolledBack()) throw refuse('issuing_closed')
+          if (hints.secretsMoved) await pause(tries)
           const snapshot = snapshots.current()
           const release = await decide(snapshot, hints)
           const sealed = sealPart(open, release.entry)

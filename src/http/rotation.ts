@@ -31,9 +31,9 @@ export function createRotationRoutes(parts: IdempotencyParts & { actions: { rota
   const remove: ChangeState = async (request, tx, snapshot) =>
     rendered(await rotations.delete(request, tx, snapshot, pathRevision(request)), () => noContent)
 
-  const rotate: PrepareChange = async (request, snapshot) => {
+  const rotate: PrepareChange = async (request) => {
     const input = readRotateBody(request)
-    const prepared = await rotations.prepare(request, snapshot, input)
+    const prepared = await rotations.prepare(request, input)
     const change: ChangeState = async (_, tx, fresh) =>
       rendered(await rotations.rotate(request, tx, fresh, input, prepared), (rotation) =>
         replyWith(rotation, request.time, 202),
@@ -65,8 +65,8 @@ export function createRotationRoutes(parts: IdempotencyParts & { actions: { rota
   }
 
   const again = async (id: string, snapshot: Snapshot, now: Date) => {
-    const secret = [...snapshot.secrets.values()].find((row) => row.id === id)
-    return secret && showSecretRotation(await rotations.get({ time: now }, snapshot, secret.path), now)
+    const rotation = await rotations.find({ time: now }, snapshot, id)
+    return rotation && showSecretRotation(rotation, now)
   }
 
   return {

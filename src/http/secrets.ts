@@ -22,19 +22,19 @@ export function createSecretRoutes(parts: SecretRouteParts) {
   const { secrets } = parts.actions
   const page = createPages(parts)
 
-  const readOne: Issue = async (request, snapshot) => {
+  const readOne: Issue = async (request, snapshot, hints) => {
     const { version } = queryOf(request, 'readSecret')
     const path = request.params.path ?? ''
     const requested = version === undefined ? path : { path, version }
-    return rendered(await secrets.read(request, snapshot, [requested], () => '/path/path'), ([value]) => {
+    return rendered(await secrets.read(request, snapshot, [requested], hints, () => '/path/path'), ([value]) => {
       if (!value) throw new Error('a read secret has no value')
       return json(value, { headers: etag(value.version), receipt: { put: (receipt) => ({ ...value, receipt }) } })
     })
   }
 
-  const readMany: Issue = async (request, snapshot) => {
+  const readMany: Issue = async (request, snapshot, hints) => {
     const { secrets: requested, receipt: since } = bodyOf(request, 'readSecrets')
-    return rendered(await secrets.read(request, snapshot, requested), (values) =>
+    return rendered(await secrets.read(request, snapshot, requested, hints), (values) =>
       json(
         { secrets: values },
         { receipt: { ...(since && { since }), put: (receipt) => ({ secrets: values, receipt }) } },
@@ -48,21 +48,21 @@ export function createSecretRoutes(parts: SecretRouteParts) {
     return page(request, snapshot, { list: 'secrets', rows, keyOf: ({ secret }) => secret.path, show: showListed })
   }
 
-  const acknowledge: ChangeState = async (request, tx, snapshot) => {
+  const acknowledge: Issue = async (request, snapshot) => {
     const { version } = bodyOf(request, 'ackSecret')
     const path = pathOf(request)
-    return rendered(await secrets.acknowledge(request, tx, snapshot, { path, version }), () => noContent)
+    return rendered(await secrets.acknowledge(request, snapshot, { path, version }), () => noContent)
   }
 
-  const put: ChangeState = async (request, tx, snapshot) => {
+  const put: Issue = async (request) => {
     const { data, expiresAt } = bodyOf(request, 'putSecret')
     const input = { ...pathRevision(request), data, ...(expiresAt && { expiresAt: new Date(expiresAt) }) }
-    return rendered(await secrets.put(request, tx, snapshot, input), showWritten)
+    return rendered(await secrets.put(request, input), showWritten)
   }
 
-  const patch: ChangeState = async (request, tx, snapshot) => {
+  const patch: Issue = async (request) => {
     const input = { ...pathRevision(request), data: bodyOf(request, 'patchSecret').data }
-    return rendered(await secrets.patch(request, tx, snapshot, input), showWritten)
+    return rendered(await secrets.patch(request, input), showWritten)
   }
 
   const remove: ChangeState = async (request, tx, snapshot) =>
@@ -80,12 +80,12 @@ export function createSecretRoutes(parts: SecretRouteParts) {
     )
   }
 
-  const versions: Read = async (request, snapshot) => {
-    const { secret, versions: rows } = await secrets.versions(snapshot, pathOf(request).path)
+  const versions: Read = async (request) => {
+    const { secret, versions: rows } = await secrets.versions(pathOf(request).path)
     return json({ path: secret.path, items: rows.map((row) => showVersion(row, secret)) })
   }
 
-  const metadata: Read = async (request, snapshot) => showMetadata(secrets.get(snapshot, pathOf(request).path))
+  const metadata: Read = async (request) => showMetadata(await secrets.get(pathOf(request).path))
 
   const describe: ChangeState = async (request, tx, snapshot) => {
     const input = { ...bodyOf(request, 'describeSecret'), ...pathRevision(request) }

@@ -1,7 +1,6 @@
 /** One attempt at an effect: claimed before, recorded after, whatever its outcome. */
 import type { Action, EntryPart } from '../audit/entry.ts'
 import type { Change } from '../audit/record.ts'
-import { refuse } from '../errors.ts'
 import { secretResource } from '../secrets/entry.ts'
 import type { RotationParts } from '../secrets/rotation/begin.ts'
 import { giveUp } from '../secrets/rotation/outcome.ts'
@@ -11,7 +10,6 @@ import type { Knex } from '../store/database.ts'
 import { type RotationRow, claimRotation, lockClaimed, updateRotation } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
 import { lockSecret } from '../store/secrets.ts'
-import type { Snapshot } from '../store/snapshot.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type JobParts, changeIf } from './once.ts'
 
@@ -30,15 +28,13 @@ export function delayAfter(attempts: number, randomBytes: (size: number) => Buff
   return whole / 2 + (randomBytes(2).readUInt16BE() / 2 ** 16) * (whole / 2)
 }
 
-/** The secret of a rotation, under its row's lock and equal to the snapshot's. */
+/** The secret of a rotation, under its row's lock. It exists: it cannot be destroyed while a rotation runs. */
 export async function secretUnderLock(
   tx: Knex.Transaction,
-  snapshot: Snapshot,
   { path, secretId }: Pick<Due, 'path' | 'secretId'>,
 ): Promise<SecretRow> {
-  const secret = snapshot.secrets.get(path)
-  // The change runs again on a newer snapshot. The secret exists: it cannot be destroyed while a rotation runs.
-  if (!secret || secret.id !== secretId || (await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
+  const secret = await lockSecret(tx, path)
+  if (secret?.id !== secretId) throw new Error(`the secret of rotation of ${path} is gone`)
   return secret
 }
 
@@ -70,10 +66,10 @@ export async function attempt(parts: RotationJobParts, due: Due, { action, effec
     await recordFailure(parts, attempted, action, error)
     return false
   }
-  return changeIf(parts, action, async (tx, snapshot, at) => {
+  return changeIf(parts, action, async (tx, _, at) => {
     const locked = await lockClaimed(tx, attempted)
     if (!locked) return undefined
-    const secret = await secretUnderLock(tx, snapshot, attempted)
+    const secret = await secretUnderLock(tx, attempted)
     return { result: undefined, ...(await done(tx, secret, locked, at)) }
   })
 }
@@ -85,7 +81,7 @@ const messageOf = (error: unknown): string =>
 async function recordFailure(parts: RotationJobParts, due: Due, action: Action, error: unknown): Promise<void> {
   const lastError = messageOf(error)
   const { hopeless, untouched } = error instanceof RotatorError ? error : { hopeless: false, untouched: false }
-  await changeIf(parts, action, async (tx, snapshot, at) => {
+  await changeIf(parts, action, async (tx, _, at) => {
     const locked = await lockClaimed(tx, due)
     if (!locked) return undefined
     const entry = (detail: Record<string, unknown>): EntryPart => ({
@@ -95,12 +91,12 @@ async function recordFailure(parts: RotationJobParts, due: Due, action: Action, 
     })
     // Neither this attempt nor an earlier one set anything: there is nothing to undo.
     if (hopeless && locked.state === 'pending' && (untouched || locked.attempts === 1)) {
-      await giveUp(tx, await secretUnderLock(tx, snapshot, due), locked, lastError, at)
+      await giveUp(tx, await secretUnderLock(tx, due), locked, lastError, at)
       return { result: undefined, entry: entry({ state: 'failed' }) }
     }
     const seconds = hopeless ? maxDelay : delayAfter(due.attempts, parts.randomBytes)
     const nextAttemptAt = new Date(at.getTime() + Math.ceil(seconds * 1000))
-    const { lockedUntil: _, ...rest } = locked
+    const { lockedUntil: __, ...rest } = locked
     await updateRotation(tx, { ...rest, lastError, nextAttemptAt, updatedAt: at })
     return { result: undefined, entry: entry({ nextAttemptAt: nextAttemptAt.toISOString() }) }
   })

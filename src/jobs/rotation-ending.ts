@@ -10,6 +10,7 @@ import { RotatorError } from '../secrets/rotators/rotator.ts'
 import type { Knex } from '../store/database.ts'
 import { type RotationRow, lockRunning, postponeCheck, updateRotation } from '../store/rotations.ts'
 import type { SecretRow } from '../store/rows.ts'
+import { findSecret } from '../store/secrets.ts'
 import { listVersions } from '../store/secret-versions.ts'
 import { changeIf } from './once.ts'
 import { type Due, type RotationJobParts, attempt, secretUnderLock } from './rotation-attempt.ts'
@@ -50,7 +51,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     ) => Promise<Change<undefined>>,
   ): Promise<boolean> {
     return changeIf(parts, action, async (tx, snapshot, at) => {
-      const secret = await secretUnderLock(tx, snapshot, due)
+      const secret = await secretUnderLock(tx, due)
       const row = await lockRunning(tx, due.secretId)
       if (row?.id !== due.id || row.state !== due.state || planOf(row).retiring) return undefined
       const consumers = await consumersOf(secret, row, snapshot, at, tx)
@@ -132,8 +133,7 @@ export function createEnding(parts: RotationJobParts): (due: Due) => Promise<voi
     if (plan.retiring) return endAtTarget(due, plan.retiring)
     const time = now()
     const snapshot = snapshots.current()
-    const secret = snapshot.secrets.get(due.path)
-    // This replica's snapshot does not have the new version yet.
+    const secret = await findSecret(db.knex, due.path)
     if (secret?.version !== due.toVersion) return
     const verdict = judge(due, plan, waitedFor(await consumersOf(secret, due, snapshot, time)), time)
     if (verdict.do === 'retire') return beginEnd(due)

@@ -8,8 +8,9 @@ import { nextRun } from '../secrets/rotation/schedule.ts'
 import { RotatorError } from '../secrets/rotators/rotator.ts'
 import { takeTurn } from '../store/jobs.ts'
 import { type DuePolicy, advancePolicy, duePolicies } from '../store/rotation-policies.ts'
+import { findSecret, lockSecret } from '../store/secrets.ts'
 import { changeIf } from './once.ts'
-import { type RotationJobParts, secretUnderLock } from './rotation-attempt.ts'
+import { type RotationJobParts } from './rotation-attempt.ts'
 
 const max = 200
 /** "plrt" in ASCII. */
@@ -17,7 +18,7 @@ const lock = 0x706c7274
 const reportLateEveryMs = 3600_000
 
 export function createSchedules(parts: RotationJobParts): () => Promise<unknown[]> {
-  const { db, now, log, randomBytes, snapshots } = parts
+  const { db, now, log, randomBytes } = parts
 
   const nextOf = (policy: DuePolicy, after: Date): Date | undefined => {
     const { schedule } = policyOf(policy)
@@ -33,10 +34,12 @@ export function createSchedules(parts: RotationJobParts): () => Promise<unknown[
   /** Advances the policy to its next time in the same transaction: other replicas find nothing due. */
   async function begin(policy: DuePolicy): Promise<boolean> {
     const plan = newPlan(policyOf(policy))
-    const live = snapshots.current().secrets.get(policy.path)
+    const live = await findSecret(db.knex, policy.path)
     const prepared = live && (await prepareValue(db.knex, parts, live, plan, now()))
     return changeIf(parts, 'secret.rotate', async (tx, snapshot, at) => {
-      const secret = await secretUnderLock(tx, snapshot, policy)
+      const secret = await lockSecret(tx, policy.path)
+      // It was destroyed since, with its policy.
+      if (secret?.id !== policy.secretId) return undefined
       if (!(await advancePolicy(tx, policy.secretId, policy.nextAt, nextOf(policy, at)))) return undefined
       const beginning = { secret, plan, requestedBy: 'schedule', snapshot, now: at, ...(prepared && { prepared }) }
       const { entry } = await beginRotation(tx, parts, beginning)

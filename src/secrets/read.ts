@@ -6,7 +6,6 @@ import { type SecretPath, parseSecretPath } from '../names/secret-path.ts'
 import type { SecretRead } from '../store/effects.ts'
 import type { SecretRow } from '../store/rows.ts'
 import type { VersionRow } from '../store/secret-versions.ts'
-import type { Snapshot } from '../store/snapshot.ts'
 import { type SecretData, openData } from './value.ts'
 import type { Versions } from './versions.ts'
 
@@ -21,19 +20,19 @@ export type Reader = {
   /** Who holds what is read, by the log: the id of a session, or `operator:<name>`. */
   holder: string
   may: (path: SecretPath) => boolean
+  /** Set where a decision was refused by the append, since a secret changed after it was read. */
+  isAgain?: boolean
 }
 
 export type ReadSecrets = {
   values: SecretValue[]
   /** For the entry, in the order of the reply. */
   record: { path: string; version: number }[]
+  /** The append releases the values only if each secret still has this revision. */
   reads: SecretRead[]
-  /** Whether a newer snapshot gives the same values. */
-  holds: (snapshot: Pick<Snapshot, 'secrets'>) => boolean
 }
 
 type Part = { pointer: string; path: SecretPath; version?: number; optional: boolean }
-type ExistingPart = Part & { secret: SecretRow; version: number }
 
 /**
  * @param pointerOf the pointer of each part in the request, for refusals
@@ -43,7 +42,6 @@ export async function readSecrets(
   { versions, keyring }: ReadParts,
   requests: readonly SecretRequest[],
   reader: Reader,
-  snapshot: Pick<Snapshot, 'secrets'>,
   now: Date,
   pointerOf = (index: number): string => `/secrets/${index}`,
 ): Promise<ReadSecrets> {
@@ -51,15 +49,9 @@ export async function readSecrets(
   const denied = parts.filter((part) => !reader.may(part.path) && !part.optional)
   if (denied.length > 0) throw refused('not_granted', denied, 'is not granted to the caller')
   const granted = parts.filter((part) => reader.may(part.path))
-  const existing = granted.flatMap((part): ExistingPart[] => {
-    const secret = snapshot.secrets.get(part.path.path)
-    return secret ? [{ ...part, secret, version: part.version ?? secret.version }] : []
-  })
-  const rows = await versions.find(existing)
-  const readable = existing.flatMap((part, index) => {
-    const row = rows[index]
-    return row && isReadable(row, part.secret, now) ? [{ ...part, row }] : []
-  })
+  let readable = await findReadable(versions, granted, now, reader.isAgain ?? false)
+  // The memory of this process may be behind. Only the append would notice, and a refusal has none.
+  if (readable.length < granted.length) readable = await findReadable(versions, granted, now, true)
   const missing = granted.filter((part) => !part.optional && !readable.some(({ pointer }) => pointer === part.pointer))
   if (missing.length > 0) throw refused('not_found', missing, 'does not exist, or has no such version now')
   return {
@@ -70,11 +62,22 @@ export async function readSecrets(
       metadata: { createdAt: row.createdAt.toISOString() },
     })),
     record: readable.map(({ secret, row }) => ({ path: secret.path, version: row.version })),
-    reads: readable.map(({ secret, row }) => ({ secret: secret.id, version: row.version, holder: reader.holder })),
-    // An optional part that is missing may exist by then: nothing of it leaves.
-    holds: (snapshot) =>
-      readable.every(({ secret }) => snapshot.secrets.get(secret.path)?.revision === secret.revision),
+    reads: readable.map(({ secret, row }) => ({
+      secret: secret.id,
+      version: row.version,
+      holder: reader.holder,
+      revision: secret.revision,
+    })),
   }
+}
+
+async function findReadable(versions: Versions, parts: readonly Part[], now: Date, isFresh: boolean) {
+  const queries = parts.map(({ path, version }) => ({ path: path.path, ...(version !== undefined && { version }) }))
+  const stored = await versions.find(queries, { isFresh })
+  return parts.flatMap((part, index) => {
+    const { secret, row } = stored[index] ?? {}
+    return secret && row && isReadable(row, secret, now) ? [{ ...part, secret, row }] : []
+  })
 }
 
 /** @throws Refusal `bad_path` */

@@ -70,7 +70,7 @@ export async function newEpoch(parts: Parts) {
     for (const row of oldLogKeys) await setLastSize(tx, row.id, old.size)
     const before = await endEpoch(tx, old, rows, { heads, keyring, acceptFork: parts.acceptFork ?? false })
     await startEpoch(tx, { epoch, origin, reason, previousNote: before.previousNote, startedAt: now })
-    await markChanged(tx, old.revision + 1, [
+    await markChanged(tx, old, [
       ...[logKey, ...changes.created, ...changes.withdrawn, ...oldLogKeys].map(({ id }) => changedKey(id)),
       ...ended.apiTokens.map((id) => ({ table: 'api_token', where: { id } })),
     ])

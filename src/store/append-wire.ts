@@ -2,7 +2,7 @@
 import { type Effects, addEffects } from './effects.ts'
 
 export type AppendItem = {
-  /** The revision on which the decision is based; absent for entries that any revision allows (refusals, acts of Purser). */
+  /** The revision of the policy on which the decision is based; absent for entries that any revision allows (refusals, acts of Purser). */
   revision?: number
   /** Appended also while issuing is closed, such as reads of those who review the log. */
   whileClosed?: true
@@ -17,11 +17,12 @@ export type AppendItem = {
 
 /**
  * Why an item was left out. `facts`: the facts of its session changed. `repeated`: its claim is not the first, and only a
- * first claim may release it. `lapsed`: the sweep has deleted one of its leases. `ended`: its session ended; `generation`
+ * first claim may release it. `lapsed`: the sweep has deleted one of its leases. `moved`: a secret that it
+ * reads or writes has changed, or is locked. `unknown`: it acknowledges a version that its holder never fetched. `ended`: its session ended; `generation`
  * is the newest ended one of the instance's sessions with that SPIFFE ID.
  */
 export type Verdict =
-  | { kind: 'stale' | 'closed' | 'claimed' | 'facts' | 'repeated' | 'lapsed' }
+  | { kind: 'stale' | 'closed' | 'claimed' | 'facts' | 'repeated' | 'lapsed' | 'moved' | 'unknown' }
   | { kind: 'ended'; generation: number }
   /** A new epoch has begun: the process must read the head again. */
   | { kind: 'epoch' }
@@ -42,7 +43,7 @@ export function toWire(item: AppendItem, n: number): Record<string, unknown> {
   return row
 }
 
-const plainVerdicts = ['stale', 'closed', 'claimed', 'facts', 'repeated', 'lapsed'] as const
+const plainVerdicts = ['stale', 'closed', 'claimed', 'facts', 'repeated', 'lapsed', 'moved', 'unknown'] as const
 
 export function readVerdict(text: string): Verdict {
   const kind = plainVerdicts.find((verdict) => verdict === text)

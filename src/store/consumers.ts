@@ -1,4 +1,4 @@
-/** Which holders fetched which versions of a secret. `log_append` writes the fetches. */
+/** Which holders fetched which versions of a secret. `log_append` writes the fetches and the acknowledgements. */
 import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { StoredSession } from './sessions.ts'
@@ -58,19 +58,6 @@ export async function readHolders(knex: Knex, secretId: string): Promise<HolderR
 /** Versions that a rotation retired. */
 export const retiredVersions = (knex: Knex, secretId: string): Promise<number[]> =>
   knex('secret_version').where({ secret_id: secretId }).whereNotNull('retired_at').pluck('version')
-
-/**
- * Runs under the head lock (`placed`), since the group commit locks these rows too. A repeated acknowledgement keeps the
- * first time. Returns 0 when the holder never fetched that version.
- */
-export const ackVersion = (
-  tx: Knex.Transaction,
-  { secret, version, holder }: { secret: string; version: number; holder: string },
-  now: Date,
-): Promise<number> =>
-  tx('secret_consumer')
-    .where({ secret_id: secret, version, holder })
-    .update({ acked_at: tx.raw('coalesce(acked_at, ?::timestamptz)', [now]) })
 
 /**
  * Deletes rows of consumers whose session ended before a time and that fetched nothing since. For holders without a

@@ -2,6 +2,7 @@
  * Effects of an append, in the same COMMIT as its entry. `log_append` (migrations/log-append.ts) uses the names of the
  * members here, or those in `wireNames`.
  */
+import type { SealedValue } from './rows.ts'
 
 /**
  * A single use, such as of a proof. `holder` is the SHA-256 of the key that may repeat the claim within 60 s, since
@@ -29,8 +30,32 @@ export type SessionRow = {
 
 export type TokenRow = { id: string; hash: Buffer; sessionId: string; expiresAt: Date }
 
-/** `holder`: the id of a session, or `operator:<name>`. */
-export type SecretRead = { secret: string; version: number; holder: string }
+/**
+ * `holder`: the id of a session, or `operator:<name>`. `revision`: of the secret when its value was read. The item is left
+ * out when the secret has another one by now.
+ */
+export type SecretRead = { secret: string; version: number; holder: string; revision: number }
+
+/** A holder uses a version that it fetched. The item is left out when the holder never fetched it. */
+type Acknowledgement = { secret: string; version: number; holder: string }
+
+/** A new version of a secret. The item is left out when the secret has another revision, or a rotation of it runs. */
+type SecretWrite = {
+  /** Of the secret. */
+  id: string
+  path: string
+  /** The revision of the secret that the writer read; 0 for a new secret. */
+  expected: number
+  version: number
+  maxVersions: number
+  at: Date
+  source: string
+  createdBy: string
+  expiresAt?: Date
+  sealed: SealedValue
+  /** Versions beyond `maxVersions`, whose values are destroyed. */
+  destroyed: readonly number[]
+}
 
 export type Effects = {
   claim?: Claim
@@ -45,8 +70,11 @@ export type Effects = {
   facts?: number
   /** Versions of secrets in the reply. */
   reads?: readonly SecretRead[]
+  ack?: Acknowledgement
   /** The ids of intended leases that become active. */
   leases?: readonly string[]
+  /** Two items that write the same path never share a batch. */
+  write?: SecretWrite
 }
 
 /** Names from earlier versions, whose replicas append beside this one during an upgrade. */
@@ -70,11 +98,21 @@ function membersOf(effect: object): Record<string, unknown> {
   return row
 }
 
-/** Adds the effects to the item that `log_append` takes. */
+/** Adds the effects to the item that `log_append` takes. Writes leave apart from the items. */
 export function addEffects(row: Record<string, unknown>, effects: Effects): void {
   for (const [name, effect] of Object.entries(effects)) {
+    if (name === 'write') continue
     row[wireName(name)] = typeof effect === 'object' && !Array.isArray(effect) ? membersOf(effect) : effect
   }
+}
+
+/** The writes of a batch, as `log_append` takes them. */
+export function writesOf(batch: readonly { effects?: Effects }[]): Record<string, unknown>[] {
+  return batch.flatMap(({ effects }, n) => {
+    if (!effects?.write) return []
+    const { sealed, ...write } = effects.write
+    return [{ n, ...write, ...membersOf(sealed) }]
+  })
 }
 
 /** The wire names of the effects in a batch: `log_append` skips the statements of all others. */

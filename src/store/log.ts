@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import { type AppendItem, type Verdict, readVerdict, toWire } from './append-wire.ts'
-import { effectNames } from './effects.ts'
+import { effectNames, writesOf } from './effects.ts'
 
 export type Appended = {
   epoch: number
@@ -20,7 +20,10 @@ export type Head = {
   issuer: string
   epoch: number
   size: number
+  /** The number of the last change of policy. A decision under an earlier one is outdated. */
   revision: number
+  /** The number of the last change of policy or of a secret: it stamps the rows that change. */
+  changes: number
   issuing: boolean
   /** Why the log is closed for every replica, until a new epoch. */
   closed?: { reason: string; at: Date }
@@ -34,8 +37,11 @@ const b64 = (bytes: Buffer): string => bytes.toString('base64')
 
 type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
 
-/** `refusable`: this caller handles verdicts, so a log that accepts no entries may answer without a position. */
-const appendParts = (items: AppendItem[]): string[] => [...effectNames(items), 'refusable']
+/**
+ * `refusable`: this caller handles verdicts, so a log that accepts no entries may answer without a position. `policy`: its
+ * decisions are outdated by changes of policy alone.
+ */
+const appendParts = (items: AppendItem[]): string[] => [...effectNames(items), 'refusable', 'policy']
 
 /** Milliseconds after which an append's answer counts as lost. */
 const answerMs = 3_000
@@ -45,12 +51,14 @@ const answerMs = 3_000
  * the same claim must not share a batch.
  */
 export async function appendItems(knex: Knex, batch: string, epoch: number, items: AppendItem[]): Promise<Appended> {
+  const writes = writesOf(items)
   const result = await knex
-    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?, ?) as reply', [
+    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?, ?, ?) as reply', [
       batch,
       epoch,
       JSON.stringify(items.map(toWire)),
       appendParts(items),
+      writes.length > 0 ? JSON.stringify(writes) : null,
     ])
     .options({ query_timeout: answerMs })
   const reply = result.rows[0]?.reply
@@ -70,6 +78,7 @@ type HeadRow = {
   epoch: number
   size: string
   revision: string
+  policy_revision?: string
   issuing: boolean
   /** Absent on a schema that is not migrated yet. */
   closed_reason?: string | null
@@ -84,7 +93,8 @@ const toHead = (row: HeadRow): Head => ({
   issuer: row.issuer,
   epoch: row.epoch,
   size: Number(row.size),
-  revision: Number(row.revision),
+  revision: Number(row.policy_revision ?? row.revision),
+  changes: Number(row.revision),
   issuing: row.issuing,
   ...(row.closed_reason && row.closed_at && { closed: { reason: row.closed_reason, at: row.closed_at } }),
   ...(row.server && { server: row.server }),

@@ -1,5 +1,6 @@
-/** Secrets without their values. Decisions about reads use the snapshot; secret-versions.ts has the ciphertexts. */
-import { columnsOf } from './columns.ts'
+/** Secrets without their values; secret-versions.ts has the ciphertexts, secret-changes.ts what watches follow. */
+import { createHash } from 'node:crypto'
+import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { SecretRow } from './rows.ts'
 
@@ -16,8 +17,6 @@ const columns = (row: SecretRow): Record<string, unknown> => ({
   updated_at: row.updatedAt,
 })
 
-export const insertSecret = (tx: Tx, row: SecretRow): Promise<unknown> => tx('secret').insert(columnsOf(row))
-
 /** Updates everything but the path and the time of creation. */
 export const updateSecret = (tx: Tx, row: SecretRow): Promise<unknown> =>
   tx('secret').where({ id: row.id }).update(columns(row))
@@ -31,37 +30,97 @@ export async function removeSecret(tx: Tx, id: string, now: Date): Promise<void>
 export async function lastVersionOf(tx: Knex, path: string): Promise<number> {
   const { rows } = await tx.raw<{ rows: { last: number }[] }>(
     `select greatest(coalesce(max(s.version), 0), coalesce(max(v.version), 0)) as last
-       from secret s left join secret_version v on v.secret_id = s.id where s.path = ?`,
-    [path],
+       from secret s left join secret_version v on v.secret_id = s.id where sha256(decode(s.path, 'escape')) = ?`,
+    [hashOf(path)],
   )
   return rows[0]?.last ?? 0
 }
 
-/** Locks the row. Returns its revision, or undefined for a removed secret. */
-export async function lockSecret(tx: Tx, id: string): Promise<number | undefined> {
-  const row: { revision: number } | undefined = await tx('secret')
-    .where({ id })
-    .whereNull('deleted_at')
-    .forUpdate()
-    .first('revision')
-  return row?.revision
+const secretColumns = ['id', 'path', 'version', 'revision', 'description', 'labels', 'max_versions', 'managed_by', 'rotator', 'created_at', 'updated_at'] // prettier-ignore
+
+const live = (knex: Knex) => knex('secret').whereNull('deleted_at').select(secretColumns)
+
+const toSecret = (row: Columns<SecretRow>): SecretRow => membersOf(row)
+
+/**
+ * Look-ups send the hash of a path: a name that was typed by mistake may be a password, and PostgreSQL can log what it is
+ * sent.
+ */
+const hashOf = (path: string): Buffer => createHash('sha256').update(path).digest()
+
+export function atPaths(query: Knex.QueryBuilder, paths: readonly string[]): Knex.QueryBuilder {
+  if (paths.length === 0) return query.whereRaw('false')
+  return query.whereRaw(`sha256(decode(path, 'escape')) in (${paths.map(() => '?').join(', ')})`, paths.map(hashOf))
 }
 
-/** The paths of secrets that changed after a revision, removed ones included, each with its newest change. */
-export async function changedSecrets(
-  knex: Knex,
-  since: number,
-  { paths, prefix }: { paths: readonly string[]; prefix?: string },
-): Promise<{ path: string; changed: number }[]> {
-  const rows: { path: string; changed: string }[] = await knex('secret')
-    .where('changed', '>', since)
-    .where((query) => {
-      void query.whereIn('path', [...paths])
-      // A path may contain characters that LIKE interprets as a pattern.
-      if (prefix !== undefined) void query.orWhereRaw('left(path, ?::int) = ?', [prefix.length, prefix])
-    })
-    .groupBy('path')
-    .select('path')
-    .max({ changed: 'changed' })
-  return rows.map(({ path, changed }) => ({ path, changed: Number(changed) }))
+/** The secrets at these paths. */
+export async function findSecrets(knex: Knex, paths: readonly string[]): Promise<Map<string, SecretRow>> {
+  if (paths.length === 0) return new Map()
+  const rows: Columns<SecretRow>[] = await atPaths(live(knex), paths)
+  return new Map(rows.map((row) => [row.path, toSecret(row)]))
+}
+
+export const findSecret = async (knex: Knex, path: string): Promise<SecretRow | undefined> =>
+  (await findSecrets(knex, [path])).get(path)
+
+export async function findSecretById(knex: Knex, id: string): Promise<SecretRow | undefined> {
+  const row: Columns<SecretRow> | undefined = await live(knex).where({ id }).first()
+  return row && toSecret(row)
+}
+
+/** Locks the row of the secret at a path. */
+export async function lockSecret(tx: Tx, path: string): Promise<SecretRow | undefined> {
+  const row: Columns<SecretRow> | undefined = await atPaths(live(tx), [path]).forUpdate().first()
+  return row && toSecret(row)
+}
+
+/** Paths from `from` up to, but not including, `before`; by bytes. */
+export type PathRange = { from: string; before: string }
+
+/** Every path that begins with a text is before this one: no path has a character above "~" (names/secret-path.ts). */
+export const endOfPrefix = (prefix: string): string => `${prefix}~`
+
+/** The first text after a path: no path has a character below "-". */
+export const afterPath = (path: string): string => `${path} `
+
+/** The next secrets of a range, in the order of their paths. */
+export async function listSecrets(knex: Knex, { from, before }: PathRange, max: number): Promise<SecretRow[]> {
+  const rows: Columns<SecretRow>[] = await live(knex)
+    .whereRaw('path collate "C" >= ? and path collate "C" < ?', [from, before])
+    .orderByRaw('path collate "C"')
+    .limit(max)
+  return rows.map(toSecret)
+}
+
+/** What a writer must know of a path. */
+export type WriteState = {
+  /** Absent where the path has no secret. */
+  secret?: SecretRow
+  /** The highest version that any secret of this path had, staged ones included: a path never reuses a version number. */
+  lastVersion: number
+  isRotating: boolean
+  /** Versions that have a value, without staged ones, newest first. */
+  versions: number[]
+}
+
+type WriteStateRecord = { last: number; rotating: boolean; versions: number[] | null; secret: unknown }
+
+export async function readWriteState(knex: Knex, path: string): Promise<WriteState> {
+  const secret = await findSecret(knex, path)
+  const { rows } = await knex.raw<{ rows: WriteStateRecord[] }>(
+    `select (select greatest(coalesce(max(s.version), 0), coalesce(max(v.version), 0))
+               from secret s left join secret_version v on v.secret_id = s.id
+              where sha256(decode(s.path, 'escape')) = ?) as last,
+            exists (select 1 from rotation where secret_id = ? and ended_at is null) as rotating,
+            (select array_agg(version order by version desc) from secret_version
+              where secret_id = ? and not staged and destroyed_at is null) as versions`,
+    [hashOf(path), secret?.id ?? '', secret?.id ?? ''],
+  )
+  const [row] = rows
+  return {
+    ...(secret && { secret }),
+    lastVersion: row?.last ?? 0,
+    isRotating: row?.rotating ?? false,
+    versions: row?.versions ?? [],
+  }
 }

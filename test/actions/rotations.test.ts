@@ -10,8 +10,8 @@ describe('rotation actions without HTTP', () => {
     purser = await openActions()
     for (const expected of [0, 1]) {
       const context = purser.context()
-      await purser.change('secret.put', context, (tx, snapshot) =>
-        purser.actions.secrets.put(context, tx, snapshot, { path, expected, data: { key: `version ${expected + 1}` } }),
+      await purser.issue('secret.put', context, () =>
+        purser.actions.secrets.put(context, { path, expected, data: { key: `version ${expected + 1}` } }),
       )
     }
   })
@@ -31,14 +31,16 @@ describe('rotation actions without HTTP', () => {
   it('rotates to the value that was prepared before the transaction', async () => {
     const context = purser.context()
     const input = { path, terms: { deadlineSeconds: 600 } }
-    const prepared = await purser.actions.rotations.prepare(context, purser.snapshot(), input)
+    const prepared = await purser.actions.rotations.prepare(context, input)
     expect(prepared).toMatchObject({ fromVersion: 2, data: { key: expect.stringMatching(/^[0-9a-f]{40}$/) } })
     const { result, entry } = await purser.change('secret.rotate', context, (tx, snapshot) =>
       purser.actions.rotations.rotate(context, tx, snapshot, input, prepared),
     )
     expect(result.rotations).toMatchObject([{ state: 'pending', fromVersion: 2, toVersion: 3 }])
     expect(entry).toMatchObject({ outcome: 'intended', detail: { rotator: 'generated', deadlineSeconds: 600 } })
-    expect(await purser.actions.rotations.list('prod/')).toMatchObject([{ path, toVersion: 3 }])
+    const { rotations } = purser.actions
+    expect(await rotations.list('prod/')).toMatchObject([{ path, toVersion: 3 }])
+    expect(await rotations.find(context, purser.snapshot(), result.secret.id)).toMatchObject({ secret: { path } })
   })
 
   it('cancels the rotation', async () => {

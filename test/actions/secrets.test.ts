@@ -12,14 +12,16 @@ describe('secret actions without HTTP', () => {
 
   const put = (data: object, expected: number) => {
     const context = purser.context()
-    return purser.change('secret.put', context, (tx, snapshot) =>
-      purser.actions.secrets.put(context, tx, snapshot, { path, expected, data: { ...data } }),
+    return purser.issue('secret.put', context, () =>
+      purser.actions.secrets.put(context, { path, expected, data: { ...data } }),
     )
   }
 
   const read = () => {
     const context = purser.context({ reason: 'a test' })
-    return purser.issue('secret.read', context, (snapshot) => purser.actions.secrets.read(context, snapshot, [path]))
+    return purser.issue('secret.read', context, (snapshot, hints) =>
+      purser.actions.secrets.read(context, snapshot, [path], hints),
+    )
   }
 
   it('puts a version, and records its state without a value', async () => {
@@ -32,8 +34,8 @@ describe('secret actions without HTTP', () => {
 
   it('patches the live version', async () => {
     const context = purser.context()
-    const { result, entry } = await purser.change('secret.put', context, (tx, snapshot) =>
-      purser.actions.secrets.patch(context, tx, snapshot, { path, expected: 1, data: { user: 'app' } }),
+    const { result, entry } = await purser.issue('secret.put', context, () =>
+      purser.actions.secrets.patch(context, { path, expected: 1, data: { user: 'app' } }),
     )
     expect(result).toMatchObject({ isNew: false, secret: { version: 2 } })
     expect(entry).toMatchObject({ detail: { source: 'patch' } })
@@ -44,8 +46,8 @@ describe('secret actions without HTTP', () => {
     expect(result).toMatchObject([{ path, version: 2, data: { password: 'first', user: 'app' } }])
     expect(entry).toMatchObject({ action: 'secret.read', issued: { secrets: [{ path, version: 2 }] } })
     const context = purser.context()
-    const unexplained = purser.issue('secret.read', context, (snapshot) =>
-      purser.actions.secrets.read(context, snapshot, [path]),
+    const unexplained = purser.issue('secret.read', context, (snapshot, hints) =>
+      purser.actions.secrets.read(context, snapshot, [path], hints),
     )
     await expect(unexplained).rejects.toMatchObject({ code: 'invalid_request' })
   })
@@ -53,9 +55,9 @@ describe('secret actions without HTTP', () => {
   it('lists names, metadata, versions and consumers', async () => {
     const { secrets } = purser.actions
     const context = purser.context()
-    expect(secrets.get(purser.snapshot(), path)).toMatchObject({ path, version: 2 })
+    expect(await secrets.get(path)).toMatchObject({ path, version: 2 })
     expect(await secrets.list(context, purser.snapshot(), 'prod/')(undefined, 10)).toMatchObject([{ secret: { path } }])
-    const { versions } = await secrets.versions(purser.snapshot(), path)
+    const { versions } = await secrets.versions(path)
     expect(versions.map(({ version }) => version)).toEqual([2, 1])
     const { consumers } = await secrets.consumers(context, purser.snapshot(), path)
     expect(consumers).toMatchObject([{ holder: 'operator:alice', standing: 'reader', address: context.address }])
@@ -63,7 +65,7 @@ describe('secret actions without HTTP', () => {
 
   it('describes the secret', async () => {
     const context = purser.context()
-    const expected = purser.actions.secrets.get(purser.snapshot(), path).revision
+    const { revision: expected } = await purser.actions.secrets.get(path)
     const { result, entry } = await purser.change('secret.metadata', context, (tx, snapshot) =>
       purser.actions.secrets.describe(context, tx, snapshot, { path, expected, labels: { team: 'db' } }),
     )
@@ -73,8 +75,8 @@ describe('secret actions without HTTP', () => {
 
   it('takes acknowledgements from sessions only', async () => {
     const context = purser.context()
-    const acknowledged = purser.change('secret.ack', context, (tx, snapshot) =>
-      purser.actions.secrets.acknowledge(context, tx, snapshot, {
+    const acknowledged = purser.issue('secret.ack', context, (snapshot) =>
+      purser.actions.secrets.acknowledge(context, snapshot, {
         path: { path, segments: ['prod', 'db'] },
         version: 2,
       }),
@@ -106,6 +108,6 @@ describe('secret actions without HTTP', () => {
     const { result, entry } = await destroy()
     expect(result).toBeUndefined()
     expect(entry).toMatchObject({ action: 'secret.destroy', detail: { all: true, versions: 2 } })
-    expect(() => purser.actions.secrets.get(purser.snapshot(), path)).toThrow()
+    await expect(purser.actions.secrets.get(path)).rejects.toMatchObject({ code: 'not_found' })
   })
 })

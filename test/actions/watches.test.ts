@@ -1,32 +1,44 @@
 /** Streams of a watch by the clock: what ends them, what keeps them open, and that nothing of them stays. */
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { SecretFeed } from '../../src/actions/watch/feed.ts'
 import { createWatches, type Watches } from '../../src/actions/watch/watches.ts'
 import type { Watcher } from '../../src/actions/watch/stream.ts'
 import { showEvents } from '../../src/http/watch-events.ts'
 import type { Database } from '../../src/store/database.ts'
-import type { SecretRow } from '../../src/store/rows.ts'
-import type { Snapshot } from '../../src/store/snapshot.ts'
-
-const row = (path: string, version: number): SecretRow => ({
-  id: `sec_${path}`,
-  path,
-  version,
-  revision: version,
-  labels: {},
-  maxVersions: 10,
-  createdAt: new Date(),
-  updatedAt: new Date(),
-})
+import type { SecretChange } from '../../src/store/secret-changes.ts'
+import { BlockTable } from '../../src/store/memory/blocks.ts'
+import { PinTable } from '../../src/store/memory/pins.ts'
+import { WorkloadTable } from '../../src/store/memory/workloads.ts'
+import type { Snapshot, SnapshotUpdate } from '../../src/store/snapshot.ts'
 
 let at: Snapshot
 let age: number
-let hear: (next: Snapshot, previous: Snapshot) => void
+let hear: (update: SnapshotUpdate) => void
 let watches: Watches
 
-function move(change: Partial<Snapshot>): void {
+/** The operator's token is gone. */
+function removeToken(): void {
   const previous = at
-  at = { ...at, revision: at.revision + 1, ...change }
-  hear(at, previous)
+  at = { ...at, revision: at.revision + 1, apiTokens: new Map() }
+  hear({ next: at, previous, rows: { apiTokens: [['tok_1', undefined]] } })
+}
+
+let position: number
+let secrets: Map<string, SecretChange>
+let hearChanges: (changes: readonly SecretChange[]) => void
+
+const secretAt = (path: string, version: number): SecretChange => ({
+  path,
+  changed: position,
+  live: { version, revision: version },
+})
+
+/** One change of these secrets. */
+function write(...versions: [path: string, version: number][]): void {
+  position++
+  const changes = versions.map(([path, version]) => secretAt(path, version))
+  for (const change of changes) secrets.set(change.path, change)
+  hearChanges(changes)
 }
 
 beforeEach(() => {
@@ -51,23 +63,36 @@ beforeEach(() => {
     revision: 5,
     issuing: true,
     attestors: new Map(),
-    workloads: new Map(),
-    pins: new Map(),
-    blocks: new Map(),
+    workloads: new WorkloadTable(),
+    pins: new PinTable(),
+    blocks: new BlockTable(),
     apiTokens: new Map([['tok_1', token]]),
     keys: new Map(),
-    secrets: new Map([['a', row('a', 1)]]),
     databases: new Map(),
   }
   const knex = (() => {
     throw new Error('the database is not asked here')
   }) as unknown as Database['knex']
+  position = 5
+  secrets = new Map([['a', secretAt('a', 1)]])
+  // A feed without a database.
+  const feed: SecretFeed = {
+    position: () => position,
+    catchUp: () => Promise.resolve(),
+    live: ({ paths, prefix }) =>
+      Promise.resolve([...secrets.values()].filter(({ path }) => paths.includes(path) || prefix !== undefined)),
+    changedSince: () => Promise.resolve([]),
+    onChanges: (listener) => (hearChanges = listener),
+    start: () => undefined,
+    pause: () => undefined,
+    stop: () => undefined,
+  }
   watches = createWatches({
     db: { knex },
+    feed,
     snapshots: {
       current: () => at,
       age: () => age,
-      refresh: () => Promise.resolve(at),
       onChange: (listener) => (hear = listener),
     },
     now: () => new Date(),
@@ -100,12 +125,7 @@ describe('a stream', () => {
     expect(object.chunks.join('')).toBe(
       ': purser\nretry: 1000\n\nevent: bundle\ndata: {"sequence":0}\n\nevent: secret\ndata: {"path":"a","version":1,"revision":1}\n\nevent: synced\nid: 1.5\ndata: {"complete":true}\n\n',
     )
-    move({
-      secrets: new Map([
-        ['a', row('a', 2)],
-        ['b', row('b', 1)],
-      ]),
-    })
+    write(['a', 2], ['b', 1])
     await settled()
     expect(object.chunks.at(-1)).toBe('event: secret\nid: 1.6\ndata: {"path":"a","version":2,"revision":2}\n\n')
     const { length } = object.chunks
@@ -144,10 +164,10 @@ describe('a stream', () => {
   it('ends with a word when its token is revoked, and when a new epoch begins', async () => {
     const [object, two] = [open(), open()]
     await settled()
-    move({ apiTokens: new Map() })
+    removeToken()
     await Promise.all([object.taken, two.taken])
     expect(object.chunks.at(-1)).toBe('event: revoked\ndata: {"reason":"credential"}\n\n')
-    move({ apiTokens: new Map() })
+    removeToken()
     expect(watches.count()).toBe(0)
   })
 
@@ -181,7 +201,7 @@ describe('a stream', () => {
     const iterator = showEvents(events)
     await iterator.next()
     await iterator.next()
-    for (let version = 2; version < 50; version++) move({ secrets: new Map([['a', row('a', version)]]) })
+    for (let version = 2; version < 50; version++) write(['a', version])
     const { value } = (await iterator.next()) as { value: string }
     expect(value).toBe('event: secret\nid: 1.53\ndata: {"path":"a","version":49,"revision":49}\n\n')
     await iterator.return(undefined)

@@ -44,8 +44,8 @@ describeBothStores('a change', (open) => {
     const { db, recorder, stop } = await start()
     // Somewhere else.
     await db.knex.transaction(async (tx) => {
-      const { revision } = await lockHead(tx)
-      await markChanged(tx, revision + 1, [{ table: 'workload', where: { id: 'none' } }])
+      const head = await lockHead(tx)
+      await markChanged(tx, head, [{ table: 'workload', where: { id: 'none' } }])
     })
     const seen: number[] = []
     const { result: reply } = await recorder.change(opening, async (_, { revision }) => {

@@ -1,6 +1,5 @@
 /** A list of secrets costs what its caller may see and the page shows, not what there is: others are answered meanwhile. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createPathIndex, findPaths } from '../../src/secrets/path-index.ts'
 import { createClock } from '../support/clock.ts'
 import { createPods } from '../support/consumers.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -59,44 +58,5 @@ describe('GET /api/v1/secrets', () => {
   it('shows secrets that were created since', async () => {
     await purser.asAdmin('PUT', '/api/v1/secrets/test/b', { data: { x: 'y' } }, { 'if-match': '"0"' })
     expect(await listAll(token, 'prefix=test/')).toEqual(['test/a/one', 'test/b', 'test/deep/er/x'])
-  })
-})
-
-describe('a search of 20,000 paths', () => {
-  const index = createPathIndex()(new Map(Array.from({ length: 20_000 }, (_, n) => [`app-${n}/db`, n])))
-  const search = { roots: [''], prefix: '', after: undefined, max: 51 }
-
-  it('follows creations and deletions', () => {
-    const pathsOf = createPathIndex()
-    const mapOf = (...paths: string[]) => new Map(paths.map((path) => [path, path]))
-    expect(pathsOf(mapOf('b', 'a'))).toEqual(['a', 'b'])
-    expect(pathsOf(mapOf('b', 'c', 'aa'))).toEqual(['aa', 'b', 'c'])
-    expect(pathsOf(mapOf())).toEqual([])
-  })
-
-  it('reads only its page, and only granted paths', async () => {
-    let looked = 0
-    const may = (): boolean => ++looked > 0
-    expect(await findPaths(index, { ...search, may })).toEqual(index.slice(0, 51))
-    expect(looked).toBe(51)
-    looked = 0
-    expect(await findPaths(index, { ...search, roots: ['app-7/', 'app-7/db', 'app-19999/'], may })).toEqual([
-      'app-19999/db',
-      'app-7/db',
-    ])
-    expect(looked).toBe(2)
-  })
-
-  it('yields to other requests during a full search', async () => {
-    let turns = 0
-    let over = false
-    const count = (): void => {
-      turns++
-      if (!over) setImmediate(count)
-    }
-    setImmediate(count)
-    expect(await findPaths(index, { ...search, may: () => false })).toEqual([])
-    over = true
-    expect(turns).toBeGreaterThanOrEqual(20_000 / 500 - 1)
   })
 })

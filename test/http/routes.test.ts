@@ -24,11 +24,12 @@ describe('the route list and openapi.yaml', () => {
     },
   )
 
-  it('answer If-Match and Idempotency-Key only in changes', () => {
+  it('answer Idempotency-Key only in changes, and If-Match there and in writes of the group commit', () => {
     const changes = routes.filter((route) => route.kind === 'change').map(name)
-    const conditional = operations
-      .filter((operation) => operation.takes.ifMatch || operation.takes.idempotencyKey)
-      .map(name)
-    expect(conditional.filter((one) => !changes.includes(one))).toEqual([])
+    const writes = routes.filter(({ kind, method }) => kind === 'issue' && ['PUT', 'PATCH'].includes(method)).map(name)
+    const taking = (header: 'ifMatch' | 'idempotencyKey') =>
+      operations.filter((operation) => operation.takes[header]).map(name)
+    expect(taking('idempotencyKey').filter((route) => !changes.includes(route))).toEqual([])
+    expect(taking('ifMatch').filter((route) => ![...changes, ...writes].includes(route))).toEqual([])
   })
 })

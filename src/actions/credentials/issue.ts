@@ -95,7 +95,11 @@ export function createIssueCredentials(parts: IssueParts): IssueCredentials {
     const released: CredentialRequest = repeated ? withoutUnbound(request) : request
     refuseOwn(released, grant, own)
 
-    const { issued, token, secrets, ...signed } = await sign(parts, released, grant, session, snapshot, now)
+    const { issued, token, secrets, ...signed } = await sign(parts, released, grant, session, {
+      snapshot,
+      now,
+      isAgain: hints.secretsMoved ?? false,
+    })
     // Last, since it creates roles outside Purser. `undo` drops them where the reply does not leave.
     const { databases: names = [] } = released
     const leased = await issueDatabases(context, snapshot, { names, decision, session, actor })
@@ -124,8 +128,7 @@ export function createIssueCredentials(parts: IssueParts): IssueCredentials {
         ...(attested.joinToken && { joinToken: attested.joinToken.id }),
       },
       proven: provenCaller(proven),
-      holds: (newer) =>
-        issuanceHolds(issuance, newer, now) && (secrets?.holds(newer) ?? true) && (leased?.holds(newer) ?? true),
+      holds: (newer) => issuanceHolds(issuance, newer, now) && (leased?.holds(newer) ?? true),
       ...(leased && { undo: leased.undo }),
       ...(renews && { claimed: () => renewal.endSpent(context, renews, actor) }),
     }

@@ -43,8 +43,7 @@ export async function sign(
   { x509, jwts = [], accessToken, secrets = [] }: SignRequest,
   grant: Grant,
   session: SessionRow,
-  snapshot: Snapshot,
-  now: Date,
+  { snapshot, now, isAgain }: { snapshot: Snapshot; now: Date; isAgain: boolean },
 ): Promise<Signed> {
   const { keys } = parts
   const { spiffeId } = grant
@@ -75,8 +74,8 @@ export async function sign(
     signed.token = row
   }
   if (secrets.length > 0) {
-    const reader = { holder: session.id, may: (path: Parameters<typeof maySecret>[2]) => maySecret(grant.secrets, 'read', path) } // prettier-ignore
-    signed.secrets = await readSecrets(parts.readSecretsBy, secrets, reader, snapshot, now)
+    const reader = { holder: session.id, may: (path: Parameters<typeof maySecret>[2]) => maySecret(grant.secrets, 'read', path), isAgain } // prettier-ignore
+    signed.secrets = await readSecrets(parts.readSecretsBy, secrets, reader, now)
     signed.issued.secrets = signed.secrets.record
   }
   return signed

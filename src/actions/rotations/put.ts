@@ -19,7 +19,7 @@ export const createPutPolicy =
   async (context, tx, snapshot, { path, expected, policy }) => {
     const { rotators, randomBytes } = parts
     const { time } = context
-    const secret = await lockedSecret(tx, snapshot, path)
+    const secret = await lockedSecret(tx, path)
     const old = await readPolicy(tx, secret.id)
     checkRevision(expected, old?.revision ?? 0)
     const errors = [

@@ -10,7 +10,7 @@ import { type RotationActionParts, type SecretRotation, readRotation } from './s
 export const createRollBack =
   (parts: RotationActionParts): ChangeAction<{ path: string; toVersion: number }, SecretRotation> =>
   async (context, tx, snapshot, { path, toVersion }) => {
-    const secret = await lockedSecret(tx, snapshot, path)
+    const secret = await lockedSecret(tx, path)
     const policy = await readPolicy(tx, secret.id)
     const running = await lockRunning(tx, secret.id)
     const plan = newPlan(policy && policyOf(policy))

@@ -6,6 +6,7 @@ import { type Plan, type Terms, newPlan, policyOf } from '../../secrets/rotation
 import type { SecretData } from '../../secrets/value.ts'
 import type { Knex } from '../../store/database.ts'
 import { type RotationPolicyRow, readPolicy } from '../../store/rotation-policies.ts'
+import { findSecret } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { type Context, operatorName } from '../context.ts'
 import { lockedSecret } from '../secrets/state.ts'
@@ -28,8 +29,8 @@ function planFor({ data, terms }: Input, policy: RotationPolicyRow | undefined):
 
 export function createRotate(parts: RotationActionParts) {
   /** Makes the value before the transaction. The change decides: it looks again, and for itself where nothing is prepared. */
-  async function prepare({ time }: Context, snapshot: Snapshot, input: Input): Promise<Prepared | undefined> {
-    const secret = snapshot.secrets.get(input.path)
+  async function prepare({ time }: Context, input: Input): Promise<Prepared | undefined> {
+    const secret = await findSecret(parts.db.knex, input.path)
     const policy = secret && (await readPolicy(parts.db.knex, secret.id))
     if (!policy || input.data) return undefined
     return refusingFaults(prepareValue(parts.db.knex, parts, secret, planFor(input, policy), time))
@@ -43,7 +44,7 @@ export function createRotate(parts: RotationActionParts) {
     prepared?: Prepared,
   ): Promise<Change<SecretRotation>> {
     const { data, supersede = false } = input
-    const secret = await lockedSecret(tx, snapshot, input.path)
+    const secret = await lockedSecret(tx, input.path)
     const plan = planFor(input, await readPolicy(tx, secret.id))
     const beginning = {
       secret,

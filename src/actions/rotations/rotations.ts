@@ -1,8 +1,9 @@
 /** The actions on rotation policies and rotations. Jobs carry on what they begin (jobs/rotation.ts). */
 import { runningRotations } from '../../store/rotations.ts'
+import { findSecretById } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
-import { secretOf } from '../secrets/state.ts'
+import { secretAt } from '../secrets/state.ts'
 import { deletePolicy } from './delete.ts'
 import { createPutPolicy } from './put.ts'
 import { createRollBack } from './roll-back.ts'
@@ -15,8 +16,13 @@ export type RotationActions = ReturnType<typeof createRotationActions>
 export function createRotationActions(parts: RotationActionParts) {
   const { knex } = parts.db
   return {
-    get: (context: Pick<Context, 'time'>, snapshot: Snapshot, path: string) =>
-      readRotation(knex, parts, secretOf(snapshot, path), snapshot, context.time),
+    get: async (context: Pick<Context, 'time'>, snapshot: Snapshot, path: string) =>
+      readRotation(knex, parts, await secretAt(knex, path), snapshot, context.time),
+    /** That of a secret by its id; undefined where there is none. */
+    find: async (context: Pick<Context, 'time'>, snapshot: Snapshot, id: string) => {
+      const secret = await findSecretById(knex, id)
+      return secret && readRotation(knex, parts, secret, snapshot, context.time)
+    },
     /** Rotations that have not ended. */
     list: async (prefix: string) => (await runningRotations(knex)).filter(({ path }) => path.startsWith(prefix)),
     put: createPutPolicy(parts),

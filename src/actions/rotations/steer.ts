@@ -9,7 +9,7 @@ import { type RotationActionParts, type SecretRotation, readRotation } from './s
 export const createSteer =
   (parts: RotationActionParts): ChangeAction<{ path: string; verb: Verb }, SecretRotation> =>
   async (context, tx, snapshot, { path, verb }) => {
-    const secret = await lockedSecret(tx, snapshot, path)
+    const secret = await lockedSecret(tx, path)
     const running = await lockRunning(tx, secret.id)
     if (!running) throw refuse('conflict', { detail: 'no rotation of this secret runs' })
     const { time: now } = context

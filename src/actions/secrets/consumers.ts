@@ -6,7 +6,7 @@ import { listRotations } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
-import { secretOf } from './state.ts'
+import { secretAt } from './state.ts'
 
 export type ConsumerParts = {
   db: Pick<Database, 'knex'>
@@ -31,7 +31,7 @@ export function createListConsumers({ db, consumersOf }: ConsumerParts) {
     snapshot: Snapshot,
     path: string,
   ): Promise<{ secret: SecretRow; consumers: ListedConsumer[] }> => {
-    const secret = secretOf(snapshot, path)
+    const secret = await secretAt(db.knex, path)
     const [last] = await listRotations(db.knex, secret.id, 1)
     const running = last?.endedAt ? undefined : last
     const rows = await consumersOf(secret, running, snapshot, time)

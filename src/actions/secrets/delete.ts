@@ -5,13 +5,8 @@ import { deleteVersions } from '../../store/secret-versions.ts'
 import { type ChangeAction, checkRevision } from '../context.ts'
 import { type PathRevision, lockedSecret, touched } from './state.ts'
 
-export const deleteSecret: ChangeAction<PathRevision, SecretRow> = async (
-  { time },
-  tx,
-  snapshot,
-  { path, expected },
-) => {
-  const secret = await lockedSecret(tx, snapshot, path)
+export const deleteSecret: ChangeAction<PathRevision, SecretRow> = async ({ time }, tx, _, { path, expected }) => {
+  const secret = await lockedSecret(tx, path)
   checkRevision(expected, secret.version)
   const versions = [secret.version]
   await refuseWhileRotating(tx, secret, versions)

@@ -10,11 +10,11 @@ type Input = { path: string; expected: number } & Partial<
   Pick<SecretRow, 'description' | 'labels' | 'maxVersions' | 'managedBy'>
 >
 
-export const describeSecret: ChangeAction<Input, SecretRow> = async ({ time }, tx, snapshot, input) => {
+export const describeSecret: ChangeAction<Input, SecretRow> = async ({ time }, tx, _, input) => {
   const { path, expected, labels = {}, maxVersions = defaultMaxVersions, ...texts } = input
-  const secret = await lockedSecret(tx, snapshot, path)
+  const secret = await lockedSecret(tx, path)
   checkRevision(expected, secret.revision)
-  const { description: _, managedBy: __, ...rest } = secret
+  const { description: __, managedBy: ___, ...rest } = secret
   const row = { ...rest, ...texts, labels, maxVersions, revision: secret.revision + 1, updatedAt: time }
   await updateSecret(tx, row)
   return { result: row, ...secretChange(row) }

@@ -9,13 +9,8 @@ import type { ChangeAction } from '../context.ts'
 import { type PathVersions, lockedSecret, touched } from './state.ts'
 
 /** @returns the secret; undefined where all of it was destroyed */
-export const destroySecret: ChangeAction<PathVersions, SecretRow | undefined> = async (
-  { time },
-  tx,
-  snapshot,
-  input,
-) => {
-  const secret = await lockedSecret(tx, snapshot, input.path)
+export const destroySecret: ChangeAction<PathVersions, SecretRow | undefined> = async ({ time }, tx, _, input) => {
+  const secret = await lockedSecret(tx, input.path)
   await refuseWhileRotating(tx, secret, input.versions)
   if (input.versions) {
     const { versions } = input

@@ -1,17 +1,19 @@
 /** Writes a version of a secret, and creates the secret where there is none. */
+import type { Release } from '../../audit/record.ts'
 import type { SecretData } from '../../secrets/value.ts'
-import { type ChangeAction, checkRevision } from '../context.ts'
-import { type WriteParts, type WrittenSecret, writableSecret, writeVersion } from './write.ts'
+import { readWriteState } from '../../store/secrets.ts'
+import { type Context, checkRevision } from '../context.ts'
+import { type WriteParts, type WrittenSecret, refuseUnwritable, writeVersion } from './write.ts'
 
 /** `expected`: the live version that the caller read, 0 for a new secret. */
 type Input = { path: string; expected: number; data: SecretData; expiresAt?: Date }
 
 export const createPutSecret =
-  (parts: WriteParts): ChangeAction<Input, WrittenSecret> =>
-  async (context, tx, snapshot, input) => {
-    const { expected, ...version } = input
-    const old = snapshot.secrets.get(input.path)
-    checkRevision(expected, old?.version ?? 0)
-    if (old) await writableSecret(parts.rotators, input.path, tx, snapshot)
-    return writeVersion(parts, context, tx, old, { ...version, source: 'put' })
+  (parts: WriteParts) =>
+  async (context: Pick<Context, 'caller' | 'time'>, input: Input): Promise<Release<WrittenSecret>> => {
+    const { path, expected, ...version } = input
+    const state = await readWriteState(parts.db.knex, path)
+    checkRevision(expected, state.secret?.version ?? 0)
+    refuseUnwritable(parts, state)
+    return writeVersion(parts, context, path, state, { ...version, source: 'put' })
   }

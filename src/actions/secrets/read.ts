@@ -1,5 +1,5 @@
 /** Reads all requested values, or refuses and names the part. */
-import type { Release } from '../../audit/record.ts'
+import type { Hints, Release } from '../../audit/record.ts'
 import { type SecretPath, parseSecretPath } from '../../names/secret-path.ts'
 import { type ReadParts, type ReadSecrets, type SecretRequest, readSecrets } from '../../secrets/read.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -15,18 +15,20 @@ export const createReadSecrets =
     context: Context,
     snapshot: Snapshot,
     requests: readonly SecretRequest[],
+    hints: Hints,
     pointerOf?: (index: number) => string,
   ): Promise<Release<SecretValues>> => {
     const { holder, may, actor, live } = secretCaller(context, snapshot)
     checkReason(context, revealReason)
-    const reader = { holder, may: (path: SecretPath) => may('read', path) }
-    const secrets = await readSecrets(parts, requests, reader, snapshot, context.time, pointerOf)
+    const isAgain = hints.secretsMoved ?? false
+    const reader = { holder, may: (path: SecretPath) => may('read', path), isAgain }
+    const secrets = await readSecrets(parts, requests, reader, context.time, pointerOf)
     return {
       result: secrets.values,
       entry: { ...(actor && { actor }), issued: { secrets: secrets.record } },
       effects: { reads: secrets.reads, ...live },
       // Grants are evaluated at each use: a newer entry may grant less.
-      holds: (fresh) => secrets.holds(fresh) && mayReadAll(context, fresh, secrets),
+      holds: (newer) => mayReadAll(context, newer, secrets),
     }
   }
 

@@ -1,7 +1,7 @@
 /** The actions on secrets. */
 import type { ReadParts } from '../../secrets/read.ts'
 import type { Database } from '../../store/database.ts'
-import { acknowledgeSecret } from './acknowledge.ts'
+import { createAcknowledgeSecret } from './acknowledge.ts'
 import { type ConsumerParts, createListConsumers } from './consumers.ts'
 import { deleteSecret } from './delete.ts'
 import { describeSecret } from './describe.ts'
@@ -10,7 +10,7 @@ import { createListSecrets } from './list.ts'
 import { createPatchSecret } from './patch.ts'
 import { createPutSecret } from './put.ts'
 import { createReadSecrets } from './read.ts'
-import { secretOf } from './state.ts'
+import { secretAt } from './state.ts'
 import { undeleteSecret } from './undelete.ts'
 import { createSecretVersions } from './versions.ts'
 import type { WriteParts } from './write.ts'
@@ -22,14 +22,14 @@ export type SecretActions = ReturnType<typeof createSecretActions>
 export const createSecretActions = (parts: SecretParts) => ({
   read: createReadSecrets(parts.readSecretsBy),
   list: createListSecrets(parts),
-  acknowledge: acknowledgeSecret,
+  acknowledge: createAcknowledgeSecret(parts),
   put: createPutSecret(parts),
   patch: createPatchSecret(parts),
   delete: deleteSecret,
   undelete: undeleteSecret,
   destroy: destroySecret,
   describe: describeSecret,
-  get: secretOf,
+  get: (path: string) => secretAt(parts.db.knex, path),
   versions: createSecretVersions(parts),
   consumers: createListConsumers(parts),
 })

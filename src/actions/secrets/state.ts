@@ -5,8 +5,7 @@ import { rfc3339 } from '../../issue/lifetime.ts'
 import { changedSecret, secretRevision } from '../../secrets/entry.ts'
 import type { Knex } from '../../store/database.ts'
 import type { SecretRow } from '../../store/rows.ts'
-import { lockSecret, updateSecret } from '../../store/secrets.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
+import { findSecret, lockSecret, updateSecret } from '../../store/secrets.ts'
 
 /** A secret at the revision that the caller read. */
 export type PathRevision = { path: string; expected: number }
@@ -15,20 +14,16 @@ export type PathRevision = { path: string; expected: number }
 export type PathVersions = { path: string; versions?: readonly number[] }
 
 /** @throws Refusal `not_found` */
-export function secretOf(snapshot: Pick<Snapshot, 'secrets'>, path: string): SecretRow {
-  const secret = snapshot.secrets.get(path)
+export async function secretAt(knex: Knex, path: string): Promise<SecretRow> {
+  const secret = await findSecret(knex, path)
   if (!secret) throw refuse('not_found')
   return secret
 }
 
-/** Under its row's lock. @throws Refusal `stale` where the snapshot is behind the row: the change runs again on a newer one */
-export async function lockedSecret(
-  tx: Knex.Transaction,
-  snapshot: Pick<Snapshot, 'secrets'>,
-  path: string,
-): Promise<SecretRow> {
-  const secret = secretOf(snapshot, path)
-  if ((await lockSecret(tx, secret.id)) !== secret.revision) throw refuse('stale')
+/** Under its row's lock. @throws Refusal `not_found` */
+export async function lockedSecret(tx: Knex.Transaction, path: string): Promise<SecretRow> {
+  const secret = await lockSecret(tx, path)
+  if (!secret) throw refuse('not_found')
   return secret
 }
 

@@ -3,6 +3,8 @@ import type { Release } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { parseSecretPath } from '../../names/secret-path.ts'
 import { secretPath } from '../../secrets/read.ts'
+import type { Database, Knex } from '../../store/database.ts'
+import { endOfPrefix, findSecrets, listSecrets } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
 import { secretCaller } from '../secrets/reader.ts'
@@ -15,7 +17,7 @@ const detail = 'is not granted to the caller'
 
 /** @throws Refusal `bad_path`, `not_granted`, and what `Watches.admit` throws */
 export const openWatch =
-  (watches: Pick<Watches, 'admit' | 'open'>) =>
+  (watches: Pick<Watches, 'admit' | 'open'>, { knex }: Pick<Database, 'knex'>) =>
   async (
     context: Pick<Context, 'caller'>,
     snapshot: Snapshot,
@@ -29,6 +31,7 @@ export const openWatch =
     if (errors.length > 0) throw refuse('not_granted', { errors: errors.slice(0, 20) })
     watches.admit(holder)
     const names = paths.map(({ path }) => path)
+    const detailOfEntry = await logged(knex, names, prefix)
     const until = credentialEnd(context, snapshot)
     const watcher = {
       holder,
@@ -40,7 +43,7 @@ export const openWatch =
     }
     return {
       result: watches.open(watcher),
-      entry: { ...(actor && { actor }), detail: logged(snapshot, names, prefix) },
+      entry: { ...(actor && { actor }), detail: detailOfEntry },
       ...(live && { effects: live }),
       // The open stream is judged again by each newer snapshot.
       holds: (newer) => mayWatchAll(context, newer, names, prefix),
@@ -59,9 +62,14 @@ function mayWatchAll(
 }
 
 /** Names that exist, and the number of the others: a name that was typed by mistake may be anything. */
-function logged({ secrets }: Snapshot, paths: readonly string[], prefix: string | undefined): Record<string, unknown> {
-  const existing = paths.filter((path) => secrets.has(path))
-  const hasPrefix = prefix !== undefined && [...secrets.keys()].some((path) => path.startsWith(prefix))
+async function logged(
+  knex: Knex,
+  paths: readonly string[],
+  prefix: string | undefined,
+): Promise<Record<string, unknown>> {
+  const existing = [...(await findSecrets(knex, paths)).keys()]
+  const under = prefix === undefined ? [] : await listSecrets(knex, { from: prefix, before: endOfPrefix(prefix) }, 1)
+  const hasPrefix = under.length > 0
   return {
     ...(existing.length > 0 && { paths: existing }),
     ...(existing.length < paths.length && { unknown: paths.length - existing.length }),

@@ -1,10 +1,11 @@
 /**
- * One stream of a watch. Pending changes are names alone; their state is read from the snapshot when the reader takes the
- * next events. A slow reader gets the present state instead of every step to it, and costs a bounded number of names.
+ * One stream of a watch. Pending changes are names and versions. A slow reader gets the latest state instead of every step
+ * to it, and costs a bounded number of names.
  */
 import { type Caller, isLiveCaller } from '../../authorize/caller.ts'
 import { Refusal } from '../../errors.ts'
 import { parseSecretPath } from '../../names/secret-path.ts'
+import type { SecretChange } from '../../store/secret-changes.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { type SecretCaller, secretCaller } from '../secrets/reader.ts'
 
@@ -37,8 +38,8 @@ export type Watcher = {
 }
 
 export type Stream = Watcher & {
-  /** Paths with changes to send. */
-  pending: Set<string>
+  /** Changes to send, the latest of each path. */
+  pending: Map<string, SecretChange>
   bundleChanged: boolean
   heartbeatDue: boolean
   /** Set once the stream ends. `silent`: the reader's own doing, or a stop of this process. */
@@ -53,7 +54,7 @@ export type Stream = Watcher & {
 
 export const createStream = (watcher: Watcher, now: number): Stream => ({
   ...watcher,
-  pending: new Set(),
+  pending: new Map(),
   bundleChanged: true,
   heartbeatDue: false,
   takenAt: now,
@@ -61,13 +62,20 @@ export const createStream = (watcher: Watcher, now: number): Stream => ({
   cut: new AbortController(),
 })
 
+/** Changes may come out of order while a stream begins. */
+export function addPending({ pending }: Pick<Stream, 'pending'>, change: SecretChange): void {
+  const earlier = pending.get(change.path)
+  if (!earlier || earlier.changed <= change.changed) pending.set(change.path, change)
+}
+
 export function end(stream: Stream, reason: NonNullable<Stream['ended']>): void {
   stream.ended ??= reason
   stream.wake()
 }
 
 type EventParts = {
-  current: () => Snapshot
+  /** Up to where `pending` has received changes. */
+  position: () => EventId
   bundleSequence: () => number
   mayWatch: (stream: Stream, path: string) => boolean
   /** Fills `pending` for the start. Returns whether that is the whole watched set. */
@@ -80,7 +88,7 @@ type EventParts = {
 const maxBatch = 200
 
 export async function* eventsOf(stream: Stream, parts: EventParts): AsyncGenerator<WatchEvent[]> {
-  const { current, now } = parts
+  const { now } = parts
   const offer = function* (events: WatchEvent[]): Generator<WatchEvent[]> {
     stream.offeredAt = now()
     yield events
@@ -91,24 +99,17 @@ export async function* eventsOf(stream: Stream, parts: EventParts): AsyncGenerat
 
   let complete: boolean | undefined
 
-  /** The state at the moment that it leaves. Only the last event has an id, once nothing is pending. */
+  /** Only the last event has an id, once nothing is pending. */
   function nextEvents(): WatchEvent[] {
-    const { epoch, revision, secrets } = current()
-    const paths = [...stream.pending].slice(0, maxBatch)
-    for (const path of paths) stream.pending.delete(path)
-    const allowed = paths.filter((path) => parts.mayWatch(stream, path))
-    const id = stream.pending.size === 0 ? { epoch, revision } : undefined
+    const changes = [...stream.pending.values()].slice(0, maxBatch)
+    for (const { path } of changes) stream.pending.delete(path)
+    const allowed = changes.filter(({ path }) => parts.mayWatch(stream, path))
+    const id = stream.pending.size === 0 ? parts.position() : undefined
     const events: WatchEvent[] = stream.bundleChanged ? [{ kind: 'bundle', sequence: parts.bundleSequence() }] : []
     stream.bundleChanged = false
-    for (const [n, path] of allowed.entries()) {
-      const row = secrets.get(path)
+    for (const [n, { path, live }] of allowed.entries()) {
       const isLast = complete === undefined && n === allowed.length - 1
-      events.push({
-        kind: 'secret',
-        path,
-        ...(row && { live: { version: row.version, revision: row.revision } }),
-        ...(isLast && id && { id }),
-      })
+      events.push({ kind: 'secret', path, ...(live && { live }), ...(isLast && id && { id }) })
     }
     if (complete !== undefined && id) {
       events.push({ kind: 'synced', complete, id })

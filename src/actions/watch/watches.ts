@@ -5,11 +5,22 @@
 import { refuse } from '../../errors.ts'
 import { bundleSequence } from '../../keys/bundle.ts'
 import type { Database } from '../../store/database.ts'
-import { changedSecrets } from '../../store/secrets.ts'
 import { liveSessions } from '../../store/sessions.ts'
-import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
+import type { Snapshot, SnapshotUpdate, Snapshots } from '../../store/snapshot.ts'
 import { staleAfterMs } from '../freshness.ts'
-import { type Stream, type WatchEvent, type Watcher, createStream, end, endOf, eventsOf, mayWatch } from './stream.ts'
+import {
+  type EventId,
+  type Stream,
+  type WatchEvent,
+  type Watcher,
+  addPending,
+  createStream,
+  end,
+  endOf,
+  eventsOf,
+  mayWatch,
+} from './stream.ts'
+import type { SecretFeed } from './feed.ts'
 
 export type OpenWatch = {
   /** Batches of events. The stream counts as open once they are read. */
@@ -32,7 +43,8 @@ export type Watches = {
 
 export type WatchParts = {
   db: Pick<Database, 'knex'>
-  snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh' | 'onChange'>
+  snapshots: Pick<Snapshots, 'current' | 'age' | 'onChange'>
+  feed: SecretFeed
   now: () => Date
   config: { maxConnections: number; workers: number }
   onError: (error: unknown) => void
@@ -49,12 +61,13 @@ const lookUpMs = 2000
 /** As patient as `freshSnapshot`: the machine may only be busy. */
 const behindMs = staleAfterMs + 1000
 
-export function createWatches({ db, snapshots, now, config, onError }: WatchParts): Watches {
+export function createWatches({ db, snapshots, feed, now, config, onError }: WatchParts): Watches {
   // A watch holds a connection; half of the connections stay free for other requests.
   const maxStreams = Math.ceil(config.maxConnections / config.workers / 2)
   const streams = new Set<Stream>()
   const byPath = new Map<string, Set<Stream>>()
   const ms = (): number => now().getTime()
+  const position = (): EventId => ({ epoch: snapshots.current().epoch, revision: feed.position() })
   const sequence = (): number => bundleSequence(snapshots.current(), now())
   let sentSequence = sequence()
   let closed = false
@@ -67,12 +80,14 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
   ]
 
   function add(stream: Stream): void {
+    if (streams.size === 0) feed.start()
     streams.add(stream)
     for (const path of stream.paths) byPath.set(path, (byPath.get(path) ?? new Set()).add(stream))
   }
 
   function remove(stream: Stream): void {
     streams.delete(stream)
+    if (streams.size === 0) feed.pause()
     for (const path of stream.paths) {
       const others = byPath.get(path)
       others?.delete(stream)
@@ -94,18 +109,18 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
 
   /** Sends the whole watched set, unless the id that the reader presented shows what it was sent before. */
   async function begin(stream: Stream): Promise<boolean> {
-    const { since, prefix } = stream
-    if (since && since.revision > snapshots.current().revision) await snapshots.refresh().catch(onError)
-    const { epoch, revision, secrets } = snapshots.current()
-    if (since && since.epoch === epoch && since.revision <= revision) {
-      const rows = await changedSecrets(db.knex, since.revision, stream)
-      // Later changes reach the stream with their snapshot.
-      for (const row of rows) if (row.changed <= snapshots.current().revision) stream.pending.add(row.path)
-      return false
-    }
-    for (const path of stream.paths) stream.pending.add(path)
-    if (prefix !== undefined) for (const path of secrets.keys()) if (path.startsWith(prefix)) stream.pending.add(path)
-    return true
+    const { since } = stream
+    await feed.catchUp()
+    const { epoch, revision } = position()
+    const goesOn = since !== undefined && since.epoch === epoch && since.revision <= revision
+    const changes = goesOn ? await feed.changedSince(since.revision, stream) : await feed.live(stream)
+    for (const change of changes) addPending(stream, change)
+    // Watched paths without a secret.
+    for (const path of goesOn ? [] : stream.paths)
+      if (!stream.pending.has(path)) addPending(stream, { path, changed: 0 })
+    // The feed comes up to what was read, so that it does not deliver a change that was sent.
+    await feed.catchUp()
+    return !goesOn
   }
 
   async function* run(stream: Stream): AsyncGenerator<WatchEvent[]> {
@@ -114,7 +129,7 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
     try {
       const { current } = snapshots
       yield* eventsOf(stream, {
-        current,
+        position,
         bundleSequence: sequence,
         mayWatch: (watcher, path) => mayWatch(watcher, path, current()),
         begin,
@@ -140,17 +155,19 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
     if (reason) end(stream, reason)
   }
 
-  snapshots.onChange((next, previous) => {
+  snapshots.onChange(({ next, previous, rows }) => {
     if (streams.size === 0) return void (sentSequence = sequence())
     if (next.epoch !== previous.epoch) for (const stream of streams) end(stream, 'credential')
-    else if (mayChangeRights(next, previous)) for (const stream of streams) endIfBarred(stream, next)
-    for (const path of changedPaths(next, previous)) {
-      for (const stream of streamsFor(path)) {
-        stream.pending.add(path)
+    else if (mayChangeRights(rows)) for (const stream of streams) endIfBarred(stream, next)
+    sendBundle()
+  })
+  feed.onChanges((changes) => {
+    for (const change of changes) {
+      for (const stream of streamsFor(change.path)) {
+        addPending(stream, change)
         stream.wake()
       }
     }
-    sendBundle()
   })
 
   async function lookUpSessions(): Promise<void> {
@@ -203,21 +220,12 @@ export function createWatches({ db, snapshots, now, config, onError }: WatchPart
     close() {
       closed = true
       clearInterval(timer)
+      feed.stop()
       for (const stream of streams) end(stream, 'silent')
     },
   }
 }
 
-/** Whether anything but secrets changed: then the right of each stream is judged anew. */
-const mayChangeRights = (next: Snapshot, previous: Snapshot): boolean =>
-  next.workloads !== previous.workloads ||
-  next.attestors !== previous.attestors ||
-  next.blocks !== previous.blocks ||
-  next.apiTokens !== previous.apiTokens ||
-  next.keys !== previous.keys
-
-function changedPaths({ secrets: next }: Snapshot, { secrets: previous }: Snapshot): string[] {
-  if (next === previous) return []
-  const changed = [...next].flatMap(([path, row]) => (previous.get(path) === row ? [] : [path]))
-  return [...changed, ...[...previous.keys()].filter((path) => !next.has(path))]
-}
+/** Then the right of each stream is judged anew. */
+const mayChangeRights = (rows: SnapshotUpdate['rows']): boolean =>
+  [rows.workloads, rows.attestors, rows.blocks, rows.apiTokens, rows.keys].some((changed) => changed !== undefined)

@@ -102,7 +102,7 @@ export async function giveUp(
  * @param needed versions that a running rotation needs
  * @returns the destroyed versions
  */
-export async function pruneVersions(
+async function pruneVersions(
   tx: Knex.Transaction,
   secret: Pick<SecretRow, 'id' | 'maxVersions'>,
   now: Date,

@@ -21,8 +21,10 @@ export async function refuseWhileRotating(
   const running = await lockRunning(tx, id)
   if (!running) return
   if (touched && !touched.includes(running.fromVersion) && !touched.includes(running.toVersion)) return
-  throw refuse('conflict', { detail: `a rotation of this secret runs: ${advice}` })
+  throw rotationRuns()
 }
+
+export const rotationRuns = (): Error => refuse('conflict', { detail: `a rotation of this secret runs: ${advice}` })
 
 /** A written value would become live without being set at the target. @throws Refusal `conflict` */
 export function refuseBesideTarget(rotators: Rotators, { rotator }: Pick<SecretRow, 'rotator'>): void {

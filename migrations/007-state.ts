@@ -1,0 +1,38 @@
+/**
+ * Changes of secrets are apart from changes of policy. `log_head.revision` numbers both, and stamps the rows that change.
+ * `policy_revision` is the number of the last change of policy: a decision is outdated only by those.
+ */
+import type { Knex } from 'knex'
+import { logAppend } from './log-append.ts'
+
+const policy = [
+  `alter table log_head add column policy_revision bigint not null default 1, add column secret_changes bigint not null default 0`,
+  `update log_head set policy_revision = revision`,
+  // A change that does not count itself as one of secrets is one of policy. Servers of the previous version count none.
+  `create function log_head_policy() returns trigger language plpgsql as $$
+   begin
+     if new.revision <> old.revision and new.secret_changes = old.secret_changes then
+       new.policy_revision := new.revision;
+     end if;
+     return new;
+   end $$`,
+  `create trigger log_head_policy before update of revision on log_head for each row execute function log_head_policy()`,
+]
+
+const indexes = [
+  // Lists go by bytes, whatever the collation of the database.
+  `create index secret_path_order on secret (path collate "C") where deleted_at is null`,
+  // A name that was typed by mistake may be a password, so look-ups send its hash: PostgreSQL can log what it is sent.
+  `create index secret_path_hash on secret (sha256(decode(path, 'escape')))`,
+  `create index block_key on block (key_id, until) where kind = 'serialNumber'`,
+]
+
+export const stateMigration = {
+  name: '007-state',
+  async up(knex: Knex): Promise<void> {
+    for (const statement of [...policy, ...indexes]) await knex.raw(statement)
+    // The fifth argument has a default, so servers of the previous version call the new function.
+    await knex.raw('drop function if exists log_append(uuid, int, json, text[])')
+    await knex.raw(logAppend)
+  },
+}

@@ -1,0 +1,91 @@
+/** Lists and writes of secrets visit the rows that they show or write, not those beside them, also with old statistics. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { appendItems } from '../../src/store/log.ts'
+import { afterPath, endOfPrefix, listSecrets } from '../../src/store/secrets.ts'
+import { testPostgres } from '../support/database.ts'
+
+const many = 20_000
+
+let db: Awaited<ReturnType<typeof testPostgres>>
+beforeAll(async () => {
+  db = await testPostgres({ poolMax: 1 })
+  await db
+    .knex('log_head')
+    .insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'https://x', epoch: 1 })
+  await db.knex.raw(
+    `insert into secret (id, path, version, revision, max_versions, created_at, updated_at)
+     select 'sec_' || n, 'app-' || n || '/db', 1, 1, 10, now(), now() from generate_series(1, ${many}) n`,
+  )
+  await db.knex.raw(`insert into keyring_key (id, wrapped, root_key_id, created_at) values ('key', '', '', now())`)
+})
+afterAll(() => db.close())
+
+/** The rows of `secret` that a piece of work read, by index or in a scan. */
+async function rowsRead(work: (tx: Parameters<typeof appendItems>[0]) => Promise<unknown>): Promise<number> {
+  return db.knex.transaction(async (tx) => {
+    const count = async (): Promise<number> => {
+      const { rows } = await tx.raw<{ rows: { read: string }[] }>(
+        `select sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid)) as read
+           from (select 'secret'::regclass as oid union all select indexrelid from pg_index where indrelid = 'secret'::regclass) t`,
+      )
+      return Number(rows[0]?.read)
+    }
+    const before = await count()
+    await work(tx)
+    return (await count()) - before
+  })
+}
+
+it('a page of all secrets, of a prefix, and the next page', async () => {
+  const all = { from: '', before: endOfPrefix('') }
+  expect(await rowsRead((tx) => listSecrets(tx, all, 50))).toBeLessThan(200)
+  expect(await rowsRead((tx) => listSecrets(tx, { ...all, from: afterPath('app-5/db') }, 50))).toBeLessThan(200)
+  const one = { from: 'app-77/', before: endOfPrefix('app-77/') }
+  expect(await listSecrets(db.knex, one, 50)).toMatchObject([{ path: 'app-77/db' }])
+  expect(await rowsRead((tx) => listSecrets(tx, one, 50))).toBeLessThan(10)
+})
+
+const write = (n: number, expected: number) => ({
+  leaf: randomBytes(32),
+  nonce: randomBytes(32),
+  body: '{}',
+  at: new Date().toISOString(),
+  terms: [1],
+  effects: {
+    write: {
+      id: expected === 0 ? `sec_new_${n}` : `sec_${n}`,
+      path: expected === 0 ? `new-${n}/db` : `app-${n}/db`,
+      expected,
+      version: expected + 1,
+      maxVersions: 10,
+      at: new Date(),
+      source: 'put',
+      createdBy: 'operator:x',
+      sealed: { wrappingKeyId: 'key', dataKey: randomBytes(32), ciphertext: randomBytes(64) },
+      destroyed: [],
+    },
+  },
+})
+
+it('writes of new and of existing secrets', async () => {
+  const items = Array.from({ length: 32 }, (_, n) => [write(n + 1, 1), write(n + 1, 0)]).flat()
+  const read = await rowsRead(async (tx) => {
+    for (let at = 0; at < items.length; at += 8) {
+      const { verdicts } = await appendItems(tx, randomUUID(), 1, items.slice(at, at + 8))
+      expect([...verdicts]).toEqual([])
+    }
+  })
+  expect(read / items.length).toBeLessThan(20)
+})
+
+it('leave out the writes whose secrets have moved, and append the others of the batch', async () => {
+  const { verdicts } = await appendItems(db.knex, randomUUID(), 1, [write(501, 1), write(502, 7), write(503, 0)])
+  expect([...verdicts]).toEqual([[1, { kind: 'moved' }]])
+  const again = await appendItems(db.knex, randomUUID(), 1, [write(501, 1), write(503, 0)])
+  expect([...again.verdicts.values()]).toEqual([{ kind: 'moved' }, { kind: 'moved' }])
+  expect(await db.knex('secret').where({ path: 'app-501/db' }).first('version', 'revision')).toEqual({
+    version: 2,
+    revision: 2,
+  })
+})
