@@ -16,13 +16,7 @@ export type VerifyRules = {
   otherAudiences: 'allow' | 'refuse'
 }
 
-export type VerifiedClaims = {
-  claims: Record<string, unknown>
-  subject: string
-  issuedAt: Date
-  expiresAt: Date
-  tokenId?: string
-}
+export type VerifiedClaims = ReturnType<typeof readClaims>
 
 /** Clocks of issuers and servers differ. */
 const skewSeconds = 60
@@ -65,7 +59,7 @@ export async function verifyJwt(
  * orchestrator.
  * @throws Refusal `proof_…`
  */
-export function readClaims(proof: ProofText, rules: VerifyRules, now: Date): VerifiedClaims {
+export function readClaims(proof: ProofText, rules: VerifyRules, now: Date) {
   checkHeader(proof, rules)
   const { claims } = proof
   const at = now.getTime() / 1000

@@ -8,14 +8,10 @@ const timeoutMs = 30_000
 
 type HttpRequest = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
 
-export type Wire = {
-  /** @throws CliError with exit code `unreachable`, or `usage` where the settings are wrong */
-  send(request: HttpRequest): Promise<IncomingMessage>
-  close(): void
-}
+export type Wire = ReturnType<typeof createWire>
 
 /** @param parts.env the variables by which the SDK verifies the server */
-export function createWire(parts: { addr: string; env: Record<string, string | undefined> }): Wire {
+export function createWire(parts: { addr: string; env: Record<string, string | undefined> }) {
   let connector: Connector | undefined
   let open: Socket | undefined
   // The agent never connects by itself: it keeps the verified connection.
@@ -23,7 +19,8 @@ export function createWire(parts: { addr: string; env: Record<string, string | u
   agent.createConnection = () => open
 
   return {
-    async send(request) {
+    /** @throws CliError with exit code `unreachable`, or `usage` where the settings are wrong */
+    send: async (request: HttpRequest): Promise<IncomingMessage> => {
       try {
         connector ??= await createConnector({ ...parts, timeoutMs })
         if (!open || open.destroyed) open = await connector.connect()
@@ -32,7 +29,7 @@ export function createWire(parts: { addr: string; env: Record<string, string | u
         throw toCliError(error)
       }
     },
-    close() {
+    close: (): void => {
       open?.destroy()
       agent.destroy()
     },

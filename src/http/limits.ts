@@ -3,7 +3,7 @@
  * that anonymous callers can use. They are in memory and divided by the workers; the limit of bootstrap is in Postgres.
  */
 import { addressPrefix } from './address-prefix.ts'
-import { type ProofLimits, createProofLimits } from './proof-limits.ts'
+import { createProofLimits } from './proof-limits.ts'
 import { createBuckets } from './token-buckets.ts'
 import { type Allowance, type Summaries, createSummaries } from './refusal-summaries.ts'
 
@@ -22,16 +22,12 @@ export type Rates = Allowance & {
 
 type Verdict = { ok: true } | { ok: false; retryAfterSeconds: number }
 
-export type Limits = Summaries &
-  Pick<ProofLimits, 'admitProof'> & {
-    /** Called before the body is read. */
-    take(caller: { kind: LimitKind; address: string | undefined }): Verdict
-  }
+export type Limits = ReturnType<typeof createLimits>
 
 const maxAddresses = 50_000
 
 /** @param parts.now wall clock, milliseconds */
-export function createLimits(parts: { limits: Rates; workers: number; now: () => number }): Limits {
+export function createLimits(parts: { limits: Rates; workers: number; now: () => number }) {
   const { limits, workers, now } = parts
   const rate = (perSecond: number, max = maxAddresses) =>
     createBuckets({ perSecond: perSecond / workers, burst: (perSecond / workers) * limits.burstSeconds, max }, now)
@@ -46,12 +42,12 @@ export function createLimits(parts: { limits: Rates; workers: number; now: () =>
   const summaries = createSummaries({ limits, workers, now })
 
   return {
-    take({ kind, address }) {
-      return kind === 'none' ? { ok: true } : verdict(byAddress[kind].take(addressPrefix(address)))
-    },
-    admitProof: (caller) => proofs.admitProof(caller),
+    /** Called before the body is read. */
+    take: ({ kind, address }: { kind: LimitKind; address: string | undefined }): Verdict =>
+      kind === 'none' ? { ok: true } : verdict(byAddress[kind].take(addressPrefix(address))),
+    admitProof: proofs.admitProof,
     ...summaries,
-    noteRefusal(refused) {
+    noteRefusal: (refused: Parameters<Summaries['noteRefusal']>[0]) => {
       const { proven, address, reason } = refused
       if (proven && reason === 'no_workload') proofs.spendProof({ attestor: proven.attestor, address })
       return summaries.noteRefusal(refused)

@@ -8,14 +8,7 @@ import { inline, isNode, nodes } from './openapi-schemas.ts'
 
 export type { Operation, OperationId } from './openapi-operation.ts'
 
-export type OpenApi = {
-  /** The document as it is served. */
-  text: string
-  /** Parsed, with its references. */
-  written: unknown
-  operations: readonly Operation[]
-  operation<Id extends OperationId>(operationId: Id): Operation<Id>
-}
+export type OpenApi = ReturnType<typeof readOpenApi>
 
 const methods = ['get', 'put', 'post', 'delete', 'patch']
 
@@ -28,7 +21,7 @@ let ownDocument: OpenApi | undefined
 export const loadOpenApi = (): OpenApi => (ownDocument ??= readOpenApi(findDocument()))
 
 /** @throws Error when the file is missing, isn't YAML, or holds a reference that leads nowhere */
-export function readOpenApi(file: string): OpenApi {
+export function readOpenApi(file: string) {
   const text = readFileSync(file, 'utf8')
   const written: unknown = parse(text)
   const document = inline(written)
@@ -44,10 +37,12 @@ export function readOpenApi(file: string): OpenApi {
     }),
   )
   return {
+    /** The document as it is served. */
     text,
+    /** Parsed, with its references. */
     written,
     operations,
-    operation: (operationId) => {
+    operation: <Id extends OperationId>(operationId: Id): Operation<Id> => {
       const found = operations.find((operation) => isOperation(operation, operationId))
       if (!found) throw new Error(`openapi.yaml has no operation ${operationId}`)
       return found

@@ -44,7 +44,7 @@ export function createProofLimits({ perSecond, burst, maxAddresses }: Rules, now
 
   return {
     /** Called for a proof that names a configured attestor, before it is verified. */
-    admitProof(caller: ProofCaller): ProofVerdict {
+    admitProof: (caller: ProofCaller): ProofVerdict => {
       const { source, group } = namesOf(caller)
       const wait = byAddress.take(source)
       if (wait > 0) return { ok: false, retryAfterSeconds: Math.ceil(wait) }

@@ -5,18 +5,12 @@ import type { KeyRow } from '../store/rows.ts'
 import { logVkey } from './keys.ts'
 import type { KeyChanges } from './rotate.ts'
 
-export type Applied = {
-  /** In the order created, retired, withdrawn; at least one. */
-  entries: (Described & { action: 'key.create' | 'key.retire' | 'key.withdraw' })[]
-  changed: { table: 'signing_key'; where: { id: string } }[]
-  /** For log keys: sets their ranges once the entries have their place, the first of them at `index`. */
-  placed: (epoch: number, index: number) => Promise<void>
-}
+export type Applied = Awaited<ReturnType<typeof applyKeyChanges>>
 
 /** @param origin of the log, for the vkeys of log keys */
-export async function applyKeyChanges(tx: Knex.Transaction, changes: KeyChanges, origin: string): Promise<Applied> {
+export async function applyKeyChanges(tx: Knex.Transaction, changes: KeyChanges, origin: string) {
   const { created, retired, withdrawn } = changes
-  const describe = (row: KeyRow): Described => describeKey(row, row.kind === 'log' ? origin : undefined)
+  const describe = (row: KeyRow) => describeKey(row, row.kind === 'log' ? origin : undefined)
   for (const row of created) await insertKey(tx, row)
   for (const row of [...retired, ...withdrawn]) await updateKey(tx, row)
   const entries = [
@@ -29,9 +23,11 @@ export async function applyKeyChanges(tx: Knex.Transaction, changes: KeyChanges,
     where: { id },
   }))
   return {
+    /** In the order created, retired, withdrawn; at least one. */
     entries,
     changed,
-    async placed(_, index) {
+    /** For log keys: sets their ranges once the entries have their place, the first of them at `index`. */
+    placed: async (_: number, index: number): Promise<void> => {
       // The head that holds the announcement is the last that a withdrawn key signs, and the first of the new one.
       const size = index + entries.length
       for (const row of created) if (row.kind === 'log') await setFirstSize(tx, row.id, size)
@@ -40,13 +36,8 @@ export async function applyKeyChanges(tx: Knex.Transaction, changes: KeyChanges,
   }
 }
 
-export type Described = {
-  resource: { kind: 'key'; id: string; name: string }
-  change: { after: Record<string, string> }
-}
-
 /** @param origin of a log key, for its vkey */
-export function describeKey(row: KeyRow, origin?: string): Described {
+export function describeKey(row: KeyRow, origin?: string) {
   const { id, kind, algorithm, activeAt, retireAt, goneAt, withdrawnAt } = row
   return {
     resource: { kind: 'key', id, name: kind },

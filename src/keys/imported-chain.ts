@@ -14,15 +14,6 @@ export class ImportedChainError extends Error {
   override readonly name = 'ImportedChainError'
 }
 
-export type ImportedChain = {
-  /** Our issuing CA and what leads from it to the root, root excluded: what goes out behind leaves. PEM. */
-  chain: string
-  /** PEM. */
-  root: string
-  notBefore: Date
-  notAfter: Date
-}
-
 type Ca = CertificateFields & { certificate: X509Certificate; label: string }
 
 export type ImportedChainParts = {
@@ -41,7 +32,7 @@ export type ImportedChainParts = {
  * self-signed root last. Every rule that a leaf's verifier would apply later is applied now, while an operator looks.
  * Throws ImportedChainError.
  */
-export function checkImportedChain(parts: ImportedChainParts): ImportedChain {
+export function checkImportedChain(parts: ImportedChainParts) {
   try {
     return check(parts)
   } catch (error) {
@@ -50,7 +41,7 @@ export function checkImportedChain(parts: ImportedChainParts): ImportedChain {
   }
 }
 
-function check(parts: ImportedChainParts): ImportedChain {
+function check(parts: ImportedChainParts) {
   const cas = readAll(parts.pem)
   const [issuing, ...above] = cas
   const root = above.at(-1)
@@ -72,6 +63,7 @@ function check(parts: ImportedChainParts): ImportedChain {
   }
   checkTrustDomain(issuing, parts.trustDomain)
   return {
+    /** Our issuing CA and what leads from it to the root, root excluded: what goes out behind leaves. PEM. */
     chain: cas
       .slice(0, -1)
       .map((ca) => encodePem('CERTIFICATE', ca.certificate.raw))

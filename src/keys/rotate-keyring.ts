@@ -29,20 +29,13 @@ export async function rotateKeyring(
   return { row, rewrapped: rows.map((row) => rewrap(keyring, row)).filter((key) => key.wrappingKeyId === id) }
 }
 
-export type Rotated = {
-  row: KeyringRow
-  /** The wrapping keys that there were before. */
-  earlier: KeyringRow[]
-  rewrapped: KeyRow[]
-  entry: { action: 'key.rewrap'; resource: { kind: string; id: string; name: string }; change: { after: unknown } }
-  changed: { table: 'signing_key'; where: { id: string } }[]
-}
+export type Rotated = Awaited<ReturnType<typeof writeRotatedKeyring>>
 
 /** Writes a new wrapping key in the caller's transaction, under the lock of every change of keys. */
 export async function writeRotatedKeyring(
   tx: Knex.Transaction,
   parts: { rootKey: RootKey; instanceId: string; id: string; now: Date },
-): Promise<Rotated> {
+) {
   const { rootKey, instanceId, id, now } = parts
   await lockKeys(tx)
   const rows = await readKeys(tx)
@@ -56,13 +49,14 @@ export async function writeRotatedKeyring(
   )
   return {
     row,
+    /** The wrapping keys that there were before. */
     earlier,
     rewrapped,
     entry: {
-      action: 'key.rewrap',
+      action: 'key.rewrap' as const,
       resource: { kind: 'key', id, name: 'keyring' },
       change: { after: { rootKeyId: row.rootKeyId, rewrapped: rewrapped.map((key) => key.id), valuesLeft: values } },
     },
-    changed: rewrapped.map((key) => ({ table: 'signing_key', where: { id: key.id } })),
+    changed: rewrapped.map((key) => ({ table: 'signing_key' as const, where: { id: key.id } })),
   }
 }

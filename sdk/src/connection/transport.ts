@@ -9,22 +9,9 @@ import { type Anchors, openConnection } from './handshake.ts'
 import { type OpenRequest, type Streamed, openStream } from './open-stream.ts'
 import { type Presented, type Request, type Answer, headersOf, answerError, readAnswer } from './http.ts'
 
-export type Transport = {
-  /** @throws PurserError only */
-  exchange(request: Request, signal?: AbortSignal): Promise<Answer>
-  /** Closes idle connections. */
-  rest(): void
-  /** Ends pending exchanges too. Later exchanges fail with `closed`. */
-  close(): void
-}
-
-export type Streams = {
-  /**
-   * A streamed answer on its own connection. It lasts until either side or `signal` ends it.
-   * @throws PurserError
-   */
-  open(request: OpenRequest, signal: AbortSignal): Promise<Answer | Streamed>
-}
+type Both = ReturnType<typeof createTransport>
+export type Transport = Omit<Both, 'open'>
+export type Streams = Pick<Both, 'open'>
 
 /** One verified connection, and an agent that uses it and never connects by itself. */
 type Connection = { socket: Socket; agent: Agent; cert: string | undefined; busy: boolean }
@@ -34,7 +21,7 @@ export function createTransport(parts: {
   address: Address
   anchors: (signal: AbortSignal) => Promise<Anchors>
   timeoutMs: number
-}): Transport & Streams {
+}) {
   const { address, anchors, timeoutMs } = parts
   const closing = createClosing()
   const connections = new Set<Connection>()
@@ -73,15 +60,22 @@ export function createTransport(parts: {
   }
 
   return {
-    exchange: (request, signal) =>
+    /** @throws PurserError only */
+    exchange: (request: Request, signal?: AbortSignal): Promise<Answer> =>
       withDeadline(timeoutMs, [signal, closing.signal], `${request.method} ${address.origin}${request.path}`, (both) =>
         send(request, both),
       ),
-    open: (request, signal) => openStream(parts, request, signal),
-    rest() {
+    /**
+     * A streamed answer on its own connection. It lasts until either side or `signal` ends it.
+     * @throws PurserError
+     */
+    open: (request: OpenRequest, signal: AbortSignal): Promise<Answer | Streamed> => openStream(parts, request, signal),
+    /** Closes idle connections. */
+    rest: (): void => {
       for (const connection of connections) if (!connection.busy) end(connection)
     },
-    close() {
+    /** Ends pending exchanges too. Later exchanges fail with `closed`. */
+    close: (): void => {
       closing.abort(new PurserError('closed', 'this Purser client was closed'))
       connections.forEach(end)
     },

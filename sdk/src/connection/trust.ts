@@ -76,21 +76,9 @@ function fail(why: string): never {
 }
 
 /** The current trust anchors of the server. */
-export type ServerTrust = {
-  /**
-   * The only anchors of verification. With a fingerprint, the first call gets the root from the server, on a connection
-   * that serves no other purpose.
-   */
-  anchors: (signal: AbortSignal) => Promise<Anchors>
-  /**
-   * Replaces anchors that are roots of the trust domain by its new roots, as the verified server named them. Other anchors,
-   * such as a company's root, stay. If only a fingerprint was configured, the roots may contain its certificate.
-   * @param roots PEM
-   */
-  follow: (roots: string) => void
-}
+export type ServerTrust = ReturnType<typeof createServerTrust>
 
-export function createServerTrust({ basis, chosen }: Trust, address: Address, timeoutMs: number): ServerTrust {
+export function createServerTrust({ basis, chosen }: Trust, address: Address, timeoutMs: number) {
   let current: Anchors | undefined =
     typeof basis === 'string'
       ? { pem: undefined, words: chosen }
@@ -101,7 +89,11 @@ export function createServerTrust({ basis, chosen }: Trust, address: Address, ti
   let ownRoots = new Set<string>()
 
   return {
-    async anchors(signal) {
+    /**
+     * The only anchors of verification. With a fingerprint, the first call gets the root from the server, on a connection
+     * that serves no other purpose.
+     */
+    anchors: async (signal: AbortSignal): Promise<Anchors> => {
       if (current || typeof basis === 'string' || 'pem' in basis) return current ?? { pem: undefined, words: chosen }
       const root = await withDeadline(timeoutMs, [signal], `the first handshake with ${address.origin}`, (within) =>
         findAnchor(address, basis.sha256, within),
@@ -109,7 +101,12 @@ export function createServerTrust({ basis, chosen }: Trust, address: Address, ti
       current = { pem: [root.toString()], words: chosen }
       return current
     },
-    follow(roots) {
+    /**
+     * Replaces anchors that are roots of the trust domain by its new roots, as the verified server named them. Other anchors,
+     * such as a company's root, stay. If only a fingerprint was configured, the roots may contain its certificate.
+     * @param roots PEM
+     */
+    follow: (roots: string): void => {
       const certificates = readCertificates(roots)
       if (!certificates) return
       if (!current && typeof basis === 'object' && 'sha256' in basis) {

@@ -4,15 +4,7 @@ import { type Fields, type Holder, fields, holder, list, text, time, whole } fro
 import { type SecretReply, readSecrets } from './secret.ts'
 import type { Receipt } from '../verify/receipt.ts'
 
-export type X509Reply = {
-  certificateChain: string
-  trustBundle: string
-  /** Only if the server made the key. */
-  privateKey?: string
-  serialNumber: string
-  notAfter: Date
-  renewAfter: Date
-}
+export type X509Reply = ReturnType<typeof readX509>
 export type JwtReply = { audience: string[]; token: string; jti: string; expiresAt: Date; renewAfter: Date }
 export type AccessTokenReply = { token: string; id: string; expiresAt: Date }
 
@@ -42,7 +34,7 @@ export function readReply(json: Fields): CredentialsReply {
   }
 }
 
-const readX509 = (x509: Fields): X509Reply => ({
+const readX509 = (x509: Fields) => ({
   certificateChain: text(x509.certificateChain, 'x509/certificateChain'),
   trustBundle: text(x509.trustBundle, 'x509/trustBundle'),
   ...(x509.privateKey !== undefined && { privateKey: text(x509.privateKey, 'x509/privateKey') }),

@@ -53,18 +53,17 @@ function audiencesOf({ audience, chosen }: Settings, { audiences }: ServerInfo):
   return accepted
 }
 
-const featureOf = { x509: 'x509', jwts: 'jwt', accessToken: 'access-token', secrets: 'secrets' } as const
-
 /** An older server would refuse the whole request, after the proof is spent. */
 function refuseUnlessOffered(selection: Selection, { features, version }: ServerInfo): void {
-  const isRequested = {
-    x509: selection.x509 !== undefined,
-    jwts: selection.jwts.length > 0,
-    accessToken: selection.accessToken !== undefined,
-    secrets: (selection.secrets ?? []).length > 0,
-  }
-  for (const part of ['x509', 'jwts', 'accessToken', 'secrets'] as const) {
-    if (isRequested[part] && !features.includes(featureOf[part])) {
+  const { x509, jwts, accessToken, secrets = [] } = selection
+  const parts: [name: string, feature: string, isRequested: boolean][] = [
+    ['x509', 'x509', x509 !== undefined],
+    ['jwts', 'jwt', jwts.length > 0],
+    ['accessToken', 'access-token', accessToken !== undefined],
+    ['secrets', 'secrets', secrets.length > 0],
+  ]
+  for (const [part, feature, isRequested] of parts) {
+    if (isRequested && !features.includes(feature)) {
       throw new PurserError(
         'not_offered',
         `the server (version ${version}) does not offer ${part}; request less, or update the server`,

@@ -1,7 +1,6 @@
 /** Delivers changes to the listeners of a watch, one after the other, and reports whether all of them succeeded. */
 import { type PurserError, wordsOf } from '../errors.ts'
-import { callOut } from './call-out.ts'
-import { addListener, createListeners } from './listeners.ts'
+import { addListener, callOut, createListeners } from './listeners.ts'
 
 type WatchEvents = { change: object; error: PurserError }
 

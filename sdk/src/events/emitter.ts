@@ -1,8 +1,7 @@
 import { wordsOf } from '../errors.ts'
 import type { EventName, Events } from '../types/events.ts'
 import type { Purser } from '../types/purser.ts'
-import { callOut } from './call-out.ts'
-import { addListener, createListeners } from './listeners.ts'
+import { addListener, callOut, createListeners } from './listeners.ts'
 
 export type Emitter = {
   on: Purser['on']

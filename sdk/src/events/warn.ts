@@ -1,4 +1,4 @@
-import { callOut } from './call-out.ts'
+import { callOut } from './listeners.ts'
 import { wordsOf } from '../errors.ts'
 import type { ConnectOptions } from '../types/options.ts'
 

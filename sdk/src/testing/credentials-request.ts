@@ -10,16 +10,7 @@ import { type CsrKey, readCsr } from './read-csr.ts'
 import { invalid } from './refusal.ts'
 import { spkiOf } from './x509.ts'
 
-export type CredentialsRequest = {
-  proof: Fields
-  workload: string | undefined
-  x509: { subject: CsrKey; privateKey?: KeyObject; dnsNames?: string[]; lifetimeSeconds?: number } | undefined
-  jwts: { audience: string[]; lifetimeSeconds?: number }[]
-  accessToken: { lifetimeSeconds?: number } | undefined
-  secrets: SecretOption[]
-  databases: string[]
-  sinceSize: number | undefined
-}
+export type CredentialsRequest = ReturnType<typeof readCredentialsRequest>
 
 function object(value: unknown, pointer: string): Fields {
   if (!isObject(value)) throw invalid(pointer, 'it must be an object')
@@ -54,7 +45,7 @@ export const readSecretOptions = (value: unknown): SecretOption[] =>
   checked('/secrets', () => checkSecretOptions(value))
 
 /** @throws Refusal `invalid_request`, `bad_csr` */
-export function readCredentialsRequest(body: Fields): CredentialsRequest {
+export function readCredentialsRequest(body: Fields) {
   const { workload, jwts = [], secrets = [], databases = [] } = body
   const proof = object(body.proof, '/proof')
   if (workload !== undefined && typeof workload !== 'string') throw invalid('/workload', 'it must be text')
@@ -77,7 +68,7 @@ export function readCredentialsRequest(body: Fields): CredentialsRequest {
   }
 }
 
-function readX509(x509: Fields): NonNullable<CredentialsRequest['x509']> {
+function readX509(x509: Fields) {
   const { csr, generateKey, dnsNames } = x509
   return {
     ...(typeof csr === 'string' ? { subject: readCsr(csr) } : newSubject(generateKey)),
@@ -86,7 +77,7 @@ function readX509(x509: Fields): NonNullable<CredentialsRequest['x509']> {
   }
 }
 
-function newSubject(kind: unknown): { subject: CsrKey; privateKey: KeyObject } {
+function newSubject(kind: unknown): { subject: CsrKey; privateKey?: KeyObject } {
   if (kind !== 'EC-P256' && kind !== 'RSA-2048') throw invalid('/x509', 'it has a csr, or generateKey')
   const { privateKey } =
     kind === 'EC-P256'

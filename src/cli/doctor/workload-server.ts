@@ -9,14 +9,7 @@ import { type Finding, collect, fail, note, ok, skipped } from './finding.ts'
 import { isMembers } from '../../json/members.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
-export type ServerInfo = {
-  version: string
-  trustDomain: string
-  audiences: string[]
-  features: string[]
-  logKeys: string[]
-  epoch: number
-}
+export type ServerInfo = NonNullable<ReturnType<typeof infoOf>>
 type Result = { info?: ServerInfo; findings: Finding[] }
 
 const timeoutMs = 10_000
@@ -111,7 +104,7 @@ async function examine(addr: string, env: Env, now: () => Date): Promise<Result>
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')
 
-function infoOf(value: unknown): ServerInfo | undefined {
+function infoOf(value: unknown) {
   if (!isMembers(value)) return undefined
   const { version, trustDomain, audiences, features, logKeys, epoch } = value
   if (typeof version !== 'string' || typeof trustDomain !== 'string' || typeof epoch !== 'number') return undefined
