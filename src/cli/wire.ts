@@ -8,8 +8,6 @@ const timeoutMs = 30_000
 
 type HttpRequest = { method: string; path: string; headers: Record<string, string>; payload?: Buffer }
 
-export type Wire = ReturnType<typeof createWire>
-
 /** @param parts.env the variables by which the SDK verifies the server */
 export function createWire(parts: { addr: string; env: Record<string, string | undefined> }) {
   let connector: Connector | undefined

@@ -19,7 +19,6 @@ type ProofVerdict =
   /** `unjudged`: the proof could not be verified, since the orchestrator cannot be reached. */
   | { ok: true; settle: (outcome: 'proven' | 'failed' | 'unjudged') => void }
 
-export type ProofLimits = ReturnType<typeof createProofLimits>
 type ProofCaller = { attestor: string; address: string | undefined }
 
 /** One address can use up a tenth of its group. */

@@ -5,8 +5,6 @@ import type { KeyRow } from '../store/rows.ts'
 import { logVkey } from './keys.ts'
 import type { KeyChanges } from './rotate.ts'
 
-export type Applied = Awaited<ReturnType<typeof applyKeyChanges>>
-
 /** @param origin of the log, for the vkeys of log keys */
 export async function applyKeyChanges(tx: Knex.Transaction, changes: KeyChanges, origin: string) {
   const { created, retired, withdrawn } = changes

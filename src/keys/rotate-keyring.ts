@@ -29,8 +29,6 @@ export async function rotateKeyring(
   return { row, rewrapped: rows.map((row) => rewrap(keyring, row)).filter((key) => key.wrappingKeyId === id) }
 }
 
-export type Rotated = Awaited<ReturnType<typeof writeRotatedKeyring>>
-
 /** Writes a new wrapping key in the caller's transaction, under the lock of every change of keys. */
 export async function writeRotatedKeyring(
   tx: Knex.Transaction,

@@ -24,8 +24,6 @@ type Parts = {
   log: Logger
 }
 
-export type SecretGroup = ReturnType<typeof composeSecrets>
-
 export function composeSecrets(parts: Parts) {
   const { db, keys, recorder, snapshots, outbound, randomBytes, now, log } = parts
   const { keyring } = keys

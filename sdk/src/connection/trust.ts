@@ -76,8 +76,6 @@ function fail(why: string): never {
 }
 
 /** The current trust anchors of the server. */
-export type ServerTrust = ReturnType<typeof createServerTrust>
-
 export function createServerTrust({ basis, chosen }: Trust, address: Address, timeoutMs: number) {
   let current: Anchors | undefined =
     typeof basis === 'string'

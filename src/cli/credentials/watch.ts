@@ -17,7 +17,7 @@ type WatchParts = {
 }
 
 /** Signals are handled from the start, also while the first files are written. */
-export type Signals = ReturnType<typeof listenForSignals>
+type Signals = ReturnType<typeof listenForSignals>
 
 export function listenForSignals(io: Pick<Io, 'onSignal'>) {
   let stop: (name: NodeJS.Signals) => void = () => undefined

@@ -3,8 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { CliError, codeOf } from '../io.ts'
 
-export type Child = ReturnType<typeof createChild>
-
 export function createChild(command: string, args: readonly string[], graceMs: number) {
   let running: ChildProcess | undefined
   let isReplaced = false
