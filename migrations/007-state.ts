@@ -23,7 +23,9 @@ const indexes = [
   // Lists go by bytes, whatever the collation of the database.
   `create index secret_path_order on secret (path collate "C") where deleted_at is null`,
   // A name that was typed by mistake may be a password, so look-ups send its hash: PostgreSQL can log what it is sent.
-  `create index secret_path_hash on secret (sha256(decode(path, 'escape')))`,
+  // The planner knows of a unique index that it finds one row, also without statistics.
+  `create unique index secret_live_path_hash on secret (sha256(decode(path, 'escape'))) where deleted_at is null`,
+  `create index secret_removed_path_hash on secret (sha256(decode(path, 'escape'))) where deleted_at is not null`,
   `create index block_key on block (key_id, until) where kind = 'serialNumber'`,
 ]
 

@@ -26,13 +26,9 @@ export async function removeSecret(tx: Tx, id: string, now: Date): Promise<void>
   await tx('secret').where({ id }).update({ deleted_at: now })
 }
 
-/** The highest version that any secret of this path had, staged ones included: a path never reuses a version number. */
-export async function lastVersionOf(tx: Knex, path: string): Promise<number> {
-  const { rows } = await tx.raw<{ rows: { last: number }[] }>(
-    `select greatest(coalesce(max(s.version), 0), coalesce(max(v.version), 0)) as last
-       from secret s left join secret_version v on v.secret_id = s.id where sha256(decode(s.path, 'escape')) = ?`,
-    [hashOf(path)],
-  )
+/** The highest version that a secret has, staged ones included. */
+export async function lastVersionOf(tx: Knex, id: string): Promise<number> {
+  const rows: { last: number | null }[] = await tx('secret_version').where({ secret_id: id }).max({ last: 'version' })
   return rows[0]?.last ?? 0
 }
 
@@ -96,31 +92,47 @@ export async function listSecrets(knex: Knex, { from, before }: PathRange, max: 
 export type WriteState = {
   /** Absent where the path has no secret. */
   secret?: SecretRow
-  /** The highest version that any secret of this path had, staged ones included: a path never reuses a version number. */
+  /**
+   * The highest version that any secret of this path had, staged ones included: a path never reuses a version number, and
+   * a secret goes on where a removed one of its path ended.
+   */
   lastVersion: number
   isRotating: boolean
   /** Versions that have a value, without staged ones, newest first. */
   versions: number[]
 }
 
-type WriteStateRecord = { last: number; rotating: boolean; versions: number[] | null; secret: unknown }
+/**
+ * More than any secret keeps. The limit makes the planner read versions by their key, also without statistics, and the
+ * coalesce keeps it from reading the index of all versions that expire.
+ */
+const maxStoredVersions = 1_000
+
+type WriteStateRecord = { last: number | null; rotating: boolean; versions: number[] }
 
 export async function readWriteState(knex: Knex, path: string): Promise<WriteState> {
-  const secret = await findSecret(knex, path)
-  const { rows } = await knex.raw<{ rows: WriteStateRecord[] }>(
-    `select (select greatest(coalesce(max(s.version), 0), coalesce(max(v.version), 0))
-               from secret s left join secret_version v on v.secret_id = s.id
-              where sha256(decode(s.path, 'escape')) = ?) as last,
-            exists (select 1 from rotation where secret_id = ? and ended_at is null) as rotating,
-            (select array_agg(version order by version desc) from secret_version
-              where secret_id = ? and not staged and destroyed_at is null) as versions`,
-    [hashOf(path), secret?.id ?? '', secret?.id ?? ''],
+  const columns = secretColumns.map((name) => `live.${name}`).join(', ')
+  const { rows } = await knex.raw<{ rows: (Columns<SecretRow> & WriteStateRecord)[] }>(
+    `select ${columns},
+            case when live.id is not null then (select max(version) from secret_version where secret_id = live.id)
+                 else (select max(greatest(s.version, (select max(v.version) from secret_version v where v.secret_id = s.id)))
+                         from secret s where sha256(decode(s.path, 'escape')) = ? and s.deleted_at is not null) end as last,
+            exists (select 1 from rotation where secret_id = live.id and ended_at is null) as rotating,
+            array(select version from secret_version where secret_id = live.id and not staged and coalesce(destroyed_at, 'infinity') = 'infinity'
+                   order by secret_id, version desc limit ${maxStoredVersions}) as versions
+       from (select 1) as path left join secret live
+         on sha256(decode(live.path, 'escape')) = ? and live.deleted_at is null`,
+    [hashOf(path), hashOf(path)],
   )
   const [row] = rows
+  if (!row) throw new Error('a query of one row returned none')
+  const { last, rotating, versions, ...secret } = row
+  // The columns of a left join without a match are null.
+  const isLive = (secret.id as string | null) !== null
   return {
-    ...(secret && { secret }),
-    lastVersion: row?.last ?? 0,
-    isRotating: row?.rotating ?? false,
-    versions: row?.versions ?? [],
+    ...(isLive && { secret: toSecret(secret) }),
+    lastVersion: last ?? 0,
+    isRotating: rotating,
+    versions,
   }
 }

@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { appendItems } from '../../src/store/log.ts'
-import { afterPath, endOfPrefix, listSecrets } from '../../src/store/secrets.ts'
+import { afterPath, endOfPrefix, listSecrets, readWriteState } from '../../src/store/secrets.ts'
 import { testPostgres } from '../support/database.ts'
 
 const many = 20_000
@@ -17,17 +17,22 @@ beforeAll(async () => {
     `insert into secret (id, path, version, revision, max_versions, created_at, updated_at)
      select 'sec_' || n, 'app-' || n || '/db', 1, 1, 10, now(), now() from generate_series(1, ${many}) n`,
   )
+  await db.knex.raw(
+    `insert into secret_version (secret_id, version, source, created_by, created_at)
+     select id, 1, 'put', 'operator:x', now() from secret`,
+  )
   await db.knex.raw(`insert into keyring_key (id, wrapped, root_key_id, created_at) values ('key', '', '', now())`)
 })
 afterAll(() => db.close())
 
-/** The rows of `secret` that a piece of work read, by index or in a scan. */
+/** The rows of secrets and versions that a piece of work read, by index or in a scan. */
 async function rowsRead(work: (tx: Parameters<typeof appendItems>[0]) => Promise<unknown>): Promise<number> {
   return db.knex.transaction(async (tx) => {
     const count = async (): Promise<number> => {
       const { rows } = await tx.raw<{ rows: { read: string }[] }>(
         `select sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid)) as read
-           from (select 'secret'::regclass as oid union all select indexrelid from pg_index where indrelid = 'secret'::regclass) t`,
+           from pg_class where oid in ('secret'::regclass, 'secret_version'::regclass)
+             or oid in (select indexrelid from pg_index where indrelid in ('secret'::regclass, 'secret_version'::regclass))`,
       )
       return Number(rows[0]?.read)
     }
@@ -66,6 +71,12 @@ const write = (n: number, expected: number) => ({
       destroyed: [],
     },
   },
+})
+
+it('what a writer must know of a path', async () => {
+  expect(await readWriteState(db.knex, 'app-9/db')).toMatchObject({ secret: { path: 'app-9/db' }, lastVersion: 1 })
+  expect(await rowsRead((tx) => readWriteState(tx, 'app-9/db'))).toBeLessThan(20)
+  expect(await rowsRead((tx) => readWriteState(tx, 'none/db'))).toBeLessThan(20)
 })
 
 it('writes of new and of existing secrets', async () => {

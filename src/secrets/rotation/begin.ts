@@ -105,7 +105,7 @@ export async function beginRotation(tx: Knex.Transaction, parts: RotationParts, 
   // A rollback sets a value that such a consumer may hold: it overwrites none.
   if (rotator.effects && !plan.allowOverlap && plan.rollbackTo === undefined) await refuseOverlap(tx, parts, beginning)
 
-  const version = (await lastVersionOf(tx, secret.path)) + 1
+  const version = (await lastVersionOf(tx, secret.id)) + 1
   const { path } = secret
   const live = await liveValue(tx, keyring, secret, now)
   const next = { config: plan.rotator, path, version, ...live }
