@@ -1,4 +1,4 @@
-import type { AttestorActions } from '../actions/attestors/attestors.ts'
+import type { Actions } from '../actions/actions.ts'
 import { attestorState } from '../actions/attestors/state.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import { idempotent } from './idempotency.ts'
@@ -15,7 +15,7 @@ const show = (row: AttestorRow) => ({ id: row.id, ...attestorState(row), revisio
 
 const reply = (row: AttestorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
 
-export function createAttestorRoutes(parts: ListParts & { actions: { attestors: AttestorActions } }): Routes {
+export function createAttestorRoutes(parts: ListParts & { actions: Pick<Actions, 'attestors'> }): Routes {
   const { attestors } = parts.actions
   const page = createPages(parts)
 

@@ -1,5 +1,5 @@
 /** Routes for auditors: search, one entry with its proof, consistency between two sizes, export. */
-import type { LogActions } from '../actions/log/log.ts'
+import type { Actions } from '../actions/actions.ts'
 import type { LogPage, Span } from '../actions/log/search.ts'
 import { impossible } from '../actions/registrations.ts'
 import { actions as loggedActions } from '../audit/entry.ts'
@@ -40,7 +40,7 @@ export function createAuditRoutes({
   actions: { log },
   keys,
 }: {
-  actions: { log: LogActions }
+  actions: Pick<Actions, 'log'>
   keys: Pick<Keys, 'signing'>
 }): Routes {
   return {

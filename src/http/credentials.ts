@@ -1,5 +1,5 @@
 /** `POST /api/v1/credentials`. */
-import type { CredentialActions } from '../actions/credentials/credentials.ts'
+import type { Actions } from '../actions/actions.ts'
 import type { CredentialRequest, IssuedCredentials } from '../actions/credentials/issue.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { showGrant } from './grant-view.ts'
@@ -7,7 +7,7 @@ import { rendered } from './rendered.ts'
 import { bodyOf } from './request.ts'
 import type { Issue } from './route-kinds.ts'
 
-export function createCredentialRoute({ issue }: CredentialActions): Issue {
+export function createCredentialRoute({ issue }: Actions['credentials']): Issue {
   return async (request, snapshot, hints) => {
     const { receipt: since, ...body } = bodyOf(request, 'issueCredentials')
     const credentialRequest: CredentialRequest = body

@@ -1,11 +1,11 @@
-import type { KeyActions } from '../actions/keys/keys.ts'
+import type { Actions } from '../actions/actions.ts'
 import type { Snapshots } from '../store/snapshot.ts'
 import { freshSnapshot } from '../actions/freshness.ts'
 import { publicHeaders } from './public.ts'
 import type { Read } from './route-kinds.ts'
 
 export type CrlRouteParts = {
-  actions: { keys: Pick<KeyActions, 'crl'> }
+  actions: { keys: Pick<Actions['keys'], 'crl'> }
   /** Seconds for which clients may cache keys and bundle. */
   refresh: number
   now: () => Date

@@ -1,5 +1,5 @@
 /** Databases, in which Purser creates roles for workloads: register, check, replace, rotate their credential, remove. */
-import type { DatabaseActions } from '../actions/databases/databases.ts'
+import type { Actions } from '../actions/actions.ts'
 import type { WrittenDatabase } from '../actions/databases/write.ts'
 import type { DatabaseRow } from '../store/rows.ts'
 import { showDatabase } from './database-view.ts'
@@ -11,7 +11,7 @@ import { rendered } from './rendered.ts'
 import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import type { Act, ChangeState, Issue, Read } from './route-kinds.ts'
 
-export function createDatabaseRoutes(parts: IdempotencyParts & { actions: { databases: DatabaseActions } }) {
+export function createDatabaseRoutes(parts: IdempotencyParts & { actions: Pick<Actions, 'databases'> }) {
   const { databases } = parts.actions
   const page = createPages(parts)
 

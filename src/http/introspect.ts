@@ -1,9 +1,9 @@
 /** `POST /api/v1/introspect` (RFC 7662). */
-import type { SessionActions } from '../actions/sessions/sessions.ts'
+import type { Actions } from '../actions/actions.ts'
 import { bodyOf, json } from './request.ts'
 import type { Read } from './route-kinds.ts'
 
-export function createIntrospectRoute({ introspect }: Pick<SessionActions, 'introspect'>): Read {
+export function createIntrospectRoute({ introspect }: Pick<Actions['sessions'], 'introspect'>): Read {
   return async (request, snapshot) => {
     const live = await introspect(bodyOf(request, 'introspectToken').token, snapshot, request.time)
     if (!live) return json({ active: false })

@@ -1,5 +1,5 @@
 /** Keys: list, rotate, withdraw, and import an issuing certificate of an upstream CA. */
-import type { KeyActions } from '../actions/keys/keys.ts'
+import type { Actions } from '../actions/actions.ts'
 import { refuse } from '../errors.ts'
 import type { KeyChanges } from '../keys/rotate.ts'
 import type { KeyRow } from '../store/rows.ts'
@@ -12,7 +12,7 @@ import { type Reply, bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 
 export function createKeyRoutes(
-  parts: ListParts & { actions: { keys: KeyActions } },
+  parts: ListParts & { actions: Pick<Actions, 'keys'> },
 ): { list: Read } & Record<'rotate' | 'csr' | 'import', ChangeState> {
   const { keys } = parts.actions
   const page = createPages(parts)

@@ -1,6 +1,6 @@
 /** Leases: list, renew by the session that holds the lease, revoke by that session or an operator, abandon. */
 import type { NamedLease } from '../actions/leases/find.ts'
-import type { LeaseActions } from '../actions/leases/leases.ts'
+import type { Actions } from '../actions/actions.ts'
 import { showLease } from './database-view.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { idOf } from './params.ts'
@@ -8,7 +8,7 @@ import { rendered } from './rendered.ts'
 import { type Reply, json, queryOf } from './request.ts'
 import type { Act, ChangeState, Read } from './route-kinds.ts'
 
-export function createLeaseRoutes(parts: ListParts & { actions: { leases: LeaseActions } }) {
+export function createLeaseRoutes(parts: ListParts & { actions: Pick<Actions, 'leases'> }) {
   const { leases } = parts.actions
   const page = createPages(parts)
 

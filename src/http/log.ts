@@ -1,5 +1,5 @@
 /** The public log (checkpoints, tiles, log keys), and its redaction and opening by operators. */
-import type { LogActions } from '../actions/log/log.ts'
+import type { Actions } from '../actions/actions.ts'
 import { logKeysOf } from '../audit/log-keys.ts'
 import { publicHeaders } from './public.ts'
 import { rendered } from './rendered.ts'
@@ -7,7 +7,7 @@ import { bodyOf, json, noContent } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 
 export type LogRouteParts = {
-  actions: { log: LogActions }
+  actions: Pick<Actions, 'log'>
   /** Seconds for which clients may cache the list of keys. */
   refresh: number
 }

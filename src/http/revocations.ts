@@ -1,7 +1,7 @@
 /** Revocations: create, list the blocks in force, release. */
 import { blockedCaller } from '../actions/revocations/release.ts'
 import type { Coverage } from '../actions/revocations/find.ts'
-import type { RevocationActions } from '../actions/revocations/revocations.ts'
+import type { Actions } from '../actions/actions.ts'
 import { type Revocation, blockedKind, valuesOf } from '../actions/revocations/revoke.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { BlockInForce } from '../store/blocks.ts'
@@ -16,7 +16,7 @@ import { bodyOf, json } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 
 export function createRevocationRoutes(
-  parts: ListParts & { actions: { revocations: RevocationActions } },
+  parts: ListParts & { actions: Pick<Actions, 'revocations'> },
 ): { list: Read } & Record<'create' | 'release', ChangeState> {
   const { revocations } = parts.actions
   const page = createPages(parts)

@@ -1,5 +1,5 @@
 /** The rotation of secrets: policies, rotations, and changes to a running one. */
-import type { RotationActions } from '../actions/rotations/rotations.ts'
+import type { Actions } from '../actions/actions.ts'
 import type { SecretRotation } from '../actions/rotations/state.ts'
 import { refuse } from '../errors.ts'
 import type { Policy } from '../secrets/rotation/policy.ts'
@@ -14,7 +14,7 @@ import { type ApiRequest, type BodyOf, type Reply, bodyOf, json, noContent, quer
 import { showRotation, showSecretRotation } from './rotation-view.ts'
 import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
 
-export function createRotationRoutes(parts: IdempotencyParts & { actions: { rotations: RotationActions } }) {
+export function createRotationRoutes(parts: IdempotencyParts & { actions: Pick<Actions, 'rotations'> }) {
   const { rotations } = parts.actions
   const page = createPages(parts)
 

@@ -1,11 +1,14 @@
 /** The caller itself: describe it, end its session. */
-import type { SessionActions } from '../actions/sessions/sessions.ts'
+import type { Actions } from '../actions/actions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { rendered } from './rendered.ts'
 import { json, noContent } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 
-export function createSelfRoutes({ self, end }: Pick<SessionActions, 'self' | 'end'>): { who: Read; end: ChangeState } {
+export function createSelfRoutes({ self, end }: Pick<Actions['sessions'], 'self' | 'end'>): {
+  who: Read
+  end: ChangeState
+} {
   return {
     async who({ caller }, snapshot) {
       const view = self(caller, snapshot)

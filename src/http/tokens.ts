@@ -1,5 +1,5 @@
 /** Bootstrap tokens, API tokens and join tokens. Their values are not stored: the reply that issues one shows it once. */
-import type { TokenActions } from '../actions/tokens/tokens.ts'
+import type { Actions } from '../actions/actions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { ApiTokenRow } from '../store/rows.ts'
 import { idempotent } from './idempotency.ts'
@@ -25,7 +25,7 @@ const show = ({ id, operator, role, createdAt, expiresAt, revokedAt }: ApiTokenR
 
 type Routes = { list: Read } & Record<'exchangeBootstrap' | 'createJoinToken' | 'revoke', ChangeState>
 
-export function createTokenRoutes(parts: ListParts & { actions: { tokens: TokenActions } }): Routes {
+export function createTokenRoutes(parts: ListParts & { actions: Pick<Actions, 'tokens'> }): Routes {
   const { tokens } = parts.actions
   const page = createPages(parts)
   return {

@@ -1,11 +1,11 @@
 /** `GET /api/v1/watch`. */
-import type { WatchActions } from '../actions/watch/watch.ts'
+import type { Actions } from '../actions/actions.ts'
 import { rendered } from './rendered.ts'
 import { queryOf } from './request.ts'
 import type { Issue } from './route-kinds.ts'
 import { readEventId, showEvents } from './watch-events.ts'
 
-export function createWatchRoute({ open }: Pick<WatchActions, 'open'>): Issue {
+export function createWatchRoute({ open }: Pick<Actions['watch'], 'open'>): Issue {
   return async (request, snapshot) => {
     const { path: paths = [], prefix } = queryOf(request, 'watch')
     const since = readEventId(request.lastEventId)

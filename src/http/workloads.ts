@@ -1,5 +1,5 @@
 import { type WrittenWorkload, workloadState } from '../actions/workloads/state.ts'
-import type { WorkloadActions } from '../actions/workloads/workloads.ts'
+import type { Actions } from '../actions/actions.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
@@ -16,7 +16,7 @@ const show = (row: WorkloadRow) => ({ id: row.id, ...workloadState(row), revisio
 const written = ({ row, warnings }: WrittenWorkload, status = 200): Reply =>
   json({ ...show(row), warnings }, { status, headers: etag(row.revision) })
 
-export function createWorkloadRoutes(parts: ListParts & { actions: { workloads: WorkloadActions } }): Routes {
+export function createWorkloadRoutes(parts: ListParts & { actions: Pick<Actions, 'workloads'> }): Routes {
   const { workloads } = parts.actions
   const page = createPages(parts)
 

@@ -15,9 +15,11 @@ const memberName = (column: string): string =>
 const columnName = (member: string): string => member.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Columns that T does not name become members too. */
-export function membersOf<T>(row: Columns<T>): T {
+export const membersOf = <T>(row: Columns<T>): T => membersExcept<T>(row, [])
+
+export function membersExcept<T>(row: Columns<T>, leftOut: readonly string[]): T {
   const entries: unknown[][] = Object.entries(row)
-    .filter(([, value]) => value !== null)
+    .filter(([name, value]) => value !== null && !leftOut.includes(name))
     .map(([name, value]) => [memberName(name), value])
   return Object.fromEntries(entries)
 }

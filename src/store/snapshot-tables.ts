@@ -1,13 +1,12 @@
 /** Converts the rows of each table of the snapshot to Purser's own types, or to undefined for deleted rows. */
 import { isReleasable } from './blocks.ts'
+import { type Columns, membersExcept } from './columns.ts'
 import type {
   AccountPinRow,
   ApiTokenRow,
   AttestorRow,
-  BlockKind,
   BlockRow,
   DatabaseRow,
-  KeyKind,
   KeyRow,
   Role,
   WorkloadRow,
@@ -20,46 +19,21 @@ const table = <R, T>(name: string, read: Table<R, T>['read']): Table<R, T> => ({
 /** A row by its id. Deleted rows have no value. */
 export type ChangedRow<T> = [id: string, value: T | undefined]
 
-export type AttestorRecord = {
-  id: string
-  name: string
-  kind: string
-  issuer: string | null
-  audience: string | null
-  spiffe_id_prefix: string
-  definition: Record<string, unknown>
-  revision: number
-  deleted_at: Date | null
-}
+/** Not members: the number of the row's last change, and whether it was deleted. */
+const stamps = ['changed', 'deleted_at']
 
-export type WorkloadRecord = {
-  id: string
-  name: string
-  attestor_id: string
-  definition: Record<string, unknown>
-  disabled: boolean
-  revision: number
-  deleted_at: Date | null
-}
+/** A row of a table that keeps its deleted rows. */
+type Registered<T> = Columns<T> & { id: string; deleted_at: Date | null }
 
-export type KeyRecord = {
-  id: string
-  kind: KeyKind
-  algorithm: string
-  public_key: Buffer
-  wrapped: Buffer
-  wrapping_key_id: string
-  issuer_key_id: string | null
-  chain: string | null
-  created_at: Date
-  active_at: Date
-  retire_at: Date
-  gone_at: Date
-  withdrawn_at: Date | null
-  epoch: number | null
-  from_size: string | null
-  to_size: string | null
-}
+const registrations = <T>(name: string): Table<Registered<T>, T> =>
+  table(name, (row) => [row.id, row.deleted_at ? undefined : membersExcept<T>(row, stamps)])
+
+export type AttestorRecord = Registered<AttestorRow>
+export type WorkloadRecord = Registered<WorkloadRow>
+/** PostgreSQL's bigints come as text. */
+export type KeyRecord = Omit<Columns<KeyRow>, 'from_size' | 'to_size'> & Record<'from_size' | 'to_size', string | null>
+
+const sizeOf = (size: string | null): number | null => (size === null ? null : Number(size))
 
 export type DatabaseRecord = {
   id: string
@@ -75,34 +49,8 @@ export type DatabaseRecord = {
 }
 
 export const tables = {
-  attestors: table('attestor', (row: AttestorRecord) => [
-    row.id,
-    row.deleted_at
-      ? undefined
-      : {
-          id: row.id,
-          name: row.name,
-          kind: row.kind,
-          ...(row.issuer !== null && { issuer: row.issuer }),
-          ...(row.audience !== null && { audience: row.audience }),
-          spiffeIdPrefix: row.spiffe_id_prefix,
-          definition: row.definition,
-          revision: row.revision,
-        },
-  ]),
-  workloads: table('workload', (row: WorkloadRecord) => [
-    row.id,
-    row.deleted_at
-      ? undefined
-      : {
-          id: row.id,
-          name: row.name,
-          attestorId: row.attestor_id,
-          definition: row.definition,
-          disabled: row.disabled,
-          revision: row.revision,
-        },
-  ]),
+  attestors: registrations<AttestorRow>('attestor'),
+  workloads: registrations<WorkloadRow>('workload'),
   pins: table(
     'account_pin',
     (row: { attestor_id: string; account: string; uid: string; first_seen: Date; superseded_at: Date | null }) => [
@@ -116,34 +64,14 @@ export const tables = {
       },
     ],
   ),
-  blocks: table(
-    'block',
-    (row: {
-      id: string
-      kind: BlockKind
-      value: string
-      key_id: string | null
-      reason: string | null
-      at: Date
-      until: Date
-      revocation: string | null
-      workload_id: string | null
-    }) => [
-      row.id,
-      {
-        id: row.id,
-        kind: row.kind,
-        value: row.value,
-        ...(row.key_id !== null && { keyId: row.key_id }),
-        ...(row.reason !== null && { reason: row.reason }),
-        at: row.at,
-        until: row.until,
-        // Blocks of single credentials are many, and need no revocation in memory.
-        ...(row.revocation !== null && isReleasable(row) && { revocation: row.revocation }),
-        ...(row.workload_id !== null && { workloadId: row.workload_id }),
-      },
-    ],
-  ),
+  // Blocks of single credentials are many, and need no revocation in memory.
+  blocks: table('block', (row: Columns<BlockRow>) => [
+    row.id,
+    membersExcept<BlockRow>({ ...row, revocation: isReleasable(row) ? row.revocation : null }, [
+      'session_id',
+      ...stamps,
+    ]),
+  ]),
   apiTokens: table(
     'api_token',
     (row: {
@@ -171,24 +99,7 @@ export const tables = {
   ),
   keys: table('signing_key', (row: KeyRecord) => [
     row.id,
-    {
-      id: row.id,
-      kind: row.kind,
-      algorithm: row.algorithm,
-      publicKey: row.public_key,
-      wrapped: row.wrapped,
-      wrappingKeyId: row.wrapping_key_id,
-      ...(row.issuer_key_id !== null && { issuerKeyId: row.issuer_key_id }),
-      ...(row.chain !== null && { chain: row.chain }),
-      createdAt: row.created_at,
-      activeAt: row.active_at,
-      retireAt: row.retire_at,
-      goneAt: row.gone_at,
-      ...(row.withdrawn_at !== null && { withdrawnAt: row.withdrawn_at }),
-      ...(row.epoch !== null && { epoch: row.epoch }),
-      ...(row.from_size !== null && { fromSize: Number(row.from_size) }),
-      ...(row.to_size !== null && { toSize: Number(row.to_size) }),
-    },
+    membersExcept<KeyRow>({ ...row, from_size: sizeOf(row.from_size), to_size: sizeOf(row.to_size) }, stamps),
   ]),
   databases: table('database', (row: DatabaseRecord) => [
     row.id,

@@ -1,4 +1,5 @@
 /** More concurrent changes than a replica can make in time: the excess is refused at once. */
+import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
@@ -40,7 +41,8 @@ it('a change beyond the queue limit is refused, and succeeds when it is repeated
   expect((await change()).status).toBe(201)
 }, 120_000)
 
-it('a workload that acknowledges endlessly leaves room in the queue for operators and other workloads', async () => {
+/** Two workloads, each with a session, that have read one secret. */
+async function startWorkloads() {
   const purser = await startPurser({ store: 'postgres', env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
   onTestFinished(() => purser.stop())
   const issuer = await createIssuer()
@@ -56,42 +58,69 @@ it('a workload that acknowledges endlessly leaves room in the queue for operator
       grants: { secrets: [{ paths: ['prod/db'], actions: ['read'] }] },
     })
     const proof = { kind: 'jwt', token: await issuer.token({ sub: name }) }
-    const asked = { proof, accessToken: {}, secrets: ['prod/db'] }
-    const { body } = await purser.asAdmin('POST', '/api/v1/credentials', asked)
+    const request = { proof, accessToken: {}, secrets: ['prod/db'] }
+    const { body } = await purser.asAdmin('POST', '/api/v1/credentials', request)
     tokens.set(name, (body['accessToken'] as { token: string }).token)
   }
-  const acknowledge = (name: string): Promise<Answer> =>
-    purser.call('POST', '/api/v1/secrets/prod/db:ack', { version: 1 }, { token: tokens.get(name) ?? '' })
+  const call = (method: string, path: string, name: string, body?: object): Promise<Answer> =>
+    purser.call(method, path, body, { token: tokens.get(name) ?? '' })
   const url = purser.config.database.kind === 'postgres' ? purser.config.database.url.reveal() : ''
   const other = openPostgres({ url })
   onTestFinished(() => other.close())
+  /** Runs while nothing can be appended. */
+  const whileHeld = (work: () => Promise<unknown>): Promise<unknown> =>
+    other.knex.transaction(async (tx) => {
+      await tx.raw('set local idle_in_transaction_session_timeout = 0')
+      await tx('log_head').forUpdate().first()
+      await work()
+    })
+  const put = (): Promise<Answer> =>
+    purser.call(
+      'PUT',
+      '/api/v1/secrets/prod/x',
+      { data: { a: 'b' } },
+      { token: purser.admin, headers: { 'if-match': '"0"' } },
+    )
+  return { call, whileHeld, put }
+}
+
+const statusesOf = (answers: readonly Answer[]): number[] => answers.map(({ status }) => status)
+
+it('a workload that changes endlessly leaves room in the queue for operators and other workloads', async () => {
+  const { call, whileHeld, put } = await startWorkloads()
+  const end = (name: string): Promise<Answer> => call('DELETE', '/api/v1/credentials/self', name)
   const refused: Answer[] = []
   let all: Promise<Answer[]> = Promise.resolve([])
   let others: Promise<Answer[]> = Promise.resolve([])
-  await other.knex.transaction(async (tx) => {
-    await tx.raw('set local idle_in_transaction_session_timeout = 0')
-    await tx('log_head').forUpdate().first()
+  await whileHeld(async () => {
     all = Promise.all(
       Array.from({ length: maxOfOneWorkload + 10 }, async () => {
-        const answer = await acknowledge('busy')
-        if (answer.status !== 204) refused.push(answer)
+        const answer = await end('busy')
+        if (answer.status === 503) refused.push(answer)
         return answer
       }),
     )
     await expect.poll(() => refused.length).toBe(10)
-    others = Promise.all([
-      acknowledge('quiet'),
-      purser.call(
-        'PUT',
-        '/api/v1/secrets/prod/x',
-        { data: { a: 'b' } },
-        { token: purser.admin, headers: { 'if-match': '"0"' } },
-      ),
-    ])
+    others = Promise.all([end('quiet'), put()])
   })
   expect(refused.map(({ status, body }) => [status, body.code])).toEqual(
     Array.from({ length: 10 }, () => [503, 'log_unavailable']),
   )
-  expect((await all).filter(({ status }) => status === 204)).toHaveLength(maxOfOneWorkload)
-  expect((await others).map(({ status }) => status)).toEqual([204, 201])
+  // The first ends the session; the others have none any more.
+  expect(statusesOf(await all).filter((status) => status === 204)).toHaveLength(1)
+  expect(statusesOf(await others)).toEqual([204, 201])
+}, 120_000)
+
+it('acknowledgements wait in no queue of changes: those of one workload are appended with what others do', async () => {
+  const { call, whileHeld, put } = await startWorkloads()
+  const acknowledge = (name: string): Promise<Answer> =>
+    call('POST', '/api/v1/secrets/prod/db:ack', name, { version: 1 })
+  let all: Promise<Answer[]> = Promise.resolve([])
+  await whileHeld(async () => {
+    const busy = Array.from({ length: 300 }, () => acknowledge('busy'))
+    all = Promise.all([...busy, acknowledge('quiet'), put()])
+    await pause(500)
+  })
+  expect(new Set(statusesOf((await all).slice(0, -1)))).toEqual(new Set([204]))
+  expect((await all).at(-1)?.status).toBe(201)
 }, 120_000)

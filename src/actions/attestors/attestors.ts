@@ -9,8 +9,6 @@ import { replaceAttestor } from './replace.ts'
 import { isBuiltIn } from './state.ts'
 
 export type AttestorActionParts = CreateParts & { attestors: Pick<Attestors, 'open'> }
-export type AttestorActions = ReturnType<typeof createAttestorActions>
-
 const builtInCheck = { ok: true, what: 'join tokens are kept here: there is nothing to reach' }
 
 export const createAttestorActions = (parts: AttestorActionParts) => ({

@@ -15,5 +15,3 @@ export function createCredentialActions(parts: CredentialActionParts) {
     }),
   }
 }
-
-export type CredentialActions = ReturnType<typeof createCredentialActions>

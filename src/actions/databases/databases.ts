@@ -9,8 +9,6 @@ import { createReplaceDatabase } from './replace.ts'
 import { createRotateAdmin } from './rotate-admin.ts'
 import type { DatabaseParts } from './write.ts'
 
-export type DatabaseActions = ReturnType<typeof createDatabaseActions>
-
 export const createDatabaseActions = (parts: DatabaseParts) => ({
   list: ({ databases }: Snapshot, manager?: string) => managedBy(databases.values(), manager),
   get: ({ databases }: Snapshot, name: string) => findByName(databases, name),

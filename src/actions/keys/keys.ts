@@ -8,8 +8,6 @@ import { rotateKeys } from './rotate.ts'
 import type { Rotator } from '../../keys/rotate.ts'
 
 export type KeyActionParts = RotateKeyringParts & CrlParts & { db: Pick<Database, 'knex'>; rotator: Rotator }
-export type KeyActions = ReturnType<typeof createKeyActions>
-
 export const createKeyActions = (parts: KeyActionParts) => ({
   list: listKeys(parts),
   rotate: rotateKeys(parts),

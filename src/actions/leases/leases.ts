@@ -6,8 +6,6 @@ import { createListLeases } from './list.ts'
 import { createRenewLease } from './renew.ts'
 import { createRevokeLease } from './revoke.ts'
 
-export type LeaseActions = ReturnType<typeof createLeaseActions>
-
 export const createLeaseActions = (parts: LeaseParts) => ({
   issue: createIssueDatabases(parts),
   list: createListLeases(parts),

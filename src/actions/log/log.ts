@@ -8,8 +8,6 @@ import { searchLog } from './search.ts'
 import { publicView, readTile } from './tile.ts'
 
 export type LogActionParts = EpochParts & RedactParts & { db: Pick<Database, 'knex' | 'kind'> }
-export type LogActions = ReturnType<typeof createLogActions>
-
 export const createLogActions = (parts: LogActionParts) => ({
   search: searchLog(parts),
   readEntry: readEntry(parts),

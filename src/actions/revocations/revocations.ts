@@ -7,8 +7,6 @@ import { releaseRevocation } from './release.ts'
 import { revoke } from './revoke.ts'
 
 export type RevocationActionParts = { db: Pick<Database, 'knex'>; randomBytes: (size: number) => Buffer }
-export type RevocationActions = ReturnType<typeof createRevocationActions>
-
 export const createRevocationActions = ({ db, randomBytes }: RevocationActionParts) => ({
   /** The blocks in force. */
   list: ({ time }: Pick<Context, 'time'>) => listBlocks(db.knex, time),

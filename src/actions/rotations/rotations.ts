@@ -11,8 +11,6 @@ import { createRotate } from './rotate.ts'
 import { type RotationActionParts, readRotation } from './state.ts'
 import { createSteer } from './steer.ts'
 
-export type RotationActions = ReturnType<typeof createRotationActions>
-
 export function createRotationActions(parts: RotationActionParts) {
   const { knex } = parts.db
   return {

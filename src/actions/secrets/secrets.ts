@@ -17,8 +17,6 @@ import type { WriteParts } from './write.ts'
 
 export type SecretParts = WriteParts & ConsumerParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
 
-export type SecretActions = ReturnType<typeof createSecretActions>
-
 export const createSecretActions = (parts: SecretParts) => ({
   read: createReadSecrets(parts.readSecretsBy),
   list: createListSecrets(parts),

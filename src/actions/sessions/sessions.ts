@@ -10,5 +10,3 @@ export function createSessionActions({ db }: SessionActionParts) {
   const find = createFindSession(db)
   return { find, self, end: endOwnSession, introspect: createIntrospect(find) }
 }
-
-export type SessionActions = ReturnType<typeof createSessionActions>

@@ -2,8 +2,6 @@ import { exchangeBootstrap } from './bootstrap.ts'
 import { createJoinToken } from './join-token.ts'
 import { revokeToken } from './revoke.ts'
 
-export type TokenActions = ReturnType<typeof createTokenActions>
-
 export const createTokenActions = (parts: { randomBytes: (size: number) => Buffer }) => ({
   exchangeBootstrap: exchangeBootstrap(parts),
   createJoinToken: createJoinToken(parts),

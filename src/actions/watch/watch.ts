@@ -18,5 +18,3 @@ export function createWatchActions({ logger, ...parts }: WatchActionParts) {
     close: () => watches.close(),
   }
 }
-
-export type WatchActions = ReturnType<typeof createWatchActions>

@@ -7,8 +7,6 @@ import { replaceWorkload } from './replace.ts'
 import { setDisabled } from './set-disabled.ts'
 
 export type WorkloadActionParts = CreateParts & ExplainParts & { db: Pick<Database, 'knex'> }
-export type WorkloadActions = ReturnType<typeof createWorkloadActions>
-
 export const createWorkloadActions = (parts: WorkloadActionParts) => ({
   list: listWorkloads,
   get: getWorkload(parts),
