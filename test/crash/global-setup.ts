@@ -1,5 +1,5 @@
 /** Runs once: starts a Postgres, creates a migrated template, and chooses how the servers are started. */
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,6 +38,8 @@ async function server(): Promise<string[]> {
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const postgres = await startOwnPostgres({ settings: { max_connections: '300' } })
   const runDirectory = await mkdtemp(join(tmpdir(), 'purser-crash-'))
+  // Postgres runs as another user than root.
+  await chmod(runDirectory, 0o711)
   const stop = async (): Promise<void> => {
     await postgres.stop()
     await rm(runDirectory, { recursive: true, force: true })
