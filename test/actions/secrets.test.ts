@@ -73,6 +73,19 @@ describe('secret actions without HTTP', () => {
     expect(entry).toMatchObject({ action: 'secret.metadata', change: { after: { labels: { team: 'db' } } } })
   })
 
+  it('puts a version while issuing is closed for review', async () => {
+    const context = purser.context()
+    await purser.knex('log_head').update({ issuing: false })
+    try {
+      const { result } = await purser.issue('secret.put', context, () =>
+        purser.actions.secrets.put(context, { path: 'prod/review', expected: 0, data: { key: 'x' } }),
+      )
+      expect(result).toMatchObject({ isNew: true })
+    } finally {
+      await purser.knex('log_head').update({ issuing: true })
+    }
+  })
+
   it('takes acknowledgements from sessions only', async () => {
     const context = purser.context()
     const acknowledged = purser.issue('secret.ack', context, (snapshot) =>

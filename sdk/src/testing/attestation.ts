@@ -1,5 +1,5 @@
 /**
- * Exchanges a proof for a session. It attests nothing: a proof is any JWT whose `sub` names an entry, whoever signed it.
+ * Exchanges a proof for a session. It attests nothing: a proof is any JWT whose `sub` names an entry, signed by any key.
  * Audience and expiry are checked, since programs set them.
  */
 import { X509Certificate, createPrivateKey, hash, randomBytes } from 'node:crypto'

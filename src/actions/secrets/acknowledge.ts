@@ -28,5 +28,6 @@ export const createAcknowledgeSecret =
       result: undefined,
       entry: { resource: secretResource(secret), detail: { version }, ...(actor && { actor }) },
       effects: { ack: { secret: secret.id, version, holder }, ...live },
+      whileClosed: true,
     }
   }
