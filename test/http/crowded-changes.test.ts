@@ -117,9 +117,9 @@ it('acknowledgements wait in no queue of changes: those of one workload are appe
     call('POST', '/api/v1/secrets/prod/db:ack', name, { version: 1 })
   let all: Promise<Answer[]> = Promise.resolve([])
   await whileHeld(async () => {
-    const busy = Array.from({ length: 300 }, () => acknowledge('busy'))
+    const busy = Array.from({ length: maxOfOneWorkload + 10 }, () => acknowledge('busy'))
     all = Promise.all([...busy, acknowledge('quiet'), put()])
-    await pause(500)
+    await pause(200)
   })
   expect(new Set(statusesOf((await all).slice(0, -1)))).toEqual(new Set([204]))
   expect((await all).at(-1)?.status).toBe(201)
