@@ -43,6 +43,8 @@ function uniqueKey({ effects = {} }: AppendItem): string | undefined {
   return joinToken ?? claim?.key.toString('latin1')
 }
 
+const isWrite = ({ item }: Pending): boolean => item.effects?.write !== undefined
+
 type Parts = {
   knex: Knex
   log: Pick<Log, 'advance' | 'epoch' | 'size' | 'rolledBack'>
@@ -55,7 +57,11 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
   let pending: Pending[] = []
   let flushing: Promise<void> | undefined
 
-  /** Two items with the same claim or path never share a batch: the second must see the outcome of the first. */
+  /**
+   * Two items with the same claim or path never share a batch: the second must see the outcome of the first. Writes come
+   * last: all items are judged by the state before the batch, and a read of a version must precede the entry that
+   * replaces it.
+   */
   function takeBatch(): Pending[] {
     const batch: Pending[] = []
     const later: Pending[] = []
@@ -72,7 +78,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
       } else later.push(waiter)
     }
     pending = later
-    return batch
+    return [...batch.filter((waiter) => !isWrite(waiter)), ...batch.filter(isWrite)]
   }
 
   async function settle(batch: Pending[], appended: Appended): Promise<void> {
