@@ -79,7 +79,7 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
 
   const limit = pLimit(maxConcurrent)
   const waiting: Actor[] = []
-  async function inTurn<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
+  async function limited<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
     if (isCrowded(waiting, actor)) throw crowded()
     waiting.push(actor)
     return limit(work).finally(() => waiting.splice(waiting.indexOf(actor), 1))
@@ -135,7 +135,7 @@ export function createChanges(parts: Parts): <R>(open: Opening, run: Run<R>) => 
 
   return (open, run) => {
     const until = now() + patience
-    return inTurn(open.actor, async () => {
+    return limited(open.actor, async () => {
       for (let tries = 0; tries < maxTries && now() < until; tries++) {
         if (log.rolledBack()) throw refuse('issuing_closed')
         const result = await commit(open, run, until)

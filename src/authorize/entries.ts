@@ -72,8 +72,8 @@ export function readEntry(row: WorkloadRow): WorkloadEntry {
 
 const read = new WeakMap<WorkloadRow, WorkloadEntry>()
 export function entryOf(row: WorkloadRow): WorkloadEntry {
-  const known = read.get(row)
-  if (known) return known
+  const cached = read.get(row)
+  if (cached) return cached
   const entry = readEntry(row)
   read.set(row, entry)
   return entry

@@ -34,7 +34,7 @@ export async function secretUnderLock(
   { path, secretId }: Pick<Due, 'path' | 'secretId'>,
 ): Promise<SecretRow> {
   const secret = await lockSecret(tx, path)
-  if (secret?.id !== secretId) throw new Error(`the secret of rotation of ${path} is gone`)
+  if (secret?.id !== secretId) throw new Error(`the secret ${path} of a running rotation is gone`)
   return secret
 }
 

@@ -20,8 +20,8 @@ export type Reader = {
   /** Who holds what is read, by the log: the id of a session, or `operator:<name>`. */
   holder: string
   may: (path: SecretPath) => boolean
-  /** Set where a decision was refused by the append, since a secret changed after it was read. */
-  isAgain?: boolean
+  /** Reads no secret from memory: the append refused a decision, since one had changed after it was read. */
+  isFresh?: boolean
 }
 
 export type ReadSecrets = {
@@ -49,7 +49,7 @@ export async function readSecrets(
   const denied = parts.filter((part) => !reader.may(part.path) && !part.optional)
   if (denied.length > 0) throw refused('not_granted', denied, 'is not granted to the caller')
   const granted = parts.filter((part) => reader.may(part.path))
-  let readable = await findReadable(versions, granted, now, reader.isAgain ?? false)
+  let readable = await findReadable(versions, granted, now, reader.isFresh ?? false)
   // The memory of this process may be behind. Only the append would notice, and a refusal has none.
   if (readable.length < granted.length) readable = await findReadable(versions, granted, now, true)
   const missing = granted.filter((part) => !part.optional && !readable.some(({ pointer }) => pointer === part.pointer))

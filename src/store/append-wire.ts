@@ -17,9 +17,9 @@ export type AppendItem = {
 
 /**
  * Why an item was left out. `facts`: the facts of its session changed. `repeated`: its claim is not the first, and only a
- * first claim may release it. `lapsed`: the sweep has deleted one of its leases. `moved`: a secret that it
- * reads or writes has changed, or is locked. `unknown`: it acknowledges a version that its holder never fetched. `ended`: its session ended; `generation`
- * is the newest ended one of the instance's sessions with that SPIFFE ID.
+ * first claim may release it. `lapsed`: the sweep has deleted one of its leases. `moved`: a secret that it reads or writes
+ * has changed, or is locked. `unknown`: it acknowledges a version that its holder never fetched. `ended`: its session ended;
+ * `generation` is the newest ended one of the instance's sessions with that SPIFFE ID.
  */
 export type Verdict =
   | { kind: 'stale' | 'closed' | 'claimed' | 'facts' | 'repeated' | 'lapsed' | 'moved' | 'unknown' }

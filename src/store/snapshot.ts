@@ -14,6 +14,7 @@ import { type Pins, PinTable } from './memory/pins.ts'
 import { type Workloads, WorkloadTable } from './memory/workloads.ts'
 import type { ApiTokenRow, AttestorRow, DatabaseRow, KeyRow } from './rows.ts'
 import { loadTables, readChangedRows } from './snapshot-rows.ts'
+import { sharedRead } from './shared-read.ts'
 import type { ChangedRow, ChangedRows } from './snapshot-tables.ts'
 
 export type Snapshot = {
@@ -66,8 +67,7 @@ export async function openSnapshots(db: Pick<Database, 'knex' | 'listen'>, parts
   let current = await firstSnapshot(db.knex, tables, parts.onProgress)
   const listeners: ((update: SnapshotUpdate) => void)[] = []
   const preparations: ((keys: readonly KeyRow[]) => Promise<void>)[] = []
-  let running: Promise<Snapshot> | undefined
-  let queued: Promise<Snapshot> | undefined
+  let reading: Promise<Snapshot> | undefined
 
   const readNext = async (): Promise<Snapshot> => {
     const startedAt = parts.now()
@@ -81,19 +81,7 @@ export async function openSnapshots(db: Pick<Database, 'knex' | 'listen'>, parts
     for (const listener of listeners) listener({ next: current, previous, rows })
     return current
   }
-  const refresh = (): Promise<Snapshot> => {
-    if (!running) {
-      running = readNext().finally(() => (running = undefined))
-      return running
-    }
-    queued ??= running
-      .catch(() => undefined)
-      .then(() => {
-        queued = undefined
-        return refresh()
-      })
-    return queued
-  }
+  const refresh = sharedRead(async () => (reading = readNext()))
   const inBackground = (): void => void refresh().catch(parts.onError)
   const unlisten = await db.listen('purser_revision', inBackground)
   const timer = setInterval(inBackground, refreshMs)
@@ -113,7 +101,7 @@ export async function openSnapshots(db: Pick<Database, 'knex' | 'listen'>, parts
     async stop() {
       clearInterval(timer)
       await unlisten()
-      await running?.catch(() => undefined)
+      await reading?.catch(() => undefined)
     },
   }
 }

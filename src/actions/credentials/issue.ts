@@ -98,7 +98,7 @@ export function createIssueCredentials(parts: IssueParts): IssueCredentials {
     const { issued, token, secrets, ...signed } = await sign(parts, released, grant, session, {
       snapshot,
       now,
-      isAgain: hints.secretsMoved ?? false,
+      isFresh: hints.secretsMoved ?? false,
     })
     // Last, since it creates roles outside Purser. `undo` drops them where the reply does not leave.
     const { databases: names = [] } = released

@@ -43,7 +43,7 @@ export async function sign(
   { x509, jwts = [], accessToken, secrets = [] }: SignRequest,
   grant: Grant,
   session: SessionRow,
-  { snapshot, now, isAgain }: { snapshot: Snapshot; now: Date; isAgain: boolean },
+  { snapshot, now, isFresh }: { snapshot: Snapshot; now: Date; isFresh: boolean },
 ): Promise<Signed> {
   const { keys } = parts
   const { spiffeId } = grant
@@ -74,7 +74,7 @@ export async function sign(
     signed.token = row
   }
   if (secrets.length > 0) {
-    const reader = { holder: session.id, may: (path: Parameters<typeof maySecret>[2]) => maySecret(grant.secrets, 'read', path), isAgain } // prettier-ignore
+    const reader = { holder: session.id, may: (path: Parameters<typeof maySecret>[2]) => maySecret(grant.secrets, 'read', path), isFresh } // prettier-ignore
     signed.secrets = await readSecrets(parts.readSecretsBy, secrets, reader, now)
     signed.issued.secrets = signed.secrets.record
   }

@@ -20,8 +20,8 @@ export const createReadSecrets =
   ): Promise<Release<SecretValues>> => {
     const { holder, may, actor, live } = secretCaller(context, snapshot)
     checkReason(context, revealReason)
-    const isAgain = hints.secretsMoved ?? false
-    const reader = { holder, may: (path: SecretPath) => may('read', path), isAgain }
+    const isFresh = hints.secretsMoved ?? false
+    const reader = { holder, may: (path: SecretPath) => may('read', path), isFresh }
     const secrets = await readSecrets(parts, requests, reader, context.time, pointerOf)
     return {
       result: secrets.values,

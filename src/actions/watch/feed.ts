@@ -10,6 +10,7 @@ import {
   liveSecrets,
   readSecretChanges,
 } from '../../store/secret-changes.ts'
+import { sharedRead } from '../../store/shared-read.ts'
 
 export type SecretFeed = {
   /** The number of the last change that the listener received. */
@@ -38,30 +39,13 @@ export function createSecretFeed(
   let listener: (changes: readonly SecretChange[]) => void = () => undefined
   let position: number | undefined
   let isPaused = true
-  let running: Promise<void> | undefined
-  let queued: Promise<void> | undefined
   let gathering: NodeJS.Timeout | undefined
 
-  async function read(): Promise<void> {
+  const catchUp = sharedRead(async () => {
     const { changes, rows } = await readSecretChanges(knex, position)
     position = changes
     if (rows.length > 0) listener(rows)
-  }
-
-  /** Callers share a read that has not begun yet. */
-  function catchUp(): Promise<void> {
-    if (!running) {
-      running = read().finally(() => (running = undefined))
-      return running
-    }
-    queued ??= running
-      .catch(() => undefined)
-      .then(() => {
-        queued = undefined
-        return catchUp()
-      })
-    return queued
-  }
+  })
 
   function readInBackground(): void {
     if (!isPaused) catchUp().catch(onError)
