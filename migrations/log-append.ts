@@ -94,7 +94,7 @@ begin
   if 'ack' = any(p_has) then
     select verdicts || coalesce(jsonb_object_agg(i.n, 'unknown'), '{}') into verdicts
       from json_to_recordset(p_items) as i (n int, ack json), json_to_record(i.ack) as a (secret text, version int, holder text)
-     where not jsonb_exists(verdicts, i.n::text) and not exists (
+     where i.ack is not null and not jsonb_exists(verdicts, i.n::text) and not exists (
        select 1 from secret_consumer c where c.secret_id = a.secret and c.holder = a.holder and c.version = a.version);
 
     -- A repeated acknowledgement keeps the first time.

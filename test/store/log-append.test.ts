@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/store/database.ts'
 import type { AppendItem } from '../../src/store/append-wire.ts'
+import type { Effects } from '../../src/store/effects.ts'
 import { appendItems } from '../../src/store/log.ts'
 import { describeBothStores } from '../support/database.ts'
 
@@ -32,6 +33,31 @@ const session = (id: string, zone: string) => ({
   expiresAt: new Date(Date.now() + 600_000),
 })
 
+const later = new Date(Date.now() + 600_000)
+
+/** An item that is left out, for each effect whose precondition does not hold. */
+const refusable: [kind: string, effects: Effects][] = [
+  ['lapsed', { leases: ['lea_gone'] }],
+  ['moved', { reads: [{ secret: 'sec_gone', version: 1, holder: 'operator:x', revision: 1 }] }],
+  ['moved', { write: secretWrite(1) }],
+  ['unknown', { ack: { secret: 'sec_gone', version: 1, holder: 'ses_1' } }],
+]
+
+function secretWrite(expected: number): NonNullable<Effects['write']> {
+  return {
+    id: 'sec_1',
+    path: 'prod/db',
+    expected,
+    version: expected + 1,
+    maxVersions: 10,
+    at: new Date(),
+    source: 'put',
+    createdBy: 'operator:x',
+    sealed: { wrappingKeyId: 'key', dataKey: randomBytes(32), ciphertext: randomBytes(64) },
+    destroyed: [],
+  }
+}
+
 describeBothStores('log_append', (open) => {
   let db: Database
   beforeEach(async () => {
@@ -54,6 +80,25 @@ describeBothStores('log_append', (open) => {
     (await db.knex('session').orderBy('id').pluck('selectors')).map((selectors: { zone: string }) => selectors.zone)
   const bytes = Buffer.alloc(32).toString('base64')
   const plain = { n: 0, leaf: bytes, nonce: bytes, body: '{}', at: new Date().toISOString(), terms: [1] }
+
+  it.each(refusable)('leaves an item out as %s without leaving out the items beside it', async (kind, effects) => {
+    await db.knex.raw(`insert into keyring_key (id, wrapped, root_key_id, created_at) values ('key', '', '', now())`)
+    const claim = { key: randomBytes(32), holder: randomBytes(32), until: later }
+    const token = { id: 'tok_1', hash: randomBytes(32), sessionId: 'ses_1', expiresAt: later }
+    const others: Effects[] = [
+      {},
+      { claim },
+      { session: session('ses_1', 'a') },
+      { token },
+      { liveSession: 'ses_1', facts: 1 },
+      { write: secretWrite(0) },
+    ]
+    const items = [item({ revision: 1, effects }), ...others.map((other) => item({ revision: 1, effects: other }))]
+    const fitting = items.filter((_, n) => !(effects.write && n === items.length - 1))
+    const { size, verdicts } = await appendItems(db.knex, randomUUID(), epoch, fitting)
+    expect([...verdicts]).toEqual([[0, { kind }]])
+    expect(size).toBe(fitting.length - 1)
+  })
 
   describe.each([
     ['that is closed', closed],
