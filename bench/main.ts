@@ -10,7 +10,7 @@ import { type Alg, type What, makeRequests } from './issuing.ts'
 import { printRow, printTitle } from './print.ts'
 import { scale } from './scale.ts'
 import { login, secretCases } from './secrets.ts'
-import { port, serving } from './serving.ts'
+import { serving } from './serving.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -133,7 +133,7 @@ const isSelected = (part: string): boolean => flags.only === undefined || flags.
 
 if (flags.scale !== undefined) {
   const sizes = flags.scale.split(',').map(Number)
-  await scale(sizes, Number(flags.workers), flags.quick ? 8_000 : 16_000)
+  await scale(sizes, Number(flags.workers), flags.quick ? 4_000 : 16_000)
   process.exit(0)
 }
 
@@ -154,5 +154,5 @@ if (isSelected('secrets')) {
 }
 if (isSelected('startup')) {
   printTitle('Startup on the embedded store, a process for each')
-  await serving({ workers: 1, tls: true }, ({ dataDir }) => startup(port, dataDir, flags.quick ? 20 : 100))
+  await serving({ workers: 1, tls: true }, ({ dataDir, port }) => startup(port, dataDir, flags.quick ? 20 : 100))
 }

@@ -1,75 +1,145 @@
-/** Rates at growing sizes of what is registered, as ratios to those of the empty server. */
+/**
+ * Rates at growing sizes of what is registered, as ratios to those of an empty server. Both servers run at once and are
+ * measured in turn, so that a machine that gets slower or faster changes no ratio.
+ */
 import { readFileSync } from 'node:fs'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { type Size, fillTables } from './fill.ts'
-import { makeRequests } from './issuing.ts'
+import { httpRequest, makeRequests } from './issuing.ts'
 import type { LoadJob } from './load.ts'
 import { printTitle } from './print.ts'
-import { login, readCases, writeCases } from './secrets.ts'
-import { serving } from './serving.ts'
+import { login, mixedReads, reads, startups, writeCases } from './secrets.ts'
+import { type Serving, serving } from './serving.ts'
 
-type Case = { name: string; connections: number; requests: LoadJob['requests']; perSecond?: number }
-type Figures = { rate: number; p99: number; micros: number }
+type Case = { name: string; requests: LoadJob['requests']; connections: number; perSecond?: number }
+type Figures = { rate: number; p50: number; p99: number; micros: number }
+type Subject = Pick<Serving, 'measure' | 'admin' | 'startSeconds' | 'workerPids'> & { bearer: string }
 
+const rounds = 3
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
-/** The resident memory of a process and its descendants is that of its workers; each has a snapshot of its own. */
+/** The resident memory of each process on average, in megabytes. */
 const megabytesOf = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     return sum + Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
-  }, 0)
+  }, 0) / pids.length
 
-async function casesFor(count: number, bearer: string, admin: string, size: number): Promise<Case[]> {
+const many = (length: number, create: (n: number) => string): string[] => Array.from({ length }, (_, n) => create(n))
+
+/** Changes of policy, each of which outdates the decisions under way and updates the snapshot of every worker. */
+const entryRequests = (count: number, admin: string, round: number): string[] =>
+  many(count, (n) =>
+    httpRequest(
+      'POST',
+      '/api/v1/workloads',
+      {
+        name: `created-${round}-${n}`,
+        attestor: 'bench',
+        match: { 'oidc:sub': `created-${round}-${n}` },
+        spiffeId: `spiffe://bench.example/created/${round}/${n}`,
+        grants: { x509: {} },
+      },
+      { authorization: `Bearer ${admin}` },
+    ),
+  )
+
+const lists = (count: number, admin: string, path: string): string[] =>
+  many(count, () => httpRequest('GET', path, undefined, { authorization: `Bearer ${admin}` }))
+
+/** Every round has requests of its own: a token proves once, and a new secret is written once. */
+async function casesFor(count: number, { bearer, admin }: Subject, round: number): Promise<Case[]> {
   return [
     { name: 'X.509', connections: 64, requests: await makeRequests(count, 'x509', false, 'ES256') },
     { name: 'JWT', connections: 64, requests: await makeRequests(count, 'jwt', false, 'ES256') },
-    ...readCases(count, bearer, admin),
-    ...writeCases(count / 2, admin, size),
+    { name: 'startup', connections: 64, requests: await startups(count / 2) },
+    { name: 'reads', connections: 64, requests: reads(count, bearer) },
+    { name: 'reads, 500/s', connections: 64, perSecond: 500, requests: reads(count / 2, bearer) },
+    {
+      name: '  with 10 % writes',
+      connections: 64,
+      perSecond: 500,
+      requests: mixedReads(count / 2, bearer, admin, `mixed${round}`),
+    },
+    ...writeCases(count / 2, admin, round),
+    { name: 'new workload entry', connections: 1, requests: entryRequests(100, admin, round) },
+    { name: 'list 50 secrets', connections: 1, requests: lists(200, admin, '/api/v1/secrets?limit=50') },
+    { name: 'list 50 entries', connections: 1, requests: lists(200, admin, '/api/v1/workloads?limit=50') },
   ]
 }
+
+async function figures({ measure }: Subject, { requests, ...job }: Omit<Case, 'name'>): Promise<Figures> {
+  const result = await measure({ ...job, requests, warmUp: Math.floor(requests.length / 4) })
+  const { rate, p50, p99, serverMicros, databaseMicros = 0 } = result
+  return { rate, p50, p99, micros: serverMicros + databaseMicros }
+}
+
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+
+const medians = (list: Figures[]): Figures => ({
+  rate: median(list.map(({ rate }) => rate)),
+  p50: median(list.map(({ p50 }) => p50)),
+  p99: median(list.map(({ p99 }) => p99)),
+  micros: median(list.map(({ micros }) => micros)),
+})
+
+const withRatio = (value: number, reference: number, digits = 1): string =>
+  `${value.toFixed(digits)} (${(value / reference).toFixed(2)})`
+
+async function compare(empty: Subject, full: Subject, count: number): Promise<void> {
+  const results = new Map<string, { empty: Figures[]; full: Figures[] }>()
+  // The first round only compiles the code.
+  for (let round = 0; round <= rounds; round++) {
+    for (const subject of [empty, full]) {
+      for (const { name, ...job } of await casesFor(count, subject, round)) {
+        const result = await figures(subject, job)
+        if (round === 0) continue
+        const lists = results.get(name) ?? { empty: [], full: [] }
+        lists[subject === empty ? 'empty' : 'full'].push(result)
+        results.set(name, lists)
+      }
+    }
+  }
+  for (const [name, lists] of results) {
+    const [before, after] = [medians(lists.empty), medians(lists.full)]
+    say(
+      `  ${name.padEnd(30)} ${withRatio(after.rate, before.rate, 0).padStart(14)}/s  p50 ${after.p50.toFixed(1)} ms  ` +
+        `p99 ${withRatio(after.p99, before.p99)} ms  CPU ${withRatio(after.micros, before.micros, 0)} µs`,
+    )
+  }
+}
+
+async function subjectOf(server: Serving): Promise<Subject> {
+  const { text } = await server.measure({ connections: 1, requests: [await login(), await login()], warmUp: 1 })
+  return { ...server, bearer: /"token":"(purser_at_[^"]+)"/.exec(text)?.[1] ?? '' }
+}
+
+const sayStart = (name: string, { startSeconds, workerPids }: Subject): void =>
+  say(`  ${name}: ready after ${startSeconds.toFixed(1)} s; ${megabytesOf(workerPids()).toFixed(0)} MB a worker`)
 
 /** @param sizes of entries; there are ten secrets and ten revoked certificates for each */
 export async function scale(sizes: readonly number[], workers: number, count: number): Promise<void> {
   const postgres = await startOwnPostgres({ settings: { autovacuum: 'on', shared_buffers: '512MB' } })
-  const before = new Map<string, Figures>()
   try {
-    for (const entries of [0, ...sizes]) {
+    for (const entries of sizes) {
       const size: Size = { entries, secrets: entries * 10, revoked: entries * 10 }
-      printTitle(`${entries} entries, ${size.secrets} secrets, ${size.revoked} revoked certificates`)
+      printTitle(
+        `${entries} entries, ${size.secrets} secrets, ${size.revoked} revoked certificates (ratio to the empty server)`,
+      )
       const fill = async (url: string): Promise<void> => {
         const began = performance.now()
         await fillTables(url, size)
         say(`  filled in ${((performance.now() - began) / 1000).toFixed(0)} s`)
       }
-      await serving({ postgres, workers, tls: true, fill }, async ({ measure, admin, startSeconds, workerPids }) => {
-        say(
-          `  ready after ${startSeconds.toFixed(1)} s; ${(megabytesOf(workerPids()) / workers).toFixed(0)} MB a worker`,
-        )
-        const { text } = await measure({ connections: 1, requests: [await login(), await login()], warmUp: 1 })
-        const bearer = /"token":"(purser_at_[^"]+)"/.exec(text)?.[1] ?? ''
-        for (const { name, ...job } of await casesFor(count, bearer, admin, entries)) {
-          const {
-            rate,
-            p50,
-            p99,
-            serverMicros,
-            databaseMicros = 0,
-          } = await measure({
-            ...job,
-            warmUp: Math.floor(job.requests.length / 4),
-          })
-          const micros = serverMicros + databaseMicros
-          const empty = before.get(name) ?? { rate, p99, micros }
-          if (entries === 0) before.set(name, empty)
-          const ratio = (value: number, reference: number): string => (value / reference).toFixed(2)
-          say(
-            `  ${name.padEnd(30)} ${Math.round(rate).toLocaleString('en').padStart(7)}/s (${ratio(rate, empty.rate)})  ` +
-              `p50 ${p50.toFixed(1)} ms  p99 ${p99.toFixed(1)} ms (${ratio(p99, empty.p99)})  ` +
-              `CPU ${Math.round(micros)} µs (${ratio(micros, empty.micros)})`,
-          )
-        }
-      })
+      await serving({ postgres, workers, tls: true }, (emptyServer) =>
+        serving({ postgres, workers, tls: true, fill }, async (fullServer) => {
+          const [empty, full] = [await subjectOf(emptyServer), await subjectOf(fullServer)]
+          sayStart('empty', empty)
+          sayStart('filled', full)
+          await compare(empty, full, count)
+          sayStart('filled, at the end', full)
+        }),
+      )
     }
   } finally {
     await postgres.stop()

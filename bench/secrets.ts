@@ -30,22 +30,20 @@ const write = (n: number, bearer: string, group = 'written', version = 0): strin
 
 const many = <T>(length: number, create: (n: number) => T): T[] => Array.from({ length }, (_, n) => create(n))
 
+export const reads = (count: number, bearer: string): string[] => many(count, (n) => read(n, bearer))
+
+/** Every tenth request writes a new secret of the group. */
+export const mixedReads = (count: number, bearer: string, admin: string, group: string): string[] =>
+  many(count, (n) => (n % 10 === 9 ? write(n, admin, group) : read(n, bearer)))
+
 /** Reads at a steady rate, the same with writes, and as many reads as the server answers. */
-export function readCases(count: number, bearer: string, admin?: string): SecretCase[] {
-  const steady = Math.min(count, 10_000)
-  const mixed = (n: number): string =>
-    admin !== undefined && n % 10 === 9 ? write(n, admin, 'mixed') : read(n, bearer)
+function readCases(count: number, bearer: string, admin: string): SecretCase[] {
+  const steady = { perSecond: 500, connections: 64 }
+  const some = Math.min(count, 10_000)
   return [
-    {
-      name: 'reads, steady 500 a second',
-      perSecond: 500,
-      connections: 64,
-      requests: many(steady, (n) => read(n, bearer)),
-    },
-    ...(admin === undefined
-      ? []
-      : [{ name: 'the same with 10 % writes', perSecond: 500, connections: 64, requests: many(steady, mixed) }]),
-    { name: 'reads, as many as go', connections: 64, requests: many(count, (n) => read(n, bearer)) },
+    { name: 'reads, steady 500 a second', ...steady, requests: reads(some, bearer) },
+    { name: 'the same with 10 % writes', ...steady, requests: mixedReads(some, bearer, admin, 'mixed') },
+    { name: 'reads, as many as go', connections: 64, requests: reads(count, bearer) },
   ]
 }
 
@@ -63,6 +61,8 @@ const three = [0, 1, 2].map(pathOf)
 
 /** The start of a container: attestation, certificate, JWT, three secrets. */
 const inOne = (): Promise<string> => attest({ x509: { csr }, jwts: [{ audience: ['payments'] }], secrets: three })
+
+export const startups = (count: number): Promise<string[]> => Promise.all(many(count, inOne))
 
 /** The same in single requests: login, certificate and JWT, three reads. */
 async function inFive(): Promise<string[]> {
@@ -82,7 +82,7 @@ export async function secretCases(count: number, bearer: string, admin: string):
   return [
     ...readCases(count, bearer, admin),
     ...writeCases(count / 4, admin, 0),
-    { name: 'startup in one request', connections: 16, requests: await Promise.all(many(count / 2, inOne)) },
+    { name: 'startup in one request', connections: 16, requests: await startups(count / 2) },
     { name: 'startup in five requests', connections: 16, requests: await Promise.all(many(count / 4, inFive)) },
   ]
 }

@@ -1,6 +1,8 @@
 /** The measured server: started once for registration, and again for the measurement. */
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { audience } from './issuing.ts'
@@ -8,12 +10,11 @@ import type { LoadJob, LoadResult } from './load.ts'
 import { type Server, childrenOf, cpuMicros, load, startServer } from './processes.ts'
 import { register } from './register.ts'
 
-export const port = 18_743
-
 type Postgres = Awaited<ReturnType<typeof startOwnPostgres>>
 
 export type Serving = {
   dataDir: string
+  port: number
   roots: string
   /** The admin's API token. */
   admin: string
@@ -27,7 +28,7 @@ export type Serving = {
   ) => Promise<LoadResult & { serverMicros: number; databaseMicros?: number }>
 }
 
-const common = (dataDir: string): Record<string, string> => ({
+const common = (dataDir: string, port: number): Record<string, string> => ({
   PURSER_TRUST_DOMAIN: 'bench.example',
   PURSER_PUBLIC_URL: audience,
   PURSER_LISTEN: `127.0.0.1:${port}`,
@@ -50,9 +51,10 @@ export async function serving(
   { postgres, workers, tls, profile, fill }: Options,
   work: (serving: Serving) => Promise<void>,
 ): Promise<void> {
+  const port = await freePort()
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
   const env = {
-    ...common(dataDir),
+    ...common(dataDir, port),
     ...(postgres && {
       DATABASE_URL: await freshDatabase(postgres.url),
       PURSER_MIGRATE: 'auto',
@@ -75,6 +77,7 @@ export async function serving(
     server = running
     await work({
       dataDir,
+      port,
       roots,
       admin,
       startSeconds: (performance.now() - began) / 1000,
@@ -98,6 +101,14 @@ export async function serving(
     await server?.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
 }
 
 async function freshDatabase(url: string): Promise<string> {
