@@ -7,6 +7,7 @@ import { startOwnPostgres } from '../test/support/postgres.ts'
 import { bareExpress, signingRate } from './ceilings.ts'
 import { startup } from './startup.ts'
 import { type Alg, type What, makeRequests } from './issuing.ts'
+import { comparePeers } from './peers.ts'
 import { printRow, printTitle } from './print.ts'
 import { scale } from './scale.ts'
 import { login, secretCases } from './secrets.ts'
@@ -20,13 +21,14 @@ const { values: flags } = parseArgs({
     match: { type: 'string' },
     profile: { type: 'string' },
     scale: { type: 'string' },
+    peers: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--only postgres|embedded|secrets|ceilings|startup] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--peers] [--only postgres|embedded|secrets|ceilings|startup] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --peers    only compare with OpenBao and SPIRE, whose binaries BAO_BIN and SPIRE_SERVER_BIN name; needs Go\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -134,6 +136,11 @@ const isSelected = (part: string): boolean => flags.only === undefined || flags.
 if (flags.scale !== undefined) {
   const sizes = flags.scale.split(',').map(Number)
   await scale(sizes, Number(flags.workers), flags.quick ? 4_000 : 16_000)
+  process.exit(0)
+}
+
+if (flags.peers) {
+  await comparePeers(Number(flags.workers), flags.quick ? 1 : 3, flags.quick ? 4 : 8)
   process.exit(0)
 }
 

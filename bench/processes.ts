@@ -1,11 +1,14 @@
-/** Child processes of the bench, and their CPU time. */
+/** Child processes of the bench, their CPU time, and the ports and databases that they need. */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { Client } from 'pg'
 import type { LoadJob, LoadResult } from './load.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -94,5 +97,46 @@ export async function load(job: LoadJob, onCounting: () => void): Promise<LoadRe
     })
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}
+
+/** @returns the URL of a new database; without TLS, which libpq's clients would try first */
+export async function freeDatabase(postgresUrl: string, name: string): Promise<string> {
+  const client = new Client({ connectionString: postgresUrl })
+  await client.connect()
+  await client.query(`create database ${name}`)
+  await client.end()
+  const url = new URL(postgresUrl)
+  url.pathname = `/${name}`
+  url.searchParams.set('sslmode', 'disable')
+  return url.toString()
+}
+
+/** Starts a peer and waits until it is up. */
+export async function startPeer(
+  binary: string,
+  flags: string[],
+  isUp: () => boolean | Promise<boolean>,
+): Promise<() => Promise<void>> {
+  const child = spawn(binary, flags, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let text = ''
+  child.stderr.on('data', (chunk: Buffer) => (text = (text + chunk.toString()).slice(-4_000)))
+  const exited = once(child, 'exit')
+  for (let tries = 0; ; tries++) {
+    if (child.exitCode !== null || tries === 300) throw new Error(`${binary} did not start: ${text}`)
+    if (await Promise.resolve(isUp()).catch(() => false)) break
+    await pause(100)
+  }
+  return async () => {
+    child.kill('SIGTERM')
+    await exited
   }
 }

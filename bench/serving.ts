@@ -1,13 +1,11 @@
 /** The measured server: started once for registration, and again for the measurement. */
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { audience } from './issuing.ts'
 import type { LoadJob, LoadResult } from './load.ts'
-import { type Server, childrenOf, cpuMicros, load, startServer } from './processes.ts'
+import { type Server, childrenOf, cpuMicros, freeDatabase, freePort, load, startServer } from './processes.ts'
 import { register } from './register.ts'
 
 type Postgres = Awaited<ReturnType<typeof startOwnPostgres>>
@@ -56,7 +54,7 @@ export async function serving(
   const env = {
     ...common(dataDir, port),
     ...(postgres && {
-      DATABASE_URL: await freshDatabase(postgres.url),
+      DATABASE_URL: await freeDatabase(postgres.url, `bench_${process.pid}_${Date.now()}`),
       PURSER_MIGRATE: 'auto',
       PURSER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64'),
     }),
@@ -101,24 +99,4 @@ export async function serving(
     await server?.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
-}
-
-async function freshDatabase(url: string): Promise<string> {
-  const { default: pg } = await import('pg')
-  const name = `bench_${process.pid}_${Date.now()}`
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  await client.query(`create database ${name}`)
-  await client.end()
-  const database = new URL(url)
-  database.pathname = `/${name}`
-  return database.toString()
 }
