@@ -81,6 +81,8 @@ export function join(values: Values, report: Report) {
     ...(crlListen && { crlListen }),
     /** The base of the distribution points in certificates. */
     crlUrl: values.crlUrl ?? publicUrl,
+    /** Revoked certificates beyond which new ones name a shard of their CRL. */
+    crlShardAbove: values.crlShardAbove,
     /** Absent: certificates of CAs have no name constraints. */
     ...(constraints && { nameConstraints: constraints }),
     tls: tlsConfig,

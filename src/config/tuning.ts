@@ -52,6 +52,13 @@ export const tuning = {
     'How long cached keys of an unreachable issuer are used. Keys are refreshed every few minutes.',
   ),
 
+  crlShardAbove: count(
+    'PURSER_CRL_SHARD_ABOVE',
+    'crlShardAbove',
+    { from: 0, to: 100_000_000, default: 20_000 },
+    'While more revoked certificates than this are stored (until a day after their end), new certificates name one of 64 shards of their CRL, so that no verifier reads a large one. Verifiers must know `issuingDistributionPoint` (RFC 5280 section 5.2.5), as OpenSSL, Java and the SDK do. The whole CRL of an issuing key stays at its address.',
+  ),
+
   minRedactionAge: seconds(
     'PURSER_MIN_REDACTION_AGE_SECONDS',
     'log.minRedactionAgeSeconds',

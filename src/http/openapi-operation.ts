@@ -17,6 +17,8 @@ type Values<Id extends OperationId = OperationId> = {
   query: ParametersOf<Id, 'query'>
   /** A revision; 0 to create. The route answers 428 if it is required and missing. */
   ifMatch?: number
+  /** Entity tags of copies that the caller has, or `*`. */
+  ifNoneMatch?: string
   idempotencyKey?: string
   reason?: string
   lastEventId?: string
@@ -109,17 +111,20 @@ const isValid = (values: object, problems: readonly ValidationProblem[]): values
   'path' in values && problems.length === 0
 
 const ifMatch = 'If-Match'
+const ifNoneMatch = 'If-None-Match'
 const idempotencyKey = 'Idempotency-Key'
 const reason = 'Purser-Reason'
 const lastEventId = 'Last-Event-ID'
 
 function conventional(headers: Readonly<Record<string, unknown>>): Partial<Values> {
   const match = headers[ifMatch]
+  const copies = headers[ifNoneMatch]
   const key = headers[idempotencyKey]
   const note = headers[reason]
   const event = headers[lastEventId]
   return {
     ...(typeof match === 'string' ? { ifMatch: Number(match.slice(1, -1)) } : {}),
+    ...(typeof copies === 'string' ? { ifNoneMatch: copies } : {}),
     ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
     ...(typeof note === 'string' ? { reason: note } : {}),
     ...(typeof event === 'string' ? { lastEventId: event } : {}),

@@ -1158,15 +1158,40 @@ export interface paths {
             header?: never;
             path: {
                 /** @description The id of an issuing key or a root, as in the certificate's CRL distribution point */
-                keyId: components["schemas"]["Id"];
+                keyId: components["parameters"]["CrlKeyId"];
             };
             cookie?: never;
         };
         /**
-         * What one CA key signed and was revoked (RFC 5280)
+         * Every certificate that one CA key signed and that was revoked (RFC 5280)
          * @description Until the key's last certificate is expired. A withdrawn key has none any more; its own certificate is in the CRL of the root.
          */
         get: operations["getCrl"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/crl/{keyId}/{shard}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of an issuing key or a root, as in the certificate's CRL distribution point */
+                keyId: components["parameters"]["CrlKeyId"];
+                /** @description The last byte of the serial number, modulo 64 */
+                shard: number;
+            };
+            cookie?: never;
+        };
+        /**
+         * Revoked certificates of one issuing key and one shard (RFC 5280)
+         * @description Certificates name it as their distribution point while many are revoked. Its critical `issuingDistributionPoint` (section 5.2.5) is this URL. The whole CRL lists the same certificates.
+         */
+        get: operations["getCrlShard"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2603,6 +2628,26 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description DER. `Cache-Control` ends before the CRL's `nextUpdate`. */
+        Crl: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                ETag: components["headers"]["WeakETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/pkix-crl": unknown;
+            };
+        };
+        /** @description The client's copy is current */
+        NotModified: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                ETag: components["headers"]["WeakETag"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description Done, and recorded */
         Done: {
             headers: {
@@ -2708,6 +2753,10 @@ export interface components {
         Limit: number;
         /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
         Cursor: string;
+        /** @description The id of an issuing key or a root, as in the certificate's CRL distribution point */
+        CrlKeyId: components["schemas"]["Id"];
+        /** @description The `ETag` of a copy that the client has. 304 says that it is current. */
+        IfNoneMatch: string;
         /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
         IfMatch: string;
         /**
@@ -2747,6 +2796,8 @@ export interface components {
         "Purser-Log-Index": string;
         /** @description The revision, for `If-Match` */
         ETag: string;
+        /** @description The same at every server with the same content, for `If-None-Match` */
+        WeakETag: string;
         /** @description How long it may be kept */
         "Cache-Control": string;
         /** @description Seconds; with 429 and 503 */
@@ -4667,25 +4718,42 @@ export interface operations {
     getCrl: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The `ETag` of a copy that the client has. 304 says that it is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 /** @description The id of an issuing key or a root, as in the certificate's CRL distribution point */
-                keyId: components["schemas"]["Id"];
+                keyId: components["parameters"]["CrlKeyId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description DER */
-            200: {
-                headers: {
-                    "Cache-Control": components["headers"]["Cache-Control"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/pkix-crl": unknown;
-                };
+            200: components["responses"]["Crl"];
+            304: components["responses"]["NotModified"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getCrlShard: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of a copy that the client has. 304 says that it is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
+            path: {
+                /** @description The id of an issuing key or a root, as in the certificate's CRL distribution point */
+                keyId: components["parameters"]["CrlKeyId"];
+                /** @description The last byte of the serial number, modulo 64 */
+                shard: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Crl"];
+            304: components["responses"]["NotModified"];
             default: components["responses"]["Problem"];
         };
     };

@@ -1,4 +1,4 @@
-/** `If-Match` (RFC 9110 section 13.1.1): a caller replaces or removes the revision that it read. */
+/** `If-Match` (RFC 9110 section 13.1.1): a caller replaces or removes the revision that it read. `If-None-Match`: it has a copy. */
 import { impossible } from '../actions/registrations.ts'
 import { refuse } from '../errors.ts'
 import { nameOf, pathOf } from './params.ts'
@@ -30,3 +30,8 @@ export function checkName(request: Pick<ApiRequest, 'params'>, { name }: { name:
 }
 
 export const etag = (revision: number): Record<string, string> => ({ etag: `"${revision}"` })
+
+/** RFC 9110 section 13.1.2: weak comparison, so `W/` does not count. */
+export const hasCopy = ({ ifNoneMatch }: Pick<ApiRequest, 'ifNoneMatch'>, tag: string): boolean =>
+  ifNoneMatch !== undefined &&
+  ifNoneMatch.split(',').some((value) => ['*', `"${tag}"`].includes(value.trim().replace(/^W\//, '')))

@@ -42,7 +42,10 @@ export async function sendReply(response: ServerResponse, requestId: string, rep
   const headers = { 'purser-request-id': requestId, ...reply.headers }
   const { body } = reply
   const status = reply.status ?? 200
-  if (!('stream' in body)) {
+  if (status === 304) {
+    // RFC 9111 section 3.2: a cache takes over the headers, so none may describe the absent body.
+    response.writeHead(304, { ...headersFor(response), ...headers }).end()
+  } else if (!('stream' in body)) {
     const content = 'json' in body ? JSON.stringify(body.json) : 'text' in body ? body.text : body.bytes
     const type = 'json' in body ? 'application/json' : body.type
     send(response, status, { 'content-type': type, ...headers }, content)

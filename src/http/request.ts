@@ -12,6 +12,7 @@ export type ApiRequest = Context & {
   /** Valid by openapi.yaml. `bodyOf` gives it its type. */
   body: unknown
   ifMatch?: string
+  ifNoneMatch?: string
   /** The id of the last event that the client received. */
   lastEventId?: string
 }
@@ -38,6 +39,13 @@ export type Reply = {
 }
 
 export const json = (value: unknown, more: Omit<Reply, 'body'> = {}): Reply => ({ ...more, body: { json: value } })
+
+/** The client's copy is current (RFC 9110 section 15.4.5). */
+export const notModified = (headers: Record<string, string>): Reply => ({
+  status: 304,
+  headers,
+  body: { text: '', type: 'text/plain' },
+})
 
 export const noContent: Reply = { status: 204, body: { text: '', type: 'text/plain' } }
 

@@ -81,7 +81,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
     })
     open.actor = actorOf(caller, values.reason)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
-    const { ifMatch, idempotencyKey, reason, lastEventId } = values
+    const { ifMatch, ifNoneMatch, idempotencyKey, reason, lastEventId } = values
     return {
       requestId: open.requestId,
       operation: operation.operationId,
@@ -93,6 +93,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       caller,
       clientCertificate: () => clientCertificate(message, open.time),
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
+      ...(ifNoneMatch !== undefined && { ifNoneMatch }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
       ...(reason !== undefined && { reason }),
       ...(lastEventId !== undefined && { lastEventId }),

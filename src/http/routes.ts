@@ -137,6 +137,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/bundle', 'none', 'public', 'none', anyone.bundle),
     read('GET', '/ca.pem', 'none', 'public', 'none', anyone.caPem),
     read('GET', '/crl/{keyId}', 'none', 'public', 'none', createCrlRoute(parts)),
+    read('GET', '/crl/{keyId}/{shard}', 'none', 'public', 'none', createCrlRoute(parts)),
     read('GET', '/log/keys', 'none', 'public', 'none', log.keys),
     read('GET', '/log/{epoch}/checkpoint', 'none', 'public', 'none', log.checkpoint),
     read('GET', '/log/{epoch}/tile/{tilePath}', 'none', 'public', 'none', log.tile),

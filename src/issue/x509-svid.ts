@@ -1,5 +1,6 @@
 import { X509Certificate, hash } from 'node:crypto'
 import { isIP } from 'node:net'
+import type { Asn1 } from '../keys/asn1.ts'
 import { emptyName, keyIdOf } from '../keys/ca-certificates.ts'
 import { type CertificateIssuer, buildCertificate } from '../keys/certificate.ts'
 import {
@@ -11,6 +12,7 @@ import {
   subjectKeyIdentifier,
 } from '../keys/extensions.ts'
 import type { CsrVerdict } from './csr.ts'
+import { crlShardOf, crlShardUrl } from './crl-shards.ts'
 import { ipAddressBytes } from './ip-address.ts'
 import { type LeafProfile, LintError, lintLeaf } from './x509-lint.ts'
 
@@ -63,16 +65,28 @@ const purposes = { svid: extendedKeyUsage('serverAuth', 'clientAuth'), server: e
  * reading the wrong one, and a subject must be unique to its owner, which an organization's name is not.
  *
  * @param parts.crlUrl where the CA's CRL is; absent, certificates name none
+ * @param parts.isCrlSharded whether a new certificate names its shard of the CRL. It is revoked in both.
  * @param parts.count how many certificates were issued so far; each 256th is parsed back by OpenSSL
  */
 export function createX509Issuer(parts: {
   trustDomain: string
   issuer: CertificateIssuer
   crlUrl?: string
+  isCrlSharded?: () => boolean
   count: () => number
 }): X509Issuer {
-  const { trustDomain, issuer, crlUrl } = parts
-  const crl = crlUrl === undefined ? [] : [crlDistributionPoint(crlUrl)]
+  const { trustDomain, issuer, crlUrl, isCrlSharded = () => false } = parts
+  const points = new Map<string, Asn1>()
+
+  function crlUrlFor(serial: Buffer): string | undefined {
+    return crlUrl !== undefined && isCrlSharded() ? crlShardUrl(crlUrl, crlShardOf(serial)) : crlUrl
+  }
+
+  function pointAt(url: string): Asn1 {
+    const point = points.get(url) ?? crlDistributionPoint(url)
+    points.set(url, point)
+    return point
+  }
 
   function issue(
     leaf: Leaf,
@@ -86,7 +100,7 @@ export function createX509Issuer(parts: {
       serial: leaf.serial,
       notBefore: wholeSecond(Math.max(leaf.now.getTime() - backdateMs, issuer.notBefore.getTime())),
       notAfter: wholeSecond(leaf.notAfter.getTime()),
-      crlUrl,
+      crlUrl: crlUrlFor(leaf.serial),
     }
     if (profile.notAfter <= leaf.now) throw new LintError('refused to sign: the end is not in the future')
     const { der, pem } = buildCertificate(
@@ -104,7 +118,7 @@ export function createX509Issuer(parts: {
           subjectAltName({ uri: profile.spiffeId, dns: profile.dnsNames, ip: profile.ipAddresses }, true),
           subjectKeyIdentifier(keyIdOf(profile.spki)),
           issuer.authorityKeyIdentifier,
-          ...crl,
+          ...(profile.crlUrl === undefined ? [] : [pointAt(profile.crlUrl)]),
         ],
         signer: issuer.signer,
       },

@@ -30,6 +30,8 @@ export type X509Parts = {
   trustDomain: string
   /** Where the CRL of an issuing key is. */
   crlUrl: (keyId: string) => string
+  /** Whether new certificates name a shard of that CRL. */
+  areCrlsSharded: () => boolean
   randomBytes: (size: number) => Buffer
   /** Keys that may never be certified: our own CAs'. By SHA-256 of the SPKI, hex. */
   refusesKey: (publicKeySha256: string) => boolean
@@ -102,7 +104,8 @@ export function createIssueX509(parts: X509Parts): { svid: IssueX509; server: Is
     let issuer = issuers.get(ca.row.id)
     if (!issuer) {
       const crlUrl = parts.crlUrl(ca.row.id)
-      issuer = createX509Issuer({ trustDomain: parts.trustDomain, issuer: ca.issuer, crlUrl, count: () => count })
+      const { trustDomain, areCrlsSharded: isCrlSharded } = parts
+      issuer = createX509Issuer({ trustDomain, issuer: ca.issuer, crlUrl, isCrlSharded, count: () => count })
       issuers.set(ca.row.id, issuer)
     }
     return issuer

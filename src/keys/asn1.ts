@@ -65,13 +65,18 @@ function magnitudeOf(value: bigint): Buffer {
 }
 
 /** UTCTime through 2049 and GeneralizedTime from 2050, both to the second and in UTC (RFC 5280 section 4.1.2.5). */
-export function time(at: Date): Asn1 {
+export function timeDigits(at: Date): { type: number; digits: string } {
   const year = at.getUTCFullYear()
   if (!(year >= 1950 && year <= 9999)) throw new RangeError('a certificate cannot express this time')
   const iso = at.toISOString()
   const date = iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10)
   const digits = `${date}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`
-  return year < 2050 ? primitive(tag.utcTime, digits.slice(2)) : primitive(tag.generalizedTime, digits)
+  return year < 2050 ? { type: tag.utcTime, digits: digits.slice(2) } : { type: tag.generalizedTime, digits }
+}
+
+export function time(at: Date): Asn1 {
+  const { type, digits } = timeDigits(at)
+  return primitive(type, digits)
 }
 
 /** `[n] EXPLICIT`, or `[n] IMPLICIT` of a constructed type: the children inside a context tag. */
@@ -94,3 +99,11 @@ export function raw(der: Uint8Array): Asn1 {
 }
 
 export const toDer = (tree: Asn1): Buffer => Buffer.from(asn1.toDer(tree).getBytes(), 'latin1')
+
+/** Tag and length of a value whose content is too large for a tree. */
+export function derHeader(type: number, length: number): Buffer {
+  if (length < 0x80) return Buffer.from([type, length])
+  const hex = length.toString(16)
+  const bytes = Buffer.from(hex.length % 2 ? `0${hex}` : hex, 'hex')
+  return Buffer.concat([Buffer.from([type, 0x80 | bytes.length]), bytes])
+}

@@ -20,6 +20,7 @@ export const extensionOid = {
   basicConstraints: '2.5.29.19',
   crlNumber: '2.5.29.20',
   reasonCode: '2.5.29.21',
+  issuingDistributionPoint: '2.5.29.28',
   nameConstraints: '2.5.29.30',
   crlDistributionPoints: '2.5.29.31',
   certificatePolicies: '2.5.29.32',
@@ -88,10 +89,19 @@ export function subjectAltName(names: AlternativeNames, critical: boolean): Asn1
   )
 }
 
+/** DistributionPoint with one URL (section 4.2.1.13). IssuingDistributionPoint begins with the same member. */
+const pointAt = (url: string): Asn1 =>
+  sequence([context(0, [context(0, [contextPrimitive(6, Buffer.from(url, 'ascii'))])])])
+
 /** Section 4.2.1.13: one point, one URL. */
-export function crlDistributionPoint(url: string): Asn1 {
-  const fullName = context(0, [context(0, [contextPrimitive(6, Buffer.from(url, 'ascii'))])])
-  return extension(extensionOid.crlDistributionPoints, false, sequence([sequence([fullName])]))
-}
+export const crlDistributionPoint = (url: string): Asn1 =>
+  extension(extensionOid.crlDistributionPoints, false, sequence([pointAt(url)]))
+
+/**
+ * Section 5.2.5: the CRL lists only certificates that name this URL. Critical, so that a verifier that does not know the
+ * extension refuses the CRL instead of taking it for a complete one.
+ */
+export const issuingDistributionPoint = (url: string): Asn1 =>
+  extension(extensionOid.issuingDistributionPoint, true, pointAt(url))
 
 export const crlNumber = (number: bigint): Asn1 => extension(extensionOid.crlNumber, false, integer(number))

@@ -1,4 +1,5 @@
 import { type KeyObject, sign } from 'node:crypto'
+import { promisify } from 'node:util'
 import { type Asn1, nothing, oid, raw, sequence, toDer } from './asn1.ts'
 
 /** A private key and the one signature algorithm that we use it with. */
@@ -6,7 +7,11 @@ export type Signer = {
   /** AlgorithmIdentifier, as it stands in what is signed and beside the signature. */
   algorithm: Asn1
   sign: (bytes: Buffer) => Buffer
+  /** In the thread pool: hashing a large CRL takes longer than a request may hold the event loop. */
+  signInPool: (bytes: Buffer) => Promise<Buffer>
 }
+
+const signAsync = promisify(sign)
 
 type Scheme = { oid: string; nullParameters: boolean; digest: 'sha256' | 'sha384' | null }
 
@@ -23,7 +28,11 @@ export function createSigner(key: KeyObject): Signer {
   if (key.type !== 'private') throw new TypeError('signing takes a private key')
   const scheme = schemeOf(key)
   const algorithm = sequence(scheme.nullParameters ? [oid(scheme.oid), nothing()] : [oid(scheme.oid)])
-  return { algorithm: raw(toDer(algorithm)), sign: (bytes) => sign(scheme.digest, bytes, key) }
+  return {
+    algorithm: raw(toDer(algorithm)),
+    sign: (bytes) => sign(scheme.digest, bytes, key),
+    signInPool: (bytes) => signAsync(scheme.digest, bytes, key),
+  }
 }
 
 function schemeOf(key: KeyObject): Scheme {

@@ -70,7 +70,7 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: End
 }
 
 /** Routes whose replies are signed, so that plain HTTP may carry them. */
-export const isForCrls = ({ path }: Route): boolean => path === '/crl/{keyId}' || path === '/ca.pem'
+export const isForCrls = ({ path }: Route): boolean => path.startsWith('/crl/') || path === '/ca.pem'
 
 /** Routes that stay on the common listener where operators have their own. */
 export const isForWorkloads = ({ permission }: Route): boolean =>

@@ -103,11 +103,15 @@ export async function compose(parts: Parts) {
 
 type IssueParts = { snapshots: Snapshots; randomBytes: (size: number) => Buffer; logger: Logger }
 
-function composeIssue(config: Pick<Config, 'crlUrl'>, { snapshots, randomBytes, logger }: IssueParts) {
+function composeIssue(
+  config: Pick<Config, 'crlUrl' | 'crlShardAbove'>,
+  { snapshots, randomBytes, logger }: IssueParts,
+) {
   return {
     x509: createIssueX509({
       trustDomain: snapshots.current().trustDomain,
       crlUrl: (keyId) => `${config.crlUrl}/crl/${keyId}`,
+      areCrlsSharded: () => snapshots.current().blocks.revokedCount('serialNumber') > config.crlShardAbove,
       randomBytes,
       refusesKey: (sha256) => isOwnKey(snapshots.current(), sha256),
       onNamesLeftOut: (names) =>

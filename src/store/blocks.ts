@@ -88,18 +88,3 @@ export async function releaseBlocks(tx: Knex.Transaction, revocation: string, no
   await tx('block').whereIn('id', ids).update({ until: now })
   return rows.map(membersOf<BlockInForce>)
 }
-
-type Revoked = { serialNumber: string; at: Date; reason: string | null }
-
-/** The revoked certificates of a CA key, as of a revision, that ended after `listedUntil`. */
-export async function revokedCertificates(
-  knex: Knex,
-  { keyId, revision, listedUntil }: { keyId: string; revision: number; listedUntil: Date },
-): Promise<Revoked[]> {
-  return knex('block')
-    .where({ kind: 'serialNumber', key_id: keyId })
-    .where('until', '>', listedUntil)
-    .where('changed', '<=', revision)
-    .orderBy('value')
-    .select('value as serialNumber', 'at', 'reason')
-}

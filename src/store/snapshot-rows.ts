@@ -1,12 +1,11 @@
 /** Reads the rows of a snapshot: all of them in pages at the start, and later those that changed. */
 import type { Knex } from 'knex'
+import { inOneSnapshot, pagesOf } from './cursor.ts'
 import { type Head, readHead } from './log.ts'
 import { type CredentialKind, callerKinds, credentialKinds } from './memory/blocks.ts'
 import { type ChangedRow, type ChangedRows, type Table, tables } from './snapshot-tables.ts'
 
 const tableNames = Object.values(tables).map((table) => table.name)
-
-const inOneSnapshot = { isolationLevel: 'repeatable read', readOnly: true } as const
 
 async function requireHead(knex: Knex): Promise<Head> {
   const head = await readHead(knex)
@@ -64,8 +63,6 @@ type Receivers = {
   onProgress?: (table: string, rows: number) => void
 }
 
-const pageRows = 5_000
-
 /** Reads every table through cursors, so that no more than a page of rows is in memory twice. */
 export async function loadTables(knex: Knex, { onRows, onRevoked, onProgress }: Receivers): Promise<Head> {
   return knex.transaction(async (tx) => {
@@ -90,7 +87,7 @@ export async function loadTables(knex: Knex, { onRows, onRevoked, onProgress }: 
     await load(tables.keys, (keys) => ({ keys }))
     await load(tables.databases, (databases) => ({ databases }))
     let revoked = 0
-    for await (const records of pagesOf<RevokedRecord>(tx, revokedQuery, 1)) {
+    for await (const records of pagesOf<RevokedRecord>(tx, revokedQuery, { size: 1 })) {
       for (const { kind, hour, names } of records) {
         const list = names.split(' ')
         onRevoked({ kind, names: list, hour: Number(hour) })
@@ -109,13 +106,3 @@ type RevokedRecord = { kind: CredentialKind; hour: string; names: string }
 const revokedQuery = `
   select kind, ceil(extract(epoch from until) / 3600)::bigint as hour, string_agg(value, ' ') as names
     from block where kind in (${quoted(credentialKinds)}) group by kind, hour, hashtext(value) & 63`
-
-async function* pagesOf<R>(tx: Knex, query: string, size = pageRows): AsyncGenerator<R[]> {
-  await tx.raw(`declare snapshot_rows no scroll cursor for ${query}`)
-  for (;;) {
-    const { rows } = await tx.raw<{ rows: R[] }>(`fetch ${size} from snapshot_rows`)
-    if (rows.length > 0) yield rows
-    if (rows.length < size) break
-  }
-  await tx.raw('close snapshot_rows')
-}

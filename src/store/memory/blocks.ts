@@ -20,12 +20,16 @@ const hourMs = 3600_000
 const hourAfter = (time: Date): number => Math.ceil(time.getTime() / hourMs)
 
 /** What readers of a snapshot see. */
-export type Blocks = Pick<BlockTable, 'get' | 'isRevoked' | 'entryKeyedWorkloads'>
+export type Blocks = Pick<BlockTable, 'get' | 'isRevoked' | 'revokedCount' | 'entryKeyedWorkloads'>
 
 /** Names of revoked credentials of one kind. */
 class RevokedNames {
   readonly #hourOf = new Map<string, number>()
   readonly #byHour = new Map<number, string[]>()
+
+  get size(): number {
+    return this.#hourOf.size
+  }
 
   has(name: string): boolean {
     return this.#hourOf.has(name)
@@ -61,6 +65,11 @@ export class BlockTable {
 
   isRevoked(kind: CredentialKind, value: string): boolean {
     return this.#credentials[kind].has(value)
+  }
+
+  /** Including those that ended and are not forgotten yet. */
+  revokedCount(kind: CredentialKind): number {
+    return this.#credentials[kind].size
   }
 
   /** The workload entries that the keys of some instances include: keys of an earlier version. */
