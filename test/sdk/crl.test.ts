@@ -52,6 +52,16 @@ describe('a CRL', () => {
     expect(readCrl(buildCrl({ ...parts, nextUpdate }).der, issuer).nextUpdate).toEqual(nextUpdate)
   })
 
+  test('of one distribution point, for certificates that name it', () => {
+    const point = 'https://purser.example.org/crl/key_1/63'
+    const { der } = buildCrl({ ...parts, point })
+    expect(readCrl(der, issuer, point).serials.size).toBe(3)
+    expect(readCrl(good, issuer, point).serials.size).toBe(3)
+    for (const other of [undefined, `${point}0`, point.slice(0, -1)]) {
+      expect(() => readCrl(der, issuer, other)).toThrow('distribution point')
+    }
+  })
+
   test('of OpenSSL', () => {
     const file = scratch()
     const config = file(

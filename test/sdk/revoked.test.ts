@@ -1,5 +1,5 @@
 /** Which CRLs are asked for, and what happens when none can be had. */
-import { X509Certificate } from 'node:crypto'
+import { X509Certificate, hash } from 'node:crypto'
 import { PurserError } from '@purser/sdk'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createRevokedCertificates } from '../../sdk/src/revocation/revoked.ts'
@@ -24,17 +24,27 @@ const soon = { timeout: 30_000 }
 /** What is served, by path; nothing is 404. */
 let served: Record<string, Buffer | PurserError>
 let asked: string[]
+/** Paths that were answered with 304. */
+let notModified: string[]
+const tagOf = (der: Buffer): string => `W/"${hash('sha256', der)}"`
 let seconds: number
 let warnings: string[]
 
 beforeEach(() => {
   asked = []
+  notModified = []
   seconds = 0
   served = { '/crl/root': crlOf(ca.root, 1, [], 86_400) }
   warnings = []
 })
 
-function crlOf(by: TestCa['root'], number: number, revoked: X509Certificate[], lifeSeconds = 300): Buffer {
+function crlOf(
+  by: TestCa['root'],
+  number: number,
+  revoked: X509Certificate[],
+  lifeSeconds = 300,
+  point?: string,
+): Buffer {
   const thisUpdate = secondsFrom(start, seconds)
   const entries = revoked.map((certificate) => ({ serial: serialOf(certificate), at: start }))
   return buildCrl({
@@ -43,6 +53,7 @@ function crlOf(by: TestCa['root'], number: number, revoked: X509Certificate[], l
     thisUpdate,
     nextUpdate: secondsFrom(thisUpdate, lifeSeconds),
     revoked: entries,
+    ...(point !== undefined && { point }),
   }).der
 }
 
@@ -50,12 +61,17 @@ function create(roots = ca.root.pem) {
   const controller = new AbortController()
   onTestFinished(() => controller.abort())
   const transport = {
-    async exchange({ path }: Request) {
+    async exchange({ path, ifNoneMatch }: Request) {
       if (path !== '/crl/root') asked.push(path)
       const answer = served[path]
       if (answer instanceof PurserError) throw answer
+      const etag = answer && tagOf(answer)
+      if (etag !== undefined && ifNoneMatch === etag) {
+        notModified.push(path)
+        return { status: 304, headers: { etag }, bytes: Buffer.from(''), text: '' }
+      }
       const bytes = answer ?? Buffer.from('')
-      return { status: answer ? 200 : 404, headers: {}, bytes, text: '' }
+      return { status: answer ? 200 : 404, headers: etag === undefined ? {} : { etag }, bytes, text: '' }
     },
   }
   const revoked = createRevokedCertificates({
@@ -67,6 +83,7 @@ function create(roots = ca.root.pem) {
     now: () => secondsFrom(start, seconds).getTime(),
     random: () => 0,
     pollMs: 20,
+    maxLists: 64,
   })
   const news = vi.fn()
   revoked.onNews(news)
@@ -149,6 +166,49 @@ describe('a certificate', () => {
   })
 })
 
+describe('a shard', () => {
+  const url = `${purser}/crl/key_issuing/7`
+
+  test('is fetched where the certificate names it', async () => {
+    const leaf = leafBy(ca, url)
+    served['/crl/key_issuing/7'] = crlOf(ca.issuing, 1, [leaf], 300, url)
+    const { revoked } = create()
+    revoked.includes([leaf, issuing])
+    await vi.waitFor(() => expect(revoked.includes([leaf, issuing])).toBe(true), soon)
+    expect(asked).not.toContain('/crl/key_issuing')
+    expect(warnings).toEqual([])
+  })
+
+  test.each([
+    ['another shard', `${purser}/crl/key_issuing/8`],
+    ['the same path at another host', 'https://evil.example/crl/key_issuing/7'],
+  ])('that is for %s is not believed: it could leave a revoked certificate out', async (_, point) => {
+    const leaf = leafBy(ca, url)
+    served['/crl/key_issuing/7'] = crlOf(ca.issuing, 1, [], 300, point)
+    const { revoked } = create()
+    revoked.includes([leaf, issuing])
+    await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('distribution point')]), soon)
+  })
+
+  test('does not stand for the whole CRL', async () => {
+    const leaf = leafBy(ca)
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [], 300, url)
+    const { revoked } = create()
+    revoked.includes([leaf, issuing])
+    await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('distribution point')]), soon)
+  })
+
+  test.each([['/crl/key_issuing/7/1'], ['/crl/key_issuing/'], ['/crl/key_issuing/abc'], ['/crl/key_issuing/1000']])(
+    'is nothing like %s',
+    async (path) => {
+      const { revoked } = create()
+      expect(revoked.includes([leafBy(ca, purser + path)])).toBe(false)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      expect(asked).toEqual([])
+    },
+  )
+})
+
 describe('a CRL', () => {
   /** With one that names `leaf`, known already. */
   async function known() {
@@ -199,6 +259,14 @@ describe('a CRL', () => {
     await polled()
     expect(isRevoked()).toBe(true)
     seconds = 301
+    await vi.waitFor(() => expect(isRevoked()).toBe(false), soon)
+  })
+
+  test('that has not changed is not sent again, and a newer one is read', async () => {
+    const { isRevoked } = await known()
+    await vi.waitFor(() => expect(notModified).toContain('/crl/key_issuing'), soon)
+    expect([isRevoked(), warnings]).toEqual([true, []])
+    served['/crl/key_issuing'] = crlOf(ca.issuing, 6, [])
     await vi.waitFor(() => expect(isRevoked()).toBe(false), soon)
   })
 

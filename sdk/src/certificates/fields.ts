@@ -47,10 +47,15 @@ function readKeyUsage(value: Buffer): CertificateFields['keyUsage'] {
   return { signsCertificates: (bits & 0x04) !== 0, signsCrls: (bits & 0x02) !== 0 }
 }
 
-/** RFC 5280 section 4.2.1.13: a list of points, each with distributionPoint [0], fullName [0] and URIs [6]. */
+/** RFC 5280 section 4.2.1.13: a list of points. */
 function readCrlUrl(value: Buffer): string | undefined {
   const points = members(expect(readDer(value), tag.sequence, 'the distribution points'))
-  let inner: Der | undefined = points.length === 1 ? points[0] : undefined
+  return points.length === 1 ? urlOfPoint(points[0]) : undefined
+}
+
+/** The one URL of a point that has nothing else: distributionPoint [0], fullName [0] and a URI [6]. */
+export function urlOfPoint(point: Der | undefined): string | undefined {
+  let inner = point
   for (const type of [tag.sequence, inContext(0), inContext(0)]) {
     if (inner?.tag !== type) return undefined
     const inside: Der[] = members(inner)

@@ -15,6 +15,8 @@ export type Request = {
   body?: string
   /** Limit of the answer's body. */
   maxBytes: number
+  /** The entity tag of a copy. 304 answers that it is current. */
+  ifNoneMatch?: string
   /** The certificate of the connection. Default: none. */
   as?: Presented
   /** An access token. */
@@ -26,13 +28,14 @@ export type Request = {
 }
 export type Answer = { status: number; headers: IncomingHttpHeaders; bytes: Buffer; text: string }
 
-export function headersOf({ body, bearer }: Request, address: Address): Record<string, string | number> {
+export function headersOf({ body, bearer, ifNoneMatch }: Request, address: Address): Record<string, string | number> {
   return {
     host: new URL(address.origin).host,
     accept: '*/*',
     'accept-encoding': 'identity',
     'user-agent': `purser-sdk/${version} node/${process.versions.node}`,
     ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }),
+    ...(ifNoneMatch !== undefined && { 'if-none-match': ifNoneMatch }),
     ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
   }
 }
@@ -47,11 +50,11 @@ export function answerError(error: Error, address: Address): PurserError {
 
 export async function readAnswer(
   response: IncomingMessage,
-  { maxBytes }: Pick<Request, 'maxBytes'>,
+  { maxBytes, ifNoneMatch }: Pick<Request, 'maxBytes' | 'ifNoneMatch'>,
   { origin }: Address,
 ): Promise<Answer> {
   const { statusCode: status = 0, headers } = response
-  if (status >= 300 && status < 400) {
+  if (status >= 300 && status < 400 && !(status === 304 && ifNoneMatch !== undefined)) {
     throw new PurserError(
       'redirected',
       `${origin} answered ${status}; redirects are not followed, so use the server's own address`,

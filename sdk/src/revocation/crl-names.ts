@@ -8,7 +8,7 @@ export type CrlName = {
   key: string
   /** The distribution point in the certificate. */
   url: string
-  /** The path at the configured server: `/crl/<key id>`. */
+  /** The path at the configured server: `/crl/<key id>`, or `/crl/<key id>/<shard>`. */
   path: string
   /** Signs the certificate and the CRL. */
   issuer: X509Certificate
@@ -35,7 +35,7 @@ export function createCrlNames(
     const cached = cache.get(certificate)
     if (cached) return cached
     const url = urlOf(certificate)
-    const [path] = /\/crl\/[\w-]{1,64}$/.exec(url ?? '') ?? []
+    const [path] = /\/crl\/[\w-]{1,64}(?:\/\d{1,3})?$/.exec(url ?? '') ?? []
     if (url === undefined || path === undefined) return undefined
     const issuer = [...(above ? [above] : []), ...current()].find(
       (candidate) => certificate.checkIssued(candidate) && certificate.verify(candidate.publicKey),

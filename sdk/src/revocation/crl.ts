@@ -1,6 +1,6 @@
-/** Certificate revocation lists (RFC 5280 section 5): complete ones, of one issuer, verified. */
+/** Certificate revocation lists (RFC 5280 section 5) of one issuer, verified: complete, or of one distribution point. */
 import { type KeyObject, type X509Certificate, verify } from 'node:crypto'
-import { fieldsOf } from '../certificates/fields.ts'
+import { fieldsOf, urlOfPoint } from '../certificates/fields.ts'
 import {
   type Der,
   DerError,
@@ -24,9 +24,10 @@ export type Crl = {
 
 /**
  * @param issuer must have signed it
+ * @param point the distribution point in the certificates that are looked up. Without it only a complete CRL is accepted.
  * @throws DerError
  */
-export function readCrl(der: Buffer, issuer: X509Certificate): Crl {
+export function readCrl(der: Buffer, issuer: X509Certificate, point?: string): Crl {
   const [tbs, algorithm, signature, ...more] = members(expect(readDer(der), tag.sequence, 'the CRL'))
   if (!tbs || !algorithm || more.length > 0) throw new DerError('the CRL does not have three parts')
   const parts = members(expect(tbs, tag.sequence, 'its signed part'))
@@ -48,18 +49,24 @@ export function readCrl(der: Buffer, issuer: X509Certificate): Crl {
   const extensions = optional(inContext(0))
   if (parts.length > 0) throw new DerError('something follows its last part')
   if (!extensions) throw new DerError('it has no number')
-  return { thisUpdate, nextUpdate, number: readCrlNumber(extensions), serials: readSerials(revoked) }
+  return { thisUpdate, nextUpdate, number: readCrlNumber(extensions, point), serials: readSerials(revoked) }
 }
 
-const crlNumber = '551d14'
+const oid = { crlNumber: '551d14', issuingDistributionPoint: '551d1c' }
 
-/** Refuses critical extensions: they mark partial CRLs, and CRLs of other issuers (sections 5.2.4, 5.2.5). */
-function readCrlNumber({ content }: Der): bigint {
+/**
+ * Refuses a list for other certificates than those of the point, and every other critical extension: they mark CRLs of
+ * changes, and CRLs of other issuers (sections 5.2.4, 5.2.5).
+ */
+function readCrlNumber({ content }: Der, point: string | undefined): bigint {
   const extensions = readExtensions(readDer(content))
-  const number = extensions.get(crlNumber)
-  for (const { critical } of extensions.values()) {
-    if (critical) throw new DerError('it has an unknown critical extension')
+  for (const [id, { critical, value }] of extensions) {
+    if (id === oid.issuingDistributionPoint) {
+      if (point === undefined || urlOfPoint(readDer(value)) !== point)
+        throw new DerError('its critical distribution point is not that of the certificate')
+    } else if (critical) throw new DerError('it has an unknown critical extension')
   }
+  const number = extensions.get(oid.crlNumber)
   if (!number) throw new DerError('it has no number')
   return BigInt(`0x${readInteger(readDer(number.value), 'its number')}`)
 }

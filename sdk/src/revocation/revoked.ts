@@ -33,17 +33,26 @@ type Parts = {
   random: () => number
   /** Purser renews a CRL after at most a minute. */
   pollMs?: number
+  /** Lists that were used longest ago are forgotten beyond it. */
+  maxLists?: number
 }
 
-type List = CrlName & { crl: Crl | undefined; usedAt: number; isPending: boolean; hasWarned: boolean }
+type List = CrlName & {
+  crl: Crl | undefined
+  /** The entity tag of `crl`. */
+  tag?: string | undefined
+  usedAt: number
+  isPending: boolean
+  hasWarned: boolean
+}
 
-/** Issuers rotate within days, so honest certificates need only a few lists. */
-const maxLists = 64
+/** A CRL has 64 shards. Issuers rotate within days, so honest certificates need the lists of a few of them. */
+const defaultMaxLists = 512
 const maxBytes = 4 * 1024 * 1024
 
 /** `reread` fetches every list now. */
 export function createRevokedCertificates(parts: Parts): RevokedCertificates & { reread: () => Promise<void> } {
-  const { transport, issuer, roots, warn, closing, now, random, pollMs = 60_000 } = parts
+  const { transport, issuer, roots, warn, closing, now, random, pollMs = 60_000, maxLists = defaultMaxLists } = parts
   const lists = new Map<string, List>()
   const listeners = new Set<() => void>()
   const nameOf = createCrlNames(roots)
@@ -71,11 +80,17 @@ export function createRevokedCertificates(parts: Parts): RevokedCertificates & {
     if (list.isPending || closing.aborted) return
     list.isPending = true
     try {
-      const next = await fetchCrl(list)
+      const answer = await fetchCrl(list)
+      if (!answer) {
+        list.hasWarned = false
+        return
+      }
+      const { crl: next, tag } = answer
       const current = list.crl
       // A replica that lags behind sends an older CRL, which counts only if the current one has ended.
       if (current && next.number < current.number && current.nextUpdate.getTime() > now()) return
       list.crl = next
+      list.tag = tag
       list.hasWarned = false
       if ([...next.serials].some((serial) => !current?.serials.has(serial))) listeners.forEach((listener) => listener())
     } catch (error) {
@@ -85,12 +100,20 @@ export function createRevokedCertificates(parts: Parts): RevokedCertificates & {
     }
   }
 
-  async function fetchCrl({ url, path, issuer: certificate }: List): Promise<Crl> {
+  /** Nothing if the list's CRL is still current. */
+  async function fetchCrl({
+    url,
+    path,
+    issuer: certificate,
+    tag,
+  }: List): Promise<{ crl: Crl; tag?: string } | undefined> {
     if (url !== (await issuer(closing)) + path)
       throw new DerError(`${url} is not below Purser's issuer URL, so it is not fetched`)
-    const { status, bytes } = await transport.exchange({ method: 'GET', path, maxBytes }, closing)
+    const request = { method: 'GET', path, maxBytes, ...(tag !== undefined && { ifNoneMatch: tag }) } as const
+    const { status, headers, bytes } = await transport.exchange(request, closing)
+    if (status === 304) return undefined
     if (status !== 200) throw new PurserError('unreachable', `${path} answered ${status}`)
-    return readCrl(bytes, certificate)
+    return { crl: readCrl(bytes, certificate, url), ...(headers.etag !== undefined && { tag: headers.etag }) }
   }
 
   /** Warns once until a fetch succeeds. While the last CRL is valid, it is enough that renewal reports an absent Purser. */

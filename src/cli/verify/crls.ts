@@ -34,12 +34,16 @@ async function judgeCertificate(
   const { api, issuer, now } = context
   const [url] = crlUrlsOf(readCertificate(certificate.raw).extensions)
   // Fetched from the verified server, whatever host the certificate names.
-  const [at, keyId] = /\/crl\/([\w-]{1,64})$/.exec(url ?? '') ?? []
+  const [at, keyId, shard] = /\/crl\/([\w-]{1,64})(?:\/(\d{1,3}))?$/.exec(url ?? '') ?? []
   if (url === undefined) return checks.skipped(name, `${nameOf(certificate)} names no CRL`)
   if (keyId === undefined) return checks.skipped(name, `${url} is not a CRL of Purser, so it was not fetched`)
   let crl: Crl
   try {
-    crl = readCrl(await bytesOf(await api.open('/crl/{keyId}', { path: { keyId }, token: null }), maxMib), issuer)
+    const reply =
+      shard === undefined
+        ? await api.open('/crl/{keyId}', { path: { keyId }, token: null })
+        : await api.open('/crl/{keyId}/{shard}', { path: { keyId, shard: Number(shard) }, token: null })
+    crl = readCrl(await bytesOf(reply, maxMib), issuer, url)
   } catch (error) {
     if (error instanceof DerError) return checks.failed(name, `the CRL at ${at} does not verify: ${error.message}`)
     if (!(error instanceof CliError)) throw error
